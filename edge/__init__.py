@@ -1,0 +1,1 @@
+"""The edge runtime: readings in, five-minute-ahead forecasts out."""

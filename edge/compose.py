@@ -1,0 +1,141 @@
+"""The composition root: the one place that joins adapters to the core."""
+
+from __future__ import annotations
+
+import gc
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+
+import structlog
+import uvicorn
+
+from edge.bundled import models_path
+from edge.core.card import ModelCard
+from edge.core.engine import Engine
+from edge.core.errors import ModelError, SettingsError
+from edge.core.reading import Limits
+from edge.http.app import create_app
+from edge.mqtt.link import MqttLink, Topics
+from edge.mqtt.session import Session, SessionOptions
+from edge.mqtt.topics import DeviceTopic, gateway_topic
+from edge.predictors.runtime import load_interpreter
+from edge.predictors.store import default_model, load_model, model_names
+from edge.predictors.tflite import TflitePredictor
+from edge.service import Service
+from edge.settings import HttpSettings, Settings
+from edge.state import gateway_id, state_path
+from edge.telemetry import build_registry
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The loaded models, and the one that speaks."""
+
+    by_name: dict[str, TflitePredictor]
+    speaking: TflitePredictor
+
+    @property
+    def cards(self) -> list[ModelCard]:
+        """Their cards, by name."""
+        return [predictor.card for _, predictor in sorted(self.by_name.items())]
+
+
+class Application:
+    """A gateway, joined and ready: :meth:`run` serves until told to stop."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        """Load the models, prepare the link, bind the port; connect to nothing yet.
+
+        Raises :class:`SettingsError` or :class:`ModelError`.
+        """
+        self.models = load_models(settings)
+        self.session = Session(session_options(settings, environment))
+        limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+        link = MqttLink(
+            self.session,
+            Topics(
+                DeviceTopic.parse("topics.reading", settings.topics.reading),
+                DeviceTopic.parse("topics.forecast", settings.topics.forecast),
+                gateway_topic("topics.rejected", settings.topics.rejected, self.session.gateway),
+            ),
+            limits,
+            retain_forecasts=settings.mqtt.retain_forecasts,
+        )
+        engine = Engine(self.models.speaking, settings.devices.max)
+        self.service = Service(link, engine, self.models.by_name)
+        app = create_app(
+            self.service,
+            self.models.cards,
+            build_registry(self.service, load_interpreter()[1]),
+            limits,
+            max_body_bytes=settings.http.max_body_bytes,
+            max_readings=settings.http.max_readings,
+        )
+        self._socket = _bind(settings.http)
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+        )
+
+    @property
+    def http_port(self) -> int:
+        """The port that REST answers on."""
+        return int(self._socket.getsockname()[1])
+
+    def run(self, stopping: Event) -> None:
+        """Serve until ``stopping`` is set: the stream in this thread, REST in another."""
+        rest = Thread(target=self._server.run, args=([self._socket],), name="rest")
+        rest.start()
+        log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
+        gc.freeze()  # what start-up made stays: collections need not look at it again
+        try:
+            self.service.run(stopping)
+        finally:
+            self._server.should_exit = True
+            rest.join()
+            self._socket.close()
+
+
+def load_models(settings: Settings) -> Models:
+    """Load and self-test every model; raise :class:`ModelError` where one, or the one asked for, is no good."""
+    folder = settings.models.path or models_path()
+    speaking = settings.forecast.model or default_model(folder)
+    by_name = {name: load_model(folder / name) for name in model_names(folder)}
+    if speaking not in by_name:
+        msg = f"there is no model {speaking!r} in {folder}; there are: {', '.join(by_name) or 'none'}"
+        raise ModelError(msg)
+    by_name[speaking].warm_up()
+    return Models(by_name, by_name[speaking])
+
+
+def session_options(settings: Settings, environment: Mapping[str, str]) -> SessionOptions:
+    """Return how to reach the broker, and as whom."""
+    gateway = gateway_id(settings.gateway.id, state_path(settings.state.path, environment))
+    mqtt = settings.mqtt
+    return SessionOptions(
+        gateway=gateway,
+        status_topic=gateway_topic("topics.status", settings.topics.status, gateway),
+        subscriptions=(DeviceTopic.parse("topics.reading", settings.topics.reading).filter,),
+        host=mqtt.host,
+        port=mqtt.port,
+        username=mqtt.username,
+        password=mqtt.password.get_secret_value() if mqtt.password else None,
+        protocol=mqtt.protocol,
+        qos=mqtt.qos,
+        keepalive_s=mqtt.keepalive_s,
+        session_expiry_s=mqtt.session_expiry_s,
+        receive_maximum=mqtt.receive_maximum,
+    )
+
+
+def _bind(http: HttpSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
+    try:
+        return socket.create_server((http.host, http.port), family=family, backlog=128)
+    except (OSError, OverflowError) as error:
+        msg = f"http.host, http.port: cannot listen on {http.host} port {http.port} ({error})"
+        raise SettingsError(msg) from error

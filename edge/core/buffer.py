@@ -1,0 +1,204 @@
+"""The rolling buffers of many devices, in one array, and the rules by which a reading enters.
+
+Time is the readings' own: the wall clock plays no part, so that a replay of 2010 works as today does.
+
+* In order: taken. Up to :data:`~edge.core.window.MAX_FILL_MIN` missing minutes before it are filled
+  by a straight line; more start the history again.
+* The same minute again: a duplicate, without effect.
+* Older than the last: late, without effect. Three late ones in a row that follow each other minute
+  by minute are a stream that starts again there (a replay, a clock set back).
+* More than a day ahead: held until the next reading of the device confirms it, or shows it to have
+  been a clock's mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+
+import numpy as np
+
+from edge.core.grid import DAY_MIN
+from edge.core.reading import Reading
+from edge.core.window import F32, MAX_FILL_MIN, MIN_OBSERVED, WindowSpec, bridge
+
+#: Late readings in a row, minute by minute, that make a stream start again.
+RESTART_RUN = 3
+#: Columns a row has beyond the context, so that it is moved back only now and then.
+_SLACK = 16
+_FIRST_ROWS = 16
+
+
+class Verdict(Enum):
+    """What became of a reading."""
+
+    READY = "ready"  # taken, and a forecast can be made
+    FIRST = "first"  # taken; one more is needed before a forecast
+    DUPLICATE = "duplicate"
+    LATE = "late"
+    UNCONFIRMED = "unconfirmed"  # held: more than a day ahead
+    FULL = "full"  # a new device beyond the limit
+
+
+class Stream:
+    """Where one device stands. Its values lie in a row of :class:`Buffers`."""
+
+    __slots__ = ("end", "held", "last_minute", "late_run", "n_seen", "observed", "row")
+
+    def __init__(self, row: int) -> None:
+        self.row = row
+        self.end = 0  # column after the newest value
+        self.last_minute = 0
+        self.n_seen = 0  # readings since the history began
+        self.observed = 0  # bit k: whether the value k minutes back was a reading, not a filled minute
+        self.late_run: list[Reading] | None = None
+        self.held: Reading | None = None
+
+
+class Buffers:
+    """Rolling buffers of ``spec.context`` minutes, one a device, at most ``max_devices``.
+
+    >>> buffers = Buffers(WindowSpec(context=4), max_devices=10)
+    >>> [buffers.accept(Reading("home", minute, kw)).value for minute, kw in ((7, 1.0), (9, 2.0))]
+    ['first', 'ready']
+    >>> buffers.window("home").tolist()
+    [1.0, 1.0, 1.5, 2.0]
+    """
+
+    def __init__(self, spec: WindowSpec, max_devices: int) -> None:
+        self.spec = spec
+        self.max_devices = max_devices
+        #: Held readings that the next one showed to be a mistake; whoever counts them empties it.
+        self.disproved: list[Reading] = []
+        #: Held readings that the next one confirmed, since the last look.
+        self.n_confirmed = 0
+        self._streams: dict[str, Stream] = {}
+        self._width = spec.context + _SLACK
+        self._window_bits = (1 << spec.context) - 1
+        self._kw: F32 = np.zeros((_FIRST_ROWS, self._width), dtype=np.float32)
+
+    def __len__(self) -> int:
+        """Return how many devices there are."""
+        return len(self._streams)
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the devices, in the order they came."""
+        return iter(self._streams)
+
+    def __contains__(self, device: str) -> bool:
+        """Tell whether the device has given a reading."""
+        return device in self._streams
+
+    def row(self, device: str) -> int:
+        """Return the device's row: its place in any array kept beside this one."""
+        return self._streams[device].row
+
+    def window(self, device: str) -> F32:
+        """Return a copy of the device's window, kW, ``[context]``."""
+        out = np.empty(self.spec.context, dtype=np.float32)
+        self.copy_window(device, out)
+        return out
+
+    def copy_window(self, device: str, out: F32) -> int:
+        """Copy the device's window into ``out`` ``[context]``; return how many real readings it holds."""
+        stream = self._streams[device]
+        out[:] = self._kw[stream.row, stream.end - self.spec.context : stream.end]
+        return stream.observed.bit_count()
+
+    def accept(self, reading: Reading) -> Verdict:
+        """Let a reading enter by the rules above, and say what became of it."""
+        stream = self._streams.get(reading.device)
+        if stream is None:
+            return self._open(reading)
+        ahead_min = reading.minute - stream.last_minute
+        if 0 < ahead_min <= DAY_MIN:
+            return self._take(stream, reading, ahead_min)
+        if ahead_min == 0:
+            return Verdict.DUPLICATE
+        return self._judge_late(stream, reading) if ahead_min < 0 else self._judge_ahead(stream, reading)
+
+    def _open(self, reading: Reading) -> Verdict:
+        row = len(self._streams)
+        if row >= self.max_devices:
+            return Verdict.FULL
+        if row == len(self._kw):
+            self._kw = np.concatenate((self._kw, np.zeros_like(self._kw)))
+        stream = self._streams[reading.device] = Stream(row)
+        return self._restart(stream, reading)
+
+    def _restart(self, stream: Stream, reading: Reading) -> Verdict:
+        context = self.spec.context
+        self._kw[stream.row, : context - 1] = self.spec.pad_kw(np.float32(reading.gap_kw))
+        self._kw[stream.row, context - 1] = reading.gap_kw
+        stream.end = context
+        stream.last_minute = reading.minute
+        stream.n_seen = stream.observed = 1
+        return Verdict.FIRST
+
+    def _take(self, stream: Stream, reading: Reading, ahead_min: int) -> Verdict:
+        stream.late_run = None
+        if stream.held is not None:
+            self._disprove(stream)
+        n_missing = ahead_min - 1
+        if n_missing > MAX_FILL_MIN:
+            return self._restart(stream, reading)
+        if stream.end + ahead_min > self._width:
+            self._move_back(stream)
+        end = stream.end
+        if n_missing:
+            before_kw = self._kw[stream.row, end - 1]
+            self._kw[stream.row, end : end + n_missing] = bridge(before_kw, reading.gap_kw, n_missing)
+        end += ahead_min
+        self._kw[stream.row, end - 1] = reading.gap_kw
+        stream.end = end
+        stream.last_minute = reading.minute
+        stream.n_seen += 1
+        stream.observed = (stream.observed << ahead_min | 1) & self._window_bits
+        return Verdict.READY if stream.n_seen >= MIN_OBSERVED else Verdict.FIRST
+
+    def _move_back(self, stream: Stream) -> None:
+        context = self.spec.context
+        row = self._kw[stream.row]
+        row[:context] = row[stream.end - context : stream.end].copy()
+        stream.end = context
+
+    def _judge_late(self, stream: Stream, reading: Reading) -> Verdict:
+        if reading.redelivered:
+            return Verdict.DUPLICATE
+        run = stream.late_run
+        if run and reading.minute == run[-1].minute:
+            return Verdict.DUPLICATE
+        if not run or reading.minute != run[-1].minute + 1:
+            stream.late_run = [reading]
+            return Verdict.LATE
+        run.append(reading)
+        if len(run) < RESTART_RUN:
+            return Verdict.LATE
+        if stream.held is not None:
+            self._disprove(stream)
+        return self._start_with(stream, run)
+
+    def _judge_ahead(self, stream: Stream, reading: Reading) -> Verdict:
+        held = stream.held
+        if held is not None and held.minute == reading.minute:
+            return Verdict.DUPLICATE
+        if held is not None and 0 < reading.minute - held.minute <= DAY_MIN:
+            stream.held = None
+            self.n_confirmed += 1
+            return self._start_with(stream, [held, reading])
+        if held is not None:
+            self._disprove(stream)
+        stream.held = reading
+        return Verdict.UNCONFIRMED
+
+    def _start_with(self, stream: Stream, readings: list[Reading]) -> Verdict:
+        verdict = self._restart(stream, readings[0])
+        stream.late_run = None
+        for reading in readings[1:]:
+            verdict = self._take(stream, reading, reading.minute - stream.last_minute)
+        return verdict
+
+    def _disprove(self, stream: Stream) -> None:
+        if stream.held is not None:
+            self.disproved.append(stream.held)
+            stream.held = None

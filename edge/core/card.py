@@ -1,0 +1,118 @@
+"""ModelCard: the schema of ``card.json``, the paper that travels with every model file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from edge.core.window import Padding, WindowSpec
+
+SCHEMA_VERSION = 1
+GAP_FEATURE = "gap_kw"
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+class Feature(_Frozen):
+    """One column of the input: its name and the physical unit it is given in."""
+
+    name: str
+    unit: str
+
+
+class TrainedOn(_Frozen):
+    """The data the weights were fitted to: where from, which bytes, which minutes."""
+
+    source: str
+    sha256: Sha256
+    first: AwareDatetime
+    last: AwareDatetime
+
+
+class Split(_Frozen):
+    """Time-ordered parts; each ends before the next begins, with the embargo between them."""
+
+    train_until: AwareDatetime
+    validate_until: AwareDatetime
+    test_until: AwareDatetime
+    embargo_min: int = Field(ge=0)
+
+
+class Score(_Frozen):
+    """Errors at the horizon over the test windows, kW^2 and kW."""
+
+    n: int = Field(gt=0)
+    mse_kw2: float
+    mae_kw: float
+
+
+class Scores(_Frozen):
+    """The model's score, and persistence's on the very same windows; skill = 1 - MSE / MSE."""
+
+    model: Score
+    persistence: Score
+    skill: float
+
+
+class Golden(_Frozen):
+    """Inputs ``[n, context, features]`` and the outputs they must give, replayed at start."""
+
+    window: list[list[list[float]]] = Field(min_length=1)
+    mean: list[list[float]]
+    quantiles: list[list[list[float]]] | None = None
+    tolerance_kw: float = Field(default=1e-4, gt=0)
+
+
+class ModelCard(_Frozen):
+    """Everything a runtime must know of a model, and a reader wants to."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: Name
+    version: str = Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.+-]+$")
+    family: str
+    sha256: Sha256
+    bytes: int = Field(gt=0)
+    parameters: int = Field(ge=0)
+    context: int = Field(ge=2, le=100_000)
+    padding: Padding
+    lead_times_min: list[int] = Field(min_length=1)
+    features: list[Feature] = Field(min_length=1)
+    quantile_levels: list[float] | None = None
+    hyper_parameters: dict[str, int | float | str | bool | list[int]] = Field(default_factory=dict)
+    trained_on: TrainedOn
+    split: Split
+    scores: Scores
+    git_commit: str
+    created_at: AwareDatetime
+    golden: Golden
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelCard:
+        if self.features[0].name != GAP_FEATURE:
+            msg = f"the first feature must be {GAP_FEATURE}, not {self.features[0].name}"
+            raise ValueError(msg)
+        leads = self.lead_times_min
+        if leads != sorted(set(leads)) or leads[0] < 1:
+            msg = f"lead_times_min must rise from 1 or more, not {leads}"
+            raise ValueError(msg)
+        levels = self.quantile_levels
+        if levels is not None and (levels != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1):
+            msg = f"quantile_levels must rise between 0 and 1, not {levels}"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def spec(self) -> WindowSpec:
+        """The window that this model asks for."""
+        return WindowSpec(self.context, self.padding)
+
+    @property
+    def horizon_min(self) -> int:
+        """The longest lead time, minutes."""
+        return self.lead_times_min[-1]

@@ -1,0 +1,43 @@
+"""What can go wrong, as one tree.
+
+::
+
+    GapcastError
+    ├── PayloadError        bytes that are not a usable reading (reason, detail)
+    ├── RequestError        a prediction request whose values cannot be used
+    ├── ModelError          a model file or card that is missing, altered or does not fit
+    └── SettingsError       a configuration that cannot be used (key, problem)
+
+No class here knows of HTTP or MQTT: the adapters translate.
+"""
+
+from __future__ import annotations
+
+
+class GapcastError(Exception):
+    """Base of every error that gapcast raises on purpose."""
+
+
+class PayloadError(GapcastError):
+    """A message that is not a usable reading.
+
+    ``reason`` is one of a fixed set of words (a metric label, a key for scripts);
+    ``detail`` is a sentence for a person that names the value and the cure.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class RequestError(GapcastError):
+    """A prediction request whose values cannot be used; the message names the value."""
+
+
+class ModelError(GapcastError):
+    """A model file or its card is missing, truncated, altered or of another shape."""
+
+
+class SettingsError(GapcastError):
+    """A configuration that cannot be used; the message names the key and the cure."""

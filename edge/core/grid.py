@@ -1,0 +1,45 @@
+"""Instants and minutes: the one-minute grid that every reading falls on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+MINUTE_MS = 60_000
+DAY_MIN = 1_440
+
+#: No meter reported a reading before this: an earlier time is a clock that was never set.
+EARLIEST_MS = 946_684_800_000  # 2000-01-01T00:00:00Z
+#: The last instant a reading may bear; later ones are a broken clock, not a plan.
+LATEST_MS = 4_102_444_800_000  # 2100-01-01T00:00:00Z
+
+
+def minute_of(instant_ms: int) -> int:
+    """Return the number of the minute that an instant (epoch ms) falls in.
+
+    Minute ``m`` covers ``[m * 60_000, (m + 1) * 60_000)`` ms and bears the time of its start.
+
+    >>> minute_of(59_999), minute_of(60_000)
+    (0, 1)
+    """
+    return instant_ms // MINUTE_MS
+
+
+@lru_cache(maxsize=8_192)
+def minute_label(minute: int) -> str:
+    """Return the RFC 3339 time of a minute's start, in UTC.
+
+    >>> minute_label(21_474_749)
+    '2010-10-30T23:29:00Z'
+    """
+    return f"{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%dT%H:%M:%S}Z"
+
+
+def instant_label(instant_ms: int) -> str:
+    """Return an instant (epoch ms) as RFC 3339 in UTC with milliseconds.
+
+    >>> instant_label(1_767_268_800_123)
+    '2026-01-01T12:00:00.123Z'
+    """
+    seconds, milliseconds = divmod(instant_ms, 1_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"

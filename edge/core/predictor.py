@@ -1,0 +1,55 @@
+"""What the engine asks of a model: the whole contract of a forecaster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.core.window import F32, WindowSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Forecasts of N windows: ``mean`` ``[N, K]`` and, where there are any, ``quantiles`` ``[N, K, Q]``, kW."""
+
+    mean: NDArray[np.float32]
+    quantiles: NDArray[np.float32] | None = None
+
+
+class Predictor(Protocol):
+    """Turns windows into forecasts for the lead times it was made for.
+
+    Stateless: the same window gives the same forecast, alone or in any batch, from any thread.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name that forecasts bear, for example ``lstm``."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Version that forecasts bear."""
+        ...
+
+    @property
+    def spec(self) -> WindowSpec:
+        """The window it asks for."""
+        ...
+
+    @property
+    def lead_times_min(self) -> tuple[int, ...]:
+        """Minutes ahead that it speaks for, rising; the last is the horizon."""
+        ...
+
+    @property
+    def quantile_levels(self) -> tuple[float, ...] | None:
+        """Levels of its quantiles, rising, or None where it gives the mean alone."""
+        ...
+
+    def predict(self, windows: F32) -> Prediction:
+        """Forecast ``windows`` ``[N, context, features]`` (kW, oldest first), any N >= 1."""
+        ...

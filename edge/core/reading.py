@@ -1,0 +1,114 @@
+"""Readings, the devices they come from, and what their values and times may be."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from edge.core.errors import PayloadError
+from edge.core.grid import EARLIEST_MS, LATEST_MS
+
+#: Numbers from here on are epoch milliseconds, below it epoch seconds.
+_MILLISECONDS_FROM = 100_000_000_000
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_W_PER_KW = 1_000
+_SHOWN = 40
+_DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+def is_device_id(name: str) -> bool:
+    """Tell whether ``name`` may name a device: 1 to 64 of ``A-Z a-z 0-9 _ - .``.
+
+    >>> is_device_id("meter-1.l2"), is_device_id("my meter"), is_device_id("")
+    (True, False, False)
+    """
+    return _DEVICE.fullmatch(name) is not None
+
+
+class Reading(NamedTuple):
+    """One minute-averaged Global Active Power value of one device.
+
+    ``minute`` is the number of the minute since the epoch (see :mod:`edge.core.grid`), ``gap_kw`` the
+    power in kW. ``redelivered`` says that the broker sent this message before and cannot know
+    whether it was taken: where it is not news, it is a duplicate, never a stream that starts again.
+    """
+
+    device: str
+    minute: int
+    gap_kw: float
+    redelivered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What power a reading may state, kW."""
+
+    min_kw: float = -100.0
+    max_kw: float = 100.0
+
+
+def power_of(value: object, limits: Limits) -> float:
+    """Return a message's power, kW; raise :class:`PayloadError` where it is no number or outside ``limits``.
+
+    >>> power_of(1230, Limits())
+    Traceback (most recent call last):
+    edge.core.errors.PayloadError: out_of_range: 1230 kW is outside -100 to 100 kW: if these are watts, send kW (1.23)
+    """
+    if type(value) is not float and type(value) is not int:
+        raise PayloadError("not_a_number", f"power must be a number in kW, not {_shown(value)}")
+    if limits.min_kw <= value <= limits.max_kw:
+        return float(value)
+    if type(value) is float and not math.isfinite(value):
+        raise PayloadError("not_finite", f"power must be finite, not {value}")
+    if limits.min_kw * _W_PER_KW <= value <= limits.max_kw * _W_PER_KW:
+        cure = f"if these are watts, send kW ({value / _W_PER_KW:g})"
+    else:
+        cure = "limits.min_kw and limits.max_kw say what this gateway takes"
+    detail = f"{_shown(value)} kW is outside {limits.min_kw:g} to {limits.max_kw:g} kW: {cure}"
+    raise PayloadError("out_of_range", detail)
+
+
+def instant_of(ts: object) -> int:
+    """Return a message's time, epoch ms, from RFC 3339 or an epoch number in seconds or milliseconds.
+
+    Raises :class:`PayloadError` for anything else, and for a time before 2000 or after 2099.
+
+    >>> instant_of("2010-11-01T00:29:00Z") == instant_of(1288571340) == instant_of(1288571340000)
+    True
+    """
+    if type(ts) is str:
+        return _parsed(ts)
+    if type(ts) is not int and type(ts) is not float:
+        raise PayloadError("bad_time", f"ts must be RFC 3339 or an epoch number, not {_shown(ts)}")
+    if type(ts) is float and not math.isfinite(ts):
+        raise PayloadError("bad_time", f"ts must be finite, not {ts}")
+    return _in_range(ts if abs(ts) >= _MILLISECONDS_FROM else ts * 1_000, ts)
+
+
+@lru_cache(maxsize=8_192)
+def _parsed(ts: str) -> int:
+    if _RFC3339.fullmatch(ts) is None:
+        cure = "give the offset or Z, as in 2010-11-01T00:29:00Z"
+        raise PayloadError("bad_time", f"ts {_shown(ts)} is not RFC 3339: {cure}")
+    try:
+        instant_s = datetime.fromisoformat(ts.upper()).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise PayloadError("bad_time", f"ts {_shown(ts)} is not a time: {error}") from error
+    return _in_range(instant_s * 1_000, ts)
+
+
+def _in_range(instant_ms: float, ts: object) -> int:
+    if instant_ms < EARLIEST_MS:
+        raise PayloadError("clock_not_set", f"ts {_shown(ts)} is before 2000: the meter's clock was never set")
+    if instant_ms >= LATEST_MS:
+        raise PayloadError("bad_time", f"ts {_shown(ts)} is after 2099")
+    return int(instant_ms)
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if not isinstance(value, int) or value.bit_length() < 4 * _SHOWN else "a number of many digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

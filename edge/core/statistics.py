@@ -1,0 +1,65 @@
+"""Counts and histograms of a running service, as plain numbers. Written by one thread, read by any."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+from edge.core.engine import Result
+
+#: Upper bounds of latency and inference histograms, seconds.
+SECONDS = (0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+#: Upper bounds of the batch size histogram, readings.
+READINGS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Histogram:
+    """Counts of observations by upper bound, as Prometheus has them.
+
+    >>> histogram = Histogram((1, 2))
+    >>> histogram.observe(1); histogram.observe(5, times=3)
+    >>> histogram.counts, histogram.total
+    ([1, 0, 3], 16.0)
+    """
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float, times: int = 1) -> None:
+        """Count ``value``, ``times`` over."""
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
+
+    @property
+    def n(self) -> int:
+        """Return how many observations there were."""
+        return sum(self.counts)
+
+    def quantile(self, share: float) -> float:
+        """Return the value below which ``share`` of the observations lie, by a straight line within a bound.
+
+        NaN without observations; the last bound where it lies beyond.
+        """
+        wanted, below, lower = share * self.n, 0, 0.0
+        for bound, count in zip(self.bounds, self.counts, strict=False):
+            if count and below + count >= wanted:
+                return lower + (bound - lower) * (wanted - below) / count
+            below, lower = below + count, bound
+        return lower if self.n else float("nan")
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What a running service has counted since it started."""
+
+    readings: dict[Result, int] = field(
+        default_factory=lambda: {"accepted": 0, "duplicate": 0, "late": 0, "rejected": 0}
+    )
+    forecasts: dict[str, int] = field(default_factory=dict)
+    latency_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    inference_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    batch_size: Histogram = field(default_factory=lambda: Histogram(READINGS))

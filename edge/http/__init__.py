@@ -1,0 +1,1 @@
+"""REST: health, metrics, models and predictions."""

@@ -1,0 +1,123 @@
+"""The REST application: a thin twin of the stream."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from edge.core.card import ModelCard
+from edge.core.errors import PayloadError, RequestError
+from edge.core.grid import minute_of
+from edge.core.reading import Limits, Reading, instant_of, power_of
+from edge.http import problems
+from edge.http.schemas import ForecastDocument, ForecastList, Health, HealthCheck, PredictRequest, TimedReading
+from edge.service import Service
+
+HEALTH_TYPE = "application/health+json"
+
+
+def create_app(
+    service: Service,
+    cards: list[ModelCard],
+    registry: CollectorRegistry,
+    limits: Limits,
+    *,
+    max_body_bytes: int,
+    max_readings: int,
+) -> FastAPI:
+    """Return the application over ``service``; ``cards`` are those of its models."""
+    app = FastAPI(
+        title="gapcast",
+        version=version("gapcast"),
+        description="Five-minute-ahead forecasts of household power.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    problems.install(app, max_body_bytes)
+
+    @app.get("/livez", tags=["health"])
+    async def livez() -> dict[str, str]:
+        """Answer while the process works; does not depend on the broker."""
+        return {"status": "pass"}
+
+    @app.get("/healthz", tags=["health"], response_model=Health, responses={503: {"model": Health}})
+    @app.get("/readyz", tags=["health"], response_model=Health, responses={503: {"model": Health}})
+    async def readyz() -> Response:
+        """Tell whether models are loaded and the broker is connected."""
+        connected = service.connected
+        broker = HealthCheck(status="pass") if connected else HealthCheck(status="fail", output="not connected")
+        models = HealthCheck(status="pass", output=", ".join(sorted(service.models)))
+        health = Health(
+            status="pass" if connected else "fail",
+            version=version("gapcast"),
+            checks={"mqtt:connection": [broker], "models:loaded": [models]},
+        )
+        return Response(
+            health.model_dump_json(exclude_none=True),
+            HTTPStatus.OK if connected else HTTPStatus.SERVICE_UNAVAILABLE,
+            media_type=HEALTH_TYPE,
+        )
+
+    @app.get("/metrics", tags=["health"], response_class=Response)
+    async def metrics(request: Request) -> Response:
+        """Metrics for Prometheus: its text format, or OpenMetrics where that is asked for."""
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), media_type=content_type)
+
+    @app.get("/models", tags=["models"])
+    async def models() -> dict[str, list[ModelCard]]:
+        """Return the cards of the loaded models."""
+        return {"models": cards}
+
+    @app.get(
+        "/predict",
+        tags=["predict"],
+        response_model=ForecastList | ForecastDocument,
+        responses=problems.answers(HTTPStatus.NOT_FOUND),
+    )
+    def predict_latest(device: str | None = None) -> Any:
+        """Return the latest forecast of every device, or of the one named."""
+        if device is None:
+            return JSONResponse({"forecasts": [forecast.document() for forecast in service.latest()]})
+        forecast = service.latest_of(device)
+        if forecast is None:
+            return problems.problem(HTTPStatus.NOT_FOUND, f"device {device!r} is unknown, or has no forecast yet")
+        return JSONResponse(forecast.document())
+
+    @app.post(
+        "/predict",
+        tags=["predict"],
+        response_model=ForecastDocument,
+        responses=problems.answers(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY),
+    )
+    def predict(request: PredictRequest) -> Any:
+        """Forecast from the readings given; no device's state changes."""
+        if len(request.readings) > max_readings:
+            detail = f"readings: at most {max_readings} are taken, not {len(request.readings)}"
+            return problems.problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+        return JSONResponse(service.predict(_series(request.readings, limits), request.model).document())
+
+    return app
+
+
+def _series(readings: list[int | float] | list[TimedReading], limits: Limits) -> list[Reading]:
+    """Return a request's readings; without times, the last is of this minute."""
+    first_minute = minute_of(time.time_ns() // 1_000_000) - len(readings) + 1
+    series = []
+    for i, reading in enumerate(readings):
+        try:
+            if isinstance(reading, TimedReading):
+                series.append(Reading("", minute_of(instant_of(reading.ts)), power_of(reading.gap_kw, limits)))
+            else:
+                series.append(Reading("", first_minute + i, power_of(reading, limits)))
+        except PayloadError as error:
+            msg = f"readings[{i}]: {error.detail}"
+            raise RequestError(msg) from error
+    return series

@@ -1,0 +1,87 @@
+"""Bytes to readings, forecasts to bytes: the native payloads."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+
+from pydantic_core import from_json
+
+from edge.core.errors import PayloadError
+from edge.core.forecast import FORECAST_SCHEMA, LEVEL, Forecasts
+from edge.core.grid import instant_label, minute_label, minute_of
+from edge.core.reading import Limits, Reading, instant_of, power_of
+from edge.mqtt.frames import MAX_PAYLOAD
+
+_REJECTED_BYTES = 1_024
+
+
+def decode(device: str, payload: bytes, n_bytes: int, received_ms: int, limits: Limits) -> Reading:
+    """Return the reading in ``payload``: ``{"ts": …, "gap_kw": …}`` or a bare number (kW).
+
+    ``n_bytes`` is the payload's length as it was sent; without ``ts`` the reading is of the minute it
+    arrived in (``received_ms``). Raises :class:`PayloadError` for anything else, whatever the bytes.
+    """
+    if not n_bytes:
+        raise PayloadError("empty", "the payload is empty: send a number or a JSON object")
+    if n_bytes > MAX_PAYLOAD:
+        raise PayloadError("too_large", f"the payload has {n_bytes} bytes; at most {MAX_PAYLOAD} are read")
+    try:
+        value = from_json(payload)
+    except ValueError as error:
+        raise PayloadError("not_json", f"the payload is not JSON: {error}") from error
+    instant_ms = received_ms
+    if isinstance(value, dict):
+        if "ts" in value:
+            instant_ms = instant_of(value["ts"])
+        if "gap_kw" not in value:
+            raise PayloadError("no_value", 'the object has no "gap_kw"')
+        value = value["gap_kw"]
+    return Reading(device, minute_of(instant_ms), power_of(value, limits))
+
+
+def encode_forecasts(forecasts: Forecasts) -> Iterator[bytes]:
+    """Yield each forecast as the JSON of :meth:`edge.core.forecast.Forecast.document`, written by one template for a batch.
+
+    Names are of a set that JSON need not escape, and ``repr`` of a finite float is JSON: nothing
+    here needs an encoder, which would take five times as long.
+    """
+    model = forecasts.model
+    horizon_min = model.lead_times_min[-1]
+    has_interval = forecasts.lower_kw is not None and forecasts.upper_kw is not None
+    tail = (
+        f',"level":{LEVEL if has_interval else "null"},"model":"{model.name}","model_version":"{model.version}",'
+        f'"n_observed":%d,"context":{model.spec.context}}}'
+    )
+    head = f'{{"v":{FORECAST_SCHEMA},"device":"%s","observed_at":"%s","target_at":"%s",'
+    middle = f'"issued_at":"{instant_label(forecasts.issued_at_ms)}","horizon_min":{horizon_min},"gap_kw":%r'
+    bounds = ',"median_kw":%s,"lower_kw":%s,"upper_kw":%s'
+    template = head + middle + bounds + tail
+    nothing = ["null"] * len(forecasts)
+    for device, minute, gap_kw, median, lower, upper, n_observed in zip(
+        forecasts.devices,
+        forecasts.observed_minutes,
+        forecasts.gap_kw,
+        nothing if forecasts.median_kw is None else forecasts.median_kw,
+        nothing if forecasts.lower_kw is None else forecasts.lower_kw,
+        nothing if forecasts.upper_kw is None else forecasts.upper_kw,
+        forecasts.n_observed,
+        strict=True,
+    ):
+        text = template % (
+            device, minute_label(minute), minute_label(minute + horizon_min),
+            gap_kw, median, lower, upper, n_observed,
+        )  # fmt: skip
+        yield text.encode()
+
+
+def encode_rejection(topic: str, payload: bytes, reason: str, detail: str) -> bytes:
+    """Return what the rejected topic says of a message; the payload cut at 1 kB, base64 where not UTF-8."""
+    head = payload[:_REJECTED_BYTES]
+    try:
+        shown = head.decode()
+    except UnicodeDecodeError as error:
+        cut_within_a_character = len(payload) > len(head) and error.start >= len(head) - 3
+        shown = head[: error.start].decode() if cut_within_a_character else base64.b64encode(head).decode()
+    return json.dumps({"topic": topic, "reason": reason, "detail": detail, "payload": shown}).encode()

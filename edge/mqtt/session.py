@@ -1,0 +1,329 @@
+"""One MQTT session: connects, stays connected, and moves messages in the caller's own thread.
+
+paho speaks the protocol (connect, subscribe, keep-alive, TLS, websockets); PUBLISH and PUBACK take
+the straight path beside it (see :mod:`edge.mqtt.straight`). There is no network thread and no
+callback to wait for: :meth:`Session.take` does all that the network asks for and returns.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import paho.mqtt.client as paho
+import structlog
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edge.mqtt.backoff import Backoff
+from edge.mqtt.delivery import LAST_ID, Delivery, Outgoing
+from edge.mqtt.frames import Acknowledgement, Publication, as_duplicate, encode_expiry, encode_publish
+from edge.mqtt.straight import StraightSocket
+
+log = structlog.get_logger(__name__)
+
+_CONNECT_TIMEOUT_S = 5.0
+_UNSUPPORTED_PROTOCOL = 0x84
+#: Messages that may wait to be taken; beyond it those at QoS 0, which no one will send again, are shed.
+_MAX_QUEUED = 20_000
+#: Unconfirmed messages from which no more readings are taken, until the broker confirms some.
+_MAX_UNCONFIRMED = 16_384
+
+
+class Received(NamedTuple):
+    """A publication, and when it was read from the network (``time.perf_counter`` and epoch ms)."""
+
+    publication: Publication
+    received_s: float
+    received_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How to reach the broker, and as whom."""
+
+    gateway: str
+    status_topic: str
+    subscriptions: tuple[str, ...]
+    host: str = "localhost"
+    port: int = 1883
+    username: str | None = None
+    password: str | None = None
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    qos: int = 1
+    keepalive_s: int = 30
+    session_expiry_s: int = 86_400
+    receive_maximum: int = 1_024
+
+
+class _Client(paho.Client):
+    """paho, given a socket whose bytes pass the straight path first."""
+
+    session: Session
+
+    def _create_socket(self) -> Any:
+        return self.session.lay_over(super()._create_socket())
+
+
+class Session:
+    """A persistent session of one client, for one thread."""
+
+    def __init__(self, options: SessionOptions) -> None:
+        self._options = options
+        self._mqtt5 = options.protocol != "3.1.1"
+        self._client = self._new_client()
+        self._socket: StraightSocket | None = None
+        self._queue: deque[Received] = deque()
+        self._delivery = Delivery(self._write, self._encode)
+        self._backoff = Backoff()
+        self._accepted = False
+        self._deadline_s = 0.0
+        self._closing = False
+        self._now = (0.0, 0)
+        self.connected = False
+        self.n_connects = 0
+        self.n_shed = 0
+
+    # --- what the owner calls -----------------------------------------------------------------
+
+    @property
+    def gateway(self) -> str:
+        """The gateway's id; the client id is ``gapcast-`` and this."""
+        return self._options.gateway
+
+    @property
+    def n_queued(self) -> int:
+        """Messages that came and have not been taken."""
+        return len(self._queue)
+
+    @property
+    def n_unconfirmed(self) -> int:
+        """Messages sent at QoS 1 that the broker has not confirmed."""
+        return len(self._delivery)
+
+    @property
+    def newest_unconfirmed(self) -> int:
+        """The receipt of the newest message that is not confirmed; 0 where all are."""
+        return self._delivery.newest
+
+    def take(self, n_at_most: int, timeout_s: float) -> list[Received]:
+        """Do what the network asks for, and return up to ``n_at_most`` messages.
+
+        Waits up to ``timeout_s`` for something to come where nothing is queued.
+        """
+        if len(self._queue) < n_at_most:
+            self._serve(0.0 if self._queue else timeout_s)
+        if len(self._delivery) >= _MAX_UNCONFIRMED:
+            return []
+        return [self._queue.popleft() for _ in range(min(n_at_most, len(self._queue)))]
+
+    def publish(self, topic: bytes, payload: bytes, *, retain: bool = False, expiry_s: int | None = None) -> int:
+        """Send a message at the session's QoS; return its receipt, 0 at QoS 0 (which is dropped while offline)."""
+        if self._options.qos:
+            expires_s = None if expiry_s is None else self._now[0] + expiry_s
+            return self._delivery.send(Outgoing(topic, payload, retain, expires_s))
+        if self.connected:
+            properties = encode_expiry(expiry_s) if self._mqtt5 else None
+            self._write(encode_publish(topic, payload, 0, retain=retain, properties=properties))
+        return 0
+
+    def settle(self, publication: Publication, receipt: int) -> None:
+        """Acknowledge ``publication`` once the message with ``receipt`` is confirmed (0: now)."""
+        if publication.packet_id and self._socket is not None:
+            self._delivery.settle(publication.packet_id, receipt)
+
+    def flush(self) -> None:
+        """Hand what was written to the network."""
+        if self._socket is not None:
+            self._socket.flush()
+
+    def close(self, timeout_s: float) -> bool:
+        """Say ``offline``, wait for confirmations, disconnect. Tell whether all was confirmed."""
+        self._closing = True
+        deadline_s = time.monotonic() + timeout_s
+        if self.connected:
+            self._delivery.send(Outgoing(self._options.status_topic.encode(), b"offline", retain=True, expires_s=None))
+            while len(self._delivery) and self.connected and (left_s := deadline_s - time.monotonic()) > 0:
+                self._serve(min(left_s, 0.25))
+        complete = not len(self._delivery)
+        self.connected = False
+        self._client.disconnect()
+        self._client.loop_write()
+        return complete
+
+    # --- the network --------------------------------------------------------------------------
+
+    def lay_over(self, sock: Any) -> StraightSocket:
+        """Lay the straight path over the socket that paho has just connected."""
+        if isinstance(sock, socket.socket) and sock.family in {socket.AF_INET, socket.AF_INET6}:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = StraightSocket(
+            sock, mqtt5=self._mqtt5, on_publication=self._queued, on_acknowledgement=self._confirmed
+        )
+        return self._socket
+
+    def _serve(self, timeout_s: float) -> None:
+        """One round: connect or wait, read, let paho do its part, write."""
+        sock = self._socket
+        if sock is None:
+            if self._closing or not self._connect_when_due(timeout_s):
+                return
+            sock = self._socket
+        if sock is None:
+            return
+        sock.flush()
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN | (select.POLLOUT if sock.n_unsent else 0))
+        poll.poll(timeout_s * 1_000)
+        self._now = (time.perf_counter(), time.time_ns() // 1_000_000)
+        sock.pump()
+        while self._socket is sock and sock.wants_paho:
+            self._client.loop_read()
+        if self._socket is sock:
+            self._client.loop_misc()
+            self._client.loop_write()
+            sock.flush()
+            if not self._accepted and time.monotonic() > self._deadline_s:
+                log.warning("mqtt.no_answer", host=self._options.host, waited_s=_CONNECT_TIMEOUT_S)
+                self._lost()
+
+    def _connect_when_due(self, timeout_s: float) -> bool:
+        wait_s = self._backoff.wait_s()
+        if wait_s > timeout_s:
+            time.sleep(timeout_s)
+            return False
+        time.sleep(wait_s)
+        options = self._options
+        self._accepted = False
+        self._deadline_s = time.monotonic() + _CONNECT_TIMEOUT_S
+        try:
+            self._client.reconnect()
+            self._client.loop_write()
+        except (OSError, ValueError) as error:  # refused, unreachable, unknown host, TLS, a handshake cut short
+            self._lost()
+            log.warning("mqtt.unreachable", host=options.host, port=options.port, problem=str(error))
+            return False
+        return True
+
+    def _lost(self) -> None:
+        """Forget the connection and arrange for the next."""
+        sock, self._socket = self._socket, None
+        was_connected, self.connected = self.connected, False
+        if sock is not None:
+            sock.close()
+        self._delivery.disconnected()
+        # What was not acknowledged comes again where the session lives on; where it does not, this is all there is.
+        self._queue = deque(one._replace(publication=one.publication._replace(packet_id=0)) for one in self._queue)
+        self._backoff.failed(was_connected=was_connected)
+
+    def _queued(self, publication: Publication) -> None:
+        if len(self._queue) >= _MAX_QUEUED and not publication.packet_id:
+            self.n_shed += 1
+            return
+        self._queue.append(Received(publication, *self._now))
+
+    def _confirmed(self, acknowledgement: Acknowledgement) -> None:
+        self._delivery.confirm(acknowledgement)
+
+    def _write(self, packet: bytes) -> None:
+        if self._socket is not None:
+            self._socket.write(packet)
+
+    def _encode(self, packet_id: int, message: Outgoing, again: bool) -> bytes:  # noqa: FBT001 - Delivery's
+        expiry_s = None
+        if message.expires_s is not None:
+            expiry_s = max(1, round(message.expires_s - self._now[0]))
+        properties = encode_expiry(expiry_s) if self._mqtt5 else None
+        packet = encode_publish(message.topic, message.payload, packet_id, retain=message.retain, properties=properties)
+        return as_duplicate(packet) if again else packet
+
+    # --- paho ---------------------------------------------------------------------------------
+
+    def _new_client(self) -> _Client:
+        options = self._options
+        persistent: dict[str, Any] = {} if self._mqtt5 else {"clean_session": not options.session_expiry_s}
+        client = _Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"gapcast-{options.gateway}",
+            protocol=MQTTProtocolVersion.MQTTv5 if self._mqtt5 else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+            **persistent,
+        )
+        client.session = self
+        client.connect_timeout = _CONNECT_TIMEOUT_S
+        client.suppress_exceptions = False
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_socket_register_write = lambda *_: None  # writes leave by flush, not by each call
+        client.will_set(options.status_topic, b"offline", qos=1, retain=True)
+        if options.username is not None:
+            client.username_pw_set(options.username, options.password)
+        if self._mqtt5:
+            properties = Properties(PacketTypes.CONNECT)
+            properties.SessionExpiryInterval = options.session_expiry_s
+            properties.ReceiveMaximum = options.receive_maximum
+            client.connect_async(
+                options.host, options.port, options.keepalive_s,
+                clean_start=not options.session_expiry_s, properties=properties,
+            )  # fmt: skip
+        else:
+            client.connect_async(options.host, options.port, options.keepalive_s)
+        return client
+
+    def _on_connect(self, _client: object, _data: object, flags: Any, reason: ReasonCode, properties: Any) -> None:
+        options = self._options
+        self._accepted = True
+        if reason.is_failure:
+            self._refused(reason)
+            return
+        self.n_connects += 1
+        self._backoff.succeeded()
+        self._delivery.connected(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
+        for topic in options.subscriptions:
+            if self._mqtt5:
+                self._client.subscribe(topic, options=SubscribeOptions(qos=options.qos, retainHandling=1))
+            else:
+                self._client.subscribe(topic, qos=options.qos)
+        self._delivery.send(Outgoing(options.status_topic.encode(), b"online", retain=True, expires_s=None))
+        log.info(
+            "mqtt.connected", host=options.host, port=options.port, protocol="5" if self._mqtt5 else "3.1.1",
+            session_present=flags.session_present,
+        )  # fmt: skip
+
+    def _refused(self, reason: ReasonCode) -> None:
+        log.error("mqtt.refused", host=self._options.host, reason=str(reason))
+        if reason.value == _UNSUPPORTED_PROTOCOL:
+            self._fall_back()
+
+    def _fall_back(self) -> None:
+        """Try the other version of the protocol next time, where the configuration leaves it open."""
+        if self._options.protocol == "auto":
+            self._mqtt5 = not self._mqtt5
+            self._client = self._new_client()
+            self._backoff.succeeded()
+
+    def _on_disconnect(self, _client: object, _data: object, _flags: object, reason: ReasonCode, _props: object) -> None:
+        if self._closing:
+            self._socket = None
+            return
+        was_connected, was_accepted = self.connected, self._accepted
+        self._lost()
+        if was_connected:
+            log.warning("mqtt.disconnected", host=self._options.host, reason=str(reason))
+        elif not was_accepted and not self.n_connects:
+            self._fall_back()  # a broker of 3.1.1 alone may hang up instead of answering
+
+    def _on_subscribe(self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                log.error("mqtt.subscription_refused", reason=str(reason), topics=self._options.subscriptions)
+                return
+        self.connected = True

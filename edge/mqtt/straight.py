@@ -1,0 +1,143 @@
+"""The straight path under paho: a socket that keeps PUBLISH and PUBACK for us, and gives paho the rest.
+
+paho asks its socket for ``recv`` and ``send``; websockets and TLS already come to it as objects that
+look like sockets (``pending``, ``fileno``, ``setblocking``, ``close``). This is one more of them, laid
+over whichever paho made. One system call reads, and one writes, as many packets as there are.
+"""
+
+from __future__ import annotations
+
+import select
+import ssl
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from edge.mqtt.frames import Acknowledgement, Other, ProtocolError, Publication, Splitter
+
+_READ_BYTES = 262_144
+_CLOSE_TIMEOUT_S = 2.0
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class StraightSocket:
+    """Owns the connection's bytes. One thread uses it: the one that runs the session."""
+
+    def __init__(
+        self,
+        sock: Any,
+        *,
+        mqtt5: bool,
+        on_publication: Callable[[Publication], None],
+        on_acknowledgement: Callable[[Acknowledgement], None],
+    ) -> None:
+        self._sock = sock
+        self._splitter = Splitter(mqtt5=mqtt5)
+        self._on_publication = on_publication
+        self._on_acknowledgement = on_acknowledgement
+        self._for_paho = bytearray()
+        self._out = bytearray()
+        self._lost: OSError | None = None
+        self._ended = False
+
+    def pump(self) -> None:
+        """Read what has come, without waiting; hand on publications and acknowledgements."""
+        while not self._ended:
+            try:
+                received = self._sock.recv(_READ_BYTES)
+            except _WOULD_BLOCK:
+                return
+            except OSError as error:
+                self._lost, self._ended = error, True
+                return
+            if not received:
+                self._ended = True
+                return
+            self._splitter.feed(received)
+            self._dispatch(self._splitter.packets())
+            if len(received) < _READ_BYTES and not self._pending_below():
+                return
+
+    def _dispatch(self, packets: Iterable[Publication | Acknowledgement | Other]) -> None:
+        try:
+            for packet in packets:
+                if type(packet) is Publication:
+                    self._on_publication(packet)
+                elif type(packet) is Acknowledgement:
+                    self._on_acknowledgement(packet)
+                else:
+                    self._for_paho += packet[0]
+        except ProtocolError as error:
+            self._lost, self._ended = OSError(str(error)), True
+
+    def _pending_below(self) -> int:
+        pending = getattr(self._sock, "pending", None)
+        return int(pending()) if pending is not None else 0
+
+    def write(self, packet: bytes) -> None:
+        """Add a packet to what :meth:`flush` will send."""
+        self._out += packet
+
+    def flush(self) -> None:
+        """Send as much as the network takes now, without waiting."""
+        while self._out:
+            try:
+                n_sent = self._sock.send(self._out)
+            except _WOULD_BLOCK:
+                return
+            except OSError as error:
+                self._lost, self._ended = error, True
+                return
+            del self._out[:n_sent]
+
+    @property
+    def n_unsent(self) -> int:
+        """Bytes that wait for the network."""
+        return len(self._out)
+
+    @property
+    def wants_paho(self) -> bool:
+        """Whether paho has something to read: packets of its own, or the end of the connection."""
+        return bool(self._for_paho) or self._ended
+
+    # --- what paho asks of a socket -----------------------------------------------------------
+
+    def recv(self, n_bytes: int) -> bytes:
+        """Give paho its own packets; b"" at the end of the connection, as a socket does."""
+        if self._for_paho:
+            taken = bytes(self._for_paho[:n_bytes])
+            del self._for_paho[:n_bytes]
+            return taken
+        if self._lost is not None:
+            raise self._lost
+        if self._ended:
+            return b""
+        raise BlockingIOError
+
+    def send(self, packet: bytes | bytearray) -> int:
+        """Take a packet of paho's; it leaves in order with our own."""
+        self._out += packet
+        return len(packet)
+
+    def pending(self) -> int:
+        """Bytes that wait for paho."""
+        return len(self._for_paho)
+
+    def fileno(self) -> int:
+        """File descriptor of the connection, to wait on."""
+        return int(self._sock.fileno())
+
+    def setblocking(self, flag: bool) -> None:  # noqa: FBT001 - the signature of socket.setblocking
+        """Set the connection's blocking mode."""
+        self._sock.setblocking(flag)
+
+    def close(self) -> None:
+        """Send what is left (a DISCONNECT, for one) within two seconds, then close."""
+        poll = select.poll()
+        try:
+            poll.register(self.fileno(), select.POLLOUT)
+            while self._out and not self._ended and poll.poll(_CLOSE_TIMEOUT_S * 1_000):
+                self.flush()
+        except (OSError, ValueError):  # the connection is gone already: nothing is left to send it on
+            self._ended = True
+        finally:
+            self._sock.close()

@@ -1,0 +1,1 @@
+"""What turns windows into forecasts: TFLite models and the baselines beside them."""

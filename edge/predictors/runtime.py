@@ -1,0 +1,33 @@
+"""One small loader for two runtimes: ai-edge-litert where it has a wheel, tflite-runtime where not."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+from edge.core.errors import ModelError
+
+#: (distribution, module) in the order they are tried.
+RUNTIMES = (
+    ("ai-edge-litert", "ai_edge_litert.interpreter"),
+    ("tflite-runtime", "tflite_runtime.interpreter"),
+)
+
+
+def load_interpreter() -> tuple[Any, str]:
+    """Return the ``Interpreter`` class at hand and its distribution with version.
+
+    Raises :class:`ModelError` where neither runtime is installed.
+    """
+    for distribution, module in RUNTIMES:
+        try:
+            interpreter = import_module(module).Interpreter
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+                raise
+            continue
+        return interpreter, f"{distribution} {version(distribution)}"
+    names = " or ".join(distribution for distribution, _ in RUNTIMES)
+    msg = f"no TFLite runtime is installed: install {names}"
+    raise ModelError(msg)

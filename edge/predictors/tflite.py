@@ -1,0 +1,125 @@
+"""A .tflite file as a Predictor."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from edge.core.card import ModelCard
+from edge.core.errors import ModelError
+from edge.core.predictor import Prediction
+from edge.core.window import F32, WindowSpec
+from edge.predictors.runtime import load_interpreter
+
+INPUT = "window"
+#: Batch sizes that an interpreter is kept ready for; a batch is filled up to the next one, since
+#: resizing a tensor costs more than the rows. Larger batches are cut.
+BATCH_SIZES = (1, 8, 32, 96, 256)
+
+
+class _Sized:
+    """One interpreter, allocated for one batch size."""
+
+    def __init__(self, content: bytes, batch_size: int, shape: tuple[int, ...], outputs: tuple[str, ...]) -> None:
+        interpreter_class, _ = load_interpreter()
+        self._interpreter: Any = interpreter_class(model_content=content, num_threads=1)
+        signatures = self._interpreter.get_signature_list()
+        if len(signatures) != 1:
+            msg = f"the file has {len(signatures)} signatures, not one"
+            raise ModelError(msg)
+        runner = self._interpreter.get_signature_runner()
+        found_in, found_out = runner.get_input_details(), runner.get_output_details()
+        if set(found_in) != {INPUT} or not set(outputs) <= set(found_out):
+            msg = f"the file's signature is {sorted(found_in)} -> {sorted(found_out)}, not {[INPUT]} -> {list(outputs)}"
+            raise ModelError(msg)
+        self._input = found_in[INPUT]["index"]
+        self._outputs = tuple(found_out[name]["index"] for name in outputs)
+        del runner  # it holds on to the interpreter's memory, which is about to move
+        self._interpreter.resize_tensor_input(self._input, (batch_size, *shape))
+        self._interpreter.allocate_tensors()
+        self._batch = np.zeros((batch_size, *shape), dtype=np.float32)
+
+    def run(self, rows: F32) -> list[F32]:
+        """Run ``rows`` (at most the batch size); rows beyond them are left from before and cut off."""
+        n = len(rows)
+        self._batch[:n] = rows
+        self._interpreter.set_tensor(self._input, self._batch)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index)[:n] for index in self._outputs]
+
+
+class TflitePredictor:
+    """A checked model file behind :class:`edge.core.predictor.Predictor`.
+
+    Thread-safe: a lock lets one caller at a time at the interpreters (``invoke`` releases the GIL).
+    """
+
+    def __init__(self, content: bytes, card: ModelCard) -> None:
+        """Allocate the interpreter for a single row; the others are made when first needed.
+
+        Raises :class:`ModelError` where the bytes are no model or their signature is not the card's.
+        """
+        self.card = card
+        self._content = content
+        self._shape = (card.context, len(card.features))
+        self._outputs = ("mean",) if card.quantile_levels is None else ("mean", "quantiles")
+        self._lock = Lock()
+        self._sized: dict[int, _Sized] = {}
+        try:
+            self._at(BATCH_SIZES[0])
+        except (ValueError, RuntimeError) as error:
+            msg = f"model {card.name}: the runtime cannot load the file: {error}"
+            raise ModelError(msg) from error
+
+    @property
+    def name(self) -> str:
+        """The card's name."""
+        return self.card.name
+
+    @property
+    def version(self) -> str:
+        """The card's version."""
+        return self.card.version
+
+    @property
+    def spec(self) -> WindowSpec:
+        """The card's window."""
+        return self.card.spec
+
+    @property
+    def lead_times_min(self) -> tuple[int, ...]:
+        """The card's lead times."""
+        return tuple(self.card.lead_times_min)
+
+    @property
+    def quantile_levels(self) -> tuple[float, ...] | None:
+        """The card's quantile levels."""
+        return None if self.card.quantile_levels is None else tuple(self.card.quantile_levels)
+
+    def warm_up(self) -> None:
+        """Make every interpreter now, so that no later batch pays for it."""
+        with self._lock:
+            for size in BATCH_SIZES:
+                self._at(size)
+
+    def predict(self, windows: F32) -> Prediction:
+        """Forecast ``windows`` ``[N, context, features]``, any N >= 1."""
+        if windows.shape[1:] != self._shape or len(windows) == 0:
+            msg = f"model {self.name} takes [N, {self._shape[0]}, {self._shape[1]}], not {list(windows.shape)}"
+            raise ModelError(msg)
+        with self._lock:
+            parts = [
+                self._run(windows[first : first + BATCH_SIZES[-1]]) for first in range(0, len(windows), BATCH_SIZES[-1])
+            ]
+        outputs = parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return Prediction(*outputs)
+
+    def _run(self, rows: F32) -> list[F32]:
+        return self._at(next(size for size in BATCH_SIZES if size >= len(rows))).run(rows)
+
+    def _at(self, size: int) -> _Sized:
+        if size not in self._sized:
+            self._sized[size] = _Sized(self._content, size, self._shape, self._outputs)
+        return self._sized[size]

@@ -1,0 +1,200 @@
+"""The service: take what is queued, forecast it in one call, publish, and only then acknowledge.
+
+It knows neither MQTT nor HTTP: the broker is behind :class:`Link`, the models behind
+:class:`~edge.core.predictor.Predictor`. One thread runs :meth:`Service.run`; other threads may ask
+for the latest forecasts, or for one of their own readings.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from threading import Event, Lock
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+
+from edge.core.buffer import Verdict
+from edge.core.engine import Accepted, Engine, forecast_series
+from edge.core.errors import PayloadError, RequestError
+from edge.core.forecast import Forecast, Forecasts
+from edge.core.predictor import Predictor
+from edge.core.reading import Reading
+from edge.core.statistics import Statistics
+
+log = structlog.get_logger(__name__)
+
+#: Readings taken at a time: the batch grows by itself under load, and adds no wait when idle.
+MAX_BATCH = 256
+_IDLE_S = 0.25
+
+
+class Arrival(NamedTuple):
+    """A message that came in: the reading in it, or the problem with it. ``token`` is the link's own."""
+
+    reading: Reading | None
+    problem: PayloadError | None
+    received_s: float
+    token: Any
+
+
+class Link(Protocol):
+    """The broker, as the service sees it."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there and readings are subscribed to."""
+        ...
+
+    @property
+    def n_queued(self) -> int:
+        """Messages that came and have not been taken."""
+        ...
+
+    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
+        """Return what is queued, waiting up to ``timeout_s`` for the first; (re)connect as needed."""
+        ...
+
+    def publish(self, forecasts: Forecasts) -> list[int]:
+        """Send each forecast; return a receipt for each, 0 where none will come."""
+        ...
+
+    def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
+        """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
+        ...
+
+    def settle(self, arrival: Arrival, receipt: int) -> None:
+        """Acknowledge a message once the forecast with that ``receipt`` is confirmed; 0: nothing to wait for."""
+        ...
+
+    def flush(self) -> None:
+        """Hand all that was written to the network."""
+        ...
+
+    def close(self, timeout_s: float) -> bool:
+        """Say ``offline``, wait for what is unconfirmed, disconnect; tell whether all was confirmed."""
+        ...
+
+
+class Service:
+    """Joins a link, an engine and the models, and counts what happens."""
+
+    def __init__(self, link: Link, engine: Engine, models: Mapping[str, Predictor]) -> None:
+        """Serve ``engine``'s model over ``link``; requests may name any of ``models``."""
+        self.models = models
+        self.statistics = Statistics()
+        self._link = link
+        self._engine = engine
+        self._lock = Lock()  # the engine's state: this service's thread writes, others read
+
+    # --- the stream -----------------------------------------------------------------------------
+
+    def run(self, stopping: Event) -> bool:
+        """Serve until ``stopping`` is set; then finish what is queued. Tell whether all was confirmed."""
+        log.info("service.started", model=self._engine.model.name, models=sorted(self.models))
+        while not stopping.is_set():
+            self.turn(_IDLE_S)
+        while self._link.n_queued and self._link.connected:
+            self.turn(0)
+        complete = self._link.close(timeout_s=5.0)
+        log.info("service.stopped", all_confirmed=complete, **self.statistics.readings)
+        return complete
+
+    def turn(self, timeout_s: float) -> int:
+        """Take one batch through: decode, accept, forecast, publish, acknowledge. Return its size."""
+        arrivals = self._link.take(MAX_BATCH, timeout_s)
+        if not arrivals:
+            return 0
+        readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
+        with self._lock:
+            accepted = self._engine.accept(readings)
+            began_s = time.perf_counter()
+            forecasts = self._engine.forecast(accepted, time.time_ns() // 1_000_000)
+            inference_s = time.perf_counter() - began_s
+        receipts = self._link.publish(forecasts)
+        self._answer(arrivals, accepted, receipts)
+        self._link.flush()
+        self._count(arrivals, accepted, forecasts, inference_s)
+        return len(arrivals)
+
+    def _answer(self, arrivals: list[Arrival], accepted: Accepted, receipts: list[int]) -> None:
+        outcomes = zip(accepted.verdicts, accepted.place, strict=True)
+        settle = self._link.settle
+        for arrival in arrivals:
+            if arrival.problem is not None:
+                self._link.reject(arrival, arrival.problem)
+                settle(arrival, 0)
+                continue
+            verdict, place = next(outcomes)
+            if verdict is Verdict.FULL:
+                self._link.reject(arrival, self._too_many())
+            settle(arrival, receipts[place] if place >= 0 else 0)
+        for reading in accepted.disproved:
+            detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
+            self._link.reject(reading, PayloadError("time_jump", detail))
+
+    def _too_many(self) -> PayloadError:
+        n_devices = self._engine.buffers.max_devices
+        return PayloadError("too_many_devices", f"{n_devices} devices are known, all that devices.max allows")
+
+    def _count(
+        self, arrivals: list[Arrival], accepted: Accepted, forecasts: Forecasts, inference_s: float
+    ) -> None:
+        statistics = self.statistics
+        for result, n in accepted.counts.items():
+            statistics.readings[result] += n
+        statistics.readings["rejected"] += sum(arrival.problem is not None for arrival in arrivals)
+        statistics.batch_size.observe(len(arrivals))
+        if not len(forecasts):
+            return
+        model = forecasts.model.name
+        statistics.forecasts[model] = statistics.forecasts.get(model, 0) + len(forecasts)
+        statistics.inference_s.observe(inference_s)
+        ready = [arrival for arrival in arrivals if arrival.reading is not None]
+        received_s = (arrival.received_s for arrival, place in zip(ready, accepted.place, strict=True) if place >= 0)
+        now_s = time.perf_counter()
+        for received, n in Counter(received_s).items():
+            statistics.latency_s.observe(now_s - received, n)
+
+    # --- questions, from any thread ---------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether readings can come in."""
+        return self._link.connected
+
+    @property
+    def n_queued(self) -> int:
+        """Messages that came and have not been taken."""
+        return self._link.n_queued
+
+    @property
+    def n_devices(self) -> int:
+        """Devices that have given a reading."""
+        return len(self._engine.buffers)
+
+    @property
+    def model(self) -> Predictor:
+        """The model that speaks for the stream."""
+        return self._engine.model
+
+    def latest(self) -> list[Forecast]:
+        """Return the newest forecast of every device that has one."""
+        with self._lock:
+            return self._engine.latest()
+
+    def latest_of(self, device: str) -> Forecast | None:
+        """Return the device's newest forecast; None where the device is unknown or has none yet."""
+        with self._lock:
+            return self._engine.latest_of(device)
+
+    def predict(self, readings: Sequence[Reading], model: str | None = None) -> Forecast:
+        """Forecast one series that is no device's, oldest first, by the rules of the stream.
+
+        Raises :class:`RequestError` where no forecast can be made of it or there is no such model.
+        """
+        if model is not None and model not in self.models:
+            msg = f"model: there is no {model!r}; there are {', '.join(sorted(self.models))}"
+            raise RequestError(msg)
+        return forecast_series(self.models[model] if model else self.model, readings, time.time_ns() // 1_000_000)

@@ -1,0 +1,219 @@
+"""The configuration: ``gapcast.toml``, then environment ``GAPCAST_…``, then command line. Every key has a default.
+
+The environment nests by two underscores: ``GAPCAST_MQTT__HOST`` is ``mqtt.host``. Any key may be read
+from a file (a Docker secret, a systemd credential) by ``_FILE``: ``GAPCAST_MQTT__PASSWORD_FILE``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from edge.core.errors import SettingsError
+
+ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"
+DEFAULT_FILE = Path("gapcast.toml")
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class GatewaySettings(_Section):
+    """``[gateway]``"""
+
+    #: Names this gateway in topics and as MQTT client; empty: made once and kept with the state.
+    id: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]{0,64}$")
+
+
+class MqttSettings(_Section):
+    """``[mqtt]``"""
+
+    host: str = "localhost"
+    port: Port = 1883
+    username: str | None = None
+    password: SecretStr | None = None
+    #: ``auto`` speaks MQTT 5 and falls back to 3.1.1 where the broker refuses it.
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    #: Quality of service of readings and forecasts.
+    qos: int = Field(default=1, ge=0, le=1)
+    retain_forecasts: bool = False
+    keepalive_s: int = Field(default=30, ge=5, le=3_600)
+    #: How long the broker keeps readings for this gateway while it is away (MQTT 5).
+    session_expiry_s: int = Field(default=86_400, ge=0, le=4_294_967_295)
+    #: Readings that the broker may send before the first of them is acknowledged (MQTT 5).
+    receive_maximum: int = Field(default=1_024, ge=1, le=32_767)
+
+
+class TopicSettings(_Section):
+    """``[topics]``"""
+
+    reading: str = "gap/{device}/reading"
+    forecast: str = "gap/{device}/forecast"
+    status: str = "gapcast/{gateway}/status"
+    rejected: str = "gapcast/{gateway}/rejected"
+
+
+class HttpSettings(_Section):
+    """``[http]``"""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a gateway's readers are on its network; docs/operations.md tells how to close it
+    port: Port = 8080
+    max_body_bytes: int = Field(default=262_144, ge=1_024)
+    max_readings: int = Field(default=10_000, ge=2)
+
+
+class StateSettings(_Section):
+    """``[state]``"""
+
+    #: None: ``$STATE_DIRECTORY`` (systemd), else ``$XDG_STATE_HOME/gapcast``, else ``~/.local/state/gapcast``.
+    path: Path | None = None
+
+
+class ModelSettings(_Section):
+    """``[models]``"""
+
+    #: Folder of models; None: the ones that came with gapcast.
+    path: Path | None = None
+
+
+class ForecastSettings(_Section):
+    """``[forecast]``"""
+
+    #: Name of the model that speaks; None: the registry's default.
+    model: str | None = None
+
+
+class LimitSettings(_Section):
+    """``[limits]``: what power a reading may state."""
+
+    min_kw: float = -100.0
+    max_kw: float = 100.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LimitSettings:
+        if self.min_kw >= self.max_kw:
+            msg = f"min_kw ({self.min_kw:g}) must be below max_kw ({self.max_kw:g})"
+            raise ValueError(msg)
+        return self
+
+
+class DeviceSettings(_Section):
+    """``[devices]``"""
+
+    max: int = Field(default=100_000, ge=1)
+
+
+class LogSettings(_Section):
+    """``[log]``"""
+
+    #: ``auto``: for people on a terminal, JSON elsewhere.
+    format: Literal["auto", "console", "json"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(_Section):
+    """Everything that can be set, checked and frozen."""
+
+    gateway: GatewaySettings = GatewaySettings()
+    mqtt: MqttSettings = MqttSettings()
+    topics: TopicSettings = TopicSettings()
+    http: HttpSettings = HttpSettings()
+    state: StateSettings = StateSettings()
+    models: ModelSettings = ModelSettings()
+    forecast: ForecastSettings = ForecastSettings()
+    limits: LimitSettings = LimitSettings()
+    devices: DeviceSettings = DeviceSettings()
+    log: LogSettings = LogSettings()
+
+
+def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
+    """Read the settings: ``file`` (or ``gapcast.toml`` here, if there is one), environment, ``overrides``.
+
+    ``overrides`` are nested like the file. Raises :class:`SettingsError` that names the first key that
+    is wrong and what is wrong with it.
+    """
+    path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    merged: dict[str, Any] = {}
+    for source in (_read_toml(path) if path else {}, _read_environment(environment), overrides):
+        _merge(merged, source)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        problem = {
+            "extra_forbidden": "there is no such key",
+            "model_type": "is a section, not a value",
+        }.get(first["type"], first["msg"].removeprefix("Value error, "))
+        shown = "" if "password" in key or isinstance(first["input"], dict) else f" (it is {first['input']!r})"
+        msg = f"configuration key {key}: {problem}{shown}"
+        raise SettingsError(msg) from error
+
+
+def nested(dotted: str, value: object) -> dict[str, Any]:
+    """Return ``value`` under a dotted key, nested like the file.
+
+    >>> nested("mqtt.host", "broker")
+    {'mqtt': {'host': 'broker'}}
+    """
+    for part in reversed(dotted.split(".")):
+        value = {part: value}
+    return value if isinstance(value, dict) else {}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"configuration file {path}: cannot be read ({error.strerror})"
+        raise SettingsError(msg) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"configuration file {path}: is not TOML: {error}"
+        raise SettingsError(msg) from error
+
+
+def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in sorted(environment.items()):
+        if not name.startswith(ENV_PREFIX):
+            continue
+        section, *key = name.removeprefix(ENV_PREFIX).lower().split(ENV_NESTING)
+        if not key:
+            _refuse_single_underscore(name)
+            continue
+        dotted = ".".join((section, *key))
+        if name.endswith(ENV_FILE_SUFFIX):
+            dotted, value = dotted.removesuffix(ENV_FILE_SUFFIX.lower()), _read_secret(name, Path(value))  # noqa: PLW2901
+        _merge(found, nested(dotted, value))
+    return found
+
+
+def _refuse_single_underscore(name: str) -> None:
+    for section in Settings.model_fields:
+        start = f"{ENV_PREFIX}{section.upper()}_"
+        if name.startswith(start):
+            msg = f"environment {name}: write two underscores: {start}_{name.removeprefix(start)}"
+            raise SettingsError(msg)
+
+
+def _read_secret(name: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"environment {name}: {path} cannot be read ({error})"
+        raise SettingsError(msg) from error
+
+
+def _merge(into: dict[str, Any], source: Mapping[str, Any]) -> None:
+    for key, value in source.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value

@@ -1,0 +1,101 @@
+"""What a running service tells of itself: metrics for Prometheus, logs for people and machines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Literal
+
+import structlog
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from edge.core.statistics import Histogram
+from edge.service import Service
+
+
+class ServiceCollector(Collector):
+    """Reads the service's statistics whenever Prometheus asks; nothing is counted twice."""
+
+    def __init__(self, service: Service, runtime: str) -> None:
+        self._service = service
+        self._runtime = runtime
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric of the service."""
+        service, statistics = self._service, self._service.statistics
+        readings = CounterMetricFamily("gapcast_readings", "Readings by what became of them.", labels=["result"])
+        for result, n in statistics.readings.items():
+            readings.add_metric([result], n)
+        yield readings
+        forecasts = CounterMetricFamily("gapcast_forecasts", "Forecasts handed to the broker.", labels=["model"])
+        for model in sorted({*statistics.forecasts, service.model.name}):
+            forecasts.add_metric([model], statistics.forecasts.get(model, 0))
+        yield forecasts
+        yield _histogram(
+            "gapcast_forecast_latency_seconds",
+            "From a reading's arrival to its forecast handed to the broker.",
+            statistics.latency_s,
+        )
+        yield _histogram("gapcast_inference_seconds", "One call of the model, for one batch.", statistics.inference_s)
+        yield _histogram("gapcast_batch_size", "Messages taken at a time.", statistics.batch_size)
+        yield GaugeMetricFamily("gapcast_queue_depth", "Messages that wait to be taken.", service.n_queued)
+        yield GaugeMetricFamily("gapcast_devices", "Devices that have given a reading.", service.n_devices)
+        yield GaugeMetricFamily(
+            "gapcast_broker_connected", "1 while readings can come in from the broker.", int(service.connected)
+        )
+        models = InfoMetricFamily("gapcast_model", "Loaded models.", labels=["model"])
+        for name, predictor in sorted(service.models.items()):
+            models.add_metric(
+                [name],
+                {"version": predictor.version, "context": str(predictor.spec.context), "default": _yes(name == service.model.name)},
+            )
+        yield models
+        yield InfoMetricFamily("gapcast_build", "The running program.", {"version": version("gapcast"), "runtime": self._runtime})
+
+
+def build_registry(service: Service, runtime: str) -> CollectorRegistry:
+    """Return a registry with the service's metrics and the process's own (memory, CPU, files)."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    registry.register(ServiceCollector(service, runtime))
+    return registry
+
+
+def configure_logs(log_format: Literal["auto", "console", "json"], level: str) -> None:
+    """Log one event a line to standard error: for people on a terminal, else as JSON."""
+    for_people = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if for_people else structlog.processors.JSONRenderer()
+    )
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    of_libraries = logging.StreamHandler(sys.stderr)
+    of_libraries.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    logging.basicConfig(handlers=[of_libraries], level=logging.WARNING, force=True)
+
+
+def _histogram(name: str, documentation: str, histogram: Histogram) -> HistogramMetricFamily:
+    buckets: list[tuple[str, float]] = []
+    n = 0
+    for bound, count in zip((*map(str, histogram.bounds), "+Inf"), histogram.counts, strict=True):
+        n += count
+        buckets.append((bound, n))
+    return HistogramMetricFamily(name, documentation, buckets=buckets, sum_value=histogram.total)
+
+
+def _yes(truth: bool) -> str:  # noqa: FBT001 - a label's value
+    return "true" if truth else "false"
