@@ -17,6 +17,29 @@ from edge.settings import Settings, load, nested
 EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
 
 
+PORT = click.IntRange(1, 65_535)
+
+
+class _Speed(click.ParamType):
+    """``max`` (None), or a number of times real time."""
+
+    name = "speed"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        if value in {None, "max"}:
+            return None
+        try:
+            speed = float(value)
+        except ValueError:
+            speed = 0.0
+        if not 0 < speed < float("inf"):
+            self.fail(f"{value!r} is neither a number above 0 nor max", param, ctx)
+        return speed
+
+
+SPEED = _Speed()
+
+
 class _Group(click.Group):
     """Turns the errors that gapcast raises on purpose into a sentence and an exit code."""
 
@@ -67,6 +90,66 @@ def run(config: Path | None, assignments: tuple[str, ...]) -> None:
     configure_logs(settings.log.format, settings.log.level)
     stopping = stop_on_signals()
     Application(settings, os.environ).run(stopping)
+
+
+@main.command()
+@click.option("--speed", type=SPEED, default="60", show_default=True, help="Times real time, or max.")
+@click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End by itself.")
+@click.option("--mqtt-port", type=PORT, default=1883, show_default=True, help="A free one is taken where this is not.")
+@click.option("--http-port", type=PORT, default=8080, show_default=True, help="A free one is taken where this is not.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning")
+def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port: int, log_level: str) -> None:
+    """See it work: an embedded broker, a real week replayed, the service, and what came of each forecast."""
+    from edge.demo.run import DemoOptions, run_demo  # noqa: PLC0415
+    from edge.telemetry import configure_logs  # noqa: PLC0415
+
+    configure_logs("auto", log_level)
+    run_demo(DemoOptions(speed, duration, mqtt_port, http_port), click.echo, stop_on_signals())
+
+
+@main.command()
+@_settings_options
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--device", default="home", show_default=True, help="Name to publish as.")
+@click.option("--speed", type=SPEED, default="60", show_default=True, help="Times real time, or max.")
+@click.option("--start", metavar="ISO", help="Begin with the first reading at or after this time (UTC if no offset).")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Publish at most N readings.")
+@click.option("--time-column", metavar="NAME", help="Column of the time; without it the file is UCI's own.")
+@click.option("--value-column", metavar="NAME", help="Column of the power.")
+@click.option("--unit", type=click.Choice(["W", "kW"]), default="kW", show_default=True, help="Unit of the power.")
+def replay(file: Path, device: str, speed: float | None, config: Path | None, assignments: tuple[str, ...], **of_file: Any) -> None:
+    """Publish FILE (UCI's own, or any CSV by its columns) as a live meter would."""
+    from edge.replay.command import replay_file  # noqa: PLC0415
+
+    settings = read_settings(config, assignments)
+    n_published = replay_file(settings, file, device, speed, stop_on_signals(), **of_file)
+    click.echo(f"{n_published} readings published as {device}")
+
+
+@main.command()
+@_settings_options
+def check(config: Path | None, assignments: tuple[str, ...]) -> None:
+    """Read the configuration, self-test the models, reach the broker; say what is wrong."""
+    from edge.check import run_checks  # noqa: PLC0415
+
+    sys.exit(run_checks(read_settings(config, assignments), os.environ, click.echo))
+
+
+@main.command()
+@_settings_options
+def models(config: Path | None, assignments: tuple[str, ...]) -> None:
+    """List the models that are there, with their scores."""
+    from edge.compose import load_models  # noqa: PLC0415
+
+    loaded = load_models(read_settings(config, assignments))
+    for card in loaded.cards:
+        mark = "*" if card.name == loaded.speaking.name else " "
+        of_persistence = card.scores.persistence
+        click.echo(
+            f"{mark} {card.name:<12} {card.family:<8} {card.parameters:>6} parameters  {card.bytes / 1_000:>6.1f} kB  "
+            f"MSE {card.scores.model.mse_kw2:.4f} (same as now {of_persistence.mse_kw2:.4f})  "
+            f"MAE {card.scores.model.mae_kw:.4f} ({of_persistence.mae_kw:.4f})"
+        )
 
 
 def stop_on_signals() -> Event:

@@ -5,6 +5,8 @@
     GapcastError
     ├── PayloadError        bytes that are not a usable reading (reason, detail)
     ├── RequestError        a prediction request whose values cannot be used
+    ├── SourceError         a file of readings that cannot be used (path, line, problem)
+    ├── BrokerError         a broker that cannot be reached, or refuses
     ├── ModelError          a model file or card that is missing, altered or does not fit
     └── SettingsError       a configuration that cannot be used (key, problem)
 
@@ -33,6 +35,17 @@ class PayloadError(GapcastError):
 
 class RequestError(GapcastError):
     """A prediction request whose values cannot be used; the message names the value."""
+
+
+class SourceError(GapcastError):
+    """A file of readings that cannot be used; the message names the file, the line and the value."""
+
+    def __init__(self, path: object, line: int | None, problem: str) -> None:
+        super().__init__(f"{path}: {problem}" if line is None else f"{path}, line {line}: {problem}")
+
+
+class BrokerError(GapcastError):
+    """A broker that cannot be reached or refuses; the message names it and the cure."""
 
 
 class ModelError(GapcastError):

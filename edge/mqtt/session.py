@@ -61,6 +61,8 @@ class SessionOptions:
     keepalive_s: int = 30
     session_expiry_s: int = 86_400
     receive_maximum: int = 1_024
+    #: Whether to say ``online`` and ``offline`` on the status topic.
+    announce: bool = True
 
 
 class _Client(paho.Client):
@@ -90,6 +92,8 @@ class Session:
         self.connected = False
         self.n_connects = 0
         self.n_shed = 0
+        #: Why there is no connection, in a sentence; empty while there is one.
+        self.problem = "not connected yet"
 
     # --- what the owner calls -----------------------------------------------------------------
 
@@ -97,6 +101,11 @@ class Session:
     def gateway(self) -> str:
         """The gateway's id; the client id is ``gapcast-`` and this."""
         return self._options.gateway
+
+    @property
+    def protocol(self) -> str:
+        """The version of MQTT spoken: 5 or 3.1.1."""
+        return "5" if self._mqtt5 else "3.1.1"
 
     @property
     def n_queued(self) -> int:
@@ -149,7 +158,7 @@ class Session:
         self._closing = True
         deadline_s = time.monotonic() + timeout_s
         if self.connected:
-            self._delivery.send(Outgoing(self._options.status_topic.encode(), b"offline", retain=True, expires_s=None))
+            self._announce(b"offline")
             while len(self._delivery) and self.connected and (left_s := deadline_s - time.monotonic()) > 0:
                 self._serve(min(left_s, 0.25))
         complete = not len(self._delivery)
@@ -191,8 +200,9 @@ class Session:
             self._client.loop_write()
             sock.flush()
             if not self._accepted and time.monotonic() > self._deadline_s:
+                self._lost("the broker does not answer")
                 log.warning("mqtt.no_answer", host=self._options.host, waited_s=_CONNECT_TIMEOUT_S)
-                self._lost()
+                self._fall_back()  # some brokers of 3.1.1 alone wait for ever for the rest of what they misread
 
     def _connect_when_due(self, timeout_s: float) -> bool:
         wait_s = self._backoff.wait_s()
@@ -207,13 +217,14 @@ class Session:
             self._client.reconnect()
             self._client.loop_write()
         except (OSError, ValueError) as error:  # refused, unreachable, unknown host, TLS, a handshake cut short
-            self._lost()
+            self._lost(f"unreachable: {error}")
             log.warning("mqtt.unreachable", host=options.host, port=options.port, problem=str(error))
             return False
         return True
 
-    def _lost(self) -> None:
+    def _lost(self, problem: str) -> None:
         """Forget the connection and arrange for the next."""
+        self.problem = problem
         sock, self._socket = self._socket, None
         was_connected, self.connected = self.connected, False
         if sock is not None:
@@ -263,7 +274,8 @@ class Session:
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_socket_register_write = lambda *_: None  # writes leave by flush, not by each call
-        client.will_set(options.status_topic, b"offline", qos=1, retain=True)
+        if options.announce:
+            client.will_set(options.status_topic, b"offline", qos=1, retain=True)
         if options.username is not None:
             client.username_pw_set(options.username, options.password)
         if self._mqtt5:
@@ -292,20 +304,25 @@ class Session:
                 self._client.subscribe(topic, options=SubscribeOptions(qos=options.qos, retainHandling=1))
             else:
                 self._client.subscribe(topic, qos=options.qos)
-        self._delivery.send(Outgoing(options.status_topic.encode(), b"online", retain=True, expires_s=None))
+        self._announce(b"online")
         log.info(
-            "mqtt.connected", host=options.host, port=options.port, protocol="5" if self._mqtt5 else "3.1.1",
+            "mqtt.connected", host=options.host, port=options.port, protocol=self.protocol,
             session_present=flags.session_present,
         )  # fmt: skip
 
+    def _announce(self, status: bytes) -> None:
+        if self._options.announce:
+            self._delivery.send(Outgoing(self._options.status_topic.encode(), status, retain=True, expires_s=None))
+
     def _refused(self, reason: ReasonCode) -> None:
+        self.problem = f"refused: {reason}"
         log.error("mqtt.refused", host=self._options.host, reason=str(reason))
         if reason.value == _UNSUPPORTED_PROTOCOL:
             self._fall_back()
 
     def _fall_back(self) -> None:
-        """Try the other version of the protocol next time, where the configuration leaves it open."""
-        if self._options.protocol == "auto":
+        """Try the other version of the protocol next time, where that is open and none has worked yet."""
+        if self._options.protocol == "auto" and not self.n_connects:
             self._mqtt5 = not self._mqtt5
             self._client = self._new_client()
             self._backoff.succeeded()
@@ -315,15 +332,17 @@ class Session:
             self._socket = None
             return
         was_connected, was_accepted = self.connected, self._accepted
-        self._lost()
+        refused = was_accepted and not was_connected and self.problem.startswith("refused")
+        self._lost(self.problem if refused else f"disconnected: {reason}")
         if was_connected:
             log.warning("mqtt.disconnected", host=self._options.host, reason=str(reason))
-        elif not was_accepted and not self.n_connects:
+        elif not was_accepted:
             self._fall_back()  # a broker of 3.1.1 alone may hang up instead of answering
 
     def _on_subscribe(self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object) -> None:
         for reason in reasons:
             if reason.is_failure:
+                self.problem = f"the subscription to {', '.join(self._options.subscriptions)} is refused: {reason}"
                 log.error("mqtt.subscription_refused", reason=str(reason), topics=self._options.subscriptions)
                 return
-        self.connected = True
+        self.connected, self.problem = True, ""

@@ -1,0 +1,40 @@
+"""``gapcast check``: what is wrong, in plain words, before anyone waits for a forecast."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from edge.compose import load_models, session_options
+from edge.core.errors import ModelError
+from edge.mqtt.session import Session
+from edge.predictors.runtime import load_interpreter
+from edge.settings import Settings
+
+_BROKER_S = 8.0
+OK, BROKER_FAILS, MODEL_FAILS = 0, 1, 3
+
+
+def run_checks(settings: Settings, environment: Mapping[str, str], show: Callable[[str], None]) -> int:
+    """Check models and broker, showing a line each; return the exit code (the worst found)."""
+    try:
+        models = load_models(settings)
+    except ModelError as error:
+        show(f"FAIL models: {error}")
+        return MODEL_FAILS
+    show(f"ok   models: {', '.join(models.by_name)} self-tested on {load_interpreter()[1]}; {models.speaking.name} speaks")
+    options = session_options(settings, environment)
+    # Under a name of its own: the running service's would be taken over by this one.
+    session = Session(replace(options, gateway=f"{options.gateway}-check", session_expiry_s=0, announce=False))
+    where = f"{settings.mqtt.host} port {settings.mqtt.port}"
+    deadline_s = time.monotonic() + _BROKER_S
+    while not session.connected and time.monotonic() < deadline_s:
+        session.take(1, 0.25)
+    connected, problem = session.connected, session.problem
+    session.close(1.0)
+    if not connected:
+        show(f"FAIL broker: {where}: {problem or 'no answer'}")
+        return BROKER_FAILS
+    show(f"ok   broker: {where}, MQTT {session.protocol}, subscribed to {settings.topics.reading}")
+    return OK

@@ -1,0 +1,1 @@
+"""The whole of gapcast in one process tree: a broker, a meter, the service, and someone who reads along."""

@@ -1,0 +1,68 @@
+"""amqtt, an MQTT 3.1.1 broker in Python, in a thread of this process: for the demo and for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from edge.core.errors import BrokerError
+
+if TYPE_CHECKING:
+    from amqtt.broker import Broker
+
+_START_S = _STOP_S = 10.0
+
+
+class EmbeddedBroker:
+    """A broker on one port of ``host``, which can be stopped and started again; it keeps nothing between."""
+
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self.host = host
+        self.port = port
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._broker: Broker | None = None
+
+    def start(self) -> None:
+        """Listen; return once it does. Raises :class:`BrokerError` without amqtt or where the port is taken."""
+        logging.getLogger("amqtt").setLevel(logging.CRITICAL)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="broker", daemon=True)
+        self._thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(_START_S)
+        except ModuleNotFoundError as error:
+            msg = "the embedded broker is not installed: pip install 'gapcast[demo]'"
+            raise BrokerError(msg) from error
+
+    def stop(self) -> None:
+        """Close every connection and stop listening; no effect where it does not run."""
+        loop, thread, broker = self._loop, self._thread, self._broker
+        if loop is None or thread is None or broker is None:
+            return
+        asyncio.run_coroutine_threadsafe(broker.shutdown(), loop).result(_STOP_S)
+        asyncio.run_coroutine_threadsafe(_end_other_tasks(), loop).result(_STOP_S)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(_STOP_S)
+        loop.close()
+        self._loop = self._thread = self._broker = None
+
+    async def _listen(self) -> None:
+        from amqtt.broker import Broker  # noqa: PLC0415 - an extra, which only the demo needs
+
+        self._broker = Broker(
+            {
+                "listeners": {"default": {"type": "tcp", "bind": f"{self.host}:{self.port}"}},
+                "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+            }
+        )
+        await self._broker.start()
+
+
+async def _end_other_tasks() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

@@ -1,0 +1,118 @@
+"""``gapcast demo``: broker, service, meter and watcher together."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Timer
+
+from edge.compose import Application
+from edge.core.errors import BrokerError, SettingsError
+from edge.core.grid import minute_label
+from edge.core.reading import Limits
+from edge.demo.broker import EmbeddedBroker
+from edge.demo.watcher import Watcher
+from edge.replay.publisher import Meter, replay
+from edge.replay.source import Columns, Minute, read_minutes
+from edge.sample import sample_path
+from edge.settings import Settings
+
+HOST, DEVICE = "127.0.0.1", "home"
+_READY_S, _LAST_FORECAST_S = 15.0, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """``speed`` times real time (None: as fast as it goes), for ``duration_s`` (None: to the week's end).
+
+    Where ``mqtt_port`` or ``http_port`` is taken, a free one is used instead.
+    """
+
+    speed: float | None = 60.0
+    duration_s: float | None = None
+    mqtt_port: int = 1883
+    http_port: int = 8080
+
+
+def run_demo(options: DemoOptions, show: Callable[[str], None], interrupted: Event) -> None:
+    """Run until the duration has passed, the week is over or ``interrupted`` is set; then show the summary."""
+    broker = EmbeddedBroker(_free(options.mqtt_port), HOST)
+    broker.start()
+    with contextlib.ExitStack() as stack:
+        stack.callback(broker.stop)
+        state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gapcast-demo-")))
+        application = Application(_settings(broker.port, _free(options.http_port), state), {})
+        served = Event()
+        beside = stack.enter_context(ThreadPoolExecutor(1, "meter"))
+        seen = beside.submit(_meter_and_watch, application, broker, options, show, interrupted)
+        seen.add_done_callback(lambda _: served.set())
+        try:
+            application.run(served)
+        finally:
+            interrupted.set()
+        show(seen.result().summary())
+
+
+def _meter_and_watch(
+    application: Application,
+    broker: EmbeddedBroker,
+    options: DemoOptions,
+    show: Callable[[str], None],
+    interrupted: Event,
+) -> Watcher:
+    """Replay the bundled week to the service, and return who read along."""
+    _wait_ready(application)
+    pace = "as fast as it goes" if options.speed is None else f"{options.speed:g} times as fast as life"
+    show(f"open   http://{HOST}:{application.http_port}/predict")
+    show(f"listen mosquitto_sub -h {HOST} -p {broker.port} -t 'gap/#' -v")
+    show(f"A week of a real house's minutes, {pace}; Ctrl-C ends it.")
+    watcher = Watcher(broker.host, broker.port, DEVICE, show)
+    clock = Timer(options.duration_s or 0, interrupted.set)
+    clock.daemon = True
+    with watcher, Meter(broker.host, broker.port, f"gap/{DEVICE}/reading") as meter:
+        if options.duration_s is not None:
+            clock.start()
+
+        def publish(minute: Minute) -> None:
+            watcher.sent(minute_label(minute.minute), minute.gap_kw)
+            meter.publish(minute)
+
+        replay(read_minutes(sample_path(), Columns(), Limits()), publish, options.speed, interrupted)
+        watcher.wait_for(watcher.n_readings - 1, _LAST_FORECAST_S)
+    clock.cancel()
+    return watcher
+
+
+def _wait_ready(application: Application) -> None:
+    deadline_s = time.monotonic() + _READY_S
+    while not application.service.connected:
+        if time.monotonic() > deadline_s:
+            msg = f"the service did not connect to the embedded broker within {_READY_S:g} s"
+            raise BrokerError(msg)
+        time.sleep(0.02)
+
+
+def _settings(mqtt_port: int, http_port: int, state: Path) -> Settings:
+    return Settings.model_validate(
+        {
+            "gateway": {"id": "demo"},
+            "mqtt": {"host": HOST, "port": mqtt_port, "protocol": "3.1.1"},  # all that amqtt speaks
+            "http": {"host": HOST, "port": http_port},
+            "state": {"path": state},
+        }
+    )
+
+
+def _free(wanted: int) -> int:
+    """Return ``wanted`` if it can be listened on, else a port that can."""
+    for port in (wanted, 0):
+        with contextlib.suppress(OSError), socket.create_server((HOST, port)) as probe:
+            return int(probe.getsockname()[1])
+    msg = f"no port can be listened on at {HOST}"
+    raise SettingsError(msg)

@@ -1,0 +1,100 @@
+"""Someone who reads along: subscribes to readings and forecasts, and keeps score."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from threading import Condition, Event
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edge.core.errors import BrokerError
+from edge.core.score import Score
+
+_SUBSCRIBE_S = 10.0
+
+
+class Watcher:
+    """A stock MQTT client beside the service; prints one line a forecast, with what came of it."""
+
+    def __init__(self, host: str, port: int, device: str, show: Callable[[str], None]) -> None:
+        self.score = Score()
+        self.n_readings = self.n_forecasts = 0
+        self.latencies_s: list[float] = []
+        self._forecast = f"gap/{device}/forecast"
+        self._show = show
+        self._seen = Condition()
+        self._sent: dict[str, tuple[float, float]] = {}  # minute -> (power kW, when it was published)
+        self._foreseen: dict[str, tuple[float, float]] = {}  # target minute -> (forecast kW, reading then kW)
+        self._subscribed = Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._client.on_message = self._on_message
+        self._client.on_connect = lambda *_: self._client.subscribe(self._forecast, qos=1)
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._host, self._port = host, port
+
+    def __enter__(self) -> Watcher:
+        """Subscribe; raise :class:`BrokerError` where the broker does not agree."""
+        self._client.connect(self._host, self._port)
+        self._client.loop_start()
+        if not self._subscribed.wait(_SUBSCRIBE_S):
+            msg = f"the broker at {self._host} port {self._port} does not take a subscription"
+            raise BrokerError(msg)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def wait_for(self, n_forecasts: int, timeout_s: float) -> bool:
+        """Wait until so many forecasts have come; tell whether they did in time."""
+        with self._seen:
+            return self._seen.wait_for(lambda: self.n_forecasts >= n_forecasts, timeout_s)
+
+    def sent(self, minute_label: str, gap_kw: float) -> None:
+        """Note that a reading is being published; what came is scored against what was foreseen."""
+        with self._seen:
+            self.n_readings += 1
+            self._sent[minute_label] = (gap_kw, time.perf_counter())
+            if minute_label in self._foreseen:
+                self.score.add(gap_kw, *self._foreseen[minute_label])
+
+    def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+        received_s = time.perf_counter()
+        forecast = json.loads(message.payload)
+        with self._seen:
+            self.n_forecasts += 1
+            self._seen.notify_all()
+            observed_at, target_at = forecast["observed_at"], forecast["target_at"]
+            now_kw, sent_s = self._sent.pop(observed_at)
+            self.latencies_s.append(received_s - sent_s)
+            self._foreseen[target_at] = (forecast["gap_kw"], now_kw)
+            line = f"{_clock(observed_at)}  now {now_kw:6.3f} kW   {target_at[11:16]} {forecast['gap_kw']:6.3f} kW"
+            before = self._foreseen.pop(observed_at, None)
+            if before is not None:
+                line += f"   | foreseen for now {before[0]:6.3f} kW, off by {abs(before[0] - now_kw):5.3f} kW"
+        self._show(line)
+
+    def summary(self) -> str:
+        """Return what was seen, in a few lines."""
+        score = self.score
+        if not score.n:
+            return f"{self.n_readings} readings, {self.n_forecasts} forecasts: too few for a score"
+        ordered = sorted(self.latencies_s)
+        p50, p99 = (1_000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.99))
+        return "\n".join(
+            (
+                f"{self.n_readings} readings, {self.n_forecasts} forecasts, {score.n} scored",
+                f"  forecast     MSE {score.mse_kw2:.4f} kW²  MAE {score.mae_kw:.4f} kW",
+                f"  same as now  MSE {score.persistence_mse_kw2:.4f} kW²  MAE {score.persistence_mae_kw:.4f} kW",
+                f"  skill {score.skill:+.1%} (1 - MSE / MSE of same as now)",
+                f"  latency, reading sent to forecast received: p50 {p50:.1f} ms, p99 {p99:.1f} ms",
+            )
+        )
+
+
+def _clock(label: str) -> str:
+    return f"{label[:10]} {label[11:16]}"

@@ -1,0 +1,1 @@
+"""A file of readings, published as a live meter would."""

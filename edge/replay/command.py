@@ -1,0 +1,62 @@
+"""``gapcast replay``: a file, a meter and a progress bar."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import dropwhile, islice
+from pathlib import Path
+from threading import Event
+
+from tqdm import tqdm
+
+from edge.core.errors import SettingsError
+from edge.core.grid import minute_of
+from edge.core.reading import Limits, is_device_id
+from edge.mqtt.topics import DeviceTopic
+from edge.replay.publisher import Meter
+from edge.replay.publisher import replay as publish_paced
+from edge.replay.source import Columns, Unit, read_minutes
+from edge.settings import Settings
+
+
+def replay_file(
+    settings: Settings,
+    file: Path,
+    device: str,
+    speed: float | None,
+    stopping: Event,
+    *,
+    start: str | None,
+    limit: int | None,
+    time_column: str | None,
+    value_column: str | None,
+    unit: Unit,
+) -> int:
+    """Publish ``file`` to the configured broker as ``device``; return how many readings were published.
+
+    Raises :class:`SourceError` for a bad file, :class:`BrokerError` for a bad broker and
+    :class:`SettingsError` for a bad name or start.
+    """
+    if not is_device_id(device):
+        msg = f"--device {device!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+        raise SettingsError(msg)
+    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    minutes = read_minutes(file, Columns(time_column, value_column, unit), limits)
+    first_minute = None if start is None else _minute(start)
+    if first_minute is not None:
+        minutes = dropwhile(lambda minute: minute.minute < first_minute, minutes)
+    mqtt = settings.mqtt
+    password = mqtt.password.get_secret_value() if mqtt.password else None
+    topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
+    with Meter(mqtt.host, mqtt.port, topic, mqtt.username, password) as meter:
+        shown = tqdm(islice(minutes, limit), total=limit, unit=" readings", desc=device)
+        return publish_paced(shown, meter.publish, speed, stopping)
+
+
+def _minute(start: str) -> int:
+    try:
+        when = datetime.fromisoformat(start)
+    except ValueError as error:
+        msg = f"--start {start!r} is not a time like 2010-11-01T00:00 ({error})"
+        raise SettingsError(msg) from error
+    return minute_of(int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1_000))
