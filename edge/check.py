@@ -23,7 +23,8 @@ def run_checks(settings: Settings, environment: Mapping[str, str], show: Callabl
     except ModelError as error:
         show(f"FAIL models: {error}")
         return MODEL_FAILS
-    show(f"ok   models: {', '.join(models.by_name)} self-tested on {load_interpreter()[1]}; {models.speaking.name} speaks")
+    names = ", ".join(models.by_name)
+    show(f"ok   models: {names} self-tested on {load_interpreter()[1]}; {models.speaking.name} speaks")
     options = session_options(settings, environment)
     # Under a name of its own: the running service's would be taken over by this one.
     session = Session(replace(options, gateway=f"{options.gateway}-check", session_expiry_s=0, announce=False))

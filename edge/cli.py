@@ -20,7 +20,7 @@ EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
 PORT = click.IntRange(1, 65_535)
 
 
-class _Speed(click.ParamType):
+class _Speed(click.ParamType[float | None]):
     """``max`` (None), or a number of times real time."""
 
     name = "speed"
@@ -59,8 +59,12 @@ def main() -> None:
 
 def _settings_options(command: Any) -> Any:
     for option in (
-        click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set one key, e.g. mqtt.host=broker."),
-        click.option("--config", type=click.Path(path_type=Path), help="Configuration file (default: gapcast.toml, if here)."),
+        click.option(
+            "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set one key, e.g. mqtt.host=broker."
+        ),
+        click.option(
+            "--config", type=click.Path(path_type=Path), help="Configuration file (default: gapcast.toml, if here)."
+        ),
     ):
         command = option(command)
     return command
@@ -117,7 +121,9 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
 @click.option("--time-column", metavar="NAME", help="Column of the time; without it the file is UCI's own.")
 @click.option("--value-column", metavar="NAME", help="Column of the power.")
 @click.option("--unit", type=click.Choice(["W", "kW"]), default="kW", show_default=True, help="Unit of the power.")
-def replay(file: Path, device: str, speed: float | None, config: Path | None, assignments: tuple[str, ...], **of_file: Any) -> None:
+def replay(
+    file: Path, device: str, speed: float | None, config: Path | None, assignments: tuple[str, ...], **of_file: Any
+) -> None:
     """Publish FILE (UCI's own, or any CSV by its columns) as a live meter would."""
     from edge.replay.command import replay_file  # noqa: PLC0415
 

@@ -6,7 +6,6 @@ import gc
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event, Thread
 
 import structlog
@@ -18,8 +17,9 @@ from edge.core.engine import Engine
 from edge.core.errors import ModelError, SettingsError
 from edge.core.reading import Limits
 from edge.http.app import create_app
+from edge.mqtt.client import SessionOptions
 from edge.mqtt.link import MqttLink, Topics
-from edge.mqtt.session import Session, SessionOptions
+from edge.mqtt.session import Session
 from edge.mqtt.topics import DeviceTopic, gateway_topic
 from edge.predictors.runtime import load_interpreter
 from edge.predictors.store import default_model, load_model, model_names

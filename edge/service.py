@@ -138,9 +138,7 @@ class Service:
         n_devices = self._engine.buffers.max_devices
         return PayloadError("too_many_devices", f"{n_devices} devices are known, all that devices.max allows")
 
-    def _count(
-        self, arrivals: list[Arrival], accepted: Accepted, forecasts: Forecasts, inference_s: float
-    ) -> None:
+    def _count(self, arrivals: list[Arrival], accepted: Accepted, forecasts: Forecasts, inference_s: float) -> None:
         statistics = self.statistics
         for result, n in accepted.counts.items():
             statistics.readings[result] += n

@@ -10,7 +10,13 @@ from typing import Literal
 
 import structlog
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from edge.core.statistics import Histogram
@@ -51,10 +57,16 @@ class ServiceCollector(Collector):
         for name, predictor in sorted(service.models.items()):
             models.add_metric(
                 [name],
-                {"version": predictor.version, "context": str(predictor.spec.context), "default": _yes(name == service.model.name)},
+                {
+                    "version": predictor.version,
+                    "context": str(predictor.spec.context),
+                    "default": str(name == service.model.name).lower(),
+                },
             )
         yield models
-        yield InfoMetricFamily("gapcast_build", "The running program.", {"version": version("gapcast"), "runtime": self._runtime})
+        yield InfoMetricFamily(
+            "gapcast_build", "The running program.", {"version": version("gapcast"), "runtime": self._runtime}
+        )
 
 
 def build_registry(service: Service, runtime: str) -> CollectorRegistry:
@@ -95,7 +107,3 @@ def _histogram(name: str, documentation: str, histogram: Histogram) -> Histogram
         n += count
         buckets.append((bound, n))
     return HistogramMetricFamily(name, documentation, buckets=buckets, sum_value=histogram.total)
-
-
-def _yes(truth: bool) -> str:  # noqa: FBT001 - a label's value
-    return "true" if truth else "false"

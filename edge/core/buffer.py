@@ -128,7 +128,7 @@ class Buffers:
 
     def _restart(self, stream: Stream, reading: Reading) -> Verdict:
         context = self.spec.context
-        self._kw[stream.row, : context - 1] = self.spec.pad_kw(np.float32(reading.gap_kw))
+        self._kw[stream.row, : context - 1] = self.spec.pad_kw(reading.gap_kw)
         self._kw[stream.row, context - 1] = reading.gap_kw
         stream.end = context
         stream.last_minute = reading.minute

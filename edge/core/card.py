@@ -8,7 +8,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from edge.core.window import Padding, WindowSpec
 
-SCHEMA_VERSION = 1
 GAP_FEATURE = "gap_kw"
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -72,7 +71,7 @@ class Golden(_Frozen):
 class ModelCard(_Frozen):
     """Everything a runtime must know of a model, and a reader wants to."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     name: Name
     version: str = Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.+-]+$")
     family: str

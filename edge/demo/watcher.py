@@ -31,7 +31,7 @@ class Watcher:
         self._subscribed = Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.on_message = self._on_message
-        self._client.on_connect = lambda *_: self._client.subscribe(self._forecast, qos=1)
+        self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._host, self._port = host, port
 
@@ -61,6 +61,9 @@ class Watcher:
             self._sent[minute_label] = (gap_kw, time.perf_counter())
             if minute_label in self._foreseen:
                 self.score.add(gap_kw, *self._foreseen[minute_label])
+
+    def _on_connect(self, *_: object) -> None:
+        self._client.subscribe(self._forecast, qos=1)
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         received_s = time.perf_counter()

@@ -37,7 +37,8 @@ def problem(status: HTTPStatus, detail: str, reason: str | None = None) -> JSONR
 def answers(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI entries of the problems that a route may answer."""
     return {
-        status.value: {"description": status.phrase, "model": Problem, "content": {MEDIA_TYPE: {}}} for status in statuses
+        status.value: {"description": status.phrase, "model": Problem, "content": {MEDIA_TYPE: {}}}
+        for status in statuses
     }
 
 

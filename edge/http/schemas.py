@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr
+from pydantic.config import JsonDict
 
-_EXAMPLE = {
+_EXAMPLE: JsonDict = {
     "v": 1,
     "device": "home",
     "observed_at": "2010-11-01T00:29:00Z",
@@ -58,7 +59,9 @@ class TimedReading(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    ts: StrictStr | StrictInt | StrictFloat = Field(description="RFC 3339 with offset, or epoch seconds or milliseconds")
+    ts: StrictStr | StrictInt | StrictFloat = Field(
+        description="RFC 3339 with offset, or epoch seconds or milliseconds"
+    )
     gap_kw: StrictInt | StrictFloat
 
 

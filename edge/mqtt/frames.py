@@ -193,9 +193,7 @@ class Splitter:
             raise ProtocolError(msg)
         n_payload = body + n_body - at
         payload = bytes(buffer[at : min(end, at + MAX_PAYLOAD)])
-        return Publication(
-            topic, payload, packet_id, bool(head & _DUP), bool(head & _RETAIN), properties, n_payload
-        )
+        return Publication(topic, payload, packet_id, bool(head & _DUP), bool(head & _RETAIN), properties, n_payload)
 
     def _long_properties(self, at: int) -> tuple[int, int]:
         n_properties = shift = 0

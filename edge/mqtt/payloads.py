@@ -42,7 +42,7 @@ def decode(device: str, payload: bytes, n_bytes: int, received_ms: int, limits: 
 
 
 def encode_forecasts(forecasts: Forecasts) -> Iterator[bytes]:
-    """Yield each forecast as the JSON of :meth:`edge.core.forecast.Forecast.document`, written by one template for a batch.
+    """Yield each as the JSON of :meth:`~edge.core.forecast.Forecast.document`, by one template for the batch.
 
     Names are of a set that JSON need not escape, and ``repr`` of a finite float is JSON: nothing
     here needs an encoder, which would take five times as long.

@@ -11,25 +11,20 @@ import select
 import socket
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import paho.mqtt.client as paho
 import structlog
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.mqtt.backoff import Backoff
+from edge.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
 from edge.mqtt.delivery import LAST_ID, Delivery, Outgoing
 from edge.mqtt.frames import Acknowledgement, Publication, as_duplicate, encode_expiry, encode_publish
 from edge.mqtt.straight import StraightSocket
 
 log = structlog.get_logger(__name__)
 
-_CONNECT_TIMEOUT_S = 5.0
 _UNSUPPORTED_PROTOCOL = 0x84
 #: Messages that may wait to be taken; beyond it those at QoS 0, which no one will send again, are shed.
 _MAX_QUEUED = 20_000
@@ -43,35 +38,6 @@ class Received(NamedTuple):
     publication: Publication
     received_s: float
     received_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """How to reach the broker, and as whom."""
-
-    gateway: str
-    status_topic: str
-    subscriptions: tuple[str, ...]
-    host: str = "localhost"
-    port: int = 1883
-    username: str | None = None
-    password: str | None = None
-    protocol: Literal["auto", "5", "3.1.1"] = "auto"
-    qos: int = 1
-    keepalive_s: int = 30
-    session_expiry_s: int = 86_400
-    receive_maximum: int = 1_024
-    #: Whether to say ``online`` and ``offline`` on the status topic.
-    announce: bool = True
-
-
-class _Client(paho.Client):
-    """paho, given a socket whose bytes pass the straight path first."""
-
-    session: Session
-
-    def _create_socket(self) -> Any:
-        return self.session.lay_over(super()._create_socket())
 
 
 class Session:
@@ -159,7 +125,7 @@ class Session:
         deadline_s = time.monotonic() + timeout_s
         if self.connected:
             self._announce(b"offline")
-            while len(self._delivery) and self.connected and (left_s := deadline_s - time.monotonic()) > 0:
+            while self.n_unconfirmed and self._socket is not None and (left_s := deadline_s - time.monotonic()) > 0:
                 self._serve(min(left_s, 0.25))
         complete = not len(self._delivery)
         self.connected = False
@@ -201,7 +167,7 @@ class Session:
             sock.flush()
             if not self._accepted and time.monotonic() > self._deadline_s:
                 self._lost("the broker does not answer")
-                log.warning("mqtt.no_answer", host=self._options.host, waited_s=_CONNECT_TIMEOUT_S)
+                log.warning("mqtt.no_answer", host=self._options.host, waited_s=CONNECT_TIMEOUT_S)
                 self._fall_back()  # some brokers of 3.1.1 alone wait for ever for the rest of what they misread
 
     def _connect_when_due(self, timeout_s: float) -> bool:
@@ -212,7 +178,7 @@ class Session:
         time.sleep(wait_s)
         options = self._options
         self._accepted = False
-        self._deadline_s = time.monotonic() + _CONNECT_TIMEOUT_S
+        self._deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
         try:
             self._client.reconnect()
             self._client.loop_write()
@@ -247,7 +213,7 @@ class Session:
         if self._socket is not None:
             self._socket.write(packet)
 
-    def _encode(self, packet_id: int, message: Outgoing, again: bool) -> bytes:  # noqa: FBT001 - Delivery's
+    def _encode(self, packet_id: int, message: Outgoing, again: bool) -> bytes:
         expiry_s = None
         if message.expires_s is not None:
             expiry_s = max(1, round(message.expires_s - self._now[0]))
@@ -257,37 +223,11 @@ class Session:
 
     # --- paho ---------------------------------------------------------------------------------
 
-    def _new_client(self) -> _Client:
-        options = self._options
-        persistent: dict[str, Any] = {} if self._mqtt5 else {"clean_session": not options.session_expiry_s}
-        client = _Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"gapcast-{options.gateway}",
-            protocol=MQTTProtocolVersion.MQTTv5 if self._mqtt5 else MQTTProtocolVersion.MQTTv311,
-            reconnect_on_failure=False,
-            **persistent,
-        )
-        client.session = self
-        client.connect_timeout = _CONNECT_TIMEOUT_S
-        client.suppress_exceptions = False
+    def _new_client(self) -> Client:
+        client = build_client(self._options, self.lay_over, mqtt5=self._mqtt5)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        client.on_socket_register_write = lambda *_: None  # writes leave by flush, not by each call
-        if options.announce:
-            client.will_set(options.status_topic, b"offline", qos=1, retain=True)
-        if options.username is not None:
-            client.username_pw_set(options.username, options.password)
-        if self._mqtt5:
-            properties = Properties(PacketTypes.CONNECT)
-            properties.SessionExpiryInterval = options.session_expiry_s
-            properties.ReceiveMaximum = options.receive_maximum
-            client.connect_async(
-                options.host, options.port, options.keepalive_s,
-                clean_start=not options.session_expiry_s, properties=properties,
-            )  # fmt: skip
-        else:
-            client.connect_async(options.host, options.port, options.keepalive_s)
         return client
 
     def _on_connect(self, _client: object, _data: object, flags: Any, reason: ReasonCode, properties: Any) -> None:
@@ -327,7 +267,9 @@ class Session:
             self._client = self._new_client()
             self._backoff.succeeded()
 
-    def _on_disconnect(self, _client: object, _data: object, _flags: object, reason: ReasonCode, _props: object) -> None:
+    def _on_disconnect(
+        self, _client: object, _data: object, _flags: object, reason: ReasonCode, _props: object
+    ) -> None:
         if self._closing:
             self._socket = None
             return
@@ -339,7 +281,9 @@ class Session:
         elif not was_accepted:
             self._fall_back()  # a broker of 3.1.1 alone may hang up instead of answering
 
-    def _on_subscribe(self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object) -> None:
+    def _on_subscribe(
+        self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object
+    ) -> None:
         for reason in reasons:
             if reason.is_failure:
                 self.problem = f"the subscription to {', '.join(self._options.subscriptions)} is refused: {reason}"

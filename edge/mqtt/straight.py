@@ -64,8 +64,8 @@ class StraightSocket:
                     self._on_publication(packet)
                 elif type(packet) is Acknowledgement:
                     self._on_acknowledgement(packet)
-                else:
-                    self._for_paho += packet[0]
+                elif type(packet) is Other:
+                    self._for_paho += packet.raw
         except ProtocolError as error:
             self._lost, self._ended = OSError(str(error)), True
 
@@ -126,7 +126,7 @@ class StraightSocket:
         """File descriptor of the connection, to wait on."""
         return int(self._sock.fileno())
 
-    def setblocking(self, flag: bool) -> None:  # noqa: FBT001 - the signature of socket.setblocking
+    def setblocking(self, flag: bool) -> None:
         """Set the connection's blocking mode."""
         self._sock.setblocking(flag)
 

@@ -12,7 +12,7 @@ from edge.core.window import F32, WindowSpec
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
-    """"Same as now": the last reading, for every lead time."""
+    """Persistence, "same as now": the last reading, for every lead time."""
 
     spec: WindowSpec = WindowSpec()
     lead_times_min: tuple[int, ...] = (5,)

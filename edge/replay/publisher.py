@@ -9,6 +9,7 @@ from threading import Event, Semaphore
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.core.errors import BrokerError
 from edge.core.grid import minute_label
@@ -22,7 +23,9 @@ _CONNECT_S = 10.0
 class Meter:
     """One device's publisher, at QoS 1. Use it as a context manager."""
 
-    def __init__(self, host: str, port: int, topic: str, username: str | None = None, password: str | None = None) -> None:
+    def __init__(
+        self, host: str, port: int, topic: str, username: str | None = None, password: str | None = None
+    ) -> None:
         self._where = f"{host} port {port}"
         self._topic = topic
         self._connected = Event()
@@ -65,7 +68,7 @@ class Meter:
         text = json.dumps({"ts": minute_label(minute.minute), "gap_kw": minute.gap_kw})
         self._client.publish(self._topic, text, qos=1)
 
-    def _on_connect(self, _client: object, _data: object, _flags: object, reason: paho.ReasonCode, _props: object) -> None:
+    def _on_connect(self, _client: object, _data: object, _flags: object, reason: ReasonCode, _props: object) -> None:
         self._refused = str(reason) if reason.is_failure else ""
         self._connected.set()
 
