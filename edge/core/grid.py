@@ -30,7 +30,7 @@ def minute_label(minute: int) -> str:
     """Return the RFC 3339 time of a minute's start, in UTC.
 
     >>> minute_label(21_474_749)
-    '2010-10-30T23:29:00Z'
+    '2010-10-31T00:29:00Z'
     """
     return f"{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%dT%H:%M:%S}Z"
 

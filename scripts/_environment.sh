@@ -1,0 +1,92 @@
+# Sourced by the other scripts: finds a Python and keeps one environment a requirements file, under .venvs/.
+# shellcheck shell=bash
+
+root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
+environments="${GAPCAST_VENVS:-$root/.venvs}"
+
+say() { # say WORD...: one line of progress, away from what the command itself prints
+    printf '%s\n' "$*" >&2
+}
+
+is_python() { # is_python COMMAND MINOR...: whether it runs, is CPython 3.MINOR, and can make an environment
+    "$1" - "${@:2}" >/dev/null 2>&1 <<'PYTHON'
+import ensurepip, platform, sys, venv
+ours = platform.python_implementation() == "CPython" and sys.version_info[0] == 3
+sys.exit(not (ours and str(sys.version_info[1]) in sys.argv[1:]))
+PYTHON
+}
+
+find_python() { # find_python MINOR...: prints the first Python at hand of one of these 3.x, in this order; else fails
+    local minor candidate
+    if [[ -n "${GAPCAST_PYTHON:-}" ]] && is_python "$GAPCAST_PYTHON" "$@"; then
+        echo "$GAPCAST_PYTHON"
+        return
+    fi
+    for candidate in python3 python; do
+        if is_python "$candidate" "$@"; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    for minor in "$@"; do
+        for candidate in "python3.$minor" "${PYENV_ROOT:-${HOME:-}/.pyenv}/versions/3.$minor".*/bin/python3; do
+            if is_python "$candidate" "$minor"; then
+                command -v "$candidate"
+                return
+            fi
+        done
+    done
+    return 1
+}
+
+need_python() { # need_python: prints a Python that gapcast runs on, or ends the script with a clear sentence
+    find_python 13 12 11 && return
+    local found
+    found="$(command -v python3 >/dev/null && python3 --version 2>&1 || echo "no python3")"
+    say "gapcast needs CPython 3.11, 3.12 or 3.13 with venv (on Debian: apt install python3-venv); found: $found."
+    say "Put one on the PATH, or name it: GAPCAST_PYTHON=/path/to/python3.12 $0"
+    exit 1
+}
+
+# What an environment was made of: the Python, the checkout's place and version, the files given.
+stamp_of='
+import hashlib, pathlib, sys, tomllib
+root, *files = sys.argv[1:]
+version = tomllib.loads(pathlib.Path(root, "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+content = b"".join(pathlib.Path(file).read_bytes() for file in files)
+print(sys.version.split()[0], sys.base_prefix, root, version, hashlib.sha256(content).hexdigest())
+'
+
+# environment NAME PYTHON [FOLDER]: sets `python` to that of an environment with exactly requirements/NAME.txt.
+# Made once; made anew where one of what it was made of has changed.
+environment() {
+    local name="$1" base="$2" folder requirements stamp log started=$SECONDS
+    folder="$environments/${3:-$name}"
+    requirements="$root/requirements/$name.txt"
+    stamp="$("$base" -c "$stamp_of" "$root" "$requirements" "$root/scripts/_link_checkout.py")"
+    python="$folder/bin/python"
+    [[ "$(cat "$folder/gapcast-stamp" 2>/dev/null)" == "$stamp" && -x "$python" ]] && return
+
+    say "Setting up ${folder#"$root"/} from requirements/$name.txt with Python ${stamp%% *} (once; a minute or two) ..."
+    mkdir -p "$environments"
+    log="$environments/${3:-$name}.log"
+    rm -rf "$folder"
+    if ! make_environment "$base" "$folder" "$requirements" >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        say "Could not install requirements/$name.txt; all that pip said is in $log"
+        exit 1
+    fi
+    "$python" "$root/scripts/_link_checkout.py" "$root"
+    printf '%s\n' "$stamp" >"$folder/gapcast-stamp"
+    say "... done in $((SECONDS - started)) s."
+}
+
+make_environment() { # make_environment PYTHON FOLDER REQUIREMENTS
+    if command -v uv >/dev/null && [[ -z "${GAPCAST_NO_UV:-}" ]]; then
+        uv venv --quiet --python "$1" "$2" &&
+            uv pip install --quiet --python "$2/bin/python" --require-hashes -r "$3"
+    else
+        "$1" -m venv "$2" &&
+            "$2/bin/python" -m pip --disable-pip-version-check install --quiet --require-hashes --prefer-binary -r "$3"
+    fi
+}

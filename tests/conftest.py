@@ -1,0 +1,44 @@
+"""Fixtures of all tests. Nothing here may need more than pytest until a fixture is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.brokers import Broker, EmbeddedBroker, MosquittoBroker
+from tests.support.presence import (
+    pytest_collection_modifyitems,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    whole_set_path,
+)
+
+__all__ = ["pytest_collection_modifyitems", "pytest_sessionfinish", "pytest_terminal_summary"]
+
+
+@pytest.fixture(params=["embedded", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    """A started broker with ``host``, ``port``, ``start()`` and ``stop()``: the test runs once with each kind."""
+    made: Broker = EmbeddedBroker() if request.param == "embedded" else MosquittoBroker(tmp_path / "mosquitto")
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[MosquittoBroker]:
+    """A started mosquitto, for what needs MQTT 5 or a broker that remembers over a restart."""
+    made = MosquittoBroker(tmp_path / "mosquitto")
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def whole_set() -> Path:
+    """The zip with the whole UCI set; for tests marked ``wholeset``."""
+    path = whole_set_path()
+    assert path is not None, "a test that uses whole_set must be marked wholeset"
+    return path

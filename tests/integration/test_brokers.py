@@ -1,0 +1,94 @@
+"""The brokers of the test fixtures work as brokers: what holds here may be relied on elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import Queue
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.support.brokers import Broker, MosquittoBroker
+from tests.support.ports import is_open
+from tests.support.waiting import wait_until
+
+TOPIC = "gap/home/reading"
+
+
+@contextmanager
+def client_of(broker: Broker, client_id: str = "", **options: object) -> Iterator[paho.Client]:
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, **options)  # type: ignore[arg-type]
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    try:
+        wait_until(client.is_connected, "a connection")
+        yield client
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def subscribe(client: paho.Client, qos: int) -> Queue[tuple[str, bytes, bool]]:
+    received: Queue[tuple[str, bytes, bool]] = Queue()
+    subscribed: Queue[int] = Queue()
+    client.on_message = lambda _client, _userdata, m: received.put((m.topic, m.payload, m.retain))
+    client.on_subscribe = lambda _client, _userdata, mid, _codes, _properties: subscribed.put(mid)
+    client.subscribe(TOPIC, qos)
+    subscribed.get(timeout=5)
+    return received
+
+
+def test_what_is_published_arrives(broker: Broker) -> None:
+    with client_of(broker) as listener, client_of(broker) as meter:
+        received = subscribe(listener, qos=1)
+        for number in range(20):
+            meter.publish(TOPIC, str(number), qos=1).wait_for_publish(5)
+        assert [received.get(timeout=5) for _ in range(20)] == [(TOPIC, b"%d" % n, False) for n in range(20)]
+
+
+def test_a_retained_message_waits_for_who_comes_later(broker: Broker) -> None:
+    with client_of(broker) as meter, client_of(broker) as listener:
+        meter.publish(TOPIC, "1.5", qos=1, retain=True).wait_for_publish(5)
+        assert subscribe(listener, qos=1).get(timeout=5) == (TOPIC, b"1.5", True)
+
+
+def test_a_broker_comes_back_on_its_port_and_clients_with_it(broker: Broker) -> None:
+    with client_of(broker) as meter:
+        meter.reconnect_delay_set(1, 1)
+        broker.stop()
+        wait_until(lambda: not meter.is_connected(), "the connection to end")
+        assert not is_open(broker.port)
+        broker.start()
+        wait_until(meter.is_connected, "the connection to come back")
+
+
+def test_stopping_twice_is_stopping_once(broker: Broker) -> None:
+    broker.stop()
+    broker.stop()
+
+
+def test_mosquitto_keeps_a_session_over_a_restart(mosquitto: MosquittoBroker) -> None:
+    with client_of(mosquitto, "gateway", clean_session=False) as listener:
+        subscribe(listener, qos=1)
+    with client_of(mosquitto) as meter:
+        meter.publish(TOPIC, "1.5", qos=1).wait_for_publish(5)
+    mosquitto.stop()
+    mosquitto.start()
+    received: Queue[bytes] = Queue()
+    listener = paho.Client(CallbackAPIVersion.VERSION2, client_id="gateway", clean_session=False)
+    listener.on_message = lambda _client, _userdata, message: received.put(message.payload)
+    listener.connect(mosquitto.host, mosquitto.port)
+    listener.loop_start()
+    try:
+        assert received.get(timeout=5) == b"1.5"
+    finally:
+        listener.disconnect()
+        listener.loop_stop()
+
+
+def test_mosquitto_speaks_mqtt_5(mosquitto: MosquittoBroker) -> None:
+    with client_of(mosquitto, protocol=paho.MQTTv5) as listener:
+        received = subscribe(listener, qos=1)
+        listener.publish(TOPIC, "2.5", qos=1)
+        assert received.get(timeout=5) == (TOPIC, b"2.5", False)

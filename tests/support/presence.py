@@ -1,0 +1,83 @@
+"""What a test may need that is not everywhere, and what happens where it is missing.
+
+A test says it by a marker: ``mosquitto`` (given by its fixtures) or ``wholeset``. Where the thing is
+missing the test is deselected, with a line that says so; where ``GAPCAST_REQUIRE`` names it, that is an
+error. ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.brokers import mosquitto_command
+
+ROOT = Path(__file__).resolve().parents[2]
+WHOLE_SET = "household_power_consumption.zip"
+#: Fast ones first.
+LAST_MARKERS = ("mosquitto", "wholeset", "e2e")
+
+_REMARKS = pytest.StashKey[list[str]]()
+
+
+def whole_set_path() -> Path | None:
+    """Where the whole UCI set lies, if it does: ``GAPCAST_WHOLESET``, or ``shared/data`` beside the checkout."""
+    named = os.environ.get("GAPCAST_WHOLESET")
+    path = Path(named) if named else ROOT.parent / "shared" / "data" / WHOLE_SET
+    return path if path.is_file() else None
+
+
+def _missing() -> dict[str, str]:
+    """Marker -> why its tests cannot run here."""
+    missing = {}
+    if mosquitto_command() is None:
+        missing["mosquitto"] = "mosquitto is not installed"
+    if whole_set_path() is None:
+        missing["wholeset"] = f"{WHOLE_SET} is not at hand (GAPCAST_WHOLESET names it)"
+    return missing
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what uses mosquitto, leave out what cannot run, put slow tests last."""
+    for item in items:
+        if "mosquitto" in getattr(item, "fixturenames", ()):
+            item.add_marker("mosquitto")
+    remarks = config.stash.setdefault(_REMARKS, [])
+    required = {name for name in os.environ.get("GAPCAST_REQUIRE", "").split(",") if name}
+    for marker, why in _missing().items():
+        left_out = [item for item in items if item.get_closest_marker(marker)]
+        if left_out and marker in required:
+            msg = f"GAPCAST_REQUIRE asks for {marker}, but {why}"
+            raise pytest.UsageError(msg)
+        if left_out:
+            remarks.append(f"{len(left_out)} tests left out: {why}")
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
+    items.sort(key=_slowness)
+
+
+def _slowness(item: pytest.Item) -> int:
+    return max((rank for rank, name in enumerate(LAST_MARKERS, 1) if item.get_closest_marker(name)), default=0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was left out, and what must not have been skipped."""
+    for remark in config.stash.get(_REMARKS, []):
+        terminalreporter.write_line(remark)
+    if _skipped_in_vain(terminalreporter):
+        terminalreporter.write_line("GAPCAST_NO_SKIPS is set, and tests were skipped", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a session with skips where none may be."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if exitstatus == pytest.ExitCode.OK and reporter is not None and _skipped_in_vain(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _skipped_in_vain(reporter: pytest.TerminalReporter) -> bool:
+    return os.environ.get("GAPCAST_NO_SKIPS", "") not in {"", "0"} and bool(reporter.stats.get("skipped"))
