@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -104,7 +104,22 @@ class ModelCard(_Frozen):
         if levels is not None and (levels != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1):
             msg = f"quantile_levels must rise between 0 and 1, not {levels}"
             raise ValueError(msg)
+        self._check_golden()
         return self
+
+    def _check_golden(self) -> None:
+        n = len(self.golden.window)
+        shapes: list[tuple[str, Any, tuple[int, ...]]] = [
+            ("window", self.golden.window, (n, self.context, len(self.features))),
+            ("mean", self.golden.mean, (n, len(self.lead_times_min))),
+        ]
+        if self.golden.quantiles is not None:
+            levels = self.quantile_levels or []
+            shapes.append(("quantiles", self.golden.quantiles, (n, len(self.lead_times_min), len(levels))))
+        for what, values, shape in shapes:
+            if not _has_shape(values, shape):
+                msg = f"golden.{what} must have the shape {list(shape)}"
+                raise ValueError(msg)
 
     @property
     def spec(self) -> WindowSpec:
@@ -115,3 +130,10 @@ class ModelCard(_Frozen):
     def horizon_min(self) -> int:
         """The longest lead time, minutes."""
         return self.lead_times_min[-1]
+
+
+def _has_shape(values: Any, shape: tuple[int, ...]) -> bool:
+    """Tell whether nested lists are a full array of ``shape``."""
+    if not shape:
+        return True
+    return len(values) == shape[0] and all(_has_shape(part, shape[1:]) for part in values)

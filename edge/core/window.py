@@ -115,7 +115,8 @@ def cut(series_kw: NDArray[np.floating], spec: WindowSpec) -> Windows:
     n_pad = spec.context - 1
     lengths = last - first + 1
     offset = np.cumsum(lengths + n_pad) - lengths - n_pad  # where each padded history begins
-    padded = np.empty(int(np.sum(lengths + n_pad)), dtype=np.float32)
+    n_padded = max(int(np.sum(lengths + n_pad)), spec.context)  # one window at least, even without a reading
+    padded = np.empty(n_padded, dtype=np.float32)
     for begin, length, source in zip(offset, lengths, first, strict=True):
         padded[begin : begin + n_pad] = spec.pad_kw(float(filled[source]))
         padded[begin + n_pad : begin + n_pad + length] = filled[source : source + length]

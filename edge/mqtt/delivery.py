@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from edge.mqtt.frames import REFUSED_FROM, Acknowledgement, encode_puback
+from edge.mqtt.frames import Acknowledgement, encode_puback
 
 #: Our identifiers; paho's own (it subscribes) count up from 1 and never come this far.
 FIRST_ID, LAST_ID = 0x8000, 0xFFFF
@@ -36,7 +36,6 @@ class Delivery:
         self._encode = encode
         #: Messages on the wire at a time: the broker's Receive Maximum.
         self.window = LAST_ID - FIRST_ID
-        self.n_refused = 0
         self._online = False
         self._last_id = FIRST_ID - 1
         self._unconfirmed: dict[int, Outgoing] = {}
@@ -67,7 +66,6 @@ class Delivery:
         """Take the broker's word for a message, let the next ones go, and settle what waited for it."""
         if acknowledgement.packet_id not in self._unconfirmed:
             return
-        self.n_refused += acknowledgement.reason >= REFUSED_FROM
         del self._unconfirmed[acknowledgement.packet_id]
         self._sent.discard(acknowledgement.packet_id)
         self._fill_window()

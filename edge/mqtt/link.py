@@ -57,7 +57,8 @@ class MqttLink:
         publication, received_s, received_ms = received
         try:
             device = self._devices.get(publication.topic) or self._device(publication.topic)
-            reading = decode(device, publication.payload, publication.n_bytes, received_ms, self._limits)
+            arrival_ms = None if publication.retained else received_ms
+            reading = decode(device, publication.payload, publication.n_bytes, arrival_ms, self._limits)
         except PayloadError as problem:
             return Arrival(None, problem, received_s, publication)
         if publication.redelivered:

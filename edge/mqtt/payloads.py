@@ -17,11 +17,11 @@ from edge.mqtt.frames import MAX_PAYLOAD
 _REJECTED_BYTES = 1_024
 
 
-def decode(device: str, payload: bytes, n_bytes: int, received_ms: int, limits: Limits) -> Reading:
+def decode(device: str, payload: bytes, n_bytes: int, received_ms: int | None, limits: Limits) -> Reading:
     """Return the reading in ``payload``: ``{"ts": …, "gap_kw": …}`` or a bare number (kW).
 
     ``n_bytes`` is the payload's length as it was sent; without ``ts`` the reading is of the minute it
-    arrived in (``received_ms``). Raises :class:`PayloadError` for anything else, whatever the bytes.
+    arrived in (``received_ms``; None where that says nothing, as of a retained message). Raises :class:`PayloadError` for anything else, whatever the bytes.
     """
     if not n_bytes:
         raise PayloadError("empty", "the payload is empty: send a number or a JSON object")
@@ -38,6 +38,9 @@ def decode(device: str, payload: bytes, n_bytes: int, received_ms: int, limits: 
         if "gap_kw" not in value:
             raise PayloadError("no_value", 'the object has no "gap_kw"')
         value = value["gap_kw"]
+    if instant_ms is None:
+        detail = "a retained message without ts may be of any age: publish readings with ts, or without the retain flag"
+        raise PayloadError("retained", detail)
     return Reading(device, minute_of(instant_ms), power_of(value, limits))
 
 

@@ -20,7 +20,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edge.mqtt.backoff import Backoff
 from edge.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
 from edge.mqtt.delivery import LAST_ID, Delivery, Outgoing
-from edge.mqtt.frames import Acknowledgement, Publication, as_duplicate, encode_expiry, encode_publish
+from edge.mqtt.frames import REFUSED_FROM, Acknowledgement, Publication, as_duplicate, encode_expiry, encode_publish
 from edge.mqtt.straight import StraightSocket
 
 log = structlog.get_logger(__name__)
@@ -54,6 +54,7 @@ class Session:
         self._accepted = False
         self._deadline_s = 0.0
         self._closing = False
+        self._warned: set[str] = set()
         self._now = (0.0, 0)
         self.connected = False
         self.n_connects = 0
@@ -203,11 +204,20 @@ class Session:
     def _queued(self, publication: Publication) -> None:
         if len(self._queue) >= _MAX_QUEUED and not publication.packet_id:
             self.n_shed += 1
+            self._warn_once("mqtt.shedding", cure="readings at QoS 0 come faster than they can be forecast: use QoS 1")
             return
         self._queue.append(Received(publication, *self._now))
 
     def _confirmed(self, acknowledgement: Acknowledgement) -> None:
+        if acknowledgement.reason >= REFUSED_FROM:
+            self._warn_once("mqtt.publish_refused", reason=hex(acknowledgement.reason), cure="see the account's rights")
         self._delivery.confirm(acknowledgement)
+
+    def _warn_once(self, event: str, **details: str) -> None:
+        """Log what may come with every message once a connection."""
+        if event not in self._warned:
+            self._warned.add(event)
+            log.warning(event, **details)
 
     def _write(self, packet: bytes) -> None:
         if self._socket is not None:
@@ -237,6 +247,7 @@ class Session:
             self._refused(reason)
             return
         self.n_connects += 1
+        self._warned.clear()
         self._backoff.succeeded()
         self._delivery.connected(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
         for topic in options.subscriptions:

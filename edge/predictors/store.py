@@ -32,7 +32,7 @@ def read_card(path: Path) -> ModelCard:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        msg = f"{path}: {where}: {first['msg']}"
+        msg = f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}"
         raise ModelError(msg) from error
 
 

@@ -16,7 +16,7 @@ from edge.predictors.runtime import load_interpreter
 INPUT = "window"
 #: Batch sizes that an interpreter is kept ready for; a batch is filled up to the next one, since
 #: resizing a tensor costs more than the rows. Larger batches are cut.
-BATCH_SIZES = (1, 8, 32, 96, 256)
+BATCH_SIZES = (1, 32, 256)
 
 
 class _Sized:
@@ -70,7 +70,7 @@ class TflitePredictor:
         try:
             self._at(BATCH_SIZES[0])
         except (ValueError, RuntimeError) as error:
-            msg = f"model {card.name}: the runtime cannot load the file: {error}"
+            msg = f"model {card.name}: the runtime cannot load the file: {' '.join(str(error).split())}"
             raise ModelError(msg) from error
 
     @property

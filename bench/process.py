@@ -1,0 +1,63 @@
+"""What Linux says of a process and its descendants: CPU time and memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+END_TIMEOUT_S = 10.0
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PROC = Path("/proc")
+_KIB_PER_MB = 1_000_000 / 1_024
+
+
+class Memory(NamedTuple):
+    """Memory held, in MB (10^6 bytes). ``pss_mb`` shares out the pages that others have too."""
+
+    rss_mb: float
+    pss_mb: float
+
+
+@contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Give ``process`` and see to it that it has ended afterwards."""
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all its descendants."""
+    pids = [pid]
+    for parent in pids:
+        for task in _PROC.glob(f"{parent}/task/*/children"):
+            pids += map(int, task.read_text(encoding="ascii").split())
+    return pids
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU time that a process and its descendants have used so far, in seconds."""
+    # The name, field 2, may hold blanks and brackets: count from behind it. utime and stime are 14 and 15.
+    stats = (Path(_PROC, str(one), "stat").read_text(encoding="utf-8").rpartition(")")[2] for one in family(pid))
+    return sum(sum(map(int, stat.split()[11:13])) for stat in stats) / _TICKS_PER_S
+
+
+def memory(pid: int) -> Memory:
+    """Return what a process and its descendants hold in memory now."""
+    rss_kib = pss_kib = 0
+    for one in family(pid):
+        for line in Path(_PROC, str(one), "smaps_rollup").read_text(encoding="ascii").splitlines()[1:]:
+            name, value = line.split()[:2]
+            rss_kib += int(value) if name == "Rss:" else 0
+            pss_kib += int(value) if name == "Pss:" else 0
+    return Memory(rss_kib / _KIB_PER_MB, pss_kib / _KIB_PER_MB)

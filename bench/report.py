@@ -1,0 +1,128 @@
+"""The results as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.footprint import Footprint
+from bench.latency import Latency
+from bench.throughput import Comparison, Pace
+
+Row = Sequence[str]
+
+
+def machine_lines(machine: dict[str, object]) -> str:
+    """Return the machine, one fact a line."""
+    return "\n".join(f"{name:22}{value}" for name, value in machine.items())
+
+
+def ceiling_table(paces: list[Pace]) -> str:
+    """Return how far broker and generator reach by themselves."""
+    head = ("broker and generator alone", "QoS", "readings/s", "broker us", "generator us")
+    rows = [
+        (pace.name, f"{pace.qos}", f"{pace.per_s:,.0f}", f"{pace.broker_cpu_us:.1f}", f"{pace.generator_cpu_us:.1f}")
+        for pace in paces
+    ]
+    return _table(head, rows)
+
+
+def throughput_table(comparisons: list[Comparison]) -> str:
+    """Return pace, ratio to the echo and CPU time; a star marks the baseline."""
+    head = ("throughput", "QoS", "under way", "readings/s", "ratio", "min-max", "CPU us", "CPU ratio", "lost")
+    rows = [
+        (
+            one.name,
+            f"{one.qos}",
+            f"{one.window}",
+            f"{one.per_s:,.0f}",
+            f"{one.ratio:.2f}",
+            f"{one.ratio_min:.2f}-{one.ratio_max:.2f}",
+            f"{one.cpu_us:.1f}",
+            f"{one.ratio_cpu:.2f}",
+            f"{one.n_lost}",
+        )
+        for one in comparisons
+    ]
+    return _table(head, rows)
+
+
+def latency_table(latencies: list[Latency]) -> str:
+    """Return the percentiles."""
+    head = (
+        "latency, 1,000 readings/s",
+        "QoS",
+        "broker's nodelay",
+        "p50 ms",
+        "p90 ms",
+        "p99 ms",
+        "max ms",
+        "readings",
+        "missing",
+    )
+    rows = [
+        (
+            one.name,
+            f"{one.qos}",
+            "yes" if one.nodelay else "no",
+            f"{one.p50_ms:.2f}",
+            f"{one.p90_ms:.2f}",
+            f"{one.p99_ms:.2f}",
+            f"{one.max_ms:.1f}",
+            f"{one.n_readings:,}",
+            f"{one.n_missing}",
+        )
+        for one in latencies
+    ]
+    return _table(head, rows)
+
+
+def footprint_table(footprints: list[Footprint]) -> str:
+    """Return start and memory."""
+    head = (
+        "footprint",
+        "start s",
+        "min-max",
+        "CPU s",
+        "idle RSS MB",
+        "PSS MB",
+        "devices",
+        "RSS grown MB",
+        "PSS grown MB",
+    )
+    rows = [
+        (
+            one.name,
+            f"{one.start_s:.2f}",
+            f"{one.start_min_s:.2f}-{one.start_max_s:.2f}",
+            f"{one.start_cpu_s:.2f}",
+            f"{one.rss_idle_mb:.1f}",
+            f"{one.pss_idle_mb:.1f}",
+            f"{one.n_devices:,}",
+            f"{one.rss_grown_mb:.1f}",
+            f"{one.pss_grown_mb:.1f}",
+        )
+        for one in footprints
+    ]
+    return _table(head, rows)
+
+
+def _table(head: Row, rows: Sequence[Row]) -> str:
+    """Return a Markdown table whose columns line up on a terminal too.
+
+    >>> print(_table(("what", "ms"), [("echo", "0.25")]))
+    | what |   ms |
+    | :--- | ---: |
+    | echo | 0.25 |
+    """
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    rule = [":" + "-" * (width - 1) if not column else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
+    return "\n".join(
+        "| "
+        + " | ".join(_pad(cell, width, left=not at) for at, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        + " |"
+        for row in (head, rule, *rows)
+    )
+
+
+def _pad(cell: str, width: int, *, left: bool) -> str:
+    return cell.ljust(width) if left else cell.rjust(width)

@@ -1,0 +1,104 @@
+"""Who is measured: the bare echo and gapcast, each a process of its own."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from bench.broker import free_port
+from bench.process import ended
+
+ROOT = Path(__file__).resolve().parent.parent
+MODELS = ROOT / "models"
+READY_TIMEOUT_S = 60.0
+_POLL_S = 0.002
+_TAIL_BYTES = 2_000
+
+
+class NotReadyError(Exception):
+    """The process under test ended or did not get ready; its last words are in the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A program to measure: gapcast with ``model`` of the folder ``models``, or the echo where that is None."""
+
+    name: str
+    model: str | None = None
+    models: Path = MODELS
+    answer: Literal["reading", "forecast"] = "reading"
+
+    def command(self, broker_port: int, qos: int) -> list[str]:
+        """Return how it is started."""
+        if self.model:
+            return [sys.executable, "-m", "edge", "run"]
+        options = ["--port", str(broker_port), "--qos", str(qos), "--answer", self.answer]
+        return [sys.executable, "-m", "bench.echo", *options]
+
+    def environment(self, broker_port: int, qos: int, http_port: int, state: str) -> dict[str, str]:
+        """Return what it is told by environment; nothing of the caller's own gapcast configuration."""
+        chosen = {name: value for name, value in os.environ.items() if not name.startswith("GAPCAST_")}
+        if self.model:
+            chosen |= {
+                "GAPCAST_MQTT__HOST": "127.0.0.1",
+                "GAPCAST_MQTT__PORT": str(broker_port),
+                "GAPCAST_MQTT__QOS": str(qos),
+                "GAPCAST_HTTP__HOST": "127.0.0.1",
+                "GAPCAST_HTTP__PORT": str(http_port),
+                "GAPCAST_FORECAST__MODEL": self.model,
+                "GAPCAST_MODELS__PATH": str(self.models),
+                "GAPCAST_STATE__PATH": state,
+            }
+        return chosen
+
+
+ECHO = Subject("paho echo")
+ECHO_LONG = Subject("paho echo, forecast's size", answer="forecast")
+
+
+class Running(NamedTuple):
+    """A subject under way. ``start_s`` is from its start to its first 200 at ``/readyz``; 0 for the echo."""
+
+    pid: int
+    start_s: float
+
+
+@contextmanager
+def running(subject: Subject, broker_port: int, qos: int) -> Iterator[Running]:
+    """Run ``subject`` against the broker at ``broker_port``; gapcast is ready when this gives it."""
+    http_port = free_port()
+    with tempfile.TemporaryDirectory(prefix="gapcast-bench-") as folder, Path(folder, "log").open("w+b") as log:
+        command = subject.command(broker_port, qos)
+        environment = subject.environment(broker_port, qos, http_port, str(Path(folder, "state")))
+        begin = time.perf_counter()
+        with ended(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)) as process:
+            if subject.model:
+                _wait_until_ready(process, http_port, Path(log.name))
+            yield Running(process.pid, time.perf_counter() - begin if subject.model else 0.0)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], http_port: int, log: Path) -> None:
+    until = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            link = http.client.HTTPConnection("127.0.0.1", http_port, timeout=5)
+            link.request("GET", "/readyz")
+            status = link.getresponse().status
+            link.close()
+        except OSError:
+            status = 0
+        if status == http.client.OK:
+            return
+        time.sleep(_POLL_S)
+    how = "is not ready" if process.poll() is None else f"has ended with {process.returncode}"
+    msg = f"gapcast {how}:\n{log.read_bytes()[-_TAIL_BYTES:].decode(errors='replace')}"
+    raise NotReadyError(msg)

@@ -1,0 +1,151 @@
+"""Readings answered a second, gapcast and echo in turns within one run, so that both meet the same machine."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+
+from bench.broker import running_broker
+from bench.fleet import Fleet
+from bench.load import Generator
+from bench.process import cpu_s
+from bench.subject import Subject, running
+
+N_DEVICES = 1_000
+#: Readings under way. At QoS 1 paho scans its table of them on every acknowledgement, so the echo is
+#: fastest with few; gapcast's batches like many. Both are measured, and the echo's best is the baseline.
+WINDOWS = {0: (2_000,), 1: (200, 1_000)}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """One block of a run. CPU times are microseconds a message of user and system time, all threads."""
+
+    name: str
+    qos: int
+    window: int
+    per_s: float
+    cpu_us: float
+    broker_cpu_us: float
+    generator_cpu_us: float
+    answer_bytes: float
+    n_lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What one block measures; a subject of None is the ceiling: broker and generator alone."""
+
+    subject: Subject | None
+    qos: int
+    window: int
+    warm_up_s: float
+    measured_s: float
+
+
+def measure(block: Block) -> Pace:
+    """Measure one block on a broker of its own."""
+    fleet = Fleet(N_DEVICES, block.qos)
+    with running_broker() as (port, broker_pid):
+        if block.subject is None:
+            with Generator(port, fleet, answers="gap/+/reading") as generator:
+                return _measure(block, None, broker_pid, generator)
+        with running(block.subject, port, block.qos) as process, Generator(port, fleet) as generator:
+            return _measure(block, process.pid, broker_pid, generator)
+
+
+def _measure(block: Block, pid: int | None, broker_pid: int, generator: Generator) -> Pace:
+    def used_s() -> tuple[float, float, float]:
+        return cpu_s(pid) if pid else 0.0, cpu_s(broker_pid), time.process_time()
+
+    generator.wait_until_answered()
+    generator.run(block.warm_up_s, block.window)
+    n_unanswered, n_before, n_bytes_before = generator.n_unanswered, generator.n_answered, generator.n_answer_bytes
+    before = used_s()
+    lasted_s = generator.run(block.measured_s, block.window)
+    used_us = [1e6 * (now - then) for now, then in zip(used_s(), before, strict=True)]
+    n_answered, n_bytes = generator.n_answered - n_before, generator.n_answer_bytes - n_bytes_before
+    generator.send_minutes(0, block.window)
+    return Pace(
+        block.subject.name if block.subject else "broker alone",
+        block.qos,
+        block.window,
+        per_s=n_answered / lasted_s,
+        cpu_us=used_us[0] / n_answered,
+        broker_cpu_us=used_us[1] / n_answered,
+        generator_cpu_us=used_us[2] / n_answered,
+        answer_bytes=n_bytes / n_answered,
+        n_lost=generator.n_unanswered - n_unanswered,
+    )
+
+
+def take_turns(blocks: list[Block], n_rounds: int) -> list[list[Pace]]:
+    """Measure all blocks one after the other, ``n_rounds`` times over."""
+    return [[_measure_aloud(block) for block in blocks] for _ in range(n_rounds)]
+
+
+def _measure_aloud(block: Block) -> Pace:
+    pace = measure(block)
+    progress = f"QoS {pace.qos}, {pace.window:5} under way: {pace.per_s:8,.0f}/s, {pace.cpu_us:5.1f} us  {pace.name}"
+    print(progress, file=sys.stderr, flush=True)
+    return pace
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One subject over all rounds of one QoS: medians, and ratios to the best echo of the same round.
+
+    ``ratio_cpu`` is the echo's CPU time a message over this one's: above 1 is cheaper than the echo.
+    """
+
+    name: str
+    qos: int
+    window: int
+    per_s: float
+    cpu_us: float
+    broker_cpu_us: float
+    generator_cpu_us: float
+    answer_bytes: float
+    n_lost: int
+    ratio: float
+    ratio_min: float
+    ratio_max: float
+    ratio_cpu: float
+
+
+def compare(rounds: list[list[Pace]], echoes: set[str]) -> list[Comparison]:
+    """Sum up rounds; the baseline is the echo (of ``echoes``, at whichever window) with the best median pace.
+
+    >>> def pace(name, per_s, cpu_us):
+    ...     return Pace(name, 0, 9, per_s, cpu_us, 5.0, 3.0, 80.0, 0)
+    >>> rounds = [[pace("echo", 100, 10), pace("gapcast", 90, 12)], [pace("echo", 200, 10), pace("gapcast", 160, 12)]]
+    >>> [(one.name, one.per_s, round(one.ratio, 2), round(one.ratio_cpu, 2)) for one in compare(rounds, {"echo"})]
+    [('echo', 150.0, 1.0, 1.0), ('gapcast', 125.0, 0.85, 0.83)]
+    """
+    columns = list(zip(*rounds, strict=True))
+    echo = max(
+        (column for column in columns if column[0].name in echoes),
+        key=lambda column: statistics.median(pace.per_s for pace in column),
+    )
+    return [_sum_up(column, echo) for column in columns]
+
+
+def _sum_up(column: tuple[Pace, ...], echo: tuple[Pace, ...]) -> Comparison:
+    ratios = [one.per_s / base.per_s for one, base in zip(column, echo, strict=True)]
+    return Comparison(
+        column[0].name,
+        column[0].qos,
+        column[0].window,
+        per_s=statistics.median(pace.per_s for pace in column),
+        cpu_us=statistics.median(pace.cpu_us for pace in column),
+        broker_cpu_us=statistics.median(pace.broker_cpu_us for pace in column),
+        generator_cpu_us=statistics.median(pace.generator_cpu_us for pace in column),
+        answer_bytes=statistics.median(pace.answer_bytes for pace in column),
+        n_lost=sum(pace.n_lost for pace in column),
+        ratio=statistics.median(ratios),
+        ratio_min=min(ratios),
+        ratio_max=max(ratios),
+        ratio_cpu=statistics.median(base.cpu_us / one.cpu_us for one, base in zip(column, echo, strict=True)),
+    )
