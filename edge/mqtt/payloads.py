@@ -21,7 +21,9 @@ def decode(device: str, payload: bytes, n_bytes: int, received_ms: int | None, l
     """Return the reading in ``payload``: ``{"ts": …, "gap_kw": …}`` or a bare number (kW).
 
     ``n_bytes`` is the payload's length as it was sent; without ``ts`` the reading is of the minute it
-    arrived in (``received_ms``; None where that says nothing, as of a retained message). Raises :class:`PayloadError` for anything else, whatever the bytes.
+    arrived in (``received_ms``; None where that says nothing, as of a retained message).
+
+    Raises :class:`PayloadError` for anything else, whatever the bytes.
     """
     if not n_bytes:
         raise PayloadError("empty", "the payload is empty: send a number or a JSON object")

@@ -6,19 +6,16 @@ sessions, queued and retained messages over a restart.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import subprocess
-import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from edge.demo import broker as embedded
 from tests.support.ports import LOOPBACK, free_port, is_open
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from amqtt.broker import Broker as AmqttBroker
 
 START_S, STOP_S = 10.0, 10.0
 
@@ -37,52 +34,13 @@ class Broker(Protocol):
         """Close every connection and stop listening; no effect where it does not run."""
 
 
-class EmbeddedBroker:
-    """amqtt, in an event loop of its own thread."""
+class EmbeddedBroker(embedded.EmbeddedBroker):
+    """The demo's own amqtt, on a free port."""
 
     name = "embedded"
-    host = LOOPBACK
 
     def __init__(self) -> None:
-        self.port = free_port()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._broker: AmqttBroker | None = None
-
-    def start(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="amqtt", daemon=True)
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(START_S)
-
-    def stop(self) -> None:
-        loop, thread, broker = self._loop, self._thread, self._broker
-        if loop is None or thread is None or broker is None:
-            return
-        asyncio.run_coroutine_threadsafe(broker.shutdown(), loop).result(STOP_S)
-        asyncio.run_coroutine_threadsafe(_end_other_tasks(), loop).result(STOP_S)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(STOP_S)
-        loop.close()
-        self._loop = self._thread = self._broker = None
-
-    async def _listen(self) -> None:
-        from amqtt.broker import Broker as AmqttBroker
-
-        self._broker = AmqttBroker(
-            {
-                "listeners": {"default": {"type": "tcp", "bind": f"{self.host}:{self.port}"}},
-                "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
-            }
-        )
-        await self._broker.start()
-
-
-async def _end_other_tasks() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+        super().__init__(free_port(), LOOPBACK)
 
 
 def mosquitto_command() -> str | None:
@@ -96,9 +54,10 @@ class MosquittoBroker:
     name = "mosquitto"
     host = LOOPBACK
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, extra_settings: Sequence[str] = ()) -> None:
         self.port = free_port()
         self._folder = folder
+        self._extra_settings = extra_settings
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -133,6 +92,7 @@ class MosquittoBroker:
             "max_queued_messages 0",
             "persistence true",
             f"persistence_location {self._folder}/",
+            *self._extra_settings,
         ]
         if os.geteuid() == 0:  # otherwise it gives up root, and its own folder with it
             lines.append("user root")
