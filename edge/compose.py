@@ -135,7 +135,10 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
 def _bind(http: HttpSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
     try:
-        return socket.create_server((http.host, http.port), family=family, backlog=128)
+        bound = socket.create_server((http.host, http.port), family=family, backlog=128)
     except (OSError, OverflowError) as error:
         msg = f"http.host, http.port: cannot listen on {http.host} port {http.port} ({error})"
         raise SettingsError(msg) from error
+    # asyncio does this only where a socket names its protocol, as these do not; an answer would wait 40 ms.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return bound

@@ -17,7 +17,7 @@ import structlog
 
 from edge.core.buffer import Verdict
 from edge.core.engine import Accepted, Engine, forecast_series
-from edge.core.errors import PayloadError, RequestError
+from edge.core.errors import ModelError, PayloadError, RequestError
 from edge.core.forecast import Forecast, Forecasts
 from edge.core.predictor import Predictor
 from edge.core.reading import Reading
@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 #: Readings taken at a time: the batch grows by itself under load, and adds no wait when idle.
 MAX_BATCH = 256
 _IDLE_S = 0.25
+#: Longest that a stop waits for what is queued.
+_DRAIN_S = 5.0
 
 
 class Arrival(NamedTuple):
@@ -95,11 +97,16 @@ class Service:
         log.info("service.started", model=self._engine.model.name, models=sorted(self.models))
         while not stopping.is_set():
             self.turn(_IDLE_S)
-        while self._link.n_queued and self._link.connected:
-            self.turn(0)
+        self._drain()
         complete = self._link.close(timeout_s=5.0)
         log.info("service.stopped", all_confirmed=complete, **self.statistics.readings)
         return complete
+
+    def _drain(self) -> None:
+        """Take what is queued now, and not what goes on coming."""
+        n_left, deadline_s = self._link.n_queued, time.monotonic() + _DRAIN_S
+        while n_left > 0 and self._link.connected and time.monotonic() < deadline_s:
+            n_left -= self.turn(_IDLE_S)
 
     def turn(self, timeout_s: float) -> int:
         """Take one batch through: decode, accept, forecast, publish, acknowledge. Return its size."""
@@ -110,13 +117,21 @@ class Service:
         with self._lock:
             accepted = self._engine.accept(readings)
             began_s = time.perf_counter()
-            forecasts = self._engine.forecast(accepted, time.time_ns() // 1_000_000)
+            forecasts = self._forecast(accepted)
             inference_s = time.perf_counter() - began_s
-        receipts = self._link.publish(forecasts)
+        receipts = self._link.publish(forecasts) or [0] * len(accepted.devices)
         self._answer(arrivals, accepted, receipts)
         self._link.flush()
         self._count(arrivals, accepted, forecasts, inference_s)
         return len(arrivals)
+
+    def _forecast(self, accepted: Accepted) -> Forecasts:
+        now_ms = time.time_ns() // 1_000_000
+        try:
+            return self._engine.forecast(accepted, now_ms)
+        except ModelError as error:  # the readings are kept, and the next batch may well be forecast
+            log.exception("model.failed", problem=str(error))
+            return Forecasts(self._engine.model, now_ms, [], [], [], [])
 
     def _answer(self, arrivals: list[Arrival], accepted: Accepted, receipts: list[int]) -> None:
         outcomes = zip(accepted.verdicts, accepted.place, strict=True)

@@ -81,6 +81,11 @@ class Buffers:
         """Return how many devices there are."""
         return len(self._streams)
 
+    @property
+    def n_held(self) -> int:
+        """Readings that wait for the next one of their device to confirm them."""
+        return sum(stream.held is not None for stream in self._streams.values())
+
     def __iter__(self) -> Iterator[str]:
         """Go through the devices, in the order they came."""
         return iter(self._streams)
@@ -137,8 +142,7 @@ class Buffers:
 
     def _take(self, stream: Stream, reading: Reading, ahead_min: int) -> Verdict:
         stream.late_run = None
-        if stream.held is not None:
-            self._disprove(stream)
+        self._disprove(stream)
         n_missing = ahead_min - 1
         if n_missing > MAX_FILL_MIN:
             return self._restart(stream, reading)
@@ -174,8 +178,7 @@ class Buffers:
         run.append(reading)
         if len(run) < RESTART_RUN:
             return Verdict.LATE
-        if stream.held is not None:
-            self._disprove(stream)
+        self._disprove(stream)
         return self._start_with(stream, run)
 
     def _judge_ahead(self, stream: Stream, reading: Reading) -> Verdict:
@@ -186,8 +189,7 @@ class Buffers:
             stream.held = None
             self.n_confirmed += 1
             return self._start_with(stream, [held, reading])
-        if held is not None:
-            self._disprove(stream)
+        self._disprove(stream)
         stream.held = reading
         return Verdict.UNCONFIRMED
 

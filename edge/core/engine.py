@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.buffer import Buffers, Verdict
-from edge.core.errors import RequestError
+from edge.core.errors import ModelError, RequestError
 from edge.core.forecast import LOWER, MEDIAN, UPPER, Forecast, Forecasts
 from edge.core.latest import Latest
 from edge.core.predictor import Prediction, Predictor
@@ -120,7 +120,8 @@ def forecast(
 ) -> Forecasts:
     """Forecast ``windows_kw`` ``[N, context]`` in one call; the lists, of length N, say whose they are.
 
-    Numbers are rounded to 1e-6 kW (a milliwatt), below any model's own precision.
+    Numbers are rounded to 1e-6 kW (a milliwatt), below any model's own precision. Raises
+    :class:`ModelError` where the model gives one that is none.
     """
     if not devices:
         return Forecasts(model, issued_at_ms, [], [], [], [])
@@ -131,7 +132,7 @@ def forecast(
         devices,
         minutes,
         n_observed,
-        _listed(prediction.mean[:, -1]),
+        _listed(model, prediction.mean[:, -1]),
         *(_quantile(model, prediction, level) for level in (MEDIAN, LOWER, UPPER)),
     )
 
@@ -157,7 +158,10 @@ def forecast_series(model: Predictor, readings: Sequence[Reading], issued_at_ms:
     return replace(last, device=None)
 
 
-def _listed(column_kw: NDArray[np.float32]) -> list[float]:
+def _listed(model: Predictor, column_kw: NDArray[np.float32]) -> list[float]:
+    if not np.isfinite(column_kw).all():
+        msg = f"model {model.name} gave a value that is not a number"
+        raise ModelError(msg)
     rounded: list[float] = np.round(column_kw.astype(np.float64), 6).tolist()
     return rounded
 
@@ -166,4 +170,4 @@ def _quantile(model: Predictor, prediction: Prediction, level: float) -> list[fl
     levels = model.quantile_levels
     if prediction.quantiles is None or levels is None or level not in levels:
         return None
-    return _listed(prediction.quantiles[:, -1, levels.index(level)])
+    return _listed(model, prediction.quantiles[:, -1, levels.index(level)])

@@ -38,14 +38,12 @@ class Latest:
         """Return what was last forecast for ``row``, which is ``device``'s, by ``model``."""
         if row >= len(self._when) or self._when[row, 0] == _NO_FORECAST:
             return None
-        mean, median, lower, upper = (None if np.isnan(kw) else float(kw) for kw in self._kw[row])
-        if mean is None:
-            return None
+        median, lower, upper = (None if np.isnan(kw) else float(kw) for kw in self._kw[row, 1:])
         return Forecast(
             device=device,
             observed_minute=int(self._when[row, 0]),
             horizon_min=model.lead_times_min[-1],
-            gap_kw=mean,
+            gap_kw=float(self._kw[row, 0]),
             median_kw=median,
             lower_kw=lower,
             upper_kw=upper,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from edge.core.grid import EARLIEST_MS, LATEST_MS
 #: Numbers from here on are epoch milliseconds, below it epoch seconds.
 _MILLISECONDS_FROM = 100_000_000_000
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _W_PER_KW = 1_000
 _SHOWN = 40
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -95,10 +96,10 @@ def _parsed(ts: str) -> int:
         cure = "give the offset or Z, as in 2010-11-01T00:29:00Z"
         raise PayloadError("bad_time", f"ts {_shown(ts)} is not RFC 3339: {cure}")
     try:
-        instant_s = datetime.fromisoformat(ts.upper()).timestamp()
+        instant_ms = (datetime.fromisoformat(ts.upper()) - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError) as error:
         raise PayloadError("bad_time", f"ts {_shown(ts)} is not a time: {error}") from error
-    return _in_range(instant_s * 1_000, ts)
+    return _in_range(instant_ms, ts)
 
 
 def _in_range(instant_ms: float, ts: object) -> int:
@@ -106,7 +107,7 @@ def _in_range(instant_ms: float, ts: object) -> int:
         raise PayloadError("clock_not_set", f"ts {_shown(ts)} is before 2000: the meter's clock was never set")
     if instant_ms >= LATEST_MS:
         raise PayloadError("bad_time", f"ts {_shown(ts)} is after 2099")
-    return int(instant_ms)
+    return round(instant_ms)
 
 
 def _shown(value: object) -> str:

@@ -39,18 +39,6 @@ class Histogram:
         """Return how many observations there were."""
         return sum(self.counts)
 
-    def quantile(self, share: float) -> float:
-        """Return the value below which ``share`` of the observations lie, by a straight line within a bound.
-
-        NaN without observations; the last bound where it lies beyond.
-        """
-        wanted, below, lower = share * self.n, 0, 0.0
-        for bound, count in zip(self.bounds, self.counts, strict=False):
-            if count and below + count >= wanted:
-                return lower + (bound - lower) * (wanted - below) / count
-            below, lower = below + count, bound
-        return lower if self.n else float("nan")
-
 
 @dataclass(slots=True)
 class Statistics:

@@ -10,12 +10,16 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.core.errors import PayloadError, RequestError
 
 MEDIA_TYPE = "application/problem+json"
+#: A detail may quote what came, which may be long.
+_SHOWN = 240
 
 
 class Problem(BaseModel):
@@ -30,7 +34,8 @@ class Problem(BaseModel):
 
 def problem(status: HTTPStatus, detail: str, reason: str | None = None) -> JSONResponse:
     """Return a problem as an answer."""
-    body = Problem(title=status.phrase, status=status, detail=detail, reason=reason)
+    shown = detail if len(detail) <= _SHOWN else f"{detail[:_SHOWN]}…"
+    body = Problem(title=status.phrase, status=status, detail=shown, reason=reason)
     return JSONResponse(body.model_dump(exclude_none=True), status_code=status, media_type=MEDIA_TYPE)
 
 
@@ -56,16 +61,42 @@ def install(app: FastAPI, max_body_bytes: int) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{where}: {first['msg']}")
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{_where(first['loc'])}: {first['msg']}")
 
     @app.exception_handler(HTTPException)
-    async def http(_request: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
         answer = problem(HTTPStatus(error.status_code), str(error.detail))
         answer.headers.update(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            answer.headers["allow"] = ", ".join(sorted(_methods(request)))
         return answer
 
     app.add_middleware(BodyLimit, max_body_bytes=max_body_bytes)
+
+
+def _where(location: tuple[str | int, ...]) -> str:
+    """Return a place in a request as its sender would write it.
+
+    >>> _where(("body", "readings", 1, "timed", "ts")), _where(("body",))
+    ('readings[1].ts', 'the body')
+    """
+    where = ""
+    for part in location[1:]:
+        if isinstance(part, int):
+            where += f"[{part}]"
+        elif part not in ONE_OF:
+            where += f".{part}" if where else part
+    return where or "the body"
+
+
+def _methods(request: Request) -> set[str]:
+    """Return what may be asked of a path; each method of it is a route of its own."""
+    return {
+        method
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods
+    }
 
 
 class BodyLimit:
@@ -81,10 +112,11 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         body = bytearray()
+        n_announced = int(Headers(scope=scope).get("content-length", 0))  # the server has seen to it that it is a number
         while True:
-            message = await receive()
+            message = {} if n_announced > self._max else await receive()
             body += message.get("body", b"")
-            if len(body) > self._max:
+            if max(n_announced, len(body)) > self._max:
                 detail = f"the body has more than {self._max} bytes"
                 await problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)(scope, receive, send)
                 return

@@ -94,8 +94,9 @@ class Session:
 
         Waits up to ``timeout_s`` for something to come where nothing is queued.
         """
-        if len(self._queue) < n_at_most:
-            self._serve(0.0 if self._queue else timeout_s)
+        held_up = len(self._delivery) >= _MAX_UNCONFIRMED
+        if held_up or len(self._queue) < n_at_most:
+            self._serve(timeout_s if held_up or not self._queue else 0.0)
         if len(self._delivery) >= _MAX_UNCONFIRMED:
             return []
         return [self._queue.popleft() for _ in range(min(n_at_most, len(self._queue)))]
@@ -157,7 +158,7 @@ class Session:
         sock.flush()
         poll = select.poll()
         poll.register(sock.fileno(), select.POLLIN | (select.POLLOUT if sock.n_unsent else 0))
-        poll.poll(timeout_s * 1_000)
+        poll.poll(0 if sock.has_more else timeout_s * 1_000)
         self._now = (time.perf_counter(), time.time_ns() // 1_000_000)
         sock.pump()
         while self._socket is sock and sock.wants_paho:

@@ -15,6 +15,8 @@ from typing import Any
 from edge.mqtt.frames import Acknowledgement, Other, ProtocolError, Publication, Splitter
 
 _READ_BYTES = 262_144
+#: Reads at a time: a peer that sends faster than they are cut must not keep them from being taken.
+_MAX_READS = 4
 _CLOSE_TIMEOUT_S = 2.0
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -38,10 +40,15 @@ class StraightSocket:
         self._out = bytearray()
         self._lost: OSError | None = None
         self._ended = False
+        #: Whether more was there than :meth:`pump` took; polling need not tell of it.
+        self.has_more = False
 
     def pump(self) -> None:
         """Read what has come, without waiting; hand on publications and acknowledgements."""
-        while not self._ended:
+        self.has_more = False
+        for _ in range(_MAX_READS):
+            if self._ended:
+                return
             try:
                 received = self._sock.recv(_READ_BYTES)
             except _WOULD_BLOCK:
@@ -56,6 +63,7 @@ class StraightSocket:
             self._dispatch(self._splitter.packets())
             if len(received) < _READ_BYTES and not self._pending_below():
                 return
+        self.has_more = True
 
     def _dispatch(self, packets: Iterable[Publication | Acknowledgement | Other]) -> None:
         try:

@@ -1,0 +1,70 @@
+"""The card: what a model file must say of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from edge.core.card import ModelCard
+from edge.core.window import WindowSpec
+
+WHEN = "2010-01-01T00:00:00Z"
+SCORE = {"n": 1, "mse_kw2": 0.2, "mae_kw": 0.2}
+CARD: dict[str, Any] = {
+    "name": "tiny", "version": "1", "family": "linear", "sha256": "0" * 64, "bytes": 100, "parameters": 3,
+    "context": 2, "padding": "oldest", "lead_times_min": [1, 5], "features": [{"name": "gap_kw", "unit": "kW"}],
+    "quantile_levels": [0.05, 0.5, 0.95],
+    "trained_on": {"source": "UCI", "sha256": "0" * 64, "first": WHEN, "last": WHEN},
+    "split": {"train_until": WHEN, "validate_until": WHEN, "test_until": WHEN, "embargo_min": 5},
+    "scores": {"model": SCORE, "persistence": SCORE, "skill": 0.0},
+    "git_commit": "unknown", "created_at": WHEN,
+    "golden": {"window": [[[1.0], [2.0]]], "mean": [[2.0, 2.0]], "quantiles": [[[1, 2, 3], [1, 2, 3]]]},
+}  # fmt: skip
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    section, _, inner = key.partition(".")
+    return CARD | {section: CARD[section] | {inner: value} if inner else value}
+
+
+def test_a_card_says_what_the_runtime_asks() -> None:
+    card = ModelCard.model_validate(CARD)
+    assert card.spec == WindowSpec(2, "oldest")
+    assert card.horizon_min == 5
+    assert ModelCard.model_validate_json(card.model_dump_json()) == card
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("features", [{"name": "volts", "unit": "V"}], "first feature must be gap_kw, not volts"),
+        ("lead_times_min", [5, 1], "must rise from 1 or more"),
+        ("lead_times_min", [0, 5], "must rise from 1 or more"),
+        ("lead_times_min", [], "at least 1 item"),
+        ("quantile_levels", [0.5, 0.05, 0.95], "must rise between 0 and 1"),
+        ("quantile_levels", [0.0, 0.5, 0.9], "must rise between 0 and 1"),
+        ("golden.window", [[[1.0]]], r"golden.window must have the shape \[1, 2, 1\]"),
+        ("golden.mean", [[2.0]], r"golden.mean must have the shape \[1, 2\]"),
+        ("golden.quantiles", [[[1, 2], [1, 2]]], r"golden.quantiles must have the shape \[1, 2, 3\]"),
+        ("golden.mean", [[float("nan"), 2.0]], "finite"),
+        ("name", "../escape", "pattern"),
+        ("sha256", "abc", "pattern"),
+        ("context", 1, "greater than or equal to 2"),
+        ("padding", "mirror", "oldest"),
+        ("schema_version", 2, "1"),
+        ("created_at", "2010-01-01T00:00:00", "timezone"),
+        ("colour", "blue", "not permitted"),
+    ],
+)
+def test_a_card_that_cannot_be_right_is_refused_by_field(key: str, value: Any, problem: str) -> None:
+    document = CARD | {key: value} if key not in CARD and "." not in key else changed(key, value)
+    with pytest.raises(ValidationError, match=problem):
+        ModelCard.model_validate(document)
+
+
+def test_a_model_without_quantiles_needs_none_in_its_golden_example() -> None:
+    golden = {key: value for key, value in CARD["golden"].items() if key != "quantiles"}
+    card = ModelCard.model_validate(CARD | {"quantile_levels": None, "golden": golden})
+    assert card.golden.quantiles is None

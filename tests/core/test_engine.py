@@ -1,0 +1,133 @@
+"""The engine: batches in, forecasts out, the latest of each device kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.core.engine import Engine, forecast_series
+from edge.core.errors import ModelError, RequestError
+from edge.core.predictor import Prediction
+from edge.core.reading import Reading
+from edge.core.window import F32, WindowSpec
+from edge.predictors.baselines import Persistence, Trend
+
+NOON = 21_476_160
+
+
+class Quantiles(Persistence):
+    """Persistence with a made-up interval, so that the way of quantiles can be followed."""
+
+    def predict(self, windows: F32) -> Prediction:
+        mean = windows[:, -1, :1]
+        return Prediction(mean, np.stack([mean * share for share in (0.5, 0.9, 2.0)], axis=-1))
+
+
+WITH_QUANTILES = Quantiles(quantile_levels=(0.05, 0.5, 0.95))
+
+
+def minutes(n: int, device: str = "home") -> list[Reading]:
+    return [Reading(device, NOON + minute, 1.0 + minute) for minute in range(n)]
+
+
+def test_a_batch_may_hold_many_readings_of_one_device() -> None:
+    engine = Engine(Trend())
+    forecasts = engine.forecast(engine.accept(minutes(50)), issued_at_ms=7)
+    assert [forecast.observed_minute for forecast in forecasts] == [NOON + minute for minute in range(1, 50)]
+    assert forecasts[-1].gap_kw == pytest.approx(55.0)
+    assert forecasts[-1].n_observed == 30
+
+
+def test_the_latest_forecast_of_each_device_is_kept() -> None:
+    engine = Engine(Persistence())
+    for device in (f"d{i}" for i in range(40)):
+        engine.forecast(engine.accept(minutes(3, device)), issued_at_ms=9)
+    latest = engine.latest()
+    assert [forecast.device for forecast in latest] == [f"d{i}" for i in range(40)]
+    assert {forecast.gap_kw for forecast in latest} == {3.0}
+    assert engine.latest_of("d3") == latest[3]
+
+
+def test_a_device_without_a_forecast_has_no_latest() -> None:
+    engine = Engine(Persistence())
+    engine.forecast(engine.accept(minutes(1)), issued_at_ms=0)
+    assert engine.latest_of("home") is None
+    assert engine.latest_of("nobody") is None
+    assert engine.latest() == []
+
+
+def test_a_device_beyond_the_kept_ones_has_no_latest() -> None:
+    engine = Engine(Persistence())
+    engine.accept([Reading(f"d{i}", NOON, 1.0) for i in range(40)])
+    assert engine.latest_of("d39") is None
+
+
+def test_quantiles_become_median_and_bounds() -> None:
+    engine = Engine(WITH_QUANTILES)
+    forecast = engine.forecast(engine.accept(minutes(3)), issued_at_ms=0)[-1]
+    assert (forecast.gap_kw, forecast.median_kw, forecast.lower_kw, forecast.upper_kw) == (3.0, 2.7, 1.5, 6.0)
+    assert forecast.level == 0.9
+    assert engine.latest_of("home") == forecast
+
+
+def test_a_model_without_a_level_gives_none_for_it() -> None:
+    engine = Engine(Quantiles(quantile_levels=(0.1, 0.5, 0.9)))
+    forecast = engine.forecast(engine.accept(minutes(3)), issued_at_ms=0)[-1]
+    assert (forecast.median_kw, forecast.lower_kw, forecast.level) == (2.7, None, None)
+
+
+def test_a_document_names_everything_a_user_gets() -> None:
+    engine = Engine(Persistence())
+    document = engine.forecast(engine.accept(minutes(2)), issued_at_ms=1_767_268_800_123)[0].document()
+    assert document == {
+        "v": 1, "device": "home", "observed_at": "2010-11-01T00:01:00Z", "target_at": "2010-11-01T00:06:00Z",
+        "issued_at": "2026-01-01T12:00:00.123Z", "horizon_min": 5, "gap_kw": 2.0, "median_kw": None, "lower_kw": None,
+        "upper_kw": None, "level": None, "model": "persistence", "model_version": "1", "n_observed": 2, "context": 30,
+    }  # fmt: skip
+
+
+def test_what_was_held_is_counted_when_the_next_reading_says_what_it_was() -> None:
+    engine, far = Engine(Persistence()), NOON + 5_000
+    assert engine.accept([Reading("home", NOON, 1.0), Reading("home", far, 1.0)]).counts == {"accepted": 1}
+    assert engine.accept([Reading("home", far + 1, 1.0)]).counts == {"accepted": 2}
+    again = engine.accept([Reading("home", far + 5_000, 1.0), Reading("home", far + 2, 1.0)])
+    assert again.counts == {"accepted": 1, "rejected": 1}
+    assert [reading.minute for reading in again.disproved] == [far + 5_000]
+
+
+def test_a_series_is_forecast_by_the_rules_of_the_stream() -> None:
+    engine = Engine(Trend())
+    stream = engine.forecast(engine.accept(minutes(12)), issued_at_ms=0)[-1]
+    series = forecast_series(Trend(), minutes(12), issued_at_ms=0)
+    assert series.device is None
+    assert series.gap_kw == stream.gap_kw
+
+
+@pytest.mark.parametrize(
+    ("offsets", "problem"),
+    [
+        ([], "at least 2 are needed, not 0"),
+        ([0], "at least 2 are needed, not 1"),
+        ([0, 0], r"readings\[1\].*duplicate"),
+        ([5, 6, 2], r"readings\[2\].*late"),
+        ([0, 5_000], r"readings\[1\].*unconfirmed"),
+        ([0, 1, 9], r"readings\[2\]: more than 5 minutes are missing before it"),
+    ],
+)
+def test_a_series_that_gives_no_forecast_is_refused_by_name(offsets: list[int], problem: str) -> None:
+    readings = [Reading("", NOON + offset, 1.0) for offset in offsets]
+    with pytest.raises(RequestError, match=problem):
+        forecast_series(Persistence(WindowSpec(10)), readings, issued_at_ms=0)
+
+
+class Broken(Persistence):
+    """A model that computes nonsense."""
+
+    def predict(self, windows: F32) -> Prediction:
+        return Prediction(np.full((len(windows), 1), np.nan, dtype=np.float32))
+
+
+def test_a_model_that_gives_no_number_is_an_error_and_not_a_forecast() -> None:
+    engine = Engine(Broken())
+    with pytest.raises(ModelError, match=r"persistence.*not a number"):
+        engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)

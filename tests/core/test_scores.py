@@ -1,0 +1,52 @@
+"""Scores and counts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.errors import SourceError
+from edge.core.score import Score
+from edge.core.statistics import Histogram
+
+KW = st.floats(-50, 50)
+
+
+@given(st.lists(st.tuples(KW, KW, KW), min_size=1, max_size=30))
+def test_a_score_is_what_numpy_makes_of_all_at_once(triples: list[tuple[float, float, float]]) -> None:
+    score = Score()
+    for came, forecast, last in triples:
+        score.add(came, forecast, last)
+    came, forecast, last = np.array(triples).T
+    assert score.n == len(triples)
+    assert score.mse_kw2 == pytest.approx(np.mean((forecast - came) ** 2))
+    assert score.mae_kw == pytest.approx(np.mean(np.abs(forecast - came)))
+    assert score.persistence_mse_kw2 == pytest.approx(np.mean((last - came) ** 2))
+    assert score.persistence_mae_kw == pytest.approx(np.mean(np.abs(last - came)))
+    if score.persistence_mse_kw2 > 1e-6:
+        assert score.skill == pytest.approx(1 - score.mse_kw2 / score.persistence_mse_kw2)
+
+
+def test_without_outcomes_there_is_no_score() -> None:
+    assert math.isnan(Score().mse_kw2)
+    assert math.isnan(Score().skill)
+
+
+@given(st.lists(st.floats(0, 20), min_size=1, max_size=50))
+def test_a_histogram_counts_each_value_under_the_first_bound_that_holds_it(values: list[float]) -> None:
+    histogram = Histogram((1.0, 5.0, 10.0))
+    for value in values:
+        histogram.observe(value)
+    assert histogram.n == len(values)
+    assert histogram.total == pytest.approx(sum(values))
+    for i, bound in enumerate(histogram.bounds):
+        assert sum(histogram.counts[: i + 1]) == sum(value <= bound for value in values)
+
+
+def test_a_files_error_names_the_line_where_there_is_one() -> None:
+    assert str(SourceError("a.csv", 7, "no number")) == "a.csv, line 7: no number"
+    assert str(SourceError("a.csv", None, "not there")) == "a.csv: not there"

@@ -1,0 +1,108 @@
+"""The window contract: what a stream gives reading by reading is what the trainer cuts from the array."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.buffer import Buffers, Verdict
+from edge.core.engine import Engine
+from edge.core.reading import Reading
+from edge.core.window import MAX_FILL_MIN, WindowSpec, bridge, cut, pad
+from edge.predictors.baselines import Persistence
+
+POWER = st.floats(-100, 100, width=32)
+SPECS = st.builds(WindowSpec, st.integers(2, 60), st.sampled_from(["oldest", "zero"]))
+
+
+@st.composite
+def series(draw: st.DrawFn) -> np.ndarray:
+    """A day's morning, with runs of missing minutes of every length that matters."""
+    runs = draw(
+        st.lists(st.tuples(st.lists(POWER, min_size=1, max_size=12), st.integers(0, MAX_FILL_MIN + 3)), max_size=10)
+    )
+    minutes = [value for values, n_missing in runs for value in (*values, *[float("nan")] * n_missing)]
+    return np.array(minutes, dtype=np.float32)
+
+
+def stream(values: np.ndarray, device: str = "home") -> list[Reading]:
+    return [Reading(device, minute, float(kw)) for minute, kw in enumerate(values) if not np.isnan(kw)]
+
+
+@given(series(), SPECS)
+def test_a_stream_gives_bit_for_bit_the_windows_cut_from_the_array(values: np.ndarray, spec: WindowSpec) -> None:
+    buffers, windows, origins, observed = Buffers(spec, 1), [], [], []
+    for reading in stream(values):
+        if buffers.accept(reading) is Verdict.READY:
+            out = np.empty(spec.context, dtype=np.float32)
+            observed.append(buffers.copy_window("home", out))
+            windows.append(out)
+            origins.append(reading.minute)
+    expected = cut(values, spec)
+    assert origins == expected.origin.tolist()
+    assert observed == expected.n_observed.tolist()
+    assert np.array_equal(np.array(windows).reshape(-1, spec.context), expected[:])
+
+
+@given(st.lists(series(), min_size=1, max_size=4), SPECS, st.integers(1, 40))
+def test_devices_in_one_batch_do_not_touch_each_other(
+    houses: list[np.ndarray], spec: WindowSpec, batch_size: int
+) -> None:
+    engine = Engine(Persistence(spec))
+    readings = [reading for i, values in enumerate(houses) for reading in stream(values, f"house-{i}")]
+    readings.sort(key=lambda reading: reading.minute)
+    found: dict[str, list[np.ndarray]] = {f"house-{i}": [] for i in range(len(houses))}
+    for first in range(0, len(readings), batch_size):
+        accepted = engine.accept(readings[first : first + batch_size])
+        for device, window in zip(accepted.devices, accepted.windows_kw, strict=True):
+            found[device].append(window)
+    for i, values in enumerate(houses):
+        windows = np.array(found[f"house-{i}"], dtype=np.float32).reshape(-1, spec.context)
+        assert np.array_equal(windows, cut(values, spec)[:])
+
+
+@given(st.lists(POWER, min_size=2, max_size=80), SPECS)
+def test_a_padded_series_is_the_window_that_its_stream_gives(readings_kw: list[float], spec: WindowSpec) -> None:
+    buffers = Buffers(spec, 1)
+    for reading in stream(np.array(readings_kw, dtype=np.float32)):
+        buffers.accept(reading)
+    window = buffers.window("home")
+    if len(readings_kw) <= spec.context or spec.padding == "oldest":
+        assert np.array_equal(window[-len(readings_kw) :], np.float32(readings_kw)[-spec.context :])
+    assert np.array_equal(window, pad(np.array(readings_kw), spec))
+
+
+@pytest.mark.parametrize(("padding", "in_front"), [("oldest", 1.5), ("zero", 0.0)])
+def test_the_old_side_is_padded_as_the_card_says(padding: Literal["oldest", "zero"], in_front: float) -> None:
+    assert pad(np.array([1.5, 2.5]), WindowSpec(4, padding)).tolist() == [in_front, in_front, 1.5, 2.5]
+
+
+@given(POWER, POWER, st.integers(1, MAX_FILL_MIN))
+def test_a_filled_minute_lies_between_its_neighbours(before_kw: float, after_kw: float, n_missing: int) -> None:
+    filled = bridge(before_kw, after_kw, n_missing)
+    assert filled.shape == (n_missing,)
+    assert filled.min() >= min(before_kw, after_kw)
+    assert filled.max() <= max(before_kw, after_kw)
+
+
+def test_five_missing_minutes_are_filled_and_six_start_again() -> None:
+    five = cut(np.array([1.0, *[np.nan] * 5, 7.0], dtype=np.float32), WindowSpec(8))
+    assert five[:].tolist() == [[1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]]
+    assert five.n_observed.tolist() == [2]
+    assert len(cut(np.array([1.0, *[np.nan] * 6, 7.0], dtype=np.float32), WindowSpec(8))) == 0
+
+
+@pytest.mark.parametrize("values", [[], [np.nan], [1.0], [np.nan] * 3])
+def test_a_series_of_less_than_two_readings_has_no_window(values: list[float]) -> None:
+    windows = cut(np.array(values, dtype=np.float32), WindowSpec(4))
+    assert len(windows) == 0
+    assert windows[:].shape == (0, 4)
+
+
+def test_a_context_that_cannot_hold_two_readings_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 2 minutes, not 1"):
+        WindowSpec(1)
