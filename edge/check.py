@@ -30,7 +30,7 @@ def run_checks(settings: Settings, environment: Mapping[str, str], show: Callabl
     session = Session(replace(options, gateway=f"{options.gateway}-check", session_expiry_s=0, announce=False))
     where = f"{settings.mqtt.host} port {settings.mqtt.port}"
     deadline_s = time.monotonic() + _BROKER_S
-    while not session.connected and time.monotonic() < deadline_s:
+    while not (session.connected or session.problem.startswith("unreachable")) and time.monotonic() < deadline_s:
         session.take(1, 0.25)
     connected, problem = session.connected, session.problem
     session.close(1.0)

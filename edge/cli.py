@@ -137,7 +137,9 @@ def replay(
 def check(config: Path | None, assignments: tuple[str, ...]) -> None:
     """Read the configuration, self-test the models, reach the broker; say what is wrong."""
     from edge.check import run_checks  # noqa: PLC0415
+    from edge.telemetry import configure_logs  # noqa: PLC0415
 
+    configure_logs("auto", "critical")  # what is wrong is said in words of its own
     sys.exit(run_checks(read_settings(config, assignments), os.environ, click.echo))
 
 

@@ -154,8 +154,16 @@ def forecast_series(model: Predictor, readings: Sequence[Reading], issued_at_ms:
     if accepted.place[-1] < 0:
         msg = f"readings[{len(readings) - 1}]: more than {MAX_FILL_MIN} minutes are missing before it"
         raise RequestError(msg)
-    last = engine.forecast(accepted, issued_at_ms)[accepted.place[-1]]
-    return replace(last, device=None)
+    newest = slice(-1, None)  # the windows before it have served their turn
+    last = forecast(
+        model,
+        accepted.windows_kw[newest],
+        accepted.devices[newest],
+        accepted.minutes[newest],
+        accepted.n_observed[newest],
+        issued_at_ms,
+    )
+    return replace(last[0], device=None)
 
 
 def _listed(model: Predictor, column_kw: NDArray[np.float32]) -> list[float]:

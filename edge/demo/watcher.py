@@ -26,7 +26,7 @@ class Watcher:
         self._forecast = f"gap/{device}/forecast"
         self._show = show
         self._seen = Condition()
-        self._sent: dict[str, tuple[float, float]] = {}  # minute -> (power kW, when it was published)
+        self._came: dict[str, tuple[float, float]] = {}  # minute -> (power kW, when it was published)
         self._foreseen: dict[str, tuple[float, float]] = {}  # target minute -> (forecast kW, reading then kW)
         self._subscribed = Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
@@ -55,10 +55,10 @@ class Watcher:
             return self._seen.wait_for(lambda: self.n_forecasts >= n_forecasts, timeout_s)
 
     def sent(self, minute_label: str, gap_kw: float) -> None:
-        """Note that a reading is being published; what came is scored against what was foreseen."""
+        """Note that a reading is being published; it is what comes of the forecast for its minute."""
         with self._seen:
             self.n_readings += 1
-            self._sent[minute_label] = (gap_kw, time.perf_counter())
+            self._came[minute_label] = (gap_kw, time.perf_counter())
             if minute_label in self._foreseen:
                 self.score.add(gap_kw, *self._foreseen[minute_label])
 
@@ -68,17 +68,19 @@ class Watcher:
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         received_s = time.perf_counter()
         forecast = json.loads(message.payload)
+        observed_at, target_at, forecast_kw = forecast["observed_at"], forecast["target_at"], forecast["gap_kw"]
         with self._seen:
-            self.n_forecasts += 1
-            self._seen.notify_all()
-            observed_at, target_at = forecast["observed_at"], forecast["target_at"]
-            now_kw, sent_s = self._sent.pop(observed_at)
+            now_kw, sent_s = self._came[observed_at]
             self.latencies_s.append(received_s - sent_s)
-            self._foreseen[target_at] = (forecast["gap_kw"], now_kw)
-            line = f"{_clock(observed_at)}  now {now_kw:6.3f} kW   {target_at[11:16]} {forecast['gap_kw']:6.3f} kW"
-            before = self._foreseen.pop(observed_at, None)
+            self._foreseen[target_at] = (forecast_kw, now_kw)
+            if target_at in self._came:  # at full speed the meter is ahead of the forecasts
+                self.score.add(self._came[target_at][0], forecast_kw, now_kw)
+            line = f"{_clock(observed_at)}  now {now_kw:6.3f} kW   {target_at[11:16]} {forecast_kw:6.3f} kW"
+            before = self._foreseen.get(observed_at)
             if before is not None:
                 line += f"   | foreseen for now {before[0]:6.3f} kW, off by {abs(before[0] - now_kw):5.3f} kW"
+            self.n_forecasts += 1
+            self._seen.notify_all()
         self._show(line)
 
     def summary(self) -> str:

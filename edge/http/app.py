@@ -107,11 +107,14 @@ def create_app(
     return app
 
 
-def _series(readings: list[int | float] | list[TimedReading], limits: Limits) -> list[Reading]:
+def _series(readings: list[Any], limits: Limits) -> list[Reading]:
     """Return a request's readings; without times, the last is of this minute."""
     first_minute = minute_of(time.time_ns() // 1_000_000) - len(readings) + 1
     series = []
     for i, reading in enumerate(readings):
+        if isinstance(reading, TimedReading) is not isinstance(readings[0], TimedReading):
+            msg = f"readings[{i}]: give a ts with every reading, or with none"
+            raise RequestError(msg)
         try:
             if isinstance(reading, TimedReading):
                 series.append(Reading("", minute_of(instant_of(reading.ts)), power_of(reading.gap_kw, limits)))

@@ -16,6 +16,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.core.errors import PayloadError, RequestError
+from edge.http.schemas import KINDS
 
 MEDIA_TYPE = "application/problem+json"
 #: A detail may quote what came, which may be long.
@@ -84,7 +85,7 @@ def _where(location: tuple[str | int, ...]) -> str:
     for part in location[1:]:
         if isinstance(part, int):
             where += f"[{part}]"
-        elif part not in ONE_OF:
+        elif part not in KINDS:
             where += f".{part}" if where else part
     return where or "the body"
 
@@ -111,14 +112,16 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] not in {"POST", "PUT", "PATCH"}:
             await self._app(scope, receive, send)
             return
+        too_large = problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {self._max} bytes")
+        if int(Headers(scope=scope).get("content-length", 0)) > self._max:  # the server let no other than a number in
+            await too_large(scope, receive, send)
+            return
         body = bytearray()
-        n_announced = int(Headers(scope=scope).get("content-length", 0))  # the server has seen to it that it is a number
         while True:
-            message = {} if n_announced > self._max else await receive()
+            message = await receive()
             body += message.get("body", b"")
-            if max(n_announced, len(body)) > self._max:
-                detail = f"the body has more than {self._max} bytes"
-                await problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)(scope, receive, send)
+            if len(body) > self._max:
+                await too_large(scope, receive, send)
                 return
             if not message.get("more_body", False):
                 break

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 from pydantic.config import JsonDict
 
 _EXAMPLE: JsonDict = {
@@ -24,6 +24,10 @@ _EXAMPLE: JsonDict = {
     "n_observed": 30,
     "context": 30,
 }
+
+
+#: The kinds of readings in a request; pydantic names the kind in the place of an error.
+BARE, TIMED = KINDS = ("bare", "timed")
 
 
 class ForecastDocument(BaseModel):
@@ -54,15 +58,23 @@ class ForecastList(BaseModel):
     forecasts: list[ForecastDocument]
 
 
+#: What came, whatever it is: the core judges a power and a time, in the words that the rejected topic has for it.
+Power = Annotated[Any, WithJsonSchema({"type": "number"})]
+
+
 class TimedReading(BaseModel):
     """A reading with its time, as on the reading topic."""
 
     model_config = ConfigDict(extra="forbid")
 
-    ts: StrictStr | StrictInt | StrictFloat = Field(
+    ts: Annotated[Any, WithJsonSchema({"type": ["string", "number"]})] = Field(
         description="RFC 3339 with offset, or epoch seconds or milliseconds"
     )
-    gap_kw: StrictInt | StrictFloat
+    gap_kw: Power
+
+
+def _kind(reading: object) -> str:
+    return TIMED if isinstance(reading, (dict, TimedReading)) else BARE
 
 
 class PredictRequest(BaseModel):
@@ -72,7 +84,7 @@ class PredictRequest(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"readings": [1.2, 1.3, 1.1, 1.4], "model": "lstm-5-3"}]}
     )
 
-    readings: list[StrictInt | StrictFloat] | list[TimedReading]
+    readings: list[Annotated[Annotated[Power, Tag(BARE)] | Annotated[TimedReading, Tag(TIMED)], Discriminator(_kind)]]
     model: str | None = Field(default=None, description="Name of a loaded model; the service's own where absent")
 
 

@@ -16,6 +16,7 @@ _DUP, _RETAIN = 0x08, 0x01
 _U16 = struct.Struct("!H")
 _MESSAGE_EXPIRY = struct.Struct("!BBI")
 _MAX_LENGTH_BYTES = 4
+_SHORT = "it ends within its own header"
 #: Reason codes from here on are refusals (MQTT 5.0, 2.4).
 REFUSED_FROM = 0x80
 #: Of a longer payload only the head is kept, so that a giant message takes no memory.
@@ -145,6 +146,8 @@ class Splitter:
                 if kind == PUBLISH:
                     yield self._publication(buffer[start], body, end, end - body)
                 elif kind == PUBACK:
+                    if end - body < _U16.size:
+                        raise IndexError(_SHORT)
                     reason = buffer[body + 2] if end - body > 2 else 0  # noqa: PLR2004 - after the packet id
                     yield Acknowledgement(_U16.unpack_from(buffer, body)[0], reason)
                 else:
@@ -189,8 +192,7 @@ class Splitter:
                 properties = bytes(buffer[at : at + n_properties])
                 at += n_properties
         if at > end:
-            msg = "malformed packet: a PUBLISH shorter than its own header"
-            raise ProtocolError(msg)
+            raise IndexError(_SHORT)
         n_payload = body + n_body - at
         payload = bytes(buffer[at : min(end, at + MAX_PAYLOAD)])
         return Publication(topic, payload, packet_id, bool(head & _DUP), bool(head & _RETAIN), properties, n_payload)
@@ -212,7 +214,7 @@ class Splitter:
             return False
         try:
             self._cut = self._publication(buffer[at], body, len(buffer), end - body)
-        except (ProtocolError, IndexError, struct.error):  # its own header is not here yet
+        except (IndexError, struct.error):  # its own header is not here yet
             return False
         self._skip = end - len(buffer)
         return True

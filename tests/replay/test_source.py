@@ -1,0 +1,117 @@
+"""Readings from a CSV."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from edge.core.errors import SourceError
+from edge.core.reading import Limits
+from edge.replay.publisher import replay
+from edge.replay.source import Columns, Minute, read_minutes
+from edge.sample import sample_path
+
+UCI = (
+    "Date;Time;Global_active_power;Global_reactive_power;Voltage;Global_intensity;"
+    "Sub_metering_1;Sub_metering_2;Sub_metering_3\r\n"
+)
+UCI_ROWS = (
+    UCI
+    + "16/12/2006;17:24:00;4.216;0.418;234.840;18.400;0.000;1.000;17.000\r\n"
+    + "16/12/2006;17:25:00;?;?;?;?;?;?;\r\n"
+    + "16/12/2006;17:26:00;-0.5;0;0;0;0;0;0\r\n"
+)
+START = 19_438_164  # 2006-12-16T17:24Z
+EXPECTED = [Minute(START, 4.216), Minute(START + 2, -0.5)]
+
+
+def read(path: Path, columns: Columns | None = None) -> list[Minute]:
+    return list(read_minutes(path, columns or Columns(), Limits()))
+
+
+def test_ucis_own_file_is_read_as_it_comes(tmp_path: Path) -> None:
+    plain, packed, archive = tmp_path / "a.txt", tmp_path / "a.txt.gz", tmp_path / "a.zip"
+    plain.write_bytes(UCI_ROWS.encode())
+    packed.write_bytes(gzip.compress(UCI_ROWS.encode()))
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("a.txt", UCI_ROWS)
+    assert read(plain) == read(packed) == read(archive) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    "stamp", ["2006-12-16T17:24:00Z", "2006-12-16 17:24:00", "2006-12-16T18:24+01:00", "1166289840"]
+)
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_any_csv_is_read_by_its_columns(tmp_path: Path, stamp: str, delimiter: str) -> None:
+    path = tmp_path / "meter.csv"
+    rows = [["id", "when", "watts"], ["1", stamp, "4216"], ["2", stamp, ""], ["3", stamp, "nan"]]
+    path.write_text("\n".join(delimiter.join(row) for row in rows) + "\n\n", encoding="utf-8-sig")
+    assert read(path, Columns("when", "watts", "W")) == [Minute(START, pytest.approx(4.216))]
+
+
+def test_the_bundled_week_is_a_week() -> None:
+    minutes = read(sample_path())
+    assert len(minutes) == 10_079
+    assert minutes[-1].minute - minutes[0].minute == 7 * 1_440 - 1
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "problem"),
+    [
+        ("", Columns(), r"line 1: the file is empty"),
+        ("a,b\n1,2\n", Columns(), r"line 1: the columns \(a, b\) are not those of UCI.*--time-column"),
+        ("a,b\n1,2\n", Columns("t", "b"), "line 1: --time-column: there is no column 't' among a, b"),
+        ("a,b\n1,2\n", Columns("a", None), "line 1: --value-column: there is no column None"),
+        ("t,p\n2006-12-16,1\nyesterday,2\n", Columns("t", "p"), "line 3: 'yesterday,2' cannot be read"),
+        ("t,p\n2006-12-16,1\n2006-12-16,lots\n", Columns("t", "p"), "line 3: .*'lots'"),
+        ("t,p\n2006-12-16,1230\n", Columns("t", "p"), r"line 2: 1230.*watts"),
+        ("t,p\n1901-12-16,1\n", Columns("t", "p"), "line 2: .*before 2000"),
+        ("x,t,p\n1\n", Columns("t", "p"), "line 2: has 1 columns where the header has 3"),
+        (UCI + "16/13/2006;17:24:00;1;1;1;1;1;1;1\r\n", Columns(), "line 2: .*month"),
+        (UCI + "16/12/2006;17:24:00;one;1;1;1;1;1;1\r\n", Columns(), "line 2: .*'one'"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_with_its_line(
+    tmp_path: Path, text: str, columns: Columns, problem: str
+) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SourceError, match=problem) as refused:
+        read(path, columns)
+    assert str(path) in str(refused.value)
+
+
+def test_files_that_are_not_what_they_say_are_named(tmp_path: Path) -> None:
+    for name in ("a.gz", "a.zip", "a.csv"):
+        (tmp_path / name).write_bytes(b"\xff\xfe\x00nothing")
+        with pytest.raises(SourceError, match="cannot be read"):
+            read(tmp_path / name)
+    with pytest.raises(SourceError, match=r"nowhere\.csv: cannot be read"):
+        read(tmp_path / "nowhere.csv")
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a", "x")
+        archive.writestr("b", "x")
+    with pytest.raises(SourceError, match="must hold one file, not 2"):
+        read(tmp_path / "two.zip")
+
+
+def test_a_replay_publishes_all_in_order_at_full_speed() -> None:
+    minutes, published = [Minute(START + i, float(i)) for i in range(50)], []
+    assert replay(minutes, published.append, None, Event()) == 50
+    assert published == minutes
+
+
+def test_a_replay_ends_between_two_readings_when_told() -> None:
+    stopping, published = Event(), []
+
+    def publish(minute: Minute) -> None:
+        published.append(minute)
+        if len(published) == 3:
+            stopping.set()
+
+    minutes = [Minute(START + i, 1.0) for i in range(50)]
+    assert replay(minutes, publish, 1_000_000.0, stopping) == 3

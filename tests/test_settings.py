@@ -1,0 +1,114 @@
+"""The configuration: file, environment, command line, and what is said where one is wrong."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from edge.core.errors import SettingsError
+from edge.settings import Settings, load, nested
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def written(text: str) -> Path:
+    path = Path("some.toml")
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_with_nothing_set_it_is_a_broker_on_localhost() -> None:
+    settings = load(None, {}, {})
+    assert (settings.mqtt.host, settings.mqtt.port, settings.http.port) == ("localhost", 1883, 8080)
+    assert (settings.limits.min_kw, settings.limits.max_kw, settings.devices.max) == (-100, 100, 100_000)
+
+
+def test_environment_outranks_the_file_and_the_command_line_both() -> None:
+    file = written('[mqtt]\nhost = "file"\nport = 1\nusername = "file"\n')
+    settings = load(
+        file, {"GAPCAST_MQTT__HOST": "environment", "GAPCAST_MQTT__PORT": "2"}, nested("mqtt.host", "command line")
+    )
+    assert (settings.mqtt.host, settings.mqtt.port, settings.mqtt.username) == ("command line", 2, "file")
+
+
+def test_gapcast_toml_is_read_where_it_is() -> None:
+    Path("gapcast.toml").write_text("[http]\nport = 9999\n", encoding="utf-8")
+    assert load(None, {}, {}).http.port == 9999
+
+
+def test_a_secret_may_come_from_a_file_and_is_never_shown() -> None:
+    Path("password").write_text("hunter2\n", encoding="utf-8")
+    settings = load(None, {"GAPCAST_MQTT__PASSWORD_FILE": "password"}, {})
+    assert settings.mqtt.password is not None
+    assert settings.mqtt.password.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("environment", "problem"),
+    [
+        ({"GAPCAST_MQTT__PORT": "x"}, "mqtt.port: .*integer"),
+        ({"GAPCAST_MQTT__PORT": "70000"}, "mqtt.port: .*65535"),
+        ({"GAPCAST_MQTT__HOTS": "x"}, "mqtt.hots: there is no such key"),
+        ({"GAPCAST_MQQT__HOST": "x"}, "mqqt: there is no such key"),
+        ({"GAPCAST_MQTT_HOST": "x"}, "two underscores: GAPCAST_MQTT__HOST"),
+        ({"GAPCAST_MQTT__QOS": "2"}, "mqtt.qos"),
+        ({"GAPCAST_LIMITS__MIN_KW": "200"}, "must be below max_kw"),
+        ({"GAPCAST_LIMITS__MAX_KW": "inf"}, "limits.max_kw: .*finite"),
+        ({"GAPCAST_GATEWAY__ID": "my gateway"}, "gateway.id"),
+        ({"GAPCAST_MQTT__PASSWORD_FILE": "nowhere"}, "GAPCAST_MQTT__PASSWORD_FILE: nowhere cannot be read"),
+        ({"GAPCAST_MQTT__HOST__NAME": "x"}, "mqtt.host"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_named(environment: dict[str, str], problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        load(None, environment, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[mqtt\n", "some.toml: is not TOML"),
+        ("mqtt = 5\n", "mqtt: is a section"),
+        ("[mqtt]\nport = '1'\ncolour = 1\n", "mqtt.colour"),
+        ("[colour]\n", "colour: there is no such key"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named(text: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        load(written(text), {}, {})
+
+
+def test_a_file_that_is_not_there_is_an_error_where_it_was_asked_for() -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.toml: cannot be read"):
+        load(Path("nowhere.toml"), {}, {})
+
+
+def test_a_wrong_password_setting_is_not_shown() -> None:
+    with pytest.raises(SettingsError, match=r"mqtt\.password") as refused:
+        load(None, {}, {"mqtt": {"password": 12345678}})
+    assert "12345678" not in str(refused.value)
+
+
+def test_other_programs_variables_are_left_alone() -> None:
+    assert load(None, {"GAPCAST_REQUIRE": "mosquitto", "PATH": "/bin"}, {}) == Settings()
+
+
+def test_the_documented_file_holds_every_key_with_its_default() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    documented = tomllib.loads(re.sub(r"(?m)^# (\w+ =)", r"\1", example))
+    keys = {f"{section}.{key}" for section, values in documented.items() for key in values}
+    fields = {
+        f"{section}.{key}"
+        for section, field in Settings.model_fields.items()
+        for key in field.annotation.model_fields  # type: ignore[union-attr]
+    }
+    assert keys == fields
+    assert Settings.model_validate(tomllib.loads(example)) == Settings()

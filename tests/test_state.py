@@ -1,0 +1,49 @@
+"""What a gateway keeps: its id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.core.errors import SettingsError
+from edge.core.reading import is_device_id
+from edge.state import gateway_id, state_path
+
+
+def test_an_id_is_made_once_and_kept(tmp_path: Path) -> None:
+    made = gateway_id("", tmp_path / "state")
+    assert is_device_id(made)
+    assert gateway_id("", tmp_path / "state") == made
+    assert gateway_id("", tmp_path / "other") != made
+
+
+def test_a_configured_id_stands_and_nothing_is_written(tmp_path: Path) -> None:
+    assert gateway_id("mine", tmp_path / "state") == "mine"
+    assert not (tmp_path / "state").exists()
+
+
+def test_where_it_cannot_be_kept_the_service_still_gets_one(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where the folder should be", encoding="utf-8")
+    with pytest.raises(SettingsError, match="gateway-id: cannot be read"):
+        gateway_id("", tmp_path / "state")
+    assert is_device_id(gateway_id("", Path("/proc/nowhere")))
+
+
+def test_a_file_that_holds_something_else_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gateway-id").write_text("not an id\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"gateway-id: holds 'not an id'.*remove the file"):
+        gateway_id("", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environment", "path"),
+    [
+        ({"STATE_DIRECTORY": "/var/lib/gapcast:/other"}, "/var/lib/gapcast"),
+        ({"XDG_STATE_HOME": "/x"}, "/x/gapcast"),
+    ],
+)
+def test_where_the_state_lies(environment: dict[str, str], path: str) -> None:
+    assert state_path(None, environment) == Path(path)
+    assert state_path(Path("/mine"), environment) == Path("/mine")
+    assert state_path(None, {}) == Path.home() / ".local/state/gapcast"
