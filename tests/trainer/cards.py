@@ -1,0 +1,34 @@
+"""Cards for files that no run made."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+from edge.core.card import Feature, Golden, ModelCard, Score, Scores, TrainedOn
+from trainer.split import Split
+from trainer.windows import Task
+
+
+def card_for(content: bytes, task: Task | None = None, name: str = "made-up") -> ModelCard:
+    """A card that fits ``content``, with scores and a golden example that mean nothing."""
+    task = task or Task()
+    then, score = datetime(2020, 1, 1, tzinfo=UTC), Score(n=1, mse_kw2=1, mae_kw=1)
+    return ModelCard(
+        name=name,
+        version="1",
+        family="none",
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+        parameters=0,
+        context=task.window.context,
+        padding=task.window.padding,
+        lead_times_min=list(task.lead_times_min),
+        features=[Feature(name="gap_kw", unit="kW")],
+        trained_on=TrainedOn(source="none", sha256="0" * 64, first=then, last=then),
+        split=Split().for_card(),
+        scores=Scores(model=score, persistence=score, skill=0),
+        git_commit="unknown",
+        created_at=then,
+        golden=Golden(window=[[[0.0]] * task.window.context], mean=[[0.0] * len(task.lead_times_min)]),
+    )

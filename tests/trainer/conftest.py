@@ -1,0 +1,42 @@
+"""What the trainer's tests share: a small household, prepared once, and the runs made from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.trainer import synthetic
+from trainer import clean, cleanfile
+from trainer.cleanfile import Clean
+from trainer.datasets import uci
+
+
+@pytest.fixture(scope="session")
+def clean_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clean file of a synthetic household with gaps of 1, 5, 6 and 90 minutes."""
+    folder = tmp_path_factory.mktemp("household")
+    kw = synthetic.household()
+    for start, length in ((1_000, 1), (2_000, 5), (3_000, 6), (6_000, 90), (8_000, 3)):
+        kw[start : start + length] = np.nan
+    raw = synthetic.write_text(folder / "raw.txt", synthetic.rows(kw.tolist()))
+    path = folder / "household.csv"
+    cleanfile.write(*clean.check(uci.read(raw)), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small(clean_path: Path) -> Clean:
+    """The clean file, read."""
+    return cleanfile.read(clean_path)
+
+
+@pytest.fixture(scope="session")
+def linear_run(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of the linear model."""
+    from trainer.fit import fit
+
+    folder = tmp_path_factory.mktemp("runs") / "linear"
+    fit("linear", small, folder, split=synthetic.SPLIT)
+    return folder

@@ -1,0 +1,170 @@
+"""The command as a user meets it: from a raw file to a scored model, and every way to get it wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.trainer.synthetic import household, rows, write_text, write_zip
+from trainer.cli import main
+
+PARTS = ("--train-until", "2020-01-04T18:00:00Z", "--validate-until", "2020-01-06", "--test-until", "2020-02-01")
+
+
+@pytest.fixture
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to be in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, words, prog_name="gapcast-trainer", catch_exceptions=False)
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_from_raw_data_to_a_scored_model(at_home: Path) -> None:
+    write_zip(at_home / "raw.zip", rows(household().tolist()))
+    prepared = run("prepare", "raw.zip")
+    assert prepared.exit_code == 0
+    assert "9,000 readings" in prepared.output
+    assert "0 minutes missing" in prepared.output
+    trained = run("train", "linear", *PARTS)
+    assert (trained.exit_code, "linear: finished" in trained.output) == (0, True)
+    exported = run("export", "runs/linear")
+    assert exported.exit_code == 0
+    assert "the default model is linear" in exported.output
+    scored = run("evaluate", "--brief", "--json", "scores.json")
+    assert scored.exit_code == 0
+    assert [line.split()[0] for line in scored.output.splitlines()[2:5]] == ["persistence", "trend", "linear"]
+    (content,) = json.loads((at_home / "scores.json").read_text())
+    card = json.loads((at_home / "models/linear/card.json").read_text())
+    assert content["models"][2]["headline"]["mse_kw2"] == pytest.approx(card["scores"]["model"]["mse_kw2"], abs=1e-6)
+    assert files(at_home) == {
+        "raw.zip", "scores.json", "runs/household.csv", "runs/household.report.json", "runs/linear/run.json",
+        "runs/linear/weights.npz", "models/registry.json", "models/linear/card.json", "models/linear/model.tflite",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([], "raw.txt: holds a header and no readings"),
+        (["a,b"], "raw.txt, line 2: has 1 fields parted by ';', not 9"),
+        ([*rows([1.0, 2.0]), *rows([3.0])], "raw.txt, line 4: 2020-01-01T00:00:00Z is earlier than the row before it"),
+        ([*rows([1.0]), *rows([2.0])], "raw.txt, line 3: 2020-01-01T00:00:00Z is given twice"),
+        (rows([1.0, "many"]), "raw.txt, line 3: Global_active_power is 'many', not a number or '?'"),
+    ],
+)
+def test_bad_raw_data_is_one_sentence_and_leaves_nothing(at_home: Path, lines: list[str], said: str) -> None:
+    write_text(at_home / "raw.txt", lines)
+    found = run("prepare", "raw.txt")
+    assert found.exit_code == 2
+    assert said in found.output
+    assert len(found.output.splitlines()) == 1
+    assert files(at_home) == {"raw.txt"}
+
+
+def test_bad_raw_data_leaves_an_older_clean_file_as_it_was(at_home: Path) -> None:
+    write_text(at_home / "raw.txt", rows([1.0, 2.0]))
+    assert run("prepare", "raw.txt").exit_code == 0
+    before = (at_home / "runs/household.csv").read_bytes()
+    write_text(at_home / "raw.txt", rows([1.0, "x"]))
+    assert run("prepare", "raw.txt").exit_code == 2
+    assert (at_home / "runs/household.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("prepare", "nothing.zip"), "'nothing.zip' does not exist"),
+        (("train", "linear"), "runs/household.csv: is not there: make it with `gapcast-trainer prepare`"),
+        (("export", "runs/linear"), "runs/household.csv: is not there"),
+        (("evaluate",), "models: holds no model: make one with `gapcast-trainer export`"),
+        (("train", "linear", "--train-until", "2012-01-01"), "parts must follow each other in time"),
+        (("train", "linear", "--train-until", "soon"), "'soon' does not match the formats"),
+        (("train", "linear", "--set", "ridge"), "--set ridge: must be KEY=VALUE"),
+        (("train", "linear", "--set", "ridge=much"), "--set ridge=much: must be KEY=VALUE"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_said(at_home: Path, words: tuple[str, ...], said: str) -> None:
+    found = run(*words)
+    assert found.exit_code == 2
+    assert said in found.output
+    assert not files(at_home)
+
+
+@pytest.fixture
+def prepared(at_home: Path) -> Path:
+    write_text(at_home / "raw.txt", rows(household().tolist()))
+    assert run("prepare", "raw.txt").exit_code == 0
+    return at_home
+
+
+def test_a_name_or_a_split_that_cannot_be_used_is_said(prepared: Path) -> None:
+    found = run("train", "gpt")
+    assert (found.exit_code, "no model is called gpt: there are linear, lstm-5-3" in found.output) == (2, True)
+    found = run("train", "linear")
+    assert (found.exit_code, "no window to train on" in found.output) == (2, True)
+    found = run("train", "linear", "--set", "speed=3", *PARTS)
+    assert (found.exit_code, "model linear: speed: " in found.output) == (2, True)
+    found = run("export", "runs/linear")
+    assert (found.exit_code, "holds no run.json of a training run" in found.output) == (2, True)
+    assert files(prepared) == {"raw.txt", "runs/household.csv", "runs/household.report.json"}
+
+
+def test_a_model_that_fails_its_check_has_its_own_exit_code(prepared: Path) -> None:
+    assert run("train", "linear", *PARTS).exit_code == 0
+    assert run("export", "runs/linear").exit_code == 0
+    model = prepared / "models/linear/model.tflite"
+    model.write_bytes(model.read_bytes()[:-1])
+    found = run("evaluate")
+    assert found.exit_code == 3
+    assert "is not the file that its card describes" in found.output
+
+
+@pytest.mark.e2e
+def test_ctrl_c_ends_the_training_with_the_best_so_far(prepared: Path) -> None:
+    """A real process and a real signal: it ends well, and what it leaves can be exported."""
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", "from trainer.cli import main; main(prog_name='gapcast-trainer')"]
+    changes = ("--set", "epochs=5000", "--set", "patience=5000", "--set", "units=[2]", "--set", "batch_size=512")
+    with subprocess.Popen(
+        [*command, "train", "lstm-5-3", *PARTS, *changes],
+        cwd=prepared,
+        env=os.environ | {"PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert first.startswith("epoch 1: MSE "), first + (process.stderr.read() if process.stderr else "")
+        process.send_signal(signal.SIGINT)
+        said, complaint = process.communicate(timeout=60)
+    assert process.returncode == 0, complaint
+    assert "lstm-5-3: interrupted, best after epoch " in said
+    assert json.loads((prepared / "runs/lstm-5-3/run.json").read_text())["status"] == "interrupted"
+    assert run("export", "runs/lstm-5-3").exit_code == 0
+
+
+def test_help_needs_no_tensorflow() -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from trainer.cli import main\n"
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
+        "heavy = {'tensorflow', 'keras', 'pandas'} & set(sys.modules)\n"
+        "sys.exit(' '.join(heavy) or 0)"
+    )
+    root = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,229 @@
+"""Export: what is shipped, and that each check catches what it is there for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.core.window import F32
+from edge.predictors.store import load_model, model_names
+from edge.predictors.tflite import TflitePredictor
+from tests.trainer.cards import card_for
+from tests.trainer.synthetic import SPLIT
+from trainer.cleanfile import Clean
+from trainer.errors import ExportError, RunError
+from trainer.run import RUN_FILE, load_run
+from trainer.score import score
+from trainer.split import Part
+from trainer.windows import Task, examples
+
+#: A test part within the gap of 90 minutes from 04:00 on.
+IN_A_GAP = {"validate_until": "2020-01-05T04:10Z", "test_until": "2020-01-05T04:50Z"}
+
+
+@pytest.fixture(scope="module")
+def shipped(linear_run: Path, small: Clean, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A models folder that the linear run was exported to, and what was found."""
+    from trainer.export import choose_default, export
+
+    models = tmp_path_factory.mktemp("models")
+    done = export(linear_run, small, models)
+    choose_default(models, None)
+    return models, done
+
+
+@pytest.fixture(scope="module")
+def windows(small: Clean) -> F32:
+    return examples(small.series, Task(), SPLIT, Part.TRAIN).inputs(0, 300)
+
+
+def predictor_of(model: Any) -> TflitePredictor:
+    from trainer.convert import convert
+
+    content = convert(model)
+    return TflitePredictor(content, card_for(content))
+
+
+def closed(change: Any, window: Any) -> Any:
+    import keras
+
+    return keras.Model(window, {"mean": keras.layers.Add()([change, window[:, -1, :]])})
+
+
+def test_an_export_is_a_model_that_the_edge_loads(shipped: tuple[Path, Any], small: Clean) -> None:
+    models, done = shipped
+    assert sorted(path.name for path in models.iterdir()) == ["linear", "registry.json"]
+    assert sorted(path.name for path in (models / "linear").iterdir()) == ["card.json", "model.tflite"]
+    assert json.loads((models / "registry.json").read_text()) == {"default": "linear"}
+    predictor = load_model(models / "linear")
+    card = predictor.card
+    assert card == done.card
+    assert (card.family, card.version, card.parameters) == ("linear", "1", 31)
+    assert card.trained_on.sha256 == small.report.sha256
+    assert card.trained_on.last == SPLIT.train_until.replace(hour=17, minute=59)
+    assert card.hyper_parameters["short_share"] == 0.5
+    assert done.parity_kw <= 1e-5
+    assert done.agreement_kw <= 1e-5
+
+
+def test_the_scores_on_a_card_are_those_of_the_file(shipped: tuple[Path, Any], small: Clean) -> None:
+    predictor = load_model(shipped[0] / "linear")
+    test = examples(small.series, Task(), SPLIT, Part.TEST).whole()
+    found, stated = score(predictor, test), predictor.card.scores
+    assert stated.model.n == len(test)
+    assert found.mse_kw2 == pytest.approx(stated.model.mse_kw2, abs=1e-6)
+    assert found.mae_kw == pytest.approx(stated.model.mae_kw, abs=1e-6)
+    naive = test.inputs()[:, -1, 0].astype(np.float64) - test.target_kw[:, 0]
+    assert np.mean(naive**2) == pytest.approx(stated.persistence.mse_kw2, abs=1e-6)
+    assert stated.skill == pytest.approx(1 - stated.model.mse_kw2 / stated.persistence.mse_kw2, abs=1e-4)
+
+
+def test_the_golden_example_is_of_the_training_part_and_has_a_short_window(
+    shipped: tuple[Path, Any], small: Clean
+) -> None:
+    golden = np.asarray(shipped[1].card.golden.window, dtype=np.float32)[:, :, 0]
+    assert (golden[0, :29] == golden[0, 0]).all()  # two readings, the older one padded
+    assert np.ptp(golden, axis=1).min() > 0.1
+    train = {row.tobytes() for row in examples(small.series, Task(), SPLIT, Part.TRAIN).whole().inputs()[:, :, 0]}
+    assert all(row.tobytes() in train for row in golden[3:])
+
+
+@pytest.mark.parametrize("off", [2e-5, np.nan, 1e22])
+def test_parity_catches_a_file_that_is_not_its_model(off: float, windows: F32) -> None:
+    """A file converted from other weights, and one that gives no number."""
+    import keras
+
+    from trainer.convert import check_parity
+
+    window = keras.Input((30, 1), name="window")
+    layer = keras.layers.Dense(1)
+    model = closed(layer(keras.layers.Flatten()(window)), window)
+    predictor = predictor_of(model)
+    assert check_parity(lambda w: predictor.predict(w).mean, model, windows) <= 1e-5
+    kernel, bias = layer.get_weights()
+    layer.set_weights([kernel, bias + np.float32(off)])
+    with pytest.raises(ExportError, match="the file and Keras differ by"):
+        check_parity(lambda w: predictor.predict(w).mean, model, windows)
+
+
+def test_the_check_of_batches_catches_a_file_that_looks_at_its_neighbours(windows: F32) -> None:
+    import keras
+
+    from trainer.convert import check_batches
+
+    window = keras.Input((30, 1), name="window")
+    predictor = predictor_of(closed(keras.ops.mean(window[:, 0, :], axis=0, keepdims=True), window))
+    with pytest.raises(ExportError, match=r"batches of \(1, 7, 256\) differ by"):
+        check_batches(lambda w: predictor.predict(w).mean, windows)
+
+
+def test_the_check_of_batches_catches_a_file_that_keeps_state(windows: F32) -> None:
+    from trainer.convert import check_batches
+
+    n_calls = 0
+
+    def mean(rows: F32) -> F32:
+        nonlocal n_calls
+        n_calls += 1
+        return rows[:, -1] + np.float32(1e-3 * (n_calls > 300 + 43 + 2))  # differs only from the last call on
+
+    with pytest.raises(ExportError, match=r"differ by 0\.001"):
+        check_batches(mean, windows)
+
+
+def test_an_operator_that_is_no_builtin_is_caught() -> None:
+    """By the conversion, which asks for builtins alone, and in a file that was made without asking."""
+    import keras
+    import tensorflow as tf
+
+    from trainer.convert import check_builtins, convert
+
+    class Spectrum(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return tf.math.real(tf.signal.fft(tf.complex(x, x)))
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return shape
+
+    window = keras.Input((30, 1), name="window")
+    model = closed(Spectrum()(window[:, 0, :]), window)
+    with pytest.raises(ExportError, match="does not convert to builtins alone"):
+        convert(model)
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    with pytest.raises(ExportError, match="no builtins: FlexComplex, FlexFFT"):
+        check_builtins(converter.convert())
+
+
+@pytest.mark.parametrize("check", ["check_parity", "check_batches", "load_model"])
+def test_a_check_that_fails_leaves_the_models_as_they_were(
+    check: str, shipped: tuple[Path, Any], linear_run: Path, small: Clean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainer.export import export
+
+    def fail(*_: object) -> None:
+        raise ExportError("made up")
+
+    def content() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in shipped[0].rglob("*") if path.is_file()}
+
+    before = content()
+    monkeypatch.setattr(f"trainer.export.{check}", fail)
+    with pytest.raises(ExportError, match="made up"):
+        export(linear_run, small, shipped[0])
+    assert content() == before
+    assert sorted(path.name for path in shipped[0].iterdir()) == ["linear", "registry.json"]
+
+
+def test_a_run_of_another_clean_file_is_refused(linear_run: Path, small: Clean, tmp_path: Path) -> None:
+    from trainer.export import export
+
+    with pytest.raises(RunError, match="made from another clean file"):
+        export(linear_run, replace(small, sha256="0" * 64), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"family": "gone"}, "no family gone"),
+        ({"context": 12}, "the weights do not fit"),
+        ({"hyper": {"speed": 3}}, "run.json: speed: "),
+        (
+            {"split": {"train_until": "2020-01-04T18:00Z", **IN_A_GAP, "embargo_min": 5}},
+            "has no windows in the test part",
+        ),
+    ],
+)
+def test_a_run_that_does_not_fit_is_refused(
+    change: dict[str, Any], said: str, linear_run: Path, small: Clean, tmp_path: Path
+) -> None:
+    from trainer.export import export
+
+    for path in linear_run.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    fields = json.loads((tmp_path / RUN_FILE).read_text()) | change
+    (tmp_path / RUN_FILE).write_text(json.dumps(fields))
+    load_run(tmp_path)  # well-formed all the same
+    with pytest.raises(RunError, match=said):
+        export(tmp_path, small, tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
+def test_the_default_is_kept_until_another_is_named(shipped: tuple[Path, Any], tmp_path: Path) -> None:
+    from trainer.export import choose_default
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "card.json").write_text("{}")
+    assert model_names(tmp_path) == ["a", "b"]
+    assert choose_default(tmp_path, None) == "a"
+    assert choose_default(tmp_path, "b") == "b"
+    assert choose_default(tmp_path, None) == "b"
+    with pytest.raises(RunError, match="no model is called c: there are a, b"):
+        choose_default(tmp_path, "c")

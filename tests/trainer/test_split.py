@@ -1,0 +1,143 @@
+"""The split by time: no overlap, the embargo, no peeking, the windows of the edge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from edge.core.buffer import Buffers, Verdict
+from edge.core.reading import Reading
+from edge.core.window import WindowSpec, pad
+from tests.trainer.synthetic import START
+from trainer.clean import Series
+from trainer.split import Part, Split, minute_at
+from trainer.windows import Examples, Task, examples, shorten
+
+FIRST = minute_at(START)
+VALUE = st.floats(0, 10, width=32) | st.just(float("nan"))
+SERIES = arrays(np.float64, st.integers(20, 160), elements=VALUE)
+
+
+def split_at(train_min: int, validate_min: int, test_min: int, embargo_min: int) -> Split:
+    ends = [START + timedelta(minutes=int(n)) for n in np.cumsum([train_min, validate_min, test_min])]
+    return Split(*ends, embargo_min=embargo_min)
+
+
+SPLITS = st.builds(split_at, st.integers(1, 80), st.integers(1, 60), st.integers(1, 60), embargo_min=st.integers(5, 12))
+LEADS = st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True).map(sorted).map(tuple)
+
+
+def parts(series: Series, task: Task, split: Split) -> list[Examples]:
+    return [examples(series, task, split, part) for part in Part]
+
+
+@given(SERIES, SPLITS, LEADS)
+def test_no_target_lies_in_the_next_part(kw: np.ndarray, split: Split, leads: tuple[int, ...]) -> None:
+    ends = [minute_at(t) for t in (split.train_until, split.validate_until)]
+    begins = [-1, *ends]
+    for found, begin, end in zip(
+        parts(Series(FIRST, kw), Task(WindowSpec(8), leads), split), begins, [*ends, None], strict=True
+    ):
+        assert (found.observed_minute >= begin).all()
+        if end is not None:
+            assert (found.observed_minute + split.embargo_min < end).all()
+            assert (found.observed_minute + leads[-1] < end).all()
+
+
+@given(SERIES, SPLITS)
+def test_a_minute_is_in_one_part_at_most(kw: np.ndarray, split: Split) -> None:
+    minutes = np.concatenate([found.observed_minute for found in parts(Series(FIRST, kw), Task(WindowSpec(8)), split)])
+    assert (np.diff(minutes) > 0).all()  # in order of time, and none twice
+
+
+@given(SERIES, SPLITS, st.integers(0, 200))
+def test_no_window_knows_what_comes_after_it(kw: np.ndarray, split: Split, at: int) -> None:
+    """Whatever happens after *observed at*, the window stays; the target does not come from the window."""
+    task = Task(WindowSpec(8))
+    changed = kw.copy()
+    changed[at:] = np.where(np.isnan(changed[at:]), np.nan, 99.0)
+    for before, after in zip(
+        parts(Series(FIRST, kw), task, split), parts(Series(FIRST, changed), task, split), strict=True
+    ):
+        np.testing.assert_array_equal(before.observed_minute, after.observed_minute)
+        earlier = before.observed_minute < FIRST + at
+        np.testing.assert_array_equal(before.inputs()[earlier], after.inputs()[earlier])
+        later = before.observed_minute + task.horizon_min >= FIRST + at
+        assert (after.target_kw[later] == 99.0).all()
+
+
+@settings(max_examples=40)
+@given(SERIES, SPLITS)
+def test_windows_are_those_of_a_stream(kw: np.ndarray, split: Split) -> None:
+    """What the trainer cuts is what the edge would forecast from, wherever the target was read."""
+    task = Task(WindowSpec(8))
+    found = {
+        int(minute): window[:, 0]
+        for one in parts(Series(FIRST, kw), task, split)
+        for minute, window in zip(one.observed_minute, one.inputs(), strict=True)
+    }
+    buffers = Buffers(task.window, max_devices=1)
+    expected = {}
+    for k in np.flatnonzero(~np.isnan(kw)):
+        ready = buffers.accept(Reading("home", FIRST + int(k), float(kw[k]))) is Verdict.READY
+        read = k + 5 < kw.size and not np.isnan(kw[k + 5])
+        minute = np.array([FIRST + int(k)])
+        if ready and read and any(split.holds(part, minute)[0] for part in Part):
+            expected[FIRST + int(k)] = buffers.window("home")
+    assert found.keys() == expected.keys()
+    for minute, window in expected.items():
+        np.testing.assert_array_equal(found[minute], window)
+
+
+@given(
+    arrays(np.float32, (4, 12), elements=st.floats(-5, 10, width=32)),
+    st.lists(st.integers(2, 12), min_size=4, max_size=4),
+    st.sampled_from(["oldest", "zero"]),
+)
+def test_shortened_windows_are_padded_as_the_contract_says(windows: np.ndarray, kept: list[int], padding: str) -> None:
+    spec = WindowSpec(12, padding)  # type: ignore[arg-type]
+    found = shorten(windows, np.array(kept), spec)
+    for window, n, short in zip(windows, kept, found, strict=True):
+        np.testing.assert_array_equal(short, pad(window[-n:], spec))
+    np.testing.assert_array_equal(shorten(windows[:, :, None], np.array(kept), spec)[:, :, 0], found)
+
+
+def test_targets_are_the_readings_ahead() -> None:
+    kw = np.arange(40.0)
+    kw[30] = np.nan
+    found = examples(Series(FIRST, kw), Task(WindowSpec(4), (1, 5)), split_at(20, 5, 20, 5), Part.TEST)
+    assert found.observed_minute.tolist() == [FIRST + m for m in (26, 27, 28, 31, 32, 33, 34)]
+    assert found.target_kw[0].tolist() == [27.0, 31.0]
+    assert found.inputs(0, 1)[0, :, 0].tolist() == [23.0, 24.0, 25.0, 26.0]
+    assert found.n_observed.tolist() == [4, 4, 4, 3, 3, 3, 4]
+    assert found.whole().observed_minute.tolist() == [FIRST + m for m in (26, 27, 28, 34)]
+
+
+def test_batches_are_all_of_it_in_order() -> None:
+    found = examples(Series(FIRST, np.arange(60.0)), Task(WindowSpec(4)), split_at(50, 5, 5, 5), Part.TRAIN)
+    inputs, targets = zip(*found.batches(7), strict=True)
+    np.testing.assert_array_equal(np.concatenate(inputs), found.inputs())
+    np.testing.assert_array_equal(np.concatenate(targets), found.target_kw)
+
+
+def test_an_embargo_shorter_than_the_horizon_is_refused() -> None:
+    split = split_at(20, 5, 20, 4)
+    with pytest.raises(ValueError, match="too short for a horizon of 5 min"):
+        examples(Series(FIRST, np.ones(60)), Task(), split, Part.TRAIN)
+
+
+@pytest.mark.parametrize("change", [{"validate_until": START}, {"test_until": START}, {"embargo_min": -1}])
+def test_parts_out_of_order_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="must follow each other"):
+        replace(split_at(20, 5, 20, 5), **change)  # type: ignore[arg-type]
+
+
+def test_a_split_survives_its_card() -> None:
+    split = split_at(20, 5, 20, 7)
+    assert Split.from_card(split.for_card()) == split

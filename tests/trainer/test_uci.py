@@ -1,0 +1,127 @@
+"""UCI's file as it comes, good and bad."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.trainer.synthetic import HEADER, START, row, rows, write_text, write_zip
+from trainer.datasets import uci
+from trainer.errors import DatasetError
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+def test_a_text_is_read_as_it_comes(tmp_path: Path, end: str) -> None:
+    table = uci.read(write_text(tmp_path / "raw.txt", rows([4.216, NAN, 5.36]), end=end))
+    assert table.second.tolist() == [int(START.timestamp()) + 60 * k for k in range(3)]
+    np.testing.assert_array_equal(table.gap_kw, [4.216, np.nan, 5.36])
+    assert table.line_of(2) == 4
+
+
+def test_day_comes_before_month(tmp_path: Path) -> None:
+    line = "2/1/2007;03:04:00;1.000;0;240;4;0;1;17"
+    table = uci.read(write_text(tmp_path / "raw.txt", [line]))
+    assert np.datetime64(int(table.second[0]), "s") == np.datetime64("2007-01-02T03:04:00")
+
+
+def test_a_zip_is_the_text_within_it(tmp_path: Path) -> None:
+    lines = rows([1.0, 2.0, NAN])
+    text, packed = write_text(tmp_path / "raw.txt", lines), write_zip(tmp_path / "raw.zip", lines)
+    from_text, from_zip = uci.read(text), uci.read(packed)
+    np.testing.assert_array_equal(from_zip.gap_kw, from_text.gap_kw)
+    assert from_zip.sha256 == from_text.sha256 == hashlib.sha256(text.read_bytes()).hexdigest()
+
+
+def test_a_last_line_without_an_end_counts(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "raw.txt", rows([1.0, 2.0]))
+    path.write_bytes(path.read_bytes().rstrip())
+    assert uci.read(path).gap_kw.tolist() == [1.0, 2.0]
+
+
+def test_lines_are_whole_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uci, "_BLOCK_BYTES", 7)
+    values = [0.123 + k for k in range(40)]
+    table = uci.read(write_text(tmp_path / "raw.txt", rows(values)))
+    np.testing.assert_allclose(table.gap_kw, values, atol=5e-4)
+
+
+def bad(lines: list[str], at: int, line: str) -> list[str]:
+    """``lines`` with number ``at`` (of the file, from 1; the header is 1) replaced."""
+    return [*lines[: at - 2], line, *lines[at - 1 :]]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (row(START, 1.0).replace(";", ","), "has 1 fields parted by ';', not 9"),
+        ("1/1/2020;00:02:00;1.0", "has 3 fields"),
+        ("", "has 1 fields"),
+        (row(START, "abc"), "Global_active_power is 'abc', not a number or '?'"),
+        (row(START, "1,234"), "Global_active_power is '1,234'"),
+        ("2020-01-01;00:02:00;1.0;0;240;4;0;1;17", "Date is '2020-01-01', not a date as day/month/year"),
+        ("13/13/2020;00:02:00;1.0;0;240;4;0;1;17", "Date is '13/13/2020'"),
+        ("1/1/2020;25:02:00;1.0;0;240;4;0;1;17", "Time is '25:02:00'"),
+        ("ü/1/2020;00:02:00;1.0;0;240;4;0;1;17", "Date is 'ü/1/2020'"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: str, said: str) -> None:
+    path = write_text(tmp_path / "raw.txt", bad(rows([1.0] * 6), 5, line))
+    with pytest.raises(DatasetError, match=r"raw\.txt, line 5: ") as caught:
+        uci.read(path)
+    assert said in str(caught.value)
+    assert caught.value.line == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"\n1;2;3\n", "has no header"),
+        (HEADER.encode() + b"\r\n", "holds a header and no readings"),
+        (HEADER.replace(";", ",").encode() + b"\n", "fields are parted by ','"),
+        (HEADER.replace(";", "\t").encode() + b"\n", "fields are parted by tabs"),
+        (b"minute,gap_kw\n2020-01-01T00:00:00Z,1\n", "line 1: is not UCI's household set"),
+        (b"\x00\x01\xff" * 500, "line 1: is not UCI's household set"),
+    ],
+)
+def test_another_file_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "raw.txt"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError) as caught:
+        uci.read(path)
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_zip_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "raw.zip", rows([1.0]), member="readme.md")
+    with pytest.raises(
+        DatasetError, match=r"without one household_power_consumption\.txt in it \(it holds readme\.md\)"
+    ):
+        uci.read(path)
+
+
+def test_a_damaged_zip_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "raw.zip", rows([k / 7 for k in range(2_000)]))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"cannot be read to its end|line"):
+        uci.read(path)
+
+
+def test_a_zip_cut_short_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "raw.zip", rows([1.0] * 2_000))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DatasetError, match="cannot be read to its end"):
+        uci.read(path)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="cannot be read"):
+        uci.read(tmp_path / "nothing.txt")

@@ -1,0 +1,159 @@
+"""UCI's "Individual household electric power consumption" set, as it is downloaded.
+
+A zip that holds ``household_power_consumption.txt``, or that text itself: fields parted by ``;``,
+day/month/year, ``?`` for a missing value, CRLF or LF. Times bear no offset and have no
+daylight-saving jumps; they are taken as UTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from tqdm import tqdm
+
+from trainer.datasets.table import Table
+from trainer.errors import DatasetError
+
+SOURCE = (
+    "UCI Individual household electric power consumption, Hebrail and Berard 2012, "
+    "doi 10.24432/C58K54, CC BY 4.0 (household_power_consumption.txt)"
+)
+MEMBER = "household_power_consumption.txt"
+COLUMNS = (
+    "Date", "Time", "Global_active_power", "Global_reactive_power", "Voltage",
+    "Global_intensity", "Sub_metering_1", "Sub_metering_2", "Sub_metering_3",
+)  # fmt: skip
+_HEADER = ";".join(COLUMNS).encode()
+_GAP = COLUMNS.index("Global_active_power")
+_MISSING = (b"?", b"")
+_BLOCK_BYTES = 1 << 20
+_SHOWN = 60
+_ZIP_BEGINS = b"PK"
+
+
+def read(path: Path, *, progress: bool = False) -> Table:
+    """Read the zip or the text at ``path``.
+
+    Raises :class:`DatasetError` at the first line that is not of this set's form.
+    """
+    digest = hashlib.sha256()
+    second, gap_kw = array("q"), array("d")
+    day_of, second_of = _Remembered(_parse_date), _Remembered(_parse_time)
+    try:
+        with (
+            _open_text(path) as (stream, n_bytes),
+            tqdm(total=n_bytes, unit="B", unit_scale=True, desc=f"reading {path.name}", disable=not progress) as bar,
+        ):
+            lines = enumerate(_lines(stream, digest.update, bar.update), 1)
+            _check_header(path, next(lines, (0, b""))[1])
+            for number, line in lines:
+                fields = line.split(b";")
+                if len(fields) != len(COLUMNS):
+                    raise DatasetError(path, _wrong_count(line, len(fields)), number)
+                try:
+                    second.append(day_of[fields[0]] + second_of[fields[1]])
+                    field = fields[_GAP]
+                    gap_kw.append(np.nan if field in _MISSING else float(field))
+                except ValueError as error:
+                    raise DatasetError(path, _wrong_field(fields, error), number) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DatasetError(path, f"is a zip that cannot be read to its end ({error}); download it again") from error
+    except OSError as error:
+        raise DatasetError(path, f"cannot be read ({error.strerror})") from error
+    if not second:
+        raise DatasetError(path, "holds a header and no readings")
+    return Table(path, SOURCE, digest.hexdigest(), np.array(second), np.array(gap_kw), first_line=2)
+
+
+class _Remembered(dict[bytes, int]):
+    """A parser that parses each text once: there are 1,440 times of day and as many dates, in millions of rows."""
+
+    def __init__(self, parse: Callable[[str], int]) -> None:
+        super().__init__()
+        self._parse = parse
+
+    def __missing__(self, field: bytes) -> int:
+        self[field] = value = self._parse(field.decode("ascii"))
+        return value
+
+
+def _parse_date(text: str) -> int:
+    return int(datetime.strptime(text, "%d/%m/%Y").replace(tzinfo=UTC).timestamp())
+
+
+def _parse_time(text: str) -> int:
+    time = datetime.strptime(text, "%H:%M:%S").replace(tzinfo=UTC)
+    return time.hour * 3_600 + time.minute * 60 + time.second
+
+
+@contextmanager
+def _open_text(path: Path) -> Iterator[tuple[IO[bytes], int]]:
+    """Open the text at ``path``, out of its zip if it is one; yield it with its length in bytes."""
+    with path.open("rb") as stream:
+        if stream.read(len(_ZIP_BEGINS)) != _ZIP_BEGINS:  # is_zipfile would take half a zip for a text
+            stream.seek(0)
+            yield stream, path.stat().st_size
+            return
+    with zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if Path(member.filename).name == MEMBER]
+        if len(members) != 1:
+            names = ", ".join(archive.namelist()[:3]) or "nothing"
+            raise DatasetError(path, f"is a zip without one {MEMBER} in it (it holds {names})")
+        with archive.open(members[0]) as stream:
+            yield stream, members[0].file_size
+
+
+def _lines(stream: IO[bytes], digest: Callable[[bytes], None], advance: Callable[[int], object]) -> Iterator[bytes]:
+    rest = b""
+    while block := stream.read(_BLOCK_BYTES):
+        digest(block)
+        advance(len(block))
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            yield line.rstrip(b"\r")
+    if rest:
+        yield rest.rstrip(b"\r")
+
+
+def _check_header(path: Path, line: bytes) -> None:
+    if line == _HEADER:
+        return
+    if not line:
+        raise DatasetError(path, "is empty" if path.stat().st_size == 0 else "has no header", None)
+    hint = ""
+    for separator, name in ((b",", "','"), (b"\t", "tabs")):
+        if line.replace(separator, b";") == _HEADER:
+            hint = f": its fields are parted by {name}, not ';'"
+    expected = f"{COLUMNS[0]};{COLUMNS[1]};{COLUMNS[2]};…"
+    raise DatasetError(path, f"is not UCI's household set{hint}; expected {expected}, found {_shown(line)}", 1)
+
+
+def _wrong_count(line: bytes, n_fields: int) -> str:
+    return f"has {n_fields} fields parted by ';', not {len(COLUMNS)}: {_shown(line)}"
+
+
+def _wrong_field(fields: list[bytes], error: ValueError) -> str:
+    for column, parse, form in (
+        (0, _parse_date, "a date as day/month/year"),
+        (1, _parse_time, "a time as hours:minutes:seconds"),
+        (_GAP, float, "a number or '?'"),
+    ):
+        try:
+            parse(fields[column].decode("ascii"))
+        except ValueError:
+            return f"{COLUMNS[column]} is {_shown(fields[column])}, not {form}"
+    return str(error)
+
+
+def _shown(line: bytes) -> str:
+    text = line.decode("utf-8", "backslashreplace")
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
