@@ -62,7 +62,7 @@ def prepare(raw: Path, out: Path) -> None:
     """Check UCI's household set (RAW: its zip or txt) and write a clean file."""
     table = uci.read(raw, progress=_progress())
     series, report = clean.check(table)
-    for line in report.lines():
+    for line in (*report.lines(), uci.completeness(table)):
         click.echo(line)
     cleanfile.write(series, report, out, progress=_progress())
     click.echo(f"wrote {out} and {cleanfile.report_path(out)}")

@@ -48,7 +48,6 @@ def test_a_file_without_a_gap_reports_none(tmp_path: Path) -> None:
         (row(START + timedelta(minutes=2), 1.0), "line 5: 2020-01-01T00:02:00Z is given twice"),
         (row(START + timedelta(minutes=3, seconds=30), 1.0), "line 5: 2020-01-01T00:03:30Z is not on the one-minute"),
         (row(START + timedelta(minutes=3), 1230.0), "line 5: 1230 kW is outside of -100 to 100 kW: is it in W?"),
-        (row(START + timedelta(minutes=3), "inf"), "line 5: inf kW is outside"),
         (row(START - timedelta(days=9_000), 1.0), "line 5: 1995-05-12T00:00:00Z is no possible time"),
     ],
 )
@@ -63,11 +62,6 @@ def test_a_bad_row_is_named(tmp_path: Path, line: str, said: str) -> None:
 def test_more_of_the_same_is_counted(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"line 2: .*\(5 more such rows\)"):
         checked(tmp_path, rows([4_000.0 + k for k in range(6)]))
-
-
-def test_the_word_nan_is_no_reading(tmp_path: Path) -> None:
-    _, report = checked(tmp_path, rows([1.0, "nan", 1.0]))
-    assert report.n_missing == 1
 
 
 def test_nothing_but_missing_values_is_refused(tmp_path: Path) -> None:

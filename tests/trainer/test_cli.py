@@ -39,6 +39,7 @@ def test_from_raw_data_to_a_scored_model(at_home: Path) -> None:
     assert prepared.exit_code == 0
     assert "9,000 readings" in prepared.output
     assert "0 minutes missing" in prepared.output
+    assert "not the whole set: 9,000 rows with 0 missing readings, of 2,075,259" in prepared.output
     trained = run("train", "linear", *PARTS)
     assert (trained.exit_code, "linear: finished" in trained.output) == (0, True)
     exported = run("export", "runs/linear")

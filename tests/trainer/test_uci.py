@@ -43,6 +43,14 @@ def test_a_last_line_without_an_end_counts(tmp_path: Path) -> None:
     assert uci.read(path).gap_kw.tolist() == [1.0, 2.0]
 
 
+def test_the_whole_set_is_known_by_its_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = uci.read(write_text(tmp_path / "raw.txt", rows([1.0, 2.0, NAN])))
+    monkeypatch.setattr(uci, "N_ROWS", 3)
+    assert uci.completeness(table).startswith("this is not the whole set: 3 rows with 1 missing readings, of 3 with")
+    monkeypatch.setattr(uci, "N_MISSING", 1)
+    assert uci.completeness(table).startswith("this is the whole set")
+
+
 def test_lines_are_whole_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uci, "_BLOCK_BYTES", 7)
     values = [0.123 + k for k in range(40)]
@@ -63,6 +71,11 @@ def bad(lines: list[str], at: int, line: str) -> list[str]:
         ("", "has 1 fields"),
         (row(START, "abc"), "Global_active_power is 'abc', not a number or '?'"),
         (row(START, "1,234"), "Global_active_power is '1,234'"),
+        (row(START, "nan"), "Global_active_power is 'nan', not a number or '?'"),
+        (row(START, "inf"), "Global_active_power is 'inf'"),
+        (row(START, "1_0"), "Global_active_power is '1_0'"),
+        ("1/1/2020;00:02:00;1.0;0;volts;4;0;1;17", "Voltage is 'volts', not a number or '?'"),
+        ("1/1/2020;00:02:00;1.0;0;240;4;0;1;17 x", "Sub_metering_3 is '17 x'"),
         ("2020-01-01;00:02:00;1.0;0;240;4;0;1;17", "Date is '2020-01-01', not a date as day/month/year"),
         ("13/13/2020;00:02:00;1.0;0;240;4;0;1;17", "Date is '13/13/2020'"),
         ("1/1/2020;25:02:00;1.0;0;240;4;0;1;17", "Time is '25:02:00'"),

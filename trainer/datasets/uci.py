@@ -8,6 +8,7 @@ daylight-saving jumps; they are taken as UTC.
 from __future__ import annotations
 
 import hashlib
+import re
 import zipfile
 import zlib
 from array import array
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Generic, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -32,9 +33,13 @@ COLUMNS = (
     "Date", "Time", "Global_active_power", "Global_reactive_power", "Voltage",
     "Global_intensity", "Sub_metering_1", "Sub_metering_2", "Sub_metering_3",
 )  # fmt: skip
+V = TypeVar("V")
+#: Rows and missing readings of the whole set as it was published.
+N_ROWS, N_MISSING = 2_075_259, 25_979
 _HEADER = ";".join(COLUMNS).encode()
 _GAP = COLUMNS.index("Global_active_power")
-_MISSING = (b"?", b"")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?")  # `float` alone would let nan, inf, 1e9 and 1_000 pass
+_MISSING = ("?", "")
 _BLOCK_BYTES = 1 << 20
 _SHOWN = 60
 _ZIP_BEGINS = b"PK"
@@ -47,7 +52,7 @@ def read(path: Path, *, progress: bool = False) -> Table:
     """
     digest = hashlib.sha256()
     second, gap_kw = array("q"), array("d")
-    day_of, second_of = _Remembered(_parse_date), _Remembered(_parse_time)
+    day_of, second_of, number_of = _Remembered(_parse_date), _Remembered(_parse_time), _Remembered(_parse_number)
     try:
         with (
             _open_text(path) as (stream, n_bytes),
@@ -61,8 +66,8 @@ def read(path: Path, *, progress: bool = False) -> Table:
                     raise DatasetError(path, _wrong_count(line, len(fields)), number)
                 try:
                     second.append(day_of[fields[0]] + second_of[fields[1]])
-                    field = fields[_GAP]
-                    gap_kw.append(np.nan if field in _MISSING else float(field))
+                    numbers = [number_of[field] for field in fields[_GAP:]]  # all, so that a broken row shows
+                    gap_kw.append(numbers[0])
                 except ValueError as error:
                     raise DatasetError(path, _wrong_field(fields, error), number) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
@@ -74,14 +79,25 @@ def read(path: Path, *, progress: bool = False) -> Table:
     return Table(path, SOURCE, digest.hexdigest(), np.array(second), np.array(gap_kw), first_line=2)
 
 
-class _Remembered(dict[bytes, int]):
-    """A parser that parses each text once: there are 1,440 times of day and as many dates, in millions of rows."""
+def completeness(table: Table) -> str:
+    """Return a sentence that tells whether ``table`` is the whole set, by its counts."""
+    n_rows, n_missing = table.second.size, int(np.isnan(table.gap_kw).sum())
+    if (n_rows, n_missing) == (N_ROWS, N_MISSING):
+        return "this is the whole set: rows and missing readings are as many as were published"
+    return (
+        f"this is not the whole set: {n_rows:,} rows with {n_missing:,} missing readings, "
+        f"of {N_ROWS:,} with {N_MISSING:,} as published"
+    )
 
-    def __init__(self, parse: Callable[[str], int]) -> None:
+
+class _Remembered(dict[bytes, V], Generic[V]):
+    """A parser that parses each text once: in millions of rows there are some thousand different ones."""
+
+    def __init__(self, parse: Callable[[str], V]) -> None:
         super().__init__()
         self._parse = parse
 
-    def __missing__(self, field: bytes) -> int:
+    def __missing__(self, field: bytes) -> V:
         self[field] = value = self._parse(field.decode("ascii"))
         return value
 
@@ -93,6 +109,15 @@ def _parse_date(text: str) -> int:
 def _parse_time(text: str) -> int:
     time = datetime.strptime(text, "%H:%M:%S").replace(tzinfo=UTC)
     return time.hour * 3_600 + time.minute * 60 + time.second
+
+
+def _parse_number(text: str) -> float:
+    """Return a number, NaN where it is missing."""
+    if text in _MISSING:
+        return np.nan
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    return float(text)
 
 
 @contextmanager
@@ -145,7 +170,7 @@ def _wrong_field(fields: list[bytes], error: ValueError) -> str:
     for column, parse, form in (
         (0, _parse_date, "a date as day/month/year"),
         (1, _parse_time, "a time as hours:minutes:seconds"),
-        (_GAP, float, "a number or '?'"),
+        *((column, _parse_number, "a number or '?'") for column in range(_GAP, len(COLUMNS))),
     ):
         try:
             parse(fields[column].decode("ascii"))
