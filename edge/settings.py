@@ -93,8 +93,8 @@ class ForecastSettings(_Section):
 class LimitSettings(_Section):
     """``[limits]``: what power a reading may state."""
 
-    min_kw: float = -100.0
-    max_kw: float = 100.0
+    min_kw: float = Field(default=-100.0, ge=-1e6)
+    max_kw: float = Field(default=100.0, le=1e6)
 
     @model_validator(mode="after")
     def _ordered(self) -> LimitSettings:
@@ -152,7 +152,8 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
             "extra_forbidden": "there is no such key",
             "model_type": "is a section, not a value",
         }.get(first["type"], first["msg"].removeprefix("Value error, "))
-        shown = "" if "password" in key or isinstance(first["input"], dict) else f" (it is {first['input']!r})"
+        may_be_secret = "password" in key or first["type"] == "extra_forbidden"  # a password's key misspelt
+        shown = "" if may_be_secret or isinstance(first["input"], dict) else f" (it is {first['input']!r})"
         msg = f"configuration key {key}: {problem}{shown}"
         raise SettingsError(msg) from error
 

@@ -18,13 +18,20 @@ _ID_FILE = "gateway-id"
 
 
 def state_path(configured: Path | None, environment: Mapping[str, str]) -> Path:
-    """Return the folder of the state: as configured, else systemd's, else the user's own."""
+    """Return the folder of the state: as configured, else systemd's, else the user's own.
+
+    Raises :class:`SettingsError` where there is none of them.
+    """
     if configured is not None:
         return configured
     if directory := environment.get("STATE_DIRECTORY"):
         return Path(directory.split(":")[0])
     home = environment.get("XDG_STATE_HOME")
-    return (Path(home) if home else Path.home() / ".local" / "state") / "gapcast"
+    try:
+        return (Path(home) if home else Path.home() / ".local" / "state") / "gapcast"
+    except RuntimeError as error:
+        msg = "state.path: must be set, since this account has no home folder"
+        raise SettingsError(msg) from error
 
 
 def gateway_id(configured: str, state: Path) -> str:

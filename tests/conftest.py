@@ -1,4 +1,4 @@
-"""Fixtures of all tests. Nothing here may need more than pytest until a fixture is asked for."""
+"""Fixtures of all tests. Nothing here may need more than pytest and hypothesis until a fixture is asked for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.brokers import Broker, EmbeddedBroker, MosquittoBroker
 from tests.support.presence import (
@@ -16,6 +17,11 @@ from tests.support.presence import (
 )
 
 __all__ = ["pytest_collection_modifyitems", "pytest_sessionfinish", "pytest_terminal_summary"]
+
+# The same examples on every run and machine; `scripts/test --hypothesis-profile=explore` looks for new ones.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=3_000)
+settings.load_profile("steady")
 
 
 @pytest.fixture(params=["embedded", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from edge.core.errors import SettingsError
 from edge.settings import Settings, load, nested
@@ -37,17 +40,34 @@ def test_environment_outranks_the_file_and_the_command_line_both() -> None:
     assert (settings.mqtt.host, settings.mqtt.port, settings.mqtt.username) == ("command line", 2, "file")
 
 
-def test_gapcast_toml_is_read_where_it_is() -> None:
+@pytest.mark.parametrize("given", list(itertools.product([False, True], repeat=3)))
+def test_the_last_source_that_gives_a_key_decides(given: tuple[bool, bool, bool]) -> None:
+    in_file, in_environment, on_command_line = given
+    file = written('[mqtt]\nhost = "file"\n' if in_file else "")
+    environment = {"GAPCAST_MQTT__HOST": "environment"} if in_environment else {}
+    overrides = nested("mqtt.host", "command line") if on_command_line else {}
+    sources = zip(("localhost", "file", "environment", "command line"), (True, *given), strict=True)
+    assert load(file, environment, overrides).mqtt.host == [source for source, is_given in sources if is_given][-1]
+
+
+def test_gapcast_toml_is_read_where_it_is_unless_another_file_is_named() -> None:
     Path("gapcast.toml").write_text("[http]\nport = 9999\n", encoding="utf-8")
     assert load(None, {}, {}).http.port == 9999
+    assert load(written(""), {}, {}).http.port == 8080
 
 
-def test_a_secret_may_come_from_a_file_and_is_never_shown() -> None:
-    Path("password").write_text("hunter2\n", encoding="utf-8")
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_secret_may_come_from_a_file_and_is_never_shown(end: str) -> None:
+    Path("password").write_bytes(b" hunter2 " + end.encode())
     settings = load(None, {"GAPCAST_MQTT__PASSWORD_FILE": "password"}, {})
     assert settings.mqtt.password is not None
-    assert settings.mqtt.password.get_secret_value() == "hunter2"
-    assert "hunter2" not in repr(settings)
+    assert settings.mqtt.password.get_secret_value() == " hunter2 "
+    assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+def test_any_key_may_come_from_a_file() -> None:
+    Path("host").write_text("broker\n", encoding="utf-8")
+    assert load(None, {"GAPCAST_MQTT__HOST_FILE": "host"}, {}).mqtt.host == "broker"
 
 
 @pytest.mark.parametrize(
@@ -62,6 +82,8 @@ def test_a_secret_may_come_from_a_file_and_is_never_shown() -> None:
         ({"GAPCAST_LIMITS__MIN_KW": "200"}, "must be below max_kw"),
         ({"GAPCAST_LIMITS__MAX_KW": "inf"}, "limits.max_kw: .*finite"),
         ({"GAPCAST_GATEWAY__ID": "my gateway"}, "gateway.id"),
+        ({"GAPCAST_DEVICES_MAX": "5"}, "GAPCAST_DEVICES_MAX: write two underscores: GAPCAST_DEVICES__MAX"),
+        ({"GAPCAST_MQTT__PASSWORD_FILE": "."}, r"GAPCAST_MQTT__PASSWORD_FILE: \. cannot be read"),
         ({"GAPCAST_MQTT__PASSWORD_FILE": "nowhere"}, "GAPCAST_MQTT__PASSWORD_FILE: nowhere cannot be read"),
         ({"GAPCAST_MQTT__HOST__NAME": "x"}, "mqtt.host"),
     ],
@@ -75,6 +97,7 @@ def test_what_is_wrong_in_the_environment_is_named(environment: dict[str, str], 
     ("text", "problem"),
     [
         ("[mqtt\n", "some.toml: is not TOML"),
+        ("[mqtt]\nhost = 5\n", r"mqtt\.host: .*string \(it is 5\)"),
         ("mqtt = 5\n", "mqtt: is a section"),
         ("[mqtt]\nport = '1'\ncolour = 1\n", "mqtt.colour"),
         ("[colour]\n", "colour: there is no such key"),
@@ -90,10 +113,36 @@ def test_a_file_that_is_not_there_is_an_error_where_it_was_asked_for() -> None:
         load(Path("nowhere.toml"), {}, {})
 
 
-def test_a_wrong_password_setting_is_not_shown() -> None:
-    with pytest.raises(SettingsError, match=r"mqtt\.password") as refused:
-        load(None, {}, {"mqtt": {"password": 12345678}})
+@pytest.mark.parametrize(
+    ("environment", "overrides"),
+    [
+        ({}, {"mqtt": {"password": 12345678}}),
+        ({}, {"mqtt": {"password": ["12345678"]}}),
+        ({}, {"mqtt": {"passwd": "12345678"}}),
+        ({}, {"password": "12345678"}),
+        ({"GAPCAST_MQTT__PASWORD": "12345678"}, {}),
+        ({"GAPCAST_MQTT_PASSWORD": "12345678"}, {}),
+        ({"GAPCAST_MQTT__PASSWORD__VALUE": "12345678"}, {}),
+        ({"GAPCAST_MQTT__PASSWORD": "12345678", "GAPCAST_MQTT__PORT": "x"}, {}),
+    ],
+)
+def test_an_error_does_not_show_a_password_nor_what_may_be_one(
+    environment: dict[str, str], overrides: dict[str, Any]
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(None, environment, overrides)
     assert "12345678" not in str(refused.value)
+    assert "12345678" not in repr(refused.value)
+
+
+def test_an_error_shows_what_was_given_where_it_is_no_secret() -> None:
+    with pytest.raises(SettingsError, match=r"mqtt\.port: .* \(it is '70000'\)"):
+        load(None, {"GAPCAST_MQTT__PORT": "70000"}, {})
+
+
+def test_settings_cannot_be_changed_once_read() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load(None, {}, {}).mqtt.port = 1  # type: ignore[misc]
 
 
 def test_other_programs_variables_are_left_alone() -> None:

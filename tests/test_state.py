@@ -47,3 +47,13 @@ def test_where_the_state_lies(environment: dict[str, str], path: str) -> None:
     assert state_path(None, environment) == Path(path)
     assert state_path(Path("/mine"), environment) == Path("/mine")
     assert state_path(None, {}) == Path.home() / ".local/state/gapcast"
+
+
+def test_without_any_place_for_it_the_key_to_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        msg = "Could not determine home directory."
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(SettingsError, match=r"state\.path: must be set"):
+        state_path(None, {})

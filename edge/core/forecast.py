@@ -44,7 +44,7 @@ class Forecast:
     @property
     def level(self) -> float | None:
         """Level of the interval, or None without one."""
-        return None if self.lower_kw is None else LEVEL
+        return None if self.lower_kw is None or self.upper_kw is None else LEVEL
 
     def document(self) -> dict[str, str | int | float | None]:
         """Return the forecast as users get it, over MQTT as over REST."""

@@ -14,7 +14,7 @@ from edge.core.grid import EARLIEST_MS, LATEST_MS
 
 #: Numbers from here on are epoch milliseconds, below it epoch seconds.
 _MILLISECONDS_FROM = 100_000_000_000
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,18})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _W_PER_KW = 1_000
 _SHOWN = 40
@@ -107,7 +107,7 @@ def _in_range(instant_ms: float, ts: object) -> int:
         raise PayloadError("clock_not_set", f"ts {_shown(ts)} is before 2000: the meter's clock was never set")
     if instant_ms >= LATEST_MS:
         raise PayloadError("bad_time", f"ts {_shown(ts)} is after 2099")
-    return round(instant_ms)
+    return int(instant_ms)
 
 
 def _shown(value: object) -> str:

@@ -20,7 +20,7 @@ class Backoff:
         return max(0.0, self._due_s - time.monotonic())
 
     def failed(self, *, was_connected: bool) -> None:
-        """Note that a try failed, or that a connection (``was_connected``) ended: that one is tried at once, once."""
+        """Note that a try failed, or that a connection ended (``was_connected``): then the wait is the shortest."""
         self._delay_s = _FIRST_S if was_connected else min(_LONGEST_S, max(_FIRST_S, self._delay_s * _FACTOR))
         self._due_s = time.monotonic() + self._delay_s * random.uniform(0.75, 1.0)  # noqa: S311 - spread, not secrecy
 

@@ -189,6 +189,8 @@ class Splitter:
             if n_properties >= 0x80:  # noqa: PLR2004 - a longer variable byte integer
                 at, n_properties = self._long_properties(at - 1)
             if n_properties:
+                if at + n_properties > end:
+                    raise IndexError(_SHORT)
                 properties = bytes(buffer[at : at + n_properties])
                 at += n_properties
         if at > end:
@@ -198,14 +200,15 @@ class Splitter:
         return Publication(topic, payload, packet_id, bool(head & _DUP), bool(head & _RETAIN), properties, n_payload)
 
     def _long_properties(self, at: int) -> tuple[int, int]:
-        n_properties = shift = 0
-        while True:
+        n_properties = 0
+        for shift in range(0, 7 * _MAX_LENGTH_BYTES, 7):
             byte = self._buffer[at]
             at += 1
             n_properties |= (byte & 0x7F) << shift
             if byte < 0x80:  # noqa: PLR2004 - no continuation bit
                 return at, n_properties
-            shift += 7
+        msg = "malformed packet: a length of properties of more than four bytes"
+        raise ProtocolError(msg)
 
     def _begin_cut(self, at: int, body: int, end: int) -> bool:
         """Read the head of a giant PUBLISH, once that is here, and have the rest of it passed over."""
@@ -213,8 +216,11 @@ class Splitter:
         if buffer[at] & 0xF0 != PUBLISH or len(buffer) - body < 2 * MAX_PAYLOAD:
             return False
         try:
-            self._cut = self._publication(buffer[at], body, len(buffer), end - body)
+            publication = self._publication(buffer[at], body, len(buffer), end - body)
         except (IndexError, struct.error):  # its own header is not here yet
             return False
+        if len(publication.payload) < MAX_PAYLOAD:  # nor all of its payload that is kept
+            return False
+        self._cut = publication
         self._skip = end - len(buffer)
         return True

@@ -87,6 +87,6 @@ def encode_rejection(topic: str, payload: bytes, reason: str, detail: str) -> by
     try:
         shown = head.decode()
     except UnicodeDecodeError as error:
-        cut_within_a_character = len(payload) > len(head) and error.start >= len(head) - 3
+        cut_within_a_character = len(payload) > len(head) and error.reason == "unexpected end of data"
         shown = head[: error.start].decode() if cut_within_a_character else base64.b64encode(head).decode()
     return json.dumps({"topic": topic, "reason": reason, "detail": detail, "payload": shown}).encode()

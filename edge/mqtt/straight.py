@@ -68,11 +68,11 @@ class StraightSocket:
     def _dispatch(self, packets: Iterable[Publication | Acknowledgement | Other]) -> None:
         try:
             for packet in packets:
-                if type(packet) is Publication:
+                if isinstance(packet, Publication):
                     self._on_publication(packet)
-                elif type(packet) is Acknowledgement:
+                elif isinstance(packet, Acknowledgement):
                     self._on_acknowledgement(packet)
-                elif type(packet) is Other:
+                else:
                     self._for_paho += packet.raw
         except ProtocolError as error:
             self._lost, self._ended = OSError(str(error)), True

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import dropwhile, islice
+from itertools import chain, dropwhile, islice
 from pathlib import Path
 from threading import Event
 
 from tqdm import tqdm
 
-from edge.core.errors import SettingsError
+from edge.core.errors import SettingsError, SourceError
 from edge.core.grid import minute_of
 from edge.core.reading import Limits, is_device_id
 from edge.mqtt.topics import DeviceTopic
@@ -45,11 +45,14 @@ def replay_file(
     first_minute = None if start is None else _minute(start)
     if first_minute is not None:
         minutes = dropwhile(lambda minute: minute.minute < first_minute, minutes)
+    first = next(minutes, None)  # a file that is no good is told before a broker is looked for
+    if first is None:
+        raise SourceError(file, None, "holds no reading" if start is None else f"holds no reading from {start} on")
     mqtt = settings.mqtt
     password = mqtt.password.get_secret_value() if mqtt.password else None
     topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
     with Meter(mqtt.host, mqtt.port, topic, mqtt.username, password) as meter:
-        shown = tqdm(islice(minutes, limit), total=limit, unit=" readings", desc=device)
+        shown = tqdm(islice(chain([first], minutes), limit), total=limit, unit=" readings", desc=device)
         return publish_paced(shown, meter.publish, speed, stopping)
 
 

@@ -7,6 +7,7 @@ import gzip
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ Unit = Literal["W", "kW"]
 _UCI_COLUMNS = ["Date", "Time", "Global_active_power"]
 _EPOCH = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _MISSING = frozenset({"", "?", "nan", "NaN", "NA", "null"})
+#: What a damaged or foreign file raises; a zip that is encrypted, or packed in an unknown way, a RuntimeError.
+_UNREADABLE = (OSError, EOFError, RuntimeError, UnicodeDecodeError, csv.Error, zipfile.BadZipFile, zlib.error)
 _KW_PER = {"kW": 1.0, "W": 0.001}
 
 
@@ -57,7 +60,7 @@ def read_minutes(path: Path, columns: Columns, limits: Limits) -> Iterator[Minut
         if not first.strip():
             raise SourceError(path, 1, "the file is empty, or its first line is")
         delimiter = max(",;\t", key=first.count)
-        header = [name.strip().removeprefix("\ufeff") for name in first.rstrip("\r\n").split(delimiter)]
+        header = [name.strip() for name in next(csv.reader([first.removeprefix("\ufeff")], delimiter=delimiter))]
         read_row = _reader(path, header, columns)
         for line, row in enumerate(csv.reader(text, delimiter=delimiter), start=2):
             if not row:
@@ -129,5 +132,5 @@ def _opened(path: Path) -> Iterator[TextIO]:
         else:
             with path.open(encoding="utf-8", newline="") as text:
                 yield text
-    except (OSError, EOFError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise SourceError(path, None, f"cannot be read: {error}") from error

@@ -174,6 +174,37 @@ def test_devices_beyond_the_limit_are_refused_and_the_known_ones_go_on() -> None
     assert "d20" not in buffers
 
 
+@st.composite
+def noise_after(draw: st.DrawFn, minute: int) -> list[Reading]:
+    """What may come between two readings and must change nothing: at most one of each kind."""
+    kinds = {
+        "duplicate": home(minute, 55.0),
+        "late": home(minute - draw(st.integers(1, 3)), 66.0),
+        "sent again": home(minute - draw(st.integers(0, 40)), 77.0, redelivered=True),
+        "clock's mistake": home(minute + DAY_MIN + draw(st.integers(1, 10**6)), 88.0),
+    }
+    return [kinds[kind] for kind in draw(st.lists(st.sampled_from(sorted(kinds)), max_size=3, unique=True))]
+
+
+@given(st.lists(st.integers(1, 8), min_size=1, max_size=40), st.data())
+def test_noise_between_the_readings_changes_no_window_and_is_all_counted(gaps: list[int], data: st.DataObject) -> None:
+    clean, noisy, minute = [], [], NOON
+    for n, gap in enumerate(gaps):
+        minute += gap
+        clean.append(home(minute, n / 7))
+        noisy += [clean[-1], *data.draw(noise_after(minute))]
+    clean.append(home(minute + 1))
+    noisy.append(clean[-1])
+    expected, found = Engine(Persistence(SPEC)).accept(clean), Engine(Persistence(SPEC)).accept(noisy)
+    assert found.minutes == expected.minutes
+    assert found.n_observed == expected.n_observed
+    assert np.array_equal(found.windows_kw, expected.windows_kw)
+    assert found.counts["accepted"] == len(clean)
+    assert found.disproved == [reading for reading in noisy if reading.gap_kw == 88.0]
+    assert found.counts.get("rejected", 0) == len(found.disproved)
+    assert sum(found.counts.values()) == len(noisy)
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("ab"), st.integers(-5, 12) | st.sampled_from([1_500, 1_501, 9_000]), st.booleans()),

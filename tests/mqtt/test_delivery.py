@@ -2,79 +2,90 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from edge.mqtt.delivery import FIRST_ID, LAST_ID, Delivery, Outgoing
-from edge.mqtt.frames import Acknowledgement, encode_puback
+from edge.mqtt.frames import Acknowledgement, Publication, Splitter, as_duplicate, encode_puback, encode_publish
 
-MESSAGE = Outgoing(b"gap/home/forecast", b"{}", retain=False, expires_s=None)
+
+def forecast(number: int = 0) -> Outgoing:
+    return Outgoing(b"gap/home/forecast", str(number).encode(), retain=False, expires_s=None)
+
+
+def encode(packet_id: int, message: Outgoing, again: bool) -> bytes:
+    packet = encode_publish(message.topic, message.payload, packet_id, retain=message.retain, properties=None)
+    return as_duplicate(packet) if again else packet
 
 
 class Broker(RuleBasedStateMachine):
-    """A broker that sends readings, confirms forecasts in order, and goes away at any moment."""
+    """A broker that sends readings, confirms forecasts in any order, and goes away at any moment.
 
-    @initialize(window=st.integers(1, 6))
-    def connect(self, window: int) -> None:
-        self.window = window
-        self.on_wire: list[int] = []  # forecasts sent and not confirmed
-        self.ever_sent: set[int] = set()
+    It reads what is sent to it from the bytes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.delivery = Delivery(self.hear, encode)
+        self.online = False
+        self.window = 0
+        self.unconfirmed: dict[int, bytes] = {}  # identifier -> payload, in the order sent
+        self.heard_before: set[bytes] = set()  # payloads
+        # In this connection:
+        self.on_wire: dict[int, bytes] = {}  # heard and not confirmed
+        self.heard: list[int] = []  # numbers of forecasts
+        self.settled: list[tuple[int, int]] = []  # (reading, forecast that it waits for)
         self.acknowledged: list[int] = []
-        self.owed: list[tuple[int, int]] = []  # (reading, forecast) settled, in this connection
-        self.unconfirmed: list[int] = []
-        self.next_reading = 1
-        self.delivery = Delivery(self._write, self._encode)
-        self.delivery.connected(window)
-        self.online = True
+        self.n_readings = self.n_forecasts = 0
 
-    def _encode(self, packet_id: int, message: Outgoing, again: bool) -> bytes:
-        assert message is MESSAGE
-        assert again == (packet_id in self.ever_sent), "DUP is set exactly on what was sent before"
-        return b"P" + packet_id.to_bytes(2, "big")
-
-    def _write(self, packet: bytes) -> None:
-        packet_id = int.from_bytes(packet[-2:], "big")
-        if packet.startswith(b"P"):
-            assert packet_id not in self.on_wire
-            self.on_wire.append(packet_id)
-            self.ever_sent.add(packet_id)
+    def hear(self, packet: bytes) -> None:
+        splitter = Splitter(mqtt5=False)
+        splitter.feed(packet)
+        (found,) = splitter.packets()
+        if isinstance(found, Acknowledgement):
+            self.acknowledged.append(found.packet_id)
             return
-        assert packet == encode_puback(packet_id)
-        reading, forecast = self.owed.pop(0)
-        assert packet_id == reading, "acknowledged in the order they came"
-        assert forecast not in self.unconfirmed, "acknowledged only after the forecast is confirmed"
-        self.acknowledged.append(reading)
+        assert isinstance(found, Publication)
+        assert found.packet_id not in self.on_wire, "an identifier in use is not used again"
+        assert found.redelivered == (found.payload in self.heard_before), "DUP is set on what was sent before, alone"
+        self.on_wire[found.packet_id] = found.payload
+        self.heard_before.add(found.payload)
+        self.heard.append(int(found.payload))
 
-    @rule()
-    def forecast_a_reading(self) -> None:
-        packet_id = self.delivery.send(MESSAGE)
+    # --- what happens -------------------------------------------------------------------------
+
+    @rule(for_a_reading=st.booleans())
+    def forecast(self, for_a_reading: bool) -> None:
+        self.n_forecasts += 1
+        message = forecast(self.n_forecasts)
+        packet_id = self.delivery.send(message)
         assert packet_id not in self.unconfirmed
         assert FIRST_ID <= packet_id <= LAST_ID
-        self.unconfirmed.append(packet_id)
-        if self.online:
-            self._settle(packet_id)
+        self.unconfirmed[packet_id] = message.payload
+        if for_a_reading and self.online:
+            self.settle(packet_id)
 
     @precondition(lambda self: self.online)
-    @rule()
-    def take_a_reading_without_a_forecast(self) -> None:
-        self._settle(0)
-
-    def _settle(self, forecast: int) -> None:
-        self.owed.append((self.next_reading, forecast))
-        self.next_reading += 1
-        self.delivery.settle(self.next_reading - 1, forecast)
-
-    @precondition(lambda self: self.online and self.on_wire)
     @rule(data=st.data())
-    def confirm(self, data: st.DataObject) -> None:
-        packet_id = data.draw(st.sampled_from(self.on_wire))
-        self.on_wire.remove(packet_id)
-        self.ever_sent.discard(packet_id)
-        self.unconfirmed.remove(packet_id)
-        self.delivery.confirm(Acknowledgement(packet_id, 0))
+    def take_a_reading_that_waits_for_nothing_or_for_an_earlier_forecast(self, data: st.DataObject) -> None:
+        self.settle(data.draw(st.sampled_from([0, *self.unconfirmed])))
+
+    def settle(self, packet_id: int) -> None:
+        self.n_readings += 1
+        self.settled.append((self.n_readings, packet_id))
+        self.delivery.settle(self.n_readings, packet_id)
+
+    @precondition(lambda self: self.on_wire)
+    @rule(data=st.data(), reason=st.sampled_from([0x00, 0x10, 0x87]))
+    def confirm(self, data: st.DataObject, reason: int) -> None:
+        packet_id = data.draw(st.sampled_from(list(self.on_wire)))
+        del self.on_wire[packet_id]
+        del self.unconfirmed[packet_id]
+        self.delivery.confirm(Acknowledgement(packet_id, reason))
 
     @rule(packet_id=st.integers(1, LAST_ID))
-    def confirm_what_is_not_known(self, packet_id: int) -> None:
+    def confirm_what_was_not_sent(self, packet_id: int) -> None:
         if packet_id not in self.unconfirmed:
             self.delivery.confirm(Acknowledgement(packet_id, 0))
 
@@ -82,41 +93,83 @@ class Broker(RuleBasedStateMachine):
     @rule()
     def go_away(self) -> None:
         self.online = False
-        self.on_wire.clear()
-        self.owed.clear()
+        self.end_connection()
         self.delivery.disconnected()
 
-    @precondition(lambda self: not self.online)
     @rule(window=st.integers(1, 6))
-    def come_back(self, window: int) -> None:
+    def connect(self, window: int) -> None:
         self.online, self.window = True, window
+        self.end_connection()
         self.delivery.connected(window)
-        assert self.on_wire == self.unconfirmed[:window], "all that is not confirmed is sent again, in order"
+
+    def end_connection(self) -> None:
+        self.on_wire.clear()
+        self.heard.clear()
+        self.settled.clear()
+        self.acknowledged.clear()
+
+    # --- what is promised ---------------------------------------------------------------------
 
     @invariant()
-    def the_window_is_kept_and_used(self) -> None:
-        if self.online:
-            assert len(self.on_wire) == min(self.window, len(self.unconfirmed))
+    def readings_are_acknowledged_in_order_as_soon_as_their_forecasts_are_confirmed_and_not_before(self) -> None:
+        due = []
+        for reading, packet_id in self.settled:
+            if packet_id in self.unconfirmed:
+                break
+            due.append(reading)
+        assert self.acknowledged == due
+
+    @invariant()
+    def as_many_forecasts_are_on_the_wire_as_the_window_allows(self) -> None:
+        assert len(self.on_wire) == (min(self.window, len(self.unconfirmed)) if self.online else 0)
+
+    @invariant()
+    def all_that_is_not_confirmed_is_sent_once_a_connection_in_the_order_it_was_made(self) -> None:
+        assert self.heard == sorted(set(self.heard))
+        assert list(self.on_wire.items()) == list(self.unconfirmed.items())[: len(self.on_wire)]
+
+    @invariant()
+    def it_knows_what_is_not_confirmed(self) -> None:
         assert len(self.delivery) == len(self.unconfirmed)
-        assert self.delivery.newest == (self.unconfirmed[-1] if self.unconfirmed else 0)
-
-    @invariant()
-    def nothing_waits_without_a_reason(self) -> None:
-        if self.owed:
-            assert self.owed[0][1] in self.unconfirmed
+        assert self.delivery.newest == next(reversed(self.unconfirmed), 0)
 
 
 TestDelivery = Broker.TestCase
 
 
 def test_identifiers_start_again_after_the_last_and_pass_over_those_in_use() -> None:
-    delivery = Delivery(lambda _: None, lambda *_: b"")
+    delivery = Delivery(lambda _: None, encode)
     delivery.connected(window=10)
-    kept = delivery.send(MESSAGE)
+    kept = delivery.send(forecast())
     seen = {kept}
     for _ in range(LAST_ID - FIRST_ID):
-        packet_id = delivery.send(MESSAGE)
+        packet_id = delivery.send(forecast())
         seen.add(packet_id)
         delivery.confirm(Acknowledgement(packet_id, 0))
     assert seen == set(range(FIRST_ID, LAST_ID + 1))
-    assert delivery.send(MESSAGE) == kept + 1
+    assert delivery.send(forecast()) == kept + 1
+
+
+def test_an_identifier_used_anew_is_no_message_sent_again() -> None:
+    written: list[bytes] = []
+    delivery = Delivery(written.append, encode)
+    delivery.connected(window=1)
+    for _ in range(LAST_ID - FIRST_ID + 2):
+        delivery.confirm(Acknowledgement(delivery.send(forecast()), 0))
+    assert written[-1] == written[0] == encode(FIRST_ID, forecast(), again=False)
+
+
+def test_without_an_identifier_left_nothing_more_can_be_sent() -> None:
+    delivery = Delivery(lambda _: None, encode)
+    for _ in range(FIRST_ID, LAST_ID + 1):
+        delivery.send(forecast())
+    with pytest.raises(OverflowError, match="32,768 messages are not confirmed"):
+        delivery.send(forecast())
+
+
+def test_a_reading_that_waits_for_nothing_is_acknowledged_at_once() -> None:
+    written: list[bytes] = []
+    delivery = Delivery(written.append, encode)
+    delivery.connected(window=1)
+    delivery.settle(7, 0)
+    assert written == [encode_puback(7)]

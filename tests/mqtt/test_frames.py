@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.properties import MQTTException, Properties, VariableByteIntegers
 
 from edge.mqtt.frames import (
     MAX_PAYLOAD,
@@ -27,8 +27,76 @@ from edge.mqtt.frames import (
     encode_publish,
 )
 
+Packet = Publication | Acknowledgement | Other
+MAX_LENGTH = 268_435_455
+
+
+# --- bytes as a broker sends them, made without the code under test -------------------------------
+
+
+def framed(head: int, body: bytes) -> bytes:
+    return bytes([head]) + bytes(VariableByteIntegers.encode(len(body))) + body
+
+
+def publish(
+    topic: bytes, payload: bytes, packet_id: int = 0, properties: bytes = b"", *, qos: int = 1, flags: int = 0
+) -> bytes:
+    middle = packet_id.to_bytes(2, "big") if qos else b""
+    return framed(0x30 | qos << 1 | flags, len(topic).to_bytes(2, "big") + topic + middle + properties + payload)
+
+
+@st.composite
+def packed_properties(draw: st.DrawFn) -> bytes:
+    """Properties that a PUBLISH may have, from none at all to more than one byte of length can tell."""
+    text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
+    may_have = {
+        "PayloadFormatIndicator": st.integers(0, 1),
+        "MessageExpiryInterval": st.integers(0, 2**32 - 1),
+        "ContentType": text,
+        "ResponseTopic": text,
+        "CorrelationData": st.binary(max_size=60),
+        "TopicAlias": st.integers(1, 65_535),
+        "SubscriptionIdentifier": st.integers(1, MAX_LENGTH),
+    }
+    properties = Properties(PacketTypes.PUBLISH)
+    for name, value in draw(st.fixed_dictionaries({}, optional=may_have)).items():
+        setattr(properties, name, value)
+    for pair in draw(st.lists(st.tuples(text, text), max_size=6)):
+        properties.UserProperty = pair
+    return bytes(properties.pack())
+
+
 TOPICS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0+#"), min_size=1, max_size=80)
-PACKET_IDS = st.integers(0, 65_535)
+PACKET_IDS = st.integers(1, 65_535)
+CUTS = st.lists(st.integers(0, 5_000), max_size=30)
+
+
+@st.composite
+def packets(draw: st.DrawFn, *, mqtt5: bool) -> bytes:
+    """Any packet that a broker may send to a client."""
+    kind = draw(st.sampled_from(["publish", "publish", "puback", "other"]))
+    if kind == "publish":
+        qos = draw(st.integers(0, 2))
+        flags = draw(st.sampled_from([0, 1])) | (draw(st.sampled_from([0, 8])) if qos else 0)
+        return publish(
+            draw(TOPICS).encode(), draw(st.binary(max_size=300)), draw(PACKET_IDS),
+            draw(packed_properties()) if mqtt5 else b"", qos=qos, flags=flags,
+        )  # fmt: skip
+    packet_id = draw(PACKET_IDS).to_bytes(2, "big")
+    if kind == "puback":
+        tails = [b"", b"\x00", b"\x10", b"\x87", b"\x87\x00", b"\x99\x04\x1f\x00\x01x"] if mqtt5 else [b""]
+        return framed(0x40, packet_id + draw(st.sampled_from(tails)))
+    return framed(
+        draw(st.sampled_from([0x20, 0x50, 0x62, 0x70, 0x90, 0xB0, 0xD0, 0xE0, 0xF0])), draw(st.binary(max_size=200))
+    )
+
+
+STREAMS = st.booleans().flatmap(
+    lambda mqtt5: st.tuples(st.just(mqtt5), st.lists(packets(mqtt5=mqtt5), max_size=12))
+)  # fmt: skip
+
+
+# --- reading them -----------------------------------------------------------------------------------
 
 
 def pieces(stream: bytes, cuts: list[int]) -> Iterator[bytes]:
@@ -37,154 +105,221 @@ def pieces(stream: bytes, cuts: list[int]) -> Iterator[bytes]:
     return (stream[start:end] for start, end in itertools.pairwise(places))
 
 
-def split(stream: bytes, cuts: list[int] | None = None, *, mqtt5: bool = False) -> list[object]:
-    splitter, packets = Splitter(mqtt5=mqtt5), []
+def split(stream: bytes, cuts: list[int] | None = None, *, mqtt5: bool = False) -> list[Packet]:
+    splitter, found = Splitter(mqtt5=mqtt5), []
     for piece in pieces(stream, cuts or []):
         splitter.feed(piece)
-        packets += splitter.packets()
-    return packets
+        found += splitter.packets()
+    return found
 
 
-def body(packet: bytes) -> bytes:
-    """Return what follows the fixed header."""
-    end = 1
-    while packet[end] & 0x80:
-        end += 1
-    return packet[end + 1 :]
+def split_or_error(stream: bytes, cuts: list[int], *, mqtt5: bool) -> tuple[list[Packet], bool]:
+    """Return what came, and whether it ended in a :class:`ProtocolError`."""
+    splitter, found = Splitter(mqtt5=mqtt5), []
+    for piece in pieces(stream, cuts):
+        splitter.feed(piece)
+        try:
+            for packet in splitter.packets():
+                found.append(packet)  # those before an error count too
+        except ProtocolError:
+            return found, True
+    return found, False
 
 
-@given(TOPICS, st.binary(max_size=400), PACKET_IDS, st.booleans(), st.booleans(), st.integers(0, 2**32 - 1) | st.none())
-def test_a_publish_is_read_as_paho_reads_it(
-    topic: str, payload: bytes, packet_id: int, retain: bool, mqtt5: bool, expiry_s: int | None
-) -> None:
-    properties = encode_expiry(expiry_s) if mqtt5 else None
-    packet = encode_publish(topic.encode(), payload, packet_id, retain=retain, properties=properties)
-    protocol = MQTTProtocolVersion.MQTTv5 if mqtt5 else MQTTProtocolVersion.MQTTv311
-    paho = paho_packet.decode_publish(packet[0], body(packet), protocol)
-    (ours,) = split(packet, mqtt5=mqtt5)
-    assert isinstance(ours, Publication)
-    assert (paho.topic, paho.payload, paho.mid, paho.retain, paho.dup) == (
-        ours.topic.encode(), ours.payload, ours.packet_id, ours.retained, ours.redelivered,
-    )  # fmt: skip
-    assert (paho.topic, paho.payload, paho.mid, paho.qos) == (topic.encode(), payload, packet_id, int(packet_id > 0))
-    if mqtt5:
-        assert getattr(paho.properties, "MessageExpiryInterval", None) == expiry_s
+def version(*, mqtt5: bool) -> MQTTProtocolVersion:
+    return MQTTProtocolVersion.MQTTv5 if mqtt5 else MQTTProtocolVersion.MQTTv311
 
 
-@given(st.lists(st.tuples(st.text(max_size=200), st.text(max_size=200)), max_size=8), st.binary(max_size=50))
-def test_properties_of_any_length_are_passed_over(pairs: list[tuple[str, str]], payload: bytes) -> None:
+def read_by_paho(packet: bytes, *, mqtt5: bool) -> Packet:
+    """Return what paho's own decoders make of a packet, in our terms."""
+    length, n_length = VariableByteIntegers.decode(packet[1:])
+    body = packet[1 + n_length :]
+    assert len(body) == length
+    if packet[0] & 0xF0 == 0x30:
+        found = paho_packet.decode_publish(packet[0], body, version(mqtt5=mqtt5))
+        properties = b"" if found.properties is None else bytes(found.properties.pack())
+        topic, payload = found.topic.decode("utf-8", "replace"), bytes(found.payload)
+        return Publication(topic, payload, found.mid, found.dup, found.retain, properties, len(payload))
+    if packet[0] & 0xF0 == 0x40:
+        acknowledged = paho_packet.decode_puback(packet[0], body, version(mqtt5=mqtt5))
+        return Acknowledgement(acknowledged.mid, acknowledged.reason.value)
+    return Other(packet)
+
+
+def repacked(packet: Packet, *, mqtt5: bool) -> Packet:
+    """Return ``packet`` with its properties as paho would have written them."""
+    if not isinstance(packet, Publication) or not mqtt5:
+        return packet
     properties = Properties(PacketTypes.PUBLISH)
-    for pair in pairs:
-        properties.UserProperty = pair
-    packet = encode_publish(b"gap/home/reading", payload, 7, retain=False, properties=properties.pack())
-    (ours,) = split(packet, mqtt5=True)
-    assert isinstance(ours, Publication)
-    assert ours.payload == payload
-    assert ours.properties == properties.pack()[-len(ours.properties) :] if ours.properties else not pairs
+    properties.unpack(VariableByteIntegers.encode(len(packet.properties)) + packet.properties)
+    return packet._replace(properties=bytes(properties.pack()))
 
 
-PACKETS = st.lists(
-    st.one_of(
-        st.builds(
-            lambda topic, load, number: encode_publish(topic.encode(), load, number, retain=False, properties=None),
-            TOPICS, st.binary(max_size=300), PACKET_IDS,
-        ),
-        st.builds(encode_puback, PACKET_IDS),
-        st.sampled_from([b"\xd0\x00", b"\x90\x03\x00\x01\x01", b"\x20\x02\x00\x00"]),
-    ),
-    max_size=12,
-)  # fmt: skip
+@given(STREAMS, CUTS)
+def test_a_stream_in_any_pieces_is_what_paho_reads_packet_by_packet(
+    stream: tuple[bool, list[bytes]], cuts: list[int]
+) -> None:
+    mqtt5, sent = stream
+    found = split(b"".join(sent), cuts, mqtt5=mqtt5)
+    assert [repacked(packet, mqtt5=mqtt5) for packet in found] == [read_by_paho(packet, mqtt5=mqtt5) for packet in sent]
 
 
-@given(PACKETS, st.lists(st.integers(0, 5_000), max_size=30))
-def test_the_pieces_in_which_a_stream_comes_do_not_matter(packets: list[bytes], cuts: list[int]) -> None:
-    whole = split(b"".join(packets))
-    assert len(whole) == len(packets)
-    assert split(b"".join(packets), cuts) == whole
-
-
-@given(PACKET_IDS, st.integers(0, 255) | st.none())
-def test_a_puback_is_read_as_paho_reads_it(packet_id: int, reason: int | None) -> None:
-    packet = (
-        encode_puback(packet_id) if reason is None else b"\x40\x03" + packet_id.to_bytes(2, "big") + bytes([reason])
-    )
-    assert split(packet, mqtt5=True) == [Acknowledgement(packet_id, reason or 0)]
-    if not reason:
-        assert paho_packet.decode_puback(packet[0], body(packet), MQTTProtocolVersion.MQTTv5).mid == packet_id
-
-
-def test_all_other_packets_pass_whole() -> None:
-    suback = b"\x90\x03\x00\x01\x01"
-    assert split(suback + b"\xd0\x00") == [Other(suback), Other(b"\xd0\x00")]
-
-
-@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=10), st.booleans())
-def test_no_bytes_do_anything_but_give_packets_or_a_protocol_error(stream: bytes, cuts: list[int], mqtt5: bool) -> None:
+@given(st.sampled_from([0x30, 0x32, 0x3B, 0x3D, 0x40]), st.binary(max_size=60), st.booleans())
+def test_a_body_of_any_bytes_that_paho_can_read_is_read_alike(head: int, body: bytes, mqtt5: bool) -> None:
+    packet = framed(head, body)
     try:
-        packets = split(stream, cuts, mqtt5=mqtt5)
-    except ProtocolError:
+        expected = read_by_paho(packet, mqtt5=mqtt5)
+    except MQTTException:
         return
-    assert all(isinstance(packet, Publication | Acknowledgement | Other) for packet in packets)
+    (found,) = split(packet, mqtt5=mqtt5)
+    assert repacked(found, mqtt5=mqtt5) == expected
+
+
+@given(packed_properties(), st.binary(max_size=50))
+def test_properties_are_kept_as_they_came(properties: bytes, payload: bytes) -> None:
+    (found,) = split(publish(b"gap/home/reading", payload, 7, properties), mqtt5=True)
+    assert isinstance(found, Publication)
+    assert properties == encode_length(len(found.properties)) + found.properties
+    assert found.payload == payload
+
+
+def test_a_topic_that_is_not_utf_8_does_not_end_the_connection() -> None:
+    (found,) = split(publish(b"gap/\xff/reading", b"1"))
+    assert isinstance(found, Publication)
+    assert found.topic == "gap/\ufffd/reading"
+
+
+def test_what_waits_to_be_cut_is_counted() -> None:
+    splitter = Splitter(mqtt5=False)
+    splitter.feed(b"\xd0\x00\xd0")
+    assert list(splitter.packets()) == [Other(b"\xd0\x00")]
+    assert len(splitter) == 1
+
+
+# --- bytes that are not MQTT ------------------------------------------------------------------------
+
+
+@given(st.binary(max_size=300), CUTS, st.booleans())
+def test_any_bytes_give_packets_or_a_protocol_error_whatever_the_pieces(
+    stream: bytes, cuts: list[int], mqtt5: bool
+) -> None:
+    whole = split_or_error(stream, [], mqtt5=mqtt5)
+    assert split_or_error(stream, cuts, mqtt5=mqtt5) == whole
+    assert all(isinstance(packet, Packet) for packet in whole[0])
+
+
+@given(STREAMS, CUTS, st.data())
+def test_a_stream_damaged_on_its_way_gives_packets_or_a_protocol_error(
+    stream: tuple[bool, list[bytes]], cuts: list[int], data: st.DataObject
+) -> None:
+    mqtt5, sent = stream
+    damaged = bytearray(b"".join(sent) or b"\x30")
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    whole = split_or_error(bytes(damaged), [], mqtt5=mqtt5)
+    assert split_or_error(bytes(damaged), cuts, mqtt5=mqtt5) == whole
 
 
 @pytest.mark.parametrize(
-    "stream", [b"\x30\xff\xff\xff\xff\x01", b"\x30\x02\x00\x05", b"\x40\x00", b"\x32\x03\x00\x01a"]
+    ("stream", "mqtt5"),
+    [
+        pytest.param(b"\x30\xff\xff\xff\xff\x01", False, id="a length of five bytes"),
+        pytest.param(b"\x30\x00", False, id="no topic"),
+        pytest.param(b"\x30\x02\x00\x05", False, id="a topic beyond the end"),
+        pytest.param(b"\x32\x03\x00\x01a", False, id="no packet identifier"),
+        pytest.param(b"\x30\x03\x00\x01a", True, id="no length of properties"),
+        pytest.param(b"\x30\x05\x00\x01a\x05\x01", True, id="properties beyond the end"),
+        pytest.param(b"\x30\x09\x00\x01a\x80\x80\x80\x80\x01x", True, id="a length of properties of five bytes"),
+        pytest.param(b"\x40\x00", False, id="an acknowledgement of nothing"),
+        pytest.param(b"\x40\x01\x07", False, id="an acknowledgement of half an identifier"),
+    ],
 )
-def test_bytes_that_are_not_mqtt_are_an_error(stream: bytes) -> None:
-    with pytest.raises(ProtocolError, match="malformed"):
-        split(stream + b"\0" * 10)
+def test_a_malformed_packet_is_an_error_even_where_more_bytes_follow(stream: bytes, mqtt5: bool) -> None:
+    splitter = Splitter(mqtt5=mqtt5)
+    splitter.feed(b"\xd0\x00" + stream + b"\0" * 10)
+    found = splitter.packets()
+    assert next(found) == Other(b"\xd0\x00")
+    with pytest.raises(ProtocolError, match="malformed packet"):
+        next(found)
+
+
+# --- giants -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mqtt5", [False, True])
-def test_a_giant_payload_is_passed_over_without_being_kept(mqtt5: bool) -> None:
-    n_bytes = 10_000_000
-    properties = b"\x00" if mqtt5 else None
-    giant = encode_publish(b"gap/home/reading", b"x" * n_bytes, 9, retain=False, properties=properties)
-    after = encode_publish(b"gap/home/reading", b"1.5", 10, retain=False, properties=properties)
-    splitter, packets, most_kept = Splitter(mqtt5=mqtt5), [], 0
-    for piece in pieces(giant + after, list(range(0, len(giant), 100_000))):
+@pytest.mark.parametrize("n_bytes_a_piece", [1_460, 100_000, 262_144])
+def test_a_giant_payload_is_passed_over_without_being_kept(mqtt5: bool, n_bytes_a_piece: int) -> None:
+    n_bytes, properties = 10_000_000, b"\x00" if mqtt5 else b""
+    giant = publish(b"gap/home/reading", b"12" * (n_bytes // 2), 9, properties)
+    stream = giant + publish(b"gap/home/reading", b"1.5", 10, properties)
+    splitter, found, most_kept = Splitter(mqtt5=mqtt5), [], 0
+    for piece in pieces(stream, list(range(0, len(stream), n_bytes_a_piece))):
         splitter.feed(piece)
-        packets += splitter.packets()
+        found += splitter.packets()
         most_kept = max(most_kept, len(splitter))
-    assert [(packet.packet_id, packet.n_bytes, len(packet.payload)) for packet in packets] == [
-        (9, n_bytes, MAX_PAYLOAD),
-        (10, 3, 3),
+    assert [(one.packet_id, one.payload, one.n_bytes) for one in found] == [
+        (9, b"12" * (MAX_PAYLOAD // 2), n_bytes),
+        (10, b"1.5", 3),
     ]
-    assert most_kept < 4 * MAX_PAYLOAD
+    assert most_kept <= 2 * MAX_PAYLOAD + 1_460
 
 
 def test_a_giant_payload_in_one_piece_is_cut_too() -> None:
-    (packet,) = split(encode_publish(b"t", b"x" * 300_000, 1, retain=False, properties=None))
-    assert isinstance(packet, Publication)
-    assert (packet.n_bytes, len(packet.payload)) == (300_000, MAX_PAYLOAD)
+    (found,) = split(publish(b"t", b"x" * 300_000, 1))
+    assert isinstance(found, Publication)
+    assert (found.n_bytes, found.payload) == (300_000, b"x" * MAX_PAYLOAD)
 
 
-def test_properties_that_fill_the_buffer_are_waited_for() -> None:
+@pytest.mark.parametrize("n_bytes", [1, 1_000, MAX_PAYLOAD, MAX_PAYLOAD + 1, 300_000])
+def test_a_payload_after_a_giant_header_is_whole(n_bytes: int) -> None:
     pairs = Properties(PacketTypes.PUBLISH)
     for _ in range(4):
         pairs.UserProperty = ("k", "v" * 60_000)
-    packet = encode_publish(b"t", b"x" * 300_000, 1, retain=False, properties=pairs.pack())
-    (found,) = split(packet, list(range(0, len(packet), 50_000)), mqtt5=True)
+    payload = b"12345"[: n_bytes % 5] + b"67890" * (n_bytes // 5)
+    packet = publish(b"t" * 65_535, payload, 1, bytes(pairs.pack()))
+    for n_bytes_a_piece in (999, 50_000):
+        (found,) = split(packet, list(range(0, len(packet), n_bytes_a_piece)), mqtt5=True)
+        assert isinstance(found, Publication)
+        assert (len(found.topic), found.n_bytes, found.payload) == (65_535, n_bytes, payload[:MAX_PAYLOAD])
+
+
+# --- writing them -----------------------------------------------------------------------------------
+
+
+@given(TOPICS, st.binary(max_size=400), st.integers(0, 65_535), st.booleans(), st.booleans(), st.data())
+def test_a_publish_is_read_back_by_paho(
+    topic: str, payload: bytes, packet_id: int, retain: bool, mqtt5: bool, data: st.DataObject
+) -> None:
+    expiry_s = data.draw(st.none() | st.integers(0, 2**32 - 1)) if mqtt5 else None
+    properties = encode_expiry(expiry_s) if mqtt5 else None
+    packet = encode_publish(topic.encode(), payload, packet_id, retain=retain, properties=properties)
+    body = packet[1 + VariableByteIntegers.decode(packet[1:])[1] :]
+    found = paho_packet.decode_publish(packet[0], body, version(mqtt5=mqtt5))
+    assert (found.topic, found.payload, found.mid, found.qos) == (topic.encode(), payload, packet_id, bool(packet_id))
+    assert (found.retain, found.dup) == (retain, False)
+    if mqtt5:
+        assert getattr(found.properties, "MessageExpiryInterval", None) == expiry_s
+
+
+@given(PACKET_IDS, st.binary(max_size=300), st.booleans())
+def test_a_publish_sent_again_says_so_and_is_the_same_otherwise(packet_id: int, payload: bytes, retain: bool) -> None:
+    packet = encode_publish(b"t", payload, packet_id, retain=retain, properties=None)
+    (found,), (again,) = split(packet), split(as_duplicate(packet))
     assert isinstance(found, Publication)
-    assert (found.topic, found.n_bytes) == ("t", 300_000)
+    assert not found.redelivered
+    assert again == found._replace(redelivered=True)
 
 
-def test_a_topic_that_is_not_utf8_does_not_end_the_connection() -> None:
-    (packet,) = split(encode_publish(b"gap/\xff/reading", b"1", 0, retain=False, properties=None))
-    assert isinstance(packet, Publication)
-    assert packet.topic == "gap/\ufffd/reading"
+@given(PACKET_IDS, st.booleans())
+def test_a_puback_is_read_back_by_paho(packet_id: int, mqtt5: bool) -> None:
+    assert read_by_paho(encode_puback(packet_id), mqtt5=mqtt5) == Acknowledgement(packet_id, 0)
 
 
-@given(PACKET_IDS, st.binary(max_size=20))
-def test_a_message_sent_again_says_so(packet_id: int, payload: bytes) -> None:
-    packet = encode_publish(b"t", payload, packet_id, retain=False, properties=None)
-    (again,) = split(as_duplicate(packet))
-    assert isinstance(again, Publication)
-    assert again == split(packet)[0]._replace(redelivered=True)  # type: ignore[attr-defined]
+@given(st.integers(0, MAX_LENGTH))
+def test_a_length_is_written_as_paho_writes_it(n_bytes: int) -> None:
+    assert encode_length(n_bytes) == VariableByteIntegers.encode(n_bytes)
 
 
-@given(st.integers(0, 268_435_455))
-def test_a_length_is_written_in_the_fewest_bytes(n_bytes: int) -> None:
-    encoded = encode_length(n_bytes)
-    assert sum((byte & 0x7F) << 7 * i for i, byte in enumerate(encoded)) == n_bytes
-    assert len(encoded) == max(1, -(-n_bytes.bit_length() // 7))
+@pytest.mark.parametrize("n_bytes", [0, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, MAX_LENGTH])
+def test_a_length_at_each_step_is_written_as_paho_writes_it(n_bytes: int) -> None:
+    assert encode_length(n_bytes) == VariableByteIntegers.encode(n_bytes)

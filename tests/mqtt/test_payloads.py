@@ -1,156 +1,256 @@
-"""Bytes to readings, forecasts to bytes."""
+"""Bytes to readings, forecasts to bytes: what a message may be, and what is said of one that cannot be used."""
 
 from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge.core.engine import Engine
 from edge.core.errors import PayloadError
 from edge.core.forecast import Forecasts
+from edge.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
 from edge.core.reading import Limits, Reading
+from edge.core.window import WindowSpec
 from edge.mqtt.frames import MAX_PAYLOAD
 from edge.mqtt.payloads import decode, encode_forecasts, encode_rejection
 from edge.predictors.baselines import Persistence
 
-ARRIVAL_MS = 1_288_571_340_000  # 2010-11-01T00:29:00Z
-MINUTE = ARRIVAL_MS // 60_000
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["ts", "gap_kw", "x"]), inner, max_size=3)
-    ),
-    max_leaves=5,
-)
+ARRIVED_MS = 1_767_268_859_999
+ARRIVAL_MINUTE = ARRIVED_MS // MINUTE_MS
+OBSERVED_MINUTE = 21_476_189  # 2010-11-01T00:29Z
+REASONS = {
+    "empty", "too_large", "not_json", "no_value", "not_a_number", "not_finite", "out_of_range", "bad_time",
+    "clock_not_set", "retained",
+}  # fmt: skip
 
 
-def reading_of(payload: bytes) -> Reading:
-    return decode("home", payload, len(payload), ARRIVAL_MS, Limits())
+def read(payload: bytes, limits: Limits = Limits()) -> Reading:  # noqa: B008 - frozen
+    return decode("home", payload, len(payload), ARRIVED_MS, limits)
 
 
-@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
-def test_any_bytes_at_all_are_a_reading_or_a_payload_error(payload: bytes) -> None:
-    try:
-        reading = reading_of(payload)
-    except PayloadError as error:
-        refused = error
-    else:
-        refused = None
-    if refused is not None:
-        assert refused.reason.isidentifier()
-        assert 0 < len(refused.detail) < 300
-        return
-    assert -100 <= reading.gap_kw <= 100
-    assert type(reading.gap_kw) is float
-    assert type(reading.minute) is int
+# --- readings -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("payload", [b"1.234", b" 1.234\n", b'{"gap_kw": 1.234}', b'{"gap_kw": 1.234, "unit": "kW"}'])
+def test_a_reading_without_a_time_is_of_the_minute_it_arrived_in(payload: bytes) -> None:
+    assert read(payload) == Reading("home", ARRIVAL_MINUTE, 1.234)
 
 
 @pytest.mark.parametrize(
-    "payload",
+    "ts",
     [
-        b'{"ts": "2010-11-01T00:29:00Z", "gap_kw": 1.234}',
-        b'{"ts": "2010-11-01T00:29:59.999Z", "gap_kw": 1.234}',
-        b'{"ts": 1288571340, "gap_kw": 1.234}',
-        b'{"ts": 1288571340000, "gap_kw": 1.234}',
-        b'{"gap_kw": 1.234, "unknown": [1]}',
-        b"1.234",
-        b" 1.234\n",
+        '"2010-11-01T00:29:00Z"', '"2010-11-01T00:29:59.999Z"', '"2010-11-01T01:29:30+01:00"',
+        "1288571340", "1288571399", "1288571399.9996", "1288571340000", "1288571399999",
     ],
-)
-def test_every_form_of_a_reading_is_the_same_reading(payload: bytes) -> None:
-    assert reading_of(payload) == Reading("home", MINUTE, 1.234)
+)  # fmt: skip
+def test_a_time_in_any_form_names_the_minute_that_it_falls_in(ts: str) -> None:
+    assert read(f'{{"ts": {ts}, "gap_kw": 1.234}}'.encode()) == Reading("home", OBSERVED_MINUTE, 1.234)
+
+
+@pytest.mark.parametrize("payload", [b"0", b"-0", b"7", b"-3.5", b"100", b"-100", b"1e-9", b"1.5E1"])
+def test_any_number_within_the_limits_is_a_power(payload: bytes) -> None:
+    assert read(payload).gap_kw == float(payload)
+
+
+def test_a_payload_as_long_as_may_be_is_read() -> None:
+    assert read(b"1.5".rjust(MAX_PAYLOAD)).gap_kw == 1.5
 
 
 @pytest.mark.parametrize(
-    ("payload", "reason"),
+    ("payload", "reason", "words"),
     [
-        (b"", "empty"),
-        (b"x", "not_json"),
-        (b"1,5", "not_json"),
-        (b"\xff\xfe", "not_json"),
-        (b"{", "not_json"),
-        (b"[" * 5_000, "not_json"),
-        (b"9" * 5_000, "not_json"),
-        (b"{}", "no_value"),
-        (b'{"ts": "2010-11-01T00:29:00Z"}', "no_value"),
-        (b"[1.2]", "not_a_number"),
-        (b"null", "not_a_number"),
-        (b"true", "not_a_number"),
-        (b'"1.2"', "not_a_number"),
-        (b'{"gap_kw": "1.2"}', "not_a_number"),
-        (b'{"gap_kw": {"value": 1}}', "not_a_number"),
-        (b"NaN", "not_finite"),
-        (b'{"gap_kw": NaN}', "not_finite"),
-        (b"Infinity", "not_finite"),
-        (b'{"gap_kw": -Infinity}', "not_finite"),
-        (b"1e400", "not_finite"),
-        (b"1230", "out_of_range"),
-        (b'{"gap_kw": -101}', "out_of_range"),
-        (b'{"gap_kw": 1, "ts": "yesterday"}', "bad_time"),
-        (b'{"gap_kw": 1, "ts": null}', "bad_time"),
-        (b'{"gap_kw": 1, "ts": 12}', "clock_not_set"),
-        (b'{"gap_kw": 1, "ts": "1970-01-01T00:00:12Z"}', "clock_not_set"),
+        (b"", "empty", "the payload is empty"),
+        pytest.param(b"1.5".rjust(MAX_PAYLOAD + 1), "too_large", "65537 bytes", id="a byte too long"),
+        (b" ", "not_json", "the payload is not JSON"),
+        (b"on", "not_json", "the payload is not JSON"),
+        (b"1,234", "not_json", "the payload is not JSON"),
+        (b"1.2 1.3", "not_json", "the payload is not JSON"),
+        (b"0x10", "not_json", "the payload is not JSON"),
+        (b'{"gap_kw": 1.2', "not_json", "the payload is not JSON"),
+        (b"\xff\xfe1", "not_json", "the payload is not JSON"),
+        (b'"\xff"', "not_json", "the payload is not JSON"),
+        (b"1\x00", "not_json", "the payload is not JSON"),
+        pytest.param(b"9" * 5_000, "not_json", "number out of range", id="5,000 digits"),
+        pytest.param(b"[" * 60_000, "not_json", "the payload is not JSON", id="60,000 brackets"),
+        (b"{}", "no_value", 'no "gap_kw"'),
+        (b'{"power": 1.2}', "no_value", 'no "gap_kw"'),
+        (b"null", "not_a_number", "not None"),
+        (b"true", "not_a_number", "not True"),
+        (b'"1.2"', "not_a_number", "not '1.2'"),
+        (b"[1.2]", "not_a_number", r"not \[1.2\]"),
+        (b'{"gap_kw": false}', "not_a_number", "not False"),
+        (b'{"gap_kw": {"gap_kw": 1}}', "not_a_number", "a number in kW"),
+        (b"NaN", "not_finite", "nan"),
+        (b'{"gap_kw": NaN}', "not_finite", "nan"),
+        (b"Infinity", "not_finite", "inf"),
+        (b"-Infinity", "not_finite", "-inf"),
+        (b"1e999", "not_finite", "inf"),
+        (b"1230", "out_of_range", r"1230 kW is outside -100 to 100 kW: if these are watts, send kW \(1.23\)"),
+        (b"1230.0", "out_of_range", r"send kW \(1.23\)"),
+        (b"-250", "out_of_range", r"send kW \(-0.25\)"),
+        (b"1e6", "out_of_range", "limits.max_kw"),
+        pytest.param(b"9" * 4_000, "out_of_range", "a number of many digits", id="4,000 digits"),
+        (b'{"ts": "yesterday", "gap_kw": 1}', "bad_time", "not RFC 3339"),
+        (b'{"ts": "2010-11-01T00:29:00", "gap_kw": 1}', "bad_time", "give the offset or Z"),
+        (b'{"ts": null, "gap_kw": 1}', "bad_time", "not None"),
+        (b'{"ts": true, "gap_kw": 1}', "bad_time", "not True"),
+        (b'{"ts": NaN, "gap_kw": 1}', "bad_time", "finite"),
+        (b'{"ts": Infinity, "gap_kw": 1}', "bad_time", "finite"),
+        (b'{"ts": 1e300, "gap_kw": 1}', "bad_time", "after 2099"),
+        (b'{"ts": 0, "gap_kw": 1}', "clock_not_set", "before 2000"),
+        (b'{"ts": "1970-01-01T00:00:07Z", "gap_kw": 1}', "clock_not_set", "before 2000"),
+        (b'{"ts": "1999-12-31T23:59:59.999Z", "gap_kw": 1}', "clock_not_set", "before 2000"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_its_reason(payload: bytes, reason: str) -> None:
-    with pytest.raises(PayloadError) as refused:
-        reading_of(payload)
+def test_what_cannot_be_used_is_refused_with_a_reason_and_a_cure(payload: bytes, reason: str, words: str) -> None:
+    with pytest.raises(PayloadError, match=words) as refused:
+        read(payload)
     assert refused.value.reason == reason
+    assert reason in REASONS
 
 
-def test_a_payload_that_was_cut_is_too_large() -> None:
-    with pytest.raises(PayloadError, match=str(10_000_000)) as refused:
-        decode("home", b"1" * MAX_PAYLOAD, 10_000_000, ARRIVAL_MS, Limits())
+def test_the_head_of_a_payload_that_was_cut_is_no_reading() -> None:
+    with pytest.raises(PayloadError, match="the payload has 10000000 bytes; at most 65536 are read") as refused:
+        decode("home", b"1".ljust(MAX_PAYLOAD), 10_000_000, ARRIVED_MS, Limits())
     assert refused.value.reason == "too_large"
 
 
-def test_a_reading_of_unknown_age_is_refused_and_one_with_a_time_is_not() -> None:
-    payload = b'{"ts": 1288571340, "gap_kw": 1.0}'
-    assert decode("home", payload, len(payload), None, Limits()).minute == MINUTE
-    with pytest.raises(PayloadError, match="retained message without ts"):
-        decode("home", b"1.0", 3, None, Limits())
+def test_a_retained_message_without_a_time_may_be_of_any_age() -> None:
+    with pytest.raises(PayloadError, match="any age") as refused:
+        decode("home", b"1.2", 3, None, Limits())
+    assert refused.value.reason == "retained"
+    dated = b'{"ts": 1288571340, "gap_kw": 1.2}'
+    assert decode("home", dated, len(dated), None, Limits()).minute == OBSERVED_MINUTE
 
 
-KW = st.floats(-100, 100).map(lambda kw: round(kw, 6))
-
-
-@given(
-    st.lists(st.tuples(KW, KW, KW, KW, st.integers(15_000_000, 60_000_000), st.integers(2, 30)), max_size=5),
-    st.booleans(),
+JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.integers(10**200, 10**201),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
 )
-def test_the_bytes_of_a_forecast_are_its_document(rows: list[tuple[float, ...]], with_interval: bool) -> None:
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(6)]
-    mean, median, lower, upper, minutes, n_observed = columns
-    quantiles = (median, lower, upper) if with_interval else (None, None, None)
-    devices = [f"meter-{i}.x_Y" for i in range(len(rows))]
-    forecasts = Forecasts(Persistence(), 1_767_268_800_123, devices, minutes, n_observed, mean, *quantiles)  # type: ignore[arg-type]
-    assert [json.loads(text) for text in encode_forecasts(forecasts)] == [forecast.document() for forecast in forecasts]
+STAMPS = (
+    JSON_VALUES
+    | st.integers(EARLIEST_MS - 2, LATEST_MS + 2)
+    | st.floats(EARLIEST_MS / 1_000 - 2, LATEST_MS / 1_000 + 2)
+    | st.datetimes(timezones=st.timezones()).map(lambda when: when.isoformat())
+    | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{0,30})?(Z|[+-][0-9]{2}:[0-9]{2})")
+)
+POWERS = JSON_VALUES | st.floats(-101, 101)
+DOCUMENTS = (POWERS | st.fixed_dictionaries({}, optional={"ts": STAMPS, "gap_kw": POWERS, "unit": JSON_VALUES})).map(
+    lambda document: json.dumps(document).encode()
+)
 
 
-def test_a_forecast_of_tiny_power_is_json_too() -> None:
-    engine = Engine(Persistence())
-    forecasts = engine.forecast(engine.accept([Reading("home", 1, 1e-6), Reading("home", 2, 1e-6)]), 0)
-    (text,) = encode_forecasts(forecasts)
-    assert json.loads(text)["gap_kw"] == 1e-6
-
-
-@given(st.binary(max_size=3_000))
-def test_a_rejection_shows_the_payloads_first_kilobyte(payload: bytes) -> None:
-    told = json.loads(encode_rejection("gap/home/reading", payload, "not_json", "the payload is not JSON"))
-    assert (told["topic"], told["reason"]) == ("gap/home/reading", "not_json")
-    shown = told["payload"]
+def read_or_refuse(payload: bytes) -> Reading | PayloadError:
     try:
-        whole = payload[:1_024].decode(errors="strict")
-    except UnicodeDecodeError:
-        assert shown == base64.b64encode(payload[:1_024]).decode() or payload.startswith(shown.encode())
+        return read(payload)
+    except PayloadError as refused:
+        return refused
+
+
+def check(found: Reading | PayloadError) -> None:
+    if isinstance(found, PayloadError):
+        assert found.reason in REASONS
+        assert 0 < len(found.detail) < 300
+        assert json.loads(encode_rejection("t", b"", found.reason, found.detail))["detail"] == found.detail
     else:
-        assert shown == whole
+        assert type(found.gap_kw) is float
+        assert -100 <= found.gap_kw <= 100
+        assert EARLIEST_MS <= found.minute * MINUTE_MS < LATEST_MS
 
 
-def test_a_character_that_the_cut_goes_through_is_left_out() -> None:
-    told = json.loads(encode_rejection("t", b"x" * 1_023 + "é".encode() * 5, "not_json", ""))
-    assert told["payload"] == "x" * 1_023
+@given(st.binary() | st.text().map(str.encode) | DOCUMENTS)
+@example(b'{"gap_kw": [' + b"9" * 4_290 + b"]}")
+@example(b'"\\ud800"')
+@example(b'{"ts": 4102444799.9996, "gap_kw": 1}')
+def test_any_bytes_at_all_are_a_reading_or_a_payload_error(payload: bytes) -> None:
+    check(read_or_refuse(payload))
+
+
+@given(st.binary(min_size=1, max_size=40) | DOCUMENTS, st.data())
+def test_a_reading_damaged_on_its_way_is_a_reading_or_a_payload_error(noise: bytes, data: st.DataObject) -> None:
+    sent = b'{"ts": "2010-11-01T00:29:00Z", "gap_kw": 1.234}'
+    first = data.draw(st.integers(0, len(sent)))
+    after = data.draw(st.integers(first, len(sent)))
+    check(read_or_refuse(sent[:first] + noise + sent[after:]))
+
+
+# --- forecasts ------------------------------------------------------------------------------------
+
+KW = st.floats(allow_nan=False, allow_infinity=False)
+DEVICES = st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True)
+MINUTES = st.integers(EARLIEST_MS // MINUTE_MS, LATEST_MS // MINUTE_MS - 1)
+
+
+@st.composite
+def forecasts(draw: st.DrawFn) -> Forecasts:
+    n = draw(st.integers(0, 4))
+    models = st.builds(
+        Persistence,
+        spec=st.builds(WindowSpec, st.integers(2, 100)),
+        lead_times_min=st.lists(st.integers(1, 60), min_size=1, max_size=3, unique=True).map(sorted).map(tuple),
+        name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True),
+        version=st.from_regex(r"[A-Za-z0-9_.+-]{1,10}", fullmatch=True),
+    )
+
+    def column(of: st.SearchStrategy[Any]) -> Any:
+        return draw(st.lists(of, min_size=n, max_size=n))
+
+    columns = [column(KW) if draw(st.booleans()) else None for _ in ("median", "lower", "upper")]
+    return Forecasts(
+        draw(models), draw(st.integers(0, LATEST_MS)), column(DEVICES), column(MINUTES), column(st.integers(2, 100)),
+        column(KW), *columns,
+    )  # fmt: skip
+
+
+@given(forecasts())
+def test_a_forecast_leaves_as_the_json_of_its_document(made: Forecasts) -> None:
+    sent = [list(json.loads(payload).items()) for payload in encode_forecasts(made)]
+    assert sent == [list(forecast.document().items()) for forecast in made]
+
+
+# --- rejections -----------------------------------------------------------------------------------
+
+
+def rejected(payload: bytes) -> Any:
+    document = json.loads(encode_rejection("gap/home/reading", payload, "not_json", "it is not"))
+    assert document.keys() == {"topic", "reason", "detail", "payload"}
+    return document["payload"]
+
+
+def test_a_rejection_says_what_came_where_and_why() -> None:
+    assert json.loads(encode_rejection("gap/häus/reading", b"o\xc3\xb6n", "not_json", "it is “not”")) == {
+        "topic": "gap/häus/reading", "reason": "not_json", "detail": "it is “not”", "payload": "oön",
+    }  # fmt: skip
+
+
+def test_a_long_payload_is_cut_at_1_kb() -> None:
+    assert rejected(b"x" * 1_024) == "x" * 1_024
+    assert rejected(b"x" * 1_023 + b"yz") == "x" * 1_023 + "y"
+
+
+@pytest.mark.parametrize("payload", [b"\xff\xfe", b"x" * 1_022 + b"\xff", b"x" * 1_022 + b"\xff" * 9, b"caf\xc3"])
+def test_what_is_not_utf_8_is_shown_in_base64(payload: bytes) -> None:
+    assert base64.b64decode(rejected(payload), validate=True) == payload[:1_024]
+
+
+@pytest.mark.parametrize("character", ["é", "€", "🔌"])
+@pytest.mark.parametrize("n_before", [1_021, 1_022, 1_023, 1_024])
+def test_text_that_is_cut_within_a_character_stays_text(character: str, n_before: int) -> None:
+    text = "x" * n_before + character + "tail"
+    shown = rejected(text.encode())
+    assert text.startswith(shown)
+    assert len(shown) >= n_before
+
+
+@given(st.binary(max_size=40) | st.binary(min_size=1_010, max_size=1_040) | st.text(max_size=500).map(str.encode))
+def test_any_payload_can_be_shown(payload: bytes) -> None:
+    shown = rejected(payload)
+    if payload.startswith(shown.encode()):
+        assert len(shown.encode()) >= min(len(payload), 1_024) - 3
+    else:
+        assert base64.b64decode(shown, validate=True) == payload[:1_024]

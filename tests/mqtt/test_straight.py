@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
+from threading import Thread
 
 import pytest
 
 from edge.mqtt.frames import Acknowledgement, Publication, encode_puback, encode_publish
 from edge.mqtt.straight import StraightSocket
 
-SUBACK, PINGRESP = b"\x90\x03\x00\x01\x01", b"\xd0\x00"
+SUBACK, PINGRESP, DISCONNECT = b"\x90\x03\x00\x01\x01", b"\xd0\x00", b"\xe0\x00"
 
 
 class Ends:
     """Both ends of a real connection, and what came through ours."""
 
-    def __init__(self) -> None:
-        ours, self.peer = socket.socketpair()
+    def __init__(self, ours: socket.socket, peer: socket.socket) -> None:
+        self.ours, self.peer = ours, peer
         ours.setblocking(False)
-        self.peer.settimeout(5)
+        peer.settimeout(5)
         self.publications: list[Publication] = []
         self.acknowledgements: list[Acknowledgement] = []
         self.straight = StraightSocket(
@@ -29,6 +31,18 @@ class Ends:
             on_acknowledgement=self.acknowledgements.append,
         )
 
+    @property
+    def packet_ids(self) -> list[int]:
+        return [publication.packet_id for publication in self.publications]
+
+    def read_all(self, n_bytes: int) -> bytes:
+        """Read at the peer's end, while ours sends what it can."""
+        received = b""
+        while len(received) < n_bytes:
+            self.straight.flush()
+            received += self.peer.recv(65_536)
+        return received
+
     def close(self) -> None:
         self.straight.close()
         self.peer.close()
@@ -36,7 +50,25 @@ class Ends:
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
-    made = Ends()
+    made = Ends(*socket.socketpair())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tls_ends() -> Iterator[Ends]:
+    """The same under TLS, with ciphers that need no certificate."""
+    ours, peer = socket.socketpair()
+    client, server = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    client.check_hostname = False
+    for context in (client, server):
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("aNULL:@SECLEVEL=0")
+    encrypted_peer = server.wrap_socket(peer, server_side=True, do_handshake_on_connect=False)
+    handshake = Thread(target=encrypted_peer.do_handshake)
+    handshake.start()
+    made = Ends(client.wrap_socket(ours), encrypted_peer)
+    handshake.join(5)
     yield made
     made.close()
 
@@ -45,75 +77,158 @@ def reading(packet_id: int, payload: bytes = b"1.5") -> bytes:
     return encode_publish(b"gap/home/reading", payload, packet_id, retain=False, properties=None)
 
 
+def fill(ends: Ends) -> int:
+    """Write until the network takes no more; return how many bytes were written."""
+    n_written = 0
+    while not ends.straight.n_unsent:
+        ends.straight.write(b"x" * 50_000)
+        ends.straight.flush()
+        n_written += 50_000
+    return n_written
+
+
+# --- what comes -------------------------------------------------------------------------------------
+
+
 def test_what_came_is_parted_between_us_and_paho(ends: Ends) -> None:
     ends.peer.sendall(reading(1) + SUBACK + encode_puback(40_000) + reading(2) + PINGRESP)
     ends.straight.pump()
-    assert [publication.packet_id for publication in ends.publications] == [1, 2]
+    assert ends.packet_ids == [1, 2]
     assert ends.acknowledgements == [Acknowledgement(40_000, 0)]
     assert ends.straight.wants_paho
     assert ends.straight.pending() == 7
     assert ends.straight.recv(5) + ends.straight.recv(100) == SUBACK + PINGRESP
     assert not ends.straight.wants_paho
+
+
+def test_where_nothing_came_nothing_waits_and_paho_is_told_to_come_again(ends: Ends) -> None:
+    ends.straight.pump()
+    assert not ends.straight.wants_paho
+    assert ends.straight.pending() == 0
     with pytest.raises(BlockingIOError):
         ends.straight.recv(1)
+
+
+def test_a_packet_is_handed_on_once_it_is_whole(ends: Ends) -> None:
+    packet = reading(1)
+    ends.peer.sendall(packet[:7])
+    ends.straight.pump()
+    assert ends.packet_ids == []
+    ends.peer.sendall(packet[7:] + SUBACK[:2])
+    ends.straight.pump()
+    assert ends.packet_ids == [1]
+    assert not ends.straight.wants_paho
+
+
+@pytest.mark.parametrize("kind", ["ends", "tls_ends"])
+def test_much_that_comes_at_once_is_taken_a_part_at_a_time_and_none_is_left_lying(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.mqtt.straight._READ_BYTES", 100)
+    ends: Ends = request.getfixturevalue(kind)
+    sent = [reading(packet_id) for packet_id in range(1, 41)]
+    ends.peer.sendall(b"".join(sent))
+    ends.straight.pump()
+    n_first = len(ends.packet_ids)
+    assert 0 < n_first < 40
+    assert ends.straight.has_more, "no poll will tell of what TLS has decrypted already"
+    while ends.straight.has_more:
+        ends.straight.pump()
+    assert ends.packet_ids == list(range(1, 41))
+
+
+# --- what leaves ------------------------------------------------------------------------------------
 
 
 def test_writes_leave_together_and_in_order(ends: Ends) -> None:
     ends.straight.write(reading(1))
     assert ends.straight.send(PINGRESP) == len(PINGRESP)
     ends.straight.write(reading(2))
+    assert ends.straight.n_unsent == len(reading(1)) * 2 + 2
     ends.straight.flush()
     assert ends.straight.n_unsent == 0
     assert ends.peer.recv(1_000) == reading(1) + PINGRESP + reading(2)
 
 
-def test_what_the_network_does_not_take_waits(ends: Ends) -> None:
-    packet = reading(1, b"x" * 50_000)
-    while not ends.straight.n_unsent:
-        ends.straight.write(packet)
-        ends.straight.flush()
-    waiting = ends.straight.n_unsent
-    ends.peer.recv(1_000_000)
-    ends.straight.flush()
-    assert ends.straight.n_unsent < waiting
+@pytest.mark.parametrize("kind", ["ends", "tls_ends"])
+def test_what_the_network_does_not_take_waits_and_leaves_later_whole(kind: str, request: pytest.FixtureRequest) -> None:
+    ends: Ends = request.getfixturevalue(kind)
+    n_written = fill(ends)
+    ends.straight.write(reading(1))  # what waits grows meanwhile
+    received = ends.read_all(n_written + len(reading(1)))
+    assert received == b"x" * n_written + reading(1)
+    assert ends.straight.n_unsent == 0
 
 
-def test_a_peer_that_hangs_up_is_the_end_for_paho(ends: Ends) -> None:
-    ends.peer.sendall(reading(1))
+# --- how it ends ------------------------------------------------------------------------------------
+
+
+def test_a_peer_that_hangs_up_is_the_end_for_paho_after_its_own_packets(ends: Ends) -> None:
+    ends.peer.sendall(reading(1) + SUBACK)
     ends.peer.close()
     ends.straight.pump()
     ends.straight.pump()
-    assert [publication.packet_id for publication in ends.publications] == [1]
+    assert ends.packet_ids == [1]
+    assert ends.straight.recv(100) == SUBACK
     assert ends.straight.wants_paho
-    assert ends.straight.recv(1) == b""
+    assert ends.straight.recv(100) == b""
 
 
-def test_bytes_that_are_not_mqtt_are_a_lost_connection(ends: Ends) -> None:
-    ends.peer.sendall(b"\x30\xff\xff\xff\xff\xff")
+def test_a_connection_that_is_reset_is_an_error_for_paho(ends: Ends) -> None:
+    ends.straight.write(b"unread")
+    ends.straight.flush()
+    ends.peer.close()
     ends.straight.pump()
+    assert ends.straight.wants_paho
+    with pytest.raises(ConnectionResetError):
+        ends.straight.recv(1)
+
+
+def test_bytes_that_are_not_mqtt_are_a_lost_connection_after_what_came_before_them(ends: Ends) -> None:
+    ends.peer.sendall(reading(1) + b"\x30\xff\xff\xff\xff\xff" + reading(2))
+    ends.straight.pump()
+    assert ends.packet_ids == [1]
     with pytest.raises(OSError, match="malformed"):
         ends.straight.recv(1)
+    ends.peer.sendall(reading(3))
+    ends.straight.pump()
+    assert ends.packet_ids == [1], "nothing more is read"
 
 
 def test_writing_to_a_peer_that_is_gone_is_a_lost_connection(ends: Ends) -> None:
     ends.peer.close()
     ends.straight.write(b"x")
     ends.straight.flush()
-    with pytest.raises(OSError, match="pipe"):
+    assert ends.straight.wants_paho
+    with pytest.raises(BrokenPipeError):
         ends.straight.recv(1)
 
 
 def test_closing_sends_what_is_left(ends: Ends) -> None:
-    ends.straight.send(b"\xe0\x00")
+    ends.straight.send(DISCONNECT)
     ends.straight.close()
-    assert ends.peer.recv(10) == b"\xe0\x00"
+    assert ends.peer.recv(10) == DISCONNECT
+    assert ends.peer.recv(10) == b""
     ends.straight.close()  # paho and the session may both close it
 
 
-def test_closing_does_not_wait_for_ever_for_a_peer_that_does_not_read(ends: Ends) -> None:
-    packet = b"x" * 1_000_000
-    while not ends.straight.n_unsent:
-        ends.straight.write(packet)
-        ends.straight.flush()
+def test_closing_does_not_wait_for_ever_for_a_peer_that_does_not_read(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.mqtt.straight._CLOSE_TIMEOUT_S", 0.01)
+    fill(ends)
     ends.straight.close()
     assert ends.straight.fileno() == -1
+
+
+def test_closing_after_the_peer_is_gone_sends_nothing_and_closes(ends: Ends) -> None:
+    fill(ends)
+    ends.peer.close()
+    ends.straight.close()
+    assert ends.straight.fileno() == -1
+
+
+def test_paho_sets_the_mode_of_the_connection_itself(ends: Ends) -> None:
+    ends.straight.setblocking(True)
+    assert ends.ours.getblocking()
+    assert ends.straight.fileno() == ends.ours.fileno()

@@ -1,70 +1,64 @@
-"""Topics: patterns of the configuration, and names found in topics."""
+"""Topics: which patterns serve, and which device a topic names."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.core.errors import PayloadError, SettingsError
-from edge.mqtt.backoff import Backoff
 from edge.mqtt.topics import DeviceTopic, gateway_topic
 
-READING = DeviceTopic.parse("topics.reading", "gap/{device}/reading")
+KEY = "topics.reading"
+LEVELS = st.text(st.characters(exclude_characters="+#\0{}/", exclude_categories=["Cs"]), max_size=8)
 
 
-def test_a_device_is_found_where_its_topic_put_it() -> None:
-    assert READING.filter == "gap/+/reading"
-    assert READING.device_in(READING.of("meter-1.l2")) == "meter-1.l2"
-
-
-@pytest.mark.parametrize("pattern", ["{device}", "{device}/power", "a/b/{device}"])
-def test_a_device_may_be_any_level(pattern: str) -> None:
-    topic = DeviceTopic.parse("topics.reading", pattern)
-    assert topic.device_in(topic.of("home")) == "home"
-
-
-@pytest.mark.parametrize("device", ["", "my meter", "$SYS", "x" * 65, "x" * 300, "a\ufffdb", "größe"])
-def test_a_name_that_is_no_device_id_is_refused(device: str) -> None:
-    with pytest.raises(PayloadError, match="cannot name a device") as refused:
-        READING.device_in(f"gap/{device}/reading")
-    assert refused.value.reason == "bad_device"
-    assert len(refused.value.detail) < 200
+@given(
+    st.lists(LEVELS, max_size=3), st.lists(LEVELS, max_size=3), st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True)
+)
+def test_a_devices_topic_names_the_device_wherever_it_stands(before: list[str], after: list[str], device: str) -> None:
+    topic = DeviceTopic.parse(KEY, "/".join([*before, "{device}", *after]))
+    assert topic.of(device) == "/".join([*before, device, *after])
+    assert topic.filter == "/".join([*before, "+", *after])
+    assert topic.device_in(topic.of(device)) == device
 
 
 @pytest.mark.parametrize(
-    ("pattern", "problem"),
-    [
-        ("gap/reading", "exactly one of its levels"),
-        ("gap/{device}/{device}", "exactly one of its levels"),
-        ("gap/house-{device}/reading", "exactly one of its levels"),
-        ("gap/+/{device}", r"no \+"),
-        ("gap/{device}/#", "#"),
-        ("gap/{device}/{gateway}", "braces"),
-        ("", "not empty"),
-        ("gap/{device}/\0", "NUL"),
-    ],
+    "name", ["", " ", "my meter", "$home", "zähler", "a+b", "home\n", "x" * 65, "x" * 300, "\N{REPLACEMENT CHARACTER}"]
 )
-def test_a_pattern_that_cannot_serve_is_refused_by_its_key(pattern: str, problem: str) -> None:
-    with pytest.raises(SettingsError, match=problem) as refused:
-        DeviceTopic.parse("topics.reading", pattern)
-    assert str(refused.value).startswith("topics.reading: ")
+def test_a_name_that_is_none_is_refused_and_shown(name: str) -> None:
+    topic = DeviceTopic.parse(KEY, "gap/{device}/reading")
+    with pytest.raises(PayloadError, match="use 1 to 64 of A-Z") as refused:
+        topic.device_in(topic.of(name))
+    assert refused.value.reason == "bad_device"
+    assert repr(name)[1:60].rstrip("'") in refused.value.detail
+    assert len(refused.value.detail) < 160
 
 
-def test_a_gateways_topic_bears_its_id() -> None:
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "gap/reading", "gap/{device}/{device}", "gap/m-{device}/reading", "{device}/m-{device}", "{device}{device}",
+        "gap/{device}x",
+    ],
+)  # fmt: skip
+def test_a_pattern_must_have_the_device_as_one_level(pattern: str) -> None:
+    with pytest.raises(SettingsError, match=r"topics\.reading: .* exactly one of its levels"):
+        DeviceTopic.parse(KEY, pattern)
+
+
+UNFIT = ["", "a/+/{device}", "a/#", "a/\0/{device}", "a/{gateway}/{device}", "{other}", "x" * 65_536, "ä" * 32_768]
+
+
+@pytest.mark.parametrize("pattern", UNFIT, ids=range(len(UNFIT)))
+def test_a_pattern_that_is_no_topic_is_refused_by_its_key(pattern: str) -> None:
+    with pytest.raises(SettingsError, match=r"topics\.reading: .* is not a topic to publish on"):
+        DeviceTopic.parse(KEY, pattern)
+    if "{gateway}" not in pattern:
+        with pytest.raises(SettingsError, match=r"topics\.status: .* is not a topic to publish on"):
+            gateway_topic("topics.status", pattern, "gw-1")
+
+
+def test_a_gateways_topic_has_its_id_in_it() -> None:
     assert gateway_topic("topics.status", "gapcast/{gateway}/status", "gw-1") == "gapcast/gw-1/status"
-    with pytest.raises(SettingsError, match=r"topics\.status"):
-        gateway_topic("topics.status", "gapcast/+/status", "gw-1")
-
-
-def test_tries_grow_rarer_up_to_four_seconds_and_start_again_after_success() -> None:
-    backoff = Backoff()
-    assert backoff.wait_s() == 0
-    longest_s = []
-    for _ in range(8):
-        backoff.failed(was_connected=False)
-        longest_s.append(backoff.wait_s())
-    assert 0.15 < longest_s[0] <= 0.25
-    assert all(2.9 < wait_s <= 4.0 for wait_s in longest_s[-3:])
-    backoff.succeeded()
-    assert backoff.wait_s() == 0
-    backoff.failed(was_connected=True)
-    assert backoff.wait_s() <= 0.25
+    assert gateway_topic("topics.status", "site/status", "gw-1") == "site/status"

@@ -5,13 +5,11 @@ from __future__ import annotations
 import gzip
 import zipfile
 from pathlib import Path
-from threading import Event
 
 import pytest
 
 from edge.core.errors import SourceError
 from edge.core.reading import Limits
-from edge.replay.publisher import replay
 from edge.replay.source import Columns, Minute, read_minutes
 from edge.sample import sample_path
 
@@ -53,6 +51,34 @@ def test_any_csv_is_read_by_its_columns(tmp_path: Path, stamp: str, delimiter: s
     assert read(path, Columns("when", "watts", "W")) == [Minute(START, pytest.approx(4.216))]
 
 
+@pytest.mark.parametrize("missing", ["", "  ", "?", "nan", "NaN", "NA", "null"])
+def test_a_missing_value_is_left_out_and_not_an_error(tmp_path: Path, missing: str) -> None:
+    path = tmp_path / "meter.csv"
+    path.write_text(f"t,p\n2006-12-16T17:24Z,1\n2006-12-16T17:25Z,{missing}\n2006-12-16T17:26Z,2\n", encoding="utf-8")
+    assert read(path, Columns("t", "p")) == [Minute(START, 1.0), Minute(START + 2, 2.0)]
+
+
+def test_names_and_values_may_be_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "meter.csv"
+    path.write_text('\ufeff"when, UTC","power"\r\n"2006-12-16 17:24:00","4.216"\r\n', encoding="utf-8", newline="")
+    assert read(path, Columns("when, UTC", "power")) == [Minute(START, 4.216)]
+
+
+def test_a_file_is_read_in_its_own_order_as_it_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "meter.csv"
+    path.write_text("t,p\n2006-12-16T17:26Z,2\n2006-12-16T17:24Z,1\nnonsense,1\n", encoding="utf-8")
+    minutes = read_minutes(path, Columns("t", "p"), Limits())
+    assert [next(minutes), next(minutes)] == [Minute(START + 2, 2.0), Minute(START, 1.0)]
+    with pytest.raises(SourceError, match="line 4"):
+        next(minutes)
+
+
+def test_a_file_with_a_header_alone_has_no_readings(tmp_path: Path) -> None:
+    path = tmp_path / "meter.csv"
+    path.write_text(UCI, encoding="utf-8")
+    assert read(path) == []
+
+
 def test_the_bundled_week_is_a_week() -> None:
     minutes = read(sample_path())
     assert len(minutes) == 10_079
@@ -63,6 +89,7 @@ def test_the_bundled_week_is_a_week() -> None:
     ("text", "columns", "problem"),
     [
         ("", Columns(), r"line 1: the file is empty"),
+        ("\n1,2\n", Columns("t", "p"), "line 1: the file is empty, or its first line is"),
         ("a,b\n1,2\n", Columns(), r"line 1: the columns \(a, b\) are not those of UCI.*--time-column"),
         ("a,b\n1,2\n", Columns("t", "b"), "line 1: --time-column: there is no column 't' among a, b"),
         ("a,b\n1,2\n", Columns("a", None), "line 1: --value-column: there is no column None"),
@@ -70,8 +97,13 @@ def test_the_bundled_week_is_a_week() -> None:
         ("t,p\n2006-12-16,1\n2006-12-16,lots\n", Columns("t", "p"), "line 3: .*'lots'"),
         ("t,p\n2006-12-16,1230\n", Columns("t", "p"), r"line 2: 1230.*watts"),
         ("t,p\n1901-12-16,1\n", Columns("t", "p"), "line 2: .*before 2000"),
+        ("t,p\n2006-12-16,inf\n", Columns("t", "p"), "line 2: power must be finite"),
+        ("t,p\n2006-12-16,-101\n", Columns("t", "p"), "line 2: -101.0 kW is outside"),
+        ("t;p\n2006-12-16;1,5\n", Columns("t", "p"), "line 2: '2006-12-16;1,5' cannot be read"),
         ("x,t,p\n1\n", Columns("t", "p"), "line 2: has 1 columns where the header has 3"),
         (UCI + "16/13/2006;17:24:00;1;1;1;1;1;1;1\r\n", Columns(), "line 2: .*month"),
+        (UCI + "16/12/2006;17:24:00\r\n", Columns(), "line 2: has 2 columns where the header has 9"),
+        (UCI + "2006-12-16;17:24:00;1;1;1;1;1;1;1\r\n", Columns(), "line 2: .*cannot be read"),
         (UCI + "16/12/2006;17:24:00;one;1;1;1;1;1;1\r\n", Columns(), "line 2: .*'one'"),
     ],
 )
@@ -85,6 +117,40 @@ def test_a_file_that_cannot_be_used_is_named_with_its_line(
     assert str(path) in str(refused.value)
 
 
+def test_a_field_without_end_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text('t,p\n"' + "2006\n" * 100_000, encoding="utf-8")
+    with pytest.raises(SourceError, match=r"bad\.csv: cannot be read: field larger"):
+        read(path, Columns("t", "p"))
+
+
+@pytest.mark.parametrize("n_kept", [20, 100, 400])
+def test_a_gz_that_ends_early_is_named(tmp_path: Path, n_kept: int) -> None:
+    rows = "".join(f"16/12/2006;17:24:00;{i * i % 9_973 / 1_000};0;0;0;0;0;0\r\n" for i in range(500))
+    (tmp_path / "a.gz").write_bytes(gzip.compress((UCI + rows).encode())[:n_kept])
+    with pytest.raises(SourceError, match=r"a\.gz: cannot be read"):
+        read(tmp_path / "a.gz")
+
+
+def test_a_gz_that_is_damaged_within_is_named(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress((UCI_ROWS * 50).encode()))
+    packed[40:60] = b"\xff" * 20
+    (tmp_path / "a.gz").write_bytes(packed)
+    with pytest.raises(SourceError, match=r"a\.gz: cannot be read"):
+        read(tmp_path / "a.gz")
+
+
+def test_an_encrypted_zip_is_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        made.writestr("a.txt", UCI_ROWS)
+    packed = bytearray((tmp_path / "a.zip").read_bytes())
+    packed[6] |= 1  # "encrypted", of the file
+    packed[packed.index(b"PK\x01\x02") + 8] |= 1  # and of its entry in the directory
+    (tmp_path / "a.zip").write_bytes(packed)
+    with pytest.raises(SourceError, match=r"a\.zip: cannot be read: .*encrypted"):
+        read(tmp_path / "a.zip")
+
+
 def test_files_that_are_not_what_they_say_are_named(tmp_path: Path) -> None:
     for name in ("a.gz", "a.zip", "a.csv"):
         (tmp_path / name).write_bytes(b"\xff\xfe\x00nothing")
@@ -92,26 +158,12 @@ def test_files_that_are_not_what_they_say_are_named(tmp_path: Path) -> None:
             read(tmp_path / name)
     with pytest.raises(SourceError, match=r"nowhere\.csv: cannot be read"):
         read(tmp_path / "nowhere.csv")
+    with zipfile.ZipFile(tmp_path / "none.zip", "w"):
+        pass
+    with pytest.raises(SourceError, match="must hold one file, not 0"):
+        read(tmp_path / "none.zip")
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("a", "x")
         archive.writestr("b", "x")
     with pytest.raises(SourceError, match="must hold one file, not 2"):
         read(tmp_path / "two.zip")
-
-
-def test_a_replay_publishes_all_in_order_at_full_speed() -> None:
-    minutes, published = [Minute(START + i, float(i)) for i in range(50)], []
-    assert replay(minutes, published.append, None, Event()) == 50
-    assert published == minutes
-
-
-def test_a_replay_ends_between_two_readings_when_told() -> None:
-    stopping, published = Event(), []
-
-    def publish(minute: Minute) -> None:
-        published.append(minute)
-        if len(published) == 3:
-            stopping.set()
-
-    minutes = [Minute(START + i, 1.0) for i in range(50)]
-    assert replay(minutes, publish, 1_000_000.0, stopping) == 3

@@ -1,0 +1,91 @@
+"""A file published as a live meter would: in order, in its own time or at full speed, until told to stop."""
+
+from __future__ import annotations
+
+import time
+from threading import Event, Thread
+
+import pytest
+
+from edge.core.errors import BrokerError
+from edge.replay.publisher import Meter, replay
+from edge.replay.source import Minute
+from tests.support.ports import LOOPBACK, free_port
+
+START = 19_438_164
+
+
+def minutes(*offsets: int) -> list[Minute]:
+    return [Minute(START + offset, float(offset)) for offset in offsets]
+
+
+def test_at_full_speed_all_is_published_in_order() -> None:
+    published: list[Minute] = []
+    assert replay(iter(minutes(*range(500))), published.append, None, Event()) == 500
+    assert published == minutes(*range(500))
+
+
+def test_an_empty_file_publishes_nothing() -> None:
+    assert replay([], pytest.fail, 1.0, Event()) == 0
+
+
+def test_a_missing_minute_takes_its_time_too() -> None:
+    s_per_minute, published_s = 0.002, []
+    began_s = time.monotonic()
+    replay(minutes(0, 1, 9), lambda _: published_s.append(time.monotonic() - began_s), 60 / s_per_minute, Event())
+    assert published_s[1] >= 1 * s_per_minute
+    assert published_s[2] >= 9 * s_per_minute
+
+
+class Waits(Event):
+    """Notes the waits that are asked of it, and does not make them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_s: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.asked_s.append(timeout or 0.0)
+        return super().wait(0)
+
+
+def test_readings_are_due_as_far_apart_as_their_minutes_at_the_given_speed() -> None:
+    waits = Waits()
+    replay(minutes(0, 1, 9, -5), lambda _: None, 2.0, waits)
+    assert waits.asked_s == [0, pytest.approx(30, abs=1), pytest.approx(9 * 30, abs=1), 0]
+
+
+@pytest.mark.parametrize("speed", [None, 1_000_000.0])
+def test_it_ends_between_two_readings_when_told(speed: float | None) -> None:
+    stopping, published = Event(), []
+
+    def publish(minute: Minute) -> None:
+        published.append(minute)
+        if len(published) == 3:
+            stopping.set()
+
+    assert replay(minutes(*range(50)), publish, speed, stopping) == 3
+    assert published == minutes(0, 1, 2)
+
+
+def test_it_ends_while_it_waits_for_the_next_reading() -> None:
+    stopping, first_published = Event(), Event()
+    counted: list[int] = []
+    meter = Thread(
+        target=lambda: counted.append(replay(minutes(0, 1), lambda _: first_published.set(), 1.0, stopping)),
+        daemon=True,
+    )
+    meter.start()
+    assert first_published.wait(5)
+    stopping.set()
+    meter.join(5)  # not the minute until the next
+    assert counted == [1]
+
+
+def test_a_broker_that_is_not_there_is_named() -> None:
+    port = free_port()
+    with (
+        pytest.raises(BrokerError, match=rf"127\.0\.0\.1 port {port} cannot be reached .*is it running"),
+        Meter(LOOPBACK, port, "gap/home/reading"),
+    ):
+        pass
