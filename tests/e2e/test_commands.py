@@ -1,0 +1,251 @@
+"""The other commands: check, models, replay, demo."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge.sample import sample_path
+from tests.e2e.conftest import Start
+from tests.support.brokers import Broker, EmbeddedBroker
+from tests.support.models import ModelCopy, default_name, shipped_names
+from tests.support.peers import peer_of
+from tests.support.ports import free_port, is_open
+
+SettingsOf = Callable[[int], tuple[str, ...]]
+
+FORECAST = re.compile(
+    r"2010-\d\d-\d\d \d\d:\d\d  now +-?\d+\.\d{3} kW   \d\d:\d\d +-?\d+\.\d{3} kW"
+    r"(   \| foreseen for now +-?\d+\.\d{3} kW, off by +\d+\.\d{3} kW)?"
+)
+SUMMARY = re.compile(
+    r"(?P<readings>\d+) readings, (?P<forecasts>\d+) forecasts, (?P<scored>\d+) scored\n"
+    r"  forecast     MSE \d+\.\d{4} kW²  MAE \d+\.\d{4} kW\n"
+    r"  same as now  MSE \d+\.\d{4} kW²  MAE \d+\.\d{4} kW\n"
+    r"  skill [+-]\d+\.\d% .*\n"
+    r"  latency, .*: p50 \d+\.\d ms, p99 \d+\.\d ms\n\Z"
+)
+
+
+def replay_settings(settings_of: SettingsOf, broker: Broker) -> tuple[str, ...]:
+    """amqtt alone does not speak MQTT 5."""
+    return settings_of(broker.port) + (("--set", "mqtt.protocol=3.1.1") if isinstance(broker, EmbeddedBroker) else ())
+
+
+# --- check --------------------------------------------------------------------------------------------
+
+
+def test_check_says_that_all_is_well(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
+    command = start("check", *replay_settings(settings_of, broker))
+    assert command.wait() == 0
+    models, reached = command.out.splitlines()
+    assert models.startswith(f"ok   models: {', '.join(shipped_names())} self-tested on ")
+    assert models.endswith(f"; {default_name()} speaks")
+    version = "3.1.1" if isinstance(broker, EmbeddedBroker) else "5"
+    assert (
+        reached
+        == f"ok   broker: {broker.host} port {broker.port}, MQTT {version}, subscribed to gap/{{device}}/reading"
+    )
+
+
+def test_check_leaves_a_running_gateway_alone(
+    start: Start, settings_of: SettingsOf, http_port: int, broker: Broker
+) -> None:
+    service = start("run", *replay_settings(settings_of, broker))
+    service.wait_ready(http_port)
+    assert start("check", *replay_settings(settings_of, broker)).wait() == 0
+    with peer_of(broker.host, broker.port) as peer:
+        peer.subscribe("gapcast/+/status")
+        assert [message.payload for message in peer.wait_for("gapcast/e2e/status")] == [b"online"]
+    assert "mqtt.disconnected" not in service.err
+
+
+def test_check_says_that_there_is_no_broker(start: Start, settings_of: SettingsOf) -> None:
+    port = free_port()
+    command = start("check", *settings_of(port))
+    assert command.wait() == 1
+    assert command.out.splitlines()[0].startswith("ok   models: ")
+    assert command.out.splitlines()[1].startswith(f"FAIL broker: 127.0.0.1 port {port}: unreachable: ")
+
+
+def test_check_says_which_model_is_wrong(start: Start, settings_of: SettingsOf, tmp_path: Path) -> None:
+    copy = ModelCopy(tmp_path / "models")
+    copy.alter_file(copy.file.read_bytes()[:-1])
+    command = start("check", *settings_of(free_port()), GAPCAST_MODELS__PATH=copy.models)
+    assert command.wait() == 3
+    assert command.out.startswith(f"FAIL models: {copy.file}: is not the file that its card describes")
+
+
+def test_check_names_a_bad_key(start: Start) -> None:
+    command = start("check", "--set", "mqtt.port=0")
+    assert command.wait() == 2
+    assert "mqtt.port" in command.err
+
+
+# --- models -------------------------------------------------------------------------------------------
+
+
+def test_models_lists_them_with_their_scores(start: Start) -> None:
+    command = start("models")
+    assert command.wait() == 0
+    lines = command.out.splitlines()
+    assert [line[2:].split()[0] for line in lines] == shipped_names()
+    assert [line[2:].split()[0] for line in lines if line.startswith("* ")] == [default_name()]
+    for line in lines:
+        assert re.search(r"\d+ parameters +\d+\.\d kB  MSE \d\.\d{4} \(same as now \d\.\d{4}\)  MAE \d\.\d{4}", line)
+
+
+# --- replay -------------------------------------------------------------------------------------------
+
+
+def test_a_replay_publishes_a_file_as_a_meter_would(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
+    with peer_of(broker.host, broker.port) as peer:
+        peer.subscribe("gap/+/reading")
+        command = start("replay", sample_path(), "--speed", "max", "--limit", 100, "--device", "cabin",
+                        *settings_of(broker.port))  # fmt: skip
+        assert command.wait() == 0
+        assert command.out == "100 readings published as cabin\n"
+        documents = [message.document for message in peer.wait_for("gap/cabin/reading", 100)]
+    assert len(peer.messages) == 100
+    assert [list(document) for document in documents] == [["ts", "gap_kw"]] * 100
+    assert documents == sorted(documents, key=lambda document: document["ts"])
+    assert documents[0]["ts"].startswith("2010-")
+
+
+def test_a_replay_is_forecast_by_a_running_service(
+    start: Start, settings_of: SettingsOf, http_port: int, broker: Broker
+) -> None:
+    start("run", *replay_settings(settings_of, broker)).wait_ready(http_port)
+    with peer_of(broker.host, broker.port) as peer:
+        peer.subscribe("gap/+/forecast")
+        for n in (49, 49 + 48):  # replayed twice, it forecasts twice, but for what shows that it starts again
+            command = start("replay", sample_path(), "--speed", "max", "--limit", 50, *settings_of(broker.port))
+            assert command.wait() == 0
+            peer.wait_for("gap/home/forecast", n)
+    first, second = peer.messages[:49], peer.messages[49:]
+    observed = [message.document["observed_at"] for message in first]
+    assert [message.document["observed_at"] for message in second] == observed[1:]
+
+
+def test_a_replay_starts_where_it_is_told_to(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
+    with peer_of(broker.host, broker.port) as peer:
+        peer.subscribe("gap/+/reading")
+        arguments = ("replay", sample_path(), "--speed", "max", "--limit", 1, *settings_of(broker.port))
+        assert start(*arguments).wait() == 0
+        first = peer.wait_for("gap/home/reading")[0].document["ts"]
+        day = f"{first[:8]}{int(first[8:10]) + 1:02d}"
+        assert start(*arguments, "--start", f"{day}T12:00").wait() == 0
+        assert peer.wait_for("gap/home/reading", 2)[1].document["ts"] == f"{day}T12:00:00Z"
+
+
+def test_a_replay_of_any_csv_by_its_columns(
+    start: Start, settings_of: SettingsOf, broker: Broker, tmp_path: Path
+) -> None:
+    file = tmp_path / "meter.csv"
+    file.write_text(
+        "when,W\n2024-01-01 00:00,1230\n2024-01-01T00:01:00+01:00,0.5\n1704067320,\n1704067380,40\n", "utf-8"
+    )
+    with peer_of(broker.host, broker.port) as peer:
+        peer.subscribe("gap/+/reading")
+        columns = ("--time-column", "when", "--value-column", "W", "--unit", "W")
+        assert start("replay", file, "--speed", "max", *columns, *settings_of(broker.port)).wait() == 0
+        documents = [message.document for message in peer.wait_for("gap/home/reading", 3)]
+    assert documents == [
+        {"ts": "2024-01-01T00:00:00Z", "gap_kw": 1.23},
+        {"ts": "2023-12-31T23:01:00Z", "gap_kw": 0.0005},
+        {"ts": "2024-01-01T00:03:00Z", "gap_kw": 0.04},
+    ]
+
+
+BAD_REPLAYS: dict[str, tuple[tuple[str, ...], str]] = {
+    "no such file": (("nowhere.csv",), "nowhere.csv"),
+    "no such column": ((str(sample_path()), "--time-column", "when", "--value-column", "W"), "no column 'when'"),
+    "a name that names no device": ((str(sample_path()), "--device", "my house"), "--device 'my house'"),
+    "a start that is no time": ((str(sample_path()), "--start", "noon"), "--start 'noon'"),
+    "a speed of nothing": ((str(sample_path()), "--speed", "0"), "--speed"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_REPLAYS)
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_a_replay_that_cannot_be_says_why(start: Start, settings_of: SettingsOf, broker: Broker, what: str) -> None:
+    arguments, words = BAD_REPLAYS[what]
+    command = start("replay", *arguments, *settings_of(broker.port))
+    assert command.wait() == 2
+    assert words in command.err
+    assert "Traceback" not in command.err
+
+
+def test_a_replay_without_a_broker_says_so(start: Start, settings_of: SettingsOf) -> None:
+    port = free_port()
+    command = start("replay", sample_path(), *settings_of(port))
+    assert command.wait() == 2
+    assert command.err.startswith(f"gapcast: the broker at 127.0.0.1 port {port} cannot be reached")
+
+
+# --- demo ---------------------------------------------------------------------------------------------
+
+
+def test_the_demo_shows_forecasts_with_their_outcomes_and_a_summary(start: Start) -> None:
+    command = start("demo", "--speed", 600, "--duration", 5, "--mqtt-port", free_port(), "--http-port", free_port())
+    assert command.wait(40) == 0
+    summary = SUMMARY.search(command.out)
+    assert summary, command.out
+    n_readings, n_forecasts, n_scored = (int(summary[name]) for name in ("readings", "forecasts", "scored"))
+    lines = [line for line in command.out[: summary.start()].splitlines() if line.startswith("2010-")]
+    assert all(FORECAST.fullmatch(line) for line in lines)
+    assert 20 <= n_readings <= 55, "ten a second for five seconds"
+    assert n_forecasts == len(lines) == n_readings - 1
+    with_outcome = [line for line in lines if "foreseen for now" in line]
+    assert len(with_outcome) == n_scored >= n_forecasts - 5
+    assert re.search(r"^open   http://127\.0\.0\.1:\d+/predict$", command.out, re.MULTILINE)
+    assert "Traceback" not in command.err
+
+
+def test_the_demo_takes_other_ports_where_its_own_are_taken_and_ends_with_ctrl_c(start: Start, broker: Broker) -> None:
+    command = start("demo", "--speed", 600, "--mqtt-port", broker.port, "--http-port", broker.port)
+    command.wait_said("foreseen for now")
+    address = re.search(r"^open   http://127\.0\.0\.1:(\d+)/predict$", command.out, re.MULTILINE)
+    assert address
+    assert int(address[1]) != broker.port
+    assert is_open(int(address[1]))
+    command.wait_ready(int(address[1]))
+    command.signal(signal.SIGINT)
+    assert command.wait(10) == 0
+    assert SUMMARY.search(command.out), command.out
+    assert "Traceback" not in command.err
+
+
+def test_the_demo_says_so_where_there_was_too_little_to_score(start: Start) -> None:
+    command = start("demo", "--speed", 1, "--duration", 0.5, "--mqtt-port", free_port(), "--http-port", free_port())
+    assert command.wait(40) == 0
+    assert command.out.endswith("1 readings, 0 forecasts: too few for a score\n")
+
+
+# --- the package --------------------------------------------------------------------------------------
+
+
+def test_the_edge_needs_nothing_of_the_trainers(environment: dict[str, str]) -> None:
+    program = (
+        "import importlib, pkgutil, sys, edge\n"
+        "names = [m.name for m in pkgutil.walk_packages(edge.__path__, 'edge.') if m.name != 'edge.__main__']\n"
+        "[importlib.import_module(name) for name in names]\n"
+        "print(len(names), *sorted({name.partition('.')[0] for name in sys.modules}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    n_modules, *loaded = done.stdout.split()
+    assert int(n_modules) > 40
+    assert not {"tensorflow", "keras", "pandas", "sklearn", "matplotlib", "trainer"} & set(loaded)
+
+
+@pytest.mark.parametrize("command", ["run", "demo", "replay", "check", "models"])
+def test_every_command_explains_itself(start: Start, command: str) -> None:
+    shown = start(command, "--help")
+    assert shown.wait() == 0
+    assert shown.out.startswith(f"Usage: gapcast {command}")

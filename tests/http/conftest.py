@@ -1,0 +1,76 @@
+"""REST as it is served: the application under a real uvicorn on a loopback port, a broker's side in memory."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Thread
+
+import httpx
+import pytest
+import uvicorn
+
+from edge.compose import Models
+from edge.core.engine import Engine
+from edge.core.reading import Limits, Reading
+from edge.http.app import create_app
+from edge.predictors.runtime import load_interpreter
+from edge.predictors.store import load_model
+from edge.service import Service
+from edge.telemetry import build_registry
+from tests.support.links import MemoryLink
+from tests.support.models import default_name, shipped_models, shipped_names
+from tests.support.ports import LOOPBACK
+from tests.support.waiting import wait_until
+
+MAX_BODY_BYTES, MAX_READINGS = 20_000, 500
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A served application: ``client`` asks it, ``link`` gives its service readings."""
+
+    client: httpx.Client
+    link: MemoryLink
+    service: Service
+    port: int
+
+    def push(self, *readings: Reading) -> None:
+        self.link.put(*readings)
+        self.service.turn(0)
+
+
+@pytest.fixture(scope="session")
+def models() -> Models:
+    """Every shipped model, loaded once."""
+    by_name = {name: load_model(shipped_models() / name) for name in shipped_names()}
+    return Models(by_name, by_name[default_name()])
+
+
+@pytest.fixture(scope="module")
+def rest(models: Models) -> Iterator[Rest]:
+    """A fresh service, one for each file of tests."""
+    link = MemoryLink()
+    service = Service(link, Engine(models.speaking), models.by_name)
+    app = create_app(
+        service,
+        models.cards,
+        build_registry(service, load_interpreter()[1]),
+        Limits(),
+        max_body_bytes=MAX_BODY_BYTES,
+        max_readings=MAX_READINGS,
+    )
+    listening = socket.create_server((LOOPBACK, 0))
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    port = listening.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    thread = Thread(target=server.run, args=([listening],), name="rest", daemon=True)
+    thread.start()
+    wait_until(lambda: server.started, "uvicorn")
+    with httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=20) as client:
+        yield Rest(client, link, service, port)
+    server.should_exit = True
+    thread.join(10)
+    listening.close()
+    assert not thread.is_alive()

@@ -1,0 +1,265 @@
+"""``GET`` and ``POST /predict``: what is answered, and what is refused with which words."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from edge.core.engine import Engine
+from edge.core.grid import minute_label
+from edge.core.reading import Reading
+from tests.http.conftest import MAX_BODY_BYTES, MAX_READINGS, Rest
+from tests.support.models import default_name, shipped_names
+from tests.support.ports import LOOPBACK
+
+FIRST = 21_476_160  # 2010-11-01T00:00Z
+JSON = {"content-type": "application/json"}
+POWERS = [1.2, 1.3, 1.1, 1.4, 2, 0.9]
+
+
+def timed(*minutes_and_powers: tuple[int, float]) -> list[dict[str, Any]]:
+    return [{"ts": minute_label(FIRST + minute), "gap_kw": gap_kw} for minute, gap_kw in minutes_and_powers]
+
+
+def assert_problem(answer: httpx.Response, status: int, words: str = "") -> None:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert set(body) <= {"type", "title", "status", "detail", "reason"}
+    assert body["type"] == "about:blank"
+    assert body["status"] == status
+    assert body["title"]
+    assert words in body["detail"], body["detail"]
+    assert len(body["detail"]) < 300
+
+
+# --- GET --------------------------------------------------------------------------------------------
+
+
+def test_without_forecasts_the_list_is_empty_and_a_device_unknown(rest: Rest) -> None:
+    assert rest.client.get("/predict").json() == {"forecasts": []}
+    assert_problem(rest.client.get("/predict", params={"device": "home"}), 404, "home")
+
+
+def test_a_device_with_one_reading_has_no_forecast_and_with_two_it_has(rest: Rest) -> None:
+    rest.push(Reading("get-one", FIRST, 1.0))
+    assert_problem(rest.client.get("/predict", params={"device": "get-one"}), 404, "has no forecast yet")
+    rest.push(Reading("get-one", FIRST + 1, 1.1))
+    answer = rest.client.get("/predict", params={"device": "get-one"})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    document = answer.json()
+    assert document == rest.link.published[-1].document()
+    assert document["observed_at"] == "2010-11-01T00:01:00Z"
+    assert document["target_at"] == "2010-11-01T00:06:00Z"
+    assert document in rest.client.get("/predict").json()["forecasts"]
+
+
+def test_the_newest_forecast_is_told(rest: Rest) -> None:
+    for i in range(5):
+        rest.push(Reading("get-new", FIRST + i, 1.0 + i))
+    document = rest.client.get("/predict", params={"device": "get-new"}).json()
+    assert document["observed_at"] == minute_label(FIRST + 4)
+    assert document["n_observed"] == 5
+    rest.push(Reading("get-new", FIRST + 4, 9.0), Reading("get-new", FIRST + 2, 9.0))  # a duplicate, a late one
+    assert rest.client.get("/predict", params={"device": "get-new"}).json() == document
+
+
+@pytest.mark.parametrize("device", ["", "no such", "%00", "é", "a" * 5_000, "home?device=x", "../home"])
+def test_no_name_of_a_device_makes_more_than_a_404(rest: Rest, device: str) -> None:
+    assert rest.client.get("/predict", params={"device": device}).status_code == 404
+
+
+def test_a_device_that_is_no_utf8_is_unknown(rest: Rest) -> None:
+    assert rest.client.get("/predict?device=%ff%fe").status_code == 404
+
+
+# --- POST: what is answered ---------------------------------------------------------------------------
+
+
+def test_bare_numbers_are_a_series_whose_last_is_of_this_minute(rest: Rest) -> None:
+    before = int(time.time() // 60)
+    answer = rest.client.post("/predict", json={"readings": POWERS})
+    after = int(time.time() // 60)
+    assert answer.status_code == 200
+    document = answer.json()
+    assert document["device"] is None
+    assert document["observed_at"] in {minute_label(before), minute_label(after)}
+    assert document["n_observed"] == len(POWERS)
+    assert document["model"] == default_name()
+
+
+def test_the_answer_is_what_the_stream_would_have_been_told(rest: Rest) -> None:
+    answer = rest.client.post("/predict", json={"readings": timed(*enumerate(POWERS))}).json()
+    engine = Engine(rest.service.model)
+    accepted = engine.accept([Reading("x", FIRST + i, float(kw)) for i, kw in enumerate(POWERS)])
+    expected = list(engine.forecast(accepted, 0))[-1].document()
+    assert answer["gap_kw"] == pytest.approx(expected["gap_kw"], abs=1e-5)
+    for key in set(expected) - {"gap_kw", "median_kw", "lower_kw", "upper_kw", "device", "issued_at"}:
+        assert answer[key] == expected[key], key
+
+
+def test_two_readings_are_enough_and_missing_minutes_are_bridged(rest: Rest) -> None:
+    document = rest.client.post("/predict", json={"readings": timed((0, 1.0), (6, 1.6))}).json()
+    assert (document["observed_at"], document["n_observed"]) == ("2010-11-01T00:06:00Z", 2)
+
+
+def test_after_a_long_gap_the_newer_part_counts(rest: Rest) -> None:
+    readings = timed((0, 9.0), (1, 9.0), (60, 1.0), (61, 1.0))
+    assert rest.client.post("/predict", json={"readings": readings}).json()["n_observed"] == 2
+
+
+@pytest.mark.parametrize("ts", [1288569660, 1288569660000, 1288569660.5, "2010-11-01T01:01:00+01:00"])
+def test_times_may_be_given_as_on_the_reading_topic(rest: Rest, ts: object) -> None:
+    readings = [{"ts": "2010-11-01T00:00:00Z", "gap_kw": 1}, {"ts": ts, "gap_kw": 1.1}]
+    document = rest.client.post("/predict", json={"readings": readings}).json()
+    assert document["observed_at"] == "2010-11-01T00:01:00Z"
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_any_loaded_model_may_be_asked(rest: Rest, name: str) -> None:
+    document = rest.client.post("/predict", json={"readings": POWERS, "model": name}).json()
+    assert document["model"] == name
+
+
+def test_a_request_changes_nothing_of_the_stream(rest: Rest) -> None:
+    before = (rest.client.get("/predict").json(), dict(rest.service.statistics.readings), rest.service.n_devices)
+    assert rest.client.post("/predict", json={"readings": POWERS}).status_code == 200
+    assert (rest.client.get("/predict").json(), rest.service.statistics.readings, rest.service.n_devices) == before
+
+
+def test_as_many_readings_as_may_be_are_taken_and_one_more_is_not(rest: Rest) -> None:
+    answer = rest.client.post("/predict", json={"readings": [1.0] * MAX_READINGS})
+    assert answer.json()["n_observed"] == rest.service.model.spec.context
+    answer = rest.client.post("/predict", json={"readings": [1.0] * (MAX_READINGS + 1)})
+    assert_problem(answer, 413, f"readings: at most {MAX_READINGS} are taken, not {MAX_READINGS + 1}")
+
+
+# --- POST: what is refused --------------------------------------------------------------------------
+
+BAD_REQUESTS: dict[str, tuple[str, str]] = {
+    "no JSON": ("nonsense", "JSON"),
+    "half of it": ('{"readings": [1.0, ', "JSON"),
+    "nothing": ("", "the body: "),
+    "a list": ("[1.0, 1.1]", "the body: "),
+    "a number": ("1.0", "the body: "),
+    "null": ("null", "the body: "),
+    "no readings": ("{}", "readings: "),
+    "readings of null": ('{"readings": null}', "readings: "),
+    "readings that are a number": ('{"readings": 1.0}', "readings: "),
+    "readings that are text": ('{"readings": "1.0 1.1"}', "readings: "),
+    "none at all": ('{"readings": []}', "readings: at least 2 are needed, not 0"),
+    "one reading": ('{"readings": [1.0]}', "readings: at least 2 are needed, not 1"),
+    "NaN": ('{"readings": [1.0, NaN]}', "readings[1]: power must be finite"),
+    "infinity": ('{"readings": [Infinity, 1.0]}', "readings[0]: power must be finite"),
+    "minus infinity": ('{"readings": [1.0, -Infinity]}', "readings[1]: power must be finite"),
+    "beyond any float": ('{"readings": [1.0, 1e999]}', "readings[1]: power must be finite"),
+    "true": ('{"readings": [1.0, true]}', "readings[1]: power must be a number in kW, not True"),
+    "null among them": ('{"readings": [1.0, null]}', "readings[1]: power must be a number in kW, not None"),
+    "text among them": ('{"readings": [1.0, "1.1"]}', "readings[1]: power must be a number in kW, not '1.1'"),
+    "a list among them": ('{"readings": [1.0, [1.1]]}', "readings[1]: power must be a number in kW, not [1.1]"),
+    "watts": ('{"readings": [1200, 1300]}', "readings[0]: 1200 kW is outside -100 to 100 kW: if these are watts"),
+    "a number of many digits": ('{"readings": [1.0, %s]}' % ("9" * 4_000), "readings[1]: a number of many digits kW"),
+    "a mix": ('{"readings": [1.0, {"ts": 1288569660, "gap_kw": 1.0}]}', "readings[1]: give a ts with every reading"),
+    "the other mix": ('{"readings": [{"ts": 1288569600, "gap_kw": 1.0}, 1.0]}', "readings[1]: give a ts with every"),
+    "no ts": ('{"readings": [{"gap_kw": 1.0}, {"gap_kw": 1.0}]}', "readings[0].ts: Field required"),
+    "no power": ('{"readings": [{"ts": 1288569600}, {"ts": 1288569660}]}', "readings[0].gap_kw: Field required"),
+    "power of text": ('{"readings": [{"ts": 1288569600, "gap_kw": "1"}, 1]}', "readings[0]: power must be a number"),
+    "a key too many": ('{"readings": [{"ts": 1288569600, "gap_kw": 1, "v": 230}]}', "readings[0].v: "),
+    "a time of true": ('{"readings": [{"ts": true, "gap_kw": 1}]}', "readings[0]: ts must be RFC 3339"),
+    "a time of null": ('{"readings": [{"ts": null, "gap_kw": 1}]}', "readings[0]: ts must be RFC 3339"),
+    "a time that is none": ('{"readings": [{"ts": "now", "gap_kw": 1}]}', "readings[0]: ts 'now' is not RFC 3339"),
+    "a clock never set": ('{"readings": [{"ts": 60, "gap_kw": 1}, {"ts": 120, "gap_kw": 1}]}', "is before 2000"),
+    "a time of NaN": ('{"readings": [{"ts": NaN, "gap_kw": 1}]}', "readings[0]: ts must be finite"),
+    "an unknown model": ('{"readings": [1.0, 1.1], "model": "oracle"}', "model: there is no 'oracle'; there are "),
+    "an empty model": ('{"readings": [1.0, 1.1], "model": ""}', "model: there is no ''"),
+    "a model of 5": ('{"readings": [1.0, 1.1], "model": 5}', "model: "),
+    "an unknown key": ('{"readings": [1.0, 1.1], "horizon": 10}', "horizon: "),
+    "a key that no text can hold": ('{"readings": [1.0, 1.1], "\\ud800": 10}', ""),
+    "a model that no text can hold": ('{"readings": [1.0, 1.1], "model": "\\ud800"}', "model: "),
+    "power that no text can hold": ('{"readings": [1.0, "\\ud800"]}', "readings[1]: power must be a number"),
+    "a very long unknown model": (json.dumps({"readings": [1.0, 1.1], "model": "m" * 10_000}), "model: there is no"),
+    "a very long unknown key": (json.dumps({"readings": [1.0, 1.1], "k" * 10_000: 1}), "kkk"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD_REQUESTS)
+def test_what_cannot_be_used_is_a_422_that_says_why(rest: Rest, what: str) -> None:
+    text, words = BAD_REQUESTS[what]
+    assert_problem(rest.client.post("/predict", content=text, headers=JSON), 422, words)
+
+
+WRONG_ORDERS = {
+    "backwards": (timed((1, 1.0), (0, 1.0)), "readings[1]: its time does not follow the one before (late)"),
+    "the same minute twice": (timed((0, 1.0), (1, 1.0), (1, 1.2)), "readings[2]: its time does not follow"),
+    "a day and more between": (timed((0, 1.0), (1, 1.0), (1_442, 1.0)), "readings[2]: its time does not follow"),
+    "a start again": (timed((10, 1.0), (11, 1.0), (0, 1.0), (1, 1.0), (2, 1.0)), "readings[2]: its time does not"),
+    "a long gap before the last": (timed((0, 1.0), (1, 1.0), (8, 1.0)), "readings[2]: more than 5 minutes are missing"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_ORDERS)
+def test_readings_that_do_not_follow_each_other_are_refused(rest: Rest, what: str) -> None:
+    readings, words = WRONG_ORDERS[what]
+    assert_problem(rest.client.post("/predict", json={"readings": readings}), 422, words)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'{"readings": [1, 2], "model": "\xff"}', b"[" * 15_000])
+def test_a_body_that_no_reader_takes_is_the_callers_fault(rest: Rest, content: bytes) -> None:
+    answer = rest.client.post("/predict", content=content, headers=JSON)
+    assert answer.status_code in {400, 422}
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+def test_a_body_of_another_type_is_refused(rest: Rest, content_type: str) -> None:
+    answer = rest.client.post("/predict", content="readings=1", headers={"content-type": content_type})
+    assert_problem(answer, 422)
+
+
+# --- bodies that are too large ------------------------------------------------------------------------
+
+
+def body_of(n_bytes: int) -> bytes:
+    head = b'{"readings": [1.0, 1.1]'
+    return head + b" " * (n_bytes - len(head) - 1) + b"}"
+
+
+def test_the_largest_body_is_taken(rest: Rest) -> None:
+    assert rest.client.post("/predict", content=body_of(MAX_BODY_BYTES), headers=JSON).status_code == 200
+
+
+@pytest.mark.parametrize("n_bytes", [MAX_BODY_BYTES + 1, 10_000_000])
+def test_a_larger_body_is_a_413(rest: Rest, n_bytes: int) -> None:
+    answer = rest.client.post("/predict", content=body_of(n_bytes))
+    assert_problem(answer, 413, f"the body has more than {MAX_BODY_BYTES} bytes")
+
+
+def test_so_is_one_in_chunks_without_a_length(rest: Rest) -> None:
+    answer = rest.client.post("/predict", content=iter([b" " * 1_000] * 25))
+    assert "content-length" not in answer.request.headers
+    assert_problem(answer, 413, f"the body has more than {MAX_BODY_BYTES} bytes")
+
+
+def test_chunks_within_the_limit_are_one_body(rest: Rest) -> None:
+    body = body_of(MAX_BODY_BYTES)
+    chunks = (body[at : at + 700] for at in range(0, len(body), 700))
+    assert rest.client.post("/predict", content=chunks, headers=JSON).status_code == 200
+
+
+def test_a_body_announced_as_too_large_is_refused_before_it_is_sent(rest: Rest) -> None:
+    with socket.create_connection((LOOPBACK, rest.port), timeout=10) as sock:
+        sock.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n")
+        assert sock.recv(65_536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_caller_that_hangs_up_in_mid_body_does_no_harm(rest: Rest) -> None:
+    for _ in range(5):
+        with socket.create_connection((LOOPBACK, rest.port), timeout=10) as sock:
+            sock.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n" + b'{"readings"')
+    assert rest.client.post("/predict", json={"readings": POWERS}).status_code == 200

@@ -1,0 +1,218 @@
+"""Health, metrics, models, and what every route has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import version
+
+import pytest
+from prometheus_client import parser
+from prometheus_client.openmetrics import parser as openmetrics_parser
+from prometheus_client.samples import Sample
+
+from edge.core.reading import Reading
+from tests.http.conftest import Rest
+from tests.http.test_predict import assert_problem
+from tests.support.models import default_name, shipped_names
+
+FIRST = 21_476_160
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+# --- health -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def disconnected(rest: Rest) -> Iterator[Rest]:
+    """REST while there is no broker."""
+    rest.link.connected = False
+    yield rest
+    rest.link.connected = True
+
+
+def test_alive_with_a_broker_or_without(disconnected: Rest) -> None:
+    without = disconnected.client.get("/livez")
+    disconnected.link.connected = True
+    with_broker = disconnected.client.get("/livez")
+    assert without.status_code == with_broker.status_code == 200
+    assert without.json() == with_broker.json() == {"status": "pass"}
+
+
+@pytest.mark.parametrize("route", ["/readyz", "/healthz"])
+def test_ready_with_a_broker(rest: Rest, route: str) -> None:
+    answer = rest.client.get(route)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/health+json"
+    assert answer.json() == {
+        "status": "pass",
+        "version": version("gapcast"),
+        "checks": {
+            "mqtt:connection": [{"status": "pass"}],
+            "models:loaded": [{"status": "pass", "output": ", ".join(shipped_names())}],
+        },
+    }
+
+
+@pytest.mark.parametrize("route", ["/readyz", "/healthz"])
+def test_not_ready_without_one(disconnected: Rest, route: str) -> None:
+    answer = disconnected.client.get(route)
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/health+json"
+    body = answer.json()
+    assert body["status"] == "fail"
+    assert body["checks"]["mqtt:connection"] == [{"status": "fail", "output": "not connected"}]
+    assert body["checks"]["models:loaded"][0]["status"] == "pass"
+
+
+# --- models -----------------------------------------------------------------------------------------
+
+
+def test_models_are_told_by_their_cards(rest: Rest) -> None:
+    cards = rest.client.get("/models").json()["models"]
+    assert [card["name"] for card in cards] == shipped_names()
+    for card in cards:
+        assert {"version", "sha256", "context", "lead_times_min", "features", "scores", "trained_on", "split"} <= set(
+            card
+        )
+
+
+# --- metrics ----------------------------------------------------------------------------------------
+
+#: Name as exposed -> (type, label names).
+METRICS = {
+    "gapcast_readings_total": ("counter", {"result"}),
+    "gapcast_forecasts_total": ("counter", {"model"}),
+    "gapcast_forecast_latency_seconds": ("histogram", set()),
+    "gapcast_inference_seconds": ("histogram", set()),
+    "gapcast_batch_size": ("histogram", set()),
+    "gapcast_queue_depth": ("gauge", set()),
+    "gapcast_devices": ("gauge", set()),
+    "gapcast_broker_connected": ("gauge", set()),
+    "gapcast_model_info": ("gauge", {"model", "version", "context", "default"}),
+    "gapcast_build_info": ("gauge", {"version", "runtime"}),
+}
+
+
+def samples(rest: Rest) -> dict[str, list[Sample]]:
+    found: dict[str, list[Sample]] = {}
+    for family in parser.text_string_to_metric_families(rest.client.get("/metrics").text):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append(sample)
+    return found
+
+
+def value(rest: Rest, name: str, **labels: str) -> float:
+    (sample,) = (sample for sample in samples(rest)[name] if sample.labels == labels)
+    return sample.value
+
+
+def test_metrics_are_those_of_the_interface(rest: Rest) -> None:
+    answer = rest.client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    families = list(parser.text_string_to_metric_families(answer.text))
+    ours = {family.name: family for family in families if family.name.startswith("gapcast_")}
+    found = {}
+    for family in ours.values():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        found[name] = (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})
+        assert family.documentation
+    assert {name: METRICS[name] for name in METRICS} == {name: found.get(name) for name in METRICS}
+    assert {"process_resident_memory_bytes", "process_cpu_seconds"} <= {family.name for family in families}
+
+
+def test_no_label_has_an_unbounded_number_of_values(rest: Rest) -> None:
+    n_before = sum(len(of_name) for of_name in samples(rest).values())
+    rest.push(*(Reading(f"metric-{i}", FIRST + k, 1.0) for i in range(100) for k in range(2)))
+    found = samples(rest)
+    assert sum(len(of_name) for of_name in found.values()) == n_before
+    assert not any("metric-" in label for of_name in found.values() for s in of_name for label in s.labels.values())
+
+
+def test_metrics_count_what_happens(rest: Rest) -> None:
+    before = {result: value(rest, "gapcast_readings_total", result=result) for result in
+              ("accepted", "duplicate", "late", "rejected")}  # fmt: skip
+    forecasts = value(rest, "gapcast_forecasts_total", model=default_name())
+    latencies = value(rest, "gapcast_forecast_latency_seconds_count")
+    devices = value(rest, "gapcast_devices")
+    batches = value(rest, "gapcast_batch_size_count")
+    rest.push(*(Reading("counted", FIRST + k, 1.0) for k in range(4)))
+    rest.link.put_problem()
+    rest.push(Reading("counted", FIRST + 3, 1.0), Reading("counted", FIRST, 1.0))
+    after = {result: value(rest, "gapcast_readings_total", result=result) for result in before}
+    assert {result: after[result] - before[result] for result in before} == {
+        "accepted": 4, "duplicate": 1, "late": 1, "rejected": 1,
+    }  # fmt: skip
+    assert value(rest, "gapcast_forecasts_total", model=default_name()) == forecasts + 3
+    assert value(rest, "gapcast_forecast_latency_seconds_count") == latencies + 3
+    assert value(rest, "gapcast_forecast_latency_seconds_sum") > 0
+    assert value(rest, "gapcast_devices") == devices + 1
+    assert value(rest, "gapcast_batch_size_count") == batches + 2
+    assert value(rest, "gapcast_inference_seconds_bucket", le="+Inf") == value(rest, "gapcast_inference_seconds_count")
+
+
+def test_metrics_tell_of_the_queue_and_the_broker(disconnected: Rest) -> None:
+    disconnected.link.put(Reading("queued", FIRST, 1.0))
+    assert value(disconnected, "gapcast_queue_depth") == 1
+    assert value(disconnected, "gapcast_broker_connected") == 0
+    disconnected.service.turn(0)
+    disconnected.link.connected = True
+    assert value(disconnected, "gapcast_queue_depth") == 0
+    assert value(disconnected, "gapcast_broker_connected") == 1
+
+
+def test_each_model_is_told_and_one_is_the_default(rest: Rest) -> None:
+    models = {sample.labels["model"]: sample.labels["default"] for sample in samples(rest)["gapcast_model_info"]}
+    assert models == {name: "true" if name == default_name() else "false" for name in shipped_names()}
+
+
+def test_openmetrics_where_that_is_asked_for(rest: Rest) -> None:
+    answer = rest.client.get("/metrics", headers={"accept": f"{OPENMETRICS},text/plain;q=0.5"})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+    families = {family.name: family.type for family in openmetrics_parser.text_string_to_metric_families(answer.text)}
+    assert families["gapcast_readings"] == "counter"
+    assert families["gapcast_model"] == "info"
+    assert families["gapcast_forecast_latency_seconds"] == "histogram"
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/plain", "application/json", "", "nonsense;;q=x"])
+def test_the_text_format_elsewhere(rest: Rest, accept: str) -> None:
+    answer = rest.client.get("/metrics", headers={"accept": accept})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert list(parser.text_string_to_metric_families(answer.text))
+
+
+# --- every route --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/predict/home", "/v9", "/livez/x", "/%ff", "/metrics/../nowhere"])
+def test_an_unknown_path_is_a_404_problem(rest: Rest, path: str) -> None:
+    assert_problem(rest.client.get(path), 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/predict", {"GET", "POST"}),
+        ("PUT", "/predict", {"GET", "POST"}),
+        ("POST", "/livez", {"GET"}),
+        ("POST", "/readyz", {"GET"}),
+        ("POST", "/metrics", {"GET"}),
+        ("PATCH", "/models", {"GET"}),
+    ],
+)
+def test_another_method_is_a_405_problem_that_tells_what_is_allowed(
+    rest: Rest, method: str, path: str, allowed: set[str]
+) -> None:
+    answer = rest.client.request(method, path)
+    assert_problem(answer, 405)
+    assert set(answer.headers["allow"].split(", ")) == allowed
+
+
+def test_the_description_of_the_interface_is_there_and_names_every_route(rest: Rest) -> None:
+    description = rest.client.get("/openapi.json").json()
+    assert {"/livez", "/readyz", "/healthz", "/metrics", "/predict", "/models"} <= set(description["paths"])
+    assert set(description["paths"]["/predict"]) == {"get", "post"}
+    assert {"413", "422"} <= set(description["paths"]["/predict"]["post"]["responses"])

@@ -1,0 +1,51 @@
+"""The whole gateway between a real broker and stock clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.brokers import Broker, EmbeddedBroker
+from tests.support.gateways import Gateway, gateway_settings, running
+from tests.support.peers import Peer, peer_of
+
+StartGateway = Callable[..., Gateway]
+Connect = Callable[..., Peer]
+
+
+def protocol_for(broker: Broker) -> str:
+    """What the gateway is told to speak: amqtt knows 3.1.1 alone, and finding that out takes seconds."""
+    return "3.1.1" if isinstance(broker, EmbeddedBroker) else "auto"
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as closing:
+        yield closing
+
+
+@pytest.fixture
+def start_gateway(stack: ExitStack, tmp_path: Path) -> StartGateway:
+    """Start a gateway against a broker (or a bare port); settings sections as keywords."""
+
+    def start(broker: Broker | int, *, connected: bool = True, **sections: dict[str, Any]) -> Gateway:
+        port = broker if isinstance(broker, int) else broker.port
+        protocol = "5" if isinstance(broker, int) else protocol_for(broker)
+        sections["mqtt"] = {"protocol": protocol} | sections.get("mqtt", {})
+        return stack.enter_context(running(gateway_settings(port, tmp_path / "state", **sections), connected=connected))
+
+    return start
+
+
+@pytest.fixture
+def connect(stack: ExitStack) -> Connect:
+    """Connect a stock client to a broker."""
+
+    def connected(broker: Broker, **options: Any) -> Peer:
+        return stack.enter_context(peer_of(broker.host, broker.port, **options))
+
+    return connected

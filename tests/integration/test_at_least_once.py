@@ -1,0 +1,349 @@
+"""No reading is given up before its forecast is safe: the order of packets on the wire, and a broker that goes away."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.core.grid import minute_label
+from edge.mqtt import session as session_module
+from tests.integration.conftest import Connect, StartGateway
+from tests.integration.test_stream import FIRST, power, reading
+from tests.support.brokers import MosquittoBroker
+from tests.support.gateways import GATEWAY, REJECTED, STATUS, Gateway
+from tests.support.waiting import wait_until
+from tests.support.wire import CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBSCRIBE, Packet, Wire, WireBroker
+
+IN, OUT = "gap/home/reading", "gap/home/forecast"
+
+
+@pytest.fixture
+def wire_broker() -> Iterator[WireBroker]:
+    made = WireBroker()
+    yield made
+    made.close()
+
+
+def opened(wire_broker: WireBroker, start_gateway: StartGateway, **options: int) -> tuple[Gateway, Wire]:
+    gateway = start_gateway(wire_broker.port, connected=False)
+    wire = wire_broker.accept()
+    wire.open(**options)  # type: ignore[arg-type]
+    gateway.wait_connected()
+    return gateway, wire
+
+
+def close(gateway: Gateway, wire: Wire) -> None:
+    """Let the gateway go as a broker would: confirm its ``offline``."""
+    stopping = threading.Thread(target=gateway.stop, daemon=True)
+    stopping.start()
+    while (packet := wire.read()).kind != DISCONNECT:
+        if packet.kind == PUBLISH and packet.packet_id:
+            wire.puback(packet.packet_id)
+    stopping.join()
+    wire.close()
+
+
+def minute_of_forecast(packet: Packet) -> str:
+    return packet.payload.decode().partition('"observed_at":"')[2][:20]
+
+
+def test_the_gateway_introduces_itself(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
+    gateway = start_gateway(wire_broker.port, connected=False)
+    wire = wire_broker.accept()
+    connect = wire.open()
+    protocol, level, flags = connect.body[2:6], connect.body[6], connect.body[7]
+    assert (protocol, level) == (b"MQTT", 5)
+    assert not flags & 0x02, "a clean start would drop what waits for it"
+    assert flags & 0x04, "no last will"
+    assert flags & 0x18 == 0x08, "the will's QoS is not 1"
+    assert flags & 0x20, "the will is not retained"
+    for named in (f"gapcast-{GATEWAY}".encode(), STATUS.encode(), b"offline"):
+        assert len(named).to_bytes(2, "big") + named in connect.body
+    assert b"\x11" + (86_400).to_bytes(4, "big") in connect.body, "no session expiry"
+    assert b"\x21" + (1_024).to_bytes(2, "big") in connect.body, "no receive maximum"
+    close(gateway, wire)
+
+
+def test_a_reading_is_acknowledged_after_its_forecast_is_confirmed_and_not_before(
+    wire_broker: WireBroker, start_gateway: StartGateway
+) -> None:
+    gateway, wire = opened(wire_broker, start_gateway)
+    wire.publish(IN, reading(FIRST, 1.0), packet_id=11)
+    first = wire.read()
+    assert (first.kind, first.packet_id) == (PUBACK, 11), "a first reading has nothing to wait for"
+
+    wire.publish(IN, reading(FIRST + 1, 1.0), packet_id=12)
+    forecast = wire.read()
+    assert (forecast.kind, forecast.topic) == (PUBLISH, OUT)
+    wire.publish(IN, reading(FIRST + 2, 1.0), packet_id=13)
+    wire.publish(IN, reading(FIRST + 2, 1.0), packet_id=14)  # a duplicate, with nothing of its own to wait for
+    gateway.wait_taken(4)
+    (second,) = wire.read_all_there()
+    assert (second.kind, second.topic) == (PUBLISH, OUT), "acknowledged before the forecast was confirmed"
+
+    wire.puback(second.packet_id)  # out of order: readings are acknowledged in theirs
+    wire.publish(IN, reading(FIRST + 3, 1.0), packet_id=15)
+    third = wire.read()
+    assert (third.kind, minute_of_forecast(third)) == (PUBLISH, minute_label(FIRST + 3))
+    assert wire.read_all_there() == []
+
+    wire.puback(forecast.packet_id)
+    assert [(p.kind, p.packet_id) for p in (wire.read(), wire.read(), wire.read())] == [
+        (PUBACK, 12), (PUBACK, 13), (PUBACK, 14),
+    ]  # fmt: skip
+    wire.puback(third.packet_id)
+    assert wire.read().packet_id == 15
+    close(gateway, wire)
+
+
+def test_what_was_not_confirmed_is_sent_again_and_only_then_the_reading_acknowledged(
+    wire_broker: WireBroker, start_gateway: StartGateway
+) -> None:
+    gateway, wire = opened(wire_broker, start_gateway)
+    wire.publish(IN, reading(FIRST, 1.0), packet_id=1)
+    assert wire.read().kind == PUBACK
+    wire.publish(IN, reading(FIRST + 1, 1.0), packet_id=2)
+    forecast = wire.read()
+    wire.close()  # the broker falls over before it confirms
+
+    wire = wire_broker.accept()
+    assert wire.read().kind == CONNECT
+    wire.connack(session_present=True)
+    online, again = 0, None
+    while not (online and again):
+        packet = wire.read()
+        if packet.kind == SUBSCRIBE:
+            wire.suback(packet.packet_id)
+        elif packet.topic == STATUS:
+            assert packet.payload == b"online"
+            online = packet.packet_id
+        else:
+            again = packet
+    assert again.is_duplicate
+    assert (again.topic, again.payload, again.packet_id) == (OUT, forecast.payload, forecast.packet_id)
+    wire.puback(online)
+    wire.publish(IN, reading(FIRST + 1, 1.0), packet_id=2, again=True)  # the reading too comes again
+    gateway.wait_taken(3)
+    assert [packet for packet in wire.read_all_there() if packet.kind == PUBACK] == [], "the forecast is not safe yet"
+    wire.puback(again.packet_id)
+    acknowledged = wire.read()
+    assert (acknowledged.kind, acknowledged.packet_id) == (PUBACK, 2)
+    assert gateway.service.statistics.readings == {"accepted": 2, "duplicate": 1, "late": 0, "rejected": 0}
+    close(gateway, wire)
+
+
+def test_readings_that_the_broker_sends_again_are_not_taken_for_a_stream_that_starts_again(
+    wire_broker: WireBroker, start_gateway: StartGateway
+) -> None:
+    gateway, wire = opened(wire_broker, start_gateway)
+    n = 6
+    for i in range(n):
+        wire.publish(IN, reading(FIRST + i, power(i)), packet_id=i + 1)
+    gateway.wait_taken(n)
+    wire.close()
+
+    wire = wire_broker.accept()
+    assert wire.read().kind == CONNECT
+    wire.connack(session_present=True)
+    before = [wire.read()]
+    while before[-1].kind != SUBSCRIBE:
+        before.append(wire.read())
+    wire.suback(before[-1].packet_id)
+    for i in range(1, n):  # all but the first, which had been acknowledged
+        wire.publish(IN, reading(FIRST + i, power(i)), packet_id=i + 1, again=True)
+    wire.publish(IN, reading(FIRST + n, power(n)), packet_id=n + 1)
+    gateway.wait_taken(2 * n)
+    assert gateway.service.statistics.readings == {"accepted": n + 1, "duplicate": n - 1, "late": 0, "rejected": 0}
+    sent = [packet for packet in [*before, *wire.read_all_there()] if packet.kind == PUBLISH]
+    assert f'"n_observed":{n + 1},' in sent[-1].payload.decode()
+    for packet in sent:
+        wire.puback(packet.packet_id)
+    close(gateway, wire)
+
+
+def test_a_forecast_that_the_broker_refuses_does_not_hold_up_its_reading(
+    wire_broker: WireBroker, start_gateway: StartGateway
+) -> None:
+    gateway, wire = opened(wire_broker, start_gateway)
+    wire.publish(IN, reading(FIRST, 1.0), packet_id=1)
+    assert wire.read().kind == PUBACK
+    wire.publish(IN, reading(FIRST + 1, 1.0), packet_id=2)
+    forecast = wire.read()
+    wire.puback(forecast.packet_id, reason=0x87)  # not authorized
+    assert wire.read().packet_id == 2
+    close(gateway, wire)
+
+
+def test_a_bad_reading_is_acknowledged_so_that_it_does_not_come_again(
+    wire_broker: WireBroker, start_gateway: StartGateway
+) -> None:
+    gateway, wire = opened(wire_broker, start_gateway)
+    wire.publish(IN, "nonsense", packet_id=7)
+    packets = {(packet.kind, packet.topic, packet.packet_id if packet.kind == PUBACK else 0): packet
+               for packet in (wire.read(), wire.read())}  # fmt: skip
+    assert set(packets) == {(PUBLISH, REJECTED, 0), (PUBACK, "", 7)}
+    wire.puback(packets[PUBLISH, REJECTED, 0].packet_id)
+    close(gateway, wire)
+
+
+def test_the_brokers_receive_maximum_is_honoured(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
+    at_most, n = 5, 40
+    gateway, wire = opened(wire_broker, start_gateway, receive_maximum=at_most)
+    for i in range(n + 1):
+        wire.publish(IN, reading(FIRST + i, power(i)), packet_id=i + 1)
+    gateway.wait_taken(n + 1)
+    forecasts = [packet for packet in wire.read_all_there() if packet.kind == PUBLISH]
+    assert len(forecasts) == at_most
+    unconfirmed = list(forecasts)
+    while len(forecasts) < n:
+        wire.puback(unconfirmed.pop(0).packet_id)
+        packet = wire.read()
+        while packet.kind != PUBLISH:
+            assert packet.kind == PUBACK
+            packet = wire.read()
+        forecasts.append(packet)
+        unconfirmed.append(packet)
+        assert [more for more in wire.read_all_there() if more.kind == PUBLISH] == [], (
+            "one confirmed, more than one sent"
+        )
+    assert [minute_of_forecast(packet) for packet in forecasts] == [minute_label(FIRST + 1 + i) for i in range(n)]
+    for packet in unconfirmed:
+        wire.puback(packet.packet_id)
+    close(gateway, wire)
+
+
+def test_a_broker_that_confirms_late_gets_every_forecast_of_a_flood(
+    wire_broker: WireBroker, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More unconfirmed than may be, and more queued than one batch: both go on once the broker confirms."""
+    monkeypatch.setattr(session_module, "_MAX_UNCONFIRMED", 600)
+    n = 2_500
+    gateway, wire = opened(wire_broker, start_gateway)
+    for i in range(n + 1):
+        wire.publish(IN, reading(FIRST + i, power(i)), packet_id=0)
+    wait_until(lambda: gateway.session.n_unconfirmed >= 600, "too many unconfirmed")
+    found = []
+    while len(found) < n:
+        packet = wire.read()
+        assert packet.kind == PUBLISH
+        found.append(minute_of_forecast(packet))
+        wire.puback(packet.packet_id)
+    assert found == [minute_label(FIRST + 1 + i) for i in range(n)]
+    close(gateway, wire)
+
+
+def test_a_gateway_that_is_told_to_stop_in_a_flood_stops(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
+    gateway, wire = opened(wire_broker, start_gateway)
+    block = wire.encoded([(f"gap/d{d}/reading", reading(FIRST, 1.0)) for d in range(5_000)])
+    said: list[Packet] = []
+
+    def flood() -> None:
+        with contextlib.suppress(OSError):  # until the gateway hangs up
+            while not any(packet.kind == DISCONNECT for packet in said):
+                wire.send_encoded(block)
+                for packet in wire.read_all_there():
+                    said.append(packet)
+                    if packet.kind == PUBLISH:
+                        wire.puback(packet.packet_id)
+
+    flooding = threading.Thread(target=flood, daemon=True)
+    flooding.start()
+    gateway.wait_taken(20_000)
+    gateway.stop(timeout_s=8)
+    flooding.join()
+    wire.close()
+    assert [packet.payload for packet in said if packet.topic == STATUS] == [b"offline"]
+
+
+# --- a real broker ------------------------------------------------------------------------------------
+
+
+def test_a_broker_stopped_and_started_in_mid_stream_loses_no_forecast(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    devices, n_minutes = [f"house-{d}" for d in range(4)], 60
+    gateway = start_gateway(mosquitto)
+    listener = connect(mosquitto, client_id="listener", persistent=True)
+    listener.subscribe("gap/+/forecast")
+    listener.subscribe("gapcast/+/status")
+    meter = connect(mosquitto, client_id="meter", persistent=True)
+    expected = {(device, minute_label(FIRST + i)) for device in devices for i in range(1, n_minutes)}
+
+    def publish(first: int, last: int) -> None:
+        for i in range(first, last):
+            for device in devices:
+                meter.send(f"gap/{device}/reading", reading(FIRST + i, power(i)))
+
+    def found() -> set[tuple[str, str]]:
+        forecasts = [message.document for message in listener.messages if message.topic.endswith("/forecast")]
+        return {(forecast["device"], forecast["observed_at"]) for forecast in forecasts}
+
+    publish(0, 30)
+    wait_until(lambda: len(found()) > 20, "the stream to flow")
+    mosquitto.stop()
+    publish(30, 45)
+    wait_until(lambda: not gateway.service.connected, "the gateway to see it")
+    mosquitto.start()
+    gateway.wait_connected()
+    publish(45, n_minutes)
+    wait_until(lambda: found() >= expected, lambda: f"forecasts of {sorted(expected - found())}", 20)
+    assert found() == expected
+    assert gateway.session.n_connects == 2
+
+
+def test_readings_that_came_while_the_gateway_was_away_are_forecast_when_it_is_back(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    peer = connect(mosquitto)
+    peer.subscribe("gap/+/forecast")
+    start_gateway(mosquitto).stop()
+    for i in range(50):
+        peer.publish(IN, reading(FIRST + i, power(i)))
+    assert peer.on(OUT) == []
+    start_gateway(mosquitto)
+    observed = [message.document["observed_at"] for message in peer.wait_for(OUT, 49)]
+    assert observed == [minute_label(FIRST + i) for i in range(1, 50)]
+
+
+def test_a_broker_that_takes_five_at_a_time_keeps_the_connection(
+    tmp_path: Path, start_gateway: StartGateway, connect: Connect
+) -> None:
+    broker = MosquittoBroker(tmp_path / "five", ["max_inflight_messages 5"])
+    broker.start()
+    try:
+        gateway = start_gateway(broker)
+        peer = connect(broker)
+        peer.subscribe("gap/+/forecast")
+        devices = [f"d{d}" for d in range(100)]
+        for i in range(6):
+            for device in devices:
+                peer.send(f"gap/{device}/reading", reading(FIRST + i, power(i)))
+        peer.wait_that(lambda messages: len(messages) >= 500, "500 forecasts")
+        assert len(peer.messages) == 500
+        assert gateway.session.n_connects == 1, "the broker hung up"
+    finally:
+        broker.stop()
+
+
+def test_a_gateway_restarted_in_mid_stream_starts_its_windows_again_but_misses_no_reading(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    peer = connect(mosquitto)
+    peer.subscribe("gap/+/forecast")
+    gateway = start_gateway(mosquitto)
+    for i in range(20):
+        peer.send(IN, reading(FIRST + i, power(i)))
+    peer.wait_for(OUT, 5)
+    gateway.stop()
+    for i in range(20, 40):
+        peer.send(IN, reading(FIRST + i, power(i)))
+    start_gateway(mosquitto)
+    last = minute_label(FIRST + 39)
+    peer.wait_that(lambda messages: last in {m.document["observed_at"] for m in messages}, "the last forecast")
+    observed = {message.document["observed_at"] for message in peer.on(OUT)}
+    missing = {minute_label(FIRST + i) for i in range(1, 40)} - observed
+    assert len(missing) <= 1, "only the reading that begins the new window has no forecast"

@@ -1,0 +1,211 @@
+"""Coming, going and coming back: what the gateway says of itself, and what it does without a broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.conftest import Connect, StartGateway
+from tests.integration.test_stream import FIRST, reading
+from tests.support.brokers import Broker, EmbeddedBroker, MosquittoBroker
+from tests.support.gateways import STATUS
+from tests.support.models import default_name, shipped_names
+from tests.support.ports import free_port, is_open
+from tests.support.waiting import wait_until
+from tests.support.wire import CONNECT, PUBLISH, SUBSCRIBE, WireBroker
+
+
+def test_online_and_offline_are_said_and_retained(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    early = connect(broker)
+    early.subscribe("gapcast/+/status")
+    gateway = start_gateway(broker)
+    assert early.wait_for(STATUS)[0].payload == b"online"
+    while_it_runs = connect(broker)
+    while_it_runs.subscribe("gapcast/+/status")
+    message = while_it_runs.wait_for(STATUS)[0]
+    assert (message.payload, message.retained) == (b"online", True)
+
+    gateway.stop()
+    assert [m.payload for m in early.wait_for(STATUS, 2)] == [b"online", b"offline"]
+    afterwards = connect(broker)
+    afterwards.subscribe("gapcast/+/status")
+    message = afterwards.wait_for(STATUS)[0]
+    assert (message.payload, message.retained) == (b"offline", True)
+
+
+def test_without_a_broker_the_service_stays_up_says_so_and_connects_when_it_comes(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    broker.stop()
+    assert not is_open(broker.port)
+    gateway = start_gateway(broker, connected=False)
+    wait_until(lambda: gateway.session.problem.startswith("unreachable"), "a first try")
+    wait_until(lambda: httpx.get(f"{gateway.url}/livez").status_code == 200, "REST")
+    for route in ("/readyz", "/healthz"):
+        answer = httpx.get(gateway.url + route)
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/health+json"
+        body = answer.json()
+        assert body["status"] == "fail"
+        assert body["checks"]["mqtt:connection"][0]["status"] == "fail"
+        assert body["checks"]["models:loaded"][0]["status"] == "pass"
+    assert "gapcast_broker_connected 0.0" in httpx.get(f"{gateway.url}/metrics").text
+    answer = httpx.post(f"{gateway.url}/predict", json={"readings": [1.0, 1.1]})
+    assert answer.status_code == 200, "a forecast of given readings needs no broker"
+
+    broker.start()
+    gateway.wait_connected()
+    for route in ("/readyz", "/healthz"):
+        answer = httpx.get(gateway.url + route)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/health+json"
+        assert answer.json()["status"] == "pass"
+        assert answer.json()["checks"]["models:loaded"][0]["output"] == ", ".join(shipped_names())
+    assert "gapcast_broker_connected 1.0" in httpx.get(f"{gateway.url}/metrics").text
+    peer = connect(broker)
+    peer.subscribe("gap/home/forecast")
+    for i in range(2):
+        peer.publish("gap/home/reading", reading(FIRST + i, 1.0))
+    assert peer.wait_for("gap/home/forecast")[0].document["model"] == default_name()
+
+
+def test_an_answer_does_not_wait_for_the_networks_own_timers(start_gateway: StartGateway) -> None:
+    """Without TCP_NODELAY on the server's side each would take 40 ms."""
+    gateway = start_gateway(free_port(), connected=False)
+    with httpx.Client(base_url=gateway.url) as client:
+        wait_until(lambda: client.get("/livez").status_code == 200, "REST")
+        took_s = min(client.get("/livez").elapsed.total_seconds() for _ in range(10))
+    assert took_s < 0.03
+
+
+def test_a_broker_that_goes_and_comes_is_subscribed_to_again_and_told(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    gateway = start_gateway(broker)
+    before = connect(broker)
+    before.subscribe("gap/home/forecast")
+    before.publish("gap/home/reading", reading(FIRST, 1.0))
+    before.publish("gap/home/reading", reading(FIRST + 1, 1.0))
+    before.wait_for("gap/home/forecast")
+    before.close()
+    broker.stop()
+    wait_until(lambda: not gateway.service.connected, "the gateway to see it")
+    assert httpx.get(f"{gateway.url}/livez").status_code == 200
+    assert httpx.get(f"{gateway.url}/readyz").status_code == 503
+    broker.start()
+    gateway.wait_connected()
+    after = connect(broker)
+    after.subscribe("gap/home/forecast")
+    after.subscribe("gapcast/+/status")
+    assert after.wait_for(STATUS)[0].payload == b"online"
+    after.publish("gap/home/reading", reading(FIRST + 2, 1.0))
+    assert after.wait_for("gap/home/forecast")[0].document["n_observed"] == 3, "the window outlives the connection"
+
+
+def test_the_version_of_the_protocol_is_found_out(start_gateway: StartGateway, connect: Connect) -> None:
+    """amqtt does not answer MQTT 5 at all: after a while 3.1.1 is tried."""
+    broker = EmbeddedBroker()
+    broker.start()
+    try:
+        gateway = start_gateway(broker, mqtt={"protocol": "auto"})
+        assert gateway.session.protocol == "3.1.1"
+        peer = connect(broker)
+        peer.subscribe("gap/home/forecast")
+        for i in range(2):
+            peer.publish("gap/home/reading", reading(FIRST + i, 1.0))
+        peer.wait_for("gap/home/forecast")
+    finally:
+        broker.stop()
+
+
+def test_mosquitto_is_spoken_to_in_mqtt_5(mosquitto: MosquittoBroker, start_gateway: StartGateway) -> None:
+    assert start_gateway(mosquitto).session.protocol == "5"
+
+
+def test_mosquitto_is_spoken_to_in_the_version_that_is_asked_for(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway
+) -> None:
+    assert start_gateway(mosquitto, mqtt={"protocol": "3.1.1"}).session.protocol == "3.1.1"
+
+
+@pytest.mark.parametrize("answer", ["refuses the version", "hangs up"])
+def test_a_broker_of_3_1_1_alone_is_spoken_to_in_that(start_gateway: StartGateway, answer: str) -> None:
+    broker = WireBroker()
+    gateway = start_gateway(broker.port, connected=False, mqtt={"protocol": "auto"})
+    wire = broker.accept()
+    connect = wire.read()
+    assert (connect.kind, connect.body[6]) == (CONNECT, 5)
+    if answer == "refuses the version":
+        wire.connack(reason=0x84)
+    wire.close()
+    wire = broker.accept()
+    connect = wire.read()
+    assert (connect.kind, connect.body[6]) == (CONNECT, 4)
+    assert gateway.session.protocol == "3.1.1"
+    wire.close()
+    broker.close()
+
+
+def test_a_refused_subscription_is_no_readiness(start_gateway: StartGateway) -> None:
+    broker = WireBroker()
+    gateway = start_gateway(broker.port, connected=False)
+    wire = broker.accept()
+    assert wire.read().kind == CONNECT
+    wire.connack()
+    packets = {packet.kind: packet for packet in (wire.read(), wire.read())}
+    wire.puback(packets[PUBLISH].packet_id)
+    wire.suback(packets[SUBSCRIBE].packet_id, reason=0x87)
+    wait_until(lambda: "refused" in gateway.session.problem, "the refusal to be seen")
+    assert not gateway.service.connected
+    assert httpx.get(f"{gateway.url}/readyz").status_code == 503
+    wire.close()
+    broker.close()
+
+
+def test_a_password_that_the_broker_does_not_know_leaves_the_service_up(
+    tmp_path: Path, start_gateway: StartGateway
+) -> None:
+    broker = WireBroker()
+    gateway = start_gateway(broker.port, connected=False, mqtt={"username": "meter", "password": "wrong"})
+    wire = broker.accept()
+    connect = wire.read()
+    assert b"\0\5meter\0\5wrong" in connect.body
+    wire.connack(reason=0x86)  # bad user name or password
+    wait_until(lambda: "refused" in gateway.session.problem, "the refusal to be seen")
+    wire.close()
+    assert httpx.get(f"{gateway.url}/livez").status_code == 200
+    assert httpx.get(f"{gateway.url}/readyz").status_code == 503
+    wire = broker.accept()  # it tries again
+    wire.open()
+    gateway.wait_connected()
+    wire.close()
+    broker.close()
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        pytest.param(b"\x30\xff\xff\xff\xff\x7f", id="a length of five bytes"),
+        pytest.param(b"\x32\x04\x00\x50ab", id="a PUBLISH shorter than its topic"),
+        pytest.param(b"\x40\x01\x00", id="half a PUBACK"),
+        pytest.param(b"\x00\x00", id="a packet of no type"),
+        pytest.param(b"\xe0\x00", id="a DISCONNECT"),
+    ],
+)
+def test_bytes_that_are_not_mqtt_end_the_connection_and_no_more(start_gateway: StartGateway, malformed: bytes) -> None:
+    broker = WireBroker()
+    gateway = start_gateway(broker.port, connected=False)
+    wire = broker.accept()
+    wire.open()
+    gateway.wait_connected()
+    wire.send_encoded(malformed)
+    again = broker.accept()
+    again.open()
+    wait_until(lambda: gateway.session.n_connects == 2 and gateway.service.connected, "the next connection")
+    wire.close()
+    again.close()
+    broker.close()

@@ -1,0 +1,336 @@
+"""Readings in, forecasts out, over real brokers with stock clients beside."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from edge.core.engine import Engine
+from edge.core.grid import minute_label
+from edge.core.reading import Limits, Reading
+from edge.predictors.store import load_model
+from edge.replay.source import Columns, read_minutes
+from edge.sample import sample_path
+from tests.integration.conftest import Connect, StartGateway
+from tests.support.brokers import Broker, MosquittoBroker
+from tests.support.models import default_name, shipped_models
+
+#: 2010-11-01T00:00Z
+FIRST = 21_476_160
+KEYS = [
+    "v", "device", "observed_at", "target_at", "issued_at", "horizon_min", "gap_kw", "median_kw", "lower_kw",
+    "upper_kw", "level", "model", "model_version", "n_observed", "context",
+]  # fmt: skip
+Document = dict[str, Any]
+
+
+def reading(minute: int, gap_kw: float) -> str:
+    return json.dumps({"ts": minute_label(minute), "gap_kw": gap_kw})
+
+
+def power(i: int) -> float:
+    return round(1.2 + math.sin(i / 4) * 0.6 + (i % 7 == 0) * 1.5, 3)
+
+
+def offline(device: str, minutes: list[tuple[int, float]]) -> list[Document]:
+    """What the engine, alone and reading by reading, makes of a device's readings; ``issued_at`` left out."""
+    engine = Engine(load_model(shipped_models() / default_name()))
+    documents = []
+    for minute, gap_kw in minutes:
+        accepted = engine.accept([Reading(device, minute, gap_kw)])
+        documents += [forecast.document() for forecast in engine.forecast(accepted, 0)]
+    return [without_issue(document) for document in documents]
+
+
+def without_issue(document: Document) -> Document:
+    return {key: value for key, value in document.items() if key != "issued_at"}
+
+
+def assert_same(found: list[Document], expected: list[Document]) -> None:
+    """The same but for the last bits, in which kernels for one row and for many differ."""
+    powers = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
+    assert [{**d, **dict.fromkeys(powers)} for d in found] == [{**d, **dict.fromkeys(powers)} for d in expected]
+    for key in powers:
+        assert [d[key] for d in found] == pytest.approx([d[key] for d in expected], abs=1e-5)
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_reading_in_a_forecast_out_from_the_second_on(
+    broker: Broker, start_gateway: StartGateway, connect: Connect, qos: int
+) -> None:
+    gateway = start_gateway(broker, mqtt={"qos": qos})
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    minutes = [(FIRST + i, power(i)) for i in range(40)]
+    for minute, gap_kw in minutes:
+        peer.publish("gap/home/reading", reading(minute, gap_kw), qos)
+    messages = peer.wait_for("gap/home/forecast", len(minutes) - 1)
+
+    if isinstance(broker, MosquittoBroker):  # amqtt raises what it passes on to the subscription's QoS
+        assert {message.qos for message in messages} == {qos}
+    assert not any(message.retained for message in messages)
+    documents = [message.document for message in messages]
+    assert [list(document) for document in documents] == [KEYS] * 39
+    context = gateway.service.model.spec.context
+    assert [document["n_observed"] for document in documents] == [min(i, context) for i in range(2, 41)]
+    assert_same([without_issue(document) for document in documents], offline("home", minutes))
+
+    of_device = httpx.get(f"{gateway.url}/predict", params={"device": "home"}).json()
+    assert of_device == documents[-1]
+    assert httpx.get(f"{gateway.url}/predict").json() == {"forecasts": [documents[-1]]}
+
+    posted = httpx.post(
+        f"{gateway.url}/predict", json={"readings": [{"ts": minute_label(m), "gap_kw": kw} for m, kw in minutes]}
+    ).json()
+    assert_same([without_issue(posted)], [without_issue(documents[-1] | {"device": None})])
+    gateway.wait_taken(40)
+    assert gateway.service.statistics.readings == {"accepted": 40, "duplicate": 0, "late": 0, "rejected": 0}
+
+
+def test_a_forecast_is_there_for_who_is_subscribed_not_for_who_comes_later(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    start_gateway(broker)
+    early = connect(broker)
+    early.subscribe("gap/home/forecast")
+    for i in range(2):
+        early.publish("gap/home/reading", reading(FIRST + i, 1.0))
+    early.wait_for("gap/home/forecast")
+    late = connect(broker)
+    late.subscribe("#")
+    late.wait_for("gapcast/gw-test/status")  # retained messages come in one go
+    late.publish("marker", "1")
+    late.wait_for("marker")
+    assert not late.on("gap/home/forecast")
+
+
+def test_a_forecast_is_retained_where_that_is_asked_for(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    start_gateway(broker, mqtt={"retain_forecasts": True})
+    early = connect(broker)
+    early.subscribe("gap/home/forecast")
+    for i in range(2):
+        early.publish("gap/home/reading", reading(FIRST + i, 1.0))
+    early.wait_for("gap/home/forecast")
+    late = connect(broker)
+    late.subscribe("gap/home/forecast")
+    assert late.wait_for("gap/home/forecast")[0].retained
+
+
+def test_many_devices_at_once_each_have_their_own_window(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    n_devices, n_minutes = 60, 5
+    gateway = start_gateway(broker)
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    streams = {
+        f"house-{d}.A_{d}": [(FIRST + i, power(i * (d + 1)) + d / 100) for i in range(n_minutes)]
+        for d in range(n_devices)
+    }
+    for i in range(n_minutes):
+        for device, minutes in streams.items():
+            peer.send(f"gap/{device}/reading", reading(*minutes[i]))
+    for device, minutes in streams.items():
+        documents = [message.document for message in peer.wait_for(f"gap/{device}/forecast", n_minutes - 1)]
+        assert_same([without_issue(document) for document in documents], offline(device, minutes))
+    assert len(peer.messages) == n_devices * (n_minutes - 1)
+    assert gateway.service.n_devices == n_devices
+    listed = httpx.get(f"{gateway.url}/predict").json()["forecasts"]
+    assert [forecast["device"] for forecast in listed] == list(streams)
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        pytest.param(["1.5", "2"], id="bare numbers are of the minute they arrive in"),
+        pytest.param(['{"gap_kw": 1.5}', '{"gap_kw": 2}'], id="so are objects without ts"),
+    ],
+)
+def test_readings_without_a_time_are_taken(
+    broker: Broker, start_gateway: StartGateway, connect: Connect, payloads: list[str]
+) -> None:
+    gateway = start_gateway(broker)
+    peer = connect(broker)
+    for device in ("one", "two"):
+        peer.publish(f"gap/{device}/reading", payloads[0])
+    gateway.wait_taken(2)
+    assert gateway.service.statistics.readings["accepted"] == 2
+    peer.publish("gap/one/reading", payloads[1])
+    gateway.wait_taken(3)  # the same minute, or, where one has just ended, the next
+    readings = gateway.service.statistics.readings
+    assert (readings["accepted"], readings["duplicate"]) in {(2, 1), (3, 0)}
+
+
+@pytest.mark.parametrize("ts", ['"2010-11-01T01:00:30+01:00"', "1288569630", "1288569630000", "1288569630.5"])
+def test_a_time_may_be_given_in_other_ways(
+    broker: Broker, start_gateway: StartGateway, connect: Connect, ts: str
+) -> None:
+    start_gateway(broker)
+    peer = connect(broker)
+    peer.subscribe("gap/home/forecast")
+    peer.publish("gap/home/reading", reading(FIRST - 1, 1.0))
+    peer.publish("gap/home/reading", f'{{"ts": {ts}, "gap_kw": 1.1}}')
+    assert peer.wait_for("gap/home/forecast")[0].document["observed_at"] == "2010-11-01T00:00:00Z"
+
+
+def test_duplicates_and_late_readings_are_counted_and_nothing_else(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    gateway = start_gateway(broker)
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    peer.subscribe("gapcast/+/rejected")
+    in_order = [(FIRST + i, power(i)) for i in range(6)]
+    disturbed = [
+        *in_order[:3],
+        (FIRST + 2, 9.0),  # a duplicate, of another value
+        (FIRST, 9.0),  # late
+        in_order[3],
+        (FIRST + 3, 9.0),  # a duplicate
+        (FIRST - 60, 9.0),  # late
+        *in_order[4:],
+    ]
+    for minute, gap_kw in disturbed:
+        peer.publish("gap/home/reading", reading(minute, gap_kw))
+    gateway.wait_taken(len(disturbed))
+    documents = [message.document for message in peer.wait_for("gap/home/forecast", 5)]
+    assert_same([without_issue(document) for document in documents], offline("home", in_order))
+    assert gateway.service.statistics.readings == {"accepted": 6, "duplicate": 2, "late": 2, "rejected": 0}
+    assert len(peer.messages) == 5
+
+
+def test_a_week_replayed_twice_is_forecast_twice_with_the_same_values(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    n = 150
+    source = read_minutes(sample_path(), Columns(), Limits())
+    minutes = [next(source) for _ in range(n)]
+    gateway = start_gateway(broker)
+    peer = connect(broker)
+    peer.subscribe("gap/home/forecast")
+    for _ in range(2):
+        for minute in minutes:
+            peer.send("gap/home/reading", reading(minute.minute, minute.gap_kw))
+    # The second time begins with two late readings; with the third it is known to start again there.
+    gateway.wait_taken(2 * n)
+    assert gateway.service.statistics.readings == {"accepted": 2 * n - 2, "duplicate": 0, "late": 2, "rejected": 0}
+    documents = [without_issue(m.document) for m in peer.wait_for("gap/home/forecast", (n - 1) + (n - 2))]
+    first, second = documents[: n - 1], documents[n - 1 :]
+    assert_same(second, first[1:])
+
+
+def test_a_gap_is_bridged_or_begins_anew(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
+    start_gateway(broker)
+    peer = connect(broker)
+    peer.subscribe("gap/home/forecast")
+    minutes = [(FIRST + i, power(i)) for i in (0, 1, 2, 8, 9, 16, 17, 18)]  # 5 missing, then 6
+    for minute, gap_kw in minutes:
+        peer.publish("gap/home/reading", reading(minute, gap_kw))
+    documents = [message.document for message in peer.wait_for("gap/home/forecast", 6)]
+    assert [document["n_observed"] for document in documents] == [2, 3, 4, 5, 2, 3]
+    assert_same([without_issue(document) for document in documents], offline("home", minutes))
+
+
+def test_a_time_far_ahead_waits_for_the_next_reading_and_is_rejected_where_that_disproves_it(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    gateway = start_gateway(broker)
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    peer.subscribe("gapcast/+/rejected")
+    day = 24 * 60
+    for minute in (FIRST, FIRST + 1, FIRST + 3 * day, FIRST + 2):
+        peer.publish("gap/home/reading", reading(minute, 1.0))
+    rejected = peer.wait_for("gapcast/gw-test/rejected")[0].document
+    assert rejected["reason"] == "time_jump"
+    assert rejected["topic"] == "gap/home/reading"
+    assert json.loads(rejected["payload"]) == {"ts": "2010-11-04T00:00:00Z", "gap_kw": 1.0}
+    assert len(peer.wait_for("gap/home/forecast", 2)) == 2
+    gateway.wait_taken(4)
+    assert gateway.service.statistics.readings == {"accepted": 3, "duplicate": 0, "late": 0, "rejected": 1}
+
+
+def test_topics_are_the_configurations(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
+    topics = {
+        "reading": "site/{device}/power",
+        "forecast": "site/out/{device}",
+        "status": "site/{gateway}",
+        "rejected": "site/no",
+    }
+    start_gateway(broker, topics=topics)
+    peer = connect(broker)
+    peer.subscribe("site/#")
+    assert peer.wait_for("site/gw-test")[0].payload == b"online"
+    peer.publish("gap/home/reading", "1.5")
+    peer.publish("site/home/power", "nonsense")
+    peer.wait_for("site/no")
+    for i in range(2):
+        peer.publish("site/home/power", reading(FIRST + i, 1.0))
+    assert peer.wait_for("site/out/home")[0].document["device"] == "home"
+
+
+def test_devices_beyond_the_limit_are_rejected_and_the_known_go_on(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    gateway = start_gateway(broker, devices={"max": 2})
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    peer.subscribe("gapcast/+/rejected")
+    for device in ("a", "b", "c"):
+        peer.publish(f"gap/{device}/reading", reading(FIRST, 1.0))
+    assert peer.wait_for("gapcast/gw-test/rejected")[0].document["reason"] == "too_many_devices"
+    peer.publish("gap/b/reading", reading(FIRST + 1, 1.0))
+    peer.wait_for("gap/b/forecast")
+    assert gateway.service.n_devices == 2
+
+
+# --- MQTT 5 -----------------------------------------------------------------------------------------
+
+
+def test_a_forecast_of_the_past_expires_after_five_minutes(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    gateway = start_gateway(mosquitto)
+    assert gateway.session.protocol == "5"
+    peer = connect(mosquitto, mqtt5=True)
+    peer.subscribe("gap/home/forecast")
+    for i in range(2):
+        peer.publish("gap/home/reading", reading(FIRST + i, 1.0))
+    expiry_s = peer.wait_for("gap/home/forecast")[0].expiry_s
+    assert expiry_s is not None
+    assert 298 <= expiry_s <= 300  # the broker counts down while it holds it
+
+
+def test_a_forecast_of_now_expires_when_the_minute_it_speaks_of_begins(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    start_gateway(mosquitto)
+    peer = connect(mosquitto, mqtt5=True)
+    peer.subscribe("gap/home/forecast")
+    now_min = int(time.time() // 60)
+    for i in (-1, 0):
+        peer.publish("gap/home/reading", reading(now_min + i, 1.0))
+    forecast = peer.wait_for("gap/home/forecast")[0]
+    issued_s = int(forecast.document["issued_at"][17:19])
+    minutes_since = int(forecast.document["issued_at"][14:16]) - int(forecast.document["observed_at"][14:16])
+    left_s = 300 - issued_s - 60 * (minutes_since % 60)
+    assert forecast.expiry_s is not None
+    assert left_s - 3 <= forecast.expiry_s <= left_s
+
+
+def test_status_and_rejections_do_not_expire(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    start_gateway(mosquitto)
+    peer = connect(mosquitto, mqtt5=True)
+    peer.subscribe("gapcast/#")
+    peer.publish("gap/home/reading", "nonsense")
+    assert peer.wait_for("gapcast/gw-test/rejected")[0].expiry_s is None
+    assert peer.wait_for("gapcast/gw-test/status")[0].expiry_s is None

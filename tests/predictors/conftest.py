@@ -1,0 +1,62 @@
+"""Every predictor there is, found by looking. Imports what both TFLite runtimes' environments have, and no more."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+import pytest
+
+import edge.predictors
+from edge.core.predictor import Predictor
+from edge.predictors.store import load_model
+from edge.predictors.tflite import TflitePredictor
+from tests.support.models import ModelCopy, shipped_models, shipped_names
+
+
+def predictor_classes() -> list[type]:
+    """Every public class in ``edge.predictors`` that can predict."""
+    modules = [import_module(f"edge.predictors.{module.name}") for module in iter_modules(edge.predictors.__path__)]
+    return [
+        member
+        for module in modules
+        for _, member in inspect.getmembers(module, inspect.isclass)
+        if member.__module__ == module.__name__ and hasattr(member, "predict") and not member.__name__.startswith("_")
+    ]
+
+
+def _makers() -> dict[str, Callable[[], Predictor]]:
+    """Name -> maker: each class as it comes, and for the class of model files each file that is shipped.
+
+    A new class that needs arguments fails here until it is told how to be made.
+    """
+    makers: dict[str, Callable[[], Predictor]] = {
+        f"model {name}": lambda name=name: load_model(shipped_models() / name)  # type: ignore[misc]
+        for name in shipped_names()
+    }
+    makers |= {made.__name__: made for made in predictor_classes() if made is not TflitePredictor}
+    return makers
+
+
+_MAKERS = _makers()
+
+
+@pytest.fixture(params=sorted(_MAKERS), scope="session")
+def predictor(request: pytest.FixtureRequest) -> Predictor:
+    """Each predictor in turn."""
+    return _MAKERS[request.param]()
+
+
+@pytest.fixture(params=shipped_names(), scope="session")
+def model(request: pytest.FixtureRequest) -> TflitePredictor:
+    """Each shipped model in turn."""
+    return load_model(shipped_models() / request.param)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> ModelCopy:
+    """A copy of the default model, to be altered."""
+    return ModelCopy(tmp_path / "models")

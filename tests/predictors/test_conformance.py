@@ -1,0 +1,161 @@
+"""What every predictor promises, whichever it is: see :class:`edge.core.predictor.Predictor`."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.core.engine import Engine
+from edge.core.predictor import Predictor
+from edge.core.reading import Limits, Reading
+from edge.core.window import F32
+from edge.predictors.baselines import Persistence, Trend
+from edge.predictors.tflite import TflitePredictor
+from tests.predictors.conftest import predictor_classes
+from tests.support.models import shipped_names
+
+#: Kernels differ in the last bits between batch sizes: far below a watt.
+TOLERANCE_KW = 1e-5
+
+
+def n_features(predictor: Predictor) -> int:
+    return len(predictor.card.features) if isinstance(predictor, TflitePredictor) else 1
+
+
+def windows_for(predictor: Predictor, n: int, seed: int = 1) -> F32:
+    """Windows like a household's: a level that moves, with some appliances on top."""
+    random = np.random.default_rng(seed)
+    context = predictor.spec.context
+    level = random.gamma(2.0, 0.4, (n, 1)) + np.cumsum(random.normal(0, 0.1, (n, context)), axis=1)
+    gap_kw = np.abs(level) + (random.random((n, context)) < 0.1) * random.uniform(0, 3, (n, context))
+    others = random.uniform(-1, 1, (n, context, n_features(predictor) - 1))
+    return np.concatenate((gap_kw[:, :, np.newaxis], others), axis=2).astype(np.float32)
+
+
+def test_the_search_finds_what_it_must() -> None:
+    assert {Persistence, Trend, TflitePredictor} <= set(predictor_classes())
+    assert shipped_names(), "no model is shipped"
+
+
+def test_it_says_what_it_is(predictor: Predictor) -> None:
+    assert predictor.name
+    assert predictor.version
+    assert predictor.spec.context >= 2
+    leads = predictor.lead_times_min
+    assert isinstance(leads, tuple)
+    assert list(leads) == sorted(set(leads))
+    assert leads[0] >= 1
+    assert leads[-1] == 5, "5 minutes ahead is the horizon of all that gapcast says"
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 256, 257, 600])
+def test_a_batch_is_its_rows_one_by_one(predictor: Predictor, n: int) -> None:
+    windows = windows_for(predictor, n)
+    batch = predictor.predict(windows)
+    n_leads = len(predictor.lead_times_min)
+    assert batch.mean.shape == (n, n_leads)
+    assert batch.mean.dtype == np.float32
+    alone = np.concatenate([predictor.predict(windows[i : i + 1]).mean for i in range(n)])
+    np.testing.assert_allclose(batch.mean, alone, rtol=0, atol=TOLERANCE_KW)
+
+
+def test_quantiles_are_there_where_they_are_named(predictor: Predictor) -> None:
+    found = predictor.predict(windows_for(predictor, 40)).quantiles
+    levels = predictor.quantile_levels
+    if levels is None:
+        assert found is None
+        return
+    assert found is not None
+    assert found.shape == (40, len(predictor.lead_times_min), len(levels))
+    assert np.all(np.diff(found, axis=2) >= 0), "quantiles cross"
+
+
+def test_a_row_does_not_depend_on_its_neighbours(predictor: Predictor) -> None:
+    windows = windows_for(predictor, 20)
+    before = predictor.predict(windows).mean
+    changed = windows.copy()
+    changed[::2] *= 50
+    np.testing.assert_allclose(predictor.predict(changed).mean[1::2], before[1::2], rtol=0, atol=TOLERANCE_KW)
+
+
+def test_it_remembers_nothing(predictor: Predictor) -> None:
+    windows = windows_for(predictor, 300)
+    first = predictor.predict(windows[:5])
+    again_after = [predictor.predict(windows[n:]) for n in (299, 0, 290)]
+    second = predictor.predict(windows[:5])
+    np.testing.assert_array_equal(first.mean, second.mean)
+    np.testing.assert_allclose(again_after[1].mean[:5], first.mean, rtol=0, atol=TOLERANCE_KW)
+
+
+def test_an_answer_stays_what_it_was(predictor: Predictor) -> None:
+    windows = windows_for(predictor, 8)
+    first = predictor.predict(windows).mean
+    kept = first.copy()
+    predictor.predict(windows * 3)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_its_input_is_not_written_to(predictor: Predictor) -> None:
+    windows = windows_for(predictor, 9)
+    kept = windows.copy()
+    windows.setflags(write=False)
+    predictor.predict(windows)
+    np.testing.assert_array_equal(windows, kept)
+
+
+def test_the_engine_can_hand_it_a_view(predictor: Predictor) -> None:
+    windows = windows_for(predictor, 40)
+    mean = predictor.predict(windows).mean
+    np.testing.assert_allclose(predictor.predict(windows[::2]).mean, mean[::2], rtol=0, atol=TOLERANCE_KW)
+
+
+def test_it_answers_many_threads_at_once(predictor: Predictor) -> None:
+    sizes = (1, 3, 9, 40, 100, 257, 2, 8)
+    requests = [windows_for(predictor, n, seed=seed) for seed, n in enumerate(sizes * 4)]
+    one_by_one = [predictor.predict(windows).mean for windows in requests]
+    with ThreadPoolExecutor(8) as threads:
+        at_once = list(threads.map(lambda windows: predictor.predict(windows).mean, requests))
+    for expected, found in zip(one_by_one, at_once, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(drawn=st.data())
+def test_what_limits_allow_gives_a_finite_forecast(predictor: Predictor, drawn: st.DataObject) -> None:
+    limits = Limits()
+    powers = st.floats(limits.min_kw, limits.max_kw, width=32)
+    context = predictor.spec.context
+    rows = drawn.draw(st.lists(st.lists(powers, min_size=context, max_size=context), min_size=1, max_size=3))
+    windows = np.repeat(np.asarray(rows, dtype=np.float32)[:, :, np.newaxis], n_features(predictor), axis=2)
+    assert np.isfinite(predictor.predict(windows).mean).all()
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 1e-45, -1e-30, 1e6, -1e6])
+def test_odd_but_finite_powers_give_a_finite_forecast(predictor: Predictor, value: float) -> None:
+    windows = windows_for(predictor, 3)
+    windows[:, :, 0] = value
+    assert np.isfinite(predictor.predict(windows).mean).all()
+
+
+def test_a_stream_pushed_to_the_engine_gives_what_its_windows_give(predictor: Predictor) -> None:
+    if n_features(predictor) > 1:
+        pytest.fail("the engine learned of more features: let this test give them")
+    engine = Engine(predictor)
+    powers = windows_for(predictor, 4)[:, :, 0].ravel()
+    readings = [Reading("home", 21_000_000 + i, float(kw)) for i, kw in enumerate(powers)]
+    forecasts = [engine.forecast(engine.accept([reading]), 0) for reading in readings]
+    assert [len(one) for one in forecasts] == [0] + [1] * (len(readings) - 1)
+    context = predictor.spec.context
+    full = np.stack([powers[end - context : end] for end in range(context, len(powers) + 1)])[:, :, np.newaxis]
+    found = [one.gap_kw[0] for one in forecasts[context - 1 :]]
+    np.testing.assert_allclose(found, predictor.predict(full).mean[:, -1], rtol=0, atol=2 * TOLERANCE_KW)
+
+
+def test_persistence_says_the_last_reading_and_trend_the_line() -> None:
+    line = (np.arange(30, dtype=np.float32) * 0.1)[np.newaxis, :, np.newaxis]
+    assert Persistence().predict(line).mean[0, 0] == line[0, -1, 0]
+    assert Trend().predict(line).mean[0, 0] == pytest.approx(3.4, abs=1e-5)

@@ -1,0 +1,267 @@
+"""A models folder: what is in order is loaded, anything else is refused in one clear sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.core.card import ModelCard
+from edge.core.errors import ModelError
+from edge.predictors import runtime
+from edge.predictors.runtime import load_interpreter
+from edge.predictors.store import default_model, load_model, model_names
+from edge.predictors.tflite import TflitePredictor
+from tests.support.models import ModelCopy, shipped_models, shipped_names
+
+Card = dict[str, Any]
+
+
+def test_shipped_models_are_in_order() -> None:
+    models = shipped_models()
+    assert model_names(models) == shipped_names()
+    assert default_model(models) in shipped_names()
+
+
+def test_a_shipped_model_is_what_its_card_says(model: TflitePredictor) -> None:
+    card = model.card
+    golden = np.asarray(card.golden.window, dtype=np.float32)
+    assert golden.shape[1:] == (card.context, len(card.features))
+    found = model.predict(golden)
+    np.testing.assert_allclose(found.mean, card.golden.mean, rtol=0, atol=card.golden.tolerance_kw)
+    assert (model.name, model.version) == (card.name, card.version)
+    assert (card.quantile_levels is None) == (found.quantiles is None)
+
+
+def test_a_copy_elsewhere_loads_as_well(copy: ModelCopy) -> None:
+    assert load_model(copy.folder).name == copy.name
+
+
+def refusal(copy: ModelCopy) -> str:
+    """Load what must not load; return the sentence."""
+    with pytest.raises(ModelError) as refused:
+        load_model(copy.folder)
+    sentence = str(refused.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+# --- the file -------------------------------------------------------------------------------------
+
+
+def test_a_missing_file_is_named(copy: ModelCopy) -> None:
+    copy.file.unlink()
+    assert refusal(copy) == f"{copy.file}: cannot be read (No such file or directory)"
+
+
+def test_a_folder_in_place_of_the_file_is_refused(copy: ModelCopy) -> None:
+    copy.file.unlink()
+    copy.file.mkdir()
+    assert str(copy.file) in refusal(copy)
+
+
+@pytest.mark.parametrize("n_left", [0, 1, 100, -1])
+def test_a_file_cut_short_is_refused(copy: ModelCopy, n_left: int) -> None:
+    whole = copy.file.read_bytes()
+    copy.alter_file(whole[:n_left])
+    sentence = refusal(copy)
+    assert str(copy.file) in sentence
+    assert "is not the file that its card describes" in sentence
+    assert f"({len(whole[:n_left])} bytes" in sentence
+    assert f"the card says {len(whole)}" in sentence
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.999])
+def test_one_altered_bit_is_refused(copy: ModelCopy, share: float) -> None:
+    content = bytearray(copy.file.read_bytes())
+    content[int(share * len(content))] ^= 1
+    copy.alter_file(bytes(content))
+    assert "is not the file that its card describes" in refusal(copy)
+
+
+def test_an_added_byte_is_refused(copy: ModelCopy) -> None:
+    copy.alter_file(copy.file.read_bytes() + b"\0")
+    assert "is not the file that its card describes" in refusal(copy)
+
+
+# Bytes that begin like a model and go on otherwise are not tried: the runtimes read on past their end. The
+# card's sha256 is what keeps such a file away.
+@pytest.mark.parametrize("content", [b"\0" * 4_000, b"not a model at all, but long enough to be one"])
+def test_bytes_that_are_no_model_are_refused_even_where_the_card_agrees(copy: ModelCopy, content: bytes) -> None:
+    copy.alter_file(content, card_too=True)
+    sentence = refusal(copy)
+    assert sentence.startswith(f"model {copy.name}: the runtime cannot load the file")
+
+
+def test_another_model_under_this_card_is_refused_even_where_the_card_agrees(copy: ModelCopy) -> None:
+    other = next(name for name in shipped_names() if name != copy.name)
+    copy.alter_file((shipped_models() / other / "model.tflite").read_bytes(), card_too=True)
+    assert copy.name in refusal(copy)
+
+
+# --- the card -------------------------------------------------------------------------------------
+
+
+def test_a_missing_card_is_named(copy: ModelCopy) -> None:
+    copy.card.unlink()
+    assert refusal(copy) == f"{copy.card}: cannot be read (No such file or directory)"
+
+
+@pytest.mark.parametrize("text", ["", "{", "not JSON", "[]", "null", '"card"', "\ufeff{}"])
+def test_a_card_that_is_no_card_is_refused(copy: ModelCopy, text: str) -> None:
+    copy.card.write_text(text, encoding="utf-8")
+    assert refusal(copy).startswith(f"{copy.card}: ")
+
+
+def test_a_card_of_other_bytes_than_text_is_refused(copy: ModelCopy) -> None:
+    copy.card.write_bytes(b"\xff\xfe{}")
+    assert refusal(copy).startswith(f"{copy.card}: ")
+
+
+@pytest.mark.parametrize("field", [name for name, field in ModelCard.model_fields.items() if field.is_required()])
+def test_a_card_without_a_field_that_it_needs_names_it(copy: ModelCopy, field: str) -> None:
+    copy.alter_card(lambda card: card.pop(field))
+    assert refusal(copy) == f"{copy.card}: {field}: Field required"
+
+
+def add_feature(card: Card, name: str) -> None:
+    card["features"].append({"name": name, "unit": "1"})
+    for window in card["golden"]["window"]:
+        for minute in window:
+            minute.append(0.5)
+
+
+WRONG_CARDS: dict[str, tuple[Callable[[Card], object], str]] = {
+    "another hash": (lambda card: card.update(sha256="0" * 64), "is not the file that its card describes"),
+    "a hash that is none": (lambda card: card.update(sha256="abc"), "sha256: "),
+    "another size": (lambda card: card.update(bytes=card["bytes"] + 1), "is not the file that its card describes"),
+    "another name": (lambda card: card.update(name="other"), "describes model other, but the folder is named"),
+    "a name that is a path": (lambda card: card.update(name="../other"), "name: "),
+    "a version with a quote": (lambda card: card.update(version='1"'), "version: "),
+    "a schema of the future": (lambda card: card.update(schema_version=2), "schema_version: "),
+    "a field too many": (lambda card: card.update(colour="red"), "colour: "),
+    "no context": (lambda card: card.update(context=1), "context: "),
+    "another context": (lambda card: card.update(context=card["context"] + 1), "golden.window"),
+    "unknown padding": (lambda card: card.update(padding="mean"), "padding: "),
+    "an unknown feature": (
+        lambda card: add_feature(card, "moon_phase"),
+        "needs moon_phase, which this version cannot give",
+    ),
+    "another first feature": (
+        lambda card: card["features"].insert(0, {"name": "voltage", "unit": "V"}),
+        "the first feature must be gap_kw, not voltage",
+    ),
+    "no features": (lambda card: card.update(features=[]), "features: "),
+    "lead times that fall": (lambda card: card.update(lead_times_min=[5, 1]), "lead_times_min must rise"),
+    "a lead time of now": (lambda card: card.update(lead_times_min=[0, 5]), "lead_times_min must rise"),
+    "no lead times": (lambda card: card.update(lead_times_min=[]), "lead_times_min: "),
+    "more lead times than the file": (lambda card: card.update(lead_times_min=[1, 2, 3, 4, 5, 6, 7]), "golden.mean"),
+    "quantile levels beyond 1": (lambda card: card.update(quantile_levels=[0.5, 1.5]), "quantile_levels must rise"),
+    "another golden outcome": (
+        lambda card: card["golden"]["mean"][0].__setitem__(-1, 99.0),
+        "golden example gives mean off by",
+    ),
+    "a golden outcome of another shape": (lambda card: card["golden"]["mean"].pop(), "golden.mean"),
+    "a golden outcome of ragged shape": (lambda card: card["golden"]["mean"][0].append(1.0), "golden.mean"),
+    "no golden window": (lambda card: card["golden"].update(window=[]), "golden.window: "),
+    "a ragged golden window": (lambda card: card["golden"]["window"][0].pop(), "golden.window"),
+    "a golden window of text": (lambda card: card["golden"].update(window="abc"), "golden.window: "),
+    "a golden NaN": (lambda card: card["golden"]["mean"][0].__setitem__(0, float("nan")), "golden.mean"),
+    "no tolerance": (lambda card: card["golden"].update(tolerance_kw=0), "golden.tolerance_kw: "),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_CARDS)
+def test_a_card_that_does_not_fit_is_refused(copy: ModelCopy, what: str) -> None:
+    alter, words = WRONG_CARDS[what]
+    copy.alter_card(alter)
+    sentence = refusal(copy)
+    assert words in sentence
+    assert copy.name in sentence
+
+
+def test_a_card_with_quantiles_that_the_file_lacks_is_refused(copy: ModelCopy) -> None:
+    if load_model(copy.folder).quantile_levels is not None:
+        pytest.fail("the default model has quantiles now: take one without for this test")
+    copy.alter_card(lambda card: card.update(quantile_levels=[0.05, 0.5, 0.95]))
+    assert re.search(r"signature is \['window'\] -> .*, not \['window'\] -> \['mean', 'quantiles'\]", refusal(copy))
+
+
+# --- the registry ---------------------------------------------------------------------------------
+
+
+def test_the_registry_names_the_default(copy: ModelCopy) -> None:
+    assert default_model(copy.models) == copy.name
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"default": null}', '{"default": 1}', '{"default": ["a"]}', '"a"', "\xff"]
+)
+def test_a_registry_that_names_none_is_refused(copy: ModelCopy, text: str) -> None:
+    registry = copy.models / "registry.json"
+    registry.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ModelError) as refused:
+        default_model(copy.models)
+    assert str(refused.value).startswith(f"{registry}: ")
+
+
+def test_a_missing_registry_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=re.escape(f"{tmp_path / 'registry.json'}: cannot be read")):
+        default_model(tmp_path)
+
+
+def test_a_folder_without_models_has_none(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    assert model_names(tmp_path) == []
+    assert model_names(tmp_path / "nowhere") == []
+
+
+# --- windows of another shape -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", ["no rows", "a minute less", "a minute more", "a feature more", "one window alone"])
+def test_windows_of_another_shape_are_refused(model: TflitePredictor, change: str) -> None:
+    context, n_features = model.spec.context, len(model.card.features)
+    shape = {
+        "no rows": (0, context, n_features),
+        "a minute less": (2, context - 1, n_features),
+        "a minute more": (2, context + 1, n_features),
+        "a feature more": (2, context, n_features + 1),
+        "one window alone": (context, n_features),
+    }[change]
+    with pytest.raises(ModelError, match=f"model {model.name} takes"):
+        model.predict(np.zeros(shape, dtype=np.float32))
+
+
+# --- the runtime ----------------------------------------------------------------------------------
+
+
+def test_the_runtime_says_which_it_is() -> None:
+    _, said = load_interpreter()
+    assert re.fullmatch(r"(ai-edge-litert|tflite-runtime) \d+\.\d+.*", said)
+
+
+def test_without_a_runtime_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "RUNTIMES", (("no-such-runtime", "no_such_runtime.interpreter"),))
+    with pytest.raises(ModelError, match="no TFLite runtime is installed: install no-such-runtime"):
+        load_interpreter()
+
+
+def test_the_second_runtime_is_taken_where_the_first_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = load_interpreter()
+    monkeypatch.setattr(runtime, "RUNTIMES", (("no-such-runtime", "no_such_runtime.interpreter"), *runtime.RUNTIMES))
+    assert load_interpreter() == expected
+
+
+def test_a_runtime_that_is_broken_is_not_taken_for_a_missing_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_runtime.py").write_text("import a_library_that_is_not_there\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(runtime, "RUNTIMES", (("broken-runtime", "broken_runtime"),))
+    with pytest.raises(ModuleNotFoundError, match="a_library_that_is_not_there"):
+        load_interpreter()

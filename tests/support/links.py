@@ -1,0 +1,49 @@
+"""The broker's side of the service, in memory: readings are put in by hand, forecasts kept."""
+
+from __future__ import annotations
+
+import time
+
+from edge.core.errors import PayloadError
+from edge.core.forecast import Forecast, Forecasts
+from edge.core.reading import Reading
+from edge.service import Arrival
+
+
+class MemoryLink:
+    """Implements :class:`edge.service.Link`."""
+
+    def __init__(self) -> None:
+        self.connected = True
+        self.queued: list[Arrival] = []
+        self.published: list[Forecast] = []
+
+    def put(self, *readings: Reading) -> None:
+        self.queued += [Arrival(reading, None, time.perf_counter(), None) for reading in readings]
+
+    def put_problem(self) -> None:
+        self.queued.append(Arrival(None, PayloadError("not_json", "it is not"), time.perf_counter(), None))
+
+    @property
+    def n_queued(self) -> int:
+        return len(self.queued)
+
+    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
+        taken, self.queued = self.queued[:n_at_most], self.queued[n_at_most:]
+        return taken
+
+    def publish(self, forecasts: Forecasts) -> list[int]:
+        self.published += list(forecasts)
+        return [0] * len(forecasts)
+
+    def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
+        pass
+
+    def settle(self, arrival: Arrival, receipt: int) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+    def close(self, timeout_s: float) -> bool:
+        return True

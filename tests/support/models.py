@@ -1,0 +1,64 @@
+"""Models for tests: the shipped ones, and copies of them that are wrong in one way.
+
+Standard library and the edge's core alone: the predictor's tests run where there is nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge.bundled import models_path
+
+
+def shipped_models() -> Path:
+    """The folder of models that tests use: the shipped one, or another that GAPCAST_TEST_MODELS names."""
+    named = os.environ.get("GAPCAST_TEST_MODELS")
+    return Path(named) if named else models_path()
+
+
+def shipped_names() -> list[str]:
+    """The models there, by name."""
+    return sorted(path.parent.name for path in shipped_models().glob("*/card.json"))
+
+
+def default_name() -> str:
+    """The name of the model that speaks where nothing else is said."""
+    name: str = json.loads((shipped_models() / "registry.json").read_text(encoding="utf-8"))["default"]
+    return name
+
+
+class ModelCopy:
+    """A copy of a shipped model in a models folder of its own, to be altered."""
+
+    def __init__(self, models: Path, name: str | None = None) -> None:
+        self.name = name or default_name()
+        self.models = models
+        self.folder = models / self.name
+        shutil.copytree(shipped_models() / self.name, self.folder)
+        (models / "registry.json").write_text(json.dumps({"default": self.name}), encoding="utf-8")
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "model.tflite"
+
+    @property
+    def card(self) -> Path:
+        return self.folder / "card.json"
+
+    def alter_card(self, alter: Callable[[dict[str, Any]], object]) -> None:
+        document = json.loads(self.card.read_text(encoding="utf-8"))
+        alter(document)
+        self.card.write_text(json.dumps(document), encoding="utf-8")
+
+    def alter_file(self, content: bytes, *, card_too: bool = False) -> None:
+        """Replace the file; with ``card_too`` the card is told of it, so that the bytes themselves are judged."""
+        self.file.write_bytes(content)
+        if card_too:
+            digest = hashlib.sha256(content).hexdigest()
+            self.alter_card(lambda card: card.update(sha256=digest, bytes=len(content)))

@@ -1,0 +1,95 @@
+"""Stock paho clients that stand beside the gateway, as any meter or home automation would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import Queue
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from tests.support.waiting import wait_until
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    topic: str
+    payload: bytes
+    qos: int
+    retained: bool
+    expiry_s: int | None
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.payload)
+
+
+class Peer:
+    """A client that keeps all that comes to it."""
+
+    def __init__(
+        self, host: str, port: int, *, client_id: str = "", mqtt5: bool = False, persistent: bool = False
+    ) -> None:
+        self.messages: list[Message] = []
+        self._subscribed: Queue[int] = Queue()
+        self.client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=MQTTProtocolVersion.MQTTv5 if mqtt5 else MQTTProtocolVersion.MQTTv311,
+            **({} if mqtt5 else {"clean_session": not persistent}),
+        )
+        self.client.on_message = self._on_message
+        self.client.on_subscribe = lambda _client, _data, mid, _codes, _properties: self._subscribed.put(mid)
+        self.client.reconnect_delay_set(1, 1)
+        self.client.max_queued_messages_set(0)
+        self.client.connect(host, port)
+        self.client.loop_start()
+        wait_until(self.client.is_connected, "a peer's connection")
+
+    def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+        expiry_s = getattr(message.properties, "MessageExpiryInterval", None)
+        self.messages.append(Message(message.topic, message.payload, message.qos, message.retain, expiry_s))
+
+    def subscribe(self, topic: str, qos: int = 1) -> None:
+        self.client.subscribe(topic, qos)
+        self._subscribed.get(timeout=10)
+
+    def publish(self, topic: str, payload: str | bytes | None, qos: int = 1, *, retain: bool = False) -> None:
+        """Publish, and wait until the message has left (QoS 0) or is confirmed (QoS 1)."""
+        sent = self.client.publish(topic, payload, qos, retain)
+        sent.wait_for_publish(20)
+        assert sent.is_published()
+
+    def send(self, topic: str, payload: str | bytes, qos: int = 1) -> None:
+        """Publish without waiting."""
+        self.client.publish(topic, payload, qos)
+
+    def on(self, topic: str) -> list[Message]:
+        return [message for message in self.messages if message.topic == topic]
+
+    def wait_for(self, topic: str, n: int = 1, timeout_s: float = 20.0) -> list[Message]:
+        """Return the messages on ``topic`` once there are at least ``n``."""
+        wait_until(
+            lambda: len(self.on(topic)) >= n, lambda: f"{n} messages on {topic}, {len(self.on(topic))} came", timeout_s
+        )
+        return self.on(topic)
+
+    def wait_that(self, found: Callable[[list[Message]], object], what: str, timeout_s: float = 20.0) -> None:
+        wait_until(lambda: found(list(self.messages)), what, timeout_s)
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@contextmanager
+def peer_of(host: str, port: int, **options: Any) -> Iterator[Peer]:
+    peer = Peer(host, port, **options)
+    try:
+        yield peer
+    finally:
+        peer.close()
