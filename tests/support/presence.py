@@ -16,7 +16,8 @@ from tests.support.brokers import mosquitto_command
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE_SET = "household_power_consumption.zip"
-#: Fast ones first.
+#: Fast ones first: these folders come last, in this order, and within each those that need more.
+LAST_FOLDERS = ("integration", "trainer", "e2e")
 LAST_MARKERS = ("mosquitto", "wholeset", "e2e")
 
 _REMARKS = pytest.StashKey[list[str]]()
@@ -45,6 +46,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "mosquitto" in getattr(item, "fixturenames", ()):
             item.add_marker("mosquitto")
+        if "e2e" in item.path.relative_to(ROOT).parts:
+            item.add_marker("e2e")
     remarks = config.stash.setdefault(_REMARKS, [])
     required = {name for name in os.environ.get("GAPCAST_REQUIRE", "").split(",") if name}
     for marker, why in _missing().items():
@@ -59,8 +62,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=_slowness)
 
 
-def _slowness(item: pytest.Item) -> int:
-    return max((rank for rank, name in enumerate(LAST_MARKERS, 1) if item.get_closest_marker(name)), default=0)
+def _slowness(item: pytest.Item) -> tuple[int, int]:
+    parts = item.path.relative_to(ROOT).parts
+    folder = max((rank for rank, name in enumerate(LAST_FOLDERS, 1) if name in parts), default=0)
+    return folder, max((rank for rank, name in enumerate(LAST_MARKERS, 1) if item.get_closest_marker(name)), default=0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
