@@ -1,0 +1,58 @@
+"""One turn of the service: what it counts, and what it does where a model gives no number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.core.engine import Engine
+from edge.core.predictor import Prediction
+from edge.core.reading import Reading
+from edge.core.window import F32
+from edge.predictors.baselines import Persistence
+from edge.service import MAX_BATCH, Service
+from tests.support.links import MemoryLink
+
+NOON = 21_476_160
+
+
+@dataclass(frozen=True, slots=True)
+class Overflowing(Persistence):
+    """A model that gives infinity where the last reading is above 50 kW."""
+
+    def predict(self, windows: F32) -> Prediction:
+        last = windows[:, -1, :1]
+        return Prediction(np.where(last > 50, np.inf, last))
+
+
+def test_a_turn_takes_a_batch_and_counts_what_it_held() -> None:
+    link = MemoryLink()
+    service = Service(link, Engine(Persistence(), max_devices=1), {})
+    link.put(*(Reading("home", NOON + minute, 1.0) for minute in (0, 1, 1, 2)), Reading("other", NOON, 1.0))
+    link.put_problem()
+    assert service.turn(0) == 6
+    assert service.statistics.readings == {"accepted": 3, "duplicate": 1, "late": 0, "rejected": 2}
+    assert service.statistics.forecasts == {"persistence": 2}
+    assert service.statistics.latency_s.n == 2
+    assert [forecast.observed_minute for forecast in link.published] == [NOON + 1, NOON + 2]
+    assert service.turn(0) == 0
+
+
+def test_more_than_a_batch_takes_several_turns() -> None:
+    link = MemoryLink()
+    service = Service(link, Engine(Persistence()), {})
+    link.put(*(Reading("home", NOON + minute, 1.0) for minute in range(MAX_BATCH + 10)))
+    assert [service.turn(0), service.turn(0), service.turn(0)] == [MAX_BATCH, 10, 0]
+
+
+def test_where_the_model_gives_no_number_the_readings_are_kept_and_the_next_batch_is_forecast() -> None:
+    link = MemoryLink()
+    service = Service(link, Engine(Overflowing()), {})
+    link.put(Reading("home", NOON, 1.0), Reading("home", NOON + 1, 60.0))
+    assert service.turn(0) == 2
+    assert link.published == []
+    link.put(Reading("home", NOON + 2, 2.0))
+    service.turn(0)
+    assert [(forecast.gap_kw, forecast.n_observed) for forecast in link.published] == [(2.0, 3)]
+    assert service.statistics.readings["accepted"] == 3
