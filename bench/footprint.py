@@ -10,7 +10,7 @@ from bench.broker import running_broker
 from bench.fleet import Fleet
 from bench.load import Generator
 from bench.process import cpu_s, memory
-from bench.subject import Subject, running
+from bench.subject import NotReadyError, Subject, running
 
 QOS = 1
 N_MINUTES = 30
@@ -52,6 +52,9 @@ def measure(subject: Subject, n_starts: int, n_devices: int) -> Footprint:
         idle = memory(process.pid)
         with Generator(port, Fleet(n_devices, QOS)) as generator:
             n_forecasts = generator.send_minutes(N_MINUTES, _WINDOW)
+            if n_forecasts != n_devices * (N_MINUTES - 1):
+                msg = f"{n_forecasts} forecasts came, not {n_devices * (N_MINUTES - 1)}: memory would tell nothing"
+                raise NotReadyError(msg)
             time.sleep(SETTLE_S)
             full = memory(process.pid)
     return Footprint(

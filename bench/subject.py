@@ -47,6 +47,7 @@ class Subject:
     def environment(self, broker_port: int, qos: int, http_port: int, state: str) -> dict[str, str]:
         """Return what it is told by environment; nothing of the caller's own gapcast configuration."""
         chosen = {name: value for name, value in os.environ.items() if not name.startswith("GAPCAST_")}
+        chosen["PYTHONPATH"] = str(ROOT)
         if self.model:
             chosen |= {
                 "GAPCAST_MQTT__HOST": "127.0.0.1",
@@ -80,7 +81,7 @@ def running(subject: Subject, broker_port: int, qos: int) -> Iterator[Running]:
         command = subject.command(broker_port, qos)
         environment = subject.environment(broker_port, qos, http_port, str(Path(folder, "state")))
         begin = time.perf_counter()
-        with ended(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)) as process:
+        with ended(subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)) as process:
             if subject.model:
                 _wait_until_ready(process, http_port, Path(log.name))
             yield Running(process.pid, time.perf_counter() - begin if subject.model else 0.0)
@@ -94,7 +95,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], http_port: int, log: Pat
             link.request("GET", "/readyz")
             status = link.getresponse().status
             link.close()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             status = 0
         if status == http.client.OK:
             return
