@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
+import httpx
 import numpy as np
+from prometheus_client import CollectorRegistry
 
 from edge.core.engine import Engine
 from edge.core.predictor import Prediction
-from edge.core.reading import Reading
+from edge.core.reading import Limits, Reading
 from edge.core.window import F32
+from edge.http.app import create_app
 from edge.predictors.baselines import Persistence
 from edge.service import MAX_BATCH, Service
 from tests.support.links import MemoryLink
@@ -56,3 +60,16 @@ def test_where_the_model_gives_no_number_the_readings_are_kept_and_the_next_batc
     service.turn(0)
     assert [(forecast.gap_kw, forecast.n_observed) for forecast in link.published] == [(2.0, 3)]
     assert service.statistics.readings["accepted"] == 3
+
+
+def test_a_request_for_which_the_model_gives_no_number_is_told_so() -> None:
+    service = Service(MemoryLink(), Engine(Overflowing()), {})
+    app = create_app(service, [], CollectorRegistry(), Limits(), max_body_bytes=1_000, max_readings=10)
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
+            return await client.post("/predict", json={"readings": [1.0, 60.0]})
+
+    answer = asyncio.run(ask())
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert "persistence gave a value that is not a number" in answer.json()["detail"]

@@ -48,6 +48,7 @@ class Watcher:
         """Leave."""
         self._client.disconnect()
         self._client.loop_stop()
+        del self._client  # the last there was of it: paho closes the sockets that wake its loop
 
     def wait_for(self, n_forecasts: int, timeout_s: float) -> bool:
         """Wait until so many forecasts have come; tell whether they did in time."""

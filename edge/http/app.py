@@ -95,7 +95,9 @@ def create_app(
         "/predict",
         tags=["predict"],
         response_model=ForecastDocument,
-        responses=problems.answers(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY),
+        responses=problems.answers(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+        ),
     )
     def predict(request: PredictRequest) -> Any:
         """Forecast from the readings given; no device's state changes."""

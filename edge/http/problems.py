@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edge.core.errors import PayloadError, RequestError
+from edge.core.errors import ModelError, PayloadError, RequestError
 from edge.http.schemas import KINDS
 
 MEDIA_TYPE = "application/problem+json"
@@ -58,6 +58,10 @@ def install(app: FastAPI, max_body_bytes: int) -> None:
     @app.exception_handler(PayloadError)
     async def unusable_value(_request: Request, error: PayloadError) -> JSONResponse:
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.detail, error.reason)
+
+    @app.exception_handler(ModelError)
+    async def failed_model(_request: Request, error: ModelError) -> JSONResponse:
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:

@@ -133,6 +133,7 @@ class Session:
         self.connected = False
         self._client.disconnect()
         self._client.loop_write()
+        del self._client  # the last there was of it: paho closes the sockets that wake its loop
         return complete
 
     # --- the network --------------------------------------------------------------------------

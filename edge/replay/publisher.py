@@ -61,6 +61,7 @@ class Meter:
                 break
         self._client.disconnect()
         self._client.loop_stop()
+        del self._client  # the last there was of it: paho closes the sockets that wake its loop
 
     def publish(self, minute: Minute) -> None:
         """Publish one reading; waits while as many as may be are under way."""

@@ -82,8 +82,11 @@ class Peer:
         wait_until(lambda: found(list(self.messages)), what, timeout_s)
 
     def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
+        """Disconnect; no effect the second time."""
+        if hasattr(self, "client"):
+            self.client.disconnect()
+            self.client.loop_stop()
+            del self.client  # the last there was of it: paho closes the sockets that wake its loop
 
 
 @contextmanager
