@@ -278,7 +278,6 @@ class Session:
         if self._options.protocol == "auto" and not self.n_connects:
             self._mqtt5 = not self._mqtt5
             self._client = self._new_client()
-            self._backoff.succeeded()
 
     def _on_disconnect(
         self, _client: object, _data: object, _flags: object, reason: ReasonCode, _props: object

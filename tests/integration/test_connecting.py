@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import httpx
@@ -147,6 +148,19 @@ def test_a_broker_of_3_1_1_alone_is_spoken_to_in_that(start_gateway: StartGatewa
     assert (connect.kind, connect.body[6]) == (CONNECT, 4)
     assert gateway.session.protocol == "3.1.1"
     wire.close()
+    broker.close()
+
+
+def test_a_broker_that_always_hangs_up_is_not_stormed(start_gateway: StartGateway) -> None:
+    broker = WireBroker()
+    start_gateway(broker.port, connected=False, mqtt={"protocol": "auto"})
+    began_s, versions = time.monotonic(), []
+    for _ in range(4):
+        wire = broker.accept()
+        versions.append(wire.read().body[6])
+        wire.close()
+    assert time.monotonic() - began_s > 0.75 * (0.25 + 0.5 + 1.0), "the waits between tries do not grow"
+    assert set(versions) == {4, 5}
     broker.close()
 
 
