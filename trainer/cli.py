@@ -1,4 +1,4 @@
-"""The command ``gapcast-trainer``: prepare, train, export, evaluate."""
+"""The command ``gapcast-trainer``: fetch, prepare, train, export, evaluate."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from trainer.split import Split
 
 #: Exit codes: a file or a name that cannot be used, and a model that failed a check.
 BAD_INPUT, BAD_MODEL = 2, 3
+RAW = Path("household_power_consumption.zip")
 CLEAN = Path("runs/household.csv")
 MODELS = Path("models")
 
@@ -48,11 +49,28 @@ def main() -> None:
     """Make gapcast's models: raw readings in, checked models out.
 
     \b
+    gapcast-trainer fetch
     gapcast-trainer prepare household_power_consumption.zip
     gapcast-trainer train lstm-5-3
     gapcast-trainer export runs/lstm-5-3
     gapcast-trainer evaluate
     """  # noqa: D301 - \b keeps click from joining the lines
+
+
+@main.command()
+@click.option("--out", type=_OUT, default=RAW, show_default=True, help="File to write.")
+@click.option("--url", default=uci.URL, show_default="UCI's archive", help="Where to get it.")
+def fetch(out: Path, url: str) -> None:
+    """Download UCI's household set (20 MB) and check that it is whole.
+
+    What has come is kept where the connection breaks: run it again to go on from there.
+    """
+    from trainer.download import download  # noqa: PLC0415 - the other commands need no network
+
+    download(url, out, lambda path: uci.check_whole(path, progress=_progress()), progress=_progress())
+    click.echo(
+        f"wrote {out}: {uci.N_ROWS:,} minutes, {uci.N_MISSING:,} of them missing, mean {uci.MEAN_KW} kW, as published"
+    )
 
 
 @main.command()

@@ -4,6 +4,7 @@
 
     GapcastError
     └── TrainerError
+        ├── FetchError      a download that was refused or did not come to its end (address, problem)
         ├── DatasetError    a file of readings that cannot be used (path, line where there is one, problem)
         ├── RunError        a training run that is missing, unfinished or of other data
         └── ExportError     an exported model that failed one of its checks
@@ -27,6 +28,13 @@ class DatasetError(TrainerError):
         super().__init__(f"{path}: {problem}" if line is None else f"{path}, line {line}: {problem}")
         self.path = path
         self.line = line
+
+
+class FetchError(TrainerError):
+    """A download that was refused, broke off, or could not be kept; names the address and the problem."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(f"{url}: {problem}")
 
 
 class RunError(TrainerError):

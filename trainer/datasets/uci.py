@@ -36,6 +36,9 @@ COLUMNS = (
 V = TypeVar("V")
 #: Rows and missing readings of the whole set as it was published.
 N_ROWS, N_MISSING = 2_075_259, 25_979
+MEAN_KW = 1.0916150365
+_MEAN_TOLERANCE_KW = 1e-9
+URL = "https://archive.ics.uci.edu/static/public/235/individual+household+electric+power+consumption.zip"
 _HEADER = ";".join(COLUMNS).encode()
 _GAP = COLUMNS.index("Global_active_power")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?")  # `float` alone would let nan, inf, 1e9 and 1_000 pass
@@ -88,6 +91,17 @@ def completeness(table: Table) -> str:
         f"this is not the whole set: {n_rows:,} rows with {n_missing:,} missing readings, "
         f"of {N_ROWS:,} with {N_MISSING:,} as published"
     )
+
+
+def check_whole(path: Path, *, progress: bool = False) -> None:
+    """Raise :class:`DatasetError` unless ``path`` is the whole set, by its counts and its mean power."""
+    table = read(path, progress=progress)
+    mean_kw = float(np.nanmean(table.gap_kw))
+    if (table.second.size, int(np.isnan(table.gap_kw).sum())) != (N_ROWS, N_MISSING):
+        raise DatasetError(path, completeness(table))
+    if abs(mean_kw - MEAN_KW) > _MEAN_TOLERANCE_KW:
+        problem = f"this is not the set as published: its mean power is {mean_kw:.10f} kW, not {MEAN_KW:.10f} kW"
+        raise DatasetError(path, problem)
 
 
 class _Remembered(dict[bytes, V], Generic[V]):

@@ -1,0 +1,189 @@
+"""``fetch``: from a real HTTP server that cuts, falters, refuses, or serves something else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from trainer.cli import main
+from trainer.datasets import uci
+from trainer.download import PAUSES_S, download
+from trainer.errors import DatasetError, FetchError
+
+CONTENT = bytes(range(256)) * 2_000
+
+
+class Server:
+    """Serves ``content``; ``plan`` tells what to do with each request, the last step of it with all further ones."""
+
+    def __init__(self) -> None:
+        self.content = CONTENT
+        self.plan: list[str] = ["serve"]
+        self.ranges: list[str | None] = []
+        server = self
+
+        class Answer(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.url = f"http://127.0.0.1:{self._http.server_port}/set.zip"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        step = self.plan.pop(0) if len(self.plan) > 1 else self.plan[0]
+        wanted = request.headers["Range"]
+        self.ranges.append(wanted)
+        if step.isdigit():
+            request.send_error(int(step))
+            return
+        first = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and step != "serve from the beginning" else 0
+        if first >= len(self.content):
+            request.send_response(416)
+            request.send_header("Content-Range", f"bytes */{len(self.content)}")
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
+        body = self.content[first:]
+        request.send_response(206 if first else 200)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body[: len(body) // 2] if step == "cut" else body)
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()
+
+
+def fetched(server: Server, path: Path) -> list[float]:
+    """Download to ``path``; return the pauses that were made."""
+    pauses: list[float] = []
+    download(server.url, path, lambda _: None, pause=pauses.append)
+    assert path.read_bytes() == server.content
+    assert list(path.parent.iterdir()) == [path]
+    return pauses
+
+
+def test_a_whole_file_comes_at_once(server: Server, tmp_path: Path) -> None:
+    assert fetched(server, tmp_path / "set.zip") == []
+    assert server.ranges == [None]
+
+
+def test_after_a_cut_it_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
+    server.plan = ["cut", "cut", "serve"]
+    assert fetched(server, tmp_path / "set.zip") == list(PAUSES_S[:2])
+    assert server.ranges == [None, f"bytes={len(CONTENT) // 2}-", f"bytes={len(CONTENT) * 3 // 4}-"]
+
+
+def test_a_later_call_goes_on_too(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "set.zip.part").write_bytes(CONTENT[:1_000])
+    fetched(server, tmp_path / "set.zip")
+    assert server.ranges == ["bytes=1000-"]
+
+
+def test_what_had_come_whole_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "set.zip.part").write_bytes(CONTENT)
+    assert fetched(server, tmp_path / "set.zip") == []
+    assert server.ranges == [f"bytes={len(CONTENT)}-"]
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "set.zip.part").write_bytes(CONTENT * 2)
+    fetched(server, tmp_path / "set.zip")
+    assert server.ranges == [f"bytes={2 * len(CONTENT)}-", None]
+
+
+def test_a_server_that_cannot_go_on_is_taken_from_the_beginning(server: Server, tmp_path: Path) -> None:
+    server.plan = ["cut", "serve from the beginning"]
+    fetched(server, tmp_path / "set.zip")
+
+
+def test_a_server_that_falters_is_asked_again(server: Server, tmp_path: Path) -> None:
+    server.plan = ["500", "503", "429", "serve"]
+    assert fetched(server, tmp_path / "set.zip") == list(PAUSES_S[:3])
+
+
+def test_a_server_that_goes_on_faltering_is_given_up_and_what_came_is_kept(server: Server, tmp_path: Path) -> None:
+    server.plan = ["cut", "500"]
+    with pytest.raises(FetchError, match="the server answers 500"):
+        fetched(server, tmp_path / "set.zip")
+    assert len(server.ranges) == len(PAUSES_S) + 1
+    assert (tmp_path / "set.zip.part").stat().st_size == len(CONTENT) // 2
+    assert not (tmp_path / "set.zip").exists()
+
+
+def test_a_connection_that_goes_on_breaking_is_given_up_with_the_cure(server: Server, tmp_path: Path) -> None:
+    server.plan = ["cut"]
+    with pytest.raises(FetchError, match=r"broke off.*run it again to go on"):
+        fetched(server, tmp_path / "set.zip")
+
+
+@pytest.mark.parametrize("status", ["404", "403", "410"])
+def test_a_refusal_is_told_at_once(server: Server, tmp_path: Path, status: str) -> None:
+    server.plan = [status]
+    with pytest.raises(FetchError, match=f"the server answers {status}"):
+        fetched(server, tmp_path / "set.zip")
+    assert len(server.ranges) == 1
+
+
+def test_a_server_that_is_not_there_is_told(server: Server, tmp_path: Path) -> None:
+    server.close()
+    with pytest.raises(FetchError, match=r"127\.0\.0\.1.*broke off"):
+        download(server.url, tmp_path / "set.zip", lambda _: None, pause=lambda _: None)
+
+
+def test_a_place_that_cannot_be_written_is_told(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "set.zip.part").mkdir()
+    with pytest.raises(FetchError, match="cannot be written"):
+        download(server.url, tmp_path / "set.zip", lambda _: None)
+
+
+def test_a_file_that_fails_its_check_leaves_nothing_and_the_old_one_stays(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "set.zip").write_bytes(b"old")
+    with pytest.raises(DatasetError, match="line 1"):
+        download(server.url, tmp_path / "set.zip", uci.check_whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["set.zip"]
+    assert (tmp_path / "set.zip").read_bytes() == b"old"
+
+
+@pytest.mark.wholeset
+def test_the_whole_set_is_fetched_over_a_cut_and_checked(server: Server, tmp_path: Path, whole_set: Path) -> None:
+    server.content = whole_set.read_bytes()
+    server.plan = ["cut", "serve"]
+    out = tmp_path / "household.zip"
+    result = CliRunner().invoke(main, ["fetch", "--url", server.url, "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "2,075,259 minutes, 25,979 of them missing, mean 1.0916150365 kW" in result.output
+    assert out.read_bytes() == server.content
+
+
+@pytest.mark.wholeset
+def test_a_set_of_another_mean_is_not_the_set(tmp_path: Path, whole_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uci, "MEAN_KW", 1.2)
+    with pytest.raises(DatasetError, match=r"mean power is 1\.0916150365 kW, not 1\.2"):
+        uci.check_whole(whole_set)
+
+
+def test_a_wrong_file_is_one_sentence_and_exit_2(server: Server, tmp_path: Path) -> None:
+    server.content = b"<html>moved</html>\n" * 100
+    result = CliRunner().invoke(main, ["fetch", "--url", server.url, "--out", str(tmp_path / "set.zip")])
+    assert result.exit_code == 2
+    assert "line 1" in result.output
+    assert list(tmp_path.iterdir()) == []
