@@ -114,13 +114,19 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
 @main.command()
 @_settings_options
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--device", default="home", show_default=True, help="Name to publish as.")
+@click.option("--device", default="replay", show_default=True, help="Name to publish as.")
 @click.option("--speed", type=SPEED, default="60", show_default=True, help="Times real time, or max.")
 @click.option("--start", metavar="ISO", help="Begin with the first reading at or after this time (UTC if no offset).")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Publish at most N readings.")
 @click.option("--time-column", metavar="NAME", help="Column of the time; without it the file is UCI's own.")
 @click.option("--value-column", metavar="NAME", help="Column of the power.")
-@click.option("--unit", type=click.Choice(["W", "kW"]), default="kW", show_default=True, help="Unit of the power.")
+@click.option(
+    "--unit",
+    type=click.Choice(["W", "kW"], case_sensitive=False),
+    default="kW",
+    show_default=True,
+    help="Unit of the power.",
+)
 def replay(
     file: Path, device: str, speed: float | None, config: Path | None, assignments: tuple[str, ...], **of_file: Any
 ) -> None:

@@ -54,6 +54,16 @@ class Link(Protocol):
         """Messages that came and have not been taken."""
         ...
 
+    @property
+    def n_shed(self) -> int:
+        """Messages that came faster than they could be taken, and were let go."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection, in a sentence; empty while there is one."""
+        ...
+
     def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
         """Return what is queued, waiting up to ``timeout_s`` for the first; (re)connect as needed."""
         ...
@@ -88,6 +98,7 @@ class Service:
         self.statistics = Statistics()
         self._link = link
         self._engine = engine
+        self._n_shed = 0  # of the link's, those that are counted
         self._lock = Lock()  # the engine's state: this service's thread writes, others read
 
     # --- the stream -----------------------------------------------------------------------------
@@ -158,6 +169,9 @@ class Service:
         for result, n in accepted.counts.items():
             statistics.readings[result] += n
         statistics.readings["rejected"] += sum(arrival.problem is not None for arrival in arrivals)
+        n_shed = self._link.n_shed
+        statistics.readings["rejected"] += n_shed - self._n_shed
+        self._n_shed = n_shed
         statistics.batch_size.observe(len(arrivals))
         if not len(forecasts):
             return
@@ -178,6 +192,11 @@ class Service:
         return self._link.connected
 
     @property
+    def problem(self) -> str:
+        """Why no readings can come in, in a sentence; empty while they can."""
+        return self._link.problem
+
+    @property
     def n_queued(self) -> int:
         """Messages that came and have not been taken."""
         return self._link.n_queued
@@ -193,9 +212,10 @@ class Service:
         return self._engine.model
 
     def latest(self) -> list[Forecast]:
-        """Return the newest forecast of every device that has one."""
+        """Return the newest forecast of every device that has one; the stream waits for a copy of columns only."""
         with self._lock:
-            return self._engine.latest()
+            devices, latest = self._engine.copy_latest()
+        return latest.read_all(devices, self.model)
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast; None where the device is unknown or has none yet."""

@@ -198,6 +198,9 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def _refuse_single_underscore(name: str) -> None:
     for section in Settings.model_fields:
+        if name == ENV_PREFIX + section.upper():
+            msg = f"environment {name}: is a section, not a value: name a key of it, as in {name}__KEY"
+            raise SettingsError(msg)
         start = f"{ENV_PREFIX}{section.upper()}_"
         if name.startswith(start):
             msg = f"environment {name}: write two underscores: {start}_{name.removeprefix(start)}"

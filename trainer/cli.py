@@ -25,6 +25,9 @@ RAW = Path("household_power_consumption.zip")
 CLEAN = Path("runs/household.csv")
 MODELS = Path("models")
 
+#: What the plain install does without.
+_OF_THE_EXTRA = frozenset({"httpx", "keras", "pandas", "tensorflow"})
+
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _OUT = click.Path(path_type=Path, dir_okay=False)
@@ -41,6 +44,15 @@ class _Commands(click.Group):
         except GapcastError as error:
             click.echo(f"gapcast-trainer: {error}", err=True)
             ctx.exit(BAD_MODEL if isinstance(error, (ExportError, ModelError)) else BAD_INPUT)
+        except ModuleNotFoundError as error:
+            if error.name not in _OF_THE_EXTRA:
+                raise
+            cure = "pip install '.[trainer]' in the checkout, or pip install 'gapcast[trainer]'"
+            click.echo(
+                f"gapcast-trainer: {error.name} is not installed; this command needs the trainer extra: {cure}",
+                err=True,
+            )
+            ctx.exit(BAD_INPUT)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -54,6 +66,8 @@ def main() -> None:
     gapcast-trainer train lstm-5-3
     gapcast-trainer export runs/lstm-5-3
     gapcast-trainer evaluate
+
+    All but `prepare` need the trainer extra: pip install '.[trainer]' in the checkout.
     """  # noqa: D301 - \b keeps click from joining the lines
 
 

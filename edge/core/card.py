@@ -104,6 +104,9 @@ class ModelCard(_Frozen):
         if levels is not None and (levels != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1):
             msg = f"quantile_levels must rise between 0 and 1, not {levels}"
             raise ValueError(msg)
+        if (levels is None) != (self.golden.quantiles is None):
+            msg = "golden.quantiles must be there exactly where quantile_levels are"
+            raise ValueError(msg)
         self._check_golden()
         return self
 

@@ -88,8 +88,12 @@ class Engine:
 
     def latest(self) -> list[Forecast]:
         """Return the newest forecast of every device that has one."""
-        found = (self.latest_of(device) for device in self.buffers)
-        return [forecast for forecast in found if forecast is not None]
+        devices, latest = self.copy_latest()
+        return latest.read_all(devices, self.model)
+
+    def copy_latest(self) -> tuple[list[str], Latest]:
+        """Return the devices, in the order of their rows, and a copy of what was last forecast for them."""
+        return list(self.buffers), self._latest.copy()
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast, or None where it is unknown or has none yet."""

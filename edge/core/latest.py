@@ -54,6 +54,17 @@ class Latest:
             issued_at_ms=int(self._when[row, 1]),
         )
 
+    def read_all(self, devices: list[str], model: Predictor) -> list[Forecast]:
+        """Return what was last forecast for each of ``devices``, the i-th of which has row ``i``, by ``model``."""
+        found = (self.read(row, device, model) for row, device in enumerate(devices))
+        return [forecast for forecast in found if forecast is not None]
+
+    def copy(self) -> Latest:
+        """Return a copy that later forecasts do not change."""
+        made = Latest()
+        made._kw, made._when, made._n_observed = self._kw.copy(), self._when.copy(), self._n_observed.copy()
+        return made
+
     def _grow(self) -> None:
         rows = len(self._when)
         self._kw = np.concatenate((self._kw, np.full((rows, 4), np.nan)))

@@ -36,6 +36,9 @@ class EmbeddedBroker:
         except ModuleNotFoundError as error:
             msg = "the embedded broker is not installed: pip install 'gapcast[demo]'"
             raise BrokerError(msg) from error
+        except Exception as error:
+            msg = f"the embedded broker cannot listen on {self.host} port {self.port} ({error})"
+            raise BrokerError(msg) from error
 
     def stop(self) -> None:
         """Close every connection and stop listening; no effect where it does not run."""

@@ -56,7 +56,7 @@ def run_demo(options: DemoOptions, show: Callable[[str], None], interrupted: Eve
             application.run(served)
         finally:
             interrupted.set()
-        show(seen.result().summary())
+        show(seen.result().summary(paced=options.speed is not None))
 
 
 def _meter_and_watch(

@@ -71,6 +71,8 @@ class Watcher:
         forecast = json.loads(message.payload)
         observed_at, target_at, forecast_kw = forecast["observed_at"], forecast["target_at"], forecast["gap_kw"]
         with self._seen:
+            if observed_at not in self._came:
+                return  # somebody else's reading
             now_kw, sent_s = self._came[observed_at]
             self.latencies_s.append(received_s - sent_s)
             self._foreseen[target_at] = (forecast_kw, now_kw)
@@ -84,20 +86,21 @@ class Watcher:
             self._seen.notify_all()
         self._show(line)
 
-    def summary(self) -> str:
-        """Return what was seen, in a few lines."""
+    def summary(self, *, paced: bool) -> str:
+        """Return what was seen, in a few lines; at full speed (not ``paced``) readings queue."""
         score = self.score
         if not score.n:
             return f"{self.n_readings} readings, {self.n_forecasts} forecasts: too few for a score"
         ordered = sorted(self.latencies_s)
         p50, p99 = (1_000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.99))
+        latency = f"p50 {p50:.1f} ms, p99 {p99:.1f} ms" + ("" if paced else " (at full speed: in the queue)")
         return "\n".join(
             (
                 f"{self.n_readings} readings, {self.n_forecasts} forecasts, {score.n} scored",
                 f"  forecast     MSE {score.mse_kw2:.4f} kW²  MAE {score.mae_kw:.4f} kW",
                 f"  same as now  MSE {score.persistence_mse_kw2:.4f} kW²  MAE {score.persistence_mae_kw:.4f} kW",
                 f"  skill {score.skill:+.1%} (1 - MSE / MSE of same as now)",
-                f"  latency, reading sent to forecast received: p50 {p50:.1f} ms, p99 {p99:.1f} ms",
+                f"  latency, reading sent to forecast received: {latency}",
             )
         )
 

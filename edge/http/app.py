@@ -52,7 +52,11 @@ def create_app(
     async def readyz() -> Response:
         """Tell whether models are loaded and the broker is connected."""
         connected = service.connected
-        broker = HealthCheck(status="pass") if connected else HealthCheck(status="fail", output="not connected")
+        broker = (
+            HealthCheck(status="pass")
+            if connected
+            else HealthCheck(status="fail", output=service.problem or "not connected")
+        )
         models = HealthCheck(status="pass", output=", ".join(sorted(service.models)))
         health = Health(
             status="pass" if connected else "fail",

@@ -66,6 +66,9 @@ def install(app: FastAPI, max_body_bytes: int) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
+        if first["loc"] == ("body",) or first["type"] == "json_invalid":
+            cure = "send the readings as JSON, with the header content-type: application/json"
+            return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"the body: {first['msg']}: {cure}")
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{_where(first['loc'])}: {first['msg']}")
 
     @app.exception_handler(HTTPException)

@@ -49,6 +49,16 @@ class MqttLink:
         """Messages that came and have not been taken."""
         return self._session.n_queued
 
+    @property
+    def n_shed(self) -> int:
+        """Messages that came faster than they could be taken, and were let go."""
+        return self._session.n_shed
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection, in a sentence; empty while there is one."""
+        return self._session.problem
+
     def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
         """Return what is queued, decoded, waiting up to ``timeout_s`` for the first."""
         return [self._arrival(received) for received in self._session.take(n_at_most, timeout_s)]
@@ -57,7 +67,7 @@ class MqttLink:
         publication, received_s, received_ms = received
         try:
             device = self._devices.get(publication.topic) or self._device(publication.topic)
-            arrival_ms = None if publication.retained else received_ms
+            arrival_ms = None if publication.retained or publication.redelivered else received_ms
             reading = decode(device, publication.payload, publication.n_bytes, arrival_ms, self._limits)
         except PayloadError as problem:
             return Arrival(None, problem, received_s, publication)

@@ -21,7 +21,7 @@ def decode(device: str, payload: bytes, n_bytes: int, received_ms: int | None, l
     """Return the reading in ``payload``: ``{"ts": …, "gap_kw": …}`` or a bare number (kW).
 
     ``n_bytes`` is the payload's length as it was sent; without ``ts`` the reading is of the minute it
-    arrived in (``received_ms``; None where that says nothing, as of a retained message).
+    arrived in (``received_ms``; None where that says nothing, as of a message that was retained or is sent again).
 
     Raises :class:`PayloadError` for anything else, whatever the bytes.
     """
@@ -41,8 +41,8 @@ def decode(device: str, payload: bytes, n_bytes: int, received_ms: int | None, l
             raise PayloadError("no_value", 'the object has no "gap_kw"')
         value = value["gap_kw"]
     if instant_ms is None:
-        detail = "a retained message without ts may be of any age: publish readings with ts, or without the retain flag"
-        raise PayloadError("retained", detail)
+        detail = "a message without ts that was retained, or is sent again, may be of any age: publish readings with ts"
+        raise PayloadError("unknown_age", detail)
     return Reading(device, minute_of(instant_ms), power_of(value, limits))
 
 

@@ -25,7 +25,7 @@ from edge.mqtt.straight import StraightSocket
 
 log = structlog.get_logger(__name__)
 
-_UNSUPPORTED_PROTOCOL = 0x84
+_UNSUPPORTED_PROTOCOL, _TAKEN_OVER = 0x84, 0x8E
 #: Messages that may wait to be taken; beyond it those at QoS 0, which no one will send again, are shed.
 _MAX_QUEUED = 20_000
 #: Unconfirmed messages from which no more readings are taken, until the broker confirms some.
@@ -51,7 +51,8 @@ class Session:
         self._queue: deque[Received] = deque()
         self._delivery = Delivery(self._write, self._encode)
         self._backoff = Backoff()
-        self._accepted = False
+        self._accepted = False  # whether the broker has answered, in this connection
+        self._open = False  # whether it has let us in
         self._deadline_s = 0.0
         self._closing = False
         self._warned: set[str] = set()
@@ -122,15 +123,22 @@ class Session:
             self._socket.flush()
 
     def close(self, timeout_s: float) -> bool:
-        """Say ``offline``, wait for confirmations, disconnect. Tell whether all was confirmed."""
+        """Say ``offline``, wait for confirmations, disconnect. Tell whether all was confirmed.
+
+        Where ``offline`` is not confirmed in time, the connection is cut without a word, so that the
+        broker says it by the last will.
+        """
         self._closing = True
         deadline_s = time.monotonic() + timeout_s
-        if self.connected:
+        was_open = self._open
+        if was_open:
             self._announce(b"offline")
             while self.n_unconfirmed and self._socket is not None and (left_s := deadline_s - time.monotonic()) > 0:
                 self._serve(min(left_s, 0.25))
         complete = not len(self._delivery)
         self.connected = False
+        if was_open and not complete and self._socket is not None:
+            self._socket.cut()
         self._client.disconnect()
         self._client.loop_write()
         del self._client  # the last there was of it: paho closes the sockets that wake its loop
@@ -186,8 +194,10 @@ class Session:
             self._client.reconnect()
             self._client.loop_write()
         except (OSError, ValueError) as error:  # refused, unreachable, unknown host, TLS, a handshake cut short
+            told = self.problem == f"unreachable: {error}"
             self._lost(f"unreachable: {error}")
-            log.warning("mqtt.unreachable", host=options.host, port=options.port, problem=str(error))
+            say = log.debug if told else log.warning  # one warning a trouble, not one a try
+            say("mqtt.unreachable", host=options.host, port=options.port, problem=str(error))
             return False
         return True
 
@@ -195,13 +205,13 @@ class Session:
         """Forget the connection and arrange for the next."""
         self.problem = problem
         sock, self._socket = self._socket, None
-        was_connected, self.connected = self.connected, False
+        self.connected = self._open = False
         if sock is not None:
             sock.close()
         self._delivery.disconnected()
         # What was not acknowledged comes again where the session lives on; where it does not, this is all there is.
         self._queue = deque(one._replace(publication=one.publication._replace(packet_id=0)) for one in self._queue)
-        self._backoff.failed(was_connected=was_connected)
+        self._backoff.failed()
 
     def _queued(self, publication: Publication) -> None:
         if len(self._queue) >= _MAX_QUEUED and not publication.packet_id:
@@ -248,6 +258,7 @@ class Session:
         if reason.is_failure:
             self._refused(reason)
             return
+        self._open = True
         self.n_connects += 1
         self._warned.clear()
         self._backoff.succeeded()
@@ -288,7 +299,10 @@ class Session:
         was_connected, was_accepted = self.connected, self._accepted
         refused = was_accepted and not was_connected and self.problem.startswith("refused")
         self._lost(self.problem if refused else f"disconnected: {reason}")
-        if was_connected:
+        if reason.value == _TAKEN_OVER:
+            cure = "give each its own gateway.id and state.path"
+            log.error("mqtt.taken_over", problem=f"another gapcast runs as gateway {self.gateway}", cure=cure)
+        elif was_connected:
             log.warning("mqtt.disconnected", host=self._options.host, reason=str(reason))
         elif not was_accepted:
             self._fall_back()  # a broker of 3.1.1 alone may hang up instead of answering

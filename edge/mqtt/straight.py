@@ -138,6 +138,12 @@ class StraightSocket:
         """Set the connection's blocking mode."""
         self._sock.setblocking(flag)
 
+    def cut(self) -> None:
+        """End the connection without sending what is left."""
+        self._out.clear()
+        self._ended = True
+        self._sock.close()
+
     def close(self) -> None:
         """Send what is left (a DISCONNECT, for one) within two seconds, then close."""
         poll = select.poll()

@@ -67,11 +67,7 @@ class TflitePredictor:
         self._outputs = ("mean",) if card.quantile_levels is None else ("mean", "quantiles")
         self._lock = Lock()
         self._sized: dict[int, _Sized] = {}
-        try:
-            self._at(BATCH_SIZES[0])
-        except (ValueError, RuntimeError) as error:
-            msg = f"model {card.name}: the runtime cannot load the file: {' '.join(str(error).split())}"
-            raise ModelError(msg) from error
+        self._at(BATCH_SIZES[0])
 
     @property
     def name(self) -> str:
@@ -117,9 +113,19 @@ class TflitePredictor:
         return Prediction(*outputs)
 
     def _run(self, rows: F32) -> list[F32]:
-        return self._at(next(size for size in BATCH_SIZES if size >= len(rows))).run(rows)
+        sized = self._at(next(size for size in BATCH_SIZES if size >= len(rows)))
+        try:
+            return sized.run(rows)
+        except (ValueError, RuntimeError) as error:
+            raise self._failed("compute", error) from error
 
     def _at(self, size: int) -> _Sized:
         if size not in self._sized:
-            self._sized[size] = _Sized(self._content, size, self._shape, self._outputs)
+            try:
+                self._sized[size] = _Sized(self._content, size, self._shape, self._outputs)
+            except (ValueError, RuntimeError) as error:
+                raise self._failed("load", error) from error
         return self._sized[size]
+
+    def _failed(self, what: str, error: Exception) -> ModelError:
+        return ModelError(f"model {self.name}: the runtime cannot {what} the file: {' '.join(str(error).split())}")

@@ -51,7 +51,7 @@ def replay_file(
     mqtt = settings.mqtt
     password = mqtt.password.get_secret_value() if mqtt.password else None
     topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
-    with Meter(mqtt.host, mqtt.port, topic, mqtt.username, password) as meter:
+    with Meter(mqtt.host, mqtt.port, topic, mqtt.username, password, stopping) as meter:
         shown = tqdm(islice(chain([first], minutes), limit), total=limit, unit=" readings", desc=device)
         return publish_paced(shown, meter.publish, speed, stopping)
 

@@ -18,14 +18,23 @@ from edge.replay.source import Minute
 #: Readings under way at full speed.
 _WINDOW = 512
 _CONNECT_S = 10.0
+_LOOK_S = 0.25
 
 
 class Meter:
     """One device's publisher, at QoS 1. Use it as a context manager."""
 
     def __init__(
-        self, host: str, port: int, topic: str, username: str | None = None, password: str | None = None
+        self,
+        host: str,
+        port: int,
+        topic: str,
+        username: str | None = None,
+        password: str | None = None,
+        stopping: Event | None = None,
     ) -> None:
+        """Publish on ``topic``; a wait for a broker that is gone ends when ``stopping`` is set."""
+        self._stopping = stopping or Event()
         self._where = f"{host} port {port}"
         self._topic = topic
         self._connected = Event()
@@ -65,7 +74,9 @@ class Meter:
 
     def publish(self, minute: Minute) -> None:
         """Publish one reading; waits while as many as may be are under way."""
-        self._free.acquire()
+        while not self._free.acquire(timeout=_LOOK_S):
+            if self._stopping.is_set():
+                return
         text = json.dumps({"ts": minute_label(minute.minute), "gap_kw": minute.gap_kw})
         self._client.publish(self._topic, text, qos=1)
 

@@ -72,7 +72,8 @@ def read_minutes(path: Path, columns: Columns, limits: Limits) -> Iterator[Minut
             except IndexError as error:
                 raise SourceError(path, line, f"has {len(row)} columns where the header has {len(header)}") from error
             except PayloadError as error:
-                raise SourceError(path, line, error.detail) from error
+                hint = " (--unit W says that the file is in watts)" if error.reason == "out_of_range" else ""
+                raise SourceError(path, line, error.detail + hint) from error
             except ValueError as error:
                 raise SourceError(path, line, f"{delimiter.join(row)[:80]!r} cannot be read: {error}") from error
 
@@ -85,6 +86,8 @@ def _reader(path: Path, header: list[str], columns: Columns) -> _ReadRow:
             raise SourceError(path, 1, f"the columns ({found}) are not those of UCI's household file: {cure}")
         return _read_uci
     for option, name in (("--time-column", columns.time), ("--value-column", columns.value)):
+        if name is None:
+            raise SourceError(path, 1, f"name the other column too, by {option}: there are {', '.join(header)}")
         if name not in header:
             raise SourceError(path, 1, f"{option}: there is no column {name!r} among {', '.join(header)}")
     at_time, at_value = header.index(str(columns.time)), header.index(str(columns.value))

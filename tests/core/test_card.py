@@ -64,6 +64,12 @@ def test_a_card_that_cannot_be_right_is_refused_by_field(key: str, value: Any, p
         ModelCard.model_validate(document)
 
 
+@pytest.mark.parametrize("change", [{"quantile_levels": None}, {"golden": CARD["golden"] | {"quantiles": None}}])
+def test_quantiles_are_in_the_golden_example_exactly_where_there_are_levels(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="exactly where quantile_levels are"):
+        ModelCard.model_validate(CARD | change)
+
+
 def test_a_model_without_quantiles_needs_none_in_its_golden_example() -> None:
     golden = {key: value for key, value in CARD["golden"].items() if key != "quantiles"}
     card = ModelCard.model_validate(CARD | {"quantile_levels": None, "golden": golden})

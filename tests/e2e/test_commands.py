@@ -127,7 +127,7 @@ def test_a_replay_is_forecast_by_a_running_service(
         for n in (49, 49 + 48):  # replayed twice, it forecasts twice, but for what shows that it starts again
             command = start("replay", sample_path(), "--speed", "max", "--limit", 50, *settings_of(broker.port))
             assert command.wait() == 0
-            peer.wait_for("gap/home/forecast", n)
+            peer.wait_for("gap/replay/forecast", n)
     first, second = peer.messages[:49], peer.messages[49:]
     observed = [message.document["observed_at"] for message in first]
     assert [message.document["observed_at"] for message in second] == observed[1:]
@@ -138,10 +138,10 @@ def test_a_replay_starts_where_it_is_told_to(start: Start, settings_of: Settings
         peer.subscribe("gap/+/reading")
         arguments = ("replay", sample_path(), "--speed", "max", "--limit", 1, *settings_of(broker.port))
         assert start(*arguments).wait() == 0
-        first = peer.wait_for("gap/home/reading")[0].document["ts"]
+        first = peer.wait_for("gap/replay/reading")[0].document["ts"]
         day = f"{first[:8]}{int(first[8:10]) + 1:02d}"
         assert start(*arguments, "--start", f"{day}T12:00").wait() == 0
-        assert peer.wait_for("gap/home/reading", 2)[1].document["ts"] == f"{day}T12:00:00Z"
+        assert peer.wait_for("gap/replay/reading", 2)[1].document["ts"] == f"{day}T12:00:00Z"
 
 
 def test_a_replay_of_any_csv_by_its_columns(
@@ -155,7 +155,7 @@ def test_a_replay_of_any_csv_by_its_columns(
         peer.subscribe("gap/+/reading")
         columns = ("--time-column", "when", "--value-column", "W", "--unit", "W")
         assert start("replay", file, "--speed", "max", *columns, *settings_of(broker.port)).wait() == 0
-        documents = [message.document for message in peer.wait_for("gap/home/reading", 3)]
+        documents = [message.document for message in peer.wait_for("gap/replay/reading", 3)]
     assert documents == [
         {"ts": "2024-01-01T00:00:00Z", "gap_kw": 1.23},
         {"ts": "2023-12-31T23:01:00Z", "gap_kw": 0.0005},

@@ -100,6 +100,19 @@ def test_a_reading_is_acknowledged_after_its_forecast_is_confirmed_and_not_befor
     close(gateway, wire)
 
 
+def test_an_offline_that_is_not_confirmed_is_left_to_the_last_will(
+    wire_broker: WireBroker, start_gateway: StartGateway
+) -> None:
+    gateway, wire = opened(wire_broker, start_gateway)
+    stopping = threading.Thread(target=gateway.stop, daemon=True)
+    stopping.start()
+    assert wire.read().payload == b"offline"
+    with pytest.raises((AssertionError, ConnectionResetError), match=r"hung up|reset"):
+        wire.read()  # a DISCONNECT would tell the broker to forget the will
+    stopping.join()
+    wire.close()
+
+
 def test_what_was_not_confirmed_is_sent_again_and_only_then_the_reading_acknowledged(
     wire_broker: WireBroker, start_gateway: StartGateway
 ) -> None:

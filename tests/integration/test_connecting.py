@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.support.gateways import STATUS
 from tests.support.models import default_name, shipped_names
 from tests.support.ports import free_port, is_open
 from tests.support.waiting import wait_until
-from tests.support.wire import CONNECT, PUBLISH, SUBSCRIBE, WireBroker
+from tests.support.wire import CONNECT, DISCONNECT, PUBLISH, SUBSCRIBE, WireBroker
 
 
 def test_online_and_offline_are_said_and_retained(
@@ -175,8 +176,29 @@ def test_a_refused_subscription_is_no_readiness(start_gateway: StartGateway) -> 
     wire.suback(packets[SUBSCRIBE].packet_id, reason=0x87)
     wait_until(lambda: "refused" in gateway.session.problem, "the refusal to be seen")
     assert not gateway.service.connected
-    assert httpx.get(f"{gateway.url}/readyz").status_code == 503
+    answer = httpx.get(f"{gateway.url}/readyz")
+    assert answer.status_code == 503
+    assert "subscription" in answer.json()["checks"]["mqtt:connection"][0]["output"]
+    stopping = threading.Thread(target=gateway.stop, daemon=True)
+    stopping.start()
+    packet = wire.read()
+    assert (packet.topic, packet.payload) == (STATUS, b"offline"), "what was said to be online is not any more"
+    wire.puback(packet.packet_id)
+    assert wire.read().kind == DISCONNECT
+    stopping.join()
     wire.close()
+    broker.close()
+
+
+def test_a_broker_that_throws_out_whom_it_let_in_is_not_stormed(start_gateway: StartGateway) -> None:
+    broker = WireBroker()
+    start_gateway(broker.port, connected=False)
+    began_s = time.monotonic()
+    for _ in range(4):
+        wire = broker.accept()
+        wire.open()
+        wire.close()
+    assert time.monotonic() - began_s > 0.75 * (0.25 + 0.5 + 1.0), "the waits between tries do not grow"
     broker.close()
 
 

@@ -33,13 +33,13 @@ def test_the_first_try_is_due_at_once(clock: Clock) -> None:
 def test_waits_double_up_to_four_seconds(clock: Clock) -> None:
     backoff = Backoff()
     for longest_s in (0.25, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0):
-        backoff.failed(was_connected=False)
+        backoff.failed()
         assert 0.75 * longest_s <= backoff.wait_s() <= longest_s
 
 
 def test_a_wait_passes_with_the_time(clock: Clock) -> None:
     backoff = Backoff()
-    backoff.failed(was_connected=False)
+    backoff.failed()
     wait_s = backoff.wait_s()
     clock.now_s += wait_s / 2
     assert backoff.wait_s() == pytest.approx(wait_s / 2)
@@ -48,26 +48,27 @@ def test_a_wait_passes_with_the_time(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("n_failed", [0, 6])
-def test_a_connection_that_ended_is_tried_again_after_the_shortest_wait(clock: Clock, n_failed: int) -> None:
+def test_a_connection_that_lasted_is_tried_again_after_the_shortest_wait(clock: Clock, n_failed: int) -> None:
     backoff = Backoff()
     for _ in range(n_failed):
-        backoff.failed(was_connected=False)
-    backoff.failed(was_connected=True)
-    assert 0 < backoff.wait_s() <= 0.25
-
-
-def test_an_answer_ends_the_wait_and_the_next_failure_starts_from_the_shortest(clock: Clock) -> None:
-    backoff = Backoff()
-    for _ in range(6):
-        backoff.failed(was_connected=False)
+        backoff.failed()
     backoff.succeeded()
-    assert backoff.wait_s() == 0
-    backoff.failed(was_connected=False)
+    clock.now_s += 5
+    backoff.failed()
     assert 0 < backoff.wait_s() <= 0.25
+
+
+def test_connections_that_do_not_last_are_failures(clock: Clock) -> None:
+    backoff = Backoff()
+    for longest_s in (0.25, 0.5, 1.0, 2.0, 4.0, 4.0):
+        backoff.succeeded()
+        clock.now_s += 4.9
+        backoff.failed()
+        assert 0.75 * longest_s <= backoff.wait_s() <= longest_s
 
 
 def test_a_fleet_does_not_march_in_step(clock: Clock) -> None:
     fleet = [Backoff() for _ in range(20)]
     for backoff in fleet:
-        backoff.failed(was_connected=False)
+        backoff.failed()
     assert len({backoff.wait_s() for backoff in fleet}) > 10

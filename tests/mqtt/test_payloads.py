@@ -24,7 +24,7 @@ ARRIVAL_MINUTE = ARRIVED_MS // MINUTE_MS
 OBSERVED_MINUTE = 21_476_189  # 2010-11-01T00:29Z
 REASONS = {
     "empty", "too_large", "not_json", "no_value", "not_a_number", "not_finite", "out_of_range", "bad_time",
-    "clock_not_set", "retained",
+    "clock_not_set", "unknown_age",
 }  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def test_the_head_of_a_payload_that_was_cut_is_no_reading() -> None:
 def test_a_retained_message_without_a_time_may_be_of_any_age() -> None:
     with pytest.raises(PayloadError, match="any age") as refused:
         decode("home", b"1.2", 3, None, Limits())
-    assert refused.value.reason == "retained"
+    assert refused.value.reason == "unknown_age"
     dated = b'{"ts": 1288571340, "gap_kw": 1.2}'
     assert decode("home", dated, len(dated), None, Limits()).minute == OBSERVED_MINUTE
 

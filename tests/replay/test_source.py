@@ -92,7 +92,7 @@ def test_the_bundled_week_is_a_week() -> None:
         ("\n1,2\n", Columns("t", "p"), "line 1: the file is empty, or its first line is"),
         ("a,b\n1,2\n", Columns(), r"line 1: the columns \(a, b\) are not those of UCI.*--time-column"),
         ("a,b\n1,2\n", Columns("t", "b"), "line 1: --time-column: there is no column 't' among a, b"),
-        ("a,b\n1,2\n", Columns("a", None), "line 1: --value-column: there is no column None"),
+        ("a,b\n1,2\n", Columns("a", None), "line 1: name the other column too, by --value-column"),
         ("t,p\n2006-12-16,1\nyesterday,2\n", Columns("t", "p"), "line 3: 'yesterday,2' cannot be read"),
         ("t,p\n2006-12-16,1\n2006-12-16,lots\n", Columns("t", "p"), "line 3: .*'lots'"),
         ("t,p\n2006-12-16,1230\n", Columns("t", "p"), r"line 2: 1230.*watts"),

@@ -15,6 +15,8 @@ class MemoryLink:
 
     def __init__(self) -> None:
         self.connected = True
+        self.problem = ""
+        self.n_shed = 0
         self.queued: list[Arrival] = []
         self.published: list[Forecast] = []
 

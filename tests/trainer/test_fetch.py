@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -187,3 +188,13 @@ def test_a_wrong_file_is_one_sentence_and_exit_2(server: Server, tmp_path: Path)
     assert result.exit_code == 2
     assert "line 1" in result.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_trainer_extra_one_sentence_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    monkeypatch.delitem(sys.modules, "trainer.download", raising=False)
+    result = CliRunner().invoke(main, ["fetch", "--out", str(tmp_path / "set.zip")])
+    assert result.exit_code == 2
+    assert "httpx is not installed; this command needs the trainer extra: pip install" in result.output
