@@ -17,7 +17,7 @@ OK, BROKER_FAILS, MODEL_FAILS = 0, 1, 3
 
 
 def run_checks(settings: Settings, environment: Mapping[str, str], show: Callable[[str], None]) -> int:
-    """Check models and broker, showing a line each; return the exit code (the worst found)."""
+    """Check models and broker, showing a line each up to the first failure; return its exit code, or 0."""
     try:
         models = load_models(settings)
     except ModelError as error:
