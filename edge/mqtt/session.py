@@ -139,6 +139,8 @@ class Session:
         self.connected = False
         if was_open and not complete and self._socket is not None:
             self._socket.cut()
+        elif was_open and self._socket is not None:
+            self._socket.says_goodbye = True
         self._client.disconnect()
         self._client.loop_write()
         del self._client  # the last there was of it: paho closes the sockets that wake its loop

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import select
 import ssl
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,6 +19,7 @@ _READ_BYTES = 262_144
 #: Reads at a time: a peer that sends faster than they are cut must not keep them from being taken.
 _MAX_READS = 4
 _CLOSE_TIMEOUT_S = 2.0
+_GOODBYE_TIMEOUT_S = 2.0
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -42,6 +44,8 @@ class StraightSocket:
         self._ended = False
         #: Whether more was there than :meth:`pump` took; polling need not tell of it.
         self.has_more = False
+        #: Whether the last words are a DISCONNECT, which the peer is to read before the connection ends.
+        self.says_goodbye = False
 
     def pump(self) -> None:
         """Read what has come, without waiting; hand on publications and acknowledgements."""
@@ -145,13 +149,31 @@ class StraightSocket:
         self._sock.close()
 
     def close(self) -> None:
-        """Send what is left (a DISCONNECT, for one) within two seconds, then close."""
+        """Send what is left within two seconds, let the peer end the connection after a goodbye, then close."""
         poll = select.poll()
         try:
             poll.register(self.fileno(), select.POLLOUT)
             while self._out and not self._ended and poll.poll(_CLOSE_TIMEOUT_S * 1_000):
                 self.flush()
+            if self.says_goodbye:
+                self._await_end()
         except (OSError, ValueError):  # the connection is gone already: nothing is left to send it on
             self._ended = True
         finally:
             self._sock.close()
+
+    def _await_end(self) -> None:
+        """Drop what still comes until the peer ends the connection, as it must after a DISCONNECT.
+
+        A socket that is closed with something unread resets the connection: a broker in the middle of
+        sending would find it gone before it read the DISCONNECT, and publish the last will
+        (MQTT 5.0, 3.14.4; RFC 1122, 4.2.2.13).
+        """
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        deadline_s = time.monotonic() + _GOODBYE_TIMEOUT_S
+        while not self._ended and (left_s := deadline_s - time.monotonic()) > 0:
+            try:
+                self._ended = not self._sock.recv(_READ_BYTES)
+            except _WOULD_BLOCK:
+                poll.poll(left_s * 1_000)

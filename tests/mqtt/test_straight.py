@@ -212,6 +212,33 @@ def test_closing_sends_what_is_left(ends: Ends) -> None:
     ends.straight.close()  # paho and the session may both close it
 
 
+def test_a_goodbye_is_read_by_a_peer_in_the_middle_of_sending() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        peer, _ = listener.accept()
+    ends = Ends(ours, peer)
+    peer.sendall(encode_publish(b"gap/home/reading", b"1.5", 0, retain=False, properties=None) * 1_000)  # never read here
+    ends.straight.send(DISCONNECT)
+    ends.straight.says_goodbye = True
+    closing = Thread(target=ends.straight.close)
+    closing.start()
+    assert peer.recv(16) == DISCONNECT
+    peer.sendall(b"\x00" * 65_536)  # a reset would end this, and the broker would publish the last will
+    peer.shutdown(socket.SHUT_WR)
+    assert peer.recv(16) == b""
+    closing.join(5)
+    assert not closing.is_alive()
+    peer.close()
+
+
+def test_a_goodbye_to_a_peer_that_never_ends_the_connection_ends_in_time(ends: Ends) -> None:
+    ends.straight.send(DISCONNECT)
+    ends.straight.says_goodbye = True
+    ends.straight.close()
+    assert ends.peer.recv(16) == DISCONNECT
+    assert ends.peer.recv(16) == b""
+
+
 def test_closing_does_not_wait_for_ever_for_a_peer_that_does_not_read(
     ends: Ends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
