@@ -6,6 +6,7 @@ here from the minutes alone, by edge and trainer alike.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, tzinfo
@@ -65,7 +66,7 @@ def problem_with(names: Sequence[str]) -> str | None:
         return f"there is no feature {unknown[0]}: there are {', '.join(UNITS)}"
     if len(set(names)) < len(names):
         return f"a feature is named twice in {', '.join(names)}"
-    for before, after in zip(names, names[1:], strict=False):
+    for before, after in itertools.pairwise(names):
         if before in DERIVED and after in MEASURED:
             return f"measured features come before derived ones, but {after} follows {before}"
     return None
