@@ -15,6 +15,7 @@ from edge.bundled import models_path
 from edge.core.card import ModelCard
 from edge.core.engine import Engine
 from edge.core.errors import ModelError, SettingsError
+from edge.core.features import measured_in
 from edge.core.reading import Limits
 from edge.http.app import create_app
 from edge.mqtt.client import SessionOptions
@@ -65,8 +66,9 @@ class Application:
             ),
             limits,
             retain_forecasts=settings.mqtt.retain_forecasts,
+            extras=measured_in(self.models.speaking.features)[1:],
         )
-        engine = Engine(self.models.speaking, settings.devices.max)
+        engine = Engine(self.models.speaking, settings.devices.max, settings.site.zone)
         self.service = Service(link, engine, self.models.by_name)
         app = create_app(
             self.service,
@@ -101,13 +103,22 @@ class Application:
 
 
 def load_models(settings: Settings) -> Models:
-    """Load and self-test every model; raise :class:`ModelError` where one, or the one asked for, is no good."""
+    """Load and self-test every model; raise :class:`ModelError` where one, or the one asked for, is no good.
+
+    Only the one that speaks keeps its interpreters: a larger model's take megabytes each. The others make
+    theirs anew when they are asked.
+    """
     folder = settings.models.path or models_path()
     speaking = settings.forecast.model or default_model(folder)
-    by_name = {name: load_model(folder / name) for name in model_names(folder)}
-    if speaking not in by_name:
-        msg = f"there is no model {speaking!r} in {folder}; there are: {', '.join(by_name) or 'none'}"
+    names = model_names(folder)
+    if speaking not in names:
+        msg = f"there is no model {speaking!r} in {folder}; there are: {', '.join(names) or 'none'}"
         raise ModelError(msg)
+    by_name = {}
+    for name in sorted(names, key=lambda name: name == speaking):  # it comes last, and takes over their memory
+        by_name[name] = load_model(folder / name)
+        if name != speaking:
+            by_name[name].rest()
     by_name[speaking].warm_up()
     return Models(by_name, by_name[speaking])
 

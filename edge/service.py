@@ -155,6 +155,8 @@ class Service:
             verdict, place = next(outcomes)
             if verdict is Verdict.FULL:
                 self._link.reject(arrival, self._too_many())
+            elif verdict is Verdict.LACKING and arrival.reading is not None:
+                self._link.reject(arrival, PayloadError("missing_feature", self._engine.lacking(arrival.reading)))
             settle(arrival, receipts[place] if place >= 0 else 0)
         for reading in accepted.disproved:
             detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
@@ -230,4 +232,5 @@ class Service:
         if model is not None and model not in self.models:
             msg = f"model: there is no {model!r}; there are {', '.join(sorted(self.models))}"
             raise RequestError(msg)
-        return forecast_series(self.models[model] if model else self.model, readings, time.time_ns() // 1_000_000)
+        speaking = self.models[model] if model else self.model
+        return forecast_series(speaking, readings, time.time_ns() // 1_000_000, self._engine.zone)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from edge.core.errors import SettingsError
 
@@ -110,6 +112,28 @@ class DeviceSettings(_Section):
     max: int = Field(default=100_000, ge=1)
 
 
+class SiteSettings(_Section):
+    """``[site]``"""
+
+    #: The clock on the wall, by its IANA name: what models that know the time of day go by.
+    timezone: str = "UTC"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            _ = ZoneInfo(name) if name != "UTC" else UTC
+        except (ValueError, OSError, LookupError) as error:  # also a name that is a path, or a folder of the database
+            msg = "there is no such time zone: give an IANA name, as Europe/Paris"
+            raise ValueError(msg) from error
+        return name
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of that name; UTC needs no database."""
+        return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
+
+
 class LogSettings(_Section):
     """``[log]``"""
 
@@ -130,6 +154,7 @@ class Settings(_Section):
     forecast: ForecastSettings = ForecastSettings()
     limits: LimitSettings = LimitSettings()
     devices: DeviceSettings = DeviceSettings()
+    site: SiteSettings = SiteSettings()
     log: LogSettings = LogSettings()
 
 

@@ -9,24 +9,28 @@ Time is the readings' own: the wall clock plays no part, so that a replay of 201
   by minute are a stream that starts again there (a replay, a clock set back).
 * More than a day ahead: held until the next reading of the device confirms it, or shows it to have
   been a clock's mistake.
+
+Where a model takes more than power, a reading brings a value for each channel, or does not enter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 
 import numpy as np
 
+from edge.core.features import GAP
 from edge.core.grid import DAY_MIN
 from edge.core.reading import Reading
 from edge.core.window import F32, MAX_FILL_MIN, MIN_OBSERVED, WindowSpec, bridge
 
 #: Late readings in a row, minute by minute, that make a stream start again.
 RESTART_RUN = 3
-#: Columns a row has beyond the context, so that it is moved back only now and then.
-_SLACK = 16
-_FIRST_ROWS = 16
+#: Columns a row has beyond the context, so that it is moved back only now and then; at least MAX_FILL_MIN + 1.
+_SLACK = 8
+#: Rows come in blocks of about so many bytes: a fleet that grows copies nothing and holds no more than it fills.
+_BLOCK_BYTES = 1 << 17
 
 
 class Verdict(Enum):
@@ -38,15 +42,18 @@ class Verdict(Enum):
     LATE = "late"
     UNCONFIRMED = "unconfirmed"  # held: more than a day ahead
     FULL = "full"  # a new device beyond the limit
+    LACKING = "lacking"  # without a value for each channel
 
 
 class Stream:
-    """Where one device stands. Its values lie in a row of :class:`Buffers`."""
+    """Where one device stands. Its values lie in row ``at`` of ``block``, one of those of :class:`Buffers`."""
 
-    __slots__ = ("end", "held", "last_minute", "late_run", "n_seen", "observed", "row")
+    __slots__ = ("at", "block", "end", "held", "last_minute", "late_run", "n_seen", "observed", "row")
 
-    def __init__(self, row: int) -> None:
+    def __init__(self, row: int, block: F32, at: int) -> None:
         self.row = row
+        self.block = block
+        self.at = at
         self.end = 0  # column after the newest value
         self.last_minute = 0
         self.n_seen = 0  # readings since the history began
@@ -58,6 +65,9 @@ class Stream:
 class Buffers:
     """Rolling buffers of ``spec.context`` minutes, one a device, at most ``max_devices``.
 
+    ``channels`` are the measured features that they hold, power first. With power alone a window is
+    ``[context]``, with C channels ``[context, C]``.
+
     >>> buffers = Buffers(WindowSpec(context=4), max_devices=10)
     >>> [buffers.accept(Reading("home", minute, kw)).value for minute, kw in ((7, 1.0), (9, 2.0))]
     ['first', 'ready']
@@ -65,8 +75,11 @@ class Buffers:
     [1.0, 1.0, 1.5, 2.0]
     """
 
-    def __init__(self, spec: WindowSpec, max_devices: int) -> None:
+    def __init__(self, spec: WindowSpec, max_devices: int, channels: Sequence[str] = (GAP,)) -> None:
         self.spec = spec
+        self.channels = tuple(channels)
+        #: Shape of a window.
+        self.shape = (spec.context,) if len(channels) == 1 else (spec.context, len(channels))
         self.max_devices = max_devices
         #: Held readings that the next one showed to be a mistake; whoever counts them empties it.
         self.disproved: list[Reading] = []
@@ -75,7 +88,10 @@ class Buffers:
         self._streams: dict[str, Stream] = {}
         self._width = spec.context + _SLACK
         self._window_bits = (1 << spec.context) - 1
-        self._kw: F32 = np.zeros((_FIRST_ROWS, self._width), dtype=np.float32)
+        self._extra = self.channels[1:]
+        n_values = self._width * len(self.channels)
+        self._n_rows = min(max_devices, max(1, _BLOCK_BYTES // (n_values * 4)))  # of a block
+        self._block: F32 = np.empty(0, dtype=np.float32)  # the newest
 
     def __len__(self) -> int:
         """Return how many devices there are."""
@@ -99,19 +115,21 @@ class Buffers:
         return self._streams[device].row
 
     def window(self, device: str) -> F32:
-        """Return a copy of the device's window, kW, ``[context]``."""
-        out = np.empty(self.spec.context, dtype=np.float32)
+        """Return a copy of the device's window, ``[context]`` (kW) or ``[context, C]``."""
+        out = np.empty(self.shape, dtype=np.float32)
         self.copy_window(device, out)
         return out
 
     def copy_window(self, device: str, out: F32) -> int:
-        """Copy the device's window into ``out`` ``[context]``; return how many real readings it holds."""
+        """Copy the device's window into ``out``, of its shape; return how many real readings it holds."""
         stream = self._streams[device]
-        out[:] = self._kw[stream.row, stream.end - self.spec.context : stream.end]
+        out[:] = stream.block[stream.at, stream.end - self.spec.context : stream.end]
         return stream.observed.bit_count()
 
     def accept(self, reading: Reading) -> Verdict:
         """Let a reading enter by the rules above, and say what became of it."""
+        if self._extra and reading.lacks(self._extra):
+            return Verdict.LACKING
         stream = self._streams.get(reading.device)
         if stream is None:
             return self._open(reading)
@@ -126,15 +144,17 @@ class Buffers:
         row = len(self._streams)
         if row >= self.max_devices:
             return Verdict.FULL
-        if row == len(self._kw):
-            self._kw = np.concatenate((self._kw, np.zeros_like(self._kw)))
-        stream = self._streams[reading.device] = Stream(row)
+        at = row % self._n_rows
+        if not at:
+            self._block = np.zeros((self._n_rows, self._width, *self.shape[1:]), dtype=np.float32)
+        stream = self._streams[reading.device] = Stream(row, self._block, at)
         return self._restart(stream, reading)
 
     def _restart(self, stream: Stream, reading: Reading) -> Verdict:
         context = self.spec.context
-        self._kw[stream.row, : context - 1] = self.spec.pad_kw(reading.gap_kw)
-        self._kw[stream.row, context - 1] = reading.gap_kw
+        values = self._values_of(reading)
+        stream.block[stream.at, : context - 1] = self.spec.pad_kw(values)
+        stream.block[stream.at, context - 1] = values
         stream.end = context
         stream.last_minute = reading.minute
         stream.n_seen = stream.observed = 1
@@ -149,20 +169,27 @@ class Buffers:
         if stream.end + ahead_min > self._width:
             self._move_back(stream)
         end = stream.end
+        values = self._values_of(reading)
         if n_missing:
-            before_kw = self._kw[stream.row, end - 1]
-            self._kw[stream.row, end : end + n_missing] = bridge(before_kw, reading.gap_kw, n_missing)
+            before = stream.block[stream.at, end - 1]
+            stream.block[stream.at, end : end + n_missing] = bridge(before, values, n_missing)
         end += ahead_min
-        self._kw[stream.row, end - 1] = reading.gap_kw
+        stream.block[stream.at, end - 1] = values
         stream.end = end
         stream.last_minute = reading.minute
         stream.n_seen += 1
         stream.observed = (stream.observed << ahead_min | 1) & self._window_bits
         return Verdict.READY if stream.n_seen >= MIN_OBSERVED else Verdict.FIRST
 
+    def _values_of(self, reading: Reading) -> float | tuple[float, ...]:
+        if not self._extra:
+            return reading.gap_kw
+        measured = reading.measured or {}
+        return reading.gap_kw, *(measured[name] for name in self._extra)
+
     def _move_back(self, stream: Stream) -> None:
         context = self.spec.context
-        row = self._kw[stream.row]
+        row = stream.block[stream.at]
         row[:context] = row[stream.end - context : stream.end].copy()
         stream.end = context
 

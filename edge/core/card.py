@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from edge.core.features import UNITS, problem_with
 from edge.core.window import Padding, WindowSpec
 
-GAP_FEATURE = "gap_kw"
+#: Minutes ahead that every model speaks for, as the last of its lead times.
+HORIZON_MIN = 5
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(values, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        msg = f"must hold what JSON can: {error}"
+        raise ValueError(msg) from error
+    return values
+
+
+#: Whatever made a model, as JSON can hold it.
+Made = Annotated[dict[str, Any], AfterValidator(_plain)]
 
 
 class _Frozen(BaseModel):
@@ -44,11 +60,17 @@ class Split(_Frozen):
 
 
 class Score(_Frozen):
-    """Errors at the horizon over the test windows, kW^2 and kW."""
+    """Errors at the horizon over the test windows, kW^2 and kW: ``mse_kw2`` and ``mae_kw`` of the mean.
+
+    Of a model with quantiles also ``mae_median_kw``, of the median, and ``coverage``, the share of
+    outcomes within its 90 % interval.
+    """
 
     n: int = Field(gt=0)
     mse_kw2: float
     mae_kw: float
+    mae_median_kw: float | None = None
+    coverage: float | None = Field(default=None, ge=0, le=1)
 
 
 class Scores(_Frozen):
@@ -60,7 +82,7 @@ class Scores(_Frozen):
 
 
 class Golden(_Frozen):
-    """Inputs ``[n, context, features]`` and the outputs they must give, replayed at start."""
+    """Whole inputs ``[n, context, features]``, derived ones too, and the outputs they must give; replayed at start."""
 
     window: list[list[list[float]]] = Field(min_length=1)
     mean: list[list[float]]
@@ -83,7 +105,8 @@ class ModelCard(_Frozen):
     lead_times_min: list[int] = Field(min_length=1)
     features: list[Feature] = Field(min_length=1)
     quantile_levels: list[float] | None = None
-    hyper_parameters: dict[str, int | float | str | bool | list[int]] = Field(default_factory=dict)
+    hyper_parameters: Made = Field(default_factory=dict)
+    experiment: Made | None = Field(default=None, description="All that made the model, as its experiment says it")
     trained_on: TrainedOn
     split: Split
     scores: Scores
@@ -93,12 +116,13 @@ class ModelCard(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelCard:
-        if self.features[0].name != GAP_FEATURE:
-            msg = f"the first feature must be {GAP_FEATURE}, not {self.features[0].name}"
-            raise ValueError(msg)
+        self._check_features()
         leads = self.lead_times_min
         if leads != sorted(set(leads)) or leads[0] < 1:
             msg = f"lead_times_min must rise from 1 or more, not {leads}"
+            raise ValueError(msg)
+        if leads[-1] != HORIZON_MIN:
+            msg = f"lead_times_min must end with {HORIZON_MIN}, not {leads[-1]}"
             raise ValueError(msg)
         levels = self.quantile_levels
         if levels is not None and (levels != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1):
@@ -109,6 +133,15 @@ class ModelCard(_Frozen):
             raise ValueError(msg)
         self._check_golden()
         return self
+
+    def _check_features(self) -> None:
+        problem = problem_with([feature.name for feature in self.features])
+        if problem is not None:
+            raise ValueError(f"features: {problem}")
+        for feature in self.features:
+            if feature.unit != UNITS[feature.name]:
+                msg = f"features: {feature.name} is given in {UNITS[feature.name]}, not in {feature.unit}"
+                raise ValueError(msg)
 
     def _check_golden(self) -> None:
         n = len(self.golden.window)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from edge.core.buffer import Buffers, Verdict
 from edge.core.errors import ModelError, RequestError
-from edge.core.forecast import LOWER, MEDIAN, UPPER, Forecast, Forecasts
+from edge.core.features import assemble, measured_in
+from edge.core.forecast import DECIMALS, LOWER, MEDIAN, UPPER, Forecast, Forecasts
 from edge.core.latest import Latest
 from edge.core.predictor import Prediction, Predictor
 from edge.core.reading import Reading
@@ -25,6 +27,7 @@ _RESULT: dict[Verdict, Result] = {
     Verdict.DUPLICATE: "duplicate",
     Verdict.LATE: "late",
     Verdict.FULL: "rejected",
+    Verdict.LACKING: "rejected",
 }
 
 
@@ -33,13 +36,14 @@ class Accepted:
     """What became of a batch of readings, and the windows that are due a forecast.
 
     ``verdicts[i]`` tells of reading ``i``, ``place[i]`` where its window and forecast stand, or -1.
-    ``windows_kw`` is ``[N, context]``; ``devices``, ``minutes`` and ``n_observed`` say whose they are.
+    ``windows`` is ``[N, context]``, kW, or ``[N, context, C]`` where the model takes C measured features;
+    ``devices``, ``minutes`` and ``n_observed`` say whose they are.
     ``disproved`` are readings that had been held and proved to be a mistake.
     """
 
     verdicts: list[Verdict]
     place: list[int]
-    windows_kw: NDArray[np.float32]
+    windows: NDArray[np.float32]
     devices: list[str]
     minutes: list[int]
     n_observed: list[int]
@@ -50,15 +54,16 @@ class Accepted:
 class Engine:
     """Buffers of many devices and the model that speaks for them. Pure: no clock, no I/O, one caller."""
 
-    def __init__(self, model: Predictor, max_devices: int = 100_000) -> None:
-        """Speak with ``model`` for at most ``max_devices`` devices."""
+    def __init__(self, model: Predictor, max_devices: int = 100_000, zone: tzinfo = UTC) -> None:
+        """Speak with ``model`` for at most ``max_devices`` devices, whose time of day is the clock of ``zone``."""
         self.model = model
-        self.buffers = Buffers(model.spec, max_devices)
-        self._latest = Latest()
+        self.zone = zone
+        self.buffers = Buffers(model.spec, max_devices, measured_in(model.features))
+        self._latest = Latest(len(model.lead_times_min))
 
     def accept(self, readings: Sequence[Reading]) -> Accepted:
         """Take ``readings`` in order; several of one device in a batch are as good as one by one."""
-        windows_kw = np.empty((len(readings), self.model.spec.context), dtype=np.float32)
+        windows = np.empty((len(readings), *self.buffers.shape), dtype=np.float32)
         verdicts: list[Verdict] = []
         place: list[int] = []
         devices: list[str] = []
@@ -72,19 +77,44 @@ class Engine:
                 place.append(-1)
                 continue
             place.append(len(devices))
-            n_observed.append(buffers.copy_window(reading.device, windows_kw[len(devices)]))
+            n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
             devices.append(reading.device)
             minutes.append(reading.minute)
-        windows_kw = windows_kw[: len(devices)]
-        return Accepted(verdicts, place, windows_kw, devices, minutes, n_observed, *self._account(verdicts))
+        windows = windows[: len(devices)]
+        return Accepted(verdicts, place, windows, devices, minutes, n_observed, *self._account(verdicts))
 
     def forecast(self, accepted: Accepted, issued_at_ms: int) -> Forecasts:
-        """Forecast what was accepted, in one call of the model, and keep it as each device's latest."""
-        forecasts = forecast(
-            self.model, accepted.windows_kw, accepted.devices, accepted.minutes, accepted.n_observed, issued_at_ms
+        """Forecast what was accepted, in one call of the model, and keep it as each device's latest.
+
+        Raises :class:`ModelError` where the model gives a value that is no number.
+        """
+        model = self.model
+        whose = (accepted.devices, accepted.minutes, accepted.n_observed)
+        if not accepted.devices:
+            return Forecasts(model, issued_at_ms, *whose, [])
+        measured = accepted.windows.reshape(len(accepted.devices), model.spec.context, -1)
+        newest_minute = np.asarray(accepted.minutes, dtype=np.int64)
+        prediction = model.predict(assemble(measured, newest_minute, model.features, self.zone))
+        mean_kw = _rounded(model, prediction.mean)
+        median_kw, lower_kw, upper_kw = (_quantile(model, prediction, level) for level in (MEDIAN, LOWER, UPPER))
+        forecasts = Forecasts(
+            model,
+            issued_at_ms,
+            *whose,
+            gap_kw=mean_kw[:, -1].tolist(),
+            median_kw=median_kw,
+            lower_kw=lower_kw,
+            upper_kw=upper_kw,
+            path_kw=mean_kw.tolist() if len(model.lead_times_min) > 1 else None,
         )
         self._latest.keep([self.buffers.row(device) for device in accepted.devices], forecasts)
         return forecasts
+
+    def lacking(self, reading: Reading) -> str:
+        """Return in a sentence what a reading that proved :attr:`Verdict.LACKING` has not, and the cure."""
+        names = " or ".join(reading.lacks(self.buffers.channels))
+        cure = f"send {', '.join(self.buffers.channels)} with each reading, or let another model speak"
+        return f"the reading has no {names}, which model {self.model.name} needs: {cure}"
 
     def latest(self) -> list[Forecast]:
         """Return the newest forecast of every device that has one."""
@@ -114,34 +144,7 @@ class Engine:
         return disproved, counts
 
 
-def forecast(
-    model: Predictor,
-    windows_kw: NDArray[np.float32],
-    devices: list[str],
-    minutes: list[int],
-    n_observed: list[int],
-    issued_at_ms: int,
-) -> Forecasts:
-    """Forecast ``windows_kw`` ``[N, context]`` in one call; the lists, of length N, say whose they are.
-
-    Numbers are rounded to 1e-6 kW (a milliwatt), below any model's own precision. Raises
-    :class:`ModelError` where the model gives one that is none.
-    """
-    if not devices:
-        return Forecasts(model, issued_at_ms, [], [], [], [])
-    prediction = model.predict(windows_kw[:, :, np.newaxis])
-    return Forecasts(
-        model,
-        issued_at_ms,
-        devices,
-        minutes,
-        n_observed,
-        _listed(model, prediction.mean[:, -1]),
-        *(_quantile(model, prediction, level) for level in (MEDIAN, LOWER, UPPER)),
-    )
-
-
-def forecast_series(model: Predictor, readings: Sequence[Reading], issued_at_ms: int) -> Forecast:
+def forecast_series(model: Predictor, readings: Sequence[Reading], issued_at_ms: int, zone: tzinfo = UTC) -> Forecast:
     """Forecast a series that is no device's, oldest first, by the very rules of the stream.
 
     Raises :class:`RequestError`, naming the reading, where they leave nothing to forecast from.
@@ -149,37 +152,32 @@ def forecast_series(model: Predictor, readings: Sequence[Reading], issued_at_ms:
     if len(readings) < MIN_OBSERVED:
         msg = f"readings: at least {MIN_OBSERVED} are needed, not {len(readings)}"
         raise RequestError(msg)
-    engine = Engine(model, max_devices=1)
-    accepted = engine.accept(readings)
-    for i, verdict in enumerate(accepted.verdicts):
+    engine = Engine(model, 1, zone)
+    before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # their windows serve no one
+    newest = engine.accept(readings[-1:])
+    for i, verdict in enumerate([*before, *newest.verdicts]):
+        if verdict is Verdict.LACKING:
+            msg = f"readings[{i}]: {engine.lacking(readings[i])}"
+            raise RequestError(msg)
         if verdict not in {Verdict.READY, Verdict.FIRST}:
             msg = f"readings[{i}]: its time does not follow the one before ({verdict.value})"
             raise RequestError(msg)
-    if accepted.place[-1] < 0:
+    if not newest.devices:
         msg = f"readings[{len(readings) - 1}]: more than {MAX_FILL_MIN} minutes are missing before it"
         raise RequestError(msg)
-    newest = slice(-1, None)  # the windows before it have served their turn
-    last = forecast(
-        model,
-        accepted.windows_kw[newest],
-        accepted.devices[newest],
-        accepted.minutes[newest],
-        accepted.n_observed[newest],
-        issued_at_ms,
-    )
-    return replace(last[0], device=None)
+    return replace(engine.forecast(newest, issued_at_ms)[0], device=None)
 
 
-def _listed(model: Predictor, column_kw: NDArray[np.float32]) -> list[float]:
-    if not np.isfinite(column_kw).all():
+def _rounded(model: Predictor, power_kw: NDArray[np.float32]) -> NDArray[np.float64]:
+    if not np.isfinite(power_kw).all():
         msg = f"model {model.name} gave a value that is not a number"
         raise ModelError(msg)
-    rounded: list[float] = np.round(column_kw.astype(np.float64), 6).tolist()
-    return rounded
+    return power_kw.astype(np.float64).round(DECIMALS)
 
 
 def _quantile(model: Predictor, prediction: Prediction, level: float) -> list[float] | None:
     levels = model.quantile_levels
     if prediction.quantiles is None or levels is None or level not in levels:
         return None
-    return _listed(model, prediction.quantiles[:, -1, levels.index(level)])
+    column_kw: list[float] = _rounded(model, prediction.quantiles[:, -1, levels.index(level)]).tolist()
+    return column_kw

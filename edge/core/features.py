@@ -6,6 +6,7 @@ here from the minutes alone, by edge and trainer alike.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -82,26 +83,27 @@ def assemble(measured: F32, newest_minute: I64, names: Sequence[str], zone: tzin
     derived = [name for name in names if name in _TABLES]
     if not derived:
         return measured
-    context = measured.shape[1]
-    columns = [measured, *(column[:, :, np.newaxis] for column in _derived(newest_minute, context, derived, zone))]
-    return np.concatenate(columns, axis=2)
-
-
-def _derived(newest_minute: I64, context: int, names: Sequence[str], zone: tzinfo) -> list[F32]:
+    n, context, n_measured = measured.shape
+    inputs = np.empty((n, context, n_measured + len(derived)), dtype=np.float32)
+    inputs[:, :, :n_measured] = measured
     newest = np.asarray(newest_minute, dtype=np.int64)
-    offset, offset_before = offset_min(newest, zone), offset_min(newest - context + 1, zone)
+    offset, offset_before = offset_min(np.stack((newest, newest - context + 1)), zone)
     first = newest + offset - context + 1 + _EPOCH_WEEKDAY * DAY_MIN
     torn = np.flatnonzero(offset != offset_before)  # the clock was set within these windows
-    torn_minutes = newest[torn, np.newaxis] + np.arange(1 - context, 1)
-    torn_local = torn_minutes + offset_min(torn_minutes, zone) + _EPOCH_WEEKDAY * DAY_MIN
-    columns = []
-    for name in names:
-        table = _TABLES[name]
-        ahead = np.resize(table, table.size + context - 1)  # so that a window may run over the period's end
-        column = sliding_window_view(ahead, context)[first % table.size]
-        column[torn] = table[torn_local % table.size]
-        columns.append(column)
-    return columns
+    minutes = newest[torn, np.newaxis] + np.arange(1 - context, 1)
+    local = minutes + offset_min(minutes, zone) + _EPOCH_WEEKDAY * DAY_MIN
+    for at, name in enumerate(derived, start=n_measured):
+        period_min = _TABLES[name].size
+        inputs[:, :, at] = _starting_at(name, context)[first % period_min]
+        inputs[torn, :, at] = _TABLES[name][local % period_min]
+    return inputs
+
+
+@functools.lru_cache(maxsize=64)
+def _starting_at(name: str, context: int) -> F32:
+    """Return a derived feature over ``context`` minutes from each minute of its period on, ``[period, context]``."""
+    table = _TABLES[name]
+    return sliding_window_view(np.resize(table, table.size + context - 1), context)
 
 
 def offset_min(minutes: I64, zone: tzinfo) -> I64:

@@ -13,6 +13,8 @@ FORECAST_SCHEMA = 1
 #: Level of the interval that forecasts carry, and the quantiles that bound it.
 LEVEL = 0.9
 LOWER, MEDIAN, UPPER = 0.05, 0.5, 0.95
+#: Decimals of a forecast's powers, kW: a milliwatt, below any model's own precision.
+DECIMALS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,9 @@ class Forecast:
     """What one device will draw at ``target_minute``. Power in kW, minutes since the epoch.
 
     ``gap_kw`` is the mean; ``median_kw`` and the bounds of the ``level`` interval are None where the
-    model has no quantiles. ``n_observed`` counts real readings among the window's ``context`` minutes.
+    model has no quantiles. ``path_kw`` holds the mean for each lead time where the model speaks for
+    several, else None; its last is ``gap_kw``. ``n_observed`` counts real readings among the window's
+    ``context`` minutes.
     """
 
     device: str | None
@@ -35,6 +39,7 @@ class Forecast:
     n_observed: int
     context: int
     issued_at_ms: int
+    path_kw: tuple[float, ...] | None = None
 
     @property
     def target_minute(self) -> int:
@@ -46,9 +51,9 @@ class Forecast:
         """Level of the interval, or None without one."""
         return None if self.lower_kw is None or self.upper_kw is None else LEVEL
 
-    def document(self) -> dict[str, str | int | float | None]:
+    def document(self) -> dict[str, str | int | float | list[float] | None]:
         """Return the forecast as users get it, over MQTT as over REST."""
-        return {
+        document: dict[str, str | int | float | list[float] | None] = {
             "v": FORECAST_SCHEMA,
             "device": self.device,
             "observed_at": minute_label(self.observed_minute),
@@ -65,11 +70,17 @@ class Forecast:
             "n_observed": self.n_observed,
             "context": self.context,
         }
+        if self.path_kw is not None:
+            document["path"] = list(self.path_kw)
+        return document
 
 
 @dataclass(frozen=True, slots=True)
 class Forecasts:
-    """Forecasts of one batch, as columns of equal length: what :class:`Forecast` holds, of many devices."""
+    """Forecasts of one batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
+
+    ``path_kw`` ``[N, K]`` is there where the model has several lead times.
+    """
 
     model: Predictor
     issued_at_ms: int
@@ -80,6 +91,7 @@ class Forecasts:
     median_kw: list[float] | None = None
     lower_kw: list[float] | None = None
     upper_kw: list[float] | None = None
+    path_kw: list[list[float]] | None = None
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -100,6 +112,7 @@ class Forecasts:
             n_observed=self.n_observed[i],
             context=self.model.spec.context,
             issued_at_ms=self.issued_at_ms,
+            path_kw=None if self.path_kw is None else tuple(self.path_kw[i]),
         )
 
     def __iter__(self) -> Iterator[Forecast]:

@@ -1,35 +1,43 @@
-"""The newest forecast of every device, in columns: 40 bytes a device."""
+"""The newest forecast of every device, in columns: 36 bytes a device, and 4 more for each further lead time."""
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from typing import TypeVar
 
-from edge.core.forecast import Forecast, Forecasts
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.core.forecast import DECIMALS, Forecast, Forecasts
 from edge.core.predictor import Predictor
 
-_NO_FORECAST = -1
+_NO_FORECAST = 0  # no reading is of the first minute of 1970
 _FIRST_ROWS = 16
+_N_QUANTILES = 3
+Number = TypeVar("Number", bound=np.generic)
 
 
 class Latest:
     """Keeps, for each row of :class:`edge.core.buffer.Buffers`, what was last forecast."""
 
-    def __init__(self) -> None:
-        self._kw = np.full((_FIRST_ROWS, 4), np.nan)  # mean, median, lower, upper
-        self._when = np.full((_FIRST_ROWS, 2), _NO_FORECAST, dtype=np.int64)  # observed minute, issued at (ms)
+    def __init__(self, n_leads: int = 1) -> None:
+        """Keep forecasts for ``n_leads`` lead times each."""
+        # Median, lower, upper, then the means: a model's own float32, which rounds to what was told of it.
+        self._kw = np.zeros((_FIRST_ROWS, _N_QUANTILES + n_leads), dtype=np.float32)
+        self._when = np.zeros((_FIRST_ROWS, 2), dtype=np.int64)  # observed minute, issued at (ms)
         self._n_observed = np.zeros(_FIRST_ROWS, dtype=np.int32)
 
     def keep(self, rows: list[int], forecasts: Forecasts) -> None:
-        """Keep ``forecasts``, the i-th for ``rows[i]``; of several for one row the last counts."""
-        if not rows:
-            return
+        """Keep ``forecasts``, at least one, the i-th for ``rows[i]``; of several for one row the last counts."""
         while max(rows) >= len(self._when):
-            self._grow()
+            self._kw, self._when, self._n_observed = _grown(self._kw), _grown(self._when), _grown(self._n_observed)
         at = np.asarray(rows)
-        for column, values in enumerate(
-            (forecasts.gap_kw, forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)
-        ):
+        for column, values in enumerate((forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)):
             self._kw[at, column] = np.nan if values is None else values
+        if forecasts.path_kw is None:
+            self._kw[at, _N_QUANTILES] = forecasts.gap_kw
+        else:
+            self._kw[at, _N_QUANTILES:] = forecasts.path_kw
         self._when[at, 0] = forecasts.observed_minutes
         self._when[at, 1] = forecasts.issued_at_ms
         self._n_observed[at] = forecasts.n_observed
@@ -38,12 +46,14 @@ class Latest:
         """Return what was last forecast for ``row``, which is ``device``'s, by ``model``."""
         if row >= len(self._when) or self._when[row, 0] == _NO_FORECAST:
             return None
-        median, lower, upper = (None if np.isnan(kw) else float(kw) for kw in self._kw[row, 1:])
+        told_kw = self._kw[row].astype(np.float64).round(DECIMALS).tolist()
+        median, lower, upper = (None if math.isnan(kw) else kw for kw in told_kw[:_N_QUANTILES])
+        path_kw = tuple(told_kw[_N_QUANTILES:])
         return Forecast(
             device=device,
             observed_minute=int(self._when[row, 0]),
             horizon_min=model.lead_times_min[-1],
-            gap_kw=float(self._kw[row, 0]),
+            gap_kw=path_kw[-1],
             median_kw=median,
             lower_kw=lower,
             upper_kw=upper,
@@ -52,6 +62,7 @@ class Latest:
             n_observed=int(self._n_observed[row]),
             context=model.spec.context,
             issued_at_ms=int(self._when[row, 1]),
+            path_kw=path_kw if len(path_kw) > 1 else None,
         )
 
     def read_all(self, devices: list[str], model: Predictor) -> list[Forecast]:
@@ -65,8 +76,9 @@ class Latest:
         made._kw, made._when, made._n_observed = self._kw.copy(), self._when.copy(), self._n_observed.copy()
         return made
 
-    def _grow(self) -> None:
-        rows = len(self._when)
-        self._kw = np.concatenate((self._kw, np.full((rows, 4), np.nan)))
-        self._when = np.concatenate((self._when, np.full((rows, 2), _NO_FORECAST, dtype=np.int64)))
-        self._n_observed = np.concatenate((self._n_observed, np.zeros(rows, dtype=np.int32)))
+
+def _grown(rows: NDArray[Number]) -> NDArray[Number]:
+    """Return a copy of ``rows`` with as many again, of zeros, which take no memory until they are written to."""
+    twice = np.zeros((2 * len(rows), *rows.shape[1:]), dtype=rows.dtype)
+    twice[: len(rows)] = rows
+    return twice

@@ -41,6 +41,11 @@ class Predictor(Protocol):
         ...
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """The columns of its input, by the names of :mod:`edge.core.features`: ``gap_kw`` first."""
+        ...
+
+    @property
     def lead_times_min(self) -> tuple[int, ...]:
         """Minutes ahead that it speaks for, rising; the last is the horizon."""
         ...
@@ -51,5 +56,5 @@ class Predictor(Protocol):
         ...
 
     def predict(self, windows: F32) -> Prediction:
-        """Forecast ``windows`` ``[N, context, features]`` (kW, oldest first), any N >= 1."""
+        """Forecast ``windows`` ``[N, context, features]`` (oldest first), any N >= 1."""
         ...

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
 from edge.core.errors import PayloadError
+from edge.core.features import GAP, UNITS
 from edge.core.grid import EARLIEST_MS, LATEST_MS
 
 #: Numbers from here on are epoch milliseconds, below it epoch seconds.
@@ -17,6 +19,8 @@ _MILLISECONDS_FROM = 100_000_000_000
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,18})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _W_PER_KW = 1_000
+#: No meter of a house measures more of anything; a model's float32 holds it, and its square.
+_MOST = 1e6
 _SHOWN = 40
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -36,12 +40,24 @@ class Reading(NamedTuple):
     ``minute`` is the number of the minute since the epoch (see :mod:`edge.core.grid`), ``gap_kw`` the
     power in kW. ``redelivered`` says that the broker sent this message before and cannot know
     whether it was taken: where it is not news, it is a duplicate, never a stream that starts again.
+    ``measured`` holds what else was measured in that minute, by the names of
+    :data:`edge.core.features.MEASURED`; None where that is nothing.
     """
 
     device: str
     minute: int
     gap_kw: float
     redelivered: bool = False
+    measured: Mapping[str, float] | None = None
+
+    def lacks(self, features: Sequence[str]) -> list[str]:
+        """Return those of ``features``, all measured ones, that the reading does not hold.
+
+        >>> Reading("home", 0, 1.2, measured={"voltage_v": 239.1}).lacks(["gap_kw", "voltage_v", "current_a"])
+        ['current_a']
+        """
+        held = self.measured or {}
+        return [name for name in features if name != GAP and name not in held]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +86,25 @@ def power_of(value: object, limits: Limits) -> float:
     else:
         cure = "limits.min_kw and limits.max_kw say what this gateway takes"
     detail = f"{_shown(value)} kW is outside {limits.min_kw:g} to {limits.max_kw:g} kW: {cure}"
+    raise PayloadError("out_of_range", detail)
+
+
+def measured_of(name: str, value: object) -> float:
+    """Return what a message states of the measured feature ``name``, in its unit.
+
+    Raises :class:`PayloadError` where it is no number, not finite, or beyond a million.
+
+    >>> measured_of("voltage_v", "239")
+    Traceback (most recent call last):
+    edge.core.errors.PayloadError: not_a_number: voltage_v must be a number in V, not '239'
+    """
+    if type(value) is not float and type(value) is not int:
+        raise PayloadError("not_a_number", f"{name} must be a number in {UNITS[name]}, not {_shown(value)}")
+    if -_MOST <= value <= _MOST:
+        return float(value)
+    if type(value) is float and not math.isfinite(value):
+        raise PayloadError("not_finite", f"{name} must be finite, not {value}")
+    detail = f"{name} of {_shown(value)} {UNITS[name]} is outside -{_MOST:g} to {_MOST:g}: check the meter's unit"
     raise PayloadError("out_of_range", detail)
 
 

@@ -1,6 +1,8 @@
 """The window contract: order, padding and gaps, written once for edge and trainer.
 
-A window is the last ``context`` minutes of one device, oldest first, float32, kW. Three rules:
+A window is the last ``context`` minutes of one device, oldest first, float32: its power in kW, or
+several measured channels side by side. A minute is read where none of its channels is missing, and
+each channel is filled and padded by itself. Three rules:
 
 1. A run of at most :data:`MAX_FILL_MIN` missing minutes between two readings is filled by a
    straight line between them.
@@ -15,15 +17,16 @@ A window is the last ``context`` minutes of one device, oldest first, float32, k
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Padding = Literal["oldest", "zero"]
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
+Values = TypeVar("Values")
 
 #: Longest run of missing minutes that is filled by a straight line.
 MAX_FILL_MIN = 5
@@ -44,27 +47,36 @@ class WindowSpec:
             msg = f"context must be at least {MIN_OBSERVED} minutes, not {self.context}"
             raise ValueError(msg)
 
-    def pad_kw(self, oldest_kw: float) -> float:
-        """Return the value (kW) that stands in front of a history whose first is ``oldest_kw``."""
-        return oldest_kw if self.padding == "oldest" else 0.0
+    def pad_kw(self, oldest: Values) -> Values | float:
+        """Return what stands in front of a history whose first reading is ``oldest``: kW, or one value a channel."""
+        return oldest if self.padding == "oldest" else 0.0
 
 
-def bridge(before_kw: float, after_kw: float, n_missing: int) -> F32:
-    """Return the ``n_missing`` values on the straight line between two readings, kW, ``[n_missing]``.
+def bridge(before: ArrayLike, after: ArrayLike, n_missing: int) -> F32:
+    """Return the ``n_missing`` minutes on the straight line between two readings, ``[n_missing]``.
+
+    Where the readings are of C channels, ``[C]`` each, it is a line for each of them, ``[n_missing, C]``.
 
     >>> bridge(1.0, 2.0, 3).tolist()
     [1.25, 1.5, 1.75]
     """
-    before, after = float(np.float32(before_kw)), float(np.float32(after_kw))
+    low = np.asarray(before, dtype=np.float32).astype(np.float64)
+    high = np.asarray(after, dtype=np.float32).astype(np.float64)
     share = np.arange(1, n_missing + 1, dtype=np.float64) / (n_missing + 1)
-    return (before + (after - before) * share).astype(np.float32)
+    line: F32 = (low + np.multiply.outer(share, high - low)).astype(np.float32)
+    return line
 
 
-def pad(readings_kw: NDArray[np.floating], spec: WindowSpec) -> F32:
-    """Return one window ``[context]`` of the newest of ``readings_kw`` ``[n]`` (oldest first, n >= 1)."""
-    newest = np.asarray(readings_kw, dtype=np.float32)[-spec.context :]
-    window = np.full(spec.context, spec.pad_kw(float(newest[0])), dtype=np.float32)
-    window[spec.context - newest.size :] = newest
+def pad(readings: NDArray[np.floating], spec: WindowSpec) -> F32:
+    """Return one window ``[context]`` of the newest of ``readings`` ``[n]`` (oldest first, n >= 1).
+
+    Of ``readings`` ``[n, C]`` it is ``[context, C]``.
+    """
+    newest = np.asarray(readings, dtype=np.float32)[-spec.context :]
+    window = np.empty((spec.context, *newest.shape[1:]), dtype=np.float32)
+    n_padded = spec.context - len(newest)
+    window[:n_padded] = spec.pad_kw(newest[0])
+    window[n_padded:] = newest
     return window
 
 
@@ -72,14 +84,15 @@ def pad(readings_kw: NDArray[np.floating], spec: WindowSpec) -> F32:
 class Windows:
     """Every window of a minute series, cut on demand so that a long series stays small.
 
-    ``ws[rows]`` gives float32 ``[len(rows), context]``. ``origin[i]`` is the index in the series of
-    window ``i``'s newest reading (its *observed at*), ``n_observed[i]`` the real readings in it.
+    ``ws[rows]`` gives float32 ``[len(rows), context]``, or ``[len(rows), context, C]`` of a series of C
+    channels. ``origin[i]`` is the index in the series of window ``i``'s newest reading (its *observed at*),
+    ``n_observed[i]`` the real readings in it.
     """
 
     spec: WindowSpec
     origin: I64
     n_observed: I64
-    _padded_kw: F32
+    _padded: F32
     _start: I64
 
     def __len__(self) -> int:
@@ -87,19 +100,21 @@ class Windows:
         return int(self.origin.size)
 
     def __getitem__(self, rows: slice | NDArray[np.integer] | NDArray[np.bool_]) -> F32:
-        """Return the windows of ``rows`` as a new array, float32 ``[n, context]``."""
-        view = sliding_window_view(self._padded_kw, self.spec.context)
-        return np.ascontiguousarray(view[self._start[rows]])
+        """Return the windows of ``rows`` as a new array, float32 ``[n, context]`` or ``[n, context, C]``."""
+        view = sliding_window_view(self._padded, self.spec.context, axis=0)  # the context is the last axis
+        return np.ascontiguousarray(np.moveaxis(view[self._start[rows]], -1, 1))
 
 
-def cut(series_kw: NDArray[np.floating], spec: WindowSpec) -> Windows:
-    """Cut every window that a stream of ``series_kw`` would give a forecast for.
+def cut(series: NDArray[np.floating], spec: WindowSpec) -> Windows:
+    """Cut every window that a stream of ``series`` would give a forecast for.
 
-    ``series_kw`` ``[T]`` holds one value a minute, NaN where a minute is missing. There is one window
-    for each reading that is at least the second since its history (re)started.
+    ``series`` ``[T]`` holds one value a minute (kW), NaN where a minute is missing; with C channels it is
+    ``[T, C]``, and a minute is missing where any of them is NaN. There is one window for each reading
+    that is at least the second since its history (re)started.
     """
-    values = np.asarray(series_kw, dtype=np.float32)
-    at = np.flatnonzero(~np.isnan(values)).astype(np.int64)
+    values = np.asarray(series, dtype=np.float32)
+    missing = np.isnan(values) if values.ndim == 1 else np.isnan(values).any(axis=1)
+    at = np.flatnonzero(~missing).astype(np.int64)
     step = np.diff(at, prepend=at[:1] - (MAX_FILL_MIN + 2))  # the first reading starts a history
     filled = values.copy()
     for n_missing in range(1, MAX_FILL_MIN + 1):
@@ -116,9 +131,9 @@ def cut(series_kw: NDArray[np.floating], spec: WindowSpec) -> Windows:
     lengths = last - first + 1
     offset = np.cumsum(lengths + n_pad) - lengths - n_pad  # where each padded history begins
     n_padded = max(int(np.sum(lengths + n_pad)), spec.context)  # one window at least, even without a reading
-    padded = np.empty(n_padded, dtype=np.float32)
+    padded = np.empty((n_padded, *values.shape[1:]), dtype=np.float32)
     for begin, length, source in zip(offset, lengths, first, strict=True):
-        padded[begin : begin + n_pad] = spec.pad_kw(float(filled[source]))
+        padded[begin : begin + n_pad] = spec.pad_kw(filled[source])
         padded[begin + n_pad : begin + n_pad + length] = filled[source : source + length]
 
     start = offset[history] + at - first[history]

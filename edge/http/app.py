@@ -14,8 +14,9 @@ from prometheus_client.exposition import choose_encoder
 
 from edge.core.card import ModelCard
 from edge.core.errors import PayloadError, RequestError
+from edge.core.features import GAP, MEASURED
 from edge.core.grid import minute_of
-from edge.core.reading import Limits, Reading, instant_of, power_of
+from edge.core.reading import Limits, Reading, instant_of, measured_of, power_of
 from edge.http import problems
 from edge.http.schemas import ForecastDocument, ForecastList, Health, HealthCheck, PredictRequest, TimedReading
 from edge.service import Service
@@ -123,10 +124,17 @@ def _series(readings: list[Any], limits: Limits) -> list[Reading]:
             raise RequestError(msg)
         try:
             if isinstance(reading, TimedReading):
-                series.append(Reading("", minute_of(instant_of(reading.ts)), power_of(reading.gap_kw, limits)))
+                series.append(_reading(reading, limits))
             else:
                 series.append(Reading("", first_minute + i, power_of(reading, limits)))
         except PayloadError as error:
             msg = f"readings[{i}]: {error.detail}"
             raise RequestError(msg) from error
     return series
+
+
+def _reading(timed: TimedReading, limits: Limits) -> Reading:
+    given = timed.model_dump(exclude_unset=True)
+    measured = {name: measured_of(name, given[name]) for name in MEASURED if name != GAP and name in given}
+    minute, gap_kw = minute_of(instant_of(timed.ts)), power_of(timed.gap_kw, limits)
+    return Reading("", minute, gap_kw, measured=measured or None)

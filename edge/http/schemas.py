@@ -50,6 +50,9 @@ class ForecastDocument(BaseModel):
     model_version: str
     n_observed: int = Field(description="Real readings in the window")
     context: int = Field(description="Minutes in the window")
+    path: list[float] | None = Field(
+        default=None, description="Means for the minutes from the next one to the target, kW; absent where there is one"
+    )
 
 
 class ForecastList(BaseModel):
@@ -58,23 +61,29 @@ class ForecastList(BaseModel):
     forecasts: list[ForecastDocument]
 
 
-#: What came, whatever it is: the core judges a power and a time, in the words that the rejected topic has for it.
-Power = Annotated[Any, WithJsonSchema({"type": "number"})]
+#: What came, whatever it is: the core judges values and times, in the words that the rejected topic has for them.
+Measured = Annotated[Any, WithJsonSchema({"type": "number"})]
 
 
 class TimedReading(BaseModel):
-    """A reading with its time, as on the reading topic."""
+    """A reading with its time, as on the reading topic; what is measured beside power, where a model needs it."""
 
     model_config = ConfigDict(extra="forbid")
 
     ts: Annotated[Any, WithJsonSchema({"type": ["string", "number"]})] = Field(
         description="RFC 3339 with offset, or epoch seconds or milliseconds"
     )
-    gap_kw: Power
+    gap_kw: Measured
+    reactive_kvar: Measured = None
+    voltage_v: Measured = None
+    current_a: Measured = None
 
 
 def _kind(reading: object) -> str:
     return TIMED if isinstance(reading, (dict, TimedReading)) else BARE
+
+
+AnyReading = Annotated[Annotated[Measured, Tag(BARE)] | Annotated[TimedReading, Tag(TIMED)], Discriminator(_kind)]
 
 
 class PredictRequest(BaseModel):
@@ -84,7 +93,7 @@ class PredictRequest(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"readings": [1.2, 1.3, 1.1, 1.4], "model": "lstm-5-3"}]}
     )
 
-    readings: list[Annotated[Annotated[Power, Tag(BARE)] | Annotated[TimedReading, Tag(TIMED)], Discriminator(_kind)]]
+    readings: list[AnyReading]
     model: str | None = Field(default=None, description="Name of a loaded model; the service's own where absent")
 
 

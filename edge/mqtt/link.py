@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.core.errors import PayloadError
@@ -31,13 +33,23 @@ class Topics:
 class MqttLink:
     """Implements :class:`edge.service.Link`."""
 
-    def __init__(self, session: Session, topics: Topics, limits: Limits, *, retain_forecasts: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        topics: Topics,
+        limits: Limits,
+        *,
+        retain_forecasts: bool,
+        extras: Sequence[str] = (),
+    ) -> None:
+        """Read of each message its power and, where there are any, the measured features ``extras``."""
         self._session = session
         self._topics = topics
         self._limits = limits
         self._retain = retain_forecasts
+        self._extras = tuple(extras)
         self._devices: dict[str, str] = {}  # topic -> device: few topics, many messages
-        self._forecast_topics: dict[str, bytes] = {}
+        self._before, self._after = topics.forecast.before.encode(), topics.forecast.after.encode()
 
     @property
     def connected(self) -> bool:
@@ -68,7 +80,8 @@ class MqttLink:
         try:
             device = self._devices.get(publication.topic) or self._device(publication.topic)
             arrival_ms = None if publication.retained or publication.redelivered else received_ms
-            reading = decode(device, publication.payload, publication.n_bytes, arrival_ms, self._limits)
+            n_bytes = publication.n_bytes
+            reading = decode(device, publication.payload, n_bytes, arrival_ms, self._limits, self._extras)
         except PayloadError as problem:
             return Arrival(None, problem, received_s, publication)
         if publication.redelivered:
@@ -88,16 +101,12 @@ class MqttLink:
             return []
         horizon_min = forecasts.model.lead_times_min[-1]
         now_min = forecasts.issued_at_ms / MINUTE_MS
-        publish, topics, retain = self._session.publish, self._forecast_topics, self._retain
-        if len(topics) > _MAX_CACHED:
-            topics.clear()
+        publish, before, after, retain = self._session.publish, self._before, self._after, self._retain
         receipts = []
         for device, minute, payload in zip(
             forecasts.devices, forecasts.observed_minutes, encode_forecasts(forecasts), strict=True
         ):
-            topic = topics.get(device)
-            if topic is None:
-                topic = topics[device] = self._topics.forecast.of(device).encode()
+            topic = b"%b%b%b" % (before, device.encode(), after)
             left_min = minute + horizon_min - now_min
             expiry_s = int(left_min * 60) if 0 < left_min <= horizon_min + 1 else REPLAY_EXPIRY_S
             receipts.append(publish(topic, payload, retain=retain, expiry_s=expiry_s or 1))
@@ -107,7 +116,8 @@ class MqttLink:
         """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
         if isinstance(what, Reading):
             topic = self._topics.reading.of(what.device)
-            payload = f'{{"ts": "{minute_label(what.minute)}", "gap_kw": {what.gap_kw!r}}}'.encode()
+            document = {"ts": minute_label(what.minute), "gap_kw": what.gap_kw, **(what.measured or {})}
+            payload = json.dumps(document).encode()
         else:
             topic, payload = what.token.topic, what.token.payload
         text = encode_rejection(topic, payload, problem.reason, problem.detail)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pydantic_core import from_json
 
 from edge.core.errors import PayloadError
 from edge.core.forecast import FORECAST_SCHEMA, LEVEL, Forecasts
 from edge.core.grid import instant_label, minute_label, minute_of
-from edge.core.reading import Limits, Reading, instant_of, power_of
+from edge.core.reading import Limits, Reading, instant_of, measured_of, power_of
 from edge.mqtt.frames import MAX_PAYLOAD
 
 _REJECTED_BYTES = 1_024
 
 
-def decode(device: str, payload: bytes, n_bytes: int, received_ms: int | None, limits: Limits) -> Reading:
+def decode(
+    device: str, payload: bytes, n_bytes: int, received_ms: int | None, limits: Limits, extras: Sequence[str] = ()
+) -> Reading:
     """Return the reading in ``payload``: ``{"ts": …, "gap_kw": …}`` or a bare number (kW).
+
+    Of the measured features that an object may hold beside its power, ``extras`` are read where they are
+    there; whatever else it holds is ignored.
 
     ``n_bytes`` is the payload's length as it was sent; without ``ts`` the reading is of the minute it
     arrived in (``received_ms``; None where that says nothing, as of a message that was retained or is sent again).
@@ -33,17 +38,19 @@ def decode(device: str, payload: bytes, n_bytes: int, received_ms: int | None, l
         value = from_json(payload)
     except ValueError as error:
         raise PayloadError("not_json", f"the payload is not JSON: {error}") from error
-    instant_ms = received_ms
+    instant_ms, measured = received_ms, None
     if isinstance(value, dict):
         if "ts" in value:
             instant_ms = instant_of(value["ts"])
         if "gap_kw" not in value:
             raise PayloadError("no_value", 'the object has no "gap_kw"')
+        if extras:
+            measured = {name: measured_of(name, value[name]) for name in extras if name in value}
         value = value["gap_kw"]
     if instant_ms is None:
         detail = "a message without ts that was retained, or is sent again, may be of any age: publish readings with ts"
         raise PayloadError("unknown_age", detail)
-    return Reading(device, minute_of(instant_ms), power_of(value, limits))
+    return Reading(device, minute_of(instant_ms), power_of(value, limits), False, measured)
 
 
 def encode_forecasts(forecasts: Forecasts) -> Iterator[bytes]:
@@ -57,14 +64,16 @@ def encode_forecasts(forecasts: Forecasts) -> Iterator[bytes]:
     has_interval = forecasts.lower_kw is not None and forecasts.upper_kw is not None
     tail = (
         f',"level":{LEVEL if has_interval else "null"},"model":"{model.name}","model_version":"{model.version}",'
-        f'"n_observed":%d,"context":{model.spec.context}}}'
+        f'"n_observed":%d,"context":{model.spec.context}'
     )
     head = f'{{"v":{FORECAST_SCHEMA},"device":"%s","observed_at":"%s","target_at":"%s",'
     middle = f'"issued_at":"{instant_label(forecasts.issued_at_ms)}","horizon_min":{horizon_min},"gap_kw":%r'
     bounds = ',"median_kw":%s,"lower_kw":%s,"upper_kw":%s'
-    template = head + middle + bounds + tail
+    n_leads = 0 if forecasts.path_kw is None else len(model.lead_times_min)
+    path = f',"path":[{",".join(["%r"] * n_leads)}]}}' if n_leads else "}"
+    template = head + middle + bounds + tail + path
     nothing = ["null"] * len(forecasts)
-    for device, minute, gap_kw, median, lower, upper, n_observed in zip(
+    for device, minute, gap_kw, median, lower, upper, n_observed, path_kw in zip(
         forecasts.devices,
         forecasts.observed_minutes,
         forecasts.gap_kw,
@@ -72,11 +81,12 @@ def encode_forecasts(forecasts: Forecasts) -> Iterator[bytes]:
         nothing if forecasts.lower_kw is None else forecasts.lower_kw,
         nothing if forecasts.upper_kw is None else forecasts.upper_kw,
         forecasts.n_observed,
+        [()] * len(forecasts) if forecasts.path_kw is None else forecasts.path_kw,
         strict=True,
     ):
         text = template % (
             device, minute_label(minute), minute_label(minute + horizon_min),
-            gap_kw, median, lower, upper, n_observed,
+            gap_kw, median, lower, upper, n_observed, *path_kw,
         )  # fmt: skip
         yield text.encode()
 

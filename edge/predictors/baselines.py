@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge.core.features import GAP
 from edge.core.predictor import Prediction
 from edge.core.window import F32, WindowSpec
 
@@ -19,6 +20,7 @@ class Persistence:
     name: str = "persistence"
     version: str = "1"
     quantile_levels: tuple[float, ...] | None = None
+    features: tuple[str, ...] = (GAP,)
 
     def predict(self, windows: F32) -> Prediction:
         """Repeat the newest value of ``windows`` ``[N, context, features]``."""
@@ -34,6 +36,7 @@ class Trend:
     name: str = "trend"
     version: str = "1"
     quantile_levels: tuple[float, ...] | None = None
+    features: tuple[str, ...] = (GAP,)
 
     def predict(self, windows: F32) -> Prediction:
         """Fit and extrapolate a line for each of ``windows`` ``[N, context, features]``."""

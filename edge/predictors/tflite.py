@@ -15,8 +15,9 @@ from edge.predictors.runtime import load_interpreter
 
 INPUT = "window"
 #: Batch sizes that an interpreter is kept ready for; a batch is filled up to the next one, since
-#: resizing a tensor costs more than the rows. Larger batches are cut.
-BATCH_SIZES = (1, 32, 256)
+#: resizing a tensor costs more than the rows. Larger batches are cut: beyond 32 a row costs no less,
+#: while an interpreter's memory goes on growing (of an unrolled model of 330 kB, 7 MB at 32, 17 MB at 256).
+BATCH_SIZES = (1, 32)
 
 
 class _Sized:
@@ -34,6 +35,10 @@ class _Sized:
         if set(found_in) != {INPUT} or not set(outputs) <= set(found_out):
             msg = f"the file's signature is {sorted(found_in)} -> {sorted(found_out)}, not {[INPUT]} -> {list(outputs)}"
             raise ModelError(msg)
+        takes = [int(size) for size in found_in[INPUT]["shape_signature"][1:]]
+        if takes != list(shape):
+            msg = f"the file takes windows of {takes} (context, features), not {list(shape)} as its card says"
+            raise ValueError(msg)
         self._input = found_in[INPUT]["index"]
         self._outputs = tuple(found_out[name]["index"] for name in outputs)
         del runner  # it holds on to the interpreter's memory, which is about to move
@@ -63,7 +68,10 @@ class TflitePredictor:
         """
         self.card = card
         self._content = content
+        self._features = tuple(feature.name for feature in card.features)
         self._shape = (card.context, len(card.features))
+        self._lead_times_min = tuple(card.lead_times_min)
+        self._quantile_levels = None if card.quantile_levels is None else tuple(card.quantile_levels)
         self._outputs = ("mean",) if card.quantile_levels is None else ("mean", "quantiles")
         self._lock = Lock()
         self._sized: dict[int, _Sized] = {}
@@ -85,20 +93,28 @@ class TflitePredictor:
         return self.card.spec
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the card's features."""
+        return self._features
+
+    @property
     def lead_times_min(self) -> tuple[int, ...]:
         """The card's lead times."""
-        return tuple(self.card.lead_times_min)
+        return self._lead_times_min
 
     @property
     def quantile_levels(self) -> tuple[float, ...] | None:
         """The card's quantile levels."""
-        return None if self.card.quantile_levels is None else tuple(self.card.quantile_levels)
+        return self._quantile_levels
 
     def warm_up(self) -> None:
-        """Make every interpreter now, so that no later batch pays for it."""
+        """Make and run the interpreter for single windows now, so that no reading waits for it."""
+        self.predict(np.zeros((BATCH_SIZES[0], *self._shape), dtype=np.float32))
+
+    def rest(self) -> None:
+        """Let the interpreters go, with the memory they hold; the next question makes the one that it needs again."""
         with self._lock:
-            for size in BATCH_SIZES:
-                self._at(size)
+            self._sized.clear()
 
     def predict(self, windows: F32) -> Prediction:
         """Forecast ``windows`` ``[N, context, features]``, any N >= 1."""

@@ -40,6 +40,17 @@ def test_a_card_says_what_the_runtime_asks() -> None:
     ("key", "value", "problem"),
     [
         ("features", [{"name": "volts", "unit": "V"}], "first feature must be gap_kw, not volts"),
+        ("features", [{"name": "gap_kw", "unit": "W"}], "gap_kw is given in kW, not in W"),
+        ("features", [{"name": "gap_kw", "unit": "kW"}, {"name": "mood", "unit": "1"}], "there is no feature mood"),
+        (
+            "features",
+            [{"name": "gap_kw", "unit": "kW"}, {"name": "tod_sin", "unit": "1"}, {"name": "voltage_v", "unit": "V"}],
+            "measured features come before derived ones",
+        ),
+        ("lead_times_min", [1, 4], "must end with 5, not 4"),
+        ("experiment", {"rate": float("nan")}, "must hold what JSON can"),
+        ("hyper_parameters", {"when": object()}, "must hold what JSON can"),
+        ("scores.model", SCORE | {"coverage": 1.1}, "less than or equal to 1"),
         ("lead_times_min", [5, 1], "must rise from 1 or more"),
         ("lead_times_min", [0, 5], "must rise from 1 or more"),
         ("lead_times_min", [], "at least 1 item"),
@@ -62,6 +73,17 @@ def test_a_card_that_cannot_be_right_is_refused_by_field(key: str, value: Any, p
     document = CARD | {key: value} if key not in CARD and "." not in key else changed(key, value)
     with pytest.raises(ValidationError, match=problem):
         ModelCard.model_validate(document)
+
+
+def test_a_card_may_say_all_that_made_the_model_and_how_good_its_quantiles_are() -> None:
+    experiment = {"family": "lstm", "units": [32, 16], "loss": {"pinball": 0.5}, "seed": 1, "note": None}
+    scores = CARD["scores"] | {"model": SCORE | {"mae_median_kw": 0.19, "coverage": 0.9}}
+    card = ModelCard.model_validate(CARD | {"experiment": experiment, "scores": scores})
+    assert card.experiment == experiment
+    assert (card.scores.model.mae_median_kw, card.scores.model.coverage) == (0.19, 0.9)
+    assert (card.scores.persistence.mae_median_kw, card.scores.persistence.coverage) == (None, None)
+    assert ModelCard.model_validate_json(card.model_dump_json()) == card
+    assert ModelCard.model_validate(CARD).experiment is None
 
 
 @pytest.mark.parametrize("change", [{"quantile_levels": None}, {"golden": CARD["golden"] | {"quantiles": None}}])

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from edge.core.buffer import Verdict
 from edge.core.engine import Engine, forecast_series
 from edge.core.errors import ModelError, RequestError
 from edge.core.predictor import Prediction
@@ -84,6 +91,106 @@ def test_a_document_names_everything_a_user_gets() -> None:
         "issued_at": "2026-01-01T12:00:00.123Z", "horizon_min": 5, "gap_kw": 2.0, "median_kw": None, "lower_kw": None,
         "upper_kw": None, "level": None, "model": "persistence", "model_version": "1", "n_observed": 2, "context": 30,
     }  # fmt: skip
+
+
+# --- several lead times -----------------------------------------------------------------------------
+
+PATH = Trend(lead_times_min=(1, 2, 3, 4, 5))
+
+
+def test_a_model_of_several_lead_times_says_the_path_to_its_forecast() -> None:
+    engine = Engine(PATH)
+    forecast = engine.forecast(engine.accept(minutes(40)), issued_at_ms=0)[-1]
+    assert forecast.path_kw == pytest.approx((41, 42, 43, 44, 45))
+    document = forecast.document()
+    assert list(document)[-1] == "path"
+    assert document["path"] == list(forecast.path_kw or ())
+    assert document["gap_kw"] == forecast.path_kw[-1]
+
+
+def test_a_model_of_one_lead_time_says_no_path() -> None:
+    engine = Engine(Persistence())
+    forecast = engine.forecast(engine.accept(minutes(3)), issued_at_ms=0)[-1]
+    assert forecast.path_kw is None
+    assert "path" not in forecast.document()
+    assert engine.latest_of("home") == forecast
+
+
+@dataclass(frozen=True, slots=True)
+class Given(Persistence):
+    """A model that says what it is told to say, for five minutes and three levels."""
+
+    lead_times_min: tuple[int, ...] = (1, 2, 3, 4, 5)
+    quantile_levels: tuple[float, ...] | None = (0.05, 0.5, 0.95)
+    said: tuple[float, ...] = ()
+
+    def predict(self, windows: F32) -> Prediction:
+        said = np.tile(np.array(self.said, dtype=np.float32), (len(windows), 1))
+        return Prediction(said[:, :5], np.repeat(said[:, np.newaxis, 5:], 5, axis=1))
+
+
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=8, max_size=8))
+def test_the_latest_forecast_is_told_as_it_was_sent(said: list[float]) -> None:
+    engine = Engine(Given(said=tuple(said)))
+    forecast = engine.forecast(engine.accept(minutes(2)), issued_at_ms=5)[0]
+    assert engine.latest_of("home") == forecast
+    assert engine.latest_of("home").document() == forecast.document()  # type: ignore[union-attr]
+
+
+def test_a_path_with_a_value_that_is_no_number_is_an_error() -> None:
+    engine = Engine(Given(said=(1.0, np.nan, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)))
+    with pytest.raises(ModelError, match="not a number"):
+        engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)
+
+
+# --- features ---------------------------------------------------------------------------------------
+
+
+class Watching(Persistence):
+    """Persistence that keeps what it was shown."""
+
+    __slots__ = ("shown",)
+
+    def predict(self, windows: F32) -> Prediction:
+        object.__setattr__(self, "shown", windows)
+        return Persistence.predict(self, windows)
+
+
+FEATURES = ("gap_kw", "voltage_v", "tod_sin", "tod_cos")
+QUARTER_PAST = [Reading("home", NOON + 14, 1.0, measured={"voltage_v": 230.0}),
+                Reading("home", NOON + 15, 2.0, measured={"voltage_v": 240.0, "current_a": 9.0})]  # fmt: skip
+
+
+@pytest.mark.parametrize(("zone", "hour"), [(UTC, 0.25), (ZoneInfo("Europe/Paris"), 1.25)])
+def test_a_model_is_shown_what_it_names_at_the_time_of_its_site(zone: tzinfo, hour: float) -> None:
+    model = Watching(WindowSpec(3), features=FEATURES)
+    engine = Engine(model, zone=zone)
+    engine.forecast(engine.accept(QUARTER_PAST), issued_at_ms=0)
+    stream = model.shown
+    assert stream[0, :, :2].tolist() == [[1.0, 230.0], [1.0, 230.0], [2.0, 240.0]]
+    angle = 2 * np.pi * hour / 24
+    np.testing.assert_allclose(stream[0, -1, 2:], [np.sin(angle), np.cos(angle)], atol=1e-6)
+    forecast_series(model, QUARTER_PAST, 0, zone)
+    assert np.array_equal(model.shown, stream)
+
+
+def test_a_reading_that_lacks_a_feature_is_rejected_and_it_is_said_which() -> None:
+    engine = Engine(Persistence(features=("gap_kw", "voltage_v", "current_a")))
+    lacking = Reading("home", NOON, 1.0, measured={"current_a": 5.0})
+    accepted = engine.accept([lacking, *minutes(1)])
+    assert accepted.verdicts == [Verdict.LACKING] * 2
+    assert accepted.counts == {"rejected": 2}
+    assert "no voltage_v, which model persistence needs: send gap_kw, voltage_v, current_a" in engine.lacking(lacking)
+    assert "no voltage_v or current_a, which" in engine.lacking(minutes(1)[0])
+    assert len(engine.buffers) == 0
+
+
+def test_so_is_a_series_by_the_first_reading_that_does() -> None:
+    readings = [QUARTER_PAST[0], Reading("home", NOON + 15, 1.0), QUARTER_PAST[1]]
+    with pytest.raises(
+        RequestError, match=r"readings\[1\]: the reading has no voltage_v, which model persistence needs"
+    ):
+        forecast_series(Persistence(features=FEATURES), readings, issued_at_ms=0)
 
 
 def test_what_was_held_is_counted_when_the_next_reading_says_what_it_was() -> None:

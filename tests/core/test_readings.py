@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge.core.errors import PayloadError
 from edge.core.grid import EARLIEST_MS, LATEST_MS, instant_label, minute_label, minute_of
-from edge.core.reading import Limits, instant_of, is_device_id, power_of
+from edge.core.reading import Limits, instant_of, is_device_id, measured_of, power_of
 
 INSTANTS_MS = st.integers(EARLIEST_MS, LATEST_MS - 1)
 
@@ -112,3 +112,26 @@ def test_names_that_a_device_may_have(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "my meter", "$SYS", "x" * 65, "x" * 300, "a/b", "a+", "ä", "home\n"])
 def test_names_that_a_device_may_not_have(name: str) -> None:
     assert not is_device_id(name)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "words"),
+    [
+        ("239", "not_a_number", "voltage_v must be a number in V, not '239'"),
+        (True, "not_a_number", "voltage_v must be a number in V, not True"),
+        (None, "not_a_number", "not None"),
+        (float("nan"), "not_finite", "voltage_v must be finite, not nan"),
+        (float("-inf"), "not_finite", "voltage_v must be finite, not -inf"),
+        (1e7, "out_of_range", r"voltage_v of 10000000.0 V is outside -1e\+06 to 1e\+06: check the meter's unit"),
+        pytest.param(10**5000, "out_of_range", "many digits", id="5001 digits"),
+    ],
+)
+def test_what_else_was_measured_must_be_a_number_too(value: object, reason: str, words: str) -> None:
+    with pytest.raises(PayloadError, match=words) as refused:
+        measured_of("voltage_v", value)
+    assert refused.value.reason == reason
+
+
+@given(st.floats(-1e6, 1e6) | st.integers(-1_000_000, 1_000_000))
+def test_a_measured_number_is_taken_as_it_is(value: float) -> None:
+    assert measured_of("current_a", value) == value

@@ -174,6 +174,30 @@ def test_devices_beyond_the_limit_are_refused_and_the_known_ones_go_on() -> None
     assert "d20" not in buffers
 
 
+def test_a_fleet_of_any_size_keeps_its_windows_apart() -> None:
+    buffers, n = Buffers(SPEC, 10_000), 2_000  # more than a block of rows
+    for minute in range(2):
+        for i in range(n):
+            buffers.accept(Reading(f"d{i}", NOON + minute, float(i + minute)))
+    assert [buffers.window(f"d{i}")[-2:].tolist() for i in range(n)] == [[i, i + 1] for i in range(n)]
+    assert [buffers.row(f"d{i}") for i in range(n)] == list(range(n))
+
+
+def test_a_reading_that_lacks_a_channel_changes_nothing() -> None:
+    buffers = Buffers(SPEC, 10, ("gap_kw", "voltage_v"))
+    voltage = {"voltage_v": 230.0, "current_a": 5.0}
+    buffers.accept(Reading("home", NOON, 1.0, measured=voltage))
+    buffers.accept(Reading("home", NOON + 1, 1.0, measured=voltage))
+    before = buffers.window("home")
+    for measured in (None, {}, {"current_a": 5.0}):
+        assert buffers.accept(Reading("home", NOON + 2, 9.0, measured=measured)) is Verdict.LACKING
+        assert buffers.accept(Reading("new", NOON, 9.0, measured=measured)) is Verdict.LACKING
+    assert np.array_equal(buffers.window("home"), before)
+    assert "new" not in buffers
+    assert buffers.accept(Reading("home", NOON + 3, 2.0, measured={"voltage_v": 234.0})) is Verdict.READY
+    assert buffers.window("home")[-3:].tolist() == [[1.0, 230.0], [1.5, 232.0], [2.0, 234.0]]
+
+
 @st.composite
 def noise_after(draw: st.DrawFn, minute: int) -> list[Reading]:
     """What may come between two readings and must change nothing: at most one of each kind."""
@@ -198,7 +222,7 @@ def test_noise_between_the_readings_changes_no_window_and_is_all_counted(gaps: l
     expected, found = Engine(Persistence(SPEC)).accept(clean), Engine(Persistence(SPEC)).accept(noisy)
     assert found.minutes == expected.minutes
     assert found.n_observed == expected.n_observed
-    assert np.array_equal(found.windows_kw, expected.windows_kw)
+    assert np.array_equal(found.windows, expected.windows)
     assert found.counts["accepted"] == len(clean)
     assert found.disproved == [reading for reading in noisy if reading.gap_kw == 88.0]
     assert found.counts.get("rejected", 0) == len(found.disproved)

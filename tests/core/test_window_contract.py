@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from edge.core.buffer import Buffers, Verdict
 from edge.core.engine import Engine
+from edge.core.features import MEASURED
 from edge.core.reading import Reading
 from edge.core.window import MAX_FILL_MIN, WindowSpec, bridge, cut, pad
 from edge.predictors.baselines import Persistence
 
 POWER = st.floats(-100, 100, width=32)
+VALUE = st.floats(-1000, 1000, width=32) | st.just(float("nan"))
+CHANNELS = tuple(MEASURED)
 SPECS = st.builds(WindowSpec, st.integers(2, 60), st.sampled_from(["oldest", "zero"]))
 
 
@@ -33,19 +36,52 @@ def stream(values: np.ndarray, device: str = "home") -> list[Reading]:
     return [Reading(device, minute, float(kw)) for minute, kw in enumerate(values) if not np.isnan(kw)]
 
 
-@given(series(), SPECS)
-def test_a_stream_gives_bit_for_bit_the_windows_cut_from_the_array(values: np.ndarray, spec: WindowSpec) -> None:
-    buffers, windows, origins, observed = Buffers(spec, 1), [], [], []
-    for reading in stream(values):
+def check_that_the_stream_is_the_array(values: np.ndarray, spec: WindowSpec, readings: list[Reading]) -> None:
+    buffers, windows, origins, observed = Buffers(spec, 1, CHANNELS[: values.shape[1]]), [], [], []
+    for reading in readings:
         if buffers.accept(reading) is Verdict.READY:
-            out = np.empty(spec.context, dtype=np.float32)
+            out = np.empty(buffers.shape, dtype=np.float32)
             observed.append(buffers.copy_window("home", out))
             windows.append(out)
             origins.append(reading.minute)
-    expected = cut(values, spec)
+    expected = cut(values[:, 0] if values.shape[1] == 1 else values, spec)
     assert origins == expected.origin.tolist()
     assert observed == expected.n_observed.tolist()
-    assert np.array_equal(np.array(windows).reshape(-1, spec.context), expected[:])
+    assert np.array_equal(np.array(windows).reshape(-1, *buffers.shape), expected[:])
+
+
+@given(series(), SPECS)
+def test_a_stream_gives_bit_for_bit_the_windows_cut_from_the_array(values: np.ndarray, spec: WindowSpec) -> None:
+    check_that_the_stream_is_the_array(values[:, np.newaxis], spec, stream(values))
+
+
+@given(series(), st.integers(2, len(CHANNELS)), st.data(), SPECS)
+def test_so_does_one_of_several_channels_each_filled_and_padded_by_itself(
+    power: np.ndarray, n_channels: int, data: st.DataObject, spec: WindowSpec
+) -> None:
+    others = data.draw(st.lists(st.lists(VALUE, min_size=n_channels - 1, max_size=n_channels - 1),
+                                min_size=len(power), max_size=len(power)))  # fmt: skip
+    values = np.column_stack([power, np.array(others, dtype=np.float32).reshape(len(power), n_channels - 1)])
+    readings = [
+        Reading("home", minute, row[0], measured=dict(zip(CHANNELS[1:], row[1:], strict=False)))
+        for minute, row in enumerate(values.tolist())
+        if not np.isnan(row).any()
+    ]
+    check_that_the_stream_is_the_array(values, spec, readings)
+
+
+def test_a_minute_without_one_of_its_channels_is_missing() -> None:
+    values = np.array([[1.0, 230.0], [9.0, np.nan], [3.0, 234.0]], dtype=np.float32)
+    windows = cut(values, WindowSpec(4))
+    assert windows[:].tolist() == [[[1.0, 230.0], [1.0, 230.0], [2.0, 232.0], [3.0, 234.0]]]
+    assert windows.n_observed.tolist() == [2]
+
+
+def test_zeros_stand_in_front_of_every_channel_where_the_card_says_so() -> None:
+    values = np.array([[1.0, 230.0], [2.0, 231.0]], dtype=np.float32)
+    expected = [[0.0, 0.0], [1.0, 230.0], [2.0, 231.0]]
+    assert pad(values, WindowSpec(3, "zero")).tolist() == expected
+    assert cut(values, WindowSpec(3, "zero"))[:].tolist() == [expected]
 
 
 @given(st.lists(series(), min_size=1, max_size=4), SPECS, st.integers(1, 40))
@@ -58,7 +94,7 @@ def test_devices_in_one_batch_do_not_touch_each_other(
     found: dict[str, list[np.ndarray]] = {f"house-{i}": [] for i in range(len(houses))}
     for first in range(0, len(readings), batch_size):
         accepted = engine.accept(readings[first : first + batch_size])
-        for device, window in zip(accepted.devices, accepted.windows_kw, strict=True):
+        for device, window in zip(accepted.devices, accepted.windows, strict=True):
             found[device].append(window)
     for i, values in enumerate(houses):
         windows = np.array(found[f"house-{i}"], dtype=np.float32).reshape(-1, spec.context)

@@ -20,10 +20,12 @@ from edge.predictors.store import load_model
 from edge.service import Service
 from edge.telemetry import build_registry
 from tests.support.links import MemoryLink
-from tests.support.models import default_name, shipped_models, shipped_names
+from tests.support.models import default_name, every_feature_model, shipped_models, shipped_names
 from tests.support.ports import LOOPBACK
 from tests.support.waiting import wait_until
 
+EVERY = every_feature_model().name
+MODELS = sorted([*shipped_names(), EVERY])
 MAX_BODY_BYTES, MAX_READINGS = 20_000, 500
 
 
@@ -43,8 +45,9 @@ class Rest:
 
 @pytest.fixture(scope="session")
 def models() -> Models:
-    """Every shipped model, loaded once."""
-    by_name = {name: load_model(shipped_models() / name) for name in shipped_names()}
+    """Every shipped model and one that takes every feature, loaded once."""
+    folders = [*(shipped_models() / name for name in shipped_names()), every_feature_model()]
+    by_name = {folder.name: load_model(folder) for folder in folders}
     return Models(by_name, by_name[default_name()])
 
 

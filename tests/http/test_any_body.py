@@ -9,7 +9,8 @@ from urllib.parse import quote
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.http.conftest import Rest
+from edge.core.features import GAP, MEASURED
+from tests.http.conftest import MODELS, Rest
 from tests.support.ports import LOOPBACK
 
 numbers = st.one_of(st.floats(), st.integers(), st.integers(-10, 10).map(float), st.floats(-100, 100))
@@ -26,9 +27,12 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=12,
 )
+timed = st.fixed_dictionaries(
+    {"ts": times, "gap_kw": numbers}, optional={name: numbers | st.text(max_size=3) for name in MEASURED if name != GAP}
+)
 near_requests = st.fixed_dictionaries(
-    {"readings": st.lists(numbers | st.fixed_dictionaries({"ts": times, "gap_kw": numbers}) | anything, max_size=8)},
-    optional={"model": st.text(max_size=10) | anything, "other": anything},
+    {"readings": st.lists(numbers | timed | anything, max_size=8)},
+    optional={"model": st.sampled_from(MODELS) | st.text(max_size=10) | anything, "other": anything},
 )
 
 

@@ -10,10 +10,11 @@ from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.samples import Sample
 
+from edge.core.features import MEASURED
 from edge.core.reading import Reading
-from tests.http.conftest import Rest
+from tests.http.conftest import MODELS, Rest
 from tests.http.test_predict import assert_problem
-from tests.support.models import default_name, shipped_names
+from tests.support.models import default_name
 
 FIRST = 21_476_160
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -48,7 +49,7 @@ def test_ready_with_a_broker(rest: Rest, route: str) -> None:
         "version": version("gapcast"),
         "checks": {
             "mqtt:connection": [{"status": "pass"}],
-            "models:loaded": [{"status": "pass", "output": ", ".join(shipped_names())}],
+            "models:loaded": [{"status": "pass", "output": ", ".join(MODELS)}],
         },
     }
 
@@ -69,7 +70,7 @@ def test_not_ready_without_one(disconnected: Rest, route: str) -> None:
 
 def test_models_are_told_by_their_cards(rest: Rest) -> None:
     cards = rest.client.get("/models").json()["models"]
-    assert [card["name"] for card in cards] == shipped_names()
+    assert [card["name"] for card in cards] == MODELS
     for card in cards:
         assert {"version", "sha256", "context", "lead_times_min", "features", "scores", "trained_on", "split"} <= set(
             card
@@ -163,7 +164,7 @@ def test_metrics_tell_of_the_queue_and_the_broker(disconnected: Rest) -> None:
 
 def test_each_model_is_told_and_one_is_the_default(rest: Rest) -> None:
     models = {sample.labels["model"]: sample.labels["default"] for sample in samples(rest)["gapcast_model_info"]}
-    assert models == {name: "true" if name == default_name() else "false" for name in shipped_names()}
+    assert models == {name: "true" if name == default_name() else "false" for name in MODELS}
 
 
 def test_openmetrics_where_that_is_asked_for(rest: Rest) -> None:
@@ -215,4 +216,9 @@ def test_the_description_of_the_interface_is_there_and_names_every_route(rest: R
     description = rest.client.get("/openapi.json").json()
     assert {"/livez", "/readyz", "/healthz", "/metrics", "/predict", "/models"} <= set(description["paths"])
     assert set(description["paths"]["/predict"]) == {"get", "post"}
+    assert not description["components"]["schemas"]["ForecastDocument"]["required"].count("path"), "not every model"
+    timed = description["components"]["schemas"]["TimedReading"]
+    assert set(timed["properties"]) == {"ts", *MEASURED}
+    assert {timed["properties"][name]["type"] for name in MEASURED} == {"number"}
+    assert set(timed["required"]) == {"ts", "gap_kw"}
     assert {"413", "422"} <= set(description["paths"]["/predict"]["post"]["responses"])

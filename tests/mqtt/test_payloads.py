@@ -113,6 +113,46 @@ def test_what_cannot_be_used_is_refused_with_a_reason_and_a_cure(payload: bytes,
     assert reason in REASONS
 
 
+# --- readings of more than power --------------------------------------------------------------------
+
+EXTRAS = ("reactive_kvar", "voltage_v")
+
+
+def read_extras(payload: bytes) -> Reading:
+    return decode("home", payload, len(payload), ARRIVED_MS, Limits(), EXTRAS)
+
+
+def test_what_is_asked_for_is_read_beside_the_power_and_the_rest_ignored() -> None:
+    found = read_extras(b'{"gap_kw": 1.2, "voltage_v": 239.1, "reactive_kvar": -1, "current_a": "x", "mood": null}')
+    assert found == Reading("home", ARRIVAL_MINUTE, 1.2, measured={"voltage_v": 239.1, "reactive_kvar": -1.0})
+
+
+def test_what_is_not_there_is_left_to_who_needs_it() -> None:
+    assert read_extras(b'{"gap_kw": 1.2, "voltage_v": 239.1}').lacks(EXTRAS) == ["reactive_kvar"]
+    assert read_extras(b"1.2").lacks(EXTRAS) == list(EXTRAS)
+
+
+def test_without_need_of_them_they_are_not_looked_at() -> None:
+    assert read(b'{"gap_kw": 1.2, "voltage_v": "high"}') == Reading("home", ARRIVAL_MINUTE, 1.2)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "words"),
+    [
+        (b'"239"', "not_a_number", "voltage_v must be a number in V, not '239'"),
+        (b"null", "not_a_number", "voltage_v must be a number in V, not None"),
+        (b"[1]", "not_a_number", "voltage_v must be a number in V"),
+        (b"NaN", "not_finite", "voltage_v must be finite, not nan"),
+        (b"-1e999", "not_finite", "voltage_v must be finite, not -inf"),
+        (b"1e300", "out_of_range", "voltage_v of 1e.300 V is outside"),
+    ],
+)
+def test_a_measured_value_that_cannot_be_used_is_refused_by_name(value: bytes, reason: str, words: str) -> None:
+    with pytest.raises(PayloadError, match=words) as refused:
+        read_extras(b'{"gap_kw": 1.2, "voltage_v": %b}' % value)
+    assert refused.value.reason == reason
+
+
 def test_the_head_of_a_payload_that_was_cut_is_no_reading() -> None:
     with pytest.raises(PayloadError, match="the payload has 10000000 bytes; at most 65536 are read") as refused:
         decode("home", b"1".ljust(MAX_PAYLOAD), 10_000_000, ARRIVED_MS, Limits())
@@ -201,9 +241,12 @@ def forecasts(draw: st.DrawFn) -> Forecasts:
         return draw(st.lists(of, min_size=n, max_size=n))
 
     columns = [column(KW) if draw(st.booleans()) else None for _ in ("median", "lower", "upper")]
+    model = draw(models)
+    n_leads = len(model.lead_times_min)
+    paths = column(st.lists(KW, min_size=n_leads, max_size=n_leads)) if n_leads > 1 else None
     return Forecasts(
-        draw(models), draw(st.integers(0, LATEST_MS)), column(DEVICES), column(MINUTES), column(st.integers(2, 100)),
-        column(KW), *columns,
+        model, draw(st.integers(0, LATEST_MS)), column(DEVICES), column(MINUTES), column(st.integers(2, 100)),
+        column(KW), *columns, paths,
     )  # fmt: skip
 
 

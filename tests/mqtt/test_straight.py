@@ -217,7 +217,8 @@ def test_a_goodbye_is_read_by_a_peer_in_the_middle_of_sending() -> None:
         ours = socket.create_connection(listener.getsockname())
         peer, _ = listener.accept()
     ends = Ends(ours, peer)
-    peer.sendall(encode_publish(b"gap/home/reading", b"1.5", 0, retain=False, properties=None) * 1_000)  # never read here
+    # Never read here.
+    peer.sendall(encode_publish(b"gap/home/reading", b"1.5", 0, retain=False, properties=None) * 1_000)
     ends.straight.send(DISCONNECT)
     ends.straight.says_goodbye = True
     closing = Thread(target=ends.straight.close)

@@ -14,7 +14,7 @@ import edge.predictors
 from edge.core.predictor import Predictor
 from edge.predictors.store import load_model
 from edge.predictors.tflite import TflitePredictor
-from tests.support.models import ModelCopy, shipped_models, shipped_names
+from tests.support.models import ModelCopy, every_feature_model, shipped_models, shipped_names
 
 
 def predictor_classes() -> list[type]:
@@ -37,6 +37,7 @@ def _makers() -> dict[str, Callable[[], Predictor]]:
         f"model {name}": lambda name=name: load_model(shipped_models() / name)  # type: ignore[misc]
         for name in shipped_names()
     }
+    makers["model every-feature"] = lambda: load_model(every_feature_model())
     makers |= {made.__name__: made for made in predictor_classes() if made is not TflitePredictor}
     return makers
 

@@ -10,20 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.core.engine import Engine
+from edge.core.features import DERIVED, GAP, MEASURED, assemble, measured_in, problem_with
 from edge.core.predictor import Predictor
 from edge.core.reading import Limits, Reading
 from edge.core.window import F32
 from edge.predictors.baselines import Persistence, Trend
+from edge.predictors.store import load_model
 from edge.predictors.tflite import TflitePredictor
 from tests.predictors.conftest import predictor_classes
-from tests.support.models import shipped_names
+from tests.support.models import every_feature_model, shipped_names
 
 #: Kernels differ in the last bits between batch sizes: far below a watt.
 TOLERANCE_KW = 1e-5
-
-
-def n_features(predictor: Predictor) -> int:
-    return len(predictor.card.features) if isinstance(predictor, TflitePredictor) else 1
 
 
 def windows_for(predictor: Predictor, n: int, seed: int = 1) -> F32:
@@ -32,7 +30,7 @@ def windows_for(predictor: Predictor, n: int, seed: int = 1) -> F32:
     context = predictor.spec.context
     level = random.gamma(2.0, 0.4, (n, 1)) + np.cumsum(random.normal(0, 0.1, (n, context)), axis=1)
     gap_kw = np.abs(level) + (random.random((n, context)) < 0.1) * random.uniform(0, 3, (n, context))
-    others = random.uniform(-1, 1, (n, context, n_features(predictor) - 1))
+    others = random.uniform(-1, 1, (n, context, len(predictor.features) - 1))
     return np.concatenate((gap_kw[:, :, np.newaxis], others), axis=2).astype(np.float32)
 
 
@@ -45,6 +43,8 @@ def test_it_says_what_it_is(predictor: Predictor) -> None:
     assert predictor.name
     assert predictor.version
     assert predictor.spec.context >= 2
+    assert isinstance(predictor.features, tuple)
+    assert problem_with(predictor.features) is None
     leads = predictor.lead_times_min
     assert isinstance(leads, tuple)
     assert list(leads) == sorted(set(leads))
@@ -130,7 +130,7 @@ def test_what_limits_allow_gives_a_finite_forecast(predictor: Predictor, drawn: 
     powers = st.floats(limits.min_kw, limits.max_kw, width=32)
     context = predictor.spec.context
     rows = drawn.draw(st.lists(st.lists(powers, min_size=context, max_size=context), min_size=1, max_size=3))
-    windows = np.repeat(np.asarray(rows, dtype=np.float32)[:, :, np.newaxis], n_features(predictor), axis=2)
+    windows = np.repeat(np.asarray(rows, dtype=np.float32)[:, :, np.newaxis], len(predictor.features), axis=2)
     assert np.isfinite(predictor.predict(windows).mean).all()
 
 
@@ -142,17 +142,27 @@ def test_odd_but_finite_powers_give_a_finite_forecast(predictor: Predictor, valu
 
 
 def test_a_stream_pushed_to_the_engine_gives_what_its_windows_give(predictor: Predictor) -> None:
-    if n_features(predictor) > 1:
-        pytest.fail("the engine learned of more features: let this test give them")
+    context, channels = predictor.spec.context, measured_in(predictor.features)
+    draw = np.random.default_rng(2)
+    n = context + 40
+    values = np.column_stack([windows_for(predictor, n)[:, -1, 0], *draw.uniform(0, 9, (len(channels) - 1, n))])
+    first = 21_000_000
     engine = Engine(predictor)
-    powers = windows_for(predictor, 4)[:, :, 0].ravel()
-    readings = [Reading("home", 21_000_000 + i, float(kw)) for i, kw in enumerate(powers)]
+    readings = [
+        Reading("home", first + i, row[0], measured=dict(zip(channels, row, strict=True)))
+        for i, row in enumerate(values.tolist())
+    ]
     forecasts = [engine.forecast(engine.accept([reading]), 0) for reading in readings]
     assert [len(one) for one in forecasts] == [0] + [1] * (len(readings) - 1)
-    context = predictor.spec.context
-    full = np.stack([powers[end - context : end] for end in range(context, len(powers) + 1)])[:, :, np.newaxis]
+    whole = np.stack([values[end - context : end] for end in range(context, n + 1)]).astype(np.float32)
+    inputs = assemble(whole, first + np.arange(context - 1, n), predictor.features)
     found = [one.gap_kw[0] for one in forecasts[context - 1 :]]
-    np.testing.assert_allclose(found, predictor.predict(full).mean[:, -1], rtol=0, atol=2 * TOLERANCE_KW)
+    np.testing.assert_allclose(found, predictor.predict(inputs).mean[:, -1], rtol=0, atol=2 * TOLERANCE_KW)
+
+
+def test_one_of_them_takes_every_feature_there_is() -> None:
+    assert load_model(every_feature_model()).features == (*MEASURED, *DERIVED)
+    assert Persistence().features == Trend().features == (GAP,)
 
 
 def test_persistence_says_the_last_reading_and_trend_the_line() -> None:

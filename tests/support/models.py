@@ -22,6 +22,11 @@ def shipped_models() -> Path:
     return Path(named) if named else models_path()
 
 
+def every_feature_model() -> Path:
+    """The folder of a model that takes every feature there is (see ``every_feature_model.py``); it is not shipped."""
+    return Path(__file__).parent / "every-feature"
+
+
 def shipped_names() -> list[str]:
     """The models there, by name."""
     return sorted(path.parent.name for path in shipped_models().glob("*/card.json"))
@@ -34,13 +39,15 @@ def default_name() -> str:
 
 
 class ModelCopy:
-    """A copy of a shipped model in a models folder of its own, to be altered."""
+    """A copy of a model in a models folder of its own, to be altered: a shipped one, or that at ``source``."""
 
-    def __init__(self, models: Path, name: str | None = None) -> None:
-        self.name = name or default_name()
+    def __init__(self, models: Path, name: str | None = None, source: Path | None = None) -> None:
+        source = source or shipped_models() / (name or default_name())
+        self.name = name or source.name
         self.models = models
         self.folder = models / self.name
-        shutil.copytree(shipped_models() / self.name, self.folder)
+        shutil.copytree(source, self.folder)
+        self.alter_card(lambda card: card.update(name=self.name))
         (models / "registry.json").write_text(json.dumps({"default": self.name}), encoding="utf-8")
 
     @property

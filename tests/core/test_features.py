@@ -1,0 +1,98 @@
+"""What a model's columns may be, and what the clock says in each minute of its window."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.features import DERIVED, MEASURED, UNITS, assemble, measured_in, offset_min, problem_with
+from edge.core.grid import DAY_MIN, MINUTE_MS
+
+WEEK_MIN = 7 * DAY_MIN
+ALL = (*MEASURED, *DERIVED)
+#: A clock with daylight saving, one with it by half an hour, one that is 5:45 ahead, one behind.
+ZONES = [UTC, *map(ZoneInfo, ("Europe/Paris", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns"))]
+MINUTES = st.integers(946_684_800_000 // MINUTE_MS, 4_102_444_800_000 // MINUTE_MS - 1)
+
+
+def told_by_the_calendar(minute: int, zone: tzinfo) -> list[float]:
+    local = datetime.fromtimestamp(minute * 60, zone)
+    of_day = local.hour * 60 + local.minute
+    day, week = (2 * math.pi * at / period for at, period in
+                 ((of_day, DAY_MIN), (local.weekday() * DAY_MIN + of_day, WEEK_MIN)))  # fmt: skip
+    return [math.sin(day), math.cos(day), math.sin(week), math.cos(week)]
+
+
+@given(st.lists(MINUTES, min_size=1, max_size=4), st.integers(2, 200), st.sampled_from(ZONES))
+def test_each_minute_of_a_window_bears_the_time_that_the_calendar_gives(
+    newest: list[int], context: int, zone: tzinfo
+) -> None:
+    power = np.ones((len(newest), context, 1), dtype=np.float32)
+    inputs = assemble(power, np.array(newest), ("gap_kw", *DERIVED), zone)
+    assert inputs.shape == (len(newest), context, 5)
+    assert inputs.dtype == np.float32
+    for window, last in zip(inputs, newest, strict=True):
+        expected = [told_by_the_calendar(last - context + 1 + i, zone) for i in range(context)]
+        np.testing.assert_allclose(window[:, 1:], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("change", ["2010-03-28T01:00:00+00:00", "2010-10-31T01:00:00+00:00"])
+def test_a_window_in_which_the_clock_was_set_bears_both_times(change: str) -> None:
+    paris, last = ZoneInfo("Europe/Paris"), int(datetime.fromisoformat(change).timestamp()) // 60 + 20
+    window = assemble(np.zeros((2, 60, 1), dtype=np.float32), np.array([last, last - 30]), ("gap_kw", *DERIVED), paris)
+    expected = [told_by_the_calendar(last - 59 + i, paris) for i in range(60)]
+    np.testing.assert_allclose(window[0, :, 1:], expected, rtol=0, atol=1e-6)
+    assert np.abs(np.diff(window[0, :, 1])).max() > 0.1, "the clock jumps in the first window"
+    assert np.abs(np.diff(window[1, :, 1])).max() < 0.01, "and not in the second"
+
+
+def test_measured_columns_come_first_and_derived_ones_in_the_cards_order() -> None:
+    measured = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
+    midnight = np.array([21_476_160, 21_476_160 + DAY_MIN // 4])
+    inputs = assemble(measured, midnight, ("gap_kw", "current_a", "tod_cos", "tod_sin"))
+    assert np.array_equal(inputs[:, :, :2], measured)
+    np.testing.assert_allclose(inputs[:, -1, 2:], [[1, 0], [0, 1]], atol=1e-6)
+
+
+def test_a_model_of_power_alone_gets_the_very_windows() -> None:
+    measured = np.ones((3, 4, 1), dtype=np.float32)
+    assert assemble(measured, np.zeros(3, dtype=np.int64), ("gap_kw",)) is measured
+
+
+def test_a_clock_without_an_offset_is_taken_as_utc() -> None:
+    class Floating(tzinfo):
+        def utcoffset(self, _when: datetime | None) -> timedelta | None:
+            return None
+
+        def fromutc(self, when: datetime) -> datetime:
+            return when
+
+    assert offset_min(np.array([21_476_160]), Floating()).tolist() == [0]
+    assert offset_min(np.array([21_476_160]), timezone(timedelta(hours=-3))).tolist() == [-180]
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        ([], "the first feature must be gap_kw, not none"),
+        (["voltage_v", "gap_kw"], "the first feature must be gap_kw, not voltage_v"),
+        (["gap_kw", "mood"], "there is no feature mood: there are gap_kw, reactive_kvar"),
+        (["gap_kw", "tod_sin", "tod_sin"], "a feature is named twice in gap_kw, tod_sin, tod_sin"),
+        (["gap_kw", "tod_sin", "voltage_v"], "measured features come before derived ones, but voltage_v follows"),
+    ],
+)
+def test_what_cannot_be_a_models_features_is_said(names: list[str], problem: str) -> None:
+    assert problem in str(problem_with(names))
+
+
+@pytest.mark.parametrize("names", [["gap_kw"], ["gap_kw", "tod_cos"], ["gap_kw", "current_a", "reactive_kvar"], ALL])
+def test_power_first_measured_next_derived_last_is_in_order(names: list[str]) -> None:
+    assert problem_with(names) is None
+    assert measured_in(names) == tuple(name for name in names if name in MEASURED)
+    assert set(names) <= set(UNITS)
