@@ -1,94 +1,144 @@
 """The clean file: what ``prepare`` writes and everything after it reads.
 
-A CSV of ``minute`` (RFC 3339, UTC) and ``gap_kw`` (kW), one row a reading, in order; a minute that is
-missing has no row. Beside it lies its report, ``<name>.report.json``, with the hashes of both the
-published text and the clean file: a file that is not the one its report describes is refused, so that
-every model knows the very bytes it was fitted to.
+Parquet, one row for each minute from the first reading to the last: ``time`` (UTC; in ms, since Parquet has no
+seconds), ``gap_kw`` (null where it is missing) and whatever else the meter measured. The report travels in the
+file's metadata, and with it a hash of the content; a file whose content has another one is refused, so that every
+model knows the very numbers that it was fitted to. The hash is of the numbers alone: it does not change with the
+library that wrote them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from io import StringIO
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
-from tqdm import tqdm
+from numpy.typing import NDArray
 
-from edge.core.window import I64
+from edge.core.features import GAP, MEASURED
+from edge.core.grid import MINUTE_MS
 from trainer.clean import Report, Series
 from trainer.datasets.table import F64
 from trainer.errors import DatasetError
-from trainer.files import sha256_of, whole, write_whole
+from trainer.files import whole
 
-COLUMNS = ("minute", "gap_kw")
-_MINUTE_S = 60
-_ROWS_AT_ONCE = 200_000
+TIME = "time"
+N = TypeVar("N", np.int64, np.float64)
+_METADATA = b"gapcast"
+_SCHEMA_VERSION = 1
+_AGAIN = "make it with `gapcast-trainer prepare`"
 
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """A clean file as it was read: its series, its report, and its own hash."""
+    """A clean file as it was read: its series, its report, and the hash of its content."""
 
     series: Series
     report: Report
     sha256: str
 
 
-def report_path(clean: Path) -> Path:
-    """Return where the report of a clean file lies."""
-    return clean.with_name(f"{clean.stem}.report.json")
+def write(series: Series, report: Report, path: Path) -> None:
+    """Write the clean file, whole or not at all; raise :class:`DatasetError` where it cannot be written."""
+    import pyarrow as pa  # noqa: PLC0415 - `--help` does without it
+    import pyarrow.parquet as pq  # noqa: PLC0415
 
-
-def write(series: Series, report: Report, path: Path, *, progress: bool = False) -> None:
-    """Write the clean file and its report, each whole or not at all."""
-    at = np.flatnonzero(~np.isnan(series.gap_kw))
-    with whole(path) as temporary:
-        with (
-            temporary.open("w", encoding="ascii", newline="\n") as stream,
-            tqdm(total=at.size, unit="row", unit_scale=True, desc=f"writing {path.name}", disable=not progress) as bar,
-        ):
-            stream.write(",".join(COLUMNS) + "\n")
-            for first in range(0, at.size, _ROWS_AT_ONCE):
-                rows = at[first : first + _ROWS_AT_ONCE]
-                stream.write(_as_csv(series.first_minute + rows, series.gap_kw[rows]))
-                bar.update(rows.size)
-        digest = sha256_of(temporary)
-    write_whole(report_path(path), json.dumps({**asdict(report), "clean_sha256": digest}, indent=2) + "\n")
+    minute_ms = (series.first_minute + np.arange(series.gap_kw.size)) * MINUTE_MS
+    columns = {TIME: pa.array(minute_ms, pa.timestamp("ms", "UTC"))}
+    columns |= {name: pa.array(values, from_pandas=True) for name, values in _measured(series).items()}
+    about = {"version": _SCHEMA_VERSION, "content_sha256": content_sha256(series), "report": asdict(report)}
+    table = pa.table(columns).replace_schema_metadata({_METADATA: json.dumps(about)})
+    with writing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def read(path: Path) -> Clean:
-    """Read a clean file and its report.
+    """Read a clean file.
 
-    Raises :class:`DatasetError` where either is missing or the file is not the one the report describes.
+    Raises :class:`DatasetError` where it is not there, is no clean file, or does not hold what was written.
     """
-    again = "make it with `gapcast-trainer prepare`"
-    beside = report_path(path)
-    for needed in (path, beside):
-        if not needed.is_file():
-            raise DatasetError(needed, f"is not there: {again}")
+    import pyarrow as pa  # noqa: PLC0415 - `--help` does without it
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    if not path.is_file():
+        raise DatasetError(path, f"is not there: {_AGAIN}")
     try:
-        fields = json.loads(beside.read_bytes())
-        digest = fields.pop("clean_sha256")
-        report = Report(**fields)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(beside, f"is no report of a clean file: {again}") from error
-    if sha256_of(path) != digest:
-        raise DatasetError(path, f"is not the file that {beside.name} describes: {again}")
-
-    import pandas as pd  # noqa: PLC0415 - `--help` and `prepare` do without it
-
-    rows = pd.read_csv(path, parse_dates=[COLUMNS[0]], date_format="%Y-%m-%dT%H:%M:%SZ")
-    second = rows[COLUMNS[0]].to_numpy().astype("datetime64[s]").astype(np.int64)
-    minute = second // _MINUTE_S
-    gap_kw = np.full(int(minute[-1] - minute[0]) + 1, np.nan)
-    gap_kw[minute - minute[0]] = rows[COLUMNS[1]].to_numpy(np.float64)
-    return Clean(Series(int(minute[0]), gap_kw), report, digest)
+        with pq.ParquetFile(path, memory_map=True) as file:  # `read_table` would import pandas too
+            table = file.read(use_threads=False)
+        about = json.loads(table.schema.metadata[_METADATA])
+        digest, report = _report(about)
+        series = _series(table)
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise DatasetError(path, f"is no clean file, or not the whole of one: {_AGAIN}") from error
+    if content_sha256(series) != digest:
+        raise DatasetError(path, f"does not hold what was written to it: {_AGAIN}")
+    return Clean(series, report, digest)
 
 
-def _as_csv(minute: I64, gap_kw: F64) -> str:
-    labels = np.datetime_as_string(minute.astype("datetime64[m]"), unit="s")
-    text = StringIO()
-    text.writelines(f"{label}Z,{value!r}\n" for label, value in zip(labels, gap_kw.tolist(), strict=True))
-    return text.getvalue()
+def content_sha256(series: Series) -> str:
+    """Return the SHA-256, in hexadecimal, of a series' numbers: its first minute, and each column by its name."""
+    digest = hashlib.sha256(f"first_minute {series.first_minute}\n".encode())
+    for name, values in _measured(series).items():
+        digest.update(f"{name} {values.size}\n".encode())
+        digest.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yield the temporary path of :func:`trainer.files.whole`; a full or closed disk is a :class:`DatasetError`."""
+    try:
+        with whole(path) as temporary:
+            yield temporary
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)  # pyarrow says much more, and less clearly
+        raise DatasetError(path, f"cannot be written ({reason}); what was there before is as it was") from error
+
+
+def _measured(series: Series) -> dict[str, F64]:
+    """Return all columns of a series by name, in the order of :data:`edge.core.features.MEASURED`."""
+    columns: Mapping[str, F64] = {GAP: series.gap_kw, **series.extra}
+    return {name: columns[name] for name in MEASURED if name in columns}
+
+
+def _report(about: dict[str, Any]) -> tuple[str, Report]:
+    fields = about["report"]
+    return about["content_sha256"], Report(**fields | {"features": tuple(fields["features"])})
+
+
+def _series(table: Any) -> Series:
+    minute_ms = _numbers(table, TIME, "timestamp[ms, tz=UTC]", np.int64)
+    if (np.diff(minute_ms) != MINUTE_MS).any():
+        msg = "a minute has no row"
+        raise ValueError(msg)
+    columns = {name: _numbers(table, name, "double", np.float64) for name in table.column_names if name != TIME}
+    if unknown := columns.keys() - MEASURED.keys():
+        msg = f"there is no measured feature {', '.join(unknown)}"
+        raise ValueError(msg)
+    gap_kw = columns.pop(GAP)
+    return Series(int(minute_ms[0]) // MINUTE_MS, gap_kw, MappingProxyType(columns))
+
+
+def _numbers(table: Any, name: str, kind: str, dtype: type[N]) -> NDArray[N]:
+    """Return a column, NaN for null, from Arrow's buffers: its own ``to_numpy`` would import pandas, for a second."""
+    column = table.column(name)
+    if str(column.type) != kind:
+        msg = f"{name} is {column.type}, not {kind}"
+        raise ValueError(msg)
+    parts = []
+    for chunk in column.chunks:
+        validity, data = chunk.buffers()
+        rows = slice(chunk.offset, chunk.offset + len(chunk))
+        part = np.frombuffer(data, dtype)[rows].copy()
+        if chunk.null_count:
+            valid = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")[rows]
+            part[valid == 0] = np.nan
+        parts.append(part)
+    return np.concatenate(parts)

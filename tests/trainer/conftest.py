@@ -21,7 +21,7 @@ def clean_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for start, length in ((1_000, 1), (2_000, 5), (3_000, 6), (6_000, 90), (8_000, 3)):
         kw[start : start + length] = np.nan
     raw = synthetic.write_text(folder / "raw.txt", synthetic.rows(kw.tolist()))
-    path = folder / "household.csv"
+    path = folder / "household.parquet"
     cleanfile.write(*clean.check(uci.read(raw)), path)
     return path
 
@@ -38,5 +38,5 @@ def linear_run(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from trainer.fit import fit
 
     folder = tmp_path_factory.mktemp("runs") / "linear"
-    fit("linear", small, folder, split=synthetic.SPLIT)
+    fit(synthetic.plan("linear", "linear"), small, folder)
     return folder

@@ -1,4 +1,4 @@
-"""The checks on a table, the report, and the clean file."""
+"""The checks on a table, the report, and files that are whole or not there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.synthetic import START, row, rows, write_text
-from trainer import clean, cleanfile
+from trainer import clean
 from trainer.clean import Report, Series
 from trainer.datasets import uci
 from trainer.errors import DatasetError
@@ -35,6 +35,14 @@ def test_the_report_counts_what_is_missing(tmp_path: Path) -> None:
     assert "7 min from 2020-01-01T00:09:00Z" in "\n".join(report.lines())
 
 
+def test_what_else_was_measured_lies_on_the_same_minutes(tmp_path: Path) -> None:
+    absent = rows([1.0, NAN, 2.0, 3.0])
+    del absent[2]
+    series, report = checked(tmp_path, absent)
+    assert report.features == tuple(series.extra) == ("reactive_kvar", "voltage_v", "current_a")
+    np.testing.assert_array_equal(series.extra["voltage_v"], [240.0, np.nan, np.nan, 240.0])
+
+
 def test_a_file_without_a_gap_reports_none(tmp_path: Path) -> None:
     _, report = checked(tmp_path, rows([1.0, 2.0]))
     assert (report.n_gaps, report.longest_gap_min, report.longest_gap_from) == (0, 0, None)
@@ -47,7 +55,10 @@ def test_a_file_without_a_gap_reports_none(tmp_path: Path) -> None:
         (row(START + timedelta(minutes=1), 1.0), "line 5: 2020-01-01T00:01:00Z is earlier than the row before it"),
         (row(START + timedelta(minutes=2), 1.0), "line 5: 2020-01-01T00:02:00Z is given twice"),
         (row(START + timedelta(minutes=3, seconds=30), 1.0), "line 5: 2020-01-01T00:03:30Z is not on the one-minute"),
-        (row(START + timedelta(minutes=3), 1230.0), "line 5: 1230 kW is outside of -100 to 100 kW: is it in W?"),
+        (
+            row(START + timedelta(minutes=3), 1230.0),
+            "line 5: 1230 kW is outside of -100 to 100 kW: is it in W? (--unit)",
+        ),
         (row(START - timedelta(days=9_000), 1.0), "line 5: 1995-05-12T00:00:00Z is no possible time"),
     ],
 )
@@ -67,47 +78,6 @@ def test_more_of_the_same_is_counted(tmp_path: Path) -> None:
 def test_nothing_but_missing_values_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no reading"):
         checked(tmp_path, rows([NAN, NAN]))
-
-
-def test_a_clean_file_gives_its_series_back(tmp_path: Path) -> None:
-    series, report = checked(tmp_path, rows([1.1, NAN, 0.123, 3.0]))
-    path = tmp_path / "out" / "clean.csv"
-    cleanfile.write(series, report, path)
-    assert path.read_text() == (
-        "minute,gap_kw\n2020-01-01T00:00:00Z,1.1\n2020-01-01T00:02:00Z,0.123\n2020-01-01T00:03:00Z,3.0\n"
-    )
-    found = cleanfile.read(path)
-    assert (found.series.first_minute, found.report) == (series.first_minute, report)
-    np.testing.assert_array_equal(found.series.gap_kw, series.gap_kw)
-
-
-def test_a_clean_file_of_many_blocks_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    series, report = checked(tmp_path, rows([0.001 * k for k in range(50)]))
-    cleanfile.write(series, report, tmp_path / "a.csv")
-    monkeypatch.setattr(cleanfile, "_ROWS_AT_ONCE", 7)
-    cleanfile.write(series, report, tmp_path / "b.csv")
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (lambda path: path.unlink(), "is not there"),
-        (lambda path: cleanfile.report_path(path).unlink(), "is not there"),
-        (lambda path: path.write_text(path.read_text() + "2020-01-01T00:09:00Z,1.0\n"), "is not the file that"),
-        (lambda path: cleanfile.report_path(path).write_text("{"), "is no report"),
-        (lambda path: cleanfile.report_path(path).write_text("[]"), "is no report"),
-        (lambda path: cleanfile.report_path(path).write_text('{"clean_sha256": "0"}'), "is no report"),
-    ],
-)
-def test_a_clean_file_that_was_touched_is_refused(tmp_path: Path, spoil: object, said: str) -> None:
-    path = tmp_path / "clean.csv"
-    cleanfile.write(*checked(tmp_path, rows([1.0, 2.0])), path)
-    assert callable(spoil)
-    spoil(path)
-    with pytest.raises(DatasetError, match="gapcast-trainer prepare") as caught:
-        cleanfile.read(path)
-    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])

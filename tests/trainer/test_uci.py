@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.synthetic import HEADER, START, row, rows, write_text, write_zip
-from trainer.datasets import uci
+from trainer.datasets import text, uci
 from trainer.errors import DatasetError
 
 NAN = float("nan")
@@ -18,15 +19,29 @@ NAN = float("nan")
 @pytest.mark.parametrize("end", ["\r\n", "\n"])
 def test_a_text_is_read_as_it_comes(tmp_path: Path, end: str) -> None:
     table = uci.read(write_text(tmp_path / "raw.txt", rows([4.216, NAN, 5.36]), end=end))
-    assert table.second.tolist() == [int(START.timestamp()) + 60 * k for k in range(3)]
+    assert table.instant_ms.tolist() == [1_000 * (int(START.timestamp()) + 60 * k) for k in range(3)]
     np.testing.assert_array_equal(table.gap_kw, [4.216, np.nan, 5.36])
-    assert table.line_of(2) == 4
+    assert table.line.tolist() == [2, 3, 4]
+
+
+def test_what_else_was_measured_comes_along(tmp_path: Path) -> None:
+    lines = ["2/1/2007;03:04:00;1.5;0.2;241.5;6.4;0;1;17", "2/1/2007;03:05:00;?;?;?;?;?;?;"]
+    table = uci.read(write_text(tmp_path / "raw.txt", lines))
+    assert list(table.extra) == ["reactive_kvar", "voltage_v", "current_a"]
+    np.testing.assert_array_equal(list(table.extra.values()), [[0.2, np.nan], [241.5, np.nan], [6.4, np.nan]])
+
+
+def test_a_gzip_is_the_text_within_it(tmp_path: Path) -> None:
+    raw = write_text(tmp_path / "raw.txt", rows([1.0, 2.0]))
+    packed = tmp_path / "raw.txt.gz"
+    packed.write_bytes(gzip.compress(raw.read_bytes()))
+    assert uci.read(packed).sha256 == uci.read(raw).sha256
 
 
 def test_day_comes_before_month(tmp_path: Path) -> None:
     line = "2/1/2007;03:04:00;1.000;0;240;4;0;1;17"
     table = uci.read(write_text(tmp_path / "raw.txt", [line]))
-    assert np.datetime64(int(table.second[0]), "s") == np.datetime64("2007-01-02T03:04:00")
+    assert np.datetime64(int(table.instant_ms[0]), "ms") == np.datetime64("2007-01-02T03:04:00")
 
 
 def test_a_zip_is_the_text_within_it(tmp_path: Path) -> None:
@@ -52,7 +67,7 @@ def test_the_whole_set_is_known_by_its_counts(tmp_path: Path, monkeypatch: pytes
 
 
 def test_lines_are_whole_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uci, "_BLOCK_BYTES", 7)
+    monkeypatch.setattr(text, "BLOCK_BYTES", 97)
     values = [0.123 + k for k in range(40)]
     table = uci.read(write_text(tmp_path / "raw.txt", rows(values)))
     np.testing.assert_allclose(table.gap_kw, values, atol=5e-4)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 RAW = Path("household_power_consumption.zip")
-CLEAN = Path("runs/household.csv")
+CLEAN = Path("runs/household.parquet")
 MODELS = Path("models")
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)

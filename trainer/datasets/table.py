@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +18,18 @@ F64 = NDArray[np.float64]
 class Table:
     """Rows of one household's file, in the file's order.
 
-    ``second`` ``[R]`` is each row's time in epoch seconds, ``gap_kw`` ``[R]`` its mean active power (kW),
-    NaN where the row says that the reading is missing. Row ``i`` stands on line ``first_line + i``.
-    ``sha256`` is that of the text itself, the same whether it came in a zip or not.
+    ``instant_ms`` ``[R]`` is each row's time (epoch, UTC), ``gap_kw`` ``[R]`` its active power (kW), NaN where
+    the row says that the reading is missing, ``line`` ``[R]`` where it stands in the file. ``extra`` holds what
+    else was measured, by the names and units of :data:`edge.core.features.MEASURED`, each ``[R]``.
+    ``sha256`` is that of the text itself, the same whether it came packed or not. ``each_minute`` says that
+    the set has one row a minute, so that any other time is a fault; elsewhere rows may be samples.
     """
 
     path: Path
     source: str
     sha256: str
-    second: I64
+    instant_ms: I64
     gap_kw: F64
-    first_line: int
-
-    def line_of(self, row: int) -> int:
-        """Return the line of the file that a row stands on."""
-        return self.first_line + row
+    line: I64
+    extra: Mapping[str, F64] = field(default_factory=dict)
+    each_minute: bool = True

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zipfile
-import zlib
 from array import array
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
 from trainer.datasets.table import Table
+from trainer.datasets.text import lines, open_text, shown
 from trainer.errors import DatasetError
 
 SOURCE = (
@@ -41,50 +39,48 @@ _MEAN_TOLERANCE_KW = 1e-9
 URL = "https://archive.ics.uci.edu/static/public/235/individual+household+electric+power+consumption.zip"
 _HEADER = ";".join(COLUMNS).encode()
 _GAP = COLUMNS.index("Global_active_power")
+#: What the columns from there on are called here; all are in the units that these names say.
+_FEATURES = ("gap_kw", "reactive_kvar", "voltage_v", "current_a")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?")  # `float` alone would let nan, inf, 1e9 and 1_000 pass
 _MISSING = ("?", "")
-_BLOCK_BYTES = 1 << 20
-_SHOWN = 60
-_ZIP_BEGINS = b"PK"
 
 
 def read(path: Path, *, progress: bool = False) -> Table:
-    """Read the zip or the text at ``path``.
+    """Read the zip or the text at ``path``: power, and with it reactive power, voltage and current.
 
     Raises :class:`DatasetError` at the first line that is not of this set's form.
     """
     digest = hashlib.sha256()
-    second, gap_kw = array("q"), array("d")
+    second, columns = array("q"), tuple(array("d") for _ in _FEATURES)
     day_of, second_of, number_of = _Remembered(_parse_date), _Remembered(_parse_time), _Remembered(_parse_number)
-    try:
-        with (
-            _open_text(path) as (stream, n_bytes),
-            tqdm(total=n_bytes, unit="B", unit_scale=True, desc=f"reading {path.name}", disable=not progress) as bar,
-        ):
-            lines = enumerate(_lines(stream, digest.update, bar.update), 1)
-            _check_header(path, next(lines, (0, b""))[1])
-            for number, line in lines:
-                fields = line.split(b";")
-                if len(fields) != len(COLUMNS):
-                    raise DatasetError(path, _wrong_count(line, len(fields)), number)
-                try:
-                    second.append(day_of[fields[0]] + second_of[fields[1]])
-                    numbers = [number_of[field] for field in fields[_GAP:]]  # all, so that a broken row shows
-                    gap_kw.append(numbers[0])
-                except ValueError as error:
-                    raise DatasetError(path, _wrong_field(fields, error), number) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DatasetError(path, f"is a zip that cannot be read to its end ({error}); download it again") from error
-    except OSError as error:
-        raise DatasetError(path, f"cannot be read ({error.strerror})") from error
+    with (
+        open_text(path, MEMBER) as (stream, n_bytes),
+        tqdm(total=n_bytes, unit="B", unit_scale=True, desc=f"reading {path.name}", disable=not progress) as bar,
+    ):
+        numbered = enumerate(lines(stream, digest.update, bar.update), 1)
+        _check_header(path, next(numbered, (0, b""))[1])
+        for number, line in numbered:
+            fields = line.split(b";")
+            if len(fields) != len(COLUMNS):
+                raise DatasetError(path, _wrong_count(line, len(fields)), number)
+            try:
+                second.append(day_of[fields[0]] + second_of[fields[1]])
+                numbers = [number_of[field] for field in fields[_GAP:]]  # all, so that a broken row shows
+            except ValueError as error:
+                raise DatasetError(path, _wrong_field(fields, error), number) from error
+            for column, value in zip(columns, numbers, strict=False):  # the sub-meters are left
+                column.append(value)
     if not second:
         raise DatasetError(path, "holds a header and no readings")
-    return Table(path, SOURCE, digest.hexdigest(), np.array(second), np.array(gap_kw), first_line=2)
+    instant_ms = np.array(second) * 1_000
+    gap_kw, *others = (np.array(column) for column in columns)
+    extra = dict(zip(_FEATURES[1:], others, strict=True))
+    return Table(path, SOURCE, digest.hexdigest(), instant_ms, gap_kw, np.arange(2, instant_ms.size + 2), extra)
 
 
 def completeness(table: Table) -> str:
     """Return a sentence that tells whether ``table`` is the whole set, by its counts."""
-    n_rows, n_missing = table.second.size, int(np.isnan(table.gap_kw).sum())
+    n_rows, n_missing = table.gap_kw.size, int(np.isnan(table.gap_kw).sum())
     if (n_rows, n_missing) == (N_ROWS, N_MISSING):
         return "this is the whole set: rows and missing readings are as many as were published"
     return (
@@ -97,7 +93,7 @@ def check_whole(path: Path, *, progress: bool = False) -> None:
     """Raise :class:`DatasetError` unless ``path`` is the whole set, by its counts and its mean power."""
     table = read(path, progress=progress)
     mean_kw = float(np.nanmean(table.gap_kw))
-    if (table.second.size, int(np.isnan(table.gap_kw).sum())) != (N_ROWS, N_MISSING):
+    if (table.gap_kw.size, int(np.isnan(table.gap_kw).sum())) != (N_ROWS, N_MISSING):
         raise DatasetError(path, completeness(table))
     if abs(mean_kw - MEAN_KW) > _MEAN_TOLERANCE_KW:
         problem = f"this is not the set as published: its mean power is {mean_kw:.10f} kW, not {MEAN_KW:.10f} kW"
@@ -134,35 +130,6 @@ def _parse_number(text: str) -> float:
     return float(text)
 
 
-@contextmanager
-def _open_text(path: Path) -> Iterator[tuple[IO[bytes], int]]:
-    """Open the text at ``path``, out of its zip if it is one; yield it with its length in bytes."""
-    with path.open("rb") as stream:
-        if stream.read(len(_ZIP_BEGINS)) != _ZIP_BEGINS:  # is_zipfile would take half a zip for a text
-            stream.seek(0)
-            yield stream, path.stat().st_size
-            return
-    with zipfile.ZipFile(path) as archive:
-        members = [member for member in archive.infolist() if Path(member.filename).name == MEMBER]
-        if len(members) != 1:
-            names = ", ".join(archive.namelist()[:3]) or "nothing"
-            raise DatasetError(path, f"is a zip without one {MEMBER} in it (it holds {names})")
-        with archive.open(members[0]) as stream:
-            yield stream, members[0].file_size
-
-
-def _lines(stream: IO[bytes], digest: Callable[[bytes], None], advance: Callable[[int], object]) -> Iterator[bytes]:
-    rest = b""
-    while block := stream.read(_BLOCK_BYTES):
-        digest(block)
-        advance(len(block))
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            yield line.rstrip(b"\r")
-    if rest:
-        yield rest.rstrip(b"\r")
-
-
 def _check_header(path: Path, line: bytes) -> None:
     if line == _HEADER:
         return
@@ -173,11 +140,12 @@ def _check_header(path: Path, line: bytes) -> None:
         if line.replace(separator, b";") == _HEADER:
             hint = f": its fields are parted by {name}, not ';'"
     expected = f"{COLUMNS[0]};{COLUMNS[1]};{COLUMNS[2]};…"
-    raise DatasetError(path, f"is not UCI's household set{hint}; expected {expected}, found {_shown(line)}", 1)
+    cure = "" if hint else "; name the columns of another file by --time-column and --value-column"
+    raise DatasetError(path, f"is not UCI's household set{hint}: expected {expected}, found {shown(line)}{cure}", 1)
 
 
 def _wrong_count(line: bytes, n_fields: int) -> str:
-    return f"has {n_fields} fields parted by ';', not {len(COLUMNS)}: {_shown(line)}"
+    return f"has {n_fields} fields parted by ';', not {len(COLUMNS)}: {shown(line)}"
 
 
 def _wrong_field(fields: list[bytes], error: ValueError) -> str:
@@ -189,10 +157,5 @@ def _wrong_field(fields: list[bytes], error: ValueError) -> str:
         try:
             parse(fields[column].decode("ascii"))
         except ValueError:
-            return f"{COLUMNS[column]} is {_shown(fields[column])}, not {form}"
+            return f"{COLUMNS[column]} is {shown(fields[column])}, not {form}"
     return str(error)
-
-
-def _shown(line: bytes) -> str:
-    text = line.decode("utf-8", "backslashreplace")
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

@@ -1,0 +1,283 @@
+"""Any meter's CSV: how it may be written, and what is said of one that cannot be read."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zipfile
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from trainer import clean
+from trainer.datasets import meter, text
+from trainer.datasets.meter import Layout
+from trainer.datasets.stamps import Clock
+from trainer.datasets.table import Table
+from trainer.errors import DatasetError
+
+NAN = float("nan")
+LAYOUT = Layout("time", "power_w")
+LONDON, BERLIN = ZoneInfo("Europe/London"), ZoneInfo("Europe/Berlin")
+START = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def written(folder: Path, lines: Sequence[str], header: str = "time,power_w") -> Path:
+    path = folder / "meter.csv"
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def times(table: Table) -> list[str]:
+    return [str(np.datetime64(int(instant), "ms"))[:-4] for instant in table.instant_ms]
+
+
+def test_a_file_is_read_by_the_names_of_its_columns(tmp_path: Path) -> None:
+    path = written(tmp_path, ["7,1234,2020-01-01T00:00:00Z", "8,,2020-01-01T00:01:00Z"], "id,power_w,time")
+    table = meter.read(path, LAYOUT)
+    assert times(table) == ["2020-01-01T00:00:00", "2020-01-01T00:01:00"]
+    np.testing.assert_array_equal(table.gap_kw, [1.234, NAN])
+    assert table.line.tolist() == [2, 3]
+    assert table.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert table.source == "meter.csv, column power_w (W)"
+
+
+@pytest.mark.parametrize("missing", ["", "?", "NaN", "nan", "NA", "null", "unknown", "unavailable", " "])
+def test_a_missing_value_is_missing(tmp_path: Path, missing: str) -> None:
+    table = meter.read(written(tmp_path, [f"1577836800,{missing}", "1577836860,500"]), LAYOUT)
+    np.testing.assert_array_equal(table.gap_kw, [NAN, 0.5])
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    ["2020-01-01T00:00:00Z", "2020-01-01 01:00:00+01:00", "2019-12-31T19:00-05:00", "20200101T000000Z", "1577836800",
+     "1577836800.0", "1577836800000"],
+)  # fmt: skip
+def test_a_time_may_be_written_in_many_ways(tmp_path: Path, stamp: str) -> None:
+    assert times(meter.read(written(tmp_path, [f"{stamp},1"]), LAYOUT)) == ["2020-01-01T00:00:00"]
+
+
+def test_another_form_of_time_can_be_described(tmp_path: Path) -> None:
+    path = written(tmp_path, ["01.02.2020 13:05;1,5"], "Zeit;Leistung [kW]")
+    layout = Layout("Zeit", "Leistung [kW]", decimal=",", time_format="%d.%m.%Y %H:%M", zone=BERLIN)
+    table = meter.read(path, layout)
+    assert times(table) == ["2020-02-01T12:05:00"]
+    assert table.gap_kw.tolist() == [1.5]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|", "~"])
+def test_fields_may_be_parted_by_any_character(tmp_path: Path, separator: str) -> None:
+    path = written(tmp_path, [f"1577836800{separator}1"], f"time{separator}power_w")
+    assert meter.read(path, Layout("time", "power_w", separator=separator)).gap_kw.tolist() == [0.001]
+    if separator != "~":
+        assert meter.read(path, LAYOUT).gap_kw.tolist() == [0.001]
+
+
+def test_a_quoted_number_may_have_a_decimal_comma(tmp_path: Path) -> None:
+    path = written(tmp_path, ['1577836800,"1234,5"'])
+    assert meter.read(path, Layout("time", "power_w", decimal=",")).gap_kw.tolist() == [1.2345]
+
+
+def test_it_may_be_packed(tmp_path: Path) -> None:
+    plain = written(tmp_path, ["1577836800,1"])
+    packed, archive = tmp_path / "meter.csv.gz", tmp_path / "meter.zip"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.write(plain, "meter.csv")
+    assert len({meter.read(path, LAYOUT).sha256 for path in (plain, packed, archive)}) == 1
+
+
+def test_marks_that_editors_leave_are_no_matter(tmp_path: Path) -> None:
+    path = tmp_path / "meter.csv"
+    path.write_bytes(b"\xef\xbb\xbftime,power_w\r\n\r\n1577836800,1\r\n\r\n1577836860,x\r\n")
+    with pytest.raises(DatasetError, match=r"meter\.csv, line 5: power_w is 'x', not a number"):
+        meter.read(path, LAYOUT)
+
+
+def test_features_come_along(tmp_path: Path) -> None:
+    path = written(tmp_path, ["1577836800,1,230.5,", "1577836860,1,231,4.1"], "time,power_w,U,I")
+    table = meter.read(path, Layout("time", "power_w", features={"voltage_v": "U", "current_a": "I"}))
+    np.testing.assert_array_equal(list(table.extra.values()), [[230.5, 231.0], [NAN, 4.1]])
+    assert clean.check(table)[1].features == ("voltage_v", "current_a")
+
+
+def test_samples_become_minutes(tmp_path: Path) -> None:
+    path = written(tmp_path, [f"{1577836800 + 10 * k},{100 * (k % 6)}" for k in range(18)])
+    series, report = clean.check(meter.read(path, LAYOUT))
+    assert series.gap_kw.tolist() == pytest.approx([0.25, 0.25, 0.25])
+    assert (report.n_rows, report.n_minutes) == (18, 3)
+    assert "a sample every 10 s" in "\n".join(report.lines())
+
+
+def test_a_minute_without_a_row_is_told_from_one_without_a_value(tmp_path: Path) -> None:
+    rows = ["1577836800,1", "1577836860,", "1577836920,1", "1577837100,1", "1577837160,1"]
+    _, report = clean.check(meter.read(written(tmp_path, rows), LAYOUT))
+    assert (report.n_missing, report.n_missing_rows) == (3, 2)
+
+
+def test_too_few_samples_for_a_minute_are_said(tmp_path: Path) -> None:
+    path = written(tmp_path, ["1577836800,1", "1577836803,1", "1577836807,1"])
+    with pytest.raises(DatasetError, match="too few samples for the mean of any minute"):
+        clean.check(meter.read(path, LAYOUT))
+
+
+CHANGES = [
+    ("Europe/London", "2020-03-28"), ("Europe/London", "2020-10-24"), ("Europe/Berlin", "2020-10-24"),
+    ("America/New_York", "2020-03-07"), ("America/New_York", "2020-10-31"), ("Australia/Lord_Howe", "2020-04-04"),
+    ("Australia/Lord_Howe", "2020-10-03"), ("UTC", "2020-10-24"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("zone", "day"), CHANGES)
+@pytest.mark.parametrize("step_min", [1, 5])
+def test_a_local_clock_is_followed_through_its_change(tmp_path: Path, zone: str, day: str, step_min: int) -> None:
+    """Two days around it, written as the clock on the wall showed them."""
+    first = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp())
+    instants = [first + 60 * k for k in range(0, 2_880, step_min)]
+    lines = [f"{datetime.fromtimestamp(instant, ZoneInfo(zone)):%Y-%m-%dT%H:%M:%S},1" for instant in instants]
+    table = meter.read(written(tmp_path, lines), Layout("time", "power_w", zone=ZoneInfo(zone)))
+    assert table.instant_ms.tolist() == [1_000 * instant for instant in instants]
+
+
+def test_the_hour_that_comes_twice_goes_by_the_order_of_rows() -> None:
+    clock = Clock(BERLIN)
+    first = clock.instant_ms("2020-10-25T01:59:00")
+    assert clock.instant_ms("2020-10-25T02:00:00") == first + 60_000
+    assert clock.instant_ms("2020-10-25T02:59:00") == first + 60 * 60_000
+    assert clock.instant_ms("2020-10-25T02:00:00") == first + 61 * 60_000
+    assert clock.instant_ms("2020-10-25T03:00:00") == first + 121 * 60_000
+
+
+def test_an_hour_that_never_was_is_said_with_its_line(tmp_path: Path) -> None:
+    path = written(tmp_path, ["2020-03-29T01:59:00,1", "2020-03-29T02:00:00,1"])
+    with pytest.raises(DatasetError, match="line 3: '2020-03-29T02:00:00' does not exist in Europe/Berlin"):
+        meter.read(path, Layout("time", "power_w", zone=BERLIN))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("2020-01-01T00:02:00Z", "has 1 fields parted by ',', but the header has 2"),
+        ("2020-01-01T00:02:00Z,1,5", "(numbers with a decimal comma must stand in quotes here)"),
+        ("2020-01-01T00:02:00Z,many", "power_w is 'many', not a number"),
+        ('2020-01-01T00:02:00Z,"1,5"', "power_w is '1,5', not a number with the decimal sign '.' (--decimal names"),
+        ("2020-01-01T00:02:00Z,inf", "power_w is 'inf'"),
+        ("2020-01-01T00:02:00Z,1_0", "power_w is '1_0'"),
+        ("2020-01-01T00:02:00,1", "'2020-01-01T00:02:00' has no offset: say whose clock it is by --timezone"),
+        (
+            "01.01.2020 00:02,1",
+            "is neither a time like 2020-01-31T12:00:00Z nor an epoch number: say how it is written by",
+        ),
+        ("2020-02-30T00:02:00Z,1", "'2020-02-30T00:02:00Z' is neither a time"),
+        (",1", "'' is neither a time"),
+        ("1577836920,1", "is an epoch number, but the row before has a time with an offset"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path: Path, line: str, said: str) -> None:
+    path = written(tmp_path, ["2020-01-01T00:00:00Z,1", "2020-01-01T00:01:00Z,1", line, "2020-01-01T00:03:00Z,1"])
+    with pytest.raises(DatasetError, match=r"meter\.csv, line 4: ") as caught:
+        meter.read(path, LAYOUT)
+    assert said in str(caught.value)
+
+
+def test_a_time_with_an_offset_among_local_ones_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, ["2020-01-01T00:00:00,1", "2020-01-01T00:01:00Z,1"])
+    with pytest.raises(
+        DatasetError, match=r"line 3: .* is a time with an offset, but the row before has a time without"
+    ):
+        meter.read(path, Layout("time", "power_w", zone=LONDON))
+
+
+def test_offsets_may_differ(tmp_path: Path) -> None:
+    path = written(tmp_path, ["2020-10-25T02:59:00+02:00,1", "2020-10-25T02:00:00+01:00,1"])
+    assert times(meter.read(path, LAYOUT)) == ["2020-10-25T00:59:00", "2020-10-25T01:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["1577836800,1", "1577836800,2"], "line 3: 2020-01-01T00:00:00Z is given twice"),
+        (["1577836860,1", "1577836800,2"], "line 3: 2020-01-01T00:00:00Z is earlier than the row before it"),
+        (["1577836800,1", "1577836810,123456"], "line 3: 123.456 kW is outside of -100 to 100 kW"),
+        (["157783680,1"], "line 2: 1975-01-01T04:48:00Z is no possible time"),
+        (["1577836800,", "1577836860,?"], "holds no reading: every value is missing"),
+    ],
+)
+def test_rows_that_cannot_be_true_are_refused(tmp_path: Path, rows: list[str], said: str) -> None:
+    with pytest.raises(DatasetError) as caught:
+        clean.check(meter.read(written(tmp_path, rows), LAYOUT))
+    assert said in str(caught.value)
+
+
+def test_watts_taken_for_kilowatts_are_told(tmp_path: Path) -> None:
+    path = written(tmp_path, [f"{1577836800 + 60 * k},{230 + k}" for k in range(5)])
+    with pytest.raises(
+        DatasetError, match=r"line 2: 230 kW is outside .* is it in W\? \(--unit\) \(4 more such rows\)"
+    ):
+        clean.check(meter.read(path, Layout("time", "power_w", unit="kW")))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "line 1: is empty"),
+        (b"\ntime,power_w\n", "line 1: is empty, or its first line is"),
+        (b"time,power_w\n", "holds a header and no readings"),
+        (b"time,power_w\n\n\n", "holds a header and no readings"),
+        (b"time:power_w\n1577836800:1\n", "line 1: has no column 'time' among 'time:power_w': is it parted by ','?"),
+        (b"when,power_w\n1,1\n", "line 1: has no column 'time' among 'when', 'power_w'"),
+        (b"time,power_w,time\n1,1,1\n", "line 1: has 2 columns of the name 'time'"),
+        ("time,power_w,é\n".encode("latin-1"), "line 1: is not UTF-8 text"),
+        (b"time,power_w\n1577836800,1\n1577836860,\xff\n", "line 3: is not UTF-8 text"),
+        ("time,power_w\n".encode("utf-16"), "line 1: is not UTF-8 text"),
+        (gzip.compress(b"time,power_w\n" + bytes(range(256)) * 300)[:-9], "cannot be read to its end"),
+    ],
+)
+def test_another_file_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "meter.csv"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError) as caught:
+        meter.read(path, LAYOUT)
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (text, meter):
+        monkeypatch.setattr(module, "BLOCK_BYTES", 500)
+    path = tmp_path / "meter.csv"
+    path.write_bytes(b"time,power_w\n" + b"1" * 5_000)
+    with pytest.raises(DatasetError, match="line 2: is longer than any line of readings"):
+        meter.read(path, LAYOUT)
+
+
+def test_a_unit_is_never_guessed(tmp_path: Path) -> None:
+    path = written(tmp_path, ["1577836800,1"], "time,power")
+    with pytest.raises(DatasetError, match="does not say whether 'power' is in W or kW: say it by --unit"):
+        meter.read(path, Layout("time", "power"))
+    assert meter.read(path, Layout("time", "power", unit="kW")).gap_kw.tolist() == [1.0]
+
+
+def test_a_zip_of_several_files_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "meter.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.csv", "x")
+        archive.writestr("b.csv", "x")
+    with pytest.raises(DatasetError, match=r"without exactly one file in it \(it holds a\.csv, b\.csv\)"):
+        meter.read(path, LAYOUT)
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"cannot be read \(No such file or directory\)"):
+        meter.read(tmp_path / "meter.csv", LAYOUT)
+
+
+def test_rows_of_years_keep_their_lines(tmp_path: Path) -> None:
+    lines = [f"{START + timedelta(minutes=k):%Y-%m-%dT%H:%M:%SZ},{k % 900}" for k in range(20_000)]
+    table = meter.read(written(tmp_path, lines), LAYOUT)
+    assert table.gap_kw.size == 20_000
+    assert table.line[-1] == 20_001

@@ -1,0 +1,172 @@
+"""The data report: what it measures, what it says, and that its page needs nothing else."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from tests.trainer.synthetic import household, rows, write_text
+from trainer import clean
+from trainer.clean import Report, Series
+from trainer.cleanfile import Clean
+from trainer.datareport.findings import findings as sentences
+from trainer.datareport.measures import Measures, measure
+from trainer.datareport.page import data_report
+from trainer.datasets import uci
+
+NAN = float("nan")
+#: 2024-01-01T00:00:00Z, a Monday.
+MONDAY = 28_401_120
+VOID = {"meta", "link", "img", "br"}
+
+
+class _Page(HTMLParser):
+    """Reads a page and notes what is wrong with it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.addresses: list[str] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag == "img":
+            self.images.append(values)
+        self.addresses += [value for key in ("src", "href") if (value := values.get(key)) is not None]
+        assert tag not in {"script", "iframe", "object"}
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def measured(gap_kw: list[float] | np.ndarray, first_minute: int = MONDAY, zone: str = "UTC") -> Measures:
+    return measure(Series(first_minute, np.asarray(gap_kw, dtype=float)), ZoneInfo(zone))
+
+
+def of(folder: Path, kw: list[float]) -> tuple[Series, Report]:
+    return clean.check(uci.read(write_text(folder / "raw.txt", rows(kw))))
+
+
+@pytest.fixture(scope="module")
+def page(small: Clean) -> _Page:
+    return _Page(data_report(small.series, small.report, ZoneInfo("Europe/Paris"), "house.parquet")[0])
+
+
+def test_the_page_is_whole_and_needs_nothing_else(page: _Page) -> None:
+    assert page.open == []
+    assert page.addresses
+    assert all(address.startswith("data:") for address in page.addresses)
+
+
+def test_every_picture_is_told_in_words_too(page: _Page) -> None:
+    assert len(page.images) == 6
+    for image in page.images:
+        assert len(image["alt"] or "") > 40
+        kind, _, content = (image["src"] or "").partition(";base64,")
+        assert kind == "data:image/svg+xml"
+        root = ElementTree.fromstring(b64decode(content))  # noqa: S314 - our own
+        assert root.tag.endswith("svg")
+
+
+def test_the_page_says_what_the_file_is(page: _Page, small: Clean) -> None:
+    for told in ("Data report: house.parquet", small.report.sha256, "9,000 (6 d 6 h)", "98.83 %", "Europe/Paris"):
+        assert told in page.text
+    assert "2020-01-05T04:00:00Z" in page.text  # the longest gap: 90 minutes from minute 6,000 on
+    assert "1 h 30 min" in page.text
+    assert "voltage_v" in page.text
+
+
+def test_the_same_file_gives_the_same_page(tmp_path: Path) -> None:
+    series, report = of(tmp_path, household(300).tolist())
+    assert data_report(series, report)[0] == data_report(series, report)[0]
+
+
+def test_names_are_escaped(tmp_path: Path) -> None:
+    series, report = of(tmp_path, household(300).tolist())
+    found, _ = data_report(series, replace(report, source="<b>my & meter</b>"), name="<x>.parquet")
+    assert "<b>my" not in found
+    assert "&lt;b&gt;my &amp; meter&lt;/b&gt;" in found
+    assert "<x>" not in found
+
+
+@pytest.mark.parametrize("kw", [[1.0, 2.0], [0.0, 0.0, 0.0], [1.0, NAN, NAN, 1.0], [-1.0, *[NAN] * 1_500, 2.0]])
+def test_a_file_of_next_to_nothing_has_a_report_too(tmp_path: Path, kw: list[float]) -> None:
+    page, _ = data_report(*of(tmp_path, kw))
+    assert _Page(page).open == []
+
+
+def test_change_in_five_minutes_is_what_persistence_faces() -> None:
+    kw = household(2_000)
+    kw[700:720] = NAN
+    changes = measured(kw).changes
+    assert changes is not None
+    errors = [kw[t + 5] - kw[t] for t in range(1_995) if not np.isnan(kw[t + 5] + kw[t])]
+    assert changes.change_kw.tolist() == errors
+    assert changes.mse_kw2 == pytest.approx(np.mean(np.square(errors)))
+    assert changes.mae_kw == pytest.approx(np.mean(np.abs(errors)))
+    assert 0.5 < changes.largest_share_of_mse < 1
+
+
+def test_days_and_weeks_go_by_the_clock_on_the_wall() -> None:
+    """Power is 5 kW from 18:00 to 19:00 UTC on Mondays; in New York that is 13:00 to 14:00 in winter."""
+    kw = np.full(14 * 1_440, 0.5)
+    for week in range(2):
+        kw[week * 10_080 + 1_080 : week * 10_080 + 1_140] = 5.0
+    at_utc, in_new_york = measured(kw), measured(kw, zone="America/New_York")
+    assert np.argwhere(at_utc.week_kw == 5.0).tolist() == [[0, 18]]
+    assert np.argwhere(in_new_york.week_kw == 5.0).tolist() == [[0, 13]]
+    assert np.flatnonzero(at_utc.day_kw[2] > 0.5).tolist() == [72, 73, 74, 75]
+    assert np.flatnonzero(in_new_york.day_kw[2] > 0.5).tolist() == [52, 53, 54, 55]
+
+
+def test_coverage_is_by_days_of_a_short_file_and_by_months_of_a_long_one() -> None:
+    kw = np.ones(3 * 1_440)
+    kw[1_440 : 1_440 + 720] = NAN
+    coverage = measured(kw, MONDAY + 720).coverage
+    assert (coverage.period, coverage.share.tolist()) == ("day", [1.0, 0.5, 1.0, 1.0])
+    assert [str(start) for start in coverage.starts] == [
+        "2024-01-01T12:00", "2024-01-02T00:00", "2024-01-03T00:00", "2024-01-04T00:00",
+    ]  # fmt: skip
+    kw = np.ones(121 * 1_440)
+    kw[31 * 1_440 : 60 * 1_440] = NAN
+    coverage = measured(kw).coverage
+    assert (coverage.period, coverage.share.tolist()) == ("month", [1.0, 0.0, 1.0, 1.0])
+
+
+def found_in(folder: Path, kw: list[float], **changed: float) -> str:
+    series, report = of(folder, kw)
+    return "\n".join(sentences(replace(report, **changed), measure(series)))
+
+
+def test_what_is_odd_is_said(tmp_path: Path) -> None:
+    usual = household(3_000).tolist()
+    assert (
+        re.search(r"cut off|stood still|feeds in|rather than W|as a rule|missing,", found_in(tmp_path, usual)) is None
+    )
+    assert "the meter may cut off there" in found_in(tmp_path, np.minimum(usual, 0.5).tolist())
+    assert "every reading is 0.7 kW" in found_in(tmp_path, [*usual, *[0.7] * 200])
+    assert "the house feeds in" in found_in(tmp_path, [*usual, -0.2])
+    assert "was the file in kW rather than W" in found_in(tmp_path, [kw / 1_000 for kw in usual])
+    assert "a value every 300 s as a rule" in found_in(tmp_path, usual, usual_s=300.0)
+    assert "So much is missing" in found_in(tmp_path, [*usual, *[NAN] * 300, 1.0])
+    assert "won by foreseeing a few switches" in found_in(tmp_path, usual)
+    noise = np.random.default_rng(1).uniform(0.1, 3.0, 2_000).round(3)
+    assert "no few switches decide" in found_in(tmp_path, noise.tolist())
+    assert "nothing can be learnt" in found_in(tmp_path, [1.0, 2.0])

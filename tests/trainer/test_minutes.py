@@ -1,0 +1,118 @@
+"""Rows at any times become minutes: as they are, or as means over time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.window import I64
+from trainer.datasets import minutes
+from trainer.datasets.minutes import Sampling, sampling_of, to_minutes
+from trainer.datasets.table import F64
+
+NAN = float("nan")
+SECOND, MINUTE = 1_000, 60_000
+
+
+def at(*seconds: float) -> I64:
+    return np.array([round(second * SECOND) for second in seconds], dtype=np.int64)
+
+
+def means(instant_ms: I64, values: list[float], sampling: Sampling | None = None) -> list[float]:
+    found = to_minutes(instant_ms, {"gap_kw": np.array(values)}, sampling or sampling_of(instant_ms))
+    return found[1]["gap_kw"].tolist()
+
+
+@pytest.mark.parametrize("second", [0, 17.5])
+def test_rows_that_come_once_a_minute_pass_exactly(second: float) -> None:
+    instant_ms = at(*(second + 60 * k for k in (0, 1, 2, 5, 6)))
+    values = [0.1, 1 / 3, 0.7, NAN, 1e-9]
+    np.testing.assert_array_equal(means(instant_ms, values), [0.1, 1 / 3, 0.7, NAN, NAN, NAN, 1e-9])
+
+
+def test_samples_every_10_s_are_averaged() -> None:
+    instant_ms = at(*range(0, 180, 10))
+    values = [float(k) for k in range(18)]
+    assert means(instant_ms, values) == pytest.approx([2.5, 8.5, 14.5])
+
+
+def test_a_sample_counts_for_as_long_as_it_holds() -> None:
+    assert means(at(0, 15, 60, 75, 120), [4.0, 8.0, 0.0, 2.0, 5.0], Sampling(15, 1))[:2] == pytest.approx([7.0, 1.5])
+
+
+def test_a_sample_every_5_minutes_holds_for_five() -> None:
+    found = means(at(0, 300, 600), [1.0, 3.0, 2.0])
+    assert found == pytest.approx([1.0] * 5 + [3.0] * 5 + [2.0] * 5)
+
+
+def test_jitter_makes_no_gap() -> None:
+    random = np.random.default_rng(3)
+    instant_ms = np.arange(200) * 5 * MINUTE + random.integers(-20 * SECOND, 20 * SECOND, 200) + MINUTE
+    found = means(instant_ms, np.arange(200.0).tolist())
+    assert not np.isnan(found[1:-1]).any()
+
+
+def test_a_silence_is_a_gap_and_stays_one() -> None:
+    sampling = sampling_of(at(0, 10, 20, 30, 40, 50, 600, 610, 620, 630, 640, 650))
+    assert sampling.hold_min == 1
+    found = means(at(0, 10, 20, 30, 40, 50, 600, 610, 620, 630, 640, 650), [1.0] * 6 + [2.0] * 6, sampling)
+    np.testing.assert_array_equal(found, [1.0, *[NAN] * 9, 2.0])
+
+
+def test_a_longer_hold_bridges_it() -> None:
+    found = means(at(0, 10, 600, 610), [1.0, 3.0, 2.0, 2.0], Sampling(10, 10))
+    assert found[1:10] == [3.0] * 9
+
+
+def test_a_value_that_is_missing_is_known_to_be_missing() -> None:
+    found = means(at(0, 30, 60, 120, 150), [1.0, 1.0, NAN, 2.0, 2.0], Sampling(30, 5))
+    np.testing.assert_array_equal(found, [1.0, NAN, 2.0])
+
+
+def test_a_minute_that_is_covered_by_less_than_half_has_no_mean() -> None:
+    found = means(at(31, 45, 60, 75, 90, 105), [9.0] * 2 + [1.0] * 4, Sampling(15, 1))
+    np.testing.assert_array_equal(found, [NAN, 1.0])
+    found = means(at(30, 45, 60, 75, 90, 105), [9.0] * 2 + [1.0] * 4, Sampling(15, 1))
+    np.testing.assert_array_equal(found, [9.0, 1.0])
+
+
+def test_every_other_minute_is_samples() -> None:
+    assert sampling_of(at(0, 120, 240)) == Sampling(120.0, 4.0)
+    assert sampling_of(at(0, 120, 240), hold_min=2.0) == Sampling(120.0, 2.0)
+    assert "every 120 s" in str(sampling_of(at(0, 120, 240)))
+
+
+def by_seconds(second: list[int], values: list[float], sampling: Sampling) -> F64:
+    """The same, second by second: slow and plain."""
+    assert sampling.hold_min is not None
+    hold_s = round(60 * sampling.hold_min)
+    known = np.full(second[-1] + hold_s + 61, NAN)
+    for k, (begin, value) in enumerate(zip(second, values, strict=True)):
+        silence_s = second[k + 1] - begin if k + 1 < len(second) else hold_s + 1
+        known[begin : begin + (silence_s if silence_s <= hold_s else min(int(sampling.usual_s), hold_s))] = value
+    whole = known[: known.size // 60 * 60].reshape(-1, 60)
+    counts = (~np.isnan(whole)).sum(axis=1)
+    sums = np.nansum(whole, axis=1)
+    return np.where(counts >= 30, sums / np.maximum(counts, 1), NAN)
+
+
+@given(
+    steps=st.lists(st.integers(1, 400), min_size=1, max_size=40),
+    values=st.lists(st.sampled_from([0.0, 0.25, 1.0, 7.5, NAN]), min_size=41, max_size=41),
+    usual_s=st.integers(1, 300),
+    hold_min=st.integers(1, 6),
+    block=st.sampled_from([1, 3, 1_000]),
+)
+def test_means_are_those_of_every_second(
+    steps: list[int], values: list[float], usual_s: int, hold_min: int, block: int
+) -> None:
+    second = [0, *np.cumsum(steps).tolist()]
+    sampling = Sampling(float(usual_s), float(hold_min))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(minutes, "_SAMPLES_AT_ONCE", block)
+        found = means(at(*second), values[: len(second)], sampling)
+    expected = by_seconds(second, values[: len(second)], sampling)
+    np.testing.assert_allclose(found, expected[: len(found)], atol=1e-12)
+    assert np.isnan(expected[len(found) :]).all()
