@@ -1,4 +1,4 @@
-"""Errors of forecasts against what really came."""
+"""Errors of forecasts against what really came, at the horizon: what a card states."""
 
 from __future__ import annotations
 
@@ -10,20 +10,28 @@ import numpy as np
 
 from edge.core import card
 from edge.core.predictor import Predictor
-from edge.core.window import F32
-from trainer.windows import Examples, shorten
+from trainer.scores.answers import ask
+from trainer.scores.measures import measure
+from trainer.scores.record import record
+from trainer.windows import Examples
 
+_DECIMALS = 6
 _ROWS_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Errors over ``n`` forecasts at the horizon: kW^2 for MSE, kW for the others; bias is forecast minus truth."""
+    """Errors over ``n`` forecasts at the horizon: kW^2 for MSE, kW for the others; bias is forecast minus truth.
+
+    ``mae_median_kw`` and ``coverage`` (of the 90 % interval) are None where the model has no quantiles.
+    """
 
     n: int
     mse_kw2: float
     mae_kw: float
     bias_kw: float
+    mae_median_kw: float | None = None
+    coverage: float | None = None
 
     @property
     def rmse_kw(self) -> float:
@@ -36,7 +44,13 @@ class Score:
 
     def for_card(self) -> card.Score:
         """Return the score as a model's card states it."""
-        return card.Score(n=self.n, mse_kw2=round(self.mse_kw2, 6), mae_kw=round(self.mae_kw, 6))
+        return card.Score(
+            n=self.n,
+            mse_kw2=round(self.mse_kw2, _DECIMALS),
+            mae_kw=round(self.mae_kw, _DECIMALS),
+            mae_median_kw=None if self.mae_median_kw is None else round(self.mae_median_kw, _DECIMALS),
+            coverage=None if self.coverage is None else round(self.coverage, _DECIMALS),
+        )
 
 
 def score(
@@ -44,21 +58,15 @@ def score(
     found: Examples,
     *,
     n_kept: int | None = None,
-    advance: Callable[[int], object] | None = None,
+    advance: Callable[[int], object] = lambda _: None,
 ) -> Score:
-    """Score the means of ``predictor`` on ``found``, at its longest lead time.
+    """Score ``predictor`` on ``found`` (one at least), at its longest lead time.
 
     With ``n_kept`` every window is cut short to its newest ``n_kept`` readings and padded again.
     ``advance`` is told how many windows each step has done.
     """
-    squared = absolute = signed = 0.0
-    for window, target_kw in found.batches(_ROWS_AT_ONCE):
-        seen: F32 = window if n_kept is None else shorten(window, n_kept, found.task.window)
-        error = predictor.predict(seen).mean[:, -1].astype(np.float64) - target_kw[:, -1].astype(np.float64)
-        squared += float(error @ error)
-        absolute += float(np.abs(error).sum())
-        signed += float(error.sum())
-        if advance is not None:
-            advance(len(error))
-    n = len(found)
-    return Score(n, squared / n, absolute / n, signed / n)
+    answers = ask(predictor, found, n_kept=n_kept, advance=advance)
+    mean, quantiles = answers.at(answers.lead_times_min[-1])
+    last_kw = np.concatenate([window[:, -1, 0] for window, _ in found.batches(_ROWS_AT_ONCE)])
+    got = record(measure(mean, quantiles, answers.levels, found.target_kw[:, -1], last_kw))
+    return Score(got.n, got.mse_kw2, got.mae_kw, got.bias_kw, got.median_mae_kw, got.coverage)

@@ -1,64 +1,77 @@
-"""Scores: by hand, beside the baselines, and as they are shown."""
+"""Evaluation: which minutes are scored, beside whom, and that all that is shown says the same."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
-from edge.core.predictor import Prediction
-from edge.core.window import F32, WindowSpec
+from edge.core.window import WindowSpec
 from edge.predictors.baselines import Persistence, Trend
-from tests.trainer.cards import card_for
-from tests.trainer.synthetic import SPLIT
+from tests.trainer.forecasters import LEADS, Spread
+from tests.trainer.synthetic import SPLIT, START
+from trainer.clean import Series
 from trainer.cleanfile import Clean
 from trainer.errors import RunError
-from trainer.evaluate import evaluate
+from trainer.evaluate import counts_for, evaluate
 from trainer.score import score
+from trainer.scores.minutes import AFTER_GAPS, Minutes, minutes_at
+from trainer.scores.result import Evaluated, Evaluation
+from trainer.scores.table import lines
 from trainer.split import Part
-from trainer.windows import Task, examples
+from trainer.windows import Examples, Task, examples
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed(Persistence):
-    """Says the last reading and ``off`` more; bears a card, as a model does."""
-
-    off: float = 0.5
-
-    def predict(self, windows: F32) -> Prediction:
-        return Prediction(windows[:, -1, :1] + np.float32(self.off))
-
-    @property
-    def card(self) -> object:
-        return card_for(b"x").model_copy(update={"split": SPLIT.for_card()})
+@pytest.fixture(scope="module")
+def windows(small: Clean) -> Examples:
+    return examples(small.series, Task(), SPLIT, Part.TEST)
 
 
-def test_a_score_is_what_a_hand_would_find(small: Clean) -> None:
-    found = examples(small.series, Task(), SPLIT, Part.TEST)
+@pytest.fixture(scope="module")
+def found(small: Clean) -> Evaluation:
+    """Two models on the test part of the data they were trained on: one with a path and quantiles, one without."""
+    own = small.report.sha256
+    point = Spread("point", spec=WindowSpec(12), lead_times_min=(5,), quantile_levels=None, off_kw=0.5, trained_on=own)
+    return evaluate([Spread(trained_on=own), point], small)  # type: ignore[list-item]
+
+
+def row(evaluation: Evaluation, name: str) -> Evaluated:
+    return next(row for row in evaluation.rows if row.name == name)
+
+
+def test_a_score_is_what_a_hand_would_find(windows: Examples) -> None:
     done: list[int] = []
-    got = score(Persistence(), found, advance=done.append)
-    error = found.inputs()[:, -1, 0].astype(float) - found.target_kw[:, 0]
-    assert got.n == len(found) == sum(done)
+    got = score(Persistence(), windows, advance=done.append)
+    error = windows.inputs()[:, -1, 0].astype(float) - windows.target_kw[:, 0]
+    assert got.n == len(windows) == sum(done)
     assert got.mse_kw2 == pytest.approx(np.mean(error**2))
     assert got.rmse_kw == pytest.approx(np.sqrt(np.mean(error**2)))
     assert got.mae_kw == pytest.approx(np.mean(np.abs(error)))
     assert got.bias_kw == pytest.approx(np.mean(error), abs=1e-9)
     assert got.skill(got) == 0
-    assert score(Trend(), found).skill(got) == pytest.approx(1 - score(Trend(), found).mse_kw2 / got.mse_kw2)
+    assert score(Trend(), windows).skill(got) == pytest.approx(1 - score(Trend(), windows).mse_kw2 / got.mse_kw2)
 
 
-def test_a_score_is_of_the_horizon_not_of_a_shorter_lead(small: Clean) -> None:
+def test_a_score_for_a_card_has_the_median_and_the_coverage_where_there_are_quantiles(windows: Examples) -> None:
+    with_quantiles = score(Spread(lead_times_min=(5,)), windows).for_card()
+    assert with_quantiles.mae_median_kw == with_quantiles.mae_kw  # it says the last reading for both
+    assert 0.3 < (with_quantiles.coverage or 0) < 1
+    without = score(Persistence(), windows).for_card()
+    assert (without.mae_median_kw, without.coverage) == (None, None)
+
+
+def test_a_score_is_of_the_horizon_not_of_a_shorter_lead(small: Clean, windows: Examples) -> None:
     """With more lead times than one, the last counts."""
-    task = Task(WindowSpec(), (1, 5))
-    found = examples(small.series, task, SPLIT, Part.TEST)
-    short = examples(small.series, Task(), SPLIT, Part.TEST)
-    got = score(Persistence(lead_times_min=(1, 5)), found)
-    assert got.mse_kw2 == pytest.approx(score(Persistence(), short).mse_kw2, rel=0.02)
+    path = examples(small.series, Task(WindowSpec(), (1, 5)), SPLIT, Part.TEST)
+    got = score(Persistence(lead_times_min=(1, 5)), path)
+    assert got.mse_kw2 == pytest.approx(score(Persistence(), windows).mse_kw2, rel=0.02)
 
 
-def test_short_windows_are_scored_on_what_is_left(small: Clean) -> None:
-    found = examples(small.series, Task(), SPLIT, Part.TEST).whole()
+def test_short_windows_are_scored_on_what_is_left(windows: Examples) -> None:
+    found = windows.whole()
     slope = found.inputs()[:, -1, 0].astype(float) - found.inputs()[:, -2, 0]
     two = score(Trend(), found, n_kept=2)
     minute = np.arange(30) - 29.0
@@ -72,44 +85,163 @@ def test_short_windows_are_scored_on_what_is_left(small: Clean) -> None:
     assert score(Persistence(), found, n_kept=2) == score(Persistence(), found)
 
 
-def test_models_stand_beside_the_baselines(small: Clean) -> None:
-    (found,) = evaluate([Fixed(name="a"), Fixed(name="b", off=0.0)], small)  # type: ignore[list-item]
-    assert [row.name for row in found.rows] == ["persistence", "trend", "a", "b"]
-    persistence, _, a, b = found.rows
-    assert b.headline == persistence.headline
-    assert b.by_readings == persistence.by_readings
-    assert a.headline.bias_kw == pytest.approx(persistence.headline.bias_kw + 0.5, abs=1e-6)
-    assert a.headline.skill(persistence.headline) < 0
-    assert list(a.by_readings) == list(range(2, 31))
-    assert persistence.headline.n < persistence.stream.n  # filled minutes and restarts
-    assert len({row.headline.n for row in found.rows}) == 1
+def test_models_stand_beside_the_baselines_on_the_same_minutes(found: Evaluation, windows: Examples) -> None:
+    """Whatever their context: the headline is over the windows that end with 30 real readings."""
+    assert [r.name for r in found.rows] == ["persistence", "trend", "spread", "point"]
+    assert {r.sheets[5].headline.n for r in found.rows} == {len(windows.whole())}
+    assert {r.sheets[5].stream.n for r in found.rows} == {len(windows)}
+    naive, spread, point = (row(found, name).sheets[5].headline for name in ("persistence", "spread", "point"))
+    assert spread.mse_kw2 == naive.mse_kw2 == naive.persistence_mse_kw2
+    assert naive.skill == spread.skill == 0 > point.skill
+    assert point.bias_kw == pytest.approx(naive.bias_kw + 0.5, abs=1e-6)
+    assert (spread.coverage is None, point.coverage is None) == (False, True)
 
 
-def test_the_tables_and_the_json_say_the_same(small: Clean) -> None:
-    (found,) = evaluate([Fixed(name="a")], small)  # type: ignore[list-item]
-    text, content = "\n".join(found.lines()), found.as_json()
-    assert [model["name"] for model in content["models"]] == ["persistence", "trend", "a"]
-    a = content["models"][2]
-    assert f"{a['headline']['mse_kw2']:.4f}" in text
-    assert f"{a['headline']['skill']:.4f}" in text
-    assert f"{a['stream']['mae_kw']:.4f}" in text
-    assert a["by_readings"].keys() == {str(n) for n in range(2, 31)}
-    assert f"{a['headline']['n']:,} windows" in text
+def test_every_minute_ahead_is_scored_that_a_model_speaks_for(found: Evaluation) -> None:
+    assert {r.name: tuple(r.sheets) for r in found.rows} == {
+        "persistence": LEADS, "trend": LEADS, "spread": LEADS, "point": (5,),
+    }  # fmt: skip
+    mse = [row(found, "persistence").sheets[lead].headline.mse_kw2 for lead in LEADS]
+    assert mse == sorted(mse)
+    width = [row(found, "spread").sheets[lead].headline.width_kw or 0 for lead in LEADS]
+    assert width == sorted(width)
+
+
+def test_hours_and_months_add_up_to_the_headline(found: Evaluation) -> None:
+    sheet = row(found, "point").sheets[5]
+    for group in (sheet.by_hour, sheet.by_month):
+        assert sum(record.n for record in group.values()) == sheet.headline.n
+        total = sum(record.n * record.mse_kw2 for record in group.values())
+        assert total == pytest.approx(sheet.headline.n * sheet.headline.mse_kw2)
+    assert set(sheet.by_hour) == set(range(24))
+    assert set(sheet.by_month) == {"2020-01"}
+
+
+def test_the_hour_and_the_month_are_those_of_the_target() -> None:
+    """A forecast made at 23:57 on the last of a month speaks for the next one's first hour."""
+    last = datetime(2020, 1, 31, 23, 57, tzinfo=UTC)
+    series = Series(int(last.timestamp()) // 60 - 40, np.ones(60))
+    minutes = minutes_at(series, np.array([int(last.timestamp()) // 60]), (1, 5))
+    assert [minutes.hours(lead).tolist() for lead in (1, 5)] == [[23], [0]]
+    assert [minutes.months(lead)[1] for lead in (1, 5)] == [["2020-01"], ["2020-02"]]
+
+
+def of_gaps(*gaps: tuple[int, int]) -> tuple[Series, Minutes]:
+    """200 minutes with gaps (start, length), and every reading from the second on that has a target."""
+    kw = np.arange(200, dtype=np.float64)
+    for start, length in gaps:
+        kw[start : start + length] = np.nan
+    observed = np.flatnonzero(~np.isnan(kw[:195]) & ~np.isnan(kw[5:]))
+    return Series(0, kw), minutes_at(Series(0, kw), observed, (2, 5))
+
+
+def test_forecasts_after_a_restart_and_over_filled_minutes_are_known_as_such() -> None:
+    _, minutes = of_gaps((80, 6), (150, 5))
+    at = dict(zip(minutes.observed_minute.tolist(), range(len(minutes)), strict=True))
+    two, five, ten, filled = minutes.after_gaps()
+    assert [minutes.n_seen[at[m]] for m in (1, 79 - 5, 86, 87, 120)] == [2, 75, 1, 2, 35]
+    assert [m for m in at if two[at[m]] and m > 80] == [87, 88, 89]
+    assert [m for m in at if five[at[m]] and m > 80] == [90, 91, 92, 93, 94]
+    assert [m for m in at if ten[at[m]] and m > 80] == list(range(95, 115))
+    assert [m for m in at if filled[at[m]]] == list(range(155, 184))  # 155 sees 150 to 154, 183 sees 154
+    assert [m for m in at if minutes.whole[at[m]] and 80 < m < 160] == list(range(115, 145))
+    assert minutes.age_min[at[160]] == 160 - 86 + 1
+
+
+def test_a_lead_time_whose_minute_was_not_read_is_left_out() -> None:
+    _, minutes = of_gaps((100, 1))
+    assert np.isnan(minutes.came(2)).sum() == 1
+    assert not np.isnan(minutes.came(5)).any()
+    assert minutes.came(2)[:3].tolist() == [2.0, 3.0, 4.0]
+
+
+def test_scores_near_gaps_are_of_forecasts_that_the_headline_leaves_out(small: Clean) -> None:
+    whole_file = evaluate([Spread()], small, brief=True)  # type: ignore[list-item]
+    sheet = row(whole_file, "spread").sheets[5]
+    assert list(sheet.after_gaps) == list(AFTER_GAPS)
+    assert [sheet.after_gaps[name].n for name in AFTER_GAPS[:3]] == [3 * 3, 3 * 5, 3 * 20]  # the file, 6, 90 min
+    assert sum(record.n for record in sheet.after_gaps.values()) == sheet.stream.n - sheet.headline.n
+
+
+def test_every_number_of_readings_is_scored_up_to_thirty_and_then_ever_fewer(found: Evaluation) -> None:
+    assert tuple(row(found, "spread").sheets[1].by_readings) == tuple(range(2, 31))
+    assert tuple(row(found, "point").sheets[5].by_readings) == tuple(range(2, 13))
+    assert counts_for(180) == (*range(2, 31), 45, 60, 90, 120, 150, 180)
+    whole = row(found, "spread").sheets[5]
+    assert whole.by_readings[30].mse_kw2 == pytest.approx(whole.headline.mse_kw2)  # few windows: all are taken
+    assert (whole.by_readings[2].width_kw or 0) < (whole.by_readings[30].width_kw or 0)
+
+
+def test_another_houses_file_is_scored_over_its_whole_length(small: Clean) -> None:
+    found = evaluate([Spread()], small, brief=True)  # type: ignore[list-item]
+    assert (found.span.first, found.span.until) == (START, START + timedelta(minutes=9_000))
+    assert "no model was trained on it" in lines(found)[0]
+
+
+def test_a_file_that_one_model_knows_is_scored_on_what_is_new_to_all(small: Clean) -> None:
+    later = replace(SPLIT, validate_until=SPLIT.validate_until + timedelta(minutes=300))
+    models = [Spread(trained_on=small.report.sha256, split=split) for split in (SPLIT, later)]
+    found = evaluate([*models, Spread("stranger")], small, brief=True)  # type: ignore[list-item]
+    assert found.span.first == later.validate_until
+    assert found.span.fitted_to == ()
+
+
+def test_minutes_that_a_model_was_fitted_to_are_scored_on_request_and_said_to_be(small: Clean) -> None:
+    model = Spread(trained_on=small.report.sha256)
+    until = START + timedelta(minutes=2_000)
+    found = evaluate([model], small, first=START, until=until, brief=True)  # type: ignore[list-item]
+    assert found.span.fitted_to == ("spread",)
+    assert "Not a fair test of spread" in lines(found)[1]
+    assert found.as_json()["fitted_to_these_minutes"] == ["spread"]
+    assert found.rows[0].sheets[5].stream.n < 2_000
+
+
+def test_a_span_without_minutes_is_refused(small: Clean) -> None:
+    with pytest.raises(RunError, match="they would begin at 2020-01-02T00:00Z and end before 2020-01-01T00:00Z"):
+        evaluate([Spread()], small, first=START + timedelta(days=1), until=START)  # type: ignore[list-item]
+    with pytest.raises(RunError, match="no 30 readings in a row with an outcome; the file has 2020-01-01T00:00:00Z to"):
+        evaluate([Spread()], small, first=START + timedelta(days=30), until=START + timedelta(days=31))  # type: ignore[list-item]
+
+
+def test_a_model_that_needs_what_the_file_lacks_is_refused(small: Clean) -> None:
+    bare = replace(small, series=Series(small.series.first_minute, small.series.gap_kw))
+    with pytest.raises(RunError, match="voltage_v"):
+        evaluate([Spread(features=("gap_kw", "voltage_v"))], bare)  # type: ignore[list-item]
+
+
+def test_models_that_see_more_than_power_are_given_it(small: Clean) -> None:
+    seen = Spread("more", features=("gap_kw", "voltage_v", "tod_sin"))
+    found = evaluate([Spread(), seen], small, brief=True)  # type: ignore[list-item]
+    assert row(found, "more").sheets[5] == row(found, "spread").sheets[5]
+
+
+def test_the_tables_and_the_json_say_the_same(found: Evaluation, small: Clean) -> None:
+    text, content = "\n".join(lines(found)), json.loads(json.dumps(found.as_json(), allow_nan=False))
+    assert [model["name"] for model in content["models"]] == ["persistence", "trend", "spread", "point"]
+    spread, point = content["models"][2:]
+    for key in ("mse_kw2", "rmse_kw", "mae_kw", "median_mae_kw", "skill", "crps_kw", "pinball_mean_kw", "coverage"):
+        assert f"{spread['headline'][key]:.4f}" in text
+    assert f"{point['headline']['bias_kw']:.4f}" in text
+    assert f"{spread['headline']['n']:,} windows" in text
+    assert spread["by_lead"]["5"]["headline"] == spread["headline"]
+    assert spread["by_lead"].keys() == {str(lead) for lead in LEADS}
+    assert f"{spread['by_lead']['1']['headline']['mse_kw2']:.4f} / " in text
+    assert f"{point['by_readings']['7']['mse_kw2']:.4f}" in text
+    assert (spread["cost"]["bytes"], spread["cost"]["single_us"] > spread["cost"]["row_us"] > 0) == (1, True)
     assert content["source_sha256"] == small.report.sha256
-    assert content["split"]["train_until"] == "2020-01-04T18:00:00Z"
+    assert content["from"] == "2020-01-06T00:00:00Z"
 
 
-def test_models_of_different_tasks_stand_apart(small: Clean) -> None:
-    models = [Fixed(name="a"), Fixed(name="b", spec=WindowSpec(12)), Fixed(name="c")]
-    first, second = evaluate(models, small, by_readings=False)  # type: ignore[arg-type]
-    assert [row.name for row in first.rows[2:]] == ["a", "c"]
-    assert [row.name for row in second.rows[2:]] == ["b"]
-    assert not first.rows[0].by_readings
-    assert "by readings seen" not in "\n".join(first.lines())
-    assert second.rows[0].headline.n > first.rows[0].headline.n
+def test_brief_leaves_out_what_takes_time(small: Clean) -> None:
+    brief = evaluate([Spread()], small, brief=True)  # type: ignore[list-item]
+    text = "\n".join(lines(brief))
+    assert "by readings seen" not in text
+    assert "one thread" not in text
 
 
-def test_a_file_that_ends_before_the_test_part_is_refused(small: Clean) -> None:
-    ended = replace(small, series=replace(small.series, gap_kw=small.series.gap_kw[:7_000]))
-    with pytest.raises(RunError, match="no window to test on: the file ends"):
-        evaluate([Fixed(name="a")], ended)  # type: ignore[list-item]
+def test_quantiles_that_cross_are_counted(small: Clean) -> None:
+    crossed = Spread(quantile_levels=(0.05, 0.95), off_kw=0.0)
+    assert row(evaluate([crossed], small, brief=True), "spread").crossed_ratio == 0  # type: ignore[list-item]
+    upside_down = Spread(quantile_levels=(0.95, 0.05))
+    found = evaluate([upside_down], small, brief=True)  # type: ignore[list-item]
+    assert row(found, "spread").crossed_ratio > 0.9

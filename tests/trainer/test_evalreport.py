@@ -1,0 +1,81 @@
+"""The report of an evaluation: one file that holds all of it."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from base64 import b64decode
+
+import numpy as np
+import pytest
+
+from edge.core.grid import DAY_MIN
+from tests.trainer.forecasters import Spread
+from trainer.cleanfile import Clean
+from trainer.evalreport.page import page
+from trainer.evaluate import evaluate
+from trainer.scores.result import Evaluation
+
+_EPOCHS = [
+    {"train_loss": 1 / k, "validate_loss": 1.1 / k, "validate_mse_kw2": 0.2, "learning_rate": 0.01} for k in (1, 2, 3)
+]
+HISTORY = {"history": _EPOCHS, "best_epoch": 3}
+
+
+@pytest.fixture(scope="module")
+def found(small: Clean) -> Evaluation:
+    own = small.report.sha256
+    point = Spread("point", lead_times_min=(5,), quantile_levels=None, trained_on=own)
+    return evaluate([Spread(trained_on=own, experiment=HISTORY), point], small)  # type: ignore[list-item]
+
+
+@pytest.fixture(scope="module")
+def html(found: Evaluation) -> str:
+    return page(found)
+
+
+def test_the_page_needs_nothing_else(html: str) -> None:
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', html)
+    assert addresses
+    assert all(address.startswith("data:") for address in addresses)
+    assert "<script" not in html
+
+
+def test_every_picture_that_was_asked_for_is_there(html: str) -> None:
+    """Two days, reliability, hours, warm-up, lead times, and the losses of the model whose training is known."""
+    pictures = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)" alt="([^"]+)"', html)
+    assert [alt.split()[0] for _, alt in pictures] == ["A", "A", "Share", "Mean", "Mean", "Errors", "Losses"]
+    for content, _ in pictures:
+        assert ET.fromstring(b64decode(content)).tag.endswith("svg")  # noqa: S314 - made above
+
+
+def test_the_tables_on_the_page_have_the_scores(html: str, found: Evaluation) -> None:
+    for row in found.rows:
+        sheet = row.sheets[5]
+        for record in (sheet.headline, sheet.stream, *sheet.by_month.values(), *sheet.after_gaps.values()):
+            assert f"{record.mse_kw2:.4f}</td>" in html
+
+
+def test_a_page_of_a_brief_evaluation_of_one_simple_model_has_no_empty_part(small: Clean) -> None:
+    model = Spread("point", lead_times_min=(5,), quantile_levels=None)
+    html = page(evaluate([model], small, brief=True))  # type: ignore[list-item]
+    for absent in ("quantiles mean", "second reading on", "By minutes ahead", "trained</h2>", "What they take"):
+        assert absent not in html
+    assert html.count("<figure>") == 2  # the day and the hours
+
+
+def test_the_day_is_whole_and_as_hard_as_the_middle_one(found: Evaluation) -> None:
+    day = found.rows[0].day
+    assert day is not None
+    assert day.target_minute.size >= 0.99 * DAY_MIN or day.target_minute.size > 1_000
+    assert len(set((day.target_minute // DAY_MIN).tolist())) == 1
+    spread = found.rows[2].day
+    assert spread is not None
+    np.testing.assert_array_equal(spread.mean_kw, day.mean_kw)
+    assert spread.lower_kw is not None
+    assert spread.upper_kw is not None
+    assert (spread.lower_kw <= spread.upper_kw).all()
+
+
+def test_the_same_evaluation_gives_the_same_page(found: Evaluation, html: str) -> None:
+    assert page(found) == html

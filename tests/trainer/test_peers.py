@@ -1,0 +1,146 @@
+"""Peers: what they are shown, that they never see what comes, and where they stand."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from tests.trainer.forecasters import LEADS, Spread
+from tests.trainer.synthetic import SPLIT, START, household
+from trainer.clean import Series
+from trainer.cleanfile import Clean
+from trainer.errors import RunError
+from trainer.evaluate import evaluate
+from trainer.peers.columns import SHOWN, Columns, Shown
+from trainer.scores.minutes import Minutes, minutes_at
+from trainer.scores.result import Evaluation
+from trainer.scores.table import lines
+
+#: statsforecast's own text holds escapes that Python warns of when it compiles them for the first time.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:invalid escape sequence:SyntaxWarning"),
+]
+ALL = SHOWN[-1]
+DAY, WEEK = 1_440, 7 * 1_440
+
+
+def at(*minutes: int) -> np.ndarray:
+    return np.array(minutes, dtype=np.int64)
+
+
+@pytest.mark.parametrize("shown", SHOWN, ids=lambda shown: shown.name)
+def test_columns_hold_nothing_of_what_comes(shown: Shown) -> None:
+    kw = household(12_000)
+    changed = kw.copy()
+    changed[11_001:] += 5
+    before, after = (Columns(Series(0, values), shown).at(at(10_500, 11_000)) for values in (kw, changed))
+    np.testing.assert_array_equal(before, after)
+    assert not np.isnan(before).any()
+
+
+def test_columns_are_the_lags_the_clock_and_the_same_time_of_other_days() -> None:
+    kw = np.arange(12_000, dtype=np.float64)
+    found = Columns(Series(0, kw), ALL).at(at(11_000))[0]
+    last, lags, older, clock, seasons = np.split(found, [1, 60, 84, 86])
+    assert last.tolist() == [11_000]
+    assert lags.tolist() == list(range(-59, 0))
+    assert older.tolist() == [-177 + 5 * k for k in range(24)]  # the middles of five minutes each
+    assert clock.tolist() == [11_005 % DAY, 11_005 // DAY % 7]
+    assert seasons.tolist() == [11_005 - DAY] * 3 + [11_005 - WEEK] * 3
+    plain = Columns(Series(0, kw), SHOWN[0]).at(at(11_000))
+    assert plain[0].tolist() == [11_000, *range(-29, 0)]
+
+
+def test_what_was_not_read_yesterday_is_unknown_and_what_was_read_in_part_is_the_mean_of_that() -> None:
+    kw = np.ones(12_000)
+    target = 11_005
+    kw[target - DAY - 15 : target - DAY + 16] = np.nan
+    kw[target - DAY + 20] = 5
+    seasons = Columns(Series(0, kw), ALL).at(at(11_000))[0][-6:]
+    assert np.isnan(seasons[:2]).all()
+    assert seasons[2] == pytest.approx((90 - 1 + 5) / 90)  # 121 minutes around, 31 of them missing
+    assert seasons[3:].tolist() == [1, 1, 1]
+    early = Columns(Series(0, kw), ALL).at(at(2_000))[0][-6:]
+    assert not np.isnan(early[:3]).any()
+    assert np.isnan(early[3:]).all()  # before the file begins
+
+
+def minutes_of(series: Series, *observed: int) -> Minutes:
+    return minutes_at(series, at(*observed), LEADS)
+
+
+@pytest.mark.parametrize("name", ["auto-ets", "auto-arima"])
+def test_a_classical_method_carries_a_line_on(name: str) -> None:
+    """And sees nothing of what comes after, nor of what lies before a restart."""
+    from trainer.peers.statistical import METHODS, forecast
+
+    (method,) = (method for method in METHODS if method.name == name)
+    kw = np.full(400, 50.0)
+    kw[240:250] = np.nan
+    kw[250:] = 1 + 0.1 * np.arange(150)
+    noise = 0.01 * np.random.default_rng(1).standard_normal(400)
+    series = Series(0, kw + noise)
+    found = forecast(series, method, minutes_of(series, 330, 340))
+    assert found.mean.shape == (2, 5)
+    np.testing.assert_allclose(found.mean[:, 4], [1 + 8.5, 1 + 9.5], atol=0.15)
+    assert found.quantiles is not None
+    assert found.crossed_ratio == 0
+    assert (found.quantiles[:, :, 2] == found.mean).all()
+    spoilt = Series(0, np.where(np.arange(400) > 340, 99.0, series.gap_kw))
+    again = forecast(spoilt, method, minutes_of(spoilt, 330, 340))
+    np.testing.assert_array_equal(again.mean, found.mean)
+
+
+@pytest.fixture(scope="module")
+def found(small: Clean) -> tuple[Evaluation, list[str]]:
+    said: list[str] = []
+    model = Spread(trained_on=small.report.sha256)
+    few = {"peers": True, "peers_rows": 1_500, "n_sampled": 12, "brief": True, "note": said.append}
+    until = SPLIT.validate_until + timedelta(minutes=600)
+    return evaluate([model], small, until=until, **few), said  # type: ignore[list-item, arg-type]
+
+
+def test_peers_stand_on_the_same_minutes_as_the_models(found: tuple[Evaluation, list[str]]) -> None:
+    evaluation, _ = found
+    assert [row.name for row in evaluation.rows[3:]] == ["lightgbm-30", "lightgbm-60", "lightgbm-180"]
+    assert len({(row.sheets[5].headline.n, row.sheets[5].stream.n) for row in evaluation.rows}) == 1
+    for row in evaluation.rows[3:]:
+        assert row.sheets[5].headline.skill > 0.05, row.name
+        assert row.sheets[5].headline.median_mae_kw is not None
+        assert row.sheets[5].headline.best_mae_kw < row.sheets[5].headline.mae_kw
+
+
+def test_slow_peers_stand_beside_all_on_a_sample(found: tuple[Evaluation, list[str]]) -> None:
+    evaluation, _ = found
+    naive = evaluation.rows[0].sheets[5].sample
+    assert naive is not None
+    assert naive.n == 12
+    assert [row.name for row in evaluation.sampled] == ["auto-ets", "auto-arima"]
+    for row in evaluation.sampled:
+        assert tuple(row.sheets) == LEADS
+        assert row.sheets[5].headline.n == naive.n
+        assert row.sheets[5].headline.persistence_mse_kw2 == pytest.approx(naive.mse_kw2)
+        assert row.sheets[5].headline.coverage is not None
+    text = lines(evaluation)
+    place = text.index("On a sample of 12 of these windows, for peers that are slow to ask")
+    assert [line.split()[0] for line in text[place + 2 : place + 10]] == [
+        "persistence", "trend", "spread", "lightgbm-30", "lightgbm-60", "lightgbm-180", "auto-ets", "auto-arima",
+    ]  # fmt: skip
+
+
+def test_what_peers_took_is_said(found: tuple[Evaluation, list[str]]) -> None:
+    evaluation, said = found
+    assert any(line.startswith("lightgbm-180: ") and line.endswith(" s") for line in said)
+    assert any(line.startswith("auto-arima: 12 forecasts, ") for line in said)
+    about = {row.name: row.about for row in (*evaluation.rows, *evaluation.sampled)}
+    assert "180 min, time of day, yesterday, last week" in about["lightgbm-180"]
+
+
+def test_peers_without_a_past_to_learn_from_are_refused_before_anything_is_scored(small: Clean) -> None:
+    with pytest.raises(RunError, match=r"too few windows .* score later minutes with --from"):
+        evaluate([Spread()], small, peers=True)  # type: ignore[list-item]
+    with pytest.raises(RunError, match="too few windows"):
+        evaluate([Spread()], small, peers=True, first=START + timedelta(minutes=1_500))  # type: ignore[list-item]

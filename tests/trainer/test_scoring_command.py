@@ -1,0 +1,80 @@
+"""`gapcast-trainer evaluate`, as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from edge.predictors.store import load_model
+from trainer.cleanfile import Clean
+from trainer.cli import main
+
+
+@pytest.fixture(scope="module")
+def models(linear_run: Path, small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with the linear model."""
+    from trainer.export import choose_default, export
+
+    folder = tmp_path_factory.mktemp("models")
+    export(linear_run, small, folder)
+    choose_default(folder, None)
+    return folder
+
+
+@pytest.fixture
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(clean: Path, models: Path, *words: str) -> Result:
+    given = ("evaluate", "--clean", str(clean), "--models", str(models), *words)
+    return CliRunner().invoke(main, given, prog_name="gapcast-trainer", catch_exceptions=False)
+
+
+def test_the_test_part_is_scored_and_the_card_comes_out_again(at_home: Path, clean_path: Path, models: Path) -> None:
+    found = run(clean_path, models, "--json", "scores.json", "--report", "report.html")
+    assert found.exit_code == 0
+    rows = found.output.splitlines()[2:5]
+    assert [line.split()[0] for line in rows] == ["persistence", "trend", "linear"]
+    stated = load_model(models / "linear").card.scores
+    linear = json.loads(Path("scores.json").read_text())["models"][2]
+    assert linear["headline"]["n"] == stated.model.n
+    assert linear["headline"]["mse_kw2"] == pytest.approx(stated.model.mse_kw2, abs=2e-6)
+    assert linear["headline"]["mae_kw"] == pytest.approx(stated.model.mae_kw, abs=2e-6)
+    assert linear["headline"]["persistence_mse_kw2"] == pytest.approx(stated.persistence.mse_kw2, abs=2e-6)
+    assert (linear["cost"]["parameters"], linear["cost"]["bytes"]) == (31, load_model(models / "linear").card.bytes)
+    assert Path("report.html").read_text().startswith("<!doctype html>")
+    assert sorted(path.name for path in at_home.iterdir()) == ["report.html", "scores.json"]
+
+
+def test_other_minutes_are_scored_on_request(at_home: Path, clean_path: Path, models: Path) -> None:
+    found = run(clean_path, models, "linear", "--from", "2020-01-06", "--until", "2020-01-06T03:00:00Z", "--brief")
+    assert found.exit_code == 0
+    assert "from 2020-01-06 00:00 until 2020-01-06 03:00 UTC (as asked for)" in found.output
+    assert "Not a fair test" not in found.output
+    found = run(clean_path, models, "--from", "2020-01-02", "--brief")
+    assert "Not a fair test of linear" in found.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--from", "2020-01-08"), "there are no 30 readings in a row with an outcome"),
+        (("--from", "2020-01-07", "--until", "2020-01-06"), "no minutes to score: they would begin at"),
+        (("--from", "soon"), "'soon' does not match the formats"),
+        (("--from", "2020-01-01", "--peers"), "too few windows (0 to fit to"),
+        (("--peers-rows", "3"), "3 is not in the range x>=100"),
+        (("gone",), "gone/card.json: cannot be read"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_sentence(
+    at_home: Path, clean_path: Path, models: Path, words: tuple[str, ...], said: str
+) -> None:
+    found = run(clean_path, models, *words, "--json", "scores.json")
+    assert found.exit_code in {2, 3}
+    assert said in found.output
+    assert not list(at_home.iterdir())
