@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from edge.core.errors import GapcastError, ModelError
-from trainer.commands import data, scoring, training
+from trainer.commands import data, scoring, study, training
 from trainer.errors import ExportError
 
 #: Exit codes: a file or a name that cannot be used, and a model that failed a check.
@@ -55,9 +55,12 @@ def main() -> None:
     gapcast-trainer export runs/lstm-5-3
     gapcast-trainer evaluate
 
-    All but `prepare` need the trainer extra: pip install '.[trainer]' in the checkout.
+    They need the trainer extra: pip install '.[trainer]' in the checkout.
     """  # noqa: D301 - \b keeps click from joining the lines
 
 
-for command in (data.fetch, data.prepare, training.train, training.export, scoring.evaluate):
+for command in (
+    data.fetch, data.prepare, training.train, training.sweep, training.export, scoring.evaluate, scoring.models_page,
+    study.reproduce,
+):  # fmt: skip
     main.add_command(command)

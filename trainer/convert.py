@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.python.convert_phase import ConverterError
 
+from edge.core.predictor import Prediction
 from edge.core.window import F32
 from trainer.errors import ExportError
 
@@ -23,7 +24,7 @@ N_PARITY = 1_000
 AGREEING = (1, 7, 256)
 AGREEMENT_KW = 1e-5
 
-Mean = Callable[[F32], F32]
+Predict = Callable[[F32], Prediction]
 
 
 def convert(model: keras.Model) -> bytes:
@@ -54,28 +55,39 @@ def _is_custom(code: schema.OperatorCode) -> bool:
     return code.BuiltinCode() == schema.BuiltinOperator.CUSTOM or code.CustomCode() is not None
 
 
-def check_parity(mean: Mean, model: keras.Model, windows: F32) -> float:
-    """Return the largest difference (kW) between a file's ``mean`` and Keras on ``windows`` ``[N, context, 1]``.
+def check_parity(predict: Predict, model: keras.Model, windows: F32) -> float:
+    """Return the largest difference (kW) between a file's outputs and Keras's on ``windows`` ``[N, context, F]``.
 
     Raises :class:`ExportError` where it is more than :data:`PARITY_KW`, or no number.
     """
-    expected = np.asarray(model.predict(windows, batch_size=len(windows), verbose=0)["mean"])
-    return _largest(mean(windows) - expected, PARITY_KW, "the file and Keras differ")
+    expected = model.predict(windows, batch_size=len(windows), verbose=0)
+    found = predict(windows)
+    differences = [np.ravel(found.mean - expected["mean"])]
+    if found.quantiles is not None:
+        differences.append(np.ravel(found.quantiles - expected["quantiles"]))
+    return _largest(np.concatenate(differences), PARITY_KW, "the file and Keras differ")
 
 
-def check_batches(mean: Mean, windows: F32) -> float:
+def check_batches(predict: Predict, windows: F32) -> float:
     """Return the largest difference (kW) between batches of :data:`AGREEING` sizes on ``windows``.
 
     Raises :class:`ExportError` where it is more than :data:`AGREEMENT_KW`: the file would forecast
     differently in company than alone.
     """
     found = [
-        np.concatenate([mean(windows[first : first + size]) for first in range(0, len(windows), size)])
+        np.concatenate([_flat(predict(windows[first : first + size])) for first in range(0, len(windows), size)])
         for size in AGREEING
     ]
-    again = mean(windows[: AGREEING[1]]) - found[0][: AGREEING[1]]  # a file that keeps state answers otherwise now
+    again = _flat(predict(windows[: AGREEING[1]])) - found[0][: AGREEING[1]]  # keeps state? it answers otherwise now
     differences = [other - found[0] for other in found[1:]] + [again]
     return _largest(np.concatenate(differences), AGREEMENT_KW, f"batches of {AGREEING} differ")
+
+
+def _flat(found: Prediction) -> F32:
+    """Return all outputs of each window side by side."""
+    if found.quantiles is None:
+        return found.mean
+    return np.concatenate((found.mean, found.quantiles.reshape(len(found.mean), -1)), axis=1)
 
 
 def _largest(difference: F32, allowed_kw: float, what: str) -> float:

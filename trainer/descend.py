@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras import ops
 from tqdm import tqdm
 
 from edge.core.window import F32
+from trainer import experiment
 from trainer.errors import RunError
-from trainer.families.base import Descent
+from trainer.families.base import Design
+from trainer.families.graph import MEAN, QUANTILES
 from trainer.feed import Batches
+from trainer.losses import Pinball, SquaredError, squared_error_at_horizon
 from trainer.run import Epoch, Status
 from trainer.windows import Examples
 
@@ -29,31 +33,44 @@ class Progress:
     weights: list[F32]
 
 
-def descend(
+def descend(  # noqa: PLR0913 - what a descent is made of
     model: keras.Model,
     train: Examples,
     validate: Examples,
-    hyper: Descent,
+    design: Design,
+    plan: experiment.Experiment,
     *,
     keep: Callable[[Progress], None],
     progress: bool,
 ) -> Status:
-    """Fit ``model`` to the mean and leave it with its best weights.
+    """Fit what is trainable of ``model`` and leave it with its best weights.
 
-    The rate falls along half a cosine. ``keep`` is called after each epoch. Ctrl-C ends the fitting
-    with what is best so far; before the first epoch has ended there is nothing to keep, and it goes on
-    to the caller.
+    ``keep`` is called after each epoch. Ctrl-C ends the fitting with what is best so far; before the
+    first epoch has ended there is nothing to keep, and it goes on to the caller.
     """
-    batches = Batches(train, hyper.batch_size, hyper.short_share, hyper.seed, redraw=True)
-    judged = Batches(validate, _VALIDATE_SIZE, hyper.short_share, hyper.seed, redraw=False)
-    rate = keras.optimizers.schedules.CosineDecay(
-        hyper.learning_rate, hyper.epochs * len(batches), alpha=hyper.last_learning_rate / hyper.learning_rate
+    descent, outputs = plan.descent, tuple(model.output_names)
+    batches = Batches(
+        train, descent.batch_size, plan.augment, plan.seed, redraw=True, every=plan.data.every, outputs=outputs
     )
-    model.compile(keras.optimizers.Adam(rate, clipnorm=hyper.clip_norm), loss={"mean": "mse"})
-    watch = _Watch(hyper, len(batches), rate, keep, progress)
+    judged = Batches(validate, _VALIDATE_SIZE, plan.augment, plan.seed, redraw=False, outputs=outputs)
+    rate = Rate(descent, descent.epochs * len(batches))
+    losses = {MEAN: SquaredError(plan.loss, design), QUANTILES: Pinball(plan.loss, design)}
+    weights = {MEAN: plan.loss.mean, QUANTILES: plan.loss.quantiles}
+    model.compile(
+        _optimiser(descent, rate),
+        loss={name: losses[name] for name in outputs},
+        loss_weights={name: weights[name] for name in outputs},
+        metrics={MEAN: [keras.metrics.MeanMetricWrapper(squared_error_at_horizon, name="mse_kw2")]},
+        jit_compile=False,  # compiled, the unrolled LSTMs are two to three times slower on a CPU
+    )
+    watch = _Watch(plan, len(batches), rate, keep, progress)
+    averaged = [keras.callbacks.SwapEMAWeights()] if descent.average else []
     status: Status = "finished"
     try:
-        model.fit(batches, validation_data=judged, epochs=hyper.epochs, callbacks=[watch], verbose=0, shuffle=False)
+        model.fit(
+            batches, validation_data=judged, epochs=descent.epochs, callbacks=[watch, *averaged], verbose=0,
+            shuffle=False,
+        )  # fmt: skip
     except KeyboardInterrupt:
         if watch.best is None:
             raise
@@ -61,10 +78,50 @@ def descend(
     finally:
         watch.close()
     if watch.best is None:
-        msg = "the error was not a number from the first epoch on: lower learning_rate"
+        msg = "the error was not a number from the first epoch on: lower descent.learning_rate"
         raise RunError(msg)
     model.set_weights(watch.best.weights)
     return "stopped early" if watch.ran_out and status == "finished" else status
+
+
+class Rate(keras.optimizers.schedules.LearningRateSchedule):
+    """The course of the learning rate over ``n_steps``."""
+
+    def __init__(self, descent: experiment.Descent, n_steps: int) -> None:
+        """Take the plan's course."""
+        super().__init__()
+        self._descent = descent
+        self._n_steps = n_steps
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate at ``step``."""
+        descent = self._descent
+        done = ops.minimum(ops.cast(step, "float32") / self._n_steps, 1.0)
+        first, last = descent.learning_rate, descent.last_learning_rate
+        if descent.schedule == "constant":
+            rate = first * ops.ones_like(done)
+        elif descent.schedule == "cosine":
+            rate = last + (first - last) * 0.5 * (1 + ops.cos(math.pi * done))
+        else:
+            rate = first * ops.power(last / first, done)
+        if descent.warm_up_steps:
+            rate *= ops.minimum((ops.cast(step, "float32") + 1) / descent.warm_up_steps, 1.0)
+        return rate
+
+
+def _optimiser(descent: experiment.Descent, rate: Rate) -> keras.optimizers.Optimizer:
+    common: dict[str, Any] = {
+        "clipnorm": descent.clip_norm,
+        "use_ema": bool(descent.average),
+        "ema_momentum": descent.average or 0.99,
+    }
+    if descent.optimiser == "sgd":
+        return keras.optimizers.SGD(
+            rate, momentum=descent.momentum, weight_decay=descent.weight_decay or None, **common
+        )
+    if descent.optimiser == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=descent.weight_decay, **common)
+    return keras.optimizers.Adam(rate, weight_decay=descent.weight_decay or None, **common)
 
 
 class _Watch(keras.callbacks.Callback):
@@ -72,44 +129,58 @@ class _Watch(keras.callbacks.Callback):
 
     def __init__(
         self,
-        hyper: Descent,
+        plan: experiment.Experiment,
         n_batches: int,
-        rate: keras.optimizers.schedules.LearningRateSchedule,
+        rate: Rate,
         keep: Callable[[Progress], None],
         progress: bool,
     ) -> None:
         super().__init__()
         self.best: Progress | None = None
         self.ran_out = False
-        self._hyper = hyper
+        self._descent = plan.descent
         self._n_batches = n_batches
         self._rate = rate
         self._keep = keep
         self._history: tuple[Epoch, ...] = ()
-        self._bar = tqdm(total=hyper.epochs * n_batches, unit="batch", desc="training", disable=not progress)
+        self._judged: list[F32] = []
+        n_steps = plan.descent.epochs * n_batches
+        self._bar = tqdm(total=n_steps, unit="batch", desc=plan.name, disable=not progress)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        del batch, logs
+        del batch
         self._bar.update()
+        if logs and self._bar.n % 50 == 0:
+            self._bar.set_postfix(self._shown(f"{float(logs['loss']):.5f}"), refresh=False)
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Keep what was judged: while a running average is kept, these are other weights than those of the descent."""
+        del logs
+        self._judged = self.model.get_weights()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        found = logs or {}
-        train, validate = float(found["loss"]), float(found["val_loss"])
+        found = {name: float(value) for name, value in (logs or {}).items()}
         rate = float(self._rate((epoch + 1) * self._n_batches))
-        self._history = (*self._history, Epoch(train, validate, rate))
-        lowest = math.inf if self.best is None else self._history[self.best.best_epoch - 1].validate_mse_kw2
-        if validate < lowest:
-            self.best = Progress(self._history, epoch + 1, self.model.get_weights())
+        mse_kw2 = found.get("val_mse_kw2", found.get("val_mean_mse_kw2", math.nan))
+        self._history = (*self._history, Epoch(found["loss"], found["val_loss"], mse_kw2, rate))
+        lowest = math.inf if self.best is None else self._history[self.best.best_epoch - 1].validate_loss
+        if found["val_loss"] < lowest:
+            self.best = Progress(self._history, epoch + 1, self._judged)
         elif self.best is not None:
             self.best = Progress(self._history, self.best.best_epoch, self.best.weights)
         if self.best is None:
             self.model.stop_training = True
             return
         self._keep(self.best)
-        self._bar.set_postfix(epoch=epoch + 1, validate=f"{validate:.5f}", best=f"{min(lowest, validate):.5f}")
-        if epoch + 1 - self.best.best_epoch >= self._hyper.patience:
+        if epoch + 1 - self.best.best_epoch >= self._descent.patience:
             self.ran_out = True
             self.model.stop_training = True
+
+    def _shown(self, loss: str) -> dict[str, str]:
+        shown = {"epoch": f"{len(self._history) + 1}/{self._descent.epochs}", "loss": loss}
+        if self.best is not None:
+            shown["best"] = f"{self._history[self.best.best_epoch - 1].validate_loss:.5f}"
+        return shown
 
     def close(self) -> None:
         """End the bar."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edge.core.card import Feature, Golden, ModelCard, Scores, TrainedOn
+from edge.core.features import UNITS
 from edge.core.window import F32
 from edge.predictors.baselines import Persistence
 from edge.predictors.store import CARD_FILE, MODEL_FILE, REGISTRY_FILE, default_model, load_model, model_names
@@ -21,16 +22,15 @@ from edge.predictors.tflite import TflitePredictor
 from trainer.cleanfile import Clean
 from trainer.convert import N_PARITY, check_batches, check_parity, convert
 from trainer.errors import ExportError, RunError
-from trainer.families import families
+from trainer.families import find_family
 from trainer.files import write_whole
-from trainer.run import RUN_FILE, UNKNOWN_COMMIT, Run, git_commit, hyper_from, load_run, now
-from trainer.score import score
+from trainer.run import UNKNOWN_COMMIT, Run, git_commit, load_run, now
+from trainer.score import Score, score
 from trainer.split import Part
-from trainer.windows import Examples, examples, shorten
+from trainer.windows import Examples, examples
 
-VERSION = "1"
-#: Readings that each window of the golden example keeps; the first ones are short and padded.
-GOLDEN_KEPT = (2, 3, 10, 30, 30, 30, 30, 30)
+#: Readings that the windows of the golden example keep; what is short is padded, and the last are whole.
+GOLDEN_KEPT = (2, 5, 20, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,43 +60,36 @@ def export(
     if run.clean_sha256 != clean.sha256:
         msg = f"{run_folder}: the run was made from another clean file: give that one, or train again"
         raise RunError(msg)
-    family = families().get(run.family)
-    if family is None:
-        msg = f"{run_folder}: there is no family {run.family} in this version: train again"
-        raise RunError(msg)
-    model = family.build(run.task, hyper_from(family.hyper, run.hyper, str(run_folder / RUN_FILE)))
+    plan, design = run.experiment, run.design
+    family, hyper = find_family(plan.family, plan.hyper)
+    model = family.build(design, hyper)
     try:
         model.set_weights(weights)
     except ValueError as error:
-        msg = f"{run_folder}: the weights do not fit family {run.family} of this version: train again"
+        msg = f"{run_folder}: the weights do not fit family {family.name} of this version: train again"
         raise RunError(msg) from error
 
     note(f"{run.name}: converting")
     content = convert(model)
-    train = examples(clean.series, run.task, run.split, Part.TRAIN)
+    train = examples(clean.series, design.task, plan.split(), Part.TRAIN)
     golden = golden_windows(train)
-    test = examples(clean.series, run.task, run.split, Part.TEST).whole()
+    at_horizon = replace(design.task, lead_times_min=design.task.lead_times_min[-1:])
+    test = examples(clean.series, at_horizon, plan.split(), Part.TEST).whole()
     if not len(test):
         msg = f"{run_folder}: the clean file has no windows in the test part to score the model on"
         raise RunError(msg)
-    naive = score(Persistence(run.task.window, run.task.lead_times_min), test).for_card()
-    draft = _card(run, content, model.count_params(), golden, Scores(model=naive, persistence=naive, skill=0.0))
+    naive = score(Persistence(at_horizon.window, at_horizon.lead_times_min), test)
+    draft = _card(run, content, model.count_params(), golden, naive)
     predictor = TflitePredictor(content, draft)
 
     note(f"{run.name}: checking against Keras on {min(N_PARITY, len(train)):,} windows")
     probe = _probe(train)
-    parity_kw = check_parity(lambda windows: predictor.predict(windows).mean, model, probe)
-    agreement_kw = check_batches(lambda windows: predictor.predict(windows).mean, probe)
+    parity_kw = check_parity(predictor.predict, model, probe)
+    agreement_kw = check_batches(predictor.predict, probe)
     note(f"{run.name}: scoring on {len(test):,} windows")
     measured = score(predictor, test)
-    skill = measured.skill(score(Persistence(run.task.window, run.task.lead_times_min), test))
-    card = ModelCard.model_validate(
-        draft.model_dump()
-        | {
-            "scores": Scores(model=measured.for_card(), persistence=naive, skill=round(skill, 6)),
-            "golden": Golden(window=_shortest(golden), mean=_shortest(predictor.predict(golden).mean)),
-        }
-    )
+    scores = Scores(model=measured.for_card(), persistence=naive.for_card(), skill=round(measured.skill(naive), 6))
+    card = ModelCard.model_validate(draft.model_dump() | {"scores": scores, "golden": _golden(predictor, golden)})
     return Exported(_install(content, card, models), card, parity_kw, agreement_kw)
 
 
@@ -118,17 +111,17 @@ def choose_default(models: Path, name: str | None) -> str:
 
 
 def golden_windows(train: Examples) -> F32:
-    """Return the golden example's inputs ``[n, context, 1]``: real windows, evenly spread over the training part.
+    """Return the golden example's inputs ``[n, context, F]``: real windows, evenly spread over the training part.
 
     The first ones are cut short. Each is the one with the widest range of power among a thousand
     neighbours, so that a wrong computation cannot hide in a flat line.
     """
-    whole, spec = train.whole(), train.task.window
+    whole, context = train.whole(), train.task.window.context
     n_around = min(1_000, len(whole))
     starts = np.linspace(0, len(whole) - n_around, len(GOLDEN_KEPT)).astype(int)
     chosen = []
     for start, kept in zip(starts, GOLDEN_KEPT, strict=True):
-        near = shorten(whole.inputs(start, start + n_around), min(kept, spec.context), spec)
+        near = whole.inputs(start, start + n_around, n_kept=min(kept or context, context))
         chosen.append(near[int(np.argmax(np.ptp(near[:, :, 0], axis=1)))])
     return np.stack(chosen)
 
@@ -138,34 +131,59 @@ def _probe(train: Examples) -> F32:
     places = np.unique(np.linspace(0, len(train) - 1, N_PARITY).astype(np.int64))
     context, count = train.task.window.context, np.arange(places.size)
     kept = np.where(count % 3 == 0, 2 + count % (context - 1), context)
-    return shorten(train.take(places).inputs(), kept, train.task.window)
+    return train.inputs_at(places, kept)
 
 
-def _card(run: Run, content: bytes, n_parameters: int, golden: F32, scores: Scores) -> ModelCard:
+def _golden(predictor: TflitePredictor, windows: F32) -> Golden:
+    found = predictor.predict(windows)
+    quantiles = None if found.quantiles is None else _shortest(found.quantiles)
+    return Golden(window=_shortest(windows), mean=_shortest(found.mean), quantiles=quantiles)
+
+
+def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: Score) -> ModelCard:
+    """Return the card as it is before the file's own numbers are known."""
+    plan, task = run.experiment, run.design.task
+    levels = plan.outputs.quantile_levels
+    n_leads = len(task.lead_times_min)
+    quantiles = None if levels is None else np.zeros((len(golden), n_leads, len(levels))).tolist()
     return ModelCard(
         name=run.name,
-        version=VERSION,
-        family=run.family,
+        version=plan.version,
+        family=plan.family,
         sha256=sha256(content).hexdigest(),
         bytes=len(content),
         parameters=n_parameters,
-        context=run.context,
-        padding=run.padding,
-        lead_times_min=list(run.lead_times_min),
-        features=[Feature(name="gap_kw", unit="kW")],
-        hyper_parameters=run.hyper,
+        context=task.window.context,
+        padding=task.window.padding,
+        lead_times_min=list(task.lead_times_min),
+        features=[Feature(name=name, unit=UNITS[name]) for name in task.features],
+        quantile_levels=None if levels is None else list(levels),
+        experiment=_made_by(run),
         trained_on=TrainedOn(
             source=run.source,
             sha256=run.source_sha256,
             first=datetime.fromisoformat(run.train_first),
             last=datetime.fromisoformat(run.train_last),
         ),
-        split=run.split.for_card(),
-        scores=scores,
+        split=plan.split().for_card(),
+        scores=Scores(model=naive.for_card(), persistence=naive.for_card(), skill=0.0),
         git_commit=git_commit() if run.git_commit == UNKNOWN_COMMIT else run.git_commit,
         created_at=datetime.fromisoformat(now()),
-        golden=Golden(window=_shortest(golden), mean=np.zeros((len(golden), len(run.lead_times_min))).tolist()),
+        golden=Golden(window=_shortest(golden), mean=np.zeros((len(golden), n_leads)).tolist(), quantiles=quantiles),
     )
+
+
+def _made_by(run: Run) -> dict[str, Any]:
+    """Return all that made the weights, as the card records it."""
+    return {
+        **run.experiment.model_dump(mode="json", exclude={"name", "family", "version"}),
+        "scale": asdict(run.scale),
+        "versions": run.versions,
+        "n_train": run.n_train,
+        "n_validate": run.n_validate,
+        "best_epoch": run.best_epoch,
+        "history": [asdict(epoch) for epoch in run.history],
+    }
 
 
 def _shortest(values: F32) -> Any:

@@ -1,4 +1,4 @@
-"""Batches for gradient descent: windows cut when they are asked for, some of them shortened."""
+"""Batches for gradient descent: windows cut when they are asked for, some of them shortened or scaled."""
 
 from __future__ import annotations
 
@@ -7,42 +7,65 @@ import math
 import keras
 import numpy as np
 
-from edge.core.window import F32, I64, MIN_OBSERVED
-from trainer.windows import Examples, shorten
+from edge.core.window import F32, I64
+from trainer.experiment import Augment
+from trainer.families.graph import MEAN, QUANTILES
+from trainer.windows import Examples
+
+Of = dict[str, F32]
+#: Power of the scale that an output's loss grows with.
+_ORDER = {MEAN: 2, QUANTILES: 1}
 
 
 class Batches(keras.utils.PyDataset):
-    """Examples in batches, each window cut short with a chance of ``short_share`` and padded again.
+    """Examples in batches, changed as ``augment`` says.
 
-    A shortened window keeps 2 … context readings, each number with equal chance. With ``redraw`` the
-    order and the lengths are drawn anew for each pass (windows, which are whole before they are put in
-    another order; rows never are); without it they stay as they are, in order of time, so that scores
-    compare from pass to pass.
+    With ``redraw`` the order and the changes are drawn anew for each pass, of one window in ``every``;
+    without it windows are cut short alone, once, and stay in order of time, so that scores compare from
+    pass to pass. ``outputs`` names what the targets are for.
     """
 
-    def __init__(self, examples: Examples, size: int, short_share: float, seed: int, *, redraw: bool) -> None:
-        """Draw the lengths, and the order of the first pass."""
+    def __init__(  # noqa: PLR0913 - what a feed is made of
+        self,
+        examples: Examples,
+        size: int,
+        augment: Augment,
+        seed: int,
+        *,
+        redraw: bool,
+        every: int = 1,
+        outputs: tuple[str, ...] = (MEAN,),
+    ) -> None:
+        """Draw the first pass."""
         super().__init__()
         self._examples = examples
         self._size = size
-        self._short_share = short_share
+        self._augment = augment
         self._redraw = redraw
+        self._outputs = outputs
         self._random = np.random.default_rng(seed)
-        self._order: I64 = np.arange(len(examples), dtype=np.int64)
+        self._n = math.ceil(len(examples) / every)
+        self._order: I64 = np.arange(self._n, dtype=np.int64)
         self._n_kept: I64 = self._order
+        self._factor: F32 = np.ones(self._n, dtype=np.float32)
         self._draw()
 
     def __len__(self) -> int:
         """Return the number of batches in a pass."""
-        return math.ceil(len(self._examples) / self._size)
+        return math.ceil(self._n / self._size)
 
-    def __getitem__(self, index: int) -> tuple[F32, dict[str, F32]]:
-        """Return batch ``index``: windows ``[n, context, 1]`` and the targets of ``mean`` ``[n, K]``, kW."""
+    def __getitem__(self, index: int) -> tuple[F32, Of, Of]:
+        """Return batch ``index``: inputs ``[n, context, features]``, and targets ``[n, K]`` and weights of each output.
+
+        Power is in kW.
+        """
         places = np.s_[index * self._size : (index + 1) * self._size]
-        chosen, spec = self._order[places], self._examples.task.window
-        windows = self._examples.windows[self._examples.rows[chosen]]
-        short = shorten(windows, self._n_kept[places], spec)
-        return short[:, :, np.newaxis], {"mean": self._examples.target_kw[chosen]}
+        chosen, factor = self._order[places], self._factor[places]
+        inputs = self._examples.inputs_at(chosen, self._n_kept[places])
+        inputs[:, :, 0] *= factor[:, np.newaxis]
+        target_kw = self._examples.target_kw[chosen] * factor[:, np.newaxis]
+        weights = {output: factor ** -_ORDER[output] for output in self._outputs}
+        return inputs, dict.fromkeys(self._outputs, target_kw), weights
 
     def on_epoch_end(self) -> None:
         """Draw anew for the next pass."""
@@ -50,8 +73,10 @@ class Batches(keras.utils.PyDataset):
             self._draw()
 
     def _draw(self) -> None:
-        n, context = len(self._examples), self._examples.task.window.context
+        kept, share = self._augment.lengths(self._examples.task.window.context)
+        self._n_kept = self._random.choice(kept, self._n, p=share)
         if self._redraw:
-            self._order = self._random.permutation(n)
-        short = self._random.random(n) < self._short_share
-        self._n_kept = np.where(short, self._random.integers(MIN_OBSERVED, context + 1, n), context)
+            self._order = self._random.permutation(len(self._examples))[: self._n]
+            scaled = self._random.random(self._n) < self._augment.scaled_share
+            logarithm = self._random.normal(0, self._augment.scaled_sigma, self._n)
+            self._factor = np.exp(np.where(scaled, logarithm, 0)).astype(np.float32)

@@ -10,24 +10,20 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from edge.core.window import F32, Padding, WindowSpec
+from edge.core.window import F32
 from trainer.errors import RunError
+from trainer.experiment import Experiment
+from trainer.families.base import Design, Scale
 from trainer.files import write_whole
-from trainer.split import Split
-from trainer.windows import Task
-
-if TYPE_CHECKING:
-    from trainer.families.base import Hyper
 
 RUN_FILE, WEIGHTS_FILE = "run.json", "weights.npz"
 UNKNOWN_COMMIT = "unknown"
@@ -36,9 +32,13 @@ Status = Literal["running", "finished", "stopped early", "interrupted"]
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """Mean squared errors (kW^2) after one pass over the training part, and the rate it was made with."""
+    """Losses (as the experiment weighs them, scaled units) and the squared error at the horizon after one pass.
 
-    train_mse_kw2: float
+    ``learning_rate`` is the one that the pass ended with.
+    """
+
+    train_loss: float
+    validate_loss: float
     validate_mse_kw2: float
     learning_rate: float
 
@@ -47,13 +47,8 @@ class Epoch:
 class Run:
     """All that made a set of weights."""
 
-    name: str
-    family: str
-    hyper: dict[str, int | float | str | bool | list[int]]
-    context: int
-    padding: Padding
-    lead_times_min: tuple[int, ...]
-    split: Split
+    experiment: Experiment
+    scale: Scale
     source: str
     source_sha256: str
     clean_sha256: str
@@ -66,32 +61,26 @@ class Run:
     started_at: str
     status: Status = "running"
     best_epoch: int | None = None
-    validate_mse_kw2: float | None = None
     weights_sha256: str = ""
     history: tuple[Epoch, ...] = field(default=())
 
     @property
-    def task(self) -> Task:
-        """What the model was fitted to do."""
-        return Task(WindowSpec(self.context, self.padding), self.lead_times_min)
+    def name(self) -> str:
+        """The model's name."""
+        return self.experiment.name
+
+    @property
+    def design(self) -> Design:
+        """What the graph was built for."""
+        return Design(self.experiment.task(), self.experiment.outputs.quantile_levels, self.scale)
+
+    @property
+    def best(self) -> Epoch | None:
+        """The epoch whose weights were kept, or None where there was no descent."""
+        return None if self.best_epoch is None else self.history[self.best_epoch - 1]
 
 
 _RUN: TypeAdapter[Run] = TypeAdapter(Run)
-
-
-def hyper_fields(hyper: Hyper) -> dict[str, int | float | str | bool | list[int]]:
-    """Return hyper-parameters as a card and ``run.json`` state them."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(hyper).items()}
-
-
-def hyper_from(kind: type[Hyper], fields: Mapping[str, Any], where: str) -> Hyper:
-    """Return hyper-parameters of ``kind`` from their fields; :class:`RunError` names one that does not fit."""
-    try:
-        return TypeAdapter(kind).validate_python(dict(fields))
-    except ValidationError as error:
-        first = error.errors()[0]
-        msg = f"{where}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-        raise RunError(msg) from error
 
 
 def save_weights(folder: Path, weights: list[F32]) -> str:

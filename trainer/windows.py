@@ -12,17 +12,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edge.core.features import GAP, assemble, measured_in
 from edge.core.window import F32, I64, Windows, WindowSpec, cut
 from trainer.clean import Series
+from trainer.datasets.table import F64
+from trainer.errors import RunError
 from trainer.split import Part, Split
+
+#: Real readings in a row that scored windows end with, whatever a model's context: all see the same minutes.
+WHOLE_MIN = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is asked of a model: the window it sees and the minutes ahead that it speaks for."""
+    """What is asked of a model: the window and features it sees and the minutes ahead that it speaks for."""
 
     window: WindowSpec = WindowSpec()
     lead_times_min: tuple[int, ...] = (5,)
+    features: tuple[str, ...] = (GAP,)
 
     @property
     def horizon_min(self) -> int:
@@ -35,7 +42,8 @@ class Examples:
     """Windows of one part, in order of time, with their targets.
 
     ``rows`` ``[N]`` are places in ``windows``; ``observed_minute`` ``[N]`` is since the epoch;
-    ``n_observed`` ``[N]`` counts real readings; ``target_kw`` ``[N, K]`` holds a real reading for each lead time.
+    ``n_observed`` ``[N]`` counts real readings in the window, ``n_recent`` ``[N]`` those of its newest
+    :data:`WHOLE_MIN` minutes; ``target_kw`` ``[N, K]`` holds a real reading for each lead time.
     """
 
     part: Part
@@ -44,20 +52,37 @@ class Examples:
     rows: I64
     observed_minute: I64
     n_observed: I64
+    n_recent: I64
     target_kw: F32
 
     def __len__(self) -> int:
         """Return how many examples there are."""
         return int(self.rows.size)
 
-    def inputs(self, first: int = 0, until: int | None = None) -> F32:
-        """Return windows ``first`` to ``until`` as a model takes them, kW, ``[n, context, 1]``."""
-        return self.windows[self.rows[first:until]][:, :, np.newaxis]
+    @property
+    def n_measured(self) -> int:
+        """How many of the features a meter gives; they come first."""
+        return len(measured_in(self.task.features))
 
-    def batches(self, size: int) -> Iterator[tuple[F32, F32]]:
+    def inputs(self, first: int = 0, until: int | None = None, *, n_kept: int | None = None) -> F32:
+        """Return windows ``first`` to ``until`` as a model takes them, ``[n, context, features]``.
+
+        With ``n_kept`` each is cut short to its newest ``n_kept`` readings and padded again.
+        """
+        return self.inputs_at(np.s_[first:until], n_kept)
+
+    def inputs_at(self, places: slice | I64, n_kept: int | I64 | None = None) -> F32:
+        """Return the windows at ``places`` in this one as a model takes them, cut short to ``n_kept`` where asked."""
+        measured = self.windows[self.rows[places]]
+        measured = measured.reshape(len(measured), self.task.window.context, -1)
+        if n_kept is not None:
+            measured = shorten(measured, n_kept, self.task.window)
+        return assemble(measured, self.observed_minute[places], self.task.features)
+
+    def batches(self, size: int, *, n_kept: int | None = None) -> Iterator[tuple[F32, F32]]:
         """Yield ``inputs`` and ``target_kw`` in order of time, ``size`` at once."""
         for first in range(0, len(self), size):
-            yield self.inputs(first, first + size), self.target_kw[first : first + size]
+            yield self.inputs(first, first + size, n_kept=n_kept), self.target_kw[first : first + size]
 
     def take(self, chosen: I64) -> Examples:
         """Return the examples at ``chosen`` (places in this one, rising)."""
@@ -66,12 +91,13 @@ class Examples:
             rows=self.rows[chosen],
             observed_minute=self.observed_minute[chosen],
             n_observed=self.n_observed[chosen],
+            n_recent=self.n_recent[chosen],
             target_kw=self.target_kw[chosen],
         )
 
     def whole(self) -> Examples:
-        """Return the examples whose windows hold ``context`` real readings: nothing filled, nothing padded."""
-        return self.take(np.flatnonzero(self.n_observed == self.task.window.context).astype(np.int64))
+        """Return the examples that end with :data:`WHOLE_MIN` real readings in a row."""
+        return self.take(np.flatnonzero(self.n_recent == WHOLE_MIN).astype(np.int64))
 
 
 def examples(series: Series, task: Task, split: Split, part: Part) -> Examples:
@@ -79,7 +105,7 @@ def examples(series: Series, task: Task, split: Split, part: Part) -> Examples:
     if task.horizon_min > split.embargo_min:
         msg = f"an embargo of {split.embargo_min} min is too short for a horizon of {task.horizon_min} min"
         raise ValueError(msg)
-    windows = cut(series.gap_kw, task.window)
+    windows = cut(_columns(series, task.features), task.window)
     rows = np.flatnonzero(split.holds(part, series.first_minute + windows.origin)).astype(np.int64)
     rows = rows[windows.origin[rows] + task.horizon_min < series.gap_kw.size]
     ahead = windows.origin[rows][:, np.newaxis] + np.asarray(task.lead_times_min)
@@ -93,19 +119,39 @@ def examples(series: Series, task: Task, split: Split, part: Part) -> Examples:
         rows=rows,
         observed_minute=series.first_minute + windows.origin[rows],
         n_observed=windows.n_observed[rows],
+        n_recent=_n_recent(series)[windows.origin[rows]],
         target_kw=target_kw[real],
     )
+
+
+def _n_recent(series: Series) -> I64:
+    """Return how many of the newest :data:`WHOLE_MIN` minutes were read, at each minute ``[T]``."""
+    n_read = np.concatenate((np.zeros(WHOLE_MIN, dtype=np.int64), np.cumsum(~np.isnan(series.gap_kw))))
+    return np.asarray(n_read[WHOLE_MIN:] - n_read[:-WHOLE_MIN], dtype=np.int64)
+
+
+def _columns(series: Series, features: tuple[str, ...]) -> F64:
+    """Return what a meter gave of ``features``: ``[T]``, or ``[T, M]`` where there are several."""
+    measured = measured_in(features)
+    lacking = [name for name in measured[1:] if name not in series.extra]
+    if lacking:
+        msg = f"the clean file has no {lacking[0]}, which the model is to see: leave the feature out, or prepare it"
+        raise RunError(msg)
+    if len(measured) == 1:
+        return series.gap_kw
+    return np.column_stack([series.gap_kw, *(series.extra[name] for name in measured[1:])])
 
 
 def shorten(windows: F32, n_kept: int | I64, spec: WindowSpec) -> F32:
     """Return ``windows`` as they would be if the device had given only its newest readings.
 
-    ``windows`` is ``[N, context]`` or ``[N, context, 1]``; ``n_kept`` (2 to ``context``, one for all or
-    ``[N]``) values stay and the older ones become the padding of ``spec``, as :func:`edge.core.window.pad` does.
+    ``windows`` is ``[N, context]`` or ``[N, context, M]``, of measured features; ``n_kept`` (2 to
+    ``context``, one for all or ``[N]``) minutes stay and the older ones become the padding of ``spec``,
+    as :func:`edge.core.window.pad` does.
     """
     n_lost = spec.context - np.broadcast_to(np.asarray(n_kept, dtype=np.int64), len(windows))
-    flat = windows.reshape(len(windows), spec.context)
-    oldest_kw = flat[np.arange(len(flat)), n_lost]
-    pad_kw = np.array([spec.pad_kw(1.0)], dtype=np.float32) * oldest_kw  # both paddings scale with the oldest
+    columns = windows.reshape(len(windows), spec.context, -1)
+    oldest = columns[np.arange(len(columns)), n_lost]
+    pad = np.array([spec.pad_kw(1.0)], dtype=np.float32) * oldest  # both paddings scale with the oldest
     lost = np.arange(spec.context) < n_lost[:, np.newaxis]
-    return np.where(lost, pad_kw[:, np.newaxis], flat).reshape(windows.shape)
+    return np.where(lost[:, :, np.newaxis], pad[:, np.newaxis, :], columns).reshape(windows.shape)

@@ -6,13 +6,17 @@ import hashlib
 from datetime import UTC, datetime
 
 from edge.core.card import Feature, Golden, ModelCard, Score, Scores, TrainedOn
+from edge.core.features import UNITS
 from trainer.split import Split
 from trainer.windows import Task
 
 
-def card_for(content: bytes, task: Task | None = None, name: str = "made-up") -> ModelCard:
+def card_for(
+    content: bytes, task: Task | None = None, quantile_levels: tuple[float, ...] | None = None, name: str = "made-up"
+) -> ModelCard:
     """A card that fits ``content``, with scores and a golden example that mean nothing."""
     task = task or Task()
+    context, n_leads, levels = task.window.context, len(task.lead_times_min), list(quantile_levels or ())
     then, score = datetime(2020, 1, 1, tzinfo=UTC), Score(n=1, mse_kw2=1, mae_kw=1)
     return ModelCard(
         name=name,
@@ -24,11 +28,16 @@ def card_for(content: bytes, task: Task | None = None, name: str = "made-up") ->
         context=task.window.context,
         padding=task.window.padding,
         lead_times_min=list(task.lead_times_min),
-        features=[Feature(name="gap_kw", unit="kW")],
+        features=[Feature(name=name, unit=UNITS[name]) for name in task.features],
+        quantile_levels=levels or None,
         trained_on=TrainedOn(source="none", sha256="0" * 64, first=then, last=then),
         split=Split().for_card(),
         scores=Scores(model=score, persistence=score, skill=0),
         git_commit="unknown",
         created_at=then,
-        golden=Golden(window=[[[0.0]] * task.window.context], mean=[[0.0] * len(task.lead_times_min)]),
+        golden=Golden(
+            window=[[[0.0] * len(task.features)] * context],
+            mean=[[0.0] * n_leads],
+            quantiles=[[[0.0] * len(levels)] * n_leads] if levels else None,
+        ),
     )

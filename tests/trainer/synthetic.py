@@ -6,11 +6,13 @@ import zipfile
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from trainer.datasets import uci
 from trainer.datasets.table import F64
+from trainer.experiment import Experiment
 from trainer.split import Split
 
 HEADER = ";".join(uci.COLUMNS)
@@ -22,6 +24,18 @@ SPLIT = Split(
     validate_until=START + timedelta(minutes=7_200),
     test_until=START + timedelta(minutes=20_000),
 )
+
+
+def plan(family: str, name: str = "made-up", **sections: Any) -> Experiment:
+    """An experiment over :data:`SPLIT`, with sections as a file would give them."""
+    parts = {
+        "train_until": SPLIT.train_until,
+        "validate_until": SPLIT.validate_until,
+        "test_until": SPLIT.test_until,
+    }
+    return Experiment.model_validate(
+        {"name": name, "family": family, **sections, "data": parts | sections.get("data", {})}
+    )
 
 
 def household(n: int = N_MINUTES, seed: int = 7) -> F64:

@@ -7,15 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.trainer.synthetic import household, rows, write_text, write_zip
+from trainer import cleanfile
 from trainer.cli import main
 
-PARTS = ("--train-until", "2020-01-04T18:00:00Z", "--validate-until", "2020-01-06", "--test-until", "2020-02-01")
+PARTS = (
+    "--set", "data.train_until=2020-01-04T18:00:00Z", "--set", "data.validate_until=2020-01-06",
+    "--set", "data.test_until=2020-02-01", "--set", "descent.epochs=1",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -48,11 +53,11 @@ def test_from_raw_data_to_a_scored_model(at_home: Path) -> None:
     scored = run("evaluate", "--brief", "--json", "scores.json")
     assert scored.exit_code == 0
     assert [line.split()[0] for line in scored.output.splitlines()[2:5]] == ["persistence", "trend", "linear"]
-    (content,) = json.loads((at_home / "scores.json").read_text())
+    content = json.loads((at_home / "scores.json").read_text())
     card = json.loads((at_home / "models/linear/card.json").read_text())
     assert content["models"][2]["headline"]["mse_kw2"] == pytest.approx(card["scores"]["model"]["mse_kw2"], abs=1e-6)
     assert files(at_home) == {
-        "raw.zip", "scores.json", "runs/household.csv", "runs/household.report.json", "runs/linear/run.json",
+        "raw.zip", "scores.json", "runs/household.parquet", "runs/household.html", "runs/linear/run.json",
         "runs/linear/weights.npz", "models/registry.json", "models/linear/card.json", "models/linear/model.tflite",
     }  # fmt: skip
 
@@ -79,23 +84,101 @@ def test_bad_raw_data_is_one_sentence_and_leaves_nothing(at_home: Path, lines: l
 def test_bad_raw_data_leaves_an_older_clean_file_as_it_was(at_home: Path) -> None:
     write_text(at_home / "raw.txt", rows([1.0, 2.0]))
     assert run("prepare", "raw.txt").exit_code == 0
-    before = (at_home / "runs/household.csv").read_bytes()
+    before = (at_home / "runs/household.parquet").read_bytes()
     write_text(at_home / "raw.txt", rows([1.0, "x"]))
     assert run("prepare", "raw.txt").exit_code == 2
-    assert (at_home / "runs/household.csv").read_bytes() == before
+    assert (at_home / "runs/household.parquet").read_bytes() == before
+
+
+def a_meter(folder: Path, name: str = "meter.csv") -> Path:
+    """Two days of samples every 10 s, watts, by a local clock."""
+    when = (datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=10 * k) for k in range(2 * 8_640))
+    lines = [f"{time:%Y-%m-%d %H:%M:%S},{200 + 100 * (k // 90 % 7)},230" for k, time in enumerate(when)]
+    (folder / name).write_text("\n".join(["When,Power,Voltage", *lines]) + "\n")
+    return folder / name
+
+
+COLUMNS = ("--time-column", "When", "--value-column", "Power")
+
+
+def test_any_meters_csv_becomes_minutes_and_a_report(at_home: Path) -> None:
+    a_meter(at_home)
+    options = ("--unit", "w", "--timezone", "Europe/Berlin", "--feature", "voltage_v=Voltage", "--out", "house.parquet")
+    found = run("prepare", "meter.csv", *COLUMNS, *options)
+    assert found.exit_code == 0, found.output
+    assert "17,280 rows, a sample every 10 s, averaged over each minute" in found.output
+    assert "2,880 minutes from 2019-12-31T23:00:00Z to 2020-01-02T22:59:00Z" in found.output
+    assert found.output.splitlines()[-1] == "wrote house.parquet and house.html"
+    assert files(at_home) == {"meter.csv", "house.parquet", "house.html"}
+    series = cleanfile.read(at_home / "house.parquet").series
+    assert series.gap_kw.mean() == pytest.approx(0.5, abs=0.01)
+    assert list(series.extra) == ["voltage_v"]
+    assert "time of day (Europe/Berlin)" not in (at_home / "house.html").read_text()  # letters are outlines
+    assert "Times are of the clock Europe/Berlin." in (at_home / "house.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "meter.csv, line 1: is not UCI's household set"),
+        (("--time-column", "When"), "name the other column too, by --value-column"),
+        (("--value-column", "Power"), "name the other column too, by --time-column"),
+        (("--unit", "W"), "for another file name its columns by --time-column and --value-column"),
+        (COLUMNS, "meter.csv, line 1: does not say whether 'Power' is in W or kW: say it by --unit"),
+        ((*COLUMNS, "--unit", "MW"), "'MW' is not one of"),
+        ((*COLUMNS, "--unit", "W"), "line 2: '2020-01-01 00:00:00' has no offset: say whose clock it is by --timezone"),
+        ((*COLUMNS, "--unit", "kW", "--timezone", "UTC"), "line 2: 200 kW is outside of -100 to 100 kW: is it in W?"),
+        ((*COLUMNS, "--timezone", "Mars"), "'Mars' is no time zone: name one of IANA's, such as Europe/London or UTC"),
+        ((*COLUMNS, "--timezone", "../etc"), "'../etc' is no time zone"),
+        ((*COLUMNS, "--separator", "comma"), "'comma' is neither one character nor the word tab"),
+        ((*COLUMNS, "--separator", "tab"), "line 1: has no column 'When' among 'When,Power,Voltage': is it parted by"),
+        ((*COLUMNS, "--time-format", "%d.%m.%Y", "--unit", "W"), "is not of the form '%d.%m.%Y' that --time-format"),
+        ((*COLUMNS, "--feature", "volts=Voltage"), "--feature volts=Voltage: must be NAME=COLUMN"),
+        ((*COLUMNS, "--feature", "voltage_v"), "--feature voltage_v: must be NAME=COLUMN"),
+        ((*COLUMNS, "--hold", "0"), "0.0 is not in the range x>0"),
+        ((*COLUMNS, "--out", "meter.csv"), "must be three files"),
+        ((*COLUMNS, "--out", "house.html"), "must be three files"),
+    ],
+)
+def test_what_a_meters_csv_lacks_is_said_and_nothing_is_left(
+    at_home: Path, options: tuple[str, ...], said: str
+) -> None:
+    before = a_meter(at_home).read_bytes()
+    found = run("prepare", "meter.csv", *options)
+    assert found.exit_code == 2
+    assert said in " ".join(found.output.split())
+    assert files(at_home) == {"meter.csv"}
+    assert (at_home / "meter.csv").read_bytes() == before
+
+
+def test_prepare_says_which_extra_it_needs(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text(at_home / "raw.txt", rows([1.0, 2.0]))
+    for name in [name for name in sys.modules if name.startswith("trainer.datareport.page")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.delitem(sys.modules, "trainer.report.page", raising=False)
+    found = run("prepare", "raw.txt")
+    assert (found.exit_code, "jinja2 is not installed; this command needs the trainer extra" in found.output) == (
+        2,
+        True,
+    )
+    assert files(at_home) == {"raw.txt"}
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("prepare", "nothing.zip"), "'nothing.zip' does not exist"),
-        (("train", "linear"), "runs/household.csv: is not there: make it with `gapcast-trainer prepare`"),
-        (("export", "runs/linear"), "runs/household.csv: is not there"),
+        (("train", "linear"), "runs/household.parquet: is not there: make it with `gapcast-trainer prepare`"),
+        (("export", "runs/linear"), "runs/household.parquet: is not there"),
         (("evaluate",), "models: holds no model: make one with `gapcast-trainer export`"),
-        (("train", "linear", "--train-until", "2012-01-01"), "parts must follow each other in time"),
-        (("train", "linear", "--train-until", "soon"), "'soon' does not match the formats"),
+        (("train", "linear", "--set", "data.train_until=2012-01-01"), "parts must follow each other in time"),
+        (("train", "linear", "--set", "data.train_until=soon"), "data.train_until: Input should be a valid datetime"),
+        (("train", "linear", "--set", "epochs"), "--set epochs: must be KEY=VALUE, as descent.epochs=3"),
+        (("train", "linear", "--set", "speed=3"), "experiment linear: speed: Extra inputs are not permitted"),
+        (("train", "mine.toml"), "mine.toml: cannot be read"),
         (("train", "linear", "--set", "ridge"), "--set ridge: must be KEY=VALUE"),
-        (("train", "linear", "--set", "ridge=much"), "--set ridge=much: must be KEY=VALUE"),
+        (("train", "linear", "--set", "seed=much"), "experiment linear: seed: Input should be a valid integer"),
     ],
 )
 def test_what_is_missing_or_wrong_is_said(at_home: Path, words: tuple[str, ...], said: str) -> None:
@@ -114,14 +197,14 @@ def prepared(at_home: Path) -> Path:
 
 def test_a_name_or_a_split_that_cannot_be_used_is_said(prepared: Path) -> None:
     found = run("train", "gpt")
-    assert (found.exit_code, "no model is called gpt: there are linear, lstm-5-3" in found.output) == (2, True)
+    assert (found.exit_code, "no experiment is called gpt: there are linear, lstm, " in found.output) == (2, True)
     found = run("train", "linear")
     assert (found.exit_code, "no window to train on" in found.output) == (2, True)
-    found = run("train", "linear", "--set", "speed=3", *PARTS)
-    assert (found.exit_code, "model linear: speed: " in found.output) == (2, True)
+    found = run("train", "linear", "--set", "hyper.speed=3", *PARTS)
+    assert (found.exit_code, "hyper.speed: " in found.output) == (2, True)
     found = run("export", "runs/linear")
     assert (found.exit_code, "holds no run.json of a training run" in found.output) == (2, True)
-    assert files(prepared) == {"raw.txt", "runs/household.csv", "runs/household.report.json"}
+    assert files(prepared) == {"raw.txt", "runs/household.parquet", "runs/household.html"}
 
 
 def test_a_model_that_fails_its_check_has_its_own_exit_code(prepared: Path) -> None:
@@ -139,7 +222,8 @@ def test_ctrl_c_ends_the_training_with_the_best_so_far(prepared: Path) -> None:
     """A real process and a real signal: it ends well, and what it leaves can be exported."""
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-c", "from trainer.cli import main; main(prog_name='gapcast-trainer')"]
-    changes = ("--set", "epochs=5000", "--set", "patience=5000", "--set", "units=[2]", "--set", "batch_size=512")
+    keys = ("descent.epochs=5000", "descent.patience=5000", "descent.batch_size=512", "hyper.units=[2]")
+    changes = [word for key in keys for word in ("--set", key)]
     with subprocess.Popen(
         [*command, "train", "lstm-5-3", *PARTS, *changes],
         cwd=prepared,
@@ -150,7 +234,7 @@ def test_ctrl_c_ends_the_training_with_the_best_so_far(prepared: Path) -> None:
     ) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
-        assert first.startswith("epoch 1: MSE "), first + (process.stderr.read() if process.stderr else "")
+        assert first.startswith("epoch 1: loss "), first + (process.stderr.read() if process.stderr else "")
         process.send_signal(signal.SIGINT)
         said, complaint = process.communicate(timeout=60)
     assert process.returncode == 0, complaint

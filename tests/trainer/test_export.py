@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge.core.predictor import Prediction
 from edge.core.window import F32
 from edge.predictors.store import load_model, model_names
 from edge.predictors.tflite import TflitePredictor
+from tests.trainer import synthetic
 from tests.trainer.cards import card_for
 from tests.trainer.synthetic import SPLIT
 from trainer.cleanfile import Clean
@@ -66,7 +68,9 @@ def test_an_export_is_a_model_that_the_edge_loads(shipped: tuple[Path, Any], sma
     assert (card.family, card.version, card.parameters) == ("linear", "1", 31)
     assert card.trained_on.sha256 == small.report.sha256
     assert card.trained_on.last == SPLIT.train_until.replace(hour=17, minute=59)
-    assert card.hyper_parameters["short_share"] == 0.5
+    assert card.experiment is not None
+    assert (card.experiment["augment"]["short_share"], card.experiment["seed"]) == (0.5, 1)
+    assert card.experiment["hyper"] == {"ridge": 1e-4}
     assert done.parity_kw <= 1e-5
     assert done.agreement_kw <= 1e-5
 
@@ -104,11 +108,11 @@ def test_parity_catches_a_file_that_is_not_its_model(off: float, windows: F32) -
     layer = keras.layers.Dense(1)
     model = closed(layer(keras.layers.Flatten()(window)), window)
     predictor = predictor_of(model)
-    assert check_parity(lambda w: predictor.predict(w).mean, model, windows) <= 1e-5
+    assert check_parity(predictor.predict, model, windows) <= 1e-5
     kernel, bias = layer.get_weights()
     layer.set_weights([kernel, bias + np.float32(off)])
     with pytest.raises(ExportError, match="the file and Keras differ by"):
-        check_parity(lambda w: predictor.predict(w).mean, model, windows)
+        check_parity(predictor.predict, model, windows)
 
 
 def test_the_check_of_batches_catches_a_file_that_looks_at_its_neighbours(windows: F32) -> None:
@@ -119,7 +123,7 @@ def test_the_check_of_batches_catches_a_file_that_looks_at_its_neighbours(window
     window = keras.Input((30, 1), name="window")
     predictor = predictor_of(closed(keras.ops.mean(window[:, 0, :], axis=0, keepdims=True), window))
     with pytest.raises(ExportError, match=r"batches of \(1, 7, 256\) differ by"):
-        check_batches(lambda w: predictor.predict(w).mean, windows)
+        check_batches(predictor.predict, windows)
 
 
 def test_the_check_of_batches_catches_a_file_that_keeps_state(windows: F32) -> None:
@@ -127,13 +131,13 @@ def test_the_check_of_batches_catches_a_file_that_keeps_state(windows: F32) -> N
 
     n_calls = 0
 
-    def mean(rows: F32) -> F32:
+    def predict(rows: F32) -> Prediction:
         nonlocal n_calls
         n_calls += 1
-        return rows[:, -1] + np.float32(1e-3 * (n_calls > 300 + 43 + 2))  # differs only from the last call on
+        return Prediction(rows[:, -1] + np.float32(1e-3 * (n_calls > 300 + 43 + 2)))  # differs from the last call on
 
     with pytest.raises(ExportError, match=r"differ by 0\.001"):
-        check_batches(mean, windows)
+        check_batches(predict, windows)
 
 
 def test_an_operator_that_is_no_builtin_is_caught() -> None:
@@ -192,12 +196,9 @@ def test_a_run_of_another_clean_file_is_refused(linear_run: Path, small: Clean, 
     ("change", "said"),
     [
         ({"family": "gone"}, "no family gone"),
-        ({"context": 12}, "the weights do not fit"),
-        ({"hyper": {"speed": 3}}, "run.json: speed: "),
-        (
-            {"split": {"train_until": "2020-01-04T18:00Z", **IN_A_GAP, "embargo_min": 5}},
-            "has no windows in the test part",
-        ),
+        ({"window": {"context": 12}}, "the weights do not fit"),
+        ({"hyper": {"speed": 3}}, r"hyper\.speed: "),
+        ({"data": {"train_until": "2020-01-04T18:00Z", **IN_A_GAP}}, "has no windows in the test part"),
     ],
 )
 def test_a_run_that_does_not_fit_is_refused(
@@ -207,12 +208,36 @@ def test_a_run_that_does_not_fit_is_refused(
 
     for path in linear_run.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    fields = json.loads((tmp_path / RUN_FILE).read_text()) | change
+    fields = json.loads((tmp_path / RUN_FILE).read_text())
+    fields["experiment"] |= change
     (tmp_path / RUN_FILE).write_text(json.dumps(fields))
     load_run(tmp_path)  # well-formed all the same
     with pytest.raises(RunError, match=said):
         export(tmp_path, small, tmp_path / "models")
     assert not (tmp_path / "models").exists()
+
+
+def test_a_model_with_quantiles_and_the_clock_is_shipped_whole(small: Clean, tmp_path: Path) -> None:
+    from trainer.export import export
+    from trainer.fit import fit
+
+    plan = synthetic.plan(
+        "multiscale",
+        window={"context": 48, "features": ["gap_kw", "tod_sin", "tod_cos"]},
+        outputs={"lead_times_min": [1, 5], "quantile_levels": [0.05, 0.5, 0.95]},
+        hyper={"near_min": 6, "step_min": 14, "near_units": [2], "far_units": 2, "lags": 3, "dense": 4, "head": 4},
+        descent={"epochs": 1, "batch_size": 512, "average": 0.9},
+    )
+    fit(plan, small, tmp_path / "run")
+    done = export(tmp_path / "run", small, tmp_path / "models")
+    card = load_model(done.folder).card
+    assert [feature.name for feature in card.features] == ["gap_kw", "tod_sin", "tod_cos"]
+    assert card.quantile_levels == [0.05, 0.5, 0.95]
+    assert np.shape(card.golden.quantiles) == (len(card.golden.window), 2, 3)
+    assert card.experiment is not None
+    assert len(card.experiment["history"]) == 1
+    assert done.parity_kw <= 1e-5
+    assert card.scores.model.n == len(examples(small.series, Task(), SPLIT, Part.TEST).whole())
 
 
 def test_the_default_is_kept_until_another_is_named(shipped: tuple[Path, Any], tmp_path: Path) -> None:

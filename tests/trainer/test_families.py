@@ -2,107 +2,179 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from edge.core.predictor import Prediction
 from edge.core.window import F32, WindowSpec
 from tests.trainer.synthetic import SPLIT
 from trainer.cleanfile import Clean
 from trainer.errors import RunError
-from trainer.families import families, find_model
+from trainer.experiment import Augment, find, shipped_names
+from trainer.families import families, find_family
+from trainer.families.base import Design, Scale
 from trainer.split import Part
 from trainer.windows import Examples, Task, examples
 
 FAMILIES = families()
-TASK = Task(WindowSpec(12), lead_times_min=(1, 5))
+SCALE = Scale(0.9, 0.7)
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+#: The least that is asked of a family, and all of it: several lead times, the clock, quantiles.
+DESIGNS = {
+    "mean": Design(Task(WindowSpec(12), (5,)), None, SCALE),
+    "all": Design(Task(WindowSpec(12), (1, 5), ("gap_kw", "tod_sin", "tod_cos")), LEVELS, SCALE),
+    "measured": Design(Task(WindowSpec(12), (5,), ("gap_kw", "voltage_v", "dow_sin", "dow_cos")), (0.1, 0.5), SCALE),
+}
+#: Hyper-parameters that suit a window of 12 minutes, where a family's own do not.
+SMALL: dict[str, dict[str, Any]] = {
+    "multiscale": {"near_min": 4, "step_min": 4, "near_units": [3, 3], "far_units": 3, "far_dense": True, "wide": 4},
+    "lstm": {"filters": 2, "dense": 3},
+}
 
 
-@pytest.fixture(scope="module")
-def train(small: Clean) -> Examples:
-    return examples(small.series, TASK, SPLIT, Part.TRAIN)
+def examples_of(small: Clean, design: Design) -> Examples:
+    return examples(small.series, design.task, SPLIT, Part.TRAIN)
 
 
-@pytest.fixture(scope="module", params=sorted(FAMILIES))
-def built(request: pytest.FixtureRequest, train: Examples) -> tuple[object, object, bytes]:
-    """A family, its model with weights as they come, and the file it converts to."""
+@pytest.fixture(scope="module", params=[(name, kind) for name in sorted(FAMILIES) for kind in DESIGNS], ids="-".join)
+def built(request: pytest.FixtureRequest, small: Clean) -> tuple[Design, Any, bytes, Examples]:
+    """A family's model with weights as they come, the file it converts to, and what it is for."""
     import keras
 
     from trainer.convert import convert
 
     keras.utils.set_random_seed(3)
-    family = FAMILIES[request.param]
-    hyper = replace(next(iter(family.models.values())), mean_kw=0.9, scale_kw=0.7)
-    model = family.build(TASK, hyper)
+    name, kind = request.param
+    design = DESIGNS[kind]
+    family, hyper = find_family(name, SMALL.get(name, {}))
+    model, train = family.build(design, hyper), examples_of(small, design)
     if family.solve is not None:
-        family.solve(model, train, hyper, progress=False)
-    return family, model, convert(model)
+        family.solve(model, train, design, hyper, Augment(), progress=False)
+    return design, model, convert(model), train
 
 
 class File:
-    """A converted file behind the names and the shape that the edge asks for."""
+    """A converted file behind the names and the shapes that the edge asks for."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, design: Design) -> None:
         from edge.predictors.tflite import TflitePredictor
         from tests.trainer.cards import card_for
 
-        self.predictor = TflitePredictor(content, card_for(content, TASK))
+        self.predictor = TflitePredictor(content, card_for(content, design.task, design.quantile_levels))
 
-    def __call__(self, windows: F32) -> F32:
-        return self.predictor.predict(windows).mean
-
-
-def test_a_family_names_its_models() -> None:
-    assert {"linear", "lstm"} <= FAMILIES.keys()
-    for name, family in FAMILIES.items():
-        assert family.name == name
-        assert family.models
-        for model, hyper in family.models.items():
-            assert type(hyper) is family.hyper
-            assert find_model(model) == (family, hyper)
+    def __call__(self, windows: F32) -> Prediction:
+        return self.predictor.predict(windows)
 
 
-def test_an_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(RunError, match="no model is called gpt: there are linear, lstm-5-3"):
-        find_model("gpt")
+def test_a_family_is_known_by_its_name() -> None:
+    assert {"linear", "lstm", "multiscale", "persistence", "trend"} <= FAMILIES.keys()
+    assert all(family.name == name for name, family in FAMILIES.items())
 
 
-def test_a_file_of_every_family_is_what_the_edge_asks_for(built: tuple[object, object, bytes], train: Examples) -> None:
-    """Input ``window``, output ``mean`` [N, K], builtins alone; Keras and every batch size agree."""
+def test_an_unknown_family_lists_those_there_are() -> None:
+    with pytest.raises(RunError, match="there is no family gpt: there are linear, lstm, multiscale"):
+        find_family("gpt", {})
+
+
+def test_a_hyper_parameter_that_no_one_knows_is_named() -> None:
+    with pytest.raises(RunError, match=r"hyper\.speed: "):
+        find_family("linear", {"speed": 3})
+
+
+def test_a_file_of_every_family_is_what_the_edge_asks_for(built: tuple[Design, Any, bytes, Examples]) -> None:
+    """Input ``window``, outputs ``mean`` [N, K] and ``quantiles`` [N, K, Q], builtins alone; all batches agree."""
     from trainer.convert import check_batches, check_builtins, check_parity
 
-    _, model, content = built
-    mean, windows = File(content), train.inputs(0, 300)
+    design, model, content, train = built
+    predict, windows = File(content, design), train.inputs(0, 300)
     check_builtins(content)
-    assert mean(windows).shape == (300, 2)
-    assert check_parity(mean, model, windows) <= 1e-5
-    assert check_batches(mean, windows) <= 1e-5
+    found = predict(windows)
+    n_leads, levels = len(design.task.lead_times_min), design.quantile_levels
+    assert found.mean.shape == (300, n_leads)
+    assert (found.quantiles is None) == (levels is None)
+    if levels is not None and found.quantiles is not None:
+        assert found.quantiles.shape == (300, n_leads, len(levels))
+    assert check_parity(predict, model, windows) <= 1e-5
+    assert check_batches(predict, windows) <= 1e-5
 
 
-def test_a_family_scales_within_its_graph(built: tuple[object, object, bytes], train: Examples) -> None:
-    """Raw kW in, raw kW out: forecasts lie about the last reading, not about zero."""
+def test_a_family_scales_within_its_graph(built: tuple[Design, Any, bytes, Examples]) -> None:
+    """Physical units in, kW out: forecasts lie about the last reading, not about zero."""
+    design, _, content, train = built
     windows = train.inputs(0, 300)
-    far = File(built[2])(windows) - windows[:, -1]
+    far = File(content, design)(windows).mean - windows[:, -1, :1]
     assert np.abs(np.median(far)) < 1.5
 
 
-def test_a_family_gives_a_number_for_any_reading_the_edge_accepts(built: tuple[object, object, bytes]) -> None:
+def test_any_reading_the_edge_accepts_gives_a_number_and_quantiles_that_rise(
+    built: tuple[Design, Any, bytes, Examples],
+) -> None:
+    design, _, content, train = built
     random = np.random.default_rng(5)
-    windows = random.choice([-100, -1, 0, 0.001, 1, 100], (256, 12, 1)).astype(np.float32)
-    assert np.isfinite(File(built[2])(windows)).all()
+    windows = np.repeat(train.inputs(0, 1), 256, axis=0)
+    windows[:, :, 0] = random.choice([-100, -1, 0, 0.001, 1, 100], (256, 12))
+    found = File(content, design)(windows)
+    assert np.isfinite(found.mean).all()
+    if found.quantiles is not None:
+        assert np.isfinite(found.quantiles).all()
+        assert (np.diff(found.quantiles, axis=2) >= -1e-4).all()
 
 
-def test_an_lstm_of_5_and_3_units_has_252_parameters() -> None:
-    family, hyper = find_model("lstm-5-3")
-    model = family.build(Task(), hyper)
-    assert model.count_params() == 252
-    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == 252
+def test_what_a_meter_gives_beside_power_is_seen(small: Clean) -> None:
+    """Another voltage in the window gives another forecast, where the family looks at it; another level does not."""
+    design = DESIGNS["measured"]
+    family, hyper = find_family("lstm", SMALL["lstm"])
+    model = family.build(design, hyper)
+    windows = examples_of(small, design).inputs(0, 50)
+    moved, raised = windows.copy(), windows.copy()
+    moved[:, 3, 1] += 5
+    raised[:, :, 1] += 5
+    before = np.asarray(model(windows)["mean"])
+    assert np.abs(np.asarray(model(moved)["mean"]) - before).max() > 1e-6
+    np.testing.assert_allclose(np.asarray(model(raised)["mean"]), before, atol=1e-3)
 
 
-def test_a_linear_model_has_one_weight_a_lag_and_a_constant() -> None:
-    family, hyper = find_model("linear")
-    assert family.build(Task(), hyper).count_params() == 31
+@pytest.mark.parametrize(("name", "n"), [("lstm-5-3", 252), ("lstm-16-8", 1_961)])
+def test_the_studys_models_have_as_many_parameters_as_promised(name: str, n: int) -> None:
+    plan = find(name)
+    family, hyper = find_family(plan.family, plan.hyper)
+    model = family.build(Design(plan.task(), plan.outputs.quantile_levels, SCALE), hyper)
+    mean_only = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+    assert mean_only == n
+
+
+def test_every_shipped_experiment_builds() -> None:
+    for name in shipped_names():
+        plan = find(name)
+        family, hyper = find_family(plan.family, plan.hyper)
+        assert family.build(Design(plan.task(), plan.outputs.quantile_levels, SCALE), hyper).count_params() > 0
+
+
+def test_a_context_that_does_not_part_into_steps_is_refused() -> None:
+    family, hyper = find_family("multiscale", {"near_min": 30, "step_min": 7})
+    with pytest.raises(RunError, match="must be whole steps of 7 min, not 150 min"):
+        family.build(Design(Task(WindowSpec(180))), hyper)
+
+
+def test_the_trend_is_the_edges_own(small: Clean) -> None:
+    from edge.predictors.baselines import Trend
+
+    design = Design(Task(WindowSpec(12), (1, 5)), None, SCALE)
+    family, hyper = find_family("trend", {})
+    windows = examples_of(small, design).inputs(0, 200)
+    expected = Trend(design.task.window, design.task.lead_times_min).predict(windows).mean
+    np.testing.assert_allclose(np.asarray(family.build(design, hyper)(windows)["mean"]), expected, atol=1e-4)
+
+
+def test_a_trend_that_forgets_follows_the_newest_minutes() -> None:
+    from trainer.families.trend import line_weights
+
+    bent = np.concatenate((np.zeros(10), np.arange(5.0)))
+    ahead = [float(bent @ line_weights(15, (5,), forgetting)[:, 0]) for forgetting in (1.0, 0.8, 0.3)]
+    assert ahead[0] < ahead[1] < ahead[2]
+    assert ahead[2] == pytest.approx(9.0, abs=0.7)
 
 
 @pytest.mark.parametrize("padding", ["oldest", "zero"])
@@ -115,11 +187,11 @@ def test_the_linear_model_is_least_squares_over_whole_and_short_windows(
 
     task = Task(WindowSpec(6, padding))  # type: ignore[arg-type]
     train = examples(small.series, task, SPLIT, Part.TRAIN).take(np.arange(500))
-    family, hyper = find_model("linear")
-    hyper = replace(hyper, mean_kw=0.9, scale_kw=0.7, short_share=short_share, ridge=0.0)  # type: ignore[call-arg]
-    model = family.build(task, hyper)
+    family, hyper = find_family("linear", {"ridge": 0.0})
+    design = Design(task, None, SCALE)
+    model = family.build(design, hyper)
     assert family.solve is not None
-    family.solve(model, train, hyper, progress=False)
+    family.solve(model, train, design, hyper, Augment(short_share=short_share), progress=False)
 
     x, y, weight = [], [], []
     for kept in range(2, 7):

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.trainer import synthetic
 from tests.trainer.synthetic import SPLIT
 from trainer.cleanfile import Clean
 from trainer.errors import RunError
+from trainer.experiment import Augment, Descent, Experiment
 from trainer.run import RUN_FILE, WEIGHTS_FILE, Run, git_commit, load_run
-from trainer.split import Part, Split
+from trainer.split import Part
 from trainer.windows import Task, examples
 
-QUICK = {"epochs": 2, "batch_size": 512, "units": (2,)}
+QUICK = synthetic.plan("lstm", hyper={"units": [2]}, descent={"epochs": 4, "batch_size": 256})
 
 
 @pytest.fixture(scope="module")
@@ -24,46 +27,79 @@ def fitted(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run,
     from trainer.fit import fit
 
     folder, said = tmp_path_factory.mktemp("fitted"), []
-    run = fit("lstm-5-3", small, folder, split=SPLIT, changes=QUICK, note=said.append)
+    run = fit(QUICK, small, folder, note=said.append)
     return run, folder, said
 
 
 def test_a_run_says_all_that_made_it(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
     run, folder, said = fitted
-    assert (run.name, run.family, run.status) == ("lstm-5-3", "lstm", "finished")
-    assert run.hyper["units"] == [2]
+    assert (run.name, run.experiment.family, run.status) == ("made-up", "lstm", "finished")
+    assert run.experiment.hyper["units"] == [2]
+    assert run.experiment.hyper["anchor"] == 0.7  # what the plan left out is stated too
     assert (run.source_sha256, run.clean_sha256) == (small.report.sha256, small.sha256)
     train, validate = (examples(small.series, Task(), SPLIT, part) for part in (Part.TRAIN, Part.VALIDATE))
     assert (run.n_train, run.n_validate) == (len(train), len(validate))
-    assert (run.train_first, run.train_last) == ("2020-01-01T00:00:00Z", "2020-01-04T17:59:00Z")
+    assert (run.train_first, run.train_last) == ("2020-01-01T00:01:00Z", "2020-01-04T17:59:00Z")
     assert run.versions.keys() == {"python", "keras", "tensorflow", "numpy"}
-    assert len(run.history) == len(said) == 2
+    assert len(run.history) == len(said) == 4
     assert sorted(path.name for path in folder.iterdir()) == [RUN_FILE, WEIGHTS_FILE]
     assert load_run(folder)[0] == run
 
 
 def test_scales_are_measured_on_the_training_part_alone(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
-    run, kw = fitted[0], small.series.gap_kw[:5_395]
-    assert run.hyper["mean_kw"] == pytest.approx(np.nanmean(kw), abs=1e-4)
-    assert run.hyper["scale_kw"] == pytest.approx(np.nanstd(kw), abs=1e-4)
+    scale, kw = fitted[0].scale, small.series.gap_kw[:5_395]
+    assert scale.mean_kw == pytest.approx(np.nanmean(kw), abs=1e-4)
+    assert scale.scale_kw == pytest.approx(np.nanstd(kw), abs=1e-4)
 
 
 def test_training_lowers_the_error(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
     validate = examples(small.series, Task(), SPLIT, Part.VALIDATE)
     naive = np.mean((validate.inputs()[:, -1] - validate.target_kw) ** 2)
     run = fitted[0]
-    assert run.history[1].train_mse_kw2 < run.history[0].train_mse_kw2
-    assert run.validate_mse_kw2 is not None
-    assert run.validate_mse_kw2 < naive
+    assert run.history[-1].train_loss < run.history[0].train_loss
+    assert run.best is not None
+    assert run.best.validate_mse_kw2 < naive
 
 
 def test_the_same_seed_gives_the_same_scores(fitted: tuple[Run, Path, list[str]], small: Clean, tmp_path: Path) -> None:
     from trainer.fit import fit
 
-    again = fit("lstm-5-3", small, tmp_path, split=SPLIT, changes=QUICK)
-    assert again.validate_mse_kw2 == pytest.approx(fitted[0].validate_mse_kw2, rel=5e-3)
-    other = fit("lstm-5-3", small, tmp_path, split=SPLIT, changes=QUICK | {"seed": 2})
-    assert other.validate_mse_kw2 != again.validate_mse_kw2
+    again, other = (fit(QUICK.changed({"seed": seed}), small, tmp_path) for seed in (QUICK.seed, 2))
+    assert again.history[-1].validate_loss == pytest.approx(fitted[0].history[-1].validate_loss, rel=5e-3)
+    assert other.history[-1].validate_loss != again.history[-1].validate_loss
+
+
+def test_quantiles_and_a_running_average_are_learnt_too(small: Clean, tmp_path: Path) -> None:
+    """After a short descent more readings lie below the upper quantile than below the lower one."""
+    from trainer.families import find_family
+    from trainer.fit import fit
+
+    outputs = {"lead_times_min": [1, 5], "quantile_levels": [0.1, 0.5, 0.9]}
+    plan = synthetic.plan("linear", outputs=outputs, descent={"epochs": 3, "batch_size": 256, "average": 0.9})
+    run = fit(plan, small, tmp_path)
+    family, hyper = find_family(run.experiment.family, run.experiment.hyper)
+    model = family.build(run.design, hyper)
+    model.set_weights(load_run(tmp_path)[1])
+    test = examples(small.series, run.design.task, SPLIT, Part.TEST).whole()
+    quantiles = np.asarray(model(test.inputs())["quantiles"])
+    below = (test.target_kw[:, :, np.newaxis] <= quantiles).mean(axis=(0, 1))
+    assert below[0] < below[1] < below[2]
+    assert 0.6 < below[2] - below[0] < 0.98
+
+
+def test_a_file_of_a_model_without_weights_to_fit_is_a_run_as_well(small: Clean, tmp_path: Path) -> None:
+    from trainer.fit import fit
+
+    run = fit(synthetic.plan("trend"), small, tmp_path)
+    assert (run.status, run.history, run.best) == ("finished", (), None)
+    assert load_run(tmp_path)[0] == run
+
+
+def test_minutes_before_the_first_are_not_learnt_from(small: Clean, tmp_path: Path) -> None:
+    from trainer.fit import fit
+
+    run = fit(synthetic.plan("trend", data={"first": "2020-01-02T00:00:00Z"}), small, tmp_path)
+    assert run.train_first == "2020-01-02T00:01:00Z"
 
 
 class Told:
@@ -74,6 +110,7 @@ class Told:
         self.end = end
         self.weights = [np.array([-1.0])]
         self.stop_training = False
+        self.output_names = ["mean"]
 
     def compile(self, *_: object, **__: object) -> None:
         pass
@@ -82,7 +119,8 @@ class Told:
         callbacks[0].set_model(self)
         for epoch, error in enumerate(self.errors):
             self.weights = [np.array([float(epoch + 1)])]
-            callbacks[0].on_epoch_end(epoch, {"loss": 9.0, "val_loss": error})
+            callbacks[0].on_test_end()
+            callbacks[0].on_epoch_end(epoch, {"loss": 9.0, "val_loss": error, "val_mse_kw2": error})
             if self.stop_training:
                 return
         if self.end is not None:
@@ -98,12 +136,15 @@ class Told:
 def descend_as(small: Clean, model: Told, patience: int = 3) -> tuple[str, list[int]]:
     """Run a descent over ``model``; return how it ended, and the best epoch after each."""
     from trainer.descend import descend
-    from trainer.families.base import Descent
+    from trainer.families.base import Design
 
     train, validate = (examples(small.series, Task(), SPLIT, part) for part in (Part.TRAIN, Part.VALIDATE))
     best: list[int] = []
-    hyper = Descent(patience=patience, epochs=20)
-    return descend(model, train, validate, hyper, keep=lambda p: best.append(p.best_epoch), progress=False), best
+    plan = synthetic.plan("lstm", descent={"patience": patience, "epochs": 20})
+    how = descend(
+        model, train, validate, Design(Task()), plan, keep=lambda p: best.append(p.best_epoch), progress=False
+    )
+    return how, best
 
 
 def test_the_best_weights_win_and_patience_ends(small: Clean) -> None:
@@ -116,7 +157,7 @@ def test_an_error_that_is_no_number_is_never_the_best(small: Clean) -> None:
     model = Told([5.0, float("nan")])
     assert descend_as(small, model) == ("finished", [1, 1])
     assert model.weights == [np.array([1.0])]
-    with pytest.raises(RunError, match="not a number from the first epoch on: lower learning_rate"):
+    with pytest.raises(RunError, match=r"not a number from the first epoch on: lower descent\.learning_rate"):
         descend_as(small, Told([float("nan"), 1.0]))
 
 
@@ -132,7 +173,7 @@ def test_batches_shorten_their_share_and_hold_every_example_once(small: Clean) -
     from trainer.feed import Batches
 
     found = examples(small.series, Task(), SPLIT, Part.TRAIN).whole()
-    batches = Batches(found, 512, 0.5, seed=1, redraw=True)
+    batches = Batches(found, 512, Augment(), seed=1, redraw=True)
     first = [batches[k] for k in range(len(batches))]
     targets = np.concatenate([target["mean"][:, 0] for _, target in first])
     assert sorted(targets) == sorted(found.target_kw[:, 0])
@@ -142,11 +183,58 @@ def test_batches_shorten_their_share_and_hold_every_example_once(small: Clean) -
     assert 0.40 < np.mean(flat > 3) < 0.60
     batches.on_epoch_end()
     assert not np.array_equal(batches[0][0], first[0][0])
-    still = Batches(found, 512, 0.5, seed=1, redraw=False)
+    still = Batches(found, 512, Augment(), seed=1, redraw=False)
     before = still[1]
     still.on_epoch_end()
     np.testing.assert_array_equal(still[1][0], before[0])
     np.testing.assert_array_equal(before[1]["mean"], found.target_kw[512:1024])
+
+
+def test_a_pass_over_every_third_window_takes_others_each_time(small: Clean) -> None:
+    from trainer.feed import Batches
+
+    found = examples(small.series, Task(), SPLIT, Part.TRAIN)
+    batches = Batches(found, 10_000, Augment(), seed=1, redraw=True, every=3, outputs=("mean", "quantiles"))
+    assert len(batches) == 1
+    _, first = batches[0]
+    assert first.keys() == {"mean", "quantiles"}
+    assert len(first["mean"]) == -(-len(found) // 3)
+    batches.on_epoch_end()
+    assert not np.array_equal(batches[0][1]["mean"], first["mean"])
+
+
+@pytest.mark.parametrize("law", ["uniform", "log"])
+def test_lengths_are_drawn_by_their_law(law: str) -> None:
+    kept, share = Augment(short_share=0.4, short_law=law).lengths(180)  # type: ignore[arg-type]
+    assert (kept[0], kept[-1], share.sum()) == (2, 180, pytest.approx(1))
+    assert share[-1] == pytest.approx(0.6, abs=0.01)
+    few = share[kept <= 18].sum()
+    assert few == pytest.approx(0.4 * 17 / 179) if law == "uniform" else few > 0.15
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [("constant", (0.1, 0.1, 0.1)), ("cosine", (0.1, 0.0505, 0.001)), ("exponential", (0.1, 0.01, 0.001))],
+)
+def test_the_rate_runs_its_course(schedule: str, rates: tuple[float, ...]) -> None:
+    from trainer.descend import Rate
+
+    plan = {"schedule": schedule, "learning_rate": 0.1, "last_learning_rate": 0.001}
+    rate = Rate(Descent.model_validate(plan), 1_000)
+    assert [float(rate(step)) for step in (0, 500, 1_000)] == pytest.approx(rates, rel=1e-4)
+    warmed = Rate(Descent.model_validate(plan | {"warm_up_steps": 100}), 1_000)
+    assert float(warmed(0)) == pytest.approx(rates[0] / 100, rel=1e-4)
+    assert float(warmed(500)) == pytest.approx(rates[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
+def test_each_optimiser_learns(optimiser: str, small: Clean, tmp_path: Path) -> None:
+    from trainer.fit import fit
+
+    descent = {"optimiser": optimiser, "epochs": 2, "batch_size": 512, "weight_decay": 1e-4, "learning_rate": 0.02}
+    hyper = {"units": [2], "dropout": 0.1, "l2": 1e-5, "from_last": False}
+    run = fit(synthetic.plan("lstm", hyper=hyper, descent=descent), small, tmp_path)
+    assert run.history[1].train_loss < run.history[0].train_loss
 
 
 @pytest.fixture
@@ -184,18 +272,26 @@ def test_a_run_file_that_is_none_is_refused(spoiled: Path, content: str) -> None
 def test_an_unknown_hyper_parameter_is_refused(small: Clean, tmp_path: Path) -> None:
     from trainer.fit import fit
 
-    with pytest.raises(RunError, match="model linear: speed: "):
-        fit("linear", small, tmp_path, split=SPLIT, changes={"speed": 3})
+    with pytest.raises(RunError, match=r"hyper\.speed: "):
+        fit(synthetic.plan("linear", hyper={"speed": 3}), small, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_feature_that_the_file_lacks_is_refused(small: Clean, tmp_path: Path) -> None:
+    from trainer.fit import fit
+
+    lacking = replace(small, series=replace(small.series, extra={}))
+    plan = synthetic.plan("linear", window={"features": ["gap_kw", "voltage_v"]})
+    with pytest.raises(RunError, match="the clean file has no voltage_v, which the model is to see"):
+        fit(plan, lacking, tmp_path)
 
 
 def test_a_split_without_windows_is_refused(small: Clean, tmp_path: Path) -> None:
     from trainer.fit import fit
 
-    with pytest.raises(
-        RunError, match="no window to train on: the file has none observed from the beginning to 2009-06-30T23:55:00Z"
-    ):
-        fit("linear", small, tmp_path, split=Split())
+    said = "no window to train on: the file has none observed from the beginning to 2009-06-30T23:55:00Z"
+    with pytest.raises(RunError, match=said):
+        fit(Experiment(name="early", family="linear"), small, tmp_path)
 
 
 def test_the_commit_is_that_of_this_code_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,57 +10,34 @@ import click
 from tqdm import tqdm
 
 from trainer import cleanfile
-from trainer.commands.options import CLEAN, FOLDER, MODELS, TIME, clean_option, progress
+from trainer.commands.options import CLEAN, FILE, FOLDER, MODELS, clean_option, progress
+from trainer.experiment import find
 from trainer.quiet import import_tensorflow
-from trainer.split import Split
 
 
 @click.command()
-@click.argument("model")
+@click.argument("experiment")
 @clean_option
-@click.option("--out", type=FOLDER, help="Folder of the run.  [default: runs/MODEL]")
+@click.option("--out", type=FOLDER, help="Folder of the run.  [default: runs/NAME]")
 @click.option(
-    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a hyper-parameter (may be repeated)."
+    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key, as descent.epochs=3 (may be repeated)."
 )
-@click.option(
-    "--train-until", type=TIME, default="2009-07-01", show_default=True, help="End of the training part, UTC."
-)
-@click.option(
-    "--validate-until", type=TIME, default="2010-01-01", show_default=True, help="Where the test part begins."
-)
-@click.option("--test-until", type=TIME, default="2011-01-01", show_default=True, help="End of the test part.")
-def train(  # noqa: PLR0913, PLR0917
-    model: str,
-    path: Path,
-    out: Path | None,
-    changes: tuple[str, ...],
-    train_until: datetime,
-    validate_until: datetime,
-    test_until: datetime,
-) -> None:
-    """Fit MODEL (linear, lstm-5-3) in order of time and keep its best weights.
+def train(experiment: str, path: Path, out: Path | None, changes: tuple[str, ...]) -> None:
+    """Fit the model of EXPERIMENT (a shipped one's name, or a TOML file) and keep its best weights.
 
     Ctrl-C ends the fitting with the best weights so far.
     """
-    try:
-        split = Split(
-            train_until=train_until.replace(tzinfo=UTC),
-            validate_until=validate_until.replace(tzinfo=UTC),
-            test_until=test_until.replace(tzinfo=UTC),
-        )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    wanted = dict(_change(text) for text in changes)
+    plan = find(experiment).changed(dict(_change(text) for text in changes))
     readings = cleanfile.read(path)
     import_tensorflow()
     from trainer.fit import fit  # noqa: PLC0415 - imports TensorFlow
 
-    folder = out or CLEAN.parent / model
-    run = fit(model, readings, folder, split=split, changes=wanted, progress=progress(), note=tqdm.write)
+    folder = out or CLEAN.parent / plan.name
+    run = fit(plan, readings, folder, progress=progress(), note=tqdm.write)
     best = "" if run.best_epoch is None else f", best after epoch {run.best_epoch} of {len(run.history)}"
-    click.echo(f"{model}: {run.status}{best}; the weights are in {folder}")
-    if run.validate_mse_kw2 is not None:
-        click.echo(f"MSE on the validation part (whole and short windows): {run.validate_mse_kw2:.5f} kW²")
+    click.echo(f"{plan.name}: {run.status}{best}; the weights are in {folder}")
+    if run.best is not None:
+        click.echo(f"MSE on the validation part (whole and short windows): {run.best.validate_mse_kw2:.5f} kW²")
 
 
 @click.command()
@@ -89,15 +65,46 @@ def export(runs: tuple[Path, ...], path: Path, models: Path, default: str | None
     click.echo(f"the default model is {choose_default(models, default)}")
 
 
-def _change(text: str) -> tuple[str, Any]:
-    """Return a hyper-parameter's name and value.
+@click.command()
+@click.argument("space", type=FILE)
+@clean_option
+@click.option("--out", type=FOLDER, help="Folder of the study.  [default: runs/sweep-NAME]")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True)
+@click.option("--trials", "n_trials", type=click.IntRange(min=1), help="End after so many trials, if time is left.")
+def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: int | None) -> None:
+    """Search for better settings of the experiment in SPACE, a TOML file with a [search] table.
 
-    >>> _change("units=[16, 8]"), _change("epochs=3"), _change("learning_rate=1e-3")
-    (('units', [16, 8]), ('epochs', 3), ('learning_rate', 0.001))
+    Run it again to go on where it was left. The report is in the study's folder.
     """
-    key, _, value = text.partition("=")
+    from trainer.sweep.space import read  # noqa: PLC0415
+
+    tried = read(space)
+    readings = cleanfile.read(path)
+    import_tensorflow()
+    from trainer.sweep.report import finished, lines, write_page  # noqa: PLC0415
+    from trainer.sweep.search import search  # noqa: PLC0415 - imports TensorFlow
+
+    folder = out or CLEAN.parent / f"sweep-{tried.plan.name}"
+    study = search(tried, readings, folder, minutes=minutes, n_trials=n_trials, progress=progress(), note=tqdm.write)
+    if not finished(study):
+        click.echo("no trial has run to its end yet: give it more minutes")
+        return
+    write_page(study, tried, folder / "report.html")
+    click.echo("\n".join(lines(study, tried)))
+    click.echo(f"wrote {folder / 'report.html'}")
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """Return a key and its new value: JSON where it is that, the text itself where not.
+
+    >>> _change("hyper.units=[16, 8]"), _change("descent.learning_rate=1e-3"), _change("window.padding=zero")
+    (('hyper.units', [16, 8]), ('descent.learning_rate', 0.001), ('window.padding', 'zero'))
+    """
+    key, found, value = text.partition("=")
+    if not found or not key:
+        msg = f"--set {text}: must be KEY=VALUE, as descent.epochs=3"
+        raise click.UsageError(msg)
     try:
         return key, json.loads(value)
-    except ValueError as error:
-        msg = f"--set {text}: must be KEY=VALUE with a number, or a list of them as [16,8]"
-        raise click.UsageError(msg) from error
+    except ValueError:
+        return key, value

@@ -1,13 +1,16 @@
 """Model families, one file each, found by themselves.
 
-A family is a module here with a :data:`FAMILY`. It turns a task and hyper-parameters into a Keras
-model that takes raw kW and scales inside its graph; what trains, exports and scores it asks no more.
+A family is a module here with a ``FAMILY``. It turns a design and hyper-parameters into a Keras model
+that takes physical units and scales inside its graph; what trains, exports and scores it asks no more.
 """
 
 from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
+from typing import Any
+
+from pydantic import ValidationError
 
 from trainer.errors import RunError
 from trainer.families.base import Family, Hyper
@@ -19,13 +22,18 @@ def families() -> dict[str, Family]:
     return {name: import_module(f"{__name__}.{name}").FAMILY for name in names}
 
 
-def find_model(name: str) -> tuple[Family, Hyper]:
-    """Return the family of the model that is called ``name``, and its hyper-parameters.
+def find_family(name: str, hyper: dict[str, Any]) -> tuple[Family, Hyper]:
+    """Return the family called ``name`` and its hyper-parameters.
 
-    Raises :class:`RunError` that lists the names there are.
+    Raises :class:`RunError` that lists the families there are, or names what does not fit.
     """
-    known = {model: (family, hyper) for family in families().values() for model, hyper in family.models.items()}
+    known = families()
     if name not in known:
-        msg = f"no model is called {name}: there are {', '.join(sorted(known))}"
+        msg = f"there is no family {name}: there are {', '.join(known)}"
         raise RunError(msg)
-    return known[name]
+    try:
+        return known[name], known[name].hyper.model_validate(hyper)
+    except ValidationError as error:
+        first = error.errors()[0]
+        msg = f"hyper.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        raise RunError(msg) from error

@@ -1,8 +1,6 @@
-"""The linear model: one weight a lag, solved in closed form."""
+"""The linear model: one weight a lag and one a clock feature, solved in closed form."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -10,30 +8,34 @@ from pydantic import NonNegativeFloat
 from tqdm import tqdm
 
 from trainer.datasets.table import F64
-from trainer.families.base import Family, Hyper
-from trainer.families.graph import forecast_model, scaled, window_input
-from trainer.windows import Examples, Task, shorten
+from trainer.experiment import Augment
+from trainer.families.base import Design, Family, Hyper
+from trainer.families.graph import beside, clock, close, power, scaled, window_input
+from trainer.windows import Examples, shorten
 
 _ROWS_AT_ONCE = 65_536
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LinearHyper(Hyper):
     """``ridge`` is the penalty on squared weights beside the mean squared error (scaled units)."""
 
     ridge: NonNegativeFloat = 1e-4
 
 
-def build(task: Task, hyper: Hyper) -> keras.Model:
-    """Build the unfitted model: ``context`` weights and a constant for each lead time."""
-    window = window_input(task)
-    lags = keras.layers.Flatten(name="lags")(scaled(window, hyper))
-    change = keras.layers.Dense(len(task.lead_times_min), name="change")(lags)
-    return forecast_model("linear", window, change, hyper)
+def build(design: Design, hyper: Hyper) -> keras.Model:
+    """Build the unfitted model: a weight for each lag and clock feature and a constant, for each lead time."""
+    del hyper
+    window = window_input(design)
+    lags = keras.layers.Flatten(name="lags")(scaled(power(window), design))
+    seen = beside([lags, *clock(window, design)], "seen")
+    change = keras.layers.Dense(len(design.task.lead_times_min), name="change")(seen)
+    return close("linear", window, design, change, seen)
 
 
-def solve(model: keras.Model, train: Examples, hyper: Hyper, *, progress: bool) -> None:
-    """Set the weights that are best for whole and shortened windows together.
+def solve(
+    model: keras.Model, train: Examples, design: Design, hyper: Hyper, augment: Augment, *, progress: bool
+) -> None:
+    """Set the mean's weights to those that are best for whole and shortened windows together.
 
     A shortened window is a linear map of the whole one, so the expected squared error over all
     lengths needs the whole windows' second moments alone: no window is drawn at random.
@@ -41,35 +43,39 @@ def solve(model: keras.Model, train: Examples, hyper: Hyper, *, progress: bool) 
     if not isinstance(hyper, LinearHyper):
         msg = f"a linear model is solved with LinearHyper, not {type(hyper).__name__}"
         raise TypeError(msg)
-    spec = train.task.window
-    xx, xy = _moments(train, hyper, progress)
-    n = spec.context
+    spec, n = train.task.window, train.task.window.context
+    xx, xy = _moments(train, design, progress)
     gram, moment = np.zeros_like(xx), np.zeros_like(xy)
-    for kept in range(2, n + 1):
-        share = hyper.short_share / (n - 1) + (1 - hyper.short_share) * (kept == n)
-        cut = np.eye(n + 1)
-        cut[:n, :n] = shorten(np.eye(n, dtype=np.float32), kept, spec)
+    for kept, share in zip(*augment.lengths(n), strict=True):
+        cut = np.eye(len(xx))
+        cut[:n, :n] = shorten(np.eye(n, dtype=np.float32), int(kept), spec)
         if spec.padding == "zero":  # zero kW is not zero on the scaled axis
-            cut[n, : n - kept] = -hyper.mean_kw / hyper.scale_kw
+            cut[-1, : n - kept] = -design.scale.mean_kw / design.scale.scale_kw
         gram += share * cut.T @ xx @ cut
         moment += share * cut.T @ xy
-    penalty = np.diag(np.append(np.full(n, hyper.ridge), 0.0))
+    penalty = np.diag(np.append(np.full(len(xx) - 1, hyper.ridge), 0.0))
     weights = np.linalg.solve(gram + penalty, moment)
-    model.get_layer("change").set_weights([weights[:n].astype(np.float32), weights[n].astype(np.float32)])
+    layer = model.get_layer("change")
+    layer.set_weights([weights[:-1].astype(np.float32), weights[-1].astype(np.float32)])
+    layer.trainable = False
 
 
-def _moments(train: Examples, hyper: Hyper, progress: bool) -> tuple[F64, F64]:
-    """Return the second moments of (scaled lags, 1) with themselves and with the scaled changes."""
-    n, k = train.task.window.context, train.target_kw.shape[1]
-    xx, xy = np.zeros((n + 1, n + 1)), np.zeros((n + 1, k))
+def _moments(train: Examples, design: Design, progress: bool) -> tuple[F64, F64]:
+    """Return the second moments of (scaled lags, clock, 1) with themselves and with the scaled changes."""
+    scale = design.scale
+    n_measured = train.n_measured
+    sums: list[F64] = []
     with tqdm(total=len(train), unit="window", unit_scale=True, desc="moments", disable=not progress) as bar:
         for window, target_kw in train.batches(_ROWS_AT_ONCE):
             kw = window[:, :, 0].astype(np.float64)
-            lags = np.column_stack(((kw - hyper.mean_kw) / hyper.scale_kw, np.ones(len(kw))))
-            xx += lags.T @ lags
-            xy += lags.T @ ((target_kw - kw[:, -1:]) / hyper.scale_kw)
+            seen = np.column_stack(
+                ((kw - scale.mean_kw) / scale.scale_kw, window[:, -1, n_measured:].astype(np.float64), np.ones(len(kw)))
+            )
+            changes = (target_kw - kw[:, -1:]) / scale.scale_kw
+            found = [seen.T @ seen, seen.T @ changes]
+            sums = found if not sums else [total + part for total, part in zip(sums, found, strict=True)]
             bar.update(len(kw))
-    return xx / len(train), xy / len(train)
+    return sums[0] / len(train), sums[1] / len(train)
 
 
-FAMILY = Family("linear", LinearHyper, {"linear": LinearHyper()}, build, solve)
+FAMILY = Family("linear", LinearHyper, build, solve)

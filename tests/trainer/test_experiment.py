@@ -1,0 +1,124 @@
+"""Experiments: a TOML file says all that makes a model, and a mistake in it is one sentence."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from edge.core.window import WindowSpec
+from trainer.errors import RunError
+from trainer.experiment import Experiment, find, shipped_names
+from trainer.split import Split
+from trainer.windows import Task
+
+WHOLE = """
+family = "lstm"
+seed = 4
+
+[data]
+first = 2008-01-01
+train_until = 2009-07-01T00:00:00Z
+validate_until = "2010-01-01"
+test_until = 2011-01-01T02:00:00+02:00
+every = 3
+
+[window]
+context = 60
+padding = "zero"
+features = ["gap_kw", "tod_sin", "tod_cos"]
+
+[outputs]
+lead_times_min = [1, 5]
+quantile_levels = [0.1, 0.9]
+
+[hyper]
+units = [4]
+
+[loss]
+quantiles = 2.0
+lead_weights = [1, 3]
+
+[descent]
+optimiser = "sgd"
+schedule = "exponential"
+epochs = 7
+
+[augment]
+short_law = "log"
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_file_says_all_of_it(tmp_path: Path) -> None:
+    plan = find(str(written(tmp_path, WHOLE)))
+    assert (plan.name, plan.family, plan.seed, plan.hyper) == ("mine", "lstm", 4, {"units": [4]})
+    assert plan.task() == Task(WindowSpec(60, "zero"), (1, 5), ("gap_kw", "tod_sin", "tod_cos"))
+    year = datetime(2011, 1, 1, tzinfo=UTC)
+    assert plan.split() == Split(datetime(2009, 7, 1, tzinfo=UTC), datetime(2010, 1, 1, tzinfo=UTC), year)
+    assert plan.data.first == datetime(2008, 1, 1, tzinfo=UTC)
+    assert (plan.descent.optimiser, plan.descent.epochs, plan.descent.batch_size) == ("sgd", 7, 1024)
+    assert plan.loss.lead_weights == (1, 3)
+
+
+def test_what_a_file_leaves_out_has_its_default(tmp_path: Path) -> None:
+    plan = find(str(written(tmp_path, 'family = "linear"')))
+    assert plan == Experiment(name="mine", family="linear")
+    assert plan.split() == Split()
+    assert plan.task() == Task()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "mine.toml: family: Field required"),
+        ("family = ", "mine.toml: is not TOML: "),
+        ('family = "linear"\nspeed = 3', "mine.toml: speed: Extra inputs"),
+        ('family = "linear"\n[descent]\nepochs = 0', r"descent\.epochs: Input should be greater than 0"),
+        ('family = "linear"\n[descent]\noptimiser = "best"', r"descent\.optimiser: .*'adam', 'adamw' or 'sgd'"),
+        ('family = "linear"\n[window]\nfeatures = ["tod_sin"]', "the first feature must be gap_kw, not tod_sin"),
+        ('family = "linear"\n[window]\nfeatures = ["gap_kw", "mood"]', "there is no feature mood"),
+        ('family = "linear"\n[outputs]\nlead_times_min = [5, 1]', r"must rise from 1 to at most embargo_min \(5\)"),
+        ('family = "linear"\n[outputs]\nlead_times_min = [10]', r"must rise from 1 to at most embargo_min \(5\)"),
+        ('family = "linear"\n[outputs]\nquantile_levels = [0.5, 1.0]', "quantile_levels must rise between 0 and 1"),
+        ('family = "linear"\n[loss]\nlead_weights = [1, 2]', "one for each of the 1 lead times"),
+        ('family = "linear"\n[data]\ntrain_until = 2010-06-01', "parts must follow each other in time"),
+        ('family = "linear"\n[data]\ntrain_until = "soon"', r"data\.train_until: "),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_it(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=said):
+        find(str(written(tmp_path, text)))
+
+
+def test_a_name_that_no_one_knows_lists_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"no experiment is called gpt: there are .*lstm, lstm-16-8, lstm-5-3"):
+        find("gpt")
+    with pytest.raises(RunError, match=r"gone\.toml: cannot be read \(No such file"):
+        find(str(tmp_path / "gone.toml"))
+
+
+def test_keys_are_changed_by_their_path() -> None:
+    plan = find("lstm-5-3").changed({"descent.epochs": 2, "hyper.units": [7], "seed": 9})
+    assert (plan.descent.epochs, plan.hyper["units"], plan.seed) == (2, [7], 9)
+    with pytest.raises(RunError, match=r"experiment lstm-5-3: descent\.speed: "):
+        plan.changed({"descent.speed": 2})
+    with pytest.raises(RunError, match=r"seed\.x: seed holds no keys"):
+        plan.changed({"seed.x": 2})
+
+
+def test_shipped_experiments_are_files_that_name_their_sections_alone() -> None:
+    assert set(shipped_names()) >= {"linear", "lstm", "lstm-16-8", "lstm-5-3"}
+    for name in shipped_names():
+        plan = find(name)
+        assert plan.name == name
+        assert plan.data.validate_until == Split().validate_until  # 2010 is the test part of every one
+        path = Path(find.__code__.co_filename).parent / "experiments" / f"{name}.toml"
+        assert "name" not in tomllib.loads(path.read_text())

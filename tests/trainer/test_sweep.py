@@ -1,0 +1,102 @@
+"""A sweep: what it tries, that it goes on where it was left, and what it reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.trainer import synthetic
+from trainer.cleanfile import Clean
+from trainer.errors import RunError
+from trainer.sweep.space import read
+
+PARTS = f"""
+train_until = {synthetic.SPLIT.train_until:%Y-%m-%dT%H:%M:%SZ}
+validate_until = {synthetic.SPLIT.validate_until:%Y-%m-%dT%H:%M:%SZ}
+test_until = {synthetic.SPLIT.test_until:%Y-%m-%dT%H:%M:%SZ}
+"""
+SPACE = f"""
+family = "lstm"
+
+[data]{PARTS}
+[descent]
+epochs = 2
+batch_size = 1024
+
+[search]
+"descent.learning_rate" = {{low = 1e-3, high = 1e-1, log = true}}
+"hyper.units" = {{choices = [[2], [2, 2]]}}
+"descent.epochs" = {{low = 1, high = 2}}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "space.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_search_goes_on_where_it_was_left_and_reports_all(small: Clean, tmp_path: Path) -> None:
+    from trainer.sweep.report import finished, lines, write_page
+    from trainer.sweep.search import search
+
+    space = read(written(tmp_path, SPACE))
+    said: list[str] = []
+    first = search(space, small, tmp_path / "study", minutes=5, n_trials=2, note=said.append)
+    assert len(finished(first)) == 2
+    study = search(space, small, tmp_path / "study", minutes=5, n_trials=2, note=said.append)
+    assert [trial.number for trial in study.get_trials()] == [0, 1, 2, 3]
+    assert len({trial.params["descent.learning_rate"] for trial in study.get_trials()}) == 4
+    assert sorted(path.name for path in (tmp_path / "study").glob("trial-*")) == [f"trial-{n}" for n in range(4)]
+
+    best = finished(study)[0]
+    assert best.values[0] == min(trial.values[0] for trial in finished(study))
+    table = lines(study, space)
+    assert table[0].startswith("space: ")
+    assert f"{best.values[0]:.5f}" in table[2]
+    assert "[2" in table[2]  # the choice, not its place in the list
+
+    write_page(study, space, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert f"{best.values[0]:.5f}" in page
+    assert page.count("<img") >= 1
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_search_ends_when_its_time_is_up(small: Clean, tmp_path: Path) -> None:
+    from trainer.sweep.search import search
+
+    space = read(written(tmp_path, SPACE))
+    study = search(space, small, tmp_path / "study", minutes=1e-4)
+    assert len(study.get_trials()) == 1  # the one that was under way
+
+
+def test_a_family_without_a_descent_cannot_be_searched(small: Clean, tmp_path: Path) -> None:
+    from trainer.sweep.search import search
+
+    text = f'family = "trend"\n[data]{PARTS}\n[search]\n"hyper.forgetting" = {{low = 0.5, high = 1.0}}'
+    with pytest.raises(RunError, match="family trend has nothing to judge a trial by"):
+        search(read(written(tmp_path, text)), small, tmp_path / "study", minutes=1, n_trials=1)
+
+
+def test_a_space_may_stand_on_a_shipped_experiment(tmp_path: Path) -> None:
+    text = 'base = "lstm-5-3"\n[descent]\nepochs = 3\n[search]\n"descent.average" = {choices = [0.0, 0.999]}'
+    space = read(written(tmp_path, text))
+    assert (space.plan.name, space.plan.family, space.plan.descent.epochs) == ("space", "lstm", 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('family = "lstm"', r"has no \[search\] table"),
+        ("family = ", "is not TOML"),
+        ('family = "lstm"\n[search]\n"seed" = {low = 3}', r"search\.seed: give low and high \(and log\), or choices"),
+        ('family = "lstm"\n[search]\n"seed" = {low = 3, high = 2}', "low must be below high"),
+        ('family = "lstm"\n[search]\n"seed" = {choices = []}', r"search\.seed"),
+        ('base = "gpt"\n[search]\n"seed" = {low = 1, high = 2}', "no experiment is called gpt"),
+    ],
+)
+def test_a_space_that_says_nothing_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=said):
+        read(written(tmp_path, text))
