@@ -96,7 +96,7 @@ class Engine:
         newest_minute = np.asarray(accepted.minutes, dtype=np.int64)
         prediction = model.predict(assemble(measured, newest_minute, model.features, self.zone))
         mean_kw = _rounded(model, prediction.mean)
-        median_kw, lower_kw, upper_kw = (_quantile(model, prediction, level) for level in (MEDIAN, LOWER, UPPER))
+        median_kw, lower_kw, upper_kw = _quantiles(model, prediction, (MEDIAN, LOWER, UPPER))
         forecasts = Forecasts(
             model,
             issued_at_ms,
@@ -175,9 +175,10 @@ def _rounded(model: Predictor, power_kw: NDArray[np.float32]) -> NDArray[np.floa
     return power_kw.astype(np.float64).round(DECIMALS)
 
 
-def _quantile(model: Predictor, prediction: Prediction, level: float) -> list[float] | None:
+def _quantiles(model: Predictor, prediction: Prediction, wanted: Sequence[float]) -> list[list[float] | None]:
+    """Return the quantiles at the horizon for each of the levels ``wanted``, None for one that the model has not."""
     levels = model.quantile_levels
-    if prediction.quantiles is None or levels is None or level not in levels:
-        return None
-    column_kw: list[float] = _rounded(model, prediction.quantiles[:, -1, levels.index(level)]).tolist()
-    return column_kw
+    if prediction.quantiles is None or levels is None:
+        return [None] * len(wanted)
+    columns_kw: list[list[float]] = _rounded(model, prediction.quantiles[:, -1]).T.tolist()
+    return [columns_kw[levels.index(level)] if level in levels else None for level in wanted]

@@ -24,8 +24,8 @@ GAP = "gap_kw"
 MEASURED = MappingProxyType({GAP: "kW", "reactive_kvar": "kvar", "voltage_v": "V", "current_a": "A"})
 _WEEK_MIN = 7 * DAY_MIN
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; weeks begin on Monday
-#: Clocks are set back and forth at multiples of this.
-_BLOCK_MIN = 15
+#: No clock of the IANA database is set twice within this: where it says the same at both ends, it does between.
+_STEADY_MIN = 3 * DAY_MIN
 
 
 def _circle(function: Callable[[float], float], period_min: int) -> F32:
@@ -87,15 +87,19 @@ def assemble(measured: F32, newest_minute: I64, names: Sequence[str], zone: tzin
     inputs = np.empty((n, context, n_measured + len(derived)), dtype=np.float32)
     inputs[:, :, :n_measured] = measured
     newest = np.asarray(newest_minute, dtype=np.int64)
-    offset, offset_before = offset_min(np.stack((newest, newest - context + 1)), zone)
-    first = newest + offset - context + 1 + _EPOCH_WEEKDAY * DAY_MIN
-    torn = np.flatnonzero(offset != offset_before)  # the clock was set within these windows
-    minutes = newest[torn, np.newaxis] + np.arange(1 - context, 1)
-    local = minutes + offset_min(minutes, zone) + _EPOCH_WEEKDAY * DAY_MIN
+    oldest = newest - (context - 1)
+    offset, offset_before = offset_min(np.array((newest, oldest)), zone)
+    first = oldest + offset + _EPOCH_WEEKDAY * DAY_MIN
     for at, name in enumerate(derived, start=n_measured):
-        period_min = _TABLES[name].size
-        inputs[:, :, at] = _starting_at(name, context)[first % period_min]
-        inputs[torn, :, at] = _TABLES[name][local % period_min]
+        inputs[:, :, at] = _starting_at(name, context)[first % _TABLES[name].size]
+    torn = offset != offset_before  # the clock was set within these windows
+    if context > _STEADY_MIN and zone is not UTC:
+        torn[:] = True
+    if torn.any():
+        minutes = newest[torn, np.newaxis] + np.arange(1 - context, 1)
+        local = minutes + offset_min(minutes, zone) + _EPOCH_WEEKDAY * DAY_MIN
+        for at, name in enumerate(derived, start=n_measured):
+            inputs[torn, :, at] = _TABLES[name][local % _TABLES[name].size]
     return inputs
 
 
@@ -108,13 +112,17 @@ def _starting_at(name: str, context: int) -> F32:
 
 def offset_min(minutes: I64, zone: tzinfo) -> I64:
     """Return how far the wall clock of ``zone`` is ahead of UTC at each of ``minutes`` (since the epoch), minutes."""
-    if zone is UTC:
+    if zone is UTC or not minutes.size:
         return np.zeros_like(minutes)
-    blocks, inverse = np.unique(minutes // _BLOCK_MIN, return_inverse=True)
-    ahead = [_offset_at(int(block) * _BLOCK_MIN * 60, zone) for block in blocks]
+    low, high = int(minutes.min()), int(minutes.max())
+    ahead_min = _offset_at(low, zone)
+    if high - low <= _STEADY_MIN and _offset_at(high, zone) == ahead_min:
+        return np.full_like(minutes, ahead_min)
+    distinct, inverse = np.unique(minutes, return_inverse=True)
+    ahead = [_offset_at(minute, zone) for minute in distinct.tolist()]
     return np.asarray(ahead, dtype=np.int64)[inverse].reshape(minutes.shape)
 
 
-def _offset_at(second: int, zone: tzinfo) -> int:
-    ahead = datetime.fromtimestamp(second, zone).utcoffset()
+def _offset_at(minute: int, zone: tzinfo) -> int:
+    ahead = datetime.fromtimestamp(minute * 60, zone).utcoffset()
     return 0 if ahead is None else round(ahead.total_seconds() / 60)
