@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from edge.compose import load_models, session_options
 from edge.core.errors import ModelError
+from edge.core.features import DERIVED
 from edge.mqtt.session import Session
 from edge.predictors.runtime import load_interpreter
 from edge.settings import Settings
@@ -23,8 +24,9 @@ def run_checks(settings: Settings, environment: Mapping[str, str], show: Callabl
     except ModelError as error:
         show(f"FAIL models: {error}")
         return MODEL_FAILS
-    names = ", ".join(models.by_name)
-    show(f"ok   models: {names} self-tested on {load_interpreter()[1]}; {models.speaking.name} speaks")
+    names, speaking = ", ".join(models.by_name), models.speaking
+    clock = f" (it goes by the clock of {settings.site.timezone})" if set(speaking.features) & set(DERIVED) else ""
+    show(f"ok   models: {names} self-tested on {load_interpreter()[1]}; {speaking.name} speaks{clock}")
     options = session_options(settings, environment)
     # Under a name of its own: the running service's would be taken over by this one.
     session = Session(replace(options, gateway=f"{options.gateway}-check", session_expiry_s=0, announce=False))

@@ -103,12 +103,16 @@ def run(config: Path | None, assignments: tuple[str, ...]) -> None:
 @click.option("--http-port", type=PORT, default=8080, show_default=True, help="A free one is taken where this is not.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning")
 def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port: int, log_level: str) -> None:
-    """See it work: an embedded broker, a real week replayed, the service, and what came of each forecast."""
+    """See it work: an embedded broker, a real week replayed, the service, and what came of each forecast.
+
+    Of the configuration it takes the models, the one that speaks, and the site's clock.
+    """
     from edge.demo.run import DemoOptions, run_demo  # noqa: PLC0415
     from edge.telemetry import configure_logs  # noqa: PLC0415
 
+    settings = read_settings(None, ())
     configure_logs("auto", log_level)
-    run_demo(DemoOptions(speed, duration, mqtt_port, http_port), click.echo, stop_on_signals())
+    run_demo(DemoOptions(speed, duration, mqtt_port, http_port), settings, click.echo, stop_on_signals())
 
 
 @main.command()
@@ -158,11 +162,12 @@ def models(config: Path | None, assignments: tuple[str, ...]) -> None:
     loaded = load_models(read_settings(config, assignments))
     for card in loaded.cards:
         mark = "*" if card.name == loaded.speaking.name else " "
-        of_persistence = card.scores.persistence
+        own, of_persistence = card.scores.model, card.scores.persistence
+        mae_kw, whose = (own.mae_kw, "") if own.mae_median_kw is None else (own.mae_median_kw, ", its median's")
         click.echo(
-            f"{mark} {card.name:<12} {card.family:<8} {card.parameters:>6} parameters  {card.bytes / 1_000:>6.1f} kB  "
-            f"MSE {card.scores.model.mse_kw2:.4f} (same as now {of_persistence.mse_kw2:.4f})  "
-            f"MAE {card.scores.model.mae_kw:.4f} ({of_persistence.mae_kw:.4f})"
+            f"{mark} {card.name:<12} {card.family:<10} {card.parameters:>6} parameters  {card.bytes / 1_000:>6.1f} kB  "
+            f"MSE {own.mse_kw2:.4f} (same as now {of_persistence.mse_kw2:.4f})  "
+            f"MAE {mae_kw:.4f} ({of_persistence.mae_kw:.4f}){whose}"
         )
 
 

@@ -13,15 +13,17 @@ from pathlib import Path
 from threading import Event, Timer
 
 from edge.compose import Application
-from edge.core.errors import BrokerError, SettingsError
+from edge.core.errors import BrokerError, ModelError, SettingsError
+from edge.core.features import measured_in
 from edge.core.grid import minute_label
+from edge.core.predictor import Predictor
 from edge.core.reading import Limits
 from edge.demo.broker import EmbeddedBroker
 from edge.demo.watcher import Watcher
 from edge.replay.publisher import Meter, replay
 from edge.replay.source import Columns, Minute, read_minutes
 from edge.sample import sample_path
-from edge.settings import Settings
+from edge.settings import GatewaySettings, HttpSettings, MqttSettings, Settings, StateSettings
 
 HOST, DEVICE = "127.0.0.1", "home"
 _READY_S, _LAST_FORECAST_S = 15.0, 5.0
@@ -40,14 +42,18 @@ class DemoOptions:
     http_port: int = 8080
 
 
-def run_demo(options: DemoOptions, show: Callable[[str], None], interrupted: Event) -> None:
-    """Run until the duration has passed, the week is over or ``interrupted`` is set; then show the summary."""
+def run_demo(options: DemoOptions, settings: Settings, show: Callable[[str], None], interrupted: Event) -> None:
+    """Run until the duration has passed, the week is over or ``interrupted`` is set; then show the summary.
+
+    Of ``settings`` only ``models``, ``forecast`` and ``site`` count: the rest is the demo's own.
+    """
     broker = EmbeddedBroker(_free(options.mqtt_port), HOST)
     broker.start()
     with contextlib.ExitStack() as stack:
         stack.callback(broker.stop)
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gapcast-demo-")))
-        application = Application(_settings(broker.port, _free(options.http_port), state), {})
+        application = Application(_settings(settings, broker.port, _free(options.http_port), state), {})
+        _refuse_what_needs_more(application.models.speaking)
         served = Event()
         beside = stack.enter_context(ThreadPoolExecutor(1, "meter"))
         seen = beside.submit(_meter_and_watch, application, broker, options, show, interrupted)
@@ -89,6 +95,13 @@ def _meter_and_watch(
     return watcher
 
 
+def _refuse_what_needs_more(model: Predictor) -> None:
+    beside_power = measured_in(model.features)[1:]
+    if beside_power:
+        msg = f"model {model.name} needs {', '.join(beside_power)}, which the demo's week has not: name another model"
+        raise ModelError(msg)
+
+
 def _wait_ready(application: Application) -> None:
     deadline_s = time.monotonic() + _READY_S
     while not application.service.connected:
@@ -98,14 +111,15 @@ def _wait_ready(application: Application) -> None:
         time.sleep(0.02)
 
 
-def _settings(mqtt_port: int, http_port: int, state: Path) -> Settings:
-    return Settings.model_validate(
-        {
-            "gateway": {"id": "demo"},
-            "mqtt": {"host": HOST, "port": mqtt_port, "protocol": "3.1.1"},  # all that amqtt speaks
-            "http": {"host": HOST, "port": http_port},
-            "state": {"path": state},
-        }
+def _settings(given: Settings, mqtt_port: int, http_port: int, state: Path) -> Settings:
+    return Settings(
+        gateway=GatewaySettings(id="demo"),
+        mqtt=MqttSettings(host=HOST, port=mqtt_port, protocol="3.1.1"),  # all that amqtt speaks
+        http=HttpSettings(host=HOST, port=http_port),
+        state=StateSettings(path=state),
+        models=given.models,
+        forecast=given.forecast,
+        site=given.site,
     )
 
 

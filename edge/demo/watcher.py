@@ -22,12 +22,14 @@ class Watcher:
     def __init__(self, host: str, port: int, device: str, show: Callable[[str], None]) -> None:
         self.score = Score()
         self.n_readings = self.n_forecasts = 0
+        self.has_median = False
         self.latencies_s: list[float] = []
         self._forecast = f"gap/{device}/forecast"
         self._show = show
         self._seen = Condition()
         self._came: dict[str, tuple[float, float]] = {}  # minute -> (power kW, when it was published)
-        self._foreseen: dict[str, tuple[float, float]] = {}  # target minute -> (forecast kW, reading then kW)
+        # target minute -> (forecast kW, reading then kW, median kW where the model gives one)
+        self._foreseen: dict[str, tuple[float, float, float | None]] = {}
         self._subscribed = Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.on_message = self._on_message
@@ -75,9 +77,11 @@ class Watcher:
                 return  # somebody else's reading
             now_kw, sent_s = self._came[observed_at]
             self.latencies_s.append(received_s - sent_s)
-            self._foreseen[target_at] = (forecast_kw, now_kw)
+            median_kw = forecast["median_kw"]
+            self.has_median = median_kw is not None
+            self._foreseen[target_at] = (forecast_kw, now_kw, median_kw)
             if target_at in self._came:  # at full speed the meter is ahead of the forecasts
-                self.score.add(self._came[target_at][0], forecast_kw, now_kw)
+                self.score.add(self._came[target_at][0], *self._foreseen[target_at])
             line = f"{_clock(observed_at)}  now {now_kw:6.3f} kW   {target_at[11:16]} {forecast_kw:6.3f} kW"
             before = self._foreseen.get(observed_at)
             if before is not None:
@@ -93,13 +97,14 @@ class Watcher:
             return f"{self.n_readings} readings, {self.n_forecasts} forecasts: too few for a score"
         ordered = sorted(self.latencies_s)
         p50, p99 = (1_000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.99))
+        whose = "; MAE by the median" if self.has_median else ""
         latency = f"p50 {p50:.1f} ms, p99 {p99:.1f} ms" + ("" if paced else " (at full speed: in the queue)")
         return "\n".join(
             (
                 f"{self.n_readings} readings, {self.n_forecasts} forecasts, {score.n} scored",
                 f"  forecast     MSE {score.mse_kw2:.4f} kW²  MAE {score.mae_kw:.4f} kW",
                 f"  same as now  MSE {score.persistence_mse_kw2:.4f} kW²  MAE {score.persistence_mae_kw:.4f} kW",
-                f"  skill {score.skill:+.1%} (1 - MSE / MSE of same as now)",
+                f"  skill {score.skill:+.1%} (1 - MSE / MSE of same as now{whose})",
                 f"  latency, reading sent to forecast received: {latency}",
             )
         )
