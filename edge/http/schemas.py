@@ -51,7 +51,9 @@ class ForecastDocument(BaseModel):
     n_observed: int = Field(description="Real readings in the window")
     context: int = Field(description="Minutes in the window")
     path: list[float] | None = Field(
-        default=None, description="Means for the minutes from the next one to the target, kW; absent where there is one"
+        default=None,
+        description="Means for each of the lead times on the model's card, the last of which is the target's, kW; "
+        "absent where it has one only",
     )
 
 
@@ -65,6 +67,11 @@ class ForecastList(BaseModel):
 Measured = Annotated[Any, WithJsonSchema({"type": "number"})]
 
 
+def _without_default(schema: JsonDict) -> None:
+    """A value that is left out is not null, which is refused as no number: tell of no default."""
+    del schema["default"]
+
+
 class TimedReading(BaseModel):
     """A reading with its time, as on the reading topic; what is measured beside power, where a model needs it."""
 
@@ -74,9 +81,9 @@ class TimedReading(BaseModel):
         description="RFC 3339 with offset, or epoch seconds or milliseconds"
     )
     gap_kw: Measured
-    reactive_kvar: Measured = None
-    voltage_v: Measured = None
-    current_a: Measured = None
+    reactive_kvar: Measured = Field(default=None, json_schema_extra=_without_default)
+    voltage_v: Measured = Field(default=None, json_schema_extra=_without_default)
+    current_a: Measured = Field(default=None, json_schema_extra=_without_default)
 
 
 def _kind(reading: object) -> str:
