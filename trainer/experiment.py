@@ -7,6 +7,7 @@ form. What a file leaves out has the default that stands here; what it names and
 from __future__ import annotations
 
 import tomllib
+from datetime import UTC, date, datetime, time
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from edge.core.card import Name
+from edge.core.card import HORIZON_MIN, Name
 from edge.core.features import problem_with
 from edge.core.window import I64, MIN_OBSERVED, Padding, WindowSpec
 from trainer.datasets.table import F64
@@ -36,14 +37,22 @@ from trainer.windows import Task
 FOLDER = "experiments"
 _PARTS = Split()
 _TOML = ".toml"
+#: What a card may state, and what a seed of NumPy's may be.
+_MAX_CONTEXT, _N_SEEDS = 100_000, 2**32
 
 
 def _in_utc(value: Any) -> Any:
-    """Let a date, or a time without offset, be one in UTC."""
-    text = value.isoformat() if hasattr(value, "isoformat") else value
-    if isinstance(text, str) and "T" not in text:
-        text += "T00:00:00"
-    return f"{text}Z" if isinstance(text, str) and not text.endswith("Z") and "+" not in text else text
+    """Let a date, or a time without offset, be one in UTC; a number is no time."""
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        found = None
+    if isinstance(found, date) and not isinstance(found, datetime):
+        found = datetime.combine(found, time())
+    if not isinstance(found, datetime):
+        msg = f"must be a date or a time, as 2009-07-01 or 2009-07-01T12:00:00Z, not {value}"
+        raise ValueError(msg)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 Time = Annotated[AwareDatetime, BeforeValidator(_in_utc)]
@@ -70,7 +79,7 @@ class Data(Section):
 class Window(Section):
     """What the model sees."""
 
-    context: Annotated[int, Field(ge=2)] = 30
+    context: Annotated[int, Field(ge=MIN_OBSERVED, le=_MAX_CONTEXT)] = 30
     padding: Padding = "oldest"
     features: tuple[str, ...] = ("gap_kw",)
 
@@ -78,8 +87,8 @@ class Window(Section):
 class Outputs(Section):
     """What the model says, of each of ``lead_times_min``: the mean, and quantiles where there are levels."""
 
-    lead_times_min: tuple[int, ...] = (5,)
-    quantile_levels: tuple[float, ...] | None = None
+    lead_times_min: Annotated[tuple[int, ...], Field(min_length=1)] = (HORIZON_MIN,)
+    quantile_levels: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
 
 
 class Loss(Section):
@@ -98,8 +107,10 @@ class Descent(Section):
 
     ``schedule`` is the course of the rate from ``learning_rate``: ``constant``; ``cosine``, along half a
     cosine to ``last_learning_rate``; or ``exponential``, by the same factor each step to it.
-    ``average`` is the share of the past in a running average of the weights, which is what is kept
-    (0: the weights as they are; Polyak and Juditsky 1992).
+    ``clip_norm`` is the largest norm of one variable's gradient, ``weight_decay`` what each step takes off
+    the weights as a share of the rate (decoupled: Loshchilov and Hutter 2019). ``average`` is the share of
+    the past in a running average of the weights, which is what is judged and kept (0: the weights as they
+    are; Polyak and Juditsky 1992).
     """
 
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
@@ -147,7 +158,7 @@ class Experiment(Section):
     name: Name
     family: str
     version: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.+-]+$")] = "1"
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0, lt=_N_SEEDS)] = 1
     data: Data = Data()
     window: Window = Window()
     outputs: Outputs = Outputs()
@@ -162,8 +173,11 @@ class Experiment(Section):
         if problem:
             raise ValueError(problem)
         leads, levels, weights = self.outputs.lead_times_min, self.outputs.quantile_levels, self.loss.lead_weights
-        if list(leads) != sorted(set(leads)) or leads[0] < 1 or leads[-1] > self.data.embargo_min:
-            msg = f"lead_times_min must rise from 1 to at most embargo_min ({self.data.embargo_min}), not {leads}"
+        if list(leads) != sorted(set(leads)) or leads[0] < 1 or leads[-1] != HORIZON_MIN:
+            msg = f"lead_times_min must rise from 1 or more and end with {HORIZON_MIN}, as the edge asks, not {leads}"
+            raise ValueError(msg)
+        if leads[-1] > self.data.embargo_min:
+            msg = f"embargo_min must be at least the longest lead time ({leads[-1]} min), not {self.data.embargo_min}"
             raise ValueError(msg)
         if levels is not None and (list(levels) != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1):
             msg = f"quantile_levels must rise between 0 and 1, not {levels}"
@@ -213,17 +227,22 @@ def parse(fields: dict[str, Any], where: str) -> Experiment:
         raise RunError(msg) from error
 
 
-def read(path: Path) -> Experiment:
-    """Return the experiment that the TOML file at ``path`` describes; its name is the file's where it gives none."""
+def load(path: Path) -> dict[str, Any]:
+    """Return what the TOML file at ``path`` holds, with its name as ``name`` where it gives none."""
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         msg = f"{path}: cannot be read ({error.strerror})"
         raise RunError(msg) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{path}: is not TOML: {error}"
         raise RunError(msg) from error
-    return parse({"name": path.name.removesuffix(_TOML), **fields}, str(path))
+    return {"name": path.name.removesuffix(_TOML), **fields}
+
+
+def read(path: Path) -> Experiment:
+    """Return the experiment that the TOML file at ``path`` describes; its name is the file's where it gives none."""
+    return parse(load(path), str(path))
 
 
 def shipped_names() -> list[str]:
