@@ -99,7 +99,11 @@ class Application:
         finally:
             self._server.should_exit = True
             rest.join()
-            self._socket.close()
+            self.close()
+
+    def close(self) -> None:
+        """Give the port back, as :meth:`run` does at its end; no effect the second time."""
+        self._socket.close()
 
 
 def load_models(settings: Settings) -> Models:

@@ -7,6 +7,7 @@ of one part.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -74,7 +75,7 @@ class Examples:
     def inputs_at(self, places: slice | I64, n_kept: int | I64 | None = None) -> F32:
         """Return the windows at ``places`` in this one as a model takes them, cut short to ``n_kept`` where asked."""
         measured = self.windows[self.rows[places]]
-        measured = measured.reshape(len(measured), self.task.window.context, -1)
+        measured = measured.reshape(len(measured), self.task.window.context, self.n_measured)
         if n_kept is not None:
             measured = shorten(measured, n_kept, self.task.window)
         return assemble(measured, self.observed_minute[places], self.task.features)
@@ -150,7 +151,7 @@ def shorten(windows: F32, n_kept: int | I64, spec: WindowSpec) -> F32:
     as :func:`edge.core.window.pad` does.
     """
     n_lost = spec.context - np.broadcast_to(np.asarray(n_kept, dtype=np.int64), len(windows))
-    columns = windows.reshape(len(windows), spec.context, -1)
+    columns = windows.reshape(*windows.shape[:2], math.prod(windows.shape[2:]))
     oldest = columns[np.arange(len(columns)), n_lost]
     pad = np.array([spec.pad_kw(1.0)], dtype=np.float32) * oldest  # both paddings scale with the oldest
     lost = np.arange(spec.context) < n_lost[:, np.newaxis]

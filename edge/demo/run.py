@@ -53,6 +53,7 @@ def run_demo(options: DemoOptions, settings: Settings, show: Callable[[str], Non
         stack.callback(broker.stop)
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gapcast-demo-")))
         application = Application(_settings(settings, broker.port, _free(options.http_port), state), {})
+        stack.callback(application.close)
         _refuse_what_needs_more(application.models.speaking)
         served = Event()
         beside = stack.enter_context(ThreadPoolExecutor(1, "meter"))

@@ -143,6 +143,25 @@ def test_a_path_with_a_value_that_is_no_number_is_an_error() -> None:
         engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)
 
 
+@pytest.mark.parametrize("levels", [(0.05, 0.5, 0.95), (0.25, 0.5, 0.75)])
+@pytest.mark.parametrize("place", [5, 6, 7])
+def test_a_quantile_that_is_no_number_is_an_error_whether_or_not_it_is_told(
+    levels: tuple[float, ...], place: int
+) -> None:
+    said = [1.0] * 8
+    said[place] = np.inf
+    engine = Engine(Given(said=tuple(said), quantile_levels=levels))
+    with pytest.raises(ModelError, match="not a number"):
+        engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)
+
+
+def test_quantiles_are_told_by_their_level_among_others_and_rounded() -> None:
+    said = (0.0,) * 5 + (0.12345649, 0.5, 0.98765451, 1.25, 2.0)
+    engine = Engine(Given(said=said, quantile_levels=(0.05, 0.25, 0.5, 0.75, 0.95)))
+    forecast = engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)[0]
+    assert (forecast.lower_kw, forecast.median_kw, forecast.upper_kw) == (0.123456, 0.987655, 2.0)
+
+
 # --- features ---------------------------------------------------------------------------------------
 
 

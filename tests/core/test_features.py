@@ -19,6 +19,8 @@ ALL = (*MEASURED, *DERIVED)
 #: A clock with daylight saving, one with it by half an hour, one that is 5:45 ahead, one behind.
 ZONES = [UTC, *map(ZoneInfo, ("Europe/Paris", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns"))]
 MINUTES = st.integers(946_684_800_000 // MINUTE_MS, 4_102_444_800_000 // MINUTE_MS - 1)
+#: The minute in which Paris set its clock forward in 2010.
+SPRING = 1_269_738_000_000 // MINUTE_MS
 
 
 def told_by_the_calendar(minute: int, zone: tzinfo) -> list[float]:
@@ -42,14 +44,55 @@ def test_each_minute_of_a_window_bears_the_time_that_the_calendar_gives(
         np.testing.assert_allclose(window[:, 1:], expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("change", ["2010-03-28T01:00:00+00:00", "2010-10-31T01:00:00+00:00"])
-def test_a_window_in_which_the_clock_was_set_bears_both_times(change: str) -> None:
-    paris, last = ZoneInfo("Europe/Paris"), int(datetime.fromisoformat(change).timestamp()) // 60 + 20
-    window = assemble(np.zeros((2, 60, 1), dtype=np.float32), np.array([last, last - 30]), ("gap_kw", *DERIVED), paris)
-    expected = [told_by_the_calendar(last - 59 + i, paris) for i in range(60)]
-    np.testing.assert_allclose(window[0, :, 1:], expected, rtol=0, atol=1e-6)
-    assert np.abs(np.diff(window[0, :, 1])).max() > 0.1, "the clock jumps in the first window"
-    assert np.abs(np.diff(window[1, :, 1])).max() < 0.01, "and not in the second"
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ("2010-03-28T01:00:00+00:00", "Europe/Paris"),
+        ("2010-10-31T01:00:00+00:00", "Europe/Paris"),
+        ("2010-04-03T15:00:00+00:00", "Australia/Lord_Howe"),
+        ("2010-03-14T03:31:00+00:00", "America/St_Johns"),  # one minute after midnight
+        ("2010-11-07T02:31:00+00:00", "America/St_Johns"),
+    ],
+)
+def test_a_window_in_which_the_clock_was_set_bears_both_times(change: str, name: str) -> None:
+    zone, last = ZoneInfo(name), int(datetime.fromisoformat(change).timestamp()) // 60 + 20
+    window = assemble(np.zeros((2, 60, 1), dtype=np.float32), np.array([last, last - 30]), ("gap_kw", *DERIVED), zone)
+    expected = [[told_by_the_calendar(newest - 59 + i, zone) for i in range(60)] for newest in (last, last - 30)]
+    np.testing.assert_allclose(window[:, :, 1:], expected, rtol=0, atol=1e-6)
+    jump = np.abs(np.diff(window[:, :, 1:3], axis=1)).max(axis=2)
+    assert np.argmax(jump[0]) == 60 - 1 - 20 - 1, "the clock jumps at that very minute of the first window"
+    assert jump[0].max() > 0.1
+    assert jump[1].max() < 0.01, "and not in the second"
+
+
+@pytest.mark.parametrize("n_days", [3, 5, 40])
+def test_a_window_of_many_days_bears_each_time_that_the_clock_was_set_to(n_days: int) -> None:
+    """Morocco sets its clock back for Ramadan, here for 34 days: what it says at both ends does not tell."""
+    zone, context = ZoneInfo("Africa/Casablanca"), n_days * DAY_MIN + 1
+    last = int(datetime(2013, 8, 12, tzinfo=UTC).timestamp()) // 60
+    newest = [last, last - 34 * DAY_MIN]
+    windows = assemble(np.zeros((2, context, 1), dtype=np.float32), np.array(newest), ("gap_kw", *DERIVED), zone)
+    for window, end in zip(windows[:, ::19], newest, strict=True):
+        expected = [told_by_the_calendar(minute, zone) for minute in range(end - context + 1, end + 1, 19)]
+        np.testing.assert_allclose(window[:, 1:], expected, rtol=0, atol=1e-6)
+
+
+@given(
+    st.lists(MINUTES | st.integers(-6_000, 6_000).map(lambda near: SPRING + near), max_size=12),
+    st.sampled_from(ZONES),
+)
+def test_an_offset_is_that_of_the_clock_in_its_minute(minutes: list[int], zone: tzinfo) -> None:
+    expected = [datetime.fromtimestamp(minute * 60, zone).utcoffset() for minute in minutes]
+    for shape in ((-1,), (1, -1), (-1, 1)) if minutes else ((0,), (2, 0)):
+        found = offset_min(np.array(minutes, dtype=np.int64).reshape(shape), zone)
+        assert found.shape == np.zeros(len(minutes)).reshape(shape).shape
+        assert [timedelta(minutes=offset) for offset in found.ravel().tolist()] == expected
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_no_window_at_all_has_its_columns_too(zone: tzinfo) -> None:
+    nothing = assemble(np.zeros((0, 30, 1), dtype=np.float32), np.zeros(0, dtype=np.int64), ("gap_kw", *DERIVED), zone)
+    assert nothing.shape == (0, 30, 5)
 
 
 def test_measured_columns_come_first_and_derived_ones_in_the_cards_order() -> None:

@@ -31,6 +31,21 @@ def test_a_score_is_what_numpy_makes_of_all_at_once(triples: list[tuple[float, f
         assert score.skill == pytest.approx(1 - score.mse_kw2 / score.persistence_mse_kw2)
 
 
+@given(st.lists(st.tuples(KW, KW, KW, st.none() | KW), min_size=1, max_size=30))
+def test_the_absolute_error_is_the_medians_where_there_is_one(
+    given_kw: list[tuple[float, float, float, float | None]],
+) -> None:
+    score, by_mean = Score(), Score()
+    for came_kw, forecast_kw, last_kw, median_kw in given_kw:
+        score.add(came_kw, forecast_kw, last_kw, median_kw)
+        by_mean.add(came_kw, forecast_kw, last_kw)
+    said = [(came, forecast if median is None else median) for came, forecast, _, median in given_kw]
+    assert score.mae_kw == pytest.approx(np.mean([abs(kw - came) for came, kw in said]))
+    assert (score.n, score.mse_kw2, score.persistence_mse_kw2, score.persistence_mae_kw) == (
+        by_mean.n, by_mean.mse_kw2, by_mean.persistence_mse_kw2, by_mean.persistence_mae_kw
+    )  # fmt: skip
+
+
 def test_without_outcomes_there_is_no_score() -> None:
     assert math.isnan(Score().mse_kw2)
     assert math.isnan(Score().skill)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -9,12 +10,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
+from edge.core.features import DERIVED
 from edge.sample import sample_path
 from tests.e2e.conftest import Start
 from tests.support.brokers import Broker, EmbeddedBroker
-from tests.support.models import ModelCopy, default_name, shipped_names
+from tests.support.models import ModelCopy, default_name, every_feature_model, shipped_models, shipped_names
 from tests.support.peers import peer_of
 from tests.support.ports import free_port, is_open
 
@@ -41,12 +44,19 @@ def replay_settings(settings_of: SettingsOf, broker: Broker) -> tuple[str, ...]:
 # --- check --------------------------------------------------------------------------------------------
 
 
+def speaks(name: str) -> str:
+    """What check says of a shipped model that speaks where the site's clock is UTC."""
+    card = json.loads((shipped_models() / name / "card.json").read_text(encoding="utf-8"))
+    knows_the_time = {feature["name"] for feature in card["features"]} & set(DERIVED)
+    return f"; {name} speaks" + (" (it goes by the clock of UTC)" if knows_the_time else "")
+
+
 def test_check_says_that_all_is_well(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
     command = start("check", *replay_settings(settings_of, broker))
     assert command.wait() == 0
     models, reached = command.out.splitlines()
     assert models.startswith(f"ok   models: {', '.join(shipped_names())} self-tested on ")
-    assert models.endswith(f"; {default_name()} speaks")
+    assert models.endswith(speaks(default_name()))
     version = "3.1.1" if isinstance(broker, EmbeddedBroker) else "5"
     assert (
         reached
@@ -74,6 +84,23 @@ def test_check_says_that_there_is_no_broker(start: Start, settings_of: SettingsO
     assert command.out.splitlines()[1].startswith(f"FAIL broker: 127.0.0.1 port {port}: unreachable: ")
 
 
+@pytest.mark.parametrize("name", shipped_names())
+def test_check_says_of_each_model_whether_it_goes_by_the_clock(
+    start: Start, settings_of: SettingsOf, name: str
+) -> None:
+    command = start("check", *settings_of(free_port()), GAPCAST_FORECAST__MODEL=name)
+    assert command.wait() == 1
+    assert command.out.splitlines()[0].endswith(speaks(name))
+
+
+def test_check_names_the_clock_that_a_model_goes_by(start: Start, settings_of: SettingsOf, tmp_path: Path) -> None:
+    copy = ModelCopy(tmp_path / "models", source=every_feature_model())
+    zone = ("--set", "site.timezone=Europe/Paris")
+    command = start("check", *settings_of(free_port()), *zone, GAPCAST_MODELS__PATH=copy.models)
+    assert command.wait() == 1
+    assert command.out.splitlines()[0].endswith("; every-feature speaks (it goes by the clock of Europe/Paris)")
+
+
 def test_check_says_which_model_is_wrong(start: Start, settings_of: SettingsOf, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models")
     copy.alter_file(copy.file.read_bytes()[:-1])
@@ -99,6 +126,20 @@ def test_models_lists_them_with_their_scores(start: Start) -> None:
     assert [line[2:].split()[0] for line in lines if line.startswith("* ")] == [default_name()]
     for line in lines:
         assert re.search(r"\d+ parameters +\d+\.\d kB  MSE \d\.\d{4} \(same as now \d\.\d{4}\)  MAE \d\.\d{4}", line)
+
+
+def test_models_says_the_medians_error_where_a_model_has_one(start: Start, tmp_path: Path) -> None:
+    copies = [ModelCopy(tmp_path / "models", name, every_feature_model()) for name in ("with", "without")]
+    for copy, mae_median_kw in zip(copies, (0.25, None), strict=True):
+        copy.alter_card(lambda card, kw=mae_median_kw: card["scores"]["model"].update(mae_kw=0.3, mae_median_kw=kw))
+    command = start("models", GAPCAST_MODELS__PATH=copies[0].models)
+    assert command.wait() == 0
+    first, second = command.out.splitlines()
+    scores = "  MSE 0.2000 (same as now 0.2000)  MAE "
+    assert first.startswith("  with         test          635 parameters ")
+    assert first.endswith(f"{scores}0.2500 (0.2000), its median's")
+    assert second.startswith("* without      test          635 parameters ")
+    assert second.endswith(f"{scores}0.3000 (0.2000)")
 
 
 # --- replay -------------------------------------------------------------------------------------------
@@ -226,6 +267,37 @@ def test_the_demo_says_so_where_there_was_too_little_to_score(start: Start) -> N
     command = start("demo", "--speed", 1, "--duration", 0.5, "--mqtt-port", free_port(), "--http-port", free_port())
     assert command.wait(40) == 0
     assert command.out.endswith("1 readings, 0 forecasts: too few for a score\n")
+
+
+def test_the_demo_takes_the_model_that_the_configuration_names_and_its_own_broker(start: Start) -> None:
+    name = next(name for name in shipped_names() if name != default_name())
+    command = start("demo", "--speed", 600, "--mqtt-port", free_port(), "--http-port", free_port(),
+                    GAPCAST_FORECAST__MODEL=name, GAPCAST_MQTT__HOST="nowhere.invalid")  # fmt: skip
+    command.wait_said("foreseen for now")
+    address = re.search(r"^open   (http://127\.0\.0\.1:\d+/predict)$", command.out, re.MULTILINE)
+    assert address
+    assert httpx.get(address[1], params={"device": "home"}).json()["model"] == name
+    command.signal(signal.SIGINT)
+    assert command.wait(10) == 0
+
+
+def test_the_demo_refuses_a_model_that_needs_more_than_its_week_has(start: Start, tmp_path: Path) -> None:
+    copy = ModelCopy(tmp_path / "models", source=every_feature_model())
+    command = start("demo", "--mqtt-port", free_port(), "--http-port", free_port(), GAPCAST_MODELS__PATH=copy.models)
+    assert command.wait() == 3
+    assert command.out == ""
+    assert (
+        "gapcast: model every-feature needs reactive_kvar, voltage_v, current_a, which the demo's week has not: "
+        "name another model\n"
+    ) in command.err
+    assert "Traceback" not in command.err
+    assert "ResourceWarning" not in command.err
+
+
+def test_the_demo_names_a_bad_key_of_the_configuration(start: Start) -> None:
+    command = start("demo", GAPCAST_SITE__TIMEZONE="Europe/Pars")
+    assert command.wait() == 2
+    assert "site.timezone: there is no such time zone" in command.err
 
 
 # --- the package --------------------------------------------------------------------------------------

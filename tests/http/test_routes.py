@@ -221,4 +221,5 @@ def test_the_description_of_the_interface_is_there_and_names_every_route(rest: R
     assert set(timed["properties"]) == {"ts", *MEASURED}
     assert {timed["properties"][name]["type"] for name in MEASURED} == {"number"}
     assert set(timed["required"]) == {"ts", "gap_kw"}
+    assert not [name for name in timed["properties"] if "default" in timed["properties"][name]], "null is no number"
     assert {"413", "422"} <= set(description["paths"]["/predict"]["post"]["responses"])

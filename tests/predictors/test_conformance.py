@@ -52,7 +52,7 @@ def test_it_says_what_it_is(predictor: Predictor) -> None:
     assert leads[-1] == 5, "5 minutes ahead is the horizon of all that gapcast says"
 
 
-@pytest.mark.parametrize("n", [1, 7, 8, 9, 256, 257, 600])
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 31, 32, 33, 40, 41, 256, 257, 600])
 def test_a_batch_is_its_rows_one_by_one(predictor: Predictor, n: int) -> None:
     windows = windows_for(predictor, n)
     batch = predictor.predict(windows)

@@ -12,7 +12,7 @@ import pytest
 
 from edge.core.card import ModelCard
 from edge.core.errors import ModelError
-from edge.predictors import runtime
+from edge.predictors import runtime, tflite
 from edge.predictors.runtime import load_interpreter
 from edge.predictors.store import default_model, load_model, model_names
 from edge.predictors.tflite import TflitePredictor
@@ -216,6 +216,23 @@ def test_a_model_at_rest_answers_as_before(model: TflitePredictor) -> None:
     before = model.predict(windows).mean
     model.rest()
     np.testing.assert_array_equal(model.predict(windows).mean, before)
+
+
+def test_an_interpreter_is_made_when_first_there_is_a_batch_for_it(
+    model: TflitePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    monkeypatch.setattr(tflite, "load_interpreter", lambda: made.append(1) or load_interpreter())
+    again = TflitePredictor((shipped_models() / model.name / "model.tflite").read_bytes(), model.card)
+    windows = np.ones((300, model.spec.context, len(model.features)), dtype=np.float32)
+    n_made = []
+    for n in (1, 9, 2, 8, 1, 32, 33, 300):
+        assert len(again.predict(windows[:n]).mean) == n
+        n_made.append(len(made))
+    assert n_made == [1, 2, 3, 3, 3, 3, 3, 3]
+    again.rest()
+    assert len(again.predict(windows[:5]).mean) == 5
+    assert len(made) == 4
 
 
 # --- the registry ---------------------------------------------------------------------------------

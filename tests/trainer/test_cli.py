@@ -173,7 +173,10 @@ def test_prepare_says_which_extra_it_needs(at_home: Path, monkeypatch: pytest.Mo
         (("export", "runs/linear"), "runs/household.parquet: is not there"),
         (("evaluate",), "models: holds no model: make one with `gapcast-trainer export`"),
         (("train", "linear", "--set", "data.train_until=2012-01-01"), "parts must follow each other in time"),
-        (("train", "linear", "--set", "data.train_until=soon"), "data.train_until: Input should be a valid datetime"),
+        (
+            ("train", "linear", "--set", "data.train_until=soon"),
+            "data.train_until: must be a date or a time, as 2009-07-01",
+        ),
         (("train", "linear", "--set", "epochs"), "--set epochs: must be KEY=VALUE, as descent.epochs=3"),
         (("train", "linear", "--set", "speed=3"), "experiment linear: speed: Extra inputs are not permitted"),
         (("train", "mine.toml"), "mine.toml: cannot be read"),

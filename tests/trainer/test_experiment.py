@@ -50,6 +50,9 @@ epochs = 7
 short_law = "log"
 """
 
+LEAD_TIMES = "lead_times_min must rise from 1 or more and end with 5, as the edge asks, not "
+A_TIME = "must be a date or a time, as 2009-07-01 or 2009-07-01T12:00:00Z, not "
+
 
 def written(folder: Path, text: str) -> Path:
     path = folder / "mine.toml"
@@ -85,17 +88,74 @@ def test_what_a_file_leaves_out_has_its_default(tmp_path: Path) -> None:
         ('family = "linear"\n[descent]\noptimiser = "best"', r"descent\.optimiser: .*'adam', 'adamw' or 'sgd'"),
         ('family = "linear"\n[window]\nfeatures = ["tod_sin"]', "the first feature must be gap_kw, not tod_sin"),
         ('family = "linear"\n[window]\nfeatures = ["gap_kw", "mood"]', "there is no feature mood"),
-        ('family = "linear"\n[outputs]\nlead_times_min = [5, 1]', r"must rise from 1 to at most embargo_min \(5\)"),
-        ('family = "linear"\n[outputs]\nlead_times_min = [10]', r"must rise from 1 to at most embargo_min \(5\)"),
+        ('family = "linear"\n[window]\ncontext = 1', r"window\.context: Input should be greater than or equal to 2"),
+        ('family = "linear"\n[window]\ncontext = 100_001', r"window\.context: .* less than or equal to 100000"),
+        ('family = "linear"\n[outputs]\nlead_times_min = [5, 1]', rf"{LEAD_TIMES}\(5, 1\)$"),
+        ('family = "linear"\n[outputs]\nlead_times_min = [10]', rf"{LEAD_TIMES}\(10,\)$"),
+        ('family = "linear"\n[outputs]\nlead_times_min = [1, 4]', rf"{LEAD_TIMES}\(1, 4\)$"),
+        ('family = "linear"\n[outputs]\nlead_times_min = [0, 5]', rf"{LEAD_TIMES}\(0, 5\)$"),
+        ('family = "linear"\n[outputs]\nlead_times_min = [5, 5]', rf"{LEAD_TIMES}\(5, 5\)$"),
+        ('family = "linear"\n[outputs]\nlead_times_min = []', r"outputs\.lead_times_min: .* at least 1 item"),
+        ('family = "linear"\n[outputs]\nquantile_levels = []', r"outputs\.quantile_levels: .* at least 1 item"),
         ('family = "linear"\n[outputs]\nquantile_levels = [0.5, 1.0]', "quantile_levels must rise between 0 and 1"),
+        ('family = "linear"\n[outputs]\nquantile_levels = [0.5, 0.5]', "quantile_levels must rise between 0 and 1"),
         ('family = "linear"\n[loss]\nlead_weights = [1, 2]', "one for each of the 1 lead times"),
         ('family = "linear"\n[data]\ntrain_until = 2010-06-01', "parts must follow each other in time"),
-        ('family = "linear"\n[data]\ntrain_until = "soon"', r"data\.train_until: "),
+        (
+            'family = "linear"\n[data]\nembargo_min = 4',
+            r"embargo_min must be at least the longest lead time \(5 min\), not 4$",
+        ),
+        ('family = "linear"\n[data]\nembargo_min = -1', r"data\.embargo_min: .* greater than or equal to 0"),
+        ('family = "linear"\n[data]\ntrain_until = "soon"', rf"data\.train_until: {A_TIME}soon$"),
+        (
+            'family = "linear"\n[data]\ntrain_until = "2009-07-01T25:00"',
+            rf"data\.train_until: {A_TIME}2009-07-01T25:00$",
+        ),
+        ('family = "linear"\n[data]\ntrain_until = 20090701', rf"data\.train_until: {A_TIME}20090701$"),
+        ('family = "linear"\n[data]\ntest_until = 1.3e9', rf"data\.test_until: {A_TIME}1300000000\.0$"),
+        ('family = "linear"\n[data]\nfirst = true', rf"data\.first: {A_TIME}True$"),
+        ('family = "linear"\n[data]\nfirst = 12:00:00', rf"data\.first: {A_TIME}12:00:00$"),
+        ('family = "linear"\nseed = -1', "mine.toml: seed: Input should be greater than or equal to 0"),
+        ('family = "linear"\nseed = 4294967296', "mine.toml: seed: Input should be less than 4294967296"),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_it(text: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=said):
         find(str(written(tmp_path, text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [
+        ("2009-03-01", 0),
+        ('"2009-03-01"', 0),
+        ("2009-03-01T12:00:00", 12),
+        ("2009-03-01 12:00:00", 12),
+        ('"2009-03-01T12:00:00"', 12),
+        ('"2009-03-01 12:00"', 12),
+        ("2009-03-01T12:00:00Z", 12),
+        ('"2009-03-01T12:00:00Z"', 12),
+        ("2009-03-01T12:00:00+02:00", 10),
+        ('"2009-03-01T12:00:00+02:00"', 10),
+        ("2009-03-01T12:00:00-03:00", 15),
+        ('"2009-03-01T12:00-03:00"', 15),
+    ],
+)
+def test_a_date_or_a_time_is_in_utc_unless_it_says_another_offset(text: str, hour: int, tmp_path: Path) -> None:
+    expected = datetime(2009, 3, 1, hour, tzinfo=UTC)
+    plan = find(str(written(tmp_path, f'family = "linear"\n[data]\nfirst = {text}\ntrain_until = {text}')))
+    assert (plan.data.first, plan.split().train_until) == (expected, expected)
+    assert plan.changed({"data.train_until": text.strip('"')}).split().train_until == expected
+
+
+@pytest.mark.parametrize(("seed", "context"), [(0, 2), (2**32 - 1, 100_000)])
+def test_the_bounds_themselves_are_allowed(seed: int, context: int, tmp_path: Path) -> None:
+    plan = find(str(written(tmp_path, f'family = "linear"\nseed = {seed}\n[window]\ncontext = {context}')))
+    assert (plan.seed, plan.task().window.context) == (seed, context)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    assert find(str(written(tmp_path, "\ufeff" + WHOLE))) == find(str(written(tmp_path, WHOLE)))
 
 
 def test_a_name_that_no_one_knows_lists_those_there_are(tmp_path: Path) -> None:

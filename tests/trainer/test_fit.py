@@ -175,10 +175,11 @@ def test_batches_shorten_their_share_and_hold_every_example_once(small: Clean) -
     found = examples(small.series, Task(), SPLIT, Part.TRAIN).whole()
     batches = Batches(found, 512, Augment(), seed=1, redraw=True)
     first = [batches[k] for k in range(len(batches))]
-    targets = np.concatenate([target["mean"][:, 0] for _, target in first])
+    targets = np.concatenate([target["mean"][:, 0] for _, target, _ in first])
     assert sorted(targets) == sorted(found.target_kw[:, 0])
     assert (targets != found.target_kw[:, 0]).any()  # in another order
-    windows = np.concatenate([window[:, :, 0] for window, _ in first])
+    assert all((weights["mean"] == np.ones(len(target["mean"]))).all() for _, target, weights in first)
+    windows = np.concatenate([window[:, :, 0] for window, _, _ in first])
     flat = (windows == windows[:, :1]).cumprod(axis=1).sum(axis=1)  # minutes from the oldest on that are the same
     assert 0.40 < np.mean(flat > 3) < 0.60
     batches.on_epoch_end()
@@ -190,15 +191,38 @@ def test_batches_shorten_their_share_and_hold_every_example_once(small: Clean) -
     np.testing.assert_array_equal(before[1]["mean"], found.target_kw[512:1024])
 
 
+def test_a_share_of_the_windows_is_scaled_with_what_came_after_and_weighs_as_before(small: Clean) -> None:
+    from trainer.feed import Batches
+
+    task = Task(features=("gap_kw", "voltage_v", "tod_sin"))
+    found = examples(small.series, task, SPLIT, Part.TRAIN)
+    plan = Augment(short_share=0.0, scaled_share=0.3, scaled_sigma=0.5)
+    plain, scaled = (
+        Batches(found, 10_000, augment, seed=1, redraw=True, outputs=("mean", "quantiles"))[0]
+        for augment in (plan.model_copy(update={"scaled_share": 0.0}), plan)
+    )
+    factor = scaled[2]["quantiles"] ** -1.0
+    assert 0.25 < np.mean(factor != 1) < 0.35
+    assert np.std(np.log(factor[factor != 1])) == pytest.approx(0.5, rel=0.1)
+    np.testing.assert_allclose(scaled[0][:, :, 0], plain[0][:, :, 0] * factor[:, np.newaxis], rtol=1e-5)
+    np.testing.assert_array_equal(scaled[0][:, :, 1:], plain[0][:, :, 1:])
+    for output, order in (("mean", 2), ("quantiles", 1)):
+        np.testing.assert_allclose(scaled[1][output], plain[1][output] * factor[:, np.newaxis], rtol=1e-5)
+        np.testing.assert_allclose(scaled[2][output], factor**-order, rtol=1e-5)
+    judged = Batches(found, 512, plan, seed=1, redraw=False)[0]
+    np.testing.assert_array_equal(judged[0][:, :, 0], found.inputs(0, 512)[:, :, 0])
+    np.testing.assert_array_equal(judged[2]["mean"], np.ones(512))
+
+
 def test_a_pass_over_every_third_window_takes_others_each_time(small: Clean) -> None:
     from trainer.feed import Batches
 
     found = examples(small.series, Task(), SPLIT, Part.TRAIN)
     batches = Batches(found, 10_000, Augment(), seed=1, redraw=True, every=3, outputs=("mean", "quantiles"))
     assert len(batches) == 1
-    _, first = batches[0]
-    assert first.keys() == {"mean", "quantiles"}
-    assert len(first["mean"]) == -(-len(found) // 3)
+    _, first, weights = batches[0]
+    assert first.keys() == weights.keys() == {"mean", "quantiles"}
+    assert len(first["mean"]) == len(weights["mean"]) == len(weights["quantiles"]) == -(-len(found) // 3)
     batches.on_epoch_end()
     assert not np.array_equal(batches[0][1]["mean"], first["mean"])
 

@@ -17,11 +17,11 @@ from edge.core.window import WindowSpec, pad
 from tests.trainer.synthetic import START
 from trainer.clean import Series
 from trainer.split import Part, Split, minute_at
-from trainer.windows import Examples, Task, examples, shorten
+from trainer.windows import WHOLE_MIN, Examples, Task, examples, shorten
 
 FIRST = minute_at(START)
 VALUE = st.floats(0, 10, width=32) | st.just(float("nan"))
-SERIES = arrays(np.float64, st.integers(20, 160), elements=VALUE)
+SERIES = arrays(np.float64, st.integers(0, 160), elements=VALUE)
 
 
 def split_at(train_min: int, validate_min: int, test_min: int, embargo_min: int) -> Split:
@@ -116,7 +116,46 @@ def test_targets_are_the_readings_ahead() -> None:
     assert found.target_kw[0].tolist() == [27.0, 31.0]
     assert found.inputs(0, 1)[0, :, 0].tolist() == [23.0, 24.0, 25.0, 26.0]
     assert found.n_observed.tolist() == [4, 4, 4, 3, 3, 3, 4]
-    assert found.whole().observed_minute.tolist() == [FIRST + m for m in (26, 27, 28, 34)]
+    assert found.n_recent.tolist() == [27, 28, 29, 29, 29, 29, 29]
+    assert len(found.whole()) == 0
+
+
+@pytest.mark.parametrize("context", [4, 30, 50])
+def test_whole_windows_end_with_thirty_readings_in_a_row_whatever_the_context(context: int) -> None:
+    kw = np.arange(75.0)
+    kw[34] = np.nan
+    found = examples(Series(FIRST, kw), Task(WindowSpec(context)), split_at(10, 5, 60, 5), Part.TEST).whole()
+    newest = [30, 31, 32, 33, *range(64, 70)]
+    assert found.observed_minute.tolist() == [FIRST + m for m in newest]
+    assert found.n_recent.tolist() == [WHOLE_MIN] * len(newest)
+    assert found.n_observed.tolist() == [
+        np.count_nonzero(~np.isnan(kw[max(0, m + 1 - context) : m + 1])) for m in newest
+    ]
+    assert found.target_kw[:, 0].tolist() == [m + 5.0 for m in newest]
+    assert found.inputs()[:, -1, 0].tolist() == newest
+
+
+@given(st.integers(0, 160), st.sets(st.integers(0, 159), max_size=4), SPLITS, st.sampled_from([2, 8, 40]))
+def test_no_window_is_whole_before_half_an_hour_without_a_gap(
+    n: int, missing: set[int], split: Split, context: int
+) -> None:
+    kw = np.where(np.isin(np.arange(n), list(missing)), np.nan, 1.0)
+    for found in parts(Series(FIRST, kw), Task(WindowSpec(context)), split):
+        newest = (found.observed_minute - FIRST).tolist()
+        read = {m: np.count_nonzero(~np.isnan(kw[max(0, m + 1 - WHOLE_MIN) : m + 1])) for m in newest}
+        assert found.n_recent.tolist() == list(read.values())
+        assert (found.whole().observed_minute - FIRST).tolist() == [m for m in newest if read[m] == WHOLE_MIN]
+
+
+@pytest.mark.parametrize("features", [("gap_kw",), ("gap_kw", "voltage_v", "tod_sin")])
+@pytest.mark.parametrize("n", [0, 1, 29])
+def test_a_part_without_a_window_is_empty_and_can_be_cut_short(n: int, features: tuple[str, ...]) -> None:
+    nothing = np.full(n, np.nan)
+    series = Series(FIRST, nothing, {"voltage_v": nothing})
+    for found in parts(series, Task(WindowSpec(8), features=features), split_at(5, 5, 5, 5)):
+        assert len(found) == len(found.whole()) == 0
+        assert found.inputs().shape == found.inputs(n_kept=2).shape == (0, 8, len(features))
+        assert list(found.batches(4)) == []
 
 
 def test_batches_are_all_of_it_in_order() -> None:

@@ -1,0 +1,95 @@
+"""The demo's parts: who reads along and keeps score, and what of the configuration counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from edge.core.errors import ModelError
+from edge.core.grid import minute_label
+from edge.demo import run
+from edge.demo.run import DemoOptions, run_demo
+from edge.demo.watcher import Watcher
+from edge.settings import Settings
+from tests.integration.conftest import Connect
+from tests.integration.test_stream import FIRST
+from tests.support.brokers import Broker
+from tests.support.models import shipped_models
+from tests.support.ports import LOOPBACK, free_port
+
+
+def forecast(i: int, median_kw: float | None) -> str:
+    """A forecast of 1.5 kW for five minutes later, of which the watcher reads this much."""
+    observed_at, target_at = minute_label(FIRST + i), minute_label(FIRST + i + 5)
+    return json.dumps({"observed_at": observed_at, "target_at": target_at, "gap_kw": 1.5, "median_kw": median_kw})
+
+
+@pytest.mark.parametrize(
+    ("median_kw", "mae", "by"), [(None, "0.5000", ""), (1.75, "0.2500", "; MAE by the median")], ids=["mean", "median"]
+)
+@pytest.mark.parametrize("paced", [True, False])
+def test_the_absolute_error_is_the_medians_where_the_model_gives_one(
+    broker: Broker, connect: Connect, median_kw: float | None, mae: str, by: str, paced: bool
+) -> None:
+    peer, shown = connect(broker), []
+    with Watcher(broker.host, broker.port, "home", shown.append) as watcher:
+        assert watcher.summary(paced=paced) == "0 readings, 0 forecasts: too few for a score"
+        for i in range(6):
+            watcher.sent(minute_label(FIRST + i), 1.0 if i < 5 else 2.0)
+            if paced:
+                peer.publish("gap/home/forecast", forecast(i, median_kw))
+                assert watcher.wait_for(i + 1, 20)
+        if not paced:  # the meter is ahead of the forecasts
+            for i in range(6):
+                peer.publish("gap/home/forecast", forecast(i, median_kw))
+        assert watcher.wait_for(6, 20)
+        lines = watcher.summary(paced=paced).splitlines()
+    assert lines[:4] == [
+        "6 readings, 6 forecasts, 1 scored",
+        f"  forecast     MSE 0.2500 kW²  MAE {mae} kW",
+        "  same as now  MSE 1.0000 kW²  MAE 1.0000 kW",
+        f"  skill +75.0% (1 - MSE / MSE of same as now{by})",
+    ]
+    assert lines[4].endswith("(at full speed: in the queue)") is not paced
+    assert shown[-1].endswith("now  2.000 kW   00:10  1.500 kW   | foreseen for now  1.500 kW, off by 0.500 kW")
+
+
+def test_models_forecast_and_site_are_the_configurations_and_all_else_the_demos_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[Settings] = []
+
+    def application(settings: Settings, environment: Mapping[str, str]) -> None:
+        assert environment == {}
+        taken.append(settings)
+        msg = "seen enough"
+        raise ModelError(msg)
+
+    monkeypatch.setattr(run, "Application", application)
+    mqtt_port, http_port = free_port(), free_port()
+    counts = {"models": {"path": shipped_models()}, "forecast": {"model": "linear"}, "site": {"timezone": "Asia/Tokyo"}}
+    given = Settings.model_validate(
+        counts
+        | {
+            "gateway": {"id": "cellar"},
+            "mqtt": {"host": "nowhere.invalid", "username": "me", "password": "secret", "qos": 0},
+            "http": {"host": "::1", "max_readings": 2},
+            "topics": {"reading": "meter/{device}"},
+            "limits": {"max_kw": 1.0},
+            "devices": {"max": 1},
+            "state": {"path": "/nowhere"},
+        }
+    )
+    with pytest.raises(ModelError, match="seen enough"):
+        run_demo(DemoOptions(None, None, mqtt_port, http_port), given, print, Event())
+    state = taken[0].state.path
+    assert state is not None
+    assert state != Path("/nowhere")
+    assert not state.exists(), "it is gone when the demo ends"
+    own = {"gateway": {"id": "demo"}, "mqtt": {"host": LOOPBACK, "port": mqtt_port, "protocol": "3.1.1"},
+           "http": {"host": LOOPBACK, "port": http_port}, "state": {"path": state}}  # fmt: skip
+    assert taken == [Settings.model_validate(counts | own)]
