@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,19 @@ DESIGNS = {
 }
 #: Hyper-parameters that suit a window of 12 minutes, where a family's own do not.
 SMALL: dict[str, dict[str, Any]] = {
-    "multiscale": {"near_min": 4, "step_min": 4, "near_units": [3, 3], "far_units": 3, "far_dense": True, "wide": 4},
+    "multiscale": {
+        "near_min": 4,
+        "near_fold": 2,
+        "near_units": [3, 3],
+        "step_min": 2,
+        "far_fold": 2,
+        "far_units": 3,
+        "far_least": True,
+        "far_dense": True,
+        "fine_kw": 0.1,
+        "lags": 11,
+        "wide": 4,
+    },
     "lstm": {"filters": 2, "dense": 3},
 }
 
@@ -154,8 +167,20 @@ def test_every_shipped_experiment_builds() -> None:
 
 def test_a_context_that_does_not_part_into_steps_is_refused() -> None:
     family, hyper = find_family("multiscale", {"near_min": 30, "step_min": 7})
-    with pytest.raises(RunError, match="must be whole steps of 7 min, not 150 min"):
+    with pytest.raises(RunError, match="must be whole blocks of step_min x far_fold = 7 min, not 150 min"):
         family.build(Design(Task(WindowSpec(180))), hyper)
+
+
+@pytest.mark.parametrize(
+    ("hyper", "said"),
+    [
+        ({"near_min": 30, "near_fold": 4}, "near_min (30) must be whole folds of near_fold (4) minutes"),
+        ({"far_units": 8}, "far_units must be 0 or near_units[0] (32)"),
+    ],
+)
+def test_scales_that_do_not_fit_each_other_are_refused(hyper: dict[str, Any], said: str) -> None:
+    with pytest.raises(RunError, match=re.escape(said)):
+        find_family("multiscale", hyper)
 
 
 def test_the_trend_is_the_edges_own(small: Clean) -> None:
