@@ -24,7 +24,7 @@ def run_checks(settings: Settings, environment: Mapping[str, str], show: Callabl
     except ModelError as error:
         show(f"FAIL models: {error}")
         return MODEL_FAILS
-    names, speaking = ", ".join(models.by_name), models.speaking
+    names, speaking = ", ".join(sorted(models.by_name)), models.speaking
     clock = f" (it goes by the clock of {settings.site.timezone})" if set(speaking.features) & set(DERIVED) else ""
     show(f"ok   models: {names} self-tested on {load_interpreter()[1]}; {speaking.name} speaks{clock}")
     options = session_options(settings, environment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge.core.errors import BrokerError
 
@@ -24,6 +24,7 @@ class EmbeddedBroker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._broker: Broker | None = None
+        self._transports: set[asyncio.WriteTransport] = set()  # of connections that are open, or were of late
 
     def start(self) -> None:
         """Listen; return once it does. Raises :class:`BrokerError` without amqtt or where the port is taken."""
@@ -46,7 +47,7 @@ class EmbeddedBroker:
         if loop is None or thread is None or broker is None:
             return
         asyncio.run_coroutine_threadsafe(broker.shutdown(), loop).result(_STOP_S)
-        asyncio.run_coroutine_threadsafe(_end_other_tasks(), loop).result(_STOP_S)
+        asyncio.run_coroutine_threadsafe(self._end_connections(), loop).result(_STOP_S)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(_STOP_S)
         loop.close()
@@ -61,11 +62,22 @@ class EmbeddedBroker:
                 "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
             }
         )
+        connected = self._broker.stream_connected
+
+        def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str) -> Any:
+            self._transports = {each for each in self._transports if not each.is_closing()} | {writer.transport}
+            return connected(reader, writer, listener_name)
+
+        self._broker.stream_connected = connect
         await self._broker.start()
 
-
-async def _end_other_tasks() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    async def _end_connections(self) -> None:
+        """End what amqtt leaves open at its shutdown: connections that have not sent a CONNECT yet, and their tasks."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        for transport in self._transports:
+            transport.abort()
+        self._transports.clear()
+        await asyncio.sleep(0)  # a transport closes its socket in the loop's next round

@@ -43,9 +43,9 @@ def test_the_time_of_day_is_that_of_the_readings(rest: Rest) -> None:
 
 
 def test_a_model_of_one_lead_time_answers_without_a_path(rest: Rest) -> None:
-    if len(rest.service.models["linear"].lead_times_min) > 1:
-        pytest.fail("linear speaks for several lead times now: take another model for this test")
-    assert "path" not in rest.client.post("/predict", json={"readings": POWERS, "model": "linear"}).json()
+    if len(rest.service.models["lstm-5-3"].lead_times_min) > 1:
+        pytest.fail("lstm-5-3 speaks for several lead times now: take another model for this test")
+    assert "path" not in rest.client.post("/predict", json={"readings": POWERS, "model": "lstm-5-3"}).json()
 
 
 def test_what_a_model_does_not_need_does_no_harm(rest: Rest) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
@@ -12,6 +14,7 @@ import pytest
 from edge.core.errors import ModelError
 from edge.core.grid import minute_label
 from edge.demo import run
+from edge.demo.broker import EmbeddedBroker
 from edge.demo.run import DemoOptions, run_demo
 from edge.demo.watcher import Watcher
 from edge.settings import Settings
@@ -20,6 +23,7 @@ from tests.integration.test_stream import FIRST
 from tests.support.brokers import Broker
 from tests.support.models import shipped_models
 from tests.support.ports import LOOPBACK, free_port
+from tests.support.waiting import wait_until
 
 
 def forecast(i: int, median_kw: float | None) -> str:
@@ -93,3 +97,13 @@ def test_models_forecast_and_site_are_the_configurations_and_all_else_the_demos_
     own = {"gateway": {"id": "demo"}, "mqtt": {"host": LOOPBACK, "port": mqtt_port, "protocol": "3.1.1"},
            "http": {"host": LOOPBACK, "port": http_port}, "state": {"path": state}}  # fmt: skip
     assert taken == [Settings.model_validate(counts | own)]
+
+
+def test_an_embedded_broker_leaves_no_socket_of_a_silent_connection() -> None:
+    broker = EmbeddedBroker(free_port())
+    broker.start()
+    with socket.create_connection((LOOPBACK, broker.port)):
+        wait_until(lambda: len(broker._transports) == 1, "the connection's arrival")
+        broker.stop()
+    assert not broker._transports
+    gc.collect()  # an unclosed transport warns when it is found

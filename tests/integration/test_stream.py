@@ -54,9 +54,11 @@ def without_issue(document: Document) -> Document:
 def assert_same(found: list[Document], expected: list[Document]) -> None:
     """The same but for the last bits, in which kernels for one row and for many differ."""
     powers = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
-    assert [{**d, **dict.fromkeys(powers)} for d in found] == [{**d, **dict.fromkeys(powers)} for d in expected]
-    for key in powers:
-        assert [d[key] for d in found] == pytest.approx([d[key] for d in expected], abs=1e-5)
+    kept = [{key: value for key, value in d.items() if key not in {*powers, "path"}} for d in (*found, *expected)]
+    assert kept[: len(found)] == kept[len(found) :]
+    columns = [[d[key] for key in powers] + d.get("path", []) for d in (*found, *expected)]
+    for one, other in zip(columns[: len(found)], columns[len(found) :], strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
 
 
 @pytest.mark.parametrize("qos", [0, 1])
@@ -75,8 +77,9 @@ def test_a_reading_in_a_forecast_out_from_the_second_on(
         assert {message.qos for message in messages} == {qos}
     assert not any(message.retained for message in messages)
     documents = [message.document for message in messages]
-    assert [list(document) for document in documents] == [KEYS] * 39
-    context = gateway.service.model.spec.context
+    model = gateway.service.model
+    assert [list(document) for document in documents] == [[*KEYS, *["path"] * (len(model.lead_times_min) > 1)]] * 39
+    context = model.spec.context
     assert [document["n_observed"] for document in documents] == [min(i, context) for i in range(2, 41)]
     assert_same([without_issue(document) for document in documents], offline("home", minutes))
 

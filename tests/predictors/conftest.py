@@ -59,5 +59,5 @@ def model(request: pytest.FixtureRequest) -> TflitePredictor:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> ModelCopy:
-    """A copy of the default model, to be altered."""
-    return ModelCopy(tmp_path / "models")
+    """A copy of a model of power alone, one lead time and no quantiles, to be altered."""
+    return ModelCopy(tmp_path / "models", "lstm-5-3")
