@@ -24,6 +24,7 @@ class EmbeddedBroker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._broker: Broker | None = None
+        self._ending = False
         self._transports: set[asyncio.WriteTransport] = set()  # of connections that are open, or were of late
 
     def start(self) -> None:
@@ -46,8 +47,7 @@ class EmbeddedBroker:
         loop, thread, broker = self._loop, self._thread, self._broker
         if loop is None or thread is None or broker is None:
             return
-        asyncio.run_coroutine_threadsafe(broker.shutdown(), loop).result(_STOP_S)
-        asyncio.run_coroutine_threadsafe(self._end_connections(), loop).result(_STOP_S)
+        asyncio.run_coroutine_threadsafe(self._end(broker), loop).result(_STOP_S)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(_STOP_S)
         loop.close()
@@ -62,22 +62,31 @@ class EmbeddedBroker:
                 "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
             }
         )
+        self._ending = False
         connected = self._broker.stream_connected
 
         def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str) -> Any:
+            if self._ending:
+                writer.transport.abort()
+                return None
             self._transports = {each for each in self._transports if not each.is_closing()} | {writer.transport}
             return connected(reader, writer, listener_name)
 
         self._broker.stream_connected = connect
         await self._broker.start()
 
-    async def _end_connections(self) -> None:
-        """End what amqtt leaves open at its shutdown: connections that have not sent a CONNECT yet, and their tasks."""
+    async def _end(self, broker: Broker) -> None:
+        """Cut every connection, shut down, and end what amqtt leaves: tasks of connections that never said CONNECT.
+
+        From Python 3.12.1 on a server waits at its end for its connections, and amqtt knows nothing of those.
+        """
+        self._ending = True
+        for transport in self._transports:
+            transport.abort()
+        self._transports.clear()
+        await broker.shutdown()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        for transport in self._transports:
-            transport.abort()
-        self._transports.clear()
         await asyncio.sleep(0)  # a transport closes its socket in the loop's next round
