@@ -22,11 +22,12 @@ from edge.mqtt.client import SessionOptions
 from edge.mqtt.link import MqttLink, Topics
 from edge.mqtt.session import Session
 from edge.mqtt.topics import DeviceTopic, gateway_topic
+from edge.mqtt.transport import TlsFiles, Transport, tls_context
 from edge.predictors.runtime import load_interpreter
 from edge.predictors.store import default_model, load_model, model_names
 from edge.predictors.tflite import TflitePredictor
 from edge.service import Service
-from edge.settings import HttpSettings, Settings
+from edge.settings import HttpSettings, MqttSettings, Settings
 from edge.state import gateway_id, state_path
 from edge.telemetry import build_registry
 
@@ -135,12 +136,23 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
         port=mqtt.port,
         username=mqtt.username,
         password=mqtt.password.get_secret_value() if mqtt.password else None,
+        transport=transport_of(mqtt),
         protocol=mqtt.protocol,
         qos=mqtt.qos,
         keepalive_s=mqtt.keepalive_s,
         session_expiry_s=mqtt.session_expiry_s,
         receive_maximum=mqtt.receive_maximum,
     )
+
+
+def transport_of(mqtt: MqttSettings) -> Transport:
+    """Return what lies under MQTT; raise :class:`SettingsError` where a file of TLS cannot serve."""
+    tls = mqtt.tls
+    if not tls.enabled:
+        return Transport(mqtt.transport, mqtt.websocket_path)
+    key_password = tls.key_password.get_secret_value() if tls.key_password else None
+    files = TlsFiles(tls.ca_path, tls.certificate_path, tls.key_path, key_password, tls.alpn)
+    return Transport(mqtt.transport, mqtt.websocket_path, tls_context(files), tls.server_name)
 
 
 def _bind(http: HttpSettings) -> socket.socket:

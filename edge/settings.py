@@ -34,6 +34,38 @@ class GatewaySettings(_Section):
     id: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]{0,64}$")
 
 
+class TlsSettings(_Section):
+    """``[mqtt.tls]``"""
+
+    enabled: bool = False
+    #: Authorities that may vouch for the broker, PEM; None: those that this machine trusts.
+    ca_path: Path | None = None
+    #: Our own certificate and its key, PEM, for a broker that asks for one; the key may be in the same file.
+    certificate_path: Path | None = None
+    key_path: Path | None = None
+    key_password: SecretStr | None = None
+    #: The name in the broker's certificate, where it is reached by another; None: ``mqtt.host``.
+    server_name: str | None = Field(default=None, min_length=1)
+    #: Protocols to offer (ALPN), for a broker that shares a port with HTTPS.
+    alpn: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()
+
+    @field_validator("alpn", mode="before")
+    @classmethod
+    def _separated(cls, alpn: object) -> object:
+        return [name.strip() for name in alpn.split(",") if name.strip()] if isinstance(alpn, str) else alpn
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TlsSettings:
+        given = sorted(name for name, value in self if name != "enabled" and value)
+        if given and not self.enabled:
+            msg = f"{given[0]} is set but TLS is off, and the connection would be in the clear: set enabled = true"
+            raise ValueError(msg)
+        if self.certificate_path is None and (self.key_path or self.key_password):
+            msg = "a key without its certificate serves nothing: set certificate_path too"
+            raise ValueError(msg)
+        return self
+
+
 class MqttSettings(_Section):
     """``[mqtt]``"""
 
@@ -41,6 +73,10 @@ class MqttSettings(_Section):
     port: Port = 1883
     username: str | None = None
     password: SecretStr | None = None
+    transport: Literal["tcp", "websockets"] = "tcp"
+    #: Path of the broker's WebSocket.
+    websocket_path: str = Field(default="/mqtt", pattern=r"^/[!-~]*$")
+    tls: TlsSettings = TlsSettings()
     #: ``auto`` speaks MQTT 5 and falls back to 3.1.1 where the broker refuses it.
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     #: Quality of service of readings and forecasts.
@@ -177,7 +213,8 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
             "extra_forbidden": "there is no such key",
             "model_type": "is a section, not a value",
         }.get(first["type"], first["msg"].removeprefix("Value error, "))
-        may_be_secret = "password" in key or first["type"] == "extra_forbidden"  # a password's key misspelt
+        # Also a password's key misspelt, or left out.
+        may_be_secret = "password" in key or first["type"] in {"extra_forbidden", "model_type"}
         shown = "" if may_be_secret or isinstance(first["input"], dict) else f" (it is {first['input']!r})"
         msg = f"configuration key {key}: {problem}{shown}"
         raise SettingsError(msg) from error

@@ -8,7 +8,6 @@ callback to wait for: :meth:`Session.take` does all that the network asks for an
 from __future__ import annotations
 
 import select
-import socket
 import time
 from collections import deque
 from typing import Any, NamedTuple
@@ -22,10 +21,12 @@ from edge.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_cl
 from edge.mqtt.delivery import LAST_ID, Delivery, Outgoing
 from edge.mqtt.frames import REFUSED_FROM, Acknowledgement, Publication, as_duplicate, encode_expiry, encode_publish
 from edge.mqtt.straight import StraightSocket
+from edge.mqtt.transport import NOT_LET_IN, explained, is_about_us
 
 log = structlog.get_logger(__name__)
 
 _UNSUPPORTED_PROTOCOL, _TAKEN_OVER = 0x84, 0x8E
+_NOT_AUTHORIZED = {0x86, 0x87}
 #: Messages that may wait to be taken; beyond it those at QoS 0, which no one will send again, are shed.
 _MAX_QUEUED = 20_000
 #: Unconfirmed messages from which no more readings are taken, until the broker confirms some.
@@ -150,8 +151,6 @@ class Session:
 
     def lay_over(self, sock: Any) -> StraightSocket:
         """Lay the straight path over the socket that paho has just connected."""
-        if isinstance(sock, socket.socket) and sock.family in {socket.AF_INET, socket.AF_INET6}:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = StraightSocket(
             sock, mqtt5=self._mqtt5, on_publication=self._queued, on_acknowledgement=self._confirmed
         )
@@ -196,12 +195,15 @@ class Session:
             self._client.reconnect()
             self._client.loop_write()
         except (OSError, ValueError) as error:  # refused, unreachable, unknown host, TLS, a handshake cut short
-            told = self.problem == f"unreachable: {error}"
-            self._lost(f"unreachable: {error}")
-            say = log.debug if told else log.warning  # one warning a trouble, not one a try
-            say("mqtt.unreachable", host=options.host, port=options.port, problem=str(error))
+            self._unreachable(explained(error, options.host, options.transport))
             return False
         return True
+
+    def _unreachable(self, problem: str) -> None:
+        told = self.problem == f"unreachable: {problem}"
+        self._lost(f"unreachable: {problem}")
+        say = log.debug if told else log.warning  # one warning a trouble, not one a try
+        say("mqtt.unreachable", host=self._options.host, port=self._options.port, problem=problem)
 
     def _lost(self, problem: str) -> None:
         """Forget the connection and arrange for the next."""
@@ -282,6 +284,8 @@ class Session:
 
     def _refused(self, reason: ReasonCode) -> None:
         self.problem = f"refused: {reason}"
+        if reason.value in _NOT_AUTHORIZED:
+            self.problem += ": check mqtt.username and mqtt.password"
         log.error("mqtt.refused", host=self._options.host, reason=str(reason))
         if reason.value == _UNSUPPORTED_PROTOCOL:
             self._fall_back()
@@ -299,6 +303,12 @@ class Session:
             self._socket = None
             return
         was_connected, was_accepted = self.connected, self._accepted
+        failure = self._socket.failure if self._socket is not None else None
+        if not was_accepted and failure is not None and self._options.transport.tls is not None:
+            self._unreachable(NOT_LET_IN)  # TLS 1.3 says so after the handshake
+            if not is_about_us(failure):
+                self._fall_back()
+            return
         refused = was_accepted and not was_connected and self.problem.startswith("refused")
         self._lost(self.problem if refused else f"disconnected: {reason}")
         if reason.value == _TAKEN_OVER:

@@ -1,6 +1,6 @@
 """What a test may need that is not everywhere, and what happens where it is missing.
 
-A test says it by a marker: ``mosquitto`` (given by its fixtures) or ``wholeset``. Where the thing is
+A test says it by a marker: ``mosquitto``, ``openssl`` (given by its fixtures) or ``wholeset``. Where the thing is
 missing the test is deselected, with a line that says so; where ``GAPCAST_REQUIRE`` names it, that is an
 error. ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.brokers import mosquitto_command
+from tests.support.certificates import openssl_command
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE_SET = "household_power_consumption.zip"
@@ -35,6 +36,8 @@ def _missing() -> dict[str, str]:
     missing = {}
     if mosquitto_command() is None:
         missing["mosquitto"] = "mosquitto is not installed"
+    if openssl_command() is None:
+        missing["openssl"] = "the command openssl is not installed"
     if whole_set_path() is None:
         missing["wholeset"] = f"{WHOLE_SET} is not at hand (GAPCAST_WHOLESET names it)"
     return missing
@@ -46,6 +49,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "mosquitto" in getattr(item, "fixturenames", ()):
             item.add_marker("mosquitto")
+        if "authority" in getattr(item, "fixturenames", ()):
+            item.add_marker("openssl")
         if "e2e" in item.path.relative_to(ROOT).parts:
             item.add_marker("e2e")
     remarks = config.stash.setdefault(_REMARKS, [])
