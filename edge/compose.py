@@ -16,6 +16,7 @@ from edge.core.card import ModelCard
 from edge.core.engine import Engine
 from edge.core.errors import ModelError, SettingsError
 from edge.core.features import measured_in
+from edge.core.presence import Presence
 from edge.core.reading import Limits
 from edge.http.app import create_app
 from edge.mqtt.client import SessionOptions
@@ -64,13 +65,16 @@ class Application:
                 DeviceTopic.parse("topics.reading", settings.topics.reading),
                 DeviceTopic.parse("topics.forecast", settings.topics.forecast),
                 gateway_topic("topics.rejected", settings.topics.rejected, self.session.gateway),
+                DeviceTopic.parse("topics.availability", settings.topics.availability),
             ),
             limits,
             retain_forecasts=settings.mqtt.retain_forecasts,
             extras=measured_in(self.models.speaking.features)[1:],
         )
         engine = Engine(self.models.speaking, settings.devices.max, settings.site.zone)
-        self.service = Service(link, engine, self.models.by_name)
+        stale_after_s = settings.devices.stale_after_min * 60
+        presence = Presence(stale_after_s) if stale_after_s else None
+        self.service = Service(link, engine, self.models.by_name, presence)
         app = create_app(
             self.service,
             self.models.cards,

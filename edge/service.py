@@ -20,6 +20,7 @@ from edge.core.engine import Accepted, Engine, forecast_series
 from edge.core.errors import ModelError, PayloadError, RequestError
 from edge.core.forecast import Forecast, Forecasts
 from edge.core.predictor import Predictor
+from edge.core.presence import Presence
 from edge.core.reading import Reading
 from edge.core.statistics import Statistics
 
@@ -30,6 +31,9 @@ MAX_BATCH = 256
 _IDLE_S = 0.25
 #: Longest that a stop waits for what is queued.
 _DRAIN_S = 5.0
+#: How often those are looked for that have gone quiet, and how many devices are told of at a time.
+_LOOK_S = 5.0
+_MAX_TOLD = 256
 
 
 class Arrival(NamedTuple):
@@ -72,6 +76,15 @@ class Link(Protocol):
         """Send each forecast; return a receipt for each, 0 where none will come."""
         ...
 
+    @property
+    def n_fresh_sessions(self) -> int:
+        """Connections on which the broker remembered nothing of us, and may have lost what it retained."""
+        ...
+
+    def announce(self, device: str, *, online: bool) -> None:
+        """Say, for who comes later too, whether a device is there."""
+        ...
+
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
         """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
         ...
@@ -92,12 +105,20 @@ class Link(Protocol):
 class Service:
     """Joins a link, an engine and the models, and counts what happens."""
 
-    def __init__(self, link: Link, engine: Engine, models: Mapping[str, Predictor]) -> None:
-        """Serve ``engine``'s model over ``link``; requests may name any of ``models``."""
+    def __init__(
+        self, link: Link, engine: Engine, models: Mapping[str, Predictor], presence: Presence | None = None
+    ) -> None:
+        """Serve ``engine``'s model over ``link``; requests may name any of ``models``.
+
+        ``presence`` says which devices are there; None where no one is to be told.
+        """
         self.models = models
         self.statistics = Statistics()
         self._link = link
         self._engine = engine
+        self._presence = presence
+        self._n_fresh_sessions = 0
+        self._look_due_s = 0.0
         self._n_shed = 0  # of the link's, those that are counted
         self._lock = Lock()  # the engine's state: this service's thread writes, others read
 
@@ -123,6 +144,7 @@ class Service:
         """Take one batch through: decode, accept, forecast, publish, acknowledge. Return its size."""
         arrivals = self._link.take(MAX_BATCH, timeout_s)
         if not arrivals:
+            self._tell_presence(())
             return 0
         readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
         with self._lock:
@@ -132,9 +154,28 @@ class Service:
             inference_s = time.perf_counter() - began_s
         receipts = self._link.publish(forecasts) or [0] * len(accepted.devices)
         self._answer(arrivals, accepted, receipts)
+        self._tell_presence((*accepted.first_rows, *accepted.rows))
         self._link.flush()
         self._count(arrivals, accepted, forecasts, inference_s)
         return len(arrivals)
+
+    def _tell_presence(self, seen_rows: Sequence[int]) -> None:
+        """Tell which devices came and which went, a bounded number at a time, while the broker is there to hear it."""
+        presence, link, now_s = self._presence, self._link, time.monotonic()
+        if presence is None:
+            return
+        if seen_rows:
+            presence.seen(seen_rows, now_s)
+        if now_s >= self._look_due_s:
+            self._look_due_s = now_s + _LOOK_S
+            presence.look(len(self._engine.buffers), now_s)
+        if not link.connected:
+            return
+        if link.n_fresh_sessions != self._n_fresh_sessions:
+            self._n_fresh_sessions = link.n_fresh_sessions
+            presence.tell_again()
+        for row, online in presence.changes(_MAX_TOLD):
+            link.announce(self._engine.buffers.device(row), online=online)
 
     def _forecast(self, accepted: Accepted) -> Forecasts:
         now_ms = time.time_ns() // 1_000_000

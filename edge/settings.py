@@ -94,6 +94,7 @@ class TopicSettings(_Section):
 
     reading: str = "gap/{device}/reading"
     forecast: str = "gap/{device}/forecast"
+    availability: str = "gap/{device}/availability"
     status: str = "gapcast/{gateway}/status"
     rejected: str = "gapcast/{gateway}/rejected"
 
@@ -146,6 +147,8 @@ class DeviceSettings(_Section):
     """``[devices]``"""
 
     max: int = Field(default=100_000, ge=1)
+    #: Minutes without a reading, by the gateway's clock, after which a device is offline; 0: nothing is said of it.
+    stale_after_min: float = Field(default=10.0, ge=0, le=10_080)
 
 
 class SiteSettings(_Section):

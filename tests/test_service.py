@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from edge.core.engine import Engine
 from edge.core.predictor import Prediction
+from edge.core.presence import Presence
 from edge.core.reading import Limits, Reading
 from edge.core.window import F32
 from edge.http.app import create_app
@@ -48,6 +49,22 @@ def test_more_than_a_batch_takes_several_turns() -> None:
     service = Service(link, Engine(Persistence()), {})
     link.put(*(Reading("home", NOON + minute, 1.0) for minute in range(MAX_BATCH + 10)))
     assert [service.turn(0), service.turn(0), service.turn(0)] == [MAX_BATCH, 10, 0]
+
+
+def test_devices_are_told_of_once_the_broker_is_there_and_again_where_it_forgot() -> None:
+    link = MemoryLink()
+    service = Service(link, Engine(Persistence()), {}, Presence(stale_after_s=600))
+    link.connected = False
+    link.put(Reading("home", NOON, 1.0), Reading("other", NOON, 1.0), Reading("home", NOON + 1, 1.0))
+    service.turn(0)
+    assert link.announced == []
+    link.connected = True
+    service.turn(0)
+    service.turn(0)
+    assert link.announced == [("home", True), ("other", True)]
+    link.n_fresh_sessions += 1
+    service.turn(0)
+    assert link.announced == [("home", True), ("other", True)] * 2
 
 
 def test_where_the_model_gives_no_number_the_readings_are_kept_and_the_next_batch_is_forecast() -> None:

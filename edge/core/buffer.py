@@ -86,6 +86,7 @@ class Buffers:
         #: Held readings that the next one confirmed, since the last look.
         self.n_confirmed = 0
         self._streams: dict[str, Stream] = {}
+        self._names: list[str] = []  # by row
         self._width = spec.context + _SLACK
         self._window_bits = (1 << spec.context) - 1
         self._extra = self.channels[1:]
@@ -113,6 +114,10 @@ class Buffers:
     def row(self, device: str) -> int:
         """Return the device's row: its place in any array kept beside this one."""
         return self._streams[device].row
+
+    def device(self, row: int) -> str:
+        """Return the device whose row that is."""
+        return self._names[row]
 
     def window(self, device: str) -> F32:
         """Return a copy of the device's window, ``[context]`` (kW) or ``[context, C]``."""
@@ -148,6 +153,7 @@ class Buffers:
         if not at:
             self._block = np.zeros((self._n_rows, self._width, *self.shape[1:]), dtype=np.float32)
         stream = self._streams[reading.device] = Stream(row, self._block, at)
+        self._names.append(reading.device)
         return self._restart(stream, reading)
 
     def _restart(self, stream: Stream, reading: Reading) -> Verdict:

@@ -37,7 +37,8 @@ class Accepted:
 
     ``verdicts[i]`` tells of reading ``i``, ``place[i]`` where its window and forecast stand, or -1.
     ``windows`` is ``[N, context]``, kW, or ``[N, context, C]`` where the model takes C measured features;
-    ``devices``, ``minutes`` and ``n_observed`` say whose they are.
+    ``devices``, ``rows`` (in :class:`Buffers`), ``minutes`` and ``n_observed`` say whose they are;
+    ``first_rows`` are those whose reading was the first of a history, and gives no window.
     ``disproved`` are readings that had been held and proved to be a mistake.
     """
 
@@ -45,6 +46,8 @@ class Accepted:
     place: list[int]
     windows: NDArray[np.float32]
     devices: list[str]
+    rows: list[int]
+    first_rows: list[int]
     minutes: list[int]
     n_observed: list[int]
     disproved: list[Reading]
@@ -69,19 +72,25 @@ class Engine:
         devices: list[str] = []
         minutes: list[int] = []
         n_observed: list[int] = []
+        rows: list[int] = []
+        first_rows: list[int] = []
         buffers = self.buffers
         for reading in readings:
             verdict = buffers.accept(reading)
             verdicts.append(verdict)
             if verdict is not Verdict.READY:
                 place.append(-1)
+                if verdict is Verdict.FIRST:
+                    first_rows.append(buffers.row(reading.device))
                 continue
             place.append(len(devices))
             n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
             devices.append(reading.device)
+            rows.append(buffers.row(reading.device))
             minutes.append(reading.minute)
         windows = windows[: len(devices)]
-        return Accepted(verdicts, place, windows, devices, minutes, n_observed, *self._account(verdicts))
+        account = self._account(verdicts)
+        return Accepted(verdicts, place, windows, devices, rows, first_rows, minutes, n_observed, *account)
 
     def forecast(self, accepted: Accepted, issued_at_ms: int) -> Forecasts:
         """Forecast what was accepted, in one call of the model, and keep it as each device's latest.
@@ -107,7 +116,7 @@ class Engine:
             upper_kw=upper_kw,
             path_kw=mean_kw.tolist() if len(model.lead_times_min) > 1 else None,
         )
-        self._latest.keep([self.buffers.row(device) for device in accepted.devices], forecasts)
+        self._latest.keep(accepted.rows, forecasts)
         return forecasts
 
     def lacking(self, reading: Reading) -> str:

@@ -28,6 +28,7 @@ class Topics:
     reading: DeviceTopic
     forecast: DeviceTopic
     rejected: str
+    availability: DeviceTopic
 
 
 class MqttLink:
@@ -71,6 +72,11 @@ class MqttLink:
         """Why there is no connection, in a sentence; empty while there is one."""
         return self._session.problem
 
+    @property
+    def n_fresh_sessions(self) -> int:
+        """Connections on which the broker remembered nothing of us, and may have lost what it retained."""
+        return self._session.n_fresh_sessions
+
     def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
         """Return what is queued, decoded, waiting up to ``timeout_s`` for the first."""
         return [self._arrival(received) for received in self._session.take(n_at_most, timeout_s)]
@@ -111,6 +117,11 @@ class MqttLink:
             expiry_s = int(left_min * 60) if 0 < left_min <= horizon_min + 1 else REPLAY_EXPIRY_S
             receipts.append(publish(topic, payload, retain=retain, expiry_s=expiry_s or 1))
         return receipts
+
+    def announce(self, device: str, *, online: bool) -> None:
+        """Say, retained, whether a device is there."""
+        status = b"online" if online else b"offline"
+        self._session.publish(self._topics.availability.of(device).encode(), status, retain=True)
 
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
         """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""

@@ -60,6 +60,7 @@ class Session:
         self._now = (0.0, 0)
         self.connected = False
         self.n_connects = 0
+        self.n_fresh_sessions = 0
         self.n_shed = 0
         #: Why there is no connection, in a sentence; empty while there is one.
         self.problem = "not connected yet"
@@ -264,6 +265,7 @@ class Session:
             return
         self._open = True
         self.n_connects += 1
+        self.n_fresh_sessions += not flags.session_present
         self._warned.clear()
         self._backoff.succeeded()
         self._delivery.connected(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))

@@ -60,7 +60,7 @@ def test_the_documented_rights_are_enough(
     guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway
 ) -> None:
     reader, meter = peers["reader"], peers["home"]
-    for topic in ("gap/+/forecast", STATUS, REJECTED):
+    for topic in ("gap/+/forecast", "gap/+/availability", STATUS, REJECTED):
         reader.subscribe(topic)
     with structlog.testing.capture_logs() as logged:
         gateway = start_gateway(guarded, mqtt=account("gapcast"))
@@ -68,10 +68,11 @@ def test_the_documented_rights_are_enough(
             meter.publish("gap/home/reading", reading(FIRST + i, 1.0))
         meter.publish("gap/home/reading", "nonsense")
         assert reader.wait_for("gap/home/forecast")[0].document["device"] == "home"
+        assert reader.wait_for("gap/home/availability")[0].payload == b"online"
         assert reader.wait_for(REJECTED)[0].document["reason"] == "not_json"
         gateway.stop()
         assert [message.payload for message in reader.wait_for(STATUS, 2)] == [b"online", b"offline"]
-    assert "mqtt.publish_refused" not in {entry["event"] for entry in logged}
+    assert "mqtt.publish_refused" not in {entry["event"] for entry in logged}, logged
 
 
 def test_a_meter_writes_its_own_readings_and_no_one_elses(
