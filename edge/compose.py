@@ -11,6 +11,7 @@ from threading import Event, Thread
 import structlog
 import uvicorn
 
+from edge.asking.answer import Desk
 from edge.bundled import models_path
 from edge.core.card import ModelCard
 from edge.core.engine import Engine
@@ -19,16 +20,17 @@ from edge.core.features import measured_in
 from edge.core.presence import Presence
 from edge.core.reading import Limits
 from edge.http.app import create_app
+from edge.mqtt.asides import PredictTopic
 from edge.mqtt.client import SessionOptions
 from edge.mqtt.link import MqttLink, Topics
 from edge.mqtt.session import Session
-from edge.mqtt.topics import DeviceTopic, gateway_topic
+from edge.mqtt.topics import DeviceTopic, answer_prefix, gateway_topic
 from edge.mqtt.transport import TlsFiles, Transport, tls_context
 from edge.predictors.runtime import load_interpreter
 from edge.predictors.store import default_model, load_model, model_names
 from edge.predictors.tflite import TflitePredictor
 from edge.service import Service
-from edge.settings import HttpSettings, MqttSettings, Settings
+from edge.settings import HttpSettings, MqttSettings, Settings, TopicSettings
 from edge.state import gateway_id, state_path
 from edge.telemetry import build_registry
 
@@ -71,21 +73,26 @@ class Application:
             retain_forecasts=settings.mqtt.retain_forecasts,
             extras=measured_in(self.models.speaking.features)[1:],
         )
-        engine = Engine(self.models.speaking, settings.devices.max, settings.site.zone)
+        zone, tells_path = settings.site.zone, settings.forecast.path
+        engine = Engine(self.models.speaking, settings.devices.max, zone, tells_path=tells_path)
         stale_after_s = settings.devices.stale_after_min * 60
         presence = Presence(stale_after_s) if stale_after_s else None
         self.service = Service(link, engine, self.models.by_name, presence)
-        app = create_app(
-            self.service,
-            self.models.cards,
-            build_registry(self.service, load_interpreter()[1]),
-            limits,
-            max_body_bytes=settings.http.max_body_bytes,
-            max_readings=settings.http.max_readings,
-        )
+        max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
+        desk = Desk(self.service, limits, max_body_bytes=max_body_bytes, max_readings=max_readings)
+        self._answer_over_mqtt(link, desk, settings.topics)
+        registry = build_registry(self.service, load_interpreter()[1])
+        app = create_app(self.service, self.models.cards, registry, desk, max_body_bytes=max_body_bytes)
         self._socket = _bind(settings.http)
         self._server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+        )
+
+    def _answer_over_mqtt(self, link: MqttLink, desk: Desk, topics: TopicSettings) -> None:
+        gateway = self.session.gateway
+        answers = answer_prefix("topics.answers", topics.answers, gateway)
+        link.listen(
+            gateway_topic("topics.predict", topics.predict, gateway), PredictTopic(self.session, answers, desk.answer)
         )
 
     @property
@@ -135,6 +142,7 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
     return SessionOptions(
         gateway=gateway,
         status_topic=gateway_topic("topics.status", settings.topics.status, gateway),
+        asides_mqtt5=(gateway_topic("topics.predict", settings.topics.predict, gateway),),
         subscriptions=(DeviceTopic.parse("topics.reading", settings.topics.reading).filter,),
         host=mqtt.host,
         port=mqtt.port,

@@ -37,7 +37,10 @@ _MAX_TOLD = 256
 
 
 class Arrival(NamedTuple):
-    """A message that came in: the reading in it, or the problem with it. ``token`` is the link's own."""
+    """A message that came in: the reading in it, or the problem with it, or neither where it was for the link itself.
+
+    ``token`` is the link's own.
+    """
 
     reading: Reading | None
     problem: PayloadError | None
@@ -189,14 +192,15 @@ class Service:
         outcomes = zip(accepted.verdicts, accepted.place, strict=True)
         settle = self._link.settle
         for arrival in arrivals:
-            if arrival.problem is not None:
-                self._link.reject(arrival, arrival.problem)
+            if arrival.reading is None:
+                if arrival.problem is not None:
+                    self._link.reject(arrival, arrival.problem)
                 settle(arrival, 0)
                 continue
             verdict, place = next(outcomes)
             if verdict is Verdict.FULL:
                 self._link.reject(arrival, self._too_many())
-            elif verdict is Verdict.LACKING and arrival.reading is not None:
+            elif verdict is Verdict.LACKING:
                 self._link.reject(arrival, PayloadError("missing_feature", self._engine.lacking(arrival.reading)))
             settle(arrival, receipts[place] if place >= 0 else 0)
         for reading in accepted.disproved:
@@ -274,4 +278,5 @@ class Service:
             msg = f"model: there is no {model!r}; there are {', '.join(sorted(self.models))}"
             raise RequestError(msg)
         speaking = self.models[model] if model else self.model
-        return forecast_series(speaking, readings, time.time_ns() // 1_000_000, self._engine.zone)
+        engine, now_ms = self._engine, time.time_ns() // 1_000_000
+        return forecast_series(speaking, readings, now_ms, engine.zone, tells_path=engine.tells_path)

@@ -97,6 +97,9 @@ class TopicSettings(_Section):
     availability: str = "gap/{device}/availability"
     status: str = "gapcast/{gateway}/status"
     rejected: str = "gapcast/{gateway}/rejected"
+    predict: str = "gapcast/{gateway}/predict"
+    #: What the response topic of a request must begin with: no one can have the gateway write elsewhere.
+    answers: str = "gapcast/{gateway}/answer/"
 
 
 class HttpSettings(_Section):
@@ -127,6 +130,8 @@ class ForecastSettings(_Section):
 
     #: Name of the model that speaks; None: the registry's default.
     model: str | None = None
+    #: Whether a model that speaks for each minute up to the horizon tells of them all.
+    path: bool = True
 
 
 class LimitSettings(_Section):

@@ -57,12 +57,19 @@ class Accepted:
 class Engine:
     """Buffers of many devices and the model that speaks for them. Pure: no clock, no I/O, one caller."""
 
-    def __init__(self, model: Predictor, max_devices: int = 100_000, zone: tzinfo = UTC) -> None:
-        """Speak with ``model`` for at most ``max_devices`` devices, whose time of day is the clock of ``zone``."""
+    def __init__(
+        self, model: Predictor, max_devices: int = 100_000, zone: tzinfo = UTC, *, tells_path: bool = True
+    ) -> None:
+        """Speak with ``model`` for at most ``max_devices`` devices, whose time of day is the clock of ``zone``.
+
+        ``tells_path``: whether forecasts hold the mean of each lead time, where the model has several.
+        """
         self.model = model
         self.zone = zone
         self.buffers = Buffers(model.spec, max_devices, measured_in(model.features))
-        self._latest = Latest(len(model.lead_times_min))
+        self.tells_path = tells_path
+        self._has_path = tells_path and len(model.lead_times_min) > 1
+        self._latest = Latest(len(model.lead_times_min) if self._has_path else 1)
 
     def accept(self, readings: Sequence[Reading]) -> Accepted:
         """Take ``readings`` in order; several of one device in a batch are as good as one by one."""
@@ -114,7 +121,7 @@ class Engine:
             median_kw=median_kw,
             lower_kw=lower_kw,
             upper_kw=upper_kw,
-            path_kw=mean_kw.tolist() if len(model.lead_times_min) > 1 else None,
+            path_kw=mean_kw.tolist() if self._has_path else None,
         )
         self._latest.keep(accepted.rows, forecasts)
         return forecasts
@@ -153,7 +160,9 @@ class Engine:
         return disproved, counts
 
 
-def forecast_series(model: Predictor, readings: Sequence[Reading], issued_at_ms: int, zone: tzinfo = UTC) -> Forecast:
+def forecast_series(
+    model: Predictor, readings: Sequence[Reading], issued_at_ms: int, zone: tzinfo = UTC, *, tells_path: bool = True
+) -> Forecast:
     """Forecast a series that is no device's, oldest first, by the very rules of the stream.
 
     Raises :class:`RequestError`, naming the reading, where they leave nothing to forecast from.
@@ -161,7 +170,7 @@ def forecast_series(model: Predictor, readings: Sequence[Reading], issued_at_ms:
     if len(readings) < MIN_OBSERVED:
         msg = f"readings: at least {MIN_OBSERVED} are needed, not {len(readings)}"
         raise RequestError(msg)
-    engine = Engine(model, 1, zone)
+    engine = Engine(model, 1, zone, tells_path=tells_path)
     before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # their windows serve no one
     newest = engine.accept(readings[-1:])
     for i, verdict in enumerate([*before, *newest.verdicts]):

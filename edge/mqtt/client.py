@@ -22,6 +22,9 @@ class SessionOptions:
     gateway: str
     status_topic: str
     subscriptions: tuple[str, ...]
+    #: Topics without which readings can come all the same; the second ones make sense with MQTT 5 alone.
+    asides: tuple[str, ...] = ()
+    asides_mqtt5: tuple[str, ...] = ()
     host: str = "localhost"
     port: int = 1883
     username: str | None = None

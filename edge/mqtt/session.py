@@ -19,7 +19,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edge.mqtt.backoff import Backoff
 from edge.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
 from edge.mqtt.delivery import LAST_ID, Delivery, Outgoing
-from edge.mqtt.frames import REFUSED_FROM, Acknowledgement, Publication, as_duplicate, encode_expiry, encode_publish
+from edge.mqtt.frames import REFUSED_FROM, Acknowledgement, Publication, as_duplicate, encode_properties, encode_publish
 from edge.mqtt.straight import StraightSocket
 from edge.mqtt.transport import NOT_LET_IN, explained, is_about_us
 
@@ -104,13 +104,18 @@ class Session:
             return []
         return [self._queue.popleft() for _ in range(min(n_at_most, len(self._queue)))]
 
-    def publish(self, topic: bytes, payload: bytes, *, retain: bool = False, expiry_s: int | None = None) -> int:
-        """Send a message at the session's QoS; return its receipt, 0 at QoS 0 (which is dropped while offline)."""
+    def publish(
+        self, topic: bytes, payload: bytes, *, retain: bool = False, expiry_s: int | None = None, extra: bytes = b""
+    ) -> int:
+        """Send a message at the session's QoS; return its receipt, 0 at QoS 0 (which is dropped while offline).
+
+        ``expiry_s`` and ``extra``, other properties, encoded, are for MQTT 5.
+        """
         if self._options.qos:
             expires_s = None if expiry_s is None else self._now[0] + expiry_s
-            return self._delivery.send(Outgoing(topic, payload, retain, expires_s))
+            return self._delivery.send(Outgoing(topic, payload, retain, expires_s, extra))
         if self.connected:
-            properties = encode_expiry(expiry_s) if self._mqtt5 else None
+            properties = encode_properties(expiry_s, extra) if self._mqtt5 else None
             self._write(encode_publish(topic, payload, 0, retain=retain, properties=properties))
         return 0
 
@@ -244,7 +249,7 @@ class Session:
         expiry_s = None
         if message.expires_s is not None:
             expiry_s = max(1, round(message.expires_s - self._now[0]))
-        properties = encode_expiry(expiry_s) if self._mqtt5 else None
+        properties = encode_properties(expiry_s, message.extra) if self._mqtt5 else None
         packet = encode_publish(message.topic, message.payload, packet_id, retain=message.retain, properties=properties)
         return as_duplicate(packet) if again else packet
 
@@ -269,16 +274,22 @@ class Session:
         self._warned.clear()
         self._backoff.succeeded()
         self._delivery.connected(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
-        for topic in options.subscriptions:
-            if self._mqtt5:
-                self._client.subscribe(topic, options=SubscribeOptions(qos=options.qos, retainHandling=1))
-            else:
-                self._client.subscribe(topic, qos=options.qos)
+        topics = self._topics()
+        if self._mqtt5:
+            wanted = SubscribeOptions(qos=options.qos, retainHandling=1)
+            self._client.subscribe([(topic, wanted) for topic in topics])
+        else:
+            self._client.subscribe([(topic, options.qos) for topic in topics])
         self._announce(b"online")
         log.info(
             "mqtt.connected", host=options.host, port=options.port, protocol=self.protocol,
             session_present=flags.session_present,
         )  # fmt: skip
+
+    def _topics(self) -> tuple[str, ...]:
+        """What is subscribed to, readings first."""
+        options = self._options
+        return options.subscriptions + options.asides + (options.asides_mqtt5 if self._mqtt5 else ())
 
     def _announce(self, status: bytes) -> None:
         if self._options.announce:
@@ -324,9 +335,12 @@ class Session:
     def _on_subscribe(
         self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object
     ) -> None:
-        for reason in reasons:
-            if reason.is_failure:
-                self.problem = f"the subscription to {', '.join(self._options.subscriptions)} is refused: {reason}"
-                log.error("mqtt.subscription_refused", reason=str(reason), topics=self._options.subscriptions)
+        for topic, reason in zip(self._topics(), reasons, strict=False):
+            if not reason.is_failure:
+                continue
+            if topic in self._options.subscriptions:
+                self.problem = f"the subscription to {topic} is refused: {reason}"
+                log.error("mqtt.subscription_refused", reason=str(reason), topic=topic)
                 return
+            log.warning("mqtt.subscription_refused", reason=str(reason), topic=topic)
         self.connected, self.problem = True, ""

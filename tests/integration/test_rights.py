@@ -21,7 +21,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 ACL = ROOT / "docs" / "mosquitto" / "gapcast.acl"
-ACCOUNTS = ("gapcast", "reader", "home", "cellar")
+ACCOUNTS = ("gapcast", "reader", "asker", "home", "cellar")
 
 
 def password_of(account: str) -> str:
@@ -37,7 +37,8 @@ def guarded(tmp_path: Path) -> Iterator[MosquittoBroker]:
     for account in ACCOUNTS:
         subprocess.run(["mosquitto_passwd", "-b", str(passwords), account, password_of(account)], check=True)
     rights.chmod(0o600)
-    lines = ("allow_anonymous false", f"password_file {passwords}", f"acl_file {rights}")
+    # With no bound on what it queues, mosquitto 2.0 would end the connection at each publish that it refuses.
+    lines = ("max_queued_messages 1000", "allow_anonymous false", f"password_file {passwords}", f"acl_file {rights}")
     broker = MosquittoBroker(tmp_path / "mosquitto", lines)
     broker.start()
     yield broker
@@ -69,6 +70,11 @@ def test_the_documented_rights_are_enough(
         meter.publish("gap/home/reading", "nonsense")
         assert reader.wait_for("gap/home/forecast")[0].document["device"] == "home"
         assert reader.wait_for("gap/home/availability")[0].payload == b"online"
+        asker = peers["asker"]
+        asker.subscribe(f"gapcast/{GATEWAY}/answer/#")
+        answer = f"gapcast/{GATEWAY}/answer/asker"
+        asker.publish(f"gapcast/{GATEWAY}/predict", '{"readings": [1, 2]}', ResponseTopic=answer)
+        assert asker.wait_for(answer)[0].document["n_observed"] == 2
         assert reader.wait_for(REJECTED)[0].document["reason"] == "not_json"
         gateway.stop()
         assert [message.payload for message in reader.wait_for(STATUS, 2)] == [b"online", b"offline"]
@@ -93,7 +99,7 @@ def test_a_meter_writes_its_own_readings_and_no_one_elses(
 
 
 def test_a_reader_writes_nothing(peers: dict[str, Peer]) -> None:
-    for topic in ("gap/home/reading", "gap/home/forecast", STATUS):
+    for topic in ("gap/home/reading", "gap/home/forecast", STATUS, f"gapcast/{GATEWAY}/predict"):
         assert peers["reader"].refusal(topic, "9.9"), topic
 
 

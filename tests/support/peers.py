@@ -11,6 +11,8 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.support.waiting import wait_until
@@ -23,6 +25,9 @@ class Message:
     qos: int
     retained: bool
     expiry_s: int | None
+    correlation: bytes | None = None
+    user_properties: tuple[tuple[str, str], ...] = ()
+    content_type: str | None = None
 
     @property
     def document(self) -> Any:
@@ -64,16 +69,35 @@ class Peer:
         wait_until(self.client.is_connected, "a peer's connection")
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
-        expiry_s = getattr(message.properties, "MessageExpiryInterval", None)
-        self.messages.append(Message(message.topic, message.payload, message.qos, message.retain, expiry_s))
+        said = message.properties
+        self.messages.append(
+            Message(
+                message.topic,
+                message.payload,
+                message.qos,
+                message.retain,
+                getattr(said, "MessageExpiryInterval", None),
+                getattr(said, "CorrelationData", None),
+                tuple(getattr(said, "UserProperty", ())),
+                getattr(said, "ContentType", None),
+            )
+        )
 
     def subscribe(self, topic: str, qos: int = 1) -> None:
         self.client.subscribe(topic, qos)
         self._subscribed.get(timeout=10)
 
-    def publish(self, topic: str, payload: str | bytes | None, qos: int = 1, *, retain: bool = False) -> None:
-        """Publish, and wait until the message has left (QoS 0) or is confirmed (QoS 1)."""
-        sent = self.client.publish(topic, payload, qos, retain)
+    def publish(
+        self, topic: str, payload: str | bytes | None, qos: int = 1, *, retain: bool = False, **properties: Any
+    ) -> None:
+        """Publish, and wait until the message has left (QoS 0) or is confirmed (QoS 1).
+
+        ``properties`` are those of MQTT 5, by paho's names for them.
+        """
+        said = Properties(PacketTypes.PUBLISH) if properties else None
+        for name, value in properties.items():
+            setattr(said, name, value)
+        sent = self.client.publish(topic, payload, qos, retain, said)
         sent.wait_for_publish(20)
         assert sent.is_published()
 
