@@ -22,6 +22,7 @@ from edge.core.reading import Limits
 from edge.http.app import create_app
 from edge.mqtt.asides import PredictTopic
 from edge.mqtt.client import SessionOptions
+from edge.mqtt.discovery import Discovery, HomeAssistant
 from edge.mqtt.link import MqttLink, Topics
 from edge.mqtt.session import Session
 from edge.mqtt.topics import DeviceTopic, answer_prefix, gateway_topic
@@ -81,6 +82,8 @@ class Application:
         max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
         desk = Desk(self.service, limits, max_body_bytes=max_body_bytes, max_readings=max_readings)
         self._answer_over_mqtt(link, desk, settings.topics)
+        if settings.homeassistant.enabled:
+            self._tell_home_assistant(link, settings)
         registry = build_registry(self.service, load_interpreter()[1])
         app = create_app(self.service, self.models.cards, registry, desk, max_body_bytes=max_body_bytes)
         self._socket = _bind(settings.http)
@@ -94,6 +97,17 @@ class Application:
         link.listen(
             gateway_topic("topics.predict", topics.predict, gateway), PredictTopic(self.session, answers, desk.answer)
         )
+
+    def _tell_home_assistant(self, link: MqttLink, settings: Settings) -> None:
+        where = HomeAssistant(
+            settings.homeassistant.discovery_prefix,
+            DeviceTopic.parse("topics.forecast", settings.topics.forecast),
+            DeviceTopic.parse("topics.availability", settings.topics.availability),
+            gateway_topic("topics.status", settings.topics.status, self.session.gateway),
+            settings.homeassistant.max_devices,
+        )
+        link.discovery = Discovery(self.session, where, self.models.speaking)
+        link.listen(where.birth_topic, link.discovery)
 
     @property
     def http_port(self) -> int:
@@ -138,10 +152,11 @@ def load_models(settings: Settings) -> Models:
 def session_options(settings: Settings, environment: Mapping[str, str]) -> SessionOptions:
     """Return how to reach the broker, and as whom."""
     gateway = gateway_id(settings.gateway.id, state_path(settings.state.path, environment))
-    mqtt = settings.mqtt
+    mqtt, home = settings.mqtt, settings.homeassistant
     return SessionOptions(
         gateway=gateway,
         status_topic=gateway_topic("topics.status", settings.topics.status, gateway),
+        asides=(f"{home.discovery_prefix}/status",) if home.enabled else (),
         asides_mqtt5=(gateway_topic("topics.predict", settings.topics.predict, gateway),),
         subscriptions=(DeviceTopic.parse("topics.reading", settings.topics.reading).filter,),
         host=mqtt.host,

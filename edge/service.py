@@ -8,7 +8,7 @@ for the latest forecasts, or for one of their own readings.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from threading import Event, Lock
 from typing import Any, NamedTuple, Protocol
@@ -88,6 +88,10 @@ class Link(Protocol):
         """Say, for who comes later too, whether a device is there."""
         ...
 
+    def forget(self, device: str) -> None:
+        """Take back what was said of a device for who comes later."""
+        ...
+
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
         """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
         ...
@@ -120,6 +124,7 @@ class Service:
         self._link = link
         self._engine = engine
         self._presence = presence
+        self._forgotten: deque[str] = deque()  # by others' threads, not told of yet
         self._n_fresh_sessions = 0
         self._look_due_s = 0.0
         self._n_shed = 0  # of the link's, those that are counted
@@ -147,38 +152,48 @@ class Service:
         """Take one batch through: decode, accept, forecast, publish, acknowledge. Return its size."""
         arrivals = self._link.take(MAX_BATCH, timeout_s)
         if not arrivals:
-            self._tell_presence(())
+            self._tell_presence()
             return 0
         readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
         with self._lock:
             accepted = self._engine.accept(readings)
+            seen = accepted.first_rows + accepted.rows
+            if self._presence is not None and seen:
+                self._presence.seen(seen, time.monotonic())
             began_s = time.perf_counter()
             forecasts = self._forecast(accepted)
             inference_s = time.perf_counter() - began_s
         receipts = self._link.publish(forecasts) or [0] * len(accepted.devices)
         self._answer(arrivals, accepted, receipts)
-        self._tell_presence((*accepted.first_rows, *accepted.rows))
+        self._tell_presence()
         self._link.flush()
         self._count(arrivals, accepted, forecasts, inference_s)
         return len(arrivals)
 
-    def _tell_presence(self, seen_rows: Sequence[int]) -> None:
-        """Tell which devices came and which went, a bounded number at a time, while the broker is there to hear it."""
-        presence, link, now_s = self._presence, self._link, time.monotonic()
+    def _tell_presence(self) -> None:
+        """Tell which devices came, went or are forgotten, a bounded number at a time, while the broker hears it."""
+        link = self._link
+        news = self._news(link.n_fresh_sessions, may_tell=link.connected)
+        while self._forgotten and link.connected:
+            link.forget(self._forgotten.popleft())
+        for device, online in news:
+            link.announce(device, online=online)
+
+    def _news(self, n_fresh_sessions: int, *, may_tell: bool) -> list[tuple[str, bool]]:
+        presence, buffers, now_s = self._presence, self._engine.buffers, time.monotonic()
         if presence is None:
-            return
-        if seen_rows:
-            presence.seen(seen_rows, now_s)
-        if now_s >= self._look_due_s:
-            self._look_due_s = now_s + _LOOK_S
-            presence.look(len(self._engine.buffers), now_s)
-        if not link.connected:
-            return
-        if link.n_fresh_sessions != self._n_fresh_sessions:
-            self._n_fresh_sessions = link.n_fresh_sessions
-            presence.tell_again()
-        for row, online in presence.changes(_MAX_TOLD):
-            link.announce(self._engine.buffers.device(row), online=online)
+            return []
+        with self._lock:
+            if now_s >= self._look_due_s:
+                self._look_due_s = now_s + _LOOK_S
+                presence.look(buffers.n_rows, now_s)
+            if not may_tell:
+                return []
+            if n_fresh_sessions != self._n_fresh_sessions:
+                self._n_fresh_sessions = n_fresh_sessions
+                presence.tell_again()
+            changes = ((buffers.device(row), online) for row, online in presence.changes(_MAX_TOLD))
+            return [(device, online) for device, online in changes if device]
 
     def _forecast(self, accepted: Accepted) -> Forecasts:
         now_ms = time.time_ns() // 1_000_000
@@ -268,6 +283,17 @@ class Service:
         """Return the device's newest forecast; None where the device is unknown or has none yet."""
         with self._lock:
             return self._engine.latest_of(device)
+
+    def forget(self, device: str) -> bool:
+        """Know nothing of ``device`` any more, until its next reading; tell whether it was known."""
+        with self._lock:
+            row = self._engine.forget(device)
+            if row is None:
+                return False
+            if self._presence is not None:
+                self._presence.forget(row)
+            self._forgotten.append(device)
+        return True
 
     def predict(self, readings: Sequence[Reading], model: str | None = None) -> Forecast:
         """Forecast one series that is no device's, oldest first, by the rules of the stream.

@@ -156,6 +156,17 @@ class DeviceSettings(_Section):
     stale_after_min: float = Field(default=10.0, ge=0, le=10_080)
 
 
+class HomeAssistantSettings(_Section):
+    """``[homeassistant]``"""
+
+    #: Whether to tell Home Assistant of each device.
+    enabled: bool = False
+    #: Its ``discovery_prefix``; it says on ``…/status`` that it has started.
+    discovery_prefix: str = Field(default="homeassistant", pattern=r"^[^+#{}\x00-\x1f]+$")
+    #: Home Assistant holds four entities for each device; a topic with a random part must not drown it.
+    max_devices: int = Field(default=1_000, ge=1)
+
+
 class SiteSettings(_Section):
     """``[site]``"""
 
@@ -198,8 +209,16 @@ class Settings(_Section):
     forecast: ForecastSettings = ForecastSettings()
     limits: LimitSettings = LimitSettings()
     devices: DeviceSettings = DeviceSettings()
+    homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     site: SiteSettings = SiteSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _availability_is_told(self) -> Settings:
+        if self.homeassistant.enabled and not self.devices.stale_after_min:
+            msg = "homeassistant.enabled needs devices.stale_after_min above 0: it goes by each device's availability"
+            raise ValueError(msg)
+        return self
 
 
 def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:

@@ -138,12 +138,19 @@ class Engine:
         return latest.read_all(devices, self.model)
 
     def copy_latest(self) -> tuple[list[str], Latest]:
-        """Return the devices, in the order of their rows, and a copy of what was last forecast for them."""
-        return list(self.buffers), self._latest.copy()
+        """Return the devices by row ("": forgotten), and a copy of what was last forecast for them."""
+        return self.buffers.names(), self._latest.copy()
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast, or None where it is unknown or has none yet."""
         return self._latest.read(self.buffers.row(device), device, self.model) if device in self.buffers else None
+
+    def forget(self, device: str) -> int | None:
+        """Know nothing of ``device`` any more; return the row that it had, None where it was unknown."""
+        row = self.buffers.forget(device)
+        if row is not None:
+            self._latest.forget(row)
+        return row
 
     def _account(self, verdicts: list[Verdict]) -> tuple[list[Reading], dict[Result, int]]:
         counts: dict[Result, int] = {}

@@ -92,6 +92,15 @@ def create_app(
             return problems.problem(HTTPStatus.NOT_FOUND, f"device {device!r} is unknown, or has no forecast yet")
         return JSONResponse(forecast.document())
 
+    @app.delete(
+        "/devices/{device}", tags=["devices"], status_code=204, responses=problems.answers(HTTPStatus.NOT_FOUND)
+    )
+    def forget(device: str) -> Response:
+        """Forget a device, here and where something is retained of it, until its next reading."""
+        if not service.forget(device):
+            return problems.problem(HTTPStatus.NOT_FOUND, f"device {device!r} is unknown")
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
     @app.post(
         "/predict",
         tags=["predict"],

@@ -11,6 +11,7 @@ from edge.core.forecast import Forecasts
 from edge.core.grid import MINUTE_MS, minute_label
 from edge.core.reading import Limits, Reading
 from edge.mqtt.asides import Aside
+from edge.mqtt.discovery import Discovery
 from edge.mqtt.payloads import decode, encode_forecasts, encode_rejection
 from edge.mqtt.properties import passed_on
 from edge.mqtt.session import Received, Session
@@ -51,6 +52,8 @@ class MqttLink:
         self._limits = limits
         self._retain = retain_forecasts
         self._extras = tuple(extras)
+        #: Who tells Home Assistant of devices; None where no one does.
+        self.discovery: Discovery | None = None
         self._asides: dict[str, Aside] = {}
         self._busy = False  # whether an aside has more to do
         #: Device and minute -> properties that their forecast bears; of the readings taken last.
@@ -146,9 +149,21 @@ class MqttLink:
         return receipts
 
     def announce(self, device: str, *, online: bool) -> None:
-        """Say, retained, whether a device is there."""
+        """Say, retained, whether a device is there; Home Assistant, where it is told at all, is told of it first."""
+        if self.discovery is not None:
+            self.discovery.introduce(device)
         status = b"online" if online else b"offline"
         self._session.publish(self._topics.availability.of(device).encode(), status, retain=True)
+
+    def forget(self, device: str) -> None:
+        """Take back what is retained of a device."""
+        topics = [self._topics.availability.of(device)]
+        if self._retain:
+            topics.append(self._topics.forecast.of(device))
+        for topic in topics:
+            self._session.publish(topic.encode(), b"", retain=True)
+        if self.discovery is not None:
+            self.discovery.forget(device)
 
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
         """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""

@@ -18,6 +18,7 @@ class MemoryLink:
         self.problem = ""
         self.n_shed = 0
         self.n_fresh_sessions = 1
+        self.forgotten: list[str] = []
         self.announced: list[tuple[str, bool]] = []
         self.queued: list[Arrival] = []
         self.published: list[Forecast] = []
@@ -42,6 +43,9 @@ class MemoryLink:
 
     def announce(self, device: str, *, online: bool) -> None:
         self.announced.append((device, online))
+
+    def forget(self, device: str) -> None:
+        self.forgotten.append(device)
 
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
         pass
