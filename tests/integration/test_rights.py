@@ -64,7 +64,7 @@ def test_the_documented_rights_are_enough(
     for topic in ("gap/+/forecast", "gap/+/availability", STATUS, REJECTED):
         reader.subscribe(topic)
     with structlog.testing.capture_logs() as logged:
-        gateway = start_gateway(guarded, mqtt=account("gapcast"))
+        gateway = start_gateway(guarded, mqtt=account("gapcast"), homeassistant={"enabled": True})
         for i in range(2):
             meter.publish("gap/home/reading", reading(FIRST + i, 1.0))
         meter.publish("gap/home/reading", "nonsense")
