@@ -36,3 +36,11 @@ def test_who_is_forgotten_begins_anew_and_no_one_else_notices(steps: list[tuple[
     }
     assert all(engine.latest_of(device) == own.latest_of(device) for device, own in alone.items())
     assert engine.buffers.n_rows <= 4
+
+
+def test_one_that_was_never_forecast_is_forgotten_as_well() -> None:
+    engine = Engine(Persistence())
+    engine.accept([Reading(f"meter-{i}", NOON, 1.0) for i in range(100)])
+    assert engine.forget("meter-99") == 99
+    assert "meter-99" not in engine.buffers
+    assert engine.forget("meter-99") is None
