@@ -11,22 +11,27 @@ from threading import Event, Thread
 import structlog
 import uvicorn
 
+from edge.asking.answer import Desk
 from edge.bundled import models_path
 from edge.core.card import ModelCard
 from edge.core.engine import Engine
 from edge.core.errors import ModelError, SettingsError
 from edge.core.features import measured_in
+from edge.core.presence import Presence
 from edge.core.reading import Limits
 from edge.http.app import create_app
+from edge.mqtt.asides import PredictTopic
 from edge.mqtt.client import SessionOptions
+from edge.mqtt.discovery import Discovery, HomeAssistant
 from edge.mqtt.link import MqttLink, Topics
 from edge.mqtt.session import Session
-from edge.mqtt.topics import DeviceTopic, gateway_topic
+from edge.mqtt.topics import DeviceTopic, answer_prefix, gateway_topic
+from edge.mqtt.transport import TlsFiles, Transport, tls_context
 from edge.predictors.runtime import load_interpreter
 from edge.predictors.store import default_model, load_model, model_names
 from edge.predictors.tflite import TflitePredictor
 from edge.service import Service
-from edge.settings import HttpSettings, Settings
+from edge.settings import HttpSettings, MqttSettings, Settings, TopicSettings
 from edge.state import gateway_id, state_path
 from edge.telemetry import build_registry
 
@@ -63,25 +68,46 @@ class Application:
                 DeviceTopic.parse("topics.reading", settings.topics.reading),
                 DeviceTopic.parse("topics.forecast", settings.topics.forecast),
                 gateway_topic("topics.rejected", settings.topics.rejected, self.session.gateway),
+                DeviceTopic.parse("topics.availability", settings.topics.availability),
             ),
             limits,
             retain_forecasts=settings.mqtt.retain_forecasts,
             extras=measured_in(self.models.speaking.features)[1:],
         )
-        engine = Engine(self.models.speaking, settings.devices.max, settings.site.zone)
-        self.service = Service(link, engine, self.models.by_name)
-        app = create_app(
-            self.service,
-            self.models.cards,
-            build_registry(self.service, load_interpreter()[1]),
-            limits,
-            max_body_bytes=settings.http.max_body_bytes,
-            max_readings=settings.http.max_readings,
-        )
+        zone, tells_path = settings.site.zone, settings.forecast.path
+        engine = Engine(self.models.speaking, settings.devices.max, zone, tells_path=tells_path)
+        stale_after_s = settings.devices.stale_after_min * 60
+        presence = Presence(stale_after_s) if stale_after_s else None
+        self.service = Service(link, engine, self.models.by_name, presence)
+        max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
+        desk = Desk(self.service, limits, max_body_bytes=max_body_bytes, max_readings=max_readings)
+        self._answer_over_mqtt(link, desk, settings.topics)
+        if settings.homeassistant.enabled:
+            self._tell_home_assistant(link, settings)
+        registry = build_registry(self.service, load_interpreter()[1])
+        app = create_app(self.service, self.models.cards, registry, desk, max_body_bytes=max_body_bytes)
         self._socket = _bind(settings.http)
         self._server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
         )
+
+    def _answer_over_mqtt(self, link: MqttLink, desk: Desk, topics: TopicSettings) -> None:
+        gateway = self.session.gateway
+        answers = answer_prefix("topics.answers", topics.answers, gateway)
+        link.listen(
+            gateway_topic("topics.predict", topics.predict, gateway), PredictTopic(self.session, answers, desk.answer)
+        )
+
+    def _tell_home_assistant(self, link: MqttLink, settings: Settings) -> None:
+        where = HomeAssistant(
+            settings.homeassistant.discovery_prefix,
+            DeviceTopic.parse("topics.forecast", settings.topics.forecast),
+            DeviceTopic.parse("topics.availability", settings.topics.availability),
+            gateway_topic("topics.status", settings.topics.status, self.session.gateway),
+            settings.homeassistant.max_devices,
+        )
+        link.discovery = Discovery(self.session, where, self.models.speaking)
+        link.listen(where.birth_topic, link.discovery)
 
     @property
     def http_port(self) -> int:
@@ -130,21 +156,34 @@ def load_models(settings: Settings) -> Models:
 def session_options(settings: Settings, environment: Mapping[str, str]) -> SessionOptions:
     """Return how to reach the broker, and as whom."""
     gateway = gateway_id(settings.gateway.id, state_path(settings.state.path, environment))
-    mqtt = settings.mqtt
+    mqtt, home = settings.mqtt, settings.homeassistant
     return SessionOptions(
         gateway=gateway,
         status_topic=gateway_topic("topics.status", settings.topics.status, gateway),
+        asides=(f"{home.discovery_prefix}/status",) if home.enabled else (),
+        asides_mqtt5=(gateway_topic("topics.predict", settings.topics.predict, gateway),),
         subscriptions=(DeviceTopic.parse("topics.reading", settings.topics.reading).filter,),
         host=mqtt.host,
         port=mqtt.port,
         username=mqtt.username,
         password=mqtt.password.get_secret_value() if mqtt.password else None,
+        transport=transport_of(mqtt),
         protocol=mqtt.protocol,
         qos=mqtt.qos,
         keepalive_s=mqtt.keepalive_s,
         session_expiry_s=mqtt.session_expiry_s,
         receive_maximum=mqtt.receive_maximum,
     )
+
+
+def transport_of(mqtt: MqttSettings) -> Transport:
+    """Return what lies under MQTT; raise :class:`SettingsError` where a file of TLS cannot serve."""
+    tls = mqtt.tls
+    if not tls.enabled:
+        return Transport(mqtt.transport, mqtt.websocket_path)
+    key_password = tls.key_password.get_secret_value() if tls.key_password else None
+    files = TlsFiles(tls.ca_path, tls.certificate_path, tls.key_path, key_password, tls.alpn)
+    return Transport(mqtt.transport, mqtt.websocket_path, tls_context(files), tls.server_name)
 
 
 def _bind(http: HttpSettings) -> socket.socket:

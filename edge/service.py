@@ -8,7 +8,7 @@ for the latest forecasts, or for one of their own readings.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from threading import Event, Lock
 from typing import Any, NamedTuple, Protocol
@@ -20,6 +20,7 @@ from edge.core.engine import Accepted, Engine, forecast_series
 from edge.core.errors import ModelError, PayloadError, RequestError
 from edge.core.forecast import Forecast, Forecasts
 from edge.core.predictor import Predictor
+from edge.core.presence import Presence
 from edge.core.reading import Reading
 from edge.core.statistics import Statistics
 
@@ -30,10 +31,16 @@ MAX_BATCH = 256
 _IDLE_S = 0.25
 #: Longest that a stop waits for what is queued.
 _DRAIN_S = 5.0
+#: How often those are looked for that have gone quiet, and how many devices are told of at a time.
+_LOOK_S = 5.0
+_MAX_TOLD = 256
 
 
 class Arrival(NamedTuple):
-    """A message that came in: the reading in it, or the problem with it. ``token`` is the link's own."""
+    """A message that came in: the reading in it, or the problem with it, or neither where it was for the link itself.
+
+    ``token`` is the link's own.
+    """
 
     reading: Reading | None
     problem: PayloadError | None
@@ -72,6 +79,19 @@ class Link(Protocol):
         """Send each forecast; return a receipt for each, 0 where none will come."""
         ...
 
+    @property
+    def n_fresh_sessions(self) -> int:
+        """Connections on which the broker remembered nothing of us, and may have lost what it retained."""
+        ...
+
+    def announce(self, device: str, *, online: bool) -> None:
+        """Say, for who comes later too, whether a device is there."""
+        ...
+
+    def forget(self, device: str) -> None:
+        """Take back what was said of a device for who comes later."""
+        ...
+
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
         """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
         ...
@@ -92,12 +112,21 @@ class Link(Protocol):
 class Service:
     """Joins a link, an engine and the models, and counts what happens."""
 
-    def __init__(self, link: Link, engine: Engine, models: Mapping[str, Predictor]) -> None:
-        """Serve ``engine``'s model over ``link``; requests may name any of ``models``."""
+    def __init__(
+        self, link: Link, engine: Engine, models: Mapping[str, Predictor], presence: Presence | None = None
+    ) -> None:
+        """Serve ``engine``'s model over ``link``; requests may name any of ``models``.
+
+        ``presence`` says which devices are there; None where no one is to be told.
+        """
         self.models = models
         self.statistics = Statistics()
         self._link = link
         self._engine = engine
+        self._presence = presence
+        self._forgotten: deque[str] = deque()  # by others' threads, not told of yet
+        self._n_fresh_sessions = 0
+        self._look_due_s = 0.0
         self._n_shed = 0  # of the link's, those that are counted
         self._lock = Lock()  # the engine's state: this service's thread writes, others read
 
@@ -123,18 +152,48 @@ class Service:
         """Take one batch through: decode, accept, forecast, publish, acknowledge. Return its size."""
         arrivals = self._link.take(MAX_BATCH, timeout_s)
         if not arrivals:
+            self._tell_presence()
             return 0
         readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
         with self._lock:
             accepted = self._engine.accept(readings)
+            seen = accepted.first_rows + accepted.rows
+            if self._presence is not None and seen:
+                self._presence.seen(seen, time.monotonic())
             began_s = time.perf_counter()
             forecasts = self._forecast(accepted)
             inference_s = time.perf_counter() - began_s
         receipts = self._link.publish(forecasts) or [0] * len(accepted.devices)
         self._answer(arrivals, accepted, receipts)
+        self._tell_presence()
         self._link.flush()
         self._count(arrivals, accepted, forecasts, inference_s)
         return len(arrivals)
+
+    def _tell_presence(self) -> None:
+        """Tell which devices came, went or are forgotten, a bounded number at a time, while the broker hears it."""
+        link = self._link
+        news = self._news(link.n_fresh_sessions, may_tell=link.connected)
+        while self._forgotten and link.connected:
+            link.forget(self._forgotten.popleft())
+        for device, online in news:
+            link.announce(device, online=online)
+
+    def _news(self, n_fresh_sessions: int, *, may_tell: bool) -> list[tuple[str, bool]]:
+        presence, buffers, now_s = self._presence, self._engine.buffers, time.monotonic()
+        if presence is None:
+            return []
+        with self._lock:
+            if now_s >= self._look_due_s:
+                self._look_due_s = now_s + _LOOK_S
+                presence.look(buffers.n_rows, now_s)
+            if not may_tell:
+                return []
+            if n_fresh_sessions != self._n_fresh_sessions:
+                self._n_fresh_sessions = n_fresh_sessions
+                presence.tell_again()
+            changes = ((buffers.device(row), online) for row, online in presence.changes(_MAX_TOLD))
+            return [(device, online) for device, online in changes if device]
 
     def _forecast(self, accepted: Accepted) -> Forecasts:
         now_ms = time.time_ns() // 1_000_000
@@ -148,14 +207,15 @@ class Service:
         outcomes = zip(accepted.verdicts, accepted.place, strict=True)
         settle = self._link.settle
         for arrival in arrivals:
-            if arrival.problem is not None:
-                self._link.reject(arrival, arrival.problem)
+            if arrival.reading is None:
+                if arrival.problem is not None:
+                    self._link.reject(arrival, arrival.problem)
                 settle(arrival, 0)
                 continue
             verdict, place = next(outcomes)
             if verdict is Verdict.FULL:
                 self._link.reject(arrival, self._too_many())
-            elif verdict is Verdict.LACKING and arrival.reading is not None:
+            elif verdict is Verdict.LACKING:
                 self._link.reject(arrival, PayloadError("missing_feature", self._engine.lacking(arrival.reading)))
             settle(arrival, receipts[place] if place >= 0 else 0)
         for reading in accepted.disproved:
@@ -224,6 +284,17 @@ class Service:
         with self._lock:
             return self._engine.latest_of(device)
 
+    def forget(self, device: str) -> bool:
+        """Know nothing of ``device`` any more, until its next reading; tell whether it was known."""
+        with self._lock:
+            row = self._engine.forget(device)
+            if row is None:
+                return False
+            if self._presence is not None:
+                self._presence.forget(row)
+            self._forgotten.append(device)
+        return True
+
     def predict(self, readings: Sequence[Reading], model: str | None = None) -> Forecast:
         """Forecast one series that is no device's, oldest first, by the rules of the stream.
 
@@ -233,4 +304,5 @@ class Service:
             msg = f"model: there is no {model!r}; there are {', '.join(sorted(self.models))}"
             raise RequestError(msg)
         speaking = self.models[model] if model else self.model
-        return forecast_series(speaking, readings, time.time_ns() // 1_000_000, self._engine.zone)
+        engine, now_ms = self._engine, time.time_ns() // 1_000_000
+        return forecast_series(speaking, readings, now_ms, engine.zone, tells_path=engine.tells_path)

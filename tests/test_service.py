@@ -9,8 +9,10 @@ import httpx
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from edge.asking.answer import Desk
 from edge.core.engine import Engine
 from edge.core.predictor import Prediction
+from edge.core.presence import Presence
 from edge.core.reading import Limits, Reading
 from edge.core.window import F32
 from edge.http.app import create_app
@@ -50,6 +52,22 @@ def test_more_than_a_batch_takes_several_turns() -> None:
     assert [service.turn(0), service.turn(0), service.turn(0)] == [MAX_BATCH, 10, 0]
 
 
+def test_devices_are_told_of_once_the_broker_is_there_and_again_where_it_forgot() -> None:
+    link = MemoryLink()
+    service = Service(link, Engine(Persistence()), {}, Presence(stale_after_s=600))
+    link.connected = False
+    link.put(Reading("home", NOON, 1.0), Reading("other", NOON, 1.0), Reading("home", NOON + 1, 1.0))
+    service.turn(0)
+    assert link.announced == []
+    link.connected = True
+    service.turn(0)
+    service.turn(0)
+    assert link.announced == [("home", True), ("other", True)]
+    link.n_fresh_sessions += 1
+    service.turn(0)
+    assert link.announced == [("home", True), ("other", True)] * 2
+
+
 def test_where_the_model_gives_no_number_the_readings_are_kept_and_the_next_batch_is_forecast() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Overflowing()), {})
@@ -64,7 +82,8 @@ def test_where_the_model_gives_no_number_the_readings_are_kept_and_the_next_batc
 
 def test_a_request_for_which_the_model_gives_no_number_is_told_so() -> None:
     service = Service(MemoryLink(), Engine(Overflowing()), {})
-    app = create_app(service, [], CollectorRegistry(), Limits(), max_body_bytes=1_000, max_readings=10)
+    desk = Desk(service, Limits(), max_body_bytes=1_000, max_readings=10)
+    app = create_app(service, [], CollectorRegistry(), desk, max_body_bytes=1_000)
 
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:

@@ -5,6 +5,7 @@
     GapcastError
     ├── PayloadError        bytes that are not a usable reading (reason, detail)
     ├── RequestError        a prediction request whose values cannot be used
+    │   └── TooLargeError   one with more readings than are taken
     ├── SourceError         a file of readings that cannot be used (path, line, problem)
     ├── BrokerError         a broker that cannot be reached, or refuses
     ├── ModelError          a model file or card that is missing, altered or does not fit
@@ -35,6 +36,10 @@ class PayloadError(GapcastError):
 
 class RequestError(GapcastError):
     """A prediction request whose values cannot be used; the message names the value."""
+
+
+class TooLargeError(RequestError):
+    """A prediction request with more readings than are taken; the message says how many are."""
 
 
 class SourceError(GapcastError):

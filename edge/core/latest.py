@@ -42,6 +42,11 @@ class Latest:
         self._when[at, 1] = forecasts.issued_at_ms
         self._n_observed[at] = forecasts.n_observed
 
+    def forget(self, row: int) -> None:
+        """Hold no forecast for ``row``."""
+        if row < len(self._when):
+            self._when[row, 0] = _NO_FORECAST
+
     def read(self, row: int, device: str, model: Predictor) -> Forecast | None:
         """Return what was last forecast for ``row``, which is ``device``'s, by ``model``."""
         if row >= len(self._when) or self._when[row, 0] == _NO_FORECAST:

@@ -25,6 +25,7 @@ class Outgoing(NamedTuple):
     payload: bytes
     retain: bool
     expires_s: float | None
+    extra: bytes = b""  # properties of MQTT 5, encoded
 
 
 class Delivery:

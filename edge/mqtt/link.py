@@ -10,7 +10,10 @@ from edge.core.errors import PayloadError
 from edge.core.forecast import Forecasts
 from edge.core.grid import MINUTE_MS, minute_label
 from edge.core.reading import Limits, Reading
+from edge.mqtt.asides import Aside
+from edge.mqtt.discovery import Discovery
 from edge.mqtt.payloads import decode, encode_forecasts, encode_rejection
+from edge.mqtt.properties import passed_on
 from edge.mqtt.session import Received, Session
 from edge.mqtt.topics import DeviceTopic
 from edge.service import Arrival
@@ -28,6 +31,7 @@ class Topics:
     reading: DeviceTopic
     forecast: DeviceTopic
     rejected: str
+    availability: DeviceTopic
 
 
 class MqttLink:
@@ -48,6 +52,12 @@ class MqttLink:
         self._limits = limits
         self._retain = retain_forecasts
         self._extras = tuple(extras)
+        #: Who tells Home Assistant of devices; None where no one does.
+        self.discovery: Discovery | None = None
+        self._asides: dict[str, Aside] = {}
+        self._busy = False  # whether an aside has more to do
+        #: Device and minute -> properties that their forecast bears; of the readings taken last.
+        self._carried: dict[tuple[str, int], bytes] = {}
         self._devices: dict[str, str] = {}  # topic -> device: few topics, many messages
         self._before, self._after = topics.forecast.before.encode(), topics.forecast.after.encode()
 
@@ -71,19 +81,41 @@ class MqttLink:
         """Why there is no connection, in a sentence; empty while there is one."""
         return self._session.problem
 
+    @property
+    def n_fresh_sessions(self) -> int:
+        """Connections on which the broker remembered nothing of us, and may have lost what it retained."""
+        return self._session.n_fresh_sessions
+
     def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
         """Return what is queued, decoded, waiting up to ``timeout_s`` for the first."""
-        return [self._arrival(received) for received in self._session.take(n_at_most, timeout_s)]
+        self._carried.clear()
+        arrivals = [
+            self._arrival(received) for received in self._session.take(n_at_most, 0.0 if self._busy else timeout_s)
+        ]
+        self._busy = any([aside.work() for aside in self._asides.values()])
+        return arrivals
+
+    def listen(self, topic: str, aside: Aside) -> None:
+        """Hand what comes on ``topic``, which the session is subscribed to, to ``aside``."""
+        self._asides[topic] = aside
 
     def _arrival(self, received: Received) -> Arrival:
         publication, received_s, received_ms = received
         try:
-            device = self._devices.get(publication.topic) or self._device(publication.topic)
+            device = self._devices.get(publication.topic)
+            if device is None:
+                aside = self._asides.get(publication.topic)
+                if aside is not None:
+                    aside.hear(publication)
+                    return Arrival(None, None, received_s, publication)
+                device = self._device(publication.topic)
             arrival_ms = None if publication.retained or publication.redelivered else received_ms
             n_bytes = publication.n_bytes
             reading = decode(device, publication.payload, n_bytes, arrival_ms, self._limits, self._extras)
         except PayloadError as problem:
             return Arrival(None, problem, received_s, publication)
+        if publication.properties and (carried := passed_on(publication.properties)):
+            self._carried.setdefault((device, reading.minute), carried)
         if publication.redelivered:
             reading = reading._replace(redelivered=True)
         return Arrival(reading, None, received_s, publication)
@@ -96,21 +128,42 @@ class MqttLink:
         return device
 
     def publish(self, forecasts: Forecasts) -> list[int]:
-        """Send each forecast on its device's topic; with MQTT 5 it expires at its target time."""
+        """Send each forecast on its device's topic; with MQTT 5 it expires at its target time.
+
+        What its reading bore of correlation data and user properties goes with it.
+        """
         if not len(forecasts):
             return []
         horizon_min = forecasts.model.lead_times_min[-1]
         now_min = forecasts.issued_at_ms / MINUTE_MS
         publish, before, after, retain = self._session.publish, self._before, self._after, self._retain
-        receipts = []
+        receipts, carried = [], self._carried
         for device, minute, payload in zip(
             forecasts.devices, forecasts.observed_minutes, encode_forecasts(forecasts), strict=True
         ):
             topic = b"%b%b%b" % (before, device.encode(), after)
             left_min = minute + horizon_min - now_min
             expiry_s = int(left_min * 60) if 0 < left_min <= horizon_min + 1 else REPLAY_EXPIRY_S
-            receipts.append(publish(topic, payload, retain=retain, expiry_s=expiry_s or 1))
+            extra = carried.get((device, minute), b"") if carried else b""
+            receipts.append(publish(topic, payload, retain=retain, expiry_s=expiry_s or 1, extra=extra))
         return receipts
+
+    def announce(self, device: str, *, online: bool) -> None:
+        """Say, retained, whether a device is there; Home Assistant, where it is told at all, is told of it first."""
+        if self.discovery is not None:
+            self.discovery.introduce(device)
+        status = b"online" if online else b"offline"
+        self._session.publish(self._topics.availability.of(device).encode(), status, retain=True)
+
+    def forget(self, device: str) -> None:
+        """Take back what is retained of a device."""
+        topics = [self._topics.availability.of(device)]
+        if self._retain:
+            topics.append(self._topics.forecast.of(device))
+        for topic in topics:
+            self._session.publish(topic.encode(), b"", retain=True)
+        if self.discovery is not None:
+            self.discovery.forget(device)
 
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
         """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""

@@ -8,7 +8,6 @@ callback to wait for: :meth:`Session.take` does all that the network asks for an
 from __future__ import annotations
 
 import select
-import socket
 import time
 from collections import deque
 from typing import Any, NamedTuple
@@ -20,12 +19,14 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edge.mqtt.backoff import Backoff
 from edge.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
 from edge.mqtt.delivery import LAST_ID, Delivery, Outgoing
-from edge.mqtt.frames import REFUSED_FROM, Acknowledgement, Publication, as_duplicate, encode_expiry, encode_publish
+from edge.mqtt.frames import REFUSED_FROM, Acknowledgement, Publication, as_duplicate, encode_properties, encode_publish
 from edge.mqtt.straight import StraightSocket
+from edge.mqtt.transport import NOT_LET_IN, explained, is_about_us
 
 log = structlog.get_logger(__name__)
 
 _UNSUPPORTED_PROTOCOL, _TAKEN_OVER = 0x84, 0x8E
+_NOT_AUTHORIZED = {0x86, 0x87}
 #: Messages that may wait to be taken; beyond it those at QoS 0, which no one will send again, are shed.
 _MAX_QUEUED = 20_000
 #: Unconfirmed messages from which no more readings are taken, until the broker confirms some.
@@ -59,6 +60,7 @@ class Session:
         self._now = (0.0, 0)
         self.connected = False
         self.n_connects = 0
+        self.n_fresh_sessions = 0
         self.n_shed = 0
         #: Why there is no connection, in a sentence; empty while there is one.
         self.problem = "not connected yet"
@@ -102,13 +104,18 @@ class Session:
             return []
         return [self._queue.popleft() for _ in range(min(n_at_most, len(self._queue)))]
 
-    def publish(self, topic: bytes, payload: bytes, *, retain: bool = False, expiry_s: int | None = None) -> int:
-        """Send a message at the session's QoS; return its receipt, 0 at QoS 0 (which is dropped while offline)."""
+    def publish(
+        self, topic: bytes, payload: bytes, *, retain: bool = False, expiry_s: int | None = None, extra: bytes = b""
+    ) -> int:
+        """Send a message at the session's QoS; return its receipt, 0 at QoS 0 (which is dropped while offline).
+
+        ``expiry_s`` and ``extra``, other properties, encoded, are for MQTT 5.
+        """
         if self._options.qos:
             expires_s = None if expiry_s is None else self._now[0] + expiry_s
-            return self._delivery.send(Outgoing(topic, payload, retain, expires_s))
+            return self._delivery.send(Outgoing(topic, payload, retain, expires_s, extra))
         if self.connected:
-            properties = encode_expiry(expiry_s) if self._mqtt5 else None
+            properties = encode_properties(expiry_s, extra) if self._mqtt5 else None
             self._write(encode_publish(topic, payload, 0, retain=retain, properties=properties))
         return 0
 
@@ -150,8 +157,6 @@ class Session:
 
     def lay_over(self, sock: Any) -> StraightSocket:
         """Lay the straight path over the socket that paho has just connected."""
-        if isinstance(sock, socket.socket) and sock.family in {socket.AF_INET, socket.AF_INET6}:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = StraightSocket(
             sock, mqtt5=self._mqtt5, on_publication=self._queued, on_acknowledgement=self._confirmed
         )
@@ -196,12 +201,15 @@ class Session:
             self._client.reconnect()
             self._client.loop_write()
         except (OSError, ValueError) as error:  # refused, unreachable, unknown host, TLS, a handshake cut short
-            told = self.problem == f"unreachable: {error}"
-            self._lost(f"unreachable: {error}")
-            say = log.debug if told else log.warning  # one warning a trouble, not one a try
-            say("mqtt.unreachable", host=options.host, port=options.port, problem=str(error))
+            self._unreachable(explained(error, options.host, options.transport))
             return False
         return True
+
+    def _unreachable(self, problem: str) -> None:
+        told = self.problem == f"unreachable: {problem}"
+        self._lost(f"unreachable: {problem}")
+        say = log.debug if told else log.warning  # one warning a trouble, not one a try
+        say("mqtt.unreachable", host=self._options.host, port=self._options.port, problem=problem)
 
     def _lost(self, problem: str) -> None:
         """Forget the connection and arrange for the next."""
@@ -241,7 +249,7 @@ class Session:
         expiry_s = None
         if message.expires_s is not None:
             expiry_s = max(1, round(message.expires_s - self._now[0]))
-        properties = encode_expiry(expiry_s) if self._mqtt5 else None
+        properties = encode_properties(expiry_s, message.extra) if self._mqtt5 else None
         packet = encode_publish(message.topic, message.payload, packet_id, retain=message.retain, properties=properties)
         return as_duplicate(packet) if again else packet
 
@@ -262,19 +270,26 @@ class Session:
             return
         self._open = True
         self.n_connects += 1
+        self.n_fresh_sessions += not flags.session_present
         self._warned.clear()
         self._backoff.succeeded()
         self._delivery.connected(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
-        for topic in options.subscriptions:
-            if self._mqtt5:
-                self._client.subscribe(topic, options=SubscribeOptions(qos=options.qos, retainHandling=1))
-            else:
-                self._client.subscribe(topic, qos=options.qos)
+        topics = self._topics()
+        if self._mqtt5:
+            wanted = SubscribeOptions(qos=options.qos, retainHandling=1)
+            self._client.subscribe([(topic, wanted) for topic in topics])
+        else:
+            self._client.subscribe([(topic, options.qos) for topic in topics])
         self._announce(b"online")
         log.info(
             "mqtt.connected", host=options.host, port=options.port, protocol=self.protocol,
             session_present=flags.session_present,
         )  # fmt: skip
+
+    def _topics(self) -> tuple[str, ...]:
+        """What is subscribed to, readings first."""
+        options = self._options
+        return options.subscriptions + options.asides + (options.asides_mqtt5 if self._mqtt5 else ())
 
     def _announce(self, status: bytes) -> None:
         if self._options.announce:
@@ -282,6 +297,8 @@ class Session:
 
     def _refused(self, reason: ReasonCode) -> None:
         self.problem = f"refused: {reason}"
+        if reason.value in _NOT_AUTHORIZED:
+            self.problem += ": check mqtt.username and mqtt.password"
         log.error("mqtt.refused", host=self._options.host, reason=str(reason))
         if reason.value == _UNSUPPORTED_PROTOCOL:
             self._fall_back()
@@ -299,6 +316,12 @@ class Session:
             self._socket = None
             return
         was_connected, was_accepted = self.connected, self._accepted
+        failure = self._socket.failure if self._socket is not None else None
+        if not was_accepted and failure is not None and self._options.transport.tls is not None:
+            self._unreachable(NOT_LET_IN)  # TLS 1.3 says so after the handshake
+            if not is_about_us(failure):
+                self._fall_back()
+            return
         refused = was_accepted and not was_connected and self.problem.startswith("refused")
         self._lost(self.problem if refused else f"disconnected: {reason}")
         if reason.value == _TAKEN_OVER:
@@ -312,9 +335,12 @@ class Session:
     def _on_subscribe(
         self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object
     ) -> None:
-        for reason in reasons:
-            if reason.is_failure:
-                self.problem = f"the subscription to {', '.join(self._options.subscriptions)} is refused: {reason}"
-                log.error("mqtt.subscription_refused", reason=str(reason), topics=self._options.subscriptions)
+        for topic, reason in zip(self._topics(), reasons, strict=False):
+            if not reason.is_failure:
+                continue
+            if topic in self._options.subscriptions:
+                self.problem = f"the subscription to {topic} is refused: {reason}"
+                log.error("mqtt.subscription_refused", reason=str(reason), topic=topic)
                 return
+            log.warning("mqtt.subscription_refused", reason=str(reason), topic=topic)
         self.connected, self.problem = True, ""

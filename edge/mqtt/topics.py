@@ -55,6 +55,19 @@ def gateway_topic(key: str, pattern: str, gateway: str) -> str:
     return topic
 
 
+def answer_prefix(key: str, pattern: str, gateway: str) -> str:
+    """Return what a topic for answers begins with; raise :class:`SettingsError` where it is no whole level.
+
+    >>> answer_prefix("topics.answers", "gapcast/{gateway}/answer/", "gw-1")
+    'gapcast/gw-1/answer/'
+    """
+    prefix = gateway_topic(key, pattern, gateway)
+    if not prefix.endswith("/"):
+        msg = f"{key}: {pattern!r} must end with a slash, as gapcast/{{gateway}}/answer/ does"
+        raise SettingsError(msg)
+    return prefix
+
+
 def _check(key: str, topic: str) -> None:
     if not topic or any(character in topic for character in "+#\0{}") or len(topic.encode()) > _MAX_TOPIC_BYTES:
         msg = f"{key}: {topic!r} is not a topic to publish on: no +, #, braces or NUL, and not empty"

@@ -17,6 +17,9 @@ class MemoryLink:
         self.connected = True
         self.problem = ""
         self.n_shed = 0
+        self.n_fresh_sessions = 1
+        self.forgotten: list[str] = []
+        self.announced: list[tuple[str, bool]] = []
         self.queued: list[Arrival] = []
         self.published: list[Forecast] = []
 
@@ -37,6 +40,12 @@ class MemoryLink:
     def publish(self, forecasts: Forecasts) -> list[int]:
         self.published += list(forecasts)
         return [0] * len(forecasts)
+
+    def announce(self, device: str, *, online: bool) -> None:
+        self.announced.append((device, online))
+
+    def forget(self, device: str) -> None:
+        self.forgotten.append(device)
 
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
         pass
