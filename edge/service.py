@@ -33,7 +33,10 @@ _DRAIN_S = 5.0
 
 
 class Arrival(NamedTuple):
-    """A message that came in: the reading in it, or the problem with it. ``token`` is the link's own."""
+    """A message that came in: the reading in it, or the problem with it. ``token`` is the link's own.
+
+    A message may hold neither: a sample of a minute that is not over, or nothing of interest.
+    """
 
     reading: Reading | None
     problem: PayloadError | None
@@ -92,10 +95,15 @@ class Link(Protocol):
 class Service:
     """Joins a link, an engine and the models, and counts what happens."""
 
-    def __init__(self, link: Link, engine: Engine, models: Mapping[str, Predictor]) -> None:
-        """Serve ``engine``'s model over ``link``; requests may name any of ``models``."""
+    def __init__(
+        self, link: Link, engine: Engine, models: Mapping[str, Predictor], statistics: Statistics | None = None
+    ) -> None:
+        """Serve ``engine``'s model over ``link``; requests may name any of ``models``.
+
+        ``statistics`` may be shared with the link, which counts there what does not come this far.
+        """
         self.models = models
-        self.statistics = Statistics()
+        self.statistics = statistics or Statistics()
         self._link = link
         self._engine = engine
         self._n_shed = 0  # of the link's, those that are counted
@@ -148,14 +156,15 @@ class Service:
         outcomes = zip(accepted.verdicts, accepted.place, strict=True)
         settle = self._link.settle
         for arrival in arrivals:
-            if arrival.problem is not None:
-                self._link.reject(arrival, arrival.problem)
+            if arrival.reading is None:
+                if arrival.problem is not None:
+                    self._link.reject(arrival, arrival.problem)
                 settle(arrival, 0)
                 continue
             verdict, place = next(outcomes)
             if verdict is Verdict.FULL:
                 self._link.reject(arrival, self._too_many())
-            elif verdict is Verdict.LACKING and arrival.reading is not None:
+            elif verdict is Verdict.LACKING:
                 self._link.reject(arrival, PayloadError("missing_feature", self._engine.lacking(arrival.reading)))
             settle(arrival, receipts[place] if place >= 0 else 0)
         for reading in accepted.disproved:

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from edge.core.errors import SettingsError
+from edge.source_settings import SourceSettings
 
 ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"
 DEFAULT_FILE = Path("gapcast.toml")
@@ -156,6 +157,8 @@ class Settings(_Section):
     devices: DeviceSettings = DeviceSettings()
     site: SiteSettings = SiteSettings()
     log: LogSettings = LogSettings()
+    #: ``[[sources]]``: which meters are read; none: the native readings on ``topics.reading``.
+    sources: tuple[SourceSettings, ...] = ()
 
 
 def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:

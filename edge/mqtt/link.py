@@ -12,6 +12,7 @@ from edge.core.grid import MINUTE_MS, minute_label
 from edge.core.reading import Limits, Reading
 from edge.mqtt.payloads import decode, encode_forecasts, encode_rejection
 from edge.mqtt.session import Received, Session
+from edge.mqtt.sources import SourceReader
 from edge.mqtt.topics import DeviceTopic
 from edge.service import Arrival
 
@@ -41,13 +42,18 @@ class MqttLink:
         *,
         retain_forecasts: bool,
         extras: Sequence[str] = (),
+        sources: SourceReader | None = None,
     ) -> None:
-        """Read of each message its power and, where there are any, the measured features ``extras``."""
+        """Read of each message its power and, where there are any, the measured features ``extras``.
+
+        With ``sources`` it is they who read, instead of the native topic and payload.
+        """
         self._session = session
         self._topics = topics
         self._limits = limits
         self._retain = retain_forecasts
         self._extras = tuple(extras)
+        self._sources = sources
         self._devices: dict[str, str] = {}  # topic -> device: few topics, many messages
         self._before, self._after = topics.forecast.before.encode(), topics.forecast.after.encode()
 
@@ -73,6 +79,10 @@ class MqttLink:
 
     def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
         """Return what is queued, decoded, waiting up to ``timeout_s`` for the first."""
+        sources = self._sources
+        if sources is not None:
+            received = self._session.take(n_at_most, 0.0 if sources.is_due() else timeout_s)
+            return sources.read(received, n_at_most)
         return [self._arrival(received) for received in self._session.take(n_at_most, timeout_s)]
 
     def _arrival(self, received: Received) -> Arrival:
@@ -115,7 +125,8 @@ class MqttLink:
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
         """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
         if isinstance(what, Reading):
-            topic = self._topics.reading.of(what.device)
+            native = self._topics.reading.of(what.device)
+            topic = native if self._sources is None else self._sources.topic_of(what.device)
             document = {"ts": minute_label(what.minute), "gap_kw": what.gap_kw, **(what.measured or {})}
             payload = json.dumps(document).encode()
         else:
