@@ -21,7 +21,7 @@ from edge.core.source import Source
 from edge.core.statistics import Statistics
 from edge.http.app import create_app
 from edge.mqtt.client import SessionOptions
-from edge.mqtt.link import MqttLink, Topics
+from edge.mqtt.link import Intake, MqttLink, Topics
 from edge.mqtt.routes import SourceTopic
 from edge.mqtt.session import Session
 from edge.mqtt.sources import SourceReader
@@ -74,7 +74,11 @@ class Application:
             limits,
             retain_forecasts=settings.mqtt.retain_forecasts,
             extras=extras,
-            sources=SourceReader(sources, limits, extras, settings.devices.max, statistics) if sources else None,
+            intake=Intake(
+                SourceReader(sources, limits, extras, settings.devices.max, statistics) if sources else None,
+                statistics,
+                settings.mqtt.rejections_per_s,
+            ),
         )
         engine = Engine(self.models.speaking, settings.devices.max, settings.site.zone)
         self.service = Service(link, engine, self.models.by_name, statistics)

@@ -52,6 +52,8 @@ class MqttSettings(_Section):
     session_expiry_s: int = Field(default=86_400, ge=0, le=4_294_967_295)
     #: Readings that the broker may send before the first of them is acknowledged (MQTT 5).
     receive_maximum: int = Field(default=1_024, ge=1, le=32_767)
+    #: Told on the rejected topic; further ones are counted.
+    rejections_per_s: float = Field(default=10.0, ge=0.1, le=10_000)
 
 
 class TopicSettings(_Section):

@@ -66,6 +66,11 @@ class ServiceCollector(Collector):
         yield GaugeMetricFamily(
             "gapcast_clocks_off", "Devices whose clock is off against the gateway's.", statistics.n_clocks_off
         )
+        yield CounterMetricFamily(
+            "gapcast_rejections_omitted",
+            "Rejections that were not told on the rejected topic, for there were too many.",
+            statistics.n_rejections_omitted,
+        )
         yield GaugeMetricFamily("gapcast_queue_depth", "Messages that wait to be taken.", service.n_queued)
         yield GaugeMetricFamily("gapcast_devices", "Devices that have given a reading.", service.n_devices)
         yield GaugeMetricFamily(

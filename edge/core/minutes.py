@@ -46,10 +46,11 @@ class Taken(Enum):
 
 
 class MinuteMean(NamedTuple):
-    """A minute (since the epoch) and the mean of each channel over it, None where too little is known."""
+    """A minute (since the epoch), its mean power, and those of the other channels, None where too little is known."""
 
     minute: int
-    means: tuple[float | None, ...]
+    power_kw: float
+    others: tuple[float | None, ...]
 
 
 class _Sample(NamedTuple):
@@ -64,7 +65,7 @@ class MinuteMeans:
     >>> [means.add(at_ms, (kw,)).value for at_ms, kw in ((0, 1.0), (30_000, 2.0), (60_000, 5.0))]
     ['taken', 'taken', 'taken']
     >>> means.take()
-    [MinuteMean(minute=0, means=(1.5,))]
+    [MinuteMean(minute=0, power_kw=1.5, others=())]
     """
 
     __slots__ = (
@@ -99,7 +100,7 @@ class MinuteMeans:
         self._late_run.clear()
         insort(self._pending, sample)
         self.newest_ms = max(newest_ms, at_ms)
-        self._advance(self.newest_ms - self._holding.lateness_ms)
+        self._advance(spoken, self.newest_ms - self._holding.lateness_ms)
         return Taken.TAKEN
 
     def add_interval(self, until_ms: int, values: tuple[float | None, ...]) -> None:
@@ -115,7 +116,7 @@ class MinuteMeans:
         """Close the minutes that are due at ``now_ms``, by the device's clock: what holds, holds on."""
         until_ms = (now_ms - self._wait_ms) // MINUTE_MS * MINUTE_MS
         if self._spoken is not None:
-            self._advance(until_ms)
+            self._advance(self._spoken, until_ms)
         elif until_ms > self._through_ms:
             self._spend((), self._through_ms, self._through_ms, until_ms)
 
@@ -169,27 +170,24 @@ class MinuteMeans:
             self.add(*one)
         return Taken.TAKEN
 
-    def _advance(self, until_ms: int) -> None:
-        """Let the samples before ``until_ms`` speak, each until the next."""
+    def _advance(self, spoken: _Sample, until_ms: int) -> None:
+        """Let the samples before ``until_ms`` speak, from the one that holds now on, each until the next."""
+        holding = self._holding
         while self._pending and self._pending[0].at_ms <= until_ms:
             following = self._pending.pop(0)
-            self._speak(following.at_ms, following.at_ms)
-            self._spoken = following
-        if not self._pending:
-            self._speak(until_ms, until_ms)
-        elif self._spoken is not None:
-            since_ms, next_ms = self._spoken.at_ms, self._pending[0].at_ms
-            if next_ms - since_ms > self._holding.hold_ms >= until_ms - since_ms:
-                until_ms = min(until_ms, since_ms + self._holding.every_ms)  # one between may yet make it hold
-            self._speak(until_ms, next_ms)
+            self._speak(spoken, following.at_ms, following.at_ms)
+            spoken = self._spoken = following
+        next_ms = self._pending[0].at_ms if self._pending else until_ms
+        if next_ms - spoken.at_ms > holding.hold_ms >= until_ms - spoken.at_ms:
+            until_ms = min(until_ms, spoken.at_ms + holding.every_ms)  # one between may yet make it hold
+        self._speak(spoken, until_ms, next_ms)
 
-    def _speak(self, until_ms: int, next_ms: int) -> None:
-        """Let the sample that holds now do so until ``until_ms``, knowing of none before ``next_ms``."""
-        spoken, holding = self._spoken, self._holding
-        if spoken is None or until_ms <= self._through_ms:
+    def _speak(self, spoken: _Sample, until_ms: int, next_ms: int) -> None:
+        """Let a sample speak until ``until_ms``, knowing of none before ``next_ms``."""
+        if until_ms <= self._through_ms:
             return
-        holds = next_ms - spoken.at_ms <= holding.hold_ms
-        held_ms = next_ms if holds else spoken.at_ms + min(holding.every_ms, holding.hold_ms)
+        holds = next_ms - spoken.at_ms <= self._holding.hold_ms
+        held_ms = next_ms if holds else spoken.at_ms + min(self._holding.every_ms, self._holding.hold_ms)
         self._spend(spoken.values, self._through_ms, min(held_ms, until_ms), until_ms)
 
     def _spend(self, values: Sequence[float | None], from_ms: int, held_ms: int, until_ms: int) -> None:
@@ -217,6 +215,7 @@ class MinuteMeans:
             total / covered_ms if covered_ms >= MIN_COVERED * MINUTE_MS else None
             for total, covered_ms in zip(self._sums, self._covered_ms, strict=True)
         )
-        if means[0] is not None:
-            self._closed.append(MinuteMean(self._minute, means))
+        power_kw, *others = means
+        if power_kw is not None:
+            self._closed.append(MinuteMean(self._minute, power_kw, tuple(others)))
         self._open(self._minute + 1)

@@ -58,3 +58,5 @@ class Statistics:
     n_counter_resets: int = 0
     n_slow_meters: int = 0
     n_clocks_off: int = 0
+    #: Rejections that were counted but not told, for there were too many.
+    n_rejections_omitted: int = 0

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from edge.core.clocks import Clocks
 from edge.core.errors import PayloadError
 from edge.core.forecast import Forecasts
 from edge.core.grid import MINUTE_MS, minute_label
 from edge.core.reading import Limits, Reading
+from edge.core.statistics import Statistics
+from edge.mqtt.budget import Budget
+from edge.mqtt.clockwatch import tell
 from edge.mqtt.payloads import decode, encode_forecasts, encode_rejection
 from edge.mqtt.session import Received, Session
 from edge.mqtt.sources import SourceReader
@@ -20,6 +25,8 @@ from edge.service import Arrival
 REPLAY_EXPIRY_S = 300
 #: Topics whose device is remembered, so that it is checked once and not with every message.
 _MAX_CACHED = 131_072
+#: Of a large batch, so many readings' clocks are looked at: one that is off stays so, and its turn comes.
+_CLOCKS_A_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,19 @@ class Topics:
     reading: DeviceTopic
     forecast: DeviceTopic
     rejected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What becomes of messages on their way in.
+
+    With ``sources`` it is they who read them, instead of the native topic and payload. ``statistics`` are the
+    service's, where what does not come that far is counted.
+    """
+
+    sources: SourceReader | None = None
+    statistics: Statistics = field(default_factory=Statistics)
+    rejections_per_s: float = 10.0
 
 
 class MqttLink:
@@ -42,18 +62,20 @@ class MqttLink:
         *,
         retain_forecasts: bool,
         extras: Sequence[str] = (),
-        sources: SourceReader | None = None,
+        intake: Intake | None = None,
     ) -> None:
-        """Read of each message its power and, where there are any, the measured features ``extras``.
-
-        With ``sources`` it is they who read, instead of the native topic and payload.
-        """
+        """Read of each message its power and, where there are any, the measured features ``extras``."""
+        intake = intake or Intake()
         self._session = session
         self._topics = topics
         self._limits = limits
         self._retain = retain_forecasts
         self._extras = tuple(extras)
-        self._sources = sources
+        self._sources = intake.sources
+        self._statistics = intake.statistics
+        self._clocks = Clocks(_MAX_CACHED)
+        self._n_batches = 0
+        self._budget = Budget(intake.rejections_per_s, time.monotonic())
         self._devices: dict[str, str] = {}  # topic -> device: few topics, many messages
         self._before, self._after = topics.forecast.before.encode(), topics.forecast.after.encode()
 
@@ -81,9 +103,21 @@ class MqttLink:
         """Return what is queued, decoded, waiting up to ``timeout_s`` for the first."""
         sources = self._sources
         if sources is not None:
-            received = self._session.take(n_at_most, 0.0 if sources.is_due() else timeout_s)
-            return sources.read(received, n_at_most)
-        return [self._arrival(received) for received in self._session.take(n_at_most, timeout_s)]
+            return sources.read(self._session.take(n_at_most, 0.0 if sources.is_due() else timeout_s), n_at_most)
+        received = self._session.take(n_at_most, timeout_s)
+        arrivals = [self._arrival(one) for one in received]
+        self._look_at_clocks(received, arrivals)
+        return arrivals
+
+    def _look_at_clocks(self, received: list[Received], arrivals: list[Arrival]) -> None:
+        step = 1 + len(arrivals) // _CLOCKS_A_BATCH
+        self._n_batches += 1
+        for i in range(self._n_batches % step, len(arrivals), step):
+            reading = arrivals[i].reading
+            if reading is not None:
+                _, received_s, received_ms = received[i]
+                tell(self._clocks, reading.device, reading.minute - received_ms // MINUTE_MS, received_s)
+        self._statistics.n_clocks_off = self._clocks.n_off
 
     def _arrival(self, received: Received) -> Arrival:
         publication, received_s, received_ms = received
@@ -123,7 +157,13 @@ class MqttLink:
         return receipts
 
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
-        """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
+        """Tell on the rejected topic why a message, or a reading that had been held, could not be used.
+
+        More than there is budget for are counted, and their number told with the next one that is.
+        """
+        if not self._budget.spend(time.monotonic()):
+            self._statistics.n_rejections_omitted += 1
+            return
         if isinstance(what, Reading):
             native = self._topics.reading.of(what.device)
             topic = native if self._sources is None else self._sources.topic_of(what.device)
@@ -131,7 +171,7 @@ class MqttLink:
             payload = json.dumps(document).encode()
         else:
             topic, payload = what.token.topic, what.token.payload
-        text = encode_rejection(topic, payload, problem.reason, problem.detail)
+        text = encode_rejection(topic, payload, problem.reason, problem.detail, self._budget.take_omitted())
         self._session.publish(self._topics.rejected.encode(), text)
 
     def settle(self, arrival: Arrival, receipt: int) -> None:

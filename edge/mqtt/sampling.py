@@ -117,10 +117,9 @@ class Sampling:
 
     def _readings(self, meter: Meter) -> list[Reading]:
         readings = []
-        for minute, (power_kw, *extras) in meter.means.take():
-            measured = {name: value for name, value in zip(self._extras, extras, strict=True) if value is not None}
-            if power_kw is not None:
-                readings.append(Reading(meter.name, minute, power_kw, False, measured or None))
+        for minute, power_kw, others in meter.means.take():
+            measured = {name: value for name, value in zip(self._extras, others, strict=True) if value is not None}
+            readings.append(Reading(meter.name, minute, power_kw, False, measured or None))
         return readings
 
     def _await_end(self, meter: Meter) -> None:

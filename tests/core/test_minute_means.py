@@ -20,8 +20,8 @@ def fed(holding: Holding, *samples: tuple[float, float | None]) -> MinuteMeans:
     return means
 
 
-def closed(means: MinuteMeans) -> list[tuple[int, float | None]]:
-    return [(minute - NOON, values[0]) for minute, values in means.take()]
+def closed(means: MinuteMeans) -> list[tuple[int, float]]:
+    return [(minute - NOON, power_kw) for minute, power_kw, _ in means.take()]
 
 
 def test_a_minute_is_closed_by_the_first_sample_after_it() -> None:
@@ -152,7 +152,7 @@ def test_each_channel_is_averaged_over_what_is_known_of_it() -> None:
     means = MinuteMeans(TEN_SECONDS, n_channels=3)
     for second, values in ((0, (1.0, None, 230.0)), (20, (1.0, 5.0, None)), (40, (4.0, 7.0, None)), (60, (0.0,) * 3)):
         means.add(START + second * SECOND, values)
-    assert means.take() == [MinuteMean(NOON, (pytest.approx(2.0), pytest.approx(6.0), None))]
+    assert means.take() == [MinuteMean(NOON, pytest.approx(2.0), (pytest.approx(6.0), None))]
 
 
 def test_intervals_speak_for_all_the_time_before_them() -> None:

@@ -259,6 +259,23 @@ def test_the_clock_closes_a_minute_by_the_meters_time_however_far_off_that_is(ah
     assert len(heard.readings) == 1
 
 
+def test_the_clock_looks_at_each_minute_once_however_often_it_was_planned() -> None:
+    heard = Heard(WATTS | {"every_s": 10, "time": "t"})
+    for second in (10, 20, 30, 40, 50):  # a replay, ten times as fast as life: the end comes nearer with each
+        heard.send("meter/home", told(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + second * SECOND // 10)
+    heard.wait(for_s=12)
+    assert heard.readings == [Reading("home", FIRST, pytest.approx(1.0))]
+    heard.wait()
+    assert len(heard.readings) == 1
+    assert not heard.reader.is_due()
+
+
+def test_a_sum_beyond_any_number_is_rejected() -> None:
+    heard = Heard(WATTS | {"value": "a + b"})
+    heard.send("meter/home", json.dumps({"a": 1.7e308, "b": 1.7e308}))
+    assert heard.reasons == ["not_finite"]
+
+
 def test_counters_give_the_mean_of_their_differences() -> None:
     source = WATTS | {"unit": "kWh", "value": "in - out", "every_s": 20}
     heard = Heard(source, extras=("voltage_v",))
