@@ -38,9 +38,9 @@ class SourceSettings(BaseModel):
     #: Of a local time; empty: the site's.
     timezone: str = ""
     kind: Kind = "samples"
-    every_s: float = Field(default=60.0, ge=0.1, le=3_600)
+    every_s: float = Field(default=60.0, ge=0.1, le=900)
     #: Longest that a sample holds; None: twice ``every_s``, in whole minutes.
-    hold_s: float | None = Field(default=None, ge=0.1, le=7_200)
+    hold_s: float | None = Field(default=None, ge=0.1, le=1_800)
     lateness_s: float = Field(default=0.0, ge=0, le=600)
     voltage_v: str | None = None
     current_a: str | None = None

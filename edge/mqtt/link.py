@@ -101,10 +101,12 @@ class MqttLink:
 
     def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
         """Return what is queued, decoded, waiting up to ``timeout_s`` for the first."""
-        sources = self._sources
+        session, sources = self._session, self._sources
         if sources is not None:
-            return sources.read(self._session.take(n_at_most, 0.0 if sources.is_due() else timeout_s), n_at_most)
-        received = self._session.take(n_at_most, timeout_s)
+            is_due = sources.is_due() and not session.held_up
+            received = session.take(n_at_most, 0.0 if is_due else timeout_s)
+            return sources.read(received, 0 if session.held_up else n_at_most)
+        received = session.take(n_at_most, timeout_s)
         arrivals = [self._arrival(one) for one in received]
         self._look_at_clocks(received, arrivals)
         return arrivals

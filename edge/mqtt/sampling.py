@@ -54,6 +54,7 @@ class Sampling:
         self._statistics = statistics
         self._awaited: list[tuple[float, int, Meter]] = []  # by when, gateway's clock, a minute is to be looked at
         self._n_awaited = 0
+        self._told_slow: set[str] = set()  # sources of which a slow meter was told
 
     def meter(self, name: str, topic: str, source: Source) -> Meter:
         """Return a meter that has not sent anything yet."""
@@ -135,12 +136,13 @@ class Sampling:
         meter.n_slow = min(meter.n_slow + 1, _SLOW_RUN) if distance_ms > _SLOW_MS else 0
         is_slow = meter.n_slow >= _SLOW_RUN
         self._statistics.n_slow_meters += is_slow - was_slow
-        if is_slow and not was_slow:
+        if is_slow and not was_slow and meter.source.name not in self._told_slow:
+            self._told_slow.add(meter.source.name)
             every_s = round(distance_ms / 1_000)
             cure = "let it send at least once a minute"
             if distance_ms > meter.source.holding.hold_ms:
                 cure = f"{cure}, or set every_s = {every_s}: until then there are gaps between its samples"
             log.warning(
-                "meter.slow", device=meter.name, every_s=every_s, cure=cure,
+                "meter.slow", source=meter.source.name, device=meter.name, every_s=every_s, cure=cure,
                 meanwhile="each minute until the next sample takes the value of the last",
             )  # fmt: skip

@@ -86,6 +86,11 @@ class Session:
         return len(self._delivery)
 
     @property
+    def held_up(self) -> bool:
+        """Whether so much is unconfirmed that nothing more should be sent, nor is anything taken."""
+        return len(self._delivery) >= _MAX_UNCONFIRMED
+
+    @property
     def newest_unconfirmed(self) -> int:
         """The receipt of the newest message that is not confirmed; 0 where all are."""
         return self._delivery.newest
@@ -265,11 +270,8 @@ class Session:
         self._warned.clear()
         self._backoff.succeeded()
         self._delivery.connected(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
-        for topic in options.subscriptions:
-            if self._mqtt5:
-                self._client.subscribe(topic, options=SubscribeOptions(qos=options.qos, retainHandling=1))
-            else:
-                self._client.subscribe(topic, qos=options.qos)
+        how: Any = SubscribeOptions(qos=options.qos, retainHandling=1) if self._mqtt5 else options.qos
+        self._client.subscribe([(topic, how) for topic in options.subscriptions])
         self._announce(b"online")
         log.info(
             "mqtt.connected", host=options.host, port=options.port, protocol=self.protocol,
@@ -312,9 +314,11 @@ class Session:
     def _on_subscribe(
         self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object
     ) -> None:
-        for reason in reasons:
-            if reason.is_failure:
-                self.problem = f"the subscription to {', '.join(self._options.subscriptions)} is refused: {reason}"
-                log.error("mqtt.subscription_refused", reason=str(reason), topics=self._options.subscriptions)
-                return
+        answers = zip(self._options.subscriptions, reasons, strict=True)
+        refused = {topic: str(reason) for topic, reason in answers if reason.is_failure}
+        if refused:
+            reason = next(iter(refused.values()))
+            self.problem = f"the subscription to {', '.join(refused)} is refused: {reason}"
+            log.error("mqtt.subscription_refused", reason=reason, topics=tuple(refused))
+            return
         self.connected, self.problem = True, ""

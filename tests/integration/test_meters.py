@@ -11,9 +11,12 @@ import pytest
 
 from edge.core.grid import MINUTE_MS
 from tests.integration.conftest import Connect, StartGateway
+from tests.integration.test_at_least_once import close
 from tests.integration.test_stream import FIRST, assert_same, offline, power, reading, without_issue
 from tests.support.brokers import Broker, MosquittoBroker
 from tests.support.gateways import REJECTED
+from tests.support.waiting import wait_until
+from tests.support.wire import PUBACK, PUBLISH, SUBSCRIBE, WireBroker
 
 SECOND_MS = 1_000
 
@@ -107,3 +110,63 @@ def test_a_reading_that_had_been_held_is_rejected_on_its_meters_topic(
         peer.publish("m/home", json.dumps({"t": minute * 60, "kw": 1.5}))
     (rejected,) = peer.wait_for(REJECTED)
     assert (rejected.document["topic"], rejected.document["reason"]) == ("m/home", "time_jump")
+
+
+@pytest.mark.mosquitto
+def test_while_the_broker_is_away_the_clock_closes_minutes_and_their_forecasts_come_when_it_is_back(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    gateway = start_gateway(mosquitto, sources=[{"preset": "tasmota", "every_s": 10}])
+    peer = connect(mosquitto, client_id="reader", persistent=True)
+    peer.subscribe("gap/+/forecast")
+    for second in (*range(0, 120, 10), 118):
+        peer.publish("tele/plug/SENSOR", sensor(FIRST * MINUTE_MS + second * SECOND_MS, 1_000))
+    assert gateway.service.statistics.forecasts == {}
+    mosquitto.stop()
+    wait_until(lambda: gateway.service.statistics.forecasts, "the forecast of the minute that the clock closed")
+    mosquitto.start()
+    (forecast,) = peer.wait_for("gap/plug/forecast")
+    assert forecast.document["observed_at"] == "2010-11-01T00:01:00Z"
+
+
+def test_a_sample_is_acknowledged_when_taken_and_the_one_that_closes_a_minute_after_its_forecast(
+    start_gateway: StartGateway,
+) -> None:
+    broker = WireBroker()
+    gateway = start_gateway(broker.port, connected=False, sources=[{"preset": "tasmota", "every_s": 30}])
+    wire = broker.accept()
+    wire.open()
+    gateway.wait_connected()
+
+    def send(second: int, packet_id: int) -> None:
+        wire.publish("tele/plug/SENSOR", sensor(FIRST * MINUTE_MS + second * SECOND_MS, 1_000), packet_id)
+
+    for second, packet_id in ((0, 1), (30, 2), (60, 3), (90, 4)):  # a first minute has no forecast to wait for
+        send(second, packet_id)
+        assert (wire.read().kind, packet_id) == (PUBACK, packet_id)
+    send(120, 5)
+    forecast = wire.read()
+    assert (forecast.kind, forecast.topic) == (PUBLISH, "gap/plug/forecast")
+    send(121, 6)  # acknowledgements leave in order: it waits behind the one that closed the minute
+    wait_until(lambda: gateway.service.statistics.samples["taken"] == 6, "the sixth sample")
+    assert wire.read_all_there() == []
+    wire.puback(forecast.packet_id)
+    assert [(p.kind, p.packet_id) for p in (wire.read(), wire.read())] == [(PUBACK, 5), (PUBACK, 6)]
+    close(gateway, wire)
+    broker.close()
+
+
+def test_a_subscription_that_is_refused_is_named_and_the_others_do_not_hide_it(start_gateway: StartGateway) -> None:
+    broker = WireBroker()
+    gateway = start_gateway(broker.port, connected=False, sources=[{"preset": "p1-esp"}, {"preset": "tasmota"}])
+    wire = broker.accept()
+    wire.read()
+    wire.connack()
+    while (packet := wire.read()).kind != SUBSCRIBE:
+        wire.puback(packet.packet_id)
+    wire.suback_each(packet.packet_id, [1, 0x87, 1])  # not authorised to the second
+    wait_until(lambda: "refused" in gateway.service.problem, "the refusal")
+    assert "sensors/power/p1meter/actual_returndelivery is refused: Not authorized" in gateway.service.problem
+    assert not gateway.service.connected
+    close(gateway, wire)
+    broker.close()
