@@ -125,6 +125,9 @@ class MqttLink:
         publication, received_s, received_ms = received
         try:
             device = self._devices.get(publication.topic) or self._device(publication.topic)
+            if not device:
+                self._statistics.n_not_readings += 1
+                return Arrival(None, None, received_s, publication)
             arrival_ms = None if publication.retained or publication.redelivered else received_ms
             n_bytes = publication.n_bytes
             reading = decode(device, publication.payload, n_bytes, arrival_ms, self._limits, self._extras)
@@ -135,7 +138,13 @@ class MqttLink:
         return Arrival(reading, None, received_s, publication)
 
     def _device(self, topic: str) -> str:
-        device = self._topics.reading.device_in(topic)
+        """Return the device that a topic names; none for one that an earlier configuration's subscription brings."""
+        pattern = self._topics.reading
+        if topic.count("/") != pattern.pattern.count("/") or not (
+            topic.startswith(pattern.before) and topic.endswith(pattern.after)
+        ):
+            return ""
+        device = pattern.device_in(topic)
         if len(self._devices) >= _MAX_CACHED:
             self._devices.clear()
         self._devices[topic] = device

@@ -71,3 +71,14 @@ def test_clocks_that_are_right_and_those_that_become_so() -> None:
             link.take(256, 0)
     assert [(line["event"], line["device"]) for line in logs] == [("clock.off", "set"), ("clock.right", "set")]
     assert statistics.n_clocks_off == 0
+
+
+@pytest.mark.parametrize(
+    "topic", ["tele/plug/SENSOR", "gap/home/other", "x/home/reading", "gap/a/b/reading", "reading"]
+)
+def test_what_a_subscription_of_an_earlier_configuration_brings_is_no_reading(topic: str) -> None:
+    waiting = Waiting()
+    link, statistics = link_over(waiting)
+    waiting.received = [Received(Publication(topic, b"1", 1, False, False, b"", 1), 0.0, NOW_MS)]
+    (arrival,) = link.take(256, 0)
+    assert (arrival.reading, arrival.problem, statistics.n_not_readings) == (None, None, 1)
