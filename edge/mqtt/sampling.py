@@ -81,6 +81,14 @@ class Sampling:
         self._await_end(meter)
         return readings
 
+    def know_nothing(self, meter: Meter, at_ms: int) -> list[Reading]:
+        """Take a meter's word that it knows no value: what it said before holds no longer."""
+        if meter.counter is None and meter.means.newest_ms is not None:
+            meter.means.add(at_ms, (None,) * (1 + len(self._extras)))
+        readings = self._readings(meter)
+        self._await_end(meter)
+        return readings
+
     def is_due(self, now_ms: int) -> bool:
         """Tell whether a minute is to be closed at ``now_ms``."""
         return bool(self._awaited) and self._awaited[0][0] <= now_ms

@@ -125,7 +125,8 @@ class SourceReader:
         value = _value(meter, route.part, document)
         if value is None or (publication.retained and source.time is None):  # what a broker kept may be of any age
             self._ignore(listening, document)
-            return []
+            told_nothing = document is None and source.kind == "samples" and not publication.retained
+            return self._sampling.know_nothing(meter, received.received_ms) if told_nothing else []
         listening.heard = True
         if publication.redelivered and source.time is None:
             detail = "a message without a time of its own that is sent again may be of any age"
@@ -207,6 +208,9 @@ def _value(meter: Meter, part: str, document: object) -> float | None:
     What comes in several messages, as phases do, is added up of the newest of each.
     """
     sums = meter.source.value
+    if document is None:
+        meter.known.pop(part, None)
+        return None
     if isinstance(document, float):
         meter.known[part] = document
         return add_up(sums[0], meter.known) if sums else document

@@ -160,6 +160,33 @@ def test_a_source_that_was_heard_may_say_nothing_for_long() -> None:
     assert logs == []
 
 
+@pytest.mark.parametrize("word", ["unavailable", "nan", ""])
+def test_a_meter_that_says_that_it_knows_nothing_is_believed(word: str) -> None:
+    heard = Heard({"preset": "home-assistant"})
+    topic = "homeassistant/sensor/power/state"
+    for second, payload in ((0, word), (0, "1000"), (90, word), (91, word), (600, "2000"), (660, "2000")):
+        heard.send(topic, payload, LONG_AGO_MS + second * SECOND)
+    assert [(reading.minute - FIRST, reading.gap_kw) for reading in heard.readings] == [(0, 1.0), (1, 1.0), (10, 2.0)]
+    assert heard.statistics.n_not_readings == 3
+
+
+def test_of_a_part_that_is_not_known_the_sum_is_not_either() -> None:
+    heard = Heard({"preset": "p1-esp", "every_s": 60})
+    topic = "sensors/power/p1meter/"
+    for second, part, payload in ((0, "actual_consumption", "500"), (0, "actual_returndelivery", "unknown"),
+                                  (1, "actual_consumption", "700"), (2, "actual_returndelivery", "0"),
+                                  (62, "actual_returndelivery", "0")):  # fmt: skip
+        heard.send(topic + part, payload, LONG_AGO_MS + second * SECOND)
+    assert heard.readings == [Reading("home", FIRST, pytest.approx(0.7))]
+
+
+def test_a_counter_that_is_not_known_for_a_while_goes_on_from_where_it_was() -> None:
+    heard = Heard({"topic": "meter/{device}", "format": "number", "unit": "Wh", "every_s": 60})
+    for second, payload in ((0, "1000"), (30, "unavailable"), (60, "1020")):
+        heard.send("meter/home", payload, LONG_AGO_MS + second * SECOND)
+    assert heard.readings == [Reading("home", FIRST, pytest.approx(1.2))]
+
+
 # --- times ------------------------------------------------------------------------------------------
 
 
@@ -287,6 +314,16 @@ def test_the_clock_looks_at_each_minute_once_however_often_it_was_planned() -> N
     assert heard.readings == [Reading("home", FIRST, pytest.approx(1.0))]
     heard.wait()
     assert len(heard.readings) == 1
+    assert not heard.reader.is_due()
+
+
+def test_of_many_minutes_that_are_due_at_once_so_many_are_closed_as_a_batch_may_hold() -> None:
+    heard = Heard(WATTS | {"every_s": 60})
+    for i in range(5):
+        heard.send(f"meter/{i}", told(1000))
+    heard.now_ms += 90 * SECOND
+    closed = [len(heard.reader.read([], 2)) for _ in range(4)]
+    assert closed == [2, 2, 1, 0]
     assert not heard.reader.is_due()
 
 
