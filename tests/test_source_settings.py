@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,12 @@ from edge.core.minutes import Holding
 from edge.presets import presets
 from edge.settings import Settings, load
 from edge.source_settings import SourceSettings
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
 
 JSON = {"topic": "meter/{device}", "value": "power"}
 
@@ -112,3 +119,12 @@ def test_the_page_tells_every_key_and_every_preset() -> None:
         assert f"`{key}`" in page, key
     for name in presets():
         assert f'preset = "{name}"' in page, name
+
+
+def test_every_example_on_the_page_can_be_copied_and_used() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "meters.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(examples) > len(presets()) / 2
+    for example in examples:
+        Path("gapcast.toml").write_text(example, encoding="utf-8")
+        assert sources_of(load(None, {}, {})), example

@@ -86,8 +86,11 @@ class MinuteMeans:
         #: Time of the newest sample; None before the first.
         self.newest_ms: int | None = None
 
-    def add(self, at_ms: int, values: tuple[float | None, ...]) -> Taken:
-        """Take a sample, None for a channel that it says nothing of."""
+    def add(self, at_ms: int, values: tuple[float | None, ...], *, redelivered: bool = False) -> Taken:
+        """Take a sample, None for a channel that it says nothing of.
+
+        One that is ``redelivered``, and is no news, is a duplicate: never a stream that starts again.
+        """
         sample = _Sample(at_ms, values)
         newest_ms, spoken = self.newest_ms, self._spoken
         if newest_ms is None or spoken is None:
@@ -96,7 +99,7 @@ class MinuteMeans:
         if at_ms == spoken.at_ms or any(at_ms == other.at_ms for other in self._pending):
             return Taken.DUPLICATE
         if at_ms <= max(newest_ms - self._holding.lateness_ms, spoken.at_ms):
-            return self._judge_late(sample)
+            return Taken.DUPLICATE if redelivered else self._judge_late(sample)
         self._late_run.clear()
         insort(self._pending, sample)
         self.newest_ms = max(newest_ms, at_ms)

@@ -63,7 +63,9 @@ class Sampling:
         means = MinuteMeans(source.holding, 1 + len(self._extras))
         return Meter(name, topic, source, means, counter, best=max(0, len(source.value) - 1))
 
-    def add(self, meter: Meter, at_ms: int, value: float, measured: Mapping[str, float]) -> list[Reading]:
+    def add(
+        self, meter: Meter, at_ms: int, value: float, measured: Mapping[str, float], *, redelivered: bool = False
+    ) -> list[Reading]:
         """Take a sample; return the readings of the minutes that it completes.
 
         Raises :class:`PayloadError` where its power is outside the limits.
@@ -71,7 +73,8 @@ class Sampling:
         newest_ms = meter.means.newest_ms
         extras = tuple(measured.get(name) for name in self._extras)
         if meter.counter is None:
-            taken = meter.means.add(at_ms, (meter.source.power_kw(value, self._limits), *extras))
+            power_kw = meter.source.power_kw(value, self._limits)
+            taken = meter.means.add(at_ms, (power_kw, *extras), redelivered=redelivered)
         else:
             taken = self._count(meter, meter.counter, at_ms, extras)
         self._statistics.samples[taken.value] += 1

@@ -126,7 +126,7 @@ class SourceReader:
         if value is None or (publication.retained and source.time is None):  # what a broker kept may be of any age
             self._ignore(listening, document)
             told_nothing = document is None and source.kind == "samples" and not publication.retained
-            return self._sampling.know_nothing(meter, received.received_ms) if told_nothing else []
+            return self._sampling.know_nothing(meter, received.received_ms - meter.behind_ms) if told_nothing else []
         listening.heard = True
         if publication.redelivered and source.time is None:
             detail = "a message without a time of its own that is sent again may be of any age"
@@ -135,7 +135,7 @@ class SourceReader:
         measured = source.measured(document)
         meter.last_ms = at_ms
         if source.kind == "samples":
-            return self._sampling.add(meter, at_ms, value, measured)
+            return self._sampling.add(meter, at_ms, value, measured, redelivered=publication.redelivered)
         power_kw = source.power_kw(value, self._limits)
         return [Reading(meter.name, minute_of(at_ms), power_kw, publication.redelivered, measured or None)]
 

@@ -131,6 +131,14 @@ def test_three_late_ones_that_follow_each_other_are_a_stream_that_starts_again()
     assert closed(means) == [(0, 2.0), (1, 2.0)]
 
 
+def test_what_the_broker_sends_again_is_never_a_stream_that_starts_again() -> None:
+    means = fed(TEN_SECONDS, *((second, 1.0) for second in range(0, 60, 10)))
+    again = [means.add(START + second * SECOND, (9.0,), redelivered=True) for second in range(0, 60, 10)]
+    assert set(again) == {Taken.DUPLICATE}
+    assert means.add(START + 60 * SECOND, (1.0,), redelivered=True) is Taken.TAKEN  # news, and taken as such
+    assert closed(means) == [(0, 1.0)]
+
+
 def test_late_ones_that_do_not_follow_each_other_are_late_for_ever() -> None:
     means = fed(TEN_SECONDS, (3_600, 1.0))
     assert {means.add(START + second * SECOND, (2.0,)) for second in (100, 10, 200, 20, 300)} == {Taken.LATE}

@@ -292,6 +292,16 @@ def test_duplicates_and_late_samples_are_counted_and_change_nothing() -> None:
     assert heard.statistics.samples == {"taken": 3, "duplicate": 1, "late": 1}
 
 
+def test_samples_that_come_again_after_a_lost_connection_have_no_effect() -> None:
+    heard = Heard(WATTS | {"every_s": 10, "time": "t"})
+    for second in range(0, 60, 10):
+        heard.send("meter/home", told(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + second * SECOND)
+    for second in range(10, 70, 10):  # unacknowledged when it was lost, but for the last one taken already
+        heard.send("meter/home", told(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + 61 * SECOND, again=True)
+    assert heard.readings == [Reading("home", FIRST, pytest.approx(1.0))]
+    assert heard.statistics.samples == {"taken": 7, "duplicate": 5, "late": 0}
+
+
 @pytest.mark.parametrize("ahead_min", [0, -1_000_000, 777])
 def test_the_clock_closes_a_minute_by_the_meters_time_however_far_off_that_is(ahead_min: int) -> None:
     heard = Heard(WATTS | {"every_s": 10, "time": "t"})
