@@ -24,6 +24,7 @@ Kind = Literal["minute", "samples"]
 PER_UNIT: Mapping[Unit, float] = {"auto": 1.0, "kW": 1.0, "W": 0.001, "kWh": 1.0, "Wh": 0.001}
 COUNTERS: frozenset[Unit] = frozenset({"Wh", "kWh"})
 _MS_PER_S = 1_000
+_SHOWN = 40
 
 
 class FeaturePath(NamedTuple):
@@ -76,7 +77,7 @@ class Source:
         if self.time_form in {"epoch_s", "epoch_ms"}:
             number = number_of(ts, "the time")
             if number is None:
-                raise PayloadError("bad_time", f"the time must be a number, not {ts!r}")
+                raise PayloadError("bad_time", f"the time must be a number, not {repr(ts)[:_SHOWN]}")
             seconds = number if self.time_form == "epoch_s" else number / _MS_PER_S
             if seconds * _MS_PER_S >= LATEST_MS:
                 other = "epoch_ms" if self.time_form == "epoch_s" else "epoch_s"
@@ -84,7 +85,7 @@ class Source:
                 raise PayloadError("bad_time", detail)
             return instant_of(seconds)
         if self.time_form == "rfc3339" and type(ts) is not str:
-            raise PayloadError("bad_time", f"the time must be RFC 3339, not {str(ts)[:40]}")
+            raise PayloadError("bad_time", f"the time must be RFC 3339, not {repr(ts)[:_SHOWN]}")
         return instant_of(ts)
 
     def power_kw(self, value: float, limits: Limits) -> float:
