@@ -103,7 +103,7 @@ class MqttLink:
         """Return what is queued, decoded, waiting up to ``timeout_s`` for the first."""
         session, sources = self._session, self._sources
         if sources is not None:
-            is_due = sources.is_due() and not session.held_up
+            is_due = n_at_most > 0 and sources.is_due() and not session.held_up
             received = session.take(n_at_most, 0.0 if is_due else timeout_s)
             return sources.read(received, 0 if session.held_up else n_at_most)
         received = session.take(n_at_most, timeout_s)
