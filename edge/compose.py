@@ -19,12 +19,16 @@ from edge.core.errors import ModelError, SettingsError
 from edge.core.features import measured_in
 from edge.core.presence import Presence
 from edge.core.reading import Limits
+from edge.core.source import Source
+from edge.core.statistics import Statistics
 from edge.http.app import create_app
 from edge.mqtt.asides import PredictTopic
 from edge.mqtt.client import SessionOptions
 from edge.mqtt.discovery import Discovery, HomeAssistant
-from edge.mqtt.link import MqttLink, Topics
+from edge.mqtt.link import Intake, MqttLink, Topics
+from edge.mqtt.routes import SourceTopic
 from edge.mqtt.session import Session
+from edge.mqtt.sources import SourceReader
 from edge.mqtt.topics import DeviceTopic, answer_prefix, gateway_topic
 from edge.mqtt.transport import TlsFiles, Transport, tls_context
 from edge.predictors.runtime import load_interpreter
@@ -62,6 +66,9 @@ class Application:
         self.models = load_models(settings)
         self.session = Session(session_options(settings, environment))
         limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+        extras = measured_in(self.models.speaking.features)[1:]
+        statistics = Statistics()
+        sources = sources_of(settings)
         link = MqttLink(
             self.session,
             Topics(
@@ -72,13 +79,18 @@ class Application:
             ),
             limits,
             retain_forecasts=settings.mqtt.retain_forecasts,
-            extras=measured_in(self.models.speaking.features)[1:],
+            extras=extras,
+            intake=Intake(
+                SourceReader(sources, limits, extras, settings.devices.max, statistics) if sources else None,
+                statistics,
+                settings.mqtt.rejections_per_s,
+            ),
         )
         zone, tells_path = settings.site.zone, settings.forecast.path
         engine = Engine(self.models.speaking, settings.devices.max, zone, tells_path=tells_path)
         stale_after_s = settings.devices.stale_after_min * 60
         presence = Presence(stale_after_s) if stale_after_s else None
-        self.service = Service(link, engine, self.models.by_name, presence)
+        self.service = Service(link, engine, self.models.by_name, statistics=statistics, presence=presence)
         max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
         desk = Desk(self.service, limits, max_body_bytes=max_body_bytes, max_readings=max_readings)
         self._answer_over_mqtt(link, desk, settings.topics)
@@ -153,6 +165,28 @@ def load_models(settings: Settings) -> Models:
     return Models(by_name, by_name[speaking])
 
 
+def sources_of(settings: Settings) -> list[tuple[SourceTopic, Source]]:
+    """Return the sources that are configured; raise :class:`SettingsError` where two would read one topic."""
+    sources = []
+    filters: dict[str, str] = {}
+    for i, source in enumerate(settings.sources):
+        key = f"sources.{i}"
+        topic = SourceTopic.parse(key, source.topic, source.device, source.parts)
+        for one in topic.filters:
+            if one in filters:
+                msg = f"{key}.topic: {source.topic!r} is read by {filters[one]} already: a message is read once"
+                raise SettingsError(msg)
+            filters[one] = key
+        sources.append((topic, source.source(settings.site.zone)))
+    return sources
+
+
+def subscriptions_of(settings: Settings) -> tuple[str, ...]:
+    """Return the subscriptions that take in all readings: those of the sources, or the native one."""
+    filters = tuple(one for topic, _ in sources_of(settings) for one in topic.filters)
+    return filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
+
+
 def session_options(settings: Settings, environment: Mapping[str, str]) -> SessionOptions:
     """Return how to reach the broker, and as whom."""
     gateway = gateway_id(settings.gateway.id, state_path(settings.state.path, environment))
@@ -160,9 +194,9 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
     return SessionOptions(
         gateway=gateway,
         status_topic=gateway_topic("topics.status", settings.topics.status, gateway),
+        subscriptions=subscriptions_of(settings),
         asides=(f"{home.discovery_prefix}/status",) if home.enabled else (),
         asides_mqtt5=(gateway_topic("topics.predict", settings.topics.predict, gateway),),
-        subscriptions=(DeviceTopic.parse("topics.reading", settings.topics.reading).filter,),
         host=mqtt.host,
         port=mqtt.port,
         username=mqtt.username,

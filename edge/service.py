@@ -37,9 +37,9 @@ _MAX_TOLD = 256
 
 
 class Arrival(NamedTuple):
-    """A message that came in: the reading in it, or the problem with it, or neither where it was for the link itself.
+    """A message that came in: the reading in it, or the problem with it. ``token`` is the link's own.
 
-    ``token`` is the link's own.
+    A message may hold neither: one for the link itself, a sample of a minute that is not over, or nothing of interest.
     """
 
     reading: Reading | None
@@ -113,14 +113,21 @@ class Service:
     """Joins a link, an engine and the models, and counts what happens."""
 
     def __init__(
-        self, link: Link, engine: Engine, models: Mapping[str, Predictor], presence: Presence | None = None
+        self,
+        link: Link,
+        engine: Engine,
+        models: Mapping[str, Predictor],
+        *,
+        statistics: Statistics | None = None,
+        presence: Presence | None = None,
     ) -> None:
         """Serve ``engine``'s model over ``link``; requests may name any of ``models``.
 
-        ``presence`` says which devices are there; None where no one is to be told.
+        ``statistics`` may be shared with the link, which counts there what does not come this far. ``presence``
+        says which devices are there; None where no one is to be told.
         """
         self.models = models
-        self.statistics = Statistics()
+        self.statistics = statistics or Statistics()
         self._link = link
         self._engine = engine
         self._presence = presence

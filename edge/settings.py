@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from edge.core.errors import SettingsError
+from edge.source_settings import SourceSettings
 
 ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"
 DEFAULT_FILE = Path("gapcast.toml")
@@ -87,6 +88,8 @@ class MqttSettings(_Section):
     session_expiry_s: int = Field(default=86_400, ge=0, le=4_294_967_295)
     #: Readings that the broker may send before the first of them is acknowledged (MQTT 5).
     receive_maximum: int = Field(default=1_024, ge=1, le=32_767)
+    #: Told on the rejected topic; further ones are counted.
+    rejections_per_s: float = Field(default=10.0, ge=0.1, le=10_000)
 
 
 class TopicSettings(_Section):
@@ -212,6 +215,8 @@ class Settings(_Section):
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     site: SiteSettings = SiteSettings()
     log: LogSettings = LogSettings()
+    #: ``[[sources]]``: which meters are read; none: the native readings on ``topics.reading``.
+    sources: tuple[SourceSettings, ...] = ()
 
     @model_validator(mode="after")
     def _availability_is_told(self) -> Settings:

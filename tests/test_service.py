@@ -54,7 +54,7 @@ def test_more_than_a_batch_takes_several_turns() -> None:
 
 def test_devices_are_told_of_once_the_broker_is_there_and_again_where_it_forgot() -> None:
     link = MemoryLink()
-    service = Service(link, Engine(Persistence()), {}, Presence(stale_after_s=600))
+    service = Service(link, Engine(Persistence()), {}, presence=Presence(stale_after_s=600))
     link.connected = False
     link.put(Reading("home", NOON, 1.0), Reading("other", NOON, 1.0), Reading("home", NOON + 1, 1.0))
     service.turn(0)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from edge.core.clocks import Clocks
 from edge.core.errors import PayloadError
 from edge.core.forecast import Forecasts
 from edge.core.grid import MINUTE_MS, minute_label
 from edge.core.reading import Limits, Reading
+from edge.core.statistics import Statistics
 from edge.mqtt.asides import Aside
+from edge.mqtt.budget import Budget
+from edge.mqtt.clockwatch import tell
 from edge.mqtt.discovery import Discovery
+from edge.mqtt.frames import Publication
 from edge.mqtt.payloads import decode, encode_forecasts, encode_rejection
 from edge.mqtt.properties import passed_on
 from edge.mqtt.session import Received, Session
+from edge.mqtt.sources import SourceReader
 from edge.mqtt.topics import DeviceTopic
 from edge.service import Arrival
 
@@ -22,6 +29,8 @@ from edge.service import Arrival
 REPLAY_EXPIRY_S = 300
 #: Topics whose device is remembered, so that it is checked once and not with every message.
 _MAX_CACHED = 131_072
+#: Of a large batch, so many readings' clocks are looked at: one that is off stays so, and its turn comes.
+_CLOCKS_A_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,19 @@ class Topics:
     forecast: DeviceTopic
     rejected: str
     availability: DeviceTopic
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What becomes of messages on their way in.
+
+    With ``sources`` it is they who read them, instead of the native topic and payload. ``statistics`` are the
+    service's, where what does not come that far is counted.
+    """
+
+    sources: SourceReader | None = None
+    statistics: Statistics = field(default_factory=Statistics)
+    rejections_per_s: float = 10.0
 
 
 class MqttLink:
@@ -45,13 +67,20 @@ class MqttLink:
         *,
         retain_forecasts: bool,
         extras: Sequence[str] = (),
+        intake: Intake | None = None,
     ) -> None:
         """Read of each message its power and, where there are any, the measured features ``extras``."""
+        intake = intake or Intake()
         self._session = session
         self._topics = topics
         self._limits = limits
         self._retain = retain_forecasts
         self._extras = tuple(extras)
+        self._sources = intake.sources
+        self._statistics = intake.statistics
+        self._clocks = Clocks(_MAX_CACHED)
+        self._n_batches = 0
+        self._budget = Budget(intake.rejections_per_s, time.monotonic())
         #: Who tells Home Assistant of devices; None where no one does.
         self.discovery: Discovery | None = None
         self._asides: dict[str, Aside] = {}
@@ -88,16 +117,42 @@ class MqttLink:
 
     def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
         """Return what is queued, decoded, waiting up to ``timeout_s`` for the first."""
+        session, sources = self._session, self._sources
+        is_due = sources is not None and n_at_most > 0 and sources.is_due() and not session.held_up
+        received = session.take(n_at_most, 0.0 if is_due or self._busy else timeout_s)
         self._carried.clear()
-        arrivals = [
-            self._arrival(received) for received in self._session.take(n_at_most, 0.0 if self._busy else timeout_s)
-        ]
+        if sources is None:
+            arrivals = [self._arrival(one) for one in received]
+            self._look_at_clocks(received, arrivals)
+        else:
+            arrivals = [arrival for one in received for arrival in self._arrivals(one, sources)]
+            arrivals += sources.close_due(0 if session.held_up else n_at_most)
         self._busy = any([aside.work() for aside in self._asides.values()])
         return arrivals
 
     def listen(self, topic: str, aside: Aside) -> None:
         """Hand what comes on ``topic``, which the session is subscribed to, to ``aside``."""
         self._asides[topic] = aside
+
+    def _look_at_clocks(self, received: list[Received], arrivals: list[Arrival]) -> None:
+        step = 1 + len(arrivals) // _CLOCKS_A_BATCH
+        self._n_batches += 1
+        for i in range(self._n_batches % step, len(arrivals), step):
+            reading = arrivals[i].reading
+            if reading is not None:
+                _, received_s, received_ms = received[i]
+                tell(self._clocks, reading.device, reading.minute - received_ms // MINUTE_MS, received_s)
+        self._statistics.n_clocks_off = self._clocks.n_off
+
+    def _arrivals(self, received: Received, sources: SourceReader) -> list[Arrival]:
+        """Return what a message brings where sources read the meters' messages."""
+        aside = self._asides.get(received.publication.topic)
+        if aside is not None:
+            return [_heard(aside, received)]
+        arrivals = sources.read(received)
+        if (reading := arrivals[-1].reading) is not None:
+            self._carry(reading, received.publication)
+        return arrivals
 
     def _arrival(self, received: Received) -> Arrival:
         publication, received_s, received_ms = received
@@ -106,22 +161,34 @@ class MqttLink:
             if device is None:
                 aside = self._asides.get(publication.topic)
                 if aside is not None:
-                    aside.hear(publication)
-                    return Arrival(None, None, received_s, publication)
+                    return _heard(aside, received)
                 device = self._device(publication.topic)
+            if not device:
+                self._statistics.n_not_readings += 1
+                return Arrival(None, None, received_s, publication)
             arrival_ms = None if publication.retained or publication.redelivered else received_ms
             n_bytes = publication.n_bytes
             reading = decode(device, publication.payload, n_bytes, arrival_ms, self._limits, self._extras)
         except PayloadError as problem:
             return Arrival(None, problem, received_s, publication)
-        if publication.properties and (carried := passed_on(publication.properties)):
-            self._carried.setdefault((device, reading.minute), carried)
+        self._carry(reading, publication)
         if publication.redelivered:
             reading = reading._replace(redelivered=True)
         return Arrival(reading, None, received_s, publication)
 
+    def _carry(self, reading: Reading, publication: Publication) -> None:
+        """Let the forecast of ``reading`` bear what its message did."""
+        if publication.properties and (carried := passed_on(publication.properties)):
+            self._carried.setdefault((reading.device, reading.minute), carried)
+
     def _device(self, topic: str) -> str:
-        device = self._topics.reading.device_in(topic)
+        """Return the device that a topic names; none for one that an earlier configuration's subscription brings."""
+        pattern = self._topics.reading
+        if topic.count("/") != pattern.pattern.count("/") or not (
+            topic.startswith(pattern.before) and topic.endswith(pattern.after)
+        ):
+            return ""
+        device = pattern.device_in(topic)
         if len(self._devices) >= _MAX_CACHED:
             self._devices.clear()
         self._devices[topic] = device
@@ -166,14 +233,21 @@ class MqttLink:
             self.discovery.forget(device)
 
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
-        """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
+        """Tell on the rejected topic why a message, or a reading that had been held, could not be used.
+
+        More than there is budget for are counted, and their number told with the next one that is.
+        """
+        if not self._budget.spend(time.monotonic()):
+            self._statistics.n_rejections_omitted += 1
+            return
         if isinstance(what, Reading):
-            topic = self._topics.reading.of(what.device)
+            native = self._topics.reading.of(what.device)
+            topic = native if self._sources is None else self._sources.topic_of(what.device)
             document = {"ts": minute_label(what.minute), "gap_kw": what.gap_kw, **(what.measured or {})}
             payload = json.dumps(document).encode()
         else:
             topic, payload = what.token.topic, what.token.payload
-        text = encode_rejection(topic, payload, problem.reason, problem.detail)
+        text = encode_rejection(topic, payload, problem.reason, problem.detail, self._budget.take_omitted())
         self._session.publish(self._topics.rejected.encode(), text)
 
     def settle(self, arrival: Arrival, receipt: int) -> None:
@@ -194,3 +268,11 @@ class MqttLink:
     def close(self, timeout_s: float) -> bool:
         """Say ``offline``, wait for what is unconfirmed, disconnect; tell whether all was confirmed."""
         return self._session.close(timeout_s)
+
+
+def _heard(aside: Aside, received: Received) -> Arrival:
+    try:
+        aside.hear(received.publication)
+    except PayloadError as problem:
+        return Arrival(None, problem, received.received_s, received.publication)
+    return Arrival(None, None, received.received_s, received.publication)

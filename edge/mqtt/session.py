@@ -88,6 +88,11 @@ class Session:
         return len(self._delivery)
 
     @property
+    def held_up(self) -> bool:
+        """Whether so much is unconfirmed that nothing more should be sent, nor is anything taken."""
+        return len(self._delivery) >= _MAX_UNCONFIRMED
+
+    @property
     def newest_unconfirmed(self) -> int:
         """The receipt of the newest message that is not confirmed; 0 where all are."""
         return self._delivery.newest
@@ -97,10 +102,10 @@ class Session:
 
         Waits up to ``timeout_s`` for something to come where nothing is queued.
         """
-        held_up = len(self._delivery) >= _MAX_UNCONFIRMED
+        held_up = self.held_up
         if held_up or len(self._queue) < n_at_most:
             self._serve(timeout_s if held_up or not self._queue else 0.0)
-        if len(self._delivery) >= _MAX_UNCONFIRMED:
+        if self.held_up:
             return []
         return [self._queue.popleft() for _ in range(min(n_at_most, len(self._queue)))]
 
@@ -274,12 +279,8 @@ class Session:
         self._warned.clear()
         self._backoff.succeeded()
         self._delivery.connected(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
-        topics = self._topics()
-        if self._mqtt5:
-            wanted = SubscribeOptions(qos=options.qos, retainHandling=1)
-            self._client.subscribe([(topic, wanted) for topic in topics])
-        else:
-            self._client.subscribe([(topic, options.qos) for topic in topics])
+        how: Any = SubscribeOptions(qos=options.qos, retainHandling=1) if self._mqtt5 else options.qos
+        self._client.subscribe([(topic, how) for topic in self._topics()])
         self._announce(b"online")
         log.info(
             "mqtt.connected", host=options.host, port=options.port, protocol=self.protocol,
@@ -335,12 +336,14 @@ class Session:
     def _on_subscribe(
         self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object
     ) -> None:
-        for topic, reason in zip(self._topics(), reasons, strict=False):
-            if not reason.is_failure:
-                continue
-            if topic in self._options.subscriptions:
-                self.problem = f"the subscription to {topic} is refused: {reason}"
-                log.error("mqtt.subscription_refused", reason=str(reason), topic=topic)
-                return
-            log.warning("mqtt.subscription_refused", reason=str(reason), topic=topic)
+        answers = zip(self._topics(), reasons, strict=False)
+        refused = {topic: str(reason) for topic, reason in answers if reason.is_failure}
+        needed = [topic for topic in refused if topic in self._options.subscriptions]
+        if needed:
+            reason = refused[needed[0]]
+            self.problem = f"the subscription to {', '.join(needed)} is refused: {reason}"
+            log.error("mqtt.subscription_refused", reason=reason, topics=tuple(needed))
+            return
+        for topic, reason in refused.items():
+            log.warning("mqtt.subscription_refused", reason=reason, topics=(topic,))
         self.connected, self.problem = True, ""
