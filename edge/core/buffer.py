@@ -114,6 +114,10 @@ class Buffers:
         """Return the device's row: its place in any array kept beside this one."""
         return self._streams[device].row
 
+    def stream(self, device: str) -> Stream:
+        """Return where the device stands."""
+        return self._streams[device]
+
     def window(self, device: str) -> F32:
         """Return a copy of the device's window, ``[context]`` (kW) or ``[context, C]``."""
         out = np.empty(self.shape, dtype=np.float32)
@@ -140,15 +144,20 @@ class Buffers:
             return Verdict.DUPLICATE
         return self._judge_late(stream, reading) if ahead_min < 0 else self._judge_ahead(stream, reading)
 
-    def _open(self, reading: Reading) -> Verdict:
+    def adopt(self, device: str) -> Stream | None:
+        """Give a device that has none the next row, empty; None where ``max_devices`` have one."""
         row = len(self._streams)
         if row >= self.max_devices:
-            return Verdict.FULL
+            return None
         at = row % self._n_rows
         if not at:
             self._block = np.zeros((self._n_rows, self._width, *self.shape[1:]), dtype=np.float32)
-        stream = self._streams[reading.device] = Stream(row, self._block, at)
-        return self._restart(stream, reading)
+        stream = self._streams[device] = Stream(row, self._block, at)
+        return stream
+
+    def _open(self, reading: Reading) -> Verdict:
+        stream = self.adopt(reading.device)
+        return Verdict.FULL if stream is None else self._restart(stream, reading)
 
     def _restart(self, stream: Stream, reading: Reading) -> Verdict:
         context = self.spec.context

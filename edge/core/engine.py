@@ -59,7 +59,8 @@ class Engine:
         self.model = model
         self.zone = zone
         self.buffers = Buffers(model.spec, max_devices, measured_in(model.features))
-        self._latest = Latest(len(model.lead_times_min))
+        #: What was last forecast, by the rows of the buffers.
+        self.newest = Latest(len(model.lead_times_min))
 
     def accept(self, readings: Sequence[Reading]) -> Accepted:
         """Take ``readings`` in order; several of one device in a batch are as good as one by one."""
@@ -107,7 +108,7 @@ class Engine:
             upper_kw=upper_kw,
             path_kw=mean_kw.tolist() if len(model.lead_times_min) > 1 else None,
         )
-        self._latest.keep([self.buffers.row(device) for device in accepted.devices], forecasts)
+        self.newest.keep([self.buffers.row(device) for device in accepted.devices], forecasts)
         return forecasts
 
     def lacking(self, reading: Reading) -> str:
@@ -123,11 +124,11 @@ class Engine:
 
     def copy_latest(self) -> tuple[list[str], Latest]:
         """Return the devices, in the order of their rows, and a copy of what was last forecast for them."""
-        return list(self.buffers), self._latest.copy()
+        return list(self.buffers), self.newest.copy()
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast, or None where it is unknown or has none yet."""
-        return self._latest.read(self.buffers.row(device), device, self.model) if device in self.buffers else None
+        return self.newest.read(self.buffers.row(device), device, self.model) if device in self.buffers else None
 
     def _account(self, verdicts: list[Verdict]) -> tuple[list[Reading], dict[Result, int]]:
         counts: dict[Result, int] = {}
