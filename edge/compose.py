@@ -18,6 +18,7 @@ from edge.core.errors import ModelError, SettingsError
 from edge.core.features import measured_in
 from edge.core.reading import Limits
 from edge.http.app import create_app
+from edge.keeping import KeepsNothing
 from edge.mqtt.client import SessionOptions
 from edge.mqtt.link import MqttLink, Topics
 from edge.mqtt.session import Session
@@ -28,6 +29,7 @@ from edge.predictors.tflite import TflitePredictor
 from edge.service import Service
 from edge.settings import HttpSettings, Settings
 from edge.state import gateway_id, state_path
+from edge.storage.store import Store
 from edge.telemetry import build_registry
 
 log = structlog.get_logger(__name__)
@@ -68,8 +70,9 @@ class Application:
             retain_forecasts=settings.mqtt.retain_forecasts,
             extras=measured_in(self.models.speaking.features)[1:],
         )
-        engine = Engine(self.models.speaking, settings.devices.max, settings.site.zone)
-        self.service = Service(link, engine, self.models.by_name)
+        self._engine = Engine(self.models.speaking, settings.devices.max, settings.site.zone)
+        self._store = Store(state_path(settings.state.path, environment) / "stream") if settings.state.keep else None
+        self.service = Service(link, self._engine, self.models.by_name, self._store or KeepsNothing())
         app = create_app(
             self.service,
             self.models.cards,
@@ -89,7 +92,9 @@ class Application:
         return int(self._socket.getsockname()[1])
 
     def run(self, stopping: Event) -> None:
-        """Serve until ``stopping`` is set: the stream in this thread, REST in another."""
+        """Go on where the last process ended, until ``stopping`` is set: the stream in this thread, REST in another."""
+        if self._store is not None:
+            self._store.restore(self._engine)
         rest = Thread(target=self._server.run, args=([self._socket],), name="rest")
         rest.start()
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)

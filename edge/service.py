@@ -1,15 +1,15 @@
-"""The service: take what is queued, forecast it in one call, publish, and only then acknowledge.
+"""The service: take what is queued, forecast it in one call, publish, keep, and only then acknowledge.
 
-It knows neither MQTT nor HTTP: the broker is behind :class:`Link`, the models behind
-:class:`~edge.core.predictor.Predictor`. One thread runs :meth:`Service.run`; other threads may ask
-for the latest forecasts, or for one of their own readings.
+It knows neither MQTT nor HTTP nor files: the broker is behind :class:`Link`, the models behind
+:class:`~edge.core.predictor.Predictor`, the disk behind :class:`~edge.keeping.Keeper`. One thread runs
+:meth:`Service.run`; other threads may ask for the latest forecasts, or for one of their own readings.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event, Lock
 from typing import Any, NamedTuple, Protocol
 
@@ -22,6 +22,7 @@ from edge.core.forecast import Forecast, Forecasts
 from edge.core.predictor import Predictor
 from edge.core.reading import Reading
 from edge.core.statistics import Statistics
+from edge.keeping import Keeper, Keeping, KeepsNothing
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,7 @@ MAX_BATCH = 256
 _IDLE_S = 0.25
 #: Longest that a stop waits for what is queued.
 _DRAIN_S = 5.0
+_NOTHING_KEPT = KeepsNothing()
 
 
 class Arrival(NamedTuple):
@@ -76,28 +78,42 @@ class Link(Protocol):
         """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
         ...
 
-    def settle(self, arrival: Arrival, receipt: int) -> None:
-        """Acknowledge a message once the forecast with that ``receipt`` is confirmed; 0: nothing to wait for."""
+    def settle(self, arrival: Arrival, receipt: int, batch: int) -> None:
+        """Acknowledge a message once the forecast with that ``receipt`` is confirmed (0: none) and ``batch`` kept."""
+        ...
+
+    def confirmed(self, receipts: Sequence[int]) -> bool:
+        """Tell whether the broker has confirmed all forecasts with these ``receipts``."""
+        ...
+
+    def keep(self, batch: int) -> None:
+        """Acknowledge what waited for ``batch``, or one before it, to be kept."""
         ...
 
     def flush(self) -> None:
         """Hand all that was written to the network."""
         ...
 
-    def close(self, timeout_s: float) -> bool:
-        """Say ``offline``, wait for what is unconfirmed, disconnect; tell whether all was confirmed."""
+    def close(self, timeout_s: float, meanwhile: Callable[[], None]) -> bool:
+        """Say ``offline``, wait for what is unconfirmed, disconnect; tell whether all was confirmed.
+
+        ``meanwhile`` is called whenever something may have been confirmed.
+        """
         ...
 
 
 class Service:
     """Joins a link, an engine and the models, and counts what happens."""
 
-    def __init__(self, link: Link, engine: Engine, models: Mapping[str, Predictor]) -> None:
-        """Serve ``engine``'s model over ``link``; requests may name any of ``models``."""
+    def __init__(
+        self, link: Link, engine: Engine, models: Mapping[str, Predictor], keeper: Keeper = _NOTHING_KEPT
+    ) -> None:
+        """Serve ``engine``'s model over ``link``; requests may name any of ``models``; ``keeper`` keeps readings."""
         self.models = models
         self.statistics = Statistics()
         self._link = link
         self._engine = engine
+        self._keeping = Keeping(keeper, engine)
         self._n_shed = 0  # of the link's, those that are counted
         self._lock = Lock()  # the engine's state: this service's thread writes, others read
 
@@ -109,7 +125,8 @@ class Service:
         while not stopping.is_set():
             self.turn(_IDLE_S)
         self._drain()
-        complete = self._link.close(timeout_s=5.0)
+        complete = self._link.close(5.0, self._keep)
+        self._keeping.close()
         log.info("service.stopped", all_confirmed=complete, **self.statistics.readings)
         return complete
 
@@ -120,9 +137,11 @@ class Service:
             n_left -= self.turn(_IDLE_S)
 
     def turn(self, timeout_s: float) -> int:
-        """Take one batch through: decode, accept, forecast, publish, acknowledge. Return its size."""
-        arrivals = self._link.take(MAX_BATCH, timeout_s)
+        """Take one batch through: decode, accept, forecast, publish, keep, acknowledge. Return its size."""
+        arrivals = self._link.take(0 if self._keeping.holds_back else MAX_BATCH, timeout_s)
+        self._keep()
         if not arrivals:
+            self._link.flush()
             return 0
         readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
         with self._lock:
@@ -131,10 +150,16 @@ class Service:
             forecasts = self._forecast(accepted)
             inference_s = time.perf_counter() - began_s
         receipts = self._link.publish(forecasts) or [0] * len(accepted.devices)
-        self._answer(arrivals, accepted, receipts)
+        batch = self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts)
+        self._answer(arrivals, accepted, receipts, batch)
+        self._keep()  # what has no forecast to wait for
         self._link.flush()
         self._count(arrivals, accepted, forecasts, inference_s)
         return len(arrivals)
+
+    def _keep(self) -> None:
+        """Keep, and then acknowledge, what the broker has confirmed since the last look."""
+        self._link.keep(self._keeping.advance(self._link.confirmed))
 
     def _forecast(self, accepted: Accepted) -> Forecasts:
         now_ms = time.time_ns() // 1_000_000
@@ -144,20 +169,20 @@ class Service:
             log.exception("model.failed", problem=str(error))
             return Forecasts(self._engine.model, now_ms, [], [], [], [])
 
-    def _answer(self, arrivals: list[Arrival], accepted: Accepted, receipts: list[int]) -> None:
+    def _answer(self, arrivals: list[Arrival], accepted: Accepted, receipts: list[int], batch: int) -> None:
         outcomes = zip(accepted.verdicts, accepted.place, strict=True)
         settle = self._link.settle
         for arrival in arrivals:
             if arrival.problem is not None:
                 self._link.reject(arrival, arrival.problem)
-                settle(arrival, 0)
+                settle(arrival, 0, batch)
                 continue
             verdict, place = next(outcomes)
             if verdict is Verdict.FULL:
                 self._link.reject(arrival, self._too_many())
             elif verdict is Verdict.LACKING and arrival.reading is not None:
                 self._link.reject(arrival, PayloadError("missing_feature", self._engine.lacking(arrival.reading)))
-            settle(arrival, receipts[place] if place >= 0 else 0)
+            settle(arrival, receipts[place] if place >= 0 else 0, batch)
         for reading in accepted.disproved:
             detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
             self._link.reject(reading, PayloadError("time_jump", detail))
@@ -197,6 +222,11 @@ class Service:
     def problem(self) -> str:
         """Why no readings can come in, in a sentence; empty while they can."""
         return self._link.problem
+
+    @property
+    def keeper(self) -> Keeper:
+        """What keeps readings over a restart."""
+        return self._keeping.keeper
 
     @property
     def n_queued(self) -> int:

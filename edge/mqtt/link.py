@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge.core.errors import PayloadError
@@ -123,8 +123,8 @@ class MqttLink:
         text = encode_rejection(topic, payload, problem.reason, problem.detail)
         self._session.publish(self._topics.rejected.encode(), text)
 
-    def settle(self, arrival: Arrival, receipt: int) -> None:
-        """Acknowledge a message once the forecast with ``receipt`` is confirmed.
+    def settle(self, arrival: Arrival, receipt: int, batch: int = 0) -> None:
+        """Acknowledge a message once the forecast with ``receipt`` is confirmed and ``batch`` kept.
 
         One that was sent again and is no news may be the echo of one whose forecast is still under way:
         it waits for all that is.
@@ -132,12 +132,20 @@ class MqttLink:
         publication = arrival.token
         if not receipt and publication.redelivered:
             receipt = self._session.newest_unconfirmed
-        self._session.settle(publication, receipt)
+        self._session.settle(publication, receipt, batch)
+
+    def confirmed(self, receipts: Sequence[int]) -> bool:
+        """Tell whether the broker has confirmed all forecasts with these ``receipts``."""
+        return self._session.confirmed(receipts)
+
+    def keep(self, batch: int) -> None:
+        """Acknowledge what waited for ``batch``, or one before it, to be kept."""
+        self._session.keep(batch)
 
     def flush(self) -> None:
         """Hand all that was written to the network."""
         self._session.flush()
 
-    def close(self, timeout_s: float) -> bool:
+    def close(self, timeout_s: float, meanwhile: Callable[[], None]) -> bool:
         """Say ``offline``, wait for what is unconfirmed, disconnect; tell whether all was confirmed."""
-        return self._session.close(timeout_s)
+        return self._session.close(timeout_s, meanwhile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 
 from edge.core.errors import PayloadError
 from edge.core.forecast import Forecast, Forecasts
@@ -41,11 +42,18 @@ class MemoryLink:
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
         pass
 
-    def settle(self, arrival: Arrival, receipt: int) -> None:
+    def settle(self, arrival: Arrival, receipt: int, batch: int) -> None:
+        pass
+
+    def confirmed(self, receipts: Sequence[int]) -> bool:
+        return True
+
+    def keep(self, batch: int) -> None:
         pass
 
     def flush(self) -> None:
         pass
 
-    def close(self, timeout_s: float) -> bool:
+    def close(self, timeout_s: float, meanwhile: Callable[[], None]) -> bool:
+        meanwhile()
         return True
