@@ -22,6 +22,7 @@ from edge.mqtt.backoff import Backoff
 from edge.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
 from edge.mqtt.delivery import LAST_ID, Delivery, Outgoing
 from edge.mqtt.frames import REFUSED_FROM, Acknowledgement, Publication, as_duplicate, encode_expiry, encode_publish
+from edge.mqtt.liveness import keep_watch
 from edge.mqtt.straight import StraightSocket
 
 log = structlog.get_logger(__name__)
@@ -162,7 +163,7 @@ class Session:
     def lay_over(self, sock: Any) -> StraightSocket:
         """Lay the straight path over the socket that paho has just connected."""
         if isinstance(sock, socket.socket) and sock.family in {socket.AF_INET, socket.AF_INET6}:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            keep_watch(sock)
         self._socket = StraightSocket(
             sock, mqtt5=self._mqtt5, on_publication=self._queued, on_acknowledgement=self._confirmed
         )
