@@ -59,7 +59,7 @@ def _plan(minutes: float, *, whole: bool) -> dict[str, Callable[[Path], Rows]]:
         "broker restarts": lambda folder: trials.restarts(folder, 10 if whole else 3),
         "frozen broker": lambda folder: trials.freezes(folder, 60 if whole else 8),
         "silent proxy": lambda folder: trials.silences(folder, 10),
-        "crowd": lambda folder: floods.crowd(folder, 120_000 if whole else 20_000, 100_000 if whole else 10_000),
+        "crowd": lambda folder: floods.crowd(folder, 100_000 if whole else 20_000, 80_000 if whole else 10_000),
         "backlog": lambda folder: floods.backlog(folder, 1_000_000 if whole else 100_000),
         "long stream": lambda folder: floods.long_stream(folder, n_hours),
     }
