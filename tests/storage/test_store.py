@@ -21,7 +21,7 @@ from edge.storage import checkpoint, journal
 from edge.storage import store as store_module
 from edge.storage.recovery import checkpoint_path, files_of, journal_path
 from edge.storage.store import Store
-from tests.core.test_snapshot import STREAMS, Recorder
+from tests.core.test_snapshot import STREAMS, Electric, Recorder
 from tests.support.disks import no_room_beyond, open_folder, unprivileged
 from tests.support.waiting import wait_until
 
@@ -284,6 +284,48 @@ def test_a_folder_that_may_only_be_read_is_read() -> None:
         assert_goes_on(life, minutes(0, 60))
         life.end()
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_files_that_may_not_be_read_are_set_aside_and_those_before_them_used() -> None:
+    with open_folder() as above:
+        folder = above / "stream"
+        with unprivileged():
+            two_checkpoints(folder)
+            newest, journal_after = newest_checkpoint(folder), journal_path(folder, 3)
+            for path in (newest, journal_after):
+                path.chmod(0o000)
+            life = Life(folder)
+            assert {Path(told["path"]) for told in life.told_of("state.damaged")} == {newest, journal_after}
+            assert all("cannot be read" in told["problem"] for told in life.told_of("state.damaged"))
+            assert life.store.problem == ""
+            assert_goes_on(life, minutes(0, 40))
+            life.end()
+
+
+def test_a_damaged_file_that_cannot_be_renamed_stays_where_it_is() -> None:
+    with open_folder() as above:
+        folder = above / "stream"
+        with unprivileged():
+            two_checkpoints(folder)
+            newest = newest_checkpoint(folder)
+            newest.write_bytes(b"rubbish")
+            folder.chmod(0o555)
+            life = Life(folder)
+            assert "it cannot be renamed" in life.told_of("state.damaged")[0]["problem"]
+            assert_goes_on(life, minutes(0, 60))
+            life.end()
+        assert newest.read_bytes() == b"rubbish"
+
+
+def test_readings_without_what_the_next_model_needs_are_not_used(tmp_path: Path) -> None:
+    two_checkpoints(tmp_path)
+    store, engine = Store(tmp_path), Engine(Electric())
+    with capture_logs() as told:
+        store.restore(engine)
+    assert "have no voltage_v" in next(entry["problem"] for entry in told if entry["event"] == "state.not_used")
+    assert list(engine.buffers) == []
+    assert store.problem == ""
+    store.close(None)
 
 
 def test_where_there_can_be_no_folder_it_says_so_and_goes_on() -> None:
