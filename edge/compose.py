@@ -37,6 +37,7 @@ from edge.predictors.tflite import TflitePredictor
 from edge.service import Service
 from edge.settings import HttpSettings, MqttSettings, Settings, TopicSettings
 from edge.state import gateway_id, state_path
+from edge.storage.store import Store
 from edge.telemetry import build_registry
 
 log = structlog.get_logger(__name__)
@@ -87,10 +88,17 @@ class Application:
             ),
         )
         zone, tells_path = settings.site.zone, settings.forecast.path
-        engine = Engine(self.models.speaking, settings.devices.max, zone, tells_path=tells_path)
+        self._engine = Engine(self.models.speaking, settings.devices.max, zone, tells_path=tells_path)
+        self._store = Store(state_path(settings.state.path, environment) / "stream") if settings.state.keep else None
         stale_after_s = settings.devices.stale_after_min * 60
-        presence = Presence(stale_after_s) if stale_after_s else None
-        self.service = Service(link, engine, self.models.by_name, statistics=statistics, presence=presence)
+        self.service = Service(
+            link,
+            self._engine,
+            self.models.by_name,
+            statistics=statistics,
+            presence=Presence(stale_after_s) if stale_after_s else None,
+            keeper=self._store,
+        )
         max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
         desk = Desk(self.service, limits, max_body_bytes=max_body_bytes, max_readings=max_readings)
         self._answer_over_mqtt(link, desk, settings.topics)
@@ -127,7 +135,9 @@ class Application:
         return int(self._socket.getsockname()[1])
 
     def run(self, stopping: Event) -> None:
-        """Serve until ``stopping`` is set: the stream in this thread, REST in another."""
+        """Go on where the last process ended, until ``stopping`` is set: the stream in this thread, REST in another."""
+        if self._store is not None:
+            self._store.restore(self._engine)
         rest = Thread(target=self._server.run, args=([self._socket],), name="rest")
         rest.start()
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)

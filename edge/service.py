@@ -1,8 +1,8 @@
-"""The service: take what is queued, forecast it in one call, publish, and only then acknowledge.
+"""The service: take what is queued, forecast it in one call, publish, keep, and only then acknowledge.
 
-It knows neither MQTT nor HTTP: the broker is behind :class:`Link`, the models behind
-:class:`~edge.core.predictor.Predictor`. One thread runs :meth:`Service.run`; other threads may ask
-for the latest forecasts, or for one of their own readings.
+It knows neither MQTT nor HTTP nor files: the broker is behind :class:`Link`, the models behind
+:class:`~edge.core.predictor.Predictor`, the disk behind :class:`~edge.keeping.Keeper`. One thread runs
+:meth:`Service.run`; other threads may ask for the latest forecasts, or for one of their own readings.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from threading import Event, Lock
-from typing import Any, NamedTuple, Protocol
 
 import structlog
 
+from edge.announcing import Announcing
 from edge.core.buffer import Verdict
 from edge.core.engine import Accepted, Engine, forecast_series
 from edge.core.errors import ModelError, PayloadError, RequestError
@@ -22,7 +22,10 @@ from edge.core.forecast import Forecast, Forecasts
 from edge.core.predictor import Predictor
 from edge.core.presence import Presence
 from edge.core.reading import Reading
+from edge.core.snapshot import Snapshot, take
 from edge.core.statistics import Statistics
+from edge.keeping import Keeper, Keeping, KeepsNothing
+from edge.ports import Arrival, Link
 
 log = structlog.get_logger(__name__)
 
@@ -31,82 +34,6 @@ MAX_BATCH = 256
 _IDLE_S = 0.25
 #: Longest that a stop waits for what is queued.
 _DRAIN_S = 5.0
-#: How often those are looked for that have gone quiet, and how many devices are told of at a time.
-_LOOK_S = 5.0
-_MAX_TOLD = 256
-
-
-class Arrival(NamedTuple):
-    """A message that came in: the reading in it, or the problem with it. ``token`` is the link's own.
-
-    A message may hold neither: one for the link itself, a sample of a minute that is not over, or nothing of interest.
-    """
-
-    reading: Reading | None
-    problem: PayloadError | None
-    received_s: float
-    token: Any
-
-
-class Link(Protocol):
-    """The broker, as the service sees it."""
-
-    @property
-    def connected(self) -> bool:
-        """Whether the broker is there and readings are subscribed to."""
-        ...
-
-    @property
-    def n_queued(self) -> int:
-        """Messages that came and have not been taken."""
-        ...
-
-    @property
-    def n_shed(self) -> int:
-        """Messages that came faster than they could be taken, and were let go."""
-        ...
-
-    @property
-    def problem(self) -> str:
-        """Why there is no connection, in a sentence; empty while there is one."""
-        ...
-
-    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
-        """Return what is queued, waiting up to ``timeout_s`` for the first; (re)connect as needed."""
-        ...
-
-    def publish(self, forecasts: Forecasts) -> list[int]:
-        """Send each forecast; return a receipt for each, 0 where none will come."""
-        ...
-
-    @property
-    def n_fresh_sessions(self) -> int:
-        """Connections on which the broker remembered nothing of us, and may have lost what it retained."""
-        ...
-
-    def announce(self, device: str, *, online: bool) -> None:
-        """Say, for who comes later too, whether a device is there."""
-        ...
-
-    def forget(self, device: str) -> None:
-        """Take back what was said of a device for who comes later."""
-        ...
-
-    def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
-        """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
-        ...
-
-    def settle(self, arrival: Arrival, receipt: int) -> None:
-        """Acknowledge a message once the forecast with that ``receipt`` is confirmed; 0: nothing to wait for."""
-        ...
-
-    def flush(self) -> None:
-        """Hand all that was written to the network."""
-        ...
-
-    def close(self, timeout_s: float) -> bool:
-        """Say ``offline``, wait for what is unconfirmed, disconnect; tell whether all was confirmed."""
-        ...
 
 
 class Service:
@@ -120,22 +47,23 @@ class Service:
         *,
         statistics: Statistics | None = None,
         presence: Presence | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         """Serve ``engine``'s model over ``link``; requests may name any of ``models``.
 
         ``statistics`` may be shared with the link, which counts there what does not come this far. ``presence``
-        says which devices are there; None where no one is to be told.
+        says which devices are there; None where no one is to be told. ``keeper`` keeps readings over a restart, None
+        keeps nothing.
         """
         self.models = models
         self.statistics = statistics or Statistics()
         self._link = link
         self._engine = engine
-        self._presence = presence
-        self._forgotten: deque[str] = deque()  # by others' threads, not told of yet
-        self._n_fresh_sessions = 0
-        self._look_due_s = 0.0
+        self._lock = Lock()  # the engine's state: this service's thread writes, others read and forget
+        self._announcing = Announcing(link, engine.buffers, presence, self._lock)
+        self._keeping = Keeping(keeper or KeepsNothing(), self._snapshot)
+        self._forgotten: deque[str] = deque()  # by others' threads, not in order with the readings yet
         self._n_shed = 0  # of the link's, those that are counted
-        self._lock = Lock()  # the engine's state: this service's thread writes, others read
 
     # --- the stream -----------------------------------------------------------------------------
 
@@ -145,62 +73,57 @@ class Service:
         while not stopping.is_set():
             self.turn(_IDLE_S)
         self._drain()
-        complete = self._link.close(timeout_s=5.0)
+        self._note_forgotten()
+        complete = self._link.close(5.0, self._keep)
+        self._keeping.close()
         log.info("service.stopped", all_confirmed=complete, **self.statistics.readings)
         return complete
 
     def _drain(self) -> None:
         """Take what is queued now, and not what goes on coming."""
-        n_left, deadline_s = self._link.n_queued, time.monotonic() + _DRAIN_S
-        while n_left > 0 and self._link.connected and time.monotonic() < deadline_s:
-            n_left -= self.turn(_IDLE_S)
+        link, deadline_s = self._link, time.monotonic() + _DRAIN_S
+        n_wanted = link.n_taken + link.n_queued
+        while link.n_taken < n_wanted and link.connected and time.monotonic() < deadline_s:
+            self.turn(_IDLE_S)
 
     def turn(self, timeout_s: float) -> int:
-        """Take one batch through: decode, accept, forecast, publish, acknowledge. Return its size."""
-        arrivals = self._link.take(MAX_BATCH, timeout_s)
+        """Take one batch through: decode, accept, forecast, publish, keep, acknowledge. Return its size."""
+        arrivals = self._link.take(0 if self._keeping.holds_back else MAX_BATCH, timeout_s)
+        self._keep()
         if not arrivals:
-            self._tell_presence()
+            self._note_forgotten()
+            self._announcing.tell()
+            self._link.flush()
             return 0
         readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
         with self._lock:
+            self._note_forgotten()
             accepted = self._engine.accept(readings)
-            seen = accepted.first_rows + accepted.rows
-            if self._presence is not None and seen:
-                self._presence.seen(seen, time.monotonic())
+            self._announcing.seen(accepted.first_rows + accepted.rows)
             began_s = time.perf_counter()
             forecasts = self._forecast(accepted)
             inference_s = time.perf_counter() - began_s
         receipts = self._link.publish(forecasts) or [0] * len(accepted.devices)
-        self._answer(arrivals, accepted, receipts)
-        self._tell_presence()
+        batch = self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts)
+        self._answer(arrivals, accepted, receipts, batch)
+        self._keep()  # what has no forecast to wait for
+        self._announcing.tell()
         self._link.flush()
         self._count(arrivals, accepted, forecasts, inference_s)
         return len(arrivals)
 
-    def _tell_presence(self) -> None:
-        """Tell which devices came, went or are forgotten, a bounded number at a time, while the broker hears it."""
-        link = self._link
-        news = self._news(link.n_fresh_sessions, may_tell=link.connected)
-        while self._forgotten and link.connected:
-            link.forget(self._forgotten.popleft())
-        for device, online in news:
-            link.announce(device, online=online)
+    def _keep(self) -> None:
+        """Keep, and then acknowledge, what the broker has confirmed since the last look."""
+        self._link.keep(self._keeping.advance(self._link.confirmed))
 
-    def _news(self, n_fresh_sessions: int, *, may_tell: bool) -> list[tuple[str, bool]]:
-        presence, buffers, now_s = self._presence, self._engine.buffers, time.monotonic()
-        if presence is None:
-            return []
+    def _snapshot(self) -> Snapshot:
         with self._lock:
-            if now_s >= self._look_due_s:
-                self._look_due_s = now_s + _LOOK_S
-                presence.look(buffers.n_rows, now_s)
-            if not may_tell:
-                return []
-            if n_fresh_sessions != self._n_fresh_sessions:
-                self._n_fresh_sessions = n_fresh_sessions
-                presence.tell_again()
-            changes = ((buffers.device(row), online) for row, online in presence.changes(_MAX_TOLD))
-            return [(device, online) for device, online in changes if device]
+            return take(self._engine)
+
+    def _note_forgotten(self) -> None:
+        """Let those that were forgotten be so in what is kept, too, between the batches that came before and after."""
+        while self._forgotten:
+            self._keeping.forget(self._forgotten.popleft())
 
     def _forecast(self, accepted: Accepted) -> Forecasts:
         now_ms = time.time_ns() // 1_000_000
@@ -210,21 +133,21 @@ class Service:
             log.exception("model.failed", problem=str(error))
             return Forecasts(self._engine.model, now_ms, [], [], [], [])
 
-    def _answer(self, arrivals: list[Arrival], accepted: Accepted, receipts: list[int]) -> None:
+    def _answer(self, arrivals: list[Arrival], accepted: Accepted, receipts: list[int], batch: int) -> None:
         outcomes = zip(accepted.verdicts, accepted.place, strict=True)
         settle = self._link.settle
         for arrival in arrivals:
             if arrival.reading is None:
                 if arrival.problem is not None:
                     self._link.reject(arrival, arrival.problem)
-                settle(arrival, 0)
+                settle(arrival, 0, batch)
                 continue
             verdict, place = next(outcomes)
             if verdict is Verdict.FULL:
                 self._link.reject(arrival, self._too_many())
             elif verdict is Verdict.LACKING:
                 self._link.reject(arrival, PayloadError("missing_feature", self._engine.lacking(arrival.reading)))
-            settle(arrival, receipts[place] if place >= 0 else 0)
+            settle(arrival, receipts[place] if place >= 0 else 0, batch)
         for reading in accepted.disproved:
             detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
             self._link.reject(reading, PayloadError("time_jump", detail))
@@ -266,6 +189,11 @@ class Service:
         return self._link.problem
 
     @property
+    def keeper(self) -> Keeper:
+        """What keeps readings over a restart."""
+        return self._keeping.keeper
+
+    @property
     def n_queued(self) -> int:
         """Messages that came and have not been taken."""
         return self._link.n_queued
@@ -297,8 +225,7 @@ class Service:
             row = self._engine.forget(device)
             if row is None:
                 return False
-            if self._presence is not None:
-                self._presence.forget(row)
+            self._announcing.forget(device, row)
             self._forgotten.append(device)
         return True
 

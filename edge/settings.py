@@ -119,6 +119,8 @@ class StateSettings(_Section):
 
     #: None: ``$STATE_DIRECTORY`` (systemd), else ``$XDG_STATE_HOME/gapcast``, else ``~/.local/state/gapcast``.
     path: Path | None = None
+    #: Whether readings are kept there, so that a restart is as if it had not been.
+    keep: bool = True
 
 
 class ModelSettings(_Section):

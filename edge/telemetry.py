@@ -76,6 +76,12 @@ class ServiceCollector(Collector):
         yield GaugeMetricFamily(
             "gapcast_broker_connected", "1 while readings can come in from the broker.", int(service.connected)
         )
+        yield GaugeMetricFamily(
+            "gapcast_state_kept", "1 while readings are kept over a restart.", int(service.keeper.problem == "")
+        )
+        yield CounterMetricFamily(
+            "gapcast_state_written_bytes", "Bytes written to keep them.", service.keeper.n_bytes_written
+        )
         models = InfoMetricFamily("gapcast_model", "Loaded models.", labels=["model"])
         for name, predictor in sorted(service.models.items()):
             models.add_metric(

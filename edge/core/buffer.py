@@ -120,6 +120,10 @@ class Buffers:
         """Return the device whose row that is."""
         return self._names[row]
 
+    def stream(self, device: str) -> Stream:
+        """Return where the device stands."""
+        return self._streams[device]
+
     def window(self, device: str) -> F32:
         """Return a copy of the device's window, ``[context]`` (kW) or ``[context, C]``."""
         out = np.empty(self.shape, dtype=np.float32)
@@ -164,21 +168,27 @@ class Buffers:
             return Verdict.DUPLICATE
         return self._judge_late(stream, reading) if ahead_min < 0 else self._judge_ahead(stream, reading)
 
-    def _open(self, reading: Reading) -> Verdict:
+    def adopt(self, device: str) -> Stream | None:
+        """Give a device that has none a row, without a reading; None where ``max_devices`` have one."""
         if len(self._streams) >= self.max_devices:
-            return Verdict.FULL
+            return None
         if self._free:
             left = self._free.pop()
-            stream = self._streams[reading.device] = Stream(left.row, left.block, left.at)
-            self._names[left.row] = reading.device
-            return self._restart(stream, reading)
-        row = len(self._names)
-        at = row % self._n_rows
-        if not at:
-            self._block = np.zeros((self._n_rows, self._width, *self.shape[1:]), dtype=np.float32)
-        stream = self._streams[reading.device] = Stream(row, self._block, at)
-        self._names.append(reading.device)
-        return self._restart(stream, reading)
+            row, block, at = left.row, left.block, left.at
+            self._names[row] = device
+        else:
+            row = len(self._names)
+            at = row % self._n_rows
+            if not at:
+                self._block = np.zeros((self._n_rows, self._width, *self.shape[1:]), dtype=np.float32)
+            block = self._block
+            self._names.append(device)
+        stream = self._streams[device] = Stream(row, block, at)
+        return stream
+
+    def _open(self, reading: Reading) -> Verdict:
+        stream = self.adopt(reading.device)
+        return Verdict.FULL if stream is None else self._restart(stream, reading)
 
     def _restart(self, stream: Stream, reading: Reading) -> Verdict:
         context = self.spec.context

@@ -69,7 +69,8 @@ class Engine:
         self.buffers = Buffers(model.spec, max_devices, measured_in(model.features))
         self.tells_path = tells_path
         self._has_path = tells_path and len(model.lead_times_min) > 1
-        self._latest = Latest(len(model.lead_times_min) if self._has_path else 1)
+        #: What was last forecast, by the rows of the buffers.
+        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1)
 
     def accept(self, readings: Sequence[Reading]) -> Accepted:
         """Take ``readings`` in order; several of one device in a batch are as good as one by one."""
@@ -123,7 +124,7 @@ class Engine:
             upper_kw=upper_kw,
             path_kw=mean_kw.tolist() if self._has_path else None,
         )
-        self._latest.keep(accepted.rows, forecasts)
+        self.newest.keep(accepted.rows, forecasts)
         return forecasts
 
     def lacking(self, reading: Reading) -> str:
@@ -139,17 +140,17 @@ class Engine:
 
     def copy_latest(self) -> tuple[list[str], Latest]:
         """Return the devices by row ("": forgotten), and a copy of what was last forecast for them."""
-        return self.buffers.names(), self._latest.copy()
+        return self.buffers.names(), self.newest.copy()
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast, or None where it is unknown or has none yet."""
-        return self._latest.read(self.buffers.row(device), device, self.model) if device in self.buffers else None
+        return self.newest.read(self.buffers.row(device), device, self.model) if device in self.buffers else None
 
     def forget(self, device: str) -> int | None:
         """Know nothing of ``device`` any more; return the row that it had, None where it was unknown."""
         row = self.buffers.forget(device)
         if row is not None:
-            self._latest.forget(row)
+            self.newest.forget(row)
         return row
 
     def _account(self, verdicts: list[Verdict]) -> tuple[list[Reading], dict[Result, int]]:

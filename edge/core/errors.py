@@ -9,6 +9,7 @@
     ├── SourceError         a file of readings that cannot be used (path, line, problem)
     ├── BrokerError         a broker that cannot be reached, or refuses
     ├── ModelError          a model file or card that is missing, altered or does not fit
+    ├── StateError          kept state that cannot be used (what, problem)
     └── SettingsError       a configuration that cannot be used (key, problem)
 
 No class here knows of HTTP or MQTT: the adapters translate.
@@ -55,6 +56,10 @@ class BrokerError(GapcastError):
 
 class ModelError(GapcastError):
     """A model file or its card is missing, truncated, altered or of another shape."""
+
+
+class StateError(GapcastError):
+    """State that was kept and cannot be used; the message says what is wrong with it."""
 
 
 class SettingsError(GapcastError):

@@ -47,7 +47,7 @@ def create_app(
     @app.get("/healthz", tags=["health"], response_model=Health, responses={503: {"model": Health}})
     @app.get("/readyz", tags=["health"], response_model=Health, responses={503: {"model": Health}})
     async def readyz() -> Response:
-        """Tell whether models are loaded and the broker is connected."""
+        """Tell whether models are loaded and the broker is connected; ``warn`` where readings are not kept."""
         connected = service.connected
         broker = (
             HealthCheck(status="pass")
@@ -55,10 +55,14 @@ def create_app(
             else HealthCheck(status="fail", output=service.problem or "not connected")
         )
         models = HealthCheck(status="pass", output=", ".join(sorted(service.models)))
+        problem = service.keeper.problem
+        checks = {"mqtt:connection": [broker], "models:loaded": [models]}
+        if problem is not None:
+            checks["state:kept"] = [HealthCheck(status="warn" if problem else "pass", output=problem or None)]
         health = Health(
-            status="pass" if connected else "fail",
+            status=("warn" if problem else "pass") if connected else "fail",
             version=version("gapcast"),
-            checks={"mqtt:connection": [broker], "models:loaded": [models]},
+            checks=checks,
         )
         return Response(
             health.model_dump_json(exclude_none=True),

@@ -62,13 +62,13 @@ class ForecastList(BaseModel):
 class HealthCheck(BaseModel):
     """One check of draft-inadarei-api-health-check."""
 
-    status: Literal["pass", "fail"]
+    status: Literal["pass", "warn", "fail"]
     output: str | None = None
 
 
 class Health(BaseModel):
     """``application/health+json``."""
 
-    status: Literal["pass", "fail"]
+    status: Literal["pass", "warn", "fail"]
     version: str
     checks: dict[str, list[HealthCheck]]

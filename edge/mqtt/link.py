@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from edge.core.clocks import Clocks
@@ -23,7 +23,7 @@ from edge.mqtt.properties import passed_on
 from edge.mqtt.session import Received, Session
 from edge.mqtt.sources import SourceReader
 from edge.mqtt.topics import DeviceTopic
-from edge.service import Arrival
+from edge.ports import Arrival
 
 #: Expiry of a forecast whose reading is itself of the past, as in a replay.
 REPLAY_EXPIRY_S = 300
@@ -57,7 +57,7 @@ class Intake:
 
 
 class MqttLink:
-    """Implements :class:`edge.service.Link`."""
+    """Implements :class:`edge.ports.Link`."""
 
     def __init__(
         self,
@@ -99,6 +99,11 @@ class MqttLink:
     def n_queued(self) -> int:
         """Messages that came and have not been taken."""
         return self._session.n_queued
+
+    @property
+    def n_taken(self) -> int:
+        """Messages that were taken since the start."""
+        return self._session.n_taken
 
     @property
     def n_shed(self) -> int:
@@ -250,8 +255,8 @@ class MqttLink:
         text = encode_rejection(topic, payload, problem.reason, problem.detail, self._budget.take_omitted())
         self._session.publish(self._topics.rejected.encode(), text)
 
-    def settle(self, arrival: Arrival, receipt: int) -> None:
-        """Acknowledge a message once the forecast with ``receipt`` is confirmed.
+    def settle(self, arrival: Arrival, receipt: int, batch: int = 0) -> None:
+        """Acknowledge a message once the forecast with ``receipt`` is confirmed and ``batch`` kept.
 
         One that was sent again and is no news may be the echo of one whose forecast is still under way:
         it waits for all that is.
@@ -259,15 +264,23 @@ class MqttLink:
         publication = arrival.token
         if not receipt and publication.redelivered:
             receipt = self._session.newest_unconfirmed
-        self._session.settle(publication, receipt)
+        self._session.settle(publication, receipt, batch)
+
+    def confirmed(self, receipts: Sequence[int]) -> bool:
+        """Tell whether the broker has confirmed all forecasts with these ``receipts``."""
+        return self._session.confirmed(receipts)
+
+    def keep(self, batch: int) -> None:
+        """Acknowledge what waited for ``batch``, or one before it, to be kept."""
+        self._session.keep(batch)
 
     def flush(self) -> None:
         """Hand all that was written to the network."""
         self._session.flush()
 
-    def close(self, timeout_s: float) -> bool:
+    def close(self, timeout_s: float, meanwhile: Callable[[], None]) -> bool:
         """Say ``offline``, wait for what is unconfirmed, disconnect; tell whether all was confirmed."""
-        return self._session.close(timeout_s)
+        return self._session.close(timeout_s, meanwhile)
 
 
 def _heard(aside: Aside, received: Received) -> Arrival:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import select
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -61,6 +62,7 @@ class Session:
         self.connected = False
         self.n_connects = 0
         self.n_fresh_sessions = 0
+        self.n_taken = 0
         self.n_shed = 0
         #: Why there is no connection, in a sentence; empty while there is one.
         self.problem = "not connected yet"
@@ -100,14 +102,16 @@ class Session:
     def take(self, n_at_most: int, timeout_s: float) -> list[Received]:
         """Do what the network asks for, and return up to ``n_at_most`` messages.
 
-        Waits up to ``timeout_s`` for something to come where nothing is queued.
+        Waits up to ``timeout_s`` for something to come where nothing is queued, or nothing is wanted.
         """
-        held_up = self.held_up
+        held_up = self.held_up or not n_at_most
         if held_up or len(self._queue) < n_at_most:
             self._serve(timeout_s if held_up or not self._queue else 0.0)
         if self.held_up:
             return []
-        return [self._queue.popleft() for _ in range(min(n_at_most, len(self._queue)))]
+        taken = [self._queue.popleft() for _ in range(min(n_at_most, len(self._queue)))]
+        self.n_taken += len(taken)
+        return taken
 
     def publish(
         self, topic: bytes, payload: bytes, *, retain: bool = False, expiry_s: int | None = None, extra: bytes = b""
@@ -124,19 +128,28 @@ class Session:
             self._write(encode_publish(topic, payload, 0, retain=retain, properties=properties))
         return 0
 
-    def settle(self, publication: Publication, receipt: int) -> None:
-        """Acknowledge ``publication`` once the message with ``receipt`` is confirmed (0: now)."""
+    def settle(self, publication: Publication, receipt: int, batch: int = 0) -> None:
+        """Acknowledge ``publication`` once the message with ``receipt`` is confirmed and ``batch`` kept (0: now)."""
         if publication.packet_id and self._socket is not None:
-            self._delivery.settle(publication.packet_id, receipt)
+            self._delivery.settle(publication.packet_id, receipt, batch)
+
+    def confirmed(self, receipts: Sequence[int]) -> bool:
+        """Tell whether the broker has confirmed all messages with these ``receipts``."""
+        return self._delivery.confirmed(receipts)
+
+    def keep(self, batch: int) -> None:
+        """Acknowledge what waited for ``batch``, or one before it, to be kept."""
+        self._delivery.keep(batch)
 
     def flush(self) -> None:
         """Hand what was written to the network."""
         if self._socket is not None:
             self._socket.flush()
 
-    def close(self, timeout_s: float) -> bool:
+    def close(self, timeout_s: float, meanwhile: Callable[[], None] = lambda: None) -> bool:
         """Say ``offline``, wait for confirmations, disconnect. Tell whether all was confirmed.
 
+        ``meanwhile`` is called whenever the broker may have confirmed something, and may acknowledge more.
         Where ``offline`` is not confirmed in time, the connection is cut without a word, so that the
         broker says it by the last will.
         """
@@ -147,6 +160,7 @@ class Session:
             self._announce(b"offline")
             while self.n_unconfirmed and self._socket is not None and (left_s := deadline_s - time.monotonic()) > 0:
                 self._serve(min(left_s, 0.25))
+                meanwhile()
         complete = not len(self._delivery)
         self.connected = False
         if was_open and not complete and self._socket is not None:

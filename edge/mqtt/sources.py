@@ -24,7 +24,7 @@ from edge.mqtt.payloads import decode
 from edge.mqtt.routes import SourceTopic
 from edge.mqtt.sampling import Meter, Sampling
 from edge.mqtt.session import Received
-from edge.service import Arrival
+from edge.ports import Arrival
 
 log = structlog.get_logger(__name__)
 

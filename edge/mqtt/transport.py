@@ -13,6 +13,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.core.errors import SettingsError
+from edge.mqtt.liveness import keep_watch
 
 #: Reasons that OpenSSL has for refusing a certificate (openssl-verification-options, "Diagnostics").
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -82,7 +83,7 @@ class TransportClient(paho.Client):
 
     def _create_socket_connection(self) -> Any:
         self._lowest = sock = super()._create_socket_connection()
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_watch(sock)
         return sock
 
     def _ssl_wrap_socket(self, tcp_sock: Any) -> ssl.SSLSocket:

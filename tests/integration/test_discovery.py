@@ -55,7 +55,10 @@ def test_a_model_with_quantiles_has_a_sensor_for_each_and_one_without_takes_them
     start_gateway(
         mosquitto, homeassistant=ON, models={"path": model.parent}, forecast={"model": model.name},
     )  # fmt: skip
-    start_gateway(mosquitto, homeassistant=ON | {"discovery_prefix": "other/ha"}, gateway={"id": "another"})
+    start_gateway(
+        mosquitto, homeassistant=ON | {"discovery_prefix": "other/ha"}, gateway={"id": "another"},
+        forecast={"model": "lstm-5-3"},
+    )  # fmt: skip
     peer.subscribe("other/ha/#")
     measured = ', "reactive_kvar": 0.1, "voltage_v": 240.0, "current_a": 4.2}'
     peer.publish("gap/home/reading", reading(FIRST, 1.0)[:-1] + measured)

@@ -18,7 +18,7 @@ GATEWAY = "gw-test"
 STATUS, REJECTED = f"gapcast/{GATEWAY}/status", f"gapcast/{GATEWAY}/rejected"
 
 
-def gateway_settings(mqtt_port: int, state: Path, **sections: Any) -> Settings:
+def gateway_settings(mqtt_port: int, state: Path, /, **sections: Any) -> Settings:
     """Settings of a gateway against a loopback broker; ``sections`` add to them, as in ``mqtt={"qos": 0}``."""
     merged: dict[str, Any] = {
         "gateway": {"id": GATEWAY},

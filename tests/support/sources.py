@@ -11,7 +11,7 @@ from edge.core.statistics import Statistics
 from edge.mqtt.frames import Publication
 from edge.mqtt.session import Received
 from edge.mqtt.sources import SourceReader
-from edge.service import Arrival
+from edge.ports import Arrival
 from edge.settings import Settings
 
 EXTRAS = ("reactive_kvar", "voltage_v", "current_a")
