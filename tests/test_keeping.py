@@ -61,11 +61,15 @@ class MemoryKeeper(KeepsNothing):
 
     def __init__(self) -> None:
         self.minutes: list[int] = []
+        self.forgotten: list[tuple[str, int]] = []  # and how many minutes were kept by then
         self.snapshots: list[Snapshot] = []
         self.wants = False
 
     def keep(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
         self.minutes += [reading.minute - NOON for reading in readings]
+
+    def forget(self, device: str) -> None:
+        self.forgotten.append((device, len(self.minutes)))
 
     def tend(self) -> bool:
         return self.wants
@@ -179,3 +183,37 @@ def test_at_the_end_there_is_a_snapshot_where_all_is_confirmed_and_none_where_it
         stopping.set()
         service.run(stopping)
         assert len(keeper.snapshots) == 1
+
+
+# --- a device that is forgotten --------------------------------------------------------------------------
+
+
+def test_it_is_forgotten_after_the_batches_before_and_before_those_after(
+    service: Service, link: ConfirmingLink, keeper: MemoryKeeper
+) -> None:
+    send(service, link, 0, 1)
+    assert service.forget("home")
+    assert not service.forget("home")
+    service.turn(0)
+    assert keeper.forgotten == [], "the batch before it is not confirmed"
+    send(service, link, 2, 3)
+    send(service, link, 4)
+    link.unconfirmed = link.unconfirmed[1:]
+    service.turn(0)
+    assert (keeper.minutes, keeper.forgotten) == ([0, 1], [("home", 2)])
+    link.unconfirmed = []
+    service.turn(0)
+    assert (keeper.minutes, link.acknowledged) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
+    assert link.published[-1].n_observed == 3, "it has begun anew"
+
+
+def test_at_the_end_it_is_forgotten_whatever_is_unconfirmed(
+    service: Service, link: ConfirmingLink, keeper: MemoryKeeper
+) -> None:
+    send(service, link, 0, 1)
+    service.forget("home")
+    stopping = threading.Event()
+    stopping.set()
+    service.run(stopping)
+    assert (keeper.minutes, keeper.forgotten, keeper.snapshots) == ([], [("home", 0)], [])
+    assert link.forgotten == []

@@ -98,6 +98,33 @@ def test_nor_where_the_readings_after_the_snapshot_are_replayed(
     assert again.said == undisturbed.said
 
 
+def test_rows_that_served_others_before_do_not_mix_devices_up() -> None:
+    recorder = Recorder(Engine(Trend()))
+    recorder.run([Reading(device, NOON + i, 1.0 + i) for i in range(3) for device in DEVICES])
+    recorder.engine.forget("home")
+    recorder.run([Reading(device, NOON + 3 + i, 9.0 + i) for i in range(3) for device in ("barn", "loft")])
+    engine = recorder.engine
+    assert engine.buffers.names() == ["loft", "barn", "shed"], "in the row of the one that was forgotten"
+    again = Recorder(restored(take(engine)))
+    buffers = again.engine.buffers
+    assert again.windows == recorder.windows
+    assert [(device, buffers.row(device)) for device in buffers] == [("barn", 0), ("shed", 1), ("loft", 2)]
+    assert [buffers.device(row) for row in range(buffers.n_rows)] == ["barn", "shed", "loft"]
+    for device in ("barn", "shed", "loft", "home"):
+        assert again.engine.latest_of(device) == engine.latest_of(device)
+
+
+def test_who_is_forgotten_in_between_is_not_forecast_again() -> None:
+    engine = Engine(Trend())
+    replay = Replay(engine)
+    replay.take([Reading(device, NOON + i, 1.0 + i) for i in range(3) for device in DEVICES], issued_at_ms=2)
+    replay.forget("barn")
+    replay.forget("nobody")
+    replay.finish()
+    assert [forecast.device for forecast in engine.latest()] == ["home", "shed"]
+    assert replay.n_forgotten == 2
+
+
 def test_a_snapshot_is_a_copy() -> None:
     recorder = Recorder(Engine(Trend()))
     recorder.run([Reading("home", NOON + i, 1.0 + i) for i in range(5)])
@@ -136,6 +163,25 @@ def test_another_model_leaves_the_last_forecasts_out() -> None:
     snapshot = stood([Reading("home", NOON + i, float(i)) for i in range(8)])
     assert [forecast.gap_kw for forecast in restored(snapshot, Engine(Persistence(WindowSpec(8)))).latest()] == [7.0]
     assert restored(snapshot, Engine(Trend(WindowSpec(8)))).latest() == []
+
+
+@dataclass(frozen=True, slots=True)
+class TwoLeads(Persistence):
+    """Persistence that tells of two minutes."""
+
+    lead_times_min: tuple[int, ...] = (4, 5)
+
+    def predict(self, windows: F32) -> Prediction:
+        return Prediction(np.repeat(windows[:, -1, :1], 2, axis=1))
+
+
+@pytest.mark.parametrize(("before", "after"), [(True, False), (False, True), (True, True), (False, False)])
+def test_where_the_path_is_told_now_and_was_not_the_last_forecasts_are_left_out(before: bool, after: bool) -> None:
+    recorder = Recorder(Engine(TwoLeads(), tells_path=before))
+    recorder.run([Reading("home", NOON + i, float(i)) for i in range(4)])
+    engine = restored(take(recorder.engine), Engine(TwoLeads(), tells_path=after))
+    assert engine.latest() == (recorder.engine.latest() if before is after else [])
+    assert engine.buffers.window("home")[-1] == 3.0
 
 
 def test_no_more_devices_than_the_next_one_takes() -> None:

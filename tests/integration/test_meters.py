@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
 
 from edge.core.grid import MINUTE_MS
+from edge.storage import journal
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_at_least_once import close
 from tests.integration.test_stream import FIRST, assert_same, offline, power, reading, without_issue
 from tests.support.brokers import Broker, MosquittoBroker
-from tests.support.gateways import REJECTED
+from tests.support.gateways import GATEWAY, REJECTED
 from tests.support.waiting import wait_until
 from tests.support.wire import PUBACK, PUBLISH, SUBSCRIBE, WireBroker
 
@@ -154,6 +156,74 @@ def test_a_sample_is_acknowledged_when_taken_and_the_one_that_closes_a_minute_af
     assert [(p.kind, p.packet_id) for p in (wire.read(), wire.read())] == [(PUBACK, 5), (PUBACK, 6)]
     close(gateway, wire)
     broker.close()
+
+
+def test_a_minute_made_of_samples_is_kept_before_the_sample_that_closed_it_is_acknowledged(
+    start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    broker = WireBroker()
+    gateway = start_gateway(broker.port, connected=False, sources=[{"preset": "tasmota", "every_s": 30}])
+    wire = broker.accept()
+    wire.open()
+    gateway.wait_connected()
+
+    def kept() -> list[int]:
+        """The minutes that a process which was killed now would have, from the first on."""
+        found = []
+        for path in (tmp_path / "state" / "stream").glob("readings-*.jsonl"):
+            entries = [entry for entry in journal.read(path, journal.Damage()) if isinstance(entry, journal.Entry)]
+            found += [one.minute - FIRST for entry in entries for one in entry.readings]
+        return found
+
+    def send(second: int, packet_id: int) -> None:
+        wire.publish("tele/plug/SENSOR", sensor(FIRST * MINUTE_MS + second * SECOND_MS, 1_000), packet_id)
+
+    for packet_id, second in enumerate((0, 30, 60), 1):
+        send(second, packet_id)
+        assert (wire.read().kind, kept()) == (PUBACK, [0] * (second == 60))
+    send(120, 4)
+    forecast = wire.read()
+    assert (forecast.kind, forecast.topic) == (PUBLISH, "gap/plug/forecast")
+    assert (wire.read_all_there(), kept()) == ([], [0]), "not confirmed: neither kept nor acknowledged"
+    wire.puback(forecast.packet_id)
+    acknowledgement = wire.read()
+    assert (acknowledgement.kind, acknowledgement.packet_id, kept()) == (PUBACK, 4, [0, 1])
+    close(gateway, wire)
+    broker.close()
+
+
+def test_a_plug_goes_on_after_a_restart_where_its_minutes_ended(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    sources = [{"preset": "tasmota", "every_s": 30}]
+    for first in (0, 3):
+        gateway = start_gateway(broker, sources=sources)
+        for second in range(first * 60, (first + 3) * 60 + 1, 30):  # the last one closes the third minute
+            peer.send("tele/plug/SENSOR", sensor(FIRST * MINUTE_MS + second * SECOND_MS, 1_000))
+        peer.wait_for("gap/plug/forecast", first + 2)
+        gateway.stop()
+    n_observed = [message.document["n_observed"] for message in peer.on("gap/plug/forecast")]
+    assert n_observed == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.mosquitto
+def test_requests_come_beside_sources_and_what_a_reading_bears_goes_with_its_forecast(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    predict, answers = f"gapcast/{GATEWAY}/predict", f"gapcast/{GATEWAY}/answer/here"
+    start_gateway(mosquitto, sources=[{"preset": "gapcast"}, {"preset": "tasmota", "every_s": 30}])
+    peer = connect(mosquitto, mqtt5=True)
+    for topic in ("gap/+/forecast", answers, REJECTED):
+        peer.subscribe(topic)
+    peer.publish(predict, json.dumps({"readings": [1.0, 1.2]}), ResponseTopic=answers)
+    assert peer.wait_for(answers)[0].document["n_observed"] == 2
+    peer.publish(predict, json.dumps({"readings": [1.0, 1.2]}))
+    assert peer.wait_for(REJECTED)[0].document["reason"] == "bad_request"
+    for i in range(2):
+        peer.publish("gap/home/reading", reading(FIRST + i, 1.0), CorrelationData=b"%d" % i)
+    assert peer.wait_for("gap/home/forecast")[0].correlation == b"1"
 
 
 def test_a_subscription_that_is_refused_is_named_and_the_others_do_not_hide_it(start_gateway: StartGateway) -> None:

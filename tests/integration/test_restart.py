@@ -9,10 +9,12 @@ import httpx
 import pytest
 
 from edge.core.grid import minute_label
+from edge.storage.recovery import files_of
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, offline, power, reading, without_issue
 from tests.support.brokers import Broker, MosquittoBroker
 from tests.support.gateways import Gateway
+from tests.support.waiting import wait_until
 
 IN, OUT = "gap/home/reading", "gap/home/forecast"
 N = 40
@@ -90,3 +92,65 @@ def test_where_nothing_can_be_kept_it_forecasts_and_says_so(
     assert "readings are not kept over a restart" in check["output"]
     assert metric(gateway, "gapcast_state_kept") == 0
     assert (tmp_path / "state" / "stream").read_text(encoding="utf-8") == "a file where the folder should be"
+
+
+# --- what others see of the devices that come back --------------------------------------------------------
+
+
+@pytest.mark.mosquitto
+def test_devices_that_were_restored_are_told_of_though_the_broker_forgot_them(
+    tmp_path: Path, start_gateway: StartGateway, connect: Connect
+) -> None:
+    """Their rows are right: the one that goes on is online, the one that stays away offline, each by its name."""
+    forgetful = MosquittoBroker(tmp_path / "mosquitto", ("persistence false",))
+    forgetful.start()
+    try:
+        gateway = start_gateway(forgetful, forecast={"model": "lstm-5-3"})
+        meter = connect(forgetful)
+        meter.subscribe("gap/+/forecast")
+        for device in ("gone", "home", "cellar"):
+            for i in range(3):
+                meter.publish(f"gap/{device}/reading", reading(FIRST + i, power(i)))
+            meter.wait_for(f"gap/{device}/forecast", 2)
+        assert httpx.delete(f"{gateway.url}/devices/gone").status_code == 204
+        meter.close()
+        gateway.stop()
+        forgetful.stop()
+        forgetful.start()
+
+        devices = {"stale_after_min": 0.02}
+        gateway = start_gateway(forgetful, forecast={"model": "lstm-5-3"}, devices=devices)
+        assert [forecast["device"] for forecast in forecasts_of(gateway)] == ["home", "cellar"]
+        assert httpx.get(f"{gateway.url}/predict?device=gone").status_code == 404
+        meter = connect(forgetful)
+        meter.subscribe("gap/+/availability")
+        meter.subscribe("gap/+/forecast")
+        meter.publish("gap/home/reading", reading(FIRST + 3, power(3)))
+        assert meter.wait_for("gap/home/forecast")[0].document["n_observed"] == 4
+        assert meter.wait_for("gap/home/availability")[0].payload == b"online"
+        assert meter.wait_for("gap/cellar/availability")[0].payload == b"offline"
+        assert meter.on("gap/gone/availability") == []
+    finally:
+        forgetful.stop()
+
+
+def test_a_device_that_was_forgotten_stays_so_and_nothing_of_it_is_on_the_disk(
+    broker: Broker, start_gateway: StartGateway, connect: Connect, tmp_path: Path
+) -> None:
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    gateway = start_gateway(broker)
+    for device in ("home", "cellar"):
+        for i in range(3):
+            peer.publish(f"gap/{device}/reading", reading(FIRST + i, power(i)))
+        peer.wait_for(f"gap/{device}/forecast", 2)
+    assert httpx.delete(f"{gateway.url}/devices/home").status_code == 204
+    files = tmp_path / "state" / "stream"
+    wait_until(
+        lambda: not any(b"home" in path.read_bytes() for path in files_of(files)), "the files that tell of it to go"
+    )
+    assert any(b"cellar" in path.read_bytes() for path in files_of(files))
+    gateway.stop()
+    gateway = start_gateway(broker)
+    assert [forecast["device"] for forecast in forecasts_of(gateway)] == ["cellar"]
+    assert httpx.delete(f"{gateway.url}/devices/home").status_code == 404
