@@ -25,11 +25,11 @@ from edge.http.app import create_app
 from edge.mqtt.asides import PredictTopic
 from edge.mqtt.client import SessionOptions
 from edge.mqtt.discovery import Discovery, HomeAssistant
-from edge.mqtt.link import Intake, MqttLink, Topics
+from edge.mqtt.link import Intake, MqttLink
 from edge.mqtt.routes import SourceTopic
 from edge.mqtt.session import Session
 from edge.mqtt.sources import SourceReader
-from edge.mqtt.topics import DeviceTopic, answer_prefix, gateway_topic
+from edge.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
 from edge.mqtt.transport import TlsFiles, Transport, tls_context
 from edge.predictors.runtime import load_interpreter
 from edge.predictors.store import default_model, load_model, model_names

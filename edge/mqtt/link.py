@@ -3,44 +3,30 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from edge.core.clocks import Clocks
 from edge.core.errors import PayloadError
 from edge.core.forecast import Forecasts
 from edge.core.grid import MINUTE_MS, minute_label
 from edge.core.reading import Limits, Reading
 from edge.core.statistics import Statistics
 from edge.mqtt.asides import Aside
-from edge.mqtt.budget import Budget
-from edge.mqtt.clockwatch import tell
+from edge.mqtt.clockwatch import ClockWatch
 from edge.mqtt.discovery import Discovery
 from edge.mqtt.frames import Publication
-from edge.mqtt.payloads import decode, encode_forecasts, encode_rejection
+from edge.mqtt.payloads import decode, encode_forecasts
 from edge.mqtt.properties import passed_on
+from edge.mqtt.rejections import Rejections
 from edge.mqtt.session import Received, Session
 from edge.mqtt.sources import SourceReader
-from edge.mqtt.topics import DeviceTopic
+from edge.mqtt.topics import Topics
 from edge.ports import Arrival
 
 #: Expiry of a forecast whose reading is itself of the past, as in a replay.
 REPLAY_EXPIRY_S = 300
 #: Topics whose device is remembered, so that it is checked once and not with every message.
 _MAX_CACHED = 131_072
-#: Of a large batch, so many readings' clocks are looked at: one that is off stays so, and its turn comes.
-_CLOCKS_A_BATCH = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """Where readings come from and forecasts go."""
-
-    reading: DeviceTopic
-    forecast: DeviceTopic
-    rejected: str
-    availability: DeviceTopic
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +64,8 @@ class MqttLink:
         self._extras = tuple(extras)
         self._sources = intake.sources
         self._statistics = intake.statistics
-        self._clocks = Clocks(_MAX_CACHED)
-        self._n_batches = 0
-        self._budget = Budget(intake.rejections_per_s, time.monotonic())
+        self._clocks = ClockWatch(_MAX_CACHED, intake.statistics)
+        self._rejections = Rejections(session, topics.rejected, intake.rejections_per_s, intake.statistics)
         #: Who tells Home Assistant of devices; None where no one does.
         self.discovery: Discovery | None = None
         self._asides: dict[str, Aside] = {}
@@ -128,7 +113,7 @@ class MqttLink:
         self._carried.clear()
         if sources is None:
             arrivals = [self._arrival(one) for one in received]
-            self._look_at_clocks(received, arrivals)
+            self._clocks.look(received, arrivals)
         else:
             arrivals = [arrival for one in received for arrival in self._arrivals(one, sources)]
             arrivals += sources.close_due(0 if session.held_up else n_at_most)
@@ -138,16 +123,6 @@ class MqttLink:
     def listen(self, topic: str, aside: Aside) -> None:
         """Hand what comes on ``topic``, which the session is subscribed to, to ``aside``."""
         self._asides[topic] = aside
-
-    def _look_at_clocks(self, received: list[Received], arrivals: list[Arrival]) -> None:
-        step = 1 + len(arrivals) // _CLOCKS_A_BATCH
-        self._n_batches += 1
-        for i in range(self._n_batches % step, len(arrivals), step):
-            reading = arrivals[i].reading
-            if reading is not None:
-                _, received_s, received_ms = received[i]
-                tell(self._clocks, reading.device, reading.minute - received_ms // MINUTE_MS, received_s)
-        self._statistics.n_clocks_off = self._clocks.n_off
 
     def _arrivals(self, received: Received, sources: SourceReader) -> list[Arrival]:
         """Return what a message brings where sources read the meters' messages."""
@@ -189,9 +164,7 @@ class MqttLink:
     def _device(self, topic: str) -> str:
         """Return the device that a topic names; none for one that an earlier configuration's subscription brings."""
         pattern = self._topics.reading
-        if topic.count("/") != pattern.pattern.count("/") or not (
-            topic.startswith(pattern.before) and topic.endswith(pattern.after)
-        ):
+        if not pattern.lets_in(topic):
             return ""
         device = pattern.device_in(topic)
         if len(self._devices) >= _MAX_CACHED:
@@ -238,22 +211,14 @@ class MqttLink:
             self.discovery.forget(device)
 
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
-        """Tell on the rejected topic why a message, or a reading that had been held, could not be used.
-
-        More than there is budget for are counted, and their number told with the next one that is.
-        """
-        if not self._budget.spend(time.monotonic()):
-            self._statistics.n_rejections_omitted += 1
-            return
+        """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
         if isinstance(what, Reading):
             native = self._topics.reading.of(what.device)
             topic = native if self._sources is None else self._sources.topic_of(what.device)
             document = {"ts": minute_label(what.minute), "gap_kw": what.gap_kw, **(what.measured or {})}
-            payload = json.dumps(document).encode()
+            self._rejections.tell(topic, json.dumps(document).encode(), problem)
         else:
-            topic, payload = what.token.topic, what.token.payload
-        text = encode_rejection(topic, payload, problem.reason, problem.detail, self._budget.take_omitted())
-        self._session.publish(self._topics.rejected.encode(), text)
+            self._rejections.tell(what.token.topic, what.token.payload, problem)
 
     def settle(self, arrival: Arrival, receipt: int, batch: int = 0) -> None:
         """Acknowledge a message once the forecast with ``receipt`` is confirmed and ``batch`` kept.

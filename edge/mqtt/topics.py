@@ -38,6 +38,12 @@ class DeviceTopic:
         """Return the device's topic."""
         return f"{self.before}{device}{self.after}"
 
+    def lets_in(self, topic: str) -> bool:
+        """Tell whether the filter lets ``topic`` in."""
+        return (
+            topic.count("/") == self.pattern.count("/") and topic.startswith(self.before) and topic.endswith(self.after)
+        )
+
     def device_in(self, topic: str) -> str:
         """Return the device that ``topic``, which the filter let in, names; raise :class:`PayloadError`."""
         device = topic[len(self.before) : len(topic) - len(self.after)]
@@ -46,6 +52,16 @@ class DeviceTopic:
             detail = f"{shown!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
             raise PayloadError("bad_device", detail)
         return device
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Where readings come from and forecasts go."""
+
+    reading: DeviceTopic
+    forecast: DeviceTopic
+    rejected: str
+    availability: DeviceTopic
 
 
 def gateway_topic(key: str, pattern: str, gateway: str) -> str:

@@ -13,9 +13,9 @@ from edge.core.grid import MINUTE_MS
 from edge.core.reading import Limits
 from edge.core.statistics import Statistics
 from edge.mqtt.frames import Publication
-from edge.mqtt.link import Intake, MqttLink, Topics
+from edge.mqtt.link import Intake, MqttLink
 from edge.mqtt.session import Received, Session
-from edge.mqtt.topics import DeviceTopic
+from edge.mqtt.topics import DeviceTopic, Topics
 
 NOW_MS = 1_767_268_800_000
 
