@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from edge.mqtt.discovery import HomeAssistant
+from edge.mqtt.payloads import encode_rejection
 from edge.mqtt.topics import DeviceTopic
 from edge.settings import TopicSettings
 from tests.integration.conftest import Connect, StartGateway
@@ -80,6 +81,13 @@ def test_its_examples_are_what_it_says(name: str) -> None:
     message = DOCUMENT["components"]["messages"][name]
     for example in message.get("examples", ()):
         assert faults(example["payload"], message["payload"], DOCUMENT) == []
+
+
+@pytest.mark.parametrize("n_omitted", [0, 990])
+def test_a_rejection_is_what_it_says_where_others_were_omitted_too(n_omitted: int) -> None:
+    rejection = json.loads(encode_rejection("gap/home/reading", b"on", "not_json", "it is not", n_omitted))
+    assert faults(rejection, DOCUMENT["components"]["schemas"]["rejection"], DOCUMENT) == []
+    assert rejection.get("omitted", 0) == n_omitted
 
 
 @pytest.mark.parametrize("richly", [False, True])

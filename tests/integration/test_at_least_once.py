@@ -347,14 +347,14 @@ def test_a_gateway_restarted_in_mid_stream_goes_on_with_its_windows_and_misses_n
 ) -> None:
     peer = connect(mosquitto)
     peer.subscribe("gap/+/forecast")
-    gateway = start_gateway(mosquitto)
+    gateway = start_gateway(mosquitto, forecast={"model": "lstm-5-3"})
     for i in range(20):
         peer.send(IN, reading(FIRST + i, power(i)))
     peer.wait_for(OUT, 5)
     gateway.stop()
     for i in range(20, 40):
         peer.send(IN, reading(FIRST + i, power(i)))
-    start_gateway(mosquitto)
+    start_gateway(mosquitto, forecast={"model": "lstm-5-3"})
     last = minute_label(FIRST + 39)
     peer.wait_that(lambda messages: last in {m.document["observed_at"] for m in messages}, "the last forecast")
     n_observed = {m.document["observed_at"]: m.document["n_observed"] for m in peer.on(OUT)}
