@@ -39,5 +39,6 @@ def run_checks(settings: Settings, environment: Mapping[str, str], show: Callabl
     if not connected:
         show(f"FAIL broker: {where}: {problem or 'no answer'}")
         return BROKER_FAILS
-    show(f"ok   broker: {where}, MQTT {session.protocol}, subscribed to {settings.topics.reading}")
+    topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
+    show(f"ok   broker: {where}, MQTT {session.protocol}, subscribed to {topics}")
     return OK

@@ -11,23 +11,33 @@ from threading import Event, Thread
 import structlog
 import uvicorn
 
+from edge.asking.answer import Desk
 from edge.bundled import models_path
 from edge.core.card import ModelCard
 from edge.core.engine import Engine
 from edge.core.errors import ModelError, SettingsError
 from edge.core.features import measured_in
+from edge.core.presence import Presence
 from edge.core.reading import Limits
+from edge.core.source import Source
+from edge.core.statistics import Statistics
 from edge.http.app import create_app
+from edge.mqtt.asides import PredictTopic
 from edge.mqtt.client import SessionOptions
-from edge.mqtt.link import MqttLink, Topics
+from edge.mqtt.discovery import Discovery, HomeAssistant
+from edge.mqtt.link import Intake, MqttLink
+from edge.mqtt.routes import SourceTopic
 from edge.mqtt.session import Session
-from edge.mqtt.topics import DeviceTopic, gateway_topic
+from edge.mqtt.sources import SourceReader
+from edge.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
+from edge.mqtt.transport import TlsFiles, Transport, tls_context
 from edge.predictors.runtime import load_interpreter
 from edge.predictors.store import default_model, load_model, model_names
 from edge.predictors.tflite import TflitePredictor
 from edge.service import Service
-from edge.settings import HttpSettings, Settings
+from edge.settings import HttpSettings, MqttSettings, Settings, TopicSettings
 from edge.state import gateway_id, state_path
+from edge.storage.store import Store
 from edge.telemetry import build_registry
 
 log = structlog.get_logger(__name__)
@@ -57,31 +67,67 @@ class Application:
         self.models = load_models(settings)
         self.session = Session(session_options(settings, environment))
         limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+        extras = measured_in(self.models.speaking.features)[1:]
+        statistics = Statistics()
+        sources = sources_of(settings)
         link = MqttLink(
             self.session,
             Topics(
                 DeviceTopic.parse("topics.reading", settings.topics.reading),
                 DeviceTopic.parse("topics.forecast", settings.topics.forecast),
                 gateway_topic("topics.rejected", settings.topics.rejected, self.session.gateway),
+                DeviceTopic.parse("topics.availability", settings.topics.availability),
             ),
             limits,
             retain_forecasts=settings.mqtt.retain_forecasts,
-            extras=measured_in(self.models.speaking.features)[1:],
+            extras=extras,
+            intake=Intake(
+                SourceReader(sources, limits, extras, settings.devices.max, statistics) if sources else None,
+                statistics,
+                settings.mqtt.rejections_per_s,
+            ),
         )
-        engine = Engine(self.models.speaking, settings.devices.max, settings.site.zone)
-        self.service = Service(link, engine, self.models.by_name)
-        app = create_app(
-            self.service,
-            self.models.cards,
-            build_registry(self.service, load_interpreter()[1]),
-            limits,
-            max_body_bytes=settings.http.max_body_bytes,
-            max_readings=settings.http.max_readings,
+        zone, tells_path = settings.site.zone, settings.forecast.path
+        self._engine = Engine(self.models.speaking, settings.devices.max, zone, tells_path=tells_path)
+        self._store = Store(state_path(settings.state.path, environment) / "stream") if settings.state.keep else None
+        stale_after_s = settings.devices.stale_after_min * 60
+        self.service = Service(
+            link,
+            self._engine,
+            self.models.by_name,
+            statistics=statistics,
+            presence=Presence(stale_after_s) if stale_after_s else None,
+            keeper=self._store,
         )
+        max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
+        desk = Desk(self.service, limits, max_body_bytes=max_body_bytes, max_readings=max_readings)
+        self._answer_over_mqtt(link, desk, settings.topics)
+        if settings.homeassistant.enabled:
+            self._tell_home_assistant(link, settings)
+        registry = build_registry(self.service, load_interpreter()[1])
+        app = create_app(self.service, self.models.cards, registry, desk, max_body_bytes=max_body_bytes)
         self._socket = _bind(settings.http)
         self._server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
         )
+
+    def _answer_over_mqtt(self, link: MqttLink, desk: Desk, topics: TopicSettings) -> None:
+        gateway = self.session.gateway
+        answers = answer_prefix("topics.answers", topics.answers, gateway)
+        link.listen(
+            gateway_topic("topics.predict", topics.predict, gateway), PredictTopic(self.session, answers, desk.answer)
+        )
+
+    def _tell_home_assistant(self, link: MqttLink, settings: Settings) -> None:
+        where = HomeAssistant(
+            settings.homeassistant.discovery_prefix,
+            DeviceTopic.parse("topics.forecast", settings.topics.forecast),
+            DeviceTopic.parse("topics.availability", settings.topics.availability),
+            gateway_topic("topics.status", settings.topics.status, self.session.gateway),
+            settings.homeassistant.max_devices,
+        )
+        link.discovery = Discovery(self.session, where, self.models.speaking)
+        link.listen(where.birth_topic, link.discovery)
 
     @property
     def http_port(self) -> int:
@@ -89,7 +135,9 @@ class Application:
         return int(self._socket.getsockname()[1])
 
     def run(self, stopping: Event) -> None:
-        """Serve until ``stopping`` is set: the stream in this thread, REST in another."""
+        """Go on where the last process ended, until ``stopping`` is set: the stream in this thread, REST in another."""
+        if self._store is not None:
+            self._store.restore(self._engine)
         rest = Thread(target=self._server.run, args=([self._socket],), name="rest")
         rest.start()
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
@@ -127,24 +175,59 @@ def load_models(settings: Settings) -> Models:
     return Models(by_name, by_name[speaking])
 
 
+def sources_of(settings: Settings) -> list[tuple[SourceTopic, Source]]:
+    """Return the sources that are configured; raise :class:`SettingsError` where two would read one topic."""
+    sources = []
+    filters: dict[str, str] = {}
+    for i, source in enumerate(settings.sources):
+        key = f"sources.{i}"
+        topic = SourceTopic.parse(key, source.topic, source.device, source.parts)
+        for one in topic.filters:
+            if one in filters:
+                msg = f"{key}.topic: {source.topic!r} is read by {filters[one]} already: a message is read once"
+                raise SettingsError(msg)
+            filters[one] = key
+        sources.append((topic, source.source(settings.site.zone)))
+    return sources
+
+
+def subscriptions_of(settings: Settings) -> tuple[str, ...]:
+    """Return the subscriptions that take in all readings: those of the sources, or the native one."""
+    filters = tuple(one for topic, _ in sources_of(settings) for one in topic.filters)
+    return filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
+
+
 def session_options(settings: Settings, environment: Mapping[str, str]) -> SessionOptions:
     """Return how to reach the broker, and as whom."""
     gateway = gateway_id(settings.gateway.id, state_path(settings.state.path, environment))
-    mqtt = settings.mqtt
+    mqtt, home = settings.mqtt, settings.homeassistant
     return SessionOptions(
         gateway=gateway,
         status_topic=gateway_topic("topics.status", settings.topics.status, gateway),
-        subscriptions=(DeviceTopic.parse("topics.reading", settings.topics.reading).filter,),
+        subscriptions=subscriptions_of(settings),
+        asides=(f"{home.discovery_prefix}/status",) if home.enabled else (),
+        asides_mqtt5=(gateway_topic("topics.predict", settings.topics.predict, gateway),),
         host=mqtt.host,
         port=mqtt.port,
         username=mqtt.username,
         password=mqtt.password.get_secret_value() if mqtt.password else None,
+        transport=transport_of(mqtt),
         protocol=mqtt.protocol,
         qos=mqtt.qos,
         keepalive_s=mqtt.keepalive_s,
         session_expiry_s=mqtt.session_expiry_s,
         receive_maximum=mqtt.receive_maximum,
     )
+
+
+def transport_of(mqtt: MqttSettings) -> Transport:
+    """Return what lies under MQTT; raise :class:`SettingsError` where a file of TLS cannot serve."""
+    tls = mqtt.tls
+    if not tls.enabled:
+        return Transport(mqtt.transport, mqtt.websocket_path)
+    key_password = tls.key_password.get_secret_value() if tls.key_password else None
+    files = TlsFiles(tls.ca_path, tls.certificate_path, tls.key_path, key_password, tls.alpn)
+    return Transport(mqtt.transport, mqtt.websocket_path, tls_context(files), tls.server_name)
 
 
 def _bind(http: HttpSettings) -> socket.socket:

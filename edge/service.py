@@ -1,27 +1,31 @@
-"""The service: take what is queued, forecast it in one call, publish, and only then acknowledge.
+"""The service: take what is queued, forecast it in one call, publish, keep, and only then acknowledge.
 
-It knows neither MQTT nor HTTP: the broker is behind :class:`Link`, the models behind
-:class:`~edge.core.predictor.Predictor`. One thread runs :meth:`Service.run`; other threads may ask
-for the latest forecasts, or for one of their own readings.
+It knows neither MQTT nor HTTP nor files: the broker is behind :class:`Link`, the models behind
+:class:`~edge.core.predictor.Predictor`, the disk behind :class:`~edge.keeping.Keeper`. One thread runs
+:meth:`Service.run`; other threads may ask for the latest forecasts, or for one of their own readings.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from threading import Event, Lock
-from typing import Any, NamedTuple, Protocol
 
 import structlog
 
+from edge.announcing import Announcing
 from edge.core.buffer import Verdict
 from edge.core.engine import Accepted, Engine, forecast_series
 from edge.core.errors import ModelError, PayloadError, RequestError
 from edge.core.forecast import Forecast, Forecasts
 from edge.core.predictor import Predictor
+from edge.core.presence import Presence
 from edge.core.reading import Reading
+from edge.core.snapshot import Snapshot, take
 from edge.core.statistics import Statistics
+from edge.keeping import Keeper, Keeping, KeepsNothing
+from edge.ports import Arrival, Link
 
 log = structlog.get_logger(__name__)
 
@@ -32,74 +36,34 @@ _IDLE_S = 0.25
 _DRAIN_S = 5.0
 
 
-class Arrival(NamedTuple):
-    """A message that came in: the reading in it, or the problem with it. ``token`` is the link's own."""
-
-    reading: Reading | None
-    problem: PayloadError | None
-    received_s: float
-    token: Any
-
-
-class Link(Protocol):
-    """The broker, as the service sees it."""
-
-    @property
-    def connected(self) -> bool:
-        """Whether the broker is there and readings are subscribed to."""
-        ...
-
-    @property
-    def n_queued(self) -> int:
-        """Messages that came and have not been taken."""
-        ...
-
-    @property
-    def n_shed(self) -> int:
-        """Messages that came faster than they could be taken, and were let go."""
-        ...
-
-    @property
-    def problem(self) -> str:
-        """Why there is no connection, in a sentence; empty while there is one."""
-        ...
-
-    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
-        """Return what is queued, waiting up to ``timeout_s`` for the first; (re)connect as needed."""
-        ...
-
-    def publish(self, forecasts: Forecasts) -> list[int]:
-        """Send each forecast; return a receipt for each, 0 where none will come."""
-        ...
-
-    def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
-        """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
-        ...
-
-    def settle(self, arrival: Arrival, receipt: int) -> None:
-        """Acknowledge a message once the forecast with that ``receipt`` is confirmed; 0: nothing to wait for."""
-        ...
-
-    def flush(self) -> None:
-        """Hand all that was written to the network."""
-        ...
-
-    def close(self, timeout_s: float) -> bool:
-        """Say ``offline``, wait for what is unconfirmed, disconnect; tell whether all was confirmed."""
-        ...
-
-
 class Service:
     """Joins a link, an engine and the models, and counts what happens."""
 
-    def __init__(self, link: Link, engine: Engine, models: Mapping[str, Predictor]) -> None:
-        """Serve ``engine``'s model over ``link``; requests may name any of ``models``."""
+    def __init__(
+        self,
+        link: Link,
+        engine: Engine,
+        models: Mapping[str, Predictor],
+        *,
+        statistics: Statistics | None = None,
+        presence: Presence | None = None,
+        keeper: Keeper | None = None,
+    ) -> None:
+        """Serve ``engine``'s model over ``link``; requests may name any of ``models``.
+
+        ``statistics`` may be shared with the link, which counts there what does not come this far. ``presence``
+        says which devices are there; None where no one is to be told. ``keeper`` keeps readings over a restart, None
+        keeps nothing.
+        """
         self.models = models
-        self.statistics = Statistics()
+        self.statistics = statistics or Statistics()
         self._link = link
         self._engine = engine
+        self._lock = Lock()  # the engine's state: this service's thread writes, others read and forget
+        self._announcing = Announcing(link, engine.buffers, presence, self._lock)
+        self._keeping = Keeping(keeper or KeepsNothing(), self._snapshot)
+        self._forgotten: deque[str] = deque()  # by others' threads, not in order with the readings yet
         self._n_shed = 0  # of the link's, those that are counted
-        self._lock = Lock()  # the engine's state: this service's thread writes, others read
 
     # --- the stream -----------------------------------------------------------------------------
 
@@ -109,32 +73,57 @@ class Service:
         while not stopping.is_set():
             self.turn(_IDLE_S)
         self._drain()
-        complete = self._link.close(timeout_s=5.0)
+        self._note_forgotten()
+        complete = self._link.close(5.0, self._keep)
+        self._keeping.close()
         log.info("service.stopped", all_confirmed=complete, **self.statistics.readings)
         return complete
 
     def _drain(self) -> None:
         """Take what is queued now, and not what goes on coming."""
-        n_left, deadline_s = self._link.n_queued, time.monotonic() + _DRAIN_S
-        while n_left > 0 and self._link.connected and time.monotonic() < deadline_s:
-            n_left -= self.turn(_IDLE_S)
+        link, deadline_s = self._link, time.monotonic() + _DRAIN_S
+        n_wanted = link.n_taken + link.n_queued
+        while link.n_taken < n_wanted and link.connected and time.monotonic() < deadline_s:
+            self.turn(_IDLE_S)
 
     def turn(self, timeout_s: float) -> int:
-        """Take one batch through: decode, accept, forecast, publish, acknowledge. Return its size."""
-        arrivals = self._link.take(MAX_BATCH, timeout_s)
+        """Take one batch through: decode, accept, forecast, publish, keep, acknowledge. Return its size."""
+        arrivals = self._link.take(0 if self._keeping.holds_back else MAX_BATCH, timeout_s)
+        self._keep()
         if not arrivals:
+            self._note_forgotten()
+            self._announcing.tell()
+            self._link.flush()
             return 0
         readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
         with self._lock:
+            self._note_forgotten()
             accepted = self._engine.accept(readings)
+            self._announcing.seen(accepted.first_rows + accepted.rows)
             began_s = time.perf_counter()
             forecasts = self._forecast(accepted)
             inference_s = time.perf_counter() - began_s
         receipts = self._link.publish(forecasts) or [0] * len(accepted.devices)
-        self._answer(arrivals, accepted, receipts)
+        batch = self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts)
+        self._answer(arrivals, accepted, receipts, batch)
+        self._keep()  # what has no forecast to wait for
+        self._announcing.tell()
         self._link.flush()
         self._count(arrivals, accepted, forecasts, inference_s)
         return len(arrivals)
+
+    def _keep(self) -> None:
+        """Keep, and then acknowledge, what the broker has confirmed since the last look."""
+        self._link.keep(self._keeping.advance(self._link.confirmed))
+
+    def _snapshot(self) -> Snapshot:
+        with self._lock:
+            return take(self._engine)
+
+    def _note_forgotten(self) -> None:
+        """Let those that were forgotten be so in what is kept, too, between the batches that came before and after."""
+        while self._forgotten:
+            self._keeping.forget(self._forgotten.popleft())
 
     def _forecast(self, accepted: Accepted) -> Forecasts:
         now_ms = time.time_ns() // 1_000_000
@@ -144,20 +133,21 @@ class Service:
             log.exception("model.failed", problem=str(error))
             return Forecasts(self._engine.model, now_ms, [], [], [], [])
 
-    def _answer(self, arrivals: list[Arrival], accepted: Accepted, receipts: list[int]) -> None:
+    def _answer(self, arrivals: list[Arrival], accepted: Accepted, receipts: list[int], batch: int) -> None:
         outcomes = zip(accepted.verdicts, accepted.place, strict=True)
         settle = self._link.settle
         for arrival in arrivals:
-            if arrival.problem is not None:
-                self._link.reject(arrival, arrival.problem)
-                settle(arrival, 0)
+            if arrival.reading is None:
+                if arrival.problem is not None:
+                    self._link.reject(arrival, arrival.problem)
+                settle(arrival, 0, batch)
                 continue
             verdict, place = next(outcomes)
             if verdict is Verdict.FULL:
                 self._link.reject(arrival, self._too_many())
-            elif verdict is Verdict.LACKING and arrival.reading is not None:
+            elif verdict is Verdict.LACKING:
                 self._link.reject(arrival, PayloadError("missing_feature", self._engine.lacking(arrival.reading)))
-            settle(arrival, receipts[place] if place >= 0 else 0)
+            settle(arrival, receipts[place] if place >= 0 else 0, batch)
         for reading in accepted.disproved:
             detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
             self._link.reject(reading, PayloadError("time_jump", detail))
@@ -199,6 +189,11 @@ class Service:
         return self._link.problem
 
     @property
+    def keeper(self) -> Keeper:
+        """What keeps readings over a restart."""
+        return self._keeping.keeper
+
+    @property
     def n_queued(self) -> int:
         """Messages that came and have not been taken."""
         return self._link.n_queued
@@ -224,6 +219,16 @@ class Service:
         with self._lock:
             return self._engine.latest_of(device)
 
+    def forget(self, device: str) -> bool:
+        """Know nothing of ``device`` any more, until its next reading; tell whether it was known."""
+        with self._lock:
+            row = self._engine.forget(device)
+            if row is None:
+                return False
+            self._announcing.forget(device, row)
+            self._forgotten.append(device)
+        return True
+
     def predict(self, readings: Sequence[Reading], model: str | None = None) -> Forecast:
         """Forecast one series that is no device's, oldest first, by the rules of the stream.
 
@@ -233,4 +238,5 @@ class Service:
             msg = f"model: there is no {model!r}; there are {', '.join(sorted(self.models))}"
             raise RequestError(msg)
         speaking = self.models[model] if model else self.model
-        return forecast_series(speaking, readings, time.time_ns() // 1_000_000, self._engine.zone)
+        engine, now_ms = self._engine, time.time_ns() // 1_000_000
+        return forecast_series(speaking, readings, now_ms, engine.zone, tells_path=engine.tells_path)

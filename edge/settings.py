@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from edge.core.errors import SettingsError
+from edge.source_settings import SourceSettings
 
 ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"
 DEFAULT_FILE = Path("gapcast.toml")
@@ -34,6 +35,38 @@ class GatewaySettings(_Section):
     id: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]{0,64}$")
 
 
+class TlsSettings(_Section):
+    """``[mqtt.tls]``"""
+
+    enabled: bool = False
+    #: Authorities that may vouch for the broker, PEM; None: those that this machine trusts.
+    ca_path: Path | None = None
+    #: Our own certificate and its key, PEM, for a broker that asks for one; the key may be in the same file.
+    certificate_path: Path | None = None
+    key_path: Path | None = None
+    key_password: SecretStr | None = None
+    #: The name in the broker's certificate, where it is reached by another; None: ``mqtt.host``.
+    server_name: str | None = Field(default=None, min_length=1)
+    #: Protocols to offer (ALPN), for a broker that shares a port with HTTPS.
+    alpn: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()
+
+    @field_validator("alpn", mode="before")
+    @classmethod
+    def _separated(cls, alpn: object) -> object:
+        return [name.strip() for name in alpn.split(",") if name.strip()] if isinstance(alpn, str) else alpn
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TlsSettings:
+        given = sorted(name for name, value in self if name != "enabled" and value)
+        if given and not self.enabled:
+            msg = f"{given[0]} is set but TLS is off, and the connection would be in the clear: set enabled = true"
+            raise ValueError(msg)
+        if self.certificate_path is None and (self.key_path or self.key_password):
+            msg = "a key without its certificate serves nothing: set certificate_path too"
+            raise ValueError(msg)
+        return self
+
+
 class MqttSettings(_Section):
     """``[mqtt]``"""
 
@@ -41,6 +74,10 @@ class MqttSettings(_Section):
     port: Port = 1883
     username: str | None = None
     password: SecretStr | None = None
+    transport: Literal["tcp", "websockets"] = "tcp"
+    #: Path of the broker's WebSocket.
+    websocket_path: str = Field(default="/mqtt", pattern=r"^/[!-~]*$")
+    tls: TlsSettings = TlsSettings()
     #: ``auto`` speaks MQTT 5 and falls back to 3.1.1 where the broker refuses it.
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     #: Quality of service of readings and forecasts.
@@ -51,6 +88,8 @@ class MqttSettings(_Section):
     session_expiry_s: int = Field(default=86_400, ge=0, le=4_294_967_295)
     #: Readings that the broker may send before the first of them is acknowledged (MQTT 5).
     receive_maximum: int = Field(default=1_024, ge=1, le=32_767)
+    #: Told on the rejected topic; further ones are counted.
+    rejections_per_s: float = Field(default=10.0, ge=0.1, le=10_000)
 
 
 class TopicSettings(_Section):
@@ -58,8 +97,12 @@ class TopicSettings(_Section):
 
     reading: str = "gap/{device}/reading"
     forecast: str = "gap/{device}/forecast"
+    availability: str = "gap/{device}/availability"
     status: str = "gapcast/{gateway}/status"
     rejected: str = "gapcast/{gateway}/rejected"
+    predict: str = "gapcast/{gateway}/predict"
+    #: What the response topic of a request must begin with: no one can have the gateway write elsewhere.
+    answers: str = "gapcast/{gateway}/answer/"
 
 
 class HttpSettings(_Section):
@@ -76,6 +119,8 @@ class StateSettings(_Section):
 
     #: None: ``$STATE_DIRECTORY`` (systemd), else ``$XDG_STATE_HOME/gapcast``, else ``~/.local/state/gapcast``.
     path: Path | None = None
+    #: Whether readings are kept there, so that a restart is as if it had not been.
+    keep: bool = True
 
 
 class ModelSettings(_Section):
@@ -90,6 +135,8 @@ class ForecastSettings(_Section):
 
     #: Name of the model that speaks; None: the registry's default.
     model: str | None = None
+    #: Whether a model that speaks for each minute up to the horizon tells of them all.
+    path: bool = True
 
 
 class LimitSettings(_Section):
@@ -110,6 +157,19 @@ class DeviceSettings(_Section):
     """``[devices]``"""
 
     max: int = Field(default=100_000, ge=1)
+    #: Minutes without a reading, by the gateway's clock, after which a device is offline; 0: nothing is said of it.
+    stale_after_min: float = Field(default=10.0, ge=0, le=10_080)
+
+
+class HomeAssistantSettings(_Section):
+    """``[homeassistant]``"""
+
+    #: Whether to tell Home Assistant of each device.
+    enabled: bool = False
+    #: Its ``discovery_prefix``; it says on ``…/status`` that it has started.
+    discovery_prefix: str = Field(default="homeassistant", pattern=r"^[^+#{}\x00-\x1f]+$")
+    #: Home Assistant holds four entities for each device; a topic with a random part must not drown it.
+    max_devices: int = Field(default=1_000, ge=1)
 
 
 class SiteSettings(_Section):
@@ -154,8 +214,18 @@ class Settings(_Section):
     forecast: ForecastSettings = ForecastSettings()
     limits: LimitSettings = LimitSettings()
     devices: DeviceSettings = DeviceSettings()
+    homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     site: SiteSettings = SiteSettings()
     log: LogSettings = LogSettings()
+    #: ``[[sources]]``: which meters are read; none: the native readings on ``topics.reading``.
+    sources: tuple[SourceSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _availability_is_told(self) -> Settings:
+        if self.homeassistant.enabled and not self.devices.stale_after_min:
+            msg = "homeassistant.enabled needs devices.stale_after_min above 0: it goes by each device's availability"
+            raise ValueError(msg)
+        return self
 
 
 def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
@@ -177,7 +247,8 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
             "extra_forbidden": "there is no such key",
             "model_type": "is a section, not a value",
         }.get(first["type"], first["msg"].removeprefix("Value error, "))
-        may_be_secret = "password" in key or first["type"] == "extra_forbidden"  # a password's key misspelt
+        # Also a password's key misspelt, or left out.
+        may_be_secret = "password" in key or first["type"] in {"extra_forbidden", "model_type"}
         shown = "" if may_be_secret or isinstance(first["input"], dict) else f" (it is {first['input']!r})"
         msg = f"configuration key {key}: {problem}{shown}"
         raise SettingsError(msg) from error

@@ -48,10 +48,39 @@ class ServiceCollector(Collector):
         )
         yield _histogram("gapcast_inference_seconds", "One call of the model, for one batch.", statistics.inference_s)
         yield _histogram("gapcast_batch_size", "Messages taken at a time.", statistics.batch_size)
+        samples = CounterMetricFamily(
+            "gapcast_samples", "Samples that minutes are made of, by what became of them.", labels=["result"]
+        )
+        for fate, n in statistics.samples.items():
+            samples.add_metric([fate], n)
+        yield samples
+        yield CounterMetricFamily(
+            "gapcast_messages_without_reading", "Messages of sources that tell no power.", statistics.n_not_readings
+        )
+        yield CounterMetricFamily(
+            "gapcast_counter_resets", "Times that an energy counter fell.", statistics.n_counter_resets
+        )
+        yield GaugeMetricFamily(
+            "gapcast_slow_meters", "Devices that send less than once a minute.", statistics.n_slow_meters
+        )
+        yield GaugeMetricFamily(
+            "gapcast_clocks_off", "Devices whose clock is off against the gateway's.", statistics.n_clocks_off
+        )
+        yield CounterMetricFamily(
+            "gapcast_rejections_omitted",
+            "Rejections that were not told on the rejected topic, for there were too many.",
+            statistics.n_rejections_omitted,
+        )
         yield GaugeMetricFamily("gapcast_queue_depth", "Messages that wait to be taken.", service.n_queued)
         yield GaugeMetricFamily("gapcast_devices", "Devices that have given a reading.", service.n_devices)
         yield GaugeMetricFamily(
             "gapcast_broker_connected", "1 while readings can come in from the broker.", int(service.connected)
+        )
+        yield GaugeMetricFamily(
+            "gapcast_state_kept", "1 while readings are kept over a restart.", int(service.keeper.problem == "")
+        )
+        yield CounterMetricFamily(
+            "gapcast_state_written_bytes", "Bytes written to keep them.", service.keeper.n_bytes_written
         )
         models = InfoMetricFamily("gapcast_model", "Loaded models.", labels=["model"])
         for name, predictor in sorted(service.models.items()):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.brokers import Broker, EmbeddedBroker, MosquittoBroker
+from tests.support.certificates import Authority
 from tests.support.presence import (
     pytest_collection_modifyitems,
     pytest_sessionfinish,
@@ -40,6 +41,12 @@ def mosquitto(tmp_path: Path) -> Iterator[MosquittoBroker]:
     made.start()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """A certificate authority of the test's own."""
+    return Authority(tmp_path / "authority")
 
 
 @pytest.fixture(scope="session")

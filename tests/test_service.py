@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from threading import Event
 
 import httpx
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from edge.asking.answer import Desk
 from edge.core.engine import Engine
 from edge.core.predictor import Prediction
+from edge.core.presence import Presence
 from edge.core.reading import Limits, Reading
 from edge.core.window import F32
 from edge.http.app import create_app
+from edge.ports import Arrival
 from edge.predictors.baselines import Persistence
 from edge.service import MAX_BATCH, Service
 from tests.support.links import MemoryLink
@@ -50,6 +54,54 @@ def test_more_than_a_batch_takes_several_turns() -> None:
     assert [service.turn(0), service.turn(0), service.turn(0)] == [MAX_BATCH, 10, 0]
 
 
+class Closing(MemoryLink):
+    """A link to whose every message a minute comes that the clock closes."""
+
+    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
+        return [arrival for taken in super().take(n_at_most, timeout_s) for arrival in (taken, taken)]
+
+
+def test_a_stop_takes_all_messages_that_have_come_however_many_arrivals_they_make() -> None:
+    link = Closing()
+    service = Service(link, Engine(Persistence()), {})
+    link.put(*(Reading("home", NOON + minute, 1.0) for minute in range(4 * MAX_BATCH)))
+    stopping = Event()
+    stopping.set()
+    assert service.run(stopping)
+    assert link.n_queued == 0
+
+
+def test_a_device_forgotten_while_the_broker_is_away_is_taken_back_when_it_is_there() -> None:
+    link = MemoryLink()
+    service = Service(link, Engine(Persistence()), {}, presence=Presence(stale_after_s=600))
+    link.put(Reading("home", NOON, 1.0))
+    service.turn(0)
+    link.connected = False
+    service.forget("home")
+    service.turn(0)
+    assert link.forgotten == []
+    link.connected = True
+    link.put(Reading("home", NOON + 1, 1.0))
+    service.turn(0)
+    assert (link.forgotten, link.announced) == (["home"], [("home", True), ("home", True)])
+
+
+def test_devices_are_told_of_once_the_broker_is_there_and_again_where_it_forgot() -> None:
+    link = MemoryLink()
+    service = Service(link, Engine(Persistence()), {}, presence=Presence(stale_after_s=600))
+    link.connected = False
+    link.put(Reading("home", NOON, 1.0), Reading("other", NOON, 1.0), Reading("home", NOON + 1, 1.0))
+    service.turn(0)
+    assert link.announced == []
+    link.connected = True
+    service.turn(0)
+    service.turn(0)
+    assert link.announced == [("home", True), ("other", True)]
+    link.n_fresh_sessions += 1
+    service.turn(0)
+    assert link.announced == [("home", True), ("other", True)] * 2
+
+
 def test_where_the_model_gives_no_number_the_readings_are_kept_and_the_next_batch_is_forecast() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Overflowing()), {})
@@ -64,7 +116,8 @@ def test_where_the_model_gives_no_number_the_readings_are_kept_and_the_next_batc
 
 def test_a_request_for_which_the_model_gives_no_number_is_told_so() -> None:
     service = Service(MemoryLink(), Engine(Overflowing()), {})
-    app = create_app(service, [], CollectorRegistry(), Limits(), max_body_bytes=1_000, max_readings=10)
+    desk = Desk(service, Limits(), max_body_bytes=1_000, max_readings=10)
+    app = create_app(service, [], CollectorRegistry(), desk, max_body_bytes=1_000)
 
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:

@@ -86,6 +86,8 @@ class Buffers:
         #: Held readings that the next one confirmed, since the last look.
         self.n_confirmed = 0
         self._streams: dict[str, Stream] = {}
+        self._names: list[str] = []  # by row; "" where its device was forgotten
+        self._free: list[Stream] = []  # of devices that were forgotten: their rows serve others
         self._width = spec.context + _SLACK
         self._window_bits = (1 << spec.context) - 1
         self._extra = self.channels[1:]
@@ -114,6 +116,14 @@ class Buffers:
         """Return the device's row: its place in any array kept beside this one."""
         return self._streams[device].row
 
+    def device(self, row: int) -> str:
+        """Return the device whose row that is."""
+        return self._names[row]
+
+    def stream(self, device: str) -> Stream:
+        """Return where the device stands."""
+        return self._streams[device]
+
     def window(self, device: str) -> F32:
         """Return a copy of the device's window, ``[context]`` (kW) or ``[context, C]``."""
         out = np.empty(self.shape, dtype=np.float32)
@@ -125,6 +135,24 @@ class Buffers:
         stream = self._streams[device]
         out[:] = stream.block[stream.at, stream.end - self.spec.context : stream.end]
         return stream.observed.bit_count()
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that are or were some device's."""
+        return len(self._names)
+
+    def names(self) -> list[str]:
+        """Return the devices by row; "" where its device was forgotten."""
+        return list(self._names)
+
+    def forget(self, device: str) -> int | None:
+        """Know nothing of ``device`` any more; return the row that it had, None where it was unknown."""
+        stream = self._streams.pop(device, None)
+        if stream is None:
+            return None
+        self._names[stream.row] = ""
+        self._free.append(stream)
+        return stream.row
 
     def accept(self, reading: Reading) -> Verdict:
         """Let a reading enter by the rules above, and say what became of it."""
@@ -140,15 +168,27 @@ class Buffers:
             return Verdict.DUPLICATE
         return self._judge_late(stream, reading) if ahead_min < 0 else self._judge_ahead(stream, reading)
 
+    def adopt(self, device: str) -> Stream | None:
+        """Give a device that has none a row, without a reading; None where ``max_devices`` have one."""
+        if len(self._streams) >= self.max_devices:
+            return None
+        if self._free:
+            left = self._free.pop()
+            row, block, at = left.row, left.block, left.at
+            self._names[row] = device
+        else:
+            row = len(self._names)
+            at = row % self._n_rows
+            if not at:
+                self._block = np.zeros((self._n_rows, self._width, *self.shape[1:]), dtype=np.float32)
+            block = self._block
+            self._names.append(device)
+        stream = self._streams[device] = Stream(row, block, at)
+        return stream
+
     def _open(self, reading: Reading) -> Verdict:
-        row = len(self._streams)
-        if row >= self.max_devices:
-            return Verdict.FULL
-        at = row % self._n_rows
-        if not at:
-            self._block = np.zeros((self._n_rows, self._width, *self.shape[1:]), dtype=np.float32)
-        stream = self._streams[reading.device] = Stream(row, self._block, at)
-        return self._restart(stream, reading)
+        stream = self.adopt(reading.device)
+        return Verdict.FULL if stream is None else self._restart(stream, reading)
 
     def _restart(self, stream: Stream, reading: Reading) -> Verdict:
         context = self.spec.context

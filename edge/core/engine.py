@@ -37,7 +37,8 @@ class Accepted:
 
     ``verdicts[i]`` tells of reading ``i``, ``place[i]`` where its window and forecast stand, or -1.
     ``windows`` is ``[N, context]``, kW, or ``[N, context, C]`` where the model takes C measured features;
-    ``devices``, ``minutes`` and ``n_observed`` say whose they are.
+    ``devices``, ``rows`` (in :class:`Buffers`), ``minutes`` and ``n_observed`` say whose they are;
+    ``first_rows`` are those whose reading was the first of a history, and gives no window.
     ``disproved`` are readings that had been held and proved to be a mistake.
     """
 
@@ -45,6 +46,8 @@ class Accepted:
     place: list[int]
     windows: NDArray[np.float32]
     devices: list[str]
+    rows: list[int]
+    first_rows: list[int]
     minutes: list[int]
     n_observed: list[int]
     disproved: list[Reading]
@@ -54,12 +57,20 @@ class Accepted:
 class Engine:
     """Buffers of many devices and the model that speaks for them. Pure: no clock, no I/O, one caller."""
 
-    def __init__(self, model: Predictor, max_devices: int = 100_000, zone: tzinfo = UTC) -> None:
-        """Speak with ``model`` for at most ``max_devices`` devices, whose time of day is the clock of ``zone``."""
+    def __init__(
+        self, model: Predictor, max_devices: int = 100_000, zone: tzinfo = UTC, *, tells_path: bool = True
+    ) -> None:
+        """Speak with ``model`` for at most ``max_devices`` devices, whose time of day is the clock of ``zone``.
+
+        ``tells_path``: whether forecasts hold the mean of each lead time, where the model has several.
+        """
         self.model = model
         self.zone = zone
         self.buffers = Buffers(model.spec, max_devices, measured_in(model.features))
-        self._latest = Latest(len(model.lead_times_min))
+        self.tells_path = tells_path
+        self._has_path = tells_path and len(model.lead_times_min) > 1
+        #: What was last forecast, by the rows of the buffers.
+        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1)
 
     def accept(self, readings: Sequence[Reading]) -> Accepted:
         """Take ``readings`` in order; several of one device in a batch are as good as one by one."""
@@ -69,19 +80,25 @@ class Engine:
         devices: list[str] = []
         minutes: list[int] = []
         n_observed: list[int] = []
+        rows: list[int] = []
+        first_rows: list[int] = []
         buffers = self.buffers
         for reading in readings:
             verdict = buffers.accept(reading)
             verdicts.append(verdict)
             if verdict is not Verdict.READY:
                 place.append(-1)
+                if verdict is Verdict.FIRST:
+                    first_rows.append(buffers.row(reading.device))
                 continue
             place.append(len(devices))
             n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
             devices.append(reading.device)
+            rows.append(buffers.row(reading.device))
             minutes.append(reading.minute)
         windows = windows[: len(devices)]
-        return Accepted(verdicts, place, windows, devices, minutes, n_observed, *self._account(verdicts))
+        account = self._account(verdicts)
+        return Accepted(verdicts, place, windows, devices, rows, first_rows, minutes, n_observed, *account)
 
     def forecast(self, accepted: Accepted, issued_at_ms: int) -> Forecasts:
         """Forecast what was accepted, in one call of the model, and keep it as each device's latest.
@@ -105,9 +122,9 @@ class Engine:
             median_kw=median_kw,
             lower_kw=lower_kw,
             upper_kw=upper_kw,
-            path_kw=mean_kw.tolist() if len(model.lead_times_min) > 1 else None,
+            path_kw=mean_kw.tolist() if self._has_path else None,
         )
-        self._latest.keep([self.buffers.row(device) for device in accepted.devices], forecasts)
+        self.newest.keep(accepted.rows, forecasts)
         return forecasts
 
     def lacking(self, reading: Reading) -> str:
@@ -122,12 +139,19 @@ class Engine:
         return latest.read_all(devices, self.model)
 
     def copy_latest(self) -> tuple[list[str], Latest]:
-        """Return the devices, in the order of their rows, and a copy of what was last forecast for them."""
-        return list(self.buffers), self._latest.copy()
+        """Return the devices by row ("": forgotten), and a copy of what was last forecast for them."""
+        return self.buffers.names(), self.newest.copy()
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast, or None where it is unknown or has none yet."""
-        return self._latest.read(self.buffers.row(device), device, self.model) if device in self.buffers else None
+        return self.newest.read(self.buffers.row(device), device, self.model) if device in self.buffers else None
+
+    def forget(self, device: str) -> int | None:
+        """Know nothing of ``device`` any more; return the row that it had, None where it was unknown."""
+        row = self.buffers.forget(device)
+        if row is not None:
+            self.newest.forget(row)
+        return row
 
     def _account(self, verdicts: list[Verdict]) -> tuple[list[Reading], dict[Result, int]]:
         counts: dict[Result, int] = {}
@@ -144,7 +168,9 @@ class Engine:
         return disproved, counts
 
 
-def forecast_series(model: Predictor, readings: Sequence[Reading], issued_at_ms: int, zone: tzinfo = UTC) -> Forecast:
+def forecast_series(
+    model: Predictor, readings: Sequence[Reading], issued_at_ms: int, zone: tzinfo = UTC, *, tells_path: bool = True
+) -> Forecast:
     """Forecast a series that is no device's, oldest first, by the very rules of the stream.
 
     Raises :class:`RequestError`, naming the reading, where they leave nothing to forecast from.
@@ -152,7 +178,7 @@ def forecast_series(model: Predictor, readings: Sequence[Reading], issued_at_ms:
     if len(readings) < MIN_OBSERVED:
         msg = f"readings: at least {MIN_OBSERVED} are needed, not {len(readings)}"
         raise RequestError(msg)
-    engine = Engine(model, 1, zone)
+    engine = Engine(model, 1, zone, tells_path=tells_path)
     before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # their windows serve no one
     newest = engine.accept(readings[-1:])
     for i, verdict in enumerate([*before, *newest.verdicts]):

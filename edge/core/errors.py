@@ -5,9 +5,11 @@
     GapcastError
     ├── PayloadError        bytes that are not a usable reading (reason, detail)
     ├── RequestError        a prediction request whose values cannot be used
+    │   └── TooLargeError   one with more readings than are taken
     ├── SourceError         a file of readings that cannot be used (path, line, problem)
     ├── BrokerError         a broker that cannot be reached, or refuses
     ├── ModelError          a model file or card that is missing, altered or does not fit
+    ├── StateError          kept state that cannot be used (what, problem)
     └── SettingsError       a configuration that cannot be used (key, problem)
 
 No class here knows of HTTP or MQTT: the adapters translate.
@@ -37,6 +39,10 @@ class RequestError(GapcastError):
     """A prediction request whose values cannot be used; the message names the value."""
 
 
+class TooLargeError(RequestError):
+    """A prediction request with more readings than are taken; the message says how many are."""
+
+
 class SourceError(GapcastError):
     """A file of readings that cannot be used; the message names the file, the line and the value."""
 
@@ -50,6 +56,10 @@ class BrokerError(GapcastError):
 
 class ModelError(GapcastError):
     """A model file or its card is missing, truncated, altered or of another shape."""
+
+
+class StateError(GapcastError):
+    """State that was kept and cannot be used; the message says what is wrong with it."""
 
 
 class SettingsError(GapcastError):

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from edge.core.forecast import DECIMALS, Forecast, Forecasts
 from edge.core.predictor import Predictor
+from edge.core.window import F32, I64
 
 _NO_FORECAST = 0  # no reading is of the first minute of 1970
 _FIRST_ROWS = 16
 _N_QUANTILES = 3
+I32 = NDArray[np.int32]
 Number = TypeVar("Number", bound=np.generic)
 
 
@@ -29,8 +31,7 @@ class Latest:
 
     def keep(self, rows: list[int], forecasts: Forecasts) -> None:
         """Keep ``forecasts``, at least one, the i-th for ``rows[i]``; of several for one row the last counts."""
-        while max(rows) >= len(self._when):
-            self._kw, self._when, self._n_observed = _grown(self._kw), _grown(self._when), _grown(self._n_observed)
+        self._reach(max(rows) + 1)
         at = np.asarray(rows)
         for column, values in enumerate((forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)):
             self._kw[at, column] = np.nan if values is None else values
@@ -41,6 +42,11 @@ class Latest:
         self._when[at, 0] = forecasts.observed_minutes
         self._when[at, 1] = forecasts.issued_at_ms
         self._n_observed[at] = forecasts.n_observed
+
+    def forget(self, row: int) -> None:
+        """Hold no forecast for ``row``."""
+        if row < len(self._when):
+            self._when[row, 0] = _NO_FORECAST
 
     def read(self, row: int, device: str, model: Predictor) -> Forecast | None:
         """Return what was last forecast for ``row``, which is ``device``'s, by ``model``."""
@@ -69,6 +75,28 @@ class Latest:
         """Return what was last forecast for each of ``devices``, the i-th of which has row ``i``, by ``model``."""
         found = (self.read(row, device, model) for row, device in enumerate(devices))
         return [forecast for forecast in found if forecast is not None]
+
+    def stamp(self, rows: list[int], issued_at_ms: list[int]) -> None:
+        """Let what is kept for ``rows[i]`` have been issued at ``issued_at_ms[i]``."""
+        self._when[rows, 1] = issued_at_ms
+
+    def columns(self, rows: list[int]) -> tuple[F32, I64, I32]:
+        """Return a copy of N ``rows``: powers ``[N, 3 + leads]``, times ``[N, 2]``, ``n_observed`` ``[N]``."""
+        self._reach(max(rows, default=-1) + 1)
+        return self._kw[rows], self._when[rows], self._n_observed[rows]
+
+    def take_over(self, kw: F32, when: I64, n_observed: I32) -> None:
+        """Keep what :meth:`columns` gave, from the first row on.
+
+        Raises :class:`ValueError` where it is of another number of lead times.
+        """
+        n_rows = len(when)
+        self._reach(n_rows)
+        self._kw[:n_rows], self._when[:n_rows], self._n_observed[:n_rows] = kw, when, n_observed
+
+    def _reach(self, n_rows: int) -> None:
+        while n_rows > len(self._when):
+            self._kw, self._when, self._n_observed = _grown(self._kw), _grown(self._when), _grown(self._n_observed)
 
     def copy(self) -> Latest:
         """Return a copy that later forecasts do not change."""

@@ -122,7 +122,7 @@ def instant_of(ts: object) -> int:
         raise PayloadError("bad_time", f"ts must be RFC 3339 or an epoch number, not {_shown(ts)}")
     if type(ts) is float and not math.isfinite(ts):
         raise PayloadError("bad_time", f"ts must be finite, not {ts}")
-    return _in_range(ts if abs(ts) >= _MILLISECONDS_FROM else ts * 1_000, ts)
+    return in_range(ts if abs(ts) >= _MILLISECONDS_FROM else ts * 1_000, ts)
 
 
 @lru_cache(maxsize=8_192)
@@ -134,10 +134,14 @@ def _parsed(ts: str) -> int:
         instant_ms = (datetime.fromisoformat(ts.upper()) - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError) as error:
         raise PayloadError("bad_time", f"ts {_shown(ts)} is not a time: {error}") from error
-    return _in_range(instant_ms, ts)
+    return in_range(instant_ms, ts)
 
 
-def _in_range(instant_ms: float, ts: object) -> int:
+def in_range(instant_ms: float, ts: object) -> int:
+    """Return an instant that a reading may bear, epoch ms; ``ts`` is how it was given.
+
+    Raises :class:`PayloadError` for a time before 2000 or after 2099.
+    """
     if instant_ms < EARLIEST_MS:
         raise PayloadError("clock_not_set", f"ts {_shown(ts)} is before 2000: the meter's clock was never set")
     if instant_ms >= LATEST_MS:

@@ -51,3 +51,12 @@ class Statistics:
     latency_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     inference_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     batch_size: Histogram = field(default_factory=lambda: Histogram(READINGS))
+    #: Samples of sources, of which minutes are made, by what became of them.
+    samples: dict[str, int] = field(default_factory=lambda: {"taken": 0, "duplicate": 0, "late": 0})
+    #: Messages of sources that tell no power, as partial updates do.
+    n_not_readings: int = 0
+    n_counter_resets: int = 0
+    n_slow_meters: int = 0
+    n_clocks_off: int = 0
+    #: Rejections that were counted but not told, for there were too many.
+    n_rejections_omitted: int = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -12,13 +11,11 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from edge.asking.answer import Desk
+from edge.asking.request import PredictRequest
 from edge.core.card import ModelCard
-from edge.core.errors import PayloadError, RequestError
-from edge.core.features import GAP, MEASURED
-from edge.core.grid import minute_of
-from edge.core.reading import Limits, Reading, instant_of, measured_of, power_of
 from edge.http import problems
-from edge.http.schemas import ForecastDocument, ForecastList, Health, HealthCheck, PredictRequest, TimedReading
+from edge.http.schemas import ForecastDocument, ForecastList, Health, HealthCheck
 from edge.service import Service
 
 HEALTH_TYPE = "application/health+json"
@@ -28,12 +25,11 @@ def create_app(
     service: Service,
     cards: list[ModelCard],
     registry: CollectorRegistry,
-    limits: Limits,
+    desk: Desk,
     *,
     max_body_bytes: int,
-    max_readings: int,
 ) -> FastAPI:
-    """Return the application over ``service``; ``cards`` are those of its models."""
+    """Return the application over ``service``; ``cards`` are those of its models, ``desk`` answers what is asked."""
     app = FastAPI(
         title="gapcast",
         version=version("gapcast"),
@@ -51,7 +47,7 @@ def create_app(
     @app.get("/healthz", tags=["health"], response_model=Health, responses={503: {"model": Health}})
     @app.get("/readyz", tags=["health"], response_model=Health, responses={503: {"model": Health}})
     async def readyz() -> Response:
-        """Tell whether models are loaded and the broker is connected."""
+        """Tell whether models are loaded and the broker is connected; ``warn`` where readings are not kept."""
         connected = service.connected
         broker = (
             HealthCheck(status="pass")
@@ -59,10 +55,14 @@ def create_app(
             else HealthCheck(status="fail", output=service.problem or "not connected")
         )
         models = HealthCheck(status="pass", output=", ".join(sorted(service.models)))
+        problem = service.keeper.problem
+        checks = {"mqtt:connection": [broker], "models:loaded": [models]}
+        if problem is not None:
+            checks["state:kept"] = [HealthCheck(status="warn" if problem else "pass", output=problem or None)]
         health = Health(
-            status="pass" if connected else "fail",
+            status=("warn" if problem else "pass") if connected else "fail",
             version=version("gapcast"),
-            checks={"mqtt:connection": [broker], "models:loaded": [models]},
+            checks=checks,
         )
         return Response(
             health.model_dump_json(exclude_none=True),
@@ -96,6 +96,15 @@ def create_app(
             return problems.problem(HTTPStatus.NOT_FOUND, f"device {device!r} is unknown, or has no forecast yet")
         return JSONResponse(forecast.document())
 
+    @app.delete(
+        "/devices/{device}", tags=["devices"], status_code=204, responses=problems.answers(HTTPStatus.NOT_FOUND)
+    )
+    def forget(device: str) -> Response:
+        """Forget a device, here and where something is retained of it, until its next reading."""
+        if not service.forget(device):
+            return problems.problem(HTTPStatus.NOT_FOUND, f"device {device!r} is unknown")
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
     @app.post(
         "/predict",
         tags=["predict"],
@@ -106,35 +115,6 @@ def create_app(
     )
     def predict(request: PredictRequest) -> Any:
         """Forecast from the readings given; no device's state changes."""
-        if len(request.readings) > max_readings:
-            detail = f"readings: at most {max_readings} are taken, not {len(request.readings)}"
-            return problems.problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
-        return JSONResponse(service.predict(_series(request.readings, limits), request.model).document())
+        return JSONResponse(desk.forecast(request))
 
     return app
-
-
-def _series(readings: list[Any], limits: Limits) -> list[Reading]:
-    """Return a request's readings; without times, the last is of this minute."""
-    first_minute = minute_of(time.time_ns() // 1_000_000) - len(readings) + 1
-    series = []
-    for i, reading in enumerate(readings):
-        if isinstance(reading, TimedReading) is not isinstance(readings[0], TimedReading):
-            msg = f"readings[{i}]: give a ts with every reading, or with none"
-            raise RequestError(msg)
-        try:
-            if isinstance(reading, TimedReading):
-                series.append(_reading(reading, limits))
-            else:
-                series.append(Reading("", first_minute + i, power_of(reading, limits)))
-        except PayloadError as error:
-            msg = f"readings[{i}]: {error.detail}"
-            raise RequestError(msg) from error
-    return series
-
-
-def _reading(timed: TimedReading, limits: Limits) -> Reading:
-    given = timed.model_dump(exclude_unset=True)
-    measured = {name: measured_of(name, given[name]) for name in MEASURED if name != GAP and name in given}
-    minute, gap_kw = minute_of(instant_of(timed.ts)), power_of(timed.gap_kw, limits)
-    return Reading("", minute, gap_kw, measured=measured or None)

@@ -1,4 +1,4 @@
-"""Errors as ``application/problem+json`` (RFC 9457): the only place that knows status codes."""
+"""Errors as ``application/problem+json`` (RFC 9457), as REST tells them."""
 
 from __future__ import annotations
 
@@ -9,41 +9,28 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edge.asking.answer import PROBLEM_TYPE, Problem, problem_of, too_large, unfit
 from edge.core.errors import ModelError, PayloadError, RequestError
-from edge.http.schemas import KINDS
-
-MEDIA_TYPE = "application/problem+json"
-#: A detail may quote what came, which may be long.
-_SHOWN = 240
-
-
-class Problem(BaseModel):
-    """What went wrong, for people (``detail``) and programs (``status``, ``reason``)."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    reason: str | None = Field(default=None, description="A fixed word for the kind of problem, where there is one")
 
 
 def problem(status: HTTPStatus, detail: str, reason: str | None = None) -> JSONResponse:
     """Return a problem as an answer."""
-    shown = detail if len(detail) <= _SHOWN else f"{detail[:_SHOWN]}…"
-    body = Problem(title=status.phrase, status=status, detail=shown, reason=reason)
-    return JSONResponse(body.model_dump(exclude_none=True), status_code=status, media_type=MEDIA_TYPE)
+    return _response(Problem.of(status, detail, reason))
+
+
+def _response(told: Problem) -> JSONResponse:
+    return JSONResponse(told.model_dump(exclude_none=True), status_code=told.status, media_type=PROBLEM_TYPE)
 
 
 def answers(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI entries of the problems that a route may answer."""
     return {
-        status.value: {"description": status.phrase, "model": Problem, "content": {MEDIA_TYPE: {}}}
+        status.value: {"description": status.phrase, "model": Problem, "content": {PROBLEM_TYPE: {}}}
         for status in statuses
     }
 
@@ -52,16 +39,10 @@ def install(app: FastAPI, max_body_bytes: int) -> None:
     """Translate every error of ``app``, and refuse larger bodies before they are read whole."""
 
     @app.exception_handler(RequestError)
-    async def unusable(_request: Request, error: RequestError) -> JSONResponse:
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
-
     @app.exception_handler(PayloadError)
-    async def unusable_value(_request: Request, error: PayloadError) -> JSONResponse:
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.detail, error.reason)
-
     @app.exception_handler(ModelError)
-    async def failed_model(_request: Request, error: ModelError) -> JSONResponse:
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    async def unusable(_request: Request, error: RequestError | PayloadError | ModelError) -> JSONResponse:
+        return _response(problem_of(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
@@ -69,7 +50,7 @@ def install(app: FastAPI, max_body_bytes: int) -> None:
         if first["loc"] == ("body",) or first["type"] == "json_invalid":
             cure = "send the readings as JSON, with the header content-type: application/json"
             return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"the body: {first['msg']}: {cure}")
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{_where(first['loc'])}: {first['msg']}")
+        return _response(unfit({**first, "loc": first["loc"][1:]}))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -80,21 +61,6 @@ def install(app: FastAPI, max_body_bytes: int) -> None:
         return answer
 
     app.add_middleware(BodyLimit, max_body_bytes=max_body_bytes)
-
-
-def _where(location: tuple[str | int, ...]) -> str:
-    """Return a place in a request as its sender would write it.
-
-    >>> _where(("body", "readings", 1, "timed", "ts")), _where(("body",))
-    ('readings[1].ts', 'the body')
-    """
-    where = ""
-    for part in location[1:]:
-        if isinstance(part, int):
-            where += f"[{part}]"
-        elif part not in KINDS:
-            where += f".{part}" if where else part
-    return where or "the body"
 
 
 def _methods(request: Request) -> set[str]:
@@ -119,16 +85,16 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] not in {"POST", "PUT", "PATCH"}:
             await self._app(scope, receive, send)
             return
-        too_large = problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {self._max} bytes")
+        refused = _response(too_large(self._max))
         if int(Headers(scope=scope).get("content-length", 0)) > self._max:  # the server let no other than a number in
-            await too_large(scope, receive, send)
+            await refused(scope, receive, send)
             return
         body = bytearray()
         while True:
             message = await receive()
             body += message.get("body", b"")
             if len(body) > self._max:
-                await too_large(scope, receive, send)
+                await refused(scope, receive, send)
                 return
             if not message.get("more_body", False):
                 break

@@ -1,10 +1,10 @@
-"""What comes and goes over REST."""
+"""What goes out over REST."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 _EXAMPLE: JsonDict = {
@@ -24,10 +24,6 @@ _EXAMPLE: JsonDict = {
     "n_observed": 30,
     "context": 30,
 }
-
-
-#: The kinds of readings in a request; pydantic names the kind in the place of an error.
-BARE, TIMED = KINDS = ("bare", "timed")
 
 
 class ForecastDocument(BaseModel):
@@ -63,57 +59,16 @@ class ForecastList(BaseModel):
     forecasts: list[ForecastDocument]
 
 
-#: What came, whatever it is: the core judges values and times, in the words that the rejected topic has for them.
-Measured = Annotated[Any, WithJsonSchema({"type": "number"})]
-
-
-def _without_default(schema: JsonDict) -> None:
-    """A value that is left out is not null, which is refused as no number: tell of no default."""
-    del schema["default"]
-
-
-class TimedReading(BaseModel):
-    """A reading with its time, as on the reading topic; what is measured beside power, where a model needs it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    ts: Annotated[Any, WithJsonSchema({"type": ["string", "number"]})] = Field(
-        description="RFC 3339 with offset, or epoch seconds or milliseconds"
-    )
-    gap_kw: Measured
-    reactive_kvar: Measured = Field(default=None, json_schema_extra=_without_default)
-    voltage_v: Measured = Field(default=None, json_schema_extra=_without_default)
-    current_a: Measured = Field(default=None, json_schema_extra=_without_default)
-
-
-def _kind(reading: object) -> str:
-    return TIMED if isinstance(reading, (dict, TimedReading)) else BARE
-
-
-AnyReading = Annotated[Annotated[Measured, Tag(BARE)] | Annotated[TimedReading, Tag(TIMED)], Discriminator(_kind)]
-
-
-class PredictRequest(BaseModel):
-    """Readings to forecast from: kW, minute by minute, oldest first; all bare numbers or all with ``ts``."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"readings": [1.2, 1.3, 1.1, 1.4], "model": "lstm-5-3"}]}
-    )
-
-    readings: list[AnyReading]
-    model: str | None = Field(default=None, description="Name of a loaded model; the service's own where absent")
-
-
 class HealthCheck(BaseModel):
     """One check of draft-inadarei-api-health-check."""
 
-    status: Literal["pass", "fail"]
+    status: Literal["pass", "warn", "fail"]
     output: str | None = None
 
 
 class Health(BaseModel):
     """``application/health+json``."""
 
-    status: Literal["pass", "fail"]
+    status: Literal["pass", "warn", "fail"]
     version: str
     checks: dict[str, list[HealthCheck]]

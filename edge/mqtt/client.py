@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-CONNECT_TIMEOUT_S = 5.0
+from edge.mqtt.transport import Transport, TransportClient
+
+#: Short enough that, with the longest wait between two tries, a broker that is back is found within five seconds:
+#: TCP asks at 0, 1 and 3 s.
+CONNECT_TIMEOUT_S = 3.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +24,14 @@ class SessionOptions:
     gateway: str
     status_topic: str
     subscriptions: tuple[str, ...]
+    #: Topics without which readings can come all the same; the second ones make sense with MQTT 5 alone.
+    asides: tuple[str, ...] = ()
+    asides_mqtt5: tuple[str, ...] = ()
     host: str = "localhost"
     port: int = 1883
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
+    transport: Transport = field(default_factory=Transport)
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     qos: int = 1
     keepalive_s: int = 30
@@ -34,7 +41,7 @@ class SessionOptions:
     announce: bool = True
 
 
-class Client(paho.Client):
+class Client(TransportClient):
     """paho, given a socket whose bytes pass the straight path first."""
 
     lay_over: Callable[[Any], Any]
@@ -47,6 +54,7 @@ def build_client(options: SessionOptions, lay_over: Callable[[Any], Any], *, mqt
     """Return a client that will connect as ``options`` say, over the socket that ``lay_over`` makes of paho's."""
     persistent: dict[str, Any] = {} if mqtt5 else {"clean_session": not options.session_expiry_s}
     client = Client(
+        options.transport,
         CallbackAPIVersion.VERSION2,
         client_id=f"gapcast-{options.gateway}",
         protocol=MQTTProtocolVersion.MQTTv5 if mqtt5 else MQTTProtocolVersion.MQTTv311,

@@ -2,14 +2,14 @@
 
 Pure bookkeeping of packet identifiers; what must be sent is given to ``write``. MQTT wants readings
 acknowledged in the order they came (5.0, 4.6), so they stand in a ledger, each with the forecast it
-waits for. On a new connection the ledger is void, since the broker sends again what was not
-acknowledged, and what it has not confirmed is sent again (5.0, 4.4).
+waits for and the batch that must be kept first. On a new connection the ledger is void, since the broker
+sends again what was not acknowledged, and what it has not confirmed is sent again (5.0, 4.4).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from edge.mqtt.frames import Acknowledgement, encode_puback
@@ -25,6 +25,7 @@ class Outgoing(NamedTuple):
     payload: bytes
     retain: bool
     expires_s: float | None
+    extra: bytes = b""  # properties of MQTT 5, encoded
 
 
 class Delivery:
@@ -41,7 +42,8 @@ class Delivery:
         self._unconfirmed: dict[int, Outgoing] = {}
         self._sent: set[int] = set()  # of those: the ones that were on the wire, in this connection or before
         self._waiting: deque[int] = deque()
-        self._ledger: deque[tuple[int, int]] = deque()
+        self._ledger: deque[tuple[int, int, int]] = deque()  # reading, message, batch
+        self._kept = 0  # the last batch that is kept
 
     def __len__(self) -> int:
         """Return how many messages are not confirmed."""
@@ -71,9 +73,21 @@ class Delivery:
         self._fill_window()
         self._advance()
 
-    def settle(self, reading_id: int, message_id: int) -> None:
-        """Acknowledge the reading ``reading_id`` once ``message_id`` is confirmed (0: nothing to wait for)."""
-        self._ledger.append((reading_id, message_id))
+    def settle(self, reading_id: int, message_id: int, batch: int = 0) -> None:
+        """Acknowledge the reading ``reading_id`` once ``message_id`` is confirmed and ``batch`` kept (0: no need)."""
+        self._ledger.append((reading_id, message_id, batch))
+        self._advance()
+
+    def confirmed(self, message_ids: Sequence[int]) -> bool:
+        """Tell whether all of ``message_ids``, in the order they were sent, are confirmed (0 always is)."""
+        unconfirmed = self._unconfirmed
+        if not message_ids or not unconfirmed:
+            return True
+        return message_ids[-1] not in unconfirmed and unconfirmed.keys().isdisjoint(message_ids)
+
+    def keep(self, batch: int) -> None:
+        """Note that all batches up to ``batch`` are kept, and acknowledge what waited for that."""
+        self._kept = batch
         self._advance()
 
     def connected(self, window: int) -> None:
@@ -107,6 +121,6 @@ class Delivery:
         self._sent.add(packet_id)
 
     def _advance(self) -> None:
-        ledger, unconfirmed = self._ledger, self._unconfirmed
-        while ledger and ledger[0][1] not in unconfirmed:
+        ledger, unconfirmed, kept = self._ledger, self._unconfirmed, self._kept
+        while ledger and ledger[0][2] <= kept and ledger[0][1] not in unconfirmed:
             self._write(encode_puback(ledger.popleft()[0]))

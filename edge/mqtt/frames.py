@@ -91,12 +91,17 @@ def encode_puback(packet_id: int) -> bytes:
     return b"\x40\x02" + _U16.pack(packet_id)
 
 
-def encode_expiry(expiry_s: int | None) -> bytes:
+def encode_properties(expiry_s: int | None, extra: bytes = b"") -> bytes:
     """Return the properties of an MQTT 5 PUBLISH that expires after ``expiry_s`` seconds, or never.
 
-    >>> encode_expiry(300).hex(), encode_expiry(None).hex()
-    ('05020000012c', '00')
+    ``extra`` are others, encoded.
+
+    >>> encode_properties(300).hex(), encode_properties(None).hex(), encode_properties(None, b"x").hex()
+    ('05020000012c', '00', '0178')
     """
+    if extra:
+        expiry = b"" if expiry_s is None else _MESSAGE_EXPIRY.pack(5, 2, expiry_s)[1:]
+        return encode_length(len(expiry) + len(extra)) + expiry + extra
     return b"\x00" if expiry_s is None else _MESSAGE_EXPIRY.pack(5, 2, expiry_s)
 
 

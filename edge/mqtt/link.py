@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from edge.core.errors import PayloadError
 from edge.core.forecast import Forecasts
 from edge.core.grid import MINUTE_MS, minute_label
 from edge.core.reading import Limits, Reading
-from edge.mqtt.payloads import decode, encode_forecasts, encode_rejection
+from edge.core.statistics import Statistics
+from edge.mqtt.asides import Aside
+from edge.mqtt.clockwatch import ClockWatch
+from edge.mqtt.discovery import Discovery
+from edge.mqtt.frames import Publication
+from edge.mqtt.payloads import decode, encode_forecasts
+from edge.mqtt.properties import passed_on
+from edge.mqtt.rejections import Rejections
 from edge.mqtt.session import Received, Session
-from edge.mqtt.topics import DeviceTopic
-from edge.service import Arrival
+from edge.mqtt.sources import SourceReader
+from edge.mqtt.topics import Topics
+from edge.ports import Arrival
 
 #: Expiry of a forecast whose reading is itself of the past, as in a replay.
 REPLAY_EXPIRY_S = 300
@@ -22,16 +30,20 @@ _MAX_CACHED = 131_072
 
 
 @dataclass(frozen=True, slots=True)
-class Topics:
-    """Where readings come from and forecasts go."""
+class Intake:
+    """What becomes of messages on their way in.
 
-    reading: DeviceTopic
-    forecast: DeviceTopic
-    rejected: str
+    With ``sources`` it is they who read them, instead of the native topic and payload. ``statistics`` are the
+    service's, where what does not come that far is counted.
+    """
+
+    sources: SourceReader | None = None
+    statistics: Statistics = field(default_factory=Statistics)
+    rejections_per_s: float = 10.0
 
 
 class MqttLink:
-    """Implements :class:`edge.service.Link`."""
+    """Implements :class:`edge.ports.Link`."""
 
     def __init__(
         self,
@@ -41,13 +53,25 @@ class MqttLink:
         *,
         retain_forecasts: bool,
         extras: Sequence[str] = (),
+        intake: Intake | None = None,
     ) -> None:
         """Read of each message its power and, where there are any, the measured features ``extras``."""
+        intake = intake or Intake()
         self._session = session
         self._topics = topics
         self._limits = limits
         self._retain = retain_forecasts
         self._extras = tuple(extras)
+        self._sources = intake.sources
+        self._statistics = intake.statistics
+        self._clocks = ClockWatch(_MAX_CACHED, intake.statistics)
+        self._rejections = Rejections(session, topics.rejected, intake.rejections_per_s, intake.statistics)
+        #: Who tells Home Assistant of devices; None where no one does.
+        self.discovery: Discovery | None = None
+        self._asides: dict[str, Aside] = {}
+        self._busy = False  # whether an aside has more to do
+        #: Device and minute -> properties that their forecast bears; of the readings taken last.
+        self._carried: dict[tuple[str, int], bytes] = {}
         self._devices: dict[str, str] = {}  # topic -> device: few topics, many messages
         self._before, self._after = topics.forecast.before.encode(), topics.forecast.after.encode()
 
@@ -62,6 +86,11 @@ class MqttLink:
         return self._session.n_queued
 
     @property
+    def n_taken(self) -> int:
+        """Messages that were taken since the start."""
+        return self._session.n_taken
+
+    @property
     def n_shed(self) -> int:
         """Messages that came faster than they could be taken, and were let go."""
         return self._session.n_shed
@@ -71,60 +100,128 @@ class MqttLink:
         """Why there is no connection, in a sentence; empty while there is one."""
         return self._session.problem
 
+    @property
+    def n_fresh_sessions(self) -> int:
+        """Connections on which the broker remembered nothing of us, and may have lost what it retained."""
+        return self._session.n_fresh_sessions
+
     def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
         """Return what is queued, decoded, waiting up to ``timeout_s`` for the first."""
-        return [self._arrival(received) for received in self._session.take(n_at_most, timeout_s)]
+        session, sources = self._session, self._sources
+        is_due = sources is not None and n_at_most > 0 and sources.is_due() and not session.held_up
+        received = session.take(n_at_most, 0.0 if is_due or self._busy else timeout_s)
+        self._carried.clear()
+        if sources is None:
+            arrivals = [self._arrival(one) for one in received]
+            self._clocks.look(received, arrivals)
+        else:
+            arrivals = [arrival for one in received for arrival in self._arrivals(one, sources)]
+            arrivals += sources.close_due(0 if session.held_up else n_at_most)
+        self._busy = any([aside.work() for aside in self._asides.values()])
+        return arrivals
+
+    def listen(self, topic: str, aside: Aside) -> None:
+        """Hand what comes on ``topic``, which the session is subscribed to, to ``aside``."""
+        self._asides[topic] = aside
+
+    def _arrivals(self, received: Received, sources: SourceReader) -> list[Arrival]:
+        """Return what a message brings where sources read the meters' messages."""
+        aside = self._asides.get(received.publication.topic)
+        if aside is not None:
+            return [_heard(aside, received)]
+        arrivals = sources.read(received)
+        if (reading := arrivals[-1].reading) is not None:
+            self._carry(reading, received.publication)
+        return arrivals
 
     def _arrival(self, received: Received) -> Arrival:
         publication, received_s, received_ms = received
         try:
-            device = self._devices.get(publication.topic) or self._device(publication.topic)
+            device = self._devices.get(publication.topic)
+            if device is None:
+                aside = self._asides.get(publication.topic)
+                if aside is not None:
+                    return _heard(aside, received)
+                device = self._device(publication.topic)
+            if not device:
+                self._statistics.n_not_readings += 1
+                return Arrival(None, None, received_s, publication)
             arrival_ms = None if publication.retained or publication.redelivered else received_ms
             n_bytes = publication.n_bytes
             reading = decode(device, publication.payload, n_bytes, arrival_ms, self._limits, self._extras)
         except PayloadError as problem:
             return Arrival(None, problem, received_s, publication)
+        self._carry(reading, publication)
         if publication.redelivered:
             reading = reading._replace(redelivered=True)
         return Arrival(reading, None, received_s, publication)
 
+    def _carry(self, reading: Reading, publication: Publication) -> None:
+        """Let the forecast of ``reading`` bear what its message did."""
+        if publication.properties and (carried := passed_on(publication.properties)):
+            self._carried.setdefault((reading.device, reading.minute), carried)
+
     def _device(self, topic: str) -> str:
-        device = self._topics.reading.device_in(topic)
+        """Return the device that a topic names; none for one that an earlier configuration's subscription brings."""
+        pattern = self._topics.reading
+        if not pattern.lets_in(topic):
+            return ""
+        device = pattern.device_in(topic)
         if len(self._devices) >= _MAX_CACHED:
             self._devices.clear()
         self._devices[topic] = device
         return device
 
     def publish(self, forecasts: Forecasts) -> list[int]:
-        """Send each forecast on its device's topic; with MQTT 5 it expires at its target time."""
+        """Send each forecast on its device's topic; with MQTT 5 it expires at its target time.
+
+        What its reading bore of correlation data and user properties goes with it.
+        """
         if not len(forecasts):
             return []
         horizon_min = forecasts.model.lead_times_min[-1]
         now_min = forecasts.issued_at_ms / MINUTE_MS
         publish, before, after, retain = self._session.publish, self._before, self._after, self._retain
-        receipts = []
+        receipts, carried = [], self._carried
         for device, minute, payload in zip(
             forecasts.devices, forecasts.observed_minutes, encode_forecasts(forecasts), strict=True
         ):
             topic = b"%b%b%b" % (before, device.encode(), after)
             left_min = minute + horizon_min - now_min
             expiry_s = int(left_min * 60) if 0 < left_min <= horizon_min + 1 else REPLAY_EXPIRY_S
-            receipts.append(publish(topic, payload, retain=retain, expiry_s=expiry_s or 1))
+            extra = carried.get((device, minute), b"") if carried else b""
+            receipts.append(publish(topic, payload, retain=retain, expiry_s=expiry_s or 1, extra=extra))
         return receipts
+
+    def announce(self, device: str, *, online: bool) -> None:
+        """Say, retained, whether a device is there; Home Assistant, where it is told at all, is told of it first."""
+        if self.discovery is not None:
+            self.discovery.introduce(device)
+        status = b"online" if online else b"offline"
+        self._session.publish(self._topics.availability.of(device).encode(), status, retain=True)
+
+    def forget(self, device: str) -> None:
+        """Take back what is retained of a device."""
+        topics = [self._topics.availability.of(device)]
+        if self._retain:
+            topics.append(self._topics.forecast.of(device))
+        for topic in topics:
+            self._session.publish(topic.encode(), b"", retain=True)
+        if self.discovery is not None:
+            self.discovery.forget(device)
 
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
         """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
         if isinstance(what, Reading):
-            topic = self._topics.reading.of(what.device)
+            native = self._topics.reading.of(what.device)
+            topic = native if self._sources is None else self._sources.topic_of(what.device)
             document = {"ts": minute_label(what.minute), "gap_kw": what.gap_kw, **(what.measured or {})}
-            payload = json.dumps(document).encode()
+            self._rejections.tell(topic, json.dumps(document).encode(), problem)
         else:
-            topic, payload = what.token.topic, what.token.payload
-        text = encode_rejection(topic, payload, problem.reason, problem.detail)
-        self._session.publish(self._topics.rejected.encode(), text)
+            self._rejections.tell(what.token.topic, what.token.payload, problem)
 
-    def settle(self, arrival: Arrival, receipt: int) -> None:
-        """Acknowledge a message once the forecast with ``receipt`` is confirmed.
+    def settle(self, arrival: Arrival, receipt: int, batch: int = 0) -> None:
+        """Acknowledge a message once the forecast with ``receipt`` is confirmed and ``batch`` kept.
 
         One that was sent again and is no news may be the echo of one whose forecast is still under way:
         it waits for all that is.
@@ -132,12 +229,28 @@ class MqttLink:
         publication = arrival.token
         if not receipt and publication.redelivered:
             receipt = self._session.newest_unconfirmed
-        self._session.settle(publication, receipt)
+        self._session.settle(publication, receipt, batch)
+
+    def confirmed(self, receipts: Sequence[int]) -> bool:
+        """Tell whether the broker has confirmed all forecasts with these ``receipts``."""
+        return self._session.confirmed(receipts)
+
+    def keep(self, batch: int) -> None:
+        """Acknowledge what waited for ``batch``, or one before it, to be kept."""
+        self._session.keep(batch)
 
     def flush(self) -> None:
         """Hand all that was written to the network."""
         self._session.flush()
 
-    def close(self, timeout_s: float) -> bool:
+    def close(self, timeout_s: float, meanwhile: Callable[[], None]) -> bool:
         """Say ``offline``, wait for what is unconfirmed, disconnect; tell whether all was confirmed."""
-        return self._session.close(timeout_s)
+        return self._session.close(timeout_s, meanwhile)
+
+
+def _heard(aside: Aside, received: Received) -> Arrival:
+    try:
+        aside.hear(received.publication)
+    except PayloadError as problem:
+        return Arrival(None, problem, received.received_s, received.publication)
+    return Arrival(None, None, received.received_s, received.publication)

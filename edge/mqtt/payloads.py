@@ -91,12 +91,18 @@ def encode_forecasts(forecasts: Forecasts) -> Iterator[bytes]:
         yield text.encode()
 
 
-def encode_rejection(topic: str, payload: bytes, reason: str, detail: str) -> bytes:
-    """Return what the rejected topic says of a message; the payload cut at 1 kB, base64 where not UTF-8."""
+def encode_rejection(topic: str, payload: bytes, reason: str, detail: str, n_omitted: int = 0) -> bytes:
+    """Return what the rejected topic says of a message; the payload cut at 1 kB, base64 where not UTF-8.
+
+    ``n_omitted`` is how many before it were not told.
+    """
     head = payload[:_REJECTED_BYTES]
     try:
         shown = head.decode()
     except UnicodeDecodeError as error:
         cut_within_a_character = len(payload) > len(head) and error.reason == "unexpected end of data"
         shown = head[: error.start].decode() if cut_within_a_character else base64.b64encode(head).decode()
-    return json.dumps({"topic": topic, "reason": reason, "detail": detail, "payload": shown}).encode()
+    document: dict[str, object] = {"topic": topic, "reason": reason, "detail": detail, "payload": shown}
+    if n_omitted:
+        document["omitted"] = n_omitted
+    return json.dumps(document).encode()

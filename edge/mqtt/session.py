@@ -8,9 +8,9 @@ callback to wait for: :meth:`Session.take` does all that the network asks for an
 from __future__ import annotations
 
 import select
-import socket
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -20,12 +20,14 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edge.mqtt.backoff import Backoff
 from edge.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
 from edge.mqtt.delivery import LAST_ID, Delivery, Outgoing
-from edge.mqtt.frames import REFUSED_FROM, Acknowledgement, Publication, as_duplicate, encode_expiry, encode_publish
+from edge.mqtt.frames import REFUSED_FROM, Acknowledgement, Publication, as_duplicate, encode_properties, encode_publish
 from edge.mqtt.straight import StraightSocket
+from edge.mqtt.transport import NOT_LET_IN, explained, is_about_us
 
 log = structlog.get_logger(__name__)
 
 _UNSUPPORTED_PROTOCOL, _TAKEN_OVER = 0x84, 0x8E
+_NOT_AUTHORIZED = {0x86, 0x87}
 #: Messages that may wait to be taken; beyond it those at QoS 0, which no one will send again, are shed.
 _MAX_QUEUED = 20_000
 #: Unconfirmed messages from which no more readings are taken, until the broker confirms some.
@@ -59,6 +61,8 @@ class Session:
         self._now = (0.0, 0)
         self.connected = False
         self.n_connects = 0
+        self.n_fresh_sessions = 0
+        self.n_taken = 0
         self.n_shed = 0
         #: Why there is no connection, in a sentence; empty while there is one.
         self.problem = "not connected yet"
@@ -86,6 +90,11 @@ class Session:
         return len(self._delivery)
 
     @property
+    def held_up(self) -> bool:
+        """Whether so much is unconfirmed that nothing more should be sent, nor is anything taken."""
+        return len(self._delivery) >= _MAX_UNCONFIRMED
+
+    @property
     def newest_unconfirmed(self) -> int:
         """The receipt of the newest message that is not confirmed; 0 where all are."""
         return self._delivery.newest
@@ -93,38 +102,54 @@ class Session:
     def take(self, n_at_most: int, timeout_s: float) -> list[Received]:
         """Do what the network asks for, and return up to ``n_at_most`` messages.
 
-        Waits up to ``timeout_s`` for something to come where nothing is queued.
+        Waits up to ``timeout_s`` for something to come where nothing is queued, or nothing is wanted.
         """
-        held_up = len(self._delivery) >= _MAX_UNCONFIRMED
+        held_up = self.held_up or not n_at_most
         if held_up or len(self._queue) < n_at_most:
             self._serve(timeout_s if held_up or not self._queue else 0.0)
-        if len(self._delivery) >= _MAX_UNCONFIRMED:
+        if self.held_up:
             return []
-        return [self._queue.popleft() for _ in range(min(n_at_most, len(self._queue)))]
+        taken = [self._queue.popleft() for _ in range(min(n_at_most, len(self._queue)))]
+        self.n_taken += len(taken)
+        return taken
 
-    def publish(self, topic: bytes, payload: bytes, *, retain: bool = False, expiry_s: int | None = None) -> int:
-        """Send a message at the session's QoS; return its receipt, 0 at QoS 0 (which is dropped while offline)."""
+    def publish(
+        self, topic: bytes, payload: bytes, *, retain: bool = False, expiry_s: int | None = None, extra: bytes = b""
+    ) -> int:
+        """Send a message at the session's QoS; return its receipt, 0 at QoS 0 (which is dropped while offline).
+
+        ``expiry_s`` and ``extra``, other properties, encoded, are for MQTT 5.
+        """
         if self._options.qos:
             expires_s = None if expiry_s is None else self._now[0] + expiry_s
-            return self._delivery.send(Outgoing(topic, payload, retain, expires_s))
+            return self._delivery.send(Outgoing(topic, payload, retain, expires_s, extra))
         if self.connected:
-            properties = encode_expiry(expiry_s) if self._mqtt5 else None
+            properties = encode_properties(expiry_s, extra) if self._mqtt5 else None
             self._write(encode_publish(topic, payload, 0, retain=retain, properties=properties))
         return 0
 
-    def settle(self, publication: Publication, receipt: int) -> None:
-        """Acknowledge ``publication`` once the message with ``receipt`` is confirmed (0: now)."""
+    def settle(self, publication: Publication, receipt: int, batch: int = 0) -> None:
+        """Acknowledge ``publication`` once the message with ``receipt`` is confirmed and ``batch`` kept (0: now)."""
         if publication.packet_id and self._socket is not None:
-            self._delivery.settle(publication.packet_id, receipt)
+            self._delivery.settle(publication.packet_id, receipt, batch)
+
+    def confirmed(self, receipts: Sequence[int]) -> bool:
+        """Tell whether the broker has confirmed all messages with these ``receipts``."""
+        return self._delivery.confirmed(receipts)
+
+    def keep(self, batch: int) -> None:
+        """Acknowledge what waited for ``batch``, or one before it, to be kept."""
+        self._delivery.keep(batch)
 
     def flush(self) -> None:
         """Hand what was written to the network."""
         if self._socket is not None:
             self._socket.flush()
 
-    def close(self, timeout_s: float) -> bool:
+    def close(self, timeout_s: float, meanwhile: Callable[[], None] = lambda: None) -> bool:
         """Say ``offline``, wait for confirmations, disconnect. Tell whether all was confirmed.
 
+        ``meanwhile`` is called whenever the broker may have confirmed something, and may acknowledge more.
         Where ``offline`` is not confirmed in time, the connection is cut without a word, so that the
         broker says it by the last will.
         """
@@ -135,6 +160,7 @@ class Session:
             self._announce(b"offline")
             while self.n_unconfirmed and self._socket is not None and (left_s := deadline_s - time.monotonic()) > 0:
                 self._serve(min(left_s, 0.25))
+                meanwhile()
         complete = not len(self._delivery)
         self.connected = False
         if was_open and not complete and self._socket is not None:
@@ -150,8 +176,6 @@ class Session:
 
     def lay_over(self, sock: Any) -> StraightSocket:
         """Lay the straight path over the socket that paho has just connected."""
-        if isinstance(sock, socket.socket) and sock.family in {socket.AF_INET, socket.AF_INET6}:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = StraightSocket(
             sock, mqtt5=self._mqtt5, on_publication=self._queued, on_acknowledgement=self._confirmed
         )
@@ -196,12 +220,15 @@ class Session:
             self._client.reconnect()
             self._client.loop_write()
         except (OSError, ValueError) as error:  # refused, unreachable, unknown host, TLS, a handshake cut short
-            told = self.problem == f"unreachable: {error}"
-            self._lost(f"unreachable: {error}")
-            say = log.debug if told else log.warning  # one warning a trouble, not one a try
-            say("mqtt.unreachable", host=options.host, port=options.port, problem=str(error))
+            self._unreachable(explained(error, options.host, options.transport))
             return False
         return True
+
+    def _unreachable(self, problem: str) -> None:
+        told = self.problem == f"unreachable: {problem}"
+        self._lost(f"unreachable: {problem}")
+        say = log.debug if told else log.warning  # one warning a trouble, not one a try
+        say("mqtt.unreachable", host=self._options.host, port=self._options.port, problem=problem)
 
     def _lost(self, problem: str) -> None:
         """Forget the connection and arrange for the next."""
@@ -241,7 +268,7 @@ class Session:
         expiry_s = None
         if message.expires_s is not None:
             expiry_s = max(1, round(message.expires_s - self._now[0]))
-        properties = encode_expiry(expiry_s) if self._mqtt5 else None
+        properties = encode_properties(expiry_s, message.extra) if self._mqtt5 else None
         packet = encode_publish(message.topic, message.payload, packet_id, retain=message.retain, properties=properties)
         return as_duplicate(packet) if again else packet
 
@@ -262,19 +289,22 @@ class Session:
             return
         self._open = True
         self.n_connects += 1
+        self.n_fresh_sessions += not flags.session_present
         self._warned.clear()
         self._backoff.succeeded()
         self._delivery.connected(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
-        for topic in options.subscriptions:
-            if self._mqtt5:
-                self._client.subscribe(topic, options=SubscribeOptions(qos=options.qos, retainHandling=1))
-            else:
-                self._client.subscribe(topic, qos=options.qos)
+        how: Any = SubscribeOptions(qos=options.qos, retainHandling=1) if self._mqtt5 else options.qos
+        self._client.subscribe([(topic, how) for topic in self._topics()])
         self._announce(b"online")
         log.info(
             "mqtt.connected", host=options.host, port=options.port, protocol=self.protocol,
             session_present=flags.session_present,
         )  # fmt: skip
+
+    def _topics(self) -> tuple[str, ...]:
+        """What is subscribed to, readings first."""
+        options = self._options
+        return options.subscriptions + options.asides + (options.asides_mqtt5 if self._mqtt5 else ())
 
     def _announce(self, status: bytes) -> None:
         if self._options.announce:
@@ -282,6 +312,8 @@ class Session:
 
     def _refused(self, reason: ReasonCode) -> None:
         self.problem = f"refused: {reason}"
+        if reason.value in _NOT_AUTHORIZED:
+            self.problem += ": check mqtt.username and mqtt.password"
         log.error("mqtt.refused", host=self._options.host, reason=str(reason))
         if reason.value == _UNSUPPORTED_PROTOCOL:
             self._fall_back()
@@ -299,6 +331,12 @@ class Session:
             self._socket = None
             return
         was_connected, was_accepted = self.connected, self._accepted
+        failure = self._socket.failure if self._socket is not None else None
+        if not was_accepted and failure is not None and self._options.transport.tls is not None:
+            self._unreachable(NOT_LET_IN)  # TLS 1.3 says so after the handshake
+            if not is_about_us(failure):
+                self._fall_back()
+            return
         refused = was_accepted and not was_connected and self.problem.startswith("refused")
         self._lost(self.problem if refused else f"disconnected: {reason}")
         if reason.value == _TAKEN_OVER:
@@ -312,9 +350,14 @@ class Session:
     def _on_subscribe(
         self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object
     ) -> None:
-        for reason in reasons:
-            if reason.is_failure:
-                self.problem = f"the subscription to {', '.join(self._options.subscriptions)} is refused: {reason}"
-                log.error("mqtt.subscription_refused", reason=str(reason), topics=self._options.subscriptions)
-                return
+        answers = zip(self._topics(), reasons, strict=False)
+        refused = {topic: str(reason) for topic, reason in answers if reason.is_failure}
+        needed = [topic for topic in refused if topic in self._options.subscriptions]
+        if needed:
+            reason = refused[needed[0]]
+            self.problem = f"the subscription to {', '.join(needed)} is refused: {reason}"
+            log.error("mqtt.subscription_refused", reason=reason, topics=tuple(needed))
+            return
+        for topic, reason in refused.items():
+            log.warning("mqtt.subscription_refused", reason=reason, topics=(topic,))
         self.connected, self.problem = True, ""

@@ -16,7 +16,7 @@ from typing import Any
 from edge.mqtt.frames import Acknowledgement, Other, ProtocolError, Publication, Splitter
 
 _READ_BYTES = 262_144
-#: Reads at a time: a peer that sends faster than they are cut must not keep them from being taken.
+#: Full reads at a time: a peer that sends faster than they are cut must not keep them from being taken.
 _MAX_READS = 4
 _CLOSE_TIMEOUT_S = 2.0
 _GOODBYE_TIMEOUT_S = 2.0
@@ -35,6 +35,8 @@ class StraightSocket:
         on_acknowledgement: Callable[[Acknowledgement], None],
     ) -> None:
         self._sock = sock
+        # A short read has emptied a plain socket. Over TLS or WebSocket it is a record or a frame, often one message.
+        self._is_plain = not hasattr(sock, "pending")
         self._splitter = Splitter(mqtt5=mqtt5)
         self._on_publication = on_publication
         self._on_acknowledgement = on_acknowledgement
@@ -50,22 +52,26 @@ class StraightSocket:
     def pump(self) -> None:
         """Read what has come, without waiting; hand on publications and acknowledgements."""
         self.has_more = False
-        for _ in range(_MAX_READS):
+        n_bytes = 0
+        while n_bytes < _MAX_READS * _READ_BYTES:
             if self._ended:
                 return
             try:
                 received = self._sock.recv(_READ_BYTES)
             except _WOULD_BLOCK:
-                return
+                if self._is_plain or not self._sock.pending():
+                    return
+                continue  # it was a WebSocket's ping, say, and TLS has decrypted more, of which no poll will tell
             except OSError as error:
                 self._lost, self._ended = error, True
                 return
             if not received:
                 self._ended = True
                 return
+            n_bytes += len(received)
             self._splitter.feed(received)
             self._dispatch(self._splitter.packets())
-            if len(received) < _READ_BYTES and not self._pending_below():
+            if self._is_plain and len(received) < _READ_BYTES:
                 return
         self.has_more = True
 
@@ -80,10 +86,6 @@ class StraightSocket:
                     self._for_paho += packet.raw
         except ProtocolError as error:
             self._lost, self._ended = OSError(str(error)), True
-
-    def _pending_below(self) -> int:
-        pending = getattr(self._sock, "pending", None)
-        return int(pending()) if pending is not None else 0
 
     def write(self, packet: bytes) -> None:
         """Add a packet to what :meth:`flush` will send."""
@@ -100,6 +102,11 @@ class StraightSocket:
                 self._lost, self._ended = error, True
                 return
             del self._out[:n_sent]
+
+    @property
+    def failure(self) -> OSError | None:
+        """What ended the connection, where that was an error."""
+        return self._lost
 
     @property
     def n_unsent(self) -> int:

@@ -38,6 +38,12 @@ class DeviceTopic:
         """Return the device's topic."""
         return f"{self.before}{device}{self.after}"
 
+    def lets_in(self, topic: str) -> bool:
+        """Tell whether the filter lets ``topic`` in."""
+        return (
+            topic.count("/") == self.pattern.count("/") and topic.startswith(self.before) and topic.endswith(self.after)
+        )
+
     def device_in(self, topic: str) -> str:
         """Return the device that ``topic``, which the filter let in, names; raise :class:`PayloadError`."""
         device = topic[len(self.before) : len(topic) - len(self.after)]
@@ -48,11 +54,34 @@ class DeviceTopic:
         return device
 
 
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Where readings come from and forecasts go."""
+
+    reading: DeviceTopic
+    forecast: DeviceTopic
+    rejected: str
+    availability: DeviceTopic
+
+
 def gateway_topic(key: str, pattern: str, gateway: str) -> str:
     """Return a gateway's own topic, with its id in place of ``{gateway}``; raise :class:`SettingsError`."""
     topic = pattern.replace("{gateway}", gateway)
     _check(key, topic)
     return topic
+
+
+def answer_prefix(key: str, pattern: str, gateway: str) -> str:
+    """Return what a topic for answers begins with; raise :class:`SettingsError` where it is no whole level.
+
+    >>> answer_prefix("topics.answers", "gapcast/{gateway}/answer/", "gw-1")
+    'gapcast/gw-1/answer/'
+    """
+    prefix = gateway_topic(key, pattern, gateway)
+    if not prefix.endswith("/"):
+        msg = f"{key}: {pattern!r} must end with a slash, as gapcast/{{gateway}}/answer/ does"
+        raise SettingsError(msg)
+    return prefix
 
 
 def _check(key: str, topic: str) -> None:

@@ -13,6 +13,7 @@ from edge.core.errors import SettingsError, SourceError
 from edge.core.grid import minute_of
 from edge.core.reading import Limits, is_device_id
 from edge.mqtt.topics import DeviceTopic
+from edge.mqtt.transport import Transport
 from edge.replay.publisher import Meter
 from edge.replay.publisher import replay as publish_paced
 from edge.replay.source import Columns, Unit, read_minutes
@@ -26,13 +27,14 @@ def replay_file(
     speed: float | None,
     stopping: Event,
     *,
+    transport: Transport,
     start: str | None,
     limit: int | None,
     time_column: str | None,
     value_column: str | None,
     unit: Unit,
 ) -> int:
-    """Publish ``file`` to the configured broker as ``device``; return how many readings were published.
+    """Publish ``file`` to the configured broker, over ``transport``, as ``device``; return how many readings it took.
 
     Raises :class:`SourceError` for a bad file, :class:`BrokerError` for a bad broker and
     :class:`SettingsError` for a bad name or start.
@@ -50,8 +52,9 @@ def replay_file(
         raise SourceError(file, None, "holds no reading" if start is None else f"holds no reading from {start} on")
     mqtt = settings.mqtt
     password = mqtt.password.get_secret_value() if mqtt.password else None
+    account = None if mqtt.username is None else (mqtt.username, password)
     topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
-    with Meter(mqtt.host, mqtt.port, topic, mqtt.username, password, stopping) as meter:
+    with Meter(mqtt.host, mqtt.port, topic, account, stopping, transport) as meter:
         shown = tqdm(islice(chain([first], minutes), limit), total=limit, unit=" readings", desc=device)
         return publish_paced(shown, meter.publish, speed, stopping)
 

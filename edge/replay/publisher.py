@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterable
 from threading import Event, Semaphore
 
-import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.core.errors import BrokerError
 from edge.core.grid import minute_label
+from edge.mqtt.transport import Transport, TransportClient, explained
 from edge.replay.source import Minute
 
 #: Readings under way at full speed.
@@ -29,23 +29,27 @@ class Meter:
         host: str,
         port: int,
         topic: str,
-        username: str | None = None,
-        password: str | None = None,
+        account: tuple[str, str | None] | None = None,
         stopping: Event | None = None,
+        transport: Transport | None = None,
     ) -> None:
-        """Publish on ``topic``; a wait for a broker that is gone ends when ``stopping`` is set."""
+        """Publish on ``topic``, as ``account`` (name, password).
+
+        A wait for a broker that is gone ends when ``stopping`` is set.
+        """
         self._stopping = stopping or Event()
         self._where = f"{host} port {port}"
         self._topic = topic
         self._connected = Event()
         self._refused = ""
         self._free = Semaphore(_WINDOW)
-        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._transport = transport or Transport()
+        self._client = TransportClient(self._transport, CallbackAPIVersion.VERSION2)
         self._client.max_inflight_messages_set(_WINDOW)
         self._client.on_connect = self._on_connect
         self._client.on_publish = lambda *_: self._free.release()
-        if username is not None:
-            self._client.username_pw_set(username, password)
+        if account is not None:
+            self._client.username_pw_set(*account)
         self._host, self._port = host, port
 
     def __enter__(self) -> Meter:
@@ -53,7 +57,8 @@ class Meter:
         try:
             self._client.connect(self._host, self._port)
         except (OSError, ValueError) as error:
-            msg = f"the broker at {self._where} cannot be reached ({error}): is it running, and is that its address?"
+            why = explained(error, self._host, self._transport)
+            msg = f"the broker at {self._where} cannot be reached ({why}): is it running, and is that its address?"
             raise BrokerError(msg) from error
         self._client.loop_start()
         answered = self._connected.wait(_CONNECT_S)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 import uvicorn
 
+from edge.asking.answer import Desk
 from edge.compose import Models
 from edge.core.engine import Engine
 from edge.core.reading import Limits, Reading
@@ -60,9 +61,8 @@ def rest(models: Models) -> Iterator[Rest]:
         service,
         models.cards,
         build_registry(service, load_interpreter()[1]),
-        Limits(),
+        Desk(service, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS),
         max_body_bytes=MAX_BODY_BYTES,
-        max_readings=MAX_READINGS,
     )
     listening = socket.create_server((LOOPBACK, 0))
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -173,3 +173,33 @@ def test_a_reading_that_waits_for_nothing_is_acknowledged_at_once() -> None:
     delivery.connected(window=1)
     delivery.settle(7, 0)
     assert written == [encode_puback(7)]
+
+
+def test_a_reading_whose_batch_is_not_kept_waits_for_that_too() -> None:
+    sent: list[bytes] = []
+    delivery = Delivery(sent.append, encode)
+    delivery.connected(10)
+    message = delivery.send(forecast())
+    sent.clear()
+    delivery.settle(1, message, batch=1)
+    delivery.settle(2, 0, batch=2)
+    delivery.confirm(Acknowledgement(message, 0))
+    assert sent == []
+    delivery.keep(1)
+    assert sent == [encode_puback(1)]
+    delivery.keep(2)
+    assert sent == [encode_puback(1), encode_puback(2)]
+
+
+def test_what_is_confirmed_is_told_of_many_at_once() -> None:
+    delivery = Delivery(lambda packet: None, encode)
+    delivery.connected(10)
+    first, second, third = (delivery.send(forecast(i)) for i in range(3))
+    assert delivery.confirmed([])
+    assert delivery.confirmed([0, 0])
+    delivery.confirm(Acknowledgement(third, 0))
+    assert not delivery.confirmed([first, second, third])
+    assert not delivery.confirmed([first, 0])
+    delivery.confirm(Acknowledgement(first, 0))
+    assert delivery.confirmed([0, first, third])
+    assert not delivery.confirmed([first, second])

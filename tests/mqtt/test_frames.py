@@ -21,8 +21,8 @@ from edge.mqtt.frames import (
     Publication,
     Splitter,
     as_duplicate,
-    encode_expiry,
     encode_length,
+    encode_properties,
     encode_puback,
     encode_publish,
 )
@@ -291,7 +291,7 @@ def test_a_publish_is_read_back_by_paho(
     topic: str, payload: bytes, packet_id: int, retain: bool, mqtt5: bool, data: st.DataObject
 ) -> None:
     expiry_s = data.draw(st.none() | st.integers(0, 2**32 - 1)) if mqtt5 else None
-    properties = encode_expiry(expiry_s) if mqtt5 else None
+    properties = encode_properties(expiry_s) if mqtt5 else None
     packet = encode_publish(topic.encode(), payload, packet_id, retain=retain, properties=properties)
     body = packet[1 + VariableByteIntegers.decode(packet[1:])[1] :]
     found = paho_packet.decode_publish(packet[0], body, version(mqtt5=mqtt5))

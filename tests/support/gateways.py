@@ -18,9 +18,9 @@ GATEWAY = "gw-test"
 STATUS, REJECTED = f"gapcast/{GATEWAY}/status", f"gapcast/{GATEWAY}/rejected"
 
 
-def gateway_settings(mqtt_port: int, state: Path, **sections: dict[str, Any]) -> Settings:
+def gateway_settings(mqtt_port: int, state: Path, /, **sections: Any) -> Settings:
     """Settings of a gateway against a loopback broker; ``sections`` add to them, as in ``mqtt={"qos": 0}``."""
-    merged: dict[str, dict[str, Any]] = {
+    merged: dict[str, Any] = {
         "gateway": {"id": GATEWAY},
         "mqtt": {"host": LOOPBACK, "port": mqtt_port},
         "http": {"host": LOOPBACK, "port": free_port()},
@@ -28,7 +28,7 @@ def gateway_settings(mqtt_port: int, state: Path, **sections: dict[str, Any]) ->
         "models": {"path": shipped_models()},
     }
     for section, values in sections.items():
-        merged.setdefault(section, {}).update(values)
+        merged[section] = merged.get(section, {}) | values if isinstance(values, dict) else values
     return Settings.model_validate(merged)
 
 

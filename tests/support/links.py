@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 
 from edge.core.errors import PayloadError
 from edge.core.forecast import Forecast, Forecasts
 from edge.core.reading import Reading
-from edge.service import Arrival
+from edge.ports import Arrival
 
 
 class MemoryLink:
-    """Implements :class:`edge.service.Link`."""
+    """Implements :class:`edge.ports.Link`."""
 
     def __init__(self) -> None:
         self.connected = True
         self.problem = ""
         self.n_shed = 0
+        self.n_taken = 0
+        self.n_fresh_sessions = 1
+        self.forgotten: list[str] = []
+        self.announced: list[tuple[str, bool]] = []
         self.queued: list[Arrival] = []
         self.published: list[Forecast] = []
 
@@ -32,20 +37,34 @@ class MemoryLink:
 
     def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
         taken, self.queued = self.queued[:n_at_most], self.queued[n_at_most:]
+        self.n_taken += len(taken)
         return taken
 
     def publish(self, forecasts: Forecasts) -> list[int]:
         self.published += list(forecasts)
         return [0] * len(forecasts)
 
+    def announce(self, device: str, *, online: bool) -> None:
+        self.announced.append((device, online))
+
+    def forget(self, device: str) -> None:
+        self.forgotten.append(device)
+
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
         pass
 
-    def settle(self, arrival: Arrival, receipt: int) -> None:
+    def settle(self, arrival: Arrival, receipt: int, batch: int) -> None:
+        pass
+
+    def confirmed(self, receipts: Sequence[int]) -> bool:
+        return True
+
+    def keep(self, batch: int) -> None:
         pass
 
     def flush(self) -> None:
         pass
 
-    def close(self, timeout_s: float) -> bool:
+    def close(self, timeout_s: float, meanwhile: Callable[[], None]) -> bool:
+        meanwhile()
         return True

@@ -11,6 +11,9 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.support.waiting import wait_until
 
@@ -22,6 +25,9 @@ class Message:
     qos: int
     retained: bool
     expiry_s: int | None
+    correlation: bytes | None = None
+    user_properties: tuple[tuple[str, str], ...] = ()
+    content_type: str | None = None
 
     @property
     def document(self) -> Any:
@@ -32,7 +38,15 @@ class Peer:
     """A client that keeps all that comes to it."""
 
     def __init__(
-        self, host: str, port: int, *, client_id: str = "", mqtt5: bool = False, persistent: bool = False
+        self,
+        host: str,
+        port: int,
+        *,
+        client_id: str = "",
+        mqtt5: bool = False,
+        persistent: bool = False,
+        username: str | None = None,
+        password: str | None = None,
     ) -> None:
         self.messages: list[Message] = []
         self._subscribed: Queue[int] = Queue()
@@ -42,7 +56,11 @@ class Peer:
             protocol=MQTTProtocolVersion.MQTTv5 if mqtt5 else MQTTProtocolVersion.MQTTv311,
             **({} if mqtt5 else {"clean_session": not persistent}),
         )
+        if username is not None:
+            self.client.username_pw_set(username, password)
         self.client.on_message = self._on_message
+        self._answers: Queue[tuple[int, int]] = Queue()
+        self.client.on_publish = self._on_publish
         self.client.on_subscribe = lambda _client, _data, mid, _codes, _properties: self._subscribed.put(mid)
         self.client.reconnect_delay_set(1, 1)
         self.client.max_queued_messages_set(0)
@@ -51,18 +69,48 @@ class Peer:
         wait_until(self.client.is_connected, "a peer's connection")
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
-        expiry_s = getattr(message.properties, "MessageExpiryInterval", None)
-        self.messages.append(Message(message.topic, message.payload, message.qos, message.retain, expiry_s))
+        said = message.properties
+        self.messages.append(
+            Message(
+                message.topic,
+                message.payload,
+                message.qos,
+                message.retain,
+                getattr(said, "MessageExpiryInterval", None),
+                getattr(said, "CorrelationData", None),
+                tuple(getattr(said, "UserProperty", ())),
+                getattr(said, "ContentType", None),
+            )
+        )
 
     def subscribe(self, topic: str, qos: int = 1) -> None:
         self.client.subscribe(topic, qos)
         self._subscribed.get(timeout=10)
 
-    def publish(self, topic: str, payload: str | bytes | None, qos: int = 1, *, retain: bool = False) -> None:
-        """Publish, and wait until the message has left (QoS 0) or is confirmed (QoS 1)."""
-        sent = self.client.publish(topic, payload, qos, retain)
+    def publish(
+        self, topic: str, payload: str | bytes | None, qos: int = 1, *, retain: bool = False, **properties: Any
+    ) -> None:
+        """Publish, and wait until the message has left (QoS 0) or is confirmed (QoS 1).
+
+        ``properties`` are those of MQTT 5, by paho's names for them.
+        """
+        said = Properties(PacketTypes.PUBLISH) if properties else None
+        for name, value in properties.items():
+            setattr(said, name, value)
+        sent = self.client.publish(topic, payload, qos, retain, said)
         sent.wait_for_publish(20)
         assert sent.is_published()
+
+    def refusal(self, topic: str, payload: str) -> int:
+        """Publish at QoS 1; return the reason that the broker gives for refusing it (MQTT 5), or 0."""
+        mid = self.client.publish(topic, payload, 1).mid
+        while True:
+            answered, reason = self._answers.get(timeout=10)
+            if answered == mid:
+                return reason if reason >= 0x80 else 0
+
+    def _on_publish(self, _client: object, _data: object, mid: int, reason: ReasonCode, _properties: object) -> None:
+        self._answers.put((mid, reason.value))
 
     def send(self, topic: str, payload: str | bytes, qos: int = 1) -> None:
         """Publish without waiting."""

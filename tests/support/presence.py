@@ -1,8 +1,8 @@
 """What a test may need that is not everywhere, and what happens where it is missing.
 
-A test says it by a marker: ``mosquitto`` (given by its fixtures) or ``wholeset``. Where the thing is
-missing the test is deselected, with a line that says so; where ``GAPCAST_REQUIRE`` names it, that is an
-error. ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
+A test says it by a marker: ``mosquitto``, ``openssl`` (given by its fixtures), ``wholeset`` or
+``homeassistant``. Where the thing is missing the test is deselected, with a line that says so; where
+``GAPCAST_REQUIRE`` names it, that is an error. ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.brokers import mosquitto_command
+from tests.support.certificates import openssl_command
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE_SET = "household_power_consumption.zip"
 #: Fast ones first: these folders come last, in this order, and within each those that need more.
-LAST_FOLDERS = ("integration", "trainer", "e2e")
+LAST_FOLDERS = ("integration", "trainer", "e2e", "homeassistant")
 LAST_MARKERS = ("mosquitto", "wholeset", "e2e")
 
 _REMARKS = pytest.StashKey[list[str]]()
@@ -30,11 +31,20 @@ def whole_set_path() -> Path | None:
     return path if path.is_file() else None
 
 
+def home_assistant_command() -> str | None:
+    """Where Home Assistant is, if the variable that scripts/try-home-assistant sets says so."""
+    return os.environ.get("GAPCAST_HOME_ASSISTANT")
+
+
 def _missing() -> dict[str, str]:
     """Marker -> why its tests cannot run here."""
     missing = {}
     if mosquitto_command() is None:
         missing["mosquitto"] = "mosquitto is not installed"
+    if openssl_command() is None:
+        missing["openssl"] = "the command openssl is not installed"
+    if home_assistant_command() is None:
+        missing["homeassistant"] = "they need a Home Assistant (scripts/try-home-assistant)"
     if whole_set_path() is None:
         missing["wholeset"] = f"{WHOLE_SET} is not at hand (GAPCAST_WHOLESET names it)"
     return missing
@@ -46,6 +56,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "mosquitto" in getattr(item, "fixturenames", ()):
             item.add_marker("mosquitto")
+        if "authority" in getattr(item, "fixturenames", ()):
+            item.add_marker("openssl")
         if "e2e" in item.path.relative_to(ROOT).parts:
             item.add_marker("e2e")
     remarks = config.stash.setdefault(_REMARKS, [])

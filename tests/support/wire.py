@@ -106,6 +106,10 @@ class Wire:
     def suback(self, packet_id: int, *, reason: int = 1) -> None:
         self._send(SUBACK, struct.pack("!HBB", packet_id, 0, reason))
 
+    def suback_each(self, packet_id: int, reasons: list[int]) -> None:
+        """Answer a SUBSCRIBE of several topics."""
+        self._send(SUBACK, struct.pack("!HB", packet_id, 0) + bytes(reasons))
+
     def publish(self, topic: str, payload: str, packet_id: int, *, again: bool = False) -> None:
         """Send a message at QoS 1, or at QoS 0 where ``packet_id`` is 0."""
         named = struct.pack("!H", len(topic)) + topic.encode()

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.core.grid import MINUTE_MS
+from edge.core.minutes import MIN_COVERED
 from edge.core.window import I64
 from trainer.datasets.table import F64
 
-#: A minute has a mean where samples speak for at least this share of it.
-MIN_COVERED = 0.5
 _SAMPLES_AT_ONCE = 50_000
 
 

@@ -1,0 +1,1 @@
+"""Faults on purpose: kills, restarts, freezes, cuts and floods, and what came of each."""

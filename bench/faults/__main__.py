@@ -1,0 +1,72 @@
+"""``scripts/faults``: every fault on purpose, with a table of what came of it; exit code 1 where a promise was broken.
+
+What time allows: half of the minutes go to the long stream, whose hours are as many as fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import machine, report
+from bench.faults import floods, trials
+from bench.faults.cut import Cable
+from bench.faults.stage import FaultError
+from bench.faults.trials import Rows
+
+_WEEK_H = 168
+#: Readings that the long stream takes a second at least, on the slowest machine this is meant for.
+_PACE_PER_S = 10_000
+_SHORT_MIN = 3.0
+
+
+def main() -> int:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0, help="about how long it may take (default: 10)")
+    parser.add_argument("--only", action="append", metavar="NAME", help="this fault only (may be given again)")
+    chosen = parser.parse_args()
+    whole = chosen.minutes >= 2 * _SHORT_MIN
+    planned = _plan(chosen.minutes, whole=whole)
+    unknown = set(chosen.only or ()) - planned.keys()
+    if unknown:
+        parser.error(f"there is no fault {', '.join(sorted(unknown))}; there are: {', '.join(planned)}")
+    print(report.machine_lines(machine.describe()), flush=True)
+    n_broken = 0
+    for name, trial in planned.items():
+        if chosen.only and name not in chosen.only:
+            continue
+        begin_s = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="gapcast-faults-") as folder:
+            try:
+                rows: Rows = trial(Path(folder))
+            except FaultError as error:
+                n_broken += 1
+                rows = {"BROKEN": error}
+        print(f"\n## {name} ({time.monotonic() - begin_s:.0f} s)\n", flush=True)
+        print("\n".join(f"- {what}: {value}" for what, value in rows.items()), flush=True)
+    return 1 if n_broken else 0
+
+
+def _plan(minutes: float, *, whole: bool) -> dict[str, Callable[[Path], Rows]]:
+    n_hours = max(2, min(_WEEK_H, int(minutes / 2 * 60 * _PACE_PER_S / 60_000)))
+    planned: dict[str, Callable[[Path], Rows]] = {
+        "kills": lambda folder: trials.kills(folder, 50 if whole else 10),
+        "broker restarts": lambda folder: trials.restarts(folder, 10 if whole else 3),
+        "frozen broker": lambda folder: trials.freezes(folder, 60 if whole else 8),
+        "silent proxy": lambda folder: trials.silences(folder, 10),
+        "crowd": lambda folder: floods.crowd(folder, 100_000 if whole else 20_000, 80_000 if whole else 10_000),
+        "backlog": lambda folder: floods.backlog(folder, 1_000_000 if whole else 100_000),
+        "long stream": lambda folder: floods.long_stream(folder, n_hours),
+    }
+    if Cable.can_be():
+        planned["cable pulled"] = lambda folder: trials.cuts(folder, [2, 8, 20, 60] if whole else [2, 12])
+    return planned
+
+
+if __name__ == "__main__":
+    sys.exit(main())

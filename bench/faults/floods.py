@@ -1,0 +1,156 @@
+"""More than was meant: a topic with a random part, a million messages that wait, a week at full speed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from bench.faults.stage import Broker, FaultError, Gateway, wait_until
+from bench.faults.trials import Rows
+from bench.fleet import Fleet
+from bench.load import Generator, connected, received
+
+MB = 1e6
+#: What a gateway may hold more at the end of a long stream than after its first hour, MB.
+GROWTH_MB = 5.0
+_WINDOW = 1_000
+_HOUR_MIN = 60
+
+
+def pour(port: int, fleet: Fleet, n_minutes: int) -> int:
+    """Publish ``n_minutes`` of a fleet's readings at QoS 1 as fast as the broker confirms them; return how many."""
+    link = connected(port, "faults-flood")
+    n_confirmed, n_sent, rest = 0, 0, b""
+    last = n_minutes * fleet.n_devices
+    while n_confirmed < last * 4:
+        if not rest and n_sent < last:
+            rest = fleet.next_minute()
+            n_sent += fleet.n_devices
+        room = _WINDOW * fleet.packet_bytes
+        if rest and n_sent * 4 - n_confirmed < (_WINDOW + fleet.n_devices) * 4:
+            try:
+                rest = rest[link.send(rest[:room]) :]
+            except BlockingIOError:
+                time.sleep(0.001)
+        else:
+            time.sleep(0.001)
+        n_confirmed += len(received(link))  # nothing but PUBACKs, 4 bytes each
+    link.close()
+    return last
+
+
+def crowd(folder: Path, n_devices: int, n_at_most: int) -> Rows:
+    """Let many more devices appear than ``devices.max``; those that were known go on, and the rest is counted."""
+    broker = Broker(folder / "broker")
+    broker.start()
+    gateway = Gateway(folder, broker.port, devices__max=n_at_most)
+    try:
+        gateway.start()
+        gateway.wait_ready()
+        before_mb = gateway.rss_mb
+        never = connected(broker.port, "faults-never-reads", "gap/+/forecast")  # and one who never reads what comes
+        n_sent = pour(broker.port, Fleet(n_devices, qos=1), 2)
+        n_taken = _wait_taken(gateway, n_sent)
+        more_mb = gateway.rss_mb - before_mb
+        never.close()
+        metrics = gateway.metrics()
+        n_known, n_rejected = metrics["gapcast_devices"], metrics['gapcast_readings_total{result="rejected"}']
+        if (n_known, n_rejected) != (n_at_most, 2 * (n_devices - n_at_most)):
+            msg = f"{n_known:g} devices are known and {n_rejected:g} readings rejected, of {n_taken:g}"
+            raise FaultError(msg)
+    finally:
+        gateway.stop()
+        broker.stop()
+    return {
+        "devices that appeared": n_devices,
+        "devices.max": n_at_most,
+        "readings": n_sent,
+        "rejected": int(n_rejected),
+        "memory more, MB": round(more_mb, 1),
+    }
+
+
+def backlog(folder: Path, n_messages: int, n_devices: int = 1_000) -> Rows:
+    """Let so many readings wait at the broker for a gateway that is away."""
+    broker = Broker(folder / "broker")
+    broker.start()
+    gateway = Gateway(folder, broker.port)
+    try:
+        gateway.start()
+        gateway.wait_ready()
+        gateway.stop()
+        n_sent = pour(broker.port, Fleet(n_devices, qos=1), n_messages // n_devices)
+        begin_s = time.monotonic()
+        gateway.start()
+        gateway.wait_ready()
+        rss_mb = [gateway.rss_mb]
+        while _n_taken(gateway) < n_sent:
+            rss_mb.append(gateway.rss_mb)
+            wait_until(lambda: _n_taken(gateway) > 0, "the backlog to be taken")
+            time.sleep(0.1)
+            if time.monotonic() > begin_s + 60 + n_sent / 1_000:
+                msg = f"{_n_taken(gateway):g} of {n_sent} were taken"
+                raise FaultError(msg)
+        took_s = time.monotonic() - begin_s
+        accepted = gateway.metrics()['gapcast_readings_total{result="accepted"}']
+        if accepted != n_sent:
+            msg = f"{accepted:g} of {n_sent} readings that waited were accepted"
+            raise FaultError(msg)
+    finally:
+        gateway.stop()
+        broker.stop()
+    return {
+        "messages that waited": n_sent,
+        "accepted": int(accepted),
+        "taken in s": round(took_s, 1),
+        "memory more at most, MB": round(max(rss_mb) - rss_mb[0], 1),
+    }
+
+
+def long_stream(folder: Path, n_hours: int, n_devices: int = 1_000) -> Rows:
+    """Replay so many hours of minutes at full speed, and see what the gateway holds after the first and the last."""
+    broker = Broker(folder / "broker")
+    broker.start()
+    gateway = Gateway(folder, broker.port)
+    try:
+        gateway.start()
+        gateway.wait_ready()
+        fleet = Fleet(n_devices, qos=1)
+        with Generator(broker.port, fleet) as generator:
+            generator.wait_until_answered()
+            begin_s, n_unanswered = time.monotonic(), generator.n_unanswered
+            held = []
+            for _ in range(n_hours):
+                generator.send_minutes(_HOUR_MIN, _WINDOW)
+                held.append((gateway.rss_mb, gateway.n_files, gateway.n_threads))
+            took_s = time.monotonic() - begin_s
+            n_lost = generator.n_unanswered - n_unanswered
+        (first_mb, first_files, first_threads), (last_mb, last_files, last_threads) = held[0], held[-1]
+        kept_mb = sum(path.stat().st_size for path in (folder / "state" / "stream").iterdir()) / MB
+    finally:
+        gateway.stop()
+        broker.stop()
+    if n_lost or last_mb - first_mb > GROWTH_MB or last_files > first_files or last_threads > first_threads:
+        msg = f"{n_lost} forecasts lost; (MB, files, threads) were {held[0]} after an hour and are {held[-1]}"
+        raise FaultError(msg)
+    return {
+        "hours": n_hours,
+        "devices": n_devices,
+        "readings": generator.n_sent,
+        "readings a second": round(n_hours * _HOUR_MIN * n_devices / took_s),
+        "forecasts lost": n_lost,
+        "memory after an hour, MB": round(first_mb, 1),
+        "memory at the end, MB": round(last_mb, 1),
+        "memory most, MB": round(max(mb for mb, _, _ in held), 1),
+        "files, threads": f"{first_files}, {first_threads} and {last_files}, {last_threads}",
+        "state on disk, MB": round(kept_mb, 1),
+    }
+
+
+def _n_taken(gateway: Gateway) -> float:
+    return sum(n for name, n in gateway.metrics().items() if name.startswith("gapcast_readings_total"))
+
+
+def _wait_taken(gateway: Gateway, n: int) -> float:
+    wait_until(lambda: _n_taken(gateway) >= n, f"{n} readings to be taken", 60 + n / 1_000)
+    return _n_taken(gateway)

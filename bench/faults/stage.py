@@ -1,0 +1,205 @@
+"""Who takes part: a mosquitto that remembers, and a gateway, each a process that can be treated badly."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.broker import executable, free_port
+from bench.process import memory
+from bench.subject import MODELS, ROOT
+
+WAIT_S = 60.0
+_POLL_S = 0.01
+_CONFIGURATION = """\
+listener {port} {host}
+allow_anonymous true
+persistence true
+persistence_location {folder}/
+max_queued_messages 0
+max_inflight_messages 0
+set_tcp_nodelay true
+user root
+"""
+
+
+class FaultError(Exception):
+    """Something that was promised did not come; the message says what."""
+
+
+def wait_until(condition: Callable[[], object], what: str, timeout_s: float = WAIT_S) -> float:
+    """Wait until ``condition()`` is true, and return how long that took, s; raise FaultError where it never is."""
+    begin_s = time.monotonic()
+    while not condition():
+        if time.monotonic() > begin_s + timeout_s:
+            msg = f"waited {timeout_s:g} s in vain for {what}"
+            raise FaultError(msg)
+        time.sleep(_POLL_S)
+    return time.monotonic() - begin_s
+
+
+class Broker:
+    """A mosquitto with persistence, on a port that it keeps."""
+
+    def __init__(self, folder: Path, host: str = "127.0.0.1", prefix: tuple[str, ...] = ()) -> None:
+        """Keep its files in ``folder``; ``prefix`` are words before its command, as of a network of its own."""
+        self.host, self.port = host, free_port()
+        self._folder, self._prefix = folder, prefix
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        if self._process is None:
+            msg = "the broker does not run"
+            raise FaultError(msg)
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and return when it listens."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = self._folder / "mosquitto.conf"
+        text = _CONFIGURATION.format(port=self.port, host=self.host, folder=self._folder)
+        if os.geteuid():
+            text = text.replace("user root\n", "")
+        file.write_text(text, encoding="utf-8")
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([*self._prefix, executable(), "-c", str(file)], stdout=log, stderr=log)
+        wait_until(self._listens, "the broker to listen")
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection((self.host, self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Tell it to end, and wait until it has: it writes down what it holds."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+            self._process.wait(WAIT_S)
+            self._process = None
+
+    def freeze(self) -> None:
+        """Stop it in the middle of whatever it does."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+
+class Gateway:
+    """``gapcast run`` in a process, with its state in ``folder``."""
+
+    def __init__(self, folder: Path, broker_port: int, broker_host: str = "127.0.0.1", **settings: object) -> None:
+        """Prepare it; ``settings`` are further keys with two underscores, as in ``devices__max=100``."""
+        self._folder = folder
+        self._log = folder / "gateway.log"
+        self.port = free_port()
+        chosen = {name: value for name, value in os.environ.items() if not name.startswith("GAPCAST_")}
+        keys = {
+            "gateway__id": "faults",
+            "mqtt__host": broker_host,
+            "mqtt__port": broker_port,
+            "http__host": "127.0.0.1",
+            "http__port": self.port,
+            "models__path": MODELS,
+            "forecast__model": "lstm-5-3",
+            "state__path": folder / "state",
+        } | settings
+        given = {f"GAPCAST_{key.upper()}": str(value) for key, value in keys.items()}
+        self._environment = chosen | {"PYTHONPATH": str(ROOT)} | given
+        self._process: subprocess.Popen[bytes] | None = None
+        self.n_starts = 0
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        if self._process is None or self._process.poll() is not None:
+            msg = f"the gateway does not run; it said: {self._log.read_text(encoding='utf-8')[-2_000:]}"
+            raise FaultError(msg)
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and do not wait for anything."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", "edge", "run"]
+            self._process = subprocess.Popen(
+                command, cwd=self._folder, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        self.n_starts += 1
+
+    def kill(self) -> None:
+        """SIGKILL it."""
+        os.kill(self.pid, signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+
+    def stop(self) -> None:
+        """Tell it to end, if it runs, and wait until it has."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(WAIT_S)
+
+    def is_ready(self) -> bool:
+        """Whether ``/readyz`` answers 200."""
+        return self._ask("/readyz")[0] == http.client.OK
+
+    def wait_ready(self) -> float:
+        """Wait until it is ready; return how long that took, s."""
+        _ = self.pid
+        return wait_until(self.is_ready, "the gateway to be ready")
+
+    def metrics(self) -> dict[str, float]:
+        """Return its metrics by name and labels."""
+        lines = self._ask("/metrics")[1].decode().splitlines()
+        pairs = (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
+        return {name: float(value) for name, _, value in pairs}
+
+    def latest(self) -> list[dict[str, Any]]:
+        """Return the last forecast of each device."""
+        found: list[dict[str, Any]] = json.loads(self._ask("/predict")[1])["forecasts"]
+        return found
+
+    @property
+    def rss_mb(self) -> float:
+        """Memory that it holds, MB."""
+        return memory(self.pid).rss_mb
+
+    @property
+    def n_files(self) -> int:
+        """Files, sockets among them, that it has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    @property
+    def n_threads(self) -> int:
+        """Threads that it runs."""
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
+
+    def said(self, words: str) -> int:
+        """Return how often its log has ``words``."""
+        return self._log.read_text(encoding="utf-8").count(words)
+
+    def _ask(self, route: str) -> tuple[int, bytes]:
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            link.request("GET", route)
+            answer = link.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            return 0, b""
+        finally:
+            link.close()

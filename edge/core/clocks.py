@@ -1,0 +1,82 @@
+"""Which meters' clocks are off against the gateway's: told, never refused, since a replay is legitimate."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+#: A reading bears the minute that is over, or the one that goes; this much on either side is delivery.
+MAX_BEHIND_MIN, MAX_AHEAD_MIN = 6, 1
+#: Readings off by the same, this far apart, are a clock's doing; what a broker kept comes all at once.
+_STEADY_S = 45.0
+_SAME_MIN = 1
+_HOUR_MIN, _NEAR_MIN = 60, 3
+
+
+class Clock(Enum):
+    """What is new of a device's clock."""
+
+    OFF = "off"
+    RIGHT = "right"
+
+
+class _Off(NamedTuple):
+    ahead_min: int
+    since_s: float
+    told: bool
+
+
+class Clocks:
+    """The devices whose readings do not bear the gateway's time, at most ``max_devices`` of them.
+
+    >>> clocks = Clocks(max_devices=10)
+    >>> clocks.look("home", 60, 0.0), clocks.look("home", 60, 60.0), clocks.n_off
+    (None, <Clock.OFF: 'off'>, 1)
+    >>> clocks.look("home", 0, 120.0), clocks.n_off
+    (<Clock.RIGHT: 'right'>, 0)
+    """
+
+    def __init__(self, max_devices: int) -> None:
+        self._max_devices = max_devices
+        self._off: dict[str, _Off] = {}
+        #: How many have been told of.
+        self.n_off = 0
+
+    def __len__(self) -> int:
+        """Return how many devices are being looked at."""
+        return len(self._off)
+
+    def look(self, device: str, ahead_min: int, now_s: float) -> Clock | None:
+        """Look at a reading that is ``ahead_min`` minutes ahead of the gateway; return what is new, if anything."""
+        before = self._off.get(device)
+        if -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
+            if before is None:
+                return None
+            del self._off[device]
+            self.n_off -= before.told
+            return Clock.RIGHT if before.told else None
+        if before is None:
+            if len(self._off) < self._max_devices:
+                self._off[device] = _Off(ahead_min, now_s, told=False)
+            return None
+        if abs(ahead_min - before.ahead_min) > _SAME_MIN:
+            self._off[device] = _Off(ahead_min, now_s, told=False)
+            self.n_off -= before.told
+            return None
+        if before.told or now_s - before.since_s < _STEADY_S:
+            return None
+        self._off[device] = before._replace(told=True)
+        self.n_off += 1
+        return Clock.OFF
+
+
+def cure_of(ahead_min: int) -> str:
+    """Say what may be wrong with a clock that is ``ahead_min`` minutes ahead.
+
+    >>> cure_of(120)[:26], cure_of(-17)[:22]
+    ('off by whole hours: if the', "set the meter's clock,")
+    """
+    hours, rest_min = divmod(ahead_min + _NEAR_MIN, _HOUR_MIN)
+    if hours and rest_min <= 2 * _NEAR_MIN and abs(hours) <= 14:  # noqa: PLR2004 - no zone is further from another
+        return 'off by whole hours: if the meter gives local time, say time_form = "local" and its timezone'
+    return "set the meter's clock, or the gateway's; time_form = \"arrival\" does without the meter's"

@@ -1,0 +1,187 @@
+"""The engine's state as columns: taken from one engine, and given to the next.
+
+What is given back is bit for bit what was taken, so that a forecast does not know of the restart. What
+came after the snapshot is replayed, reading by reading, by the rules of the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.core.buffer import Stream
+from edge.core.engine import Accepted, Engine
+from edge.core.errors import ModelError, StateError
+from edge.core.reading import Reading
+from edge.core.window import F32, I64, MIN_OBSERVED, WindowSpec
+
+#: Windows forecast at a time when the last forecasts are made again.
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where the streams of N devices stand, in the order they came, and what was last forecast for them.
+
+    ``values`` is ``[N, context, C]`` (oldest first, the units of ``channels``), ``observed`` ``[N, ceil(context / 8)]``
+    the bits of :class:`~edge.core.buffer.Stream`, lowest first, ``last_minute`` and ``n_seen`` are ``[N]``; the
+    last three are :meth:`edge.core.latest.Latest.columns` of the model named. ``held`` and ``late_runs`` are
+    readings that wait to be understood.
+    """
+
+    spec: WindowSpec
+    channels: tuple[str, ...]
+    model: str
+    devices: list[str]
+    values: F32
+    observed: NDArray[np.uint8]
+    last_minute: I64
+    n_seen: NDArray[np.int32]
+    held: list[Reading]
+    late_runs: list[list[Reading]]
+    latest_kw: F32
+    latest_when: I64
+    latest_n_observed: NDArray[np.int32]
+
+
+def take(engine: Engine) -> Snapshot:
+    """Return a copy of the state of ``engine``."""
+    buffers = engine.buffers
+    context = buffers.spec.context
+    devices = list(buffers)
+    streams = [buffers.stream(device) for device in devices]
+    windows = np.empty((len(devices), *buffers.shape), dtype=np.float32)
+    for device, window in zip(devices, windows, strict=True):
+        buffers.copy_window(device, window)
+    bits = b"".join(stream.observed.to_bytes(_n_bytes(context), "little") for stream in streams)
+    latest_kw, latest_when, latest_n_observed = engine.newest.columns([stream.row for stream in streams])
+    return Snapshot(
+        spec=buffers.spec,
+        channels=buffers.channels,
+        model=_name(engine),
+        devices=devices,
+        values=windows.reshape(len(devices), context, len(buffers.channels)),
+        observed=np.frombuffer(bits, dtype=np.uint8).reshape(len(devices), _n_bytes(context)),
+        last_minute=np.array([stream.last_minute for stream in streams], dtype=np.int64),
+        n_seen=np.array([min(stream.n_seen, MIN_OBSERVED) for stream in streams], dtype=np.int32),
+        held=[stream.held for stream in streams if stream.held is not None],
+        late_runs=[list(stream.late_run) for stream in streams if stream.late_run],
+        latest_kw=latest_kw,
+        latest_when=latest_when,
+        latest_n_observed=latest_n_observed,
+    )
+
+
+def give(engine: Engine, snapshot: Snapshot) -> None:
+    """Put ``engine``, which must be new, where ``snapshot`` was taken.
+
+    Where its model has another context or padding, each window is cut or padded anew from its oldest
+    reading on; where it is another model, the last forecasts are left out. Raises :class:`StateError`
+    where the model takes a measured feature that the snapshot has not.
+    """
+    buffers = engine.buffers
+    missing = [name for name in buffers.channels if name not in snapshot.channels]
+    if missing:
+        msg = f"the readings that were kept have no {', '.join(missing)}, which model {engine.model.name} needs"
+        raise StateError(msg)
+    values = snapshot.values[:, :, [snapshot.channels.index(name) for name in buffers.channels]]
+    values = values.reshape(len(values), snapshot.spec.context, *buffers.shape[1:])
+    for i, device in enumerate(snapshot.devices):
+        stream = buffers.adopt(device)
+        if stream is None:
+            break
+        stream.last_minute, stream.n_seen = int(snapshot.last_minute[i]), int(snapshot.n_seen[i])
+        observed = int.from_bytes(snapshot.observed[i].tobytes(), "little")
+        _fill(stream, values[i], observed, buffers.spec, as_it_was=buffers.spec == snapshot.spec)
+    for reading in snapshot.held:
+        if reading.device in buffers:
+            buffers.stream(reading.device).held = reading
+    for run in snapshot.late_runs:
+        if run[0].device in buffers:
+            buffers.stream(run[0].device).late_run = list(run)
+    if snapshot.model == _name(engine):
+        n = len(buffers)
+        engine.newest.take_over(snapshot.latest_kw[:n], snapshot.latest_when[:n], snapshot.latest_n_observed[:n])
+
+
+def _fill(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, as_it_was: bool) -> None:
+    context = spec.context
+    n = context if as_it_was else min(context, observed.bit_length())
+    row = stream.block[stream.at]
+    row[: context - n] = spec.pad_kw(values[len(values) - n])
+    row[context - n : context] = values[len(values) - n :]
+    stream.end = context
+    stream.observed = observed & ((1 << context) - 1)
+
+
+class Replay:
+    """Takes an engine on from a snapshot, through the batches of readings that came after it."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Go on with ``engine`` from where it stands."""
+        self._engine = engine
+        self._due: dict[str, tuple[F32, int, int, int]] = {}  # window, minute, n_observed, issued at (ms)
+        self.n_readings = 0
+        self.n_forgotten = 0
+
+    def take(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
+        """Let a batch enter that was forecast at ``issued_at_ms``."""
+        accepted = self._engine.accept(readings)
+        whose = zip(accepted.windows, accepted.devices, accepted.minutes, accepted.n_observed, strict=True)
+        for window, device, minute, n_observed in whose:
+            self._due[device] = (window.copy(), minute, n_observed, issued_at_ms)
+        self.n_readings += len(readings)
+
+    def forget(self, device: str) -> None:
+        """Let a device be forgotten, as it was then."""
+        self._engine.forget(device)
+        self._due.pop(device, None)
+        self.n_forgotten += 1
+
+    def finish(self) -> None:
+        """Make the last forecast of each device again, but where the model gives no number, as it did not before."""
+        engine, due = self._engine, list(self._due.items())
+        for first in range(0, len(due), _BATCH):
+            some = due[first : first + _BATCH]
+            devices = [device for device, _ in some]
+            windows, minutes, n_observed, issued_at_ms = map(list, zip(*(what for _, what in some), strict=True))
+            rows = [engine.buffers.row(device) for device in devices]
+            ready = Accepted([], [], np.stack(windows), devices, rows, [], minutes, n_observed, [], {})
+            try:
+                engine.forecast(ready, 0)
+            except ModelError:
+                continue
+            engine.newest.stamp(rows, issued_at_ms)
+        self._due.clear()
+
+
+def _n_bytes(context: int) -> int:
+    return -(-context // 8)
+
+
+def _name(engine: Engine) -> str:
+    """Return what must be the same for the last forecasts to be of use: the model, and the minutes that it tells."""
+    model = engine.model
+    told_min = model.lead_times_min if engine.tells_path else model.lead_times_min[-1:]
+    return f"{model.name} {model.version} {','.join(map(str, told_min))}"
+
+
+def check_shapes(snapshot: Snapshot) -> None:
+    """Raise :class:`StateError` where the columns of ``snapshot`` do not fit each other."""
+    n, context = len(snapshot.devices), snapshot.spec.context
+    found = {
+        "values": (snapshot.values.shape, (n, context, len(snapshot.channels))),
+        "observed": (snapshot.observed.shape, (n, _n_bytes(context))),
+        "last_minute": (snapshot.last_minute.shape, (n,)),
+        "n_seen": (snapshot.n_seen.shape, (n,)),
+        "latest_kw": (snapshot.latest_kw.shape[:1], (n,)),
+        "latest_when": (snapshot.latest_when.shape, (n, 2)),
+        "latest_n_observed": (snapshot.latest_n_observed.shape, (n,)),
+    }
+    for name, (shape, wanted) in found.items():
+        if shape != wanted:
+            msg = f"{name} is of shape {shape}, not {wanted}"
+            raise StateError(msg)

@@ -1,0 +1,38 @@
+"""How many rejections are told a second: a meter gone wild must not flood the broker with what is wrong with it."""
+
+from __future__ import annotations
+
+#: So many seconds' worth may be told at once, after a quiet time.
+_BURST_S = 10.0
+
+
+class Budget:
+    """So many a second, and ten times that at once.
+
+    >>> budget = Budget(per_s=1, now_s=0.0)
+    >>> [budget.spend(0.0) for _ in range(12)].count(True), budget.spend(1.0), budget.spend(1.5)
+    (10, True, False)
+    >>> budget.take_omitted(), budget.take_omitted()
+    (3, 0)
+    """
+
+    def __init__(self, per_s: float, now_s: float) -> None:
+        self._per_s = per_s
+        self._left = self._most = per_s * _BURST_S
+        self._since_s = now_s
+        self._omitted = 0
+
+    def spend(self, now_s: float) -> bool:
+        """Tell whether there is something left for one more, and spend it."""
+        self._left = min(self._most, self._left + (now_s - self._since_s) * self._per_s)
+        self._since_s = now_s
+        if self._left < 1:
+            self._omitted += 1
+            return False
+        self._left -= 1
+        return True
+
+    def take_omitted(self) -> int:
+        """Return for how many nothing was left since the last call."""
+        omitted, self._omitted = self._omitted, 0
+        return omitted

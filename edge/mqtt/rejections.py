@@ -1,0 +1,29 @@
+"""The rejected topic: what could not be used and why, as much of it as there is budget for."""
+
+from __future__ import annotations
+
+import time
+
+from edge.core.errors import PayloadError
+from edge.core.statistics import Statistics
+from edge.mqtt.budget import Budget
+from edge.mqtt.payloads import encode_rejection
+from edge.mqtt.session import Session
+
+
+class Rejections:
+    """Tells of ``per_s`` a second; the others are counted, and their number told with the next one that is."""
+
+    def __init__(self, session: Session, topic: str, per_s: float, statistics: Statistics) -> None:
+        self._session = session
+        self._topic = topic.encode()
+        self._statistics = statistics
+        self._budget = Budget(per_s, time.monotonic())
+
+    def tell(self, topic: str, payload: bytes, problem: PayloadError) -> None:
+        """Say what was wrong with a message that came on ``topic``."""
+        if not self._budget.spend(time.monotonic()):
+            self._statistics.n_rejections_omitted += 1
+            return
+        text = encode_rejection(topic, payload, problem.reason, problem.detail, self._budget.take_omitted())
+        self._session.publish(self._topic, text)

@@ -1,0 +1,99 @@
+"""The checkpoint: the engine's state at one moment, a file of numpy's ``.npz`` form, each part with its CRC.
+
+``about`` is JSON in words; the rest are the columns of :class:`edge.core.snapshot.Snapshot`.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+from pydantic_core import from_json
+
+from edge.core.errors import StateError
+from edge.core.reading import Reading
+from edge.core.snapshot import Snapshot, check_shapes
+from edge.core.window import Padding, WindowSpec
+from edge.storage.journal import VERSION, check_version
+
+_COLUMNS: dict[str, type[np.generic]] = {
+    "values": np.float32,
+    "observed": np.uint8,
+    "last_minute": np.int64,
+    "n_seen": np.int32,
+    "latest_kw": np.float32,
+    "latest_when": np.int64,
+    "latest_n_observed": np.int32,
+}
+#: What a damaged archive may raise.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, TypeError, NotImplementedError)
+
+
+class About(BaseModel):
+    """What a checkpoint says in words."""
+
+    version: int
+    context: int
+    padding: Padding
+    channels: tuple[str, ...]
+    model: str
+    devices: list[str]
+    held: list[Reading]
+    late_runs: list[list[Reading]]
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """Return the file's bytes."""
+    about = About(
+        version=VERSION,
+        context=snapshot.spec.context,
+        padding=snapshot.spec.padding,
+        channels=snapshot.channels,
+        model=snapshot.model,
+        devices=snapshot.devices,
+        held=snapshot.held,
+        late_runs=snapshot.late_runs,
+    )
+    words = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
+    out = BytesIO()
+    np.savez(out, about=words, **{name: getattr(snapshot, name) for name in _COLUMNS})
+    return out.getvalue()
+
+
+def read(path: Path) -> Snapshot | None:
+    """Return the snapshot at ``path``, or None where it is damaged.
+
+    Raises :class:`StateError` where it is of a newer version, and OSError where it cannot be read at all.
+    """
+    content = path.read_bytes()
+    try:
+        return _decode(path, content)
+    except _DAMAGE:
+        return None
+
+
+def _decode(path: Path, content: bytes) -> Snapshot | None:
+    with np.load(BytesIO(content), allow_pickle=False) as archive:
+        words = archive["about"].tobytes()
+        check_version(path, from_json(words)["version"])
+        about = About.model_validate_json(words)
+        columns: dict[str, Any] = {name: archive[name].astype(kind, casting="equiv") for name, kind in _COLUMNS.items()}
+    snapshot = Snapshot(
+        spec=WindowSpec(about.context, about.padding),
+        channels=about.channels,
+        model=about.model,
+        devices=about.devices,
+        held=about.held,
+        late_runs=about.late_runs,
+        **columns,
+    )
+    try:
+        check_shapes(snapshot)
+    except StateError:
+        return None
+    return snapshot

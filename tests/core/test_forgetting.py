@@ -1,0 +1,46 @@
+"""A device that is forgotten: its row serves another, and nothing of it is seen again."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.buffer import Verdict
+from edge.core.engine import Engine
+from edge.core.reading import Reading
+from edge.predictors.baselines import Persistence
+
+NOON = 21_476_160
+DEVICES = st.sampled_from([f"meter-{i}" for i in range(6)])
+
+
+@given(st.lists(st.tuples(st.booleans(), DEVICES, st.floats(0, 9, width=32)), max_size=60))
+def test_who_is_forgotten_begins_anew_and_no_one_else_notices(steps: list[tuple[bool, str, float]]) -> None:
+    engine = Engine(Persistence(), max_devices=4)
+    alone: dict[str, Engine] = {}
+    for i, (forget, device, gap_kw) in enumerate(steps):
+        if forget:
+            assert (engine.forget(device) is not None) is (alone.pop(device, None) is not None)
+            continue
+        accepted = engine.accept([Reading(device, NOON + i, gap_kw)])
+        if accepted.verdicts == [Verdict.FULL]:
+            assert len(alone) == 4
+            continue
+        own = alone.setdefault(device, Engine(Persistence(), max_devices=1))
+        expected = own.accept([Reading(device, NOON + i, gap_kw)])
+        assert accepted.verdicts == expected.verdicts
+        assert list(engine.forecast(accepted, 0)) == list(own.forecast(expected, 0))
+    assert set(engine.buffers) == set(alone)
+    assert {one.device: one for one in engine.latest()} == {
+        device: own.latest_of(device) for device, own in alone.items() if own.latest_of(device) is not None
+    }
+    assert all(engine.latest_of(device) == own.latest_of(device) for device, own in alone.items())
+    assert engine.buffers.n_rows <= 4
+
+
+def test_one_that_was_never_forecast_is_forgotten_as_well() -> None:
+    engine = Engine(Persistence())
+    engine.accept([Reading(f"meter-{i}", NOON, 1.0) for i in range(100)])
+    assert engine.forget("meter-99") == 99
+    assert "meter-99" not in engine.buffers
+    assert engine.forget("meter-99") is None

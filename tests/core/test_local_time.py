@@ -1,0 +1,75 @@
+"""Local times without an offset, over both nights in which the clock is set."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.errors import PayloadError
+from edge.core.localtime import local_instant_of
+
+PARIS = ZoneInfo("Europe/Paris")
+
+
+def epoch_ms(rfc3339: str) -> int:
+    return round(datetime.fromisoformat(rfc3339).timestamp() * 1_000)
+
+
+@given(
+    st.datetimes(datetime(2001, 1, 1), datetime(2037, 12, 31)),  # noqa: DTZ001 - made aware below
+    st.sampled_from(["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"]),
+)
+def test_a_live_meters_time_is_right_at_any_instant_of_any_zone(at: datetime, name: str) -> None:
+    instant = at.replace(tzinfo=UTC, microsecond=0)
+    zone = ZoneInfo(name)
+    shown = instant.astimezone(zone).replace(tzinfo=None).isoformat()
+    arrived_ms = round((instant + timedelta(seconds=3)).timestamp() * 1_000)
+    assert local_instant_of(shown, zone, arrived_ms, None) == arrived_ms - 3_000
+
+
+def test_the_hour_that_an_autumn_night_has_twice_is_told_apart_by_arrival() -> None:
+    first, second = epoch_ms("2023-10-29T00:30:00Z"), epoch_ms("2023-10-29T01:30:00Z")
+    assert local_instant_of("2023-10-29T02:30:00", PARIS, first + 2_000, None) == first
+    assert local_instant_of("2023-10-29T02:30:00", PARIS, second + 2_000, None) == second
+    assert local_instant_of("2023-10-29 02:30:00.000", PARIS, second - 90_000, None) == second  # a clock that is ahead
+
+
+def test_of_a_replay_both_hours_come_in_order() -> None:
+    shown = [f"2023-10-29T{hour:02}:{minute:02}:00" for hour in (1, 2, 2, 3) for minute in range(0, 60, 5)]
+    long_after, last_ms = epoch_ms("2026-01-01T00:00:00Z"), None
+    found = []
+    for text in shown:
+        last_ms = local_instant_of(text, PARIS, long_after, last_ms)
+        found.append(last_ms)
+    began_ms = epoch_ms("2023-10-28T23:00:00Z")
+    assert found == [began_ms + i * 300_000 for i in range(len(shown))]
+
+
+def test_a_replay_that_begins_again_begins_with_the_first_of_both() -> None:
+    first, years_later = epoch_ms("2023-10-29T00:30:00Z"), epoch_ms("2026-01-01T00:00:00Z")
+    assert local_instant_of("2023-10-29T02:30:00", PARIS, years_later, epoch_ms("2025-06-01T00:00:00Z")) == first
+
+
+def test_in_the_hour_that_a_spring_night_leaves_out_a_meter_has_not_been_set_yet() -> None:
+    for arrived in ("2023-03-26T01:30:02Z", "2026-01-01T00:00:00Z"):
+        found = local_instant_of("2023-03-26T02:30:00", PARIS, epoch_ms(arrived), None)
+        assert found == epoch_ms("2023-03-26T01:30:00Z")
+    assert local_instant_of("2023-03-26T03:30:00", PARIS, 0, None) == epoch_ms("2023-03-26T01:30:00Z")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None, 1_672_531_200, "2023-10-29", "2023-10-29T02:30", "2023-10-29T02:30:00Z", "2023-10-29T02:30:00+02:00",
+        "2023-02-30T00:00:00", "0000-01-01T00:00:00", "0001-01-01T00:00:00", "yesterday", "x" * 1_000,
+    ],
+)  # fmt: skip
+def test_what_is_no_local_time_is_refused(text: object) -> None:
+    with pytest.raises(PayloadError) as refused:
+        local_instant_of(text, PARIS, 0, None)
+    assert refused.value.reason == "bad_time"
+    assert len(refused.value.detail) < 250

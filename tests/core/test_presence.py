@@ -1,0 +1,95 @@
+"""Who is there: by arrival, told once a change, and again to who forgot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.presence import Presence
+
+STALE_S = 600.0
+ROWS = st.integers(0, 40)
+SEEN = st.tuples(st.just("seen"), st.lists(ROWS, min_size=1, max_size=5))
+STEPS = st.lists(
+    st.one_of(
+        SEEN,
+        st.tuples(st.just("wait"), st.sampled_from([1.0, 300.0, 601.0])),
+        st.tuples(st.just("look"), st.integers(0, 41)),
+        st.tuples(st.just("tell"), st.integers(1, 50)),
+        st.tuples(st.just("forgotten"), st.none()),
+        st.tuples(st.just("forget"), ROWS),
+    ),
+    max_size=40,
+)
+
+
+@dataclass
+class Simple:
+    """The same, written for one device at a time."""
+
+    seen_s: dict[int, float] = field(default_factory=dict)
+    there: dict[int, bool] = field(default_factory=dict)
+
+    def look(self, n_rows: int, now_s: float) -> None:
+        for row in range(n_rows):
+            self.seen_s.setdefault(row, now_s)
+            if self.seen_s[row] < now_s - STALE_S:
+                self.there[row] = False
+
+    def seen(self, rows: list[int], now_s: float) -> None:
+        for row in rows:
+            self.seen_s[row], self.there[row] = now_s, True
+
+    def forget(self, row: int) -> None:
+        self.seen_s.pop(row, None)
+        self.there.pop(row, None)
+
+
+@given(STEPS)
+def test_it_tells_what_a_simple_account_says_and_nothing_twice(steps: list[tuple[str, object]]) -> None:
+    presence, simple, now_s = Presence(STALE_S), Simple(), 0.0
+    told: dict[int, bool] = {}
+    for step, value in [*steps, ("tell", 1_000)]:
+        match step, value:
+            case "seen", list(rows):
+                presence.seen(rows, now_s)
+                simple.seen(rows, now_s)
+            case "wait", float(seconds):
+                now_s += seconds
+            case "look", int(n_rows):
+                presence.look(n_rows, now_s)
+                simple.look(n_rows, now_s)
+            case "forgotten", _:
+                presence.tell_again()
+                told.clear()
+            case "forget", int(row):
+                presence.forget(row)
+                simple.forget(row)
+                told.pop(row, None)
+            case "tell", int(n_at_most):
+                changes = presence.changes(n_at_most)
+                assert len(changes) <= n_at_most
+                assert all(told.get(row) is not online for row, online in changes)
+                told.update(changes)
+    assert told == simple.there
+
+
+def test_many_that_go_at_once_are_told_of_a_part_at_a_time() -> None:
+    presence = Presence(STALE_S)
+    presence.seen(range(1_000), 0.0)
+    assert len(presence.changes(1_000)) == 1_000
+    presence.look(1_000, STALE_S + 1)
+    parts = [presence.changes(256) for _ in range(5)]
+    assert [len(part) for part in parts] == [256, 256, 256, 232, 0]
+    assert {row for part in parts for row, online in part if not online} == set(range(1_000))
+
+
+def test_one_that_came_back_before_it_was_told_of_is_no_news() -> None:
+    presence = Presence(STALE_S)
+    presence.seen([0], 0.0)
+    presence.changes(1)
+    presence.look(1, STALE_S + 1)
+    presence.seen([0], STALE_S + 2)
+    assert presence.changes(10) == []

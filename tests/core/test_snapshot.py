@@ -1,0 +1,242 @@
+"""A snapshot: what an engine knows, given to the next, so that no forecast knows of the restart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.buffer import Verdict
+from edge.core.engine import Engine
+from edge.core.errors import StateError
+from edge.core.grid import DAY_MIN
+from edge.core.predictor import Prediction
+from edge.core.reading import Reading
+from edge.core.snapshot import Replay, Snapshot, check_shapes, give, take
+from edge.core.window import F32, WindowSpec
+from edge.predictors.baselines import Persistence, Trend
+
+NOON = 21_476_160
+DEVICES = ("home", "barn", "shed")
+#: Minutes from one reading of a device to its next: in order, again, late, after gaps, a day and more ahead.
+STEPS = st.one_of(st.integers(-4, 9), st.integers(-3, 3).map(lambda step: step + DAY_MIN), st.integers(1, 1))
+
+
+def readings_of(steps: Sequence[tuple[int, int]]) -> list[Reading]:
+    minutes = dict.fromkeys(DEVICES, NOON)
+    readings = []
+    for i, (who, step) in enumerate(steps):
+        device = DEVICES[who]
+        minutes[device] += step
+        readings.append(Reading(device, minutes[device], round(0.1 + i * 0.7 % 3, 3)))
+    return readings
+
+
+STREAMS = st.lists(st.tuples(st.integers(0, 2), STEPS), max_size=80).map(readings_of)
+
+
+class Recorder:
+    """An engine and all that it says, reading by reading."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.said: list[object] = []
+
+    def run(self, readings: Sequence[Reading], issued_at_ms: int = 5) -> None:
+        for reading in readings:
+            accepted = self.engine.accept([reading])
+            forecasts = self.engine.forecast(accepted, issued_at_ms)
+            self.said.append((accepted.verdicts, accepted.counts, accepted.disproved, list(forecasts)))
+
+    @property
+    def windows(self) -> dict[str, bytes]:
+        return {device: self.engine.buffers.window(device).tobytes() for device in self.engine.buffers}
+
+
+def restored(snapshot: Snapshot, engine: Engine | None = None) -> Engine:
+    engine = engine or Engine(Trend())
+    give(engine, snapshot)
+    return engine
+
+
+@given(STREAMS, STREAMS)
+def test_nothing_that_is_said_afterwards_knows_of_the_restart(before: list[Reading], after: list[Reading]) -> None:
+    undisturbed = Recorder(Engine(Trend()))
+    undisturbed.run(before)
+    again = Recorder(restored(take(undisturbed.engine)))
+    assert again.windows == undisturbed.windows
+    assert again.engine.latest() == undisturbed.engine.latest()
+    undisturbed.said.clear()
+    undisturbed.run(after)
+    again.run(after)
+    assert again.said == undisturbed.said
+    assert again.windows == undisturbed.windows
+
+
+@given(STREAMS, STREAMS, STREAMS)
+def test_nor_where_the_readings_after_the_snapshot_are_replayed(
+    before: list[Reading], replayed: list[Reading], after: list[Reading]
+) -> None:
+    undisturbed = Recorder(Engine(Trend()))
+    undisturbed.run(before, issued_at_ms=1)
+    snapshot = take(undisturbed.engine)
+    undisturbed.run(replayed, issued_at_ms=2)
+    again = Recorder(restored(snapshot))
+    replay = Replay(again.engine)
+    for at in range(0, len(replayed), 7):
+        replay.take(replayed[at : at + 7], issued_at_ms=2)
+    replay.finish()
+    assert replay.n_readings == len(replayed)
+    assert again.engine.latest() == undisturbed.engine.latest()
+    undisturbed.said.clear()
+    undisturbed.run(after)
+    again.run(after)
+    assert again.said == undisturbed.said
+
+
+def test_rows_that_served_others_before_do_not_mix_devices_up() -> None:
+    recorder = Recorder(Engine(Trend()))
+    recorder.run([Reading(device, NOON + i, 1.0 + i) for i in range(3) for device in DEVICES])
+    recorder.engine.forget("home")
+    recorder.run([Reading(device, NOON + 3 + i, 9.0 + i) for i in range(3) for device in ("barn", "loft")])
+    engine = recorder.engine
+    assert engine.buffers.names() == ["loft", "barn", "shed"], "in the row of the one that was forgotten"
+    again = Recorder(restored(take(engine)))
+    buffers = again.engine.buffers
+    assert again.windows == recorder.windows
+    assert [(device, buffers.row(device)) for device in buffers] == [("barn", 0), ("shed", 1), ("loft", 2)]
+    assert [buffers.device(row) for row in range(buffers.n_rows)] == ["barn", "shed", "loft"]
+    for device in ("barn", "shed", "loft", "home"):
+        assert again.engine.latest_of(device) == engine.latest_of(device)
+
+
+def test_who_is_forgotten_in_between_is_not_forecast_again() -> None:
+    engine = Engine(Trend())
+    replay = Replay(engine)
+    replay.take([Reading(device, NOON + i, 1.0 + i) for i in range(3) for device in DEVICES], issued_at_ms=2)
+    replay.forget("barn")
+    replay.forget("nobody")
+    replay.finish()
+    assert [forecast.device for forecast in engine.latest()] == ["home", "shed"]
+    assert replay.n_forgotten == 2
+
+
+def test_a_snapshot_is_a_copy() -> None:
+    recorder = Recorder(Engine(Trend()))
+    recorder.run([Reading("home", NOON + i, 1.0 + i) for i in range(5)])
+    snapshot = take(recorder.engine)
+    recorder.run([Reading("home", NOON + 5, 99.0)])
+    assert restored(snapshot).buffers.window("home")[-1] == 5.0
+    assert restored(snapshot).latest()[0].observed_minute == NOON + 4
+
+
+# --- where the next engine is another -----------------------------------------------------------------
+
+
+def stood(readings: Sequence[Reading], spec: WindowSpec | None = None) -> Snapshot:
+    recorder = Recorder(Engine(Persistence(spec or WindowSpec(8))))
+    recorder.run(readings)
+    return take(recorder.engine)
+
+
+def test_a_shorter_context_takes_the_newest_minutes() -> None:
+    snapshot = stood([Reading("home", NOON + i, float(i)) for i in range(8)])
+    engine = restored(snapshot, Engine(Persistence(WindowSpec(3))))
+    assert engine.buffers.window("home").tolist() == [5.0, 6.0, 7.0]
+    assert engine.accept([Reading("home", NOON + 8, 8.0)]).n_observed == [3]
+
+
+@pytest.mark.parametrize(("padding", "front"), [("oldest", 2.0), ("zero", 0.0)])
+def test_a_longer_context_is_padded_by_its_own_rule(padding: str, front: float) -> None:
+    minutes = [(0, 2.0), (1, 3.0), (4, 6.0)]  # two minutes filled; what stands before is padding
+    snapshot = stood([Reading("home", NOON + minute, kw) for minute, kw in minutes])
+    engine = restored(snapshot, Engine(Persistence(WindowSpec(12, padding))))  # type: ignore[arg-type]
+    assert engine.buffers.window("home").tolist() == [front] * 7 + [2.0, 3.0, 4.0, 5.0, 6.0]
+    assert engine.accept([Reading("home", NOON + 5, 7.0)]).n_observed == [4]
+
+
+def test_another_model_leaves_the_last_forecasts_out() -> None:
+    snapshot = stood([Reading("home", NOON + i, float(i)) for i in range(8)])
+    assert [forecast.gap_kw for forecast in restored(snapshot, Engine(Persistence(WindowSpec(8)))).latest()] == [7.0]
+    assert restored(snapshot, Engine(Trend(WindowSpec(8)))).latest() == []
+
+
+@dataclass(frozen=True, slots=True)
+class TwoLeads(Persistence):
+    """Persistence that tells of two minutes."""
+
+    lead_times_min: tuple[int, ...] = (4, 5)
+
+    def predict(self, windows: F32) -> Prediction:
+        return Prediction(np.repeat(windows[:, -1, :1], 2, axis=1))
+
+
+@pytest.mark.parametrize(("before", "after"), [(True, False), (False, True), (True, True), (False, False)])
+def test_where_the_path_is_told_now_and_was_not_the_last_forecasts_are_left_out(before: bool, after: bool) -> None:
+    recorder = Recorder(Engine(TwoLeads(), tells_path=before))
+    recorder.run([Reading("home", NOON + i, float(i)) for i in range(4)])
+    engine = restored(take(recorder.engine), Engine(TwoLeads(), tells_path=after))
+    assert engine.latest() == (recorder.engine.latest() if before is after else [])
+    assert engine.buffers.window("home")[-1] == 3.0
+
+
+def test_no_more_devices_than_the_next_one_takes() -> None:
+    stream = [Reading(device, NOON + i, 1.0) for i in range(3) for device in DEVICES]
+    stream += [Reading("shed", NOON + 3 * DAY_MIN, 1.0), Reading("barn", NOON, 1.0), Reading("barn", NOON + 1, 1.0)]
+    engine = restored(stood(stream), Engine(Persistence(WindowSpec(8)), max_devices=1))
+    assert list(engine.buffers) == ["home"]
+    assert [forecast.device for forecast in engine.latest()] == ["home"]
+    assert engine.accept([Reading("shed", NOON + 9, 1.0)]).verdicts == [Verdict.FULL]
+
+
+@dataclass(frozen=True, slots=True)
+class Electric(Persistence):
+    """Persistence that asks for a voltage too."""
+
+    features: tuple[str, ...] = ("gap_kw", "voltage_v")
+
+
+def test_a_model_that_takes_less_is_given_its_columns_and_one_that_takes_more_none() -> None:
+    stream = [Reading("home", NOON + i, float(i), measured={"voltage_v": 230.0 + i}) for i in range(8)]
+    recorder = Recorder(Engine(Electric(WindowSpec(8))))
+    recorder.run(stream)
+    snapshot = take(recorder.engine)
+    same = restored(snapshot, Engine(Electric(WindowSpec(8))))
+    assert same.buffers.window("home")[-1].tolist() == [7.0, 237.0]
+    less = restored(snapshot, Engine(Persistence(WindowSpec(8))))
+    assert less.buffers.window("home").tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    with pytest.raises(StateError, match="have no voltage_v, which model persistence needs"):
+        give(Engine(Electric(WindowSpec(8))), take(less))
+
+
+# --- what cannot be -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("column", ["values", "observed", "last_minute", "n_seen", "latest_kw", "latest_when"])
+def test_columns_that_do_not_fit_each_other_are_named(column: str) -> None:
+    snapshot = stood([Reading("home", NOON, 1.0)])
+    check_shapes(snapshot)
+    shorter = replace(snapshot, **{column: getattr(snapshot, column)[:0]})
+    with pytest.raises(StateError, match=f"{column} is of shape"):
+        check_shapes(shorter)
+
+
+class Overflowing(Persistence):
+    """A model that gives infinity where the last reading is above 50 kW."""
+
+    def predict(self, windows: F32) -> Prediction:
+        last = windows[:, -1, :1]
+        return Prediction(np.where(last > 50, np.inf, last))
+
+
+def test_where_the_model_gives_no_number_the_windows_are_there_all_the_same() -> None:
+    engine = Engine(Overflowing())
+    replay = Replay(engine)
+    replay.take([Reading("home", NOON, 1.0), Reading("home", NOON + 1, 60.0)], 3)
+    replay.finish()
+    assert engine.latest() == []
+    assert engine.buffers.window("home")[-1] == 60.0

@@ -1,0 +1,109 @@
+"""Paths, sums, and numbers as meters write them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.errors import PayloadError
+from edge.core.values import look_up, number_of, parse_path, parse_sum
+
+DOCUMENT = {"ENERGY": {"Power": [52, 5.5], "Total": 1}, "em:0": {"p": "12.5"}, "": {"x": -3}}
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("ENERGY.Total", 1), ("ENERGY.Power", [52, 5.5]), ("ENERGY.Power.0", 52), ("ENERGY.Power.1", 5.5),
+        ("em:0.p", "12.5"), (".x", -3), ("ENERGY.Power.2", None), ("ENERGY.Power.-1", None), ("ENERGY.Power.x", None),
+        ("ENERGY.Total.x", None), ("energy", None), ("ENERGY.Power.00000", None), ("ENERGY.Power.¹", None),
+    ],
+)  # fmt: skip
+def test_a_path_leads_to_what_is_there(path: str, found: object) -> None:
+    assert look_up(DOCUMENT, parse_path(path)) == found
+
+
+@pytest.mark.parametrize("text", ["", " x", "x ", "a\nb", "{device}.power"])
+def test_what_is_no_path_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a path: give the keys with dots between, as ENERGY\.Power"):
+        parse_path(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("power", [("power", 1)]),
+        ("a + b", [("a", 1), ("b", 1)]),
+        ("delivered - returned", [("delivered", 1), ("returned", -1)]),
+        ("- fed.in + drawn", [("fed.in", -1), ("drawn", 1)]),
+        ("a-b", [("a-b", 1)]),
+        ("0 + 1 + 2", [("0", 1), ("1", 1), ("2", 1)]),
+    ],
+)
+def test_a_sum_is_paths_with_signs(text: str, terms: list[tuple[str, int]]) -> None:
+    assert [(term.path, term.sign) for term in parse_sum(text)] == terms
+
+
+@pytest.mark.parametrize("text", ["", "a + ", "a + a", " - "])
+def test_what_is_no_sum_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a path|names a path twice"):
+        parse_sum(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (1, 1.0), (-2.5, -2.5), ("1.5", 1.5), (" 00.227 ", 0.227), ("+3", 3.0), (".5", 0.5), ("1e3", 1000.0),
+        ("-1250.5", -1250.5), (None, None), ("", None), ("NaN", None), ("unavailable", None), ("Unknown", None),
+        (math.nan, None),
+    ],
+)  # fmt: skip
+def test_a_number_may_be_text_or_not_known(value: object, number: float | None) -> None:
+    assert number_of(value, "power") == number
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "words"),
+    [
+        (True, "not_a_number", "not True"),
+        ("on", "not_a_number", "power must be a number, not 'on'"),
+        ("1,5", "not_a_number", "not '1,5'"),
+        ("1_000", "not_a_number", "not '1_000'"),
+        ("0x10", "not_a_number", "0x10"),
+        ("١", "not_a_number", "١"),
+        ("9" * 50, "not_a_number", "…"),
+        (
+            [52, 5],
+            "not_a_number",
+            r"it is a list; name one of it \(power\.0\), or add them up \(power\.0 \+ power\.1\)",
+        ),
+        ({"value": 1}, "not_a_number", "it is an object; name a key of it"),
+        pytest.param(10**5_000, "not_a_number", "many digits", id="5,000 digits"),
+        (math.inf, "not_finite", "inf"),
+        ("1e999", "not_finite", "inf"),
+    ],
+)
+def test_what_is_no_number_is_refused_with_a_cure(value: object, reason: str, words: str) -> None:
+    with pytest.raises(PayloadError, match=words) as refused:
+        number_of(value, "power")
+    assert refused.value.reason == reason
+    assert len(refused.value.detail) < 250
+
+
+@given(json_values, st.lists(st.text(max_size=3) | st.integers(0, 3).map(str), min_size=1, max_size=4))
+def test_any_document_gives_a_number_nothing_or_a_reason(document: object, keys: list[str]) -> None:
+    reason, found = None, None
+    try:
+        found = number_of(look_up(document, tuple(keys)), "power")
+    except PayloadError as error:
+        reason = error.reason
+    assert reason in {None, "not_a_number", "not_finite"}
+    assert found is None or math.isfinite(found)

@@ -1,0 +1,154 @@
+"""gapcast beside a real Home Assistant: its entities come, have values and units, go, and come back.
+
+Left out where there is none: scripts/try-home-assistant installs one and runs this file.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from edge.settings import Settings
+from tests.support.brokers import MosquittoBroker
+from tests.support.gateways import Gateway, gateway_settings
+from tests.support.home_assistant import HomeAssistant
+from tests.support.models import every_feature_model
+from tests.support.peers import Peer, peer_of
+from tests.support.presence import home_assistant_command
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.homeassistant, pytest.mark.mosquitto]
+CHANGE_S = 60.0
+N_TRIES, TRY_S = 12, 5.0
+KEYS = {"forecast": "gap_kw", "median": "median_kw", "lower": "lower_kw", "upper": "upper_kw"}
+
+
+class Beside:
+    """A broker, a gateway, a meter and Home Assistant."""
+
+    def __init__(self, folder: Path, command: str) -> None:
+        self.broker = MosquittoBroker(folder / "mosquitto")
+        self.broker.start()
+        model = every_feature_model()  # mean, median and bounds
+        self.settings: Settings = gateway_settings(
+            self.broker.port, folder / "state", homeassistant={"enabled": True}, devices={"stale_after_min": 0.25},
+            models={"path": model.parent}, forecast={"model": model.name},
+        )  # fmt: skip
+        self.start_gateway()
+        self.home = HomeAssistant(command, folder / "home-assistant", self.broker.port)
+        self.home.start()
+
+    def start_gateway(self) -> None:
+        self.gateway = Gateway(self.settings)
+        self.gateway.wait_connected()
+
+    def close(self) -> None:
+        self.home.stop()
+        self.gateway.stop()
+        self.broker.stop()
+
+
+class House:
+    """One device: its meter, and its entities."""
+
+    def __init__(self, beside: Beside, peer: Peer, name: str) -> None:
+        self.home, self.peer, self.name = beside.home, peer, name
+        self.entities = {kind: f"sensor.gapcast_{name}_{kind}" for kind in KEYS}
+        self._next_s = int(time.time()) // 60 * 60 - 43_200
+        peer.subscribe(f"gap/{name}/forecast")
+
+    def send(self) -> None:
+        """Publish the reading of the next minute."""
+        power_kw = round(1 + self._next_s % 3_600 / 10_000, 3)
+        measured = {"gap_kw": power_kw, "reactive_kvar": 0.1, "voltage_v": 240.0, "current_a": 4.2}
+        self.peer.publish(f"gap/{self.name}/reading", json.dumps({"ts": self._next_s, **measured}))
+        self._next_s += 60
+
+    def shown(self) -> dict[str, float | str | None]:
+        return {kind: self.home.value(entity) for kind, entity in self.entities.items()}
+
+    def wait_for(self, word: str | None) -> None:
+        wait_until(lambda: set(self.shown().values()) == {word}, lambda: f"{word}, not {self.shown()}", CHANGE_S)
+
+    def measure_until_shown(self) -> dict[str, Any]:
+        """Send readings until a forecast is shown; Home Assistant subscribes some time after it was told."""
+        self.send()
+        for _ in range(N_TRIES):
+            n_before = len(self.peer.on(f"gap/{self.name}/forecast"))
+            self.send()
+            document: dict[str, Any] = self.peer.wait_for(f"gap/{self.name}/forecast", n_before + 1)[-1].document
+            if self._shows({kind: document[key] for kind, key in KEYS.items()}):
+                return document
+        pytest.fail(f"{self.shown()} is not what was forecast, after {N_TRIES} tries")
+
+    def _shows(self, expected: dict[str, float]) -> bool:
+        try:
+            wait_until(lambda: self.shown() == expected, "its values", TRY_S)
+        except TimeoutError:
+            return False
+        return True
+
+
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beside]:
+    command = home_assistant_command()
+    assert command is not None
+    made = Beside(tmp_path_factory.mktemp("beside"), command)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def peer(beside: Beside) -> Iterator[Peer]:
+    with peer_of(beside.broker.host, beside.broker.port) as connected:
+        yield connected
+
+
+def test_each_value_of_a_forecast_has_its_entity(beside: Beside, peer: Peer) -> None:
+    house = House(beside, peer, "home")
+    document = house.measure_until_shown()
+    for entity in house.entities.values():
+        attributes = (beside.home.state(entity) or {})["attributes"]
+        assert (attributes["unit_of_measurement"], attributes["device_class"]) == ("kW", "power")
+        assert "state_class" not in attributes
+    attributes = (beside.home.state(house.entities["forecast"]) or {})["attributes"]
+    for key in ("target_at", "observed_at", "model", "level", "n_observed", "horizon_min"):
+        assert attributes[key] == document[key], key
+
+
+def test_a_device_that_goes_quiet_is_unavailable_until_its_next_reading(beside: Beside, peer: Peer) -> None:
+    house = House(beside, peer, "quiet")
+    house.measure_until_shown()
+    house.wait_for("unavailable")
+    house.measure_until_shown()
+
+
+def test_entities_survive_a_restart_of_home_assistant(beside: Beside, peer: Peer) -> None:
+    house = House(beside, peer, "lasting")
+    house.measure_until_shown()
+    beside.home.stop()
+    beside.home.start()
+    house.measure_until_shown()
+
+
+def test_without_the_gateway_they_are_unavailable_and_come_back_with_it(beside: Beside, peer: Peer) -> None:
+    house = House(beside, peer, "served")
+    house.measure_until_shown()
+    beside.gateway.stop()
+    house.wait_for("unavailable")
+    beside.start_gateway()
+    house.measure_until_shown()
+
+
+def test_a_device_that_is_forgotten_takes_its_entities_with_it(beside: Beside, peer: Peer) -> None:
+    house = House(beside, peer, "leaving")
+    house.measure_until_shown()
+    assert httpx.delete(f"{beside.gateway.url}/devices/leaving").status_code == 204
+    house.wait_for(None)
+    assert beside.home.complaints("gapcast") == []

@@ -1,0 +1,127 @@
+"""docs/asyncapi.yaml is what the code does: its topics, and its schemas against what a running gateway publishes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from edge.mqtt.discovery import HomeAssistant
+from edge.mqtt.payloads import encode_rejection
+from edge.mqtt.topics import DeviceTopic
+from edge.settings import TopicSettings
+from tests.integration.conftest import Connect, StartGateway
+from tests.integration.test_stream import FIRST, reading
+from tests.support.brokers import MosquittoBroker
+from tests.support.gateways import GATEWAY, REJECTED
+from tests.support.models import every_feature_model
+from tests.support.peers import Message
+from tests.support.presence import ROOT
+from tests.support.schemas import faults, resolved
+
+DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8"))
+CHANNELS: dict[str, dict[str, Any]] = DOCUMENT["channels"]
+SENT = {
+    "forecast", "availability", "status", "rejected", "answers", "homeAssistantDevice",
+}  # fmt: skip
+
+
+def messages_of(channel: dict[str, Any]) -> list[dict[str, Any]]:
+    return [resolved(message, DOCUMENT) for message in channel["messages"].values()]
+
+
+def channel_of(topic: str) -> str:
+    """The one channel whose address fits ``topic``."""
+    fitting = []
+    for name, channel in CHANNELS.items():
+        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(channel["address"]))
+        if re.fullmatch(pattern, topic):
+            fitting.append(name)
+    assert len(fitting) == 1, f"{topic} fits {fitting}"
+    return fitting[0]
+
+
+def payload_of(message: Message) -> object:
+    try:
+        return json.loads(message.payload)
+    except ValueError:
+        return message.payload.decode()
+
+
+def test_every_topic_of_the_configuration_is_in_it_and_no_other() -> None:
+    topics = TopicSettings()
+    home = HomeAssistant("homeassistant", DeviceTopic.parse("", "{device}"), DeviceTopic.parse("", "{device}"), "")
+    of_code = {getattr(topics, name) for name in TopicSettings.model_fields} - {topics.answers}
+    of_code |= {f"{topics.answers}{{asker}}", home.birth_topic, "homeassistant/device/{objectId}/config"}
+    assert re.fullmatch(r"homeassistant/device/[\w-]+/config", home.config_topic("a.b"))
+    assert {channel["address"] for channel in CHANNELS.values()} == of_code
+
+
+def test_every_reference_leads_somewhere_and_every_parameter_is_told() -> None:
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            resolved(node, DOCUMENT)
+        for one in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            walk(one)
+
+    walk(DOCUMENT)
+    for channel in CHANNELS.values():
+        assert set(re.findall(r"\{(\w+)\}", channel["address"])) == set(channel.get("parameters", {}))
+    used = {resolved(operation["channel"], DOCUMENT)["address"] for operation in DOCUMENT["operations"].values()}
+    used |= {CHANNELS["answers"]["address"]}  # as a reply
+    assert used == {channel["address"] for channel in CHANNELS.values()}
+
+
+@pytest.mark.parametrize("name", DOCUMENT["components"]["messages"])
+def test_its_examples_are_what_it_says(name: str) -> None:
+    message = DOCUMENT["components"]["messages"][name]
+    for example in message.get("examples", ()):
+        assert faults(example["payload"], message["payload"], DOCUMENT) == []
+
+
+@pytest.mark.parametrize("n_omitted", [0, 990])
+def test_a_rejection_is_what_it_says_where_others_were_omitted_too(n_omitted: int) -> None:
+    rejection = json.loads(encode_rejection("gap/home/reading", b"on", "not_json", "it is not", n_omitted))
+    assert faults(rejection, DOCUMENT["components"]["schemas"]["rejection"], DOCUMENT) == []
+    assert rejection.get("omitted", 0) == n_omitted
+
+
+@pytest.mark.parametrize("richly", [False, True])
+def test_what_a_gateway_publishes_is_what_it_says(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, richly: bool
+) -> None:
+    model = every_feature_model()
+    rich = {"models": {"path": model.parent}, "forecast": {"model": model.name}} if richly else {}
+    peer = connect(mosquitto, mqtt5=True)
+    peer.subscribe("#")
+    gateway = start_gateway(mosquitto, homeassistant={"enabled": True}, **rich)
+    answer = f"gapcast/{GATEWAY}/answer/here"
+    measured = ', "reactive_kvar": 0.1, "voltage_v": 240.0, "current_a": 4.2}'
+    readings = [reading(FIRST + i, 1.0)[:-1] + measured for i in range(2)]
+    for payload in (*readings, "nonsense"):
+        peer.publish("gap/home/reading", payload)
+    request = json.dumps({"readings": [json.loads(one) for one in readings]})
+    for body in (request, '{"readings": [1]}', '{"readings": [1, 1230]}'):
+        peer.publish(f"gapcast/{GATEWAY}/predict", body, ResponseTopic=answer)
+    for topic, n in (("gap/home/forecast", 1), (REJECTED, 1), (answer, 3), ("gap/home/availability", 1)):
+        peer.wait_for(topic, n)
+    assert httpx.delete(f"{gateway.url}/devices/home").status_code == 204
+    peer.wait_for("gap/home/availability", 2)
+    gateway.stop()
+    peer.wait_for(f"gapcast/{GATEWAY}/status", 2)
+
+    seen = set()
+    for message in peer.messages:
+        name = channel_of(message.topic)
+        if name not in SENT or not message.payload:
+            continue
+        seen.add(name)
+        wrong = [faults(payload_of(message), one["payload"], DOCUMENT) for one in messages_of(CHANNELS[name])]
+        assert sum(not one for one in wrong) == 1, (message.topic, payload_of(message), wrong)
+        types = {one.get("contentType", DOCUMENT["defaultContentType"]) for one in messages_of(CHANNELS[name])}
+        assert message.content_type is None or message.content_type in types
+    assert seen == SENT

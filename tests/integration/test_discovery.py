@@ -1,0 +1,160 @@
+"""What Home Assistant is told: of each device once, again when it starts, and that one is gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from edge.core.errors import SettingsError
+from edge.settings import load
+from tests.integration.conftest import Connect, StartGateway
+from tests.integration.test_stream import FIRST, reading
+from tests.support.brokers import Broker, MosquittoBroker
+from tests.support.gateways import STATUS
+from tests.support.models import every_feature_model
+from tests.support.waiting import wait_until
+
+CONFIG = "homeassistant/device/gapcast_home/config"
+BIRTH = "homeassistant/status"
+ON = {"enabled": True}
+
+
+def test_a_device_is_introduced_with_its_first_reading_and_retained(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    start_gateway(broker, homeassistant=ON)
+    peer = connect(broker)
+    peer.subscribe("homeassistant/#")
+    for i in range(3):
+        peer.publish("gap/home/reading", reading(FIRST + i, 1.0))
+    told = peer.wait_for(CONFIG)[0].document
+    assert told["dev"]["ids"] == ["gapcast_home"]
+    assert told["o"]["name"] == "gapcast"
+    assert told["avty"] == [{"t": STATUS}, {"t": "gap/home/availability"}]
+    assert (told["avty_mode"], told["stat_t"]) == ("all", "gap/home/forecast")
+    forecast = told["cmps"]["forecast"]
+    assert {key: forecast[key] for key in ("p", "unique_id", "default_entity_id", "unit_of_meas", "exp_aft")} == {
+        "p": "sensor", "unique_id": "gapcast_home_forecast", "default_entity_id": "sensor.gapcast_home_forecast",
+        "unit_of_meas": "kW", "exp_aft": 360,
+    }  # fmt: skip
+    assert "stat_cla" not in forecast, "a forecast is no measurement"
+    later = connect(broker)
+    later.subscribe("homeassistant/#")
+    assert later.wait_for(CONFIG)[0].retained
+    assert len(peer.on(CONFIG)) == 1, "once, whatever comes after"
+
+
+def test_a_model_with_quantiles_has_a_sensor_for_each_and_one_without_takes_them_away(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    model = every_feature_model()
+    peer = connect(mosquitto)
+    peer.subscribe("homeassistant/#")
+    start_gateway(
+        mosquitto, homeassistant=ON, models={"path": model.parent}, forecast={"model": model.name},
+    )  # fmt: skip
+    start_gateway(
+        mosquitto, homeassistant=ON | {"discovery_prefix": "other/ha"}, gateway={"id": "another"},
+        forecast={"model": "lstm-5-3"},
+    )  # fmt: skip
+    peer.subscribe("other/ha/#")
+    measured = ', "reactive_kvar": 0.1, "voltage_v": 240.0, "current_a": 4.2}'
+    peer.publish("gap/home/reading", reading(FIRST, 1.0)[:-1] + measured)
+    components = peer.wait_for(CONFIG)[0].document["cmps"]
+    keys = {"forecast": "gap_kw", "median": "median_kw", "lower": "lower_kw", "upper": "upper_kw"}
+    assert {name: value["val_tpl"] for name, value in components.items()} == {
+        name: f"{{{{ value_json.{key} }}}}" for name, key in keys.items()
+    }
+    assert len({value["unique_id"] for value in components.values()}) == 4
+    without = peer.wait_for("other/ha/device/gapcast_home/config")[0].document["cmps"]
+    assert [without[name] for name in ("median", "lower", "upper")] == [{"p": "sensor"}] * 3
+
+
+def test_who_starts_is_told_of_all_again(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
+    start_gateway(broker, homeassistant=ON)
+    peer = connect(broker)
+    peer.subscribe("homeassistant/device/#")
+    devices = [f"meter-{i}.x" for i in range(100)]
+    for device in devices:
+        peer.send(f"gap/{device}/reading", reading(FIRST, 1.0))
+
+    def told() -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for message in list(peer.messages):
+            counts[message.document["dev"]["name"]] = counts.get(message.document["dev"]["name"], 0) + 1
+        return counts
+
+    wait_until(lambda: told() == dict.fromkeys(devices, 1), "each to be introduced")
+    peer.publish(BIRTH, "offline")
+    peer.publish(BIRTH, "online")
+    wait_until(lambda: told() == dict.fromkeys(devices, 2), "each to be introduced again")
+
+
+def test_no_more_than_it_can_bear(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
+    gateway = start_gateway(broker, homeassistant=ON | {"max_devices": 2})
+    peer = connect(broker)
+    peer.subscribe("homeassistant/#")
+    peer.subscribe("gap/+/availability")
+    for i in range(4):
+        peer.publish(f"gap/meter-{i}/reading", reading(FIRST, 1.0))
+        peer.wait_for(f"gap/meter-{i}/availability")
+    gateway.stop()
+    assert len([m for m in peer.messages if m.topic.startswith("homeassistant/")]) == 2
+
+
+@pytest.mark.parametrize("retain", [True, False])
+def test_a_device_that_is_forgotten_leaves_nothing_behind(
+    broker: Broker, start_gateway: StartGateway, connect: Connect, retain: bool
+) -> None:
+    gateway = start_gateway(broker, homeassistant=ON, mqtt={"retain_forecasts": retain})
+    peer = connect(broker)
+    for topic in ("homeassistant/#", "gap/+/availability", "gap/+/forecast"):
+        peer.subscribe(topic)
+    for device in ("home", "cellar"):
+        for i in range(2):
+            peer.publish(f"gap/{device}/reading", reading(FIRST + i, 1.0))
+        peer.wait_for(f"gap/{device}/forecast")
+    assert httpx.delete(f"{gateway.url}/devices/home").status_code == 204
+    assert httpx.delete(f"{gateway.url}/devices/home").status_code == 404
+    assert peer.wait_for(CONFIG, 2)[1].payload == b""
+    assert httpx.get(f"{gateway.url}/predict?device=home").status_code == 404
+    assert [f["device"] for f in httpx.get(f"{gateway.url}/predict").json()["forecasts"]] == ["cellar"]
+    later = connect(broker)
+    for topic in ("homeassistant/#", "gap/+/availability", "gap/+/forecast"):
+        later.subscribe(topic)
+    later.wait_for("gap/cellar/availability")
+    assert not [message for message in later.messages if "home/" in message.topic]
+
+    peer.publish("gap/home/reading", reading(FIRST + 2, 1.0))  # it comes again, and has no past
+    assert peer.wait_for(CONFIG, 3)[2].document["dev"]["name"] == "home"
+    assert peer.wait_for("gap/home/availability", 3)[2].payload == b"online"
+
+
+def test_it_is_told_nothing_unless_that_is_switched_on(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    gateway = start_gateway(broker)
+    peer = connect(broker)
+    peer.subscribe("homeassistant/#")
+    for i in range(2):
+        peer.publish("gap/home/reading", reading(FIRST + i, 1.0))
+    gateway.wait_taken(2)
+    gateway.stop()
+    assert peer.messages == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        (
+            {"homeassistant": ON, "devices": {"stale_after_min": 0}},
+            "homeassistant.enabled needs devices.stale_after_min",
+        ),
+        ({"homeassistant": {"discovery_prefix": "a/#"}}, "homeassistant.discovery_prefix"),
+    ],
+)
+def test_what_cannot_be_is_said(keys: dict[str, Any], problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        load(None, {}, keys)

@@ -1,0 +1,242 @@
+"""Meters as they are, over real brokers: samples in their own topics and payloads, forecasts out."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from edge.core.grid import MINUTE_MS
+from edge.storage import journal
+from tests.integration.conftest import Connect, StartGateway
+from tests.integration.test_at_least_once import close
+from tests.integration.test_stream import FIRST, assert_same, offline, power, reading, without_issue
+from tests.support.brokers import Broker, MosquittoBroker
+from tests.support.gateways import GATEWAY, REJECTED
+from tests.support.waiting import wait_until
+from tests.support.wire import PUBACK, PUBLISH, SUBSCRIBE, WireBroker
+
+SECOND_MS = 1_000
+
+
+def sensor(at_ms: float, watts: float) -> str:
+    """What a Tasmota plug on UTC sends."""
+    shown = datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return json.dumps({"Time": shown, "ENERGY": {"Power": watts, "Voltage": 230}})
+
+
+def test_a_plug_every_ten_seconds_is_forecast_as_its_minutes_would_be(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    gateway = start_gateway(broker, sources=[{"preset": "tasmota", "every_s": 10}])
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    minutes = [(FIRST + i, power(i)) for i in range(12)]
+    for minute, gap_kw in minutes:
+        for second in range(0, 60, 10):
+            watts = gap_kw * 1_000 + (100 if second < 30 else -100)
+            peer.send("tele/plug/SENSOR", sensor(minute * MINUTE_MS + second * SECOND_MS, watts))
+    peer.send("tele/plug/SENSOR", sensor((FIRST + 12) * MINUTE_MS, 0))
+    documents = [message.document for message in peer.wait_for("gap/plug/forecast", len(minutes) - 1)]
+    assert_same([without_issue(document) for document in documents], offline("plug", minutes))
+    assert gateway.service.statistics.samples == {"taken": 73, "duplicate": 0, "late": 0}
+    assert gateway.service.statistics.readings["accepted"] == 12
+
+
+def test_a_minute_that_no_sample_closes_is_closed_by_the_clock(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    start_gateway(broker, sources=[{"preset": "shelly-gen2", "every_s": 10}])
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    first_s = FIRST * 60
+    for second in (*range(0, 120, 10), 119.5):  # by the meter's clock, the second minute ends in half a second
+        params = {"ts": first_s + second, "em:0": {"id": 0, "total_act_power": 1_000}}
+        peer.publish("shelly/events/rpc", json.dumps({"src": "x", "method": "NotifyStatus", "params": params}))
+    began_s = time.monotonic()
+    (forecast,) = peer.wait_for("gap/shelly/forecast")
+    assert forecast.document["observed_at"] == "2010-11-01T00:01:00Z"
+    assert forecast.document["n_observed"] == 2
+    assert time.monotonic() - began_s < 6
+
+
+@pytest.mark.mosquitto
+def test_more_samples_in_a_minute_than_a_broker_keeps_under_way_do_not_hold_it_up(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    start_gateway(mosquitto, mqtt={"protocol": "3.1.1"}, sources=[{"preset": "tasmota", "every_s": 1}])
+    peer = connect(mosquitto)
+    peer.subscribe("gap/+/forecast")
+    for second in range(181):  # at QoS 1, of which mosquitto sends 20 before the first is acknowledged
+        peer.send("tele/plug/SENSOR", sensor(FIRST * MINUTE_MS + second * SECOND_MS, 1_000))
+    peer.wait_for("gap/plug/forecast", 2)
+
+
+def test_parts_of_a_reading_and_other_meters_side_by_side(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    gateway = start_gateway(
+        broker,
+        sources=[{"preset": "gapcast"}, {"preset": "p1-esp"}, {"preset": "esphome", "unit": "auto", "kind": "minute"}],
+    )
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    peer.subscribe("gapcast/+/rejected")
+    for i in range(3):
+        peer.publish("gap/native/reading", reading(FIRST + i, 1.0))
+    assert len(peer.wait_for("gap/native/forecast", 2)) == 2
+    peer.publish("sensors/power/p1meter/actual_consumption", "313")
+    peer.publish("sensors/power/p1meter/actual_returndelivery", "0")
+    peer.publish("garage/sensor/power/state", "412.0")
+    (rejected,) = peer.wait_for(REJECTED)
+    assert rejected.document["topic"] == "garage/sensor/power/state"
+    assert rejected.document["reason"] == "out_of_range"
+    assert 'say unit = "W" (0.412 kW)' in rejected.document["detail"]
+    metrics = httpx.get(f"{gateway.url}/metrics").text
+    assert 'gapcast_samples_total{result="taken"} 1.0' in metrics
+    assert "gapcast_messages_without_reading_total 1.0" in metrics
+    assert "gapcast_slow_meters 0.0" in metrics
+
+
+def test_a_reading_that_had_been_held_is_rejected_on_its_meters_topic(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    start_gateway(broker, sources=[{"topic": "m/{device}", "value": "kw", "time": "t", "unit": "kW", "kind": "minute"}])
+    peer = connect(broker)
+    peer.subscribe("gapcast/+/rejected")
+    for minute in (FIRST, FIRST + 5_000, FIRST + 1):
+        peer.publish("m/home", json.dumps({"t": minute * 60, "kw": 1.5}))
+    (rejected,) = peer.wait_for(REJECTED)
+    assert (rejected.document["topic"], rejected.document["reason"]) == ("m/home", "time_jump")
+
+
+@pytest.mark.mosquitto
+def test_while_the_broker_is_away_the_clock_closes_minutes_and_their_forecasts_come_when_it_is_back(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    gateway = start_gateway(mosquitto, sources=[{"preset": "tasmota", "every_s": 10}])
+    peer = connect(mosquitto, client_id="reader", persistent=True)
+    peer.subscribe("gap/+/forecast")
+    for second in (*range(0, 120, 10), 118):
+        peer.publish("tele/plug/SENSOR", sensor(FIRST * MINUTE_MS + second * SECOND_MS, 1_000))
+    assert gateway.service.statistics.forecasts == {}
+    mosquitto.stop()
+    wait_until(lambda: gateway.service.statistics.forecasts, "the forecast of the minute that the clock closed")
+    mosquitto.start()
+    (forecast,) = peer.wait_for("gap/plug/forecast")
+    assert forecast.document["observed_at"] == "2010-11-01T00:01:00Z"
+
+
+def test_a_sample_is_acknowledged_when_taken_and_the_one_that_closes_a_minute_after_its_forecast(
+    start_gateway: StartGateway,
+) -> None:
+    broker = WireBroker()
+    gateway = start_gateway(broker.port, connected=False, sources=[{"preset": "tasmota", "every_s": 30}])
+    wire = broker.accept()
+    wire.open()
+    gateway.wait_connected()
+
+    def send(second: int, packet_id: int) -> None:
+        wire.publish("tele/plug/SENSOR", sensor(FIRST * MINUTE_MS + second * SECOND_MS, 1_000), packet_id)
+
+    for second, packet_id in ((0, 1), (30, 2), (60, 3), (90, 4)):  # a first minute has no forecast to wait for
+        send(second, packet_id)
+        assert (wire.read().kind, packet_id) == (PUBACK, packet_id)
+    send(120, 5)
+    forecast = wire.read()
+    assert (forecast.kind, forecast.topic) == (PUBLISH, "gap/plug/forecast")
+    send(121, 6)  # acknowledgements leave in order: it waits behind the one that closed the minute
+    wait_until(lambda: gateway.service.statistics.samples["taken"] == 6, "the sixth sample")
+    assert wire.read_all_there() == []
+    wire.puback(forecast.packet_id)
+    assert [(p.kind, p.packet_id) for p in (wire.read(), wire.read())] == [(PUBACK, 5), (PUBACK, 6)]
+    close(gateway, wire)
+    broker.close()
+
+
+def test_a_minute_made_of_samples_is_kept_before_the_sample_that_closed_it_is_acknowledged(
+    start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    broker = WireBroker()
+    gateway = start_gateway(broker.port, connected=False, sources=[{"preset": "tasmota", "every_s": 30}])
+    wire = broker.accept()
+    wire.open()
+    gateway.wait_connected()
+
+    def kept() -> list[int]:
+        """The minutes that a process which was killed now would have, from the first on."""
+        found = []
+        for path in (tmp_path / "state" / "stream").glob("readings-*.jsonl"):
+            entries = [entry for entry in journal.read(path, journal.Damage()) if isinstance(entry, journal.Entry)]
+            found += [one.minute - FIRST for entry in entries for one in entry.readings]
+        return found
+
+    def send(second: int, packet_id: int) -> None:
+        wire.publish("tele/plug/SENSOR", sensor(FIRST * MINUTE_MS + second * SECOND_MS, 1_000), packet_id)
+
+    for packet_id, second in enumerate((0, 30, 60), 1):
+        send(second, packet_id)
+        assert (wire.read().kind, kept()) == (PUBACK, [0] * (second == 60))
+    send(120, 4)
+    forecast = wire.read()
+    assert (forecast.kind, forecast.topic) == (PUBLISH, "gap/plug/forecast")
+    assert (wire.read_all_there(), kept()) == ([], [0]), "not confirmed: neither kept nor acknowledged"
+    wire.puback(forecast.packet_id)
+    acknowledgement = wire.read()
+    assert (acknowledgement.kind, acknowledgement.packet_id, kept()) == (PUBACK, 4, [0, 1])
+    close(gateway, wire)
+    broker.close()
+
+
+def test_a_plug_goes_on_after_a_restart_where_its_minutes_ended(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    sources = [{"preset": "tasmota", "every_s": 30}]
+    for first in (0, 3):
+        gateway = start_gateway(broker, sources=sources)
+        for second in range(first * 60, (first + 3) * 60 + 1, 30):  # the last one closes the third minute
+            peer.send("tele/plug/SENSOR", sensor(FIRST * MINUTE_MS + second * SECOND_MS, 1_000))
+        peer.wait_for("gap/plug/forecast", first + 2)
+        gateway.stop()
+    n_observed = [message.document["n_observed"] for message in peer.on("gap/plug/forecast")]
+    assert n_observed == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.mosquitto
+def test_requests_come_beside_sources_and_what_a_reading_bears_goes_with_its_forecast(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    predict, answers = f"gapcast/{GATEWAY}/predict", f"gapcast/{GATEWAY}/answer/here"
+    start_gateway(mosquitto, sources=[{"preset": "gapcast"}, {"preset": "tasmota", "every_s": 30}])
+    peer = connect(mosquitto, mqtt5=True)
+    for topic in ("gap/+/forecast", answers, REJECTED):
+        peer.subscribe(topic)
+    peer.publish(predict, json.dumps({"readings": [1.0, 1.2]}), ResponseTopic=answers)
+    assert peer.wait_for(answers)[0].document["n_observed"] == 2
+    peer.publish(predict, json.dumps({"readings": [1.0, 1.2]}))
+    assert peer.wait_for(REJECTED)[0].document["reason"] == "bad_request"
+    for i in range(2):
+        peer.publish("gap/home/reading", reading(FIRST + i, 1.0), CorrelationData=b"%d" % i)
+    assert peer.wait_for("gap/home/forecast")[0].correlation == b"1"
+
+
+def test_a_subscription_that_is_refused_is_named_and_the_others_do_not_hide_it(start_gateway: StartGateway) -> None:
+    broker = WireBroker()
+    gateway = start_gateway(broker.port, connected=False, sources=[{"preset": "p1-esp"}, {"preset": "tasmota"}])
+    wire = broker.accept()
+    wire.read()
+    wire.connack()
+    while (packet := wire.read()).kind != SUBSCRIBE:
+        wire.puback(packet.packet_id)
+    wire.suback_each(packet.packet_id, [1, 0x87, 1])  # not authorised to the second
+    wait_until(lambda: "refused" in gateway.service.problem, "the refusal")
+    assert "sensors/power/p1meter/actual_returndelivery is refused: Not authorized" in gateway.service.problem
+    assert not gateway.service.connected
+    close(gateway, wire)
+    broker.close()

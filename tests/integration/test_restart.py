@@ -1,0 +1,156 @@
+"""A gateway that ended and came back goes on as if it had never been away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from edge.core.grid import minute_label
+from edge.storage.recovery import files_of
+from tests.integration.conftest import Connect, StartGateway
+from tests.integration.test_stream import FIRST, offline, power, reading, without_issue
+from tests.support.brokers import Broker, MosquittoBroker
+from tests.support.gateways import Gateway
+from tests.support.waiting import wait_until
+
+IN, OUT = "gap/home/reading", "gap/home/forecast"
+N = 40
+
+
+def metric(gateway: Gateway, name: str) -> float:
+    lines = httpx.get(f"{gateway.url}/metrics").text.splitlines()
+    return float(next(line.split()[-1] for line in lines if line.startswith(f"{name} ")))
+
+
+def forecasts_of(gateway: Gateway) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = httpx.get(f"{gateway.url}/predict").json()["forecasts"]
+    return found
+
+
+@pytest.mark.parametrize("away_min", [1, 3, 5, 6])
+def test_the_first_forecast_after_a_restart_is_the_same_as_without_it(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, away_min: int
+) -> None:
+    """From the sixth minute a reading follows five missing ones, as it would have without the restart."""
+    peer = connect(mosquitto)
+    peer.subscribe("gap/+/forecast")
+    minutes = [(FIRST + i, power(i)) for i in range(N)] + [(FIRST + N - 1 + away_min, 2.345)]
+    gateway = start_gateway(mosquitto)
+    for i in range(N):
+        peer.publish(IN, reading(*minutes[i]))
+        if i:
+            peer.wait_for(OUT, i)  # one by one, as the engine alone has them
+    last = forecasts_of(gateway)
+    gateway.stop()
+
+    gateway = start_gateway(mosquitto)
+    assert forecasts_of(gateway) == last, "what was last forecast is there at once, with the time it was issued"
+    peer.publish(IN, reading(*minutes[N]))
+    documents = [message.document for message in peer.wait_for(OUT, N)]
+    assert [without_issue(document) for document in documents] == offline("home", minutes), "bit for bit"
+    assert metric(gateway, "gapcast_state_kept") == 1
+    assert metric(gateway, "gapcast_state_written_bytes_total") > 0
+
+
+def test_without_keeping_it_starts_anew(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    gateway = start_gateway(broker, state={"keep": False})
+    for i in range(3):
+        peer.publish(IN, reading(FIRST + i, power(i)))
+    peer.wait_for(OUT, 2)
+    assert "state:kept" not in httpx.get(f"{gateway.url}/readyz").json()["checks"]
+    assert metric(gateway, "gapcast_state_kept") == 0
+    gateway.stop()
+    gateway = start_gateway(broker, state={"keep": False})
+    assert forecasts_of(gateway) == []
+    for i in range(3, 5):
+        peer.publish(IN, reading(FIRST + i, power(i)))
+    newest = peer.wait_for(OUT, 3)[-1].document
+    assert (newest["observed_at"], newest["n_observed"]) == (minute_label(FIRST + 4), 2)
+
+
+def test_where_nothing_can_be_kept_it_forecasts_and_says_so(
+    broker: Broker, start_gateway: StartGateway, connect: Connect, tmp_path: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "stream").write_text("a file where the folder should be", encoding="utf-8")
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    gateway = start_gateway(broker)
+    for i in range(3):
+        peer.publish(IN, reading(FIRST + i, power(i)))
+    peer.wait_for(OUT, 2)
+    health = httpx.get(f"{gateway.url}/readyz")
+    assert health.status_code == 200
+    assert health.json()["status"] == "warn"
+    (check,) = health.json()["checks"]["state:kept"]
+    assert check["status"] == "warn"
+    assert "readings are not kept over a restart" in check["output"]
+    assert metric(gateway, "gapcast_state_kept") == 0
+    assert (tmp_path / "state" / "stream").read_text(encoding="utf-8") == "a file where the folder should be"
+
+
+# --- what others see of the devices that come back --------------------------------------------------------
+
+
+@pytest.mark.mosquitto
+def test_devices_that_were_restored_are_told_of_though_the_broker_forgot_them(
+    tmp_path: Path, start_gateway: StartGateway, connect: Connect
+) -> None:
+    """Their rows are right: the one that goes on is online, the one that stays away offline, each by its name."""
+    forgetful = MosquittoBroker(tmp_path / "mosquitto", ("persistence false",))
+    forgetful.start()
+    try:
+        gateway = start_gateway(forgetful, forecast={"model": "lstm-5-3"})
+        meter = connect(forgetful)
+        meter.subscribe("gap/+/forecast")
+        for device in ("gone", "home", "cellar"):
+            for i in range(3):
+                meter.publish(f"gap/{device}/reading", reading(FIRST + i, power(i)))
+            meter.wait_for(f"gap/{device}/forecast", 2)
+        assert httpx.delete(f"{gateway.url}/devices/gone").status_code == 204
+        meter.close()
+        gateway.stop()
+        forgetful.stop()
+        forgetful.start()
+
+        devices = {"stale_after_min": 0.02}
+        gateway = start_gateway(forgetful, forecast={"model": "lstm-5-3"}, devices=devices)
+        assert [forecast["device"] for forecast in forecasts_of(gateway)] == ["home", "cellar"]
+        assert httpx.get(f"{gateway.url}/predict?device=gone").status_code == 404
+        meter = connect(forgetful)
+        meter.subscribe("gap/+/availability")
+        meter.subscribe("gap/+/forecast")
+        meter.publish("gap/home/reading", reading(FIRST + 3, power(3)))
+        assert meter.wait_for("gap/home/forecast")[0].document["n_observed"] == 4
+        assert meter.wait_for("gap/home/availability")[0].payload == b"online"
+        assert meter.wait_for("gap/cellar/availability")[0].payload == b"offline"
+        assert meter.on("gap/gone/availability") == []
+    finally:
+        forgetful.stop()
+
+
+def test_a_device_that_was_forgotten_stays_so_and_nothing_of_it_is_on_the_disk(
+    broker: Broker, start_gateway: StartGateway, connect: Connect, tmp_path: Path
+) -> None:
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    gateway = start_gateway(broker)
+    for device in ("home", "cellar"):
+        for i in range(3):
+            peer.publish(f"gap/{device}/reading", reading(FIRST + i, power(i)))
+        peer.wait_for(f"gap/{device}/forecast", 2)
+    assert httpx.delete(f"{gateway.url}/devices/home").status_code == 204
+    files = tmp_path / "state" / "stream"
+    wait_until(
+        lambda: not any(b"home" in path.read_bytes() for path in files_of(files)), "the files that tell of it to go"
+    )
+    assert any(b"cellar" in path.read_bytes() for path in files_of(files))
+    gateway.stop()
+    gateway = start_gateway(broker)
+    assert [forecast["device"] for forecast in forecasts_of(gateway)] == ["cellar"]
+    assert httpx.delete(f"{gateway.url}/devices/home").status_code == 404

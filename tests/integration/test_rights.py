@@ -1,0 +1,128 @@
+"""Accounts on a real mosquitto: the rights that docs/mosquitto gives are enough for the gateway, and no more."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from tests.integration.conftest import StartGateway
+from tests.integration.test_stream import FIRST, reading
+from tests.support.brokers import MosquittoBroker
+from tests.support.gateways import GATEWAY, REJECTED, STATUS
+from tests.support.peers import Peer, peer_of
+from tests.support.presence import ROOT
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.mosquitto
+ACL = ROOT / "docs" / "mosquitto" / "gapcast.acl"
+ACCOUNTS = ("gapcast", "reader", "asker", "home", "cellar")
+
+
+def password_of(account: str) -> str:
+    return f"{account} knows"
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[MosquittoBroker]:
+    """A mosquitto with the documented rights, and an account for each of ``ACCOUNTS``."""
+    rights, passwords = tmp_path / "acl", tmp_path / "passwords"
+    rights.write_text(ACL.read_text(encoding="utf-8").replace("gw-home", GATEWAY), encoding="utf-8")
+    passwords.touch(mode=0o600)
+    for account in ACCOUNTS:
+        subprocess.run(["mosquitto_passwd", "-b", str(passwords), account, password_of(account)], check=True)
+    rights.chmod(0o600)
+    # With no bound on what it queues, mosquitto 2.0 would end the connection at each publish that it refuses.
+    lines = ("max_queued_messages 1000", "allow_anonymous false", f"password_file {passwords}", f"acl_file {rights}")
+    broker = MosquittoBroker(tmp_path / "mosquitto", lines)
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def account(name: str) -> dict[str, Any]:
+    return {"username": name, "password": password_of(name)}
+
+
+@pytest.fixture
+def peers(guarded: MosquittoBroker, stack: ExitStack) -> dict[str, Peer]:
+    """A client of each account."""
+    return {
+        name: stack.enter_context(peer_of(guarded.host, guarded.port, mqtt5=True, **account(name))) for name in ACCOUNTS
+    }
+
+
+def test_the_documented_rights_are_enough(
+    guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway
+) -> None:
+    reader, meter = peers["reader"], peers["home"]
+    for topic in ("gap/+/forecast", "gap/+/availability", STATUS, REJECTED):
+        reader.subscribe(topic)
+    with structlog.testing.capture_logs() as logged:
+        gateway = start_gateway(guarded, mqtt=account("gapcast"), homeassistant={"enabled": True})
+        for i in range(2):
+            meter.publish("gap/home/reading", reading(FIRST + i, 1.0))
+        meter.publish("gap/home/reading", "nonsense")
+        assert reader.wait_for("gap/home/forecast")[0].document["device"] == "home"
+        assert reader.wait_for("gap/home/availability")[0].payload == b"online"
+        asker = peers["asker"]
+        asker.subscribe(f"gapcast/{GATEWAY}/answer/#")
+        answer = f"gapcast/{GATEWAY}/answer/asker"
+        asker.publish(f"gapcast/{GATEWAY}/predict", '{"readings": [1, 2]}', ResponseTopic=answer)
+        assert asker.wait_for(answer)[0].document["n_observed"] == 2
+        assert reader.wait_for(REJECTED)[0].document["reason"] == "not_json"
+        gateway.stop()
+        assert [message.payload for message in reader.wait_for(STATUS, 2)] == [b"online", b"offline"]
+    assert "mqtt.publish_refused" not in {entry["event"] for entry in logged}, logged
+
+
+def test_a_meter_writes_its_own_readings_and_no_one_elses(
+    guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway
+) -> None:
+    gateway = start_gateway(guarded, mqtt=account("gapcast"))
+    reader, meter = peers["reader"], peers["home"]
+    for topic in ("gap/+/forecast", STATUS):
+        reader.subscribe(topic)
+    for topic in ("gap/cellar/reading", "gap/home/forecast", "gap/cellar/forecast", STATUS, REJECTED):
+        assert meter.refusal(topic, "9.9"), topic
+    reader.wait_for(STATUS)
+    for i in range(2):
+        meter.publish("gap/home/reading", reading(FIRST + i, 1.0))
+    reader.wait_for("gap/home/forecast")
+    assert {m.topic for m in reader.messages} == {STATUS, "gap/home/forecast"}
+    assert gateway.n_taken == 2
+
+
+def test_a_reader_writes_nothing(peers: dict[str, Peer]) -> None:
+    for topic in ("gap/home/reading", "gap/home/forecast", STATUS, f"gapcast/{GATEWAY}/predict"):
+        assert peers["reader"].refusal(topic, "9.9"), topic
+
+
+def test_the_gateway_could_not_write_readings_or_for_another_gateway(peers: dict[str, Peer]) -> None:
+    for topic in ("gap/home/reading", "gapcast/another/status", "gapcast/another/rejected", "lamp/set"):
+        assert peers["gapcast"].refusal(topic, "9.9"), topic
+
+
+def test_a_right_that_is_missing_is_logged_with_the_cure(
+    guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway
+) -> None:
+    with structlog.testing.capture_logs() as logged:
+        start_gateway(guarded, mqtt=account("reader"), topics={"reading": "gap/{device}/forecast"}, connected=False)
+        wait_until(lambda: "mqtt.publish_refused" in {entry["event"] for entry in logged}, "the refusal in the log")
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize("given", [{}, {"username": "gapcast", "password": "guessed word"}])
+def test_who_is_not_known_is_told_so_without_a_word_of_the_password(
+    guarded: MosquittoBroker, start_gateway: StartGateway, protocol: str, given: dict[str, str]
+) -> None:
+    with structlog.testing.capture_logs() as logged:
+        gateway = start_gateway(guarded, connected=False, mqtt={"protocol": protocol, **given})
+        wait_until(lambda: gateway.session.problem.startswith("refused"), lambda: gateway.session.problem)
+        assert "mqtt.username" in gateway.session.problem
+        assert "guessed word" not in f"{logged} {gateway.session.problem}"

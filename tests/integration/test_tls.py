@@ -1,0 +1,204 @@
+"""TLS and WebSocket to a real mosquitto: what is trusted, what is refused, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+
+from edge.check import run_checks
+from tests.integration.conftest import Connect, StartGateway
+from tests.integration.test_stream import FIRST, power, reading
+from tests.support.brokers import MosquittoBroker
+from tests.support.certificates import Authority, Identity
+from tests.support.gateways import STATUS, Gateway, gateway_settings
+from tests.support.ports import LOOPBACK, free_port
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.mosquitto
+HERE = f"DNS:localhost,IP:{LOOPBACK}"
+
+
+class Plain:
+    """The door of a secured broker that is open to the test's own clients."""
+
+    host = LOOPBACK
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+
+@contextmanager
+def secured(tmp_path: Path, authority: Authority, identity: Identity, *extra: str) -> Iterator[tuple[int, Plain]]:
+    """A mosquitto that speaks TLS with ``identity``; yields its port, and a plain one for the test's clients."""
+    plain = Plain(free_port())
+    door = (f"cafile {authority.certificate}", f"certfile {identity.certificate}", f"keyfile {identity.key}", *extra)
+    broker = MosquittoBroker(tmp_path / "mosquitto", (*door, f"listener {plain.port} {LOOPBACK}"))
+    broker.start()
+    try:
+        yield broker.port, plain
+    finally:
+        broker.stop()
+
+
+def tls(authority: Authority, **keys: Any) -> dict[str, Any]:
+    return {"tls": {"enabled": True, "ca_path": authority.certificate, **keys}}
+
+
+def refusal(gateway: Gateway) -> str:
+    """What readiness says of the broker, once it says something; it must not be connected."""
+
+    def said() -> bool:
+        return gateway.session.problem.startswith("unreachable")
+
+    wait_until(said, lambda: f"a refusal, not {gateway.session.problem!r}")
+    answer = httpx.get(f"{gateway.url}/readyz")
+    assert answer.status_code == 503
+    return str(answer.json()["checks"]["mqtt:connection"][0]["output"])
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize("transport", ["tcp", "websockets"])
+def test_many_readings_over_tls_each_give_their_forecast(
+    tmp_path: Path, authority: Authority, start_gateway: StartGateway, connect: Connect, transport: str, protocol: str
+) -> None:
+    extra = ("protocol websockets",) if transport == "websockets" else ()
+    with secured(tmp_path, authority, authority.issue("broker", alternative=HERE), *extra) as (port, plain):
+        gateway = start_gateway(port, mqtt={"transport": transport, "protocol": protocol, **tls(authority)})
+        assert gateway.session.protocol == protocol
+        peer = connect(plain)
+        peer.subscribe("gap/+/forecast")
+        peer.subscribe("gapcast/+/status")
+        n_devices, n_minutes = 20, 60
+        for i in range(n_minutes):
+            for device in range(n_devices):
+                peer.send(f"gap/meter-{device}/reading", reading(FIRST + i, power(i)))
+        for device in range(n_devices):
+            forecasts = peer.wait_for(f"gap/meter-{device}/forecast", n_minutes - 1)
+            observed = [message.document["observed_at"] for message in forecasts]
+            assert observed == sorted(set(observed))
+            assert len(observed) == n_minutes - 1
+        gateway.stop()
+        assert [message.payload for message in peer.wait_for(STATUS, 2)] == [b"online", b"offline"]
+
+
+def test_a_websocket_in_the_clear_serves_as_well(tmp_path: Path, start_gateway: StartGateway, connect: Connect) -> None:
+    plain = Plain(free_port())
+    broker = MosquittoBroker(tmp_path / "mosquitto", ("protocol websockets", f"listener {plain.port} {LOOPBACK}"))
+    broker.start()
+    try:
+        start_gateway(broker, mqtt={"transport": "websockets"})
+        peer = connect(plain)
+        peer.subscribe("gap/home/forecast")
+        for i in range(400):
+            peer.send("gap/home/reading", reading(FIRST + i, power(i)))
+        assert len(peer.wait_for("gap/home/forecast", 399)) == 399
+    finally:
+        broker.stop()
+
+
+def test_a_payload_of_many_records_and_frames_comes_whole(
+    tmp_path: Path, authority: Authority, start_gateway: StartGateway, connect: Connect
+) -> None:
+    identity = authority.issue("broker", alternative=HERE)
+    with secured(tmp_path, authority, identity, "protocol websockets") as (port, plain):
+        start_gateway(port, mqtt={"transport": "websockets", **tls(authority)})
+        peer = connect(plain)
+        peer.subscribe("gap/home/forecast")
+        for i in range(3):
+            padded = {"ts": FIRST * 60 + i * 60, "gap_kw": 1.0, "note": "x" * 60_000}
+            peer.send("gap/home/reading", json.dumps(padded))
+        assert [m.document["n_observed"] for m in peer.wait_for("gap/home/forecast", 2)] == [2, 3]
+
+
+def test_a_broker_known_by_another_name_is_asked_for_that_name(
+    tmp_path: Path, authority: Authority, start_gateway: StartGateway
+) -> None:
+    identity = authority.issue("broker", alternative="DNS:broker.example")
+    with secured(tmp_path, authority, identity) as (port, _):
+        refused = refusal(start_gateway(port, connected=False, mqtt=tls(authority)))
+        assert "certificate is not valid: it is not for '127.0.0.1': set mqtt.host" in refused
+        start_gateway(port, gateway={"id": "another"}, mqtt=tls(authority, server_name="broker.example", alpn=["mqtt"]))
+
+
+@pytest.mark.parametrize(
+    ("ends_in_days", "problem"),
+    [(-1, "it has expired: renew it, or set this machine's clock"), (90, "its time has not come yet")],
+)
+def test_a_certificate_out_of_its_time_is_refused_with_a_word_on_the_clock(
+    tmp_path: Path, authority: Authority, start_gateway: StartGateway, ends_in_days: float, problem: str
+) -> None:
+    identity = authority.issue("broker", alternative=HERE, ends_in_days=ends_in_days)
+    with secured(tmp_path, authority, identity) as (port, _):
+        assert problem in refusal(start_gateway(port, connected=False, mqtt=tls(authority)))
+
+
+def test_an_authority_that_is_not_known_is_not_trusted(
+    tmp_path: Path, authority: Authority, start_gateway: StartGateway
+) -> None:
+    stranger = Authority(tmp_path / "stranger", "Stranger")
+    with secured(tmp_path, authority, authority.issue("broker", alternative=HERE)) as (port, _):
+        for gateway_id, mqtt in (("one", tls(stranger)), ("two", {"tls": {"enabled": True}})):
+            gateway = start_gateway(port, connected=False, gateway={"id": gateway_id}, mqtt=mqtt)
+            assert "who signed it is not known here: name the file" in refusal(gateway)
+
+
+def test_a_broker_that_asks_who_we_are_is_shown_our_certificate(
+    tmp_path: Path, authority: Authority, start_gateway: StartGateway
+) -> None:
+    ours = authority.issue("gateway", alternative="DNS:gateway")
+    stranger = Authority(tmp_path / "stranger", "Stranger").issue("gateway", alternative="DNS:gateway")
+    identity = authority.issue("broker", alternative=HERE)
+    with secured(tmp_path, authority, identity, "require_certificate true") as (port, _):
+        wrong = {"certificate_path": stranger.certificate, "key_path": stranger.key}
+        for gateway_id, keys in (("without", {}), ("stranger", wrong)):
+            mqtt = tls(authority, **keys)
+            gateway = start_gateway(port, connected=False, gateway={"id": gateway_id}, mqtt=mqtt)
+            assert "set mqtt.tls.certificate_path and key_path" in refusal(gateway)
+        encrypted = authority.encrypted(ours, "secret word")
+        start_gateway(
+            port, mqtt=tls(authority, certificate_path=ours.certificate, key_path=encrypted, key_password="secret word")
+        )
+
+
+def test_speaking_what_the_broker_does_not_is_said_with_the_cure(
+    mosquitto: MosquittoBroker, authority: Authority, start_gateway: StartGateway
+) -> None:
+    over_tls = start_gateway(mosquitto, connected=False, gateway={"id": "tls"}, mqtt=tls(authority))
+    assert "check mqtt.port (8883 is usual), or mqtt.tls.enabled" in refusal(over_tls)
+    websocket = start_gateway(mosquitto, connected=False, gateway={"id": "ws"}, mqtt={"transport": "websockets"})
+    assert "does not speak WebSocket on this port under /mqtt" in refusal(websocket)
+
+
+def test_a_trouble_that_lasts_is_logged_once(tmp_path: Path, authority: Authority, start_gateway: StartGateway) -> None:
+    identity = authority.issue("broker", alternative=HERE)
+    with secured(tmp_path, authority, identity, "require_certificate true") as (port, _):
+        with structlog.testing.capture_logs() as logged:
+            gateway = start_gateway(port, connected=False, mqtt=tls(authority))
+
+            def tried() -> int:
+                return sum(entry["event"] == "mqtt.unreachable" for entry in logged)
+
+            wait_until(lambda: tried() >= 3, "three tries")
+            gateway.stop()
+        warned = [e for e in logged if e["event"] == "mqtt.unreachable" and e["log_level"] == "warning"]
+        assert len(warned) == 1
+
+
+def test_check_says_why_a_broker_is_not_trusted(tmp_path: Path, authority: Authority) -> None:
+    stranger = Authority(tmp_path / "stranger", "Stranger")
+    with secured(tmp_path, authority, authority.issue("broker", alternative=HERE)) as (port, _):
+        for mqtt, code, words in (
+            (tls(authority), 0, "ok   broker"),
+            (tls(stranger), 1, "FAIL broker: 127.0.0.1 port .*: unreachable: the broker's certificate is not valid"),
+        ):
+            shown: list[str] = []
+            assert run_checks(gateway_settings(port, tmp_path / "state", mqtt=mqtt), {}, shown.append) == code
+            assert words.split(".*")[0] in shown[-1]
+            assert words.split(".*")[-1] in shown[-1]

@@ -1,0 +1,73 @@
+"""Whatever comes on whatever topic, a source makes of it a reading, a sample, a problem or nothing: never an error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.reading import is_device_id
+from edge.presets import presets
+from tests.support.sources import EXTRAS, LONG_AGO_MS, Heard
+
+NAMES = sorted(presets())
+numbers = st.integers() | st.floats() | st.sampled_from([0, 1.5, -250, 1e5, 10**400, "00.5", "nan", "unavailable", " "])
+times = st.integers(1_600_000_000, 1_900_000_000) | st.sampled_from(
+    ["2023-10-29T02:30:00", "2023-10-29T02:30:00Z", 1_672_531_500_000, 1.33, -1, 10**400, "x" * 9_000, " " * 9_000]
+)
+anything = st.recursive(
+    st.none() | st.booleans() | numbers | times | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn, name: str) -> Any:
+    """JSON that holds something at each place that the preset looks at, mostly what it might be."""
+    source = presets()[name]
+    values = source.get("value", [])
+    paths = [
+        path.strip()
+        for text in (values if isinstance(values, list) else [values])
+        for path in text.replace(" - ", " + ").split(" + ")
+    ]
+    document: dict[str, Any] = {}
+    for path in draw(st.lists(st.sampled_from([*paths, "voltage", "gap_kw", "ts"]))):
+        _put(document, path, draw(numbers | anything))
+    if "time" in source and draw(st.booleans()):
+        _put(document, source["time"], draw(times | anything))
+    return draw(st.just(document) | anything)
+
+
+def _put(document: dict[str, Any], path: str, value: object) -> None:
+    *keys, last = path.split(".")
+    for key in keys:
+        inner = document.setdefault(key, {})
+        document = inner if isinstance(inner, dict) else {}
+    document[last] = value
+
+
+@given(st.data())
+def test_no_message_makes_an_error(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(NAMES))
+    source = presets()[name]
+    heard = Heard({"preset": name}, site="Europe/Paris", extras=EXTRAS, max_devices=3)
+    at_ms = LONG_AGO_MS
+    for _ in range(data.draw(st.integers(1, 6))):
+        level = data.draw(st.sampled_from(["a", "b", "em:0", "0", "1", "", "my meter", "actual_consumption", "x" * 65]))
+        topic = source["topic"].replace("{device}", level).replace("{channel}", level).replace("{part}", level)
+        is_text = data.draw(st.booleans())
+        payload = str(data.draw(numbers)) if is_text else json.dumps(data.draw(documents(name)))
+        at_ms += data.draw(st.integers(-400_000, 4_000_000))
+        heard.send(topic, payload, at_ms, retained=data.draw(st.booleans()), again=data.draw(st.booleans()))
+    heard.wait()
+    for arrival in heard.arrivals:
+        assert arrival.reading is None or arrival.problem is None
+        if arrival.problem is not None:
+            assert len(arrival.problem.detail) < 300
+    for reading in heard.readings:
+        assert is_device_id(reading.device)
+        assert -100 <= reading.gap_kw <= 100

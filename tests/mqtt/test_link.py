@@ -1,0 +1,87 @@
+"""The link on the native path: whose clock is off, however many readings come at a time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from edge.core.grid import MINUTE_MS
+from edge.core.reading import Limits
+from edge.core.statistics import Statistics
+from edge.mqtt.frames import Publication
+from edge.mqtt.link import Intake, MqttLink
+from edge.mqtt.session import Received, Session
+from edge.mqtt.topics import DeviceTopic, Topics
+
+NOW_MS = 1_767_268_800_000
+
+
+class Waiting:
+    """Stands where a session does, with what has come in."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+
+    def take(self, n_at_most: int, _timeout_s: float) -> Sequence[Received]:
+        taken, self.received = self.received[:n_at_most], self.received[n_at_most:]
+        return taken
+
+    def put(self, device: str, minute: int, at_s: float) -> None:
+        payload = b'{"ts": %d, "gap_kw": 1.0}' % (minute * 60)
+        publication = Publication(f"gap/{device}/reading", payload, 1, False, False, b"", len(payload))
+        self.received.append(Received(publication, at_s, NOW_MS + round(at_s * 1_000)))
+
+
+def link_over(waiting: Waiting) -> tuple[MqttLink, Statistics]:
+    reading = DeviceTopic.parse("topics.reading", "gap/{device}/reading")
+    statistics = Statistics()
+    forecast, availability = (
+        DeviceTopic.parse(f"topics.{one}", f"gap/{{device}}/{one}") for one in ("forecast", "availability")
+    )
+    topics = Topics(reading, forecast, "rejected", availability)
+    session = cast("Session", waiting)
+    return MqttLink(session, topics, Limits(), retain_forecasts=False, intake=Intake(statistics=statistics)), statistics
+
+
+@pytest.mark.parametrize("n_devices", [1, 10, 256])
+def test_of_a_batch_of_any_size_each_clock_that_is_off_is_told_of_in_its_turn(n_devices: int) -> None:
+    waiting = Waiting()
+    link, statistics = link_over(waiting)
+    this_minute = NOW_MS // MINUTE_MS
+    with capture_logs() as logs:
+        for minute in itertools.takewhile(lambda _: statistics.n_clocks_off < n_devices, range(200)):
+            for i in range(n_devices):
+                waiting.put(f"d{i}", this_minute + minute + 120, minute * 60.0)
+            assert len(link.take(256, 0)) == n_devices
+    assert statistics.n_clocks_off == n_devices
+    assert sorted(line["device"] for line in logs) == sorted(f"d{i}" for i in range(n_devices))
+    assert {(line["event"], line["ahead_min"]) for line in logs} == {("clock.off", 120)}
+
+
+def test_clocks_that_are_right_and_those_that_become_so() -> None:
+    waiting = Waiting()
+    link, statistics = link_over(waiting)
+    this_minute = NOW_MS // MINUTE_MS
+    with capture_logs() as logs:
+        for minute in range(6):
+            ahead_min = 60 if minute < 3 else -1
+            waiting.put("set", this_minute + minute + ahead_min, minute * 60.0)
+            waiting.put("right", this_minute + minute, minute * 60.0)
+            link.take(256, 0)
+    assert [(line["event"], line["device"]) for line in logs] == [("clock.off", "set"), ("clock.right", "set")]
+    assert statistics.n_clocks_off == 0
+
+
+@pytest.mark.parametrize(
+    "topic", ["tele/plug/SENSOR", "gap/home/other", "x/home/reading", "gap/a/b/reading", "reading"]
+)
+def test_what_a_subscription_of_an_earlier_configuration_brings_is_no_reading(topic: str) -> None:
+    waiting = Waiting()
+    link, statistics = link_over(waiting)
+    waiting.received = [Received(Publication(topic, b"1", 1, False, False, b"", 1), 0.0, NOW_MS)]
+    (arrival,) = link.take(256, 0)
+    assert (arrival.reading, arrival.problem, statistics.n_not_readings) == (None, None, 1)

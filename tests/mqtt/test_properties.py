@@ -1,0 +1,93 @@
+"""Properties of a PUBLISH: what is read of them is what paho wrote."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edge.mqtt.frames import encode_properties
+from edge.mqtt.properties import (
+    MAX_PASSED_ON_BYTES,
+    Property,
+    content_type,
+    passed_on,
+    properties_in,
+    response_topic_in,
+)
+
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
+VALUES = st.fixed_dictionaries(
+    {},
+    optional={
+        "PayloadFormatIndicator": st.integers(0, 1),
+        "MessageExpiryInterval": st.integers(0, 2**32 - 1),
+        "TopicAlias": st.integers(1, 65_535),
+        "ContentType": TEXT,
+        "ResponseTopic": TEXT,
+        "CorrelationData": st.binary(max_size=20),
+        "SubscriptionIdentifier": st.integers(1, 268_435_455),
+        "UserProperty": st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4),
+    },
+)
+
+
+def written(values: dict[str, Any]) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties
+
+
+def encoded(values: dict[str, Any]) -> bytes:
+    """Properties as a :class:`Publication` has them: without their length."""
+    packed: bytes = written(values).pack()
+    n_length = 1 if packed[0] < 0x80 else 2
+    return packed[n_length:]
+
+
+def read_by_paho(extra: bytes) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)
+    properties.unpack(encode_properties(None, extra))
+    return properties
+
+
+@given(VALUES)
+def test_correlation_data_and_user_properties_are_passed_on_and_nothing_else(values: dict[str, Any]) -> None:
+    kept = {name: value for name, value in values.items() if name in {"CorrelationData", "UserProperty"}}
+    assert read_by_paho(passed_on(encoded(values))).json() == written(kept).json()
+
+
+@given(VALUES)
+def test_the_response_topic_is_found_wherever_it_stands(values: dict[str, Any]) -> None:
+    assert response_topic_in(encoded(values)) == values.get("ResponseTopic")
+    assert b"".join(one.raw for one in properties_in(encoded(values))) == encoded(values)
+
+
+@given(st.binary(max_size=60))
+def test_bytes_that_are_no_properties_end_it_and_no_more(noise: bytes) -> None:
+    found = list(properties_in(noise))
+    assert noise.startswith(b"".join(one.raw for one in found))
+    assert len(passed_on(noise)) <= len(noise)
+    response_topic_in(noise)
+
+
+@given(VALUES, st.integers(0, 2**32 - 1))
+def test_an_expiry_and_others_stand_together(values: dict[str, Any], expiry_s: int) -> None:
+    properties = Properties(PacketTypes.PUBLISH)
+    properties.unpack(encode_properties(expiry_s, passed_on(encoded(values)) + content_type("application/json")))
+    assert (properties.MessageExpiryInterval, properties.ContentType) == (expiry_s, "application/json")
+
+
+def test_more_than_may_be_is_not_passed_on() -> None:
+    pair = ("k" * 2_000, "v" * 2_000)
+    assert len(passed_on(encoded({"UserProperty": [pair]}))) <= MAX_PASSED_ON_BYTES
+    assert passed_on(encoded({"UserProperty": [pair, pair]})) == b""
+
+
+def test_a_response_topic_that_is_no_utf8_is_none() -> None:
+    assert Property(8, b"\x08\x00\x01\xff").content == b"\xff"
+    assert response_topic_in(b"\x08\x00\x01\xff") is None

@@ -1,0 +1,75 @@
+"""Source topics: which patterns serve, and whose a topic is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.errors import PayloadError, SettingsError
+from edge.core.reading import is_device_id
+from edge.mqtt.routes import Match, SourceTopic
+
+LEVELS = st.text(st.characters(exclude_characters="+#\0{}/", exclude_categories=["Cs"]), max_size=8)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "device", "topic", "match"),
+    [
+        ("tele/{device}/SENSOR", "", "tele/plug/SENSOR", Match("plug", "")),
+        ("tele/{device}/SENSOR", "", "tele/plug/STATE", None),
+        ("tele/{device}/SENSOR", "", "tele/plug/SENSOR/x", None),
+        ("tele/{device}/SENSOR", "plug.{device}", "tele/1/SENSOR", Match("plug.1", "")),
+        ("dsmr/json", "home", "dsmr/json", Match("home", "")),
+        ("{device}/status/{channel}", "", "shelly/status/em:0", Match("shelly-em_0", "")),
+        ("{device}/status/{channel}", "{channel}.{device}", "shelly/status/em:0", Match("em_0.shelly", "")),
+        ("{device}/status/{channel}", "{device}", "shelly/status/em:0", Match("shelly", "")),
+    ],
+)
+def test_a_topic_tells_whose_it_is(pattern: str, device: str, topic: str, match: Match | None) -> None:
+    assert SourceTopic.parse("sources.0", pattern, device).match(topic) == match
+
+
+def test_parts_are_topics_of_their_own() -> None:
+    topic = SourceTopic.parse("sources.0", "p1/{device}/{part}", parts=("in", "out"))
+    assert topic.filters == ("p1/+/in", "p1/+/out")
+    assert topic.match("p1/home/out") == Match("home", "out")
+    assert topic.match("p1/home/gas") is None
+
+
+@given(st.lists(LEVELS, max_size=3), st.lists(LEVELS, max_size=3), LEVELS, LEVELS)
+def test_any_topic_names_a_device_or_is_refused(before: list[str], after: list[str], device: str, channel: str) -> None:
+    topic = SourceTopic.parse("sources.0", "/".join([*before, "{device}", *after, "{channel}"]))
+    assert topic.filters == ("/".join([*before, "+", *after, "+"]),)
+    named = "/".join([*before, device, *after, channel])
+    problem = ""
+    try:
+        match = topic.match(named)
+    except PayloadError as refused:
+        problem = str(refused)
+    else:
+        assert match is not None
+        assert is_device_id(match.device)
+    assert not problem or problem.startswith("bad_device: ")
+    assert len(problem) < 250
+
+
+@pytest.mark.parametrize(
+    ("pattern", "device", "words"),
+    [
+        ("tele/+/SENSOR", "", r"sources\.3\.topic: .* no \+, #"),
+        ("", "", r"sources\.3\.topic"),
+        ("tele/#", "home", r"no \+, #"),
+        ("tele/{thing}/SENSOR", "home", "other braces"),
+        ("tele/x{device}/SENSOR", "", r"may have \{device\} once, and as a whole level"),
+        ("{device}/{device}", "", r"may have \{device\} once"),
+        ("x" * 70_000, "home", "is no topic pattern"),
+        ("dsmr/json", "", r'has no \{device\}: give it one, or name the device, as device = "home"'),
+        ("{device}/x", "{device}-{channel}", r"has no \{channel\}"),
+        ("dsmr/json", "my home", r"sources\.3\.device: 'my home' cannot name a device"),
+        ("{device}/x", "{gateway}-{device}", "cannot name a device"),
+    ],
+)
+def test_what_cannot_serve_is_refused_by_its_key(pattern: str, device: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        SourceTopic.parse("sources.3", pattern, device)

@@ -1,0 +1,106 @@
+"""What lies under MQTT: files of TLS that cannot serve, and reasons in words."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+
+from edge.core.errors import SettingsError
+from edge.mqtt.client import SessionOptions
+from edge.mqtt.transport import NOT_LET_IN, TlsFiles, Transport, explained, tls_context
+from tests.support.certificates import Authority, Identity
+
+Made = Callable[[Authority, Identity], TlsFiles]
+
+
+@pytest.fixture
+def identity(authority: Authority) -> Identity:
+    return authority.issue("gateway", alternative="DNS:gateway")
+
+
+def test_a_context_always_asks_for_a_certificate_and_checks_its_name(authority: Authority) -> None:
+    for files in (TlsFiles(), TlsFiles(ca_path=authority.certificate, alpn=("mqtt",))):
+        context = tls_context(files)
+        assert context.check_hostname
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def test_with_an_authority_of_ones_own_no_other_is_trusted(authority: Authority) -> None:
+    assert tls_context(TlsFiles(ca_path=authority.certificate)).cert_store_stats()["x509_ca"] == 1
+
+
+def test_a_key_may_be_in_the_certificates_file_or_its_own_or_under_a_password(
+    authority: Authority, identity: Identity, tmp_path: Path
+) -> None:
+    both = tmp_path / "both.pem"
+    both.write_bytes(identity.certificate.read_bytes() + identity.key.read_bytes())
+    tls_context(TlsFiles(certificate_path=both))
+    tls_context(TlsFiles(certificate_path=identity.certificate, key_path=identity.key))
+    encrypted = authority.encrypted(identity, "secret word")
+    tls_context(TlsFiles(certificate_path=identity.certificate, key_path=encrypted, key_password="secret word"))
+
+
+NOWHERE = Path("/nowhere.pem")
+
+
+@pytest.mark.parametrize(
+    ("made", "problem"),
+    [
+        (lambda a, i: TlsFiles(ca_path=NOWHERE), r"mqtt.tls.ca_path: /nowhere.pem cannot be read \(No such file"),
+        (lambda a, i: TlsFiles(ca_path=i.key), r"mqtt.tls.ca_path: .*gateway.key holds no certificate in PEM"),
+        (lambda a, i: TlsFiles(certificate_path=NOWHERE), "mqtt.tls.certificate_path: /nowhere.pem cannot be read"),
+        (lambda a, i: TlsFiles(certificate_path=i.certificate, key_path=NOWHERE), "mqtt.tls.key_path: /nowhere.pem"),
+        (lambda a, i: TlsFiles(certificate_path=i.certificate), "must hold a certificate and its key"),
+        (lambda a, i: TlsFiles(certificate_path=i.key, key_path=i.key), "must hold a certificate and its key"),
+        (
+            lambda a, i: TlsFiles(
+                certificate_path=i.certificate, key_path=a.issue("other", alternative="DNS:other").key
+            ),
+            r"the key in .*other.key is not that of the certificate in .*gateway.pem",
+        ),
+        (
+            lambda a, i: TlsFiles(certificate_path=i.certificate, key_path=a.encrypted(i, "secret word")),
+            "mqtt.tls.key_password: .* is encrypted: give its password",
+        ),
+        (
+            lambda a, i: TlsFiles(None, i.certificate, a.encrypted(i, "secret word"), "another word"),
+            "mqtt.tls.key_password: .* is not its password",
+        ),
+    ],
+)
+def test_a_file_that_cannot_serve_is_named_with_the_cure(
+    authority: Authority, identity: Identity, made: Made, problem: str
+) -> None:
+    with pytest.raises(SettingsError, match=problem) as refused:
+        tls_context(made(authority, identity))
+    assert " word" not in str(refused.value)
+
+
+def test_no_secret_is_in_what_is_shown_of_options() -> None:
+    files = TlsFiles(key_password="secret word")
+    options = SessionOptions("gw", "status", (), username="house", password="secret word")
+    assert "secret word" not in f"{files!r} {files} {options!r} {options}"
+
+
+def refused_for(reason: str) -> ssl.SSLError:
+    error = ssl.SSLError(1, "it failed")
+    error.reason = reason
+    return error
+
+
+def test_other_reasons_are_told_as_they_are() -> None:
+    assert explained(ConnectionRefusedError(111, "Connection refused"), "broker", Transport()) == (
+        "[Errno 111] Connection refused"
+    )
+    assert explained(ssl.SSLError(1, "no shared cipher"), "broker", Transport()) == "TLS failed: no shared cipher"
+    assert "speak TLS on this port" in explained(refused_for("WRONG_VERSION_NUMBER"), "broker", Transport())
+    assert explained(refused_for("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "broker", Transport()) == NOT_LET_IN
+    other = ssl.SSLCertVerificationError(1, "verify failed")
+    other.verify_code, other.verify_message = 79, "invalid CA certificate"  # type: ignore[misc]
+    assert explained(other, "broker", Transport()).endswith("is not valid: invalid CA certificate")
+    assert "/socket" in explained(paho.WebsocketConnectionError("no"), "broker", Transport("websockets", "/socket"))

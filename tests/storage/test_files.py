@@ -1,0 +1,169 @@
+"""Journal and checkpoint: what is written is what is read, and what is damaged is known to be."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.engine import Engine
+from edge.core.errors import StateError
+from edge.core.reading import Reading
+from edge.core.snapshot import Snapshot, take
+from edge.core.window import WindowSpec
+from edge.predictors.baselines import Persistence
+from edge.storage import checkpoint, journal
+from edge.storage.journal import Damage, encode, encode_header
+
+NOON = 21_476_160
+DEVICES = st.text("abcXYZ019_.-", min_size=1, max_size=64)
+KW = st.floats(allow_nan=False, allow_infinity=False)
+MEASURED = st.none() | st.dictionaries(st.sampled_from(["voltage_v", "current_a"]), KW, min_size=1)
+READINGS = st.lists(
+    st.builds(Reading, DEVICES, st.integers(0, 2**40), KW, redelivered=st.just(False), measured=MEASURED)
+)
+BATCHES = st.lists(st.tuples(READINGS, st.integers(0, 2**45)))
+
+
+def written(path: Path, batches: list[tuple[list[Reading], int]]) -> bytes:
+    content = encode_header() + b"".join(encode(readings, issued_at_ms) for readings, issued_at_ms in batches)
+    path.write_bytes(content)
+    return content
+
+
+def read(path: Path) -> tuple[list[tuple[list[Reading], int]], Damage]:
+    damage = Damage()
+    return [(entry.readings, entry.issued_at_ms) for entry in journal.read(path, damage)], damage
+
+
+@given(batches=BATCHES)
+def test_a_journal_gives_back_bit_for_bit_what_it_was_given(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[tuple[list[Reading], int]]
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "readings"
+    written(path, batches)
+    found, damage = read(path)
+    assert found == batches
+    assert not damage
+    signs = [[math.copysign(1, r.gap_kw) for r in readings] for readings, _ in found]
+    assert signs == [[math.copysign(1, r.gap_kw) for r in readings] for readings, _ in batches], "-0.0 is not 0.0"
+
+
+def test_whether_a_reading_came_again_is_not_kept(tmp_path: Path) -> None:
+    written(tmp_path / "j", [([Reading("home", NOON, 1.0, redelivered=True)], 1)])
+    assert read(tmp_path / "j")[0] == [([Reading("home", NOON, 1.0)], 1)]
+
+
+BATCH = [([Reading("home", NOON + i, 1.0 + i)], i) for i in range(4)]
+
+
+def test_a_line_cut_short_anywhere_is_left_out_and_those_before_it_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    content = written(path, BATCH)
+    last = content.rstrip(b"\n").rindex(b"\n") + 1
+    for n in range(last + 1, len(content)):
+        path.write_bytes(content[:n])
+        found, damage = read(path)
+        assert found == BATCH[:3]
+        assert (damage.n_bytes_cut, damage.n_bad_lines) == (n - last, 0)
+    path.write_bytes(content + b"\0" * 4_096)  # as a file system may leave it after a power cut
+    found, damage = read(path)
+    assert (found, damage.n_bytes_cut) == (BATCH, 4_096)
+
+
+def test_a_bit_that_has_flipped_costs_its_own_line_alone(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    content = bytearray(written(path, BATCH))
+    second = content.index(b"21476161")
+    content[second] ^= 1
+    path.write_bytes(content)
+    found, damage = read(path)
+    assert found == [BATCH[0], *BATCH[2:]]
+    assert damage.n_bad_lines == 1
+
+
+@pytest.mark.parametrize("document", [b'{"a": 1}', b"[1]", b"[1, [[]]]", b'[1, [["home"]]]', b"not JSON", b"7"])
+def test_a_line_with_a_right_checksum_and_a_wrong_document_is_bad_too(tmp_path: Path, document: bytes) -> None:
+    path = tmp_path / "j"
+    line = b"%08x %b\n" % (zlib.crc32(document), document)
+    path.write_bytes(encode_header() + line + encode(*BATCH[0]))
+    found, damage = read(path)
+    assert found == BATCH[:1]
+    assert damage.n_bad_lines == 1
+
+
+def test_a_newer_journal_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    path.write_bytes(journal._line({"gapcast": "readings", "version": 2}))
+    with pytest.raises(StateError, match=r"j is of version 2, and this gapcast reads versions up to 1"):
+        read(path)
+
+
+# --- checkpoints --------------------------------------------------------------------------------------
+
+
+def snapshot_of(n_devices: int = 3, context: int = 30) -> Snapshot:
+    engine = Engine(Persistence(WindowSpec(context)))
+    for minute in range(40):
+        readings = [Reading(f"d{d}", NOON + minute, 0.1 * minute + d) for d in range(n_devices)]
+        engine.forecast(engine.accept(readings), 7)
+    if n_devices > 1:  # one that waits to be confirmed, and one that is late
+        engine.accept([Reading("d0", NOON + 9_999, 1.0), Reading("d1", NOON, 1.0, measured={"voltage_v": 230.5})])
+    return take(engine)
+
+
+def assert_same(found: Snapshot | None, given_: Snapshot) -> None:
+    assert found is not None
+    for name in Snapshot.__slots__:
+        left, right = getattr(found, name), getattr(given_, name)
+        if isinstance(left, np.ndarray):
+            assert (left.dtype, left.shape, left.tobytes()) == (right.dtype, right.shape, right.tobytes()), name
+        else:
+            assert left == right, name
+
+
+@pytest.mark.parametrize(("n_devices", "context"), [(0, 30), (1, 30), (3, 30), (300, 180)])
+def test_a_checkpoint_gives_back_bit_for_bit_what_it_was_given(tmp_path: Path, n_devices: int, context: int) -> None:
+    snapshot = snapshot_of(n_devices, context)
+    path = tmp_path / "c"
+    path.write_bytes(checkpoint.encode(snapshot))
+    assert_same(checkpoint.read(path), snapshot)
+
+
+def test_a_checkpoint_cut_short_or_with_a_flipped_bit_is_known_to_be_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    snapshot = snapshot_of()
+    content = checkpoint.encode(snapshot)
+    for n in range(0, len(content), 97):
+        path.write_bytes(content[:n])
+        assert checkpoint.read(path) is None
+    for n in range(0, len(content), 31):
+        altered = bytearray(content)
+        altered[n] ^= 0x10
+        path.write_bytes(altered)
+        found = checkpoint.read(path)
+        if found is not None:  # a bit of the archive's own book-keeping, such as a date
+            assert_same(found, snapshot)
+
+
+def test_columns_that_do_not_fit_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    snapshot = snapshot_of()
+    path.write_bytes(checkpoint.encode(replace(snapshot, last_minute=snapshot.last_minute[:1])))
+    assert checkpoint.read(path) is None
+    path.write_bytes(checkpoint.encode(replace(snapshot, n_seen=snapshot.n_seen.astype(np.float64))))
+    assert checkpoint.read(path) is None
+
+
+def test_a_newer_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "VERSION", 2)
+    path = tmp_path / "c"
+    path.write_bytes(checkpoint.encode(snapshot_of()))
+    with pytest.raises(StateError, match=r"c is of version 2"):
+        checkpoint.read(path)

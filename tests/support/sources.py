@@ -1,0 +1,65 @@
+"""Sources of the configuration, read from messages that are given by hand."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from edge.compose import sources_of
+from edge.core.reading import Limits, Reading
+from edge.core.statistics import Statistics
+from edge.mqtt.frames import Publication
+from edge.mqtt.session import Received
+from edge.mqtt.sources import SourceReader
+from edge.ports import Arrival
+from edge.settings import Settings
+
+EXTRAS = ("reactive_kvar", "voltage_v", "current_a")
+LONG_AGO_MS = 1_672_531_200_000  # 2023-01-01T00:00:00Z
+
+
+class Heard:
+    """A reader of sources, and what came of the messages that it was given."""
+
+    def __init__(
+        self, *sources: dict[str, Any], site: str = "UTC", extras: tuple[str, ...] = (), max_devices: int = 100
+    ) -> None:
+        settings = Settings.model_validate({"sources": sources, "site": {"timezone": site}})
+        self.statistics = Statistics()
+        self.now_ms = 0
+        self.reader = SourceReader(
+            sources_of(settings), Limits(), extras, max_devices, self.statistics, lambda: self.now_ms
+        )
+        self.arrivals: list[Arrival] = []
+        self._ids = itertools.count(1)
+
+    def send(
+        self, topic: str, payload: str | bytes, at_ms: int = LONG_AGO_MS, *, retained: bool = False, again: bool = False
+    ) -> list[Arrival]:
+        """Give a message that arrives at ``at_ms``; return what comes of it, and what the clock closes by then."""
+        self.now_ms = at_ms
+        body = payload.encode() if isinstance(payload, str) else payload
+        publication = Publication(topic, body, next(self._ids), again, retained, b"", len(body))
+        return self._kept(self.reader.read(Received(publication, at_ms / 1_000, at_ms)))
+
+    def wait(self, for_s: float = 3_600.0) -> list[Arrival]:
+        """Let so much time pass, and the clock close what it may."""
+        self.now_ms += round(for_s * 1_000)
+        return self._kept([])
+
+    def _kept(self, brought: list[Arrival]) -> list[Arrival]:
+        arrivals = [*brought, *self.reader.close_due(256)]
+        self.arrivals += arrivals
+        return arrivals
+
+    @property
+    def readings(self) -> list[Reading]:
+        return [arrival.reading for arrival in self.arrivals if arrival.reading is not None]
+
+    @property
+    def reasons(self) -> list[str]:
+        return [arrival.problem.reason for arrival in self.arrivals if arrival.problem is not None]
+
+    @property
+    def details(self) -> list[str]:
+        return [arrival.problem.detail for arrival in self.arrivals if arrival.problem is not None]

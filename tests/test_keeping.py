@@ -1,0 +1,219 @@
+"""Confirmed, then kept, then acknowledged: what stands on the disk is never ahead of what the broker has."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from edge.core.engine import Engine
+from edge.core.forecast import Forecasts
+from edge.core.reading import Reading
+from edge.core.snapshot import Snapshot, give
+from edge.keeping import KeepsNothing
+from edge.ports import Arrival
+from edge.predictors.baselines import Persistence
+from edge.service import MAX_BATCH, Service
+from tests.support.links import MemoryLink
+
+NOON = 21_476_160
+
+
+class ConfirmingLink(MemoryLink):
+    """A link whose forecasts are confirmed by hand; it notes which readings were acknowledged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unconfirmed: list[int] = []
+        self.settled: list[tuple[int, int]] = []  # minute, batch
+        self.n_taken_at_most: list[int] = []
+        self.kept = 0
+
+    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
+        self.n_taken_at_most.append(n_at_most)
+        return super().take(n_at_most, timeout_s)
+
+    def publish(self, forecasts: Forecasts) -> list[int]:
+        super().publish(forecasts)
+        receipts = [1_000_000 + minute for minute in forecasts.observed_minutes]
+        self.unconfirmed += receipts
+        return receipts
+
+    def settle(self, arrival: Arrival, receipt: int, batch: int) -> None:
+        assert arrival.reading is not None
+        self.settled.append((arrival.reading.minute - NOON, batch))
+
+    def confirmed(self, receipts: Sequence[int]) -> bool:
+        return not set(receipts) & set(self.unconfirmed)
+
+    def keep(self, batch: int) -> None:
+        self.kept = batch
+
+    @property
+    def acknowledged(self) -> list[int]:
+        return [minute for minute, batch in self.settled if batch <= self.kept]
+
+
+class MemoryKeeper(KeepsNothing):
+    """Keeps all in memory; wants a snapshot when told to."""
+
+    def __init__(self) -> None:
+        self.minutes: list[int] = []
+        self.forgotten: list[tuple[str, int]] = []  # and how many minutes were kept by then
+        self.snapshots: list[Snapshot] = []
+        self.wants = False
+
+    def keep(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
+        self.minutes += [reading.minute - NOON for reading in readings]
+
+    def forget(self, device: str) -> None:
+        self.forgotten.append((device, len(self.minutes)))
+
+    def tend(self) -> bool:
+        return self.wants
+
+    def renew(self, snapshot: Snapshot) -> None:
+        self.wants = False
+        self.snapshots.append(snapshot)
+
+    def close(self, snapshot: Snapshot | None) -> None:
+        self.snapshots += [snapshot] if snapshot is not None else []
+
+
+@pytest.fixture
+def link() -> ConfirmingLink:
+    return ConfirmingLink()
+
+
+@pytest.fixture
+def keeper() -> MemoryKeeper:
+    return MemoryKeeper()
+
+
+@pytest.fixture
+def service(link: ConfirmingLink, keeper: MemoryKeeper) -> Service:
+    return Service(link, Engine(Persistence()), {}, keeper=keeper)
+
+
+def send(service: Service, link: ConfirmingLink, *minutes: int) -> None:
+    link.put(*(Reading("home", NOON + minute, 1.0) for minute in minutes))
+    service.turn(0)
+
+
+def test_a_batch_is_kept_when_all_its_forecasts_are_confirmed_and_those_before_it_are_kept(
+    service: Service, link: ConfirmingLink, keeper: MemoryKeeper
+) -> None:
+    send(service, link, 0)
+    assert (keeper.minutes, link.acknowledged) == ([0], [0]), "a first reading has nothing to wait for"
+    send(service, link, 1, 2)
+    send(service, link, 3)
+    assert (keeper.minutes, link.acknowledged) == ([0], [0])
+    first, second, third = link.unconfirmed
+    link.unconfirmed = [second]
+    service.turn(0)
+    assert (keeper.minutes, link.acknowledged) == ([0], [0]), "the third is confirmed, but not those before it"
+    link.unconfirmed = []
+    service.turn(0)
+    assert (keeper.minutes, link.acknowledged) == ([0, 1, 2, 3], [0, 1, 2, 3])
+    assert first < second < third
+
+
+def test_what_had_no_effect_is_acknowledged_and_not_kept(
+    service: Service, link: ConfirmingLink, keeper: MemoryKeeper
+) -> None:
+    send(service, link, 0, 0, 1, 1)
+    link.unconfirmed = []
+    send(service, link, 1)
+    assert keeper.minutes == [0, 1]
+    assert link.acknowledged == [0, 0, 1, 1, 1]
+
+
+def test_what_waits_to_be_understood_is_kept_too(service: Service, link: ConfirmingLink, keeper: MemoryKeeper) -> None:
+    send(service, link, 0, -3, 9_000)  # one late, one more than a day ahead
+    assert keeper.minutes == [0, -3, 9_000]
+
+
+def test_a_snapshot_holds_what_is_confirmed_and_nothing_else(
+    service: Service, link: ConfirmingLink, keeper: MemoryKeeper
+) -> None:
+    send(service, link, 0, 1)
+    keeper.wants = True
+    service.turn(0)
+    assert keeper.snapshots == []
+    send(service, link, 2)
+    assert link.n_taken_at_most[-2:] == [MAX_BATCH, 0], "nothing is taken until all is confirmed"
+    link.unconfirmed = []
+    service.turn(0)
+    (snapshot,) = keeper.snapshots
+    engine = Engine(Persistence())
+    give(engine, snapshot)
+    assert engine.latest()[0].observed_minute == NOON + 1
+    service.turn(0)
+    assert link.n_taken_at_most[-1] == MAX_BATCH
+    assert link.published[-1].observed_minute == NOON + 2
+
+
+def test_a_broker_that_does_not_confirm_holds_up_the_snapshot_and_not_the_stream(
+    service: Service, link: ConfirmingLink, keeper: MemoryKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(service, link, 0, 1)
+    keeper.wants = True
+    send(service, link, 2)
+    now_s, later_s = time.monotonic, 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s() + later_s)
+    taken = []
+    for later_s in (0.1, 1.1, 20.0, 31.0, 31.1, 32.1):  # noqa: B007 - the clock reads it
+        service.turn(0)
+        service.turn(0)
+        taken.append(link.n_taken_at_most[-1])
+    assert taken == [0, MAX_BATCH, MAX_BATCH, 0, 0, MAX_BATCH]
+    assert keeper.snapshots == []
+
+
+def test_at_the_end_there_is_a_snapshot_where_all_is_confirmed_and_none_where_it_is_not(
+    link: ConfirmingLink, keeper: MemoryKeeper
+) -> None:
+    for unconfirmed in (False, True):
+        service = Service(link, Engine(Persistence()), {}, keeper=keeper)
+        send(service, link, 0, 1)
+        link.unconfirmed = link.unconfirmed[-1:] if unconfirmed else []
+        stopping = threading.Event()
+        stopping.set()
+        service.run(stopping)
+        assert len(keeper.snapshots) == 1
+
+
+# --- a device that is forgotten --------------------------------------------------------------------------
+
+
+def test_it_is_forgotten_after_the_batches_before_and_before_those_after(
+    service: Service, link: ConfirmingLink, keeper: MemoryKeeper
+) -> None:
+    send(service, link, 0, 1)
+    assert service.forget("home")
+    assert not service.forget("home")
+    service.turn(0)
+    assert keeper.forgotten == [], "the batch before it is not confirmed"
+    send(service, link, 2, 3)
+    send(service, link, 4)
+    link.unconfirmed = link.unconfirmed[1:]
+    service.turn(0)
+    assert (keeper.minutes, keeper.forgotten) == ([0, 1], [("home", 2)])
+    link.unconfirmed = []
+    service.turn(0)
+    assert (keeper.minutes, link.acknowledged) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
+    assert link.published[-1].n_observed == 3, "it has begun anew"
+
+
+def test_at_the_end_it_is_forgotten_whatever_is_unconfirmed(
+    service: Service, link: ConfirmingLink, keeper: MemoryKeeper
+) -> None:
+    send(service, link, 0, 1)
+    service.forget("home")
+    stopping = threading.Event()
+    stopping.set()
+    service.run(stopping)
+    assert (keeper.minutes, keeper.forgotten, keeper.snapshots) == ([], [("home", 0)], [])
+    assert link.forgotten == []
