@@ -25,7 +25,7 @@ def minute_of(instant_ms: int) -> int:
     return instant_ms // MINUTE_MS
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=1_024)
 def minute_label(minute: int) -> str:
     """Return the RFC 3339 time of a minute's start, in UTC.
 

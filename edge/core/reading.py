@@ -125,7 +125,7 @@ def instant_of(ts: object) -> int:
     return in_range(ts if abs(ts) >= _MILLISECONDS_FROM else ts * 1_000, ts)
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=1_024)
 def _parsed(ts: str) -> int:
     if _RFC3339.fullmatch(ts) is None:
         cure = "give the offset or Z, as in 2010-11-01T00:29:00Z"
