@@ -104,6 +104,8 @@ class Service:
             forecasts = self._forecast(accepted)
             inference_s = time.perf_counter() - began_s
         receipts = self._link.publish(forecasts) or [0] * len(accepted.devices)
+        with self._lock:
+            self._engine.learn()
         batch = self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts)
         self._answer(arrivals, accepted, receipts, batch)
         self._keep()  # what has no forecast to wait for
@@ -131,7 +133,7 @@ class Service:
             return self._engine.forecast(accepted, now_ms)
         except ModelError as error:  # the readings are kept, and the next batch may well be forecast
             log.exception("model.failed", problem=str(error))
-            return Forecasts(self._engine.model, now_ms, [], [], [], [])
+            return Forecasts(self._engine.speaker, now_ms, [], [], [], [])
 
     def _answer(self, arrivals: list[Arrival], accepted: Accepted, receipts: list[int], batch: int) -> None:
         outcomes = zip(accepted.verdicts, accepted.place, strict=True)
@@ -212,7 +214,7 @@ class Service:
         """Return the newest forecast of every device that has one; the stream waits for a copy of columns only."""
         with self._lock:
             devices, latest = self._engine.copy_latest()
-        return latest.read_all(devices, self.model)
+        return latest.read_all(devices, self._engine.speaker)
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast; None where the device is unknown or has none yet."""

@@ -66,7 +66,8 @@ class Buffers:
     """Rolling buffers of ``spec.context`` minutes, one a device, at most ``max_devices``.
 
     ``channels`` are the measured features that they hold, power first. With power alone a window is
-    ``[context]``, with C channels ``[context, C]``.
+    ``[context]``, with C channels ``[context, C]``. Real readings are counted among the newest ``n_counted``
+    minutes, all of the window where that is None.
 
     >>> buffers = Buffers(WindowSpec(context=4), max_devices=10)
     >>> [buffers.accept(Reading("home", minute, kw)).value for minute, kw in ((7, 1.0), (9, 2.0))]
@@ -75,8 +76,11 @@ class Buffers:
     [1.0, 1.0, 1.5, 2.0]
     """
 
-    def __init__(self, spec: WindowSpec, max_devices: int, channels: Sequence[str] = (GAP,)) -> None:
+    def __init__(
+        self, spec: WindowSpec, max_devices: int, channels: Sequence[str] = (GAP,), n_counted: int | None = None
+    ) -> None:
         self.spec = spec
+        self._counted_bits = (1 << (n_counted or spec.context)) - 1
         self.channels = tuple(channels)
         #: Shape of a window.
         self.shape = (spec.context,) if len(channels) == 1 else (spec.context, len(channels))
@@ -131,10 +135,10 @@ class Buffers:
         return out
 
     def copy_window(self, device: str, out: F32) -> int:
-        """Copy the device's window into ``out``, of its shape; return how many real readings it holds."""
+        """Copy the device's window into ``out``, of its shape; return how many real readings it holds, of those counted."""
         stream = self._streams[device]
         out[:] = stream.block[stream.at, stream.end - self.spec.context : stream.end]
-        return stream.observed.bit_count()
+        return (stream.observed & self._counted_bits).bit_count()
 
     @property
     def n_rows(self) -> int:

@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 from edge.core.buffer import Buffers, Verdict
 from edge.core.errors import ModelError, RequestError
 from edge.core.features import assemble, measured_in
-from edge.core.forecast import DECIMALS, LOWER, MEDIAN, UPPER, Forecast, Forecasts
+from edge.core.forecast import DECIMALS, LOWER, MEDIAN, UPPER, Forecast, Forecasts, Shares
 from edge.core.latest import Latest
-from edge.core.predictor import Prediction, Predictor
+from edge.core.online.blend import Blend
+from edge.core.online.outcomes import Outcomes
+from edge.core.predictor import Prediction, Predictor, Speaker, Voice
 from edge.core.reading import Reading
-from edge.core.window import MAX_FILL_MIN, MIN_OBSERVED
+from edge.core.window import F32, I64, MAX_FILL_MIN, MIN_OBSERVED, WindowSpec
+
+#: The name that forecasts bear which experts made together.
+BLEND = "blend"
 
 #: What a reading counts as, in metrics.
 Result = Literal["accepted", "duplicate", "late", "rejected"]
@@ -55,22 +60,40 @@ class Accepted:
 
 
 class Engine:
-    """Buffers of many devices and the model that speaks for them. Pure: no clock, no I/O, one caller."""
+    """Buffers of many devices and the models that speak for them. Pure: no clock, no I/O, one caller."""
 
     def __init__(
-        self, model: Predictor, max_devices: int = 100_000, zone: tzinfo = UTC, *, tells_path: bool = True
+        self,
+        model: Predictor,
+        max_devices: int = 100_000,
+        zone: tzinfo = UTC,
+        *,
+        tells_path: bool = True,
+        blend: Blend | None = None,
     ) -> None:
         """Speak with ``model`` for at most ``max_devices`` devices, whose time of day is the clock of ``zone``.
 
-        ``tells_path``: whether forecasts hold the mean of each lead time, where the model has several.
+        ``tells_path``: whether forecasts hold the mean of each lead time, where the model has several. ``blend``,
+        whose first model is ``model``, has the last word where there is one, and learns from what comes.
         """
         self.model = model
         self.zone = zone
-        self.buffers = Buffers(model.spec, max_devices, measured_in(model.features))
+        self.blend = blend
+        models = (model,) if blend is None else blend.models
+        context = max(each.spec.context for each in models)
+        #: Whose words the forecasts of the stream are.
+        self.speaker: Speaker = model if blend is None else _voice(blend, context)
+        self.buffers = Buffers(
+            WindowSpec(context, model.spec.padding),
+            max_devices,
+            measured_in(model.features),
+            n_counted=self.speaker.spec.context,
+        )
         self.tells_path = tells_path
         self._has_path = tells_path and len(model.lead_times_min) > 1
+        experts = blend.experts if blend is not None and blend.options.blends else ()
         #: What was last forecast, by the rows of the buffers.
-        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1)
+        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, experts)
 
     def accept(self, readings: Sequence[Reading]) -> Accepted:
         """Take ``readings`` in order; several of one device in a batch are as good as one by one."""
@@ -101,31 +124,82 @@ class Engine:
         return Accepted(verdicts, place, windows, devices, rows, first_rows, minutes, n_observed, *account)
 
     def forecast(self, accepted: Accepted, issued_at_ms: int) -> Forecasts:
-        """Forecast what was accepted, in one call of the model, and keep it as each device's latest.
+        """Forecast what was accepted, in one call of each model, and keep it as each device's latest.
 
-        Raises :class:`ModelError` where the model gives a value that is no number.
+        Raises :class:`ModelError` where a model gives a value that is no number.
         """
-        model = self.model
         whose = (accepted.devices, accepted.minutes, accepted.n_observed)
         if not accepted.devices:
-            return Forecasts(model, issued_at_ms, *whose, [])
-        measured = accepted.windows.reshape(len(accepted.devices), model.spec.context, -1)
-        newest_minute = np.asarray(accepted.minutes, dtype=np.int64)
-        prediction = model.predict(assemble(measured, newest_minute, model.features, self.zone))
-        mean_kw = _rounded(model, prediction.mean)
+            return Forecasts(self.speaker, issued_at_ms, *whose, [])
+        minutes = np.asarray(accepted.minutes, dtype=np.int64)
+        if self.blend is None:
+            forecasts = self._as_spoken(accepted, issued_at_ms, self._predict(self.model, accepted.windows, minutes))
+        else:
+            forecasts = self._blended(self.blend, accepted, issued_at_ms, minutes)
+        self.newest.keep(accepted.rows, forecasts)
+        return forecasts
+
+    def learn(self) -> list[Outcomes]:
+        """Learn what the newest readings say of earlier forecasts, once these were made; return the outcomes."""
+        return [] if self.blend is None else self.blend.learn()
+
+    def _predict(self, model: Predictor, windows: F32, minutes: I64) -> Prediction:
+        measured = windows.reshape(len(windows), self.buffers.spec.context, -1)[:, -model.spec.context :]
+        if len(measured_in(model.features)) < measured.shape[-1]:
+            measured = measured[:, :, : len(measured_in(model.features))]
+        prediction = model.predict(np.ascontiguousarray(assemble(measured, minutes, model.features, self.zone)))
+        for values in (prediction.mean, prediction.quantiles):
+            if values is not None and not np.isfinite(values).all():
+                msg = f"model {model.name} gave a value that is not a number"
+                raise ModelError(msg)
+        return prediction
+
+    def _as_spoken(self, accepted: Accepted, issued_at_ms: int, prediction: Prediction) -> Forecasts:
+        model = self.model
+        mean_kw = _rounded(prediction.mean)
         median_kw, lower_kw, upper_kw = _quantiles(model, prediction, (MEDIAN, LOWER, UPPER))
-        forecasts = Forecasts(
+        return Forecasts(
             model,
             issued_at_ms,
-            *whose,
+            accepted.devices,
+            accepted.minutes,
+            accepted.n_observed,
             gap_kw=mean_kw[:, -1].tolist(),
             median_kw=median_kw,
             lower_kw=lower_kw,
             upper_kw=upper_kw,
             path_kw=mean_kw.tolist() if self._has_path else None,
         )
-        self.newest.keep(accepted.rows, forecasts)
-        return forecasts
+
+    def _blended(self, blend: Blend, accepted: Accepted, issued_at_ms: int, minutes: I64) -> Forecasts:
+        predictions = [self._predict(model, accepted.windows, minutes) for model in blend.models]
+        power_kw = accepted.windows.reshape(*accepted.windows.shape[:2], -1)[:, :, 0]
+        told = blend.forecast(np.asarray(accepted.rows, dtype=np.int64), minutes, power_kw, predictions)
+        mean_kw, median_kw, lower_kw, upper_kw = _rounded(told.kw.T.astype(np.float32))
+        path_kw = None
+        if self._has_path:
+            # The way there is the first model's; what the blend adds to its end grows along it.
+            leads_min = np.asarray(self.model.lead_times_min)
+            added_kw = told.kw[:, 0] - predictions[0].mean[:, -1]
+            along_kw = predictions[0].mean + added_kw[:, np.newaxis] * (leads_min / leads_min[-1])
+            path_kw = _rounded(along_kw.astype(np.float32))
+            path_kw[:, -1] = mean_kw
+        levels = self.speaker.quantile_levels or ()
+        return Forecasts(
+            self.speaker,
+            issued_at_ms,
+            accepted.devices,
+            accepted.minutes,
+            accepted.n_observed,
+            gap_kw=mean_kw.tolist(),
+            median_kw=median_kw.tolist() if MEDIAN in levels else None,
+            lower_kw=lower_kw.tolist() if LOWER in levels else None,
+            upper_kw=upper_kw.tolist() if UPPER in levels else None,
+            path_kw=None if path_kw is None else path_kw.tolist(),
+            shares=Shares(blend.experts, told.shares.astype(np.float32).reshape(len(minutes), -1).tolist())
+            if blend.options.blends
+            else None,
+        )
 
     def lacking(self, reading: Reading) -> str:
         """Return in a sentence what a reading that proved :attr:`Verdict.LACKING` has not, and the cure."""
@@ -136,7 +210,7 @@ class Engine:
     def latest(self) -> list[Forecast]:
         """Return the newest forecast of every device that has one."""
         devices, latest = self.copy_latest()
-        return latest.read_all(devices, self.model)
+        return latest.read_all(devices, self.speaker)
 
     def copy_latest(self) -> tuple[list[str], Latest]:
         """Return the devices by row ("": forgotten), and a copy of what was last forecast for them."""
@@ -144,13 +218,15 @@ class Engine:
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast, or None where it is unknown or has none yet."""
-        return self.newest.read(self.buffers.row(device), device, self.model) if device in self.buffers else None
+        return self.newest.read(self.buffers.row(device), device, self.speaker) if device in self.buffers else None
 
     def forget(self, device: str) -> int | None:
         """Know nothing of ``device`` any more; return the row that it had, None where it was unknown."""
         row = self.buffers.forget(device)
         if row is not None:
             self.newest.forget(row)
+            if self.blend is not None:
+                self.blend.forget(row)
         return row
 
     def _account(self, verdicts: list[Verdict]) -> tuple[list[Reading], dict[Result, int]]:
@@ -194,10 +270,22 @@ def forecast_series(
     return replace(engine.forecast(newest, issued_at_ms)[0], device=None)
 
 
-def _rounded(model: Predictor, power_kw: NDArray[np.float32]) -> NDArray[np.float64]:
-    if not np.isfinite(power_kw).all():
-        msg = f"model {model.name} gave a value that is not a number"
-        raise ModelError(msg)
+def _voice(blend: Blend, context: int) -> Voice:
+    """Return whose words the forecasts of ``blend`` are: the blend's own, or those of a model with bounds corrected."""
+    model, options = blend.models[0], blend.options
+    levels = {*(model.quantile_levels or ())}
+    if options.blends:
+        levels |= {MEDIAN}
+    if options.calibrates:
+        levels |= {LOWER, UPPER}
+    said = tuple(sorted(levels)) or None
+    if options.blends:
+        spec = WindowSpec(context, model.spec.padding)
+        return Voice(BLEND, model.version, spec, model.lead_times_min, said)
+    return Voice(model.name, model.version, model.spec, model.lead_times_min, said)
+
+
+def _rounded(power_kw: NDArray[np.float32]) -> NDArray[np.float64]:
     return power_kw.astype(np.float64).round(DECIMALS)
 
 
@@ -206,5 +294,5 @@ def _quantiles(model: Predictor, prediction: Prediction, wanted: Sequence[float]
     levels = model.quantile_levels
     if prediction.quantiles is None or levels is None:
         return [None] * len(wanted)
-    columns_kw: list[list[float]] = _rounded(model, prediction.quantiles[:, -1]).T.tolist()
+    columns_kw: list[list[float]] = _rounded(prediction.quantiles[:, -1]).T.tolist()
     return [columns_kw[levels.index(level)] if level in levels else None for level in wanted]

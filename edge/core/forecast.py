@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.core.grid import instant_label, minute_label
-from edge.core.predictor import Predictor
+from edge.core.predictor import Speaker
 
 #: Version of the forecast's schema, ``v`` in its document.
 FORECAST_SCHEMA = 1
 #: Level of the interval that forecasts carry, and the quantiles that bound it.
 LEVEL = 0.9
 LOWER, MEDIAN, UPPER = 0.05, 0.5, 0.95
+#: Decimals of the experts' weights.
+SHARE_DECIMALS = 3
 #: Decimals of a forecast's powers, kW: a milliwatt, below any model's own precision.
 DECIMALS = 6
 
@@ -24,7 +26,8 @@ class Forecast:
     ``gap_kw`` is the mean; ``median_kw`` and the bounds of the ``level`` interval are None where the
     model has no quantiles. ``path_kw`` holds the mean for each lead time where the model speaks for
     several, else None; its last is ``gap_kw``. ``n_observed`` counts real readings among the window's
-    ``context`` minutes.
+    ``context`` minutes. ``experts`` and ``median_experts`` are the weights of those whose blend it is, for the
+    mean and for the median; None where a model speaks alone.
     """
 
     device: str | None
@@ -40,6 +43,8 @@ class Forecast:
     context: int
     issued_at_ms: int
     path_kw: tuple[float, ...] | None = None
+    experts: Mapping[str, float] | None = None
+    median_experts: Mapping[str, float] | None = None
 
     @property
     def target_minute(self) -> int:
@@ -51,9 +56,9 @@ class Forecast:
         """Level of the interval, or None without one."""
         return None if self.lower_kw is None or self.upper_kw is None else LEVEL
 
-    def document(self) -> dict[str, str | int | float | list[float] | None]:
+    def document(self) -> dict[str, str | int | float | list[float] | dict[str, float] | None]:
         """Return the forecast as users get it, over MQTT as over REST."""
-        document: dict[str, str | int | float | list[float] | None] = {
+        document: dict[str, str | int | float | list[float] | dict[str, float] | None] = {
             "v": FORECAST_SCHEMA,
             "device": self.device,
             "observed_at": minute_label(self.observed_minute),
@@ -72,17 +77,37 @@ class Forecast:
         }
         if self.path_kw is not None:
             document["path"] = list(self.path_kw)
+        if self.experts is not None and self.median_experts is not None:
+            document["experts"] = dict(self.experts)
+            document["median_experts"] = dict(self.median_experts)
         return document
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Who speaks in the forecasts of a batch: ``names`` of E experts, and for each forecast their weights.
+
+    ``weights`` holds, for each, those of the mean and then those of the median, ``2 E`` in all.
+    """
+
+    names: tuple[str, ...]
+    weights: Sequence[Sequence[float]]
+
+    def of(self, i: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the weights of the mean and of the median in the ``i``-th forecast, by expert."""
+        weights, n = self.weights[i], len(self.names)
+        rounded = [round(weight, SHARE_DECIMALS) for weight in weights]
+        return dict(zip(self.names, rounded[:n], strict=True)), dict(zip(self.names, rounded[n:], strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Forecasts:
     """Forecasts of one batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
 
-    ``path_kw`` ``[N, K]`` is there where the model has several lead times.
+    ``path_kw`` ``[N, K]`` is there where the model has several lead times, ``shares`` where experts are blended.
     """
 
-    model: Predictor
+    model: Speaker
     issued_at_ms: int
     devices: list[str]
     observed_minutes: list[int]
@@ -92,6 +117,7 @@ class Forecasts:
     lower_kw: list[float] | None = None
     upper_kw: list[float] | None = None
     path_kw: list[list[float]] | None = None
+    shares: Shares | None = None
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -99,6 +125,7 @@ class Forecasts:
 
     def __getitem__(self, i: int) -> Forecast:
         """Return the ``i``-th as a :class:`Forecast`."""
+        experts, median_experts = (None, None) if self.shares is None else self.shares.of(i)
         return Forecast(
             device=self.devices[i],
             observed_minute=self.observed_minutes[i],
@@ -113,6 +140,8 @@ class Forecasts:
             context=self.model.spec.context,
             issued_at_ms=self.issued_at_ms,
             path_kw=None if self.path_kw is None else tuple(self.path_kw[i]),
+            experts=experts,
+            median_experts=median_experts,
         )
 
     def __iter__(self) -> Iterator[Forecast]:

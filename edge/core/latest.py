@@ -1,4 +1,7 @@
-"""The newest forecast of every device, in columns: 36 bytes a device, and 4 more for each further lead time."""
+"""The newest forecast of every device, in columns: 36 bytes a device, and 4 more for each further lead time.
+
+Where experts are blended, 8 more for each of them.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core.forecast import DECIMALS, Forecast, Forecasts
-from edge.core.predictor import Predictor
+from edge.core.forecast import DECIMALS, Forecast, Forecasts, Shares
+from edge.core.predictor import Speaker
 from edge.core.window import F32, I64
 
 _NO_FORECAST = 0  # no reading is of the first minute of 1970
@@ -22,12 +25,14 @@ Number = TypeVar("Number", bound=np.generic)
 class Latest:
     """Keeps, for each row of :class:`edge.core.buffer.Buffers`, what was last forecast."""
 
-    def __init__(self, n_leads: int = 1) -> None:
-        """Keep forecasts for ``n_leads`` lead times each."""
+    def __init__(self, n_leads: int = 1, experts: tuple[str, ...] = ()) -> None:
+        """Keep forecasts for ``n_leads`` lead times each, and the weights of ``experts`` in them."""
+        self._experts = experts
         # Median, lower, upper, then the means: a model's own float32, which rounds to what was told of it.
         self._kw = np.zeros((_FIRST_ROWS, _N_QUANTILES + n_leads), dtype=np.float32)
         self._when = np.zeros((_FIRST_ROWS, 2), dtype=np.int64)  # observed minute, issued at (ms)
         self._n_observed = np.zeros(_FIRST_ROWS, dtype=np.int32)
+        self._shares = np.zeros((_FIRST_ROWS, 2 * len(experts)), dtype=np.float32)
 
     def keep(self, rows: list[int], forecasts: Forecasts) -> None:
         """Keep ``forecasts``, at least one, the i-th for ``rows[i]``; of several for one row the last counts."""
@@ -42,19 +47,24 @@ class Latest:
         self._when[at, 0] = forecasts.observed_minutes
         self._when[at, 1] = forecasts.issued_at_ms
         self._n_observed[at] = forecasts.n_observed
+        if forecasts.shares is not None:
+            self._shares[at] = forecasts.shares.weights
 
     def forget(self, row: int) -> None:
         """Hold no forecast for ``row``."""
         if row < len(self._when):
             self._when[row, 0] = _NO_FORECAST
 
-    def read(self, row: int, device: str, model: Predictor) -> Forecast | None:
+    def read(self, row: int, device: str, model: Speaker) -> Forecast | None:
         """Return what was last forecast for ``row``, which is ``device``'s, by ``model``."""
         if row >= len(self._when) or self._when[row, 0] == _NO_FORECAST:
             return None
         told_kw = self._kw[row].astype(np.float64).round(DECIMALS).tolist()
         median, lower, upper = (None if math.isnan(kw) else kw for kw in told_kw[:_N_QUANTILES])
         path_kw = tuple(told_kw[_N_QUANTILES:])
+        experts, median_experts = None, None
+        if self._experts:
+            experts, median_experts = Shares(self._experts, self._shares[row : row + 1].tolist()).of(0)
         return Forecast(
             device=device,
             observed_minute=int(self._when[row, 0]),
@@ -69,9 +79,11 @@ class Latest:
             context=model.spec.context,
             issued_at_ms=int(self._when[row, 1]),
             path_kw=path_kw if len(path_kw) > 1 else None,
+            experts=experts,
+            median_experts=median_experts,
         )
 
-    def read_all(self, devices: list[str], model: Predictor) -> list[Forecast]:
+    def read_all(self, devices: list[str], model: Speaker) -> list[Forecast]:
         """Return what was last forecast for each of ``devices``, the i-th of which has row ``i``, by ``model``."""
         found = (self.read(row, device, model) for row, device in enumerate(devices))
         return [forecast for forecast in found if forecast is not None]
@@ -80,28 +92,31 @@ class Latest:
         """Let what is kept for ``rows[i]`` have been issued at ``issued_at_ms[i]``."""
         self._when[rows, 1] = issued_at_ms
 
-    def columns(self, rows: list[int]) -> tuple[F32, I64, I32]:
-        """Return a copy of N ``rows``: powers ``[N, 3 + leads]``, times ``[N, 2]``, ``n_observed`` ``[N]``."""
+    def columns(self, rows: list[int]) -> tuple[F32, I64, I32, F32]:
+        """Return a copy of N ``rows``: powers ``[N, 3 + leads]``, times ``[N, 2]``, ``n_observed`` ``[N]``, weights."""
         self._reach(max(rows, default=-1) + 1)
-        return self._kw[rows], self._when[rows], self._n_observed[rows]
+        return self._kw[rows], self._when[rows], self._n_observed[rows], self._shares[rows]
 
-    def take_over(self, kw: F32, when: I64, n_observed: I32) -> None:
+    def take_over(self, kw: F32, when: I64, n_observed: I32, shares: F32) -> None:
         """Keep what :meth:`columns` gave, from the first row on.
 
-        Raises :class:`ValueError` where it is of another number of lead times.
+        Raises :class:`ValueError` where it is of another number of lead times, or of experts.
         """
         n_rows = len(when)
         self._reach(n_rows)
         self._kw[:n_rows], self._when[:n_rows], self._n_observed[:n_rows] = kw, when, n_observed
+        self._shares[:n_rows] = shares
 
     def _reach(self, n_rows: int) -> None:
         while n_rows > len(self._when):
             self._kw, self._when, self._n_observed = _grown(self._kw), _grown(self._when), _grown(self._n_observed)
+            self._shares = _grown(self._shares)
 
     def copy(self) -> Latest:
         """Return a copy that later forecasts do not change."""
-        made = Latest()
+        made = Latest(experts=self._experts)
         made._kw, made._when, made._n_observed = self._kw.copy(), self._when.copy(), self._n_observed.copy()
+        made._shares = self._shares.copy()
         return made
 
 

@@ -19,11 +19,8 @@ class Prediction:
     quantiles: NDArray[np.float32] | None = None
 
 
-class Predictor(Protocol):
-    """Turns windows into forecasts for the lead times it was made for.
-
-    Stateless: the same window gives the same forecast, alone or in any batch, from any thread.
-    """
+class Speaker(Protocol):
+    """Whose words forecasts are: what they say of it."""
 
     @property
     def name(self) -> str:
@@ -37,12 +34,7 @@ class Predictor(Protocol):
 
     @property
     def spec(self) -> WindowSpec:
-        """The window it asks for."""
-        ...
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The columns of its input, by the names of :mod:`edge.core.features`: ``gap_kw`` first."""
+        """The window it goes by."""
         ...
 
     @property
@@ -53,6 +45,29 @@ class Predictor(Protocol):
     @property
     def quantile_levels(self) -> tuple[float, ...] | None:
         """Levels of its quantiles, rising, or None where it gives the mean alone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Implements :class:`Speaker` for what no single model says."""
+
+    name: str
+    version: str
+    spec: WindowSpec
+    lead_times_min: tuple[int, ...]
+    quantile_levels: tuple[float, ...] | None
+
+
+class Predictor(Speaker, Protocol):
+    """Turns windows into forecasts for the lead times it was made for.
+
+    Stateless: the same window gives the same forecast, alone or in any batch, from any thread.
+    """
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The columns of its input, by the names of :mod:`edge.core.features`: ``gap_kw`` first."""
         ...
 
     def predict(self, windows: F32) -> Prediction:

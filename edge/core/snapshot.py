@@ -7,7 +7,9 @@ came after the snapshot is replayed, reading by reading, by the rules of the str
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +30,8 @@ class Snapshot:
 
     ``values`` is ``[N, context, C]`` (oldest first, the units of ``channels``), ``observed`` ``[N, ceil(context / 8)]``
     the bits of :class:`~edge.core.buffer.Stream`, lowest first, ``last_minute`` and ``n_seen`` are ``[N]``; the
-    last three are :meth:`edge.core.latest.Latest.columns` of the model named. ``held`` and ``late_runs`` are
-    readings that wait to be understood.
+    ``latest_`` ones are :meth:`edge.core.latest.Latest.columns` of the model named. ``held`` and ``late_runs`` are
+    readings that wait to be understood; ``learnt`` is what :meth:`edge.core.online.blend.Blend.columns` gave.
     """
 
     spec: WindowSpec
@@ -45,6 +47,8 @@ class Snapshot:
     latest_kw: F32
     latest_when: I64
     latest_n_observed: NDArray[np.int32]
+    latest_shares: F32
+    learnt: dict[str, NDArray[Any]]
 
 
 def take(engine: Engine) -> Snapshot:
@@ -57,7 +61,8 @@ def take(engine: Engine) -> Snapshot:
     for device, window in zip(devices, windows, strict=True):
         buffers.copy_window(device, window)
     bits = b"".join(stream.observed.to_bytes(_n_bytes(context), "little") for stream in streams)
-    latest_kw, latest_when, latest_n_observed = engine.newest.columns([stream.row for stream in streams])
+    rows = [stream.row for stream in streams]
+    latest_kw, latest_when, latest_n_observed, latest_shares = engine.newest.columns(rows)
     return Snapshot(
         spec=buffers.spec,
         channels=buffers.channels,
@@ -72,6 +77,8 @@ def take(engine: Engine) -> Snapshot:
         latest_kw=latest_kw,
         latest_when=latest_when,
         latest_n_observed=latest_n_observed,
+        latest_shares=latest_shares,
+        learnt={} if engine.blend is None else engine.blend.columns(rows),
     )
 
 
@@ -104,7 +111,10 @@ def give(engine: Engine, snapshot: Snapshot) -> None:
             buffers.stream(run[0].device).late_run = list(run)
     if snapshot.model == _name(engine):
         n = len(buffers)
-        engine.newest.take_over(snapshot.latest_kw[:n], snapshot.latest_when[:n], snapshot.latest_n_observed[:n])
+        latest = (snapshot.latest_kw, snapshot.latest_when, snapshot.latest_n_observed, snapshot.latest_shares)
+        engine.newest.take_over(*(column[:n] for column in latest))
+    if engine.blend is not None:
+        engine.blend.take_over(len(buffers), snapshot.learnt)
 
 
 def _fill(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, as_it_was: bool) -> None:
@@ -128,12 +138,20 @@ class Replay:
         self.n_forgotten = 0
 
     def take(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
-        """Let a batch enter that was forecast at ``issued_at_ms``."""
+        """Let a batch enter that was forecast at ``issued_at_ms``.
+
+        Where forecasts are learnt from, all are made again; else the last one of each device, at the end.
+        """
         accepted = self._engine.accept(readings)
+        self.n_readings += len(readings)
+        if self._engine.blend is not None:
+            with suppress(ModelError):  # as it was then
+                self._engine.forecast(accepted, issued_at_ms)
+            self._engine.learn()
+            return
         whose = zip(accepted.windows, accepted.devices, accepted.minutes, accepted.n_observed, strict=True)
         for window, device, minute, n_observed in whose:
             self._due[device] = (window.copy(), minute, n_observed, issued_at_ms)
-        self.n_readings += len(readings)
 
     def forget(self, device: str) -> None:
         """Let a device be forgotten, as it was then."""
@@ -164,9 +182,10 @@ def _n_bytes(context: int) -> int:
 
 def _name(engine: Engine) -> str:
     """Return what must be the same for the last forecasts to be of use: the model, and the minutes that it tells."""
-    model = engine.model
-    told_min = model.lead_times_min if engine.tells_path else model.lead_times_min[-1:]
-    return f"{model.name} {model.version} {','.join(map(str, told_min))}"
+    speaker = engine.speaker
+    told_min = speaker.lead_times_min if engine.tells_path else speaker.lead_times_min[-1:]
+    experts = "" if engine.blend is None else f" of {','.join(engine.blend.experts)}"
+    return f"{speaker.name} {speaker.version} {','.join(map(str, told_min))}{experts}"
 
 
 def check_shapes(snapshot: Snapshot) -> None:

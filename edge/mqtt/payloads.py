@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pydantic_core import from_json
 
 from edge.core.errors import PayloadError
-from edge.core.forecast import FORECAST_SCHEMA, LEVEL, Forecasts
+from edge.core.forecast import FORECAST_SCHEMA, LEVEL, SHARE_DECIMALS, Forecasts
 from edge.core.grid import instant_label, minute_label, minute_of
 from edge.core.reading import Limits, Reading, instant_of, measured_of, power_of
 from edge.mqtt.frames import MAX_PAYLOAD
@@ -70,10 +70,12 @@ def encode_forecasts(forecasts: Forecasts) -> Iterator[bytes]:
     middle = f'"issued_at":"{instant_label(forecasts.issued_at_ms)}","horizon_min":{horizon_min},"gap_kw":%r'
     bounds = ',"median_kw":%s,"lower_kw":%s,"upper_kw":%s'
     n_leads = 0 if forecasts.path_kw is None else len(model.lead_times_min)
-    path = f',"path":[{",".join(["%r"] * n_leads)}]}}' if n_leads else "}"
-    template = head + middle + bounds + tail + path
+    path = f',"path":[{",".join(["%r"] * n_leads)}]' if n_leads else ""
+    shares = forecasts.shares
+    experts = "" if shares is None else _experts_template(shares.names)
+    template = head + middle + bounds + tail + path + experts + "}"
     nothing = ["null"] * len(forecasts)
-    for device, minute, gap_kw, median, lower, upper, n_observed, path_kw in zip(
+    for device, minute, gap_kw, median, lower, upper, n_observed, path_kw, weights in zip(
         forecasts.devices,
         forecasts.observed_minutes,
         forecasts.gap_kw,
@@ -82,13 +84,19 @@ def encode_forecasts(forecasts: Forecasts) -> Iterator[bytes]:
         nothing if forecasts.upper_kw is None else forecasts.upper_kw,
         forecasts.n_observed,
         [()] * len(forecasts) if forecasts.path_kw is None else forecasts.path_kw,
+        [()] * len(forecasts) if shares is None else shares.weights,
         strict=True,
     ):
         text = template % (
             device, minute_label(minute), minute_label(minute + horizon_min),
-            gap_kw, median, lower, upper, n_observed, *path_kw,
+            gap_kw, median, lower, upper, n_observed, *path_kw, *weights,
         )  # fmt: skip
         yield text.encode()
+
+
+def _experts_template(names: Sequence[str]) -> str:
+    weights = ",".join(f'"{name}":%.{SHARE_DECIMALS}f' for name in names)
+    return f',"experts":{{{weights}}},"median_experts":{{{weights}}}'
 
 
 def encode_rejection(topic: str, payload: bytes, reason: str, detail: str, n_omitted: int = 0) -> bytes:

@@ -30,6 +30,9 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "latest_when": np.int64,
     "latest_n_observed": np.int32,
 }
+#: Columns that earlier versions did not have: what was learnt of the devices, each under this and its own name.
+_LEARNT = "learnt_"
+
 #: What a damaged archive may raise.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, TypeError, NotImplementedError)
 
@@ -61,7 +64,9 @@ def encode(snapshot: Snapshot) -> bytes:
     )
     words = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
     out = BytesIO()
-    np.savez(out, about=words, **{name: getattr(snapshot, name) for name in _COLUMNS})
+    columns = {name: getattr(snapshot, name) for name in _COLUMNS}
+    learnt = {f"{_LEARNT}{name}": column for name, column in snapshot.learnt.items()}
+    np.savez(out, about=words, latest_shares=snapshot.latest_shares, **columns, **learnt)
     return out.getvalue()
 
 
@@ -83,6 +88,8 @@ def _decode(path: Path, content: bytes) -> Snapshot | None:
         check_version(path, from_json(words)["version"])
         about = About.model_validate_json(words)
         columns: dict[str, Any] = {name: archive[name].astype(kind, casting="equiv") for name, kind in _COLUMNS.items()}
+        shares = archive["latest_shares"] if "latest_shares" in archive else np.zeros((len(about.devices), 0))
+        learnt = {name.removeprefix(_LEARNT): archive[name] for name in archive.files if name.startswith(_LEARNT)}
     snapshot = Snapshot(
         spec=WindowSpec(about.context, about.padding),
         channels=about.channels,
@@ -90,6 +97,8 @@ def _decode(path: Path, content: bytes) -> Snapshot | None:
         devices=about.devices,
         held=about.held,
         late_runs=about.late_runs,
+        latest_shares=shares.astype(np.float32),
+        learnt=learnt,
         **columns,
     )
     try:

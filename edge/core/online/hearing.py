@@ -1,0 +1,111 @@
+"""What the models say of a batch of windows, side by side, before anything that was learnt plays a part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+
+import numpy as np
+
+from edge.core.forecast import LOWER, MEDIAN, UPPER
+from edge.core.online import interval
+from edge.core.online.outcomes import F64, LEARNED, PERSISTENCE
+from edge.core.online.view import View
+from edge.core.predictor import Prediction, Predictor
+from edge.core.window import F32, I64
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """N windows and what is said of them. Power in kW, minutes since the epoch.
+
+    ``rows``, ``minutes`` and ``last_kw`` are ``[N]``; ``bins`` ``[2, N]`` the half hours of the local day, now and at
+    the target; ``columns_kw`` ``[N, D]`` what the learning expert looks at; ``experts_kw`` ``[N, 2, E]`` mean and
+    median of each expert, where the learning one's are still to come; ``bounds_kw`` and ``spread_roots`` ``[N, 2]``
+    the first model's own bounds and the roots of their distances from its median, None where it has none.
+    """
+
+    rows: I64
+    minutes: I64
+    last_kw: F64
+    bins: I64
+    columns_kw: F64
+    experts_kw: F64
+    bounds_kw: F64 | None
+    spread_roots: F64 | None
+
+    def of(self, which: I64 | slice) -> Heard:
+        """Return those of the N that ``which`` says."""
+        return Heard(
+            self.rows[which],
+            self.minutes[which],
+            self.last_kw[which],
+            self.bins[:, which],
+            self.columns_kw[which],
+            self.experts_kw[which],
+            None if self.bounds_kw is None else self.bounds_kw[which],
+            None if self.spread_roots is None else self.spread_roots[which],
+        )
+
+    def one_by_one(self) -> Iterator[slice | I64]:
+        """Yield which of the N go next, such that no device comes twice in one go and its windows come in order."""
+        rows = self.rows
+        n = len(rows)
+        if n == 1 or np.unique(rows).size == n:
+            yield slice(None)
+        elif rows.min() == rows.max():
+            for place in range(n):
+                yield slice(place, place + 1)
+        else:
+            n_before: dict[int, int] = {}
+            nth = np.empty(n, dtype=np.int64)
+            for place, row in enumerate(rows.tolist()):
+                nth[place] = n_before.get(row, 0)
+                n_before[row] = nth[place] + 1
+            for go in range(int(nth.max()) + 1):
+                yield np.flatnonzero(nth == go)
+
+
+class Hearing:
+    """Puts the models' words in columns. The first model is the one that would speak alone."""
+
+    def __init__(self, models: Sequence[Predictor], zone: tzinfo, *, learns: bool) -> None:
+        """Hear ``models``, then a learning expert where one ``learns``, then persistence."""
+        self.horizon_min = models[0].lead_times_min[-1]
+        self._levels = [model.quantile_levels or () for model in models]
+        self._n_models = len(models)
+        self._with_median = [i for i, levels in enumerate(self._levels) if MEDIAN in levels]
+        self._learns = learns
+        #: Who speaks, in the order of the columns.
+        self.experts = (*(model.name for model in models), *((LEARNED,) if learns else ()), PERSISTENCE)
+        opinions = [f"{model.name} mean" for model in models] + [f"{models[i].name} median" for i in self._with_median]
+        self.view = View(max(model.spec.context for model in models), opinions, zone)
+        #: The columns of the view that hold the first model's mean, and its median or, where it has none, its mean.
+        self.mean_column, self.median_column = 0, len(models) if 0 in self._with_median else 0
+
+    def hear(self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction]) -> Heard:
+        """Return what ``predictions``, one a model, say of ``windows`` ``[N, context]`` (kW) that end at ``minutes``."""
+        experts_kw = np.empty((len(rows), 2, len(self.experts)))
+        last_kw = windows[:, -1].astype(np.float64)
+        for i, (prediction, levels) in enumerate(zip(predictions, self._levels, strict=True)):
+            experts_kw[:, :, i] = prediction.mean[:, -1:]
+            if prediction.quantiles is not None and MEDIAN in levels:
+                experts_kw[:, 1, i] = prediction.quantiles[:, -1, levels.index(MEDIAN)]
+        experts_kw[:, :, -1] = last_kw[:, np.newaxis]
+        if self._learns:
+            n, targets = self._n_models, minutes + self.horizon_min
+            opinions_kw = np.concatenate((experts_kw[:, 0, :n], experts_kw[:, 1, self._with_median]), axis=1)
+            columns_kw = self.view.columns_kw(windows, opinions_kw, targets)
+            bins = np.stack((self.view.bins(minutes), self.view.bins(targets)))
+        else:
+            columns_kw, bins = np.zeros((len(rows), len(self.view.names))), np.zeros((2, len(rows)), dtype=np.int64)
+        return Heard(rows, minutes, last_kw, bins, columns_kw, experts_kw, *self._bounds(predictions[0]))
+
+    def _bounds(self, prediction: Prediction) -> tuple[F64, F64] | tuple[None, None]:
+        levels, quantiles = self._levels[0], prediction.quantiles
+        if quantiles is None or not {LOWER, MEDIAN, UPPER} <= set(levels):
+            return None, None
+        outer_kw = quantiles[:, -1][:, [levels.index(LOWER), levels.index(UPPER)]].astype(np.float64)
+        median_kw = quantiles[:, -1, levels.index(MEDIAN)][:, np.newaxis]
+        return outer_kw, interval.roots(np.abs(outer_kw - median_kw))

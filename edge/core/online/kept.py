@@ -1,0 +1,58 @@
+"""What was learnt, given to a blend of other experts: what is common goes on, the rest begins anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.core.errors import StateError
+from edge.core.online.rows import Rows
+
+#: Beside the arrays of :class:`Rows`: the names of the experts, and of the learning expert's columns.
+EXPERTS, COLUMNS = "experts", "columns"
+
+
+def of_experts(
+    kept: Mapping[str, NDArray[Any]], state: Rows, experts: Sequence[str], columns: Sequence[str]
+) -> dict[str, NDArray[Any]]:
+    """Return the arrays of ``state`` for the devices that ``kept`` is of, with what it says put in its place.
+
+    Empty where nothing was kept. Raises :class:`StateError` where its arrays do not fit each other.
+    """
+    if not kept:
+        return {}
+    n = len(kept["followed"])
+    out = {name: np.repeat(state.blank(name)[np.newaxis], n, axis=0) for name in state.arrays}
+    new_e, old_e = _common(experts, kept[EXPERTS])
+    new_c, old_c = _common(columns, kept[COLUMNS])
+    as_before = len(new_e) == len(experts) == len(kept[EXPERTS]) and len(new_c) == len(columns) == len(kept[COLUMNS])
+    try:
+        for name, array in out.items():
+            if name not in kept:
+                continue
+            before = kept[name]
+            if len(before) != n:
+                msg = f"{name} is of {len(before)} devices, not {n}"
+                raise StateError(msg)
+            if name == "memory":
+                array[..., new_e] = before[..., old_e]
+            elif name == "coefficients":
+                array[..., new_c] = before[..., old_c]
+            elif name == "covariance":
+                array[..., new_c[:, np.newaxis], new_c] = before[..., old_c[:, np.newaxis], old_c]
+            elif name not in {"due", "due_minute"} or (as_before and (new_e == old_e).all() and (new_c == old_c).all()):
+                array[...] = before
+    except (ValueError, IndexError) as error:
+        msg = f"what was learnt is of another shape: {error}"
+        raise StateError(msg) from error
+    return out
+
+
+def _common(new: Sequence[str], old: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where the names that both have are in ``new``, and where in ``old``."""
+    places = {name: place for place, name in enumerate(old.tolist())}
+    both = [(place, places[name]) for place, name in enumerate(new) if name in places]
+    return np.array([a for a, _ in both], dtype=np.int64), np.array([b for _, b in both], dtype=np.int64)
