@@ -7,7 +7,7 @@ came after the snapshot is replayed, reading by reading, by the rules of the str
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from edge.core.buffer import Stream
 from edge.core.engine import Accepted, Engine
 from edge.core.errors import ModelError, StateError
 from edge.core.reading import Reading
+from edge.core.samples import MeterState
 from edge.core.window import F32, I64, MIN_OBSERVED, WindowSpec
 
 #: Windows forecast at a time when the last forecasts are made again.
@@ -29,7 +30,7 @@ class Snapshot:
     ``values`` is ``[N, context, C]`` (oldest first, the units of ``channels``), ``observed`` ``[N, ceil(context / 8)]``
     the bits of :class:`~edge.core.buffer.Stream`, lowest first, ``last_minute`` and ``n_seen`` are ``[N]``; the
     last three are :meth:`edge.core.latest.Latest.columns` of the model named. ``held`` and ``late_runs`` are
-    readings that wait to be understood.
+    readings that wait to be understood. ``meters`` are those of which minutes are open.
     """
 
     spec: WindowSpec
@@ -45,10 +46,11 @@ class Snapshot:
     latest_kw: F32
     latest_when: I64
     latest_n_observed: NDArray[np.int32]
+    meters: list[MeterState] = field(default_factory=list)
 
 
-def take(engine: Engine) -> Snapshot:
-    """Return a copy of the state of ``engine``."""
+def take(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
+    """Return a copy of the state of ``engine``, and with it of its ``meters``."""
     buffers = engine.buffers
     context = buffers.spec.context
     devices = list(buffers)
@@ -72,6 +74,7 @@ def take(engine: Engine) -> Snapshot:
         latest_kw=latest_kw,
         latest_when=latest_when,
         latest_n_observed=latest_n_observed,
+        meters=list(meters),
     )
 
 
