@@ -1,8 +1,9 @@
 """What keeping costs an SD card: a day of readings through the store, on a clock of its own.
 
-``python -m bench.wear [--hours 24]`` prints, for 1 and for 1,000 devices, the bytes that the store wrote and
-those that Linux sent to the disk for it (``write_bytes`` of ``/proc/self/io``: whole pages, without the file
-system's own journal). Meters report one after the other, so that each reading is a batch of its own.
+``python -m bench.wear [--hours 24] [--every 10]`` prints, for 1 and for 1,000 devices, the bytes that the store
+wrote and those that Linux sent to the disk for it (``write_bytes`` of ``/proc/self/io``: whole pages, without the
+file system's own journal). Meters report one after the other, so that each message is a batch of its own: a reading
+a minute, or samples of power every so many seconds.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from pathlib import Path
 
 from edge.core.engine import Engine
 from edge.core.reading import Reading
+from edge.core.samples import Sample
 from edge.core.snapshot import take
 from edge.predictors.baselines import Persistence
 from edge.storage.store import Store
 
 FIRST_MINUTE = 21_476_160
-_DAY_H, _HOUR_MIN = 24, 60
+_DAY_H, _HOUR_MIN, _MIN_S = 24, 60, 60
 
 
 def bytes_to_disk() -> int:
@@ -27,18 +29,21 @@ def bytes_to_disk() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
 
 
-def measure(n_devices: int, hours: float, folder: Path) -> tuple[int, int]:
+def measure(n_devices: int, hours: float, every_s: int, folder: Path) -> tuple[int, int]:
     """Return the bytes written and the bytes sent to the disk for ``hours`` of ``n_devices`` meters."""
     now_s = 0.0
     engine, store = Engine(Persistence()), Store(folder, lambda: now_s)
     before = bytes_to_disk()
     store.restore(engine)
-    for minute in range(round(hours * _HOUR_MIN)):
+    for second in range(0, round(hours * _HOUR_MIN * _MIN_S), every_s):
+        minute = second // _MIN_S
         for device in range(n_devices):
-            now_s = 60 * (minute + device / n_devices)
-            readings = [Reading(f"meter-{device:05d}", FIRST_MINUTE + minute, 0.001 * (minute * 7919 % 4_000))]
+            now_s = second + every_s * device / n_devices
+            name, kw = f"meter-{device:05d}", 0.001 * (second * 7919 % 4_000)
+            readings = [Reading(name, FIRST_MINUTE + minute, kw)] if not second % _MIN_S else []
+            sample = Sample(f"tele/{name}/SENSOR", round(1e12 + now_s * 1_000), {"ENERGY.Power": kw * 1_000}, {})
             engine.accept(readings)
-            store.keep(readings, round(1e12 + now_s * 1_000))
+            store.keep(readings, round(1e12 + now_s * 1_000), [sample] if every_s < _MIN_S else [])
             if store.tend():
                 store.renew(take(engine))
             if not device % (n_devices // 4 or 1):
@@ -51,11 +56,12 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.wear", description=__doc__)
     parser.add_argument("--hours", type=float, default=_DAY_H)
+    parser.add_argument("--every", type=int, default=_MIN_S, help="seconds between two messages of a meter")
     parser.add_argument("--folder", type=Path, help="on the disk to be measured (default: the temporary folder's)")
     chosen = parser.parse_args()
     for n_devices, hours in ((1, chosen.hours), (1_000, chosen.hours)):
         with tempfile.TemporaryDirectory(dir=chosen.folder, prefix="gapcast-bench-") as folder:
-            written, to_disk = (n * _DAY_H / hours / 1e6 for n in measure(n_devices, hours, Path(folder)))
+            written, to_disk = (n * _DAY_H / hours / 1e6 for n in measure(n_devices, hours, chosen.every, Path(folder)))
         print(f"{n_devices:>5} devices: {written:8.1f} MB a day written, {to_disk:8.1f} MB a day to the disk")
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
+from edge.configuration import load, nested
 from edge.core.errors import GapcastError, ModelError
-from edge.settings import Settings, load, nested
+from edge.settings import Settings
 
 EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
 

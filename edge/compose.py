@@ -70,7 +70,7 @@ class Application:
         extras = measured_in(self.models.speaking.features)[1:]
         statistics = Statistics()
         sources = sources_of(settings)
-        link = MqttLink(
+        self._link = link = MqttLink(
             self.session,
             Topics(
                 DeviceTopic.parse("topics.reading", settings.topics.reading),
@@ -137,7 +137,7 @@ class Application:
     def run(self, stopping: Event) -> None:
         """Go on where the last process ended, until ``stopping`` is set: the stream in this thread, REST in another."""
         if self._store is not None:
-            self._store.restore(self._engine)
+            self._store.restore(self._engine, self._link.meters)
         rest = Thread(target=self._server.run, args=([self._socket],), name="rest")
         rest.start()
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)

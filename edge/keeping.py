@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 from edge.core.buffer import Verdict
 from edge.core.engine import Accepted
 from edge.core.reading import Reading
+from edge.core.samples import Sample
 from edge.core.snapshot import Snapshot
 
 #: Verdicts on readings that left everything as it was.
@@ -36,8 +37,11 @@ class Keeper(Protocol):
         """Bytes written since the start."""
         ...
 
-    def keep(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
-        """Keep a batch whose forecasts were issued at ``issued_at_ms``; after this, a killed process has it still."""
+    def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
+        """Keep a batch whose forecasts were issued at ``issued_at_ms``; after this, a killed process has it still.
+
+        With ``samples`` of minutes that are open, or that these readings closed.
+        """
         ...
 
     def forget(self, device: str) -> None:
@@ -63,7 +67,7 @@ class KeepsNothing:
     problem = None
     n_bytes_written = 0
 
-    def keep(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
+    def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
         """Forget the batch."""
 
     def forget(self, device: str) -> None:
@@ -81,7 +85,7 @@ class KeepsNothing:
 
 
 class Batch(NamedTuple):
-    """A batch that is forecast: its readings that had an effect, and the receipts of its forecasts.
+    """A batch that is forecast: its readings and samples that had an effect, and the receipts of its forecasts.
 
     Or, in its place between two of them, a device that was forgotten.
     """
@@ -90,6 +94,7 @@ class Batch(NamedTuple):
     readings: Sequence[Reading]
     issued_at_ms: int
     receipts: Sequence[int]
+    samples: Sequence[Sample] = ()
     forgotten: str | None = None
 
 
@@ -109,32 +114,43 @@ class Keeping:
         """Whether no more should be taken for a moment, so that all is confirmed, as a snapshot needs."""
         return self._held_since_s <= time.monotonic() < self._held_since_s + _HOLD_S
 
-    def begin(self, readings: Sequence[Reading], accepted: Accepted, issued_at_ms: int, receipts: Sequence[int]) -> int:
+    def begin(
+        self,
+        readings: Sequence[Reading],
+        accepted: Accepted,
+        issued_at_ms: int,
+        receipts: Sequence[int],
+        samples: Sequence[Sample] = (),
+    ) -> int:
         """Note a batch whose forecasts have these ``receipts``; return its number."""
         if "duplicate" in accepted.counts or "rejected" in accepted.counts:
             verdicts = zip(readings, accepted.verdicts, strict=True)
             readings = [reading for reading, verdict in verdicts if verdict not in _NO_EFFECT]
         self._n_batches += 1
-        self._under_way.append(Batch(self._n_batches, readings, issued_at_ms, receipts))
+        self._under_way.append(Batch(self._n_batches, readings, issued_at_ms, receipts, samples))
         return self._n_batches
 
     def forget(self, device: str) -> None:
         """Note that a device was forgotten, after the batches so far and before the next."""
         self._n_batches += 1
-        self._under_way.append(Batch(self._n_batches, (), 0, (), device))
+        self._under_way.append(Batch(self._n_batches, (), 0, (), (), device))
 
-    def advance(self, confirmed: Callable[[Sequence[int]], bool]) -> int:
-        """Keep what is ``confirmed``; return the number of the last batch that is kept."""
+    def advance(self, confirmed: Callable[[Sequence[int]], bool], *, between_batches: bool = True) -> int:
+        """Keep what is ``confirmed``; return the number of the last batch that is kept.
+
+        Where it is not ``between_batches``, samples of one that has not begun are in their minutes already, and a
+        snapshot must wait.
+        """
         under_way = self._under_way
         while under_way and confirmed(under_way[0].receipts):
             batch = under_way.popleft()
             if batch.forgotten is not None:
                 self.keeper.forget(batch.forgotten)
-            elif batch.readings:
-                self.keeper.keep(batch.readings, batch.issued_at_ms)
+            elif batch.readings or batch.samples:
+                self.keeper.keep(batch.readings, batch.issued_at_ms, batch.samples)
         if not self.keeper.tend():
             self._held_since_s = math.inf
-        elif not under_way:
+        elif not under_way and between_batches:
             self.keeper.renew(self._snapshot())
             self._held_since_s = math.inf
         elif not self._held_since_s <= (now_s := time.monotonic()) < self._held_since_s + _HOLD_AGAIN_S:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from edge.core.errors import PayloadError
 from edge.core.forecast import Forecasts
 from edge.core.reading import Reading
+from edge.core.samples import MeterState, Sample
 
 
 class Arrival(NamedTuple):
@@ -22,8 +23,58 @@ class Arrival(NamedTuple):
     token: Any
 
 
+class Meters(Protocol):
+    """The meters that give samples, whose open minutes are to outlive the process."""
+
+    def take_samples(self) -> Sequence[Sample]:
+        """Return what was told since the last call, in order, and had an effect."""
+        ...
+
+    def standing(self) -> Sequence[MeterState]:
+        """Return where each stands."""
+        ...
+
+    def resume(self, meters: Sequence[MeterState]) -> None:
+        """Let each go on from where it stood."""
+        ...
+
+    def recall(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
+        """Take again what was told in a batch; the minutes that it closed then are those of ``readings``."""
+        ...
+
+    def forget(self, device: str) -> None:
+        """Know nothing of ``device`` any more."""
+        ...
+
+
+class NoMeters:
+    """Implements :class:`Meters` where readings come as minutes."""
+
+    def take_samples(self) -> Sequence[Sample]:
+        """Return none."""
+        return ()
+
+    def standing(self) -> Sequence[MeterState]:
+        """Return none."""
+        return ()
+
+    def resume(self, meters: Sequence[MeterState]) -> None:
+        """Leave the minutes of an earlier configuration open."""
+
+    def recall(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
+        """Leave out the samples of an earlier configuration."""
+
+    def forget(self, device: str) -> None:
+        """Have nothing of the device."""
+
+
 class Link(Protocol):
     """The broker, as the service sees it."""
+
+    @property
+    def meters(self) -> Meters:
+        """The meters whose samples come in."""
+        ...
 
     @property
     def connected(self) -> bool:

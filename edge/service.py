@@ -89,7 +89,7 @@ class Service:
     def turn(self, timeout_s: float) -> int:
         """Take one batch through: decode, accept, forecast, publish, keep, acknowledge. Return its size."""
         arrivals = self._link.take(0 if self._keeping.holds_back else MAX_BATCH, timeout_s)
-        self._keep()
+        self._keep(between_batches=not arrivals)
         if not arrivals:
             self._note_forgotten()
             self._announcing.tell()
@@ -107,6 +107,8 @@ class Service:
         with self._lock:
             self._engine.learn()
         batch = self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts)
+        samples = self._link.meters.take_samples()
+        batch = self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts, samples)
         self._answer(arrivals, accepted, receipts, batch)
         self._keep()  # what has no forecast to wait for
         self._announcing.tell()
@@ -114,18 +116,20 @@ class Service:
         self._count(arrivals, accepted, forecasts, inference_s)
         return len(arrivals)
 
-    def _keep(self) -> None:
+    def _keep(self, *, between_batches: bool = True) -> None:
         """Keep, and then acknowledge, what the broker has confirmed since the last look."""
-        self._link.keep(self._keeping.advance(self._link.confirmed))
+        self._link.keep(self._keeping.advance(self._link.confirmed, between_batches=between_batches))
 
     def _snapshot(self) -> Snapshot:
         with self._lock:
-            return take(self._engine)
+            return take(self._engine, self._link.meters.standing())
 
     def _note_forgotten(self) -> None:
         """Let those that were forgotten be so in what is kept, too, between the batches that came before and after."""
         while self._forgotten:
-            self._keeping.forget(self._forgotten.popleft())
+            device = self._forgotten.popleft()
+            self._link.meters.forget(device)
+            self._keeping.forget(device)
 
     def _forecast(self, accepted: Accepted) -> Forecasts:
         now_ms = time.time_ns() // 1_000_000

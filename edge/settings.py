@@ -1,25 +1,18 @@
-"""The configuration: ``gapcast.toml``, then environment ``GAPCAST_…``, then command line. Every key has a default.
+"""What can be set: the sections of the configuration and their keys. Every key has a default.
 
-The environment nests by two underscores: ``GAPCAST_MQTT__HOST`` is ``mqtt.host``. Any key may be read
-from a file (a Docker secret, a systemd credential) by ``_FILE``: ``GAPCAST_MQTT__PASSWORD_FILE``.
+:mod:`edge.configuration` reads them.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from edge.core.errors import SettingsError
 from edge.source_settings import SourceSettings
-
-ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"
-DEFAULT_FILE = Path("gapcast.toml")
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -226,94 +219,3 @@ class Settings(_Section):
             msg = "homeassistant.enabled needs devices.stale_after_min above 0: it goes by each device's availability"
             raise ValueError(msg)
         return self
-
-
-def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
-    """Read the settings: ``file`` (or ``gapcast.toml`` here, if there is one), environment, ``overrides``.
-
-    ``overrides`` are nested like the file. Raises :class:`SettingsError` that names the first key that
-    is wrong and what is wrong with it.
-    """
-    path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    merged: dict[str, Any] = {}
-    for source in (_read_toml(path) if path else {}, _read_environment(environment), overrides):
-        _merge(merged, source)
-    try:
-        return Settings.model_validate(merged)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        problem = {
-            "extra_forbidden": "there is no such key",
-            "model_type": "is a section, not a value",
-        }.get(first["type"], first["msg"].removeprefix("Value error, "))
-        # Also a password's key misspelt, or left out.
-        may_be_secret = "password" in key or first["type"] in {"extra_forbidden", "model_type"}
-        shown = "" if may_be_secret or isinstance(first["input"], dict) else f" (it is {first['input']!r})"
-        msg = f"configuration key {key}: {problem}{shown}"
-        raise SettingsError(msg) from error
-
-
-def nested(dotted: str, value: object) -> dict[str, Any]:
-    """Return ``value`` under a dotted key, nested like the file.
-
-    >>> nested("mqtt.host", "broker")
-    {'mqtt': {'host': 'broker'}}
-    """
-    for part in reversed(dotted.split(".")):
-        value = {part: value}
-    return value if isinstance(value, dict) else {}
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        msg = f"configuration file {path}: cannot be read ({error.strerror})"
-        raise SettingsError(msg) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"configuration file {path}: is not TOML: {error}"
-        raise SettingsError(msg) from error
-
-
-def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in sorted(environment.items()):
-        if not name.startswith(ENV_PREFIX):
-            continue
-        section, *key = name.removeprefix(ENV_PREFIX).lower().split(ENV_NESTING)
-        if not key:
-            _refuse_single_underscore(name)
-            continue
-        dotted = ".".join((section, *key))
-        if name.endswith(ENV_FILE_SUFFIX):
-            dotted, value = dotted.removesuffix(ENV_FILE_SUFFIX.lower()), _read_secret(name, Path(value))  # noqa: PLW2901
-        _merge(found, nested(dotted, value))
-    return found
-
-
-def _refuse_single_underscore(name: str) -> None:
-    for section in Settings.model_fields:
-        if name == ENV_PREFIX + section.upper():
-            msg = f"environment {name}: is a section, not a value: name a key of it, as in {name}__KEY"
-            raise SettingsError(msg)
-        start = f"{ENV_PREFIX}{section.upper()}_"
-        if name.startswith(start):
-            msg = f"environment {name}: write two underscores: {start}_{name.removeprefix(start)}"
-            raise SettingsError(msg)
-
-
-def _read_secret(name: str, path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"environment {name}: {path} cannot be read ({error})"
-        raise SettingsError(msg) from error
-
-
-def _merge(into: dict[str, Any], source: Mapping[str, Any]) -> None:
-    for key, value in source.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value

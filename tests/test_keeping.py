@@ -11,9 +11,10 @@ import pytest
 from edge.core.engine import Engine
 from edge.core.forecast import Forecasts
 from edge.core.reading import Reading
+from edge.core.samples import MeterState, OpenMinute, Sample
 from edge.core.snapshot import Snapshot, give
 from edge.keeping import KeepsNothing
-from edge.ports import Arrival
+from edge.ports import Arrival, NoMeters
 from edge.predictors.baselines import Persistence
 from edge.service import MAX_BATCH, Service
 from tests.support.links import MemoryLink
@@ -61,11 +62,13 @@ class MemoryKeeper(KeepsNothing):
 
     def __init__(self) -> None:
         self.minutes: list[int] = []
+        self.samples: list[Sample] = []
         self.forgotten: list[tuple[str, int]] = []  # and how many minutes were kept by then
         self.snapshots: list[Snapshot] = []
         self.wants = False
 
-    def keep(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
+    def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
+        self.samples += samples
         self.minutes += [reading.minute - NOON for reading in readings]
 
     def forget(self, device: str) -> None:
@@ -153,6 +156,48 @@ def test_a_snapshot_holds_what_is_confirmed_and_nothing_else(
     service.turn(0)
     assert link.n_taken_at_most[-1] == MAX_BATCH
     assert link.published[-1].observed_minute == NOON + 2
+
+
+class Plug(NoMeters):
+    """A meter that tells a sample with each batch that is taken."""
+
+    def __init__(self, link: ConfirmingLink) -> None:
+        self.link = link
+        self.told: list[Sample] = []
+        self.forgotten: list[str] = []
+
+    def take_samples(self) -> Sequence[Sample]:
+        self.told.append(Sample("plug", self.link.n_taken, {"": 1.0}, {}))
+        return self.told[-1:]
+
+    def standing(self) -> Sequence[MeterState]:
+        n = self.link.n_taken
+        return [MeterState("plug", {"": 1.0}, 0, n, 0, OpenMinute(0, 0, (), (), None, (), (), n), None)]
+
+    def forget(self, device: str) -> None:
+        self.forgotten.append(device)
+
+
+def test_samples_are_kept_with_their_batch_and_no_snapshot_has_those_of_one_that_has_not_begun(
+    service: Service, link: ConfirmingLink, keeper: MemoryKeeper
+) -> None:
+    link.meters = plug = Plug(link)
+    send(service, link, 0)
+    assert keeper.samples == plug.told
+    send(service, link, 1)
+    assert len(keeper.samples) == 1, "the forecast that came of it is not confirmed"
+    keeper.wants = True
+    link.unconfirmed = []
+    send(service, link, 2)  # taken by the time that all before it is confirmed
+    assert (keeper.samples, keeper.snapshots) == (plug.told[:2], [])
+    link.unconfirmed = []
+    service.turn(0)
+    (snapshot,) = keeper.snapshots
+    assert keeper.samples == plug.told
+    assert [meter.last_ms for meter in snapshot.meters] == [3]
+    assert service.forget("home")
+    service.turn(0)
+    assert plug.forgotten == ["home"]
 
 
 def test_a_broker_that_does_not_confirm_holds_up_the_snapshot_and_not_the_stream(

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from edge.core.buffer import RESTART_RUN
 from edge.core.grid import MINUTE_MS
+from edge.core.samples import OpenMinute, Spoken
 
 #: A minute has a mean where samples speak for at least this share of it.
 MIN_COVERED = 0.5
@@ -53,11 +54,6 @@ class MinuteMean(NamedTuple):
     others: tuple[float | None, ...]
 
 
-class _Sample(NamedTuple):
-    at_ms: int
-    values: tuple[float | None, ...]
-
-
 class MinuteMeans:
     """One device's samples of power, first, and other channels; minutes as they are complete.
 
@@ -79,9 +75,9 @@ class MinuteMeans:
         self._covered_ms = [0] * n_channels
         self._minute = 0  # the open one
         self._through_ms = 0  # all before this is in the sums
-        self._spoken: _Sample | None = None  # the one that holds now
-        self._pending: list[_Sample] = []  # newer ones, in order, that an older one may still come before
-        self._late_run: list[_Sample] = []
+        self._spoken: Spoken | None = None  # the one that holds now
+        self._pending: list[Spoken] = []  # newer ones, in order, that an older one may still come before
+        self._late_run: list[Spoken] = []
         self._closed: list[MinuteMean] = []
         #: Time of the newest sample; None before the first.
         self.newest_ms: int | None = None
@@ -91,7 +87,7 @@ class MinuteMeans:
 
         One that is ``redelivered``, and is no news, is a duplicate: never a stream that starts again.
         """
-        sample = _Sample(at_ms, values)
+        sample = Spoken(at_ms, values)
         newest_ms, spoken = self.newest_ms, self._spoken
         if newest_ms is None or spoken is None:
             self._begin(sample)
@@ -117,7 +113,15 @@ class MinuteMeans:
 
     def close(self, now_ms: int) -> None:
         """Close the minutes that are due at ``now_ms``, by the device's clock: what holds, holds on."""
-        until_ms = (now_ms - self._wait_ms) // MINUTE_MS * MINUTE_MS
+        self._close_until((now_ms - self._wait_ms) // MINUTE_MS * MINUTE_MS)
+
+    def close_again(self, minute: int) -> None:
+        """Close ``minute``, which had been closed before these samples were given anew."""
+        end_ms = (minute + 1) * MINUTE_MS
+        if self.newest_ms is not None and end_ms - self.newest_ms <= self._holding.hold_ms + MINUTE_MS:
+            self._close_until(end_ms)
+
+    def _close_until(self, until_ms: int) -> None:
         if self._spoken is not None:
             self._advance(self._spoken, until_ms)
         elif until_ms > self._through_ms:
@@ -141,7 +145,22 @@ class MinuteMeans:
         closed, self._closed = self._closed, []
         return closed
 
-    def _begin(self, sample: _Sample) -> None:
+    def standing(self) -> OpenMinute:
+        """Return where the open minute stands, for :meth:`resume`; closed ones are to be taken first."""
+        return OpenMinute(
+            self._minute, self._through_ms, tuple(self._sums), tuple(self._covered_ms), self._spoken,
+            tuple(self._pending), tuple(self._late_run), self.newest_ms,
+        )  # fmt: skip
+
+    def resume(self, where: OpenMinute) -> None:
+        """Go on from ``where`` another stood; where that had other channels, begin anew."""
+        if len(where.sums) == len(self._sums) == len(where.covered_ms):
+            self._minute, self._through_ms, self._spoken = where.minute, where.through_ms, where.spoken
+            self._sums, self._covered_ms = list(where.sums), list(where.covered_ms)
+            self._pending, self._late_run = list(where.pending), list(where.late_run)
+            self.newest_ms = where.newest_ms
+
+    def _begin(self, sample: Spoken) -> None:
         self._restart(sample.at_ms)
         self._spoken = sample
         self._pending.clear()
@@ -157,7 +176,7 @@ class MinuteMeans:
         self._sums = [0.0] * len(self._sums)
         self._covered_ms = [0] * len(self._sums)
 
-    def _judge_late(self, sample: _Sample) -> Taken:
+    def _judge_late(self, sample: Spoken) -> Taken:
         """Let three late ones in a row, each after the one before, begin anew: a replay, a clock set back."""
         run = self._late_run
         if run and sample.at_ms == run[-1].at_ms:
@@ -173,7 +192,7 @@ class MinuteMeans:
             self.add(*one)
         return Taken.TAKEN
 
-    def _advance(self, spoken: _Sample, until_ms: int) -> None:
+    def _advance(self, spoken: Spoken, until_ms: int) -> None:
         """Let the samples before ``until_ms`` speak, from the one that holds now on, each until the next."""
         holding = self._holding
         while self._pending and self._pending[0].at_ms <= until_ms:
@@ -185,7 +204,7 @@ class MinuteMeans:
             until_ms = min(until_ms, spoken.at_ms + holding.every_ms)  # one between may yet make it hold
         self._speak(spoken, until_ms, next_ms)
 
-    def _speak(self, spoken: _Sample, until_ms: int, next_ms: int) -> None:
+    def _speak(self, spoken: Spoken, until_ms: int, next_ms: int) -> None:
         """Let a sample speak until ``until_ms``, knowing of none before ``next_ms``."""
         if until_ms <= self._through_ms:
             return

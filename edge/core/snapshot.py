@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from edge.core.buffer import Stream
 from edge.core.engine import Accepted, Engine
 from edge.core.errors import ModelError, StateError
 from edge.core.reading import Reading
+from edge.core.samples import MeterState
 from edge.core.window import F32, I64, MIN_OBSERVED, WindowSpec
 
 #: Windows forecast at a time when the last forecasts are made again.
@@ -32,6 +33,7 @@ class Snapshot:
     the bits of :class:`~edge.core.buffer.Stream`, lowest first, ``last_minute`` and ``n_seen`` are ``[N]``; the
     ``latest_`` ones are :meth:`edge.core.latest.Latest.columns` of the model named. ``held`` and ``late_runs`` are
     readings that wait to be understood; ``learnt`` is what :meth:`edge.core.online.blend.Blend.columns` gave.
+    ``meters`` are those of which minutes are open.
     """
 
     spec: WindowSpec
@@ -49,10 +51,11 @@ class Snapshot:
     latest_n_observed: NDArray[np.int32]
     latest_shares: F32
     learnt: dict[str, NDArray[Any]]
+    meters: list[MeterState] = field(default_factory=list)
 
 
-def take(engine: Engine) -> Snapshot:
-    """Return a copy of the state of ``engine``."""
+def take(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
+    """Return a copy of the state of ``engine``, and with it of its ``meters``."""
     buffers = engine.buffers
     context = buffers.spec.context
     devices = list(buffers)
@@ -79,6 +82,7 @@ def take(engine: Engine) -> Snapshot:
         latest_n_observed=latest_n_observed,
         latest_shares=latest_shares,
         learnt={} if engine.blend is None else engine.blend.columns(rows),
+        meters=list(meters),
     )
 
 

@@ -21,7 +21,7 @@ from edge.mqtt.rejections import Rejections
 from edge.mqtt.session import Received, Session
 from edge.mqtt.sources import SourceReader
 from edge.mqtt.topics import Topics
-from edge.ports import Arrival
+from edge.ports import Arrival, Meters, NoMeters
 
 #: Expiry of a forecast whose reading is itself of the past, as in a replay.
 REPLAY_EXPIRY_S = 300
@@ -63,6 +63,7 @@ class MqttLink:
         self._retain = retain_forecasts
         self._extras = tuple(extras)
         self._sources = intake.sources
+        self.meters: Meters = intake.sources.fleet if intake.sources is not None else NoMeters()
         self._statistics = intake.statistics
         self._clocks = ClockWatch(_MAX_CACHED, intake.statistics)
         self._rejections = Rejections(session, topics.rejected, intake.rejections_per_s, intake.statistics)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from math import inf
 
@@ -13,36 +12,19 @@ from edge.core.counter import Counter
 from edge.core.errors import PayloadError
 from edge.core.minutes import MinuteMeans, Taken
 from edge.core.reading import Limits, Reading
+from edge.core.samples import MeterState, Sample
 from edge.core.source import PER_UNIT, Source
 from edge.core.statistics import Statistics
+from edge.mqtt.meter import Meter
 
 log = structlog.get_logger(__name__)
 
 #: What a clock may jitter without that its minutes' ends are planned anew.
 _JITTER_MS = 1_000
+#: How long the clock closes no minute of a meter after a restart: what waits at the broker may tell of it.
+_RESUMED_WAIT_MS = 10_000
 #: Distances of two samples, in a row and longer than this, that make a slow meter.
 _SLOW_MS, _SLOW_RUN = 90_000, 3
-
-
-@dataclass(slots=True)
-class Meter:
-    """What is known of a device between its messages."""
-
-    name: str
-    topic: str
-    source: Source
-    means: MinuteMeans
-    counter: Counter | None
-    #: The newest of each term of its value.
-    known: dict[str, float] = field(default_factory=dict)
-    #: Which of the source's sums it gives: no later one stands in for that.
-    best: int = 0
-    last_ms: int | None = None
-    #: How far its clock is behind the gateway's.
-    behind_ms: int = 0
-    n_slow: int = 0
-    #: By when, gateway's clock, its minute is to be looked at; infinity where it is not.
-    awaited_ms: float = inf
 
 
 class Sampling:
@@ -54,6 +36,7 @@ class Sampling:
         self._statistics = statistics
         self._awaited: list[tuple[float, int, Meter]] = []  # by when, gateway's clock, a minute is to be looked at
         self._n_awaited = 0
+        self._noted: list[Sample] = []
         self._told_slow: set[str] = set()  # sources of which a slow meter was told
 
     def meter(self, name: str, topic: str, source: Source) -> Meter:
@@ -63,20 +46,26 @@ class Sampling:
         means = MinuteMeans(source.holding, 1 + len(self._extras))
         return Meter(name, topic, source, means, counter, best=max(0, len(source.value) - 1))
 
+    def take_noted(self) -> list[Sample]:
+        """Return the samples since the last call that had an effect."""
+        noted, self._noted = self._noted, []
+        return noted
+
+    def note(self, sample: Sample) -> None:
+        """Note what a meter said beside samples that are added."""
+        self._noted.append(sample)
+
     def add(
-        self, meter: Meter, at_ms: int, value: float, measured: Mapping[str, float], *, redelivered: bool = False
+        self, meter: Meter, at_ms: int, value: float, sample: Sample, *, redelivered: bool = False
     ) -> list[Reading]:
         """Take a sample; return the readings of the minutes that it completes.
 
         Raises :class:`PayloadError` where its power is outside the limits.
         """
-        newest_ms = meter.means.newest_ms
-        extras = tuple(measured.get(name) for name in self._extras)
-        if meter.counter is None:
-            power_kw = meter.source.power_kw(value, self._limits)
-            taken = meter.means.add(at_ms, (power_kw, *extras), redelivered=redelivered)
-        else:
-            taken = self._count(meter, meter.counter, at_ms, extras)
+        newest_ms, n_resets = meter.means.newest_ms, meter.counter.n_resets if meter.counter is not None else 0
+        taken = self._enter(meter, at_ms, value, sample, redelivered=redelivered)
+        if meter.counter is not None:
+            self._statistics.n_counter_resets += meter.counter.n_resets - n_resets
         self._statistics.samples[taken.value] += 1
         if taken is Taken.TAKEN and newest_ms is not None:
             self._look_at_pace(meter, at_ms - newest_ms)
@@ -84,13 +73,51 @@ class Sampling:
         self._await_end(meter)
         return readings
 
-    def know_nothing(self, meter: Meter, at_ms: int) -> list[Reading]:
+    def know_nothing(self, meter: Meter, sample: Sample) -> list[Reading]:
         """Take a meter's word that it knows no value: what it said before holds no longer."""
-        if meter.counter is None and meter.means.newest_ms is not None:
-            meter.means.add(at_ms, (None,) * (1 + len(self._extras)))
+        self._noted.append(sample)
+        self._end_what_holds(meter, sample)
         readings = self._readings(meter)
         self._await_end(meter)
         return readings
+
+    def resume(self, meter: Meter, state: MeterState, now_ms: int) -> None:
+        """Let a meter that has not sent anything yet go on from ``state``."""
+        meter.known, meter.last_ms, meter.behind_ms = dict(state.known), state.last_ms, state.behind_ms
+        meter.best = min(state.best, meter.best)
+        meter.means.resume(state.open_minute)
+        if meter.counter is not None and state.counted is not None:
+            meter.counter.resume(*state.counted)
+        self._await_end(meter, now_ms + _RESUMED_WAIT_MS)
+
+    def forget(self, meter: Meter) -> None:
+        """Close no minute of a meter any more."""
+        meter.awaited_ms = inf
+
+    def recall(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
+        """Take a sample again that an earlier process took at ``received_ms``; the minutes that it completed are known.
+
+        Raises :class:`PayloadError` where :meth:`add` did.
+        """
+        value = meter.learn(sample.terms)
+        if sample.at_ms is not None and None in sample.terms.values():
+            self._end_what_holds(meter, sample)
+        elif sample.at_ms is not None and value is not None:
+            meter.last_ms = sample.at_ms
+            if meter.source.time is not None:
+                meter.behind_ms = received_ms - sample.at_ms
+            self._enter(meter, sample.at_ms, value, sample, redelivered=False)
+        self._pass_over(meter, now_ms)
+
+    def close_again(self, meter: Meter, minute: int, now_ms: int) -> None:
+        """Close a minute that an earlier process closed by its clock."""
+        meter.means.close_again(minute)
+        self._pass_over(meter, now_ms)
+
+    def _pass_over(self, meter: Meter, now_ms: int) -> None:
+        meter.means.take()
+        self._noted.clear()
+        self._await_end(meter, now_ms + _RESUMED_WAIT_MS)
 
     def is_due(self, now_ms: int) -> bool:
         """Tell whether a minute is to be closed at ``now_ms``."""
@@ -111,11 +138,25 @@ class Sampling:
             self._await_end(meter)
         return closed
 
+    def _enter(self, meter: Meter, at_ms: int, value: float, sample: Sample, *, redelivered: bool) -> Taken:
+        extras = tuple(sample.measured.get(name) for name in self._extras)
+        if meter.counter is not None:
+            self._noted.append(sample)
+            return self._count(meter, meter.counter, at_ms, extras)
+        power_kw = meter.source.power_kw(value, self._limits)
+        taken = meter.means.add(at_ms, (power_kw, *extras), redelivered=redelivered)
+        is_echo = redelivered and taken is Taken.DUPLICATE  # without that it came again it might begin a stream anew
+        self._noted.append(sample._replace(at_ms=None) if is_echo else sample)
+        return taken
+
+    def _end_what_holds(self, meter: Meter, sample: Sample) -> None:
+        if meter.counter is None and meter.means.newest_ms is not None and sample.at_ms is not None:
+            meter.means.add(sample.at_ms, (None,) * (1 + len(self._extras)))
+
     def _count(self, meter: Meter, counter: Counter, at_ms: int, extras: tuple[float | None, ...]) -> Taken:
-        source, n_resets = meter.source, counter.n_resets
+        source = meter.source
         counts = [meter.known[term.path] for term in source.value[0]] if source.value else [meter.known[""]]
         taken = counter.add(at_ms, tuple(count * PER_UNIT[source.unit] for count in counts))
-        self._statistics.n_counter_resets += counter.n_resets - n_resets
         if taken is not Taken.TAKEN:
             return taken
         mean_kw = None if counter.mean_kw is None else source.sign * counter.mean_kw
@@ -134,9 +175,9 @@ class Sampling:
             readings.append(Reading(meter.name, minute, power_kw, False, measured or None))
         return readings
 
-    def _await_end(self, meter: Meter) -> None:
+    def _await_end(self, meter: Meter, not_before_ms: float = 0.0) -> None:
         """Plan to look at the meter's minute when it is over; one that is planned too late is planned anew."""
-        due_ms = meter.means.due_ms + meter.behind_ms
+        due_ms = max(meter.means.due_ms + meter.behind_ms, not_before_ms)
         if due_ms < meter.awaited_ms - _JITTER_MS:
             meter.awaited_ms = due_ms
             self._n_awaited += 1  # of two that are due at once the one that was there first

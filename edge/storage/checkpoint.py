@@ -17,6 +17,7 @@ from pydantic_core import from_json
 
 from edge.core.errors import StateError
 from edge.core.reading import Reading
+from edge.core.samples import MeterState
 from edge.core.snapshot import Snapshot, check_shapes
 from edge.core.window import Padding, WindowSpec
 from edge.storage.journal import VERSION, check_version
@@ -48,6 +49,7 @@ class About(BaseModel):
     devices: list[str]
     held: list[Reading]
     late_runs: list[list[Reading]]
+    meters: list[MeterState] = []
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -61,6 +63,7 @@ def encode(snapshot: Snapshot) -> bytes:
         devices=snapshot.devices,
         held=snapshot.held,
         late_runs=snapshot.late_runs,
+        meters=snapshot.meters,
     )
     words = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
     out = BytesIO()
@@ -99,6 +102,7 @@ def _decode(path: Path, content: bytes) -> Snapshot | None:
         late_runs=about.late_runs,
         latest_shares=shares.astype(np.float32),
         learnt=learnt,
+        meters=about.meters,
         **columns,
     )
     try:

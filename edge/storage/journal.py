@@ -1,8 +1,9 @@
 """The journal: a line a batch, added as readings are kept.
 
 A line is the CRC-32 of its document, a space, and the document, JSON: ``[issued_at_ms, [[device, minute,
-gap_kw], ...]]``, with what else was measured as a fourth member where there is any; or, in its place between two
-batches, ``{"forget": device}``. The first line is ``{"gapcast": "readings", "version": 1}``. A line that was cut
+gap_kw], ...]]``, with what else was measured as a fourth member where there is any. Samples of minutes that were
+open follow as ``[[topic, at_ms, terms], ...]``, with what else was measured likewise. Or, in its place between two
+batches, it is ``{"forget": device}``. The first line is ``{"gapcast": "readings", "version": 1}``. A line that was cut
 short, by the power or a full disk, is known by its checksum.
 """
 
@@ -17,6 +18,7 @@ from pydantic_core import from_json, to_json
 
 from edge.core.errors import StateError
 from edge.core.reading import Reading
+from edge.core.samples import Sample
 
 #: Version of the journal's and the checkpoint's form.
 VERSION = 1
@@ -25,10 +27,11 @@ _WHAT = "readings"
 
 
 class Entry(NamedTuple):
-    """A batch of readings whose forecasts were issued at ``issued_at_ms``."""
+    """A batch of readings whose forecasts were issued at ``issued_at_ms``, and the samples that came with it."""
 
     issued_at_ms: int
     readings: list[Reading]
+    samples: list[Sample]
 
 
 class Forgotten(NamedTuple):
@@ -59,14 +62,16 @@ def encode_header() -> bytes:
     return _line({"gapcast": _WHAT, "version": VERSION})
 
 
-def encode(readings: Sequence[Reading], issued_at_ms: int) -> bytes:
+def encode(readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> bytes:
     r"""Return the line of a batch.
 
     >>> encode([Reading("home", 21_476_161, 1.234)], 1_288_571_341_000)
     b'5e8e9994 [1288571341000,[["home",21476161,1.234]]]\n'
     """
     entries = [r[:3] if r.measured is None else (*r[:3], dict(r.measured)) for r in readings]
-    return _line((issued_at_ms, entries))
+    if not samples:
+        return _line((issued_at_ms, entries))
+    return _line((issued_at_ms, entries, [sample if sample.measured else sample[:3] for sample in samples]))
 
 
 def encode_forgotten(device: str) -> bytes:
@@ -130,11 +135,18 @@ def _entry(document: Any) -> Entry | Forgotten | None:
     try:
         if isinstance(document, dict):
             return Forgotten(str(document["forget"]))
-        issued_at_ms, readings = document
-        return Entry(int(issued_at_ms), [_reading(*one) for one in readings])
+        issued_at_ms, readings, *more = document
+        samples = [_sample(*one) for one in more[0]] if more else []
+        return Entry(int(issued_at_ms), [_reading(*one) for one in readings], samples)
     except (LookupError, TypeError, ValueError):
         return None
 
 
 def _reading(device: str, minute: int, gap_kw: float, measured: dict[str, float] | None = None) -> Reading:
     return Reading(device, minute, gap_kw, False, measured)
+
+
+def _sample(
+    topic: str, at_ms: int | None, terms: dict[str, float | None], measured: dict[str, float] | None = None
+) -> Sample:
+    return Sample(topic, at_ms, dict(terms), measured or {})

@@ -16,6 +16,7 @@ import structlog
 from edge.core.engine import Engine
 from edge.core.errors import StateError
 from edge.core.snapshot import Replay, Snapshot, give
+from edge.ports import Meters
 from edge.storage import checkpoint, journal
 
 log = structlog.get_logger(__name__)
@@ -55,8 +56,8 @@ def files_of(folder: Path) -> dict[Path, int]:
     return {path: int(match[1] or match[2]) for path, match in found if match}
 
 
-def recover(folder: Path, engine: Engine) -> Recovered:
-    """Put ``engine``, which must be new, where the files in ``folder`` end.
+def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
+    """Put ``engine`` and ``meters``, which must be new, where the files in ``folder`` end.
 
     Raises :class:`StateError` where one of them is of a newer version, and OSError where the folder cannot
     be read.
@@ -67,7 +68,7 @@ def recover(folder: Path, engine: Engine) -> Recovered:
     for generation in reversed(generations):
         path = checkpoint_path(folder, generation)
         if path in files:
-            usable = _begin(path, engine)
+            usable = _begin(path, engine, meters)
             if usable:
                 base, checkpoint_bytes = generation, path.stat().st_size
                 break
@@ -77,7 +78,7 @@ def recover(folder: Path, engine: Engine) -> Recovered:
         path = journal_path(folder, generation)
         if generation >= base and path in files:
             journal_bytes += path.stat().st_size
-            sound = _replay(path, replay) and sound
+            sound = _replay(path, replay, meters) and sound
     replay.finish()
     newest = generations[-1] if generations else 0
     log.info("state.restored", path=str(folder), devices=len(engine.buffers), replayed=replay.n_readings)
@@ -122,8 +123,8 @@ def write_checkpoint(folder: Path, generation: int, snapshot: Snapshot, clean_fr
     return len(content)
 
 
-def _begin(path: Path, engine: Engine) -> bool:
-    """Give ``engine`` the checkpoint at ``path``; tell whether it is one that can be used."""
+def _begin(path: Path, engine: Engine, meters: Meters) -> bool:
+    """Give ``engine`` and ``meters`` the checkpoint at ``path``; tell whether it is one that can be used."""
     try:
         snapshot = checkpoint.read(path)
     except OSError as error:
@@ -137,18 +138,22 @@ def _begin(path: Path, engine: Engine) -> bool:
     except StateError as error:
         log.warning("state.not_used", path=str(path), problem=str(error), cure="the windows fill again from now on")
         return False
+    if snapshot.channels == engine.buffers.channels:
+        meters.resume(snapshot.meters)
     return True
 
 
-def _replay(path: Path, replay: Replay) -> bool:
-    """Take the engine through the journal at ``path``; tell whether all of it could be read."""
+def _replay(path: Path, replay: Replay, meters: Meters) -> bool:
+    """Take the engine and the meters through the journal at ``path``; tell whether all of it could be read."""
     damage = journal.Damage()
     try:
         for entry in journal.read(path, damage):
             if isinstance(entry, journal.Forgotten):
                 replay.forget(entry.device)
+                meters.forget(entry.device)
             else:
                 replay.take(entry.readings, entry.issued_at_ms)
+                meters.recall(entry.samples, entry.readings, entry.issued_at_ms)
     except OSError as error:
         set_aside(path, f"it cannot be read ({error})")
         return False

@@ -20,7 +20,9 @@ import structlog
 from edge.core.engine import Engine
 from edge.core.errors import StateError
 from edge.core.reading import Reading
+from edge.core.samples import Sample
 from edge.core.snapshot import Snapshot, take
+from edge.ports import Meters, NoMeters
 from edge.storage import journal
 from edge.storage.recovery import files_of, journal_path, recover, write_checkpoint
 
@@ -64,12 +66,13 @@ class Store:
 
     # --- start and end --------------------------------------------------------------------------
 
-    def restore(self, engine: Engine) -> None:
-        """Put ``engine``, which must be new, where the last process left it, and be ready to keep more."""
+    def restore(self, engine: Engine, meters: Meters | None = None) -> None:
+        """Put ``engine`` and ``meters``, which must be new, where the last process left them, and be ready for more."""
+        meters = meters or NoMeters()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._claim()
-            found = recover(self._folder, engine)
+            found = recover(self._folder, engine, meters)
         except StateError as error:
             self._give_up(str(error), "use the newer gapcast, or set another state.path; the file is left as it is")
             return
@@ -86,7 +89,8 @@ class Store:
                 self._journal = os.open(journal_path(self._folder, found.generation), os.O_WRONLY | os.O_APPEND)
             else:
                 generation = self._begin_generation()
-                self._checkpointed(write_checkpoint(self._folder, generation, take(engine), self._clean_from))
+                snapshot = take(engine, meters.standing())
+                self._checkpointed(write_checkpoint(self._folder, generation, snapshot, self._clean_from))
         except OSError as error:
             self._stop(error)
 
@@ -110,12 +114,12 @@ class Store:
 
     # --- the stream -----------------------------------------------------------------------------
 
-    def keep(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
+    def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
         """Add a batch to the journal."""
         if self._journal is None:
             return
         try:
-            self._append(self._journal, journal.encode(readings, issued_at_ms))
+            self._append(self._journal, journal.encode(readings, issued_at_ms, samples))
         except OSError as error:
             self._stop(error)
 

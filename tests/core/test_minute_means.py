@@ -193,3 +193,39 @@ def test_the_clock_waits_for_an_interval_as_long_as_it_may_be() -> None:
     assert closed(means) == []
     means.close(START + 2 * MINUTE + GRACE_MS)
     assert closed(means) == [(0, 1.0)]
+
+
+# --- over a restart -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cut", range(8))
+def test_another_goes_on_from_where_one_stood(cut: int) -> None:
+    holding = Holding(every_ms=10_000, hold_ms=60_000, lateness_ms=15_000)
+    samples = [(0, 1.0), (20, 2.0), (12, 7.0), (40, None), (70, 4.0), (61, 3.0), (90, 1.5), (200, 2.0)]
+    undisturbed = fed(holding, *samples)
+    before = fed(holding, *samples[:cut])
+    after = MinuteMeans(holding, n_channels=1)
+    minutes = before.take()
+    after.resume(before.standing())
+    for second, kw in samples[cut:]:
+        after.add(START + second * SECOND, (kw,))
+    assert minutes + after.take() == undisturbed.take()
+    assert after.standing() == undisturbed.standing()
+
+
+def test_where_another_had_other_channels_it_begins_anew() -> None:
+    means = MinuteMeans(TEN_SECONDS, n_channels=2)
+    means.resume(fed(TEN_SECONDS, (0, 1.0)).standing())
+    assert means.newest_ms is None
+    means.add(START, (1.0, 230.0))
+
+
+def test_a_minute_that_was_closed_before_is_closed_again() -> None:
+    means = fed(TEN_SECONDS, (0, 1.0), (50, 7.0))
+    means.close_again(NOON)
+    assert closed(means) == [(0, pytest.approx(2.0))]
+    means.close_again(NOON)
+    means.close_again(NOON + 3)  # of another meter of that device: nothing that this one held on to
+    assert closed(means) == []
+    assert means.due_ms == START + 2 * MINUTE + GRACE_MS
+    MinuteMeans(TEN_SECONDS, n_channels=1).close_again(NOON)

@@ -19,7 +19,7 @@ CRASHING = """
 import os
 from threading import Event
 from edge.compose import Application
-from edge.settings import load
+from edge.configuration import load
 from edge.telemetry import configure_logs
 
 settings = load(None, os.environ, {})

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from edge import settings
+from edge import configuration
 from edge.compose import load_models
 from edge.core.engine import Engine
 from edge.core.errors import ModelError, SettingsError
@@ -121,7 +121,7 @@ def test_a_held_reading_that_proves_a_mistake_is_shown_with_all_that_it_bore(
 @pytest.mark.parametrize("name", ["Europe/Pars", "Europe", "", "../etc/passwd", "/etc/localtime", "\0", "CEST2"])
 def test_a_time_zone_that_there_is_not_is_refused_by_its_key(name: str) -> None:
     with pytest.raises(SettingsError, match=r"site\.timezone: there is no such time zone: give an IANA name"):
-        settings.load(None, {}, {"site": {"timezone": name}})
+        configuration.load(None, {}, {"site": {"timezone": name}})
 
 
 # --- models that do not speak ---------------------------------------------------------------------------

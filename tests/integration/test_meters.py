@@ -6,6 +6,7 @@ import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 
 import httpx
 import pytest
@@ -206,6 +207,23 @@ def test_a_plug_goes_on_after_a_restart_where_its_minutes_ended(
         gateway.stop()
     n_observed = [message.document["n_observed"] for message in peer.on("gap/plug/forecast")]
     assert n_observed == [2, 3, 4, 5, 6]
+
+
+def test_a_minute_that_is_open_at_a_stop_is_closed_after_it_with_the_mean_that_it_would_have_had(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    samples = [(10 * i, 500 + 290 * i % 700) for i in range(25)]
+    for some in (samples[:9], samples[9:16], samples[16:]):  # in the middle of the second minute, and of the third
+        gateway = start_gateway(broker, sources=[{"preset": "tasmota", "every_s": 10}])
+        for second, watts in some:
+            peer.send("tele/plug/SENSOR", sensor(FIRST * MINUTE_MS + second * SECOND_MS, watts))
+        wait_until(lambda: gateway.service.statistics.samples["taken"] == len(some), "the samples")  # noqa: B023
+        gateway.stop()
+    minutes = [(FIRST + i, fmean(watts for _, watts in samples[6 * i : 6 * i + 6]) / 1_000) for i in range(4)]
+    documents = [without_issue(message.document) for message in peer.wait_for("gap/plug/forecast", 3)]
+    assert_same(documents, offline("plug", minutes))
 
 
 @pytest.mark.mosquitto

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from edge.core.engine import Engine
 from edge.core.errors import StateError
 from edge.core.reading import Reading
+from edge.core.samples import MeterState, OpenMinute, Sample, Spoken
 from edge.core.snapshot import Snapshot, take
 from edge.core.window import WindowSpec
 from edge.predictors.baselines import Persistence
@@ -55,6 +56,26 @@ def test_a_journal_gives_back_bit_for_bit_what_it_was_given(
     assert signs == [[math.copysign(1, r.gap_kw) for r in readings] for readings, _ in batches], "-0.0 is not 0.0"
 
 
+SAMPLES = st.lists(
+    st.builds(
+        Sample,
+        st.text(max_size=20),
+        st.none() | st.integers(0, 2**45),
+        st.dictionaries(st.text(max_size=9), st.none() | KW, max_size=3),
+        st.dictionaries(st.sampled_from(["voltage_v", "current_a"]), KW),
+    )
+)
+
+
+@given(readings=READINGS, samples=SAMPLES)
+def test_the_samples_of_a_batch_come_back_with_it(
+    tmp_path_factory: pytest.TempPathFactory, readings: list[Reading], samples: list[Sample]
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "readings"
+    path.write_bytes(encode_header() + encode(readings, 9, samples))
+    assert list(journal.read(path, Damage())) == [journal.Entry(9, readings, samples)]
+
+
 def test_whether_a_reading_came_again_is_not_kept(tmp_path: Path) -> None:
     written(tmp_path / "j", [([Reading("home", NOON, 1.0, redelivered=True)], 1)])
     assert read(tmp_path / "j")[0] == [([Reading("home", NOON, 1.0)], 1)]
@@ -88,7 +109,10 @@ def test_a_bit_that_has_flipped_costs_its_own_line_alone(tmp_path: Path) -> None
     assert damage.n_bad_lines == 1
 
 
-@pytest.mark.parametrize("document", [b'{"a": 1}', b"[1]", b"[1, [[]]]", b'[1, [["home"]]]', b"not JSON", b"7"])
+@pytest.mark.parametrize(
+    "document",
+    [b'{"a": 1}', b"[1]", b"[1, [[]]]", b'[1, [["home"]]]', b'[1, [], [["t"]]]', b"[1, [], 7]", b"not JSON", b"7"],
+)
 def test_a_line_with_a_right_checksum_and_a_wrong_document_is_bad_too(tmp_path: Path, document: bytes) -> None:
     path = tmp_path / "j"
     line = b"%08x %b\n" % (zlib.crc32(document), document)
@@ -115,7 +139,11 @@ def snapshot_of(n_devices: int = 3, context: int = 30) -> Snapshot:
         engine.forecast(engine.accept(readings), 7)
     if n_devices > 1:  # one that waits to be confirmed, and one that is late
         engine.accept([Reading("d0", NOON + 9_999, 1.0), Reading("d1", NOON, 1.0, measured={"voltage_v": 230.5})])
-    return take(engine)
+    spoken = Spoken(1, (0.1, None))
+    minute = OpenMinute(NOON, 60_001, (0.1 + 0.2, 0.0), (7, 0), spoken, (spoken,), (), 60_002)
+    plug = MeterState("tele/plug", {"a.b": -0.0}, 1, 60_002, -5, minute, (60_000, (1e-9, 3.5)))
+    fresh = MeterState("meter/é", {}, 0, None, 0, OpenMinute(0, 0, (0.0,), (0,), None, (), (), None), None)
+    return take(engine, [plug, fresh][: n_devices - 1])
 
 
 def assert_same(found: Snapshot | None, given_: Snapshot) -> None:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from edge.core.errors import PayloadError
 from edge.core.forecast import Forecast, Forecasts
 from edge.core.reading import Reading
-from edge.ports import Arrival
+from edge.ports import Arrival, Meters, NoMeters
 
 
 class MemoryLink:
     """Implements :class:`edge.ports.Link`."""
 
     def __init__(self) -> None:
+        self.meters: Meters = NoMeters()
         self.connected = True
         self.problem = ""
         self.n_shed = 0

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from edge.configuration import load, nested
 from edge.core.errors import SettingsError
-from edge.settings import Settings, load, nested
+from edge.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,218 @@
+"""A minute that is open when the process ends is closed by the next one, with the mean that it would have had."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.reading import Reading
+from edge.core.samples import MeterState, Sample
+from edge.storage import journal
+from tests.support.sources import EXTRAS, LONG_AGO_MS, Heard
+
+SECOND, MINUTE = 1_000, 60_000
+FIRST = LONG_AGO_MS // MINUTE
+TIMED = {"topic": "meter/{device}", "value": ["a + b", "kw"], "unit": "kW", "time": "t", "time_form": "epoch_ms"}
+METERS: dict[str, dict[str, Any]] = {
+    "timed": TIMED | {"every_s": 10, "voltage_v": "volts"},
+    "late": TIMED | {"every_s": 10, "lateness_s": 15},
+    "parts": {"topic": "meter/{device}/{part}", "format": "number", "value": "a - b", "unit": "kW", "every_s": 10},
+    "counter": TIMED | {"value": "kwh", "unit": "kWh", "every_s": 10, "hold_s": 120},
+    "on change": {"topic": "meter/{device}", "format": "number", "unit": "kW", "every_s": 10, "hold_s": 600},
+}
+#: Seconds to the next message, how much earlier its own time is, and what it says.
+MESSAGES = st.lists(
+    st.tuples(
+        st.integers(0, 55), st.sampled_from([0, 0, 0, 3, 12, 40]), st.sampled_from(["a", "b", "ab", "kw", "kwh", "no"])
+    ),
+    min_size=2,
+    max_size=60,
+)
+
+
+class Kept(Heard):
+    """A reader whose samples are kept message by message, as a batch each."""
+
+    def __init__(self, source: dict[str, Any], journal_path: Path) -> None:
+        super().__init__(source, extras=EXTRAS)
+        self.source = source
+        self.path = journal_path
+        self.path.write_bytes(journal.encode_header())
+
+    def keep(self, readings: Sequence[Reading]) -> None:
+        with self.path.open("ab") as file:
+            file.write(journal.encode(readings, self.now_ms, self.reader.fleet.take_samples()))
+
+    def say(self, message: tuple[int, int, str], i: int) -> None:
+        """Send the i-th message, then let the clock close what is due; keep both."""
+        wait_s, early_s, what = message
+        at_ms = self.now_ms + wait_s * SECOND + 1
+        kw = 0.1 + i * 0.37 % 3
+        terms = {"ab": {"a": kw, "b": kw / 2}, "a": {"a": kw}, "b": {"b": kw / 2}, "kwh": {"kwh": 100 + i * 0.01}}
+        document = terms.get(what, {"kw": kw, "kwh": 50.0, "volts": 230 + i}) | {"t": at_ms - early_s * SECOND}
+        source = self.source
+        if "{part}" in source["topic"]:
+            arrivals = self.send(
+                f"meter/home/{what if what in 'ab' else 'a'}", "nan" if what == "no" else str(kw), at_ms
+            )
+        elif source.get("format") == "number":
+            arrivals = self.send("meter/home", "unavailable" if what == "no" else str(kw), at_ms)
+        else:
+            arrivals = self.send("meter/home", "null" if what == "no" else json.dumps(document), at_ms)
+        self.keep([arrival.reading for arrival in arrivals if arrival.reading is not None])
+
+
+def begun(name: str, folder: Path, at_ms: int = LONG_AGO_MS) -> Kept:
+    kept = Kept(METERS[name], folder / "journal")
+    kept.now_ms = at_ms
+    return kept
+
+
+def killed(life: Kept, name: str, folder: Path) -> Kept:
+    """The next process after one that was killed: it has the journal."""
+    entries = list(journal.read(life.path, journal.Damage()))
+    after = begun(name, folder, life.now_ms)
+    for entry in entries:
+        assert isinstance(entry, journal.Entry)
+        after.reader.fleet.recall(entry.samples, entry.readings, entry.issued_at_ms)
+    return after
+
+
+def stopped(life: Kept, name: str, folder: Path) -> Kept:
+    """The next process after one that ended well: it has where its meters stood."""
+    after = begun(name, folder, life.now_ms)
+    after.reader.fleet.resume(standing := life.reader.fleet.standing())
+    assert after.reader.fleet.standing() == standing
+    return after
+
+
+@pytest.mark.parametrize("end", [killed, stopped])
+@pytest.mark.parametrize("name", METERS)
+@given(messages=MESSAGES, cut=st.integers(1, 60))
+def test_no_minute_knows_of_the_restart(
+    tmp_path_factory: pytest.TempPathFactory, end: Any, name: str, messages: list[tuple[int, int, str]], cut: int
+) -> None:
+    folder = tmp_path_factory.mktemp("kept")
+    (folder / "after").mkdir(exist_ok=True)
+    life = undisturbed = begun(name, folder)
+    for i, message in enumerate(messages[:cut]):
+        life.say(message, i)
+    before = list(life.readings)
+    after = end(life, name, folder / "after")
+    for i, message in enumerate(messages[cut:], cut):
+        undisturbed.say(message, i)
+        after.say(message, i)
+    assert [*before, *after.readings] == undisturbed.readings
+
+
+# --- who stood where, and who goes on -------------------------------------------------------------------
+
+
+def half_a_minute(source: dict[str, Any], **more: Any) -> Heard:
+    """A meter that has told 2 kW for half a minute."""
+    heard = Heard(source, **more)
+    for second in range(0, 40, 10):
+        heard.send("meter/home", json.dumps({"kw": 2, "kwh": 7 + second / 1_800, "t": LONG_AGO_MS + second * SECOND}))
+    return heard
+
+
+def resumed(heard: Heard, source: dict[str, Any], **more: Any) -> Heard:
+    after = Heard(source, **more)
+    after.now_ms = heard.now_ms
+    after.reader.fleet.resume(heard.reader.fleet.standing())
+    return after
+
+
+def in_batches(heard: Heard) -> list[Sample]:
+    return list(heard.reader.fleet.take_samples())
+
+
+def test_what_waited_at_the_broker_comes_before_the_clock_closes_a_minute() -> None:
+    source = TIMED | {"every_s": 10, "hold_s": 120}
+    heard = half_a_minute(source)
+    heard.now_ms = LONG_AGO_MS + 5 * MINUTE  # the minute is over, and no one has closed it
+    after = resumed(heard, source)
+    assert after.wait(9) == []
+    after.send("meter/home", json.dumps({"kw": 5, "t": LONG_AGO_MS + 40 * SECOND}), after.now_ms)
+    after.wait(2 * 60)
+    assert after.readings[0] == Reading("home", FIRST, pytest.approx((40 * 2 + 20 * 5) / 60))
+    silent = resumed(heard, source)
+    assert silent.wait(9) == []
+    assert [arrival.reading for arrival in silent.wait(600)][:1] == [Reading("home", FIRST, 2.0)]
+
+
+def test_a_sample_that_came_again_and_had_no_effect_has_none_when_it_is_taken_again() -> None:
+    source = TIMED | {"every_s": 10}
+    heard = half_a_minute(source)
+    for second in (0, 10, 20):  # three in a row, each after the one before: without DUP, a replay of the past
+        payload = json.dumps({"kw": 9, "t": LONG_AGO_MS + second * SECOND})
+        heard.send("meter/home", payload, heard.now_ms, again=True)
+    after = Heard(source)
+    after.reader.fleet.recall(in_batches(heard), [], heard.now_ms)
+    (meter,), (before,) = after.reader.fleet.standing(), heard.reader.fleet.standing()
+    assert meter.open_minute == before.open_minute
+
+
+def test_a_count_that_was_rejected_is_where_the_counter_goes_on_from() -> None:
+    source = TIMED | {"value": "kwh", "unit": "kWh", "every_s": 10, "hold_s": 120}
+    heard = half_a_minute(source)
+    heard.send("meter/home", json.dumps({"kwh": 9_000, "t": LONG_AGO_MS + 40 * SECOND}))
+    assert heard.reasons == ["out_of_range"]
+    after = Heard(source)
+    after.reader.fleet.recall(in_batches(heard), [], heard.now_ms)
+    assert after.reader.fleet.standing()[0].counted == (LONG_AGO_MS + 40 * SECOND, (9_000,))
+    assert after.reasons == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [{"topic": "other/{device}", "value": "kw"}, {"topic": "meter/{device}", "value": "kw", "kind": "minute"}],
+    ids=["no source", "not of samples"],
+)
+def test_what_the_configuration_reads_no_longer_is_left_out(source: dict[str, Any]) -> None:
+    heard = half_a_minute(TIMED)
+    after = resumed(heard, source)
+    after.reader.fleet.recall(in_batches(heard), [Reading("home", FIRST, 1.0)], LONG_AGO_MS)
+    assert after.reader.fleet.standing() == []
+
+
+def test_beyond_a_limit_that_was_lowered_meters_are_left_out() -> None:
+    heard = half_a_minute(TIMED)
+    heard.send("meter/barn", json.dumps({"kw": 1, "t": LONG_AGO_MS}))
+    after = resumed(heard, TIMED, max_devices=1)
+    after.reader.fleet.recall(in_batches(heard), [], LONG_AGO_MS)
+    assert [meter.topic for meter in after.reader.fleet.standing()] == ["meter/home"]
+
+
+def test_a_minute_of_other_channels_begins_anew() -> None:
+    after = resumed(half_a_minute(TIMED), TIMED, extras=("voltage_v",))
+    assert after.reader.fleet.standing()[0].open_minute.newest_ms is None
+
+
+def test_a_counter_of_other_terms_begins_anew() -> None:
+    counter = TIMED | {"value": "kwh", "unit": "kWh"}
+    after = resumed(half_a_minute(counter), counter | {"value": "kwh - back"})
+    assert after.reader.fleet.standing()[0].counted is None
+
+
+def test_of_a_meter_that_is_forgotten_nothing_stands_and_no_minute_is_closed() -> None:
+    heard = half_a_minute(TIMED | {"hold_s": 120})
+    heard.reader.fleet.forget("home")
+    assert heard.reader.fleet.standing() == []
+    assert heard.wait() == []
+    assert heard.reader.topic_of("home") == ""
+    heard.send("meter/home", json.dumps({"kw": 1, "t": heard.now_ms}), heard.now_ms)
+    assert len(heard.reader.fleet.standing()) == 1
+
+
+def test_what_told_nothing_stands_nowhere() -> None:
+    heard = Heard(TIMED)
+    heard.send("meter/home", json.dumps({"other": 1}))
+    standing: Sequence[MeterState] = heard.reader.fleet.standing()
+    assert (standing, in_batches(heard)) == ([], [])
