@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from edge.compose import load_models, session_options
+from edge.compose import session_options
 from edge.core.errors import ModelError
 from edge.core.features import DERIVED
+from edge.loading import load_models
 from edge.mqtt.session import Session
 from edge.predictors.runtime import load_interpreter
 from edge.settings import Settings

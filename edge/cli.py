@@ -160,7 +160,7 @@ def check(config: Path | None, assignments: tuple[str, ...]) -> None:
 @_settings_options
 def models(config: Path | None, assignments: tuple[str, ...]) -> None:
     """List the models that are there, with their scores."""
-    from edge.compose import load_models  # noqa: PLC0415
+    from edge.loading import load_models  # noqa: PLC0415
 
     loaded = load_models(read_settings(config, assignments))
     for card in loaded.cards:

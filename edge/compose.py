@@ -5,23 +5,20 @@ from __future__ import annotations
 import gc
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from threading import Event, Thread
 
 import structlog
 import uvicorn
 
 from edge.asking.answer import Desk
-from edge.bundled import models_path
-from edge.core.card import ModelCard
-from edge.core.engine import Engine
-from edge.core.errors import ModelError, SettingsError
+from edge.core.errors import SettingsError
 from edge.core.features import measured_in
 from edge.core.presence import Presence
 from edge.core.reading import Limits
 from edge.core.source import Source
 from edge.core.statistics import Statistics
 from edge.http.app import create_app
+from edge.loading import engine_of, load_models
 from edge.mqtt.asides import PredictTopic
 from edge.mqtt.client import SessionOptions
 from edge.mqtt.discovery import Discovery, HomeAssistant
@@ -32,8 +29,6 @@ from edge.mqtt.sources import SourceReader
 from edge.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
 from edge.mqtt.transport import TlsFiles, Transport, tls_context
 from edge.predictors.runtime import load_interpreter
-from edge.predictors.store import default_model, load_model, model_names
-from edge.predictors.tflite import TflitePredictor
 from edge.service import Service
 from edge.settings import HttpSettings, MqttSettings, Settings, TopicSettings
 from edge.state import gateway_id, state_path
@@ -41,19 +36,6 @@ from edge.storage.store import Store
 from edge.telemetry import build_registry
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """The loaded models, and the one that speaks."""
-
-    by_name: dict[str, TflitePredictor]
-    speaking: TflitePredictor
-
-    @property
-    def cards(self) -> list[ModelCard]:
-        """Their cards, by name."""
-        return [predictor.card for _, predictor in sorted(self.by_name.items())]
 
 
 class Application:
@@ -87,8 +69,7 @@ class Application:
                 settings.mqtt.rejections_per_s,
             ),
         )
-        zone, tells_path = settings.site.zone, settings.forecast.path
-        self._engine = Engine(self.models.speaking, settings.devices.max, zone, tells_path=tells_path)
+        self._engine = engine_of(settings, self.models)
         self._store = Store(state_path(settings.state.path, environment) / "stream") if settings.state.keep else None
         stale_after_s = settings.devices.stale_after_min * 60
         self.service = Service(
@@ -152,27 +133,6 @@ class Application:
     def close(self) -> None:
         """Give the port back, as :meth:`run` does at its end; no effect the second time."""
         self._socket.close()
-
-
-def load_models(settings: Settings) -> Models:
-    """Load and self-test every model; raise :class:`ModelError` where one, or the one asked for, is no good.
-
-    Only the one that speaks keeps its interpreters: a larger model's take megabytes each. The others make
-    theirs anew when they are asked.
-    """
-    folder = settings.models.path or models_path()
-    speaking = settings.forecast.model or default_model(folder)
-    names = model_names(folder)
-    if speaking not in names:
-        msg = f"there is no model {speaking!r} in {folder}; there are: {', '.join(names) or 'none'}"
-        raise ModelError(msg)
-    by_name = {}
-    for name in sorted(names, key=lambda name: name == speaking):  # it comes last, and takes over their memory
-        by_name[name] = load_model(folder / name)
-        if name != speaking:
-            by_name[name].rest()
-    by_name[speaking].warm_up()
-    return Models(by_name, by_name[speaking])
 
 
 def sources_of(settings: Settings) -> list[tuple[SourceTopic, Source]]:

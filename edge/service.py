@@ -106,7 +106,6 @@ class Service:
         receipts = self._link.publish(forecasts) or [0] * len(accepted.devices)
         with self._lock:
             self._engine.learn()
-        batch = self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts)
         samples = self._link.meters.take_samples()
         batch = self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts, samples)
         self._answer(arrivals, accepted, receipts, batch)

@@ -130,6 +130,28 @@ class ForecastSettings(_Section):
     model: str | None = None
     #: Whether a model that speaks for each minute up to the horizon tells of them all.
     path: bool = True
+    #: Whether what is told blends all experts, weighted by their errors in this house; else that model speaks alone.
+    blend: bool = True
+    #: Models that the blend hears beside it; None: all that are loaded and fit it.
+    experts: tuple[str, ...] | None = None
+    #: Whether one of the experts learns each house.
+    learn: bool = True
+    #: Whether bounds are corrected so that nine in ten outcomes are within, in each house.
+    calibrate: bool = True
+
+    @field_validator("experts", mode="before")
+    @classmethod
+    def _separated(cls, experts: object) -> object:
+        return [name.strip() for name in experts.split(",") if name.strip()] if isinstance(experts, str) else experts
+
+
+class LearningSettings(_Section):
+    """``[learning]``: what is learnt of each device."""
+
+    #: Devices that are scored and learnt from; those beyond are forecast as strangers.
+    max_devices: int = Field(default=2_000, ge=0)
+    #: What an outcome's weight keeps from one minute to the next in the expert that learns; 1 forgets nothing.
+    forgetting: float = Field(default=0.99999, ge=0.999, le=1.0)
 
 
 class LimitSettings(_Section):
@@ -205,6 +227,7 @@ class Settings(_Section):
     state: StateSettings = StateSettings()
     models: ModelSettings = ModelSettings()
     forecast: ForecastSettings = ForecastSettings()
+    learning: LearningSettings = LearningSettings()
     limits: LimitSettings = LimitSettings()
     devices: DeviceSettings = DeviceSettings()
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()

@@ -135,7 +135,7 @@ class Buffers:
         return out
 
     def copy_window(self, device: str, out: F32) -> int:
-        """Copy the device's window into ``out``, of its shape; return how many real readings it holds, of those counted."""
+        """Copy the device's window into ``out``, of its shape; return how many real readings are counted in it."""
         stream = self._streams[device]
         out[:] = stream.block[stream.at, stream.end - self.spec.context : stream.end]
         return (stream.observed & self._counted_bits).bit_count()

@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 from edge.core.buffer import Buffers, Verdict
 from edge.core.errors import ModelError, RequestError
 from edge.core.features import assemble, measured_in
-from edge.core.forecast import DECIMALS, LOWER, MEDIAN, UPPER, Forecast, Forecasts, Shares
+from edge.core.forecast import Forecast, Forecasts
 from edge.core.latest import Latest
 from edge.core.online.blend import Blend
 from edge.core.online.outcomes import Outcomes
-from edge.core.predictor import Prediction, Predictor, Speaker, Voice
+from edge.core.predictor import Prediction, Predictor, Speaker
 from edge.core.reading import Reading
+from edge.core.speaking import Whose, as_blended, as_spoken, voice_of
 from edge.core.window import F32, I64, MAX_FILL_MIN, MIN_OBSERVED, WindowSpec
-
-#: The name that forecasts bear which experts made together.
-BLEND = "blend"
 
 #: What a reading counts as, in metrics.
 Result = Literal["accepted", "duplicate", "late", "rejected"]
@@ -82,7 +80,7 @@ class Engine:
         models = (model,) if blend is None else blend.models
         context = max(each.spec.context for each in models)
         #: Whose words the forecasts of the stream are.
-        self.speaker: Speaker = model if blend is None else _voice(blend, context)
+        self.speaker: Speaker = model if blend is None else voice_of(blend, context)
         self.buffers = Buffers(
             WindowSpec(context, model.spec.padding),
             max_devices,
@@ -128,14 +126,19 @@ class Engine:
 
         Raises :class:`ModelError` where a model gives a value that is no number.
         """
-        whose = (accepted.devices, accepted.minutes, accepted.n_observed)
+        whose = Whose(accepted.devices, accepted.minutes, accepted.n_observed)
         if not accepted.devices:
             return Forecasts(self.speaker, issued_at_ms, *whose, [])
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         if self.blend is None:
-            forecasts = self._as_spoken(accepted, issued_at_ms, self._predict(self.model, accepted.windows, minutes))
+            prediction = self._predict(self.model, accepted.windows, minutes)
+            forecasts = as_spoken(self.model, whose, issued_at_ms, prediction, tells_path=self._has_path)
         else:
-            forecasts = self._blended(self.blend, accepted, issued_at_ms, minutes)
+            predictions = [self._predict(model, accepted.windows, minutes) for model in self.blend.models]
+            power_kw = accepted.windows.reshape(*accepted.windows.shape[:2], -1)[:, :, 0]
+            told = self.blend.forecast(np.asarray(accepted.rows, dtype=np.int64), minutes, power_kw, predictions)
+            path_kw = predictions[0].mean if self._has_path else None
+            forecasts = as_blended(self.blend, self.speaker, whose, issued_at_ms, told, path_kw)
         self.newest.keep(accepted.rows, forecasts)
         return forecasts
 
@@ -153,53 +156,6 @@ class Engine:
                 msg = f"model {model.name} gave a value that is not a number"
                 raise ModelError(msg)
         return prediction
-
-    def _as_spoken(self, accepted: Accepted, issued_at_ms: int, prediction: Prediction) -> Forecasts:
-        model = self.model
-        mean_kw = _rounded(prediction.mean)
-        median_kw, lower_kw, upper_kw = _quantiles(model, prediction, (MEDIAN, LOWER, UPPER))
-        return Forecasts(
-            model,
-            issued_at_ms,
-            accepted.devices,
-            accepted.minutes,
-            accepted.n_observed,
-            gap_kw=mean_kw[:, -1].tolist(),
-            median_kw=median_kw,
-            lower_kw=lower_kw,
-            upper_kw=upper_kw,
-            path_kw=mean_kw.tolist() if self._has_path else None,
-        )
-
-    def _blended(self, blend: Blend, accepted: Accepted, issued_at_ms: int, minutes: I64) -> Forecasts:
-        predictions = [self._predict(model, accepted.windows, minutes) for model in blend.models]
-        power_kw = accepted.windows.reshape(*accepted.windows.shape[:2], -1)[:, :, 0]
-        told = blend.forecast(np.asarray(accepted.rows, dtype=np.int64), minutes, power_kw, predictions)
-        mean_kw, median_kw, lower_kw, upper_kw = _rounded(told.kw.T.astype(np.float32))
-        path_kw = None
-        if self._has_path:
-            # The way there is the first model's; what the blend adds to its end grows along it.
-            leads_min = np.asarray(self.model.lead_times_min)
-            added_kw = told.kw[:, 0] - predictions[0].mean[:, -1]
-            along_kw = predictions[0].mean + added_kw[:, np.newaxis] * (leads_min / leads_min[-1])
-            path_kw = _rounded(along_kw.astype(np.float32))
-            path_kw[:, -1] = mean_kw
-        levels = self.speaker.quantile_levels or ()
-        return Forecasts(
-            self.speaker,
-            issued_at_ms,
-            accepted.devices,
-            accepted.minutes,
-            accepted.n_observed,
-            gap_kw=mean_kw.tolist(),
-            median_kw=median_kw.tolist() if MEDIAN in levels else None,
-            lower_kw=lower_kw.tolist() if LOWER in levels else None,
-            upper_kw=upper_kw.tolist() if UPPER in levels else None,
-            path_kw=None if path_kw is None else path_kw.tolist(),
-            shares=Shares(blend.experts, told.shares.astype(np.float32).reshape(len(minutes), -1).tolist())
-            if blend.options.blends
-            else None,
-        )
 
     def lacking(self, reading: Reading) -> str:
         """Return in a sentence what a reading that proved :attr:`Verdict.LACKING` has not, and the cure."""
@@ -268,31 +224,3 @@ def forecast_series(
         msg = f"readings[{len(readings) - 1}]: more than {MAX_FILL_MIN} minutes are missing before it"
         raise RequestError(msg)
     return replace(engine.forecast(newest, issued_at_ms)[0], device=None)
-
-
-def _voice(blend: Blend, context: int) -> Voice:
-    """Return whose words the forecasts of ``blend`` are: the blend's own, or those of a model with bounds corrected."""
-    model, options = blend.models[0], blend.options
-    levels = {*(model.quantile_levels or ())}
-    if options.blends:
-        levels |= {MEDIAN}
-    if options.calibrates:
-        levels |= {LOWER, UPPER}
-    said = tuple(sorted(levels)) or None
-    if options.blends:
-        spec = WindowSpec(context, model.spec.padding)
-        return Voice(BLEND, model.version, spec, model.lead_times_min, said)
-    return Voice(model.name, model.version, model.spec, model.lead_times_min, said)
-
-
-def _rounded(power_kw: NDArray[np.float32]) -> NDArray[np.float64]:
-    return power_kw.astype(np.float64).round(DECIMALS)
-
-
-def _quantiles(model: Predictor, prediction: Prediction, wanted: Sequence[float]) -> list[list[float] | None]:
-    """Return the quantiles at the horizon for each of the levels ``wanted``, None for one that the model has not."""
-    levels = model.quantile_levels
-    if prediction.quantiles is None or levels is None:
-        return [None] * len(wanted)
-    columns_kw: list[list[float]] = _rounded(prediction.quantiles[:, -1]).T.tolist()
-    return [columns_kw[levels.index(level)] if level in levels else None for level in wanted]

@@ -115,8 +115,8 @@ def give(engine: Engine, snapshot: Snapshot) -> None:
             buffers.stream(run[0].device).late_run = list(run)
     if snapshot.model == _name(engine):
         n = len(buffers)
-        latest = (snapshot.latest_kw, snapshot.latest_when, snapshot.latest_n_observed, snapshot.latest_shares)
-        engine.newest.take_over(*(column[:n] for column in latest))
+        kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
+        engine.newest.take_over(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
     if engine.blend is not None:
         engine.blend.take_over(len(buffers), snapshot.learnt)
 

@@ -67,9 +67,9 @@ def encode(snapshot: Snapshot) -> bytes:
     )
     words = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
     out = BytesIO()
-    columns = {name: getattr(snapshot, name) for name in _COLUMNS}
-    learnt = {f"{_LEARNT}{name}": column for name, column in snapshot.learnt.items()}
-    np.savez(out, about=words, latest_shares=snapshot.latest_shares, **columns, **learnt)
+    columns: dict[str, Any] = {name: getattr(snapshot, name) for name in _COLUMNS}
+    columns |= {f"{_LEARNT}{name}": column for name, column in snapshot.learnt.items()}
+    np.savez(out, about=words, latest_shares=snapshot.latest_shares, **columns)
     return out.getvalue()
 
 

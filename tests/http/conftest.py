@@ -12,10 +12,10 @@ import pytest
 import uvicorn
 
 from edge.asking.answer import Desk
-from edge.compose import Models
 from edge.core.engine import Engine
 from edge.core.reading import Limits, Reading
 from edge.http.app import create_app
+from edge.loading import Models
 from edge.predictors.runtime import load_interpreter
 from edge.predictors.store import load_model
 from edge.service import Service

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from edge import configuration
-from edge.compose import load_models
 from edge.core.engine import Engine
 from edge.core.errors import ModelError, SettingsError
 from edge.core.grid import minute_label
 from edge.core.reading import Reading
+from edge.loading import load_models
 from edge.predictors.store import load_model
 from edge.settings import Settings
 from tests.integration.conftest import Connect, StartGateway

@@ -56,7 +56,7 @@ class Blend:
         n_columns, n_experts = len(hearing.view.names), len(self.experts)
         self._log_prior = np.log(weights.priors(n_experts))
         self._n_slots = n_slots = hearing.horizon_min + 1  # what is due now is learnt after the next forecast is made
-        # What is remembered of a forecast until its minute comes: the columns, the experts, what was told, and two more.
+        # Remembered of a forecast until its minute comes: the columns, the experts, what was told, and two more.
         self._cuts = np.cumsum([n_columns, 2 * n_experts, 4]).tolist()
         self._n_due = self._cuts[-1] + 2
         blank: dict[str, NDArray[np.generic]] = {
@@ -106,7 +106,7 @@ class Blend:
             self.state.forget(row + 1)
 
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
-        """Return a copy of all that was learnt of the devices of ``rows``, by the names that :meth:`take_over` knows."""
+        """Return a copy of what was learnt of the devices of ``rows``, by the names that :meth:`take_over` knows."""
         followed = np.flatnonzero(np.asarray(rows, dtype=np.int64) < self.options.max_devices)
         return {
             "followed": followed,
@@ -145,8 +145,6 @@ class Blend:
         kw[:, :2] = (shares * experts_kw).sum(-1)
         if self.options.blends:
             np.maximum(kw[:, :2], floor_kw[:, np.newaxis], out=kw[:, :2])
-        if not self.options.calibrates:
-            kw[:, 2:] = kw[:, 1:2] + one.offsets_kw
         log_width = seen[:, _LOG_WIDTH]
         if self.options.calibrates:
             roots = one.spread_roots
@@ -240,7 +238,8 @@ class Blend:
             columns = remembered[:, :to_columns]
             sound = learner.learn(coefficients, covariance, columns, change_kw / scale_kw, self.options.forgetting)
             if sound is not None:
-                coefficients[~sound], covariance[~sound] = self.state.blank("coefficients"), self.state.blank("covariance")
+                coefficients[~sound] = self.state.blank("coefficients")
+                covariance[~sound] = self.state.blank("covariance")
             self.state.put("coefficients", at, coefficients)
             self.state.put("covariance", at, covariance)
         if self.options.blends:

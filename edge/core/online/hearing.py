@@ -85,7 +85,7 @@ class Hearing:
         self.mean_column, self.median_column = 0, len(models) if 0 in self._with_median else 0
 
     def hear(self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction]) -> Heard:
-        """Return what ``predictions``, one a model, say of ``windows`` ``[N, context]`` (kW) that end at ``minutes``."""
+        """Return what ``predictions``, one a model, say of ``windows`` ``[N, context]``, kW, ending at ``minutes``."""
         experts_kw = np.empty((len(rows), 2, len(self.experts)))
         last_kw = windows[:, -1].astype(np.float64)
         for i, (prediction, levels) in enumerate(zip(predictions, self._levels, strict=True)):

@@ -37,7 +37,8 @@ def roots(spread_kw: F64) -> F64:
 def first_log_width(roots_down_up: F64) -> F64:
     """Return the log(width) ``[N]`` that gives a device's first interval the model's own width."""
     down, up = roots_down_up.T
-    return np.log((down * down + up * up) / (down + up))
+    first: F64 = np.log((down * down + up * up) / (down + up))
+    return first
 
 
 def bounds(log_width: F64, median_kw: F64, roots_down_up: F64, floor_kw: F64) -> tuple[F64, F64]:

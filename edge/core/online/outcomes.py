@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge.core.window import I64
 
 F64 = NDArray[np.float64]
-#: The last experts of every blend, after the models: persistence, and before it the one that learns, where there is one.
+#: The last expert of every blend, after the models, and the one before it, where one learns.
 PERSISTENCE, LEARNED = "persistence", "learned"
 
 

@@ -1,0 +1,114 @@
+"""From the models folder to an engine: which models are loaded, which of them speaks, and who is heard beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from edge.bundled import models_path
+from edge.core.card import ModelCard
+from edge.core.engine import Engine
+from edge.core.errors import ModelError
+from edge.core.features import measured_in
+from edge.core.online.blend import Blend
+from edge.core.online.options import Options
+from edge.core.online.outcomes import LEARNED, PERSISTENCE
+from edge.core.speaking import BLEND
+from edge.predictors.store import default_model, load_model, model_names
+from edge.predictors.tflite import TflitePredictor
+from edge.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+#: Names that forecasts and scores have for what is no model.
+_TAKEN = (BLEND, LEARNED, PERSISTENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The loaded models, the one that speaks, and the others that are heard beside it."""
+
+    by_name: dict[str, TflitePredictor]
+    speaking: TflitePredictor
+    others: tuple[TflitePredictor, ...] = ()
+
+    @property
+    def cards(self) -> list[ModelCard]:
+        """Their cards, by name."""
+        return [predictor.card for _, predictor in sorted(self.by_name.items())]
+
+
+def load_models(settings: Settings) -> Models:
+    """Load and self-test every model; raise :class:`ModelError` where one, or one asked for, is no good.
+
+    Only those that are heard for each reading keep their interpreters: a larger model's take megabytes each. The
+    others make theirs anew when they are asked.
+    """
+    folder = settings.models.path or models_path()
+    speaking = settings.forecast.model or default_model(folder)
+    names = model_names(folder)
+    for name in (speaking, *(settings.forecast.experts or ())):
+        if name not in names:
+            msg = f"there is no model {name!r} in {folder}; there are: {', '.join(names) or 'none'}"
+            raise ModelError(msg)
+    taken = sorted(set(names) & set(_TAKEN))
+    if taken:
+        msg = f"{folder / taken[0]}: no model may be named {taken[0]}: forecasts call something else so; rename it"
+        raise ModelError(msg)
+    by_name = {}
+    for name in sorted(names, key=lambda name: name == speaking):  # it comes last, and takes over their memory
+        by_name[name] = load_model(folder / name)
+        by_name[name].rest()
+    others = tuple(by_name[name] for name in _heard(settings, by_name, by_name[speaking]))
+    for model in (*others, by_name[speaking]):
+        model.warm_up()
+    return Models(by_name, by_name[speaking], others)
+
+
+def engine_of(settings: Settings, models: Models) -> Engine:
+    """Return a new engine in which these ``models`` speak as ``settings`` say."""
+    forecast, learning, zone = settings.forecast, settings.learning, settings.site.zone
+    options = Options(
+        blends=forecast.blend,
+        learns=forecast.learn and forecast.blend,
+        calibrates=forecast.calibrate,
+        max_devices=learning.max_devices,
+        forgetting=learning.forgetting,
+        min_kw=settings.limits.min_kw,
+    )
+    blend = Blend((models.speaking, *models.others), options, zone)
+    return Engine(models.speaking, settings.devices.max, zone, tells_path=forecast.path, blend=blend)
+
+
+def _heard(settings: Settings, by_name: dict[str, TflitePredictor], speaking: TflitePredictor) -> list[str]:
+    """Return the names of the models that are heard beside the one ``speaking``.
+
+    Raises :class:`ModelError` where one that was asked for does not fit it.
+    """
+    wanted = settings.forecast.experts
+    if wanted is None and not settings.forecast.blend:
+        return []
+    heard = []
+    for name in sorted(by_name if wanted is None else {*wanted}):
+        if by_name[name] is speaking:
+            continue
+        problem = _unlike(by_name[name], speaking)
+        if problem and wanted is not None:
+            msg = f"forecast.experts: {name} cannot be heard beside {speaking.name}: {problem}"
+            raise ModelError(msg)
+        if problem:
+            log.info("model.not_heard", model=name, beside=speaking.name, why=problem)
+            continue
+        heard.append(name)
+    return heard
+
+
+def _unlike(model: TflitePredictor, speaking: TflitePredictor) -> str:
+    """Return why ``model`` cannot be heard beside the one ``speaking``; empty where it can."""
+    if model.lead_times_min[-1] != speaking.lead_times_min[-1]:
+        return f"it speaks of {model.lead_times_min[-1]} minutes ahead, not of {speaking.lead_times_min[-1]}"
+    if model.spec.padding != speaking.spec.padding:
+        return f"it pads short windows by {model.spec.padding}, not by {speaking.spec.padding}"
+    channels, own = measured_in(speaking.features), measured_in(model.features)
+    return "" if own == channels[: len(own)] else f"it takes {', '.join(own)}, not {', '.join(channels)}"
