@@ -1,0 +1,212 @@
+"""Live scores of every followed device over the last day, the last week, and for ever: 2 kB a device with six experts.
+
+What is kept are sums. Those of a period stand in buckets, a ring of them a device; a bucket is known by the
+minutes that it is of, so that one whose time is over counts no more, whatever it still holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.core.online.outcomes import F64, PERSISTENCE, Outcomes
+from edge.core.online.summary import EVER, LAST_DAY, LAST_WEEK, Period, Summary, summarise
+from edge.core.window import F32, I64
+
+#: Lengths of the buckets of a day and of a week, and how many of each there are: one of them is not over yet.
+_BUCKET_MIN = np.array([180, 1440])
+_N_BUCKETS = np.array([9, 8])
+_FIRST_BUCKET = np.array([0, 9])
+_N_ALL = 17
+_DAY, _WEEK = slice(0, 9), slice(9, 17)
+_NEVER = -1_000  # no bucket that could be of a period
+#: The told quantiles' levels: median, lower and upper bound.
+_LEVELS = np.array([0.5, 0.05, 0.95])
+_EACH_A_THIRD = np.full(3, 1 / 3)
+#: Errors beyond count as this one: its square, summed over a day, still fits a float32.
+_LARGEST_KW = 1e9
+_FIRST_ROWS = 16
+#: What is summed of the interval and of the told mean, before what is summed of each speaker.
+_TOLD_SUMS = ("bias", "bounds_n", "pinball", "hits", "width")
+_SPEAKER_SUMS = ("n", "squared", "absolute")
+_TOLD = "told"
+
+
+class Scores:
+    """Scores what was told, persistence, and each of E experts, for each row below ``max_devices``.
+
+    Where no median was told, the mean stands in for it, as in :class:`edge.core.score.Score`. An expert that said
+    nothing (NaN) has its other minutes scored. Where time goes back, as in a replay that is started again, the
+    period ends at the minute that came last: buckets of the time after it are left out, and give their place to
+    what comes; those of the same time go on.
+    """
+
+    def __init__(self, experts: Sequence[str], max_devices: int) -> None:
+        """Score ``experts``, in the order of the outcomes; persistence, where it is one, is the last."""
+        self.experts = tuple(experts)
+        self._max_devices = max_devices
+        # Persistence is scored by the last reading, whether it is an expert or not.
+        self._speakers = (_TOLD, PERSISTENCE, *(name for name in self.experts if name != PERSISTENCE))
+        self._n_sums = n_sums = len(_TOLD_SUMS) + len(_SPEAKER_SUMS) * len(self._speakers)
+        self._buckets: F32 = np.zeros((_FIRST_ROWS * _N_ALL, n_sums), dtype=np.float32)  # [row, bucket] as one
+        self._ids: NDArray[np.int32] = np.full(_FIRST_ROWS * _N_ALL, _NEVER, dtype=np.int32)
+        self._ever: F64 = np.zeros((_FIRST_ROWS, n_sums))
+        self._newest_minute: I64 = np.zeros(_FIRST_ROWS, dtype=np.int64)
+
+    def add(self, outcomes: Outcomes) -> None:
+        """Score outcomes, each of another device; those of rows that are not followed are left out."""
+        if not len(outcomes):
+            return
+        rows = outcomes.rows
+        n_rows = int(rows.max()) + 1
+        sums = self._sums(outcomes)
+        minutes = outcomes.minutes
+        if n_rows > self._max_devices:
+            followed = rows < self._max_devices
+            rows, minutes, sums = rows[followed], minutes[followed], sums[followed]
+            n_rows = int(rows.max(initial=-1)) + 1
+        self._reach(n_rows)
+        ids = minutes[:, None] // _BUCKET_MIN
+        at = ids % _N_BUCKETS
+        at += _FIRST_BUCKET
+        at += (rows * _N_ALL)[:, None]
+        kept = self._buckets.take(at, axis=0)
+        kept *= (self._ids.take(at) == ids)[..., None]
+        kept += sums[:, None]
+        self._buckets[at] = kept
+        self._ids[at] = ids
+        self._ever[rows] += sums
+        self._newest_minute[rows] = minutes
+
+    def _sums(self, outcomes: Outcomes) -> F64:
+        """Return what each outcome adds to the sums, ``[N, sums]``."""
+        n, n_speakers = len(outcomes), len(self._speakers)
+        errors = np.empty((n, 2, n_speakers + 1))  # of mean and median by speaker; then of lower and upper bound
+        errors[:, :, 0] = outcomes.told_kw[:, :2]
+        errors[:, :, 1] = outcomes.last_kw[:, None]
+        errors[:, :, 2:-1] = outcomes.experts_kw[:, :, : n_speakers - 2]
+        errors[:, :, -1] = outcomes.told_kw[:, 2:]
+        errors -= outcomes.came_kw[:, None, None]
+        np.minimum(errors, _LARGEST_KW, out=errors)
+        np.maximum(errors, -_LARGEST_KW, out=errors)
+        unknown = np.isnan(errors)
+        np.copyto(errors, 0.0, where=unknown[:, :1])  # without a mean nothing was said
+        np.copyto(errors[:, 1], errors[:, 0], where=unknown[:, 1])
+
+        sums = np.empty((n, self._n_sums))
+        sums[:, 0] = errors[:, 0, 0]
+        _sum_interval(errors, unknown, sums)
+        by_speaker = sums[:, len(_TOLD_SUMS) :].reshape(n, len(_SPEAKER_SUMS), n_speakers)
+        said = errors[:, :, :-1]
+        by_speaker[:, 0] = ~unknown[:, 0, :-1]
+        np.square(said[:, 0], out=by_speaker[:, 1])
+        np.abs(said[:, 1], out=by_speaker[:, 2])
+        return sums
+
+    def of(self, row: int) -> dict[Period, Summary]:
+        """Return what there is of ``row``, by period; nothing (n = 0) where it was never scored."""
+        if not 0 <= row < len(self._ever):
+            return self._summaries(slice(0, 0))
+        return self._summaries(slice(row, row + 1))
+
+    def overall(self) -> dict[Period, Summary]:
+        """Return the scores summed over all devices, each over the periods that end at its own newest minute."""
+        return self._summaries(slice(0, len(self._ever)))
+
+    def _summaries(self, rows: slice) -> dict[Period, Summary]:
+        ids = self._ids.reshape(-1, _N_ALL)[rows]
+        buckets = self._buckets.reshape(-1, _N_ALL, self._n_sums)[rows]
+        totals = {EVER: self._ever[rows].sum(axis=0)}
+        for period, part, length_min in ((LAST_DAY, _DAY, 180), (LAST_WEEK, _WEEK, 1440)):
+            age = self._newest_minute[rows, None] // length_min - ids[:, part]
+            counts = (age >= 0) & (age < part.stop - part.start)
+            totals[period] = buckets[:, part][counts].sum(axis=0, dtype=np.float64)
+        return {period: self._summary(totals[period]) for period in (LAST_DAY, LAST_WEEK, EVER)}
+
+    def _summary(self, sums: F64) -> Summary:
+        told = dict(zip(_TOLD_SUMS, sums.tolist(), strict=False))
+        n, squared, absolute = sums[len(_TOLD_SUMS) :].reshape(len(_SPEAKER_SUMS), -1).tolist()
+        by_speaker = dict(zip(self._speakers[1:], zip(n[1:], squared[1:], absolute[1:], strict=True), strict=True))
+        return summarise(
+            told,
+            (n[0], squared[0], absolute[0]),
+            by_speaker[PERSISTENCE],
+            {name: by_speaker[name] for name in self.experts},
+        )
+
+    def forget(self, row: int) -> None:
+        """Hold no scores of ``row``."""
+        if row < len(self._ever):
+            self._buckets[row * _N_ALL : (row + 1) * _N_ALL] = 0
+            self._ids[row * _N_ALL : (row + 1) * _N_ALL] = _NEVER
+            self._ever[row] = 0
+            self._newest_minute[row] = 0
+
+    def columns(self, n_rows: int) -> dict[str, NDArray[np.generic]]:
+        """Return a copy of the first ``n_rows``, by names that stay: those of an expert bear its name."""
+        self._reach(min(n_rows, self._max_devices))
+        n_rows = min(n_rows, len(self._ever))
+        made: dict[str, NDArray[np.generic]] = {
+            "newest_minute": self._newest_minute[:n_rows].copy(),
+            "bucket_ids": self._ids[: n_rows * _N_ALL].reshape(n_rows, _N_ALL).copy(),
+        }
+        for name, columns in self._named().items():
+            made[f"{name} buckets"] = self._buckets[: n_rows * _N_ALL, columns].reshape(n_rows, _N_ALL, -1)
+            made[f"{name} ever"] = self._ever[:n_rows, columns]
+        return made
+
+    def take_over(self, columns: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on from what :meth:`columns` gave, from the first row on; new experts start from nothing.
+
+        Raises :class:`ValueError` where the columns do not fit each other.
+        """
+        n_rows = min(len(columns["newest_minute"]), self._max_devices)
+        self._reach(n_rows)
+        self._newest_minute[:n_rows] = columns["newest_minute"][:n_rows]
+        self._ids[: n_rows * _N_ALL] = columns["bucket_ids"][:n_rows].reshape(-1)
+        for name, at in self._named().items():
+            if f"{name} ever" in columns:
+                buckets = columns[f"{name} buckets"][:n_rows].reshape(n_rows * _N_ALL, len(at))
+                self._buckets[: n_rows * _N_ALL, at] = buckets
+                self._ever[:n_rows, at] = columns[f"{name} ever"][:n_rows]
+
+    def _named(self) -> dict[str, list[int]]:
+        """Return where the sums of the interval and of each speaker stand."""
+        first, n_speakers = len(_TOLD_SUMS), len(self._speakers)
+        names = (_TOLD, *(f"expert {name}" for name in self._speakers[1:]))
+        each = {name: [first + i + j * n_speakers for j in range(len(_SPEAKER_SUMS))] for i, name in enumerate(names)}
+        return {"interval": list(range(first)), **each}
+
+    def copy(self) -> Scores:
+        """Return a copy that later outcomes do not change."""
+        made = Scores(self.experts, self._max_devices)
+        made._buckets, made._ids = self._buckets.copy(), self._ids.copy()
+        made._ever, made._newest_minute = self._ever.copy(), self._newest_minute.copy()
+        return made
+
+    def _reach(self, n_rows: int) -> None:
+        n_kept = len(self._ever)
+        if n_rows <= n_kept:
+            return
+        n_made = n_kept
+        while n_made < n_rows:
+            n_made *= 2
+        grown = n_made - n_kept
+        self._buckets = np.concatenate([self._buckets, np.zeros((grown * _N_ALL, self._n_sums), np.float32)])
+        self._ids = np.concatenate([self._ids, np.full(grown * _N_ALL, _NEVER, dtype=np.int32)])
+        self._ever = np.concatenate([self._ever, np.zeros((grown, self._n_sums))])
+        self._newest_minute = np.concatenate([self._newest_minute, np.zeros(grown, dtype=np.int64)])
+
+
+def _sum_interval(errors: F64, unknown: NDArray[np.bool_], sums: F64) -> None:
+    """Write number, pinball loss, hit and width of intervals to columns 1 to 4 of ``sums``; 0 where there is none."""
+    lower, upper = errors[:, 0, -1], errors[:, 1, -1]
+    quantiles = errors.reshape(len(errors), -1).take([errors.shape[2], errors.shape[2] - 1, -1], axis=1)
+    losses = np.maximum(quantiles * -_LEVELS, quantiles * (1 - _LEVELS))
+    sums[:, 1] = 1.0
+    np.matmul(losses, _EACH_A_THIRD, out=sums[:, 2])
+    np.logical_and(lower <= 0, upper >= 0, out=sums[:, 3], casting="unsafe")
+    np.subtract(upper, lower, out=sums[:, 4])
+    sums[unknown[:, 0, -1] | unknown[:, 1, -1], 1:5] = 0.0

@@ -1,0 +1,118 @@
+"""What scores come to: the figures of one period, as an object and as a document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: Outcomes before a verdict: half a day. Fewer may all be of one quiet night, or of one dinner.
+MIN_OUTCOMES = 720
+_DECIMALS = 6
+Sums = tuple[float, float, float]  # n, squared errors of the mean, absolute errors of the median
+
+
+class Period(StrEnum):
+    """How far back scores reach: 24 to 27 hours, seven to eight days, or all there was."""
+
+    LAST_DAY = "last_day"
+    LAST_WEEK = "last_week"
+    EVER = "ever"
+
+
+LAST_DAY, LAST_WEEK, EVER = Period
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertSummary:
+    """One expert's errors, and its skill against persistence; None where it said nothing."""
+
+    mse_kw2: float | None
+    mae_kw: float | None
+    skill: float | None
+
+    def document(self) -> dict[str, float | None]:
+        """Return it as MQTT and REST tell it."""
+        return {"mse_kw2": _told(self.mse_kw2), "mae_kw": _told(self.mae_kw), "skill": _told(self.skill)}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The scores of one period; None where there is nothing to say.
+
+    ``mse_kw2`` and ``bias_kw`` (forecast less what came) are the mean's, ``mae_kw`` the median's. ``skill`` is
+    1 - MSE / MSE of persistence, None where persistence made no error; ``mae_skill`` the same of absolute errors.
+    ``pinball_kw`` is the mean of the lower bound's, the median's and the upper bound's. It, ``coverage`` (share
+    within the interval, 0 to 1) and ``width_kw`` are of the outcomes that had an interval.
+    """
+
+    n: int
+    mse_kw2: float | None
+    mae_kw: float | None
+    bias_kw: float | None
+    skill: float | None
+    mae_skill: float | None
+    pinball_kw: float | None
+    coverage: float | None
+    width_kw: float | None
+    persistence_mse_kw2: float | None
+    persistence_mae_kw: float | None
+    experts: dict[str, ExpertSummary]
+
+    @property
+    def enough(self) -> bool:
+        """Whether these are enough for a verdict."""
+        return self.n >= MIN_OUTCOMES
+
+    def document(self) -> dict[str, object]:
+        """Return it as MQTT and REST tell it."""
+        figures = ("mse_kw2", "mae_kw", "bias_kw", "skill", "mae_skill", "coverage", "width_kw", "pinball_kw")
+        return {
+            "n": self.n,
+            "enough": self.enough,
+            **{name: _told(getattr(self, name)) for name in figures},
+            "persistence": {"mse_kw2": _told(self.persistence_mse_kw2), "mae_kw": _told(self.persistence_mae_kw)},
+            "experts": {name: expert.document() for name, expert in self.experts.items()},
+        }
+
+
+def summarise(interval: Mapping[str, float], told: Sums, persistence: Sums, experts: Mapping[str, Sums]) -> Summary:
+    """Return what sums come to; those of ``interval`` are bias, bounds_n, pinball, hits and width."""
+    n, squared, absolute = told
+    n_bounds = interval["bounds_n"]
+    mse_kw2, mae_kw = _over(squared, n), _over(absolute, n)
+    persistence_mse_kw2, persistence_mae_kw = (
+        _over(persistence[1], persistence[0]),
+        _over(persistence[2], persistence[0]),
+    )
+    return Summary(
+        n=round(n),
+        mse_kw2=mse_kw2,
+        mae_kw=mae_kw,
+        bias_kw=_over(interval["bias"], n),
+        skill=_skill(mse_kw2, persistence_mse_kw2),
+        mae_skill=_skill(mae_kw, persistence_mae_kw),
+        pinball_kw=_over(interval["pinball"], n_bounds),
+        coverage=_over(interval["hits"], n_bounds),
+        width_kw=_over(interval["width"], n_bounds),
+        persistence_mse_kw2=persistence_mse_kw2,
+        persistence_mae_kw=persistence_mae_kw,
+        experts={name: _expert(sums, persistence_mse_kw2) for name, sums in experts.items()},
+    )
+
+
+def _expert(sums: Sums, persistence_mse_kw2: float | None) -> ExpertSummary:
+    mse_kw2 = _over(sums[1], sums[0])
+    return ExpertSummary(mse_kw2, _over(sums[2], sums[0]), _skill(mse_kw2, persistence_mse_kw2))
+
+
+def _over(total: float, n: float) -> float | None:
+    return total / n if n else None
+
+
+def _skill(error: float | None, persistence_error: float | None) -> float | None:
+    return None if error is None or not persistence_error else 1 - error / persistence_error
+
+
+def _told(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, _DECIMALS)
