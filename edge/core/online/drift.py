@@ -55,8 +55,10 @@ class Change:
 class Drift:
     """Finds changes for each row below ``max_devices``. Where time goes back, the day begun is dropped."""
 
-    def __init__(self, max_devices: int) -> None:
+    def __init__(self, max_devices: int, min_outcomes: int = MIN_OUTCOMES) -> None:
+        """Follow ``max_devices``; a day counts with ``min_outcomes``."""
         self._max_devices = max_devices
+        self._min_outcomes = min_outcomes
         self._state: F64 = np.zeros((_FIRST_ROWS, _N_STATE))
         self._state[:, _VARIANCE] = _PRIOR_DEVIATION**2
         self._day: I64 = np.full(_FIRST_ROWS, _NO_DAY, dtype=np.int64)
@@ -84,7 +86,7 @@ class Drift:
     def _begin(self, rows: I64, days: I64, minutes: I64) -> list[Change]:
         """Begin another day for ``rows``; judge the one before."""
         n, total_kw = self._today[rows].T
-        over = (days > self._day[rows]) & (n >= MIN_OUTCOMES)
+        over = (days > self._day[rows]) & (n >= self._min_outcomes)
         self._day[rows] = days
         self._today[rows] = 0
         if not over.any():
@@ -151,7 +153,7 @@ class Drift:
 
     def copy(self) -> Drift:
         """Return a copy that later outcomes do not change."""
-        made = Drift(self._max_devices)
+        made = Drift(self._max_devices, self._min_outcomes)
         made._state, made._day, made._today = self._state.copy(), self._day.copy(), self._today.copy()
         return made
 

@@ -24,6 +24,7 @@ _DAY, _WEEK = slice(0, 9), slice(9, 17)
 _NEVER = -1_000  # no bucket that could be of a period
 #: The told quantiles' levels: median, lower and upper bound.
 _LEVELS = np.array([0.5, 0.05, 0.95])
+_IF_BELOW, _IF_ABOVE = -_LEVELS, 1 - _LEVELS
 _EACH_A_THIRD = np.full(3, 1 / 3)
 #: Errors beyond count as this one: its square, summed over a day, still fits a float32.
 _LARGEST_KW = 1e9
@@ -49,6 +50,8 @@ class Scores:
         self._max_devices = max_devices
         # Persistence is scored by the last reading, whether it is an expert or not.
         self._speakers = (_TOLD, PERSISTENCE, *(name for name in self.experts if name != PERSISTENCE))
+        n_columns = len(self._speakers) + 1
+        self._quantiles_at: I64 = np.array([n_columns, n_columns - 1, 2 * n_columns - 1], dtype=np.int64)
         self._n_sums = n_sums = len(_TOLD_SUMS) + len(_SPEAKER_SUMS) * len(self._speakers)
         self._buckets: F32 = np.zeros((_FIRST_ROWS * _N_ALL, n_sums), dtype=np.float32)  # [row, bucket] as one
         self._ids: NDArray[np.int32] = np.full(_FIRST_ROWS * _N_ALL, _NEVER, dtype=np.int32)
@@ -97,7 +100,7 @@ class Scores:
 
         sums = np.empty((n, self._n_sums))
         sums[:, 0] = errors[:, 0, 0]
-        _sum_interval(errors, unknown, sums)
+        _sum_interval(errors, unknown, self._quantiles_at, sums)
         by_speaker = sums[:, len(_TOLD_SUMS) :].reshape(n, len(_SPEAKER_SUMS), n_speakers)
         said = errors[:, :, :-1]
         by_speaker[:, 0] = ~unknown[:, 0, :-1]
@@ -200,13 +203,16 @@ class Scores:
         self._newest_minute = np.concatenate([self._newest_minute, np.zeros(grown, dtype=np.int64)])
 
 
-def _sum_interval(errors: F64, unknown: NDArray[np.bool_], sums: F64) -> None:
-    """Write number, pinball loss, hit and width of intervals to columns 1 to 4 of ``sums``; 0 where there is none."""
+def _sum_interval(errors: F64, unknown: NDArray[np.bool_], at: I64, sums: F64) -> None:
+    """Write number, pinball loss, hit and width of intervals to columns 1 to 4 of ``sums``; 0 where there is none.
+
+    ``at`` says where the errors of median, lower and upper bound stand in a flat row of ``errors``.
+    """
     lower, upper = errors[:, 0, -1], errors[:, 1, -1]
-    quantiles = errors.reshape(len(errors), -1).take([errors.shape[2], errors.shape[2] - 1, -1], axis=1)
-    losses = np.maximum(quantiles * -_LEVELS, quantiles * (1 - _LEVELS))
+    quantiles = errors.reshape(len(errors), -1).take(at, axis=1)
+    losses = np.maximum(quantiles * _IF_BELOW, quantiles * _IF_ABOVE)
     sums[:, 1] = 1.0
     np.matmul(losses, _EACH_A_THIRD, out=sums[:, 2])
     np.logical_and(lower <= 0, upper >= 0, out=sums[:, 3], casting="unsafe")
     np.subtract(upper, lower, out=sums[:, 4])
-    sums[unknown[:, 0, -1] | unknown[:, 1, -1], 1:5] = 0.0
+    np.copyto(sums[:, 1:5], 0.0, where=(unknown[:, 0, -1] | unknown[:, 1, -1])[:, None])

@@ -1,0 +1,207 @@
+"""Changes that last, found in a device's errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.online import drift as module
+from edge.core.online.drift import MIN_OUTCOMES, QUIET_DAYS, Change, Drift
+from edge.core.online.outcomes import Outcomes
+from tests.core.online.outcomes import NAN, START, outcomes, streams
+
+DAY_MIN = 1440
+DAY_0 = START // DAY_MIN
+FEW = 5
+N = 3  # outcomes that make a day here
+
+
+def days(drift: Drift, errors_kw: Sequence[float], first: int = DAY_0, row: int = 0) -> list[Change]:
+    """Give ``drift`` a day of each error, as few outcomes as make one."""
+    told: list[Change] = []
+    for day, error_kw in enumerate(errors_kw, first):
+        for i in range(N):
+            told += drift.add(outcomes([row], day * DAY_MIN + i, 2.0, (9.0, 2.0 + error_kw, NAN, NAN)))
+    return told
+
+
+def wavy(n: int, kw: float = 0.1) -> list[float]:
+    """Return errors as houses have them: a week's shape and some chance, ``n`` days of it."""
+    chance = np.random.default_rng(5).normal(0, 0.25, n)
+    return [kw * math.exp(0.1 * math.sin(day * 0.9) + chance[day]) for day in range(n)]
+
+
+class Slow:
+    """The same rules of one device, from all its outcomes, in plain numbers."""
+
+    def __init__(self) -> None:
+        self.day, self.today = -1, list[float]()
+        self.start()
+
+    def start(self) -> None:
+        self.mean, self.variance, self.n = 0.0, module._PRIOR_DEVIATION**2, 0
+        self.runs: dict[str, tuple[float, list[float]]] = {"grew": (0.0, []), "shrank": (0.0, [])}
+
+    def add(self, row: int, minute: int, error_kw: float) -> list[Change]:
+        told: list[Change] = []
+        day = minute // DAY_MIN
+        if day != self.day:
+            if day > self.day and len(self.today) >= N:
+                told = self.judge(row, minute, math.log(max(sum(self.today) / len(self.today), 0.005)))
+            self.day, self.today = day, []
+        self.today.append(error_kw)
+        return told
+
+    def judge(self, row: int, minute: int, level: float) -> list[Change]:
+        told: list[Change] = []
+        deviation, far = math.sqrt(self.variance), level - self.mean
+        within = min(max(far, -3 * deviation), 3 * deviation)
+        if self.n >= QUIET_DAYS:
+            for direction, sign in (("grew", 1), ("shrank", -1)):
+                cusum, run = self.runs[direction]
+                cusum = max(cusum + sign * within / deviation - module.K, 0)
+                self.runs[direction] = (cusum, [*run, far] if cusum else [])
+                if cusum > module.H:
+                    n = len(self.runs[direction][1])
+                    factor = math.exp(sum(self.runs[direction][1]) / n)
+                    told.append(Change(row, minute, direction, factor, n))  # type: ignore[arg-type]
+        if told:
+            self.start()
+            return told
+        self.mean += (far if self.n == 0 else within) / min(self.n + 1, 60)
+        if self.n:
+            self.variance += (within**2 - self.variance) / min(self.n + 7, 60)
+        self.n = min(self.n + 1, 60)
+        return told
+
+
+LEVELS = st.lists(st.one_of(st.floats(0, 2), st.sampled_from([0.0, 0.1, 0.11, 1e6])), max_size=40)
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 4), st.floats(0, 2), st.booleans()), max_size=60), LEVELS)
+def test_changes_are_those_of_the_slow_reference(
+    steps: list[tuple[int, int, float, bool]], levels: list[float]
+) -> None:
+    """Days of several devices at once, of which some are short, some missing, and some come again."""
+    drift, slow = Drift(FEW, N), [Slow() for _ in range(FEW)]
+    day = DAY_0
+    calm = [(1, 0, level, True) for level in levels]
+    for moved, alone, level, whole in calm + steps:
+        day += moved
+        errors = [level * (1 + 0.1 * row) for row in range(FEW)]
+        n = N if whole else N - 1
+        told: list[Change] = []
+        expected: list[Change] = []
+        for i in range(n):
+            rows = [alone] if i and not whole else list(range(FEW))
+            minute = day * DAY_MIN + i
+            told += drift.add(outcomes(rows, minute, 0.0, [(0.0, errors[row], 0.0, 1.0) for row in rows]))
+            for row in rows:
+                expected += slow[row].add(row, minute, errors[row])
+        key = lambda change: (change.minute, change.row, change.direction)  # noqa: E731
+        for found, wanted in zip(sorted(told, key=key), sorted(expected, key=key), strict=True):
+            assert (key(found), found.n_days) == (key(wanted), wanted.n_days)
+            assert found.factor == pytest.approx(wanted.factor, rel=1e-6)
+
+
+def test_a_lasting_change_is_told_once_then_the_baseline_starts_again() -> None:
+    for factor, direction in ((3.0, "grew"), (0.4, "shrank")):
+        drift = Drift(FEW, N)
+        errors = np.array(wavy(120))
+        errors[60:] *= factor
+        (change,) = days(drift, errors.tolist())
+        assert change.direction == direction
+        assert change.factor == pytest.approx(factor, rel=0.5)
+        assert change.row == 0
+        found_on = change.minute // DAY_MIN - DAY_0  # the first minute of the day after the one that told
+        assert 61 <= found_on <= 66
+        assert 1 <= change.n_days <= 7
+
+
+def test_the_first_week_is_silent() -> None:
+    errors = [0.1, 0.1, 0.1, 5.0, 5.0, 5.0, 5.0]
+    assert days(Drift(FEW, N), [*errors, 5.0]) == []
+
+
+def test_one_odd_day_is_no_change() -> None:
+    errors = wavy(40)
+    errors[20] *= 1_000
+    errors[30] /= 1_000
+    assert days(Drift(FEW, N), errors) == []
+
+
+def test_a_house_that_stands_still_is_no_news_every_day() -> None:
+    assert days(Drift(FEW, N), [0.0] * 60) == []
+    assert len(days(Drift(FEW, N), [0.1] * 30 + [0.0] * 60)) == 1
+
+
+def test_a_day_counts_with_six_hundred_outcomes() -> None:
+    for n, judged in ((MIN_OUTCOMES - 1, 0), (MIN_OUTCOMES, 1)):
+        drift = Drift(1)
+        for i in range(n):
+            drift.add(outcomes([0], START + i, 1.0))
+        drift.add(outcomes([0], START + DAY_MIN, 1.0))
+        assert drift.columns(1)["state"][0, module._N_DAYS] == judged
+
+
+def test_where_time_goes_back_the_day_begun_is_dropped() -> None:
+    drift = Drift(1, N)
+    days(drift, [0.1, 0.1])
+    kept = drift.columns(1)["state"]
+    drift.add(outcomes([0], START - DAY_MIN, 1.0))
+    assert np.array_equal(kept, drift.columns(1)["state"])
+    assert drift.columns(1)["today"][0, 0] == 1
+
+
+def test_rows_beyond_are_left_out_and_forgotten_ones_begin_anew() -> None:
+    drift = Drift(40, N)
+    assert drift.add(outcomes([], START, [])) == []
+    assert drift.add(outcomes([40, 41], START, 1.0)) == []
+    days(drift, wavy(10), row=39)
+    days(drift, wavy(10), row=2)
+    drift.forget(39)
+    drift.forget(1_000)
+    columns, new = drift.columns(40), Drift(40, N).columns(40)
+    for name in new:
+        assert np.array_equal(columns[name][39], new[name][39])
+        assert not np.array_equal(columns[name][2], new[name][2])
+
+
+@given(streams(), st.integers(0, 25))
+def test_a_restart_changes_no_bit(batches: list[Outcomes], at: int) -> None:
+    one, before = Drift(FEW, 1), Drift(FEW, 1)
+    told = [change for batch in batches for change in one.add(batch)]
+    found = [change for batch in batches[:at] for change in before.add(batch)]
+    after = Drift(FEW, 1)
+    after.take_over(before.columns(FEW))
+    found += [change for batch in batches[at:] for change in after.add(batch)]
+    assert found == told
+    expected, columns = one.columns(FEW), after.columns(FEW)
+    assert all(columns[name].tobytes() == expected[name].tobytes() for name in expected)
+
+
+@given(streams(max_step_min=3_000, huge=1e30))
+def test_nothing_is_nan_whatever_comes(batches: list[Outcomes]) -> None:
+    drift = Drift(FEW, 1)
+    told = [change for batch in batches * 3 for change in drift.add(batch)]
+    assert all(math.isfinite(change.factor) and change.factor > 0 for change in told)
+    assert all(np.isfinite(column).all() for column in drift.columns(FEW).values())
+
+
+def test_a_copy_stands_still() -> None:
+    drift = Drift(1, N)
+    drift.add(outcomes([0], START, 1.0))
+    copied = drift.copy()
+    drift.add(outcomes([0], START + 1, 1.0))
+    assert copied.columns(1)["today"][0, 0] == 1
+    assert drift.columns(1)["today"][0, 0] == 2
+
+
+def test_columns_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="shape"):
+        Drift(5).take_over({**Drift(5).columns(3), "today": np.zeros((3, 5))})

@@ -1,0 +1,218 @@
+"""Live scores, beside a slow reference that keeps every outcome."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.online.outcomes import Outcomes
+from edge.core.online.scores import Scores
+from edge.core.online.summary import EVER, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary
+from tests.core.online.outcomes import EXPERTS, NAN, START, outcomes, streams
+
+FEW = 5  # devices that are followed: rows 0 to 4
+
+
+class Slow:
+    """Keeps every outcome, and sums when asked. Of buckets it knows what is promised of them."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, list[tuple[int, Outcomes, int]]] = {}
+
+    def add(self, batch: Outcomes) -> None:
+        for i, row in enumerate(batch.rows.tolist()):
+            self.kept.setdefault(row, []).append((int(batch.minutes[i]), batch, i))
+
+    def of(self, row: int, period: Period) -> list[tuple[Outcomes, int]]:
+        kept = self.kept.get(row, [])
+        if period is EVER or not kept:
+            return [(batch, i) for _, batch, i in kept]
+        length, n = {LAST_DAY: (180, 9), LAST_WEEK: (1440, 8)}[period]
+        holder: dict[int, tuple[int, list[tuple[Outcomes, int]]]] = {}
+        for minute, batch, i in kept:
+            bucket = minute // length
+            if holder.get(bucket % n, (None, []))[0] != bucket:
+                holder[bucket % n] = (bucket, [])
+            holder[bucket % n][1].append((batch, i))
+        newest = kept[-1][0] // length
+        return [one for bucket, ones in holder.values() if newest - n < bucket <= newest for one in ones]
+
+
+def mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def skill(error: float | None, persistence: float | None) -> float | None:
+    return None if error is None or not persistence else 1 - error / persistence
+
+
+def check(found: Summary, ones: list[tuple[Outcomes, int]]) -> None:
+    def close(value: float | None, expected: float | None) -> None:
+        assert (value is None) == (expected is None)
+        assert value == (None if expected is None else pytest.approx(expected, rel=2e-5, abs=1e-5))
+
+    def error(kw: float, fallback: float, came: float) -> float:
+        return (fallback if math.isnan(kw) else kw) - came
+
+    told = [(b.told_kw[i], b.came_kw[i], b.last_kw[i]) for b, i in ones]
+    assert found.n == len(ones)
+    close(found.mse_kw2, mean([(t[0] - c) ** 2 for t, c, _ in told]))
+    assert found.bias_kw == (pytest.approx(mean([t[0] - c for t, c, _ in told]), rel=2e-5, abs=1) if told else None)
+    close(found.skill, skill(found.mse_kw2, found.persistence_mse_kw2))
+    close(found.mae_skill, skill(found.mae_kw, found.persistence_mae_kw))
+    close(found.mae_kw, mean([abs(error(t[1], t[0], c)) for t, c, _ in told]))
+    close(found.persistence_mse_kw2, mean([(last - c) ** 2 for _, c, last in told]))
+    close(found.persistence_mae_kw, mean([abs(last - c) for _, c, last in told]))
+    within = [(t, c) for t, c, _ in told if not math.isnan(t[2] + t[3])]
+    close(found.coverage, mean([float(t[2] <= c <= t[3]) for t, c in within]))
+    close(found.width_kw, mean([t[3] - t[2] for t, _ in within]))
+    losses = []
+    for t, c in within:
+        quantiles = ((0.05, t[2]), (0.5, t[0] if math.isnan(t[1]) else t[1]), (0.95, t[3]))
+        losses.append(sum(max(level * (c - q), (level - 1) * (c - q)) for level, q in quantiles) / 3)
+    close(found.pinball_kw, mean(losses))
+    for e, name in enumerate(EXPERTS[:2]):
+        said = [(b.experts_kw[i, :, e], b.came_kw[i]) for b, i in ones if not math.isnan(b.experts_kw[i, 0, e])]
+        close(found.experts[name].mse_kw2, mean([(kw[0] - c) ** 2 for kw, c in said]))
+        close(found.experts[name].mae_kw, mean([abs(kw[1] - c) for kw, c in said]))
+    assert found.experts["persistence"].mse_kw2 == found.persistence_mse_kw2
+
+
+@given(streams())
+def test_scores_are_those_of_all_that_is_within_the_period(batches: list[Outcomes]) -> None:
+    scores, slow = Scores(EXPERTS, FEW), Slow()
+    for batch in batches:
+        scores.add(batch)
+        slow.add(batch)
+        for row in range(FEW):
+            for period, found in scores.of(row).items():
+                check(found, slow.of(row, period))
+    for period, found in scores.overall().items():
+        assert found.n == sum(len(slow.of(row, period)) for row in range(FEW))
+
+
+@given(streams(huge=1e30))
+def test_nothing_is_nan_whatever_comes(batches: list[Outcomes]) -> None:
+    scores = Scores(EXPERTS, FEW)
+    for batch in batches * 3:
+        scores.add(batch)
+    for found in [*(scores.of(row) for row in range(FEW)), scores.overall()]:
+        for summary in found.values():
+            json.dumps(summary.document(), allow_nan=False)
+
+
+@given(streams(), st.integers(0, 25))
+def test_a_restart_changes_no_bit(batches: list[Outcomes], at: int) -> None:
+    one, before = Scores(EXPERTS, FEW), Scores(EXPERTS, FEW)
+    for batch in batches[:at]:
+        before.add(batch)
+    after = Scores(EXPERTS, FEW)
+    after.take_over(before.columns(FEW))
+    for batch in batches[at:]:
+        after.add(batch)
+    for batch in batches:
+        one.add(batch)
+    expected = one.columns(FEW)
+    found = after.columns(FEW)
+    assert found.keys() == expected.keys()
+    assert all(found[name].tobytes() == expected[name].tobytes() for name in expected)
+
+
+def test_by_hand() -> None:
+    scores = Scores(EXPERTS, 10)
+    scores.add(outcomes([3], START, 2.0, (1.0, 1.5, 0.0, 1.8), 0.0, [[3.0, 2.5, 0.0], [2.0, NAN, 0.0]]))
+    found = scores.of(3)[LAST_DAY]
+    assert found.document() == {
+        "n": 1, "enough": False, "mse_kw2": 1.0, "mae_kw": 0.5, "bias_kw": -1.0, "skill": 0.75, "mae_skill": 0.75,
+        "coverage": 0.0, "width_kw": 1.8, "pinball_kw": round((0.25 + 0.1 + 0.19) / 3, 6),
+        "persistence": {"mse_kw2": 4.0, "mae_kw": 2.0},
+        "experts": {
+            "lstm": {"mse_kw2": 1.0, "mae_kw": 0.0, "skill": 0.75},
+            "linear": {"mse_kw2": 0.25, "mae_kw": 0.5, "skill": 0.9375},
+            "persistence": {"mse_kw2": 4.0, "mae_kw": 2.0, "skill": 0.0},
+        },
+    }  # fmt: skip
+    assert scores.of(3)[EVER].document() == found.document() == scores.overall()[LAST_WEEK].document()
+
+
+def test_of_who_was_never_scored_there_is_nothing_to_say() -> None:
+    scores = Scores(EXPERTS, 10)
+    for row in (0, 5, 1_000, -1):
+        assert [found.n for found in scores.of(row).values()] == [0, 0, 0]
+        assert set(astuple(scores.of(row)[EVER])[1:-1]) == {None}
+    scores.add(outcomes([], START, []))
+    scores.add(outcomes([10, 11], START, 1.0))
+    assert scores.overall()[EVER].n == 0
+
+
+def test_where_persistence_made_no_error_there_is_no_skill() -> None:
+    scores = Scores(("lstm",), 10)  # persistence is scored where it is no expert, too
+    batch = outcomes([0], START, 1.0, (2.0, 2.0, 0.0, 3.0))
+    scores.add(
+        Outcomes(batch.rows, batch.minutes, batch.came_kw, batch.last_kw, batch.experts_kw[:, :, :1], batch.told_kw)
+    )
+    found = scores.of(0)[EVER]
+    assert (found.skill, found.mae_skill, found.experts["lstm"].skill) == (None, None, None)
+    assert (found.persistence_mse_kw2, list(found.experts)) == (0.0, ["lstm"])
+
+
+def test_half_a_day_is_enough_for_a_verdict() -> None:
+    scores = Scores(EXPERTS, 10)
+    for minute in range(MIN_OUTCOMES):
+        assert not scores.of(0)[LAST_DAY].enough
+        scores.add(outcomes([0], START + minute, 1.0))
+    assert scores.of(0)[LAST_DAY].enough
+
+
+def test_a_replay_that_starts_again_counts_no_bucket_of_the_time_after_it() -> None:
+    scores = Scores(EXPERTS, 10)
+    for minute in range(0, 20 * 1440, 60):
+        scores.add(outcomes([0], START + minute, 1.0))
+    assert [found.n for found in scores.of(0).values()] == [27, 192, 480]
+    scores.add(outcomes([0], START, 1.0))
+    assert [found.n for found in scores.of(0).values()] == [1, 1, 481]
+
+
+def test_who_is_forgotten_begins_anew_and_no_one_else_notices() -> None:
+    scores = Scores(EXPERTS, 10)
+    scores.add(outcomes([0, 1], START, 1.5))
+    scores.forget(1)
+    scores.forget(1_000)
+    assert [scores.of(row)[LAST_DAY].n for row in (0, 1)] == [1, 0]
+    assert scores.of(1)[EVER].n == 0
+
+
+def test_another_set_of_experts_keeps_what_is_common() -> None:
+    before, after = Scores(EXPERTS, 100), Scores(("new", "lstm", "persistence"), 100)
+    batch = outcomes(range(40), START, 1.5, experts_kw=[[1.0, 2.0, 1.0]] * 2)
+    before.add(batch)
+    after.take_over(before.columns(40))
+    old, new = before.of(39)[EVER], after.of(39)[EVER]
+    assert new.experts["lstm"] == old.experts["lstm"]
+    assert new.experts["new"].mse_kw2 is None
+    assert (new.n, new.coverage, new.persistence_mse_kw2) == (old.n, old.coverage, old.persistence_mse_kw2)
+    fewer = Scores(EXPERTS, 2)
+    fewer.take_over(before.columns(40))
+    assert fewer.overall()[EVER].n == 2
+
+
+def test_columns_that_do_not_fit_are_refused() -> None:
+    scores = Scores(EXPERTS, 10)
+    columns = scores.columns(3)
+    with pytest.raises(ValueError, match="shape"):
+        scores.take_over({**columns, "told ever": np.zeros((3, 2))})
+
+
+def test_a_copy_stands_still() -> None:
+    scores = Scores(EXPERTS, 10)
+    scores.add(outcomes([0], START, 1.5))
+    copied, columns = scores.copy(), scores.columns(1)
+    scores.add(outcomes([0], START + 1, 1.5))
+    assert (copied.of(0)[EVER].n, scores.of(0)[EVER].n) == (1, 2)
+    assert columns["told ever"][0, 0] == 1
