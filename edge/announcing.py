@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from threading import Lock
 
 from edge.core.buffer import Buffers
@@ -14,6 +15,18 @@ from edge.ports import Link
 #: How often those are looked for that have gone quiet, and how many devices are told of at a time.
 _LOOK_S = 5.0
 _MAX_TOLD = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What others are told of devices, beside forecasts.
+
+    ``presence`` says which are there (None: nothing of it), and every ``report_every_s`` how well each is forecast (0:
+    never).
+    """
+
+    presence: Presence | None = None
+    report_every_s: float = 0.0
 
 
 class Announcing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -71,6 +72,22 @@ def _settings_options(command: Any) -> Any:
     return command
 
 
+def _columns_options(command: Any) -> Any:
+    for option in (
+        click.option(
+            "--unit",
+            type=click.Choice(["W", "kW"], case_sensitive=False),
+            default="kW",
+            show_default=True,
+            help="Unit of the power.",
+        ),
+        click.option("--value-column", metavar="NAME", help="Column of the power."),
+        click.option("--time-column", metavar="NAME", help="Column of the time; without it the file is UCI's own."),
+    ):
+        command = option(command)
+    return command
+
+
 def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings:
     """Return the settings of file, environment and command line."""
     overrides: dict[str, Any] = {}
@@ -123,15 +140,7 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
 @click.option("--speed", type=SPEED, default="60", show_default=True, help="Times real time, or max.")
 @click.option("--start", metavar="ISO", help="Begin with the first reading at or after this time (UTC if no offset).")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Publish at most N readings.")
-@click.option("--time-column", metavar="NAME", help="Column of the time; without it the file is UCI's own.")
-@click.option("--value-column", metavar="NAME", help="Column of the power.")
-@click.option(
-    "--unit",
-    type=click.Choice(["W", "kW"], case_sensitive=False),
-    default="kW",
-    show_default=True,
-    help="Unit of the power.",
-)
+@_columns_options
 def replay(
     file: Path, device: str, speed: float | None, config: Path | None, assignments: tuple[str, ...], **of_file: Any
 ) -> None:
@@ -143,6 +152,46 @@ def replay(
     transport = transport_of(settings.mqtt)
     n_published = replay_file(settings, file, device, speed, stop_on_signals(), transport=transport, **of_file)
     click.echo(f"{n_published} readings published as {device}")
+
+
+@main.command()
+@_settings_options
+@click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--start", metavar="ISO", help="Begin with the first reading at or after this time (UTC if no offset).")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N readings of each file.")
+@click.option("--score-from", metavar="ISO", help="Score forecasts for this time on; learn from what came before.")
+@_columns_options
+@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all scores here.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="CSV", help="Write each forecast with its outcome.")
+def backtest(
+    files: tuple[Path, ...],
+    config: Path | None,
+    assignments: tuple[str, ...],
+    start: str | None,
+    limit: int | None,
+    score_from: str | None,
+    json_file: Path | None,
+    out: Path | None,
+    **of_file: Any,
+) -> None:
+    """Run the service's own engine over each FILE (UCI's own, or any CSV by its columns), and score it.
+
+    Each file is a house; what is learnt begins with its first reading.
+    """
+    from edge.backtest.houses import Part  # noqa: PLC0415
+    from edge.backtest.report import document, lines  # noqa: PLC0415
+    from edge.backtest.run import run_backtest  # noqa: PLC0415
+    from edge.replay.source import Columns  # noqa: PLC0415
+    from edge.telemetry import configure_logs  # noqa: PLC0415
+
+    configure_logs("auto", "warning")
+    columns = Columns(of_file["time_column"], of_file["value_column"], of_file["unit"])
+    settings = read_settings(config, assignments)
+    found = run_backtest(settings, files, columns, Part(start, limit, score_from), out=out)
+    for line in lines(found):
+        click.echo(line)
+    if json_file is not None:
+        json_file.write_text(json.dumps(document(found), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 @main.command()

@@ -10,6 +10,7 @@ from threading import Event, Thread
 import structlog
 import uvicorn
 
+from edge.announcing import Telling
 from edge.asking.answer import Desk
 from edge.core.errors import SettingsError
 from edge.core.features import measured_in
@@ -59,6 +60,8 @@ class Application:
                 DeviceTopic.parse("topics.forecast", settings.topics.forecast),
                 gateway_topic("topics.rejected", settings.topics.rejected, self.session.gateway),
                 DeviceTopic.parse("topics.availability", settings.topics.availability),
+                DeviceTopic.parse("topics.scores", settings.topics.scores),
+                gateway_topic("topics.events", settings.topics.events, self.session.gateway),
             ),
             limits,
             retain_forecasts=settings.mqtt.retain_forecasts,
@@ -77,7 +80,9 @@ class Application:
             self._engine,
             self.models.by_name,
             statistics=statistics,
-            presence=Presence(stale_after_s) if stale_after_s else None,
+            telling=Telling(
+                Presence(stale_after_s) if stale_after_s else None, settings.learning.report_every_min * 60
+            ),
             keeper=self._store,
         )
         max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
@@ -105,9 +110,10 @@ class Application:
             DeviceTopic.parse("topics.forecast", settings.topics.forecast),
             DeviceTopic.parse("topics.availability", settings.topics.availability),
             gateway_topic("topics.status", settings.topics.status, self.session.gateway),
+            DeviceTopic.parse("topics.scores", settings.topics.scores) if settings.learning.report_every_min else None,
             settings.homeassistant.max_devices,
         )
-        link.discovery = Discovery(self.session, where, self.models.speaking)
+        link.discovery = Discovery(self.session, where, self._engine.speaker)
         link.listen(where.birth_topic, link.discovery)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from edge.core.errors import PayloadError
@@ -124,6 +124,14 @@ class Link(Protocol):
 
     def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
         """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
+        ...
+
+    def report_scores(self, device: str, document: Mapping[str, object]) -> None:
+        """Tell how good a device's forecasts are."""
+        ...
+
+    def report_event(self, document: Mapping[str, object]) -> None:
+        """Tell of something that happened, once."""
         ...
 
     def settle(self, arrival: Arrival, receipt: int, batch: int) -> None:

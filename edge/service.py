@@ -14,18 +14,19 @@ from threading import Event, Lock
 
 import structlog
 
-from edge.announcing import Announcing
+from edge.announcing import Announcing, Telling
 from edge.core.buffer import Verdict
 from edge.core.engine import Accepted, Engine, forecast_series
 from edge.core.errors import ModelError, PayloadError, RequestError
 from edge.core.forecast import Forecast, Forecasts
-from edge.core.predictor import Predictor
-from edge.core.presence import Presence
+from edge.core.online.summary import Period, Summary
+from edge.core.predictor import Predictor, Speaker
 from edge.core.reading import Reading
 from edge.core.snapshot import Snapshot, take
 from edge.core.statistics import Statistics
 from edge.keeping import Keeper, Keeping, KeepsNothing
 from edge.ports import Arrival, Link
+from edge.reporting import Reporting
 
 log = structlog.get_logger(__name__)
 
@@ -46,21 +47,23 @@ class Service:
         models: Mapping[str, Predictor],
         *,
         statistics: Statistics | None = None,
-        presence: Presence | None = None,
+        telling: Telling | None = None,
         keeper: Keeper | None = None,
     ) -> None:
         """Serve ``engine``'s model over ``link``; requests may name any of ``models``.
 
-        ``statistics`` may be shared with the link, which counts there what does not come this far. ``presence``
-        says which devices are there; None where no one is to be told. ``keeper`` keeps readings over a restart, None
-        keeps nothing.
+        ``statistics`` may be shared with the link, which counts there what does not come this far. ``telling`` says
+        what others are told of the devices; None: nothing but forecasts. ``keeper`` keeps readings over a restart,
+        None keeps nothing.
         """
         self.models = models
         self.statistics = statistics or Statistics()
         self._link = link
         self._engine = engine
         self._lock = Lock()  # the engine's state: this service's thread writes, others read and forget
-        self._announcing = Announcing(link, engine.buffers, presence, self._lock)
+        telling = telling or Telling()
+        self._announcing = Announcing(link, engine.buffers, telling.presence, self._lock)
+        self._reporting = Reporting(link, engine, telling.report_every_s, self._lock)
         self._keeping = Keeping(keeper or KeepsNothing(), self._snapshot)
         self._forgotten: deque[str] = deque()  # by others' threads, not in order with the readings yet
         self._n_shed = 0  # of the link's, those that are counted
@@ -93,6 +96,7 @@ class Service:
         if not arrivals:
             self._note_forgotten()
             self._announcing.tell()
+            self._reporting.tell()
             self._link.flush()
             return 0
         readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
@@ -105,12 +109,13 @@ class Service:
             inference_s = time.perf_counter() - began_s
         receipts = self._link.publish(forecasts) or [0] * len(accepted.devices)
         with self._lock:
-            self._engine.learn()
+            self._reporting.seen(*self._engine.learn())
         samples = self._link.meters.take_samples()
         batch = self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts, samples)
         self._answer(arrivals, accepted, receipts, batch)
         self._keep()  # what has no forecast to wait for
         self._announcing.tell()
+        self._reporting.tell()
         self._link.flush()
         self._count(arrivals, accepted, forecasts, inference_s)
         return len(arrivals)
@@ -213,6 +218,16 @@ class Service:
         """The model that speaks for the stream."""
         return self._engine.model
 
+    @property
+    def speaker(self) -> Speaker:
+        """Whose words the forecasts of the stream are: the model's, or the blend's."""
+        return self._engine.speaker
+
+    def live_scores(self) -> tuple[dict[Period, Summary], int]:
+        """Return the live scores over all devices, and how often something lasting has changed in one."""
+        with self._lock:
+            return self._engine.scores.overall(), self._reporting.n_changes
+
     def latest(self) -> list[Forecast]:
         """Return the newest forecast of every device that has one; the stream waits for a copy of columns only."""
         with self._lock:
@@ -231,6 +246,7 @@ class Service:
             if row is None:
                 return False
             self._announcing.forget(device, row)
+            self._reporting.forget(row)
             self._forgotten.append(device)
         return True
 

@@ -91,8 +91,10 @@ class TopicSettings(_Section):
     reading: str = "gap/{device}/reading"
     forecast: str = "gap/{device}/forecast"
     availability: str = "gap/{device}/availability"
+    scores: str = "gap/{device}/scores"
     status: str = "gapcast/{gateway}/status"
     rejected: str = "gapcast/{gateway}/rejected"
+    events: str = "gapcast/{gateway}/events"
     predict: str = "gapcast/{gateway}/predict"
     #: What the response topic of a request must begin with: no one can have the gateway write elsewhere.
     answers: str = "gapcast/{gateway}/answer/"
@@ -152,6 +154,8 @@ class LearningSettings(_Section):
     max_devices: int = Field(default=2_000, ge=0)
     #: What an outcome's weight keeps from one minute to the next in the expert that learns; 1 forgets nothing.
     forgetting: float = Field(default=0.99999, ge=0.999, le=1.0)
+    #: How often the live scores of a device are told on its topic, by the gateway's clock; 0: never.
+    report_every_min: float = Field(default=15.0, ge=0, le=10_080)
 
 
 class LimitSettings(_Section):
@@ -183,7 +187,7 @@ class HomeAssistantSettings(_Section):
     enabled: bool = False
     #: Its ``discovery_prefix``; it says on ``…/status`` that it has started.
     discovery_prefix: str = Field(default="homeassistant", pattern=r"^[^+#{}\x00-\x1f]+$")
-    #: Home Assistant holds four entities for each device; a topic with a random part must not drown it.
+    #: Home Assistant holds six entities for each device; a topic with a random part must not drown it.
     max_devices: int = Field(default=1_000, ge=1)
 
 

@@ -22,6 +22,19 @@ from prometheus_client.registry import Collector
 from edge.core.statistics import Histogram
 from edge.service import Service
 
+#: Metric -> what it says, and which figure of :class:`~edge.core.online.summary.Summary` it is.
+_OF_TOLD = {
+    "gapcast_bias_kw": ("Mean error of what was told, kW.", "bias_kw"),
+    "gapcast_interval_coverage_ratio": ("Share of outcomes within the interval that was told.", "coverage"),
+    "gapcast_interval_width_kw": ("Mean width of the interval that was told, kW.", "width_kw"),
+    "gapcast_pinball_loss_kw": ("Mean pinball loss of bounds and median that were told, kW.", "pinball_kw"),
+}
+_OF_EACH = {
+    "gapcast_squared_error_kw2": ("Mean squared error of the mean, kW^2.", "mse_kw2"),
+    "gapcast_absolute_error_kw": ("Mean absolute error of the median, kW.", "mae_kw"),
+    "gapcast_skill_ratio": ("1 - MSE / MSE of persistence on the same minutes.", "skill"),
+}
+
 
 class ServiceCollector(Collector):
     """Reads the service's statistics whenever Prometheus asks; nothing is counted twice."""
@@ -38,7 +51,7 @@ class ServiceCollector(Collector):
             readings.add_metric([result], n)
         yield readings
         forecasts = CounterMetricFamily("gapcast_forecasts", "Forecasts handed to the broker.", labels=["model"])
-        for model in sorted({*statistics.forecasts, service.model.name}):
+        for model in sorted({*statistics.forecasts, service.speaker.name}):
             forecasts.add_metric([model], statistics.forecasts.get(model, 0))
         yield forecasts
         yield _histogram(
@@ -82,6 +95,7 @@ class ServiceCollector(Collector):
         yield CounterMetricFamily(
             "gapcast_state_written_bytes", "Bytes written to keep them.", service.keeper.n_bytes_written
         )
+        yield from _live_scores(service)
         models = InfoMetricFamily("gapcast_model", "Loaded models.", labels=["model"])
         for name, predictor in sorted(service.models.items()):
             models.add_metric(
@@ -127,6 +141,31 @@ def configure_logs(log_format: Literal["auto", "console", "json"], level: str) -
     of_libraries = logging.StreamHandler(sys.stderr)
     of_libraries.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[of_libraries], level=logging.WARNING, force=True)
+
+
+def _live_scores(service: Service) -> Iterator[Metric]:
+    """Yield the live scores over all devices, of periods that have enough outcomes for a verdict."""
+    summaries, n_changes = service.live_scores()
+    scored = GaugeMetricFamily("gapcast_scored_forecasts", "Forecasts whose minute came.", labels=["period"])
+    for period, summary in summaries.items():
+        scored.add_metric([period], summary.n)
+    yield scored
+    told = service.speaker.name
+    for name, (text, figure) in _OF_EACH.items():
+        family = GaugeMetricFamily(name, text, labels=["model", "period"])
+        for period, summary in summaries.items():
+            speakers = {told: summary, **summary.experts} if summary.enough else {}
+            for speaker, its in speakers.items():
+                if (value := getattr(its, figure)) is not None:
+                    family.add_metric([speaker, period], value)
+        yield family
+    for name, (text, figure) in _OF_TOLD.items():
+        family = GaugeMetricFamily(name, text, labels=["model", "period"])
+        for period, summary in summaries.items():
+            if summary.enough and (value := getattr(summary, figure)) is not None:
+                family.add_metric([told, period], value)
+        yield family
+    yield CounterMetricFamily("gapcast_drifts", "Lasting changes found in a device's errors.", n_changes)
 
 
 def _histogram(name: str, documentation: str, histogram: Histogram) -> HistogramMetricFamily:

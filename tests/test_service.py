@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from edge.announcing import Telling
 from edge.asking.answer import Desk
 from edge.core.engine import Engine
 from edge.core.predictor import Prediction
@@ -73,7 +74,7 @@ def test_a_stop_takes_all_messages_that_have_come_however_many_arrivals_they_mak
 
 def test_a_device_forgotten_while_the_broker_is_away_is_taken_back_when_it_is_there() -> None:
     link = MemoryLink()
-    service = Service(link, Engine(Persistence()), {}, presence=Presence(stale_after_s=600))
+    service = Service(link, Engine(Persistence()), {}, telling=Telling(Presence(stale_after_s=600)))
     link.put(Reading("home", NOON, 1.0))
     service.turn(0)
     link.connected = False
@@ -88,7 +89,7 @@ def test_a_device_forgotten_while_the_broker_is_away_is_taken_back_when_it_is_th
 
 def test_devices_are_told_of_once_the_broker_is_there_and_again_where_it_forgot() -> None:
     link = MemoryLink()
-    service = Service(link, Engine(Persistence()), {}, presence=Presence(stale_after_s=600))
+    service = Service(link, Engine(Persistence()), {}, telling=Telling(Presence(stale_after_s=600)))
     link.connected = False
     link.put(Reading("home", NOON, 1.0), Reading("other", NOON, 1.0), Reading("home", NOON + 1, 1.0))
     service.turn(0)

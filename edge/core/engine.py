@@ -16,7 +16,10 @@ from edge.core.features import assemble, measured_in
 from edge.core.forecast import Forecast, Forecasts
 from edge.core.latest import Latest
 from edge.core.online.blend import Blend
+from edge.core.online.drift import Change, Drift
 from edge.core.online.outcomes import Outcomes
+from edge.core.online.scores import Scores
+from edge.core.online.summary import Period, Summary
 from edge.core.predictor import Prediction, Predictor, Speaker
 from edge.core.reading import Reading
 from edge.core.speaking import Whose, as_blended, as_spoken, voice_of
@@ -90,6 +93,9 @@ class Engine:
         self.tells_path = tells_path
         self._has_path = tells_path and len(model.lead_times_min) > 1
         experts = blend.experts if blend is not None and blend.options.blends else ()
+        n_followed = 0 if blend is None else blend.options.max_devices
+        #: How good the forecasts were, by the rows of the buffers, and what has changed in the houses.
+        self.scores, self.drift = Scores(() if blend is None else blend.experts, n_followed), Drift(n_followed)
         #: What was last forecast, by the rows of the buffers.
         self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, experts)
 
@@ -142,9 +148,22 @@ class Engine:
         self.newest.keep(accepted.rows, forecasts)
         return forecasts
 
-    def learn(self) -> list[Outcomes]:
-        """Learn what the newest readings say of earlier forecasts, once these were made; return the outcomes."""
-        return [] if self.blend is None else self.blend.learn()
+    def learn(self) -> tuple[list[Outcomes], list[Change]]:
+        """Learn what the newest readings say of earlier forecasts, once the newest ones were made.
+
+        Return what came of earlier ones, and in which devices' errors something has changed with it.
+        """
+        if self.blend is None:
+            return [], []
+        outcomes, changes = self.blend.learn(), []
+        for some in outcomes:
+            self.scores.add(some)
+            changes += self.drift.add(some)
+        return outcomes, changes
+
+    def scores_of(self, device: str) -> dict[Period, Summary]:
+        """Return the live scores of ``device``."""
+        return self.scores.of(self.buffers.row(device))
 
     def _predict(self, model: Predictor, windows: F32, minutes: I64) -> Prediction:
         measured = windows.reshape(len(windows), self.buffers.spec.context, -1)[:, -model.spec.context :]
@@ -183,6 +202,8 @@ class Engine:
             self.newest.forget(row)
             if self.blend is not None:
                 self.blend.forget(row)
+            self.scores.forget(row)
+            self.drift.forget(row)
         return row
 
     def _account(self, verdicts: list[Verdict]) -> tuple[list[Reading], dict[Result, int]]:

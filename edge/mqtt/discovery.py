@@ -12,7 +12,8 @@ from typing import Any
 import structlog
 
 from edge.core.forecast import LOWER, MEDIAN, UPPER
-from edge.core.predictor import Predictor
+from edge.core.online.summary import LAST_DAY
+from edge.core.predictor import Speaker
 from edge.mqtt.frames import Publication
 from edge.mqtt.session import Session
 from edge.mqtt.topics import DeviceTopic
@@ -30,6 +31,10 @@ _COMPONENTS: dict[str, tuple[str, str, float | None]] = {
     "lower": ("Forecast lower bound", "lower_kw", LOWER),
     "upper": ("Forecast upper bound", "upper_kw", UPPER),
 }
+#: Component -> its name for people, and its key in the last day's live scores, a share that is shown in percent.
+_SCORES = {"skill": ("Forecast skill", "skill"), "coverage": ("Forecast coverage", "coverage")}
+#: Live scores are told now and then; what is older than this is not of today.
+_SCORES_EXPIRE_S = 86_400
 _ATTRIBUTES = ("observed_at", "target_at", "issued_at", "horizon_min", "level", "model", "n_observed", "context")
 
 
@@ -41,6 +46,7 @@ class HomeAssistant:
     forecast: DeviceTopic
     availability: DeviceTopic
     status: str
+    scores: DeviceTopic | None = None
     max_devices: int = 1_000
 
     @property
@@ -62,7 +68,7 @@ def object_id(device: str) -> str:
     return f"gapcast_{device.replace('-', '--').replace('.', '-d')}"
 
 
-def introduction(device: str, where: HomeAssistant, model: Predictor) -> bytes:
+def introduction(device: str, where: HomeAssistant, model: Speaker) -> bytes:
     """Return what Home Assistant is told of ``device``: one sensor for each value that ``model`` gives.
 
     A sensor without more than its platform is one that an earlier model had, and is taken away.
@@ -75,12 +81,15 @@ def introduction(device: str, where: HomeAssistant, model: Predictor) -> bytes:
         "avty_mode": "all",
         "stat_t": forecast_topic,
         "qos": 1,
-        "cmps": {name: _component(identity, name, forecast_topic, model) for name in _COMPONENTS},
+        "cmps": {
+            **{name: _component(identity, name, forecast_topic, model) for name in _COMPONENTS},
+            **{name: _score(identity, name, device, where.scores) for name in _SCORES},
+        },
     }
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _component(identity: str, name: str, forecast_topic: str, model: Predictor) -> Mapping[str, Any]:
+def _component(identity: str, name: str, forecast_topic: str, model: Speaker) -> Mapping[str, Any]:
     title, key, level = _COMPONENTS[name]
     if level is not None and level not in (model.quantile_levels or ()):
         return {"p": "sensor"}
@@ -104,10 +113,30 @@ def _component(identity: str, name: str, forecast_topic: str, model: Predictor) 
     return component
 
 
+def _score(identity: str, name: str, device: str, scores: DeviceTopic | None) -> Mapping[str, Any]:
+    """Return the sensor of a live score: unknown until there are enough outcomes for a verdict."""
+    if scores is None:
+        return {"p": "sensor"}
+    title, key = _SCORES[name]
+    day = f"value_json.{LAST_DAY}"
+    return {
+        "p": "sensor",
+        "unique_id": f"{identity}_{name}",
+        "default_entity_id": f"sensor.{identity}_{name}".lower().replace("-", "_"),
+        "name": title,
+        "unit_of_meas": "%",
+        "sug_dsp_prc": 1,
+        "ent_cat": "diagnostic",
+        "stat_t": scores.of(device),
+        "val_tpl": f"{{{{ ({day}.{key} * 100) | round(1) if {day}.enough and {day}.{key} is not none else None }}}}",
+        "exp_aft": _SCORES_EXPIRE_S,
+    }
+
+
 class Discovery:
     """Introduces devices. It is an aside: what it hears is Home Assistant's birth."""
 
-    def __init__(self, session: Session, where: HomeAssistant, model: Predictor) -> None:
+    def __init__(self, session: Session, where: HomeAssistant, model: Speaker) -> None:
         self._session = session
         self._where = where
         self._model = model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge.core.errors import PayloadError
@@ -201,9 +201,17 @@ class MqttLink:
         status = b"online" if online else b"offline"
         self._session.publish(self._topics.availability.of(device).encode(), status, retain=True)
 
+    def report_scores(self, device: str, document: Mapping[str, object]) -> None:
+        """Tell, retained, how good a device's forecasts are."""
+        self._session.publish(self._topics.scores.of(device).encode(), json.dumps(document).encode(), retain=True)
+
+    def report_event(self, document: Mapping[str, object]) -> None:
+        """Tell of something that happened."""
+        self._session.publish(self._topics.events.encode(), json.dumps(document).encode(), retain=False)
+
     def forget(self, device: str) -> None:
         """Take back what is retained of a device."""
-        topics = [self._topics.availability.of(device)]
+        topics = [self._topics.availability.of(device), self._topics.scores.of(device)]
         if self._retain:
             topics.append(self._topics.forecast.of(device))
         for topic in topics:

@@ -62,6 +62,8 @@ class Topics:
     forecast: DeviceTopic
     rejected: str
     availability: DeviceTopic
+    scores: DeviceTopic
+    events: str
 
 
 def gateway_topic(key: str, pattern: str, gateway: str) -> str:

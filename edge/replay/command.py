@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import chain, dropwhile, islice
 from pathlib import Path
 from threading import Event
@@ -10,13 +9,12 @@ from threading import Event
 from tqdm import tqdm
 
 from edge.core.errors import SettingsError, SourceError
-from edge.core.grid import minute_of
 from edge.core.reading import Limits, is_device_id
 from edge.mqtt.topics import DeviceTopic
 from edge.mqtt.transport import Transport
 from edge.replay.publisher import Meter
 from edge.replay.publisher import replay as publish_paced
-from edge.replay.source import Columns, Unit, read_minutes
+from edge.replay.source import Columns, Unit, minute_at, read_minutes
 from edge.settings import Settings
 
 
@@ -44,7 +42,7 @@ def replay_file(
         raise SettingsError(msg)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
     minutes = read_minutes(file, Columns(time_column, value_column, unit), limits)
-    first_minute = None if start is None else _minute(start)
+    first_minute = None if start is None else minute_at("--start", start)
     if first_minute is not None:
         minutes = dropwhile(lambda minute: minute.minute < first_minute, minutes)
     first = next(minutes, None)  # a file that is no good is told before a broker is looked for
@@ -57,12 +55,3 @@ def replay_file(
     with Meter(mqtt.host, mqtt.port, topic, account, stopping, transport) as meter:
         shown = tqdm(islice(chain([first], minutes), limit), total=limit, unit=" readings", desc=device)
         return publish_paced(shown, meter.publish, speed, stopping)
-
-
-def _minute(start: str) -> int:
-    try:
-        when = datetime.fromisoformat(start)
-    except ValueError as error:
-        msg = f"--start {start!r} is not a time like 2010-11-01T00:00 ({error})"
-        raise SettingsError(msg) from error
-    return minute_of(int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1_000))

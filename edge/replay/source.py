@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple, TextIO
 
-from edge.core.errors import PayloadError, SourceError
+from edge.core.errors import PayloadError, SettingsError, SourceError
 from edge.core.grid import minute_of
 from edge.core.reading import Limits, instant_of, power_of
 
@@ -117,6 +117,19 @@ def _instant(stamp: str) -> int:
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     return instant_of(when.timestamp())
+
+
+def minute_at(option: str, stamp: str) -> int:
+    """Return the minute (since the epoch) of an ISO time that an option names, UTC where it has no offset.
+
+    Raises :class:`SettingsError` where it is none.
+    """
+    try:
+        when = datetime.fromisoformat(stamp)
+    except ValueError as error:
+        msg = f"{option} {stamp!r} is not a time like 2010-11-01T00:00 ({error})"
+        raise SettingsError(msg) from error
+    return minute_of(int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1_000))
 
 
 @contextmanager

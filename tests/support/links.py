@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from edge.core.errors import PayloadError
 from edge.core.forecast import Forecast, Forecasts
@@ -23,6 +23,8 @@ class MemoryLink:
         self.n_fresh_sessions = 1
         self.forgotten: list[str] = []
         self.announced: list[tuple[str, bool]] = []
+        self.scores: dict[str, dict[str, object]] = {}
+        self.events: list[dict[str, object]] = []
         self.queued: list[Arrival] = []
         self.published: list[Forecast] = []
 
@@ -47,6 +49,12 @@ class MemoryLink:
 
     def announce(self, device: str, *, online: bool) -> None:
         self.announced.append((device, online))
+
+    def report_scores(self, device: str, document: Mapping[str, object]) -> None:
+        self.scores[device] = dict(document)
+
+    def report_event(self, document: Mapping[str, object]) -> None:
+        self.events.append(dict(document))
 
     def forget(self, device: str) -> None:
         self.forgotten.append(device)

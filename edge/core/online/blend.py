@@ -88,9 +88,14 @@ class Blend:
         """
         heard = self._hearing.hear(rows, minutes, windows, predictions)
         told = Told(np.empty((len(rows), 4)), np.empty((len(rows), 2, len(self.experts))))
-        for which in heard.one_by_one():
-            self._learn_owed()
-            told.kw[which], told.shares[which] = self._tell(heard.of(which))
+        strangers = np.flatnonzero(rows >= self.options.max_devices)
+        if not strangers.size:
+            self._tell_followed(heard, told, np.arange(len(rows)))
+            return told
+        self._tell(heard.of(strangers), np.full(len(strangers), STRANGER), told, strangers)
+        followed = np.flatnonzero(rows < self.options.max_devices)
+        if followed.size:
+            self._tell_followed(heard.of(followed), told, followed)
         return told
 
     def learn(self) -> list[Outcomes]:
@@ -127,25 +132,36 @@ class Blend:
             which = followed < min(n_devices, self.options.max_devices)
             self.state.take_over(followed[which] + 1, {name: array[which] for name, array in known.items()})
 
-    def _tell(self, one: Heard) -> tuple[F64, F64]:
-        known = one.rows < self.options.max_devices
-        at = self.state.at(np.where(known, one.rows + 1, STRANGER))
+    def _tell_followed(self, heard: Heard, told: Told, places: I64) -> None:
+        """Put what is told of ``heard`` in its ``places`` of ``told``, and remember it."""
+        for which in heard.one_by_one():
+            self._learn_owed()
+            one = heard.of(which)
+            self._remember(one, *self._tell(one, one.rows + 1, told, places[which]))
+            self._owed = one
+
+    def _tell(self, one: Heard, rows: I64, told: Told, places: I64) -> tuple[F64, F64, F64, F64]:
+        """Put what is told of ``one`` in its ``places`` of ``told``, by what is known in ``rows`` of the state.
+
+        Return what is to be remembered: the columns that the learning expert saw, what was told, the scale in which
+        that was, and the log(width) of the interval.
+        """
+        at = self.state.at(rows)
         arrays = self.state.arrays
         seen, experts_kw = arrays["seen"][at], one.experts_kw
-        scale_kw, lowest_kw = seen[:, _SCALE], seen[:, _LOWEST]
+        scale_kw, lowest_kw, log_width = seen[:, _SCALE], seen[:, _LOWEST], seen[:, _LOG_WIDTH]
         floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self.options.min_kw, np.minimum(lowest_kw, 0.0))
         columns = one.columns_kw
         if self.options.learns:
-            usual_kw = self._usual(at, one.bins[1], one.last_kw)
+            usual_kw = self._usual(rows, one.bins[1], one.last_kw)
             columns = self._hearing.view.scaled(columns, usual_kw, one.last_kw, scale_kw, learner.LIMIT)
             change = learner.speak(arrays["coefficients"][at], columns) * scale_kw[:, np.newaxis]
             experts_kw[:, :, -2] = np.maximum(one.last_kw[:, np.newaxis] + change, floor_kw[:, np.newaxis])
         shares = self._shares(at)
-        kw = np.empty((len(one.rows), 4))
+        kw = np.empty((len(rows), 4))
         kw[:, :2] = (shares * experts_kw).sum(-1)
         if self.options.blends:
             np.maximum(kw[:, :2], floor_kw[:, np.newaxis], out=kw[:, :2])
-        log_width = seen[:, _LOG_WIDTH]
         if self.options.calibrates:
             roots = one.spread_roots
             if roots is None:
@@ -154,25 +170,15 @@ class Blend:
             if is_new.any():
                 log_width = np.where(is_new, interval.first_log_width(roots), log_width)
             kw[:, 2], kw[:, 3] = interval.bounds(log_width, kw[:, 1], roots, floor_kw)
-        else:
+        elif one.bounds_kw is None:
             kw[:, 2:] = np.nan
-            if one.bounds_kw is not None:
-                kw[:, 2:] = one.bounds_kw + (kw[:, 1] - experts_kw[:, 1, 0])[:, np.newaxis]
-        self._owed = one
-        if not known.all():
-            which = np.flatnonzero(known)
-            if not which.size:
-                self._owed = None
-                return kw, shares
-            self._owed = one.of(which)
-            self._remember(self._owed, columns[which], kw[which], scale_kw[which], log_width[which])
         else:
-            self._remember(one, columns, kw, scale_kw, log_width)
-        return kw, shares
+            kw[:, 2:] = one.bounds_kw + (kw[:, 1] - experts_kw[:, 1, 0])[:, np.newaxis]
+        told.kw[places], told.shares[places] = kw, shares
+        return columns, kw, scale_kw, log_width
 
-    def _usual(self, at: At, bins: I64, last_kw: F64) -> F64:
+    def _usual(self, rows: I64, bins: I64, last_kw: F64) -> F64:
         """Return the usual power of the half hours ``bins``; the last reading where none is known."""
-        rows = np.arange(at.start, at.stop) if isinstance(at, slice) else at
         usual = self.state.arrays["usual"][rows, :, bins]
         return np.where(usual[:, 1] > 0, usual[:, 0], last_kw)
 

@@ -28,21 +28,19 @@ class Rows:
     def __init__(self, blank: Mapping[str, NDArray[Any]]) -> None:
         """Keep one array for each of ``blank``, which says what a device begins with: ``[*]`` gives ``[rows, *]``."""
         self._blank = {name: np.asarray(value) for name, value in blank.items()}
+        self._n_rows = _FIRST_ROWS
         self.arrays = {name: np.repeat(value[np.newaxis], _FIRST_ROWS, axis=0) for name, value in self._blank.items()}
 
     def __len__(self) -> int:
         """Return how many rows there are."""
-        return len(next(iter(self.arrays.values())))
+        return self._n_rows
 
     def at(self, rows: I64) -> At:
         """Return how ``rows`` ``[N]`` are taken, and have room for them."""
-        n_wanted = int(rows.max()) + 1
-        if n_wanted > len(self):
+        n_wanted = int(rows[0] if len(rows) == 1 else rows.max()) + 1
+        if n_wanted > self._n_rows:
             self._reach(n_wanted)
-        if len(rows) > 1:
-            return rows
-        first = int(rows[0])
-        return slice(first, first + 1)
+        return slice(n_wanted - 1, n_wanted) if len(rows) == 1 else rows
 
     def put(self, name: str, at: At, values: NDArray[Any]) -> None:
         """Write back what was taken ``at``, where it was a copy."""
@@ -79,3 +77,4 @@ class Rows:
             grown[: len(array)] = array
             grown[len(array) :] = self._blank[name]
             self.arrays[name] = grown
+        self._n_rows = n_rows

@@ -9,6 +9,8 @@ share, 1998), so that no expert is out for good: a house that changes is followe
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from edge.core.online.outcomes import F64
@@ -22,12 +24,14 @@ CHAMPION_SHARE = 0.5
 _FADE = 0.5 ** (1 / HALF_LIFE_MIN)
 _TINY = 1e-12
 #: Places in an expert's memory.
-_REGRET, _VARIANCE, _LARGEST = range(3)
+_REGRET, _VARIANCE, _LARGEST, _RATE = range(4)
 
 
 def blank(n_experts: int) -> F64:
-    """Return what a device begins with, ``[3, 2, E]``: regret, its variance and its largest size, of each expert."""
-    return np.zeros((3, 2, n_experts))
+    """Return what a device begins with, ``[4, 2, E]``: regret, its variance, its largest size, learning rate."""
+    memory = np.zeros((4, 2, n_experts))
+    memory[_RATE] = 1.0
+    return memory
 
 
 def priors(n_experts: int) -> F64:
@@ -44,8 +48,8 @@ def priors(n_experts: int) -> F64:
 
 
 def weigh(memory: F64, log_prior: F64) -> F64:
-    """Return the weights that follow from ``memory`` ``[N, 3, 2, E]``: ``[N, 2, E]``, each summing to 1."""
-    rate = _rates(memory)
+    """Return the weights that follow from ``memory`` ``[N, 4, 2, E]``: ``[N, 2, E]``, each summing to 1."""
+    rate = memory[:, _RATE]
     score = np.log(rate) + rate * memory[:, _REGRET] + log_prior
     score -= score.max(-1, keepdims=True)
     weights: F64 = np.exp(score)
@@ -70,14 +74,10 @@ def learn(memory: F64, experts_kw: F64, told_kw: F64, came_kw: F64, limit_kw: F6
     np.maximum(memory[:, _LARGEST], np.abs(regret), out=memory[:, _LARGEST])
     squared = regret * regret
     memory[:, _VARIANCE] += squared
-    memory[:, _REGRET] += regret - _rates(memory) * squared
-
-
-def _rates(memory: F64) -> F64:
-    n_experts = memory.shape[-1]
     by_range = 0.5 / np.maximum(memory[:, _LARGEST], _TINY)
-    rates: F64 = np.minimum(by_range, np.sqrt(np.log(max(n_experts, 2)) / np.maximum(memory[:, _VARIANCE], _TINY)))
-    return rates
+    by_variance = np.sqrt(math.log(max(memory.shape[-1], 2)) / np.maximum(memory[:, _VARIANCE], _TINY))
+    memory[:, _RATE] = np.minimum(by_range, by_variance)
+    memory[:, _REGRET] += regret - memory[:, _RATE] * squared
 
 
 def _within(values: F64, limit: F64) -> F64:

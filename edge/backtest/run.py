@@ -1,0 +1,118 @@
+"""The engine over files: accept, forecast and learn, as :class:`edge.service.Service` does, without a broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from edge.backtest.houses import Part, name_houses, read_house, side_by_side
+from edge.backtest.weeks import Week, Weeks
+from edge.backtest.written import WrittenOutcomes
+from edge.core.engine import Engine
+from edge.core.errors import SettingsError
+from edge.core.online.outcomes import Outcomes
+from edge.core.online.scores import Scores
+from edge.core.online.summary import EVER, Period, Summary
+from edge.core.reading import Limits
+from edge.loading import engine_of, load_models
+from edge.replay.source import Columns, minute_at
+from edge.settings import Settings
+
+#: Readings taken at a time: the models see them all in one call.
+_AT_ONCE = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What came of one house: its live scores as they stood at the end, those asked for, and the latter by week."""
+
+    name: str
+    live: dict[Period, Summary]
+    scored: Summary
+    weeks: list[Week]
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """What came of all houses. ``scored`` is over all of them; ``speaker`` is whose forecasts they were."""
+
+    speaker: str
+    n_readings: int
+    took_s: float
+    houses: list[House]
+    scored: Summary
+
+
+def run_backtest(
+    settings: Settings,
+    files: Sequence[Path],
+    columns: Columns,
+    part: Part,
+    *,
+    out: Path | None = None,
+    quiet: bool = False,
+) -> Backtest:
+    """Run the engine that ``settings`` ask for over ``files``, one house each.
+
+    What comes before scoring begins is learnt from all the same. ``out`` is a CSV for each forecast with its outcome.
+    Raises :class:`SourceError` for a bad file, :class:`SettingsError`
+    for a bad option and :class:`ModelError` for a bad model.
+    """
+    models = load_models(settings)
+    engine = engine_of(settings, models)
+    if len(files) > min(settings.learning.max_devices, settings.devices.max):
+        msg = f"learning.max_devices, devices.max: {len(files)} houses are more than are followed; raise them"
+        raise SettingsError(msg)
+    names = name_houses(files)
+    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    houses = {name: read_house(file, columns, limits, part) for name, file in zip(names, files, strict=True)}
+    scored_from = None if part.score_from is None else minute_at("--score-from", part.score_from)
+    scored, weeks, n_readings, began_s = Scores(engine.scores.experts, len(files)), Weeks(), 0, time.perf_counter()
+    with ExitStack() as stack:
+        written = None if out is None else stack.enter_context(WrittenOutcomes(out))
+        shown = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
+        for readings in side_by_side(houses, _AT_ONCE):
+            accepted = engine.accept(readings)
+            forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
+            outcomes, _ = engine.learn()
+            if written is not None:
+                last_kw = accepted.windows.reshape(len(accepted.rows), engine.buffers.spec.context, -1)[:, -1, 0]
+                written.add(accepted.rows, last_kw.tolist(), forecasts, outcomes)
+            for some in outcomes:
+                late = some if scored_from is None else _from(some, scored_from)
+                if len(late):
+                    scored.add(late)
+                    weeks.add(late)
+            n_readings += len(readings)
+            shown.update(len(readings))
+    return Backtest(
+        engine.speaker.name,
+        n_readings,
+        time.perf_counter() - began_s,
+        [_house(engine, name, scored, weeks) for name in names],
+        scored.overall()[EVER],
+    )
+
+
+def _house(engine: Engine, name: str, scored: Scores, weeks: Weeks) -> House:
+    row = engine.buffers.row(name)
+    return House(name, engine.scores_of(name), scored.of(row)[EVER], weeks.of(row))
+
+
+def _from(outcomes: Outcomes, first_minute: int) -> Outcomes:
+    which = outcomes.minutes >= first_minute
+    if which.all():
+        return outcomes
+    return Outcomes(
+        outcomes.rows[which],
+        outcomes.minutes[which],
+        outcomes.came_kw[which],
+        outcomes.last_kw[which],
+        outcomes.experts_kw[which],
+        outcomes.told_kw[which],
+    )

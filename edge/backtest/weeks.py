@@ -1,0 +1,65 @@
+"""Scores by week: what a picture of a year needs, in a few numbers a week."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from edge.core.grid import DAY_MIN, minute_label
+from edge.core.online.outcomes import F64, Outcomes
+
+WEEK_MIN = 7 * DAY_MIN
+_SQUARED, _ABSOLUTE, _PERSISTENCE_SQUARED, _PERSISTENCE_ABSOLUTE, _HITS, _WIDTH, _N = range(7)
+
+
+class Week(NamedTuple):
+    """Means over the forecasts of one house whose minutes came in one week (of UTC, from a Thursday on)."""
+
+    begins_at: str
+    n: int
+    mse_kw2: float
+    mae_kw: float
+    persistence_mse_kw2: float
+    persistence_mae_kw: float
+    coverage: float
+    width_kw: float
+
+
+@dataclass(slots=True)
+class Weeks:
+    """Sums by house and week."""
+
+    _sums: dict[tuple[int, int], F64]
+
+    def __init__(self) -> None:
+        self._sums = {}
+
+    def add(self, outcomes: Outcomes) -> None:
+        """Count ``outcomes``."""
+        came, told = outcomes.came_kw, outcomes.told_kw
+        of_each = np.empty((len(outcomes), 7))
+        of_each[:, _SQUARED] = (told[:, 0] - came) ** 2
+        of_each[:, _ABSOLUTE] = np.abs(np.where(np.isnan(told[:, 1]), told[:, 0], told[:, 1]) - came)
+        of_each[:, _PERSISTENCE_SQUARED] = (outcomes.last_kw - came) ** 2
+        of_each[:, _PERSISTENCE_ABSOLUTE] = np.abs(outcomes.last_kw - came)
+        of_each[:, _HITS] = (told[:, 2] <= came) & (came <= told[:, 3])
+        of_each[:, _WIDTH] = told[:, 3] - told[:, 2]
+        of_each[:, _N] = 1
+        keys = zip(outcomes.rows.tolist(), (outcomes.minutes // WEEK_MIN).tolist(), strict=True)
+        for key, sums in zip(keys, of_each, strict=True):
+            if key in self._sums:
+                self._sums[key] += sums
+            else:
+                self._sums[key] = sums.copy()
+
+    def of(self, row: int) -> list[Week]:
+        """Return the weeks of the house that has that row, in their order."""
+        return [_week(week, sums) for (of_row, week), sums in sorted(self._sums.items()) if of_row == row]
+
+
+def _week(week: int, sums: F64) -> Week:
+    n = int(sums[_N])
+    means = (sums / n).tolist()
+    return Week(minute_label(week * WEEK_MIN), n, *means[:_N])

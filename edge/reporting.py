@@ -1,0 +1,100 @@
+"""How good the forecasts are, told on the link: each device's live scores now and then, and what changed in a house."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Sequence
+from threading import Lock
+
+import structlog
+
+from edge.core.engine import Engine
+from edge.core.grid import minute_label
+from edge.core.online.drift import Change
+from edge.core.online.outcomes import Outcomes
+from edge.ports import Link
+
+log = structlog.get_logger(__name__)
+
+#: Devices whose scores are told at one turn of the service: the stream does not wait for a thousand at once.
+_MAX_TOLD = 4
+#: Version of the documents, ``v`` in them.
+SCORES_SCHEMA = EVENT_SCHEMA = 1
+
+
+class Reporting:
+    """Tells the scores of the devices of ``engine``, and their changes once each."""
+
+    def __init__(self, link: Link, engine: Engine, every_s: float, lock: Lock) -> None:
+        """Tell on ``link``, of each device ``every_s`` at most (0: never), under the ``lock`` of the engine's state."""
+        self._link = link
+        self._engine = engine
+        self._every_s = every_s
+        self._lock = lock
+        self._told_s: dict[int, float] = {}
+        self._waiting: dict[int, None] = {}
+        self._changes: deque[tuple[str, Change]] = deque()
+        self.n_changes = 0
+
+    def seen(self, outcomes: Sequence[Outcomes], changes: Sequence[Change]) -> None:
+        """Note what came of forecasts, and what has changed with it. Its caller holds the lock."""
+        if self._every_s:
+            due_s = time.monotonic() - self._every_s
+            for some in outcomes:
+                for row in some.rows.tolist():
+                    if self._told_s.get(row, -math.inf) <= due_s:
+                        self._waiting[row] = None
+        for change in changes:
+            device = self._engine.buffers.device(change.row)
+            self._changes.append((device, change))
+            self.n_changes += 1
+            log.warning("house.changed", device=device, errors=change.direction, factor=round(change.factor, 2))
+
+    def forget(self, row: int) -> None:
+        """Know nothing of the device of that row. Its caller holds the lock."""
+        self._waiting.pop(row, None)
+        self._told_s.pop(row, None)
+
+    def tell(self) -> None:
+        """Tell some of what is new, while the broker hears it."""
+        if not (self._waiting or self._changes) or not self._link.connected:
+            return
+        while self._changes:
+            device, change = self._changes.popleft()
+            self._link.report_event(event_document(device, change))
+        now_s, documents = time.monotonic(), []
+        with self._lock:
+            for row in list(self._waiting)[:_MAX_TOLD]:
+                del self._waiting[row]
+                self._told_s[row] = now_s
+                device = self._engine.buffers.device(row)
+                if device:
+                    documents.append((device, scores_document(self._engine, device)))
+        for device, document in documents:
+            self._link.report_scores(device, document)
+
+
+def scores_document(engine: Engine, device: str) -> dict[str, object]:
+    """Return the live scores of ``device``, as users get them."""
+    summaries = engine.scores_of(device)
+    return {
+        "v": SCORES_SCHEMA,
+        "device": device,
+        "model": engine.speaker.name,
+        **{period: summary.document() for period, summary in summaries.items()},
+    }
+
+
+def event_document(device: str, change: Change) -> dict[str, object]:
+    """Return what is told of a change in a house."""
+    return {
+        "v": EVENT_SCHEMA,
+        "event": "drift",
+        "device": device,
+        "at": minute_label(change.minute),
+        "errors": change.direction,
+        "factor": round(change.factor, 3),
+        "days": change.n_days,
+    }
