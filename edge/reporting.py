@@ -38,14 +38,13 @@ class Reporting:
         self._changes: deque[tuple[str, Change]] = deque()
         self.n_changes = 0
 
-    def seen(self, outcomes: Sequence[Outcomes], changes: Sequence[Change]) -> None:
+    def seen(self, outcomes: Outcomes | None, changes: Sequence[Change]) -> None:
         """Note what came of forecasts, and what has changed with it. Its caller holds the lock."""
-        if self._every_s:
+        if self._every_s and outcomes is not None:
             due_s = time.monotonic() - self._every_s
-            for some in outcomes:
-                for row in some.rows.tolist():
-                    if self._told_s.get(row, -math.inf) <= due_s:
-                        self._waiting[row] = None
+            for row in outcomes.rows.tolist():
+                if self._told_s.get(row, -math.inf) <= due_s:
+                    self._waiting[row] = None
         for change in changes:
             device = self._engine.buffers.device(change.row)
             self._changes.append((device, change))

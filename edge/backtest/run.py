@@ -15,7 +15,6 @@ from edge.backtest.weeks import Week, Weeks
 from edge.backtest.written import WrittenOutcomes
 from edge.core.engine import Engine
 from edge.core.errors import SettingsError
-from edge.core.online.outcomes import Outcomes
 from edge.core.online.scores import Scores
 from edge.core.online.summary import EVER, Period, Summary
 from edge.core.reading import Limits
@@ -83,11 +82,11 @@ def run_backtest(
             if written is not None:
                 last_kw = accepted.windows.reshape(len(accepted.rows), engine.buffers.spec.context, -1)[:, -1, 0]
                 written.add(accepted.rows, last_kw.tolist(), forecasts, outcomes)
-            for some in outcomes:
-                late = some if scored_from is None else _from(some, scored_from)
-                if len(late):
-                    scored.add(late)
-                    weeks.add(late)
+            if outcomes is not None and scored_from is not None:
+                outcomes = outcomes.which(outcomes.minutes >= scored_from)
+            if outcomes is not None and len(outcomes):
+                scored.add(outcomes)
+                weeks.add(outcomes)
             n_readings += len(readings)
             shown.update(len(readings))
     return Backtest(
@@ -102,17 +101,3 @@ def run_backtest(
 def _house(engine: Engine, name: str, scored: Scores, weeks: Weeks) -> House:
     row = engine.buffers.row(name)
     return House(name, engine.scores_of(name), scored.of(row)[EVER], weeks.of(row))
-
-
-def _from(outcomes: Outcomes, first_minute: int) -> Outcomes:
-    which = outcomes.minutes >= first_minute
-    if which.all():
-        return outcomes
-    return Outcomes(
-        outcomes.rows[which],
-        outcomes.minutes[which],
-        outcomes.came_kw[which],
-        outcomes.last_kw[which],
-        outcomes.experts_kw[which],
-        outcomes.told_kw[which],
-    )

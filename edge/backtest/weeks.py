@@ -47,12 +47,12 @@ class Weeks:
         of_each[:, _HITS] = (told[:, 2] <= came) & (came <= told[:, 3])
         of_each[:, _WIDTH] = told[:, 3] - told[:, 2]
         of_each[:, _N] = 1
-        keys = zip(outcomes.rows.tolist(), (outcomes.minutes // WEEK_MIN).tolist(), strict=True)
-        for key, sums in zip(keys, of_each, strict=True):
-            if key in self._sums:
-                self._sums[key] += sums
-            else:
-                self._sums[key] = sums.copy()
+        keys = np.stack((outcomes.rows, outcomes.minutes // WEEK_MIN), axis=1)
+        distinct, inverse = np.unique(keys, axis=0, return_inverse=True)
+        sums = np.zeros((len(distinct), of_each.shape[1]))
+        np.add.at(sums, inverse.reshape(-1), of_each)
+        for (row, week), its in zip(distinct.tolist(), sums, strict=True):
+            self._sums[row, week] = self._sums.get((row, week), 0.0) + its
 
     def of(self, row: int) -> list[Week]:
         """Return the weeks of the house that has that row, in their order."""

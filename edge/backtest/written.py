@@ -38,7 +38,7 @@ class WrittenOutcomes:
         self._write(list(self._waiting))
         self._file.close()
 
-    def add(self, rows: list[int], last_kw: list[float], forecasts: Forecasts, outcomes: list[Outcomes]) -> None:
+    def add(self, rows: list[int], last_kw: list[float], forecasts: Forecasts, outcomes: Outcomes | None) -> None:
         """Take the ``forecasts`` of a batch, for the devices of ``rows``, and the ``outcomes`` that it brought."""
         horizon_min = forecasts.model.lead_times_min[-1]
         nothing: list[float | str] = [""] * len(forecasts)
@@ -58,8 +58,9 @@ class WrittenOutcomes:
             stamps = [device, minute_label(minute), minute_label(target)]
             self._waiting[row, target] = [*stamps, *told, round(last, DECIMALS), ""]
             newest[row] = minute
-        for some in outcomes:
-            for row, minute, came in zip(some.rows.tolist(), some.minutes.tolist(), some.came_kw.tolist(), strict=True):
+        if outcomes is not None:
+            columns = (outcomes.rows, outcomes.minutes, outcomes.came_kw)
+            for row, minute, came in zip(*(column.tolist() for column in columns), strict=True):
                 self._waiting[row, minute][-1] = round(came, DECIMALS)
                 self._write([(row, minute)])
         self._write([key for key in self._waiting if key[1] <= newest.get(key[0], key[1] - 1)])

@@ -148,18 +148,19 @@ class Engine:
         self.newest.keep(accepted.rows, forecasts)
         return forecasts
 
-    def learn(self) -> tuple[list[Outcomes], list[Change]]:
+    def learn(self) -> tuple[Outcomes | None, list[Change]]:
         """Learn what the newest readings say of earlier forecasts, once the newest ones were made.
 
-        Return what came of earlier ones, and in which devices' errors something has changed with it.
+        Return what came of earlier ones, None where nothing did, and whose errors have changed for long with it.
         """
         if self.blend is None:
-            return [], []
-        outcomes, changes = self.blend.learn(), []
-        for some in outcomes:
-            self.scores.add(some)
-            changes += self.drift.add(some)
-        return outcomes, changes
+            return None, []
+        parts = self.blend.learn()
+        if not parts:
+            return None, []
+        outcomes = Outcomes.joined(parts)
+        self.scores.add(outcomes)
+        return outcomes, self.drift.add(outcomes)
 
     def scores_of(self, device: str) -> dict[Period, Summary]:
         """Return the live scores of ``device``."""

@@ -32,7 +32,9 @@ class Snapshot:
     ``values`` is ``[N, context, C]`` (oldest first, the units of ``channels``), ``observed`` ``[N, ceil(context / 8)]``
     the bits of :class:`~edge.core.buffer.Stream`, lowest first, ``last_minute`` and ``n_seen`` are ``[N]``; the
     ``latest_`` ones are :meth:`edge.core.latest.Latest.columns` of the model named. ``held`` and ``late_runs`` are
-    readings that wait to be understood; ``learnt`` is what :meth:`edge.core.online.blend.Blend.columns` gave.
+    readings that wait to be understood; ``learnt``, ``scores`` and ``drift`` are what the ``columns`` of
+    :class:`~edge.core.online.blend.Blend`, :class:`~edge.core.online.scores.Scores` and
+    :class:`~edge.core.online.drift.Drift` gave.
     ``meters`` are those of which minutes are open.
     """
 
@@ -51,6 +53,8 @@ class Snapshot:
     latest_n_observed: NDArray[np.int32]
     latest_shares: F32
     learnt: dict[str, NDArray[Any]]
+    scores: dict[str, NDArray[Any]]
+    drift: dict[str, NDArray[Any]]
     meters: list[MeterState] = field(default_factory=list)
 
 
@@ -82,6 +86,8 @@ def take(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
         latest_n_observed=latest_n_observed,
         latest_shares=latest_shares,
         learnt={} if engine.blend is None else engine.blend.columns(rows),
+        scores=engine.scores.columns(rows),
+        drift=engine.drift.columns(rows),
         meters=list(meters),
     )
 
@@ -119,6 +125,13 @@ def give(engine: Engine, snapshot: Snapshot) -> None:
         engine.newest.take_over(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
     if engine.blend is not None:
         engine.blend.take_over(len(buffers), snapshot.learnt)
+        try:
+            for columns, scorer in ((snapshot.scores, engine.scores), (snapshot.drift, engine.drift)):
+                if columns:
+                    scorer.take_over(columns)
+        except (LookupError, ValueError) as error:
+            msg = f"the live scores that were kept do not fit each other: {error}"
+            raise StateError(msg) from error
 
 
 def _fill(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, as_it_was: bool) -> None:

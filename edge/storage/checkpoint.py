@@ -31,8 +31,8 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "latest_when": np.int64,
     "latest_n_observed": np.int32,
 }
-#: Columns that earlier versions did not have: what was learnt of the devices, each under this and its own name.
-_LEARNT = "learnt_"
+#: What earlier versions did not have: what was learnt of the devices, in columns named after these.
+_LEARNT = ("learnt", "scores", "drift")
 
 #: What a damaged archive may raise.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, TypeError, NotImplementedError)
@@ -68,7 +68,8 @@ def encode(snapshot: Snapshot) -> bytes:
     words = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
     out = BytesIO()
     columns: dict[str, Any] = {name: getattr(snapshot, name) for name in _COLUMNS}
-    columns |= {f"{_LEARNT}{name}": column for name, column in snapshot.learnt.items()}
+    for part in _LEARNT:
+        columns |= {f"{part}/{name}": column for name, column in getattr(snapshot, part).items()}
     np.savez(out, about=words, latest_shares=snapshot.latest_shares, **columns)
     return out.getvalue()
 
@@ -92,7 +93,9 @@ def _decode(path: Path, content: bytes) -> Snapshot | None:
         about = About.model_validate_json(words)
         columns: dict[str, Any] = {name: archive[name].astype(kind, casting="equiv") for name, kind in _COLUMNS.items()}
         shares = archive["latest_shares"] if "latest_shares" in archive else np.zeros((len(about.devices), 0))
-        learnt = {name.removeprefix(_LEARNT): archive[name] for name in archive.files if name.startswith(_LEARNT)}
+        for part in _LEARNT:
+            names = [name for name in archive.files if name.startswith(f"{part}/")]
+            columns[part] = {name.removeprefix(f"{part}/"): archive[name] for name in names}
     snapshot = Snapshot(
         spec=WindowSpec(about.context, about.padding),
         channels=about.channels,
@@ -101,7 +104,6 @@ def _decode(path: Path, content: bytes) -> Snapshot | None:
         held=about.held,
         late_runs=about.late_runs,
         latest_shares=shares.astype(np.float32),
-        learnt=learnt,
         meters=about.meters,
         **columns,
     )

@@ -6,14 +6,14 @@ logarithm of each day's mean absolute error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core.online.outcomes import F64, Outcomes
+from edge.core.online.outcomes import F64, Outcomes, Runs
 from edge.core.window import I64
 
 #: Slack and limit of the CUSUM, in standard deviations of the device's own days.
@@ -65,7 +65,7 @@ class Drift:
         self._today: F64 = np.zeros((_FIRST_ROWS, 2))  # outcomes, and their absolute errors' sum
 
     def add(self, outcomes: Outcomes) -> list[Change]:
-        """Take outcomes, each of another device; return what changed, by the days that they end."""
+        """Take outcomes, those of one device in order; return what changed, by the days that they end."""
         if not len(outcomes):
             return []
         n_rows = int(outcomes.rows.max()) + 1
@@ -75,12 +75,24 @@ class Drift:
             rows, minutes, errors_kw = rows[followed], minutes[followed], errors_kw[followed]
             n_rows = int(rows.max(initial=-1)) + 1
         self._reach(n_rows)
+        known = errors_kw == errors_kw  # noqa: PLR0124 - NaN is not
+        today = np.stack((known, np.where(known, errors_kw, 0.0)), axis=1)
+        runs = Runs.of(rows, minutes // _DAY_MIN)
+        if runs is None:
+            return self._add(rows, minutes, today)
+        rows, minutes = rows[runs.order][runs.first], minutes[runs.order][runs.first]
+        today, changes = np.add.reduceat(today[runs.order], runs.first), []
+        for go in range(int(runs.nth.max(initial=-1)) + 1):
+            now = runs.nth == go
+            changes += self._add(rows[now], minutes[now], today[now])
+        return changes
+
+    def _add(self, rows: I64, minutes: I64, today: F64) -> list[Change]:
+        """Add ``today``, outcomes and their absolute errors' sum, to the days of ``minutes``, each row once."""
         days = minutes // _DAY_MIN
         begins = days != self._day[rows]
         changes = self._begin(rows[begins], days[begins], minutes[begins]) if begins.any() else []
-        known = errors_kw == errors_kw  # noqa: PLR0124 - NaN is not
-        self._today[rows, 0] += known
-        self._today[rows, 1] += np.where(known, errors_kw, 0.0)
+        self._today[rows] += today
         return changes
 
     def _begin(self, rows: I64, days: I64, minutes: I64) -> list[Change]:
@@ -132,14 +144,15 @@ class Drift:
             self._state[row, _VARIANCE] = _PRIOR_DEVIATION**2
             self._day[row], self._today[row] = _NO_DAY, 0
 
-    def columns(self, n_rows: int) -> dict[str, NDArray[np.generic]]:
-        """Return a copy of the first ``n_rows``, by names that stay."""
-        self._reach(min(n_rows, self._max_devices))
-        return {
-            "state": self._state[:n_rows].copy(),
-            "day": self._day[:n_rows].copy(),
-            "today": self._today[:n_rows].copy(),
-        }
+    def columns(self, rows: Sequence[int]) -> dict[str, NDArray[np.generic]]:
+        """Return a copy of ``rows``, by names that stay; of one that is not followed it is as of a new one."""
+        at = np.asarray(rows, dtype=np.int64)
+        unknown = at >= min(len(self._day), self._max_devices)
+        at = np.where(unknown, 0, at)
+        state, day, today = self._state[at], self._day[at], self._today[at]
+        state[unknown], day[unknown], today[unknown] = 0, _NO_DAY, 0
+        state[unknown, _VARIANCE] = _PRIOR_DEVIATION**2
+        return {"state": state, "day": day, "today": today}
 
     def take_over(self, columns: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on from what :meth:`columns` gave, from the first row on.

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core.online.outcomes import F64, PERSISTENCE, Outcomes
+from edge.core.online.outcomes import F64, PERSISTENCE, Outcomes, Runs
 from edge.core.online.summary import EVER, LAST_DAY, LAST_WEEK, Period, Summary, summarise
 from edge.core.window import F32, I64
 
@@ -59,7 +59,7 @@ class Scores:
         self._newest_minute: I64 = np.zeros(_FIRST_ROWS, dtype=np.int64)
 
     def add(self, outcomes: Outcomes) -> None:
-        """Score outcomes, each of another device; those of rows that are not followed are left out."""
+        """Score outcomes, those of one device in order; those of rows that are not followed are left out."""
         if not len(outcomes):
             return
         rows = outcomes.rows
@@ -71,6 +71,19 @@ class Scores:
             rows, minutes, sums = rows[followed], minutes[followed], sums[followed]
             n_rows = int(rows.max(initial=-1)) + 1
         self._reach(n_rows)
+        runs = Runs.of(rows, minutes // _BUCKET_MIN[0])
+        if runs is None:
+            self._add(rows, minutes, sums)
+            return
+        last = np.append(runs.first[1:], len(rows)) - 1
+        sums = np.add.reduceat(sums[runs.order], runs.first)
+        rows, minutes = rows[runs.order][runs.first], minutes[runs.order][last]
+        for go in range(int(runs.nth.max()) + 1):
+            now = runs.nth == go
+            self._add(rows[now], minutes[now], sums[now])
+
+    def _add(self, rows: I64, minutes: I64, sums: F64) -> None:
+        """Add ``sums`` to the buckets of ``minutes``, each row once."""
         ids = minutes[:, None] // _BUCKET_MIN
         at = ids % _N_BUCKETS
         at += _FIRST_BUCKET
@@ -147,17 +160,24 @@ class Scores:
             self._ever[row] = 0
             self._newest_minute[row] = 0
 
-    def columns(self, n_rows: int) -> dict[str, NDArray[np.generic]]:
-        """Return a copy of the first ``n_rows``, by names that stay: those of an expert bear its name."""
-        self._reach(min(n_rows, self._max_devices))
-        n_rows = min(n_rows, len(self._ever))
-        made: dict[str, NDArray[np.generic]] = {
-            "newest_minute": self._newest_minute[:n_rows].copy(),
-            "bucket_ids": self._ids[: n_rows * _N_ALL].reshape(n_rows, _N_ALL).copy(),
-        }
+    def columns(self, rows: Sequence[int]) -> dict[str, NDArray[np.generic]]:
+        """Return a copy of ``rows``, by names that stay: those of an expert bear its name.
+
+        Of a row that is not followed it is as of one that was never scored.
+        """
+        at = np.asarray(rows, dtype=np.int64)
+        unknown = at >= min(len(self._ever), self._max_devices)
+        at = np.where(unknown, 0, at)
+        ids, buckets, ever = (
+            self._ids.reshape(-1, _N_ALL)[at],
+            self._buckets.reshape(-1, _N_ALL, self._n_sums)[at],
+            self._ever[at],
+        )
+        newest = self._newest_minute[at]
+        ids[unknown], buckets[unknown], ever[unknown], newest[unknown] = _NEVER, 0, 0, 0
+        made: dict[str, NDArray[np.generic]] = {"newest_minute": newest, "bucket_ids": ids}
         for name, columns in self._named().items():
-            made[f"{name} buckets"] = self._buckets[: n_rows * _N_ALL, columns].reshape(n_rows, _N_ALL, -1)
-            made[f"{name} ever"] = self._ever[:n_rows, columns]
+            made[f"{name} buckets"], made[f"{name} ever"] = buckets[:, :, columns], ever[:, columns]
         return made
 
     def take_over(self, columns: Mapping[str, NDArray[np.generic]]) -> None:

@@ -146,16 +146,16 @@ def test_a_day_counts_with_six_hundred_outcomes() -> None:
         for i in range(n):
             drift.add(outcomes([0], START + i, 1.0))
         drift.add(outcomes([0], START + DAY_MIN, 1.0))
-        assert drift.columns(1)["state"][0, module._N_DAYS] == judged
+        assert drift.columns(range(1))["state"][0, module._N_DAYS] == judged
 
 
 def test_where_time_goes_back_the_day_begun_is_dropped() -> None:
     drift = Drift(1, N)
     days(drift, [0.1, 0.1])
-    kept = drift.columns(1)["state"]
+    kept = drift.columns(range(1))["state"]
     drift.add(outcomes([0], START - DAY_MIN, 1.0))
-    assert np.array_equal(kept, drift.columns(1)["state"])
-    assert drift.columns(1)["today"][0, 0] == 1
+    assert np.array_equal(kept, drift.columns(range(1))["state"])
+    assert drift.columns(range(1))["today"][0, 0] == 1
 
 
 def test_rows_beyond_are_left_out_and_forgotten_ones_begin_anew() -> None:
@@ -166,7 +166,7 @@ def test_rows_beyond_are_left_out_and_forgotten_ones_begin_anew() -> None:
     days(drift, wavy(10), row=2)
     drift.forget(39)
     drift.forget(1_000)
-    columns, new = drift.columns(40), Drift(40, N).columns(40)
+    columns, new = drift.columns(range(40)), Drift(40, N).columns(range(40))
     for name in new:
         assert np.array_equal(columns[name][39], new[name][39])
         assert not np.array_equal(columns[name][2], new[name][2])
@@ -178,10 +178,10 @@ def test_a_restart_changes_no_bit(batches: list[Outcomes], at: int) -> None:
     told = [change for batch in batches for change in one.add(batch)]
     found = [change for batch in batches[:at] for change in before.add(batch)]
     after = Drift(FEW, 1)
-    after.take_over(before.columns(FEW))
+    after.take_over(before.columns(range(FEW)))
     found += [change for batch in batches[at:] for change in after.add(batch)]
     assert found == told
-    expected, columns = one.columns(FEW), after.columns(FEW)
+    expected, columns = one.columns(range(FEW)), after.columns(range(FEW))
     assert all(columns[name].tobytes() == expected[name].tobytes() for name in expected)
 
 
@@ -190,7 +190,7 @@ def test_nothing_is_nan_whatever_comes(batches: list[Outcomes]) -> None:
     drift = Drift(FEW, 1)
     told = [change for batch in batches * 3 for change in drift.add(batch)]
     assert all(math.isfinite(change.factor) and change.factor > 0 for change in told)
-    assert all(np.isfinite(column).all() for column in drift.columns(FEW).values())
+    assert all(np.isfinite(column).all() for column in drift.columns(range(FEW)).values())
 
 
 def test_a_copy_stands_still() -> None:
@@ -198,10 +198,10 @@ def test_a_copy_stands_still() -> None:
     drift.add(outcomes([0], START, 1.0))
     copied = drift.copy()
     drift.add(outcomes([0], START + 1, 1.0))
-    assert copied.columns(1)["today"][0, 0] == 1
-    assert drift.columns(1)["today"][0, 0] == 2
+    assert copied.columns(range(1))["today"][0, 0] == 1
+    assert drift.columns(range(1))["today"][0, 0] == 2
 
 
 def test_columns_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
-        Drift(5).take_over({**Drift(5).columns(3), "today": np.zeros((3, 5))})
+        Drift(5).take_over({**Drift(5).columns(range(3)), "today": np.zeros((3, 5))})

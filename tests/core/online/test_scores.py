@@ -113,13 +113,13 @@ def test_a_restart_changes_no_bit(batches: list[Outcomes], at: int) -> None:
     for batch in batches[:at]:
         before.add(batch)
     after = Scores(EXPERTS, FEW)
-    after.take_over(before.columns(FEW))
+    after.take_over(before.columns(range(FEW)))
     for batch in batches[at:]:
         after.add(batch)
     for batch in batches:
         one.add(batch)
-    expected = one.columns(FEW)
-    found = after.columns(FEW)
+    expected = one.columns(range(FEW))
+    found = after.columns(range(FEW))
     assert found.keys() == expected.keys()
     assert all(found[name].tobytes() == expected[name].tobytes() for name in expected)
 
@@ -192,19 +192,19 @@ def test_another_set_of_experts_keeps_what_is_common() -> None:
     before, after = Scores(EXPERTS, 100), Scores(("new", "lstm", "persistence"), 100)
     batch = outcomes(range(40), START, 1.5, experts_kw=[[1.0, 2.0, 1.0]] * 2)
     before.add(batch)
-    after.take_over(before.columns(40))
+    after.take_over(before.columns(range(40)))
     old, new = before.of(39)[EVER], after.of(39)[EVER]
     assert new.experts["lstm"] == old.experts["lstm"]
     assert new.experts["new"].mse_kw2 is None
     assert (new.n, new.coverage, new.persistence_mse_kw2) == (old.n, old.coverage, old.persistence_mse_kw2)
     fewer = Scores(EXPERTS, 2)
-    fewer.take_over(before.columns(40))
+    fewer.take_over(before.columns(range(40)))
     assert fewer.overall()[EVER].n == 2
 
 
 def test_columns_that_do_not_fit_are_refused() -> None:
     scores = Scores(EXPERTS, 10)
-    columns = scores.columns(3)
+    columns = scores.columns(range(3))
     with pytest.raises(ValueError, match="shape"):
         scores.take_over({**columns, "told ever": np.zeros((3, 2))})
 
@@ -212,7 +212,7 @@ def test_columns_that_do_not_fit_are_refused() -> None:
 def test_a_copy_stands_still() -> None:
     scores = Scores(EXPERTS, 10)
     scores.add(outcomes([0], START, 1.5))
-    copied, columns = scores.copy(), scores.columns(1)
+    copied, columns = scores.copy(), scores.columns(range(1))
     scores.add(outcomes([0], START + 1, 1.5))
     assert (copied.of(0)[EVER].n, scores.of(0)[EVER].n) == (1, 2)
     assert columns["told ever"][0, 0] == 1
