@@ -31,7 +31,8 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "latest_when": np.int64,
     "latest_n_observed": np.int32,
 }
-#: What earlier versions did not have: what was learnt of the devices, in columns named after these.
+#: What earlier versions did not have, and ``more`` names: weights, and what was learnt in columns named after these.
+_SHARES = "latest_shares"
 _LEARNT = ("learnt", "scores", "drift")
 
 #: What a damaged archive may raise.
@@ -50,10 +51,14 @@ class About(BaseModel):
     held: list[Reading]
     late_runs: list[list[Reading]]
     meters: list[MeterState] = []
+    more: list[str] = []
 
 
 def encode(snapshot: Snapshot) -> bytes:
     """Return the file's bytes."""
+    more: dict[str, Any] = {_SHARES: snapshot.latest_shares}
+    for part in _LEARNT:
+        more |= {f"{part}/{name}": column for name, column in getattr(snapshot, part).items()}
     about = About(
         version=VERSION,
         context=snapshot.spec.context,
@@ -64,13 +69,11 @@ def encode(snapshot: Snapshot) -> bytes:
         held=snapshot.held,
         late_runs=snapshot.late_runs,
         meters=snapshot.meters,
+        more=list(more),
     )
     words = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
     out = BytesIO()
-    columns: dict[str, Any] = {name: getattr(snapshot, name) for name in _COLUMNS}
-    for part in _LEARNT:
-        columns |= {f"{part}/{name}": column for name, column in getattr(snapshot, part).items()}
-    np.savez(out, about=words, latest_shares=snapshot.latest_shares, **columns)
+    np.savez(out, about=words, **{name: getattr(snapshot, name) for name in _COLUMNS}, **more)
     return out.getvalue()
 
 
@@ -92,10 +95,9 @@ def _decode(path: Path, content: bytes) -> Snapshot | None:
         check_version(path, from_json(words)["version"])
         about = About.model_validate_json(words)
         columns: dict[str, Any] = {name: archive[name].astype(kind, casting="equiv") for name, kind in _COLUMNS.items()}
-        shares = archive["latest_shares"] if "latest_shares" in archive else np.zeros((len(about.devices), 0))
-        for part in _LEARNT:
-            names = [name for name in archive.files if name.startswith(f"{part}/")]
-            columns[part] = {name.removeprefix(f"{part}/"): archive[name] for name in names}
+        more = {name: archive[name] for name in about.more}
+    for part in _LEARNT:
+        columns[part] = {n.removeprefix(f"{part}/"): column for n, column in more.items() if n.startswith(f"{part}/")}
     snapshot = Snapshot(
         spec=WindowSpec(about.context, about.padding),
         channels=about.channels,
@@ -103,7 +105,7 @@ def _decode(path: Path, content: bytes) -> Snapshot | None:
         devices=about.devices,
         held=about.held,
         late_runs=about.late_runs,
-        latest_shares=shares.astype(np.float32),
+        latest_shares=more.get(_SHARES, np.zeros((len(about.devices), 0), dtype=np.float32)),
         meters=about.meters,
         **columns,
     )

@@ -152,6 +152,13 @@ def assert_same(found: Snapshot | None, given_: Snapshot) -> None:
         left, right = getattr(found, name), getattr(given_, name)
         if isinstance(left, np.ndarray):
             assert (left.dtype, left.shape, left.tobytes()) == (right.dtype, right.shape, right.tobytes()), name
+        elif isinstance(left, dict):
+            assert left.keys() == right.keys(), name
+            for column, values in left.items():
+                assert (values.dtype, values.tobytes()) == (right[column].dtype, right[column].tobytes()), (
+                    name,
+                    column,
+                )
         else:
             assert left == right, name
 

@@ -1,18 +1,20 @@
 """Drift: a lasting change in a device's errors, found day by day and told once. 100 bytes a device.
 
 A two-sided tabular CUSUM (Page 1954, "Continuous inspection schemes"; NIST/SEMATECH e-Handbook 6.3.2.3) on the
-logarithm of each day's mean absolute error.
+logarithm of each day's mean absolute error. Errors that grow threefold are told after 3 days (median, three
+houses); a quiet house of 121 days had no change told: docs/decisions/0011-drift.md has the figures, and why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.core.online.columns import Columns, check_columns
 from edge.core.online.outcomes import F64, Outcomes, Runs
 from edge.core.window import I64
 
@@ -30,6 +32,8 @@ _SMALLEST_KW = 0.005
 _MEMORY_DAYS, _FARTHEST = 60, 3.0
 #: The deviation that houses' days have, worth so many days of their own: seven days alone tell little of it.
 _PRIOR_DEVIATION, _PRIOR_DAYS = 0.35, 7
+#: Days that are all alike would make a change of every trifle.
+_LEAST_DEVIATION = 0.15
 _FIRST_ROWS = 16
 _NO_DAY = -1
 # Columns of the state: the baseline; a CUSUM each way, its days since 0, and how far they were from the baseline.
@@ -59,8 +63,7 @@ class Drift:
         """Follow ``max_devices``; a day counts with ``min_outcomes``."""
         self._max_devices = max_devices
         self._min_outcomes = min_outcomes
-        self._state: F64 = np.zeros((_FIRST_ROWS, _N_STATE))
-        self._state[:, _VARIANCE] = _PRIOR_DEVIATION**2
+        self._state: F64 = _new_state(_FIRST_ROWS)
         self._day: I64 = np.full(_FIRST_ROWS, _NO_DAY, dtype=np.int64)
         self._today: F64 = np.zeros((_FIRST_ROWS, 2))  # outcomes, and their absolute errors' sum
 
@@ -110,7 +113,7 @@ class Drift:
         state = self._state[rows]
         n_days = state[:, _N_DAYS]
         far = levels - state[:, _MEAN]
-        deviation = np.sqrt(state[:, _VARIANCE])
+        deviation = np.maximum(np.sqrt(state[:, _VARIANCE]), _LEAST_DEVIATION)
         within = np.clip(far, -_FARTHEST * deviation, _FARTHEST * deviation)
         heard = n_days >= QUIET_DAYS
         changes: list[Change] = []
@@ -132,16 +135,14 @@ class Drift:
         spread = np.where(n_days == 0, 0, within**2 - state[:, _VARIANCE])
         state[:, _VARIANCE] += spread / np.minimum(n_days + _PRIOR_DAYS, _MEMORY_DAYS)
         state[:, _N_DAYS] = np.minimum(n_days + 1, _MEMORY_DAYS)
-        state[changed] = 0
-        state[changed, _VARIANCE] = _PRIOR_DEVIATION**2
+        state[changed] = _new_state(1)
         self._state[rows] = state
         return changes
 
     def forget(self, row: int) -> None:
         """Know nothing of ``row``."""
         if row < len(self._day):
-            self._state[row] = 0
-            self._state[row, _VARIANCE] = _PRIOR_DEVIATION**2
+            self._state[row] = _new_state(1)
             self._day[row], self._today[row] = _NO_DAY, 0
 
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[np.generic]]:
@@ -150,16 +151,15 @@ class Drift:
         unknown = at >= min(len(self._day), self._max_devices)
         at = np.where(unknown, 0, at)
         state, day, today = self._state[at], self._day[at], self._today[at]
-        state[unknown], day[unknown], today[unknown] = 0, _NO_DAY, 0
-        state[unknown, _VARIANCE] = _PRIOR_DEVIATION**2
+        state[unknown], day[unknown], today[unknown] = _new_state(1), _NO_DAY, 0
         return {"state": state, "day": day, "today": today}
 
-    def take_over(self, columns: Mapping[str, NDArray[np.generic]]) -> None:
+    def take_over(self, columns: Columns) -> None:
         """Go on from what :meth:`columns` gave, from the first row on.
 
         Raises :class:`ValueError` where the columns do not fit.
         """
-        n_rows = min(len(columns["day"]), self._max_devices)
+        n_rows = min(check_columns(columns, self.columns(()), ("state", "day", "today")), self._max_devices)
         self._reach(n_rows)
         for name, kept in (("state", self._state), ("day", self._day), ("today", self._today)):
             kept[:n_rows] = columns[name][:n_rows]
@@ -172,11 +172,17 @@ class Drift:
 
     def _reach(self, n_rows: int) -> None:
         while n_rows > len(self._day):
-            more = Drift(0)
-            n_more = len(self._day) // _FIRST_ROWS
-            self._state = np.concatenate([self._state, np.tile(more._state, (n_more, 1))])
-            self._day = np.concatenate([self._day, np.tile(more._day, n_more)])
-            self._today = np.concatenate([self._today, np.tile(more._today, (n_more, 1))])
+            n_more = len(self._day)
+            self._state = np.concatenate([self._state, _new_state(n_more)])
+            self._day = np.concatenate([self._day, np.full(n_more, _NO_DAY, dtype=np.int64)])
+            self._today = np.concatenate([self._today, np.zeros((n_more, 2))])
+
+
+def _new_state(n_rows: int) -> F64:
+    """Return the state of devices that nothing is known of, ``[n_rows, 9]``."""
+    state = np.zeros((n_rows, _N_STATE))
+    state[:, _VARIANCE] = _PRIOR_DEVIATION**2
+    return state
 
 
 def _errors_kw(outcomes: Outcomes) -> F64:

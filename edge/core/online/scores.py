@@ -6,11 +6,12 @@ minutes that it is of, so that one whose time is over counts no more, whatever i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.core.online.columns import Columns, check_columns
 from edge.core.online.outcomes import F64, PERSISTENCE, Outcomes, Runs
 from edge.core.online.summary import EVER, LAST_DAY, LAST_WEEK, Period, Summary, summarise
 from edge.core.window import F32, I64
@@ -27,7 +28,7 @@ _LEVELS = np.array([0.5, 0.05, 0.95])
 _IF_BELOW, _IF_ABOVE = -_LEVELS, 1 - _LEVELS
 _EACH_A_THIRD = np.full(3, 1 / 3)
 #: Errors beyond count as this one: its square, summed over a day, still fits a float32.
-_LARGEST_KW = 1e9
+_LARGEST_KW, _SMALLEST_KW = np.array(1e9), np.array(-1e9)
 _FIRST_ROWS = 16
 #: What is summed of the interval and of the told mean, before what is summed of each speaker.
 _TOLD_SUMS = ("bias", "bounds_n", "pinball", "hits", "width")
@@ -85,15 +86,13 @@ class Scores:
     def _add(self, rows: I64, minutes: I64, sums: F64) -> None:
         """Add ``sums`` to the buckets of ``minutes``, each row once."""
         ids = minutes[:, None] // _BUCKET_MIN
-        at = ids % _N_BUCKETS
-        at += _FIRST_BUCKET
-        at += (rows * _N_ALL)[:, None]
+        at = ids % _N_BUCKETS + _FIRST_BUCKET + (rows * _N_ALL)[:, None]
         kept = self._buckets.take(at, axis=0)
         kept *= (self._ids.take(at) == ids)[..., None]
         kept += sums[:, None]
         self._buckets[at] = kept
         self._ids[at] = ids
-        self._ever[rows] += sums
+        self._ever[rows] = self._ever.take(rows, axis=0) + sums
         self._newest_minute[rows] = minutes
 
     def _sums(self, outcomes: Outcomes) -> F64:
@@ -106,7 +105,7 @@ class Scores:
         errors[:, :, -1] = outcomes.told_kw[:, 2:]
         errors -= outcomes.came_kw[:, None, None]
         np.minimum(errors, _LARGEST_KW, out=errors)
-        np.maximum(errors, -_LARGEST_KW, out=errors)
+        np.maximum(errors, _SMALLEST_KW, out=errors)
         unknown = np.isnan(errors)
         np.copyto(errors, 0.0, where=unknown[:, :1])  # without a mean nothing was said
         np.copyto(errors[:, 1], errors[:, 0], where=unknown[:, 1])
@@ -142,7 +141,7 @@ class Scores:
         return {period: self._summary(totals[period]) for period in (LAST_DAY, LAST_WEEK, EVER)}
 
     def _summary(self, sums: F64) -> Summary:
-        told = dict(zip(_TOLD_SUMS, sums.tolist(), strict=False))
+        told = dict(zip(_TOLD_SUMS, sums[: len(_TOLD_SUMS)].tolist(), strict=True))
         n, squared, absolute = sums[len(_TOLD_SUMS) :].reshape(len(_SPEAKER_SUMS), -1).tolist()
         by_speaker = dict(zip(self._speakers[1:], zip(n[1:], squared[1:], absolute[1:], strict=True), strict=True))
         return summarise(
@@ -180,12 +179,14 @@ class Scores:
             made[f"{name} buckets"], made[f"{name} ever"] = buckets[:, :, columns], ever[:, columns]
         return made
 
-    def take_over(self, columns: Mapping[str, NDArray[np.generic]]) -> None:
+    def take_over(self, columns: Columns) -> None:
         """Go on from what :meth:`columns` gave, from the first row on; new experts start from nothing.
 
         Raises :class:`ValueError` where the columns do not fit each other.
         """
-        n_rows = min(len(columns["newest_minute"]), self._max_devices)
+        own = self.columns(())
+        always = ("newest_minute", "bucket_ids", "interval buckets", "interval ever", "told buckets", "told ever")
+        n_rows = min(check_columns(columns, own, always), self._max_devices)
         self._reach(n_rows)
         self._newest_minute[:n_rows] = columns["newest_minute"][:n_rows]
         self._ids[: n_rows * _N_ALL] = columns["bucket_ids"][:n_rows].reshape(-1)
@@ -233,6 +234,6 @@ def _sum_interval(errors: F64, unknown: NDArray[np.bool_], at: I64, sums: F64) -
     losses = np.maximum(quantiles * _IF_BELOW, quantiles * _IF_ABOVE)
     sums[:, 1] = 1.0
     np.matmul(losses, _EACH_A_THIRD, out=sums[:, 2])
-    np.logical_and(lower <= 0, upper >= 0, out=sums[:, 3], casting="unsafe")
+    sums[:, 3] = (lower <= 0) & (upper >= 0)
     np.subtract(upper, lower, out=sums[:, 4])
     np.copyto(sums[:, 1:5], 0.0, where=(unknown[:, 0, -1] | unknown[:, 1, -1])[:, None])

@@ -59,7 +59,7 @@ class Slow:
 
     def judge(self, row: int, minute: int, level: float) -> list[Change]:
         told: list[Change] = []
-        deviation, far = math.sqrt(self.variance), level - self.mean
+        deviation, far = max(math.sqrt(self.variance), 0.15), level - self.mean
         within = min(max(far, -3 * deviation), 3 * deviation)
         if self.n >= QUIET_DAYS:
             for direction, sign in (("grew", 1), ("shrank", -1)):
@@ -138,6 +138,10 @@ def test_one_odd_day_is_no_change() -> None:
 def test_a_house_that_stands_still_is_no_news_every_day() -> None:
     assert days(Drift(FEW, N), [0.0] * 60) == []
     assert len(days(Drift(FEW, N), [0.1] * 30 + [0.0] * 60)) == 1
+
+
+def test_where_all_days_are_alike_a_trifle_is_no_change() -> None:
+    assert days(Drift(FEW, N), [0.1] * 700 + [0.11] * 30) == []
 
 
 def test_a_day_counts_with_six_hundred_outcomes() -> None:

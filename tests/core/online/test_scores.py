@@ -205,8 +205,11 @@ def test_another_set_of_experts_keeps_what_is_common() -> None:
 def test_columns_that_do_not_fit_are_refused() -> None:
     scores = Scores(EXPERTS, 10)
     columns = scores.columns(range(3))
-    with pytest.raises(ValueError, match="shape"):
-        scores.take_over({**columns, "told ever": np.zeros((3, 2))})
+    with pytest.raises(ValueError, match=r"'told ever' is of shape \(3, 1\), not \(3, 3\)"):
+        scores.take_over({**columns, "told ever": np.zeros((3, 1))})
+    del columns["bucket_ids"]
+    with pytest.raises(ValueError, match="there is no column 'bucket_ids'"):
+        scores.take_over(columns)
 
 
 def test_a_copy_stands_still() -> None:
