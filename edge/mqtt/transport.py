@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.core.errors import SettingsError
 from edge.mqtt.liveness import keep_watch
+from edge.mqtt.tls import Tls
 
 #: Reasons that OpenSSL has for refusing a certificate (openssl-verification-options, "Diagnostics").
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -38,26 +37,12 @@ _WHO_ARE_YOU = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIF
 
 
 @dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """Whom to trust and as whom to speak, by files in PEM form."""
-
-    #: The authorities that may vouch for the broker; None: those that this machine trusts.
-    ca_path: Path | None = None
-    #: Our own certificate, for a broker that asks for one, and its key (None: in the same file).
-    certificate_path: Path | None = None
-    key_path: Path | None = None
-    key_password: str | None = field(default=None, repr=False)
-    #: Names of the protocol to offer, for a broker that tells MQTT from HTTPS on one port.
-    alpn: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Transport:
     """How bytes travel: ``tls`` None is in the clear; ``server_name`` None is the host's name."""
 
     kind: Literal["tcp", "websockets"] = "tcp"
     websocket_path: str = "/mqtt"
-    tls: ssl.SSLContext | None = None
+    tls: Tls | None = None
     server_name: str | None = None
 
 
@@ -70,8 +55,9 @@ class TransportClient(paho.Client):
         self._lowest: socket.socket | None = None  # of what was opened last: paho leaves it open where more fails
         if transport.kind == "websockets":
             self.ws_set_options(path=transport.websocket_path)
-        if transport.tls is not None:
-            self.tls_set_context(transport.tls)
+        self._tls = transport.tls
+        if self._tls is not None:
+            self.tls_set_context(self._tls.context)
 
     def _create_socket(self) -> Any:
         try:
@@ -87,70 +73,13 @@ class TransportClient(paho.Client):
         return sock
 
     def _ssl_wrap_socket(self, tcp_sock: Any) -> ssl.SSLSocket:
-        context = self._ssl_context
-        assert context is not None, "tls_set_context came before"  # noqa: S101 - paho calls this for no other
+        assert self._tls is not None, "tls_set_context came before"  # noqa: S101 - paho calls this for no other
+        context = self._tls.renewed()
         name = self._server_name or self._host
         self._lowest = sock = context.wrap_socket(tcp_sock, server_hostname=name, do_handshake_on_connect=False)
         sock.settimeout(self.connect_timeout)
         sock.do_handshake()
         return sock
-
-
-def tls_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return a context that trusts and speaks as ``files`` say: TLS 1.2 or later, the broker's name checked.
-
-    Raises :class:`SettingsError`, naming the key and the file, where one of them cannot serve.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # asks for a certificate, and checks its name
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if files.alpn:
-        context.set_alpn_protocols(list(files.alpn))
-    if files.ca_path is None:
-        context.load_default_certs()
-    else:
-        _readable("ca_path", files.ca_path)
-        try:
-            context.load_verify_locations(files.ca_path)
-        except ssl.SSLError as error:
-            msg = f"mqtt.tls.ca_path: {files.ca_path} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"
-            raise SettingsError(msg) from error
-    if files.certificate_path is not None:
-        _load_own(context, files, files.certificate_path)
-    return context
-
-
-def _load_own(context: ssl.SSLContext, files: TlsFiles, certificate_path: Path) -> None:
-    _readable("certificate_path", certificate_path)
-    if files.key_path is not None:
-        _readable("key_path", files.key_path)
-    asked = False
-
-    def password() -> str:
-        nonlocal asked
-        asked = True  # without an answer of ours, OpenSSL would ask at the terminal
-        return files.key_password or ""
-
-    try:
-        context.load_cert_chain(certificate_path, files.key_path, password)
-    except (ssl.SSLError, ValueError) as error:
-        key, keys = files.key_path or certificate_path, "mqtt.tls.certificate_path, key_path"
-        if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
-            msg = f"{keys}: the key in {key} is not that of the certificate in {certificate_path}"
-        elif asked and not files.key_password:
-            msg = f"mqtt.tls.key_password: the key in {key} is encrypted: give its password"
-        elif asked:
-            msg = f"mqtt.tls.key_password: the key in {key} is encrypted, and this is not its password"
-        else:
-            msg = f"{keys}: {certificate_path} and {key} must hold a certificate and its key in PEM form"
-        raise SettingsError(msg) from error
-
-
-def _readable(key: str, path: Path) -> None:
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        msg = f"mqtt.tls.{key}: {path} cannot be read ({error.strerror})"
-        raise SettingsError(msg) from error
 
 
 def explained(error: BaseException, host: str, transport: Transport) -> str:
