@@ -32,6 +32,12 @@ NOT_LET_IN = (
     "the broker ended the connection after the TLS handshake: where it asks for a certificate, set "
     "mqtt.tls.certificate_path and key_path to one that it knows and that has not expired"
 )
+#: Said where it ends without an alert, as where a server takes us for a browser.
+NOT_ANSWERED = (
+    "the broker ended the connection before it answered: where it shares its port with HTTPS, set mqtt.tls.alpn to "
+    "what its documentation says"
+)
+_NO_COMMON_ALPN = "the broker knows none of the protocols in mqtt.tls.alpn: set what its documentation says, or none"
 #: Alerts of a server that wants to know who we are (TLS 1.3; older ones fail the handshake).
 _WHO_ARE_YOU = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_EXPIRED", "HANDSHAKE_FAILURE")
 
@@ -113,6 +119,8 @@ def _tls_failure(error: ssl.SSLError) -> str:
     reason = getattr(error, "reason", None) or ""
     if reason in _NOT_TLS:
         return f"the broker does not speak TLS on this port: {_PORT_CURE}"
+    if reason.endswith("NO_APPLICATION_PROTOCOL"):
+        return _NO_COMMON_ALPN
     return NOT_LET_IN if is_about_us(error) else f"TLS failed: {error.strerror or error}"
 
 
