@@ -13,6 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.mqtt.liveness import keep_watch
 from edge.mqtt.tls import Tls
+from edge.mqtt.websocket import Websocket
 
 #: Reasons that OpenSSL has for refusing a certificate (openssl-verification-options, "Diagnostics").
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -67,11 +68,20 @@ class TransportClient(paho.Client):
 
     def _create_socket(self) -> Any:
         try:
+            if self._transport == "websockets":
+                return self._create_websocket()
             return super()._create_socket()
         except OSError:
             if self._lowest is not None:
                 self._lowest.close()
             raise
+
+    def _create_websocket(self) -> Websocket:
+        sock = self._create_socket_connection()
+        if self._tls is not None:
+            sock = self._ssl_wrap_socket(sock)
+        sock.settimeout(self.connect_timeout)
+        return Websocket(sock, self._host, self._port, self._websocket_path, tls=self._tls is not None)
 
     def _create_socket_connection(self) -> Any:
         self._lowest = sock = super()._create_socket_connection()
