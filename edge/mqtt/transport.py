@@ -129,7 +129,7 @@ def _tls_failure(error: ssl.SSLError) -> str:
     reason = getattr(error, "reason", None) or ""
     if reason in _NOT_TLS:
         return f"the broker does not speak TLS on this port: {_PORT_CURE}"
-    if reason.endswith("NO_APPLICATION_PROTOCOL"):
+    if "no application protocol" in str(error):  # an alert that Python has no reason for
         return _NO_COMMON_ALPN
     return NOT_LET_IN if is_about_us(error) else f"TLS failed: {error.strerror or error}"
 
