@@ -15,9 +15,12 @@ from bench.latency import Latency
 from bench.load import StalledError
 from bench.subject import ECHO, ECHO_LONG, MODELS, NotReadyError, Subject
 from bench.throughput import WINDOWS, Block, Comparison, Pace, compare, measure, take_turns
+from bench.ways import WAYS
 
 PARTS = ("throughput", "latency", "footprint")
+WAYS_PART = "ways"  # for whoever asks: it says nothing of gapcast beside the echo
 GOAL_MODEL = "lstm-5-3"
+_ONLY = f"this part only (may be given again); {WAYS_PART}, TLS and WebSocket beside TCP, is run only so"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under a minute: does it all work? Not for figures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
-    parser.add_argument("--only", choices=PARTS, action="append", help="this part only (may be given again)")
+    parser.add_argument("--only", choices=(*PARTS, WAYS_PART), action="append", help=_ONLY)
     parser.add_argument("--models-path", type=Path, default=MODELS, help="folder of models (default: models)")
     parser.add_argument("--models", help="models by name, with commas between; an empty one: the echo alone")
     parser.add_argument("--rounds", type=int, help="rounds of the throughput part")
@@ -62,6 +65,8 @@ def main() -> int:
         print(report.machine_lines(where), flush=True)
         if "throughput" in parts:
             results |= _throughput(subjects, effort, quick=chosen.quick)
+        if WAYS_PART in parts and subjects:
+            results[WAYS_PART] = _ways(subjects[0], effort)
         if "latency" in parts:
             results["latency"] = _latency(subjects, effort, quick=chosen.quick)
         if "footprint" in parts and subjects:
@@ -90,6 +95,16 @@ def _throughput(subjects: list[Subject], effort: Effort, *, quick: bool) -> dict
     _say(report.ceiling_table(ceiling))
     _say(report.throughput_table(comparisons))
     return {"ceiling": ceiling, "throughput": comparisons}
+
+
+def _ways(subject: Subject, effort: Effort) -> list[Comparison]:
+    comparisons: list[Comparison] = []
+    for qos, windows in WINDOWS.items():
+        subjects = [replace(subject, name=f"{subject.name} {way.name}", way=way) for way in WAYS]
+        blocks = [Block(one, qos, max(windows), effort.warm_up_s, effort.measured_s) for one in subjects]
+        comparisons += compare(take_turns(blocks, effort.n_rounds), {subjects[0].name})
+    _say(report.throughput_table(comparisons, "ways, beside TCP"))
+    return comparisons
 
 
 def _latency(subjects: list[Subject], effort: Effort, *, quick: bool) -> list[Latency]:

@@ -56,12 +56,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_broker(*, nodelay: bool = False) -> Iterator[tuple[int, int]]:
-    """Run a mosquitto; gives its port and process id. ``nodelay`` is its ``set_tcp_nodelay``."""
+def running_broker(*, nodelay: bool = False, listeners: str = "") -> Iterator[tuple[int, int]]:
+    """Run a mosquitto; gives its port and process id.
+
+    ``nodelay`` is its ``set_tcp_nodelay``; ``listeners`` are others beside that port, as its configuration has them.
+    """
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="gapcast-bench-") as folder:
         file = Path(folder, "mosquitto.conf")
-        file.write_text(CONFIGURATION.format(port=port, nodelay=str(nodelay).lower()), encoding="utf-8")
+        file.write_text(CONFIGURATION.format(port=port, nodelay=str(nodelay).lower()) + listeners, encoding="utf-8")
         file.chmod(0o644)
         Path(folder).chmod(0o755)  # started by root, mosquitto drops to its own user
         with ended(subprocess.Popen([executable(), "-c", str(file)])) as process:

@@ -26,9 +26,9 @@ def ceiling_table(paces: list[Pace]) -> str:
     return _table(head, rows)
 
 
-def throughput_table(comparisons: list[Comparison]) -> str:
-    """Return pace, ratio to the echo and CPU time; a star marks the baseline."""
-    head = ("throughput", "QoS", "under way", "readings/s", "ratio", "min-max", "CPU us", "CPU ratio", "lost")
+def throughput_table(comparisons: list[Comparison], title: str = "throughput") -> str:
+    """Return pace, ratio to the baseline and CPU time."""
+    head = (title, "QoS", "under way", "readings/s", "ratio", "min-max", "CPU us", "CPU ratio", "lost")
     rows = [
         (
             one.name,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 from bench.broker import free_port
 from bench.process import ended
+from bench.ways import Way
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
@@ -30,12 +31,16 @@ class NotReadyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A program to measure: gapcast with ``model`` of the folder ``models``, or the echo where that is None."""
+    """A program to measure: gapcast with ``model`` of the folder ``models``, or the echo where that is None.
+
+    With a ``way`` it takes a door of its own to the broker.
+    """
 
     name: str
     model: str | None = None
     models: Path = MODELS
     answer: Literal["reading", "forecast"] = "reading"
+    way: Way | None = None
 
     def command(self, broker_port: int, qos: int) -> list[str]:
         """Return how it is started."""
@@ -74,12 +79,19 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def running(subject: Subject, broker_port: int, qos: int) -> Iterator[Running]:
-    """Run ``subject`` against the broker at ``broker_port``; gapcast is ready when this gives it."""
+def running(
+    subject: Subject, broker_port: int, qos: int, settings: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """Run ``subject`` against the broker at ``broker_port``; gapcast is ready when this gives it.
+
+    ``settings`` are added to its environment.
+    """
     http_port = free_port()
     with tempfile.TemporaryDirectory(prefix="gapcast-bench-") as folder, Path(folder, "log").open("w+b") as log:
         command = subject.command(broker_port, qos)
-        environment = subject.environment(broker_port, qos, http_port, str(Path(folder, "state")))
+        environment = subject.environment(broker_port, qos, http_port, str(Path(folder, "state"))) | dict(
+            settings or {}
+        )
         begin = time.perf_counter()
         with ended(subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)) as process:
             if subject.model:

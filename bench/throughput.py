@@ -12,6 +12,7 @@ from bench.fleet import Fleet
 from bench.load import Generator
 from bench.process import cpu_s
 from bench.subject import Subject, running
+from bench.ways import Way, opened
 
 N_DEVICES = 1_000
 #: Readings under way. At QoS 1 paho scans its table of them on every acknowledgement, so the echo is
@@ -48,12 +49,24 @@ class Block:
 def measure(block: Block) -> Pace:
     """Measure one block on a broker of its own."""
     fleet = Fleet(N_DEVICES, block.qos)
+    if block.subject is not None and block.subject.way is not None:
+        return _measure_by(block.subject.way, block, block.subject, fleet)
     with running_broker() as (port, broker_pid):
         if block.subject is None:
             with Generator(port, fleet, answers="gap/+/reading") as generator:
                 return _measure(block, None, broker_pid, generator)
         with running(block.subject, port, block.qos) as process, Generator(port, fleet) as generator:
             return _measure(block, process.pid, broker_pid, generator)
+
+
+def _measure_by(way: Way, block: Block, subject: Subject, fleet: Fleet) -> Pace:
+    with (
+        opened(way) as door,
+        running_broker(listeners=door.listener) as (port, broker_pid),
+        running(subject, door.port, block.qos, door.settings) as process,
+        Generator(port, fleet) as generator,
+    ):
+        return _measure(block, process.pid, broker_pid, generator)
 
 
 def _measure(block: Block, pid: int | None, broker_pid: int, generator: Generator) -> Pace:
@@ -116,7 +129,7 @@ class Comparison:
 
 
 def compare(rounds: list[list[Pace]], echoes: set[str]) -> list[Comparison]:
-    """Sum up rounds; the baseline is the echo (of ``echoes``, at whichever window) with the best median pace.
+    """Sum up rounds; the baseline is the one named in ``echoes`` (at whichever window) with the best median pace.
 
     >>> def pace(name, per_s, cpu_us):
     ...     return Pace(name, 0, 9, per_s, cpu_us, 5.0, 3.0, 80.0, 0)

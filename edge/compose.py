@@ -27,8 +27,9 @@ from edge.mqtt.link import Intake, MqttLink
 from edge.mqtt.routes import SourceTopic
 from edge.mqtt.session import Session
 from edge.mqtt.sources import SourceReader
+from edge.mqtt.tls import Tls, TlsFiles
 from edge.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
-from edge.mqtt.transport import TlsFiles, Transport, tls_context
+from edge.mqtt.transport import Transport
 from edge.predictors.runtime import load_interpreter
 from edge.service import Service
 from edge.settings import HttpSettings, MqttSettings, Settings, TopicSettings
@@ -193,7 +194,7 @@ def transport_of(mqtt: MqttSettings) -> Transport:
         return Transport(mqtt.transport, mqtt.websocket_path)
     key_password = tls.key_password.get_secret_value() if tls.key_password else None
     files = TlsFiles(tls.ca_path, tls.certificate_path, tls.key_path, key_password, tls.alpn)
-    return Transport(mqtt.transport, mqtt.websocket_path, tls_context(files), tls.server_name)
+    return Transport(mqtt.transport, mqtt.websocket_path, Tls(files), tls.server_name)
 
 
 def _bind(http: HttpSettings) -> socket.socket:

@@ -22,7 +22,7 @@ from edge.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_cl
 from edge.mqtt.delivery import LAST_ID, Delivery, Outgoing
 from edge.mqtt.frames import REFUSED_FROM, Acknowledgement, Publication, as_duplicate, encode_properties, encode_publish
 from edge.mqtt.straight import StraightSocket
-from edge.mqtt.transport import NOT_LET_IN, explained, is_about_us
+from edge.mqtt.transport import NOT_ANSWERED, NOT_LET_IN, explained, is_about_us
 
 log = structlog.get_logger(__name__)
 
@@ -332,8 +332,8 @@ class Session:
             return
         was_connected, was_accepted = self.connected, self._accepted
         failure = self._socket.failure if self._socket is not None else None
-        if not was_accepted and failure is not None and self._options.transport.tls is not None:
-            self._unreachable(NOT_LET_IN)  # TLS 1.3 says so after the handshake
+        if not was_accepted and self._options.transport.tls is not None:
+            self._unreachable(NOT_ANSWERED if failure is None else NOT_LET_IN)  # TLS 1.3 says so after the handshake
             if not is_about_us(failure):
                 self._fall_back()
             return

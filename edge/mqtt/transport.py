@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.core.errors import SettingsError
 from edge.mqtt.liveness import keep_watch
+from edge.mqtt.tls import Tls
+from edge.mqtt.websocket import Websocket
 
 #: Reasons that OpenSSL has for refusing a certificate (openssl-verification-options, "Diagnostics").
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -33,22 +33,14 @@ NOT_LET_IN = (
     "the broker ended the connection after the TLS handshake: where it asks for a certificate, set "
     "mqtt.tls.certificate_path and key_path to one that it knows and that has not expired"
 )
+#: Said where it ends without an alert, as where a server takes us for a browser.
+NOT_ANSWERED = (
+    "the broker ended the connection before it answered: where it shares its port with HTTPS, set mqtt.tls.alpn to "
+    "what its documentation says"
+)
+_NO_COMMON_ALPN = "the broker knows none of the protocols in mqtt.tls.alpn: set what its documentation says, or none"
 #: Alerts of a server that wants to know who we are (TLS 1.3; older ones fail the handshake).
 _WHO_ARE_YOU = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_EXPIRED", "HANDSHAKE_FAILURE")
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """Whom to trust and as whom to speak, by files in PEM form."""
-
-    #: The authorities that may vouch for the broker; None: those that this machine trusts.
-    ca_path: Path | None = None
-    #: Our own certificate, for a broker that asks for one, and its key (None: in the same file).
-    certificate_path: Path | None = None
-    key_path: Path | None = None
-    key_password: str | None = field(default=None, repr=False)
-    #: Names of the protocol to offer, for a broker that tells MQTT from HTTPS on one port.
-    alpn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +49,7 @@ class Transport:
 
     kind: Literal["tcp", "websockets"] = "tcp"
     websocket_path: str = "/mqtt"
-    tls: ssl.SSLContext | None = None
+    tls: Tls | None = None
     server_name: str | None = None
 
 
@@ -70,16 +62,26 @@ class TransportClient(paho.Client):
         self._lowest: socket.socket | None = None  # of what was opened last: paho leaves it open where more fails
         if transport.kind == "websockets":
             self.ws_set_options(path=transport.websocket_path)
-        if transport.tls is not None:
-            self.tls_set_context(transport.tls)
+        self._tls = transport.tls
+        if self._tls is not None:
+            self.tls_set_context(self._tls.context)
 
     def _create_socket(self) -> Any:
         try:
+            if self._transport == "websockets":
+                return self._create_websocket()
             return super()._create_socket()
         except OSError:
             if self._lowest is not None:
                 self._lowest.close()
             raise
+
+    def _create_websocket(self) -> Websocket:
+        sock = self._create_socket_connection()
+        if self._tls is not None:
+            sock = self._ssl_wrap_socket(sock)
+        sock.settimeout(self.connect_timeout)
+        return Websocket(sock, self._host, self._port, self._websocket_path, tls=self._tls is not None)
 
     def _create_socket_connection(self) -> Any:
         self._lowest = sock = super()._create_socket_connection()
@@ -87,70 +89,13 @@ class TransportClient(paho.Client):
         return sock
 
     def _ssl_wrap_socket(self, tcp_sock: Any) -> ssl.SSLSocket:
-        context = self._ssl_context
-        assert context is not None, "tls_set_context came before"  # noqa: S101 - paho calls this for no other
+        assert self._tls is not None, "tls_set_context came before"  # noqa: S101 - paho calls this for no other
+        context = self._tls.renewed()
         name = self._server_name or self._host
         self._lowest = sock = context.wrap_socket(tcp_sock, server_hostname=name, do_handshake_on_connect=False)
         sock.settimeout(self.connect_timeout)
         sock.do_handshake()
         return sock
-
-
-def tls_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return a context that trusts and speaks as ``files`` say: TLS 1.2 or later, the broker's name checked.
-
-    Raises :class:`SettingsError`, naming the key and the file, where one of them cannot serve.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # asks for a certificate, and checks its name
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if files.alpn:
-        context.set_alpn_protocols(list(files.alpn))
-    if files.ca_path is None:
-        context.load_default_certs()
-    else:
-        _readable("ca_path", files.ca_path)
-        try:
-            context.load_verify_locations(files.ca_path)
-        except ssl.SSLError as error:
-            msg = f"mqtt.tls.ca_path: {files.ca_path} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"
-            raise SettingsError(msg) from error
-    if files.certificate_path is not None:
-        _load_own(context, files, files.certificate_path)
-    return context
-
-
-def _load_own(context: ssl.SSLContext, files: TlsFiles, certificate_path: Path) -> None:
-    _readable("certificate_path", certificate_path)
-    if files.key_path is not None:
-        _readable("key_path", files.key_path)
-    asked = False
-
-    def password() -> str:
-        nonlocal asked
-        asked = True  # without an answer of ours, OpenSSL would ask at the terminal
-        return files.key_password or ""
-
-    try:
-        context.load_cert_chain(certificate_path, files.key_path, password)
-    except (ssl.SSLError, ValueError) as error:
-        key, keys = files.key_path or certificate_path, "mqtt.tls.certificate_path, key_path"
-        if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
-            msg = f"{keys}: the key in {key} is not that of the certificate in {certificate_path}"
-        elif asked and not files.key_password:
-            msg = f"mqtt.tls.key_password: the key in {key} is encrypted: give its password"
-        elif asked:
-            msg = f"mqtt.tls.key_password: the key in {key} is encrypted, and this is not its password"
-        else:
-            msg = f"{keys}: {certificate_path} and {key} must hold a certificate and its key in PEM form"
-        raise SettingsError(msg) from error
-
-
-def _readable(key: str, path: Path) -> None:
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        msg = f"mqtt.tls.{key}: {path} cannot be read ({error.strerror})"
-        raise SettingsError(msg) from error
 
 
 def explained(error: BaseException, host: str, transport: Transport) -> str:
@@ -184,6 +129,8 @@ def _tls_failure(error: ssl.SSLError) -> str:
     reason = getattr(error, "reason", None) or ""
     if reason in _NOT_TLS:
         return f"the broker does not speak TLS on this port: {_PORT_CURE}"
+    if "no application protocol" in str(error):  # an alert that Python has no reason for
+        return _NO_COMMON_ALPN
     return NOT_LET_IN if is_about_us(error) else f"TLS failed: {error.strerror or error}"
 
 

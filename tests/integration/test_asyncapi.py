@@ -1,9 +1,11 @@
-"""docs/asyncapi.yaml is what the code does: its topics, and its schemas against what a running gateway publishes."""
+"""docs/asyncapi.yaml is a valid document, and what the code does: its topics, and what a running gateway publishes."""
 
 from __future__ import annotations
 
+import copy
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -21,7 +23,7 @@ from tests.support.gateways import GATEWAY, REJECTED
 from tests.support.models import every_feature_model
 from tests.support.peers import Message
 from tests.support.presence import ROOT
-from tests.support.schemas import faults, resolved
+from tests.support.schemas import asyncapi_faults, faults, resolved, unknown_keywords
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8"))
 CHANNELS: dict[str, dict[str, Any]] = DOCUMENT["channels"]
@@ -50,6 +52,36 @@ def payload_of(message: Message) -> object:
         return json.loads(message.payload)
     except ValueError:
         return message.payload.decode()
+
+
+def test_it_is_valid_by_the_specifications_own_schema() -> None:
+    assert asyncapi_faults(DOCUMENT) == []
+    assert {name: unknown_keywords(schema) for name, schema in DOCUMENT["components"]["schemas"].items()} == {
+        name: set() for name in DOCUMENT["components"]["schemas"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda d: d.update(asyncapi="2.6.0"), "$.asyncapi: '3.0.0' was expected"),
+        (lambda d: d["info"].pop("version"), "$.info: 'version' is a required property"),
+        (lambda d: d["operations"]["reject"].update(action="publish"), "$.operations.reject.action: 'publish' is not"),
+        (lambda d: d["operations"]["reject"].pop("channel"), "$.operations.reject: "),
+        (lambda d: d["operations"]["reject"]["bindings"]["mqtt"].update(qos=3), "$.operations.reject.bindings.mqtt"),
+        (lambda d: d["channels"]["status"].update(adress="status"), "'adress'"),
+        (lambda d: d["components"]["schemas"]["minute"].update(type="text"), "$.components.schemas.minute"),
+        (lambda d: d.update(topics={}), "$: 'topics' does not match"),
+    ],
+)
+def test_a_fault_in_it_would_be_seen(spoil: Callable[[dict[str, Any]], object], fault: str) -> None:
+    spoilt = copy.deepcopy(DOCUMENT)
+    spoil(spoilt)
+    assert fault in "\n".join(asyncapi_faults(spoilt))
+
+
+def test_a_misspelt_keyword_of_a_schema_would_be_seen() -> None:
+    assert unknown_keywords({"type": "object", "properties": {"a": {"oneOf": [{"minimun": 1}]}}}) == {"minimun"}
 
 
 def test_every_topic_of_the_configuration_is_in_it_and_no_other() -> None:

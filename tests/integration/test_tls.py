@@ -6,13 +6,17 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
 import structlog
 
 from edge.check import run_checks
+from edge.mqtt.tls import Tls, TlsFiles
+from edge.mqtt.transport import Transport
+from edge.replay.publisher import Meter
+from edge.replay.source import Minute
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker
@@ -101,6 +105,22 @@ def test_a_websocket_in_the_clear_serves_as_well(tmp_path: Path, start_gateway: 
         assert len(peer.wait_for("gap/home/forecast", 399)) == 399
     finally:
         broker.stop()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "websockets"])
+def test_a_replay_at_full_speed_goes_the_same_way(
+    tmp_path: Path, authority: Authority, connect: Connect, kind: Literal["tcp", "websockets"]
+) -> None:
+    extra = ("protocol websockets",) if kind == "websockets" else ()
+    with secured(tmp_path, authority, authority.issue("broker", alternative=HERE), *extra) as (port, plain):
+        peer = connect(plain)
+        peer.subscribe("gap/home/reading")
+        transport = Transport(kind, tls=Tls(TlsFiles(ca_path=authority.certificate)))
+        with Meter(LOOPBACK, port, "gap/home/reading", transport=transport) as meter:
+            for i in range(3_000):
+                meter.publish(Minute(FIRST + i, power(i)))
+        sent = [message.document["gap_kw"] for message in peer.wait_for("gap/home/reading", 3_000)]
+        assert sent == [power(i) for i in range(3_000)]
 
 
 def test_a_payload_of_many_records_and_frames_comes_whole(

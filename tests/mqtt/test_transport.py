@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
+import structlog
 
 from edge.core.errors import SettingsError
 from edge.mqtt.client import SessionOptions
-from edge.mqtt.transport import NOT_LET_IN, TlsFiles, Transport, explained, tls_context
+from edge.mqtt.tls import Tls, TlsFiles, tls_context
+from edge.mqtt.transport import NOT_LET_IN, Transport, explained
 from tests.support.certificates import Authority, Identity
 
 Made = Callable[[Authority, Identity], TlsFiles]
@@ -79,6 +82,34 @@ def test_a_file_that_cannot_serve_is_named_with_the_cure(
     with pytest.raises(SettingsError, match=problem) as refused:
         tls_context(made(authority, identity))
     assert " word" not in str(refused.value)
+
+
+def test_files_are_read_anew_for_each_connection_and_half_of_a_renewal_waits_for_the_rest(
+    authority: Authority, identity: Identity, tmp_path: Path
+) -> None:
+    ca, certificate, key = tmp_path / "ca.pem", tmp_path / "client.pem", tmp_path / "client.key"
+    for source, target in ((authority.certificate, ca), (identity.certificate, certificate), (identity.key, key)):
+        shutil.copy(source, target)
+    tls = Tls(TlsFiles(ca, certificate, key))
+    other = Authority(tmp_path / "other", "Other Authority")
+    renewed = other.issue("renewed", alternative="DNS:gateway")
+
+    shutil.copy(other.certificate, ca)
+    trusting = tls.renewed()
+    assert trusting.get_ca_certs()[0]["subject"] == ((("commonName", "Other Authority"),),)
+
+    shutil.copy(renewed.certificate, certificate)
+    with structlog.testing.capture_logs() as logged:
+        assert [tls.renewed(), tls.renewed()] == [trusting, trusting]
+    assert [(entry["event"], "is not that of the certificate" in entry["problem"]) for entry in logged] == [
+        ("mqtt.not_renewed", True)
+    ]
+    shutil.copy(renewed.key, key)
+    assert tls.renewed() is not trusting
+    key.unlink()
+    with structlog.testing.capture_logs() as logged:
+        tls.renewed()
+    assert "cannot be read" in logged[0]["problem"]
 
 
 def test_no_secret_is_in_what_is_shown_of_options() -> None:

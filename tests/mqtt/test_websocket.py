@@ -1,4 +1,4 @@
-"""The straight path over paho's WebSocket, in TLS: what no poll tells of is read all the same."""
+"""The straight path over a WebSocket: what no poll tells of is read all the same, and frames are as they should be."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import base64
 import hashlib
 import socket
 import ssl
+from collections.abc import Iterator
 from threading import Thread
 
-import paho.mqtt.client as paho
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.mqtt.frames import Publication, encode_publish
 from edge.mqtt.straight import StraightSocket
+from edge.mqtt.websocket import Websocket, masked
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
-BINARY, PING = 0x82, 0x89
+BINARY, PING, PONG = 0x82, 0x89, 0x8A
 
 
 def frame(kind: int, payload: bytes) -> bytes:
@@ -37,7 +41,7 @@ def tls_pair() -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
     return wrapped, encrypted
 
 
-def upgrade(peer: ssl.SSLSocket) -> None:
+def upgrade(peer: socket.socket) -> None:
     """Answer the client's request to speak WebSocket."""
     request = b""
     while b"\r\n\r\n" not in request:
@@ -50,22 +54,73 @@ def upgrade(peer: ssl.SSLSocket) -> None:
     )
 
 
-def test_a_message_behind_a_ping_in_one_record_is_not_left_lying() -> None:
-    ours, peer = tls_pair()
-    upgrading = Thread(target=upgrade, args=(peer,))
-    upgrading.start()
-    ours.settimeout(5)
-    websocket = paho._WebsocketWrapper(ours, "broker", 443, True, "/mqtt", None)
-    upgrading.join(5)
-    taken: list[Publication] = []
-    straight = StraightSocket(
-        websocket, mqtt5=False, on_publication=taken.append, on_acknowledgement=lambda _acknowledgement: None
-    )
-    straight.setblocking(False)
-    reading = encode_publish(b"gap/home/reading", b"1.5", 0, retain=False, properties=None)
-    peer.sendall(frame(PING, b"are you there") + frame(BINARY, reading) + frame(BINARY, reading))
-    straight.pump()
-    assert [publication.payload for publication in taken] == [b"1.5", b"1.5"]
-    assert peer.recv(100)[:1] == b"\x8a", "the ping is answered"
-    straight.close()
-    peer.close()
+class Connection:
+    """Our end of a WebSocket, under the straight path, and the peer's."""
+
+    def __init__(self, *, tls: bool) -> None:
+        ours, self.peer = tls_pair() if tls else socket.socketpair()
+        self.peer.settimeout(5)
+        upgrading = Thread(target=upgrade, args=(self.peer,))
+        upgrading.start()
+        ours.settimeout(5)
+        websocket = Websocket(ours, "broker", 443, "/mqtt", tls=tls)
+        upgrading.join(5)
+        self.taken: list[Publication] = []
+        self.straight = StraightSocket(
+            websocket, mqtt5=False, on_publication=self.taken.append, on_acknowledgement=lambda _acknowledgement: None
+        )
+        self.straight.setblocking(False)
+
+    def received(self) -> tuple[int, bytes]:
+        """What the peer reads of one frame of ours, of less than 126 bytes: its kind, and its payload unmasked."""
+        kind, length, *rest = self.peer.recv(1_000)
+        assert length & 0x80, "a client's frames are masked (RFC 6455, 5.1)"
+        key, payload = rest[:4], rest[4:]
+        assert len(payload) == length & 0x7F
+        return kind, bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "tls"])
+def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    made = Connection(tls=request.param)
+    yield made
+    made.straight.close()
+    made.peer.close()
+
+
+READING = encode_publish(b"gap/home/reading", b"1.5", 0, retain=False, properties=None)
+
+
+def test_a_message_behind_a_ping_in_one_record_is_not_left_lying(connection: Connection) -> None:
+    connection.peer.sendall(frame(PING, b"are you there") + frame(BINARY, READING) + frame(BINARY, READING))
+    connection.straight.pump()
+    assert [publication.payload for publication in connection.taken] == [b"1.5", b"1.5"]
+    assert connection.received() == (PONG, b"are you there")
+
+
+def test_a_frame_that_comes_in_pieces_is_put_together(connection: Connection) -> None:
+    whole = frame(BINARY, READING) * 2
+    for i, byte in enumerate(whole):
+        connection.peer.sendall(bytes((byte,)))
+        connection.straight.pump()
+        assert len(connection.taken) == (i + 1) * 2 // len(whole)
+
+
+def test_what_is_sent_is_a_masked_frame(connection: Connection) -> None:
+    connection.straight.write(READING)
+    connection.straight.flush()
+    assert connection.received() == (BINARY, READING)
+
+
+def test_the_end_of_the_connection_is_noticed_behind_the_last_message(connection: Connection) -> None:
+    connection.peer.sendall(frame(BINARY, READING))
+    connection.peer.shutdown(socket.SHUT_WR)
+    connection.straight.pump()
+    assert len(connection.taken) == 1
+    assert connection.straight.wants_paho
+    assert connection.straight.recv(1) == b""
+
+
+@given(payload=st.binary(max_size=70_000), key=st.binary(min_size=4, max_size=4))
+def test_a_mask_is_laid_on_as_the_rfc_has_it(payload: bytes, key: bytes) -> None:
+    assert masked(payload, key) == key + bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))

@@ -1,7 +1,7 @@
 """What a test may need that is not everywhere, and what happens where it is missing.
 
-A test says it by a marker: ``mosquitto``, ``openssl`` (given by its fixtures), ``wholeset`` or
-``homeassistant``. Where the thing is missing the test is deselected, with a line that says so; where
+A test says it by a marker: ``mosquitto``, ``openssl`` (given by its fixtures), ``wholeset``,
+``homeassistant`` or ``nodered``. Where the thing is missing the test is deselected, with a line that says so; where
 ``GAPCAST_REQUIRE`` names it, that is an error. ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
 """
 
@@ -18,7 +18,7 @@ from tests.support.certificates import openssl_command
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE_SET = "household_power_consumption.zip"
 #: Fast ones first: these folders come last, in this order, and within each those that need more.
-LAST_FOLDERS = ("integration", "trainer", "e2e", "homeassistant")
+LAST_FOLDERS = ("integration", "trainer", "e2e", "homeassistant", "nodered")
 LAST_MARKERS = ("mosquitto", "wholeset", "e2e")
 
 _REMARKS = pytest.StashKey[list[str]]()
@@ -36,6 +36,11 @@ def home_assistant_command() -> str | None:
     return os.environ.get("GAPCAST_HOME_ASSISTANT")
 
 
+def node_red_command() -> str | None:
+    """Where Node-RED is, if the variable that scripts/try-node-red sets says so."""
+    return os.environ.get("GAPCAST_NODE_RED")
+
+
 def _missing() -> dict[str, str]:
     """Marker -> why its tests cannot run here."""
     missing = {}
@@ -45,6 +50,8 @@ def _missing() -> dict[str, str]:
         missing["openssl"] = "the command openssl is not installed"
     if home_assistant_command() is None:
         missing["homeassistant"] = "they need a Home Assistant (scripts/try-home-assistant)"
+    if node_red_command() is None:
+        missing["nodered"] = "they need a Node-RED (scripts/try-node-red)"
     if whole_set_path() is None:
         missing["wholeset"] = f"{WHOLE_SET} is not at hand (GAPCAST_WHOLESET names it)"
     return missing
@@ -56,6 +63,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "mosquitto" in getattr(item, "fixturenames", ()):
             item.add_marker("mosquitto")
+        if "node_red" in getattr(item, "fixturenames", ()):
+            item.add_marker("nodered")
         if "authority" in getattr(item, "fixturenames", ()):
             item.add_marker("openssl")
         if "e2e" in item.path.relative_to(ROOT).parts:
