@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import machine, report
-from bench.faults import floods, trials
+from bench.faults import floods, power, trials
 from bench.faults.cut import Cable
+from bench.faults.disk import Disk
+from bench.faults.samples import SampledStream
 from bench.faults.stage import FaultError
 from bench.faults.trials import Rows
 
@@ -56,6 +58,7 @@ def _plan(minutes: float, *, whole: bool) -> dict[str, Callable[[Path], Rows]]:
     n_hours = max(2, min(_WEEK_H, int(minutes / 2 * 60 * _PACE_PER_S / 60_000)))
     planned: dict[str, Callable[[Path], Rows]] = {
         "kills": lambda folder: trials.kills(folder, 50 if whole else 10),
+        "kills among samples": lambda folder: trials.kills(folder, 50 if whole else 10, kind=SampledStream),
         "broker restarts": lambda folder: trials.restarts(folder, 10 if whole else 3),
         "frozen broker": lambda folder: trials.freezes(folder, 60 if whole else 8),
         "silent proxy": lambda folder: trials.silences(folder, 10),
@@ -65,6 +68,8 @@ def _plan(minutes: float, *, whole: bool) -> dict[str, Callable[[Path], Rows]]:
     }
     if Cable.can_be():
         planned["cable pulled"] = lambda folder: trials.cuts(folder, [2, 8, 20, 60] if whole else [2, 12])
+    if Disk.can_be():
+        planned["power cut"] = lambda folder: power.power_cuts(folder, 10 if whole else 3)
     return planned
 
 

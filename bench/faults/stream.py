@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -77,11 +79,16 @@ class Verdict:
 class Stream:
     """Publishes a reading a minute of each of ``n_devices`` at QoS 1, and keeps all forecasts; its sessions last."""
 
-    def __init__(self, host: str, port: int, n_devices: int, per_s: float) -> None:
-        """Publish about ``per_s`` readings a second."""
+    def __init__(
+        self, host: str, port: int, n_devices: int, per_s: float, *, first: int = 0, n_at_most: int | None = None
+    ) -> None:
+        """Publish about ``per_s`` messages a second, from minute ``first`` on, of ``n_at_most`` minutes."""
         self.n_devices, self._per_s = n_devices, per_s
-        self.n_minutes = 0
+        self.n_minutes = first
+        self._last = math.inf if n_at_most is None else first + n_at_most
         self.found: dict[Key, list[Said]] = defaultdict(list)
+        #: When each forecast came first (``time.monotonic``).
+        self.came_s: dict[Key, float] = {}
         self._ended = threading.Event()
         self._subscribed = threading.Event()
         self._reader = _client("faults-reader")
@@ -106,6 +113,7 @@ class Stream:
     def _keep(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         forecast = json.loads(message.payload)
         key = Key(forecast["device"], forecast["observed_at"])
+        self.came_s.setdefault(key, time.monotonic())
         self.found[key].append(Said(forecast["gap_kw"], forecast["n_observed"]))
 
     def _count(self, *_: object) -> None:
@@ -113,23 +121,35 @@ class Stream:
 
     def _publish(self) -> None:
         begin_s, n_sent = time.monotonic(), 0
-        while not self._ended.is_set():
+        while not self._ended.is_set() and self.n_minutes < self._last:
             if self._behind.is_set() and self._meter.is_connected() and self._n_confirmed >= n_sent:
                 self._behind.clear()
             if self._behind.is_set() or n_sent - self._n_confirmed > _MINUTES_UNDER_WAY * self.n_devices:
                 self._ended.wait(0.001)
                 continue
-            ts = minute_label(FIRST_MINUTE + self.n_minutes)
-            for device in range(self.n_devices):
-                payload = f'{{"ts": "{ts}", "gap_kw": {power_kw(device, self.n_minutes)}}}'
-                self._meter.publish(f"gap/{device_name(device)}/reading", payload, 1)
+            n_sent += self._tell(self.n_minutes)
             self.n_minutes += 1
-            n_sent += self.n_devices
             self._ended.wait(max(0.0, begin_s + n_sent / self._per_s - time.monotonic()))
+        self._tell_end(self.n_minutes)
+
+    def _tell(self, minute: int) -> int:
+        """Publish a minute of each device; return how many messages that are."""
+        ts = minute_label(FIRST_MINUTE + minute)
+        for device in range(self.n_devices):
+            payload = f'{{"ts": "{ts}", "gap_kw": {power_kw(device, minute)}}}'
+            self._meter.publish(f"gap/{device_name(device)}/reading", payload, 1)
+        return self.n_devices
+
+    def _tell_end(self, minute: int) -> None:
+        """Publish what must follow the last minute, which is that before ``minute``."""
 
     def start(self) -> None:
         """Begin to publish."""
         self._publishing.start()
+
+    def wait_for(self, expected: AbstractSet[Key]) -> None:
+        """Wait until all of ``expected`` have come; raise FaultError where they do not."""
+        wait_until(lambda: self.found.keys() >= expected, f"{len(expected)} forecasts")
 
     def finish(self) -> Verdict:
         """Publish no more, wait for the forecasts, and judge them."""
@@ -184,11 +204,15 @@ def _client(name: str) -> paho.Client:
 
 
 @contextmanager
-def streaming(host: str, port: int, n_devices: int, per_s: float) -> Iterator[Stream]:
-    """Give a stream that runs, and end it afterwards."""
-    stream = Stream(host, port, n_devices, per_s)
+def running(stream: Stream) -> Iterator[Stream]:
+    """Start a stream, and end it afterwards."""
     try:
         stream.start()
         yield stream
     finally:
         stream.close()
+
+
+def streaming(host: str, port: int, n_devices: int, per_s: float) -> AbstractContextManager[Stream]:
+    """Give a stream of readings that runs, and end it afterwards."""
+    return running(Stream(host, port, n_devices, per_s))

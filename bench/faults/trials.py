@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.faults.cut import SilentProxy, cable
+from bench.faults.samples import CONFIGURATION, SampledStream
 from bench.faults.stage import Broker, FaultError, Gateway, wait_until
-from bench.faults.stream import Verdict, streaming
+from bench.faults.stream import Stream, Verdict, running, streaming
 
 Rows = dict[str, object]
 #: A gateway must be back within this, s.
@@ -17,11 +18,14 @@ BACK_WITHIN_S = 5.0
 _SEED = 20_101_101
 
 
-def kills(folder: Path, n_kills: int, n_devices: int = 200, per_s: float = 20_000) -> Rows:
+def kills(folder: Path, n_kills: int, n_devices: int = 200, per_s: float = 20_000, kind: type[Stream] = Stream) -> Rows:
     """SIGKILL the gateway at any moment of a stream, its own start among them, and start it again at once.
 
-    The stream is as fast as the meter can, so that there is always something under way.
+    The stream, of readings or of samples by its ``kind``, is as fast as the meter can, so that there is always
+    something under way.
     """
+    if kind is SampledStream:
+        (folder / "gapcast.toml").write_text(CONFIGURATION, encoding="utf-8")
     draw = random.Random(_SEED)
     broker = Broker(folder / "broker")
     broker.start()
@@ -29,7 +33,7 @@ def kills(folder: Path, n_kills: int, n_devices: int = 200, per_s: float = 20_00
     try:
         gateway.start()
         gateway.wait_ready()
-        with streaming(broker.host, broker.port, n_devices, per_s) as stream:
+        with running(kind(broker.host, broker.port, n_devices, per_s)) as stream:
             for _ in range(n_kills):
                 time.sleep(draw.uniform(0.0, 2.0))
                 gateway.kill()

@@ -1,4 +1,4 @@
-"""The rolling buffers of many devices, in one array, and the rules by which a reading enters.
+"""The rolling buffers of many devices, and the rules by which a reading enters.
 
 Time is the readings' own: the wall clock plays no part, so that a replay of 2010 works as today does.
 
@@ -23,14 +23,13 @@ import numpy as np
 from edge.core.features import GAP
 from edge.core.grid import DAY_MIN
 from edge.core.reading import Reading
+from edge.core.rows import Rows, Stream
 from edge.core.window import F32, MAX_FILL_MIN, MIN_OBSERVED, WindowSpec, bridge
 
 #: Late readings in a row, minute by minute, that make a stream start again.
 RESTART_RUN = 3
 #: Columns a row has beyond the context, so that it is moved back only now and then; at least MAX_FILL_MIN + 1.
 _SLACK = 8
-#: Rows come in blocks of about so many bytes: a fleet that grows copies nothing and holds no more than it fills.
-_BLOCK_BYTES = 1 << 17
 
 
 class Verdict(Enum):
@@ -43,23 +42,6 @@ class Verdict(Enum):
     UNCONFIRMED = "unconfirmed"  # held: more than a day ahead
     FULL = "full"  # a new device beyond the limit
     LACKING = "lacking"  # without a value for each channel
-
-
-class Stream:
-    """Where one device stands. Its values lie in row ``at`` of ``block``, one of those of :class:`Buffers`."""
-
-    __slots__ = ("at", "block", "end", "held", "last_minute", "late_run", "n_seen", "observed", "row")
-
-    def __init__(self, row: int, block: F32, at: int) -> None:
-        self.row = row
-        self.block = block
-        self.at = at
-        self.end = 0  # column after the newest value
-        self.last_minute = 0
-        self.n_seen = 0  # readings since the history began
-        self.observed = 0  # bit k: whether the value k minutes back was a reading, not a filled minute
-        self.late_run: list[Reading] | None = None
-        self.held: Reading | None = None
 
 
 class Buffers:
@@ -89,15 +71,11 @@ class Buffers:
         self.disproved: list[Reading] = []
         #: Held readings that the next one confirmed, since the last look.
         self.n_confirmed = 0
-        self._streams: dict[str, Stream] = {}
-        self._names: list[str] = []  # by row; "" where its device was forgotten
-        self._free: list[Stream] = []  # of devices that were forgotten: their rows serve others
         self._width = spec.context + _SLACK
+        self._rows = Rows(max_devices, (self._width, *self.shape[1:]))
+        self._streams = self._rows.streams
         self._window_bits = (1 << spec.context) - 1
         self._extra = self.channels[1:]
-        n_values = self._width * len(self.channels)
-        self._n_rows = min(max_devices, max(1, _BLOCK_BYTES // (n_values * 4)))  # of a block
-        self._block: F32 = np.empty(0, dtype=np.float32)  # the newest
 
     def __len__(self) -> int:
         """Return how many devices there are."""
@@ -122,7 +100,7 @@ class Buffers:
 
     def device(self, row: int) -> str:
         """Return the device whose row that is."""
-        return self._names[row]
+        return self._rows.names[row]
 
     def stream(self, device: str) -> Stream:
         """Return where the device stands."""
@@ -143,20 +121,19 @@ class Buffers:
     @property
     def n_rows(self) -> int:
         """Rows that are or were some device's."""
-        return len(self._names)
+        return len(self._rows.names)
 
     def names(self) -> list[str]:
         """Return the devices by row; "" where its device was forgotten."""
-        return list(self._names)
+        return list(self._rows.names)
 
     def forget(self, device: str) -> int | None:
         """Know nothing of ``device`` any more; return the row that it had, None where it was unknown."""
-        stream = self._streams.pop(device, None)
-        if stream is None:
-            return None
-        self._names[stream.row] = ""
-        self._free.append(stream)
-        return stream.row
+        return self._rows.forget(device)
+
+    def adopt(self, device: str) -> Stream | None:
+        """Give a device that has none a row, without a reading; None where ``max_devices`` have one."""
+        return self._rows.adopt(device)
 
     def accept(self, reading: Reading) -> Verdict:
         """Let a reading enter by the rules above, and say what became of it."""
@@ -172,26 +149,8 @@ class Buffers:
             return Verdict.DUPLICATE
         return self._judge_late(stream, reading) if ahead_min < 0 else self._judge_ahead(stream, reading)
 
-    def adopt(self, device: str) -> Stream | None:
-        """Give a device that has none a row, without a reading; None where ``max_devices`` have one."""
-        if len(self._streams) >= self.max_devices:
-            return None
-        if self._free:
-            left = self._free.pop()
-            row, block, at = left.row, left.block, left.at
-            self._names[row] = device
-        else:
-            row = len(self._names)
-            at = row % self._n_rows
-            if not at:
-                self._block = np.zeros((self._n_rows, self._width, *self.shape[1:]), dtype=np.float32)
-            block = self._block
-            self._names.append(device)
-        stream = self._streams[device] = Stream(row, block, at)
-        return stream
-
     def _open(self, reading: Reading) -> Verdict:
-        stream = self.adopt(reading.device)
+        stream = self._rows.adopt(reading.device)
         return Verdict.FULL if stream is None else self._restart(stream, reading)
 
     def _restart(self, stream: Stream, reading: Reading) -> Verdict:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core.buffer import Stream
 from edge.core.engine import Accepted, Engine
 from edge.core.errors import ModelError, StateError
 from edge.core.reading import Reading
+from edge.core.rows import Stream
 from edge.core.samples import MeterState
 from edge.core.window import F32, I64, MIN_OBSERVED, WindowSpec
 

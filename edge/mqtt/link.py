@@ -8,23 +8,20 @@ from dataclasses import dataclass, field
 
 from edge.core.errors import PayloadError
 from edge.core.forecast import Forecasts
-from edge.core.grid import MINUTE_MS, minute_label
+from edge.core.grid import minute_label
 from edge.core.reading import Limits, Reading
 from edge.core.statistics import Statistics
 from edge.mqtt.asides import Aside
 from edge.mqtt.clockwatch import ClockWatch
 from edge.mqtt.discovery import Discovery
-from edge.mqtt.frames import Publication
-from edge.mqtt.payloads import decode, encode_forecasts
-from edge.mqtt.properties import passed_on
+from edge.mqtt.outlet import Outlet
+from edge.mqtt.payloads import decode
 from edge.mqtt.rejections import Rejections
 from edge.mqtt.session import Received, Session
 from edge.mqtt.sources import SourceReader
 from edge.mqtt.topics import Topics
 from edge.ports import Arrival, Meters, NoMeters
 
-#: Expiry of a forecast whose reading is itself of the past, as in a replay.
-REPLAY_EXPIRY_S = 300
 #: Topics whose device is remembered, so that it is checked once and not with every message.
 _MAX_CACHED = 131_072
 
@@ -71,10 +68,9 @@ class MqttLink:
         self.discovery: Discovery | None = None
         self._asides: dict[str, Aside] = {}
         self._busy = False  # whether an aside has more to do
-        #: Device and minute -> properties that their forecast bears; of the readings taken last.
-        self._carried: dict[tuple[str, int], bytes] = {}
         self._devices: dict[str, str] = {}  # topic -> device: few topics, many messages
-        self._before, self._after = topics.forecast.before.encode(), topics.forecast.after.encode()
+        self._outlet = Outlet(session, topics.forecast, retain=retain_forecasts)
+        self._carry = self._outlet.carry
 
     @property
     def connected(self) -> bool:
@@ -111,7 +107,7 @@ class MqttLink:
         session, sources = self._session, self._sources
         is_due = sources is not None and n_at_most > 0 and sources.is_due() and not session.held_up
         received = session.take(n_at_most, 0.0 if is_due or self._busy else timeout_s)
-        self._carried.clear()
+        self._outlet.begin()
         if sources is None:
             arrivals = [self._arrival(one) for one in received]
             self._clocks.look(received, arrivals)
@@ -157,11 +153,6 @@ class MqttLink:
             reading = reading._replace(redelivered=True)
         return Arrival(reading, None, received_s, publication)
 
-    def _carry(self, reading: Reading, publication: Publication) -> None:
-        """Let the forecast of ``reading`` bear what its message did."""
-        if publication.properties and (carried := passed_on(publication.properties)):
-            self._carried.setdefault((reading.device, reading.minute), carried)
-
     def _device(self, topic: str) -> str:
         """Return the device that a topic names; none for one that an earlier configuration's subscription brings."""
         pattern = self._topics.reading
@@ -174,25 +165,8 @@ class MqttLink:
         return device
 
     def publish(self, forecasts: Forecasts) -> list[int]:
-        """Send each forecast on its device's topic; with MQTT 5 it expires at its target time.
-
-        What its reading bore of correlation data and user properties goes with it.
-        """
-        if not len(forecasts):
-            return []
-        horizon_min = forecasts.model.lead_times_min[-1]
-        now_min = forecasts.issued_at_ms / MINUTE_MS
-        publish, before, after, retain = self._session.publish, self._before, self._after, self._retain
-        receipts, carried = [], self._carried
-        for device, minute, payload in zip(
-            forecasts.devices, forecasts.observed_minutes, encode_forecasts(forecasts), strict=True
-        ):
-            topic = b"%b%b%b" % (before, device.encode(), after)
-            left_min = minute + horizon_min - now_min
-            expiry_s = int(left_min * 60) if 0 < left_min <= horizon_min + 1 else REPLAY_EXPIRY_S
-            extra = carried.get((device, minute), b"") if carried else b""
-            receipts.append(publish(topic, payload, retain=retain, expiry_s=expiry_s or 1, extra=extra))
-        return receipts
+        """Send each forecast on its device's topic."""
+        return self._outlet.publish(forecasts)
 
     def announce(self, device: str, *, online: bool) -> None:
         """Say, retained, whether a device is there; Home Assistant, where it is told at all, is told of it first."""

@@ -7,12 +7,17 @@ from pathlib import Path
 import pytest
 
 from bench.faults import floods, trials
+from bench.faults.samples import SampledStream
 
 pytestmark = pytest.mark.mosquitto
 
 
 def test_killed_at_any_moment_no_forecast_is_missing_and_none_is_another(tmp_path: Path) -> None:
     trials.kills(tmp_path, n_kills=4, n_devices=100)
+
+
+def test_killed_at_any_moment_of_a_stream_of_samples_each_minute_has_its_mean(tmp_path: Path) -> None:
+    trials.kills(tmp_path, n_kills=4, n_devices=100, kind=SampledStream)
 
 
 def test_a_broker_that_restarts_gets_its_gateway_back_within_five_seconds(tmp_path: Path) -> None:

@@ -1,0 +1,136 @@
+"""Power cuts: what a gateway finds on a disk that lost its power in mid stream, and what it does with it."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.faults.disk import Disk
+from bench.faults.stage import Broker, FaultError, Gateway
+from bench.faults.stream import FIRST_MINUTE, Key, Stream, running, streaming
+from bench.faults.trials import Rows
+from bench.fleet import device_name
+from edge.core.grid import minute_label
+from edge.storage.store import SYNC_S
+
+_SEED = 20_101_101
+#: What a forced write may take beyond its turn, s.
+_DISK_S = 1.0
+#: Minutes that the stream goes on for after the power is back.
+_AFTER_MIN = 3
+
+
+class Cut(NamedTuple):
+    """A copy of the disk as it was at a moment (``time.monotonic``), the stream then at ``n_minutes``."""
+
+    image: Path
+    at_s: float
+    n_minutes: int
+
+
+class Loss(NamedTuple):
+    """What a cut cost: readings that were forecast and are not on the disk, and for how long the oldest was not."""
+
+    n_readings: int
+    most_of_a_device: int
+    lost_s: float
+
+
+def power_cuts(folder: Path, n_cuts: int, n_devices: int = 200, per_s: float = 20) -> Rows:
+    """Cut the power of the gateway's disk at any moment of a stream, and start a gateway on what was on it.
+
+    A minute of the stream is ten seconds long, so that the time in which readings may be lost is three of each device.
+    """
+    draw = random.Random(_SEED)
+    disk = Disk(folder / "disk.img", folder / "disk")
+    disk.make()
+    broker = Broker(folder / "broker")
+    broker.start()
+    gateway = Gateway(folder, broker.port, state__path=disk.mounted_at / "state")
+    cuts = []
+    try:
+        with disk.mounted():
+            try:
+                gateway.start()
+                gateway.wait_ready()
+                with streaming(broker.host, broker.port, n_devices, per_s) as stream:
+                    time.sleep(2 * SYNC_S)
+                    for i in range(n_cuts):
+                        time.sleep(draw.uniform(5.0, 1.2 * SYNC_S))
+                        cuts.append(_cut(disk, folder / f"cut-{i}.img", stream))
+                    losses = [_after(folder / f"after-{i}", cut, stream) for i, cut in enumerate(cuts)]
+            finally:
+                gateway.stop()
+    finally:
+        broker.stop()
+    return {
+        "power cuts": n_cuts,
+        "devices": n_devices,
+        "readings before the cuts": sum(cut.n_minutes for cut in cuts) * n_devices,
+        "lost readings": [loss.n_readings for loss in losses],
+        "of one device, at most": max(loss.most_of_a_device for loss in losses),
+        "not on the disk for s": [round(loss.lost_s, 1) for loss in losses],
+    }
+
+
+def _cut(disk: Disk, image: Path, stream: Stream) -> Cut:
+    n_minutes, at_s = stream.n_minutes, time.monotonic()
+    disk.lose_power(image)
+    return Cut(image, at_s, n_minutes)
+
+
+def _after(folder: Path, cut: Cut, stream: Stream) -> Loss:
+    """Start a gateway on the disk as it was, judge what it knows, and let the stream go on."""
+    folder.mkdir()
+    disk = Disk(cut.image, folder / "disk")
+    broker = Broker(folder / "broker")
+    broker.start()
+    gateway = Gateway(folder, broker.port, state__path=disk.mounted_at / "state")
+    try:
+        with disk.mounted():
+            try:
+                gateway.start()
+                gateway.wait_ready()
+                loss = _loss({one["device"]: one["observed_at"] for one in gateway.latest()}, cut, stream)
+                _go_on(gateway, broker, cut, stream.n_devices)
+            finally:
+                gateway.stop()
+    finally:
+        broker.stop()
+    cut.image.unlink()
+    return loss
+
+
+def _loss(newest: dict[str, str], cut: Cut, stream: Stream) -> Loss:
+    """Compare the ``newest`` minute of each device with the forecasts that were out when the power went."""
+    lost: dict[str, list[float]] = {}
+    for key, came_s in list(stream.came_s.items()):
+        if came_s <= cut.at_s and key.observed_at > newest.get(key.device, ""):
+            lost.setdefault(key.device, []).append(came_s)
+    all_lost_s = [came_s for some in lost.values() for came_s in some]
+    loss = Loss(len(all_lost_s), max(map(len, lost.values()), default=0), cut.at_s - min(all_lost_s, default=cut.at_s))
+    if loss.lost_s > SYNC_S + _DISK_S:
+        msg = f"readings of the last {loss.lost_s:.1f} s were lost, and {SYNC_S:g} s are promised: {loss}"
+        raise FaultError(msg)
+    return loss
+
+
+def _go_on(gateway: Gateway, broker: Broker, cut: Cut, n_devices: int) -> None:
+    """Publish the minutes after the cut; each must be forecast, on a window that goes on, and kept."""
+    goes_on = Stream(broker.host, broker.port, n_devices, n_devices, first=cut.n_minutes, n_at_most=_AFTER_MIN)
+    with running(goes_on) as after:
+        expected = {
+            Key(device_name(device), minute_label(FIRST_MINUTE + cut.n_minutes + i))
+            for device in range(n_devices)
+            for i in range(_AFTER_MIN)
+        }
+        after.wait_for(expected)
+    begun_anew = [key for key in expected if after.found[key][0].n_observed <= _AFTER_MIN]
+    if begun_anew:
+        msg = f"{len(begun_anew)} forecasts stand on a window that began anew, as {begun_anew[0]}"
+        raise FaultError(msg)
+    if gateway.said("state.damaged") or gateway.metrics()["gapcast_state_kept"] != 1:
+        msg = "the state did not survive the power cut"
+        raise FaultError(msg)

@@ -1,0 +1,250 @@
+"""The connection under a session: made, kept, given up and made anew, in the caller's own thread.
+
+paho speaks the protocol (connect, subscribe, keep-alive, TLS, websockets); PUBLISH and PUBACK take
+the straight path beside it (see :mod:`edge.mqtt.straight`). There is no network thread: :meth:`Connection.serve`
+does all that the network asks for and returns.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import structlog
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edge.mqtt.backoff import Backoff
+from edge.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
+from edge.mqtt.delivery import LAST_ID
+from edge.mqtt.frames import Acknowledgement, Publication
+from edge.mqtt.straight import StraightSocket
+from edge.mqtt.transport import NOT_ANSWERED, NOT_LET_IN, explained, is_about_us
+
+log = structlog.get_logger(__name__)
+
+_UNSUPPORTED_PROTOCOL, _TAKEN_OVER = 0x84, 0x8E
+_NOT_AUTHORIZED = {0x86, 0x87}
+
+
+class Told(NamedTuple):
+    """Who is told of what happens to a connection."""
+
+    #: The broker has let us in; it takes so many messages at a time.
+    opened: Callable[[int], None]
+    #: It was asked for what is subscribed to.
+    subscribing: Callable[[], None]
+    lost: Callable[[], None]
+    publication: Callable[[Publication], None]
+    acknowledgement: Callable[[Acknowledgement], None]
+
+
+class Connection:
+    """One client's connection to the broker, and the next where that is lost."""
+
+    def __init__(self, options: SessionOptions, told: Told) -> None:
+        self._options = options
+        self._told = told
+        #: Whether MQTT 5 is spoken, and not 3.1.1.
+        self.mqtt5 = options.protocol != "3.1.1"
+        self._client = self._new_client()
+        self._socket: StraightSocket | None = None
+        self._backoff = Backoff()
+        self._accepted = False  # whether the broker has answered, in this connection
+        self._deadline_s = 0.0
+        self._closing = False
+        #: When the network was last looked at (``time.perf_counter`` and epoch ms).
+        self.now = (0.0, 0)
+        #: Whether the broker has let us in.
+        self.is_open = False
+        #: Whether it has granted the subscriptions too.
+        self.connected = False
+        self.n_connects = 0
+        self.n_fresh_sessions = 0
+        #: Why there is no connection, in a sentence; empty while there is one.
+        self.problem = "not connected yet"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a connection, let in or not."""
+        return self._socket is not None
+
+    def write(self, packet: bytes) -> None:
+        """Write a packet, where there is a connection; it leaves with :meth:`flush` or :meth:`serve`."""
+        if self._socket is not None:
+            self._socket.write(packet)
+
+    def flush(self) -> None:
+        """Hand what was written to the network."""
+        if self._socket is not None:
+            self._socket.flush()
+
+    def closing(self) -> None:
+        """Let the connection that there is be the last."""
+        self._closing = True
+
+    def close(self, *, politely: bool) -> None:
+        """Disconnect; where it is not ``politely``, without a word, so that the broker sends our last will."""
+        self.connected = False
+        if self.is_open and self._socket is not None:
+            if politely:
+                self._socket.says_goodbye = True
+            else:
+                self._socket.cut()
+        self._client.disconnect()
+        self._client.loop_write()
+        del self._client  # the last there was of it: paho closes the sockets that wake its loop
+
+    def serve(self, timeout_s: float) -> None:
+        """One round: connect or wait, read, let paho do its part, write."""
+        sock = self._socket
+        if sock is None:
+            if self._closing or not self._connect_when_due(timeout_s):
+                return
+            sock = self._socket
+        if sock is None:
+            return
+        sock.flush()
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN | (select.POLLOUT if sock.n_unsent else 0))
+        poll.poll(0 if sock.has_more else timeout_s * 1_000)
+        self.now = (time.perf_counter(), time.time_ns() // 1_000_000)
+        sock.pump()
+        while self._socket is sock and sock.wants_paho:
+            self._client.loop_read()
+        if self._socket is sock:
+            self._client.loop_misc()
+            self._client.loop_write()
+            sock.flush()
+            if not self._accepted and time.monotonic() > self._deadline_s:
+                self._lost("the broker does not answer")
+                log.warning("mqtt.no_answer", host=self._options.host, waited_s=CONNECT_TIMEOUT_S)
+                self._fall_back()  # some brokers of 3.1.1 alone wait for ever for the rest of what they misread
+
+    def lay_over(self, sock: Any) -> StraightSocket:
+        """Lay the straight path over the socket that paho has just connected."""
+        told = self._told
+        self._socket = StraightSocket(
+            sock, mqtt5=self.mqtt5, on_publication=told.publication, on_acknowledgement=told.acknowledgement
+        )
+        return self._socket
+
+    def _connect_when_due(self, timeout_s: float) -> bool:
+        wait_s = self._backoff.wait_s()
+        if wait_s > timeout_s:
+            time.sleep(timeout_s)
+            return False
+        time.sleep(wait_s)
+        options = self._options
+        self._accepted = False
+        self._deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
+        try:
+            self._client.reconnect()
+            self._client.loop_write()
+        except (OSError, ValueError) as error:  # refused, unreachable, unknown host, TLS, a handshake cut short
+            self._unreachable(explained(error, options.host, options.transport))
+            return False
+        return True
+
+    def _unreachable(self, problem: str) -> None:
+        told = self.problem == f"unreachable: {problem}"
+        self._lost(f"unreachable: {problem}")
+        say = log.debug if told else log.warning  # one warning a trouble, not one a try
+        say("mqtt.unreachable", host=self._options.host, port=self._options.port, problem=problem)
+
+    def _lost(self, problem: str) -> None:
+        """Forget the connection and arrange for the next."""
+        self.problem = problem
+        sock, self._socket = self._socket, None
+        self.connected = self.is_open = False
+        if sock is not None:
+            sock.close()
+        self._told.lost()
+        self._backoff.failed()
+
+    # --- paho ---------------------------------------------------------------------------------
+
+    def _new_client(self) -> Client:
+        client = build_client(self._options, self.lay_over, mqtt5=self.mqtt5)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        return client
+
+    def _on_connect(self, _client: object, _data: object, flags: Any, reason: ReasonCode, properties: Any) -> None:
+        options = self._options
+        self._accepted = True
+        if reason.is_failure:
+            self._refused(reason)
+            return
+        self.is_open = True
+        self.n_connects += 1
+        self.n_fresh_sessions += not flags.session_present
+        self._backoff.succeeded()
+        self._told.opened(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
+        how: Any = SubscribeOptions(qos=options.qos, retainHandling=1) if self.mqtt5 else options.qos
+        self._client.subscribe([(topic, how) for topic in self._topics()])
+        self._told.subscribing()
+        log.info(
+            "mqtt.connected", host=options.host, port=options.port, protocol="5" if self.mqtt5 else "3.1.1",
+            session_present=flags.session_present,
+        )  # fmt: skip
+
+    def _topics(self) -> tuple[str, ...]:
+        """What is subscribed to, readings first."""
+        options = self._options
+        return options.subscriptions + options.asides + (options.asides_mqtt5 if self.mqtt5 else ())
+
+    def _refused(self, reason: ReasonCode) -> None:
+        self.problem = f"refused: {reason}"
+        if reason.value in _NOT_AUTHORIZED:
+            self.problem += ": check mqtt.username and mqtt.password"
+        log.error("mqtt.refused", host=self._options.host, reason=str(reason))
+        if reason.value == _UNSUPPORTED_PROTOCOL:
+            self._fall_back()
+
+    def _fall_back(self) -> None:
+        """Try the other version of the protocol next time, where that is open and none has worked yet."""
+        if self._options.protocol == "auto" and not self.n_connects:
+            self.mqtt5 = not self.mqtt5
+            self._client = self._new_client()
+
+    def _on_disconnect(
+        self, _client: object, _data: object, _flags: object, reason: ReasonCode, _props: object
+    ) -> None:
+        if self._closing:
+            self._socket = None
+            return
+        was_connected, was_accepted = self.connected, self._accepted
+        failure = self._socket.failure if self._socket is not None else None
+        if not was_accepted and self._options.transport.tls is not None:
+            self._unreachable(NOT_ANSWERED if failure is None else NOT_LET_IN)  # TLS 1.3 says so after the handshake
+            if not is_about_us(failure):
+                self._fall_back()
+            return
+        refused = was_accepted and not was_connected and self.problem.startswith("refused")
+        self._lost(self.problem if refused else f"disconnected: {reason}")
+        if reason.value == _TAKEN_OVER:
+            cure = "give each its own gateway.id and state.path"
+            log.error("mqtt.taken_over", problem=f"another gapcast runs as gateway {self._options.gateway}", cure=cure)
+        elif was_connected:
+            log.warning("mqtt.disconnected", host=self._options.host, reason=str(reason))
+        elif not was_accepted:
+            self._fall_back()  # a broker of 3.1.1 alone may hang up instead of answering
+
+    def _on_subscribe(
+        self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object
+    ) -> None:
+        answers = zip(self._topics(), reasons, strict=False)
+        refused = {topic: str(reason) for topic, reason in answers if reason.is_failure}
+        needed = [topic for topic in refused if topic in self._options.subscriptions]
+        if needed:
+            reason = refused[needed[0]]
+            self.problem = f"the subscription to {', '.join(needed)} is refused: {reason}"
+            log.error("mqtt.subscription_refused", reason=reason, topics=tuple(needed))
+            return
+        for topic, reason in refused.items():
+            log.warning("mqtt.subscription_refused", reason=reason, topics=(topic,))
+        self.connected, self.problem = True, ""
