@@ -151,33 +151,49 @@ class Replay:
         """Go on with ``engine`` from where it stands."""
         self._engine = engine
         self._due: dict[str, tuple[F32, int, int, int]] = {}  # window, minute, n_observed, issued at (ms)
+        self._waiting: list[tuple[Reading, int]] = []  # and when their forecasts were issued
         self.n_readings = 0
         self.n_forgotten = 0
 
     def take(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
         """Let a batch enter that was forecast at ``issued_at_ms``.
 
-        Where forecasts are learnt from, all are made again; else the last one of each device, at the end.
+        Where forecasts are learnt from, all are made again, several batches at a time; else the last one of each
+        device, at the end.
         """
-        accepted = self._engine.accept(readings)
         self.n_readings += len(readings)
         if self._engine.blend is not None:
-            with suppress(ModelError):  # as it was then
-                self._engine.forecast(accepted, issued_at_ms)
-            self._engine.learn()
+            self._waiting += ((reading, issued_at_ms) for reading in readings)
+            if len(self._waiting) >= _BATCH:
+                self._learn_again()
             return
+        accepted = self._engine.accept(readings)
         whose = zip(accepted.windows, accepted.devices, accepted.minutes, accepted.n_observed, strict=True)
         for window, device, minute, n_observed in whose:
             self._due[device] = (window.copy(), minute, n_observed, issued_at_ms)
 
+    def _learn_again(self) -> None:
+        engine, waiting = self._engine, self._waiting
+        if not waiting:
+            return
+        accepted = engine.accept([reading for reading, _ in waiting])
+        with suppress(ModelError):  # as it was then
+            engine.forecast(accepted, 0)
+            issued = zip(accepted.place, waiting, strict=True)
+            engine.newest.stamp(accepted.rows, [issued_at_ms for place, (_, issued_at_ms) in issued if place >= 0])
+        engine.learn()
+        waiting.clear()
+
     def forget(self, device: str) -> None:
         """Let a device be forgotten, as it was then."""
+        self._learn_again()
         self._engine.forget(device)
         self._due.pop(device, None)
         self.n_forgotten += 1
 
     def finish(self) -> None:
         """Make the last forecast of each device again, but where the model gives no number, as it did not before."""
+        self._learn_again()
         engine, due = self._engine, list(self._due.items())
         for first in range(0, len(due), _BATCH):
             some = due[first : first + _BATCH]

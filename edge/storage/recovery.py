@@ -29,13 +29,14 @@ _ASIDE = ".damaged"
 class Recovered(NamedTuple):
     """What was found: the newest generation, and whether its journal may simply be continued.
 
-    ``journal_bytes`` are those that must be replayed on top of a checkpoint of ``checkpoint_bytes``. ``forgets``:
-    a device was forgotten in them, of which older files may still tell.
+    ``journal_bytes`` and ``journal_readings`` are those that must be replayed on top of a checkpoint of
+    ``checkpoint_bytes``. ``forgets``: a device was forgotten in them, of which older files may still tell.
     """
 
     generation: int
     sound: bool
     journal_bytes: int
+    journal_readings: int
     checkpoint_bytes: int
     forgets: bool
 
@@ -83,7 +84,8 @@ def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
     newest = generations[-1] if generations else 0
     log.info("state.restored", path=str(folder), devices=len(engine.buffers), replayed=replay.n_readings)
     sound = sound and journal_path(folder, newest) in files
-    return Recovered(newest, sound, journal_bytes, checkpoint_bytes, forgets=bool(replay.n_forgotten))
+    forgets = bool(replay.n_forgotten)
+    return Recovered(newest, sound, journal_bytes, replay.n_readings, checkpoint_bytes, forgets)
 
 
 def remove_old(folder: Path, clean_from: int = 0) -> None:

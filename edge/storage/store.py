@@ -34,6 +34,8 @@ SYNC_S = 30.0
 RETRY_S = 30.0
 #: A checkpoint is due when the journal has grown to this, or to twice the last checkpoint.
 LEAST_JOURNAL_BYTES = 2 << 20
+#: Or when it holds so many readings, and so many of each device: forecasting them again takes a second.
+MOST_READINGS, MOST_READINGS_EACH = 20_000, 20
 _CURES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
@@ -55,7 +57,7 @@ class Store:
         self._syncing: Future[None] | None = None
         self._claimed: int | None = None
         self._journal: int | None = None
-        self._n_bytes_since = self._checkpoint_bytes = 0
+        self._n_bytes_since = self._checkpoint_bytes = self._n_readings_since = self._n_devices = 0
         self._owes_checkpoint = self._dirty = False
         self._forgets = False  # whether a device was forgotten since the newest generation began
         self._clean_from = 0  # the first generation without those that were
@@ -83,6 +85,7 @@ class Store:
             self._stop(error)
             return
         self._n_bytes_since, self._checkpoint_bytes = found.journal_bytes, found.checkpoint_bytes
+        self._n_readings_since, self._n_devices = found.journal_readings, len(engine.buffers)
         self._forgets = found.forgets
         try:
             if found.sound:
@@ -120,6 +123,7 @@ class Store:
             return
         try:
             self._append(self._journal, journal.encode(readings, issued_at_ms, samples))
+            self._n_readings_since += len(readings)
         except OSError as error:
             self._stop(error)
 
@@ -145,11 +149,12 @@ class Store:
         if self._checkpointing is not None or now_s < self._retry_due_s:
             return False
         is_large = self._n_bytes_since >= max(LEAST_JOURNAL_BYTES, 2 * self._checkpoint_bytes)
+        is_large = is_large or self._n_readings_since >= max(MOST_READINGS, MOST_READINGS_EACH * self._n_devices)
         return is_large or self._owes_checkpoint or self._forgets
 
     def renew(self, snapshot: Snapshot) -> None:
         """Begin a new journal, and write ``snapshot`` as the checkpoint before it, beside the stream."""
-        before = self._journal
+        before, self._n_devices = self._journal, len(snapshot.devices)
         try:
             generation = self._begin_generation()
         except OSError as error:
@@ -176,7 +181,7 @@ class Store:
         except OSError:
             os.close(begun)
             raise
-        self._journal, self._n_bytes_since = begun, 0
+        self._journal, self._n_bytes_since, self._n_readings_since = begun, 0, 0
         if self._forgets:
             self._forgets, self._clean_from = False, generation
         return generation

@@ -117,7 +117,7 @@ class Blend:
             "followed": followed,
             kept.EXPERTS: np.array(self.experts),
             kept.COLUMNS: np.array(self._hearing.view.names),
-            **self.state.columns(np.asarray(rows, dtype=np.int64)[followed] + 1),
+            **kept.halved(self.state.columns(np.asarray(rows, dtype=np.int64)[followed] + 1)),
         }
 
     def take_over(self, n_devices: int, columns: Mapping[str, NDArray[Any]]) -> None:

@@ -13,6 +13,23 @@ from edge.core.online.rows import Rows
 
 #: Beside the arrays of :class:`Rows`: the names of the experts, and of the learning expert's columns.
 EXPERTS, COLUMNS = "experts", "columns"
+_HALF = "covariance"
+
+
+def halved(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return ``arrays`` with each covariance's upper half alone, ``[n, 2, D (D + 1) / 2]``: the other is the same."""
+    return {
+        name: array[..., *np.triu_indices(array.shape[-1])] if name == _HALF else array
+        for name, array in arrays.items()
+    }
+
+
+def _whole(half: NDArray[Any], n_columns: int) -> NDArray[Any]:
+    upper = np.triu_indices(n_columns)
+    whole = np.empty((*half.shape[:-1], n_columns, n_columns), dtype=half.dtype)
+    whole[..., *upper] = half
+    whole[..., *upper[::-1]] = half
+    return whole
 
 
 def of_experts(
@@ -41,7 +58,8 @@ def of_experts(
                 array[..., new_e] = before[..., old_e]
             elif name == "coefficients":
                 array[..., new_c] = before[..., old_c]
-            elif name == "covariance":
+            elif name == _HALF:
+                before = _whole(before, len(kept[COLUMNS]))
                 array[..., new_c[:, np.newaxis], new_c] = before[..., old_c[:, np.newaxis], old_c]
             elif name not in {"due", "due_minute"} or (as_before and (new_e == old_e).all() and (new_c == old_c).all()):
                 array[...] = before
