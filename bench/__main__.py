@@ -16,10 +16,12 @@ from bench.load import StalledError
 from bench.subject import ECHO, ECHO_LONG, MODELS, NotReadyError, Subject
 from bench.throughput import WINDOWS, Block, Comparison, Pace, compare, measure, take_turns
 from bench.ways import WAYS
+from edge.predictors.store import default_model
 
 PARTS = ("throughput", "latency", "footprint")
 WAYS_PART = "ways"  # for whoever asks: it says nothing of gapcast beside the echo
 GOAL_MODEL = "lstm-5-3"
+BLEND = "blend"  # in place of a model: all of them together, with everything that is learnt
 _ONLY = f"this part only (may be given again); {WAYS_PART}, TLS and WebSocket beside TCP, is run only so"
 
 
@@ -46,7 +48,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     parser.add_argument("--only", choices=(*PARTS, WAYS_PART), action="append", help=_ONLY)
     parser.add_argument("--models-path", type=Path, default=MODELS, help="folder of models (default: models)")
-    parser.add_argument("--models", help="models by name, with commas between; an empty one: the echo alone")
+    parser.add_argument("--models", help="models by name, with commas between, and blend; an empty one: the echo alone")
     parser.add_argument("--rounds", type=int, help="rounds of the throughput part")
     chosen = parser.parse_args()
 
@@ -56,8 +58,14 @@ def main() -> int:
     if chosen.models is not None:
         models = [name for name in chosen.models.split(",") if name]
     else:
-        models = _models_in(chosen.models_path)[: 1 if chosen.quick else None]
-    subjects = [Subject(f"gapcast {name}", name, chosen.models_path.resolve()) for name in models]
+        models = [*_models_in(chosen.models_path)[: 1 if chosen.quick else None], BLEND]
+    folder = chosen.models_path.resolve()
+    subjects = [
+        Subject(f"gapcast {name}", default_model(folder), folder, everything=True)
+        if name == BLEND
+        else Subject(f"gapcast {name}", name, folder)
+        for name in models
+    ]
     parts = chosen.only or PARTS
     try:
         where = machine.describe()

@@ -1,7 +1,7 @@
 """How wide intervals are beside the narrowest of constant width, from the CSV of ``gapcast backtest --out``.
 
-``python -m bench.intervals CSV [--from ISO]`` prints coverage, mean width, the least and the greatest coverage of a week
-with 5,000 forecasts or more, and the width of the narrowest interval ``[forecast + a, forecast + b]`` of the same
+``python -m bench.intervals CSV [--from ISO]`` prints coverage, mean width, the least and the greatest coverage of a
+week with 5,000 forecasts or more, and the width of the narrowest interval ``[forecast + a, forecast + b]`` of the same
 coverage, with ``a`` and ``b`` the same always and found with hindsight, around the mean and around the median.
 """
 

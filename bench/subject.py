@@ -29,10 +29,19 @@ class NotReadyError(Exception):
     """The process under test ended or did not get ready; its last words are in the message."""
 
 
+_EVERYTHING = {"GAPCAST_LEARNING__MAX_DEVICES": "10000"}
+_ALONE = {
+    "GAPCAST_FORECAST__BLEND": "false",
+    "GAPCAST_FORECAST__CALIBRATE": "false",
+    "GAPCAST_LEARNING__MAX_DEVICES": "0",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A program to measure: gapcast with ``model`` of the folder ``models``, or the echo where that is None.
 
+    That model speaks alone, unscored, unless everything is on: the blend of all of them, what learns, and the scores.
     With a ``way`` it takes a door of its own to the broker.
     """
 
@@ -41,6 +50,7 @@ class Subject:
     models: Path = MODELS
     answer: Literal["reading", "forecast"] = "reading"
     way: Way | None = None
+    everything: bool = False
 
     def command(self, broker_port: int, qos: int) -> list[str]:
         """Return how it is started."""
@@ -64,6 +74,7 @@ class Subject:
                 "GAPCAST_MODELS__PATH": str(self.models),
                 "GAPCAST_STATE__PATH": state,
             }
+            chosen |= _EVERYTHING if self.everything else _ALONE
         return chosen
 
 

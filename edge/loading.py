@@ -69,6 +69,8 @@ def load_models(settings: Settings) -> Models:
 def engine_of(settings: Settings, models: Models) -> Engine:
     """Return a new engine in which these ``models`` speak as ``settings`` say."""
     forecast, learning, zone = settings.forecast, settings.learning, settings.site.zone
+    if not (forecast.blend or forecast.calibrate or learning.max_devices):
+        return Engine(models.speaking, settings.devices.max, zone, tells_path=forecast.path)
     options = Options(
         blends=forecast.blend,
         learns=forecast.learn and forecast.blend,
