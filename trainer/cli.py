@@ -61,6 +61,6 @@ def main() -> None:
 
 for command in (
     data.fetch, data.prepare, training.train, training.sweep, training.export, scoring.evaluate, scoring.models_page,
-    study.reproduce,
+    scoring.weeks, study.reproduce,
 ):  # fmt: skip
     main.add_command(command)

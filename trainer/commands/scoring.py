@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from trainer import cleanfile
-from trainer.commands.options import FOLDER, MODELS, OUT, TIME, clean_option, progress
+from trainer.commands.options import FILE, FOLDER, MODELS, OUT, TIME, clean_option, progress
 from trainer.errors import RunError
 from trainer.files import write_whole
 
@@ -100,3 +100,18 @@ def models_page(models: Path) -> None:
 
 def _utc(time: datetime | None) -> datetime | None:
     return None if time is None else time.replace(tzinfo=UTC)
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option("--out", type=OUT, default=Path("weeks.svg"), show_default=True, help="The picture: .svg or .png.")
+def weeks(files: tuple[Path, ...], out: Path) -> None:
+    """Draw skill and coverage by week, from FILES that `gapcast backtest --json` wrote."""
+    if out.suffix not in {".svg", ".png"}:
+        msg = f"--out {out}: a picture is .svg or .png"
+        raise RunError(msg)
+    from trainer.weeks import draw, read  # noqa: PLC0415
+
+    houses = read(files)
+    draw(houses, out)
+    click.echo(f"wrote {out}: {', '.join(houses)}")

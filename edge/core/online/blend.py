@@ -16,17 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core.online import interval, kept, learner, scale, weights
+from edge.core.online import interval, kept, learner, scale, usual, weights
 from edge.core.online.hearing import Heard, Hearing
 from edge.core.online.options import Options
 from edge.core.online.outcomes import F64, Outcomes
 from edge.core.online.rows import STRANGER, At, Rows
-from edge.core.online.view import N_BINS
 from edge.core.predictor import Prediction, Predictor
 from edge.core.window import F32, I64
 
-#: The usual power of a half hour follows its last so many readings: twenty days.
-_USUAL_N = 600.0
 #: Places in ``seen``.
 _SCALE, _N_LEARNT, _LOG_WIDTH, _LOWEST = range(4)
 #: A house that never gave less than this does not feed in, kW: a meter's zero is not quite steady.
@@ -67,8 +64,7 @@ class Blend:
         }
         if options.learns:
             coefficients, covariance = learner.blank(n_columns, hearing.mean_column, hearing.median_column)
-            usual = np.zeros((2, N_BINS), dtype=np.float32)
-            blank |= {"coefficients": coefficients, "covariance": covariance, "usual": usual}
+            blank |= {"coefficients": coefficients, "covariance": covariance, "usual": usual.blank()}
         self.state = Rows(blank)
         self._owed: Heard | None = None
         self._outcomes: list[Outcomes] = []
@@ -153,7 +149,7 @@ class Blend:
         floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self.options.min_kw, np.minimum(lowest_kw, 0.0))
         columns = one.columns_kw
         if self.options.learns:
-            usual_kw = self._usual(rows, one.bins[1], one.last_kw)
+            usual_kw = usual.expect(arrays["usual"], rows, one.bins[1], one.last_kw)
             columns = self._hearing.view.scaled(columns, usual_kw, one.last_kw, scale_kw, learner.LIMIT)
             change = learner.speak(arrays["coefficients"][at], columns) * scale_kw[:, np.newaxis]
             experts_kw[:, :, -2] = np.maximum(one.last_kw[:, np.newaxis] + change, floor_kw[:, np.newaxis])
@@ -176,11 +172,6 @@ class Blend:
             kw[:, 2:] = one.bounds_kw + (kw[:, 1] - experts_kw[:, 1, 0])[:, np.newaxis]
         told.kw[places], told.shares[places] = kw, shares
         return columns, kw, scale_kw, log_width
-
-    def _usual(self, rows: I64, bins: I64, last_kw: F64) -> F64:
-        """Return the usual power of the half hours ``bins``; the last reading where none is known."""
-        usual = self.state.arrays["usual"][rows, :, bins]
-        return np.where(usual[:, 1] > 0, usual[:, 0], last_kw)
 
     def _shares(self, at: At) -> F64:
         memory = self.state.arrays["memory"][at]
@@ -216,17 +207,11 @@ class Blend:
         lowest = arrays["seen"][rows, _LOWEST]
         arrays["seen"][rows, _LOWEST] = np.minimum(lowest, one.last_kw)
         if self.options.learns:
-            self._get_used_to(rows, one)
+            usual.follow(arrays["usual"], rows, one.bins[0], one.last_kw)
         slot = one.minutes % self._n_slots
         due = np.flatnonzero(arrays["due_minute"][rows, slot] == one.minutes)
         if due.size:
             self._learn_from(one.rows[due], one.minutes[due], one.last_kw[due], slot[due])
-
-    def _get_used_to(self, rows: I64, one: Heard) -> None:
-        usual, bins = self.state.arrays["usual"], one.bins[0]
-        mean_kw, n = usual[rows, 0, bins], np.minimum(usual[rows, 1, bins] + 1, _USUAL_N)
-        usual[rows, 0, bins] = mean_kw + (one.last_kw - mean_kw) / n
-        usual[rows, 1, bins] = n
 
     def _learn_from(self, rows: I64, minutes: I64, came_kw: F64, slot: I64) -> None:
         at = self.state.at(rows + 1)

@@ -1,0 +1,50 @@
+"""The picture of back-tests by week."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from trainer.errors import RunError
+from trainer.weeks import draw, read
+
+
+def written(path: Path, n: int = 9_000) -> Path:
+    week = {
+        "n": n, "mse_kw2": 0.15, "mae_kw": 0.11, "persistence_mse_kw2": 0.2, "persistence_mae_kw": 0.12,
+        "coverage": 0.9, "width_kw": 0.3,
+    }  # fmt: skip
+    weeks = [{"begins_at": f"2013-06-{day:02d}T00:00:00Z", **week} for day in (6, 13, 20)]
+    path.write_text(json.dumps({"houses": {path.stem: {"weeks": weeks}}}), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("kind", "begins"), [("svg", b"<?xml"), ("png", b"\x89PNG")])
+def test_the_same_weeks_give_the_same_bytes(tmp_path: Path, kind: str, begins: bytes) -> None:
+    houses = read([written(tmp_path / "one.json"), written(tmp_path / "two.json")])
+    assert list(houses) == ["one", "two"]
+    first, again = tmp_path / f"first.{kind}", tmp_path / f"again.{kind}"
+    draw(houses, first)
+    draw(houses, again)
+    assert first.read_bytes() == again.read_bytes()
+    assert first.read_bytes().startswith(begins)
+
+
+def test_weeks_with_few_forecasts_are_left_out_and_a_house_without_any_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="few has no week of 5000 forecasts"):
+        read([written(tmp_path / "few.json", n=4_999)])
+
+
+@pytest.mark.parametrize("content", ["no JSON", "[]", "{}", '{"houses": {"a": {}}}'])
+def test_another_file_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(RunError, match=r"other\.json: is not what gapcast backtest --json writes"):
+        read([path])
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="none"):
+        read([tmp_path / "none.json"])
