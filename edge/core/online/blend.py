@@ -107,9 +107,10 @@ class Blend:
 
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return a copy of what was learnt of the devices of ``rows``, by the names that :meth:`take_over` knows."""
+        self._learn_owed()
         followed = np.flatnonzero(np.asarray(rows, dtype=np.int64) < self.options.max_devices)
         return {
-            "followed": followed,
+            kept.FOLLOWED: followed,
             kept.EXPERTS: np.array(self.experts),
             kept.COLUMNS: np.array(self._hearing.view.names),
             **self.state.columns(np.asarray(rows, dtype=np.int64)[followed] + 1),
@@ -123,7 +124,7 @@ class Blend:
         """
         known = kept.of_experts(columns, self.state, self.experts, self._hearing.view.names)
         if known:
-            followed = columns["followed"]
+            followed = columns[kept.FOLLOWED]
             which = followed < min(n_devices, self.options.max_devices)
             self.state.take_over(followed[which] + 1, {name: array[which] for name, array in known.items()})
 
@@ -158,6 +159,8 @@ class Blend:
             kw[:, 2:] = np.nan
             if one.bounds_kw is not None:
                 kw[:, 2:] = one.bounds_kw + (kw[:, 1] - experts_kw[:, 1, 0])[:, np.newaxis]
+                if self.options.blends:
+                    np.maximum(kw[:, 2:], floor_kw[:, np.newaxis], out=kw[:, 2:])
         self._owed = one
         if not known.all():
             which = np.flatnonzero(known)

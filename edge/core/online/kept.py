@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from edge.core.errors import StateError
 from edge.core.online.rows import Rows
 
-#: Beside the arrays of :class:`Rows`: the names of the experts, and of the learning expert's columns.
-EXPERTS, COLUMNS = "experts", "columns"
+#: Beside the arrays of :class:`Rows`: which devices they are of, the names of the experts, and of the learning
+#: expert's columns.
+FOLLOWED, EXPERTS, COLUMNS = "followed", "experts", "columns"
 
 
 def of_experts(
@@ -24,7 +25,15 @@ def of_experts(
     """
     if not kept:
         return {}
-    n = len(kept["followed"])
+    missing = [name for name in (FOLLOWED, EXPERTS, COLUMNS) if name not in kept or kept[name].ndim != 1]
+    if missing:
+        msg = f"what was learnt does not say its {missing[0]}"
+        raise StateError(msg)
+    followed = kept[FOLLOWED]
+    n = len(followed)
+    if followed.dtype.kind != "i" or np.unique(followed).size != n or (followed < 0).any():
+        msg = "what was learnt names a device twice, or one that there cannot be"
+        raise StateError(msg)
     out = {name: np.repeat(state.blank(name)[np.newaxis], n, axis=0) for name in state.arrays}
     new_e, old_e = _common(experts, kept[EXPERTS])
     new_c, old_c = _common(columns, kept[COLUMNS])
@@ -34,8 +43,8 @@ def of_experts(
             if name not in kept:
                 continue
             before = kept[name]
-            if len(before) != n:
-                msg = f"{name} is of {len(before)} devices, not {n}"
+            if before.shape[:1] != (n,):
+                msg = f"{name} is of shape {before.shape}, not of {n} devices"
                 raise StateError(msg)
             if name == "memory":
                 array[..., new_e] = before[..., old_e]
