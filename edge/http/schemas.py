@@ -51,6 +51,10 @@ class ForecastDocument(BaseModel):
         description="Means for each of the lead times on the model's card, the last of which is the target's, kW; "
         "absent where it has one only",
     )
+    experts: dict[str, float] | None = Field(
+        default=None, description="Weights of those who are blended in the mean; absent where a model speaks alone"
+    )
+    median_experts: dict[str, float] | None = Field(default=None, description="The same for the median")
 
 
 class ForecastList(BaseModel):

@@ -133,7 +133,7 @@ class Blend:
         at = self.state.at(np.where(known, one.rows + 1, STRANGER))
         arrays = self.state.arrays
         seen, experts_kw = arrays["seen"][at], one.experts_kw
-        scale_kw, lowest_kw = seen[:, _SCALE], seen[:, _LOWEST]
+        scale_kw, lowest_kw = seen[:, _SCALE], np.minimum(seen[:, _LOWEST], one.last_kw)
         floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self.options.min_kw, np.minimum(lowest_kw, 0.0))
         columns = one.columns_kw
         if self.options.learns:

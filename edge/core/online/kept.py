@@ -14,6 +14,8 @@ from edge.core.online.rows import Rows
 #: Beside the arrays of :class:`Rows`: which devices they are of, the names of the experts, and of the learning
 #: expert's columns.
 FOLLOWED, EXPERTS, COLUMNS = "followed", "experts", "columns"
+#: Arrays in which every value is finite.
+_SOUND = ("memory", "coefficients", "covariance", "usual")
 
 
 def of_experts(
@@ -46,6 +48,9 @@ def of_experts(
             if before.shape[:1] != (n,):
                 msg = f"{name} is of shape {before.shape}, not of {n} devices"
                 raise StateError(msg)
+            if name in _SOUND and not np.isfinite(before).all():
+                msg = f"{name} has values that are no numbers"
+                raise StateError(msg)
             if name == "memory":
                 array[..., new_e] = before[..., old_e]
             elif name == "coefficients":
@@ -54,7 +59,7 @@ def of_experts(
                 array[..., new_c[:, np.newaxis], new_c] = before[..., old_c[:, np.newaxis], old_c]
             elif name not in {"due", "due_minute"} or (as_before and (new_e == old_e).all() and (new_c == old_c).all()):
                 array[...] = before
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, TypeError) as error:
         msg = f"what was learnt is of another shape: {error}"
         raise StateError(msg) from error
     return out

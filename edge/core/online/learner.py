@@ -52,6 +52,8 @@ def learn(coefficients: F64, covariance: F64, columns: F64, came: F64, forgettin
     noise[:, 1] *= np.maximum(np.abs(error[:, 1]), _SMALLEST_ERROR)
     direction = (covariance @ columns[:, np.newaxis, :, np.newaxis])[..., 0]
     spread = noise + (direction * columns[:, np.newaxis]).sum(-1)
+    sound = spread >= noise
+    spread = np.maximum(spread, noise)
     coefficients += direction * (error / spread)[..., np.newaxis]
     direction /= np.sqrt(spread)[..., np.newaxis]
     covariance -= direction[..., :, np.newaxis] * direction[..., np.newaxis, :]
@@ -59,7 +61,6 @@ def learn(coefficients: F64, covariance: F64, columns: F64, came: F64, forgettin
     trace = covariance.reshape(*error.shape, -1)[..., :: n_columns + 1].sum(-1)
     certain = trace < _MAX_PRIORS * PRIOR * n_columns
     covariance *= np.where(certain, 1 / forgetting, 1.0)[..., np.newaxis, np.newaxis]
-    sound = spread >= noise
     return None if sound.all() else sound.all(-1)
 
 
