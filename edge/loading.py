@@ -107,9 +107,10 @@ def _heard(settings: Settings, by_name: dict[str, TflitePredictor], speaking: Tf
 
 
 def _unlike(model: TflitePredictor, speaking: TflitePredictor) -> str:
-    """Return why ``model`` cannot be heard beside the one ``speaking``; empty where it can."""
-    if model.lead_times_min[-1] != speaking.lead_times_min[-1]:
-        return f"it speaks of {model.lead_times_min[-1]} minutes ahead, not of {speaking.lead_times_min[-1]}"
+    """Return why ``model`` cannot be heard beside the one ``speaking``; empty where it can.
+
+    Both speak of the same minute: no card is read that says another.
+    """
     if model.spec.padding != speaking.spec.padding:
         return f"it pads short windows by {model.spec.padding}, not by {speaking.spec.padding}"
     channels, own = measured_in(speaking.features), measured_in(model.features)

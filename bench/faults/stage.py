@@ -117,6 +117,8 @@ class Gateway:
             "http__port": self.port,
             "models__path": MODELS,
             "forecast__model": "lstm-5-3",
+            "forecast__blend": "false",  # what comes is held to what this model says
+            "forecast__calibrate": "false",
             "state__path": folder / "state",
         } | settings
         given = {f"GAPCAST_{key.upper()}": str(value) for key, value in keys.items()}

@@ -92,12 +92,13 @@ def take(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
     )
 
 
-def give(engine: Engine, snapshot: Snapshot) -> None:
+def give(engine: Engine, snapshot: Snapshot) -> str:
     """Put ``engine``, which must be new, where ``snapshot`` was taken.
 
     Where its model has another context or padding, each window is cut or padded anew from its oldest
-    reading on; where it is another model, the last forecasts are left out. Raises :class:`StateError`
-    where the model takes a measured feature that the snapshot has not.
+    reading on; where it is another model, the last forecasts are left out. What was learnt is left out where its
+    columns do not fit each other, and what is wrong with them returned: "" where nothing is. Raises
+    :class:`StateError`, before anything is given, where the model takes a measured feature that the snapshot has not.
     """
     buffers = engine.buffers
     missing = [name for name in buffers.channels if name not in snapshot.channels]
@@ -124,14 +125,14 @@ def give(engine: Engine, snapshot: Snapshot) -> None:
         kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
         engine.newest.take_over(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
     if engine.blend is not None:
-        engine.blend.take_over(len(buffers), snapshot.learnt)
         try:
+            engine.blend.take_over(len(buffers), snapshot.learnt)
             for columns, scorer in ((snapshot.scores, engine.scores), (snapshot.drift, engine.drift)):
                 if columns:
                     scorer.take_over(columns)
-        except (LookupError, ValueError) as error:
-            msg = f"the live scores that were kept do not fit each other: {error}"
-            raise StateError(msg) from error
+        except (StateError, ValueError) as error:
+            return str(error)
+    return ""
 
 
 def _fill(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, as_it_was: bool) -> None:
@@ -232,6 +233,7 @@ def check_shapes(snapshot: Snapshot) -> None:
         "latest_kw": (snapshot.latest_kw.shape[:1], (n,)),
         "latest_when": (snapshot.latest_when.shape, (n, 2)),
         "latest_n_observed": (snapshot.latest_n_observed.shape, (n,)),
+        "latest_shares": (snapshot.latest_shares.shape[:1], (n,)),
     }
     for name, (shape, wanted) in found.items():
         if shape != wanted:

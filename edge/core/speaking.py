@@ -36,6 +36,8 @@ def voice_of(blend: Blend, context: int) -> Voice:
         levels |= {MEDIAN}
     if options.calibrates:
         levels |= {LOWER, UPPER}
+    elif not {LOWER, UPPER} <= levels:
+        levels -= {LOWER, UPPER}  # one bound alone is no interval
     name, spec = (BLEND, WindowSpec(context, model.spec.padding)) if options.blends else (model.name, model.spec)
     return Voice(name, model.version, spec, model.lead_times_min, tuple(sorted(levels)) or None)
 

@@ -136,10 +136,12 @@ def _begin(path: Path, engine: Engine, meters: Meters) -> bool:
         set_aside(path, "a checksum is wrong, or it was cut short")
         return False
     try:
-        give(engine, snapshot)
+        problem = give(engine, snapshot)
     except StateError as error:
         log.warning("state.not_used", path=str(path), problem=str(error), cure="the windows fill again from now on")
         return False
+    if problem:
+        log.warning("state.learnt_not_used", path=str(path), problem=problem, cure="each house is learnt anew")
     if snapshot.channels == engine.buffers.channels:
         meters.resume(snapshot.meters)
     return True

@@ -272,7 +272,8 @@ def test_the_demo_says_so_where_there_was_too_little_to_score(start: Start) -> N
 def test_the_demo_takes_the_model_that_the_configuration_names_and_its_own_broker(start: Start) -> None:
     name = next(name for name in shipped_names() if name != default_name())
     command = start("demo", "--speed", 600, "--mqtt-port", free_port(), "--http-port", free_port(),
-                    GAPCAST_FORECAST__MODEL=name, GAPCAST_MQTT__HOST="nowhere.invalid")  # fmt: skip
+                    GAPCAST_FORECAST__MODEL=name, GAPCAST_FORECAST__BLEND="false",
+                    GAPCAST_MQTT__HOST="nowhere.invalid")  # fmt: skip
     command.wait_said("foreseen for now")
     address = re.search(r"^open   (http://127\.0\.0\.1:\d+/predict)$", command.out, re.MULTILINE)
     assert address

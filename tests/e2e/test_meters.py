@@ -50,7 +50,8 @@ def test_a_source_that_cannot_be_is_said_with_its_key_and_the_cure(
 def test_killed_in_the_middle_of_a_minute_it_forecasts_as_if_it_had_not_been(
     start: Start, settings_of: SettingsOf, http_port: int, mosquitto: MosquittoBroker, tmp_path: Path
 ) -> None:
-    file = configured(tmp_path, '[[sources]]\npreset = "tasmota"\nevery_s = 10\n')
+    alone = "[forecast]\nblend = false\ncalibrate = false\n"
+    file = configured(tmp_path, alone + '[[sources]]\npreset = "tasmota"\nevery_s = 10\n')
     service = start("run", "--config", file, *settings_of(mosquitto.port))
     service.wait_ready(http_port)
     samples = [(FIRST * MINUTE_MS + 10 * i * SECOND_MS, 1_000 + 370 * i % 600) for i in range(61)]

@@ -14,7 +14,7 @@ from edge.mqtt import session as session_module
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker
-from tests.support.gateways import GATEWAY, REJECTED, STATUS, Gateway
+from tests.support.gateways import ALONE, GATEWAY, REJECTED, STATUS, Gateway
 from tests.support.waiting import wait_until
 from tests.support.wire import CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBSCRIBE, Packet, Wire, WireBroker
 
@@ -347,14 +347,14 @@ def test_a_gateway_restarted_in_mid_stream_goes_on_with_its_windows_and_misses_n
 ) -> None:
     peer = connect(mosquitto)
     peer.subscribe("gap/+/forecast")
-    gateway = start_gateway(mosquitto, forecast={"model": "lstm-5-3"})
+    gateway = start_gateway(mosquitto, forecast=ALONE | {"model": "lstm-5-3"})
     for i in range(20):
         peer.send(IN, reading(FIRST + i, power(i)))
     peer.wait_for(OUT, 5)
     gateway.stop()
     for i in range(20, 40):
         peer.send(IN, reading(FIRST + i, power(i)))
-    start_gateway(mosquitto, forecast={"model": "lstm-5-3"})
+    start_gateway(mosquitto, forecast=ALONE | {"model": "lstm-5-3"})
     last = minute_label(FIRST + 39)
     peer.wait_that(lambda messages: last in {m.document["observed_at"] for m in messages}, "the last forecast")
     n_observed = {m.document["observed_at"]: m.document["n_observed"] for m in peer.on(OUT)}

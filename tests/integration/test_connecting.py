@@ -12,7 +12,7 @@ import pytest
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import Broker, EmbeddedBroker, MosquittoBroker
-from tests.support.gateways import STATUS
+from tests.support.gateways import ALONE, STATUS
 from tests.support.models import default_name, shipped_names
 from tests.support.ports import free_port, is_open
 from tests.support.waiting import wait_until
@@ -44,7 +44,7 @@ def test_without_a_broker_the_service_stays_up_says_so_and_connects_when_it_come
 ) -> None:
     broker.stop()
     assert not is_open(broker.port)
-    gateway = start_gateway(broker, connected=False)
+    gateway = start_gateway(broker, connected=False, forecast=ALONE)
     wait_until(lambda: gateway.session.problem.startswith("unreachable"), "a first try")
     wait_until(lambda: httpx.get(f"{gateway.url}/livez").status_code == 200, "REST")
     for route in ("/readyz", "/healthz"):

@@ -21,7 +21,7 @@ from edge.settings import Settings
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, KEYS, Document, assert_same, power, without_issue
 from tests.support.brokers import Broker
-from tests.support.gateways import REJECTED
+from tests.support.gateways import ALONE, REJECTED
 from tests.support.models import ModelCopy, every_feature_model, shipped_names
 
 ZONE = "Europe/Paris"
@@ -62,7 +62,7 @@ def apart(documents: list[Document]) -> tuple[list[Document], list[float]]:
 def test_readings_with_all_that_the_model_needs_are_forecast_with_their_path(
     broker: Broker, start_gateway: StartGateway, connect: Connect, models: Path
 ) -> None:
-    gateway = start_gateway(broker, models={"path": models}, site={"timezone": ZONE})
+    gateway = start_gateway(broker, models={"path": models}, site={"timezone": ZONE}, forecast=ALONE)
     peer = connect(broker)
     peer.subscribe("gap/home/forecast")
     for i in range(20):

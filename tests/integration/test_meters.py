@@ -17,7 +17,7 @@ from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_at_least_once import close
 from tests.integration.test_stream import FIRST, assert_same, offline, power, reading, without_issue
 from tests.support.brokers import Broker, MosquittoBroker
-from tests.support.gateways import GATEWAY, REJECTED
+from tests.support.gateways import ALONE, GATEWAY, REJECTED
 from tests.support.waiting import wait_until
 from tests.support.wire import PUBACK, PUBLISH, SUBSCRIBE, WireBroker
 
@@ -33,7 +33,7 @@ def sensor(at_ms: float, watts: float) -> str:
 def test_a_plug_every_ten_seconds_is_forecast_as_its_minutes_would_be(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
-    gateway = start_gateway(broker, sources=[{"preset": "tasmota", "every_s": 10}])
+    gateway = start_gateway(broker, sources=[{"preset": "tasmota", "every_s": 10}], forecast=ALONE)
     peer = connect(broker)
     peer.subscribe("gap/+/forecast")
     minutes = [(FIRST + i, power(i)) for i in range(12)]
@@ -216,7 +216,7 @@ def test_a_minute_that_is_open_at_a_stop_is_closed_after_it_with_the_mean_that_i
     peer.subscribe("gap/+/forecast")
     samples = [(10 * i, 500 + 290 * i % 700) for i in range(25)]
     for some in (samples[:9], samples[9:16], samples[16:]):  # in the middle of the second minute, and of the third
-        gateway = start_gateway(broker, sources=[{"preset": "tasmota", "every_s": 10}])
+        gateway = start_gateway(broker, sources=[{"preset": "tasmota", "every_s": 10}], forecast=ALONE)
         for second, watts in some:
             peer.send("tele/plug/SENSOR", sensor(FIRST * MINUTE_MS + second * SECOND_MS, watts))
         wait_until(lambda: gateway.service.statistics.samples["taken"] == len(some), "the samples")  # noqa: B023

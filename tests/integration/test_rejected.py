@@ -11,7 +11,7 @@ from edge.core.grid import minute_label
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, assert_same, offline, power, reading, without_issue
 from tests.support.brokers import Broker
-from tests.support.gateways import REJECTED
+from tests.support.gateways import ALONE, REJECTED
 from tests.support.waiting import wait_until
 
 T = '"2010-11-01T00:02:00Z"'
@@ -77,7 +77,7 @@ def test_bad_payloads_are_rejected_one_by_one_and_the_stream_goes_on(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     """Each stands between the readings of a stream that comes out as if none had been there."""
-    gateway = start_gateway(broker)
+    gateway = start_gateway(broker, forecast=ALONE)
     peer = connect(broker)
     peer.subscribe("gap/+/forecast")
     peer.subscribe("gapcast/+/rejected")

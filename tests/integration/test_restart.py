@@ -13,7 +13,7 @@ from edge.storage.recovery import files_of
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, offline, power, reading, without_issue
 from tests.support.brokers import Broker, MosquittoBroker
-from tests.support.gateways import Gateway
+from tests.support.gateways import ALONE, Gateway
 from tests.support.waiting import wait_until
 
 IN, OUT = "gap/home/reading", "gap/home/forecast"
@@ -38,7 +38,7 @@ def test_the_first_forecast_after_a_restart_is_the_same_as_without_it(
     peer = connect(mosquitto)
     peer.subscribe("gap/+/forecast")
     minutes = [(FIRST + i, power(i)) for i in range(N)] + [(FIRST + N - 1 + away_min, 2.345)]
-    gateway = start_gateway(mosquitto)
+    gateway = start_gateway(mosquitto, forecast=ALONE)
     for i in range(N):
         peer.publish(IN, reading(*minutes[i]))
         if i:
@@ -46,7 +46,7 @@ def test_the_first_forecast_after_a_restart_is_the_same_as_without_it(
     last = forecasts_of(gateway)
     gateway.stop()
 
-    gateway = start_gateway(mosquitto)
+    gateway = start_gateway(mosquitto, forecast=ALONE)
     assert forecasts_of(gateway) == last, "what was last forecast is there at once, with the time it was issued"
     peer.publish(IN, reading(*minutes[N]))
     documents = [message.document for message in peer.wait_for(OUT, N)]

@@ -18,6 +18,7 @@ from edge.replay.source import Columns, read_minutes
 from edge.sample import sample_path
 from tests.integration.conftest import Connect, StartGateway
 from tests.support.brokers import Broker, MosquittoBroker
+from tests.support.gateways import ALONE
 from tests.support.models import default_name, shipped_models
 
 #: 2010-11-01T00:00Z
@@ -65,7 +66,7 @@ def assert_same(found: list[Document], expected: list[Document]) -> None:
 def test_a_reading_in_a_forecast_out_from_the_second_on(
     broker: Broker, start_gateway: StartGateway, connect: Connect, qos: int
 ) -> None:
-    gateway = start_gateway(broker, mqtt={"qos": qos})
+    gateway = start_gateway(broker, mqtt={"qos": qos}, forecast=ALONE)
     peer = connect(broker)
     peer.subscribe("gap/+/forecast")
     minutes = [(FIRST + i, power(i)) for i in range(40)]
@@ -130,7 +131,7 @@ def test_many_devices_at_once_each_have_their_own_window(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     n_devices, n_minutes = 60, 5
-    gateway = start_gateway(broker)
+    gateway = start_gateway(broker, forecast=ALONE)
     peer = connect(broker)
     peer.subscribe("gap/+/forecast")
     streams = {
@@ -186,7 +187,7 @@ def test_a_time_may_be_given_in_other_ways(
 def test_duplicates_and_late_readings_are_counted_and_nothing_else(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
-    gateway = start_gateway(broker)
+    gateway = start_gateway(broker, forecast=ALONE)
     peer = connect(broker)
     peer.subscribe("gap/+/forecast")
     peer.subscribe("gapcast/+/rejected")
@@ -215,7 +216,7 @@ def test_a_week_replayed_twice_is_forecast_twice_with_the_same_values(
     n = 150
     source = read_minutes(sample_path(), Columns(), Limits())
     minutes = [next(source) for _ in range(n)]
-    gateway = start_gateway(broker)
+    gateway = start_gateway(broker, forecast=ALONE)
     peer = connect(broker)
     peer.subscribe("gap/home/forecast")
     for _ in range(2):
@@ -230,7 +231,7 @@ def test_a_week_replayed_twice_is_forecast_twice_with_the_same_values(
 
 
 def test_a_gap_is_bridged_or_begins_anew(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
-    start_gateway(broker)
+    start_gateway(broker, forecast=ALONE)
     peer = connect(broker)
     peer.subscribe("gap/home/forecast")
     minutes = [(FIRST + i, power(i)) for i in (0, 1, 2, 8, 9, 16, 17, 18)]  # 5 missing, then 6

@@ -15,6 +15,8 @@ from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import wait_until
 
 GATEWAY = "gw-test"
+#: ``[forecast]`` where the model speaks alone: what is published is what it says, and nothing that was learnt.
+ALONE = {"blend": False, "calibrate": False}
 STATUS, REJECTED = f"gapcast/{GATEWAY}/status", f"gapcast/{GATEWAY}/rejected"
 
 

@@ -108,9 +108,10 @@ class Blend:
 
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return a copy of what was learnt of the devices of ``rows``, by the names that :meth:`take_over` knows."""
+        self._learn_owed()
         followed = np.flatnonzero(np.asarray(rows, dtype=np.int64) < self.options.max_devices)
         return {
-            "followed": followed,
+            kept.FOLLOWED: followed,
             kept.EXPERTS: np.array(self.experts),
             kept.COLUMNS: np.array(self._hearing.view.names),
             **kept.halved(self.state.columns(np.asarray(rows, dtype=np.int64)[followed] + 1)),
@@ -124,7 +125,7 @@ class Blend:
         """
         known = kept.of_experts(columns, self.state, self.experts, self._hearing.view.names)
         if known:
-            followed = columns["followed"]
+            followed = columns[kept.FOLLOWED]
             which = followed < min(n_devices, self.options.max_devices)
             self.state.take_over(followed[which] + 1, {name: array[which] for name, array in known.items()})
 
@@ -145,7 +146,8 @@ class Blend:
         at = self.state.at(rows)
         arrays = self.state.arrays
         seen, experts_kw = arrays["seen"][at], one.experts_kw
-        scale_kw, lowest_kw, log_width = seen[:, _SCALE], seen[:, _LOWEST], seen[:, _LOG_WIDTH]
+        scale_kw, log_width = seen[:, _SCALE], seen[:, _LOG_WIDTH]
+        lowest_kw = np.minimum(seen[:, _LOWEST], one.last_kw)
         floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self.options.min_kw, np.minimum(lowest_kw, 0.0))
         columns = one.columns_kw
         if self.options.learns:
@@ -170,6 +172,8 @@ class Blend:
             kw[:, 2:] = np.nan
         else:
             kw[:, 2:] = one.bounds_kw + (kw[:, 1] - experts_kw[:, 1, 0])[:, np.newaxis]
+            if self.options.blends:
+                np.maximum(kw[:, 2:], floor_kw[:, np.newaxis], out=kw[:, 2:])
         told.kw[places], told.shares[places] = kw, shares
         return columns, kw, scale_kw, log_width
 

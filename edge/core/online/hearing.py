@@ -104,8 +104,8 @@ class Hearing:
 
     def _bounds(self, prediction: Prediction) -> tuple[F64, F64] | tuple[None, None]:
         levels, quantiles = self._levels[0], prediction.quantiles
-        if quantiles is None or not {LOWER, MEDIAN, UPPER} <= set(levels):
+        if quantiles is None or not {LOWER, UPPER} <= set(levels):
             return None, None
         outer_kw = quantiles[:, -1][:, [levels.index(LOWER), levels.index(UPPER)]].astype(np.float64)
-        median_kw = quantiles[:, -1, levels.index(MEDIAN)][:, np.newaxis]
-        return outer_kw, interval.roots(np.abs(outer_kw - median_kw))
+        inner_kw = quantiles[:, -1, levels.index(MEDIAN)] if MEDIAN in levels else prediction.mean[:, -1]
+        return outer_kw, interval.roots(np.abs(outer_kw - inner_kw[:, np.newaxis]))

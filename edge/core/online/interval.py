@@ -44,10 +44,11 @@ def first_log_width(roots_down_up: F64) -> F64:
 def bounds(log_width: F64, median_kw: F64, roots_down_up: F64, floor_kw: F64) -> tuple[F64, F64]:
     """Return lower and upper bound ``[N]``, kW, around ``median_kw`` ``[N]``.
 
-    None is below ``floor_kw`` ``[N]``, but where the median itself is.
+    The lower one is not below ``floor_kw`` ``[N]`` but where the median is, and never above it.
     """
     reach = np.exp(log_width)[:, np.newaxis] * roots_down_up
-    return np.minimum(np.maximum(median_kw - reach[:, 0], floor_kw), median_kw), median_kw + reach[:, 1]
+    lower_kw = np.maximum(median_kw - reach[:, 0], np.minimum(floor_kw, median_kw))
+    return lower_kw, median_kw + reach[:, 1]
 
 
 def learn(log_width: F64, n_learnt: F64, missed: F64) -> F64:

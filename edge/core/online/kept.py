@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from edge.core.errors import StateError
 from edge.core.online.rows import Rows
 
-#: Beside the arrays of :class:`Rows`: the names of the experts, and of the learning expert's columns.
-EXPERTS, COLUMNS = "experts", "columns"
+#: Beside the arrays of :class:`Rows`: which devices they are of, the names of the experts, and of the learning
+#: expert's columns.
+FOLLOWED, EXPERTS, COLUMNS = "followed", "experts", "columns"
+#: Arrays in which every value is finite.
+_SOUND = ("memory", "coefficients", "covariance", "usual")
 _HALF = "covariance"
 
 
@@ -41,7 +44,15 @@ def of_experts(
     """
     if not kept:
         return {}
-    n = len(kept["followed"])
+    missing = [name for name in (FOLLOWED, EXPERTS, COLUMNS) if name not in kept or kept[name].ndim != 1]
+    if missing:
+        msg = f"what was learnt does not say its {missing[0]}"
+        raise StateError(msg)
+    followed = kept[FOLLOWED]
+    n = len(followed)
+    if followed.dtype.kind != "i" or np.unique(followed).size != n or (followed < 0).any():
+        msg = "what was learnt names a device twice, or one that there cannot be"
+        raise StateError(msg)
     out = {name: np.repeat(state.blank(name)[np.newaxis], n, axis=0) for name in state.arrays}
     new_e, old_e = _common(experts, kept[EXPERTS])
     new_c, old_c = _common(columns, kept[COLUMNS])
@@ -51,8 +62,11 @@ def of_experts(
             if name not in kept:
                 continue
             before = kept[name]
-            if len(before) != n:
-                msg = f"{name} is of {len(before)} devices, not {n}"
+            if before.shape[:1] != (n,):
+                msg = f"{name} is of shape {before.shape}, not of {n} devices"
+                raise StateError(msg)
+            if name in _SOUND and not np.isfinite(before).all():
+                msg = f"{name} has values that are no numbers"
                 raise StateError(msg)
             if name == "memory":
                 array[..., new_e] = before[..., old_e]
@@ -63,7 +77,7 @@ def of_experts(
                 array[..., new_c[:, np.newaxis], new_c] = before[..., old_c[:, np.newaxis], old_c]
             elif name not in {"due", "due_minute"} or (as_before and (new_e == old_e).all() and (new_c == old_c).all()):
                 array[...] = before
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, TypeError) as error:
         msg = f"what was learnt is of another shape: {error}"
         raise StateError(msg) from error
     return out

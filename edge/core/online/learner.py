@@ -35,9 +35,8 @@ def blank(n_columns: int, mean_column: int, median_column: int) -> tuple[F64, F6
 
 
 def speak(coefficients: F64, columns: F64) -> F64:
-    """Return the expected change, mean and median ``[N, 2]``, in units of the scale."""
-    said: F64 = (coefficients * columns[:, np.newaxis]).sum(-1)
-    return said
+    """Return the expected change, mean and median ``[N, 2]``, in units of the scale, within what is learnt."""
+    return _within_limit(_product(coefficients, columns))
 
 
 def learn(coefficients: F64, covariance: F64, columns: F64, came: F64, forgetting: float) -> NDArray[np.bool_] | None:
@@ -48,11 +47,13 @@ def learn(coefficients: F64, covariance: F64, columns: F64, came: F64, forgettin
     that an outcome keeps from one to the next. Return None where all went well, else which of N did: the others'
     arithmetic broke down, and they are to begin anew.
     """
-    error = np.maximum(np.minimum(came, LIMIT), -LIMIT)[:, np.newaxis] - speak(coefficients, columns)
+    error = _within_limit(came)[:, np.newaxis] - _product(coefficients, columns)
     noise = np.full(error.shape, forgetting)
     noise[:, 1] *= np.maximum(np.abs(error[:, 1]), _SMALLEST_ERROR)
     direction = (covariance @ columns[:, np.newaxis, :, np.newaxis])[..., 0]
     spread = noise + (direction * columns[:, np.newaxis]).sum(-1)
+    sound = spread >= noise
+    spread = np.maximum(spread, noise)
     coefficients += direction * (error / spread)[..., np.newaxis]
     direction /= np.sqrt(spread)[..., np.newaxis]
     covariance -= direction[..., :, np.newaxis] * direction[..., np.newaxis, :]
@@ -60,5 +61,14 @@ def learn(coefficients: F64, covariance: F64, columns: F64, came: F64, forgettin
     trace = covariance.reshape(*error.shape, -1)[..., :: n_columns + 1].sum(-1)
     certain = trace < _MAX_PRIORS * PRIOR * n_columns
     covariance *= np.where(certain, 1 / forgetting, 1.0)[..., np.newaxis, np.newaxis]
-    sound = spread >= noise
     return None if sound.all() else sound.all(-1)
+
+
+def _product(coefficients: F64, columns: F64) -> F64:
+    product: F64 = (coefficients * columns[:, np.newaxis]).sum(-1)
+    return product
+
+
+def _within_limit(values: F64) -> F64:
+    within: F64 = np.maximum(np.minimum(values, LIMIT), -LIMIT)
+    return within

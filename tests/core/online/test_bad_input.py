@@ -1,0 +1,185 @@
+"""What houses and meters do wrong, through a whole engine: no number lost, nothing stuck, a day later all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.core.forecast import Forecast
+from edge.core.grid import DAY_MIN
+from edge.core.online import weights
+from edge.core.online.outcomes import F64
+from edge.core.predictor import Predictor
+from edge.predictors.store import load_model
+from tests.support.houses import FIRST, Run, blending, house_kw, learning, stream
+from tests.support.models import shipped_models
+
+#: When the event is over, and how long the run is.
+OVER, N = 5 * DAY_MIN, 7 * DAY_MIN + 10
+
+
+@cache
+def models() -> tuple[Predictor, ...]:
+    return tuple(load_model(shipped_models() / name) for name in ("linear", "lstm-5-3"))
+
+
+def spoilt(begin: int, end: int, value_kw: float) -> F64:
+    kw = house_kw(N)
+    kw[begin:end] = value_kw
+    return kw
+
+
+EVENTS: dict[str, Callable[[], F64]] = {
+    "a week in which nothing moves": lambda: np.concatenate((np.full(7 * DAY_MIN, 0.3), house_kw(N))),
+    "a meter stuck at one value": lambda: spoilt(OVER - DAY_MIN, OVER, 2.345),
+    "a day at zero": lambda: spoilt(OVER - DAY_MIN, OVER, 0.0),
+    "a jump of 100 kW": lambda: spoilt(OVER - 1, OVER, 100.0),
+    "five minutes of 100 kW": lambda: spoilt(OVER - 5, OVER, 100.0),
+    "a day without readings": lambda: spoilt(OVER - DAY_MIN, OVER, np.nan),
+}
+
+
+@cache
+def undisturbed() -> Run:
+    return Run(blending(*models())).take(stream(house_kw(N)), at_a_time=60)
+
+
+def assert_sound(told: list[Forecast], n_experts: int) -> None:
+    """Numbers are numbers, bounds apart and in order, and no expert is out or alone for good."""
+    for forecast in told:
+        assert forecast.median_kw is not None
+        assert forecast.lower_kw is not None
+        assert forecast.upper_kw is not None
+        assert np.isfinite([forecast.gap_kw, forecast.lower_kw, forecast.upper_kw]).all()
+        assert forecast.lower_kw <= forecast.median_kw <= forecast.upper_kw
+        assert forecast.upper_kw - forecast.lower_kw > 0.0005
+    assert n_experts > 1
+
+
+def second_day(run: Run, over: int) -> tuple[float, float, float]:
+    """MSE of the mean, MAE of the median and coverage over the second day after the minute ``over``."""
+    minutes = run.outcome("minutes") - FIRST
+    which = (minutes >= over + DAY_MIN) & (minutes < over + 2 * DAY_MIN)
+    told_kw, came_kw = run.outcome("told_kw")[which], run.outcome("came_kw")[which]
+    assert len(came_kw) > 0.95 * DAY_MIN
+    within = (told_kw[:, 2] <= came_kw) & (came_kw <= told_kw[:, 3])
+    return (
+        float(np.mean((told_kw[:, 0] - came_kw) ** 2)),
+        float(np.mean(np.abs(told_kw[:, 1] - came_kw))),
+        float(within.mean()),
+    )
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_the_second_day_after_it_is_as_good_as_if_it_had_not_been(event: str) -> None:
+    """MAE within 2 % of the run without it, MSE within 10 %, nine in ten within the bounds.
+
+    Measured: MAE at most 0.8 % more, MSE 1.6 to 3.5 % more, but 5.4 % after a week in which nothing moved, and 8.3 %
+    after a day at one value: the weights of the mean take some days to come back.
+    """
+    kw = EVENTS[event]()
+    run = Run(blending(*models())).take(stream(kw), at_a_time=60)
+    assert_sound(run.told, len(learning(run.engine).experts))
+    shift = len(kw) - N
+    mse, mae, coverage = second_day(run, OVER + shift)
+    usual_mse, usual_mae, _ = second_day(undisturbed(), OVER)
+    assert mse <= 1.10 * usual_mse
+    assert mae <= 1.02 * usual_mae
+    assert coverage == pytest.approx(0.9, abs=0.05)
+    shares = weights.weigh(learning(run.engine).state.arrays["memory"][1:2], np.log(weights.priors(4)))
+    assert shares.min() >= weights.SHARE / 4 * 0.99
+    assert shares.max() < 1
+
+
+def test_while_nothing_moves_the_interval_narrows_and_widens_again() -> None:
+    kw = EVENTS["a week in which nothing moves"]()
+    run = Run(blending(*models(), learns=False)).take(stream(kw[: 8 * DAY_MIN]), at_a_time=60)
+    widths = [(forecast.upper_kw or 0) - (forecast.lower_kw or 0) for forecast in run.told]
+    assert 0 < widths[7 * DAY_MIN - 10] < 0.05
+    assert max(widths[-DAY_MIN:]) > 0.2
+    assert np.isfinite(widths).all()
+
+
+def test_a_jump_in_the_first_hours_leaves_it_as_good_as_its_best_expert_on_the_second_day() -> None:
+    run = Run(blending(*models())).take(stream(spoilt(100, 105, 100.0)[: 3 * DAY_MIN]), at_a_time=60)
+    assert_sound(run.told, 4)
+    minutes = run.outcome("minutes") - FIRST
+    which = (minutes >= 105 + DAY_MIN) & (minutes < 105 + 2 * DAY_MIN)
+    came_kw, experts_kw = run.outcome("came_kw")[which], run.outcome("experts_kw")[which]
+    best_mse = ((experts_kw[:, 0] - came_kw[:, np.newaxis]) ** 2).mean(0).min()
+    best_mae = np.abs(experts_kw[:, 1] - came_kw[:, np.newaxis]).mean(0).min()
+    mse, mae, _ = second_day(run, 105)
+    assert mse <= 1.05 * best_mse
+    assert mae <= 1.05 * best_mae
+
+
+def test_weeks_of_gaps_teach_what_there_is_and_harm_nothing() -> None:
+    """Three weeks in which half the hours are missing, and single minutes, too."""
+    draw = np.random.default_rng(8)
+    kw = house_kw(23 * DAY_MIN)
+    kw[: 21 * DAY_MIN].reshape(-1, 60)[draw.random(21 * 24) < 0.5] = np.nan
+    kw[: 21 * DAY_MIN][draw.random(21 * DAY_MIN) < 0.05] = np.nan
+    run = Run(blending(*models())).take(stream(kw), at_a_time=60)
+    assert_sound(run.told, 4)
+    mse, mae, coverage = second_day(run, 20 * DAY_MIN + 1)
+    full = Run(blending(*models())).take(stream(house_kw(23 * DAY_MIN)), at_a_time=60)
+    usual_mse, usual_mae, _ = second_day(full, 20 * DAY_MIN + 1)
+    assert mse <= 1.05 * usual_mse
+    assert mae <= 1.05 * usual_mae
+    assert coverage == pytest.approx(0.9, abs=0.05)
+
+
+def test_time_that_goes_back_is_lived_through_again() -> None:
+    """A clock set back by a day: the stream starts again there, and what was learnt is not lost."""
+    kw = house_kw(N)
+    readings = stream(kw[:OVER]) + stream(kw[OVER - DAY_MIN :], FIRST + OVER - DAY_MIN)
+    run = Run(blending(*models())).take(readings, at_a_time=60)
+    assert_sound(run.told, 4)
+    mse, mae, _ = second_day(run, OVER)
+    usual_mse, usual_mae, _ = second_day(undisturbed(), OVER)
+    assert mse <= 1.05 * usual_mse
+    assert mae <= 1.05 * usual_mae
+
+
+#: Midnight UTC of the days on which the clocks of Paris are set: 2010-03-28 and 2010-10-31.
+CLOCK_CHANGES = {"forward": 21_162_240, "back": FIRST - DAY_MIN}
+
+
+@pytest.mark.parametrize("change", CLOCK_CHANGES)
+def test_a_clock_change_is_a_night_like_any_other(change: str) -> None:
+    """No reading is lost, none is learnt twice, and the half hour of the day is the house's own before and after."""
+    paris = ZoneInfo("Europe/Paris")
+    midnight = CLOCK_CHANGES[change]
+    run = Run(blending(*models(), zone=paris)).take(stream(house_kw(4 * DAY_MIN), midnight - 2 * DAY_MIN), at_a_time=60)
+    assert_sound(run.told, 4)
+    assert np.array_equal(run.outcome("minutes"), np.arange(midnight - 2 * DAY_MIN + 6, midnight + 2 * DAY_MIN))
+    usual = learning(run.engine).state.arrays["usual"][1]
+    assert usual[1].sum() == 4 * DAY_MIN - 1
+    view = learning(run.engine)._hearing.view
+    before, after = view.local_minute(np.array([midnight - DAY_MIN, midnight + DAY_MIN]))
+    assert (after - before) % DAY_MIN == (60 if change == "forward" else DAY_MIN - 60)
+
+
+POWER_KW = st.one_of(st.floats(-100, 100), st.sampled_from((0.0, 0.3, 0.3, 100.0, -100.0)))
+STRETCHES = st.lists(st.tuples(POWER_KW, st.integers(1, 60), st.integers(1, 400)), min_size=1, max_size=8)
+
+
+@settings(max_examples=60)
+@given(STRETCHES)
+def test_of_whatever_stream_every_number_is_one(stretches: list[tuple[float, int, int]]) -> None:
+    """Stretches at one value, with jumps between them, and gaps."""
+    readings, minute = [], FIRST
+    for kw, n, gap_min in stretches:
+        readings += stream(np.full(n, kw), minute)
+        minute += n + gap_min
+    run = Run(blending(max_devices=10)).take(readings, at_a_time=13)
+    assert_sound(run.told, 4)
+    for forecast in run.told:
+        assert forecast.experts is not None
+        assert sum(forecast.experts.values()) == pytest.approx(1, abs=0.003)

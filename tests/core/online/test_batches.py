@@ -1,0 +1,104 @@
+"""A batch is as good as its readings one by one, bit for bit: what is told, and what is learnt."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.core.forecast import Forecast
+from edge.core.reading import Reading
+from tests.support.houses import FIRST, Run, blending
+
+DEVICES = ("home", "barn", "shed", "loft")
+#: A device's next minute comes after so many; now and then it is late, the same again, or after a gap.
+STEPS = st.sampled_from((1, 1, 1, 1, 1, 1, 1, 2, 4, 7, 0, -1))
+POWERS_KW = st.sampled_from((0.0, 0.1, 0.35, 2.4, -0.5, 100.0)) | st.floats(-3, 12).map(lambda kw: round(kw, 3))
+ENTRIES = st.lists(st.tuples(st.integers(0, 3), STEPS, POWERS_KW), min_size=30, max_size=120)
+SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=8)
+
+
+def readings_of(entries: list[tuple[int, int, float]]) -> list[Reading]:
+    minutes = dict.fromkeys(DEVICES, FIRST)
+    made = []
+    for who, step, kw in entries:
+        device = DEVICES[who]
+        minutes[device] += step
+        made.append(Reading(device, minutes[device], kw))
+    return made
+
+
+def in_batches(run: Run, readings: list[Reading], sizes: list[int]) -> Run:
+    at, i = 0, 0
+    while at < len(readings):
+        size = sizes[i % len(sizes)]
+        run.take(readings[at : at + size], at_a_time=size)
+        at, i = at + size, i + 1
+    return run
+
+
+def told_by_device(run: Run) -> dict[str, list[Forecast]]:
+    return {device: list(run.of(device)) for device in DEVICES}
+
+
+@settings(max_examples=60)
+@given(ENTRIES, SIZES, st.booleans())
+def test_any_batching_tells_and_learns_the_same(
+    entries: list[tuple[int, int, float]], sizes: list[int], calibrates: bool
+) -> None:
+    readings = readings_of(entries)
+    one_by_one = Run(blending(calibrates=calibrates))
+    in_some = Run(blending(calibrates=calibrates))
+    one_by_one.take(readings)
+    in_batches(in_some, readings, sizes)
+    assert in_some.told == one_by_one.told
+    assert in_some.state() == one_by_one.state()
+
+
+@settings(max_examples=60)
+@given(ENTRIES, SIZES, st.integers(0, 3))
+def test_strangers_beyond_the_followed_in_a_batch_change_nothing(
+    entries: list[tuple[int, int, float]], sizes: list[int], n_followed: int
+) -> None:
+    """Those beyond are told what a new device is, and nothing is kept of them."""
+    readings = readings_of(entries)
+    runs = []
+    for one in (True, False):
+        run = Run(blending(max_devices=n_followed))
+        runs.append(run.take(readings) if one else in_batches(run, readings, sizes))
+    one_by_one, in_some = runs
+    assert in_some.told == one_by_one.told
+    assert in_some.state() == one_by_one.state()
+    rows = np.concatenate([np.empty(0, np.int64), *(outcomes.rows for outcomes in in_some.outcomes)])
+    assert (rows < n_followed).all()
+
+
+@settings(max_examples=30)
+@given(ENTRIES, st.randoms(use_true_random=False))
+def test_how_devices_are_interleaved_does_not_matter_to_any_of_them(
+    entries: list[tuple[int, int, float]], chance: Random
+) -> None:
+    readings = readings_of(entries)
+    queues = {device: [reading for reading in readings if reading.device == device] for device in DEVICES}
+    shuffled: list[Reading] = []
+    while any(queues.values()):
+        device = chance.choice([device for device, queue in queues.items() if queue])
+        shuffled.append(queues[device].pop(0))
+    one, other = Run(blending()).take(readings, at_a_time=17), Run(blending()).take(shuffled, at_a_time=23)
+    assert told_by_device(other) == told_by_device(one)
+    assert other.state() == one.state()
+
+
+def test_a_batch_of_hundreds_of_devices_tells_each_what_it_is_told_alone() -> None:
+    draw = np.random.default_rng(3)
+    powers_kw = np.round(draw.gamma(1.0, 0.6, (120, 300)), 3)
+    together, alone = Run(blending()), Run(blending())
+    for minute in range(120):
+        batch = [Reading(f"d{i}", FIRST + minute, float(kw)) for i, kw in enumerate(powers_kw[minute])]
+        together.take(batch, at_a_time=len(batch))
+        alone.take(batch[:5])
+    for device in (f"d{i}" for i in range(5)):
+        assert together.of(device) == alone.of(device)
+        assert together.state()[device] == alone.state()[device]

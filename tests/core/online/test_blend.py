@@ -1,0 +1,411 @@
+"""The blend: what is told by whom, what it takes, and how it comes over a restart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edge.core.engine import Engine
+from edge.core.errors import ModelError, StateError
+from edge.core.forecast import Forecast
+from edge.core.online.blend import Blend
+from edge.core.online.options import Options
+from edge.core.online.outcomes import LEARNED, PERSISTENCE
+from edge.core.online.rows import Rows
+from edge.core.predictor import Prediction, Predictor
+from edge.core.reading import Reading
+from edge.core.snapshot import Replay, give, take
+from edge.core.window import F32, WindowSpec
+from edge.mqtt.payloads import encode_forecasts
+from edge.predictors.baselines import Persistence, Trend
+from edge.predictors.store import load_model
+from edge.storage import checkpoint
+from tests.support.houses import FIRST, Run, Smooth, blending, house_kw, learning, same_outcomes, stream
+from tests.support.models import shipped_models, shipped_names
+
+LEADS_MIN = (1, 2, 3, 4, 5)
+DEVICES = ("home", "barn", "shed")
+
+
+def readings_of(n_minutes: int, first: int = 0, devices: tuple[str, ...] = DEVICES) -> list[Reading]:
+    """A reading a minute of each device, minute by minute."""
+    houses = [
+        stream(house_kw(first + n_minutes, seed)[first:], FIRST + first, name) for seed, name in enumerate(devices)
+    ]
+    return [reading for minute in zip(*houses, strict=True) for reading in minute]
+
+
+def restored(run: Run, folder: Path, engine: Engine) -> Run:
+    """A run that goes on from the bytes of a checkpoint of another."""
+    path = folder / "checkpoint.npz"
+    path.write_bytes(checkpoint.encode(take(run.engine)))
+    snapshot = checkpoint.read(path)
+    assert snapshot is not None
+    assert give(engine, snapshot) == ""
+    return Run(engine)
+
+
+# --- who speaks -----------------------------------------------------------------------------------
+
+#: Models with an interval, one lead time and several, without a median, without an upper bound, and without any.
+MODELS: tuple[Predictor, ...] = (
+    Smooth(),
+    Smooth(lead_times_min=LEADS_MIN),
+    Smooth(quantile_levels=(0.05, 0.95)),
+    Smooth(quantile_levels=(0.5,)),
+    Trend(lead_times_min=LEADS_MIN),
+)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("tells_path", [True, False])
+def test_without_blend_and_calibration_the_model_tells_its_own_bit_for_bit(model: Predictor, tells_path: bool) -> None:
+    readings = readings_of(300)
+    alone = Run(Engine(model, tells_path=tells_path)).take(readings, at_a_time=7)
+    options = {"blends": False, "calibrates": False, "learns": False}
+    heard = Run(blending(model, Trend(), tells_path=tells_path, **options)).take(readings, at_a_time=7)
+    assert heard.told == alone.told
+    assert heard.engine.latest() == alone.engine.latest()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_without_blend_alone_mean_and_median_are_the_models_and_bounds_are_corrected(model: Predictor) -> None:
+    readings = readings_of(300)
+    alone = Run(Engine(model)).take(readings, at_a_time=7)
+    heard = Run(blending(model, blends=False, learns=False)).take(readings, at_a_time=7)
+    told = [(forecast.gap_kw, forecast.median_kw, forecast.path_kw, forecast.model) for forecast in heard.told]
+    assert told == [(one.gap_kw, one.median_kw, one.path_kw, one.model) for one in alone.told]
+    assert all(forecast.level == 0.9 and forecast.experts is None for forecast in heard.told)
+
+
+def test_one_bound_alone_is_no_interval_and_is_not_told() -> None:
+    model = Smooth(quantile_levels=(0.05, 0.5))
+    run = Run(blending(model, calibrates=False)).take(readings_of(30))
+    assert {(forecast.lower_kw, forecast.upper_kw, forecast.level) for forecast in run.told} == {(None, None, None)}
+    assert all(json.loads(each) for each in documents_of(run.engine, 31))
+
+
+def documents_of(engine: Engine, minute: int) -> list[bytes]:
+    batch = readings_of(1, minute)
+    return list(encode_forecasts(engine.forecast(engine.accept(batch), 5)))
+
+
+def test_uncalibrated_bounds_of_a_blend_move_with_its_median() -> None:
+    run = Run(blending(calibrates=False, min_kw=-100)).take(stream(house_kw(400) - 40), at_a_time=20)
+    for forecast in run.told:
+        assert forecast.median_kw is not None
+        assert (forecast.lower_kw, forecast.upper_kw) == pytest.approx(
+            (forecast.median_kw - 0.36, forecast.median_kw + 0.36), abs=1e-4
+        )
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("calibrates", [True, False])
+@pytest.mark.parametrize("tells_path", [True, False])
+def test_what_is_published_is_the_document_and_what_is_kept(
+    model: Predictor, calibrates: bool, tells_path: bool
+) -> None:
+    """Over MQTT, as an object, and read again from the latest: the same."""
+    engine = blending(model, Persistence(name="same"), calibrates=calibrates, tells_path=tells_path)
+    Run(engine).take(readings_of(100), at_a_time=10)
+    batch = engine.accept(readings_of(1, 100))
+    forecasts = engine.forecast(batch, 1_300_000_000_123)
+    sent = [json.loads(each) for each in encode_forecasts(forecasts)]
+    assert sent == [forecast.document() for forecast in forecasts]
+    assert engine.latest() == list(forecasts)
+    for document in sent:
+        assert document["model"] == "blend"
+        for who in ("experts", "median_experts"):
+            assert tuple(document[who]) == learning(engine).experts
+            assert sum(document[who].values()) == pytest.approx(1, abs=0.0005 * len(document[who]))
+        if tells_path and len(model.lead_times_min) > 1:
+            assert document["path"][-1] == document["gap_kw"]
+            assert len(document["path"]) == len(LEADS_MIN)
+        else:
+            assert "path" not in document
+
+
+def test_a_path_leaves_from_the_models_own_and_ends_in_the_blends() -> None:
+    model = Trend(lead_times_min=LEADS_MIN)
+    readings = readings_of(200)
+    own = Run(Engine(model)).take(readings, at_a_time=10).told
+    told = Run(blending(model)).take(readings, at_a_time=10).told
+    for one, blended in zip(own, told, strict=True):
+        assert one.path_kw is not None
+        assert blended.path_kw is not None
+        added_kw = blended.gap_kw - one.gap_kw
+        expected = [kw + added_kw * lead / 5 for kw, lead in zip(one.path_kw, LEADS_MIN, strict=True)]
+        assert blended.path_kw == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_weights_of_the_mean_told_make_the_mean_of_the_experts() -> None:
+    run = Run(blending()).take(stream(house_kw(400)))
+    outcomes = run.outcome("experts_kw")[100]
+    minute = int(run.outcome("minutes")[100])
+    (forecast,) = [each for each in run.told if each.target_minute == minute]
+    assert forecast.experts is not None
+    assert forecast.median_experts is not None
+    assert forecast.gap_kw == pytest.approx(outcomes[0] @ np.array(list(forecast.experts.values())), abs=0.01)
+    assert forecast.median_kw == pytest.approx(outcomes[1] @ np.array(list(forecast.median_experts.values())), abs=0.01)
+
+
+def test_a_model_that_gives_no_number_is_named_and_the_stream_goes_on() -> None:
+    class Broken(Trend):
+        def predict(self, windows: F32) -> Prediction:
+            return Prediction(np.full((len(windows), 1), np.nan, dtype=np.float32))
+
+    engine = blending(Smooth(), Broken(name="broken"))
+    with pytest.raises(ModelError, match="model broken gave a value that is not a number"):
+        Run(engine).take(readings_of(3), at_a_time=9)
+    assert engine.learn() == (None, [])
+
+
+def test_state_of_a_device_with_the_shipped_models_is_at_most_16_kb() -> None:
+    blend = Blend([load_model(shipped_models() / name) for name in shipped_names()], Options())
+    assert blend.n_bytes_a_device <= 16_000
+    assert Blend([Trend()], Options(learns=False)).n_bytes_a_device < blend.n_bytes_a_device
+
+
+# --- who is known ---------------------------------------------------------------------------------
+
+
+def test_a_stranger_beyond_the_followed_is_told_what_a_new_device_is() -> None:
+    engine = blending(max_devices=1)
+    run = Run(engine).take(readings_of(600), at_a_time=9)
+    new = Run(blending()).take(readings_of(2, 0)).told[0]
+    for device in ("barn", "shed"):
+        assert {json.dumps(forecast.experts) for forecast in run.of(device)} == {json.dumps(new.experts)}
+    assert {int(row) for row in run.outcome("rows")} == {0}
+    engine.forget("shed")
+    assert len(learning(engine).state) == 16, "nothing is kept of strangers"
+
+
+def test_a_device_that_is_forgotten_begins_as_any_other() -> None:
+    run = Run(blending()).take(readings_of(300), at_a_time=9)
+    run.engine.forget("barn")
+    run.engine.forget("nobody")
+    run.told.clear()
+    again = Run(blending()).take(readings_of(100, 300, ("barn",)))
+    run.take(readings_of(100, 300, ("barn",)))
+    assert run.told == again.told
+
+
+def test_a_forecast_that_waits_to_be_learnt_is_learnt_before_its_device_is_forgotten_or_kept() -> None:
+    engine, other = blending(), blending()
+    for each in (engine, other):
+        Run(each).take(readings_of(50))
+        each.forecast(each.accept(readings_of(1, 50)), 0)
+    columns = learning(engine).columns([0, 1, 2])
+    outcomes, _ = other.learn()
+    assert outcomes is not None
+    assert len(outcomes) == 3
+    after = learning(other).columns([0, 1, 2])
+    assert all(np.array_equal(columns[name], after[name], equal_nan=columns[name].dtype.kind == "f") for name in after)
+    late, _ = engine.learn()
+    assert late is not None
+    assert same_outcomes(late, outcomes)
+
+
+def test_rows_grow_with_their_devices_and_forget_what_they_do_not_have() -> None:
+    rows = Rows({"kw": np.array([1.0, 2.0])})
+    rows.put("kw", rows.at(np.array([40, 3])), np.zeros((2, 2)))
+    assert len(rows) == 41
+    rows.forget(99)
+    rows.forget(40)
+    assert rows.arrays["kw"][[3, 40, 5]].tolist() == [[0, 0], [1, 2], [1, 2]]
+    assert rows.columns(np.empty(0, dtype=np.int64))["kw"].shape == (0, 2)
+
+
+# --- over a restart -------------------------------------------------------------------------------
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 120), st.integers(1, 20))
+def test_an_engine_restored_from_a_checkpoint_goes_on_bit_for_bit(
+    tmp_path_factory: pytest.TempPathFactory, n_before: int, at_a_time: int
+) -> None:
+    undisturbed = Run(blending(max_devices=2)).take(readings_of(n_before), at_a_time=at_a_time)
+    again = restored(undisturbed, tmp_path_factory.mktemp("kept"), blending(max_devices=2))
+    assert again.engine.latest() == undisturbed.engine.latest()
+    assert again.state() == undisturbed.state()
+    undisturbed.told.clear()
+    for run in (undisturbed, again):
+        run.take(readings_of(80, n_before), at_a_time=at_a_time)
+    assert again.told == undisturbed.told
+    assert again.state() == undisturbed.state()
+
+
+def test_what_came_after_the_checkpoint_is_learnt_again(tmp_path: Path) -> None:
+    undisturbed = Run(blending()).take(readings_of(100), at_a_time=5)
+    again = restored(undisturbed, tmp_path, blending())
+    undisturbed.take(readings_of(60, 100), at_a_time=5)
+    replay = Replay(again.engine)
+    for at in range(0, 180, 11):
+        replay.take(readings_of(60, 100)[at : at + 11], 7)
+    replay.finish()
+    assert again.engine.latest() == undisturbed.engine.latest()
+    assert again.state() == undisturbed.state()
+
+
+def test_a_batch_that_could_not_be_forecast_is_none_in_the_replay_either() -> None:
+    class Shy(Trend):
+        def predict(self, windows: F32) -> Prediction:
+            bad = windows[:, -1, :1] == 9.0
+            return Prediction(np.where(bad, np.nan, windows[:, -1, :1]).astype(np.float32))
+
+    replay = Replay(engine := blending(Shy()))
+    replay.take(stream([1.0, 2.0]), 1)
+    replay.take(stream([9.0], FIRST + 2), 2)
+    replay.finish()
+    assert [forecast.observed_minute for forecast in engine.latest()] == [FIRST + 1]
+
+
+def test_with_other_models_what_is_common_goes_on(tmp_path: Path) -> None:
+    before = Run(blending(Smooth(), Trend())).take(readings_of(400), at_a_time=9)
+    old = learning(before.engine)
+    after = restored(before, tmp_path, blending(Persistence(name="same"), Smooth()))
+    new = learning(after.engine)
+    kept_memory, memory = old.state.arrays["memory"][1:4], new.state.arrays["memory"][1:4]
+    for name in ("smooth", LEARNED, PERSISTENCE):
+        was, now = old.experts.index(name), new.experts.index(name)
+        assert np.array_equal(memory[..., now], kept_memory[..., was])
+    assert not memory[..., new.experts.index("same")].any()
+    columns, old_columns = list(new._hearing.view.names), list(old._hearing.view.names)
+    at, was = columns.index("lag 1"), old_columns.index("lag 1")
+    coefficients = new.state.arrays["coefficients"][1:4]
+    assert np.array_equal(coefficients[..., at], old.state.arrays["coefficients"][1:4, ..., was])
+    covariance = new.state.arrays["covariance"][1:4]
+    assert np.array_equal(covariance[..., at, at], old.state.arrays["covariance"][1:4, ..., was, was])
+    for name in ("seen", "usual"):
+        assert np.array_equal(new.state.arrays[name][1:4], old.state.arrays[name][1:4], equal_nan=True)
+    assert (new.state.arrays["due_minute"][1:4] == -1).all(), "other experts made them"
+    assert after.engine.latest() == [], "and others told them"
+    after.take(readings_of(60, 400), at_a_time=9)
+    assert len(after.told) == 180
+
+
+@pytest.mark.parametrize("options", [{"learns": False}, {"blends": False, "learns": False}, {"calibrates": False}])
+def test_other_options_go_on_too_and_back(tmp_path: Path, options: dict[str, bool]) -> None:
+    before = Run(blending()).take(readings_of(100), at_a_time=9)
+    other = restored(before, tmp_path, blending(**options)).take(readings_of(20, 100), at_a_time=9)
+    back = restored(other, tmp_path, blending()).take(readings_of(20, 120), at_a_time=9)
+    assert len(back.told) == 60
+    row = learning(back.engine).state.arrays["seen"][1]
+    assert row[1] > 95, "outcomes are counted on"
+
+
+def test_fewer_devices_than_before_leave_the_others_out(tmp_path: Path) -> None:
+    before = Run(blending()).take(readings_of(100), at_a_time=9)
+    engine = Engine(Smooth(), 2, blend=Blend((Smooth(), Trend()), Options(max_devices=1)))
+    after = restored(before, tmp_path, engine)
+    assert after.state()["home"] == before.state()["home"]
+    assert list(after.engine.buffers) == ["home", "barn"]
+
+
+def without(archive: dict[str, NDArray[Any]], *names: str) -> dict[str, NDArray[Any]]:
+    return {name: column for name, column in archive.items() if not name.startswith(names)}
+
+
+def test_a_checkpoint_of_the_version_before_still_loads(tmp_path: Path) -> None:
+    """It has no columns of what was learnt, nor of who spoke."""
+    before = Run(Engine(Smooth())).take(readings_of(100), at_a_time=9)
+    path = tmp_path / "checkpoint.npz"
+    path.write_bytes(checkpoint.encode(take(before.engine)))
+    with np.load(path) as archive:
+        columns = without(dict(archive), "learnt_", "latest_shares")
+    np.savez(path, **columns)
+    snapshot = checkpoint.read(path)
+    assert snapshot is not None
+    for engine in (Engine(Smooth()), blending()):
+        assert give(engine, snapshot) == ""
+        assert [engine.buffers.window(device).tobytes() for device in DEVICES] == [
+            before.engine.buffers.window(device).tobytes() for device in DEVICES
+        ]
+    Run(engine).take(readings_of(10, 100))
+
+
+Columns = dict[str, NDArray[Any]]
+DAMAGE: dict[str, tuple[str, Any]] = {
+    "names": ("experts", None),
+    "devices": ("followed", None),
+    "columns": ("columns", None),
+    "a device twice": ("followed", np.zeros_like),
+    "a device that cannot be": ("followed", lambda followed: followed - 1),
+    "devices of another kind": ("followed", lambda followed: followed.astype(float)),
+    "fewer rows": ("seen", lambda seen: seen[:-1]),
+    "no rows": ("seen", lambda seen: seen[0, 0]),
+    "another shape": ("due", lambda due: due[:, :, :-1]),
+    "fewer experts": ("memory", lambda memory: memory[..., :2]),
+    "no numbers": ("covariance", lambda covariance: covariance * np.nan),
+    "words": ("seen", lambda seen: np.full(seen.shape, "x")),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_learnt_columns_that_do_not_fit_are_refused_and_the_readings_kept(what: str) -> None:
+    run = Run(blending()).take(readings_of(100), at_a_time=9)
+    snapshot = take(run.engine)
+    name, alter = DAMAGE[what]
+    column = snapshot.learnt.pop(name)
+    if alter is not None:
+        snapshot.learnt[name] = alter(column)
+    with pytest.raises(StateError):
+        learning(blending()).take_over(3, snapshot.learnt)
+    engine = blending()
+    assert give(engine, snapshot) != ""
+    assert engine.latest() == run.engine.latest()
+    fresh = Run(engine)
+    blank = learning(blending()).columns([0])
+    assert fresh.state()["home"] == {n: c.tobytes() for n, c in blank.items() if n != "followed"}
+    fresh.take(readings_of(5, 100))
+    assert all(np.isfinite(forecast.gap_kw) for forecast in fresh.told)
+
+
+# --- contexts -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("context", [2, 3, 6, 7, 12, 31, 200])
+def test_windows_of_any_length_are_looked_at(context: int) -> None:
+    run = Run(blending(Trend(spec=WindowSpec(context)))).take(readings_of(60), at_a_time=10)
+    names = learning(run.engine)._hearing.view.names
+    assert names[0] == "trend mean"
+    assert len([name for name in names if name.startswith("lag")]) == min(5, context - 1)
+    assert len(run.told) == 177
+
+
+def test_the_columns_are_what_their_names_say() -> None:
+    engine = blending(Trend(spec=WindowSpec(40)))
+    view = learning(engine)._hearing.view
+    window = np.arange(40, dtype=np.float32)[np.newaxis]
+    columns = view.columns_kw(window, np.array([[5.0]]), np.array([FIRST + 360]))[0]
+    found = dict(zip(view.names, columns.tolist(), strict=True))
+    backwards = {
+        begin: np.mean([39 - k for k in range(begin, end)]) - 39 for begin, end in ((6, 10), (20, 30), (30, 40))
+    }
+    assert found["trend mean"] == 5.0 - 39.0
+    assert (found["lag 1"], found["lag 5"]) == (-1.0, -5.0)
+    assert found["minutes 6 to 10"] == pytest.approx(backwards[6])
+    assert found["minutes 20 to 30"] == pytest.approx(backwards[20])
+    assert found["minutes 30 to 40"] == pytest.approx(backwards[30])
+    assert (found["level"], found["bias"]) == (39.0, 1.0)
+    assert (found["tod_sin"], found["tod_cos"]) == pytest.approx((1.0, 0.0), abs=1e-12)
+
+
+def test_models_of_different_contexts_each_see_their_own_minutes() -> None:
+    short, long = Trend(spec=WindowSpec(5), name="short"), Trend(spec=WindowSpec(40), name="long")
+    readings = readings_of(100)
+    run = Run(blending(short, long)).take(readings, at_a_time=10)
+    alone = {model.name: Run(Engine(model)).take(readings, at_a_time=10) for model in (short, long)}
+    for place, name in enumerate(("short", "long")):
+        said: dict[tuple[str, int], Forecast] = {(str(f.device), f.target_minute): f for f in alone[name].told}
+        for outcomes in run.outcomes:
+            for row, minute, kw in zip(outcomes.rows, outcomes.minutes, outcomes.experts_kw[:, 0, place], strict=True):
+                assert said[DEVICES[row], int(minute)].gap_kw == pytest.approx(kw, abs=1e-6)
+    assert run.told[-1].context == 40

@@ -1,0 +1,144 @@
+"""Intervals that hold: nine in ten outcomes are within, whatever the house does, and the bounds are bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.online import interval, scale
+from edge.core.online.outcomes import F64
+from edge.predictors.baselines import Persistence, Trend
+from tests.support.houses import Run, Smooth, blending, house_kw, stream
+
+N = 100_000
+
+
+def steady(draw: np.random.Generator) -> F64:
+    return draw.normal(0, 0.3, N)
+
+
+def heavy(draw: np.random.Generator) -> F64:
+    """Without a variance."""
+    return draw.standard_t(1.5, N) * 0.1
+
+
+def shifting(draw: np.random.Generator) -> F64:
+    """Each two weeks errors ten times as large, or small, as before."""
+    size = np.where(np.arange(N) // 20_160 % 2, 1.0, 0.1)
+    return draw.normal(0, 0.3, N) * size
+
+
+def skewed(draw: np.random.Generator) -> F64:
+    return draw.exponential(0.5, N) - 0.1
+
+
+@pytest.mark.parametrize("make", [steady, heavy, shifting, skewed])
+def test_nine_in_ten_are_within_over_a_long_time(make: object) -> None:
+    errors_kw = make(np.random.default_rng(1))  # type: ignore[operator]
+    log_width, n_learnt, floor_kw = np.array([np.log(0.1)]), np.zeros(1), np.array([-100.0])
+    roots, median_kw = interval.roots(np.full((1, 2), 0.2)), np.zeros(1)
+    within = np.empty(N)
+    for i, error_kw in enumerate(errors_kw):
+        lower_kw, upper_kw = interval.bounds(log_width, median_kw, roots, floor_kw)
+        within[i] = lower_kw[0] <= error_kw <= upper_kw[0]
+        log_width = interval.learn(log_width, n_learnt, 1 - within[i : i + 1])
+        n_learnt = n_learnt + 1
+    assert within.mean() == pytest.approx(0.9, abs=0.01)
+    weeks = within[: N // 10_080 * 10_080].reshape(-1, 10_080).mean(1)
+    assert weeks == pytest.approx(np.full(len(weeks), 0.9), abs=0.05), "in every week"
+
+
+def test_a_new_devices_first_interval_is_as_wide_as_the_models_own() -> None:
+    roots = interval.roots(np.array([[0.2, 0.6], [0.05, 0.05]]))
+    lower_kw, upper_kw = interval.bounds(interval.first_log_width(roots), np.zeros(2), roots, np.full(2, -9.0))
+    assert upper_kw - lower_kw == pytest.approx([0.8, 0.1])
+
+
+KW = st.floats(-100, 100)
+
+
+@given(KW, st.floats(-20, 20), st.floats(0, 1e6), st.floats(0, 1e6), KW)
+def test_bounds_are_in_order_around_the_median_and_apart(
+    median_kw: float, log_width: float, down_kw: float, up_kw: float, floor_kw: float
+) -> None:
+    moved = interval.learn(np.array([log_width]), np.zeros(1), np.ones(1))
+    roots = interval.roots(np.array([[down_kw, up_kw]]))
+    lower_kw, upper_kw = interval.bounds(moved, np.array([median_kw]), roots, np.array([floor_kw]))
+    assert lower_kw <= median_kw < upper_kw < np.inf
+    assert lower_kw >= min(floor_kw, median_kw)
+
+
+@given(st.lists(st.booleans(), max_size=400), st.floats(-4, 5))
+def test_the_width_stays_within_its_range(missed: list[bool], first: float) -> None:
+    log_width = np.array([first])
+    for n, miss in enumerate(missed):
+        log_width = interval.learn(log_width, np.array([float(n)]), np.array([float(miss)]))
+        assert interval.LOG_WIDTH_RANGE[0] <= log_width[0] <= interval.LOG_WIDTH_RANGE[1]
+
+
+@given(st.lists(st.floats(-1e6, 1e6), max_size=300))
+def test_the_scale_is_never_nothing_nor_endless(changes_kw: list[float]) -> None:
+    scale_kw = np.array([scale.FIRST_KW])
+    for n, change_kw in enumerate(changes_kw):
+        before_kw = scale_kw
+        scale_kw = scale.follow(scale_kw, np.array([change_kw]), np.array([float(n)]))
+        assert 0.005 <= scale_kw[0] < 1.4 * before_kw[0], "no change makes a jump of it"
+
+
+# --- in an engine ---------------------------------------------------------------------------------
+
+#: Models that have an interval, a median alone, no quantiles, and bounds without a median.
+MODELS = (Smooth(), Smooth(quantile_levels=(0.5,)), Trend(), Smooth(quantile_levels=(0.05, 0.95)))
+
+
+@given(
+    st.lists(st.one_of(st.floats(-5, 20), st.sampled_from((0.0, 100.0, -100.0))), min_size=3, max_size=60),
+    st.sampled_from(MODELS),
+    st.booleans(),
+    st.booleans(),
+)
+def test_of_any_stream_bounds_are_in_order_and_apart(
+    kw: list[float], model: Smooth, blends: bool, learns: bool
+) -> None:
+    run = Run(blending(model, blends=blends, learns=learns)).take(stream(kw), at_a_time=9)
+    for forecast in run.told:
+        assert forecast.lower_kw is not None
+        assert forecast.upper_kw is not None
+        median_kw = forecast.gap_kw if forecast.median_kw is None else forecast.median_kw
+        if forecast.median_kw is not None:
+            assert forecast.lower_kw <= median_kw <= forecast.upper_kw
+        assert 0 < forecast.upper_kw - forecast.lower_kw < np.inf
+
+
+@pytest.mark.parametrize("calibrates", [True, False])
+def test_below_what_a_house_can_do_there_is_no_bound_and_no_forecast(calibrates: bool) -> None:
+    """One that has never fed in is never told to; one that has, not to beyond what a reading may state."""
+    kw = house_kw(3_000)
+    consuming = Run(blending(calibrates=calibrates, min_kw=-3.0)).take(stream(kw), at_a_time=50)
+    feeding = Run(blending(calibrates=calibrates, min_kw=-3.0)).take(stream(kw - 2.5), at_a_time=50)
+    for run, floor_kw in ((consuming, 0.0), (feeding, -3.0)):
+        assert min(forecast.lower_kw for forecast in run.told if forecast.lower_kw is not None) >= floor_kw
+        assert min(forecast.gap_kw for forecast in run.told) >= floor_kw
+        assert min(forecast.median_kw for forecast in run.told if forecast.median_kw is not None) >= floor_kw
+    assert min(forecast.lower_kw or 0 for forecast in feeding.told) < -2.5
+
+
+def test_a_meters_unsteady_zero_is_not_feeding_in() -> None:
+    kw = np.where(np.arange(500) % 50, house_kw(500), -0.02)
+    run = Run(blending(min_kw=-3.0)).take(stream(kw), at_a_time=50)
+    assert min(forecast.lower_kw or 0 for forecast in run.told) >= -0.02
+
+
+def test_persistence_as_the_only_model_has_an_interval_too() -> None:
+    run = Run(blending(Persistence(name="same"), learns=False)).take(stream(house_kw(3_000)), at_a_time=50)
+    told_kw, came_kw = run.outcome("told_kw")[300:], run.outcome("came_kw")[300:]
+    within = (told_kw[:, 2] <= came_kw) & (came_kw <= told_kw[:, 3])
+    assert within.mean() == pytest.approx(0.9, abs=0.03)
+
+
+def test_a_house_that_feeds_in_is_told_so_from_its_first_forecast_on() -> None:
+    told = Run(blending(Persistence(name="same"), learns=False)).take(stream([-2.0, -2.0, -2.0])).told
+    assert [forecast.gap_kw for forecast in told] == [-2.0, -2.0]
+    assert all((forecast.lower_kw or 0) < -2.0 for forecast in told)

@@ -1,0 +1,119 @@
+"""Houses that are made up, and engines that blend what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, tzinfo
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.core.engine import Engine
+from edge.core.features import GAP
+from edge.core.forecast import Forecast
+from edge.core.grid import DAY_MIN
+from edge.core.online.blend import Blend
+from edge.core.online.options import Options
+from edge.core.online.outcomes import F64, Outcomes
+from edge.core.predictor import Prediction, Predictor
+from edge.core.reading import Reading
+from edge.core.window import F32, WindowSpec
+from edge.predictors.baselines import Trend
+
+#: 2010-11-01T00:00Z
+FIRST = 21_476_160
+LEAD_MIN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Smooth:
+    """A model double: half the last reading, half the mean of the window, and an interval around it."""
+
+    spec: WindowSpec = WindowSpec()
+    lead_times_min: tuple[int, ...] = (LEAD_MIN,)
+    name: str = "smooth"
+    version: str = "1"
+    quantile_levels: tuple[float, ...] | None = (0.05, 0.5, 0.95)
+    features: tuple[str, ...] = (GAP,)
+
+    def predict(self, windows: F32) -> Prediction:
+        """Say what the last reading and the mean of ``windows`` ``[N, context, features]`` make together."""
+        mean = (windows[:, -1, :1] + windows[:, :, 0].mean(1, keepdims=True)) / 2
+        path = np.repeat(mean, len(self.lead_times_min), axis=1)
+        if self.quantile_levels is None:
+            return Prediction(path)
+        away = np.array([(level - 0.5) * 0.8 - 0.02 for level in self.quantile_levels], dtype=np.float32)
+        return Prediction(path, path[:, :, np.newaxis] + away)
+
+
+def blending(*models: Predictor, zone: tzinfo = UTC, tells_path: bool = True, **options: Any) -> Engine:
+    """An engine that blends ``models``, by the ``options`` of the blend: Smooth and Trend where none are given."""
+    models = models or (Smooth(), Trend())
+    return Engine(models[0], zone=zone, tells_path=tells_path, blend=Blend(models, Options(**options), zone))
+
+
+def learning(engine: Engine) -> Blend:
+    """The blend of an engine that has one."""
+    assert engine.blend is not None
+    return engine.blend
+
+
+def house_kw(n_minutes: int, seed: int = 1) -> F64:
+    """Power of a house that was made up: a base, a day and its appliances, each on for some minutes; kW."""
+    draw = np.random.default_rng(seed)
+    minute = np.arange(n_minutes)
+    kw = 0.3 + 0.15 * np.sin(2 * np.pi * minute / DAY_MIN)
+    for size_kw, mean_min, a_day in ((2.0, 4, 8), (1.2, 45, 3), (0.12, 20, 30)):
+        begins = np.flatnonzero(draw.random(n_minutes) < a_day / DAY_MIN)
+        for begin in begins.tolist():
+            kw[begin : begin + 1 + int(draw.exponential(mean_min))] += size_kw
+    return np.round(np.maximum(kw + draw.normal(0, 0.03, n_minutes), 0.02), 3)
+
+
+def stream(kw: Sequence[float] | NDArray[np.floating], first: int = FIRST, device: str = "home") -> list[Reading]:
+    """A reading a minute of ``kw``; a minute that is NaN is left out."""
+    values = np.asarray(kw, dtype=np.float64)
+    return [Reading(device, first + i, float(value)) for i, value in enumerate(values) if not np.isnan(value)]
+
+
+@dataclass
+class Run:
+    """All that an engine told, and what came of it."""
+
+    engine: Engine
+    told: list[Forecast] = field(default_factory=list)
+    outcomes: list[Outcomes] = field(default_factory=list)
+
+    def take(self, readings: Sequence[Reading], *, at_a_time: int = 1) -> Run:
+        """Let ``readings`` in, ``at_a_time`` in a batch."""
+        for at in range(0, len(readings), at_a_time):
+            self.told.extend(self.engine.forecast(self.engine.accept(readings[at : at + at_a_time]), 7))
+            outcomes, _ = self.engine.learn()
+            if outcomes is not None:
+                self.outcomes.append(outcomes)
+        return self
+
+    def outcome(self, name: str) -> NDArray[np.float64]:
+        """One column of all outcomes, in their order."""
+        return np.concatenate([getattr(outcomes, name) for outcomes in self.outcomes])
+
+    def of(self, device: str) -> list[Forecast]:
+        """What was told of one device, in its order."""
+        return [forecast for forecast in self.told if forecast.device == device]
+
+    def state(self) -> dict[str, dict[str, bytes]]:
+        """What was learnt, by device, bit for bit."""
+        blend = learning(self.engine)
+        found = {}
+        for device in self.engine.buffers:
+            columns = blend.columns([self.engine.buffers.row(device)])
+            found[device] = {name: column.tobytes() for name, column in columns.items() if name != "followed"}
+        return found
+
+
+def same_outcomes(one: Outcomes, other: Outcomes) -> bool:
+    """Whether they are equal, bit for bit."""
+    names = [each.name for each in fields(Outcomes)]
+    return all(np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in names)

@@ -1,0 +1,115 @@
+"""Which models speak and which are heard beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from edge.core.errors import ModelError
+from edge.core.online.outcomes import LEARNED, PERSISTENCE
+from edge.loading import engine_of, load_models
+from edge.settings import Settings
+from tests.support.models import ModelCopy, default_name, every_feature_model, shipped_models, shipped_names
+
+
+def settings(models: Path | None = None, **sections: Any) -> Settings:
+    return Settings.model_validate({"models": {"path": models or shipped_models()}, **sections})
+
+
+def experts_of(**sections: Any) -> tuple[str, ...]:
+    chosen = settings(**sections)
+    blend = engine_of(chosen, load_models(chosen)).blend
+    assert blend is not None
+    return blend.experts
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """A folder of a model that speaks, and of others that do not go with it, each for its own reason."""
+    folder = tmp_path / "models"
+    ModelCopy(folder, source=every_feature_model())
+    ModelCopy(folder, "lstm-5-3")
+    registry = json.dumps({"default": "lstm-5-3"})
+    (folder / "registry.json").write_text(registry, encoding="utf-8")
+    return folder
+
+
+def test_all_that_fit_are_heard_the_one_that_speaks_first() -> None:
+    others = [name for name in shipped_names() if name != default_name()]
+    assert experts_of() == (default_name(), *others, LEARNED, PERSISTENCE)
+
+
+def test_those_named_are_heard_and_no_others() -> None:
+    assert experts_of(forecast={"model": "linear", "experts": ["lstm-5-3", "linear"]}) == (
+        "linear", "lstm-5-3", LEARNED, PERSISTENCE,
+    )  # fmt: skip
+    assert experts_of(forecast={"model": "linear", "experts": "lstm-5-3 , linear"})[1] == "lstm-5-3"
+    assert experts_of(forecast={"model": "linear", "experts": []}) == ("linear", LEARNED, PERSISTENCE)
+
+
+def test_without_blend_no_other_is_heard_but_those_that_are_named() -> None:
+    assert experts_of(forecast={"model": "linear", "blend": False}) == ("linear", PERSISTENCE)
+    assert experts_of(forecast={"model": "linear", "blend": False, "experts": ["lstm-5-3"]}) == (
+        "linear", "lstm-5-3", PERSISTENCE,
+    )  # fmt: skip
+    assert experts_of(forecast={"model": "linear", "learn": False, "experts": []}) == ("linear", PERSISTENCE)
+
+
+def test_settings_reach_the_blend() -> None:
+    chosen = settings(
+        forecast={"model": "linear", "experts": [], "calibrate": False},
+        learning={"max_devices": 7, "forgetting": 0.9995},
+        limits={"min_kw": -5.0},
+    )
+    blend = engine_of(chosen, load_models(chosen)).blend
+    assert blend is not None
+    options = blend.options
+    assert (options.calibrates, options.max_devices, options.forgetting, options.min_kw) == (False, 7, 0.9995, -5.0)
+
+
+def test_an_expert_that_there_is_not_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(ModelError, match=r"there is no model 'oracle' in .*; there are: linear, lstm"):
+        load_models(settings(forecast={"experts": ["oracle"]}))
+
+
+@pytest.mark.parametrize("name", ["blend", "learned", "persistence"])
+def test_a_model_may_not_be_named_as_something_else_is(tmp_path: Path, name: str) -> None:
+    ModelCopy(tmp_path / "models", name, source=shipped_models() / "lstm-5-3").card.read_text()
+    ModelCopy(tmp_path / "models", "lstm-5-3")
+    with pytest.raises(ModelError, match=f"{name}: no model may be named {name}: .*; rename it"):
+        load_models(settings(tmp_path / "models"))
+
+
+def alter(models: Path, name: str, **card: Any) -> None:
+    copy = ModelCopy(models, name, source=shipped_models() / "lstm-5-3")
+    copy.alter_card(lambda document: document.update(card))
+    (models / "registry.json").write_text(json.dumps({"default": "lstm-5-3"}), encoding="utf-8")
+
+
+CASES = {
+    "other features": ({}, "every-feature", "it takes gap_kw, reactive_kvar, voltage_v, current_a, not gap_kw"),
+    "other padding": ({"padding": "zero"}, "other", "it pads short windows by zero, not by oldest"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_that_does_not_fit_is_refused_where_it_was_named_and_else_not_heard(mixed: Path, case: str) -> None:
+    card, name, why = CASES[case]
+    if card:
+        alter(mixed, name, **card)
+    with pytest.raises(ModelError) as refused:
+        load_models(settings(mixed, forecast={"experts": [name]}))
+    assert str(refused.value) == f"forecast.experts: {name} cannot be heard beside lstm-5-3: {why}"
+    with capture_logs() as logs:
+        assert load_models(settings(mixed)).others == ()
+    told = {entry["model"]: entry for entry in logs if entry["event"] == "model.not_heard"}
+    assert (told[name]["why"], told[name]["beside"]) == (why, "lstm-5-3")
+
+
+def test_one_that_takes_less_is_heard_beside_one_that_takes_more(mixed: Path) -> None:
+    models = load_models(settings(mixed, forecast={"model": "every-feature"}))
+    assert [model.name for model in models.others] == ["lstm-5-3"]
