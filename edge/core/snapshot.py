@@ -152,7 +152,8 @@ class Replay:
         """Go on with ``engine`` from where it stands."""
         self._engine = engine
         self._due: dict[str, tuple[F32, int, int, int]] = {}  # window, minute, n_observed, issued at (ms)
-        self._waiting: list[tuple[Reading, int]] = []  # and when their forecasts were issued
+        self._waiting: list[tuple[Sequence[Reading], int]] = []  # batches, and when their forecasts were issued
+        self._n_waiting = 0
         self.n_readings = 0
         self.n_forgotten = 0
 
@@ -164,8 +165,9 @@ class Replay:
         """
         self.n_readings += len(readings)
         if self._engine.blend is not None:
-            self._waiting += ((reading, issued_at_ms) for reading in readings)
-            if len(self._waiting) >= _BATCH:
+            self._waiting.append((readings, issued_at_ms))
+            self._n_waiting += len(readings)
+            if self._n_waiting >= _BATCH:
                 self._learn_again()
             return
         accepted = self._engine.accept(readings)
@@ -174,16 +176,24 @@ class Replay:
             self._due[device] = (window.copy(), minute, n_observed, issued_at_ms)
 
     def _learn_again(self) -> None:
+        """Forecast what waits in one go; where the model gives no number, batch by batch, as it was done then."""
         engine, waiting = self._engine, self._waiting
-        if not waiting:
+        self._waiting, self._n_waiting = [], 0
+        accepted = [engine.accept(readings) for readings, _ in waiting]
+        ready = [(one, issued_at_ms) for one, (_, issued_at_ms) in zip(accepted, waiting, strict=True) if one.devices]
+        if not ready:
             return
-        accepted = engine.accept([reading for reading, _ in waiting])
-        with suppress(ModelError):  # as it was then
-            engine.forecast(accepted, 0)
-            issued = zip(accepted.place, waiting, strict=True)
-            engine.newest.stamp(accepted.rows, [issued_at_ms for place, (_, issued_at_ms) in issued if place >= 0])
+        try:
+            engine.forecast(_joined([one for one, _ in ready]), 0)
+        except ModelError:
+            for one, issued_at_ms in ready:
+                with suppress(ModelError):
+                    engine.forecast(one, issued_at_ms)
+                engine.learn()
+            return
         engine.learn()
-        waiting.clear()
+        for one, issued_at_ms in ready:
+            engine.newest.stamp(one.rows, [issued_at_ms] * len(one.rows))
 
     def forget(self, device: str) -> None:
         """Let a device be forgotten, as it was then."""
@@ -208,6 +218,14 @@ class Replay:
                 continue
             engine.newest.stamp(rows, issued_at_ms)
         self._due.clear()
+
+
+def _joined(parts: list[Accepted]) -> Accepted:
+    """Return what is due a forecast of all ``parts``, in their order."""
+    windows = np.concatenate([part.windows for part in parts])
+    names = ("devices", "rows", "minutes", "n_observed")
+    devices, rows, minutes, n_observed = ([one for part in parts for one in getattr(part, name)] for name in names)
+    return Accepted([], [], windows, devices, rows, [], minutes, n_observed, [], {})
 
 
 def _n_bytes(context: int) -> int:

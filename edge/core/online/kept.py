@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import StateError
+from edge.core.online import weights
 from edge.core.online.rows import Rows
 
 #: Beside the arrays of :class:`Rows`: which devices they are of, the names of the experts, and of the learning
@@ -69,6 +70,7 @@ def of_experts(
                 msg = f"{name} has values that are no numbers"
                 raise StateError(msg)
             if name == "memory":
+                array[...] = weights.newcomer(before)
                 array[..., new_e] = before[..., old_e]
             elif name == "coefficients":
                 array[..., new_c] = before[..., old_c]

@@ -34,6 +34,17 @@ def blank(n_experts: int) -> F64:
     return memory
 
 
+def newcomer(memory: F64) -> F64:
+    """Return ``[N, 4, 2, 1]``: the memory of an expert that comes to others late, as good as the worst of them.
+
+    It is for it to show that it is better. With the fast steps of a beginner it would be listened to at once.
+    """
+    begins = memory[..., :1].copy()
+    for place, worst in ((_REGRET, np.min), (_VARIANCE, np.max), (_LARGEST, np.max), (_RATE, np.min)):
+        begins[:, place] = worst(memory[:, place], axis=-1, keepdims=True)
+    return begins
+
+
 def priors(n_experts: int) -> F64:
     """Return the weights before the first outcome, ``[E]``: the first expert's is the largest.
 
