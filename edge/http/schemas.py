@@ -52,9 +52,11 @@ class ForecastDocument(BaseModel):
         "absent where it has one only",
     )
     experts: dict[str, float] | None = Field(
-        default=None, description="Weights of those who are blended in the mean; absent where a model speaks alone"
+        default=None, description="Weights of those whose blend the mean is; absent where a model speaks alone"
     )
-    median_experts: dict[str, float] | None = Field(default=None, description="The same for the median")
+    median_experts: dict[str, float] | None = Field(
+        default=None, description="The same for the median, around which the bounds are put"
+    )
 
 
 class ForecastList(BaseModel):

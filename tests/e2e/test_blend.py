@@ -1,4 +1,4 @@
-"""A blended forecast as users get it: who spoke, the same over MQTT and REST, and a restart that no forecast knows of."""
+"""A blended forecast as users get it: who spoke, the same over MQTT and REST, and over a restart."""
 
 from __future__ import annotations
 

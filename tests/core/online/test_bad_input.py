@@ -1,4 +1,4 @@
-"""What houses and meters do wrong, through a whole engine: no number is lost, nothing is stuck, a day later all is well."""
+"""What houses and meters do wrong, through a whole engine: every number is one, nothing is stuck, and it passes."""
 
 from __future__ import annotations
 

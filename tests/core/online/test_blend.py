@@ -164,7 +164,7 @@ def test_a_model_that_gives_no_number_is_named_and_the_stream_goes_on() -> None:
     engine = blending(Smooth(), Broken(name="broken"))
     with pytest.raises(ModelError, match="model broken gave a value that is not a number"):
         Run(engine).take(readings_of(3), at_a_time=9)
-    assert engine.learn() == []
+    assert learning(engine).learn() == []
 
 
 def test_state_of_a_device_with_the_shipped_models_is_at_most_16_kb() -> None:
@@ -203,11 +203,11 @@ def test_a_forecast_that_waits_to_be_learnt_is_learnt_before_its_device_is_forgo
         Run(each).take(readings_of(50))
         each.forecast(each.accept(readings_of(1, 50)), 0)
     columns = learning(engine).columns([0, 1, 2])
-    (outcomes,) = other.learn()
+    (outcomes,) = learning(other).learn()
     assert len(outcomes) == 3
     after = learning(other).columns([0, 1, 2])
     assert all(np.array_equal(columns[name], after[name], equal_nan=columns[name].dtype.kind == "f") for name in after)
-    (late,) = engine.learn()
+    (late,) = learning(engine).learn()
     assert same_outcomes(late, outcomes)
 
 
@@ -334,7 +334,7 @@ DAMAGE: dict[str, tuple[str, Any]] = {
     "names": ("experts", None),
     "devices": ("followed", None),
     "columns": ("columns", None),
-    "a device twice": ("followed", lambda followed: np.zeros_like(followed)),
+    "a device twice": ("followed", np.zeros_like),
     "a device that cannot be": ("followed", lambda followed: followed - 1),
     "devices of another kind": ("followed", lambda followed: followed.astype(float)),
     "fewer rows": ("seen", lambda seen: seen[:-1]),
@@ -407,3 +407,19 @@ def test_models_of_different_contexts_each_see_their_own_minutes() -> None:
             for row, minute, kw in zip(outcomes.rows, outcomes.minutes, outcomes.experts_kw[:, 0, place], strict=True):
                 assert said[DEVICES[row], int(minute)].gap_kw == pytest.approx(kw, abs=1e-6)
     assert run.told[-1].context == 40
+
+
+def test_a_model_that_takes_power_alone_is_given_it_where_another_takes_more() -> None:
+    """Each model is given the measured features that it asks for, and no others."""
+    shapes: dict[str, set[int]] = {}
+
+    class Looking(Smooth):
+        def predict(self, windows: F32) -> Prediction:
+            shapes.setdefault(self.name, set()).add(windows.shape[-1])
+            return Smooth.predict(self, windows)
+
+    electric = Looking(name="electric", features=("gap_kw", "voltage_v"))
+    readings = [Reading("home", FIRST + i, float(i), measured={"voltage_v": 230.0}) for i in range(20)]
+    run = Run(blending(electric, Looking(name="power"))).take(readings, at_a_time=3)
+    assert shapes == {"electric": {2}, "power": {1}}
+    assert len(run.told) == 19
