@@ -1,4 +1,4 @@
-"""A blended forecast as users get it: who spoke, the same over MQTT and REST, and over a restart."""
+"""A blended forecast as users get it: who spoke, the same over MQTT and REST, and a restart that none knows of."""
 
 from __future__ import annotations
 

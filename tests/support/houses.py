@@ -90,8 +90,7 @@ class Run:
         """Let ``readings`` in, ``at_a_time`` in a batch."""
         for at in range(0, len(readings), at_a_time):
             self.told.extend(self.engine.forecast(self.engine.accept(readings[at : at + at_a_time]), 7))
-            if self.engine.blend is not None:
-                self.outcomes.extend(self.engine.blend.learn())
+            self.outcomes.extend(self.engine.learn())
         return self
 
     def outcome(self, name: str) -> NDArray[np.float64]:

@@ -35,7 +35,7 @@ def blank(n_columns: int, mean_column: int, median_column: int) -> tuple[F64, F6
 
 
 def speak(coefficients: F64, columns: F64) -> F64:
-    """Return the expected change, mean and median ``[N, 2]``, in units of the scale and within :data:`LIMIT`."""
+    """Return the expected change, mean and median ``[N, 2]``, in units of the scale, within what is learnt."""
     return _within_limit(_product(coefficients, columns))
 
 

@@ -1,4 +1,4 @@
-"""What houses and meters do wrong, through a whole engine: every number is one, nothing is stuck, and it passes."""
+"""What houses and meters do wrong, through a whole engine: no number lost, nothing stuck, a day later all is well."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def test_a_model_that_gives_no_number_is_named_and_the_stream_goes_on() -> None:
     engine = blending(Smooth(), Broken(name="broken"))
     with pytest.raises(ModelError, match="model broken gave a value that is not a number"):
         Run(engine).take(readings_of(3), at_a_time=9)
-    assert learning(engine).learn() == []
+    assert engine.learn() == []
 
 
 def test_state_of_a_device_with_the_shipped_models_is_at_most_16_kb() -> None:
@@ -203,11 +203,11 @@ def test_a_forecast_that_waits_to_be_learnt_is_learnt_before_its_device_is_forgo
         Run(each).take(readings_of(50))
         each.forecast(each.accept(readings_of(1, 50)), 0)
     columns = learning(engine).columns([0, 1, 2])
-    (outcomes,) = learning(other).learn()
+    (outcomes,) = other.learn()
     assert len(outcomes) == 3
     after = learning(other).columns([0, 1, 2])
     assert all(np.array_equal(columns[name], after[name], equal_nan=columns[name].dtype.kind == "f") for name in after)
-    (late,) = learning(engine).learn()
+    (late,) = engine.learn()
     assert same_outcomes(late, outcomes)
 
 
