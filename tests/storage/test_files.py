@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from edge.core.engine import Engine
 from edge.core.errors import StateError
@@ -21,6 +22,8 @@ from edge.core.window import WindowSpec
 from edge.predictors.baselines import Persistence
 from edge.storage import checkpoint, journal
 from edge.storage.journal import Damage, encode, encode_header
+from edge.storage.store import Store
+from tests.support.houses import Run, blending, house_kw, stream
 
 NOON = 21_476_160
 DEVICES = st.text("abcXYZ019_.-", min_size=1, max_size=64)
@@ -202,3 +205,16 @@ def test_a_newer_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path.write_bytes(checkpoint.encode(snapshot_of()))
     with pytest.raises(StateError, match=r"c is of version 2"):
         checkpoint.read(path)
+
+
+def test_what_was_learnt_and_does_not_fit_is_left_out_and_the_readings_are_there(tmp_path: Path) -> None:
+    run = Run(blending()).take(stream(house_kw(50)))
+    snapshot = take(run.engine)
+    learnt = snapshot.learnt | {"memory": snapshot.learnt["memory"] * np.nan}
+    (tmp_path / "checkpoint-00000000.npz").write_bytes(checkpoint.encode(replace(snapshot, learnt=learnt)))
+    engine = blending()
+    with capture_logs() as logs:
+        Store(tmp_path).restore(engine)
+    assert engine.latest() == run.engine.latest()
+    (told,) = [entry for entry in logs if entry["event"] == "state.learnt_not_used"]
+    assert told["problem"] == "memory has values that are no numbers"

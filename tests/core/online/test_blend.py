@@ -413,3 +413,19 @@ def test_models_of_different_contexts_each_see_their_own_minutes() -> None:
             for row, minute, kw in zip(outcomes.rows, outcomes.minutes, outcomes.experts_kw[:, 0, place], strict=True):
                 assert said[DEVICES[row], int(minute)].gap_kw == pytest.approx(kw, abs=1e-6)
     assert run.told[-1].context == 40
+
+
+def test_a_model_that_takes_power_alone_is_given_it_where_another_takes_more() -> None:
+    """Each model is given the measured features that it asks for, and no others."""
+    shapes: dict[str, set[int]] = {}
+
+    class Looking(Smooth):
+        def predict(self, windows: F32) -> Prediction:
+            shapes.setdefault(self.name, set()).add(windows.shape[-1])
+            return Smooth.predict(self, windows)
+
+    electric = Looking(name="electric", features=("gap_kw", "voltage_v"))
+    readings = [Reading("home", FIRST + i, float(i), measured={"voltage_v": 230.0}) for i in range(20)]
+    run = Run(blending(electric, Looking(name="power"))).take(readings, at_a_time=3)
+    assert shapes == {"electric": {2}, "power": {1}}
+    assert len(run.told) == 19
