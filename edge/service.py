@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from threading import Event, Lock
 
 import structlog
@@ -24,6 +25,7 @@ from edge.core.presence import Presence
 from edge.core.reading import Reading
 from edge.core.snapshot import Snapshot, take
 from edge.core.statistics import Statistics
+from edge.exchanging import Exchanging
 from edge.keeping import Keeper, Keeping, KeepsNothing
 from edge.ports import Arrival, Link
 
@@ -62,6 +64,7 @@ class Service:
         self._lock = Lock()  # the engine's state: this service's thread writes, others read and forget
         self._announcing = Announcing(link, engine.buffers, presence, self._lock)
         self._keeping = Keeping(keeper or KeepsNothing(), self._snapshot)
+        self._exchanging = Exchanging()
         self._forgotten: deque[str] = deque()  # by others' threads, not in order with the readings yet
         self._n_shed = 0  # of the link's, those that are counted
 
@@ -88,6 +91,8 @@ class Service:
 
     def turn(self, timeout_s: float) -> int:
         """Take one batch through: decode, accept, forecast, publish, keep, acknowledge. Return its size."""
+        if self._exchanging.is_due:
+            self._exchange()
         arrivals = self._link.take(0 if self._keeping.holds_back else MAX_BATCH, timeout_s)
         self._keep(between_batches=not arrivals)
         if not arrivals:
@@ -114,6 +119,18 @@ class Service:
         self._link.flush()
         self._count(arrivals, accepted, forecasts, inference_s)
         return len(arrivals)
+
+    def _exchange(self) -> None:
+        """Go on with the engine that was offered, and have what is kept replayed by no other."""
+        with self._lock:
+            accepted = self._exchanging.accept(self._engine)
+            if accepted is None:
+                return
+            offer, pause_s = accepted
+            self._engine, self.models = offer.engine, offer.models
+            self._announcing.buffers = offer.engine.buffers
+        self._keeping.keeper.outdate()
+        offer.taken.set_result(pause_s)
 
     def _keep(self, *, between_batches: bool = True) -> None:
         """Keep, and then acknowledge, what the broker has confirmed since the last look."""
@@ -213,11 +230,15 @@ class Service:
         """The model that speaks for the stream."""
         return self._engine.model
 
+    def exchange(self, engine: Engine, models: Mapping[str, Predictor]) -> Future[float]:
+        """Go on with a new ``engine`` and ``models`` between two batches: see :meth:`Exchanging.offer`."""
+        return self._exchanging.offer(engine, models)
+
     def latest(self) -> list[Forecast]:
         """Return the newest forecast of every device that has one; the stream waits for a copy of columns only."""
         with self._lock:
-            devices, latest = self._engine.copy_latest()
-        return latest.read_all(devices, self._engine.speaker)
+            speaker, (devices, latest) = self._engine.speaker, self._engine.copy_latest()
+        return latest.read_all(devices, speaker)
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast; None where the device is unknown or has none yet."""
@@ -239,9 +260,10 @@ class Service:
 
         Raises :class:`RequestError` where no forecast can be made of it or there is no such model.
         """
-        if model is not None and model not in self.models:
-            msg = f"model: there is no {model!r}; there are {', '.join(sorted(self.models))}"
+        models = self.models
+        if model is not None and model not in models:
+            msg = f"model: there is no {model!r}; there are {', '.join(sorted(models))}"
             raise RequestError(msg)
-        speaking = self.models[model] if model else self.model
+        speaking = models[model] if model else self.model
         engine, now_ms = self._engine, time.time_ns() // 1_000_000
         return forecast_series(speaking, readings, now_ms, engine.zone, tells_path=engine.tells_path)

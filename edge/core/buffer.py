@@ -80,7 +80,7 @@ class Buffers:
         self, spec: WindowSpec, max_devices: int, channels: Sequence[str] = (GAP,), n_counted: int | None = None
     ) -> None:
         self.spec = spec
-        self._counted_bits = (1 << (n_counted or spec.context)) - 1
+        self.count_among(n_counted or spec.context)
         self.channels = tuple(channels)
         #: Shape of a window.
         self.shape = (spec.context,) if len(channels) == 1 else (spec.context, len(channels))
@@ -98,6 +98,10 @@ class Buffers:
         n_values = self._width * len(self.channels)
         self._n_rows = min(max_devices, max(1, _BLOCK_BYTES // (n_values * 4)))  # of a block
         self._block: F32 = np.empty(0, dtype=np.float32)  # the newest
+
+    def count_among(self, n_counted: int) -> None:
+        """Count real readings among the newest ``n_counted`` minutes from now on."""
+        self._counted_bits = (1 << n_counted) - 1
 
     def __len__(self) -> int:
         """Return how many devices there are."""

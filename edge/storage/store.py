@@ -58,6 +58,7 @@ class Store:
         self._n_bytes_since = self._checkpoint_bytes = 0
         self._owes_checkpoint = self._dirty = False
         self._forgets = False  # whether a device was forgotten since the newest generation began
+        self._outdated = False  # whether the batches so far were forecast by another engine than would replay them
         self._clean_from = 0  # the first generation without those that were
         self._given_up = False
         self._sync_due_s = self._retry_due_s = 0.0
@@ -133,6 +134,10 @@ class Store:
         except OSError as error:
             self._stop(error)
 
+    def outdate(self) -> None:
+        """Want a checkpoint as soon as may be."""
+        self._outdated = True
+
     def tend(self) -> bool:
         """Force the journal to the disk when that is due; tell whether a checkpoint is."""
         if self._given_up:
@@ -145,7 +150,7 @@ class Store:
         if self._checkpointing is not None or now_s < self._retry_due_s:
             return False
         is_large = self._n_bytes_since >= max(LEAST_JOURNAL_BYTES, 2 * self._checkpoint_bytes)
-        return is_large or self._owes_checkpoint or self._forgets
+        return is_large or self._owes_checkpoint or self._forgets or self._outdated
 
     def renew(self, snapshot: Snapshot) -> None:
         """Begin a new journal, and write ``snapshot`` as the checkpoint before it, beside the stream."""
@@ -176,7 +181,7 @@ class Store:
         except OSError:
             os.close(begun)
             raise
-        self._journal, self._n_bytes_since = begun, 0
+        self._journal, self._n_bytes_since, self._outdated = begun, 0, False
         if self._forgets:
             self._forgets, self._clean_from = False, generation
         return generation
