@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -87,14 +88,16 @@ def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings
 @main.command()
 @_settings_options
 def run(config: Path | None, assignments: tuple[str, ...]) -> None:
-    """Run the service until SIGTERM or Ctrl-C."""
+    """Run the service until SIGTERM or Ctrl-C; SIGHUP has it load the models again."""
     settings = read_settings(config, assignments)
     from edge.compose import Application  # noqa: PLC0415 - what --help does not need is not loaded for it
     from edge.telemetry import configure_logs  # noqa: PLC0415
 
     configure_logs(settings.log.format, settings.log.level)
     stopping = stop_on_signals()
-    Application(settings, os.environ).run(stopping)
+    application = Application(settings, os.environ)
+    reload_on_hangup(application.reload, stopping)
+    application.run(stopping)
 
 
 @main.command()
@@ -156,10 +159,14 @@ def check(config: Path | None, assignments: tuple[str, ...]) -> None:
     sys.exit(run_checks(read_settings(config, assignments), os.environ, click.echo))
 
 
-@main.command()
+@main.group(invoke_without_command=True)
 @_settings_options
-def models(config: Path | None, assignments: tuple[str, ...]) -> None:
-    """List the models that are there, with their scores."""
+@click.pass_context
+def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]) -> None:
+    """List the models that are there, with their scores; or change which there are."""
+    if ctx.invoked_subcommand is not None:
+        ctx.obj = (config, assignments)
+        return
     from edge.loading import load_models  # noqa: PLC0415
 
     loaded = load_models(read_settings(config, assignments))
@@ -174,9 +181,79 @@ def models(config: Path | None, assignments: tuple[str, ...]) -> None:
         )
 
 
+def _library_options(command: Any) -> Any:
+    option = click.option("--models", "folder", type=click.Path(path_type=Path), help="As --set models.path=PATH.")
+    return _settings_options(option(command))
+
+
+def _settings_of_library(
+    ctx: click.Context, config: Path | None, assignments: tuple[str, ...], folder: Path | None
+) -> Settings:
+    """Return the settings by the options before and after the name of a command of ``models``."""
+    config_before, assignments_before = ctx.obj
+    named = () if folder is None else (f"models.path={folder.absolute()}",)
+    return read_settings(config or config_before, (*assignments_before, *assignments, *named))
+
+
+@models.command()
+@_library_options
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--default", is_flag=True, help="Let it speak, unless forecast.model names another.")
+@click.pass_context
+def install(
+    ctx: click.Context,
+    file: Path,
+    default: bool,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    folder: Path | None,
+) -> None:
+    """Check and self-test the model in FILE, and put it where a running gapcast takes it up.
+
+    FILE is a folder, a .zip or a .tar.gz that holds model.tflite and card.json, or a .tflite with its card beside it.
+    """
+    from edge.loading import TAKEN, library_of  # noqa: PLC0415
+    from edge.predictors.install import install as put  # noqa: PLC0415
+
+    library = library_of(_settings_of_library(ctx, config, assignments, folder), os.environ)
+    card = put(file, library, default=default, taken=TAKEN)
+    click.echo(f"{card.name} {card.version} self-tested, and installed in {library.own / card.name}")
+
+
+@models.command()
+@_library_options
+@click.argument("name")
+@click.pass_context
+def remove(
+    ctx: click.Context, name: str, config: Path | None, assignments: tuple[str, ...], folder: Path | None
+) -> None:
+    """Take the installed model NAME away; one that it took the place of is there again."""
+    from edge.loading import library_of  # noqa: PLC0415
+    from edge.predictors.install import remove as take_out  # noqa: PLC0415
+
+    settings = _settings_of_library(ctx, config, assignments, folder)
+    library = library_of(settings, os.environ)
+    remains = take_out(name, library, settings.forecast.model or library.default())
+    click.echo(f"{name} removed" + (f"; the {name} that came with gapcast is there again" if remains else ""))
+
+
 def stop_on_signals() -> Event:
     """Return an event that SIGTERM and SIGINT set."""
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     return stopping
+
+
+def reload_on_hangup(reload: Callable[[], None], stopping: Event) -> None:
+    """Have SIGHUP call ``reload``; but where it tells that our own terminal was closed, stop."""
+    had_terminal = sys.stderr.isatty()
+
+    def hung_up(*_: object) -> None:
+        if had_terminal and not sys.stderr.isatty():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # a word to no one would be an error
+            stopping.set()
+        else:
+            reload()
+
+    signal.signal(signal.SIGHUP, hung_up)
