@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from edge.configuration import load, nested
 from edge.core.errors import GapcastError, ModelError
-from edge.settings import Settings
+from edge.models_command import models
+from edge.options import read_settings, settings_options
 
 EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
 
@@ -59,34 +59,11 @@ def main() -> None:
     """Five-minute-ahead forecasts of household power, at the edge."""
 
 
-def _settings_options(command: Any) -> Any:
-    for option in (
-        click.option(
-            "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set one key, e.g. mqtt.host=broker."
-        ),
-        click.option(
-            "--config", type=click.Path(path_type=Path), help="Configuration file (default: gapcast.toml, if here)."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings:
-    """Return the settings of file, environment and command line."""
-    overrides: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or "." not in key:
-            msg = f"{assignment!r} must be KEY=VALUE with a key like mqtt.host"
-            raise click.BadParameter(msg, param_hint="--set")
-        section, _, rest = key.partition(".")
-        overrides.setdefault(section, {}).update(nested(rest, value))
-    return load(config, os.environ, overrides)
+main.add_command(models)
 
 
 @main.command()
-@_settings_options
+@settings_options
 def run(config: Path | None, assignments: tuple[str, ...]) -> None:
     """Run the service until SIGTERM or Ctrl-C; SIGHUP has it load the models again."""
     settings = read_settings(config, assignments)
@@ -120,7 +97,7 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
 
 
 @main.command()
-@_settings_options
+@settings_options
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--device", default="replay", show_default=True, help="Name to publish as.")
 @click.option("--speed", type=SPEED, default="60", show_default=True, help="Times real time, or max.")
@@ -149,7 +126,7 @@ def replay(
 
 
 @main.command()
-@_settings_options
+@settings_options
 def check(config: Path | None, assignments: tuple[str, ...]) -> None:
     """Read the configuration, self-test the models, reach the broker; say what is wrong."""
     from edge.check import run_checks  # noqa: PLC0415
@@ -157,84 +134,6 @@ def check(config: Path | None, assignments: tuple[str, ...]) -> None:
 
     configure_logs("auto", "critical")  # what is wrong is said in words of its own
     sys.exit(run_checks(read_settings(config, assignments), os.environ, click.echo))
-
-
-@main.group(invoke_without_command=True)
-@_settings_options
-@click.pass_context
-def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]) -> None:
-    """List the models that are there, with their scores; or change which there are."""
-    if ctx.invoked_subcommand is not None:
-        ctx.obj = (config, assignments)
-        return
-    from edge.loading import load_models  # noqa: PLC0415
-
-    loaded = load_models(read_settings(config, assignments))
-    for card in loaded.cards:
-        mark = "*" if card.name == loaded.speaking.name else " "
-        own, of_persistence = card.scores.model, card.scores.persistence
-        mae_kw, whose = (own.mae_kw, "") if own.mae_median_kw is None else (own.mae_median_kw, ", its median's")
-        click.echo(
-            f"{mark} {card.name:<12} {card.family:<10} {card.parameters:>6} parameters  {card.bytes / 1_000:>6.1f} kB  "
-            f"MSE {own.mse_kw2:.4f} (same as now {of_persistence.mse_kw2:.4f})  "
-            f"MAE {mae_kw:.4f} ({of_persistence.mae_kw:.4f}){whose}"
-        )
-
-
-def _library_options(command: Any) -> Any:
-    option = click.option("--models", "folder", type=click.Path(path_type=Path), help="As --set models.path=PATH.")
-    return _settings_options(option(command))
-
-
-def _settings_of_library(
-    ctx: click.Context, config: Path | None, assignments: tuple[str, ...], folder: Path | None
-) -> Settings:
-    """Return the settings by the options before and after the name of a command of ``models``."""
-    config_before, assignments_before = ctx.obj
-    named = () if folder is None else (f"models.path={folder.absolute()}",)
-    return read_settings(config or config_before, (*assignments_before, *assignments, *named))
-
-
-@models.command()
-@_library_options
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--default", is_flag=True, help="Let it speak, unless forecast.model names another.")
-@click.pass_context
-def install(
-    ctx: click.Context,
-    file: Path,
-    default: bool,
-    config: Path | None,
-    assignments: tuple[str, ...],
-    folder: Path | None,
-) -> None:
-    """Check and self-test the model in FILE, and put it where a running gapcast takes it up.
-
-    FILE is a folder, a .zip or a .tar.gz that holds model.tflite and card.json, or a .tflite with its card beside it.
-    """
-    from edge.loading import TAKEN, library_of  # noqa: PLC0415
-    from edge.predictors.install import install as put  # noqa: PLC0415
-
-    library = library_of(_settings_of_library(ctx, config, assignments, folder), os.environ)
-    card = put(file, library, default=default, taken=TAKEN)
-    click.echo(f"{card.name} {card.version} self-tested, and installed in {library.own / card.name}")
-
-
-@models.command()
-@_library_options
-@click.argument("name")
-@click.pass_context
-def remove(
-    ctx: click.Context, name: str, config: Path | None, assignments: tuple[str, ...], folder: Path | None
-) -> None:
-    """Take the installed model NAME away; one that it took the place of is there again."""
-    from edge.loading import library_of  # noqa: PLC0415
-    from edge.predictors.install import remove as take_out  # noqa: PLC0415
-
-    settings = _settings_of_library(ctx, config, assignments, folder)
-    library = library_of(settings, os.environ)
-    remains = take_out(name, library, settings.forecast.model or library.default())
-    click.echo(f"{name} removed" + (f"; the {name} that came with gapcast is there again" if remains else ""))
 
 
 def stop_on_signals() -> Event:

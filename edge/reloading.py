@@ -13,6 +13,7 @@ from threading import Event, Thread
 import structlog
 
 from edge.core.errors import GapcastError
+from edge.core.succession import make_room
 from edge.loading import Models, engine_of, load_models
 from edge.predictors.library import Library, Stamp
 from edge.service import Service
@@ -113,7 +114,9 @@ class Reloading:
 
     def _exchange(self, models: Models) -> float | None:
         """Have the stream go on with ``models``; return how long it stood still, s, None where it ends before."""
-        taken: Future[float] = self._service.exchange(engine_of(self._settings, models), models.by_name)
+        engine = engine_of(self._settings, models)
+        make_room(engine, self._service.n_devices)
+        taken: Future[float] = self._service.exchange(engine, models.by_name)
         while not self._stopping.is_set():
             if wait([taken], LOOK_S).done:
                 return taken.result()

@@ -13,8 +13,17 @@ from edge.core.online import kept
 from edge.core.online.blend import Blend
 from edge.core.snapshot import fill, told_by
 
+#: Rows that are copied at a time: what lies in between stays in the processor's cache.
+_CHUNK = 64
 #: No device's name.
 _NO_ONE = "\n"
+
+
+def make_room(after: Engine, n_rows: int) -> None:
+    """Have memory for what was learnt of ``n_rows`` devices, so that :func:`hand_over` need not wait for it."""
+    blend = after.blend
+    if blend is not None:
+        blend.state.at(np.array([min(n_rows, blend.options.max_devices)]))
 
 
 def hand_over(before: Engine, after: Engine) -> None:
@@ -50,7 +59,9 @@ def _pass_on(before: Blend, after: Blend, n_rows: int) -> None:
     ):
         after.state = before.state
     else:
-        after.take_over(n_rows, before.columns(range(n_rows)))
+        for first in range(0, n_rows, _CHUNK):
+            columns = before.columns(range(first, min(first + _CHUNK, n_rows)))
+            after.take_over(n_rows, {**columns, "followed": columns["followed"] + first})
 
 
 def _recut(before: Engine, after: Engine) -> None:
