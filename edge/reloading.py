@@ -6,6 +6,7 @@ or when someone asks.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from threading import Event, Thread
@@ -86,6 +87,7 @@ class Reloading:
             self._refuse(stamp, f"{type(error).__name__}: {error}")
         else:
             self._judged = stamp
+            _give_back()
 
     def _change(self) -> None:
         models = load_models(self._settings, self._library)
@@ -121,3 +123,10 @@ class Reloading:
             if wait([taken], LOOK_S).done:
                 return taken.result()
         return None
+
+
+def _give_back() -> None:
+    """Give the system the memory of the models that are gone, which glibc would keep for the next ones: 20 MB."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
