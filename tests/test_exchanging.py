@@ -11,6 +11,7 @@ from edge.core.errors import StateError
 from edge.core.presence import Presence
 from edge.core.reading import Reading
 from edge.core.snapshot import give
+from edge.exchanging import Exchanging
 from edge.predictors.baselines import Persistence, Trend
 from edge.service import Service
 from tests.core.test_snapshot import Electric
@@ -36,6 +37,12 @@ def test_from_one_batch_to_the_next_another_model_speaks() -> None:
     assert link.published[-1].n_observed == 4
     assert (service.model, service.models) == (new, {"trend": new})
     assert [forecast.model for forecast in service.latest()] == ["trend"]
+
+
+def test_without_an_offer_there_is_nothing_to_take() -> None:
+    exchanging = Exchanging()
+    assert not exchanging.is_due
+    assert exchanging.accept(Engine(Persistence())) is None
 
 
 def test_one_that_cannot_go_on_from_here_is_refused_and_the_stream_does_not_feel_it() -> None:

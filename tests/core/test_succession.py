@@ -14,7 +14,7 @@ from edge.core.online.options import Options
 from edge.core.predictor import Predictor
 from edge.core.reading import Reading
 from edge.core.snapshot import give, take
-from edge.core.succession import hand_over
+from edge.core.succession import hand_over, make_room
 from edge.core.window import WindowSpec
 from edge.predictors.baselines import Persistence, Trend
 from tests.core.test_snapshot import NOON, STREAMS, Electric, Recorder
@@ -115,12 +115,15 @@ def test_what_was_learnt_goes_on_bit_for_bit_where_the_experts_are_the_same() ->
         np.testing.assert_array_equal(after.blend.columns(rows)[name], values)
 
 
-def test_of_other_experts_those_that_both_have_go_on() -> None:
+@pytest.mark.parametrize("with_room", [True, False])
+def test_of_other_experts_those_that_both_have_go_on(with_room: bool) -> None:
     before, after = engine_of(Persistence(), trend(30)), engine_of(Persistence(), max_devices=2)
     stream(before, range(40))
     before.forget("a")
     assert before.blend is not None
     learnt = before.blend.columns([1])
+    if with_room:
+        make_room(after, before.buffers.n_rows)
     hand_over(before, after)
     assert after.blend is not None
     kept = after.blend.columns([1])
@@ -129,6 +132,14 @@ def test_of_other_experts_those_that_both_have_go_on() -> None:
     np.testing.assert_array_equal(kept["memory"], learnt["memory"][..., places])
     forgotten = after.blend.columns([0])["seen"][0]
     np.testing.assert_array_equal(forgotten, after.blend.state.blank("seen"))
+
+
+def test_room_is_made_where_something_is_learnt() -> None:
+    alone, blended = Engine(Persistence()), engine_of(Persistence(), max_devices=50)
+    make_room(alone, 1_000)
+    make_room(blended, 1_000)
+    assert blended.blend is not None
+    assert len(blended.blend.state) == 51
 
 
 def test_where_fewer_devices_may_be_the_others_are_let_go() -> None:
