@@ -8,7 +8,7 @@ It knows neither MQTT nor HTTP nor files: the broker is behind :class:`Link`, th
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from threading import Event, Lock
@@ -25,6 +25,7 @@ from edge.core.presence import Presence
 from edge.core.reading import Reading
 from edge.core.snapshot import Snapshot, take
 from edge.core.statistics import Statistics
+from edge.counting import Counting
 from edge.exchanging import Exchanging
 from edge.keeping import Keeper, Keeping, KeepsNothing
 from edge.ports import Arrival, Link
@@ -66,7 +67,7 @@ class Service:
         self._keeping = Keeping(keeper or KeepsNothing(), self._snapshot)
         self._exchanging = Exchanging()
         self._forgotten: deque[str] = deque()  # by others' threads, not in order with the readings yet
-        self._n_shed = 0  # of the link's, those that are counted
+        self._counting = Counting(self.statistics)
 
     # --- the stream -----------------------------------------------------------------------------
 
@@ -117,7 +118,7 @@ class Service:
         self._keep()  # what has no forecast to wait for
         self._announcing.tell()
         self._link.flush()
-        self._count(arrivals, accepted, forecasts, inference_s)
+        self._counting.count(arrivals, accepted, forecasts, inference_s, self._link.n_shed)
         return len(arrivals)
 
     def _exchange(self) -> None:
@@ -177,26 +178,6 @@ class Service:
     def _too_many(self) -> PayloadError:
         n_devices = self._engine.buffers.max_devices
         return PayloadError("too_many_devices", f"{n_devices} devices are known, all that devices.max allows")
-
-    def _count(self, arrivals: list[Arrival], accepted: Accepted, forecasts: Forecasts, inference_s: float) -> None:
-        statistics = self.statistics
-        for result, n in accepted.counts.items():
-            statistics.readings[result] += n
-        statistics.readings["rejected"] += sum(arrival.problem is not None for arrival in arrivals)
-        n_shed = self._link.n_shed
-        statistics.readings["rejected"] += n_shed - self._n_shed
-        self._n_shed = n_shed
-        statistics.batch_size.observe(len(arrivals))
-        if not len(forecasts):
-            return
-        model = forecasts.model.name
-        statistics.forecasts[model] = statistics.forecasts.get(model, 0) + len(forecasts)
-        statistics.inference_s.observe(inference_s)
-        ready = [arrival for arrival in arrivals if arrival.reading is not None]
-        received_s = (arrival.received_s for arrival, place in zip(ready, accepted.place, strict=True) if place >= 0)
-        now_s = time.perf_counter()
-        for received, n in Counter(received_s).items():
-            statistics.latency_s.observe(now_s - received, n)
 
     # --- questions, from any thread ---------------------------------------------------------------
 
