@@ -35,7 +35,8 @@ class Announcing:
     def __init__(self, link: Link, buffers: Buffers, presence: Presence | None, lock: Lock) -> None:
         """Tell on ``link`` what ``presence`` says (None: nothing), under the ``lock`` of the engine's state."""
         self._link = link
-        self._buffers = buffers
+        #: Those of the engine that runs; whoever changes them holds the lock.
+        self.buffers = buffers
         self._presence = presence
         self._lock = lock
         self._forgotten: deque[str] = deque()
@@ -65,7 +66,7 @@ class Announcing:
 
     def _due(self, n_fresh_sessions: int, *, may_tell: bool) -> tuple[list[str], list[tuple[str, bool]]]:
         """Return the devices to take back, and then those to tell of, each with whether it is there."""
-        presence, buffers, now_s = self._presence, self._buffers, time.monotonic()
+        presence, buffers, now_s = self._presence, self.buffers, time.monotonic()
         if presence is not None and now_s >= self._look_due_s:
             self._look_due_s = now_s + _LOOK_S
             presence.look(buffers.n_rows, now_s)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from edge.compose import session_options
 from edge.core.errors import ModelError
 from edge.core.features import DERIVED
-from edge.loading import load_models
+from edge.loading import library_of, load_models
 from edge.mqtt.session import Session
 from edge.predictors.runtime import load_interpreter
 from edge.settings import Settings
@@ -21,7 +21,7 @@ OK, BROKER_FAILS, MODEL_FAILS = 0, 1, 3
 def run_checks(settings: Settings, environment: Mapping[str, str], show: Callable[[str], None]) -> int:
     """Check models and broker, showing a line each up to the first failure; return its exit code, or 0."""
     try:
-        models = load_models(settings)
+        models = load_models(settings, library_of(settings, environment))
     except ModelError as error:
         show(f"FAIL models: {error}")
         return MODEL_FAILS

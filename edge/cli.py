@@ -6,15 +6,16 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import click
 
-from edge.configuration import load, nested
 from edge.core.errors import GapcastError, ModelError
-from edge.settings import Settings
+from edge.models_command import models
+from edge.options import read_settings, settings_options
 
 EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
 
@@ -59,17 +60,7 @@ def main() -> None:
     """Five-minute-ahead forecasts of household power, at the edge."""
 
 
-def _settings_options(command: Any) -> Any:
-    for option in (
-        click.option(
-            "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set one key, e.g. mqtt.host=broker."
-        ),
-        click.option(
-            "--config", type=click.Path(path_type=Path), help="Configuration file (default: gapcast.toml, if here)."
-        ),
-    ):
-        command = option(command)
-    return command
+main.add_command(models)
 
 
 def _columns_options(command: Any) -> Any:
@@ -88,30 +79,19 @@ def _columns_options(command: Any) -> Any:
     return command
 
 
-def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings:
-    """Return the settings of file, environment and command line."""
-    overrides: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or "." not in key:
-            msg = f"{assignment!r} must be KEY=VALUE with a key like mqtt.host"
-            raise click.BadParameter(msg, param_hint="--set")
-        section, _, rest = key.partition(".")
-        overrides.setdefault(section, {}).update(nested(rest, value))
-    return load(config, os.environ, overrides)
-
-
 @main.command()
-@_settings_options
+@settings_options
 def run(config: Path | None, assignments: tuple[str, ...]) -> None:
-    """Run the service until SIGTERM or Ctrl-C."""
+    """Run the service until SIGTERM or Ctrl-C; SIGHUP has it load the models again."""
     settings = read_settings(config, assignments)
     from edge.compose import Application  # noqa: PLC0415 - what --help does not need is not loaded for it
     from edge.telemetry import configure_logs  # noqa: PLC0415
 
     configure_logs(settings.log.format, settings.log.level)
     stopping = stop_on_signals()
-    Application(settings, os.environ).run(stopping)
+    application = Application(settings, os.environ)
+    reload_on_hangup(application.reload, stopping)
+    application.run(stopping)
 
 
 @main.command()
@@ -134,7 +114,7 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
 
 
 @main.command()
-@_settings_options
+@settings_options
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--device", default="replay", show_default=True, help="Name to publish as.")
 @click.option("--speed", type=SPEED, default="60", show_default=True, help="Times real time, or max.")
@@ -155,7 +135,7 @@ def replay(
 
 
 @main.command()
-@_settings_options
+@settings_options
 @click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--start", metavar="ISO", help="Begin with the first reading at or after this time (UTC if no offset).")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N readings of each file.")
@@ -195,7 +175,7 @@ def backtest(
 
 
 @main.command()
-@_settings_options
+@settings_options
 def check(config: Path | None, assignments: tuple[str, ...]) -> None:
     """Read the configuration, self-test the models, reach the broker; say what is wrong."""
     from edge.check import run_checks  # noqa: PLC0415
@@ -205,27 +185,23 @@ def check(config: Path | None, assignments: tuple[str, ...]) -> None:
     sys.exit(run_checks(read_settings(config, assignments), os.environ, click.echo))
 
 
-@main.command()
-@_settings_options
-def models(config: Path | None, assignments: tuple[str, ...]) -> None:
-    """List the models that are there, with their scores."""
-    from edge.loading import load_models  # noqa: PLC0415
-
-    loaded = load_models(read_settings(config, assignments))
-    for card in loaded.cards:
-        mark = "*" if card.name == loaded.speaking.name else " "
-        own, of_persistence = card.scores.model, card.scores.persistence
-        mae_kw, whose = (own.mae_kw, "") if own.mae_median_kw is None else (own.mae_median_kw, ", its median's")
-        click.echo(
-            f"{mark} {card.name:<12} {card.family:<10} {card.parameters:>6} parameters  {card.bytes / 1_000:>6.1f} kB  "
-            f"MSE {own.mse_kw2:.4f} (same as now {of_persistence.mse_kw2:.4f})  "
-            f"MAE {mae_kw:.4f} ({of_persistence.mae_kw:.4f}){whose}"
-        )
-
-
 def stop_on_signals() -> Event:
     """Return an event that SIGTERM and SIGINT set."""
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     return stopping
+
+
+def reload_on_hangup(reload: Callable[[], None], stopping: Event) -> None:
+    """Have SIGHUP call ``reload``; but where it tells that our own terminal was closed, stop."""
+    had_terminal = sys.stderr.isatty()
+
+    def hung_up(*_: object) -> None:
+        if had_terminal and not sys.stderr.isatty():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # a word to no one would be an error
+            stopping.set()
+        else:
+            reload()
+
+    signal.signal(signal.SIGHUP, hung_up)

@@ -19,7 +19,7 @@ from edge.core.reading import Limits
 from edge.core.source import Source
 from edge.core.statistics import Statistics
 from edge.http.app import create_app
-from edge.loading import engine_of, load_models
+from edge.loading import Models, engine_of, library_of, load_models
 from edge.mqtt.asides import PredictTopic
 from edge.mqtt.client import SessionOptions
 from edge.mqtt.discovery import Discovery, HomeAssistant
@@ -31,6 +31,7 @@ from edge.mqtt.tls import Tls, TlsFiles
 from edge.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
 from edge.mqtt.transport import Transport
 from edge.predictors.runtime import load_interpreter
+from edge.reloading import Reloading
 from edge.service import Service
 from edge.settings import HttpSettings, MqttSettings, Settings, TopicSettings
 from edge.state import gateway_id, state_path
@@ -48,7 +49,9 @@ class Application:
 
         Raises :class:`SettingsError` or :class:`ModelError`.
         """
-        self.models = load_models(settings)
+        library = library_of(settings, environment)
+        stamp = library.stamp()  # before they are read: what changes meanwhile is a change
+        self.models = load_models(settings, library)
         self.session = Session(session_options(settings, environment))
         limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
         extras = measured_in(self.models.speaking.features)[1:]
@@ -91,8 +94,9 @@ class Application:
         self._answer_over_mqtt(link, desk, settings.topics)
         if settings.homeassistant.enabled:
             self._tell_home_assistant(link, settings)
+        self._reloading = Reloading(settings, library, self.service, stamp, self._speak_with)
         registry = build_registry(self.service, load_interpreter()[1])
-        app = create_app(self.service, self.models.cards, registry, desk, max_body_bytes=max_body_bytes)
+        app = create_app(self.service, lambda: self.models.cards, registry, desk, max_body_bytes=max_body_bytes)
         self._socket = _bind(settings.http)
         self._server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
@@ -117,6 +121,16 @@ class Application:
         link.discovery = Discovery(self.session, where, self._engine.speaker)
         link.listen(where.birth_topic, link.discovery)
 
+    def _speak_with(self, models: Models) -> None:
+        """Let all who tell of the models tell of these."""
+        self.models = models
+        if self._link.discovery is not None:
+            self._link.discovery.speak_of(self.service.speaker)
+
+    def reload(self) -> None:
+        """Load the models again, beside the stream; see :meth:`edge.reloading.Reloading.ask`."""
+        self._reloading.ask()
+
     @property
     def http_port(self) -> int:
         """The port that REST answers on."""
@@ -128,11 +142,13 @@ class Application:
             self._store.restore(self._engine, self._link.meters)
         rest = Thread(target=self._server.run, args=([self._socket],), name="rest")
         rest.start()
+        self._reloading.start()
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
         gc.freeze()  # what start-up made stays: collections need not look at it again
         try:
             self.service.run(stopping)
         finally:
+            self._reloading.stop()
             self._server.should_exit = True
             rest.join()
             self.close()

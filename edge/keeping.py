@@ -48,6 +48,10 @@ class Keeper(Protocol):
         """Keep no longer what was kept of ``device``."""
         ...
 
+    def outdate(self) -> None:
+        """Want a snapshot soon: batches from here on are forecast by another engine than those before."""
+        ...
+
     def tend(self) -> bool:
         """See to what time brings; tell whether a snapshot is wanted."""
         ...
@@ -72,6 +76,9 @@ class KeepsNothing:
 
     def forget(self, device: str) -> None:
         """Have nothing of the device."""
+
+    def outdate(self) -> None:
+        """Have no batches of before."""
 
     def tend(self) -> bool:
         """Want nothing."""

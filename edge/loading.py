@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -15,14 +17,18 @@ from edge.core.online.blend import Blend
 from edge.core.online.options import Options
 from edge.core.online.outcomes import LEARNED, PERSISTENCE
 from edge.core.speaking import BLEND
-from edge.predictors.store import default_model, load_model, model_names
+from edge.predictors.library import Library
+from edge.predictors.store import load_model
 from edge.predictors.tflite import TflitePredictor
 from edge.settings import Settings
+from edge.state import state_path
 
 log = structlog.get_logger(__name__)
 
 #: Names that forecasts and scores have for what is no model.
-_TAKEN = (BLEND, LEARNED, PERSISTENCE)
+TAKEN = (BLEND, LEARNED, PERSISTENCE)
+#: Models that are installed where ``models.path`` is not set: this folder of the state.
+_INSTALLED = "models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,36 +40,52 @@ class Models:
     others: tuple[TflitePredictor, ...] = ()
 
     @property
+    def heard(self) -> tuple[TflitePredictor, ...]:
+        """Those that are asked for each reading; the one that speaks comes last, as it is asked most."""
+        return (*self.others, self.speaking)
+
+    @property
     def cards(self) -> list[ModelCard]:
         """Their cards, by name."""
         return [predictor.card for _, predictor in sorted(self.by_name.items())]
 
 
-def load_models(settings: Settings) -> Models:
+def library_of(settings: Settings, environment: Mapping[str, str]) -> Library:
+    """Return the models there are: those under ``models.path``, else the shipped ones and those installed over them."""
+    if settings.models.path is not None:
+        return Library((settings.models.path,))
+    return Library((models_path(), state_path(settings.state.path, environment) / _INSTALLED))
+
+
+def load_models(settings: Settings, library: Library | None = None) -> Models:
     """Load and self-test every model; raise :class:`ModelError` where one, or one asked for, is no good.
 
-    Only those that are heard for each reading keep their interpreters: a larger model's take megabytes each. The
-    others make theirs anew when they are asked.
+    ``library`` is that of ``settings`` and this process's environment where it is not given. Only those models that
+    are heard for each reading keep their interpreters: a larger model's take megabytes each. The others make theirs
+    anew when they are asked.
     """
-    folder = settings.models.path or models_path()
-    speaking = settings.forecast.model or default_model(folder)
-    names = model_names(folder)
+    library = library or library_of(settings, os.environ)
+    folders = library.models()
+    speaking = settings.forecast.model or library.default()
     for name in (speaking, *(settings.forecast.experts or ())):
-        if name not in names:
-            msg = f"there is no model {name!r} in {folder}; there are: {', '.join(names) or 'none'}"
+        if name not in folders:
+            msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
             raise ModelError(msg)
-    taken = sorted(set(names) & set(_TAKEN))
+    taken = sorted(set(folders) & set(TAKEN))
     if taken:
-        msg = f"{folder / taken[0]}: no model may be named {taken[0]}: forecasts call something else so; rename it"
+        msg = f"{folders[taken[0]]}: no model may be named {taken[0]}: forecasts call something else so; rename it"
         raise ModelError(msg)
     by_name = {}
-    for name in sorted(names, key=lambda name: name == speaking):  # it comes last, and takes over their memory
-        by_name[name] = load_model(folder / name)
+    for name in sorted(
+        folders, key=lambda name: (name == speaking, name)
+    ):  # it comes last, and takes over their memory
+        by_name[name] = load_model(folders[name])
         by_name[name].rest()
     others = tuple(by_name[name] for name in _heard(settings, by_name, by_name[speaking]))
-    for model in (*others, by_name[speaking]):
+    models = Models(by_name, by_name[speaking], others)
+    for model in models.heard:
         model.warm_up()
-    return Models(by_name, by_name[speaking], others)
+    return models
 
 
 def engine_of(settings: Settings, models: Models) -> Engine:

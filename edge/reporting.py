@@ -30,7 +30,8 @@ class Reporting:
     def __init__(self, link: Link, engine: Engine, every_s: float, lock: Lock) -> None:
         """Tell on ``link``, of each device ``every_s`` at most (0: never), under the ``lock`` of the engine's state."""
         self._link = link
-        self._engine = engine
+        #: The one that runs; whoever changes it holds the lock.
+        self.engine = engine
         self._every_s = every_s
         self._lock = lock
         self._told_s: dict[int, float] = {}
@@ -46,7 +47,7 @@ class Reporting:
                 if self._told_s.get(row, -math.inf) <= due_s:
                     self._waiting[row] = None
         for change in changes:
-            device = self._engine.buffers.device(change.row)
+            device = self.engine.buffers.device(change.row)
             self._changes.append((device, change))
             self.n_changes += 1
             log.warning("house.changed", device=device, errors=change.direction, factor=round(change.factor, 2))
@@ -68,9 +69,9 @@ class Reporting:
             for row in list(self._waiting)[:_MAX_TOLD]:
                 del self._waiting[row]
                 self._told_s[row] = now_s
-                device = self._engine.buffers.device(row)
+                device = self.engine.buffers.device(row)
                 if device:
-                    documents.append((device, scores_document(self._engine, device)))
+                    documents.append((device, scores_document(self.engine, device)))
         for device, document in documents:
             self._link.report_scores(device, document)
 

@@ -8,8 +8,9 @@ It knows neither MQTT nor HTTP nor files: the broker is behind :class:`Link`, th
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from threading import Event, Lock
 
 import structlog
@@ -24,6 +25,8 @@ from edge.core.predictor import Predictor, Speaker
 from edge.core.reading import Reading
 from edge.core.snapshot import Snapshot, take
 from edge.core.statistics import Statistics
+from edge.counting import Counting
+from edge.exchanging import Exchanging
 from edge.keeping import Keeper, Keeping, KeepsNothing
 from edge.ports import Arrival, Link
 from edge.reporting import Reporting
@@ -65,8 +68,9 @@ class Service:
         self._announcing = Announcing(link, engine.buffers, telling.presence, self._lock)
         self._reporting = Reporting(link, engine, telling.report_every_s, self._lock)
         self._keeping = Keeping(keeper or KeepsNothing(), self._snapshot)
+        self._exchanging = Exchanging()
         self._forgotten: deque[str] = deque()  # by others' threads, not in order with the readings yet
-        self._n_shed = 0  # of the link's, those that are counted
+        self._counting = Counting(self.statistics)
 
     # --- the stream -----------------------------------------------------------------------------
 
@@ -91,6 +95,8 @@ class Service:
 
     def turn(self, timeout_s: float) -> int:
         """Take one batch through: decode, accept, forecast, publish, keep, acknowledge. Return its size."""
+        if self._exchanging.is_due:
+            self._exchange()
         arrivals = self._link.take(0 if self._keeping.holds_back else MAX_BATCH, timeout_s)
         self._keep(between_batches=not arrivals)
         if not arrivals:
@@ -117,8 +123,20 @@ class Service:
         self._announcing.tell()
         self._reporting.tell()
         self._link.flush()
-        self._count(arrivals, accepted, forecasts, inference_s)
+        self._counting.count(arrivals, accepted, forecasts, inference_s, self._link.n_shed)
         return len(arrivals)
+
+    def _exchange(self) -> None:
+        """Go on with the engine that was offered, and have what is kept replayed by no other."""
+        with self._lock:
+            accepted = self._exchanging.accept(self._engine)
+            if accepted is None:
+                return
+            offer, pause_s = accepted
+            self._engine, self.models = offer.engine, offer.models
+            self._announcing.buffers, self._reporting.engine = offer.engine.buffers, offer.engine
+        self._keeping.keeper.outdate()
+        offer.taken.set_result(pause_s)
 
     def _keep(self, *, between_batches: bool = True) -> None:
         """Keep, and then acknowledge, what the broker has confirmed since the last look."""
@@ -166,26 +184,6 @@ class Service:
         n_devices = self._engine.buffers.max_devices
         return PayloadError("too_many_devices", f"{n_devices} devices are known, all that devices.max allows")
 
-    def _count(self, arrivals: list[Arrival], accepted: Accepted, forecasts: Forecasts, inference_s: float) -> None:
-        statistics = self.statistics
-        for result, n in accepted.counts.items():
-            statistics.readings[result] += n
-        statistics.readings["rejected"] += sum(arrival.problem is not None for arrival in arrivals)
-        n_shed = self._link.n_shed
-        statistics.readings["rejected"] += n_shed - self._n_shed
-        self._n_shed = n_shed
-        statistics.batch_size.observe(len(arrivals))
-        if not len(forecasts):
-            return
-        model = forecasts.model.name
-        statistics.forecasts[model] = statistics.forecasts.get(model, 0) + len(forecasts)
-        statistics.inference_s.observe(inference_s)
-        ready = [arrival for arrival in arrivals if arrival.reading is not None]
-        received_s = (arrival.received_s for arrival, place in zip(ready, accepted.place, strict=True) if place >= 0)
-        now_s = time.perf_counter()
-        for received, n in Counter(received_s).items():
-            statistics.latency_s.observe(now_s - received, n)
-
     # --- questions, from any thread ---------------------------------------------------------------
 
     @property
@@ -228,11 +226,15 @@ class Service:
         with self._lock:
             return self._engine.scores.overall(), self._reporting.n_changes
 
+    def exchange(self, engine: Engine, models: Mapping[str, Predictor]) -> Future[float]:
+        """Go on with a new ``engine`` and ``models`` between two batches: see :meth:`Exchanging.offer`."""
+        return self._exchanging.offer(engine, models)
+
     def latest(self) -> list[Forecast]:
         """Return the newest forecast of every device that has one; the stream waits for a copy of columns only."""
         with self._lock:
-            devices, latest = self._engine.copy_latest()
-        return latest.read_all(devices, self._engine.speaker)
+            speaker, (devices, latest) = self._engine.speaker, self._engine.copy_latest()
+        return latest.read_all(devices, speaker)
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast; None where the device is unknown or has none yet."""
@@ -255,9 +257,10 @@ class Service:
 
         Raises :class:`RequestError` where no forecast can be made of it or there is no such model.
         """
-        if model is not None and model not in self.models:
-            msg = f"model: there is no {model!r}; there are {', '.join(sorted(self.models))}"
+        models = self.models
+        if model is not None and model not in models:
+            msg = f"model: there is no {model!r}; there are {', '.join(sorted(models))}"
             raise RequestError(msg)
-        speaking = self.models[model] if model else self.model
+        speaking = models[model] if model else self.model
         engine, now_ms = self._engine, time.time_ns() // 1_000_000
         return forecast_series(speaking, readings, now_ms, engine.zone, tells_path=engine.tells_path)

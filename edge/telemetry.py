@@ -107,6 +107,12 @@ class ServiceCollector(Collector):
                 },
             )
         yield models
+        reloads = CounterMetricFamily(
+            "gapcast_model_reloads", "Times that models changed while it ran, by what became of it.", labels=["result"]
+        )
+        for outcome, n in statistics.model_reloads.items():
+            reloads.add_metric([outcome], n)
+        yield reloads
         yield InfoMetricFamily(
             "gapcast_build", "The running program.", {"version": version("gapcast"), "runtime": self._runtime}
         )

@@ -118,7 +118,7 @@ def test_where_the_model_gives_no_number_the_readings_are_kept_and_the_next_batc
 def test_a_request_for_which_the_model_gives_no_number_is_told_so() -> None:
     service = Service(MemoryLink(), Engine(Overflowing()), {})
     desk = Desk(service, Limits(), max_body_bytes=1_000, max_readings=10)
-    app = create_app(service, [], CollectorRegistry(), desk, max_body_bytes=1_000)
+    app = create_app(service, list, CollectorRegistry(), desk, max_body_bytes=1_000)
 
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:

@@ -62,7 +62,7 @@ class Buffers:
         self, spec: WindowSpec, max_devices: int, channels: Sequence[str] = (GAP,), n_counted: int | None = None
     ) -> None:
         self.spec = spec
-        self._counted_bits = (1 << (n_counted or spec.context)) - 1
+        self.count_among(n_counted or spec.context)
         self.channels = tuple(channels)
         #: Shape of a window.
         self.shape = (spec.context,) if len(channels) == 1 else (spec.context, len(channels))
@@ -76,6 +76,10 @@ class Buffers:
         self._streams = self._rows.streams
         self._window_bits = (1 << spec.context) - 1
         self._extra = self.channels[1:]
+
+    def count_among(self, n_counted: int) -> None:
+        """Count real readings among the newest ``n_counted`` minutes from now on."""
+        self._counted_bits = (1 << n_counted) - 1
 
     def __len__(self) -> int:
         """Return how many devices there are."""

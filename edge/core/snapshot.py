@@ -73,7 +73,7 @@ def take(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
     return Snapshot(
         spec=buffers.spec,
         channels=buffers.channels,
-        model=_name(engine),
+        model=told_by(engine),
         devices=devices,
         values=windows.reshape(len(devices), context, len(buffers.channels)),
         observed=np.frombuffer(bits, dtype=np.uint8).reshape(len(devices), _n_bytes(context)),
@@ -113,14 +113,14 @@ def give(engine: Engine, snapshot: Snapshot) -> str:
             break
         stream.last_minute, stream.n_seen = int(snapshot.last_minute[i]), int(snapshot.n_seen[i])
         observed = int.from_bytes(snapshot.observed[i].tobytes(), "little")
-        _fill(stream, values[i], observed, buffers.spec, as_it_was=buffers.spec == snapshot.spec)
+        fill(stream, values[i], observed, buffers.spec, as_it_was=buffers.spec == snapshot.spec)
     for reading in snapshot.held:
         if reading.device in buffers:
             buffers.stream(reading.device).held = reading
     for run in snapshot.late_runs:
         if run[0].device in buffers:
             buffers.stream(run[0].device).late_run = list(run)
-    if snapshot.model == _name(engine):
+    if snapshot.model == told_by(engine):
         n = len(buffers)
         kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
         engine.newest.take_over(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
@@ -135,7 +135,8 @@ def give(engine: Engine, snapshot: Snapshot) -> str:
     return ""
 
 
-def _fill(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, as_it_was: bool) -> None:
+def fill(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, as_it_was: bool) -> None:
+    """Put a window ``values`` and its ``observed`` bits into a new ``stream``; cut or padded, unless ``as_it_was``."""
     context = spec.context
     n = context if as_it_was else min(context, observed.bit_length())
     row = stream.block[stream.at]
@@ -232,7 +233,7 @@ def _n_bytes(context: int) -> int:
     return -(-context // 8)
 
 
-def _name(engine: Engine) -> str:
+def told_by(engine: Engine) -> str:
     """Return what must be the same for the last forecasts to be of use: the model, and the minutes that it tells."""
     speaker = engine.speaker
     told_min = speaker.lead_times_min if engine.tells_path else speaker.lead_times_min[-1:]

@@ -60,3 +60,5 @@ class Statistics:
     n_clocks_off: int = 0
     #: Rejections that were counted but not told, for there were too many.
     n_rejections_omitted: int = 0
+    #: Times that models were changed, or would have been, while the service ran.
+    model_reloads: dict[str, int] = field(default_factory=lambda: {"swapped": 0, "refused": 0})

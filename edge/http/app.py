@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -23,13 +24,13 @@ HEALTH_TYPE = "application/health+json"
 
 def create_app(
     service: Service,
-    cards: list[ModelCard],
+    cards: Callable[[], list[ModelCard]],
     registry: CollectorRegistry,
     desk: Desk,
     *,
     max_body_bytes: int,
 ) -> FastAPI:
-    """Return the application over ``service``; ``cards`` are those of its models, ``desk`` answers what is asked."""
+    """Return the application over ``service``; ``cards`` gives those of its models, ``desk`` answers what is asked."""
     app = FastAPI(
         title="gapcast",
         version=version("gapcast"),
@@ -79,7 +80,7 @@ def create_app(
     @app.get("/models", tags=["models"])
     async def models() -> dict[str, list[ModelCard]]:
         """Return the cards of the loaded models."""
-        return {"models": cards}
+        return {"models": cards()}
 
     @app.get(
         "/predict",

@@ -139,11 +139,15 @@ class Discovery:
     def __init__(self, session: Session, where: HomeAssistant, model: Speaker) -> None:
         self._session = session
         self._where = where
-        self._model = model
+        self._model = self._told_model = model
         self._introduced: dict[str, None] = {}
         self._again: deque[str] = deque()
         self._n_fresh_sessions = 0
         self._full = False
+
+    def speak_of(self, model: Speaker) -> None:
+        """Tell of the values of ``model`` from now on, also for devices that were introduced; from any thread."""
+        self._model = model
 
     def introduce(self, device: str) -> None:
         """Tell of ``device``, where that was not done since the broker last lost what it retained."""
@@ -173,6 +177,8 @@ class Discovery:
 
     def work(self) -> bool:
         """Introduce some of those again that Home Assistant may have missed; tell whether there are more."""
+        if self._told_model is not self._model:
+            self._told_model, self._again = self._model, deque(self._introduced)
         for _ in range(min(_MAX_AT_ONCE, len(self._again))):
             device = self._again.popleft()
             if device in self._introduced:

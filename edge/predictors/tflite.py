@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from threading import Lock
 from typing import Any
 
@@ -108,9 +109,15 @@ class TflitePredictor:
         """The card's quantile levels."""
         return self._quantile_levels
 
-    def warm_up(self) -> None:
-        """Make and run the interpreter for single windows now, so that no reading waits for it."""
-        self.predict(np.zeros((BATCH_SIZES[0], *self._shape), dtype=np.float32))
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The batch sizes that there are interpreters for at the moment."""
+        return tuple(sorted(self._sized))
+
+    def warm_up(self, sizes: Iterable[int] = BATCH_SIZES[:1]) -> None:
+        """Make and run the interpreters for batches of these ``sizes`` now, so that no reading waits for them."""
+        for size in sizes:
+            self.predict(np.zeros((size, *self._shape), dtype=np.float32))
 
     def rest(self) -> None:
         """Let the interpreters go, with the memory they hold; the next question makes the one that it needs again."""

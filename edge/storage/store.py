@@ -60,6 +60,7 @@ class Store:
         self._n_bytes_since = self._checkpoint_bytes = self._n_readings_since = self._n_devices = 0
         self._owes_checkpoint = self._dirty = False
         self._forgets = False  # whether a device was forgotten since the newest generation began
+        self._outdated = False  # whether the batches so far were forecast by another engine than would replay them
         self._clean_from = 0  # the first generation without those that were
         self._given_up = False
         self._sync_due_s = self._retry_due_s = 0.0
@@ -137,6 +138,10 @@ class Store:
         except OSError as error:
             self._stop(error)
 
+    def outdate(self) -> None:
+        """Want a checkpoint as soon as may be."""
+        self._outdated = True
+
     def tend(self) -> bool:
         """Force the journal to the disk when that is due; tell whether a checkpoint is."""
         if self._given_up:
@@ -150,7 +155,7 @@ class Store:
             return False
         is_large = self._n_bytes_since >= max(LEAST_JOURNAL_BYTES, 2 * self._checkpoint_bytes)
         is_large = is_large or self._n_readings_since >= max(MOST_READINGS, MOST_READINGS_EACH * self._n_devices)
-        return is_large or self._owes_checkpoint or self._forgets
+        return is_large or self._owes_checkpoint or self._forgets or self._outdated
 
     def renew(self, snapshot: Snapshot) -> None:
         """Begin a new journal, and write ``snapshot`` as the checkpoint before it, beside the stream."""
@@ -182,6 +187,7 @@ class Store:
             os.close(begun)
             raise
         self._journal, self._n_bytes_since, self._n_readings_since = begun, 0, 0
+        self._outdated = False
         if self._forgets:
             self._forgets, self._clean_from = False, generation
         return generation

@@ -30,7 +30,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Command:
     """A started ``gapcast``; its output grows in two files."""
 
-    def __init__(self, arguments: tuple[str, ...], folder: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, arguments: tuple[str, ...], folder: Path, environment: dict[str, str], terminal: int | None = None
+    ) -> None:
+        """Start it; with its errors on ``terminal``, where there is one, instead of in a file."""
         self._out, self._err = folder / "stdout", folder / "stderr"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
@@ -39,7 +42,7 @@ class Command:
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
-                stderr=err,
+                stderr=err if terminal is None else terminal,
             )
 
     @property
@@ -73,7 +76,12 @@ class Command:
         wait_until(ready, lambda: f"{route} on port {port}; it said: {self.err}", 20)
 
     def wait_said(self, words: str, timeout_s: float = 20) -> None:
-        wait_until(lambda: words in self.out + self.err, lambda: f"{words!r} in {self.out}{self.err}", timeout_s)
+        self.wait_said_times(words, 1, timeout_s)
+
+    def wait_said_times(self, words: str, n: int, timeout_s: float = 20) -> None:
+        wait_until(
+            lambda: (self.out + self.err).count(words) >= n, lambda: f"{n} {words!r} in {self.out}{self.err}", timeout_s
+        )
 
 
 Start = Callable[..., Command]
@@ -96,11 +104,11 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Start]:
     """Start ``gapcast``; what still runs at the end of the test is killed."""
     started: list[Command] = []
 
-    def command(*arguments: object, **variables: object) -> Command:
+    def command(*arguments: object, terminal: int | None = None, **variables: object) -> Command:
         folder = tmp_path / f"command-{len(started)}"
         folder.mkdir()
         extra = {name: str(value) for name, value in variables.items()}
-        started.append(Command(tuple(map(str, arguments)), folder, environment | extra))
+        started.append(Command(tuple(map(str, arguments)), folder, environment | extra, terminal))
         return started[-1]
 
     yield command

@@ -59,7 +59,7 @@ def rest(models: Models) -> Iterator[Rest]:
     service = Service(link, Engine(models.speaking), models.by_name)
     app = create_app(
         service,
-        models.cards,
+        lambda: models.cards,
         build_registry(service, load_interpreter()[1]),
         Desk(service, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS),
         max_body_bytes=MAX_BODY_BYTES,

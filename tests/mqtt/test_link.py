@@ -39,10 +39,10 @@ class Waiting:
 def link_over(waiting: Waiting) -> tuple[MqttLink, Statistics]:
     reading = DeviceTopic.parse("topics.reading", "gap/{device}/reading")
     statistics = Statistics()
-    forecast, availability = (
-        DeviceTopic.parse(f"topics.{one}", f"gap/{{device}}/{one}") for one in ("forecast", "availability")
+    forecast, availability, scores = (
+        DeviceTopic.parse(f"topics.{one}", f"gap/{{device}}/{one}") for one in ("forecast", "availability", "scores")
     )
-    topics = Topics(reading, forecast, "rejected", availability)
+    topics = Topics(reading, forecast, "rejected", availability, scores, "events")
     session = cast("Session", waiting)
     return MqttLink(session, topics, Limits(), retain_forecasts=False, intake=Intake(statistics=statistics)), statistics
 

@@ -145,6 +145,22 @@ def test_the_journal_is_forced_to_the_disk_when_that_is_due(tmp_path: Path, monk
     life.break_off()
 
 
+def test_what_another_engine_would_replay_is_put_into_a_checkpoint_at_once(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    life.run(minutes(0, 10))
+    life.store.renew(take(life.recorder.engine))
+    life.store.outdate()  # while one of before is being written
+    wait_until(life.store.tend, "the next to be due")
+    life.store.renew(take(life.recorder.engine))
+    life.store.catch_up()
+    assert not life.store.tend()
+    life.run(minutes(10, 20))
+    life.break_off()
+    last = Life(tmp_path)
+    assert_goes_on(last, minutes(0, 20))
+    last.end()
+
+
 # --- files that cannot be used ------------------------------------------------------------------------
 
 

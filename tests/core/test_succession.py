@@ -1,0 +1,149 @@
+"""One engine after another: the stream does not know of it, and what stands beside the rows need not either."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.engine import Engine
+from edge.core.errors import StateError
+from edge.core.online.blend import Blend
+from edge.core.online.options import Options
+from edge.core.predictor import Predictor
+from edge.core.reading import Reading
+from edge.core.snapshot import give, take
+from edge.core.succession import hand_over, make_room
+from edge.core.window import WindowSpec
+from edge.predictors.baselines import Persistence, Trend
+from tests.core.test_snapshot import NOON, STREAMS, Electric, Recorder
+
+
+def engine_of(*models: Predictor, max_devices: int = 100, **options: bool) -> Engine:
+    return Engine(models[0], max_devices, blend=Blend(models, Options(max_devices=max_devices, **options)))
+
+
+def trend(context: int) -> Trend:
+    return Trend(WindowSpec(context))
+
+
+def stream(engine: Engine, minutes: range, devices: str = "abc") -> None:
+    for minute in minutes:
+        readings = [Reading(device, NOON + minute, 1.0 + (minute * ord(device)) % 5) for device in devices]
+        engine.forecast(engine.accept(readings), minute)
+        engine.learn()
+
+
+@given(STREAMS, st.integers(0, 80))
+def test_an_engine_of_the_same_model_goes_on_as_if_it_were_the_same(readings: list[Reading], n_before: int) -> None:
+    alone, first, second = (Recorder(Engine(Persistence())) for _ in range(3))
+    alone.run(readings)
+    first.run(readings[:n_before])
+    latest = first.engine.latest()
+    hand_over(first.engine, second.engine)
+    assert second.engine.latest() == latest
+    second.run(readings[n_before:])
+    assert first.said + second.said == alone.said
+    assert second.windows == alone.windows
+
+
+@given(STREAMS, st.sampled_from([2, 12, 30, 45]), st.sets(st.sampled_from(["home", "barn", "shed"])))
+def test_with_another_context_each_window_is_cut_or_padded_in_the_row_that_it_had(
+    readings: list[Reading], context: int, forgotten: set[str]
+) -> None:
+    before, after, restarted = (
+        Recorder(Engine(trend(30))),
+        Engine(trend(context)),
+        Engine(trend(context)),
+    )
+    before.run(readings)
+    for device in forgotten:
+        before.engine.forget(device)
+    give(restarted, take(before.engine))
+    names = before.engine.buffers.names()
+    hand_over(before.engine, after)
+    assert after.buffers.names() == names
+    assert len(after.buffers) == len(restarted.buffers)
+    for device in restarted.buffers:
+        assert after.buffers.window(device).tobytes() == restarted.buffers.window(device).tobytes()
+        ours, theirs = after.buffers.stream(device), restarted.buffers.stream(device)
+        for name in ("last_minute", "observed", "held", "late_run"):
+            assert getattr(ours, name) == getattr(theirs, name)
+
+
+def test_a_row_that_was_no_ones_serves_the_next_device() -> None:
+    before, after = Engine(trend(30)), Engine(trend(12))
+    stream(before, range(3))
+    before.forget("b")
+    hand_over(before, after)
+    stream(after, range(3, 5), "acd")
+    assert after.buffers.names() == ["a", "d", "c"]
+
+
+def test_what_another_said_is_not_its_latest_word() -> None:
+    before, after = Engine(Persistence()), Engine(trend(30))
+    stream(before, range(3))
+    hand_over(before, after)
+    assert after.latest() == []
+    stream(after, range(3, 4))
+    assert [forecast.n_observed for forecast in after.latest()] == [4, 4, 4]
+
+
+def test_a_model_that_takes_other_features_is_refused_and_the_engine_goes_on() -> None:
+    before = Engine(Persistence())
+    stream(before, range(3))
+    latest = before.latest()
+    with pytest.raises(StateError, match=r"takes gap_kw, .* of each reading, and the one before it gap_kw: restart"):
+        hand_over(before, Engine(Electric()))
+    assert before.latest() == latest
+    stream(before, range(3, 4))
+    assert before.latest()[0].n_observed == 4
+
+
+def test_what_was_learnt_goes_on_bit_for_bit_where_the_experts_are_the_same() -> None:
+    before, after, alone = (engine_of(Persistence(), trend(30)) for _ in range(3))
+    stream(before, range(40))
+    stream(alone, range(60))
+    hand_over(before, after)
+    stream(after, range(40, 60))
+    assert after.latest() == alone.latest()
+    assert after.blend is not None
+    assert alone.blend is not None
+    rows = range(3)
+    for name, values in alone.blend.columns(rows).items():
+        np.testing.assert_array_equal(after.blend.columns(rows)[name], values)
+
+
+@pytest.mark.parametrize("with_room", [True, False])
+def test_of_other_experts_those_that_both_have_go_on(with_room: bool) -> None:
+    before, after = engine_of(Persistence(), trend(30)), engine_of(Persistence(), max_devices=2)
+    stream(before, range(40))
+    before.forget("a")
+    assert before.blend is not None
+    learnt = before.blend.columns([1])
+    if with_room:
+        make_room(after, before.buffers.n_rows)
+    hand_over(before, after)
+    assert after.blend is not None
+    kept = after.blend.columns([1])
+    np.testing.assert_array_equal(kept["seen"], learnt["seen"])
+    places = [learnt["experts"].tolist().index(name) for name in kept["experts"].tolist()]
+    np.testing.assert_array_equal(kept["memory"], learnt["memory"][..., places])
+    forgotten = after.blend.columns([0])["seen"][0]
+    np.testing.assert_array_equal(forgotten, after.blend.state.blank("seen"))
+
+
+def test_room_is_made_where_something_is_learnt() -> None:
+    alone, blended = Engine(Persistence()), engine_of(Persistence(), max_devices=50)
+    make_room(alone, 1_000)
+    make_room(blended, 1_000)
+    assert blended.blend is not None
+    assert len(blended.blend.state) == 51
+
+
+def test_where_fewer_devices_may_be_the_others_are_let_go() -> None:
+    before, after = Engine(trend(30), 3), Engine(trend(12), 2)
+    stream(before, range(3))
+    hand_over(before, after)
+    assert list(after.buffers) == ["a", "b"]

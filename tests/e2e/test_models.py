@@ -1,0 +1,139 @@
+"""Models put in and taken out by the command, while a service runs that takes them up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import Start
+from tests.e2e.test_commands import replay_settings
+from tests.support.brokers import Broker, MosquittoBroker
+from tests.support.models import ModelCopy, default_name, shipped_names
+from tests.support.peers import peer_of
+from tests.support.ports import LOOPBACK
+
+SettingsOf = Callable[[int], tuple[str, ...]]
+
+
+@pytest.fixture
+def environment(environment: dict[str, str]) -> dict[str, str]:
+    """As it is without a setting: models are installed with the state, over those that came with gapcast."""
+    return {name: value for name, value in environment.items() if name != "GAPCAST_MODELS__PATH"}
+
+
+@pytest.fixture
+def download(tmp_path: Path) -> Path:
+    """Another version of the default, packed."""
+    copy = ModelCopy(tmp_path / "download")
+    copy.alter_card(lambda card: card.update(version="new"))
+    with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:
+        for path in (copy.file, copy.card):
+            archive.write(path, f"{copy.name}/{path.name}")
+    return tmp_path / "new.zip"
+
+
+def test_it_is_installed_listed_and_taken_out(start: Start, download: Path, tmp_path: Path) -> None:
+    place = tmp_path / "state" / "gapcast" / "models" / default_name()
+    installing = start("models", "install", download)
+    assert (installing.wait(), installing.out) == (0, f"{default_name()} new self-tested, and installed in {place}\n")
+    assert sorted(path.name for path in place.iterdir()) == ["card.json", "model.tflite"]
+    listing = start("models")
+    assert listing.wait() == 0
+    assert [line.split()[0] for line in listing.out.replace("*", " ").splitlines()] == shipped_names()
+    assert start("check", "--set", "mqtt.port=1").wait() == 1, "the models are sound, and there is no broker"
+    removing = start("models", "remove", default_name())
+    assert removing.wait() == 0
+    assert removing.out == f"{default_name()} removed; the {default_name()} that came with gapcast is there again\n"
+    assert not place.exists()
+
+
+def test_it_is_installed_where_one_says(start: Start, download: Path, tmp_path: Path) -> None:
+    for folder, arguments in (
+        (tmp_path / "a", ("models", "install", download, "--models", tmp_path / "a")),
+        (tmp_path / "b", ("models", "--set", f"models.path={tmp_path / 'b'}", "install", "--default", download)),
+        (tmp_path / "c", ("models", "install", download, "--set", f"models.path={tmp_path / 'c'}")),
+    ):
+        command = start(*arguments)
+        assert command.wait() == 0, command.err
+        assert json.loads((folder / "registry.json").read_text(encoding="utf-8")) == {"default": default_name()}
+        listing = start("models", "--set", f"models.path={folder}")
+        assert listing.wait() == 0
+        assert listing.out.startswith(f"* {default_name()} ")
+
+
+@pytest.mark.parametrize("what", ["bad", "missing", "speaking"])
+def test_what_cannot_be_is_a_sentence(start: Start, download: Path, tmp_path: Path, what: str) -> None:
+    if what == "bad":
+        download.write_bytes(download.read_bytes()[:1_000])
+        command, problem = start("models", "install", download), "new.zip: is no model: give a folder, a .zip"
+    elif what == "missing":
+        command, problem = start("models", "remove", "oracle"), "'oracle' is no model in "
+    else:
+        assert start("models", "install", download, "--models", tmp_path / "own").wait() == 0
+        command = start("models", "remove", default_name(), "--models", tmp_path / "own")
+        problem = f"{default_name()} is the model that speaks: let another be the default"
+    assert command.wait() == 3
+    assert command.err.startswith("gapcast: ")
+    assert problem in command.err
+    assert len(command.err.splitlines()) == 1
+
+
+def versions(http_port: int) -> dict[str, str]:
+    cards = httpx.get(f"http://{LOOPBACK}:{http_port}/models").json()["models"]
+    return {card["name"]: card["version"] for card in cards}
+
+
+def test_a_running_service_takes_it_up_and_on_a_hangup_looks_again(
+    start: Start, settings_of: SettingsOf, http_port: int, broker: Broker, download: Path
+) -> None:
+    service = start("run", *replay_settings(settings_of, broker))
+    service.wait_ready(http_port)
+    before = versions(http_port)
+    assert start("models", "install", download).wait() == 0
+    service.wait_said("models.swapped")
+    assert versions(http_port) == {**before, default_name(): "new"}
+    service.signal(signal.SIGHUP)
+    service.wait_said_times("models.swapped", 2)
+    service.signal(signal.SIGTERM)
+    assert service.wait() == 0
+
+
+def test_a_hangup_of_its_own_terminal_ends_it(
+    start: Start, settings_of: SettingsOf, http_port: int, broker: Broker
+) -> None:
+    master, slave = os.openpty()
+    service = start("run", *replay_settings(settings_of, broker), terminal=slave)
+    os.close(slave)
+    service.wait_ready(http_port)
+    os.close(master)
+    service.signal(signal.SIGHUP)
+    assert service.wait() == 0
+
+
+@pytest.mark.mosquitto
+def test_killed_right_after_the_exchange_it_starts_with_the_new_model_and_all_readings(
+    start: Start, settings_of: SettingsOf, http_port: int, mosquitto: MosquittoBroker, download: Path
+) -> None:
+    service = start("run", *settings_of(mosquitto.port))
+    service.wait_ready(http_port)
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        peer.subscribe("gap/+/forecast")
+        for i in range(10):
+            peer.publish("gap/home/reading", f'{{"ts": "2026-01-01T12:{i:02}:00Z", "gap_kw": 1.{i}}}')
+        peer.wait_for("gap/home/forecast", 9)
+        assert start("models", "install", download).wait() == 0
+        service.wait_said("models.swapped")
+        service.signal(signal.SIGKILL)
+        service.wait()
+        again = start("run", *settings_of(mosquitto.port))
+        again.wait_ready(http_port)
+        peer.publish("gap/home/reading", '{"ts": "2026-01-01T12:10:00Z", "gap_kw": 2.0}')
+        newest = peer.wait_for("gap/home/forecast", 10)[-1].document
+    assert (newest["n_observed"], newest["model_version"]) == (11, "new")

@@ -1,0 +1,363 @@
+"""New models while readings come in: they speak from some reading on, none is lost, and bad ones change nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+
+from edge.core.engine import Engine
+from edge.core.grid import minute_label
+from edge.core.reading import Reading
+from edge.predictors.install import install
+from edge.predictors.library import Library
+from edge.predictors.store import load_model
+from edge.reloading import Reloading
+from edge.storage.recovery import files_of
+from tests.integration.conftest import Connect, StartGateway
+from tests.integration.test_restart import forecasts_of, metric
+from tests.integration.test_stream import FIRST, assert_same, power, reading, without_issue
+from tests.support.brokers import Broker, MosquittoBroker
+from tests.support.gateways import Gateway
+from tests.support.models import ModelCopy, every_feature_model
+from tests.support.peers import Peer
+from tests.support.waiting import wait_until
+
+IN, OUT = "gap/home/reading", "gap/home/forecast"
+ALONE = {"blend": False, "calibrate": False}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> ModelCopy:
+    """The default model in a folder of its own, with a second one beside."""
+    ModelCopy(tmp_path / "models", "linear")
+    return ModelCopy(tmp_path / "models")
+
+
+def reloads(gateway: Gateway) -> dict[str, int]:
+    return dict(gateway.service.statistics.model_reloads)
+
+
+def wait_reloads(gateway: Gateway, **wanted: int) -> None:
+    expected = {"swapped": 0, "refused": 0} | wanted
+    wait_until(lambda: reloads(gateway) == expected, lambda: f"{expected}, not {reloads(gateway)}", 30)
+
+
+def versions(gateway: Gateway) -> dict[str, str]:
+    cards = httpx.get(f"{gateway.url}/models").json()["models"]
+    return {card["name"]: card["version"] for card in cards}
+
+
+def install_version(copy: ModelCopy, version: str, tmp_path: Path, **options: Any) -> None:
+    """Put another version of a model in place, as ``gapcast models install`` does."""
+    other = tmp_path / f"download-{version}" / copy.name
+    shutil.copytree(copy.folder, other)
+    document = json.loads((other / "card.json").read_text(encoding="utf-8"))
+    document["version"] = version
+    (other / "card.json").write_text(json.dumps(document), encoding="utf-8")
+    install(other, Library((copy.models,)), **options)
+
+
+@pytest.mark.mosquitto
+def test_a_new_version_speaks_from_some_reading_on_and_each_reading_gets_its_forecast(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, copy: ModelCopy, tmp_path: Path
+) -> None:
+    """200 devices at QoS 1, which do not wait for anything."""
+    n_devices, n_after = 200, 5
+    gateway = start_gateway(mosquitto, models={"path": copy.models})
+    peer = connect(mosquitto)
+    peer.subscribe("gap/+/forecast")
+
+    def send(minute: int) -> None:
+        for device in range(n_devices):
+            peer.send(f"gap/d{device}/reading", reading(FIRST + minute, power(minute + device)))
+        wait_until(lambda: gateway.n_taken >= (minute - 1) * n_devices, "the gateway to keep up")
+
+    before, n_minutes = versions(gateway), 20
+    for minute in range(n_minutes):
+        send(minute)
+    install_version(copy, "new", tmp_path)
+    while reloads(gateway)["swapped"] == 0:
+        assert n_minutes < 5_000, reloads(gateway)
+        send(n_minutes)
+        n_minutes += 1
+    for minute in range(n_minutes, n_minutes + n_after):
+        send(minute)
+    n_minutes += n_after
+    gateway.wait_taken(n_minutes * n_devices, 60)
+    n_wanted = (n_minutes - 1) * n_devices
+    peer.wait_that(lambda messages: len(messages) >= n_wanted, f"{n_wanted} forecasts", 60)
+    told: dict[str, list[dict[str, Any]]] = {}
+    for message in peer.messages:
+        told.setdefault(message.topic, []).append(message.document)
+    assert len(told) == n_devices
+    for documents in told.values():
+        minutes = [document["observed_at"] for document in documents]
+        assert minutes == [minute_label(FIRST + minute) for minute in range(1, n_minutes)], "each once, in order"
+        spoken = [document["model_version"] for document in documents]
+        n_new = spoken.count("new")
+        n_old = len(spoken) - n_new
+        assert spoken == [before[copy.name]] * n_old + ["new"] * n_new
+        assert n_old >= 19
+        assert n_new >= n_after
+        assert [document["n_observed"] for document in documents[:178]] == list(range(2, len(documents[:178]) + 2))
+    assert gateway.service.statistics.readings["accepted"] == n_minutes * n_devices
+    assert versions(gateway) == {**before, copy.name: "new"}
+    (line,) = [line for line in metrics(gateway).splitlines() if f'model="{copy.name}",version="new"' in line]
+    assert 'default="true"' in line
+    assert 'gapcast_model_reloads_total{result="swapped"} 1.0' in metrics(gateway)
+
+
+def metrics(gateway: Gateway) -> str:
+    return httpx.get(f"{gateway.url}/metrics").text
+
+
+def feed(peer: Peer, minutes: range) -> list[tuple[int, float]]:
+    """Send a minute after the other, each once the one before was answered."""
+    for i in minutes:
+        peer.publish(IN, reading(FIRST + i, power(i)))
+        if i:
+            peer.wait_for(OUT, i)
+    return [(FIRST + i, power(i)) for i in range(minutes.stop)]
+
+
+def alone(model: Path, minutes: list[tuple[int, float]]) -> dict[str, Any]:
+    """What the engine with that model alone makes of the last of the minutes."""
+    engine = Engine(load_model(model))
+    for minute, gap_kw in minutes[:-1]:
+        engine.accept([Reading("home", minute, gap_kw)])
+    (forecast,) = engine.forecast(engine.accept([Reading("home", *minutes[-1])]), 0)
+    return without_issue(forecast.document())
+
+
+def test_another_model_goes_on_with_the_readings_that_there_are(
+    broker: Broker, start_gateway: StartGateway, connect: Connect, copy: ModelCopy
+) -> None:
+    """Of another context, when the registry names another default; and back."""
+    gateway = start_gateway(broker, models={"path": copy.models}, forecast=ALONE)
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    feed(peer, range(5))
+    registry = copy.models / "registry.json"
+    for n_swapped, name in enumerate(("linear", copy.name), 1):
+        registry.write_text(json.dumps({"default": name}), encoding="utf-8")
+        wait_reloads(gateway, swapped=n_swapped)
+        n = 5 + n_swapped
+        minutes = feed(peer, range(n - 1, n))
+        newest = without_issue(peer.wait_for(OUT, n - 1)[-1].document)
+        assert newest["model"] == name
+        assert newest["n_observed"] == n
+        assert_same([newest], [alone(copy.models / name, minutes)])
+
+
+def altered(copy: ModelCopy) -> None:
+    copy.alter_file(copy.file.read_bytes()[:-8])
+
+
+def wrong(copy: ModelCopy) -> None:
+    copy.alter_card(lambda card: card["golden"]["mean"][0].__setitem__(0, 99.0))
+
+
+def no_model(copy: ModelCopy) -> None:
+    copy.alter_file(b"not a model at all", card_too=True)
+
+
+def no_card(copy: ModelCopy) -> None:
+    copy.card.write_text("{", encoding="utf-8")
+
+
+def greedy(copy: ModelCopy) -> None:
+    ModelCopy(copy.models, source=every_feature_model())  # and the default
+
+
+def gone(copy: ModelCopy) -> None:
+    shutil.rmtree(copy.folder)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (altered, "is not the file that its card describes"),
+        (wrong, "the golden example gives mean off by"),
+        (no_model, "the runtime cannot load the file"),
+        (no_card, "card.json: the file: Invalid JSON"),
+        (greedy, "restart gapcast to change to it"),
+        (gone, "there is no model"),
+    ],
+)
+def test_a_bad_one_is_refused_with_its_reason_and_the_old_one_speaks_on(
+    broker: Broker,
+    start_gateway: StartGateway,
+    connect: Connect,
+    copy: ModelCopy,
+    tmp_path: Path,
+    spoil: Callable[[ModelCopy], None],
+    problem: str,
+) -> None:
+    shutil.copytree(copy.models, tmp_path / "good")
+    gateway = start_gateway(broker, models={"path": copy.models})
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    feed(peer, range(3))
+    before = httpx.get(f"{gateway.url}/models").json()
+    with structlog.testing.capture_logs() as lines:
+        spoil(copy)
+        wait_reloads(gateway, refused=1)
+    refused = [line for line in lines if line["event"] == "models.refused"]
+    assert problem in refused[0]["problem"]
+    assert "the models in use go on" in refused[0]["cure"]
+    feed(peer, range(3, 5))
+    assert peer.wait_for(OUT, 4)[-1].document["n_observed"] == 5
+    assert httpx.get(f"{gateway.url}/models").json() == before
+    assert httpx.get(f"{gateway.url}/readyz").status_code == 200
+    assert 'gapcast_model_reloads_total{result="refused"} 1.0' in metrics(gateway)
+
+    shutil.rmtree(copy.models)
+    shutil.copytree(tmp_path / "good", copy.models)
+    wait_reloads(gateway, refused=1, swapped=1)
+
+
+# --- one look after the other -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def looking(broker: Broker, start_gateway: StartGateway, copy: ModelCopy) -> tuple[Gateway, Reloading]:
+    """A gateway, and what watches its models, whose looks the test takes itself."""
+    gateway = start_gateway(broker, models={"path": copy.models})
+    reloading = gateway.application._reloading
+    reloading.stop()
+    reloading._stopping.clear()
+    return gateway, reloading
+
+
+def test_files_that_are_still_being_written_are_waited_for(looking: tuple[Gateway, Reloading], copy: ModelCopy) -> None:
+    gateway, reloading = looking
+    content = copy.file.read_bytes()
+    for n_bytes in range(10_000, 60_000, 10_000):
+        copy.file.write_bytes(content[:n_bytes])
+        reloading.look()
+    copy.file.write_bytes(content)
+    reloading.look()
+    assert reloads(gateway) == {"swapped": 0, "refused": 0}
+    reloading.look()
+    assert reloads(gateway) == {"swapped": 1, "refused": 0}
+    reloading.look()
+    assert reloads(gateway) == {"swapped": 1, "refused": 0}, "once is enough"
+
+
+def test_a_bad_one_is_tried_once_or_when_someone_asks(looking: tuple[Gateway, Reloading], copy: ModelCopy) -> None:
+    gateway, reloading = looking
+    no_card(copy)
+    for _ in range(5):
+        reloading.look()
+    assert reloads(gateway) == {"swapped": 0, "refused": 1}
+    gateway.application.reload()
+    reloading.look()
+    reloading.look()
+    assert reloads(gateway) == {"swapped": 0, "refused": 2}
+
+
+def test_what_is_written_to_while_it_is_read_is_no_bad_model(
+    looking: tuple[Gateway, Reloading], copy: ModelCopy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, reloading = looking
+    whole = copy.card.read_bytes()
+    no_card(copy)
+    reloading.look()
+
+    def while_reading(*_: object) -> None:
+        copy.card.write_bytes(whole)
+        msg = "what the runtime may say of half a file"
+        raise ArithmeticError(msg)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("edge.reloading.load_models", while_reading)
+        reloading.look()
+    assert reloads(gateway) == {"swapped": 0, "refused": 0}
+    reloading.look()
+    reloading.look()
+    assert reloads(gateway) == {"swapped": 1, "refused": 0}
+
+
+def test_an_error_that_no_one_foresaw_refuses_too(
+    looking: tuple[Gateway, Reloading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, reloading = looking
+
+    def fails(*_: object) -> None:
+        msg = "out of luck"
+        raise ArithmeticError(msg)
+
+    monkeypatch.setattr("edge.reloading.load_models", fails)
+    gateway.application.reload()
+    with structlog.testing.capture_logs() as lines:
+        reloading.look()
+    assert [line["problem"] for line in lines if line["event"] == "models.refused"] == ["ArithmeticError: out of luck"]
+    assert reloads(gateway) == {"swapped": 0, "refused": 1}
+
+
+# --- what others see of it ------------------------------------------------------------------------------
+
+
+def test_home_assistant_is_told_again(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, copy: ModelCopy
+) -> None:
+    topic, without = "homeassistant/device/gapcast_home/config", ModelCopy(copy.models, "lstm-5-3")
+    registry = copy.models / "registry.json"
+    registry.write_text(json.dumps({"default": copy.name}), encoding="utf-8")
+    gateway = start_gateway(mosquitto, models={"path": copy.models}, homeassistant={"enabled": True}, forecast=ALONE)
+    peer = connect(mosquitto)
+    peer.subscribe("homeassistant/#")
+    peer.publish(IN, reading(FIRST, 1.0))
+    first = peer.wait_for(topic)[0].document
+    registry.write_text(json.dumps({"default": without.name}), encoding="utf-8")
+    wait_reloads(gateway, swapped=1)
+    second = peer.wait_for(topic, 2)[1].document
+    assert [told["dev"]["mdl"].split()[0] for told in (first, second)] == [copy.name, without.name]
+    assert first["cmps"]["median"]["val_tpl"] == "{{ value_json.median_kw }}"
+    assert second["cmps"]["median"] == {"p": "sensor"}, "the entity is taken away"
+
+
+# --- what is kept ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("checkpointed", [True, False])
+def test_killed_right_after_it_goes_on_as_if_it_had_not_been(
+    mosquitto: MosquittoBroker,
+    start_gateway: StartGateway,
+    connect: Connect,
+    copy: ModelCopy,
+    tmp_path: Path,
+    checkpointed: bool,
+) -> None:
+    """The files that a kill leaves are those that a copy finds: with the checkpoint of the exchange, or before it."""
+    state, killed = tmp_path / "state", tmp_path / "killed"
+    gateway = start_gateway(mosquitto, models={"path": copy.models}, forecast=ALONE)
+    peer = connect(mosquitto)
+    peer.subscribe("gap/+/forecast")
+    feed(peer, range(8))
+    before = set(files_of(state / "stream"))
+    if not checkpointed:
+        wait_until(lambda: len(next(iter(state.glob("stream/readings-*.jsonl"))).read_text().splitlines()) >= 9, "kept")
+        shutil.copytree(state, killed)
+    (copy.models / "registry.json").write_text('{"default": "linear"}', encoding="utf-8")
+    wait_reloads(gateway, swapped=1)
+    if checkpointed:
+        wait_until(
+            lambda: any(path.suffix == ".npz" and path not in before for path in files_of(state / "stream")),
+            "the checkpoint",
+        )
+        shutil.copytree(state, killed)
+    gateway.stop()
+    again = start_gateway(mosquitto, models={"path": copy.models}, forecast=ALONE, state={"path": killed})
+    minutes = feed(peer, range(8, 9))
+    (newest,) = [without_issue(document) for document in forecasts_of(again)]
+    assert newest["n_observed"] == 9
+    assert_same([newest], [alone(copy.models / "linear", minutes)])
+    assert metric(again, "gapcast_state_kept") == 1

@@ -1,0 +1,279 @@
+"""Folders of models, one over the other; what is put in is whole and tested, whatever it was packed in."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge.core.errors import ModelError
+from edge.predictors import packed
+from edge.predictors.install import _put_in_place, install, remove
+from edge.predictors.library import Library
+from edge.predictors.store import load_model
+from tests.support.disks import open_folder, unprivileged
+from tests.support.models import ModelCopy
+
+MODEL, CARD = "model.tflite", "card.json"
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    ModelCopy(tmp_path / "shipped", "lstm-5-3")
+    return ModelCopy(tmp_path / "shipped", "linear").models
+
+
+@pytest.fixture
+def library(shipped: Path, tmp_path: Path) -> Library:
+    return Library((shipped, tmp_path / "state" / "models"))
+
+
+@pytest.fixture
+def newer(tmp_path: Path) -> ModelCopy:
+    """Version 2 of a model that is there."""
+    copy = ModelCopy(tmp_path / "newer", "linear")
+    copy.alter_card(lambda card: card.update(version="2"))
+    return copy
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+# --- the library ----------------------------------------------------------------------------------------
+
+
+def test_a_later_folder_comes_before_an_earlier_one(library: Library, newer: ModelCopy) -> None:
+    before = library.stamp()
+    assert install(newer.folder, library).version == "2"
+    assert library.models() == {"linear": library.own / "linear", "lstm-5-3": library.folders[0] / "lstm-5-3"}
+    assert library.default() == "linear"
+    assert library.stamp() != before
+    assert str(library) == f"{library.folders[0]} and {library.own}"
+
+
+@pytest.mark.parametrize("change", ["touched", "replaced", "gone", "registry"])
+def test_its_stamp_tells_of_every_change(shipped: Path, change: str) -> None:
+    library = Library((shipped,))
+    before, file = library.stamp(), shipped / "linear" / MODEL
+    assert library.stamp() == before
+    if change == "touched":
+        os.utime(file, ns=(0, 0))
+    elif change == "replaced":
+        status = file.stat()
+        other = file.with_name("other")
+        other.write_bytes(file.read_bytes())
+        os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+        other.replace(file)
+    elif change == "gone":
+        file.unlink()
+    else:
+        (shipped / "registry.json").write_text('{"default": "lstm-5-3"}', encoding="utf-8")
+    assert library.stamp() != before
+
+
+def test_without_a_registry_it_is_told_what_there_should_be(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"registry\.json: cannot be read"):
+        Library((tmp_path, tmp_path / "none")).default()
+
+
+# --- what a model is packed in ----------------------------------------------------------------------------
+
+
+def zipped(folder: Path, file: Path, inside: str) -> Path:
+    with zipfile.ZipFile(file.with_suffix(".zip"), "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in (MODEL, CARD):
+            archive.write(folder / name, f"{inside}{name}")
+        archive.writestr(f"{inside}README.md", "what it is")
+    return file.with_suffix(".zip")
+
+
+def tarred(folder: Path, file: Path, inside: str) -> Path:
+    with tarfile.open(file.with_suffix(".tar.gz"), "w:gz") as archive:
+        archive.add(folder, inside or ".")
+    return file.with_suffix(".tar.gz")
+
+
+def beside(folder: Path, file: Path, inside: str) -> Path:
+    copy = file.with_suffix(".tflite")
+    copy.write_bytes((folder / MODEL).read_bytes())
+    (file.with_suffix(".json") if inside else file.with_name(CARD)).write_bytes((folder / CARD).read_bytes())
+    return copy
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred, beside, lambda folder, *_: folder])
+@pytest.mark.parametrize("inside", ["", "linear/", "../../up/", "/etc/gapcast/"])
+def test_it_is_installed_from_whatever_it_comes_in_and_nowhere_else(
+    library: Library, newer: ModelCopy, tmp_path: Path, pack: Callable[[Path, Path, str], Path], inside: str
+) -> None:
+    file = pack(newer.folder, tmp_path / "download", inside)
+    before = names_in(tmp_path)
+    card = install(file, library)
+    assert (card.name, card.version) == ("linear", "2")
+    assert load_model(library.own / "linear").card == card
+    assert names_in(library.own) == ["linear"]
+    assert names_in(library.own / "linear") == [CARD, MODEL]
+    assert names_in(tmp_path) == sorted({*before, "state"})
+
+
+def test_a_newer_one_takes_the_place_of_an_older_and_may_become_the_default(library: Library, newer: ModelCopy) -> None:
+    install(newer.folder, library)
+    newer.alter_card(lambda card: card.update(version="3"))
+    install(newer.folder, library, default=True)
+    assert load_model(library.own / "linear").version == "3"
+    assert json.loads((library.own / "registry.json").read_text(encoding="utf-8")) == {"default": "linear"}
+    assert names_in(library.own) == ["linear", "registry.json"]
+
+
+def test_the_first_in_a_folder_of_its_own_is_the_default(newer: ModelCopy, tmp_path: Path) -> None:
+    library = Library((tmp_path / "own",))
+    install(newer.folder, library)
+    assert library.default() == "linear"
+
+
+def archive_of(path: Path, *members: tuple[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+def link_of(path: Path) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name in (MODEL, CARD):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            archive.addfile(info)
+    return path
+
+
+def cut_short(path: Path) -> Path:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        info = tarfile.TarInfo(MODEL)
+        info.size = 100_000
+        archive.addfile(info, io.BytesIO(os.urandom(100_000)))
+    path.write_bytes(content.getvalue()[:50_000])
+    return path
+
+
+def locked(path: Path) -> Path:
+    """An archive whose members say that they are encrypted."""
+    content = bytearray(archive_of(path, (MODEL, b""), (CARD, b"{}")).read_bytes())
+    for signature, flags_at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = content.find(signature)
+        while at >= 0:
+            content[at + flags_at] |= 1
+            at = content.find(signature, at + 1)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda path: path / "none", r"none: cannot be read \(No such file or directory\)"),
+        (lambda path: Path(shutil.copy(__file__, path)), r"test_library\.py: is no model: give a folder"),
+        (lambda path: path, r"model\.tflite: cannot be read \(No such file or directory\)"),
+        (lambda path: archive_of(path / "a.zip", ("x", b"")), r"a\.zip: must hold one model\.tflite .* it has neither"),
+        (lambda path: archive_of(path / "a.zip", (MODEL, b"")), r"it has model\.tflite"),
+        (lambda path: archive_of(path / "a.zip", (f"a/{MODEL}", b""), (f"b/{CARD}", b"")), r"a/model.*, b/card"),
+        (
+            lambda path: archive_of(path / "a.zip", *((f"{i}/{name}", b"") for i in "ab" for name in (MODEL, CARD))),
+            r"a/model\.tflite, a/card\.json, b/model\.tflite, b/card\.json",
+        ),
+        (lambda path: link_of(path / "a.tar"), r"a\.tar: must hold one model\.tflite .* it has neither"),
+        (lambda path: cut_short(path / "a.tar.gz"), r"a\.tar\.gz: cannot be unpacked .*: fetch or pack it again"),
+        (lambda path: archive_of(path / "a.zip", *((f"{i}", b"") for i in range(1_001))), r"more than 1000 files"),
+        (lambda path: archive_of(path / "a.zip", (MODEL, bytes(packed.MAX_FILE_BYTES + 1))), r"has more than 64 MB"),
+        (
+            lambda path: archive_of(path / "a.zip", *((f"{i}", bytes(packed.MAX_FILE_BYTES + 1)) for i in range(4))),
+            r"or 256 MB",
+        ),
+        (lambda path: locked(path / "a.zip"), r"a\.zip: cannot be unpacked .*encrypted"),
+        (lambda path: archive_of(path / "a.zip", (MODEL, b""), (CARD, b"{}")), r"a\.zip: card\.json: name: Field requ"),
+    ],
+)
+def test_what_is_no_model_is_told_and_changes_nothing(
+    library: Library, tmp_path: Path, make: Callable[[Path], Path], problem: str
+) -> None:
+    folder = tmp_path / "download"
+    folder.mkdir()
+    file = make(folder)
+    with pytest.raises(ModelError, match=problem) as raised:
+        install(file, library)
+    assert "\n" not in str(raised.value)
+    assert names_in(library.own) == []
+
+
+def test_what_fails_its_self_test_is_not_installed_and_what_was_there_stays(library: Library, newer: ModelCopy) -> None:
+    install(newer.folder, library)
+    newer.alter_card(lambda card: card["golden"]["mean"][0].__setitem__(0, 99.0))
+    with pytest.raises(ModelError, match="model linear: the golden example gives mean off by"):
+        install(newer.folder, library)
+    newer.alter_file(b"another")
+    with pytest.raises(ModelError, match=r"newer/linear: model\.tflite: is not the file that its card describes"):
+        install(newer.folder, library)
+    assert load_model(library.own / "linear").version == "2"
+    assert names_in(library.own) == ["linear"]
+
+
+@pytest.mark.parametrize("name", ["blend", "registry.json"])
+def test_a_name_that_means_something_else_is_refused(library: Library, newer: ModelCopy, name: str) -> None:
+    install(newer.folder, library, default=True)
+    newer.alter_card(lambda card: card.update(name=name))
+    with pytest.raises(ModelError, match=f"no model may be named {name}"):
+        install(newer.folder, library, taken=("blend",))
+    assert library.default() == "linear"
+
+
+def test_where_it_cannot_take_its_place_what_was_there_is_back(library: Library, newer: ModelCopy) -> None:
+    install(newer.folder, library)
+    staged, place = library.own.parent / "gone", library.own / "linear"
+    with pytest.raises(FileNotFoundError):
+        _put_in_place(staged, place, library.own.parent)
+    assert load_model(place).version == "2"
+    with pytest.raises(FileNotFoundError):
+        _put_in_place(staged, library.own / "other", library.own.parent)
+    assert names_in(library.own) == ["linear"]
+
+
+def test_a_folder_that_may_not_be_written_is_told_with_the_cure(newer: ModelCopy) -> None:
+    content = (newer.file.read_bytes(), newer.card.read_bytes())
+    with open_folder() as folder:
+        (folder / "closed").mkdir(mode=0o555)
+        for name, bytes_of in zip((MODEL, CARD), content, strict=True):
+            (folder / name).write_bytes(bytes_of)
+        with unprivileged(), pytest.raises(ModelError, match=r"closed/models: cannot be written .* set models\.path"):
+            install(folder, Library((folder / "closed" / "models",)))
+
+
+# --- taking one out ---------------------------------------------------------------------------------------
+
+
+def test_one_that_is_taken_out_uncovers_the_one_beneath(library: Library, newer: ModelCopy) -> None:
+    install(newer.folder, library)
+    assert remove("linear", library, "linear"), "the shipped one can speak"
+    assert library.models()["linear"] == library.folders[0] / "linear"
+    assert names_in(library.own) == []
+
+
+def test_neither_the_last_of_the_one_that_speaks_nor_what_was_not_installed_is_taken_out(
+    library: Library, newer: ModelCopy
+) -> None:
+    newer.alter_card(lambda card: card.update(name="mine"))
+    install(newer.folder, library)
+    with pytest.raises(ModelError, match="mine is the model that speaks: let another"):
+        remove("mine", library, "mine")
+    for name in ("lstm-5-3", "other", "../shipped/linear", ""):
+        with pytest.raises(ModelError, match=r"is no model in .*; there are: linear, lstm-5-3, mine"):
+            remove(name, library, "linear")
+    assert not remove("mine", library, "linear")
+    assert "mine" not in library.models()

@@ -1,0 +1,96 @@
+"""The service goes on with another engine between two batches, and no one beside it is confused."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+import pytest
+
+from edge.announcing import Telling
+from edge.core.engine import Engine
+from edge.core.errors import StateError
+from edge.core.presence import Presence
+from edge.core.reading import Reading
+from edge.core.snapshot import give
+from edge.exchanging import Exchanging
+from edge.predictors.baselines import Persistence, Trend
+from edge.service import Service
+from tests.core.test_snapshot import Electric
+from tests.support.links import MemoryLink
+from tests.test_keeping import NOON, ConfirmingLink, MemoryKeeper
+
+
+def push(service: Service, link: MemoryLink, *readings: Reading) -> None:
+    link.put(*readings)
+    service.turn(0)
+
+
+def test_from_one_batch_to_the_next_another_model_speaks() -> None:
+    link, old, new = MemoryLink(), Persistence(), Trend()
+    service = Service(link, Engine(old), {"persistence": old})
+    push(service, link, *(Reading("home", NOON + i, 1.0 + i) for i in range(3)))
+    assert service.latest_of("home") is not None
+    taken = service.exchange(Engine(new), {"trend": new})
+    assert not taken.done()
+    push(service, link, Reading("home", NOON + 3, 4.0))
+    assert 0 <= taken.result(0) < 1
+    assert [forecast.model for forecast in link.published] == ["persistence", "persistence", "trend"]
+    assert link.published[-1].n_observed == 4
+    assert (service.model, service.models) == (new, {"trend": new})
+    assert [forecast.model for forecast in service.latest()] == ["trend"]
+
+
+def test_without_an_offer_there_is_nothing_to_take() -> None:
+    exchanging = Exchanging()
+    assert not exchanging.is_due
+    assert exchanging.accept(Engine(Persistence())) is None
+
+
+def test_one_that_cannot_go_on_from_here_is_refused_and_the_stream_does_not_feel_it() -> None:
+    link, old = MemoryLink(), Persistence()
+    service = Service(link, Engine(old), {"persistence": old})
+    push(service, link, *(Reading("home", NOON + i, 1.0 + i) for i in range(3)))
+    taken: Future[float] = service.exchange(Engine(Electric()), {})
+    push(service, link, Reading("home", NOON + 3, 4.0))
+    with pytest.raises(StateError, match="restart gapcast to change to it"):
+        taken.result(0)
+    assert link.published[-1].n_observed == 4
+    assert service.models == {"persistence": old}
+
+
+def test_who_is_there_is_known_as_before_also_in_rows_that_were_given_back() -> None:
+    link, old, new = MemoryLink(), Persistence(), Trend()
+    service = Service(link, Engine(old), {}, telling=Telling(Presence(600)))
+    push(service, link, *(Reading(device, NOON, 1.0) for device in ("a", "b", "c")))
+    service.forget("b")
+    service.turn(0)
+    told = list(link.announced)
+    service.exchange(Engine(new), {})
+    push(service, link, *(Reading(device, NOON + 1, 1.0) for device in ("a", "c")))
+    assert link.announced == told, "nothing is new"
+    push(service, link, Reading("d", NOON + 1, 1.0))
+    assert link.announced == [*told, ("d", True)]
+    assert service.forget("c")
+    service.turn(0)
+    assert link.forgotten == ["b", "c"]
+
+
+def test_a_snapshot_of_the_new_engine_is_wanted_as_soon_as_all_before_it_is_confirmed() -> None:
+    class Keeper(MemoryKeeper):
+        def outdate(self) -> None:
+            self.wants = True
+
+    link, keeper, old, new = ConfirmingLink(), Keeper(), Persistence(), Trend()
+    service = Service(link, Engine(old), {}, keeper=keeper)
+    push(service, link, *(Reading("home", NOON + i, 1.0 + i) for i in range(3)))
+    service.exchange(Engine(new), {})
+    push(service, link, Reading("home", NOON + 3, 4.0))
+    assert keeper.wants
+    assert keeper.snapshots == []
+    link.unconfirmed.clear()
+    service.turn(0)
+    (snapshot,) = keeper.snapshots
+    assert keeper.minutes == [0, 1, 2, 3]
+    restarted = Engine(new)
+    give(restarted, snapshot)
+    assert restarted.latest() == service.latest()
