@@ -239,7 +239,7 @@ class Blend:
             self.state.put("covariance", at, covariance)
         if self.options.blends:
             memory = arrays["memory"][at]
-            weights.learn(memory, experts_kw, told_kw[:, :2], came_kw, scale_kw * learner.LIMIT)
+            weights.learn(memory, experts_kw, told_kw[:, :2], came_kw, scale_kw * weights.LIMIT)
             self.state.put("memory", at, memory)
         missed = ((came_kw < told_kw[:, 2]) | (came_kw > told_kw[:, 3])).astype(np.float64)
         seen[:, _LOG_WIDTH] = interval.learn(seen[:, _LOG_WIDTH], n_learnt, missed)

@@ -15,7 +15,10 @@ _N, _LIMIT = 100_000.0, 20.0
 
 
 def follow(scale_kw: F64, change_kw: F64, n_learnt: F64) -> F64:
-    """Return the scale ``[N]`` after a change more, ``n_learnt`` ``[N]`` outcomes after the first."""
+    """Return the scale ``[N]`` after a change more, ``n_learnt`` ``[N]`` outcomes after the first.
+
+    No change at all says nothing: a meter that is stuck, or a house that stands still, keeps its scale.
+    """
     size_kw = np.minimum(np.abs(change_kw), _LIMIT * scale_kw)
-    moved_kw = scale_kw + (size_kw - scale_kw) / np.minimum(n_learnt + _FIRST_N, _N)
+    moved_kw = scale_kw + np.where(size_kw > 0, size_kw - scale_kw, 0.0) / np.minimum(n_learnt + _FIRST_N, _N)
     return np.maximum(moved_kw, _LEAST_KW)

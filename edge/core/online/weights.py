@@ -21,6 +21,8 @@ HALF_LIFE_MIN = 14 * 1_440
 SHARE = 0.001
 #: Part of the weight that the model that would speak alone begins with.
 CHAMPION_SHARE = 0.5
+#: Errors count up to so many scales of the device: one absurd reading is not to outweigh a month.
+LIMIT = 15.0
 _FADE = 0.5 ** (1 / HALF_LIFE_MIN)
 _TINY = 1e-12
 #: Places in an expert's memory.
