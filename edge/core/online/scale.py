@@ -7,11 +7,11 @@ import numpy as np
 from edge.core.online.outcomes import F64
 
 #: What it is before it is known, kW, and how many outcomes that counts for.
-FIRST_KW, _FIRST_N = 0.2, 60
+FIRST_KW, _FIRST_N = 0.2, 600
 #: It is at least this, kW: a house that stands still has a scale, too.
 _LEAST_KW = 0.005
 #: It follows about the last so many outcomes, and none of them by more than so many scales.
-_N, _LIMIT = 100_000.0, 20.0
+_N, _LIMIT = 100_000.0, 12.0
 
 
 def follow(scale_kw: F64, change_kw: F64, n_learnt: F64) -> F64:

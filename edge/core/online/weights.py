@@ -23,6 +23,8 @@ SHARE = 0.001
 CHAMPION_SHARE = 0.5
 #: Errors count up to so many scales of the device: one absurd reading is not to outweigh a month.
 LIMIT = 15.0
+#: An error of so many times the limit says nothing of anyone.
+_ABSURD = 4.0
 _FADE = 0.5 ** (1 / HALF_LIFE_MIN)
 _TINY = 1e-12
 #: Places in an expert's memory.
@@ -75,14 +77,16 @@ def learn(memory: F64, experts_kw: F64, told_kw: F64, came_kw: F64, limit_kw: F6
     """Learn in place what ``came_kw`` ``[N]`` says of the experts.
 
     ``experts_kw`` is ``[N, 2, E]``, ``told_kw`` ``[N, 2]`` the blend of them that was told. Errors count up to
-    ``limit_kw`` ``[N]``, so that one absurd reading does not outweigh a month.
+    ``limit_kw`` ``[N]``, and absurd ones not at all, so that no single reading outweighs a month.
     """
     limit = limit_kw[:, np.newaxis, np.newaxis]
     apart = _within(told_kw[..., np.newaxis] - experts_kw, limit)
+    absurd = np.abs(told_kw[:, 0] - came_kw) > limit_kw * _ABSURD
     error = _within((told_kw - came_kw[:, np.newaxis])[..., np.newaxis], limit)
     gradient = error * 2
     gradient[:, 1] = np.sign(error[:, 1]) * 0.5
     regret = gradient * apart
+    regret[absurd] = 0.0
     memory *= _FADE
     np.maximum(memory[:, _LARGEST], np.abs(regret), out=memory[:, _LARGEST])
     squared = regret * regret

@@ -107,21 +107,17 @@ def test_so_it_is_where_experts_err_alike(days: int) -> None:
 
 @pytest.mark.parametrize("n_jumps", [1, 5])
 def test_a_jump_does_not_freeze_them(n_jumps: int) -> None:
-    """100 kW in the first hours, of which one expert said half: who is best from then on is soon listened to.
-
-    Measured: after a day for the median; for the mean, in which errors count by their square, after five.
-    """
+    """100 kW in the first hours, of which one expert said half: no one is the better for it, and the best is found."""
     listener = Listener(6)
     listener.hear(100, (1, 1, 1, 1, 0.7, 1))
     said_kw = np.zeros((2, 6))
     said_kw[:, 0] = 50.0
+    before = listener.weigh()
     for _ in range(n_jumps):
         listener.learn(said_kw, 100.0)
-    assert (listener.weigh()[:, 0] > 0.4).all()
+    assert listener.weigh() == pytest.approx(before, abs=1e-3)
     best = (5, 3, 3, 3, 0.5, 3)
     listener.hear(DAY_MIN, best)
-    assert listener.weigh()[1, 4] > 0.5
-    listener.hear(5 * DAY_MIN, best)
     assert (listener.weigh()[:, 4] > 0.5).all()
 
 
