@@ -16,9 +16,8 @@ from threading import Event, Lock
 import structlog
 
 from edge.announcing import Announcing, Telling
-from edge.core.buffer import Verdict
 from edge.core.engine import Accepted, Engine, forecast_series
-from edge.core.errors import ModelError, PayloadError, RequestError
+from edge.core.errors import ModelError, RequestError
 from edge.core.forecast import Forecast, Forecasts
 from edge.core.online.summary import Period, Summary
 from edge.core.predictor import Predictor, Speaker
@@ -28,8 +27,9 @@ from edge.core.statistics import Statistics
 from edge.counting import Counting
 from edge.exchanging import Exchanging
 from edge.keeping import Keeper, Keeping, KeepsNothing
-from edge.ports import Arrival, Link
+from edge.ports import Link
 from edge.reporting import Reporting
+from edge.settling import settle
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +118,7 @@ class Service:
             self._reporting.seen(*self._engine.learn())
         samples = self._link.meters.take_samples()
         batch = self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts, samples)
-        self._answer(arrivals, accepted, receipts, batch)
+        settle(self._link, self._engine, arrivals, accepted, receipts, batch)
         self._keep()  # what has no forecast to wait for
         self._announcing.tell()
         self._reporting.tell()
@@ -160,29 +160,6 @@ class Service:
         except ModelError as error:  # the readings are kept, and the next batch may well be forecast
             log.exception("model.failed", problem=str(error))
             return Forecasts(self._engine.speaker, now_ms, [], [], [], [])
-
-    def _answer(self, arrivals: list[Arrival], accepted: Accepted, receipts: list[int], batch: int) -> None:
-        outcomes = zip(accepted.verdicts, accepted.place, strict=True)
-        settle = self._link.settle
-        for arrival in arrivals:
-            if arrival.reading is None:
-                if arrival.problem is not None:
-                    self._link.reject(arrival, arrival.problem)
-                settle(arrival, 0, batch)
-                continue
-            verdict, place = next(outcomes)
-            if verdict is Verdict.FULL:
-                self._link.reject(arrival, self._too_many())
-            elif verdict is Verdict.LACKING:
-                self._link.reject(arrival, PayloadError("missing_feature", self._engine.lacking(arrival.reading)))
-            settle(arrival, receipts[place] if place >= 0 else 0, batch)
-        for reading in accepted.disproved:
-            detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
-            self._link.reject(reading, PayloadError("time_jump", detail))
-
-    def _too_many(self) -> PayloadError:
-        n_devices = self._engine.buffers.max_devices
-        return PayloadError("too_many_devices", f"{n_devices} devices are known, all that devices.max allows")
 
     # --- questions, from any thread ---------------------------------------------------------------
 

@@ -15,7 +15,8 @@ import structlog
 
 from edge.core.engine import Engine
 from edge.core.errors import StateError
-from edge.core.snapshot import Replay, Snapshot, give
+from edge.core.replaying import Replay
+from edge.core.snapshot import Snapshot, give
 from edge.ports import Meters
 from edge.storage import checkpoint, journal
 

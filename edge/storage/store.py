@@ -24,6 +24,7 @@ from edge.core.samples import Sample
 from edge.core.snapshot import Snapshot, take
 from edge.ports import Meters, NoMeters
 from edge.storage import journal
+from edge.storage.cures import cure_of
 from edge.storage.recovery import files_of, journal_path, recover, write_checkpoint
 
 log = structlog.get_logger(__name__)
@@ -36,13 +37,6 @@ RETRY_S = 30.0
 LEAST_JOURNAL_BYTES = 2 << 20
 #: Or when it holds so many readings, and so many of each device: forecasting them again takes a second.
 MOST_READINGS, MOST_READINGS_EACH = 20_000, 20
-_CURES = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space",
-    errno.EROFS: "mount it for writing, or set state.path",
-    errno.EACCES: "let this account write there, or set state.path",
-    errno.EPERM: "let this account write there, or set state.path",
-}
 
 
 class Store:
@@ -236,8 +230,7 @@ class Store:
 
     def _say(self, error: BaseException) -> None:
         if not self.problem:  # one line a trouble, not one a try
-            cure = _CURES.get(getattr(error, "errno", None) or 0, "check the disk, or set state.path")
-            log.warning("state.not_kept", path=str(self._folder), problem=str(error), cure=cure)
+            log.warning("state.not_kept", path=str(self._folder), problem=str(error), cure=cure_of(error))
         self.problem = f"readings are not kept over a restart: {error}"
 
     def _give_up(self, problem: str, cure: str) -> None:

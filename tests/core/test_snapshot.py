@@ -16,7 +16,8 @@ from edge.core.errors import StateError
 from edge.core.grid import DAY_MIN
 from edge.core.predictor import Prediction
 from edge.core.reading import Reading
-from edge.core.snapshot import Replay, Snapshot, check_shapes, give, take
+from edge.core.replaying import Replay
+from edge.core.snapshot import Snapshot, check_shapes, give, take
 from edge.core.window import F32, WindowSpec
 from edge.predictors.baselines import Persistence, Trend
 

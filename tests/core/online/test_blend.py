@@ -21,7 +21,8 @@ from edge.core.online.outcomes import LEARNED, PERSISTENCE
 from edge.core.online.rows import Rows
 from edge.core.predictor import Prediction, Predictor
 from edge.core.reading import Reading
-from edge.core.snapshot import Replay, give, take
+from edge.core.replaying import Replay
+from edge.core.snapshot import give, take
 from edge.core.window import F32, WindowSpec
 from edge.mqtt.payloads import encode_forecasts
 from edge.predictors.baselines import Persistence, Trend
