@@ -11,7 +11,7 @@ import numpy as np
 from edge.core.forecast import LOWER, MEDIAN, UPPER
 from edge.core.online import interval
 from edge.core.online.outcomes import F64, LEARNED, PERSISTENCE
-from edge.core.online.view import View
+from edge.core.online.view import BIN_MIN, View
 from edge.core.predictor import Prediction, Predictor
 from edge.core.window import F32, I64
 
@@ -94,10 +94,10 @@ class Hearing:
                 experts_kw[:, 1, i] = prediction.quantiles[:, -1, levels.index(MEDIAN)]
         experts_kw[:, :, -1] = last_kw[:, np.newaxis]
         if self._learns:
-            n, targets = self._n_models, minutes + self.horizon_min
+            n = self._n_models
             opinions_kw = np.concatenate((experts_kw[:, 0, :n], experts_kw[:, 1, self._with_median]), axis=1)
-            columns_kw = self.view.columns_kw(windows, opinions_kw, targets)
-            bins = np.stack((self.view.bins(minutes), self.view.bins(targets)))
+            local = self.view.local_minute(np.add.outer((0, self.horizon_min), minutes))
+            columns_kw, bins = self.view.columns_kw(windows, opinions_kw, local[1]), local // BIN_MIN
         else:
             columns_kw, bins = np.zeros((len(rows), len(self.view.names))), np.zeros((2, len(rows)), dtype=np.int64)
         return Heard(rows, minutes, last_kw, bins, columns_kw, experts_kw, *self._bounds(predictions[0]))

@@ -23,7 +23,8 @@ _STRETCHES = ((6, 10), (10, 15), (15, 20), (20, 30), (30, 60), (60, 120), (120, 
 #: The device's usual power is kept by the half hour of its local day.
 BIN_MIN = 30
 N_BINS = DAY_MIN // BIN_MIN
-_CIRCLE = 2 * np.pi / DAY_MIN
+_ANGLE = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
+_ON_CIRCLE = np.stack((np.sin(_ANGLE), np.cos(_ANGLE)), axis=1)  # of each minute of a day
 
 
 class View:
@@ -54,11 +55,11 @@ class View:
         self.n_kw = len(self.names) - 3
         self._usual = self.n_kw - 1
 
-    def columns_kw(self, windows: F32, opinions_kw: F64, target_minutes: I64) -> F64:
+    def columns_kw(self, windows: F32, opinions_kw: F64, local_target: I64) -> F64:
         """Return ``[N, D]``: all columns but the usual power, in kW.
 
         ``windows`` is ``[N, context]`` (kW, oldest first), ``opinions_kw`` ``[N, O]`` what the models say of
-        ``target_minutes`` ``[N]``.
+        the minutes of the local day ``local_target`` ``[N]``.
         """
         last_kw = windows[:, -1:].astype(np.float64)
         columns = np.empty((len(windows), len(self.names)))
@@ -72,10 +73,8 @@ class View:
             columns[:, n : n + len(self._lengths)] = sums[:, ::2] / self._lengths
         columns[:, : self._usual - 1] -= last_kw
         columns[:, self._usual - 1] = last_kw[:, 0]
-        angle = self.local_minute(target_minutes) * _CIRCLE
         columns[:, -3] = 1.0
-        columns[:, -2] = np.sin(angle)
-        columns[:, -1] = np.cos(angle)
+        columns[:, -2:] = _ON_CIRCLE[local_target]
         return columns
 
     def scaled(self, columns_kw: F64, usual_kw: F64, last_kw: F64, scale_kw: F64, limit: float) -> F64:
@@ -89,11 +88,6 @@ class View:
         powers /= scale_kw[:, np.newaxis]
         np.maximum(np.minimum(powers, limit, out=powers), -limit, out=powers)
         return columns
-
-    def bins(self, minutes: I64) -> I64:
-        """Return which half hour of the local day each of ``minutes`` is of."""
-        bins: I64 = self.local_minute(minutes) // BIN_MIN
-        return bins
 
     def local_minute(self, minutes: I64) -> I64:
         """Return the minute of the local day of each of ``minutes`` (since the epoch)."""
