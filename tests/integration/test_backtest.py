@@ -1,0 +1,111 @@
+"""What a back-test finds is what the live service would have told: the same forecasts, and the same scores of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.backtest.houses import Part
+from edge.backtest.run import run_backtest
+from edge.core.grid import minute_label
+from edge.core.online.summary import EVER, LAST_DAY, Summary
+from edge.core.reading import Limits
+from edge.replay.source import Columns, Minute, read_minutes
+from edge.sample import sample_path
+from tests.integration.conftest import Connect, StartGateway
+from tests.support.brokers import Broker
+from tests.support.gateways import Gateway, gateway_settings
+from tests.support.peers import Peer
+from tests.support.waiting import wait_until
+
+#: Half a day: enough for a verdict, and the weights and the interval have moved.
+N = 800
+POWERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
+
+
+def written(path: Path, minutes: list[Minute]) -> Path:
+    """A file of the minutes, as ``gapcast backtest`` reads it."""
+    lines = [f"{minute_label(minute.minute)},{minute.gap_kw}" for minute in minutes]
+    path.write_text("\n".join(["time,kw", *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def told(summary: Summary) -> dict[str, Any]:
+    return summary.document()
+
+
+def assert_close(found: Any, expected: Any) -> None:
+    """Equal, numbers within the last bits: live batches are of other sizes, and models' kernels with them."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert_close(found[key], value)
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, abs=2e-5)
+    else:
+        assert found == expected
+
+
+@pytest.mark.parametrize("n_houses", [1, 2])
+def test_what_it_finds_is_what_the_live_service_tells(
+    broker: Broker, start_gateway: StartGateway, connect: Connect, tmp_path: Path, n_houses: int
+) -> None:
+    week = list(islice(read_minutes(sample_path(), Columns(), Limits()), n_houses * N))
+    houses = {f"house_{i}": week[i * N : (i + 1) * N] for i in range(n_houses)}
+    gateway = start_gateway(broker, learning={"report_every_min": 1e-9})
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    peer.subscribe("gap/+/scores")
+    for i in range(N):
+        for device, minutes in houses.items():
+            payload = {"ts": minute_label(minutes[i].minute), "gap_kw": minutes[i].gap_kw}
+            peer.publish(f"gap/{device}/reading", json.dumps(payload), 1)
+    forecasts = {device: peer.wait_for(f"gap/{device}/forecast", N - 1) for device in houses}
+    wait_for_scores(gateway, n_houses * (N - 6))
+
+    files = [written(tmp_path / f"{device}.csv", minutes) for device, minutes in houses.items()]
+    out = tmp_path / "out.csv"
+    settings = gateway_settings(broker.port, tmp_path / "other")
+    found = run_backtest(settings, files, Columns("time", "kw"), Part(), out=out, quiet=True)
+
+    live, _ = gateway.service.live_scores()
+    assert live[EVER].n == n_houses * (N - 6)
+    assert live[EVER].enough
+    assert_close(told(live[EVER]), told(found.scored))
+    for house in found.houses:
+        said = last_scores(peer, house.name, N - 6)
+        assert said["model"] == found.speaker == "blend"
+        for period in (LAST_DAY, EVER):
+            assert_close(said[period], told(house.live[period]))
+    with out.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    for device, messages in forecasts.items():
+        of_device = {line["observed_at"]: line for line in lines if line["device"] == device}
+        assert len(of_device) == N - 1
+        for message in messages:
+            line = of_device[message.document["observed_at"]]
+            for power in POWERS:
+                assert float(line[power]) == pytest.approx(message.document[power], abs=1e-5)
+
+
+def last_scores(peer: Peer, device: str, n: int) -> Any:
+    """The document on the scores topic that tells of ``n`` outcomes."""
+
+    def of_all() -> list[Any]:
+        documents = [message.document for message in peer.messages if message.topic == f"gap/{device}/scores"]
+        return [document for document in documents if document[EVER]["n"] == n]
+
+    wait_until(lambda: bool(of_all()), f"the scores of {n} outcomes of {device}", 30.0)
+    return of_all()[-1]
+
+
+def wait_for_scores(gateway: Gateway, n: int) -> None:
+    def scored() -> int:
+        return gateway.service.live_scores()[0][EVER].n
+
+    wait_until(lambda: scored() >= n, lambda: f"{n} outcomes, {scored()} came", 30.0)
