@@ -159,7 +159,7 @@ def backtest(
     Each file is a house; what is learnt begins with its first reading.
     """
     from edge.backtest.houses import Part  # noqa: PLC0415
-    from edge.backtest.report import document, lines  # noqa: PLC0415
+    from edge.backtest.report import check_writable, document, lines  # noqa: PLC0415
     from edge.backtest.run import run_backtest  # noqa: PLC0415
     from edge.replay.source import Columns  # noqa: PLC0415
     from edge.telemetry import configure_logs  # noqa: PLC0415
@@ -167,6 +167,8 @@ def backtest(
     configure_logs("auto", "warning")
     columns = Columns(of_file["time_column"], of_file["value_column"], of_file["unit"])
     settings = read_settings(config, assignments)
+    if json_file is not None:
+        check_writable("--json", json_file)
     found = run_backtest(settings, files, columns, Part(start, limit, score_from), out=out)
     for line in lines(found):
         click.echo(line)

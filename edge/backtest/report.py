@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from edge.backtest.run import Backtest
+from edge.core.errors import SettingsError
 from edge.core.online.outcomes import PERSISTENCE
 from edge.core.online.summary import Summary
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Raise :class:`SettingsError` where nothing can be written to ``path``: known before hours of work, not after."""
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK) or path.is_dir():
+        msg = f"{option} {path}: cannot be written: there is no such folder, or this account may not"
+        raise SettingsError(msg)
 
 
 def lines(backtest: Backtest) -> Iterator[str]:

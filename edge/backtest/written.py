@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from types import TracebackType
 
+from edge.core.errors import SettingsError
 from edge.core.forecast import DECIMALS, Forecasts
 from edge.core.grid import minute_label
 from edge.core.online.outcomes import Outcomes
@@ -21,8 +22,12 @@ class WrittenOutcomes:
     """Writes a line once the target minute has come, or has passed without a reading: then without ``came_kw``."""
 
     def __init__(self, path: Path) -> None:
-        """Write to ``path``, in place of what is there."""
-        self._file = path.open("w", newline="", encoding="utf-8")
+        """Write to ``path``, in place of what is there; raise :class:`SettingsError` where that cannot be done."""
+        try:
+            self._file = path.open("w", newline="", encoding="utf-8")
+        except OSError as error:
+            msg = f"--out {path}: cannot be written ({error.strerror})"
+            raise SettingsError(msg) from error
         self._lines = csv.writer(self._file)
         self._lines.writerow(HEADER)
         self._waiting: _Waiting = {}

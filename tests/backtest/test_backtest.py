@@ -1,0 +1,220 @@
+"""``gapcast backtest``: files as houses, scores, weeks, and each forecast with its outcome."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.backtest.houses import Part, name_houses, read_house, side_by_side
+from edge.backtest.report import document, lines
+from edge.backtest.run import Backtest, run_backtest
+from edge.backtest.weeks import Weeks
+from edge.backtest.written import HEADER, WrittenOutcomes
+from edge.core.errors import SettingsError, SourceError
+from edge.core.grid import minute_label
+from edge.core.online.outcomes import F64, Outcomes
+from edge.core.online.summary import EVER
+from edge.core.reading import Limits
+from edge.replay.source import Columns, Minute
+from edge.settings import Settings
+from tests.support.models import shipped_models
+
+#: 2010-11-01T00:00Z, a Monday.
+FIRST = 21_476_160
+COLUMNS = Columns("time", "kw")
+
+
+def kw_of(i: int) -> float:
+    return round(0.4 + 0.3 * math.sin(i / 9) + (i % 23 < 4) * 1.5, 3)
+
+
+def house(path: Path, n: int = 60, first: int = FIRST, left_out: frozenset[int] = frozenset()) -> Path:
+    """A file of ``n`` minutes, without those ``left_out``."""
+    rows = [f"{minute_label(first + i)},{kw_of(i)}" for i in range(n) if i not in left_out]
+    path.write_text("\n".join(["time,kw", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def settings(**sections: Any) -> Settings:
+    forecast = {"model": "lstm-5-3", "experts": ["linear"]} | sections.pop("forecast", {})
+    return Settings.model_validate({"models": {"path": shipped_models()}, "forecast": forecast, **sections})
+
+
+def run(files: list[Path], part: Part | None = None, out: Path | None = None, **sections: Any) -> Backtest:
+    return run_backtest(settings(**sections), files, COLUMNS, part or Part(), out=out, quiet=True)
+
+
+# --- houses -----------------------------------------------------------------------------------------
+
+
+def test_houses_go_side_by_side_each_in_its_order_until_it_ends() -> None:
+    houses = {name: iter([Minute(FIRST + i, float(i)) for i in range(n)]) for name, n in (("a", 5), ("b", 2), ("c", 0))}
+    batches = list(side_by_side(houses, 4))
+    assert max(map(len, batches)) <= 4
+    readings = [reading for batch in batches for reading in batch]
+    assert [r.minute - FIRST for r in readings if r.device == "a"] == [0, 1, 2, 3, 4]
+    assert [r.minute - FIRST for r in readings if r.device == "b"] == [0, 1]
+
+
+def test_a_house_is_named_after_its_file_and_no_two_are_named_alike() -> None:
+    assert name_houses([Path("x/a b.csv.gz"), Path("é.csv")]) == ["a_b", "_"]
+    assert len(name_houses([Path("n" * 90 + ".csv")])[0]) == 64
+    with pytest.raises(SettingsError, match="another file gives a house named a, too: rename one of them"):
+        name_houses([Path("x/a.csv"), Path("y/a.csv.gz")])
+
+
+def test_a_part_of_a_file_begins_and_ends_where_it_says(tmp_path: Path) -> None:
+    file = house(tmp_path / "a.csv")
+    part = Part(start="2010-11-01T00:10", limit=5)
+    minutes = list(read_house(file, COLUMNS, Limits(), part))
+    assert [minute.minute - FIRST for minute in minutes] == [10, 11, 12, 13, 14]
+    with pytest.raises(SourceError, match="holds no reading from 2011-01-01 on"):
+        list(read_house(file, COLUMNS, Limits(), Part(start="2011-01-01")))
+    with pytest.raises(SettingsError, match="--start 'soon' is not a time"):
+        list(read_house(file, COLUMNS, Limits(), Part(start="soon")))
+
+
+# --- scores -----------------------------------------------------------------------------------------
+
+
+def test_what_it_says_is_the_mean_over_what_it_wrote(tmp_path: Path) -> None:
+    files = [house(tmp_path / "a.csv", 400), house(tmp_path / "b.csv", 300, FIRST + 5_000)]
+    out = tmp_path / "out.csv"
+    found = run(files, out=out)
+    with out.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == HEADER
+    assert len(rows) == 399 + 299
+    came = [row for row in rows if row["came_kw"]]
+    assert found.scored.n == len(came) == 394 + 294
+    error = np.array([float(row["gap_kw"]) - float(row["came_kw"]) for row in came])
+    base = np.array([float(row["last_kw"]) - float(row["came_kw"]) for row in came])
+    median = np.array([float(row["median_kw"]) - float(row["came_kw"]) for row in came])
+    assert found.scored.mse_kw2 == pytest.approx((error**2).mean(), abs=1e-6)
+    assert found.scored.mae_kw == pytest.approx(np.abs(median).mean(), abs=1e-6)
+    assert found.scored.persistence_mse_kw2 == pytest.approx((base**2).mean(), abs=1e-6)
+    within = [float(row["lower_kw"]) <= float(row["came_kw"]) <= float(row["upper_kw"]) for row in came]
+    assert found.scored.coverage == pytest.approx(np.mean(within), abs=0.005)
+    assert [one.name for one in found.houses] == ["a", "b"]
+    assert found.n_readings == 700
+
+
+def test_scoring_begins_where_it_is_asked_to_and_learning_with_the_first_reading(tmp_path: Path) -> None:
+    file = house(tmp_path / "a.csv", 400)
+    all_of_it, later = run([file]), run([file], Part(score_from="2010-11-01T05:00"))
+    assert later.scored.n == 100
+    assert later.houses[0].live[EVER] == all_of_it.houses[0].live[EVER]
+    assert later.houses[0].weeks[0].n == 100
+
+
+def test_a_minute_that_is_missing_is_no_outcome(tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    found = run([house(tmp_path / "a.csv", 40, left_out=frozenset({20, 21}))], out=out)
+    with out.open(newline="", encoding="utf-8") as file:
+        rows = {row["target_at"]: row["came_kw"] for row in csv.DictReader(file)}
+    assert rows[minute_label(FIRST + 20)] == ""
+    assert rows[minute_label(FIRST + 19)] == str(kw_of(19))
+    assert found.scored.n == sum(came != "" for came in rows.values())
+
+
+@pytest.mark.parametrize(
+    ("forecast", "speaker", "experts"),
+    [
+        ({}, "blend", ["lstm-5-3", "linear", "learned", "persistence"]),
+        ({"learn": False}, "blend", ["lstm-5-3", "linear", "persistence"]),
+        ({"blend": False}, "lstm-5-3", ["lstm-5-3", "linear", "persistence"]),
+        ({"blend": False, "calibrate": False}, "lstm-5-3", ["lstm-5-3", "linear", "persistence"]),
+    ],
+)
+def test_each_part_can_be_switched_off(
+    tmp_path: Path, forecast: dict[str, bool], speaker: str, experts: list[str]
+) -> None:
+    found = run([house(tmp_path / "a.csv", 200)], forecast=forecast)
+    assert found.speaker == speaker
+    assert list(found.scored.experts) == experts
+    alone = found.scored.experts["lstm-5-3"]
+    if speaker != "blend":
+        assert found.scored.mse_kw2 == pytest.approx(alone.mse_kw2)
+    assert (found.scored.coverage is None) == ("calibrate" in forecast)
+
+
+def test_more_houses_than_are_followed_are_refused(tmp_path: Path) -> None:
+    files = [house(tmp_path / f"{name}.csv") for name in "ab"]
+    with pytest.raises(SettingsError, match=r"learning\.max_devices, devices\.max: 2 houses are more"):
+        run(files, learning={"max_devices": 1})
+
+
+def test_weeks_are_those_of_a_slow_reference() -> None:
+    draw = np.random.default_rng(3)
+    weeks, kept = Weeks(), []
+    for at in range(0, 40_000, 1_000):
+        minutes = FIRST + at + np.arange(50, dtype=np.int64)
+        rows = draw.integers(0, 2, 50)
+        came, told = draw.gamma(1, 1, 50), np.sort(draw.gamma(1, 1, (50, 4)), axis=1)[:, [1, 2, 0, 3]]
+        weeks.add(outcomes(rows, minutes, came, told))
+        kept += list(zip(rows.tolist(), minutes.tolist(), came.tolist(), told.tolist(), strict=True))
+    for row in (0, 1):
+        found = weeks.of(row)
+        assert [week.begins_at for week in found] == sorted(week.begins_at for week in found)
+        for week in found:
+            its = [(c, t) for r, m, c, t in kept if r == row and minute_label(m // 10_080 * 10_080) == week.begins_at]
+            assert week.n == len(its)
+            assert week.mse_kw2 == pytest.approx(np.mean([(t[0] - c) ** 2 for c, t in its]))
+            assert week.mae_kw == pytest.approx(np.mean([abs(t[1] - c) for c, t in its]))
+            assert week.coverage == pytest.approx(np.mean([t[2] <= c <= t[3] for c, t in its]))
+            assert week.width_kw == pytest.approx(np.mean([t[3] - t[2] for c, t in its]))
+            assert week.persistence_mae_kw == pytest.approx(np.mean([abs(1.0 - c) for c, _ in its]))
+
+
+def outcomes(rows: Any, minutes: Any, came: F64, told: F64) -> Outcomes:
+    n = len(came)
+    return Outcomes(rows, minutes, came, np.ones(n), np.zeros((n, 2, 1)), told)
+
+
+# --- what is shown ----------------------------------------------------------------------------------
+
+
+def test_the_report_names_every_expert_and_the_document_is_json(tmp_path: Path) -> None:
+    found = run([house(tmp_path / "a.csv", 200), house(tmp_path / "b.csv", 200)])
+    text = "\n".join(lines(found))
+    for word in ("lstm-5-3", "linear", "learned", "persistence", "told: blend", "within", "all 2 houses", "a second"):
+        assert word in text
+    whole = json.loads(json.dumps(document(found), allow_nan=False))
+    assert whole["houses"]["a"]["scored"]["n"] == 194
+    assert whole["houses"]["a"]["live"]["ever"]["n"] == 194
+    assert whole["n_readings"] == 400
+
+
+def test_with_nothing_to_score_it_says_so(tmp_path: Path) -> None:
+    found = run([house(tmp_path / "a.csv", 3)])
+    assert "nothing to score" in "\n".join(lines(found))
+    assert document(found)["scored"]["mse_kw2"] is None
+
+
+def test_a_house_that_stands_still_has_no_skill_and_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "still.csv"
+    rows = [f"{minute_label(FIRST + i)},0.2" for i in range(60)]
+    path.write_text("\n".join(["time,kw", *rows]), encoding="utf-8")
+    found = run([path])
+    assert found.scored.skill is None
+    assert "-" in "\n".join(lines(found))
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"--out .*out\.csv: cannot be written \(No such file or directory\)"):
+        WrittenOutcomes(tmp_path / "none" / "out.csv")
+
+
+def test_packed_files_are_read_as_any(tmp_path: Path) -> None:
+    plain = house(tmp_path / "a.csv", 50)
+    packed = tmp_path / "b.csv.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    one, other = run([plain]), run([packed])
+    assert one.scored == other.scored

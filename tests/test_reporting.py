@@ -1,0 +1,162 @@
+"""How good forecasts are, told: live scores on their topic and as metrics, and what has changed in a house, once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from prometheus_client.exposition import generate_latest
+
+from edge.announcing import Telling
+from edge.core.engine import Engine
+from edge.core.grid import DAY_MIN
+from edge.core.online.summary import EVER, LAST_DAY, MIN_OUTCOMES
+from edge.core.reading import Reading
+from edge.service import Service
+from edge.telemetry import build_registry
+from tests.support.houses import FIRST, blending, house_kw, stream
+from tests.support.links import MemoryLink
+
+ALWAYS = Telling(report_every_s=1e-9)
+
+
+def serving(engine: Engine, telling: Telling = ALWAYS) -> tuple[Service, MemoryLink]:
+    link = MemoryLink()
+    return Service(link, engine, {engine.model.name: engine.model}, telling=telling), link
+
+
+def feed(service: Service, link: MemoryLink, readings: list[Reading]) -> None:
+    for at in range(0, len(readings), 256):
+        link.put(*readings[at : at + 256])
+        service.turn(0)
+
+
+def test_the_scores_of_a_device_are_told_as_they_stand() -> None:
+    service, link = serving(blending())
+    feed(service, link, stream(house_kw(MIN_OUTCOMES + 100)))
+    document = link.scores["home"]
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert document["v"] == 1
+    assert document["device"] == "home"
+    assert document["model"] == "blend"
+    summaries, _ = service.live_scores()
+    assert document[EVER] == summaries[EVER].document()
+    assert summaries[EVER].enough
+
+
+def test_no_device_is_told_of_more_often_than_it_should() -> None:
+    service, link = serving(blending(), Telling(report_every_s=3_600))
+    feed(service, link, stream(house_kw(300)))
+    first = link.scores["home"]
+    feed(service, link, stream(house_kw(300), FIRST + 300))
+    assert link.scores["home"] is first
+
+
+def test_nothing_is_told_where_it_is_switched_off_or_no_one_hears() -> None:
+    service, link = serving(blending(), Telling())
+    feed(service, link, stream(house_kw(300)))
+    assert link.scores == {}
+    service, link = serving(blending())
+    link.connected = False
+    feed(service, link, stream(house_kw(300)))
+    assert link.scores == {}
+    link.connected = True
+    service.turn(0)
+    assert set(link.scores) == {"home"}
+
+
+def test_many_devices_are_told_of_a_few_at_a_time_and_none_is_left_out() -> None:
+    service, link = serving(blending(), Telling(report_every_s=3_600))
+    names = [f"d{i}" for i in range(20)]
+    for minute in range(8):
+        feed(service, link, [Reading(name, FIRST + minute, 1.0 + minute / 10) for name in names])
+        assert len(link.scores) <= 4 * (minute + 1)
+    for _ in range(len(names)):
+        service.turn(0)
+    assert set(link.scores) == set(names)
+
+
+def test_a_device_that_is_forgotten_is_told_of_no_more() -> None:
+    service, link = serving(blending())
+    link.connected = False
+    feed(service, link, stream(house_kw(300)))
+    service.forget("home")
+    link.connected = True
+    service.turn(0)
+    assert link.scores == {}
+    assert service.live_scores()[0][EVER].n == 0
+
+
+def changing(day: int, factor: float) -> Iterator[float]:
+    """Powers of a house whose noise grows by ``factor`` from ``day`` on."""
+    draw = np.random.default_rng(2)
+    for minute in range((day + 8) * DAY_MIN):
+        scale = 0.1 * (factor if minute >= day * DAY_MIN else 1.0)
+        yield round(float(abs(0.5 + draw.normal(0, scale))), 3)
+
+
+def test_a_house_that_changes_for_long_is_told_once_and_counted() -> None:
+    service, link = serving(blending(learns=False))
+    feed(service, link, stream(list(changing(day=9, factor=4.0))))
+    (event,) = link.events
+    assert event["event"] == "drift"
+    assert event["device"] == "home"
+    assert event["errors"] == "grew"
+    assert isinstance(event["factor"], float)
+    assert 2.5 < event["factor"] < 6
+    assert service.live_scores()[1] == 1
+    assert "gapcast_drifts_total 1.0" in metrics(service)
+
+
+def test_in_its_first_week_nothing_is_told_of_a_house() -> None:
+    service, link = serving(blending(learns=False))
+    feed(service, link, stream(list(changing(day=3, factor=6.0))[: 6 * DAY_MIN]))
+    assert link.events == []
+
+
+# --- metrics ----------------------------------------------------------------------------------------
+
+
+def metrics(service: Service) -> str:
+    return generate_latest(build_registry(service, "test")).decode()
+
+
+def value(text: str, name: str, **labels: str) -> float | None:
+    for line in text.splitlines():
+        if line.startswith(f"{name}{{") and all(f'{key}="{label}"' in line for key, label in labels.items()):
+            return float(line.rsplit(" ", 1)[1])
+    return None
+
+
+def test_live_scores_are_metrics_once_there_are_enough_of_them() -> None:
+    service, link = serving(blending())
+    feed(service, link, stream(house_kw(MIN_OUTCOMES)))
+    assert value(metrics(service), "gapcast_skill_ratio", model="blend", period=LAST_DAY) is None
+    assert value(metrics(service), "gapcast_scored_forecasts", period=EVER) == MIN_OUTCOMES - 6
+    feed(service, link, stream(house_kw(20), FIRST + MIN_OUTCOMES))
+    text, (summaries, _) = metrics(service), service.live_scores()
+    for name, figure in (
+        ("gapcast_squared_error_kw2", "mse_kw2"),
+        ("gapcast_absolute_error_kw", "mae_kw"),
+        ("gapcast_skill_ratio", "skill"),
+        ("gapcast_interval_coverage_ratio", "coverage"),
+        ("gapcast_interval_width_kw", "width_kw"),
+        ("gapcast_bias_kw", "bias_kw"),
+        ("gapcast_pinball_loss_kw", "pinball_kw"),
+    ):
+        for period, summary in summaries.items():
+            assert value(text, name, model="blend", period=period) == pytest.approx(getattr(summary, figure))
+    for expert in ("smooth", "learned", "persistence"):
+        assert value(text, "gapcast_squared_error_kw2", model=expert, period=EVER) is not None
+
+
+def test_no_label_of_them_grows_with_the_devices() -> None:
+    service, link = serving(blending())
+    before = len(re.findall(r"^gapcast_", metrics(service), re.MULTILINE))
+    for minute in range(8):
+        feed(service, link, [Reading(f"d{i}", FIRST + minute, 1.0) for i in range(50)])
+    after = len(re.findall(r"^gapcast_", metrics(service), re.MULTILINE))
+    assert after <= before + 2
