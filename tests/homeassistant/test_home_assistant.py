@@ -29,8 +29,8 @@ CHANGE_S = 60.0
 N_TRIES, TRY_S = 12, 5.0
 KEYS = {"forecast": "gap_kw", "median": "median_kw", "lower": "lower_kw", "upper": "upper_kw"}
 SCORES = {"skill": "skill", "coverage": "coverage"}
-#: Its own time: Home Assistant shows a verdict from so many outcomes on, the first of which comes six minutes in.
-N_FOR_A_VERDICT = MIN_OUTCOMES + 6
+#: The first forecast comes with the second reading, and its minute five later.
+N_FOR_AN_OUTCOME = 7
 
 
 class Beside:
@@ -153,8 +153,11 @@ def test_each_value_of_a_forecast_has_its_entity(beside: Beside, peer: Peer) -> 
 def test_live_scores_are_unknown_until_there_are_enough_of_them(beside: Beside, peer: Peer) -> None:
     house = House(beside, peer, "scored")
     house.measure_until_shown()
-    assert house.shown_scores() == {"skill": "unknown", "coverage": "unknown"}
-    for _ in range(N_FOR_A_VERDICT):
+    assert set(house.shown_scores().values()) == {"unavailable"}, "no outcome yet"
+    for _ in range(N_FOR_AN_OUTCOME):
+        house.send()
+    wait_until(lambda: set(house.shown_scores().values()) == {"unknown"}, lambda: f"{house.shown_scores()}", CHANGE_S)
+    for _ in range(MIN_OUTCOMES):
         house.send()
     house.measure_until_scores_are_shown()
     for entity in house.scores.values():
