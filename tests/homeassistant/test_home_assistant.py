@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from edge.core.online.summary import MIN_OUTCOMES
 from edge.settings import Settings
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings
@@ -27,6 +28,9 @@ pytestmark = [pytest.mark.homeassistant, pytest.mark.mosquitto]
 CHANGE_S = 60.0
 N_TRIES, TRY_S = 12, 5.0
 KEYS = {"forecast": "gap_kw", "median": "median_kw", "lower": "lower_kw", "upper": "upper_kw"}
+SCORES = {"skill": "skill", "coverage": "coverage"}
+#: The first forecast comes with the second reading, and its minute five later.
+N_FOR_AN_OUTCOME = 7
 
 
 class Beside:
@@ -38,7 +42,7 @@ class Beside:
         model = every_feature_model()  # mean, median and bounds
         self.settings: Settings = gateway_settings(
             self.broker.port, folder / "state", homeassistant={"enabled": True}, devices={"stale_after_min": 0.25},
-            models={"path": model.parent}, forecast={"model": model.name},
+            models={"path": model.parent}, forecast={"model": model.name}, learning={"report_every_min": 0.02},
         )  # fmt: skip
         self.start_gateway()
         self.home = HomeAssistant(command, folder / "home-assistant", self.broker.port)
@@ -60,8 +64,10 @@ class House:
     def __init__(self, beside: Beside, peer: Peer, name: str) -> None:
         self.home, self.peer, self.name = beside.home, peer, name
         self.entities = {kind: f"sensor.gapcast_{name}_{kind}" for kind in KEYS}
-        self._next_s = int(time.time()) // 60 * 60 - 43_200
+        self.scores = {kind: f"sensor.gapcast_{name}_{kind}" for kind in SCORES}
+        self._next_s = int(time.time()) // 60 * 60 - 86_400
         peer.subscribe(f"gap/{name}/forecast")
+        peer.subscribe(f"gap/{name}/scores")
 
     def send(self) -> None:
         """Publish the reading of the next minute."""
@@ -73,8 +79,30 @@ class House:
     def shown(self) -> dict[str, float | str | None]:
         return {kind: self.home.value(entity) for kind, entity in self.entities.items()}
 
+    def shown_scores(self) -> dict[str, float | str | None]:
+        return {kind: self.home.value(entity) for kind, entity in self.scores.items()}
+
     def wait_for(self, word: str | None) -> None:
-        wait_until(lambda: set(self.shown().values()) == {word}, lambda: f"{word}, not {self.shown()}", CHANGE_S)
+        """Wait until all six entities show ``word``."""
+        wait_until(lambda: self._all_show(word), lambda: f"{word}, not {self.shown()}, {self.shown_scores()}", CHANGE_S)
+
+    def _all_show(self, word: str | None) -> bool:
+        return {*self.shown().values(), *self.shown_scores().values()} == {word}
+
+    def measure_until_scores_are_shown(self) -> None:
+        """Send readings until Home Assistant shows the last day's live scores, in percent."""
+        for _ in range(N_TRIES):
+            self.send()
+            try:
+                wait_until(lambda: self.shown_scores() == self._last_scores(), "its scores", TRY_S)
+            except TimeoutError:
+                continue
+            return
+        pytest.fail(f"{self.shown_scores()} is not {self._last_scores()}, after {N_TRIES} tries")
+
+    def _last_scores(self) -> dict[str, float | str | None]:
+        day = self.peer.on(f"gap/{self.name}/scores")[-1].document["last_day"]
+        return {kind: round(day[key] * 100, 1) if day["enough"] else "not enough" for kind, key in SCORES.items()}
 
     def measure_until_shown(self) -> dict[str, Any]:
         """Send readings until a forecast is shown; Home Assistant subscribes some time after it was told."""
@@ -120,6 +148,20 @@ def test_each_value_of_a_forecast_has_its_entity(beside: Beside, peer: Peer) -> 
     attributes = (beside.home.state(house.entities["forecast"]) or {})["attributes"]
     for key in ("target_at", "observed_at", "model", "level", "n_observed", "horizon_min"):
         assert attributes[key] == document[key], key
+
+
+def test_live_scores_are_unknown_until_there_are_enough_of_them(beside: Beside, peer: Peer) -> None:
+    house = House(beside, peer, "scored")
+    house.measure_until_shown()
+    assert set(house.shown_scores().values()) == {"unavailable"}, "no outcome yet"
+    for _ in range(N_FOR_AN_OUTCOME):
+        house.send()
+    wait_until(lambda: set(house.shown_scores().values()) == {"unknown"}, lambda: f"{house.shown_scores()}", CHANGE_S)
+    for _ in range(MIN_OUTCOMES):
+        house.send()
+    house.measure_until_scores_are_shown()
+    for entity in house.scores.values():
+        assert (beside.home.state(entity) or {})["attributes"]["unit_of_measurement"] == "%"
 
 
 def test_a_device_that_goes_quiet_is_unavailable_until_its_next_reading(beside: Beside, peer: Peer) -> None:

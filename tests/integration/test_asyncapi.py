@@ -6,15 +6,18 @@ import copy
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
 import yaml
 
+from edge.core.grid import DAY_MIN
+from edge.core.online.drift import MIN_OUTCOMES, QUIET_DAYS, Change
 from edge.mqtt.discovery import HomeAssistant
 from edge.mqtt.payloads import encode_rejection
 from edge.mqtt.topics import DeviceTopic
+from edge.reporting import event_document
 from edge.settings import TopicSettings
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
@@ -28,8 +31,10 @@ from tests.support.schemas import asyncapi_faults, faults, resolved, unknown_key
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8"))
 CHANNELS: dict[str, dict[str, Any]] = DOCUMENT["channels"]
 SENT = {
-    "forecast", "availability", "status", "rejected", "answers", "homeAssistantDevice",
+    "forecast", "availability", "scores", "status", "rejected", "answers", "homeAssistantDevice",
 }  # fmt: skip
+#: The first forecast is of the second minute, and its outcome comes five minutes later.
+N_READINGS = 7
 
 
 def messages_of(channel: dict[str, Any]) -> list[dict[str, Any]]:
@@ -47,7 +52,7 @@ def channel_of(topic: str) -> str:
     return fitting[0]
 
 
-def payload_of(message: Message) -> object:
+def payload_of(message: Message) -> Any:
     try:
         return json.loads(message.payload)
     except ValueError:
@@ -122,6 +127,32 @@ def test_a_rejection_is_what_it_says_where_others_were_omitted_too(n_omitted: in
     assert rejection.get("omitted", 0) == n_omitted
 
 
+@pytest.mark.parametrize(("direction", "factor"), [("grew", 2.4), ("shrank", 0.41)])
+def test_an_event_is_what_it_says(direction: Literal["grew", "shrank"], factor: float) -> None:
+    document = event_document("home", Change(0, FIRST, direction, factor, 4))
+    assert faults(json.loads(json.dumps(document)), DOCUMENT["components"]["schemas"]["event"], DOCUMENT) == []
+
+
+def test_a_house_that_changes_is_told_once_as_it_says(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    learning = {"learn": False, "experts": [], "model": "linear"}
+    gateway = start_gateway(mosquitto, forecast=learning)
+    peer = connect(mosquitto, mqtt5=True)
+    events = f"gapcast/{GATEWAY}/events"
+    peer.subscribe(events)
+    n_a_day = MIN_OUTCOMES + 10
+    for day in range(QUIET_DAYS + 8):
+        size_kw = 0.1 if day <= QUIET_DAYS else 1.0
+        for i in range(n_a_day):
+            power_kw = 2 + size_kw * (i // 10 % 2)
+            peer.send("gap/home/reading", reading(FIRST + day * DAY_MIN + i, power_kw))
+    gateway.wait_taken(n_a_day * (QUIET_DAYS + 8), 60)
+    told = [payload_of(message) for message in peer.wait_for(events)]
+    assert [(one["event"], one["device"], one["errors"]) for one in told] == [("drift", "home", "grew")]
+    assert [faults(one, DOCUMENT["components"]["schemas"]["event"], DOCUMENT) for one in told] == [[]]
+
+
 @pytest.mark.parametrize("richly", [False, True])
 def test_what_a_gateway_publishes_is_what_it_says(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, richly: bool
@@ -133,13 +164,16 @@ def test_what_a_gateway_publishes_is_what_it_says(
     gateway = start_gateway(mosquitto, homeassistant={"enabled": True}, **rich)
     answer = f"gapcast/{GATEWAY}/answer/here"
     measured = ', "reactive_kvar": 0.1, "voltage_v": 240.0, "current_a": 4.2}'
-    readings = [reading(FIRST + i, 1.0)[:-1] + measured for i in range(2)]
+    readings = [reading(FIRST + i, 1.0)[:-1] + measured for i in range(N_READINGS)]
     for payload in (*readings, "nonsense"):
         peer.publish("gap/home/reading", payload)
-    request = json.dumps({"readings": [json.loads(one) for one in readings]})
+    request = json.dumps({"readings": [json.loads(one) for one in readings[:2]]})
     for body in (request, '{"readings": [1]}', '{"readings": [1, 1230]}'):
         peer.publish(f"gapcast/{GATEWAY}/predict", body, ResponseTopic=answer)
-    for topic, n in (("gap/home/forecast", 1), (REJECTED, 1), (answer, 3), ("gap/home/availability", 1)):
+    for topic, n in (
+        ("gap/home/forecast", N_READINGS - 1), ("gap/home/scores", 1), (REJECTED, 1), (answer, 3),
+        ("gap/home/availability", 1),
+    ):  # fmt: skip
         peer.wait_for(topic, n)
     assert httpx.delete(f"{gateway.url}/devices/home").status_code == 204
     peer.wait_for("gap/home/availability", 2)

@@ -12,7 +12,7 @@ from edge.core.errors import SettingsError
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import Broker, MosquittoBroker
-from tests.support.gateways import STATUS
+from tests.support.gateways import ALONE, STATUS
 from tests.support.models import every_feature_model
 from tests.support.waiting import wait_until
 
@@ -57,19 +57,37 @@ def test_a_model_with_quantiles_has_a_sensor_for_each_and_one_without_takes_them
     )  # fmt: skip
     start_gateway(
         mosquitto, homeassistant=ON | {"discovery_prefix": "other/ha"}, gateway={"id": "another"},
-        forecast={"model": "lstm-5-3"},
+        forecast=ALONE | {"model": "lstm-5-3"},
     )  # fmt: skip
     peer.subscribe("other/ha/#")
     measured = ', "reactive_kvar": 0.1, "voltage_v": 240.0, "current_a": 4.2}'
     peer.publish("gap/home/reading", reading(FIRST, 1.0)[:-1] + measured)
     components = peer.wait_for(CONFIG)[0].document["cmps"]
     keys = {"forecast": "gap_kw", "median": "median_kw", "lower": "lower_kw", "upper": "upper_kw"}
-    assert {name: value["val_tpl"] for name, value in components.items()} == {
+    assert {name: components[name]["val_tpl"] for name in keys} == {
         name: f"{{{{ value_json.{key} }}}}" for name, key in keys.items()
     }
-    assert len({value["unique_id"] for value in components.values()}) == 4
+    assert set(components) == {*keys, "skill", "coverage"}
+    assert len({value["unique_id"] for value in components.values()}) == 6
     without = peer.wait_for("other/ha/device/gapcast_home/config")[0].document["cmps"]
     assert [without[name] for name in ("median", "lower", "upper")] == [{"p": "sensor"}] * 3
+
+
+def test_live_scores_are_sensors_of_their_own_topic_or_none_where_they_are_not_told(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    peer = connect(broker)
+    peer.subscribe("+/device/+/config")
+    start_gateway(broker, homeassistant=ON)
+    silent = ON | {"discovery_prefix": "silent"}
+    start_gateway(broker, homeassistant=silent, gateway={"id": "another"}, learning={"report_every_min": 0})
+    peer.publish("gap/home/reading", reading(FIRST, 1.0))
+    told = peer.wait_for(CONFIG)[0].document["cmps"]
+    for name in ("skill", "coverage"):
+        assert told[name]["stat_t"] == "gap/home/scores"
+        assert (told[name]["unit_of_meas"], told[name]["ent_cat"]) == ("%", "diagnostic")
+    untold = peer.wait_for("silent/device/gapcast_home/config")[0].document["cmps"]
+    assert [untold[name] for name in ("skill", "coverage")] == [{"p": "sensor"}] * 2
 
 
 def test_who_starts_is_told_of_all_again(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 import structlog
 
+from edge.core.online.drift import Change
+from edge.reporting import event_document
 from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
@@ -21,6 +24,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 ACL = ROOT / "docs" / "mosquitto" / "gapcast.acl"
+EVENTS = f"gapcast/{GATEWAY}/events"
 ACCOUNTS = ("gapcast", "reader", "asker", "home", "cellar")
 
 
@@ -61,21 +65,25 @@ def test_the_documented_rights_are_enough(
     guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway
 ) -> None:
     reader, meter = peers["reader"], peers["home"]
-    for topic in ("gap/+/forecast", "gap/+/availability", STATUS, REJECTED):
+    for topic in ("gap/+/forecast", "gap/+/availability", "gap/+/scores", STATUS, REJECTED, EVENTS):
         reader.subscribe(topic)
     with structlog.testing.capture_logs() as logged:
         gateway = start_gateway(guarded, mqtt=account("gapcast"), homeassistant={"enabled": True})
-        for i in range(2):
+        for i in range(7):  # the first forecast's minute is the seventh
             meter.publish("gap/home/reading", reading(FIRST + i, 1.0))
         meter.publish("gap/home/reading", "nonsense")
         assert reader.wait_for("gap/home/forecast")[0].document["device"] == "home"
         assert reader.wait_for("gap/home/availability")[0].payload == b"online"
+        assert reader.wait_for("gap/home/scores")[0].document["ever"]["n"] == 1
         asker = peers["asker"]
         asker.subscribe(f"gapcast/{GATEWAY}/answer/#")
         answer = f"gapcast/{GATEWAY}/answer/asker"
         asker.publish(f"gapcast/{GATEWAY}/predict", '{"readings": [1, 2]}', ResponseTopic=answer)
         assert asker.wait_for(answer)[0].document["n_observed"] == 2
         assert reader.wait_for(REJECTED)[0].document["reason"] == "not_json"
+        event = event_document("home", Change(0, FIRST, "grew", 2.4, 4))
+        peers["gapcast"].publish(EVENTS, json.dumps(event))  # as it does weeks later
+        assert reader.wait_for(EVENTS)[0].document == event
         gateway.stop()
         assert [message.payload for message in reader.wait_for(STATUS, 2)] == [b"online", b"offline"]
     assert "mqtt.publish_refused" not in {entry["event"] for entry in logged}, logged
@@ -88,7 +96,8 @@ def test_a_meter_writes_its_own_readings_and_no_one_elses(
     reader, meter = peers["reader"], peers["home"]
     for topic in ("gap/+/forecast", STATUS):
         reader.subscribe(topic)
-    for topic in ("gap/cellar/reading", "gap/home/forecast", "gap/cellar/forecast", STATUS, REJECTED):
+    others = ("gap/home/forecast", "gap/cellar/forecast", "gap/home/scores", STATUS, REJECTED, EVENTS)
+    for topic in ("gap/cellar/reading", *others):
         assert meter.refusal(topic, "9.9"), topic
     reader.wait_for(STATUS)
     for i in range(2):
@@ -99,12 +108,14 @@ def test_a_meter_writes_its_own_readings_and_no_one_elses(
 
 
 def test_a_reader_writes_nothing(peers: dict[str, Peer]) -> None:
-    for topic in ("gap/home/reading", "gap/home/forecast", STATUS, f"gapcast/{GATEWAY}/predict"):
+    told = ("gap/home/forecast", "gap/home/scores", STATUS, EVENTS)
+    for topic in ("gap/home/reading", *told, f"gapcast/{GATEWAY}/predict"):
         assert peers["reader"].refusal(topic, "9.9"), topic
 
 
 def test_the_gateway_could_not_write_readings_or_for_another_gateway(peers: dict[str, Peer]) -> None:
-    for topic in ("gap/home/reading", "gapcast/another/status", "gapcast/another/rejected", "lamp/set"):
+    others = ("gapcast/another/status", "gapcast/another/rejected", "gapcast/another/events")
+    for topic in ("gap/home/reading", *others, "lamp/set"):
         assert peers["gapcast"].refusal(topic, "9.9"), topic
 
 

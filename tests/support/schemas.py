@@ -44,7 +44,8 @@ def unknown_keywords(schema: Any) -> set[str]:
 def _below(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield schema
     parts = [*schema.get("properties", {}).values(), *schema.get("oneOf", ())]
-    for part in [*parts, *([schema["items"]] if "items" in schema else [])]:
+    others = (schema.get("items"), schema.get("additionalProperties"))
+    for part in [*parts, *(one for one in others if isinstance(one, dict))]:
         yield from _below(part)
 
 
