@@ -52,7 +52,7 @@ def test_several_files_are_several_houses_scored_from_when_it_is_asked(start: St
     ("arguments", "problem"),
     [
         (("none.csv",), "none.csv"),
-        (("../bad.csv",), "bad.csv: line 1: the columns (time, kw) are not those of UCI's household file"),
+        (("../bad.csv",), "bad.csv, line 1: the columns (time, kw) are not those of UCI's household file"),
         (("../good.csv", "--start", "soon"), "--start 'soon' is not a time"),
         (("../good.csv", "--score-from", "then"), "--score-from 'then' is not a time"),
         (("../good.csv", "--out", "none/out.csv"), "--out none/out.csv: cannot be written"),
