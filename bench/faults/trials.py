@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.faults import learning
 from bench.faults.cut import SilentProxy, cable
 from bench.faults.samples import CONFIGURATION, SampledStream
 from bench.faults.stage import Broker, FaultError, Gateway, wait_until
@@ -22,14 +23,14 @@ def kills(folder: Path, n_kills: int, n_devices: int = 200, per_s: float = 20_00
     """SIGKILL the gateway at any moment of a stream, its own start among them, and start it again at once.
 
     The stream, of readings or of samples by its ``kind``, is as fast as the meter can, so that there is always
-    something under way.
+    something under way. Or it is a :class:`LearningStream`: at a gateway with everything on.
     """
     if kind is SampledStream:
         (folder / "gapcast.toml").write_text(CONFIGURATION, encoding="utf-8")
     draw = random.Random(_SEED)
     broker = Broker(folder / "broker")
     broker.start()
-    gateway = Gateway(folder, broker.port)
+    gateway = Gateway(folder, broker.port, **(learning.KEYS if kind is learning.LearningStream else {}))
     try:
         gateway.start()
         gateway.wait_ready()

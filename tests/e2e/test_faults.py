@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.faults import floods, trials
+from bench.faults.learning import LearningStream
 from bench.faults.samples import SampledStream
 
 pytestmark = pytest.mark.mosquitto
@@ -18,6 +19,10 @@ def test_killed_at_any_moment_no_forecast_is_missing_and_none_is_another(tmp_pat
 
 def test_killed_at_any_moment_of_a_stream_of_samples_each_minute_has_its_mean(tmp_path: Path) -> None:
     trials.kills(tmp_path, n_kills=4, n_devices=100, kind=SampledStream)
+
+
+def test_killed_while_it_learns_it_has_learnt_every_reading_once(tmp_path: Path) -> None:
+    trials.kills(tmp_path, n_kills=3, n_devices=50, kind=LearningStream)
 
 
 def test_a_broker_that_restarts_gets_its_gateway_back_within_five_seconds(tmp_path: Path) -> None:
