@@ -59,7 +59,11 @@ class ServiceCollector(Collector):
             "From a reading's arrival to its forecast handed to the broker.",
             statistics.latency_s,
         )
-        yield _histogram("gapcast_inference_seconds", "One call of the model, for one batch.", statistics.inference_s)
+        yield _histogram(
+            "gapcast_inference_seconds",
+            "The forecasts of one batch, by all models that are heard.",
+            statistics.inference_s,
+        )
         yield _histogram("gapcast_batch_size", "Messages taken at a time.", statistics.batch_size)
         samples = CounterMetricFamily(
             "gapcast_samples", "Samples that minutes are made of, by what became of them.", labels=["result"]
