@@ -154,8 +154,10 @@ class Application:
             self.close()
 
     def close(self) -> None:
-        """Give the port back, as :meth:`run` does at its end; no effect the second time."""
+        """Give port and the models' memory back, as :meth:`run` does at its end; no effect the second time."""
         self._socket.close()
+        for model in self.models.by_name.values():
+            model.rest()
 
 
 def sources_of(settings: Settings) -> list[tuple[SourceTopic, Source]]:
