@@ -91,7 +91,7 @@ class Application:
         self._answer_over_mqtt(link, desk, settings.topics)
         if settings.homeassistant.enabled:
             self._tell_home_assistant(link, settings)
-        registry = build_registry(self.service, load_interpreter()[1])
+        registry = build_registry(self.service, load_interpreter()[1], settings.metrics.per_device)
         app = create_app(self.service, self.models.cards, registry, desk, max_body_bytes=max_body_bytes)
         self._socket = _bind(settings.http)
         self._server = uvicorn.Server(
