@@ -196,13 +196,22 @@ def backtest(
 
 @main.command()
 @_settings_options
-def check(config: Path | None, assignments: tuple[str, ...]) -> None:
-    """Read the configuration, self-test the models, reach the broker; say what is wrong."""
-    from edge.check import run_checks  # noqa: PLC0415
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Listen so long for readings; a meter that sends once a minute needs 70.",
+)
+def check(config: Path | None, assignments: tuple[str, ...], wait_s: float) -> None:
+    """Say what is wrong, and what to do: configuration, models, broker, readings, clock, state and port."""
+    from edge.check.run import run_checks  # noqa: PLC0415
     from edge.telemetry import configure_logs  # noqa: PLC0415
 
     configure_logs("auto", "critical")  # what is wrong is said in words of its own
-    sys.exit(run_checks(read_settings(config, assignments), os.environ, click.echo))
+    sys.exit(run_checks(read_settings(config, assignments), os.environ, click.echo, wait_s))
 
 
 @main.command()
