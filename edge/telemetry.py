@@ -23,6 +23,7 @@ from edge.core.online.outcomes import PERSISTENCE
 from edge.core.online.summary import ExpertSummary
 from edge.core.statistics import Histogram
 from edge.device_metrics import DeviceCollector
+from edge.log_budget import LibraryFilter, LogBudget, as_library_event
 from edge.service import Service
 
 #: Metric -> what it says, and which figure of :class:`~edge.core.online.summary.Summary` it is.
@@ -135,7 +136,8 @@ def build_registry(service: Service, runtime: str, per_device: int = 0) -> Colle
 
 
 def configure_logs(log_format: Literal["auto", "console", "json"], level: str) -> None:
-    """Log one event a line to standard error: for people on a terminal, else as JSON."""
+    """Log one event a line to standard error: for people on a terminal, else as JSON; so many lines of each event."""
+    budget = LogBudget()
     for_people = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if for_people else structlog.processors.JSONRenderer()
@@ -146,13 +148,16 @@ def configure_logs(log_format: Literal["auto", "console", "json"], level: str) -
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[budget, *shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
     of_libraries = logging.StreamHandler(sys.stderr)
-    of_libraries.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    of_libraries.addFilter(LibraryFilter(budget))
+    of_libraries.setFormatter(
+        structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=[as_library_event, *shared])
+    )
     logging.basicConfig(handlers=[of_libraries], level=logging.WARNING, force=True)
 
 
