@@ -216,6 +216,31 @@ def check(config: Path | None, assignments: tuple[str, ...], wait_s: float) -> N
 
 @main.command()
 @_settings_options
+@click.option("--url", metavar="URL", help="Where the service answers (default: this machine, at http.port).")
+@click.option("--token-file", type=click.Path(path_type=Path), help="File with the token that the service asks for.")
+@click.option("--once", is_flag=True, help="Show it once, and end: 0 where it is ready, else 1.")
+@click.option("--every", "every_s", type=click.FloatRange(min=0.1), default=2.0, show_default=True, metavar="SECONDS")
+def status(
+    config: Path | None,
+    assignments: tuple[str, ...],
+    url: str | None,
+    token_file: Path | None,
+    once: bool,
+    every_s: float,
+) -> None:
+    """Show a running service at a glance: live on a terminal, once elsewhere."""
+    from edge.status.asking import Rest, read_token  # noqa: PLC0415
+    from edge.status.watching import show_once, watch  # noqa: PLC0415
+
+    url = url or f"http://127.0.0.1:{read_settings(config, assignments).http.port}"
+    rest = Rest(url, read_token(token_file) if token_file else None)
+    if once or not sys.stdout.isatty():
+        sys.exit(show_once(rest, click.echo, colours=sys.stdout.isatty()))
+    watch(rest, lambda text: click.echo(text, nl=False), every_s, stop_on_signals())
+
+
+@main.command()
+@_settings_options
 def models(config: Path | None, assignments: tuple[str, ...]) -> None:
     """List the models that are there, with their scores."""
     from edge.loading import load_models  # noqa: PLC0415
