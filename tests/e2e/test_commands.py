@@ -321,7 +321,7 @@ def test_the_edge_needs_nothing_of_the_trainers(environment: dict[str, str]) -> 
     assert not {"tensorflow", "keras", "pandas", "sklearn", "matplotlib", "trainer"} & set(loaded)
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "replay", "check", "models"])
+@pytest.mark.parametrize("command", ["run", "demo", "replay", "check", "status", "models"])
 def test_every_command_explains_itself(start: Start, command: str) -> None:
     shown = start(command, "--help")
     assert shown.wait() == 0

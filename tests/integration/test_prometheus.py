@@ -66,6 +66,19 @@ def test_promtool_finds_no_fault_with_the_metrics(watched: Watched) -> None:
     assert promtool("check", "metrics", given=text) == ""
 
 
+def test_every_metric_is_documented(watched: Watched) -> None:
+    page = (ROOT / "docs" / "mqtt-and-http.md").read_text(encoding="utf-8")
+    exposed = re.findall(r"^# TYPE (gapcast_\w+)", httpx.get(f"{watched.gateway.url}/metrics").text, re.MULTILINE)
+    assert len(exposed) > 30
+    assert [name for name in exposed if name not in page] == []
+
+
+def test_every_alert_is_documented() -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    alerts = re.findall(r"alert: (\w+)\n(?:.*\n)*? +labels: \{severity: (\w+)\}", ALERTS.read_text(encoding="utf-8"))
+    assert dict(alerts) == dict(re.findall(r"^\| (Gapcast\w+) \| .* \| (\w+) \|$", page, re.MULTILINE))
+
+
 def test_a_prometheus_scrapes_what_the_gateway_did(watched: Watched) -> None:
     prometheus = watched.prometheus
     prometheus.wait_for('gapcast_readings_total{result="accepted"}', N_MINUTES * len(DEVICES) + 3)
