@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from edge.core.errors import StatusError
-from edge.status.asking import Rest
+from edge.status.asking import Rest, read_token
 from edge.status.drawing import Pen, draw
 from edge.status.picture import Picture, picture_of, read_series
+from tests.support.ports import LOOPBACK
 
 NOW = datetime(2026, 1, 1, 12, 1, 5, tzinfo=UTC)
 PLAIN, COLOURED = Pen(colours=False), Pen(colours=True)
@@ -143,3 +149,53 @@ def test_a_service_that_has_done_nothing_yet() -> None:
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(StatusError, match="--url"):
         Rest(url)
+
+
+# --- asking -------------------------------------------------------------------------------------------
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers by path: a status, and what was sent for authorization."""
+
+    def do_GET(self) -> None:
+        status = int(self.path.strip("/"))
+        body = json.dumps({"token": self.headers.get("Authorization")}).encode() if status in {200, 503} else b"<html>"
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    server = ThreadingHTTPServer((LOOPBACK, 0), Answers)
+    thread = Thread(target=server.serve_forever, name="answers")
+    thread.start()
+    yield f"http://{LOOPBACK}:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join(10)
+
+
+def test_the_token_goes_along_and_503_is_an_answer(address: str, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("the token\n", encoding="utf-8")
+    rest = Rest(address, read_token(file))
+    assert rest.document("/200") == rest.document("/503") == {"token": "Bearer the token"}
+    assert Rest(address).document("/200") == {"token": None}
+
+
+@pytest.mark.parametrize(
+    ("route", "words"), [("/401", "--token-file"), ("/404", "answers 404 Not Found"), ("/500", "is it a gapcast?")]
+)
+def test_an_answer_of_no_use_is_told_with_its_cure(address: str, route: str, words: str) -> None:
+    with pytest.raises(StatusError, match=words):
+        Rest(address).document(route)
+
+
+def test_what_is_no_json_is_no_gapcast(address: str) -> None:
+    with pytest.raises(StatusError, match="gives no JSON"):
+        Rest(address).document("/201")

@@ -277,6 +277,17 @@ def test_a_state_path_that_cannot_be_written(check: Check, tmp_path: Path, mosqu
     assert "set state.path" in cure
 
 
+def test_a_disk_that_is_almost_full(
+    check: Check, mosquitto: MosquittoBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.check.machine._LEAST_FREE_BYTES", 1 << 60)
+    code, lines = check(mosquitto.port)
+    line, cure = found(lines, "warn state: ")
+    assert code == 0
+    assert line.endswith(" MB are free")
+    assert "free some space" in cure
+
+
 def test_nothing_is_to_be_kept(check: Check, mosquitto: MosquittoBroker) -> None:
     code, lines = check(mosquitto.port, state={"keep": False})
     assert code == 0
