@@ -277,9 +277,7 @@ def test_a_state_path_that_cannot_be_written(check: Check, tmp_path: Path, mosqu
     assert "set state.path" in cure
 
 
-def test_a_disk_that_is_almost_full(
-    check: Check, mosquitto: MosquittoBroker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_is_almost_full(check: Check, mosquitto: MosquittoBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.check.machine._LEAST_FREE_BYTES", 1 << 60)
     code, lines = check(mosquitto.port)
     line, cure = found(lines, "warn state: ")
