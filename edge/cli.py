@@ -178,13 +178,47 @@ def backtest(
 
 @main.command()
 @settings_options
-def check(config: Path | None, assignments: tuple[str, ...]) -> None:
-    """Read the configuration, self-test the models, reach the broker; say what is wrong."""
-    from edge.check import run_checks  # noqa: PLC0415
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Listen so long for readings; a meter that sends once a minute needs 70.",
+)
+def check(config: Path | None, assignments: tuple[str, ...], wait_s: float) -> None:
+    """Say what is wrong, and what to do: configuration, models, broker, readings, clock, state and port."""
+    from edge.check.run import run_checks  # noqa: PLC0415
     from edge.telemetry import configure_logs  # noqa: PLC0415
 
     configure_logs("auto", "critical")  # what is wrong is said in words of its own
-    sys.exit(run_checks(read_settings(config, assignments), os.environ, click.echo))
+    sys.exit(run_checks(read_settings(config, assignments), os.environ, click.echo, wait_s))
+
+
+@main.command()
+@settings_options
+@click.option("--url", metavar="URL", help="Where the service answers (default: this machine, at http.port).")
+@click.option("--token-file", type=click.Path(path_type=Path), help="File with the token that the service asks for.")
+@click.option("--once", is_flag=True, help="Show it once, and end: 0 where it is ready, else 1.")
+@click.option("--every", "every_s", type=click.FloatRange(min=0.1), default=2.0, show_default=True, metavar="SECONDS")
+def status(
+    config: Path | None,
+    assignments: tuple[str, ...],
+    url: str | None,
+    token_file: Path | None,
+    once: bool,
+    every_s: float,
+) -> None:
+    """Show a running service at a glance: live on a terminal, once elsewhere."""
+    from edge.status.asking import Rest, read_token  # noqa: PLC0415
+    from edge.status.watching import show_once, watch  # noqa: PLC0415
+
+    url = url or f"http://127.0.0.1:{read_settings(config, assignments).http.port}"
+    rest = Rest(url, read_token(token_file) if token_file else None)
+    if once or not sys.stdout.isatty():
+        sys.exit(show_once(rest, click.echo, colours=sys.stdout.isatty()))
+    watch(rest, lambda text: click.echo(text, nl=False), every_s, stop_on_signals())
 
 
 def stop_on_signals() -> Event:

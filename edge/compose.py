@@ -95,7 +95,7 @@ class Application:
         if settings.homeassistant.enabled:
             self._tell_home_assistant(link, settings)
         self._reloading = Reloading(settings, library, self.service, stamp, self._speak_with)
-        registry = build_registry(self.service, load_interpreter()[1])
+        registry = build_registry(self.service, load_interpreter()[1], settings.metrics.per_device)
         app = create_app(self.service, lambda: self.models.cards, registry, desk, max_body_bytes=max_body_bytes)
         self._socket = _bind(settings.http)
         self._server = uvicorn.Server(

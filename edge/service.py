@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from itertools import islice
 from threading import Event, Lock
 
 import structlog
@@ -23,6 +24,7 @@ from edge.core.online.summary import Period, Summary
 from edge.core.predictor import Predictor, Speaker
 from edge.core.reading import Reading
 from edge.core.snapshot import Snapshot, take
+from edge.core.standing import Standing, standing_of
 from edge.core.statistics import Statistics
 from edge.counting import Counting
 from edge.exchanging import Exchanging
@@ -158,6 +160,7 @@ class Service:
         try:
             return self._engine.forecast(accepted, now_ms)
         except ModelError as error:  # the readings are kept, and the next batch may well be forecast
+            self.statistics.n_model_failures += 1
             log.exception("model.failed", problem=str(error))
             return Forecasts(self._engine.speaker, now_ms, [], [], [], [])
 
@@ -217,6 +220,16 @@ class Service:
         """Return the device's newest forecast; None where the device is unknown or has none yet."""
         with self._lock:
             return self._engine.latest_of(device)
+
+    def standings(self, n_at_most: int) -> Iterator[Standing]:
+        """Yield where each of the ``n_at_most`` devices stands that came first; the stream waits for one at a time."""
+        with self._lock:
+            devices = list(islice(self._engine.buffers, n_at_most))
+        for device in devices:
+            with self._lock:
+                standing = standing_of(self._engine, device)
+            if standing is not None:
+                yield standing
 
     def forget(self, device: str) -> bool:
         """Know nothing of ``device`` any more, until its next reading; tell whether it was known."""

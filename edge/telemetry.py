@@ -19,7 +19,11 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from edge.core.online.outcomes import PERSISTENCE
+from edge.core.online.summary import ExpertSummary
 from edge.core.statistics import Histogram
+from edge.device_metrics import DeviceCollector
+from edge.log_budget import LibraryFilter, LogBudget, as_library_event
 from edge.service import Service
 
 #: Metric -> what it says, and which figure of :class:`~edge.core.online.summary.Summary` it is.
@@ -75,7 +79,7 @@ class ServiceCollector(Collector):
             "gapcast_messages_without_reading", "Messages of sources that tell no power.", statistics.n_not_readings
         )
         yield CounterMetricFamily(
-            "gapcast_counter_resets", "Times that an energy counter fell.", statistics.n_counter_resets
+            "gapcast_meter_resets", "Times that an energy counter fell.", statistics.n_counter_resets
         )
         yield GaugeMetricFamily(
             "gapcast_slow_meters", "Devices that send less than once a minute.", statistics.n_slow_meters
@@ -87,6 +91,11 @@ class ServiceCollector(Collector):
             "gapcast_rejections_omitted",
             "Rejections that were not told on the rejected topic, for there were too many.",
             statistics.n_rejections_omitted,
+        )
+        yield CounterMetricFamily(
+            "gapcast_model_failures",
+            "Batches that no forecast came of, for a model gave no number.",
+            statistics.n_model_failures,
         )
         yield GaugeMetricFamily("gapcast_queue_depth", "Messages that wait to be taken.", service.n_queued)
         yield GaugeMetricFamily("gapcast_devices", "Devices that have given a reading.", service.n_devices)
@@ -122,17 +131,23 @@ class ServiceCollector(Collector):
         )
 
 
-def build_registry(service: Service, runtime: str) -> CollectorRegistry:
-    """Return a registry with the service's metrics and the process's own (memory, CPU, files)."""
+def build_registry(service: Service, runtime: str, per_device: int = 0) -> CollectorRegistry:
+    """Return a registry with the service's metrics and the process's own (memory, CPU, files).
+
+    ``per_device`` is how many devices have series of their own, at most.
+    """
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     registry.register(ServiceCollector(service, runtime))
+    if per_device:
+        registry.register(DeviceCollector(service, per_device))
     return registry
 
 
 def configure_logs(log_format: Literal["auto", "console", "json"], level: str) -> None:
-    """Log one event a line to standard error: for people on a terminal, else as JSON."""
+    """Log one event a line to standard error: for people on a terminal, else as JSON; so many lines of each event."""
+    budget = LogBudget()
     for_people = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if for_people else structlog.processors.JSONRenderer()
@@ -143,13 +158,16 @@ def configure_logs(log_format: Literal["auto", "console", "json"], level: str) -
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[budget, *shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
     of_libraries = logging.StreamHandler(sys.stderr)
-    of_libraries.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    of_libraries.addFilter(LibraryFilter(budget))
+    of_libraries.setFormatter(
+        structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=[as_library_event, *shared])
+    )
     logging.basicConfig(handlers=[of_libraries], level=logging.WARNING, force=True)
 
 
@@ -164,7 +182,8 @@ def _live_scores(service: Service) -> Iterator[Metric]:
     for name, (text, figure) in _OF_EACH.items():
         family = GaugeMetricFamily(name, text, labels=["model", "period"])
         for period, summary in summaries.items():
-            speakers = {told: summary, **summary.experts} if summary.enough else {}
+            same_as_now = ExpertSummary(summary.persistence_mse_kw2, summary.persistence_mae_kw, 0.0)
+            speakers = {told: summary, PERSISTENCE: same_as_now, **summary.experts} if summary.enough else {}
             for speaker, its in speakers.items():
                 if (value := getattr(its, figure)) is not None:
                     family.add_metric([speaker, period], value)

@@ -110,6 +110,11 @@ class Buffers:
         """Return where the device stands."""
         return self._streams[device]
 
+    def newest(self, device: str) -> tuple[int, float]:
+        """Return the device's newest minute, and its power (kW)."""
+        stream = self._streams[device]
+        return stream.last_minute, float(stream.block[stream.at, stream.end - 1].flat[0])
+
     def window(self, device: str) -> F32:
         """Return a copy of the device's window, ``[context]`` (kW) or ``[context, C]``."""
         out = np.empty(self.shape, dtype=np.float32)

@@ -10,6 +10,7 @@
     ├── BrokerError         a broker that cannot be reached, or refuses
     ├── ModelError          a model file or card that is missing, altered or does not fit
     ├── StateError          kept state that cannot be used (what, problem)
+    ├── StatusError         a running service that cannot be asked how it stands
     └── SettingsError       a configuration that cannot be used (key, problem)
 
 No class here knows of HTTP or MQTT: the adapters translate.
@@ -60,6 +61,10 @@ class ModelError(GapcastError):
 
 class StateError(GapcastError):
     """State that was kept and cannot be used; the message says what is wrong with it."""
+
+
+class StatusError(GapcastError):
+    """A running service that cannot be asked how it stands; the message names it and the cure."""
 
 
 class SettingsError(GapcastError):

@@ -58,6 +58,8 @@ class Statistics:
     n_counter_resets: int = 0
     n_slow_meters: int = 0
     n_clocks_off: int = 0
+    #: Batches that no forecast came of, for a model gave no number.
+    n_model_failures: int = 0
     #: Rejections that were counted but not told, for there were too many.
     n_rejections_omitted: int = 0
     #: Times that models were changed, or would have been, while the service ran.

@@ -72,7 +72,7 @@ def create_app(
         )
 
     @app.get("/metrics", tags=["health"], response_class=Response)
-    async def metrics(request: Request) -> Response:
+    def metrics(request: Request) -> Response:
         """Metrics for Prometheus: its text format, or OpenMetrics where that is asked for."""
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), media_type=content_type)

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 _UNSUPPORTED_PROTOCOL, _TAKEN_OVER = 0x84, 0x8E
 _NOT_AUTHORIZED = {0x86, 0x87}
+_NO_ANSWER = "the broker does not answer"
 
 
 class Told(NamedTuple):
@@ -119,8 +120,9 @@ class Connection:
             self._client.loop_write()
             sock.flush()
             if not self._accepted and time.monotonic() > self._deadline_s:
-                self._lost("the broker does not answer")
-                log.warning("mqtt.no_answer", host=self._options.host, waited_s=CONNECT_TIMEOUT_S)
+                say = log.debug if self.problem == _NO_ANSWER else log.warning  # one warning a trouble, not one a try
+                self._lost(_NO_ANSWER)
+                say("mqtt.no_answer", host=self._options.host, port=self._options.port, waited_s=CONNECT_TIMEOUT_S)
                 self._fall_back()  # some brokers of 3.1.1 alone wait for ever for the rest of what they misread
 
     def lay_over(self, sock: Any) -> StraightSocket:
@@ -198,10 +200,11 @@ class Connection:
         return options.subscriptions + options.asides + (options.asides_mqtt5 if self.mqtt5 else ())
 
     def _refused(self, reason: ReasonCode) -> None:
-        self.problem = f"refused: {reason}"
-        if reason.value in _NOT_AUTHORIZED:
-            self.problem += ": check mqtt.username and mqtt.password"
-        log.error("mqtt.refused", host=self._options.host, reason=str(reason))
+        cure = ": check mqtt.username and mqtt.password" if reason.value in _NOT_AUTHORIZED else ""
+        problem = f"refused: {reason}{cure}"
+        say = log.debug if self.problem == problem else log.error
+        say("mqtt.refused", host=self._options.host, port=self._options.port, reason=str(reason))
+        self.problem = problem
         if reason.value == _UNSUPPORTED_PROTOCOL:
             self._fall_back()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
+from edge.core.budget import Budget
 from edge.core.errors import PayloadError
 from edge.core.statistics import Statistics
-from edge.mqtt.budget import Budget
 from edge.mqtt.payloads import encode_rejection
 from edge.mqtt.session import Session
 

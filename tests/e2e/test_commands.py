@@ -52,9 +52,9 @@ def speaks(name: str) -> str:
 
 
 def test_check_says_that_all_is_well(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
-    command = start("check", *replay_settings(settings_of, broker))
+    command = start("check", "--wait", 0.2, *replay_settings(settings_of, broker))
     assert command.wait() == 0
-    models, reached = command.out.splitlines()
+    models, reached, silence, cure, clock, state, port = command.out.splitlines()
     assert models.startswith(f"ok   models: {', '.join(shipped_names())} self-tested on ")
     assert models.endswith(speaks(default_name()))
     version = "3.1.1" if isinstance(broker, EmbeddedBroker) else "5"
@@ -62,6 +62,9 @@ def test_check_says_that_all_is_well(start: Start, settings_of: SettingsOf, brok
         reached
         == f"ok   broker: {broker.host} port {broker.port}, MQTT {version}, subscribed to gap/{{device}}/reading"
     )
+    assert silence == "warn readings: no message on gap/{device}/reading within 0.2 s"
+    assert "--wait 70" in cure
+    assert [line.split(":")[0] for line in (clock, state, port)] == ["ok   clock", "ok   state", "ok   http"]
 
 
 def test_check_leaves_a_running_gateway_alone(
@@ -69,7 +72,9 @@ def test_check_leaves_a_running_gateway_alone(
 ) -> None:
     service = start("run", *replay_settings(settings_of, broker))
     service.wait_ready(http_port)
-    assert start("check", *replay_settings(settings_of, broker)).wait() == 0
+    command = start("check", "--wait", 0, *replay_settings(settings_of, broker))
+    assert command.wait() == 0
+    assert f"ok   http: 127.0.0.1 port {http_port}: a gapcast answers there already" in command.out
     with peer_of(broker.host, broker.port) as peer:
         peer.subscribe("gapcast/+/status")
         assert [message.payload for message in peer.wait_for("gapcast/e2e/status")] == [b"online"]
@@ -317,7 +322,7 @@ def test_the_edge_needs_nothing_of_the_trainers(environment: dict[str, str]) -> 
     assert not {"tensorflow", "keras", "pandas", "sklearn", "matplotlib", "trainer"} & set(loaded)
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "replay", "check", "models"])
+@pytest.mark.parametrize("command", ["run", "demo", "replay", "check", "status", "models"])
 def test_every_command_explains_itself(start: Start, command: str) -> None:
     shown = start(command, "--help")
     assert shown.wait() == 0

@@ -1,6 +1,6 @@
 """What a test may need that is not everywhere, and what happens where it is missing.
 
-A test says it by a marker: ``mosquitto``, ``openssl`` (given by its fixtures), ``wholeset``,
+A test says it by a marker: ``mosquitto``, ``prometheus``, ``openssl`` (given by its fixtures), ``wholeset``,
 ``homeassistant`` or ``nodered``. Where the thing is missing the test is deselected, with a line that says so; where
 ``GAPCAST_REQUIRE`` names it, that is an error. ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
 """
@@ -14,12 +14,13 @@ import pytest
 
 from tests.support.brokers import mosquitto_command
 from tests.support.certificates import openssl_command
+from tests.support.prometheus import prometheus_command
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE_SET = "household_power_consumption.zip"
 #: Fast ones first: these folders come last, in this order, and within each those that need more.
 LAST_FOLDERS = ("integration", "trainer", "e2e", "homeassistant", "nodered")
-LAST_MARKERS = ("mosquitto", "wholeset", "e2e")
+LAST_MARKERS = ("mosquitto", "prometheus", "wholeset", "e2e")
 
 _REMARKS = pytest.StashKey[list[str]]()
 
@@ -46,6 +47,8 @@ def _missing() -> dict[str, str]:
     missing = {}
     if mosquitto_command() is None:
         missing["mosquitto"] = "mosquitto is not installed"
+    if prometheus_command() is None:
+        missing["prometheus"] = "prometheus and promtool are not installed"
     if openssl_command() is None:
         missing["openssl"] = "the command openssl is not installed"
     if home_assistant_command() is None:

@@ -1,13 +1,13 @@
-"""How many rejections are told a second: a meter gone wild must not flood the broker with what is wrong with it."""
+"""How much may be told a second: what has gone wild must not flood whoever hears that it has."""
 
 from __future__ import annotations
 
-#: So many seconds' worth may be told at once, after a quiet time.
+#: So many seconds' worth may be told at once after a quiet time, where nothing else is said.
 _BURST_S = 10.0
 
 
 class Budget:
-    """So many a second, and ten times that at once.
+    """So many a second, and ``at_once`` after a quiet time (None: ten seconds' worth).
 
     >>> budget = Budget(per_s=1, now_s=0.0)
     >>> [budget.spend(0.0) for _ in range(12)].count(True), budget.spend(1.0), budget.spend(1.5)
@@ -16,9 +16,11 @@ class Budget:
     (3, 0)
     """
 
-    def __init__(self, per_s: float, now_s: float) -> None:
+    __slots__ = ("_left", "_most", "_omitted", "_per_s", "_since_s")
+
+    def __init__(self, per_s: float, now_s: float, at_once: float | None = None) -> None:
         self._per_s = per_s
-        self._left = self._most = per_s * _BURST_S
+        self._left = self._most = per_s * _BURST_S if at_once is None else at_once
         self._since_s = now_s
         self._omitted = 0
 

@@ -1,0 +1,26 @@
+"""Are the models there, unaltered, and do they compute here what they computed where they were made?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edge.check.finding import MODEL_FAILS, Finding, Situation, fail, ok
+from edge.core.errors import ModelError
+from edge.core.features import DERIVED
+from edge.loading import library_of, load_models
+from edge.predictors.runtime import load_interpreter
+
+
+def check_models(situation: Situation) -> Iterator[Finding]:
+    """Load every model and replay its golden example."""
+    settings = situation.settings
+    try:
+        situation.models = models = load_models(settings, library_of(settings, situation.environment))
+    except ModelError as error:
+        where = settings.models.path or "the models that came with gapcast: install it again"
+        cure = f"put the whole model back (model.tflite and card.json belong together), or name another; see {where}"
+        yield fail("models", str(error), cure, MODEL_FAILS)
+        return
+    names, speaking = ", ".join(sorted(models.by_name)), models.speaking
+    clock = f" (it goes by the clock of {settings.site.timezone})" if set(speaking.features) & set(DERIVED) else ""
+    yield ok("models", f"{names} self-tested on {load_interpreter()[1]}; {speaking.name} speaks{clock}")

@@ -1,0 +1,44 @@
+"""All the checks, one after the other, and the exit code that they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from edge.check.broker import check_broker
+from edge.check.finding import Finding, Mark, Situation
+from edge.check.machine import check_clock, check_port, check_state
+from edge.check.models import check_models
+from edge.check.readings import check_readings
+from edge.settings import Settings
+
+#: Each yields what it finds; a later one may use what an earlier one has opened.
+CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
+    check_models,
+    check_broker,
+    check_readings,
+    check_clock,
+    check_state,
+    check_port,
+)
+
+
+def run_checks(
+    settings: Settings, environment: Mapping[str, str], show: Callable[[str], None], wait_s: float = 0.0
+) -> int:
+    """Show what each check finds, with its cure; return the exit code of the first failure, or 0.
+
+    Readings are waited for ``wait_s`` seconds (0: not at all).
+    """
+    situation = Situation(settings, environment, wait_s)
+    code = 0
+    try:
+        for check in CHECKS:
+            for finding in check(situation):
+                for line in finding.lines():
+                    show(line)
+                if finding.mark is Mark.FAIL:
+                    code = code or finding.code
+    finally:
+        if situation.session is not None:
+            situation.session.close(1.0)
+    return code

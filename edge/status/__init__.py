@@ -1,0 +1,1 @@
+"""``gapcast status``: a running service at a glance, in a terminal."""

@@ -1,0 +1,21 @@
+"""Which powers speak of a wrong unit."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.core.plausible import doubt_of
+
+
+@pytest.mark.parametrize("powers_kw", [[], [0.0], [0.05, 7.0], [-4.2, -3.9], [0.0, 0.0, 43.0], [19.9]])
+def test_what_a_house_draws_or_feeds_in_is_in_order(powers_kw: list[float]) -> None:
+    assert doubt_of(powers_kw) == ""
+
+
+@pytest.mark.parametrize(
+    ("powers_kw", "words"),
+    [([80.0], "80 kW is much"), ([-64.0, -62.0], "63 kW is much"), ([0.0012, 0.0003], "0.00075 kW is next to nothing")],
+)
+def test_a_thousand_times_too_much_or_too_little_is_doubted(powers_kw: list[float], words: str) -> None:
+    assert doubt_of(powers_kw).startswith(words)
+    assert "say so" in doubt_of(powers_kw)

@@ -1,0 +1,137 @@
+"""``gapcast status`` beside a running service: once for scripts, and live on a terminal of its own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Thread
+from typing import NamedTuple
+
+import pytest
+
+from tests.e2e.conftest import Start
+from tests.e2e.test_commands import replay_settings
+from tests.integration.test_stream import FIRST, reading
+from tests.support.brokers import Broker, MosquittoBroker
+from tests.support.peers import peer_of
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
+
+SettingsOf = Callable[[int], tuple[str, ...]]
+URL = "http://127.0.0.1:{}"
+
+
+def run_with_readings(start: Start, settings: tuple[str, ...], http_port: int, broker: Broker) -> None:
+    start("run", *settings, "--set", "metrics.per_device=10").wait_ready(http_port)
+    with peer_of(broker.host, broker.port) as peer:
+        peer.subscribe("gap/+/forecast")
+        for i in range(2):
+            for device in ("attic", "home"):
+                peer.publish(f"gap/{device}/reading", reading(FIRST + i, 1.0 + i))
+        peer.wait_for("gap/home/forecast")
+
+
+def test_once_it_says_how_the_service_stands(
+    start: Start, settings_of: SettingsOf, http_port: int, broker: Broker
+) -> None:
+    run_with_readings(start, replay_settings(settings_of, broker), http_port, broker)
+    command = start("status", "--once", "--set", f"http.port={http_port}")
+    assert command.wait() == 0, command.err
+    lines = command.out.splitlines()
+    assert "  ready  " in lines[0]
+    assert "4 accepted" in command.out
+    assert [line.split()[:2] for line in lines if line.startswith(("attic", "home"))] == [
+        ["attic", "2.000"], ["home", "2.000"],
+    ]  # fmt: skip
+    assert "\033" not in command.out
+
+
+def test_a_service_without_its_broker_is_not_ready(start: Start, settings_of: SettingsOf, http_port: int) -> None:
+    start("run", *settings_of(free_port())).wait_ready(http_port, "/livez")
+    command = start("status", "--url", URL.format(http_port))  # no terminal: once
+    assert command.wait() == 1
+    assert "not ready" in command.out
+    assert "mqtt:connection: " in command.out
+
+
+def test_nothing_answers(start: Start) -> None:
+    port = free_port()
+    command = start("status", "--once", "--url", URL.format(port))
+    assert command.wait() == 2
+    assert f"gapcast: http://127.0.0.1:{port} cannot be asked" in command.err
+    assert "is gapcast running there?" in command.err
+
+
+def test_a_token_file_that_is_not_there(start: Start) -> None:
+    command = start("status", "--once", "--token-file", "/nowhere/token")
+    assert command.wait() == 2
+    assert "--token-file: /nowhere/token cannot be read" in command.err
+
+
+class Terminal(NamedTuple):
+    """A command on a terminal of its own, and what it has written there so far."""
+
+    process: subprocess.Popen[bytes]
+    written: bytearray
+
+    def shows(self, words: str) -> None:
+        """Wait until the newest screen has these words."""
+        wait_until(lambda: words in self.screen(), lambda: f"{words!r} in {self.screen()!r}", 20)
+
+    def screen(self) -> str:
+        whole = bytes(self.written).decode("utf-8", errors="replace").split("\033[H")
+        return whole[-1] if whole[-1].endswith("\033[J") or len(whole) < 2 else whole[-2]
+
+
+@contextmanager
+def on_a_terminal(*arguments: str, environment: dict[str, str]) -> Iterator[Terminal]:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    written = bytearray()
+
+    def read() -> None:
+        try:
+            while part := os.read(ours, 65_536):
+                written.extend(part)
+        except OSError:  # Linux says so where the other side is gone
+            return
+
+    reader = Thread(target=read, name="terminal")
+    reader.start()
+    try:
+        yield Terminal(process, written)
+    finally:
+        process.kill()
+        process.wait(10)
+        reader.join(10)
+        os.close(ours)
+
+
+@pytest.mark.mosquitto
+def test_on_a_terminal_it_is_live(
+    start: Start, settings_of: SettingsOf, http_port: int, mosquitto: MosquittoBroker, environment: dict[str, str]
+) -> None:
+    run_with_readings(start, settings_of(mosquitto.port), http_port, mosquitto)
+    command = ("status", "--every", "0.1", "--url", URL.format(http_port))
+    with on_a_terminal(*command, environment=environment | {"COLUMNS": "120", "LINES": "30"}) as terminal:
+        terminal.shows("4 accepted")
+        with peer_of(mosquitto.host, mosquitto.port) as peer:
+            peer.publish("gap/cellar/reading", reading(FIRST, 1.0))
+            peer.publish("gap/cellar/reading", reading(FIRST + 1, 1.0))
+        terminal.shows("6 accepted")
+        terminal.shows("cellar")
+        mosquitto.stop()
+        terminal.shows("not ready")
+        mosquitto.start()
+        terminal.shows("\033[32mready")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.process.wait(10) == 0
+        wait_until(lambda: bytes(terminal.written).endswith(b"\033[?25h\033[?1049l"), "the screen as it was before")

@@ -1,0 +1,310 @@
+"""``gapcast check`` against the real thing: each trouble is told, with its cure and its exit code."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from edge.check.run import run_checks
+from edge.core.grid import MINUTE_MS, minute_label
+from tests.integration.conftest import StartGateway
+from tests.integration.test_stream import reading
+from tests.integration.test_tls import HERE, secured, tls
+from tests.support.brokers import MosquittoBroker
+from tests.support.certificates import Authority
+from tests.support.gateways import gateway_settings
+from tests.support.models import ModelCopy
+from tests.support.peers import peer_of
+from tests.support.ports import LOOPBACK, free_port
+
+pytestmark = pytest.mark.mosquitto
+#: Longer than any test here needs; it ends as soon as messages enough came.
+WAIT_S = 0.6
+Check = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    """Run the checks; return the exit code, and the lines."""
+
+    def run(port: int, wait_s: float = 0.0, **sections: Any) -> tuple[int, list[str]]:
+        shown: list[str] = []
+        settings = gateway_settings(port, tmp_path / "state", **{"models": {}, **sections})
+        return run_checks(settings, {}, shown.append, wait_s), shown
+
+    return run
+
+
+@contextmanager
+def publishing(broker: MosquittoBroker, *messages: tuple[str, str]) -> Iterator[None]:
+    """Publish these again and again, as meters do that know nothing of who listens."""
+    ended = Event()
+    with peer_of(broker.host, broker.port) as meter:
+
+        def publish() -> None:
+            while not ended.wait(0.05):
+                for topic, payload in messages:
+                    meter.send(topic, payload)
+
+        thread = Thread(target=publish, name="meters")
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join(10)
+
+
+def found(lines: list[str], beginning: str) -> tuple[str, str]:
+    """Return the one line that begins so, and the cure that follows it."""
+    (at,) = (i for i, line in enumerate(lines) if line.startswith(beginning))
+    cure = lines[at + 1] if at + 1 < len(lines) and lines[at + 1].startswith("     cure: ") else ""
+    return lines[at], cure
+
+
+def now_minute() -> int:
+    return time.time_ns() // 1_000_000 // MINUTE_MS
+
+
+# --- the broker ---------------------------------------------------------------------------------------
+
+
+def test_no_broker(check: Check) -> None:
+    code, lines = check(free_port())
+    _, cure = found(lines, "FAIL broker: 127.0.0.1 port ")
+    assert code == 1
+    assert "nothing listens there: start the broker" in cure
+    assert lines[-1].startswith("ok   http: ")  # the rest is looked at all the same
+
+
+def test_a_host_that_no_one_knows(check: Check) -> None:
+    code, lines = check(1883, mqtt={"host": "nowhere.invalid"})
+    line, cure = found(lines, "FAIL broker: nowhere.invalid port ")
+    assert code == 1
+    assert cure, line
+
+
+def test_something_else_on_the_port(check: Check) -> None:
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        code, lines = check(silent.getsockname()[1], mqtt={"protocol": "5"})
+    _, cure = found(lines, "FAIL broker: ")
+    assert code == 1
+    assert "check mqtt.port" in cure
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[MosquittoBroker]:
+    """A mosquitto with one account, which may read no native readings."""
+    passwords, rights = tmp_path / "passwords", tmp_path / "rights"
+    passwords.touch(mode=0o600)
+    subprocess.run(["mosquitto_passwd", "-b", str(passwords), "gapcast", "the word"], check=True)
+    rights.write_text("user gapcast\ntopic read meters/+/power\n", encoding="utf-8")
+    rights.chmod(0o600)
+    lines = ("allow_anonymous false", f"password_file {passwords}", f"acl_file {rights}")
+    broker = MosquittoBroker(tmp_path / "mosquitto", lines)
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.mark.parametrize("protocol", ["auto", "3.1.1"])
+@pytest.mark.parametrize("given", [{}, {"username": "gapcast", "password": "guessed"}])
+def test_a_refused_password(check: Check, guarded: MosquittoBroker, given: dict[str, str], protocol: str) -> None:
+    code, lines = check(guarded.port, mqtt={"protocol": protocol, **given})
+    line, cure = found(lines, "FAIL broker: ")
+    assert code == 1
+    assert "refused: Not authorized" in line
+    assert "set mqtt.username and mqtt.password" in cure
+    assert "guessed" not in "".join(lines)
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[MosquittoBroker]:
+    """A mosquitto whose one account has no rights, and that says so to who subscribes."""
+    plugin = next(Path("/usr/lib").rglob("mosquitto_dynamic_security.so"))
+    accounts = tmp_path / "accounts.json"
+    subprocess.run(["mosquitto_ctrl", "dynsec", "init", str(accounts), "gapcast", "the word"], check=True)
+    document = json.loads(accounts.read_text(encoding="utf-8"))
+    document["clients"][0]["roles"] = []  # it was to administer
+    accounts.write_text(json.dumps(document), encoding="utf-8")
+    accounts.chmod(0o600)
+    broker = MosquittoBroker(tmp_path / "mosquitto", (f"plugin {plugin}", f"plugin_opt_config_file {accounts}"))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def test_a_topic_that_the_account_may_not_read(check: Check, strict: MosquittoBroker) -> None:
+    code, lines = check(strict.port, mqtt={"username": "gapcast", "password": "the word"})
+    line, cure = found(lines, "FAIL broker: ")
+    assert code == 1
+    assert "the subscription to gap/+/reading is refused" in line
+    assert "let this account read that topic" in cure
+
+
+def test_a_broker_that_keeps_readings_back_without_a_word(check: Check, guarded: MosquittoBroker) -> None:
+    code, lines = check(guarded.port, 0.05, mqtt={"username": "gapcast", "password": "the word"})
+    assert code == 0
+    assert "what it has no right to read" in found(lines, "warn readings: no message")[1]
+
+
+@pytest.mark.parametrize(
+    ("ends_in_days", "alternative", "words"),
+    [(-1, HERE, "it has expired: renew it"), (30, "DNS:elsewhere.example", "it is not for '127.0.0.1'")],
+)
+def test_a_certificate_that_is_not_valid(
+    check: Check, tmp_path: Path, authority: Authority, ends_in_days: float, alternative: str, words: str
+) -> None:
+    identity = authority.issue("broker", alternative=alternative, ends_in_days=ends_in_days)
+    with secured(tmp_path, authority, identity) as (port, _):
+        code, lines = check(port, mqtt=tls(authority))
+    assert code == 1
+    assert words in found(lines, "FAIL broker: ")[0]
+
+
+def test_a_broker_with_tls_asked_without(check: Check, tmp_path: Path, authority: Authority) -> None:
+    with secured(tmp_path, authority, authority.issue("broker", alternative=HERE)) as (port, _):
+        code, lines = check(port)
+    _, cure = found(lines, "FAIL broker: ")
+    assert code == 1
+    assert "set mqtt.tls.enabled = true" in cure
+
+
+def test_a_file_of_tls_that_cannot_serve(check: Check, tmp_path: Path) -> None:
+    code, lines = check(free_port(), mqtt={"tls": {"enabled": True, "ca_path": tmp_path / "none.pem"}})
+    assert code == 2
+    assert "mqtt.tls.ca_path" in found(lines, "FAIL broker: ")[0]
+
+
+# --- readings -----------------------------------------------------------------------------------------
+
+
+def test_no_message(check: Check, mosquitto: MosquittoBroker) -> None:
+    code, lines = check(mosquitto.port, 0.05)
+    line, cure = found(lines, "warn readings: ")
+    assert (code, line) == (0, "warn readings: no message on gap/{device}/reading within 0.05 s")
+    assert "--wait 70" in cure
+    assert f"mosquitto_sub -h 127.0.0.1 -p {mosquitto.port}" in cure
+
+
+def test_readings_that_are_well(check: Check, mosquitto: MosquittoBroker) -> None:
+    with publishing(mosquitto, ("gap/home/reading", reading(now_minute(), 1.2)), ("gap/attic/reading", "0.4")):
+        code, lines = check(mosquitto.port, WAIT_S)
+    assert code == 0
+    assert found(lines, "ok   readings: ")[0].endswith(", of attic, home")
+    assert not [line for line in lines if line.startswith(("warn", "FAIL"))]
+
+
+@pytest.mark.parametrize(("power", "words"), [("75.5", "75.5 kW is much for a house"), ("0.0004", "next to nothing")])
+def test_a_unit_that_looks_wrong(check: Check, mosquitto: MosquittoBroker, power: str, words: str) -> None:
+    with publishing(mosquitto, ("gap/home/reading", power)):
+        code, lines = check(mosquitto.port, WAIT_S)
+    line, cure = found(lines, "warn unit: home: ")
+    assert code == 0
+    assert words in line
+    assert "unit = " in cure
+
+
+def test_watts_that_cannot_be_kilowatts(check: Check, mosquitto: MosquittoBroker) -> None:
+    with publishing(mosquitto, ("gap/home/reading", "1230")):
+        _, lines = check(mosquitto.port, WAIT_S)
+    assert "if these are watts, send kW (1.23)" in found(lines, "warn readings: not usable: gap/home/reading")[0]
+
+
+def test_a_source_is_read_as_it_is_configured(check: Check, mosquitto: MosquittoBroker) -> None:
+    sources = [{"preset": "tasmota", "topic": "tele/{device}/SENSOR"},
+               {"topic": "plain/{device}", "format": "number", "unit": "kW", "kind": "minute"}]  # fmt: skip
+    tasmota = json.dumps({"Time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}", "ENERGY": {"Power": 230}})
+    with publishing(mosquitto, ("tele/plug/SENSOR", tasmota), ("plain/oven", "230"), ("plain/desk", "0.23")):
+        _, lines = check(mosquitto.port, WAIT_S, sources=sources)
+    assert found(lines, "ok   readings: ")[0].endswith(", of desk, plug")
+    line, _ = found(lines, "warn readings: not usable: plain/oven: out_of_range: ")
+    assert 'if these are watts, say unit = "W"' in line
+
+
+@pytest.mark.parametrize(
+    ("ahead_min", "words"), [(60, "60 minutes ahead of"), (-120, "120 minutes behind"), (-17, "17 minutes behind")]
+)
+def test_a_clock_of_a_meter_that_is_off(check: Check, mosquitto: MosquittoBroker, ahead_min: int, words: str) -> None:
+    payload = json.dumps({"ts": minute_label(now_minute() + ahead_min), "gap_kw": 1.0})
+    with publishing(mosquitto, ("gap/home/reading", payload)):
+        code, lines = check(mosquitto.port, WAIT_S)
+    line, cure = found(lines, "warn clock: home: ")
+    assert code == 0
+    assert words in line
+    assert ("local" in cure) == (ahead_min % 60 == 0)
+
+
+# --- the machine --------------------------------------------------------------------------------------
+
+
+def test_a_clock_of_this_machine_that_is_before_its_models(check: Check, tmp_path: Path) -> None:
+    copy = ModelCopy(tmp_path / "models")
+    made = datetime.now(UTC) + timedelta(days=400)
+    copy.alter_card(lambda card: card.update(created_at=made.isoformat()))
+    _, lines = check(free_port(), models={"path": copy.models})
+    line, cure = found(lines, "warn clock: this machine says ")
+    assert f"before its models were made ({made:%Y-%m-%d})" in line
+    assert "timedatectl" in cure
+
+
+def test_a_model_that_fails(check: Check, tmp_path: Path) -> None:
+    copy = ModelCopy(tmp_path / "models")
+    copy.alter_file(copy.file.read_bytes()[:-1])
+    code, lines = check(free_port(), models={"path": copy.models})
+    _, cure = found(lines, "FAIL models: ")
+    assert code == 3  # the first trouble, though the broker fails too
+    assert "put the whole model back" in cure
+
+
+def test_a_state_path_that_cannot_be_written(check: Check, tmp_path: Path, mosquitto: MosquittoBroker) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    code, lines = check(mosquitto.port, state={"path": file / "state"})
+    line, cure = found(lines, "warn state: ")
+    assert code == 0
+    assert "cannot be written (Not a directory)" in line
+    assert "set state.path" in cure
+
+
+def test_a_disk_that_is_almost_full(check: Check, mosquitto: MosquittoBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.check.machine._LEAST_FREE_BYTES", 1 << 60)
+    code, lines = check(mosquitto.port)
+    line, cure = found(lines, "warn state: ")
+    assert code == 0
+    assert line.endswith(" MB are free")
+    assert "free some space" in cure
+
+
+def test_nothing_is_to_be_kept(check: Check, mosquitto: MosquittoBroker) -> None:
+    code, lines = check(mosquitto.port, state={"keep": False})
+    assert code == 0
+    assert found(lines, "ok   state: nothing is kept")
+
+
+def test_a_port_in_use(check: Check, mosquitto: MosquittoBroker) -> None:
+    with closing(socket.create_server((LOOPBACK, 0))) as taken:
+        port = taken.getsockname()[1]
+        code, lines = check(mosquitto.port, http={"port": port})
+    line, cure = found(lines, "FAIL http: ")
+    assert code == 2
+    assert f"cannot listen on 127.0.0.1 port {port} (Address already in use)" in line
+    assert "ss -ltnp" in cure
+
+
+def test_a_port_that_a_gapcast_has(check: Check, mosquitto: MosquittoBroker, start_gateway: StartGateway) -> None:
+    gateway = start_gateway(mosquitto)
+    code, lines = check(mosquitto.port, http={"port": gateway.application.http_port})
+    assert code == 0
+    assert found(lines, "ok   http: ")[0].endswith("a gapcast answers there already")
+    assert gateway.service.connected

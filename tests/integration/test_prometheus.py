@@ -1,0 +1,196 @@
+"""What operators' tools make of a running gateway: promtool, a Prometheus that scrapes it, its alerts and dashboard."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from edge.core.online.summary import MIN_OUTCOMES
+from tests.integration.test_stream import FIRST, power, reading
+from tests.support.brokers import MosquittoBroker
+from tests.support.gateways import Gateway, gateway_settings, running
+from tests.support.peers import peer_of
+from tests.support.presence import ROOT
+from tests.support.prometheus import Prometheus, promtool
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.mosquitto, pytest.mark.prometheus]
+MONITORING = ROOT / "monitoring"
+ALERTS, DASHBOARD = MONITORING / "alerts.yml", MONITORING / "grafana" / "gapcast.json"
+#: Enough for a verdict, of devices that live through the same hours.
+N_MINUTES = MIN_OUTCOMES + 10
+DEVICES = ("attic", "cellar", "home")
+SHOWN = 2
+
+
+class Watched(NamedTuple):
+    """A gateway with half a day behind it, and a Prometheus that scrapes it."""
+
+    gateway: Gateway
+    prometheus: Prometheus
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    folder = tmp_path_factory.mktemp("watched")
+    with ExitStack() as stack:
+        broker = MosquittoBroker(folder / "mosquitto")
+        broker.start()
+        stack.callback(broker.stop)
+        gateway = stack.enter_context(
+            running(gateway_settings(broker.port, folder / "state", metrics={"per_device": SHOWN}))
+        )
+        meter = stack.enter_context(peer_of(broker.host, broker.port))
+        for i in range(N_MINUTES):
+            for k, device in enumerate(DEVICES):
+                meter.send(f"gap/{device}/reading", reading(FIRST + i, power(i + k)))
+        gateway.wait_taken(N_MINUTES * len(DEVICES), 60)
+        prometheus = Prometheus(folder / "prometheus", gateway.url.removeprefix("http://"), ALERTS)
+        prometheus.start()
+        stack.callback(prometheus.stop)
+        prometheus.wait_for("up", 1)
+        for i in range(N_MINUTES, N_MINUTES + 3):  # what is counted from here on, a Prometheus sees grow
+            meter.publish("gap/home/reading", reading(FIRST + i, power(i)))
+        yield Watched(gateway, prometheus)
+
+
+def test_promtool_finds_no_fault_with_the_metrics(watched: Watched) -> None:
+    text = httpx.get(f"{watched.gateway.url}/metrics").text
+    assert "gapcast_device_skill_ratio{" in text
+    assert promtool("check", "metrics", given=text) == ""
+
+
+def test_every_metric_is_documented(watched: Watched) -> None:
+    page = (ROOT / "docs" / "mqtt-and-http.md").read_text(encoding="utf-8")
+    exposed = re.findall(r"^# TYPE (gapcast_\w+)", httpx.get(f"{watched.gateway.url}/metrics").text, re.MULTILINE)
+    assert len(exposed) > 30
+    assert [name for name in exposed if name not in page] == []
+
+
+def test_every_alert_is_documented() -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    alerts = re.findall(r"alert: (\w+)\n(?:.*\n)*? +labels: \{severity: (\w+)\}", ALERTS.read_text(encoding="utf-8"))
+    assert dict(alerts) == dict(re.findall(r"^\| (Gapcast\w+) \| .* \| (\w+) \|$", page, re.MULTILINE))
+
+
+def test_a_prometheus_scrapes_what_the_gateway_did(watched: Watched) -> None:
+    prometheus = watched.prometheus
+    prometheus.wait_for('gapcast_readings_total{result="accepted"}', N_MINUTES * len(DEVICES) + 3)
+    prometheus.wait_for("gapcast_devices", len(DEVICES))
+    assert prometheus.value("gapcast_broker_connected") == 1
+    (target,) = prometheus.ask("targets")["activeTargets"]
+    assert (target["health"], target["lastError"]) == ("up", "")
+    kinds = {name: told[0]["type"] for name, told in prometheus.ask("metadata").items() if name.startswith("gapcast")}
+    assert kinds["gapcast_forecast_latency_seconds"] == "histogram"
+    assert "unknown" not in kinds.values()
+    skills = prometheus.query('gapcast_skill_ratio{period="last_day"}')
+    assert {one["metric"]["model"] for one in skills} >= {"blend", "lstm", "persistence"}
+
+
+def test_so_many_devices_have_series_of_their_own(watched: Watched) -> None:
+    found = {one["metric"]["device"]: float(one["value"][1])
+             for one in watched.prometheus.query("gapcast_device_reading_kw")}  # fmt: skip
+    assert list(found) == list(DEVICES[:SHOWN])
+    last = N_MINUTES - 1
+    assert found["cellar"] == pytest.approx(power(last + 1), abs=1e-6)
+    told = watched.gateway.service.latest_of("cellar")
+    assert told is not None
+    of_cellar = watched.prometheus.value('gapcast_device_forecast_kw{device="cellar"}')
+    assert of_cellar == pytest.approx(told.gap_kw, abs=1e-6)
+    at_s = watched.prometheus.value('gapcast_device_forecast_timestamp_seconds{device="cellar"}')
+    assert at_s == told.target_minute * 60
+    assert watched.prometheus.value("gapcast_devices_without_series") == len(DEVICES) - SHOWN
+
+
+def test_no_alert_is_raised_of_a_gateway_that_is_well(watched: Watched) -> None:
+    rules = watched.prometheus.ask("rules")["groups"][0]["rules"]
+    wait_until(
+        lambda: all(rule["health"] == "ok" for rule in watched.prometheus.ask("rules")["groups"][0]["rules"]),
+        "the alerts to be evaluated",
+    )
+    assert len(rules) > 10
+    assert watched.prometheus.query('ALERTS{alertstate="firing"}') == []
+
+
+# --- the alerts, by themselves ------------------------------------------------------------------------
+
+
+def test_the_alerts_are_rules_that_say_what_to_do() -> None:
+    assert "SUCCESS" in promtool("check", "rules", "--lint=all", "--lint-fatal", ALERTS)
+
+
+def test_each_alert_comes_when_it_should_and_not_before() -> None:
+    assert "SUCCESS" in promtool("test", "rules", MONITORING / "alerts.test.yml")
+    names = set(re.findall(r"alert: (\w+)", ALERTS.read_text(encoding="utf-8")))
+    tested = set(re.findall(r"alertname: (\w+)", (MONITORING / "alerts.test.yml").read_text(encoding="utf-8")))
+    assert names == tested
+
+
+# --- the dashboard ------------------------------------------------------------------------------------
+
+
+def panels_of(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    panels = [inner for panel in dashboard["panels"] for inner in (panel, *panel.get("panels", ()))]
+    return [panel for panel in panels if panel["type"] != "row"]
+
+
+def expressions_of(text: str) -> dict[str, str]:
+    """Each query of the dashboard, as Grafana would ask it with nothing chosen, and the title of its panel."""
+    values = {"$instance": ".*", "$period": "last_day", "$device": ".*", "$__rate_interval": "1m"}
+    found = {}
+    for panel in panels_of(json.loads(text)):
+        for target in panel["targets"]:
+            expression = target["expr"].replace(" offset 5m", "")  # a test does not wait so long
+            for name, value in values.items():
+                expression = expression.replace(name, value)
+            assert "$" not in expression, expression
+            found[expression] = panel["title"]
+    return found
+
+
+def test_the_dashboard_is_in_order() -> None:
+    dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    everything = [*dashboard["panels"], *(inner for row in dashboard["panels"] for inner in row.get("panels", ()))]
+    assert len({panel["id"] for panel in everything}) == len(everything)
+    variables = {one["name"]: one for one in dashboard["templating"]["list"]}
+    assert variables["datasource"]["query"] == "prometheus"
+    for panel in panels_of(dashboard):
+        assert {target["datasource"]["uid"] for target in panel["targets"]} == {"${datasource}"}
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24, panel["title"]
+
+
+def test_every_query_of_the_dashboard_has_an_answer(watched: Watched) -> None:
+    expressions = expressions_of(DASHBOARD.read_text(encoding="utf-8"))
+    assert len(expressions) > 40
+    exposed = set(re.findall(r"^([a-z]\w+)", httpx.get(f"{watched.gateway.url}/metrics").text, re.MULTILINE))
+    for expression, title in expressions.items():
+        assert set(re.findall(r"\b(?:gapcast|process)_\w+", expression)) <= exposed, title
+    waiting = dict(expressions)
+
+    def all_answered() -> bool:
+        for expression in list(waiting):
+            if watched.prometheus.query(expression):
+                del waiting[expression]
+        return not waiting
+
+    wait_until(all_answered, lambda: f"answers to {waiting}", 30)
+
+
+def test_every_variable_of_the_dashboard_has_values(watched: Watched) -> None:
+    dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["definition"]).groups()  # type: ignore[union-attr]
+            found = {one["metric"].get(label) for one in watched.prometheus.query(metric)}
+            assert found, variable["name"]
+            assert None not in found, variable["name"]
+        if variable["name"] == "period":
+            of_scores = watched.prometheus.query("gapcast_scored_forecasts")
+            assert {one["value"] for one in variable["options"]} == {one["metric"]["period"] for one in of_scores}

@@ -1,0 +1,158 @@
+"""Log lines: every event is on its page with its fields, none floods the log, and libraries' lines are events too."""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from edge.log_budget import AT_ONCE, PER_S, LogBudget
+from edge.telemetry import configure_logs
+from tests.support.presence import ROOT
+
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+EVENT = re.compile(r"[a-z]+\.[a-z_]+")
+#: What is not written out where it is logged.
+SPREAD = {"service.stopped": {"accepted", "duplicate", "late", "rejected"}, "model.failed": {"exception"}}
+
+
+def logged_at(call: ast.Call) -> bool:
+    """Whether a call logs: ``log.warning``, ``say`` (one of two levels), or ``_warn_once``."""
+    function = call.func
+    if isinstance(function, ast.Attribute):
+        of_log = isinstance(function.value, ast.Name) and function.value.id == "log" and function.attr in LEVELS
+        return of_log or function.attr == "_warn_once"
+    return isinstance(function, ast.Name) and function.id == "say"
+
+
+def events_in_code() -> dict[str, set[str]]:
+    """Each event that the edge logs, with the fields that it has anywhere."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "edge").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and logged_at(node)):
+                continue
+            name = node.args[0]
+            if isinstance(name, ast.Name):  # _warn_once's own
+                assert path.name == "session.py"
+                continue
+            assert isinstance(name, ast.Constant), f"{path}, line {node.lineno}: an event has a fixed name"
+            assert EVENT.fullmatch(str(name.value)), f"{path}, line {node.lineno}: {name.value!r}"
+            fields = {keyword.arg for keyword in node.keywords if keyword.arg}
+            found.setdefault(str(name.value), set()).update(fields)
+    return found
+
+
+def events_on_page() -> dict[str, tuple[str, set[str], str]]:
+    page = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z._]+)` \| ([a-z, ]+) \| (.*?) \| (.*) \|$", page, re.MULTILINE)
+    return {event: (level, set(re.findall(r"`(\w+)`", fields)), cure) for event, level, fields, cure in rows}
+
+
+def test_every_event_is_on_the_page_with_its_fields() -> None:
+    told = {event: fields for event, (_, fields, _) in events_on_page().items() if event != "library.said"}
+    logged = {event: fields | SPREAD.get(event, set()) for event, fields in events_in_code().items()}
+    assert len(logged) > 25
+    assert told == logged
+
+
+def test_the_page_says_of_each_what_it_means() -> None:
+    for event, (level, _, cure) in events_on_page().items():
+        assert set(level.split(", ")) <= LEVELS, event
+        assert len(cure) > 20, event
+
+
+def test_the_levels_of_the_page_are_those_of_the_code() -> None:
+    levels: dict[str, set[str]] = {}
+    for path in (ROOT / "edge").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and logged_at(node) and isinstance(node.func, ast.Attribute):
+                level = node.func.attr.replace("exception", "error").replace("_warn_once", "warning")
+                if isinstance(node.args[0], ast.Constant):
+                    levels.setdefault(str(node.args[0].value), set()).add(level)
+    assert levels
+    for event, found in levels.items():
+        assert set(events_on_page()[event][0].split(", ")) == found, event
+
+
+# --- the budget ---------------------------------------------------------------------------------------
+
+
+def passed(budget: LogBudget, event: str, n: int) -> list[dict[str, Any]]:
+    entries = []
+    for _ in range(n):
+        try:
+            entries.append(dict(budget(None, "warning", {"event": event})))
+        except structlog.DropEvent:
+            continue
+    return entries
+
+
+def test_an_event_has_so_many_lines_at_once_and_then_some_by_and_by() -> None:
+    now_s = 0.0
+    budget = LogBudget(lambda: now_s)
+    assert passed(budget, "clock.off", 500) == [{"event": "clock.off"}] * int(AT_ONCE)
+    assert passed(budget, "meter.slow", 1) == [{"event": "meter.slow"}]  # each has its own
+    now_s = 1 / PER_S
+    assert passed(budget, "clock.off", 500) == [{"event": "clock.off", "omitted": 500 - int(AT_ONCE)}]
+
+
+def test_texts_without_end_share_one_budget() -> None:
+    budget = LogBudget(lambda: 0.0)
+    assert len([1 for i in range(5_000) if budget.spend(f"text {i}") is not None]) == 256 + int(AT_ONCE)
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
+    """Configure logs as a service does, and read what it says; undo it after."""
+    before = structlog.get_config()
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def read() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    yield read
+    structlog.configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_lines_are_json_and_none_floods(said: Any) -> None:
+    configure_logs("json", "info")
+    log = structlog.get_logger("test")
+    for i in range(100):
+        log.warning("clock.off", device=f"meter-{i}")
+    log.info("service.stopped", all_confirmed=True)
+    entries = said()
+    assert len(entries) == AT_ONCE + 1
+    assert entries[0] == {
+        "event": "clock.off", "device": "meter-0", "level": "warning", "timestamp": entries[0]["timestamp"],
+    }  # fmt: skip
+    assert entries[-1]["event"] == "service.stopped"
+
+
+def test_a_librarys_line_is_an_event_and_does_not_flood(said: Any) -> None:
+    configure_logs("json", "info")
+    for _ in range(100):
+        logging.getLogger("uvicorn.error").warning("Invalid %s request received.", "HTTP")
+    entries = said()
+    assert len(entries) == AT_ONCE
+    assert {key: entries[0][key] for key in ("event", "level", "logger", "text")} == {
+        "event": "library.said", "level": "warning", "logger": "uvicorn.error",
+        "text": "Invalid HTTP request received.",
+    }  # fmt: skip
+
+
+def test_people_get_a_line_each_too(capsys: pytest.CaptureFixture[str], said: Any) -> None:
+    configure_logs("console", "info")
+    structlog.get_logger("test").info("http.listening", port=8080)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "http.listening" in line
+    assert "port=8080" in line

@@ -1,0 +1,201 @@
+"""``gapcast status``: what is read of a service's answers, and how it is drawn."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from edge.core.errors import StatusError
+from edge.status.asking import Rest, read_token
+from edge.status.drawing import Pen, draw
+from edge.status.picture import Picture, picture_of, read_series
+from tests.support.ports import LOOPBACK
+
+NOW = datetime(2026, 1, 1, 12, 1, 5, tzinfo=UTC)
+PLAIN, COLOURED = Pen(colours=False), Pen(colours=True)
+METRICS = """\
+# TYPE gapcast_readings counter
+gapcast_readings_total{result="accepted"} 12345
+gapcast_readings_total{result="rejected"} 2
+# TYPE gapcast_forecasts counter
+gapcast_forecasts_total{model="blend"} 12300
+# TYPE gapcast_forecast_latency_seconds histogram
+gapcast_forecast_latency_seconds_bucket{le="0.001"} 90
+gapcast_forecast_latency_seconds_bucket{le="0.002"} 100
+gapcast_forecast_latency_seconds_bucket{le="+Inf"} 100
+# TYPE gapcast_batch_size histogram
+gapcast_batch_size_bucket{le="+Inf"} 4
+gapcast_batch_size_count 4
+gapcast_batch_size_sum 10
+gapcast_queue_depth 7
+gapcast_devices 2
+gapcast_clocks_off 1
+gapcast_scored_forecasts{period="last_day"} 1440
+gapcast_scored_forecasts{period="ever"} 12
+gapcast_skill_ratio{model="blend",period="last_day"} 0.14
+gapcast_skill_ratio{model="linear",period="last_day"} -0.5
+gapcast_absolute_error_kw{model="blend",period="last_day"} 0.2
+gapcast_absolute_error_kw{model="persistence",period="last_day"} 0.25
+gapcast_interval_coverage_ratio{model="blend",period="last_day"} 0.901
+gapcast_device_reading_kw{device="home"} 1.234
+gapcast_device_skill_ratio{device="home",period="last_day"} 0.12
+gapcast_device_skill_ratio{device="home",period="ever"} 0.99
+gapcast_device_interval_coverage_ratio{device="home",period="last_day"} 0.89
+gapcast_model_info{model="lstm",default="true"} 1
+gapcast_model_info{model="linear",default="false"} 1
+gapcast_build_info{version="1.2.3",runtime="ai-edge-litert 2"} 1
+process_resident_memory_bytes 9.1e+07
+process_start_time_seconds 1767261665
+"""
+READY = {"status": "pass", "checks": {"mqtt:connection": [{"status": "pass"}]}}
+AWAY = {"status": "fail", "checks": {"mqtt:connection": [{"status": "fail", "output": "unreachable: refused"}]}}
+
+
+def forecast(device: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "device": device, "gap_kw": 1.31, "lower_kw": 0.62, "upper_kw": 2.71, "observed_at": "2026-01-01T12:00:00Z",
+        "target_at": "2026-01-01T12:05:00Z", "issued_at": "2026-01-01T12:01:00.500Z", "model": "blend", **changes,
+    }  # fmt: skip
+
+
+def picture(*forecasts: dict[str, Any], health: dict[str, Any] | None = None, metrics: str = METRICS) -> Picture:
+    return picture_of(health or READY, read_series(metrics), forecasts)
+
+
+def test_a_picture_says_what_the_metrics_do() -> None:
+    seen = picture(forecast("home"))
+    assert (seen.version, seen.status, seen.problems, seen.models) == ("1.2.3", "pass", (), ("lstm", "linear"))
+    assert seen.readings == {"accepted": 12345.0, "rejected": 2.0}
+    assert (seen.n_queued, seen.n_devices, seen.mean_batch) == (7, 2, 2.5)
+    assert seen.latency_p50_s == pytest.approx(0.001 * 50 / 90)
+    assert seen.latency_p99_s == pytest.approx(0.0019)
+    day, ever = seen.scores
+    assert (day.skill, day.coverage, day.mae_kw, day.persistence_mae_kw) == (0.14, 0.901, 0.2, 0.25)
+    assert (ever.n, ever.skill) == (12, None)
+    (line,) = seen.devices
+    assert (line.device, line.reading_kw, line.skill, line.coverage) == ("home", 1.234, 0.12, 0.89)
+
+
+def test_it_is_drawn_in_words() -> None:
+    text = "\n".join(draw(picture(forecast("home")), None, NOW, PLAIN))
+    assert "gapcast 1.2.3  ready  2026-01-01 12:01:05 UTC  up 2 h, 91 MB" in text
+    assert "12,345 accepted  2 rejected" in text
+    assert "latency p50 0.6 ms, p99 1.9 ms  batch 2.5  queue 7" in text
+    assert "2, 1 with a clock that is off" in text
+    assert (
+        "last day   14% better than assuming no change, off by 0.200 kW (no change: 0.250), 90.1% within the interval"
+        in text
+    )
+    assert "ever       12 outcomes: too few for a verdict" in text
+    assert re.search(
+        r"^home +1\.234 kW +12:00 +4 s +1\.310 kW +0\.620 to 2\.710 +12:05 +\+12% +89%$", text, re.MULTILINE
+    )
+
+
+def test_a_service_that_is_not_ready_says_why() -> None:
+    lines = draw(picture(health=AWAY), None, NOW, PLAIN)
+    assert "not ready" in lines[0]
+    assert lines[1] == "  mqtt:connection: unreachable: refused"
+    assert lines[-1].startswith("no forecasts yet")
+
+
+def test_what_is_not_known_is_left_blank() -> None:
+    bare = forecast("attic", lower_kw=None, upper_kw=None, observed_at="2010-11-01T00:29:00Z")
+    lines = draw(picture(bare), None, NOW, PLAIN)
+    assert re.search(r"^attic +– +2010-11-01 00:29 +4 s +1\.310 kW +– +12:05 +– +–$", lines[-2])
+    assert "metrics.per_device" in lines[-1]
+
+
+def test_devices_beyond_the_screen_are_counted() -> None:
+    seen = picture(*(forecast(f"house-{i:03}") for i in range(100)))
+    for room in (14, 20, 30):
+        lines = draw(seen, None, NOW, PLAIN, room)
+        assert len(lines) <= room
+        shown = [line.split()[0] for line in lines if line.startswith("house-")]
+        assert shown == [f"house-{i:03}" for i in range(len(shown))]
+        assert any(line == f"and {100 - len(shown)} more" for line in lines)
+
+
+def test_what_came_since_the_last_look_is_told() -> None:
+    seen = picture()
+    before = replace(seen, readings={"accepted": 12_000.0})
+    assert any("(+345)" in line for line in draw(seen, before, NOW, PLAIN))
+    restarted = replace(before, started_s=1.0)
+    assert not any("(+" in line for line in draw(seen, restarted, NOW, PLAIN))
+
+
+def test_colours_say_the_same() -> None:
+    seen = picture(forecast("home"), forecast("old", issued_at="2026-01-01T09:00:00Z"))
+    coloured = draw(seen, None, NOW, COLOURED)
+    assert [re.sub(r"\033\[\d+m", "", line) for line in coloured] == draw(seen, None, NOW, PLAIN)
+    assert coloured[-1].startswith("\033[2mold"), "a device that is quiet is pale"
+
+
+def test_a_service_that_has_done_nothing_yet() -> None:
+    lines = draw(picture(metrics="gapcast_devices 0\n"), None, NOW + timedelta(1), PLAIN)
+    assert any("latency –  batch –" in line for line in lines)
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "file:///etc/passwd", ""])
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(StatusError, match="--url"):
+        Rest(url)
+
+
+# --- asking -------------------------------------------------------------------------------------------
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers by path: a status, and what was sent for authorization."""
+
+    def do_GET(self) -> None:
+        status = int(self.path.strip("/"))
+        body = json.dumps({"token": self.headers.get("Authorization")}).encode() if status in {200, 503} else b"<html>"
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    server = ThreadingHTTPServer((LOOPBACK, 0), Answers)
+    thread = Thread(target=server.serve_forever, name="answers")
+    thread.start()
+    yield f"http://{LOOPBACK}:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join(10)
+
+
+def test_the_token_goes_along_and_503_is_an_answer(address: str, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("the token\n", encoding="utf-8")
+    rest = Rest(address, read_token(file))
+    assert rest.document("/200") == rest.document("/503") == {"token": "Bearer the token"}
+    assert Rest(address).document("/200") == {"token": None}
+
+
+@pytest.mark.parametrize(
+    ("route", "words"), [("/401", "--token-file"), ("/404", "answers 404 Not Found"), ("/500", "is it a gapcast?")]
+)
+def test_an_answer_of_no_use_is_told_with_its_cure(address: str, route: str, words: str) -> None:
+    with pytest.raises(StatusError, match=words):
+        Rest(address).document(route)
+
+
+def test_what_is_no_json_is_no_gapcast(address: str) -> None:
+    with pytest.raises(StatusError, match="gives no JSON"):
+        Rest(address).document("/201")
