@@ -54,6 +54,10 @@ class Announcing:
             self._presence.forget(row)
         self._forgotten.append(device)
 
+    def is_there(self, row: int) -> bool | None:
+        """Tell whether the device of that row is there; None where nothing is said of it. Its caller holds the lock."""
+        return None if self._presence is None else self._presence.is_there(row)
+
     def tell(self) -> None:
         """Tell what is new, while the broker hears it."""
         link = self._link

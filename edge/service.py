@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from threading import Event, Lock
+from typing import TypeVar
 
 import structlog
 
@@ -38,6 +39,7 @@ MAX_BATCH = 256
 _IDLE_S = 0.25
 #: Longest that a stop waits for what is queued.
 _DRAIN_S = 5.0
+Answer = TypeVar("Answer")
 
 
 class Service:
@@ -225,6 +227,11 @@ class Service:
         """Return the live scores over all devices, and how often something lasting has changed in one."""
         with self._lock:
             return self._engine.scores.overall(), self._reporting.n_changes
+
+    def look(self, question: Callable[[Engine, Announcing], Answer]) -> Answer:
+        """Return what ``question`` finds in the engine, and among those who are there; the stream waits meanwhile."""
+        with self._lock:
+            return question(self._engine, self._announcing)
 
     def exchange(self, engine: Engine, models: Mapping[str, Predictor]) -> Future[float]:
         """Go on with a new ``engine`` and ``models`` between two batches: see :meth:`Exchanging.offer`."""

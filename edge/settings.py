@@ -158,6 +158,15 @@ class LearningSettings(_Section):
     report_every_min: float = Field(default=15.0, ge=0, le=10_080)
 
 
+class HistorySettings(_Section):
+    """``[history]``: what is kept in memory of each device, to be asked for."""
+
+    #: Minutes of readings, and of forecasts with what came; 0: none.
+    minutes: int = Field(default=1_440, ge=0, le=10_080)
+    #: Devices of which it is kept: 42 kB each for a day.
+    max_devices: int = Field(default=50, ge=0, le=10_000)
+
+
 class LimitSettings(_Section):
     """``[limits]``: what power a reading may state."""
 
@@ -232,6 +241,7 @@ class Settings(_Section):
     models: ModelSettings = ModelSettings()
     forecast: ForecastSettings = ForecastSettings()
     learning: LearningSettings = LearningSettings()
+    history: HistorySettings = HistorySettings()
     limits: LimitSettings = LimitSettings()
     devices: DeviceSettings = DeviceSettings()
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()

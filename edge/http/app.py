@@ -16,6 +16,7 @@ from edge.asking.answer import Desk
 from edge.asking.request import PredictRequest
 from edge.core.card import ModelCard
 from edge.http import problems
+from edge.http.devices import devices_router
 from edge.http.schemas import ForecastDocument, ForecastList, Health, HealthCheck
 from edge.service import Service
 
@@ -97,15 +98,6 @@ def create_app(
             return problems.problem(HTTPStatus.NOT_FOUND, f"device {device!r} is unknown, or has no forecast yet")
         return JSONResponse(forecast.document())
 
-    @app.delete(
-        "/devices/{device}", tags=["devices"], status_code=204, responses=problems.answers(HTTPStatus.NOT_FOUND)
-    )
-    def forget(device: str) -> Response:
-        """Forget a device, here and where something is retained of it, until its next reading."""
-        if not service.forget(device):
-            return problems.problem(HTTPStatus.NOT_FOUND, f"device {device!r} is unknown")
-        return Response(status_code=HTTPStatus.NO_CONTENT)
-
     @app.post(
         "/predict",
         tags=["predict"],
@@ -118,4 +110,5 @@ def create_app(
         """Forecast from the readings given; no device's state changes."""
         return JSONResponse(desk.forecast(request))
 
+    app.include_router(devices_router(service))
     return app

@@ -13,6 +13,7 @@ import uvicorn
 
 from edge.asking.answer import Desk
 from edge.core.engine import Engine
+from edge.core.history import History
 from edge.core.reading import Limits, Reading
 from edge.http.app import create_app
 from edge.loading import Models
@@ -56,7 +57,7 @@ def models() -> Models:
 def rest(models: Models) -> Iterator[Rest]:
     """A fresh service, one for each file of tests."""
     link = MemoryLink()
-    service = Service(link, Engine(models.speaking), models.by_name)
+    service = Service(link, Engine(models.speaking, history=History(60, 10)), models.by_name)
     app = create_app(
         service,
         lambda: models.cards,
