@@ -96,7 +96,14 @@ class Application:
             self._tell_home_assistant(link, settings)
         self._reloading = Reloading(settings, library, self.service, stamp, self._speak_with)
         registry = build_registry(self.service, load_interpreter()[1])
-        app = create_app(self.service, lambda: self.models.cards, registry, desk, max_body_bytes=max_body_bytes)
+        app = create_app(
+            self.service,
+            lambda: self.models.cards,
+            registry,
+            desk,
+            max_body_bytes=max_body_bytes,
+            max_event_readers=settings.http.max_event_readers,
+        )
         self._socket = _bind(settings.http)
         self._server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
@@ -149,6 +156,7 @@ class Application:
             self.service.run(stopping)
         finally:
             self._reloading.stop()
+            self.service.feed.close()
             self._server.should_exit = True
             rest.join()
             self.close()

@@ -28,6 +28,7 @@ from edge.core.snapshot import Snapshot, take
 from edge.core.statistics import Statistics
 from edge.counting import Counting
 from edge.exchanging import Exchanging
+from edge.feeding import Feed
 from edge.keeping import Keeper, Keeping, KeepsNothing
 from edge.ports import Arrival, Link
 from edge.reporting import Reporting
@@ -66,9 +67,11 @@ class Service:
         self._link = link
         self._engine = engine
         self._lock = Lock()  # the engine's state: this service's thread writes, others read and forget
+        #: What happens, for whoever listens.
+        self.feed = Feed()
         telling = telling or Telling()
-        self._announcing = Announcing(link, engine.buffers, telling.presence, self._lock)
-        self._reporting = Reporting(link, engine, telling.report_every_s, self._lock)
+        self._announcing = Announcing(link, self.feed, engine.buffers, telling.presence, self._lock)
+        self._reporting = Reporting(link, self.feed, engine, telling.report_every_s, self._lock)
         self._keeping = Keeping(keeper or KeepsNothing(), self._snapshot)
         self._exchanging = Exchanging()
         self._forgotten: deque[str] = deque()  # by others' threads, not in order with the readings yet
@@ -121,6 +124,7 @@ class Service:
         samples = self._link.meters.take_samples()
         batch = self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts, samples)
         self._answer(arrivals, accepted, receipts, batch)
+        self.feed.batch(readings, accepted, forecasts)
         self._keep()  # what has no forecast to wait for
         self._announcing.tell()
         self._reporting.tell()

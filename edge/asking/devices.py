@@ -24,8 +24,8 @@ class Devices:
         self._service = service
 
     def page(self, limit: int, after: str = "") -> dict[str, Any]:
-        """Return at most ``limit`` devices whose names come after ``after``, by name, and where the next page begins."""
-        names = self._service.look(lambda engine, _: engine.buffers.names())
+        """Return at most ``limit`` devices whose names come after ``after``, by name, and where to go on."""
+        names = self._service.look(lambda engine, _announcing: engine.buffers.names())
         known = [name for name in names if name]
         page = heapq.nsmallest(limit + 1, (name for name in known if name > after))
         found = [self._service.look(partial(_told, name)) for name in page[:limit]]

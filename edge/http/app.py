@@ -17,10 +17,10 @@ from edge.asking.request import PredictRequest
 from edge.core.card import ModelCard
 from edge.http import problems
 from edge.http.devices import devices_router
-from edge.http.schemas import ForecastDocument, ForecastList, Health, HealthCheck
+from edge.http.events import EventReaders, events_router
+from edge.http.health import HEALTH_TYPE, Health, health_of
+from edge.http.schemas import ForecastDocument, ForecastList
 from edge.service import Service
-
-HEALTH_TYPE = "application/health+json"
 
 
 def create_app(
@@ -30,6 +30,7 @@ def create_app(
     desk: Desk,
     *,
     max_body_bytes: int,
+    max_event_readers: int = 100,
 ) -> FastAPI:
     """Return the application over ``service``; ``cards`` gives those of its models, ``desk`` answers what is asked."""
     app = FastAPI(
@@ -50,27 +51,9 @@ def create_app(
     @app.get("/readyz", tags=["health"], response_model=Health, responses={503: {"model": Health}})
     async def readyz() -> Response:
         """Tell whether models are loaded and the broker is connected; ``warn`` where readings are not kept."""
-        connected = service.connected
-        broker = (
-            HealthCheck(status="pass")
-            if connected
-            else HealthCheck(status="fail", output=service.problem or "not connected")
-        )
-        models = HealthCheck(status="pass", output=", ".join(sorted(service.models)))
-        problem = service.keeper.problem
-        checks = {"mqtt:connection": [broker], "models:loaded": [models]}
-        if problem is not None:
-            checks["state:kept"] = [HealthCheck(status="warn" if problem else "pass", output=problem or None)]
-        health = Health(
-            status=("warn" if problem else "pass") if connected else "fail",
-            version=version("gapcast"),
-            checks=checks,
-        )
-        return Response(
-            health.model_dump_json(exclude_none=True),
-            HTTPStatus.OK if connected else HTTPStatus.SERVICE_UNAVAILABLE,
-            media_type=HEALTH_TYPE,
-        )
+        health = health_of(service)
+        status = HTTPStatus.SERVICE_UNAVAILABLE if health.status == "fail" else HTTPStatus.OK
+        return Response(health.model_dump_json(exclude_none=True), status, media_type=HEALTH_TYPE)
 
     @app.get("/metrics", tags=["health"], response_class=Response)
     async def metrics(request: Request) -> Response:
@@ -111,4 +94,5 @@ def create_app(
         return JSONResponse(desk.forecast(request))
 
     app.include_router(devices_router(service))
+    app.include_router(events_router(EventReaders(service, max_event_readers)))
     return app

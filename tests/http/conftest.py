@@ -28,7 +28,7 @@ from tests.support.waiting import wait_until
 
 EVERY = every_feature_model().name
 MODELS = sorted([*shipped_names(), EVERY])
-MAX_BODY_BYTES, MAX_READINGS = 20_000, 500
+MAX_BODY_BYTES, MAX_READINGS, MAX_EVENT_READERS = 20_000, 500, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ def rest(models: Models) -> Iterator[Rest]:
         build_registry(service, load_interpreter()[1]),
         Desk(service, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS),
         max_body_bytes=MAX_BODY_BYTES,
+        max_event_readers=MAX_EVENT_READERS,
     )
     listening = socket.create_server((LOOPBACK, 0))
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -74,6 +75,7 @@ def rest(models: Models) -> Iterator[Rest]:
     wait_until(lambda: server.started, "uvicorn")
     with httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=20) as client:
         yield Rest(client, link, service, port)
+    service.feed.close()
     server.should_exit = True
     thread.join(10)
     listening.close()
