@@ -107,6 +107,8 @@ class HttpSettings(_Section):
     port: Port = 8080
     max_body_bytes: int = Field(default=262_144, ge=1_024)
     max_readings: int = Field(default=10_000, ge=2)
+    #: Of a request by the Open Inference Protocol: some thousands of windows.
+    max_tensor_bytes: int = Field(default=16_777_216, ge=1_024)
     #: Who may read ``GET /events`` at a time.
     max_event_readers: int = Field(default=100, ge=0, le=10_000)
 

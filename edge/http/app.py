@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -19,8 +20,18 @@ from edge.http import problems
 from edge.http.devices import devices_router
 from edge.http.events import EventReaders, events_router
 from edge.http.health import HEALTH_TYPE, Health, health_of
+from edge.http.inference import inference_router
 from edge.http.schemas import ForecastDocument, ForecastList
 from edge.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """How REST is served: sizes of bodies, and how many may read events at a time."""
+
+    max_body_bytes: int = 262_144
+    max_tensor_bytes: int = 16_777_216
+    max_event_readers: int = 100
 
 
 def create_app(
@@ -28,9 +39,7 @@ def create_app(
     cards: Callable[[], list[ModelCard]],
     registry: CollectorRegistry,
     desk: Desk,
-    *,
-    max_body_bytes: int,
-    max_event_readers: int = 100,
+    options: HttpOptions,
 ) -> FastAPI:
     """Return the application over ``service``; ``cards`` gives those of its models, ``desk`` answers what is asked."""
     app = FastAPI(
@@ -40,7 +49,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    problems.install(app, max_body_bytes)
+    problems.install(app, options.max_body_bytes, options.max_tensor_bytes)
 
     @app.get("/livez", tags=["health"])
     async def livez() -> dict[str, str]:
@@ -94,5 +103,6 @@ def create_app(
         return JSONResponse(desk.forecast(request))
 
     app.include_router(devices_router(service))
-    app.include_router(events_router(EventReaders(service, max_event_readers)))
+    app.include_router(inference_router(service))
+    app.include_router(events_router(EventReaders(service, options.max_event_readers)))
     return app

@@ -82,8 +82,9 @@ class EventReaders:
 
     async def news(self, timeout_s: float) -> None:
         """Wait until there may be news, ``timeout_s`` at most."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), timeout_s)
+        with suppress(TimeoutError):  # no wait_for: before Python 3.12 it may lose a cancellation
+            async with asyncio.timeout(timeout_s):
+                await self._news.wait()
 
     def _mute(self) -> None:
         self._service.feed.mute()
@@ -172,7 +173,8 @@ class EventStream(Response):
 
 async def _sent(send: Send, body: bytes, *, more: bool = True) -> None:
     message: Message = {"type": "http.response.body", "body": body, "more_body": more}
-    await asyncio.wait_for(send(message), SLOW_S)
+    async with asyncio.timeout(SLOW_S):
+        await send(message)
 
 
 async def _left(receive: Receive) -> None:

@@ -15,7 +15,7 @@ from edge.asking.answer import Desk
 from edge.core.engine import Engine
 from edge.core.history import History
 from edge.core.reading import Limits, Reading
-from edge.http.app import create_app
+from edge.http.app import HttpOptions, create_app
 from edge.loading import Models
 from edge.predictors.runtime import load_interpreter
 from edge.predictors.store import load_model
@@ -29,6 +29,7 @@ from tests.support.waiting import wait_until
 EVERY = every_feature_model().name
 MODELS = sorted([*shipped_names(), EVERY])
 MAX_BODY_BYTES, MAX_READINGS, MAX_EVENT_READERS = 20_000, 500, 3
+MAX_TENSOR_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,7 @@ def rest(models: Models) -> Iterator[Rest]:
         lambda: models.cards,
         build_registry(service, load_interpreter()[1]),
         Desk(service, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS),
-        max_body_bytes=MAX_BODY_BYTES,
-        max_event_readers=MAX_EVENT_READERS,
+        HttpOptions(MAX_BODY_BYTES, MAX_TENSOR_BYTES, MAX_EVENT_READERS),
     )
     listening = socket.create_server((LOOPBACK, 0))
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
