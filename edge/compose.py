@@ -220,6 +220,8 @@ def http_options(http: HttpSettings) -> HttpOptions:
         max_body_bytes=http.max_body_bytes,
         max_tensor_bytes=http.max_tensor_bytes,
         max_event_readers=http.max_event_readers,
+        token=http.token.get_secret_value() if http.token else None,
+        cors_origins=http.cors_origins,
     )
 
 

@@ -111,6 +111,15 @@ class HttpSettings(_Section):
     max_tensor_bytes: int = Field(default=16_777_216, ge=1_024)
     #: Who may read ``GET /events`` at a time.
     max_event_readers: int = Field(default=100, ge=0, le=10_000)
+    #: What who asks must bear, for all but health; None: anyone may ask.
+    token: SecretStr | None = Field(default=None, min_length=8)
+    #: Pages of other origins that may ask from a browser.
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...] = ()
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _separated(cls, origins: object) -> object:
+        return [one.strip() for one in origins.split(",") if one.strip()] if isinstance(origins, str) else origins
 
 
 class StateSettings(_Section):

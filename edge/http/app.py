@@ -12,13 +12,15 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from starlette.middleware.cors import CORSMiddleware
 
 from edge.asking.answer import Desk
 from edge.asking.request import PredictRequest
 from edge.core.card import ModelCard
-from edge.http import problems
+from edge.http import problems, reference
 from edge.http.devices import devices_router
 from edge.http.events import EventReaders, events_router
+from edge.http.guard import Guard
 from edge.http.health import HEALTH_TYPE, Health, health_of
 from edge.http.inference import inference_router
 from edge.http.schemas import ForecastDocument, ForecastList
@@ -27,11 +29,16 @@ from edge.service import Service
 
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
-    """How REST is served: sizes of bodies, and how many may read events at a time."""
+    """How REST is served.
+
+    ``token`` is what who asks must bear (None: nothing); pages of ``cors_origins`` may ask from a browser.
+    """
 
     max_body_bytes: int = 262_144
     max_tensor_bytes: int = 16_777_216
     max_event_readers: int = 100
+    token: str | None = None
+    cors_origins: tuple[str, ...] = ()
 
 
 def create_app(
@@ -50,6 +57,10 @@ def create_app(
         redoc_url=None,
     )
     problems.install(app, options.max_body_bytes, options.max_tensor_bytes)
+    if options.token is not None:
+        app.add_middleware(Guard, token=options.token)
+    if options.cors_origins:  # outermost: a browser's question whether it may ask bears no token
+        app.add_middleware(CORSMiddleware, allow_origins=options.cors_origins, allow_methods=["*"], allow_headers=["*"])
 
     @app.get("/livez", tags=["health"])
     async def livez() -> dict[str, str]:
@@ -105,4 +116,5 @@ def create_app(
     app.include_router(devices_router(service))
     app.include_router(inference_router(service))
     app.include_router(events_router(EventReaders(service, options.max_event_readers)))
+    reference.install(app)
     return app

@@ -21,9 +21,9 @@ from edge.core.errors import ModelError, PayloadError, RequestError
 TENSORS = "/v2/"
 
 
-def problem(status: HTTPStatus, detail: str, reason: str | None = None) -> JSONResponse:
-    """Return a problem as an answer."""
-    return _response(Problem.of(status, detail, reason))
+def problem(status: HTTPStatus, detail: str, reason: str | None = None, path: str = "") -> JSONResponse:
+    """Return a problem as the answer to what was asked of ``path``."""
+    return _response(Problem.of(status, detail, reason), path)
 
 
 def _response(told: Problem, path: str = "") -> JSONResponse:
@@ -79,7 +79,7 @@ def _methods(request: Request) -> set[str]:
         method
         for route in request.app.routes
         if route.matches(request.scope)[0] is not Match.NONE
-        for method in route.methods
+        for method in getattr(route, "methods", None) or {"GET"}
     }
 
 

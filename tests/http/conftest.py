@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
 
@@ -57,6 +58,13 @@ def models() -> Models:
 @pytest.fixture(scope="module")
 def rest(models: Models) -> Iterator[Rest]:
     """A fresh service, one for each file of tests."""
+    with serving(models, HttpOptions(MAX_BODY_BYTES, MAX_TENSOR_BYTES, MAX_EVENT_READERS)) as rest:
+        yield rest
+
+
+@contextmanager
+def serving(models: Models, options: HttpOptions) -> Iterator[Rest]:
+    """Serve a fresh service."""
     link = MemoryLink()
     service = Service(link, Engine(models.speaking, history=History(60, 10)), models.by_name)
     app = create_app(
@@ -64,7 +72,7 @@ def rest(models: Models) -> Iterator[Rest]:
         lambda: models.cards,
         build_registry(service, load_interpreter()[1]),
         Desk(service, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS),
-        HttpOptions(MAX_BODY_BYTES, MAX_TENSOR_BYTES, MAX_EVENT_READERS),
+        options,
     )
     listening = socket.create_server((LOOPBACK, 0))
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

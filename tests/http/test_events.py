@@ -14,6 +14,7 @@ import pytest
 
 from edge.core.grid import minute_label
 from edge.core.reading import Reading
+from edge.feeding import MAX_WAITING
 from edge.http import events
 from tests.http.conftest import MAX_EVENT_READERS, Rest
 from tests.http.test_predict import assert_problem
@@ -43,8 +44,9 @@ class Reader:
             name, _, value = line.partition(": ")
             if line.startswith(":"):
                 self.comments += 1
-                return Event("", {}, None)
-            if line:
+                if not kinds:
+                    return Event("", {}, None)
+            elif line:
                 fields[name] = value
             elif "event" in fields:
                 event = Event(
@@ -128,8 +130,8 @@ def test_who_comes_back_too_late_is_told(rest: Rest, last_id: object) -> None:
 
 def test_more_than_can_be_told_is_told(rest: Rest) -> None:
     with reading(rest) as reader:
-        for _ in range(8):
-            push(rest, n=200)
+        for _ in range(20 * MAX_WAITING):
+            rest.service.feed.tell("scores", "home", {})
         assert reader.next("reset").data == {"reason": "more happened than can be told"}
 
 
