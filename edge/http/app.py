@@ -19,9 +19,10 @@ from edge.asking.request import PredictRequest
 from edge.core.card import ModelCard
 from edge.http import problems, reference
 from edge.http.devices import devices_router
+from edge.http.document import DocumentedApp
 from edge.http.events import EventReaders, events_router
 from edge.http.guard import Guard
-from edge.http.health import HEALTH_TYPE, Health, health_of
+from edge.http.health import Health, HealthResponse, health_of
 from edge.http.inference import inference_router
 from edge.http.schemas import ForecastDocument, ForecastList
 from edge.service import Service
@@ -49,7 +50,7 @@ def create_app(
     options: HttpOptions,
 ) -> FastAPI:
     """Return the application over ``service``; ``cards`` gives those of its models, ``desk`` answers what is asked."""
-    app = FastAPI(
+    app = DocumentedApp(
         title="gapcast",
         version=version("gapcast"),
         description="Five-minute-ahead forecasts of household power.",
@@ -67,13 +68,20 @@ def create_app(
         """Answer while the process works; does not depend on the broker."""
         return {"status": "pass"}
 
-    @app.get("/healthz", tags=["health"], response_model=Health, responses={503: {"model": Health}})
-    @app.get("/readyz", tags=["health"], response_model=Health, responses={503: {"model": Health}})
+    as_health: dict[str, Any] = {
+        "tags": ["health"],
+        "response_class": HealthResponse,
+        "response_model": Health,
+        "responses": {503: {"model": Health}},
+    }
+
+    @app.get("/healthz", **as_health)
+    @app.get("/readyz", **as_health)
     async def readyz() -> Response:
         """Tell whether models are loaded and the broker is connected; ``warn`` where readings are not kept."""
         health = health_of(service)
         status = HTTPStatus.SERVICE_UNAVAILABLE if health.status == "fail" else HTTPStatus.OK
-        return Response(health.model_dump_json(exclude_none=True), status, media_type=HEALTH_TYPE)
+        return HealthResponse(health.model_dump_json(exclude_none=True), status)
 
     @app.get("/metrics", tags=["health"], response_class=Response)
     async def metrics(request: Request) -> Response:
@@ -106,7 +114,10 @@ def create_app(
         tags=["predict"],
         response_model=ForecastDocument,
         responses=problems.answers(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
         ),
     )
     def predict(request: PredictRequest) -> Any:

@@ -6,10 +6,15 @@ from importlib.metadata import version
 from typing import Literal
 
 from pydantic import BaseModel
+from starlette.responses import Response
 
 from edge.service import Service
 
-HEALTH_TYPE = "application/health+json"
+
+class HealthResponse(Response):
+    """A :class:`Health` document as an answer."""
+
+    media_type = "application/health+json"
 
 
 class HealthCheck(BaseModel):

@@ -17,6 +17,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edge.asking.answer import PROBLEM_TYPE, Problem, problem_of, too_large, unfit
 from edge.core.errors import ModelError, PayloadError, RequestError
 
+#: In what cases a problem is answered. HTTP's own phrases differ between versions of Python.
+_MEANING = {
+    HTTPStatus.BAD_REQUEST: "The body cannot be read",
+    HTTPStatus.UNAUTHORIZED: "A token is set, and the request does not bear it",
+    HTTPStatus.NOT_FOUND: "There is no such thing, or not yet",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is compressed",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "A value cannot be used; the detail names it",
+    HTTPStatus.SERVICE_UNAVAILABLE: "It cannot be answered now",
+}
 #: Where the Open Inference Protocol is spoken.
 TENSORS = "/v2/"
 
@@ -36,10 +46,13 @@ def _response(told: Problem, path: str = "") -> JSONResponse:
 
 def answers(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI entries of the problems that a route may answer."""
-    return {
-        status.value: {"description": status.phrase, "model": Problem, "content": {PROBLEM_TYPE: {}}}
-        for status in statuses
-    }
+    return {status.value: answer_of(status) for status in statuses}
+
+
+def answer_of(status: HTTPStatus) -> dict[str, Any]:
+    """Return the OpenAPI entry of a problem; :mod:`edge.http.document` adds the schema that it names."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": _MEANING[status], "content": {PROBLEM_TYPE: {"schema": schema}}}
 
 
 def install(app: FastAPI, max_body_bytes: int, max_tensor_bytes: int) -> None:
