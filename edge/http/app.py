@@ -81,7 +81,7 @@ def create_app(
         """Tell whether models are loaded and the broker is connected; ``warn`` where readings are not kept."""
         health = health_of(service)
         status = HTTPStatus.SERVICE_UNAVAILABLE if health.status == "fail" else HTTPStatus.OK
-        return HealthResponse(health.model_dump_json(exclude_none=True), status)
+        return HealthResponse(health.model_dump(exclude_none=True), status)
 
     @app.get("/metrics", tags=["health"], response_class=Response)
     async def metrics(request: Request) -> Response:

@@ -6,12 +6,12 @@ from importlib.metadata import version
 from typing import Literal
 
 from pydantic import BaseModel
-from starlette.responses import Response
+from starlette.responses import JSONResponse
 
 from edge.service import Service
 
 
-class HealthResponse(Response):
+class HealthResponse(JSONResponse):
     """A :class:`Health` document as an answer."""
 
     media_type = "application/health+json"
