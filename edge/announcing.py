@@ -10,6 +10,7 @@ from threading import Lock
 
 from edge.core.buffer import Buffers
 from edge.core.presence import Presence
+from edge.feeding import Feed
 from edge.ports import Link
 
 #: How often those are looked for that have gone quiet, and how many devices are told of at a time.
@@ -32,9 +33,13 @@ class Telling:
 class Announcing:
     """Tells of the devices of ``buffers``, those that were restored among them, a bounded number at a time."""
 
-    def __init__(self, link: Link, buffers: Buffers, presence: Presence | None, lock: Lock) -> None:
-        """Tell on ``link`` what ``presence`` says (None: nothing), under the ``lock`` of the engine's state."""
+    def __init__(self, link: Link, feed: Feed, buffers: Buffers, presence: Presence | None, lock: Lock) -> None:
+        """Tell on ``link`` and ``feed`` what ``presence`` says (None: nothing).
+
+        ``lock`` is that of the engine's state.
+        """
         self._link = link
+        self._feed = feed
         #: Those of the engine that runs; whoever changes them holds the lock.
         self.buffers = buffers
         self._presence = presence
@@ -54,6 +59,10 @@ class Announcing:
             self._presence.forget(row)
         self._forgotten.append(device)
 
+    def is_there(self, row: int) -> bool | None:
+        """Tell whether the device of that row is there; None where nothing is said of it. Its caller holds the lock."""
+        return None if self._presence is None else self._presence.is_there(row)
+
     def tell(self) -> None:
         """Tell what is new, while the broker hears it."""
         link = self._link
@@ -61,8 +70,10 @@ class Announcing:
             forgotten, news = self._due(link.n_fresh_sessions, may_tell=link.connected)
         for device in forgotten:
             link.forget(device)
+            self._feed.tell("device", device, {"device": device, "state": "forgotten"})
         for device, online in news:
             link.announce(device, online=online)
+            self._feed.tell("device", device, {"device": device, "state": "online" if online else "offline"})
 
     def _due(self, n_fresh_sessions: int, *, may_tell: bool) -> tuple[list[str], list[tuple[str, bool]]]:
         """Return the devices to take back, and then those to tell of, each with whether it is there."""

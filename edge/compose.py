@@ -18,7 +18,7 @@ from edge.core.presence import Presence
 from edge.core.reading import Limits
 from edge.core.source import Source
 from edge.core.statistics import Statistics
-from edge.http.app import create_app
+from edge.http.app import HttpOptions, create_app
 from edge.loading import Models, engine_of, library_of, load_models
 from edge.mqtt.asides import PredictTopic
 from edge.mqtt.client import SessionOptions
@@ -96,7 +96,7 @@ class Application:
             self._tell_home_assistant(link, settings)
         self._reloading = Reloading(settings, library, self.service, stamp, self._speak_with)
         registry = build_registry(self.service, load_interpreter()[1], settings.metrics.per_device)
-        app = create_app(self.service, lambda: self.models.cards, registry, desk, max_body_bytes=max_body_bytes)
+        app = create_app(self.service, lambda: self.models.cards, registry, desk, http_options(settings.http))
         self._socket = _bind(settings.http)
         self._server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
@@ -149,6 +149,7 @@ class Application:
             self.service.run(stopping)
         finally:
             self._reloading.stop()
+            self.service.feed.close()
             self._server.should_exit = True
             rest.join()
             self.close()
@@ -213,6 +214,17 @@ def transport_of(mqtt: MqttSettings) -> Transport:
     key_password = tls.key_password.get_secret_value() if tls.key_password else None
     files = TlsFiles(tls.ca_path, tls.certificate_path, tls.key_path, key_password, tls.alpn)
     return Transport(mqtt.transport, mqtt.websocket_path, Tls(files), tls.server_name)
+
+
+def http_options(http: HttpSettings) -> HttpOptions:
+    """Return how REST is served."""
+    return HttpOptions(
+        max_body_bytes=http.max_body_bytes,
+        max_tensor_bytes=http.max_tensor_bytes,
+        max_event_readers=http.max_event_readers,
+        token=http.token.get_secret_value() if http.token else None,
+        cors_origins=http.cors_origins,
+    )
 
 
 def _bind(http: HttpSettings) -> socket.socket:

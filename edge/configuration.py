@@ -39,8 +39,8 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
             "extra_forbidden": "there is no such key",
             "model_type": "is a section, not a value",
         }.get(first["type"], first["msg"].removeprefix("Value error, "))
-        # Also a password's key misspelt, or left out.
-        may_be_secret = "password" in key or first["type"] in {"extra_forbidden", "model_type"}
+        # Also a secret's key misspelt, or left out.
+        may_be_secret = "password" in key or "token" in key or first["type"] in {"extra_forbidden", "model_type"}
         shown = "" if may_be_secret or isinstance(first["input"], dict) else f" (it is {first['input']!r})"
         msg = f"configuration key {key}: {problem}{shown}"
         raise SettingsError(msg) from error

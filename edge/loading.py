@@ -13,6 +13,7 @@ from edge.core.card import ModelCard
 from edge.core.engine import Engine
 from edge.core.errors import ModelError
 from edge.core.features import measured_in
+from edge.core.history import History
 from edge.core.online.blend import Blend
 from edge.core.online.options import Options
 from edge.core.online.outcomes import LEARNED, PERSISTENCE
@@ -91,8 +92,9 @@ def load_models(settings: Settings, library: Library | None = None) -> Models:
 def engine_of(settings: Settings, models: Models) -> Engine:
     """Return a new engine in which these ``models`` speak as ``settings`` say."""
     forecast, learning, zone = settings.forecast, settings.learning, settings.site.zone
+    history = History(settings.history.minutes, settings.history.max_devices)
     if not (forecast.blend or forecast.calibrate or learning.max_devices):
-        return Engine(models.speaking, settings.devices.max, zone, tells_path=forecast.path)
+        return Engine(models.speaking, settings.devices.max, zone, tells_path=forecast.path, history=history)
     options = Options(
         blends=forecast.blend,
         learns=forecast.learn and forecast.blend,
@@ -102,7 +104,7 @@ def engine_of(settings: Settings, models: Models) -> Engine:
         min_kw=settings.limits.min_kw,
     )
     blend = Blend((models.speaking, *models.others), options, zone)
-    return Engine(models.speaking, settings.devices.max, zone, tells_path=forecast.path, blend=blend)
+    return Engine(models.speaking, settings.devices.max, zone, tells_path=forecast.path, blend=blend, history=history)
 
 
 def _heard(settings: Settings, by_name: dict[str, TflitePredictor], speaking: TflitePredictor) -> list[str]:

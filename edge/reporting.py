@@ -14,6 +14,7 @@ from edge.core.engine import Engine
 from edge.core.grid import minute_label
 from edge.core.online.drift import Change
 from edge.core.online.outcomes import Outcomes
+from edge.feeding import Feed
 from edge.ports import Link
 
 log = structlog.get_logger(__name__)
@@ -27,9 +28,13 @@ SCORES_SCHEMA = EVENT_SCHEMA = 1
 class Reporting:
     """Tells the scores of the devices of ``engine``, and their changes once each."""
 
-    def __init__(self, link: Link, engine: Engine, every_s: float, lock: Lock) -> None:
-        """Tell on ``link``, of each device ``every_s`` at most (0: never), under the ``lock`` of the engine's state."""
+    def __init__(self, link: Link, feed: Feed, engine: Engine, every_s: float, lock: Lock) -> None:
+        """Tell on ``link`` and ``feed``, of each device ``every_s`` at most (0: never).
+
+        ``lock`` is that of the engine's state.
+        """
         self._link = link
+        self._feed = feed
         #: The one that runs; whoever changes it holds the lock.
         self.engine = engine
         self._every_s = every_s
@@ -74,6 +79,7 @@ class Reporting:
                     documents.append((device, scores_document(self.engine, device)))
         for device, document in documents:
             self._link.report_scores(device, document)
+            self._feed.tell("scores", device, document)
 
 
 def scores_document(engine: Engine, device: str) -> dict[str, object]:

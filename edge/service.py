@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from itertools import islice
 from threading import Event, Lock
+from typing import TypeVar
 
 import structlog
 
@@ -28,6 +29,7 @@ from edge.core.standing import Standing, standing_of
 from edge.core.statistics import Statistics
 from edge.counting import Counting
 from edge.exchanging import Exchanging
+from edge.feeding import Feed
 from edge.keeping import Keeper, Keeping, KeepsNothing
 from edge.ports import Link
 from edge.reporting import Reporting
@@ -40,6 +42,7 @@ MAX_BATCH = 256
 _IDLE_S = 0.25
 #: Longest that a stop waits for what is queued.
 _DRAIN_S = 5.0
+Answer = TypeVar("Answer")
 
 
 class Service:
@@ -66,9 +69,11 @@ class Service:
         self._link = link
         self._engine = engine
         self._lock = Lock()  # the engine's state: this service's thread writes, others read and forget
+        #: What happens, for whoever listens.
+        self.feed = Feed()
         telling = telling or Telling()
-        self._announcing = Announcing(link, engine.buffers, telling.presence, self._lock)
-        self._reporting = Reporting(link, engine, telling.report_every_s, self._lock)
+        self._announcing = Announcing(link, self.feed, engine.buffers, telling.presence, self._lock)
+        self._reporting = Reporting(link, self.feed, engine, telling.report_every_s, self._lock)
         self._keeping = Keeping(keeper or KeepsNothing(), self._snapshot)
         self._exchanging = Exchanging()
         self._forgotten: deque[str] = deque()  # by others' threads, not in order with the readings yet
@@ -121,6 +126,7 @@ class Service:
         samples = self._link.meters.take_samples()
         batch = self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts, samples)
         settle(self._link, self._engine, arrivals, accepted, receipts, batch)
+        self.feed.batch(readings, accepted, forecasts)
         self._keep()  # what has no forecast to wait for
         self._announcing.tell()
         self._reporting.tell()
@@ -205,6 +211,11 @@ class Service:
         """Return the live scores over all devices, and how often something lasting has changed in one."""
         with self._lock:
             return self._engine.scores.overall(), self._reporting.n_changes
+
+    def look(self, question: Callable[[Engine, Announcing], Answer]) -> Answer:
+        """Return what ``question`` finds in the engine, and among those who are there; the stream waits meanwhile."""
+        with self._lock:
+            return question(self._engine, self._announcing)
 
     def exchange(self, engine: Engine, models: Mapping[str, Predictor]) -> Future[float]:
         """Go on with a new ``engine`` and ``models`` between two batches: see :meth:`Exchanging.offer`."""

@@ -107,6 +107,19 @@ class HttpSettings(_Section):
     port: Port = 8080
     max_body_bytes: int = Field(default=262_144, ge=1_024)
     max_readings: int = Field(default=10_000, ge=2)
+    #: Of a request by the Open Inference Protocol: some thousands of windows.
+    max_tensor_bytes: int = Field(default=16_777_216, ge=1_024)
+    #: Who may read ``GET /events`` at a time.
+    max_event_readers: int = Field(default=100, ge=0, le=10_000)
+    #: What who asks must bear, for all but health; None: anyone may ask.
+    token: SecretStr | None = Field(default=None, min_length=8)
+    #: Pages of other origins that may ask from a browser.
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...] = ()
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _separated(cls, origins: object) -> object:
+        return [one.strip() for one in origins.split(",") if one.strip()] if isinstance(origins, str) else origins
 
 
 class MetricsSettings(_Section):
@@ -163,6 +176,15 @@ class LearningSettings(_Section):
     forgetting: float = Field(default=0.99999, ge=0.999, le=1.0)
     #: How often the live scores of a device are told on its topic, by the gateway's clock; 0: never.
     report_every_min: float = Field(default=15.0, ge=0, le=10_080)
+
+
+class HistorySettings(_Section):
+    """``[history]``: what is kept in memory of each device, to be asked for."""
+
+    #: Minutes of readings, and of forecasts with what came; 0: none.
+    minutes: int = Field(default=1_440, ge=0, le=10_080)
+    #: Devices of which it is kept: 42 kB each for a day.
+    max_devices: int = Field(default=50, ge=0, le=10_000)
 
 
 class LimitSettings(_Section):
@@ -240,6 +262,7 @@ class Settings(_Section):
     models: ModelSettings = ModelSettings()
     forecast: ForecastSettings = ForecastSettings()
     learning: LearningSettings = LearningSettings()
+    history: HistorySettings = HistorySettings()
     limits: LimitSettings = LimitSettings()
     devices: DeviceSettings = DeviceSettings()
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()

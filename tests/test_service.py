@@ -17,7 +17,7 @@ from edge.core.predictor import Prediction
 from edge.core.presence import Presence
 from edge.core.reading import Limits, Reading
 from edge.core.window import F32
-from edge.http.app import create_app
+from edge.http.app import HttpOptions, create_app
 from edge.ports import Arrival
 from edge.predictors.baselines import Persistence
 from edge.service import MAX_BATCH, Service
@@ -118,7 +118,7 @@ def test_where_the_model_gives_no_number_the_readings_are_kept_and_the_next_batc
 def test_a_request_for_which_the_model_gives_no_number_is_told_so() -> None:
     service = Service(MemoryLink(), Engine(Overflowing()), {})
     desk = Desk(service, Limits(), max_body_bytes=1_000, max_readings=10)
-    app = create_app(service, list, CollectorRegistry(), desk, max_body_bytes=1_000)
+    app = create_app(service, list, CollectorRegistry(), desk, HttpOptions(max_body_bytes=1_000))
 
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:

@@ -127,6 +127,10 @@ class Buffers:
         out[:] = stream.block[stream.at, stream.end - self.spec.context : stream.end]
         return (stream.observed & self._counted_bits).bit_count()
 
+    def n_counted(self, stream: Stream) -> int:
+        """Return how many real readings are counted in the window of ``stream``."""
+        return (stream.observed & self._counted_bits).bit_count()
+
     @property
     def n_rows(self) -> int:
         """Rows that are or were some device's."""

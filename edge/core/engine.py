@@ -14,6 +14,7 @@ from edge.core.buffer import Buffers, Verdict
 from edge.core.errors import ModelError, RequestError
 from edge.core.features import assemble, measured_in
 from edge.core.forecast import Forecast, Forecasts
+from edge.core.history import History
 from edge.core.latest import Latest
 from edge.core.online.blend import Blend
 from edge.core.online.drift import Change, Drift
@@ -71,11 +72,13 @@ class Engine:
         *,
         tells_path: bool = True,
         blend: Blend | None = None,
+        history: History | None = None,
     ) -> None:
         """Speak with ``model`` for at most ``max_devices`` devices, whose time of day is the clock of ``zone``.
 
         ``tells_path``: whether forecasts hold the mean of each lead time, where the model has several. ``blend``,
-        whose first model is ``model``, has the last word where there is one, and learns from what comes.
+        whose first model is ``model``, has the last word where there is one, and learns from what comes. ``history``
+        keeps what came and what was told; None: no one does.
         """
         self.model = model
         self.zone = zone
@@ -98,6 +101,7 @@ class Engine:
         self.scores, self.drift = Scores(() if blend is None else blend.experts, n_followed), Drift(n_followed)
         #: What was last forecast, by the rows of the buffers.
         self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, experts)
+        self.history = history or History()
 
     def accept(self, readings: Sequence[Reading]) -> Accepted:
         """Take ``readings`` in order; several of one device in a batch are as good as one by one."""
@@ -109,19 +113,24 @@ class Engine:
         n_observed: list[int] = []
         rows: list[int] = []
         first_rows: list[int] = []
-        buffers = self.buffers
+        buffers, history = self.buffers, self.history
         for reading in readings:
             verdict = buffers.accept(reading)
             verdicts.append(verdict)
-            if verdict is not Verdict.READY:
+            if verdict is not Verdict.READY and verdict is not Verdict.FIRST:
                 place.append(-1)
-                if verdict is Verdict.FIRST:
-                    first_rows.append(buffers.row(reading.device))
+                continue
+            row = buffers.row(reading.device)
+            if row < history.max_devices:
+                history.note(buffers.stream(reading.device))
+            if verdict is Verdict.FIRST:
+                place.append(-1)
+                first_rows.append(row)
                 continue
             place.append(len(devices))
             n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
             devices.append(reading.device)
-            rows.append(buffers.row(reading.device))
+            rows.append(row)
             minutes.append(reading.minute)
         windows = windows[: len(devices)]
         account = self._account(verdicts)
@@ -146,6 +155,7 @@ class Engine:
             path_kw = predictions[0].mean if self._has_path else None
             forecasts = as_blended(self.blend, self.speaker, whose, issued_at_ms, told, path_kw)
         self.newest.keep(accepted.rows, forecasts)
+        self.history.foresee(accepted.rows, forecasts)
         return forecasts
 
     def learn(self) -> tuple[Outcomes | None, list[Change]]:
@@ -205,6 +215,7 @@ class Engine:
                 self.blend.forget(row)
             self.scores.forget(row)
             self.drift.forget(row)
+            self.history.forget(row)
         return row
 
     def _account(self, verdicts: list[Verdict]) -> tuple[list[Reading], dict[Result, int]]:

@@ -76,6 +76,11 @@ class Presence:
         self._told[:] = State.UNKNOWN
         self._to_tell = deque(np.flatnonzero(self._is).tolist())
 
+    def is_there(self, row: int) -> bool | None:
+        """Tell whether ``row`` is there; None where that is not known yet."""
+        state = self._is[row] if row < len(self._is) else State.UNKNOWN
+        return None if state == State.UNKNOWN else bool(state == State.ONLINE)
+
     def forget(self, row: int) -> None:
         """Know nothing of ``row`` any more."""
         if row < len(self._is):

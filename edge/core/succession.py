@@ -42,7 +42,7 @@ def hand_over(before: Engine, after: Engine) -> None:
         raise StateError(msg)
     if after.blend is not None and before.blend is not None:
         _pass_on(before.blend, after.blend, before.buffers.n_rows)
-    after.drift = before.drift
+    after.drift, after.history = before.drift, before.history
     if before.scores.experts == after.scores.experts:
         after.scores = before.scores
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -11,15 +12,34 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from starlette.middleware.cors import CORSMiddleware
 
 from edge.asking.answer import Desk
 from edge.asking.request import PredictRequest
 from edge.core.card import ModelCard
-from edge.http import problems
-from edge.http.schemas import ForecastDocument, ForecastList, Health, HealthCheck
+from edge.http import problems, reference
+from edge.http.devices import devices_router
+from edge.http.document import DocumentedApp
+from edge.http.events import EventReaders, events_router
+from edge.http.guard import Guard
+from edge.http.health import Health, HealthResponse, health_of
+from edge.http.inference import inference_router
+from edge.http.schemas import ForecastDocument, ForecastList
 from edge.service import Service
 
-HEALTH_TYPE = "application/health+json"
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """How REST is served.
+
+    ``token`` is what who asks must bear (None: nothing); pages of ``cors_origins`` may ask from a browser.
+    """
+
+    max_body_bytes: int = 262_144
+    max_tensor_bytes: int = 16_777_216
+    max_event_readers: int = 100
+    token: str | None = None
+    cors_origins: tuple[str, ...] = ()
 
 
 def create_app(
@@ -27,49 +47,41 @@ def create_app(
     cards: Callable[[], list[ModelCard]],
     registry: CollectorRegistry,
     desk: Desk,
-    *,
-    max_body_bytes: int,
+    options: HttpOptions,
 ) -> FastAPI:
     """Return the application over ``service``; ``cards`` gives those of its models, ``desk`` answers what is asked."""
-    app = FastAPI(
+    app = DocumentedApp(
         title="gapcast",
         version=version("gapcast"),
         description="Five-minute-ahead forecasts of household power.",
         docs_url=None,
         redoc_url=None,
     )
-    problems.install(app, max_body_bytes)
+    problems.install(app, options.max_body_bytes, options.max_tensor_bytes)
+    if options.token is not None:
+        app.add_middleware(Guard, token=options.token)
+    if options.cors_origins:  # outermost: a browser's question whether it may ask bears no token
+        app.add_middleware(CORSMiddleware, allow_origins=options.cors_origins, allow_methods=["*"], allow_headers=["*"])
 
     @app.get("/livez", tags=["health"])
     async def livez() -> dict[str, str]:
         """Answer while the process works; does not depend on the broker."""
         return {"status": "pass"}
 
-    @app.get("/healthz", tags=["health"], response_model=Health, responses={503: {"model": Health}})
-    @app.get("/readyz", tags=["health"], response_model=Health, responses={503: {"model": Health}})
+    as_health: dict[str, Any] = {
+        "tags": ["health"],
+        "response_class": HealthResponse,
+        "response_model": Health,
+        "responses": {503: {"model": Health}},
+    }
+
+    @app.get("/healthz", **as_health)
+    @app.get("/readyz", **as_health)
     async def readyz() -> Response:
         """Tell whether models are loaded and the broker is connected; ``warn`` where readings are not kept."""
-        connected = service.connected
-        broker = (
-            HealthCheck(status="pass")
-            if connected
-            else HealthCheck(status="fail", output=service.problem or "not connected")
-        )
-        models = HealthCheck(status="pass", output=", ".join(sorted(service.models)))
-        problem = service.keeper.problem
-        checks = {"mqtt:connection": [broker], "models:loaded": [models]}
-        if problem is not None:
-            checks["state:kept"] = [HealthCheck(status="warn" if problem else "pass", output=problem or None)]
-        health = Health(
-            status=("warn" if problem else "pass") if connected else "fail",
-            version=version("gapcast"),
-            checks=checks,
-        )
-        return Response(
-            health.model_dump_json(exclude_none=True),
-            HTTPStatus.OK if connected else HTTPStatus.SERVICE_UNAVAILABLE,
-            media_type=HEALTH_TYPE,
-        )
+        health = health_of(service)
+        status = HTTPStatus.SERVICE_UNAVAILABLE if health.status == "fail" else HTTPStatus.OK
+        return HealthResponse(health.model_dump(exclude_none=True), status)
 
     @app.get("/metrics", tags=["health"], response_class=Response)
     def metrics(request: Request) -> Response:
@@ -97,25 +109,23 @@ def create_app(
             return problems.problem(HTTPStatus.NOT_FOUND, f"device {device!r} is unknown, or has no forecast yet")
         return JSONResponse(forecast.document())
 
-    @app.delete(
-        "/devices/{device}", tags=["devices"], status_code=204, responses=problems.answers(HTTPStatus.NOT_FOUND)
-    )
-    def forget(device: str) -> Response:
-        """Forget a device, here and where something is retained of it, until its next reading."""
-        if not service.forget(device):
-            return problems.problem(HTTPStatus.NOT_FOUND, f"device {device!r} is unknown")
-        return Response(status_code=HTTPStatus.NO_CONTENT)
-
     @app.post(
         "/predict",
         tags=["predict"],
         response_model=ForecastDocument,
         responses=problems.answers(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
         ),
     )
     def predict(request: PredictRequest) -> Any:
         """Forecast from the readings given; no device's state changes."""
         return JSONResponse(desk.forecast(request))
 
+    app.include_router(devices_router(service))
+    app.include_router(inference_router(service))
+    app.include_router(events_router(EventReaders(service, options.max_event_readers)))
+    reference.install(app)
     return app

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
@@ -63,18 +61,3 @@ class ForecastList(BaseModel):
     """The latest forecast of every device."""
 
     forecasts: list[ForecastDocument]
-
-
-class HealthCheck(BaseModel):
-    """One check of draft-inadarei-api-health-check."""
-
-    status: Literal["pass", "warn", "fail"]
-    output: str | None = None
-
-
-class Health(BaseModel):
-    """``application/health+json``."""
-
-    status: Literal["pass", "warn", "fail"]
-    version: str
-    checks: dict[str, list[HealthCheck]]

@@ -93,3 +93,11 @@ def test_one_that_came_back_before_it_was_told_of_is_no_news() -> None:
     presence.look(1, STALE_S + 1)
     presence.seen([0], STALE_S + 2)
     assert presence.changes(10) == []
+
+
+def test_who_is_there_can_be_asked() -> None:
+    presence = Presence(stale_after_s=600)
+    presence.seen([0], now_s=0)
+    presence.seen([1], now_s=500)
+    presence.look(n_rows=2, now_s=601)
+    assert [presence.is_there(row) for row in (0, 1, 2, 99)] == [False, True, None, None]

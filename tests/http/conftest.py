@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
 
@@ -13,8 +14,9 @@ import uvicorn
 
 from edge.asking.answer import Desk
 from edge.core.engine import Engine
+from edge.core.history import History
 from edge.core.reading import Limits, Reading
-from edge.http.app import create_app
+from edge.http.app import HttpOptions, create_app
 from edge.loading import Models
 from edge.predictors.runtime import load_interpreter
 from edge.predictors.store import load_model
@@ -27,7 +29,8 @@ from tests.support.waiting import wait_until
 
 EVERY = every_feature_model().name
 MODELS = sorted([*shipped_names(), EVERY])
-MAX_BODY_BYTES, MAX_READINGS = 20_000, 500
+MAX_BODY_BYTES, MAX_READINGS, MAX_EVENT_READERS = 20_000, 500, 3
+MAX_TENSOR_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +58,21 @@ def models() -> Models:
 @pytest.fixture(scope="module")
 def rest(models: Models) -> Iterator[Rest]:
     """A fresh service, one for each file of tests."""
+    with serving(models, HttpOptions(MAX_BODY_BYTES, MAX_TENSOR_BYTES, MAX_EVENT_READERS)) as rest:
+        yield rest
+
+
+@contextmanager
+def serving(models: Models, options: HttpOptions) -> Iterator[Rest]:
+    """Serve a fresh service."""
     link = MemoryLink()
-    service = Service(link, Engine(models.speaking), models.by_name)
+    service = Service(link, Engine(models.speaking, history=History(60, 10)), models.by_name)
     app = create_app(
         service,
         lambda: models.cards,
         build_registry(service, load_interpreter()[1]),
         Desk(service, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS),
-        max_body_bytes=MAX_BODY_BYTES,
+        options,
     )
     listening = socket.create_server((LOOPBACK, 0))
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -73,6 +83,7 @@ def rest(models: Models) -> Iterator[Rest]:
     wait_until(lambda: server.started, "uvicorn")
     with httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=20) as client:
         yield Rest(client, link, service, port)
+    service.feed.close()
     server.should_exit = True
     thread.join(10)
     listening.close()

@@ -1,0 +1,205 @@
+"""``GET /events``: what readers are told, and what becomes of those that are slow, late or too many."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from edge.core.grid import minute_label
+from edge.core.reading import Reading
+from edge.feeding import MAX_WAITING
+from edge.http import events
+from tests.http.conftest import MAX_EVENT_READERS, Rest
+from tests.http.test_predict import assert_problem
+from tests.support.ports import LOOPBACK
+from tests.support.waiting import wait_until
+
+minutes = count(21_476_160)
+
+
+class Event(NamedTuple):
+    kind: str
+    data: dict[str, object]
+    id: int | None
+
+
+class Reader:
+    """One who reads: ``next`` gives event by event."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self.lines = answer.iter_lines()
+        self.comments = 0
+
+    def next(self, *kinds: str) -> Event:
+        """Return the next event, or the next of ``kinds``."""
+        fields: dict[str, str] = {}
+        for line in self.lines:
+            name, _, value = line.partition(": ")
+            if line.startswith(":"):
+                self.comments += 1
+                if not kinds:
+                    return Event("", {}, None)
+            elif line:
+                fields[name] = value
+            elif "event" in fields:
+                event = Event(
+                    fields["event"], json.loads(fields["data"]), int(fields["id"]) if "id" in fields else None
+                )
+                if not kinds or event.kind in kinds:
+                    return event
+                fields = {}
+        msg = "the stream has ended"
+        raise EOFError(msg)
+
+
+@contextmanager
+def reading(rest: Rest, last_id: object = None, **params: str) -> Iterator[Reader]:
+    headers = {} if last_id is None else {"last-event-id": str(last_id)}
+    with ExitStack() as stack:
+        answer = stack.enter_context(rest.client.stream("GET", "/events", params=params, headers=headers))
+        while answer.status_code == 503:  # the readers of the test before are about to leave
+            stack.close()
+            answer = stack.enter_context(rest.client.stream("GET", "/events", params=params, headers=headers))
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        reader = Reader(answer)
+        assert reader.next().kind == "status"
+        yield reader
+
+
+def push(rest: Rest, device: str = "home", n: int = 1) -> list[int]:
+    pushed = [next(minutes) for _ in range(n)]
+    rest.push(*(Reading(device, minute, 1.5) for minute in pushed))
+    return pushed
+
+
+def test_a_reading_and_its_forecast_as_they_happen(rest: Rest) -> None:
+    push(rest)
+    with reading(rest) as reader:
+        (minute,) = push(rest)
+        first, second = reader.next(), reader.next()
+        assert first[:2] == ("reading", {"device": "home", "ts": minute_label(minute), "gap_kw": 1.5})
+        assert second[:2] == ("forecast", rest.client.get("/predict", params={"device": "home"}).json())
+        assert first.id is not None
+        assert second.id == first.id + 1
+
+
+def test_what_was_not_taken_is_not_told(rest: Rest) -> None:
+    with reading(rest) as reader:
+        (minute,) = push(rest)
+        rest.push(Reading("home", minute, 2.5), Reading("home", minute - 1, 2.5))
+        (after,) = push(rest)
+        assert [reader.next("reading").data["ts"] for _ in range(2)] == [minute_label(minute), minute_label(after)]
+
+
+def test_one_device_alone(rest: Rest) -> None:
+    with reading(rest, device="home") as reader:
+        push(rest, "other")
+        push(rest)
+        assert reader.next("reading").data["device"] == "home"
+
+
+def test_who_comes_back_goes_on_where_he_was(rest: Rest) -> None:
+    with reading(rest) as reader:
+        push(rest)
+        seen = reader.next("reading")
+    missed = push(rest, n=2)
+    with reading(rest, seen.id) as reader:
+        assert reader.next().kind == "forecast"
+        assert [reader.next("reading").data["ts"] for _ in missed] == [minute_label(minute) for minute in missed]
+
+
+@pytest.mark.parametrize("last_id", [1, "no number", 10**17])
+def test_who_comes_back_too_late_is_told(rest: Rest, last_id: object) -> None:
+    with reading(rest, last_id) as reader:
+        reset = reader.next()
+        assert reset.kind == "reset"
+        push(rest)
+        event = reader.next()
+        assert event.kind == "reading"
+        assert event.id is not None
+        assert reset.id is not None
+        assert event.id > reset.id
+
+
+def test_more_than_can_be_told_is_told(rest: Rest) -> None:
+    with reading(rest) as reader:
+        for _ in range(20 * MAX_WAITING):
+            rest.service.feed.tell("scores", "home", {})
+        assert reader.next("reset").data == {"reason": "more happened than can be told"}
+
+
+def test_a_broker_that_goes_and_returns(rest: Rest) -> None:
+    with reading(rest) as reader:
+        rest.link.connected = False
+        assert reader.next("status").data["status"] == "fail"
+        rest.link.connected = True
+        assert reader.next("status").data == rest.client.get("/readyz").json()
+
+
+def test_a_device_that_is_forgotten(rest: Rest) -> None:
+    push(rest, "gone")
+    with reading(rest) as reader:
+        rest.client.delete("/devices/gone")
+        rest.service.turn(0)
+        assert reader.next().data == {"device": "gone", "state": "forgotten"}
+
+
+def test_a_sign_of_life(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT_S", 0.05)
+    with reading(rest) as reader:
+        assert [reader.next().kind for _ in range(3)] == [""] * 3
+        assert reader.comments == 3
+
+
+def test_no_more_readers_than_are_allowed(rest: Rest) -> None:
+    with ExitStack() as stack:
+        for _ in range(MAX_EVENT_READERS):
+            stack.enter_context(reading(rest))
+        refused = rest.client.get("/events")
+        assert_problem(refused, 503, "max_event_readers")
+        assert refused.headers["retry-after"] == "10"
+    wait_until(lambda: can_enter(rest), "a place for one more")
+
+
+def can_enter(rest: Rest) -> bool:
+    with rest.client.stream("GET", "/events") as answer:
+        return answer.status_code == 200
+
+
+def test_a_slow_reader_is_let_go_and_hurts_no_one(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "SLOW_S", 0.5)
+    with socket.socket() as slow, reading(rest) as reader, reading(rest):
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        slow.connect((LOOPBACK, rest.port))
+        slow.sendall(b"GET /events HTTP/1.1\r\nhost: here\r\n\r\n")
+        wait_until(lambda: not can_enter(rest), "three readers")
+        while not can_enter(rest):
+            pushed = push(rest, n=250)
+            told = [reader.next("reading", "reset") for _ in pushed]
+            assert [event.data["ts"] for event in told] == [minute_label(minute) for minute in pushed]
+
+
+def test_no_one_listens_in_the_end(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_LINGER_S", 0.0)
+    with reading(rest):
+        assert rest.service.feed.is_heard
+    wait_until(lambda: not rest.service.feed.is_heard, "the end of listening")
+    push(rest)
+    assert rest.service.feed.take() == ([], False)
+    with reading(rest) as reader:
+        (minute,) = push(rest)
+        assert reader.next("reading").data["ts"] == minute_label(minute)
+
+
+def test_all_readers_are_let_go_at_the_end(rest: Rest) -> None:
+    with reading(rest) as reader:
+        rest.service.feed.close()
+        with pytest.raises(EOFError):
+            reader.next()

@@ -1,0 +1,210 @@
+"""The Open Inference Protocol, spoken by a stock client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.http as triton
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tritonclient.utils import InferenceServerException
+
+from edge.core.window import F32
+from tests.http.conftest import MAX_TENSOR_BYTES, MODELS, Rest
+from tests.support.models import default_name
+from tests.support.ports import LOOPBACK
+
+NAME = default_name()
+THREE_BYTES = b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "parameters": {"binary_data_size": 3}}]}'
+
+
+@pytest.fixture
+def client(rest: Rest) -> Iterator[triton.InferenceServerClient]:
+    client = triton.InferenceServerClient(f"{LOOPBACK}:{rest.port}")
+    yield client
+    client.close()
+
+
+def windows_of(rest: Rest, name: str, n: int) -> F32:
+    model = rest.service.models[name]
+    shape = (n, model.spec.context, len(model.features))
+    return np.random.default_rng(n).uniform(0.1, 3.0, shape).astype(np.float32)
+
+
+def asked(windows: F32, *, binary: bool) -> triton.InferInput:
+    made = triton.InferInput("window", list(windows.shape), "FP32")
+    made.set_data_from_numpy(windows, binary_data=binary)
+    return made
+
+
+def wanted(rest: Rest, name: str, windows: F32) -> dict[str, F32]:
+    prediction = rest.service.models[name].predict(windows)
+    return {"mean": prediction.mean} | ({} if prediction.quantiles is None else {"quantiles": prediction.quantiles})
+
+
+def test_server_and_health(client: triton.InferenceServerClient) -> None:
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    metadata = client.get_server_metadata()
+    assert metadata["name"] == "gapcast"
+    assert metadata["extensions"] == ["binary_tensor_data"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_metadata(rest: Rest, client: triton.InferenceServerClient, name: str) -> None:
+    model = rest.service.models[name]
+    assert client.is_model_ready(name)
+    assert client.is_model_ready(name, model.version)
+    assert not client.is_model_ready("nothing")
+    metadata = client.get_model_metadata(name, model.version)
+    assert metadata["versions"] == [model.version]
+    shape = [-1, model.spec.context, len(model.features)]
+    assert metadata["inputs"] == [{"name": "window", "datatype": "FP32", "shape": shape}]
+    found = {output["name"]: output["shape"] for output in metadata["outputs"]}
+    given = wanted(rest, name, windows_of(rest, name, 1))
+    assert found == {output: [-1, *tensor.shape[1:]] for output, tensor in given.items()}
+
+
+@pytest.mark.parametrize("binary_out", [False, True])
+@pytest.mark.parametrize("binary_in", [False, True])
+@pytest.mark.parametrize("name", MODELS)
+def test_infer(rest: Rest, client: triton.InferenceServerClient, name: str, binary_in: bool, binary_out: bool) -> None:
+    windows = windows_of(rest, name, 3)
+    expected = wanted(rest, name, windows)
+    outputs = [triton.InferRequestedOutput(output, binary_data=binary_out) for output in expected]
+    answer = client.infer(name, [asked(windows, binary=binary_in)], outputs=outputs, request_id="7")
+    assert answer.get_response()["id"] == "7"
+    assert answer.get_response()["model_version"] == rest.service.models[name].version
+    for output, tensor in expected.items():
+        np.testing.assert_allclose(answer.as_numpy(output), tensor, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 64, 300])
+def test_any_batch(rest: Rest, client: triton.InferenceServerClient, n: int) -> None:
+    windows = windows_of(rest, NAME, n)
+    answer = client.infer(NAME, [asked(windows, binary=True)])
+    for output, tensor in wanted(rest, NAME, windows).items():
+        np.testing.assert_allclose(answer.as_numpy(output), tensor, rtol=1e-5, atol=1e-6)
+
+
+def test_one_output_alone(rest: Rest, client: triton.InferenceServerClient) -> None:
+    answer = client.infer(
+        NAME, [asked(windows_of(rest, NAME, 1), binary=False)], outputs=[triton.InferRequestedOutput("mean")]
+    )
+    assert answer.as_numpy("quantiles") is None
+    assert answer.as_numpy("mean") is not None
+
+
+def test_flat_data_and_nested(rest: Rest) -> None:
+    windows = windows_of(rest, NAME, 2)
+    answers = [
+        rest.client.post(f"/v2/models/{NAME}/infer", json=request(windows, data=data)).json()
+        for data in (windows.tolist(), windows.reshape(-1).tolist())
+    ]
+    assert answers[0] == answers[1]
+
+
+def request(windows: F32, **other: Any) -> dict[str, Any]:
+    first = {"name": "window", "datatype": "FP32", "shape": list(windows.shape), "data": windows.reshape(-1).tolist()}
+    return {"inputs": [first | other]}
+
+
+def test_errors_reach_the_client(rest: Rest, client: triton.InferenceServerClient) -> None:
+    windows = windows_of(rest, NAME, 1)
+    too_many = windows_of(rest, NAME, MAX_TENSOR_BYTES // windows.nbytes + 1)
+    with pytest.raises(InferenceServerException, match="there is no model 'nothing'"):
+        client.infer("nothing", [asked(windows, binary=True)])
+    with pytest.raises(InferenceServerException, match=r"is loaded in version .*, not '99'"):
+        client.infer(NAME, [asked(windows, binary=True)], model_version="99")
+    with pytest.raises(InferenceServerException, match=r"inputs: window \[N, .*\] is taken, not window \[1, "):
+        client.infer(NAME, [asked(windows[:, 1:], binary=True)])
+    with pytest.raises(InferenceServerException, match=r"is taken, not window \[0, "):
+        client.infer(NAME, [asked(windows[:0], binary=True)])
+    with pytest.raises(InferenceServerException, match="there is no 'median'"):
+        client.infer(NAME, [asked(windows, binary=True)], outputs=[triton.InferRequestedOutput("median")])
+    with pytest.raises(InferenceServerException, match="content-encoding: 'gzip' is not read"):
+        client.infer(NAME, [asked(windows, binary=True)], request_compression_algorithm="gzip")
+    with pytest.raises(InferenceServerException, match=f"more than {MAX_TENSOR_BYTES} bytes"):
+        client.infer(NAME, [asked(too_many, binary=True)])
+    with pytest.raises(InferenceServerException, match="must be a finite number"):
+        client.infer(NAME, [asked(np.full_like(windows, np.nan), binary=True)])
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"data": None}, "give its values as data or as bytes"),
+        ({"parameters": {"binary_data_size": 4}}, "give its values as data or as bytes"),
+        ({"data": None, "parameters": {"binary_data_size": 4}}, "0 bytes follow the JSON"),
+        ({"datatype": "INT64"}, "its datatype is FP32, not 'INT64'"),
+        ({"data": [[1.0], [1.0, 2.0]]}, "nested neither flat nor as its shape"),
+        ({"data": ["1.0"]}, "data must be numbers"),
+        ({"data": [True]}, "data must be numbers"),
+        ({"data": [10**400]}, "data must be numbers"),
+        ({"data": [1e300], "shape": [1]}, "must be a finite number"),
+        ({"data": [1.0]}, "is not that of 1 values"),
+        ({"shape": [-1]}, "inputs[0].shape[0]: Input should be greater"),
+        ({"shape": [1] * 9}, "inputs[0].shape: List should have at most 8 items"),
+        ({"parameters": {"shared_memory_region": "x"}}, "shared memory is not read"),
+        ({"name": "x"}, "is taken, not x"),
+    ],
+)
+def test_what_cannot_be_used_is_named(rest: Rest, other: dict[str, Any], words: str) -> None:
+    answer = rest.client.post(f"/v2/models/{NAME}/infer", json=request(windows_of(rest, NAME, 1), **other))
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert words in answer.json()["detail"]
+    assert answer.json()["error"] == answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "length", "words"),
+    [
+        (b"{", None, "no JSON object"),
+        (b"\xff", None, "no JSON object"),
+        (b"[" * 100_000, None, "no JSON object"),
+        (b"[]", None, "the body: Input should be"),
+        (b'{"inputs": []}', None, "inputs: one is taken, not 0"),
+        (b"{}", "3", "no length within the body's 2 bytes"),
+        (b"{}", "-1", "no length within"),
+        (b"{}", "1" * 5_000, "no length within"),
+        (THREE_BYTES + b"abc", str(len(THREE_BYTES)), "no whole number of FP32"),
+    ],
+)
+def test_a_body_that_is_no_request(rest: Rest, body: bytes, length: str | None, words: str) -> None:
+    headers = {} if length is None else {"inference-header-content-length": length}
+    answer = rest.client.post(f"/v2/models/{NAME}/infer", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert words in answer.json()["detail"]
+
+
+def test_outputs_that_are_not_given(rest: Rest) -> None:
+    body = request(windows_of(rest, NAME, 1))
+    body["outputs"] = [{"name": "mean", "parameters": {"classification": 3}}]
+    answer = rest.client.post(f"/v2/models/{NAME}/infer", json=body)
+    assert answer.status_code == 400
+    assert "neither classes nor shared memory" in answer.json()["detail"]
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+near_inputs = st.fixed_dictionaries(
+    {"name": st.just("window"), "datatype": st.just("FP32"), "shape": st.lists(st.integers(-1, 4), max_size=4)},
+    optional={"data": st.lists(anything, max_size=4), "parameters": anything},
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(anything | st.fixed_dictionaries({"inputs": st.lists(near_inputs, max_size=2)}), st.binary(max_size=9))
+def test_no_request_makes_a_500(rest: Rest, body: Any, behind: bytes) -> None:
+    content = json.dumps(body).encode()
+    for headers in ({}, {"inference-header-content-length": str(len(content))}):
+        answer = rest.client.post(f"/v2/models/{NAME}/infer", content=content + behind, headers=headers)
+        assert answer.status_code == 400, answer.text

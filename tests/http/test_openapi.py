@@ -1,0 +1,67 @@
+"""The OpenAPI document: committed as it is served, and true."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode, checks
+
+from edge.core.reading import Reading
+from tests.http.conftest import Rest
+
+COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
+ENDLESS = "/events"
+NO_ANSWER_BUT_WHAT_IS_DOCUMENTED = [
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
+
+
+def test_the_committed_document_is_that_of_the_code(rest: Rest) -> None:
+    served = rest.client.get("/openapi.json").json()
+    cure = "curl -s localhost:8080/openapi.json | python3 -m json.tool --no-ensure-ascii - docs/openapi.json"
+    assert json.loads(COMMITTED.read_text(encoding="utf-8")) == served, cure
+
+
+def test_every_answer_has_a_problem_of_one_form(rest: Rest) -> None:
+    document = rest.client.get("/openapi.json").json()
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400 and path not in {"/readyz", "/healthz"}:
+                    assert set(answer["content"]) == {"application/problem+json"}, (path, status)
+    assert "HTTPValidationError" not in json.dumps(document)
+
+
+def operations() -> dict[str, Any]:
+    """Return the operations of the document by name; without the plugin, which does not go with every pytest."""
+    schema = schemathesis.openapi.from_path(COMMITTED).exclude(path=ENDLESS)
+    found = [result.ok() for result in schema.get_all_operations()]
+    return {operation.label: operation for operation in found}
+
+
+OPERATIONS = operations()
+
+
+@pytest.fixture(scope="module")
+def fed(rest: Rest) -> Rest:
+    """A gateway with a device that has a forecast."""
+    rest.push(*(Reading("home", 21_476_160 + minute, 1.0) for minute in range(5)))
+    return rest
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_no_server_error_and_no_undocumented_answer(fed: Rest, name: str) -> None:
+    @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=OPERATIONS[name].as_strategy() | OPERATIONS[name].as_strategy(generation_mode=GenerationMode.NEGATIVE))
+    def asked(case: Any) -> None:
+        case.call_and_validate(base_url=str(fed.client.base_url), checks=NO_ANSWER_BUT_WHAT_IS_DOCUMENTED)
+
+    asked()

@@ -1,0 +1,75 @@
+"""The token, other origins, and the documentation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from edge.http.app import HttpOptions
+from edge.http.guard import OPEN_PATHS
+from edge.loading import Models
+from tests.http.conftest import Rest, serving
+
+TOKEN, ORIGIN = "a-secret-of-some-length", "https://dash.example"
+
+
+@pytest.fixture(scope="module")
+def guarded(models: Models) -> Iterator[Rest]:
+    with serving(models, HttpOptions(token=TOKEN, cors_origins=(ORIGIN,))) as rest:
+        yield rest
+
+
+@pytest.mark.parametrize("path", sorted(OPEN_PATHS))
+def test_health_is_open(guarded: Rest, path: str) -> None:
+    assert guarded.client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/predict", "/metrics", "/docs", "/events", "/v2", "/openapi.json", "/livez/", "/x"])
+@pytest.mark.parametrize(
+    "authorization", [None, "Bearer x", "Bearer", "Basic !", "Basic eA==", f"Digest {TOKEN}", TOKEN]
+)
+def test_all_else_is_not(guarded: Rest, path: str, authorization: str | None) -> None:
+    answer = guarded.client.get(path, headers={"authorization": authorization} if authorization else {})
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["www-authenticate"].startswith("Bearer ")
+    assert TOKEN not in answer.text
+
+
+def test_the_token_opens(guarded: Rest) -> None:
+    assert guarded.client.get("/predict", headers={"authorization": f"bearer {TOKEN}"}).status_code == 200
+    assert guarded.client.get("/predict", auth=("anyone", TOKEN)).status_code == 200
+
+
+def test_a_client_of_the_protocol_sees_why(guarded: Rest) -> None:
+    assert "http.token" in guarded.client.get("/v2/models/lstm").json()["error"]
+
+
+def test_other_origins(guarded: Rest, rest: Rest) -> None:
+    asked = {
+        "origin": ORIGIN,
+        "access-control-request-method": "GET",
+        "access-control-request-headers": "authorization",
+    }
+    allowed = guarded.client.options("/predict", headers=asked)
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == ORIGIN
+    refused = guarded.client.options("/predict", headers=asked | {"origin": "https://other.example"})
+    assert "access-control-allow-origin" not in refused.headers
+    answer = guarded.client.get("/predict", headers={"origin": ORIGIN, "authorization": f"Bearer {TOKEN}"})
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert "access-control-allow-origin" not in rest.client.get("/predict", headers={"origin": ORIGIN}).headers
+
+
+def test_docs_come_from_here_alone(rest: Rest) -> None:
+    page = rest.client.get("/docs")
+    assert page.status_code == 200
+    assert "//" not in page.text
+    files = re.findall(r'(?:src|href)="(docs/[^"]+)"', page.text)
+    assert len(files) == 3
+    for file in files:
+        assert rest.client.get(f"/{file}").status_code == 200
+    assert rest.client.get("/docs/files/nothing.js").status_code == 404
+    assert rest.client.post("/docs/files/start.js").status_code == 405
