@@ -29,7 +29,8 @@ def wire_broker() -> Iterator[WireBroker]:
 
 
 def opened(wire_broker: WireBroker, start_gateway: StartGateway, **options: int) -> tuple[Gateway, Wire]:
-    gateway = start_gateway(wire_broker.port, connected=False)
+    """A gateway that tells no scores, so that what it publishes after a reading is its forecast."""
+    gateway = start_gateway(wire_broker.port, connected=False, learning={"report_every_min": 0})
     wire = wire_broker.accept()
     wire.open(**options)  # type: ignore[arg-type]
     gateway.wait_connected()
