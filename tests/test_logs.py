@@ -19,7 +19,11 @@ from tests.support.presence import ROOT
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 EVENT = re.compile(r"[a-z]+\.[a-z_]+")
 #: What is not written out where it is logged.
-SPREAD = {"service.stopped": {"accepted", "duplicate", "late", "rejected"}, "model.failed": {"exception"}}
+SPREAD = {
+    "service.stopped": {"accepted", "duplicate", "late", "rejected"},
+    "model.failed": {"exception"},
+    "models.failed": {"exception"},
+}
 
 
 def logged_at(call: ast.Call) -> bool:
