@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from edge.core.errors import GapcastError, ModelError
+from edge.core.errors import GapcastError, ModelError, SettingsError
 from edge.models_command import models
 from edge.options import read_settings, settings_options
 
@@ -167,6 +167,9 @@ def backtest(
     configure_logs("auto", "warning")
     columns = Columns(of_file["time_column"], of_file["value_column"], of_file["unit"])
     settings = read_settings(config, assignments)
+    if json_file is not None and (json_file.is_dir() or not json_file.parent.is_dir()):
+        msg = f"--json {json_file}: cannot be written: it is a folder, or in none that is there"
+        raise SettingsError(msg)  # now, not when all is done
     found = run_backtest(settings, files, columns, Part(start, limit, score_from), out=out)
     for line in lines(found):
         click.echo(line)
