@@ -12,7 +12,7 @@ from edge.core.errors import SettingsError
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import Broker, MosquittoBroker
-from tests.support.gateways import STATUS
+from tests.support.gateways import ALONE, STATUS
 from tests.support.models import every_feature_model
 from tests.support.waiting import wait_until
 
@@ -57,7 +57,7 @@ def test_a_model_with_quantiles_has_a_sensor_for_each_and_one_without_takes_them
     )  # fmt: skip
     start_gateway(
         mosquitto, homeassistant=ON | {"discovery_prefix": "other/ha"}, gateway={"id": "another"},
-        forecast={"model": "lstm-5-3"},
+        forecast={"model": "lstm-5-3"} | ALONE,
     )  # fmt: skip
     peer.subscribe("other/ha/#")
     measured = ', "reactive_kvar": 0.1, "voltage_v": 240.0, "current_a": 4.2}'
@@ -66,8 +66,8 @@ def test_a_model_with_quantiles_has_a_sensor_for_each_and_one_without_takes_them
     keys = {"forecast": "gap_kw", "median": "median_kw", "lower": "lower_kw", "upper": "upper_kw"}
     assert {name: value["val_tpl"] for name, value in components.items()} == {
         name: f"{{{{ value_json.{key} }}}}" for name, key in keys.items()
-    }
-    assert len({value["unique_id"] for value in components.values()}) == 4
+    } | {name: components[name]["val_tpl"] for name in ("skill", "coverage")}
+    assert len({value["unique_id"] for value in components.values()}) == 6
     without = peer.wait_for("other/ha/device/gapcast_home/config")[0].document["cmps"]
     assert [without[name] for name in ("median", "lower", "upper")] == [{"p": "sensor"}] * 3
 
