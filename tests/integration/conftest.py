@@ -38,6 +38,7 @@ def start_gateway(stack: ExitStack, tmp_path: Path) -> StartGateway:
         sections["mqtt"] = {"protocol": protocol} | sections.get("mqtt", {})
         if isinstance(broker, int):  # its test reads each packet: readings, forecasts and the gateway's status alone
             sections["devices"] = {"stale_after_min": 0} | sections.get("devices", {})
+            sections["learning"] = {"report_every_min": 0} | sections.get("learning", {})
         return stack.enter_context(running(gateway_settings(port, tmp_path / "state", **sections), connected=connected))
 
     return start
