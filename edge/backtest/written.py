@@ -14,8 +14,11 @@ from edge.core.online.outcomes import Outcomes
 HEADER = (
     "device", "observed_at", "target_at", "gap_kw", "median_kw", "lower_kw", "upper_kw", "last_kw", "came_kw",
 )  # fmt: skip
-#: A forecast, and where it is to go: (row of the device, target minute) -> its line so far.
-_Waiting = dict[tuple[int, int], list[object]]
+#: Where a forecast is to go: row of the device, target minute.
+_Key = tuple[int, int]
+#: The lines so far of the forecasts for a minute: several where a device's time went back.
+_Waiting = dict[_Key, list[list[object]]]
+_GAP_KW, _CAME_KW = HEADER.index("gap_kw"), HEADER.index("came_kw")
 
 
 class WrittenOutcomes:
@@ -61,15 +64,24 @@ class WrittenOutcomes:
         ):
             target = minute + horizon_min
             stamps = [device, minute_label(minute), minute_label(target)]
-            self._waiting[row, target] = [*stamps, *told, round(last, DECIMALS), ""]
+            self._waiting.setdefault((row, target), []).append([*stamps, *told, round(last, DECIMALS), ""])
             newest[row] = minute
         if outcomes is not None:
-            columns = (outcomes.rows, outcomes.minutes, outcomes.came_kw)
-            for row, minute, came in zip(*(column.tolist() for column in columns), strict=True):
-                self._waiting[row, minute][-1] = round(came, DECIMALS)
-                self._write([(row, minute)])
+            columns = (outcomes.rows, outcomes.minutes, outcomes.came_kw, outcomes.told_kw[:, 0])
+            for row, minute, came, told_kw in zip(*(column.tolist() for column in columns), strict=True):
+                self._came((row, minute), came, told_kw)
         self._write([key for key in self._waiting if key[1] <= newest.get(key[0], key[1] - 1)])
 
-    def _write(self, keys: list[tuple[int, int]]) -> None:
+    def _came(self, key: _Key, came_kw: float, told_kw: float) -> None:
+        """Write the line of the forecast that told ``told_kw``, with what came."""
+        lines = self._waiting[key]
+        line = min(lines, key=lambda line: abs(float(str(line[_GAP_KW])) - told_kw)) if len(lines) > 1 else lines[0]
+        line[_CAME_KW] = round(came_kw, DECIMALS)
+        self._lines.writerow(line)
+        lines.remove(line)
+        if not lines:
+            del self._waiting[key]
+
+    def _write(self, keys: list[_Key]) -> None:
         for key in keys:
-            self._lines.writerow(self._waiting.pop(key))
+            self._lines.writerows(self._waiting.pop(key))

@@ -1,0 +1,163 @@
+"""Files as houses: their names, which part of each is read, and in which batches; what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.backtest.houses import Part, name_houses, read_house, side_by_side
+from edge.backtest.report import document, lines
+from edge.backtest.run import run_backtest
+from edge.backtest.weeks import WEEK_MIN, Weeks
+from edge.core.errors import SettingsError, SourceError
+from edge.core.grid import minute_label
+from edge.core.online.outcomes import Outcomes
+from edge.core.reading import Limits
+from edge.replay.source import Columns, Minute
+from edge.settings import Settings
+from tests.core.online.outcomes import outcomes, streams
+from tests.support.models import shipped_models
+
+#: 2010-11-01T00:00Z
+FIRST = 21_476_160
+COLUMNS = Columns("ts", "kw")
+
+
+def house(path: Path, n: int, first: int = FIRST) -> Path:
+    rows = [f"{(first + i) * 60},{(i % 9) / 4}" for i in range(n)]
+    path.write_text("\n".join(["ts,kw", *rows, ""]), encoding="utf-8")
+    return path
+
+
+def settings(**sections: object) -> Settings:
+    return Settings.model_validate({"models": {"path": shipped_models()}} | sections)
+
+
+def test_a_house_is_named_after_its_file_by_letters_that_topics_bear() -> None:
+    files = ["a/house 1.csv.gz", "b.csv", "Köln+2.zip", "x" * 80, ".csv"]
+    assert name_houses([Path(file) for file in files]) == ["house_1", "b", "K_ln_2", "x" * 64, "house"]
+    with pytest.raises(SettingsError, match=r"b/home\.csv: another file gives a house named home"):
+        name_houses([Path("a/home.csv.gz"), Path("b/home.csv")])
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (Part(), range(10)),
+        (Part(limit=3), range(3)),
+        (Part(start="2010-11-01T00:04"), range(4, 10)),
+        (Part(start="2010-11-01T01:08+01:00", limit=1), range(8, 9)),
+        (Part(limit=99), range(10)),
+    ],
+)
+def test_a_part_of_a_file_is_read(tmp_path: Path, part: Part, expected: range) -> None:
+    found = read_house(house(tmp_path / "home.csv", 10), COLUMNS, Limits(), part)
+    assert [minute.minute - FIRST for minute in found] == list(expected)
+
+
+def test_a_file_without_a_reading_is_an_error_that_says_so(tmp_path: Path) -> None:
+    file = house(tmp_path / "home.csv", 3)
+    with pytest.raises(SourceError, match=r"home\.csv: holds no reading from 2011-01-01 on"):
+        next(read_house(file, COLUMNS, Limits(), Part(start="2011-01-01")))
+    with pytest.raises(SourceError, match=r"home\.csv: holds no reading$"):
+        next(read_house(house(tmp_path / "home.csv", 0), COLUMNS, Limits(), Part()))
+    with pytest.raises(SettingsError, match="--start 'noon'"):
+        next(read_house(file, COLUMNS, Limits(), Part(start="noon")))
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=5), st.integers(1, 40))
+def test_each_house_has_all_its_readings_in_order_and_no_batch_is_much_larger_than_wanted(
+    lengths: list[int], n_at_once: int
+) -> None:
+    def minutes(n: int) -> Iterator[Minute]:
+        return (Minute(FIRST + i, float(i)) for i in range(n))
+
+    batches = list(side_by_side({f"h{i}": minutes(n) for i, n in enumerate(lengths)}, n_at_once))
+    assert all(1 <= len(batch) <= max(n_at_once, len(lengths)) for batch in batches)
+    for i, n in enumerate(lengths):
+        assert [r.minute - FIRST for batch in batches for r in batch if r.device == f"h{i}"] == list(range(n))
+
+
+@given(streams(huge=1e3))
+def test_weeks_are_what_a_slow_reference_finds(stream: list[Outcomes]) -> None:
+    weeks, reference = Weeks(), dict[tuple[int, int], list[list[float]]]()
+    for some in stream:
+        weeks.add(some)
+        for row, minute, came, last, (mean, median, lower, upper) in zip(
+            *(column.tolist() for column in (some.rows, some.minutes, some.came_kw, some.last_kw, some.told_kw)),
+            strict=True,
+        ):
+            middle = mean if np.isnan(median) else median
+            figures = [(mean - came) ** 2, abs(middle - came), (last - came) ** 2, abs(last - came)]
+            figures += [float(lower <= came <= upper), upper - lower]
+            reference.setdefault((row, minute // WEEK_MIN), []).append(figures)
+    for row in range(5):
+        of_row = sorted(week for each, week in reference if each == row)
+        found = weeks.of(row)
+        assert [week.begins_at for week in found] == [minute_label(week * WEEK_MIN) for week in of_row]
+        for week, one in zip(of_row, found, strict=True):
+            assert one.n == len(reference[row, week])
+            wanted = np.mean(reference[row, week], axis=0)
+            np.testing.assert_allclose(one[2:], wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_an_unknown_house_has_no_weeks() -> None:
+    weeks = Weeks()
+    weeks.add(outcomes([0], FIRST, 1.0))
+    assert weeks.of(3) == []
+
+
+def test_houses_beyond_those_that_are_followed_are_refused(tmp_path: Path) -> None:
+    files = [house(tmp_path / f"{name}.csv", 3) for name in "ab"]
+    for section in ({"learning": {"max_devices": 1}}, {"devices": {"max": 1}}):
+        with pytest.raises(SettingsError, match="2 houses are more than are followed; raise them"):
+            run_backtest(settings(**section), files, COLUMNS, Part(), quiet=True)
+
+
+def test_houses_side_by_side_are_as_good_as_each_by_itself(tmp_path: Path) -> None:
+    files = [house(tmp_path / "a.csv", 300), house(tmp_path / "b.csv", 120, FIRST + 999)]
+    both = run_backtest(settings(), files, COLUMNS, Part(), quiet=True)
+    assert both.n_readings == 420
+    assert both.scored.n == sum(found.scored.n for found in both.houses) == 294 + 114
+    for found, file in zip(both.houses, files, strict=True):
+        alone = run_backtest(settings(), [file], COLUMNS, Part(), quiet=True).houses[0]
+        assert (found.name, found.scored.n) == (alone.name, alone.scored.n)
+        assert found.scored.mse_kw2 == pytest.approx(alone.scored.mse_kw2, abs=1e-5)
+        assert found.scored.width_kw == pytest.approx(alone.scored.width_kw, abs=1e-5)
+
+
+def test_what_comes_before_scoring_is_learnt_and_in_the_live_scores_but_not_in_those_asked_for(tmp_path: Path) -> None:
+    file = house(tmp_path / "home.csv", 200)
+    whole = run_backtest(settings(), [file], COLUMNS, Part(), quiet=True).houses[0]
+    late = run_backtest(settings(), [file], COLUMNS, Part(score_from="2010-11-01T03:00"), quiet=True)
+    assert (whole.scored.n, late.scored.n, late.houses[0].scored.n) == (194, 20, 20)
+    assert late.houses[0].live == whole.live
+    assert sum(week.n for week in late.houses[0].weeks) == 20
+    with pytest.raises(SettingsError, match="--score-from 'late'"):
+        run_backtest(settings(), [file], COLUMNS, Part(score_from="late"), quiet=True)
+
+
+def test_with_nothing_scored_the_report_says_so(tmp_path: Path) -> None:
+    files = [house(tmp_path / f"{name}.csv", n) for name, n in (("a", 1), ("b", 4))]
+    found = run_backtest(settings(), files, COLUMNS, Part(), quiet=True)
+    text = list(lines(found))
+    assert text[:2] == ["a: 0 forecasts scored", "  no forecast's minute came with a reading: nothing to score"]
+    assert text[4].startswith("all 2 houses: 0")
+    told = document(found)
+    assert (told["n_readings"], told["scored"]["n"], told["scored"]["mse_kw2"]) == (5, 0, None)
+    assert told["houses"]["a"]["weeks"] == []
+
+
+def test_the_report_has_a_line_an_expert_and_one_of_the_interval(tmp_path: Path) -> None:
+    found = run_backtest(settings(), [house(tmp_path / "home.csv", 200)], COLUMNS, Part(), quiet=True)
+    text = list(lines(found))
+    assert text[0] == "home: 194 forecasts scored"
+    assert [line.split()[0] for line in text[2:-3]] == list(found.scored.experts)
+    assert text[-3].startswith("  told: blend")
+    assert text[-2].startswith("  interval: ")
+    assert text[-1].startswith("200 readings in ")

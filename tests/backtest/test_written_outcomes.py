@@ -1,0 +1,86 @@
+"""Each forecast is a line, with what came, or without where nothing did."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from edge.backtest.houses import Part
+from edge.backtest.run import Backtest, run_backtest
+from edge.backtest.written import HEADER
+from edge.core.errors import SettingsError
+from edge.core.grid import minute_label
+from edge.core.online.summary import EVER
+from edge.replay.source import Columns
+from edge.settings import Settings
+from tests.support.models import shipped_models
+
+#: 2010-11-01T00:00Z
+FIRST = 21_476_160
+ALONE = {"blend": False, "calibrate": False, "model": "linear"}
+
+
+def lines_of(folder: Path, minutes: list[int], **forecast: object) -> tuple[Backtest, list[dict[str, str]]]:
+    """Run over a house of readings at ``minutes`` after FIRST; return what was found and written."""
+    rows = [f"{(FIRST + minute) * 60},{(7 * i) % 11 / 10}" for i, minute in enumerate(minutes)]
+    (folder / "home.csv").write_text("\n".join(["ts,kw", *rows, ""]), encoding="utf-8")
+    settings = Settings.model_validate({"models": {"path": shipped_models()}, "forecast": ALONE | forecast})
+    out = folder / "out.csv"
+    found = run_backtest(settings, [folder / "home.csv"], Columns("ts", "kw"), Part(), out=out, quiet=True)
+    with out.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        lines = list(reader)
+        assert tuple(reader.fieldnames or ()) == HEADER
+    return found, lines
+
+
+def test_each_forecast_is_a_line_with_the_reading_of_its_minute(tmp_path: Path) -> None:
+    found, lines = lines_of(tmp_path, list(range(40)))
+    assert [line["observed_at"] for line in lines] == [minute_label(FIRST + i) for i in range(1, 40)]
+    for i, line in enumerate(lines, start=1):
+        assert line["target_at"] == minute_label(FIRST + i + 5)
+        assert float(line["last_kw"]) == pytest.approx((7 * i) % 11 / 10)
+        if i + 5 < 40:
+            assert float(line["came_kw"]) == pytest.approx((7 * (i + 5)) % 11 / 10)
+        else:
+            assert line["came_kw"] == "", "the file ends before"
+    assert found.scored.n == sum(line["came_kw"] != "" for line in lines) == 34
+
+
+def test_where_no_reading_came_the_line_says_nothing_of_it(tmp_path: Path) -> None:
+    minutes = [minute for minute in range(40) if minute not in {12, 13}] + [400, 401]
+    _, lines = lines_of(tmp_path, minutes)
+    empty = {line["target_at"] for line in lines if not line["came_kw"]}
+    assert empty == {minute_label(FIRST + minute) for minute in (12, 13, 40, 41, 42, 43, 44, 406)}
+    assert len(lines) == len({line["observed_at"] for line in lines}) == len(minutes) - 2
+
+
+@pytest.mark.parametrize("back_to", [0, 30, 34])
+def test_where_time_goes_back_no_forecast_is_lost(tmp_path: Path, back_to: int) -> None:
+    minutes = [*range(40), *range(back_to, 80)]
+    found, lines = lines_of(tmp_path, minutes)
+    n_first, n_again = 39, 80 - back_to - 3  # three readings prove that time went back; the third has a forecast
+    assert len(lines) == n_first + n_again + 1
+    assert found.scored.n == sum(line["came_kw"] != "" for line in lines)
+    of_each = [(line["observed_at"], line["last_kw"]) for line in lines]
+    assert len(set(of_each)) == len(of_each)
+
+
+def test_the_scores_are_those_of_the_lines(tmp_path: Path) -> None:
+    found, lines = lines_of(tmp_path, list(range(200)), blend=True, calibrate=True)
+    scored = [{key: float(line[key]) for key in HEADER[3:]} for line in lines if line["came_kw"]]
+    summary = found.houses[0].live[EVER]
+    assert summary.n == len(scored) == 194
+    assert summary.mse_kw2 == pytest.approx(
+        sum((one["gap_kw"] - one["came_kw"]) ** 2 for one in scored) / 194, abs=1e-5
+    )
+    within = [one["lower_kw"] <= one["came_kw"] <= one["upper_kw"] for one in scored]
+    assert summary.coverage == pytest.approx(sum(within) / 194, abs=0.011)
+
+
+def test_a_file_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "out.csv").mkdir()
+    with pytest.raises(SettingsError, match=r"out\.csv"):
+        lines_of(tmp_path, list(range(10)))

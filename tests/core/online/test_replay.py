@@ -1,0 +1,68 @@
+"""An engine that blends, taken on from its batches; models that look at different features; outcomes chosen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.core.engine import Engine
+from edge.core.features import GAP
+from edge.core.online.blend import Blend
+from edge.core.online.options import Options
+from edge.core.online.summary import EVER
+from edge.core.reading import Reading
+from edge.core.snapshot import Replay
+from edge.predictors.baselines import Persistence, Trend
+from tests.core.online.outcomes import START, outcomes
+
+N = 600
+VOLTAGE = "voltage_v"
+
+
+def power_kw(i: int) -> float:
+    return 1 + (i * i % 13) / 10
+
+
+def engine_of(*models: Persistence | Trend) -> Engine:
+    return Engine(models[0], blend=Blend(models, Options()))
+
+
+def test_batches_replayed_teach_what_they_taught_before_however_many_there_are() -> None:
+    live, again = engine_of(Trend()), engine_of(Trend())
+    replay = Replay(again)
+    for first in range(0, N, 3):
+        batch = [Reading("home", START + i, power_kw(i)) for i in range(first, first + 3)]
+        live.forecast(live.accept(batch), first)
+        live.learn()
+        replay.take(batch, first)
+    replay.finish()
+    before, after = live.latest_of("home"), again.latest_of("home")
+    assert before is not None
+    assert after is not None
+    assert after.document() == before.document()
+    assert after.issued_at_ms == before.issued_at_ms == N - 3
+    ours, theirs = live.scores_of("home")[EVER], again.scores_of("home")[EVER]
+    assert ours.n == theirs.n == N - 6
+    assert (ours.mse_kw2, ours.mae_kw) == pytest.approx((theirs.mse_kw2, theirs.mae_kw), abs=1e-9)
+    assert replay.n_readings == N
+
+
+def test_a_model_of_fewer_features_is_heard_beside_one_of_more() -> None:
+    engine = engine_of(Persistence(name="of-two", features=(GAP, VOLTAGE)), Trend())
+    alone = engine_of(Persistence(name="of-two"), Trend())
+    for i in range(60):
+        told = engine.forecast(
+            engine.accept([Reading("home", START + i, power_kw(i), measured={VOLTAGE: 240.0 + i})]), 0
+        )
+        wanted = alone.forecast(alone.accept([Reading("home", START + i, power_kw(i))]), 0)
+        assert told.gap_kw == pytest.approx(wanted.gap_kw, abs=1e-6)
+        engine.learn()
+        alone.learn()
+
+
+def test_of_outcomes_those_that_are_chosen_stay_in_order() -> None:
+    chosen = outcomes([0, 1, 2], [START, START + 1, START + 2], [1.0, 2.0, 3.0]).which(np.array([True, False, True]))
+    assert len(chosen) == 2
+    assert chosen.rows.tolist() == [0, 2]
+    assert chosen.minutes.tolist() == [START, START + 2]
+    assert chosen.came_kw.tolist() == [1.0, 3.0]

@@ -1,0 +1,77 @@
+"""Live scores on MQTT: retained, two sensors of Home Assistant read them, and a forgotten device leaves none behind."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.integration.conftest import Connect, StartGateway
+from tests.integration.test_stream import FIRST, power, reading
+from tests.support.brokers import MosquittoBroker
+from tests.support.waiting import wait_until
+
+CONFIG = "homeassistant/device/gapcast_home/config"
+ON = {"enabled": True}
+
+
+def test_scores_are_retained_and_gone_with_their_device(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    gateway = start_gateway(mosquitto, learning={"report_every_min": 1e-9})
+    peer = connect(mosquitto)
+    peer.subscribe("gap/+/scores")
+    for i in range(10):
+        peer.publish("gap/home/reading", reading(FIRST + i, power(i)))
+    peer.wait_that(
+        lambda messages: messages and messages[-1].document["ever"]["n"] == 4, "the scores of four forecasts"
+    )
+    later = connect(mosquitto)
+    later.subscribe("gap/+/scores")
+    (told,) = later.wait_for("gap/home/scores")
+    assert (told.retained, told.document) == (True, peer.messages[-1].document)
+    assert httpx.delete(f"{gateway.url}/devices/home").status_code == 204
+    wait_until(lambda: peer.messages[-1].payload == b"", "the scores to be taken back")
+    after = connect(mosquitto)
+    after.subscribe("gap/#")
+    after.publish("gap/end", b"end", retain=False)
+    after.wait_for("gap/end")
+    assert after.on("gap/home/scores") == []
+
+
+def test_scores_have_a_topic_of_their_own_choice(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    start_gateway(mosquitto, topics={"scores": "how/good/{device}"})
+    peer = connect(mosquitto)
+    peer.subscribe("how/#")
+    for i in range(8):
+        peer.publish("gap/home/reading", reading(FIRST + i, power(i)))
+    assert peer.wait_for("how/good/home")[0].document["device"] == "home"
+
+
+def test_skill_and_coverage_are_sensors_that_read_the_scores(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
+) -> None:
+    start_gateway(mosquitto, homeassistant=ON)
+    peer = connect(mosquitto)
+    peer.subscribe("homeassistant/#")
+    peer.publish("gap/home/reading", reading(FIRST, 1.0))
+    sensors = peer.wait_for(CONFIG)[0].document["cmps"]
+    for name in ("skill", "coverage"):
+        sensor = sensors[name]
+        assert sensor["stat_t"] == "gap/home/scores"
+        assert (sensor["unique_id"], sensor["unit_of_meas"]) == (f"gapcast_home_{name}", "%")
+        assert sensor["ent_cat"] == "diagnostic"
+        assert f"value_json.last_day.{name} * 100" in sensor["val_tpl"]
+        assert "if value_json.last_day.enough" in sensor["val_tpl"], "no verdict before there is enough"
+
+
+@pytest.mark.parametrize("name", ["skill", "coverage"])
+def test_where_no_scores_are_told_there_is_no_sensor_of_them(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, name: str
+) -> None:
+    start_gateway(mosquitto, homeassistant=ON, learning={"report_every_min": 0})
+    peer = connect(mosquitto)
+    peer.subscribe("homeassistant/#")
+    peer.publish("gap/home/reading", reading(FIRST, 1.0))
+    assert peer.wait_for(CONFIG)[0].document["cmps"][name] == {"p": "sensor"}
