@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from edge.core.errors import GapcastError, ModelError, SettingsError
+from edge.core.errors import GapcastError, ModelError
 from edge.models_command import models
 from edge.options import read_settings, settings_options
 

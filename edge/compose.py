@@ -30,10 +30,11 @@ from edge.mqtt.sources import SourceReader
 from edge.mqtt.tls import Tls, TlsFiles
 from edge.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
 from edge.mqtt.transport import Transport
+from edge.mqtt_settings import MqttSettings, TopicSettings
 from edge.predictors.runtime import load_interpreter
 from edge.reloading import Reloading
 from edge.service import Service
-from edge.settings import HttpSettings, MqttSettings, Settings, TopicSettings
+from edge.settings import HttpSettings, Settings
 from edge.state import gateway_id, state_path
 from edge.storage.store import Store
 from edge.telemetry import build_registry

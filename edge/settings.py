@@ -10,97 +10,20 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from edge.mqtt_settings import MqttSettings, Port, Section, TopicSettings
 from edge.source_settings import SourceSettings
 
-Port = Annotated[int, Field(ge=1, le=65_535)]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class GatewaySettings(_Section):
+class GatewaySettings(Section):
     """``[gateway]``"""
 
     #: Names this gateway in topics and as MQTT client; empty: made once and kept with the state.
     id: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]{0,64}$")
 
 
-class TlsSettings(_Section):
-    """``[mqtt.tls]``"""
-
-    enabled: bool = False
-    #: Authorities that may vouch for the broker, PEM; None: those that this machine trusts.
-    ca_path: Path | None = None
-    #: Our own certificate and its key, PEM, for a broker that asks for one; the key may be in the same file.
-    certificate_path: Path | None = None
-    key_path: Path | None = None
-    key_password: SecretStr | None = None
-    #: The name in the broker's certificate, where it is reached by another; None: ``mqtt.host``.
-    server_name: str | None = Field(default=None, min_length=1)
-    #: Protocols to offer (ALPN), for a broker that shares a port with HTTPS.
-    alpn: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()
-
-    @field_validator("alpn", mode="before")
-    @classmethod
-    def _separated(cls, alpn: object) -> object:
-        return [name.strip() for name in alpn.split(",") if name.strip()] if isinstance(alpn, str) else alpn
-
-    @model_validator(mode="after")
-    def _consistent(self) -> TlsSettings:
-        given = sorted(name for name, value in self if name != "enabled" and value)
-        if given and not self.enabled:
-            msg = f"{given[0]} is set but TLS is off, and the connection would be in the clear: set enabled = true"
-            raise ValueError(msg)
-        if self.certificate_path is None and (self.key_path or self.key_password):
-            msg = "a key without its certificate serves nothing: set certificate_path too"
-            raise ValueError(msg)
-        return self
-
-
-class MqttSettings(_Section):
-    """``[mqtt]``"""
-
-    host: str = "localhost"
-    port: Port = 1883
-    username: str | None = None
-    password: SecretStr | None = None
-    transport: Literal["tcp", "websockets"] = "tcp"
-    #: Path of the broker's WebSocket.
-    websocket_path: str = Field(default="/mqtt", pattern=r"^/[!-~]*$")
-    tls: TlsSettings = TlsSettings()
-    #: ``auto`` speaks MQTT 5 and falls back to 3.1.1 where the broker refuses it.
-    protocol: Literal["auto", "5", "3.1.1"] = "auto"
-    #: Quality of service of readings and forecasts.
-    qos: int = Field(default=1, ge=0, le=1)
-    retain_forecasts: bool = False
-    keepalive_s: int = Field(default=30, ge=5, le=3_600)
-    #: How long the broker keeps readings for this gateway while it is away (MQTT 5).
-    session_expiry_s: int = Field(default=86_400, ge=0, le=4_294_967_295)
-    #: Readings that the broker may send before the first of them is acknowledged (MQTT 5).
-    receive_maximum: int = Field(default=1_024, ge=1, le=32_767)
-    #: Told on the rejected topic; further ones are counted.
-    rejections_per_s: float = Field(default=10.0, ge=0.1, le=10_000)
-
-
-class TopicSettings(_Section):
-    """``[topics]``"""
-
-    reading: str = "gap/{device}/reading"
-    forecast: str = "gap/{device}/forecast"
-    availability: str = "gap/{device}/availability"
-    scores: str = "gap/{device}/scores"
-    status: str = "gapcast/{gateway}/status"
-    rejected: str = "gapcast/{gateway}/rejected"
-    events: str = "gapcast/{gateway}/events"
-    predict: str = "gapcast/{gateway}/predict"
-    #: What the response topic of a request must begin with: no one can have the gateway write elsewhere.
-    answers: str = "gapcast/{gateway}/answer/"
-
-
-class HttpSettings(_Section):
+class HttpSettings(Section):
     """``[http]``"""
 
     host: str = "0.0.0.0"  # noqa: S104 - a gateway's readers are on its network; docs/operations.md tells how to close it
@@ -122,14 +45,14 @@ class HttpSettings(_Section):
         return [one.strip() for one in origins.split(",") if one.strip()] if isinstance(origins, str) else origins
 
 
-class MetricsSettings(_Section):
+class MetricsSettings(Section):
     """``[metrics]``"""
 
     #: Devices that have series of their own, those that came first; 0: none has. A thousand cost a third of a second.
     per_device: int = Field(default=0, ge=0, le=1_000)
 
 
-class StateSettings(_Section):
+class StateSettings(Section):
     """``[state]``"""
 
     #: None: ``$STATE_DIRECTORY`` (systemd), else ``$XDG_STATE_HOME/gapcast``, else ``~/.local/state/gapcast``.
@@ -138,14 +61,14 @@ class StateSettings(_Section):
     keep: bool = True
 
 
-class ModelSettings(_Section):
+class ModelSettings(Section):
     """``[models]``"""
 
     #: Folder of models; None: the ones that came with gapcast.
     path: Path | None = None
 
 
-class ForecastSettings(_Section):
+class ForecastSettings(Section):
     """``[forecast]``"""
 
     #: Name of the model that speaks; None: the registry's default.
@@ -167,7 +90,7 @@ class ForecastSettings(_Section):
         return [name.strip() for name in experts.split(",") if name.strip()] if isinstance(experts, str) else experts
 
 
-class LearningSettings(_Section):
+class LearningSettings(Section):
     """``[learning]``: what is learnt of each device."""
 
     #: Devices that are scored and learnt from; those beyond are forecast as strangers.
@@ -178,7 +101,7 @@ class LearningSettings(_Section):
     report_every_min: float = Field(default=15.0, ge=0, le=10_080)
 
 
-class HistorySettings(_Section):
+class HistorySettings(Section):
     """``[history]``: what is kept in memory of each device, to be asked for."""
 
     #: Minutes of readings, and of forecasts with what came; 0: none.
@@ -187,7 +110,7 @@ class HistorySettings(_Section):
     max_devices: int = Field(default=50, ge=0, le=10_000)
 
 
-class LimitSettings(_Section):
+class LimitSettings(Section):
     """``[limits]``: what power a reading may state."""
 
     min_kw: float = Field(default=-100.0, ge=-1e6)
@@ -201,7 +124,7 @@ class LimitSettings(_Section):
         return self
 
 
-class DeviceSettings(_Section):
+class DeviceSettings(Section):
     """``[devices]``"""
 
     max: int = Field(default=100_000, ge=1)
@@ -209,7 +132,7 @@ class DeviceSettings(_Section):
     stale_after_min: float = Field(default=10.0, ge=0, le=10_080)
 
 
-class HomeAssistantSettings(_Section):
+class HomeAssistantSettings(Section):
     """``[homeassistant]``"""
 
     #: Whether to tell Home Assistant of each device.
@@ -220,7 +143,7 @@ class HomeAssistantSettings(_Section):
     max_devices: int = Field(default=1_000, ge=1)
 
 
-class SiteSettings(_Section):
+class SiteSettings(Section):
     """``[site]``"""
 
     #: The clock on the wall, by its IANA name: what models that know the time of day go by.
@@ -242,7 +165,7 @@ class SiteSettings(_Section):
         return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """``[log]``"""
 
     #: ``auto``: for people on a terminal, JSON elsewhere.
@@ -250,7 +173,7 @@ class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Settings(_Section):
+class Settings(Section):
     """Everything that can be set, checked and frozen."""
 
     gateway: GatewaySettings = GatewaySettings()

@@ -25,7 +25,7 @@ class WrittenOutcomes:
     """Writes a line once the target minute has come, or has passed without a reading: then without ``came_kw``."""
 
     def __init__(self, path: Path) -> None:
-        """Write to ``path``, in place of what is there; raise :class:`SettingsError` where that cannot be done."""
+        """Write to ``path``, in place of what is there; raise :class:`SettingsError` where that cannot be."""
         try:
             self._file = path.open("w", newline="", encoding="utf-8")
         except OSError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.buffer import Buffers, Verdict
-from edge.core.errors import ModelError, RequestError
+from edge.core.errors import ModelError
 from edge.core.features import assemble, measured_in
 from edge.core.forecast import Forecast, Forecasts
 from edge.core.history import History
@@ -24,7 +24,7 @@ from edge.core.online.summary import Period, Summary
 from edge.core.predictor import Prediction, Predictor, Speaker
 from edge.core.reading import Reading
 from edge.core.speaking import Whose, as_blended, as_spoken, voice_of
-from edge.core.window import F32, I64, MAX_FILL_MIN, MIN_OBSERVED, WindowSpec
+from edge.core.window import F32, I64, WindowSpec
 
 #: What a reading counts as, in metrics.
 Result = Literal["accepted", "duplicate", "late", "rejected"]
@@ -231,29 +231,3 @@ class Engine:
             counts["accepted"] = counts.get("accepted", 0) + buffers.n_confirmed
             buffers.n_confirmed = 0
         return disproved, counts
-
-
-def forecast_series(
-    model: Predictor, readings: Sequence[Reading], issued_at_ms: int, zone: tzinfo = UTC, *, tells_path: bool = True
-) -> Forecast:
-    """Forecast a series that is no device's, oldest first, by the very rules of the stream.
-
-    Raises :class:`RequestError`, naming the reading, where they leave nothing to forecast from.
-    """
-    if len(readings) < MIN_OBSERVED:
-        msg = f"readings: at least {MIN_OBSERVED} are needed, not {len(readings)}"
-        raise RequestError(msg)
-    engine = Engine(model, 1, zone, tells_path=tells_path)
-    before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # their windows serve no one
-    newest = engine.accept(readings[-1:])
-    for i, verdict in enumerate([*before, *newest.verdicts]):
-        if verdict is Verdict.LACKING:
-            msg = f"readings[{i}]: {engine.lacking(readings[i])}"
-            raise RequestError(msg)
-        if verdict not in {Verdict.READY, Verdict.FIRST}:
-            msg = f"readings[{i}]: its time does not follow the one before ({verdict.value})"
-            raise RequestError(msg)
-    if not newest.devices:
-        msg = f"readings[{len(readings) - 1}]: more than {MAX_FILL_MIN} minutes are missing before it"
-        raise RequestError(msg)
-    return replace(engine.forecast(newest, issued_at_ms)[0], device=None)

@@ -20,10 +20,11 @@ from edge.core.predictor import Predictor
 from edge.core.reading import Limits
 from edge.demo.broker import EmbeddedBroker
 from edge.demo.watcher import Watcher
+from edge.mqtt_settings import MqttSettings
 from edge.replay.publisher import Meter, replay
 from edge.replay.source import Columns, Minute, read_minutes
 from edge.sample import sample_path
-from edge.settings import GatewaySettings, HttpSettings, MqttSettings, Settings, StateSettings
+from edge.settings import GatewaySettings, HttpSettings, Settings, StateSettings
 
 HOST, DEVICE = "127.0.0.1", "home"
 _READY_S, _LAST_FORECAST_S = 15.0, 5.0

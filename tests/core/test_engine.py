@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.core.buffer import Verdict
-from edge.core.engine import Engine, forecast_series
+from edge.core.engine import Engine
 from edge.core.errors import ModelError, RequestError
 from edge.core.predictor import Prediction
 from edge.core.reading import Reading
+from edge.core.series import forecast_series
 from edge.core.window import F32, WindowSpec
 from edge.predictors.baselines import Persistence, Trend
 

@@ -17,8 +17,8 @@ from edge.core.online.drift import MIN_OUTCOMES, QUIET_DAYS, Change
 from edge.mqtt.discovery import HomeAssistant
 from edge.mqtt.payloads import encode_rejection
 from edge.mqtt.topics import DeviceTopic
+from edge.mqtt_settings import TopicSettings
 from edge.reporting import event_document
-from edge.settings import TopicSettings
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker

@@ -1,0 +1,41 @@
+"""One series of readings that is no device's, forecast by the rules of the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, tzinfo
+
+from edge.core.buffer import Verdict
+from edge.core.engine import Engine
+from edge.core.errors import RequestError
+from edge.core.forecast import Forecast
+from edge.core.predictor import Predictor
+from edge.core.reading import Reading
+from edge.core.window import MAX_FILL_MIN, MIN_OBSERVED
+
+
+def forecast_series(
+    model: Predictor, readings: Sequence[Reading], issued_at_ms: int, zone: tzinfo = UTC, *, tells_path: bool = True
+) -> Forecast:
+    """Forecast a series that is no device's, oldest first, by the very rules of the stream.
+
+    Raises :class:`RequestError`, naming the reading, where they leave nothing to forecast from.
+    """
+    if len(readings) < MIN_OBSERVED:
+        msg = f"readings: at least {MIN_OBSERVED} are needed, not {len(readings)}"
+        raise RequestError(msg)
+    engine = Engine(model, 1, zone, tells_path=tells_path)
+    before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # their windows serve no one
+    newest = engine.accept(readings[-1:])
+    for i, verdict in enumerate([*before, *newest.verdicts]):
+        if verdict is Verdict.LACKING:
+            msg = f"readings[{i}]: {engine.lacking(readings[i])}"
+            raise RequestError(msg)
+        if verdict not in {Verdict.READY, Verdict.FIRST}:
+            msg = f"readings[{i}]: its time does not follow the one before ({verdict.value})"
+            raise RequestError(msg)
+    if not newest.devices:
+        msg = f"readings[{len(readings) - 1}]: more than {MAX_FILL_MIN} minutes are missing before it"
+        raise RequestError(msg)
+    return replace(engine.forecast(newest, issued_at_ms)[0], device=None)
