@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 
-from bench import footprint, latency, machine, report
+from bench import asking, footprint, latency, machine, report
 from bench.broker import NoBrokerError
 from bench.footprint import Footprint
 from bench.latency import Latency
@@ -18,7 +18,7 @@ from bench.throughput import WINDOWS, Block, Comparison, Pace, compare, measure,
 from bench.ways import WAYS
 from edge.predictors.store import default_model
 
-PARTS = ("throughput", "latency", "footprint")
+PARTS = ("throughput", "latency", "footprint", "asking")
 WAYS_PART = "ways"  # for whoever asks: it says nothing of gapcast beside the echo
 GOAL_MODEL = "lstm-5-3"
 BLEND = "blend"  # in place of a model: all of them together, with everything that is learnt
@@ -79,6 +79,10 @@ def main() -> int:
             results["latency"] = _latency(subjects, effort, quick=chosen.quick)
         if "footprint" in parts and subjects:
             results["footprint"] = _footprint(subjects, effort)
+        if "asking" in parts and subjects:
+            asked = [asking.measure(one, effort.latency_s) for one in subjects]
+            _say(report.asking_table(asked))
+            results["asking"] = asked
     except (NoBrokerError, NotReadyError, StalledError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

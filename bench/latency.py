@@ -51,7 +51,7 @@ def measure(subject: Subject, qos: int, measured_s: int, *, nodelay: bool) -> La
         fleet = Fleet(N_DEVICES, qos)
         with Generator(port, fleet) as generator:
             generator.wait_until_answered()
-        late_ns, took_ns = _send_evenly(port, fleet, (WARM_UP_S + measured_s) * PER_S)
+        late_ns, took_ns = send_evenly(port, fleet, (WARM_UP_S + measured_s) * PER_S)
     late_ns, took_ns = late_ns[WARM_UP_S * PER_S :], took_ns[WARM_UP_S * PER_S :]
     answered_ns = took_ns[took_ns >= 0]
     p50, p90, p99, most = np.percentile(answered_ns, (50, 90, 99, 100)) / 1e6
@@ -69,7 +69,7 @@ def measure(subject: Subject, qos: int, measured_s: int, *, nodelay: bool) -> La
     )
 
 
-def _send_evenly(port: int, fleet: Fleet, n_readings: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def send_evenly(port: int, fleet: Fleet, n_readings: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Send ``n_readings``, one a millisecond; return for each how late it was sent and how long its answer took, ns.
 
     A reading without an answer has -1.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.asking import Asked
 from bench.footprint import Footprint
 from bench.latency import Latency
 from bench.throughput import Comparison, Pace
@@ -72,6 +73,36 @@ def latency_table(latencies: list[Latency]) -> str:
             f"{one.n_missing}",
         )
         for one in latencies
+    ]
+    return _table(head, rows)
+
+
+def asking_table(asked: list[Asked]) -> str:
+    """Return what came of the requests, and of the readings beside them."""
+    head = (
+        "GET /predict beside 1,000 readings/s",
+        "wanted/s",
+        "answered/s",
+        "failed",
+        "p50 ms",
+        "p99 ms",
+        "max ms",
+        "reading p50 ms",
+        "reading p99 ms",
+    )
+    rows = [
+        (
+            one.name,
+            f"{one.wanted_per_s:,}",
+            f"{one.answered_per_s:,.0f}",
+            f"{one.n_failed}",
+            f"{one.p50_ms:.2f}",
+            f"{one.p99_ms:.2f}",
+            f"{one.max_ms:.1f}",
+            f"{one.reading_p50_ms:.2f}",
+            f"{one.reading_p99_ms:.2f}",
+        )
+        for one in asked
     ]
     return _table(head, rows)
 

@@ -87,6 +87,7 @@ class Running(NamedTuple):
 
     pid: int
     start_s: float
+    http_port: int
 
 
 @contextmanager
@@ -107,7 +108,7 @@ def running(
         with ended(subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)) as process:
             if subject.model:
                 _wait_until_ready(process, http_port, Path(log.name))
-            yield Running(process.pid, time.perf_counter() - begin if subject.model else 0.0)
+            yield Running(process.pid, time.perf_counter() - begin if subject.model else 0.0, http_port)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], http_port: int, log: Path) -> None:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from itertools import islice
 from threading import Lock
 from typing import TypeVar
@@ -96,7 +97,18 @@ class Asked:
         return latest.read_all(devices, speaker)
 
     def latest_of(self, device: str) -> Forecast | None:
-        """Return the device's newest forecast; None where the device is unknown or has none yet."""
+        """Return the device's newest forecast; None where the device is unknown or has none yet.
+
+        It waits for the stream only where forecasts are just being kept, and not while they are made.
+        """
+        engine = self._engine
+        newest = engine.newest
+        n_steps = newest.n_steps
+        if n_steps % 2 == 0:
+            with suppress(LookupError):  # it is being forgotten
+                forecast = engine.latest_of(device)
+                if newest.n_steps == n_steps:
+                    return forecast
         with self._lock:
             return self._engine.latest_of(device)
 

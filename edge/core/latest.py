@@ -28,6 +28,8 @@ class Latest:
     def __init__(self, n_leads: int = 1, experts: tuple[str, ...] = ()) -> None:
         """Keep forecasts for ``n_leads`` lead times each, and the weights of ``experts`` in them."""
         self._experts = experts
+        #: Goes up before and after each change that takes several steps: odd while one is under way, or has failed.
+        self.n_steps = 0
         # Median, lower, upper, then the means: a model's own float32, which rounds to what was told of it.
         self._kw = np.zeros((_FIRST_ROWS, _N_QUANTILES + n_leads), dtype=np.float32)
         self._when = np.zeros((_FIRST_ROWS, 2), dtype=np.int64)  # observed minute, issued at (ms)
@@ -36,6 +38,7 @@ class Latest:
 
     def keep(self, rows: list[int], forecasts: Forecasts) -> None:
         """Keep ``forecasts``, at least one, the i-th for ``rows[i]``; of several for one row the last counts."""
+        self.n_steps |= 1
         self._reach(max(rows) + 1)
         at = np.asarray(rows)
         for column, values in enumerate((forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)):
@@ -49,6 +52,7 @@ class Latest:
         self._n_observed[at] = forecasts.n_observed
         if forecasts.shares is not None:
             self._shares[at] = forecasts.shares.weights
+        self.n_steps += 1
 
     def forget(self, row: int) -> None:
         """Hold no forecast for ``row``."""

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
 from edge.asking.answer import Desk
@@ -24,6 +25,7 @@ from edge.http.events import EventReaders, events_router
 from edge.http.guard import Guard
 from edge.http.health import Health, HealthResponse, health_of
 from edge.http.inference import inference_router
+from edge.http.latest import LatestOfOne
 from edge.http.schemas import ForecastDocument, ForecastList
 from edge.service import Service
 
@@ -57,6 +59,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    app.add_middleware(LatestOfOne, service=service)
     problems.install(app, options.max_body_bytes, options.max_tensor_bytes)
     if options.token is not None:
         app.add_middleware(Guard, token=options.token)
@@ -100,10 +103,10 @@ def create_app(
         response_model=ForecastList | ForecastDocument,
         responses=problems.answers(HTTPStatus.NOT_FOUND),
     )
-    def predict_latest(device: str | None = None) -> Any:
+    async def predict_latest(device: str | None = None) -> Any:
         """Return the latest forecast of every device, or of the one named."""
         if device is None:
-            return JSONResponse({"forecasts": [forecast.document() for forecast in service.latest()]})
+            return await run_in_threadpool(_latest, service)
         forecast = service.latest_of(device)
         if forecast is None:
             return problems.problem(HTTPStatus.NOT_FOUND, f"device {device!r} is unknown, or has no forecast yet")
@@ -129,3 +132,7 @@ def create_app(
     app.include_router(events_router(EventReaders(service, options.max_event_readers)))
     reference.install(app)
     return app
+
+
+def _latest(service: Service) -> JSONResponse:
+    return JSONResponse({"forecasts": [forecast.document() for forecast in service.latest()]})

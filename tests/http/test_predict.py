@@ -263,3 +263,11 @@ def test_a_caller_that_hangs_up_in_mid_body_does_no_harm(rest: Rest) -> None:
         with socket.create_connection((LOOPBACK, rest.port), timeout=10) as sock:
             sock.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n" + b'{"readings"')
     assert rest.client.post("/predict", json={"readings": POWERS}).status_code == 200
+
+
+def test_the_short_way_and_the_long_way_answer_the_same(rest: Rest) -> None:
+    rest.push(*(Reading("both.ways", 21_476_160 + minute, 1.0) for minute in range(3)))
+    short, long = (rest.client.get(f"/predict?{query}") for query in ("device=both.ways", "device=both%2Eways"))
+    assert short.content == long.content
+    for name in ("content-type", "content-length"):
+        assert short.headers[name] == long.headers[name]

@@ -11,7 +11,7 @@ from edge.core.online.blend import Blend
 from edge.core.online.options import Options
 from edge.core.online.summary import EVER
 from edge.core.reading import Reading
-from edge.core.snapshot import Replay
+from edge.core.replaying import Replay
 from edge.predictors.baselines import Persistence, Trend
 from tests.core.online.outcomes import START, outcomes
 
