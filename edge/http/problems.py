@@ -29,6 +29,7 @@ _MEANING = {
 }
 #: Where the Open Inference Protocol is spoken.
 TENSORS = "/v2/"
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 def problem(status: HTTPStatus, detail: str, reason: str | None = None, path: str = "") -> JSONResponse:
@@ -87,12 +88,12 @@ def install(app: FastAPI, max_body_bytes: int, max_tensor_bytes: int) -> None:
 
 
 def _methods(request: Request) -> set[str]:
-    """Return what may be asked of a path; each method of it is a route of its own."""
+    """Return what may be asked of a path; each method of it is a route of its own, maybe in a router of several."""
     return {
         method
+        for method in _METHODS
         for route in request.app.routes
-        if route.matches(request.scope)[0] is not Match.NONE
-        for method in getattr(route, "methods", None) or {"GET"}
+        if route.matches({**request.scope, "method": method})[0] is Match.FULL
     }
 
 

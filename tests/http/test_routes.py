@@ -202,6 +202,9 @@ def test_an_unknown_path_is_a_404_problem(rest: Rest, path: str) -> None:
         ("POST", "/readyz", {"GET"}),
         ("POST", "/metrics", {"GET"}),
         ("PATCH", "/models", {"GET"}),
+        ("PUT", "/devices/home", {"DELETE", "GET"}),
+        ("DELETE", "/devices", {"GET"}),
+        ("POST", "/events", {"GET"}),
     ],
 )
 def test_another_method_is_a_405_problem_that_tells_what_is_allowed(
@@ -216,6 +219,7 @@ def test_the_description_of_the_interface_is_there_and_names_every_route(rest: R
     description = rest.client.get("/openapi.json").json()
     assert {"/livez", "/readyz", "/healthz", "/metrics", "/predict", "/models"} <= set(description["paths"])
     assert set(description["paths"]["/predict"]) == {"get", "post"}
+    assert [one["name"] for one in description["paths"]["/predict"]["get"]["parameters"]] == ["device"]
     assert not description["components"]["schemas"]["ForecastDocument"]["required"].count("path"), "not every model"
     timed = description["components"]["schemas"]["TimedReading"]
     assert set(timed["properties"]) == {"ts", *MEASURED}
