@@ -36,7 +36,7 @@ _SHARES = "latest_shares"
 _LEARNT = ("learnt", "scores", "drift")
 
 #: What a damaged archive may raise.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, TypeError, NotImplementedError)
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, TypeError, NotImplementedError)
 
 
 class About(BaseModel):
@@ -84,12 +84,16 @@ def read(path: Path) -> Snapshot | None:
     """
     content = path.read_bytes()
     try:
-        return _decode(path, content)
-    except _DAMAGE:
+        return decode(path, content)
+    except DAMAGE:
         return None
 
 
-def _decode(path: Path, content: bytes) -> Snapshot | None:
+def decode(path: Path, content: bytes) -> Snapshot | None:
+    """Return the snapshot that is ``content``, which came from ``path``; None where its columns do not fit each other.
+
+    Raises :class:`StateError` where it is of a newer version, and one of :data:`DAMAGE` where it is damaged.
+    """
     with np.load(BytesIO(content), allow_pickle=False) as archive:
         words = archive["about"].tobytes()
         check_version(path, from_json(words)["version"])

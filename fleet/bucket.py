@@ -1,0 +1,115 @@
+"""A bucket of devices in Spark's state store: the engine goes on where the micro-batch before left it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
+
+from edge.core.buffer import Verdict
+from edge.core.engine import Engine
+from edge.core.errors import PayloadError
+from edge.core.reading import Limits, Reading
+from edge.mqtt.payloads import encode_forecasts, encode_rejection
+from fleet.messages import Refused, read_messages
+from fleet.worker import CACHE, Task, decode, encode, new_engine, settings_of
+
+#: Readings taken by the engine at a time: the models see them all in one call.
+_AT_ONCE = 2_048
+#: Of one bucket and micro-batch so many rejections are told; the others are counted.
+_MOST_TOLD = 100
+COUNTS = ("accepted", "duplicate", "late", "rejected")
+#: What comes out: forecasts and rejections as JSON documents, and for each bucket a row of counts.
+OUTPUT = "kind string, device string, document string, " + ", ".join(f"n_{name} long" for name in COUNTS)
+FORECAST, REJECTED, COUNTED = "forecast", "rejected", "counted"
+
+
+class Bucket(StatefulProcessor):
+    """Takes the readings of a bucket's devices through the engine, and keeps its state with Spark."""
+
+    def __init__(self, task: Task) -> None:
+        """Work as ``task`` says."""
+        self._task = task
+
+    def init(self, handle: StatefulProcessorHandle) -> None:
+        """Have two values of state: the stamp of the newest writing, and the engine's snapshot."""
+        self._stamp = handle.getValueState("stamp", "stamp string")
+        self._snapshot = handle.getValueState("snapshot", "content binary")
+
+    def handleInputRows(self, key: Any, rows: Iterator[pd.DataFrame], timerValues: Any) -> Iterator[pd.DataFrame]:  # noqa: N802, N803 - Spark's
+        """Yield what comes of the messages of the bucket ``key``."""
+        task, bucket = self._task, int(key[0])
+        engine = self._engine(bucket)
+        yield from forecast(task, engine, pd.concat(rows, ignore_index=True))
+        stamp = uuid.uuid4().hex
+        self._snapshot.update((encode(engine),))
+        self._stamp.update((stamp,))
+        CACHE.put(task.query, bucket, stamp, engine, task.cached_devices)
+
+    def close(self) -> None:
+        """Have nothing to close."""
+
+    def _engine(self, bucket: int) -> Engine:
+        stamp = self._stamp.get()
+        if stamp is None:
+            return new_engine(self._task)
+        engine = CACHE.take(self._task.query, bucket, stamp[0])
+        if engine is not None:
+            return engine
+        content = self._snapshot.get()
+        return decode(self._task, bucket, bytes(content[0]))  # type: ignore[index] - written with the stamp
+
+
+def forecast(task: Task, engine: Engine, messages: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the forecasts that ``messages`` give, what was refused, and the counts."""
+    settings = settings_of(task.settings)
+    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    readings, refused = read_messages(messages, limits, engine.buffers.channels[1:], task.most_per_device)
+    counts = dict.fromkeys(COUNTS, 0)
+    counts["rejected"] = len(refused)
+    for first in range(0, len(readings), _AT_ONCE):
+        some = readings[first : first + _AT_ONCE]
+        accepted = engine.accept(some)
+        forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
+        engine.learn()
+        for name, n in accepted.counts.items():
+            counts[name] += n
+        refused += _refused(engine, some, accepted.verdicts, accepted.disproved)
+        if len(forecasts):
+            documents = [document.decode() for document in encode_forecasts(forecasts)]
+            yield _frame(FORECAST, forecasts.devices, documents)
+    told = refused[:_MOST_TOLD]
+    n_omitted = len(refused) - len(told)
+    if told:
+        documents = [
+            encode_rejection(one.device, one.payload, one.problem.reason, one.problem.detail, n_omitted).decode()
+            for one in told
+        ]
+        yield _frame(REJECTED, [one.device for one in told], documents)
+    yield pd.DataFrame({"kind": [COUNTED], "device": None, "document": None, **{f"n_{k}": [n] for k, n in counts.items()}})
+
+
+def _refused(
+    engine: Engine, readings: list[Reading], verdicts: list[Verdict], disproved: list[Reading]
+) -> Iterator[Refused]:
+    if Verdict.FULL in verdicts or Verdict.LACKING in verdicts:
+        for reading, verdict in zip(readings, verdicts, strict=True):
+            if verdict is Verdict.FULL:
+                detail = f"{engine.buffers.max_devices} devices are known in this bucket, all that devices.max allows"
+                yield Refused(reading.device, b"", PayloadError("too_many_devices", detail))
+            elif verdict is Verdict.LACKING:
+                yield Refused(reading.device, b"", PayloadError("missing_feature", engine.lacking(reading)))
+    for reading in disproved:
+        detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
+        yield Refused(reading.device, b"", PayloadError("time_jump", detail))
+
+
+def _frame(kind: str, devices: list[str], documents: list[str]) -> pd.DataFrame:
+    nothing = pd.array([None] * len(devices), dtype="Int64")
+    return pd.DataFrame(
+        {"kind": kind, "device": devices, "document": documents, **{f"n_{name}": nothing for name in COUNTS}}
+    )

@@ -1,0 +1,54 @@
+"""What a checkpoint folder is of: written beside Spark's own files at the first start, checked at each other."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.core.errors import SettingsError
+from fleet.identity import Identity, read_identity
+
+_FILE = "gapcast.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint folder, and into how many buckets its devices are dealt."""
+
+    folder: Path
+    n_buckets: int
+
+
+def open_checkpoint(folder: Path, identity: Identity, n_buckets: int | None, default_buckets: int) -> Checkpoint:
+    """Return the checkpoint in ``folder``, begun there where it is new.
+
+    Raises :class:`SettingsError` where it was begun by other models, another use of them, or with other buckets, and
+    :class:`~edge.core.errors.StateError` where it is of another version.
+    """
+    path = folder / _FILE
+    if not path.exists():
+        if folder.is_dir() and any(folder.iterdir()):
+            msg = f"--checkpoint {folder}: is not empty, and no checkpoint of gapcast-fleet"
+            raise SettingsError(msg)
+        n_buckets = n_buckets or default_buckets
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{_FILE}.part"
+        part.write_text(json.dumps({"buckets": n_buckets, "identity": json.loads(identity.text())}, indent=1) + "\n")
+        os.replace(part, path)
+        return Checkpoint(folder, n_buckets)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        kept_buckets, kept = int(found["buckets"]), json.dumps(found["identity"])
+    except (ValueError, LookupError, TypeError) as error:
+        msg = f"{path}: cannot be read ({error})"
+        raise SettingsError(msg) from error
+    if problem := identity.unlike(read_identity(kept)):
+        cure = "give it those models and settings again, or begin a new checkpoint"
+        msg = f"--checkpoint {folder}: was begun otherwise, and that is part of its state ({problem}): {cure}"
+        raise SettingsError(msg)
+    if n_buckets not in {None, kept_buckets}:
+        msg = f"--buckets {n_buckets}: the checkpoint in {folder} was begun with {kept_buckets}: they cannot change"
+        raise SettingsError(msg)
+    return Checkpoint(folder, kept_buckets)

@@ -1,0 +1,91 @@
+"""The command ``gapcast-fleet``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge.core.errors import GapcastError, ModelError
+from edge.options import read_settings, settings_options
+
+EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
+_NEEDED = frozenset({"pandas", "pyarrow", "pyspark", "google"})
+
+
+class _Group(click.Group):
+    """Turns the errors that gapcast raises on purpose, also in a worker, into a sentence and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GapcastError as error:
+            click.echo(f"gapcast-fleet: {error}", err=True)
+            sys.exit(EXIT_BAD_MODEL if isinstance(error, ModelError) else EXIT_BAD_INPUT)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] not in _NEEDED:
+                raise
+            cure = "pip install '.[fleet]' in the checkout, or pip install 'gapcast[fleet]'"
+            click.echo(f"gapcast-fleet: {error.name} is not installed: {cure}", err=True)
+            sys.exit(EXIT_BAD_INPUT)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gapcast")
+def main() -> None:
+    """Forecasts for a fleet of meters, on Apache Spark: the engine of the edge, for as many as there are cores."""
+
+
+def _spark_options(command: Any) -> Any:
+    return click.option(
+        "--conf", "conf", multiple=True, metavar="KEY=VALUE", help="Set a key of Spark, e.g. spark.driver.memory=4g."
+    )(command)
+
+
+@main.command()
+@settings_options
+@_spark_options
+@click.option("--from", "source", required=True, metavar="FOLDER|kafka", help="Where readings come from.")
+@click.option("--to", "sink", required=True, metavar="FOLDER", help="Where forecasts go.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="Where the state is kept.")
+@click.option("--format", "file_format", type=click.Choice(["json", "parquet"]), default="json", show_default=True)
+@click.option("--to-format", type=click.Choice(["json", "parquet"]), help="Of what is written (default: as --format).")
+@click.option("--every", "every_s", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS")
+@click.option("--once", is_flag=True, help="End when all that is there has been read.")
+@click.option("--buckets", "n_buckets", type=click.IntRange(1, 65_536), help="Into which devices are dealt, for good.")
+@click.option("--files-at-once", type=click.IntRange(min=1), default=16, show_default=True, help="Of a micro-batch.")
+@click.option("--kafka", "kafka", multiple=True, metavar="KEY=VALUE", help="An option of Spark's Kafka source.")
+def score(
+    config: Path | None,
+    assignments: tuple[str, ...],
+    conf: tuple[str, ...],
+    source: str,
+    sink: str,
+    checkpoint: Path,
+    file_format: Any,
+    to_format: Any,
+    every_s: float,
+    once: bool,
+    n_buckets: int | None,
+    files_at_once: int,
+    kafka: tuple[str, ...],
+) -> None:
+    """Forecast what meters will draw, micro-batch by micro-batch; go on where the checkpoint ends."""
+    from fleet.running import run_until_stopped  # noqa: PLC0415
+    from fleet.score import Pace, start  # noqa: PLC0415
+    from fleet.sinks import to_files  # noqa: PLC0415
+    from fleet.sources import from_files, from_kafka  # noqa: PLC0415
+    from fleet.spark import session  # noqa: PLC0415
+
+    settings = read_settings(config, assignments)
+    spark = session("gapcast-fleet score", conf)
+    if source == "kafka":
+        readings = from_kafka(spark, dict(option.split("=", 1) for option in kafka))
+    else:
+        readings = from_files(spark, Path(source), file_format, files_at_once)
+    written = to_files(Path(sink), to_format or file_format)
+    run_until_stopped(
+        spark, lambda: start(settings, readings, written, checkpoint, Pace(every_s, once), n_buckets=n_buckets), click.echo
+    )

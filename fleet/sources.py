@@ -1,0 +1,103 @@
+"""Where readings come from, all as the same columns: device, payload, when it came, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from edge.core.errors import SettingsError
+
+FileFormat = Literal["json", "parquet"]
+_NEEDED = ("device", "gap_kw")
+
+
+def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files_at_once: int) -> DataFrame:
+    """Return the readings of the files in ``folder``, of those there and of those to come.
+
+    A line of JSON is ``{"device": …, "ts": …, "gap_kw": …}``, as is a row of Parquet. Of one device the readings are
+    taken by the time of their file, then its name, then their place in it. Raises :class:`SettingsError` where the
+    folder is none, or its Parquet has other columns.
+    """
+    if not folder.is_dir():
+        msg = f"--from {folder}: there is no such folder"
+        raise SettingsError(msg)
+    reader = spark.readStream.option("maxFilesPerTrigger", files_at_once).option("recursiveFileLookup", "true")
+    if file_format == "json":
+        rows = reader.format("text").load(str(folder))
+        device, payload = F.get_json_object("value", "$.device"), F.col("value")
+    else:
+        schema = _schema_of(spark, folder)
+        rows = reader.schema(schema).parquet(str(folder))
+        device, payload = F.col("device"), _as_json(schema)
+    messages = rows.select(
+        device.alias("device"),
+        payload.alias("payload"),
+        F.lit(None).cast("long").alias("received_ms"),
+        F.lit(False).alias("redelivered"),
+        F.unix_millis("_metadata.file_modification_time").alias("at"),
+        F.col("_metadata.file_path").alias("file"),
+        F.col("_metadata.file_block_start").alias("block"),
+    )
+    return messages.mapInArrow(_numbered, T.StructType([*messages.schema.fields, T.StructField("place", T.LongType())]))
+
+
+def from_kafka(spark: SparkSession, options: Mapping[str, str]) -> DataFrame:
+    """Return the readings of a Kafka topic: the record's key is the device, its value the payload, as over MQTT.
+
+    ``options`` are those of Spark's own connector, which must be on its class path. A device's readings must be of
+    one partition, as they are where their key decides it.
+    """
+    rows = spark.readStream.format("kafka").options(**options).load()
+    return rows.select(
+        F.col("key").cast("string").alias("device"),
+        F.col("value").alias("payload"),
+        F.unix_millis("timestamp").alias("received_ms"),
+        F.lit(False).alias("redelivered"),
+        F.col("partition").cast("long").alias("at"),
+        F.lit("").alias("file"),
+        F.lit(0).cast("long").alias("block"),
+        F.col("offset").alias("place"),
+    )
+
+
+def _numbered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a task with their number in it: they come in the order of its files."""
+    n = 0
+    for batch in batches:
+        yield batch.append_column("place", pa.array(range(n, n + len(batch)), type=pa.int64()))
+        n += len(batch)
+
+
+def _schema_of(spark: SparkSession, folder: Path) -> T.StructType:
+    if next(folder.rglob("*.parquet"), None) is None:
+        msg = f"--from {folder}: holds no .parquet yet: one must be there to tell its columns"
+        raise SettingsError(msg)
+    schema = spark.read.option("recursiveFileLookup", "true").parquet(str(folder)).schema
+    missing = [name for name in (*_NEEDED, "ts") if name not in schema.names]
+    if missing:
+        msg = f"--from {folder}: has no column {missing[0]} among {', '.join(schema.names)}"
+        raise SettingsError(msg)
+    return schema
+
+
+def _as_json(schema: T.StructType) -> Column:
+    """Return a row as the JSON of a reading, so that all go through the same door."""
+    numeric = (T.NumericType,)
+    columns = [_time(schema["ts"].dataType).alias("ts")]
+    for field in schema.fields:
+        if field.name not in {"device", "ts"} and isinstance(field.dataType, numeric):
+            columns.append(F.col(field.name).cast("double").alias(field.name))
+    return F.to_json(F.struct(*columns))
+
+
+def _time(kind: T.DataType) -> Column:
+    ts = F.col("ts")
+    if isinstance(kind, T.TimestampNTZType):
+        ts = ts.cast("timestamp")
+    return F.unix_millis(ts) if isinstance(kind, (T.TimestampType, T.TimestampNTZType)) else ts

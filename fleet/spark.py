@@ -1,0 +1,53 @@
+"""A Spark session: this process's own where no cluster was named, and what gapcast needs of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+
+from pyspark.sql import SparkSession
+
+from edge.core.errors import SettingsError
+
+#: What a stream with large state needs; each can be set otherwise by ``--conf``.
+_SETTINGS = {
+    "spark.sql.streaming.stateStore.providerClass": (
+        "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+    ),
+    "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": str(os.cpu_count()),
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
+def session(name: str, assignments: Sequence[str] = ()) -> SparkSession:
+    """Return a session named ``name``, with the ``KEY=VALUE`` of ``assignments``.
+
+    Started by spark-submit it is the cluster's, else one in this machine, with as many threads as it has cores.
+    Raises :class:`SettingsError` where there is no Java.
+    """
+    if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
+        msg = "Spark needs Java 17 or later, and there is none: on Debian, apt install openjdk-17-jre-headless"
+        raise SettingsError(msg)
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(name)
+    wanted = dict(_SETTINGS)
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.startswith("spark."):
+            msg = f"--conf {assignment!r} must be KEY=VALUE with a key like spark.driver.memory"
+            raise SettingsError(msg)
+        wanted[key] = value
+    if "MASTER" not in os.environ and "spark.master" not in wanted:
+        builder = builder.master(f"local[{os.cpu_count()}]")
+    for key, value in wanted.items():
+        builder = builder.config(key, value)
+    started = builder.getOrCreate()
+    started.sparkContext.setLogLevel("ERROR")
+    return started
