@@ -60,8 +60,8 @@ class Bucket(StatefulProcessor):
         engine = CACHE.take(self._task.query, bucket, stamp[0])
         if engine is not None:
             return engine
-        content = self._snapshot.get()
-        return decode(self._task, bucket, bytes(content[0]))  # type: ignore[index] - written with the stamp
+        content: tuple[bytes] = self._snapshot.get()  # written with the stamp
+        return decode(self._task, bucket, bytes(content[0]))
 
 
 def forecast(task: Task, engine: Engine, messages: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -70,7 +70,7 @@ def forecast(task: Task, engine: Engine, messages: pd.DataFrame) -> Iterator[pd.
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
     readings, refused = read_messages(messages, limits, engine.buffers.channels[1:], task.most_per_device)
     counts = dict.fromkeys(COUNTS, 0)
-    counts["rejected"] = len(refused)
+    counts["rejected"] = sum(one.n for one in refused)
     for first in range(0, len(readings), _AT_ONCE):
         some = readings[first : first + _AT_ONCE]
         accepted = engine.accept(some)
@@ -83,14 +83,16 @@ def forecast(task: Task, engine: Engine, messages: pd.DataFrame) -> Iterator[pd.
             documents = [document.decode() for document in encode_forecasts(forecasts)]
             yield _frame(FORECAST, forecasts.devices, documents)
     told = refused[:_MOST_TOLD]
-    n_omitted = len(refused) - len(told)
+    n_omitted = counts["rejected"] - sum(one.n for one in told)
     if told:
         documents = [
             encode_rejection(one.device, one.payload, one.problem.reason, one.problem.detail, n_omitted).decode()
             for one in told
         ]
         yield _frame(REJECTED, [one.device for one in told], documents)
-    yield pd.DataFrame({"kind": [COUNTED], "device": None, "document": None, **{f"n_{k}": [n] for k, n in counts.items()}})
+    yield pd.DataFrame(
+        {"kind": [COUNTED], "device": None, "document": None, **{f"n_{k}": [n] for k, n in counts.items()}}
+    )
 
 
 def _refused(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def open_checkpoint(folder: Path, identity: Identity, n_buckets: int | None, def
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f".{_FILE}.part"
         part.write_text(json.dumps({"buckets": n_buckets, "identity": json.loads(identity.text())}, indent=1) + "\n")
-        os.replace(part, path)
+        part.replace(path)
         return Checkpoint(folder, n_buckets)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -74,7 +74,7 @@ def score(
 ) -> None:
     """Forecast what meters will draw, micro-batch by micro-batch; go on where the checkpoint ends."""
     from fleet.running import run_until_stopped  # noqa: PLC0415
-    from fleet.score import Pace, start  # noqa: PLC0415
+    from fleet.score import Plan, start  # noqa: PLC0415
     from fleet.sinks import to_files  # noqa: PLC0415
     from fleet.sources import from_files, from_kafka  # noqa: PLC0415
     from fleet.spark import session  # noqa: PLC0415
@@ -86,6 +86,5 @@ def score(
     else:
         readings = from_files(spark, Path(source), file_format, files_at_once)
     written = to_files(Path(sink), to_format or file_format)
-    run_until_stopped(
-        spark, lambda: start(settings, readings, written, checkpoint, Pace(every_s, once), n_buckets=n_buckets), click.echo
-    )
+    plan = Plan(checkpoint, every_s, once, n_buckets)
+    run_until_stopped(spark, lambda: start(settings, readings, written, plan), click.echo)

@@ -34,7 +34,9 @@ class Identity:
     def unlike(self, other: Identity) -> str:
         """Return in words where ``other`` differs, "" where it does not; this one's values come first."""
         mine, others = asdict(self), asdict(other)
-        return "; ".join(f"{name}: {mine[name]} here, {others[name]} there" for name in mine if mine[name] != others[name])
+        return "; ".join(
+            f"{name}: {mine[name]} here, {others[name]} there" for name in mine if mine[name] != others[name]
+        )
 
 
 def identity_of(settings: Settings, models: Models) -> Identity:
@@ -57,7 +59,7 @@ def identity_of(settings: Settings, models: Models) -> Identity:
 
 
 def read_identity(text: str) -> Identity:
-    """Return the identity that :meth:`Identity.text` wrote; raise :class:`StateError` where it is none of this version."""
+    """Return the identity that :meth:`Identity.text` wrote; raise :class:`StateError` where it is another."""
     try:
         found = json.loads(text)
         version = found["version"]

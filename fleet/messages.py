@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -20,11 +21,12 @@ SAID = ("device", "payload", "received_ms", "redelivered")
 
 
 class Refused(NamedTuple):
-    """A message that is no reading."""
+    """A message that is no reading, or ``n`` that are told of as one."""
 
     device: str
     payload: bytes
     problem: PayloadError
+    n: int = 1
 
 
 def in_order(messages: pd.DataFrame) -> pd.DataFrame:
@@ -50,24 +52,23 @@ def read_messages(
     refused: list[Refused] = []
     placed = in_order(messages)
     n_messages = placed.groupby("device", dropna=False, sort=False).size()
-    for message in _rows(placed[placed["nth"] < most_per_device]):
-        device, payload, received_ms, redelivered = message
-        content = payload.encode() if isinstance(payload, str) else bytes(payload or b"")
+    for device, payload, received_ms, redelivered in _rows(placed[placed["nth"] < most_per_device]):
+        content = payload.encode() if isinstance(payload, str) else payload or b""
         try:
             if not isinstance(device, str) or not is_device_id(device):
                 detail = f"{device!r:.80} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
                 raise PayloadError("bad_device", detail)
-            arrived_ms = None if pd.isna(received_ms) else int(received_ms)
+            arrived_ms = None if received_ms is None or math.isnan(received_ms) else int(received_ms)
             reading = decode(device, content, len(content), arrived_ms, limits, extras)
             readings.append(reading._replace(redelivered=True) if redelivered else reading)
         except PayloadError as problem:
             refused.append(Refused(device if isinstance(device, str) else "", content, problem))
-    for device, n in n_messages[n_messages > most_per_device].items():
+    for name, n in n_messages[n_messages > most_per_device].items():
         detail = f"{n} readings in one micro-batch, {most_per_device} are taken: the {n - most_per_device} last are not"
-        refused.append(Refused(str(device), b"", PayloadError("too_many_readings", detail)))
+        refused.append(Refused(str(name), b"", PayloadError("too_many_readings", detail), int(n - most_per_device)))
     return readings, refused
 
 
-def _rows(messages: pd.DataFrame) -> Iterator[tuple[object, object, object, object]]:
+def _rows(messages: pd.DataFrame) -> Iterator[tuple[str | None, str | bytes | None, float | None, bool]]:
     columns = (messages[name].to_numpy(dtype=object) for name in SAID)
     return zip(*(np.asarray(column).tolist() for column in columns), strict=True)

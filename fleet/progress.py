@@ -48,4 +48,5 @@ def line(number: int, n_messages: int, counts: dict[str, Any], took_s: float) ->
     """
     verdicts = ", ".join(f"{counts[name]:,} {name}" for name in COUNTS)
     rate = n_messages / took_s if took_s else 0.0
-    return f"batch {number}: {n_messages:,} messages, {counts['forecasts']:,} forecasts ({verdicts}) in {took_s:.1f} s, {rate:,.0f} a second"
+    said = f"batch {number}: {n_messages:,} messages, {counts['forecasts']:,} forecasts ({verdicts})"
+    return f"{said} in {took_s:.1f} s, {rate:,.0f} a second"

@@ -29,7 +29,7 @@ def run_until_stopped(spark: SparkSession, start: Callable[[], StreamingQuery], 
     spark.streams.addListener(listener)
     try:
         query = start()
-        while not stopping.is_set() and not query.awaitTermination(_LOOK_S):  # type: ignore[arg-type] - takes seconds
+        while not stopping.is_set() and not query.awaitTermination(_LOOK_S):
             pass
         query.stop()
     except StreamingQueryException as error:
@@ -43,9 +43,9 @@ def run_until_stopped(spark: SparkSession, start: Callable[[], StreamingQuery], 
 
 
 def raised_in(trace: str) -> errors.GapcastError | None:
-    """Return the error of gapcast's own in a worker's ``trace``, None where there is none.
+    r"""Return the error of gapcast's own in a worker's ``trace``, None where there is none.
 
-    >>> raised_in("Traceback\\nedge.core.errors.ModelError: no such model\\n")
+    >>> raised_in("Traceback\nedge.core.errors.ModelError: no such model\n")
     ModelError('no such model')
     """
     found = _RAISED.search(trace)

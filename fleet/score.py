@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as sf
 from pyspark.sql.streaming.query import StreamingQuery
 
 from edge.loading import load_models
@@ -25,11 +26,19 @@ DEFAULT_BUCKETS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """When micro-batches are made: each ``every_s``, or, where ``once``, until what there is has been read."""
+class Plan:
+    """How a stream is run: where it keeps its state, and when micro-batches are made.
 
+    Each ``every_s``, or, where ``once``, until what there is has been read. ``n_buckets`` is for a new checkpoint;
+    the rest as in :class:`~fleet.worker.Task`.
+    """
+
+    checkpoint: Path
     every_s: float = 30.0
     once: bool = False
+    n_buckets: int | None = None
+    most_per_device: int = MOST_PER_DEVICE
+    cached_devices: int = 200_000
 
 
 def fleet_settings(settings: Settings) -> Settings:
@@ -48,30 +57,18 @@ def fleet_settings(settings: Settings) -> Settings:
     )
 
 
-def start(
-    settings: Settings,
-    readings: DataFrame,
-    sink: Sink,
-    checkpoint: Path,
-    pace: Pace,
-    *,
-    n_buckets: int | None = None,
-    most_per_device: int = MOST_PER_DEVICE,
-    cached_devices: int = 200_000,
-) -> StreamingQuery:
-    """Start to forecast ``readings`` (of :mod:`fleet.sources`) into ``sink``, from where ``checkpoint`` ends.
+def start(settings: Settings, readings: DataFrame, sink: Sink, plan: Plan) -> StreamingQuery:
+    """Start to forecast ``readings`` (of :mod:`fleet.sources`) into ``sink``, from where the checkpoint ends.
 
     Raises :class:`SettingsError` where that was begun by other models or buckets.
     """
     settings = fleet_settings(settings)
     identity = identity_of(settings, load_models(settings))
-    kept = open_checkpoint(checkpoint, identity, n_buckets, DEFAULT_BUCKETS)
-    task = Task(
-        str(checkpoint.resolve()), settings.model_dump_json(), identity.text(), most_per_device, cached_devices
-    )
-    bucket = F.pmod(F.crc32(F.coalesce(F.col("device").cast("binary"), F.col("payload").cast("binary"))), F.lit(kept.n_buckets))
+    checkpoint = open_checkpoint(plan.checkpoint, identity, plan.n_buckets, DEFAULT_BUCKETS)
+    query = str(plan.checkpoint.resolve())
+    task = Task(query, settings.model_dump_json(), identity.text(), plan.most_per_device, plan.cached_devices)
     told = (
-        readings.withColumn("bucket", bucket.cast("int"))
+        readings.withColumn("bucket", _bucket(checkpoint.n_buckets))
         .groupBy("bucket")
         .transformWithStateInPandas(
             statefulProcessor=Bucket(task), outputStructType=OUTPUT, outputMode="Append", timeMode="None"
@@ -79,11 +76,15 @@ def start(
     )
     observed = told.observe(
         OBSERVED,
-        F.count(F.when(F.col("kind") == FORECAST, True)).alias("forecasts"),
-        *(F.coalesce(F.sum(f"n_{name}"), F.lit(0)).alias(name) for name in COUNTS),
+        sf.count(sf.when(sf.col("kind") == FORECAST, True)).alias("forecasts"),
+        *(sf.coalesce(sf.sum(f"n_{name}"), sf.lit(0)).alias(name) for name in COUNTS),
     )
-    writer = observed.writeStream.foreachBatch(sink).option("checkpointLocation", str(checkpoint / "spark"))
-    writer = writer.trigger(availableNow=True) if pace.once else writer.trigger(processingTime=f"{pace.every_s} seconds")
-    return writer.queryName(OBSERVED).start()
+    writer = observed.writeStream.foreachBatch(sink).option("checkpointLocation", str(plan.checkpoint / "spark"))
+    when: dict[str, Any] = {"availableNow": True} if plan.once else {"processingTime": f"{plan.every_s} seconds"}
+    return writer.trigger(**when).queryName(OBSERVED).start()
 
 
+def _bucket(n_buckets: int) -> Column:
+    """Return the bucket of a message: that of its device; one without a device is refused, in any."""
+    whose = sf.coalesce(sf.col("device").cast("binary"), sf.col("payload").cast("binary"))
+    return sf.pmod(sf.crc32(whose), sf.lit(n_buckets)).cast("int")

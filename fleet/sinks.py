@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import functions as sf
 
 from fleet.bucket import COUNTED, FORECAST
 
@@ -16,8 +16,9 @@ Sink = Callable[[DataFrame, int], None]
 
 #: A forecast's columns in Parquet, of its JSON.
 _FORECAST = (
-    "observed_at timestamp, target_at timestamp, issued_at timestamp, horizon_min int, gap_kw double, median_kw double, "
-    "lower_kw double, upper_kw double, level double, model string, model_version string, n_observed int, context int, "
+    "observed_at timestamp, target_at timestamp, issued_at timestamp, horizon_min int, gap_kw double, "
+    "median_kw double, lower_kw double, upper_kw double, level double, "
+    "model string, model_version string, n_observed int, context int, "
     "path array<double>, experts map<string,double>, median_experts map<string,double>"
 )
 
@@ -30,12 +31,12 @@ def to_files(folder: Path, file_format: FileFormat) -> Sink:
     """
 
     def write(batch: DataFrame, number: int) -> None:
-        told = batch.where(F.col("kind") != COUNTED)
+        told = batch.where(sf.col("kind") != COUNTED)
         if file_format == "json":
-            writer = told.select("kind", F.col("document").alias("value")).write
+            writer = told.select("kind", sf.col("document").alias("value")).write
         else:
-            of_forecast = F.when(F.col("kind") == FORECAST, F.from_json("document", _FORECAST))
-            rejection = F.when(F.col("kind") != FORECAST, F.col("document"))
+            of_forecast = sf.when(sf.col("kind") == FORECAST, sf.from_json("document", _FORECAST))
+            rejection = sf.when(sf.col("kind") != FORECAST, sf.col("document"))
             row = told.select("kind", "device", of_forecast.alias("f"), rejection.alias("rejection"))
             writer = row.select("kind", "device", "f.*", "rejection").write
         target = writer.mode("overwrite").partitionBy("kind")

@@ -8,8 +8,8 @@ from typing import Literal
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+from pyspark.sql import functions as sf
+from pyspark.sql import types as st
 
 from edge.core.errors import SettingsError
 
@@ -30,21 +30,23 @@ def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files
     reader = spark.readStream.option("maxFilesPerTrigger", files_at_once).option("recursiveFileLookup", "true")
     if file_format == "json":
         rows = reader.format("text").load(str(folder))
-        device, payload = F.get_json_object("value", "$.device"), F.col("value")
+        device, payload = sf.get_json_object("value", "$.device"), sf.col("value")
     else:
         schema = _schema_of(spark, folder)
         rows = reader.schema(schema).parquet(str(folder))
-        device, payload = F.col("device"), _as_json(schema)
+        device, payload = sf.col("device"), _as_json(schema)
     messages = rows.select(
         device.alias("device"),
         payload.alias("payload"),
-        F.lit(None).cast("long").alias("received_ms"),
-        F.lit(False).alias("redelivered"),
-        F.unix_millis("_metadata.file_modification_time").alias("at"),
-        F.col("_metadata.file_path").alias("file"),
-        F.col("_metadata.file_block_start").alias("block"),
+        sf.lit(None).cast("long").alias("received_ms"),
+        sf.lit(False).alias("redelivered"),
+        sf.unix_millis("_metadata.file_modification_time").alias("at"),
+        sf.col("_metadata.file_path").alias("file"),
+        sf.col("_metadata.file_block_start").alias("block"),
     )
-    return messages.mapInArrow(_numbered, T.StructType([*messages.schema.fields, T.StructField("place", T.LongType())]))
+    return messages.mapInArrow(
+        _numbered, st.StructType([*messages.schema.fields, st.StructField("place", st.LongType())])
+    )
 
 
 def from_kafka(spark: SparkSession, options: Mapping[str, str]) -> DataFrame:
@@ -55,14 +57,14 @@ def from_kafka(spark: SparkSession, options: Mapping[str, str]) -> DataFrame:
     """
     rows = spark.readStream.format("kafka").options(**options).load()
     return rows.select(
-        F.col("key").cast("string").alias("device"),
-        F.col("value").alias("payload"),
-        F.unix_millis("timestamp").alias("received_ms"),
-        F.lit(False).alias("redelivered"),
-        F.col("partition").cast("long").alias("at"),
-        F.lit("").alias("file"),
-        F.lit(0).cast("long").alias("block"),
-        F.col("offset").alias("place"),
+        sf.col("key").cast("string").alias("device"),
+        sf.col("value").alias("payload"),
+        sf.unix_millis("timestamp").alias("received_ms"),
+        sf.lit(False).alias("redelivered"),
+        sf.col("partition").cast("long").alias("at"),
+        sf.lit("").alias("file"),
+        sf.lit(0).cast("long").alias("block"),
+        sf.col("offset").alias("place"),
     )
 
 
@@ -74,7 +76,7 @@ def _numbered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         n += len(batch)
 
 
-def _schema_of(spark: SparkSession, folder: Path) -> T.StructType:
+def _schema_of(spark: SparkSession, folder: Path) -> st.StructType:
     if next(folder.rglob("*.parquet"), None) is None:
         msg = f"--from {folder}: holds no .parquet yet: one must be there to tell its columns"
         raise SettingsError(msg)
@@ -86,18 +88,18 @@ def _schema_of(spark: SparkSession, folder: Path) -> T.StructType:
     return schema
 
 
-def _as_json(schema: T.StructType) -> Column:
+def _as_json(schema: st.StructType) -> Column:
     """Return a row as the JSON of a reading, so that all go through the same door."""
-    numeric = (T.NumericType,)
+    numeric = (st.NumericType,)
     columns = [_time(schema["ts"].dataType).alias("ts")]
     for field in schema.fields:
         if field.name not in {"device", "ts"} and isinstance(field.dataType, numeric):
-            columns.append(F.col(field.name).cast("double").alias(field.name))
-    return F.to_json(F.struct(*columns))
+            columns.append(sf.col(field.name).cast("double").alias(field.name))
+    return sf.to_json(sf.struct(*columns))
 
 
-def _time(kind: T.DataType) -> Column:
-    ts = F.col("ts")
-    if isinstance(kind, T.TimestampNTZType):
+def _time(kind: st.DataType) -> Column:
+    ts = sf.col("ts")
+    if isinstance(kind, st.TimestampNTZType):
         ts = ts.cast("timestamp")
-    return F.unix_millis(ts) if isinstance(kind, (T.TimestampType, T.TimestampNTZType)) else ts
+    return sf.unix_millis(ts) if isinstance(kind, (st.TimestampType, st.TimestampNTZType)) else ts

@@ -46,6 +46,8 @@ def session(name: str, assignments: Sequence[str] = ()) -> SparkSession:
         wanted[key] = value
     if "MASTER" not in os.environ and "spark.master" not in wanted:
         builder = builder.master(f"local[{os.cpu_count()}]")
+        for key in ("spark.driver.host", "spark.driver.bindAddress"):  # it has nothing to say to other machines
+            wanted.setdefault(key, "127.0.0.1")
     for key, value in wanted.items():
         builder = builder.config(key, value)
     started = builder.getOrCreate()

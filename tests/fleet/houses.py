@@ -1,0 +1,116 @@
+"""Readings of a few houses with all that happens to readings, and what a gateway's engine makes of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edge.backtest.houses import Part
+from edge.backtest.run import run_backtest
+from edge.core.grid import minute_label
+from edge.replay.source import Columns
+from edge.settings import Settings
+from tests.support.models import shipped_models
+
+#: 2010-11-01T00:00Z.
+FIRST = 21_476_160
+MESSAGE_S = 1_600_000_000
+
+
+class Told(NamedTuple):
+    """A forecast: kW."""
+
+    gap_kw: float
+    median_kw: float
+    lower_kw: float
+    upper_kw: float
+
+
+#: By device and minute observed.
+Forecasts = dict[tuple[str, str], Told]
+
+
+def settings(**sections: Any) -> Settings:
+    """Two models of which one is small, blended; learning and bounds on."""
+    forecast = {"model": "lstm-5-3", "experts": ["linear"]} | sections.pop("forecast", {})
+    return Settings.model_validate({"models": {"path": shipped_models()}, "forecast": forecast, **sections})
+
+
+def minutes_of(house: int, n: int) -> Iterator[tuple[int, float]]:
+    """A house's minutes, in the order they came: some missing, some twice, some late, one a day ahead."""
+    for i in range(n):
+        kw = round(0.3 + 0.2 * house + 0.3 * math.sin((i + house) / 9) + (i % 23 < 4) * 1.5, 3)
+        if (i + house) % 17 == 3:  # missing
+            continue
+        if house == 2 and 20 <= i < 30:  # an outage: the history begins anew
+            continue
+        yield FIRST + i, kw
+        if (i + house) % 13 == 5:
+            yield FIRST + i, kw + 1  # again
+        if (i + house) % 19 == 7:
+            yield FIRST + i - 3, kw  # late
+        if house == 3 and i == 25:
+            yield FIRST + 100_000, kw  # a clock's mistake
+
+
+def fleet(n_houses: int = 6, n: int = 45) -> dict[str, list[tuple[int, float]]]:
+    """Several such houses."""
+    return {f"house-{house}": list(minutes_of(house, n)) for house in range(n_houses)}
+
+
+def shuffled(houses: Mapping[str, list[tuple[int, float]]], seed: int = 7) -> list[tuple[str, int, float]]:
+    """All readings, mixed between the houses by chance; each house's own in their order."""
+    turns = [name for name, minutes in houses.items() for _ in minutes]
+    random.Random(seed).shuffle(turns)  # noqa: S311
+    left = {name: iter(minutes) for name, minutes in houses.items()}
+    return [(name, *next(left[name])) for name in turns]
+
+
+def write_lines(folder: Path, readings: Iterable[tuple[str, int, float]], n_files: int, first: int = 0) -> None:
+    """Lines of JSON in files of one folder, one second after the other, named against their order in time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({"device": d, "ts": minute * 60, "gap_kw": kw}) for d, minute, kw in readings]
+    n_each = -(-len(lines) // n_files)
+    for i in range(n_files):
+        path = folder / f"{900 - first - i}.json"
+        path.write_text("\n".join(lines[i * n_each : (i + 1) * n_each]) + "\n", encoding="utf-8")
+        os.utime(path, (MESSAGE_S + first + i, MESSAGE_S + first + i))
+
+
+def of_the_edge(folder: Path, houses: Mapping[str, list[tuple[int, float]]], **sections: Any) -> Forecasts:
+    """What ``gapcast backtest`` writes of these houses."""
+    folder.mkdir()
+    for name, minutes in houses.items():
+        lines = [f"{minute_label(minute)},{kw}" for minute, kw in minutes]
+        (folder / f"{name}.csv").write_text("\n".join(["time,kw", *lines]) + "\n", encoding="utf-8")
+    files, out = sorted(folder.glob("*.csv")), folder / "out.csv"
+    run_backtest(settings(**sections), files, Columns("time", "kw"), Part(), out=out, quiet=True)
+    with out.open(newline="", encoding="utf-8") as lines_of:
+        return {
+            (row["device"], row["observed_at"]): Told(*(float(row[name]) for name in Told._fields))
+            for row in csv.DictReader(lines_of)
+        }
+
+
+def of_the_fleet(folder: Path) -> Forecasts:
+    """What stands under ``folder``, as JSON; fails where a forecast is there twice."""
+    found: Forecasts = {}
+    for path in folder.glob("batch=*/kind=forecast/part-*.txt"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            document = json.loads(line)
+            key = document["device"], document["observed_at"]
+            assert key not in found, f"{key} is there twice"
+            found[key] = Told(*(document[name] for name in Told._fields))
+    return found
+
+
+def furthest(one: Forecasts, other: Forecasts) -> float:
+    """The largest difference between two sets of the same forecasts, kW."""
+    assert one.keys() == other.keys(), one.keys() ^ other.keys()
+    return max(abs(a - b) for key in one for a, b in zip(one[key], other[key], strict=True))

@@ -1,0 +1,179 @@
+"""What a worker makes of messages that are no readings, of too many, and of models and state that are not its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from edge.core.engine import Engine
+from edge.core.errors import GapcastError, ModelError, SettingsError, StateError
+from edge.loading import load_models
+from fleet.bucket import COUNTS, forecast
+from fleet.checkpoints import open_checkpoint
+from fleet.identity import Identity, identity_of, read_identity
+from fleet.progress import line
+from fleet.running import raised_in
+from fleet.score import fleet_settings
+from fleet.worker import Cache, Task, decode, encode, models_of, new_engine
+from tests.fleet.houses import FIRST, settings
+
+Message = tuple[str | None, str | bytes | None]
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    chosen = fleet_settings(settings())
+    return Task("a query", chosen.model_dump_json(), identity_of(chosen, load_models(chosen)).text(), 100, 1_000)
+
+
+def messages(of: Sequence[Message], *, redelivered: bool = False) -> pd.DataFrame:
+    """Messages as a source gives them, in this order."""
+    return pd.DataFrame(
+        {
+            "device": [device for device, _ in of],
+            "payload": [payload for _, payload in of],
+            "received_ms": np.nan,
+            "redelivered": redelivered,
+            "at": 0,
+            "file": "",
+            "block": 0,
+            "place": range(len(of)),
+        }
+    )
+
+
+def reading(minute: int, kw: float = 1.0) -> str:
+    return json.dumps({"ts": minute * 60, "gap_kw": kw})
+
+
+def take(task: Task, engine: Engine, of: Sequence[Message], **more: Any) -> tuple[list[Any], list[Any], dict[str, int]]:
+    """The forecasts, rejections and counts that messages give."""
+    told = pd.concat(list(forecast(task, engine, messages(of, **more))), ignore_index=True)
+    documents = {
+        kind: [json.loads(one) for one in told.loc[told["kind"] == kind, "document"]] for kind in ("forecast", "rejected")
+    }
+    counted = told[told["kind"] == "counted"].iloc[0]
+    return documents["forecast"], documents["rejected"], {name: int(counted[f"n_{name}"]) for name in COUNTS}
+
+
+def test_a_poisoned_message_is_told_and_the_others_are_forecast(task: Task) -> None:
+    poison: list[Message] = [
+        (None, '{"gap_kw": 1}'), ("a", b"\xff\xfe"), ("a", None), ("a", "{"), ("a", reading(FIRST, 1e9)),
+        ("a/b", reading(FIRST)), ("a", '{"gap_kw": 1}'), ("a", "[" * 100_000),
+    ]  # fmt: skip
+    good: list[Message] = [("a", reading(FIRST)), ("b", reading(FIRST)), ("a", reading(FIRST + 1)), ("b", reading(FIRST + 1))]
+    forecasts, rejections, counts = take(task, new_engine(task), [*poison[:4], *good, *poison[4:]])
+    assert sorted(one["device"] for one in forecasts) == ["a", "b"]
+    assert {one["reason"] for one in rejections} == {
+        "bad_device", "not_json", "empty", "out_of_range", "unknown_age", "too_large",
+    }  # fmt: skip
+    assert counts == {"accepted": 4, "duplicate": 0, "late": 0, "rejected": len(poison)}
+
+
+def test_a_meter_with_far_too_many_readings_is_cut_and_told_once(task: Task) -> None:
+    many: list[Message] = [("mad", reading(FIRST + i)) for i in range(50_000)]
+    forecasts, rejections, counts = take(task, new_engine(task), [*many, ("sane", reading(FIRST)), ("sane", reading(FIRST + 1))])
+    assert sum(one["device"] == "mad" for one in forecasts) == 99
+    assert sum(one["device"] == "sane" for one in forecasts) == 1
+    assert [(one["reason"], one["topic"]) for one in rejections] == [("too_many_readings", "mad")]
+    assert "50000 readings in one micro-batch, 100 are taken: the 49900 last are not" in rejections[0]["detail"]
+    assert counts["rejected"] == 49_900
+
+
+def test_many_rejections_are_counted_and_some_told(task: Task) -> None:
+    _, rejections, counts = take(task, new_engine(task), [(f"m{i}", "poison") for i in range(250)])
+    assert (len(rejections), rejections[0]["omitted"], counts["rejected"]) == (100, 150, 250)
+
+
+def test_a_time_that_was_a_mistake_and_a_message_that_came_again(task: Task) -> None:
+    engine = new_engine(task)
+    _, rejections, counts = take(task, engine, [("a", reading(FIRST)), ("a", reading(FIRST + 99_999)), ("a", reading(FIRST + 1))])
+    assert [one["reason"] for one in rejections] == ["time_jump"]
+    assert counts["rejected"] == 1
+    again = [("a", reading(FIRST - minute)) for minute in (3, 2, 1)]
+    assert take(task, engine, again, redelivered=True)[2]["duplicate"] == 3  # no stream that starts again
+
+
+def test_messages_of_a_device_are_taken_in_their_order_whatever_the_rows(task: Task) -> None:
+    came = messages([("a", reading(FIRST + i)) for i in range(30)])
+    told = pd.concat(list(forecast(task, new_engine(task), came.sample(frac=1, random_state=3))))
+    assert told["n_accepted"].dropna().tolist() == [30]
+
+
+def test_more_devices_than_devices_max_are_refused(task: Task) -> None:
+    small = fleet_settings(settings(devices={"max": 2}))
+    its = replace(task, settings=small.model_dump_json(), identity=identity_of(small, load_models(small)).text())
+    _, rejections, _ = take(its, new_engine(its), [(name, reading(FIRST)) for name in "abc"])
+    assert [(one["reason"], one["topic"]) for one in rejections] == [("too_many_devices", "c")]
+
+
+def test_a_worker_with_other_models_than_the_drivers_is_refused(task: Task) -> None:
+    there = json.loads(task.identity)
+    there["models"]["linear"] = "9 another hash"
+    with pytest.raises(ModelError, match=r"this worker's models are not the driver's.*9 another hash"):
+        models_of(task.settings, json.dumps(there))
+
+
+def test_state_goes_on_where_it_was_and_damaged_state_is_refused(task: Task) -> None:
+    engine = new_engine(task)
+    take(task, engine, [("a", reading(FIRST + i)) for i in range(20)])
+    content = encode(engine)
+    on = [("a", reading(FIRST + 20, 2.5))]
+    resumed, went_on = take(task, decode(task, 3, content), on)[0], take(task, engine, on)[0]
+    assert resumed[0] | {"issued_at": ""} == went_on[0] | {"issued_at": ""}
+    with pytest.raises(StateError, match="bucket 3: the state that Spark kept is damaged"):
+        decode(task, 3, content[:-900])
+
+
+def test_an_engine_is_kept_for_its_stamp_alone_and_the_oldest_go_first(task: Task) -> None:
+    cache = Cache()
+    engines = [new_engine(task) for _ in range(3)]
+    for bucket, engine in enumerate(engines):
+        take(task, engine, [(f"{bucket}-{i}", reading(FIRST)) for i in range(2)])
+        cache.put("query", bucket, f"stamp {bucket}", engine, 4)
+    assert cache.take("query", 0, "stamp 0") is None  # six devices are more than four
+    assert cache.take("query", 1, "another") is None
+    assert cache.take("query", 1, "stamp 1") is None  # it was outdated
+    assert cache.take("query", 2, "stamp 2") is engines[2]
+
+
+def identity(task: Task) -> Identity:
+    return read_identity(task.identity)
+
+
+def test_a_checkpoint_of_another_version_or_of_something_else_is_refused(task: Task, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    assert open_checkpoint(folder, identity(task), None, 7).n_buckets == 7
+    assert open_checkpoint(folder, identity(task), 7, 9).n_buckets == 7
+    about = folder / "gapcast.json"
+    kept = json.loads(about.read_text())
+    kept["identity"]["version"] = 99
+    about.write_text(json.dumps(kept))
+    with pytest.raises(StateError, match="of version 99, and this gapcast-fleet reads version 1"):
+        open_checkpoint(folder, identity(task), None, 7)
+    about.write_text("{")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        open_checkpoint(folder, identity(task), None, 7)
+    about.unlink()
+    (folder / "something").touch()
+    with pytest.raises(SettingsError, match="is not empty, and no checkpoint"):
+        open_checkpoint(folder, identity(task), None, 7)
+    with pytest.raises(StateError, match="identity cannot be read"):
+        read_identity("[]")
+
+
+def test_what_a_worker_raised_is_found_in_sparks_trace() -> None:
+    assert isinstance(raised_in("x\nedge.core.errors.StateError: bucket 3: damaged\n  at"), StateError)
+    assert isinstance(raised_in("edge.core.errors.SourceError: a file"), GapcastError)
+    assert raised_in("java.lang.OutOfMemoryError") is None
+
+
+def test_a_batch_without_time_has_no_rate() -> None:
+    assert line(0, 1, dict.fromkeys(("forecasts", *COUNTS), 0), 0.0).endswith("0 a second")

@@ -1,0 +1,62 @@
+"""Killed at any moment and started again: each forecast once, with the value that it would have had."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
+from tests.support.models import shipped_models
+from tests.support.waiting import wait_until
+
+_N_FILES = 6
+_LONGEST_S = 180
+
+
+class Scoring:
+    """``gapcast-fleet score`` in processes of its own."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.log = folder / "log"
+        command = [
+            sys.executable, "-m", "fleet", "score", "--from", str(folder / "in"), "--to", str(folder / "out"),
+            "--checkpoint", str(folder / "checkpoint"), "--buckets", "4", "--files-at-once", "1", "--every", "0",
+            "--set", "forecast.model=lstm-5-3", "--set", "forecast.experts=linear",
+            "--set", f"models.path={shipped_models()}", "--conf", "spark.master=local[2]", *arguments,
+        ]  # fmt: skip
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+
+    def kill_when(self, happened: Callable[[], bool]) -> None:
+        """SIGKILL to the driver, Java and all that they started, as soon as it ``happened``."""
+        wait_until(lambda: happened() or self.process.poll() is not None, self._said, _LONGEST_S)
+        assert self.process.poll() is None, self._said()
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def end(self) -> None:
+        assert self.process.wait(_LONGEST_S) == 0, self._said()
+
+    def _said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+def test_killed_while_it_writes_and_between_batches(tmp_path: Path) -> None:
+    houses = fleet(4, 40)
+    write_lines(tmp_path / "in", shuffled(houses), _N_FILES)
+    out = tmp_path / "out"
+
+    def is_writing(number: int) -> bool:
+        batch = out / f"batch={number:09d}"
+        return batch.is_dir() and not (batch / "_SUCCESS").exists()
+
+    Scoring(tmp_path).kill_when(lambda: is_writing(1))
+    Scoring(tmp_path).kill_when((out / "batch=000000003" / "_SUCCESS").exists)
+    Scoring(tmp_path, "--once").end()
+    found = of_the_fleet(out)
+    assert {path.name for path in out.iterdir()} == {f"batch={number:09d}" for number in range(_N_FILES)}
+    assert furthest(found, of_the_edge(tmp_path / "edge", houses)) <= 1e-5

@@ -1,0 +1,71 @@
+"""The stream on Spark: the forecasts of the edge, whatever the order between devices, the batches and the format."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from edge.core.errors import SettingsError
+from fleet.score import Plan, start
+from fleet.sinks import to_files
+from fleet.sources import FileFormat, from_files
+from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, settings, shuffled, write_lines
+
+_AT_MOST_KW = 1e-5
+
+
+def run(spark: SparkSession, folder: Path, file_format: FileFormat = "json", **options: Any) -> None:
+    readings = from_files(spark, folder / "in", file_format, 2)
+    plan = Plan(folder / "checkpoint", once=True, n_buckets=4, **options)
+    start(settings(), readings, to_files(folder / "out", file_format), plan).awaitTermination()
+
+
+def test_forecasts_are_those_of_the_edge_with_gaps_duplicates_late_readings_and_restarts(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    houses = fleet()
+    mixed = shuffled(houses)
+    half = len(mixed) // 2
+    write_lines(tmp_path / "in", mixed[:half], 4)
+    run(spark, tmp_path)
+    write_lines(tmp_path / "in", mixed[half:], 3, first=4)
+    run(spark, tmp_path, cached_devices=0)  # the state comes from Spark's store, not from a worker's memory
+    found = of_the_fleet(tmp_path / "out")
+    assert len(found) > 200
+    assert furthest(found, of_the_edge(tmp_path / "edge", houses)) <= _AT_MOST_KW
+
+
+def test_parquet_in_and_out_and_what_cannot_be_used_is_told(spark: SparkSession, tmp_path: Path) -> None:
+    readings = shuffled(fleet(3, 12))
+    bad = [("my meter", readings[0][1], 1.0), ("house-0", 5, 1.0), ("house-1", readings[0][1], 1e9)]
+    (tmp_path / "in").mkdir()
+    devices, minutes, kw = map(list, zip(*readings, *bad, strict=True))
+    ts = pa.array([minute * 60_000 for minute in minutes]).cast(pa.timestamp("ms", "UTC"))
+    pq.write_table(pa.table({"device": devices, "ts": ts, "gap_kw": kw}), tmp_path / "in" / "a.parquet")
+    run(spark, tmp_path, file_format="parquet")
+    told = spark.read.parquet(str(tmp_path / "out"))
+    forecasts = told.where("kind = 'forecast'").toPandas()
+    edge = of_the_edge(tmp_path / "edge", fleet(3, 12))
+    columns = (forecasts[name] for name in ("device", "observed_at", "gap_kw"))
+    found = {(device, f"{at:%Y-%m-%dT%H:%M:%SZ}"): kw for device, at, kw in zip(*columns, strict=True)}
+    assert found == pytest.approx({key: its.gap_kw for key, its in edge.items()}, abs=_AT_MOST_KW)
+    rejections = [json.loads(row.rejection) for row in told.where("kind = 'rejected'").collect()]
+    assert sorted(one["reason"] for one in rejections) == ["bad_device", "clock_not_set", "out_of_range"]
+
+
+def test_other_models_or_buckets_than_the_checkpoints_are_refused(spark: SparkSession, tmp_path: Path) -> None:
+    write_lines(tmp_path / "in", shuffled(fleet(2, 3)), 1)
+    run(spark, tmp_path)
+    readings = from_files(spark, tmp_path / "in", "json", 1)
+    sink = to_files(tmp_path / "out", "json")
+    other = settings(forecast={"experts": []})
+    with pytest.raises(SettingsError, match=r"was begun otherwise.*linear"):
+        start(other, readings, sink, Plan(tmp_path / "checkpoint", once=True))
+    with pytest.raises(SettingsError, match=r"--buckets 8: .* was begun with 4"):
+        start(settings(), readings, sink, Plan(tmp_path / "checkpoint", once=True, n_buckets=8))
