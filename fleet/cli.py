@@ -88,3 +88,50 @@ def score(
     written = to_files(Path(sink), to_format or file_format)
     plan = Plan(checkpoint, every_s, once, n_buckets)
     run_until_stopped(spark, lambda: start(settings, readings, written, plan), click.echo)
+
+
+@main.command()
+@settings_options
+@_spark_options
+@click.argument("folder", metavar="FOLDER_OF_PARQUET", type=click.Path(path_type=Path))
+@click.option("--results", type=click.Path(path_type=Path), required=True, help="Where what came of it is kept.")
+@click.option("--device-column", default="device", show_default=True, metavar="NAME")
+@click.option("--time-column", default="ts", show_default=True, metavar="NAME")
+@click.option("--value-column", default="gap_kw", show_default=True, metavar="NAME")
+@click.option("--unit", type=click.Choice(["W", "kW"], case_sensitive=False), default="kW", show_default=True)
+@click.option("--start", metavar="ISO", help="Begin with the readings at or after this time (UTC if no offset).")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N readings of each house.")
+@click.option("--score-from", metavar="ISO", help="Score forecasts for this time on; learn from what came before.")
+@click.option("--houses-at-once", type=click.IntRange(min=1), default=100, show_default=True, help="In one engine.")
+def backtest(
+    folder: Path,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    conf: tuple[str, ...],
+    results: Path,
+    houses_at_once: int,
+    start: str | None,
+    limit: int | None,
+    score_from: str | None,
+    **of_files: Any,
+) -> None:
+    """Run the engine over the history of many houses, on all cores, and score it; go on where RESULTS end.
+
+    FOLDER_OF_PARQUET holds rows of a house, a time and a power, however they are divided into files.
+    """
+    from edge.backtest.houses import Part  # noqa: PLC0415
+    from fleet.backtest import Question, lines, run_backtest  # noqa: PLC0415
+    from fleet.history import HistoryColumns  # noqa: PLC0415
+    from fleet.spark import session  # noqa: PLC0415
+
+    columns = HistoryColumns(
+        of_files["device_column"], of_files["time_column"], of_files["value_column"], of_files["unit"]
+    )
+    question = Question(folder, columns, Part(start, limit, score_from), houses_at_once)
+    settings = read_settings(config, assignments)
+    spark = session("gapcast-fleet backtest", conf)
+    try:
+        for line in lines(run_backtest(spark, settings, question, results)):
+            click.echo(line)
+    finally:
+        spark.stop()

@@ -23,9 +23,9 @@ def check_writable(option: str, path: Path) -> None:
 def lines(backtest: Backtest) -> Iterator[str]:
     """Yield what is shown in a terminal: one table a house, and one over all where there are several."""
     for house in backtest.houses:
-        yield from _table(house.name, backtest.speaker, house.scored)
+        yield from table(house.name, backtest.speaker, house.scored)
     if len(backtest.houses) > 1:
-        yield from _table(f"all {len(backtest.houses)} houses", backtest.speaker, backtest.scored)
+        yield from table(f"all {len(backtest.houses)} houses", backtest.speaker, backtest.scored)
     rate = backtest.n_readings / backtest.took_s if backtest.took_s else 0.0
     yield f"{backtest.n_readings:,} readings in {backtest.took_s:.1f} s: {rate:,.0f} a second"
 
@@ -48,7 +48,8 @@ def document(backtest: Backtest) -> dict[str, Any]:
     }
 
 
-def _table(name: str, speaker: str, scored: Summary) -> Iterator[str]:
+def table(name: str, speaker: str, scored: Summary) -> Iterator[str]:
+    """Yield the table of one house, or of several as one: ``scored``, of ``speaker``'s forecasts."""
     yield f"{name}: {scored.n:,} forecasts scored"
     if scored.mse_kw2 is None or scored.mae_kw is None:
         yield "  no forecast's minute came with a reading: nothing to score"

@@ -15,15 +15,16 @@ from edge.backtest.weeks import Week, Weeks
 from edge.backtest.written import WrittenOutcomes
 from edge.core.engine import Engine
 from edge.core.errors import SettingsError
+from edge.core.online.outcomes import Outcomes
 from edge.core.online.scores import Scores
 from edge.core.online.summary import EVER, Period, Summary
-from edge.core.reading import Limits
+from edge.core.reading import Limits, Reading
 from edge.loading import engine_of, load_models
 from edge.replay.source import Columns, minute_at
 from edge.settings import Settings
 
 #: Readings taken at a time: the models see them all in one call.
-_AT_ONCE = 2_048
+AT_ONCE = 2_048
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,28 @@ class Backtest:
     took_s: float
     houses: list[House]
     scored: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What is counted of all outcomes from the minute ``scored_from`` on (None: of all), by the engine's rows."""
+
+    scores: Scores
+    weeks: Weeks
+    scored_from: int | None
+
+    @classmethod
+    def of(cls, engine: Engine, n_houses: int, scored_from: int | None) -> Tally:
+        """Return one that has counted nothing yet."""
+        return cls(Scores(engine.scores.experts, n_houses), Weeks(), scored_from)
+
+    def add(self, outcomes: Outcomes) -> None:
+        """Count ``outcomes``."""
+        if self.scored_from is not None:
+            outcomes = outcomes.which(outcomes.minutes >= self.scored_from)
+        if len(outcomes):
+            self.scores.add(outcomes)
+            self.weeks.add(outcomes)
 
 
 def run_backtest(
@@ -71,33 +94,37 @@ def run_backtest(
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
     houses = {name: read_house(file, columns, limits, part) for name, file in zip(names, files, strict=True)}
     scored_from = None if part.score_from is None else minute_at("--score-from", part.score_from)
-    scored, weeks, n_readings, began_s = Scores(engine.scores.experts, len(files)), Weeks(), 0, time.perf_counter()
+    tally, n_readings, began_s = Tally.of(engine, len(files), scored_from), 0, time.perf_counter()
     with ExitStack() as stack:
         written = None if out is None else stack.enter_context(WrittenOutcomes(out))
         shown = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
-        for readings in side_by_side(houses, _AT_ONCE):
-            accepted = engine.accept(readings)
-            forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
-            outcomes, _ = engine.learn()
-            if written is not None:
-                last_kw = accepted.windows.reshape(len(accepted.rows), engine.buffers.spec.context, -1)[:, -1, 0]
-                written.add(accepted.rows, last_kw.tolist(), forecasts, outcomes)
-            if outcomes is not None and scored_from is not None:
-                outcomes = outcomes.which(outcomes.minutes >= scored_from)
-            if outcomes is not None and len(outcomes):
-                scored.add(outcomes)
-                weeks.add(outcomes)
+        for readings in side_by_side(houses, AT_ONCE):
+            run_through(engine, readings, tally, written)
             n_readings += len(readings)
             shown.update(len(readings))
     return Backtest(
         engine.speaker.name,
         n_readings,
         time.perf_counter() - began_s,
-        [_house(engine, name, scored, weeks) for name in names],
-        scored.overall()[EVER],
+        [_house(engine, name, tally) for name in names],
+        tally.scores.overall()[EVER],
     )
 
 
-def _house(engine: Engine, name: str, scored: Scores, weeks: Weeks) -> House:
+def run_through(
+    engine: Engine, readings: Sequence[Reading], tally: Tally, written: WrittenOutcomes | None = None
+) -> None:
+    """Take a batch of ``readings`` through ``engine``, as the service does; count what came of earlier forecasts."""
+    accepted = engine.accept(readings)
+    forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
+    outcomes, _ = engine.learn()
+    if written is not None:
+        last_kw = accepted.windows.reshape(len(accepted.rows), engine.buffers.spec.context, -1)[:, -1, 0]
+        written.add(accepted.rows, last_kw.tolist(), forecasts, outcomes)
+    if outcomes is not None:
+        tally.add(outcomes)
+
+
+def _house(engine: Engine, name: str, tally: Tally) -> House:
     row = engine.buffers.row(name)
-    return House(name, engine.scores_of(name), scored.of(row)[EVER], weeks.of(row))
+    return House(name, engine.scores_of(name), tally.scores.of(row)[EVER], tally.weeks.of(row))

@@ -57,7 +57,8 @@ def take(task: Task, engine: Engine, of: Sequence[Message], **more: Any) -> tupl
     """The forecasts, rejections and counts that messages give."""
     told = pd.concat(list(forecast(task, engine, messages(of, **more))), ignore_index=True)
     documents = {
-        kind: [json.loads(one) for one in told.loc[told["kind"] == kind, "document"]] for kind in ("forecast", "rejected")
+        kind: [json.loads(one) for one in told.loc[told["kind"] == kind, "document"]]
+        for kind in ("forecast", "rejected")
     }
     counted = told[told["kind"] == "counted"].iloc[0]
     return documents["forecast"], documents["rejected"], {name: int(counted[f"n_{name}"]) for name in COUNTS}
@@ -68,7 +69,12 @@ def test_a_poisoned_message_is_told_and_the_others_are_forecast(task: Task) -> N
         (None, '{"gap_kw": 1}'), ("a", b"\xff\xfe"), ("a", None), ("a", "{"), ("a", reading(FIRST, 1e9)),
         ("a/b", reading(FIRST)), ("a", '{"gap_kw": 1}'), ("a", "[" * 100_000),
     ]  # fmt: skip
-    good: list[Message] = [("a", reading(FIRST)), ("b", reading(FIRST)), ("a", reading(FIRST + 1)), ("b", reading(FIRST + 1))]
+    good: list[Message] = [
+        ("a", reading(FIRST)),
+        ("b", reading(FIRST)),
+        ("a", reading(FIRST + 1)),
+        ("b", reading(FIRST + 1)),
+    ]
     forecasts, rejections, counts = take(task, new_engine(task), [*poison[:4], *good, *poison[4:]])
     assert sorted(one["device"] for one in forecasts) == ["a", "b"]
     assert {one["reason"] for one in rejections} == {
@@ -79,7 +85,9 @@ def test_a_poisoned_message_is_told_and_the_others_are_forecast(task: Task) -> N
 
 def test_a_meter_with_far_too_many_readings_is_cut_and_told_once(task: Task) -> None:
     many: list[Message] = [("mad", reading(FIRST + i)) for i in range(50_000)]
-    forecasts, rejections, counts = take(task, new_engine(task), [*many, ("sane", reading(FIRST)), ("sane", reading(FIRST + 1))])
+    forecasts, rejections, counts = take(
+        task, new_engine(task), [*many, ("sane", reading(FIRST)), ("sane", reading(FIRST + 1))]
+    )
     assert sum(one["device"] == "mad" for one in forecasts) == 99
     assert sum(one["device"] == "sane" for one in forecasts) == 1
     assert [(one["reason"], one["topic"]) for one in rejections] == [("too_many_readings", "mad")]
@@ -94,7 +102,9 @@ def test_many_rejections_are_counted_and_some_told(task: Task) -> None:
 
 def test_a_time_that_was_a_mistake_and_a_message_that_came_again(task: Task) -> None:
     engine = new_engine(task)
-    _, rejections, counts = take(task, engine, [("a", reading(FIRST)), ("a", reading(FIRST + 99_999)), ("a", reading(FIRST + 1))])
+    _, rejections, counts = take(
+        task, engine, [("a", reading(FIRST)), ("a", reading(FIRST + 99_999)), ("a", reading(FIRST + 1))]
+    )
     assert [one["reason"] for one in rejections] == ["time_jump"]
     assert counts["rejected"] == 1
     again = [("a", reading(FIRST - minute)) for minute in (3, 2, 1)]

@@ -1,0 +1,7 @@
+"""What of the measurements cannot be looked at without what they measure."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+collect_ignore = ["spark.py"] if find_spec("pyspark") is None else []

@@ -1,0 +1,121 @@
+"""``scripts/fleet-trial``: how many readings a second Spark takes through the engine, and what a meter's state takes.
+
+Simulated meters, in micro-batches of a file for each core; what is measured is the stream of ``gapcast-fleet score``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as sf
+
+from edge.settings import Settings
+from fleet.score import Plan, start
+from fleet.sinks import to_files
+from fleet.sources import from_files
+from fleet.spark import session
+
+#: 2010-11-01T00:00Z.
+_FIRST_MINUTE = 21_476_160
+_MINUTE_MS = 60_000
+#: Micro-batches that are not counted: Java and the workers get warm, and states are new.
+_WARM_UP = 2
+
+
+def simulate(folder: Path, n_meters: int, n_batches: int, per_batch: int, n_files: int) -> None:
+    """Write ``n_batches`` times ``n_files`` files: a level for each meter, that jumps now and then, and noise."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(8)
+    names = np.array([f"meter-{i:07d}" for i in range(n_meters)])
+    level_kw = random.gamma(1.0, 0.8, n_meters)
+    for batch in range(n_batches):
+        minutes, kw = [], []
+        for minute in range(batch * per_batch, (batch + 1) * per_batch):
+            level_kw = np.where(random.random(n_meters) < 0.05, random.gamma(1.0, 0.8, n_meters), level_kw)
+            kw.append((level_kw * random.normal(1.0, 0.05, n_meters)).round(3))
+            minutes.append(np.full(n_meters, (_FIRST_MINUTE + minute) * _MINUTE_MS))
+        for part in range(n_files):
+            of_part = slice(part, None, n_files)
+            table = {
+                "device": np.tile(names[of_part], per_batch),
+                "ts": np.concatenate([one[of_part] for one in minutes]),
+                "gap_kw": np.concatenate([one[of_part] for one in kw]),
+            }
+            path = folder / f"{batch:04d}-{part}.parquet"
+            pq.write_table(pa.table(table), path)
+            os.utime(path, (batch + 1, batch + 1))
+
+
+def run_trial(spark: SparkSession, folder: Path, settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
+    """Return what is measured of ``options.meters`` meters."""
+    n_files = spark.sparkContext.defaultParallelism
+    simulate(folder / "in", options.meters, options.batches, options.per_batch, n_files)
+    readings = from_files(spark, folder / "in", "parquet", n_files)
+    plan = Plan(folder / "checkpoint", once=True, n_buckets=options.buckets)
+    query = start(settings, readings, to_files(folder / "out", "parquet"), plan)
+    query.awaitTermination()
+    batches = [json.loads(progress.json) for progress in query.recentProgress]
+    counted = [one for one in batches if one["numInputRows"]][_WARM_UP:]
+    took_s = [one["batchDuration"] / 1_000 for one in counted]
+    state = spark.read.format("statestore").option("path", str(folder / "checkpoint" / "spark"))
+    kept = state.option("stateVarName", "snapshot").load().agg(sf.sum(sf.length("value.content"))).first()
+    n_forecasts = spark.read.parquet(str(folder / "out")).where("kind = 'forecast'").count()
+    return {
+        "meters": options.meters,
+        "readings_a_batch": counted[0]["numInputRows"],
+        "batch_s": [round(one, 1) for one in took_s],
+        "readings_a_second": round(counted[0]["numInputRows"] / statistics.median(took_s)),
+        "state_bytes_a_meter": round(kept[0] / options.meters),
+        "disk_bytes_a_meter": round(_bytes_under(folder / "checkpoint") / options.meters),
+        "forecasts": n_forecasts,
+        "forecasts_due": options.meters * (options.batches * options.per_batch - 1),
+        "state": {
+            name: [one["stateOperators"][0][name] for one in counted] for name in ("allUpdatesTimeMs", "commitTimeMs")
+        },
+    }
+
+
+def _bytes_under(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def main() -> None:
+    """Run the trial that the command line asks for, and print what came of it as a line of JSON."""
+    parser = argparse.ArgumentParser(prog="scripts/fleet-trial", description=__doc__)
+    parser.add_argument("--meters", type=int, default=100_000)
+    parser.add_argument("--per-batch", type=int, default=3, help="readings of each meter in a micro-batch")
+    parser.add_argument("--batches", type=int, default=7)
+    parser.add_argument("--buckets", type=int, default=256)
+    parser.add_argument("--model", help="the model that speaks; it is blended with all others unless --alone")
+    parser.add_argument("--alone", action="store_true", help="hear no other model beside it; learn all the same")
+    parser.add_argument("--memory", default="4g", help="of Java")
+    parser.add_argument("--quick", action="store_true", help="500 meters, to see that it works")
+    options = parser.parse_args()
+    if options.quick:
+        options.meters, options.batches, options.buckets, options.memory = 500, 4, 8, "1g"
+    forecast = {"model": options.model} | ({"experts": []} if options.alone else {})
+    settings = Settings.model_validate({"forecast": forecast})
+    with tempfile.TemporaryDirectory(prefix="gapcast-fleet-") as scratch:
+        spark = session("gapcast-fleet trial", [f"spark.driver.memory={options.memory}"])
+        try:
+            found = run_trial(spark, Path(scratch), settings, options)
+        finally:
+            spark.stop()
+    print(json.dumps(found))
+    if found["forecasts"] != found["forecasts_due"]:
+        message = f"{found['forecasts']} forecasts of {found['forecasts_due']} that were due"
+        raise SystemExit(message)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The history of many houses on Spark: the scores of ``gapcast backtest``, resumed where it was ended."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from edge.backtest.houses import Part
+from edge.backtest.report import document
+from edge.backtest.run import run_backtest as run_of_the_edge
+from edge.core.errors import SettingsError, SourceError
+from edge.core.grid import minute_label
+from edge.replay.source import Columns
+from fleet.backtest import Question, lines, run_backtest
+from fleet.groups import result_path
+from fleet.history import HistoryColumns
+from tests.fleet.houses import FIRST, fleet, settings
+
+HOUSES = fleet(5, 200)
+PART = Part(minute_label(FIRST + 10), 150, minute_label(FIRST + 60))
+
+
+def write_parquet(folder: Path) -> None:
+    """The houses by the hour, as a data platform keeps them: all houses in each file, in turn."""
+    folder.mkdir()
+    n_each = 40
+    for at in range(0, 400, n_each):
+        rows = [(name, *one) for name, minutes in HOUSES.items() for one in minutes[at : at + n_each]]
+        if rows:
+            device, minute, kw = zip(*rows, strict=True)
+            times = pa.array([one * 60_000_000 for one in minute]).cast(pa.timestamp("us"))
+            table = {"house": device, "at": times, "watts": [1_000 * one for one in kw]}
+            pq.write_table(pa.table(table), folder / f"part-{at:04d}.parquet")
+
+
+@pytest.fixture
+def question(tmp_path: Path) -> Question:
+    write_parquet(tmp_path / "in")
+    return Question(tmp_path / "in", HistoryColumns("house", "at", "watts", "W"), PART, houses_at_once=2)
+
+
+def test_scores_are_those_of_gapcast_backtest_by_house_and_over_all(
+    spark: SparkSession, question: Question, tmp_path: Path
+) -> None:
+    files = []
+    for name, minutes in HOUSES.items():
+        files.append(tmp_path / f"{name}.csv")
+        its = [f"{minute_label(minute)},{kw}" for minute, kw in minutes]
+        files[-1].write_text("\n".join(["time,kw", *its]) + "\n", encoding="utf-8")
+    edge = document(run_of_the_edge(settings(), files, Columns("time", "kw"), PART, quiet=True))
+    results = tmp_path / "results"
+    found = document(run_backtest(spark, settings(), question, results, quiet=True))
+    assert found["scored"]["n"] > 300
+    assert flat(found | {"took_s": 0}) == pytest.approx(flat(edge | {"took_s": 0}), abs=1e-5, nan_ok=True)
+
+    # One group is lost: it is run again, the others are not.
+    lost, kept = result_path(results, 0), result_path(results, 2)
+    lost.unlink()
+    written_ns = kept.stat().st_mtime_ns
+    again = run_backtest(spark, settings(), question, results, quiet=True)
+    assert flat(document(again) | {"took_s": 0}) == pytest.approx(flat(edge | {"took_s": 0}), abs=1e-5)
+    assert kept.stat().st_mtime_ns == written_ns
+    assert json.loads((results / "scores.json").read_text())["scored"] == document(again)["scored"]
+    assert any("skill by house" in line for line in lines(again))
+    with pytest.raises(SettingsError, match="are of another back-test"):
+        run_backtest(spark, settings(forecast={"learn": False}), question, results, quiet=True)
+
+
+def flat(value: object, name: str = "") -> dict[str, object]:
+    """A document's leaves by their path."""
+    if isinstance(value, dict):
+        return {key: leaf for part, its in value.items() for key, leaf in flat(its, f"{name}/{part}").items()}
+    if isinstance(value, list):
+        return {key: leaf for part, its in enumerate(value) for key, leaf in flat(its, f"{name}/{part}").items()}
+    return {name: value}
+
+
+def test_a_folder_without_what_is_asked_for_is_refused(spark: SparkSession, question: Question, tmp_path: Path) -> None:
+    other = Question(question.folder, HistoryColumns("house", "at", "kw"), PART)
+    with pytest.raises(SettingsError, match=r"--value-column: there is no column 'kw' among house, at, watts"):
+        run_backtest(spark, settings(), other, tmp_path / "results")
+    with pytest.raises(SourceError, match=r"holds no \.parquet"):
+        run_backtest(spark, settings(), Question(tmp_path / "none", HistoryColumns(), PART), tmp_path / "results")
