@@ -27,11 +27,10 @@ from edge.mqtt.link import Intake, MqttLink
 from edge.mqtt.routes import SourceTopic
 from edge.mqtt.session import Session
 from edge.mqtt.sources import SourceReader
-from edge.mqtt.tls import Tls, TlsFiles
 from edge.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
-from edge.mqtt.transport import Transport
-from edge.mqtt_settings import MqttSettings, TopicSettings
+from edge.mqtt_settings import TopicSettings
 from edge.predictors.runtime import load_interpreter
+from edge.reaching import transport_of
 from edge.reloading import Reloading
 from edge.service import Service
 from edge.settings import HttpSettings, Settings
@@ -205,16 +204,6 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
         session_expiry_s=mqtt.session_expiry_s,
         receive_maximum=mqtt.receive_maximum,
     )
-
-
-def transport_of(mqtt: MqttSettings) -> Transport:
-    """Return what lies under MQTT; raise :class:`SettingsError` where a file of TLS cannot serve."""
-    tls = mqtt.tls
-    if not tls.enabled:
-        return Transport(mqtt.transport, mqtt.websocket_path)
-    key_password = tls.key_password.get_secret_value() if tls.key_password else None
-    files = TlsFiles(tls.ca_path, tls.certificate_path, tls.key_path, key_password, tls.alpn)
-    return Transport(mqtt.transport, mqtt.websocket_path, Tls(files), tls.server_name)
 
 
 def http_options(http: HttpSettings) -> HttpOptions:

@@ -47,8 +47,8 @@ def _spark_options(command: Any) -> Any:
 @main.command()
 @settings_options
 @_spark_options
-@click.option("--from", "source", required=True, metavar="FOLDER|kafka", help="Where readings come from.")
-@click.option("--to", "sink", required=True, metavar="FOLDER", help="Where forecasts go.")
+@click.option("--from", "source", required=True, metavar="FOLDER|mqtt|kafka", help="Where readings come from.")
+@click.option("--to", "target", required=True, metavar="FOLDER|mqtt", help="Where forecasts go.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="Where the state is kept.")
 @click.option("--format", "file_format", type=click.Choice(["json", "parquet"]), default="json", show_default=True)
 @click.option("--to-format", type=click.Choice(["json", "parquet"]), help="Of what is written (default: as --format).")
@@ -56,38 +56,45 @@ def _spark_options(command: Any) -> Any:
 @click.option("--once", is_flag=True, help="End when all that is there has been read.")
 @click.option("--buckets", "n_buckets", type=click.IntRange(1, 65_536), help="Into which devices are dealt, for good.")
 @click.option("--files-at-once", type=click.IntRange(min=1), default=16, show_default=True, help="Of a micro-batch.")
+@click.option("--client-id", default="gapcast-fleet", show_default=True, help="Whose session the broker keeps.")
 @click.option("--kafka", "kafka", multiple=True, metavar="KEY=VALUE", help="An option of Spark's Kafka source.")
 def score(
     config: Path | None,
     assignments: tuple[str, ...],
     conf: tuple[str, ...],
     source: str,
-    sink: str,
+    target: str,
     checkpoint: Path,
-    file_format: Any,
-    to_format: Any,
     every_s: float,
     once: bool,
     n_buckets: int | None,
-    files_at_once: int,
     kafka: tuple[str, ...],
+    **of_source: Any,
 ) -> None:
     """Forecast what meters will draw, micro-batch by micro-batch; go on where the checkpoint ends."""
+    from fleet.mqtt_sink import to_mqtt  # noqa: PLC0415
+    from fleet.mqtt_source import from_mqtt  # noqa: PLC0415
     from fleet.running import run_until_stopped  # noqa: PLC0415
     from fleet.score import Plan, start  # noqa: PLC0415
     from fleet.sinks import to_files  # noqa: PLC0415
     from fleet.sources import from_files, from_kafka  # noqa: PLC0415
     from fleet.spark import session  # noqa: PLC0415
 
+    if once and source == "mqtt":
+        msg = "what a broker has does not end: leave it out, and end by SIGTERM"
+        raise click.BadParameter(msg, param_hint="--once")
     settings = read_settings(config, assignments)
+    file_format = of_source["file_format"]
+    sink = to_mqtt(settings) if target == "mqtt" else to_files(Path(target), of_source["to_format"] or file_format)
     spark = session("gapcast-fleet score", conf)
     if source == "kafka":
         readings = from_kafka(spark, dict(option.split("=", 1) for option in kafka))
+    elif source == "mqtt":
+        readings = from_mqtt(spark, config, assignments, checkpoint, of_source["client_id"])
     else:
-        readings = from_files(spark, Path(source), file_format, files_at_once)
-    written = to_files(Path(sink), to_format or file_format)
+        readings = from_files(spark, Path(source), file_format, of_source["files_at_once"])
     plan = Plan(checkpoint, every_s, once, n_buckets)
-    run_until_stopped(spark, lambda: start(settings, readings, written, plan), click.echo)
+    run_until_stopped(spark, lambda: start(settings, readings, sink, plan), click.echo)
 
 
 @main.command()

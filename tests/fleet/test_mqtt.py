@@ -1,0 +1,151 @@
+"""Readings and forecasts over a real broker: none lost while the stream is away, none forecast otherwise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from edge.core.errors import BrokerError
+from fleet.mqtt_client import Connection
+from fleet.mqtt_sink import to_mqtt
+from fleet.mqtt_source import MqttReader, from_mqtt
+from fleet.score import Plan, start
+from tests.fleet.houses import Forecasts, Told, fleet, furthest, of_the_edge, settings, shuffled
+from tests.support.brokers import MosquittoBroker
+from tests.support.models import shipped_models
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
+
+_LONGEST_S = 120.0
+_HORIZON_MIN = 5
+
+
+class Client:
+    """Meters and a reader of forecasts, in one."""
+
+    def __init__(self, broker: MosquittoBroker) -> None:
+        self.found: Forecasts = {}
+        self.rejected: list[dict[str, Any]] = []
+        self.connection = Connection(settings(mqtt={"host": broker.host, "port": broker.port}).mqtt, "meters")
+        self.connection.client.on_message = self._on_message
+        self.connection.open()
+        self.connection.client.subscribe([("gap/+/forecast", 1), ("gapcast/+/rejected", 1)])
+
+    def _on_message(self, _client: object, _data: object, message: Any) -> None:
+        document = json.loads(message.payload)
+        if message.topic.endswith("rejected"):
+            self.rejected.append(document)
+            return
+        told = Told(*(document[name] for name in Told._fields))
+        key = document["device"], document["observed_at"]
+        assert self.found.setdefault(key, told) == told, "a forecast came again with another value"
+
+    def send(self, readings: list[tuple[str, int, float]]) -> None:
+        for device, minute, kw in readings:
+            payload = json.dumps({"ts": minute * 60, "gap_kw": kw})
+            self.connection.client.publish(f"gap/{device}/reading", payload, qos=1).wait_for_publish(10)
+
+
+@pytest.fixture
+def client(mosquitto: MosquittoBroker) -> Iterator[Client]:
+    made = Client(mosquitto)
+    yield made
+    made.connection.close()
+
+
+def stream(spark: SparkSession, broker: MosquittoBroker, folder: Path) -> StreamingQuery:
+    assignments = [f"mqtt.host={broker.host}", f"mqtt.port={broker.port}", f"models.path={shipped_models()}"]
+    readings = from_mqtt(spark, None, assignments, folder / "checkpoint", "the-fleet")
+    its = settings(mqtt={"host": broker.host, "port": broker.port})
+    plan = Plan(folder / "checkpoint", every_s=0, n_buckets=2)
+    return start(its, readings, to_mqtt(its), plan)
+
+
+def test_forecasts_over_mqtt_are_those_of_the_edge_over_a_stop_and_a_start(
+    spark: SparkSession, mosquitto: MosquittoBroker, client: Client, tmp_path: Path
+) -> None:
+    houses = fleet(3, 24)
+    expected = of_the_edge(tmp_path / "edge", houses)
+    mixed = shuffled(houses)
+    half = len(mixed) // 2
+
+    query = stream(spark, mosquitto, tmp_path)
+    spool = tmp_path / "checkpoint" / "spool"
+    wait_until(spool.is_dir, "the source", _LONGEST_S)
+    client.send([("no meter", 0, 0.0), *mixed[: half // 2]])
+    wait_until(lambda: bool(client.found), "the first forecast", _LONGEST_S)
+    client.send(mixed[half // 2 : half])
+    first = spool / "segment-000000000.arrow"
+    wait_until(lambda: not first.exists(), "the first segment acknowledged, and gone", _LONGEST_S)
+    query.stop()
+
+    client.send(mixed[half:])  # while no one listens
+    query = stream(spark, mosquitto, tmp_path)
+    wait_until(
+        lambda: len(client.found) == len(expected), lambda: f"{len(client.found)} of {len(expected)}", _LONGEST_S
+    )
+    query.stop()
+    assert furthest(client.found, expected) <= 1e-5
+    assert {one["reason"] for one in client.rejected} == {"bad_device"}
+
+
+def test_what_was_not_acknowledged_comes_again_as_a_duplicate_and_segments_can_be_read_again(
+    mosquitto: MosquittoBroker, client: Client, tmp_path: Path
+) -> None:
+    options = {
+        "config": "",
+        "assignments": json.dumps([f"mqtt.host={mosquitto.host}", f"mqtt.port={mosquitto.port}"]),
+        "spool": str(tmp_path / "spool"),
+        "client_id": "the-fleet",
+    }
+    reader = MqttReader(options)
+    begin = reader.initialOffset()
+    client.send([("a", 26_000_000, 1.0), ("b", 26_000_000, 2.0)])
+
+    def rolled(reader: MqttReader, start: dict[str, int], n: int) -> dict[str, int]:
+        """The offset at which ``n`` messages are there."""
+        end = dict(start)
+
+        def there() -> bool:
+            end.update(reader.latestOffset(start, None))
+            return len(read(reader, start, end)) >= n
+
+        wait_until(there, f"{n} messages", 20)
+        return end
+
+    def read(reader: MqttReader, start: dict[str, int], end: dict[str, int]) -> list[dict[str, Any]]:
+        return [
+            row for part in reader.partitions(start, end) for batch in reader.read(part) for row in batch.to_pylist()
+        ]
+
+    first_end = rolled(reader, begin, 2)
+    came = read(reader, begin, first_end)
+    assert [(row["device"], row["redelivered"]) for row in came] == [("a", False), ("b", False)]
+    reader.stop()  # as if the process had died before the checkpoint
+
+    again = MqttReader(options)
+    assert read(again, begin, first_end) == came
+    second_end = rolled(again, first_end, 2)
+    assert [row["redelivered"] for row in read(again, first_end, second_end)] == [True, True]
+    again.commit(second_end)
+    assert not list((tmp_path / "spool").glob("segment-*"))
+    again.stop()
+
+    last = MqttReader(options)
+    last.initialOffset()
+    client.send([("c", 26_000_000, 3.0)])
+    end = rolled(last, second_end, 1)
+    assert [row["device"] for row in read(last, second_end, end)] == ["c"]  # the others were acknowledged
+    last.stop()
+
+
+def test_a_broker_that_is_not_there_is_named() -> None:
+    port = free_port()
+    with pytest.raises(BrokerError, match=f"127.0.0.1 port {port} cannot be reached"):
+        Connection(settings(mqtt={"host": "127.0.0.1", "port": port}).mqtt, "x").open()
