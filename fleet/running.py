@@ -23,8 +23,7 @@ _RAISED = re.compile(r"^edge\.core\.errors\.(\w+Error): (.+)$", re.MULTILINE)
 def run_until_stopped(spark: SparkSession, start: Callable[[], StreamingQuery], say: Callable[[str], None]) -> None:
     """Run the query until it ends by itself, or SIGTERM or Ctrl-C comes; raise what a worker raised on purpose."""
     stopping = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     listener = Progress(OBSERVED, say)
     spark.streams.addListener(listener)
     try:
@@ -38,6 +37,8 @@ def run_until_stopped(spark: SparkSession, start: Callable[[], StreamingQuery], 
             raise
         raise raised from error
     finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
         spark.streams.removeListener(listener)
         spark.stop()
 

@@ -15,11 +15,21 @@ if TYPE_CHECKING:
 collect_ignore_glob = ["*.py"] if find_spec("pyspark") is None else []
 
 
-@pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
-    """A session as the commands make it, on two threads."""
+CONF = ("spark.master=local[2]", "spark.sql.shuffle.partitions=2")
+
+
+@pytest.fixture
+def spark() -> SparkSession:
+    """A session as the commands make it, on two threads: the same for all tests, unless one of them ended it."""
     from fleet.spark import session
 
-    made = session("tests", ["spark.master=local[2]", "spark.sql.shuffle.partitions=2"])
-    yield made
-    made.stop()
+    return session("tests", CONF)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _spark_ends() -> Iterator[None]:
+    yield
+    from pyspark.sql import SparkSession
+
+    if (last := SparkSession.getActiveSession()) is not None:
+        last.stop()

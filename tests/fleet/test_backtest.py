@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,10 +16,14 @@ from edge.backtest.report import document
 from edge.backtest.run import run_backtest as run_of_the_edge
 from edge.core.errors import SettingsError, SourceError
 from edge.core.grid import minute_label
+from edge.loading import load_models
 from edge.replay.source import Columns
-from fleet.backtest import Question, lines, run_backtest
-from fleet.groups import result_path
+from fleet.backtest import Question, join, lines, run_backtest
+from fleet.groups import group_runner, read_result, result_path
 from fleet.history import HistoryColumns
+from fleet.identity import identity_of
+from fleet.score import fleet_settings
+from fleet.worker import Task
 from tests.fleet.houses import FIRST, fleet, settings
 
 HOUSES = fleet(5, 200)
@@ -86,3 +91,19 @@ def test_a_folder_without_what_is_asked_for_is_refused(spark: SparkSession, ques
         run_backtest(spark, settings(), other, tmp_path / "results")
     with pytest.raises(SourceError, match=r"holds no \.parquet"):
         run_backtest(spark, settings(), Question(tmp_path / "none", HistoryColumns(), PART), tmp_path / "results")
+
+
+def test_a_worker_takes_a_group_through_one_engine_and_leaves_a_result(tmp_path: Path) -> None:
+    chosen = fleet_settings(settings())
+    task = Task("backtest", chosen.model_dump_json(), identity_of(chosen, load_models(chosen)).text(), 0, 0)
+    frames = [
+        pd.DataFrame({"group": 3, "device": ["a", "b"], "minute": FIRST + i, "gap_kw": [1.0, 2.0 + i % 3]})
+        for i in range(30)
+    ]
+    told = pd.concat(list(group_runner(task, tmp_path, FIRST + 20)(iter(frames))))
+    assert told.to_dict("records") == [{"group": 3, "n": 60}]
+    result = read_result(result_path(tmp_path, 3))
+    assert (result.names, result.n_readings, result.speaker) == (["a", "b"], 60, "blend")
+    assert join([result], 1.0).scored.n == 20
+    assert list(tmp_path.iterdir()) == [result_path(tmp_path, 3)]
+    assert list(group_runner(task, tmp_path, None)(iter([]))) == []

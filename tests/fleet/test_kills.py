@@ -13,7 +13,7 @@ from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, shuff
 from tests.support.models import shipped_models
 from tests.support.waiting import wait_until
 
-_N_FILES = 6
+_N_FILES = 4
 _LONGEST_S = 180
 
 
@@ -26,7 +26,7 @@ class Scoring:
             sys.executable, "-m", "fleet", "score", "--from", str(folder / "in"), "--to", str(folder / "out"),
             "--checkpoint", str(folder / "checkpoint"), "--buckets", "4", "--files-at-once", "1", "--every", "0",
             "--set", "forecast.model=lstm-5-3", "--set", "forecast.experts=linear",
-            "--set", f"models.path={shipped_models()}", "--conf", "spark.master=local[2]", *arguments,
+            "--set", f"models.path={shipped_models()}", "--conf", "spark.master=local[1]", *arguments,
         ]  # fmt: skip
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
@@ -55,7 +55,7 @@ def test_killed_while_it_writes_and_between_batches(tmp_path: Path) -> None:
         return batch.is_dir() and not (batch / "_SUCCESS").exists()
 
     Scoring(tmp_path).kill_when(lambda: is_writing(1))
-    Scoring(tmp_path).kill_when((out / "batch=000000003" / "_SUCCESS").exists)
+    Scoring(tmp_path).kill_when((out / "batch=000000002" / "_SUCCESS").exists)
     Scoring(tmp_path, "--once").end()
     found = of_the_fleet(out)
     assert {path.name for path in out.iterdir()} == {f"batch={number:09d}" for number in range(_N_FILES)}

@@ -13,7 +13,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from edge.core.errors import BrokerError
 from fleet.mqtt_client import Connection
-from fleet.mqtt_sink import to_mqtt
+from fleet.mqtt_sink import Publisher, to_mqtt
 from fleet.mqtt_source import MqttReader, from_mqtt
 from fleet.score import Plan, start
 from tests.fleet.houses import Forecasts, Told, fleet, furthest, of_the_edge, settings, shuffled
@@ -149,3 +149,14 @@ def test_a_broker_that_is_not_there_is_named() -> None:
     port = free_port()
     with pytest.raises(BrokerError, match=f"127.0.0.1 port {port} cannot be reached"):
         Connection(settings(mqtt={"host": "127.0.0.1", "port": port}).mqtt, "x").open()
+
+
+def test_a_publisher_is_done_when_the_broker_has_confirmed_all(mosquitto: MosquittoBroker, client: Client) -> None:
+    publisher = Publisher(settings(mqtt={"host": mosquitto.host, "port": mosquitto.port}))
+    document = {"device": "a", "observed_at": "x"} | dict.fromkeys(Told._fields, 1.0)
+    for _ in range(1_500):
+        publisher.publish("gap/a/forecast", json.dumps(document))
+    publisher.publish("gapcast/fleet/rejected", "{}")
+    publisher.finish()
+    wait_until(lambda: bool(client.rejected), "the last one", 10)
+    assert client.found == {("a", "x"): Told(1.0, 1.0, 1.0, 1.0)}

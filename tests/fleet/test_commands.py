@@ -1,0 +1,63 @@
+"""``gapcast-fleet``, as its command line is read, in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fleet.cli import main
+from tests.fleet.conftest import CONF
+from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
+from tests.fleet.test_backtest import write_parquet
+from tests.support.models import shipped_models
+
+_SETTINGS = ("forecast.model=lstm-5-3", "forecast.experts=linear", f"models.path={shipped_models()}")
+
+
+def run(command: str, *arguments: object, conf: tuple[str, ...] = CONF) -> Result:
+    options = [part for one in _SETTINGS for part in ("--set", one)] + [
+        part for one in conf for part in ("--conf", one)
+    ]
+    return CliRunner().invoke(main, [command, *options, *map(str, arguments)])
+
+
+def test_score_reads_a_folder_once_and_says_how_each_micro_batch_fared(tmp_path: Path) -> None:
+    houses = fleet(2, 12)
+    write_lines(tmp_path / "in", shuffled(houses), 1)
+    arguments = ("--from", tmp_path / "in", "--to", tmp_path / "out", "--checkpoint", tmp_path / "checkpoint", "--once")
+    result = run("score", *arguments, "--buckets", 2)
+    assert result.exit_code == 0, result.output
+    assert "batch 0: " in result.output
+    assert furthest(of_the_fleet(tmp_path / "out"), of_the_edge(tmp_path / "edge", houses)) <= 1e-5
+    other = run("score", *arguments, "--set", "forecast.learn=false")
+    assert (other.exit_code, "was begun otherwise, and that is part of its state" in other.output) == (2, True)
+
+
+def test_backtest_prints_one_table_and_writes_the_scores(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "in")
+    columns = ("--device-column", "house", "--time-column", "at", "--value-column", "watts", "--unit", "W")
+    result = run("backtest", tmp_path / "in", "--results", tmp_path / "results", "--limit", 40, *columns)
+    assert result.exit_code == 0, result.output
+    assert "all 5 houses: " in result.output
+    assert len(json.loads((tmp_path / "results" / "scores.json").read_text())["houses"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--from", "mqtt", "--once"), "what a broker has does not end"),
+        (("--from", "no-such-folder"), "--from no-such-folder: there is no such folder"),
+        (("--from", "x", "--set", "forecast.modle=y"), "forecast.modle: there is no such key"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    result = run("score", *arguments, "--to", tmp_path / "out", "--checkpoint", tmp_path / "checkpoint")
+    assert (result.exit_code, said in result.output) == (2, True), result.output
+
+
+def test_a_setting_of_spark_must_be_one(tmp_path: Path) -> None:
+    result = run("backtest", tmp_path, "--results", tmp_path / "results", conf=("memory=4g",))
+    assert "--conf 'memory=4g' must be KEY=VALUE with a key like spark.driver.memory" in result.output
