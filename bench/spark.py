@@ -106,7 +106,10 @@ def main() -> None:
     forecast = {"model": options.model} | ({"experts": []} if options.alone else {})
     settings = Settings.model_validate({"forecast": forecast})
     with tempfile.TemporaryDirectory(prefix="gapcast-fleet-") as scratch:
-        spark = session("gapcast-fleet trial", [f"spark.driver.memory={options.memory}"])
+        conf = [f"spark.driver.memory={options.memory}"]
+        if options.quick:
+            conf.append("spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        spark = session("gapcast-fleet trial", conf)
         try:
             found = run_trial(spark, Path(scratch), settings, options)
         finally:

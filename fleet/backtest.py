@@ -30,6 +30,7 @@ from edge.core.reading import Limits
 from edge.loading import load_models
 from edge.replay.source import minute_at
 from edge.settings import Settings
+from fleet.failures import told
 from fleet.groups import OUTPUT, Result, group_runner, progress_path, read_result, result_path
 from fleet.history import HistoryColumns, House, houses_of, in_turn, read_history
 from fleet.identity import identity_of
@@ -138,7 +139,8 @@ def _watch(job: DataFrame, results: Path, to_do: Sequence[int], n_due: int, *, q
             n_now = sum(_taken(results, group) for group in to_do)
             shown.update(max(0, n_now - n_done))
             n_done = max(n_done, n_now)
-        shown.update(sum(row.n for row in running.result()) - n_done)
+        with told():
+            shown.update(sum(row.n for row in running.result()) - n_done)
 
 
 def _taken(results: Path, group: int) -> int:

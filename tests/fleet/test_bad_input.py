@@ -17,9 +17,9 @@ from edge.core.errors import GapcastError, ModelError, SettingsError, StateError
 from edge.loading import load_models
 from fleet.bucket import COUNTS, forecast
 from fleet.checkpoints import open_checkpoint
+from fleet.failures import raised_in
 from fleet.identity import Identity, identity_of, read_identity
 from fleet.progress import line
-from fleet.running import raised_in
 from fleet.score import fleet_settings
 from fleet.worker import Cache, Task, decode, encode, models_of, new_engine
 from tests.fleet.houses import FIRST, settings
@@ -182,6 +182,8 @@ def test_a_checkpoint_of_another_version_or_of_something_else_is_refused(task: T
 def test_what_a_worker_raised_is_found_in_sparks_trace() -> None:
     assert isinstance(raised_in("x\nedge.core.errors.StateError: bucket 3: damaged\n  at"), StateError)
     assert isinstance(raised_in("edge.core.errors.SourceError: a file"), GapcastError)
+    died = raised_in("org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)")
+    assert "for want of memory" in str(died)
     assert raised_in("java.lang.OutOfMemoryError") is None
 
 

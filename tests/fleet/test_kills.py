@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.fleet.conftest import QUICK
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
 from tests.support.models import shipped_models
 from tests.support.waiting import wait_until
@@ -26,7 +27,7 @@ class Scoring:
             sys.executable, "-m", "fleet", "score", "--from", str(folder / "in"), "--to", str(folder / "out"),
             "--checkpoint", str(folder / "checkpoint"), "--buckets", "4", "--files-at-once", "1", "--every", "0",
             "--set", "forecast.model=lstm-5-3", "--set", "forecast.experts=linear",
-            "--set", f"models.path={shipped_models()}", "--conf", "spark.master=local[1]", *arguments,
+            "--set", f"models.path={shipped_models()}", "--conf", "spark.master=local[1]", "--conf", QUICK, *arguments,
         ]  # fmt: skip
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)

@@ -11,11 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from edge.core.errors import SettingsError
+from edge.core.errors import ModelError, SettingsError
+from fleet.failures import told
 from fleet.score import Plan, start
 from fleet.sinks import to_files
 from fleet.sources import FileFormat, from_files
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, settings, shuffled, write_lines
+from tests.support.models import ModelCopy
 
 _AT_MOST_KW = 1e-5
 
@@ -69,3 +71,17 @@ def test_other_models_or_buckets_than_the_checkpoints_are_refused(spark: SparkSe
         start(other, readings, sink, Plan(tmp_path / "checkpoint", once=True))
     with pytest.raises(SettingsError, match=r"--buckets 8: .* was begun with 4"):
         start(settings(), readings, sink, Plan(tmp_path / "checkpoint", once=True, n_buckets=8))
+
+
+def test_a_worker_whose_models_changed_under_it_ends_the_stream_with_the_reason(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    copy = ModelCopy(tmp_path / "models", "linear")
+    its = settings(models={"path": copy.models}, forecast={"model": "linear", "experts": []})
+    (tmp_path / "in").mkdir()
+    readings = from_files(spark, tmp_path / "in", "json", 1)
+    query = start(its, readings, to_files(tmp_path / "out", "json"), Plan(tmp_path / "checkpoint", every_s=0))
+    copy.alter_card(lambda card: card.update(version="another"))
+    write_lines(tmp_path / "in", shuffled(fleet(2, 3)), 1)
+    with pytest.raises(ModelError, match=r"this worker's models are not the driver's.*another"), told():
+        query.awaitTermination(120)
