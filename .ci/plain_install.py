@@ -15,7 +15,7 @@ from edge.bundled import models_path
 from edge.predictors.store import default_model, load_model, model_names
 from edge.sample import sample_path
 
-NOT_OF_THE_EDGE = ("tensorflow", "keras", "pandas", "sklearn", "matplotlib")
+NOT_OF_THE_EDGE = ("tensorflow", "keras", "pandas", "pyspark", "sklearn", "matplotlib")
 
 
 def main() -> None:
