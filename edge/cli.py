@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import click
 from edge.core.errors import GapcastError, ModelError
 from edge.models_command import models
 from edge.options import read_settings, settings_options
+from edge.systemd_command import systemd_unit
 
 EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
 
@@ -61,6 +63,7 @@ def main() -> None:
 
 
 main.add_command(models)
+main.add_command(systemd_unit)
 
 
 def _columns_options(command: Any) -> Any:
@@ -88,6 +91,7 @@ def run(config: Path | None, assignments: tuple[str, ...]) -> None:
     from edge.telemetry import configure_logs  # noqa: PLC0415
 
     configure_logs(settings.log.format, settings.log.level)
+    faulthandler.enable()  # where a watchdog ends it by SIGABRT, it says in which line each thread hung
     stopping = stop_on_signals()
     application = Application(settings, os.environ)
     reload_on_hangup(application.reload, stopping)
