@@ -119,11 +119,10 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         dotted = ".".join((section, *key))
         if name.endswith(ENV_FILE_SUFFIX):
-            dotted, value = (
-                dotted.removesuffix(ENV_FILE_SUFFIX.lower()),
-                _read_secret(f"environment {name}", Path(value)),
-            )  # noqa: PLW2901
-        _merge(found, nested(dotted, value))
+            secret = _read_secret(f"environment {name}", Path(value))
+            _merge(found, nested(dotted.removesuffix(ENV_FILE_SUFFIX.lower()), secret))
+        else:
+            _merge(found, nested(dotted, value))
     return found
 
 
