@@ -17,6 +17,7 @@ import click
 from edge.core.errors import GapcastError, ModelError
 from edge.models_command import models
 from edge.options import read_settings, settings_options
+from edge.setup_command import setup
 from edge.systemd_command import systemd_unit
 
 EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
@@ -62,8 +63,8 @@ def main() -> None:
     """Five-minute-ahead forecasts of household power, at the edge."""
 
 
-main.add_command(models)
-main.add_command(systemd_unit)
+for one in (models, setup, systemd_unit):
+    main.add_command(one)
 
 
 def _columns_options(command: Any) -> Any:
