@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import click
 
+from edge.addon_command import addon
 from edge.core.errors import GapcastError, ModelError
 from edge.models_command import models
 from edge.options import read_settings, settings_options
+from edge.serving import serve, stop_on_signals
 from edge.setup_command import setup
 from edge.systemd_command import systemd_unit
 
@@ -63,7 +61,7 @@ def main() -> None:
     """Five-minute-ahead forecasts of household power, at the edge."""
 
 
-for one in (models, setup, systemd_unit):
+for one in (addon, models, setup, systemd_unit):
     main.add_command(one)
 
 
@@ -87,16 +85,7 @@ def _columns_options(command: Any) -> Any:
 @settings_options
 def run(config: Path | None, assignments: tuple[str, ...]) -> None:
     """Run the service until SIGTERM or Ctrl-C; SIGHUP has it load the models again."""
-    settings = read_settings(config, assignments)
-    from edge.compose import Application  # noqa: PLC0415 - what --help does not need is not loaded for it
-    from edge.telemetry import configure_logs  # noqa: PLC0415
-
-    configure_logs(settings.log.format, settings.log.level)
-    faulthandler.enable()  # where a watchdog ends it by SIGABRT, it says in which line each thread hung
-    stopping = stop_on_signals()
-    application = Application(settings, os.environ)
-    reload_on_hangup(application.reload, stopping)
-    application.run(stopping)
+    serve(read_settings(config, assignments))
 
 
 @main.command()
@@ -224,25 +213,3 @@ def status(
     if once or not sys.stdout.isatty():
         sys.exit(show_once(rest, click.echo, colours=sys.stdout.isatty()))
     watch(rest, lambda text: click.echo(text, nl=False), every_s, stop_on_signals())
-
-
-def stop_on_signals() -> Event:
-    """Return an event that SIGTERM and SIGINT set."""
-    stopping = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    return stopping
-
-
-def reload_on_hangup(reload: Callable[[], None], stopping: Event) -> None:
-    """Have SIGHUP call ``reload``; but where it tells that our own terminal was closed, stop."""
-    had_terminal = sys.stderr.isatty()
-
-    def hung_up(*_: object) -> None:
-        if had_terminal and not sys.stderr.isatty():
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # a word to no one would be an error
-            stopping.set()
-        else:
-            reload()
-
-    signal.signal(signal.SIGHUP, hung_up)

@@ -236,6 +236,7 @@ def http_options(http: HttpSettings) -> HttpOptions:
         max_event_readers=http.max_event_readers,
         token=http.token.get_secret_value() if http.token else None,
         cors_origins=http.cors_origins,
+        allow_from=http.allow_from,
     )
 
 

@@ -322,7 +322,7 @@ def test_the_edge_needs_nothing_of_the_trainers(environment: dict[str, str]) -> 
     assert not {"tensorflow", "keras", "pandas", "sklearn", "matplotlib", "trainer"} & set(loaded)
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "replay", "check", "status", "models"])
+@pytest.mark.parametrize("command", ["run", "demo", "replay", "check", "status", "models", "setup", "systemd-unit"])
 def test_every_command_explains_itself(start: Start, command: str) -> None:
     shown = start(command, "--help")
     assert shown.wait() == 0

@@ -1,7 +1,7 @@
 """What a test may need that is not everywhere, and what happens where it is missing.
 
-A test says it by a marker: ``mosquitto``, ``prometheus``, ``systemd``, ``openssl`` (given by its fixtures),
-``wholeset``, ``homeassistant`` or ``nodered``. Where the thing is missing the test is deselected, with a line that says
+A test says it by a marker: ``mosquitto``, ``prometheus``, ``systemd``, ``root``, ``openssl`` (given by its
+fixtures), ``wholeset``, ``homeassistant`` or ``nodered``. Where the thing is missing the test is deselected, with a line that says
 so; where ``GAPCAST_REQUIRE`` names it, that is an error. ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was
 skipped.
 """
@@ -53,6 +53,8 @@ def _missing() -> dict[str, str]:
         missing["prometheus"] = "prometheus and promtool are not installed"
     if why := systemd_missing():
         missing["systemd"] = why
+    if os.geteuid() != 0:
+        missing["root"] = "only root can give root up"
     if openssl_command() is None:
         missing["openssl"] = "the command openssl is not installed"
     if home_assistant_command() is None:
