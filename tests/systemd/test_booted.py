@@ -50,7 +50,7 @@ def guarded(tmp_path: Path) -> Iterator[MosquittoBroker]:
 
 def configuration(mqtt_port: int, http_port: int, more: str = "") -> str:
     return (
-        f'[gateway]\nid = "unit"\n[mqtt]\nhost = "{LOOPBACK}"\nport = {mqtt_port}\n{more}\n'
+        f'[mqtt]\nhost = "{LOOPBACK}"\nport = {mqtt_port}\n{more}\n'
         f'[http]\nhost = "{LOOPBACK}"\nport = {http_port}\n[forecast]\nmodel = "linear"\nexperts = []\n'
     )
 
@@ -62,6 +62,11 @@ def test_it_serves_with_its_password_and_reaches_nothing_else(guarded: Mosquitto
     secret.write_text(PASSWORD + "\n", encoding="utf-8")
     secret.chmod(0o600)
     text = configuration(guarded.port, port, 'username = "gapcast"')
+    # As from a backup of another machine, whose account had another number.
+    moved = folder / "var/lib/private/gapcast"
+    moved.mkdir(parents=True)
+    (moved / "gateway-id").write_text("unit\n", encoding="utf-8")
+    (folder / "var/lib/private").chmod(0o700)
     with (
         peer_of(guarded.host, guarded.port, username="meter", password=PASSWORD) as meter,
         booted(folder, unit(Path(COMMAND), CONFIG), configuration=text) as machine,
@@ -69,6 +74,7 @@ def test_it_serves_with_its_password_and_reaches_nothing_else(guarded: Mosquitto
         meter.subscribe("gap/+/forecast")
         meter.subscribe("gapcast/unit/status")
         machine.wait_shown("ActiveState", "active")
+        # gapcast/unit: its state was given to its account.
         meter.wait_that(lambda came: [m for m in came if m.payload == b"online"], "the gateway to be online")
         for i in range(3):
             meter.publish("gap/home/reading", reading(FIRST + i, 1.0 + i))
