@@ -11,10 +11,12 @@ from typing import Any
 from edge.check.broker import connect, cure_of
 from edge.compose import session_options
 from edge.core.errors import BrokerError, SettingsError
+from edge.mqtt.routes import CHANNEL, DEVICE, PART
 from edge.mqtt.session import Session
 from edge.settings import Settings
 from edge.setup.asking import Asker
 
+EVERYTHING = "#"
 _TLS_PORT, _PLAIN_PORT = 8_883, 1_883
 
 
@@ -54,32 +56,43 @@ class Access:
         return section
 
 
-def reach(access: Access, topic: str, ask: Asker, show: Callable[[str], None]) -> Session:
-    """Return a connection that hears ``topic``; a person is asked until there is one, if need be for another topic.
+def reach(access: Access, topic: str, ask: Asker, show: Callable[[str], None]) -> tuple[Session, str]:
+    """Return a connection that hears ``topic``, or another that a person says where this may not be heard.
 
-    Raises :class:`BrokerError` where nobody can be asked.
+    A person is asked until there is one. Raises :class:`BrokerError` where nobody can be asked.
     """
     while True:
-        session, problem = _try(access, topic)
+        session, problem = _try(access, filter_of(topic))
         if session is not None:
-            return session
+            return session, topic
         where = f"{access.host} port {access.port}"
         cure = cure_of(problem)
         if not ask.is_person:
             msg = f"{where}: {problem or 'no answer'}{f': {cure}' if cure else ''}"
             raise BrokerError(msg)
         show(f"{where}: {problem or 'no answer'}")
-        if "refused: " in problem:
-            access.username = ask.text("User name at the broker", access.username or "gapcast", "--username")
-            access.password = ask.secret("Its password")
-        elif "the subscription to" in problem:
+        if "the subscription to" in problem:
             show(f"     cure: {cure}")
             topic = ask.text("A topic that this account may read", topic, "--topic")
+        elif "refused: " in problem:
+            access.username = ask.text("User name at the broker", access.username or "gapcast", "--username")
+            access.password = ask.secret("Its password")
         else:
             show(f"     cure: {cure}")
             again = Access.parse(ask.text("Broker", f"{access.host}:{access.port}", "--broker"))
             access.host, access.port = again.host, again.port
             access.tls = ask.yes("Does it speak TLS there?", default=again.tls)
+
+
+def filter_of(topic: str) -> str:
+    """Return the subscription that takes in a topic, or a source's pattern.
+
+    >>> filter_of("tele/{device}/SENSOR"), filter_of("")
+    ('tele/+/SENSOR', '#')
+    """
+    for name in (DEVICE, CHANNEL, PART):
+        topic = topic.replace(name, "+")
+    return topic or EVERYTHING
 
 
 def _try(access: Access, topic: str) -> tuple[Session | None, str]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge.core.errors import BrokerError
+from edge.mqtt.session import Session
 from edge.setup.asking import Asker
 from edge.setup.choosing import choose
-from edge.setup.connecting import Access, reach
+from edge.setup.connecting import EVERYTHING, Access, filter_of, reach
 from edge.setup.given import Given
-from edge.setup.listening import EVERYTHING, candidates, filter_of, listen
+from edge.setup.listening import candidates, listen
 from edge.setup.recognising import Candidate
 from edge.setup.recording import Recording
 
-__all__ = ["EVERYTHING", "Hearing"]
 _SHOWN = 12
 
 
@@ -35,9 +35,14 @@ class Hearing:
         Raises :class:`BrokerError` where nobody is there and no meter was heard.
         """
         while True:
-            recording = self._listen(access, topic)
-            if recording is None:
-                return Recording(), [], topic
+            session, topic = reach(access, topic, self._ask, self._show)
+            self._show(f"Connected to {access.host} port {access.port}.")
+            try:
+                if not self._given.wait_s:
+                    return Recording(), [], topic
+                recording = self._listen(session, topic)
+            finally:
+                session.close(1.0)
             found = self._candidates(recording, topic)
             self._show(f"Heard {recording.n_messages} messages on {len(recording.of_topic)} topics.")
             if found:
@@ -51,26 +56,14 @@ class Hearing:
                 return recording, [], topic
             topic = self._ask.text("Topic of the meter (# listens to everything)", topic, "--topic")
 
-    def _listen(self, access: Access, topic: str) -> Recording | None:
-        """Return what came; None where it is not to be listened to."""
+    def _listen(self, session: Session, topic: str) -> Recording:
         heard, wait_s = filter_of(topic), self._given.wait_s
-        session = reach(access, heard, self._ask, self._show)
-        try:
-            self._show(f"Connected to {access.host} port {access.port}.")
-            if not wait_s:
-                return None
-            hint = "; Enter ends it early" if self._ask.is_person else ""
-            self._show(f"Listening to {heard} for {wait_s:g} s (most meters send within a minute{hint}) ...")
-            is_told = self._given.preset is not None or heard != EVERYTHING
-            return listen(
-                session,
-                wait_s,
-                self._ask,
-                self._progress,
-                lambda so_far: is_told and bool(self._candidates(so_far, topic)),
-            )
-        finally:
-            session.close(1.0)
+        hint = "; Enter ends it early" if self._ask.is_person else ""
+        self._show(f"Listening to {heard} for {wait_s:g} s (most meters send within a minute{hint}) ...")
+        is_told = self._given.preset is not None or heard != EVERYTHING
+        return listen(
+            session, wait_s, self._ask, self._progress, lambda so_far: is_told and bool(self._candidates(so_far, topic))
+        )
 
     def _candidates(self, recording: Recording, topic: str) -> list[Candidate]:
         found = candidates(recording, self._zone, topic, self._given.preset)

@@ -5,28 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from edge.mqtt.routes import CHANNEL, DEVICE, PART
 from edge.mqtt.session import Session
 from edge.setup.asking import Asker
+from edge.setup.connecting import EVERYTHING, filter_of
 from edge.setup.guessing import guessed
 from edge.setup.recognising import Candidate, recognised
 from edge.setup.recording import Recording
 
 #: So many messages are enough to see what there is.
 _ENOUGH = 50_000
-EVERYTHING = "#"
 _TELL_EVERY_S = 1.0
-
-
-def filter_of(topic: str) -> str:
-    """Return the subscription that takes in a topic, or a source's pattern.
-
-    >>> filter_of("tele/{device}/SENSOR"), filter_of("")
-    ('tele/+/SENSOR', '#')
-    """
-    for name in (DEVICE, CHANNEL, PART):
-        topic = topic.replace(name, "+")
-    return topic or EVERYTHING
 
 
 def listen(

@@ -13,9 +13,9 @@ from edge.core.errors import SettingsError
 from edge.presets import presets
 from edge.setup.asking import Asker
 from edge.setup.choosing import UNITS, preview, with_pace, with_unit
-from edge.setup.connecting import Access
+from edge.setup.connecting import EVERYTHING, Access
 from edge.setup.given import Given
-from edge.setup.hearing import EVERYTHING, Hearing
+from edge.setup.hearing import Hearing
 from edge.setup.recognising import Candidate
 from edge.setup.recording import Recording
 from edge.setup.writing import PASSWORD_FILE, toml_of, write

@@ -17,8 +17,11 @@ import pytest
 
 from edge.configuration import load
 from edge.presets import presets
+from tests.integration.test_check import strict  # noqa: F401 - a fixture
+from tests.integration.test_tls import HERE, secured
 from tests.setup.conftest import METERS, sending
 from tests.support.brokers import MosquittoBroker
+from tests.support.certificates import Authority
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.terminal import Terminal
 
@@ -178,6 +181,81 @@ def test_where_nothing_looks_like_a_meter_a_person_sees_what_there_is_and_says_w
     assert written(folder)["sources"] == [{"topic": "lab/{device}/x", "format": "number", "unit": "kW"}]
 
 
+def test_a_person_chooses_among_several_and_not_the_same_messages_twice(
+    setup: Setup, folder: Path, mosquitto: MosquittoBroker
+) -> None:
+    phases = [(f"shellies/shellyem3-1/emeter/{i}/power", f"{100 * i}.5") for i in range(3)]
+    others = [("shellies/plug-1/relay/0/power", "20.5"), ("garage/sensor/power/state", "412")]
+    with (
+        sending(mosquitto, [*phases, *others]),
+        setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.4", "--no-home-assistant") as person,
+    ):
+        person.answer("Topic of the meter")
+        person.answer("Time zone")
+        listed = person.wait_for("Which of them?")
+        assert re.findall(r"^ +(\d)  (\S+) on", listed, re.MULTILINE) == [
+            ("1", "shelly-gen1-3em"), ("2", "shelly-gen1"), ("3", "shelly-gen1-plug"), ("4", "esphome"),
+        ]  # fmt: skip
+        assert listed.count("shellyem3-1-") == 3
+        person.type("9")
+        person.wait_for("a number from 1 to 4")
+        person.answer("Which of them?", "1, 2")
+        person.wait_for("these read the same messages: choose one of them")
+        person.answer("Which of them?", "1, 4")
+        assert person.wait_for("Are these the powers?").count(" kW (") == 2
+        person.press_enter()
+        person.answer("Write this")
+        assert person.wait_end() == 0
+    assert written(folder)["sources"] == [{"preset": "shelly-gen1-3em"}, {"preset": "esphome"}]
+
+
+def test_powers_that_cannot_be_are_doubted_and_get_another_unit(
+    setup: Setup, folder: Path, mosquitto: MosquittoBroker
+) -> None:
+    in_kw = [("homeassistant/sensor/grid_power/state", "0.412")]
+    with sending(mosquitto, in_kw), setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.4") as person:
+        person.answer("Topic of the meter")
+        person.answer("Time zone")
+        person.answer("Name of this device [grid_power]", "home")
+        person.answer("Home Assistant? [Y/n]")  # it was heard there
+        person.wait_for("0.000412 kW is next to nothing")
+        person.answer("Are these the powers? [y/N]")
+        person.answer("Which unit does the meter send?", "kw")
+        assert "home: 0.412 kW" in person.wait_for("Are these the powers? [Y/n]")
+        person.press_enter()
+        person.answer("Write this")
+        assert person.wait_end() == 0
+    (source,) = written(folder)["sources"]
+    assert (source["unit"], source["device"]) == ("kW", "home")
+
+
+def test_a_person_whose_meter_is_not_there_yet_names_it(setup: Setup, folder: Path, mosquitto: MosquittoBroker) -> None:
+    with setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.2") as person:
+        person.answer("Topic of the meter")
+        person.answer("Time zone")
+        person.wait_for("may this account read its topic?")
+        person.answer("Listen once more?", "n")
+        person.answer("Which meter is it", "dsmr-reader")
+        person.answer("Home Assistant?")
+        person.answer("Write this")
+        assert person.wait_end() == 0
+    assert written(folder)["sources"] == [{"preset": "dsmr-reader"}]
+
+
+def test_an_account_that_may_not_read_everything_is_asked_for_its_topic(
+    setup: Setup,
+    strict: MosquittoBroker,  # noqa: F811
+) -> None:
+    with setup("--broker", f"{LOOPBACK}:{strict.port}", "--username", "gapcast", "--wait", "0.2") as person:
+        person.answer("Topic of the meter")
+        person.answer("Time zone")
+        person.answer("User name at the broker [gapcast]")
+        person.answer("Its password", "the word")
+        person.wait_for("the subscription to # is refused")
+        person.answer("A topic that this account may read", "meters/+/power")
+        person.wait_for("the subscription to meters/+/power is refused")
+
+
 # --- a script -----------------------------------------------------------------------------------------
 
 
@@ -231,6 +309,38 @@ def test_what_is_wrong_is_said_with_its_cure(
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert not list(folder.iterdir())
+
+
+def test_a_broker_with_tls_is_reached_by_its_authority(
+    script: Script, folder: Path, tmp_path: Path, authority: Authority
+) -> None:
+    with secured(tmp_path, authority, authority.issue("broker", alternative=HERE)) as (port, _):
+        said = ["setup", "--yes", "--broker", f"{LOOPBACK}:{port}", "--preset", "tasmota", "--wait", "0", "--tls"]
+        refused = script(*said)
+        assert (refused.returncode, list(folder.iterdir())) == (1, [])
+        assert "mqtt.tls.ca_path" in refused.stderr
+        done = script(*said, "--ca", authority.certificate)
+    assert done.returncode == 0, done.stderr
+    assert written(folder)["mqtt"]["tls"] == {"enabled": True, "ca_path": str(authority.certificate)}
+
+
+@pytest.mark.parametrize(
+    ("options", "source"),
+    [
+        (["--topic", "lab/{device}/w", "--unit", "W"], {"topic": "lab/{device}/w", "format": "number", "unit": "W"}),
+        (
+            ["--topic", "lab/x", "--value", "ac.p", "--unit", "kW", "--device", "pump"],
+            {"topic": "lab/x", "device": "pump", "value": "ac.p", "unit": "kW"},
+        ),
+        (["--preset", "p1-esp", "--device", "house"], {"preset": "p1-esp", "device": "house"}),
+    ],
+)
+def test_a_meter_that_is_not_there_yet_is_written_as_it_is_said(
+    options: list[str], source: dict[str, str], script: Script, folder: Path, mosquitto: MosquittoBroker
+) -> None:
+    done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0", *options)
+    assert done.returncode == 0, done.stderr
+    assert written(folder)["sources"] == [source]
 
 
 def test_several_meters_are_not_guessed_between(script: Script, folder: Path, mosquitto: MosquittoBroker) -> None:

@@ -39,6 +39,10 @@ class Terminal:
     def answer(self, question: str, line: str = "") -> None:
         """Wait for a question, and type a line."""
         self.wait_for(question)
+        self.type(line)
+
+    def type(self, line: str) -> None:
+        """Type a line, where a question ends."""
         self.wait_for(": ")
         os.write(self._ours, f"{line}\n".encode())
 
