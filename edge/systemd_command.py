@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from edge.systemd.unit import DEFAULT_CONFIG, own_command, parts_of_this_python, refuse_what_is_hidden, unit
+from edge.core.errors import SettingsError
+from edge.systemd.unit import (
+    DEFAULT_CONFIG,
+    is_hidden,
+    own_command,
+    parts_of_this_python,
+    refuse_what_is_hidden,
+    unit,
+)
 
 
 @click.command(name="systemd-unit")
@@ -23,9 +31,12 @@ def systemd_unit(config: Path, command: Path | None) -> None:
 
     It runs under an account of its own that can reach nothing but the network and its own state.
     """
+    if is_hidden(config):
+        msg = f"--config: the service cannot read {config.absolute()}: put it, and mqtt-password, into /etc/gapcast"
+        raise SettingsError(msg)
     if command is None:
         command = own_command()
         refuse_what_is_hidden(command, parts_of_this_python())
     else:
         refuse_what_is_hidden(command)
-    click.echo(unit(command, config), nl=False)
+    click.echo(unit(command, config.absolute()), nl=False)

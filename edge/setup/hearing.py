@@ -44,7 +44,7 @@ class Hearing:
             finally:
                 session.close(1.0)
             found = self._candidates(recording, topic)
-            self._show(f"Heard {recording.n_messages} messages on {len(recording.of_topic)} topics.")
+            self._show(f"Heard {recording.summary}.")
             if found:
                 self._show("These may be meters:")
                 return recording, choose(found, self._ask, self._show), topic

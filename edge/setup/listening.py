@@ -33,7 +33,7 @@ def listen(
             break
         if time.monotonic() - told_s > _TELL_EVERY_S:
             told_s = time.monotonic()
-            progress(f"{recording.n_messages} messages on {len(recording.of_topic)} topics; {left_s:.0f} s left")
+            progress(f"{recording.summary}; {left_s:.0f} s left")
     return recording
 
 

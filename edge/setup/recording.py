@@ -43,6 +43,12 @@ class Recording:
             return
         self.of_topic.setdefault(publication.topic, deque(maxlen=_MAX_OF_TOPIC)).append(received)
 
+    @property
+    def summary(self) -> str:
+        """How much came, for people."""
+        n_topics = len(self.of_topic)
+        return f"{self.n_messages} message{'s' * (self.n_messages != 1)} on {n_topics} topic{'s' * (n_topics != 1)}"
+
     def in_order(self) -> Iterator[Received]:
         """Yield what was kept in the order that it came."""
         kept = (received for messages in self.of_topic.values() for received in messages)

@@ -20,6 +20,7 @@ from edge.setup.recognising import Candidate
 from edge.setup.recording import Recording
 from edge.setup.writing import PASSWORD_FILE, toml_of, write
 from edge.setup.zone import zone_of_machine
+from edge.systemd.unit import DEFAULT_CONFIG, is_hidden
 
 _WORLD, _OWNER = 0o644, 0o600
 
@@ -175,12 +176,21 @@ class Setup:
         secret = (
             f", and the password to {config.parent / PASSWORD_FILE} (for your eyes only)" if access.password else ""
         )
-        unit = f"gapcast systemd-unit{named} | sudo tee /etc/systemd/system/gapcast.service"
+        moved = ""
+        if is_hidden(config):
+            moved = f"sudo install -D -m 644 {shlex.quote(str(config))} {DEFAULT_CONFIG} && "
+            if access.password:
+                password = config.parent / PASSWORD_FILE
+                moved += f"sudo install -m 600 {shlex.quote(str(password))} {DEFAULT_CONFIG.parent}/ && "
+        where = (
+            "" if moved or config.absolute() == DEFAULT_CONFIG else f" --config {shlex.quote(str(config.absolute()))}"
+        )
+        unit = f"{moved}gapcast systemd-unit{where} | sudo tee /etc/systemd/system/gapcast.service"
         login = f" -u {shlex.quote(access.username)} -P …" if access.username else ""
         self._show(f"\nWritten to {config}{secret}.\n")
         self._show(f"Test it    gapcast check{named} --wait 70")
         self._show(f"Run it     gapcast run{named}")
-        self._show(f"See it     gapcast status{named}")
+        self._show("See it     gapcast status")
         self._show(f"           mosquitto_sub -h {access.host} -p {access.port}{login} -v -t 'gap/+/forecast'")
         self._show(f"For good   {unit} && sudo systemctl enable --now gapcast")
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from edge.core.errors import SettingsError
 
 DEFAULT_CONFIG = Path("/etc/gapcast/gapcast.toml")
-#: What the unit hides from the service (ProtectHome).
+#: What the unit hides from the service: ProtectHome, and PrivateTmp.
 _HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
+_PASSING = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - where no configuration should be
 _FOR_ALL = "sudo PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install gapcast"
 #: Signs of a path that would mean something else in a unit.
 _NOT_IN_A_UNIT = frozenset(" \t\n\"'\\%$;@:")
@@ -56,6 +57,11 @@ def refuse_what_is_hidden(command: Path, others: Iterable[Path] = ()) -> None:
                 f"install gapcast for the machine, as by {_FOR_ALL}"
             )
             raise SettingsError(msg)
+
+
+def is_hidden(config: Path) -> bool:
+    """Tell whether the service could not read a configuration there."""
+    return any(config.absolute().is_relative_to(place) for place in (*_HOMES, *_PASSING))
 
 
 def parts_of_this_python() -> tuple[Path, ...]:

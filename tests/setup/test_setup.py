@@ -86,6 +86,8 @@ def test_a_person_comes_from_an_empty_folder_to_a_configuration(
         person.wait_for('preset = "tasmota"')
         person.answer("Write this to gapcast.toml?", "y")
         told = person.wait_for("For good")
+        person.wait_for("sudo install -D -m 644 gapcast.toml /etc/gapcast/gapcast.toml && ")  # /tmp is hidden from it
+        person.wait_for("sudo install -m 600 mqtt-password /etc/gapcast/ && gapcast systemd-unit | sudo tee /etc/")
         assert person.wait_end() == 0
     assert "gapcast check --wait 70" in told
     assert "gapcast run\n" in told

@@ -70,6 +70,16 @@ def test_a_command_in_a_home_folder_is_refused_with_the_cure(tmp_path: Path) -> 
         refuse_what_is_hidden(Path("/usr/local/bin/gapcast"), [Path("/home/pi/python")])
 
 
+@pytest.mark.parametrize("config", ["/home/pi/gapcast.toml", "/tmp/gapcast.toml", "gapcast.toml"])  # noqa: S108
+def test_a_configuration_that_the_service_could_not_read_is_refused(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(main, ["systemd-unit", "--command", "/usr/local/bin/gapcast", "--config", config])
+    assert shown.exit_code == 2
+    assert "put it, and mqtt-password, into /etc/gapcast" in shown.stderr
+
+
 def test_the_command_prints_it_whole() -> None:
     shown = CliRunner().invoke(main, ["systemd-unit", "--command", "/usr/local/bin/gapcast"])
     assert shown.exit_code == 0
