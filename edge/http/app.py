@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from edge.asking.answer import Desk
 from edge.asking.request import PredictRequest
 from edge.core.card import ModelCard
-from edge.http import problems, reference
+from edge.http import front, problems, reference
 from edge.http.devices import devices_router
 from edge.http.document import DocumentedApp
 from edge.http.events import EventReaders, events_router
@@ -131,6 +131,7 @@ def create_app(
     app.include_router(inference_router(service))
     app.include_router(events_router(EventReaders(service, options.max_event_readers)))
     reference.install(app)
+    front.install(app)
     return app
 
 
