@@ -121,7 +121,7 @@ export class Chart {
     const at = plot.cursor.idx;
     const readout = byId("readout");
     if (at === null || at === undefined || plot.cursor.left < 0) {
-      write(readout, "\u00a0");
+      write(readout, "");
       return;
     }
     const [seconds, read, lower, upper, told, path] = plot.data.map((column) => column[at]);

@@ -42,7 +42,7 @@ export class House {
     const known = new Set();
     this._take(page, known);
     this.loaded = true;
-    if (this.chosen === null || wanted) await this.choose(wanted ?? this._first());
+    if (this.chosen === null || wanted) await this.choose(wanted ?? this.first());
     else await this._loadChosen(true);
     let next = page.next;
     while (next !== null && known.size < MOST_DEVICES) {
@@ -95,7 +95,7 @@ export class House {
     const name = document.device;
     if (kind === "device" && document.state === "forgotten") {
       if (this._removed(name)) this.nDevices--;
-      if (name === this.chosen) this.choose(this._first());
+      if (name === this.chosen) this.choose(this.first());
       this.changed("devices");
       return;
     }
@@ -119,7 +119,7 @@ export class House {
     return this.devices.get(this.chosen) ?? null;
   }
 
-  _first() {
+  first() {
     for (const [name, device] of this.devices) if (device.forecast) return name;
     return this.devices.keys().next().value ?? null;
   }

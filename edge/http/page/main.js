@@ -86,8 +86,8 @@ async function run() {
 }
 
 addEventListener("hashchange", () => {
-  const name = wanted();
-  if (name === null || name === house.chosen) return;
+  const name = wanted() ?? house.first();
+  if (name === house.chosen) return;
   house.choose(name).catch(failed);
   byId("now").focus({ preventScroll: true });
 });

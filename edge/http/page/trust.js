@@ -12,34 +12,40 @@ export function showTrust(house) {
 }
 
 function showPeriods(scores) {
-  const told = Object.keys(PERIODS).filter((name) => scores?.[name]);
-  byId("periods").replaceChildren(...told.map((name) => period(PERIODS[name], scores[name])));
+  const periods = Object.keys(PERIODS).filter((name) => scores?.[name]);
+  const told = periods.map((name) => scores[name]);
   byId("scores").hidden = !told.length;
   write(
     byId("scores-note"),
     told.length
-      ? "Better or worse by the squared error of the mean; off by: how far the median was from what came, on average, and in brackets where nothing is assumed to change."
+      ? "Better or worse by the squared error of the mean; off by how far the median was from what came, on average."
       : "No scores yet: the first comes five minutes after the first forecast.",
+  );
+  byId("periods").replaceChildren(make("tr", "", make("td", ""), ...periods.map((name) => head("col", PERIODS[name]))));
+  const line = (name, cell) => make("tr", "", head("row", name), ...told.map(cell));
+  byId("figures").replaceChildren(
+    line("Than no change", better),
+    line("Within the bounds", ({ enough, coverage }) => cell(enough && coverage !== null ? percent(coverage) : NOTHING)),
+    line("Off by, kW", ({ enough, mae_kw }) => cell(enough ? kw3(mae_kw) : NOTHING)),
+    line("No change: off by", ({ enough, persistence }) => cell(enough ? kw3(persistence.mae_kw) : NOTHING)),
+    line("Outcomes", ({ enough, n }) => cell(enough ? count(n) : `${count(n)} of ${ENOUGH}`)),
   );
 }
 
-function period(title, scores) {
-  const head = make("th", "", title);
-  head.scope = "row";
-  if (!scores.enough) {
-    const none = make("td", "muted", "too few for a verdict");
-    none.colSpan = 3;
-    return make("tr", "", head, none, make("td", "", `${count(scores.n)} of ${ENOUGH}`));
-  }
-  const [phrase, how] = scores.skill === null ? [NOTHING, "even"] : skill(scores.skill);
-  const better = make("td", "phrase", phrase.replace(" than assuming no change", "").replace("as good as assuming no change", "as good"));
-  better.dataset.is = how;
-  return make(
-    "tr", "", head, better,
-    make("td", "", scores.coverage === null ? NOTHING : percent(scores.coverage)),
-    make("td", "", `${kw3(scores.mae_kw)} (${kw3(scores.persistence.mae_kw)})`),
-    make("td", "", count(scores.n)),
-  );
+function head(scope, text) {
+  const element = make("th", "", text);
+  element.scope = scope;
+  return element;
+}
+
+const cell = (text) => make("td", "", text);
+
+function better({ enough, skill: value }) {
+  if (!enough) return make("td", "muted", "too few yet");
+  const [phrase, how] = value === null ? [NOTHING, "even"] : skill(value);
+  const element = make("td", "phrase", phrase.replace(/ (than|as) assuming no change/, ""));
+  element.dataset.is = how;
+  return element;
 }
 
 function showExperts(forecast) {
@@ -58,11 +64,9 @@ function showExperts(forecast) {
 function bar(name, weight, inMedian) {
   const share = make("span", "share");
   share.style.inlineSize = `${100 * weight}%`;
-  const head = make("th", "name", NAMES[name] ?? name);
-  head.scope = "row";
-  const track = make("td", "", make("span", "track", share));
-  track.setAttribute("aria-hidden", "true");
-  return make("tr", "", head, track, weightOf(weight), weightOf(inMedian));
+  const expert = head("row", NAMES[name] ?? name);
+  expert.append(make("span", "track", share));
+  return make("tr", "", expert, weightOf(weight), weightOf(inMedian));
 }
 
 function weightOf(weight) {
