@@ -8,6 +8,7 @@ A test says it by a marker: ``mosquitto``, ``prometheus``, ``openssl``, ``chromi
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,8 @@ def _missing() -> dict[str, str]:
         missing["mosquitto"] = "mosquitto is not installed"
     if prometheus_command() is None:
         missing["prometheus"] = "prometheus and promtool are not installed"
-    if chromium_command() is None:
-        missing["chromium"] = "chromium is not installed"
+    if chromium_command() is None or find_spec("playwright") is None:
+        missing["chromium"] = "chromium is not installed, or Playwright is not (requirements/test.txt)"
     if openssl_command() is None:
         missing["openssl"] = "the command openssl is not installed"
     if home_assistant_command() is None:
