@@ -44,9 +44,12 @@ def main(folder: Path) -> None:
             pages[name] = page
         publish(gateway, N_MINUTES, 5, pause_s=0.02)
         newest = gateway.service.latest_of("home")
-        assert newest is not None
+        if newest is None:
+            sys.exit("the gateway has foreseen nothing")
         for name, page in pages.items():
-            page.wait_for_function("(kw) => Number(document.querySelector('#ahead-kw').value) === kw", arg=newest.gap_kw)
+            page.wait_for_function(
+                "(kw) => Number(document.querySelector('#ahead-kw').value) === kw", arg=newest.gap_kw
+            )
             path = folder / f"{name}.png"
             page.screenshot(path=path, full_page=name != "page-phone")
             print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")

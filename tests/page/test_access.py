@@ -20,7 +20,13 @@ from tests.support.gateways import Gateway
 from tests.support.models import shipped_models
 
 FIRST = 29_000_000
-NAMES = ["<img src=x onerror=document.title='taken'>", "50% of%2Fit", "Küche ☀ & <b>Bad</b>", "a/b?c#d", '"><script>1</script>']
+NAMES = [
+    "<img src=x onerror=document.title='taken'>",
+    "50% of%2Fit",
+    "Küche ☀ & <b>Bad</b>",
+    "a/b?c#d",
+    '"><script>1</script>',
+]
 
 
 def faults(window: Window) -> list[str]:

@@ -19,8 +19,11 @@ def shown(window: Window) -> dict[str, Any]:
     lower, upper = (window.page.locator("#bounds data").nth(i).get_attribute("value") for i in (0, 1))
     path = window.page.locator("#path data").evaluate_all("all => all.map((one) => Number(one.value))")
     return {
-        "gap_kw": window.data("#ahead-kw"), "lower_kw": float(lower or "nan"), "upper_kw": float(upper or "nan"), "path": path,
-    }  # fmt: skip
+        "gap_kw": window.data("#ahead-kw"),
+        "lower_kw": float(lower or "nan"),
+        "upper_kw": float(upper or "nan"),
+        "path": path,
+    }
 
 
 def test_values_are_those_of_predict_and_go_with_it(house: House, look: Look) -> None:
@@ -47,7 +50,9 @@ def test_what_came_is_beside_what_was_foreseen_for_its_minute(house: House, look
     history = house.ask("devices/home/history?minutes=180")
     told = {forecast["target_at"]: forecast for forecast in history["forecasts"]}
     read = {reading["ts"]: reading["gap_kw"] for reading in history["readings"]}
-    rows = window.page.locator("#rows tr").evaluate_all("rows => rows.map((row) => [...row.children].map((c) => c.innerText))")
+    rows = window.page.locator("#rows tr").evaluate_all(
+        "rows => rows.map((row) => [...row.children].map((c) => c.innerText))"
+    )
     for label, row in zip(sorted(set(told) | set(read), reverse=True), rows, strict=True):
         forecast = told[label]
         assert row[1] == (f"{read[label]:.3f}" if label in read else "to come")
@@ -119,7 +124,7 @@ def test_words_of_scores(house: House, look: Look) -> None:
     assert said(enough=True, skill=-0.004)[0] == "As good as assuming no change, over the last day"
     assert said(enough=True, skill=None)[1] == "even"
     assert said(enough=False, skill=0.9, n=3)[0].startswith(f"3 of {MIN_OUTCOMES} outcomes")
-    assert MIN_OUTCOMES == window.page.evaluate("async () => (await import('./page/words.js')).ENOUGH")
+    assert window.page.evaluate("async () => (await import('./page/words.js')).ENOUGH") == MIN_OUTCOMES
 
 
 def test_a_replay_that_starts_again_begins_a_new_chart(house: House, look: Look) -> None:

@@ -15,9 +15,7 @@ SHOWN_MS = 5_000
 READING = '{{"ts": "2026-01-01T12:{:02}:00Z", "gap_kw": {}}}'
 
 
-def test_a_broker_that_goes_and_returns(
-    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
-) -> None:
+def test_a_broker_that_goes_and_returns(mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look) -> None:
     gateway = start(mosquitto)
     window = look(f"{gateway.url}/")
     window.see("#broker-pill", "Broker connected")
@@ -32,9 +30,7 @@ def test_a_broker_that_goes_and_returns(
     window.see("#said", "All is well again.")
 
 
-def test_a_gateway_that_goes_and_returns(
-    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
-) -> None:
+def test_a_gateway_that_goes_and_returns(mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look) -> None:
     gateway = start(mosquitto)
     window = look(f"{gateway.url}/")
     window.see("#empty", "No readings yet")

@@ -56,7 +56,7 @@ def test_behind_a_prefix(house: House, look: Look) -> None:
 
 @contextmanager
 def proxy(to_port: int) -> Iterator[int]:
-    """Hand on what is asked under :data:`PREFIX` to a gateway, as the ingress of Home Assistant does; the rest is a 404."""
+    """Hand on what is asked under :data:`PREFIX` to a gateway, as Home Assistant's ingress does; the rest is a 404."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -10,7 +10,7 @@ from tests.support.browser import Window
 from tests.support.gateways import Gateway
 from tests.support.peers import peer_of
 
-TOKEN = "a-secret-of-some-length"
+TOKEN = "a-secret-of-some-length"  # noqa: S105
 
 
 def give(window: Window, token: str, *, keep: bool = False) -> None:
@@ -29,6 +29,7 @@ def test_the_way_in_and_out(broker: MosquittoBroker, start: Callable[..., Gatewa
     form = window.page.locator("#token-form")
     form.wait_for()
     assert window.page.evaluate("document.activeElement.id") == "token"
+    window.see("#live-pill", "Token needed")
     assert not window.page.locator("#house").is_visible()
     give(window, "not-the-right-one")
     window.see("#token-refused", "The gateway refuses this token.")

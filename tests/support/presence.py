@@ -1,8 +1,9 @@
 """What a test may need that is not everywhere, and what happens where it is missing.
 
 A test says it by a marker: ``mosquitto``, ``prometheus``, ``openssl``, ``chromium`` (some given by its fixtures),
-``wholeset``, ``homeassistant`` or ``nodered``. Where the thing is missing the test is deselected, with a line that says so; where
-``GAPCAST_REQUIRE`` names it, that is an error. ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
+``wholeset``, ``homeassistant`` or ``nodered``. Where the thing is missing the test is deselected, with a line that
+says so; where ``GAPCAST_REQUIRE`` names it, that is an error. ``GAPCAST_NO_SKIPS=1`` fails a session in which any test
+was skipped.
 """
 
 from __future__ import annotations

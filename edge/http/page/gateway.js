@@ -36,6 +36,7 @@ function pill(id, how, text) {
 export class Line {
   constructor() {
     this.lostAt = null;
+    this.isOpen = false;
     this.said = null;
     this.why = "";
   }
@@ -47,6 +48,13 @@ export class Line {
 
   found() {
     this.lostAt = null;
+    this.isOpen = true;
+  }
+
+  /** The gateway is there, but asks for its token first. */
+  locked() {
+    this.isOpen = false;
+    pill("live-pill", "wait", "Token needed");
   }
 
   show(health) {
@@ -57,7 +65,8 @@ export class Line {
     } else if (broker && broker.status !== "pass") {
       trouble = `The gateway has no broker: ${broker.output ?? "not connected"}. No readings come in until it is back.`;
     }
-    pill("live-pill", this.lostAt === null ? "good" : "bad", this.lostAt === null ? "Live" : "Not live");
+    if (this.lostAt !== null) pill("live-pill", "bad", "Not live");
+    else if (this.isOpen) pill("live-pill", "good", "Live");
     document.body.classList.toggle("stale", this.lostAt !== null);
     write(byId("lost"), trouble);
     byId("lost").hidden = !trouble;
