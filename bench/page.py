@@ -59,7 +59,7 @@ class PageFigures:
 
 
 def measure(subject: Subject, n_loads: int, scroll_s: float) -> PageFigures:
-    """Load the page of a gateway with :data:`N_DEVICES` devices, and scroll through them, each reporting each second."""
+    """Load the page of a gateway with :data:`N_DEVICES` devices, scroll through them, each reporting each second."""
     with (
         running_broker(nodelay=True) as (port, _),
         running(subject, port, 1) as gateway,

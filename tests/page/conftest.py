@@ -74,7 +74,7 @@ def look(browser: Browser) -> Iterator[Look]:
             stack.callback(context.close)
             window = Window(context.new_page())
             windows.append(window)
-            window.page.goto(url)
+            window.open(url)
             return window
 
         yield opened

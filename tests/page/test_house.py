@@ -171,3 +171,14 @@ def test_devices_and_gateway(house: House, look: Look) -> None:
     wait_until(lambda: house.gateway.service.forget("cellar"), "the device to be forgotten")
     window.see("#count", "2")
     window.wait("() => document.querySelector('#device').innerText !== 'cellar'")
+
+
+def test_a_device_that_is_not_there(house: House, look: Look) -> None:
+    window = look(house.url + AT.format("home"))
+    window.see("#state", "online")
+    window.page.goto(house.url + AT.format("nobody"))
+    window.see("#device", "nobody")
+    window.see("#state", "unknown to this gateway")
+    assert window.data("#now-kw") is window.data("#ahead-kw") is None
+    assert (window.text("#now-kw"), window.text("#verdict")) == ("–", "")
+    window.errors = [error for error in window.errors if "404" not in error]

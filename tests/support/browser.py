@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Longest that is waited for something on the page, milliseconds.
 WAIT_MS = 10_000
+#: Chromium gives up all that is under way when an interface of the machine comes or goes, be it a container's.
+_OF_THE_MACHINE = "ERR_NETWORK_CHANGED"
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -42,17 +44,28 @@ class Window:
         self.page = page
         self.errors: list[str] = []
         self.urls: list[str] = []
+        self.is_disturbed = False
         page.set_default_timeout(WAIT_MS)
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("response", self._answered)
 
     def _said(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        if _OF_THE_MACHINE in message.text:
+            self.is_disturbed = True
+        elif message.type in {"error", "warning"}:
             self.errors.append(f"{message.text} ({message.location['url']})")
 
     def _answered(self, response: Response) -> None:
         self.urls.append(response.url)
+
+    def open(self, url: str) -> None:
+        """Load a page, anew where the machine's network disturbed it."""
+        for _ in range(5):
+            self.is_disturbed = False
+            self.page.goto(url)
+            if not self.is_disturbed:
+                return
 
     def data(self, selector: str) -> float | None:
         """Return the value behind a figure; None where it has none."""

@@ -4,13 +4,9 @@ import { byId, figure, make, write } from "./dom.js";
 import { kw, moment, percent, state, time, verdict } from "./words.js";
 
 export function showNow(house) {
-  const device = house.device;
+  const device = house.device ?? { forecast: null, last_reading: null };
   write(byId("device"), house.chosen ?? "");
-  if (!device) {
-    write(byId("state"), "unknown to this gateway");
-    return;
-  }
-  const [word, how] = state(device);
+  const [word, how] = house.device ? state(device) : ["unknown to this gateway", "bad"];
   write(byId("state"), word);
   byId("state").dataset.is = how;
   const { last_reading: reading, forecast } = device;
