@@ -6,6 +6,7 @@ import gzip
 import importlib
 import pkgutil
 import re
+import socket
 import sys
 import tempfile
 from importlib.metadata import version
@@ -54,12 +55,14 @@ def load_page() -> int:
     """Run the service, with no broker to reach; load its page and all files that it names, and count them."""
     stopping = Event()
     with tempfile.TemporaryDirectory() as state:
-        settings = {"http": {"host": "127.0.0.1", "port": 0}, "mqtt": {"host": "127.0.0.1", "port": 1}}
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        settings = {"http": {"host": "127.0.0.1", "port": port}, "mqtt": {"host": "127.0.0.1", "port": 1}}
         service = Application(Settings.model_validate({**settings, "state": {"path": state}}), {})
         serving = Thread(target=service.run, args=(stopping,))
         serving.start()
         try:
-            address = f"http://127.0.0.1:{service.http_port}/"
+            address = f"http://127.0.0.1:{port}/"
             with urlopen(address) as page:
                 names = set(re.findall(r'(?:src|href)="(page/[^"]+)"', page.read().decode()))
             for name in names:

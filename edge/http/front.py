@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
+from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 _FILES = Path(__file__).parent / "page"
+#: The same wherever it runs: what a system has in its mime.types differs.
+_TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".json": "application/json"}
+_TYPES |= {".svg": "image/svg+xml", "": "text/plain"}
 #: Nothing comes from elsewhere, nothing goes there, and no text becomes markup.
 _HEADERS = {
     "content-security-policy": (
@@ -20,28 +24,44 @@ _HEADERS = {
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
-    "cache-control": "no-cache",  # asked again each time, by its ETag: a newer gapcast is a newer page
+    "cache-control": "no-cache",  # asked again each time, by its tag: a newer gapcast is a newer page
 }
 
 
-class PageFiles(StaticFiles):
-    """The page's files, each with what a browser is to keep to."""
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    """One file; its tag is of its content, for the times of installed files tell nothing."""
 
-    def file_response(
-        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
-    ) -> Response:
-        """Return a file, or 304 to who has it."""
-        response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers.update(_HEADERS)
-        return response
+    content: bytes
+    media_type: str
+    tag: str
+
+    @classmethod
+    def read(cls, path: Path) -> PageFile:
+        """Return the file at ``path``."""
+        content = path.read_bytes()
+        return cls(content, _TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+
+    def answer(self, request: Request) -> Response:
+        """Return it, or 304 to who has it."""
+        headers = {**_HEADERS, "etag": self.tag}
+        if self.tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+        return Response(self.content, media_type=self.media_type, headers=headers)
 
 
 def install(app: FastAPI) -> None:
-    """Serve the page and its files."""
-    files = PageFiles(directory=_FILES)
+    """Serve the page and its files, which are 110 kB and are held in memory."""
+    files = {path.relative_to(_FILES).as_posix(): PageFile.read(path) for path in _FILES.rglob("*") if path.is_file()}
 
     async def page(request: Request) -> Response:
-        return await files.get_response("index.html", request.scope)
+        return files["index.html"].answer(request)
+
+    async def part(request: Request) -> Response:
+        file = files.get(request.path_params["name"])
+        if file is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return file.answer(request)
 
     app.add_route("/", page, methods=["GET"], include_in_schema=False)
-    app.mount("/page", files, name="page")
+    app.add_route("/page/{name:path}", part, methods=["GET"], include_in_schema=False)

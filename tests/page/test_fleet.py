@@ -66,6 +66,10 @@ def test_the_filter_finds_one(fleet: tuple[Gateway, Peer], look: Look) -> None:
     window.see("#count", f"11 of {N_DEVICES}")
     window.page.locator(".device", has_text="meter-421").click()
     window.see("#device", "meter-421")
+    window.see("#chart-note", "keeps no history of this device")  # it is of the first fifty alone
+    publish(fleet[1], 3)
+    window.see("#now-kw", "3.42")
+    window.see("#chart-note", "read 3.42 to 3.42 kW")
     assert window.page.url.endswith("#device=meter-421")
     window.page.get_by_label("Filter by name").fill("nothing-like-it")
     window.see("#count", f"0 of {N_DEVICES}")

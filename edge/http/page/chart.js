@@ -24,14 +24,16 @@ export class Chart {
   constructor(series) {
     this.series = series;
     this.minutes = 180;
+    this.hasHistory = true;
     this._plot = null;
     this._nowS = null;
     new ResizeObserver(() => this._resize()).observe(byId("chart"));
     document.addEventListener("theme", () => this._renew());
   }
 
-  draw(minutes) {
+  draw(minutes, hasHistory = this.hasHistory) {
     this.minutes = minutes;
+    this.hasHistory = hasHistory;
     const columns = this.series.columns(minutes);
     this._nowS = this.series.newest === null ? null : this.series.newest * 60;
     if (!this._plot) this._plot = new uPlot(this._options(columns), columns, byId("chart"));
@@ -143,7 +145,8 @@ export class Chart {
         (pairs.length ? `; ${held} of ${pairs.length} readings within the bounds foreseen for them.` : ".") +
         ((path.at(-1) ?? null) === null ? "" : ` Foreseen for ${time(1000 * seconds.at(-1))}: ${kw(path.at(-1))} kW.`)
       : "Nothing was read yet.";
-    write(byId("chart-note"), text);
+    const since = this.hasHistory ? "" : " The gateway keeps no history of this device (history.max_devices): it is shown from now on.";
+    write(byId("chart-note"), text + since);
     byId("chart").setAttribute("aria-label", "Chart of power in kW over time; the table below says the same");
   }
 }

@@ -43,7 +43,7 @@ function draw() {
   showNow(house);
   if (!what.has("chosen")) return;
   showTrust(house);
-  chart.draw(house.minutes);
+  chart.draw(house.minutes, house.hasHistory);
   showTable(house.series);
   if (!isUsable && house.series.newest !== null && house.device?.forecast) {
     isUsable = true;
