@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 
 from edge.compose import Application
 from edge.core.grid import DAY_MIN
@@ -24,13 +23,12 @@ DAY_OF = {"cellar": 0, "home": 1, "workshop": 2}
 LONGEST_S = 120.0
 
 
-def picture_settings(state: Path, **sections: Any) -> Settings:
+def picture_settings(state: Path) -> Settings:
     """Return the settings of a gateway on :data:`HTTP_PORT` beside the demo's broker."""
     return Settings.model_validate({
         "mqtt": {"host": HOST, "port": MQTT_PORT, "protocol": "3.1.1"},
         "http": {"host": HOST, "port": HTTP_PORT},
         "state": {"path": state},
-        **sections,
     })  # fmt: skip
 
 

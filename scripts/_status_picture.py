@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
-from _picture_gateway import DAY_OF, HOST, HTTP_PORT, MQTT_PORT, picture_settings, publish, running
+from _picture_gateway import HOST, HTTP_PORT, MQTT_PORT, picture_settings, publish, running
 
 from edge.core.grid import DAY_MIN
 from edge.demo.broker import EmbeddedBroker
@@ -31,7 +31,7 @@ def main(path: Path) -> None:
         broker.start()
         stack.callback(broker.stop)
         state = stack.enter_context(tempfile.TemporaryDirectory(prefix="gapcast-picture-"))
-        settings = picture_settings(Path(state), metrics={"per_device": len(DAY_OF)})
+        settings = picture_settings(Path(state))
         with running(settings) as gateway:
             publish(gateway, 0, N_MINUTES, pause_s=0.0)
         with running(settings) as gateway:
