@@ -75,3 +75,20 @@ def test_the_filter_finds_one(fleet: tuple[Gateway, Peer], look: Look) -> None:
     window.see("#count", f"0 of {N_DEVICES}")
     window.page.go_back()
     window.wait("() => document.querySelector('#device').innerText !== 'meter-421'")
+
+
+def test_a_fleet_beyond_what_is_listed(fleet: tuple[Gateway, Peer], look: Look) -> None:
+    window = look(f"{fleet[0].url}/")
+    n_most, n_listed, n_told = window.page.evaluate(
+        """async () => {
+          const { House, MOST_DEVICES } = await import('./page/house.js');
+          const house = new House(() => {});
+          for (let round = 0; round < 2; round++) {
+            for (let i = 0; i < MOST_DEVICES + 10; i++) {
+              house.take('reading', { device: `d${i}`, ts: '2026-01-01T12:00:00Z', gap_kw: 1 });
+            }
+          }
+          return [MOST_DEVICES, house.devices.size, house.nDevices];
+        }"""
+    )
+    assert n_most == n_listed == n_told == 5_000

@@ -52,3 +52,22 @@ def test_a_gateway_that_goes_and_returns(mosquitto: MosquittoBroker, start: Call
         window.see("#now-kw", "3.50")
     # A browser tells of each request that found no one; nothing else was told.
     window.errors = [error for error in window.errors if not re.search(r"ERR_(CONNECTION|INCOMPLETE|EMPTY)", error)]
+
+
+def test_where_no_reader_more_is_let_in_it_asks_again_and_again(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
+) -> None:
+    gateway = start(mosquitto, http={"max_event_readers": 1})
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        peer.publish("gap/home/reading", READING.format(0, 1.25))
+        first = look(f"{gateway.url}/")
+        first.see("#live-pill", "Live")
+        second = look(f"{gateway.url}/")
+        second.see("#lost", "as many readers as http.max_event_readers")
+        second.see("#now-kw", "1.25")
+        peer.publish("gap/home/reading", READING.format(1, 1.5))
+        second.see("#now-kw", "1.50")
+        first.page.close()
+        second.see("#live-pill", "Live")
+        second.gone("#lost")
+    second.errors = [error for error in second.errors if "503" not in error]

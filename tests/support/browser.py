@@ -31,8 +31,10 @@ def chromium() -> Iterator[Browser]:
     command = chromium_command()
     assert command is not None, "a test that takes this fixture is marked chromium"
     with sync_playwright() as playwright:
-        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses it to root
-        browser = playwright.chromium.launch(executable_path=command, args=sandbox)
+        options = ["--disable-dev-shm-usage"]  # a container's is small
+        if os.geteuid() == 0:
+            options.append("--no-sandbox")  # Chromium refuses it to root
+        browser = playwright.chromium.launch(executable_path=command, args=options)
         yield browser
         browser.close()
 

@@ -67,7 +67,7 @@ export class Chart {
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: {
         x: { time: true },
-        y: { range: (_plot, low, high) => [Math.min(0, low ?? 0), Math.max(0.5, (high ?? 0) * 1.08)] },
+        y: { range: (_plot, low, high) => [Math.min(0, 1.08 * (low ?? 0)), Math.max(0.5, (high ?? 0) * 1.08)] },
       },
       axes: [
         { ...axis, space: 70, size: 34, values: (_plot, ticks) => ticks.map((s) => time(1000 * s)) },

@@ -26,7 +26,7 @@ export function reader(tell) {
 
 /**
  * Listen for ever. `on.event(kind, document)`; `on.open(isNew)`: a line stands, isNew where what came between may be
- * lost; `on.lost(why)`; `on.refused()`, after which it is over until it is called again.
+ * lost; `on.lost(why, answers)`; `on.refused()`, after which it is over until it is called again.
  */
 export async function listen(on) {
   let lastId = null;
@@ -52,13 +52,14 @@ export async function listen(on) {
         silence = setTimeout(() => giveUp.abort(), SILENT_MS);
         read(value);
       }
-      on.lost("it ended the connection");
+      on.lost("it ended the connection", false);
     } catch (error) {
       if (error instanceof Refused) {
         on.refused();
         return;
       }
-      on.lost(error instanceof Problem ? error.message : "it does not answer");
+      if (error instanceof Problem) on.lost(error.message, true);
+      else on.lost("it does not answer", false);
     } finally {
       clearTimeout(silence);
       giveUp.abort();

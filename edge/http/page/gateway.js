@@ -7,9 +7,13 @@ import { count, percent, second } from "./words.js";
 const CHECKS = { "mqtt:connection": "Broker", "models:loaded": "Models", "state:kept": "Readings" };
 const GOOD = { "mqtt:connection": "connected", "models:loaded": "loaded", "state:kept": "kept over a restart" };
 
+let shown = null;
+
 export function showGateway(house) {
   const { health } = house;
-  if (!health) return;
+  const known = JSON.stringify([health, house.nDevices]);
+  if (!health || known === shown) return;
+  shown = known;
   const facts = [make("dt", "", "Version"), make("dd", "", health.version)];
   for (const [name, checks] of Object.entries(health.checks)) {
     for (const { status, output } of checks) {
@@ -39,11 +43,14 @@ export class Line {
     this.isOpen = false;
     this.said = null;
     this.why = "";
+    this.answers = false;
   }
 
-  lost(why) {
+  /** `answers`: the gateway is there, and only has no events for this page. */
+  lost(why, answers) {
     this.lostAt ??= Date.now();
     this.why = why;
+    this.answers = answers;
   }
 
   found() {
@@ -60,14 +67,16 @@ export class Line {
   show(health) {
     const broker = health?.checks["mqtt:connection"]?.[0];
     let trouble = "";
-    if (this.lostAt !== null) {
+    if (this.lostAt !== null && this.answers) {
+      trouble = `Not live: ${this.why}. What is shown is asked for every few seconds.`;
+    } else if (this.lostAt !== null) {
       trouble = `No connection to the gateway since ${second(this.lostAt)} (${this.why}); trying again. What is shown is of before.`;
     } else if (broker && broker.status !== "pass") {
       trouble = `The gateway has no broker: ${broker.output ?? "not connected"}. No readings come in until it is back.`;
     }
     if (this.lostAt !== null) pill("live-pill", "bad", "Not live");
     else if (this.isOpen) pill("live-pill", "good", "Live");
-    document.body.classList.toggle("stale", this.lostAt !== null);
+    document.body.classList.toggle("stale", this.lostAt !== null && !this.answers);
     write(byId("lost"), trouble);
     byId("lost").hidden = !trouble;
     const aloud = trouble || (this.said ? "All is well again." : "");

@@ -95,7 +95,7 @@ export class House {
     const name = document.device;
     if (kind === "device" && document.state === "forgotten") {
       if (this._removed(name)) this.nDevices--;
-      if (name === this.chosen) this.choose(this.first());
+      if (name === this.chosen) this.choose(this.first()).catch(() => {});
       this.changed("devices");
       return;
     }
@@ -104,7 +104,7 @@ export class House {
     if (kind === "reading") device.last_reading = { ts: document.ts, gap_kw: document.gap_kw };
     if (kind === "forecast") Object.assign(device, { forecast: document, n_observed: document.n_observed, context: document.context });
     this.changed("devices");
-    if (this.chosen === null) this.choose(name).catch(() => {});
+    if (this.chosen === null && this.loaded) this.choose(name).catch(() => {}); // the events' line says what is lost
     if (name !== this.chosen) return;
     if (kind === "reading") this.series.addReading(document.ts, document.gap_kw);
     if (kind === "scores") this.scores = document;
@@ -126,9 +126,11 @@ export class House {
 
   _added(name) {
     const device = { device: name, online: null, last_reading: null, forecast: null, n_observed: 0, context: 0 };
-    if (this.devices.size < MOST_DEVICES) this.devices.set(name, device);
-    this.nDevices++;
-    this.listing++;
+    if (this.devices.size < MOST_DEVICES) {
+      this.devices.set(name, device);
+      this.nDevices++;
+      this.listing++;
+    }
     return device;
   }
 

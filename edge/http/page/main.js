@@ -80,8 +80,9 @@ async function run() {
           offerToForget();
           drawSoon();
         },
-        lost(why) {
-          line.lost(why);
+        lost(why, answers) {
+          line.lost(why, answers);
+          if (answers) house.reload(failed);
           drawSoon();
         },
       });
