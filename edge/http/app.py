@@ -19,7 +19,7 @@ from edge.asking.answer import Desk
 from edge.asking.request import PredictRequest
 from edge.core.card import ModelCard
 from edge.http import front, problems, reference
-from edge.http.devices import devices_router
+from edge.http.devices import PackedDevices, devices_router
 from edge.http.document import DocumentedApp
 from edge.http.events import EventReaders, events_router
 from edge.http.guard import Guard
@@ -60,6 +60,7 @@ def create_app(
         redoc_url=None,
     )
     app.add_middleware(LatestOfOne, service=service)
+    app.add_middleware(PackedDevices)
     problems.install(app, options.max_body_bytes, options.max_tensor_bytes)
     if options.token is not None:
         app.add_middleware(Guard, token=options.token)

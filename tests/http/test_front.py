@@ -43,9 +43,13 @@ def test_what_a_browser_is_told(rest: Rest, path: str) -> None:
     assert "require-trusted-types-for 'script'" in policy
     assert first.headers["x-content-type-options"] == "nosniff"
     assert first.headers["cache-control"] == "no-cache"
+    plain = rest.client.get(path, headers={"accept-encoding": "identity"})
+    assert (plain.content, plain.headers["etag"]) == (first.content, first.headers["etag"])
+    assert "content-encoding" not in plain.headers
+    assert (first.headers["content-encoding"], first.headers["vary"]) == ("gzip", "accept-encoding")
     again = rest.client.get(path, headers={"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-    assert rest.client.head(path).headers["content-length"] == str(len(first.content))
+    assert rest.client.head(path).headers["content-length"] == first.headers["content-length"]
     assert is_open(path)
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Look = Callable[..., Window]
 #: A day and a bit: enough outcomes for a verdict.
 N_MINUTES = DAY_MIN + 60
+#: What a cold load may weigh, all that comes for it counted.
+MOST_BYTES = 300_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.page.conftest import Look
+from tests.page.conftest import MOST_BYTES, Look
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.peers import Peer, peer_of
@@ -36,8 +36,11 @@ def publish(peer: Peer, minute: int) -> None:
 
 def test_the_list_scrolls_and_stays_small(fleet: tuple[Gateway, Peer], look: Look) -> None:
     gateway, peer = fleet
-    window = look(f"{gateway.url}/")
+    window = look("about:blank")
+    received = window.count_bytes()
+    window.page.goto(f"{gateway.url}/")
     window.see("#count", str(N_DEVICES))
+    assert 40_000 < sum(received.values()) < MOST_BYTES
     most = window.page.evaluate(
         """async () => {
           const box = document.querySelector('#list');

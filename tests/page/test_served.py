@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-from tests.page.conftest import House, Look
+from tests.page.conftest import MOST_BYTES, House, Look
 from tests.support.ports import LOOPBACK
 
-MOST_BYTES = 300_000
 PREFIX = "/api/hassio_ingress/some-token/"
 #: What one hop has no business to hand on.
 _HOP = {"connection", "transfer-encoding", "keep-alive"}
@@ -21,22 +20,13 @@ _HOP = {"connection", "transfer-encoding", "keep-alive"}
 
 def test_a_cold_load_is_light_and_from_the_gateway_alone(house: House, look: Look) -> None:
     window = look("about:blank")
-    traffic = window.page.context.new_cdp_session(window.page)
-    received: dict[str, int] = {}
-    for told in ("Network.loadingFinished", "Network.dataReceived"):  # the events' answer has no end
-
-        def count(event: dict[str, object], told: str = told) -> None:
-            one, n_bytes = str(event["requestId"]), int(str(event["encodedDataLength"]))
-            received[one] = n_bytes if told.endswith("Finished") else received.get(one, 0) + n_bytes
-
-        traffic.on(told, count)
-    traffic.send("Network.enable")
+    received = window.count_bytes()
     window.urls.clear()
     window.page.goto(f"{house.url}#device=home")
     window.page.locator("#chart canvas").wait_for()
     window.see("#verdict", "outcomes" if not house.ask("devices/home")["scores"]["last_day"]["enough"] else "change")
     window.page.wait_for_load_state("load")
-    assert 100_000 < sum(received.values()) < MOST_BYTES
+    assert 40_000 < sum(received.values()) < MOST_BYTES
     assert {f"{urlsplit(url).scheme}://{urlsplit(url).netloc}/" for url in window.urls} == {house.url}
     twice = [url for url, n in Counter(window.urls).items() if n > 1 and not url.endswith("icon.svg")]  # tab and head
     assert twice == []

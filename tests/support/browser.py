@@ -69,6 +69,22 @@ class Window:
             if not self.is_disturbed:
                 return
 
+    def count_bytes(self) -> dict[str, int]:
+        """Count what comes over the network from now on, heads too, by request; those without an end as they go."""
+        received: dict[str, int] = {}
+
+        def some(event: dict[str, Any]) -> None:
+            received[event["requestId"]] = received.get(event["requestId"], 0) + event["encodedDataLength"]
+
+        def all_of_it(event: dict[str, Any]) -> None:
+            received[event["requestId"]] = event["encodedDataLength"]
+
+        traffic = self.page.context.new_cdp_session(self.page)
+        traffic.on("Network.dataReceived", some)
+        traffic.on("Network.loadingFinished", all_of_it)
+        traffic.send("Network.enable")
+        return received
+
     def data(self, selector: str) -> float | None:
         """Return the value behind a figure; None where it has none."""
         value = self.page.locator(selector).get_attribute("value")
