@@ -77,6 +77,7 @@ class Hearing:
     def __init__(self, models: Sequence[Predictor], zone: tzinfo, *, learns: bool) -> None:
         """Hear ``models``, then a learning expert where one ``learns``, then persistence."""
         self.horizon_min = models[0].lead_times_min[-1]
+        self._now_and_then = np.array([[0], [self.horizon_min]])
         levels = [tuple(model.quantile_levels or ()) for model in models]
         self._n_models = len(models)
         #: Where each model's median is among its quantiles, None where it has none; and the first one's outer two.
@@ -103,7 +104,7 @@ class Hearing:
         if self._learns:
             n = self._n_models
             opinions_kw = np.concatenate((experts_kw[:, 0, :n], experts_kw[:, 1, self._with_median]), axis=1)
-            local = self.view.local_minute(np.add.outer((0, self.horizon_min), minutes))
+            local = self.view.local_minute(self._now_and_then + minutes)
             columns_kw, bins = self.view.columns_kw(windows, opinions_kw, local[1]), local // BIN_MIN
         else:
             columns_kw, bins = np.zeros((len(rows), len(self.view.names))), np.zeros((2, len(rows)), dtype=np.int64)
