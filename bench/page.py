@@ -27,6 +27,7 @@ N_MINUTES = 200
 _WINDOW = 1_000
 _LOADED = "() => performance.getEntriesByName('gapcast-usable').length"
 _USABLE = "performance.getEntriesByName('gapcast-usable')[0].startTime"
+_ALL_LISTED = "(n) => document.querySelector('#count').innerText === n"
 _SCROLL = """async (forMs) => {
   const box = document.querySelector('#list');
   const times = [];
@@ -46,7 +47,7 @@ _SCROLL = """async (forMs) => {
 
 @dataclass(frozen=True, slots=True)
 class PageFigures:
-    """A cold load until forecast and chart are drawn (ms, by load), its bytes, and frames while scrolling (ms)."""
+    """A cold load until forecast and chart are drawn (ms, by load), all its bytes, and frames while scrolling (ms)."""
 
     name: str
     usable_ms: list[float]
@@ -72,7 +73,7 @@ def measure(subject: Subject, n_loads: int, scroll_s: float) -> PageFigures:
         loads = [_cold(browser, url) for _ in range(n_loads)]
         page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
         page.goto(url)
-        page.wait_for_function("(n) => document.querySelector('#count').innerText === String(n)", arg=N_DEVICES)
+        page.wait_for_function(_ALL_LISTED, arg=str(N_DEVICES))
         with _each_second(generator):
             times, most_rows = page.evaluate(_SCROLL, scroll_s * 1_000)
     frames_ms = np.diff(times)
@@ -96,6 +97,7 @@ def _cold(browser: Browser, url: str) -> tuple[float, int]:
     page.goto(url)
     page.wait_for_function(_LOADED)
     usable_ms = float(page.evaluate(_USABLE))
+    page.wait_for_function(_ALL_LISTED, arg=str(N_DEVICES))
     n_bytes = sum(received.values())
     context.close()
     return usable_ms, n_bytes

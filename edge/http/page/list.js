@@ -50,6 +50,7 @@ export class List {
     const last = Math.min(n, Math.ceil((this._box.scrollTop + height) / ROW_PX) + BEYOND);
     const shown = new Set(this.names.slice(first, last));
     if (this._at.has(this.active)) shown.add(this.active);
+    else this._box.removeAttribute("aria-activedescendant");
     for (const [name, row] of this._rows) {
       if (shown.has(name)) continue;
       row.remove();
