@@ -76,17 +76,26 @@ def setup(
         access.username, access.ca_path = username, ca_path.absolute() if ca_path else None
         access.password = _password_in(password_file) if password_file else None
     ask = Nobody() if yes else Person()
-    show_progress = sys.stdout.isatty()
-
-    def progress(text: str) -> None:
-        if show_progress:
-            click.echo(f"\r  {text:<60}\r", nl=False)
-
+    told = _Told()
     try:
-        Setup(Given(access=access, **options), ask, click.echo, progress, os.environ).run()
+        Setup(Given(access=access, **options), ask, told.show, told.progress, os.environ).run()
     except BrokerError as error:
         click.echo(f"gapcast: {error}", err=True)
         sys.exit(EXIT_NOTHING_HEARD)
+
+
+class _Told:
+    """Lines, and on a terminal one that changes until the next line takes its place."""
+
+    def __init__(self) -> None:
+        self._clear = "\r\x1b[K" if sys.stdout.isatty() else ""
+
+    def show(self, text: str) -> None:
+        click.echo(self._clear + text)
+
+    def progress(self, text: str) -> None:
+        if self._clear:
+            click.echo(f"{self._clear}  {text}", nl=False)
 
 
 def _password_in(file: Path) -> str:
