@@ -13,6 +13,8 @@ from edge.configuration import DEFAULT_FILE
 from edge.core.errors import BrokerError, SettingsError
 
 EXIT_NOTHING_HEARD = 1
+#: To the beginning of the line, and nothing on it.
+_CLEAR = "\r\x1b[K"
 
 
 @click.command()
@@ -88,14 +90,17 @@ class _Told:
     """Lines, and on a terminal one that changes until the next line takes its place."""
 
     def __init__(self) -> None:
-        self._clear = "\r\x1b[K" if sys.stdout.isatty() else ""
+        self._is_terminal = sys.stdout.isatty()
+        self._changing = False
 
     def show(self, text: str) -> None:
-        click.echo(self._clear + text)
+        click.echo(f"{_CLEAR}{text}" if self._changing else text)
+        self._changing = False
 
     def progress(self, text: str) -> None:
-        if self._clear:
-            click.echo(f"{self._clear}  {text}", nl=False)
+        if self._is_terminal:
+            click.echo(f"{_CLEAR}  {text}", nl=False)
+            self._changing = True
 
 
 def _password_in(file: Path) -> str:
