@@ -21,6 +21,7 @@ ExecStart={COMMAND} addon --options /etc/gapcast/options.json
 """
 
 
+@pytest.mark.e2e
 @pytest.mark.systemd
 def test_it_reads_its_options_as_root_and_serves_as_no_one(
     mosquitto: MosquittoBroker,

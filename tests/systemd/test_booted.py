@@ -18,7 +18,7 @@ from tests.support.ports import LOOPBACK, free_port
 from tests.support.systemd import COMMAND, booted
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.systemd, pytest.mark.mosquitto]
+pytestmark = [pytest.mark.systemd, pytest.mark.mosquitto, pytest.mark.e2e]
 CONFIG, PASSWORD = Path("/etc/gapcast/gapcast.toml"), "a word of the house"
 #: Makes the stream hang, and nothing else of the process, once a file is there.
 HANG = """
