@@ -23,12 +23,13 @@ pip_below_local='local=$1/usr/local; mkdir -p $local/bin $local/lib/python3.13/d
 ln -s dist-packages $local/lib/python3.13/site-packages
 python3 -m zipfile -e /usr/share/python-wheels/pip-*.whl $local/lib/python3.13/dist-packages
 ln -s ../../bin/python3 $local/bin/python3
-rm -f $1/usr/lib/python3.13/EXTERNALLY-MANAGED'
+rm -f $1/usr/lib/python3.13/EXTERNALLY-MANAGED
+cat $1/usr/share/ca-certificates/mozilla/*.crt >$1/etc/ssl/certs/ca-certificates.crt'
 
 python_system() { # python_system ARCHITECTURE FILE: what python:3.13-slim-trixie holds
     # Unpacked, not set up: no package's script is run under an emulator.
     local options=(--variant=extract --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr --extract-hook="$accounts"
-        --customize-hook="$pip_below_local" --include="$python_packages")
+        --extract-hook="$pip_below_local" --include="$python_packages")
     debian trixie "$1" "$2" "${options[@]}"
 }
 
