@@ -54,9 +54,8 @@ fi
 listed="$(for file in accounts/*; do printf '%s:%s\n' "${file#accounts/}" "$(cat "$file")"; done)"
 sum="$(printf %s "$listed" | sha256sum)"
 if [ "$sum" != "$(cat broker/passwords.of 2>/dev/null)" ]; then
-    printf '%s\n' "$listed" >broker/passwords.new
-    mosquitto_passwd -U broker/passwords.new
-    chown 1883:1883 broker/passwords.new
-    mv broker/passwords.new broker/passwords
+    printf '%s\n' "$listed" >/tmp/passwords
+    mosquitto_passwd -U /tmp/passwords
+    give broker/passwords 1883:1883 </tmp/passwords
     printf %s "$sum" >broker/passwords.of
 fi
