@@ -1,0 +1,35 @@
+# The trainer: makes models, on a machine with the memory for it. linux/amd64, linux/arm64.
+#   docker build -f docker/trainer.Dockerfile -t gapcast-trainer .
+#   docker run --rm -v "$PWD/runs:/work" gapcast-trainer --help
+
+FROM python:3.13-slim-trixie AS builder
+WORKDIR /src
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+COPY requirements/build.txt requirements/trainer.txt requirements/
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
+    --mount=type=cache,target=/root/.cache/pip \
+    python3 -m venv --without-pip /opt/gapcast \
+ && python3 -m venv --without-pip /opt/build \
+ && python3 -m pip --python /opt/gapcast/bin/python install --require-hashes --only-binary :all: -r requirements/trainer.txt \
+ && python3 -m pip --python /opt/build/bin/python install --require-hashes --only-binary :all: -r requirements/build.txt
+COPY . .
+RUN /opt/build/bin/python -m build --wheel --no-isolation --outdir /dist . \
+ && python3 -m pip --python /opt/gapcast/bin/python install --no-deps --no-index /dist/*.whl
+
+FROM python:3.13-slim-trixie
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="gapcast-trainer" \
+      org.opencontainers.image.description="Trains, evaluates and exports gapcast's models." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.base.name="python:3.13-slim-trixie"
+COPY --from=builder /opt/gapcast /opt/gapcast
+# Keras and matplotlib keep settings and a cache of their own.
+ENV PATH=/opt/gapcast/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    HOME=/tmp KERAS_HOME=/tmp/keras MPLCONFIGDIR=/tmp/matplotlib
+WORKDIR /work
+USER 10001:10001
+ENTRYPOINT ["/opt/gapcast/bin/gapcast-trainer"]
+CMD ["--help"]

@@ -1,0 +1,110 @@
+# Sourced by scripts/verify-docker: the images, and what they hold.
+# shellcheck shell=bash
+
+declare -A platforms=([amd64]=linux/amd64 [arm64]=linux/arm64 [arm]=linux/arm/v7)
+declare -A bases=([amd64]=python:amd64 [arm64]=python:arm64 [arm]=debian:armhf)
+
+check_compose_files() { # each profile, in the clear and over TLS
+    local files profiles n=0
+    "$tools/check-jsonschema" --quiet --builtin-schema vendor.compose-spec "$root/docker-compose.yml" || return 1
+    for files in "-f docker-compose.yml" "-f docker-compose.yml -f docker-compose.tls.yml"; do
+        for profiles in "" "--profile demo" "--profile monitoring" "--profile demo --profile monitoring"; do
+            # shellcheck disable=SC2086
+            (cd "$root" && env -u DOCKER_HOST docker compose $files $profiles config --format json) >"$work/config.json" || return 1
+            "$tools/check-jsonschema" --quiet --builtin-schema vendor.compose-spec "$work/config.json" || return 1
+            facts rules <"$work/config.json" || return 1
+            n=$((n + 1))
+        done
+    done
+    echo "$n combinations of files and profiles"
+}
+
+take_checkout() { # take_checkout FOLDER: what git knows of, and none of what lies beside it
+    mkdir "$1"
+    git -C "$root" ls-files -z --cached --others --exclude-standard | tar -C "$root" -c --null --ignore-failed-read -T - |
+        tar -x -C "$1"
+    printf '[global]\ncert = /run/secrets/ca\n' >"$work/pip.conf"
+}
+
+build() { # build PLATFORM NAME FILE OPTION...: this machine's authorities are lent to the build, not given to the image
+    docker build --progress plain --network host --platform "$1" -t "$2" -f "$3" "${@:4}" \
+        --secret "id=pip,src=$work/pip.conf" --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt . >"$work/build.log" 2>&1
+}
+
+build_edge() { # build_edge ARCHITECTURE
+    local started=$SECONDS
+    build "${platforms[$1]}" "gapcast:$1" docker/Dockerfile --build-arg REVISION=verified || { tail -n 40 "$work/build.log"; fail "build for $1"; }
+    note "built for ${platforms[$1]} in $((SECONDS - started)) s"
+}
+
+in_image() { # in_image ARCHITECTURE COMMAND...: as root, with nothing of the image's own entry point
+    docker run --rm --network none --user 0 --platform "${platforms[$1]}" --entrypoint "$2" "gapcast:$1" "${@:3}"
+}
+
+own_megabytes() { # own_megabytes IMAGE BASE: what the image's layers add to its base's
+    local whole base
+    whole="$(docker image inspect -f '{{.Size}}' "$1")"
+    docker pull -q "$registry_address/library/$2" >/dev/null
+    base="$(docker image inspect -f '{{.Size}}' "$registry_address/library/$2")"
+    echo $(((whole - base + 500000) / 1000000))
+}
+
+has_no_tool_to_build() { # has_no_tool_to_build ARCHITECTURE: no compiler, no linker, no pip, nothing that installs Python packages
+    local found
+    found="$(in_image "$1" find / -xdev \( -type f -o -type l \) \( -name 'gcc*' -o -name 'cc' -o -name 'g++*' -o -name 'clang*' \
+        -o -name 'ld' -o -name 'ld.*' -o -name 'as' -o -name 'make' -o -name 'cargo' -o -name 'pip' -o -name 'pip3*' -o -name 'uv' \) \
+        -not -path '/usr/share/*' -not -path '*/ld.so*')"
+    [[ -z "$found" ]] || { echo "$found"; return 1; }
+    in_image "$1" /opt/gapcast/bin/python -c 'import importlib.util as u, sys; sys.exit(any(u.find_spec(n) for n in ("pip", "setuptools", "ensurepip")))'
+}
+
+has_no_cache_or_secret() { # has_no_cache_or_secret ARCHITECTURE: nor anything of this machine's settings, nor a key
+    local found
+    found="$(in_image "$1" sh -c 'find /root /home /tmp /var/cache /var/lib/apt/lists /var/log -type f -newer /opt/gapcast
+        find / -xdev -name "*.whl" -o -xdev -name pip.conf -o -xdev -name "*.key" -o -xdev -path "*/run/secrets/*" -type f
+        grep -rlE "BEGIN [A-Z ]*PRIVATE KEY" /opt/gapcast /etc || true')"
+    [[ -z "$found" ]] || { echo "$found"; return 1; }
+    found="$(docker history --no-trunc "gapcast:$1"; docker image inspect "gapcast:$1")"
+    ! grep -iE 'password=|token=|/run/secrets/ca' <<<"$found"
+}
+
+runs_from_bytecode() { # runs_from_bytecode ARCHITECTURE: no module of the edge's start is compiled there
+    in_image "$1" /opt/gapcast/bin/python -I -v -c 'import edge.compose, edge.cli, edge.health' 2>&1 |
+        { ! grep -E '^# code object from .*\.py' ; }
+}
+
+has_labels() { # has_labels ARCHITECTURE
+    local version
+    version="$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)"
+    [[ "$(docker image inspect -f '{{index .Config.Labels "org.opencontainers.image.version"}}' "gapcast:$1")" == "$version" ]] &&
+        [[ "$(docker image inspect -f '{{index .Config.Labels "org.opencontainers.image.revision"}}' "gapcast:$1")" == verified ]] &&
+        [[ "$(docker image inspect -f '{{index .Config.Labels "org.opencontainers.image.licenses"}}' "gapcast:$1")" == Apache-2.0 ]] &&
+        docker run --rm --platform "${platforms[$1]}" "gapcast:$1" --version
+}
+
+check_image() { # check_image ARCHITECTURE
+    figures[layers_$1]="$(own_megabytes "gapcast:$1" "${bases[$1]}")"
+    prove "$1: own layers ${figures[layers_$1]} MB, under 150" test "${figures[layers_$1]}" -lt 150
+    prove "$1: labels say what it is" has_labels "$1"
+    prove "$1: no compiler, no linker, no pip" has_no_tool_to_build "$1"
+    prove "$1: no cache, no secret, no setting of the machine that built it" has_no_cache_or_secret "$1"
+    prove "$1: starts from bytecode alone" runs_from_bytecode "$1"
+}
+
+check_reproducible() { # the same sources, built anew from the first line on, give the same layers
+    local before after
+    before="$(docker image inspect -f '{{json .RootFS.Layers}}' gapcast:amd64)"
+    build linux/amd64 gapcast:again docker/Dockerfile --no-cache --build-arg REVISION=verified || { tail -n 40 "$work/build.log"; fail "second build"; }
+    after="$(docker image inspect -f '{{json .RootFS.Layers}}' gapcast:again)"
+    prove "amd64: built twice, the same layers" test "$before" == "$after"
+}
+
+check_trainer() {
+    local started=$SECONDS
+    build linux/amd64 gapcast-trainer:amd64 docker/trainer.Dockerfile || { tail -n 40 "$work/build.log"; fail "build of the trainer"; }
+    note "built the trainer in $((SECONDS - started)) s"
+    figures[trainer]="$(own_megabytes gapcast-trainer:amd64 python:amd64)"
+    prove "trainer: own layers ${figures[trainer]} MB, non-root" test "$(docker image inspect -f '{{.Config.User}}' gapcast-trainer:amd64)" == 10001:10001
+    prove "trainer: prepares the bundled week" docker run --rm --network none --read-only --tmpfs /tmp --tmpfs /work:uid=10001 \
+        --cap-drop ALL gapcast-trainer:amd64 --help
+}
