@@ -49,28 +49,37 @@ own_megabytes() { # own_megabytes IMAGE BASE: what the image's layers add to its
     echo $(((whole - base + 500000) / 1000000))
 }
 
-has_no_tool_to_build() { # has_no_tool_to_build ARCHITECTURE: no compiler, no linker, no pip, nothing that installs Python packages
+tools_to_build() { # tools_to_build ARCHITECTURE IMAGE: prints compilers, linkers, and what installs Python packages
+    docker run --rm --network none --user 0 --platform "${platforms[$1]}" --entrypoint find "$2" / -xdev \
+        \( -type f -o -type l -o -type d \) -regex \
+        '.*/\(gcc\|g\+\+\|cc\|c\+\+\|clang\|ld\|ld\.bfd\|ld\.gold\|as\|make\|cargo\|rustc\|pip\|pip3\|uv\|ensurepip\|setuptools\)' \
+        -not -path '/usr/share/*'
+}
+
+has_no_tool_to_build() { # has_no_tool_to_build ARCHITECTURE: and the search does find what there is in the base
     local found
-    found="$(in_image "$1" find / -xdev \( -type f -o -type l \) \( -name 'gcc*' -o -name 'cc' -o -name 'g++*' -o -name 'clang*' \
-        -o -name 'ld' -o -name 'ld.*' -o -name 'as' -o -name 'make' -o -name 'cargo' -o -name 'pip' -o -name 'pip3*' -o -name 'uv' \) \
-        -not -path '/usr/share/*' -not -path '*/ld.so*')"
+    found="$(tools_to_build "$1" "gapcast:$1")" || return 1
     [[ -z "$found" ]] || { echo "$found"; return 1; }
+    [[ "$1" == arm ]] || tools_to_build "$1" "$registry_address/library/${bases[$1]}" | grep -q pip || return 1
     in_image "$1" /opt/gapcast/bin/python -c 'import importlib.util as u, sys; sys.exit(any(u.find_spec(n) for n in ("pip", "setuptools", "ensurepip")))'
 }
 
 has_no_cache_or_secret() { # has_no_cache_or_secret ARCHITECTURE: nor anything of this machine's settings, nor a key
     local found
-    found="$(in_image "$1" sh -c 'find /root /home /tmp /var/cache /var/lib/apt/lists /var/log -type f -newer /opt/gapcast
-        find / -xdev -name "*.whl" -o -xdev -name pip.conf -o -xdev -name "*.key" -o -xdev -path "*/run/secrets/*" -type f
-        grep -rlE "BEGIN [A-Z ]*PRIVATE KEY" /opt/gapcast /etc || true')"
+    found="$(in_image "$1" sh -ec '
+        find /root /home /tmp /var/cache /var/lib/apt/lists /run -type f -size +0
+        find / -xdev \( -name "*.whl" -o -name pip.conf -o -name "*.key" -o -name __pycache__ -path "/opt/*" \)
+        find /opt /etc -type f -exec grep -lE "BEGIN [A-Z ]*PRIVATE KEY" {} +' || true)"
     [[ -z "$found" ]] || { echo "$found"; return 1; }
-    found="$(docker history --no-trunc "gapcast:$1"; docker image inspect "gapcast:$1")"
-    ! grep -iE 'password=|token=|/run/secrets/ca' <<<"$found"
+    found="$(docker history --no-trunc "gapcast:$1" && docker image inspect "gapcast:$1")" || return 1
+    refused grep -iE '(password|token|secret)=' <<<"$found"
 }
 
 runs_from_bytecode() { # runs_from_bytecode ARCHITECTURE: no module of the edge's start is compiled there
-    in_image "$1" /opt/gapcast/bin/python -I -v -c 'import edge.compose, edge.cli, edge.health' 2>&1 |
-        { ! grep -E '^# code object from .*\.py' ; }
+    local said
+    said="$(in_image "$1" /opt/gapcast/bin/python -P -v -c 'import edge.compose, edge.cli, edge.health' 2>&1)" || return 1
+    grep -c '^# code object from .*\.pyc' <<<"$said" >"$work/from-bytecode" || return 1
+    refused grep -E '^# code object from .*\.py.?$' <(grep -v '\.pyc' <<<"$said") && echo "$(cat "$work/from-bytecode") modules"
 }
 
 has_labels() { # has_labels ARCHITECTURE
@@ -107,4 +116,25 @@ check_trainer() {
     prove "trainer: own layers ${figures[trainer]} MB, non-root" test "$(docker image inspect -f '{{.Config.User}}' gapcast-trainer:amd64)" == 10001:10001
     prove "trainer: prepares the bundled week" docker run --rm --network none --read-only --tmpfs /tmp --tmpfs /work:uid=10001 \
         --cap-drop ALL gapcast-trainer:amd64 --help
+}
+
+check_armv7_cheaply() { # what the Dockerfile makes for 32-bit ARM, on Debian's Python and numpy of it, under an emulator
+    local machine="$work/armv7" started=$SECONDS
+    build linux/arm/v7 gapcast-builder:arm docker/Dockerfile --target builder || { tail -n 40 "$work/build.log"; fail "build for linux/arm/v7"; }
+    mkdir "$machine"
+    tar -C "$machine" -x -f "$work/armv7.tar"
+    docker create --name builder-arm gapcast-builder:arm >/dev/null
+    docker cp -q builder-arm:/opt/gapcast "$machine/opt/"
+    cp edge/sample/uci-household-2010-week.csv.gz "$machine/week.csv.gz"
+    prove "armv7: what is built for it runs on it" backtest_both "$machine"
+    figures[armv7]="$(facts compare "$work/x86.csv" "$machine/out.csv" 1e-5)" || fail "armv7: ${figures[armv7]}"
+    note "ok   armv7: forecasts as on x86-64: ${figures[armv7]}; $((SECONDS - started)) s"
+}
+
+backtest_both() { # backtest_both ROOT: the first five hours of the bundled week, here and on the emulated machine
+    QEMU_CPU=cortex-a7 chroot "$1" /opt/gapcast/bin/gapcast backtest /week.csv.gz --limit 300 --out /out.csv >/dev/null &&
+        docker run --rm --network none -v "$work:/out" --user 0 -v "$PWD/edge/sample:/sample:ro" gapcast:amd64 \
+            backtest "/sample/uci-household-2010-week.csv.gz" --limit 300 --out /out/x86.csv >/dev/null &&
+        QEMU_CPU=cortex-a7 chroot "$1" /opt/gapcast/bin/python -c \
+            'import numpy, platform, tflite_runtime as t; print(platform.machine(), "numpy", numpy.__version__, "tflite-runtime", t.__version__)'
 }

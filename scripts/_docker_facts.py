@@ -1,18 +1,21 @@
 """What scripts/verify-docker asks and compares, with the standard library alone.
 
 ask URL [JSON]                    prints the body of the answer, whatever its status; exit 1 where there is none
-compare FILE FILE TOLERANCE       forecasts, a line each: the same minutes, and no value further apart
+field NAME                        prints that key of the JSON object on standard input
+compare FILE FILE TOLERANCE       forecasts, a line each, or a CSV: the same minutes, and no value further apart
 rules                             the rules that each service keeps; standard input is `docker compose config --format json`
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 _TIMEOUT_S = 10.0
@@ -32,12 +35,11 @@ def ask(url: str, body: str | None = None) -> str:
 
 
 def _forecasts(file: str) -> dict[str, list[float]]:
-    found = {}
-    with open(file, encoding="utf-8") as lines:  # noqa: PTH123
-        for line in lines:
-            forecast = json.loads(line)
-            found[forecast["observed_at"]] = [forecast[name] for name in _VALUES] + forecast["path"]
-    return found
+    with Path(file).open(encoding="utf-8", newline="") as lines:
+        if file.endswith(".csv"):  # of `gapcast backtest --out`
+            return {row["observed_at"]: [float(row[name]) for name in _VALUES] for row in csv.DictReader(lines)}
+        forecasts = [json.loads(line) for line in lines]
+    return {one["observed_at"]: [one[name] for name in _VALUES] + one["path"] for one in forecasts}
 
 
 def compare(one_file: str, other_file: str, tolerance: str) -> str:
@@ -96,6 +98,8 @@ def main() -> int:
         match command:
             case "ask":
                 print(ask(*arguments))
+            case "field":
+                print(json.load(sys.stdin)[arguments[0]])
             case "compare":
                 print(compare(*arguments))
             case "rules":
@@ -103,7 +107,7 @@ def main() -> int:
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         print(error)
         return 1
     return 0

@@ -26,22 +26,26 @@ stop_registry() {
     registry_pid=""
 }
 
-# Packages are unpacked, not set up: none of their scripts is run, so that no emulator is needed.
+# Most are made of packages that are unpacked, not set up: none of their scripts is run, so that no emulator is needed.
 base_packages=base-files,base-passwd,bash,coreutils,dash,diffutils,findutils,grep,gzip,hostname,libc-bin,libgcc-s1,libstdc++6
 base_packages+=,login,sed,tar,util-linux,ca-certificates,openssl
 accounts='for file in passwd group; do cp $1/usr/share/base-passwd/$file.master $1/etc/$file; chmod 644 $1/etc/$file; done'
 authorities='cat $1/usr/share/ca-certificates/mozilla/*.crt >$1/etc/ssl/certs/ca-certificates.crt'
 
-unpacked() { # unpacked RELEASE ARCHITECTURE FILE PACKAGES OPTION...: a root file system, as a tar file
+debian() { # debian RELEASE ARCHITECTURE FILE OPTION...: a root file system, as a tar file
     local mirror
     mirror="$(apt-get indextargets --format '$(SITE)' | grep -m1 '/debian$')"
-    mmdebstrap --quiet --mode=root --variant=extract --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
-        --architectures="$2" --include="$base_packages,$4" --extract-hook="$accounts" --extract-hook="$authorities" \
+    mmdebstrap --quiet --mode=root --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr --architectures="$2" \
         --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Check-Date "false"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' "${@:5}" "$1" "$3" \
-        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $1 main" >/dev/null 2>"$3.log" ||
+        --dpkgopt='path-exclude=/usr/share/locale/*' "${@:4}" "$1" "$3" \
+        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $1 main" >"$3.log" 2>&1 ||
         { cat "$3.log"; return 1; }
+}
+
+unpacked() { # unpacked RELEASE ARCHITECTURE FILE PACKAGES OPTION...: the same, of packages that are not set up
+    debian "$1" "$2" "$3" --variant=extract --include="$base_packages,$4" --extract-hook="$accounts" \
+        --extract-hook="$authorities" "${@:5}"
 }
 
 publish() { # publish PLATFORM FILE NAME CHANGE...: the tar file becomes an image that can be pulled as NAME
@@ -79,10 +83,34 @@ publish_services() { # publish_services FOLDER: eclipse-mosquitto:2 and prom/pro
     unpacked trixie "$(dpkg --print-architecture)" "$1/services.tar" mosquitto,mosquitto-clients,prometheus \
         --extract-hook='cd $1; mkdir -p mosquitto/config mosquitto/data mosquitto/log prometheus etc/prometheus
             chown -R 1883:1883 mosquitto; chown 65534:65534 prometheus'
-    cp "$1/services.tar" "$1/prometheus.tar"
-    publish "linux/$(dpkg --print-architecture)" "$1/services.tar" library/eclipse-mosquitto:2 \
-        'VOLUME ["/mosquitto/data", "/mosquitto/log"]' 'EXPOSE 1883' \
-        'CMD ["/usr/sbin/mosquitto", "-c", "/mosquitto/config/mosquitto.conf"]'
-    publish "linux/$(dpkg --print-architecture)" "$1/prometheus.tar" prom/prometheus:v3.5.0 \
-        'USER nobody' 'WORKDIR /prometheus' 'VOLUME ["/prometheus"]' 'EXPOSE 9090' 'ENTRYPOINT ["/usr/bin/prometheus"]'
+    publish "linux/$(dpkg --print-architecture)" "$1/services.tar" services:latest
+    published_from services:latest library/eclipse-mosquitto:2 <<'DOCKERFILE'
+VOLUME ["/mosquitto/data", "/mosquitto/log"]
+EXPOSE 1883
+CMD ["/usr/sbin/mosquitto", "-c", "/mosquitto/config/mosquitto.conf"]
+DOCKERFILE
+    published_from services:latest prom/prometheus:v3.5.0 <<'DOCKERFILE'
+USER nobody
+WORKDIR /prometheus
+VOLUME ["/prometheus"]
+EXPOSE 9090
+ENTRYPOINT ["/usr/bin/prometheus"]
+DOCKERFILE
+}
+
+published_from() { # published_from IMAGE NAME: an image of the registry with other settings, those on standard input
+    { echo "FROM $registry_address/$1"; cat; } | docker build -q -t "$registry_address/$2" - >/dev/null
+    docker push -q "$registry_address/$2" >/dev/null
+}
+
+publish_debian() { # publish_debian FOLDER ARCHITECTURE...: debian:bookworm-slim, set up by its packages' own scripts
+    local folder="$1" architecture name=library/debian platform
+    declare -A platform=([amd64]=linux/amd64 [armhf]=linux/arm/v7)
+    shift
+    for architecture in "$@"; do
+        debian bookworm "$architecture" "$folder/debian-$architecture.tar" --variant=minbase
+        publish "${platform[$architecture]}" "$folder/debian-$architecture.tar" "$name:$architecture" 'CMD ["bash"]'
+    done
+    docker buildx imagetools create -t "$registry_address/$name:bookworm-slim" \
+        "${@/#/$registry_address/$name:}" >"$folder/imagetools-debian.log" 2>&1 || { cat "$folder/imagetools-debian.log"; return 1; }
 }

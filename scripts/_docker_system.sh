@@ -5,7 +5,7 @@ n_replayed=300 # of the bundled week, from its first minute; a forecast for each
 replay_from=2010-07-12
 
 address() { echo "http://127.0.0.1:$HTTP_PORT$1"; }
-field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+field() { facts field "$1"; }
 container() { docker compose ps -aq "$1"; }
 state_of() { docker inspect -f "{{$2}}" "$(container "$1")"; } # state_of SERVICE TEMPLATE
 is_healthy() { [[ "$(state_of "$1" .State.Health.Status)" == healthy ]]; }
