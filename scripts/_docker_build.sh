@@ -75,11 +75,11 @@ has_no_cache_or_secret() { # has_no_cache_or_secret ARCHITECTURE: nor anything o
     refused grep -iE '(password|token|secret)=' <<<"$found"
 }
 
-runs_from_bytecode() { # runs_from_bytecode ARCHITECTURE: no module of the edge's start is compiled there
+runs_from_bytecode() { # runs_from_bytecode ARCHITECTURE: no module of the edge's start is compiled there, but the machine's own
     local said
     said="$(in_image "$1" /opt/gapcast/bin/python -P -v -c 'import edge.compose, edge.cli, edge.health' 2>&1)" || return 1
     grep -c '^# code object from .*\.pyc' <<<"$said" >"$work/from-bytecode" || return 1
-    refused grep -E '^# code object from .*\.py.?$' <(grep -v '\.pyc' <<<"$said") && echo "$(cat "$work/from-bytecode") modules"
+    refused grep -E '^# code object from .*\.py.?$' <(grep -v -e '\.pyc' -e _sysconfigdata_ <<<"$said") && echo "$(cat "$work/from-bytecode") modules"
 }
 
 has_labels() { # has_labels ARCHITECTURE
@@ -87,8 +87,7 @@ has_labels() { # has_labels ARCHITECTURE
     version="$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)"
     [[ "$(docker image inspect -f '{{index .Config.Labels "org.opencontainers.image.version"}}' "gapcast:$1")" == "$version" ]] &&
         [[ "$(docker image inspect -f '{{index .Config.Labels "org.opencontainers.image.revision"}}' "gapcast:$1")" == verified ]] &&
-        [[ "$(docker image inspect -f '{{index .Config.Labels "org.opencontainers.image.licenses"}}' "gapcast:$1")" == Apache-2.0 ]] &&
-        docker run --rm --platform "${platforms[$1]}" "gapcast:$1" --version
+        [[ "$(docker image inspect -f '{{index .Config.Labels "org.opencontainers.image.licenses"}}' "gapcast:$1")" == Apache-2.0 ]]
 }
 
 check_image() { # check_image ARCHITECTURE
