@@ -2,19 +2,33 @@
 #   docker build -f docker/trainer.Dockerfile -t gapcast-trainer .
 #   docker run --rm -v "$PWD/runs:/work" gapcast-trainer --help
 
-FROM python:3.13-slim-trixie AS builder
+# On the machine that builds, for whichever it is to run on, as in docker/Dockerfile.
+FROM --platform=$BUILDPLATFORM python:3.13-slim-trixie AS builder-amd64
+ENV MACHINE=x86_64
+FROM --platform=$BUILDPLATFORM python:3.13-slim-trixie AS builder-arm64
+ENV MACHINE=aarch64
+
+# hadolint ignore=DL3006
+FROM builder-${TARGETARCH} AS builder
 WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 COPY requirements/build.txt requirements/trainer.txt requirements/
+RUN sed -i requirements/trainer.txt \
+      -e "s/platform_machine == '$MACHINE'/python_version >= '3'/g; s/platform_machine != '$MACHINE'/python_version < '3'/g" \
+      -e "s/platform_machine == '[^']*'/python_version < '3'/g; s/platform_machine != '[^']*'/python_version >= '3'/g"
+# hadolint ignore=SC2046
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
     --mount=type=cache,target=/root/.cache/pip \
-    python3 -m venv --without-pip /opt/gapcast \
+    glibc="$(python3 -c 'import platform; print(platform.libc_ver()[1].split(".")[1])')" \
+ && python3 -m venv --without-pip /opt/gapcast \
  && python3 -m venv --without-pip /opt/build \
- && python3 -m pip --python /opt/gapcast/bin/python install --require-hashes --only-binary :all: -r requirements/trainer.txt \
+ && python3 -m pip install --no-compile --require-hashes --no-deps --only-binary :all: \
+      --target "$(echo /opt/gapcast/lib/python3*/site-packages)" --platform "linux_$MACHINE" --platform "manylinux2014_$MACHINE" \
+      $(seq --format "--platform manylinux_2_%g_$MACHINE" "$glibc" -1 17) -r requirements/trainer.txt \
  && python3 -m pip --python /opt/build/bin/python install --require-hashes --only-binary :all: -r requirements/build.txt
 COPY . .
 RUN /opt/build/bin/python -m build --wheel --no-isolation --outdir /dist . \
- && python3 -m pip --python /opt/gapcast/bin/python install --no-deps --no-index /dist/*.whl
+ && python3 -m pip --python /opt/gapcast/bin/python install --no-compile --no-deps --no-index /dist/*.whl
 
 FROM python:3.13-slim-trixie
 ARG VERSION=0.1.0

@@ -122,7 +122,12 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Publish at most N readings.")
 @_columns_options
 def replay(
-    file: Path | None, device: str, speed: float | None, config: Path | None, assignments: tuple[str, ...], **of_file: Any
+    file: Path | None,
+    device: str,
+    speed: float | None,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    **of_file: Any,
 ) -> None:
     """Publish FILE (UCI's own, or any CSV by its columns; without one the bundled week) as a live meter would."""
     from edge.compose import transport_of  # noqa: PLC0415

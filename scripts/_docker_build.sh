@@ -112,9 +112,20 @@ check_trainer() {
     build linux/amd64 gapcast-trainer:amd64 docker/trainer.Dockerfile || { tail -n 40 "$work/build.log"; fail "build of the trainer"; }
     note "built the trainer in $((SECONDS - started)) s"
     figures[trainer]="$(own_megabytes gapcast-trainer:amd64 python:amd64)"
-    prove "trainer: own layers ${figures[trainer]} MB, non-root" test "$(docker image inspect -f '{{.Config.User}}' gapcast-trainer:amd64)" == 10001:10001
-    prove "trainer: prepares the bundled week" docker run --rm --network none --read-only --tmpfs /tmp --tmpfs /work:uid=10001 \
-        --cap-drop ALL gapcast-trainer:amd64 --help
+    mkdir "$work/training"
+    cp edge/sample/uci-household-2010-week.csv.gz "$work/training/"
+    chown -R 10001:10001 "$work/training"
+    prove "trainer: reads the bundled week" train prepare uci-household-2010-week.csv.gz
+    prove "trainer: fits a model to it" train train lstm-5-3 --set descent.epochs=1 --set data.first=2010-07-12 \
+        --set data.train_until=2010-07-16 --set data.validate_until=2010-07-17 --set data.test_until=2010-07-19 --out runs/week
+    prove "trainer: makes a checked TFLite model of it" train export runs/week --models models
+    prove "the edge takes that model" docker run --rm --network none -v "$work/training/models:/models:ro" gapcast:amd64 \
+        models --set models.path=/models
+}
+
+train() { # train COMMAND...: of gapcast-trainer, as a container with no more than it needs
+    docker run --rm --network none --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges:true \
+        -v "$work/training:/work" gapcast-trainer:amd64 "$@"
 }
 
 check_armv7_cheaply() { # what the Dockerfile makes for 32-bit ARM, on Debian's Python and numpy of it, under an emulator

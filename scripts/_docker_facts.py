@@ -48,9 +48,7 @@ def compare(one_file: str, other_file: str, tolerance: str) -> str:
     if one.keys() != other.keys() or not one:
         msg = f"not the same minutes: {len(one)} in {one_file}, {len(other)} in {other_file}"
         raise ValueError(msg)
-    apart, minute = max(
-        (abs(a - b), minute) for minute in one for a, b in zip(one[minute], other[minute], strict=True)
-    )
+    apart, minute = max((abs(a - b), minute) for minute in one for a, b in zip(one[minute], other[minute], strict=True))
     if not all(math.isfinite(value) for values in (*one.values(), *other.values()) for value in values):
         msg = "a value is no number"
         raise ValueError(msg)
