@@ -3,7 +3,7 @@
 ask URL [JSON]                    prints the body of the answer, whatever its status; exit 1 where there is none
 field NAME                        prints that key of the JSON object on standard input
 compare FILE FILE TOLERANCE       forecasts, a line each, or a CSV: the same minutes, and no value further apart
-rules                             the rules that each service keeps; standard input is `docker compose config --format json`
+rules                             what each service keeps to; standard input is `docker compose config --format json`
 """
 
 from __future__ import annotations
