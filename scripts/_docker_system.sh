@@ -54,7 +54,7 @@ is_confined() {
 stops_in_time() { # SIGTERM, and SIGKILL (137) after ten seconds
     local started=$EPOCHREALTIME
     docker compose stop -t 10 edge
-    [[ "$(state_of edge .State.ExitCode)" == 0 ]] && echo "$(seconds_since "$started") s"
+    [[ "$(state_of edge .State.ExitCode)" == 0 ]] && seconds_since "$started" | tee "$work/stopped-after"
 }
 seconds_since() { python3 -c 'import sys; print(f"{float(sys.argv[2]) - float(sys.argv[1]):.1f}")' "$1" "$EPOCHREALTIME"; }
 memory_mb() { # memory_mb: what the edge's container takes, page cache aside
@@ -92,7 +92,8 @@ check_system() {
     prove "readings after that are forecast" wait_until 30 observed_is $((n_replayed + 9))
 
     facts ask "$(address '/predict?device=replay')" >"$work/before"
-    prove "SIGTERM ends it with 0" stops_in_time
+    prove "SIGTERM ends it with 0, in s" stops_in_time
+    figures[stop]="$(cat "$work/stopped-after")"
     up
     wait_until 60 is_healthy edge
     facts ask "$(address '/predict?device=replay')" >"$work/after"
@@ -162,13 +163,34 @@ YAML
     heard $((n_replayed - 1)) "$work/forecasts-$3" || fail "$3: $(wc -l <"$work/forecasts-$3") forecasts came"
     figures[$3]="$(facts compare "$work/forecasts-amd64" "$work/forecasts-$3" 1e-5)" || fail "$3: ${figures[$3]}"
     note "ok   $3: as on x86-64: ${figures[$3]}"
-    prove "$3: SIGTERM ends it with 0" stops_in_time
+    prove "$3: SIGTERM ends it with 0, in s" stops_in_time
     down
     COMPOSE_FILE="$plain"
     note "$3 took $((SECONDS - started)) s"
 }
 
-print_figures() {
-    local name
-    for name in "${!figures[@]}"; do printf '%s: %s\n' "$name" "${figures[$name]}"; done | sort
+machine_of() { sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1; }
+
+figures_table() { # as docs/docker.md has it
+    printf '%s, %s, Docker %s:\n\n| | measured | at most |\n| --- | --- | --- |\n' \
+        "$(date -u +%Y-%m-%d)" "$(nproc) cores of $(machine_of)" "$(docker info -f '{{.ServerVersion}}')"
+    printf '| %s | %s | %s |\n' \
+        "own layers of the edge, linux/amd64" "${figures[layers_amd64]} MB" "" \
+        "own layers of the edge, linux/arm64" "${figures[layers_arm64]} MB" "150 MB"
+    ((quick)) || printf '| %s | %s | %s |\n' \
+        "own layers of the edge, linux/arm/v7, Debian's Python and numpy among them" "${figures[layers_arm]} MB" "150 MB" \
+        "own layers of the trainer, linux/amd64" "${figures[trainer]} MB" ""
+    printf '| %s | %s | %s |\n' \
+        'from `docker compose up` to *healthy*, linux/amd64, the first time' "${figures[healthy]} s" "15 s" \
+        "memory of the edge's container under the demo, linux/amd64" "${figures[memory]} MB" "110 MB" \
+        "SIGTERM to the end, linux/amd64" "${figures[stop]} s" "10 s" \
+        "forecasts on an emulated Cortex-A53, beside x86-64's" "${figures[cortex-a53]}" "0.00001 kW" \
+        "the same on a Cortex-A72" "${figures[cortex-a72]}" "0.00001 kW" \
+        "the same on a 32-bit Cortex-A7" "${figures[cortex-a7]}" "0.00001 kW"
+}
+
+write_figures() { # write_figures FILE: between its two marks
+    figures_table >"$work/figures"
+    sed -i -e "/<!-- figures -->/,/<!-- \/figures -->/{/<!-- figures -->/r $work/figures
+/<!-- /!d}" "$1"
 }
