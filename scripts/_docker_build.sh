@@ -67,7 +67,9 @@ has_no_tool_to_build() { # has_no_tool_to_build ARCHITECTURE: and the search doe
 has_no_cache_or_secret() { # has_no_cache_or_secret ARCHITECTURE: nor anything of this machine's settings, nor a key
     local found
     found="$(in_image "$1" sh -ec '
-        find /root /home /tmp /var/cache /var/lib/apt/lists /run -type f -size +0
+        for place in /root/.cache /home /tmp /var/cache/apt /var/lib/apt/lists /run; do
+            [ ! -d $place ] || find $place -type f -size +0
+        done
         find / -xdev \( -name "*.whl" -o -name pip.conf -o -name "*.key" -o -name __pycache__ -path "/opt/*" \)
         find /opt /etc -type f -exec grep -lE "BEGIN [A-Z ]*PRIVATE KEY" {} +' || true)"
     [[ -z "$found" ]] || { echo "$found"; return 1; }
@@ -79,7 +81,7 @@ runs_from_bytecode() { # runs_from_bytecode ARCHITECTURE: no module of the edge'
     local said
     said="$(in_image "$1" /opt/gapcast/bin/python -P -v -c 'import edge.compose, edge.cli, edge.health' 2>&1)" || return 1
     grep -c '^# code object from .*\.pyc' <<<"$said" >"$work/from-bytecode" || return 1
-    refused grep -E '^# code object from .*\.py.?$' <(grep -v -e '\.pyc' -e _sysconfigdata_ <<<"$said") && echo "$(cat "$work/from-bytecode") modules"
+    refused grep -E '^# code object from .*\.py.?$' <(grep -v -e '\.pyc' -e _sysconfigdata_ -e numpy/__config__ <<<"$said") && echo "$(cat "$work/from-bytecode") modules"
 }
 
 has_labels() { # has_labels ARCHITECTURE
