@@ -133,9 +133,9 @@ train() { # train COMMAND...: of gapcast-trainer, as a container with no more th
 check_armv7_cheaply() { # what the Dockerfile makes for 32-bit ARM, on Debian's Python and numpy of it, under an emulator
     local machine="$work/armv7" started=$SECONDS
     build linux/arm/v7 gapcast-builder:arm docker/Dockerfile --target builder || { tail -n 40 "$work/build.log"; fail "build for linux/arm/v7"; }
-    mkdir "$machine"
+    mkdir -p "$machine/opt"
     tar -C "$machine" -x -f "$work/armv7.tar"
-    docker create --name builder-arm gapcast-builder:arm >/dev/null
+    docker create --platform linux/arm/v7 --name builder-arm gapcast-builder:arm >/dev/null
     docker cp -q builder-arm:/opt/gapcast "$machine/opt/"
     cp edge/sample/uci-household-2010-week.csv.gz "$machine/week.csv.gz"
     prove "armv7: what is built for it runs on it" backtest_both "$machine"
@@ -144,9 +144,14 @@ check_armv7_cheaply() { # what the Dockerfile makes for 32-bit ARM, on Debian's 
 }
 
 backtest_both() { # backtest_both ROOT: the first five hours of the bundled week, here and on the emulated machine
-    QEMU_CPU=cortex-a7 chroot "$1" /opt/gapcast/bin/gapcast backtest /week.csv.gz --limit 300 --out /out.csv >/dev/null &&
+    on_armv7 "$1" /opt/gapcast/bin/gapcast backtest /week.csv.gz --limit 300 --out /out.csv >/dev/null &&
         docker run --rm --network none -v "$work:/out" --user 0 -v "$PWD/edge/sample:/sample:ro" gapcast:amd64 \
             backtest "/sample/uci-household-2010-week.csv.gz" --limit 300 --out /out/x86.csv >/dev/null &&
-        QEMU_CPU=cortex-a7 chroot "$1" /opt/gapcast/bin/python -c \
+        on_armv7 "$1" /opt/gapcast/bin/python -c \
             'import numpy, platform, tflite_runtime as t; print(platform.machine(), "numpy", numpy.__version__, "tflite-runtime", t.__version__)'
+}
+
+on_armv7() { # on_armv7 ROOT COMMAND...: the packages' scripts have not run, so that BLAS is where it was unpacked
+    local libraries=/usr/lib/arm-linux-gnueabihf
+    QEMU_CPU=cortex-a7 LD_LIBRARY_PATH="$libraries/blas:$libraries/lapack" PYTHONPYCACHEPREFIX=/opt/gapcast/bytecode chroot "$@"
 }

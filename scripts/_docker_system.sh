@@ -137,9 +137,11 @@ check_tls() {
     prove "over TLS: healthy" wait_until 60 is_healthy edge
     prove "over TLS: readings are forecast" over_tls
     prove "over TLS: the plain port is closed" refused client reader mosquitto_pub -p 1883 -t x -n
-    prove "over TLS: who does not know the authority does not connect" \
-        refused client reader mosquitto_pub -p 8883 --cafile /etc/ssl/certs/ca-certificates.crt -t x -n
+    prove "over TLS: who trusts other authorities does not connect" distrusts_the_broker
     COMPOSE_FILE="$plain"
+}
+distrusts_the_broker() {
+    client reader mosquitto_pub -d -p 8883 --cafile /etc/ssl/certs/ca-certificates.crt -t x -n 2>&1 | grep -i 'certificate verify failed'
 }
 over_tls() {
     replay $((n_replayed + 11)) 10 && wait_until 30 observed_is $((n_replayed + 20))
