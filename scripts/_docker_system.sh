@@ -141,7 +141,9 @@ check_tls() {
     COMPOSE_FILE="$plain"
 }
 distrusts_the_broker() {
-    client reader mosquitto_pub -d -p 8883 --cafile /etc/ssl/certs/ca-certificates.crt -t x -n 2>&1 | grep -i 'certificate verify failed'
+    local said
+    said="$(client reader mosquitto_pub -d -p 8883 --cafile /etc/ssl/certs/ca-certificates.crt -t x -n 2>&1)" && return 1
+    grep -i 'certificate verify failed' <<<"$said"
 }
 over_tls() {
     replay $((n_replayed + 11)) 10 && wait_until 30 observed_is $((n_replayed + 20))
