@@ -140,7 +140,7 @@ check_armv7_cheaply() { # what the Dockerfile makes for 32-bit ARM, on Debian's 
     docker cp -q builder-arm:/image/opt/gapcast "$machine/opt/"
     cp edge/sample/uci-household-2010-week.csv.gz "$machine/week.csv.gz"
     prove "armv7: what is built for it runs on it" backtest_both "$machine"
-    figures[cortex-a7]="$(facts compare "$work/x86.csv" "$machine/out.csv" 1e-5)" || fail "armv7: ${figures[cortex-a7]}"
+    figures[cortex-a7]="$(facts compare "$work/x86.csv" "$machine/out.csv" 1e-4)" || fail "armv7: ${figures[cortex-a7]}"
     note "ok   armv7: forecasts as on x86-64: ${figures[cortex-a7]}; $((SECONDS - started)) s"
 }
 
