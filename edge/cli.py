@@ -109,21 +109,28 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
 
 @main.command()
 @settings_options
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--device", default="replay", show_default=True, help="Name to publish as.")
 @click.option("--speed", type=SPEED, default="60", show_default=True, help="Times real time, or max.")
 @click.option("--start", metavar="ISO", help="Begin with the first reading at or after this time (UTC if no offset).")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Publish at most N readings.")
 @_columns_options
 def replay(
-    file: Path, device: str, speed: float | None, config: Path | None, assignments: tuple[str, ...], **of_file: Any
+    file: Path | None,
+    device: str,
+    speed: float | None,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    **of_file: Any,
 ) -> None:
-    """Publish FILE (UCI's own, or any CSV by its columns) as a live meter would."""
+    """Publish FILE (UCI's own, or any CSV by its columns; without one the bundled week) as a live meter would."""
     from edge.compose import transport_of  # noqa: PLC0415
     from edge.replay.command import replay_file  # noqa: PLC0415
+    from edge.sample import sample_path  # noqa: PLC0415
 
     settings = read_settings(config, assignments)
     transport = transport_of(settings.mqtt)
+    file = file or sample_path()
     n_published = replay_file(settings, file, device, speed, stop_on_signals(), transport=transport, **of_file)
     click.echo(f"{n_published} readings published as {device}")
 
