@@ -20,6 +20,7 @@ from edge.core.predictor import Predictor, Speaker
 from edge.core.reading import Reading
 from edge.core.series import forecast_series
 from edge.core.standing import Standing, standing_of
+from edge.core.statistics import Statistics
 from edge.exchanging import Exchanging
 from edge.keeping import Keeper, Keeping
 from edge.ports import Link
@@ -32,6 +33,7 @@ class Asked:
     """The questions' half of :class:`edge.service.Service`, which has these parts."""
 
     models: Mapping[str, Predictor]
+    statistics: Statistics
     _link: Link
     _engine: Engine
     _lock: Lock
@@ -75,6 +77,12 @@ class Asked:
     def speaker(self) -> Speaker:
         """Whose words the forecasts of the stream are: the model's, or the blend's."""
         return self._engine.speaker
+
+    def in_a_line(self) -> str:
+        """Return how the stream fares, for people."""
+        n = sum(self.statistics.readings.values())
+        told = f"{n} readings of {self.n_devices} devices, {self.speaker.name} speaks"
+        return told if self.connected else f"no broker ({self.problem}); {told}"
 
     def live_scores(self) -> tuple[dict[Period, Summary], int]:
         """Return the live scores over all devices, and how often something lasting has changed in one."""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import click
 
+from edge.addon_command import addon
 from edge.core.errors import GapcastError, ModelError
 from edge.models_command import models
 from edge.options import read_settings, settings_options
+from edge.serving import serve, stop_on_signals
+from edge.setup_command import setup
+from edge.systemd_command import systemd_unit
 
 EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
 
@@ -60,7 +61,8 @@ def main() -> None:
     """Five-minute-ahead forecasts of household power, at the edge."""
 
 
-main.add_command(models)
+for one in (addon, models, setup, systemd_unit):
+    main.add_command(one)
 
 
 def _columns_options(command: Any) -> Any:
@@ -83,15 +85,7 @@ def _columns_options(command: Any) -> Any:
 @settings_options
 def run(config: Path | None, assignments: tuple[str, ...]) -> None:
     """Run the service until SIGTERM or Ctrl-C; SIGHUP has it load the models again."""
-    settings = read_settings(config, assignments)
-    from edge.compose import Application  # noqa: PLC0415 - what --help does not need is not loaded for it
-    from edge.telemetry import configure_logs  # noqa: PLC0415
-
-    configure_logs(settings.log.format, settings.log.level)
-    stopping = stop_on_signals()
-    application = Application(settings, os.environ)
-    reload_on_hangup(application.reload, stopping)
-    application.run(stopping)
+    serve(read_settings(config, assignments))
 
 
 @main.command()
@@ -115,21 +109,28 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
 
 @main.command()
 @settings_options
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--device", default="replay", show_default=True, help="Name to publish as.")
 @click.option("--speed", type=SPEED, default="60", show_default=True, help="Times real time, or max.")
 @click.option("--start", metavar="ISO", help="Begin with the first reading at or after this time (UTC if no offset).")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Publish at most N readings.")
 @_columns_options
 def replay(
-    file: Path, device: str, speed: float | None, config: Path | None, assignments: tuple[str, ...], **of_file: Any
+    file: Path | None,
+    device: str,
+    speed: float | None,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    **of_file: Any,
 ) -> None:
-    """Publish FILE (UCI's own, or any CSV by its columns) as a live meter would."""
+    """Publish FILE (UCI's own, or any CSV by its columns; without one the bundled week) as a live meter would."""
     from edge.reaching import transport_of  # noqa: PLC0415
     from edge.replay.command import replay_file  # noqa: PLC0415
+    from edge.sample import sample_path  # noqa: PLC0415
 
     settings = read_settings(config, assignments)
     transport = transport_of(settings.mqtt)
+    file = file or sample_path()
     n_published = replay_file(settings, file, device, speed, stop_on_signals(), transport=transport, **of_file)
     click.echo(f"{n_published} readings published as {device}")
 
@@ -219,25 +220,3 @@ def status(
     if once or not sys.stdout.isatty():
         sys.exit(show_once(rest, click.echo, colours=sys.stdout.isatty()))
     watch(rest, lambda text: click.echo(text, nl=False), every_s, stop_on_signals())
-
-
-def stop_on_signals() -> Event:
-    """Return an event that SIGTERM and SIGINT set."""
-    stopping = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    return stopping
-
-
-def reload_on_hangup(reload: Callable[[], None], stopping: Event) -> None:
-    """Have SIGHUP call ``reload``; but where it tells that our own terminal was closed, stop."""
-    had_terminal = sys.stderr.isatty()
-
-    def hung_up(*_: object) -> None:
-        if had_terminal and not sys.stderr.isatty():
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # a word to no one would be an error
-            stopping.set()
-        else:
-            reload()
-
-    signal.signal(signal.SIGHUP, hung_up)

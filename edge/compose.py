@@ -36,6 +36,7 @@ from edge.service import Service
 from edge.settings import HttpSettings, Settings
 from edge.state import gateway_id, state_path
 from edge.storage.store import Store
+from edge.systemd.notify import Notifier
 from edge.telemetry import build_registry
 
 log = structlog.get_logger(__name__)
@@ -97,6 +98,7 @@ class Application:
         self._reloading = Reloading(settings, library, self.service, stamp, self._speak_with)
         registry = build_registry(self.service, load_interpreter()[1], settings.metrics.per_device)
         app = create_app(self.service, lambda: self.models.cards, registry, desk, http_options(settings.http))
+        self._notifier = Notifier.of(environment)
         self._socket = _bind(settings.http)
         self._server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
@@ -145,14 +147,23 @@ class Application:
         self._reloading.start()
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
         gc.freeze()  # what start-up made stays: collections need not look at it again
+        self._notifier.ready(self.service.in_a_line())
         try:
-            self.service.run(stopping)
+            self.service.run(stopping, lambda: self._turned(rest, stopping))
         finally:
+            self._notifier.stopping()
             self._reloading.stop()
             self.service.feed.close()
             self._server.should_exit = True
             rest.join()
             self.close()
+
+    def _turned(self, rest: Thread, stopping: Event) -> None:
+        """Tell that the stream has turned, as long as REST lives too: without it, a start anew is wanted."""
+        if stopping.is_set():
+            self._notifier.stopping()
+        elif rest.is_alive():
+            self._notifier.alive(self.service.in_a_line)
 
     def close(self) -> None:
         """Give port and the models' memory back, as :meth:`run` does at its end; no effect the second time."""
@@ -214,6 +225,7 @@ def http_options(http: HttpSettings) -> HttpOptions:
         max_event_readers=http.max_event_readers,
         token=http.token.get_secret_value() if http.token else None,
         cors_origins=http.cors_origins,
+        allow_from=http.allow_from,
     )
 
 

@@ -1,13 +1,15 @@
 """Reads the configuration: ``gapcast.toml``, then environment ``GAPCAST_…``, then command line.
 
 The environment nests by two underscores: ``GAPCAST_MQTT__HOST`` is ``mqtt.host``. Any key may be read
-from a file (a Docker secret, a systemd credential) by ``_FILE``: ``GAPCAST_MQTT__PASSWORD_FILE``.
+from a file (a Docker secret, a systemd credential) by ``_FILE``: ``GAPCAST_MQTT__PASSWORD_FILE``; in
+``gapcast.toml`` by ``_file``: ``password_file``, as seen from the folder of ``gapcast.toml``.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from pydantic import ValidationError
 from edge.core.errors import SettingsError
 from edge.settings import Settings
 
+FILE_SUFFIX = "_file"
 ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"
 DEFAULT_FILE = Path("gapcast.toml")
 
@@ -30,6 +33,7 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
     merged: dict[str, Any] = {}
     for source in (_read_toml(path) if path else {}, _read_environment(environment), overrides):
         _merge(merged, source)
+    merged = _with_secrets(merged)
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
@@ -57,9 +61,45 @@ def nested(dotted: str, value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    """A value that is in a file, which is read only where no later source gives the key."""
+
+    said_by: str
+    path: Path
+
+    def read(self) -> str:
+        return _read_secret(self.said_by, self.path)
+
+
+def _with_secrets(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was given, with what is in files read."""
+    return {
+        key: _with_secrets(value) if isinstance(value, dict) else value.read() if isinstance(value, _Secret) else value
+        for key, value in given.items()
+    }
+
+
+def _files_named(document: Mapping[str, Any], file: Path, before: str = "") -> dict[str, Any]:
+    """Return a section of ``file`` with each ``key_file = "path"`` as the ``key`` that is in that file."""
+    found: dict[str, Any] = {}
+    for key, value in document.items():
+        if isinstance(value, dict):
+            found[key] = _files_named(value, file, f"{before}{key}.")
+        elif before and key.endswith(FILE_SUFFIX) and isinstance(value, str):
+            plain = key.removesuffix(FILE_SUFFIX)
+            if plain in document:
+                msg = f"configuration file {file}: {before}{key} and {before}{plain} are both set: leave one out"
+                raise SettingsError(msg)
+            found[plain] = _Secret(f"configuration key {before}{key}", file.parent / value)
+        else:
+            found[key] = value
+    return found
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _files_named(tomllib.loads(path.read_text(encoding="utf-8")), path)
     except OSError as error:
         msg = f"configuration file {path}: cannot be read ({error.strerror})"
         raise SettingsError(msg) from error
@@ -79,8 +119,10 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         dotted = ".".join((section, *key))
         if name.endswith(ENV_FILE_SUFFIX):
-            dotted, value = dotted.removesuffix(ENV_FILE_SUFFIX.lower()), _read_secret(name, Path(value))  # noqa: PLW2901
-        _merge(found, nested(dotted, value))
+            secret = _read_secret(f"environment {name}", Path(value))
+            _merge(found, nested(dotted.removesuffix(ENV_FILE_SUFFIX.lower()), secret))
+        else:
+            _merge(found, nested(dotted, value))
     return found
 
 
@@ -95,11 +137,11 @@ def _refuse_single_underscore(name: str) -> None:
             raise SettingsError(msg)
 
 
-def _read_secret(name: str, path: Path) -> str:
+def _read_secret(said_by: str, path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"environment {name}: {path} cannot be read ({error})"
+        msg = f"{said_by}: {path} cannot be read ({error})"
         raise SettingsError(msg) from error
 
 

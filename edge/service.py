@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Event, Lock
 
 import structlog
@@ -75,11 +75,15 @@ class Service(Asked):
 
     # --- the stream -----------------------------------------------------------------------------
 
-    def run(self, stopping: Event) -> bool:
-        """Serve until ``stopping`` is set; then finish what is queued. Tell whether all was confirmed."""
+    def run(self, stopping: Event, turned: Callable[[], None] = lambda: None) -> bool:
+        """Serve until ``stopping`` is set; then finish what is queued. Tell whether all was confirmed.
+
+        ``turned`` is called after each turn, a few times a second at least: while it is, the stream lives.
+        """
         log.info("service.started", model=self._engine.model.name, models=sorted(self.models))
         while not stopping.is_set():
             self.turn(_IDLE_S)
+            turned()
         self._drain()
         self._note_forgotten()
         complete = self._link.close(5.0, self._keep)

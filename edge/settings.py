@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
 from edge.mqtt_settings import MqttSettings, Port, Section, TopicSettings
 from edge.source_settings import SourceSettings
@@ -39,10 +39,13 @@ class HttpSettings(Section):
     #: Pages of other origins that may ask from a browser.
     cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...] = ()
 
-    @field_validator("cors_origins", mode="before")
+    #: Addresses and networks that may ask at all, beside this machine; none: any.
+    allow_from: tuple[IPvAnyNetwork, ...] = ()
+
+    @field_validator("cors_origins", "allow_from", mode="before")
     @classmethod
-    def _separated(cls, origins: object) -> object:
-        return [one.strip() for one in origins.split(",") if one.strip()] if isinstance(origins, str) else origins
+    def _separated(cls, given: object) -> object:
+        return [one.strip() for one in given.split(",") if one.strip()] if isinstance(given, str) else given
 
 
 class MetricsSettings(Section):

@@ -158,6 +158,41 @@ def test_protocols_to_offer_are_a_list_in_the_file_and_parted_by_commas_elsewher
         assert settings.mqtt.tls.alpn == ("mqtt", "x-amzn-mqtt-ca")
 
 
+def test_a_key_of_the_file_may_be_in_another_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "house").mkdir()
+    file = tmp_path / "house" / "gapcast.toml"
+    file.write_text('[mqtt]\npassword_file = "word"\n[http]\ntoken_file = "token"\n', encoding="utf-8")
+    (tmp_path / "house" / "word").write_text("the word\n", encoding="utf-8")
+    (tmp_path / "house" / "token").write_text("the long token", encoding="utf-8")
+    settings = load(file, {}, {})
+    assert settings.mqtt.password is not None
+    assert settings.http.token is not None
+    assert (settings.mqtt.password.get_secret_value(), settings.http.token.get_secret_value()) == (
+        "the word",
+        "the long token",
+    )
+
+
+def test_such_a_file_is_not_looked_at_where_the_environment_gives_the_key() -> None:
+    file = written('[mqtt]\npassword_file = "/nowhere"\n')
+    password = load(file, {"GAPCAST_MQTT__PASSWORD": "given"}, {}).mqtt.password
+    assert password is not None
+    assert password.get_secret_value() == "given"
+    with pytest.raises(SettingsError, match=r"configuration key mqtt\.password_file: /nowhere cannot be read"):
+        load(file, {}, {})
+
+
+def test_a_key_and_its_file_are_one_too_many() -> None:
+    with pytest.raises(SettingsError, match=r"mqtt\.password_file and mqtt\.password are both set: leave one out"):
+        load(written('[mqtt]\npassword_file = "x"\npassword = "y"\n'), {}, {})
+
+
+def test_a_file_for_a_key_that_is_not_there_is_an_error_that_names_the_key(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"configuration key mqtt\.pasword: there is no such key"):
+        load(written('[mqtt]\npasword_file = "x"\n'), {}, {})
+
+
 def test_settings_cannot_be_changed_once_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load(None, {}, {}).mqtt.port = 1  # type: ignore[misc]

@@ -47,17 +47,17 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
     alone = replace(options, gateway=name, session_expiry_s=0, announce=False, asides=(), asides_mqtt5=())
     session = Session(alone)
     where = f"{settings.mqtt.host} port {settings.mqtt.port}"
-    problem = _connect(session)
+    problem = connect(session)
     if not session.connected:
         session.close(1.0)
-        yield fail("broker", f"{where}: {problem or 'no answer'}", _cure_of(problem), BROKER_FAILS)
+        yield fail("broker", f"{where}: {problem or 'no answer'}", cure_of(problem), BROKER_FAILS)
         return
     situation.session = session
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
     yield ok("broker", f"{where}, MQTT {session.protocol}, subscribed to {topics}")
 
 
-def _connect(session: Session) -> str:
+def connect(session: Session) -> str:
     """Wait until the broker has let us in or has said why not; return that, or what came before a silence."""
     deadline_s, told = time.monotonic() + _BROKER_S, ""
     while not session.connected and time.monotonic() < deadline_s:
@@ -68,7 +68,8 @@ def _connect(session: Session) -> str:
     return told
 
 
-def _cure_of(problem: str) -> str:
+def cure_of(problem: str) -> str:
+    """Return what may be done about a connection that does not come about, by what is said of it."""
     found = [cure for words, cure in _CURES.items() if words in problem]
     if found:
         return found[0]

@@ -38,6 +38,13 @@ class Listener:
         self.refused: Counter[str] = Counter()
         self.n_messages = 0
 
+    def reads(self, topic: str) -> bool:
+        """Tell whether a topic is that of a source, and its device can be named."""
+        try:
+            return self._reader is not None and self._reader.fleet.route(topic) is not None
+        except PayloadError:
+            return False
+
     def hear(self, received: Received) -> None:
         """Read one message."""
         self.n_messages += 1

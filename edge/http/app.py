@@ -18,14 +18,15 @@ from starlette.middleware.cors import CORSMiddleware
 from edge.asking.answer import Desk
 from edge.asking.request import PredictRequest
 from edge.core.card import ModelCard
-from edge.http import problems, reference
-from edge.http.devices import devices_router
+from edge.http import front, problems, reference
+from edge.http.devices import PackedDevices, devices_router
 from edge.http.document import DocumentedApp
 from edge.http.events import EventReaders, events_router
 from edge.http.guard import Guard
 from edge.http.health import Health, HealthResponse, health_of
 from edge.http.inference import inference_router
 from edge.http.latest import LatestOfOne
+from edge.http.neighbours import Neighbours, Networks
 from edge.http.schemas import ForecastDocument, ForecastList
 from edge.service import Service
 
@@ -34,7 +35,8 @@ from edge.service import Service
 class HttpOptions:
     """How REST is served.
 
-    ``token`` is what who asks must bear (None: nothing); pages of ``cors_origins`` may ask from a browser.
+    ``token`` is what who asks must bear (None: nothing); pages of ``cors_origins`` may ask from a browser. Those of
+    ``allow_from`` alone may ask at all, where there are any.
     """
 
     max_body_bytes: int = 262_144
@@ -42,6 +44,7 @@ class HttpOptions:
     max_event_readers: int = 100
     token: str | None = None
     cors_origins: tuple[str, ...] = ()
+    allow_from: Networks = ()
 
 
 def create_app(
@@ -60,11 +63,14 @@ def create_app(
         redoc_url=None,
     )
     app.add_middleware(LatestOfOne, service=service)
+    app.add_middleware(PackedDevices)
     problems.install(app, options.max_body_bytes, options.max_tensor_bytes)
     if options.token is not None:
         app.add_middleware(Guard, token=options.token)
     if options.cors_origins:  # outermost: a browser's question whether it may ask bears no token
         app.add_middleware(CORSMiddleware, allow_origins=options.cors_origins, allow_methods=["*"], allow_headers=["*"])
+    if options.allow_from:
+        app.add_middleware(Neighbours, networks=options.allow_from)
 
     @app.get("/livez", tags=["health"])
     async def livez() -> dict[str, str]:
@@ -131,6 +137,7 @@ def create_app(
     app.include_router(inference_router(service))
     app.include_router(events_router(EventReaders(service, options.max_event_readers)))
     reference.install(app)
+    front.install(app)
     return app
 
 

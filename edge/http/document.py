@@ -40,5 +40,6 @@ class DocumentedApp(FastAPI):
 def _complete(responses: dict[str, Any], *, is_open: bool) -> None:
     if "422" in responses:
         responses["422"] = answer_of(HTTPStatus.UNPROCESSABLE_ENTITY)
+    responses["403"] = answer_of(HTTPStatus.FORBIDDEN)
     if not is_open:
         responses["401"] = answer_of(HTTPStatus.UNAUTHORIZED)

@@ -21,6 +21,7 @@ from edge.core.errors import ModelError, PayloadError, RequestError
 _MEANING = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read",
     HTTPStatus.UNAUTHORIZED: "A token is set, and the request does not bear it",
+    HTTPStatus.FORBIDDEN: "Some addresses alone may ask, and this is none of them",
     HTTPStatus.NOT_FOUND: "There is no such thing, or not yet",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is compressed",

@@ -53,5 +53,6 @@ def replay_file(
     account = None if mqtt.username is None else (mqtt.username, password)
     topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
     with Meter(mqtt.host, mqtt.port, topic, account, stopping, transport) as meter:
-        shown = tqdm(islice(chain([first], minutes), limit), total=limit, unit=" readings", desc=device)
+        # The bar is for a terminal (None): in a log it would be a line a reading.
+        shown = tqdm(islice(chain([first], minutes), limit), total=limit, unit=" readings", desc=device, disable=None)
         return publish_paced(shown, meter.publish, speed, stopping)

@@ -164,6 +164,15 @@ def test_a_replay_publishes_a_file_as_a_meter_would(start: Start, settings_of: S
     assert documents[0]["ts"].startswith("2010-")
 
 
+def test_a_replay_of_no_file_is_of_the_bundled_week(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
+    with peer_of(broker.host, broker.port) as peer:
+        peer.subscribe("gap/+/reading")
+        command = start("replay", "--speed", "max", "--limit", 1, *settings_of(broker.port))
+        assert command.wait() == 0
+        assert peer.wait_for("gap/replay/reading")[0].document == {"ts": "2010-07-12T00:00:00Z", "gap_kw": 3.58}
+    assert "reading" not in command.err  # a bar is for a terminal; this is a log
+
+
 def test_a_replay_is_forecast_by_a_running_service(
     start: Start, settings_of: SettingsOf, http_port: int, broker: Broker
 ) -> None:
@@ -322,7 +331,7 @@ def test_the_edge_needs_nothing_of_the_trainers(environment: dict[str, str]) -> 
     assert not {"tensorflow", "keras", "pandas", "sklearn", "matplotlib", "trainer"} & set(loaded)
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "replay", "check", "status", "models"])
+@pytest.mark.parametrize("command", ["run", "demo", "replay", "check", "status", "models", "setup", "systemd-unit"])
 def test_every_command_explains_itself(start: Start, command: str) -> None:
     shown = start(command, "--help")
     assert shown.wait() == 0

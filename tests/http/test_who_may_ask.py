@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_network
 
+import httpx
 import pytest
 
 from edge.http.app import HttpOptions
 from edge.http.guard import OPEN_PATHS
+from edge.http.neighbours import Neighbours
 from edge.loading import Models
 from tests.http.conftest import Rest, serving
+from tests.support.ports import LOOPBACK
 
 TOKEN, ORIGIN = "a-secret-of-some-length", "https://dash.example"
 
@@ -43,8 +47,39 @@ def test_the_token_opens(guarded: Rest) -> None:
     assert guarded.client.get("/predict", auth=("anyone", TOKEN)).status_code == 200
 
 
+def test_the_page_is_open_but_not_what_it_asks_for(guarded: Rest) -> None:
+    assert guarded.client.get("/").status_code == 200
+    assert guarded.client.get("/page/main.js").status_code == 200
+    for path in ("/predict", "/devices", "/events", "/page", "/page%2f..%2fpredict", "/page/../predict"):
+        assert guarded.client.get(path).status_code in {401, 404}
+        assert guarded.client.get(path, headers={"authorization": f"Bearer {TOKEN}x"}).status_code in {401, 404}
+
+
+def test_a_page_that_asks_for_the_token_itself_is_spared_the_browsers_question(guarded: Rest) -> None:
+    answer = guarded.client.get("/predict", headers={"x-requested-with": "gapcast-page"})
+    assert answer.headers["www-authenticate"] == 'Bearer realm="gapcast"'
+    assert "Basic" in guarded.client.get("/predict").headers["www-authenticate"]
+
+
 def test_a_client_of_the_protocol_sees_why(guarded: Rest) -> None:
     assert "http.token" in guarded.client.get("/v2/models/lstm").json()["error"]
+
+
+@pytest.mark.parametrize(("asker", "status"), [("127.0.0.1", 200), ("127.0.0.3", 200), ("127.0.0.2", 403)])
+def test_where_places_are_named_others_may_not_ask(models: Models, asker: str, status: int) -> None:
+    with serving(models, HttpOptions(allow_from=(ip_network("127.0.0.3"), ip_network("::2")))) as rest:
+        from_there = httpx.HTTPTransport(local_address=asker)
+        with httpx.Client(transport=from_there) as client:
+            answers = [client.get(f"http://{LOOPBACK}:{rest.port}{path}") for path in ("/predict", "/livez", "/x")]
+    assert [answer.status_code for answer in answers] == ([200, 200, 404] if status == 200 else [403] * 3)
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [("::1", True), ("::ffff:10.0.0.7", True), ("10.1.0.7", False), ("", False), ("testclient", False)],
+)
+def test_a_place_may_be_a_network(host: str, allowed: bool) -> None:
+    assert Neighbours(lambda *_: None, [ip_network("10.0.0.0/24")])._is_one(host, 0) is allowed  # type: ignore[arg-type,return-value]
 
 
 def test_other_origins(guarded: Rest, rest: Rest) -> None:

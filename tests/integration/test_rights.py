@@ -25,7 +25,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.mosquitto
 ACL = ROOT / "docs" / "mosquitto" / "gapcast.acl"
 EVENTS = f"gapcast/{GATEWAY}/events"
-ACCOUNTS = ("gapcast", "reader", "asker", "home", "cellar")
+ACCOUNTS = ("gapcast", "reader", "asker", "homeassistant", "home", "cellar")
 
 
 def password_of(account: str) -> str:
@@ -111,6 +111,24 @@ def test_a_reader_writes_nothing(peers: dict[str, Peer]) -> None:
     told = ("gap/home/forecast", "gap/home/scores", STATUS, EVENTS)
     for topic in ("gap/home/reading", *told, f"gapcast/{GATEWAY}/predict"):
         assert peers["reader"].refusal(topic, "9.9"), topic
+
+
+def test_home_assistant_learns_of_the_devices_and_writes_its_own_status(
+    guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway
+) -> None:
+    assistant = peers["homeassistant"]
+    for topic in ("homeassistant/#", "gap/+/forecast"):
+        assistant.subscribe(topic)
+    start_gateway(guarded, mqtt=account("gapcast"), homeassistant={"enabled": True})
+    for i in range(2):
+        peers["home"].publish("gap/home/reading", reading(FIRST + i, 1.0))
+    assistant.wait_for("gap/home/forecast")
+    announced = [message for message in assistant.messages if message.topic.startswith("homeassistant/device/")]
+    assert len(announced) == 1
+    assistant.publish("homeassistant/status", "online")
+    wait_until(lambda: sum(m.topic == announced[0].topic for m in assistant.messages) == 2, "it is told once more")
+    for topic in ("gap/home/reading", "gap/home/forecast", announced[0].topic, STATUS):
+        assert assistant.refusal(topic, "9.9"), topic
 
 
 def test_the_gateway_could_not_write_readings_or_for_another_gateway(peers: dict[str, Peer]) -> None:

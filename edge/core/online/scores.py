@@ -16,6 +16,8 @@ from edge.core.online.outcomes import F64, PERSISTENCE, Outcomes, Runs
 from edge.core.online.summary import EVER, LAST_DAY, LAST_WEEK, Period, Summary, summarise
 from edge.core.window import F32, I64
 
+#: Indices as `take` wants them, without a word on 64-bit machines: it refuses wider ones where a pointer has 32.
+Places = NDArray[np.intp]
 #: Lengths of the buckets of a day and of a week, and how many of each there are: one of them is not over yet.
 _BUCKET_MIN = np.array([180, 1440])
 _N_BUCKETS = np.array([9, 8])
@@ -52,7 +54,7 @@ class Scores:
         # Persistence is scored by the last reading, whether it is an expert or not.
         self._speakers = (_TOLD, PERSISTENCE, *(name for name in self.experts if name != PERSISTENCE))
         n_columns = len(self._speakers) + 1
-        self._quantiles_at: I64 = np.array([n_columns, n_columns - 1, 2 * n_columns - 1], dtype=np.int64)
+        self._quantiles_at: Places = np.array([n_columns, n_columns - 1, 2 * n_columns - 1], dtype=np.intp)
         self._n_sums = n_sums = len(_TOLD_SUMS) + len(_SPEAKER_SUMS) * len(self._speakers)
         self._buckets: F32 = np.zeros((_FIRST_ROWS * _N_ALL, n_sums), dtype=np.float32)  # [row, bucket] as one
         self._ids: NDArray[np.int32] = np.full(_FIRST_ROWS * _N_ALL, _NEVER, dtype=np.int32)
@@ -86,7 +88,8 @@ class Scores:
     def _add(self, rows: I64, minutes: I64, sums: F64) -> None:
         """Add ``sums`` to the buckets of ``minutes``, each row once."""
         ids = minutes[:, None] // _BUCKET_MIN
-        at = ids % _N_BUCKETS + _FIRST_BUCKET + (rows * _N_ALL)[:, None]
+        rows = rows.astype(np.intp, copy=False)
+        at = (ids % _N_BUCKETS + _FIRST_BUCKET + (rows * _N_ALL)[:, None]).astype(np.intp, copy=False)
         kept = self._buckets.take(at, axis=0)
         kept *= (self._ids.take(at) == ids)[..., None]
         kept += sums[:, None]
@@ -224,7 +227,7 @@ class Scores:
         self._newest_minute = np.concatenate([self._newest_minute, np.zeros(grown, dtype=np.int64)])
 
 
-def _sum_interval(errors: F64, unknown: NDArray[np.bool_], at: I64, sums: F64) -> None:
+def _sum_interval(errors: F64, unknown: NDArray[np.bool_], at: Places, sums: F64) -> None:
     """Write number, pinball loss, hit and width of intervals to columns 1 to 4 of ``sums``; 0 where there is none.
 
     ``at`` says where the errors of median, lower and upper bound stand in a flat row of ``errors``.

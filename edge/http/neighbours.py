@@ -1,0 +1,41 @@
+"""From where may be asked, where not everyone may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from edge.http import problems
+
+Networks = Sequence[IPv4Network | IPv6Network]
+#: This machine's own: its health check, and a proxy on it.
+_OWN = frozenset({"127.0.0.1", "::1"})
+
+
+class Neighbours:
+    """Answers 403 to who asks from elsewhere than ``networks`` or this machine itself."""
+
+    def __init__(self, app: ASGIApp, networks: Networks) -> None:
+        self._app = app
+        self._networks = networks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on what may be asked."""
+        if scope["type"] == "http" and not self._is_one(*(scope["client"] or ("", 0))):
+            detail = "this address may not ask: http.allow_from of the gateway names those that may"
+            await problems.problem(HTTPStatus.FORBIDDEN, detail, path=scope["path"])(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_one(self, host: str, _port: int) -> bool:
+        if host in _OWN:
+            return True
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        return any(mapped in network for network in self._networks)

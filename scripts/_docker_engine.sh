@@ -1,0 +1,91 @@
+# Sourced by scripts/verify-docker: a Docker Engine of its own, from Debian's packages, and nothing of it left behind.
+# shellcheck shell=bash
+
+engine_packages=(docker.io docker-cli docker-buildx docker-compose docker-registry runc iptables mmdebstrap arch-test python3-pip-whl qemu-user-static)
+engine_pid=""
+registered=() # emulators that were made known to the kernel here
+
+install_packages() { # install_packages PACKAGE...: those that are not there yet
+    local package missing=()
+    for package in "$@"; do
+        [[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" == installed ]] || missing+=("$package")
+    done
+    ((${#missing[@]})) || return 0
+    # Nothing that comes with a package is to be started by it.
+    local policy=/usr/sbin/policy-rc.d ours=0
+    [[ -e "$policy" ]] || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && ours=1; }
+    apt-get update -qq &&
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}"
+    local code=$?
+    ((!ours)) || rm -f "$policy"
+    return "$code"
+}
+
+start_engine() { # start_engine FOLDER: a daemon of its own, whose data, socket and log are under FOLDER
+    local folder="$1" tool
+    export DOCKER_HOST="unix://$folder/docker.sock" DOCKER_CONFIG="$folder/client" DOCKER_BUILDKIT=1
+    for tool in iptables ip6tables; do "$tool-save" >"$folder/$tool" 2>/dev/null || rm -f "$folder/$tool"; done
+    cp /proc/sys/net/ipv4/ip_forward "$folder/ip_forward"
+    [[ -e /sys/class/net/docker0 ]] || touch "$folder/no-bridge"
+    dockerd --data-root "$folder/data" --exec-root "$folder/exec" --pidfile "$folder/pid" -H "$DOCKER_HOST" \
+        --registry-mirror "http://$registry_address" >"$folder/dockerd.log" 2>&1 &
+    engine_pid=$!
+    wait_until 60 docker version || { tail -n 20 "$folder/dockerd.log"; return 1; }
+}
+
+stop_engine() { # stop_engine FOLDER: ends the daemon and undoes what it did to the machine
+    local folder="$1" tool
+    [[ -n "$engine_pid" ]] || return 0
+    docker ps -aq 2>/dev/null | xargs -r docker rm -f -v >/dev/null 2>&1
+    docker network prune -f >/dev/null 2>&1
+    kill "$engine_pid" 2>/dev/null
+    wait "$engine_pid" 2>/dev/null
+    engine_pid=""
+    awk -v under="$folder/" 'index($2, under) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l
+    [[ ! -e "$folder/no-bridge" ]] || drop_bridge
+    for tool in iptables ip6tables; do
+        [[ ! -e "$folder/$tool" ]] || rules_before "$folder/$tool" | "$tool-restore"
+    done
+    cat "$folder/ip_forward" >/proc/sys/net/ipv4/ip_forward
+}
+
+drop_bridge() { # the engine leaves its bridge behind, with no one on it
+    python3 - <<'PYTHON'
+import fcntl, socket, struct
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+    try:
+        fcntl.ioctl(asking, 0x8914, struct.pack("16sH14x", b"docker0", 0))  # SIOCSIFFLAGS: down
+        fcntl.ioctl(asking, 0x89A1, struct.pack("16s", b"docker0"))  # SIOCBRDELBR
+    except OSError as error:
+        print(f"docker0 stays: {error}")
+PYTHON
+}
+
+rules_before() { # rules_before FILE: what was saved in it, and empty tables where there were none
+    local table
+    for table in filter:"INPUT FORWARD OUTPUT" nat:"PREROUTING INPUT OUTPUT POSTROUTING"; do
+        grep -q "^\*${table%%:*}\$" "$1" && continue
+        printf '*%s\n' "${table%%:*}"
+        printf ':%s ACCEPT [0:0]\n' ${table#*:}
+        echo COMMIT
+    done
+    cat "$1"
+}
+
+register_emulators() { # register_emulators NAME...: aarch64, arm; from here on the kernel runs their programs by qemu
+    local formats=/proc/sys/fs/binfmt_misc name
+    [[ -e "$formats/register" ]] || mount -t binfmt_misc binfmt_misc "$formats"
+    for name in "$@"; do
+        [[ -e "$formats/qemu-$name" ]] && continue
+        cat "/usr/lib/binfmt.d/qemu-$name.conf" >"$formats/register"
+        registered+=("qemu-$name")
+    done
+}
+
+forget_emulators() {
+    local name
+    for name in "${registered[@]+"${registered[@]}"}"; do
+        echo -1 >"/proc/sys/fs/binfmt_misc/$name"
+    done
+    registered=()
+}

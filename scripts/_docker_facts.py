@@ -1,0 +1,115 @@
+"""What scripts/verify-docker asks and compares, with the standard library alone.
+
+ask URL [JSON]                    prints the body of the answer, whatever its status; exit 1 where there is none
+field NAME                        prints that key of the JSON object on standard input
+compare FILE FILE TOLERANCE       forecasts, a line each, or a CSV: the same minutes, and no value further apart
+rules                             what each service keeps to; standard input is `docker compose config --format json`
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_TIMEOUT_S = 10.0
+_VALUES = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
+
+
+def ask(url: str, body: str | None = None) -> str:
+    """Return what ``url`` answers to a GET, or to a POST of ``body``; raise OSError where it cannot be asked."""
+    data = None if body is None else body.encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"} if data else {})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - loopback
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        with error:
+            return str(error.read().decode())
+
+
+def _forecasts(file: str) -> dict[str, list[float]]:
+    with Path(file).open(encoding="utf-8", newline="") as lines:
+        if file.endswith(".csv"):  # of `gapcast backtest --out`
+            return {row["observed_at"]: [float(row[name]) for name in _VALUES] for row in csv.DictReader(lines)}
+        forecasts = [json.loads(line) for line in lines]
+    return {one["observed_at"]: [one[name] for name in _VALUES] + one["path"] for one in forecasts}
+
+
+def compare(one_file: str, other_file: str, tolerance: str) -> str:
+    """Return how far apart the forecasts are; raise ValueError where that is too far."""
+    one, other = _forecasts(one_file), _forecasts(other_file)
+    if one.keys() != other.keys() or not one:
+        msg = f"not the same minutes: {len(one)} in {one_file}, {len(other)} in {other_file}"
+        raise ValueError(msg)
+    apart, minute = max((abs(a - b), minute) for minute in one for a, b in zip(one[minute], other[minute], strict=True))
+    if not all(math.isfinite(value) for values in (*one.values(), *other.values()) for value in values):
+        msg = "a value is no number"
+        raise ValueError(msg)
+    if apart > float(tolerance):
+        msg = f"{apart:.7f} kW apart at {minute}, more than {tolerance}"
+        raise ValueError(msg)
+    return f"{len(one)} forecasts, at most {apart:.7f} kW apart"
+
+
+def _broken(name: str, service: dict[str, Any]) -> Iterator[str]:
+    for port in service.get("ports", []):
+        if port.get("host_ip") != "127.0.0.1":
+            yield f"port {port['published']} is open to others"
+    if not service.get("mem_limit"):
+        yield "no memory limit"
+    if service.get("restart") != ("no" if name == "setup" else "unless-stopped"):
+        yield f"restart is {service.get('restart')}"
+    if service.get("logging", {}).get("options", {}).keys() != {"max-size", "max-file"}:
+        yield "its logs grow without end"
+    if not service.get("read_only"):
+        yield "its root can be written"
+    if service.get("cap_drop") != ["ALL"] or (service.get("cap_add") and name != "setup"):
+        yield "it has capabilities"
+    if "no-new-privileges:true" not in service.get("security_opt", []):
+        yield "it may gain privileges"
+    if "healthcheck" not in service and name not in {"edge", "setup"}:  # the edge's is in its image
+        yield "no health check"
+    for key, value in (service.get("environment") or {}).items():
+        if any(word in key for word in ("PASSWORD", "TOKEN", "SECRET")) and not key.endswith("_FILE"):
+            yield f"{key}={value} is a secret in the open"
+
+
+def rules(configuration: str) -> str:
+    """Return how many services keep the rules; raise ValueError where one does not."""
+    services = json.loads(configuration)["services"]
+    if broken := [f"{name}: {what}" for name, service in services.items() for what in _broken(name, service)]:
+        raise ValueError("; ".join(broken))
+    return f"{len(services)} services: {', '.join(sorted(services))}"
+
+
+def main() -> int:
+    """Run one command; 0 where all is well."""
+    command, *arguments = sys.argv[1:]
+    try:
+        match command:
+            case "ask":
+                print(ask(*arguments))
+            case "field":
+                print(json.load(sys.stdin)[arguments[0]])
+            case "compare":
+                print(compare(*arguments))
+            case "rules":
+                print(rules(sys.stdin.read()))
+            case _:
+                print(__doc__, file=sys.stderr)
+                return 2
+    except (OSError, ValueError, KeyError) as error:
+        print(error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

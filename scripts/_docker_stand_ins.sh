@@ -1,0 +1,116 @@
+# Sourced by scripts/verify-docker: a registry on this machine that the engine takes for Docker's, and in it, under the names
+# that the project's files use, images made of Debian's packages. What that leaves open: docs/docker.md.
+# shellcheck shell=bash disable=SC2016
+
+registry_pid=""
+registry_address=""
+
+start_registry() { # start_registry FOLDER: before the engine, which is told of it
+    registry_address="127.0.0.1:$(free_port)"
+    mkdir "$1/registry"
+    cat >"$1/registry.yml" <<YAML
+version: 0.1
+log: {level: warn}
+storage: {filesystem: {rootdirectory: $1/registry}}
+http: {addr: "$registry_address"}
+YAML
+    docker-registry serve "$1/registry.yml" >"$1/registry.log" 2>&1 &
+    registry_pid=$!
+    wait_until 20 listens "${registry_address#*:}" || { cat "$1/registry.log"; return 1; }
+}
+
+stop_registry() {
+    [[ -n "$registry_pid" ]] || return 0
+    kill "$registry_pid" 2>/dev/null
+    wait "$registry_pid" 2>/dev/null
+    registry_pid=""
+}
+
+# Most are made of packages that are unpacked, not set up: none of their scripts is run, so that no emulator is needed.
+base_packages=base-files,base-passwd,bash,coreutils,dash,diffutils,findutils,grep,gzip,hostname,libc-bin,libgcc-s1,libstdc++6
+base_packages+=,login,sed,tar,util-linux,ca-certificates,openssl
+accounts='for file in passwd group; do cp $1/usr/share/base-passwd/$file.master $1/etc/$file; chmod 644 $1/etc/$file; done'
+authorities='cat $1/usr/share/ca-certificates/mozilla/*.crt >$1/etc/ssl/certs/ca-certificates.crt'
+
+debian() { # debian RELEASE ARCHITECTURE FILE OPTION...: a root file system, as a tar file
+    local mirror
+    mirror="$(apt-get indextargets --format '$(SITE)' | grep -m1 '/debian$')"
+    mmdebstrap --quiet --mode=root --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr --architectures="$2" \
+        --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Check-Date "false"' \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' "${@:4}" "$1" "$3" \
+        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $1 main" >"$3.log" 2>&1 ||
+        { cat "$3.log"; return 1; }
+}
+
+unpacked() { # unpacked RELEASE ARCHITECTURE FILE PACKAGES OPTION...: the same, of packages that are not set up
+    debian "$1" "$2" "$3" --variant=extract --include="$base_packages,$4" --extract-hook="$accounts" \
+        --extract-hook="$authorities" "${@:5}"
+}
+
+publish() { # publish PLATFORM FILE NAME CHANGE...: the tar file becomes an image that can be pulled as NAME
+    local change changes=(-c 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin')
+    for change in "${@:4}"; do changes+=(-c "$change"); done
+    docker import --platform "$1" "${changes[@]}" "$2" "$registry_address/$3" >/dev/null
+    docker push -q "$registry_address/$3" >/dev/null
+    docker image rm "$registry_address/$3" >/dev/null
+    rm -f "$2"
+}
+
+# Docker's Python image has Python, and pip below /usr/local.
+pip_below_local='local=$1/usr/local; mkdir -p $local/bin $local/lib/python3.13/dist-packages
+ln -s dist-packages $local/lib/python3.13/site-packages
+python3 -m zipfile -e /usr/share/python-wheels/pip-*.whl $local/lib/python3.13/dist-packages
+ln -s ../../bin/python3 $local/bin/python3
+rm -f $1/usr/lib/python3.13/EXTERNALLY-MANAGED'
+
+publish_python() { # publish_python FOLDER ARCHITECTURE...: python:3.13-slim-trixie, one name for all of them
+    local folder="$1" architecture name=library/python making=()
+    shift
+    for architecture in "$@"; do
+        unpacked trixie "$architecture" "$folder/python-$architecture.tar" python3 --extract-hook="$pip_below_local" &
+        making+=($!)
+    done
+    for pid in "${making[@]}"; do wait "$pid"; done
+    for architecture in "$@"; do
+        publish "linux/$architecture" "$folder/python-$architecture.tar" "$name:$architecture" 'CMD ["python3"]'
+    done
+    docker buildx imagetools create -t "$registry_address/$name:3.13-slim-trixie" \
+        "${@/#/$registry_address/$name:}" >"$folder/imagetools.log" 2>&1 || { cat "$folder/imagetools.log"; return 1; }
+}
+
+publish_services() { # publish_services FOLDER: eclipse-mosquitto:2 and prom/prometheus, with Debian's own versions of them
+    unpacked trixie "$(dpkg --print-architecture)" "$1/services.tar" mosquitto,mosquitto-clients,prometheus \
+        --extract-hook='cd $1; mkdir -p mosquitto/config mosquitto/data mosquitto/log prometheus etc/prometheus
+            chown -R 1883:1883 mosquitto; chown 65534:65534 prometheus'
+    publish "linux/$(dpkg --print-architecture)" "$1/services.tar" services:latest
+    published_from services:latest library/eclipse-mosquitto:2 <<'DOCKERFILE'
+VOLUME ["/mosquitto/data", "/mosquitto/log"]
+EXPOSE 1883
+CMD ["/usr/sbin/mosquitto", "-c", "/mosquitto/config/mosquitto.conf"]
+DOCKERFILE
+    published_from services:latest prom/prometheus:v3.5.0 <<'DOCKERFILE'
+USER nobody
+WORKDIR /prometheus
+VOLUME ["/prometheus"]
+EXPOSE 9090
+ENTRYPOINT ["/usr/bin/prometheus"]
+DOCKERFILE
+}
+
+published_from() { # published_from IMAGE NAME: an image of the registry with other settings, those on standard input
+    { echo "FROM $registry_address/$1"; cat; } | docker build -q -t "$registry_address/$2" - >/dev/null
+    docker push -q "$registry_address/$2" >/dev/null
+}
+
+publish_debian() { # publish_debian FOLDER ARCHITECTURE...: debian:bookworm-slim, set up by its packages' own scripts
+    local folder="$1" architecture name=library/debian platform
+    declare -A platform=([amd64]=linux/amd64 [armhf]=linux/arm/v7)
+    shift
+    for architecture in "$@"; do
+        debian bookworm "$architecture" "$folder/debian-$architecture.tar" --variant=minbase
+        publish "${platform[$architecture]}" "$folder/debian-$architecture.tar" "$name:$architecture" 'CMD ["bash"]'
+    done
+    docker buildx imagetools create -t "$registry_address/$name:bookworm-slim" \
+        "${@/#/$registry_address/$name:}" >"$folder/imagetools-debian.log" 2>&1 || { cat "$folder/imagetools-debian.log"; return 1; }
+}

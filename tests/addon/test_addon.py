@@ -1,0 +1,271 @@
+"""The add-on for Home Assistant: its files agree with gapcast, and its options become a gateway that serves."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from edge.addon.options import PORT, SUPERVISOR, settings_of
+from edge.addon.supervisor import mqtt_service
+from edge.cli import main
+from edge.core.errors import SettingsError
+from edge.presets import presets
+from edge.settings import LogSettings
+from tests.integration.test_stream import FIRST, reading
+from tests.support.brokers import MosquittoBroker
+from tests.support.gateways import running
+from tests.support.peers import peer_of
+from tests.support.ports import LOOPBACK, free_port
+from tests.support.presence import ROOT
+
+ADDON = ROOT / "homeassistant-addon"
+CONFIG: dict[str, Any] = yaml.safe_load((ADDON / "config.yaml").read_text(encoding="utf-8"))
+LANGUAGES = sorted((ADDON / "translations").glob("*.yaml"))
+SERVICE = {
+    "host": "core-mosquitto",
+    "port": 1883,
+    "ssl": False,
+    "protocol": "3.1.1",
+    "username": "addons",
+    "password": "w",
+}
+#: Types of options that the Supervisor knows, as its documentation lists them.
+TYPE = re.compile(
+    r"(?:str|bool|int|float|port|email|url|password|device)(?:\([^)]*\))?\??|(?:list|match)\(.+\)\??"
+)  # fmt: skip
+
+
+# --- its files ----------------------------------------------------------------------------------------
+
+
+def test_its_version_is_that_of_gapcast() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert CONFIG["version"] == version
+    assert set(re.findall(r"^ARG VERSION=(.+)$", (ADDON / "Dockerfile").read_text(), re.MULTILINE)) == {version}
+    assert f"## {version}\n" in (ADDON / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_it_has_what_the_supervisor_requires() -> None:
+    assert CONFIG.keys() >= {"name", "version", "slug", "description", "arch"}
+    assert re.fullmatch(r"[a-z0-9_]+", CONFIG["slug"])
+    assert set(CONFIG["arch"]) == {"aarch64", "amd64"}  # the 32-bit ones were given up in 2025
+    assert all(re.fullmatch(r"(mqtt|mysql):(provide|want|need)", service) for service in CONFIG["services"])
+    assert CONFIG["ingress_port"] == PORT
+    assert f"[PORT:{PORT}]" in CONFIG["watchdog"]
+    assert not CONFIG.keys() & {"ports", "privileged", "full_access", "host_network", "hassio_api", "docker_api"}
+    assert yaml.safe_load((ROOT / "repository.yaml").read_text(encoding="utf-8"))["name"]
+
+
+def types_in(schema: dict[str, Any]) -> Iterator[str]:
+    for value in schema.values():
+        if isinstance(value, list):
+            yield from types_in(value[0])
+        else:
+            yield value
+
+
+def test_its_options_are_of_types_that_the_supervisor_knows_and_have_their_defaults() -> None:
+    assert all(TYPE.fullmatch(kind) for kind in types_in(CONFIG["schema"]))
+    required = {key for key, kind in CONFIG["schema"].items() if not str(kind).endswith("?")}
+    assert set(CONFIG["options"]) == required
+
+
+def test_it_offers_every_preset_and_every_log_level() -> None:
+    (offered,) = re.findall(r"list\((.*)\)", CONFIG["schema"]["meters"][0]["preset"])
+    assert offered.split("|") == sorted({*presets(), "custom"})
+    (levels,) = re.findall(r"list\((.*)\)", CONFIG["schema"]["log_level"])
+    assert [LogSettings(level=level).level for level in levels.split("|")] == levels.split("|")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("file", LANGUAGES, ids=[file.stem for file in LANGUAGES])
+def test_every_option_has_its_name_in_every_language(file: Path) -> None:
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))["configuration"]
+    assert set(told) == set(CONFIG["schema"])
+    assert all(one["name"] for one in told.values())
+
+
+def test_its_icon_is_a_square_of_128() -> None:
+    png = (ADDON / "icon.png").read_bytes()
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", png[16:24]) == (128, 128)
+
+
+# --- its options --------------------------------------------------------------------------------------
+
+
+def test_the_options_as_they_come_are_a_configuration() -> None:
+    settings = settings_of(CONFIG["options"], SERVICE, {"TZ": "Europe/Paris"})
+    assert (settings.mqtt.host, settings.mqtt.username) == ("core-mosquitto", "addons")
+    assert settings.mqtt.password is not None
+    assert settings.mqtt.password.get_secret_value() == "w"
+    assert [source.preset for source in settings.sources] == ["tasmota"]
+    assert settings.homeassistant.enabled
+    assert settings.site.timezone == "Europe/Paris"
+    assert [str(network) for network in settings.http.allow_from] == [f"{SUPERVISOR}/32"]
+    assert str(settings.state.path) == "/data/gapcast"
+
+
+@pytest.mark.parametrize("preset", sorted(presets()))
+def test_every_preset_can_be_chosen(preset: str) -> None:
+    assert settings_of({"meters": [{"preset": preset, "topic": "", "unit": None}]}, SERVICE, {}).sources
+
+
+@pytest.mark.parametrize(
+    ("meter", "has"),
+    [
+        ({"topic": "energy/{device}/power", "unit": "W"}, {"format": "number", "unit": "W"}),
+        ({"topic": "energy/{device}", "value": "ac.p", "unit": "kW", "every_s": 10}, {"format": "json", "every_s": 10}),
+    ],
+)
+def test_a_meter_of_ones_own(meter: dict[str, Any], has: dict[str, Any]) -> None:
+    (source,) = settings_of({"meters": [{"preset": "custom", **meter}]}, SERVICE, {}).sources
+    assert {key: getattr(source, key) for key in has} == has
+
+
+def test_a_broker_of_ones_own_outranks_the_supervisors() -> None:
+    options = {
+        "mqtt_host": "broker",
+        "mqtt_port": 8883,
+        "mqtt_username": "house",
+        "mqtt_password": "x",
+        "mqtt_tls": True,
+    }
+    mqtt = settings_of(options, None, {}).mqtt
+    assert (mqtt.host, mqtt.port, mqtt.username, mqtt.tls.enabled) == ("broker", 8883, "house", True)
+
+
+@pytest.mark.parametrize(
+    ("options", "service", "words"),
+    [
+        ({}, None, "install the add-on Mosquitto broker and start it"),
+        ({"meters": [{"preset": "custom"}]}, SERVICE, r"option meters\.0\.topic: a meter of your own needs its topic"),
+        ({"meters": [{"preset": "nothing"}]}, SERVICE, r"option meters\.0: there is no preset 'nothing'"),
+        ({"log_level": "loud"}, SERVICE, r"option log\.level: "),
+    ],
+)
+def test_what_cannot_be_is_said_by_the_options_name(options: Any, service: Any, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        settings_of(options, service, {})
+
+
+# --- its Supervisor -----------------------------------------------------------------------------------
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Answers as the Supervisor's API documents it."""
+
+    status, document = 200, {"result": "ok", "data": SERVICE}
+
+    def do_GET(self) -> None:
+        known = self.headers["Authorization"] == "Bearer the-token" and self.path == "/services/mqtt"
+        body = json.dumps(self.document if known else {"result": "error"}).encode()
+        self.send_response(self.status if known else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def supervisor() -> Iterator[dict[str, str]]:
+    server = ThreadingHTTPServer((LOOPBACK, 0), Answering)
+    thread = Thread(target=server.serve_forever, name="supervisor")
+    thread.start()
+    yield {"SUPERVISOR_URL": f"http://{LOOPBACK}:{server.server_port}", "SUPERVISOR_TOKEN": "the-token"}
+    server.shutdown()
+    thread.join(10)
+    server.server_close()
+
+
+def test_the_supervisor_is_asked_for_its_broker(supervisor: dict[str, str]) -> None:
+    assert mqtt_service(supervisor) == SERVICE
+
+
+@pytest.mark.parametrize(
+    ("status", "document"),
+    [(400, {"result": "error", "message": "Service not enabled"}), (200, {"result": "ok", "data": {}}), (200, [])],
+)
+def test_a_supervisor_without_a_broker_has_none(
+    supervisor: dict[str, str], monkeypatch: pytest.MonkeyPatch, status: int, document: object
+) -> None:
+    monkeypatch.setattr(Answering, "status", status)
+    monkeypatch.setattr(Answering, "document", document)
+    assert mqtt_service(supervisor) is None
+
+
+def test_a_supervisor_that_does_not_answer_or_not_us_is_told(supervisor: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r"services: \[mqtt:want\]"):
+        mqtt_service(supervisor | {"SUPERVISOR_TOKEN": "another"})
+    with pytest.raises(SettingsError, match="does not answer"):
+        mqtt_service(supervisor | {"SUPERVISOR_URL": f"http://{LOOPBACK}:{free_port()}"})
+    with pytest.raises(SettingsError, match="elsewhere use gapcast run"):
+        mqtt_service({})
+
+
+def test_the_command_names_options_that_cannot_be_read(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["addon", "--options", str(tmp_path / "none.json")])
+    assert done.exit_code == 2
+    assert "the add-on's options cannot be read" in done.stderr
+
+
+# --- it serves ----------------------------------------------------------------------------------------
+
+
+def test_its_options_become_a_gateway_that_forecasts_and_answers_the_supervisor_alone(
+    mosquitto: MosquittoBroker, tmp_path: Path
+) -> None:
+    service = SERVICE | {"host": mosquitto.host, "port": mosquitto.port, "username": "", "password": ""}
+    options = CONFIG["options"] | {"meters": [{"preset": "gapcast"}]}
+    settings = settings_of(options, service, {"STATE_DIRECTORY": str(tmp_path / "state")})
+    settings = settings.model_copy(update={"http": settings.http.model_copy(update={"port": free_port()})})
+    with running(settings) as gateway, peer_of(mosquitto.host, mosquitto.port) as peer:
+        peer.subscribe("gap/+/forecast")
+        peer.subscribe("homeassistant/#")
+        for i in range(2):
+            peer.publish("gap/home/reading", reading(FIRST + i, 1.0))
+        assert peer.wait_for("gap/home/forecast")[0].document["device"] == "home"
+        peer.wait_that(lambda came: [m for m in came if m.topic.startswith("homeassistant/device/")], "its discovery")
+        assert httpx.get(f"{gateway.url}/readyz").status_code == 200  # its own health check
+        elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
+        with httpx.Client(transport=elsewhere) as other_addon:
+            refused = other_addon.get(f"{gateway.url}/predict")
+        assert (refused.status_code, "http.allow_from" in refused.text) == (403, True)
+
+
+@pytest.mark.root
+def test_it_gives_root_up_and_keeps_its_state(tmp_path: Path) -> None:
+    state = tmp_path / "gapcast"
+    (state / "stream").mkdir(parents=True)
+    (state / "gateway-id").write_text("gw-1\n", encoding="utf-8")
+    for place in (tmp_path, *tmp_path.parents):
+        if place != Path("/tmp") and place.is_relative_to("/tmp"):  # noqa: S108 - pytest's own folders
+            place.chmod(0o755)
+    program = (
+        "import os, sys\nfrom pathlib import Path\nfrom edge.addon_command import leave_root\n"
+        "state = Path(sys.argv[1])\nleave_root(state)\n"
+        "print(os.getresuid(), os.getresgid(), os.getgroups(), (state / 'gateway-id').read_text().strip())\n"
+        "(state / 'stream' / 'new').write_text('x')\n"
+        "try:\n    os.setuid(0)\nexcept PermissionError:\n    print('for good')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(state)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "(10001, 10001, 10001) (10001, 10001, 10001) [] gw-1\nfor good\n"

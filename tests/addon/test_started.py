@@ -1,0 +1,50 @@
+"""The add-on's command as the Supervisor starts it: as root, with options that root alone may read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.addon.test_addon import CONFIG, SERVICE, Answering, supervisor  # noqa: F401 - a fixture
+from tests.integration.test_stream import FIRST, reading
+from tests.support.brokers import MosquittoBroker
+from tests.support.peers import peer_of
+from tests.support.systemd import COMMAND, booted
+
+UNIT = f"""
+[Service]
+Type=notify
+Environment=STATE_DIRECTORY=/var/lib/gapcast SUPERVISOR_URL={{url}} SUPERVISOR_TOKEN={{token}} TZ=Europe/Paris
+ExecStart={COMMAND} addon --options /etc/gapcast/options.json
+"""
+
+
+@pytest.mark.e2e
+@pytest.mark.systemd
+def test_it_reads_its_options_as_root_and_serves_as_no_one(
+    mosquitto: MosquittoBroker,
+    supervisor: dict[str, str],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = SERVICE | {"host": mosquitto.host, "port": mosquitto.port, "username": "", "password": ""}
+    monkeypatch.setattr(Answering, "document", {"result": "ok", "data": broker})
+    folder = tmp_path / "machine"
+    options = folder / "etc/gapcast/options.json"
+    options.parent.mkdir(parents=True)
+    options.write_text(json.dumps(CONFIG["options"] | {"meters": [{"preset": "gapcast"}]}), encoding="utf-8")
+    options.chmod(0o600)
+    unit = UNIT.format(url=supervisor["SUPERVISOR_URL"], token=supervisor["SUPERVISOR_TOKEN"])
+    with peer_of(mosquitto.host, mosquitto.port) as peer, booted(folder, unit) as machine:
+        peer.subscribe("gap/+/forecast")
+        machine.wait_shown("ActiveState", "active")
+        for i in range(2):
+            peer.publish("gap/home/reading", reading(FIRST + i, 1.0))
+        assert peer.wait_for("gap/home/forecast")[0].document["device"] == "home"
+        status = machine.inside("cat", f"/proc/{machine.shown('MainPID')}/status")
+        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        assert fields["Uid"].split() == fields["Gid"].split() == ["10001"] * 4
+        assert int(fields["CapEff"], 16) == 0
+        assert (folder / "var/lib/gapcast").stat().st_uid == 10001

@@ -1,0 +1,67 @@
+"""``python -m edge.health``, as a container's health check runs it: quick, and right about who is well."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.e2e.conftest import Start
+from tests.e2e.test_commands import replay_settings
+from tests.support.brokers import Broker
+from tests.support.ports import free_port
+
+SettingsOf = Callable[[int], tuple[str, ...]]
+ROOT = Path(__file__).parents[2]
+
+
+def health(folder: Path, *arguments: str, **environment: object) -> subprocess.CompletedProcess[str]:
+    """Run it in ``folder``, as in the image: what lies there is not imported."""
+    return subprocess.run(
+        [sys.executable, "-P", *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT)} | {key: str(value) for key, value in environment.items()},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_a_service_that_is_ready_is_well(
+    start: Start, settings_of: SettingsOf, http_port: int, broker: Broker, tmp_path: Path
+) -> None:
+    start("run", *replay_settings(settings_of, broker)).wait_ready(http_port)
+    done = health(tmp_path, "-m", "edge.health", GAPCAST_HTTP__PORT=http_port)
+    assert done.returncode == 0, done
+    assert '"status":"pass"' in done.stdout
+
+
+def test_without_a_broker_it_lives_and_is_not_well(
+    start: Start, settings_of: SettingsOf, http_port: int, tmp_path: Path
+) -> None:
+    start("run", *settings_of(free_port())).wait_ready(http_port, "/livez")
+    (tmp_path / "gapcast.toml").write_text(f'[http]\nhost = "127.0.0.1"\nport = {http_port}\n', encoding="utf-8")
+    assert health(tmp_path, "-m", "edge.health", "--live").returncode == 0
+    done = health(tmp_path, "-m", "edge.health")
+    assert done.returncode == 1
+    assert '"mqtt:connection":[{"status":"fail"' in done.stdout
+
+
+def test_where_nothing_answers_it_says_where_it_asked(tmp_path: Path) -> None:
+    port = free_port()
+    done = health(tmp_path, "-m", "edge.health", GAPCAST_HTTP__PORT=port)
+    assert done.returncode == 1
+    assert f"http://127.0.0.1:{port}/readyz cannot be asked" in done.stdout
+
+
+def test_another_argument_is_refused(tmp_path: Path) -> None:
+    assert health(tmp_path, "-m", "edge.health", "--ready").returncode == 2
+
+
+def test_it_loads_nothing_but_the_standard_library(tmp_path: Path) -> None:
+    said = "import sys; there = set(sys.modules); import edge.health; print(*set(sys.modules) - there)"
+    loaded = {name.split(".")[0] for name in health(tmp_path, "-c", said).stdout.split()}
+    assert "http" in loaded
+    assert loaded - sys.stdlib_module_names == {"edge"}

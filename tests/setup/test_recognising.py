@@ -1,0 +1,196 @@
+"""Which meters are recognised by what they send, word for word, and what is made of others."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.core.errors import SettingsError
+from edge.mqtt.frames import Publication
+from edge.mqtt.session import Received
+from edge.setup.asking import Nobody
+from edge.setup.choosing import with_pace
+from edge.setup.listening import EVERYTHING, candidates
+from edge.setup.recognising import Candidate
+from edge.setup.recording import Recording
+from edge.setup.writing import toml_of, write
+from edge.setup.zone import zone_of_machine
+from tests.setup.conftest import METERS
+
+NOW_MS = round(datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp() * 1_000)
+
+
+def heard(*messages: tuple[str, str], every_s: float = 10.0, retained: bool = False) -> Recording:
+    """What came, one message after the other."""
+    recording = Recording()
+    for i, (topic, payload) in enumerate(messages):
+        body = payload.encode()
+        publication = Publication(topic, body, 0, False, retained, b"", len(body))
+        recording.add(Received(publication, i * every_s, NOW_MS + round(i * every_s * 1_000)))
+    return recording
+
+
+def found(recording: Recording, topic: str = EVERYTHING, preset: str | None = None) -> list[Candidate]:
+    return candidates(recording, "Europe/Paris", topic, preset)
+
+
+PLAIN = [meter for meter in METERS if "power_kw" in meter and "value" not in meter.get("set", {})]
+
+
+@pytest.mark.parametrize("meter", PLAIN, ids=[f"{i}-{meter['preset']}" for i, meter in enumerate(PLAIN)])
+@pytest.mark.parametrize("prefix", ["", "cellar/house 7/"])
+def test_a_meter_is_recognised_by_what_it_sends_also_below_a_prefix(meter: dict[str, Any], prefix: str) -> None:
+    first = found(heard(*[(prefix + topic, payload) for topic, payload in meter["sends"]]))[0]
+    assert first.source["preset"] == meter["preset"]
+    if not (prefix and meter["preset"] == "home-assistant"):
+        assert first.devices == {meter["device"]: pytest.approx(meter["power_kw"])}
+    assert ("topic" in first.source) == (bool(prefix) or meter["preset"] == "home-assistant")
+
+
+NO_POWER = [meter for meter in METERS if "power_kw" not in meter and not meter["origin"].startswith("the same, two")]
+
+
+@pytest.mark.parametrize("meter", NO_POWER, ids=[f"{i}-{meter['preset']}" for i, meter in enumerate(NO_POWER)])
+def test_a_message_without_a_power_makes_no_meter_of_that_preset(meter: dict[str, Any]) -> None:
+    recognised = found(heard(*[tuple(message) for message in meter["sends"]]))
+    assert meter["preset"] not in {one.source.get("preset") for one in recognised}
+
+
+def test_three_meters_of_one_phase_each_are_offered_as_one_device_first() -> None:
+    phases = [f'{{"params":{{"ts":1707932870.0{i},"em1:{i}":{{"id":{i},"act_power":{100 * i}}}}}}}' for i in (0, 1, 2)]
+    whole, first_phase = found(heard(*[("shelly-1/events/rpc", payload) for payload in phases]))
+    assert (whole.source, whole.devices) == ({"preset": "shelly-gen2-phases"}, {"shelly-1": pytest.approx(0.3)})
+    assert first_phase.source == {"preset": "shelly-gen2"}
+
+
+def test_a_plug_whose_topic_was_turned_round_is_known_by_its_message() -> None:
+    payload = '{"Time":"2026-01-01T13:00:00","ENERGY":{"Total":5.631,"Power":230}}'
+    (only,) = found(heard(("plug/tele/SENSOR", payload)))
+    assert only.source == {"preset": "tasmota", "topic": "plug/tele/SENSOR", "device": "plug"}
+    assert only.devices == {"plug": pytest.approx(0.23)}
+
+
+def test_a_plug_whose_clock_was_never_set_is_read_by_arrival() -> None:
+    (only,) = found(heard(("tele/head/SENSOR", '{"Time":"1970-01-01T00:35:26","ENERGY":{"Power":136}}')))
+    assert only.source == {"preset": "tasmota", "time_form": "arrival"}
+
+
+def test_what_a_broker_kept_shows_a_meter_too() -> None:
+    (only,) = found(heard(("garage/sensor/power/state", "412.0"), retained=True))
+    assert (only.source, only.devices) == ({"preset": "esphome"}, {"garage": pytest.approx(0.412)})
+
+
+@pytest.mark.parametrize(
+    ("message", "source", "number"),
+    [
+        (("lab/bench/power", "412"), {"topic": "lab/bench/power", "device": "bench", "format": "number"}, 412.0),
+        (
+            ("inverter/ac", '{"grid": {"gridPower": 1.25, "power_factor": 0.9}}'),
+            {"topic": "inverter/ac", "device": "ac", "value": "grid.gridPower"},
+            1.25,
+        ),
+    ],
+)
+def test_a_number_whose_name_speaks_of_power_is_offered_with_its_unit_open(
+    message: tuple[str, str], source: dict[str, str], number: float
+) -> None:
+    (only,) = found(heard(message))
+    assert (only.source, only.unit_known) == (source, False)
+    assert list(only.devices.values()) == [pytest.approx(number)]
+
+
+def test_a_unit_in_a_name_is_believed() -> None:
+    (only,) = found(heard(("solar/out", '{"power_kw": 2.5}')))
+    assert (only.source["unit"], only.unit_known, only.devices) == ("kW", True, {"out": pytest.approx(2.5)})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ("zigbee2mqtt/attic", '{"temperature": 21.5, "power_on_behavior": 1}'),
+        ("attic/sensor/temperature/state", "21.5"),
+        ("homeassistant/sensor/attic_temperature/state", "21.5"),
+        ("homeassistant/sensor/plug_power/config", '{"power": 1}'),
+        ("gap/home/forecast", '{"gap_kw": 1.0, "power": 1.0}'),
+        ("gapcast/gw/power", "3"),
+        ("cam/power", "\x00not a number"),
+        ("lab/power", '["power", 1]'),
+        ("lab/power", "nan"),
+        ("lab/power", ""),
+    ],
+)
+def test_what_is_no_power_is_not_offered(message: tuple[str, str]) -> None:
+    assert found(heard(message)) == []
+
+
+def test_on_a_topic_that_was_named_every_number_may_be_meant() -> None:
+    assert [one.source["value"] for one in found(heard(("x/y", '{"a": 1, "b": {"c": 2}}')), topic="x/y")] == [
+        "a",
+        "b.c",
+    ]
+
+
+def test_a_message_that_is_too_large_is_not_looked_at() -> None:
+    assert found(heard(("lab/power", '{"power": 1, "x": "' + "x" * 70_000 + '"}'))) == []
+
+
+@pytest.mark.parametrize(
+    ("preset", "topic", "payload", "every_s", "set_to"),
+    [
+        ("tasmota", "tele/plug/SENSOR", '{"Time":"2026-01-01T13:00:00","ENERGY":{"Power":230}}', 10, 10),
+        ("tasmota", "tele/plug/SENSOR", '{"Time":"2026-01-01T13:00:00","ENERGY":{"Power":230}}', 300, None),
+        ("esphome", "garage/sensor/power/state", "412", 5, None),
+        ("esphome", "garage/sensor/power/state", "412", 110, 120),
+        ("home-assistant", "homeassistant/sensor/grid_power/state", "412", 200, None),
+        ("gapcast", "gap/home/reading", "0.4", 300, None),
+    ],
+)
+def test_how_often_a_meter_sends_is_told_where_it_differs(
+    preset: str, topic: str, payload: str, every_s: float, set_to: float | None
+) -> None:
+    recording = heard(*[(topic, payload)] * 4, every_s=every_s)
+    candidate = next(one for one in found(recording) if one.source["preset"] == preset)
+    assert with_pace(dict(candidate.source), candidate, recording).get("every_s") == set_to
+
+
+# --- the files ----------------------------------------------------------------------------------------
+
+
+def test_what_cannot_stand_in_a_file_is_refused() -> None:
+    assert 'username = "Zo\\"e"' in toml_of({"mqtt": {"username": 'Zo"e'}})
+    with pytest.raises(SettingsError, match="leave control characters out"):
+        toml_of({"mqtt": {"username": "a\x7f"}})
+
+
+def test_a_file_is_written_whole_and_never_over_another(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "secret"
+    write(path, "one", 0o600, replacing=False)
+    with pytest.raises(SettingsError, match="is there already"):
+        write(path, "two", 0o600, replacing=False)
+    assert path.read_text(encoding="utf-8") == "one"
+    write(path, "three", 0o600, replacing=True)
+    assert (path.read_text(encoding="utf-8"), path.stat().st_mode & 0o777) == ("three", 0o600)
+    assert [one.name for one in path.parent.iterdir()] == ["secret"]
+    with pytest.raises(SettingsError, match="cannot be written"):
+        write(path / "below a file", "four", 0o600, replacing=False)
+
+
+def test_the_zone_is_that_of_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    assert zone_of_machine({}, tmp_path) == "UTC"
+    (tmp_path / "etc/timezone").write_text("Europe/Lisbon\n", encoding="utf-8")
+    assert zone_of_machine({"TZ": "nonsense"}, tmp_path) == "Europe/Lisbon"
+    (tmp_path / "etc/localtime").symlink_to("/usr/share/zoneinfo/Europe/Vienna")
+    assert zone_of_machine({}, tmp_path) == "Europe/Vienna"
+
+
+def test_nobody_answers_with_what_stands_there_or_with_the_option() -> None:
+    nobody = Nobody()
+    assert nobody.text("Zone", "UTC", "--timezone") == "UTC"
+    with pytest.raises(SettingsError, match="Unit: say it by --unit"):
+        nobody.text("Unit", None, "--unit")
+    with pytest.raises(SettingsError, match="--password-file"):
+        nobody.secret("Password")

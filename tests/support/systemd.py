@@ -1,0 +1,160 @@
+"""A real systemd: its tools on a unit, and the machine's own, booted in namespaces with that unit and no others."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+SYSTEMD = Path("/lib/systemd/systemd")
+#: Where the booted machine has a Python, what is installed for it, and the checkout: as an installation for all would.
+PYTHON, SITE, SOURCE = "/opt/python", "/opt/site", "/opt/source"
+COMMAND = "/opt/gapcast/bin/gapcast"
+_EMPTY_UNITS = ("sysinit.target", "basic.target", "shutdown.target", "network-online.target")
+_BOOT = "[Unit]\nDefaultDependencies=no\nWants=gapcast.service\n"
+
+
+def systemd_missing() -> str | None:
+    """Return why systemd cannot be tried here; None where it can."""
+    if shutil.which("systemd-analyze") is None or not SYSTEMD.exists():
+        return "systemd is not installed"
+    if os.geteuid() != 0:
+        return "only root may boot a systemd in namespaces of its own"
+    tried = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", "mount --make-rprivate / && mount -t cgroup2 none /mnt"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return f"cgroup 2 cannot be mounted here: {tried.stderr.strip()}" if tried.returncode else None
+
+
+class Machine:
+    """A booted systemd, process 1 of its namespaces; the network is this machine's."""
+
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes], console: Path) -> None:
+        self.folder = folder
+        self._process = process
+        self._console = console
+
+    @property
+    def said(self) -> str:
+        """What systemd and the service said."""
+        log = self.folder / "var" / "log" / "gapcast"
+        return self._console.read_text("utf-8", "replace") + (log.read_text(encoding="utf-8") if log.exists() else "")
+
+    @property
+    def init(self) -> int:
+        """The process id of its process 1."""
+        assert self._process.poll() is None, f"it ended: {self.said}"
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text(encoding="ascii")
+        return int(children.split()[0]) if children else 0
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its systemd answers."""
+        return self.init != 0 and Path(f"/proc/{self.init}/root/run/systemd/private").exists()
+
+    def inside(self, *command: str, check: bool = True) -> str:
+        """Run a command in there; return what it prints."""
+        entered = ["nsenter", "--target", str(self.init), "--mount", "--pid", "--", *command]
+        done = subprocess.run(entered, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 or not check, f"{command}: {done.stdout}{done.stderr}; {self.said}"
+        return done.stdout
+
+    def shown(self, name: str) -> str:
+        """Return a property of the service, as ``systemctl show`` tells it."""
+        return self.inside("systemctl", "show", "gapcast.service", "--property", name, "--value").strip()
+
+    def wait_shown(self, name: str, value: str, timeout_s: float = 30.0) -> None:
+        wait_until(lambda: self.shown(name) == value, lambda: f"{name} {value}, not {self.shown(name)}; {self.said}",
+                   timeout_s)  # fmt: skip
+
+
+def python_runs_there() -> dict[str, str]:
+    """Return what a Python that is shown under another place needs in its environment: its own library's."""
+    return {"LD_LIBRARY_PATH": f"{PYTHON}/lib"}
+
+
+@contextmanager
+def booted(folder: Path, unit: str, drop_in: str = "", configuration: str = "", before: str = "") -> Iterator[Machine]:
+    """Boot a systemd with ``unit`` as gapcast.service; files of its /etc/gapcast may be put there before.
+
+    ``before`` is Python that the command runs first.
+    """
+    for name in ("cgroup", "etc/gapcast", "var/lib", "var/log", "opt/gapcast/bin", "units/gapcast.service.d"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "etc/gapcast/gapcast.toml").write_text(configuration, encoding="utf-8")
+    command = folder / f".{COMMAND}"
+    command.write_text(
+        f"#!{PYTHON}/bin/python3.{sys.version_info.minor}\nimport sys\nsys.path[:0] = ['{SOURCE}', '{SITE}']\n"
+        f"sys.dont_write_bytecode = True\n{before}\nfrom edge.cli import main\nmain()\n",
+        encoding="utf-8",
+    )  # fmt: skip
+    command.chmod(0o755)
+    units = folder / "units"
+    for name in _EMPTY_UNITS:
+        (units / name).write_text("[Unit]\nDefaultDependencies=no\n", encoding="utf-8")
+    (units / "boot.target").write_text(_BOOT, encoding="utf-8")
+    (units / "gapcast.service").write_text(unit, encoding="utf-8")
+    # What the test needs beside the unit as it is: the library of a Python that is shown elsewhere, and the log.
+    library = " ".join(f"{name}={value}" for name, value in python_runs_there().items())
+    (units / "gapcast.service.d/test.conf").write_text(
+        f"[Service]\nEnvironment={library}\nStandardError=append:/var/log/gapcast\n{drop_in}", encoding="utf-8"
+    )
+    for place in (folder, *folder.parents):
+        if place.is_relative_to("/tmp") and place != Path("/tmp"):  # noqa: S108 - pytest's own; DynamicUser must pass
+            place.chmod(0o755)
+    shown = (
+        f"{sys.base_prefix}={PYTHON}", f"{sysconfig.get_path('purelib')}={SITE}", f"{ROOT}={SOURCE}",
+    )  # fmt: skip
+    cgroup, console = f"gapcast-test-{os.getpid()}", folder / "console"
+    ours, theirs = pty.openpty()
+    boot = ["unshare", "--mount", str(ROOT / "tests/support/boot-systemd"), str(folder), cgroup, os.ttyname(theirs)]
+    process = subprocess.Popen([*boot, *shown], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    reader = Thread(target=_copy, args=(ours, console), name="console")
+    reader.start()
+    try:
+        machine = Machine(folder, process, console)
+        wait_until(console.exists, "the console")
+        wait_until(lambda: machine.is_up, lambda: f"its systemd; it said: {machine.said}")
+        yield machine
+    finally:
+        process.kill()  # with it all that is in its namespaces
+        process.wait(10)
+        reader.join(10)
+        os.close(ours)
+        _remove_cgroup(folder, cgroup)
+
+
+def _copy(terminal: int, file: Path) -> None:
+    with file.open("wb", buffering=0) as copy:
+        while True:
+            try:
+                said = os.read(terminal, 4_096)
+            except OSError:  # the last who could speak has ended
+                return
+            copy.write(said)
+
+
+def _remove_cgroup(folder: Path, cgroup: str) -> None:
+    place = f"{folder}/cgroup/{cgroup}"
+    remove = (
+        f"mount --make-rprivate / && mount -t cgroup2 cgroup2 {folder}/cgroup && "
+        f"{{ test ! -d {place} || find {place} -depth -type d -exec rmdir {{}} +; }}"
+    )
+
+    def removed() -> bool:
+        command = ["unshare", "--mount", "sh", "-c", remove]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    wait_until(removed, "its control groups to be empty")

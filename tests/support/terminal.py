@@ -1,0 +1,85 @@
+"""A program in a terminal of its own, and someone who reads and types."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+LONGEST_S = 20.0
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class Terminal:
+    """What a person sees of a program, and types."""
+
+    def __init__(self, process: subprocess.Popen[bytes], ours: int) -> None:
+        self.process = process
+        self._ours = ours
+        #: All that was shown.
+        self.shown = ""
+        self._read_until = 0
+
+    def wait_for(self, words: str, timeout_s: float = LONGEST_S) -> str:
+        """Read until ``words`` are shown after what was waited for before; return what came up to them."""
+        deadline_s = time.monotonic() + timeout_s
+        while (at := self.shown.find(words, self._read_until)) < 0:
+            ended = not self._read(deadline_s - time.monotonic())
+            assert not ended or words in self.shown[self._read_until :], f"{words!r} never came; shown: {self.shown}"
+        seen = self.shown[self._read_until : at]
+        self._read_until = at + len(words)
+        return seen
+
+    def answer(self, question: str, line: str = "") -> None:
+        """Wait for a question, and type a line."""
+        self.wait_for(question)
+        self.type(line)
+
+    def type(self, line: str) -> None:
+        """Type a line, where a question ends."""
+        self.wait_for(": ")
+        os.write(self._ours, f"{line}\n".encode())
+
+    def press_enter(self) -> None:
+        os.write(self._ours, b"\n")
+
+    def wait_end(self, timeout_s: float = LONGEST_S) -> int:
+        """Read to the end; return the exit code."""
+        deadline_s = time.monotonic() + timeout_s
+        while self._read(deadline_s - time.monotonic()):
+            pass
+        return self.process.wait(max(0.1, deadline_s - time.monotonic()))
+
+    def _read(self, timeout_s: float) -> bool:
+        """Read what is there; tell whether there may be more."""
+        if timeout_s <= 0 or not select.select([self._ours], [], [], timeout_s)[0]:
+            return False
+        try:
+            said = os.read(self._ours, 65_536)
+        except OSError:  # the program has ended
+            return False
+        self.shown += _COLOURS.sub("", said.decode("utf-8", "replace")).replace("\r\n", "\n")
+        return bool(said)
+
+
+@contextmanager
+def in_terminal(command: Sequence[str], folder: Path, environment: dict[str, str]) -> Iterator[Terminal]:
+    """Start a program in a terminal; what still runs in the end is killed."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    try:
+        yield Terminal(process, ours)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+        os.close(ours)

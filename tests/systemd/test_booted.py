@@ -1,0 +1,125 @@
+"""The unit under a real systemd as process 1: it serves, reaches nothing else, and is started anew where it hangs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from edge.systemd.unit import unit
+from tests.integration.test_stream import FIRST, reading
+from tests.support.brokers import MosquittoBroker
+from tests.support.peers import peer_of
+from tests.support.ports import LOOPBACK, free_port
+from tests.support.systemd import COMMAND, booted
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.systemd, pytest.mark.mosquitto, pytest.mark.e2e]
+CONFIG, PASSWORD = Path("/etc/gapcast/gapcast.toml"), "a word of the house"
+#: Makes the stream hang, and nothing else of the process, once a file is there.
+HANG = """
+from pathlib import Path
+from threading import Event
+from edge.service import Service
+turn = Service.turn
+def turn_or_hang(self, timeout_s):
+    if Path("/var/lib/gapcast/hang").exists():
+        Path("/var/lib/gapcast/hang").unlink()
+        Event().wait()
+    return turn(self, timeout_s)
+Service.turn = turn_or_hang
+"""
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[MosquittoBroker]:
+    """A mosquitto that asks for a password."""
+    passwords = tmp_path / "passwords"
+    passwords.touch(mode=0o600)
+    for account in ("gapcast", "meter"):
+        subprocess.run(["mosquitto_passwd", "-b", str(passwords), account, PASSWORD], check=True)
+    broker = MosquittoBroker(tmp_path / "mosquitto", ("allow_anonymous false", f"password_file {passwords}"))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def configuration(mqtt_port: int, http_port: int, more: str = "") -> str:
+    return (
+        f'[mqtt]\nhost = "{LOOPBACK}"\nport = {mqtt_port}\n{more}\n'
+        f'[http]\nhost = "{LOOPBACK}"\nport = {http_port}\n[forecast]\nmodel = "linear"\nexperts = []\n'
+    )
+
+
+def test_it_serves_with_its_password_and_reaches_nothing_else(guarded: MosquittoBroker, tmp_path: Path) -> None:
+    folder, port = tmp_path / "machine", free_port()
+    secret = folder / "etc/gapcast/mqtt-password"
+    secret.parent.mkdir(parents=True)
+    secret.write_text(PASSWORD + "\n", encoding="utf-8")
+    secret.chmod(0o600)
+    text = configuration(guarded.port, port, 'username = "gapcast"')
+    # As from a backup of another machine, whose account had another number.
+    moved = folder / "var/lib/private/gapcast"
+    moved.mkdir(parents=True)
+    (moved / "gateway-id").write_text("unit\n", encoding="utf-8")
+    (folder / "var/lib/private").chmod(0o700)
+    with (
+        peer_of(guarded.host, guarded.port, username="meter", password=PASSWORD) as meter,
+        booted(folder, unit(Path(COMMAND), CONFIG), configuration=text) as machine,
+    ):
+        meter.subscribe("gap/+/forecast")
+        meter.subscribe("gapcast/unit/status")
+        machine.wait_shown("ActiveState", "active")
+        # gapcast/unit: its state was given to its account.
+        meter.wait_that(lambda came: [m for m in came if m.payload == b"online"], "the gateway to be online")
+        for i in range(3):
+            meter.publish("gap/home/reading", reading(FIRST + i, 1.0 + i))
+        assert meter.wait_for("gap/home/forecast", 2)[0].document["device"] == "home"
+        assert httpx.get(f"http://{LOOPBACK}:{port}/readyz").status_code == 200
+
+        pid = machine.shown("MainPID")
+        status = machine.inside("cat", f"/proc/{pid}/status")
+        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        assert int(fields["Uid"].split()[0]) >= 61_184  # made for it: those that DynamicUser= takes begin here
+        assert {int(fields[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
+        assert (fields["NoNewPrivs"], fields["Seccomp"]) == ("1", "2")
+        mounts = machine.inside("cat", f"/proc/{pid}/mountinfo")
+        root = next(line.split() for line in mounts.splitlines() if line.split()[4] == "/")
+        assert "ro" in root[5].split(",")
+        assert machine.inside("ls", f"/proc/{pid}/root/root", f"/proc/{pid}/root/home").split() == [
+            f"/proc/{pid}/root/home:", f"/proc/{pid}/root/root:",
+        ]  # fmt: skip
+        assert (folder / "var/lib/private/gapcast/stream").is_dir()
+        assert PASSWORD not in machine.inside("cat", f"/proc/{pid}/environ") + machine.said
+
+        machine.inside("systemctl", "reload", "gapcast.service")
+        wait_until(lambda: "models.swapped" in machine.said, "the models to be loaded again")
+        machine.inside("systemctl", "stop", "gapcast.service")
+        assert machine.shown("Result") == "success"
+        assert json.loads(machine.said.splitlines()[-1])["event"] == "service.stopped"
+
+
+def test_a_stream_that_hangs_is_started_anew_and_says_where_it_hung(tmp_path: Path) -> None:
+    folder, port = tmp_path / "machine", free_port()
+    drop_in = "WatchdogSec=1s\nRestartSec=100ms\n"
+    text = configuration(free_port(), port)
+    with booted(folder, unit(Path(COMMAND), CONFIG), drop_in, text, before=HANG) as machine:
+        machine.wait_shown("ActiveState", "active")
+        first = machine.shown("MainPID")
+        assert "no broker (" in machine.shown("StatusText")  # none is no reason to end
+        (folder / "var/lib/private/gapcast/hang").touch()
+        machine.wait_shown("NRestarts", "1")
+        machine.wait_shown("ActiveState", "active")
+        assert machine.shown("MainPID") != first
+        assert "in turn_or_hang" in machine.said.split("Fatal Python error: Aborted")[1]
+
+
+def test_a_configuration_that_is_no_good_is_told_once_and_not_tried_again(tmp_path: Path) -> None:
+    with booted(tmp_path / "machine", unit(Path(COMMAND), CONFIG), configuration="[mqtt]\nprot = 1\n") as machine:
+        machine.wait_shown("ActiveState", "failed")
+        assert (machine.shown("ExecMainStatus"), machine.shown("NRestarts")) == ("2", "0")
+        assert "configuration key mqtt.prot: there is no such key" in machine.said

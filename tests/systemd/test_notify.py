@@ -1,0 +1,206 @@
+"""What systemd is told, on a real datagram socket."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from edge.systemd.notify import Notifier
+from tests.e2e.conftest import Command, environment, http_port, settings_of  # noqa: F401 - fixtures
+from tests.support.gateways import Gateway, gateway_settings
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
+
+WATCHED_S = 1.0
+
+
+class Supervisor:
+    """The socket that systemd would listen on, and what came to it."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(address.replace("@", "\0", 1))
+        self._socket.settimeout(10)
+
+    def next(self) -> str:
+        """Return the next message."""
+        return self._socket.recv(4_096).decode()
+
+    def next_that_has(self, words: str) -> str:
+        while words not in (message := self.next()):
+            pass
+        return message
+
+    def waiting(self) -> list[str]:
+        """Return what has come and was not looked at."""
+        self._socket.setblocking(False)
+        found = []
+        try:
+            while True:
+                found.append(self._socket.recv(4_096).decode())
+        except BlockingIOError:
+            self._socket.settimeout(10)
+            return found
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def environment(self, watchdog_s: float | None = None) -> dict[str, str]:
+        asked = {} if watchdog_s is None else {"WATCHDOG_USEC": str(round(watchdog_s * 1e6))}
+        return {"NOTIFY_SOCKET": self.address, **asked}
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    made = Supervisor(str(tmp_path / "notify"))
+    yield made
+    made.close()
+
+
+class Clock:
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.mark.parametrize("name", ["{folder}/notify", "@gapcast-test-{pid}"])
+def test_ready_alive_and_stopping_are_told(name: str, tmp_path: Path) -> None:
+    supervisor = Supervisor(name.format(folder=tmp_path, pid=os.getpid()))
+    notifier = Notifier.of(supervisor.environment(WATCHED_S))
+    notifier.ready("as it should be")
+    notifier.alive(lambda: "3 devices")
+    notifier.stopping()
+    notifier.stopping()
+    assert supervisor.waiting() == [
+        "READY=1\nSTATUS=as it should be\n",
+        "WATCHDOG=1\nSTATUS=3 devices\n",
+        "STOPPING=1\nSTATUS=finishing what is queued\n",
+    ]
+    supervisor.close()
+
+
+def test_life_is_told_four_times_within_the_watchdogs_time_however_often_the_stream_turns(
+    supervisor: Supervisor,
+) -> None:
+    clock = Clock()
+    notifier = Notifier(supervisor.address, 8.0, clock)
+    for _ in range(80):
+        notifier.alive(lambda: "")
+        clock.now_s += 0.1
+    assert supervisor.waiting() == ["WATCHDOG=1\nSTATUS=\n"] * 4
+
+
+def test_without_a_watchdog_the_sentence_is_told_every_ten_seconds(supervisor: Supervisor) -> None:
+    clock = Clock()
+    notifier = Notifier.of(supervisor.environment())
+    notifier._now_s = clock
+    for _ in range(25):
+        notifier.alive(lambda: "well")
+        clock.now_s += 1
+    assert supervisor.waiting() == ["STATUS=well\n"] * 3
+
+
+@pytest.mark.parametrize("asked", [{"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_PID": "1"}])
+def test_a_watchdog_of_another_process_or_of_no_time_is_not_fed(supervisor: Supervisor, asked: dict[str, str]) -> None:
+    notifier = Notifier.of(supervisor.environment(WATCHED_S) | asked, pid=4711)
+    notifier.alive(lambda: "well")
+    assert supervisor.waiting() == ["STATUS=well\n"]
+
+
+def test_no_one_is_told_where_no_one_asked() -> None:
+    told: list[str] = []
+    notifier = Notifier.of({})
+    notifier.ready("")
+    notifier.alive(lambda: told.append("asked") or "")
+    notifier.stopping()
+    assert told == []
+
+
+def test_a_supervisor_that_went_away_is_logged_once_and_ends_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notifier = Notifier(str(tmp_path / "nothing"), WATCHED_S, iter(range(100)).__next__)
+    notifier.alive(lambda: "")
+    notifier.alive(lambda: "")
+    assert capsys.readouterr().out.count("systemd.not_told") == 1
+
+
+# --- it is the stream that lives ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    """A gateway without a broker that tells the supervisor, whose watchdog waits two seconds."""
+    from tests.support import gateways
+
+    whole = gateways.Application
+    monkeypatch.setattr(gateways, "Application", lambda settings, _: whole(settings, supervisor.environment(WATCHED_S)))
+    gateway = Gateway(gateway_settings(free_port(), tmp_path / "state"))
+    yield gateway
+    gateway.stop()
+
+
+def test_a_stream_that_turns_is_alive_and_one_that_hangs_falls_silent(supervisor: Supervisor, told: Gateway) -> None:
+    assert supervisor.next().startswith("READY=1\nSTATUS=no broker (")
+    assert "0 readings of 0 devices, blend speaks" in supervisor.next_that_has("WATCHDOG=1")
+    hangs, freed = Event(), Event()
+    turn = told.service.turn
+
+    def hanging(timeout_s: float) -> int:
+        hangs.set()
+        freed.wait()
+        return turn(timeout_s)
+
+    told.service.turn = hanging  # type: ignore[method-assign]
+    try:
+        assert hangs.wait(10)
+        supervisor.waiting()
+        Event().wait(WATCHED_S)  # the watchdog's time, in which four messages would have come
+        assert supervisor.waiting() == []
+    finally:
+        freed.set()
+    assert "WATCHDOG=1" in supervisor.next()
+
+
+def test_where_rest_has_died_the_stream_is_not_called_alive(supervisor: Supervisor, told: Gateway) -> None:
+    supervisor.next_that_has("WATCHDOG=1")
+    told.application._server.should_exit = True
+    (rest,) = (thread for thread in _threads() if thread.name == "rest")
+    rest.join(10)
+    assert not rest.is_alive()
+    supervisor.waiting()
+    Event().wait(WATCHED_S)
+    assert supervisor.waiting() == []
+
+
+def _threads() -> list[Thread]:
+    import threading
+
+    return threading.enumerate()
+
+
+def test_the_command_tells_when_it_is_ready_that_it_lives_and_that_it_stops(
+    supervisor: Supervisor,
+    tmp_path: Path,
+    environment: dict[str, str],  # noqa: F811
+    settings_of: Callable[[int], tuple[str, ...]],  # noqa: F811
+) -> None:
+    variables = environment | supervisor.environment(WATCHED_S)
+    command = Command(("run", *settings_of(free_port())), tmp_path, variables)
+    try:
+        assert supervisor.next().startswith("READY=1\n")
+        supervisor.next_that_has("WATCHDOG=1")
+        command.signal(signal.SIGTERM)
+        assert supervisor.next_that_has("STOPPING=1")
+        assert command.wait() == 0
+    finally:
+        command.process.kill()
+        wait_until(lambda: command.process.poll() is not None, "its end")

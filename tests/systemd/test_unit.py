@@ -1,0 +1,94 @@
+"""The unit: what systemd's own tools say of it, and whose paths it has."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from edge.cli import main
+from edge.core.errors import SettingsError
+from edge.systemd.unit import refuse_what_is_hidden, unit
+
+#: By ``systemd-analyze security``, 0 (nothing is reachable) to 10: what is left is the network, and being no image.
+MOST_EXPOSURE = 1.1
+CONFIG = Path("/etc/gapcast/gapcast.toml")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The unit, for a command that is there."""
+    path = tmp_path / "gapcast.service"
+    path.write_text(unit(Path("/bin/true"), CONFIG), encoding="utf-8")
+    return path
+
+
+@pytest.mark.systemd
+def test_systemd_finds_nothing_to_mend(file: Path) -> None:
+    done = subprocess.run(["systemd-analyze", "verify", str(file)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.systemd
+def test_little_is_within_its_reach(file: Path) -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--no-pager", str(file)],
+        capture_output=True, text=True, check=True, env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    found = re.search(r"Overall exposure level for gapcast.service: ([0-9.]+)", done.stdout)
+    assert found, done.stdout
+    assert float(found[1]) <= MOST_EXPOSURE, done.stdout
+
+
+def test_it_has_the_paths_of_the_installation() -> None:
+    text = unit(Path("/usr/local/bin/gapcast"), Path("/etc/other/house.toml"))
+    assert "ExecStart=/usr/local/bin/gapcast run --config /etc/other/house.toml\n" in text
+    assert "LoadCredential=mqtt-password:/etc/other/mqtt-password\n" in text
+    assert "@" not in text.replace("@system-service", "").replace("@privileged", "").replace("@resources", "")
+
+
+@pytest.mark.parametrize("path", ["gapcast", "/opt/my gapcast/bin/gapcast", "/opt/100%/gapcast", "/opt/a;b/gapcast"])
+def test_a_path_that_would_mean_something_else_in_a_unit_is_refused(path: str) -> None:
+    with pytest.raises(SettingsError, match="must be an absolute path without"):
+        unit(Path(path), CONFIG)
+
+
+def test_a_command_in_a_home_folder_is_refused_with_the_cure(tmp_path: Path) -> None:
+    shown = CliRunner().invoke(main, ["systemd-unit", "--command", "/home/pi/.local/bin/gapcast"])
+    assert isinstance(shown.exception, SystemExit)
+    assert shown.exit_code == 2
+    assert "PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install gapcast" in shown.stderr
+    link = tmp_path / "gapcast"
+    link.symlink_to("/root/.local/bin/gapcast")
+    with pytest.raises(SettingsError, match=r"/root/.local/bin/gapcast is in a home folder"):
+        refuse_what_is_hidden(link)
+    with pytest.raises(SettingsError, match="/home/pi/python is in a home folder"):
+        refuse_what_is_hidden(Path("/usr/local/bin/gapcast"), [Path("/home/pi/python")])
+
+
+@pytest.mark.parametrize("config", ["/home/pi/gapcast.toml", "/tmp/gapcast.toml", "gapcast.toml"])  # noqa: S108
+def test_a_configuration_that_the_service_could_not_read_is_refused(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(main, ["systemd-unit", "--command", "/usr/local/bin/gapcast", "--config", config])
+    assert shown.exit_code == 2
+    assert "put it, and mqtt-password, into /etc/gapcast" in shown.stderr
+
+
+def test_the_command_prints_it_whole() -> None:
+    shown = CliRunner().invoke(main, ["systemd-unit", "--command", "/usr/local/bin/gapcast"])
+    assert shown.exit_code == 0
+    assert shown.stdout == unit(Path("/usr/local/bin/gapcast"), CONFIG)
+
+
+def test_without_a_command_on_the_path_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["/somewhere/else"])
+    shown = CliRunner().invoke(main, ["systemd-unit"])
+    assert shown.exit_code == 2
+    assert "name it: --command /usr/local/bin/gapcast" in shown.stderr
