@@ -10,6 +10,7 @@ import click
 
 from edge.core.errors import GapcastError, ModelError
 from edge.options import read_settings, settings_options
+from edge.telemetry import configure_logs
 
 EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
 _NEEDED = frozenset({"pandas", "pyarrow", "pyspark", "google"})
@@ -36,6 +37,7 @@ class _Group(click.Group):
 @click.version_option(package_name="gapcast")
 def main() -> None:
     """Forecasts for a fleet of meters, on Apache Spark: the engine of the edge, for as many as there are cores."""
+    configure_logs("auto", "warning")
 
 
 def _spark_options(command: Any) -> Any:
@@ -56,6 +58,14 @@ def _spark_options(command: Any) -> Any:
 @click.option("--once", is_flag=True, help="End when all that is there has been read.")
 @click.option("--buckets", "n_buckets", type=click.IntRange(1, 65_536), help="Into which devices are dealt, for good.")
 @click.option("--files-at-once", type=click.IntRange(min=1), default=16, show_default=True, help="Of a micro-batch.")
+@click.option(
+    "--cached-devices",
+    type=click.IntRange(min=0),
+    default=100_000,
+    show_default=True,
+    metavar="N",
+    help="Kept in the memory of each Python worker between two micro-batches, some 15 kB each.",
+)
 @click.option("--client-id", default="gapcast-fleet", show_default=True, help="Whose session the broker keeps.")
 @click.option("--kafka", "kafka", multiple=True, metavar="KEY=VALUE", help="An option of Spark's Kafka source.")
 def score(
@@ -93,7 +103,7 @@ def score(
         readings = from_mqtt(spark, config, assignments, checkpoint, of_source["client_id"])
     else:
         readings = from_files(spark, Path(source), file_format, of_source["files_at_once"])
-    plan = Plan(checkpoint, every_s, once, n_buckets)
+    plan = Plan(checkpoint, every_s, once, n_buckets, cached_devices=of_source["cached_devices"])
     run_until_stopped(spark, lambda: start(settings, readings, sink, plan), click.echo)
 
 

@@ -15,7 +15,8 @@ _RAISED = re.compile(r"edge\.core\.errors\.(\w+Error): (.+)$", re.MULTILINE)
 _DIED = "Python worker exited unexpectedly"
 _CURE = (
     "a Python worker died, most likely for want of memory: give it more (on a cluster spark.executor.memoryOverhead), "
-    "or less to do at a time (--files-at-once, --houses-at-once, more --buckets), and start again: nothing is lost"
+    "or less to do at a time (--files-at-once, --cached-devices, --houses-at-once, "
+    "more --buckets), and start again: nothing is lost"
 )
 
 

@@ -38,7 +38,7 @@ class Plan:
     once: bool = False
     n_buckets: int | None = None
     most_per_device: int = MOST_PER_DEVICE
-    cached_devices: int = 200_000
+    cached_devices: int = 100_000
 
 
 def fleet_settings(settings: Settings) -> Settings:
