@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def _spark_options(command: Any) -> Any:
 @settings_options
 @_spark_options
 @click.option("--from", "source", required=True, metavar="FOLDER|mqtt|kafka", help="Where readings come from.")
-@click.option("--to", "target", required=True, metavar="FOLDER|mqtt", help="Where forecasts go.")
+@click.option("--to", "target", required=True, metavar="FOLDER|mqtt|kafka", help="Where forecasts go.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="Where the state is kept.")
 @click.option("--format", "file_format", type=click.Choice(["json", "parquet"]), default="json", show_default=True)
 @click.option("--to-format", type=click.Choice(["json", "parquet"]), help="Of what is written (default: as --format).")
@@ -67,7 +68,8 @@ def _spark_options(command: Any) -> Any:
     help="Kept in the memory of each Python worker between two micro-batches, some 15 kB each.",
 )
 @click.option("--client-id", default="gapcast-fleet", show_default=True, help="Whose session the broker keeps.")
-@click.option("--kafka", "kafka", multiple=True, metavar="KEY=VALUE", help="An option of Spark's Kafka source.")
+@click.option("--kafka", "kafka", multiple=True, metavar="KEY=VALUE", help="An option of Spark's Kafka connector.")
+@click.option("--kafka-topics", nargs=2, default=("gapcast-forecasts", "gapcast-rejected"), show_default=True)
 def score(
     config: Path | None,
     assignments: tuple[str, ...],
@@ -86,7 +88,7 @@ def score(
     from fleet.mqtt_source import from_mqtt  # noqa: PLC0415
     from fleet.running import run_until_stopped  # noqa: PLC0415
     from fleet.score import Plan, start  # noqa: PLC0415
-    from fleet.sinks import to_files  # noqa: PLC0415
+    from fleet.sinks import to_files, to_kafka  # noqa: PLC0415
     from fleet.sources import from_files, from_kafka  # noqa: PLC0415
     from fleet.spark import session  # noqa: PLC0415
 
@@ -95,16 +97,31 @@ def score(
         raise click.BadParameter(msg, param_hint="--once")
     settings = read_settings(config, assignments)
     file_format = of_source["file_format"]
-    sink = to_mqtt(settings) if target == "mqtt" else to_files(Path(target), of_source["to_format"] or file_format)
+    kafka_options = dict(_pairs("--kafka", kafka))
+    if target == "mqtt":
+        sink = to_mqtt(settings)
+    elif target == "kafka":
+        sink = to_kafka(kafka_options, *of_source["kafka_topics"])
+    else:
+        sink = to_files(Path(target), of_source["to_format"] or file_format)
     spark = session("gapcast-fleet score", conf)
     if source == "kafka":
-        readings = from_kafka(spark, dict(option.split("=", 1) for option in kafka))
+        readings = from_kafka(spark, kafka_options)
     elif source == "mqtt":
         readings = from_mqtt(spark, config, assignments, checkpoint, of_source["client_id"])
     else:
         readings = from_files(spark, Path(source), file_format, of_source["files_at_once"])
     plan = Plan(checkpoint, every_s, once, n_buckets, cached_devices=of_source["cached_devices"])
     run_until_stopped(spark, lambda: start(settings, readings, sink, plan), click.echo)
+
+
+def _pairs(option: str, assignments: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            msg = f"{assignment!r} must be KEY=VALUE"
+            raise click.BadParameter(msg, param_hint=option)
+        yield key, value
 
 
 @main.command()

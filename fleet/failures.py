@@ -12,6 +12,11 @@ from edge.core import errors
 
 #: What a worker raised on purpose.
 _RAISED = re.compile(r"edge\.core\.errors\.(\w+Error): (.+)$", re.MULTILINE)
+_NO_KAFKA = re.compile(r"Failed to find (the )?data source: kafka")
+_KAFKA_CURE = (
+    "Spark's Kafka connector is not on its class path: give --conf "
+    "spark.jars.packages=org.apache.spark:spark-sql-kafka-0-10_2.13 with Spark's version after a colon"
+)
 _DIED = "Python worker exited unexpectedly"
 _CURE = (
     "a Python worker died, most likely for want of memory: give it more (on a cluster spark.executor.memoryOverhead), "
@@ -39,6 +44,8 @@ def raised_in(trace: str) -> errors.GapcastError | None:
     ModelError('no such model')
     """
     found = _RAISED.search(trace)
+    if _NO_KAFKA.search(trace):
+        return errors.SettingsError(_KAFKA_CURE)
     if found is None:
         return errors.GapcastError(_CURE) if _DIED in trace else None
     kind = getattr(errors, found[1], errors.GapcastError)

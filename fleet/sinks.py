@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
 from fleet.bucket import COUNTED, FORECAST
+from fleet.failures import told
 
 FileFormat = Literal["json", "parquet"]
 Sink = Callable[[DataFrame, int], None]
@@ -31,16 +32,33 @@ def to_files(folder: Path, file_format: FileFormat) -> Sink:
     """
 
     def write(batch: DataFrame, number: int) -> None:
-        told = batch.where(sf.col("kind") != COUNTED)
+        documents = batch.where(sf.col("kind") != COUNTED)
         if file_format == "json":
-            writer = told.select("kind", sf.col("document").alias("value")).write
+            writer = documents.select("kind", sf.col("document").alias("value")).write
         else:
             of_forecast = sf.when(sf.col("kind") == FORECAST, sf.from_json("document", _FORECAST))
             rejection = sf.when(sf.col("kind") != FORECAST, sf.col("document"))
-            row = told.select("kind", "device", of_forecast.alias("f"), rejection.alias("rejection"))
+            row = documents.select("kind", "device", of_forecast.alias("f"), rejection.alias("rejection"))
             writer = row.select("kind", "device", "f.*", "rejection").write
         target = writer.mode("overwrite").partitionBy("kind")
         path = str(folder / f"batch={number:09d}")
         target.text(path) if file_format == "json" else target.parquet(path)
+
+    return write
+
+
+def to_kafka(options: Mapping[str, str], forecasts_topic: str, rejected_topic: str) -> Sink:
+    """Return a sink that gives Kafka a record for each document: its key is the device.
+
+    ``options`` are those of Spark's own connector. A micro-batch that was cut short is given a second time.
+    """
+
+    def write(batch: DataFrame, _number: int) -> None:
+        topic = sf.when(sf.col("kind") == FORECAST, forecasts_topic).otherwise(rejected_topic)
+        records = batch.where(sf.col("kind") != COUNTED).select(
+            topic.alias("topic"), sf.col("device").alias("key"), sf.col("document").alias("value")
+        )
+        with told():
+            records.write.format("kafka").options(**options).save()
 
     return write

@@ -12,6 +12,7 @@ from pyspark.sql import functions as sf
 from pyspark.sql import types as st
 
 from edge.core.errors import SettingsError
+from fleet.failures import told
 
 FileFormat = Literal["json", "parquet"]
 _NEEDED = ("device", "gap_kw")
@@ -54,8 +55,11 @@ def from_kafka(spark: SparkSession, options: Mapping[str, str]) -> DataFrame:
 
     ``options`` are those of Spark's own connector, which must be on its class path. A device's readings must be of
     one partition, as they are where their key decides it.
+
+    Raises :class:`SettingsError` where the connector is not there.
     """
-    rows = spark.readStream.format("kafka").options(**options).load()
+    with told():
+        rows = spark.readStream.format("kafka").options(**options).load()
     return rows.select(
         sf.col("key").cast("string").alias("device"),
         sf.col("value").alias("payload"),

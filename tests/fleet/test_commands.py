@@ -50,6 +50,8 @@ def test_backtest_prints_one_table_and_writes_the_scores(tmp_path: Path) -> None
     [
         (("--from", "mqtt", "--once"), "what a broker has does not end"),
         (("--from", "no-such-folder"), "--from no-such-folder: there is no such folder"),
+        (("--from", "kafka", "--kafka", "subscribe=readings"), "Spark's Kafka connector is not on its class path"),
+        (("--from", "kafka", "--kafka", "subscribe"), "'subscribe' must be KEY=VALUE"),
         (("--from", "x", "--set", "forecast.modle=y"), "forecast.modle: there is no such key"),
     ],
 )

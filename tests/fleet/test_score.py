@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from edge.core.errors import ModelError, SettingsError
 from fleet.failures import told
 from fleet.score import Plan, start
-from fleet.sinks import to_files
+from fleet.sinks import to_files, to_kafka
 from fleet.sources import FileFormat, from_files
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, settings, shuffled, write_lines
 from tests.support.models import ModelCopy
@@ -85,3 +85,9 @@ def test_a_worker_whose_models_changed_under_it_ends_the_stream_with_the_reason(
     write_lines(tmp_path / "in", shuffled(fleet(2, 3)), 1)
     with pytest.raises(ModelError, match=r"this worker's models are not the driver's.*another"), told():
         query.awaitTermination(120)
+
+
+def test_without_kafkas_jar_its_sink_says_what_is_missing(spark: SparkSession) -> None:
+    batch = spark.createDataFrame([("forecast", "a", "{}")], "kind string, device string, document string")
+    with pytest.raises(SettingsError, match="Kafka connector is not on its class path"):
+        to_kafka({"kafka.bootstrap.servers": "127.0.0.1:9"}, "forecasts", "rejected")(batch, 0)
