@@ -24,6 +24,8 @@ _SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
+#: In the environment of what spark-submit started, which has told Spark its master already.
+_SUBMITTED = "PYSPARK_GATEWAY_PORT"
 
 
 def session(name: str, assignments: Sequence[str] = ()) -> SparkSession:
@@ -44,7 +46,7 @@ def session(name: str, assignments: Sequence[str] = ()) -> SparkSession:
             msg = f"--conf {assignment!r} must be KEY=VALUE with a key like spark.driver.memory"
             raise SettingsError(msg)
         wanted[key] = value
-    if "MASTER" not in os.environ and "spark.master" not in wanted:
+    if _SUBMITTED not in os.environ and "spark.master" not in wanted:
         builder = builder.master(f"local[{os.cpu_count()}]")
         for key in ("spark.driver.host", "spark.driver.bindAddress"):  # it has nothing to say to other machines
             wanted.setdefault(key, "127.0.0.1")

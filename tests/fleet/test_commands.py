@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import pyspark
 import pytest
 from click.testing import CliRunner, Result
 
 from fleet.cli import main
-from tests.fleet.conftest import CONF
+from tests.fleet.conftest import CONF, QUICK
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
 from tests.fleet.test_backtest import write_parquet
 from tests.support.models import shipped_models
@@ -63,3 +67,19 @@ def test_what_cannot_be_done_is_said_in_a_sentence(arguments: tuple[str, ...], s
 def test_a_setting_of_spark_must_be_one(tmp_path: Path) -> None:
     result = run("backtest", tmp_path, "--results", tmp_path / "results", conf=("memory=4g",))
     assert "--conf 'memory=4g' must be KEY=VALUE with a key like spark.driver.memory" in result.output
+
+
+def test_spark_submit_has_the_last_word_on_where_it_runs(tmp_path: Path) -> None:
+    script = tmp_path / "where.py"
+    script.write_text(
+        "from fleet.spark import session\n"
+        "spark = session('where')\n"
+        "print('master', spark.sparkContext.master, spark.conf.get('spark.sql.session.timeZone'))\n"
+        "spark.stop()\n",
+        encoding="utf-8",
+    )
+    submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
+    environment = os.environ | {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    command = [submit, "--master", "local[1]", "--conf", QUICK, script]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "master local[1] UTC" in result.stdout, result.stderr
