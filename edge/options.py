@@ -31,9 +31,12 @@ def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings
     overrides: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
-        if not equals or "." not in key:
+        if not equals or ("." not in key and key != "shards"):
             msg = f"{assignment!r} must be KEY=VALUE with a key like mqtt.host"
             raise click.BadParameter(msg, param_hint="--set")
+        if key == "shards":
+            overrides[key] = value
+            continue
         section, _, rest = key.partition(".")
         overrides.setdefault(section, {}).update(nested(rest, value))
     return load(config, os.environ, overrides)
