@@ -32,12 +32,14 @@ from edge.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
 from edge.mqtt.transport import Transport
 from edge.mqtt_settings import MqttSettings, TopicSettings
 from edge.predictors.runtime import load_interpreter
-from edge.reloading import Reloading
+from edge.reloading import InPlace, Reloading
 from edge.service import Service
 from edge.settings import HttpSettings, Settings
+from edge.shards import folder_of
 from edge.state import gateway_id, state_path
+from edge.storage.hold import Hold
 from edge.storage.store import Store
-from edge.telemetry import build_registry
+from edge.telemetry import About, build_registry
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +80,11 @@ class Application:
             ),
         )
         self._engine = engine_of(settings, self.models)
-        self._store = Store(state_path(settings.state.path, environment) / "stream") if settings.state.keep else None
+        folder = folder_of(settings, state_path(settings.state.path, environment))
+        self._hold = None
+        if settings.shards is not None:
+            self._hold = Hold(folder.parent, accepts_other_models=settings.state.accept_other_models)
+        self._store = Store(folder, of_shard=self._hold is not None) if settings.state.keep else None
         stale_after_s = settings.devices.stale_after_min * 60
         self.service = Service(
             link,
@@ -95,8 +101,11 @@ class Application:
         self._answer_over_mqtt(link, desk, settings.topics)
         if settings.homeassistant.enabled:
             self._tell_home_assistant(link, settings)
-        self._reloading = Reloading(settings, library, self.service, stamp, self._speak_with)
-        registry = build_registry(self.service, load_interpreter()[1], settings.metrics.per_device)
+        self._reloading = Reloading(
+            settings, library, self.service, stamp, InPlace(self._about_to_speak_with, self._speak_with)
+        )
+        about = About(load_interpreter()[1], self.session.gateway, settings.shards[0] if settings.shards else None)
+        registry = build_registry(self.service, about, settings.metrics.per_device)
         app = create_app(self.service, lambda: self.models.cards, registry, desk, http_options(settings.http))
         self._socket = _bind(settings.http)
         self._server = uvicorn.Server(
@@ -122,6 +131,11 @@ class Application:
         link.discovery = Discovery(self.session, where, self._engine.speaker)
         link.listen(where.birth_topic, link.discovery)
 
+    def _about_to_speak_with(self, models: Models) -> None:
+        """Note the models of a shard before they speak: whatever ends the process then, it is them that are there."""
+        if self._hold is not None:
+            self._hold.note(models.stamps)
+
     def _speak_with(self, models: Models) -> None:
         """Let all who tell of the models tell of these."""
         self.models = models
@@ -138,7 +152,12 @@ class Application:
         return int(self._socket.getsockname()[1])
 
     def run(self, stopping: Event) -> None:
-        """Go on where the last process ended, until ``stopping`` is set: the stream in this thread, REST in another."""
+        """Go on where the last process ended, until ``stopping`` is set: the stream in this thread, REST in another.
+
+        Raises :class:`ShardError` where the shard that this is belongs to another worker, or comes to.
+        """
+        if self._hold is not None:
+            self._hold.take(self.models.stamps)
         if self._store is not None:
             self._store.restore(self._engine, self._link.meters)
         rest = Thread(target=self._server.run, args=([self._socket],), name="rest")
@@ -158,6 +177,8 @@ class Application:
     def close(self) -> None:
         """Give port and the models' memory back, as :meth:`run` does at its end; no effect the second time."""
         self._socket.close()
+        if self._hold is not None:
+            self._hold.release()
         for model in self.models.by_name.values():
             model.rest()
 
@@ -204,6 +225,7 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
         keepalive_s=mqtt.keepalive_s,
         session_expiry_s=mqtt.session_expiry_s,
         receive_maximum=mqtt.receive_maximum,
+        yields=settings.shards is not None,
     )
 
 

@@ -40,3 +40,13 @@ def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings
         section, _, rest = key.partition(".")
         overrides.setdefault(section, {}).update(nested(rest, value))
     return load(config, os.environ, overrides)
+
+
+def arguments_of(config: Path | None, assignments: tuple[str, ...]) -> list[str]:
+    """Return the command line that :func:`settings_options` read these of.
+
+    >>> arguments_of(Path("my.toml"), ("http.port=8090",))
+    ['--config', 'my.toml', '--set', 'http.port=8090']
+    """
+    given = [] if config is None else ["--config", str(config)]
+    return given + [word for assignment in assignments for word in ("--set", assignment)]

@@ -23,7 +23,7 @@ def sharing_problems(
     if shards is None:
         for key, topic in {**topics, **of_sources}.items():
             if SHARD in topic:
-                yield f"{key} ({topic}) has {SHARD}, and shards says of none: name those of this worker, as shards = [0]"
+                yield f"{key} ({topic}) has {SHARD}, and shards is not set: say which this worker takes, as [0]"
         return
     if not shards:
         yield "shards names none, and a worker without any would do nothing: name one, or leave the key out"

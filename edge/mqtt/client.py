@@ -39,6 +39,8 @@ class SessionOptions:
     receive_maximum: int = 1_024
     #: Whether to say ``online`` and ``offline`` on the status topic.
     announce: bool = True
+    #: Whether to end where another client takes the session over, and not to take it back.
+    yields: bool = False
 
 
 class Client(TransportClient):
