@@ -137,7 +137,7 @@ def replay(
     file: Path, device: str, speed: float | None, config: Path | None, assignments: tuple[str, ...], **of_file: Any
 ) -> None:
     """Publish FILE (UCI's own, or any CSV by its columns) as a live meter would."""
-    from edge.compose import transport_of  # noqa: PLC0415
+    from edge.reaching import transport_of  # noqa: PLC0415
     from edge.replay.command import replay_file  # noqa: PLC0415
     from edge.shards import the_one_of  # noqa: PLC0415
 

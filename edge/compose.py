@@ -16,27 +16,23 @@ from edge.core.errors import SettingsError
 from edge.core.features import measured_in
 from edge.core.presence import Presence
 from edge.core.reading import Limits
-from edge.core.source import Source
 from edge.core.statistics import Statistics
 from edge.http.app import HttpOptions, create_app
 from edge.loading import Models, engine_of, library_of, load_models
 from edge.mqtt.asides import PredictTopic
-from edge.mqtt.client import SessionOptions
 from edge.mqtt.discovery import Discovery, HomeAssistant
 from edge.mqtt.link import Intake, MqttLink
-from edge.mqtt.routes import SourceTopic
 from edge.mqtt.session import Session
 from edge.mqtt.sources import SourceReader
-from edge.mqtt.tls import Tls, TlsFiles
 from edge.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
-from edge.mqtt.transport import Transport
-from edge.mqtt_settings import MqttSettings, TopicSettings
+from edge.mqtt_settings import TopicSettings
 from edge.predictors.runtime import load_interpreter
+from edge.reaching import broker_is_fair, session_options, sources_of
 from edge.reloading import InPlace, Reloading
 from edge.service import Service
 from edge.settings import HttpSettings, Settings
 from edge.shards import folder_of
-from edge.state import gateway_id, state_path
+from edge.state import state_path
 from edge.storage.hold import Hold
 from edge.storage.store import Store
 from edge.telemetry import About, build_registry
@@ -55,7 +51,8 @@ class Application:
         library = library_of(settings, environment)
         stamp = library.stamp()  # before they are read: what changes meanwhile is a change
         self.models = load_models(settings, library)
-        self.session = Session(session_options(settings, environment))
+        self._settings, self._options = settings, session_options(settings, environment)
+        self.session = Session(self._options)
         limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
         extras = measured_in(self.models.speaking.features)[1:]
         statistics = Statistics()
@@ -166,7 +163,8 @@ class Application:
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
         gc.freeze()  # what start-up made stays: collections need not look at it again
         try:
-            self.service.run(stopping)
+            if broker_is_fair(self._settings, self._options, stopping):
+                self.service.run(stopping)
         finally:
             self._reloading.stop()
             self.service.feed.close()
@@ -181,62 +179,6 @@ class Application:
             self._hold.release()
         for model in self.models.by_name.values():
             model.rest()
-
-
-def sources_of(settings: Settings) -> list[tuple[SourceTopic, Source]]:
-    """Return the sources that are configured; raise :class:`SettingsError` where two would read one topic."""
-    sources = []
-    filters: dict[str, str] = {}
-    for i, source in enumerate(settings.sources):
-        key = f"sources.{i}"
-        topic = SourceTopic.parse(key, source.topic, source.device, source.parts)
-        for one in topic.filters:
-            if one in filters:
-                msg = f"{key}.topic: {source.topic!r} is read by {filters[one]} already: a message is read once"
-                raise SettingsError(msg)
-            filters[one] = key
-        sources.append((topic, source.source(settings.site.zone)))
-    return sources
-
-
-def subscriptions_of(settings: Settings) -> tuple[str, ...]:
-    """Return the subscriptions that take in all readings: those of the sources, or the native one."""
-    filters = tuple(one for topic, _ in sources_of(settings) for one in topic.filters)
-    return filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
-
-
-def session_options(settings: Settings, environment: Mapping[str, str]) -> SessionOptions:
-    """Return how to reach the broker, and as whom."""
-    gateway = gateway_id(settings.gateway.id, state_path(settings.state.path, environment))
-    mqtt, home = settings.mqtt, settings.homeassistant
-    return SessionOptions(
-        gateway=gateway,
-        status_topic=gateway_topic("topics.status", settings.topics.status, gateway),
-        subscriptions=subscriptions_of(settings),
-        asides=(f"{home.discovery_prefix}/status",) if home.enabled else (),
-        asides_mqtt5=(gateway_topic("topics.predict", settings.topics.predict, gateway),),
-        host=mqtt.host,
-        port=mqtt.port,
-        username=mqtt.username,
-        password=mqtt.password.get_secret_value() if mqtt.password else None,
-        transport=transport_of(mqtt),
-        protocol=mqtt.protocol,
-        qos=mqtt.qos,
-        keepalive_s=mqtt.keepalive_s,
-        session_expiry_s=mqtt.session_expiry_s,
-        receive_maximum=mqtt.receive_maximum,
-        yields=settings.shards is not None,
-    )
-
-
-def transport_of(mqtt: MqttSettings) -> Transport:
-    """Return what lies under MQTT; raise :class:`SettingsError` where a file of TLS cannot serve."""
-    tls = mqtt.tls
-    if not tls.enabled:
-        return Transport(mqtt.transport, mqtt.websocket_path)
-    key_password = tls.key_password.get_secret_value() if tls.key_password else None
-    files = TlsFiles(tls.ca_path, tls.certificate_path, tls.key_path, key_password, tls.alpn)
-    return Transport(mqtt.transport, mqtt.websocket_path, Tls(files), tls.server_name)
 
 
 def http_options(http: HttpSettings) -> HttpOptions:

@@ -102,5 +102,7 @@ class TopicSettings(Section):
     rejected: str = "gapcast/{gateway}/rejected"
     events: str = "gapcast/{gateway}/events"
     predict: str = "gapcast/{gateway}/predict"
+    #: With ``mqtt.share_group``: where the broker is tried, before readings are taken.
+    dealing: str = "gapcast/{gateway}/dealing"
     #: What the response topic of a request must begin with: no one can have the gateway write elsewhere.
     answers: str = "gapcast/{gateway}/answer/"
