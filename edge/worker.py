@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from edge.settings import Settings
 log = structlog.get_logger(__name__)
 
 _PR_SET_PDEATHSIG = 1
+_LOOK_S = 0.1
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -35,7 +37,7 @@ def serve_each(each: Sequence[Settings], arguments: Sequence[str]) -> int:
     def hand_on(number: int, _frame: object) -> None:
         if number != signal.SIGHUP:
             stopping.append(number)
-        for one in shards.values():
+        for one in list(shards.values()):
             one.send_signal(number)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -55,18 +57,21 @@ def serve_each(each: Sequence[Settings], arguments: Sequence[str]) -> int:
 
 
 def _wait_for_all(shards: dict[int, subprocess.Popen[bytes]], stopping: list[int]) -> int:
-    code, running = 0, {process.pid: shard for shard, process in shards.items()}
-    while running:
-        pid, status = os.wait()
-        shard = running.pop(pid)
-        ended = shards.pop(shard).returncode = os.waitstatus_to_exitcode(status)
-        code = code or (ended if ended >= 0 else 1)
-        if not stopping:
-            stopping.append(signal.SIGTERM)
-            cure = "its own lines say why; the others end too, to be started again together"
-            log.error("worker.shard_ended", shard=shard, exit_code=ended, cure=cure)
-            for one in shards.values():
-                one.send_signal(signal.SIGTERM)
+    code = 0
+    while shards:
+        time.sleep(_LOOK_S)  # and not os.wait: a signal that comes just before it would not be handed on
+        for shard, process in list(shards.items()):
+            ended = process.poll()
+            if ended is None:
+                continue
+            del shards[shard]
+            code = code or (ended if ended >= 0 else 1)
+            if not stopping:
+                stopping.append(signal.SIGTERM)
+                cure = "its own lines say why; the others end too, to be started again together"
+                log.error("worker.shard_ended", shard=shard, exit_code=ended, cure=cure)
+                for one in shards.values():
+                    one.send_signal(signal.SIGTERM)
     return code
 
 

@@ -32,8 +32,8 @@ class Packet:
 class WireBroker:
     """Listens; each :meth:`accept` takes one connection."""
 
-    def __init__(self) -> None:
-        self._listening = socket.create_server((LOOPBACK, 0))
+    def __init__(self, port: int = 0) -> None:
+        self._listening = socket.create_server((LOOPBACK, port))
         self._listening.settimeout(_TIMEOUT_S)
         self.port: int = self._listening.getsockname()[1]
 
