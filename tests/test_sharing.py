@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from edge.cli import main
@@ -15,6 +16,7 @@ from edge.options import read_settings
 from edge.reaching import session_options, subscriptions_of
 from edge.settings import Settings
 from edge.shards import each_of, folder_of, of_shard, the_one_of
+from tests.support.presence import ROOT
 
 SHARDED = "gap/{shard}/{device}/reading"
 
@@ -113,6 +115,21 @@ def test_a_replay_must_know_its_shard(tmp_path: Path) -> None:
 def test_a_group_subscribes_to_its_part() -> None:
     settings = Settings.model_validate({"mqtt": {"share_group": "workers", "shared_by": "topic-hash"}})
     assert subscriptions_of(settings) == ("$share/workers/gap/+/reading",)
+
+
+def test_the_example_for_kubernetes_is_one_that_starts(tmp_path: Path) -> None:
+    resources = list(yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "workers.yaml").read_text(encoding="utf-8")))
+    by_kind = {one["kind"]: one for one in resources}
+    file = tmp_path / "gapcast.toml"
+    file.write_text(by_kind["ConfigMap"]["data"]["gapcast.toml"], encoding="utf-8")
+    (container,) = by_kind["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    environment = {one["name"]: one.get("value", "3") for one in container["env"]}
+    password = tmp_path / "password"
+    password.write_text("s3cret", encoding="utf-8")
+    (shard,) = each_of(load(file, environment | {"GAPCAST_MQTT__PASSWORD_FILE": str(password)}, {}))
+    assert shard.topics.reading == "gap/3/{device}/reading"
+    assert str(shard.state.path) in {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert container["ports"] == [{"name": "http", "containerPort": shard.http.port}]
 
 
 def test_of_shard_leaves_the_port_where_none_is_given() -> None:
