@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -100,11 +101,12 @@ def take_overs(folder: Path, n_kills: int, n_devices: int = 120, per_s: float = 
             for worker in workers:
                 worker.wait_ready()
             verdict = stream.finish()
+            n_with_interval = sum(not math.isnan(sum(all_said[0].others_kw)) for all_said in stream.found.values())
     finally:
         for worker in workers:
             worker.stop()
         broker.stop()
-    return _rows(verdict, took_s, n_devices)
+    return _rows(verdict, took_s, n_devices) | {"with median and interval": n_with_interval}
 
 
 def _rows(verdict: Verdict, took_s: Sequence[float], n_devices: int) -> dict[str, object]:
