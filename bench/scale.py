@@ -38,14 +38,15 @@ class Cost(NamedTuple):
     cpu_us: float
     broker_cpu_us: float
     per_s: float
+    answer_bytes: float
     rss_idle_mb: float
     rss_mb: float
     disk_kb: float
     restart_s: float
 
 
-_HEAD = ("meters", "readings", "CPU us", "broker us", "per s", "idle MB", "full MB", "disk kB", "restart s")
-_DIGITS = (0, 0, 1, 1, 0, 1, 1, 1, 1)
+_HEAD = ("meters", "readings", "CPU us", "broker us", "per s", "answer B", "idle MB", "full MB", "disk kB", "restart s")
+_DIGITS = (0, 0, 1, 1, 0, 0, 1, 1, 1, 1)
 
 
 def measure(subject: Subject, n_devices: int) -> Cost:
@@ -57,10 +58,11 @@ def measure(subject: Subject, n_devices: int) -> Cost:
             idle_mb = memory(process.pid).rss_mb
             _send(generator, n_devices, _WARM_UP_MIN, n_answered=n_devices * (_WARM_UP_MIN - 1))
             before = (cpu_s(process.pid), cpu_s(broker_pid), time.perf_counter())
-            n_readings = n_minutes * n_devices
+            n_readings, n_bytes_before = n_minutes * n_devices, generator.n_answer_bytes
             _send(generator, n_devices, n_minutes, n_answered=n_readings)
             used = [now - then for now, then in zip(
                 (cpu_s(process.pid), cpu_s(broker_pid), time.perf_counter()), before, strict=True)]  # fmt: skip
+            answer_bytes = (generator.n_answer_bytes - n_bytes_before) / n_readings
             full_mb = memory(process.pid).rss_mb
         newest = max(Path(folder, "stream").glob("checkpoint-*.npz"))
         disk_kb = newest.stat().st_size / 1e3
@@ -68,7 +70,7 @@ def measure(subject: Subject, n_devices: int) -> Cost:
             restart_s = process.start_s
     return Cost(
         n_devices, n_readings, 1e6 * used[0] / n_readings, 1e6 * used[1] / n_readings, n_readings / used[2],
-        idle_mb, full_mb, disk_kb / n_devices, restart_s,
+        answer_bytes, idle_mb, full_mb, disk_kb / n_devices, restart_s,
     )  # fmt: skip
 
 

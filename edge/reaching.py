@@ -43,10 +43,13 @@ def sources_of(settings: Settings) -> list[tuple[SourceTopic, Source]]:
 
 def subscriptions_of(settings: Settings) -> tuple[str, ...]:
     """Return the subscriptions that take in all readings: those of the sources, or the native one."""
-    filters = tuple(one for topic, _ in sources_of(settings) for one in topic.filters)
-    filters = filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
     group = settings.mqtt.share_group
-    return filters if group is None else tuple(subscription(group, one) for one in filters)
+    return tuple(one if group is None else subscription(group, one) for one in _filters_of(settings))
+
+
+def _filters_of(settings: Settings) -> tuple[str, ...]:
+    filters = tuple(one for topic, _ in sources_of(settings) for one in topic.filters)
+    return filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
 
 
 def dealt_of(settings: Settings, options: SessionOptions) -> Dealt | None:
@@ -91,6 +94,7 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
         gateway=gateway,
         status_topic=gateway_topic("topics.status", settings.topics.status, gateway),
         subscriptions=subscriptions_of(settings),
+        unwanted=_filters_of(settings) if mqtt.share_group else (),
         asides=(f"{home.discovery_prefix}/status",) if home.enabled else (),
         asides_mqtt5=(gateway_topic("topics.predict", settings.topics.predict, gateway),),
         host=mqtt.host,

@@ -24,6 +24,8 @@ class SessionOptions:
     gateway: str
     status_topic: str
     subscriptions: tuple[str, ...]
+    #: What an earlier configuration of the same session may have subscribed to, and is not to come any more.
+    unwanted: tuple[str, ...] = ()
     #: Topics without which readings can come all the same; the second ones make sense with MQTT 5 alone.
     asides: tuple[str, ...] = ()
     asides_mqtt5: tuple[str, ...] = ()

@@ -187,6 +187,8 @@ class Connection:
         self.n_fresh_sessions += not flags.session_present
         self._backoff.succeeded()
         self._told.opened(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
+        if options.unwanted and flags.session_present:
+            self._client.unsubscribe(list(options.unwanted))
         how: Any = SubscribeOptions(qos=options.qos, retainHandling=1) if self.mqtt5 else options.qos
         self._client.subscribe([(topic, how) for topic in self._topics()])
         self._told.subscribing()

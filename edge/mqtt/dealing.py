@@ -47,8 +47,8 @@ def dealt(options: SessionOptions, group: str, topic: str) -> Dealt:
     members = [
         Session(
             replace(
-                options, gateway=f"{options.gateway}-deal-{i}", subscriptions=shared, asides=(), asides_mqtt5=(),
-                session_expiry_s=0, announce=False, yields=False, qos=1,
+                options, gateway=f"{options.gateway}-deal-{i}", subscriptions=shared, unwanted=(), asides=(),
+                asides_mqtt5=(), session_expiry_s=0, announce=False, yields=False, qos=1,
             )
         )
         for i in range(2)

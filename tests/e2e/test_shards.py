@@ -15,13 +15,19 @@ from bench.broker import free_ports
 from tests.e2e.conftest import Command, Start
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker
+from tests.support.models import ModelCopy
 from tests.support.peers import Peer, peer_of
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 StartWorker = Callable[..., tuple[Command, int]]
-ALONE = {"GAPCAST_FORECAST__MODEL": "linear", "GAPCAST_FORECAST__BLEND": "false"}
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> ModelCopy:
+    """One small model: a worker with it starts soon."""
+    return ModelCopy(tmp_path / "models", "linear")
 
 
 @pytest.fixture
@@ -33,7 +39,7 @@ def peer(mosquitto: MosquittoBroker) -> Iterator[Peer]:
 
 
 @pytest.fixture
-def worker(start: Start, mosquitto: MosquittoBroker, tmp_path: Path) -> StartWorker:
+def worker(start: Start, mosquitto: MosquittoBroker, tmp_path: Path, models: ModelCopy) -> StartWorker:
     """Start ``gapcast run`` for some shards; give it and its first port."""
 
     def started(shards: str, state: str = "shards", **variables: str) -> tuple[Command, int]:
@@ -43,7 +49,7 @@ def worker(start: Start, mosquitto: MosquittoBroker, tmp_path: Path) -> StartWor
             f"state.path={tmp_path / state}", f"shards={shards}", "gateway.id=north",
         )  # fmt: skip
         words = (part for one in settings for part in ("--set", one))
-        return start("run", *words, **ALONE, **variables), port
+        return start("run", *words, GAPCAST_MODELS__PATH=models.models, **variables), port
 
     return started
 
@@ -139,16 +145,16 @@ def test_a_shard_whose_process_is_killed_ends_the_worker(worker: StartWorker) ->
     assert '"exit_code": -9' in both.err
 
 
-def test_a_worker_with_other_models_is_refused(worker: StartWorker) -> None:
+def test_a_worker_with_other_models_is_refused(worker: StartWorker, models: ModelCopy) -> None:
     first, port = worker("3")
     first.wait_ready(port)
     first.signal(signal.SIGTERM)
     assert first.wait() == 0
-    other = {"GAPCAST_FORECAST__EXPERTS": "lstm-5-3"}
-    second, _ = worker("3", **other)
+    models.alter_card(lambda card: card.update(version="77"))
+    second, _ = worker("3")
     assert second.wait() == 4
-    assert re.search(r"lstm-5-3 none, here \d+ [0-9a-f]{8}\): give this worker the same", second.err)
-    third, port = worker("3", **other, GAPCAST_STATE__ACCEPT_OTHER_MODELS="true")
+    assert re.search(r"linear \d+ [0-9a-f]{8}, here 77 [0-9a-f]{8}\): give this worker the same", second.err)
+    third, port = worker("3", GAPCAST_STATE__ACCEPT_OTHER_MODELS="true")
     third.wait_ready(port)
     assert "shard.other_models" in third.err
 

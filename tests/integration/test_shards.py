@@ -28,7 +28,7 @@ from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.models import ModelCopy
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
-from tests.support.wire import DISCONNECT, PUBLISH, SUBSCRIBE, WireBroker
+from tests.support.wire import CONNECT, DISCONNECT, PUBLISH, SUBSCRIBE, UNSUBSCRIBE, WireBroker
 
 pytestmark = pytest.mark.mosquitto
 IN_GROUP = {"share_group": "workers", "shared_by": "topic-hash"}
@@ -222,5 +222,12 @@ def test_a_worker_of_a_group_takes_part_once_the_broker_has_shown_how_it_deals(
     wire = broker.broker.accept()
     wire.open()
     worker.wait_connected()
+    wire.close()
+    wire = broker.broker.accept()
+    assert wire.read().kind == CONNECT
+    wire.connack(session_present=True)
+    packets = {packet.kind: packet for packet in (wire.read(), wire.read(), wire.read())}
+    assert packets[UNSUBSCRIBE].body.endswith(b"\0\x0dgap/+/reading"), "what the session had before it was shared"
+    assert b"$share/workers/gap/+/reading" in packets[SUBSCRIBE].body
     wire.close()
     broker.close()

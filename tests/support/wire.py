@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tests.support.ports import LOOPBACK
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
+UNSUBSCRIBE = 10
 _RECEIVE_MAXIMUM = 0x21
 _TIMEOUT_S = 10.0
 
