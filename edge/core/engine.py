@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.buffer import Buffers, Verdict
-from edge.core.errors import ModelError
-from edge.core.features import assemble, measured_in
 from edge.core.forecast import Forecast, Forecasts
 from edge.core.history import History
 from edge.core.latest import Latest
@@ -21,10 +19,11 @@ from edge.core.online.drift import Change, Drift
 from edge.core.online.outcomes import Outcomes
 from edge.core.online.scores import Scores
 from edge.core.online.summary import Period, Summary
-from edge.core.predictor import Prediction, Predictor, Speaker
+from edge.core.panel import Panel
+from edge.core.predictor import Predictor, Speaker
 from edge.core.reading import Reading
 from edge.core.speaking import Whose, as_blended, as_spoken, voice_of
-from edge.core.window import F32, I64, WindowSpec
+from edge.core.window import WindowSpec
 
 #: What a reading counts as, in metrics.
 Result = Literal["accepted", "duplicate", "late", "rejected"]
@@ -83,14 +82,13 @@ class Engine:
         self.model = model
         self.zone = zone
         self.blend = blend
-        models = (model,) if blend is None else blend.models
-        context = max(each.spec.context for each in models)
+        self._panel = panel = Panel((model,) if blend is None else blend.models, zone)
         #: Whose words the forecasts of the stream are.
-        self.speaker: Speaker = model if blend is None else voice_of(blend, context)
+        self.speaker: Speaker = model if blend is None else voice_of(blend, panel.context)
         self.buffers = Buffers(
-            WindowSpec(context, model.spec.padding),
+            WindowSpec(panel.context, model.spec.padding),
             max_devices,
-            measured_in(model.features),
+            panel.channels,
             n_counted=self.speaker.spec.context,
         )
         self.tells_path = tells_path
@@ -145,13 +143,13 @@ class Engine:
         if not accepted.devices:
             return Forecasts(self.speaker, issued_at_ms, *whose, [])
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
+        measured = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
+        predictions = self._panel.predict(measured, minutes)
         if self.blend is None:
-            prediction = self._predict(self.model, accepted.windows, minutes)
-            forecasts = as_spoken(self.model, whose, issued_at_ms, prediction, tells_path=self._has_path)
+            forecasts = as_spoken(self.model, whose, issued_at_ms, predictions[0], tells_path=self._has_path)
         else:
-            predictions = [self._predict(model, accepted.windows, minutes) for model in self.blend.models]
-            power_kw = accepted.windows.reshape(*accepted.windows.shape[:2], -1)[:, :, 0]
-            told = self.blend.forecast(np.asarray(accepted.rows, dtype=np.int64), minutes, power_kw, predictions)
+            rows = np.asarray(accepted.rows, dtype=np.int64)
+            told = self.blend.forecast(rows, minutes, measured[:, :, 0], predictions)
             path_kw = predictions[0].mean if self._has_path else None
             forecasts = as_blended(self.blend, self.speaker, whose, issued_at_ms, told, path_kw)
         self.newest.keep(accepted.rows, forecasts)
@@ -175,17 +173,6 @@ class Engine:
     def scores_of(self, device: str) -> dict[Period, Summary]:
         """Return the live scores of ``device``."""
         return self.scores.of(self.buffers.row(device))
-
-    def _predict(self, model: Predictor, windows: F32, minutes: I64) -> Prediction:
-        measured = windows.reshape(len(windows), self.buffers.spec.context, -1)[:, -model.spec.context :]
-        if len(measured_in(model.features)) < measured.shape[-1]:
-            measured = measured[:, :, : len(measured_in(model.features))]
-        prediction = model.predict(np.ascontiguousarray(assemble(measured, minutes, model.features, self.zone)))
-        for values in (prediction.mean, prediction.quantiles):
-            if values is not None and not np.isfinite(values).all():
-                msg = f"model {model.name} gave a value that is not a number"
-                raise ModelError(msg)
-        return prediction
 
     def lacking(self, reading: Reading) -> str:
         """Return in a sentence what a reading that proved :attr:`Verdict.LACKING` has not, and the cure."""

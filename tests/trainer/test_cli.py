@@ -224,7 +224,8 @@ def test_a_model_that_fails_its_check_has_its_own_exit_code(prepared: Path) -> N
 def test_ctrl_c_ends_the_training_with_the_best_so_far(prepared: Path) -> None:
     """A real process and a real signal: it ends well, and what it leaves can be exported."""
     root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-c", "from trainer.cli import main; main(prog_name='gapcast-trainer')"]
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # whoever started the tests
+    command = [sys.executable, "-c", f"{heeding}; from trainer.cli import main; main(prog_name='gapcast-trainer')"]
     keys = ("descent.epochs=5000", "descent.patience=5000", "descent.batch_size=512", "hyper.units=[2]")
     changes = [word for key in keys for word in ("--set", key)]
     with subprocess.Popen(

@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core.online import interval, kept, learner, scale, usual, weights
+from edge.core.online import due, interval, kept, learner, scale, usual, weights
 from edge.core.online.hearing import Heard, Hearing
 from edge.core.online.options import Options
 from edge.core.online.outcomes import F64, Outcomes
-from edge.core.online.rows import STRANGER, At, Rows
+from edge.core.online.rows import STRANGER, Rows
 from edge.core.predictor import Prediction, Predictor
 from edge.core.window import F32, I64
 
+#: The weights follow from the memory, and are kept beside it: made when something was learnt, not when they are asked.
+_SHARES = "shares"
 #: Places in ``seen``.
 _SCALE, _N_LEARNT, _LOG_WIDTH, _LOWEST = range(4)
 #: A house that never gave less than this does not feed in, kW: a meter's zero is not quite steady.
@@ -52,21 +54,18 @@ class Blend:
         self.experts = hearing.experts
         n_columns, n_experts = len(hearing.view.names), len(self.experts)
         self._log_prior = np.log(weights.priors(n_experts))
-        self._n_slots = n_slots = hearing.horizon_min + 1  # what is due now is learnt after the next forecast is made
-        # Remembered of a forecast until its minute comes: the columns, the experts, what was told, and two more.
-        self._cuts = np.cumsum([n_columns, 2 * n_experts, 4]).tolist()
-        self._n_due = self._cuts[-1] + 2
+        self._due = due.Due(n_columns, n_experts, hearing.horizon_min)
         blank: dict[str, NDArray[np.generic]] = {
             "seen": np.array([scale.FIRST_KW, 0.0, np.nan, 0.0]),
             "memory": weights.blank(n_experts),
-            "due_minute": np.full(n_slots, -1, dtype=np.int64),
-            "due": np.zeros((n_slots, self._n_due)),
+            _SHARES: self._weighed(weights.blank(n_experts)[np.newaxis])[0],
+            **self._due.blank(),
         }
         if options.learns:
             coefficients, covariance = learner.blank(n_columns, hearing.mean_column, hearing.median_column)
             blank |= {"coefficients": coefficients, "covariance": covariance, "usual": usual.blank()}
         self.state = Rows(blank)
-        self._owed: Heard | None = None
+        self._owed: tuple[Heard, due.Told, F64] | None = None
         self._outcomes: list[Outcomes] = []
 
     @property
@@ -114,7 +113,7 @@ class Blend:
             kept.FOLLOWED: followed,
             kept.EXPERTS: np.array(self.experts),
             kept.COLUMNS: np.array(self._hearing.view.names),
-            **kept.halved(self.state.columns(np.asarray(rows, dtype=np.int64)[followed] + 1)),
+            **kept.halved(self.state.columns(np.asarray(rows, dtype=np.int64)[followed] + 1, without=_SHARES)),
         }
 
     def take_over(self, n_devices: int, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -125,6 +124,7 @@ class Blend:
         """
         known = kept.of_experts(columns, self.state, self.experts, self._hearing.view.names)
         if known:
+            known[_SHARES] = self._weighed(known["memory"])
             followed = columns[kept.FOLLOWED]
             which = followed < min(n_devices, self.options.max_devices)
             self.state.take_over(followed[which] + 1, {name: array[which] for name, array in known.items()})
@@ -134,14 +134,12 @@ class Blend:
         for which in heard.one_by_one():
             self._learn_owed()
             one = heard.of(which)
-            self._remember(one, *self._tell(one, one.rows + 1, told, places[which]))
-            self._owed = one
+            self._owed = self._tell(one, one.rows + 1, told, places[which])
 
-    def _tell(self, one: Heard, rows: I64, told: Told, places: I64) -> tuple[F64, F64, F64, F64]:
+    def _tell(self, one: Heard, rows: I64, told: Told, places: I64) -> tuple[Heard, due.Told, F64]:
         """Put what is told of ``one`` in its ``places`` of ``told``, by what is known in ``rows`` of the state.
 
-        Return what is to be remembered: the columns that the learning expert saw, what was told, the scale in which
-        that was, and the log(width) of the interval.
+        Return what is to be remembered, with the log(width) of the interval.
         """
         at = self.state.at(rows)
         arrays = self.state.arrays
@@ -155,7 +153,7 @@ class Blend:
             columns = self._hearing.view.scaled(columns, usual_kw, one.last_kw, scale_kw, learner.LIMIT)
             change = learner.speak(arrays["coefficients"][at], columns) * scale_kw[:, np.newaxis]
             experts_kw[:, :, -2] = np.maximum(one.last_kw[:, np.newaxis] + change, floor_kw[:, np.newaxis])
-        shares = self._shares(at)
+        shares = arrays[_SHARES][at]
         kw = np.empty((len(rows), 4))
         kw[:, :2] = (shares * experts_kw).sum(-1)
         if self.options.blends:
@@ -175,62 +173,46 @@ class Blend:
             if self.options.blends:
                 np.maximum(kw[:, 2:], floor_kw[:, np.newaxis], out=kw[:, 2:])
         told.kw[places], told.shares[places] = kw, shares
-        return columns, kw, scale_kw, log_width
+        return one, due.Told(columns, experts_kw, kw, one.last_kw, scale_kw), log_width
 
-    def _shares(self, at: At) -> F64:
-        memory = self.state.arrays["memory"][at]
+    def _weighed(self, memory: F64) -> F64:
         if self.options.blends:
             return weights.weigh(memory, self._log_prior)
         shares = np.zeros((len(memory), 2, len(self.experts)))
         shares[:, :, 0] = 1.0
         return shares
 
-    def _remember(self, one: Heard, columns: F64, kw: F64, scale_kw: F64, log_width: F64) -> None:
-        """Remember until its minute comes what was told, on what grounds."""
-        rows, target = one.rows + 1, one.minutes + self._hearing.horizon_min
-        slot = target % self._n_slots
-        arrays = self.state.arrays
-        arrays["seen"][rows, _LOG_WIDTH] = log_width
-        arrays["due_minute"][rows, slot] = target
-        due = np.empty((len(rows), self._n_due))
-        to_columns, to_experts, to_told = self._cuts
-        due[:, :to_columns] = columns
-        due[:, to_columns:to_experts] = one.experts_kw.reshape(len(rows), -1)
-        due[:, to_experts:to_told] = kw
-        due[:, -2], due[:, -1] = one.last_kw, scale_kw
-        arrays["due"][rows, slot] = due
-
     # --- outcomes ---------------------------------------------------------------------------------
 
     def _learn_owed(self) -> None:
-        """Learn what the readings of the last round say of the forecasts that were made for their minutes."""
-        one, self._owed = self._owed, None
-        if one is None:
+        """Learn what the readings of the last round say of the forecasts made for their minutes, and remember its own.
+
+        Not before the next is due: by then the forecasts of the round have left.
+        """
+        owed, self._owed = self._owed, None
+        if owed is None:
             return
+        one, told, log_width = owed
         rows, arrays = one.rows + 1, self.state.arrays
+        arrays["seen"][rows, _LOG_WIDTH] = log_width
+        self._due.put(self.state, rows, one, told)
         lowest = arrays["seen"][rows, _LOWEST]
         arrays["seen"][rows, _LOWEST] = np.minimum(lowest, one.last_kw)
         if self.options.learns:
             usual.follow(arrays["usual"], rows, one.bins[0], one.last_kw)
-        slot = one.minutes % self._n_slots
-        due = np.flatnonzero(arrays["due_minute"][rows, slot] == one.minutes)
-        if due.size:
-            self._learn_from(one.rows[due], one.minutes[due], one.last_kw[due], slot[due])
+        which = self._due.which(self.state, rows, one.minutes)
+        if which.size:
+            self._learn_from(one.rows[which], one.minutes[which], one.last_kw[which])
 
-    def _learn_from(self, rows: I64, minutes: I64, came_kw: F64, slot: I64) -> None:
+    def _learn_from(self, rows: I64, minutes: I64, came_kw: F64) -> None:
         at = self.state.at(rows + 1)
         arrays = self.state.arrays
-        arrays["due_minute"][rows + 1, slot] = -1
-        remembered = arrays["due"][rows + 1, slot]
-        to_columns, to_experts, to_told = self._cuts
-        experts_kw = remembered[:, to_columns:to_experts].reshape(len(rows), 2, -1)
-        told_kw, last_kw, scale_kw = remembered[:, to_experts:to_told], remembered[:, -2], remembered[:, -1]
+        columns, experts_kw, told_kw, last_kw, scale_kw = self._due.take(self.state, rows + 1, minutes)
         self._outcomes.append(Outcomes(rows, minutes, came_kw, last_kw, experts_kw, told_kw))
         seen = arrays["seen"][at]
         change_kw, n_learnt = came_kw - last_kw, seen[:, _N_LEARNT].copy()
         if self.options.learns:
             coefficients, covariance = arrays["coefficients"][at], arrays["covariance"][at]
-            columns = remembered[:, :to_columns]
             sound = learner.learn(coefficients, covariance, columns, change_kw / scale_kw, self.options.forgetting)
             if sound is not None:
                 coefficients[~sound] = self.state.blank("coefficients")
@@ -241,6 +223,7 @@ class Blend:
             memory = arrays["memory"][at]
             weights.learn(memory, experts_kw, told_kw[:, :2], came_kw, scale_kw * weights.LIMIT)
             self.state.put("memory", at, memory)
+            arrays[_SHARES][at] = self._weighed(memory)
         missed = ((came_kw < told_kw[:, 2]) | (came_kw > told_kw[:, 3])).astype(np.float64)
         seen[:, _LOG_WIDTH] = interval.learn(seen[:, _LOG_WIDTH], n_learnt, missed)
         seen[:, _SCALE] = scale.follow(seen[:, _SCALE], change_kw, n_learnt)

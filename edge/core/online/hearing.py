@@ -15,6 +15,8 @@ from edge.core.online.view import BIN_MIN, View
 from edge.core.predictor import Prediction, Predictor
 from edge.core.window import F32, I64
 
+_ALL = slice(None)
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -37,6 +39,8 @@ class Heard:
 
     def of(self, which: I64 | slice) -> Heard:
         """Return those of the N that ``which`` says."""
+        if which is _ALL:
+            return self
         return Heard(
             self.rows[which],
             self.minutes[which],
@@ -53,7 +57,7 @@ class Heard:
         rows = self.rows
         n = len(rows)
         if n == 1 or np.unique(rows).size == n:
-            yield slice(None)
+            yield _ALL
         elif rows.min() == rows.max():
             for place in range(n):
                 yield slice(place, place + 1)
@@ -73,9 +77,13 @@ class Hearing:
     def __init__(self, models: Sequence[Predictor], zone: tzinfo, *, learns: bool) -> None:
         """Hear ``models``, then a learning expert where one ``learns``, then persistence."""
         self.horizon_min = models[0].lead_times_min[-1]
-        self._levels = [model.quantile_levels or () for model in models]
+        self._now_and_then = np.array([[0], [self.horizon_min]])
+        levels = [tuple(model.quantile_levels or ()) for model in models]
         self._n_models = len(models)
-        self._with_median = [i for i, levels in enumerate(self._levels) if MEDIAN in levels]
+        #: Where each model's median is among its quantiles, None where it has none; and the first one's outer two.
+        self._median = [own.index(MEDIAN) if MEDIAN in own else None for own in levels]
+        self._outer = [levels[0].index(level) for level in (LOWER, UPPER)] if {LOWER, UPPER} <= {*levels[0]} else None
+        self._with_median = [i for i, median in enumerate(self._median) if median is not None]
         self._learns = learns
         #: Who speaks, in the order of the columns.
         self.experts = (*(model.name for model in models), *((LEARNED,) if learns else ()), PERSISTENCE)
@@ -88,24 +96,24 @@ class Hearing:
         """Return what ``predictions``, one a model, say of ``windows`` ``[N, context]``, kW, ending at ``minutes``."""
         experts_kw = np.empty((len(rows), 2, len(self.experts)))
         last_kw = windows[:, -1].astype(np.float64)
-        for i, (prediction, levels) in enumerate(zip(predictions, self._levels, strict=True)):
+        for i, (prediction, median) in enumerate(zip(predictions, self._median, strict=True)):
             experts_kw[:, :, i] = prediction.mean[:, -1:]
-            if prediction.quantiles is not None and MEDIAN in levels:
-                experts_kw[:, 1, i] = prediction.quantiles[:, -1, levels.index(MEDIAN)]
+            if prediction.quantiles is not None and median is not None:
+                experts_kw[:, 1, i] = prediction.quantiles[:, -1, median]
         experts_kw[:, :, -1] = last_kw[:, np.newaxis]
         if self._learns:
             n = self._n_models
             opinions_kw = np.concatenate((experts_kw[:, 0, :n], experts_kw[:, 1, self._with_median]), axis=1)
-            local = self.view.local_minute(np.add.outer((0, self.horizon_min), minutes))
+            local = self.view.local_minute(self._now_and_then + minutes)
             columns_kw, bins = self.view.columns_kw(windows, opinions_kw, local[1]), local // BIN_MIN
         else:
             columns_kw, bins = np.zeros((len(rows), len(self.view.names))), np.zeros((2, len(rows)), dtype=np.int64)
         return Heard(rows, minutes, last_kw, bins, columns_kw, experts_kw, *self._bounds(predictions[0]))
 
     def _bounds(self, prediction: Prediction) -> tuple[F64, F64] | tuple[None, None]:
-        levels, quantiles = self._levels[0], prediction.quantiles
-        if quantiles is None or not {LOWER, UPPER} <= set(levels):
+        quantiles, median = prediction.quantiles, self._median[0]
+        if quantiles is None or self._outer is None:
             return None, None
-        outer_kw = quantiles[:, -1][:, [levels.index(LOWER), levels.index(UPPER)]].astype(np.float64)
-        inner_kw = quantiles[:, -1, levels.index(MEDIAN)] if MEDIAN in levels else prediction.mean[:, -1]
+        outer_kw = quantiles[:, -1, self._outer].astype(np.float64)
+        inner_kw = prediction.mean[:, -1] if median is None else quantiles[:, -1, median]
         return outer_kw, interval.roots(np.abs(outer_kw - inner_kw[:, np.newaxis]))

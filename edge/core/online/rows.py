@@ -57,11 +57,11 @@ class Rows:
             for name, value in self._blank.items():
                 self.arrays[name][row] = value
 
-    def columns(self, rows: I64) -> dict[str, NDArray[Any]]:
-        """Return a copy of ``rows``."""
+    def columns(self, rows: I64, *, without: str = "") -> dict[str, NDArray[Any]]:
+        """Return a copy of ``rows``, ``without`` an array that follows from the others."""
         if rows.size:
             self.at(rows)
-        return {name: array[rows] for name, array in self.arrays.items()}
+        return {name: array[rows] for name, array in self.arrays.items() if name != without}
 
     def take_over(self, rows: I64, columns: Mapping[str, NDArray[Any]]) -> None:
         """Put what :meth:`columns` gave into ``rows``."""
