@@ -26,7 +26,9 @@ def test_killed_while_it_learns_it_has_learnt_every_reading_once(tmp_path: Path)
 
 
 def test_of_three_workers_one_is_killed_and_another_takes_its_shards_over(tmp_path: Path) -> None:
-    workers.take_overs(tmp_path, n_kills=2, n_devices=60)
+    # Ten seconds are promised on a machine that is not busy with all tests: scripts/faults holds it to that.
+    row = workers.take_overs(tmp_path, n_kills=2, n_devices=60, per_s=500, within_s=60)
+    assert row["with median and interval"] == row["readings"] - 60, "each forecast but of a meter's first reading"
 
 
 def test_a_broker_that_restarts_gets_its_gateway_back_within_five_seconds(tmp_path: Path) -> None:
