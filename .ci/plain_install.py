@@ -5,15 +5,22 @@ from __future__ import annotations
 import gzip
 import importlib
 import pkgutil
+import re
+import socket
 import sys
+import tempfile
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event, Thread
+from urllib.request import urlopen
 
 import edge
 from edge.bundled import models_path
+from edge.compose import Application
 from edge.predictors.store import default_model, load_model, model_names
 from edge.sample import sample_path
+from edge.settings import Settings
 
 NOT_OF_THE_EDGE = ("tensorflow", "keras", "pandas", "sklearn", "matplotlib")
 
@@ -38,7 +45,34 @@ def main() -> None:
         sys.exit(f"the default model is not among those bundled: {', '.join(models)}")
     with gzip.open(sample_path(), "rt", encoding="ascii") as sample:
         n_rows = sum(1 for _ in sample) - 1
-    print(f"gapcast {version('gapcast')}: {len(modules)} modules, a sample of {n_rows} minutes; {', '.join(models)}")
+    print(
+        f"gapcast {version('gapcast')}: {len(modules)} modules, a page of {load_page()} files, a sample of {n_rows} "
+        f"minutes; {', '.join(models)}"
+    )
+
+
+def load_page() -> int:
+    """Run the service, with no broker to reach; load its page and all files that it names, and count them."""
+    stopping = Event()
+    with tempfile.TemporaryDirectory() as state:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        settings = {"http": {"host": "127.0.0.1", "port": port}, "mqtt": {"host": "127.0.0.1", "port": 1}}
+        service = Application(Settings.model_validate({**settings, "state": {"path": state}}), {})
+        serving = Thread(target=service.run, args=(stopping,))
+        serving.start()
+        try:
+            address = f"http://127.0.0.1:{port}/"
+            with urlopen(address) as page:
+                names = set(re.findall(r'(?:src|href)="(page/[^"]+)"', page.read().decode()))
+            for name in names:
+                with urlopen(address + name) as file:  # noqa: S310 - our own http://127.0.0.1
+                    if not file.read():
+                        sys.exit(f"{name} of the page is empty")
+        finally:
+            stopping.set()
+            serving.join()
+    return 1 + len(names)
 
 
 if __name__ == "__main__":

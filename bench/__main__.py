@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 
-from bench import asking, footprint, latency, machine, report
+from bench import asking, footprint, latency, machine, page, report
 from bench.broker import NoBrokerError
 from bench.footprint import Footprint
 from bench.latency import Latency
@@ -20,9 +20,13 @@ from edge.predictors.store import default_model
 
 PARTS = ("throughput", "latency", "footprint", "asking")
 WAYS_PART = "ways"  # for whoever asks: it says nothing of gapcast beside the echo
+PAGE_PART = "page"  # the same, and it needs a browser
 GOAL_MODEL = "lstm-5-3"
 BLEND = "blend"  # in place of a model: all of them together, with everything that is learnt
-_ONLY = f"this part only (may be given again); {WAYS_PART}, TLS and WebSocket beside TCP, is run only so"
+_ONLY = (
+    f"this part only (may be given again); {WAYS_PART}, TLS and WebSocket beside TCP, and {PAGE_PART}, the page in "
+    "Chromium, are run only so"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under a minute: does it all work? Not for figures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
-    parser.add_argument("--only", choices=(*PARTS, WAYS_PART), action="append", help=_ONLY)
+    parser.add_argument("--only", choices=(*PARTS, WAYS_PART, PAGE_PART), action="append", help=_ONLY)
     parser.add_argument("--models-path", type=Path, default=MODELS, help="folder of models (default: models)")
     parser.add_argument("--models", help="models by name, with commas between, and blend; an empty one: the echo alone")
     parser.add_argument("--rounds", type=int, help="rounds of the throughput part")
@@ -83,6 +87,10 @@ def main() -> int:
             asked = [asking.measure(one, effort.latency_s) for one in subjects]
             _say(report.asking_table(asked))
             results["asking"] = asked
+        if PAGE_PART in parts and subjects:
+            shown = page.measure(subjects[-1], effort.n_starts, effort.latency_s / 2)
+            _say(report.page_table([shown]))
+            results[PAGE_PART] = shown
     except (NoBrokerError, NotReadyError, StalledError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 from bench.asking import Asked
 from bench.footprint import Footprint
 from bench.latency import Latency
+from bench.page import PageFigures
 from bench.throughput import Comparison, Pace
 
 Row = Sequence[str]
@@ -103,6 +105,26 @@ def asking_table(asked: list[Asked]) -> str:
             f"{one.reading_p99_ms:.2f}",
         )
         for one in asked
+    ]
+    return _table(head, rows)
+
+
+def page_table(shown: list[PageFigures]) -> str:
+    """Return how the page loads and scrolls."""
+    head = ("the page", "usable ms", "min–max", "kB", "frame p50 ms", "p99 ms", "max ms", "frames", "rows at most")
+    rows = [
+        (
+            one.name,
+            f"{statistics.median(one.usable_ms):.0f}",
+            f"{min(one.usable_ms):.0f}–{max(one.usable_ms):.0f}",
+            f"{one.n_bytes / 1e3:.0f}",
+            f"{one.frame_p50_ms:.1f}",
+            f"{one.frame_p99_ms:.1f}",
+            f"{one.frame_max_ms:.1f}",
+            f"{one.n_frames:,}",
+            f"{one.most_rows}",
+        )
+        for one in shown
     ]
     return _table(head, rows)
 

@@ -46,10 +46,6 @@ gapcast_skill_ratio{model="linear",period="last_day"} -0.5
 gapcast_absolute_error_kw{model="blend",period="last_day"} 0.2
 gapcast_absolute_error_kw{model="persistence",period="last_day"} 0.25
 gapcast_interval_coverage_ratio{model="blend",period="last_day"} 0.901
-gapcast_device_reading_kw{device="home"} 1.234
-gapcast_device_skill_ratio{device="home",period="last_day"} 0.12
-gapcast_device_skill_ratio{device="home",period="ever"} 0.99
-gapcast_device_interval_coverage_ratio{device="home",period="last_day"} 0.89
 gapcast_model_info{model="lstm",default="true"} 1
 gapcast_model_info{model="linear",default="false"} 1
 gapcast_build_info{version="1.2.3",runtime="ai-edge-litert 2"} 1
@@ -60,19 +56,29 @@ READY = {"status": "pass", "checks": {"mqtt:connection": [{"status": "pass"}]}}
 AWAY = {"status": "fail", "checks": {"mqtt:connection": [{"status": "fail", "output": "unreachable: refused"}]}}
 
 
-def forecast(device: str, **changes: Any) -> dict[str, Any]:
-    return {
-        "device": device, "gap_kw": 1.31, "lower_kw": 0.62, "upper_kw": 2.71, "observed_at": "2026-01-01T12:00:00Z",
+def device(name: str, *, enough: bool = True, **changes: Any) -> dict[str, Any]:
+    """Return what ``GET /devices`` tells of one; ``changes`` are of its forecast."""
+    forecast = {
+        "gap_kw": 1.31, "lower_kw": 0.62, "upper_kw": 2.71, "observed_at": "2026-01-01T12:00:00Z",
         "target_at": "2026-01-01T12:05:00Z", "issued_at": "2026-01-01T12:01:00.500Z", "model": "blend", **changes,
     }  # fmt: skip
+    return {
+        "device": name,
+        "last_reading": {"ts": "2026-01-01T12:00:00Z", "gap_kw": 1.234},
+        "forecast": forecast,
+        "scores": {"last_day": {"enough": enough, "skill": 0.12, "coverage": 0.89}},
+    }
 
 
-def picture(*forecasts: dict[str, Any], health: dict[str, Any] | None = None, metrics: str = METRICS) -> Picture:
-    return picture_of(health or READY, read_series(metrics), forecasts)
+def picture(
+    *devices: dict[str, Any], health: dict[str, Any] | None = None, metrics: str = METRICS, n_more: int = 0
+) -> Picture:
+    page = {"devices": devices, "n_devices": len(devices) + n_more}
+    return picture_of(health or READY, read_series(metrics), page)
 
 
 def test_a_picture_says_what_the_metrics_do() -> None:
-    seen = picture(forecast("home"))
+    seen = picture(device("home"))
     assert (seen.version, seen.status, seen.problems, seen.models) == ("1.2.3", "pass", (), ("lstm", "linear"))
     assert seen.readings == {"accepted": 12345.0, "rejected": 2.0}
     assert (seen.n_queued, seen.n_devices, seen.mean_batch) == (7, 2, 2.5)
@@ -86,7 +92,7 @@ def test_a_picture_says_what_the_metrics_do() -> None:
 
 
 def test_it_is_drawn_in_words() -> None:
-    text = "\n".join(draw(picture(forecast("home")), None, NOW, PLAIN))
+    text = "\n".join(draw(picture(device("home")), None, NOW, PLAIN))
     assert "gapcast 1.2.3  ready  2026-01-01 12:01:05 UTC  up 2 h, 91 MB" in text
     assert "12,345 accepted  2 rejected" in text
     assert "latency p50 0.6 ms, p99 1.9 ms  batch 2.5  queue 7" in text
@@ -109,20 +115,20 @@ def test_a_service_that_is_not_ready_says_why() -> None:
 
 
 def test_what_is_not_known_is_left_blank() -> None:
-    bare = forecast("attic", lower_kw=None, upper_kw=None, observed_at="2010-11-01T00:29:00Z")
-    lines = draw(picture(bare), None, NOW, PLAIN)
-    assert re.search(r"^attic +– +2010-11-01 00:29 +4 s +1\.310 kW +– +12:05 +– +–$", lines[-2])
-    assert "metrics.per_device" in lines[-1]
+    bare = device("attic", lower_kw=None, upper_kw=None, observed_at="2010-11-01T00:29:00Z", enough=False)
+    lines = draw(picture(bare, device("new") | {"forecast": None}), None, NOW, PLAIN)
+    assert re.search(r"^attic +1\.234 kW +2010-11-01 00:29 +4 s +1\.310 kW +– +12:05 +– +–$", lines[-1])
 
 
 def test_devices_beyond_the_screen_are_counted() -> None:
-    seen = picture(*(forecast(f"house-{i:03}") for i in range(100)))
+    seen = picture(*(device(f"house-{i:03}") for i in range(100)))
     for room in (14, 20, 30):
         lines = draw(seen, None, NOW, PLAIN, room)
         assert len(lines) <= room
         shown = [line.split()[0] for line in lines if line.startswith("house-")]
         assert shown == [f"house-{i:03}" for i in range(len(shown))]
         assert any(line == f"and {100 - len(shown)} more" for line in lines)
+    assert draw(picture(device("home"), n_more=4_000), None, NOW, PLAIN)[-1] == "and 4,000 more"
 
 
 def test_what_came_since_the_last_look_is_told() -> None:
@@ -134,7 +140,7 @@ def test_what_came_since_the_last_look_is_told() -> None:
 
 
 def test_colours_say_the_same() -> None:
-    seen = picture(forecast("home"), forecast("old", issued_at="2026-01-01T09:00:00Z"))
+    seen = picture(device("home"), device("old", issued_at="2026-01-01T09:00:00Z"))
     coloured = draw(seen, None, NOW, COLOURED)
     assert [re.sub(r"\033\[\d+m", "", line) for line in coloured] == draw(seen, None, NOW, PLAIN)
     assert coloured[-1].startswith("\033[2mold"), "a device that is quiet is pale"

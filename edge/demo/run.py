@@ -77,7 +77,7 @@ def _meter_and_watch(
     """Replay the bundled week to the service, and return who read along."""
     _wait_ready(application)
     pace = "as fast as it goes" if options.speed is None else f"{options.speed:g} times as fast as life"
-    show(f"open   http://{HOST}:{application.http_port}/predict")
+    show(f"open   http://{HOST}:{application.http_port}/")
     show(f"listen mosquitto_sub -h {HOST} -p {broker.port} -t 'gap/#' -v")
     show(f"A week of a real house's minutes, {pace}; Ctrl-C ends it.")
     watcher = Watcher(broker.host, broker.port, DEVICE, show)

@@ -18,8 +18,8 @@ from starlette.middleware.cors import CORSMiddleware
 from edge.asking.answer import Desk
 from edge.asking.request import PredictRequest
 from edge.core.card import ModelCard
-from edge.http import problems, reference
-from edge.http.devices import devices_router
+from edge.http import front, problems, reference
+from edge.http.devices import PackedDevices, devices_router
 from edge.http.document import DocumentedApp
 from edge.http.events import EventReaders, events_router
 from edge.http.guard import Guard
@@ -60,6 +60,7 @@ def create_app(
         redoc_url=None,
     )
     app.add_middleware(LatestOfOne, service=service)
+    app.add_middleware(PackedDevices)
     problems.install(app, options.max_body_bytes, options.max_tensor_bytes)
     if options.token is not None:
         app.add_middleware(Guard, token=options.token)
@@ -131,6 +132,7 @@ def create_app(
     app.include_router(inference_router(service))
     app.include_router(events_router(EventReaders(service, options.max_event_readers)))
     reference.install(app)
+    front.install(app)
     return app
 
 

@@ -96,10 +96,9 @@ def _table(picture: Picture, now: datetime, pen: Pen, room: int | None) -> list[
     lines = [pen(text[0], "strong")]
     for line, one in zip(text[1:], shown, strict=True):
         lines.append(pen(line, "quiet") if (now - one.issued_at).total_seconds() > _STALE_S else line)
-    if len(shown) < len(devices):
-        lines.append(pen(f"and {len(devices) - len(shown):,} more", "quiet"))
-    if all(line.reading_kw is None for line in shown):
-        lines.append(pen("readings and scores of single devices: metrics.per_device of the service", "quiet"))
+    n_more = len(devices) - len(shown) + picture.n_unlisted
+    if n_more:
+        lines.append(pen(f"and {n_more:,} more", "quiet"))
     return lines
 
 
@@ -109,7 +108,7 @@ def _row(line: DeviceLine, now: datetime) -> tuple[str, ...]:
         within = f"{line.lower_kw:.3f} to {line.upper_kw:.3f}"
     return (
         line.device,
-        _NOTHING if line.reading_kw is None else f"{line.reading_kw:.3f} kW",
+        f"{line.reading_kw:.3f} kW",
         _moment(line.observed_at, now),
         _length((now - line.issued_at).total_seconds()),
         f"{line.gap_kw:.3f} kW",

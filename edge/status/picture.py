@@ -14,6 +14,8 @@ from edge.status.asking import Rest
 
 #: Name, and value by labels.
 Series = Mapping[str, list[tuple[Mapping[str, str], float]]]
+#: As many devices as are told of at once.
+_DEVICES = "/devices?limit=1000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,10 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class DeviceLine:
-    """One device: its newest forecast, and where the service tells of single devices its reading and scores too."""
+    """One device: its newest reading and forecast, and its scores of the last day (None: too few for a verdict)."""
 
     device: str
-    reading_kw: float | None
+    reading_kw: float
     gap_kw: float
     lower_kw: float | None
     upper_kw: float | None
@@ -68,17 +70,17 @@ class Picture:
     n_clocks_off: int
     scores: tuple[Score, ...]
     devices: tuple[DeviceLine, ...]
+    #: Further ones, that the service has not told of at once.
+    n_unlisted: int
 
 
 def take_picture(rest: Rest) -> Picture:
     """Ask ``rest`` for all that is shown; raise :class:`~edge.status.asking.StatusError` where it cannot be asked."""
-    return picture_of(
-        rest.document("/readyz"), read_series(rest.text("/metrics")), rest.document("/predict").get("forecasts", [])
-    )
+    return picture_of(rest.document("/readyz"), read_series(rest.text("/metrics")), rest.document(_DEVICES))
 
 
-def picture_of(health: Mapping[str, Any], series: Series, forecasts: Iterable[Mapping[str, Any]]) -> Picture:
-    """Return the picture that health, metrics and latest forecasts give."""
+def picture_of(health: Mapping[str, Any], series: Series, page: Mapping[str, Any]) -> Picture:
+    """Return the picture that health, metrics and a page of devices give."""
     problems = tuple(
         f"{name}: {one.get('output') or one.get('status')}"
         for name, checks in health.get("checks", {}).items()
@@ -107,7 +109,8 @@ def picture_of(health: Mapping[str, Any], series: Series, forecasts: Iterable[Ma
         resident_bytes=_value(series, "process_resident_memory_bytes"),
         n_clocks_off=int(_value(series, "gapcast_clocks_off")),
         scores=tuple(_scores(series, told)),
-        devices=tuple(_devices(forecasts, series)),
+        devices=tuple(_devices(page.get("devices", []))),
+        n_unlisted=page.get("n_devices", 0) - len(page.get("devices", [])),
     )
 
 
@@ -159,15 +162,14 @@ def _scores(series: Series, told: set[str]) -> Iterable[Score]:
         )  # fmt: skip
 
 
-def _devices(forecasts: Iterable[Mapping[str, Any]], series: Series) -> Iterable[DeviceLine]:
-    read = _by_device(series, "gapcast_device_reading_kw")
-    skills = _by_device(series, "gapcast_device_skill_ratio", period="last_day")
-    coverages = _by_device(series, "gapcast_device_interval_coverage_ratio", period="last_day")
-    for forecast in forecasts:
-        device = str(forecast["device"])
+def _devices(devices: Iterable[Mapping[str, Any]]) -> Iterable[DeviceLine]:
+    for told in devices:
+        forecast, scores = told["forecast"], told["scores"]["last_day"]
+        if forecast is None:
+            continue
         yield DeviceLine(
-            device=device,
-            reading_kw=read.get(device),
+            device=told["device"],
+            reading_kw=told["last_reading"]["gap_kw"],
             gap_kw=forecast["gap_kw"],
             lower_kw=forecast["lower_kw"],
             upper_kw=forecast["upper_kw"],
@@ -175,14 +177,9 @@ def _devices(forecasts: Iterable[Mapping[str, Any]], series: Series) -> Iterable
             target_at=datetime.fromisoformat(forecast["target_at"]),
             issued_at=datetime.fromisoformat(forecast["issued_at"]),
             model=forecast["model"],
-            skill=skills.get(device),
-            coverage=coverages.get(device),
+            skill=scores["skill"] if scores["enough"] else None,
+            coverage=scores["coverage"] if scores["enough"] else None,
         )
-
-
-def _by_device(series: Series, name: str, **labels: str) -> dict[str, float]:
-    wanted = labels.items()
-    return {found["device"]: value for found, value in series.get(name, []) if wanted <= found.items()}
 
 
 def _value(series: Series, name: str) -> float:

@@ -27,7 +27,7 @@ URL = "http://127.0.0.1:{}"
 
 
 def run_with_readings(start: Start, settings: tuple[str, ...], http_port: int, broker: Broker) -> None:
-    start("run", *settings, "--set", "metrics.per_device=10").wait_ready(http_port)
+    start("run", *settings).wait_ready(http_port)
     with peer_of(broker.host, broker.port) as peer:
         peer.subscribe("gap/+/forecast")
         for i in range(2):

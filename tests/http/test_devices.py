@@ -52,6 +52,18 @@ def test_pages_by_name(fed: Rest) -> None:
     assert second["devices"][0]["forecast"] == fed.client.get("/devices/home").json()["forecast"]
 
 
+def test_what_is_long_is_packed_for_who_accepts_it(fed: Rest) -> None:
+    plain = fed.client.get("/devices", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert len(plain.content) > 2_000
+    packed = fed.client.get("/devices", headers={"accept-encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < len(plain.content) / 3
+    assert packed.json() == plain.json()
+    for short in ("/devices/young", "/predict", "/devices/nobody"):
+        assert "content-encoding" not in fed.client.get(short, headers={"accept-encoding": "gzip"}).headers
+
+
 def test_history(fed: Rest) -> None:
     document = fed.client.get("/devices/home/history", params={"minutes": 4}).json()
     assert [one["ts"] for one in document["readings"]] == [minute_label(FIRST + m) for m in range(8, 12)]

@@ -43,6 +43,20 @@ def test_the_token_opens(guarded: Rest) -> None:
     assert guarded.client.get("/predict", auth=("anyone", TOKEN)).status_code == 200
 
 
+def test_the_page_is_open_but_not_what_it_asks_for(guarded: Rest) -> None:
+    assert guarded.client.get("/").status_code == 200
+    assert guarded.client.get("/page/main.js").status_code == 200
+    for path in ("/predict", "/devices", "/events", "/page", "/page%2f..%2fpredict", "/page/../predict"):
+        assert guarded.client.get(path).status_code in {401, 404}
+        assert guarded.client.get(path, headers={"authorization": f"Bearer {TOKEN}x"}).status_code in {401, 404}
+
+
+def test_a_page_that_asks_for_the_token_itself_is_spared_the_browsers_question(guarded: Rest) -> None:
+    answer = guarded.client.get("/predict", headers={"x-requested-with": "gapcast-page"})
+    assert answer.headers["www-authenticate"] == 'Bearer realm="gapcast"'
+    assert "Basic" in guarded.client.get("/predict").headers["www-authenticate"]
+
+
 def test_a_client_of_the_protocol_sees_why(guarded: Rest) -> None:
     assert "http.token" in guarded.client.get("/v2/models/lstm").json()["error"]
 

@@ -1,25 +1,28 @@
 """What a test may need that is not everywhere, and what happens where it is missing.
 
-A test says it by a marker: ``mosquitto``, ``prometheus``, ``openssl`` (given by its fixtures), ``wholeset``,
-``homeassistant`` or ``nodered``. Where the thing is missing the test is deselected, with a line that says so; where
-``GAPCAST_REQUIRE`` names it, that is an error. ``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
+A test says it by a marker: ``mosquitto``, ``prometheus``, ``openssl``, ``chromium`` (some given by its fixtures),
+``wholeset``, ``homeassistant`` or ``nodered``. Where the thing is missing the test is deselected, with a line that
+says so; where ``GAPCAST_REQUIRE`` names it, that is an error. ``GAPCAST_NO_SKIPS=1`` fails a session in which any test
+was skipped.
 """
 
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.support.brokers import mosquitto_command
+from tests.support.browser import chromium_command
 from tests.support.certificates import openssl_command
 from tests.support.prometheus import prometheus_command
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE_SET = "household_power_consumption.zip"
 #: Fast ones first: these folders come last, in this order, and within each those that need more.
-LAST_FOLDERS = ("integration", "trainer", "e2e", "homeassistant", "nodered")
+LAST_FOLDERS = ("integration", "page", "trainer", "e2e", "homeassistant", "nodered")
 LAST_MARKERS = ("mosquitto", "prometheus", "wholeset", "e2e")
 
 _REMARKS = pytest.StashKey[list[str]]()
@@ -49,6 +52,8 @@ def _missing() -> dict[str, str]:
         missing["mosquitto"] = "mosquitto is not installed"
     if prometheus_command() is None:
         missing["prometheus"] = "prometheus and promtool are not installed"
+    if chromium_command() is None or find_spec("playwright") is None:
+        missing["chromium"] = "chromium is not installed, or Playwright is not (requirements/test.txt)"
     if openssl_command() is None:
         missing["openssl"] = "the command openssl is not installed"
     if home_assistant_command() is None:
@@ -68,6 +73,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("mosquitto")
         if "node_red" in getattr(item, "fixturenames", ()):
             item.add_marker("nodered")
+        if "page" in item.path.relative_to(ROOT).parts:
+            item.add_marker("chromium")
+            item.add_marker("mosquitto")
         if "authority" in getattr(item, "fixturenames", ()):
             item.add_marker("openssl")
         if "e2e" in item.path.relative_to(ROOT).parts:

@@ -1,0 +1,75 @@
+"""A gateway for pictures: it is given the bundled week, as several devices from different days on."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+from threading import Event, Thread
+
+from edge.compose import Application
+from edge.core.grid import DAY_MIN
+from edge.core.reading import Limits
+from edge.replay.publisher import Meter
+from edge.replay.source import Columns, read_minutes
+from edge.sample import sample_path
+from edge.settings import Settings
+
+HOST, MQTT_PORT, HTTP_PORT = "127.0.0.1", 18_831, 18_080
+DAY_OF = {"cellar": 0, "home": 1, "workshop": 2}
+LONGEST_S = 120.0
+
+
+def picture_settings(state: Path) -> Settings:
+    """Return the settings of a gateway on :data:`HTTP_PORT` beside the demo's broker."""
+    return Settings.model_validate({
+        "mqtt": {"host": HOST, "port": MQTT_PORT, "protocol": "3.1.1"},
+        "http": {"host": HOST, "port": HTTP_PORT},
+        "state": {"path": state},
+    })  # fmt: skip
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Application]:
+    """Run a gateway, and wait until it is connected."""
+    stopping = Event()
+    gateway = Application(settings, {})
+    thread = Thread(target=gateway.run, args=(stopping,), name="gateway")
+    thread.start()
+    try:
+        wait_until(lambda: gateway.service.connected)
+        yield gateway
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def publish(
+    gateway: Application, start: int, n_minutes: int, pause_s: float, day_of: Mapping[str, int] = DAY_OF
+) -> None:
+    """Publish so many minutes of each device, and wait until they are taken."""
+    n_before = gateway.service.statistics.readings["accepted"]
+    with ExitStack() as stack:
+        meters = []
+        for device, day in day_of.items():
+            minutes = read_minutes(sample_path(), Columns(), Limits())
+            first = day * DAY_MIN + start
+            meter = stack.enter_context(Meter(HOST, MQTT_PORT, f"gap/{device}/reading"))
+            meters.append((meter, islice(minutes, first, first + n_minutes)))
+        for _ in range(n_minutes):
+            for meter, minutes in meters:
+                meter.publish(next(minutes))
+                time.sleep(pause_s)
+        wait_until(lambda: gateway.service.statistics.readings["accepted"] >= n_before + n_minutes * len(day_of))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition; end in words where it does not come."""
+    deadline_s = time.monotonic() + LONGEST_S
+    while not condition():
+        if time.monotonic() > deadline_s:
+            sys.exit("the gateway has not done its part in time")
+        time.sleep(0.05)

@@ -1,0 +1,119 @@
+"""The page in a real Chromium: a real gateway behind it, and a real mosquitto behind that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from edge.core.grid import DAY_MIN, minute_label
+from edge.core.reading import Limits
+from edge.replay.source import Columns, Minute, read_minutes
+from edge.sample import sample_path
+from tests.support.brokers import MosquittoBroker
+from tests.support.browser import DESKTOP, Window, chromium
+from tests.support.gateways import Gateway, gateway_settings, running
+from tests.support.peers import Peer, peer_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+Look = Callable[..., Window]
+#: A day and a bit: enough outcomes for a verdict.
+N_MINUTES = DAY_MIN + 60
+#: What a cold load may weigh, all that comes for it counted.
+MOST_BYTES = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A gateway that has seen a day of a real house as ``home``, and ten minutes of it as ``attic``."""
+
+    gateway: Gateway
+    peer: Peer
+    later: Iterator[Minute]
+
+    @property
+    def url(self) -> str:
+        return f"{self.gateway.url}/"
+
+    def ask(self, route: str) -> Any:
+        return httpx.get(self.url + route, timeout=20).json()
+
+    def read_next(self, device: str = "home") -> Minute:
+        """Publish the next minute of the house, and wait until it is forecast."""
+        minute, n = next(self.later), self.gateway.n_taken
+        self.peer.publish(f"gap/{device}/reading", payload(minute))
+        self.gateway.wait_taken(n + 1)
+        return minute
+
+
+def payload(minute: Minute) -> str:
+    return json.dumps({"ts": minute_label(minute.minute), "gap_kw": minute.gap_kw})
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def look(browser: Browser) -> Iterator[Look]:
+    """Open a page in a window of its own; after the test none of them may have told of an error."""
+    windows = []
+    with ExitStack() as stack:
+
+        def opened(url: str, **options: Any) -> Window:
+            context = browser.new_context(**{"viewport": DESKTOP} | options)
+            stack.callback(context.close)
+            window = Window(context.new_page())
+            windows.append(window)
+            window.open(url)
+            return window
+
+        yield opened
+    assert [error for window in windows for error in window.errors] == []
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MosquittoBroker]:
+    made = MosquittoBroker(tmp_path_factory.mktemp("mosquitto"))
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def house(broker: MosquittoBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with ExitStack() as stack:
+        settings = gateway_settings(broker.port, tmp_path_factory.mktemp("state"), mqtt={"protocol": "5"})
+        gateway = stack.enter_context(running(settings))
+        peer = stack.enter_context(peer_of(broker.host, broker.port))
+        minutes = read_minutes(sample_path(), Columns(), Limits())
+        day = list(islice(minutes, N_MINUTES))
+        for minute in day:
+            peer.send("gap/home/reading", payload(minute))
+        for minute in day[:10]:
+            peer.send("gap/attic/reading", payload(minute))
+        gateway.wait_taken(N_MINUTES + 10, 60)
+        yield House(gateway, peer, minutes)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
+    """Start a gateway of the test's own."""
+    with ExitStack() as stack:
+
+        def started(broker: MosquittoBroker, **sections: Any) -> Gateway:
+            sections = {"mqtt": {"protocol": "5"}} | sections
+            return stack.enter_context(running(gateway_settings(broker.port, tmp_path / "state", **sections)))
+
+        yield started

@@ -1,0 +1,139 @@
+"""For everyone: axe finds nothing, a keyboard is enough, and a name is a name, whatever is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from edge.core.reading import Reading
+from edge.http.app import HttpOptions
+from edge.loading import Models
+from edge.predictors.store import load_model
+from tests.http.conftest import Rest, serving
+from tests.page.conftest import House, Look
+from tests.support.brokers import MosquittoBroker
+from tests.support.browser import DESKTOP, PHONE, Window
+from tests.support.gateways import Gateway
+from tests.support.models import shipped_models
+
+FIRST = 29_000_000
+NAMES = [
+    "<img src=x onerror=document.title='taken'>",
+    "50% of%2Fit",
+    "Küche ☀ & <b>Bad</b>",
+    "a/b?c#d",
+    '"><script>1</script>',
+]
+
+
+def faults(window: Window) -> list[str]:
+    """Return what axe finds, of any weight."""
+    axe = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+    window.page.evaluate(axe)  # not as a script element: the page's policy lets none in
+    found: list[dict[str, Any]] = window.page.evaluate("async () => (await axe.run()).violations")
+    return [f"{one['impact']} {one['id']}: {[node['html'] for node in one['nodes']]}" for one in found]
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_axe_finds_no_fault(house: House, look: Look, colours: str, viewport: dict[str, int]) -> None:
+    window = look(house.url, color_scheme=colours, viewport=viewport)
+    window.page.locator("#chart canvas").wait_for()
+    window.page.locator("#table-part summary").click()
+    window.page.locator("#rows tr").first.wait_for()
+    window.page.locator("#models summary").click()
+    window.see("#cards", "parameters")
+    assert faults(window) == []
+
+
+def test_axe_finds_no_fault_where_nothing_is_to_be_seen(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
+) -> None:
+    window = look(f"{start(mosquitto).url}/")
+    window.see("#empty", "No readings yet")
+    assert faults(window) == []
+    mosquitto.stop()
+    window.see("#lost", "no broker")
+    assert faults(window) == []
+
+
+def test_axe_finds_no_fault_with_the_token_form(
+    broker: MosquittoBroker, start: Callable[..., Gateway], look: Look
+) -> None:
+    window = look(f"{start(broker, http={'token': 'some-long-secret'}).url}/", color_scheme="dark")
+    window.page.locator("#token-form").wait_for()
+    assert faults(window) == []
+    window.errors = [error for error in window.errors if "401" not in error]
+
+
+def test_a_keyboard_is_enough(house: House, look: Look) -> None:
+    window = look(house.url + "#device=attic")
+    window.see("#device", "attic")
+    keyboard = window.page.keyboard
+
+    def go_to(selector: str) -> None:
+        for _ in range(30):
+            if window.page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+                return
+            keyboard.press("Tab")
+        pytest.fail(f"Tab does not come to {selector}")
+
+    go_to(".skip")
+    assert window.page.locator(".skip").bounding_box()["y"] >= 0  # type: ignore[index]
+    go_to("#theme")
+    for theme in ("light", "dark", "auto"):
+        keyboard.press("Enter")
+        window.see("#theme", theme)
+    go_to("#ranges button:nth-child(1)")
+    keyboard.press("Space")
+    window.see("#chart-note", "The last hour")
+    go_to("#table-part summary")
+    keyboard.press("Enter")
+    window.see("#rows", "to come")
+    go_to("#filter")
+    keyboard.type("ho")
+    window.see("#count", "1 of 2")
+    keyboard.press("ArrowDown")
+    active = window.page.locator("#list").get_attribute("aria-activedescendant")
+    assert "home" in window.text(f"#{active}")
+    keyboard.press("Enter")
+    window.see("#device", "home")
+    assert window.page.evaluate("document.activeElement.id") == "now"  # where what was chosen is told
+    go_to("#filter")
+    for _ in "ho":
+        keyboard.press("Backspace")
+    window.see("#count", "2")
+    go_to("#list")
+    keyboard.press("Home")
+    keyboard.press("Space")
+    window.see("#device", "attic")
+
+
+@pytest.fixture(scope="module")
+def odd() -> Iterator[Rest]:
+    """A service that was handed names which no broker's topic would bring."""
+    model = load_model(shipped_models() / "linear")
+    with serving(Models({model.card.name: model}, model), HttpOptions()) as rest:
+        rest.push(*(Reading(name, FIRST + minute, 1.5) for name in NAMES for minute in range(3)))
+        yield rest
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_text_and_no_more(odd: Rest, look: Look, name: str) -> None:
+    window = look(f"http://127.0.0.1:{odd.port}/")
+    window.see("#count", str(len(NAMES)))
+    window.page.get_by_label("Filter by name").fill(name)
+    window.see("#count", f"1 of {len(NAMES)}")
+    window.page.locator(".device").click()
+    window.wait("(name) => document.querySelector('#device').textContent === name", name)
+    window.see("#now-kw", "1.50")
+    assert window.page.title() == "gapcast"
+    assert window.page.locator("main img, main script, main b").count() == 0
+    window.page.reload()
+    window.wait("(name) => document.querySelector('#device').textContent === name", name)
+    window.see("#now-kw", "1.50")
+    # A slash in a name makes a route that is not there: its events are shown all the same.
+    window.errors = [error for error in window.errors if not ("404" in error and "%2F" in error)]

@@ -1,0 +1,97 @@
+"""Five hundred real devices: all can be found, and only those in sight are in the document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.page.conftest import MOST_BYTES, Look
+from tests.support.brokers import MosquittoBroker
+from tests.support.gateways import Gateway, gateway_settings, running
+from tests.support.peers import Peer, peer_of
+
+N_DEVICES = 500
+#: Rows of the list that are in sight, and those held ready above and below.
+MOST_ROWS = 30
+
+
+@pytest.fixture(scope="module")
+def fleet(broker: MosquittoBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Peer]]:
+    with ExitStack() as stack:
+        settings = gateway_settings(broker.port, tmp_path_factory.mktemp("state"), mqtt={"protocol": "5"})
+        gateway = stack.enter_context(running(settings))
+        peer = stack.enter_context(peer_of(broker.host, broker.port))
+        for minute in range(2):
+            publish(peer, minute)
+        gateway.wait_taken(2 * N_DEVICES, 60)
+        yield gateway, peer
+
+
+def publish(peer: Peer, minute: int) -> None:
+    for i in range(N_DEVICES):
+        peer.send(f"gap/meter-{i}/reading", f'{{"ts": "2026-01-01T12:{minute:02}:00Z", "gap_kw": {minute + i / 1000}}}')
+
+
+def test_the_list_scrolls_and_stays_small(fleet: tuple[Gateway, Peer], look: Look) -> None:
+    gateway, peer = fleet
+    window = look("about:blank")
+    received = window.count_bytes()
+    window.page.goto(f"{gateway.url}/")
+    window.see("#count", str(N_DEVICES))
+    assert 40_000 < sum(received.values()) < MOST_BYTES
+    most = window.page.evaluate(
+        """async () => {
+          const box = document.querySelector('#list');
+          let most = 0;
+          for (let top = 0; top <= box.scrollHeight; top += 700) {
+            box.scrollTop = top;
+            await new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
+            most = Math.max(most, document.querySelectorAll('.device').length);
+          }
+          return most;
+        }"""
+    )
+    assert 8 <= most <= MOST_ROWS
+    window.see("#list", f"meter-{N_DEVICES - 1}")
+    last = window.page.locator(".device", has_text=f"meter-{N_DEVICES - 1}")
+    assert last.get_attribute("aria-setsize") == last.get_attribute("aria-posinset") == str(N_DEVICES)
+    publish(peer, 2)  # what is in sight is live
+    window.see("#list", "2.50 kW")
+    assert window.page.locator(".device").count() <= MOST_ROWS
+
+
+def test_the_filter_finds_one(fleet: tuple[Gateway, Peer], look: Look) -> None:
+    window = look(f"{fleet[0].url}/")
+    window.see("#count", str(N_DEVICES))
+    window.page.get_by_label("Filter by name").fill("METER-42")
+    window.see("#count", f"11 of {N_DEVICES}")
+    window.page.locator(".device", has_text="meter-421").click()
+    window.see("#device", "meter-421")
+    window.see("#chart-note", "keeps no history of this device")  # it is of the first fifty alone
+    publish(fleet[1], 3)
+    window.see("#now-kw", "3.42")
+    window.see("#chart-note", "read 3.42 to 3.42 kW")
+    assert window.page.url.endswith("#device=meter-421")
+    window.page.get_by_label("Filter by name").fill("nothing-like-it")
+    window.see("#count", f"0 of {N_DEVICES}")
+    window.page.go_back()
+    window.wait("() => document.querySelector('#device').innerText !== 'meter-421'")
+
+
+def test_a_fleet_beyond_what_is_listed(fleet: tuple[Gateway, Peer], look: Look) -> None:
+    window = look(f"{fleet[0].url}/")
+    n_most, n_listed, n_told = window.page.evaluate(
+        """async () => {
+          const { House, MOST_DEVICES } = await import('./page/house.js');
+          const house = new House(() => {});
+          for (let round = 0; round < 2; round++) {
+            for (let i = 0; i < MOST_DEVICES + 10; i++) {
+              house.take('reading', { device: `d${i}`, ts: '2026-01-01T12:00:00Z', gap_kw: 1 });
+            }
+          }
+          return [MOST_DEVICES, house.devices.size, house.nDevices];
+        }"""
+    )
+    assert n_most == n_listed == n_told == 5_000

@@ -1,0 +1,184 @@
+"""What the page says of a house: what REST says, in words, and live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edge.core.online.summary import MIN_OUTCOMES
+from tests.page.conftest import House, Look
+from tests.support.browser import PHONE, Window
+from tests.support.waiting import wait_until
+
+AT = "#device={}"
+
+
+def shown(window: Window) -> dict[str, Any]:
+    """What the first card says of the newest forecast, as ``/predict`` names it."""
+    lower, upper = (window.page.locator("#bounds data").nth(i).get_attribute("value") for i in (0, 1))
+    path = window.page.locator("#path data").evaluate_all("all => all.map((one) => Number(one.value))")
+    return {
+        "gap_kw": window.data("#ahead-kw"),
+        "lower_kw": float(lower or "nan"),
+        "upper_kw": float(upper or "nan"),
+        "path": path,
+    }
+
+
+def test_values_are_those_of_predict_and_go_with_it(house: House, look: Look) -> None:
+    window = look(house.url + AT.format("home"))
+    for _ in range(3):
+        minute = house.read_next()
+        told = house.ask("predict?device=home")
+        window.wait("(kw) => Number(document.querySelector('#ahead-kw').value) === kw", told["gap_kw"])
+        assert shown(window) == {name: told[name] for name in ("gap_kw", "lower_kw", "upper_kw", "path")}
+        assert window.data("#now-kw") == pytest.approx(minute.gap_kw, abs=1e-6)
+        assert window.text("#ahead-kw") == f"{told['gap_kw']:.2f}"
+        weights = window.page.locator("#experts tr").evaluate_all(
+            "rows => rows.map((row) => [...row.querySelectorAll('data')].map((one) => Number(one.value)))"
+        )
+        by_mean = sorted(told["experts"], key=lambda name: -told["experts"][name])
+        assert weights == [[told["experts"][name], told["median_experts"][name]] for name in by_mean]
+    assert window.text("#device") == "home"
+
+
+def test_what_came_is_beside_what_was_foreseen_for_its_minute(house: House, look: Look) -> None:
+    window = look(house.url + AT.format("home"))
+    window.page.locator("#table-part summary").click()
+    window.wait("() => document.querySelectorAll('#rows tr').length === 185")
+    history = house.ask("devices/home/history?minutes=180")
+    told = {forecast["target_at"]: forecast for forecast in history["forecasts"]}
+    read = {reading["ts"]: reading["gap_kw"] for reading in history["readings"]}
+    rows = window.page.locator("#rows tr").evaluate_all(
+        "rows => rows.map((row) => [...row.children].map((c) => c.innerText))"
+    )
+    for label, row in zip(sorted(set(told) | set(read), reverse=True), rows, strict=True):
+        forecast = told[label]
+        assert row[1] == (f"{read[label]:.3f}" if label in read else "to come")
+        assert row[2] == f"{forecast['gap_kw']:.3f}"
+        assert row[3] == f"{forecast['lower_kw']:.3f} to {forecast['upper_kw']:.3f}"
+    assert [row[1] for row in rows].count("to come") == 5  # the five minutes that no reading has come of
+
+
+def test_the_chart_is_drawn(house: House, look: Look) -> None:
+    window = look(house.url + AT.format("home"))
+    for range_ in ("24 h", "3 h"):
+        window.page.get_by_role("button", name=range_, exact=True).click()
+        window.see("#chart-note", f"The last {range_.replace(' h', ' hours')}")
+    for name in ("read", "told"):
+        window.wait(
+            """(name) => {
+              const probe = document.body.appendChild(document.createElement('i'));
+              probe.style.color = `var(--${name})`;
+              const wanted = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
+              probe.remove();
+              const canvas = document.querySelector('#chart canvas');
+              const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+              let n = 0;
+              for (let i = 0; i < data.length; i += 4) {
+                n += wanted.every((value, j) => Math.abs(data[i + j] - value) < 12) && data[i + 3] > 200;
+              }
+              return n > 200;
+            }""",
+            name,
+        )
+    window.page.locator("#chart .u-over").hover()
+    window.see("#readout", "foreseen")
+    window.errors = [error for error in window.errors if "getImageData" not in error]  # the test's own asking
+
+
+def test_scores_in_words(house: House, look: Look) -> None:
+    scores = house.ask("devices/home")["scores"]["last_day"]
+    assert scores["enough"]
+    window = look(house.url + AT.format("home"))
+    whole = round(100 * abs(scores["skill"]))
+    side = "better" if scores["skill"] > 0 else "worse"
+    window.see("#verdict", f"{whole} % {side} than assuming no change, over the last day.")
+    window.see("#covered", f"{round(100 * scores['coverage'])} % of what came was within the bounds")
+    window.see("#figures", f"{scores['mae_kw']:.3f}")
+    window.see("#warm", "all 180")
+
+
+def test_a_house_that_warms_up_has_no_verdict(house: House, look: Look) -> None:
+    n = house.ask("devices/attic")["scores"]["ever"]["n"]
+    assert n > 0
+    window = look(house.url + AT.format("attic"))
+    window.see("#state", "warming up")
+    window.see("#warm", "10 of 180")
+    window.see("#verdict", f"{n} of {MIN_OUTCOMES} outcomes so far: too few for a verdict.")
+    assert "better" not in window.text("#figures")
+
+
+def test_words_of_scores(house: House, look: Look) -> None:
+    window = look(house.url)
+
+    def said(**scores: Any) -> list[str]:
+        told: list[str] = window.page.evaluate(
+            "async (scores) => (await import('./page/words.js')).verdict(scores, 'last_day')", {"n": 900} | scores
+        )
+        return told
+
+    assert said(enough=True, skill=0.141) == ["14 % better than assuming no change, over the last day", "good"]
+    assert said(enough=True, skill=-0.082) == ["8 % worse than assuming no change, over the last day", "bad"]
+    assert said(enough=True, skill=-0.004)[0] == "As good as assuming no change, over the last day"
+    assert said(enough=True, skill=None)[1] == "even"
+    assert said(enough=False, skill=0.9, n=3)[0].startswith(f"3 of {MIN_OUTCOMES} outcomes")
+    assert window.page.evaluate("async () => (await import('./page/words.js')).ENOUGH") == MIN_OUTCOMES
+
+
+def test_a_replay_that_starts_again_begins_a_new_chart(house: House, look: Look) -> None:
+    window = look(house.url)
+    rows = window.page.evaluate(
+        """async () => {
+          const { Series } = await import('./page/series.js');
+          const series = new Series();
+          const at = (minute) => new Date(60_000 * (24_000_000 + minute)).toISOString();
+          series.addReading(at(10), 1);
+          series.addForecast({ target_at: at(15), gap_kw: 2, lower_kw: 1, upper_kw: 3, path: [1.2, 1.4, 1.6, 1.8, 2] });
+          const columns = series.columns(3).map((column) => column.slice(-6));
+          series.addReading(at(4), 7);
+          return [columns, [...series.read.values()], series.told.size];
+        }"""
+    )
+    columns, read, n_told = rows
+    seconds, kw, lower, upper, told, path = columns
+    assert [s - seconds[0] for s in seconds] == [0, 60, 120, 180, 240, 300]
+    assert kw == [1, None, None, None, None, None]
+    assert (lower[-1], upper[-1], lower[:-1]) == (1, 3, [None] * 5)  # at the minute that it speaks of
+    assert told == [None] * 6
+    assert path == [1, 1.2, 1.4, 1.6, 1.8, 2]
+    assert (read, n_told) == ([7], 0)
+
+
+def test_devices_and_gateway(house: House, look: Look) -> None:
+    window = look(house.url, viewport=PHONE)
+    window.see("#list", "attic")
+    window.see("#list", "home")
+    assert window.text("#count") == "2"
+    window.see("#gateway", "connected")
+    for name in house.gateway.service.models:
+        assert name in window.text("#gateway")
+    window.page.locator("#models summary").click()
+    window.see("#cards", "parameters")
+    assert window.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    house.peer.publish("gap/cellar/reading", '{"ts": "2010-07-12T00:00:00Z", "gap_kw": 1.5}')
+    window.see("#list", "cellar")
+    window.see("#count", "3")
+    window.page.locator("#list").get_by_text("cellar").click()
+    window.see("#device", "cellar")
+    window.see("#state", "waits for its second reading")
+    wait_until(lambda: house.gateway.service.forget("cellar"), "the device to be forgotten")
+    window.see("#count", "2")
+    window.wait("() => document.querySelector('#device').innerText !== 'cellar'")
+
+
+def test_a_device_that_is_not_there(house: House, look: Look) -> None:
+    window = look(house.url + AT.format("home"))
+    window.see("#state", "online")
+    window.page.goto(house.url + AT.format("nobody"))
+    window.see("#device", "nobody")
+    window.see("#state", "unknown to this gateway")
+    assert window.data("#now-kw") is window.data("#ahead-kw") is None
+    assert (window.text("#now-kw"), window.text("#verdict")) == ("–", "")
+    window.errors = [error for error in window.errors if "404" not in error]

@@ -1,0 +1,73 @@
+"""A broker or a gateway that goes is shown, and so is its return; an empty gateway fills without a reload."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from tests.page.conftest import Look
+from tests.support.brokers import MosquittoBroker
+from tests.support.gateways import Gateway
+from tests.support.peers import peer_of
+
+#: What is promised of a broker that goes and returns.
+SHOWN_MS = 5_000
+READING = '{{"ts": "2026-01-01T12:{:02}:00Z", "gap_kw": {}}}'
+
+
+def test_a_broker_that_goes_and_returns(mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look) -> None:
+    gateway = start(mosquitto)
+    window = look(f"{gateway.url}/")
+    window.see("#broker-pill", "Broker connected")
+    window.see("#live-pill", "Live")
+    mosquitto.stop()
+    window.see("#broker-pill", "Broker away", SHOWN_MS)
+    window.see("#lost", "The gateway has no broker", SHOWN_MS)
+    window.see("#said", "The gateway has no broker")
+    mosquitto.start()
+    window.see("#broker-pill", "Broker connected", SHOWN_MS)
+    window.gone("#lost", SHOWN_MS)
+    window.see("#said", "All is well again.")
+
+
+def test_a_gateway_that_goes_and_returns(mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look) -> None:
+    gateway = start(mosquitto)
+    window = look(f"{gateway.url}/")
+    window.see("#empty", "No readings yet")
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        peer.publish("gap/home/reading", READING.format(0, 1.25))
+        window.see("#now-kw", "1.25")  # with no reload
+        peer.publish("gap/home/reading", READING.format(1, 1.5))
+        window.see("#now-kw", "1.50")
+        port = int(gateway.url.rpartition(":")[2])
+        gateway.stop()
+        window.see("#live-pill", "Not live")
+        window.see("#lost", "No connection to the gateway since")
+        peer.publish("gap/home/reading", READING.format(2, 2.75))
+        start(mosquitto, http={"port": port})
+        window.gone("#lost")
+        window.see("#live-pill", "Live")
+        window.see("#now-kw", "2.75")
+        peer.publish("gap/home/reading", READING.format(3, 3.5))
+        window.see("#now-kw", "3.50")
+    # A browser tells of each request that found no one; nothing else was told.
+    window.errors = [error for error in window.errors if not re.search(r"ERR_(CONNECTION|INCOMPLETE|EMPTY)", error)]
+
+
+def test_where_no_reader_more_is_let_in_it_asks_again_and_again(
+    mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
+) -> None:
+    gateway = start(mosquitto, http={"max_event_readers": 1})
+    with peer_of(mosquitto.host, mosquitto.port) as peer:
+        peer.publish("gap/home/reading", READING.format(0, 1.25))
+        first = look(f"{gateway.url}/")
+        first.see("#live-pill", "Live")
+        second = look(f"{gateway.url}/")
+        second.see("#lost", "as many readers as http.max_event_readers")
+        second.see("#now-kw", "1.25")
+        peer.publish("gap/home/reading", READING.format(1, 1.5))
+        second.see("#now-kw", "1.50")
+        first.page.close()
+        second.see("#live-pill", "Live")
+        second.gone("#lost")
+    second.errors = [error for error in second.errors if "503" not in error]

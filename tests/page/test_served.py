@@ -1,0 +1,84 @@
+"""How the page comes: light, from the gateway alone, and behind a proxy's prefix too."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+from tests.page.conftest import MOST_BYTES, House, Look
+from tests.support.ports import LOOPBACK
+
+PREFIX = "/api/hassio_ingress/some-token/"
+#: What one hop has no business to hand on.
+_HOP = {"connection", "transfer-encoding", "keep-alive"}
+
+
+def test_a_cold_load_is_light_and_from_the_gateway_alone(house: House, look: Look) -> None:
+    window = look("about:blank")
+    received = window.count_bytes()
+    window.urls.clear()
+    window.page.goto(f"{house.url}#device=home")
+    window.page.locator("#chart canvas").wait_for()
+    window.see("#verdict", "outcomes" if not house.ask("devices/home")["scores"]["last_day"]["enough"] else "change")
+    window.page.wait_for_load_state("load")
+    assert 40_000 < sum(received.values()) < MOST_BYTES
+    assert {f"{urlsplit(url).scheme}://{urlsplit(url).netloc}/" for url in window.urls} == {house.url}
+    twice = [url for url, n in Counter(window.urls).items() if n > 1 and not url.endswith("icon.svg")]  # tab and head
+    assert twice == []
+
+
+def test_behind_a_prefix(house: House, look: Look) -> None:
+    with proxy(urlsplit(house.url).port or 0) as port:
+        window = look(f"http://{LOOPBACK}:{port}{PREFIX}#device=home")
+        window.see("#live-pill", "Live")
+        house.read_next()
+        told = house.ask("predict?device=home")
+        window.wait("(kw) => Number(document.querySelector('#ahead-kw').value) === kw", told["gap_kw"])
+        window.page.get_by_role("link", name="HTTP routes").click()
+        window.page.wait_for_url(f"**{PREFIX}docs")
+        assert all(urlsplit(url).path.startswith(PREFIX) for url in window.urls)
+
+
+@contextmanager
+def proxy(to_port: int) -> Iterator[int]:
+    """Hand on what is asked under :data:`PREFIX` to a gateway, as Home Assistant's ingress does; the rest is a 404."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if not self.path.startswith(PREFIX):
+                self.send_error(404)
+                return
+            onward = http.client.HTTPConnection(LOOPBACK, to_port)
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP | {"host"}}
+            onward.request("GET", self.path[len(PREFIX) - 1 :], headers=headers)
+            answer = onward.getresponse()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in _HOP:
+                    self.send_header(name, value)
+            self.send_header("connection", "close")
+            self.end_headers()
+            try:
+                while chunk := answer.read1(65_536):
+                    self.wfile.write(chunk)
+            except ConnectionError:  # the browser has left
+                return
+            finally:
+                onward.close()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,56 @@
+"""A gateway with a token: the page asks for it, and keeps it as long as it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.page.conftest import Look
+from tests.support.brokers import MosquittoBroker
+from tests.support.browser import Window
+from tests.support.gateways import Gateway
+from tests.support.peers import peer_of
+
+TOKEN = "a-secret-of-some-length"  # noqa: S105
+
+
+def give(window: Window, token: str, *, keep: bool = False) -> None:
+    window.page.get_by_label("Token").fill(token)
+    if keep:
+        window.page.get_by_label("Keep it in this browser").check()
+    window.page.get_by_role("button", name="Show the house").click()
+
+
+def test_the_way_in_and_out(broker: MosquittoBroker, start: Callable[..., Gateway], look: Look) -> None:
+    gateway = start(broker, http={"token": TOKEN})
+    with peer_of(broker.host, broker.port) as peer:
+        for minute in range(2):
+            peer.publish("gap/home/reading", f'{{"ts": "2026-01-01T12:0{minute}:00Z", "gap_kw": 1.75}}')
+    window = look(f"{gateway.url}/")
+    form = window.page.locator("#token-form")
+    form.wait_for()
+    assert window.page.evaluate("document.activeElement.id") == "token"
+    window.see("#live-pill", "Token needed")
+    assert not window.page.locator("#house").is_visible()
+    give(window, "not-the-right-one")
+    window.see("#token-refused", "The gateway refuses this token.")
+    give(window, TOKEN)
+    window.see("#now-kw", "1.75")
+    assert not form.is_visible()
+    window.page.reload()
+    window.see("#now-kw", "1.75")  # kept while the tab is there
+
+    again = window.page.context.new_page()  # another tab has its own session
+    again.goto(f"{gateway.url}/")
+    other = Window(again)
+    again.locator("#token-form").wait_for()
+    give(other, TOKEN, keep=True)
+    other.see("#now-kw", "1.75")
+    third = Window(window.page.context.new_page())
+    third.page.goto(f"{gateway.url}/")
+    third.see("#now-kw", "1.75")  # kept in the browser
+    third.page.get_by_role("button", name="Forget the token").click()
+    third.page.locator("#token-form").wait_for()
+    assert third.page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
+    assert TOKEN not in "".join([*window.urls, *other.urls, *third.urls])
+    # A browser tells of each answer that is a 401; nothing else was told.
+    window.errors = [error for error in window.errors if "401" not in error]

@@ -1,0 +1,109 @@
+"""A real Chromium, Debian's, driven by Playwright; and what a window of it said while a test looked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Response
+
+#: Longest that is waited for something on the page, milliseconds.
+WAIT_MS = 10_000
+#: Chromium gives up all that is under way when an interface of the machine comes or goes, be it a container's.
+_OF_THE_MACHINE = "ERR_NETWORK_CHANGED"
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+def chromium_command() -> str | None:
+    """Where Chromium is installed, if it is."""
+    return shutil.which("chromium")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser without a window on the screen."""
+    from playwright.sync_api import sync_playwright
+
+    command = chromium_command()
+    assert command is not None, "a test that takes this fixture is marked chromium"
+    with sync_playwright() as playwright:
+        options = ["--disable-dev-shm-usage"]  # a container's is small
+        if os.geteuid() == 0:
+            options.append("--no-sandbox")  # Chromium refuses it to root
+        browser = playwright.chromium.launch(executable_path=command, args=options)
+        yield browser
+        browser.close()
+
+
+class Window:
+    """A page, and each error that its console, its scripts or its policy told of."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.urls: list[str] = []
+        self.is_disturbed = False
+        page.set_default_timeout(WAIT_MS)
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("response", self._answered)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if _OF_THE_MACHINE in message.text:
+            self.is_disturbed = True
+        elif message.type in {"error", "warning"}:
+            self.errors.append(f"{message.text} ({message.location['url']})")
+
+    def _answered(self, response: Response) -> None:
+        self.urls.append(response.url)
+
+    def open(self, url: str) -> None:
+        """Load a page, anew where the machine's network disturbed it."""
+        for _ in range(5):
+            self.is_disturbed = False
+            self.page.goto(url)
+            if not self.is_disturbed:
+                return
+
+    def count_bytes(self) -> dict[str, int]:
+        """Count what comes over the network from now on, heads too, by request; those without an end as they go."""
+        received: dict[str, int] = {}
+
+        def some(event: dict[str, Any]) -> None:
+            received[event["requestId"]] = received.get(event["requestId"], 0) + event["encodedDataLength"]
+
+        def all_of_it(event: dict[str, Any]) -> None:
+            received[event["requestId"]] = event["encodedDataLength"]
+
+        traffic = self.page.context.new_cdp_session(self.page)
+        traffic.on("Network.dataReceived", some)
+        traffic.on("Network.loadingFinished", all_of_it)
+        traffic.send("Network.enable")
+        return received
+
+    def data(self, selector: str) -> float | None:
+        """Return the value behind a figure; None where it has none."""
+        value = self.page.locator(selector).get_attribute("value")
+        return None if value is None else float(value)
+
+    def text(self, selector: str) -> str:
+        return self.page.locator(selector).inner_text()
+
+    def wait(self, expression: str, argument: Any = None, timeout_ms: float = WAIT_MS) -> None:
+        """Wait until an expression, or a function of ``argument``, is true in the page."""
+        self.page.wait_for_function(expression, arg=argument, timeout=timeout_ms)
+
+    def see(self, selector: str, text: str, timeout_ms: float = WAIT_MS) -> None:
+        """Wait until ``text`` is in the element."""
+        self.wait(
+            "([selector, text]) => document.querySelector(selector)?.innerText.includes(text)",
+            [selector, text],
+            timeout_ms,
+        )
+
+    def gone(self, selector: str, timeout_ms: float = WAIT_MS) -> None:
+        self.page.locator(selector).wait_for(state="hidden", timeout=timeout_ms)
