@@ -90,10 +90,12 @@ def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None
     With shards, it serves these shares of the meters, each in a process of its own.
     """
     from edge.shards import each_of  # noqa: PLC0415 - what --help does not need is not loaded for it
+    from edge.telemetry import configure_logs  # noqa: PLC0415
     from edge.worker import end_with, serve_each  # noqa: PLC0415
 
     settings, *others = each_of(read_settings(config, assignments))
     if others:
+        configure_logs(settings.log.format, settings.log.level)
         sys.exit(serve_each([settings, *others], arguments_of(config, assignments)))
     if of_worker is not None:
         end_with(of_worker)
