@@ -55,6 +55,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def free_ports(n: int) -> int:
+    """Return the first of ``n`` loopback ports, one after the other, that nothing listens on now."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first + 1, first + n):
+                socket.create_server(("127.0.0.1", port)).close()
+        except (OSError, OverflowError):
+            continue
+        return first
+
+
 @contextmanager
 def running_broker(*, nodelay: bool = False, listeners: str = "") -> Iterator[tuple[int, int]]:
     """Run a mosquitto; gives its port and process id.

@@ -11,15 +11,15 @@ from typing import Any
 import click
 
 from edge.addon_command import addon
-from edge.core.errors import GapcastError, ModelError
+from edge.core.errors import GapcastError, ModelError, ShardError
 from edge.models_command import models
-from edge.options import read_settings, settings_options
+from edge.options import arguments_of, read_settings, settings_options
 from edge.serving import serve, stop_on_signals
 from edge.setup_command import setup
 from edge.systemd_command import systemd_unit
 
-EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
-
+EXIT_BAD_INPUT, EXIT_BAD_MODEL, EXIT_NOT_OUR_SHARD = 2, 3, 4
+_EXIT_CODES: dict[type[GapcastError], int] = {ModelError: EXIT_BAD_MODEL, ShardError: EXIT_NOT_OUR_SHARD}
 
 PORT = click.IntRange(1, 65_535)
 
@@ -52,7 +52,7 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except GapcastError as error:
             click.echo(f"gapcast: {error}", err=True)
-            sys.exit(EXIT_BAD_MODEL if isinstance(error, ModelError) else EXIT_BAD_INPUT)
+            sys.exit(_EXIT_CODES.get(type(error), EXIT_BAD_INPUT))
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -83,9 +83,23 @@ def _columns_options(command: Any) -> Any:
 
 @main.command()
 @settings_options
-def run(config: Path | None, assignments: tuple[str, ...]) -> None:
-    """Run the service until SIGTERM or Ctrl-C; SIGHUP has it load the models again."""
-    serve(read_settings(config, assignments))
+@click.option("--of-worker", type=int, hidden=True, help="Process that serves other shards beside this one.")
+def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None) -> None:
+    """Run the service until SIGTERM or Ctrl-C; SIGHUP has it load the models again.
+
+    With shards, it serves these shares of the meters, each in a process of its own.
+    """
+    from edge.shards import each_of  # noqa: PLC0415 - what --help does not need is not loaded for it
+    from edge.telemetry import configure_logs  # noqa: PLC0415
+    from edge.worker import end_with, serve_each  # noqa: PLC0415
+
+    settings, *others = each_of(read_settings(config, assignments))
+    if others:
+        configure_logs(settings.log.format, settings.log.level)
+        sys.exit(serve_each([settings, *others], arguments_of(config, assignments)))
+    if of_worker is not None:
+        end_with(of_worker)
+    serve(settings)
 
 
 @main.command()
@@ -127,8 +141,9 @@ def replay(
     from edge.reaching import transport_of  # noqa: PLC0415
     from edge.replay.command import replay_file  # noqa: PLC0415
     from edge.sample import sample_path  # noqa: PLC0415
+    from edge.shards import the_one_of  # noqa: PLC0415
 
-    settings = read_settings(config, assignments)
+    settings = the_one_of(read_settings(config, assignments))
     transport = transport_of(settings.mqtt)
     file = file or sample_path()
     n_published = replay_file(settings, file, device, speed, stop_on_signals(), transport=transport, **of_file)
@@ -191,10 +206,17 @@ def backtest(
 def check(config: Path | None, assignments: tuple[str, ...], wait_s: float) -> None:
     """Say what is wrong, and what to do: configuration, models, broker, readings, clock, state and port."""
     from edge.check.run import run_checks  # noqa: PLC0415
+    from edge.shards import each_of  # noqa: PLC0415
     from edge.telemetry import configure_logs  # noqa: PLC0415
 
     configure_logs("auto", "critical")  # what is wrong is said in words of its own
-    sys.exit(run_checks(read_settings(config, assignments), os.environ, click.echo, wait_s))
+    code = 0
+    for settings in each_of(read_settings(config, assignments)):
+        if settings.shards:
+            click.echo(f"shard {settings.shards[0]}")
+        found = run_checks(settings, os.environ, click.echo, wait_s)
+        code = code or found
+    sys.exit(code)
 
 
 @main.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 from collections.abc import Mapping
+from functools import partial
 from threading import Event, Thread
 
 import structlog
@@ -16,28 +17,27 @@ from edge.core.errors import SettingsError
 from edge.core.features import measured_in
 from edge.core.presence import Presence
 from edge.core.reading import Limits
-from edge.core.source import Source
 from edge.core.statistics import Statistics
 from edge.http.app import HttpOptions, create_app
 from edge.loading import Models, engine_of, library_of, load_models
 from edge.mqtt.asides import PredictTopic
-from edge.mqtt.client import SessionOptions
 from edge.mqtt.discovery import Discovery, HomeAssistant
 from edge.mqtt.link import Intake, MqttLink
-from edge.mqtt.routes import SourceTopic
 from edge.mqtt.session import Session
 from edge.mqtt.sources import SourceReader
 from edge.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
 from edge.mqtt_settings import TopicSettings
 from edge.predictors.runtime import load_interpreter
-from edge.reaching import transport_of
-from edge.reloading import Reloading
+from edge.reaching import broker_is_fair, session_options, sources_of
+from edge.reloading import InPlace, Reloading
 from edge.service import Service
 from edge.settings import HttpSettings, Settings
-from edge.state import gateway_id, state_path
+from edge.shards import folder_of
+from edge.state import state_path
+from edge.storage.hold import Hold
 from edge.storage.store import Store
 from edge.systemd.notify import Notifier
-from edge.telemetry import build_registry
+from edge.telemetry import About, build_registry
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,8 @@ class Application:
         library = library_of(settings, environment)
         stamp = library.stamp()  # before they are read: what changes meanwhile is a change
         self.models = load_models(settings, library)
-        self.session = Session(session_options(settings, environment))
+        self._settings, self._options = settings, session_options(settings, environment)
+        self.session = Session(self._options)
         limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
         extras = measured_in(self.models.speaking.features)[1:]
         statistics = Statistics()
@@ -78,7 +79,11 @@ class Application:
             ),
         )
         self._engine = engine_of(settings, self.models)
-        self._store = Store(state_path(settings.state.path, environment) / "stream") if settings.state.keep else None
+        folder = folder_of(settings, state_path(settings.state.path, environment))
+        self._hold = None
+        if settings.shards is not None:
+            self._hold = Hold(folder.parent, accepts_other_models=settings.state.accept_other_models)
+        self._store = Store(folder, of_shard=self._hold is not None) if settings.state.keep else None
         stale_after_s = settings.devices.stale_after_min * 60
         self.service = Service(
             link,
@@ -95,8 +100,11 @@ class Application:
         self._answer_over_mqtt(link, desk, settings.topics)
         if settings.homeassistant.enabled:
             self._tell_home_assistant(link, settings)
-        self._reloading = Reloading(settings, library, self.service, stamp, self._speak_with)
-        registry = build_registry(self.service, load_interpreter()[1], settings.metrics.per_device)
+        self._reloading = Reloading(
+            settings, library, self.service, stamp, InPlace(self._about_to_speak_with, self._speak_with)
+        )
+        about = About(load_interpreter()[1], self.session.gateway, settings.shards[0] if settings.shards else None)
+        registry = build_registry(self.service, about, settings.metrics.per_device)
         app = create_app(self.service, lambda: self.models.cards, registry, desk, http_options(settings.http))
         self._notifier = Notifier.of(environment)
         self._socket = _bind(settings.http)
@@ -123,6 +131,11 @@ class Application:
         link.discovery = Discovery(self.session, where, self._engine.speaker)
         link.listen(where.birth_topic, link.discovery)
 
+    def _about_to_speak_with(self, models: Models) -> None:
+        """Note the models of a shard before they speak: whatever ends the process then, it is them that are there."""
+        if self._hold is not None:
+            self._hold.note(models.stamps)
+
     def _speak_with(self, models: Models) -> None:
         """Let all who tell of the models tell of these."""
         self.models = models
@@ -139,7 +152,12 @@ class Application:
         return int(self._socket.getsockname()[1])
 
     def run(self, stopping: Event) -> None:
-        """Go on where the last process ended, until ``stopping`` is set: the stream in this thread, REST in another."""
+        """Go on where the last process ended, until ``stopping`` is set: the stream in this thread, REST in another.
+
+        Raises :class:`ShardError` where the shard that this is belongs to another worker, or comes to.
+        """
+        if self._hold is not None:
+            self._hold.take(self.models.stamps)
         if self._store is not None:
             self._store.restore(self._engine, self._link.meters)
         rest = Thread(target=self._server.run, args=([self._socket],), name="rest")
@@ -149,7 +167,9 @@ class Application:
         gc.freeze()  # what start-up made stays: collections need not look at it again
         self._notifier.ready(self.service.in_a_line())
         try:
-            self.service.run(stopping, lambda: self._turned(rest, stopping))
+            turned = partial(self._turned, rest, stopping)
+            if broker_is_fair(self._settings, self._options, stopping, turned):
+                self.service.run(stopping, turned)
         finally:
             self._notifier.stopping()
             self._reloading.stop()
@@ -168,53 +188,10 @@ class Application:
     def close(self) -> None:
         """Give port and the models' memory back, as :meth:`run` does at its end; no effect the second time."""
         self._socket.close()
+        if self._hold is not None:
+            self._hold.release()
         for model in self.models.by_name.values():
             model.rest()
-
-
-def sources_of(settings: Settings) -> list[tuple[SourceTopic, Source]]:
-    """Return the sources that are configured; raise :class:`SettingsError` where two would read one topic."""
-    sources = []
-    filters: dict[str, str] = {}
-    for i, source in enumerate(settings.sources):
-        key = f"sources.{i}"
-        topic = SourceTopic.parse(key, source.topic, source.device, source.parts)
-        for one in topic.filters:
-            if one in filters:
-                msg = f"{key}.topic: {source.topic!r} is read by {filters[one]} already: a message is read once"
-                raise SettingsError(msg)
-            filters[one] = key
-        sources.append((topic, source.source(settings.site.zone)))
-    return sources
-
-
-def subscriptions_of(settings: Settings) -> tuple[str, ...]:
-    """Return the subscriptions that take in all readings: those of the sources, or the native one."""
-    filters = tuple(one for topic, _ in sources_of(settings) for one in topic.filters)
-    return filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
-
-
-def session_options(settings: Settings, environment: Mapping[str, str]) -> SessionOptions:
-    """Return how to reach the broker, and as whom."""
-    gateway = gateway_id(settings.gateway.id, state_path(settings.state.path, environment))
-    mqtt, home = settings.mqtt, settings.homeassistant
-    return SessionOptions(
-        gateway=gateway,
-        status_topic=gateway_topic("topics.status", settings.topics.status, gateway),
-        subscriptions=subscriptions_of(settings),
-        asides=(f"{home.discovery_prefix}/status",) if home.enabled else (),
-        asides_mqtt5=(gateway_topic("topics.predict", settings.topics.predict, gateway),),
-        host=mqtt.host,
-        port=mqtt.port,
-        username=mqtt.username,
-        password=mqtt.password.get_secret_value() if mqtt.password else None,
-        transport=transport_of(mqtt),
-        protocol=mqtt.protocol,
-        qos=mqtt.qos,
-        keepalive_s=mqtt.keepalive_s,
-        session_expiry_s=mqtt.session_expiry_s,
-        receive_maximum=mqtt.receive_maximum,
-    )
 
 
 def http_options(http: HttpSettings) -> HttpOptions:

@@ -21,6 +21,8 @@ from edge.settings import Settings
 FILE_SUFFIX = "_file"
 ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"
 DEFAULT_FILE = Path("gapcast.toml")
+#: The one key that is of no section.
+_SHARDS = "shards"
 
 
 def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
@@ -46,7 +48,8 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
         # Also a secret's key misspelt, or left out.
         may_be_secret = "password" in key or "token" in key or first["type"] in {"extra_forbidden", "model_type"}
         shown = "" if may_be_secret or isinstance(first["input"], dict) else f" (it is {first['input']!r})"
-        msg = f"configuration key {key}: {problem}{shown}"
+        where = f"configuration key {key}" if key else "configuration"
+        msg = f"{where}: {problem}{shown}"
         raise SettingsError(msg) from error
 
 
@@ -115,6 +118,8 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         section, *key = name.removeprefix(ENV_PREFIX).lower().split(ENV_NESTING)
         if not key:
+            if section == _SHARDS:
+                found[_SHARDS] = value
             _refuse_single_underscore(name)
             continue
         dotted = ".".join((section, *key))
@@ -128,6 +133,8 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def _refuse_single_underscore(name: str) -> None:
     for section in Settings.model_fields:
+        if section == _SHARDS:
+            continue
         if name == ENV_PREFIX + section.upper():
             msg = f"environment {name}: is a section, not a value: name a key of it, as in {name}__KEY"
             raise SettingsError(msg)

@@ -46,6 +46,11 @@ class Models:
         return (*self.others, self.speaking)
 
     @property
+    def stamps(self) -> dict[str, str]:
+        """Version and hash of each that is heard, by name: what must be the same for forecasts to be."""
+        return {model.card.name: f"{model.card.version} {model.card.sha256}" for model in self.heard}
+
+    @property
     def cards(self) -> list[ModelCard]:
         """Their cards, by name."""
         return [predictor.card for _, predictor in sorted(self.by_name.items())]

@@ -71,6 +71,24 @@ class MqttSettings(Section):
     receive_maximum: int = Field(default=1_024, ge=1, le=32_767)
     #: Told on the rejected topic; further ones are counted.
     rejections_per_s: float = Field(default=10.0, ge=0.1, le=10_000)
+    #: Workers of this name have the broker deal the meters out among them (``$share``); None: each takes all it reads.
+    share_group: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    #: How the broker deals. Any other way than by topic would tear the readings of a meter apart.
+    shared_by: Literal["topic-hash"] | None = None
+
+    @model_validator(mode="after")
+    def _dealt_by_topic(self) -> MqttSettings:
+        if (self.share_group is None) != (self.shared_by is None):
+            msg = (
+                'share_group and shared_by = "topic-hash" go together: only a broker that deals by the topic\'s hash '
+                "(EMQX: hash_topic) leaves a meter's readings with one worker; one that deals message by message "
+                "(mosquitto) tears them apart, and shards are the way there"
+            )
+            raise ValueError(msg)
+        if self.share_group is not None and self.protocol == "3.1.1":
+            msg = "share_group needs MQTT 5: leave protocol out"
+            raise ValueError(msg)
+        return self
 
 
 class TopicSettings(Section):
@@ -84,5 +102,7 @@ class TopicSettings(Section):
     rejected: str = "gapcast/{gateway}/rejected"
     events: str = "gapcast/{gateway}/events"
     predict: str = "gapcast/{gateway}/predict"
+    #: With ``mqtt.share_group``: where the broker is tried, before readings are taken.
+    dealing: str = "gapcast/{gateway}/dealing"
     #: What the response topic of a request must begin with: no one can have the gateway write elsewhere.
     answers: str = "gapcast/{gateway}/answer/"

@@ -31,9 +31,22 @@ def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings
     overrides: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
-        if not equals or "." not in key:
+        if not equals or ("." not in key and key != "shards"):
             msg = f"{assignment!r} must be KEY=VALUE with a key like mqtt.host"
             raise click.BadParameter(msg, param_hint="--set")
+        if key == "shards":
+            overrides[key] = value
+            continue
         section, _, rest = key.partition(".")
         overrides.setdefault(section, {}).update(nested(rest, value))
     return load(config, os.environ, overrides)
+
+
+def arguments_of(config: Path | None, assignments: tuple[str, ...]) -> list[str]:
+    """Return the command line that :func:`settings_options` read these of.
+
+    >>> arguments_of(Path("my.toml"), ("http.port=8090",))
+    ['--config', 'my.toml', '--set', 'http.port=8090']
+    """
+    given = [] if config is None else ["--config", str(config)]
+    return given + [word for assignment in assignments for word in ("--set", assignment)]

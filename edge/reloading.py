@@ -10,6 +10,7 @@ import ctypes
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from threading import Event, Thread
+from typing import NamedTuple
 
 import structlog
 
@@ -27,6 +28,15 @@ LOOK_S = 1.0
 _CURE = "put it right, or remove it; the models in use go on"
 
 
+class InPlace(NamedTuple):
+    """Who is told of new models, in :class:`Reloading`'s thread."""
+
+    #: They are good, and are about to speak. What is raised here refuses them.
+    before: Callable[[Models], None]
+    #: They speak.
+    after: Callable[[Models], None]
+
+
 class Reloading:
     """Watches the models of a running service, in a thread of its own."""
 
@@ -36,12 +46,9 @@ class Reloading:
         library: Library,
         service: Service,
         stamp: Stamp,
-        in_place: Callable[[Models], None],
+        in_place: InPlace,
     ) -> None:
-        """Watch ``library``, whose files were as ``stamp`` says when ``service`` was given its models.
-
-        ``in_place`` is told of new ones, in this object's thread, once they speak.
-        """
+        """Watch ``library``, whose files were as ``stamp`` says when ``service`` was given its models."""
         self._settings = settings
         self._library = library
         self._service = service
@@ -92,10 +99,11 @@ class Reloading:
     def _change(self) -> None:
         models = load_models(self._settings, self._library)
         self._warm_up(models)
+        self._in_place.before(models)
         pause_s = self._exchange(models)
         if pause_s is None:
             return
-        self._in_place(models)
+        self._in_place.after(models)
         self._service.statistics.model_reloads["swapped"] += 1
         versions = {card.name: card.version for card in models.cards}
         log.info("models.swapped", model=models.speaking.name, models=versions, pause_ms=round(pause_s * 1e3, 3))

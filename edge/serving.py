@@ -17,7 +17,7 @@ def serve(settings: Settings) -> None:
     from edge.compose import Application  # noqa: PLC0415 - what --help does not need is not loaded for it
     from edge.telemetry import configure_logs  # noqa: PLC0415
 
-    configure_logs(settings.log.format, settings.log.level)
+    configure_logs(settings.log.format, settings.log.level, settings.shards[0] if settings.shards else None)
     faulthandler.enable()  # where a watchdog ends it by SIGABRT, it says in which line each thread hung
     stopping = stop_on_signals()
     application = Application(settings, os.environ)

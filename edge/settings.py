@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
 from edge.mqtt_settings import MqttSettings, Port, Section, TopicSettings
+from edge.sharing import SHARD, sharing_problems
 from edge.source_settings import SourceSettings
 
 
@@ -62,6 +63,8 @@ class StateSettings(Section):
     path: Path | None = None
     #: Whether readings are kept there, so that a restart is as if it had not been.
     keep: bool = True
+    #: Whether a shard is taken over that was kept with other models than are loaded here; else it is refused.
+    accept_other_models: bool = False
 
 
 class ModelSettings(Section):
@@ -196,6 +199,39 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     #: ``[[sources]]``: which meters are read; none: the native readings on ``topics.reading``.
     sources: tuple[SourceSettings, ...] = ()
+    #: Shares of the meters that this worker takes; None: there are no shards, and it takes all.
+    shards: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sharded_topic(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("shards") is None or not isinstance(given.get("topics", {}), dict):
+            return given
+        return given | {"topics": {"reading": f"gap/{SHARD}/{{device}}/reading", **given.get("topics", {})}}
+
+    @field_validator("shards", mode="before")
+    @classmethod
+    def _separated(cls, shards: object) -> object:
+        return [one.strip() for one in shards.split(",") if one.strip()] if isinstance(shards, str) else shards
+
+    @model_validator(mode="after")
+    def _meters_are_shared(self) -> Settings:
+        topics = {f"topics.{name}": str(topic) for name, topic in self.topics}
+        of_sources = {f"sources.{i}.topic": source.topic for i, source in enumerate(self.sources)}
+        for problem in sharing_problems(self.shards, topics, of_sources):
+            raise ValueError(problem)
+        if self.shards and not self.state.keep:
+            msg = "shards need state.keep: another worker goes on from what was kept"
+            raise ValueError(msg)
+        if self.shards and (self.mqtt.protocol == "3.1.1" or self.mqtt.share_group):
+            msg = "shards need MQTT 5, by which a broker says that another took a session over: leave mqtt.protocol out"
+            if self.mqtt.share_group:
+                msg = "shards and mqtt.share_group are two ways to share meters out: choose one"
+            raise ValueError(msg)
+        if self.mqtt.share_group and any(source.parts for source in self.sources):
+            msg = "mqtt.share_group: a source whose value comes in {part}s would be torn, for each has its own topic"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _availability_is_told(self) -> Settings:

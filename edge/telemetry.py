@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import structlog
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -40,12 +40,20 @@ _OF_EACH = {
 }
 
 
+class About(NamedTuple):
+    """What is told of the program itself: its TFLite runtime, its gateway's id, and which shard it is, if any."""
+
+    runtime: str
+    gateway: str
+    shard: int | None = None
+
+
 class ServiceCollector(Collector):
     """Reads the service's statistics whenever Prometheus asks; nothing is counted twice."""
 
-    def __init__(self, service: Service, runtime: str) -> None:
+    def __init__(self, service: Service, about: About) -> None:
         self._service = service
-        self._runtime = runtime
+        self._about = about
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric of the service."""
@@ -127,11 +135,15 @@ class ServiceCollector(Collector):
             reloads.add_metric([outcome], n)
         yield reloads
         yield InfoMetricFamily(
-            "gapcast_build", "The running program.", {"version": version("gapcast"), "runtime": self._runtime}
+            "gapcast_build", "The running program.", {"version": version("gapcast"), "runtime": self._about.runtime}
+        )
+        shard = "" if self._about.shard is None else str(self._about.shard)
+        yield InfoMetricFamily(
+            "gapcast_gateway", "Who this is, to its broker.", {"gateway": self._about.gateway, "shard": shard}
         )
 
 
-def build_registry(service: Service, runtime: str, per_device: int = 0) -> CollectorRegistry:
+def build_registry(service: Service, about: About, per_device: int = 0) -> CollectorRegistry:
     """Return a registry with the service's metrics and the process's own (memory, CPU, files).
 
     ``per_device`` is how many devices have series of their own, at most.
@@ -139,14 +151,17 @@ def build_registry(service: Service, runtime: str, per_device: int = 0) -> Colle
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
-    registry.register(ServiceCollector(service, runtime))
+    registry.register(ServiceCollector(service, about))
     if per_device:
         registry.register(DeviceCollector(service, per_device))
     return registry
 
 
-def configure_logs(log_format: Literal["auto", "console", "json"], level: str) -> None:
-    """Log one event a line to standard error: for people on a terminal, else as JSON; so many lines of each event."""
+def configure_logs(log_format: Literal["auto", "console", "json"], level: str, shard: int | None = None) -> None:
+    """Log one event a line to standard error: for people on a terminal, else as JSON; so many lines of each event.
+
+    Each says of which ``shard`` it is, where it is of one.
+    """
     budget = LogBudget()
     for_people = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
@@ -157,6 +172,8 @@ def configure_logs(log_format: Literal["auto", "console", "json"], level: str) -
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
+    if shard is not None:
+        shared.append(_of_shard(shard))
     structlog.configure(
         processors=[budget, *shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -169,6 +186,13 @@ def configure_logs(log_format: Literal["auto", "console", "json"], level: str) -
         structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=[as_library_event, *shared])
     )
     logging.basicConfig(handlers=[of_libraries], level=logging.WARNING, force=True)
+
+
+def _of_shard(shard: int) -> structlog.typing.Processor:
+    def add(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {**event, "shard": shard}
+
+    return add
 
 
 def _live_scores(service: Service) -> Iterator[Metric]:

@@ -16,7 +16,7 @@ from edge.core.grid import DAY_MIN
 from edge.core.online.summary import EVER, LAST_DAY, MIN_OUTCOMES
 from edge.core.reading import Reading
 from edge.service import Service
-from edge.telemetry import build_registry
+from edge.telemetry import About, build_registry
 from tests.support.houses import FIRST, blending, house_kw, stream
 from tests.support.links import MemoryLink
 
@@ -121,7 +121,7 @@ def test_in_its_first_week_nothing_is_told_of_a_house() -> None:
 
 
 def metrics(service: Service) -> str:
-    return generate_latest(build_registry(service, "test")).decode()
+    return generate_latest(build_registry(service, About("test", "gw-test"))).decode()
 
 
 def value(text: str, name: str, **labels: str) -> float | None:

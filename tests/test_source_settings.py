@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from edge.compose import sources_of, subscriptions_of
 from edge.configuration import load
 from edge.core.errors import SettingsError
 from edge.core.minutes import Holding
 from edge.presets import presets
+from edge.reaching import sources_of, subscriptions_of
 from edge.settings import Settings
 from edge.source_settings import SourceSettings
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import machine, report
-from bench.faults import floods, power, trials
+from bench.faults import floods, power, trials, workers
 from bench.faults.cut import Cable
 from bench.faults.disk import Disk
 from bench.faults.learning import LearningStream
@@ -61,6 +61,7 @@ def _plan(minutes: float, *, whole: bool) -> dict[str, Callable[[Path], Rows]]:
         "kills": lambda folder: trials.kills(folder, 50 if whole else 10),
         "kills among samples": lambda folder: trials.kills(folder, 50 if whole else 10, kind=SampledStream),
         "kills while learning": lambda folder: trials.kills(folder, 50 if whole else 10, kind=LearningStream),
+        "workers killed": lambda folder: workers.take_overs(folder, 20 if whole else 4),
         "broker restarts": lambda folder: trials.restarts(folder, 10 if whole else 3),
         "frozen broker": lambda folder: trials.freezes(folder, 60 if whole else 8),
         "silent proxy": lambda folder: trials.silences(folder, 10),

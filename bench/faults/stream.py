@@ -36,6 +36,10 @@ _IN_FLIGHT = 40
 _MINUTES_UNDER_WAY = 20
 
 
+#: What a forecast says beside its mean.
+_OTHERS = ("median_kw", "lower_kw", "upper_kw")
+
+
 class Key(NamedTuple):
     """Which forecast: its device and the minute of its newest reading."""
 
@@ -44,10 +48,16 @@ class Key(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What a forecast says."""
+    """What a forecast says: mean, median and bounds (NaN where there are none), and of how many readings."""
 
     gap_kw: float
     n_observed: int
+    others_kw: tuple[float, ...] = ()
+
+    def off_kw(self, other: Said) -> float:
+        """Return how far it is from another at most, kW; infinite where it does not say the same things."""
+        pairs = zip((self.gap_kw, *self.others_kw), (other.gap_kw, *other.others_kw), strict=True)
+        return max(0.0 if math.isnan(a) and math.isnan(b) else abs(a - b) for a, b in pairs)
 
 
 def power_kw(device: int, minute: int) -> float:
@@ -116,7 +126,9 @@ class Stream:
         forecast = json.loads(message.payload)
         key = Key(forecast["device"], forecast["observed_at"])
         self.came_s.setdefault(key, time.monotonic())
-        self.found[key].append(Said(forecast["gap_kw"], forecast["n_observed"]))
+        others = (forecast[name] for name in _OTHERS)
+        said = tuple(math.nan if value is None else value for value in others)
+        self.found[key].append(Said(forecast["gap_kw"], forecast["n_observed"], said))
 
     def _count(self, *_: object) -> None:
         self._n_confirmed += 1
@@ -139,8 +151,11 @@ class Stream:
         ts = minute_label(FIRST_MINUTE + minute)
         for device in range(self.n_devices):
             payload = f'{{"ts": "{ts}", "gap_kw": {power_kw(device, minute)}}}'
-            self._meter.publish(f"gap/{device_name(device)}/reading", payload, 1)
+            self._meter.publish(self._topic(device), payload, 1)
         return self.n_devices
+
+    def _topic(self, device: int) -> str:
+        return f"gap/{device_name(device)}/reading"
 
     def _tell_end(self, minute: int) -> None:
         """Publish what must follow the last minute, which is that before ``minute``."""
@@ -167,7 +182,7 @@ class Stream:
             if right is None:
                 continue
             n_again += len(all_said) - 1
-            off_kw = max(abs(said.gap_kw - right.gap_kw) for said in all_said)
+            off_kw = max(said.off_kw(right) for said in all_said)
             most_off_kw = max(most_off_kw, off_kw)
             n_different += off_kw > self.same_kw or any(said.n_observed != right.n_observed for said in all_said)
         n_readings = self.n_minutes * self.n_devices
@@ -183,7 +198,9 @@ class Stream:
             ]
             for forecast in engine.forecast(engine.accept(readings), 0):
                 key = Key(str(forecast.device), minute_label(forecast.observed_minute))
-                expected[key] = Said(forecast.gap_kw, forecast.n_observed)
+                others = (getattr(forecast, name) for name in _OTHERS)
+                said = tuple(math.nan if value is None else value for value in others)
+                expected[key] = Said(forecast.gap_kw, forecast.n_observed, said)
             engine.learn()
         return expected
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from edge.check.finding import BROKER_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok
-from edge.compose import session_options
 from edge.core.errors import SettingsError
+from edge.mqtt.client import SessionOptions
 from edge.mqtt.session import Session
+from edge.reaching import dealt_of, session_options
 
 _BROKER_S = 8.0
 _NO_ANSWER = "the broker does not answer"
@@ -29,6 +30,8 @@ _CURES = {
     "Not authorized": _WHO,
     "Bad user name": _WHO,
 }
+_RIGHTS = "let this account read and write topics.dealing (docs/security.md)"
+_BY_TOPIC = "have the broker deal by topic (EMQX: hash_topic), or share by topic: shards (docs/scale.md)"
 #: The broker has spoken: to ask again in the same way changes nothing.
 _FINAL = ("unreachable", "refused: Not authorized", "refused: Bad user name", "the subscription to")
 
@@ -55,6 +58,25 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
     situation.session = session
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
     yield ok("broker", f"{where}, MQTT {session.protocol}, subscribed to {topics}")
+    yield from _dealing(situation, options)
+
+
+def _dealing(situation: Situation, options: SessionOptions) -> Iterator[Finding]:
+    """See how the broker deals, where workers share."""
+    found = dealt_of(situation.settings, replace(options, gateway=f"{options.gateway}-check"))
+    if found is None:
+        return
+    group = situation.settings.mqtt.share_group
+    if found.problem:
+        yield fail("sharing", f"group {group}: {found.problem}", _RIGHTS, BROKER_FAILS)
+    elif found.is_torn:
+        one, other = found.n_each
+        text = (
+            f"group {group}: of {one + other} messages on one topic, {one} went to one member and {other} to the other"
+        )
+        yield fail("sharing", text, _BY_TOPIC, SETTINGS_FAIL)
+    else:
+        yield ok("sharing", f"group {group}: the broker leaves a topic with one member")
 
 
 def connect(session: Session) -> str:

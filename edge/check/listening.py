@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from edge.compose import sources_of
 from edge.core.errors import PayloadError
 from edge.core.grid import MINUTE_MS
 from edge.core.reading import Limits
@@ -14,6 +13,7 @@ from edge.mqtt.payloads import decode
 from edge.mqtt.session import Received
 from edge.mqtt.sources import SourceReader
 from edge.mqtt.topics import DeviceTopic
+from edge.reaching import sources_of
 from edge.settings import Settings
 
 

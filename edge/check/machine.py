@@ -14,6 +14,7 @@ from http.client import HTTPConnection, HTTPException
 
 from edge.check.finding import SETTINGS_FAIL, Finding, Situation, fail, ok, warn
 from edge.core.errors import SettingsError
+from edge.shards import folder_of
 from edge.state import state_path
 
 #: What readings of 100,000 devices, and what else a gateway writes, take at most.
@@ -44,7 +45,7 @@ def check_state(situation: Situation) -> Iterator[Finding]:
     if not state.keep:
         yield ok("state", "nothing is kept over a restart, as state.keep says")
         return
-    folder = path / "stream"
+    folder = folder_of(situation.settings, path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:

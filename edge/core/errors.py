@@ -10,6 +10,7 @@
     ├── BrokerError         a broker that cannot be reached, or refuses
     ├── ModelError          a model file or card that is missing, altered or does not fit
     ├── StateError          kept state that cannot be used (what, problem)
+    ├── ShardError          a shard that another worker has, or that this one cannot go on with
     ├── StatusError         a running service that cannot be asked how it stands
     └── SettingsError       a configuration that cannot be used (key, problem)
 
@@ -61,6 +62,10 @@ class ModelError(GapcastError):
 
 class StateError(GapcastError):
     """State that was kept and cannot be used; the message says what is wrong with it."""
+
+
+class ShardError(GapcastError):
+    """A shard that another worker has, or that this one cannot go on with; the message says why, and the cure."""
 
 
 class StatusError(GapcastError):

@@ -24,6 +24,8 @@ class SessionOptions:
     gateway: str
     status_topic: str
     subscriptions: tuple[str, ...]
+    #: What an earlier configuration of the same session may have subscribed to, and is not to come any more.
+    unwanted: tuple[str, ...] = ()
     #: Topics without which readings can come all the same; the second ones make sense with MQTT 5 alone.
     asides: tuple[str, ...] = ()
     asides_mqtt5: tuple[str, ...] = ()
@@ -39,6 +41,8 @@ class SessionOptions:
     receive_maximum: int = 1_024
     #: Whether to say ``online`` and ``offline`` on the status topic.
     announce: bool = True
+    #: Whether to end where another client takes the session over, and not to take it back.
+    yields: bool = False
 
 
 class Client(TransportClient):

@@ -16,6 +16,7 @@ import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edge.core.errors import ShardError
 from edge.mqtt.backoff import Backoff
 from edge.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
 from edge.mqtt.delivery import LAST_ID
@@ -186,6 +187,8 @@ class Connection:
         self.n_fresh_sessions += not flags.session_present
         self._backoff.succeeded()
         self._told.opened(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
+        if options.unwanted and flags.session_present:
+            self._client.unsubscribe(list(options.unwanted))
         how: Any = SubscribeOptions(qos=options.qos, retainHandling=1) if self.mqtt5 else options.qos
         self._client.subscribe([(topic, how) for topic in self._topics()])
         self._told.subscribing()
@@ -231,6 +234,12 @@ class Connection:
         self._lost(self.problem if refused else f"disconnected: {reason}")
         if reason.value == _TAKEN_OVER:
             cure = "give each its own gateway.id and state.path"
+            if self._options.yields:  # taken back, it would be taken again, for ever
+                msg = (
+                    f"another worker took over the session of {self._options.gateway}: a shard has one worker. "
+                    "Where that one should not have it, end it, and start this one again"
+                )
+                raise ShardError(msg)
             log.error("mqtt.taken_over", problem=f"another gapcast runs as gateway {self._options.gateway}", cure=cure)
         elif was_connected:
             log.warning("mqtt.disconnected", host=self._options.host, reason=str(reason))

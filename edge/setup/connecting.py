@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from edge.check.broker import connect, cure_of
-from edge.compose import session_options
 from edge.core.errors import BrokerError, SettingsError
 from edge.mqtt.routes import CHANNEL, DEVICE, PART
 from edge.mqtt.session import Session
+from edge.reaching import session_options
 from edge.settings import Settings
 from edge.setup.asking import Asker
 

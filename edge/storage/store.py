@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from edge.core.engine import Engine
-from edge.core.errors import StateError
+from edge.core.errors import ShardError, StateError
 from edge.core.reading import Reading
 from edge.core.samples import Sample
 from edge.core.snapshot import Snapshot, take
@@ -42,9 +42,13 @@ MOST_READINGS, MOST_READINGS_EACH = 20_000, 20
 class Store:
     """Implements :class:`edge.keeping.Keeper` over files. All but the waiting is done in the caller's thread."""
 
-    def __init__(self, folder: Path, clock_s: Callable[[], float] = time.monotonic) -> None:
-        """Keep readings under ``folder``, once :meth:`restore` was called; ``clock_s`` says when what is due."""
+    def __init__(self, folder: Path, clock_s: Callable[[], float] = time.monotonic, *, of_shard: bool = False) -> None:
+        """Keep readings under ``folder``, once :meth:`restore` was called; ``clock_s`` says when what is due.
+
+        ``of_shard``: it is held already (:class:`~edge.storage.hold.Hold`), and to go on without it will not do.
+        """
         self._folder = folder
+        self._of_shard = of_shard
         self._clock_s = clock_s
         self._beside = ThreadPoolExecutor(1, "storage")
         self._checkpointing: Future[int] | None = None
@@ -64,11 +68,15 @@ class Store:
     # --- start and end --------------------------------------------------------------------------
 
     def restore(self, engine: Engine, meters: Meters | None = None) -> None:
-        """Put ``engine`` and ``meters``, which must be new, where the last process left them, and be ready for more."""
+        """Put ``engine`` and ``meters``, which must be new, where the last process left them, and be ready for more.
+
+        Raises :class:`ShardError` where they are a shard's and the files cannot be read here, or are a newer gapcast's.
+        """
         meters = meters or NoMeters()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._claim()
+            if not self._of_shard:
+                self._claim()
             found = recover(self._folder, engine, meters)
         except StateError as error:
             self._give_up(str(error), "use the newer gapcast, or set another state.path; the file is left as it is")
@@ -77,6 +85,9 @@ class Store:
             self._give_up(f"another gapcast keeps its state in {self._folder}", "give each its own state.path")
             return
         except OSError as error:
+            if self._of_shard:
+                msg = f"{self._folder} cannot be read ({error}): a shard goes on from what was kept, or not at all"
+                raise ShardError(msg) from error
             self._stop(error)
             return
         self._n_bytes_since, self._checkpoint_bytes = found.journal_bytes, found.checkpoint_bytes
@@ -234,6 +245,9 @@ class Store:
         self.problem = f"readings are not kept over a restart: {error}"
 
     def _give_up(self, problem: str, cure: str) -> None:
+        if self._of_shard:
+            msg = f"{problem}: {cure}"
+            raise ShardError(msg)
         self._given_up = True
         self.problem = f"readings are not kept over a restart: {problem}"
         log.warning("state.not_kept", path=str(self._folder), problem=problem, cure=cure)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.faults import floods, trials
+from bench.faults import floods, trials, workers
 from bench.faults.learning import LearningStream
 from bench.faults.samples import SampledStream
 
@@ -23,6 +23,12 @@ def test_killed_at_any_moment_of_a_stream_of_samples_each_minute_has_its_mean(tm
 
 def test_killed_while_it_learns_it_has_learnt_every_reading_once(tmp_path: Path) -> None:
     trials.kills(tmp_path, n_kills=3, n_devices=50, kind=LearningStream)
+
+
+def test_of_three_workers_one_is_killed_and_another_takes_its_shards_over(tmp_path: Path) -> None:
+    # Ten seconds are promised on a machine that is not busy with all tests: scripts/faults holds it to that.
+    row = workers.take_overs(tmp_path, n_kills=2, n_devices=60, per_s=500, within_s=60)
+    assert row["with median and interval"] == row["readings"] - 60, "each forecast but of a meter's first reading"
 
 
 def test_a_broker_that_restarts_gets_its_gateway_back_within_five_seconds(tmp_path: Path) -> None:

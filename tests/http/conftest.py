@@ -21,7 +21,7 @@ from edge.loading import Models
 from edge.predictors.runtime import load_interpreter
 from edge.predictors.store import load_model
 from edge.service import Service
-from edge.telemetry import build_registry
+from edge.telemetry import About, build_registry
 from tests.support.links import MemoryLink
 from tests.support.models import default_name, every_feature_model, shipped_models, shipped_names
 from tests.support.ports import LOOPBACK
@@ -70,7 +70,7 @@ def serving(models: Models, options: HttpOptions) -> Iterator[Rest]:
     app = create_app(
         service,
         lambda: models.cards,
-        build_registry(service, load_interpreter()[1]),
+        build_registry(service, About(load_interpreter()[1], "gw-test")),
         Desk(service, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS),
         options,
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from edge.compose import sources_of
 from edge.core.reading import Limits, Reading
 from edge.core.statistics import Statistics
 from edge.mqtt.frames import Publication
 from edge.mqtt.session import Received
 from edge.mqtt.sources import SourceReader
 from edge.ports import Arrival
+from edge.reaching import sources_of
 from edge.settings import Settings
 
 EXTRAS = ("reactive_kvar", "voltage_v", "current_a")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tests.support.ports import LOOPBACK
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
+UNSUBSCRIBE = 10
 _RECEIVE_MAXIMUM = 0x21
 _TIMEOUT_S = 10.0
 
@@ -32,8 +33,8 @@ class Packet:
 class WireBroker:
     """Listens; each :meth:`accept` takes one connection."""
 
-    def __init__(self) -> None:
-        self._listening = socket.create_server((LOOPBACK, 0))
+    def __init__(self, port: int = 0) -> None:
+        self._listening = socket.create_server((LOOPBACK, port))
         self._listening.settimeout(_TIMEOUT_S)
         self.port: int = self._listening.getsockname()[1]
 

@@ -1,0 +1,159 @@
+"""A shard's folder: one process has it, whatever was left behind, and none with other models."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from edge.core.engine import Engine
+from edge.core.errors import ShardError
+from edge.predictors.baselines import Trend
+from edge.storage.hold import Hold
+from edge.storage.recovery import journal_path
+from edge.storage.store import Store
+from tests.support.disks import unprivileged
+from tests.support.presence import ROOT
+from tests.support.waiting import wait_until
+
+MODELS = {"lstm": "1 aaaaaaaaaaaa", "linear": "1 bbbbbbbbbbbb"}
+HOLDS = "import sys, time; from pathlib import Path; from edge.storage.hold import Hold; "
+HOLDS += "hold = Hold(Path(sys.argv[1])); hold.take({}); print('held', flush=True); time.sleep(60)"
+
+
+def test_a_second_worker_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
+    first, second = Hold(tmp_path), Hold(tmp_path)
+    first.take(MODELS)
+    with pytest.raises(ShardError, match=rf"another worker has this shard: .* process {os.getpid()} on "):
+        second.take(MODELS, wait_s=0.1)
+    second.release()
+    first.release()
+    second.take(MODELS, wait_s=0)
+    second.release()
+
+
+def test_one_that_is_killed_leaves_nothing_that_would_have_to_be_judged(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(tmp_path)], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    hold = Hold(tmp_path)
+    with pytest.raises(ShardError, match=f"process {holder.pid}"):
+        hold.take({}, wait_s=0)
+    hold.release()
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    holder.stdout.close()
+    assert json.loads((tmp_path / "lock").read_text(encoding="utf-8"))["pid"] == holder.pid, "as after a power cut"
+    hold.take({}, wait_s=0)
+    hold.release()
+
+
+def test_one_that_is_ending_is_waited_for(tmp_path: Path) -> None:
+    first, second = Hold(tmp_path), Hold(tmp_path)
+    first.take(MODELS)
+
+    def taken() -> bool:
+        try:
+            second.take(MODELS, wait_s=0)
+        except ShardError:
+            second.release()
+            first.release()
+            return False
+        return True
+
+    wait_until(taken, "the second to have it")
+    second.release()
+
+
+def test_a_lock_that_names_no_one_still_holds(tmp_path: Path) -> None:
+    first, second = Hold(tmp_path), Hold(tmp_path)
+    first.take(MODELS)
+    (tmp_path / "lock").write_text("?", encoding="utf-8")
+    with pytest.raises(ShardError, match="a process that did not say which"):
+        second.take(MODELS, wait_s=0)
+    second.release()
+    first.release()
+
+
+@pytest.mark.parametrize("other", [{"lstm": "2 cccccccccccc"}, {**MODELS, "big": "1 dddddddd"}, {}])
+def test_other_models_are_refused_and_named_unless_they_are_accepted(tmp_path: Path, other: dict[str, str]) -> None:
+    first = Hold(tmp_path)
+    first.take(MODELS)
+    first.release()
+    second = Hold(tmp_path)
+    with pytest.raises(ShardError, match=r"was kept with other models \(.*\): .*state\.accept_other_models"):
+        second.take(other)
+    second.release()
+    accepting = Hold(tmp_path, accepts_other_models=True)
+    with capture_logs() as said:
+        accepting.take(other)
+    assert [one["event"] for one in said] == ["shard.other_models"]
+    accepting.release()
+    second.take(other)
+    second.release()
+
+
+def test_models_that_were_noted_are_those_to_go_on_with(tmp_path: Path) -> None:
+    hold = Hold(tmp_path)
+    hold.take(MODELS)
+    hold.note({"lstm": "2 cccccccccccc"})
+    hold.release()
+    hold.take({"lstm": "2 cccccccccccc"})
+    hold.release()
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"models": 3}', "[]", "\x00"])
+def test_a_damaged_note_is_no_ground_to_guess(tmp_path: Path, content: str) -> None:
+    (tmp_path / "models.json").write_text(content, encoding="utf-8")
+    hold = Hold(tmp_path)
+    with pytest.raises(ShardError, match=r"models\.json is damaged .*: remove it"):
+        hold.take(MODELS)
+    hold.release()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    try:
+        with unprivileged(), pytest.raises(ShardError, match="cannot be held"):
+            Hold(tmp_path / "shard-0").take(MODELS)
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def test_a_note_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    hold = Hold(tmp_path)
+    hold.take(MODELS)
+    (tmp_path / "models.json.part").mkdir()
+    with pytest.raises(ShardError, match=r"models\.json cannot be written"):
+        hold.note(MODELS)
+    hold.release()
+
+
+# --- its store ----------------------------------------------------------------------------------------
+
+
+def test_a_newer_gapcasts_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    Store(tmp_path, of_shard=True).restore(Engine(Trend()))
+    path = journal_path(tmp_path, 1)
+    body = b'{"gapcast":"readings","version":99}'
+    content = b"%08x %b\n" % (zlib.crc32(body), body)
+    path.write_bytes(content)
+    with pytest.raises(ShardError, match=r"version 99.*use the newer gapcast"):
+        Store(tmp_path, of_shard=True).restore(Engine(Trend()))
+    assert path.read_bytes() == content
+
+
+def test_a_store_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "stream").write_text("a file in its place", encoding="utf-8")
+    with pytest.raises(ShardError, match="cannot be read"):
+        Store(tmp_path / "stream", of_shard=True).restore(Engine(Trend()))

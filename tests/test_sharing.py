@@ -1,0 +1,136 @@
+"""Shards, as they are configured: what each is as a gateway, and what is said where they cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from edge.cli import main
+from edge.configuration import load
+from edge.core.errors import SettingsError
+from edge.options import read_settings
+from edge.reaching import session_options, subscriptions_of
+from edge.settings import Settings
+from edge.shards import each_of, folder_of, of_shard, the_one_of
+from tests.support.presence import ROOT
+
+SHARDED = "gap/{shard}/{device}/reading"
+
+
+def test_a_shard_is_a_gateway_with_its_number_in_its_topics_its_id_and_its_folder() -> None:
+    settings = load(
+        None, {}, {"shards": [3, 7], "gateway": {"id": "north"}, "topics": {"forecast": "f/{shard}/{device}"}}
+    )
+    one, other = each_of(settings)
+    assert (one.gateway.id, other.gateway.id) == ("north-3", "north-7")
+    assert (one.topics.reading, other.topics.reading) == ("gap/3/{device}/reading", "gap/7/{device}/reading")
+    assert (one.topics.forecast, one.topics.availability) == ("f/3/{device}", "gap/{device}/availability")
+    assert (one.http.port, other.http.port) == (8080, 8081)
+    assert folder_of(other, Path("/state")) == Path("/state/shard-7/stream")
+    options = session_options(other, {"STATE_DIRECTORY": "/nowhere"})
+    assert (options.gateway, options.status_topic) == ("north-7", "gapcast/north-7/status")
+    assert options.subscriptions == ("gap/7/+/reading",)
+    assert options.yields
+    assert options.protocol == "5"
+
+
+def test_without_shards_all_is_as_it_was() -> None:
+    settings = Settings()
+    assert each_of(settings) == [settings]
+    assert folder_of(settings, Path("/state")) == Path("/state/stream")
+
+
+def test_without_an_id_every_worker_gives_a_shard_the_same_one() -> None:
+    assert [one.gateway.id for one in each_of(Settings(shards=(0, 1)))] == ["shard-0", "shard-1"]
+
+
+def test_a_share_may_come_by_any_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "gapcast.toml"
+    file.write_text("shards = [0, 1]\n", encoding="utf-8")
+    assert load(file, {}, {}).shards == (0, 1)
+    monkeypatch.setenv("GAPCAST_SHARDS", "2")
+    assert read_settings(file, ()).shards == (2,)
+    assert read_settings(file, ("shards=4, 5",)).shards == (4, 5)
+    assert read_settings(file, ()).topics.reading == SHARDED
+
+
+def test_sources_are_shared_by_a_level_of_theirs() -> None:
+    source = {"topic": "tele/{shard}/{device}/SENSOR", "preset": "tasmota"}
+    settings = Settings.model_validate({"shards": [5], "sources": [source]})
+    assert subscriptions_of(each_of(settings)[0]) == ("tele/5/+/SENSOR",)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"shards": []}, "shards names none"),
+        ({"shards": [1, 0, 1]}, "shards names 1 twice"),
+        ({"shards": [-1]}, "shards.0"),
+        ({"shards": "a"}, "shards.0"),
+        ({"shards": [0], "topics": {"reading": "gap/{device}/reading"}}, r"topics\.reading .* has no level \{shard\}"),
+        ({"shards": [0], "topics": {"reading": "gap/s{shard}/{device}/x"}}, r"topics\.reading .* has no level"),
+        ({"shards": [0], "sources": [{"topic": "t/{device}", "value": "P"}]}, r"sources\.0\.topic .* has no level"),
+        ({"topics": {"reading": SHARDED}}, r"topics\.reading .* has \{shard\}, and shards is not set"),
+        ({"topics": {"forecast": "f/{shard}/{device}"}}, r"topics\.forecast .* has \{shard\}"),
+        ({"shards": [0], "state": {"keep": False}}, r"shards need state\.keep"),
+        ({"shards": [0], "mqtt": {"protocol": "3.1.1"}}, "shards need MQTT 5"),
+        ({"mqtt": {"share_group": "workers"}}, "tears them apart"),
+        ({"mqtt": {"shared_by": "topic-hash"}}, "go together"),
+        ({"mqtt": {"share_group": "w", "shared_by": "round-robin"}}, "shared_by"),
+        ({"mqtt": {"share_group": "w", "shared_by": "topic-hash", "protocol": "3.1.1"}}, "share_group needs MQTT 5"),
+        ({"shards": [0], "mqtt": {"share_group": "w", "shared_by": "topic-hash"}}, "choose one"),
+        ({"topics": {"reading": "$share/w/gap/{device}/reading"}}, r"mqtt\.share_group"),
+        (
+            {
+                "mqtt": {"share_group": "w", "shared_by": "topic-hash"},
+                "sources": [{"topic": "p1/{device}/{part}", "format": "number", "value": "in - out"}],
+            },
+            "would be torn",
+        ),
+    ],
+)
+def test_a_share_that_cannot_be_is_a_sentence_that_names_it(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        load(None, {}, given)
+
+
+def test_shards_beyond_the_last_port_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"http\.port: 3 shards need as many ports from 65534 on"):
+        each_of(Settings.model_validate({"shards": [0, 1, 2], "http": {"port": 65_534}}))
+
+
+def test_a_replay_must_know_its_shard(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="name the one, as --set shards=0"):
+        the_one_of(Settings(shards=(0, 1)))
+    assert the_one_of(Settings(shards=(4,))).topics.reading == "gap/4/{device}/reading"
+    ran = CliRunner().invoke(main, ["replay", str(tmp_path / "x.csv"), "--set", "shards=0,1"])
+    assert ran.exit_code == 2
+    assert "--set shards=0" in ran.output
+
+
+def test_a_group_subscribes_to_its_part() -> None:
+    settings = Settings.model_validate({"mqtt": {"share_group": "workers", "shared_by": "topic-hash"}})
+    assert subscriptions_of(settings) == ("$share/workers/gap/+/reading",)
+
+
+def test_the_example_for_kubernetes_is_one_that_starts(tmp_path: Path) -> None:
+    resources = list(yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "workers.yaml").read_text(encoding="utf-8")))
+    by_kind = {one["kind"]: one for one in resources}
+    file = tmp_path / "gapcast.toml"
+    file.write_text(by_kind["ConfigMap"]["data"]["gapcast.toml"], encoding="utf-8")
+    (container,) = by_kind["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    environment = {one["name"]: one.get("value", "3") for one in container["env"]}
+    password = tmp_path / "password"
+    password.write_text("s3cret", encoding="utf-8")
+    (shard,) = each_of(load(file, environment | {"GAPCAST_MQTT__PASSWORD_FILE": str(password)}, {}))
+    assert shard.topics.reading == "gap/3/{device}/reading"
+    assert str(shard.state.path) in {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert container["ports"] == [{"name": "http", "containerPort": shard.http.port}]
+
+
+def test_of_shard_leaves_the_port_where_none_is_given() -> None:
+    assert of_shard(Settings(shards=(1,)), 1).http.port == 8080
