@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.util import find_spec
 
-from click.testing import CliRunner
 
-from fleet.cli import main
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "fleet", *arguments], capture_output=True, text=True, check=False)
 
 
 def test_without_spark_the_extra_is_named() -> None:
     assert find_spec("pyspark") is None, "these tests run without Spark; tests/fleet have it"
-    result = CliRunner().invoke(main, ["score", "--from", "in", "--to", "out", "--checkpoint", "checkpoint"])
-    assert result.exit_code == 2
-    assert "pyspark is not installed: pip install '.[fleet]' in the checkout" in result.output
-    assert CliRunner().invoke(main, ["--help"]).exit_code == 0
+    ended = run("score", "--from", "in", "--to", "out", "--checkpoint", "checkpoint")
+    assert ended.returncode == 2
+    assert "pyspark is not installed: pip install '.[fleet]' in the checkout" in ended.stderr
+    assert run("--help").returncode == 0
