@@ -259,14 +259,14 @@ def test_the_demo_shows_forecasts_with_their_outcomes_and_a_summary(start: Start
     assert n_forecasts == len(lines) == n_readings - 1
     with_outcome = [line for line in lines if "foreseen for now" in line]
     assert len(with_outcome) == n_scored >= n_forecasts - 5
-    assert re.search(r"^open   http://127\.0\.0\.1:\d+/predict$", command.out, re.MULTILINE)
+    assert re.search(r"^open   http://127\.0\.0\.1:\d+/$", command.out, re.MULTILINE)
     assert "Traceback" not in command.err
 
 
 def test_the_demo_takes_other_ports_where_its_own_are_taken_and_ends_with_ctrl_c(start: Start, broker: Broker) -> None:
     command = start("demo", "--speed", 600, "--mqtt-port", broker.port, "--http-port", broker.port)
     command.wait_said("foreseen for now")
-    address = re.search(r"^open   http://127\.0\.0\.1:(\d+)/predict$", command.out, re.MULTILINE)
+    address = re.search(r"^open   http://127\.0\.0\.1:(\d+)/$", command.out, re.MULTILINE)
     assert address
     assert int(address[1]) != broker.port
     assert is_open(int(address[1]))
@@ -289,9 +289,9 @@ def test_the_demo_takes_the_model_that_the_configuration_names_and_its_own_broke
                     GAPCAST_FORECAST__MODEL=name, GAPCAST_FORECAST__BLEND="false",
                     GAPCAST_MQTT__HOST="nowhere.invalid")  # fmt: skip
     command.wait_said("foreseen for now")
-    address = re.search(r"^open   (http://127\.0\.0\.1:\d+/predict)$", command.out, re.MULTILINE)
+    address = re.search(r"^open   (http://127\.0\.0\.1:\d+/)$", command.out, re.MULTILINE)
     assert address
-    assert httpx.get(address[1], params={"device": "home"}).json()["model"] == name
+    assert httpx.get(f"{address[1]}predict", params={"device": "home"}).json()["model"] == name
     command.signal(signal.SIGINT)
     assert command.wait(10) == 0
 
