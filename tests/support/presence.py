@@ -9,6 +9,7 @@ in which any test was skipped.
 from __future__ import annotations
 
 import os
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +18,6 @@ import pytest
 from tests.support.brokers import mosquitto_command
 from tests.support.browser import chromium_command
 from tests.support.certificates import openssl_command
-from tests.support.prometheus import prometheus_command
 from tests.support.systemd import systemd_missing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +34,11 @@ def whole_set_path() -> Path | None:
     named = os.environ.get("GAPCAST_WHOLESET")
     path = Path(named) if named else ROOT.parent / "shared" / "data" / WHOLE_SET
     return path if path.is_file() else None
+
+
+def prometheus_command() -> str | None:
+    """Where Prometheus's server is, if it and its tool are."""
+    return shutil.which("prometheus") if shutil.which("promtool") else None
 
 
 def home_assistant_command() -> str | None:

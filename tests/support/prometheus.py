@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,11 @@ from typing import Any
 import httpx
 
 from tests.support.ports import LOOPBACK, free_port
+from tests.support.presence import prometheus_command
 from tests.support.waiting import wait_until
 
 START_S, STOP_S = 20.0, 20.0
 _SETTINGS = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}}
-
-
-def prometheus_command() -> str | None:
-    """Where the server is, if it and its tool are."""
-    return shutil.which("prometheus") if shutil.which("promtool") else None
 
 
 def promtool(*arguments: object, given: str | None = None) -> str:
