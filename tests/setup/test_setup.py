@@ -20,7 +20,7 @@ from edge.presets import presets
 from tests.integration.test_check import strict  # noqa: F401 - a fixture
 from tests.integration.test_tls import HERE, secured
 from tests.setup.conftest import METERS, sending
-from tests.support.brokers import MosquittoBroker
+from tests.support.brokers import MosquittoBroker, guarded_mosquitto
 from tests.support.certificates import Authority
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.terminal import Terminal
@@ -46,14 +46,8 @@ def written(folder: Path) -> dict[str, Any]:
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[MosquittoBroker]:
     """A mosquitto that asks for a password."""
-    passwords = tmp_path / "passwords"
-    passwords.touch(mode=0o600)
-    for account in ("gapcast", "meter"):
-        subprocess.run(["mosquitto_passwd", "-b", str(passwords), account, PASSWORD], check=True)
-    broker = MosquittoBroker(tmp_path / "mosquitto", ("allow_anonymous false", f"password_file {passwords}"))
-    broker.start()
-    yield broker
-    broker.stop()
+    with guarded_mosquitto(tmp_path, ("gapcast", "meter"), PASSWORD) as broker:
+        yield broker
 
 
 # --- a person -----------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -104,3 +105,18 @@ class MosquittoBroker:
             msg = f"mosquitto ended at once: {(self._folder / 'mosquitto.log').read_text(encoding='utf-8')}"
             raise RuntimeError(msg)
         return is_open(self.port)
+
+
+@contextmanager
+def guarded_mosquitto(folder: Path, accounts: Sequence[str], password: str) -> Iterator[MosquittoBroker]:
+    """Run a mosquitto with its files in ``folder`` that lets in ``accounts`` with that ``password``, and no one else."""
+    passwords = folder / "passwords"
+    passwords.touch(mode=0o600)
+    for account in accounts:
+        subprocess.run(["mosquitto_passwd", "-b", str(passwords), account, password], check=True)
+    broker = MosquittoBroker(folder / "mosquitto", ("allow_anonymous false", f"password_file {passwords}"))
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from edge.systemd.unit import unit
 from tests.integration.test_stream import FIRST, reading
-from tests.support.brokers import MosquittoBroker
+from tests.support.brokers import MosquittoBroker, guarded_mosquitto
 from tests.support.peers import peer_of
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.systemd import COMMAND, booted
@@ -38,14 +37,8 @@ Service.turn = turn_or_hang
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[MosquittoBroker]:
     """A mosquitto that asks for a password."""
-    passwords = tmp_path / "passwords"
-    passwords.touch(mode=0o600)
-    for account in ("gapcast", "meter"):
-        subprocess.run(["mosquitto_passwd", "-b", str(passwords), account, PASSWORD], check=True)
-    broker = MosquittoBroker(tmp_path / "mosquitto", ("allow_anonymous false", f"password_file {passwords}"))
-    broker.start()
-    yield broker
-    broker.stop()
+    with guarded_mosquitto(tmp_path, ("gapcast", "meter"), PASSWORD) as broker:
+        yield broker
 
 
 def configuration(mqtt_port: int, http_port: int, more: str = "") -> str:
