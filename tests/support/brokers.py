@@ -109,7 +109,7 @@ class MosquittoBroker:
 
 @contextmanager
 def guarded_mosquitto(folder: Path, accounts: Sequence[str], password: str) -> Iterator[MosquittoBroker]:
-    """Run a mosquitto with its files in ``folder`` that lets in ``accounts`` with that ``password``, and no one else."""
+    """Run a mosquitto with its files in ``folder`` that lets in ``accounts`` with ``password``, and no one else."""
     passwords = folder / "passwords"
     passwords.touch(mode=0o600)
     for account in accounts:
