@@ -50,7 +50,10 @@ def mosquitto_command() -> str | None:
 
 
 class MosquittoBroker:
-    """mosquitto, in a process of its own, with its files in ``folder``."""
+    """mosquitto, in a process of its own, with its files in ``folder``.
+
+    ``extra_settings`` are lines of its configuration; further listeners among them count as it starts.
+    """
 
     name = "mosquitto"
     host = LOOPBACK
@@ -59,6 +62,8 @@ class MosquittoBroker:
         self.port = free_port()
         self._folder = folder
         self._extra_settings = extra_settings
+        more = (line.split() for line in extra_settings if line.startswith("listener "))
+        self._ports = [self.port, *(int(port) for _, port, *_ in more)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -73,7 +78,7 @@ class MosquittoBroker:
             self._process = subprocess.Popen(
                 [command, "-c", str(settings)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_until(self._listens_or_died, f"mosquitto on port {self.port}", START_S)
+        wait_until(self._listens_or_died, f"mosquitto on ports {self._ports}", START_S)
 
     def stop(self) -> None:
         if self._process is None:
@@ -104,7 +109,7 @@ class MosquittoBroker:
         if self._process.poll() is not None:
             msg = f"mosquitto ended at once: {(self._folder / 'mosquitto.log').read_text(encoding='utf-8')}"
             raise RuntimeError(msg)
-        return is_open(self.port)
+        return all(is_open(port) for port in self._ports)  # it opens them one after the other
 
 
 @contextmanager
