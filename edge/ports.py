@@ -106,7 +106,7 @@ class Link(Protocol):
         ...
 
     def publish(self, forecasts: Forecasts) -> list[int]:
-        """Send each forecast; return a receipt for each, 0 where none will come."""
+        """Send each forecast at once, not with :meth:`flush`; return a receipt for each, 0 where none will come."""
         ...
 
     @property

@@ -68,7 +68,7 @@ def as_blended(
     ``path_kw`` ``[N, K]`` is what the first model says of each lead time, None where no path is told. What the blend
     adds to its end grows along it, from nothing at the start.
     """
-    mean_kw, median_kw, lower_kw, upper_kw = _rounded(told.kw.T.astype(np.float32))
+    mean_kw, median_kw, lower_kw, upper_kw = _rounded(told.kw.T.astype(np.float32)).tolist()
     levels = speaker.quantile_levels or ()
     along_kw: list[list[float]] | None = None
     if path_kw is not None:
@@ -85,10 +85,10 @@ def as_blended(
         speaker,
         issued_at_ms,
         *whose,
-        gap_kw=mean_kw.tolist(),
-        median_kw=median_kw.tolist() if MEDIAN in levels else None,
-        lower_kw=lower_kw.tolist() if LOWER in levels else None,
-        upper_kw=upper_kw.tolist() if UPPER in levels else None,
+        gap_kw=mean_kw,
+        median_kw=median_kw if MEDIAN in levels else None,
+        lower_kw=lower_kw if LOWER in levels else None,
+        upper_kw=upper_kw if UPPER in levels else None,
         path_kw=along_kw,
         shares=shares,
     )

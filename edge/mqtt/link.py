@@ -165,8 +165,10 @@ class MqttLink:
         return device
 
     def publish(self, forecasts: Forecasts) -> list[int]:
-        """Send each forecast on its device's topic."""
-        return self._outlet.publish(forecasts)
+        """Send each forecast on its device's topic, at once: what else is done with the batch is not to delay them."""
+        receipts = self._outlet.publish(forecasts)
+        self._session.flush()
+        return receipts
 
     def announce(self, device: str, *, online: bool) -> None:
         """Say, retained, whether a device is there; Home Assistant, where it is told at all, is told of it first."""

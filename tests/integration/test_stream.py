@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from threading import Event
 from typing import Any
 
 import httpx
@@ -60,6 +61,30 @@ def assert_same(found: list[Document], expected: list[Document]) -> None:
     columns = [[d[key] for key in powers] + d.get("path", []) for d in (*found, *expected)]
     for one, other in zip(columns[: len(found)], columns[len(found) :], strict=True):
         assert one == pytest.approx(other, abs=1e-5)
+
+
+def test_a_forecast_leaves_before_anything_is_learnt(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn, has_come, in_time = Engine.learn, Event(), []
+
+    def once_it_has_come(engine: Engine) -> Any:
+        in_time.append(has_come.wait(10))
+        return learn(engine)
+
+    monkeypatch.setattr(Engine, "learn", once_it_has_come)
+    gateway = start_gateway(mosquitto)
+    peer = connect(mosquitto)
+    peer.subscribe("gap/+/forecast")
+    has_come.set()  # the first reading alone gives none
+    peer.publish("gap/home/reading", reading(FIRST, power(0)), 0)
+    gateway.wait_taken(1)
+    has_come.clear()
+    peer.publish("gap/home/reading", reading(FIRST + 1, power(1)), 0)
+    peer.wait_for("gap/home/forecast", 1)
+    has_come.set()
+    gateway.wait_taken(2)
+    assert in_time == [True, True]
 
 
 @pytest.mark.parametrize("qos", [0, 1])

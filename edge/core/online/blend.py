@@ -83,12 +83,12 @@ class Blend:
         """
         heard = self._hearing.hear(rows, minutes, windows, predictions)
         told = Told(np.empty((len(rows), 4)), np.empty((len(rows), 2, len(self.experts))))
-        strangers = np.flatnonzero(rows >= self.options.max_devices)
-        if not strangers.size:
-            self._tell_followed(heard, told, np.arange(len(rows)))
+        is_followed = rows < self.options.max_devices
+        if is_followed.all():
+            self._tell_followed(heard, told)
             return told
+        strangers, followed = np.flatnonzero(~is_followed), np.flatnonzero(is_followed)
         self._tell(heard.of(strangers), np.full(len(strangers), STRANGER), told, strangers)
-        followed = np.flatnonzero(rows < self.options.max_devices)
         if followed.size:
             self._tell_followed(heard.of(followed), told, followed)
         return told
@@ -129,14 +129,14 @@ class Blend:
             which = followed < min(n_devices, self.options.max_devices)
             self.state.take_over(followed[which] + 1, {name: array[which] for name, array in known.items()})
 
-    def _tell_followed(self, heard: Heard, told: Told, places: I64) -> None:
-        """Put what is told of ``heard`` in its ``places`` of ``told``, and remember it."""
+    def _tell_followed(self, heard: Heard, told: Told, places: I64 | None = None) -> None:
+        """Put what is told of ``heard`` in its ``places`` of ``told`` (None: it is all of it), and remember it."""
         for which in heard.one_by_one():
             self._learn_owed()
             one = heard.of(which)
-            self._owed = self._tell(one, one.rows + 1, told, places[which])
+            self._owed = self._tell(one, one.rows + 1, told, which if places is None else places[which])
 
-    def _tell(self, one: Heard, rows: I64, told: Told, places: I64) -> tuple[Heard, due.Told, F64]:
+    def _tell(self, one: Heard, rows: I64, told: Told, places: I64 | slice) -> tuple[Heard, due.Told, F64]:
         """Put what is told of ``one`` in its ``places`` of ``told``, by what is known in ``rows`` of the state.
 
         Return what is to be remembered, with the log(width) of the interval.
@@ -147,17 +147,17 @@ class Blend:
         scale_kw, log_width = seen[:, _SCALE], seen[:, _LOG_WIDTH]
         lowest_kw = np.minimum(seen[:, _LOWEST], one.last_kw)
         floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self.options.min_kw, np.minimum(lowest_kw, 0.0))
-        columns = one.columns_kw
+        columns, floor = one.columns_kw, floor_kw[:, np.newaxis]
         if self.options.learns:
             usual_kw = usual.expect(arrays["usual"], rows, one.bins[1], one.last_kw)
-            columns = self._hearing.view.scaled(columns, usual_kw, one.last_kw, scale_kw, learner.LIMIT)
-            change = learner.speak(arrays["coefficients"][at], columns) * scale_kw[:, np.newaxis]
-            experts_kw[:, :, -2] = np.maximum(one.last_kw[:, np.newaxis] + change, floor_kw[:, np.newaxis])
+            self._hearing.view.scale(columns, usual_kw, one.last_kw, scale_kw, learner.LIMIT)
+            change_kw = learner.speak(arrays["coefficients"][at], columns) * scale_kw[:, np.newaxis]
+            experts_kw[:, :, -2] = np.maximum(one.last_kw[:, np.newaxis] + change_kw, floor)
         shares = arrays[_SHARES][at]
         kw = np.empty((len(rows), 4))
-        kw[:, :2] = (shares * experts_kw).sum(-1)
+        told_kw = np.add.reduce(shares * experts_kw, axis=-1, out=kw[:, :2])
         if self.options.blends:
-            np.maximum(kw[:, :2], floor_kw[:, np.newaxis], out=kw[:, :2])
+            np.maximum(told_kw, floor, out=told_kw)
         if self.options.calibrates:
             roots = one.spread_roots
             if roots is None:
@@ -171,7 +171,7 @@ class Blend:
         else:
             kw[:, 2:] = one.bounds_kw + (kw[:, 1] - experts_kw[:, 1, 0])[:, np.newaxis]
             if self.options.blends:
-                np.maximum(kw[:, 2:], floor_kw[:, np.newaxis], out=kw[:, 2:])
+                np.maximum(kw[:, 2:], floor, out=kw[:, 2:])
         told.kw[places], told.shares[places] = kw, shares
         return one, due.Told(columns, experts_kw, kw, one.last_kw, scale_kw), log_width
 

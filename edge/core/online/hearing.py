@@ -71,6 +71,11 @@ class Heard:
                 yield np.flatnonzero(nth == go)
 
 
+def _from_to(first: int, second: int) -> slice:
+    """Return the two places as a slice, which needs no copy."""
+    return slice(first, second + 1, second - first)
+
+
 class Hearing:
     """Puts the models' words in columns. The first model is the one that would speak alone."""
 
@@ -79,33 +84,36 @@ class Hearing:
         self.horizon_min = models[0].lead_times_min[-1]
         self._now_and_then = np.array([[0], [self.horizon_min]])
         levels = [tuple(model.quantile_levels or ()) for model in models]
-        self._n_models = len(models)
         #: Where each model's median is among its quantiles, None where it has none; and the first one's outer two.
         self._median = [own.index(MEDIAN) if MEDIAN in own else None for own in levels]
-        self._outer = [levels[0].index(level) for level in (LOWER, UPPER)] if {LOWER, UPPER} <= {*levels[0]} else None
-        self._with_median = [i for i, median in enumerate(self._median) if median is not None]
+        self._outer = _from_to(*map(levels[0].index, (LOWER, UPPER))) if {LOWER, UPPER} <= {*levels[0]} else None
+        with_median = [i for i, median in enumerate(self._median) if median is not None]
         self._learns = learns
         #: Who speaks, in the order of the columns.
         self.experts = (*(model.name for model in models), *((LEARNED,) if learns else ()), PERSISTENCE)
-        opinions = [f"{model.name} mean" for model in models] + [f"{models[i].name} median" for i in self._with_median]
+        opinions = [f"{model.name} mean" for model in models] + [f"{models[i].name} median" for i in with_median]
         self.view = View(max(model.spec.context for model in models), opinions, zone)
         #: The columns of the view that hold the first model's mean, and its median or, where it has none, its mean.
-        self.mean_column, self.median_column = 0, len(models) if 0 in self._with_median else 0
+        self.mean_column, self.median_column = 0, len(models) if 0 in with_median else 0
 
     def hear(self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction]) -> Heard:
         """Return what ``predictions``, one a model, say of ``windows`` ``[N, context]``, kW, ending at ``minutes``."""
         experts_kw = np.empty((len(rows), 2, len(self.experts)))
         last_kw = windows[:, -1].astype(np.float64)
+        means_kw, medians_kw = [], []
         for i, (prediction, median) in enumerate(zip(predictions, self._median, strict=True)):
-            experts_kw[:, :, i] = prediction.mean[:, -1:]
+            mean_kw = prediction.mean[:, -1]
+            experts_kw[:, 0, i] = experts_kw[:, 1, i] = mean_kw
+            means_kw.append(mean_kw)
             if prediction.quantiles is not None and median is not None:
-                experts_kw[:, 1, i] = prediction.quantiles[:, -1, median]
-        experts_kw[:, :, -1] = last_kw[:, np.newaxis]
+                median_kw = prediction.quantiles[:, -1, median]
+                experts_kw[:, 1, i] = median_kw
+                medians_kw.append(median_kw)
+        experts_kw[:, 0, -1] = experts_kw[:, 1, -1] = last_kw
         if self._learns:
-            n = self._n_models
-            opinions_kw = np.concatenate((experts_kw[:, 0, :n], experts_kw[:, 1, self._with_median]), axis=1)
             local = self.view.local_minute(self._now_and_then + minutes)
-            columns_kw, bins = self.view.columns_kw(windows, opinions_kw, local[1]), local // BIN_MIN
+            columns_kw = self.view.columns_kw(windows, means_kw + medians_kw, local[1])
+            bins = local // BIN_MIN
         else:
             columns_kw, bins = np.zeros((len(rows), len(self.view.names))), np.zeros((2, len(rows)), dtype=np.int64)
         return Heard(rows, minutes, last_kw, bins, columns_kw, experts_kw, *self._bounds(predictions[0]))

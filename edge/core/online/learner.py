@@ -65,7 +65,7 @@ def learn(coefficients: F64, covariance: F64, columns: F64, came: F64, forgettin
 
 
 def _product(coefficients: F64, columns: F64) -> F64:
-    product: F64 = (coefficients * columns[:, np.newaxis]).sum(-1)
+    product: F64 = np.add.reduce(coefficients * columns[:, np.newaxis], axis=-1)
     return product
 
 

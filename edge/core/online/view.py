@@ -50,21 +50,21 @@ class View:
             "tod_sin",
             "tod_cos",
         )
-        self.n_opinions = len(opinions)
         #: Where the columns in kW end; those after it are of the clock, and of size 1.
         self.n_kw = len(self.names) - 3
         self._usual = self.n_kw - 1
 
-    def columns_kw(self, windows: F32, opinions_kw: F64, local_target: I64) -> F64:
+    def columns_kw(self, windows: F32, opinions_kw: Sequence[F32], local_target: I64) -> F64:
         """Return ``[N, D]``: all columns but the usual power, in kW.
 
-        ``windows`` is ``[N, context]`` (kW, oldest first), ``opinions_kw`` ``[N, O]`` what the models say of
+        ``windows`` is ``[N, context]`` (kW, oldest first), ``opinions_kw`` ``[N]`` each what the models say of
         the minutes of the local day ``local_target`` ``[N]``.
         """
         last_kw = windows[:, -1:].astype(np.float64)
         columns = np.empty((len(windows), len(self.names)))
-        n = self.n_opinions
-        columns[:, :n] = opinions_kw
+        for i, opinion_kw in enumerate(opinions_kw):
+            columns[:, i] = opinion_kw
+        n = len(opinions_kw)
         lags = len(self._lags)
         columns[:, n : n + lags] = windows[:, -2 : -2 - lags : -1]
         n += lags
@@ -77,17 +77,15 @@ class View:
         columns[:, -2:] = _ON_CIRCLE[local_target]
         return columns
 
-    def scaled(self, columns_kw: F64, usual_kw: F64, last_kw: F64, scale_kw: F64, limit: float) -> F64:
-        """Return a copy of ``columns_kw`` ``[N, D]`` with the usual power, in units of ``scale_kw``, within ``limit``.
+    def scale(self, columns_kw: F64, usual_kw: F64, last_kw: F64, scale_kw: F64, limit: float) -> None:
+        """Put ``columns_kw`` ``[N, D]`` with the usual power in units of ``scale_kw``, within ``limit``, in place.
 
         ``usual_kw``, ``last_kw`` and ``scale_kw`` are ``[N]``.
         """
-        columns = columns_kw.copy()
-        columns[:, self._usual] = usual_kw - last_kw
-        powers = columns[:, : self.n_kw]
+        columns_kw[:, self._usual] = usual_kw - last_kw
+        powers = columns_kw[:, : self.n_kw]
         powers /= scale_kw[:, np.newaxis]
         np.maximum(np.minimum(powers, limit, out=powers), -limit, out=powers)
-        return columns
 
     def local_minute(self, minutes: I64) -> I64:
         """Return the minute of the local day of each of ``minutes`` (since the epoch)."""

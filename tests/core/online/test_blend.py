@@ -389,7 +389,9 @@ def test_the_columns_are_what_their_names_say() -> None:
     engine = blending(Trend(spec=WindowSpec(40)))
     view = learning(engine)._hearing.view
     window = np.arange(40, dtype=np.float32)[np.newaxis]
-    columns = view.columns_kw(window, np.array([[5.0]]), view.local_minute(np.array([FIRST + 360])))[0]
+    columns = view.columns_kw(window, [np.array([5.0], dtype=np.float32)], view.local_minute(np.array([FIRST + 360])))[
+        0
+    ]
     found = dict(zip(view.names, columns.tolist(), strict=True))
     backwards = {
         begin: np.mean([39 - k for k in range(begin, end)]) - 39 for begin, end in ((6, 10), (20, 30), (30, 40))
