@@ -62,8 +62,6 @@ class MosquittoBroker:
         self.port = free_port()
         self._folder = folder
         self._extra_settings = extra_settings
-        more = (line.split() for line in extra_settings if line.startswith("listener "))
-        self._ports = [self.port, *(int(port) for _, port, *_ in more)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -90,6 +88,11 @@ class MosquittoBroker:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    @property
+    def _ports(self) -> list[int]:
+        more = (line.split() for line in self._extra_settings if line.startswith("listener "))
+        return [self.port, *(int(port) for _, port, *_ in more)]
 
     def _settings(self) -> str:
         lines = [
