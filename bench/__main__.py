@@ -23,6 +23,7 @@ WAYS_PART = "ways"  # for whoever asks: it says nothing of gapcast beside the ec
 PAGE_PART = "page"  # the same, and it needs a browser
 GOAL_MODEL = "lstm-5-3"
 BLEND = "blend"  # in place of a model: all of them together, with everything that is learnt
+LEARNED = "+learned"  # behind a model: blended with what is learnt, and with no other model
 _ONLY = (
     f"this part only (may be given again); {WAYS_PART}, TLS and WebSocket beside TCP, and {PAGE_PART}, the page in "
     "Chromium, are run only so"
@@ -52,7 +53,9 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     parser.add_argument("--only", choices=(*PARTS, WAYS_PART, PAGE_PART), action="append", help=_ONLY)
     parser.add_argument("--models-path", type=Path, default=MODELS, help="folder of models (default: models)")
-    parser.add_argument("--models", help="models by name, with commas between, and blend; an empty one: the echo alone")
+    parser.add_argument(
+        "--models", help="with commas between: NAME (alone), NAME+learned, blend (all); empty: the echo alone"
+    )
     parser.add_argument("--rounds", type=int, help="rounds of the throughput part")
     chosen = parser.parse_args()
 
@@ -64,12 +67,7 @@ def main() -> int:
     else:
         models = [*_models_in(chosen.models_path)[: 1 if chosen.quick else None], BLEND]
     folder = chosen.models_path.resolve()
-    subjects = [
-        Subject(f"gapcast {name}", default_model(folder), folder, everything=True)
-        if name == BLEND
-        else Subject(f"gapcast {name}", name, folder)
-        for name in models
-    ]
+    subjects = [_subject(name, folder) for name in models]
     parts = chosen.only or PARTS
     try:
         where = machine.describe()
@@ -97,6 +95,13 @@ def main() -> int:
     if chosen.json:
         chosen.json.write_text(json.dumps(results, indent=1, default=_plain) + "\n", encoding="utf-8")
     return 0
+
+
+def _subject(name: str, folder: Path) -> Subject:
+    if name == BLEND:
+        return Subject(f"gapcast {name}", default_model(folder), folder, beside="all")
+    model = name.removesuffix(LEARNED)
+    return Subject(f"gapcast {name}", model, folder, beside="no one" if model == name else "learned")
 
 
 def _throughput(subjects: list[Subject], effort: Effort, *, quick: bool) -> dict[str, object]:

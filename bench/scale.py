@@ -97,7 +97,9 @@ def main() -> int:
     parser.add_argument("--alone", metavar="MODEL", help="this model alone, and nothing that is learnt")
     chosen = parser.parse_args()
     print(report.machine_lines(machine.describe()), flush=True)
-    subject = Subject("gapcast", chosen.alone or default_model(Subject("").models), everything=not chosen.alone)
+    subject = Subject(
+        "gapcast", chosen.alone or default_model(Subject("").models), beside="no one" if chosen.alone else "all"
+    )
     print("\n" + " ".join(f"{name:>10}" for name in _HEAD))
     for n_devices in map(int, chosen.devices.split(",")):
         cost = measure(subject, n_devices)

@@ -29,7 +29,9 @@ class NotReadyError(Exception):
     """The process under test ended or did not get ready; its last words are in the message."""
 
 
-_EVERYTHING = {"GAPCAST_LEARNING__MAX_DEVICES": "10000"}
+#: Who else has a say in what a model's subject publishes, and learns from what comes of it.
+Beside = Literal["no one", "learned", "all"]
+_LEARNS = {"GAPCAST_LEARNING__MAX_DEVICES": "10000"}
 _ALONE = {
     "GAPCAST_FORECAST__BLEND": "false",
     "GAPCAST_FORECAST__CALIBRATE": "false",
@@ -41,8 +43,9 @@ _ALONE = {
 class Subject:
     """A program to measure: gapcast with ``model`` of the folder ``models``, or the echo where that is None.
 
-    That model speaks alone, unscored, unless everything is on: the blend of all of them, what learns, and the scores.
-    With a ``way`` it takes a door of its own to the broker.
+    That model speaks alone, unscored; or it is blended with the expert that is ``learned`` and persistence, its
+    intervals are corrected and all are scored; or the same with ``all`` the models. With a ``way`` it takes a door of
+    its own to the broker.
     """
 
     name: str
@@ -50,7 +53,7 @@ class Subject:
     models: Path = MODELS
     answer: Literal["reading", "forecast"] = "reading"
     way: Way | None = None
-    everything: bool = False
+    beside: Beside = "no one"
 
     def command(self, broker_port: int, qos: int) -> list[str]:
         """Return how it is started."""
@@ -74,7 +77,9 @@ class Subject:
                 "GAPCAST_MODELS__PATH": str(self.models),
                 "GAPCAST_STATE__PATH": state,
             }
-            chosen |= _EVERYTHING if self.everything else _ALONE
+            chosen |= _ALONE if self.beside == "no one" else _LEARNS
+            if self.beside == "learned":
+                chosen["GAPCAST_FORECAST__EXPERTS"] = self.model
         return chosen
 
 
