@@ -1,9 +1,10 @@
 """What keeping costs an SD card: a day of readings through the store, on a clock of its own.
 
-``python -m bench.wear [--hours 24] [--every 10]`` prints, for 1 and for 1,000 devices, the bytes that the store
-wrote and those that Linux sent to the disk for it (``write_bytes`` of ``/proc/self/io``: whole pages, without the
+``python -m bench.wear [--hours 24] [--every 10] [--learns]`` prints, for 1 and for 1,000 devices, the bytes that the
+store wrote and those that Linux sent to the disk for it (``write_bytes`` of ``/proc/self/io``: whole pages, without the
 file system's own journal). Meters report one after the other, so that each message is a batch of its own: a reading
-a minute, or samples of power every so many seconds.
+a minute, or samples of power every so many seconds. With ``--learns`` by the default engine, which learns each device
+and keeps what it learnt; without it by persistence, which has nothing to keep but the windows.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from edge.configuration import load
 from edge.core.engine import Engine
 from edge.core.reading import Reading
 from edge.core.samples import Sample
 from edge.core.snapshot import take
+from edge.loading import engine_of, load_models
 from edge.predictors.baselines import Persistence
 from edge.storage.store import Store
 
@@ -29,10 +32,10 @@ def bytes_to_disk() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
 
 
-def measure(n_devices: int, hours: float, every_s: int, folder: Path) -> tuple[int, int]:
+def measure(engine: Engine, n_devices: int, hours: float, every_s: int, folder: Path) -> tuple[int, int]:
     """Return the bytes written and the bytes sent to the disk for ``hours`` of ``n_devices`` meters."""
     now_s = 0.0
-    engine, store = Engine(Persistence()), Store(folder, lambda: now_s)
+    store = Store(folder, lambda: now_s)
     before = bytes_to_disk()
     store.restore(engine)
     for second in range(0, round(hours * _HOUR_MIN * _MIN_S), every_s):
@@ -42,7 +45,10 @@ def measure(n_devices: int, hours: float, every_s: int, folder: Path) -> tuple[i
             name, kw = f"meter-{device:05d}", 0.001 * (second * 7919 % 4_000)
             readings = [Reading(name, FIRST_MINUTE + minute, kw)] if not second % _MIN_S else []
             sample = Sample(f"tele/{name}/SENSOR", round(1e12 + now_s * 1_000), {"ENERGY.Power": kw * 1_000}, {})
-            engine.accept(readings)
+            accepted = engine.accept(readings)
+            if engine.blend is not None:
+                engine.forecast(accepted, round(1e12 + now_s * 1_000))
+                engine.learn()
             store.keep(readings, round(1e12 + now_s * 1_000), [sample] if every_s < _MIN_S else [])
             if store.tend():
                 store.renew(take(engine))
@@ -52,16 +58,24 @@ def measure(n_devices: int, hours: float, every_s: int, folder: Path) -> tuple[i
     return store.n_bytes_written, bytes_to_disk() - before
 
 
+def _default_engine() -> Engine:
+    settings = load(None, {}, {})
+    return engine_of(settings, load_models(settings))
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.wear", description=__doc__)
     parser.add_argument("--hours", type=float, default=_DAY_H)
     parser.add_argument("--every", type=int, default=_MIN_S, help="seconds between two messages of a meter")
+    parser.add_argument("--learns", action="store_true", help="the default engine in place of persistence")
     parser.add_argument("--folder", type=Path, help="on the disk to be measured (default: the temporary folder's)")
     chosen = parser.parse_args()
     for n_devices, hours in ((1, chosen.hours), (1_000, chosen.hours)):
         with tempfile.TemporaryDirectory(dir=chosen.folder, prefix="gapcast-bench-") as folder:
-            written, to_disk = (n * _DAY_H / hours / 1e6 for n in measure(n_devices, hours, chosen.every, Path(folder)))
+            engine = _default_engine() if chosen.learns else Engine(Persistence())
+            sums = measure(engine, n_devices, hours, chosen.every, Path(folder))
+            written, to_disk = (n * _DAY_H / hours / 1e6 for n in sums)
         print(f"{n_devices:>5} devices: {written:8.1f} MB a day written, {to_disk:8.1f} MB a day to the disk")
 
 
