@@ -4,10 +4,12 @@
 declare -A platforms=([amd64]=linux/amd64 [arm64]=linux/arm64 [arm]=linux/arm/v7)
 declare -A bases=([amd64]=python:amd64 [arm64]=python:arm64 [arm]=debian:armhf)
 
-check_compose_files() { # each profile, in the clear and over TLS
+check_compose_files() { # each profile; in the clear, over TLS, and with a broker of others
     local files profiles n=0
+    local -x MQTT_HOST=broker.lan
     "$tools/check-jsonschema" --quiet --builtin-schema vendor.compose-spec "$root/docker-compose.yml" || return 1
-    for files in "-f docker-compose.yml" "-f docker-compose.yml -f docker-compose.tls.yml"; do
+    for files in "-f docker-compose.yml" "-f docker-compose.yml -f docker-compose.tls.yml" \
+        "-f docker-compose.yml -f docker-compose.external.yml"; do
         for profiles in "" "--profile demo" "--profile monitoring" "--profile demo --profile monitoring"; do
             # shellcheck disable=SC2086
             (cd "$root" && env -u DOCKER_HOST docker compose $files $profiles config --format json) >"$work/config.json" || return 1
@@ -84,10 +86,10 @@ runs_from_bytecode() { # runs_from_bytecode ARCHITECTURE: no module of the edge'
     refused grep -E '^# code object from .*\.py.?$' <(grep -v -e '\.pyc' -e _sysconfigdata_ -e numpy/__config__ <<<"$said") && echo "$(cat "$work/from-bytecode") modules"
 }
 
+version() { sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml; }
+
 has_labels() { # has_labels ARCHITECTURE
-    local version
-    version="$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)"
-    [[ "$(docker image inspect -f '{{index .Config.Labels "org.opencontainers.image.version"}}' "gapcast:$1")" == "$version" ]] &&
+    [[ "$(docker image inspect -f '{{index .Config.Labels "org.opencontainers.image.version"}}' "gapcast:$1")" == "$(version)" ]] &&
         [[ "$(docker image inspect -f '{{index .Config.Labels "org.opencontainers.image.revision"}}' "gapcast:$1")" == verified ]] &&
         [[ "$(docker image inspect -f '{{index .Config.Labels "org.opencontainers.image.licenses"}}' "gapcast:$1")" == Apache-2.0 ]]
 }

@@ -4,6 +4,7 @@
 engine_packages=(docker.io docker-cli docker-buildx docker-compose docker-registry runc iptables mmdebstrap arch-test python3-pip-whl qemu-user-static)
 engine_pid=""
 registered=() # emulators that were made known to the kernel here
+mounted_formats=""
 
 install_packages() { # install_packages PACKAGE...: those that are not there yet
     local package missing=()
@@ -27,17 +28,19 @@ start_engine() { # start_engine FOLDER: a daemon of its own, whose data, socket 
     for tool in iptables ip6tables; do "$tool-save" >"$folder/$tool" 2>/dev/null || rm -f "$folder/$tool"; done
     cp /proc/sys/net/ipv4/ip_forward "$folder/ip_forward"
     [[ -e /sys/class/net/docker0 ]] || touch "$folder/no-bridge"
-    dockerd --data-root "$folder/data" --exec-root "$folder/exec" --pidfile "$folder/pid" -H "$DOCKER_HOST" \
+    places_of_engines >"$folder/places"
+    # In a session of its own: a Ctrl-C ends this script, and what the script ends has to be taken down by a living engine.
+    setsid dockerd --data-root "$folder/data" --exec-root "$folder/exec" --pidfile "$folder/pid" -H "$DOCKER_HOST" \
         --registry-mirror "http://$registry_address" >"$folder/dockerd.log" 2>&1 &
     engine_pid=$!
     wait_until 60 docker version || { tail -n 20 "$folder/dockerd.log"; return 1; }
 }
 
 stop_engine() { # stop_engine FOLDER: ends the daemon and undoes what it did to the machine
-    local folder="$1" tool
+    local folder="$1" tool place
     [[ -n "$engine_pid" ]] || return 0
     docker ps -aq 2>/dev/null | xargs -r docker rm -f -v >/dev/null 2>&1
-    docker network prune -f >/dev/null 2>&1
+    docker network prune -f >/dev/null 2>&1 # after them: each network has a bridge and rules of its own
     kill "$engine_pid" 2>/dev/null
     wait "$engine_pid" 2>/dev/null
     engine_pid=""
@@ -47,6 +50,32 @@ stop_engine() { # stop_engine FOLDER: ends the daemon and undoes what it did to 
         [[ ! -e "$folder/$tool" ]] || rules_before "$folder/$tool" | "$tool-restore"
     done
     cat "$folder/ip_forward" >/proc/sys/net/ipv4/ip_forward
+    for place in $(places_of_engines | grep -vxF -f "$folder/places"); do
+        case "$place" in
+            /run/*) rm -rf --one-file-system "$place" ;;
+            *) find "$place" -depth -type d -exec rmdir {} + ;; # a control group's files go with it
+        esac
+    done
+}
+
+places_of_engines() { # what an engine makes outside its own folders, and leaves behind
+    find /run/docker /run/containerd /sys/fs/cgroup/docker /sys/fs/cgroup/*/docker -maxdepth 0 2>/dev/null || true
+}
+
+descendants() { # descendants PID: prints the processes that it started, and those that they did, but for engine and registry
+    local child
+    for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do
+        [[ "$child" != "$engine_pid" && "$child" != "$registry_pid" ]] || continue
+        echo "$child"
+        descendants "$child"
+    done
+}
+
+end_descendants() { # and waits for them: who unpacks a package would write into a folder that is being removed
+    local pids
+    mapfile -t pids < <(descendants $$)
+    kill "${pids[@]}" 2>/dev/null
+    wait_until 20 refused kill -0 "${pids[@]}"
 }
 
 drop_bridge() { # the engine leaves its bridge behind, with no one on it
@@ -74,7 +103,7 @@ rules_before() { # rules_before FILE: what was saved in it, and empty tables whe
 
 register_emulators() { # register_emulators NAME...: aarch64, arm; from here on the kernel runs their programs by qemu
     local formats=/proc/sys/fs/binfmt_misc name
-    [[ -e "$formats/register" ]] || mount -t binfmt_misc binfmt_misc "$formats"
+    [[ -e "$formats/register" ]] || { mount -t binfmt_misc binfmt_misc "$formats" && mounted_formats="$formats"; }
     for name in "$@"; do
         [[ -e "$formats/qemu-$name" ]] && continue
         cat "/usr/lib/binfmt.d/qemu-$name.conf" >"$formats/register"
@@ -88,4 +117,6 @@ forget_emulators() {
         echo -1 >"/proc/sys/fs/binfmt_misc/$name"
     done
     registered=()
+    [[ -z "$mounted_formats" ]] || umount "$mounted_formats"
+    mounted_formats=""
 }

@@ -4,6 +4,8 @@ ask URL [JSON]                    prints the body of the answer, whatever its st
 field NAME                        prints that key of the JSON object on standard input
 compare FILE FILE TOLERANCE       forecasts, a line each, or a CSV: the same minutes, and no value further apart
 rules                             what each service keeps to; standard input is `docker compose config --format json`
+readings FROM N                   N readings as a meter sends them, a minute each, from that minute of a day on
+options HOST PASSWORD             those of the add-on for Home Assistant, for that broker and the account gapcast
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +92,18 @@ def rules(configuration: str) -> str:
     return f"{len(services)} services: {', '.join(sorted(services))}"
 
 
+def readings(first: str, n: str) -> str:
+    """Return ``n`` readings from minute ``first`` on, a line each."""
+    minutes = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=int(first) + i) for i in range(int(n)))
+    return "\n".join(json.dumps({"ts": f"{at:%Y-%m-%dT%H:%M:%SZ}", "gap_kw": 1 + at.minute / 60}) for at in minutes)
+
+
+def options(host: str, password: str) -> str:
+    """Return options of the add-on, as the Supervisor writes them."""
+    broker = {"mqtt_host": host, "mqtt_port": 1883, "mqtt_username": "gapcast", "mqtt_password": password}
+    return json.dumps({"meters": [{"preset": "gapcast"}], "home_assistant": True, "log_level": "info", **broker})
+
+
 def main() -> int:
     """Run one command; 0 where all is well."""
     command, *arguments = sys.argv[1:]
@@ -102,6 +117,10 @@ def main() -> int:
                 print(compare(*arguments))
             case "rules":
                 print(rules(sys.stdin.read()))
+            case "readings":
+                print(readings(*arguments))
+            case "options":
+                print(options(*arguments))
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2

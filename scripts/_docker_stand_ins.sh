@@ -14,7 +14,7 @@ log: {level: warn}
 storage: {filesystem: {rootdirectory: $1/registry}}
 http: {addr: "$registry_address"}
 YAML
-    docker-registry serve "$1/registry.yml" >"$1/registry.log" 2>&1 &
+    setsid docker-registry serve "$1/registry.yml" >"$1/registry.log" 2>&1 &
     registry_pid=$!
     wait_until 20 listens "${registry_address#*:}" || { cat "$1/registry.log"; return 1; }
 }

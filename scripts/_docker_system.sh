@@ -14,12 +14,12 @@ password_of() { cat "docker/secrets/accounts/$1"; }
 client() { # client ACCOUNT COMMAND OPTION...: one of mosquitto's own clients, on the broker's network
     docker compose exec -T mosquitto "$2" -h mosquitto -u "$1" -P "$(password_of "$1")" "${@:3}"
 }
-listen() { # listen: from here on the broker keeps forecasts for the reader
-    client reader mosquitto_sub -V 311 -c -i verify -q 1 -t 'gap/+/forecast' -E
+listen() { # listen SESSION: from here on the broker keeps forecasts for a reader of that name
+    client reader mosquitto_sub -V 311 -c -i "$1" -q 1 -t 'gap/+/forecast' -E
 }
-heard() { # heard N FILE: N forecasts that were kept for the reader
-    client reader mosquitto_sub -V 311 -c -i verify -q 1 -t 'gap/+/forecast' -C "$1" -W 120 >"$2"
-    [[ "$(wc -l <"$2")" == "$1" ]]
+heard() { # heard SESSION N FILE: N forecasts that were kept for it
+    client reader mosquitto_sub -V 311 -c -i "$1" -q 1 -t 'gap/+/forecast' -C "$2" -W 120 >"$3"
+    [[ "$(wc -l <"$3")" == "$2" ]]
 }
 replay() { # replay MINUTE N: N readings of the bundled week, at full speed, by the service `demo`
     docker compose run --rm --no-deps -T demo replay --speed max --start "${replay_from}T$(printf %02d:%02d $(($1 / 60)) $(($1 % 60)))Z" \
@@ -78,9 +78,9 @@ check_system() {
     prove "healthy ${figures[healthy]} s after \`up\`, passwords made on the way; at most 15" test "${figures[healthy]%.*}" -lt 15
 
     up --no-recreate prometheus # it looks every half minute
-    listen
+    listen first
     prove "$n_replayed readings over the broker" replay 0 "$n_replayed"
-    prove "a forecast for each, by the reader's account" heard $((n_replayed - 1)) "$work/forecasts-amd64"
+    prove "a forecast for each, by the reader's account" heard first $((n_replayed - 1)) "$work/forecasts-amd64"
     prove "a wrong password is refused" refuses_wrong_password
     prove "topics beyond an account's rights are refused" refuses_forbidden_topics
     prove "POST /predict answers, kW" answers_predict
@@ -101,6 +101,7 @@ check_system() {
     replay $((n_replayed + 10)) 1 >/dev/null
     prove "and the buffer" wait_until 30 observed_is $((n_replayed + 10))
     prove "of 180 minutes" test "$(facts ask "$(address '/predict?device=replay')" | field n_observed)" == 180
+    check_life
 
     prove "Prometheus is healthy" wait_until 60 is_healthy prometheus
     prove "it takes its configuration" docker compose exec -T prometheus promtool check config /etc/prometheus/prometheus.yml
@@ -162,9 +163,11 @@ YAML
     up
     wait_until 120 is_healthy edge || { docker compose logs --tail 30 edge; fail "the edge on $3 is $(state_of edge .State.Health.Status)"; }
     prove "$3: it is one" test "$(docker compose exec -T edge uname -m)" == "$2"
-    listen
+    prove "$3: non-root, no capabilities, root read-only, state writable" is_confined
+    prove "$3: POST /predict answers, kW" answers_predict
+    listen first
     replay 0 "$n_replayed" >/dev/null
-    heard $((n_replayed - 1)) "$work/forecasts-$3" || fail "$3: $(wc -l <"$work/forecasts-$3") forecasts came"
+    heard first $((n_replayed - 1)) "$work/forecasts-$3" || fail "$3: $(wc -l <"$work/forecasts-$3") forecasts came"
     figures[$3]="$(facts compare "$work/forecasts-amd64" "$work/forecasts-$3" "$4")" || fail "$3: ${figures[$3]}"
     note "ok   $3: as on x86-64: ${figures[$3]}"
     prove "$3: SIGTERM ends it with 0, in s" stops_in_time

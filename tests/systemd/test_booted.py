@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,3 +117,44 @@ def test_a_configuration_that_is_no_good_is_told_once_and_not_tried_again(tmp_pa
         machine.wait_shown("ActiveState", "failed")
         assert (machine.shown("ExecMainStatus"), machine.shown("NRestarts")) == ("2", "0")
         assert "configuration key mqtt.prot: there is no such key" in machine.said
+
+
+def test_a_backup_goes_on_on_another_machine_and_brings_back_what_was(guarded: MosquittoBroker, tmp_path: Path) -> None:
+    """The commands of docs/raspberry-pi.md, "Backing up" and "rolling back"."""
+    one, other, port = tmp_path / "one", tmp_path / "other", free_port()
+    text = configuration(guarded.port, port, 'username = "gapcast"')
+    secret = one / "etc/gapcast/mqtt-password"
+    secret.parent.mkdir(parents=True)
+    secret.write_text(PASSWORD + "\n", encoding="utf-8")
+    gapcast, archive = unit(Path(COMMAND), CONFIG), "/var/gapcast-backup.tgz"
+
+    def n_observed() -> int:
+        return int(httpx.get(f"http://{LOOPBACK}:{port}/predict", params={"device": "home"}).json()["n_observed"])
+
+    with peer_of(guarded.host, guarded.port, username="meter", password=PASSWORD) as meter:
+        meter.subscribe("gap/home/forecast")
+        with booted(one, gapcast, configuration=text) as machine:
+            machine.wait_shown("ActiveState", "active")
+            for i in range(5):
+                meter.publish("gap/home/reading", reading(FIRST + i, 1.0 + i))
+            meter.wait_for("gap/home/forecast", 4)
+            machine.inside("systemctl", "stop", "gapcast.service")
+            machine.inside("tar", "-C", "/", "-czf", archive, "etc/gapcast", "var/lib/private/gapcast")
+
+        private = other / "var/lib/private"  # which a Debian has from its first boot on (systemd's tmpfiles.d)
+        private.mkdir(parents=True)
+        private.chmod(0o700)
+        backup = (one / archive.removeprefix("/")).rename(other / archive.removeprefix("/"))
+        subprocess.run(["tar", "-C", other, "-xzf", backup], check=True)
+        with booted(other, gapcast, configuration=text) as machine:
+            machine.wait_shown("ActiveState", "active")
+            assert n_observed() == 5
+            meter.publish("gap/home/reading", reading(FIRST + 5, 1.0))
+            meter.wait_for("gap/home/forecast", 5)
+            assert n_observed() == 6
+
+            machine.inside("systemctl", "stop", "gapcast.service")
+            machine.inside("rm", "-rf", "/var/lib/private/gapcast")
+            machine.inside("tar", "-C", "/", "-xzf", archive)
+            machine.inside("systemctl", "start", "gapcast.service")
+            assert n_observed() == 5

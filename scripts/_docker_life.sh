@@ -1,0 +1,76 @@
+# Sourced by scripts/verify-docker: what an installation lives through, and how it moves to another machine.
+# shellcheck shell=bash
+
+n_kept=1100 # more than the 1,000 messages that mosquitto keeps for a client where nothing is said
+
+attic() { # attic FROM N: N readings, a minute each, of a meter of that name, by its own account
+    facts readings "$1" "$2" | client attic mosquitto_pub -V 5 -q 1 -l -t gap/attic/reading
+}
+attic_is() { # attic_is MINUTE: the last one that was forecast from
+    [[ "$(facts ask "$(address '/predict?device=attic')" | field observed_at)" == "$(facts readings "$1" 1 | field ts)" ]]
+}
+
+check_life() { # between two of the edge's own stops; its state is then that of 1 + 10 + n_kept minutes
+    prove "an account for a meter, while the broker runs" scripts/setup-gateway account attic
+    attic 0 10
+    prove "its readings are forecast" wait_until 30 attic_is 9
+    prove "killed, it is started anew" comes_back
+    listen kept
+    docker compose stop -t 10 edge >/dev/null 2>&1
+    attic 10 "$n_kept"
+    docker compose restart mosquitto >/dev/null 2>&1
+    up
+    prove "$n_kept readings wait in the broker for a gateway that is away, over the broker's restart" wait_until 60 attic_is $((n_kept + 9))
+    prove "and each has its forecast" heard kept "$n_kept" "$work/forecasts-kept"
+    prove "a backup goes on where it was, in another checkout" moves
+    check_addon
+}
+
+comes_back() { # not by `docker kill`: what a person ended stays so
+    kill -KILL "$(state_of edge .State.Pid)"
+    wait_until 30 was_started_anew && wait_until 30 is_healthy edge
+}
+was_started_anew() { [[ "$(state_of edge .RestartCount) $(state_of edge .State.Running)" == "1 true" ]]; }
+
+moves() { # as docs/docker.md has it
+    local before
+    docker compose stop -t 10 edge
+    docker run --rm -v "${COMPOSE_PROJECT_NAME}_state:/state:ro" -v "$PWD:/backup" --entrypoint tar --user 0 gapcast:latest \
+        czf /backup/state.tar.gz -C /state . || return 1
+    tar czf settings.tar.gz docker/config docker/secrets
+    docker compose start edge
+    wait_until 30 is_healthy edge || return 1
+    before="$(facts ask "$(address '/predict?device=attic')")"
+    take_checkout "$work/other"
+    (
+        cp ./*.tar.gz "$work/other/" && cd "$work/other" && choose_ports && COMPOSE_PROJECT_NAME=gapcast-moved || exit 1
+        tar xzf settings.tar.gz
+        docker compose create
+        docker run --rm -v "${COMPOSE_PROJECT_NAME}_state:/state" -v "$PWD:/backup" --entrypoint tar --user 0 gapcast:latest \
+            xzf /backup/state.tar.gz -C /state || exit 1
+        up
+        wait_until 60 is_healthy edge && [[ "$(facts ask "$(address '/predict?device=attic')")" == "$before" ]] || exit 1
+        attic $((n_kept + 10)) 1
+        wait_until 30 attic_is $((n_kept + 10)) || exit 1
+        docker compose down -v -t 10
+    )
+}
+
+check_addon() { # the same image, from a registry, as Home Assistant builds upon it and starts it; the options name the broker
+    local base="$registry_address/gapcast"
+    docker tag gapcast:amd64 "$base:$(version)"
+    docker push -q "$base:$(version)" >/dev/null
+    docker compose stop -t 10 edge >/dev/null 2>&1
+    prove "the add-on is built on the image" docker build -q --pull --build-arg "IMAGE=$base" -t gapcast-homeassistant homeassistant-addon
+    mkdir "$work/data"
+    facts options mosquitto "$(password_of gapcast)" >"$work/data/options.json"
+    chmod 600 "$work/data/options.json"
+    docker run -d --name addon --network "${COMPOSE_PROJECT_NAME}_default" -v "$work/data:/data" gapcast-homeassistant >/dev/null
+    prove "the add-on is healthy" wait_until 60 addon_is healthy .State.Health.Status
+    prove "and gave root up" grep -qE '^Uid:\s+10001\s+10001' "/proc/$(docker inspect -f '{{.State.Pid}}' addon)/status"
+    docker stop -t 10 addon >/dev/null
+    prove "SIGTERM ends it with 0" addon_is 0 .State.ExitCode
+    docker rm -v addon >/dev/null
+    up
+}
+addon_is() { [[ "$(docker inspect -f "{{$2}}" addon)" == "$1" ]]; }
