@@ -38,7 +38,7 @@ debian() { # debian RELEASE ARCHITECTURE FILE OPTION...: a root file system, as 
     mmdebstrap --quiet --mode=root --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr --architectures="$2" \
         --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Check-Date "false"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' "${@:4}" "$1" "$3" \
+        --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io "${@:4}" "$1" "$3" \
         "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $1 main" >"$3.log" 2>&1 ||
         { cat "$3.log"; return 1; }
 }
