@@ -24,6 +24,7 @@ check_life() { # between two of the edge's own stops; its state is then that of 
     prove "and each has its forecast" heard kept "$n_kept" "$work/forecasts-kept"
     ((quick)) && return
     prove "a backup goes on where it was, in another checkout" moves
+    prove "a gateway at a broker that there is already, with none of its own" goes_to_another_broker
     check_addon
 }
 
@@ -55,6 +56,31 @@ moves() { # as docs/docker.md has it
         wait_until 30 attic_is $((n_kept + 10)) || exit 1
         docker compose down -v -t 10
     )
+}
+
+goes_to_another_broker() { # as docs/docker.md has it; the broker is this installation's, from outside of its network
+    local password port="$MQTT_PORT"
+    password="$(password_of gapcast)"
+    docker compose stop -t 10 edge
+    MQTT_BIND=0.0.0.0 docker compose up -d --no-build mosquitto
+    take_checkout "$work/external"
+    (
+        cd "$work/external" && choose_ports && COMPOSE_PROJECT_NAME=gapcast-external || exit 1
+        unset COMPOSE_FILE MQTT_PORT
+        printf '%s\n' COMPOSE_FILE=docker-compose.yml:docker-compose.external.yml "MQTT_HOST=$(hostname -I | cut -d ' ' -f 1)" \
+            "MQTT_PORT=$port" MQTT_USERNAME=gapcast >>.env
+        docker compose run --rm setup || exit 1
+        printf %s "$password" >docker/secrets/accounts/gapcast
+        for _ in 1 2; do # the second finds all as it is, and starts no broker either
+            up
+            wait_until 60 is_healthy edge && wait_until 30 has_connected 1 || { docker compose logs --tail 20 edge; exit 1; }
+            [[ "$(docker compose ps --services --status running)" == edge ]] || { docker compose ps; exit 1; }
+        done
+        docker compose down -v -t 10
+    ) || return 1
+    up
+    attic $((n_kept + 10)) 1
+    wait_until 30 attic_is $((n_kept + 10))
 }
 
 check_addon() { # the same image, from a registry, as Home Assistant builds upon it and starts it; the options name the broker
