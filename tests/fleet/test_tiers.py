@@ -1,0 +1,137 @@
+"""One property of all tiers: the same readings give the same forecasts, whichever way they are taken.
+
+``gapcast run``, ``gapcast backtest``, three workers that share the meters by shards, and Spark: all with the models and
+the learning that are on by default, each given the readings of the houses in another order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pyspark.sql import SparkSession
+
+from fleet.score import Plan, start
+from fleet.sinks import to_files
+from fleet.sources import from_files
+from tests.e2e.conftest import Command
+from tests.fleet.houses import (
+    Forecasts,
+    Told,
+    fleet,
+    furthest,
+    of_the_edge,
+    of_the_fleet,
+    settings,
+    shuffled,
+    write_lines,
+)
+from tests.support.brokers import MosquittoBroker
+from tests.support.models import shipped_models
+from tests.support.peers import peer_of
+from tests.support.ports import LOOPBACK, free_port
+from tests.support.waiting import wait_until
+
+#: As by default: all models that are shipped, the default one telling its path.
+_ALL_MODELS: dict[str, Any] = {"forecast": {"model": None, "experts": None}}
+_AT_MOST_KW = 1e-5
+_N_WORKERS = 3
+_LAST = "gap/the-last-word/forecast"
+
+Readings = Sequence[tuple[str, int, float]]
+
+
+def test_all_tiers_give_the_same_forecasts(spark: SparkSession, mosquitto: MosquittoBroker, tmp_path: Path) -> None:
+    houses = fleet(6, 90)
+    shards = {name: i % _N_WORKERS for i, name in enumerate(houses)}
+    expected = of_the_edge(tmp_path / "backtest", houses, **_ALL_MODELS)
+    by_tier = {
+        "gapcast run": of_workers(mosquitto, tmp_path / "run", shuffled(houses, 1), {}),
+        "three workers": of_workers(mosquitto, tmp_path / "workers", shuffled(houses, 2), shards),
+        "Spark": of_spark(spark, tmp_path / "spark", shuffled(houses, 3)),
+    }
+    off_kw = {tier: furthest(found, expected) for tier, found in by_tier.items()}
+    assert off_kw == pytest.approx(dict.fromkeys(by_tier, 0.0), abs=_AT_MOST_KW)
+
+    # What is learnt of a house, and the correction of its bounds, are in what was compared.
+    strangers = of_the_edge(tmp_path / "strangers", houses, forecast={"model": None, "experts": None, "blend": False})
+    assert len(expected) > 400
+    assert furthest_of("gap_kw", expected, strangers) > 0.1
+    assert furthest_of("upper_kw", expected, strangers) > 0.1
+    assert all(its.lower_kw < its.median_kw < its.upper_kw for its in expected.values())
+
+
+def furthest_of(name: str, one: Forecasts, other: Forecasts) -> float:
+    return max(abs(getattr(its, name) - getattr(other[key], name)) for key, its in one.items())
+
+
+def of_workers(broker: MosquittoBroker, folder: Path, readings: Readings, shards: dict[str, int]) -> Forecasts:
+    """What ``gapcast run`` publishes: one gateway, or, where devices have ``shards``, a worker for each of these."""
+    workers, ports = [], []
+    with ExitStack() as stack:
+        peer = stack.enter_context(peer_of(broker.host, broker.port))
+        peer.subscribe("gap/+/forecast")
+        for shard in sorted(set(shards.values())) or [None]:
+            ports.append(free_port())
+            workers.append(started(folder / f"worker-{shard}", broker, ports[-1], shard))
+            stack.callback(ended, workers[-1])
+        for worker, port in zip(workers, ports, strict=True):
+            worker.wait_ready(port)
+        for device, minute, kw in readings:
+            level = f"{shards[device]}/" if shards else ""
+            peer.send(f"gap/{level}{device}/reading", json.dumps({"ts": minute * 60, "gap_kw": kw}))
+        wait_until(lambda: sum(map(n_taken, ports)) == len(readings), "all readings to be taken", 30)
+        for worker in workers:
+            worker.signal(signal.SIGTERM)
+            assert worker.wait() == 0, worker.err
+        peer.publish(_LAST, "")  # behind all that the workers published
+        peer.wait_for(_LAST)
+        documents = [message.document for message in peer.messages if message.topic != _LAST]
+    found = {(its["device"], its["observed_at"]): Told(*(its[name] for name in Told._fields)) for its in documents}
+    assert len(found) == len(documents), "a forecast came twice"
+    return found
+
+
+def started(folder: Path, broker: MosquittoBroker, port: int, shard: int | None) -> Command:
+    """A ``gapcast run`` of its own, with all that is on by default."""
+    folder.mkdir(parents=True)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GAPCAST_")}
+    assignments = [
+        f"mqtt.host={broker.host}", f"mqtt.port={broker.port}", f"http.host={LOOPBACK}", f"http.port={port}",
+        f"state.path={folder / 'state'}", f"models.path={shipped_models()}", "gateway.id=tiers",
+    ]  # fmt: skip
+    if shard is not None:
+        assignments += [f"shards={shard}", "topics.reading=gap/{shard}/{device}/reading"]
+    words = [part for one in assignments for part in ("--set", one)]
+    return Command(("run", *words), folder, clean | {"HOME": str(folder)})
+
+
+def ended(worker: Command) -> None:
+    if worker.process.poll() is None:
+        worker.process.kill()
+        worker.process.wait()
+
+
+def n_taken(port: int) -> float:
+    """Readings that a gateway has taken, whatever became of them."""
+    metrics = httpx.get(f"http://{LOOPBACK}:{port}/metrics").text
+    return sum(map(float, re.findall(r"^gapcast_readings_total\{.*\} (\S+)$", metrics, re.MULTILINE)))
+
+
+def of_spark(spark: SparkSession, folder: Path, readings: Readings) -> Forecasts:
+    """What the stream on Spark writes, stopped half way; what it goes on from is in Spark's state store alone."""
+    half = len(readings) // 2
+    for first, part, cached_devices in ((0, readings[:half], 100_000), (2, readings[half:], 0)):
+        write_lines(folder / "in", part, 2, first)
+        source = from_files(spark, folder / "in", "json", 1)
+        plan = Plan(folder / "checkpoint", once=True, n_buckets=4, cached_devices=cached_devices)
+        start(settings(**_ALL_MODELS), source, to_files(folder / "out", "json"), plan).awaitTermination()
+    return of_the_fleet(folder / "out")
