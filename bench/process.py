@@ -47,9 +47,14 @@ def family(pid: int) -> list[int]:
 
 def cpu_s(pid: int) -> float:
     """Return the CPU time that a process and its descendants have used so far, in seconds."""
+    return sum(map(own_cpu_s, family(pid)))
+
+
+def own_cpu_s(pid: int) -> float:
+    """Return the CPU time that a process alone has used so far, in seconds."""
     # The name, field 2, may hold blanks and brackets: count from behind it. utime and stime are 14 and 15.
-    stats = (Path(_PROC, str(one), "stat").read_text(encoding="utf-8").rpartition(")")[2] for one in family(pid))
-    return sum(sum(map(int, stat.split()[11:13])) for stat in stats) / _TICKS_PER_S
+    stat = Path(_PROC, str(pid), "stat").read_text(encoding="utf-8").rpartition(")")[2]
+    return sum(map(int, stat.split()[11:13])) / _TICKS_PER_S
 
 
 def memory(pid: int) -> Memory:

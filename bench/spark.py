@@ -10,15 +10,17 @@ import json
 import os
 import statistics
 import tempfile
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
+from bench.process import cpu_s, own_cpu_s
 from edge.settings import Settings
 from fleet.score import Plan, start
 from fleet.sinks import to_files
@@ -30,6 +32,20 @@ _FIRST_MINUTE = 21_476_160
 _MINUTE_MS = 60_000
 #: Micro-batches that are not counted: Java and the workers get warm, and states are new.
 _WARM_UP = 2
+
+
+class Used(NamedTuple):
+    """Processor time used so far, s: by Java, and by its Python workers."""
+
+    java_s: float
+    python_s: float
+
+    @classmethod
+    def by(cls, spark: SparkSession) -> Used:
+        """Return what ``spark`` has used."""
+        java = spark.sparkContext._gateway.proc.pid
+        java_s = own_cpu_s(java)
+        return cls(java_s, cpu_s(java) - java_s)
 
 
 def simulate(folder: Path, n_meters: int, n_batches: int, per_batch: int, n_files: int) -> None:
@@ -62,8 +78,15 @@ def run_trial(spark: SparkSession, folder: Path, settings: Settings, options: ar
     simulate(folder / "in", options.meters, options.batches, options.per_batch, n_files)
     readings = from_files(spark, folder / "in", "parquet", n_files)
     plan = Plan(folder / "checkpoint", once=True, n_buckets=options.buckets)
-    query = start(settings, readings, to_files(folder / "out", "parquet"), plan)
+    sink, used = to_files(folder / "out", "parquet"), []
+
+    def write(batch: DataFrame, number: int) -> None:
+        used.append(Used.by(spark))
+        sink(batch, number)
+
+    query = start(settings, readings, write, plan)
     query.awaitTermination()
+    used.append(Used.by(spark))
     batches = [json.loads(progress.json) for progress in query.recentProgress]
     counted = [one for one in batches if one["numInputRows"]][_WARM_UP:]
     took_s = [one["batchDuration"] / 1_000 for one in counted]
@@ -75,6 +98,9 @@ def run_trial(spark: SparkSession, folder: Path, settings: Settings, options: ar
         "readings_a_batch": counted[0]["numInputRows"],
         "batch_s": [round(one, 1) for one in took_s],
         "readings_a_second": round(counted[0]["numInputRows"] / statistics.median(took_s)),
+        "cpu_us_a_reading": _cpu_us(used[_WARM_UP:], counted[0]["numInputRows"]),
+        "durations": [one["durationMs"] for one in counted],
+        "custom": counted[-1]["stateOperators"][0]["customMetrics"],
         "state_bytes_a_meter": round(kept[0] / options.meters),
         "disk_bytes_a_meter": round(_bytes_under(folder / "checkpoint") / options.meters),
         "forecasts": n_forecasts,
@@ -83,6 +109,14 @@ def run_trial(spark: SparkSession, folder: Path, settings: Settings, options: ar
             name: [one["stateOperators"][0][name] for one in counted] for name in ("allUpdatesTimeMs", "commitTimeMs")
         },
     }
+
+
+def _cpu_us(used: list[Used], n_readings: int) -> dict[str, int]:
+    """Return the median of what a micro-batch of ``n_readings`` took, µs a reading, of those between ``used``."""
+    java, python = (
+        statistics.median((after[i] - before[i]) / n_readings * 1e6 for before, after in pairwise(used)) for i in (0, 1)
+    )
+    return {"java": round(java), "python": round(python)}
 
 
 def _bytes_under(folder: Path) -> int:
@@ -99,6 +133,7 @@ def main() -> None:
     parser.add_argument("--model", help="the model that speaks; it is blended with all others unless --alone")
     parser.add_argument("--alone", action="store_true", help="hear no other model beside it; learn all the same")
     parser.add_argument("--memory", default="4g", help="of Java")
+    parser.add_argument("--conf", action="append", default=[], metavar="KEY=VALUE", help="set a key of Spark")
     parser.add_argument("--quick", action="store_true", help="500 meters, to see that it works")
     options = parser.parse_args()
     if options.quick:
@@ -106,7 +141,7 @@ def main() -> None:
     forecast = {"model": options.model} | ({"experts": []} if options.alone else {})
     settings = Settings.model_validate({"forecast": forecast})
     with tempfile.TemporaryDirectory(prefix="gapcast-fleet-") as scratch:
-        conf = [f"spark.driver.memory={options.memory}"]
+        conf = [f"spark.driver.memory={options.memory}", *options.conf]
         if options.quick:
             conf.append("spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         spark = session("gapcast-fleet trial", conf)

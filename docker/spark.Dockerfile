@@ -1,0 +1,32 @@
+# The second tier on Kubernetes: what the driver and the executors of deploy/kubernetes/spark.yaml run.
+#   docker build -f docker/spark.Dockerfile -t gapcast-fleet .
+# Spark's own images have a Python that is older than gapcast's, so that only what starts their pods is taken from there;
+# Spark itself is PySpark's, of the version that requirements/fleet.txt names.
+FROM apache/spark:4.2.0-scala AS spark
+
+FROM python:3.13-slim-trixie
+# With the fixes of the day that it is built on.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends openjdk-21-jre-headless procps tini \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --user-group gapcast
+COPY --from=spark /opt/entrypoint.sh /opt/decom.sh /opt/
+
+WORKDIR /src
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+COPY requirements/build.txt requirements/fleet.txt requirements/
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
+    --mount=type=cache,target=/root/.cache/pip \
+    pip install --no-compile --require-hashes --prefer-binary -r requirements/fleet.txt -r requirements/build.txt
+COPY . .
+RUN pip install --no-cache-dir --no-compile --no-deps --no-index --no-build-isolation . \
+ && install -d /opt/gapcast \
+ && printf 'from fleet.cli import main\n\nmain()\n' >/opt/gapcast/fleet.py \
+ && ln -s "$(python -c 'import os, pyspark; print(os.path.dirname(pyspark.__file__))')" /opt/spark
+
+ENV SPARK_HOME=/opt/spark PYSPARK_PYTHON=/usr/local/bin/python3 PYSPARK_DRIVER_PYTHON=/usr/local/bin/python3 \
+    PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+WORKDIR /tmp
+USER 10001:10001
+ENTRYPOINT ["/opt/entrypoint.sh"]
