@@ -15,6 +15,7 @@ from edge.core.engine import Engine
 from edge.core.errors import PayloadError
 from edge.core.reading import Limits, Reading
 from edge.mqtt.payloads import encode_forecasts, encode_rejection
+from fleet.handover import handover_of
 from fleet.messages import Refused, read_messages
 from fleet.worker import CACHE, Task, decode, encode, new_engine, settings_of
 
@@ -45,23 +46,28 @@ class Bucket(StatefulProcessor):
         task, bucket = self._task, int(key[0])
         engine = self._engine(bucket)
         yield from forecast(task, engine, pd.concat(rows, ignore_index=True))
-        stamp = uuid.uuid4().hex
-        self._snapshot.update((encode(engine),))
+        stamp, content = uuid.uuid4().hex, encode(engine)
+        self._snapshot.update((content,))
         self._stamp.update((stamp,))
-        CACHE.put(task.query, bucket, stamp, engine, task.cached_devices)
+        if task.cached_devices:
+            handover_of(task.query).leave(bucket, stamp, content)
+            CACHE.put(task.query, bucket, stamp, engine, task.cached_devices)
 
     def close(self) -> None:
         """Have nothing to close."""
 
     def _engine(self, bucket: int) -> Engine:
-        stamp = self._stamp.get()
-        if stamp is None:
+        written = self._stamp.get()
+        if written is None:
             return new_engine(self._task)
-        engine = CACHE.take(self._task.query, bucket, stamp[0])
-        if engine is not None:
-            return engine
-        content: tuple[bytes] = self._snapshot.get()  # written with the stamp
-        return decode(self._task, bucket, bytes(content[0]))
+        content = None
+        if self._task.cached_devices:
+            if (engine := CACHE.take(self._task.query, bucket, written[0])) is not None:
+                return engine
+            content = handover_of(self._task.query).find(bucket, written[0])
+        if content is None:
+            content = bytes(self._snapshot.get()[0])  # written with the stamp
+        return decode(self._task, bucket, content)
 
 
 def forecast(task: Task, engine: Engine, messages: pd.DataFrame) -> Iterator[pd.DataFrame]:

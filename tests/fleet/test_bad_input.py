@@ -18,6 +18,7 @@ from edge.loading import load_models
 from fleet.bucket import COUNTS, forecast
 from fleet.checkpoints import open_checkpoint
 from fleet.failures import raised_in
+from fleet.handover import Handover
 from fleet.identity import Identity, identity_of, read_identity
 from fleet.progress import line
 from fleet.score import fleet_settings
@@ -152,6 +153,17 @@ def test_an_engine_is_kept_for_its_stamp_alone_and_the_oldest_go_first(task: Tas
     assert cache.take("query", 1, "another") is None
     assert cache.take("query", 1, "stamp 1") is None  # it was outdated
     assert cache.take("query", 2, "stamp 2") is engines[2]
+
+
+def test_a_snapshot_is_handed_over_for_its_stamp_alone(tmp_path: Path) -> None:
+    handover = Handover([tmp_path / "one", tmp_path / "other"])
+    for bucket, stamp, content in ((0, "stamp 1", b"old"), (0, "stamp 2", b"new"), (1, "stamp 3", b"of another")):
+        handover.leave(bucket, stamp, content)
+    again = Handover([tmp_path / "one", tmp_path / "other"])
+    assert [again.find(0, f"stamp {n}") for n in (1, 2)] == [None, b"new"]
+    assert again.find(1, "stamp 3") == b"of another"
+    assert again.find(2, "stamp 3") is None
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["0", "1"], "one of each bucket"
 
 
 def identity(task: Task) -> Identity:

@@ -33,11 +33,13 @@ def test_forecasts_are_those_of_the_edge_with_gaps_duplicates_late_readings_and_
 ) -> None:
     houses = fleet()
     mixed = shuffled(houses)
-    half = len(mixed) // 2
-    write_lines(tmp_path / "in", mixed[:half], 4)
+    third = len(mixed) // 3
+    write_lines(tmp_path / "in", mixed[:third], 3)
     run(spark, tmp_path)
-    write_lines(tmp_path / "in", mixed[half:], 3, first=4)
-    run(spark, tmp_path, cached_devices=0)  # the state comes from Spark's store, not from a worker's memory
+    write_lines(tmp_path / "in", mixed[third : 2 * third], 3, first=3)
+    run(spark, tmp_path, cached_devices=1)  # too few for any bucket: the state comes from what workers leave each other
+    write_lines(tmp_path / "in", mixed[2 * third :], 3, first=6)
+    run(spark, tmp_path, cached_devices=0)  # it comes from Spark's store
     found = of_the_fleet(tmp_path / "out")
     assert len(found) > 200
     assert furthest(found, of_the_edge(tmp_path / "edge", houses)) <= _AT_MOST_KW
