@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from edge.core.errors import SettingsError
@@ -17,10 +18,18 @@ _SETTINGS = {
         "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
     ),
     "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+    # A partition writes its whole state in each micro-batch: with RocksDB's own 64 MB it would compact all the time.
+    "spark.sql.streaming.stateStore.rocksdb.writeBufferSizeMB": "256",
+    "spark.sql.streaming.stateStore.rocksdb.maxWriteBufferNumber": "3",
+    # Each micro-batch writes the whole state anew: a hundred of them, as Spark keeps by itself, would fill the disk.
+    "spark.sql.streaming.minBatchesToRetain": "10",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": str(os.cpu_count()),
+    # No pause is too long here, and snapshots of megabytes are what G1 does badly.
+    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
+    "spark.executor.extraJavaOptions": "-XX:+UseParallelGC",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
@@ -39,14 +48,15 @@ def session(name: str, assignments: Sequence[str] = ()) -> SparkSession:
         raise SettingsError(msg)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(name)
-    wanted = dict(_SETTINGS)
+    submitted = _SUBMITTED in os.environ
+    wanted = {key: value for key, value in _SETTINGS.items() if not (submitted and _was_given(key))}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or not key.startswith("spark."):
             msg = f"--conf {assignment!r} must be KEY=VALUE with a key like spark.driver.memory"
             raise SettingsError(msg)
         wanted[key] = value
-    if _SUBMITTED not in os.environ and "spark.master" not in wanted:
+    if not submitted and "spark.master" not in wanted:
         builder = builder.master(f"local[{os.cpu_count()}]")
         for key in ("spark.driver.host", "spark.driver.bindAddress"):  # it has nothing to say to other machines
             wanted.setdefault(key, "127.0.0.1")
@@ -55,3 +65,9 @@ def session(name: str, assignments: Sequence[str] = ()) -> SparkSession:
     started = builder.getOrCreate()
     started.sparkContext.setLogLevel("ERROR")
     return started
+
+
+def _was_given(key: str) -> bool:
+    """Whether spark-submit, which started this process, was told ``key``: by a ``--conf``, or by its defaults."""
+    SparkContext._ensure_initialized()
+    return bool(SparkConf().contains(key))

@@ -69,17 +69,19 @@ def test_a_setting_of_spark_must_be_one(tmp_path: Path) -> None:
     assert "--conf 'memory=4g' must be KEY=VALUE with a key like spark.driver.memory" in result.output
 
 
-def test_spark_submit_has_the_last_word_on_where_it_runs(tmp_path: Path) -> None:
+def test_spark_submit_has_the_last_word_on_what_it_was_told(tmp_path: Path) -> None:
     script = tmp_path / "where.py"
     script.write_text(
         "from fleet.spark import session\n"
         "spark = session('where')\n"
         "print('master', spark.sparkContext.master, spark.conf.get('spark.sql.session.timeZone'))\n"
+        "print('partitions', spark.conf.get('spark.sql.shuffle.partitions'))\n"
         "spark.stop()\n",
         encoding="utf-8",
     )
     submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
     environment = os.environ | {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
-    command = [submit, "--master", "local[1]", "--conf", QUICK, script]
+    command = [submit, "--master", "local[1]", "--conf", QUICK, "--conf", "spark.sql.shuffle.partitions=7", script]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert "master local[1] UTC" in result.stdout, result.stderr
+    assert "partitions 7" in result.stdout, "and not as many as this machine has cores"
