@@ -9,8 +9,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from pyspark.sql import SparkSession
+
+from fleet.score import Plan, start
+from fleet.sinks import to_files
+from fleet.sources import from_files
 from tests.fleet.conftest import QUICK
-from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
+from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, settings, shuffled, write_lines
 from tests.support.models import shipped_models
 from tests.support.waiting import wait_until
 
@@ -21,13 +26,13 @@ _LONGEST_S = 180
 class Scoring:
     """``gapcast-fleet score`` in processes of its own."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.log = folder / "log"
         command = [
             sys.executable, "-m", "fleet", "score", "--from", str(folder / "in"), "--to", str(folder / "out"),
             "--checkpoint", str(folder / "checkpoint"), "--buckets", "4", "--files-at-once", "1", "--every", "0",
             "--set", "forecast.model=lstm-5-3", "--set", "forecast.experts=linear",
-            "--set", f"models.path={shipped_models()}", "--conf", "spark.master=local[1]", "--conf", QUICK, *arguments,
+            "--set", f"models.path={shipped_models()}", "--conf", "spark.master=local[1]", "--conf", QUICK,
         ]  # fmt: skip
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
@@ -39,14 +44,11 @@ class Scoring:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def end(self) -> None:
-        assert self.process.wait(_LONGEST_S) == 0, self._said()
-
     def _said(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
 
-def test_killed_while_it_writes_and_between_batches(tmp_path: Path) -> None:
+def test_killed_while_it_writes_and_between_batches(spark: SparkSession, tmp_path: Path) -> None:
     houses = fleet(4, 40)
     write_lines(tmp_path / "in", shuffled(houses), _N_FILES)
     out = tmp_path / "out"
@@ -57,7 +59,8 @@ def test_killed_while_it_writes_and_between_batches(tmp_path: Path) -> None:
 
     Scoring(tmp_path).kill_when(lambda: is_writing(1))
     Scoring(tmp_path).kill_when((out / "batch=000000002" / "_SUCCESS").exists)
-    Scoring(tmp_path, "--once").end()
+    readings = from_files(spark, tmp_path / "in", "json", 1)  # and now here, where Java runs already
+    start(settings(), readings, to_files(out, "json"), Plan(tmp_path / "checkpoint", once=True)).awaitTermination()
     found = of_the_fleet(out)
     assert {path.name for path in out.iterdir()} == {f"batch={number:09d}" for number in range(_N_FILES)}
     assert furthest(found, of_the_edge(tmp_path / "edge", houses)) <= 1e-5
