@@ -32,6 +32,8 @@ _FIRST_MINUTE = 21_476_160
 _MINUTE_MS = 60_000
 #: Micro-batches that are not counted: Java and the workers get warm, and states are new.
 _WARM_UP = 2
+#: Meters of a bucket, and how many buckets there are even so, so that partitions are about as large.
+_A_BUCKET, _LEAST_BUCKETS = 400, 64
 
 
 class Used(NamedTuple):
@@ -99,8 +101,6 @@ def run_trial(spark: SparkSession, folder: Path, settings: Settings, options: ar
         "batch_s": [round(one, 1) for one in took_s],
         "readings_a_second": round(counted[0]["numInputRows"] / statistics.median(took_s)),
         "cpu_us_a_reading": _cpu_us(used[_WARM_UP:], counted[0]["numInputRows"]),
-        "durations": [one["durationMs"] for one in counted],
-        "custom": counted[-1]["stateOperators"][0]["customMetrics"],
         "state_bytes_a_meter": round(kept[0] / options.meters),
         "disk_bytes_a_meter": round(_bytes_under(folder / "checkpoint") / options.meters),
         "forecasts": n_forecasts,
@@ -129,13 +129,14 @@ def main() -> None:
     parser.add_argument("--meters", type=int, default=100_000)
     parser.add_argument("--per-batch", type=int, default=3, help="readings of each meter in a micro-batch")
     parser.add_argument("--batches", type=int, default=7)
-    parser.add_argument("--buckets", type=int, default=256)
+    parser.add_argument("--buckets", type=int, help=f"one for every {_A_BUCKET} meters, if not given")
     parser.add_argument("--model", help="the model that speaks; it is blended with all others unless --alone")
     parser.add_argument("--alone", action="store_true", help="hear no other model beside it; learn all the same")
     parser.add_argument("--memory", default="4g", help="of Java")
     parser.add_argument("--conf", action="append", default=[], metavar="KEY=VALUE", help="set a key of Spark")
     parser.add_argument("--quick", action="store_true", help="500 meters, to see that it works")
     options = parser.parse_args()
+    options.buckets = options.buckets or max(_LEAST_BUCKETS, options.meters // _A_BUCKET)
     if options.quick:
         options.meters, options.batches, options.buckets, options.memory = 500, 4, 8, "1g"
     forecast = {"model": options.model} | ({"experts": []} if options.alone else {})
