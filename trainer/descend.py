@@ -16,9 +16,10 @@ from trainer import experiment
 from trainer.errors import RunError
 from trainer.families.base import Design
 from trainer.families.graph import MEAN, QUANTILES
-from trainer.feed import Batches
 from trainer.losses import Pinball, SquaredError, squared_error_at_horizon
 from trainer.run import Epoch, Status
+from trainer.streamed import batches_of
+from trainer.trainingset import Streamed
 from trainer.windows import Examples
 
 _VALIDATE_SIZE = 8192
@@ -35,8 +36,8 @@ class Progress:
 
 def descend(  # noqa: PLR0913 - what a descent is made of
     model: keras.Model,
-    train: Examples,
-    validate: Examples,
+    train: Examples | Streamed,
+    validate: Examples | Streamed,
     design: Design,
     plan: experiment.Experiment,
     *,
@@ -49,10 +50,10 @@ def descend(  # noqa: PLR0913 - what a descent is made of
     first epoch has ended there is nothing to keep, and it goes on to the caller.
     """
     descent, outputs = plan.descent, tuple(model.output_names)
-    batches = Batches(
+    batches = batches_of(
         train, descent.batch_size, plan.augment, plan.seed, redraw=True, every=plan.data.every, outputs=outputs
     )
-    judged = Batches(validate, _VALIDATE_SIZE, plan.augment, plan.seed, redraw=False, outputs=outputs)
+    judged = batches_of(validate, _VALIDATE_SIZE, plan.augment, plan.seed, redraw=False, outputs=outputs)
     rate = Rate(descent, descent.epochs * len(batches))
     losses = {MEAN: SquaredError(plan.loss, design), QUANTILES: Pinball(plan.loss, design)}
     weights = {MEAN: plan.loss.mean, QUANTILES: plan.loss.quantiles}
