@@ -18,7 +18,7 @@ from trainer.families.base import Design
 from trainer.families.graph import MEAN, QUANTILES
 from trainer.losses import Pinball, SquaredError, squared_error_at_horizon
 from trainer.run import Epoch, Status
-from trainer.streamed import batches_of
+from trainer.streamed import StreamedBatches, batches_of
 from trainer.trainingset import Streamed
 from trainer.windows import Examples
 
@@ -47,7 +47,8 @@ def descend(  # noqa: PLR0913 - what a descent is made of
     """Fit what is trainable of ``model`` and leave it with its best weights.
 
     ``keep`` is called after each epoch. Ctrl-C ends the fitting with what is best so far; before the
-    first epoch has ended there is nothing to keep, and it goes on to the caller.
+    first epoch has ended there is nothing to keep, and it goes on to the caller. Raises
+    :class:`~trainer.errors.DatasetError` where a chunk of a training set is damaged.
     """
     descent, outputs = plan.descent, tuple(model.output_names)
     batches = batches_of(
@@ -76,6 +77,11 @@ def descend(  # noqa: PLR0913 - what a descent is made of
         if watch.best is None:
             raise
         status = "interrupted"
+    except Exception as error:
+        problems = [feed.problem for feed in (batches, judged) if isinstance(feed, StreamedBatches) and feed.problem]
+        if not problems:
+            raise
+        raise problems[0] from error
     finally:
         watch.close()
     if watch.best is None:

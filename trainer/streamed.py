@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.core.training_set import Chunk
 from edge.core.window import F32, I64
+from trainer.errors import DatasetError
 from trainer.experiment import Augment
 from trainer.families.graph import MEAN
 from trainer.feed import Batches, Of, factors, scaled
@@ -53,6 +54,8 @@ class StreamedBatches(keras.utils.PyDataset):
         self._buffer_rows = buffer_bytes // found.source.row_type.itemsize
         self._n = math.ceil(len(found) / every)
         self._epoch = 0
+        #: What was wrong with a chunk: Keras asks for batches in a thread of TensorFlow's, which hides errors.
+        self.problem: DatasetError | None = None
         self._plan()
 
     def __len__(self) -> int:
@@ -107,7 +110,11 @@ class StreamedBatches(keras.utils.PyDataset):
         """Return the windows of buffer ``at``, and the order that they are taken in."""
         if self._held is None or self._held[0] != at:
             self._held = None  # before the next is read: two never stand side by side
-            examples = self._found.buffer(self._buffers[at])
+            try:
+                examples = self._found.buffer(self._buffers[at])
+            except DatasetError as error:
+                self.problem = error
+                raise
             order = self._random(_ROWS, at).permutation(len(examples)) if self._redraw else np.arange(len(examples))
             self._held = at, examples, order
         return self._held[1:]

@@ -293,6 +293,18 @@ def test_a_damaged_chunk_is_named(folder: Path, found: TrainingSet, tmp_path: Pa
         other.read(kept)
 
 
+def test_a_chunk_that_is_damaged_while_a_model_learns_ends_it_in_a_sentence(folder: Path, tmp_path: Path) -> None:
+    from trainer.fit import fit
+
+    shutil.copytree(folder, tmp_path / "set")
+    copied = open_set(tmp_path / "set")
+    chunk = next(its for its in copied.manifest.chunks if its.part == TRAIN)
+    its = plan("lstm", hyper={"units": [2]}, descent={"epochs": 3, "batch_size": 256})
+    with pytest.raises(DatasetError, match=rf"{chunk.file}: is damaged"):
+        fit(its, copied, tmp_path / "run", note=lambda _: (tmp_path / "set" / chunk.file).write_bytes(b"x"))
+    assert len(load_run(tmp_path / "run")[0].history) == 1
+
+
 def test_a_clean_file_and_a_set_are_not_both_learnt_from(folder: Path, tmp_path: Path) -> None:
     result = run("train", "linear", "--from", folder, "--clean", tmp_path / "x.parquet")
     assert (result.exit_code, "give one of them" in result.output) == (2, True), result.output
