@@ -7,6 +7,7 @@ is done is noted in the folder; a preparation that was ended goes on with the ot
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -95,7 +96,7 @@ def prepare(
     job = Job(str(fleet.folder), wanted.contract, draw.seed, begins)
     counted = fleet.count(job)
     found = {name: its.found for name, its in counted.items()}
-    taken = balance(found, begins, draw.windows_a_house)
+    taken = balance(found, begins, draw)
     chunks = fleet.draw(replace(job, n_found=found, n_taken=taken))
     manifest = Manifest(
         FORMAT,
@@ -145,32 +146,32 @@ def _begins(houses: Sequence[Surveyed], wanted: Wanted) -> dict[str, int | None]
     }
 
 
-def balance(
-    found: dict[str, list[int]], begins: dict[str, int | None], windows_a_house: int | None
-) -> dict[str, list[int]]:
+def balance(found: dict[str, list[int]], begins: dict[str, int | None], draw: Draw) -> dict[str, list[int]]:
     """Return how many windows each house gives of each part, of those that it has.
 
-    At most ``windows_a_house``; without it as many of each as the one with the fewest has, which must have one.
+    At most ``windows_a_house``, and to validate on as many as are in proportion; without that number as many of each as
+    the house with the fewest has, which must have one.
 
     >>> begins = {"a": 1, "b": 1, "c": None}
     >>> found = {"a": [90, 10, 0], "b": [30, 20, 0], "c": [0, 0, 70]}
-    >>> balance(found, begins, None), balance(found, begins, 50)["a"]
-    ({'a': [30, 10, 0], 'b': [30, 10, 0], 'c': [0, 0, 70]}, [50, 10, 0])
+    >>> balance(found, begins, Draw()), balance(found, begins, Draw(windows_a_house=45))["a"]
+    ({'a': [30, 10, 0], 'b': [30, 10, 0], 'c': [0, 0, 70]}, [45, 5, 0])
     """
-    most = [windows_a_house] * len(PARTS)
-    if windows_a_house is None:
+    most = [0] * len(PARTS)
+    if draw.windows_a_house is not None:
+        in_proportion = draw.windows_a_house * draw.validate_share / (1 - draw.validate_share)
+        most = [math.ceil(in_proportion) if part == VALIDATE else draw.windows_a_house for part in PARTS]
+    else:
         for at, part in enumerate(PARTS):
             whose = [name for name in found if (begins[name] is None) == (part == TEST)]
             fewest = min(whose, key=lambda name: found[name][at], default=None)
             most[at] = 0 if fewest is None else found[fewest][at]
             if fewest is not None and not most[at]:
-                cure = "leave it out of the folder, or give a number of --windows-a-house, and it gives what it has"
-                msg = f"house {fewest} has no window to {part} on, so that no house could give any: {cure}"
+                out = "take it out of the folder" if part == TEST else f"leave it out (--leave-out {fewest})"
+                cure = f"{out}, or give a number of --windows-a-house, and each gives what it has"
+                msg = f"house {fewest} has no window to {part} on, so that none could give any: {cure}"
                 raise SettingsError(msg)
-    taken = {
-        name: [min(n, n if limit is None else limit) for n, limit in zip(its, most, strict=True)]
-        for name, its in found.items()
-    }
+    taken = {name: [min(its) for its in zip(of_house, most, strict=True)] for name, of_house in found.items()}
     for at, part in ((PARTS.index(TRAIN), TRAIN), (PARTS.index(VALIDATE), VALIDATE)):
         if not any(its[at] for its in taken.values()):
             msg = f"no house has a window to {part} on: see --validate-share and --validate-from"

@@ -39,7 +39,7 @@ class _LeadTimes(click.ParamType[tuple[int, ...]]):
 @click.option("--lead-times", type=_LeadTimes(), default="5", show_default=True, metavar="MINUTES,...",
               help="The experiment's outputs.lead_times_min.")  # fmt: skip
 @click.option("--windows-a-house", type=click.IntRange(min=1), metavar="N",
-              help="At most so many of each part.  [default: as many as the house with the fewest has]")  # fmt: skip
+              help="To train on, at most.  [default: as many as the house with the fewest has]")  # fmt: skip
 @click.option("--validate-share", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1,
               show_default=True, help="Of each house's readings: its last days are validated on.")  # fmt: skip
 @click.option("--validate-from", metavar="ISO", help="Validate from this time on, all houses (UTC if no offset).")

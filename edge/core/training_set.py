@@ -64,9 +64,9 @@ class Contract:
 class Draw:
     """How windows were chosen.
 
-    At most ``windows_a_house`` of each house and part (None: as many of each house as the one with the fewest has),
-    by ``seed``. What is validated on begins at ``validate_from`` (RFC 3339), or with the last days of each house that
-    hold ``validate_share`` of its readings.
+    At most ``windows_a_house`` of each house to train on, and to test on where it is left out (None: as many of each as
+    the one with the fewest has), by ``seed``; to validate on as many as ``validate_share`` makes of these. That begins
+    at ``validate_from`` (RFC 3339), or with the last days of each house that hold that share of its readings.
     """
 
     seed: int = 1

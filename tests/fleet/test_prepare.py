@@ -236,21 +236,25 @@ def test_windows_are_drawn_one_of_each_run(seed: int, n_found: int, n_wanted: in
 @given(st.lists(st.tuples(st.integers(1, 900), st.integers(1, 900)), min_size=1), st.none() | st.integers(1, 999))
 def test_no_house_outweighs_another(found: list[tuple[int, int]], most: int | None) -> None:
     of = {f"house-{at}": [*its, 0] for at, its in enumerate(found)}
-    taken = balance(of, dict.fromkeys(of, 1), most)
+    taken = balance(of, dict.fromkeys(of, 1), Draw(windows_a_house=most, validate_share=0.2))
     for at in range(len(PARTS)):
-        given_by = {its[at] for its in taken.values()}
         if most is None:
-            assert len(given_by) == 1
-        assert all(its[at] == min(of[name][at], most or its[at]) for name, its in taken.items())
+            assert len({its[at] for its in taken.values()}) == 1
+            continue
+        limit = -(-most // 4) if PARTS[at] == VALIDATE else most
+        assert all(its[at] == min(of[name][at], limit) for name, its in taken.items())
 
 
 def test_a_house_without_a_window_is_named() -> None:
     begins: dict[str, int | None] = {"a": 1, "b": 1}
     with pytest.raises(SettingsError, match="house b has no window to validate on"):
-        balance({"a": [9, 9, 0], "b": [9, 0, 0]}, begins, None)
-    assert balance({"a": [9, 9, 0], "b": [9, 0, 0]}, begins, 5) == {"a": [5, 5, 0], "b": [5, 0, 0]}
+        balance({"a": [9, 9, 0], "b": [9, 0, 0]}, begins, Draw())
+    assert balance({"a": [9, 9, 0], "b": [9, 0, 0]}, begins, Draw(windows_a_house=5)) == {
+        "a": [5, 1, 0],
+        "b": [5, 0, 0],
+    }
     with pytest.raises(SettingsError, match="no house has a window to validate on: see --validate-share"):
-        balance({"b": [9, 0, 0]}, {"b": 1}, 5)
+        balance({"b": [9, 0, 0]}, {"b": 1}, Draw(windows_a_house=5))
 
 
 def test_the_house_with_the_fewest_is_told() -> None:
