@@ -28,6 +28,7 @@ from fleet.drawing import note_path, places
 from fleet.history import HistoryColumns
 from fleet.prepare import Wanted, balance, lines, prepare
 from tests.fleet.conftest import CONF
+from tests.support.training_sets import manifest_of, write_set
 from trainer.clean import Series
 from trainer.split import Part, Split
 from trainer.windows import Task, examples
@@ -245,6 +246,22 @@ def test_no_house_outweighs_another(found: list[tuple[int, int]], most: int | No
         assert all(its[at] == min(of[name][at], limit) for name, its in taken.items())
 
 
+def test_a_worker_draws_of_each_house_what_it_would_draw_of_it_alone(tmp_path: Path) -> None:
+    """In frames that end anywhere, in one group or another."""
+    houses = {name: (BEGINS[name], power_of(name)) for name in DAYS}
+    begins = {"short": BEGINS["short"] + DAY_MIN, "usual": FIRST + 3 * DAY_MIN, "long": FIRST + 5 * DAY_MIN}
+    all_begin: dict[str, int | None] = begins | {"stranger": None}
+    manifest = write_set(tmp_path / "all", houses, all_begin, CONTRACT, 500)
+    assert [house.name for house in manifest.houses] == sorted(DAYS)
+    for place, name in enumerate(sorted(DAYS)):
+        alone = write_set(tmp_path / name, {name: houses[name]}, {name: all_begin[name]}, CONTRACT, 500)
+        for part in PARTS:
+            its, together = rows_of(tmp_path / name, alone, part), rows_of(tmp_path / "all", manifest, part)
+            its["house"] = place
+            np.testing.assert_array_equal(its, together[together["house"] == place])
+            assert its.size == (500 if (part == TEST) == (name == "stranger") else 0)
+
+
 def test_a_house_without_a_window_is_named() -> None:
     begins: dict[str, int | None] = {"a": 1, "b": 1}
     with pytest.raises(SettingsError, match="house b has no window to validate on"):
@@ -258,8 +275,6 @@ def test_a_house_without_a_window_is_named() -> None:
 
 
 def test_the_house_with_the_fewest_is_told() -> None:
-    from tests.support.training_sets import manifest_of
-
     said = "\n".join(lines(manifest_of({"a": 30, "b": 20}, left_out={"c": 7})))
     assert "train: 50 windows of 2 houses, 20 (b) to 30 each" in said
     assert "test: 7 windows of 1 houses, 7 each" in said
