@@ -96,7 +96,12 @@ def prepare(
     job = Job(str(fleet.folder), wanted.contract, draw.seed, begins)
     counted = fleet.count(job)
     found = {name: its.found for name, its in counted.items()}
-    taken = balance(found, begins, draw)
+    try:
+        taken = balance(found, begins, draw)
+    except SettingsError:  # nothing is drawn yet: the folder is free for what the message says
+        for note in (_ABOUT, _COUNTED):
+            (out / note).unlink()
+        raise
     chunks = fleet.draw(replace(job, n_found=found, n_taken=taken))
     manifest = Manifest(
         FORMAT,
