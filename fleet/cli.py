@@ -12,6 +12,8 @@ import click
 from edge.core.errors import GapcastError, ModelError
 from edge.options import read_settings, settings_options
 from edge.telemetry import configure_logs
+from fleet.options import columns_of, history_options, spark_options
+from fleet.prepare_command import prepare
 
 EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
 _NEEDED = frozenset({"pandas", "pyarrow", "pyspark", "google"})
@@ -41,15 +43,9 @@ def main() -> None:
     configure_logs("auto", "warning")
 
 
-def _spark_options(command: Any) -> Any:
-    return click.option(
-        "--conf", "conf", multiple=True, metavar="KEY=VALUE", help="Set a key of Spark, e.g. spark.driver.memory=4g."
-    )(command)
-
-
 @main.command()
 @settings_options
-@_spark_options
+@spark_options
 @click.option("--from", "source", required=True, metavar="FOLDER|mqtt|kafka", help="Where readings come from.")
 @click.option("--to", "target", required=True, metavar="FOLDER|mqtt|kafka", help="Where forecasts go.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="Where the state is kept.")
@@ -126,13 +122,9 @@ def _pairs(option: str, assignments: tuple[str, ...]) -> Iterator[tuple[str, str
 
 @main.command()
 @settings_options
-@_spark_options
-@click.argument("folder", metavar="FOLDER_OF_PARQUET", type=click.Path(path_type=Path))
+@spark_options
+@history_options
 @click.option("--results", type=click.Path(path_type=Path), required=True, help="Where what came of it is kept.")
-@click.option("--device-column", default="device", show_default=True, metavar="NAME")
-@click.option("--time-column", default="ts", show_default=True, metavar="NAME")
-@click.option("--value-column", default="gap_kw", show_default=True, metavar="NAME")
-@click.option("--unit", type=click.Choice(["W", "kW"], case_sensitive=False), default="kW", show_default=True)
 @click.option("--start", metavar="ISO", help="Begin with the readings at or after this time (UTC if no offset).")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N readings of each house.")
 @click.option("--score-from", metavar="ISO", help="Score forecasts for this time on; learn from what came before.")
@@ -155,13 +147,9 @@ def backtest(
     """
     from edge.backtest.houses import Part  # noqa: PLC0415
     from fleet.backtest import Question, lines, run_backtest  # noqa: PLC0415
-    from fleet.history import HistoryColumns  # noqa: PLC0415
     from fleet.spark import session  # noqa: PLC0415
 
-    columns = HistoryColumns(
-        of_files["device_column"], of_files["time_column"], of_files["value_column"], of_files["unit"]
-    )
-    question = Question(folder, columns, Part(start, limit, score_from), houses_at_once)
+    question = Question(folder, columns_of(of_files), Part(start, limit, score_from), houses_at_once)
     settings = read_settings(config, assignments)
     spark = session("gapcast-fleet backtest", conf)
     try:
@@ -169,3 +157,6 @@ def backtest(
             click.echo(line)
     finally:
         spark.stop()
+
+
+main.add_command(prepare)

@@ -18,6 +18,7 @@ from edge.backtest.run import AT_ONCE, Tally, run_through
 from edge.backtest.weeks import Week
 from edge.core.engine import Engine
 from edge.core.reading import Reading
+from fleet.files import write_whole
 from fleet.worker import Task, new_engine
 
 #: What a worker tells Spark: which group is done, and how many readings it had.
@@ -92,9 +93,7 @@ def write_result(path: Path, engine: Engine, tally: Tally, n_readings: int) -> N
     columns |= {_LIVE + name: column for name, column in engine.scores.columns(rows).items()}
     out = BytesIO()
     np.savez_compressed(out, about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8), **columns)  # type: ignore[arg-type]
-    part = path.with_suffix(".part")
-    part.write_bytes(out.getvalue())
-    part.replace(path)
+    write_whole(path, out.getvalue())
 
 
 def read_result(path: Path) -> Result:

@@ -16,9 +16,10 @@ from trainer import experiment
 from trainer.errors import RunError
 from trainer.families.base import Design
 from trainer.families.graph import MEAN, QUANTILES
-from trainer.feed import Batches
 from trainer.losses import Pinball, SquaredError, squared_error_at_horizon
 from trainer.run import Epoch, Status
+from trainer.streamed import StreamedBatches, batches_of
+from trainer.trainingset import Streamed
 from trainer.windows import Examples
 
 _VALIDATE_SIZE = 8192
@@ -35,8 +36,8 @@ class Progress:
 
 def descend(  # noqa: PLR0913 - what a descent is made of
     model: keras.Model,
-    train: Examples,
-    validate: Examples,
+    train: Examples | Streamed,
+    validate: Examples | Streamed,
     design: Design,
     plan: experiment.Experiment,
     *,
@@ -46,13 +47,14 @@ def descend(  # noqa: PLR0913 - what a descent is made of
     """Fit what is trainable of ``model`` and leave it with its best weights.
 
     ``keep`` is called after each epoch. Ctrl-C ends the fitting with what is best so far; before the
-    first epoch has ended there is nothing to keep, and it goes on to the caller.
+    first epoch has ended there is nothing to keep, and it goes on to the caller. Raises
+    :class:`~trainer.errors.DatasetError` where a chunk of a training set is damaged.
     """
     descent, outputs = plan.descent, tuple(model.output_names)
-    batches = Batches(
+    batches = batches_of(
         train, descent.batch_size, plan.augment, plan.seed, redraw=True, every=plan.data.every, outputs=outputs
     )
-    judged = Batches(validate, _VALIDATE_SIZE, plan.augment, plan.seed, redraw=False, outputs=outputs)
+    judged = batches_of(validate, _VALIDATE_SIZE, plan.augment, plan.seed, redraw=False, outputs=outputs)
     rate = Rate(descent, descent.epochs * len(batches))
     losses = {MEAN: SquaredError(plan.loss, design), QUANTILES: Pinball(plan.loss, design)}
     weights = {MEAN: plan.loss.mean, QUANTILES: plan.loss.quantiles}
@@ -75,6 +77,11 @@ def descend(  # noqa: PLR0913 - what a descent is made of
         if watch.best is None:
             raise
         status = "interrupted"
+    except Exception as error:
+        problems = [feed.problem for feed in (batches, judged) if isinstance(feed, StreamedBatches) and feed.problem]
+        if not problems:
+            raise
+        raise problems[0] from error
     finally:
         watch.close()
     if watch.best is None:

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
+from edge.core.examples import WHOLE_MIN
 from edge.core.predictor import Predictor
 from edge.core.window import MIN_OBSERVED, WindowSpec
 from edge.predictors.baselines import Persistence, Trend
@@ -27,7 +28,6 @@ from trainer.scores.result import Evaluated, Evaluation, Losses
 from trainer.scores.sheet import make_sheet, record_of
 from trainer.scores.span import choose_span
 from trainer.scores.table import SHOWN
-from trainer.windows import WHOLE_MIN
 
 #: Windows that are cut short, evenly spread over the headline's.
 N_SHORTENED = 40_000

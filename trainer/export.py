@@ -22,15 +22,24 @@ from edge.predictors.tflite import TflitePredictor
 from trainer.cleanfile import Clean
 from trainer.convert import N_PARITY, check_batches, check_parity, convert
 from trainer.errors import ExportError, RunError
+from trainer.experiment import Experiment
 from trainer.families import find_family
 from trainer.files import write_whole
 from trainer.run import UNKNOWN_COMMIT, Run, git_commit, load_run, now
 from trainer.score import Score, score
 from trainer.split import Part
+from trainer.trainingset import Streamed, TrainingSet
 from trainer.windows import Examples, examples
 
 #: Readings that the windows of the golden example keep; what is short is padded, and the last are whole.
 GOLDEN_KEPT = (2, 5, 20, None, None, None)
+#: Windows of a part of a training set that are looked at, at most; they are of all its houses.
+N_SAMPLED = 500_000
+_NO_TEST = {
+    Clean: "the clean file has no windows in the test part to score the model on",
+    TrainingSet: "no house is left out of the training set, so that there is none to score the model on: "
+    "prepare it with --leave-out",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +54,22 @@ class Exported:
 
 def export(
     run_folder: Path,
-    clean: Clean,
+    readings: Clean | TrainingSet,
     models: Path,
     *,
     note: Callable[[str], object] = lambda _: None,
 ) -> Exported:
     """Convert the run in ``run_folder``, check it, score it, and put it under ``models``.
 
-    ``note`` is told what is being done. Raises :class:`RunError` where the run cannot be used or was
-    made from another clean file, :class:`ExportError` where a check fails; then nothing under
-    ``models`` has changed.
+    ``readings`` are what it was made from. It is scored on the test part of a clean file, or on the houses left out
+    of a training set. ``note`` is told what is being done. Raises :class:`RunError` where the run cannot be used or
+    was made from other readings, :class:`ExportError` where a check fails; then nothing under ``models`` has changed.
     """
     run, weights = load_run(run_folder)
-    if run.clean_sha256 != clean.sha256:
-        msg = f"{run_folder}: the run was made from another clean file: give that one, or train again"
+    if run.clean_sha256 != readings.sha256:
+        made, option = ("training set", "--from") if run.houses else ("clean file", "--clean")
+        another = "another" if isinstance(readings, TrainingSet) is bool(run.houses) else "a"
+        msg = f"{run_folder}: the run was made from {another} {made}: give that one by {option}, or train again"
         raise RunError(msg)
     plan, design = run.experiment, run.design
     family, hyper = find_family(plan.family, plan.hyper)
@@ -71,14 +82,13 @@ def export(
 
     note(f"{run.name}: converting")
     content = convert(model)
-    train = examples(clean.series, design.task, plan.split(), Part.TRAIN)
+    train = _part(readings, plan, Part.TRAIN)
     golden = golden_windows(train)
-    at_horizon = replace(design.task, lead_times_min=design.task.lead_times_min[-1:])
-    test = examples(clean.series, at_horizon, plan.split(), Part.TEST).whole()
+    test = _part(readings, plan, Part.TEST)
     if not len(test):
-        msg = f"{run_folder}: the clean file has no windows in the test part to score the model on"
+        msg = f"{run_folder}: {_NO_TEST[type(readings)]}"
         raise RunError(msg)
-    naive = score(Persistence(at_horizon.window, at_horizon.lead_times_min), test)
+    naive = score(Persistence(design.task.window, design.task.lead_times_min[-1:]), test)
     draft = _card(run, content, model.count_params(), golden, naive)
     predictor = TflitePredictor(content, draft)
 
@@ -91,6 +101,18 @@ def export(
     scores = Scores(model=measured.for_card(), persistence=naive.for_card(), skill=round(measured.skill(naive), 6))
     card = ModelCard.model_validate(draft.model_dump() | {"scores": scores, "golden": _golden(predictor, golden)})
     return Exported(_install(content, card, models), card, parity_kw, agreement_kw)
+
+
+def _part(readings: Clean | TrainingSet, plan: Experiment, part: Part) -> Examples:
+    """Return the windows of ``part``; of the test part the whole ones, of which the minute at the horizon was read."""
+    task = plan.task()
+    if isinstance(readings, TrainingSet):
+        found = Streamed(readings, part, task).sample(N_SAMPLED)
+        return found.whole() if part is Part.TEST else found
+    if part is Part.TRAIN:
+        return examples(readings.series, task, plan.split(), part)
+    at_horizon = replace(task, lead_times_min=task.lead_times_min[-1:])
+    return examples(readings.series, at_horizon, plan.split(), part).whole()
 
 
 def choose_default(models: Path, name: str | None) -> str:
@@ -183,6 +205,7 @@ def _made_by(run: Run) -> dict[str, Any]:
         "n_validate": run.n_validate,
         "best_epoch": run.best_epoch,
         "history": [asdict(epoch) for epoch in run.history],
+        **({"houses": list(run.houses), "left_out": list(run.left_out)} if run.houses else {}),
     }
 
 

@@ -62,10 +62,7 @@ class Batches(keras.utils.PyDataset):
         places = np.s_[index * self._size : (index + 1) * self._size]
         chosen, factor = self._order[places], self._factor[places]
         inputs = self._examples.inputs_at(chosen, self._n_kept[places])
-        inputs[:, :, 0] *= factor[:, np.newaxis]
-        target_kw = self._examples.target_kw[chosen] * factor[:, np.newaxis]
-        weights = {output: factor ** -_ORDER[output] for output in self._outputs}
-        return inputs, dict.fromkeys(self._outputs, target_kw), weights
+        return scaled(inputs, self._examples.target_kw[chosen], factor, self._outputs)
 
     def on_epoch_end(self) -> None:
         """Draw anew for the next pass."""
@@ -77,6 +74,18 @@ class Batches(keras.utils.PyDataset):
         self._n_kept = self._random.choice(kept, self._n, p=share)
         if self._redraw:
             self._order = self._random.permutation(len(self._examples))[: self._n]
-            scaled = self._random.random(self._n) < self._augment.scaled_share
-            logarithm = self._random.normal(0, self._augment.scaled_sigma, self._n)
-            self._factor = np.exp(np.where(scaled, logarithm, 0)).astype(np.float32)
+            self._factor = factors(self._random, self._n, self._augment)
+
+
+def factors(random: np.random.Generator, n: int, augment: Augment) -> F32:
+    """Return what ``n`` windows are multiplied by, ``[n]``: 1 for those that stay as they are."""
+    chosen = random.random(n) < augment.scaled_share
+    logarithm = random.normal(0, augment.scaled_sigma, n)
+    return np.exp(np.where(chosen, logarithm, 0)).astype(np.float32)
+
+
+def scaled(inputs: F32, target_kw: F32, factor: F32, outputs: tuple[str, ...]) -> tuple[F32, Of, Of]:
+    """Return a batch with its power multiplied by ``factor`` ``[n]``, in place: see :meth:`Batches.__getitem__`."""
+    inputs[:, :, 0] *= factor[:, np.newaxis]
+    weights = {output: factor ** -_ORDER[output] for output in outputs}
+    return inputs, dict.fromkeys(outputs, target_kw * factor[:, np.newaxis]), weights

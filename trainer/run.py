@@ -45,7 +45,11 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All that made a set of weights."""
+    """All that made a set of weights.
+
+    ``clean_sha256`` is of the clean file, or of the manifest of a training set, whose ``houses`` were learnt from while
+    those ``left_out`` were not.
+    """
 
     experiment: Experiment
     scale: Scale
@@ -63,6 +67,8 @@ class Run:
     best_epoch: int | None = None
     weights_sha256: str = ""
     history: tuple[Epoch, ...] = field(default=())
+    houses: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

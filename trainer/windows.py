@@ -1,8 +1,7 @@
 """Windows with what came after them: the examples that models are fitted to and scored on.
 
-Cutting is the edge's (:func:`edge.core.window.cut`); here each window gets its target, a real reading
-``lead`` minutes after the newest one, and its part of the time line. An :class:`Examples` is always
-of one part.
+Cutting is the edge's (:func:`edge.core.window.cut`), and so is which windows have their targets
+(:mod:`edge.core.examples`); here each gets its part of the time line. An :class:`Examples` is always of one part.
 """
 
 from __future__ import annotations
@@ -10,18 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
+from edge.core.examples import WHOLE_MIN, count_recent, with_targets
 from edge.core.features import GAP, assemble, measured_in
 from edge.core.window import F32, I64, Windows, WindowSpec, cut
 from trainer.clean import Series
 from trainer.datasets.table import F64
 from trainer.errors import RunError
 from trainer.split import Part, Split
-
-#: Real readings in a row that scored windows end with, whatever a model's context: all see the same minutes.
-WHOLE_MIN = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +36,41 @@ class Task:
         return self.lead_times_min[-1]
 
 
+class Learnable(Protocol):
+    """Windows with their targets, as far as a closed form needs them."""
+
+    @property
+    def task(self) -> Task:
+        """What is asked of the model."""
+        ...
+
+    @property
+    def n_measured(self) -> int:
+        """How many of the features a meter gives; they come first."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
+
+    def batches(self, size: int) -> Iterator[tuple[F32, F32]]:
+        """Yield inputs ``[n, context, features]`` and targets ``[n, K]``, kW, at most ``size`` at once."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Examples:
     """Windows of one part, in order of time, with their targets.
 
-    ``rows`` ``[N]`` are places in ``windows``; ``observed_minute`` ``[N]`` is since the epoch;
-    ``n_observed`` ``[N]`` counts real readings in the window, ``n_recent`` ``[N]`` those of its newest
-    :data:`WHOLE_MIN` minutes; ``target_kw`` ``[N, K]`` holds a real reading for each lead time.
+    ``rows`` ``[N]`` are places in ``windows``, which are cut on demand, or held as ``[M, context]``;
+    ``observed_minute`` ``[N]`` is since the epoch; ``n_observed`` ``[N]`` counts real readings in the window,
+    ``n_recent`` ``[N]`` those of its newest :data:`WHOLE_MIN` minutes; ``target_kw`` ``[N, K]`` holds a real reading
+    for each lead time.
     """
 
     part: Part
     task: Task
-    windows: Windows
+    windows: Windows | F32
     rows: I64
     observed_minute: I64
     n_observed: I64
@@ -108,11 +129,7 @@ def examples(series: Series, task: Task, split: Split, part: Part) -> Examples:
         raise ValueError(msg)
     windows = cut(_columns(series, task.features), task.window)
     rows = np.flatnonzero(split.holds(part, series.first_minute + windows.origin)).astype(np.int64)
-    rows = rows[windows.origin[rows] + task.horizon_min < series.gap_kw.size]
-    ahead = windows.origin[rows][:, np.newaxis] + np.asarray(task.lead_times_min)
-    target_kw = series.gap_kw[ahead].astype(np.float32)
-    real = ~np.isnan(target_kw).any(axis=1)
-    rows = rows[real]
+    rows, target_kw = with_targets(windows, rows, series.gap_kw, task.lead_times_min)
     return Examples(
         part=part,
         task=task,
@@ -120,15 +137,9 @@ def examples(series: Series, task: Task, split: Split, part: Part) -> Examples:
         rows=rows,
         observed_minute=series.first_minute + windows.origin[rows],
         n_observed=windows.n_observed[rows],
-        n_recent=_n_recent(series)[windows.origin[rows]],
-        target_kw=target_kw[real],
+        n_recent=count_recent(series.gap_kw)[windows.origin[rows]],
+        target_kw=target_kw,
     )
-
-
-def _n_recent(series: Series) -> I64:
-    """Return how many of the newest :data:`WHOLE_MIN` minutes were read, at each minute ``[T]``."""
-    n_read = np.concatenate((np.zeros(WHOLE_MIN, dtype=np.int64), np.cumsum(~np.isnan(series.gap_kw))))
-    return np.asarray(n_read[WHOLE_MIN:] - n_read[:-WHOLE_MIN], dtype=np.int64)
 
 
 def _columns(series: Series, features: tuple[str, ...]) -> F64:

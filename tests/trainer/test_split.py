@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edge.core.buffer import Buffers, Verdict
+from edge.core.examples import WHOLE_MIN
 from edge.core.reading import Reading
 from edge.core.window import WindowSpec, pad
 from tests.trainer.synthetic import START
 from trainer.clean import Series
 from trainer.split import Part, Split, minute_at
-from trainer.windows import WHOLE_MIN, Examples, Task, examples, shorten
+from trainer.windows import Examples, Task, examples, shorten
 
 FIRST = minute_at(START)
 VALUE = st.floats(0, 10, width=32) | st.just(float("nan"))

@@ -10,25 +10,44 @@ import click
 from tqdm import tqdm
 
 from trainer import cleanfile
-from trainer.commands.options import CLEAN, FILE, FOLDER, MODELS, clean_option, progress
+from trainer.commands.options import (
+    CLEAN,
+    FILE,
+    FOLDER,
+    MODELS,
+    chosen_readings,
+    clean_option,
+    progress,
+    set_option,
+)  # fmt: skip
 from trainer.experiment import find
 from trainer.quiet import import_tensorflow
+from trainer.trainingset import TrainingSet
 
 
 @click.command()
 @click.argument("experiment")
 @clean_option
+@set_option
 @click.option("--out", type=FOLDER, help="Folder of the run.  [default: runs/NAME]")
 @click.option(
     "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key, as descent.epochs=3 (may be repeated)."
 )
-def train(experiment: str, path: Path, out: Path | None, changes: tuple[str, ...]) -> None:
+def train(experiment: str, path: Path, training_set: Path | None, out: Path | None, changes: tuple[str, ...]) -> None:
     """Fit the model of EXPERIMENT (a shipped one's name, or a TOML file) and keep its best weights.
 
-    Ctrl-C ends the fitting with the best weights so far.
+    With --from it learns from the windows of many houses, of which a few hundred megabytes are in memory at a time;
+    what is trained and validated on is then the set's. Ctrl-C ends the fitting with the best weights so far.
     """
-    plan = find(experiment).changed(dict(_change(text) for text in changes))
-    readings = cleanfile.read(path)
+    changed = dict(_change(text) for text in changes)
+    parts = sorted(key for key in changed if key.startswith("data.") and key != "data.every")
+    if training_set is not None and parts:
+        msg = f"--set {parts[0]}: a training set has its parts already: prepare another, or leave this out"
+        raise click.UsageError(msg)
+    plan = find(experiment).changed(changed)
+    readings = chosen_readings(path, training_set)
+    if isinstance(readings, TrainingSet):
+        readings.check(plan)  # before TensorFlow takes its seconds
     import_tensorflow()
     from trainer.fit import fit  # noqa: PLC0415 - imports TensorFlow
 
@@ -43,11 +62,15 @@ def train(experiment: str, path: Path, out: Path | None, changes: tuple[str, ...
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=FOLDER)
 @clean_option
+@set_option
 @click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Folder of the shipped models.")
 @click.option("--default", metavar="NAME", help="Model that registry.json names.  [default: as it is, or the first]")
-def export(runs: tuple[Path, ...], path: Path, models: Path, default: str | None) -> None:
-    """Turn each of RUNS into model.tflite and card.json, checked and scored."""
-    readings = cleanfile.read(path)
+def export(runs: tuple[Path, ...], path: Path, training_set: Path | None, models: Path, default: str | None) -> None:
+    """Turn each of RUNS into model.tflite and card.json, checked and scored.
+
+    A run that was made --from a training set is scored on the houses that the set leaves out.
+    """
+    readings = chosen_readings(path, training_set)
     import_tensorflow()
     from trainer.export import choose_default  # noqa: PLC0415
     from trainer.export import export as export_run  # noqa: PLC0415 - imports TensorFlow

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from trainer.windows import Examples, Task
+from trainer.windows import Learnable, Task
 
 if TYPE_CHECKING:
     import keras
@@ -46,7 +46,7 @@ class Solver(Protocol):
     """Sets weights in closed form."""
 
     def __call__(
-        self, model: keras.Model, train: Examples, design: Design, hyper: Hyper, augment: Augment, *, progress: bool
+        self, model: keras.Model, train: Learnable, design: Design, hyper: Hyper, augment: Augment, *, progress: bool
     ) -> None:
         """Set the weights of ``model`` that have a best value for the mean's squared error on ``train``."""
         ...

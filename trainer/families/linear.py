@@ -11,7 +11,7 @@ from trainer.datasets.table import F64
 from trainer.experiment import Augment
 from trainer.families.base import Design, Family, Hyper
 from trainer.families.graph import beside, clock, close, power, scaled, window_input
-from trainer.windows import Examples, shorten
+from trainer.windows import Learnable, shorten
 
 _ROWS_AT_ONCE = 65_536
 
@@ -33,7 +33,7 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
 
 
 def solve(
-    model: keras.Model, train: Examples, design: Design, hyper: Hyper, augment: Augment, *, progress: bool
+    model: keras.Model, train: Learnable, design: Design, hyper: Hyper, augment: Augment, *, progress: bool
 ) -> None:
     """Set the mean's weights to those that are best for whole and shortened windows together.
 
@@ -60,7 +60,7 @@ def solve(
     layer.trainable = False
 
 
-def _moments(train: Examples, design: Design, progress: bool) -> tuple[F64, F64]:
+def _moments(train: Learnable, design: Design, progress: bool) -> tuple[F64, F64]:
     """Return the second moments of (scaled lags, clock, 1) with themselves and with the scaled changes."""
     scale = design.scale
     n_measured = train.n_measured

@@ -8,6 +8,7 @@ from time import monotonic
 import numpy as np
 
 from edge.core.card import HORIZON_MIN
+from edge.core.examples import WHOLE_MIN
 from edge.core.window import I64, WindowSpec
 from trainer.errors import RunError
 from trainer.peers.columns import SHOWN
@@ -16,7 +17,7 @@ from trainer.scores.ground import Ground
 from trainer.scores.result import Evaluated
 from trainer.scores.sheet import make_sheet
 from trainer.split import Part
-from trainer.windows import WHOLE_MIN, Task, examples
+from trainer.windows import Task, examples
 
 #: Fewer windows than these teach nothing.
 _LEAST = 1_000

@@ -9,6 +9,7 @@ from functools import reduce
 import numpy as np
 
 from edge.core.card import HORIZON_MIN
+from edge.core.examples import WHOLE_MIN
 from edge.core.predictor import Predictor
 from edge.core.window import I64, WindowSpec
 from edge.predictors.baselines import Persistence
@@ -18,7 +19,7 @@ from trainer.scores.answers import windows_for
 from trainer.scores.day import choose_day
 from trainer.scores.minutes import Minutes, minutes_at
 from trainer.scores.span import Span
-from trainer.windows import WHOLE_MIN, Examples
+from trainer.windows import Examples
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.core.examples import WHOLE_MIN
 from edge.core.grid import DAY_MIN
 from edge.core.window import F32, I64, MAX_FILL_MIN
 from trainer.clean import Series
 from trainer.datasets.table import F64
-from trainer.windows import WHOLE_MIN
 
 HOURS = tuple(range(24))
 #: Groups of forecasts around gaps: readings since the history began (again), and windows with filled minutes.

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from edge.core.card import HORIZON_MIN
+from edge.core.examples import WHOLE_MIN
 from trainer.clean import Report
 from trainer.scores.cost import BATCH, Cost
 from trainer.scores.day import Day
 from trainer.scores.sheet import Sheet
 from trainer.scores.span import Span
-from trainer.windows import WHOLE_MIN
 
 
 @dataclass(frozen=True, slots=True)

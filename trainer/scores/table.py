@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from edge.core.card import HORIZON_MIN
+from edge.core.examples import WHOLE_MIN
 from trainer.scores.minutes import AFTER_GAPS, HOURS
 from trainer.scores.record import Record
 from trainer.scores.result import Evaluated, Evaluation
-from trainer.windows import WHOLE_MIN
 
 #: Numbers of readings that tables show; the JSON has all that were scored.
 SHOWN = (2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 45, 60, 90, 120, 150, 180, 240, 360, 720, 1440)

@@ -1,0 +1,284 @@
+"""Windows to train on, of several houses, on Spark: those of the trainer, as many of each house, nothing peeked at."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from edge.core.errors import SettingsError, SourceError
+from edge.core.grid import DAY_MIN, minute_label
+from edge.core.reading import Limits
+from edge.core.training_set import MANIFEST_FILE, PARTS, TEST, TRAIN, VALIDATE, Contract, Draw, Manifest, row_type
+from edge.core.window import WindowSpec
+from fleet.cli import main
+from fleet.drawing import note_path, places
+from fleet.history import HistoryColumns
+from fleet.prepare import Wanted, balance, lines, prepare
+from tests.fleet.conftest import CONF
+from tests.support.training_sets import manifest_of, write_set
+from trainer.clean import Series
+from trainer.split import Part, Split
+from trainer.windows import Task, examples
+
+#: 2010-11-01T00:00Z, a midnight.
+FIRST = 21_476_160
+CONTRACT = Contract(context=40, lead_times_min=(1, 5))
+#: Days of each house; they begin a day after each other.
+DAYS = {"short": 2, "usual": 3, "long": 6, "stranger": 3}
+BEGINS = {name: FIRST + DAY_MIN * place for place, name in enumerate(DAYS)}
+
+
+def power_of(name: str) -> np.ndarray:
+    """A house's power minute by minute, kW, with gaps that are filled, that are not, and an outage."""
+    random = np.random.default_rng(len(name))
+    kw = np.round(random.uniform(0.1, 4.0, DAYS[name] * DAY_MIN), 3)
+    for start, length in ((50, 1), (300, 5), (500, 6), (900, 200), (1_500, 3)):
+        kw[start : start + length] = np.nan
+    return kw
+
+
+def write_parquet(folder: Path) -> None:
+    """The houses in files that are in no order; one minute comes twice, and two rows are no readings."""
+    folder.mkdir()
+    rows = [
+        (name, BEGINS[name] + minute, kw)
+        for name in DAYS
+        for minute, kw in enumerate(power_of(name).tolist())
+        if not np.isnan(kw)
+    ]
+    rows += [("usual", BEGINS["usual"] + 10, 5_000.0), ("long", 1_000, 1.0)]
+    np.random.default_rng(1).shuffle(rows)
+    rows += [("short", BEGINS["short"] + 10, 9.0)]  # comes last: the first one stands
+    for number, part in enumerate(np.array_split(np.arange(len(rows)), 3)):
+        device, minute, kw = zip(*(rows[at] for at in part), strict=True)
+        table = {"device": device, "ts": [at * 60 for at in minute], "gap_kw": kw}
+        pq.write_table(pa.table(table), folder / f"part-{number}.parquet")
+
+
+@pytest.fixture(scope="module")
+def readings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fleet") / "history"
+    write_parquet(folder)
+    return folder
+
+
+@pytest.fixture
+def wanted(readings: Path) -> Wanted:
+    return Wanted(readings, HistoryColumns(), CONTRACT, Draw(validate_share=0.2), ("stranger",))
+
+
+def rows_of(folder: Path, manifest: Manifest, part: str) -> np.ndarray:
+    """All rows of a part, by house and time; each chunk is what the manifest says."""
+    kind = row_type(manifest.contract.context, len(manifest.contract.lead_times_min))
+    found = [np.zeros(0, kind)]
+    for chunk in manifest.chunks:
+        content = (folder / chunk.file).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == chunk.sha256
+        if chunk.part == part:
+            found.append(np.load(folder / chunk.file, allow_pickle=False))
+            assert (found[-1].size, found[-1].dtype) == (chunk.n_rows, kind)
+    return np.sort(np.concatenate(found), order=("house", "observed_minute"))
+
+
+def test_each_house_gives_as_many_windows_evenly_and_nothing_is_in_two_parts(
+    spark: SparkSession, wanted: Wanted, tmp_path: Path
+) -> None:
+    manifest = prepare(spark, Limits(), wanted, tmp_path / "set", quiet=True)
+    assert manifest.names(left_out=False) == ("long", "short", "usual")
+    assert manifest.names(left_out=True) == ("stranger",)
+    of = {house.name: house for house in manifest.houses}
+    assert (of["short"].n_duplicates, of["usual"].n_refused, of["long"].n_refused) == (1, 1, 1)
+    assert of["long"].first == minute_label(BEGINS["long"])
+    fewest = {part: min(of[name].n_found[part] for name in ("long", "short", "usual")) for part in (TRAIN, VALIDATE)}
+    for part in (TRAIN, VALIDATE):
+        rows = rows_of(tmp_path / "set", manifest, part)
+        houses, counts = np.unique(rows["house"], return_counts=True)
+        assert (len(houses), set(counts.tolist())) == (3, {fewest[part]})
+    strangers = rows_of(tmp_path / "set", manifest, TEST)
+    assert [manifest.houses[place].name for place in np.unique(strangers["house"])] == ["stranger"]
+    assert len(strangers) == of["stranger"].n_found[TEST] > 3_000
+
+    train, validate = (rows_of(tmp_path / "set", manifest, part) for part in (TRAIN, VALIDATE))
+    for place in (0, 1, 3):
+        house = manifest.houses[place]
+        learnt, judged = (rows["observed_minute"][rows["house"] == place] for rows in (train, validate))
+        assert learnt.max() + 5 < judged.min() - 39  # the last target, and the first minute of any window
+        assert minute_label(int(judged.min()) // DAY_MIN * DAY_MIN) >= str(house.validate_from)
+    days = train["observed_minute"][train["house"] == 0] // DAY_MIN
+    each = np.bincount(days - days.min())
+    assert len(each) == 4  # two of its six days are more than a fifth, one is less
+    assert each[1:].max() - each[1:].min() < 0.3 * each[1:].mean()
+
+    kw = {name: power_of(name) for name in ("long", "short", "usual")}
+    until = {name: int((BEGINS[name] + DAY_MIN * days - CONTRACT.embargo_min) - BEGINS[name])
+             for name, days in (("long", 4), ("short", 1), ("usual", 2))}  # fmt: skip
+    for name, its in kw.items():
+        learnt_kw = its[: until[name]]
+        assert of[name].mean_kw == pytest.approx(np.nanmean(learnt_kw))
+        assert of[name].mean_square_kw2 == pytest.approx(np.nanmean(learnt_kw**2))
+
+
+def test_the_windows_of_a_house_are_those_that_the_trainer_makes_of_it(
+    spark: SparkSession, wanted: Wanted, tmp_path: Path
+) -> None:
+    everything = replace(wanted, draw=replace(wanted.draw, windows_a_house=100_000, validate_share=0.2))
+    manifest = prepare(spark, Limits(), everything, tmp_path / "set", quiet=True)
+    for place, house in enumerate(manifest.houses):
+        series = Series(BEGINS[house.name], power_of(house.name))
+        task = Task(WindowSpec(CONTRACT.context), CONTRACT.lead_times_min)
+        begins = datetime.fromisoformat(house.validate_from or "2010-01-02T00:00Z")
+        late = datetime(2030, 1, 1, tzinfo=UTC)
+        ends = late if house.validate_from else late.replace(year=2010, month=1, day=3)
+        split = Split(begins, ends, late.replace(year=2031), manifest.embargo_min)
+        for part, its in ((TRAIN, Part.TRAIN), (VALIDATE, Part.VALIDATE), (TEST, Part.TEST)):
+            rows = rows_of(tmp_path / "set", manifest, part)
+            rows = rows[rows["house"] == place]
+            expected = examples(series, task, split, its)
+            np.testing.assert_array_equal(rows["observed_minute"], expected.observed_minute)
+            np.testing.assert_array_equal(rows["window_kw"], expected.inputs()[:, :, 0])
+            np.testing.assert_array_equal(rows["target_kw"], expected.target_kw)
+            np.testing.assert_array_equal(rows["n_observed"], expected.n_observed)
+            np.testing.assert_array_equal(rows["n_recent"], expected.n_recent)
+
+    # It was ended before a group was done, and before the manifest: it goes on, and comes to the same.
+    before = {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()}
+    lost = json.loads(note_path(tmp_path / "set", 1).read_text())
+    for name in (MANIFEST_FILE, note_path(tmp_path, 1).name, *(chunk["file"] for chunk in lost)):
+        (tmp_path / "set" / name).unlink()
+    kept = next(chunk.file for chunk in manifest.chunks if chunk.file not in {one["file"] for one in lost})
+    written_ns = (tmp_path / "set" / kept).stat().st_mtime_ns
+    assert prepare(spark, Limits(), everything, tmp_path / "set", quiet=True) == manifest
+    assert {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()} == before
+    assert (tmp_path / "set" / kept).stat().st_mtime_ns == written_ns
+    with pytest.raises(SettingsError, match=r"is of another preparation \(its draw differ\): name another folder"):
+        prepare(spark, Limits(), wanted, tmp_path / "set", quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda its: replace(its, leave_out=("strangr",)),
+            "--leave-out strangr: there is no such house among 4: long, sh",
+        ),
+        (lambda its: replace(its, leave_out=tuple(DAYS)), "--leave-out: all 4 houses are left out"),
+        (
+            lambda its: replace(its, draw=Draw(validate_from="soon")),
+            "--validate-from 'soon' is not a time",
+        ),
+        (
+            lambda its: replace(its, draw=Draw(validate_from="2010-11-03T12:00")),
+            "house short has no window to validate on, so that none could give any: leave it out (--leave-out short)",
+        ),
+    ],
+)
+def test_what_cannot_be_prepared_is_refused_before_anything_is_written(
+    change: Callable[[Wanted], Wanted], said: str, spark: SparkSession, wanted: Wanted, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        prepare(spark, Limits(), change(wanted), tmp_path / "set", quiet=True)
+    assert said in str(caught.value)
+    assert not list(tmp_path.glob("set/*"))
+
+
+def test_a_folder_without_a_reading_is_refused(spark: SparkSession, tmp_path: Path, wanted: Wanted) -> None:
+    (tmp_path / "in").mkdir()
+    empty = {"device": pa.array([], "string"), "ts": pa.array([], "int64"), "gap_kw": pa.array([], "double")}
+    pq.write_table(pa.table(empty), tmp_path / "in" / "none.parquet")
+    with pytest.raises(SourceError, match="holds no reading"):
+        prepare(spark, Limits(), replace(wanted, folder=tmp_path / "in"), tmp_path / "set", quiet=True)
+
+
+def test_the_command_says_what_it_does_and_what_came_of_it(readings: Path, tmp_path: Path) -> None:
+    conf = [word for one in CONF for word in ("--conf", one)]
+    words = ("prepare", readings, "--to", tmp_path / "set", "--context", 10, "--lead-times", "1,5", *conf)
+    result = CliRunner().invoke(main, [str(word) for word in (*words, "--windows-a-house", 700)])
+    assert result.exit_code == 0, result.output
+    for said in (
+        "counting the windows of 4 houses",
+        "train: 2,800 windows of 4 houses, 700 each",
+        "no house is left out",
+        f"wrote {tmp_path / 'set' / MANIFEST_FILE}",
+    ):
+        assert said in result.output, result.output
+    written = json.loads((tmp_path / "set" / MANIFEST_FILE).read_text())
+    assert (written["contract"]["context"], written["draw"]["windows_a_house"]) == (10, 700)
+
+
+@pytest.mark.parametrize("leads", ["1,2", "5,1", "0,5", "1,x,5", ""])
+def test_lead_times_must_rise_to_the_horizon(leads: str, tmp_path: Path) -> None:
+    words = ["prepare", str(tmp_path), "--to", str(tmp_path / "set"), "--lead-times", leads]
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, "must be minutes that rise from 1 or more to 5" in result.output) == (2, True)
+
+
+COUNTS = st.integers(0, 5_000)
+
+
+@given(st.integers(0, 2**32 - 1), COUNTS, COUNTS)
+def test_windows_are_drawn_one_of_each_run(seed: int, n_found: int, n_wanted: int) -> None:
+    n = min(n_found, n_wanted)
+    chosen = places(seed, "house", TRAIN, n_found, n)
+    assert chosen.size == n
+    edges = np.arange(n + 1) * n_found // max(n, 1)
+    assert ((edges[:-1] <= chosen) & (chosen < edges[1:])).all()
+    np.testing.assert_array_equal(chosen, places(seed, "house", TRAIN, n_found, n))
+
+
+@given(st.lists(st.tuples(st.integers(1, 900), st.integers(1, 900)), min_size=1), st.none() | st.integers(1, 999))
+def test_no_house_outweighs_another(found: list[tuple[int, int]], most: int | None) -> None:
+    of = {f"house-{at}": [*its, 0] for at, its in enumerate(found)}
+    taken = balance(of, dict.fromkeys(of, 1), Draw(windows_a_house=most, validate_share=0.2))
+    for at in range(len(PARTS)):
+        if most is None:
+            assert len({its[at] for its in taken.values()}) == 1
+            continue
+        limit = -(-most // 4) if PARTS[at] == VALIDATE else most
+        assert all(its[at] == min(of[name][at], limit) for name, its in taken.items())
+
+
+def test_a_worker_draws_of_each_house_what_it_would_draw_of_it_alone(tmp_path: Path) -> None:
+    """In frames that end anywhere, in one group or another."""
+    houses = {name: (BEGINS[name], power_of(name)) for name in DAYS}
+    begins = {"short": BEGINS["short"] + DAY_MIN, "usual": FIRST + 3 * DAY_MIN, "long": FIRST + 5 * DAY_MIN}
+    all_begin: dict[str, int | None] = begins | {"stranger": None}
+    manifest = write_set(tmp_path / "all", houses, all_begin, CONTRACT, 500)
+    assert [house.name for house in manifest.houses] == sorted(DAYS)
+    for place, name in enumerate(sorted(DAYS)):
+        alone = write_set(tmp_path / name, {name: houses[name]}, {name: all_begin[name]}, CONTRACT, 500)
+        for part in PARTS:
+            its, together = rows_of(tmp_path / name, alone, part), rows_of(tmp_path / "all", manifest, part)
+            its["house"] = place
+            np.testing.assert_array_equal(its, together[together["house"] == place])
+            assert its.size == (500 if (part == TEST) == (name == "stranger") else 0)
+
+
+def test_a_house_without_a_window_is_named() -> None:
+    begins: dict[str, int | None] = {"a": 1, "b": 1}
+    with pytest.raises(SettingsError, match="house b has no window to validate on"):
+        balance({"a": [9, 9, 0], "b": [9, 0, 0]}, begins, Draw())
+    assert balance({"a": [9, 9, 0], "b": [9, 0, 0]}, begins, Draw(windows_a_house=5)) == {
+        "a": [5, 1, 0],
+        "b": [5, 0, 0],
+    }
+    with pytest.raises(SettingsError, match="no house has a window to validate on: see --validate-share"):
+        balance({"b": [9, 0, 0]}, {"b": 1}, Draw(windows_a_house=5))
+
+
+def test_the_house_with_the_fewest_is_told() -> None:
+    said = "\n".join(lines(manifest_of({"a": 30, "b": 20}, left_out={"c": 7})))
+    assert "train: 50 windows of 2 houses, 20 (b) to 30 each" in said
+    assert "test: 7 windows of 1 houses, 7 each" in said

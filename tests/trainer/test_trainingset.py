@@ -1,0 +1,310 @@
+"""Training sets of many houses: streamed as drawn, learnt from as any data, refused where they are no good."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from edge.core.grid import DAY_MIN
+from edge.core.training_set import MANIFEST_FILE, TRAIN, Contract
+from edge.core.window import WindowSpec
+from edge.predictors.store import load_model
+from tests.support.training_sets import write_set
+from tests.trainer import synthetic
+from trainer.clean import Series
+from trainer.cli import main
+from trainer.errors import DatasetError, RunError
+from trainer.experiment import Augment, Experiment
+from trainer.run import load_run
+from trainer.split import Part, Split
+from trainer.trainingset import Streamed, TrainingSet, open_set
+from trainer.windows import Task, examples
+
+#: 2020-01-01T00:00Z.
+FIRST = 26_297_280
+CONTRACT = Contract(context=20, lead_times_min=(1, 5))
+TASK = Task(WindowSpec(20), (1, 5), ("gap_kw", "tod_sin"))
+N_EACH = 900
+
+
+def power(seed: int, n_days: int = 3) -> np.ndarray:
+    kw = synthetic.household(n_days * DAY_MIN, seed)
+    for start, length in ((200, 2), (700, 6), (1_200, 90)):
+        kw[start : start + length] = np.nan
+    return kw
+
+
+HOUSES = {name: (FIRST + DAY_MIN * at, power(at)) for at, name in enumerate(("attic", "barn", "cottage"))}
+BEGINS = {"attic": FIRST + 2 * DAY_MIN, "barn": FIRST + 3 * DAY_MIN, "cottage": None}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sets") / "houses"
+    write_set(path, HOUSES, BEGINS, CONTRACT, N_EACH)
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> TrainingSet:
+    return open_set(folder)
+
+
+def plan(family: str = "linear", **sections: Any) -> Experiment:
+    window = {"context": 20, "features": ["gap_kw", "tod_sin"]} | sections.pop("window", {})
+    outputs = {"lead_times_min": [1, 5]} | sections.pop("outputs", {})
+    fields = {"name": "many", "family": family, "window": window, "outputs": outputs, **sections}
+    return Experiment.model_validate(fields)
+
+
+def test_one_house_is_learnt_from_as_by_the_trainers_own_path(tmp_path: Path) -> None:
+    """The very windows, and so the same scale and, in closed form, the same weights."""
+    from trainer.fit import fit
+    from trainer.material import material_of
+
+    first, kw = HOUSES["attic"]
+    write_set(tmp_path / "set", {"attic": (first, kw)}, {"attic": BEGINS["attic"]}, CONTRACT, 100_000)
+    whole = open_set(tmp_path / "set")
+    begins, late = datetime(2020, 1, 3, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
+    split = Split(begins, late, late.replace(year=2031), CONTRACT.embargo_min)
+    for part in (Part.TRAIN, Part.VALIDATE):
+        streamed = Streamed(whole, part, TASK)
+        mine, its = streamed.sample(len(streamed)), examples(Series(first, kw), TASK, split, part)
+        np.testing.assert_array_equal(mine.inputs(), its.inputs())
+        np.testing.assert_array_equal(mine.target_kw, its.target_kw)
+        np.testing.assert_array_equal(mine.whole().observed_minute, its.whole().observed_minute)
+        assert sum(len(target_kw) for _, target_kw in streamed.batches(100)) == len(its)
+    data = {"train_until": begins, "validate_until": late, "test_until": late.replace(year=2031)}
+    data["embargo_min"] = CONTRACT.embargo_min
+    clean = clean_of(first, kw)
+    material = material_of(whole, plan())
+    assert material.scale == material_of(clean, plan(data=data)).scale
+    assert material.plan.split() == Split(begins, datetime(2020, 1, 4, tzinfo=UTC), *split_end(material.plan))
+    runs = [
+        fit(its, readings, tmp_path / str(at))
+        for at, (its, readings) in enumerate(((plan(), whole), (plan(data=data), clean)))
+    ]
+    assert (runs[0].n_train, runs[0].n_validate) == (runs[1].n_train, runs[1].n_validate)
+    assert (runs[0].train_last, runs[1].houses, runs[0].houses) == (runs[1].train_last, (), ("attic",))
+    for mine, its in zip(*(load_run(tmp_path / str(at))[1] for at in range(2)), strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-5)
+
+
+def split_end(its: Experiment) -> tuple[datetime, int]:
+    return its.data.test_until, CONTRACT.embargo_min
+
+
+def clean_of(first: int, kw: np.ndarray) -> Any:
+    """The series as a clean file is read."""
+    from trainer.clean import check
+    from trainer.cleanfile import Clean, content_sha256
+    from trainer.datasets.table import Table
+
+    minutes = first + np.arange(kw.size)
+    series, report = check(Table(Path("a"), "attic", "2" * 64, minutes * 60_000, kw, minutes))
+    return Clean(series, report, content_sha256(series))
+
+
+def drawn(batches: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(inputs, targets["mean"]) for inputs, targets, _ in (batches[k] for k in range(len(batches)))]
+
+
+@pytest.mark.parametrize("buffer_bytes", [1, 200_000, 1 << 30])
+def test_each_pass_has_every_window_once_in_another_order_whatever_the_buffer(
+    found: TrainingSet, buffer_bytes: int
+) -> None:
+    from trainer.streamed import StreamedBatches
+
+    streamed, augment = Streamed(found, Part.TRAIN, TASK), Augment(short_share=0.3, scaled_share=0.2)
+
+    def batches(seed: int = 1, **more: Any) -> StreamedBatches:
+        return StreamedBatches(streamed, 128, augment, seed, redraw=True, buffer_bytes=buffer_bytes, **more)
+
+    feed = batches()
+    first = drawn(feed)
+    assert [len(targets) for _, targets in first] == [128] * 14 + [8]
+    backwards = [feed[k] for k in reversed(range(len(feed)))][::-1]
+    for (inputs, targets), (again, more, _) in zip(first, backwards, strict=True):
+        np.testing.assert_array_equal(inputs, again)  # from elsewhere, too, a batch is what it is
+        np.testing.assert_array_equal(targets, more["mean"])
+    for (inputs, _), (again, _) in zip(first, drawn(batches()), strict=True):
+        np.testing.assert_array_equal(inputs, again)
+    assert not np.array_equal(drawn(batches(seed=2))[0][0], first[0][0])
+    feed.on_epoch_end()
+    assert not np.array_equal(drawn(feed)[0][0], first[0][0])
+    plain = StreamedBatches(
+        streamed, 128, Augment(short_share=0), 1, redraw=True, buffer_bytes=buffer_bytes, outputs=("mean", "quantiles")
+    )
+    expected = np.sort(streamed.sample(2 * N_EACH).target_kw[:, 1])
+    for _ in range(2):
+        targets = np.concatenate([targets for _, targets in drawn(plain)])
+        np.testing.assert_array_equal(np.sort(targets[:, 1]), expected)
+        plain.on_epoch_end()
+    assert plain[0][2].keys() == {"mean", "quantiles"}
+    assert [len(targets) for _, targets in drawn(batches(every=3))] == [128] * 4 + [88]
+
+
+def test_what_is_judged_stays_in_its_order_and_length(found: TrainingSet) -> None:
+    from trainer.streamed import StreamedBatches
+
+    feed = StreamedBatches(Streamed(found, Part.VALIDATE, TASK), 500, Augment(), 1, redraw=False)
+    before = drawn(feed)
+    feed.on_epoch_end()
+    for (inputs, targets), (again, same) in zip(before, drawn(feed), strict=True):
+        np.testing.assert_array_equal(inputs, again)
+        np.testing.assert_array_equal(targets, same)
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words], prog_name="gapcast-trainer", catch_exceptions=False)
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Path:
+    path = tmp_path / "many.toml"
+    path.write_text(
+        'family = "lstm"\n[window]\ncontext = 20\nfeatures = ["gap_kw", "tod_sin"]\n'
+        "[outputs]\nlead_times_min = [1, 5]\n[hyper]\nunits = [2]\n[descent]\nepochs = 2\nbatch_size = 256\n"
+    )
+    return path
+
+
+def test_a_model_of_many_houses_is_trained_exported_and_scored_as_any(
+    folder: Path, toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainer import cleanfile
+
+    monkeypatch.chdir(tmp_path)
+    for out in ("one", "two"):
+        result = run("train", toml, "--from", folder, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert "many: finished" in result.output
+    made = json.loads((tmp_path / "one" / "run.json").read_text())
+    assert (made["houses"], made["left_out"]) == (["attic", "barn"], ["cottage"])
+    assert (made["source"], made["source_sha256"]) == ("2 houses of houses", "1" * 64)
+    assert made["experiment"]["data"]["train_until"] == "2020-01-04T00:00:00Z"
+    assert made["experiment"]["data"]["embargo_min"] == 24
+    (one, _), (two, _) = (load_run(tmp_path / out) for out in ("one", "two"))
+    assert [epoch.train_loss for epoch in one.history] == pytest.approx(
+        [epoch.train_loss for epoch in two.history], rel=5e-3
+    )
+    exported = run("export", "one", "--from", folder)
+    assert exported.exit_code == 0, exported.output
+    card = load_model(tmp_path / "models" / "many").card
+    assert card.experiment is not None
+    assert (card.experiment["houses"], card.experiment["left_out"]) == (["attic", "barn"], ["cottage"])
+    strangers = Streamed(open_set(folder), Part.TEST, TASK).sample(N_EACH).whole()
+    assert card.scores.persistence.n == len(strangers)
+    last_kw = strangers.inputs()[:, -1, 0].astype(np.float64)
+    assert card.scores.persistence.mse_kw2 == pytest.approx(np.mean((strangers.target_kw[:, 1] - last_kw) ** 2))
+    clean = clean_of(*HOUSES["cottage"])
+    cleanfile.write(clean.series, clean.report, tmp_path / "cottage.parquet")
+    scored = run("evaluate", "many", "--clean", "cottage.parquet", "--brief")
+    assert (scored.exit_code, "many" in scored.output) == (0, True), scored.output
+
+    refused = run("export", "one", "--clean", "cottage.parquet")
+    assert (refused.exit_code, refused.output.splitlines()[-1]) == (
+        2, "gapcast-trainer: one: the run was made from a training set: give that one by --from, or train again",
+    )  # fmt: skip
+
+
+def test_with_nobody_left_out_there_is_nobody_to_score_on(tmp_path: Path) -> None:
+    from trainer.export import export
+    from trainer.fit import fit
+
+    write_set(tmp_path / "set", {"attic": HOUSES["attic"]}, {"attic": BEGINS["attic"]}, CONTRACT, 500)
+    found = open_set(tmp_path / "set")
+    fit(plan(), found, tmp_path / "run")
+    with pytest.raises(RunError, match=r"no house is left out of the training set.* prepare it with --leave-out"):
+        export(tmp_path / "run", found, tmp_path / "models")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (("window.context=30",), "have the context 20, and experiment many asks for 30: prepare a set with --context"),
+        (("window.padding=zero",), "have the padding oldest, and experiment many asks for zero"),
+        (("outputs.lead_times_min=[5]",), "the lead times (1, 5), and experiment many asks for (5,): prepare a set "
+         "with --lead-times 5"),
+        (('window.features=["gap_kw", "voltage_v"]',), "have no voltage_v: leave it out of window.features of many"),
+        (("data.train_until=2020-02-01",), "--set data.train_until: a training set has its parts already"),
+    ],
+)  # fmt: skip
+def test_an_experiment_that_asks_for_other_windows_is_refused(
+    changes: tuple[str, ...], said: str, folder: Path, toml: Path, tmp_path: Path
+) -> None:
+    options = [word for change in changes for word in ("--set", change)]
+    result = run("train", toml, "--from", folder, "--out", tmp_path / "run", *options)
+    assert (result.exit_code, said in result.output) == (2, True), result.output
+    assert not (tmp_path / "run").exists()
+
+
+def alter(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
+    def altered(folder: Path) -> None:
+        fields = json.loads((folder / MANIFEST_FILE).read_text())
+        fields[name] = change(fields[name])
+        (folder / MANIFEST_FILE).write_text(json.dumps(fields))
+
+    return altered
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda its: (its / MANIFEST_FILE).unlink(), "set: holds no manifest.json, so it is no training set"),
+        (lambda its: (its / MANIFEST_FILE).write_text("[]"), "manifest.json: is no manifest of a training set"),
+        (lambda its: (its / MANIFEST_FILE).write_text("{"), "manifest.json: is no manifest of a training set"),
+        (alter("format", lambda _: 2), "manifest.json: is of format 2, and this version reads 1: make it with"),
+        (alter("embargo_min", lambda _: "x"), "manifest.json: embargo_min: Input should be a valid integer"),
+    ],
+)
+def test_a_set_that_is_none_is_refused(damage: Callable[[Path], None], said: str, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "set")
+    damage(tmp_path / "set")
+    result = run("train", "linear", "--from", tmp_path / "set")
+    assert (result.exit_code, said in result.output) == (2, True), result.output
+
+
+def test_a_damaged_chunk_is_named(folder: Path, found: TrainingSet, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "set")
+    copied = open_set(tmp_path / "set")
+    chunk = next(its for its in copied.manifest.chunks if its.part == TRAIN)
+    path = tmp_path / "set" / chunk.file
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=rf"{chunk.file}: is damaged: it is not what manifest\.json names"):
+        copied.read(chunk)
+    path.unlink()
+    with pytest.raises(DatasetError, match=rf"{chunk.file}: cannot be read \(No such file"):
+        copied.read(chunk)
+    alter("contract", lambda its: its | {"context": 21})(folder := tmp_path / "set")
+    other = open_set(folder)
+    kept = next(its for its in other.manifest.chunks if its.part != TRAIN)
+    with pytest.raises(DatasetError, match="holds other columns or rows than"):
+        other.read(kept)
+
+
+def test_a_chunk_that_is_damaged_while_a_model_learns_ends_it_in_a_sentence(folder: Path, tmp_path: Path) -> None:
+    from trainer.fit import fit
+
+    shutil.copytree(folder, tmp_path / "set")
+    copied = open_set(tmp_path / "set")
+    chunk = next(its for its in copied.manifest.chunks if its.part == TRAIN)
+    its = plan("lstm", hyper={"units": [2]}, descent={"epochs": 3, "batch_size": 256})
+    with pytest.raises(DatasetError, match=rf"{chunk.file}: is damaged"):
+        fit(its, copied, tmp_path / "run", note=lambda _: (tmp_path / "set" / chunk.file).write_bytes(b"x"))
+    assert len(load_run(tmp_path / "run")[0].history) == 1
+
+
+def test_a_clean_file_and_a_set_are_not_both_learnt_from(folder: Path, tmp_path: Path) -> None:
+    result = run("train", "linear", "--from", folder, "--clean", tmp_path / "x.parquet")
+    assert (result.exit_code, "give one of them" in result.output) == (2, True), result.output
