@@ -28,7 +28,7 @@ from fleet.drawing import note_path, places
 from fleet.history import HistoryColumns
 from fleet.prepare import Wanted, balance, lines, prepare
 from tests.fleet.conftest import CONF
-from tests.support.training_sets import manifest_of, write_set
+from tests.trainer.training_sets import manifest_of, write_set
 from trainer.clean import Series
 from trainer.split import Part, Split
 from trainer.windows import Task, examples

@@ -17,8 +17,8 @@ from edge.core.grid import DAY_MIN
 from edge.core.training_set import MANIFEST_FILE, TRAIN, Contract
 from edge.core.window import WindowSpec
 from edge.predictors.store import load_model
-from tests.support.training_sets import write_set
 from tests.trainer import synthetic
+from tests.trainer.training_sets import write_set
 from trainer.clean import Series
 from trainer.cli import main
 from trainer.errors import DatasetError, RunError
