@@ -139,7 +139,8 @@ class Blend:
     def _tell(self, one: Heard, rows: I64, told: Told, places: I64 | slice) -> tuple[Heard, due.Told, F64]:
         """Put what is told of ``one`` in its ``places`` of ``told``, by what is known in ``rows`` of the state.
 
-        Return what is to be remembered, with the log(width) of the interval.
+        The columns of ``one`` are put in the devices' scale in place. Return what is to be remembered, with the
+        log(width) of the interval.
         """
         at = self.state.at(rows)
         arrays = self.state.arrays
