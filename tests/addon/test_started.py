@@ -39,7 +39,9 @@ def test_it_reads_its_options_as_root_and_serves_as_no_one(
     unit = UNIT.format(url=supervisor["SUPERVISOR_URL"], token=supervisor["SUPERVISOR_TOKEN"])
     with peer_of(mosquitto.host, mosquitto.port) as peer, booted(folder, unit) as machine:
         peer.subscribe("gap/+/forecast")
+        peer.subscribe("gapcast/+/status")
         machine.wait_shown("ActiveState", "active")
+        peer.wait_that(lambda came: [m for m in came if m.payload == b"online"], "the gateway to be online")
         for i in range(2):
             peer.publish("gap/home/reading", reading(FIRST + i, 1.0))
         assert peer.wait_for("gap/home/forecast")[0].document["device"] == "home"

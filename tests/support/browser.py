@@ -98,9 +98,10 @@ class Window:
         self.page.wait_for_function(expression, arg=argument, timeout=timeout_ms)
 
     def see(self, selector: str, text: str, timeout_ms: float = WAIT_MS) -> None:
-        """Wait until ``text`` is in the element."""
+        """Wait until the element is shown and ``text`` is in it (what is hidden has an ``innerText`` too)."""
         self.wait(
-            "([selector, text]) => document.querySelector(selector)?.innerText.includes(text)",
+            "([selector, text]) => { const it = document.querySelector(selector);"
+            " return it?.checkVisibility() && it.innerText.includes(text) }",
             [selector, text],
             timeout_ms,
         )

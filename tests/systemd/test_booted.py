@@ -133,8 +133,10 @@ def test_a_backup_goes_on_on_another_machine_and_brings_back_what_was(guarded: M
 
     with peer_of(guarded.host, guarded.port, username="meter", password=PASSWORD) as meter:
         meter.subscribe("gap/home/forecast")
+        meter.subscribe("gapcast/+/status")
         with booted(one, gapcast, configuration=text) as machine:
             machine.wait_shown("ActiveState", "active")
+            meter.wait_that(lambda came: [m for m in came if m.payload == b"online"], "the gateway to be online")
             for i in range(5):
                 meter.publish("gap/home/reading", reading(FIRST + i, 1.0 + i))
             meter.wait_for("gap/home/forecast", 4)
