@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.ports import free_port
 from bench.process import ended
 
 START_TIMEOUT_S = 10.0
@@ -46,25 +47,6 @@ def version() -> str:
     said = subprocess.run([executable(), "-h"], capture_output=True, text=True, check=False).stdout
     found = re.search(r"version (\S+)", said)
     return found[1] if found else "unknown"
-
-
-def free_port() -> int:
-    """Return a loopback port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def free_ports(n: int) -> int:
-    """Return the first of ``n`` loopback ports, one after the other, that nothing listens on now."""
-    while True:
-        first = free_port()
-        try:
-            for port in range(first + 1, first + n):
-                socket.create_server(("127.0.0.1", port)).close()
-        except (OSError, OverflowError):
-            continue
-        return first
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from bench.broker import free_port
+from bench.ports import free_port
 from bench.process import ended
 from bench.ways import Way
 

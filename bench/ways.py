@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from bench.broker import NoBrokerError, free_port
+from bench.broker import NoBrokerError
+from bench.ports import free_port
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.broker import executable, free_port
+from bench.broker import executable
+from bench.ports import free_port
 from bench.process import memory
 from bench.subject import MODELS, ROOT
 

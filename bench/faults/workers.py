@@ -10,10 +10,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.broker import free_ports
 from bench.faults.learning import KEYS, LearningStream
 from bench.faults.stage import Broker, FaultError, Gateway, wait_until
 from bench.faults.stream import Verdict, running
+from bench.ports import free_ports
 
 #: Another worker must have taken over within this, s.
 TAKEN_OVER_WITHIN_S = 10.0

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.broker import free_ports
+from bench.ports import free_ports
 from tests.e2e.conftest import Command, Start
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker
