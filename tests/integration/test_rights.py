@@ -123,6 +123,7 @@ def test_home_assistant_learns_of_the_devices_and_writes_its_own_status(
     for i in range(2):
         peers["home"].publish("gap/home/reading", reading(FIRST + i, 1.0))
     assistant.wait_for("gap/home/forecast")
+    assistant.wait_that(lambda came: any(m.topic.startswith("homeassistant/device/") for m in came), "its announcement")
     announced = [message for message in assistant.messages if message.topic.startswith("homeassistant/device/")]
     assert len(announced) == 1
     assistant.publish("homeassistant/status", "online")
