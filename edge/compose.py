@@ -41,6 +41,10 @@ from edge.telemetry import About, build_registry
 
 log = structlog.get_logger(__name__)
 
+#: More objects than at the last collection before there is another, where Python's own number is 700: readings under
+#: way are thousands, which each collection would take for old ones, and so look through all of a city's devices soon.
+_N_NEW = 20_000
+
 
 class Application:
     """A gateway, joined and ready: :meth:`run` serves until told to stop."""
@@ -165,6 +169,7 @@ class Application:
         self._reloading.start()
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
         gc.freeze()  # what start-up made stays: collections need not look at it again
+        gc.set_threshold(_N_NEW)
         self._notifier.ready(self.service.in_a_line())
         try:
             turned = partial(self._turned, rest, stopping)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from threading import Lock
 
@@ -40,7 +40,8 @@ class Reporting:
         self._every_s = every_s
         self._lock = lock
         self._told_s: dict[int, float] = {}
-        self._waiting: dict[int, None] = {}
+        # Not a dict, whose first is found by way of all that went before it.
+        self._waiting: OrderedDict[int, None] = OrderedDict()
         self._changes: deque[tuple[str, Change]] = deque()
         self.n_changes = 0
 
@@ -71,8 +72,8 @@ class Reporting:
             self._link.report_event(event_document(device, change))
         now_s, documents = time.monotonic(), []
         with self._lock:
-            for row in list(self._waiting)[:_MAX_TOLD]:
-                del self._waiting[row]
+            for _ in range(min(_MAX_TOLD, len(self._waiting))):
+                row, _ = self._waiting.popitem(last=False)
                 self._told_s[row] = now_s
                 device = self.engine.buffers.device(row)
                 if device:

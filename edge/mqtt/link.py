@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pydantic_core import to_json
+
 from edge.core.errors import PayloadError
 from edge.core.forecast import Forecasts
 from edge.core.grid import minute_label
@@ -179,7 +181,7 @@ class MqttLink:
 
     def report_scores(self, device: str, document: Mapping[str, object]) -> None:
         """Tell, retained, how good a device's forecasts are."""
-        self._session.publish(self._topics.scores.of(device).encode(), json.dumps(document).encode(), retain=True)
+        self._session.publish(self._topics.scores.of(device).encode(), to_json(document), retain=True)
 
     def report_event(self, document: Mapping[str, object]) -> None:
         """Tell of something that happened."""
