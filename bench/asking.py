@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 import socket
 import time
+from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -52,7 +53,11 @@ class _Connection:
 
     def answered(self) -> bool | None:
         """Take what came; tell whether the answer is a 200, None while it is not whole."""
-        self._came += self.link.recv(1 << 16)
+        came = self.link.recv(1 << 16)
+        if not came:
+            msg = "the service closed a connection, as it does with one that asked nothing for 5 s"
+            raise ConnectionError(msg)
+        self._came += came
         head, found, body = self._came.partition(_END_OF_HEAD)
         if not found or len(body) < int(head[head.lower().index(_LENGTH) + len(_LENGTH) :].split(b"\r\n")[0]):
             return None
@@ -65,7 +70,7 @@ def ask_evenly(port: int, n_devices: int, per_s: int, measured_s: float) -> tupl
     requests = [
         f"GET /predict?device={device_name(i)} HTTP/1.1\r\nhost: gateway\r\n\r\n".encode() for i in range(n_devices)
     ]
-    free = [_Connection(port) for _ in range(_N_CONNECTIONS)]
+    free = deque(_Connection(port) for _ in range(_N_CONNECTIONS))  # in turn, so that none rests for long
     n_wanted, n_sent, n_failed = round(per_s * measured_s), 0, 0
     took_ms: list[float] = []
     with selectors.DefaultSelector() as waiting:
@@ -75,7 +80,7 @@ def ask_evenly(port: int, n_devices: int, per_s: int, measured_s: float) -> tupl
         while len(took_ms) < n_wanted:
             now_s = time.perf_counter()
             while free and n_sent < n_wanted and start_s + n_sent / per_s <= now_s:
-                free.pop().ask(requests[n_sent % n_devices], start_s + n_sent / per_s)
+                free.popleft().ask(requests[n_sent % n_devices], start_s + n_sent / per_s)
                 n_sent += 1
             for key, _ in waiting.select(max(start_s + n_sent / per_s - now_s, 0) if free else 1.0):
                 connection = key.data

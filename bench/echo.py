@@ -15,7 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 IN_FLIGHT = 1_000
 FORECAST = (
-    b'{"v":1,"device":"meter-00000","observed_at":"2010-11-01T00:29:00Z","target_at":"2010-11-01T00:34:00Z",'
+    b'{"v":1,"device":"meter-000000","observed_at":"2010-11-01T00:29:00Z","target_at":"2010-11-01T00:34:00Z",'
     b'"issued_at":"2026-01-01T12:00:00.123Z","horizon_min":5,"gap_kw":1.312,"median_kw":1.281,"lower_kw":0.623,'
     b'"upper_kw":2.714,"level":0.9,"model":"lstm-5-3","model_version":"1","n_observed":30,"context":30}'
 )

@@ -19,15 +19,15 @@ def device_name(index: int) -> str:
     """Return the name of a device; all names are of one length, so that all packets are.
 
     >>> device_name(7)
-    'meter-00007'
+    'meter-000007'
     """
-    return f"meter-{index:05d}"
+    return f"meter-{index:06d}"
 
 
 def index_of(topic: bytes, stamp: bytes, n_devices: int) -> int:
     """Return which reading of a fleet's a device's topic and a minute name, in the order that they are sent.
 
-    >>> index_of(b"gap/meter-00007/forecast", b"2010-11-01T00:02:00Z", n_devices=1_000)
+    >>> index_of(b"gap/meter-000007/forecast", b"2010-11-01T00:02:00Z", n_devices=1_000)
     2007
     """
     device = topic.split(b"/")[1]
@@ -42,7 +42,7 @@ class Fleet:
     >>> minute = fleet.next_minute()
     >>> frames, _ = wire.split(minute)
     >>> wire.topic_and_payload(minute, frames[1])[0]
-    b'gap/meter-00001/reading'
+    b'gap/meter-000001/reading'
     >>> minute = fleet.next_minute()
     >>> wire.topic_and_payload(minute, frames[0])[1][:29]
     b'{"ts": "2010-11-01T00:01:00Z"'

@@ -2,7 +2,8 @@
 
 Everything is on: the blend of the shipped models, what learns, the intervals, the scores, and what is kept. Each size
 has a worker and a broker of its own; processor time is measured over whole rounds between two checkpoints' worth of
-readings, when each meter's first outcome has come.
+readings, when each meter's first outcome has come. Reports of scores go by the clock, an hour of which is not 60
+readings here: they are left out, unless asked for.
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ _QOS, _WINDOW = 1, 1_000
 _WARM_UP_MIN = 8
 _LEAST_READINGS = 200_000
 _STALL_S = 120.0
+_HOUR_MIN = 60
 
 
 class Cost(NamedTuple):
-    """Of one size: a reading's processor time and pace, the worker's memory, and a meter's part of the checkpoint."""
+    """Of one size: a reading's processor time and pace, the worker's memory, and a meter's part of the checkpoint.
+
+    ``stop_s`` is from being told to end until all is kept, ``restart_s`` until what was kept is served again.
+    """
 
     n_devices: int
     n_readings: int
@@ -42,17 +47,26 @@ class Cost(NamedTuple):
     rss_idle_mb: float
     rss_mb: float
     disk_kb: float
+    stop_s: float
     restart_s: float
 
 
-_HEAD = ("meters", "readings", "CPU us", "broker us", "per s", "answer B", "idle MB", "full MB", "disk kB", "restart s")
-_DIGITS = (0, 0, 1, 1, 0, 0, 1, 1, 1, 1)
+_HEAD = (
+    *("meters", "readings", "CPU us", "broker us", "per s", "answer B"),
+    *("idle MB", "full MB", "disk kB", "stop s", "start s"),
+)
+_DIGITS = (0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1)
 
 
-def measure(subject: Subject, n_devices: int) -> Cost:
-    """Return what ``subject`` takes for ``n_devices``."""
+def measure(subject: Subject, n_devices: int, *, reports: bool) -> Cost:
+    """Return what ``subject`` takes for ``n_devices``; with ``reports`` each one's scores are told once."""
     with tempfile.TemporaryDirectory(prefix="gapcast-scale-") as folder, running_broker() as (port, broker_pid):
-        settings = {"GAPCAST_STATE__PATH": folder, "GAPCAST_LEARNING__MAX_DEVICES": str(n_devices)}
+        settings = {
+            "GAPCAST_STATE__PATH": folder,
+            "GAPCAST_DEVICES__MAX": str(n_devices),
+            "GAPCAST_LEARNING__MAX_DEVICES": str(n_devices),
+            "GAPCAST_LEARNING__REPORT_EVERY_MIN": str(_HOUR_MIN * reports),
+        }
         n_minutes = max(MOST_READINGS_EACH + 1, _LEAST_READINGS // n_devices)
         with running(subject, port, _QOS, settings) as process, Generator(port, Fleet(n_devices, _QOS)) as generator:
             idle_mb = memory(process.pid).rss_mb
@@ -64,13 +78,15 @@ def measure(subject: Subject, n_devices: int) -> Cost:
                 (cpu_s(process.pid), cpu_s(broker_pid), time.perf_counter()), before, strict=True)]  # fmt: skip
             answer_bytes = (generator.n_answer_bytes - n_bytes_before) / n_readings
             full_mb = memory(process.pid).rss_mb
+            told_s = time.perf_counter()
+        stop_s = time.perf_counter() - told_s
         newest = max(Path(folder, "stream").glob("checkpoint-*.npz"))
         disk_kb = newest.stat().st_size / 1e3
         with running(subject, port, _QOS, settings) as process:
             restart_s = process.start_s
     return Cost(
         n_devices, n_readings, 1e6 * used[0] / n_readings, 1e6 * used[1] / n_readings, n_readings / used[2],
-        answer_bytes, idle_mb, full_mb, disk_kb / n_devices, restart_s,
+        answer_bytes, idle_mb, full_mb, disk_kb / n_devices, stop_s, restart_s,
     )  # fmt: skip
 
 
@@ -95,6 +111,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
     parser.add_argument("--devices", default="1000,10000,100000", help="sizes, with commas between")
     parser.add_argument("--alone", metavar="MODEL", help="this model alone, and nothing that is learnt")
+    parser.add_argument("--reports", action="store_true", help="with reports of scores, as many as there is time for")
     chosen = parser.parse_args()
     print(report.machine_lines(machine.describe()), flush=True)
     subject = Subject(
@@ -102,7 +119,7 @@ def main() -> int:
     )
     print("\n" + " ".join(f"{name:>10}" for name in _HEAD))
     for n_devices in map(int, chosen.devices.split(",")):
-        cost = measure(subject, n_devices)
+        cost = measure(subject, n_devices, reports=chosen.reports)
         print(" ".join(f"{figure:>10,.{digits}f}" for figure, digits in zip(cost, _DIGITS, strict=True)), flush=True)
     return 0
 
