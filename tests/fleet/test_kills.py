@@ -1,4 +1,4 @@
-"""Killed at any moment and started again: each forecast once, with the value that it would have had."""
+"""Killed at any moment and started again: what comes is what would have come, and once."""
 
 from __future__ import annotations
 
@@ -23,17 +23,12 @@ _N_FILES = 4
 _LONGEST_S = 180
 
 
-class Scoring:
-    """``gapcast-fleet score`` in processes of its own."""
+class Command:
+    """``gapcast-fleet`` in processes of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *words: object) -> None:
         self.log = folder / "log"
-        command = [
-            sys.executable, "-m", "fleet", "score", "--from", str(folder / "in"), "--to", str(folder / "out"),
-            "--checkpoint", str(folder / "checkpoint"), "--buckets", "4", "--files-at-once", "1", "--every", "0",
-            "--set", "forecast.model=lstm-5-3", "--set", "forecast.experts=linear",
-            "--set", f"models.path={shipped_models()}", "--conf", "spark.master=local[1]", "--conf", QUICK,
-        ]  # fmt: skip
+        command = [sys.executable, "-m", "fleet", *map(str, words), "--conf", "spark.master=local[1]", "--conf", QUICK]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
 
@@ -48,6 +43,14 @@ class Scoring:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
 
+def scoring(folder: Path) -> Command:
+    options = ("--buckets", 4, "--files-at-once", 1, "--every", 0, "--set", f"models.path={shipped_models()}")
+    return Command(
+        folder, "score", "--from", folder / "in", "--to", folder / "out", "--checkpoint", folder / "checkpoint",
+        "--set", "forecast.model=lstm-5-3", "--set", "forecast.experts=linear", *options,
+    )  # fmt: skip
+
+
 def test_killed_while_it_writes_and_between_batches(spark: SparkSession, tmp_path: Path) -> None:
     houses = fleet(4, 40)
     write_lines(tmp_path / "in", shuffled(houses), _N_FILES)
@@ -57,8 +60,8 @@ def test_killed_while_it_writes_and_between_batches(spark: SparkSession, tmp_pat
         batch = out / f"batch={number:09d}"
         return batch.is_dir() and not (batch / "_SUCCESS").exists()
 
-    Scoring(tmp_path).kill_when(lambda: is_writing(1))
-    Scoring(tmp_path).kill_when((out / "batch=000000002" / "_SUCCESS").exists)
+    scoring(tmp_path).kill_when(lambda: is_writing(1))
+    scoring(tmp_path).kill_when((out / "batch=000000002" / "_SUCCESS").exists)
     readings = from_files(spark, tmp_path / "in", "json", 1)  # and now here, where Java runs already
     start(settings(), readings, to_files(out, "json"), Plan(tmp_path / "checkpoint", once=True)).awaitTermination()
     found = of_the_fleet(out)

@@ -28,6 +28,7 @@ from fleet.drawing import note_path, places
 from fleet.history import HistoryColumns
 from fleet.prepare import Wanted, balance, lines, prepare
 from tests.fleet.conftest import CONF
+from tests.fleet.test_kills import Command
 from tests.trainer.training_sets import manifest_of, write_set
 from trainer.clean import Series
 from trainer.split import Part, Split
@@ -165,6 +166,21 @@ def test_the_windows_of_a_house_are_those_that_the_trainer_makes_of_it(
     assert (tmp_path / "set" / kept).stat().st_mtime_ns == written_ns
     with pytest.raises(SettingsError, match=r"is of another preparation \(its draw differ\): name another folder"):
         prepare(spark, Limits(), wanted, tmp_path / "set", quiet=True)
+
+
+def test_killed_while_it_draws_windows_it_goes_on_and_comes_to_the_same(
+    spark: SparkSession, readings: Path, wanted: Wanted, tmp_path: Path
+) -> None:
+    out = tmp_path / "set"
+    Command(
+        tmp_path, "prepare", readings, "--to", out, "--context", CONTRACT.context, "--leave-out", *wanted.leave_out,
+        "--lead-times", ",".join(map(str, CONTRACT.lead_times_min)), "--validate-share", wanted.draw.validate_share,
+    ).kill_when(note_path(out, 0).exists)  # fmt: skip
+    assert prepare(spark, Limits(), wanted, out, quiet=True) == prepare(
+        spark, Limits(), wanted, tmp_path / "undisturbed", quiet=True
+    )
+    left, whole = ({path.name: path.read_bytes() for path in it.iterdir()} for it in (out, tmp_path / "undisturbed"))
+    assert left == whole
 
 
 @pytest.mark.parametrize(
