@@ -29,8 +29,16 @@ take_checkout() { # take_checkout FOLDER: what git knows of, and none of what li
 }
 
 build() { # build PLATFORM NAME FILE OPTION...: this machine's authorities are lent to the build, not given to the image
-    docker build --progress plain --network host --platform "$1" -t "$2" -f "$3" "${@:4}" \
-        --secret "id=pip,src=$work/pip.conf" --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt . >"$work/build.log" 2>&1
+    local attempt
+    for attempt in 1 2 3; do
+        docker build --progress plain --network host --platform "$1" -t "$2" -f "$3" "${@:4}" \
+            --secret "id=pip,src=$work/pip.conf" --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt . >"$work/build.log" 2>&1 &&
+            return
+        # Once in a while runc loses the process that it has just made (opencontainers/runc#1547): no line of ours was run.
+        grep -q 'runc run failed: unable to start container process: .*connection reset by peer' "$work/build.log" || return 1
+        note "the engine could not start a step of the build for $1 (attempt $attempt): connection reset by peer"
+    done
+    return 1
 }
 
 build_edge() { # build_edge ARCHITECTURE
