@@ -144,6 +144,7 @@ def test_with_3_1_1_there_is_no_one_to_answer(
     peer.wait_for("gap/home/forecast")
     assert not peer.on(ANSWER)
     assert not peer.on(REJECTED)
+    gateway.wait_taken(2)
     assert gateway.n_taken == 2
 
 

@@ -104,6 +104,7 @@ def test_a_meter_writes_its_own_readings_and_no_one_elses(
         meter.publish("gap/home/reading", reading(FIRST + i, 1.0))
     reader.wait_for("gap/home/forecast")
     assert {m.topic for m in reader.messages} == {STATUS, "gap/home/forecast"}
+    gateway.wait_taken(2)
     assert gateway.n_taken == 2
 
 
