@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +14,7 @@ from edge.core.errors import SettingsError
 from fleet.identity import Identity, read_identity
 
 _FILE = "gapcast.json"
+_LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,28 @@ class Checkpoint:
     n_buckets: int
 
 
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Have the checkpoint in ``folder`` for this process alone: the lock is the kernel's, and ends with the process.
+
+    Raises :class:`SettingsError` where another has it, or where none can.
+    """
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o640)
+            stack.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            cure = "end that one first, or begin another checkpoint"
+            msg = f"--checkpoint {folder}: another gapcast-fleet goes on from it now: {cure}"
+            raise SettingsError(msg) from error
+        except OSError as error:
+            msg = f"--checkpoint {folder}: must be on a disk that can be written and locked ({error})"
+            raise SettingsError(msg) from error
+        yield
+
+
 def open_checkpoint(folder: Path, identity: Identity, n_buckets: int | None, default_buckets: int) -> Checkpoint:
     """Return the checkpoint in ``folder``, begun there where it is new.
 
@@ -28,7 +55,7 @@ def open_checkpoint(folder: Path, identity: Identity, n_buckets: int | None, def
     """
     path = folder / _FILE
     if not path.exists():
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and any(entry.name != _LOCK for entry in folder.iterdir()):
             msg = f"--checkpoint {folder}: is not empty, and no checkpoint of gapcast-fleet"
             raise SettingsError(msg)
         n_buckets = n_buckets or default_buckets

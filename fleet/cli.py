@@ -80,6 +80,7 @@ def score(
     **of_source: Any,
 ) -> None:
     """Forecast what meters will draw, micro-batch by micro-batch; go on where the checkpoint ends."""
+    from fleet.checkpoints import held  # noqa: PLC0415
     from fleet.mqtt_sink import to_mqtt  # noqa: PLC0415
     from fleet.mqtt_source import from_mqtt  # noqa: PLC0415
     from fleet.running import run_until_stopped  # noqa: PLC0415
@@ -100,15 +101,16 @@ def score(
         sink = to_kafka(kafka_options, *of_source["kafka_topics"])
     else:
         sink = to_files(Path(target), of_source["to_format"] or file_format)
-    spark = session("gapcast-fleet score", conf)
-    if source == "kafka":
-        readings = from_kafka(spark, kafka_options)
-    elif source == "mqtt":
-        readings = from_mqtt(spark, config, assignments, checkpoint, of_source["client_id"])
-    else:
-        readings = from_files(spark, Path(source), file_format, of_source["files_at_once"])
     plan = Plan(checkpoint, every_s, once, n_buckets, cached_devices=of_source["cached_devices"])
-    run_until_stopped(spark, lambda: start(settings, readings, sink, plan), click.echo)
+    with held(checkpoint):
+        spark = session("gapcast-fleet score", conf)
+        if source == "kafka":
+            readings = from_kafka(spark, kafka_options)
+        elif source == "mqtt":
+            readings = from_mqtt(spark, config, assignments, checkpoint, of_source["client_id"])
+        else:
+            readings = from_files(spark, Path(source), file_format, of_source["files_at_once"])
+        run_until_stopped(spark, lambda: start(settings, readings, sink, plan), click.echo)
 
 
 def _pairs(option: str, assignments: tuple[str, ...]) -> Iterator[tuple[str, str]]:
