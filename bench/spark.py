@@ -33,7 +33,7 @@ _MINUTE_MS = 60_000
 #: Micro-batches that are not counted: Java and the workers get warm, and states are new.
 _WARM_UP = 2
 #: Meters of a bucket, and how many buckets there are even so, so that partitions are about as large.
-_A_BUCKET, _LEAST_BUCKETS = 400, 64
+_A_BUCKET, _LEAST_BUCKETS = 400, 4
 
 
 class Used(NamedTuple):

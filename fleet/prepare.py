@@ -161,11 +161,14 @@ def balance(found: dict[str, list[int]], begins: dict[str, int | None], draw: Dr
     >>> found = {"a": [90, 10, 0], "b": [30, 20, 0], "c": [0, 0, 70]}
     >>> balance(found, begins, Draw()), balance(found, begins, Draw(windows_a_house=45))["a"]
     ({'a': [30, 10, 0], 'b': [30, 10, 0], 'c': [0, 0, 70]}, [45, 5, 0])
+    >>> balance({"a": [90, 10, 0]}, begins, Draw(windows_a_house=12, validate_share=0.2))
+    {'a': [12, 3, 0]}
     """
     most = [0] * len(PARTS)
     if draw.windows_a_house is not None:
         in_proportion = draw.windows_a_house * draw.validate_share / (1 - draw.validate_share)
-        most = [math.ceil(in_proportion) if part == VALIDATE else draw.windows_a_house for part in PARTS]
+        to_validate = math.ceil(round(in_proportion, 6))  # 12 x 0.2 / 0.8 is 3, and a last bit more
+        most = [to_validate if part == VALIDATE else draw.windows_a_house for part in PARTS]
     else:
         for at, part in enumerate(PARTS):
             whose = [name for name in found if (begins[name] is None) == (part == TEST)]

@@ -22,7 +22,8 @@ from fleet.worker import Task
 OBSERVED = "gapcast"
 #: So many readings of one device are taken from a micro-batch: two weeks that a meter catches up on.
 MOST_PER_DEVICE = 20_160
-DEFAULT_BUCKETS = 256
+#: Enough for the cores of one machine; each takes some milliseconds of a micro-batch for itself.
+DEFAULT_BUCKETS = 64
 
 
 @dataclass(frozen=True, slots=True)

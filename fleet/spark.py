@@ -18,6 +18,10 @@ _SETTINGS = {
         "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
     ),
     "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+    # A checkpoint is a path here, where Spark's usual way starts forty processes a micro-batch (readlink).
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+    ),
     # A partition writes its whole state in each micro-batch: with RocksDB's own 64 MB it would compact all the time.
     "spark.sql.streaming.stateStore.rocksdb.writeBufferSizeMB": "256",
     "spark.sql.streaming.stateStore.rocksdb.maxWriteBufferNumber": "3",
