@@ -23,10 +23,11 @@ from edge.core.grid import DAY_MIN, minute_label
 from edge.core.reading import Limits
 from edge.core.training_set import MANIFEST_FILE, PARTS, TEST, TRAIN, VALIDATE, Contract, Draw, Manifest, row_type
 from edge.core.window import WindowSpec
+from fleet.balance import balance
 from fleet.cli import main
 from fleet.drawing import note_path, places
 from fleet.history import HistoryColumns
-from fleet.prepare import Wanted, balance, lines, prepare
+from fleet.prepare import Wanted, lines, prepare
 from tests.fleet.conftest import CONF
 from tests.fleet.test_kills import Command
 from tests.trainer.training_sets import manifest_of, write_set
