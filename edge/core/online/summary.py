@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,8 +42,8 @@ class Summary:
     """The scores of one period; None where there is nothing to say.
 
     ``mse_kw2`` and ``bias_kw`` (forecast less what came) are the mean's, ``mae_kw`` the median's. ``skill`` is
-    1 - MSE / MSE of persistence, None where persistence made no error; ``mae_skill`` the same of absolute errors.
-    ``pinball_kw`` is the mean of the lower bound's, the median's and the upper bound's. It, ``coverage`` (share
+    1 - MSE / MSE of persistence, None where persistence made no error to speak of; ``mae_skill`` the same of absolute
+    errors. ``pinball_kw`` is the mean of the lower bound's, the median's and the upper bound's. It, ``coverage`` (share
     within the interval, 0 to 1) and ``width_kw`` are of the outcomes that had an interval.
     """
 
@@ -111,7 +112,10 @@ def _over(total: float, n: float) -> float | None:
 
 
 def _skill(error: float | None, persistence_error: float | None) -> float | None:
-    return None if error is None or not persistence_error else 1 - error / persistence_error
+    if error is None or not persistence_error:
+        return None
+    skill = 1 - error / persistence_error
+    return skill if math.isfinite(skill) else None  # persistence's error was next to nothing
 
 
 def _told(figure: float | None) -> float | None:

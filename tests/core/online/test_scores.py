@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edge.core.online.outcomes import Outcomes
 from edge.core.online.scores import Scores
-from edge.core.online.summary import EVER, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary
+from edge.core.online.summary import EVER, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary, summarise
 from tests.core.online.outcomes import EXPERTS, NAN, START, outcomes, streams
 
 FEW = 5  # devices that are followed: rows 0 to 4
@@ -105,6 +105,13 @@ def test_nothing_is_nan_whatever_comes(batches: list[Outcomes]) -> None:
     for found in [*(scores.of(row) for row in range(FEW)), scores.overall()]:
         for summary in found.values():
             json.dumps(summary.document(), allow_nan=False)
+
+
+def test_where_persistence_made_next_to_no_error_there_is_no_skill_and_not_an_infinite_one() -> None:
+    no_bounds = dict.fromkeys(("bias", "bounds_n", "pinball", "hits", "width"), 0.0)
+    found = summarise(no_bounds, (1.0, 1e60, 1e30), (1.0, 1e-320, 1e-160), {"linear": (1.0, 1e60, 1e30)})
+    assert (found.skill, found.experts["linear"].skill) == (None, None)
+    json.dumps(found.document(), allow_nan=False)
 
 
 @given(streams(), st.integers(0, 25))

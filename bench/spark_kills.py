@@ -1,0 +1,119 @@
+"""``scripts/fleet-trial --kills``: a stream on Spark gets SIGKILL again and again, and gives what it gives undisturbed.
+
+The driver, Java and its Python workers are killed at once, at random moments, and started again on their checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.process import ended
+from bench.spark import simulate
+
+_N_FILES = 2
+_START_TIMEOUT_S, _POLL_S = 120.0, 0.01
+#: A kill comes so long at most after the first micro-batch since the start; one in four as long after the start.
+_MOST_S = 4.0
+Forecasts = dict[tuple[str, str], dict[str, Any]]
+
+
+def score(folder: Path, name: str, *words: str) -> subprocess.Popen[bytes]:
+    """Start ``gapcast-fleet score`` of ``folder/in`` into ``folder/name``, in a process group of its own."""
+    command = [sys.executable, "-m", "fleet", "score", "--from", f"{folder}/in", "--to", f"{folder}/{name}"]
+    command += ["--checkpoint", f"{folder}/{name}.checkpoint", "--format", "parquet", "--to-format", "json"]
+    command += ["--files-at-once", str(_N_FILES), "--every", "0", "--buckets", "4", *words]
+    with (folder / f"{name}.log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+
+def run_undisturbed(folder: Path, name: str) -> None:
+    """Score all there is; raise where that fails."""
+    with ended(score(folder, name, "--once")) as process:
+        if process.wait():
+            message = (folder / f"{name}.log").read_text(encoding="utf-8")[-4_000:]
+            raise SystemExit(message)
+
+
+def kill_one(folder: Path, name: str, chance: random.Random) -> bool:
+    """Start it, kill it at a random moment; return whether a micro-batch was being written then."""
+    process = score(folder, name)
+    out = folder / name
+    before, began_s = n_batches(out), time.monotonic()
+    wait_s = chance.uniform(0, _MOST_S)
+    if chance.random() >= 1 / 4:
+        while n_batches(out) == before and time.monotonic() - began_s < _START_TIMEOUT_S and process.poll() is None:
+            time.sleep(_POLL_S)
+    time.sleep(wait_s)
+    if process.poll() is not None:
+        message = f"it ended by itself:\n{(folder / f'{name}.log').read_text(encoding='utf-8')[-4_000:]}"
+        raise SystemExit(message)
+    is_writing = n_batches(out) > n_batches(out, "_SUCCESS")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return is_writing
+
+
+def n_batches(out: Path, what: str = "") -> int:
+    """Return how many micro-batches have been begun, or have ``what`` in their folder."""
+    return sum(1 for _ in out.glob(f"batch=*/{what}"))
+
+
+def forecasts_in(out: Path) -> tuple[Forecasts, int]:
+    """Return the forecasts under ``out``, but for when they were made, and how many are there once more."""
+    found: Forecasts = {}
+    n_again = 0
+    for path in out.glob("batch=*/kind=forecast/part-*"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            document = json.loads(line)
+            del document["issued_at"]
+            key = document["device"], document["observed_at"]
+            n_again += key in found
+            found[key] = document
+    return found, n_again
+
+
+def main() -> None:
+    """Kill as often as the command line says, and print what came of it as a line of JSON."""
+    parser = argparse.ArgumentParser(prog="scripts/fleet-trial --kills", description=__doc__)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--meters", type=int, default=500)
+    parser.add_argument("--batches", type=int, default=160)
+    parser.add_argument("--seed", type=int, default=8)
+    options = parser.parse_args()
+    chance = random.Random(options.seed)
+    with tempfile.TemporaryDirectory(prefix="gapcast-kills-") as scratch:
+        folder = Path(scratch)
+        simulate(folder / "in", options.meters, options.batches, 2, _N_FILES)
+        n_writing = sum(kill_one(folder, "killed", chance) for _ in range(options.kills))
+        n_before = n_batches(folder / "killed", "_SUCCESS")
+        run_undisturbed(folder, "killed")
+        run_undisturbed(folder, "undisturbed")
+        (found, n_again), (due, _) = forecasts_in(folder / "killed"), forecasts_in(folder / "undisturbed")
+    told = {
+        "kills": options.kills,
+        "while_written": n_writing,
+        "batches_before_the_last_kill": n_before,
+        "forecasts": len(found),
+        "missing": len(due.keys() - found.keys()),
+        "came_again": n_again,
+        "of_another_value": sum(found[key] != due[key] for key in due.keys() & found.keys()),
+    }
+    print(json.dumps(told))
+    if len(due) != options.meters * (options.batches * 2 - 1) or found.keys() != due.keys():
+        raise SystemExit("forecasts are missing")
+    if n_again or told["of_another_value"]:
+        raise SystemExit("a forecast came twice, or is another than it would have been")
+
+
+if __name__ == "__main__":
+    main()
