@@ -21,9 +21,9 @@ from bench.process import ended
 from bench.spark import simulate
 
 _N_FILES = 2
-_START_TIMEOUT_S, _POLL_S = 120.0, 0.01
-#: A kill comes so long at most after the first micro-batch since the start; one in four as long after the start.
-_MOST_S = 4.0
+_TIMEOUT_S, _POLL_S = 120.0, 0.01
+#: Some kills come while it starts, at most so long after; the others after its first micro-batch.
+_SHARE_EARLY, _START_S, _WORKING_S = 0.25, 12.0, 4.0
 Forecasts = dict[tuple[str, str], dict[str, Any]]
 
 
@@ -48,18 +48,22 @@ def kill_one(folder: Path, name: str, chance: random.Random) -> bool:
     """Start it, kill it at a random moment; return whether a micro-batch was being written then."""
     process = score(folder, name)
     out = folder / name
-    before, began_s = n_batches(out), time.monotonic()
-    wait_s = chance.uniform(0, _MOST_S)
-    if chance.random() >= 1 / 4:
-        while n_batches(out) == before and time.monotonic() - began_s < _START_TIMEOUT_S and process.poll() is None:
+    before, began_s = n_batches(out, "_SUCCESS"), time.monotonic()
+    if chance.random() < _SHARE_EARLY:
+        time.sleep(chance.uniform(0, _START_S))
+    else:
+        while n_batches(out, "_SUCCESS") == before and time.monotonic() - began_s < _TIMEOUT_S:
             time.sleep(_POLL_S)
-    time.sleep(wait_s)
-    if process.poll() is not None:
-        message = f"it ended by itself:\n{(folder / f'{name}.log').read_text(encoding='utf-8')[-4_000:]}"
+        time.sleep(chance.uniform(0, _WORKING_S))
+    is_slow, is_writing = time.monotonic() - began_s >= _TIMEOUT_S, n_batches(out) > n_batches(out, "_SUCCESS")
+    has_ended = process.poll() is not None
+    if not has_ended:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if has_ended or is_slow:
+        said = (folder / f"{name}.log").read_text(encoding="utf-8")[-4_000:]
+        message = f"it ended by itself, or did nothing:\n{said}"
         raise SystemExit(message)
-    is_writing = n_batches(out) > n_batches(out, "_SUCCESS")
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
     return is_writing
 
 
@@ -102,7 +106,7 @@ def main() -> None:
     told = {
         "kills": options.kills,
         "while_written": n_writing,
-        "batches_before_the_last_kill": n_before,
+        "batches_by_then": n_before,
         "forecasts": len(found),
         "missing": len(due.keys() - found.keys()),
         "came_again": n_again,

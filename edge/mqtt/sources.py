@@ -140,9 +140,13 @@ class SourceReader:
     def _time_of(self, meter: Meter, document: object, received: Received) -> int:
         publication, _, received_ms = received
         at_ms = meter.source.instant_ms(document, received_ms, meter.last_ms)
-        if meter.source.time is not None and not (publication.retained or publication.redelivered):
-            meter.behind_ms = received_ms - at_ms
+        if meter.source.time is None:
+            return at_ms
+        has_waited = publication.retained or publication.redelivered
+        if not has_waited:
             self._look_at_clock(meter, at_ms, received)
+        if not has_waited or meter.last_ms is None:  # by one that waited it is behind by less: no minute ends too soon
+            meter.behind_ms = received_ms - at_ms
         return at_ms
 
     def _look_at_clock(self, meter: Meter, at_ms: int, received: Received) -> None:

@@ -316,6 +316,16 @@ def test_the_clock_closes_a_minute_by_the_meters_time_however_far_off_that_is(ah
     assert len(heard.readings) == 1
 
 
+@pytest.mark.parametrize("waited", [{"again": True}, {"retained": True}])
+def test_a_meter_far_behind_that_is_first_heard_by_what_had_waited_loses_no_minute(waited: dict[str, bool]) -> None:
+    heard = Heard(WATTS | {"every_s": 20, "time": "t"})
+    arrives_ms = LONG_AGO_MS + 1_000_000 * MINUTE
+    heard.send("meter/home", told(1000, t=LONG_AGO_MS), arrives_ms, **waited)
+    for i in range(1, 7):  # the clock must not close all minutes from then until today
+        heard.send("meter/home", told(1000, t=LONG_AGO_MS + i * 20 * SECOND), arrives_ms + i * SECOND)
+    assert heard.readings == [Reading("home", minute, pytest.approx(1.0)) for minute in (FIRST, FIRST + 1)]
+
+
 def test_the_clock_looks_at_each_minute_once_however_often_it_was_planned() -> None:
     heard = Heard(WATTS | {"every_s": 10, "time": "t"})
     for second in (10, 20, 30, 40, 50):  # a replay, ten times as fast as life: the end comes nearer with each
