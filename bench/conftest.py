@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-collect_ignore = ["spark.py"] if find_spec("pyspark") is None else []
+collect_ignore = ["spark.py", "spark_kills.py"] if find_spec("pyspark") is None else []
