@@ -45,7 +45,7 @@ def run_undisturbed(folder: Path, name: str) -> None:
 
 
 def kill_one(folder: Path, name: str, chance: random.Random) -> bool:
-    """Start it, kill it at a random moment; return whether a micro-batch was being written then."""
+    """Start it, kill it at a random moment; return whether a micro-batch stood half written then."""
     process = score(folder, name)
     out = folder / name
     before, began_s = n_batches(out, "_SUCCESS"), time.monotonic()
@@ -53,9 +53,11 @@ def kill_one(folder: Path, name: str, chance: random.Random) -> bool:
         time.sleep(chance.uniform(0, _START_S))
     else:
         while n_batches(out, "_SUCCESS") == before and time.monotonic() - began_s < _TIMEOUT_S:
+            if process.poll() is not None:
+                break
             time.sleep(_POLL_S)
         time.sleep(chance.uniform(0, _WORKING_S))
-    is_slow, is_writing = time.monotonic() - began_s >= _TIMEOUT_S, n_batches(out) > n_batches(out, "_SUCCESS")
+    is_slow, is_unfinished = time.monotonic() - began_s >= _TIMEOUT_S, n_batches(out) > n_batches(out, "_SUCCESS")
     has_ended = process.poll() is not None
     if not has_ended:
         os.killpg(process.pid, signal.SIGKILL)
@@ -64,7 +66,7 @@ def kill_one(folder: Path, name: str, chance: random.Random) -> bool:
         said = (folder / f"{name}.log").read_text(encoding="utf-8")[-4_000:]
         message = f"it ended by itself, or did nothing:\n{said}"
         raise SystemExit(message)
-    return is_writing
+    return is_unfinished
 
 
 def n_batches(out: Path, what: str = "") -> int:
@@ -98,14 +100,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="gapcast-kills-") as scratch:
         folder = Path(scratch)
         simulate(folder / "in", options.meters, options.batches, 2, _N_FILES)
-        n_writing = sum(kill_one(folder, "killed", chance) for _ in range(options.kills))
+        n_unfinished = sum(kill_one(folder, "killed", chance) for _ in range(options.kills))
         n_before = n_batches(folder / "killed", "_SUCCESS")
         run_undisturbed(folder, "killed")
         run_undisturbed(folder, "undisturbed")
         (found, n_again), (due, _) = forecasts_in(folder / "killed"), forecasts_in(folder / "undisturbed")
     told = {
         "kills": options.kills,
-        "while_written": n_writing,
+        "with_one_half_written": n_unfinished,
         "batches_by_then": n_before,
         "forecasts": len(found),
         "missing": len(due.keys() - found.keys()),
