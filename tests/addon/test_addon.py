@@ -28,6 +28,7 @@ from edge.presets import presets
 from edge.settings import LogSettings
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
+from tests.support.disks import open_folder
 from tests.support.gateways import running
 from tests.support.peers import peer_of
 from tests.support.ports import LOOPBACK, free_port
@@ -250,13 +251,7 @@ def test_its_options_become_a_gateway_that_forecasts_and_answers_the_supervisor_
 
 
 @pytest.mark.root
-def test_it_gives_root_up_and_keeps_its_state(tmp_path: Path) -> None:
-    state = tmp_path / "gapcast"
-    (state / "stream").mkdir(parents=True)
-    (state / "gateway-id").write_text("gw-1\n", encoding="utf-8")
-    for place in (tmp_path, *tmp_path.parents):
-        if place != Path("/tmp") and place.is_relative_to("/tmp"):  # noqa: S108 - pytest's own folders
-            place.chmod(0o755)
+def test_it_gives_root_up_and_keeps_its_state() -> None:
     program = (
         "import os, sys\nfrom pathlib import Path\nfrom edge.addon_command import leave_root\n"
         "state = Path(sys.argv[1])\nleave_root(state)\n"
@@ -264,8 +259,13 @@ def test_it_gives_root_up_and_keeps_its_state(tmp_path: Path) -> None:
         "(state / 'stream' / 'new').write_text('x')\n"
         "try:\n    os.setuid(0)\nexcept PermissionError:\n    print('for good')\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(state)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    with open_folder() as folder:
+        state = folder / "gapcast"
+        (state / "stream").mkdir(parents=True)
+        (state / "gateway-id").write_text("gw-1\n", encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(state)],
+            env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "(10001, 10001, 10001) (10001, 10001, 10001) [] gw-1\nfor good\n"

@@ -110,9 +110,6 @@ def booted(folder: Path, unit: str, drop_in: str = "", configuration: str = "", 
     (units / "gapcast.service.d/test.conf").write_text(
         f"[Service]\nEnvironment={library}\nStandardError=append:/var/log/gapcast\n{drop_in}", encoding="utf-8"
     )
-    for place in (folder, *folder.parents):
-        if place.is_relative_to("/tmp") and place != Path("/tmp"):  # noqa: S108 - pytest's own; DynamicUser must pass
-            place.chmod(0o755)
     shown = (
         f"{sys.base_prefix}={PYTHON}", f"{sysconfig.get_path('purelib')}={SITE}", f"{ROOT}={SOURCE}",
     )  # fmt: skip
