@@ -44,10 +44,12 @@ def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files
         sf.unix_millis("_metadata.file_modification_time").alias("at"),
         sf.col("_metadata.file_path").alias("file"),
         sf.col("_metadata.file_block_start").alias("block"),
+        *([sf.col("_metadata.row_index").alias("place")] if file_format == "parquet" else []),
     )
-    return messages.mapInArrow(
-        _numbered, st.StructType([*messages.schema.fields, st.StructField("place", st.LongType())])
-    )
+    if file_format == "parquet":
+        return messages
+    place = st.StructField("place", st.LongType())  # of lines Spark tells none
+    return messages.mapInArrow(_numbered, st.StructType([*messages.schema.fields, place]))
 
 
 def from_kafka(spark: SparkSession, options: Mapping[str, str]) -> DataFrame:
