@@ -12,14 +12,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from edge.core.buffer import Verdict
 from edge.core.engine import Accepted
 from edge.core.reading import Reading
 from edge.core.samples import Sample
 from edge.core.snapshot import Snapshot
 
-#: Verdicts on readings that left everything as it was.
-_NO_EFFECT = (Verdict.DUPLICATE, Verdict.FULL, Verdict.LACKING)
 #: Longest that readings are held back for a snapshot, where the broker does not confirm; and how soon again.
 _HOLD_S, _HOLD_AGAIN_S = 1.0, 30.0
 
@@ -130,11 +127,9 @@ class Keeping:
         samples: Sequence[Sample] = (),
     ) -> int:
         """Note a batch whose forecasts have these ``receipts``; return its number."""
-        if "duplicate" in accepted.counts or "rejected" in accepted.counts:
-            verdicts = zip(readings, accepted.verdicts, strict=True)
-            readings = [reading for reading, verdict in verdicts if verdict not in _NO_EFFECT]
         self._n_batches += 1
-        self._under_way.append(Batch(self._n_batches, readings, issued_at_ms, receipts, samples))
+        kept = accepted.with_effect(readings)
+        self._under_way.append(Batch(self._n_batches, kept, issued_at_ms, receipts, samples))
         return self._n_batches
 
     def forget(self, device: str) -> None:

@@ -35,6 +35,8 @@ _RESULT: dict[Verdict, Result] = {
     Verdict.FULL: "rejected",
     Verdict.LACKING: "rejected",
 }
+#: Verdicts on readings that left everything as it was.
+_NO_EFFECT = (Verdict.DUPLICATE, Verdict.FULL, Verdict.LACKING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,12 @@ class Accepted:
     n_observed: list[int]
     disproved: list[Reading]
     counts: dict[Result, int]
+
+    def with_effect(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+        """Return those of the batch's ``readings`` that changed anything: what a journal needs of it."""
+        if "duplicate" not in self.counts and "rejected" not in self.counts:
+            return readings
+        return [one for one, verdict in zip(readings, self.verdicts, strict=True) if verdict not in _NO_EFFECT]
 
 
 class Engine:

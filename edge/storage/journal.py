@@ -90,18 +90,20 @@ def read(path: Path, damage: Damage) -> Iterator[Entry | Forgotten]:
     """
     with path.open("rb") as file:
         for i, line in enumerate(file):
-            if not line.endswith(b"\n"):
-                damage.n_bytes_cut = len(line)
-                return
-            document = _document(line)
-            if i == 0 and isinstance(document, dict):
-                _check_version(path, document)
-                continue
-            entry = _entry(document)
-            if entry is None:
-                damage.n_bad_lines += 1
-            else:
+            if i == 0 and isinstance(header := _document(line), dict):
+                _check_version(path, header)
+            elif (entry := decode(line, damage)) is not None:
                 yield entry
+
+
+def decode(line: bytes, damage: Damage) -> Entry | Forgotten | None:
+    """Return what a ``line`` after the first tells; add to ``damage`` where it cannot be read, and return None."""
+    if not line.endswith(b"\n"):
+        damage.n_bytes_cut = len(line)
+        return None
+    entry = _entry(_document(line))
+    damage.n_bad_lines += entry is None
+    return entry
 
 
 def check_version(path: Path, version: object) -> None:
