@@ -10,6 +10,7 @@ import json
 import os
 import statistics
 import tempfile
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +38,7 @@ _A_BUCKET, _LEAST_BUCKETS = 400, 4
 
 
 class Used(NamedTuple):
-    """Processor time used so far, s: by Java, and by its Python workers."""
+    """Processor time used so far, s: by Java, and by Python, its workers and this process, which plans."""
 
     java_s: float
     python_s: float
@@ -47,7 +48,7 @@ class Used(NamedTuple):
         """Return what ``spark`` has used."""
         java = spark.sparkContext._gateway.proc.pid
         java_s = own_cpu_s(java)
-        return cls(java_s, cpu_s(java) - java_s)
+        return cls(java_s, cpu_s(java) - java_s + time.process_time())
 
 
 def simulate(folder: Path, n_meters: int, n_batches: int, per_batch: int, n_files: int) -> None:
@@ -93,7 +94,9 @@ def run_trial(spark: SparkSession, folder: Path, settings: Settings, options: ar
     counted = [one for one in batches if one["numInputRows"]][_WARM_UP:]
     took_s = [one["batchDuration"] / 1_000 for one in counted]
     state = spark.read.format("statestore").option("path", str(folder / "checkpoint" / "spark"))
-    kept = state.option("stateVarName", "snapshot").load().agg(sf.sum(sf.length("value.content"))).first()
+    snapshots = state.option("stateVarName", "snapshot").load().select(sf.length("value.content").alias("n_bytes"))
+    lines = state.option("stateVarName", "journal").load().select(sf.length("list_element.line"))
+    kept = snapshots.union(lines).agg(sf.sum("n_bytes")).first()
     n_forecasts = spark.read.parquet(str(folder / "out")).where("kind = 'forecast'").count()
     return {
         "meters": options.meters,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,10 @@ from edge.core.engine import Engine
 from edge.core.errors import PayloadError
 from edge.core.reading import Limits, Reading
 from edge.mqtt.payloads import encode_forecasts, encode_rejection
-from fleet.handover import handover_of
+from fleet.kept import Kept
 from fleet.messages import Refused, read_messages
-from fleet.worker import CACHE, Task, decode, encode, new_engine, settings_of
+from fleet.turns import Turn, take
+from fleet.worker import Task, settings_of
 
 #: Readings taken by the engine at a time: the models see them all in one call.
 _AT_ONCE = 2_048
@@ -40,41 +40,26 @@ class Bucket(StatefulProcessor):
         self._task = task
 
     def init(self, handle: StatefulProcessorHandle) -> None:
-        """Have two values of state: the stamp of the newest writing, and the engine's snapshot."""
-        self._stamp = handle.getValueState("stamp", "stamp string")
-        self._snapshot = handle.getValueState("snapshot", "content binary")
+        """Have the state of Spark's store at hand."""
+        self._kept = Kept(handle, self._task)
 
     def handleInputRows(self, key: Any, rows: Iterator[pd.DataFrame], timerValues: Any) -> Iterator[pd.DataFrame]:  # noqa: N802, N803 - Spark's
         """Yield what comes of the messages of the bucket ``key``."""
-        task, bucket = self._task, int(key[0])
-        engine = self._engine(bucket)
-        yield from forecast(task, engine, pd.concat(rows, ignore_index=True))
-        stamp, content = uuid.uuid4().hex, encode(engine)
-        self._snapshot.update((content,))
-        self._stamp.update((stamp,))
-        if task.cached_devices:
-            handover_of(task.query).leave(bucket, stamp, content)
-            CACHE.put(task.query, bucket, stamp, engine, task.cached_devices)
+        bucket = int(key[0])
+        engine, n_since = self._kept.resume(bucket)
+        turns: list[Turn] = []
+        yield from forecast(self._task, engine, pd.concat(rows, ignore_index=True), turns)
+        self._kept.keep(bucket, engine, turns, n_since)
 
     def close(self) -> None:
         """Have nothing to close."""
 
-    def _engine(self, bucket: int) -> Engine:
-        written = self._stamp.get()
-        if written is None:
-            return new_engine(self._task)
-        content = None
-        if self._task.cached_devices:
-            if (engine := CACHE.take(self._task.query, bucket, written[0])) is not None:
-                return engine
-            content = handover_of(self._task.query).find(bucket, written[0])
-        if content is None:
-            content = bytes(self._snapshot.get()[0])  # written with the stamp
-        return decode(self._task, bucket, content)
 
+def forecast(task: Task, engine: Engine, messages: pd.DataFrame, turns: list[Turn]) -> Iterator[pd.DataFrame]:
+    """Yield the forecasts that ``messages`` give, what was refused, and, in the last row, the counts.
 
-def forecast(task: Task, engine: Engine, messages: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Yield the forecasts that ``messages`` give, what was refused, and, in the last row, the counts."""
+    Add to ``turns`` what the engine took, but for readings that changed nothing.
+    """
     settings = settings_of(task.settings)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
     readings, refused = read_messages(messages, limits, engine.buffers.channels[1:], task.most_per_device)
@@ -84,13 +69,13 @@ def forecast(task: Task, engine: Engine, messages: pd.DataFrame) -> Iterator[pd.
     for first in range(0, len(readings), _AT_ONCE):
         if told:
             yield _frame(told)
-        some = readings[first : first + _AT_ONCE]
-        accepted = engine.accept(some)
-        forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
-        engine.learn()
+        turn = Turn(readings[first : first + _AT_ONCE], time.time_ns() // 1_000_000)
+        accepted, forecasts = take(engine, turn)
+        if kept := accepted.with_effect(turn.readings):
+            turns.append(turn._replace(readings=kept))
         for name, n in accepted.counts.items():
             counts[name] += n
-        refused += _refused(engine, some, accepted.verdicts, accepted.disproved)
+        refused += _refused(engine, turn.readings, accepted.verdicts, accepted.disproved)
         documents = zip(forecasts.devices, encode_forecasts(forecasts), strict=True)
         told = [(FORECAST, device, document.decode()) for device, document in documents]
     n_omitted = counts["rejected"] - sum(one.n for one in refused[:_MOST_TOLD])
@@ -102,7 +87,7 @@ def forecast(task: Task, engine: Engine, messages: pd.DataFrame) -> Iterator[pd.
 
 
 def _refused(
-    engine: Engine, readings: list[Reading], verdicts: list[Verdict], disproved: list[Reading]
+    engine: Engine, readings: Sequence[Reading], verdicts: list[Verdict], disproved: list[Reading]
 ) -> Iterator[Refused]:
     if Verdict.FULL in verdicts or Verdict.LACKING in verdicts:
         for reading, verdict in zip(readings, verdicts, strict=True):

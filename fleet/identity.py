@@ -11,7 +11,7 @@ from edge.loading import Models
 from edge.settings import Settings
 
 #: Version of what is kept in Spark's state store and beside it.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,11 @@ def new_engine(task: Task) -> Engine:
     return engine_of(settings_of(task.settings), models_of(task.settings, task.identity))
 
 
+def place_of(task: Task, bucket: int) -> Path:
+    """Return by what name a bucket's state is told of."""
+    return Path(task.query) / f"bucket {bucket}"
+
+
 def encode(engine: Engine) -> bytes:
     """Return the state of ``engine`` in the form of a gateway's checkpoint."""
     return checkpoint.encode(take(engine))
@@ -61,7 +66,7 @@ def encode(engine: Engine) -> bytes:
 
 def decode(task: Task, bucket: int, content: bytes) -> Engine:
     """Return an engine that goes on from ``content``; raise :class:`StateError` where that cannot be."""
-    what = Path(task.query) / f"bucket {bucket}"
+    what = place_of(task, bucket)
     try:
         snapshot = checkpoint.decode(what, content)
     except checkpoint.DAMAGE as error:

@@ -56,7 +56,7 @@ def reading(minute: int, kw: float = 1.0) -> str:
 
 def take(task: Task, engine: Engine, of: Sequence[Message], **more: Any) -> tuple[list[Any], list[Any], dict[str, int]]:
     """The forecasts, rejections and counts that messages give."""
-    told = pd.concat(list(forecast(task, engine, messages(of, **more))), ignore_index=True)
+    told = pd.concat(list(forecast(task, engine, messages(of, **more), [])), ignore_index=True)
     documents = {
         kind: [json.loads(one) for one in told.loc[told["kind"] == kind, "document"]]
         for kind in ("forecast", "rejected")
@@ -114,7 +114,7 @@ def test_a_time_that_was_a_mistake_and_a_message_that_came_again(task: Task) -> 
 
 def test_messages_of_a_device_are_taken_in_their_order_whatever_the_rows(task: Task) -> None:
     came = messages([("a", reading(FIRST + i)) for i in range(30)])
-    told = pd.concat(list(forecast(task, new_engine(task), came.sample(frac=1, random_state=3))))
+    told = pd.concat(list(forecast(task, new_engine(task), came.sample(frac=1, random_state=3), [])))
     assert told["n_accepted"].dropna().tolist() == [30]
 
 
@@ -178,7 +178,7 @@ def test_a_checkpoint_of_another_version_or_of_something_else_is_refused(task: T
     kept = json.loads(about.read_text())
     kept["identity"]["version"] = 99
     about.write_text(json.dumps(kept))
-    with pytest.raises(StateError, match="of version 99, and this gapcast-fleet reads version 1"):
+    with pytest.raises(StateError, match="of version 99, and this gapcast-fleet reads version 2"):
         open_checkpoint(folder, identity(task), None, 7)
     about.write_text("{")
     with pytest.raises(SettingsError, match="cannot be read"):

@@ -1,0 +1,101 @@
+"""What Spark's store has of a bucket: a snapshot now and then, and the journal that leads on from it, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from edge.core.engine import Engine
+from edge.core.errors import StateError
+from fleet.bucket import forecast
+from fleet.kept import MOST_READINGS_EACH
+from fleet.turns import Turn, take_again
+from fleet.worker import Task, decode, encode, new_engine
+from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
+from tests.fleet.test_bad_input import messages, reading, task
+from tests.fleet.test_score import run
+
+__all__ = ["task"]
+_PLACE = Path("a query/bucket 3")
+Readings = Sequence[tuple[str, int, float]]
+
+
+def turned(task: Task, engine: Engine, readings: Readings, n_batches: int) -> list[bytes]:
+    """Let ``engine`` take ``readings`` in as many micro-batches; return the lines of their journal."""
+    n_each = -(-len(readings) // n_batches)
+    turns: list[Turn] = []
+    for first in range(0, len(readings), n_each):
+        came = [(device, reading(minute, kw)) for device, minute, kw in readings[first : first + n_each]]
+        list(forecast(task, engine, messages(came), turns))
+    return [turn.line() for turn in turns]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_from_snapshot_and_journal_an_engine_stands_where_it_stood_bit_for_bit(task: Task, seed: int) -> None:
+    readings = shuffled(fleet(6, 60), seed)
+    cut = len(readings) * (seed + 1) // 9
+    engine = new_engine(task)
+    turned(task, engine, readings[:cut], 3)
+    snapshot = encode(engine)
+    lines = turned(task, engine, readings[cut:], 5)
+    again = decode(task, 3, snapshot)
+    take_again(again, lines, _PLACE)
+    assert encode(again) == encode(engine)
+
+
+def test_from_a_journal_alone_too_and_without_what_changed_nothing(task: Task) -> None:
+    readings = shuffled(fleet(4, 30))
+    engine, again = new_engine(task), new_engine(task)
+    lines = turned(task, engine, [one for one in readings for _ in range(2)], 4)  # each of them twice
+    take_again(again, lines, _PLACE)
+    assert encode(again) == encode(engine)
+    assert sum(line.count(b'"house-0"') for line in lines) <= sum(device == "house-0" for device, _, _ in readings)
+
+
+def test_what_came_again_begins_no_stream_when_its_turn_is_taken_again(task: Task) -> None:
+    engine, again = new_engine(task), new_engine(task)
+    minutes: Readings = [("house-0", 21_476_160 + i, 1.0) for i in range(9)]
+    lines = turned(task, engine, minutes, 1)
+    turns: list[Turn] = []
+    echo = messages([(device, reading(minute, kw)) for device, minute, kw in minutes[2:7]], redelivered=True)
+    list(forecast(task, engine, echo, turns))
+    assert turns == []
+    take_again(again, lines, _PLACE)
+    assert encode(again) == encode(engine)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda line: line[:-9], lambda line: line.replace(b"house", b"horse"), lambda _: b""]
+)
+def test_a_damaged_line_ends_it_with_the_buckets_name(task: Task, spoil: object) -> None:
+    lines = turned(task, new_engine(task), shuffled(fleet(2, 9)), 3)
+    assert callable(spoil)
+    lines[1] = spoil(lines[1])
+    with pytest.raises(StateError, match=r"a query/bucket 3: the journal that Spark kept is damaged"):
+        take_again(new_engine(task), lines, _PLACE)
+
+
+def test_a_snapshot_is_written_after_many_readings_and_what_came_since_is_in_the_journal(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    houses = fleet(4, 60)
+    mixed = shuffled(houses)
+    few = len(mixed) // 10
+    assert few < MOST_READINGS_EACH * 4 < len(mixed) - few
+
+    def in_store(name: str) -> int:
+        state = spark.read.format("statestore").option("path", str(tmp_path / "checkpoint" / "spark"))
+        return state.option("stateVarName", name).load().count()
+
+    write_lines(tmp_path / "in", mixed[:few], 1)
+    run(spark, tmp_path, cached_devices=0)  # each micro-batch begins from Spark's store
+    assert in_store("snapshot") == 0
+    n_buckets = in_store("stamp")
+    assert in_store("journal") >= n_buckets
+    write_lines(tmp_path / "in", mixed[few:], 6, first=1)
+    run(spark, tmp_path, cached_devices=0)
+    assert in_store("snapshot") == n_buckets
+    assert furthest(of_the_fleet(tmp_path / "out"), of_the_edge(tmp_path / "edge", houses)) <= 1e-5
