@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 
 from edge.core.engine import Engine
 from edge.core.errors import StateError
+from edge.storage import journal
 from fleet.bucket import forecast
 from fleet.kept import MOST_READINGS_EACH
 from fleet.turns import Turn, take_again
@@ -86,16 +87,20 @@ def test_a_snapshot_is_written_after_many_readings_and_what_came_since_is_in_the
     few = len(mixed) // 10
     assert few < MOST_READINGS_EACH * 4 < len(mixed) - few
 
-    def in_store(name: str) -> int:
+    def in_store(name: str) -> list[Row]:
         state = spark.read.format("statestore").option("path", str(tmp_path / "checkpoint" / "spark"))
-        return state.option("stateVarName", name).load().count()
+        return state.option("stateVarName", name).load().collect()
 
     write_lines(tmp_path / "in", mixed[:few], 1)
     run(spark, tmp_path, cached_devices=0)  # each micro-batch begins from Spark's store
-    assert in_store("snapshot") == 0
-    n_buckets = in_store("stamp")
-    assert in_store("journal") >= n_buckets
+    n_buckets = len(in_store("stamp"))
+    assert in_store("snapshot") == []
+    assert len(in_store("journal")) >= n_buckets
     write_lines(tmp_path / "in", mixed[few:], 6, first=1)
     run(spark, tmp_path, cached_devices=0)
-    assert in_store("snapshot") == n_buckets
+    assert len(in_store("snapshot")) == n_buckets
+    kept = [journal.decode(bytes(row.list_element.line), journal.Damage()) for row in in_store("journal")]
+    n_kept = sum(len(entry.readings) for entry in kept if isinstance(entry, journal.Entry))
+    assert n_kept == sum(row.value.n_since for row in in_store("stamp")), "with a snapshot the journal begins anew"
+    assert n_kept < MOST_READINGS_EACH * len(houses)
     assert furthest(of_the_fleet(tmp_path / "out"), of_the_edge(tmp_path / "edge", houses)) <= 1e-5
