@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -165,7 +166,10 @@ def test_devices_and_gateway(house: House, look: Look) -> None:
     house.peer.publish("gap/cellar/reading", '{"ts": "2010-07-12T00:00:00Z", "gap_kw": 1.5}')
     window.see("#list", "cellar")
     window.see("#count", "3")
-    window.page.locator("#list").get_by_text("cellar").click()
+    # What it asks of the device is answered before that is forgotten.
+    told, lately = re.compile(r"/devices/cellar$"), re.compile(r"/devices/cellar/history\?")
+    with window.page.expect_response(told), window.page.expect_response(lately):
+        window.page.locator("#list").get_by_text("cellar").click()
     window.see("#device", "cellar")
     window.see("#state", "waits for its second reading")
     wait_until(lambda: house.gateway.service.forget("cellar"), "the device to be forgotten")
