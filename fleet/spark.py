@@ -22,10 +22,10 @@ _SETTINGS = {
     "spark.sql.streaming.checkpointFileManagerClass": (
         "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
     ),
-    # A partition writes its whole state in each micro-batch: with RocksDB's own 64 MB it would compact all the time.
+    # Snapshots of megabytes replace each other: with RocksDB's own 64 MB it would compact all the time.
     "spark.sql.streaming.stateStore.rocksdb.writeBufferSizeMB": "256",
     "spark.sql.streaming.stateStore.rocksdb.maxWriteBufferNumber": "3",
-    # Each micro-batch writes the whole state anew: a hundred of them, as Spark keeps by itself, would fill the disk.
+    # A hundred versions, as Spark keeps by itself, would be the whole state many times over.
     "spark.sql.streaming.minBatchesToRetain": "10",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",

@@ -15,7 +15,7 @@ from fleet.bucket import forecast
 from fleet.kept import MOST_READINGS_EACH
 from fleet.turns import Turn, take_again
 from fleet.worker import Task, decode, encode, new_engine
-from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
+from tests.fleet.houses import FIRST, fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
 from tests.fleet.test_bad_input import messages, reading, task
 from tests.fleet.test_score import run
 
@@ -58,7 +58,7 @@ def test_from_a_journal_alone_too_and_without_what_changed_nothing(task: Task) -
 
 def test_what_came_again_begins_no_stream_when_its_turn_is_taken_again(task: Task) -> None:
     engine, again = new_engine(task), new_engine(task)
-    minutes: Readings = [("house-0", 21_476_160 + i, 1.0) for i in range(9)]
+    minutes: Readings = [("house-0", FIRST + i, 1.0) for i in range(9)]
     lines = turned(task, engine, minutes, 1)
     turns: list[Turn] = []
     echo = messages([(device, reading(minute, kw)) for device, minute, kw in minutes[2:7]], redelivered=True)
