@@ -32,7 +32,10 @@ class LogBudget:
 
     def __call__(self, _logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Let an entry through, with ``omitted``; or none, as a processor of structlog does (:class:`DropEvent`)."""
-        omitted = self.spend(str(entry.get("event")))
+        event = str(entry.get("event"))
+        if event == "internal.error":  # one kind of error must not use up another's lines
+            event = f"{event} {entry.get('part')} {entry.get('kind')}"
+        omitted = self.spend(event)
         if omitted is None:
             raise structlog.DropEvent
         if omitted:

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import structlog
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -23,6 +23,7 @@ from edge.core.online.outcomes import PERSISTENCE
 from edge.core.online.summary import ExpertSummary
 from edge.core.statistics import Histogram
 from edge.device_metrics import DeviceCollector
+from edge.internal_errors import Part
 from edge.log_budget import LibraryFilter, LogBudget, as_library_event
 from edge.service import Service
 
@@ -105,6 +106,12 @@ class ServiceCollector(Collector):
             "Batches that no forecast came of, for a model gave no number.",
             statistics.n_model_failures,
         )
+        internal = CounterMetricFamily(
+            "gapcast_internal_errors", "Errors inside gapcast that were contained, by part.", labels=["part"]
+        )
+        for part in get_args(Part):
+            internal.add_metric([part], statistics.internal_errors.get(part, 0))
+        yield internal
         yield GaugeMetricFamily("gapcast_queue_depth", "Messages that wait to be taken.", service.n_queued)
         yield GaugeMetricFamily("gapcast_devices", "Devices that have given a reading.", service.n_devices)
         yield GaugeMetricFamily(

@@ -21,6 +21,7 @@ EVENT = re.compile(r"[a-z]+\.[a-z_]+")
 #: What is not written out where it is logged.
 SPREAD = {
     "service.stopped": {"accepted", "duplicate", "late", "rejected"},
+    "internal.error": {"exception"},
     "model.failed": {"exception"},
     "models.failed": {"exception"},
 }

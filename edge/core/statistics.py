@@ -60,6 +60,8 @@ class Statistics:
     n_clocks_off: int = 0
     #: Batches that no forecast came of, for a model gave no number.
     n_model_failures: int = 0
+    #: Errors of gapcast's own that were contained, by the part of the service.
+    internal_errors: dict[str, int] = field(default_factory=dict)
     #: Rejections that were counted but not told, for there were too many.
     n_rejections_omitted: int = 0
     #: Times that models were changed, or would have been, while the service ran.
