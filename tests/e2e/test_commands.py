@@ -25,12 +25,12 @@ SettingsOf = Callable[[int], tuple[str, ...]]
 
 FORECAST = re.compile(
     r"2010-\d\d-\d\d \d\d:\d\d  now +-?\d+\.\d{3} kW   \d\d:\d\d +-?\d+\.\d{3} kW"
-    r"(   \| foreseen for now +-?\d+\.\d{3} kW, off by +\d+\.\d{3} kW)?"
+    r"(   \| forecast for now +-?\d+\.\d{3} kW, error +\d+\.\d{3} kW)?"
 )
 SUMMARY = re.compile(
     r"(?P<readings>\d+) readings, (?P<forecasts>\d+) forecasts, (?P<scored>\d+) scored\n"
     r"  forecast     MSE \d+\.\d{4} kW²  MAE \d+\.\d{4} kW\n"
-    r"  same as now  MSE \d+\.\d{4} kW²  MAE \d+\.\d{4} kW\n"
+    r"  persistence  MSE \d+\.\d{4} kW²  MAE \d+\.\d{4} kW\n"
     r"  skill [+-]\d+\.\d% .*\n"
     r"  latency, .*: p50 \d+\.\d ms, p99 \d+\.\d ms\n\Z"
 )
@@ -257,7 +257,7 @@ def test_the_demo_shows_forecasts_with_their_outcomes_and_a_summary(start: Start
     assert all(FORECAST.fullmatch(line) for line in lines)
     assert 20 <= n_readings <= 55, "ten a second for five seconds"
     assert n_forecasts == len(lines) == n_readings - 1
-    with_outcome = [line for line in lines if "foreseen for now" in line]
+    with_outcome = [line for line in lines if "forecast for now" in line]
     assert len(with_outcome) == n_scored >= n_forecasts - 5
     assert re.search(r"^open   http://127\.0\.0\.1:\d+/$", command.out, re.MULTILINE)
     assert "Traceback" not in command.err
@@ -265,7 +265,7 @@ def test_the_demo_shows_forecasts_with_their_outcomes_and_a_summary(start: Start
 
 def test_the_demo_takes_other_ports_where_its_own_are_taken_and_ends_with_ctrl_c(start: Start, broker: Broker) -> None:
     command = start("demo", "--speed", 600, "--mqtt-port", broker.port, "--http-port", broker.port)
-    command.wait_said("foreseen for now")
+    command.wait_said("forecast for now")
     address = re.search(r"^open   http://127\.0\.0\.1:(\d+)/$", command.out, re.MULTILINE)
     assert address
     assert int(address[1]) != broker.port
@@ -288,7 +288,7 @@ def test_the_demo_takes_the_model_that_the_configuration_names_and_its_own_broke
     command = start("demo", "--speed", 600, "--mqtt-port", free_port(), "--http-port", free_port(),
                     GAPCAST_FORECAST__MODEL=name, GAPCAST_FORECAST__BLEND="false",
                     GAPCAST_MQTT__HOST="nowhere.invalid")  # fmt: skip
-    command.wait_said("foreseen for now")
+    command.wait_said("forecast for now")
     address = re.search(r"^open   (http://127\.0\.0\.1:\d+/)$", command.out, re.MULTILINE)
     assert address
     assert httpx.get(f"{address[1]}predict", params={"device": "home"}).json()["model"] == name
