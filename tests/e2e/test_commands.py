@@ -280,7 +280,7 @@ def test_the_demo_takes_other_ports_where_its_own_are_taken_and_ends_with_ctrl_c
 def test_the_demo_says_so_where_there_was_too_little_to_score(start: Start) -> None:
     command = start("demo", "--speed", 1, "--duration", 0.5, "--mqtt-port", free_port(), "--http-port", free_port())
     assert command.wait(40) == 0
-    assert command.out.endswith("1 readings, 0 forecasts: too few for a score\n")
+    assert command.out.endswith("1 readings, 0 forecasts: too few to score\n")
 
 
 def test_the_demo_takes_the_model_that_the_configuration_names_and_its_own_broker(start: Start) -> None:
