@@ -30,7 +30,7 @@ take_checkout() { # take_checkout FOLDER: what git knows of, and none of what li
 
 build() { # build PLATFORM NAME FILE OPTION...: this machine's authorities are lent to the build, not given to the image
     local attempt contexts
-    mapfile -t contexts < <(stand_in_contexts "$3")
+    mapfile -t contexts < <(stand_in_contexts "$3" "$1")
     for attempt in 1 2 3; do
         docker build --progress plain --network host --platform "$1" -t "$2" -f "$3" "${contexts[@]}" "${@:4}" \
             --secret "id=pip,src=$work/pip.conf" --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt . >"$work/build.log" 2>&1 &&

@@ -35,11 +35,14 @@ stand_in_of() { # stand_in_of NAME:TAG[@DIGEST]: where its stand-in is in the re
     echo "$registry_address/$name"
 }
 
-stand_in_contexts() { # stand_in_contexts DOCKERFILE: prints build options, a line each, one for each pinned base image
-    local image
+# BuildKit looks up every named context for the machine that is built for, also those of stages that are not built. So a build
+# gets the one of its own base only: Debian for 32-bit ARM, Python for the others.
+stand_in_contexts() { # stand_in_contexts DOCKERFILE PLATFORM: prints build options, a line each
+    local image base=python
+    [[ "$2" != linux/arm/v7 ]] || base=debian
     while IFS= read -r image; do
         printf '%s\n' --build-context "$image=docker-image://$(stand_in_of "$image")"
-    done < <(sed -nE 's/^FROM +(--platform=[^ ]+ +)?([^ ]+@sha256:[0-9a-f]{64}).*/\2/p' "$1" | sort -u)
+    done < <(sed -nE "s/^FROM +(--platform=[^ ]+ +)?($base:[^ ]+@sha256:[0-9a-f]{64}).*/\\2/p" "$1" | sort -u)
 }
 
 write_stand_in_override() { # write_stand_in_override FILE: a compose file that names the stand-ins
@@ -129,6 +132,7 @@ published_from() { # published_from IMAGE NAME: an image of the registry with ot
 }
 
 publish_debian() { # publish_debian FOLDER ARCHITECTURE...: debian:bookworm-slim, set up by its packages' own scripts
+    # Where armhf is not among them, an image with nothing in it is looked up in its place, and never built on.
     local folder="$1" architecture name=library/debian platform
     declare -A platform=([amd64]=linux/amd64 [armhf]=linux/arm/v7)
     shift
@@ -136,6 +140,11 @@ publish_debian() { # publish_debian FOLDER ARCHITECTURE...: debian:bookworm-slim
         debian bookworm "$architecture" "$folder/debian-$architecture.tar" --variant=minbase
         publish "${platform[$architecture]}" "$folder/debian-$architecture.tar" "$name:$architecture" 'CMD ["bash"]'
     done
+    if [[ " $* " != *" armhf "* ]]; then
+        tar -c -f "$folder/debian-armhf.tar" -C "$folder" debian-amd64.tar.log
+        publish linux/arm/v7 "$folder/debian-armhf.tar" "$name:armhf" 'CMD ["bash"]'
+        set -- "$@" armhf
+    fi
     docker buildx imagetools create -t "$registry_address/$name:bookworm-slim" \
         "${@/#/$registry_address/$name:}" >"$folder/imagetools-debian.log" 2>&1 || { cat "$folder/imagetools-debian.log"; return 1; }
 }
