@@ -111,7 +111,7 @@ def test_a_reading_in_a_forecast_out_from_the_second_on(
 
     of_device = httpx.get(f"{gateway.url}/predict", params={"device": "home"}).json()
     assert of_device == documents[-1]
-    assert httpx.get(f"{gateway.url}/predict").json() == {"forecasts": [documents[-1]]}
+    assert httpx.get(f"{gateway.url}/predict").json() == {"forecasts": [documents[-1]], "n_devices": 1, "next": None}
 
     posted = httpx.post(
         f"{gateway.url}/predict", json={"readings": [{"ts": minute_label(m), "gap_kw": kw} for m, kw in minutes]}
