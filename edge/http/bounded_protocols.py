@@ -7,6 +7,8 @@ sends ahead, nor the number of connections other than by refusing all further on
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal
@@ -26,6 +28,8 @@ except ImportError:  # pragma: no cover
 Implementation = Literal["auto", "httptools", "h11"]
 #: Bytes that are read from a connection at a time, and so those that it may hold beside ``max_head_bytes``.
 _READ_BYTES = 65_536
+#: ``struct linger``: on, for 0 s.
+_NO_LINGER = struct.pack("ii", 1, 0)
 #: Of each header: the colon, the space and the end of its line.
 _HEADER_OVERHEAD = 4
 _TOO_LARGE = "the request line and the headers have more than {} bytes, or are more than {} headers"
@@ -108,7 +112,8 @@ class BoundedProtocol(asyncio.Protocol):
         return self.transport.get_write_buffer_size()
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Reset the connection: what the client has not read is thrown away, by the kernel, too."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.transport.abort()
 
     def check_timeouts(self, now_s: float) -> None:
@@ -120,7 +125,7 @@ class BoundedProtocol(asyncio.Protocol):
             self.abort()
         if self._lingering_since_s is not None:
             if now_s - self._lingering_since_s >= limits.linger_s:
-                self.abort()
+                self.transport.abort()
             return
         if self.transport.is_closing() or self.flow.read_paused:
             return
@@ -138,7 +143,7 @@ class BoundedProtocol(asyncio.Protocol):
         cycle = self.cycle
         self._ignores_input = True
         if self._is_responding:
-            if self._parsing is not Parsing.BODY:
+            if not cycle.more_body:
                 cycle.keep_alive = False  # this was sent ahead: what came before it is answered
                 self._enter(Parsing.NOTHING)
                 return

@@ -84,7 +84,8 @@ class HttpServerThread:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._server.run([self._listening.dup()])
+                with self._listening.dup() as listening:
+                    self._server.run([listening])
             except BaseException as error:  # the server's own exits, too
                 record_internal_error(self._statistics, "http", error, "server")
             if not self._stopping.wait(_RESTART_DELAY_S):
