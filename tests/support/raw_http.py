@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from tests.support.ports import LOOPBACK
 
@@ -42,10 +42,8 @@ def read_to_end(sock: socket.socket) -> bytes:
 def exchange(port: int, request: bytes) -> bytes:
     """Send ``request``, as far as it is taken, and return all that is answered."""
     with connections(port) as (sock,):
-        try:
+        with suppress(ConnectionError):
             sock.sendall(request)
-        except ConnectionError:
-            pass
         return read_to_end(sock)
 
 
