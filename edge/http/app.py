@@ -167,7 +167,6 @@ def create_app(
 def _add_layers(app: FastAPI, service: Service, options: HttpOptions) -> None:
     """Add what a request passes before its route; from the innermost to the outermost."""
     app.add_middleware(ComputeLimit)
-    app.add_middleware(LatestOfOne, service=service)
     app.add_middleware(PackedDevices)
     app.add_middleware(
         BodyLimit,
@@ -178,9 +177,10 @@ def _add_layers(app: FastAPI, service: Service, options: HttpOptions) -> None:
     app.add_middleware(BodyTypes)
     if options.token is None:
         app.add_middleware(LocalChanges, networks=options.allow_changes_from)
-    else:
-        app.add_middleware(Guard, token=options.token)
     app.add_middleware(CrossSiteGuard, origins=options.cors_origins)
+    app.add_middleware(LatestOfOne, service=service)  # outside of what its answers, without a body, do not need
+    if options.token is not None:
+        app.add_middleware(Guard, token=options.token)
     if options.cors_origins:  # outside of Guard: a browser's question whether it may ask carries no token
         app.add_middleware(CORSMiddleware, allow_origins=options.cors_origins, allow_methods=["*"], allow_headers=["*"])
     if options.allow_from:
