@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 
 import httpx
@@ -20,6 +21,7 @@ from edge.core.statistics import Statistics
 from edge.http.app import HttpOptions
 from edge.http.bounded_protocols import Implementation
 from edge.http.connection_limits import ConnectionLimits, default_max_connections
+from edge.http.connection_pool import ConnectionPool, Precedence
 from edge.http.request_bodies import BodyLimit
 from edge.http.server import HttpServerThread, build_server
 from edge.loading import Models
@@ -27,7 +29,7 @@ from tests.http.conftest import MAX_BODY_BYTES, MAX_READINGS, MAX_TENSOR_BYTES, 
 from tests.security.conftest import GatewayProcess
 from tests.support.models import default_name
 from tests.support.ports import LOOPBACK
-from tests.support.raw_http import GET_LIVE, connections, exchange, status_of, wait_closed
+from tests.support.raw_http import GET_LIVE, connections, exchange, read_to_end, status_of, wait_closed, wait_reset
 from tests.support.waiting import wait_until
 
 MIB = 1_048_576
@@ -191,6 +193,39 @@ def test_health_is_answered_where_all_connections_are_busy(models: Models, imple
         assert b"retry-after: " in refused
         for _ in range(5):
             assert status_of(exchange(rest.port, b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")) == 200
+
+
+def test_no_connection_is_taken_beyond_the_reserve() -> None:
+    class Busy:
+        since_s, precedence, n_unsent_bytes = 0.0, Precedence.BUSY, 0
+
+        def check_timeouts(self, now_s: float) -> None:
+            """Have no timeout."""
+
+        def abort(self) -> None:
+            pytest.fail("a busy connection is closed")
+
+    async def fill() -> list[bool]:
+        pool = ConnectionPool(ConnectionLimits(max_connections=3, n_reserved=2))
+        return [pool.add(Busy()) for _ in range(6)]
+
+    assert asyncio.run(fill()) == [True] * 5 + [False]
+
+
+def test_refused_client_does_not_hold_up_the_end(models: Models, implementation: Implementation) -> None:
+    with ExitStack() as stack:
+        with serving(models, OPTIONS, replace(LIMITS, linger_s=3_600), implementation) as rest:
+            (sock,) = stack.enter_context(connections(rest.port))
+            sock.sendall(b"nonsense\r\n\r\n")
+            assert_refused(read_to_end(sock), 400)
+        wait_reset(sock)
+
+
+def test_refused_client_is_disconnected_in_a_while(bounded: Rest) -> None:
+    with connections(bounded.port) as (sock,):
+        sock.sendall(b"nonsense\r\n\r\n")
+        assert_refused(read_to_end(sock), 400)
+        wait_reset(sock)
 
 
 def test_number_of_connections_follows_the_file_limit() -> None:

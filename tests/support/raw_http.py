@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from tests.support.ports import LOOPBACK
+from tests.support.waiting import wait_until
 
 GET_LIVE = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
@@ -57,3 +58,16 @@ def wait_closed(sock: socket.socket, timeout_s: float = 20) -> None:
     poll = select.poll()
     poll.register(sock, _GONE)
     assert poll.poll(timeout_s * 1_000), "the connection is still open"
+
+
+def wait_reset(sock: socket.socket) -> None:
+    """Wait until the other side takes nothing any more."""
+
+    def is_reset() -> bool:
+        try:
+            sock.send(b"x")
+        except ConnectionError:
+            return True
+        return False
+
+    wait_until(is_reset, "the connection to be closed")
