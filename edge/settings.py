@@ -33,8 +33,16 @@ class HttpSettings(Section):
     max_readings: int = Field(default=10_000, ge=2)
     #: Of a request by the Open Inference Protocol: some thousands of windows.
     max_tensor_bytes: int = Field(default=16_777_216, ge=1_024)
-    #: Who may read ``GET /events`` at a time.
+    #: Of all bodies that are being received or handled.
+    max_total_body_bytes: int = Field(default=33_554_432, ge=1_024)
+    #: Connections at a time; None: half of the files that the process may open, 512 at most.
+    max_connections: int | None = Field(default=None, ge=4, le=65_536)
+    #: How long a request's head, and its body, may take.
+    head_timeout_s: float = Field(default=10.0, ge=0.05, le=3_600)
+    body_timeout_s: float = Field(default=30.0, ge=0.05, le=3_600)
+    #: Readers of ``GET /events`` at a time, and those of them at one address.
     max_event_readers: int = Field(default=100, ge=0, le=10_000)
+    max_event_readers_per_client: int = Field(default=10, ge=1, le=10_000)
     #: What who asks must bear, for all but health; None: anyone may ask.
     token: SecretStr | None = Field(default=None, min_length=8)
     #: Pages of other origins that may ask from a browser.
@@ -42,8 +50,12 @@ class HttpSettings(Section):
 
     #: Addresses and networks that may ask at all, beside this machine; none: any.
     allow_from: tuple[IPvAnyNetwork, ...] = ()
+    #: Addresses and networks that may change something, beside this machine, where there is no token.
+    allow_changes_from: tuple[IPvAnyNetwork, ...] = ()
+    #: Names that are answered (``Host``), beside addresses, ``localhost`` and the machine's own; ``*``: any.
+    allowed_hosts: tuple[Annotated[str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$")], ...] = ()
 
-    @field_validator("cors_origins", "allow_from", mode="before")
+    @field_validator("cors_origins", "allow_from", "allow_changes_from", "allowed_hosts", mode="before")
     @classmethod
     def _separated(cls, given: object) -> object:
         return [one.strip() for one in given.split(",") if one.strip()] if isinstance(given, str) else given

@@ -121,7 +121,7 @@ def test_a_request_for_which_the_model_gives_no_number_is_told_so() -> None:
     app = create_app(service, list, CollectorRegistry(), desk, HttpOptions(max_body_bytes=1_000))
 
     async def ask() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
             return await client.post("/predict", json={"readings": [1.0, 60.0]})
 
     answer = asyncio.run(ask())

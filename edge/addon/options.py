@@ -34,7 +34,7 @@ def settings_of(
     sections: dict[str, Any] = {
         "gateway": {"id": "homeassistant"},
         "mqtt": _mqtt(options, service),
-        "http": {"host": "0.0.0.0", "port": PORT, "allow_from": [SUPERVISOR]},  # noqa: S104 - see allow_from
+        "http": _http(),
         "state": {"path": environment.get("STATE_DIRECTORY") or _STATE},
         "homeassistant": {"enabled": bool(options.get("home_assistant", True))},
         "site": {"timezone": environment.get("TZ") or "UTC"},
@@ -48,6 +48,22 @@ def settings_of(
         key = ".".join(str(part) for part in first["loc"]).replace("sources", "meters", 1)
         msg = f"option {key}: {first['msg'].removeprefix('Value error, ')}"
         raise SettingsError(msg) from error
+
+
+def _http() -> dict[str, Any]:
+    """Return ``[http]``: everything comes from the Supervisor's ingress, behind Home Assistant's login.
+
+    So the Supervisor may change what the user may. It keeps the name in the browser's address as ``Host``, which can
+    be any, and all event readers of the house have its address.
+    """
+    return {
+        "host": "0.0.0.0",  # noqa: S104 - see allow_from
+        "port": PORT,
+        "allow_from": [SUPERVISOR],
+        "allow_changes_from": [SUPERVISOR],
+        "allowed_hosts": ["*"],
+        "max_event_readers_per_client": 100,
+    }
 
 
 def _source(place: int, meter: Mapping[str, Any]) -> dict[str, Any]:

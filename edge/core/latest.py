@@ -87,6 +87,12 @@ class Latest:
             median_experts=median_experts,
         )
 
+    def rows(self, devices: list[str]) -> list[int]:
+        """Return the rows of ``devices`` that have a forecast; the i-th device has row ``i``."""
+        n_rows = min(len(devices), len(self._when))
+        held = np.flatnonzero(self._when[:n_rows, 0] != _NO_FORECAST)
+        return [row for row in held.tolist() if devices[row]]
+
     def read_all(self, devices: list[str], model: Speaker) -> list[Forecast]:
         """Return what was last forecast for each of ``devices``, the i-th of which has row ``i``, by ``model``."""
         found = (self.read(row, device, model) for row, device in enumerate(devices))
