@@ -19,7 +19,7 @@ from edge.core.presence import Presence
 from edge.core.reading import Limits
 from edge.core.statistics import Statistics
 from edge.http.app import HttpOptions, create_app
-from edge.loading import Models, engine_of, library_of, load_models
+from edge.loading import Models, admission_of, engine_of, library_of, load_usable_models
 from edge.mqtt.asides import PredictTopic
 from edge.mqtt.discovery import Discovery, HomeAssistant
 from edge.mqtt.link import Intake, MqttLink
@@ -56,7 +56,7 @@ class Application:
         """
         library = library_of(settings, environment)
         stamp = library.stamp()  # before they are read: what changes meanwhile is a change
-        self.models = load_models(settings, library)
+        self.models = load_usable_models(settings, library, admission_of(settings, environment))
         self._settings, self._options = settings, session_options(settings, environment)
         self.session = Session(self._options)
         limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
