@@ -18,6 +18,7 @@ from edge.core.features import measured_in
 from edge.core.presence import Presence
 from edge.core.reading import Limits
 from edge.core.statistics import Statistics
+from edge.device_limit import limit_devices_here
 from edge.http.app import HttpOptions, create_app
 from edge.loading import Models, admission_of, engine_of, library_of, load_usable_models
 from edge.mqtt.asides import PredictTopic
@@ -57,6 +58,7 @@ class Application:
         library = library_of(settings, environment)
         stamp = library.stamp()  # before they are read: what changes meanwhile is a change
         self.models = load_usable_models(settings, library, admission_of(settings, environment))
+        settings = limit_devices_here(settings, self.models)
         self._settings, self._options = settings, session_options(settings, environment)
         self.session = Session(self._options)
         limits = Limits(settings.limits.min_kw, settings.limits.max_kw)

@@ -142,7 +142,7 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
 
 
 def _default_of(library: Library, folders: Mapping[str, Path]) -> str:
-    """Return the name of the default; raise :class:`ModelError` where the registry is no good, or names none of them."""
+    """Return the name of the default; raise :class:`ModelError` where the registry is no good or names none."""
     try:
         name = library.default()
     except ModelError as error:

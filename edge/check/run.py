@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from edge.check.broker import check_broker
 from edge.check.finding import Finding, Mark, Situation
 from edge.check.machine import check_clock, check_port, check_state
+from edge.check.memory import check_memory
 from edge.check.models import check_models
 from edge.check.readings import check_readings
 from edge.settings import Settings
@@ -14,6 +15,7 @@ from edge.settings import Settings
 #: Each yields what it finds; a later one may use what an earlier one has opened.
 CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
     check_models,
+    check_memory,
     check_broker,
     check_readings,
     check_clock,

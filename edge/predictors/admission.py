@@ -40,7 +40,7 @@ class Admission:
         return build_model(files, check_files(files, folder))
 
     def prove(self, files: ModelFiles, folder: Path) -> None:
-        """Give the ``files`` read from ``folder`` their trial, unless they have passed one; raise :class:`ModelError`."""
+        """Try the ``files`` read from ``folder``, unless they have passed before; raise :class:`ModelError`."""
         digest = files.digest
         if self.proven.has(digest):
             return

@@ -5,7 +5,7 @@ point, has no effect. These bounds are checked here; what they miss ends the chi
 :func:`edge.predictors.packed.read_packed` has this run.
 
 - the archive itself: :data:`MAX_ARCHIVE_BYTES`, packed and unpacked
-- members: :data:`MAX_MEMBERS`; a header of a .tar that continues another (pax, GNU long names): :data:`MAX_HEADER_BYTES`
+- members: :data:`MAX_MEMBERS`; a header of a .tar that extends another (pax, GNU long names): :data:`MAX_HEADER_BYTES`
 - the directory of a .zip: :data:`MAX_DIRECTORY_BYTES`; no ZIP64, which only archives of 4 GB need
 - compression: deflate or none
 """
@@ -22,8 +22,9 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import IO, Any, NamedTuple
 
+from edge.core.card import MAX_MODEL_BYTES
 from edge.core.errors import ModelError
-from edge.predictors.files import CARD_FILE, MAX_CARD_BYTES, MAX_MODEL_BYTES, MODEL_FILE, ModelFiles, read_limited
+from edge.predictors.files import CARD_FILE, MAX_CARD_BYTES, MODEL_FILE, ModelFiles, read_limited
 
 MAX_ARCHIVE_BYTES = 256 << 20
 MAX_MEMBERS = 1_000
@@ -33,7 +34,13 @@ MAX_DIRECTORY_BYTES = 1 << 20
 _LIMITS = {MODEL_FILE: MAX_MODEL_BYTES, CARD_FILE: MAX_CARD_BYTES}
 _GZIP_MAGIC, _TAR_MAGIC, _TAR_MAGIC_AT = b"\x1f\x8b", b"ustar", 257
 _END_OF_ZIP, _ZIP64_LOCATOR, _END_SIZE, _MAX_COMMENT = b"PK\x05\x06", b"PK\x06\x07", 22, 1 << 16
-_CONTINUING = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_EXTENDING = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 #: What the modules raise of an archive that is damaged, encrypted (RuntimeError), or packed in an unknown way.
 _BROKEN = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError, NotImplementedError, RuntimeError,
@@ -89,8 +96,9 @@ def _members_of_zip(file: IO[bytes], name: str) -> Iterator[Member]:
             if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                 msg = f"{name}: {path} is compressed by a method other than deflate: pack it again"
                 raise ModelError(msg)
+            most = min(info.file_size, _LIMITS[path.name])
             with archive.open(info) as content:
-                yield Member(path, read_limited(content, f"{name}: {path}", _LIMITS[path.name]))
+                yield Member(path, read_limited(content, f"{name}: {path}", most))
 
 
 def _check_directory(file: IO[bytes], name: str) -> None:
@@ -100,7 +108,9 @@ def _check_directory(file: IO[bytes], name: str) -> None:
     end = tail.rfind(_END_OF_ZIP)
     n_members = int.from_bytes(tail[end + 10 : end + 12], "little")
     n_directory = int.from_bytes(tail[end + 12 : end + 16], "little")
-    if end >= 0 and (n_members > MAX_MEMBERS or n_directory > MAX_DIRECTORY_BYTES or _ZIP64_LOCATOR in tail[:end][-20:]):
+    if end >= 0 and (
+        n_members > MAX_MEMBERS or n_directory > MAX_DIRECTORY_BYTES or _ZIP64_LOCATOR in tail[:end][-20:]
+    ):
         raise _too_large(name)
 
 
@@ -112,13 +122,13 @@ def _members_of_tar(file: Any, name: str) -> Iterator[Member]:
 
         @classmethod
         def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> CheckedHeader:
-            header = super().frombuf(buf, encoding, errors)
-            if header.type == tarfile.GNUTYPE_SPARSE or (header.type in _CONTINUING and header.size > MAX_HEADER_BYTES):
+            header: CheckedHeader = super().frombuf(buf, encoding or "utf-8", errors)
+            if header.type == tarfile.GNUTYPE_SPARSE or (header.type in _EXTENDING and header.size > MAX_HEADER_BYTES):
                 raise _too_large(name)
             count.add(0)
             return header
 
-    counted = _CountedReader(file, name)
+    counted: Any = _CountedReader(file, name)
     with tarfile.open(fileobj=counted, mode="r|", tarinfo=CheckedHeader) as archive:
         for info in archive:
             count.add(info.size)
@@ -128,7 +138,6 @@ def _members_of_tar(file: Any, name: str) -> Iterator[Member]:
             content = archive.extractfile(info) if path.name in _LIMITS and info.isreg() else None
             if content is not None:
                 yield Member(path, read_limited(content, f"{name}: {path}", _LIMITS[path.name]))
-            archive.members.clear()  # a stream has no use for them
 
 
 class _Count:
@@ -162,10 +171,8 @@ class _CountedReader:
 
 
 def _too_large(name: str) -> ModelError:
-    return ModelError(
-        f"{name}: holds more than {MAX_MEMBERS} files, or {MAX_ARCHIVE_BYTES >> 20} MB, or headers that no model needs: "
-        "pack the two files of the model alone"
-    )
+    most = f"{MAX_MEMBERS} files, or {MAX_ARCHIVE_BYTES >> 20} MB"
+    return ModelError(f"{name}: holds more than {most}, or headers that no model needs: pack its two files alone")
 
 
 def _only_model(name: str, members: list[Member]) -> ModelFiles:

@@ -6,14 +6,13 @@ import hashlib
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from edge.core.card import MAX_MODEL_BYTES
 from edge.core.errors import ModelError
 
 MODEL_FILE, CARD_FILE, REGISTRY_FILE = "model.tflite", "card.json", "registry.json"
 
-#: Most bytes of a model's file; the shipped ones have less than 1 MB.
-MAX_MODEL_BYTES = 64 << 20
 #: Most bytes of a card, nearly all of them its golden example; the shipped ones have less than 50 kB.
-MAX_CARD_BYTES = 4 << 20
+MAX_CARD_BYTES = 8 << 20
 MAX_REGISTRY_BYTES = 4_096
 
 

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from edge.core.card import ModelCard
 from edge.core.errors import ModelError
 from edge.predictors.admission import Admission
-from edge.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE
+from edge.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, ModelFiles
 from edge.predictors.library import Library
 from edge.predictors.packed import read_packed
 from edge.predictors.store import check_files, parse_card
@@ -31,6 +31,23 @@ def install(
     library cannot be written.
     """
     files = read_packed(file)
+    own = library.own
+    with _staging(own) as staging:
+        card = _check(file, files, admission, taken)
+        staged = staging / _NEW
+        staged.mkdir()
+        _write(staged / CARD_FILE, files.card)
+        _write(staged / MODEL_FILE, files.model)
+        _put_in_place(staged, own / card.name, staging)
+        if default or not any((folder / REGISTRY_FILE).exists() for folder in library.folders):
+            _write(staging / REGISTRY_FILE, f"{json.dumps({'default': card.name})}\n".encode())
+            (staging / REGISTRY_FILE).replace(own / REGISTRY_FILE)
+        _sync(own)
+    return card
+
+
+def _check(file: Path, files: ModelFiles, admission: Admission, taken: tuple[str, ...]) -> ModelCard:
+    """Return the card of the ``files`` of ``file``, once they have passed; raise :class:`ModelError` that names it."""
     place = Path()
     try:
         card = parse_card(files.card, CARD_FILE)
@@ -43,17 +60,6 @@ def install(
     except ModelError as error:
         msg = f"{file}: {str(error).removeprefix(f'{place}{os.sep}')}"
         raise ModelError(msg) from error
-    own = library.own
-    with _staging(own) as staging:
-        staged = staging / _NEW
-        staged.mkdir()
-        _write(staged / CARD_FILE, files.card)
-        _write(staged / MODEL_FILE, files.model)
-        _put_in_place(staged, own / card.name, staging)
-        if default or not any((folder / REGISTRY_FILE).exists() for folder in library.folders):
-            _write(staging / REGISTRY_FILE, f"{json.dumps({'default': card.name})}\n".encode())
-            (staging / REGISTRY_FILE).replace(own / REGISTRY_FILE)
-        _sync(own)
     return card
 
 

@@ -10,13 +10,13 @@ import struct
 from pathlib import Path
 from typing import IO
 
+from edge.core.card import MAX_MODEL_BYTES
 from edge.core.errors import ModelError
 from edge.predictors.archive import read_archive
 from edge.predictors.confinement import ChildLimits, run_confined
 from edge.predictors.files import (
     CARD_FILE,
     MAX_CARD_BYTES,
-    MAX_MODEL_BYTES,
     MODEL_FILE,
     ModelFiles,
     read_bytes,

@@ -23,6 +23,7 @@ from edge.predictors.files import (
 )
 from edge.predictors.tflite import TflitePredictor
 
+
 def read_card(path: Path) -> ModelCard:
     """Return the card at ``path``; raise :class:`ModelError` that names the first field that is wrong."""
     return parse_card(read_bytes(path, MAX_CARD_BYTES), path)

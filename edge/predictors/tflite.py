@@ -175,7 +175,7 @@ class TflitePredictor:
             except (ValueError, RuntimeError) as error:
                 raise self._failed("load", error) from error
             except (MemoryError, OSError) as error:
-                msg = f"model {self.name}: no interpreter for {size} rows: {error or 'memory is too short'}"
+                msg = f"model {self.name}: no interpreter for {size} rows: {str(error) or 'memory is too short'}"
                 raise ModelError(msg) from error
         return self._sized[size]
 

@@ -24,9 +24,10 @@ from edge.predictors.runtime import load_interpreter
 from edge.predictors.store import build_model, check_files
 from edge.predictors.tflite import BATCH_SIZES, TflitePredictor
 
-#: Address space that any model may use in its trial, and what it may use beyond that for each byte of its file. A
-#: shipped model of 330 kB uses 18 MB at all batch sizes; the libraries, which are not counted, take 140 MB.
-_BASE_BYTES, _BYTES_A_FILE_BYTE = 128 << 20, 4
+#: Address space that any model may use in its trial, what it may use beyond that for each byte of its file, and the
+#: most of both. The runtime maps some 20 MB when it makes its first interpreter. The libraries before it, 140 MB, are
+#: not counted. A shipped model of 330 kB takes 18 MB at all batch sizes, which is 55 times its file.
+_BASE_BYTES, _BYTES_A_FILE_BYTE, _MOST_BYTES = 64 << 20, 64, 256 << 20
 #: Most processor time for one batch. A shipped model takes a few milliseconds, on a Raspberry Pi Zero some tens.
 MAX_BATCH_S = 2.0
 _LENGTHS = struct.Struct(">II")
@@ -36,7 +37,7 @@ _EXTREME_KW = (0.0, 1e-30, -1e6, 1e6)
 
 def trial_limits(files: ModelFiles) -> ChildLimits:
     """Return what the trial of a model may use."""
-    return ChildLimits(_BASE_BYTES + _BYTES_A_FILE_BYTE * len(files.model))
+    return ChildLimits(min(_BASE_BYTES + _BYTES_A_FILE_BYTE * len(files.model), _MOST_BYTES))
 
 
 def try_model(
@@ -80,7 +81,7 @@ def run_trial(given: IO[bytes]) -> bytes:
     for windows in probe_windows(card):
         check_batch(model, windows, time.process_time)
     if model.sizes != BATCH_SIZES:
-        msg = f"model {card.name}: the runtime computes it for {model.sizes} rows at a time, not for each of {BATCH_SIZES}"
+        msg = f"model {card.name}: the runtime takes {model.sizes} rows at a time, not each of {BATCH_SIZES}"
         raise ModelError(msg)
     return b""
 
@@ -100,7 +101,9 @@ def check_batch(model: TflitePredictor, windows: F32, clock_s: Callable[[], floa
     prediction = model.predict(windows)
     taken_s = clock_s() - begun_s
     if taken_s > MAX_BATCH_S:
-        msg = f"model {model.name}: a batch of {len(windows)} windows takes {taken_s:.1f} s, more than {MAX_BATCH_S:g} s"
+        msg = (
+            f"model {model.name}: a batch of {len(windows)} windows takes {taken_s:.1f} s, more than {MAX_BATCH_S:g} s"
+        )
         raise ModelError(msg)
     n_leads = len(model.lead_times_min)
     wanted: list[tuple[int, ...]] = [(len(windows), n_leads)]

@@ -15,8 +15,8 @@ import structlog
 from edge.core.engine import Engine
 from edge.core.grid import minute_label
 from edge.core.reading import Reading
-from edge.predictors.install import install
 from edge.predictors.admission import Admission
+from edge.predictors.install import install
 from edge.predictors.library import Library
 from edge.predictors.proven import ProvenModels
 from edge.predictors.store import load_model
