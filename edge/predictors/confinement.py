@@ -127,7 +127,7 @@ def _read_answer(code: int, answer: bytes, limits: ChildLimits, what: str) -> by
     if code == 0 and kind == _DONE and len(content) <= limits.answer_bytes:
         return content
     if code == 0 and kind == _REFUSED:
-        raise ModelError(content.decode(errors="replace"))
+        raise ModelError(" ".join(content.decode(errors="replace").split()))
     if code == 0 and kind == _NO_MEMORY:
         msg = f"{what} used more than {limits.memory_bytes >> 20} MB"
     elif -code in {signal.SIGXCPU, signal.SIGALRM}:
