@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -59,7 +58,13 @@ def devices_that_fit(cost: DeviceCost, limit_bytes: int, wanted: int) -> int:
     6000
     """
     budget = max(0.0, (limit_bytes - IDLE_BYTES) * DEVICES_SHARE)
-    fitting = bisect_right(range(1, wanted + 1), budget, key=cost.total_bytes)
+    fitting, too_many = 0, wanted + 1
+    while too_many - fitting > 1:
+        middle = (fitting + too_many) // 2
+        if cost.total_bytes(middle) <= budget:
+            fitting = middle
+        else:
+            too_many = middle
     return max(fitting, min(wanted, LEAST_DEVICES))
 
 
