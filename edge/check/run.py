@@ -15,10 +15,10 @@ from edge.settings import Settings
 #: Each yields what it finds; a later one may use what an earlier one has opened.
 CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
     check_models,
-    check_memory,
     check_broker,
     check_readings,
     check_clock,
+    check_memory,
     check_state,
     check_port,
 )
