@@ -17,11 +17,12 @@ from edge.core.features import measured_in
 from edge.core.presence import Presence
 from edge.core.reading import Limits
 from edge.core.statistics import Statistics
+from edge.device_limit import limit_devices_here
 from edge.http.app import HttpOptions, create_app
 from edge.http.connection_limits import ConnectionLimits, default_max_connections
 from edge.http.host_check import own_host_names
 from edge.http.server import HttpServerThread, build_server
-from edge.loading import Models, engine_of, library_of, load_models
+from edge.loading import Models, admission_of, engine_of, library_of, load_usable_models
 from edge.mqtt.asides import PredictTopic
 from edge.mqtt.discovery import Discovery, HomeAssistant
 from edge.mqtt.link import Intake, MqttLink
@@ -58,7 +59,8 @@ class Application:
         """
         library = library_of(settings, environment)
         stamp = library.stamp()  # before they are read: what changes meanwhile is a change
-        self.models = load_models(settings, library)
+        self.models = load_usable_models(settings, library, admission_of(settings, environment))
+        settings = limit_devices_here(settings, self.models)
         self._settings, self._options = settings, session_options(settings, environment)
         self.session = Session(self._options)
         limits = Limits(settings.limits.min_kw, settings.limits.max_kw)

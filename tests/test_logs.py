@@ -23,7 +23,6 @@ SPREAD = {
     "service.stopped": {"accepted", "duplicate", "late", "rejected"},
     "internal.error": {"exception"},
     "model.failed": {"exception"},
-    "models.failed": {"exception"},
 }
 
 

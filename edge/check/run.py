@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from edge.check.broker import check_broker
 from edge.check.finding import Finding, Mark, Situation
 from edge.check.machine import check_clock, check_port, check_state
+from edge.check.memory import check_memory
 from edge.check.models import check_models
 from edge.check.readings import check_readings
 from edge.settings import Settings
@@ -17,6 +18,7 @@ CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
     check_broker,
     check_readings,
     check_clock,
+    check_memory,
     check_state,
     check_port,
 )

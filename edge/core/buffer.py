@@ -132,6 +132,11 @@ class Buffers:
         return (stream.observed & self._counted_bits).bit_count()
 
     @property
+    def row_width(self) -> int:
+        """Minutes that a device's row holds: the context, and some columns beyond it."""
+        return self._width
+
+    @property
     def n_rows(self) -> int:
         """Rows that are or were some device's."""
         return len(self._rows.names)

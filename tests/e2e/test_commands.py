@@ -54,7 +54,7 @@ def speaks(name: str) -> str:
 def test_check_says_that_all_is_well(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
     command = start("check", "--wait", 0.2, *replay_settings(settings_of, broker))
     assert command.wait() == 0
-    models, reached, silence, cure, clock, state, port = command.out.splitlines()
+    models, reached, silence, cure, clock, memory, state, port = command.out.splitlines()
     assert models.startswith(f"ok   models: {', '.join(shipped_names())} self-tested on ")
     assert models.endswith(speaks(default_name()))
     version = "3.1.1" if isinstance(broker, EmbeddedBroker) else "5"
@@ -64,7 +64,9 @@ def test_check_says_that_all_is_well(start: Start, settings_of: SettingsOf, brok
     )
     assert silence == "warn readings: no message on gap/{device}/reading within 0.2 s"
     assert "--wait 70" in cure
-    assert [line.split(":")[0] for line in (clock, state, port)] == ["ok   clock", "ok   state", "ok   http"]
+    assert [line.split(":")[0] for line in (clock, memory, state, port)] == [
+        "ok   clock", "ok   memory", "ok   state", "ok   http",
+    ]  # fmt: skip
 
 
 def test_check_leaves_a_running_gateway_alone(
