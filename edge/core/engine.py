@@ -24,7 +24,7 @@ from edge.core.panel import Panel, Unusable
 from edge.core.predictor import Predictor, Speaker
 from edge.core.reading import Limits, Reading
 from edge.core.speaking import Whose, as_blended, as_spoken, voice_of
-from edge.core.window import WindowSpec
+from edge.core.window import F32, WindowSpec
 
 #: What a reading counts as, in metrics.
 Result = Literal["accepted", "duplicate", "late", "rejected"]
@@ -82,7 +82,7 @@ class Accepted:
 class Engine:
     """Buffers of many devices and the models that speak for them. Pure: no clock, no I/O, one caller."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a default
         self,
         model: Predictor,
         max_devices: int = 100_000,

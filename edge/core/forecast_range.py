@@ -32,6 +32,8 @@ FEEDS_IN_KW = -0.05
 WIDEST = Limits(-1e6, 1e6)
 #: Batches up to this size are checked value by value, which is faster than by array.
 _SMALL_BATCH = 8
+#: The largest weight, but for rounding.
+_LARGEST_SHARE = 1.0 + 1e-9
 
 
 class Replacement(NamedTuple):
@@ -79,8 +81,9 @@ class ForecastRange:
         for values in arrays:
             if np.abs(values).max() <= surely_kw:
                 continue
-            own = ~((values >= self.low_kw) & (values <= self.high_kw)).reshape(len(values), -1).all(axis=1)
-            flags = own if flags is None else flags | own
+            possible = (values >= self.low_kw) & (values <= self.high_kw)
+            own: Flags = ~possible.reshape(len(values), -1).all(axis=1)
+            flags = own if flags is None else np.logical_or(flags, own)
         return flags if flags is not None and flags.any() else None
 
     def all_possible(self, kw: F64, shares: F64, *, bounded: bool) -> bool:
@@ -97,7 +100,8 @@ class ForecastRange:
             if bounded and not low_kw <= lower_kw <= median_kw <= upper_kw <= high_kw:
                 return False
         weights = shares.ravel().tolist()
-        return bool(0.0 <= min(weights) and max(weights) <= 1.0 + 1e-9)  # noqa: PLR2004 - but for rounding
+        # min and max may overlook NaN, a sum does not.
+        return bool(min(weights) >= 0.0 and max(weights) <= _LARGEST_SHARE and sum(weights) >= 0.0)
 
     def impossible(self, kw: F64, shares: F64, *, bounded: bool) -> Flags:
         """Return which of N forecasts :meth:`all_possible` does not hold for, ``[N]``."""
@@ -107,8 +111,9 @@ class ForecastRange:
         if bounded:
             possible &= (low_kw <= lower_kw) & (lower_kw <= median_kw)
             possible &= (median_kw <= upper_kw) & (upper_kw <= high_kw)
-        possible &= ((shares >= 0.0) & (shares <= 1.0 + 1e-9)).reshape(len(kw), -1).all(axis=1)
-        return ~possible
+        possible &= ((shares >= 0.0) & (shares <= _LARGEST_SHARE)).reshape(len(kw), -1).all(axis=1)
+        impossible: Flags = ~possible
+        return impossible
 
     def outside(self, kw: Sequence[float]) -> float:
         """Return the first of a forecast's values ``kw`` that is out of range or not finite; the first if none is."""

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from edge.core.buffer import Verdict
 from edge.core.engine import Engine
 from edge.core.errors import ModelError, RequestError
-from edge.core.predictor import Prediction
 from edge.core.forecast_range import Repairs, Replacement
+from edge.core.predictor import Prediction
 from edge.core.reading import Limits, Reading
 from edge.core.series import forecast_series
 from edge.core.window import F32, WindowSpec

@@ -181,42 +181,36 @@ class Blend:
             kw[:, 2:] = one.bounds_kw + (kw[:, 1] - experts_kw[:, 1, 0])[:, np.newaxis]
             if self.options.blends:
                 np.maximum(kw[:, 2:], floor, out=kw[:, 2:])
+        made = due.Told(columns, experts_kw, kw, one.last_kw, scale_kw)
         if not self.within.all_possible(kw, shares, bounded=self._is_bounded):
             shares = shares.copy()
             of_batch = np.arange(len(told.kw))[places]
-            told.replaced.extend(self._replace_impossible(one, rows, kw, shares, scale_kw, log_width, of_batch))
+            told.replaced.extend(self._replace_impossible(rows, made, shares, log_width, of_batch))
         told.kw[places], told.shares[places] = kw, shares
-        return one, due.Told(columns, experts_kw, kw, one.last_kw, scale_kw), log_width
+        return one, made, log_width
 
     def _replace_impossible(
-        self,
-        one: Heard,
-        rows: I64,
-        kw: F64,
-        shares: F64,
-        scale_kw: F64,
-        log_width: F64,
-        places: I64,
+        self, rows: I64, made: due.Told, shares: F64, log_width: F64, places: I64
     ) -> list[tuple[int, float]]:
         """Replace forecasts that cannot be by persistence, and reset what was learnt of their devices, in place.
 
         Bounds out of range alone are cut to it. What is to be remembered of a replaced forecast teaches nothing: all
         experts predicted persistence. Return the ``places`` of those replaced, with the value that gave each away.
         """
-        within, is_bounded = self.within, self._is_bounded
+        within, is_bounded, kw = self.within, self._is_bounded, made.kw
         within.cut_bounds(kw)
-        impossible = within.impossible(kw, shares, bounded=is_bounded)
-        which = np.flatnonzero(impossible)
+        which = np.flatnonzero(within.impossible(kw, shares, bounded=is_bounded))
         if not which.size:
             return []
         gave_away = [within.outside(values[: 4 if is_bounded else 2]) for values in kw[which].tolist()]
-        kw[which] = within.persistence(one.last_kw[which])
+        last_kw = made.last_kw[which]
+        kw[which] = within.persistence(last_kw)
         if not is_bounded:
             kw[which, 2:] = np.nan
         self.state.reset(rows[which])
-        scale_kw[which], log_width[which] = scale.FIRST_KW, np.nan
-        one.experts_kw[which] = one.last_kw[which, np.newaxis, np.newaxis]
-        one.columns_kw[which] = 0.0
+        made.scale_kw[which], log_width[which] = scale.FIRST_KW, np.nan
+        made.experts_kw[which] = last_kw[:, np.newaxis, np.newaxis]
+        made.columns[which] = 0.0
         shares[which] = 0.0
         shares[which, :, -1] = 1.0
         return list(zip(places[which].tolist(), gave_away, strict=True))

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from edge.core.engine import Engine
 from edge.core.errors import ModelError, StateError
-from edge.core.forecast_range import Repairs
 from edge.core.forecast import Forecast
+from edge.core.forecast_range import Repairs
 from edge.core.online.blend import Blend
 from edge.core.online.options import Options
 from edge.core.online.outcomes import LEARNED, PERSISTENCE
