@@ -77,14 +77,14 @@ class ForecastRange:
         """Return which of N windows have a value that is not finite or out of range, ``[N]``; None where none has."""
         surely_kw = min(-self.low_kw, self.high_kw)  # one comparison is enough for most
         arrays = [prediction.mean] if prediction.quantiles is None else [prediction.mean, prediction.quantiles]
-        flags: Flags | None = None
+        flags: Flags = np.zeros(len(prediction.mean), dtype=np.bool_)
         for values in arrays:
             if np.abs(values).max() <= surely_kw:
                 continue
             possible = (values >= self.low_kw) & (values <= self.high_kw)
             own: Flags = ~possible.reshape(len(values), -1).all(axis=1)
-            flags = own if flags is None else np.logical_or(flags, own)
-        return flags if flags is not None and flags.any() else None
+            flags |= own
+        return flags if flags.any() else None
 
     def all_possible(self, kw: F64, shares: F64, *, bounded: bool) -> bool:
         """Tell whether N forecasts are in range and their bounds, where they are ``bounded``, around the median.

@@ -8,7 +8,7 @@ from datetime import UTC, tzinfo
 
 from edge.core.buffer import Verdict
 from edge.core.engine import Engine
-from edge.core.errors import ModelError, RequestError
+from edge.core.errors import RequestError
 from edge.core.forecast import Forecast
 from edge.core.forecast_range import WIDEST
 from edge.core.predictor import Predictor
@@ -27,9 +27,8 @@ def forecast_series(
 ) -> Forecast:
     """Forecast a series that is no device's, oldest first, by the very rules of the stream.
 
-    Raises :class:`RequestError`, naming the reading, where they leave nothing to forecast from, and
-    :class:`ModelError` where the model gives a value that is no number or not in the range that follows from
-    ``limits``.
+    Where the model gives a value that is not finite or not in the range that follows from ``limits``, it is
+    persistence. Raises :class:`RequestError`, naming the reading, where the rules leave nothing to forecast from.
     """
     if len(readings) < MIN_OBSERVED:
         msg = f"readings: at least {MIN_OBSERVED} are needed, not {len(readings)}"
@@ -47,9 +46,4 @@ def forecast_series(
     if not newest.devices:
         msg = f"readings[{len(readings) - 1}]: more than {MAX_FILL_MIN} minutes are missing before it"
         raise RequestError(msg)
-    forecasts = engine.forecast(newest, issued_at_ms)
-    if forecasts.repairs is not None:
-        low_kw, high_kw = engine.within.low_kw, engine.within.high_kw
-        msg = f"model {model.name} gave a value that is not a number from {low_kw:g} to {high_kw:g} kW"
-        raise ModelError(msg)
-    return replace(forecasts[0], device=None)
+    return replace(engine.forecast(newest, issued_at_ms)[0], device=None)

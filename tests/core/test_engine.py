@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edge.core.buffer import Verdict
 from edge.core.engine import Engine
-from edge.core.errors import ModelError, RequestError
+from edge.core.errors import RequestError
 from edge.core.forecast_range import Repairs, Replacement
 from edge.core.predictor import Prediction
 from edge.core.reading import Limits, Reading
@@ -264,6 +264,5 @@ def test_model_that_gives_no_number_is_replaced_by_persistence() -> None:
     assert forecasts.repairs.models == ("persistence",)
 
 
-def test_series_of_a_model_that_gives_no_number_is_an_error() -> None:
-    with pytest.raises(ModelError, match=r"model persistence gave a value that is not a number from -120 to 120 kW"):
-        forecast_series(Broken(), minutes(2), 0, limits=Limits())
+def test_series_of_a_model_that_gives_no_number_is_persistence() -> None:
+    assert forecast_series(Broken(), minutes(2), 0, limits=Limits()).gap_kw == 2.0
