@@ -82,8 +82,8 @@ class ForecastRange:
             if np.abs(values).max() <= surely_kw:
                 continue
             possible = (values >= self.low_kw) & (values <= self.high_kw)
-            own: Flags = ~possible.reshape(len(values), -1).all(axis=1)
-            flags |= own
+            sound = possible.reshape(len(values), -1).all(axis=1)
+            np.logical_or(flags, np.logical_not(sound), out=flags)
         return flags if flags.any() else None
 
     def all_possible(self, kw: F64, shares: F64, *, bounded: bool) -> bool:

@@ -202,6 +202,30 @@ def test_bounds_beyond_the_range_are_cut_without_a_reset() -> None:
     assert kw.tolist() == [[19.0, 19.0, 10.0, 22.5], [19.0, 19.0, 19.0, 19.0], [1.0, 1.0, -300.0, 300.0]]
 
 
+def test_wide_interval_near_the_limit_is_published_cut() -> None:
+    engine = engine_of(Scripted())
+    engine.forecast(engine.accept([Reading("home", FIRST + i, 15.0) for i in range(3)]), 0)
+    engine.learn()
+    assert engine.blend is not None
+    engine.blend.state.arrays["seen"][1, 2] = np.log(20.0)
+    forecasts = engine.forecast(engine.accept([Reading("home", FIRST + 3, 15.0)]), 0)
+    assert forecasts.repairs is None
+    assert forecasts[0].upper_kw == WITHIN.high_kw
+    assert engine.blend.state.arrays["seen"][1, 2] == np.log(20.0)
+
+
+def test_damaged_learner_without_intervals_publishes_persistence_without_bounds() -> None:
+    engine = engine_of(Persistence(), calibrates=False)
+    engine.forecast(engine.accept([Reading("home", FIRST + i, 3.0) for i in range(3)]), 0)
+    engine.learn()
+    assert engine.blend is not None
+    engine.blend.state.arrays["coefficients"][1] = np.nan
+    forecasts = engine.forecast(engine.accept([Reading("home", FIRST + 3, 3.0)]), 0)
+    assert (forecasts[0].gap_kw, forecasts[0].median_kw, forecasts[0].lower_kw) == (3.0, 3.0, None)
+    assert forecasts.repairs is not None
+    assert [one.cause for one in forecasts.repairs.replaced] == ["state"]
+
+
 def test_quantiles_that_cross_are_put_in_order() -> None:
     engine = Engine(Scripted(values=[1.0] * 5 + [3.0, 2.0, 1.0] * 5), 10, limits=LIMITS)
     forecast = engine.forecast(engine.accept([Reading("home", FIRST + i, 1.0) for i in range(2)]), 0)[0]
