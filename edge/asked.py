@@ -160,4 +160,6 @@ class Asked:
             raise RequestError(msg)
         speaking = models[model] if model else self.model
         engine, now_ms = self._engine, time.time_ns() // 1_000_000
-        return forecast_series(speaking, readings, now_ms, engine.zone, tells_path=engine.tells_path)
+        return forecast_series(
+            speaking, readings, now_ms, engine.zone, tells_path=engine.tells_path, limits=engine.limits
+        )

@@ -18,6 +18,7 @@ from edge.core.history import History
 from edge.core.online.blend import Blend
 from edge.core.online.options import Options
 from edge.core.online.outcomes import LEARNED, PERSISTENCE
+from edge.core.reading import Limits
 from edge.core.speaking import BLEND
 from edge.predictors.admission import Admission
 from edge.predictors.files import REGISTRY_FILE
@@ -163,18 +164,28 @@ def engine_of(settings: Settings, models: Models) -> Engine:
     """Return a new engine in which these ``models`` speak as ``settings`` say."""
     forecast, learning, zone = settings.forecast, settings.learning, settings.site.zone
     history = History(settings.history.minutes, settings.history.max_devices)
-    if not (forecast.blend or forecast.calibrate or learning.max_devices):
-        return Engine(models.speaking, settings.devices.max, zone, tells_path=forecast.path, history=history)
-    options = Options(
-        blends=forecast.blend,
-        learns=forecast.learn and forecast.blend,
-        calibrates=forecast.calibrate,
-        max_devices=learning.max_devices,
-        forgetting=learning.forgetting,
-        min_kw=settings.limits.min_kw,
+    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    blend = None
+    if forecast.blend or forecast.calibrate or learning.max_devices:
+        options = Options(
+            blends=forecast.blend,
+            learns=forecast.learn and forecast.blend,
+            calibrates=forecast.calibrate,
+            max_devices=learning.max_devices,
+            forgetting=learning.forgetting,
+            min_kw=limits.min_kw,
+            max_kw=limits.max_kw,
+        )
+        blend = Blend((models.speaking, *models.others), options, zone)
+    return Engine(
+        models.speaking,
+        settings.devices.max,
+        zone,
+        tells_path=forecast.path,
+        blend=blend,
+        history=history,
+        limits=limits,
     )
-    blend = Blend((models.speaking, *models.others), options, zone)
-    return Engine(models.speaking, settings.devices.max, zone, tells_path=forecast.path, blend=blend, history=history)
 
 
 def _heard(settings: Settings, by_name: dict[str, TflitePredictor], speaking: TflitePredictor) -> list[str]:

@@ -25,6 +25,7 @@ from edge.core.statistics import Statistics
 from edge.counting import Counting
 from edge.exchanging import Exchanging
 from edge.feeding import Feed
+from edge.forecast_repairs import record_repairs
 from edge.keeping import Keeper, Keeping, KeepsNothing
 from edge.ports import Link
 from edge.reporting import Reporting
@@ -118,6 +119,8 @@ class Service(Asked):
             began_s = time.perf_counter()
             forecasts = self._forecast(accepted)
             inference_s = time.perf_counter() - began_s
+        if forecasts.repairs is not None:
+            record_repairs(self.statistics, forecasts.repairs)
         receipts = self._link.publish(forecasts) or [0] * len(accepted.devices)
         with self._lock:
             self._reporting.seen(*self._engine.learn())

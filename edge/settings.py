@@ -15,6 +15,10 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_val
 from edge.mqtt_settings import MqttSettings, Port, Section, TopicSettings
 from edge.sharing import SHARD, sharing_problems
 from edge.source_settings import SourceSettings
+from edge.topic_overlap import echo_problems
+
+#: Levels of a topic of readings that stand for any text.
+_WHOLE_LEVELS = frozenset({"{device}", "{channel}", "{part}", SHARD})
 
 
 class GatewaySettings(Section):
@@ -246,8 +250,39 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _reads_no_own_topic(self) -> Settings:
+        topics = self.topics
+        published = {
+            f"topics.{name}": getattr(topics, name)
+            for name in ("forecast", "availability", "scores", "status", "rejected", "events", "dealing")
+        }
+        published["topics.answers"] = f"{topics.answers}#"
+        if self.homeassistant.enabled:
+            prefix = self.homeassistant.discovery_prefix
+            published["homeassistant.discovery_prefix"] = f"{prefix}/device/gapcast_{{device}}/config"
+        subscribed = {
+            f"sources.{i}.topic": tuple(
+                _filter_of(source.topic.replace("{part}", part)) for part in source.parts or ("{part}",)
+            )
+            for i, source in enumerate(self.sources)
+        } or {"topics.reading": (_filter_of(topics.reading),)}
+        subscribed["topics.predict"] = (self._with_gateway(topics.predict),)
+        published = {key: self._with_gateway(topic) for key, topic in published.items()}
+        for problem in echo_problems(subscribed, published):
+            raise ValueError(problem)
+        return self
+
+    def _with_gateway(self, topic: str) -> str:
+        return topic.replace("{gateway}", self.gateway.id) if self.gateway.id else topic
+
+    @model_validator(mode="after")
     def _availability_is_told(self) -> Settings:
         if self.homeassistant.enabled and not self.devices.stale_after_min:
             msg = "homeassistant.enabled needs devices.stale_after_min above 0: it goes by each device's availability"
             raise ValueError(msg)
         return self
+
+
+def _filter_of(topic: str) -> str:
+    """Return the subscription that takes in all that a pattern of readings stands for."""
+    return "/".join("+" if level in _WHOLE_LEVELS else level for level in topic.split("/"))

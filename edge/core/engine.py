@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.buffer import Buffers, Verdict
 from edge.core.forecast import Forecast, Forecasts
+from edge.core.forecast_range import WIDEST, Flags, ForecastRange, Repairs, Replacement
 from edge.core.history import History
 from edge.core.latest import Latest
 from edge.core.online.blend import Blend
@@ -19,11 +20,11 @@ from edge.core.online.drift import Change, Drift
 from edge.core.online.outcomes import Outcomes
 from edge.core.online.scores import Scores
 from edge.core.online.summary import Period, Summary
-from edge.core.panel import Panel
+from edge.core.panel import Panel, Unusable
 from edge.core.predictor import Predictor, Speaker
-from edge.core.reading import Reading
+from edge.core.reading import Limits, Reading
 from edge.core.speaking import Whose, as_blended, as_spoken, voice_of
-from edge.core.window import WindowSpec
+from edge.core.window import F32, WindowSpec
 
 #: What a reading counts as, in metrics.
 Result = Literal["accepted", "duplicate", "late", "rejected"]
@@ -37,6 +38,16 @@ _RESULT: dict[Verdict, Result] = {
 }
 #: Verdicts on readings that left everything as it was.
 _NO_EFFECT = (Verdict.DUPLICATE, Verdict.FULL, Verdict.LACKING)
+
+
+class _Quiet(TypedDict):
+    over: Literal["ignore"]
+    divide: Literal["ignore"]
+    invalid: Literal["ignore"]
+
+
+#: Damaged state may overflow: what comes of it is found and replaced.
+_DAMAGED: _Quiet = {"over": "ignore", "divide": "ignore", "invalid": "ignore"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ class Accepted:
 class Engine:
     """Buffers of many devices and the models that speak for them. Pure: no clock, no I/O, one caller."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a default
         self,
         model: Predictor,
         max_devices: int = 100_000,
@@ -80,17 +91,22 @@ class Engine:
         tells_path: bool = True,
         blend: Blend | None = None,
         history: History | None = None,
+        limits: Limits = WIDEST,
     ) -> None:
         """Speak with ``model`` for at most ``max_devices`` devices, whose time of day is the clock of ``zone``.
 
         ``tells_path``: whether forecasts hold the mean of each lead time, where the model has several. ``blend``,
         whose first model is ``model``, has the last word where there is one, and learns from what comes. ``history``
-        keeps what came and what was told; None: no one does.
+        keeps what came and what was told; None: no one does. ``limits`` are those of readings, from which the range
+        of forecasts follows; where there is a ``blend`` its options hold them.
         """
         self.model = model
         self.zone = zone
         self.blend = blend
-        self._panel = panel = Panel((model,) if blend is None else blend.models, zone)
+        #: What readings may state, and the range that forecasts are held to.
+        self.limits = limits if blend is None else blend.limits
+        self.within = ForecastRange.of(self.limits)
+        self._panel = panel = Panel((model,) if blend is None else blend.models, zone, self.within)
         #: Whose words the forecasts of the stream are.
         self.speaker: Speaker = model if blend is None else voice_of(blend, panel.context)
         self.buffers = Buffers(
@@ -106,7 +122,7 @@ class Engine:
         #: How good the forecasts were, by the rows of the buffers, and what has changed in the houses.
         self.scores, self.drift = Scores(() if blend is None else blend.experts, n_followed), Drift(n_followed)
         #: What was last forecast, by the rows of the buffers.
-        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, experts)
+        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, experts, self.within)
         self.history = history or History()
 
     def accept(self, readings: Sequence[Reading]) -> Accepted:
@@ -145,21 +161,27 @@ class Engine:
     def forecast(self, accepted: Accepted, issued_at_ms: int) -> Forecasts:
         """Forecast what was accepted, in one call of each model, and keep it as each device's latest.
 
-        Raises :class:`ModelError` where a model gives a value that is no number.
+        All powers are finite and within the range of forecasts, and bounds are around the median: what would not be
+        is replaced, as :attr:`Forecasts.repairs` says. Raises :class:`ModelError` where a model cannot be run.
         """
         whose = Whose(accepted.devices, accepted.minutes, accepted.n_observed)
         if not accepted.devices:
             return Forecasts(self.speaker, issued_at_ms, *whose, [])
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         measured = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
-        predictions = self._panel.predict(measured, minutes)
+        predictions, unusable = self._panel.predict(measured, minutes)
+        replaced: list[tuple[int, float]] = []
         if self.blend is None:
             forecasts = as_spoken(self.model, whose, issued_at_ms, predictions[0], tells_path=self._has_path)
         else:
             rows = np.asarray(accepted.rows, dtype=np.int64)
-            told = self.blend.forecast(rows, minutes, measured[:, :, 0], predictions)
-            path_kw = predictions[0].mean if self._has_path else None
+            with np.errstate(**_DAMAGED):
+                told = self.blend.forecast(rows, minutes, measured[:, :, 0], predictions)
+            path_kw, replaced = predictions[0].mean if self._has_path else None, told.replaced
             forecasts = as_blended(self.blend, self.speaker, whose, issued_at_ms, told, path_kw)
+        if unusable or replaced:
+            repairs = self._repair(accepted, measured, unusable, replaced)
+            forecasts = replace(forecasts, repairs=repairs)
         self.newest.keep(accepted.rows, forecasts)
         self.history.foresee(accepted.rows, forecasts)
         return forecasts
@@ -171,12 +193,13 @@ class Engine:
         """
         if self.blend is None:
             return None, []
-        parts = self.blend.learn()
-        if not parts:
-            return None, []
-        outcomes = Outcomes.joined(parts)
-        self.scores.add(outcomes)
-        return outcomes, self.drift.add(outcomes)
+        with np.errstate(**_DAMAGED):
+            parts = self.blend.learn()
+            if not parts:
+                return None, []
+            outcomes = Outcomes.joined(parts)
+            self.scores.add(outcomes)
+            return outcomes, self.drift.add(outcomes)
 
     def scores_of(self, device: str) -> dict[Period, Summary]:
         """Return the live scores of ``device``."""
@@ -212,6 +235,26 @@ class Engine:
             self.drift.forget(row)
             self.history.forget(row)
         return row
+
+    def _repair(
+        self, accepted: Accepted, measured: F32, unusable: dict[int, Unusable], replaced: list[tuple[int, float]]
+    ) -> Repairs:
+        """Return what was repaired, and mend the buffers of devices whose window is what was wrong."""
+        found: list[Replacement] = []
+        touched: Flags = np.zeros(len(accepted.devices), dtype=bool)
+        models = (self.model,) if self.blend is None else self.blend.models
+        for which, _ in unusable.values():
+            touched |= which
+        if 0 in unusable and (self.blend is None or not self.blend.options.blends):
+            which, mean_kw = unusable[0]
+            places = np.flatnonzero(which)
+            found += (Replacement(accepted.devices[i], "model", float(mean_kw[i])) for i in places.tolist())
+        found += (Replacement(accepted.devices[i], "state", value_kw) for i, value_kw in replaced)
+        touched[[i for i, _ in replaced]] = True
+        for i in np.flatnonzero(touched).tolist():
+            if not self.within.usable_windows(measured[i]).all():
+                self.buffers.mend(accepted.devices[i], self.within)
+        return Repairs(tuple(models[place].name for place in sorted(unusable)), tuple(found))
 
     def _account(self, verdicts: list[Verdict]) -> tuple[list[Reading], dict[Result, int]]:
         counts: dict[Result, int] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from edge.core.forecast_range import Repairs
 from edge.core.grid import instant_label, minute_label
 from edge.core.predictor import Speaker
 
@@ -104,7 +105,8 @@ class Shares:
 class Forecasts:
     """Forecasts of one batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
 
-    ``path_kw`` ``[N, K]`` is there where the model has several lead times, ``shares`` where experts are blended.
+    ``path_kw`` ``[N, K]`` is there where the model has several lead times, ``shares`` where experts are blended,
+    ``repairs`` where something had to be replaced.
     """
 
     model: Speaker
@@ -118,6 +120,7 @@ class Forecasts:
     upper_kw: list[float] | None = None
     path_kw: list[list[float]] | None = None
     shares: Shares | None = None
+    repairs: Repairs | None = None
 
     def __len__(self) -> int:
         """Return how many there are."""

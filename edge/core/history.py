@@ -148,4 +148,4 @@ class History:
 
 
 def _rounded(kw: F32) -> list[float | None]:
-    return [None if math.isnan(value) else value for value in kw.astype(np.float64).round(DECIMALS).tolist()]
+    return [value if math.isfinite(value) else None for value in kw.astype(np.float64).round(DECIMALS).tolist()]

@@ -29,6 +29,9 @@ log = structlog.get_logger(__name__)
 _UNSUPPORTED_PROTOCOL, _TAKEN_OVER = 0x84, 0x8E
 _NOT_AUTHORIZED = {0x86, 0x87}
 _NO_ANSWER = "the broker does not answer"
+#: Connections in a row that the broker ended so soon after it let us in, without having been unreachable in between:
+#: another client has the same client id. The broker of MQTT 3.1.1 does not say so.
+_N_CUT_SHORT, _CUT_SHORT_S = 3, 60.0
 
 
 class Told(NamedTuple):
@@ -57,6 +60,8 @@ class Connection:
         self._accepted = False  # whether the broker has answered, in this connection
         self._deadline_s = 0.0
         self._closing = False
+        self._opened_s = 0.0
+        self._n_cut_short = 0
         #: When the network was last looked at (``time.perf_counter`` and epoch ms).
         self.now = (0.0, 0)
         #: Whether the broker has let us in.
@@ -152,6 +157,7 @@ class Connection:
         return True
 
     def _unreachable(self, problem: str) -> None:
+        self._n_cut_short = 0
         told = self.problem == f"unreachable: {problem}"
         self._lost(f"unreachable: {problem}")
         say = log.debug if told else log.warning  # one warning a trouble, not one a try
@@ -183,6 +189,7 @@ class Connection:
             self._refused(reason)
             return
         self.is_open = True
+        self._opened_s = time.monotonic()
         self.n_connects += 1
         self.n_fresh_sessions += not flags.session_present
         self._backoff.succeeded()
@@ -231,20 +238,33 @@ class Connection:
                 self._fall_back()
             return
         refused = was_accepted and not was_connected and self.problem.startswith("refused")
+        was_open = self.is_open
         self._lost(self.problem if refused else f"disconnected: {reason}")
-        if reason.value == _TAKEN_OVER:
-            cure = "give each its own gateway.id and state.path"
+        if self._is_taken_over(reason, was_open=was_open):
             if self._options.yields:  # taken back, it would be taken again, for ever
                 msg = (
                     f"another worker took over the session of {self._options.gateway}: a shard has one worker. "
                     "Where that one should not have it, end it, and start this one again"
                 )
                 raise ShardError(msg)
-            log.error("mqtt.taken_over", problem=f"another gapcast runs as gateway {self._options.gateway}", cure=cure)
+            self.problem = (
+                f"another client connects with the client id gapcast-{self._options.gateway}: "
+                "give each gateway its own gateway.id and state.path"
+            )
+            self._backoff.contended()
+            log.error("mqtt.taken_over", problem=self.problem, n_in_a_row=self._n_cut_short)
         elif was_connected:
             log.warning("mqtt.disconnected", host=self._options.host, reason=str(reason))
         elif not was_accepted:
             self._fall_back()  # a broker of 3.1.1 alone may hang up instead of answering
+
+    def _is_taken_over(self, reason: ReasonCode, *, was_open: bool) -> bool:
+        """Tell whether another client has our id: with MQTT 5 the broker says so, else short connections do."""
+        if was_open and time.monotonic() - self._opened_s < _CUT_SHORT_S:
+            self._n_cut_short += 1
+        else:
+            self._n_cut_short = 0
+        return self._n_cut_short >= _N_CUT_SHORT if not self.mqtt5 else bool(reason.value == _TAKEN_OVER)
 
     def _on_subscribe(
         self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object

@@ -23,7 +23,7 @@ from edge.mqtt.clockwatch import tell
 from edge.mqtt.fleet import Fleet, Listening, Route
 from edge.mqtt.frames import MAX_PAYLOAD, Publication
 from edge.mqtt.meter import Meter
-from edge.mqtt.payloads import decode
+from edge.mqtt.payloads import check_own_echo, decode
 from edge.mqtt.routes import SourceTopic
 from edge.mqtt.sampling import Sampling
 from edge.mqtt.session import Received
@@ -105,6 +105,8 @@ class SourceReader:
             detail = f"the payload has {publication.n_bytes} bytes; at most {MAX_PAYLOAD} are read"
             raise PayloadError("too_large", detail)
         document = _decoded(source, publication.payload)
+        if type(document) is dict:
+            check_own_echo(document)
         terms = _terms(meter, route.part, document)
         value = meter.learn(terms) if terms else None
         told_nothing = document is None
