@@ -11,6 +11,8 @@ from pydantic import BaseModel, Field, ValidationError
 from edge.asking.request import KINDS, PredictRequest, series_of
 from edge.core.errors import ModelError, PayloadError, RequestError, TooLargeError
 from edge.core.reading import Limits
+from edge.internal_errors import NOT_CONTAINED, record_internal_error
+from edge.json_input import JsonError, decode_json
 from edge.service import Service
 
 JSON_TYPE, PROBLEM_TYPE = "application/json", "application/problem+json"
@@ -66,21 +68,30 @@ class Desk:
         if n_bytes > self._max_body_bytes or n_bytes > len(body):
             return _told(too_large(min(self._max_body_bytes, len(body))))
         try:
-            document = self.forecast(PredictRequest.model_validate(json.loads(body)))
-        except json.JSONDecodeError:
-            return _told(Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, _NO_JSON))
-        except (UnicodeDecodeError, RecursionError):  # what REST's framework says of these
-            return _told(Problem.of(HTTPStatus.BAD_REQUEST, "There was an error parsing the body"))
+            document = self.forecast(PredictRequest.model_validate(decode_json(body)))
+        except JsonError as error:
+            return _told(Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, f"{_NO_JSON} ({error})"))
         except ValidationError as error:
             return _told(unfit(error.errors()[0]))
         except (RequestError, PayloadError, ModelError) as error:
             return _told(problem_of(error))
+        except NOT_CONTAINED:
+            raise
+        except BaseException as error:
+            record_internal_error(self._service.statistics, "request", error)
+            return _told(internal_error())
         return Answer(json.dumps(document, separators=(",", ":")).encode(), JSON_TYPE)
 
 
 def too_large(max_body_bytes: int) -> Problem:
     """Return the problem with a body over ``max_body_bytes``."""
     return Problem.of(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {max_body_bytes} bytes")
+
+
+def internal_error() -> Problem:
+    """Return the problem with a request that an error inside gapcast kept from being answered."""
+    detail = "an error inside gapcast; its log has it as internal.error"
+    return Problem.of(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "internal_error")
 
 
 def problem_of(error: RequestError | PayloadError | ModelError) -> Problem:

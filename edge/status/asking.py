@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 from edge.core.errors import StatusError
+from edge.json_input import JsonError, decode_json
 
 _TIMEOUT_S = 5.0
 _TEXT = "text/plain; version=0.0.4"
@@ -36,8 +36,8 @@ class Rest:
     def document(self, route: str) -> dict[str, Any]:
         """Return the JSON object at ``route``; raise :class:`StatusError`."""
         try:
-            document = json.loads(self.text(route, "application/json"))
-        except ValueError as error:
+            document = decode_json(self.text(route, "application/json"))
+        except JsonError as error:
             msg = f"{self.url}{route} gives no JSON: is it a gapcast?"
             raise StatusError(msg) from error
         return document if isinstance(document, dict) else {}
