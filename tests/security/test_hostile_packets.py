@@ -1,0 +1,101 @@
+"""Bytes that a broker sends and that are not MQTT, or too much of it: the connection ends, and the next one is made."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from edge.mqtt.client import SessionOptions
+from edge.mqtt.frames import MAX_PAYLOAD, ProtocolError, Publication, Splitter, encode_length
+from edge.mqtt.session import Session
+from tests.support.ports import LOOPBACK
+from tests.support.waiting import wait_until
+from tests.support.wire import Wire, WireBroker
+
+#: Packets that no broker should send, in the order of their types.
+PACKETS = [
+    bytes.fromhex(text)
+    for text in (
+        "2000", "2001ff", "200300ff", "2005000001ff11", "200600010322ffff", "3000", "3200", "30ffffffff7f", "4000",
+        "400100", "5000", "6200", "7000", "9000", "900100", "90030001ff", "90050001011f00", "a000", "b000", "b0030001ff",
+        "c000", "d00500", "e000", "e002ff00", "e0028e", "f000", "f00418", "f0028e01", "0000", "1000", "8000",
+    )
+]  # fmt: skip
+
+
+@pytest.fixture
+def broker() -> Iterator[WireBroker]:
+    made = WireBroker()
+    yield made
+    made.close()
+
+
+def opened(session: Session, broker: WireBroker) -> Wire:
+    session.take(1, 0.0)
+    wire = broker.accept()
+    wire.read()
+    wire.connack()
+    session.take(1, 1.0)
+    wire.suback(wire.read().packet_id)
+    wait_until(lambda: session.take(1, 0.05) is not None and session.connected, "the subscription")
+    return wire
+
+
+@pytest.mark.parametrize("packet", PACKETS, ids=lambda packet: packet.hex())
+def test_session_packet_that_is_malformed_ends_no_more_than_the_connection(broker: WireBroker, packet: bytes) -> None:
+    session = Session(
+        SessionOptions("gw", "s", ("gap/+/reading",), port=broker.port, host=LOOPBACK, protocol="5", announce=False)
+    )
+    try:
+        wire = opened(session, broker)
+        wire.send_encoded(packet + b"\xff" * 64)
+        wire.close()
+        wait_until(lambda: session.take(1, 0.05) == [] and not session.connected, "the end of the connection")
+        again = opened(session, broker)
+        again.publish("gap/home/reading", "1.5", 1)
+        wait_until(lambda: session.take(1, 0.05), "a message on the next connection")
+        again.close()
+    finally:
+        session.close(0.1)
+
+
+def test_splitter_random_bytes_raise_protocol_errors_alone() -> None:
+    generator = random.Random(13)
+    for _ in range(2_000):
+        splitter = Splitter(mqtt5=bool(generator.getrandbits(1)))
+        try:
+            for _ in range(4):
+                splitter.feed(generator.randbytes(generator.randrange(1, 80)))
+                list(splitter.packets())
+        except ProtocolError:
+            continue
+
+
+def test_splitter_properties_without_end_are_not_kept() -> None:
+    """100 MB of user properties, which a broker passes on, are read as a message that is too large."""
+    n_properties, topic = 100_000_000, b"gap/home/reading"
+    variable = len(topic).to_bytes(2, "big") + topic + b"\x00\x07" + encode_length(n_properties)
+    splitter, largest, found = Splitter(mqtt5=True), 0, []
+    splitter.feed(b"\x32" + encode_length(len(variable) + n_properties + 3) + variable)
+    piece, n_left = bytes(1 << 18), n_properties + 3
+    while n_left:
+        splitter.feed(piece[:n_left])
+        n_left -= min(n_left, len(piece))
+        found += splitter.packets()
+        largest = max(largest, len(splitter))
+    (publication,) = found
+    assert isinstance(publication, Publication)
+    assert (publication.topic, publication.packet_id, publication.payload) == ("gap/home/reading", 7, b"")
+    assert publication.n_bytes > MAX_PAYLOAD
+    assert largest < 2_000_000
+    splitter.feed(b"\x40\x02\x00\x01")
+    assert len(list(splitter.packets())) == 1
+
+
+def test_splitter_other_packet_without_end_is_a_protocol_error() -> None:
+    splitter = Splitter(mqtt5=True)
+    splitter.feed(b"\x90" + encode_length(200_000_000) + bytes(100))
+    with pytest.raises(ProtocolError, match="200000000 bytes"):
+        list(splitter.packets())
