@@ -32,33 +32,49 @@ def broker() -> Iterator[WireBroker]:
     made.close()
 
 
+@pytest.fixture
+def session(broker: WireBroker) -> Iterator[Session]:
+    options = SessionOptions(
+        "gw", "s", ("gap/+/reading",), port=broker.port, host=LOOPBACK, protocol="5", announce=False
+    )
+    made = Session(options)
+    yield made
+    made.close(0.1)
+
+
 def opened(session: Session, broker: WireBroker) -> Wire:
-    session.take(1, 0.0)
+    """Let the session in, and grant its subscription."""
+    n_before = session.n_connects
+    wait_until(lambda: session.take(1, 0.05) == [] and session._connection.is_there, "a connection")
     wire = broker.accept()
     wire.read()
     wire.connack()
-    session.take(1, 1.0)
+    wait_until(lambda: session.take(1, 0.05) == [] and session.n_connects > n_before, "the broker's answer")
     wire.suback(wire.read().packet_id)
-    wait_until(lambda: session.take(1, 0.05) is not None and session.connected, "the subscription")
+    wait_until(lambda: session.take(1, 0.05) == [] and session.connected, "the subscription")
     return wire
 
 
 @pytest.mark.parametrize("packet", PACKETS, ids=lambda packet: packet.hex())
-def test_session_packet_that_is_malformed_ends_no_more_than_the_connection(broker: WireBroker, packet: bytes) -> None:
-    session = Session(
-        SessionOptions("gw", "s", ("gap/+/reading",), port=broker.port, host=LOOPBACK, protocol="5", announce=False)
-    )
-    try:
-        wire = opened(session, broker)
-        wire.send_encoded(packet + b"\xff" * 64)
-        wire.close()
-        wait_until(lambda: session.take(1, 0.05) == [] and not session.connected, "the end of the connection")
-        again = opened(session, broker)
-        again.publish("gap/home/reading", "1.5", 1)
-        wait_until(lambda: session.take(1, 0.05), "a message on the next connection")
-        again.close()
-    finally:
-        session.close(0.1)
+def test_session_packet_that_is_malformed_ends_no_more_than_the_connection(
+    session: Session, broker: WireBroker, packet: bytes
+) -> None:
+    wire = opened(session, broker)
+    wire.send_encoded(packet + b"\xff" * 64)
+    wire.close()
+    wait_until(lambda: session.take(1, 0.05) == [] and not session.connected, "the end of the connection")
+    assert session.problem
+
+
+def test_session_after_a_malformed_packet_connects_again(session: Session, broker: WireBroker) -> None:
+    wire = opened(session, broker)
+    wire.send_encoded(bytes.fromhex("9003 0001 ff"))
+    wait_until(lambda: session.take(1, 0.05) == [] and not session.connected, "the end of the connection")
+    wire.close()
+    again = opened(session, broker)
+    again.publish("gap/home/reading", "1.5", 1)
+    wait_until(lambda: session.take(1, 0.05), "a message on the next connection")
+    again.close()
 
 
 def test_splitter_random_bytes_raise_protocol_errors_alone() -> None:
