@@ -27,6 +27,9 @@ def addon(file: Path) -> None:
     except (OSError, ValueError) as error:
         msg = f"{file}: the add-on's options cannot be read ({error})"
         raise SettingsError(msg) from error
+    if not isinstance(options, dict):
+        msg = f"{file}: the add-on's options must be a JSON object, not {type(options).__name__}"
+        raise SettingsError(msg)
     service = mqtt_service(os.environ) if wants_service(options) else None
     settings = settings_of(options, service, os.environ)
     if os.geteuid() == 0 and settings.state.path is not None:

@@ -1,4 +1,4 @@
-r"""The one JSON decoder for everything that comes from outside: messages, requests, files and answers of other programs.
+r"""The one JSON decoder for everything that comes from outside: messages, requests, files, answers of other programs.
 
 It is pydantic-core's (the Rust crate jiter, which every request body of pydantic passes too; wheels for x86-64, aarch64
 and armv7). Its limits:

@@ -234,10 +234,10 @@ def test_attempt_returns_what_the_step_returned() -> None:
 
 
 def test_record_internal_error_survives_an_error_that_cannot_be_shown() -> None:
-    class Nameless(Exception):
+    class NamelessError(Exception):
         def __str__(self) -> str:
             raise OSError
 
     statistics = Statistics()
-    record_internal_error(statistics, "stream", Nameless())
+    record_internal_error(statistics, "stream", NamelessError())
     assert statistics.internal_errors == {"stream": 1}

@@ -1,4 +1,4 @@
-"""Readings and windows that raise: found, and the others of the batch accepted and forecast as if they were not there."""
+"""Readings and windows that raise are found; the others of the batch are forecast as if they were not there."""
 
 from __future__ import annotations
 
