@@ -25,15 +25,52 @@ from tests.support.sources import EXTRAS, LONG_AGO_MS, Heard
 
 #: JSON texts, as Python's own encoder would not write some of them.
 HOSTILE = (
-    "null", "true", "[]", "{}", "[[]]", '{"a": 1}', '""', '"x"', '"\\u0000"', '"nan"', '"1e999"', "1e400", "-1e400", "1e308",
-    "9" * 4_300, "-" + "9" * 4_300, "9" * 4_301, "9" * 60_000, f'"{"9" * 60_000}"', "NaN", "Infinity", '"\\ud800"', "[" * 150 + "]" * 150,
-    "[" * 30_000, "18446744073709551616", "-0", "0.0", f'"{"x" * 60_000}"', '"2023-10-29T99:99:99Z"', '"9999-12-31T23:59:59-23:59"',
-)  # fmt: skip
+    "null",
+    "true",
+    "[]",
+    "{}",
+    "[[]]",
+    '{"a": 1}',
+    '""',
+    '"x"',
+    '"\\u0000"',
+    '"nan"',
+    '"1e999"',
+    "1e400",
+    "-1e400",
+    "1e308",
+    "9" * 4_300,
+    "-" + "9" * 4_300,
+    "9" * 4_301,
+    "9" * 60_000,
+    f'"{"9" * 60_000}"',
+    "NaN",
+    "Infinity",
+    '"\\ud800"',
+    "[" * 150 + "]" * 150,
+    "[" * 30_000,
+    "18446744073709551616",
+    "-0",
+    "0.0",
+    f'"{"x" * 60_000}"',
+    '"2023-10-29T99:99:99Z"',
+    '"9999-12-31T23:59:59-23:59"',
+)
 NAMES = sorted(presets())
 REASONS = {
-    "not_json", "not_finite", "not_a_number", "out_of_range", "bad_time", "clock_not_set", "no_value", "unknown_age",
-    "bad_device", "too_large", "empty", "too_many_devices",
-}  # fmt: skip
+    "not_json",
+    "not_finite",
+    "not_a_number",
+    "out_of_range",
+    "bad_time",
+    "clock_not_set",
+    "no_value",
+    "unknown_age",
+    "bad_device",
+    "too_large",
+    "empty",
+    "too_many_devices",
+}
 
 
 def paths_of(preset: dict[str, Any]) -> list[tuple[str, ...]]:
