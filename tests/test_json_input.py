@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -13,10 +14,8 @@ from edge.json_input import JsonError, NonFiniteLiteralError, decode_json
 
 @given(st.binary() | st.text())
 def test_decoder_raises_nothing_but_json_error(document: bytes | str) -> None:
-    try:
+    with suppress(JsonError):
         decode_json(document)
-    except JsonError as error:
-        assert str(error)
 
 
 @pytest.mark.parametrize(
