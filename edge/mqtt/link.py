@@ -85,6 +85,11 @@ class MqttLink:
         return self._session.connected
 
     @property
+    def held_up(self) -> bool:
+        """Whether so much is unconfirmed that nothing more should be sent."""
+        return self._session.held_up
+
+    @property
     def n_queued(self) -> int:
         """Messages that came and have not been taken."""
         return self._session.n_queued
