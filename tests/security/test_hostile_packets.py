@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from edge.mqtt.client import SessionOptions
+from edge.mqtt.connection import Connection, Told
 from edge.mqtt.frames import MAX_PAYLOAD, ProtocolError, Publication, Splitter, encode_length
 from edge.mqtt.session import Session
 from tests.support.ports import LOOPBACK
@@ -116,3 +117,28 @@ def test_splitter_other_packet_without_end_is_a_protocol_error() -> None:
     splitter.feed(b"\x90" + encode_length(200_000_000) + bytes(100))
     with pytest.raises(ProtocolError, match="200000000 bytes"):
         list(splitter.packets())
+
+
+def test_connection_error_of_any_kind_ends_it_and_the_next_one_is_made(broker: WireBroker) -> None:
+    """Whatever is raised while bytes are handled; here by whoever takes the messages."""
+    lost: list[bool] = []
+
+    def raise_error(_publication: Publication) -> None:
+        raise RecursionError
+
+    told = Told(lambda _n: None, lambda: None, lambda: lost.append(True), raise_error, lambda _acknowledged: None)
+    connection = Connection(
+        SessionOptions("gw", "s", ("gap/+/reading",), port=broker.port, host=LOOPBACK, protocol="5", announce=False),
+        told,
+    )
+    for n_before in range(2):
+        wait_until(lambda: connection.serve(0.05) is None and connection.is_there, "a connection")
+        wire = broker.accept()
+        wire.read()
+        wire.connack()
+        wire.publish("gap/home/reading", "1.5", 0)
+        wait_until(lambda n=n_before: connection.serve(0.05) is None and len(lost) > n, "the end of it")
+        assert connection.problem == "the connection failed (RecursionError: )"
+        wire.close()
+    connection.closing()
+    connection.close(politely=False)
