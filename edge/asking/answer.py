@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from edge.asking.request import KINDS, PredictRequest, request_of, series_of
 from edge.core.errors import ModelError, PayloadError, RequestError, TooLargeError
 from edge.core.reading import Limits
+from edge.internal_errors import NOT_CONTAINED, record_internal_error
 from edge.json_input import JsonError, decode_json
 from edge.service import Service
 
@@ -75,6 +76,11 @@ class Desk:
             return _told(unfit(error.errors(include_url=False)[0]))
         except (RequestError, PayloadError, ModelError) as error:
             return _told(problem_of(error))
+        except NOT_CONTAINED:
+            raise
+        except BaseException as error:
+            record_internal_error(self._service.statistics, "request", error)
+            return _told(internal_error())
         return Answer(json.dumps(document, separators=(",", ":")).encode(), JSON_TYPE)
 
     def answer_message(self, body: bytes, n_bytes: int) -> tuple[bytes, str]:
@@ -86,6 +92,12 @@ class Desk:
 def too_large(max_body_bytes: int) -> Problem:
     """Return the problem with a body over ``max_body_bytes``."""
     return Problem.of(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {max_body_bytes} bytes")
+
+
+def internal_error() -> Problem:
+    """Return the problem with a request that an error inside gapcast kept from being answered."""
+    detail = "an error inside gapcast; its log has it as internal.error"
+    return Problem.of(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "internal_error")
 
 
 def problem_of(error: RequestError | PayloadError | ModelError) -> Problem:

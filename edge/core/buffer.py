@@ -43,6 +43,7 @@ class Verdict(Enum):
     UNCONFIRMED = "unconfirmed"  # held: more than a day ahead
     FULL = "full"  # a new device beyond the limit
     LACKING = "lacking"  # without a value for each channel
+    FAILED = "failed"  # an error came of it; see Accepted.failures
 
 
 class Buffers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Literal, TypedDict
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.buffer import Buffers, Verdict
+from edge.core.errors import StateError
 from edge.core.forecast import Forecast, Forecasts
 from edge.core.forecast_range import WIDEST, Flags, ForecastRange, Repairs, Replacement
 from edge.core.history import History
@@ -21,7 +22,7 @@ from edge.core.online.outcomes import Outcomes
 from edge.core.online.scores import Scores
 from edge.core.online.summary import Period, Summary
 from edge.core.panel import Panel, Unusable
-from edge.core.predictor import Predictor, Speaker
+from edge.core.predictor import Prediction, Predictor, Speaker
 from edge.core.reading import Limits, Reading
 from edge.core.speaking import Whose, as_blended, as_spoken, voice_of
 from edge.core.window import F32, WindowSpec
@@ -35,9 +36,10 @@ _RESULT: dict[Verdict, Result] = {
     Verdict.LATE: "late",
     Verdict.FULL: "rejected",
     Verdict.LACKING: "rejected",
+    Verdict.FAILED: "rejected",
 }
-#: Verdicts on readings that left everything as it was.
-_NO_EFFECT = (Verdict.DUPLICATE, Verdict.FULL, Verdict.LACKING)
+#: Verdicts on readings that a journal does not need: they left everything as it was, or an error came of them.
+_NO_EFFECT = (Verdict.DUPLICATE, Verdict.FULL, Verdict.LACKING, Verdict.FAILED)
 
 
 class _Quiet(TypedDict):
@@ -58,7 +60,8 @@ class Accepted:
     ``windows`` is ``[N, context]``, kW, or ``[N, context, C]`` where the model takes C measured features;
     ``devices``, ``rows`` (in :class:`Buffers`), ``minutes`` and ``n_observed`` say whose they are;
     ``first_rows`` are those whose reading was the first of a history, and gives no window.
-    ``disproved`` are readings that had been held and proved to be a mistake.
+    ``disproved`` are readings that had been held and proved to be a mistake. ``failures`` has the place of each
+    reading that raised an unexpected exception, and that exception: what is known of its device may be damaged.
     """
 
     verdicts: list[Verdict]
@@ -71,6 +74,12 @@ class Accepted:
     n_observed: list[int]
     disproved: list[Reading]
     counts: dict[Result, int]
+    failures: list[tuple[int, Exception]] = field(default_factory=list)
+
+    def raise_failure(self) -> None:
+        """Raise the first of ``failures``, where there is one: for callers to whom the others are no use without it."""
+        for _, error in self.failures:
+            raise error
 
     def with_effect(self, readings: Sequence[Reading]) -> Sequence[Reading]:
         """Return those of the batch's ``readings`` that changed anything: what a journal needs of it."""
@@ -126,7 +135,11 @@ class Engine:
         self.history = history or History()
 
     def accept(self, readings: Sequence[Reading]) -> Accepted:
-        """Take ``readings`` in order; several of one device in a batch are as good as one by one."""
+        """Take ``readings`` in order; several of one device in a batch are as good as one by one.
+
+        A reading that raises an unexpected exception does not keep the others from being accepted. Later readings of
+        its device in the batch fail too: what is known of the device may be damaged.
+        """
         windows = np.empty((len(readings), *self.buffers.shape), dtype=np.float32)
         verdicts: list[Verdict] = []
         place: list[int] = []
@@ -135,28 +148,37 @@ class Engine:
         n_observed: list[int] = []
         rows: list[int] = []
         first_rows: list[int] = []
-        buffers, history = self.buffers, self.history
+        failures: list[tuple[int, Exception]] = []
+        buffers, history, row = self.buffers, self.history, -1
         for reading in readings:
-            verdict = buffers.accept(reading)
+            try:
+                if failures:
+                    _require_sound(reading.device, readings, failures)
+                verdict = buffers.accept(reading)
+                if verdict is Verdict.READY or verdict is Verdict.FIRST:
+                    row = buffers.row(reading.device)
+                    if row < history.max_devices:
+                        history.note(buffers.stream(reading.device))
+                    if verdict is Verdict.READY:
+                        n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
+            except Exception as error:
+                failures.append((len(verdicts), error))
+                verdicts.append(Verdict.FAILED)
+                place.append(-1)
+                continue
             verdicts.append(verdict)
-            if verdict is not Verdict.READY and verdict is not Verdict.FIRST:
-                place.append(-1)
+            if verdict is Verdict.READY:
+                place.append(len(devices))
+                devices.append(reading.device)
+                rows.append(row)
+                minutes.append(reading.minute)
                 continue
-            row = buffers.row(reading.device)
-            if row < history.max_devices:
-                history.note(buffers.stream(reading.device))
+            place.append(-1)
             if verdict is Verdict.FIRST:
-                place.append(-1)
                 first_rows.append(row)
-                continue
-            place.append(len(devices))
-            n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
-            devices.append(reading.device)
-            rows.append(row)
-            minutes.append(reading.minute)
         windows = windows[: len(devices)]
         account = self._account(verdicts)
-        return Accepted(verdicts, place, windows, devices, rows, first_rows, minutes, n_observed, *account)
+        return Accepted(verdicts, place, windows, devices, rows, first_rows, minutes, n_observed, *account, failures)
 
     def forecast(self, accepted: Accepted, issued_at_ms: int) -> Forecasts:
         """Forecast what was accepted, in one call of each model, and keep it as each device's latest.
@@ -185,6 +207,17 @@ class Engine:
         self.newest.keep(accepted.rows, forecasts)
         self.history.foresee(accepted.rows, forecasts)
         return forecasts
+
+    def predict(self, accepted: Accepted) -> list[Prediction]:
+        """Return what each model makes of the windows of ``accepted``, at least one; nothing is kept or learnt."""
+        minutes = np.asarray(accepted.minutes, dtype=np.int64)
+        windows = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
+        return self._panel.predict(windows, minutes).predictions
+
+    def forget_learning(self, row: int) -> None:
+        """Forget what was learnt of the device of ``row``; its readings stay."""
+        if self.blend is not None:
+            self.blend.forget(row)
 
     def learn(self) -> tuple[Outcomes | None, list[Change]]:
         """Learn what the newest readings say of earlier forecasts, once the newest ones were made.
@@ -269,3 +302,17 @@ class Engine:
             counts["accepted"] = counts.get("accepted", 0) + buffers.n_confirmed
             buffers.n_confirmed = 0
         return disproved, counts
+
+
+def _require_sound(device: str, readings: Sequence[Reading], failures: Sequence[tuple[int, Exception]]) -> None:
+    """Raise :class:`StateError` where an earlier reading of ``device`` in the batch failed."""
+    if any(readings[i].device == device for i, _ in failures):
+        msg = f"an earlier reading of {device} in the same batch failed"
+        raise StateError(msg)
+
+
+def none_accepted(readings: Sequence[Reading]) -> Accepted:
+    """Return what became of ``readings`` where none could be accepted: all failed, and nothing is due a forecast."""
+    verdicts, place = [Verdict.FAILED] * len(readings), [-1] * len(readings)
+    windows = np.empty((0, 0), dtype=np.float32)
+    return Accepted(verdicts, place, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {})

@@ -36,6 +36,7 @@ def forecast_series(
     engine = Engine(model, 1, zone, tells_path=tells_path, limits=limits)
     before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # their windows serve no one
     newest = engine.accept(readings[-1:])
+    newest.raise_failure()
     for i, verdict in enumerate([*before, *newest.verdicts]):
         if verdict is Verdict.LACKING:
             msg = f"readings[{i}]: {engine.lacking(readings[i])}"

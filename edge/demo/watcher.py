@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from threading import Condition, Event
@@ -12,6 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.core.errors import BrokerError
 from edge.core.score import Score
+from edge.json_input import JsonError, decode_json
 
 _SUBSCRIBE_S = 10.0
 
@@ -70,14 +70,18 @@ class Watcher:
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         received_s = time.perf_counter()
-        forecast = json.loads(message.payload)
-        observed_at, target_at, forecast_kw = forecast["observed_at"], forecast["target_at"], forecast["gap_kw"]
+        try:
+            forecast = decode_json(message.payload)
+            observed_at, target_at = str(forecast["observed_at"]), str(forecast["target_at"])
+            forecast_kw, median_kw = float(forecast["gap_kw"]), forecast["median_kw"]
+            median_kw = None if median_kw is None else float(median_kw)
+        except (JsonError, LookupError, TypeError, ValueError, OverflowError):
+            return  # not a forecast of this gateway: the demo's broker takes messages from anyone
         with self._seen:
             if observed_at not in self._published:
                 return  # a reading of another client
             now_kw, sent_s = self._published[observed_at]
             self.latencies_s.append(received_s - sent_s)
-            median_kw = forecast["median_kw"]
             self.has_median = median_kw is not None
             self._forecasts[target_at] = (forecast_kw, now_kw, median_kw)
             if target_at in self._published:  # at full speed the meter is ahead of the forecasts

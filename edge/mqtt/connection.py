@@ -17,6 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.core.errors import ShardError
+from edge.internal_errors import NOT_CONTAINED
 from edge.mqtt.backoff import Backoff
 from edge.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
 from edge.mqtt.delivery import LAST_ID
@@ -32,6 +33,7 @@ _NO_ANSWER = "the broker does not answer"
 #: Connections in a row that the broker ended so soon after it let us in, without having been unreachable in between:
 #: another client has the same client id. The broker of MQTT 3.1.1 does not say so.
 _N_CUT_SHORT, _CUT_SHORT_S = 3, 60.0
+_SHOWN = 120
 
 
 class Told(NamedTuple):
@@ -105,7 +107,27 @@ class Connection:
         del self._client  # the last there was of it: paho closes the sockets that wake its loop
 
     def serve(self, timeout_s: float) -> None:
-        """One round: connect or wait, read, let paho do its part, write."""
+        """One round: connect or wait, read, let paho do its part, write.
+
+        A packet that paho cannot read, or any other error, ends the connection: the next one is tried as usual.
+        """
+        try:
+            self._serve(timeout_s)
+        except (ShardError, *NOT_CONTAINED):
+            raise
+        except BaseException as error:
+            self._broken(error)
+
+    def _broken(self, error: BaseException) -> None:
+        """Give up a connection that raised, and the client, which may be in any state."""
+        problem = f"the connection failed ({type(error).__name__}: {str(error)[:_SHOWN]})"
+        self._lost(problem)
+        self._client = self._new_client()
+        log.error(
+            "mqtt.connection_failed", host=self._options.host, port=self._options.port, problem=problem, exc_info=error
+        )
+
+    def _serve(self, timeout_s: float) -> None:
         sock = self._socket
         if sock is None:
             if self._closing or not self._connect_when_due(timeout_s):

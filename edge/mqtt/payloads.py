@@ -6,12 +6,11 @@ import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from pydantic_core import from_json
-
 from edge.core.errors import PayloadError
 from edge.core.forecast import FORECAST_SCHEMA, LEVEL, SHARE_DECIMALS, Forecasts
 from edge.core.grid import instant_label, minute_label, minute_of
 from edge.core.reading import Limits, Reading, instant_of, measured_of, power_of
+from edge.json_input import JsonError, NonFiniteLiteralError, decode_json
 from edge.mqtt.frames import MAX_PAYLOAD
 
 _REJECTED_BYTES = 1_024
@@ -42,10 +41,7 @@ def decode(
         raise PayloadError("empty", "the payload is empty: send a number or a JSON object")
     if n_bytes > MAX_PAYLOAD:
         raise PayloadError("too_large", f"the payload has {n_bytes} bytes; at most {MAX_PAYLOAD} are read")
-    try:
-        value = from_json(payload)
-    except ValueError as error:
-        raise PayloadError("not_json", f"the payload is not JSON: {error}") from error
+    value = decode_document(payload)
     instant_ms, measured = received_ms, None
     if isinstance(value, dict):
         if "horizon_min" in value:
@@ -81,10 +77,21 @@ def check_own_echo(document: Mapping[str, object]) -> None:
 def is_rejection(payload: bytes) -> bool:
     """Tell whether ``payload`` is a message of the rejected topic."""
     try:
-        document = from_json(payload)
-    except ValueError:
+        document = decode_json(payload)
+    except JsonError:
         return False
     return isinstance(document, dict) and document.keys() >= _REJECTION
+
+
+def decode_document(payload: bytes) -> object:
+    """Return the value of a JSON payload; raise :class:`PayloadError` (``not_json`` or ``not_finite``)."""
+    try:
+        return decode_json(payload)
+    except NonFiniteLiteralError as error:
+        detail = f"NaN and Infinity are not JSON, and no reading: send null, or leave the value out ({error})"
+        raise PayloadError("not_finite", detail) from error
+    except JsonError as error:
+        raise PayloadError("not_json", f"the payload is not JSON: {error}") from error
 
 
 def encode_forecasts(forecasts: Forecasts) -> Iterator[bytes]:
