@@ -31,5 +31,9 @@ class Containment:
         except PASSED:
             raise
         except BaseException as error:
-            record_internal_error(self._statistics, part, error, getattr(step, "__qualname__", ""))
+            self.record(part, error, getattr(step, "__qualname__", ""))
             return None
+
+    def record(self, part: Part, error: BaseException, what: str) -> None:
+        """Record an ``error`` that the caller has contained itself."""
+        record_internal_error(self._statistics, part, error, what)

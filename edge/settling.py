@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge.containment import Containment
+from edge.containment import PASSED, Containment
 from edge.core.buffer import Verdict
 from edge.core.engine import Accepted, Engine
 from edge.core.errors import PayloadError
@@ -18,6 +18,7 @@ class Settling:
     def __init__(self, link: Link, contained: Containment) -> None:
         """Acknowledge on ``link``; ``contained`` records what one message raises, and the others are acknowledged."""
         self._link = link
+        self._contained = contained
         self._attempt = contained.attempt
 
     def settle(
@@ -36,7 +37,9 @@ class Settling:
                 attempt("stream", link.settle, arrival, 0, batch)
                 continue
             verdict, place = next(outcomes)
-            if verdict is Verdict.FULL:
+            if place >= 0:
+                pass
+            elif verdict is Verdict.FULL:
                 n_devices = engine.buffers.max_devices
                 detail = f"{n_devices} devices are known, all that devices.max allows"
                 attempt("publish", link.reject, arrival, PayloadError("too_many_devices", detail))
@@ -45,7 +48,12 @@ class Settling:
                 attempt("publish", link.reject, arrival, problem)
             elif verdict is Verdict.FAILED:
                 attempt("publish", link.reject, arrival, internal_problem())
-            attempt("stream", link.settle, arrival, receipts[place] if place >= 0 else 0, batch)
+            try:  # the one step of each message without a call around it: most of them come here
+                link.settle(arrival, receipts[place] if place >= 0 else 0, batch)
+            except PASSED:
+                raise
+            except BaseException as error:  # one message's error is not to keep the others from being acknowledged
+                self._contained.record("stream", error, "settle")
         for reading in accepted.disproved:
             detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
             attempt("publish", link.reject, reading, PayloadError("time_jump", detail))

@@ -149,7 +149,7 @@ class Engine:
         rows: list[int] = []
         first_rows: list[int] = []
         failures: list[tuple[int, Exception]] = []
-        buffers, history, row = self.buffers, self.history, -1
+        buffers, history = self.buffers, self.history
         for reading in readings:
             try:
                 if failures:
@@ -161,21 +161,19 @@ class Engine:
                         history.note(buffers.stream(reading.device))
                     if verdict is Verdict.READY:
                         n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
+                        verdicts.append(verdict)
+                        place.append(len(devices))
+                        devices.append(reading.device)
+                        rows.append(row)
+                        minutes.append(reading.minute)
+                        continue
+                    first_rows.append(row)
+                verdicts.append(verdict)
+                place.append(-1)
             except Exception as error:
-                failures.append((len(verdicts), error))
+                failures.append((len(place), error))
                 verdicts.append(Verdict.FAILED)
                 place.append(-1)
-                continue
-            verdicts.append(verdict)
-            if verdict is Verdict.READY:
-                place.append(len(devices))
-                devices.append(reading.device)
-                rows.append(row)
-                minutes.append(reading.minute)
-                continue
-            place.append(-1)
-            if verdict is Verdict.FIRST:
-                first_rows.append(row)
         windows = windows[: len(devices)]
         account = self._account(verdicts)
         return Accepted(verdicts, place, windows, devices, rows, first_rows, minutes, n_observed, *account, failures)

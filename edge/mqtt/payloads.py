@@ -41,7 +41,10 @@ def decode(
         raise PayloadError("empty", "the payload is empty: send a number or a JSON object")
     if n_bytes > MAX_PAYLOAD:
         raise PayloadError("too_large", f"the payload has {n_bytes} bytes; at most {MAX_PAYLOAD} are read")
-    value = decode_document(payload)
+    try:
+        value = decode_json(payload)
+    except JsonError as error:
+        raise _problem_of(error) from error
     instant_ms, measured = received_ms, None
     if isinstance(value, dict):
         if "horizon_min" in value:
@@ -87,11 +90,15 @@ def decode_document(payload: bytes) -> object:
     """Return the value of a JSON payload; raise :class:`PayloadError` (``not_json`` or ``not_finite``)."""
     try:
         return decode_json(payload)
-    except NonFiniteLiteralError as error:
-        detail = f"NaN and Infinity are not JSON, and no reading: send null, or leave the value out ({error})"
-        raise PayloadError("not_finite", detail) from error
     except JsonError as error:
-        raise PayloadError("not_json", f"the payload is not JSON: {error}") from error
+        raise _problem_of(error) from error
+
+
+def _problem_of(error: JsonError) -> PayloadError:
+    if isinstance(error, NonFiniteLiteralError):
+        detail = f"NaN and Infinity are not JSON, and no reading: send null, or leave the value out ({error})"
+        return PayloadError("not_finite", detail)
+    return PayloadError("not_json", f"the payload is not JSON: {error}")
 
 
 def encode_forecasts(forecasts: Forecasts) -> Iterator[bytes]:
