@@ -75,7 +75,7 @@ def as_blended(
         leads_min = np.asarray(speaker.lead_times_min)
         added_kw = (told.kw[:, 0] - path_kw[:, -1])[:, np.newaxis] * (leads_min / leads_min[-1])
         within = blend.within
-        path = _rounded(np.clip(path_kw + added_kw, within.low_kw, within.high_kw).astype(np.float32))
+        path = _rounded(np.minimum(np.maximum(path_kw + added_kw, within.low_kw), within.high_kw).astype(np.float32))
         path[:, -1] = mean_kw
         along_kw = path.tolist()
     shares = None
