@@ -2,9 +2,10 @@
 #   docker build -f docker/spark.Dockerfile -t gapcast-fleet .
 # Spark's own images have a Python that is older than gapcast's, so that only what starts their pods is taken from there;
 # Spark itself is PySpark's, of the version that requirements/fleet.txt names.
-FROM apache/spark:4.2.0-scala AS spark
+# The digests are checked by tests/security/test_pinned_images.py, and renewed by scripts/pin-images or Dependabot.
+FROM spark:4.2.0-scala@sha256:aeaae7ab8dc28e6e7f0f16d55f885415f2443b5c63d25d6d448c6aa1866a6c0b AS spark
 
-FROM python:3.13-slim-trixie
+FROM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 # With the fixes of the day that it is built on.
 # hadolint ignore=DL3008
 RUN apt-get update \

@@ -3,9 +3,9 @@
 #   docker run --rm -v "$PWD/runs:/work" gapcast-trainer --help
 
 # On the machine that builds, for whichever it is to run on, as in docker/Dockerfile.
-FROM --platform=$BUILDPLATFORM python:3.13-slim-trixie AS builder-amd64
+FROM --platform=$BUILDPLATFORM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285 AS builder-amd64
 ENV MACHINE=x86_64
-FROM --platform=$BUILDPLATFORM python:3.13-slim-trixie AS builder-arm64
+FROM --platform=$BUILDPLATFORM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285 AS builder-arm64
 ENV MACHINE=aarch64
 
 # hadolint ignore=DL3006
@@ -30,7 +30,7 @@ COPY . .
 RUN /opt/build/bin/python -m build --wheel --no-isolation --outdir /dist . \
  && python3 -m pip --python /opt/gapcast/bin/python install --no-compile --no-deps --no-index /dist/*.whl
 
-FROM python:3.13-slim-trixie
+FROM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="gapcast-trainer" \

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import click
 
 from edge.core.errors import SettingsError
+from edge.json_input import decode_json
 from edge.serving import serve
 
 #: Whom the image runs as elsewhere; root is needed for no more than the options, which root alone may read.
@@ -23,10 +23,13 @@ def addon(file: Path) -> None:
     from edge.addon.supervisor import mqtt_service  # noqa: PLC0415
 
     try:
-        options = json.loads(file.read_text(encoding="utf-8"))
+        options = decode_json(file.read_bytes())
     except (OSError, ValueError) as error:
         msg = f"{file}: the add-on's options cannot be read ({error})"
         raise SettingsError(msg) from error
+    if not isinstance(options, dict):
+        msg = f"{file}: the add-on's options must be a JSON object, not {type(options).__name__}"
+        raise SettingsError(msg)
     service = mqtt_service(os.environ) if wants_service(options) else None
     settings = settings_of(options, service, os.environ)
     if os.geteuid() == 0 and settings.state.path is not None:

@@ -67,7 +67,7 @@ class Announcing:
         """Tell what is new, while the broker hears it."""
         link = self._link
         with self._lock:
-            forgotten, news = self._due(link.n_fresh_sessions, may_tell=link.connected)
+            forgotten, news = self._due(link.n_fresh_sessions, may_tell=link.connected and not link.held_up)
         for device in forgotten:
             link.forget(device)
             self._feed.tell("device", device, {"device": device, "state": "forgotten"})

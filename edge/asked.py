@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -98,11 +99,18 @@ class Asked:
         """Go on with a new ``engine`` and ``models`` between two batches: see :meth:`Exchanging.offer`."""
         return self._exchanging.offer(engine, models)
 
-    def latest(self) -> list[Forecast]:
-        """Return the newest forecast of every device that has one; the stream waits for a copy of columns only."""
+    def latest_page(self, limit: int, after: str = "") -> tuple[list[Forecast], int, str | None]:
+        """Return the newest forecasts of ``limit`` devices, by name; how many have one; and the last name, if more do.
+
+        It begins with the first name that is greater than ``after``. The stream waits for a copy of columns only.
+        """
         with self._lock:
             speaker, (devices, latest) = self._engine.speaker, self._engine.copy_latest()
-        return latest.read_all(devices, speaker)
+        rows = latest.rows(devices)
+        page = heapq.nsmallest(limit + 1, (row for row in rows if devices[row] > after), key=devices.__getitem__)
+        found = (latest.read(row, devices[row], speaker) for row in page[:limit])
+        next_ = devices[page[limit - 1]] if len(page) > limit else None
+        return [forecast for forecast in found if forecast is not None], len(rows), next_
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast; None where the device is unknown or has none yet.
@@ -152,4 +160,6 @@ class Asked:
             raise RequestError(msg)
         speaking = models[model] if model else self.model
         engine, now_ms = self._engine, time.time_ns() // 1_000_000
-        return forecast_series(speaking, readings, now_ms, engine.zone, tells_path=engine.tells_path)
+        return forecast_series(
+            speaking, readings, now_ms, engine.zone, tells_path=engine.tells_path, limits=engine.limits
+        )

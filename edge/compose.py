@@ -6,10 +6,9 @@ import gc
 import socket
 from collections.abc import Mapping
 from functools import partial
-from threading import Event, Thread
+from threading import Event
 
 import structlog
-import uvicorn
 
 from edge.announcing import Telling
 from edge.asking.answer import Desk
@@ -18,8 +17,12 @@ from edge.core.features import measured_in
 from edge.core.presence import Presence
 from edge.core.reading import Limits
 from edge.core.statistics import Statistics
+from edge.device_limit import limit_devices_here
 from edge.http.app import HttpOptions, create_app
-from edge.loading import Models, engine_of, library_of, load_models
+from edge.http.connection_limits import ConnectionLimits, default_max_connections
+from edge.http.host_check import own_host_names
+from edge.http.server import HttpServerThread, build_server
+from edge.loading import Models, admission_of, engine_of, library_of, load_usable_models
 from edge.mqtt.asides import PredictTopic
 from edge.mqtt.discovery import Discovery, HomeAssistant
 from edge.mqtt.link import Intake, MqttLink
@@ -56,7 +59,8 @@ class Application:
         """
         library = library_of(settings, environment)
         stamp = library.stamp()  # before they are read: what changes meanwhile is a change
-        self.models = load_models(settings, library)
+        self.models = load_usable_models(settings, library, admission_of(settings, environment))
+        settings = limit_devices_here(settings, self.models)
         self._settings, self._options = settings, session_options(settings, environment)
         self.session = Session(self._options)
         limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
@@ -109,18 +113,23 @@ class Application:
         )
         about = About(load_interpreter()[1], self.session.gateway, settings.shards[0] if settings.shards else None)
         registry = build_registry(self.service, about, settings.metrics.per_device)
-        app = create_app(self.service, lambda: self.models.cards, registry, desk, http_options(settings.http))
+        options, connection_limits = http_options(settings.http), connection_limits_of(settings.http)
         self._notifier = Notifier.of(environment)
         self._socket = _bind(settings.http)
-        self._server = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+        self._rest = HttpServerThread(
+            lambda: build_server(
+                create_app(self.service, lambda: self.models.cards, registry, desk, options), connection_limits
+            ),
+            self._socket,
+            statistics,
         )
 
     def _answer_over_mqtt(self, link: MqttLink, desk: Desk, topics: TopicSettings) -> None:
         gateway = self.session.gateway
         answers = answer_prefix("topics.answers", topics.answers, gateway)
         link.listen(
-            gateway_topic("topics.predict", topics.predict, gateway), PredictTopic(self.session, answers, desk.answer)
+            gateway_topic("topics.predict", topics.predict, gateway),
+            PredictTopic(self.session, answers, desk.answer_message),
         )
 
     def _tell_home_assistant(self, link: MqttLink, settings: Settings) -> None:
@@ -164,30 +173,28 @@ class Application:
             self._hold.take(self.models.stamps)
         if self._store is not None:
             self._store.restore(self._engine, self._link.meters)
-        rest = Thread(target=self._server.run, args=([self._socket],), name="rest")
-        rest.start()
+        self._rest.start()
         self._reloading.start()
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
         gc.freeze()  # what start-up made stays: collections need not look at it again
         gc.set_threshold(_N_NEW)
         self._notifier.ready(self.service.in_a_line())
         try:
-            turned = partial(self._turned, rest, stopping)
+            turned = partial(self._turned, stopping)
             if broker_is_fair(self._settings, self._options, stopping, turned):
                 self.service.run(stopping, turned)
         finally:
             self._notifier.stopping()
             self._reloading.stop()
             self.service.feed.close()
-            self._server.should_exit = True
-            rest.join()
+            self._rest.stop()
             self.close()
 
-    def _turned(self, rest: Thread, stopping: Event) -> None:
+    def _turned(self, stopping: Event) -> None:
         """Tell that the stream has turned, as long as REST lives too: without it, a start anew is wanted."""
         if stopping.is_set():
             self._notifier.stopping()
-        elif rest.is_alive():
+        elif self._rest.is_alive:
             self._notifier.alive(self.service.in_a_line)
 
     def close(self) -> None:
@@ -208,6 +215,20 @@ def http_options(http: HttpSettings) -> HttpOptions:
         token=http.token.get_secret_value() if http.token else None,
         cors_origins=http.cors_origins,
         allow_from=http.allow_from,
+        allow_changes_from=http.allow_changes_from,
+        allowed_hosts=http.allowed_hosts,
+        own_names=tuple(own_host_names(http.host)),
+        max_event_readers_per_client=http.max_event_readers_per_client,
+        max_total_body_bytes=http.max_total_body_bytes,
+    )
+
+
+def connection_limits_of(http: HttpSettings) -> ConnectionLimits:
+    """Return what HTTP connections may take."""
+    return ConnectionLimits(
+        max_connections=http.max_connections or default_max_connections(),
+        head_timeout_s=http.head_timeout_s,
+        body_timeout_s=http.body_timeout_s,
     )
 
 

@@ -56,4 +56,7 @@ class Exchanging:
         except StateError as error:
             offer.taken.set_exception(error)
             return None
+        except BaseException as error:  # whoever offered it waits
+            offer.taken.set_exception(error)
+            raise
         return offer, time.perf_counter() - began_s

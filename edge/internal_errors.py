@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Literal
 
 import structlog
 
+from edge.core.errors import PayloadError
 from edge.core.statistics import Statistics
 
 log = structlog.get_logger(__name__)
 
+#: Ends the process whatever raised it; everything else is contained (also what a library derives from BaseException).
+NOT_CONTAINED = (KeyboardInterrupt, SystemExit)
 #: Where an error was contained: the label ``part`` of ``gapcast_internal_errors_total``.
 Part = Literal["message", "forecast", "learning", "persistence", "publish", "request", "http", "models", "stream"]
 
@@ -22,4 +26,10 @@ def record_internal_error(statistics: Statistics, part: Part, error: BaseExcepti
     """
     statistics.internal_errors[part] = statistics.internal_errors.get(part, 0) + 1
     kind = type(error).__name__
-    log.error("internal.error", part=part, kind=kind, problem=str(error)[:240], what=what, exc_info=error)
+    with suppress(Exception):  # a log that cannot be written must not end what it reports on; the count stands
+        log.error("internal.error", part=part, kind=kind, problem=str(error)[:240], what=what, exc_info=error)
+
+
+def internal_problem() -> PayloadError:
+    """Return the reason for which a message is rejected where an error inside gapcast came of it."""
+    return PayloadError("internal_error", "an error inside gapcast; its log has it as internal.error")

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
 from edge.bundled import models_path
 from edge.core.card import ModelCard
 from edge.core.engine import Engine
-from edge.core.errors import ModelError
+from edge.core.errors import ModelError, SettingsError
 from edge.core.features import measured_in
 from edge.core.history import History
 from edge.core.online.blend import Blend
 from edge.core.online.options import Options
 from edge.core.online.outcomes import LEARNED, PERSISTENCE
+from edge.core.reading import Limits
 from edge.core.speaking import BLEND
+from edge.predictors.admission import Admission
+from edge.predictors.files import REGISTRY_FILE
 from edge.predictors.library import Library
-from edge.predictors.store import load_model
+from edge.predictors.proven import ProvenModels
+from edge.predictors.runtime import load_interpreter
 from edge.predictors.tflite import TflitePredictor
 from edge.settings import Settings
 from edge.state import state_path
@@ -63,16 +68,56 @@ def library_of(settings: Settings, environment: Mapping[str, str]) -> Library:
     return Library((models_path(), state_path(settings.state.path, environment) / _INSTALLED))
 
 
-def load_models(settings: Settings, library: Library | None = None) -> Models:
+def admission_of(
+    settings: Settings, environment: Mapping[str, str], is_cancelled: Callable[[], bool] = lambda: False
+) -> Admission:
+    """Return how models are admitted: those that came with gapcast as they are, others after a trial.
+
+    Which have passed one is recorded in the folder of the state, where there is one.
+    """
+    try:
+        state = state_path(settings.state.path, environment)
+    except SettingsError:
+        state = None
+    return Admission(models_path(), ProvenModels(state, load_interpreter()[1]), is_cancelled)
+
+
+def load_usable_models(settings: Settings, library: Library, admission: Admission) -> Models:
+    """Load the models as :func:`load_models` does, but leave out what was installed and is no good.
+
+    So a damaged or hostile file in the folder of installed models does not keep the service from starting: the models
+    that came with gapcast are beneath it. Raises :class:`ModelError` where these are no good, or where the settings
+    name a model that is left out.
+    """
+    while True:
+        try:
+            return load_models(settings, library, admission)
+        except _InstalledModelError as error:
+            cure = "put it right, or remove it: gapcast starts without it"
+            log.error("models.refused", path=str(error.path), problem=str(error), cure=cure)
+            library = library.without(error.path)
+
+
+class _InstalledModelError(ModelError):
+    """A model, or a registry, that was installed over others and is no good."""
+
+    def __init__(self, problem: object, path: Path) -> None:
+        super().__init__(str(problem))
+        self.path = path
+
+
+def load_models(settings: Settings, library: Library | None = None, admission: Admission | None = None) -> Models:
     """Load and self-test every model; raise :class:`ModelError` where one, or one asked for, is no good.
 
-    ``library`` is that of ``settings`` and this process's environment where it is not given. Only those models that
+    ``library`` and ``admission`` are those of ``settings`` and this process's environment where they are not given.
+    A model that did not come with gapcast has a trial in a child process first. Only those models that
     are heard for each reading keep their interpreters: a larger model's take megabytes each. The others make theirs
     anew when they are asked.
     """
     library = library or library_of(settings, os.environ)
+    admission = admission or admission_of(settings, os.environ)
     folders = library.models()
-    speaking = settings.forecast.model or library.default()
+    speaking = settings.forecast.model or _default_of(library, folders)
     for name in (speaking, *(settings.forecast.experts or ())):
         if name not in folders:
             msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
@@ -80,12 +125,15 @@ def load_models(settings: Settings, library: Library | None = None) -> Models:
     taken = sorted(set(folders) & set(TAKEN))
     if taken:
         msg = f"{folders[taken[0]]}: no model may be named {taken[0]}: forecasts call something else so; rename it"
-        raise ModelError(msg)
+        raise _error_of(ModelError(msg), folders[taken[0]], library)
     by_name = {}
     for name in sorted(
         folders, key=lambda name: (name == speaking, name)
     ):  # it comes last, and takes over their memory
-        by_name[name] = load_model(folders[name])
+        try:
+            by_name[name] = admission.load(folders[name])
+        except ModelError as error:
+            raise _error_of(error, folders[name], library) from error
         by_name[name].rest()
     others = tuple(by_name[name] for name in _heard(settings, by_name, by_name[speaking]))
     models = Models(by_name, by_name[speaking], others)
@@ -94,22 +142,50 @@ def load_models(settings: Settings, library: Library | None = None) -> Models:
     return models
 
 
+def _default_of(library: Library, folders: Mapping[str, Path]) -> str:
+    """Return the name of the default; raise :class:`ModelError` where the registry is no good or names none."""
+    try:
+        name = library.default()
+    except ModelError as error:
+        raise _error_of(error, library.own / REGISTRY_FILE, library) from error
+    if name not in folders and library.own / REGISTRY_FILE not in library.left_out:
+        msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
+        raise _error_of(ModelError(msg), library.own / REGISTRY_FILE, library)
+    return name
+
+
+def _error_of(error: ModelError, path: Path, library: Library) -> ModelError:
+    """Return ``error`` with the ``path`` it is about, where that lies over other models and can be left out."""
+    is_installed = library.has_spare and library.own in path.parents and path.exists()
+    return _InstalledModelError(error, path) if is_installed else error
+
+
 def engine_of(settings: Settings, models: Models) -> Engine:
     """Return a new engine in which these ``models`` speak as ``settings`` say."""
     forecast, learning, zone = settings.forecast, settings.learning, settings.site.zone
     history = History(settings.history.minutes, settings.history.max_devices)
-    if not (forecast.blend or forecast.calibrate or learning.max_devices):
-        return Engine(models.speaking, settings.devices.max, zone, tells_path=forecast.path, history=history)
-    options = Options(
-        blends=forecast.blend,
-        learns=forecast.learn and forecast.blend,
-        calibrates=forecast.calibrate,
-        max_devices=learning.max_devices,
-        forgetting=learning.forgetting,
-        min_kw=settings.limits.min_kw,
+    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    blend = None
+    if forecast.blend or forecast.calibrate or learning.max_devices:
+        options = Options(
+            blends=forecast.blend,
+            learns=forecast.learn and forecast.blend,
+            calibrates=forecast.calibrate,
+            max_devices=learning.max_devices,
+            forgetting=learning.forgetting,
+            min_kw=limits.min_kw,
+            max_kw=limits.max_kw,
+        )
+        blend = Blend((models.speaking, *models.others), options, zone)
+    return Engine(
+        models.speaking,
+        settings.devices.max,
+        zone,
+        tells_path=forecast.path,
+        blend=blend,
+        history=history,
+        limits=limits,
     )
-    blend = Blend((models.speaking, *models.others), options, zone)
-    return Engine(models.speaking, settings.devices.max, zone, tells_path=forecast.path, blend=blend, history=history)
 
 
 def _heard(settings: Settings, by_name: dict[str, TflitePredictor], speaking: TflitePredictor) -> list[str]:

@@ -65,11 +65,12 @@ def install(
 
     FILE is a folder, a .zip or a .tar.gz that holds model.tflite and card.json, or a .tflite with its card beside it.
     """
-    from edge.loading import TAKEN, library_of  # noqa: PLC0415
+    from edge.loading import TAKEN, admission_of, library_of  # noqa: PLC0415
     from edge.predictors.install import install as put  # noqa: PLC0415
 
-    library = library_of(_settings_of_library(ctx, config, assignments, folder), os.environ)
-    card = put(file, library, default=default, taken=TAKEN)
+    settings = _settings_of_library(ctx, config, assignments, folder)
+    library, admission = library_of(settings, os.environ), admission_of(settings, os.environ)
+    card = put(file, library, admission, default=default, taken=TAKEN)
     click.echo(f"{card.name} {card.version} self-tested, and installed in {library.own / card.name}")
 
 

@@ -82,6 +82,11 @@ class Link(Protocol):
         ...
 
     @property
+    def held_up(self) -> bool:
+        """Whether so much is unconfirmed that nothing more should be sent."""
+        ...
+
+    @property
     def n_queued(self) -> int:
         """Messages that came and have not been taken."""
         ...

@@ -7,6 +7,7 @@ or when someone asks.
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from threading import Event, Thread
@@ -16,7 +17,8 @@ import structlog
 
 from edge.core.errors import GapcastError
 from edge.core.succession import make_room
-from edge.loading import Models, engine_of, load_models
+from edge.internal_errors import record_internal_error
+from edge.loading import Models, admission_of, engine_of, load_models
 from edge.predictors.library import Library, Stamp
 from edge.service import Service
 from edge.settings import Settings
@@ -74,7 +76,10 @@ class Reloading:
 
     def _watch(self) -> None:
         while not self._stopping.wait(LOOK_S):
-            self.look()
+            try:
+                self.look()
+            except Exception as error:  # as where no file can be opened: this thread is there for the next look
+                record_internal_error(self._service.statistics, "models", error, str(self._library))
 
     def look(self) -> None:
         """Look at the files; where they have changed and are whole, try them."""
@@ -90,14 +95,15 @@ class Reloading:
         except GapcastError as error:
             self._refuse(stamp, str(error))
         except Exception as error:  # whatever a file does to the runtime, this thread is there for the next one
-            log.exception("models.failed")
+            record_internal_error(self._service.statistics, "models", error, str(self._library))
             self._refuse(stamp, f"{type(error).__name__}: {error}")
         else:
             self._judged = stamp
-            _give_back()
+            _return_freed_memory()
 
     def _change(self) -> None:
-        models = load_models(self._settings, self._library)
+        admission = admission_of(self._settings, os.environ, self._stopping.is_set)
+        models = load_models(self._settings, self._library, admission)
         self._warm_up(models)
         self._in_place.before(models)
         pause_s = self._exchange(models)
@@ -109,6 +115,8 @@ class Reloading:
         log.info("models.swapped", model=models.speaking.name, models=versions, pause_ms=round(pause_s * 1e3, 3))
 
     def _refuse(self, stamp: Stamp, problem: str) -> None:
+        if self._stopping.is_set():
+            return  # the trial was cancelled, and says nothing of the model
         if self._library.stamp() != stamp:
             return  # no wonder: it is being written to again, and is looked at when that is done
         self._judged = stamp
@@ -133,8 +141,8 @@ class Reloading:
         return None
 
 
-def _give_back() -> None:
-    """Give the system the memory of the models that are gone, which glibc would keep for the next ones: 20 MB."""
+def _return_freed_memory() -> None:
+    """Return to the system the memory of the models that are gone, which glibc would keep for the next ones: 20 MB."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -65,7 +65,7 @@ class Reporting:
 
     def tell(self) -> None:
         """Tell some of what is new, while the broker hears it."""
-        if not (self._waiting or self._changes) or not self._link.connected:
+        if not (self._waiting or self._changes) or not self._link.connected or self._link.held_up:
             return
         while self._changes:
             device, change = self._changes.popleft()

@@ -16,25 +16,34 @@ import structlog
 
 from edge.announcing import Announcing, Telling
 from edge.asked import Asked
-from edge.core.engine import Accepted, Engine
+from edge.containment import PASSED, Containment
+from edge.core.engine import Accepted, Engine, none_accepted
 from edge.core.errors import ModelError
 from edge.core.forecast import Forecasts
+from edge.core.isolation import ForecastFailed, forecast_apart
 from edge.core.predictor import Predictor
+from edge.core.reading import Reading
 from edge.core.snapshot import Snapshot, take
 from edge.core.statistics import Statistics
 from edge.counting import Counting
 from edge.exchanging import Exchanging
 from edge.feeding import Feed
+from edge.forecast_repairs import record_repairs
+from edge.internal_errors import record_internal_error
 from edge.keeping import Keeper, Keeping, KeepsNothing
 from edge.ports import Link
 from edge.reporting import Reporting
-from edge.settling import settle
+from edge.settling import Settling
 
 log = structlog.get_logger(__name__)
 
 #: Readings taken at a time: the batch grows by itself under load, and adds no wait when idle.
 MAX_BATCH = 256
 _IDLE_S = 0.25
+#: After a turn that raised, the next one waits; twice as long after each in a row.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 5.0
+#: Turns in a row that may raise before the watchdog is no longer told that the stream lives: half a minute or so.
+MAX_FAILED_TURNS = 12
 #: Longest that a stop waits for what is queued.
 _DRAIN_S = 5.0
 
@@ -72,22 +81,33 @@ class Service(Asked):
         self._exchanging = Exchanging()
         self._forgotten: deque[str] = deque()  # by others' threads, not in order with the readings yet
         self._counting = Counting(self.statistics)
+        contained = Containment(self.statistics)
+        self._attempt = contained.attempt
+        self._settling = Settling(link, contained)
 
     # --- the stream -----------------------------------------------------------------------------
 
     def run(self, stopping: Event, turned: Callable[[], None] = lambda: None) -> bool:
         """Serve until ``stopping`` is set; then finish what is queued. Tell whether all was confirmed.
 
-        ``turned`` is called after each turn, a few times a second at least: while it is, the stream lives.
+        ``turned`` is called after each turn, a few times a second at least: while it is, the stream lives. A turn that
+        raises is recorded, and the next one waits a little, longer each time; after :data:`MAX_FAILED_TURNS` in a row
+        ``turned`` is not called until one succeeds, so that a watchdog may start the process anew.
         """
         log.info("service.started", model=self._engine.model.name, models=sorted(self.models))
+        n_failed = 0
         while not stopping.is_set():
-            self.turn(_IDLE_S)
-            turned()
+            if self._take_turn():
+                n_failed = 0
+            else:
+                n_failed += 1
+                stopping.wait(min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**n_failed))
+            if n_failed < MAX_FAILED_TURNS:
+                turned()
         self._drain()
-        self._note_forgotten()
-        complete = self._link.close(5.0, self._keep)
-        self._keeping.close()
+        self._attempt("persistence", self._note_forgotten)
+        complete = bool(self._attempt("stream", self._link.close, 5.0, self._keep))
+        self._attempt("persistence", self._keeping.close)
         log.info("service.stopped", all_confirmed=complete, **self.statistics.readings)
         return complete
 
@@ -95,42 +115,81 @@ class Service(Asked):
         """Take what is queued now, and not what goes on coming."""
         link, deadline_s = self._link, time.monotonic() + _DRAIN_S
         n_wanted = link.n_taken + link.n_queued
-        while link.n_taken < n_wanted and link.connected and time.monotonic() < deadline_s:
-            self.turn(_IDLE_S)
+        while link.n_taken < n_wanted and link.connected and time.monotonic() < deadline_s and self._take_turn():
+            pass
+
+    def _take_turn(self) -> bool:
+        """Take one turn; tell whether it raised nothing."""
+        return self._attempt("stream", self.turn, _IDLE_S) is not None
 
     def turn(self, timeout_s: float) -> int:
-        """Take one batch through: decode, accept, forecast, publish, keep, acknowledge. Return its size."""
+        """Take one batch through: decode, accept, forecast, publish, keep, acknowledge. Return its size.
+
+        Each step is taken although one before it raised: what is raised is recorded, and the message or the device
+        that it came of is rejected as ``internal_error``.
+        """
+        attempt, link = self._attempt, self._link
         if self._exchanging.is_due:
-            self._exchange()
-        arrivals = self._link.take(0 if self._keeping.holds_back else MAX_BATCH, timeout_s)
-        self._keep(between_batches=not arrivals)
+            attempt("models", self._exchange)
+        arrivals = link.take(0 if self._keeping.holds_back else MAX_BATCH, timeout_s)
+        attempt("persistence", self._keep, between_batches=not arrivals)
         if not arrivals:
-            self._note_forgotten()
-            self._announcing.tell()
-            self._reporting.tell()
-            self._link.flush()
+            attempt("persistence", self._note_forgotten)
+            self._tell()
             return 0
         readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
         with self._lock:
-            self._note_forgotten()
-            accepted = self._engine.accept(readings)
-            self._announcing.seen(accepted.first_rows + accepted.rows)
+            attempt("persistence", self._note_forgotten)
+            accepted = self._accept(readings)
+            attempt("publish", self._announcing.seen, accepted.first_rows + accepted.rows)
             began_s = time.perf_counter()
-            forecasts = self._forecast(accepted)
+            accepted, forecasts = self._forecast(accepted)
             inference_s = time.perf_counter() - began_s
-        receipts = self._link.publish(forecasts) or [0] * len(accepted.devices)
+        if forecasts.repairs is not None:
+            attempt("forecast", record_repairs, self.statistics, forecasts.repairs)
+        receipts = attempt("publish", link.publish, forecasts) or [0] * len(accepted.devices)
         with self._lock:
-            self._reporting.seen(*self._engine.learn())
-        samples = self._link.meters.take_samples()
-        batch = self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts, samples)
-        settle(self._link, self._engine, arrivals, accepted, receipts, batch)
-        self.feed.batch(readings, accepted, forecasts)
-        self._keep()  # what has no forecast to wait for
-        self._announcing.tell()
-        self._reporting.tell()
-        self._link.flush()
-        self._counting.count(arrivals, accepted, forecasts, inference_s, self._link.n_shed)
+            attempt("learning", self._learn)
+        batch = attempt("persistence", self._begin_keeping, readings, accepted, forecasts, receipts) or 0
+        attempt("stream", self._settling.settle, self._engine, arrivals, accepted, receipts, batch)
+        attempt("http", self.feed.batch, readings, accepted, forecasts)
+        if accepted.failures:
+            self._record_failures(readings, accepted)
+        attempt("persistence", self._keep)  # what has no forecast to wait for
+        self._tell()
+        attempt("stream", self._counting.count, arrivals, accepted, forecasts, inference_s, link.n_shed)
         return len(arrivals)
+
+    def _tell(self) -> None:
+        """Publish what is new beside forecasts, and hand all that was written to the network."""
+        self._attempt("publish", self._announcing.tell)
+        self._attempt("publish", self._reporting.tell)
+        self._attempt("publish", self._link.flush)
+
+    def _accept(self, readings: list[Reading]) -> Accepted:
+        accepted = self._attempt("stream", self._engine.accept, readings)
+        return none_accepted(readings) if accepted is None else accepted
+
+    def _learn(self) -> None:
+        self._reporting.seen(*self._engine.learn())
+
+    def _begin_keeping(
+        self, readings: list[Reading], accepted: Accepted, forecasts: Forecasts, receipts: list[int]
+    ) -> int:
+        samples = self._link.meters.take_samples()
+        return self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts, samples)
+
+    def _record_failures(self, readings: list[Reading], accepted: Accepted) -> None:
+        """Record what readings raised, and forget the devices whose state may be damaged by it."""
+        damaged = set()
+        for i, error in accepted.failures:
+            device, is_forecast = readings[i].device, isinstance(error, ForecastFailed)
+            cause = error.__cause__ or error
+            record_internal_error(self.statistics, "forecast" if is_forecast else "message", cause, device)
+            if not is_forecast:
+                damaged.add(device)
+        for device in damaged:
+            self._attempt("stream", self.forget, device)
 
     def _exchange(self) -> None:
         """Go on with the engine that was offered, and have what is kept replayed by no other."""
@@ -159,11 +218,24 @@ class Service(Asked):
             self._link.meters.forget(device)
             self._keeping.forget(device)
 
-    def _forecast(self, accepted: Accepted) -> Forecasts:
+    def _forecast(self, accepted: Accepted) -> tuple[Accepted, Forecasts]:
+        """Forecast what was accepted; return that, and what was accepted as it is with the forecasts that failed."""
         now_ms = time.time_ns() // 1_000_000
+        nothing = Forecasts(self._engine.speaker, now_ms, [], [], [], [])
         try:
-            return self._engine.forecast(accepted, now_ms)
+            return accepted, self._engine.forecast(accepted, now_ms)
         except ModelError as error:  # the readings are kept, and the next batch may well be forecast
             self.statistics.n_model_failures += 1
             log.exception("model.failed", problem=str(error))
-            return Forecasts(self._engine.speaker, now_ms, [], [], [], [])
+            return accepted, nothing
+        except PASSED:
+            raise
+        except BaseException as error:
+            first = error
+        try:
+            return forecast_apart(self._engine, accepted, now_ms)
+        except PASSED:
+            raise
+        except BaseException:
+            record_internal_error(self.statistics, "forecast", first)
+            return accepted, nothing

@@ -15,6 +15,10 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_val
 from edge.mqtt_settings import MqttSettings, Port, Section, TopicSettings
 from edge.sharing import SHARD, sharing_problems
 from edge.source_settings import SourceSettings
+from edge.topic_overlap import echo_problems
+
+#: Levels of a topic of readings that stand for any text.
+_WHOLE_LEVELS = frozenset({"{device}", "{channel}", "{part}", SHARD})
 
 
 class GatewaySettings(Section):
@@ -33,8 +37,16 @@ class HttpSettings(Section):
     max_readings: int = Field(default=10_000, ge=2)
     #: Of a request by the Open Inference Protocol: some thousands of windows.
     max_tensor_bytes: int = Field(default=16_777_216, ge=1_024)
-    #: Who may read ``GET /events`` at a time.
+    #: Of all bodies that are being received or handled.
+    max_total_body_bytes: int = Field(default=33_554_432, ge=1_024)
+    #: Connections at a time; None: half of the files that the process may open, 512 at most.
+    max_connections: int | None = Field(default=None, ge=4, le=65_536)
+    #: How long a request's head, and its body, may take.
+    head_timeout_s: float = Field(default=10.0, ge=0.05, le=3_600)
+    body_timeout_s: float = Field(default=30.0, ge=0.05, le=3_600)
+    #: Readers of ``GET /events`` at a time, and those of them at one address.
     max_event_readers: int = Field(default=100, ge=0, le=10_000)
+    max_event_readers_per_client: int = Field(default=10, ge=1, le=10_000)
     #: What who asks must bear, for all but health; None: anyone may ask.
     token: SecretStr | None = Field(default=None, min_length=8)
     #: Pages of other origins that may ask from a browser.
@@ -42,8 +54,12 @@ class HttpSettings(Section):
 
     #: Addresses and networks that may ask at all, beside this machine; none: any.
     allow_from: tuple[IPvAnyNetwork, ...] = ()
+    #: Addresses and networks that may change something, beside this machine, where there is no token.
+    allow_changes_from: tuple[IPvAnyNetwork, ...] = ()
+    #: Names that are answered (``Host``), beside addresses, ``localhost`` and the machine's own; ``*``: any.
+    allowed_hosts: tuple[Annotated[str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$")], ...] = ()
 
-    @field_validator("cors_origins", "allow_from", mode="before")
+    @field_validator("cors_origins", "allow_from", "allow_changes_from", "allowed_hosts", mode="before")
     @classmethod
     def _separated(cls, given: object) -> object:
         return [one.strip() for one in given.split(",") if one.strip()] if isinstance(given, str) else given
@@ -234,8 +250,39 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _reads_no_own_topic(self) -> Settings:
+        topics = self.topics
+        published = {
+            f"topics.{name}": getattr(topics, name)
+            for name in ("forecast", "availability", "scores", "status", "rejected", "events", "dealing")
+        }
+        published["topics.answers"] = f"{topics.answers}#"
+        if self.homeassistant.enabled:
+            prefix = self.homeassistant.discovery_prefix
+            published["homeassistant.discovery_prefix"] = f"{prefix}/device/gapcast_{{device}}/config"
+        subscribed = {
+            f"sources.{i}.topic": tuple(
+                _filter_of(source.topic.replace("{part}", part)) for part in source.parts or ("{part}",)
+            )
+            for i, source in enumerate(self.sources)
+        } or {"topics.reading": (_filter_of(topics.reading),)}
+        subscribed["topics.predict"] = (self._with_gateway(topics.predict),)
+        published = {key: self._with_gateway(topic) for key, topic in published.items()}
+        for problem in echo_problems(subscribed, published):
+            raise ValueError(problem)
+        return self
+
+    def _with_gateway(self, topic: str) -> str:
+        return topic.replace("{gateway}", self.gateway.id) if self.gateway.id else topic
+
+    @model_validator(mode="after")
     def _availability_is_told(self) -> Settings:
         if self.homeassistant.enabled and not self.devices.stale_after_min:
             msg = "homeassistant.enabled needs devices.stale_after_min above 0: it goes by each device's availability"
             raise ValueError(msg)
         return self
+
+
+def _filter_of(topic: str) -> str:
+    """Return the subscription that takes in all that a pattern of readings stands for."""
+    return "/".join("+" if level in _WHOLE_LEVELS else level for level in topic.split("/"))

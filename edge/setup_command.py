@@ -11,6 +11,7 @@ import click
 
 from edge.configuration import DEFAULT_FILE
 from edge.core.errors import BrokerError, SettingsError
+from edge.terminal_text import printable
 
 EXIT_NOTHING_HEARD = 1
 #: To the beginning of the line, and nothing on it.
@@ -82,7 +83,7 @@ def setup(
     try:
         Setup(Given(access=access, **options), ask, told.show, told.progress, os.environ).run()
     except BrokerError as error:
-        click.echo(f"gapcast: {error}", err=True)
+        click.echo(f"gapcast: {printable(str(error))}", err=True)
         sys.exit(EXIT_NOTHING_HEARD)
 
 
@@ -94,7 +95,8 @@ class _Told:
         self._changing = False
 
     def show(self, text: str) -> None:
-        click.echo(f"{_CLEAR}{text}" if self._changing else text)
+        shown = printable(text)  # it may hold topics and payloads of anyone at the broker
+        click.echo(f"{_CLEAR}{shown}" if self._changing else shown)
         self._changing = False
 
     def progress(self, text: str) -> None:

@@ -103,9 +103,15 @@ class ServiceCollector(Collector):
         )
         yield CounterMetricFamily(
             "gapcast_model_failures",
-            "Batches that no forecast came of, for a model gave no number.",
+            "Batches in which a model failed or gave a value that is not finite or out of range.",
             statistics.n_model_failures,
         )
+        replaced = CounterMetricFamily(
+            "gapcast_forecasts_replaced", "Forecasts replaced by persistence, by cause.", labels=["cause"]
+        )
+        for cause, n in statistics.forecasts_replaced.items():
+            replaced.add_metric([cause], n)
+        yield replaced
         internal = CounterMetricFamily(
             "gapcast_internal_errors", "Errors inside gapcast that were contained, by part.", labels=["part"]
         )

@@ -27,6 +27,7 @@ class Turn(NamedTuple):
 def take(engine: Engine, turn: Turn) -> tuple[Accepted, Forecasts]:
     """Take a turn with ``engine``: its readings in, their forecasts out, and what is to be learnt of them."""
     accepted = engine.accept(turn.readings)
+    accepted.raise_failure()
     forecasts = engine.forecast(accepted, turn.issued_at_ms)
     engine.learn()
     return accepted, forecasts

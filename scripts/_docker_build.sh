@@ -29,9 +29,10 @@ take_checkout() { # take_checkout FOLDER: what git knows of, and none of what li
 }
 
 build() { # build PLATFORM NAME FILE OPTION...: this machine's authorities are lent to the build, not given to the image
-    local attempt
+    local attempt contexts
+    mapfile -t contexts < <(stand_in_contexts "$3" "$1")
     for attempt in 1 2 3; do
-        docker build --progress plain --network host --platform "$1" -t "$2" -f "$3" "${@:4}" \
+        docker build --progress plain --network host --platform "$1" -t "$2" -f "$3" "${contexts[@]}" "${@:4}" \
             --secret "id=pip,src=$work/pip.conf" --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt . >"$work/build.log" 2>&1 &&
             return
         # Once in a while runc loses the process that it has just made (opencontainers/runc#1547): no line of ours was run.

@@ -4,6 +4,7 @@ ask URL [JSON]                    prints the body of the answer, whatever its st
 field NAME                        prints that key of the JSON object on standard input
 compare FILE FILE TOLERANCE       forecasts, a line each, or a CSV: the same minutes, and no value further apart
 rules                             what each service keeps to; standard input is `docker compose config --format json`
+image SERVICE                     that service's image; standard input is the same
 readings FROM N                   N readings as a meter sends them, a minute each, from that minute of a day on
 options HOST PASSWORD             those of the add-on for Home Assistant, for that broker and the account gapcast
 """
@@ -62,6 +63,8 @@ def compare(one_file: str, other_file: str, tolerance: str) -> str:
 
 
 def _broken(name: str, service: dict[str, Any]) -> Iterator[str]:
+    if "build" not in service and not service["image"].startswith("gapcast:") and "@sha256:" not in service["image"]:
+        yield f"its image {service['image']} is not pinned by digest"
     for port in service.get("ports", []):
         if port.get("host_ip") != "127.0.0.1":
             yield f"port {port['published']} is open to others"
@@ -117,6 +120,8 @@ def main() -> int:
                 print(compare(*arguments))
             case "rules":
                 print(rules(sys.stdin.read()))
+            case "image":
+                print(json.load(sys.stdin)["services"][arguments[0]]["image"])
             case "readings":
                 print(readings(*arguments))
             case "options":

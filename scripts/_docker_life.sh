@@ -67,7 +67,7 @@ goes_to_another_broker() { # as docs/docker.md has it; the broker is this instal
     (
         cd "$work/external" && choose_ports && COMPOSE_PROJECT_NAME=gapcast-external || exit 1
         unset COMPOSE_FILE MQTT_PORT
-        printf '%s\n' COMPOSE_FILE=docker-compose.yml:docker-compose.external.yml "MQTT_HOST=$(hostname -I | cut -d ' ' -f 1)" \
+        printf '%s\n' "COMPOSE_FILE=docker-compose.yml:docker-compose.external.yml:$work/stand-ins.yml" "MQTT_HOST=$(hostname -I | cut -d ' ' -f 1)" \
             "MQTT_PORT=$port" MQTT_USERNAME=gapcast >>.env
         docker compose run --rm setup || exit 1
         printf %s "$password" >docker/secrets/accounts/gapcast

@@ -1,5 +1,5 @@
-# Sourced by scripts/verify-docker: a registry on this machine that the engine takes for Docker's, and in it, under the names
-# that the project's files use, images made of Debian's packages. What that leaves open: docs/docker.md.
+# Sourced by scripts/verify-docker: a registry on this machine, and in it, under the names and tags that the project's files
+# use, images made of Debian's packages. What that leaves open: docs/docker.md.
 # shellcheck shell=bash disable=SC2016
 
 registry_pid=""
@@ -24,6 +24,34 @@ stop_registry() {
     kill "$registry_pid" 2>/dev/null
     wait "$registry_pid" 2>/dev/null
     registry_pid=""
+}
+
+# The project's files pin images by digest, which no stand-in can have. So a build gets each of them as a named context of
+# BuildKit, which takes the place of that very reference, and compose an override file.
+
+stand_in_of() { # stand_in_of NAME:TAG[@DIGEST]: where its stand-in is in the registry
+    local name="${1%%@*}"
+    [[ "$name" == */* ]] || name="library/$name"
+    echo "$registry_address/$name"
+}
+
+# BuildKit looks up every named context for the machine that is built for, also those of stages that are not built. So a build
+# gets the one of its own base only: Debian for 32-bit ARM, Python for the others.
+stand_in_contexts() { # stand_in_contexts DOCKERFILE PLATFORM: prints build options, a line each
+    local image base=python
+    [[ "$2" != linux/arm/v7 ]] || base=debian
+    while IFS= read -r image; do
+        printf '%s\n' --build-context "$image=docker-image://$(stand_in_of "$image")"
+    done < <(sed -nE "s/^FROM +(--platform=[^ ]+ +)?($base:[^ ]+@sha256:[0-9a-f]{64}).*/\\2/p" "$1" | sort -u)
+}
+
+write_stand_in_override() { # write_stand_in_override FILE: a compose file that names the stand-ins
+    local service image
+    echo "services:" >"$1"
+    for service in setup mosquitto prometheus; do
+        image="$(docker compose -f "$root/docker-compose.yml" --profile monitoring config --format json | facts image "$service")"
+        printf '  %s: {image: "%s"}\n' "$service" "$(stand_in_of "$image")" >>"$1"
+    done
 }
 
 # Most are made of packages that are unpacked, not set up: none of their scripts is run, so that no emulator is needed.
@@ -79,12 +107,12 @@ publish_python() { # publish_python FOLDER ARCHITECTURE...: python:3.13-slim-tri
         "${@/#/$registry_address/$name:}" >"$folder/imagetools.log" 2>&1 || { cat "$folder/imagetools.log"; return 1; }
 }
 
-publish_services() { # publish_services FOLDER: eclipse-mosquitto:2 and prom/prometheus, with Debian's own versions of them
+publish_services() { # publish_services FOLDER: eclipse-mosquitto:2.0.22 and prom/prometheus, with Debian's own versions of them
     unpacked trixie "$(dpkg --print-architecture)" "$1/services.tar" mosquitto,mosquitto-clients,prometheus \
         --extract-hook='cd $1; mkdir -p mosquitto/config mosquitto/data mosquitto/log prometheus etc/prometheus
             chown -R 1883:1883 mosquitto; chown 65534:65534 prometheus'
     publish "linux/$(dpkg --print-architecture)" "$1/services.tar" services:latest
-    published_from services:latest library/eclipse-mosquitto:2 <<'DOCKERFILE'
+    published_from services:latest library/eclipse-mosquitto:2.0.22 <<'DOCKERFILE'
 VOLUME ["/mosquitto/data", "/mosquitto/log"]
 EXPOSE 1883
 CMD ["/usr/sbin/mosquitto", "-c", "/mosquitto/config/mosquitto.conf"]
@@ -104,6 +132,7 @@ published_from() { # published_from IMAGE NAME: an image of the registry with ot
 }
 
 publish_debian() { # publish_debian FOLDER ARCHITECTURE...: debian:bookworm-slim, set up by its packages' own scripts
+    # Where armhf is not among them, an image with nothing in it is looked up in its place, and never built on.
     local folder="$1" architecture name=library/debian platform
     declare -A platform=([amd64]=linux/amd64 [armhf]=linux/arm/v7)
     shift
@@ -111,6 +140,11 @@ publish_debian() { # publish_debian FOLDER ARCHITECTURE...: debian:bookworm-slim
         debian bookworm "$architecture" "$folder/debian-$architecture.tar" --variant=minbase
         publish "${platform[$architecture]}" "$folder/debian-$architecture.tar" "$name:$architecture" 'CMD ["bash"]'
     done
+    if [[ " $* " != *" armhf "* ]]; then
+        tar -c -f "$folder/debian-armhf.tar" -C "$folder" debian-amd64.tar.log
+        publish linux/arm/v7 "$folder/debian-armhf.tar" "$name:armhf" 'CMD ["bash"]'
+        set -- "$@" armhf
+    fi
     docker buildx imagetools create -t "$registry_address/$name:bookworm-slim" \
         "${@/#/$registry_address/$name:}" >"$folder/imagetools-debian.log" 2>&1 || { cat "$folder/imagetools-debian.log"; return 1; }
 }

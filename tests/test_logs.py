@@ -23,7 +23,6 @@ SPREAD = {
     "service.stopped": {"accepted", "duplicate", "late", "rejected"},
     "internal.error": {"exception"},
     "model.failed": {"exception"},
-    "models.failed": {"exception"},
 }
 
 
@@ -50,6 +49,7 @@ def events_in_code() -> dict[str, set[str]]:
             assert isinstance(name, ast.Constant), f"{path}, line {node.lineno}: an event has a fixed name"
             assert EVENT.fullmatch(str(name.value)), f"{path}, line {node.lineno}: {name.value!r}"
             fields = {keyword.arg for keyword in node.keywords if keyword.arg}
+            fields = {"exception" if field == "exc_info" else field for field in fields}  # as it is written
             found.setdefault(str(name.value), set()).update(fields)
     return found
 

@@ -103,6 +103,19 @@ def test_devices_are_told_of_once_the_broker_is_there_and_again_where_it_forgot(
     assert link.announced == [("home", True), ("other", True)] * 2
 
 
+def test_devices_are_not_announced_while_the_broker_confirms_nothing() -> None:
+    """Announcements of a large fleet must not use up the packet identifiers of a broker that confirms none."""
+    link = MemoryLink()
+    service = Service(link, Engine(Persistence()), {}, telling=Telling(Presence(stale_after_s=600)))
+    link.held_up = True
+    link.put(Reading("home", NOON, 1.0))
+    service.turn(0)
+    assert link.announced == []
+    link.held_up = False
+    service.turn(0)
+    assert link.announced == [("home", True)]
+
+
 def test_where_the_model_gives_no_number_the_readings_are_kept_and_the_next_batch_is_forecast() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Overflowing()), {})
@@ -121,7 +134,7 @@ def test_a_request_for_which_the_model_gives_no_number_is_told_so() -> None:
     app = create_app(service, list, CollectorRegistry(), desk, HttpOptions(max_body_bytes=1_000))
 
     async def ask() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
             return await client.post("/predict", json={"readings": [1.0, 60.0]})
 
     answer = asyncio.run(ask())

@@ -17,7 +17,8 @@ from edge.core.card import Feature, Golden, ModelCard, Scores, TrainedOn
 from edge.core.features import UNITS
 from edge.core.window import F32
 from edge.predictors.baselines import Persistence
-from edge.predictors.store import CARD_FILE, MODEL_FILE, REGISTRY_FILE, default_model, load_model, model_names
+from edge.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE
+from edge.predictors.store import default_model, load_model, model_names
 from edge.predictors.tflite import TflitePredictor
 from trainer.cleanfile import Clean
 from trainer.convert import N_PARITY, check_batches, check_parity, convert

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.core.card import HORIZON_MIN, ModelCard, Score
-from edge.predictors.store import CARD_FILE, default_model, model_names, read_card
+from edge.predictors.files import CARD_FILE
+from edge.predictors.store import default_model, model_names, read_card
 from trainer.errors import RunError
 from trainer.files import write_whole
 

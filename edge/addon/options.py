@@ -34,12 +34,12 @@ def settings_of(
     sections: dict[str, Any] = {
         "gateway": {"id": "homeassistant"},
         "mqtt": _mqtt(options, service),
-        "http": {"host": "0.0.0.0", "port": PORT, "allow_from": [SUPERVISOR]},  # noqa: S104 - see allow_from
+        "http": _http(),
         "state": {"path": environment.get("STATE_DIRECTORY") or _STATE},
         "homeassistant": {"enabled": bool(options.get("home_assistant", True))},
         "site": {"timezone": environment.get("TZ") or "UTC"},
         "log": {"format": "console", "level": options.get("log_level") or "info"},
-        "sources": [_source(i, meter) for i, meter in enumerate(options.get("meters") or ())],
+        "sources": _sources(options.get("meters")),
     }
     try:
         return Settings.model_validate(sections)
@@ -50,9 +50,34 @@ def settings_of(
         raise SettingsError(msg) from error
 
 
+def _http() -> dict[str, Any]:
+    """Return ``[http]``: everything comes from the Supervisor's ingress, behind Home Assistant's login.
+
+    So the Supervisor may change what the user may. It keeps the name in the browser's address as ``Host``, which can
+    be any, and all event readers of the house have its address.
+    """
+    return {
+        "host": "0.0.0.0",  # noqa: S104 - see allow_from
+        "port": PORT,
+        "allow_from": [SUPERVISOR],
+        "allow_changes_from": [SUPERVISOR],
+        "allowed_hosts": ["*"],
+        "max_event_readers_per_client": 100,
+    }
+
+
+def _sources(meters: object) -> list[dict[str, Any]]:
+    if not meters:
+        return []
+    if not isinstance(meters, list) or not all(isinstance(meter, dict) for meter in meters):
+        msg = "option meters: must be a list of meters, each with its preset"
+        raise SettingsError(msg)
+    return [_source(i, meter) for i, meter in enumerate(meters)]
+
+
 def _source(place: int, meter: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``[[sources]]`` of one of the meters: what is empty is left to the preset."""
-    given = {key: value for key, value in meter.items() if value not in {"", None}}
+    given = {key: value for key, value in meter.items() if value is not None and value != ""}
     if given.get("preset") == _OWN:
         del given["preset"]
         if "topic" not in given:
@@ -74,6 +99,6 @@ def _mqtt(options: Mapping[str, Any], service: Mapping[str, Any] | None) -> dict
             "or name yours by the options mqtt_host, mqtt_username and mqtt_password"
         )
         raise SettingsError(msg)
-    section: dict[str, Any] = {"host": service["host"], "port": service["port"]}
+    section: dict[str, Any] = {key: service[key] for key in ("host", "port") if key in service}
     section |= {key: service[key] for key in ("username", "password") if service.get(key)}
     return section | ({"tls": {"enabled": True}} if service.get("ssl") else {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import closing
 from http import HTTPStatus
@@ -11,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edge.core.errors import SettingsError
+from edge.json_input import decode_json
 
 _WAIT_S, _LONGEST_ANSWER = 10.0, 1 << 16
 
@@ -30,7 +30,7 @@ def mqtt_service(environment: Mapping[str, str]) -> dict[str, Any] | None:
         with closing(HTTPConnection(where.hostname or "", where.port or 80, timeout=_WAIT_S)) as asked:
             asked.request("GET", "/services/mqtt", headers={"Authorization": f"Bearer {token}"})
             answer = asked.getresponse()
-            document = json.loads(answer.read(_LONGEST_ANSWER))
+            document = decode_json(answer.read(_LONGEST_ANSWER))
     except (OSError, HTTPException, ValueError) as error:
         msg = f"{address}: the Supervisor does not answer ({error}); restart the add-on"
         raise SettingsError(msg) from error

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
-from edge.asking.request import KINDS, PredictRequest, series_of
+from edge.asking.request import KINDS, PredictRequest, request_of, series_of
 from edge.core.errors import ModelError, PayloadError, RequestError, TooLargeError
 from edge.core.reading import Limits
+from edge.internal_errors import NOT_CONTAINED, record_internal_error
+from edge.json_input import JsonError, decode_json
 from edge.service import Service
 
 JSON_TYPE, PROBLEM_TYPE = "application/json", "application/problem+json"
@@ -36,10 +38,11 @@ class Problem(BaseModel):
 
 
 class Answer(NamedTuple):
-    """JSON and its media type."""
+    """JSON, its media type, and its status as HTTP has it."""
 
     document: bytes
     media_type: str
+    status: int = HTTPStatus.OK
 
 
 class Desk:
@@ -66,21 +69,35 @@ class Desk:
         if n_bytes > self._max_body_bytes or n_bytes > len(body):
             return _told(too_large(min(self._max_body_bytes, len(body))))
         try:
-            document = self.forecast(PredictRequest.model_validate(json.loads(body)))
-        except json.JSONDecodeError:
-            return _told(Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, _NO_JSON))
-        except (UnicodeDecodeError, RecursionError):  # what REST's framework says of these
-            return _told(Problem.of(HTTPStatus.BAD_REQUEST, "There was an error parsing the body"))
+            document = self.forecast(request_of(decode_json(body), self._max_readings))
+        except JsonError as error:
+            return _told(Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, f"{_NO_JSON} ({error})"))
         except ValidationError as error:
-            return _told(unfit(error.errors()[0]))
+            return _told(unfit(error.errors(include_url=False)[0]))
         except (RequestError, PayloadError, ModelError) as error:
             return _told(problem_of(error))
+        except NOT_CONTAINED:
+            raise
+        except BaseException as error:
+            record_internal_error(self._service.statistics, "request", error)
+            return _told(internal_error())
         return Answer(json.dumps(document, separators=(",", ":")).encode(), JSON_TYPE)
+
+    def answer_message(self, body: bytes, n_bytes: int) -> tuple[bytes, str]:
+        """Return the same as :meth:`answer` without the status, which a problem's document holds, too."""
+        answer = self.answer(body, n_bytes)
+        return answer.document, answer.media_type
 
 
 def too_large(max_body_bytes: int) -> Problem:
     """Return the problem with a body over ``max_body_bytes``."""
     return Problem.of(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {max_body_bytes} bytes")
+
+
+def internal_error() -> Problem:
+    """Return the problem with a request that an error inside gapcast kept from being answered."""
+    detail = "an error inside gapcast; its log has it as internal.error"
+    return Problem.of(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "internal_error")
 
 
 def problem_of(error: RequestError | PayloadError | ModelError) -> Problem:
@@ -115,4 +132,4 @@ def where(location: tuple[str | int, ...]) -> str:
 
 
 def _told(problem: Problem) -> Answer:
-    return Answer(problem.model_dump_json(exclude_none=True).encode(), PROBLEM_TYPE)
+    return Answer(problem.model_dump_json(exclude_none=True).encode(), PROBLEM_TYPE, problem.status)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 from pydantic.config import JsonDict
 
-from edge.core.errors import PayloadError, RequestError
+from edge.core.errors import PayloadError, RequestError, TooLargeError
 from edge.core.features import GAP, MEASURED
 from edge.core.grid import minute_of
 from edge.core.reading import Limits, Reading, instant_of, measured_of, power_of
@@ -53,8 +53,34 @@ class PredictRequest(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"readings": [1.2, 1.3, 1.1, 1.4], "model": "lstm-5-3"}]}
     )
 
-    readings: list[AnyReading]
+    readings: list[AnyReading] = Field(fail_fast=True)
     model: str | None = Field(default=None, description="Name of a loaded model; the service's own where absent")
+
+
+def request_of(document: object, max_readings: int) -> PredictRequest:
+    """Return the request that a decoded JSON ``document`` is.
+
+    What pydantic would list error by error is counted before: a list of any length, or of any number of names, costs no
+    more than a look at it. Raises :class:`TooLargeError`, :class:`RequestError` or pydantic's ``ValidationError``.
+    """
+    if isinstance(document, dict):
+        _require_known(document, PredictRequest, "")
+        readings = document.get("readings")
+        if isinstance(readings, list):
+            if len(readings) > max_readings:
+                msg = f"readings: at most {max_readings} are taken, not {len(readings)}"
+                raise TooLargeError(msg)
+            for i, reading in enumerate(readings):
+                if isinstance(reading, dict):
+                    _require_known(reading, TimedReading, f"readings[{i}].")
+    return PredictRequest.model_validate(document)
+
+
+def _require_known(document: dict[str, Any], model: type[BaseModel], place: str) -> None:
+    if len(document) > len(model.model_fields):
+        unknown = next(name for name in document if name not in model.model_fields)
+        msg = f"{place}{unknown}: Extra inputs are not permitted"
+        raise RequestError(msg)
 
 
 def series_of(request: PredictRequest, limits: Limits) -> list[Reading]:

@@ -116,6 +116,7 @@ def run_through(
 ) -> None:
     """Take a batch of ``readings`` through ``engine``, as the service does; count what came of earlier forecasts."""
     accepted = engine.accept(readings)
+    accepted.raise_failure()
     forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
     outcomes, _ = engine.learn()
     if written is not None:

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+import structlog
+
 from edge.core.errors import PayloadError
 from edge.core.grid import MINUTE_MS
 from edge.core.reading import Limits
 from edge.core.statistics import Statistics
+from edge.internal_errors import NOT_CONTAINED, internal_problem
 from edge.mqtt.payloads import decode
 from edge.mqtt.session import Received
 from edge.mqtt.sources import SourceReader
 from edge.mqtt.topics import DeviceTopic
 from edge.reaching import sources_of
 from edge.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+#: Characters of a topic that are shown.
+_SHOWN = 120
 
 
 @dataclass(slots=True)
@@ -52,7 +60,13 @@ class Listener:
         try:
             read = self._native(received) if self._reader is None else self._of_source(self._reader, received)
         except PayloadError as problem:
-            self.refused[f"{publication.topic}: {problem.reason}: {problem.detail}"] += 1
+            self._refuse(publication.topic, problem)
+            return
+        except NOT_CONTAINED:
+            raise
+        except BaseException as error:  # whatever is on the broker is not to end the command
+            log.debug("message.failed", topic=publication.topic, exc_info=error)
+            self._refuse(publication.topic, internal_problem())
             return
         device, power_kw, ahead_min = read
         heard = self.devices.setdefault(device, Heard())
@@ -60,6 +74,9 @@ class Listener:
             heard.powers_kw.append(power_kw)
         if not (publication.retained or publication.redelivered):
             heard.ahead_min.append(ahead_min)
+
+    def _refuse(self, topic: str, problem: PayloadError) -> None:
+        self.refused[f"{topic[:_SHOWN]}: {problem.reason}: {problem.detail}"] += 1
 
     def _native(self, received: Received) -> tuple[str, float | None, int]:
         publication, _, received_ms = received

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -14,6 +13,7 @@ from http.client import HTTPConnection, HTTPException
 
 from edge.check.finding import SETTINGS_FAIL, Finding, Situation, fail, ok, warn
 from edge.core.errors import SettingsError
+from edge.json_input import decode_json
 from edge.shards import folder_of
 from edge.state import state_path
 
@@ -90,7 +90,8 @@ def _is_gapcast(host: str, port: int) -> bool:
         asked = HTTPConnection(own, port, timeout=_ASK_S)
         with closing(asked):
             asked.request("GET", "/readyz")
-            document = json.loads(asked.getresponse().read(_LONGEST_ANSWER))
+            document = decode_json(asked.getresponse().read(_LONGEST_ANSWER))
     except (OSError, HTTPException, ValueError):
         return False
-    return isinstance(document, dict) and "mqtt:connection" in document.get("checks", {})
+    checks = document.get("checks") if isinstance(document, dict) else None
+    return isinstance(checks, dict) and "mqtt:connection" in checks

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from edge.check.finding import MODEL_FAILS, Finding, Situation, fail, ok
 from edge.core.errors import ModelError
 from edge.core.features import DERIVED
-from edge.loading import library_of, load_models
+from edge.loading import admission_of, library_of, load_models
 from edge.predictors.runtime import load_interpreter
 
 
@@ -15,7 +15,8 @@ def check_models(situation: Situation) -> Iterator[Finding]:
     """Load every model and replay its golden example."""
     settings = situation.settings
     try:
-        situation.models = models = load_models(settings, library_of(settings, situation.environment))
+        library, admission = library_of(settings, situation.environment), admission_of(settings, situation.environment)
+        situation.models = models = load_models(settings, library, admission)
     except ModelError as error:
         where = settings.models.path or "the models that came with gapcast: install it again"
         cure = f"put the whole model back (model.tflite and card.json belong together), or name another; see {where}"

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from edge.check.broker import check_broker
 from edge.check.finding import Finding, Mark, Situation
 from edge.check.machine import check_clock, check_port, check_state
+from edge.check.memory import check_memory
 from edge.check.models import check_models
 from edge.check.readings import check_readings
 from edge.settings import Settings
+from edge.terminal_text import printable
 
 #: Each yields what it finds; a later one may use what an earlier one has opened.
 CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
@@ -17,6 +19,7 @@ CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
     check_broker,
     check_readings,
     check_clock,
+    check_memory,
     check_state,
     check_port,
 )
@@ -35,7 +38,7 @@ def run_checks(
         for check in CHECKS:
             for finding in check(situation):
                 for line in finding.lines():
-                    show(line)
+                    show(printable(line))  # it may hold topics and payloads of anyone at the broker
                 if finding.mark is Mark.FAIL:
                     code = code or finding.code
     finally:

@@ -21,6 +21,7 @@ from enum import Enum
 import numpy as np
 
 from edge.core.features import GAP
+from edge.core.forecast_range import ForecastRange
 from edge.core.grid import DAY_MIN
 from edge.core.reading import Reading
 from edge.core.rows import Rows, Stream
@@ -42,6 +43,7 @@ class Verdict(Enum):
     UNCONFIRMED = "unconfirmed"  # held: more than a day ahead
     FULL = "full"  # a new device beyond the limit
     LACKING = "lacking"  # without a value for each channel
+    FAILED = "failed"  # an error came of it; see Accepted.failures
 
 
 class Buffers:
@@ -130,6 +132,17 @@ class Buffers:
     def n_counted(self, stream: Stream) -> int:
         """Return how many real readings are counted in the window of ``stream``."""
         return (stream.observed & self._counted_bits).bit_count()
+
+    def mend(self, device: str, within: ForecastRange) -> None:
+        """Put the device's newest reading in place of values that no reading could have stated."""
+        stream = self._streams[device]
+        values = stream.block[stream.at].reshape(self._width, -1)
+        np.copyto(values, values[stream.end - 1].copy(), where=~within.usable_windows(values))
+
+    @property
+    def row_width(self) -> int:
+        """Minutes that a device's row holds: the context, and some columns beyond it."""
+        return self._width
 
     @property
     def n_rows(self) -> int:

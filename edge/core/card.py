@@ -13,6 +13,19 @@ from edge.core.window import Padding, WindowSpec
 #: Minutes ahead that every model speaks for, as the last of its lead times.
 HORIZON_MIN = 5
 
+#: Bounds on what a card may state, wide of any real model: a card is read before its model has proved anything.
+MAX_TOLERANCE_KW = 0.01
+MAX_CONTEXT_MIN = 100_000
+MAX_MODEL_BYTES = 64 << 20
+_MAX_KW, _MAX_LEVELS, _MAX_GOLDEN = 1e9, 99, 1_000
+_MAX_COUNT, _MAX_TEXT = 10**12, 1_000
+
+#: A power of the golden example, or a measured value beside it.
+Value = Annotated[float, Field(ge=-_MAX_KW, le=_MAX_KW)]
+#: A mean error, kW, or its square.
+MeanError = Annotated[float, Field(ge=0, le=_MAX_KW**2)]
+Count = Annotated[int, Field(ge=0, le=_MAX_COUNT)]
+Text = Annotated[str, Field(max_length=_MAX_TEXT)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -37,14 +50,14 @@ class _Frozen(BaseModel):
 class Feature(_Frozen):
     """One column of the input: its name and the physical unit it is given in."""
 
-    name: str
-    unit: str
+    name: str = Field(max_length=64)
+    unit: str = Field(max_length=64)
 
 
 class TrainedOn(_Frozen):
     """The data the weights were fitted to: where from, which bytes, which minutes."""
 
-    source: str
+    source: Text
     sha256: Sha256
     first: AwareDatetime
     last: AwareDatetime
@@ -56,7 +69,7 @@ class Split(_Frozen):
     train_until: AwareDatetime
     validate_until: AwareDatetime
     test_until: AwareDatetime
-    embargo_min: int = Field(ge=0)
+    embargo_min: Count
 
 
 class Score(_Frozen):
@@ -66,10 +79,10 @@ class Score(_Frozen):
     outcomes within its 90 % interval.
     """
 
-    n: int = Field(gt=0)
-    mse_kw2: float
-    mae_kw: float
-    mae_median_kw: float | None = None
+    n: int = Field(gt=0, le=_MAX_COUNT)
+    mse_kw2: MeanError
+    mae_kw: MeanError
+    mae_median_kw: MeanError | None = None
     coverage: float | None = Field(default=None, ge=0, le=1)
 
 
@@ -78,16 +91,16 @@ class Scores(_Frozen):
 
     model: Score
     persistence: Score
-    skill: float
+    skill: Annotated[float, Field(le=1)]
 
 
 class Golden(_Frozen):
     """Whole inputs ``[n, context, features]``, derived ones too, and the outputs they must give; replayed at start."""
 
-    window: list[list[list[float]]] = Field(min_length=1)
-    mean: list[list[float]]
-    quantiles: list[list[list[float]]] | None = None
-    tolerance_kw: float = Field(default=1e-4, gt=0)
+    window: list[list[list[Value]]] = Field(min_length=1, max_length=_MAX_GOLDEN)
+    mean: list[list[Value]] = Field(max_length=_MAX_GOLDEN)
+    quantiles: list[list[list[Value]]] | None = Field(default=None, max_length=_MAX_GOLDEN)
+    tolerance_kw: float = Field(default=1e-4, gt=0, le=MAX_TOLERANCE_KW)
 
 
 class ModelCard(_Frozen):
@@ -96,21 +109,21 @@ class ModelCard(_Frozen):
     schema_version: Literal[1] = 1
     name: Name
     version: str = Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.+-]+$")
-    family: str
+    family: Text
     sha256: Sha256
-    bytes: int = Field(gt=0)
-    parameters: int = Field(ge=0)
-    context: int = Field(ge=2, le=100_000)
+    bytes: int = Field(gt=0, le=MAX_MODEL_BYTES)
+    parameters: Count
+    context: int = Field(ge=2, le=MAX_CONTEXT_MIN)
     padding: Padding
-    lead_times_min: list[int] = Field(min_length=1)
-    features: list[Feature] = Field(min_length=1)
-    quantile_levels: list[float] | None = None
+    lead_times_min: list[int] = Field(min_length=1, max_length=HORIZON_MIN)
+    features: list[Feature] = Field(min_length=1, max_length=len(UNITS))
+    quantile_levels: list[float] | None = Field(default=None, min_length=1, max_length=_MAX_LEVELS)
     hyper_parameters: Made = Field(default_factory=dict)
     experiment: Made | None = Field(default=None, description="All that made the model, as its experiment says it")
     trained_on: TrainedOn
     split: Split
     scores: Scores
-    git_commit: str
+    git_commit: Text
     created_at: AwareDatetime
     golden: Golden
 

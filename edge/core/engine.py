@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.buffer import Buffers, Verdict
+from edge.core.errors import StateError
 from edge.core.forecast import Forecast, Forecasts
+from edge.core.forecast_range import WIDEST, Flags, ForecastRange, Repairs, Replacement
 from edge.core.history import History
 from edge.core.latest import Latest
 from edge.core.online.blend import Blend
@@ -19,11 +21,11 @@ from edge.core.online.drift import Change, Drift
 from edge.core.online.outcomes import Outcomes
 from edge.core.online.scores import Scores
 from edge.core.online.summary import Period, Summary
-from edge.core.panel import Panel
-from edge.core.predictor import Predictor, Speaker
-from edge.core.reading import Reading
+from edge.core.panel import Panel, Unusable
+from edge.core.predictor import Prediction, Predictor, Speaker
+from edge.core.reading import Limits, Reading
 from edge.core.speaking import Whose, as_blended, as_spoken, voice_of
-from edge.core.window import WindowSpec
+from edge.core.window import F32, WindowSpec
 
 #: What a reading counts as, in metrics.
 Result = Literal["accepted", "duplicate", "late", "rejected"]
@@ -34,9 +36,20 @@ _RESULT: dict[Verdict, Result] = {
     Verdict.LATE: "late",
     Verdict.FULL: "rejected",
     Verdict.LACKING: "rejected",
+    Verdict.FAILED: "rejected",
 }
-#: Verdicts on readings that left everything as it was.
-_NO_EFFECT = (Verdict.DUPLICATE, Verdict.FULL, Verdict.LACKING)
+#: Verdicts on readings that a journal does not need: they left everything as it was, or an error came of them.
+_NO_EFFECT = (Verdict.DUPLICATE, Verdict.FULL, Verdict.LACKING, Verdict.FAILED)
+
+
+class _Quiet(TypedDict):
+    over: Literal["ignore"]
+    divide: Literal["ignore"]
+    invalid: Literal["ignore"]
+
+
+#: Damaged state may overflow: what comes of it is found and replaced.
+_DAMAGED: _Quiet = {"over": "ignore", "divide": "ignore", "invalid": "ignore"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,8 @@ class Accepted:
     ``windows`` is ``[N, context]``, kW, or ``[N, context, C]`` where the model takes C measured features;
     ``devices``, ``rows`` (in :class:`Buffers`), ``minutes`` and ``n_observed`` say whose they are;
     ``first_rows`` are those whose reading was the first of a history, and gives no window.
-    ``disproved`` are readings that had been held and proved to be a mistake.
+    ``disproved`` are readings that had been held and proved to be a mistake. ``failures`` has the place of each
+    reading that raised an unexpected exception, and that exception: what is known of its device may be damaged.
     """
 
     verdicts: list[Verdict]
@@ -60,6 +74,12 @@ class Accepted:
     n_observed: list[int]
     disproved: list[Reading]
     counts: dict[Result, int]
+    failures: list[tuple[int, Exception]] = field(default_factory=list)
+
+    def raise_failure(self) -> None:
+        """Raise the first of ``failures``, where there is one: for callers to whom the others are no use without it."""
+        for _, error in self.failures:
+            raise error
 
     def with_effect(self, readings: Sequence[Reading]) -> Sequence[Reading]:
         """Return those of the batch's ``readings`` that changed anything: what a journal needs of it."""
@@ -71,7 +91,7 @@ class Accepted:
 class Engine:
     """Buffers of many devices and the models that speak for them. Pure: no clock, no I/O, one caller."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a default
         self,
         model: Predictor,
         max_devices: int = 100_000,
@@ -80,17 +100,22 @@ class Engine:
         tells_path: bool = True,
         blend: Blend | None = None,
         history: History | None = None,
+        limits: Limits = WIDEST,
     ) -> None:
         """Speak with ``model`` for at most ``max_devices`` devices, whose time of day is the clock of ``zone``.
 
         ``tells_path``: whether forecasts hold the mean of each lead time, where the model has several. ``blend``,
         whose first model is ``model``, has the last word where there is one, and learns from what comes. ``history``
-        keeps what came and what was told; None: no one does.
+        keeps what came and what was told; None: no one does. ``limits`` are those of readings, from which the range
+        of forecasts follows; where there is a ``blend`` its options hold them.
         """
         self.model = model
         self.zone = zone
         self.blend = blend
-        self._panel = panel = Panel((model,) if blend is None else blend.models, zone)
+        #: What readings may state, and the range that forecasts are held to.
+        self.limits = limits if blend is None else blend.limits
+        self.within = ForecastRange.of(self.limits)
+        self._panel = panel = Panel((model,) if blend is None else blend.models, zone, self.within)
         #: Whose words the forecasts of the stream are.
         self.speaker: Speaker = model if blend is None else voice_of(blend, panel.context)
         self.buffers = Buffers(
@@ -106,11 +131,15 @@ class Engine:
         #: How good the forecasts were, by the rows of the buffers, and what has changed in the houses.
         self.scores, self.drift = Scores(() if blend is None else blend.experts, n_followed), Drift(n_followed)
         #: What was last forecast, by the rows of the buffers.
-        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, experts)
+        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, experts, self.within)
         self.history = history or History()
 
     def accept(self, readings: Sequence[Reading]) -> Accepted:
-        """Take ``readings`` in order; several of one device in a batch are as good as one by one."""
+        """Take ``readings`` in order; several of one device in a batch are as good as one by one.
+
+        A reading that raises an unexpected exception does not keep the others from being accepted. Later readings of
+        its device in the batch fail too: what is known of the device may be damaged.
+        """
         windows = np.empty((len(readings), *self.buffers.shape), dtype=np.float32)
         verdicts: list[Verdict] = []
         place: list[int] = []
@@ -119,50 +148,74 @@ class Engine:
         n_observed: list[int] = []
         rows: list[int] = []
         first_rows: list[int] = []
+        failures: list[tuple[int, Exception]] = []
         buffers, history = self.buffers, self.history
         for reading in readings:
-            verdict = buffers.accept(reading)
-            verdicts.append(verdict)
-            if verdict is not Verdict.READY and verdict is not Verdict.FIRST:
+            try:
+                if failures:
+                    _require_sound(reading.device, readings, failures)
+                verdict = buffers.accept(reading)
+                if verdict is Verdict.READY or verdict is Verdict.FIRST:
+                    row = buffers.row(reading.device)
+                    if row < history.max_devices:
+                        history.note(buffers.stream(reading.device))
+                    if verdict is Verdict.READY:
+                        n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
+                        verdicts.append(verdict)
+                        place.append(len(devices))
+                        devices.append(reading.device)
+                        rows.append(row)
+                        minutes.append(reading.minute)
+                        continue
+                    first_rows.append(row)
+                verdicts.append(verdict)
                 place.append(-1)
-                continue
-            row = buffers.row(reading.device)
-            if row < history.max_devices:
-                history.note(buffers.stream(reading.device))
-            if verdict is Verdict.FIRST:
+            except Exception as error:
+                failures.append((len(place), error))
+                verdicts.append(Verdict.FAILED)
                 place.append(-1)
-                first_rows.append(row)
-                continue
-            place.append(len(devices))
-            n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
-            devices.append(reading.device)
-            rows.append(row)
-            minutes.append(reading.minute)
         windows = windows[: len(devices)]
         account = self._account(verdicts)
-        return Accepted(verdicts, place, windows, devices, rows, first_rows, minutes, n_observed, *account)
+        return Accepted(verdicts, place, windows, devices, rows, first_rows, minutes, n_observed, *account, failures)
 
     def forecast(self, accepted: Accepted, issued_at_ms: int) -> Forecasts:
         """Forecast what was accepted, in one call of each model, and keep it as each device's latest.
 
-        Raises :class:`ModelError` where a model gives a value that is no number.
+        All powers are finite and within the range of forecasts, and bounds are around the median: what would not be
+        is replaced, as :attr:`Forecasts.repairs` says. Raises :class:`ModelError` where a model cannot be run.
         """
         whose = Whose(accepted.devices, accepted.minutes, accepted.n_observed)
         if not accepted.devices:
             return Forecasts(self.speaker, issued_at_ms, *whose, [])
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         measured = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
-        predictions = self._panel.predict(measured, minutes)
+        predictions, unusable = self._panel.predict(measured, minutes)
+        replaced: list[tuple[int, float]] = []
         if self.blend is None:
             forecasts = as_spoken(self.model, whose, issued_at_ms, predictions[0], tells_path=self._has_path)
         else:
             rows = np.asarray(accepted.rows, dtype=np.int64)
-            told = self.blend.forecast(rows, minutes, measured[:, :, 0], predictions)
-            path_kw = predictions[0].mean if self._has_path else None
+            with np.errstate(**_DAMAGED):
+                told = self.blend.forecast(rows, minutes, measured[:, :, 0], predictions)
+            path_kw, replaced = predictions[0].mean if self._has_path else None, told.replaced
             forecasts = as_blended(self.blend, self.speaker, whose, issued_at_ms, told, path_kw)
+        if unusable or replaced:
+            repairs = self._repair(accepted, measured, unusable, replaced)
+            forecasts = replace(forecasts, repairs=repairs)
         self.newest.keep(accepted.rows, forecasts)
         self.history.foresee(accepted.rows, forecasts)
         return forecasts
+
+    def predict(self, accepted: Accepted) -> list[Prediction]:
+        """Return what each model makes of the windows of ``accepted``, at least one; nothing is kept or learnt."""
+        minutes = np.asarray(accepted.minutes, dtype=np.int64)
+        windows = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
+        return self._panel.predict(windows, minutes).predictions
+
+    def forget_learning(self, row: int) -> None:
+        """Forget what was learnt of the device of ``row``; its readings stay."""
+        if self.blend is not None:
+            self.blend.forget(row)
 
     def learn(self) -> tuple[Outcomes | None, list[Change]]:
         """Learn what the newest readings say of earlier forecasts, once the newest ones were made.
@@ -171,12 +224,13 @@ class Engine:
         """
         if self.blend is None:
             return None, []
-        parts = self.blend.learn()
-        if not parts:
-            return None, []
-        outcomes = Outcomes.joined(parts)
-        self.scores.add(outcomes)
-        return outcomes, self.drift.add(outcomes)
+        with np.errstate(**_DAMAGED):
+            parts = self.blend.learn()
+            if not parts:
+                return None, []
+            outcomes = Outcomes.joined(parts)
+            self.scores.add(outcomes)
+            return outcomes, self.drift.add(outcomes)
 
     def scores_of(self, device: str) -> dict[Period, Summary]:
         """Return the live scores of ``device``."""
@@ -213,6 +267,26 @@ class Engine:
             self.history.forget(row)
         return row
 
+    def _repair(
+        self, accepted: Accepted, measured: F32, unusable: dict[int, Unusable], replaced: list[tuple[int, float]]
+    ) -> Repairs:
+        """Return what was repaired, and mend the buffers of devices whose window is what was wrong."""
+        found: list[Replacement] = []
+        touched: Flags = np.zeros(len(accepted.devices), dtype=bool)
+        models = (self.model,) if self.blend is None else self.blend.models
+        for which, _ in unusable.values():
+            touched |= which
+        if 0 in unusable and (self.blend is None or not self.blend.options.blends):
+            which, mean_kw = unusable[0]
+            places = np.flatnonzero(which)
+            found += (Replacement(accepted.devices[i], "model", float(mean_kw[i])) for i in places.tolist())
+        found += (Replacement(accepted.devices[i], "state", value_kw) for i, value_kw in replaced)
+        touched[[i for i, _ in replaced]] = True
+        for i in np.flatnonzero(touched).tolist():
+            if not self.within.usable_windows(measured[i]).all():
+                self.buffers.mend(accepted.devices[i], self.within)
+        return Repairs(tuple(models[place].name for place in sorted(unusable)), tuple(found))
+
     def _account(self, verdicts: list[Verdict]) -> tuple[list[Reading], dict[Result, int]]:
         counts: dict[Result, int] = {}
         for verdict in set(verdicts) - {Verdict.UNCONFIRMED}:  # counted once it is known what it was
@@ -226,3 +300,17 @@ class Engine:
             counts["accepted"] = counts.get("accepted", 0) + buffers.n_confirmed
             buffers.n_confirmed = 0
         return disproved, counts
+
+
+def _require_sound(device: str, readings: Sequence[Reading], failures: Sequence[tuple[int, Exception]]) -> None:
+    """Raise :class:`StateError` where an earlier reading of ``device`` in the batch failed."""
+    if any(readings[i].device == device for i, _ in failures):
+        msg = f"an earlier reading of {device} in the same batch failed"
+        raise StateError(msg)
+
+
+def none_accepted(readings: Sequence[Reading]) -> Accepted:
+    """Return what became of ``readings`` where none could be accepted: all failed, and nothing is due a forecast."""
+    verdicts, place = [Verdict.FAILED] * len(readings), [-1] * len(readings)
+    windows = np.empty((0, 0), dtype=np.float32)
+    return Accepted(verdicts, place, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from edge.core.forecast_range import Repairs
 from edge.core.grid import instant_label, minute_label
 from edge.core.predictor import Speaker
 
@@ -13,6 +15,10 @@ FORECAST_SCHEMA = 1
 #: Level of the interval that forecasts carry, and the quantiles that bound it.
 LEVEL = 0.9
 LOWER, MEDIAN, UPPER = 0.05, 0.5, 0.95
+#: Columns of :class:`Forecasts`, as :func:`joined` puts them one after the other.
+_COLUMNS = (
+    "devices", "observed_minutes", "n_observed", "gap_kw", "median_kw", "lower_kw", "upper_kw", "path_kw",
+)  # fmt: skip
 #: Decimals of the experts' weights.
 SHARE_DECIMALS = 3
 #: Decimals of a forecast's powers, kW: a milliwatt, below any model's own precision.
@@ -104,7 +110,8 @@ class Shares:
 class Forecasts:
     """Forecasts of one batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
 
-    ``path_kw`` ``[N, K]`` is there where the model has several lead times, ``shares`` where experts are blended.
+    ``path_kw`` ``[N, K]`` is there where the model has several lead times, ``shares`` where experts are blended,
+    ``repairs`` where something had to be replaced.
     """
 
     model: Speaker
@@ -118,6 +125,7 @@ class Forecasts:
     upper_kw: list[float] | None = None
     path_kw: list[list[float]] | None = None
     shares: Shares | None = None
+    repairs: Repairs | None = None
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -147,3 +155,17 @@ class Forecasts:
     def __iter__(self) -> Iterator[Forecast]:
         """Go through them one by one."""
         return (self[i] for i in range(len(self)))
+
+
+def joined(parts: Sequence[Forecasts]) -> Forecasts:
+    """Return the forecasts of all ``parts``, at least one, in their order; they are of one model and one time."""
+    first = parts[0]
+
+    def column(name: str) -> Any:
+        return None if getattr(first, name) is None else [value for part in parts for value in getattr(part, name)]
+
+    shares = None
+    if first.shares is not None:
+        weights = [weights for part in parts if part.shares is not None for weights in part.shares.weights]
+        shares = Shares(first.shares.names, weights)
+    return replace(first, shares=shares, **{name: column(name) for name in _COLUMNS})

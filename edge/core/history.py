@@ -74,6 +74,11 @@ class History:
         self._target_minutes: I32 = np.empty((0, self._width), np.int32)
         self._told_kw: F32 = np.empty((0, self._width, len(_TOLD)), np.float32)
 
+    @property
+    def n_bytes_a_device(self) -> int:
+        """Bytes that the history of one device takes; 0 where none is kept."""
+        return self._width * 4 * (3 + len(_TOLD)) if self.max_devices else 0
+
     def note(self, stream: Stream) -> None:
         """Note the newest reading of ``stream``, and those in its window that are not known yet."""
         row, minute = stream.row, stream.last_minute
@@ -143,4 +148,4 @@ class History:
 
 
 def _rounded(kw: F32) -> list[float | None]:
-    return [None if math.isnan(value) else value for value in kw.astype(np.float64).round(DECIMALS).tolist()]
+    return [value if math.isfinite(value) else None for value in kw.astype(np.float64).round(DECIMALS).tolist()]

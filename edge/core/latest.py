@@ -12,12 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.forecast import DECIMALS, Forecast, Forecasts, Shares
+from edge.core.forecast_range import WIDEST, ForecastRange
+from edge.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
 from edge.core.predictor import Speaker
 from edge.core.window import F32, I64
 
 _NO_FORECAST = 0  # no reading is of the first minute of 1970
 _FIRST_ROWS = 16
 _N_QUANTILES = 3
+_WIDEST_RANGE = ForecastRange.of(WIDEST)
+_FIRST_MINUTE, _LAST_MINUTE = EARLIEST_MS // MINUTE_MS, LATEST_MS // MINUTE_MS
+#: Part of the range by which a float32 may lie beyond it.
+_ROUNDING = 1e-6
 I32 = NDArray[np.int32]
 Number = TypeVar("Number", bound=np.generic)
 
@@ -25,9 +31,13 @@ Number = TypeVar("Number", bound=np.generic)
 class Latest:
     """Keeps, for each row of :class:`edge.core.buffer.Buffers`, what was last forecast."""
 
-    def __init__(self, n_leads: int = 1, experts: tuple[str, ...] = ()) -> None:
-        """Keep forecasts for ``n_leads`` lead times each, and the weights of ``experts`` in them."""
+    def __init__(self, n_leads: int = 1, experts: tuple[str, ...] = (), within: ForecastRange = _WIDEST_RANGE) -> None:
+        """Keep forecasts for ``n_leads`` lead times each, and the weights of ``experts`` in them.
+
+        What is not ``within`` the range of forecasts, as after damage, is not read.
+        """
         self._experts = experts
+        self._within = within
         #: Goes up before and after each change that takes several steps: odd while one is under way, or has failed.
         self.n_steps = 0
         # Median, lower, upper, then the means: a model's own float32, which rounds to what was told of it.
@@ -60,8 +70,11 @@ class Latest:
             self._when[row, 0] = _NO_FORECAST
 
     def read(self, row: int, device: str, model: Speaker) -> Forecast | None:
-        """Return what was last forecast for ``row``, which is ``device``'s, by ``model``."""
-        if row >= len(self._when) or self._when[row, 0] == _NO_FORECAST:
+        """Return what was last forecast for ``row``, which is ``device``'s, by ``model``; None where nothing was.
+
+        Nor is anything returned that cannot be a forecast.
+        """
+        if row >= len(self._when) or self._when[row, 0] == _NO_FORECAST or not self._is_possible(row):
             return None
         told_kw = self._kw[row].astype(np.float64).round(DECIMALS).tolist()
         median, lower, upper = (None if math.isnan(kw) else kw for kw in told_kw[:_N_QUANTILES])
@@ -85,6 +98,27 @@ class Latest:
             path_kw=path_kw if len(path_kw) > 1 else None,
             experts=experts,
             median_experts=median_experts,
+        )
+
+    def rows(self, devices: list[str]) -> list[int]:
+        """Return the rows of ``devices`` that have a forecast; the i-th device has row ``i``."""
+        n_rows = min(len(devices), len(self._when))
+        held = np.flatnonzero(self._when[:n_rows, 0] != _NO_FORECAST)
+        return [row for row in held.tolist() if devices[row]]
+
+    def _is_possible(self, row: int) -> bool:
+        """Tell whether what stands in ``row`` could have been forecast, but for rounding."""
+        if not _FIRST_MINUTE <= self._when[row, 0] < _LAST_MINUTE or not 0 <= self._when[row, 1] < LATEST_MS:
+            return False
+        within, (median_kw, lower_kw, upper_kw, *path_kw) = self._within, self._kw[row].tolist()
+        slack_kw = _ROUNDING * (within.high_kw - within.low_kw)
+        low_kw, high_kw = within.low_kw - slack_kw, within.high_kw + slack_kw
+        ordered = [kw for kw in (lower_kw, median_kw, upper_kw) if not math.isnan(kw)]
+        shares = self._shares[row]
+        return (
+            all(low_kw <= kw <= high_kw for kw in ordered + path_kw)
+            and ordered == sorted(ordered)
+            and bool(((shares >= 0) & (shares <= 1 + _ROUNDING)).all())
         )
 
     def read_all(self, devices: list[str], model: Speaker) -> list[Forecast]:
@@ -118,7 +152,7 @@ class Latest:
 
     def copy(self) -> Latest:
         """Return a copy that later forecasts do not change."""
-        made = Latest(experts=self._experts)
+        made = Latest(experts=self._experts, within=self._within)
         made._kw, made._when, made._n_observed = self._kw.copy(), self._when.copy(), self._n_observed.copy()
         made._shares = self._shares.copy()
         return made

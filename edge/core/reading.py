@@ -22,14 +22,15 @@ _W_PER_KW = 1_000
 #: No meter of a house measures more of anything; a model's float32 holds it, and its square.
 _MOST = 1e6
 _SHOWN = 40
-_DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+#: Neither ``.`` nor ``..``: the one after an address in a path, they name another place.
+_DEVICE = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,64}")
 
 
 def is_device_id(name: str) -> bool:
-    """Tell whether ``name`` may name a device: 1 to 64 of ``A-Z a-z 0-9 _ - .``.
+    """Tell whether ``name`` may name a device: 1 to 64 of ``A-Z a-z 0-9 _ - .``, but neither ``.`` nor ``..``.
 
-    >>> is_device_id("meter-1.l2"), is_device_id("my meter"), is_device_id("")
-    (True, False, False)
+    >>> is_device_id("meter-1.l2"), is_device_id("my meter"), is_device_id(""), is_device_id("..")
+    (True, False, False, False)
     """
     return _DEVICE.fullmatch(name) is not None
 

@@ -47,7 +47,7 @@ class Replay:
             self._due[device] = (window.copy(), minute, n_observed, issued_at_ms)
 
     def _learn_again(self) -> None:
-        """Forecast what waits in one go; where the model gives no number, batch by batch, as it was done then."""
+        """Forecast what waits in one go; where a model cannot be run, batch by batch, as it was done then."""
         engine, waiting = self._engine, self._waiting
         self._waiting, self._n_waiting = [], 0
         accepted = [engine.accept(readings) for readings, _ in waiting]
@@ -74,7 +74,7 @@ class Replay:
         self.n_forgotten += 1
 
     def finish(self) -> None:
-        """Make the last forecast of each device again, but where the model gives no number, as it did not before."""
+        """Make the last forecast of each device again, but where the model cannot be run, as it could not before."""
         self._learn_again()
         engine, due = self._engine, list(self._due.items())
         for first in range(0, len(due), _BATCH):

@@ -10,24 +10,33 @@ from edge.core.buffer import Verdict
 from edge.core.engine import Engine
 from edge.core.errors import RequestError
 from edge.core.forecast import Forecast
+from edge.core.forecast_range import WIDEST
 from edge.core.predictor import Predictor
-from edge.core.reading import Reading
+from edge.core.reading import Limits, Reading
 from edge.core.window import MAX_FILL_MIN, MIN_OBSERVED
 
 
 def forecast_series(
-    model: Predictor, readings: Sequence[Reading], issued_at_ms: int, zone: tzinfo = UTC, *, tells_path: bool = True
+    model: Predictor,
+    readings: Sequence[Reading],
+    issued_at_ms: int,
+    zone: tzinfo = UTC,
+    *,
+    tells_path: bool = True,
+    limits: Limits = WIDEST,
 ) -> Forecast:
     """Forecast a series that is no device's, oldest first, by the very rules of the stream.
 
-    Raises :class:`RequestError`, naming the reading, where they leave nothing to forecast from.
+    Where the model gives a value that is not finite or not in the range that follows from ``limits``, it is
+    persistence. Raises :class:`RequestError`, naming the reading, where the rules leave nothing to forecast from.
     """
     if len(readings) < MIN_OBSERVED:
         msg = f"readings: at least {MIN_OBSERVED} are needed, not {len(readings)}"
         raise RequestError(msg)
-    engine = Engine(model, 1, zone, tells_path=tells_path)
+    engine = Engine(model, 1, zone, tells_path=tells_path, limits=limits)
     before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # their windows serve no one
     newest = engine.accept(readings[-1:])
+    newest.raise_failure()
     for i, verdict in enumerate([*before, *newest.verdicts]):
         if verdict is Verdict.LACKING:
             msg = f"readings[{i}]: {engine.lacking(readings[i])}"

@@ -74,7 +74,8 @@ def as_blended(
     if path_kw is not None:
         leads_min = np.asarray(speaker.lead_times_min)
         added_kw = (told.kw[:, 0] - path_kw[:, -1])[:, np.newaxis] * (leads_min / leads_min[-1])
-        path = _rounded((path_kw + added_kw).astype(np.float32))
+        within = blend.within
+        path = _rounded(np.minimum(np.maximum(path_kw + added_kw, within.low_kw), within.high_kw).astype(np.float32))
         path[:, -1] = mean_kw
         along_kw = path.tolist()
     shares = None
@@ -99,9 +100,16 @@ def _rounded(power_kw: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _quantiles(model: Predictor, prediction: Prediction, wanted: Sequence[float]) -> list[list[float] | None]:
-    """Return the quantiles at the horizon for each of the levels ``wanted``, None for one that the model has not."""
+    """Return the quantiles at the horizon for each of the levels ``wanted``, None for one that the model has not.
+
+    Quantiles that cross are put in order (V. Chernozhukov, I. Fernandez-Val and A. Galichon, *Quantile and probability
+    curves without crossing*, Econometrica 78, 2010).
+    """
     levels = model.quantile_levels
     if prediction.quantiles is None or levels is None:
         return [None] * len(wanted)
-    columns_kw: list[list[float]] = _rounded(prediction.quantiles[:, -1]).T.tolist()
+    quantiles = prediction.quantiles[:, -1]
+    if (quantiles[:, 1:] < quantiles[:, :-1]).any():
+        quantiles = np.sort(quantiles, axis=-1)
+    columns_kw: list[list[float]] = _rounded(quantiles).T.tolist()
     return [columns_kw[levels.index(level)] if level in levels else None for level in wanted]

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from edge.core.engine import Result
+from edge.core.forecast_range import Cause
 
 #: Upper bounds of latency and inference histograms, seconds.
 SECONDS = (0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -58,8 +59,10 @@ class Statistics:
     n_counter_resets: int = 0
     n_slow_meters: int = 0
     n_clocks_off: int = 0
-    #: Batches that no forecast came of, for a model gave no number.
+    #: Batches in which a model could not be run, or gave a value that is not finite or out of range.
     n_model_failures: int = 0
+    #: Forecasts that were replaced by persistence, by cause.
+    forecasts_replaced: dict[Cause, int] = field(default_factory=lambda: {"model": 0, "state": 0})
     #: Errors of gapcast's own that were contained, by the part of the service.
     internal_errors: dict[str, int] = field(default_factory=dict)
     #: Rejections that were counted but not told, for there were too many.

@@ -63,7 +63,8 @@ def bridge(before: ArrayLike, after: ArrayLike, n_missing: int) -> F32:
     low = np.asarray(before, dtype=np.float32).astype(np.float64)
     high = np.asarray(after, dtype=np.float32).astype(np.float64)
     share = np.arange(1, n_missing + 1, dtype=np.float64) / (n_missing + 1)
-    line: F32 = (low + np.multiply.outer(share, high - low)).astype(np.float32)
+    with np.errstate(invalid="ignore"):  # a damaged buffer may hold infinities
+        line: F32 = (low + np.multiply.outer(share, high - low)).astype(np.float32)
     return line
 
 

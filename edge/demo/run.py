@@ -74,12 +74,12 @@ def _meter_and_watch(
     show: Callable[[str], None],
     interrupted: Event,
 ) -> Watcher:
-    """Replay the bundled week to the service, and return who read along."""
+    """Replay the bundled week to the service, and return the client that watched."""
     _wait_ready(application)
-    pace = "as fast as it goes" if options.speed is None else f"{options.speed:g} times as fast as life"
+    pace = "at full speed" if options.speed is None else f"at {options.speed:g} times real time"
     show(f"open   http://{HOST}:{application.http_port}/")
     show(f"listen mosquitto_sub -h {HOST} -p {broker.port} -t 'gap/#' -v")
-    show(f"A week of a real house's minutes, {pace}; Ctrl-C ends it.")
+    show(f"Replaying a recorded week of a real house {pace}; stop with Ctrl-C.")
     watcher = Watcher(broker.host, broker.port, DEVICE, show)
     clock = Timer(options.duration_s or 0, interrupted.set)
     clock.daemon = True

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from edge.asking.answer import Problem
+from edge.asking.request import PredictRequest
 from edge.http.guard import OPEN_PATHS
 from edge.http.problems import answer_of
 
@@ -31,10 +32,17 @@ class DocumentedApp(FastAPI):
             components = document["components"]
             for name in _NOT_OURS:
                 components["schemas"].pop(name, None)
-            components["schemas"]["Problem"] = Problem.model_json_schema()
+            schemas = components["schemas"] | request_schemas()
+            components["schemas"] = dict(sorted(schemas.items())) | {"Problem": Problem.model_json_schema()}
             components["securitySchemes"] = _SCHEMES
             self.openapi_schema = document
         return self.openapi_schema
+
+
+def request_schemas() -> dict[str, Any]:
+    """Return the schemas of the bodies that are decoded by gapcast itself, not by FastAPI, which so leaves them out."""
+    schema = PredictRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), PredictRequest.__name__: schema}
 
 
 def _complete(responses: dict[str, Any], *, is_open: bool) -> None:
@@ -43,3 +51,4 @@ def _complete(responses: dict[str, Any], *, is_open: bool) -> None:
     responses["403"] = answer_of(HTTPStatus.FORBIDDEN)
     if not is_open:
         responses["401"] = answer_of(HTTPStatus.UNAUTHORIZED)
+        responses["421"] = answer_of(HTTPStatus.MISDIRECTED_REQUEST)

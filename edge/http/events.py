@@ -7,17 +7,19 @@ within :data:`SLOW_S`, is let go; it may come back and go on where it was, as lo
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from edge.http import problems
 from edge.http.health import health_of
+from edge.http.ip_networks import client_of
 from edge.http.ring import Ring, encoded
 from edge.service import Service
 
@@ -41,9 +43,10 @@ _MAX_CHUNK_BYTES = 65_536
 class EventReaders:
     """Those who read, and the ring that they read from. All of it belongs to the event loop that serves."""
 
-    def __init__(self, service: Service, max_readers: int) -> None:
+    def __init__(self, service: Service, max_readers: int, max_per_client: int) -> None:
         self._service = service
-        self._max_readers = max_readers
+        self._max_readers, self._max_per_client = max_readers, max_per_client
+        self._of_client: Counter[str] = Counter()
         self.ring = Ring()
         self.closed = False
         self.n_readers = 0
@@ -53,15 +56,19 @@ class EventReaders:
         self._watching: asyncio.Task[None] | None = None
         self._muting: asyncio.TimerHandle | None = None
 
-    @property
-    def is_full(self) -> bool:
-        """Whether there is no place for one more."""
-        return self.n_readers >= self._max_readers
+    def reason_to_refuse(self, client: str) -> str:
+        """Return why ``client`` cannot become a reader, in a sentence; empty where it can."""
+        if self.n_readers >= self._max_readers:
+            return "there are as many readers as http.max_event_readers"
+        if self._of_client[client] >= self._max_per_client:
+            return "this address has as many readers as http.max_event_readers_per_client"
+        return ""
 
-    def enter(self) -> None:
-        """Let a reader in."""
+    def enter(self, client: str) -> None:
+        """Add a reader at the address ``client``."""
         loop = asyncio.get_running_loop()
         self.n_readers += 1
+        self._of_client[client] += 1
         if self._muting is not None:
             self._muting.cancel()
             self._muting = None
@@ -70,9 +77,12 @@ class EventReaders:
             self.ring.begin_anew()
             self._service.feed.listen(lambda: loop.call_soon_threadsafe(self._wake))
 
-    def leave(self) -> None:
-        """Let a reader go; after the last of them no one listens, in a while."""
+    def leave(self, client: str) -> None:
+        """Remove a reader; after the last of them no one listens, in a while."""
         self.n_readers -= 1
+        self._of_client[client] -= 1
+        if not self._of_client[client]:
+            del self._of_client[client]
         if not self.n_readers:
             self._muting = asyncio.get_running_loop().call_later(_LINGER_S, self._mute)
 
@@ -126,16 +136,17 @@ class EventStream(Response):
 
     media_type = EVENTS_TYPE
 
-    def __init__(self, readers: EventReaders, device: str | None, last_id: str | None) -> None:
+    def __init__(self, readers: EventReaders, client: str, device: str | None, last_id: str | None) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._readers = readers
+        self._client = client
         self._device = device
         self._last_id = last_id
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the reader leaves or is let go."""
-        self._readers.enter()
+        self._readers.enter(self._client)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             sending = asyncio.ensure_future(self._send(send))
@@ -147,7 +158,7 @@ class EventStream(Response):
                 if isinstance(ended, TimeoutError):
                     log.info("events.slow_reader", readers=self._readers.n_readers)
         finally:
-            self._readers.leave()
+            self._readers.leave(self._client)
 
     async def _send(self, send: Send) -> None:
         readers, ring, loop = self._readers, self._readers.ring, asyncio.get_running_loop()
@@ -195,16 +206,16 @@ def events_router(readers: EventReaders) -> APIRouter:
         },
     )
     async def events(
+        request: Request,
         device: Annotated[str | None, Query(description="What concerns this device, and the gateway, only")] = None,
         last_event_id: Annotated[str | None, Header(description="Go on after this event")] = None,
     ) -> Any:
         """Tell what happens as it does: `reading`, `forecast`, `scores`, `device`, `status`, and `reset`."""
-        if readers.is_full:
-            full = problems.problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, "there are as many readers as http.max_event_readers"
-            )
+        client = client_of(request.client.host if request.client else "")
+        if reason := readers.reason_to_refuse(client):
+            full = problems.problem(HTTPStatus.SERVICE_UNAVAILABLE, reason)
             full.headers["retry-after"] = "10"
             return full
-        return EventStream(readers, device, last_event_id)
+        return EventStream(readers, client, device, last_event_id)
 
     return router

@@ -18,12 +18,11 @@ _FILES = Path(__file__).parent / "page"
 _TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".json": "application/json"}
 _TYPES |= {".svg": "image/svg+xml", "": "text/plain"}
 #: Nothing comes from elsewhere, nothing goes there, and no text becomes markup.
-_HEADERS = {
+PAGE_HEADERS = {
     "content-security-policy": (
         "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
         "require-trusted-types-for 'script'; trusted-types 'none'"
     ),
-    "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",  # asked again each time, by its tag: a newer gapcast is a newer page
     "vary": "accept-encoding",
@@ -48,7 +47,7 @@ class PageFile:
 
     def answer(self, request: Request) -> Response:
         """Return it, or 304 to who has it."""
-        headers = {**_HEADERS, "etag": self.tag}
+        headers = {**PAGE_HEADERS, "etag": self.tag}
         if self.tag in request.headers.get("if-none-match", ""):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         if "gzip" in request.headers.get("accept-encoding", ""):

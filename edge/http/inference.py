@@ -17,19 +17,19 @@ from edge.core.predictor import Predictor
 from edge.core.window import F32
 from edge.http import problems, tensors
 from edge.http.inference_schemas import InferResponse, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
+from edge.http.request_bodies import BINARY_TYPE, JSON_LENGTH
 from edge.service import Service
 
 #: Windows that are computed before the stream, which may wait for the same model, has its turn.
 _N_AT_A_TIME = 8
 _PAUSE_S = 0.000_5
-_BINARY_TYPE = "application/octet-stream"
 _UNKNOWN = problems.answers(HTTPStatus.NOT_FOUND)
 _INFER: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
             "application/json": {"schema": tensors.request_schema()},
-            _BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}},
+            BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}},
         },
     }
 }
@@ -75,7 +75,7 @@ def inference_router(service: Service) -> APIRouter:
         HTTPStatus.SERVICE_UNAVAILABLE,
     )
     binary: dict[int | str, dict[str, Any]] = {
-        200: {"content": {_BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+        200: {"content": {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
     }
 
     @router.post(
@@ -100,7 +100,7 @@ def inference_router(service: Service) -> APIRouter:
             raise tensors.unusable(
                 f"content-encoding: {content_encoding!r} is not read", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
             )
-        body = await request.body()
+        body = (await request.receive())["body"]  # BodyLimit has read it; request.body() would copy it
         return await run_in_threadpool(_infer, predictor, body, inference_header_content_length)
 
     return router
@@ -148,7 +148,7 @@ def _infer(model: Predictor, body: bytes, json_length: str | None) -> Response:
     answer, n_json = tensors.written(head, dict(zip(names, _outputs(model, asked.tensor), strict=True)), asked.outputs)
     if n_json == len(answer):
         return Response(answer, media_type="application/json")
-    return Response(answer, headers={tensors.JSON_LENGTH: str(n_json)}, media_type=_BINARY_TYPE)
+    return Response(answer, headers={JSON_LENGTH: str(n_json)}, media_type=BINARY_TYPE)
 
 
 def _outputs(model: Predictor, windows: F32) -> list[F32]:

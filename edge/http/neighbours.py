@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
-from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge.http import problems
+from edge.http.ip_networks import Networks, is_in
 
-Networks = Sequence[IPv4Network | IPv6Network]
 #: This machine's own: its health check, and a proxy on it.
 _OWN = frozenset({"127.0.0.1", "::1"})
 
@@ -31,11 +29,4 @@ class Neighbours:
         await self._app(scope, receive, send)
 
     def _is_one(self, host: str, _port: int) -> bool:
-        if host in _OWN:
-            return True
-        try:
-            address = ip_address(host)
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None) or address
-        return any(mapped in network for network in self._networks)
+        return host in _OWN or is_in(host, self._networks)

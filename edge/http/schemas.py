@@ -58,6 +58,8 @@ class ForecastDocument(BaseModel):
 
 
 class ForecastList(BaseModel):
-    """The latest forecast of every device."""
+    """The latest forecasts, by device."""
 
     forecasts: list[ForecastDocument]
+    n_devices: int = Field(description="How many devices have a forecast, on all pages")
+    next: str | None = Field(description="What to give as `after` for the next page; null on the last one")

@@ -14,9 +14,13 @@ from starlette.exceptions import HTTPException
 
 from edge.asking.answer import where
 from edge.core.window import F32
+from edge.http.request_bodies import JSON_LENGTH
+from edge.json_input import JsonError, decode_json
 
-#: Header of a request or an answer with bytes behind its JSON: how long the JSON is.
-JSON_LENGTH = "inference-header-content-length"
+#: Decoded, JSON takes some twenty times the memory; values beyond it go as bytes, which take none.
+MAX_JSON_BYTES = 1_048_576
+#: Models have one input and few outputs.
+_MAX_TENSORS = 16
 FLOAT = "FP32"
 _FLOAT_BYTES = 4
 #: A header's value that is no length is quoted, and is a length only, up to so many characters.
@@ -51,7 +55,7 @@ class RequestInput(BaseModel):
 
     name: str
     datatype: str
-    shape: list[Size] = Field(max_length=8)
+    shape: list[Size] = Field(max_length=8, fail_fast=True)
     data: list[Any] | None = Field(default=None, description="Numbers, flat or nested as the shape is")
     parameters: Parameters = Parameters()
 
@@ -78,8 +82,8 @@ class InferRequest(BaseModel):
     )
 
     id: str | None = None
-    inputs: list[RequestInput]
-    outputs: list[RequestOutput] | None = None
+    inputs: list[RequestInput] = Field(max_length=_MAX_TENSORS, fail_fast=True)
+    outputs: Annotated[list[RequestOutput], Field(max_length=_MAX_TENSORS, fail_fast=True)] | None = None
     parameters: RequestParameters = RequestParameters()
 
 
@@ -116,16 +120,19 @@ def unusable(detail: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> HTTPEx
 def read(body: bytes, json_length: str | None, outputs: Sequence[str]) -> Asked:
     """Read a request for a model of one input and these ``outputs``; raise :class:`HTTPException` where it is none."""
     n_json = len(body) if json_length is None else _length(json_length, len(body))
+    if n_json > MAX_JSON_BYTES:
+        msg = f"the JSON has more than {MAX_JSON_BYTES} bytes: send values as bytes behind it (binary_data_size)"
+        raise unusable(msg, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     try:
-        request = InferRequest.model_validate(json.loads(body[:n_json]))
+        request = InferRequest.model_validate(decode_json(body[:n_json]))
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False)[0]
         raise unusable(f"{where(first['loc'])}: {first['msg']}") from error
-    except (ValueError, RecursionError) as error:  # also bytes that are not UTF-8
-        raise unusable("the body: no JSON object of an inference request") from error
+    except JsonError as error:
+        raise unusable(f"the body: no JSON object of an inference request ({error})") from error
     if len(request.inputs) != 1:
         raise unusable(f"inputs: one is taken, not {len(request.inputs)}")
-    tensor = _tensor(request.inputs[0], body[n_json:])
+    tensor = _tensor(request.inputs[0], memoryview(body)[n_json:])
     wanted = [RequestOutput(name=name) for name in outputs] if request.outputs is None else request.outputs
     binary = {}
     for output in wanted:
@@ -144,7 +151,7 @@ def _length(text: str, n_bytes: int) -> int:
     return int(text)
 
 
-def _tensor(given: RequestInput, behind: bytes) -> F32:
+def _tensor(given: RequestInput, behind: memoryview) -> F32:
     name, shape = given.name, tuple(given.shape)
     if given.datatype != FLOAT:
         raise unusable(f"inputs: {name}: its datatype is {FLOAT}, not {given.datatype!r}")
@@ -158,7 +165,7 @@ def _tensor(given: RequestInput, behind: bytes) -> F32:
             raise unusable(f"inputs: {name}: binary_data_size is {n_binary}, and {len(behind)} bytes follow the JSON")
         if n_binary % _FLOAT_BYTES:
             raise unusable(f"inputs: {name}: {n_binary} bytes are no whole number of {FLOAT}")
-        values = np.frombuffer(behind, dtype="<f4").astype(np.float32)
+        values = np.frombuffer(behind, dtype="<f4").astype(np.float32, copy=False)
     else:
         values = _numbers(name, given.data)
     if math.prod(shape) != values.size:

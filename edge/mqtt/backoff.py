@@ -6,6 +6,8 @@ import random
 import time
 
 _FIRST_S, _LONGEST_S, _FACTOR = 0.25, 4.0, 2.0
+#: Two clients of one client id: each comes back only after about so long.
+_CONTENDED_S = 30.0
 #: A connection that lasted this long was a good one.
 _LASTING_S = 5.0
 
@@ -33,6 +35,11 @@ class Backoff:
         self._connected_s = None
         self._delay_s = _FIRST_S if lasted else min(_LONGEST_S, max(_FIRST_S, self._delay_s * _FACTOR))
         self._due_s = now_s + self._delay_s * random.uniform(0.75, 1.0)  # noqa: S311 - spread, not secrecy
+
+    def contended(self) -> None:
+        """Note that another client has the same client id: wait long, or the two throw each other out at speed."""
+        self._delay_s = _CONTENDED_S
+        self._due_s = time.monotonic() + _CONTENDED_S * random.uniform(0.5, 1.0)  # noqa: S311 - spread
 
     def succeeded(self) -> None:
         """Note that the broker let us in: if that lasts, the next failure starts from the shortest wait again."""

@@ -17,6 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.core.errors import ShardError
+from edge.internal_errors import NOT_CONTAINED
 from edge.mqtt.backoff import Backoff
 from edge.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
 from edge.mqtt.delivery import LAST_ID
@@ -29,6 +30,10 @@ log = structlog.get_logger(__name__)
 _UNSUPPORTED_PROTOCOL, _TAKEN_OVER = 0x84, 0x8E
 _NOT_AUTHORIZED = {0x86, 0x87}
 _NO_ANSWER = "the broker does not answer"
+#: Connections in a row that the broker ended so soon after it let us in, without having been unreachable in between:
+#: another client has the same client id. The broker of MQTT 3.1.1 does not say so.
+_N_CUT_SHORT, _CUT_SHORT_S = 3, 60.0
+_SHOWN = 120
 
 
 class Told(NamedTuple):
@@ -57,6 +62,8 @@ class Connection:
         self._accepted = False  # whether the broker has answered, in this connection
         self._deadline_s = 0.0
         self._closing = False
+        self._opened_s = 0.0
+        self._n_cut_short = 0
         #: When the network was last looked at (``time.perf_counter`` and epoch ms).
         self.now = (0.0, 0)
         #: Whether the broker has let us in.
@@ -100,7 +107,27 @@ class Connection:
         del self._client  # the last there was of it: paho closes the sockets that wake its loop
 
     def serve(self, timeout_s: float) -> None:
-        """One round: connect or wait, read, let paho do its part, write."""
+        """One round: connect or wait, read, let paho do its part, write.
+
+        A packet that paho cannot read, or any other error, ends the connection: the next one is tried as usual.
+        """
+        try:
+            self._serve(timeout_s)
+        except (ShardError, *NOT_CONTAINED):
+            raise
+        except BaseException as error:
+            self._broken(error)
+
+    def _broken(self, error: BaseException) -> None:
+        """Give up a connection that raised, and the client, which may be in any state."""
+        problem = f"the connection failed ({type(error).__name__}: {str(error)[:_SHOWN]})"
+        self._lost(problem)
+        self._client = self._new_client()
+        log.error(
+            "mqtt.connection_failed", host=self._options.host, port=self._options.port, problem=problem, exc_info=error
+        )
+
+    def _serve(self, timeout_s: float) -> None:
         sock = self._socket
         if sock is None:
             if self._closing or not self._connect_when_due(timeout_s):
@@ -152,6 +179,7 @@ class Connection:
         return True
 
     def _unreachable(self, problem: str) -> None:
+        self._n_cut_short = 0
         told = self.problem == f"unreachable: {problem}"
         self._lost(f"unreachable: {problem}")
         say = log.debug if told else log.warning  # one warning a trouble, not one a try
@@ -183,6 +211,7 @@ class Connection:
             self._refused(reason)
             return
         self.is_open = True
+        self._opened_s = time.monotonic()
         self.n_connects += 1
         self.n_fresh_sessions += not flags.session_present
         self._backoff.succeeded()
@@ -231,20 +260,33 @@ class Connection:
                 self._fall_back()
             return
         refused = was_accepted and not was_connected and self.problem.startswith("refused")
+        was_open = self.is_open
         self._lost(self.problem if refused else f"disconnected: {reason}")
-        if reason.value == _TAKEN_OVER:
-            cure = "give each its own gateway.id and state.path"
+        if self._is_taken_over(reason, was_open=was_open):
             if self._options.yields:  # taken back, it would be taken again, for ever
                 msg = (
                     f"another worker took over the session of {self._options.gateway}: a shard has one worker. "
                     "Where that one should not have it, end it, and start this one again"
                 )
                 raise ShardError(msg)
-            log.error("mqtt.taken_over", problem=f"another gapcast runs as gateway {self._options.gateway}", cure=cure)
+            self.problem = (
+                f"another client connects with the client id gapcast-{self._options.gateway}: "
+                "give each gateway its own gateway.id and state.path"
+            )
+            self._backoff.contended()
+            log.error("mqtt.taken_over", problem=self.problem, n_in_a_row=self._n_cut_short)
         elif was_connected:
             log.warning("mqtt.disconnected", host=self._options.host, reason=str(reason))
         elif not was_accepted:
             self._fall_back()  # a broker of 3.1.1 alone may hang up instead of answering
+
+    def _is_taken_over(self, reason: ReasonCode, *, was_open: bool) -> bool:
+        """Tell whether another client has our id: with MQTT 5 the broker says so, else short connections do."""
+        if was_open and time.monotonic() - self._opened_s < _CUT_SHORT_S:
+            self._n_cut_short += 1
+        else:
+            self._n_cut_short = 0
+        return self._n_cut_short >= _N_CUT_SHORT if not self.mqtt5 else bool(reason.value == _TAKEN_OVER)
 
     def _on_subscribe(
         self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object

@@ -89,6 +89,12 @@ class Fleet:
 
     # --- over a restart -------------------------------------------------------------------------
 
+    def reset(self, topic: str) -> None:
+        """Let the meter of ``topic`` begin anew, as if it had not sent anything yet; no effect where there is none."""
+        route = self._routes.get(topic)
+        if route is not None:
+            self._sampling.reset(route.meter)
+
     def take_samples(self) -> Sequence[Sample]:
         """Return what was told since the last call, in order, and had an effect."""
         return self._sampling.take_noted()

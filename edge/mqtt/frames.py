@@ -21,6 +21,8 @@ _SHORT = "it ends within its own header"
 REFUSED_FROM = 0x80
 #: Of a longer payload only the head is kept, so that a giant message takes no memory.
 MAX_PAYLOAD = 65_536
+#: A PUBLISH whose properties are longer than this is read without them; no other packet of ours is so long.
+_MAX_HEAD = 16 * MAX_PAYLOAD
 
 
 class ProtocolError(Exception):
@@ -204,6 +206,13 @@ class Splitter:
         payload = bytes(buffer[at : min(end, at + MAX_PAYLOAD)])
         return Publication(topic, payload, packet_id, bool(head & _DUP), bool(head & _RETAIN), properties, n_payload)
 
+    def _without_properties(self, head: int, body: int, n_body: int) -> Publication:
+        """Return a PUBLISH whose properties are too long to be kept, as one whose payload is too large."""
+        after_topic = body + 2 + _U16.unpack_from(self._buffer, body)[0]
+        topic = self._buffer[body + 2 : after_topic].decode("utf-8", "replace")
+        packet_id = _U16.unpack_from(self._buffer, after_topic)[0] if head & 0x06 else 0
+        return Publication(topic, b"", packet_id, bool(head & _DUP), bool(head & _RETAIN), b"", n_body)
+
     def _long_properties(self, at: int) -> tuple[int, int]:
         n_properties = 0
         for shift in range(0, 7 * _MAX_LENGTH_BYTES, 7):
@@ -218,12 +227,21 @@ class Splitter:
     def _begin_cut(self, at: int, body: int, end: int) -> bool:
         """Read the head of a giant PUBLISH, once that is here, and have the rest of it passed over."""
         buffer = self._buffer
-        if buffer[at] & 0xF0 != PUBLISH or len(buffer) - body < 2 * MAX_PAYLOAD:
+        if buffer[at] & 0xF0 != PUBLISH:
+            if end - body > _MAX_HEAD:
+                msg = f"a packet of type {buffer[at] >> 4} with {end - body} bytes"
+                raise ProtocolError(msg)
+            return False
+        if len(buffer) - body < 2 * MAX_PAYLOAD:
             return False
         try:
             publication = self._publication(buffer[at], body, len(buffer), end - body)
         except (IndexError, struct.error):  # its own header is not here yet
-            return False
+            if len(buffer) - body < _MAX_HEAD:
+                return False
+            publication = self._without_properties(buffer[at], body, end - body)
+            self._cut, self._skip = publication, end - len(buffer)
+            return True
         if len(publication.payload) < MAX_PAYLOAD:  # nor all of its payload that is kept
             return False
         self._cut = publication

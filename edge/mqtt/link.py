@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 
 from pydantic_core import to_json
 
+from edge.containment import PASSED, Containment
 from edge.core.errors import PayloadError
 from edge.core.forecast import Forecasts
 from edge.core.grid import minute_label
 from edge.core.reading import Limits, Reading
 from edge.core.statistics import Statistics
+from edge.internal_errors import internal_problem, record_internal_error
 from edge.mqtt.asides import Aside
 from edge.mqtt.clockwatch import ClockWatch
 from edge.mqtt.discovery import Discovery
@@ -26,6 +28,8 @@ from edge.ports import Arrival, Meters, NoMeters
 
 #: Topics whose device is remembered, so that it is checked once and not with every message.
 _MAX_CACHED = 131_072
+#: Characters of a topic in the log.
+_SHOWN = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class MqttLink:
         self._sources = intake.sources
         self.meters: Meters = intake.sources.fleet if intake.sources is not None else NoMeters()
         self._statistics = intake.statistics
+        self._attempt = Containment(intake.statistics).attempt
         self._clocks = ClockWatch(_MAX_CACHED, intake.statistics)
         self._rejections = Rejections(session, topics.rejected, intake.rejections_per_s, intake.statistics)
         #: Who tells Home Assistant of devices; None where no one does.
@@ -78,6 +83,11 @@ class MqttLink:
     def connected(self) -> bool:
         """Whether the broker is there and readings are subscribed to."""
         return self._session.connected
+
+    @property
+    def held_up(self) -> bool:
+        """Whether so much is unconfirmed that nothing more should be sent."""
+        return self._session.held_up
 
     @property
     def n_queued(self) -> int:
@@ -112,11 +122,11 @@ class MqttLink:
         self._outlet.begin()
         if sources is None:
             arrivals = [self._arrival(one) for one in received]
-            self._clocks.look(received, arrivals)
+            self._attempt("message", self._clocks.look, received, arrivals)
         else:
             arrivals = [arrival for one in received for arrival in self._arrivals(one, sources)]
-            arrivals += sources.close_due(0 if session.held_up else n_at_most)
-        self._busy = any([aside.work() for aside in self._asides.values()])
+            arrivals += self._attempt("message", sources.close_due, 0 if session.held_up else n_at_most) or []
+        self._busy = any([self._attempt("request", aside.work) for aside in self._asides.values()])
         return arrivals
 
     def listen(self, topic: str, aside: Aside) -> None:
@@ -125,12 +135,19 @@ class MqttLink:
 
     def _arrivals(self, received: Received, sources: SourceReader) -> list[Arrival]:
         """Return what a message brings where sources read the meters' messages."""
-        aside = self._asides.get(received.publication.topic)
-        if aside is not None:
-            return [_heard(aside, received)]
-        arrivals = sources.read(received)
-        if (reading := arrivals[-1].reading) is not None:
-            self._carry(reading, received.publication)
+        publication = received.publication
+        arrivals: list[Arrival] = []
+        try:
+            aside = self._asides.get(publication.topic)
+            if aside is not None:
+                return [_heard(aside, received)]
+            arrivals = sources.read(received)
+            if (reading := arrivals[-1].reading) is not None:
+                self._carry(reading, publication)
+        except PASSED:
+            raise
+        except BaseException as error:
+            return [*arrivals[:-1], self._failed(received, error)]
         return arrivals
 
     def _arrival(self, received: Received) -> Arrival:
@@ -148,12 +165,21 @@ class MqttLink:
             arrival_ms = None if publication.retained or publication.redelivered else received_ms
             n_bytes = publication.n_bytes
             reading = decode(device, publication.payload, n_bytes, arrival_ms, self._limits, self._extras)
+            self._carry(reading, publication)
         except PayloadError as problem:
             return Arrival(None, problem, received_s, publication)
-        self._carry(reading, publication)
+        except PASSED:
+            raise
+        except BaseException as error:
+            return self._failed(received, error)
         if publication.redelivered:
             reading = reading._replace(redelivered=True)
         return Arrival(reading, None, received_s, publication)
+
+    def _failed(self, received: Received, error: BaseException) -> Arrival:
+        """Return a message that raised ``error``: it is acknowledged and rejected, so that it does not come again."""
+        record_internal_error(self._statistics, "message", error, received.publication.topic[:_SHOWN])
+        return Arrival(None, internal_problem(), received.received_s, received.publication)
 
     def _device(self, topic: str) -> str:
         """Return the device that a topic names; none for one that an earlier configuration's subscription brings."""

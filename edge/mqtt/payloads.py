@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
-
-from pydantic_core import from_json
+from collections.abc import Iterator, Mapping, Sequence
 
 from edge.core.errors import PayloadError
 from edge.core.forecast import FORECAST_SCHEMA, LEVEL, SHARE_DECIMALS, Forecasts
 from edge.core.grid import instant_label, minute_label, minute_of
 from edge.core.reading import Limits, Reading, instant_of, measured_of, power_of
+from edge.json_input import JsonError, NonFiniteLiteralError, decode_json
 from edge.mqtt.frames import MAX_PAYLOAD
 
 _REJECTED_BYTES = 1_024
+#: Reason of a rejection: the message is one of gapcast's own.
+OWN_ECHO = "own_echo"
+_REJECTION = frozenset({"topic", "reason", "detail", "payload"})
+#: What gapcast publishes as JSON, by the keys that no meter's message has together.
+_OWN_DOCUMENTS = {
+    "forecast": frozenset({"horizon_min", "issued_at", "target_at", "model_version"}),
+    "rejection": _REJECTION,
+}
 
 
 def decode(
@@ -35,14 +42,17 @@ def decode(
     if n_bytes > MAX_PAYLOAD:
         raise PayloadError("too_large", f"the payload has {n_bytes} bytes; at most {MAX_PAYLOAD} are read")
     try:
-        value = from_json(payload)
-    except ValueError as error:
-        raise PayloadError("not_json", f"the payload is not JSON: {error}") from error
+        value = decode_json(payload)
+    except JsonError as error:
+        raise _problem_of(error) from error
     instant_ms, measured = received_ms, None
     if isinstance(value, dict):
+        if "horizon_min" in value:
+            check_own_echo(value)
         if "ts" in value:
             instant_ms = instant_of(value["ts"])
         if "gap_kw" not in value:
+            check_own_echo(value)
             raise PayloadError("no_value", 'the object has no "gap_kw"')
         if extras:
             measured = {name: measured_of(name, value[name]) for name in extras if name in value}
@@ -51,6 +61,44 @@ def decode(
         detail = "a message without ts that was retained, or is sent again, may be of any age: publish readings with ts"
         raise PayloadError("unknown_age", detail)
     return Reading(device, minute_of(instant_ms), power_of(value, limits), False, measured)
+
+
+def check_own_echo(document: Mapping[str, object]) -> None:
+    """Raise :class:`PayloadError` where a received ``document`` is one that gapcast publishes.
+
+    A bridge, a script or another program then copies it to a topic of readings.
+    """
+    for what, keys in _OWN_DOCUMENTS.items():
+        if keys <= document.keys():
+            detail = (
+                f"this is a gapcast {what}, copied back to a topic that gapcast reads: "
+                "exclude gapcast's own topics from the bridge or program that copies it"
+            )
+            raise PayloadError(OWN_ECHO, detail)
+
+
+def is_rejection(payload: bytes) -> bool:
+    """Tell whether ``payload`` is a message of the rejected topic."""
+    try:
+        document = decode_json(payload)
+    except JsonError:
+        return False
+    return isinstance(document, dict) and document.keys() >= _REJECTION
+
+
+def decode_document(payload: bytes) -> object:
+    """Return the value of a JSON payload; raise :class:`PayloadError` (``not_json`` or ``not_finite``)."""
+    try:
+        return decode_json(payload)
+    except JsonError as error:
+        raise _problem_of(error) from error
+
+
+def _problem_of(error: JsonError) -> PayloadError:
+    if isinstance(error, NonFiniteLiteralError):
+        detail = f"NaN and Infinity are not JSON, and no reading: send null, or leave the value out ({error})"
+        return PayloadError("not_finite", detail)
+    return PayloadError("not_json", f"the payload is not JSON: {error}")
 
 
 def encode_forecasts(forecasts: Forecasts) -> Iterator[bytes]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 
+import structlog
+
 from edge.core.budget import Budget
 from edge.core.errors import PayloadError
 from edge.core.statistics import Statistics
-from edge.mqtt.payloads import encode_rejection
+from edge.mqtt.payloads import OWN_ECHO, encode_rejection, is_rejection
 from edge.mqtt.session import Session
+
+log = structlog.get_logger(__name__)
 
 
 class Rejections:
@@ -21,7 +25,11 @@ class Rejections:
         self._budget = Budget(per_s, time.monotonic())
 
     def tell(self, topic: str, payload: bytes, problem: PayloadError) -> None:
-        """Say what was wrong with a message that came on ``topic``."""
+        """Say what was wrong with a message on ``topic``; not of a rejection that was copied back: it would loop."""
+        if problem.reason == OWN_ECHO:
+            log.warning("source.own_echo", topic=topic, problem=problem.detail)
+            if is_rejection(payload):
+                return
         if not self._budget.spend(time.monotonic()):
             self._statistics.n_rejections_omitted += 1
             return

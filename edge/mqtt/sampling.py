@@ -15,6 +15,7 @@ from edge.core.reading import Limits, Reading
 from edge.core.samples import MeterState, Sample
 from edge.core.source import PER_UNIT, Source
 from edge.core.statistics import Statistics
+from edge.internal_errors import NOT_CONTAINED, record_internal_error
 from edge.mqtt.meter import Meter
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,12 @@ class Sampling:
         counter = Counter(signs, source.holding.hold_ms) if source.is_counter else None
         means = MinuteMeans(source.holding, 1 + len(self._extras))
         return Meter(name, topic, source, means, counter, best=max(0, len(source.value) - 1))
+
+    def reset(self, meter: Meter) -> None:
+        """Let a meter whose state may be damaged begin anew, as if it had not sent anything yet."""
+        blank = self.meter(meter.name, meter.topic, meter.source)
+        meter.means, meter.counter, meter.known, meter.best = blank.means, blank.counter, blank.known, blank.best
+        meter.last_ms, meter.behind_ms, meter.awaited_ms = None, 0, inf
 
     def take_noted(self) -> list[Sample]:
         """Return the samples since the last call that had an effect."""
@@ -97,8 +104,18 @@ class Sampling:
     def recall(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
         """Take a sample again that an earlier process took at ``received_ms``; the minutes that it completed are known.
 
-        Raises :class:`PayloadError` where :meth:`add` did.
+        Raises :class:`PayloadError` where :meth:`add` did. After any other error, which is recorded, the meter begins
+        anew: a sample of the journal must not end each start.
         """
+        try:
+            self._recall(meter, sample, received_ms, now_ms)
+        except (PayloadError, *NOT_CONTAINED):
+            raise
+        except BaseException as error:
+            record_internal_error(self._statistics, "message", error, meter.topic)
+            self.reset(meter)
+
+    def _recall(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
         value = meter.learn(sample.terms)
         if sample.at_ms is not None and None in sample.terms.values():
             self._end_what_holds(meter, sample)
@@ -133,9 +150,15 @@ class Sampling:
             if planned_ms != meter.awaited_ms:  # planned anew since
                 continue
             meter.awaited_ms = inf
-            meter.means.close(now_ms - meter.behind_ms)
-            closed += [(meter, reading) for reading in self._readings(meter)]
-            self._await_end(meter)
+            try:
+                meter.means.close(now_ms - meter.behind_ms)
+                closed += [(meter, reading) for reading in self._readings(meter)]
+                self._await_end(meter)
+            except NOT_CONTAINED:
+                raise
+            except BaseException as error:
+                record_internal_error(self._statistics, "message", error, meter.topic)
+                self.reset(meter)
         return closed
 
     def _enter(self, meter: Meter, at_ms: int, value: float, sample: Sample, *, redelivered: bool) -> Taken:

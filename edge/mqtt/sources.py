@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import structlog
-from pydantic_core import from_json
 
 from edge.core.clocks import Clocks
 from edge.core.errors import PayloadError
@@ -19,11 +18,12 @@ from edge.core.samples import Sample
 from edge.core.source import Source, terms_of
 from edge.core.statistics import Statistics
 from edge.core.values import number_of
+from edge.internal_errors import NOT_CONTAINED
 from edge.mqtt.clockwatch import tell
 from edge.mqtt.fleet import Fleet, Listening, Route
 from edge.mqtt.frames import MAX_PAYLOAD, Publication
 from edge.mqtt.meter import Meter
-from edge.mqtt.payloads import decode
+from edge.mqtt.payloads import check_own_echo, decode, decode_document
 from edge.mqtt.routes import SourceTopic
 from edge.mqtt.sampling import Sampling
 from edge.mqtt.session import Received
@@ -84,6 +84,11 @@ class SourceReader:
                 readings = self._readings(route, received)
         except PayloadError as problem:
             return [Arrival(None, problem, received_s, publication)]
+        except NOT_CONTAINED:
+            raise
+        except BaseException:  # what is known of the meter may be damaged; whoever called this contains the error
+            self.fleet.reset(publication.topic)
+            raise
         arrivals = [Arrival(one, None, received_s, _as_message(publication.topic, one)) for one in readings[:-1]]
         # The last waits for the message itself: that is acknowledged when its forecast is confirmed.
         arrivals.append(Arrival(readings[-1] if readings else None, None, received_s, publication))
@@ -105,6 +110,8 @@ class SourceReader:
             detail = f"the payload has {publication.n_bytes} bytes; at most {MAX_PAYLOAD} are read"
             raise PayloadError("too_large", detail)
         document = _decoded(source, publication.payload)
+        if type(document) is dict:
+            check_own_echo(document)
         terms = _terms(meter, route.part, document)
         value = meter.learn(terms) if terms else None
         told_nothing = document is None
@@ -170,10 +177,7 @@ def _decoded(source: Source, payload: bytes) -> object:
     """Return a payload's JSON, or its number; None where it is empty, as one is that clears a retained topic."""
     if source.format == "number":
         return number_of(payload.decode("utf-8", errors="replace"), "the payload")
-    try:
-        return from_json(payload) if payload else None
-    except ValueError as error:
-        raise PayloadError("not_json", f"the payload is not JSON: {error}") from error
+    return decode_document(payload) if payload else None
 
 
 def _terms(meter: Meter, part: str, document: object) -> dict[str, float | None]:

@@ -11,42 +11,55 @@ from tempfile import TemporaryDirectory
 
 from edge.core.card import ModelCard
 from edge.core.errors import ModelError
+from edge.predictors.admission import Admission
+from edge.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, ModelFiles
 from edge.predictors.library import Library
 from edge.predictors.packed import read_packed
-from edge.predictors.store import CARD_FILE, MODEL_FILE, REGISTRY_FILE, load_model, read_card
+from edge.predictors.store import check_files, parse_card
 
 _NEW, _OLD = "new", "old"
 
 
-def install(file: Path, library: Library, *, default: bool = False, taken: tuple[str, ...] = ()) -> ModelCard:
+def install(
+    file: Path, library: Library, admission: Admission, *, default: bool = False, taken: tuple[str, ...] = ()
+) -> ModelCard:
     """Put the model in ``file`` (see :mod:`edge.predictors.packed`) into ``library``; return its card.
 
-    It is unpacked and self-tested in a folder beside its place, and takes that by a rename, also of one of the same
-    name. With ``default``, or where nothing else is, it becomes the default. Raises :class:`ModelError`, with nothing
-    changed, where the model is no good, has a name that is ``taken``, or the library cannot be written.
+    It is self-tested in a child process (:mod:`edge.predictors.trial`), written to a folder beside its place, and takes
+    that by a rename, also of one of the same name. With ``default``, or where nothing else is, it becomes the default.
+    Raises :class:`ModelError`, with nothing changed, where the model is no good, has a name that is ``taken``, or the
+    library cannot be written.
     """
-    packed = read_packed(file)
+    files = read_packed(file)
     own = library.own
     with _staging(own) as staging:
+        card = _check(file, files, admission, taken)
         staged = staging / _NEW
         staged.mkdir()
-        try:
-            _write(staged / CARD_FILE, packed.card)
-            name = read_card(staged / CARD_FILE).name
-            if name in {*taken, REGISTRY_FILE}:
-                msg = f"{file}: no model may be named {name}: gapcast calls something else so; rename it"
-                raise ModelError(msg)
-            staged = staged.rename(staging / name)
-            _write(staged / MODEL_FILE, packed.model)
-            card = load_model(staged).card
-        except ModelError as error:
-            # Where it is tested is gone when this is read.
-            raise ModelError(str(error).replace(f"{staged}{os.sep}", f"{file}: ", 1)) from error
-        _put_in_place(staged, own / name, staging)
+        _write(staged / CARD_FILE, files.card)
+        _write(staged / MODEL_FILE, files.model)
+        _put_in_place(staged, own / card.name, staging)
         if default or not any((folder / REGISTRY_FILE).exists() for folder in library.folders):
-            _write(staging / REGISTRY_FILE, f"{json.dumps({'default': name})}\n".encode())
+            _write(staging / REGISTRY_FILE, f"{json.dumps({'default': card.name})}\n".encode())
             (staging / REGISTRY_FILE).replace(own / REGISTRY_FILE)
         _sync(own)
+    return card
+
+
+def _check(file: Path, files: ModelFiles, admission: Admission, taken: tuple[str, ...]) -> ModelCard:
+    """Return the card of the ``files`` of ``file``, once they have passed; raise :class:`ModelError` that names it."""
+    place = Path()
+    try:
+        card = parse_card(files.card, CARD_FILE)
+        if card.name in {*taken, REGISTRY_FILE}:
+            msg = f"no model may be named {card.name}: gapcast calls something else so; rename it"
+            raise ModelError(msg)
+        place = Path(card.name)
+        check_files(files, place)
+        admission.prove(files, place)
+    except ModelError as error:
+        msg = f"{file}: {str(error).removeprefix(f'{place}{os.sep}')}"
+        raise ModelError(msg) from error
     return card
 
 

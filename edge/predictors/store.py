@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from edge.core.card import ModelCard
 from edge.core.errors import ModelError
+from edge.predictors.files import (
+    CARD_FILE,
+    MAX_CARD_BYTES,
+    MAX_REGISTRY_BYTES,
+    MODEL_FILE,
+    REGISTRY_FILE,
+    ModelFiles,
+    read_bytes,
+    read_model_files,
+)
 from edge.predictors.tflite import TflitePredictor
-
-MODEL_FILE, CARD_FILE, REGISTRY_FILE = "model.tflite", "card.json", "registry.json"
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return a file's bytes; raise :class:`ModelError` that names the path where it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        msg = f"{path}: cannot be read ({error.strerror})"
-        raise ModelError(msg) from error
 
 
 def read_card(path: Path) -> ModelCard:
     """Return the card at ``path``; raise :class:`ModelError` that names the first field that is wrong."""
+    return parse_card(read_bytes(path, MAX_CARD_BYTES), path)
+
+
+def parse_card(content: bytes, path: object) -> ModelCard:
+    """Return the card that ``content`` is; raise :class:`ModelError` that names ``path`` and the first wrong field."""
     try:
-        return ModelCard.model_validate_json(read_bytes(path))
+        return ModelCard.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -40,7 +44,7 @@ def default_model(models: Path) -> str:
     """Return the name of the model that ``registry.json`` under ``models`` calls the default."""
     path = models / REGISTRY_FILE
     try:
-        name = json.loads(read_bytes(path))["default"]
+        name = from_json(read_bytes(path, MAX_REGISTRY_BYTES))["default"]
     except (ValueError, KeyError, TypeError) as error:
         msg = f'{path}: must read {{"default": "<name of a model>"}}'
         raise ModelError(msg) from error
@@ -56,26 +60,43 @@ def model_names(models: Path) -> list[str]:
 
 
 def load_model(folder: Path) -> TflitePredictor:
-    """Load, check and self-test the model in ``folder``.
+    """Load, check and self-test the model in ``folder``, in this process.
 
+    For models that are trusted as the code is; others go through :class:`edge.predictors.admission.Admission`.
     Raises :class:`ModelError`, in one sentence, where a file is missing or cut short, is not the one
     that the card describes, asks for a feature that this version does not know, or does not reproduce the
     card's golden example.
     """
-    card = read_card(folder / CARD_FILE)
-    content = read_bytes(folder / MODEL_FILE)
+    files = read_model_files(folder)
+    return build_model(files, check_files(files, folder))
+
+
+def check_files(files: ModelFiles, folder: Path) -> ModelCard:
+    """Return the card of the ``files`` read from ``folder``.
+
+    Raises :class:`ModelError` where it is no card, or describes another file or folder.
+    """
+    card = parse_card(files.card, folder / CARD_FILE)
     if card.name != folder.name:
         msg = f"{folder / CARD_FILE}: describes model {card.name}, but the folder is named {folder.name}"
         raise ModelError(msg)
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != card.sha256 or len(content) != card.bytes:
+    digest = hashlib.sha256(files.model).hexdigest()
+    if digest != card.sha256 or len(files.model) != card.bytes:
         msg = (
             f"{folder / MODEL_FILE}: is not the file that its card describes "
-            f"({len(content)} bytes, sha256 {digest[:12]}…; the card says {card.bytes}, {card.sha256[:12]}…): "
+            f"({len(files.model)} bytes, sha256 {digest[:12]}…; the card says {card.bytes}, {card.sha256[:12]}…): "
             "install the model again"
         )
         raise ModelError(msg)
-    predictor = TflitePredictor(content, card)
+    return card
+
+
+def build_model(files: ModelFiles, card: ModelCard) -> TflitePredictor:
+    """Return the predictor of checked ``files``, once it has reproduced the golden example of its ``card``.
+
+    Raises :class:`ModelError` where the runtime cannot load the file, or computes something else.
+    """
+    predictor = TflitePredictor(files.model, card)
     _replay_golden(predictor)
     return predictor
 

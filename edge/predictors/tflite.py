@@ -15,10 +15,12 @@ from edge.core.window import F32, WindowSpec
 from edge.predictors.runtime import load_interpreter
 
 INPUT = "window"
-#: Batch sizes that an interpreter is kept for, once there was one to fill; a batch is filled up to the
-#: next one, since resizing a tensor costs more than the rows. Between 1 and 32 one more, as a model of
-#: some size takes for 32 rows three times what it takes for 8. Larger batches are cut: beyond 32 a row costs
+#: Batch sizes that interpreters are made for, the first with the model, the others when a batch first fills them; a
+#: batch is filled up to the next one, since resizing a tensor costs more than the rows. Between 1 and 32 one more, as a
+#: model of some size takes for 32 rows three times what it takes for 8. Larger batches are cut: beyond 32 a row costs
 #: no less, while an interpreter's memory goes on growing (of an unrolled model of 330 kB, 7 MB at 32, 17 MB at 256).
+#: Not all are made at the start: those of the shipped models for 8 and 32 rows take 23 MB, and a house sends one row
+#: at a time. Where memory is too short for a larger one, its rows go through a smaller one that there is.
 BATCH_SIZES = (1, 8, 32)
 
 
@@ -41,6 +43,7 @@ class _Sized:
         if takes != list(shape):
             msg = f"the file takes windows of {takes} (context, features), not {list(shape)} as its card says"
             raise ValueError(msg)
+        self.batch_size = batch_size
         self._input = found_in[INPUT]["index"]
         self._outputs = tuple(found_out[name]["index"] for name in outputs)
         del runner  # it holds on to the interpreter's memory, which is about to move
@@ -64,7 +67,7 @@ class TflitePredictor:
     """
 
     def __init__(self, content: bytes, card: ModelCard) -> None:
-        """Allocate the interpreter for a single row; the others are made when first needed.
+        """Allocate the interpreter for a single row; the others are made when a batch first fills them.
 
         Raises :class:`ModelError` where the bytes are no model or their signature is not the card's.
         """
@@ -125,23 +128,45 @@ class TflitePredictor:
             self._sized.clear()
 
     def predict(self, windows: F32) -> Prediction:
-        """Forecast ``windows`` ``[N, context, features]``, any N >= 1."""
+        """Forecast ``windows`` ``[N, context, features]``, any N >= 1.
+
+        Raises :class:`ModelError` where they have another shape, the runtime fails, or memory is too short.
+        """
         if windows.shape[1:] != self._shape or len(windows) == 0:
             msg = f"model {self.name} takes [N, {self._shape[0]}, {self._shape[1]}], not {list(windows.shape)}"
             raise ModelError(msg)
-        with self._lock:
-            parts = [
-                self._run(windows[first : first + BATCH_SIZES[-1]]) for first in range(0, len(windows), BATCH_SIZES[-1])
-            ]
-        outputs = parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
+        try:
+            with self._lock:
+                parts = self._run_parts(windows)
+            outputs = parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
+        except MemoryError as error:
+            msg = f"model {self.name}: memory is too short for {len(windows)} windows"
+            raise ModelError(msg) from error
         return Prediction(*outputs)
 
-    def _run(self, rows: F32) -> list[F32]:
-        sized = self._at(next(size for size in BATCH_SIZES if size >= len(rows)))
+    def _run_parts(self, windows: F32) -> list[list[F32]]:
+        parts: list[list[F32]] = []
+        first = 0
+        while first < len(windows):
+            sized = self._for(len(windows) - first)
+            rows = windows[first : first + sized.batch_size]
+            first += len(rows)
+            try:
+                parts.append(sized.run(rows))
+            except (ValueError, RuntimeError) as error:
+                raise self._failed("compute", error) from error
+        return parts
+
+    def _for(self, n_rows: int) -> _Sized:
+        """Return the interpreter for ``n_rows``, or a smaller one where that cannot be made."""
+        size = next((size for size in BATCH_SIZES if size >= n_rows), BATCH_SIZES[-1])
         try:
-            return sized.run(rows)
-        except (ValueError, RuntimeError) as error:
-            raise self._failed("compute", error) from error
+            return self._at(size)
+        except ModelError:
+            smaller = [made for made in self._sized if made < size]
+            if not smaller:
+                raise
+            return self._sized[max(smaller)]
 
     def _at(self, size: int) -> _Sized:
         if size not in self._sized:
@@ -149,6 +174,9 @@ class TflitePredictor:
                 self._sized[size] = _Sized(self._content, size, self._shape, self._outputs)
             except (ValueError, RuntimeError) as error:
                 raise self._failed("load", error) from error
+            except (MemoryError, OSError) as error:
+                msg = f"model {self.name}: no interpreter for {size} rows: {str(error) or 'memory is too short'}"
+                raise ModelError(msg) from error
         return self._sized[size]
 
     def _failed(self, what: str, error: Exception) -> ModelError:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from pydantic_core import from_json
-
 from edge.core.errors import PayloadError
 from edge.core.values import number_of, parse_sum
+from edge.json_input import JsonError, decode_json
 from edge.mqtt.session import Received
 from edge.presets import presets
 from edge.setup.naming import device_in, looks_like_power, unit_in
@@ -50,8 +49,8 @@ def _sources(topic: str, received: Received, *, any_name: bool) -> Iterator[dict
             yield own | {"format": "number"}
         return
     try:
-        document = from_json(payload) if payload else None
-    except ValueError:
+        document = decode_json(payload) if payload else None
+    except JsonError:
         return  # no meter that gapcast could read
     if not isinstance(document, dict):
         return

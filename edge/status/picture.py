@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from edge.core.errors import StatusError
 from edge.status.asking import Rest
+from edge.terminal_text import printable
 
 #: Name, and value by labels.
 Series = Mapping[str, list[tuple[Mapping[str, str], float]]]
@@ -76,13 +78,17 @@ class Picture:
 
 def take_picture(rest: Rest) -> Picture:
     """Ask ``rest`` for all that is shown; raise :class:`~edge.status.asking.StatusError` where it cannot be asked."""
-    return picture_of(rest.document("/readyz"), read_series(rest.text("/metrics")), rest.document(_DEVICES))
+    try:
+        return picture_of(rest.document("/readyz"), read_series(rest.text("/metrics")), rest.document(_DEVICES))
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        msg = f"{rest.url} answers what gapcast does not ({type(error).__name__}: {error}): is it one, of this version?"
+        raise StatusError(msg) from error
 
 
 def picture_of(health: Mapping[str, Any], series: Series, page: Mapping[str, Any]) -> Picture:
     """Return the picture that health, metrics and a page of devices give."""
     problems = tuple(
-        f"{name}: {one.get('output') or one.get('status')}"
+        printable(f"{name}: {one.get('output') or one.get('status')}")
         for name, checks in health.get("checks", {}).items()
         for one in checks
         if one.get("status") != "pass"
@@ -92,14 +98,14 @@ def picture_of(health: Mapping[str, Any], series: Series, page: Mapping[str, Any
     n_batches = _value(series, "gapcast_batch_size_count")
     latency = _buckets(series, "gapcast_forecast_latency_seconds_bucket")
     return Picture(
-        version=build.get("version", "?"),
-        runtime=build.get("runtime", "?"),
-        status=str(health.get("status", "?")),
+        version=printable(build.get("version", "?")),
+        runtime=printable(build.get("runtime", "?")),
+        status=printable(str(health.get("status", "?"))),
         problems=problems,
-        models=tuple(labels["model"] for labels, _ in series.get("gapcast_model_info", [])),
-        speaks=", ".join(sorted(told)),
+        models=tuple(printable(labels["model"]) for labels, _ in series.get("gapcast_model_info", [])),
+        speaks=printable(", ".join(sorted(told))),
         started_s=_value(series, "process_start_time_seconds"),
-        readings={labels["result"]: n for labels, n in series.get("gapcast_readings_total", [])},
+        readings={printable(labels["result"]): n for labels, n in series.get("gapcast_readings_total", [])},
         forecasts={labels["model"]: n for labels, n in series.get("gapcast_forecasts_total", [])},
         n_devices=int(_value(series, "gapcast_devices")),
         n_queued=int(_value(series, "gapcast_queue_depth")),
@@ -110,7 +116,7 @@ def picture_of(health: Mapping[str, Any], series: Series, page: Mapping[str, Any
         n_clocks_off=int(_value(series, "gapcast_clocks_off")),
         scores=tuple(_scores(series, told)),
         devices=tuple(_devices(page.get("devices", []))),
-        n_unlisted=page.get("n_devices", 0) - len(page.get("devices", [])),
+        n_unlisted=int(page.get("n_devices", 0)) - len(page.get("devices", [])),
     )
 
 
@@ -168,18 +174,30 @@ def _devices(devices: Iterable[Mapping[str, Any]]) -> Iterable[DeviceLine]:
         if forecast is None:
             continue
         yield DeviceLine(
-            device=told["device"],
-            reading_kw=told["last_reading"]["gap_kw"],
-            gap_kw=forecast["gap_kw"],
-            lower_kw=forecast["lower_kw"],
-            upper_kw=forecast["upper_kw"],
-            observed_at=datetime.fromisoformat(forecast["observed_at"]),
-            target_at=datetime.fromisoformat(forecast["target_at"]),
-            issued_at=datetime.fromisoformat(forecast["issued_at"]),
-            model=forecast["model"],
-            skill=scores["skill"] if scores["enough"] else None,
-            coverage=scores["coverage"] if scores["enough"] else None,
+            device=printable(str(told["device"])),
+            reading_kw=float(told["last_reading"]["gap_kw"]),
+            gap_kw=float(forecast["gap_kw"]),
+            lower_kw=_number(forecast["lower_kw"]),
+            upper_kw=_number(forecast["upper_kw"]),
+            observed_at=_instant(forecast["observed_at"]),
+            target_at=_instant(forecast["target_at"]),
+            issued_at=_instant(forecast["issued_at"]),
+            model=printable(str(forecast["model"])),
+            skill=_number(scores["skill"]) if scores["enough"] else None,
+            coverage=_number(scores["coverage"]) if scores["enough"] else None,
         )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _instant(text: Any) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        msg = f"{text} has no offset"
+        raise ValueError(msg)
+    return at.astimezone(UTC)
 
 
 def _value(series: Series, name: str) -> float:

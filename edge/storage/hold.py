@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
-from pydantic_core import from_json
 
 from edge.core.errors import ShardError
+from edge.json_input import decode_json
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +83,7 @@ class Hold:
 
     def _kept_with(self) -> dict[str, str] | None:
         try:
-            document = from_json((self._folder / _MODELS).read_bytes())
+            document = decode_json((self._folder / _MODELS).read_bytes())
             return {str(name): str(version) for name, version in document["models"].items()}
         except FileNotFoundError:
             return None
@@ -113,7 +113,7 @@ class Hold:
 
 def _holder(lock: int) -> str:
     try:
-        document = from_json(os.pread(lock, 4_096, 0))
+        document = decode_json(os.pread(lock, 4_096, 0))
         return f"process {document['pid']} on {document['host']}"
     except (ValueError, LookupError, TypeError):
         return "a process that did not say which"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+import weakref
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -43,6 +44,12 @@ class Notifier:
         self._due_s = 0.0
         self._stopping = False
         self._warned = False
+        # Opened now, and not each time: the watchdog is fed also where no file can be opened any more.
+        self._socket: socket.socket | None = None
+        if address:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.setblocking(False)
+            weakref.finalize(self, self._socket.close)
 
     @classmethod
     def of(cls, environment: Mapping[str, str], pid: int | None = None) -> Notifier:
@@ -71,12 +78,10 @@ class Notifier:
             self._tell("STOPPING=1\nSTATUS=finishing what is queued\n")
 
     def _tell(self, lines: str) -> None:
-        if not self._address:
+        if self._socket is None:
             return
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as own:
-                own.setblocking(False)
-                own.sendto(lines.encode(), self._address)
+            self._socket.sendto(lines.encode(), self._address)
         except OSError as error:
             if not self._warned:
                 self._warned = True

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from edge.core.buffer import Verdict
 from edge.core.engine import Engine
-from edge.core.errors import ModelError, RequestError
+from edge.core.errors import RequestError
+from edge.core.forecast_range import Repairs, Replacement
 from edge.core.predictor import Prediction
-from edge.core.reading import Reading
+from edge.core.reading import Limits, Reading
 from edge.core.series import forecast_series
 from edge.core.window import F32, WindowSpec
 from edge.predictors.baselines import Persistence, Trend
@@ -134,26 +135,27 @@ class Given(Persistence):
 def test_the_latest_forecast_is_told_as_it_was_sent(said: list[float]) -> None:
     engine = Engine(Given(said=tuple(said)))
     forecast = engine.forecast(engine.accept(minutes(2)), issued_at_ms=5)[0]
+    assert (forecast.lower_kw, forecast.median_kw, forecast.upper_kw) == tuple(round(kw, 6) for kw in sorted(said[5:]))
     assert engine.latest_of("home") == forecast
     assert engine.latest_of("home").document() == forecast.document()  # type: ignore[union-attr]
 
 
-def test_a_path_with_a_value_that_is_no_number_is_an_error() -> None:
+def test_path_with_a_value_that_is_no_number_becomes_persistence() -> None:
     engine = Engine(Given(said=(1.0, np.nan, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)))
-    with pytest.raises(ModelError, match="not a number"):
-        engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)
+    forecasts = engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)
+    assert forecasts[0].path_kw == (2.0,) * 5
+    assert forecasts.repairs == Repairs(("persistence",), (Replacement("home", "model", 1.0),))
 
 
 @pytest.mark.parametrize("levels", [(0.05, 0.5, 0.95), (0.25, 0.5, 0.75)])
 @pytest.mark.parametrize("place", [5, 6, 7])
-def test_a_quantile_that_is_no_number_is_an_error_whether_or_not_it_is_told(
-    levels: tuple[float, ...], place: int
-) -> None:
+def test_quantile_that_is_no_number_becomes_persistence_told_or_not(levels: tuple[float, ...], place: int) -> None:
     said = [1.0] * 8
     said[place] = np.inf
     engine = Engine(Given(said=tuple(said), quantile_levels=levels))
-    with pytest.raises(ModelError, match="not a number"):
-        engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)
+    forecast = engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)[0]
+    interval_kw = (1.6, 2.4) if 0.05 in levels else (None, None)
+    assert (forecast.gap_kw, forecast.median_kw, forecast.lower_kw, forecast.upper_kw) == (2.0, 2.0, *interval_kw)
 
 
 def test_quantiles_are_told_by_their_level_among_others_and_rounded() -> None:
@@ -254,7 +256,13 @@ class Broken(Persistence):
         return Prediction(np.full((len(windows), 1), np.nan, dtype=np.float32))
 
 
-def test_a_model_that_gives_no_number_is_an_error_and_not_a_forecast() -> None:
+def test_model_that_gives_no_number_is_replaced_by_persistence() -> None:
     engine = Engine(Broken())
-    with pytest.raises(ModelError, match=r"persistence.*not a number"):
-        engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)
+    forecasts = engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)
+    assert forecasts.gap_kw == [2.0]
+    assert forecasts.repairs is not None
+    assert forecasts.repairs.models == ("persistence",)
+
+
+def test_series_of_a_model_that_gives_no_number_is_persistence() -> None:
+    assert forecast_series(Broken(), minutes(2), 0, limits=Limits()).gap_kw == 2.0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.core.buffer import Verdict
 from edge.core.engine import Engine
-from edge.core.errors import StateError
+from edge.core.errors import ModelError, StateError
 from edge.core.grid import DAY_MIN
 from edge.core.predictor import Prediction
 from edge.core.reading import Reading
@@ -227,14 +227,17 @@ def test_columns_that_do_not_fit_each_other_are_named(column: str) -> None:
 
 
 class Overflowing(Persistence):
-    """A model that gives infinity where the last reading is above 50 kW."""
+    """A model that cannot be run where the last reading is above 50 kW."""
 
     def predict(self, windows: F32) -> Prediction:
         last = windows[:, -1, :1]
-        return Prediction(np.where(last > 50, np.inf, last))
+        if (last > 50).any():
+            msg = "the runtime cannot run the file"
+            raise ModelError(msg)
+        return Prediction(last)
 
 
-def test_where_the_model_gives_no_number_the_windows_are_there_all_the_same() -> None:
+def test_replay_with_a_model_that_cannot_be_run_restores_windows() -> None:
     engine = Engine(Overflowing())
     replay = Replay(engine)
     replay.take([Reading("home", NOON, 1.0), Reading("home", NOON + 1, 60.0)], 3)

@@ -25,12 +25,12 @@ SettingsOf = Callable[[int], tuple[str, ...]]
 
 FORECAST = re.compile(
     r"2010-\d\d-\d\d \d\d:\d\d  now +-?\d+\.\d{3} kW   \d\d:\d\d +-?\d+\.\d{3} kW"
-    r"(   \| foreseen for now +-?\d+\.\d{3} kW, off by +\d+\.\d{3} kW)?"
+    r"(   \| forecast for now +-?\d+\.\d{3} kW, error +\d+\.\d{3} kW)?"
 )
 SUMMARY = re.compile(
     r"(?P<readings>\d+) readings, (?P<forecasts>\d+) forecasts, (?P<scored>\d+) scored\n"
     r"  forecast     MSE \d+\.\d{4} kW²  MAE \d+\.\d{4} kW\n"
-    r"  same as now  MSE \d+\.\d{4} kW²  MAE \d+\.\d{4} kW\n"
+    r"  persistence  MSE \d+\.\d{4} kW²  MAE \d+\.\d{4} kW\n"
     r"  skill [+-]\d+\.\d% .*\n"
     r"  latency, .*: p50 \d+\.\d ms, p99 \d+\.\d ms\n\Z"
 )
@@ -54,7 +54,7 @@ def speaks(name: str) -> str:
 def test_check_says_that_all_is_well(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
     command = start("check", "--wait", 0.2, *replay_settings(settings_of, broker))
     assert command.wait() == 0
-    models, reached, silence, cure, clock, state, port = command.out.splitlines()
+    models, reached, silence, cure, clock, memory, state, port = command.out.splitlines()
     assert models.startswith(f"ok   models: {', '.join(shipped_names())} self-tested on ")
     assert models.endswith(speaks(default_name()))
     version = "3.1.1" if isinstance(broker, EmbeddedBroker) else "5"
@@ -64,7 +64,9 @@ def test_check_says_that_all_is_well(start: Start, settings_of: SettingsOf, brok
     )
     assert silence == "warn readings: no message on gap/{device}/reading within 0.2 s"
     assert "--wait 70" in cure
-    assert [line.split(":")[0] for line in (clock, state, port)] == ["ok   clock", "ok   state", "ok   http"]
+    assert [line.split(":")[0] for line in (clock, memory, state, port)] == [
+        "ok   clock", "ok   memory", "ok   state", "ok   http",
+    ]  # fmt: skip
 
 
 def test_check_leaves_a_running_gateway_alone(
@@ -257,7 +259,7 @@ def test_the_demo_shows_forecasts_with_their_outcomes_and_a_summary(start: Start
     assert all(FORECAST.fullmatch(line) for line in lines)
     assert 20 <= n_readings <= 55, "ten a second for five seconds"
     assert n_forecasts == len(lines) == n_readings - 1
-    with_outcome = [line for line in lines if "foreseen for now" in line]
+    with_outcome = [line for line in lines if "forecast for now" in line]
     assert len(with_outcome) == n_scored >= n_forecasts - 5
     assert re.search(r"^open   http://127\.0\.0\.1:\d+/$", command.out, re.MULTILINE)
     assert "Traceback" not in command.err
@@ -265,7 +267,7 @@ def test_the_demo_shows_forecasts_with_their_outcomes_and_a_summary(start: Start
 
 def test_the_demo_takes_other_ports_where_its_own_are_taken_and_ends_with_ctrl_c(start: Start, broker: Broker) -> None:
     command = start("demo", "--speed", 600, "--mqtt-port", broker.port, "--http-port", broker.port)
-    command.wait_said("foreseen for now")
+    command.wait_said("forecast for now")
     address = re.search(r"^open   http://127\.0\.0\.1:(\d+)/$", command.out, re.MULTILINE)
     assert address
     assert int(address[1]) != broker.port
@@ -280,7 +282,7 @@ def test_the_demo_takes_other_ports_where_its_own_are_taken_and_ends_with_ctrl_c
 def test_the_demo_says_so_where_there_was_too_little_to_score(start: Start) -> None:
     command = start("demo", "--speed", 1, "--duration", 0.5, "--mqtt-port", free_port(), "--http-port", free_port())
     assert command.wait(40) == 0
-    assert command.out.endswith("1 readings, 0 forecasts: too few for a score\n")
+    assert command.out.endswith("1 readings, 0 forecasts: too few to score\n")
 
 
 def test_the_demo_takes_the_model_that_the_configuration_names_and_its_own_broker(start: Start) -> None:
@@ -288,7 +290,7 @@ def test_the_demo_takes_the_model_that_the_configuration_names_and_its_own_broke
     command = start("demo", "--speed", 600, "--mqtt-port", free_port(), "--http-port", free_port(),
                     GAPCAST_FORECAST__MODEL=name, GAPCAST_FORECAST__BLEND="false",
                     GAPCAST_MQTT__HOST="nowhere.invalid")  # fmt: skip
-    command.wait_said("foreseen for now")
+    command.wait_said("forecast for now")
     address = re.search(r"^open   (http://127\.0\.0\.1:\d+/)$", command.out, re.MULTILINE)
     assert address
     assert httpx.get(f"{address[1]}predict", params={"device": "home"}).json()["model"] == name

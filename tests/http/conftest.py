@@ -6,17 +6,17 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Thread
 
 import httpx
 import pytest
-import uvicorn
 
 from edge.asking.answer import Desk
 from edge.core.engine import Engine
 from edge.core.history import History
 from edge.core.reading import Limits, Reading
 from edge.http.app import HttpOptions, create_app
+from edge.http.connection_limits import ConnectionLimits
+from edge.http.server import HttpServerThread, Implementation, build_server
 from edge.loading import Models
 from edge.predictors.runtime import load_interpreter
 from edge.predictors.store import load_model
@@ -31,6 +31,7 @@ EVERY = every_feature_model().name
 MODELS = sorted([*shipped_names(), EVERY])
 MAX_BODY_BYTES, MAX_READINGS, MAX_EVENT_READERS = 20_000, 500, 3
 MAX_TENSOR_BYTES = 4_000_000
+LIMITS = ConnectionLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,12 @@ def rest(models: Models) -> Iterator[Rest]:
 
 
 @contextmanager
-def serving(models: Models, options: HttpOptions) -> Iterator[Rest]:
+def serving(
+    models: Models,
+    options: HttpOptions,
+    limits: ConnectionLimits = LIMITS,
+    implementation: Implementation = "auto",
+) -> Iterator[Rest]:
     """Serve a fresh service."""
     link = MemoryLink()
     service = Service(link, Engine(models.speaking, history=History(60, 10)), models.by_name)
@@ -77,14 +83,11 @@ def serving(models: Models, options: HttpOptions) -> Iterator[Rest]:
     listening = socket.create_server((LOOPBACK, 0))
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     port = listening.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-    thread = Thread(target=server.run, args=([listening],), name="rest", daemon=True)
-    thread.start()
-    wait_until(lambda: server.started, "uvicorn")
+    server = HttpServerThread(lambda: build_server(app, limits, implementation), listening, service.statistics)
+    server.start()
+    wait_until(lambda: server.is_serving, "uvicorn")
     with httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=20) as client:
         yield Rest(client, link, service, port)
     service.feed.close()
-    server.should_exit = True
-    thread.join(10)
+    server.stop()
     listening.close()
-    assert not thread.is_alive()

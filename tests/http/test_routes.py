@@ -219,7 +219,11 @@ def test_the_description_of_the_interface_is_there_and_names_every_route(rest: R
     description = rest.client.get("/openapi.json").json()
     assert {"/livez", "/readyz", "/healthz", "/metrics", "/predict", "/models"} <= set(description["paths"])
     assert set(description["paths"]["/predict"]) == {"get", "post"}
-    assert [one["name"] for one in description["paths"]["/predict"]["get"]["parameters"]] == ["device"]
+    assert [one["name"] for one in description["paths"]["/predict"]["get"]["parameters"]] == [
+        "device",
+        "limit",
+        "after",
+    ]
     assert not description["components"]["schemas"]["ForecastDocument"]["required"].count("path"), "not every model"
     timed = description["components"]["schemas"]["TimedReading"]
     assert set(timed["properties"]) == {"ts", *MEASURED}

@@ -41,7 +41,7 @@ def test_the_absolute_error_is_the_medians_where_the_model_gives_one(
 ) -> None:
     peer, shown = connect(broker), []
     with Watcher(broker.host, broker.port, "home", shown.append) as watcher:
-        assert watcher.summary(paced=paced) == "0 readings, 0 forecasts: too few for a score"
+        assert watcher.summary(paced=paced) == "0 readings, 0 forecasts: too few to score"
         for i in range(6):
             watcher.sent(minute_label(FIRST + i), 1.0 if i < 5 else 2.0)
             if paced:
@@ -55,11 +55,11 @@ def test_the_absolute_error_is_the_medians_where_the_model_gives_one(
     assert lines[:4] == [
         "6 readings, 6 forecasts, 1 scored",
         f"  forecast     MSE 0.2500 kW²  MAE {mae} kW",
-        "  same as now  MSE 1.0000 kW²  MAE 1.0000 kW",
-        f"  skill +75.0% (1 - MSE / MSE of same as now{by})",
+        "  persistence  MSE 1.0000 kW²  MAE 1.0000 kW",
+        f"  skill +75.0% (1 - MSE / MSE of persistence{by})",
     ]
     assert lines[4].endswith("(at full speed: in the queue)") is not paced
-    assert shown[-1].endswith("now  2.000 kW   00:10  1.500 kW   | foreseen for now  1.500 kW, off by 0.500 kW")
+    assert shown[-1].endswith("now  2.000 kW   00:10  1.500 kW   | forecast for now  1.500 kW, error 0.500 kW")
 
 
 def test_models_forecast_and_site_are_the_configurations_and_all_else_the_demos_own(

@@ -15,8 +15,10 @@ import structlog
 from edge.core.engine import Engine
 from edge.core.grid import minute_label
 from edge.core.reading import Reading
+from edge.predictors.admission import Admission
 from edge.predictors.install import install
 from edge.predictors.library import Library
+from edge.predictors.proven import ProvenModels
 from edge.predictors.store import load_model
 from edge.reloading import Reloading
 from edge.storage import journal
@@ -62,7 +64,7 @@ def install_version(copy: ModelCopy, version: str, tmp_path: Path, **options: An
     document = json.loads((other / "card.json").read_text(encoding="utf-8"))
     document["version"] = version
     (other / "card.json").write_text(json.dumps(document), encoding="utf-8")
-    install(other, Library((copy.models,)), **options)
+    install(other, Library((copy.models,)), Admission(None, ProvenModels(None, "runtime")), **options)
 
 
 @pytest.mark.mosquitto

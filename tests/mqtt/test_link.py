@@ -36,7 +36,7 @@ class Waiting:
         self.received.append(Received(publication, at_s, NOW_MS + round(at_s * 1_000)))
 
 
-def link_over(waiting: Waiting) -> tuple[MqttLink, Statistics]:
+def link_over(waiting: Waiting, limits: Limits | None = None) -> tuple[MqttLink, Statistics]:
     reading = DeviceTopic.parse("topics.reading", "gap/{device}/reading")
     statistics = Statistics()
     forecast, availability, scores = (
@@ -44,7 +44,9 @@ def link_over(waiting: Waiting) -> tuple[MqttLink, Statistics]:
     )
     topics = Topics(reading, forecast, "rejected", availability, scores, "events")
     session = cast("Session", waiting)
-    return MqttLink(session, topics, Limits(), retain_forecasts=False, intake=Intake(statistics=statistics)), statistics
+    return MqttLink(
+        session, topics, limits or Limits(), retain_forecasts=False, intake=Intake(statistics=statistics)
+    ), statistics
 
 
 @pytest.mark.parametrize("n_devices", [1, 10, 256])
@@ -85,3 +87,29 @@ def test_what_a_subscription_of_an_earlier_configuration_brings_is_no_reading(to
     waiting.received = [Received(Publication(topic, b"1", 1, False, False, b"", 1), 0.0, NOW_MS)]
     (arrival,) = link.take(256, 0)
     assert (arrival.reading, arrival.problem, statistics.n_not_readings) == (None, None, 1)
+
+
+class RaisingAside:
+    """An aside that raises whatever it is asked."""
+
+    def hear(self, _publication: Publication) -> None:
+        raise ZeroDivisionError
+
+    def work(self) -> bool:
+        raise MemoryError
+
+
+def test_link_messages_that_raise_are_rejected_and_the_others_read() -> None:
+    """Limits that are none raise for whichever reading is compared with them; an aside raises by itself."""
+    waiting, no_number = Waiting(), cast("float", None)
+    link, statistics = link_over(waiting, Limits(no_number, no_number))
+    link.listen("aside", RaisingAside())
+    waiting.put("home", NOW_MS // MINUTE_MS, 0.0)
+    waiting.received.append(Received(Publication("aside", b"{}", 2, False, False, b"", 2), 0.0, NOW_MS))
+    waiting.received.append(Received(Publication("gap/home/reading", b"on", 3, False, False, b"", 2), 0.0, NOW_MS))
+    with capture_logs() as logs:
+        arrivals = link.take(256, 0)
+    reasons = [None if arrival.problem is None else arrival.problem.reason for arrival in arrivals]
+    assert reasons == ["internal_error", "internal_error", "not_json"]
+    assert statistics.internal_errors == {"message": 2, "request": 1}
+    assert [line["what"] for line in logs[:2]] == ["gap/home/reading", "aside"]

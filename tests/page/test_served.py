@@ -82,3 +82,12 @@ def proxy(to_port: int) -> Iterator[int]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_reference_works_under_its_content_security_policy(house: House, look: Look) -> None:
+    window = look(f"{house.url}docs")
+    window.page.locator(".swagger-ui .opblock").first.wait_for()
+    window.page.locator("#operations-health-livez_livez_get").click()
+    window.page.get_by_role("button", name="Try it out").click()
+    window.page.get_by_role("button", name="Execute").click()
+    window.page.locator(".responses-table .response-col_status", has_text="200").first.wait_for()

@@ -14,14 +14,18 @@ from pathlib import Path
 import pytest
 
 from edge.core.errors import ModelError
-from edge.predictors import packed
+from edge.predictors import files
+from edge.predictors.admission import Admission
 from edge.predictors.install import _put_in_place, install, remove
 from edge.predictors.library import Library
+from edge.predictors.proven import ProvenModels
 from edge.predictors.store import load_model
 from tests.support.disks import open_folder, unprivileged
 from tests.support.models import ModelCopy
 
 MODEL, CARD = "model.tflite", "card.json"
+#: Each model has its trial.
+ADMISSION = Admission(None, ProvenModels(None, "runtime"))
 
 
 @pytest.fixture
@@ -52,7 +56,7 @@ def names_in(folder: Path) -> list[str]:
 
 def test_a_later_folder_comes_before_an_earlier_one(library: Library, newer: ModelCopy) -> None:
     before = library.stamp()
-    assert install(newer.folder, library).version == "2"
+    assert install(newer.folder, library, ADMISSION).version == "2"
     assert library.models() == {"linear": library.own / "linear", "lstm-5-3": library.folders[0] / "lstm-5-3"}
     assert library.default() == "linear"
     assert library.stamp() != before
@@ -115,7 +119,7 @@ def test_it_is_installed_from_whatever_it_comes_in_and_nowhere_else(
 ) -> None:
     file = pack(newer.folder, tmp_path / "download", inside)
     before = names_in(tmp_path)
-    card = install(file, library)
+    card = install(file, library, ADMISSION)
     assert (card.name, card.version) == ("linear", "2")
     assert load_model(library.own / "linear").card == card
     assert names_in(library.own) == ["linear"]
@@ -124,9 +128,9 @@ def test_it_is_installed_from_whatever_it_comes_in_and_nowhere_else(
 
 
 def test_a_newer_one_takes_the_place_of_an_older_and_may_become_the_default(library: Library, newer: ModelCopy) -> None:
-    install(newer.folder, library)
+    install(newer.folder, library, ADMISSION)
     newer.alter_card(lambda card: card.update(version="3"))
-    install(newer.folder, library, default=True)
+    install(newer.folder, library, ADMISSION, default=True)
     assert load_model(library.own / "linear").version == "3"
     assert json.loads((library.own / "registry.json").read_text(encoding="utf-8")) == {"default": "linear"}
     assert names_in(library.own) == ["linear", "registry.json"]
@@ -134,7 +138,7 @@ def test_a_newer_one_takes_the_place_of_an_older_and_may_become_the_default(libr
 
 def test_the_first_in_a_folder_of_its_own_is_the_default(newer: ModelCopy, tmp_path: Path) -> None:
     library = Library((tmp_path / "own",))
-    install(newer.folder, library)
+    install(newer.folder, library, ADMISSION)
     assert library.default() == "linear"
 
 
@@ -192,9 +196,9 @@ def locked(path: Path) -> Path:
         (lambda path: link_of(path / "a.tar"), r"a\.tar: must hold one model\.tflite .* it has neither"),
         (lambda path: cut_short(path / "a.tar.gz"), r"a\.tar\.gz: cannot be unpacked .*: fetch or pack it again"),
         (lambda path: archive_of(path / "a.zip", *((f"{i}", b"") for i in range(1_001))), r"more than 1000 files"),
-        (lambda path: archive_of(path / "a.zip", (MODEL, bytes(packed.MAX_FILE_BYTES + 1))), r"has more than 64 MB"),
+        (lambda path: archive_of(path / "a.zip", (MODEL, bytes(files.MAX_MODEL_BYTES + 1))), r"has more than 64 MB"),
         (
-            lambda path: archive_of(path / "a.zip", *((f"{i}", bytes(packed.MAX_FILE_BYTES + 1)) for i in range(4))),
+            lambda path: archive_of(path / "a.zip", *((f"{i}", bytes(files.MAX_MODEL_BYTES + 1)) for i in range(4))),
             r"or 256 MB",
         ),
         (lambda path: locked(path / "a.zip"), r"a\.zip: cannot be unpacked .*encrypted"),
@@ -208,34 +212,34 @@ def test_what_is_no_model_is_told_and_changes_nothing(
     folder.mkdir()
     file = make(folder)
     with pytest.raises(ModelError, match=problem) as raised:
-        install(file, library)
+        install(file, library, ADMISSION)
     assert "\n" not in str(raised.value)
     assert names_in(library.own) == []
 
 
 def test_what_fails_its_self_test_is_not_installed_and_what_was_there_stays(library: Library, newer: ModelCopy) -> None:
-    install(newer.folder, library)
+    install(newer.folder, library, ADMISSION)
     newer.alter_card(lambda card: card["golden"]["mean"][0].__setitem__(0, 99.0))
     with pytest.raises(ModelError, match="model linear: the golden example gives mean off by"):
-        install(newer.folder, library)
+        install(newer.folder, library, ADMISSION)
     newer.alter_file(b"another")
     with pytest.raises(ModelError, match=r"newer/linear: model\.tflite: is not the file that its card describes"):
-        install(newer.folder, library)
+        install(newer.folder, library, ADMISSION)
     assert load_model(library.own / "linear").version == "2"
     assert names_in(library.own) == ["linear"]
 
 
 @pytest.mark.parametrize("name", ["blend", "registry.json"])
 def test_a_name_that_means_something_else_is_refused(library: Library, newer: ModelCopy, name: str) -> None:
-    install(newer.folder, library, default=True)
+    install(newer.folder, library, ADMISSION, default=True)
     newer.alter_card(lambda card: card.update(name=name))
     with pytest.raises(ModelError, match=f"no model may be named {name}"):
-        install(newer.folder, library, taken=("blend",))
+        install(newer.folder, library, ADMISSION, taken=("blend",))
     assert library.default() == "linear"
 
 
 def test_where_it_cannot_take_its_place_what_was_there_is_back(library: Library, newer: ModelCopy) -> None:
-    install(newer.folder, library)
+    install(newer.folder, library, ADMISSION)
     staged, place = library.own.parent / "gone", library.own / "linear"
     with pytest.raises(FileNotFoundError):
         _put_in_place(staged, place, library.own.parent)
@@ -252,14 +256,14 @@ def test_a_folder_that_may_not_be_written_is_told_with_the_cure(newer: ModelCopy
         for name, bytes_of in zip((MODEL, CARD), content, strict=True):
             (folder / name).write_bytes(bytes_of)
         with unprivileged(), pytest.raises(ModelError, match=r"closed/models: cannot be written .* set models\.path"):
-            install(folder, Library((folder / "closed" / "models",)))
+            install(folder, Library((folder / "closed" / "models",)), ADMISSION)
 
 
 # --- taking one out ---------------------------------------------------------------------------------------
 
 
 def test_one_that_is_taken_out_uncovers_the_one_beneath(library: Library, newer: ModelCopy) -> None:
-    install(newer.folder, library)
+    install(newer.folder, library, ADMISSION)
     assert remove("linear", library, "linear"), "the shipped one can speak"
     assert library.models()["linear"] == library.folders[0] / "linear"
     assert names_in(library.own) == []
@@ -269,7 +273,7 @@ def test_neither_the_last_of_the_one_that_speaks_nor_what_was_not_installed_is_t
     library: Library, newer: ModelCopy
 ) -> None:
     newer.alter_card(lambda card: card.update(name="mine"))
-    install(newer.folder, library)
+    install(newer.folder, library, ADMISSION)
     with pytest.raises(ModelError, match="mine is the model that speaks: let another"):
         remove("mine", library, "mine")
     for name in ("lstm-5-3", "other", "../shipped/linear", ""):

@@ -17,6 +17,7 @@ class MemoryLink:
     def __init__(self) -> None:
         self.meters: Meters = NoMeters()
         self.connected = True
+        self.held_up = False
         self.problem = ""
         self.n_shed = 0
         self.n_taken = 0

@@ -1,9 +1,9 @@
 """What a test may need that is not everywhere, and what happens where it is missing.
 
 A test says it by a marker: ``mosquitto``, ``prometheus``, ``systemd``, ``root``, ``openssl``, ``chromium`` (some given
-by its fixtures), ``wholeset``, ``homeassistant`` or ``nodered``. Where the thing is missing the test is deselected,
-with a line that says so; where ``GAPCAST_REQUIRE`` names it, that is an error. ``GAPCAST_NO_SKIPS=1`` fails a session
-in which any test was skipped.
+by its fixtures), ``apparmor``, ``wholeset``, ``homeassistant`` or ``nodered``. Where the thing is missing the test is
+deselected, with a line that says so; where ``GAPCAST_REQUIRE`` names it, that is an error. ``GAPCAST_NO_SKIPS=1`` fails
+a session in which any test was skipped.
 """
 
 from __future__ import annotations
@@ -41,6 +41,12 @@ def prometheus_command() -> str | None:
     return shutil.which("prometheus") if shutil.which("promtool") else None
 
 
+def apparmor_command() -> str | None:
+    """Return the path of ``apparmor_parser``, with the abstractions that a profile includes, if they are installed."""
+    command = shutil.which("apparmor_parser", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    return command if Path("/etc/apparmor.d/abstractions/base").exists() else None
+
+
 def home_assistant_command() -> str | None:
     """Where Home Assistant is, if the variable that scripts/try-home-assistant sets says so."""
     return os.environ.get("GAPCAST_HOME_ASSISTANT")
@@ -66,6 +72,8 @@ def _missing() -> dict[str, str]:
         missing["chromium"] = "chromium is not installed, or Playwright is not (requirements/test.txt)"
     if openssl_command() is None:
         missing["openssl"] = "the command openssl is not installed"
+    if apparmor_command() is None:
+        missing["apparmor"] = "apparmor_parser is not installed"
     if home_assistant_command() is None:
         missing["homeassistant"] = "they need a Home Assistant (scripts/try-home-assistant)"
     if node_red_command() is None:

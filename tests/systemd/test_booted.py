@@ -13,6 +13,7 @@ import pytest
 from edge.systemd.unit import unit
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker, guarded_mosquitto
+from tests.support.models import ModelCopy
 from tests.support.peers import peer_of
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.systemd import COMMAND, booted
@@ -90,8 +91,12 @@ def test_it_serves_with_its_password_and_reaches_nothing_else(guarded: Mosquitto
         assert (folder / "var/lib/private/gapcast/stream").is_dir()
         assert PASSWORD not in machine.inside("cat", f"/proc/{pid}/environ") + machine.said
 
+        # A model of one's own has its trial in a child process, which the unit's restrictions bind too.
+        copy = ModelCopy(folder / "var/lib/private/gapcast/models", "linear")
+        copy.alter_card(lambda card: card.update(version="tried"))
         machine.inside("systemctl", "reload", "gapcast.service")
-        wait_until(lambda: "models.swapped" in machine.said, "the models to be loaded again")
+        wait_until(lambda: '"linear": "tried"' in machine.said, "the models to be loaded again", 30)
+        assert (folder / "var/lib/private/gapcast/proven.json").stat().st_mode & 0o777 == 0o600
         machine.inside("systemctl", "stop", "gapcast.service")
         assert machine.shown("Result") == "success"
         assert json.loads(machine.said.splitlines()[-1])["event"] == "service.stopped"

@@ -44,6 +44,12 @@ def test_little_is_within_its_reach(file: Path) -> None:
     assert float(found[1]) <= MOST_EXPOSURE, done.stdout
 
 
+def test_unit_limits_memory_files_and_tasks(file: Path) -> None:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert {"UMask=0077", "MemoryMax=50%", "OOMPolicy=continue", "TasksMax=256", "LimitNOFILE=8192"} <= set(lines)
+    assert "LimitCORE=0" in lines, "a core dump would hold the broker's password"
+
+
 def test_it_has_the_paths_of_the_installation() -> None:
     text = unit(Path("/usr/local/bin/gapcast"), Path("/etc/other/house.toml"))
     assert "ExecStart=/usr/local/bin/gapcast run --config /etc/other/house.toml\n" in text

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from edge.bundled import models_path
 from edge.core.card import ModelCard
-from edge.predictors.store import CARD_FILE, REGISTRY_FILE, default_model, model_names, read_card
+from edge.predictors.files import CARD_FILE, REGISTRY_FILE
+from edge.predictors.store import default_model, model_names, read_card
 from tests.trainer.cards import card_for
 from trainer.commands.scoring import models_page as command
 from trainer.errors import RunError

@@ -9,19 +9,21 @@ one device in a batch go one after the other, so that a batch is as good as its 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.core.forecast_range import ForecastRange
 from edge.core.online import due, interval, kept, learner, scale, usual, weights
 from edge.core.online.hearing import Heard, Hearing
 from edge.core.online.options import Options
 from edge.core.online.outcomes import F64, Outcomes
 from edge.core.online.rows import STRANGER, Rows
 from edge.core.predictor import Prediction, Predictor
+from edge.core.reading import Limits
 from edge.core.window import F32, I64
 
 #: The weights follow from the memory, and are kept beside it: made when something was learnt, not when they are asked.
@@ -36,11 +38,13 @@ _FEEDS_IN_KW = -0.05
 class Told:
     """What is told of N windows: ``kw`` ``[N, 4]`` is mean, median, lower and upper bound (NaN where there is none).
 
-    ``shares`` ``[N, 2, E]`` are the weights of the experts, for the mean and for the median.
+    ``shares`` ``[N, 2, E]`` are the weights of the experts, for the mean and for the median. ``replaced`` are the
+    places of forecasts that could not be and were replaced by persistence, each with the value that gave it away.
     """
 
     kw: F64
     shares: F64
+    replaced: list[tuple[int, float]] = field(default_factory=list)
 
 
 class Blend:
@@ -49,9 +53,13 @@ class Blend:
     def __init__(self, models: Sequence[Predictor], options: Options, zone: tzinfo = UTC) -> None:
         """Blend ``models``, the first of which is the one that would speak alone."""
         self.options = options
+        #: What readings may state, and the range that forecasts are held to.
+        self.limits = Limits(options.min_kw, options.max_kw)
+        self.within = ForecastRange.of(self.limits)
         self.models = tuple(models)
         self._hearing = hearing = Hearing(models, zone, learns=options.learns)
         self.experts = hearing.experts
+        self._is_bounded = options.calibrates or hearing.has_bounds
         n_columns, n_experts = len(hearing.view.names), len(self.experts)
         self._log_prior = np.log(weights.priors(n_experts))
         self._due = due.Due(n_columns, n_experts, hearing.horizon_min)
@@ -173,8 +181,39 @@ class Blend:
             kw[:, 2:] = one.bounds_kw + (kw[:, 1] - experts_kw[:, 1, 0])[:, np.newaxis]
             if self.options.blends:
                 np.maximum(kw[:, 2:], floor, out=kw[:, 2:])
+        made = due.Told(columns, experts_kw, kw, one.last_kw, scale_kw)
+        if not self.within.all_possible(kw, shares, bounded=self._is_bounded):
+            shares = shares.copy()
+            of_batch = np.arange(len(told.kw))[places]
+            told.replaced.extend(self._replace_impossible(rows, made, shares, log_width, of_batch))
         told.kw[places], told.shares[places] = kw, shares
-        return one, due.Told(columns, experts_kw, kw, one.last_kw, scale_kw), log_width
+        return one, made, log_width
+
+    def _replace_impossible(
+        self, rows: I64, made: due.Told, shares: F64, log_width: F64, places: I64
+    ) -> list[tuple[int, float]]:
+        """Replace forecasts that cannot be by persistence, and reset what was learnt of their devices, in place.
+
+        Bounds out of range alone are cut to it. What is to be remembered of a replaced forecast teaches nothing: all
+        experts predicted persistence. Return the ``places`` of those replaced, with the value that gave each away.
+        """
+        within, is_bounded, kw = self.within, self._is_bounded, made.kw
+        within.cut_bounds(kw)
+        which = np.flatnonzero(within.impossible(kw, shares, bounded=is_bounded))
+        if not which.size:
+            return []
+        gave_away = [within.outside(values[: 4 if is_bounded else 2]) for values in kw[which].tolist()]
+        last_kw = made.last_kw[which]
+        kw[which] = within.persistence(last_kw)
+        if not is_bounded:
+            kw[which, 2:] = np.nan
+        self.state.reset(rows[which])
+        made.scale_kw[which], log_width[which] = scale.FIRST_KW, np.nan
+        made.experts_kw[which] = last_kw[:, np.newaxis, np.newaxis]
+        made.columns[which] = 0.0
+        shares[which] = 0.0
+        shares[which, :, -1] = 1.0
+        return list(zip(places[which].tolist(), gave_away, strict=True))
 
     def _weighed(self, memory: F64) -> F64:
         if self.options.blends:

@@ -34,6 +34,10 @@ _MEMORY_DAYS, _FARTHEST = 60, 3.0
 _PRIOR_DEVIATION, _PRIOR_DAYS = 0.35, 7
 #: Days that are all alike would make a change of every trifle.
 _LEAST_DEVIATION = 0.15
+#: No mean of errors' logarithms is further from another.
+_LARGEST_LOG = 50.0
+#: Sums of logarithms beyond this are damage.
+_LARGEST_SUM = 1e4
 _FIRST_ROWS = 16
 _NO_DAY = -1
 # Columns of the state: the baseline; a CUSUM each way, its days since 0, and how far they were from the baseline.
@@ -111,6 +115,9 @@ class Drift:
     def _judge(self, rows: I64, minutes: I64, levels: F64) -> list[Change]:
         """Take the logarithms of a day's mean absolute errors of ``rows``."""
         state = self._state[rows]
+        counts = state[:, (_VARIANCE, _N_DAYS, _UP, _UP + 1, _DOWN, _DOWN + 1)]
+        damaged = ~((np.abs(state) <= _LARGEST_SUM).all(axis=1) & (counts >= 0).all(axis=1))
+        state[damaged] = _new_state(1)
         n_days = state[:, _N_DAYS]
         far = levels - state[:, _MEAN]
         deviation = np.maximum(np.sqrt(state[:, _VARIANCE]), _LEAST_DEVIATION)
@@ -127,7 +134,11 @@ class Drift:
             for i in np.flatnonzero(cusum > H).tolist():
                 n, total = state[i, first + 1 : first + 3].tolist()
                 direction: Literal["grew", "shrank"] = "grew" if sign > 0 else "shrank"
-                changes.append(Change(int(rows[i]), int(minutes[i]), direction, float(np.exp(total / n)), int(n)))
+                changes.append(
+                    Change(
+                        int(rows[i]), int(minutes[i]), direction, float(np.exp(min(total / n, _LARGEST_LOG))), int(n)
+                    )
+                )
             changed |= cusum > H
         # The first day is the baseline; the later ones move it by their share.
         moves = np.where(n_days == 0, far, within)

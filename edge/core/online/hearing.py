@@ -87,6 +87,8 @@ class Hearing:
         #: Where each model's median is among its quantiles, None where it has none; and the first one's outer two.
         self._median = [own.index(MEDIAN) if MEDIAN in own else None for own in levels]
         self._outer = _from_to(*map(levels[0].index, (LOWER, UPPER))) if {LOWER, UPPER} <= {*levels[0]} else None
+        #: Whether the first model has bounds of its own.
+        self.has_bounds = self._outer is not None
         with_median = [i for i, median in enumerate(self._median) if median is not None]
         self._learns = learns
         #: Who speaks, in the order of the columns.

@@ -12,7 +12,8 @@ class Options:
     ``blends``: tell the mixture of all experts, else the first model alone. ``learns``: have an expert that learns
     the house. ``calibrates``: correct the bounds by the device's own hits and misses. ``max_devices`` are followed;
     those beyond are told what a new device is. ``forgetting`` is what an outcome's weight keeps from one minute to
-    the next. No bound is below ``min_kw``, nor below 0 where a house has never fed in.
+    the next. No bound is below ``min_kw``, nor below 0 where a house has never fed in. Readings are within ``min_kw``
+    to ``max_kw``.
     """
 
     blends: bool = True
@@ -21,3 +22,4 @@ class Options:
     max_devices: int = 2_000
     forgetting: float = 0.99999
     min_kw: float = -100.0
+    max_kw: float = 100.0

@@ -54,8 +54,12 @@ class Rows:
     def forget(self, row: int) -> None:
         """Let ``row`` be as a stranger's."""
         if row < len(self):
-            for name, value in self._blank.items():
-                self.arrays[name][row] = value
+            self.reset(row)
+
+    def reset(self, rows: int | I64) -> None:
+        """Give ``rows``, all of which there are, the values that a device begins with."""
+        for name, value in self._blank.items():
+            self.arrays[name][rows] = value
 
     def columns(self, rows: I64, *, without: str = "") -> dict[str, NDArray[Any]]:
         """Return a copy of ``rows``, ``without`` an array that follows from the others."""

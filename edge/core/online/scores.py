@@ -31,6 +31,8 @@ _IF_BELOW, _IF_ABOVE = -_LEVELS, 1 - _LEVELS
 _EACH_A_THIRD = np.full(3, 1 / 3)
 #: Errors beyond count as this one: its square, summed over a day, still fits a float32.
 _LARGEST_KW, _SMALLEST_KW = np.array(1e9), np.array(-1e9)
+#: A century of the largest errors' squares stays below.
+_LARGEST_SUM = 1e30
 _FIRST_ROWS = 16
 #: What is summed of the interval and of the told mean, before what is summed of each speaker.
 _TOLD_SUMS = ("bias", "bounds_n", "pinball", "hits", "width")
@@ -136,6 +138,11 @@ class Scores:
     def _summaries(self, rows: slice) -> dict[Period, Summary]:
         ids = self._ids.reshape(-1, _N_ALL)[rows]
         buckets = self._buckets.reshape(-1, _N_ALL, self._n_sums)[rows]
+        if not (
+            np.abs(buckets).max(initial=0) <= _LARGEST_SUM and np.abs(self._ever[rows]).max(initial=0) <= _LARGEST_SUM
+        ):
+            self._forget_damaged()
+            ids, buckets = self._ids.reshape(-1, _N_ALL)[rows], self._buckets.reshape(-1, _N_ALL, self._n_sums)[rows]
         totals = {EVER: self._ever[rows].sum(axis=0)}
         for period, part, length_min in ((LAST_DAY, _DAY, 180), (LAST_WEEK, _WEEK, 1440)):
             age = self._newest_minute[rows, None] // length_min - ids[:, part]
@@ -161,6 +168,13 @@ class Scores:
             self._ids[row * _N_ALL : (row + 1) * _N_ALL] = _NEVER
             self._ever[row] = 0
             self._newest_minute[row] = 0
+
+    def _forget_damaged(self) -> None:
+        """Hold no scores of rows with a sum that no outcomes could have made."""
+        largest = np.abs(self._buckets).reshape(len(self._ever), -1).max(axis=1)
+        sound = (largest <= _LARGEST_SUM) & (np.abs(self._ever).max(axis=1) <= _LARGEST_SUM)
+        for row in np.flatnonzero(~sound).tolist():
+            self.forget(row)
 
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[np.generic]]:
         """Return a copy of ``rows``, by names that stay: those of an expert bear its name.

@@ -108,7 +108,8 @@ def _expert(sums: Sums, persistence_mse_kw2: float | None) -> ExpertSummary:
 
 
 def _over(total: float, n: float) -> float | None:
-    return total / n if n else None
+    ratio = total / n if n else None
+    return ratio if ratio is not None and math.isfinite(ratio) else None
 
 
 def _skill(error: float | None, persistence_error: float | None) -> float | None:

@@ -1,0 +1,118 @@
+"""How much memory this process may use, and how many devices fit into it."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+#: Memory of a gateway without a device, and the share of the rest that devices may take: batches, requests, the
+#: trial of a model and the allocator's own losses need some too.
+IDLE_BYTES, DEVICES_SHARE = 110 << 20, 0.6
+#: However little memory there is, a gateway serves some devices.
+LEAST_DEVICES = 10
+#: A control group without a limit states one near 2**63.
+_UNLIMITED_BYTES = 1 << 60
+
+
+class MemoryLimit(NamedTuple):
+    """The lowest limit on this process's memory, and what sets it: a file, ``RLIMIT_AS`` or the machine."""
+
+    n_bytes: int
+    source: str
+
+    def __str__(self) -> str:
+        """Return it for people.
+
+        >>> str(MemoryLimit(256 << 20, "RLIMIT_AS"))
+        '256 MB by RLIMIT_AS'
+        """
+        return f"{self.n_bytes >> 20} MB by {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCost:
+    """Bytes that devices take: each of them, and in addition the first so many that are tracked or have a history."""
+
+    each_bytes: int
+    tracked_bytes: int = 0
+    n_tracked: int = 0
+    history_bytes: int = 0
+    n_history: int = 0
+
+    def total_bytes(self, n_devices: int) -> int:
+        """Return what ``n_devices`` take.
+
+        >>> DeviceCost(1_000, 20_000, n_tracked=5).total_bytes(10)
+        110000
+        """
+        tracked, with_history = min(n_devices, self.n_tracked), min(n_devices, self.n_history)
+        return n_devices * self.each_bytes + tracked * self.tracked_bytes + with_history * self.history_bytes
+
+
+def devices_that_fit(cost: DeviceCost, limit_bytes: int, wanted: int) -> int:
+    """Return how many devices fit into a process of at most ``limit_bytes``: at most ``wanted``.
+
+    >>> devices_that_fit(DeviceCost(1_000), IDLE_BYTES + 10_000_000, 100_000)
+    6000
+    """
+    budget = max(0.0, (limit_bytes - IDLE_BYTES) * DEVICES_SHARE)
+    fitting, too_many = 0, wanted + 1
+    while too_many - fitting > 1:
+        middle = (fitting + too_many) // 2
+        if cost.total_bytes(middle) <= budget:
+            fitting = middle
+        else:
+            too_many = middle
+    return max(fitting, min(wanted, LEAST_DEVICES))
+
+
+def read_memory_limit(root: Path = Path("/")) -> MemoryLimit | None:
+    """Return the lowest limit on this process's memory; None where the system states none.
+
+    Control groups (version 2 and 1, this process's and all above it), ``RLIMIT_AS``, and the machine's memory count.
+    The files are looked for under ``root``.
+    """
+    limits = [*_group_limits(root), *_own_limits(), *_machine_memory(root)]
+    return min(limits, default=None)
+
+
+def _group_limits(root: Path) -> list[MemoryLimit]:
+    found = []
+    for line in _lines(root / "proc/self/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            base, name = root / "sys/fs/cgroup", "memory.max"
+        elif "memory" in controllers.split(","):
+            base, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        parts = [part for part in path.split("/") if part not in {"", ".."}]
+        # In a container the path may be that of the host, of which only the root is to be seen.
+        for depth in range(len(parts), -1, -1):
+            file = base.joinpath(*parts[:depth], name)
+            found += [
+                MemoryLimit(int(text), f"/{file.relative_to(root)}")
+                for text in _lines(file)
+                if text.isdecimal() and int(text) < _UNLIMITED_BYTES
+            ]
+    return found
+
+
+def _own_limits() -> list[MemoryLimit]:
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return [] if soft == resource.RLIM_INFINITY else [MemoryLimit(soft, "RLIMIT_AS")]
+
+
+def _machine_memory(root: Path) -> list[MemoryLimit]:
+    fields = (line.split() for line in _lines(root / "proc/meminfo"))
+    return [MemoryLimit(int(words[1]) << 10, "the machine") for words in fields if words[:1] == ["MemTotal:"]]
+
+
+def _lines(file: Path) -> list[str]:
+    """Return the lines of a small file of the system; none where it is not there, as on another system."""
+    try:
+        return [line.strip() for line in file.read_text(encoding="ascii").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError):
+        return []

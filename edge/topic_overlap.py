@@ -1,0 +1,76 @@
+"""Whether a subscription receives what is published: the overlap of two MQTT topic patterns.
+
+gapcast must not read what it publishes itself: each forecast would become a reading, and cause the next forecast.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+#: A placeholder of the configuration: any text but a slash stands in its place.
+_PLACEHOLDER = re.compile(r"\{[a-z]+\}")
+_ONE_LEVEL, _MANY_LEVELS = "+", "#"
+
+
+def overlaps(one: str, other: str) -> bool:
+    """Tell whether some topic matches both filters (MQTT 5, section 4.7), which may have ``{placeholders}``.
+
+    >>> overlaps("gap/+/forecast", "gap/{device}/forecast"), overlaps("gap/#", "gap"), overlaps("#", "$SYS/load")
+    (True, True, False)
+    """
+    first, second = one.split("/"), other.split("/")
+    for own, its in ((first, second), (second, first)):
+        if own[0] in {_ONE_LEVEL, _MANY_LEVELS} and its[0].startswith("$"):
+            return False
+    for place in range(max(len(first), len(second))):
+        own_level = first[place] if place < len(first) else None
+        its_level = second[place] if place < len(second) else None
+        if _MANY_LEVELS in {own_level, its_level}:
+            return True
+        if own_level is None or its_level is None or not _levels_overlap(own_level, its_level):
+            return False
+    return True
+
+
+def echo_problems(subscribed: Mapping[str, tuple[str, ...]], published: Mapping[str, str]) -> Iterator[str]:
+    """Yield, in a sentence, each subscription that receives a published topic.
+
+    Both are by the configuration key that they come from: ``subscribed`` as filters, ``published`` as patterns.
+    A device or gateway could have any name, ``status`` for example. That alone is no echo: a filter has to share a
+    fixed level with the published topic, or to leave the levels open that are its device and gateway.
+    """
+    for key, filters in subscribed.items():
+        for topic_key, topic in published.items():
+            found = [one for one in filters if overlaps(one, topic) and not _needs_a_chance_name(one, topic)]
+            if found:
+                yield (
+                    f"{key} reads {found[0]!r}, and so what gapcast itself publishes on {topic_key} ({topic!r}), "
+                    f"which would come back as readings: narrow {key}, or change {topic_key}"
+                )
+                break
+
+
+def _needs_a_chance_name(subscribed: str, topic: str) -> bool:
+    """Tell whether ``topic`` is received only where a device or gateway happens to bear the name of a fixed level."""
+    by_name = shared = False
+    for own, its in zip(subscribed.split("/"), topic.split("/"), strict=False):
+        is_fixed = own not in {_ONE_LEVEL, _MANY_LEVELS}
+        by_name |= is_fixed and _PLACEHOLDER.search(its) is not None
+        shared |= is_fixed and own == its
+    return by_name and not shared
+
+
+def _levels_overlap(one: str, other: str) -> bool:
+    """Tell whether some level of a topic matches both."""
+    one_parts, other_parts = _PLACEHOLDER.split(one), _PLACEHOLDER.split(other)
+    if one == other or _ONE_LEVEL in {one, other}:
+        return True
+    if len(one_parts) > 1 and len(other_parts) > 1:  # open on both sides: beginning and end decide
+        return _agree(one_parts[0], other_parts[0]) and _agree(one_parts[-1][::-1], other_parts[-1][::-1])
+    parts, fixed = (one_parts, other) if len(one_parts) > 1 else (other_parts, one)
+    return re.fullmatch(".+".join(map(re.escape, parts)), fixed, re.DOTALL) is not None
+
+
+def _agree(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)

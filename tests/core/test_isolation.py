@@ -1,0 +1,151 @@
+"""Readings and windows that raise are found; the others of the batch are forecast as if they were not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.core.buffer import Verdict
+from edge.core.engine import Engine, none_accepted
+from edge.core.isolation import MAX_FAILURES, ForecastFailed, forecast_apart
+from edge.core.online.blend import Blend, Told
+from edge.core.online.options import Options
+from edge.core.predictor import Prediction
+from edge.core.reading import Reading
+from edge.core.window import F32, I64
+from edge.predictors.baselines import Persistence
+
+NOON = 21_476_160
+POISON_KW = 13.0
+NO_NUMBER: Any = "no number"
+
+
+@dataclass(frozen=True, slots=True)
+class Fragile(Persistence):
+    """A model that raises where a window's last reading is 13 kW."""
+
+    def predict(self, windows: F32) -> Prediction:
+        if (windows[:, -1, 0] == POISON_KW).any():
+            msg = "unlucky"
+            raise ZeroDivisionError(msg)
+        return Persistence.predict(self, windows)
+
+
+class FragileBlend(Blend):
+    """An ensemble that raises for rows whose learnt state is marked as damaged."""
+
+    damaged: frozenset[int] = frozenset()
+
+    def forecast(self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction]) -> Told:
+        if self.damaged & set(rows.tolist()):
+            msg = "damaged"
+            raise IndexError(msg)
+        return super().forecast(rows, minutes, windows, predictions)
+
+    def forget(self, row: int) -> None:
+        super().forget(row)
+        self.damaged -= {row}
+
+
+def warm(engine: Engine, devices: Sequence[str]) -> None:
+    engine.accept([Reading(device, NOON, 1.0) for device in devices])
+
+
+def readings(powers_kw: dict[str, float], minute: int = NOON + 1) -> list[Reading]:
+    return [Reading(device, minute, kw) for device, kw in powers_kw.items()]
+
+
+def test_accept_reading_that_raises_leaves_the_others_accepted() -> None:
+    engine = Engine(Persistence())
+    warm(engine, ["a", "b", "c"])
+    batch = readings({"a": 1.0, "b": NO_NUMBER, "c": 2.0})
+    accepted = engine.accept([*batch, Reading("b", NOON + 2, 3.0), Reading("a", NOON + 2, 4.0)])
+    assert [verdict.value for verdict in accepted.verdicts] == ["ready", "failed", "ready", "failed", "ready"]
+    assert (accepted.place, accepted.devices) == ([0, -1, 1, -1, 2], ["a", "c", "a"])
+    assert [i for i, _ in accepted.failures] == [1, 3]
+    assert accepted.counts == {"accepted": 3, "rejected": 2}
+    assert accepted.windows[:, -1].tolist() == [1.0, 2.0, 4.0]
+    assert [one.device for one in accepted.with_effect([*batch, *batch[:2]])] == ["a", "c", "b"]
+    with pytest.raises(ValueError, match="could not convert"):
+        accepted.raise_failure()
+    assert engine.forecast(accepted, 0).gap_kw == [1.0, 2.0, 4.0]
+
+
+def test_accept_batch_without_failures_has_none_to_raise() -> None:
+    engine = Engine(Persistence())
+    accepted = engine.accept(readings({"a": 1.0}))
+    accepted.raise_failure()
+    assert accepted.failures == []
+
+
+def test_none_accepted_rejects_every_reading() -> None:
+    accepted = none_accepted(readings({"a": 1.0, "b": 1.0}))
+    assert (accepted.verdicts, accepted.counts) == ([Verdict.FAILED] * 2, {"rejected": 2})
+    assert none_accepted([]).counts == {}
+
+
+@pytest.mark.parametrize("n_devices", [1, 2, 7])
+def test_forecast_apart_fails_the_window_that_raises_alone(n_devices: int) -> None:
+    names = [f"d{i}" for i in range(n_devices)]
+    for poisoned in range(n_devices):
+        engine = Engine(Fragile())
+        warm(engine, names)
+        batch = readings({name: POISON_KW if i == poisoned else 1.0 + i for i, name in enumerate(names)})
+        accepted = engine.accept(batch)
+        with pytest.raises(ZeroDivisionError):
+            engine.forecast(accepted, 0)
+        accepted, forecasts = forecast_apart(engine, accepted, 0)
+        assert accepted.verdicts.count(Verdict.FAILED) == 1
+        assert accepted.verdicts[poisoned] is Verdict.FAILED
+        assert forecasts.devices == accepted.devices == [name for i, name in enumerate(names) if i != poisoned]
+        assert forecasts.gap_kw == [1.0 + i for i in range(n_devices) if i != poisoned]
+        assert [accepted.place[i] for i in range(n_devices) if i != poisoned] == list(range(n_devices - 1))
+        assert accepted.counts == {"accepted": n_devices - 1, "rejected": 1}
+        ((place, error),) = accepted.failures
+        assert (place, type(error)) == (poisoned, ForecastFailed)
+        assert isinstance(error.__cause__, ZeroDivisionError)
+        assert engine.latest_of(names[poisoned]) is None
+
+
+def test_forecast_apart_gives_up_where_every_window_raises() -> None:
+    names = [f"d{i}" for i in range(4 * MAX_FAILURES)]
+    engine = Engine(Fragile())
+    warm(engine, names)
+    accepted, forecasts = forecast_apart(engine, engine.accept(readings(dict.fromkeys(names, POISON_KW))), 0)
+    assert (len(forecasts), accepted.counts) == (0, {"accepted": 0, "rejected": len(names)})
+    assert sum(error.__cause__ is not None for _, error in accepted.failures) == MAX_FAILURES
+
+
+def test_forecast_apart_makes_the_same_forecasts_as_one_call() -> None:
+    """Weights, bounds and paths of an ensemble too, with several windows of one device."""
+    batch = [Reading(name, NOON + minute, 0.5 + minute) for minute in (1, 2, 3) for name in ("a", "b", "c")]
+    found = []
+    for apart in (False, True):
+        engine = Engine(Persistence(), blend=Blend([Persistence()], Options(max_devices=10)))
+        warm(engine, ["a", "b", "c"])
+        accepted = engine.accept(batch)
+        forecasts = forecast_apart(engine, accepted, 0)[1] if apart else engine.forecast(accepted, 0)
+        found.append([forecast.document() for forecast in forecasts])
+    assert found[0] == found[1]
+
+
+def test_forecast_apart_forgets_learnt_state_that_raises() -> None:
+    blend = FragileBlend([Persistence()], Options(max_devices=10))
+    engine = Engine(Persistence(), blend=blend)
+    warm(engine, ["a", "b", "c"])
+    accepted = engine.accept(readings({"a": 1.0, "b": 2.0, "c": 3.0}))
+    blend.damaged = frozenset({engine.buffers.row("b")})
+    accepted, forecasts = forecast_apart(engine, accepted, 0)
+    assert (forecasts.devices, accepted.failures) == (["a", "b", "c"], [])
+    assert np.isfinite(forecasts.gap_kw).all()
+
+
+def test_forget_learning_without_an_ensemble_changes_nothing() -> None:
+    engine = Engine(Persistence())
+    warm(engine, ["a"])
+    engine.forget_learning(0)
+    assert engine.accept(readings({"a": 1.0})).verdicts == [Verdict.READY]

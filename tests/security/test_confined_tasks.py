@@ -1,0 +1,136 @@
+"""What a task can do in a child process: nothing beyond its limits, and its parent says how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from edge.core.errors import ModelError
+from edge.predictors import confinement
+from edge.predictors.confinement import ChildLimits, answer_of, lower_limits, open_scratch, run_confined
+from tests.support import confined_tasks
+
+LIMITS = ChildLimits(256 << 20, cpu_s=1, wall_s=30.0, answer_bytes=10_000)
+SMALL = ChildLimits(256 << 20, answer_bytes=4)
+
+
+def run(task: str, given: bytes = b"", limits: ChildLimits = LIMITS, **options: Callable[[], bool]) -> bytes:
+    with open_scratch() as file:
+        file.write(given)
+        file.flush()
+        return run_confined(f"tests.support.confined_tasks:{task}", file, limits, "the task", **options)
+
+
+def test_task_returns_its_answer() -> None:
+    assert run("echo", b"any bytes \xff\x00") == b"any bytes \xff\x00"
+
+
+@pytest.mark.parametrize(
+    ("task", "problem"),
+    [
+        ("allocate", "the task used more than 256 MB"),
+        ("loop", "the task took longer than 1 s"),
+        ("crash", "the task ended by SIGSEGV"),
+        ("leave", "the task ended with exit code 7 and no result"),
+        ("open_many_files", "OSError: .*Too many open files"),
+        ("fill_a_disk", "OSError: .*File too large"),
+        ("fail", "ZeroDivisionError: "),
+        ("no_such_task", "the task ended with exit code 1 and no result"),
+    ],
+)
+def test_task_beyond_its_limits_is_a_sentence(task: str, problem: str) -> None:
+    with pytest.raises(ModelError, match=f"^{problem}"):
+        run(task)
+
+
+def test_task_that_waits_without_end_is_ended() -> None:
+    with pytest.raises(ModelError, match=r"^the task took longer than 1 s$"):
+        run("wait", limits=ChildLimits(256 << 20, wall_s=1.0))
+
+
+def test_task_that_is_no_longer_wanted_is_ended() -> None:
+    asked: list[int] = []
+
+    def is_cancelled() -> bool:
+        asked.append(1)
+        return len(asked) > 1
+
+    with pytest.raises(ModelError, match="the task was cancelled: gapcast stops"):
+        run("wait", is_cancelled=is_cancelled)
+
+
+def test_answer_longer_than_its_limit_is_refused() -> None:
+    assert run("echo", b"four", SMALL) == b"four"
+    with pytest.raises(ModelError, match="the answer has 5 bytes, more than 4"):
+        run("echo", b"fives", SMALL)
+
+
+def test_refusal_of_a_task_is_told_and_cut_where_it_is_long() -> None:
+    with pytest.raises(ModelError, match=r"^no good$"):
+        run("refuse", b"no good")
+    with pytest.raises(ModelError, match=r"^x{4096}$"):
+        run("refuse", b"x" * 100_000)
+
+
+def test_child_sees_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAPCAST_MQTT__PASSWORD", "secret")
+    seen = json.loads(run("show_environment"))
+    assert "secret" not in seen.values()
+    assert seen.get("PATH") == os.environ["PATH"]
+
+
+def test_child_dumps_no_core() -> None:
+    assert run("dump_core") == b"(0, 0)"
+
+
+def test_child_that_cannot_be_started_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    with pytest.raises(ModelError, match=r"^the task could not be started in a child process \(No such file"):
+        run("echo")
+
+
+def test_system_without_files_in_memory_uses_temporary_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "memfd_create")
+    assert run("echo", b"as before") == b"as before"
+
+
+# --- the child's own code, in this process ----------------------------------------------------------
+
+
+def test_answer_tells_its_kind() -> None:
+    with open_scratch() as given:
+        given.write(b"four")
+        given.seek(0)
+        assert answer_of(confined_tasks.echo, given, SMALL) == b"+four"
+        given.seek(0)
+        assert answer_of(confined_tasks.refuse, given, SMALL) == b"-four"
+        given.seek(0)
+        assert answer_of(confined_tasks.echo, given, ChildLimits(1)).startswith(b"-the answer has 4 bytes")
+        assert answer_of(confined_tasks.fail, given, SMALL).startswith(b"-ZeroDivisionError")
+
+        def short(_: object) -> bytes:
+            raise MemoryError
+
+        assert answer_of(short, given, SMALL) == b"m"
+        confinement.write_answer(given.fileno(), b"")
+
+
+def test_limits_are_lowered_and_never_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    ceilings = {confinement.resource.RLIMIT_NOFILE: 8}
+    lowered: dict[int, tuple[int, int]] = {}
+    infinite = confinement.resource.RLIM_INFINITY
+    monkeypatch.setattr(confinement.resource, "getrlimit", lambda what: (0, ceilings.get(what, infinite)))
+    monkeypatch.setattr(confinement.resource, "setrlimit", lambda what, to: lowered.update({what: to}))
+    lower_limits(ChildLimits(1 << 20, cpu_s=3, answer_bytes=10))
+    assert lowered[confinement.resource.RLIMIT_NOFILE] == (8, 8)
+    assert lowered[confinement.resource.RLIMIT_CORE] == (0, 0)
+    soft, hard = lowered[confinement.resource.RLIMIT_CPU]
+    assert hard == soft + 1
+    assert lowered[confinement.resource.RLIMIT_AS][0] > 1 << 20
+    monkeypatch.setattr(confinement, "_used_address_bytes", lambda: 0)
+    lower_limits(ChildLimits(1 << 20))
+    assert lowered[confinement.resource.RLIMIT_AS] == (infinite, infinite), "a system that does not say what is used"

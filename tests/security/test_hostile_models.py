@@ -1,0 +1,389 @@
+"""Model files that crash the runtime, allocate without bound or lie about themselves: none reaches the service."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+
+from edge.core.errors import ModelError
+from edge.loading import admission_of, library_of, load_models, load_usable_models
+from edge.predictors.admission import Admission
+from edge.predictors.confinement import ChildLimits
+from edge.predictors.files import MAX_CARD_BYTES, read_model_files
+from edge.predictors.install import install
+from edge.predictors.library import Library
+from edge.predictors.proven import PROVEN_FILE, ProvenModels
+from edge.predictors.store import build_model, default_model, load_model
+from edge.predictors.tflite import TflitePredictor
+from edge.predictors.trial import MAX_BATCH_S, check_batch, probe_windows, run_trial, try_model
+from edge.settings import Settings
+from tests.integration.conftest import StartGateway, stack, start_gateway  # noqa: F401 - fixtures
+from tests.support.brokers import MosquittoBroker
+from tests.support.models import ModelCopy, default_name, every_feature_model, shipped_models, shipped_names
+from tests.support.waiting import wait_until
+
+MB = 1 << 20
+#: Offset and bit of flips, found by a search, with which the runtime reads or writes where it must not: in the model of
+#: every feature, and in the shipped lstm-5-3. The card has the hash of the altered file. Which signal ends the process
+#: depends on what lies there.
+CRASH, CRASH_OF_SHIPPED = (6404, 5), (23721, 5)
+SIGNAL = "SIG(SEGV|ABRT|BUS)"
+#: One flip in a shipped model whose interpreter then takes 240 MB.
+GREEDY = Path(__file__).parents[1] / "fixtures" / "hostile" / "greedy"
+
+
+def flip(copy: ModelCopy, place: tuple[int, int]) -> None:
+    """Flip one bit of the model file, and have the card state the hash of what it is then."""
+    offset, bit = place
+    content = bytearray(copy.file.read_bytes())
+    content[offset] ^= 1 << bit
+    copy.alter_file(bytes(content), card_too=True)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> ModelCopy:
+    return ModelCopy(tmp_path / "models", source=every_feature_model())
+
+
+@pytest.fixture
+def admission(tmp_path: Path) -> Admission:
+    """Admission as a service has it, with a record in a folder of its own."""
+    return Admission(shipped_models(), ProvenModels(tmp_path / "record", "runtime 1"))
+
+
+# --- the trial --------------------------------------------------------------------------------------------
+
+
+def test_model_that_crashes_the_runtime_ends_its_trial_alone(copy: ModelCopy, admission: Admission) -> None:
+    flip(copy, CRASH)
+    with pytest.raises(ModelError, match=f"every-feature: the model was not loaded: its self-test ended by {SIGNAL}"):
+        admission.load(copy.folder)
+
+
+def test_shipped_model_with_a_flipped_bit_ends_its_trial_alone(tmp_path: Path, admission: Admission) -> None:
+    copy = ModelCopy(tmp_path / "models", "lstm-5-3")
+    flip(copy, CRASH_OF_SHIPPED)
+    with pytest.raises(ModelError, match=f"lstm-5-3: the model was not loaded: its self-test ended by {SIGNAL}"):
+        admission.load(copy.folder)
+
+
+def test_model_that_takes_much_memory_is_refused_by_its_trial() -> None:
+    files = read_model_files(GREEDY)
+    with pytest.raises(ModelError, match=r"failed to prepare|used more than 64 MB"):
+        try_model(files, GREEDY)
+    try_model(files, GREEDY, ChildLimits(1024 * MB))  # it is the limit that refuses it
+
+
+def test_model_that_is_cancelled_in_its_trial_is_not_loaded(copy: ModelCopy) -> None:
+    with pytest.raises(ModelError, match="its self-test was cancelled: gapcast stops"):
+        try_model(read_model_files(copy.folder), copy.folder, is_cancelled=lambda: True)
+
+
+def test_trial_of_a_sound_model_answers_nothing(copy: ModelCopy, tmp_path: Path) -> None:
+    """The child's part, in this process."""
+    given = tmp_path / "given"
+    files, place = read_model_files(copy.folder), str(copy.folder).encode()
+    lengths = len(place).to_bytes(4, "big") + len(files.card).to_bytes(4, "big")
+    given.write_bytes(lengths + place + files.card + files.model)
+    with given.open("rb") as file:
+        assert run_trial(file) == b""
+
+
+def test_model_that_is_slow_is_refused(copy: ModelCopy) -> None:
+    model = load_model(copy.folder)
+    windows = next(iter(probe_windows(model.card)))
+    times_s = iter((0.0, MAX_BATCH_S + 0.5))
+    with pytest.raises(ModelError, match=r"every-feature: a batch of 1 windows takes 2\.5 s, more than 2 s"):
+        check_batch(model, windows, lambda: next(times_s))
+
+
+def test_model_of_other_outputs_than_its_card_is_refused(copy: ModelCopy) -> None:
+    model = load_model(copy.folder)
+    assert model.quantile_levels is not None
+    card = model.card.model_copy(update={"quantile_levels": [*model.quantile_levels, 0.999]})
+    other = TflitePredictor(copy.file.read_bytes(), card)
+    with pytest.raises(ModelError, match=r"every-feature: a batch gives the shapes .*, not "):
+        check_batch(other, next(iter(probe_windows(card))), lambda: 0.0)
+
+
+# --- which models have one ------------------------------------------------------------------------------
+
+
+def test_model_that_has_passed_needs_no_second_trial(
+    copy: ModelCopy, admission: Admission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admission.load(copy.folder)
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")  # none can be started any more
+    assert admission.load(copy.folder).name == copy.name
+    assert admission.load(shipped_models() / "linear").name == "linear", "a shipped one never needs any"
+    copy.alter_card(lambda card: card.update(version="2"))
+    with pytest.raises(ModelError, match="could not be started in a child process"):
+        admission.load(copy.folder)
+
+
+@pytest.mark.parametrize("runtime", ["runtime 1", "runtime 2"])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'{"models": 5}', b'{"models": [5]}', b"\xff" * 100_000])
+def test_damaged_record_or_another_runtime_means_another_trial(tmp_path: Path, damage: bytes, runtime: str) -> None:
+    record = ProvenModels(tmp_path, "runtime 1")
+    record.add("ab" * 32)
+    assert record.has("ab" * 32)
+    assert not record.has("cd" * 32)
+    assert ProvenModels(tmp_path, runtime).has("ab" * 32) == (runtime == "runtime 1")
+    (tmp_path / PROVEN_FILE).write_bytes(damage)
+    assert not record.has("ab" * 32)
+    record.add("ab" * 32)
+    assert record.has("ab" * 32)
+    assert (tmp_path / PROVEN_FILE).stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [PROVEN_FILE]
+
+
+def test_record_holds_no_more_than_it_needs(tmp_path: Path) -> None:
+    record = ProvenModels(tmp_path, "runtime 1")
+    for i in range(205):
+        record.add(f"{i:064x}")
+    assert [record.has(f"{i:064x}") for i in (0, 4, 5, 204)] == [False, False, True, True]
+
+
+def test_record_that_cannot_be_written_costs_a_trial_and_nothing_else(copy: ModelCopy, tmp_path: Path) -> None:
+    (tmp_path / "record").write_bytes(b"a file where the folder should be")
+    admission = Admission(None, ProvenModels(tmp_path / "record", "runtime 1"))
+    with structlog.testing.capture_logs() as lines:
+        assert admission.load(copy.folder).name == copy.name
+    assert [line["event"] for line in lines] == ["models.not_recorded"]
+    (tmp_path / "record").unlink()
+    (tmp_path / "record" / PROVEN_FILE).mkdir(parents=True)
+    with structlog.testing.capture_logs() as lines:
+        assert admission.load(copy.folder).name == copy.name
+    assert [line["event"] for line in lines] == ["models.not_recorded"]
+    assert [path.name for path in (tmp_path / "record").iterdir()] == [PROVEN_FILE]
+
+
+def test_account_without_a_home_keeps_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "home", no_home)
+    record = admission_of(Settings(), {}).proven
+    record.add("ab" * 32)
+    assert not record.has("ab" * 32)
+
+
+# --- the service ------------------------------------------------------------------------------------------
+
+
+def resident_bytes() -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) << 10
+
+
+def crashing(models: Path) -> None:
+    flip(ModelCopy(models, source=every_feature_model()), CRASH)
+
+
+def greedy(models: Path) -> None:
+    shutil.copytree(GREEDY, models / "greedy")
+
+
+def tolerant(models: Path) -> None:
+    ModelCopy(models, "lstm-5-3").alter_card(lambda card: card["golden"].update(tolerance_kw=1e300))
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize(
+    ("put", "problem"),
+    [
+        (crashing, f"every-feature: the model was not loaded: its self-test ended by {SIGNAL}"),
+        (greedy, "failed to prepare|used more than"),
+        (tolerant, r"golden\.tolerance_kw: Input should be less than or equal to 0\.01"),
+    ],
+)
+def test_service_goes_on_when_a_hostile_model_is_put_in_its_folder(
+    mosquitto: MosquittoBroker,
+    start_gateway: StartGateway,  # noqa: F811
+    tmp_path: Path,
+    put: Callable[[Path], None],
+    problem: str,
+) -> None:
+    models = ModelCopy(tmp_path / "models", "linear").models
+    gateway = start_gateway(mosquitto, models={"path": models})
+    before = resident_bytes()
+    with structlog.testing.capture_logs() as lines:
+        put(models)
+        (models / "registry.json").write_text('{"default": "linear"}', encoding="utf-8")
+        statistics = gateway.service.statistics
+        wait_until(lambda: statistics.model_reloads["refused"] == 1, "the model to be refused", 30)
+    assert [line for line in lines if line["event"] == "models.refused" and re.search(problem, line["problem"])]
+    assert httpx.get(f"{gateway.url}/livez").status_code == 200
+    assert [card["name"] for card in httpx.get(f"{gateway.url}/models").json()["models"]] == ["linear"]
+    assert resident_bytes() - before < 80 * MB
+
+
+def test_hostile_model_that_is_installed_is_refused_and_nothing_changes(copy: ModelCopy, admission: Admission) -> None:
+    flip(copy, CRASH)
+    library = Library((shipped_models(), copy.models.parent / "state" / "models"))
+    with pytest.raises(ModelError, match=f"every-feature: the model was not loaded: its self-test ended by {SIGNAL}"):
+        install(copy.folder, library, admission)
+    assert sorted(library.models()) == shipped_names()
+
+
+def installed(tmp_path: Path, name: str = "every-feature") -> ModelCopy:
+    source = every_feature_model() if name == "every-feature" else shipped_models() / name
+    return ModelCopy(tmp_path / "state" / "models", name, source=source)
+
+
+def bad_registry(copy: ModelCopy) -> None:
+    (copy.models / "registry.json").write_bytes(b"[" * 4_000)
+    flip(copy, CRASH)
+
+
+def default_that_is_bad(copy: ModelCopy) -> None:
+    flip(copy, CRASH)
+
+
+def name_of_something_else(copy: ModelCopy) -> None:
+    copy.folder.rename(copy.models / "blend")
+
+
+@pytest.mark.parametrize("spoil", [default_that_is_bad, bad_registry, name_of_something_else])
+def test_service_starts_with_shipped_models_beneath_a_hostile_one(
+    tmp_path: Path, spoil: Callable[[ModelCopy], None]
+) -> None:
+    spoil(installed(tmp_path))
+    settings = Settings.model_validate({"state": {"path": tmp_path / "state"}})
+    library, admission = library_of(settings, {}), admission_of(settings, {})
+    with structlog.testing.capture_logs() as lines:
+        models = load_usable_models(settings, library, admission)
+    assert models.speaking.name == default_name()
+    assert sorted(models.by_name) == shipped_names()
+    assert {line["event"] for line in lines} == {"models.refused"}
+    with pytest.raises(ModelError):
+        load_models(settings, library, admission)
+
+
+def test_service_starts_with_the_shipped_model_beneath_a_hostile_one_of_its_name(tmp_path: Path) -> None:
+    copy = installed(tmp_path, default_name())
+    copy.alter_file(copy.file.read_bytes()[:-8])
+    settings = Settings.model_validate({"state": {"path": tmp_path / "state"}})
+    models = load_usable_models(settings, library_of(settings, {}), admission_of(settings, {}))
+    assert models.speaking.card == load_model(shipped_models() / default_name()).card
+
+
+def test_service_does_not_start_where_the_settings_name_a_hostile_model(tmp_path: Path) -> None:
+    flip(installed(tmp_path), CRASH)
+    settings = Settings.model_validate({"state": {"path": tmp_path / "state"}, "forecast": {"model": "every-feature"}})
+    with pytest.raises(ModelError, match="there is no model 'every-feature' in"):
+        load_usable_models(settings, library_of(settings, {}), admission_of(settings, {}))
+
+
+# --- cards and files --------------------------------------------------------------------------------------
+
+
+def with_value(*path: str, value: object) -> Callable[[dict[str, Any]], None]:
+    def alter(card: dict[str, Any]) -> None:
+        for key in path[:-1]:
+            card = card[key]
+        card[path[-1]] = value
+
+    return alter
+
+
+CARDS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "a tolerance of 1e300": (with_value("golden", "tolerance_kw", value=1e300), "golden.tolerance_kw"),
+    "a tolerance a little too wide": (with_value("golden", "tolerance_kw", value=0.011), "golden.tolerance_kw"),
+    "a tolerance below nothing": (with_value("golden", "tolerance_kw", value=-1.0), "golden.tolerance_kw"),
+    "an infinite tolerance": (with_value("golden", "tolerance_kw", value=float("inf")), "golden.tolerance_kw"),
+    "a context of a millennium": (with_value("context", value=10**9), "context"),
+    "a file of a terabyte": (with_value("bytes", value=1 << 40), "bytes"),
+    "parameters without number": (with_value("parameters", value=10**13), "parameters"),
+    "lead times without end": (with_value("lead_times_min", value=list(range(1, 1_000))), "lead_times_min"),
+    "features without end": (
+        with_value("features", value=[{"name": "gap_kw", "unit": "kW"}] * 1_000),
+        "features",
+    ),
+    "quantile levels without end": (
+        with_value("quantile_levels", value=[i / 10_000 for i in range(1, 10_000)]),
+        "quantile_levels",
+    ),
+    "no quantile level": (with_value("quantile_levels", value=[]), "quantile_levels"),
+    "a family of a megabyte": (with_value("family", value="x" * MB), "family"),
+    "a commit of a megabyte": (with_value("git_commit", value="x" * MB), "git_commit"),
+    "a source of a megabyte": (with_value("trained_on", "source", value="x" * MB), "trained_on.source"),
+    "an embargo of ages": (with_value("split", "embargo_min", value=10**13), "split.embargo_min"),
+    "an error without bound": (with_value("scores", "model", "mse_kw2", value=1e300), "scores.model.mse_kw2"),
+    "an error below nothing": (with_value("scores", "model", "mae_kw", value=-1.0), "scores.model.mae_kw"),
+    "a skill above all": (with_value("scores", "skill", value=2.0), "scores.skill"),
+    "a golden value that float32 cannot hold": (
+        lambda card: card["golden"]["mean"][0].__setitem__(0, 1e300),
+        "golden.mean",
+    ),
+    "golden windows without end": (
+        lambda card: card["golden"].update(window=card["golden"]["window"][:1] * 2_000),
+        "golden.window",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CARDS)
+def test_card_beyond_its_bounds_is_refused(tmp_path: Path, what: str) -> None:
+    alter, field = CARDS[what]
+    copy = ModelCopy(tmp_path / "models", "lstm-5-3")
+    copy.alter_card(alter)
+    with pytest.raises(ModelError, match=rf"card\.json: {re.escape(field)}"):
+        load_model(copy.folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"[" * 100_000, b'{"context":' + b"9" * 5_000 + b"}", b'"\\ud800"', b"NaN", b"", b"\xff", b'{"context": 1e999}'],
+)
+def test_card_that_is_no_document_is_a_sentence(copy: ModelCopy, text: bytes) -> None:
+    copy.card.write_bytes(text)
+    with pytest.raises(ModelError, match=r"card\.json: "):
+        load_model(copy.folder)
+    (copy.models / "registry.json").write_bytes(text)
+    with pytest.raises(ModelError, match=r"registry\.json: "):
+        default_model(copy.models)
+
+
+def test_file_larger_than_any_model_is_not_read(copy: ModelCopy) -> None:
+    with copy.file.open("r+b") as file:
+        file.truncate(100 * MB)
+    with pytest.raises(ModelError, match=r"model\.tflite: has more than 64 MB"):
+        load_model(copy.folder)
+    copy.card.write_bytes(b" " * (MAX_CARD_BYTES + 1))
+    copy.file.write_bytes(b"")
+    with pytest.raises(ModelError, match=r"card\.json: has more than 8 MB"):
+        load_model(copy.folder)
+    (copy.models / "registry.json").write_bytes(b" " * 10_000)
+    with pytest.raises(ModelError, match=r"registry\.json: has more than 4096 bytes"):
+        default_model(copy.models)
+
+
+def test_pipe_in_place_of_a_model_is_not_waited_for(copy: ModelCopy) -> None:
+    copy.file.unlink()
+    os.mkfifo(copy.file)
+    with pytest.raises(ModelError, match=r"model\.tflite: is not a regular file"):
+        load_model(copy.folder)
+
+
+def test_golden_example_is_replayed_from_the_bytes_that_were_tried(copy: ModelCopy, admission: Admission) -> None:
+    """What lies in the folder once its bytes were read has no effect."""
+    files = read_model_files(copy.folder)
+    card = json.loads(copy.card.read_bytes())
+    copy.file.write_bytes(b"another")
+    try_model(files, copy.folder)
+    assert build_model(files, load_model(every_feature_model()).card).card.version == card["version"]
+    with pytest.raises(ModelError, match="is not the file that its card describes"):
+        admission.load(copy.folder)

@@ -1,0 +1,434 @@
+"""HTTP is bounded before anyone is authenticated: heads, bodies, time, connections and memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import httpx
+import pytest
+import uvicorn
+from starlette.responses import Response
+from starlette.types import Message
+from structlog.testing import capture_logs
+
+from edge.core.reading import Reading
+from edge.core.statistics import Statistics
+from edge.http.app import HttpOptions
+from edge.http.bounded_protocols import Implementation
+from edge.http.connection_limits import ConnectionLimits, default_max_connections
+from edge.http.connection_pool import ConnectionPool, Precedence
+from edge.http.request_bodies import BodyLimit
+from edge.http.server import HttpServerThread, build_server
+from edge.loading import Models
+from tests.http.conftest import MAX_BODY_BYTES, MAX_READINGS, MAX_TENSOR_BYTES, Rest, serving
+from tests.security.conftest import GatewayProcess
+from tests.support.models import default_name
+from tests.support.ports import LOOPBACK
+from tests.support.raw_http import GET_LIVE, connections, exchange, read_to_end, status_of, wait_closed, wait_reset
+from tests.support.waiting import wait_until
+
+MIB = 1_048_576
+MOST_GROWTH_BYTES = 80 * MIB
+INFER = f"/v2/models/{default_name()}/infer"
+OPTIONS = HttpOptions(MAX_BODY_BYTES, MAX_TENSOR_BYTES)
+LIMITS = ConnectionLimits(max_connections=8, n_reserved=2, linger_s=0.2)
+BRIEF = replace(LIMITS, head_timeout_s=0.3, body_timeout_s=0.3, stall_timeout_s=0.3)
+TO_PREDICT = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def bounded(models: Models, implementation: Implementation) -> Iterator[Rest]:
+    with serving(models, OPTIONS, LIMITS, implementation) as rest:
+        yield rest
+
+
+@pytest.fixture(scope="module")
+def brief(models: Models, implementation: Implementation) -> Iterator[Rest]:
+    with serving(models, OPTIONS, BRIEF, implementation) as rest:
+        yield rest
+
+
+def assert_refused(answer: bytes, status: int) -> None:
+    head, _, document = answer.partition(b"\r\n\r\n")
+    assert status_of(answer) == status
+    assert json.loads(document)["status"] == status
+    for header in (b"content-type: application/problem+json", b"connection: close", b"x-content-type-options: nosniff"):
+        assert header in head.lower()
+
+
+# --- heads --------------------------------------------------------------------------------------------
+
+HEADS = {
+    "one long header": b"x: " + b"a" * 100_000 + b"\r\n",
+    "one header without end": b"x: " + b"a" * 100_000,
+    "a name without end": b"x" * 100_000,
+    "many headers": b"x: 1\r\n" * 200,
+    "many bytes in few headers": (b"x: " + b"a" * 1_000 + b"\r\n") * 50,
+}
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_head_beyond_its_limit_is_431(bounded: Rest, head: bytes) -> None:
+    request = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n" + head + b"\r\n"
+    assert_refused(exchange(bounded.port, request), 431)
+    assert bounded.client.get("/livez").status_code == 200
+
+
+def test_long_target_is_431(bounded: Rest) -> None:
+    assert_refused(exchange(bounded.port, b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nhost: localhost\r\n\r\n"), 431)
+
+
+def test_head_within_its_limit_is_read(bounded: Rest) -> None:
+    headers = {f"x-{i}": "a" * 300 for i in range(90)}
+    assert bounded.client.get("/livez", headers=headers).status_code == 200
+
+
+def test_large_head_behind_a_request_is_not_read(bounded: Rest) -> None:
+    answer = exchange(bounded.port, GET_LIVE + b"GET / HTTP/1.1\r\nx: " + b"a" * 100_000)
+    assert status_of(answer) in {200, 431}
+    assert answer.count(b"HTTP/1.1 ") <= 2
+
+
+def test_no_http_is_400(bounded: Rest) -> None:
+    assert_refused(exchange(bounded.port, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"), 400)
+
+
+@pytest.mark.parametrize(
+    "frame", [b"1;" + b"a" * 200_000, b"0\r\n" + b"x: 1\r\n" * 50_000, b"0\r\nx:" + b"a" * 200_000]
+)
+def test_frame_of_a_body_is_bounded(bounded: Rest, frame: bytes) -> None:
+    answer = exchange(bounded.port, TO_PREDICT + b"transfer-encoding: chunked\r\n\r\n" + frame)
+    assert answer == b"" or status_of(answer) in {400, 408, 413, 422, 431}
+    assert bounded.client.get("/livez").status_code == 200
+
+
+def test_trailer_is_no_header(bounded: Rest) -> None:
+    body = b'{"readings": [1.0, 1.1]}'
+    chunked = b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\norigin: null\r\n\r\n"
+    assert status_of(exchange(bounded.port, TO_PREDICT + chunked % (len(body), body))) == 200
+
+
+def test_requests_sent_ahead_are_bounded(bounded: Rest) -> None:
+    answer = exchange(
+        bounded.port, GET_LIVE * 1_000 + b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    )
+    assert 1 <= answer.count(b"HTTP/1.1 200") <= 1_001
+    assert bounded.client.get("/livez").status_code == 200
+
+
+def test_request_to_upgrade_is_answered_as_any_other(bounded: Rest) -> None:
+    upgrade = b"connection: upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\r\n"
+    answer = exchange(bounded.port, b"GET /livez HTTP/1.1\r\nhost: localhost\r\n" + upgrade + b"\x81\x85" * 10_000)
+    assert status_of(answer) == 200
+
+
+# --- time ---------------------------------------------------------------------------------------------
+
+
+def test_slow_head_is_408(brief: Rest) -> None:
+    assert_refused(exchange(brief.port, b"GET /livez HTTP/1.1\r\nhost: loc"), 408)
+
+
+def test_silent_connection_is_closed(brief: Rest) -> None:
+    assert exchange(brief.port, b"") == b""
+
+
+def test_slow_body_is_408_and_frees_its_bytes(brief: Rest) -> None:
+    assert_refused(exchange(brief.port, TO_PREDICT + b"content-length: 9000\r\n\r\n" + b" " * 5_000), 408)
+    body = b'{"readings": [1.0, 1.1]}'
+    assert brief.client.post("/predict", content=body, headers=JSON).status_code == 200
+
+
+def test_slow_body_of_an_answered_request_ends_the_connection(models: Models, implementation: Implementation) -> None:
+    with serving(models, replace(OPTIONS, token="a" * 20), BRIEF, implementation) as rest:
+        answer = exchange(rest.port, TO_PREDICT + b"content-length: 9000\r\n\r\n" + b" " * 5_000)
+    assert status_of(answer) == 401
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_client_that_does_not_read_is_disconnected(brief: Rest) -> None:
+    with connections(brief.port, receive_buffer=4_096) as (sock,):
+        sock.sendall(b"GET /docs/files/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n" * 8)
+        wait_closed(sock)
+
+
+def test_unsent_bytes_of_all_clients_are_bounded(models: Models, implementation: Implementation) -> None:
+    limits = replace(LIMITS, max_unsent_bytes=50_000)
+    with (
+        serving(models, OPTIONS, limits, implementation) as rest,
+        connections(rest.port, receive_buffer=4_096) as (sock,),
+    ):
+        sock.sendall(b"GET /docs/files/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n" * 8)
+        wait_closed(sock)
+
+
+# --- connections --------------------------------------------------------------------------------------
+
+
+def test_idle_connections_give_way_to_new_ones(bounded: Rest) -> None:
+    with connections(bounded.port, 40) as idle:
+        for sock in idle[20:]:
+            with_half_a_head = b"GET / HTTP/1.1\r\n"
+            try:
+                sock.sendall(with_half_a_head)
+            except ConnectionError:
+                continue
+        assert status_of(exchange(bounded.port, b"GET /livez HTTP/1.0\r\n\r\n")) == 200
+        wait_closed(idle[0])
+
+
+def test_health_is_answered_where_all_connections_are_busy(models: Models, implementation: Implementation) -> None:
+    with serving(models, OPTIONS, LIMITS, implementation) as rest, connections(rest.port, 8) as readers:
+        for sock in readers:
+            sock.sendall(b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert status_of(sock.recv(65_536)) == 200
+        refused = exchange(rest.port, b"GET /predict HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert status_of(refused) == 503
+        assert b"retry-after: " in refused
+        for _ in range(5):
+            assert status_of(exchange(rest.port, b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")) == 200
+
+
+def test_no_connection_is_taken_beyond_the_reserve() -> None:
+    class Busy:
+        since_s, precedence, n_unsent_bytes = 0.0, Precedence.BUSY, 0
+
+        def check_timeouts(self, now_s: float) -> None:
+            """Have no timeout."""
+
+        def abort(self) -> None:
+            pytest.fail("a busy connection is closed")
+
+    async def fill() -> list[bool]:
+        pool = ConnectionPool(ConnectionLimits(max_connections=3, n_reserved=2))
+        return [pool.add(Busy()) for _ in range(6)]
+
+    assert asyncio.run(fill()) == [True] * 5 + [False]
+
+
+def test_refused_client_does_not_hold_up_the_end(models: Models, implementation: Implementation) -> None:
+    with ExitStack() as stack:
+        with serving(models, OPTIONS, replace(LIMITS, linger_s=3_600), implementation) as rest:
+            (sock,) = stack.enter_context(connections(rest.port))
+            sock.sendall(b"nonsense\r\n\r\n")
+            assert_refused(read_to_end(sock), 400)
+        wait_reset(sock)
+
+
+def test_refused_client_is_disconnected_in_a_while(bounded: Rest) -> None:
+    with connections(bounded.port) as (sock,):
+        sock.sendall(b"nonsense\r\n\r\n")
+        assert_refused(read_to_end(sock), 400)
+        wait_reset(sock)
+
+
+def test_number_of_connections_follows_the_file_limit() -> None:
+    assert 16 <= default_max_connections() <= 512
+
+
+def test_readers_of_one_address_are_bounded(models: Models, implementation: Implementation) -> None:
+    options = replace(OPTIONS, max_event_readers_per_client=2)
+    with serving(models, options, LIMITS, implementation) as rest, connections(rest.port, 3) as readers:
+        for sock in readers:
+            sock.sendall(b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        answers = [sock.recv(65_536) for sock in readers]
+        assert sorted(map(status_of, answers)) == [200, 200, 503]
+        readers[[status_of(answer) for answer in answers].index(200)].close()
+        wait_until(lambda: _reads_events(rest.port), "a place that is free again")
+
+
+def _reads_events(port: int) -> bool:
+    with connections(port) as (sock,):
+        sock.sendall(b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        return status_of(sock.recv(65_536)) == 200
+
+
+# --- bodies, lists and pages --------------------------------------------------------------------------
+
+
+def test_bodies_in_flight_share_a_budget() -> None:
+    """Two that are half sent leave no room for a third, until one of their clients leaves."""
+
+    async def attack() -> list[int]:
+        limit = BodyLimit(Response("well"), MIB, MIB, max_total_bytes=2 * MIB)
+        gone, held = asyncio.Event(), asyncio.Semaphore(0)
+
+        async def post(*parts: bytes) -> int:
+            messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+            statuses = []
+
+            async def receive() -> Message:
+                if messages:
+                    return messages.pop(0)
+                held.release()
+                await gone.wait()
+                return {"type": "http.disconnect"}
+
+            async def send(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    statuses.append(message["status"])
+                    assert statuses == [200] or (b"retry-after", b"2") in message["headers"]
+
+            if len(parts) == 1:
+                messages[0]["more_body"] = False
+            await limit({"type": "http", "method": "POST", "path": "/predict", "headers": []}, receive, send)
+            return statuses[0] if statuses else 0
+
+        holding = [asyncio.create_task(post(bytes(MIB // 2), bytes(MIB // 2 - 1))) for _ in range(2)]
+        await held.acquire()
+        await held.acquire()
+        refused = await post(bytes(3))
+        gone.set()
+        return [refused, *await asyncio.gather(*holding), await post(bytes(MIB))]
+
+    assert asyncio.run(attack()) == [503, 0, 0, 200]
+
+
+LISTS = {
+    INFER: [
+        b'{"inputs":[%s]}' % b",".join([b"{}"] * 300_000),
+        b'{"inputs":[],"outputs":[%s]}' % b",".join([b"1"] * 300_000),
+        b'{"inputs":[{"name":"window","datatype":"FP32","shape":[%s],"data":[]}]}' % b",".join([b'"x"'] * 100_000),
+    ],
+    "/predict": [
+        b'{"readings":[%s]}' % b",".join([b"{}"] * (MAX_READINGS + 1)),
+        b'{"readings":[%s]}' % b",".join([b"{}"] * MAX_READINGS),
+        b'{"readings":[1,2],%s}' % b",".join(b'"%d":1' % i for i in range(1_500)),
+        b'{"readings":[{%s},2]}' % b",".join(b'"%d":1' % i for i in range(1_500)),
+    ],
+}
+
+
+@pytest.mark.parametrize(("path", "body"), [(path, body) for path, bodies in LISTS.items() for body in bodies])
+def test_long_list_is_refused_with_its_first_error(rest: Rest, path: str, body: bytes) -> None:
+    answer = rest.client.post(path, content=body, headers=JSON)
+    assert answer.status_code in {400, 413, 422}
+    assert len(answer.content) < 1_000
+
+
+def test_json_of_tensors_is_bounded_below_their_bytes(rest: Rest) -> None:
+    body = b'{"inputs":[' + b" " * 1_100_000 + b"]}"
+    answer = rest.client.post(INFER, content=body, headers=JSON)
+    assert answer.status_code == 413
+    assert "binary_data_size" in answer.json()["error"]
+
+
+def test_forecasts_come_in_pages_by_name(models: Models) -> None:
+    with serving(models, OPTIONS) as rest:
+        names = [f"house-{i}" for i in (3, 1, 4, 0, 2)]
+        for minute in range(2):
+            rest.push(*(Reading(name, 21_476_160 + minute, 1.0) for name in names))
+        found, after = [], ""
+        while True:
+            page = rest.client.get("/predict", params={"limit": 2, "after": after}).json()
+            assert page["n_devices"] == 5
+            assert len(page["forecasts"]) <= 2
+            found += [forecast["device"] for forecast in page["forecasts"]]
+            if page["next"] is None:
+                break
+            after = page["next"]
+        assert found == sorted(names)
+        for limit in (0, 10_001):
+            assert rest.client.get("/predict", params={"limit": limit}).status_code == 422
+
+
+# --- errors of our own --------------------------------------------------------------------------------
+
+
+def test_error_in_a_route_is_a_500_that_is_counted(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(rest.service, "latest_page", fail)
+    before = rest.service.statistics.internal_errors.get("http", 0)
+    with capture_logs() as logs:
+        answer = rest.client.get("/predict")
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["reason"] == "internal_error"
+    assert rest.service.statistics.internal_errors["http"] == before + 1
+    assert [line["what"] for line in logs if line["event"] == "internal.error"] == ["GET /predict"]
+    assert rest.client.get("/livez").status_code == 200
+
+
+def test_server_that_ends_is_started_again(implementation: Implementation) -> None:
+    statistics, built = Statistics(), []
+
+    def build() -> uvicorn.Server:
+        built.append(build_server(Response("well"), ConnectionLimits(), implementation))
+        if len(built) == 1:
+            built[0].config.app = "nothing.there:app"  # uvicorn exits where it finds no application
+        return built[-1]
+
+    with socket.create_server((LOOPBACK, 0)) as listening:
+        server = HttpServerThread(build, listening, statistics)
+        server.start()
+        port = listening.getsockname()[1]
+        try:
+            closing = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+            assert exchange(port, closing).endswith(b"well")
+        finally:
+            server.stop()
+    assert len(built) == 2
+    assert statistics.internal_errors == {"http": 1}
+
+
+# --- a whole gateway, attacked from outside -----------------------------------------------------------
+
+
+@pytest.mark.e2e
+def test_gateway_holds_against_floods(gateway_process: Callable[[], GatewayProcess]) -> None:
+    """60 MB of headers, 20 half-sent bodies, a million list items, 1,100 connections: /livez goes on to answer."""
+    gateway = gateway_process()
+    assert httpx.post(f"http://{LOOPBACK}:{gateway.port}{INFER}", content=b"{}", headers=JSON).status_code == 400
+    idle_bytes = gateway.resident_bytes
+    _assert_held(gateway, idle_bytes, "header", lambda: _send_headers(gateway.port))
+    _assert_held(gateway, idle_bytes, "bodies", lambda: _send_half_bodies(gateway))
+    _assert_held(gateway, idle_bytes, "lists", lambda: _send_lists(gateway.port))
+    _assert_held(gateway, idle_bytes, "connections", lambda: _open_connections(gateway))
+    assert gateway.stop() == 0
+
+
+def _assert_held(gateway: GatewayProcess, idle_bytes: int, what: str, attack: Callable[[], None]) -> None:
+    attack()
+    assert gateway.is_live(), what
+    growth = gateway.most_resident_bytes - idle_bytes
+    assert growth <= MOST_GROWTH_BYTES, f"{what}: {growth / MIB:.0f} MiB"
+
+
+def _send_headers(port: int) -> None:
+    request = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n" + (b"x: " + b"a" * 60_000 + b"\r\n") * 1_000 + b"\r\n"
+    answer = exchange(port, request)
+    assert answer == b"" or status_of(answer) == 431
+
+
+def _send_half_bodies(gateway: GatewayProcess) -> None:
+    head = b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 16000000\r\n\r\n"
+    with connections(gateway.port, 20) as holding:
+        for sock in holding:
+            try:
+                sock.sendall(head % INFER.encode() + b" " * 14_500_000)
+            except ConnectionError:
+                continue
+        assert gateway.is_live()
+
+
+def _send_lists(port: int) -> None:
+    body = b'{"inputs":[%s]}' % b",".join([b"{}"] * 340_000)
+    for _ in range(3):
+        answer = httpx.post(f"http://{LOOPBACK}:{port}{INFER}", content=body, headers=JSON, timeout=20)
+        assert answer.status_code in {400, 413}
+
+
+def _open_connections(gateway: GatewayProcess) -> None:
+    with connections(gateway.port, 1_100):
+        for _ in range(20):
+            assert gateway.is_live()
+    assert gateway.process.poll() is None
+    assert b"OSError" not in gateway.errors.read_bytes()

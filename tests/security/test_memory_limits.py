@@ -1,0 +1,292 @@
+"""Memory and open files that run out: fewer devices than configured, and a service that goes on."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import structlog
+
+from edge.check.finding import Mark, Situation
+from edge.check.memory import check_memory
+from edge.core.engine import Engine
+from edge.core.errors import ModelError
+from edge.device_limit import device_cost, limit_devices
+from edge.loading import Models, engine_of, load_models
+from edge.memory_limit import IDLE_BYTES, LEAST_DEVICES, DeviceCost, MemoryLimit, devices_that_fit, read_memory_limit
+from edge.predictors.store import load_model
+from edge.predictors.tflite import TflitePredictor
+from edge.settings import Settings
+from edge.systemd.notify import Notifier
+from tests.integration.conftest import StartGateway, stack, start_gateway  # noqa: F401 - fixtures
+from tests.security.test_confined_tasks import run
+from tests.support.brokers import MosquittoBroker
+from tests.support.models import ModelCopy, shipped_models
+from tests.support.waiting import wait_until
+
+MB, GB = 1 << 20, 1 << 30
+
+
+# --- how much memory there is -----------------------------------------------------------------------------
+
+
+def system(root: Path, **files: str) -> Path:
+    """Write a system's files under ``root``; ``__`` in a name stands for a slash."""
+    for name, text in files.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="ascii")
+    return root
+
+
+@pytest.fixture
+def _unlimited() -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limits[1], limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+MEMINFO = "MemTotal:  1000000 kB\nMemFree: 5 kB\n"
+SYSTEMS: dict[str, tuple[dict[str, str], MemoryLimit | None]] = {
+    "nothing that says it": ({}, None),
+    "a machine": ({"proc__meminfo": MEMINFO}, MemoryLimit(1_024_000_000, "the machine")),
+    "a group of version 2": (
+        {
+            "proc__meminfo": MEMINFO,
+            "proc__self__cgroup": "0::/a/b\n",
+            "sys__fs__cgroup__a__b__memory.max": "268435456\n",
+        },
+        MemoryLimit(256 * MB, "/sys/fs/cgroup/a/b/memory.max"),
+    ),
+    "a group above it": (
+        {
+            "proc__meminfo": MEMINFO,
+            "proc__self__cgroup": "0::/a/b\n",
+            "sys__fs__cgroup__a__b__memory.max": "max\n",
+            "sys__fs__cgroup__a__memory.max": "134217728\n",
+            "sys__fs__cgroup__memory.max": "268435456\n",
+        },
+        MemoryLimit(128 * MB, "/sys/fs/cgroup/a/memory.max"),
+    ),
+    "a container's view of its group": (
+        {"proc__self__cgroup": "0::/../../docker/x\n", "sys__fs__cgroup__memory.max": "268435456\n"},
+        MemoryLimit(256 * MB, "/sys/fs/cgroup/memory.max"),
+    ),
+    "a group larger than the machine": (
+        {"proc__meminfo": MEMINFO, "proc__self__cgroup": "0::/\n", "sys__fs__cgroup__memory.max": f"{8 * GB}\n"},
+        MemoryLimit(1_024_000_000, "the machine"),
+    ),
+    "a group of version 1": (
+        {
+            "proc__self__cgroup": "5:cpu,cpuacct:/x\n4:memory:/docker/x\n",
+            "sys__fs__cgroup__memory__docker__x__memory.limit_in_bytes": "268435456\n",
+            "sys__fs__cgroup__memory__memory.limit_in_bytes": "9223372036854771712\n",
+        },
+        MemoryLimit(256 * MB, "/sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes"),
+    ),
+    "files that say nothing": (
+        {"proc__meminfo": "\n\n", "proc__self__cgroup": "0::/\n\n", "sys__fs__cgroup__memory.max": "much\n"},
+        None,
+    ),
+}
+
+
+@pytest.mark.usefixtures("_unlimited")
+@pytest.mark.parametrize("what", SYSTEMS)
+def test_memory_limit_is_the_lowest_that_the_system_states(tmp_path: Path, what: str) -> None:
+    files, limit = SYSTEMS[what]
+    assert read_memory_limit(system(tmp_path, **files)) == limit
+
+
+def test_memory_limit_counts_that_of_the_process(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (900 * GB, limits[1]))
+    try:
+        assert read_memory_limit(tmp_path) == MemoryLimit(900 * GB, "RLIMIT_AS")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+def test_memory_limit_of_this_machine_is_known() -> None:
+    limit = read_memory_limit()
+    assert limit is not None
+    assert 64 * MB < limit.n_bytes < 1 << 50
+
+
+# --- how many devices fit ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    return load_models(settings())
+
+
+def settings(**sections: Any) -> Settings:
+    return Settings.model_validate({"models": {"path": shipped_models()}, **sections})
+
+
+def test_devices_are_as_many_as_fit_and_never_more_than_wanted() -> None:
+    cost = DeviceCost(1_000, tracked_bytes=9_000, n_tracked=100, history_bytes=10_000, n_history=10)
+    assert cost.total_bytes(1_000) == 1_000_000 + 900_000 + 100_000
+    budget = cost.total_bytes(1_000)
+    limit = IDLE_BYTES + int(budget / 0.6) + 10
+    assert devices_that_fit(cost, limit, 100_000) == 1_000
+    assert devices_that_fit(cost, limit - 1_000, 100_000) == 999
+    assert devices_that_fit(cost, limit, 500) == 500
+    assert devices_that_fit(cost, 0, 500) == LEAST_DEVICES
+    assert devices_that_fit(cost, 0, 5) == 5
+
+
+def test_devices_max_that_does_not_fit_is_lowered_with_a_warning(models: Models) -> None:
+    limit = MemoryLimit(256 * MB, "/sys/fs/cgroup/memory.max")
+    with structlog.testing.capture_logs() as lines:
+        limited = limit_devices(settings(devices={"max": 1_000_000}), models, limit)
+    assert 10_000 < limited.devices.max < 60_000
+    (line,) = lines
+    assert (line["event"], line["log_level"]) == ("devices.limited", "warning")
+    assert (line["configured"], line["effective"]) == (1_000_000, limited.devices.max)
+    assert line["limit"] == "256 MB by /sys/fs/cgroup/memory.max"
+    assert "devices.max" in line["cure"]
+    assert engine_of(limited, models).buffers.max_devices == limited.devices.max
+
+
+def test_devices_max_that_fits_is_left_as_it_is(models: Models) -> None:
+    """So many meters of one worker were measured on such a machine (docs/scale.md)."""
+    many = settings(devices={"max": 200_000}, learning={"max_devices": 200_000})
+    with structlog.testing.capture_logs() as lines:
+        assert limit_devices(many, models, MemoryLimit(24 * GB, "the machine")) is many
+        assert limit_devices(many, models, None) is many
+        default = settings()
+        assert limit_devices(default, models, MemoryLimit(512 * MB, "the machine")) is default
+    assert lines == []
+
+
+def test_device_cost_is_that_of_the_arrays(models: Models) -> None:
+    cost = device_cost(engine_of(settings(), models))
+    assert 1_000 < cost.each_bytes < 3_000
+    assert 20_000 < cost.tracked_bytes < 30_000
+    assert (cost.n_tracked, cost.n_history) == (2_000, 50)
+    assert 40_000 < cost.history_bytes < 45_000
+    alone = device_cost(Engine(models.speaking))
+    assert (alone.tracked_bytes, alone.n_tracked, alone.history_bytes, alone.n_history) == (0, 0, 0, 0)
+
+
+def test_check_says_whether_the_devices_fit(models: Models) -> None:
+    situation = Situation(settings(), {}, 0.0)
+    assert list(check_memory(situation)) == [], "without models nothing is known"
+    situation.models = models
+    (found,) = check_memory(situation)
+    assert (found.mark, found.what) == (Mark.OK, "memory")
+    situation.settings = settings(devices={"max": 10**12})
+    (found,) = check_memory(situation)
+    assert found.mark is Mark.WARN
+    assert f"devices.max is {10**12}, but no more than " in found.text
+    assert "lower devices.max" in found.cure
+
+
+@pytest.mark.mosquitto
+def test_gateway_takes_no_more_devices_than_fit(
+    mosquitto: MosquittoBroker,
+    start_gateway: StartGateway,  # noqa: F811
+) -> None:
+    gateway = start_gateway(mosquitto, devices={"max": 10**12})
+    limit = read_memory_limit()
+    assert limit is not None
+    taken = gateway.application._engine.buffers.max_devices
+    assert taken * 1_000 < limit.n_bytes
+
+
+# --- where it runs out ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """Let this process open no file beyond those that it has: EMFILE for each."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    newest = os.open(os.devnull, os.O_RDONLY)
+    os.close(newest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (newest, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            os.open(os.devnull, os.O_RDONLY)
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_interpreters_are_made_where_no_file_can_be_opened() -> None:
+    model = load_model(shipped_models() / "linear")
+    model.rest()
+    shape = (model.spec.context, len(model.features))
+    with no_more_files():
+        for size in (1, 8, 32, 40):
+            assert len(model.predict(np.zeros((size, *shape), dtype=np.float32)).mean) == size
+    assert model.sizes == (1, 8, 32)
+
+
+def test_rows_go_one_by_one_where_memory_is_too_short_for_more() -> None:
+    assert run("predict_with_no_memory_left") == b"32 by (1,)"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(24, "Too many open files")])
+def test_model_without_any_interpreter_is_an_error_that_names_it(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_model(shipped_models() / "linear")
+    windows = np.zeros((1, model.spec.context, len(model.features)), dtype=np.float32)
+    model.rest()
+
+    def fail() -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr("edge.predictors.tflite.load_interpreter", fail)
+        with pytest.raises(ModelError, match=r"^model linear: no interpreter for 1 rows: "):
+            model.predict(windows)
+    assert len(model.predict(windows).mean) == 1
+
+
+def test_memory_that_runs_out_in_a_forecast_is_a_model_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_model(shipped_models() / "linear")
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(TflitePredictor, "_run_parts", fail)
+    with pytest.raises(ModelError, match="model linear: memory is too short for 3 windows"):
+        model.predict(np.zeros((3, model.spec.context, len(model.features)), dtype=np.float32))
+
+
+def test_watchdog_is_fed_where_no_file_can_be_opened(tmp_path: Path) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(address)
+        notifier = Notifier(address, 10.0)
+        with no_more_files():
+            notifier.alive(lambda: "well")
+        assert supervisor.recv(100).startswith(b"WATCHDOG=1\n")
+
+
+@pytest.mark.mosquitto
+def test_models_are_watched_on_after_no_file_could_be_opened(
+    mosquitto: MosquittoBroker,
+    start_gateway: StartGateway,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    copy = ModelCopy(tmp_path / "models", "linear")
+    gateway = start_gateway(mosquitto, models={"path": copy.models})
+    statistics = gateway.service.statistics
+    with no_more_files():
+        wait_until(lambda: statistics.internal_errors.get("models", 0) > 0, "a look that fails", 20)
+    copy.alter_card(lambda card: card.update(version="new"))
+    wait_until(lambda: statistics.model_reloads["swapped"] == 1, "the new model", 30)
+    assert httpx.get(f"{gateway.url}/livez").status_code == 200

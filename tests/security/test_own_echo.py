@@ -1,0 +1,208 @@
+"""gapcast does not take what it publishes itself for readings: not by its settings, and not through a bridge."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from edge.configuration import load
+from edge.core.errors import PayloadError, SettingsError
+from edge.core.reading import Limits
+from edge.mqtt.payloads import decode, encode_rejection, is_rejection
+from edge.presets import presets
+from edge.settings import Settings
+from edge.topic_overlap import overlaps
+from tests.support.brokers import MosquittoBroker
+from tests.support.gateways import REJECTED, gateway_settings, running
+from tests.support.peers import Message, peer_of
+from tests.support.ports import LOOPBACK
+from tests.support.sources import Heard
+
+FIRST = 1_288_569_600
+LEVELS = ("a", "b", "$s", "")
+#: Every topic of up to four levels.
+TOPICS = ["/".join(levels) for n in (1, 2, 3, 4) for levels in itertools.product(LEVELS, repeat=n)]
+FILTERS = st.builds(
+    lambda levels, tail: "/".join(levels[: 3 if tail else 4] + tail),
+    st.lists(st.sampled_from(("a", "b", "$s", "", "+")), min_size=1, max_size=4),
+    st.sampled_from(([], ["#"])),
+)
+FORECAST = json.dumps(
+    {
+        "v": 1, "device": "home", "observed_at": "2010-11-01T00:29:00Z", "target_at": "2010-11-01T00:34:00Z",
+        "issued_at": "2026-01-01T12:00:00.123Z", "horizon_min": 5, "gap_kw": 1.31, "median_kw": 1.28, "lower_kw": 0.62,
+        "upper_kw": 2.71, "level": 0.9, "model": "lstm", "model_version": "1", "n_observed": 30, "context": 30,
+    }
+).encode()  # fmt: skip
+
+
+def of(topic: str, **more: Any) -> dict[str, Any]:
+    """Return settings with a source that reads ``topic``."""
+    return {"sources": [{"topic": topic, "format": "number", "unit": "kW", **more}]}
+
+
+def matches(topic: str, subscribed: str) -> bool:
+    """Tell whether a broker would deliver ``topic`` to the filter: MQTT 5, section 4.7, word for word."""
+    levels, wanted = topic.split("/"), subscribed.split("/")
+    if levels[0].startswith("$") and wanted[0] in {"+", "#"}:
+        return False
+    for place, level in enumerate(wanted):
+        if level == "#":
+            return True
+        if place >= len(levels) or level not in {"+", levels[place]}:
+            return False
+    return len(levels) == len(wanted)
+
+
+@given(FILTERS, FILTERS)
+def test_overlap_of_filters_is_that_of_all_topics(one: str, other: str) -> None:
+    both = any(matches(topic, one) and matches(topic, other) for topic in TOPICS)
+    assert overlaps(one, other) == overlaps(other, one) == both
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("gap/+/forecast", "gap/{device}/forecast", True),
+        ("gap/home/forecast", "gap/{device}/forecast", True),
+        ("gap/+/reading", "gap/{device}/forecast", False),
+        ("x/gapcast_home/config", "x/gapcast_{device}/config", True),
+        ("x/gapcast_/config", "x/gapcast_{device}/config", False),
+        ("x/sensor/config", "x/gapcast_{device}/config", False),
+        ("a-{device}", "{gateway}-b", True),
+        ("a-{device}", "b-{gateway}", False),
+        ("gapcast/gw/answer/1", "gapcast/{gateway}/answer/#", True),
+    ],
+)
+def test_overlap_with_placeholders(one: str, other: str, *, expected: bool) -> None:
+    assert overlaps(one, other) == overlaps(other, one) == expected
+
+
+#: What is configured -> the key that reads too much, and the key of what it reads.
+REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a wildcard over all of gap": (of("gap/{device}/{channel}"), "sources.0.topic", "topics.forecast"),
+    "one device's forecast": (of("gap/home/forecast", device="home"), "sources.0.topic", "topics.forecast"),
+    "all topics of three levels": (of("{device}/{channel}/forecast"), "sources.0.topic", "topics.forecast"),
+    "a part named forecast": (
+        of("gap/{device}/{part}", value="a + forecast"),
+        "sources.0.topic",
+        "topics.forecast",
+    ),
+    "the status": (of("gapcast/{device}/status"), "sources.0.topic", "topics.status"),
+    "an answer": (of("gapcast/{device}/answer/{channel}"), "sources.0.topic", "topics.answers"),
+    "the native topic": ({"topics": {"reading": "gap/{device}/forecast"}}, "topics.reading", "topics.forecast"),
+    "requests": ({"topics": {"predict": "gap/home/forecast"}}, "topics.predict", "topics.forecast"),
+    "discovery": (
+        {"homeassistant": {"enabled": True}, **of("homeassistant/device/{device}/config")},
+        "sources.0.topic",
+        "homeassistant.discovery_prefix",
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "key", "topic_key"), REFUSED.values(), ids=REFUSED)
+def test_settings_that_read_an_own_topic_are_refused(given: dict[str, Any], key: str, topic_key: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate(given)
+    assert f"{key} reads " in str(refused.value)
+    assert topic_key in str(refused.value)
+
+
+def test_configuration_that_reads_an_own_topic_names_topic_and_cure(tmp_path: Path) -> None:
+    config = tmp_path / "gapcast.toml"
+    config.write_text('[[sources]]\ntopic = "gap/{device}/{channel}"\nformat = "number"\nunit = "kW"\n')
+    problem = r"sources\.0\.topic reads 'gap/\+/\+'.*narrow sources\.0\.topic, or change topics\.forecast"
+    with pytest.raises(SettingsError, match=problem):
+        load(config, {}, {})
+
+
+def test_shipped_presets_and_defaults_read_no_own_topic() -> None:
+    for preset in presets():
+        settings: dict[str, Any] = {"homeassistant": {"enabled": True}, "sources": [{"preset": preset}]}
+        Settings.model_validate(settings)
+    Settings.model_validate({"homeassistant": {"enabled": True}})
+    Settings.model_validate({"shards": [0, 1]})
+
+
+def test_source_that_meets_an_own_topic_by_a_chance_name_is_accepted() -> None:
+    Settings.model_validate(of("{device}/status/{channel}"))
+
+
+def test_forecast_as_a_source_message_is_rejected_as_own_echo() -> None:
+    heard = Heard({"topic": "x/{device}", "value": "gap_kw", "unit": "kW", "time": "target_at"})
+    heard.send("x/home", FORECAST.decode(), FIRST * 1_000)
+    assert heard.reasons == ["own_echo"]
+
+
+@pytest.mark.parametrize(
+    "document", [FORECAST, encode_rejection("t", b"x", "not_json", "no", 3)], ids=["forecast", "rejection"]
+)
+def test_own_document_as_a_native_reading_is_rejected_as_own_echo(document: bytes) -> None:
+    with pytest.raises(PayloadError, match=r"own_echo: this is a gapcast (forecast|rejection)"):
+        decode("home", document, len(document), 0, Limits())
+
+
+def test_reading_with_some_of_the_keys_is_taken() -> None:
+    payload = b'{"gap_kw": 1.5, "horizon_min": 5, "topic": "x"}'
+    assert decode("home", payload, len(payload), FIRST * 1_000, Limits()).gap_kw == 1.5
+
+
+@pytest.mark.parametrize(("payload", "expected"), [(b"{", False), (b"[1]", False), (b'{"topic": 1}', False)])
+def test_only_a_rejection_is_taken_for_one(payload: bytes, *, expected: bool) -> None:
+    assert is_rejection(payload) == expected
+    assert is_rejection(encode_rejection("t", payload, "not_json", "no"))
+
+
+# --- beside a real broker ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[MosquittoBroker]:
+    made = MosquittoBroker(tmp_path)
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_forecasts_copied_back_by_a_bridge_end_after_one_round(broker: MosquittoBroker, tmp_path: Path) -> None:
+    """A bridge copies forecasts and rejections to topics of readings: each is named once, and none is forecast."""
+    sections: dict[str, Any] = {
+        "sources": [
+            {"topic": "gap/{device}/reading", "format": "gapcast"},
+            {"topic": "copy/{device}/power", "value": "gap_kw", "unit": "kW", "time": "target_at", "kind": "minute"},
+        ]
+    }
+    with (
+        running(gateway_settings(broker.port, tmp_path / "state", **sections)) as gateway,
+        peer_of(LOOPBACK, broker.port) as bridge,
+        peer_of(LOOPBACK, broker.port) as meter,
+    ):
+
+        def copy(_client: object, _data: object, message: Any) -> None:
+            bridge.messages.append(Message(message.topic, message.payload, 1, False, None, None, (), None))
+            if message.topic == REJECTED:
+                bridge.send("gap/again/reading", message.payload)
+            else:
+                bridge.send("copy/home/power", message.payload)
+
+        bridge.client.on_message = copy
+        bridge.subscribe("gap/+/forecast")
+        bridge.subscribe(REJECTED)
+        for minute in range(3):
+            meter.publish("gap/home/reading", json.dumps({"ts": FIRST + 60 * minute, "gap_kw": 1.0 + minute}))
+        rejected = bridge.wait_for(REJECTED, 2)
+        assert {message.document["reason"] for message in rejected} == {"own_echo"}
+        gateway.wait_taken(3 + 2 + 2)  # readings, the two forecasts and the two rejections that came back
+        meter.publish("gap/last/reading", "1.5")
+        gateway.wait_taken(8)
+        assert gateway.service.statistics.readings["accepted"] == 4
+        assert sum(gateway.service.statistics.forecasts.values()) == 2
+        assert len(bridge.on(REJECTED)) == 2

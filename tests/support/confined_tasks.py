@@ -1,0 +1,90 @@
+"""Tasks for :func:`edge.predictors.confinement.run_confined` that misbehave, each in one way."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import tempfile
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from edge.core.errors import ModelError
+from edge.predictors.runtime import load_interpreter
+from edge.predictors.store import load_model
+from tests.support.models import shipped_models
+
+MB = 1 << 20
+
+
+def load_libraries() -> None:
+    load_interpreter()
+
+
+def echo(given: IO[bytes]) -> bytes:
+    return given.read()
+
+
+def show_environment(_: IO[bytes]) -> bytes:
+    return json.dumps(dict(os.environ)).encode()
+
+
+def refuse(given: IO[bytes]) -> bytes:
+    raise ModelError(given.read().decode())
+
+
+def fail(_: IO[bytes]) -> bytes:
+    return str(1 // 0).encode()
+
+
+def allocate(_: IO[bytes]) -> bytes:
+    return np.ones(1 << 30).tobytes()[:1]
+
+
+def loop(_: IO[bytes]) -> bytes:
+    while True:
+        pass
+
+
+def wait(_: IO[bytes]) -> bytes:
+    signal.pause()
+    return b""
+
+
+def crash(_: IO[bytes]) -> bytes:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return b""
+
+
+def leave(_: IO[bytes]) -> bytes:
+    os._exit(7)
+
+
+def open_many_files(_: IO[bytes]) -> bytes:
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1_000)]
+    return str(len(files)).encode()
+
+
+def fill_a_disk(_: IO[bytes]) -> bytes:
+    with tempfile.TemporaryFile() as file:
+        file.write(bytes(MB))
+    return b""
+
+
+def dump_core(_: IO[bytes]) -> bytes:
+    return str(resource.getrlimit(resource.RLIMIT_CORE)).encode()
+
+
+def predict_with_no_memory_left(_: IO[bytes]) -> bytes:
+    """Forecast 32 windows where no interpreter but that for one row can be made; return how many forecasts came."""
+    model = load_model(shipped_models() / "lstm-16-8")
+    shape = model.spec.context, len(model.features)
+    model.predict(np.zeros((1, *shape), dtype=np.float32))
+    windows = np.zeros((32, *shape), dtype=np.float32)
+    used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used, used))
+    n_forecasts = len(model.predict(windows).mean)
+    return f"{n_forecasts} by {model.sizes}".encode()

@@ -1,0 +1,243 @@
+"""An error in one step of the service, or in one message, and what goes on all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from threading import Event
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from edge.containment import Containment
+from edge.core.engine import Engine
+from edge.core.errors import PayloadError, ShardError
+from edge.core.forecast import Forecasts
+from edge.core.reading import Reading
+from edge.core.snapshot import Snapshot
+from edge.core.statistics import Statistics
+from edge.internal_errors import record_internal_error
+from edge.keeping import KeepsNothing
+from edge.ports import Arrival
+from edge.service import MAX_FAILED_TURNS, Service
+from tests.core.test_isolation import NO_NUMBER, NOON, POISON_KW, Fragile
+from tests.support.links import MemoryLink
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[Any]]:
+    """What is logged, unwritten."""
+    with capture_logs() as captured:
+        yield captured
+
+
+class Panic(BaseException):
+    """What an extension module may raise: no Exception."""
+
+
+class NotingLink(MemoryLink):
+    """A memory link that remembers what was acknowledged and rejected, and raises where it is told to."""
+
+    def __init__(self, **raising: BaseException) -> None:
+        super().__init__()
+        self.settled: list[Arrival] = []
+        self.rejected: list[tuple[str, str]] = []
+        self._raising = raising
+
+    def _raise(self, name: str) -> None:
+        if name in self._raising:
+            raise self._raising[name]
+
+    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
+        self._raise("take")
+        return super().take(n_at_most, timeout_s)
+
+    def publish(self, forecasts: Forecasts) -> list[int]:
+        self._raise("publish")
+        return super().publish(forecasts)
+
+    def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
+        self._raise("reject")
+        reading = what if isinstance(what, Reading) else what.reading
+        self.rejected.append((reading.device if reading is not None else "", problem.reason))
+
+    def settle(self, arrival: Arrival, receipt: int, batch: int) -> None:
+        self.settled.append(arrival)
+        self._raise("settle")
+
+    def flush(self) -> None:
+        self._raise("flush")
+
+    def close(self, timeout_s: float, meanwhile: Callable[[], None]) -> bool:
+        self._raise("close")
+        return super().close(timeout_s, meanwhile)
+
+
+class RaisingKeeper(KeepsNothing):
+    """A keeper that raises whatever is asked of it, but for its end."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Any] = ()) -> None:
+        raise MemoryError
+
+    def close(self, snapshot: Snapshot | None) -> None:
+        self.closed = True
+
+
+def served(link: MemoryLink, *batches: list[Reading], engine: Engine | None = None, **options: Any) -> Service:
+    service = Service(link, engine or Engine(Fragile()), {}, **options)
+    for batch in batches:
+        link.put(*batch)
+        service.turn(0)
+    return service
+
+
+def minute(i: int, **powers_kw: Any) -> list[Reading]:
+    return [Reading(device, NOON + i, kw) for device, kw in powers_kw.items()]
+
+
+def test_turn_forecast_that_raises_is_rejected_and_the_others_published(logs: list[Any]) -> None:
+    link = NotingLink()
+    service = served(link, minute(0, a=1, b=1, c=1), minute(1, a=2, b=POISON_KW, c=3), minute(2, a=4, b=5, c=6))
+    assert [(one.device, one.gap_kw) for one in link.published] == [("a", 2), ("c", 3), ("a", 4), ("b", 5), ("c", 6)]
+    assert link.rejected == [("b", "internal_error")]
+    assert len(link.settled) == 9
+    assert service.statistics.readings == {"accepted": 8, "duplicate": 0, "late": 0, "rejected": 1}
+    assert service.statistics.internal_errors == {"forecast": 1}
+    (line,) = [one for one in logs if one["event"] == "internal.error"]
+    assert (line["kind"], line["what"], line["part"]) == ("ZeroDivisionError", "b", "forecast")
+    assert link.published[3].n_observed == 3, "the reading that had no forecast is history all the same"
+
+
+def test_turn_reading_that_raises_is_rejected_and_its_device_forgotten() -> None:
+    link = NotingLink()
+    service = served(link, minute(0, a=1, b=1), minute(1, a=2, b=NO_NUMBER), minute(2, a=3, b=3), minute(3, b=4))
+    assert [(one.device, one.n_observed) for one in link.published] == [("a", 2), ("a", 3), ("b", 2)]
+    assert link.rejected == [("b", "internal_error")]
+    assert service.statistics.internal_errors == {"message": 1}
+    assert link.forgotten == ["b"]
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), MemoryError(), OSError(24, "Too many open files"), Panic()])
+@pytest.mark.parametrize(("step", "part"), [("publish", "publish"), ("settle", "stream"), ("flush", "publish")])
+def test_turn_step_that_raises_leaves_the_other_steps_taken(error: BaseException, step: str, part: str) -> None:
+    link = NotingLink(**{step: error})
+    service = served(link, minute(0, a=1, b=1), minute(1, a=2, b=2))
+    assert len(link.settled) == 4
+    assert len(link.published) == (0 if step == "publish" else 2)
+    assert service.statistics.readings["accepted"] == 4
+    assert set(service.statistics.internal_errors) == {part}
+
+
+def test_turn_rejection_that_raises_leaves_its_message_acknowledged() -> None:
+    link = NotingLink(reject=OverflowError())
+    link.put_problem()
+    service = served(link, minute(0, a=1))
+    assert len(link.settled) == 2
+    assert service.statistics.internal_errors == {"publish": 1}
+
+
+def test_turn_keeper_that_raises_leaves_messages_acknowledged() -> None:
+    link, keeper = NotingLink(), RaisingKeeper()
+    service = served(link, minute(0, a=1), minute(1, a=2), keeper=keeper)
+    assert (len(link.settled), len(link.published)) == (2, 1)
+    assert service.statistics.internal_errors["persistence"] >= 2
+
+
+class Raising(Engine):
+    """An engine that raises in the method that it is told."""
+
+    raises: str = ""
+
+    def _step(self, name: str) -> None:
+        if name == self.raises:
+            raise Panic
+
+    def accept(self, readings: Sequence[Reading]) -> Any:
+        self._step("accept")
+        return super().accept(readings)
+
+    def forecast(self, accepted: Any, issued_at_ms: int) -> Forecasts:
+        self._step("forecast")
+        return super().forecast(accepted, issued_at_ms)
+
+    def learn(self) -> Any:
+        self._step("learn")
+        return super().learn()
+
+
+@pytest.mark.parametrize(
+    ("step", "part", "n_published", "n_rejected"),
+    [("accept", "stream", 0, 2), ("forecast", "forecast", 0, 0), ("learn", "learning", 2, 0)],
+)
+def test_turn_engine_that_raises_as_a_whole_is_contained(
+    step: str, part: str, n_published: int, n_rejected: int
+) -> None:
+    link, engine = NotingLink(), Raising(Fragile())
+    service = served(link, minute(0, a=1, b=1), engine=engine)
+    engine.raises = step
+    link.put(*minute(1, a=2, b=2))
+    service.turn(0)
+    assert (len(link.published), len(link.rejected), len(link.settled)) == (n_published, n_rejected, 4)
+    assert part in service.statistics.internal_errors
+    engine.raises = ""
+    link.put(*minute(2, a=3, b=3))
+    service.turn(0)
+    assert len(link.published) == n_published + 2
+
+
+class Pauses(Event):
+    """Notes how long each pause was to be, instead of pausing; set after so many."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self._n = n
+        self.lengths_s: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.lengths_s.append(timeout or 0)
+        if len(self.lengths_s) >= self._n:
+            self.set()
+        return self.is_set()
+
+
+def test_run_turns_that_raise_pause_longer_and_end_the_watchdog_calls() -> None:
+    link = NotingLink(take=RecursionError())
+    service = Service(link, Engine(Fragile()), {})
+    stopping, turned = Pauses(MAX_FAILED_TURNS + 5), []
+    assert service.run(stopping, lambda: turned.append(len(stopping.lengths_s)))
+    assert service.statistics.internal_errors["stream"] == MAX_FAILED_TURNS + 5
+    assert turned == list(range(1, MAX_FAILED_TURNS))
+    assert stopping.lengths_s == sorted(stopping.lengths_s)
+    assert (stopping.lengths_s[0], stopping.lengths_s[-1]) == (0.1, 5.0)
+    assert sum(stopping.lengths_s[:MAX_FAILED_TURNS]) < 60, "the watchdog of the unit waits a minute"
+
+
+def test_run_end_that_raises_still_keeps_the_state() -> None:
+    link, keeper, stopping = NotingLink(close=OSError()), RaisingKeeper(), Event()
+    stopping.set()
+    assert not Service(link, Engine(Fragile()), {}, keeper=keeper).run(stopping)
+    assert keeper.closed
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), ShardError("taken over")])
+def test_run_lets_what_is_to_end_the_process_pass(error: BaseException) -> None:
+    service = Service(NotingLink(take=error), Engine(Fragile()), {})
+    with pytest.raises(type(error)):
+        service.run(Event())
+
+
+def test_attempt_returns_what_the_step_returned() -> None:
+    assert Containment(Statistics()).attempt("stream", max, 1, 2) == 2
+
+
+def test_record_internal_error_survives_an_error_that_cannot_be_shown() -> None:
+    class NamelessError(Exception):
+        def __str__(self) -> str:
+            raise OSError
+
+    statistics = Statistics()
+    record_internal_error(statistics, "stream", NamelessError())
+    assert statistics.internal_errors == {"stream": 1}
