@@ -111,7 +111,7 @@ class Trial:
             if not result.is_good:  # the next attack is judged by itself, on a gateway that nothing has harmed
                 self._end()
                 self._begin()
-            elif following is None or following.group != attack.group:
+            if following is None or following.group != attack.group:
                 self._report(self._restart(attack.group))
 
     def _attack(self, attack: Attack) -> Result:
