@@ -43,3 +43,5 @@ class Attack:
     name: str
     group: Group
     run: Callable[[Victim], Report]
+    #: Memory that the gateway may hold for good afterwards, MB: the documented cost of devices that it then knows.
+    lasting_mb: float = 0.0

@@ -66,7 +66,7 @@ class Trial:
         self._installation, self._folder, self._quick, self._report = installation, folder, quick, report
         self._broker = Broker(folder / "broker")
         self._n_gateways = 0
-        self._idle_mb = 0.0
+        self._idle_mb = self._lasting_mb = 0.0
 
     def run(self, names: set[str]) -> None:
         """Run the attacks of these names."""
@@ -98,7 +98,7 @@ class Trial:
         self._traffic.start()
         self._traffic.wait_for_more(_WARM_UP_ROUNDS)
         self._target.reset_peak()
-        self._idle_mb = self._target.rss_mb()
+        self._idle_mb, self._lasting_mb = self._target.rss_mb(), 0.0
 
     def _end(self) -> None:
         self._traffic.stop()
@@ -116,6 +116,7 @@ class Trial:
 
     def _attack(self, attack: Attack) -> Result:
         target = self._target
+        self._lasting_mb += attack.lasting_mb
         target.reset_peak()
         watch = Watch(target)
         try:
@@ -128,9 +129,7 @@ class Trial:
         if not target.is_alive:
             result.problems.append(f"the gateway ended with {target.exit_code}: ...{target.last_words(300)}")
             return result
-        result.rss_more_mb = target.peak_rss_mb() - self._idle_mb
-        if result.rss_more_mb > MAX_RSS_MB:
-            result.problems.append(f"{result.rss_more_mb:.0f} MB above idle")
+        self._judge_memory(result)
         if seen.n_failed:
             result.problems.append(f"{seen.n_failed} of {seen.n_probes} probes of /livez failed")
         elif seen.longest_ms > MAX_LIVEZ_MS:
@@ -147,9 +146,7 @@ class Trial:
                 end()
                 self._target.start()
                 self._traffic.wait_for_more(1)
-            result.rss_more_mb = self._target.peak_rss_mb() - self._idle_mb
-            if result.rss_more_mb > MAX_RSS_MB:
-                result.problems.append(f"{result.rss_more_mb:.0f} MB above idle")
+            self._judge_memory(result)
             result.lost = self._traffic.wait_for_forecasts(_FORECAST_TIMEOUT_S)
         except FaultError as error:
             result.problems.append(str(error))
@@ -157,6 +154,12 @@ class Trial:
                 self._end()
                 self._begin()
         return result
+
+    def _judge_memory(self, result: Result) -> None:
+        result.rss_more_mb = self._target.peak_rss_mb() - self._idle_mb
+        allowed_mb = MAX_RSS_MB + self._lasting_mb
+        if result.rss_more_mb > allowed_mb:
+            result.problems.append(f"{result.rss_more_mb:.0f} MB above idle, of {allowed_mb:.0f} MB allowed")
 
     def _offline(self, name: str, run: Callable[[], tuple[Report, float | None]]) -> Result:
         try:
