@@ -14,6 +14,7 @@ from edge.core.errors import ModelError
 from edge.predictors.library import Library
 from edge.predictors.packed import read_packed
 from edge.predictors.store import CARD_FILE, MODEL_FILE, REGISTRY_FILE, load_model, read_card
+from edge.private_files import FOLDER_MODE, create_private, give_to_owner_of, make_private_folder
 
 _NEW, _OLD = "new", "old"
 
@@ -29,7 +30,7 @@ def install(file: Path, library: Library, *, default: bool = False, taken: tuple
     own = library.own
     with _staging(own) as staging:
         staged = staging / _NEW
-        staged.mkdir()
+        staged.mkdir(mode=FOLDER_MODE)
         try:
             _write(staged / CARD_FILE, packed.card)
             name = read_card(staged / CARD_FILE).name
@@ -43,9 +44,11 @@ def install(file: Path, library: Library, *, default: bool = False, taken: tuple
             # Where it is tested is gone when this is read.
             raise ModelError(str(error).replace(f"{staged}{os.sep}", f"{file}: ", 1)) from error
         _put_in_place(staged, own / name, staging)
+        give_to_owner_of(own, own / name)
         if default or not any((folder / REGISTRY_FILE).exists() for folder in library.folders):
             _write(staging / REGISTRY_FILE, f"{json.dumps({'default': name})}\n".encode())
             (staging / REGISTRY_FILE).replace(own / REGISTRY_FILE)
+            give_to_owner_of(own, own / REGISTRY_FILE)
         _sync(own)
     return card
 
@@ -74,7 +77,8 @@ def remove(name: str, library: Library, speaking: str) -> bool:
 def _staging(own: Path) -> Iterator[Path]:
     """Give a folder beside the models, on their file system; what is left in it goes."""
     try:
-        own.mkdir(parents=True, exist_ok=True)
+        make_private_folder(own)
+        give_to_owner_of(own.parent, own)
         with TemporaryDirectory(prefix=".install-", dir=own) as staging:
             yield Path(staging)
     except OSError as error:
@@ -98,7 +102,7 @@ def _put_in_place(staged: Path, place: Path, staging: Path) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file that a power cut after its rename does not empty."""
-    with path.open("wb") as file:
+    with create_private(path) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
