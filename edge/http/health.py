@@ -35,8 +35,8 @@ class Health(BaseModel):
 def health_of(service: Service) -> Health:
     """Return how ``service`` is.
 
-    ``fail`` without a broker; ``warn`` where readings are not stored, or where damaged state was found at the start: the
-    check ``state:restored`` fails until the next start, while the gateway serves.
+    ``fail`` without a broker; ``warn`` where readings are not stored, or where damaged state was found at the start:
+    the check ``state:restored`` fails until the next start, while the gateway serves.
     """
     connected, problem, damage = service.connected, service.keeper.problem, service.keeper.damage
     broker = (

@@ -114,7 +114,7 @@ def decode(path: Path, content: bytes) -> Snapshot:
     """
     trailer = content[-_TRAILER_BYTES:]
     has_digest = trailer.startswith(_LABEL)
-    if has_digest and trailer[len(_LABEL) : -1] != _digest_of(content).encode():
+    if has_digest and trailer[len(_LABEL) :] != _digest_of(content).encode() + b"\n":
         msg = "its digest is wrong"
         raise DamagedError(msg)
     try:

@@ -127,7 +127,7 @@ def test_journal_damaged_in_several_bytes_loses_that_record_alone(tmp_path: Path
         b"not JSON",
         b"7",
         b"[-1, []]",
-        b'[1, [["..", 21476161, 1]]]',
+        b'[1, [["a b", 21476161, 1]]]',
         b'[1, [["home", 21476161, 1e7]]]',
         b'[1, [["home", 3, 1]]]',
         b'[1, [["home", 21476161, null]]]',
