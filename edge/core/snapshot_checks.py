@@ -102,6 +102,6 @@ def _are_within(values: NDArray[Any], least: float, most: float, *, allows_nan: 
         return np.zeros(len(values), dtype=np.bool_)
     within: Mask = (values >= least) & (values <= most)
     if allows_nan:
-        within = within | (values != values)  # noqa: PLR0124 - NaN is not
+        within = np.asarray(within | np.isnan(values))
     result: Mask = within.reshape(len(values), -1).all(axis=1) if values.size else np.ones(len(values), dtype=np.bool_)
     return result

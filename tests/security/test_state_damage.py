@@ -1,4 +1,4 @@
-"""Damage to each byte of a checkpoint and a journal: nothing raises, and no forecast differs from the intact state's."""
+"""Damage to each byte of a checkpoint and a journal: nothing raises, and forecasts are those of the intact state."""
 
 from __future__ import annotations
 
