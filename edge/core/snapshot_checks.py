@@ -100,7 +100,7 @@ def _are_within(values: NDArray[Any], least: float, most: float, *, allows_nan: 
     """Return for each row of ``values`` ``[N, *]`` whether all of it is within; of text nothing is."""
     if values.dtype.kind not in "fiu":
         return np.zeros(len(values), dtype=np.bool_)
-    within: Mask = (values >= least) & (values <= most)
+    within: Any = (values >= least) & (values <= most)
     if allows_nan:
         within = np.asarray(within | np.isnan(values))
     result: Mask = within.reshape(len(values), -1).all(axis=1) if values.size else np.ones(len(values), dtype=np.bool_)
