@@ -1,0 +1,1 @@
+"""Attacks on a running gateway from outside: ``python -m bench.attacks``, see ``scripts/attack``."""

@@ -1,0 +1,123 @@
+"""Connections of an HTTP attacker: bytes as they are, many connections at once, answers read or not."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from bench.ports import LOOPBACK
+
+#: A request on which the gateway works longer than this counts as unanswered.
+ANSWER_TIMEOUT_S = 20.0
+_CHUNK_BYTES = 1 << 16
+
+
+class Answer(NamedTuple):
+    """The first response on a connection; status 0 if there was none."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def request_bytes(method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
+    """Return a request; ``headers`` take the place of the usual ones."""
+    usual = {"Host": LOOPBACK, "Connection": "close"} | ({"Content-Length": str(len(body))} if body else {})
+    lines = "".join(f"{name}: {value}\r\n" for name, value in (usual | dict(headers or {})).items())
+    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body
+
+
+def exchange(port: int, content: bytes, timeout_s: float = ANSWER_TIMEOUT_S) -> Answer:
+    """Send ``content`` on a connection of its own and return the first response."""
+    deadline_s, received = time.monotonic() + timeout_s, bytearray()
+    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=timeout_s) as link:
+        with contextlib.suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # refused while it is sent: the answer is there
+            link.sendall(content)
+        while time.monotonic() < deadline_s and (chunk := link.recv(_CHUNK_BYTES)):
+            received += chunk
+    head, _, body = bytes(received).partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    words = lines[0].split(" ")
+    if len(words) < 2 or not words[1].isdigit():
+        return Answer(0, {}, b"")
+    pairs = (line.partition(":") for line in lines[1:])
+    return Answer(int(words[1]), {name.strip().lower(): value.strip() for name, _, value in pairs}, body)
+
+
+@contextmanager
+def connections(port: int, n: int) -> Iterator[list[socket.socket]]:
+    """Give up to ``n`` connections that do not block, fewer if the gateway accepts no more; close them afterwards."""
+    links: list[socket.socket] = []
+    try:
+        for _ in range(n):
+            link = socket.socket()
+            links.append(link)
+            link.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                link.connect((LOOPBACK, port))
+        yield links
+    finally:
+        for link in links:
+            link.close()
+
+
+def push(links: Iterable[socket.socket], contents: Iterable[Iterator[bytes]], seconds: float) -> int:
+    """Send to each connection its content as fast as it takes it, for ``seconds`` at most; return the bytes sent.
+
+    Nothing is read. A connection that the gateway closes is given up; the rest stay open.
+    """
+    n_bytes, until_s = 0, time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        rest: dict[socket.socket, memoryview] = {}
+        for link, content in zip(links, contents, strict=True):
+            rest[link] = memoryview(b"")
+            selector.register(link, selectors.EVENT_WRITE, content)
+        while selector.get_map() and time.monotonic() < until_s:
+            for key, _ in selector.select(0.1):
+                link = next(one for one in (key.fileobj,) if isinstance(one, socket.socket))
+                try:
+                    chunk = rest[link] or memoryview(next(key.data))
+                    n_sent = link.send(chunk)
+                except BlockingIOError:
+                    continue
+                except (StopIteration, OSError):
+                    selector.unregister(link)
+                    continue
+                rest[link] = chunk[n_sent:]
+                n_bytes += n_sent
+    return n_bytes
+
+
+def repeat(first: bytes, chunk: bytes, n_bytes: int) -> Iterator[bytes]:
+    """Give ``first``, then ``chunk`` again and again until that are ``n_bytes``."""
+    yield first
+    for _ in range(n_bytes // len(chunk)):
+        yield chunk
+
+
+def hold(links: Iterable[socket.socket], seconds: float) -> int:
+    """Keep connections open for ``seconds``; return how many the gateway has closed by then."""
+    until_s = time.monotonic() + seconds
+    open_links = set(links)
+    n_links = len(open_links)
+    while open_links and (left_s := until_s - time.monotonic()) > 0:
+        with selectors.DefaultSelector() as selector:
+            for link in open_links:
+                selector.register(link, selectors.EVENT_READ)
+            for key, _ in selector.select(left_s):
+                link = next(one for one in (key.fileobj,) if isinstance(one, socket.socket))
+                try:
+                    if not link.recv(_CHUNK_BYTES):
+                        open_links.discard(link)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    open_links.discard(link)
+    return n_links - len(open_links)

@@ -1,0 +1,175 @@
+"""Runs the attacks one after the other on one gateway, and judges each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.attacks import http_connections, http_requests, models, mqtt, state_files
+from bench.attacks.attack import Attack, Report, Victim
+from bench.attacks.target import Installation, Target
+from bench.attacks.traffic import Traffic
+from bench.attacks.watch import Watch
+from bench.faults.stage import Broker, FaultError
+
+MAX_LIVEZ_MS = 1_000.0
+MAX_RSS_MB = 80.0
+_FORECAST_TIMEOUT_S = 30.0
+_WARM_UP_ROUNDS = 3
+
+#: Attacks on a running gateway, in their order.
+LIVE = [*mqtt.ATTACKS, *http_connections.ATTACKS, *http_requests.ATTACKS, *models.ATTACKS, *mqtt.DEVICE_ATTACKS]
+ARCHIVES, STATE, ECHO = "model archives", "state damaged", "own forecasts read"
+NAMES = [*(attack.name for attack in LIVE), ARCHIVES, STATE, ECHO]
+#: Left out of a quick run: others of the same kind are in it.
+_SLOW = {
+    "http 60 MB of headers x 20",
+    "http slow bytes",
+    "http many requests",
+    "model card tolerance",
+    "mqtt client id taken",
+}
+QUICK_NAMES = [name for name in NAMES if name not in _SLOW]
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of an attack; figures are None if it is none on a running gateway."""
+
+    attack: str
+    sent: str
+    longest_livez_ms: float | None = None
+    rss_more_mb: float | None = None
+    children_mb: float | None = None
+    lost: int | None = None
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the gateway withstood it."""
+        return not self.problems
+
+    def document(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return asdict(self) | {"verdict": "pass" if self.is_good else "fail"}
+
+
+class Trial:
+    """One gateway with its broker and its normal traffic; replaced by a new gateway when an attack has ended it."""
+
+    def __init__(
+        self, installation: Installation, folder: Path, *, quick: bool, report: Callable[[Result], None]
+    ) -> None:
+        """Keep all files in ``folder``; hand each result to ``report`` as soon as it is there."""
+        self._installation, self._folder, self._quick, self._report = installation, folder, quick, report
+        self._broker = Broker(folder / "broker")
+        self._n_gateways = 0
+        self._idle_mb = 0.0
+
+    def run(self, names: set[str]) -> None:
+        """Run the attacks of these names."""
+        self._broker.start()
+        try:
+            self._begin()
+            try:
+                self._run_live([attack for attack in LIVE if attack.name in names])
+                if STATE in names:
+                    self._target.kill()
+                    self._traffic.stop()
+                    self._report(self._offline(STATE, self._damage_state))
+            finally:
+                self._end()
+            if ARCHIVES in names:
+                self._report(self._offline(ARCHIVES, self._install_archives))
+            if ECHO in names:
+                self._report(self._offline(ECHO, self._read_own_forecasts))
+        finally:
+            self._broker.stop()
+
+    def _begin(self) -> None:
+        """Start a gateway without a past, and traffic of its own; measure its memory when it is warm."""
+        self._n_gateways += 1
+        name = f"g{self._n_gateways}"
+        self._target = Target(self._installation, self._folder / name, name, self._broker.port)
+        self._traffic = Traffic(self._broker.port, name)
+        self._target.start()
+        self._traffic.start()
+        self._traffic.wait_for_more(_WARM_UP_ROUNDS)
+        self._target.reset_peak()
+        self._idle_mb = self._target.rss_mb()
+
+    def _end(self) -> None:
+        self._traffic.stop()
+        self._target.stop()
+
+    def _run_live(self, attacks: list[Attack]) -> None:
+        for attack, following in zip(attacks, [*attacks[1:], None], strict=True):
+            result = self._attack(attack)
+            self._report(result)
+            if not result.is_good:  # the next attack is judged by itself, on a gateway that nothing has harmed
+                self._end()
+                self._begin()
+            if following is None or following.group != attack.group:
+                self._report(self._restart(attack.group))
+
+    def _attack(self, attack: Attack) -> Result:
+        target = self._target
+        target.reset_peak()
+        watch = Watch(target)
+        try:
+            outcome = attack.run(Victim(target, self._traffic.devices[0], self._quick))
+        except FaultError as error:
+            outcome = Report("", [str(error)])
+        n_lost = self._traffic.wait_for_forecasts(_FORECAST_TIMEOUT_S if target.is_alive else 0.0)
+        seen = watch.finish()
+        result = Result(attack.name, outcome.sent, seen.longest_ms, None, seen.children_mb, n_lost, outcome.problems)
+        if not target.is_alive:
+            result.problems.append(f"the gateway ended with {target.exit_code}: ...{target.last_words(300)}")
+            return result
+        result.rss_more_mb = target.peak_rss_mb() - self._idle_mb
+        if result.rss_more_mb > MAX_RSS_MB:
+            result.problems.append(f"{result.rss_more_mb:.0f} MB above idle")
+        if seen.n_failed:
+            result.problems.append(f"{seen.n_failed} of {seen.n_probes} probes of /livez failed")
+        elif seen.longest_ms > MAX_LIVEZ_MS:
+            result.problems.append(f"/livez took {seen.longest_ms:.0f} ms")
+        if n_lost:
+            result.problems.append(f"{n_lost} acknowledged readings have no forecast")
+        return result
+
+    def _restart(self, group: str) -> Result:
+        """Kill the gateway and start it on the same state and session, with all that waits for it there."""
+        result = Result(f"restart after {group}", "SIGKILL, start on the same state and session, SIGTERM, start again")
+        try:
+            for end in (self._target.kill, self._target.stop):
+                end()
+                self._target.start()
+                self._traffic.wait_for_more(1)
+            result.rss_more_mb = self._target.peak_rss_mb() - self._idle_mb
+            if result.rss_more_mb > MAX_RSS_MB:
+                result.problems.append(f"{result.rss_more_mb:.0f} MB above idle")
+            result.lost = self._traffic.wait_for_forecasts(_FORECAST_TIMEOUT_S)
+        except FaultError as error:
+            result.problems.append(str(error))
+            if not self._target.is_alive:
+                self._end()
+                self._begin()
+        return result
+
+    def _offline(self, name: str, run: Callable[[], tuple[Report, float | None]]) -> Result:
+        try:
+            outcome, more_mb = run()
+        except FaultError as error:
+            outcome, more_mb = Report("", [str(error)]), None
+        return Result(name, outcome.sent, rss_more_mb=more_mb, problems=outcome.problems)
+
+    def _damage_state(self) -> tuple[Report, float | None]:
+        return state_files.damage_state(self._target, self._traffic, 2 if self._quick else 10), None
+
+    def _install_archives(self) -> tuple[Report, float | None]:
+        return models.install_archives(self._installation, self._folder / "archives")
+
+    def _read_own_forecasts(self) -> tuple[Report, float | None]:
+        return state_files.read_own_forecasts(self._installation, self._folder, self._broker.port), None
