@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Rest:
             else:
                 msg = f"{self.url}{route} answers {error.code} {error.reason}: is it a gapcast?"
             raise StatusError(msg) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             why = getattr(error, "reason", None) or error
             msg = f"{self.url} cannot be asked ({why}): is gapcast running there? --url names another"
             raise StatusError(msg) from error
