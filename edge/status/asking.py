@@ -47,7 +47,16 @@ class Rest:
         """Return what ``route`` answers; raise :class:`StatusError`. A 503 is an answer too: of a service not ready."""
         request = urllib.request.Request(f"{self.url}{route}", headers={"Accept": accept, **self._headers})  # noqa: S310 - see __init__
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+            return self._read(request, route)
+        except (OSError, ValueError, HTTPException) as error:  # also an answer that is not HTTP, or is cut short
+            why = getattr(error, "reason", None) or error
+            msg = f"{self.url} cannot be asked ({why}): is gapcast running there? --url names another"
+            raise StatusError(msg) from error
+
+    def _read(self, request: urllib.request.Request, route: str) -> str:
+        """Return the text of an answer; raise :class:`StatusError` where its status is an error."""
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - see __init__
                 return str(answer.read().decode("utf-8", errors="replace"))
         except urllib.error.HTTPError as error:
             with error:
@@ -57,8 +66,4 @@ class Rest:
                 msg = f"{self.url} wants a token: give the file that holds it by --token-file"
             else:
                 msg = f"{self.url}{route} answers {error.code} {error.reason}: is it a gapcast?"
-            raise StatusError(msg) from error
-        except (OSError, ValueError, HTTPException) as error:
-            why = getattr(error, "reason", None) or error
-            msg = f"{self.url} cannot be asked ({why}): is gapcast running there? --url names another"
             raise StatusError(msg) from error

@@ -1,4 +1,7 @@
-"""One fuzz target under atheris, in a process of its own: ``python -m tests.fuzz.under_atheris TARGET FOLDER FLAG...``.
+"""Fuzz targets under atheris: ``python -m tests.fuzz.under_atheris TARGET,TARGET... FOLDER JOBS FLAG...``.
+
+The decoders are loaded and instrumented once; each target then runs in a fork of its own, ``JOBS`` at a time. What it
+prints goes to ``FOLDER/TARGET/output``, its exit code to ``FOLDER/TARGET/code``.
 
 An exception that escapes the target is a finding: its input is stored once per place in the code, and fuzzing goes on.
 A crash of the interpreter, an input that takes longer than libFuzzer's ``-timeout`` and a process that outgrows
@@ -9,25 +12,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import resource
 import sys
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import atheris
 import structlog
 
-if TYPE_CHECKING:
-    from tests.fuzz.target import Target
+from tests.fuzz.mutations import mutate
+from tests.fuzz.target import Target
 
 #: What the process may allocate beyond what it has once the target is loaded: more for one input is a finding.
 _MOST_BYTES_MORE = 512 << 20
 #: An input may take this long, CPU time, s.
 _SLOW_S = 2.0
-_INSTRUMENTED = ["edge", "tarfile", "zipfile", "tomllib", "numpy.lib", "http.client"]
+_INSTRUMENTED = ["edge", "tarfile", "zipfile", "tomllib", "numpy.lib._format_impl", "http.client", "tests.fuzz.wire"]
 
 
 class _Findings:
@@ -48,14 +51,37 @@ class _Findings:
         (self._folder / f"{key}.json").write_text(json.dumps(document), encoding="utf-8")
 
 
-def main(name: str, folder: Path, flags: list[str]) -> None:
-    """Fuzz a target: ``folder`` has ``corpus`` and ``findings``, ``flags`` are libFuzzer's."""
+def main(names: list[str], folder: Path, n_jobs: int, flags: list[str]) -> None:
+    """Fuzz targets, ``n_jobs`` at a time; ``flags`` are libFuzzer's."""
     structlog.configure(processors=[_drop])
     with atheris.instrument_imports(include=_INSTRUMENTED, enable_loader_override=False):
-        from tests.fuzz.mutations import mutate
         from tests.fuzz.targets import load_target
 
-        target = load_target(name)
+        targets = [load_target(name) for name in names]
+    running: dict[int, Path] = {}
+    for target in targets:
+        if len(running) >= n_jobs:
+            _wait_for_one(running)
+        own = folder / target.name
+        child = os.fork()
+        if not child:
+            output = os.open(own / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            fuzz(target, own, [*flags, f"-artifact_prefix={own / 'findings'}/"])
+            os._exit(0)
+        running[child] = own
+    while running:
+        _wait_for_one(running)
+
+
+def _wait_for_one(running: dict[int, Path]) -> None:
+    child, status = os.wait()
+    (running.pop(child) / "code").write_text(str(os.waitstatus_to_exitcode(status)), encoding="ascii")
+
+
+def fuzz(target: Target, folder: Path, flags: list[str]) -> None:
+    """Fuzz one target: ``folder`` has ``corpus`` and ``findings``."""
     corpus, findings = folder / "corpus", _Findings(folder / "findings")
     for seed in target.seeds():
         (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
@@ -68,7 +94,7 @@ def main(name: str, folder: Path, flags: list[str]) -> None:
         except Exception as error:  # noqa: BLE001 - every exception is what is looked for
             findings.add(data, type(error).__name__, _place_of(error), traceback.format_exc())
         if (took_s := time.process_time() - begin_s) > _SLOW_S:
-            findings.add(data, "slow", name, f"{len(data)} bytes took {took_s:.1f} s of CPU time")
+            findings.add(data, "slow", target.name, f"{len(data)} bytes took {took_s:.1f} s of CPU time")
 
     def change(data: bytes, max_size: int, seed: int) -> bytes:
         draw = random.Random(seed)  # noqa: S311
@@ -83,12 +109,10 @@ def main(name: str, folder: Path, flags: list[str]) -> None:
 
     _run_seeds(target)
     _limit_memory()
-    (folder / "words").write_text(_dictionary(words), encoding="utf-8")
-    atheris.Setup(
-        ["fuzz", *flags, f"-max_len={target.max_bytes}", f"-dict={folder / 'words'}", str(corpus)],
-        run,
-        custom_mutator=change,
-    )
+    if words:
+        (folder / "words").write_text(_dictionary(words), encoding="utf-8")
+        flags = [*flags, f"-dict={folder / 'words'}"]
+    atheris.Setup(["fuzz", *flags, f"-max_len={target.max_bytes}", str(corpus)], run, custom_mutator=change)
     atheris.Fuzz()
 
 
@@ -127,4 +151,4 @@ def _dictionary(words: tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])
+    main(sys.argv[1].split(","), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
