@@ -22,7 +22,9 @@ def main() -> int:
     """Do what the command line asks for."""
     names = _target_names()
     parser = argparse.ArgumentParser(prog="scripts/faults --fuzz", description=__doc__)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"which to fuzz (default: all): {', '.join(names)}")
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help=f"which to fuzz (default: all): {', '.join(names)}"
+    )
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to fuzz each target (default: 60)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="targets at a time (default: the cores)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the random choices (default: 1)")

@@ -95,7 +95,9 @@ def repack_archive(data: bytes, seed: int) -> bytes:
     name, content = members[place]
     action = draw.randrange(5)
     if action == 0:
-        name = draw.choice((MODEL_FILE, CARD_FILE, f"../{CARD_FILE}", f"/{MODEL_FILE}", f"a/b/{CARD_FILE}", ".", "é" * 90))
+        name = draw.choice(
+            (MODEL_FILE, CARD_FILE, f"../{CARD_FILE}", f"/{MODEL_FILE}", f"a/b/{CARD_FILE}", ".", "é" * 90)
+        )
     elif action == 1:
         members.append((name, content))
     elif action == 2:
@@ -103,7 +105,9 @@ def repack_archive(data: bytes, seed: int) -> bytes:
     else:
         content = mutate_document(content, draw)
     members[place] = (name or "x", content)
-    made = _zipped(members, draw.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)))
+    made = _zipped(
+        members, draw.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+    )
     if draw.random() < 0.5:
         try:
             made = _tarred(members, draw.choice(("w", "w:gz", "w:bz2", "w:xz")), draw.choice((0, 1, 2)))

@@ -137,7 +137,7 @@ TARGETS = (
     Target("configuration", check_configuration, configuration_seeds, _keys()),
     Target(
         "options", check_options, options_seeds,
-        ("options", "service", "meters", "preset", "custom", "topic", "value", "unit", "every_s", *_SERVICE, *presets()),
+        ("options", "service", "meters", "preset", "custom", "topic", "value", "unit", *_SERVICE, *presets()),
     ),
     Target(
         "supervisor", check_supervisor, supervisor_seeds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import random
@@ -20,12 +21,17 @@ from edge.core.snapshot import take
 from edge.ports import NoMeters
 from edge.storage import checkpoint, journal
 from edge.storage.recovery import checkpoint_path, journal_path, recover
+from edge.storage.store import Store
 from tests.fuzz.mutations import mutate_bytes, mutate_document
 from tests.fuzz.target import PART, Target, scratch_folder
 from tests.support.houses import FIRST, Run, blending, house_kw, stream
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
 _N_MINUTES = 12
+#: What stands before the digest at the end of a checkpoint that has one.
+_DIGEST_LABEL = b"\ngapcast-sha256 "
+#: The first line of a journal whose lines have a CRC-32; every version reads them.
+_HEADER = b'{"gapcast":"readings","version":1}'
 
 
 def _engine() -> Engine:
@@ -60,16 +66,22 @@ def _check_recovered(write: Callable[[Path], None]) -> None:
 
 @cache
 def _lived() -> tuple[Engine, bytes]:
-    """Return an engine that has seen two devices, and the journal of their readings."""
-    run, lines = Run(_engine()), [journal.encode_header()]
+    """Return an engine that has seen two devices, and the journal that a store wrote of their readings."""
+    run, folder = Run(_engine()), scratch_folder() / "lived"
+    store = Store(folder)
+    store.restore(_engine())
     for device, seed in (("home", 1), ("shed", 2)):
         readings = stream(house_kw(_N_MINUTES, seed), device=device)
         run.take(readings)
-        lines.append(journal.encode(readings[:2], 1_288_571_341_000))
+        store.keep(readings[:2], 1_288_571_341_000)
     samples = [Sample("a/b", 1_288_571_342_000, {"power": 12.5, "x": None}, {"voltage_v": 230.0})]
-    measured = [Reading("home", FIRST + 9, 1.0, measured={"voltage_v": 239.1})]
-    lines += [journal.encode(measured, 1_288_571_342_000, samples), journal.encode_forgotten("shed")]
-    return run.engine, b"".join(lines)
+    store.keep([Reading("home", FIRST + 9, 1.0, measured={"voltage_v": 239.1})], 1_288_571_342_000, samples)
+    store.forget("shed")
+    store.close(None)
+    (path,) = folder.glob("*.jsonl")
+    content = path.read_bytes()
+    shutil.rmtree(folder)
+    return run.engine, content
 
 
 # --- the checkpoint -----------------------------------------------------------------------------
@@ -93,8 +105,9 @@ def checkpoint_seeds() -> list[bytes]:
 def repack_checkpoint(data: bytes, seed: int) -> bytes:
     """Return a checkpoint with one member changed, and with checksums that are right."""
     draw = random.Random(seed)  # noqa: S311
+    body, label, _ = data.rpartition(_DIGEST_LABEL) if _DIGEST_LABEL in data else (data, b"", b"")
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
             members = [(info.filename, archive.read(info)) for info in archive.infolist()]
     except _DAMAGE:
         return mutate_bytes(data, draw)
@@ -102,8 +115,7 @@ def repack_checkpoint(data: bytes, seed: int) -> bytes:
         return data
     place = 0 if draw.random() < 0.3 else draw.randrange(len(members))
     name, content = members[place]
-    words = len(content) - 128  # numpy's header has 128 bytes
-    if name == "about.npy" and words > 0 and draw.random() < 0.8:
+    if name == "about.npy" and draw.random() < 0.8:
         document = mutate_document(content[128:], draw, ("learnt/x", "scores/x", "home"))
         members[place] = (name, _as_npy(document))
     elif draw.random() < 0.5:
@@ -116,7 +128,8 @@ def repack_checkpoint(data: bytes, seed: int) -> bytes:
     with zipfile.ZipFile(out, "w") as archive:
         for member, content in members:
             archive.writestr(zipfile.ZipInfo(member), content)
-    return out.getvalue()
+    changed = out.getvalue()
+    return changed + label + hashlib.sha256(changed).hexdigest().encode() + b"\n" if label else changed
 
 
 def _as_npy(content: bytes) -> bytes:
@@ -136,7 +149,7 @@ def check_journal(data: bytes) -> None:
 def check_journal_lines(data: bytes) -> None:
     """Start from a journal whose lines hold the parts of ``data``, each with the checksum that it must have."""
     lines = b"".join(sealed(part.replace(b"\n", b" ")) for part in data.split(PART)[:32])
-    _check_recovered(lambda folder: _written_journal(folder, journal.encode_header() + lines))
+    _check_recovered(lambda folder: _written_journal(folder, sealed(_HEADER) + lines))
 
 
 def _written_journal(folder: Path, content: bytes) -> None:
@@ -155,7 +168,8 @@ def journal_seeds() -> list[bytes]:
 
 def journal_lines_seeds() -> list[bytes]:
     """Return the documents of the lines of a journal."""
-    documents = [line.partition(b" ")[2] for line in _lived()[1].splitlines()[1:]]
+    documents = [line[line.find(b"[1") :] for line in _lived()[1].splitlines()[1:] if b"[1" in line]
+    documents.append(b'{"forget":"shed"}')
     return [PART.join(documents), *documents]
 
 

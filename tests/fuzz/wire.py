@@ -57,11 +57,11 @@ def check_frames(data: bytes) -> None:
 
 def frames_seeds() -> list[bytes]:
     """Return streams of PUBLISH, PUBACK and other packets, for both versions of MQTT."""
-    extra = content_type("a/b") + bytes.fromhex("080003612f62" "0900020102" "2600016b000176" "0b7f" "0101")
+    extra = content_type("a/b") + bytes.fromhex("080003612f6209000201022600016b0001760b7f0101")
     properties = bytes((len(extra),)) + extra
     topic, payload = b"gap/home/reading", b'{"gap_kw": 1.5}'
     five = encode_publish(topic, payload, 7, retain=False, properties=properties) + encode_puback(3)
-    three = encode_publish(topic, payload, 0, retain=True, properties=None) + bytes.fromhex("d000" "4003000310")
+    three = encode_publish(topic, payload, 0, retain=True, properties=None) + bytes.fromhex("d0004003000310")
     giant = encode_publish(topic, b"0" * 200_000, 9, retain=False, properties=b"\x00")
     return [b"\x03" + five * 2, b"\x02" + three, b"\x08" + three * 3, b"\xff" + giant[:140_000]]
 
@@ -130,7 +130,11 @@ def _same(one: Any, other: Any) -> bool:
 def json_seeds() -> list[bytes]:
     """Return documents with every kind of value."""
     documents = [{"a": [1, -2.5e3, True, None, "é\n"], "b": {"": {}}}, [[[]]], "text", 12, 1e308, "\U0001f600"]
-    return [json.dumps(document).encode() for document in documents] + [b' {"a":1,"a":2} ', b"-0.0", b'"\\ud83d\\ude00"']
+    return [json.dumps(document).encode() for document in documents] + [
+        b' {"a":1,"a":2} ',
+        b"-0.0",
+        b'"\\ud83d\\ude00"',
+    ]
 
 
 TARGETS = (
