@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import urllib.error
 import urllib.request
 from http.client import HTTPException
@@ -10,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from edge.core.errors import StatusError
+from edge.json_input import JsonError, decode_json
 
 _TIMEOUT_S = 5.0
+#: A thousand devices and their metrics are a few megabytes.
+_LONGEST_ANSWER = 32 << 20
 _TEXT = "text/plain; version=0.0.4"
 
 
@@ -37,8 +39,8 @@ class Rest:
     def document(self, route: str) -> dict[str, Any]:
         """Return the JSON object at ``route``; raise :class:`StatusError`."""
         try:
-            document = json.loads(self.text(route, "application/json"))
-        except ValueError as error:
+            document = decode_json(self.text(route, "application/json"))
+        except JsonError as error:
             msg = f"{self.url}{route} gives no JSON: is it a gapcast?"
             raise StatusError(msg) from error
         return document if isinstance(document, dict) else {}
@@ -47,23 +49,24 @@ class Rest:
         """Return what ``route`` answers; raise :class:`StatusError`. A 503 is an answer too: of a service not ready."""
         request = urllib.request.Request(f"{self.url}{route}", headers={"Accept": accept, **self._headers})  # noqa: S310 - see __init__
         try:
-            return self._read(request, route)
-        except (OSError, ValueError, HTTPException) as error:  # also an answer that is not HTTP, or is cut short
-            why = getattr(error, "reason", None) or error
-            msg = f"{self.url} cannot be asked ({why}): is gapcast running there? --url names another"
-            raise StatusError(msg) from error
-
-    def _read(self, request: urllib.request.Request, route: str) -> str:
-        """Return the text of an answer; raise :class:`StatusError` where its status is an error."""
-        try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - see __init__
-                return str(answer.read().decode("utf-8", errors="replace"))
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+                return self._decoded(route, answer.read(_LONGEST_ANSWER + 1))
         except urllib.error.HTTPError as error:
             with error:
                 if error.code == 503:  # noqa: PLR2004 - not ready, which is what is asked
-                    return error.read().decode("utf-8", errors="replace")
+                    return self._decoded(route, error.read(_LONGEST_ANSWER + 1))
             if error.code in {401, 403}:
                 msg = f"{self.url} wants a token: give the file that holds it by --token-file"
             else:
                 msg = f"{self.url}{route} answers {error.code} {error.reason}: is it a gapcast?"
             raise StatusError(msg) from error
+        except (OSError, ValueError, HTTPException) as error:
+            why = getattr(error, "reason", None) or error
+            msg = f"{self.url} cannot be asked ({why}): is gapcast running there? --url names another"
+            raise StatusError(msg) from error
+
+    def _decoded(self, route: str, answer: bytes) -> str:
+        if len(answer) > _LONGEST_ANSWER:
+            msg = f"{self.url}{route} answers more than {_LONGEST_ANSWER >> 20} MB: is it a gapcast?"
+            raise StatusError(msg)
+        return answer.decode("utf-8", errors="replace")

@@ -65,6 +65,8 @@ def check_options(data: bytes) -> None:
         return
     options = document.get("options", document) if isinstance(document, dict) else document
     service = document.get("service") if isinstance(document, dict) else None
+    if not isinstance(options, dict) or not isinstance(service, dict | None):  # `gapcast addon` refuses these itself
+        return
     with suppress(SettingsError):
         needs_service = wants_service(options)
         assert isinstance(settings_of(options, service if needs_service else None, {}), Settings)
