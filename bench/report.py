@@ -26,7 +26,7 @@ def ceiling_table(paces: list[Pace]) -> str:
         (pace.name, f"{pace.qos}", f"{pace.per_s:,.0f}", f"{pace.broker_cpu_us:.1f}", f"{pace.generator_cpu_us:.1f}")
         for pace in paces
     ]
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def throughput_table(comparisons: list[Comparison], title: str = "throughput") -> str:
@@ -46,7 +46,7 @@ def throughput_table(comparisons: list[Comparison], title: str = "throughput") -
         )
         for one in comparisons
     ]
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def latency_table(latencies: list[Latency]) -> str:
@@ -76,7 +76,7 @@ def latency_table(latencies: list[Latency]) -> str:
         )
         for one in latencies
     ]
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def asking_table(asked: list[Asked]) -> str:
@@ -106,7 +106,7 @@ def asking_table(asked: list[Asked]) -> str:
         )
         for one in asked
     ]
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def page_table(shown: list[PageFigures]) -> str:
@@ -126,7 +126,7 @@ def page_table(shown: list[PageFigures]) -> str:
         )
         for one in shown
     ]
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def footprint_table(footprints: list[Footprint]) -> str:
@@ -156,13 +156,13 @@ def footprint_table(footprints: list[Footprint]) -> str:
         )
         for one in footprints
     ]
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
-def _table(head: Row, rows: Sequence[Row]) -> str:
+def markdown_table(head: Row, rows: Sequence[Row]) -> str:
     """Return a Markdown table whose columns line up on a terminal too.
 
-    >>> print(_table(("what", "ms"), [("echo", "0.25")]))
+    >>> print(markdown_table(("what", "ms"), [("echo", "0.25")]))
     | what |   ms |
     | :--- | ---: |
     | echo | 0.25 |

@@ -31,6 +31,7 @@ from edge.mqtt.sources import SourceReader
 from edge.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
 from edge.mqtt_settings import TopicSettings
 from edge.predictors.runtime import load_interpreter
+from edge.private_files import tighten_state
 from edge.reaching import broker_is_fair, session_options, sources_of
 from edge.reloading import InPlace, Reloading
 from edge.service import Service
@@ -87,7 +88,14 @@ class Application:
             ),
         )
         self._engine = engine_of(settings, self.models)
-        folder = folder_of(settings, state_path(settings.state.path, environment))
+        state = state_path(settings.state.path, environment)
+        if unchanged := tighten_state(state):
+            log.warning(
+                "state.readable_by_others",
+                paths=[str(path) for path in unchanged[:5]],
+                cure="chmod -R go= them as their owner",
+            )
+        folder = folder_of(settings, state)
         self._hold = None
         if settings.shards is not None:
             self._hold = Hold(folder.parent, accepts_other_models=settings.state.accept_other_models)

@@ -30,6 +30,11 @@ class Keeper(Protocol):
         ...
 
     @property
+    def damage(self) -> str:
+        """What was damaged when the state was restored, and what was used instead; empty where nothing was."""
+        ...
+
+    @property
     def n_bytes_written(self) -> int:
         """Bytes written since the start."""
         ...
@@ -66,6 +71,7 @@ class KeepsNothing:
     """Implements :class:`Keeper` where nothing is to be kept."""
 
     problem = None
+    damage = ""
     n_bytes_written = 0
 
     def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:

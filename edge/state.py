@@ -11,6 +11,7 @@ import structlog
 
 from edge.core.errors import SettingsError
 from edge.core.reading import is_device_id
+from edge.private_files import create_private, make_private_folder
 
 log = structlog.get_logger(__name__)
 
@@ -60,8 +61,9 @@ def _make(path: Path) -> str:
     made = f"gw-{secrets.token_hex(4)}"
     part = path.with_suffix(".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(f"{made}\n", encoding="utf-8")
+        make_private_folder(path.parent)
+        with create_private(part) as file:
+            file.write(f"{made}\n".encode())
         part.replace(path)
     except OSError as error:
         log.warning(

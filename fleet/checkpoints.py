@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.core.errors import SettingsError
+from edge.private_files import create_private, make_private_folder, open_private
 from fleet.identity import Identity, read_identity
 
 _FILE = "gapcast.json"
@@ -33,8 +34,8 @@ def held(folder: Path) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o640)
+            make_private_folder(folder)
+            lock = open_private(folder / _LOCK, os.O_RDWR)
             stack.callback(os.close, lock)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -59,9 +60,11 @@ def open_checkpoint(folder: Path, identity: Identity, n_buckets: int | None, def
             msg = f"--checkpoint {folder}: is not empty, and no checkpoint of gapcast-fleet"
             raise SettingsError(msg)
         n_buckets = n_buckets or default_buckets
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         part = folder / f".{_FILE}.part"
-        part.write_text(json.dumps({"buckets": n_buckets, "identity": json.loads(identity.text())}, indent=1) + "\n")
+        document = {"buckets": n_buckets, "identity": json.loads(identity.text())}
+        with create_private(part) as file:
+            file.write(f"{json.dumps(document, indent=1)}\n".encode())
         part.replace(path)
         return Checkpoint(folder, n_buckets)
     try:

@@ -38,9 +38,8 @@ def take_again(engine: Engine, lines: Iterable[bytes], what: Path) -> None:
 
     Raises :class:`StateError`, which names ``what``, where a line is damaged.
     """
-    damage = journal.Damage()
     for line in lines:
-        entry = journal.decode(line, damage)
+        entry = journal.decode(line)
         if not isinstance(entry, journal.Entry):
             msg = f"{what}: the journal that Spark kept is damaged: begin a new checkpoint"
             raise StateError(msg)

@@ -69,14 +69,13 @@ def decode(task: Task, bucket: int, content: bytes) -> Engine:
     what = place_of(task, bucket)
     try:
         snapshot = checkpoint.decode(what, content)
-    except checkpoint.DAMAGE as error:
+    except checkpoint.DamagedError as error:
         msg = f"{what}: the state that Spark kept is damaged ({error}): begin a new checkpoint"
         raise StateError(msg) from error
-    if snapshot is None:
-        msg = f"{what}: the columns of the state that Spark kept do not fit each other: begin a new checkpoint"
-        raise StateError(msg)
     engine = new_engine(task)
-    if problem := give(engine, snapshot):
+    unused = give(engine, snapshot)
+    if unused.learning or unused.devices:
+        problem = unused.learning or f"values of {len(unused.devices)} devices are out of range"
         msg = f"{what}: what was learnt cannot be used ({problem}): begin a new checkpoint"
         raise StateError(msg)
     return engine

@@ -116,19 +116,20 @@ def test_devices_are_not_announced_while_the_broker_confirms_nothing() -> None:
     assert link.announced == [("home", True)]
 
 
-def test_where_the_model_gives_no_number_the_readings_are_kept_and_the_next_batch_is_forecast() -> None:
+def test_service_with_a_model_without_a_number_publishes_persistence() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Overflowing()), {})
     link.put(Reading("home", NOON, 1.0), Reading("home", NOON + 1, 60.0))
     assert service.turn(0) == 2
-    assert link.published == []
     link.put(Reading("home", NOON + 2, 2.0))
     service.turn(0)
-    assert [(forecast.gap_kw, forecast.n_observed) for forecast in link.published] == [(2.0, 3)]
+    assert [(forecast.gap_kw, forecast.n_observed) for forecast in link.published] == [(60.0, 2), (2.0, 3)]
+    assert service.statistics.n_model_failures == 1
+    assert service.statistics.forecasts_replaced == {"model": 1, "state": 0}
     assert service.statistics.readings["accepted"] == 3
 
 
-def test_a_request_for_which_the_model_gives_no_number_is_told_so() -> None:
+def test_request_with_a_model_without_a_number_gets_persistence() -> None:
     service = Service(MemoryLink(), Engine(Overflowing()), {})
     desk = Desk(service, Limits(), max_body_bytes=1_000, max_readings=10)
     app = create_app(service, list, CollectorRegistry(), desk, HttpOptions(max_body_bytes=1_000))
@@ -138,5 +139,5 @@ def test_a_request_for_which_the_model_gives_no_number_is_told_so() -> None:
             return await client.post("/predict", json={"readings": [1.0, 60.0]})
 
     answer = asyncio.run(ask())
-    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
-    assert "persistence gave a value that is not a number" in answer.json()["detail"]
+    assert answer.status_code == 200
+    assert answer.json()["gap_kw"] == 60.0

@@ -168,4 +168,5 @@ def joined(parts: Sequence[Forecasts]) -> Forecasts:
     if first.shares is not None:
         weights = [weights for part in parts if part.shares is not None for weights in part.shares.weights]
         shares = Shares(first.shares.names, weights)
-    return replace(first, shares=shares, **{name: column(name) for name in _COLUMNS})
+    repairs = Repairs.joined([part.repairs for part in parts if part.repairs is not None])
+    return replace(first, shares=shares, repairs=repairs, **{name: column(name) for name in _COLUMNS})

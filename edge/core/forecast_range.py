@@ -55,6 +55,14 @@ class Repairs:
     models: tuple[str, ...]
     replaced: tuple[Replacement, ...]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Repairs]) -> Repairs | None:
+        """Return the repairs of all ``parts`` of a batch, each model once; None where there are none."""
+        if not parts:
+            return None
+        models = dict.fromkeys(model for part in parts for model in part.models)
+        return cls(tuple(models), tuple(one for part in parts for one in part.replaced))
+
 
 @dataclass(frozen=True, slots=True)
 class ForecastRange:

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.core.buffer import Buffers
 from edge.core.engine import Engine
 from edge.core.errors import StateError
+from edge.core.online.kept import COLUMNS, EXPERTS, FOLLOWED
 from edge.core.reading import Reading
 from edge.core.rows import Stream
 from edge.core.samples import MeterState
+from edge.core.snapshot_checks import implausible_devices, implausible_learning, implausible_sums
+from edge.core.state_limits import is_plausible_reading, is_plausible_run
 from edge.core.window import F32, I64, MIN_OBSERVED, WindowSpec
 
 #: Windows forecast at a time when the last forecasts are made again.
@@ -91,13 +95,24 @@ def take(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
     )
 
 
-def give(engine: Engine, snapshot: Snapshot) -> str:
-    """Put ``engine``, which must be new, where ``snapshot`` was taken.
+class Unused(NamedTuple):
+    """What of a snapshot was not restored.
 
-    Where its model has another context or padding, each window is cut or padded anew from its oldest
-    reading on; where it is another model, the last forecasts are left out. What was learnt is left out where its
-    columns do not fit each other, and what is wrong with them returned: "" where nothing is. Raises
-    :class:`StateError`, before anything is given, where the model takes a measured feature that the snapshot has not.
+    ``learning`` says why learnt values were left out, empty where all were restored; ``devices`` start afresh, because
+    their windows or newest forecasts hold values that cannot be.
+    """
+
+    learning: str
+    devices: list[str]
+
+
+def give(engine: Engine, snapshot: Snapshot) -> Unused:
+    """Restore ``snapshot`` into ``engine``, which must be new; return what was left out.
+
+    Where the model has another context or padding, each window is cut or padded anew from its oldest reading on; where
+    it is another model, the newest forecasts are left out. Values out of range (:mod:`edge.core.snapshot_checks`) are
+    left out for their device alone, learnt columns that do not fit each other for all. Raises :class:`StateError`,
+    before anything is restored, where the model takes a measured feature that the snapshot does not have.
     """
     buffers = engine.buffers
     missing = [name for name in buffers.channels if name not in snapshot.channels]
@@ -106,32 +121,66 @@ def give(engine: Engine, snapshot: Snapshot) -> str:
         raise StateError(msg)
     values = snapshot.values[:, :, [snapshot.channels.index(name) for name in buffers.channels]]
     values = values.reshape(len(values), snapshot.spec.context, *buffers.shape[1:])
+    dropped = implausible_devices(snapshot)
     for i, device in enumerate(snapshot.devices):
         stream = buffers.adopt(device)
         if stream is None:
             break
+        if dropped[i]:
+            continue
         stream.last_minute, stream.n_seen = int(snapshot.last_minute[i]), int(snapshot.n_seen[i])
         observed = int.from_bytes(snapshot.observed[i].tobytes(), "little")
         fill(stream, values[i], observed, buffers.spec, as_it_was=buffers.spec == snapshot.spec)
-    for reading in snapshot.held:
-        if reading.device in buffers:
-            buffers.stream(reading.device).held = reading
-    for run in snapshot.late_runs:
-        if run[0].device in buffers:
-            buffers.stream(run[0].device).late_run = list(run)
+    _restore_waiting(buffers, snapshot)
     if snapshot.model == told_by(engine):
         n = len(buffers)
         kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
         engine.newest.take_over(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
-    if engine.blend is not None:
-        try:
-            engine.blend.take_over(len(buffers), snapshot.learnt)
-            for columns, scorer in ((snapshot.scores, engine.scores), (snapshot.drift, engine.drift)):
-                if columns:
-                    scorer.take_over(columns)
-        except (StateError, ValueError) as error:
-            return str(error)
-    return ""
+    problem = _restore_learning(engine, snapshot)
+    names = [device for i, device in enumerate(snapshot.devices) if dropped[i] and device in buffers]
+    for device in names:
+        engine.forget(device)
+    return Unused(problem, names)
+
+
+def _restore_waiting(buffers: Buffers, snapshot: Snapshot) -> None:
+    """Restore readings that wait to be understood, as far as they have each channel that the model takes."""
+    for reading in snapshot.held:
+        if reading.device in buffers and is_plausible_reading(reading) and not reading.lacks(buffers.channels):
+            buffers.stream(reading.device).held = reading
+    for run in snapshot.late_runs:
+        if is_plausible_run(run) and run[0].device in buffers and not any(r.lacks(buffers.channels) for r in run):
+            buffers.stream(run[0].device).late_run = list(run)
+
+
+def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
+    """Restore what was learnt, scores and drift; return what was left out, empty where nothing was."""
+    if engine.blend is None:
+        return ""
+    n_devices, learnt, n_bad = len(engine.buffers), snapshot.learnt, 0
+    try:
+        if learnt and FOLLOWED in learnt:
+            followed = learnt[FOLLOWED]
+            bad = implausible_learning(learnt)
+            n_bad = int(bad.sum())
+            sound = ~bad & (followed < n_devices)
+            if not sound.all():
+                as_many = {name for name, column in learnt.items() if name not in {EXPERTS, COLUMNS}}
+                learnt = {name: column[sound] if name in as_many else column for name, column in learnt.items()}
+        engine.blend.take_over(n_devices, learnt)
+        for columns, scorer, of_drift in (
+            (snapshot.scores, engine.scores, False),
+            (snapshot.drift, engine.drift, True),
+        ):
+            if columns:
+                scorer.take_over(columns)
+                bad_rows = np.flatnonzero(implausible_sums(columns, of_drift=of_drift))
+                n_bad += len(bad_rows)
+                for row in bad_rows.tolist():
+                    scorer.forget(row)
+    except (StateError, ValueError, IndexError, TypeError) as error:
+        return str(error)
+    return f"{n_bad} rows of learnt values or scores are out of range" if n_bad else ""
 
 
 def fill(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, as_it_was: bool) -> None:
@@ -158,8 +207,11 @@ def told_by(engine: Engine) -> str:
 
 
 def check_shapes(snapshot: Snapshot) -> None:
-    """Raise :class:`StateError` where the columns of ``snapshot`` do not fit each other."""
+    """Raise :class:`StateError` where the columns of ``snapshot`` do not fit each other, or name a device twice."""
     n, context = len(snapshot.devices), snapshot.spec.context
+    if len(set(snapshot.devices)) < n:
+        msg = "a device is named twice"
+        raise StateError(msg)
     found = {
         "values": (snapshot.values.shape, (n, context, len(snapshot.channels))),
         "observed": (snapshot.observed.shape, (n, _n_bytes(context))),

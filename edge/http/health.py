@@ -33,8 +33,12 @@ class Health(BaseModel):
 
 
 def health_of(service: Service) -> Health:
-    """Return how ``service`` is: ``fail`` without a broker, ``warn`` where readings are not kept."""
-    connected, problem = service.connected, service.keeper.problem
+    """Return how ``service`` is.
+
+    ``fail`` without a broker; ``warn`` where readings are not stored, or where damaged state was found at the start:
+    the check ``state:restored`` fails until the next start, while the gateway serves.
+    """
+    connected, problem, damage = service.connected, service.keeper.problem, service.keeper.damage
     broker = (
         HealthCheck(status="pass")
         if connected
@@ -44,5 +48,6 @@ def health_of(service: Service) -> Health:
     checks = {"mqtt:connection": [broker], "models:loaded": [models]}
     if problem is not None:
         checks["state:kept"] = [HealthCheck(status="warn" if problem else "pass", output=problem or None)]
-    status: Literal["pass", "warn", "fail"] = ("warn" if problem else "pass") if connected else "fail"
+        checks["state:restored"] = [HealthCheck(status="fail" if damage else "pass", output=damage or None)]
+    status: Literal["pass", "warn", "fail"] = ("warn" if problem or damage else "pass") if connected else "fail"
     return Health(status=status, version=version("gapcast"), checks=checks)

@@ -16,6 +16,7 @@ from edge.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, ModelFil
 from edge.predictors.library import Library
 from edge.predictors.packed import read_packed
 from edge.predictors.store import check_files, parse_card
+from edge.private_files import FOLDER_MODE, create_private, give_to_owner_of, make_private_folder
 
 _NEW, _OLD = "new", "old"
 
@@ -35,13 +36,15 @@ def install(
     with _staging(own) as staging:
         card = _check(file, files, admission, taken)
         staged = staging / _NEW
-        staged.mkdir()
+        staged.mkdir(mode=FOLDER_MODE)
         _write(staged / CARD_FILE, files.card)
         _write(staged / MODEL_FILE, files.model)
         _put_in_place(staged, own / card.name, staging)
+        give_to_owner_of(own, own / card.name)
         if default or not any((folder / REGISTRY_FILE).exists() for folder in library.folders):
             _write(staging / REGISTRY_FILE, f"{json.dumps({'default': card.name})}\n".encode())
             (staging / REGISTRY_FILE).replace(own / REGISTRY_FILE)
+            give_to_owner_of(own, own / REGISTRY_FILE)
         _sync(own)
     return card
 
@@ -87,7 +90,8 @@ def remove(name: str, library: Library, speaking: str) -> bool:
 def _staging(own: Path) -> Iterator[Path]:
     """Give a folder beside the models, on their file system; what is left in it goes."""
     try:
-        own.mkdir(parents=True, exist_ok=True)
+        make_private_folder(own)
+        give_to_owner_of(own.parent, own)
         with TemporaryDirectory(prefix=".install-", dir=own) as staging:
             yield Path(staging)
     except OSError as error:
@@ -111,7 +115,7 @@ def _put_in_place(staged: Path, place: Path, staging: Path) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file that a power cut after its rename does not empty."""
-    with path.open("wb") as file:
+    with create_private(path) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic_core import from_json
+from edge.json_input import decode_json
 
 PROVEN_FILE = "proven.json"
 _VERSION = 1
@@ -51,7 +51,7 @@ class ProvenModels:
             return []
         try:
             with (self._folder / PROVEN_FILE).open("rb") as file:
-                document = from_json(file.read(_MAX_BYTES))
+                document = decode_json(file.read(_MAX_BYTES))
         except (OSError, ValueError):
             return []
         models = document.get("models") if isinstance(document, dict) else None

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from edge.core.card import ModelCard
 from edge.core.errors import ModelError
+from edge.json_input import decode_json
 from edge.predictors.files import (
     CARD_FILE,
     MAX_CARD_BYTES,
@@ -32,7 +32,7 @@ def read_card(path: Path) -> ModelCard:
 def parse_card(content: bytes, path: object) -> ModelCard:
     """Return the card that ``content`` is; raise :class:`ModelError` that names ``path`` and the first wrong field."""
     try:
-        return ModelCard.model_validate_json(content)
+        return ModelCard.model_validate_json(content)  # by the decoder of decode_json; names the field of a NaN
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -44,7 +44,7 @@ def default_model(models: Path) -> str:
     """Return the name of the model that ``registry.json`` under ``models`` calls the default."""
     path = models / REGISTRY_FILE
     try:
-        name = from_json(read_bytes(path, MAX_REGISTRY_BYTES))["default"]
+        name = decode_json(read_bytes(path, MAX_REGISTRY_BYTES))["default"]
     except (ValueError, KeyError, TypeError) as error:
         msg = f'{path}: must read {{"default": "<name of a model>"}}'
         raise ModelError(msg) from error

@@ -18,6 +18,7 @@ import structlog
 
 from edge.core.errors import ShardError
 from edge.json_input import decode_json
+from edge.private_files import create_private, make_private_folder, open_private
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +43,8 @@ class Hold:
         where it was kept with other models and these are not accepted.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o640)
+            make_private_folder(self._folder)
+            self._lock = open_private(self._folder / _LOCK, os.O_RDWR)
             self._wait(self._lock, wait_s)
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
@@ -95,8 +96,8 @@ class Hold:
         """Note that the shard is kept with ``models`` from here on; raise :class:`ShardError` where that fails."""
         part = self._folder / f"{_MODELS}.part"
         try:
-            with part.open("w", encoding="utf-8") as file:
-                json.dump({"v": 1, "models": dict(models)}, file)
+            with create_private(part) as file:
+                file.write(json.dumps({"v": 1, "models": dict(models)}).encode())
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(self._folder / _MODELS)

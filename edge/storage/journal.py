@@ -1,29 +1,37 @@
-"""The journal: a line a batch, added as readings are kept.
+"""The journal: a record of each batch, appended as readings are stored, one line a record.
 
-A line is the CRC-32 of its document, a space, and the document, JSON: ``[issued_at_ms, [[device, minute,
-gap_kw], ...]]``, with what else was measured as a fourth member where there is any. Samples of minutes that were
-open follow as ``[[topic, at_ms, terms], ...]``, with what else was measured likewise. Or, in its place between two
-batches, it is ``{"forget": device}``. The first line is ``{"gapcast": "readings", "version": 1}``. A line that was cut
-short, by the power or a full disk, is known by its checksum.
+The first line is ``{"gapcast": "readings", "version": 2}`` after its CRC-32, as in version 1, so that an older gapcast
+recognises a newer file. Each other line is a record (:mod:`edge.storage.record_lines`), numbered from 1, whose document
+is JSON: ``[issued_at_ms, [[device, minute, gap_kw], ...]]``, with other measured features as a fourth member where
+there are any. Samples of open minutes follow as ``[[topic, at_ms, terms], ...]``, with other measured features
+likewise. Or, between two batches, ``{"forget": device}``.
+
+A record counts whole or not at all. One that is repeated, or older than the one before it, is left out. Journals of
+version 1, whose lines have a CRC-32 and no number, are read too.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from edge.core.errors import StateError
 from edge.core.reading import Reading
 from edge.core.samples import Sample
+from edge.core.state_limits import is_plausible_instant, is_plausible_reading, is_plausible_sample
+from edge.json_input import JsonError, decode_json
+from edge.storage.record_lines import RecordReader, encode_line, encode_line_v1, salt_of, verify_line, verify_line_v1
 
-#: Version of the journal's and the checkpoint's form.
-VERSION = 1
-_CRC_BYTES = 9  # eight hexadecimal digits and a space
+#: Version of the format of journal and checkpoint.
+VERSION = 2
 _WHAT = "readings"
+#: A longer line is read in parts, none of which is a record.
+_MAX_LINE_BYTES = 1 << 26
+#: Of a journal that is not in a file of the gateway's.
+NO_SALT = salt_of(0)
 
 
 class Entry(NamedTuple):
@@ -41,69 +49,106 @@ class Forgotten(NamedTuple):
 
 
 class Damage:
-    """What of a journal could not be read."""
+    """What of a journal could not be read as it was written."""
 
     def __init__(self) -> None:
-        self.n_bad_lines = 0
-        #: Bytes of a last line that was cut short.
+        #: Records that are damaged, or missing by their numbers.
+        self.n_lost = 0
+        self.n_repaired = 0
+        #: Records that were left out because their number had come before.
+        self.n_repeated = 0
+        self.has_bad_header = False
+        #: Whether it is of version 1, to which nothing is appended.
+        self.is_older = False
+        #: Number of its last record.
+        self.last = 0
+        #: Bytes of an incomplete last record.
         self.n_bytes_cut = 0
 
     def __bool__(self) -> bool:
-        """Tell whether there was any."""
-        return bool(self.n_bad_lines or self.n_bytes_cut)
+        """Return whether there was any."""
+        return bool(self.n_bytes_cut or str(self))
+
+    def __str__(self) -> str:
+        """Return it in words, but for an incomplete last record."""
+        found = [
+            (self.n_lost, f"{self.n_lost} records are damaged or missing"),
+            (self.n_repaired, f"{self.n_repaired} records were repaired"),
+            (self.n_repeated, f"{self.n_repeated} records are repeated"),
+            (self.has_bad_header, "its first line is damaged"),
+        ]
+        return ", ".join(words for is_there, words in found if is_there)
 
 
 def encode_header() -> bytes:
     r"""Return the first line of a journal.
 
     >>> encode_header()
-    b'4f73eb40 {"gapcast":"readings","version":1}\n'
+    b'645eb883 {"gapcast":"readings","version":2}\n'
     """
-    return _line({"gapcast": _WHAT, "version": VERSION})
+    return encode_line_v1(to_json({"gapcast": _WHAT, "version": VERSION}))
 
 
-def encode(readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> bytes:
-    r"""Return the line of a batch.
+def encode(
+    readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = (), *, n: int = 0, salt: bytes = NO_SALT
+) -> bytes:
+    r"""Return the record of a batch, the ``n``-th of the journal with this ``salt``.
 
-    >>> encode([Reading("home", 21_476_161, 1.234)], 1_288_571_341_000)
-    b'5e8e9994 [1288571341000,[["home",21476161,1.234]]]\n'
+    >>> encode([Reading("home", 21_476_161, 1.234)], 1_288_571_341_000, n=7)
+    b'tnkrLnPW 7 [1288571341000,[["home",21476161,1.234]]]\n'
     """
     entries = [r[:3] if r.measured is None else (*r[:3], dict(r.measured)) for r in readings]
     if not samples:
-        return _line((issued_at_ms, entries))
-    return _line((issued_at_ms, entries, [sample if sample.measured else sample[:3] for sample in samples]))
+        return encode_line(to_json((issued_at_ms, entries)), n, salt)
+    terms = [sample if sample.measured else sample[:3] for sample in samples]
+    return encode_line(to_json((issued_at_ms, entries, terms)), n, salt)
 
 
-def encode_forgotten(device: str) -> bytes:
-    r"""Return the line of a device that was forgotten.
-
-    >>> encode_forgotten("home")
-    b'7b3b41ee {"forget":"home"}\n'
-    """
-    return _line({"forget": device})
+def encode_forgotten(device: str, *, n: int = 0, salt: bytes = NO_SALT) -> bytes:
+    """Return the record of a device that was forgotten."""
+    return encode_line(to_json({"forget": device}), n, salt)
 
 
-def read(path: Path, damage: Damage) -> Iterator[Entry | Forgotten]:
-    """Yield the lines of the journal at ``path``; add to ``damage`` what could not be read, and go on after it.
+def read(path: Path, damage: Damage, salt: bytes = NO_SALT) -> Iterator[Entry | Forgotten]:
+    """Yield the records of the journal at ``path``; add to ``damage`` what could not be read, and go on after it.
 
     Raises :class:`StateError` where it is of a newer version, and OSError where it cannot be read at all.
     """
+    n_bad = 0
     with path.open("rb") as file:
-        for i, line in enumerate(file):
-            if i == 0 and isinstance(header := _document(line), dict):
-                _check_version(path, header)
-            elif (entry := decode(line, damage)) is not None:
-                yield entry
+        header = encode_header()
+        n_wrong = _n_different(file.read(len(header)), header)
+        is_current = n_wrong <= 1
+        damage.has_bad_header, damage.is_older = n_wrong == 1, not is_current
+        if not is_current:
+            file.seek(0)
+            if not _has_older_header(path, file.readline(_MAX_LINE_BYTES)):
+                file.seek(0)  # its first line may be a record
+        reader = RecordReader(salt, accepts_v1=not is_current)
+        for record in reader.read(iter(lambda: file.readline(_MAX_LINE_BYTES), b"")):
+            entry = None if record is None else _entry(record.document)
+            if record is None or entry is None:
+                n_bad += 1
+                continue
+            if record.number:
+                if record.number <= damage.last:
+                    damage.n_repeated += 1
+                    continue
+                n_bad = max(n_bad, record.number - damage.last - 1)
+                damage.last = record.number
+            damage.n_lost += n_bad
+            damage.n_repaired += record.is_repaired
+            n_bad = 0
+            yield entry
+    damage.n_lost += n_bad
+    damage.n_bytes_cut = reader.n_bytes_cut
 
 
-def decode(line: bytes, damage: Damage) -> Entry | Forgotten | None:
-    """Return what a ``line`` after the first tells; add to ``damage`` where it cannot be read, and return None."""
-    if not line.endswith(b"\n"):
-        damage.n_bytes_cut = len(line)
-        return None
-    entry = _entry(_document(line))
-    damage.n_bad_lines += entry is None
-    return entry
+def decode(line: bytes) -> Entry | Forgotten | None:
+    """Return what a single ``line`` holds that :func:`encode` made, now or in version 1; None where it is damaged."""
+    content = line.removesuffix(b"\n")
+    record = verify_line(content, NO_SALT) or verify_line_v1(content)
+    return None if record is None else _entry(record.document)
 
 
 def check_version(path: Path, version: object) -> None:
@@ -113,42 +158,46 @@ def check_version(path: Path, version: object) -> None:
         raise StateError(msg)
 
 
-def _check_version(path: Path, header: dict[str, Any]) -> None:
-    check_version(path, header.get("version"))
+def _n_different(found: bytes, wanted: bytes) -> int:
+    return sum(a != b for a, b in zip(found, wanted, strict=False)) + abs(len(found) - len(wanted))
 
 
-def _line(document: object) -> bytes:
-    text = to_json(document)
-    return b"%08x %b\n" % (zlib.crc32(text), text)
+def _has_older_header(path: Path, line: bytes) -> bool:
+    record = verify_line_v1(line.removesuffix(b"\n"))
+    document = None if record is None else _document(record.document)
+    if not isinstance(document, dict):
+        return False
+    check_version(path, document.get("version"))
+    return True
 
 
-def _document(line: bytes) -> Any:
-    """Return what stands on a line, or None where its checksum is not that of the rest."""
-    text = line[_CRC_BYTES:-1]
-    if line[:_CRC_BYTES] != b"%08x " % zlib.crc32(text):
-        return None
+def _document(text: bytes) -> Any:
     try:
-        return from_json(text)
-    except ValueError:
+        return decode_json(text)
+    except JsonError:
         return None
 
 
-def _entry(document: Any) -> Entry | Forgotten | None:
+def _entry(text: bytes) -> Entry | Forgotten | None:
+    """Return what a record's document says; None where it is not of the format, or a value is out of range."""
     try:
+        document = _document(text)
         if isinstance(document, dict):
             return Forgotten(str(document["forget"]))
         issued_at_ms, readings, *more = document
+        found = [_reading(*one) for one in readings]
         samples = [_sample(*one) for one in more[0]] if more else []
-        return Entry(int(issued_at_ms), [_reading(*one) for one in readings], samples)
     except (LookupError, TypeError, ValueError):
         return None
+    is_plausible = is_plausible_instant(issued_at_ms) and all(map(is_plausible_reading, found))
+    return Entry(issued_at_ms, found, samples) if is_plausible and all(map(is_plausible_sample, samples)) else None
 
 
-def _reading(device: str, minute: int, gap_kw: float, measured: dict[str, float] | None = None) -> Reading:
+def _reading(device: str, minute: int, gap_kw: float, measured: Mapping[str, float] | None = None) -> Reading:
     return Reading(device, minute, gap_kw, False, measured)
 
 
 def _sample(
-    topic: str, at_ms: int | None, terms: dict[str, float | None], measured: dict[str, float] | None = None
+    topic: str, at_ms: int | None, terms: Mapping[str, float | None], measured: Mapping[str, float] | None = None
 ) -> Sample:
-    return Sample(topic, at_ms, dict(terms), measured or {})
+    return Sample(topic, at_ms, dict(terms), dict(measured or {}))

@@ -23,8 +23,10 @@ from edge.core.reading import Reading
 from edge.core.samples import Sample
 from edge.core.snapshot import Snapshot, take
 from edge.ports import Meters, NoMeters
+from edge.private_files import make_private_folder, open_private, tighten_modes
 from edge.storage import journal
 from edge.storage.cures import cure_of
+from edge.storage.record_lines import salt_of
 from edge.storage.recovery import files_of, journal_path, recover, write_checkpoint
 
 log = structlog.get_logger(__name__)
@@ -55,6 +57,7 @@ class Store:
         self._syncing: Future[None] | None = None
         self._claimed: int | None = None
         self._journal: int | None = None
+        self._n_records, self._salt = 0, journal.NO_SALT
         self._n_bytes_since = self._checkpoint_bytes = self._n_readings_since = self._n_devices = 0
         self._owes_checkpoint = self._dirty = False
         self._forgets = False  # whether a device was forgotten since the newest generation began
@@ -64,6 +67,8 @@ class Store:
         self._sync_due_s = self._retry_due_s = 0.0
         self.n_bytes_written = 0
         self.problem = ""
+        #: What was damaged when the state was restored, and what was used instead; empty where nothing was.
+        self.damage = ""
 
     # --- start and end --------------------------------------------------------------------------
 
@@ -74,7 +79,8 @@ class Store:
         """
         meters = meters or NoMeters()
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._folder)
+            tighten_modes(self._folder)
             if not self._of_shard:
                 self._claim()
             found = recover(self._folder, engine, meters)
@@ -92,10 +98,11 @@ class Store:
             return
         self._n_bytes_since, self._checkpoint_bytes = found.journal_bytes, found.checkpoint_bytes
         self._n_readings_since, self._n_devices = found.journal_readings, len(engine.buffers)
-        self._forgets = found.forgets
+        self._forgets, self.damage = found.forgets, found.damage
         try:
             if found.sound:
                 self._journal = os.open(journal_path(self._folder, found.generation), os.O_WRONLY | os.O_APPEND)
+                self._n_records, self._salt = found.journal_records, salt_of(found.generation)
             else:
                 generation = self._begin_generation()
                 snapshot = take(engine, meters.standing())
@@ -128,7 +135,9 @@ class Store:
         if self._journal is None:
             return
         try:
-            self._append(self._journal, journal.encode(readings, issued_at_ms, samples))
+            self._n_records += 1
+            line = journal.encode(readings, issued_at_ms, samples, n=self._n_records, salt=self._salt)
+            self._append(self._journal, line)
             self._n_readings_since += len(readings)
         except OSError as error:
             self._stop(error)
@@ -139,7 +148,8 @@ class Store:
         if self._journal is None:
             return
         try:
-            self._append(self._journal, journal.encode_forgotten(device))
+            self._n_records += 1
+            self._append(self._journal, journal.encode_forgotten(device, n=self._n_records, salt=self._salt))
         except OSError as error:
             self._stop(error)
 
@@ -182,16 +192,17 @@ class Store:
         self._look_beside()
 
     def _begin_generation(self) -> int:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._folder)
         generation = max(files_of(self._folder).values(), default=0) + 1
         path = journal_path(self._folder, generation)
-        begun = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o640)
+        begun = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_EXCL)
         try:
             self._append(begun, journal.encode_header())
         except OSError:
             os.close(begun)
             raise
         self._journal, self._n_bytes_since, self._n_readings_since = begun, 0, 0
+        self._n_records, self._salt = 0, salt_of(generation)
         self._outdated = False
         if self._forgets:
             self._forgets, self._clean_from = False, generation

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from edge.core.buffer import Verdict
 from edge.core.engine import Engine
 from edge.core.errors import RequestError
+from edge.core.forecast import joined
 from edge.core.forecast_range import Repairs, Replacement
 from edge.core.predictor import Prediction
 from edge.core.reading import Limits, Reading
@@ -145,6 +146,18 @@ def test_path_with_a_value_that_is_no_number_becomes_persistence() -> None:
     forecasts = engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)
     assert forecasts[0].path_kw == (2.0,) * 5
     assert forecasts.repairs == Repairs(("persistence",), (Replacement("home", "model", 1.0),))
+
+
+def test_joined_forecasts_have_the_repairs_of_all_parts() -> None:
+    engine = Engine(Given(said=(1.0, np.nan, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)))
+    parts = [engine.forecast(engine.accept(minutes(2, device=device)), issued_at_ms=0) for device in ("a", "b")]
+    replaced = tuple(Replacement(device, "model", 1.0) for device in ("a", "b"))
+    assert joined(parts).repairs == Repairs(("persistence",), replaced)
+
+
+def test_joined_forecasts_without_repairs_have_none() -> None:
+    engine = Engine(Persistence())
+    assert joined([engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)]).repairs is None
 
 
 @pytest.mark.parametrize("levels", [(0.05, 0.5, 0.95), (0.25, 0.5, 0.75)])

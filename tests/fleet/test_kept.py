@@ -99,7 +99,7 @@ def test_a_snapshot_is_written_after_many_readings_and_what_came_since_is_in_the
     write_lines(tmp_path / "in", mixed[few:], 6, first=1)
     run(spark, tmp_path, cached_devices=0)
     assert len(in_store("snapshot")) == n_buckets
-    kept = [journal.decode(bytes(row.list_element.line), journal.Damage()) for row in in_store("journal")]
+    kept = [journal.decode(bytes(row.list_element.line)) for row in in_store("journal")]
     n_kept = sum(len(entry.readings) for entry in kept if isinstance(entry, journal.Entry))
     assert n_kept == sum(row.value.n_since for row in in_store("stamp")), "with a snapshot the journal begins anew"
     assert n_kept < MOST_READINGS_EACH * len(houses)

@@ -19,6 +19,7 @@ from edge.core.snapshot import take
 from edge.predictors.baselines import Trend
 from edge.storage import checkpoint, journal
 from edge.storage import store as store_module
+from edge.storage.record_lines import encode_line_v1
 from edge.storage.recovery import checkpoint_path, files_of, journal_path
 from edge.storage.store import Store
 from tests.core.test_snapshot import STREAMS, Electric, Recorder
@@ -178,6 +179,11 @@ def newest_checkpoint(folder: Path) -> Path:
     return max(path for path in files_of(folder) if path.suffix == ".npz")
 
 
+def told_of_damage(life: Life, name: str) -> bool:
+    """Whether health names the damaged file, and what was used in its place."""
+    return name in life.store.damage and "Used instead: checkpoint-0000000" in life.store.damage
+
+
 def test_a_damaged_checkpoint_is_set_aside_and_nothing_is_lost(tmp_path: Path) -> None:
     two_checkpoints(tmp_path)
     damaged = newest_checkpoint(tmp_path)
@@ -186,7 +192,8 @@ def test_a_damaged_checkpoint_is_set_aside_and_nothing_is_lost(tmp_path: Path) -
     life = Life(tmp_path)
     (told,) = life.told_of("state.damaged")
     assert told["path"] == str(damaged)
-    assert "checksum" in told["problem"]
+    assert "cannot be parsed (BadZipFile" in told["problem"]
+    assert told_of_damage(life, damaged.name)
     assert Path(told["kept_as"]).read_bytes() == content
     assert not damaged.exists()
     assert_goes_on(life, minutes(0, 60))
@@ -202,11 +209,11 @@ def test_a_damaged_line_is_a_minute_that_is_missing(tmp_path: Path) -> None:
     life.run(minutes(0, 20, ["home"]), at_a_time=1)
     life.break_off()
     path = journal_path(tmp_path, 1)
-    content = path.read_bytes().replace(b'["home",%d,' % (NOON + 18), b'["home",%d,' % (NOON + 17))
+    content = path.read_bytes().replace(b'["home",%d,' % (NOON + 18), b'["barn",%d,' % (NOON + 17))
     path.write_bytes(content)
     life = Life(tmp_path)
     (told,) = life.told_of("state.damaged")
-    assert "1 lines have a wrong checksum" in told["problem"]
+    assert "1 records are damaged or missing" in told["problem"]
     assert Path(told["kept_as"]).read_bytes() == content
     assert_goes_on(life, [reading for reading in minutes(0, 20, ["home"]) if reading.minute != NOON + 18])
     life.end()
@@ -251,10 +258,9 @@ def test_files_of_a_newer_version_are_left_alone(tmp_path: Path, monkeypatch: py
     two_checkpoints(tmp_path)
     if which == "journal":
         newest = max(path for path in files_of(tmp_path) if path.suffix == ".jsonl")
-        newest.write_bytes(journal._line({"gapcast": "readings", "version": 7}) + b"something new\n")
+        newest.write_bytes(encode_line_v1(b'{"gapcast":"readings","version":7}') + b"something new\n")
     else:
         snapshot = checkpoint.read(newest_checkpoint(tmp_path))
-        assert snapshot is not None
         with monkeypatch.context() as newer:
             newer.setattr(checkpoint, "VERSION", 7)
             newest_checkpoint(tmp_path).write_bytes(checkpoint.encode(snapshot))
@@ -262,7 +268,7 @@ def test_files_of_a_newer_version_are_left_alone(tmp_path: Path, monkeypatch: py
     life = Life(tmp_path)
     life.run(minutes(60, 80))
     assert len(life.recorder.said) == 40, "it goes on all the same"
-    assert "is of version 7, and this gapcast reads versions up to 1" in life.store.problem
+    assert "is of version 7, and this gapcast reads versions up to 2" in life.store.problem
     assert life.told_of("state.not_kept")[0]["cure"].startswith("use the newer gapcast")
     life.end()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -4,8 +4,8 @@ import { ask } from "./ask.js";
 import { byId, make, write } from "./dom.js";
 import { count, percent, second } from "./words.js";
 
-const CHECKS = { "mqtt:connection": "Broker", "models:loaded": "Models", "state:kept": "Readings" };
-const GOOD = { "mqtt:connection": "connected", "models:loaded": "loaded", "state:kept": "kept over a restart" };
+const CHECKS = { "mqtt:connection": "Broker", "models:loaded": "Models", "state:kept": "Readings", "state:restored": "Stored state" };
+const GOOD = { "mqtt:connection": "connected", "models:loaded": "loaded", "state:kept": "kept over a restart", "state:restored": "intact" };
 
 let shown = null;
 

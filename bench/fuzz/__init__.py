@@ -1,0 +1,1 @@
+"""The fuzzer: every target of ``tests/fuzz`` under atheris."""

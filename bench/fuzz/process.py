@@ -1,0 +1,141 @@
+"""Runs fuzz targets, and reads their figures from what libFuzzer prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[2]
+#: libFuzzer ends the process where one input takes longer, s, or the process more memory, MB.
+_TIMEOUT_S, _RSS_MB = 30, 2_048
+#: A process that ends early is started again, so often.
+_MOST_STARTS = 5
+_STATUS = re.compile(r"^#(\d+)\s.*?cov: (\d+) ft: (\d+) corp: (\d+)", re.MULTILINE)
+_EXECUTED = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
+_DONE = re.compile(r"^Done \d+ runs in (\d+) second", re.MULTILINE)
+_PEAK = re.compile(r"^stat::peak_rss_mb:\s*(\d+)", re.MULTILINE)
+#: libFuzzer's names for the inputs that it stores itself.
+_ARTIFACTS = ("crash-", "timeout-", "oom-", "leak-")
+
+
+@dataclass(slots=True)
+class Finding:
+    """An input that broke a promise: what it did, where, and the file that holds it."""
+
+    target: str
+    what: str
+    where: str
+    story: str
+    input: Path
+
+
+@dataclass(slots=True)
+class Figures:
+    """What a target's run came to. ``edges`` and ``features`` are libFuzzer's coverage of the Python code."""
+
+    target: str
+    seconds: float = 0.0
+    n_executions: int = 0
+    edges: int = 0
+    features: int = 0
+    corpus: int = 0
+    peak_mb: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    #: Why the target could not be run to its end; empty where it was.
+    failure: str = ""
+
+    @property
+    def per_s(self) -> float:
+        """Executions a second."""
+        return self.n_executions / self.seconds if self.seconds else 0.0
+
+
+def fuzz(targets: Sequence[str], folder: Path, seconds: float, seed: int, n_jobs: int) -> list[Figures]:
+    """Fuzz ``targets`` for so many ``seconds`` each, ``n_jobs`` at a time; corpora and findings are under ``folder``.
+
+    A target that an input ends is started again for what is left of its time.
+    """
+    figures = {target: Figures(target) for target in targets}
+    for target in targets:
+        shutil.rmtree(folder / target / "findings", ignore_errors=True)
+        for name in ("corpus", "findings"):
+            (folder / target / name).mkdir(parents=True, exist_ok=True)
+    left = list(targets)
+    for start in range(_MOST_STARTS):
+        if not left:
+            break
+        left_s = max(1, round(min(seconds - figures[target].seconds for target in left)))
+        n_artifacts = {target: len(_artifacts(folder / target)) for target in left}
+        _run(left, folder, left_s, seed + start, n_jobs)
+        ended_early = []
+        for target in left:
+            code, output = _read(folder / target)
+            _add(figures[target], output, left_s)
+            if code and len(_artifacts(folder / target)) == n_artifacts[target]:  # no input to blame
+                figures[target].failure = output[-2_000:] or f"exit code {code}"
+            elif code and figures[target].seconds < seconds:
+                ended_early.append(target)
+        left = ended_early
+    for target in targets:
+        figures[target].findings = _findings(target, folder / target)
+    return list(figures.values())
+
+
+def _run(targets: Sequence[str], folder: Path, seconds: int, seed: int, n_jobs: int) -> None:
+    """Run ``targets`` for so many seconds each; they write to their folders what came of it."""
+    for target in targets:
+        for name in ("output", "code"):
+            (folder / target / name).unlink(missing_ok=True)
+    command = [
+        sys.executable, "-m", "tests.fuzz.under_atheris", ",".join(targets), str(folder), str(n_jobs),
+        f"-max_total_time={seconds}", f"-timeout={_TIMEOUT_S}", f"-rss_limit_mb={_RSS_MB}", f"-seed={seed}",
+        "-print_final_stats=1", "-detect_leaks=0",
+    ]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
+    ended = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, check=False)
+    if ended.returncode:
+        sys.stderr.buffer.write(ended.stdout + ended.stderr)
+        ended.check_returncode()
+
+
+def _read(folder: Path) -> tuple[int, str]:
+    """Return a target's exit code and what it printed."""
+    code = int((folder / "code").read_text(encoding="ascii"))
+    return code, (folder / "output").read_text(encoding="utf-8", errors="replace")
+
+
+def _add(figures: Figures, output: str, took_s: float) -> None:
+    """Add the figures that a process printed; where it did not say how long it fuzzed, it was ``took_s`` at most."""
+    done = _DONE.search(output)
+    figures.seconds += float(done[1]) if done else took_s
+    status = _STATUS.findall(output)
+    executed = _EXECUTED.search(output)
+    if status:
+        n_executions, edges, features, corpus = map(int, status[-1])
+        figures.n_executions += int(executed[1]) if executed else n_executions
+        figures.edges, figures.features = max(figures.edges, edges), max(figures.features, features)
+        figures.corpus = corpus
+    peak = _PEAK.search(output)
+    figures.peak_mb = max(figures.peak_mb, int(peak[1]) if peak else 0)
+
+
+def _artifacts(folder: Path) -> list[Path]:
+    return [path for path in sorted((folder / "findings").iterdir()) if path.name.startswith(_ARTIFACTS)]
+
+
+def _findings(target: str, folder: Path) -> list[Finding]:
+    """Return what the process found, and what ended it."""
+    found = []
+    for path in sorted((folder / "findings").glob("*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        found.append(Finding(target, document["what"], document["where"], document["story"], path.with_suffix("")))
+    for path in _artifacts(folder):
+        found.append(Finding(target, path.name.partition("-")[0], target, "it ended the process", path))
+    return found

@@ -1,0 +1,50 @@
+"""The arrays of an ``.npz`` file, read so that no byte of it can take more memory than the file has.
+
+``numpy.load`` trusts the shape in an array's header: it allocates what that says, and where it says less than there is,
+it never reaches the end of the member, so that zipfile does not compare the CRC-32. Here each member is read whole, its
+CRC-32 compared, and its array must take exactly the bytes that are there.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+#: Kinds of arrays that state has: floats, integers, text.
+_KINDS = "fiuU"
+_SUFFIX = ".npy"
+
+
+def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an archive by name, each a view of its member's bytes.
+
+    Raises what zipfile and numpy do where it is damaged, and ValueError where a member is compressed, larger than the
+    file, or of another size than its header says.
+    """
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > len(content) or any(m.compress_type for m in members):
+            msg = "its members are compressed, or larger than the file"
+            raise ValueError(msg)
+        return {member.filename.removesuffix(_SUFFIX): _array_of(archive.read(member)) for member in members}
+
+
+def _array_of(content: bytes) -> NDArray[Any]:
+    """Return the array of an ``.npy`` file, whose header must agree with its size."""
+    file = BytesIO(content)
+    if npy.read_magic(file) != (1, 0):
+        msg = "a member is of an unknown version of .npy"
+        raise ValueError(msg)
+    shape, is_fortran, kind = npy.read_array_header_1_0(file)
+    at = file.tell()
+    if kind.kind not in _KINDS or min(shape, default=0) < 0 or math.prod(shape) * kind.itemsize != len(content) - at:
+        msg = f"a member of {len(content) - at} bytes cannot be an array of {kind} and shape {shape}"
+        raise ValueError(msg)
+    flat = np.frombuffer(content, dtype=kind, offset=at) if math.prod(shape) else np.empty(0, dtype=kind)
+    return flat.reshape(shape[::-1]).T if is_fortran else flat.reshape(shape)

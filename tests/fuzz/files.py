@@ -1,0 +1,196 @@
+"""Files: a model's card and archive, a CSV of readings."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import math
+import random
+import tarfile
+import warnings
+import zipfile
+import zlib
+from contextlib import suppress
+
+from edge.core.card import ModelCard
+from edge.core.errors import ModelError, SourceError
+from edge.core.grid import LATEST_MS, minute_of
+from edge.core.reading import Limits
+from edge.predictors.packed import read_packed
+from edge.predictors.store import CARD_FILE, MODEL_FILE, default_model, read_card
+from edge.replay.source import Columns, read_minutes
+from tests.fuzz.mutations import mutate_bytes, mutate_document
+from tests.fuzz.target import FIELD, Target, scratch_folder, written
+from tests.support.models import every_feature_model, shipped_models, shipped_names
+
+#: No file of a model may have more.
+_MOST_BYTES = 64 << 20
+_SMALL_MODEL = b"TFL3 not a model, but its size is right"
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError,
+           ValueError)  # fmt: skip
+
+
+def check_card(data: bytes) -> None:
+    """Read ``data`` as a model's card and as the registry: a card that holds what it says, or a ModelError."""
+    with written(data, "registry.json"), suppress(ModelError):
+        assert isinstance(default_model(scratch_folder()), str)
+    with written(data, CARD_FILE) as path:
+        try:
+            card = read_card(path)
+        except ModelError:
+            return
+    assert math.isfinite(card.golden.tolerance_kw)
+    assert card.spec.context == len(card.golden.window[0])
+    assert ModelCard.model_validate_json(card.model_dump_json()) == card
+
+
+def card_seeds() -> list[bytes]:
+    """Return the shipped cards, their golden examples cut to one, and the registry."""
+    folders = [*(shipped_models() / name for name in shipped_names()), every_feature_model()]
+    seeds = []
+    for folder in folders:
+        card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+        golden = card["golden"]
+        for name in ("window", "mean", "quantiles"):
+            if golden.get(name):
+                golden[name] = golden[name][:1]
+        golden["window"] = [window[-2:] for window in golden["window"]]
+        seeds.append(json.dumps(card | {"context": 2, "experiment": None, "hyper_parameters": {}}).encode())
+    return [*seeds, (shipped_models() / "registry.json").read_bytes()]
+
+
+# --- archives -----------------------------------------------------------------------------------
+
+
+def check_archive(data: bytes) -> None:
+    """Unpack ``data``, a .zip or a .tar by its content: two files within their limits, or a ModelError."""
+    with written(data, "model.zip") as path, suppress(ModelError):
+        packed = read_packed(path)
+        assert len(packed.model) <= _MOST_BYTES
+        assert len(packed.card) <= _MOST_BYTES
+
+
+def archive_seeds() -> list[bytes]:
+    """Return a model in each kind of archive."""
+    members = [(f"lstm/{MODEL_FILE}", _SMALL_MODEL), (f"lstm/{CARD_FILE}", b'{"name": "lstm"}')]
+    zips = [_zipped(members, kind) for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)]
+    return [*zips, *(_tarred(members, mode) for mode in ("w", "w:gz", "w:bz2", "w:xz"))]
+
+
+def repack_archive(data: bytes, seed: int) -> bytes:
+    """Return an archive with a member changed, and with checksums that are right."""
+    draw = random.Random(seed)  # noqa: S311
+    try:
+        if zipfile.is_zipfile(io.BytesIO(data)):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                members = [(info.filename, archive.open(info).read(65_536)) for info in archive.infolist()[:8]]
+        else:
+            with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+                infos = [info for info, _ in zip(tar, range(8), strict=False) if info.isreg()]
+                members = [(info.name, _content(tar, info)) for info in infos]
+    except _DAMAGE:
+        return mutate_bytes(data, draw)
+    if not members:
+        return mutate_bytes(data, draw)
+    place = draw.randrange(len(members))
+    name, content = members[place]
+    action = draw.randrange(5)
+    if action == 0:
+        name = draw.choice(
+            (MODEL_FILE, CARD_FILE, f"../{CARD_FILE}", f"/{MODEL_FILE}", f"a/b/{CARD_FILE}", ".", "é" * 90)
+        )
+    elif action == 1:
+        members.append((name, content))
+    elif action == 2:
+        content = b"\0" * draw.choice((0, 1_000, 60_000))
+    else:
+        content = mutate_document(content, draw)
+    members[place] = (name or "x", content)
+    made = _zipped(
+        members, draw.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+    )
+    if draw.random() < 0.5:
+        try:
+            made = _tarred(members, draw.choice(("w", "w:gz", "w:bz2", "w:xz")), draw.choice((0, 1, 2)))
+        except _DAMAGE:
+            return data
+    return made
+
+
+def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(info)
+    return b"" if file is None else file.read(65_536)
+
+
+def _zipped(members: list[tuple[str, bytes]], kind: int) -> bytes:
+    out = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(out, "w", kind) as archive:
+        warnings.simplefilter("ignore")  # of a name that is there twice, as is meant
+        for name, content in members:
+            archive.writestr(zipfile.ZipInfo(name.replace("\0", "_")), content, kind)
+    return out.getvalue()
+
+
+def _tarred(members: list[tuple[str, bytes]], mode: str, form: int = tarfile.PAX_FORMAT) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode, format=form) as archive:  # type: ignore[call-overload]
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+# --- readings -----------------------------------------------------------------------------------
+
+
+def check_readings_file(data: bytes) -> None:
+    """Read ``data`` as a file of readings, its suffix and columns in the first field: minutes, or a SourceError."""
+    head, _, content = data.partition(FIELD)
+    suffix = {b"z": ".zip", b"g": ".gz"}.get(head[:1], ".csv")
+    columns = Columns("time", "power", "W") if head[1:2] == b"c" else Columns()
+    limits = Limits()
+    with written(content, f"readings{suffix}") as path, suppress(SourceError):
+        for minute, gap_kw in read_minutes(path, columns, limits):
+            assert limits.min_kw <= gap_kw <= limits.max_kw
+            assert minute < minute_of(LATEST_MS)
+
+
+def readings_file_seeds() -> list[bytes]:
+    """Return files in UCI's own format and with named columns, plain and packed."""
+    uci = b"Date;Time;Global_active_power;x\n16/12/2006;17:24:00;4.216;1\n16/12/2006;17:25:00;?;\n"
+    named = b"time,power\n2010-11-01T00:00:00,250\n2010-11-01T00:01:00Z,-10.5\n1288569720,\n1288569780000,1e3\n"
+    quoted = b'\xef\xbb\xbf"time"\t"power"\n"2010-11-01 00:00"\t"250"\n'
+    packed = _zipped([("a.csv", named)], zipfile.ZIP_DEFLATED)
+    return [
+        b"-u" + FIELD + uci, b"-c" + FIELD + named, b"-c" + FIELD + quoted, b"gu" + FIELD + gzip.compress(uci, mtime=0),
+        b"zc" + FIELD + packed,
+    ]  # fmt: skip
+
+
+def repack_readings_file(data: bytes, seed: int) -> bytes:
+    """Return a packed file of readings with its content changed, and with checksums that are right."""
+    draw = random.Random(seed)  # noqa: S311
+    head, _, content = data.partition(FIELD)
+    try:
+        if head[:1] == b"g":
+            return head + FIELD + gzip.compress(mutate_bytes(zlib.decompress(content, 31), draw), mtime=0)
+        if head[:1] == b"z":
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                members = [(info.filename, mutate_bytes(archive.read(info), draw)) for info in archive.infolist()[:2]]
+            return head + FIELD + _zipped(members, zipfile.ZIP_DEFLATED)
+    except _DAMAGE:
+        pass
+    return mutate_bytes(data, draw)
+
+
+TARGETS = (
+    Target("card", check_card, card_seeds, (*ModelCard.model_fields, "gap_kw", "tolerance_kw", "quantiles"), 8_192),
+    Target("archive", check_archive, archive_seeds, (MODEL_FILE, CARD_FILE, "ustar", "PK"), 16_384, repack_archive),
+    Target(
+        "readings-file", check_readings_file, readings_file_seeds,
+        ("time", "power", "Date;Time;Global_active_power", "nan", "1e999", "2010-11-01T00:00", '"', "\n"),
+        repack=repack_readings_file,
+    ),
+)  # fmt: skip

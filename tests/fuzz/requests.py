@@ -1,0 +1,108 @@
+"""Bodies of requests: a forecast's (REST and MQTT), and the tensors of the Open Inference Protocol."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+from http import HTTPStatus
+
+import numpy as np
+from starlette.exceptions import HTTPException
+
+from edge.asking.answer import JSON_TYPE, PROBLEM_TYPE, Desk
+from edge.core.engine import Engine
+from edge.core.reading import Limits
+from edge.http.tensors import FLOAT, read, written
+from edge.predictors.store import load_model
+from edge.service import Service
+from tests.fuzz.target import FIELD, Target
+from tests.support.links import MemoryLink
+from tests.support.models import default_name, every_feature_model, shipped_models
+
+_MAX_BODY_BYTES, _MAX_READINGS = 16_384, 100
+_OUTPUTS = ("mean", "quantiles")
+
+
+@cache
+def _desk() -> Desk:
+    """Return the predict use case over a service with the default model and one that takes every feature."""
+    default = load_model(shipped_models() / default_name())
+    every = load_model(every_feature_model())
+    service = Service(MemoryLink(), Engine(default), {default.name: default, every.name: every})
+    return Desk(service, Limits(), max_body_bytes=_MAX_BODY_BYTES, max_readings=_MAX_READINGS)
+
+
+def check_predict(data: bytes) -> None:
+    """Answer ``data`` as a request: with a forecast whose numbers are finite, or with a problem that says why."""
+    answer = _desk().answer(data, len(data))
+    document = json.loads(answer.document, parse_constant=_refuse)
+    if answer.media_type == JSON_TYPE:
+        for name in ("gap_kw", "median_kw", "lower_kw", "upper_kw"):
+            assert document[name] is None or math.isfinite(document[name]), document
+        return
+    assert answer.media_type == PROBLEM_TYPE
+    assert HTTPStatus.BAD_REQUEST <= document["status"] <= HTTPStatus.UNPROCESSABLE_ENTITY, document
+
+
+def _refuse(name: str) -> float:
+    msg = f"an answer holds {name}, which is not JSON"
+    raise AssertionError(msg)
+
+
+def predict_seeds() -> list[bytes]:
+    """Return requests with bare numbers, with times, and with every feature."""
+    every = {"gap_kw": 0.5, "voltage_v": 239.0, "current_a": 2.1, "reactive_kvar": 0.1}
+    timed = [{"ts": f"2010-11-01T00:0{minute}:00Z", **every} for minute in range(4)]
+    bodies: list[object] = [
+        {"readings": [1.2, 1.3, 1.1, 1.4]},
+        {"readings": [0.3] * 30, "model": default_name()},
+        {"readings": [{"ts": 1_288_569_600 + 60 * i, "gap_kw": 0.1 * i} for i in range(5)]},
+        {"readings": timed, "model": every_feature_model().name},
+    ]
+    return [json.dumps(body).encode() for body in bodies]
+
+
+def check_tensors(data: bytes) -> None:
+    """Read ``data``, a length header and a body, as a request for inference: finite values of the shape given.
+
+    The answer with the same tensor is read back: its JSON as long as it says.
+    """
+    header, separator, body = data.partition(FIELD)
+    json_length = header.decode("latin-1") if separator and header else None
+    try:
+        asked = read(body if separator else data, json_length, _OUTPUTS)
+    except HTTPException as error:
+        assert HTTPStatus.BAD_REQUEST <= error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR  # noqa: PT017
+        return
+    assert asked.tensor.dtype == np.float32
+    assert np.isfinite(asked.tensor).all()
+    assert set(asked.outputs) <= set(_OUTPUTS)
+    answer, n_json = written({"id": asked.id}, dict.fromkeys(asked.outputs, asked.tensor), asked.outputs)
+    outputs = json.loads(answer[:n_json], parse_constant=_refuse)["outputs"]
+    assert [output["shape"] for output in outputs] == [list(asked.tensor.shape)] * len(asked.outputs)
+    n_binary = sum(asked.outputs.values())
+    assert len(answer) == n_json + n_binary * asked.tensor.nbytes
+
+
+def tensors_seeds() -> list[bytes]:
+    """Return requests with values as JSON, flat and nested, and as bytes behind it."""
+    window = {"name": "window", "datatype": FLOAT, "shape": [1, 3, 1]}
+    flat = json.dumps({"id": "1", "inputs": [window | {"data": [0.1, 0.2, 3]}]}).encode()
+    nested = json.dumps({"inputs": [window | {"data": [[[1], [2], [3.5]]]}], "outputs": [{"name": "mean"}]}).encode()
+    parameters = {"parameters": {"binary_data_size": 12}}
+    binary_output = {"name": "mean", "parameters": {"binary_data": True}}
+    head = json.dumps({"inputs": [window | parameters], "outputs": [binary_output]}).encode()
+    values = np.array([1, 2, 3], dtype="<f4").tobytes()
+    whole = json.dumps({"inputs": [window | {"data": [1, 2, 3]}], "parameters": {"binary_data_output": True}}).encode()
+    return [FIELD + flat, FIELD + nested, str(len(head)).encode() + FIELD + head + values, FIELD + whole]
+
+
+TARGETS = (
+    Target("predict", check_predict, predict_seeds, ("readings", "model", "ts", "gap_kw", "voltage_v", "lstm-5-3")),
+    Target(
+        "tensors", check_tensors, tensors_seeds,
+        ("inputs", "outputs", "shape", "data", "datatype", FLOAT, "parameters", "binary_data_size", "binary_data",
+         "binary_data_output", "classification", "shared_memory_region", "quantiles", "1e999", "[[[[[[[["),
+    ),
+)  # fmt: skip

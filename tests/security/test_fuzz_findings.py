@@ -1,0 +1,43 @@
+"""The fuzz targets without a fuzzer: every stored finding, every seed, and the same mutations of them on every run."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.mutations import mutate
+from tests.fuzz.targets import PARTS, load_target
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "fuzz"
+FINDINGS = sorted(path for path in FIXTURES.glob("*/*") if path.is_file())
+#: Mutations of each target's seeds; starting from state files makes an engine for each.
+N_MUTATIONS, N_MUTATIONS_OF_STATE = 250, 40
+
+# Numbers that overflow become infinite, which the targets look for; numpy's warning of them ends nothing.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+
+def test_every_finding_belongs_to_a_target() -> None:
+    assert {path.parent.name for path in FINDINGS} <= set(PARTS)
+
+
+@pytest.mark.parametrize("path", FINDINGS, ids=[f"{path.parent.name}-{path.name}" for path in FINDINGS])
+def test_finding_of_the_fuzzer_stays_fixed(path: Path) -> None:
+    load_target(path.parent.name).check(path.read_bytes())
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_target_accepts_its_seeds_and_their_mutations(name: str) -> None:
+    target, draw = load_target(name), random.Random(20_101_101)  # noqa: S311
+    seeds = list(target.seeds())
+    for seed in seeds:
+        target.check(seed)
+    for _ in range(N_MUTATIONS_OF_STATE if PARTS[name] == "state" else N_MUTATIONS):
+        data = draw.choice(seeds)
+        if target.repack is not None and draw.random() < 0.5:
+            data = target.repack(data, draw.getrandbits(32))
+        else:
+            data = mutate(data, draw, tuple(target.words))
+        target.check(data[: target.max_bytes])

@@ -1,0 +1,271 @@
+"""Damage to each byte of a checkpoint and a journal: nothing raises, and forecasts are those of the intact state."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+
+from edge.core.engine import Engine
+from edge.core.forecast import Forecast
+from edge.core.reading import Reading
+from edge.core.snapshot import give, take
+from edge.core.window import WindowSpec
+from edge.predictors.baselines import Trend
+from edge.storage import checkpoint, journal
+from edge.storage.record_lines import salt_of
+from edge.storage.recovery import checkpoint_path, journal_path
+from edge.storage.store import Store
+from tests.support.houses import Smooth, blending, house_kw, stream
+
+NOON = 21_476_160
+N_DEVICES, N_RECORDS, NEWEST = 20, 200, 3
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "state-v1"
+
+
+def new_engine() -> Engine:
+    return Engine(Trend(WindowSpec(4)))
+
+
+def reading(number: int) -> Reading:
+    device, minute = number % N_DEVICES, number // N_DEVICES
+    return Reading(f"d{device}", NOON + minute, round(0.2 * (number % 17) + device, 3))
+
+
+def write_life(folder: Path, first: int, last: int, *, ends_well: bool) -> None:
+    """Let one process take the readings numbered ``first`` to ``last``, one a batch."""
+    engine, store = new_engine(), Store(folder)
+    store.restore(engine)
+    for number in range(first, last):
+        engine.forecast(engine.accept([reading(number)]), 9)
+        store.keep([reading(number)], 9)
+    store.close(take(engine) if ends_well else None)
+
+
+@pytest.fixture(scope="module")
+def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder with two checkpoints of 20 devices and a journal of 200 records after the newer one."""
+    folder = tmp_path_factory.mktemp("state")
+    write_life(folder, 0, 60, ends_well=True)
+    write_life(folder, 60, 100, ends_well=True)
+    write_life(folder, 100, 100 + N_RECORDS, ends_well=False)
+    assert checkpoint_path(folder, NEWEST).exists()
+    assert checkpoint_path(folder, NEWEST - 1).exists()
+    return folder
+
+
+def forecasts_of(folder: Path) -> tuple[list[Forecast], str]:
+    """The forecasts of a gateway that starts with this folder, and what it says was damaged."""
+    engine, store = new_engine(), Store(folder)
+    with capture_logs():
+        store.restore(engine)
+        store.close(None)
+    assert store.problem == ""
+    return engine.latest(), store.damage
+
+
+def mutations(content: bytes, seed: int) -> Iterator[tuple[int, bytes]]:
+    """Each byte set to 0, to 255, and with one bit flipped, with its place."""
+    draw = Random(seed)  # noqa: S311 - no secret
+    for at, before in enumerate(content):
+        for value in {0, 255, before ^ (1 << draw.randrange(8))} - {before}:
+            yield at, b"%b%c%b" % (content[:at], value, content[at + 1 :])
+
+
+def test_checkpoint_with_any_byte_damaged_is_rejected(intact: Path) -> None:
+    path = checkpoint_path(intact, NEWEST)
+    for at, content in mutations(path.read_bytes(), 1):
+        try:
+            checkpoint.decode(path, content)
+        except checkpoint.DamagedError:
+            continue
+        pytest.fail(f"accepted with byte {at} damaged")
+
+
+def test_checkpoint_cut_at_any_length_is_rejected(intact: Path) -> None:
+    path = checkpoint_path(intact, NEWEST)
+    content = path.read_bytes()
+    for n in range(len(content)):
+        with pytest.raises(checkpoint.DamagedError):
+            checkpoint.decode(path, content[:n])
+
+
+@pytest.mark.parametrize("at", [0, 30, 5_000, -80, -1])
+def test_checkpoint_damaged_gives_forecasts_of_the_previous_one(intact: Path, tmp_path: Path, at: int) -> None:
+    expected, _ = forecasts_of(intact)
+    folder = tmp_path / "state"
+    shutil.copytree(intact, folder)
+    path = checkpoint_path(folder, NEWEST)
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0x11
+    path.write_bytes(content)
+    found, damage = forecasts_of(folder)
+    assert found == expected
+    assert path.name in damage
+    assert f"Used instead: {checkpoint_path(folder, NEWEST - 1).name} and 2 journals" in damage
+
+
+def entries_of(path: Path, content: bytes) -> tuple[list[journal.Entry | journal.Forgotten], journal.Damage]:
+    path.write_bytes(content)
+    damage = journal.Damage()
+    return list(journal.read(path, damage, salt_of(NEWEST))), damage
+
+
+def test_journal_with_any_byte_damaged_loses_no_record(intact: Path, tmp_path: Path) -> None:
+    lines = journal_path(intact, NEWEST).read_bytes().splitlines(keepends=True)
+    assert len(lines) == N_RECORDS + 1
+    path = tmp_path / "journal"
+    for number in range(1, N_RECORDS + 1):  # with a record before and after it: the others are as far away as ever
+        before, after = b"".join(lines[max(number - 1, 1) : number]), b"".join(lines[number + 1 : number + 2])
+        expected, _ = entries_of(path, lines[0] + before + lines[number] + after)
+        for at, line in mutations(lines[number], number):
+            found, _ = entries_of(path, lines[0] + before + line + after)
+            assert found == expected, (number, at, line)
+
+
+def test_journal_with_its_header_damaged_loses_no_record(intact: Path, tmp_path: Path) -> None:
+    content = journal_path(intact, NEWEST).read_bytes()
+    n_header = len(journal.encode_header())
+    expected, _ = entries_of(tmp_path / "journal", content)
+    for at, header in mutations(content[:n_header], 2):
+        found, damage = entries_of(tmp_path / "journal", header + content[n_header:])
+        assert found == expected, at
+        assert damage.has_bad_header
+
+
+def test_journal_cut_at_any_length_has_the_records_before_it(intact: Path, tmp_path: Path) -> None:
+    content = journal_path(intact, NEWEST).read_bytes()
+    expected, _ = entries_of(tmp_path / "journal", content)
+    assert len(expected) == N_RECORDS
+    for n in range(len(content) - 200, len(content)):
+        found, damage = entries_of(tmp_path / "journal", content[:n])
+        whole = content[:n].count(b"\n") - 1
+        has_last = content[n : n + 1] == b"\n"  # the newline alone is lost
+        assert found == expected[: whole + has_last]
+        assert damage.n_lost == 0
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_journal_with_a_damaged_byte_gives_the_intact_forecasts(intact: Path, tmp_path: Path, seed: int) -> None:
+    expected, _ = forecasts_of(intact)
+    folder = tmp_path / "state"
+    shutil.copytree(intact, folder)
+    path = journal_path(folder, NEWEST)
+    content = bytearray(path.read_bytes())
+    draw = Random(seed)  # noqa: S311 - no secret
+    at = draw.randrange(len(content))
+    content[at] ^= 1 << draw.randrange(8)
+    path.write_bytes(content)
+    found, _ = forecasts_of(folder)
+    assert found == expected
+
+
+def test_journal_of_another_generation_is_not_replayed(intact: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    path.write_bytes(journal_path(intact, NEWEST).read_bytes())
+    damage = journal.Damage()
+    assert list(journal.read(path, damage, salt_of(NEWEST + 1))) == []
+    assert damage.n_lost == N_RECORDS
+
+
+def test_journal_with_repeated_records_takes_each_once(intact: Path, tmp_path: Path) -> None:
+    content = journal_path(intact, NEWEST).read_bytes()
+    records = content.splitlines(keepends=True)
+    expected, _ = entries_of(tmp_path / "journal", content)
+    found, damage = entries_of(tmp_path / "journal", content + b"".join(records[-9:]))
+    assert found == expected
+    assert damage.n_repeated == 9
+    found, damage = entries_of(tmp_path / "journal", b"".join(records[:50] + records[53:]))
+    assert found == expected[:49] + expected[52:]
+    assert damage.n_lost == 3
+
+
+# --- state of version 1 -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["plain", "learned"])
+def test_state_of_version_1_gives_the_forecasts_it_gave_then(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "state"
+    shutil.copytree(FIXTURES / name, folder)
+    engine = Engine(Trend(WindowSpec(8))) if name == "plain" else blending(Smooth(WindowSpec(8)))
+    store = Store(folder)
+    store.restore(engine)
+    store.close(None)
+    expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    found = {
+        f.device: [f.observed_minute, f.gap_kw, f.median_kw, f.lower_kw, f.upper_kw, f.issued_at_ms]
+        for f in engine.latest()
+    }
+    assert found == expected
+    assert (store.problem, store.damage) == ("", "")
+
+
+def test_checkpoint_of_version_1_damaged_never_gives_other_values() -> None:
+    path = FIXTURES / "plain" / "checkpoint-00000002.npz"
+    content = path.read_bytes()
+    expected = Engine(Trend(WindowSpec(8)))
+    give(expected, checkpoint.decode(path, content))
+    n_accepted = 0
+    draw = Random(3)  # noqa: S311 - no secret
+    for at, before in enumerate(content):
+        altered = b"%b%c%b" % (content[:at], before ^ (1 << draw.randrange(8)), content[at + 1 :])
+        try:
+            snapshot = checkpoint.decode(path, altered)
+        except checkpoint.DamagedError:
+            continue
+        engine = Engine(Trend(WindowSpec(8)))  # a byte that means nothing, such as a date
+        give(engine, snapshot)
+        n_accepted += 1
+        assert engine.latest() == expected.latest(), at
+    assert n_accepted < len(content)
+
+
+# --- crafted files, whose digest is right -------------------------------------------------------------
+
+
+def test_device_with_values_out_of_range_starts_afresh(intact: Path) -> None:
+    snapshot = checkpoint.read(checkpoint_path(intact, NEWEST))
+    spoiled = {"values": np.inf, "last_minute": 7, "latest_kw": np.nan, "latest_when": -1, "observed": 0, "n_seen": -1}
+    for row, (name, value) in enumerate(spoiled.items()):
+        column = getattr(snapshot, name).copy()
+        column[row] = value
+        object.__setattr__(snapshot, name, column)
+    engine = new_engine()
+    unused = give(engine, snapshot)
+    assert unused.devices == snapshot.devices[: len(spoiled)]
+    assert list(engine.buffers) == snapshot.devices[len(spoiled) :]
+
+
+@pytest.mark.parametrize("name", ["memory", "coefficients", "covariance", "usual", "due", "due_minute", "seen"])
+def test_learning_out_of_range_starts_afresh_and_windows_stay(name: str) -> None:
+    engine = blending(Smooth(WindowSpec(8)))
+    for one in stream(house_kw(30)):
+        engine.forecast(engine.accept([one]), 7)
+        engine.learn()
+    snapshot = take(engine)
+    snapshot.learnt[name] = np.full_like(snapshot.learnt[name], 10**17)
+    again = blending(Smooth(WindowSpec(8)))
+    assert give(again, snapshot) == ("1 rows of learnt values or scores are out of range", [])
+    assert list(again.buffers) == ["home"]
+    assert again.blend is not None
+    assert (again.blend.state.arrays[name][1] == again.blend.state.blank(name)).all() or name == "seen"
+
+
+def test_scores_and_drift_out_of_range_start_afresh() -> None:
+    engine = blending(Smooth(WindowSpec(8)))
+    for one in stream(house_kw(30)):
+        engine.forecast(engine.accept([one]), 7)
+        engine.learn()
+    snapshot = take(engine)
+    snapshot.scores["told ever"][:] = np.inf
+    snapshot.drift["day"][:] = 2**60
+    again = blending(Smooth(WindowSpec(8)))
+    assert give(again, snapshot).learning.startswith("2 rows")
+    assert np.isfinite(again.scores.columns([0])["told ever"]).all()
+    assert again.drift.columns([0])["day"].tolist() == [-1]

@@ -1,0 +1,78 @@
+"""Whatever the umask, nobody but its owner may read what a gateway stores."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.core.engine import Engine
+from edge.core.reading import Reading
+from edge.core.snapshot import take
+from edge.predictors.baselines import Trend
+from edge.private_files import tighten_modes, tighten_state
+from edge.state import gateway_id
+from edge.storage.hold import Hold
+from edge.storage.store import Store
+
+
+@pytest.fixture(autouse=True)
+def _no_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def write_state(state: Path) -> None:
+    gateway_id("", state)
+    hold = Hold(state / "shard-0")
+    hold.take({"trend": "1 aaaaaaaa"})
+    for folder in (state / "stream", state / "shard-0" / "stream"):
+        engine, store = Engine(Trend()), Store(folder)
+        store.restore(engine)
+        store.keep([Reading("home", 21_476_160, 1.0)], 1)
+        store.close(take(engine))
+    hold.release()
+
+
+def modes_of(state: Path) -> set[tuple[bool, int]]:
+    return {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in (state, *state.rglob("*"))}
+
+
+def test_state_written_without_a_umask_is_private(tmp_path: Path) -> None:
+    state = tmp_path / "above" / "state"
+    write_state(state)
+    assert len(list(state.rglob("*"))) > 8
+    assert modes_of(state) == {(True, 0o700), (False, 0o600)}
+
+
+def test_state_of_wider_modes_is_narrowed_at_start(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    write_state(state)
+    for path in (state, *state.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    (state / "another program's").write_text("x", encoding="utf-8")
+    assert tighten_state(state) == []
+    assert stat.S_IMODE((state / "another program's").stat().st_mode) == 0o666
+    (state / "another program's").unlink()
+    assert modes_of(state) == {(True, 0o700), (False, 0o600)}
+
+
+def test_state_in_a_shared_folder_leaves_the_folder_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    assert tighten_state(tmp_path) == []
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
+    tmp_path.chmod(0o700)
+    assert tighten_state(tmp_path / "nowhere") == []
+
+
+def test_link_in_the_state_is_not_followed(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("x", encoding="utf-8")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "link").symlink_to(other)
+    assert tighten_modes(tmp_path / "state") == []
+    assert stat.S_IMODE(other.stat().st_mode) == 0o666
