@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from importlib.util import find_spec
 from threading import Event, Thread
+from typing import Literal
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from gapcast.core.statistics import Statistics
-from gapcast.http.bounded_protocols import Implementation, protocol_class
+from gapcast.http.bounded_protocol import BoundedProtocol
 from gapcast.http.connection_limits import ConnectionLimits
 from gapcast.http.connection_pool import ConnectionPool
 from gapcast.service.internal_errors import record_internal_error
 
+Implementation = Literal["auto", "httptools", "h11"]
 #: Of every answer: a browser must not take one for something else.
 _HEADERS = [("x-content-type-options", "nosniff")]
 #: Connections that are accepted at a time; more than these are opened before one can give way to another.
@@ -41,6 +44,17 @@ def build_server(app: ASGIApp, limits: ConnectionLimits, implementation: Impleme
         timeout_graceful_shutdown=_GRACE_S,
     )
     return _Server(config)
+
+
+def protocol_class(implementation: Implementation) -> type[BoundedProtocol]:
+    """Return a protocol; ``auto`` is that on httptools where it is installed, and that on h11 elsewhere."""
+    if implementation == "h11" or find_spec("httptools") is None:
+        from gapcast.http.h11_protocol import BoundedH11Protocol  # noqa: PLC0415 - one of the two is loaded
+
+        return BoundedH11Protocol
+    from gapcast.http.httptools_protocol import BoundedHttpToolsProtocol  # noqa: PLC0415 - needs httptools
+
+    return BoundedHttpToolsProtocol
 
 
 class _Server(uvicorn.Server):

@@ -1,4 +1,4 @@
-"""uvicorn's protocols for HTTP/1.1, on httptools and on h11, with limits that hold before a request is known.
+"""What uvicorn's protocols for HTTP/1.1 lack: limits that hold before a request is known, whichever parser is used.
 
 uvicorn itself bounds neither the bytes of a request's head, nor the time that one takes, nor the requests that a client
 sends ahead, nor the number of connections other than by refusing all further ones.
@@ -11,29 +11,19 @@ import socket
 import struct
 from enum import Enum, auto
 from http import HTTPStatus
-from typing import Any, ClassVar, Literal
-
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from typing import Any, ClassVar
 
 from gapcast.api.predict_answer import PROBLEM_TYPE, Problem
 from gapcast.http.connection_pool import ConnectionPool, Precedence
 from gapcast.http.health_only import answer_health_only
 
-try:  # without a wheel of it, as on armv7, h11 alone is there
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-except ImportError:  # pragma: no cover
-    HttpToolsProtocol = None  # type: ignore[assignment,misc]
-
-Implementation = Literal["auto", "httptools", "h11"]
 #: Bytes that are read from a connection at a time, and so those that it may hold beside ``max_head_bytes``.
 _READ_BYTES = 65_536
 #: ``struct linger``: on, for 0 s.
 _NO_LINGER = struct.pack("ii", 1, 0)
 #: Of each header: the colon, the space and the end of its line.
-_HEADER_OVERHEAD = 4
+HEADER_OVERHEAD = 4
 _TOO_LARGE = "the request line and the headers have more than {} bytes, or are more than {} headers"
-_TOO_MANY = "more than {} requests were sent ahead of their responses"
 
 
 class Parsing(Enum):
@@ -45,7 +35,7 @@ class Parsing(Enum):
 
 
 class BoundedProtocol(asyncio.Protocol):
-    """What both have in common: a place in the pool, timeouts, and how a client is refused."""
+    """What the protocols have in common: a place in the pool, timeouts, and how a client is refused."""
 
     pool: ClassVar[ConnectionPool]
     transport: asyncio.Transport
@@ -145,7 +135,7 @@ class BoundedProtocol(asyncio.Protocol):
         if self._is_responding:
             if not cycle.more_body:
                 cycle.keep_alive = False  # this was sent ahead: what came before it is answered
-                self._enter(Parsing.NOTHING)
+                self.enter(Parsing.NOTHING)
                 return
             if cycle.response_started or self._n_waiting:
                 self.abort()
@@ -181,155 +171,12 @@ class BoundedProtocol(asyncio.Protocol):
         """Return why the parser gave up."""
         return HTTPStatus.BAD_REQUEST, "the request is not valid HTTP/1.1"
 
-    def _too_large(self) -> tuple[HTTPStatus, str]:
+    def too_large(self) -> tuple[HTTPStatus, str]:
+        """Return why a head, or the frame of a body, is refused."""
         limits = self.pool.limits
         detail = _TOO_LARGE.format(limits.max_head_bytes, limits.max_headers)
         return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail
 
-    def _enter(self, parsing: Parsing) -> None:
+    def enter(self, parsing: Parsing) -> None:
+        """Note which part of a request is incomplete from here on."""
         self._parsing, self.since_s = parsing, self.loop.time()
-
-
-class _LimitError(Exception):
-    """A limit was reached in a callback of the parser, which stops at it."""
-
-
-if HttpToolsProtocol is not None:
-
-    class BoundedHttpToolsProtocol(BoundedProtocol, HttpToolsProtocol):
-        """uvicorn's protocol on httptools, whose parser has no limit of its own."""
-
-        _n_unparsed_bytes = _n_head_bytes = 0
-        _reason: tuple[HTTPStatus, str] | None = None
-
-        def data_received(self, data: bytes) -> None:
-            """Parse what the client sent, and refuse a head, or the frame of a body, that goes on for too long."""
-            self._n_unparsed_bytes += len(data)
-            super().data_received(data)
-            if self._n_unparsed_bytes > self.pool.limits.max_head_bytes and not self._ignores_input:
-                self.refuse(*self._too_large())
-
-        def on_message_begin(self) -> None:
-            """Begin a head."""
-            super().on_message_begin()
-            self._n_head_bytes = 0
-            self._enter(Parsing.HEAD)
-
-        def on_url(self, url: bytes) -> None:
-            """Take a part of the target."""
-            self._n_head_bytes += len(url)
-            super().on_url(url)
-
-        def on_header(self, name: bytes, value: bytes) -> None:
-            """Take a header; a trailer is left out, as it is none."""
-            if self._parsing is Parsing.BODY:
-                return
-            self._n_head_bytes += len(name) + len(value) + _HEADER_OVERHEAD
-            if len(self.headers) >= self.pool.limits.max_headers:
-                self._stop(self._too_large())
-            super().on_header(name, value)
-
-        def on_headers_complete(self) -> None:
-            """Begin to handle a request, or let it wait for those before it."""
-            limits = self.pool.limits
-            if self._n_head_bytes > limits.max_head_bytes:
-                self._stop(self._too_large())
-            if self._n_waiting >= limits.max_pipelined:
-                self._stop((HTTPStatus.BAD_REQUEST, _TOO_MANY.format(limits.max_pipelined)))
-            super().on_headers_complete()
-            self._n_unparsed_bytes = 0
-            self._enter(Parsing.BODY)
-
-        def on_body(self, body: bytes) -> None:
-            """Take a part of the body."""
-            self._n_unparsed_bytes = 0
-            super().on_body(body)
-
-        def on_message_complete(self) -> None:
-            """Note that the request is complete."""
-            super().on_message_complete()
-            self._n_unparsed_bytes = 0
-            self._enter(Parsing.NOTHING)
-
-        def on_response_complete(self) -> None:
-            """Go on with the next request."""
-            super().on_response_complete()
-            self.since_s = self.loop.time()
-
-        @property
-        def _n_waiting(self) -> int:
-            return len(self.pipeline)
-
-        def _stop(self, reason: tuple[HTTPStatus, str]) -> None:
-            self._reason = reason
-            raise _LimitError(reason[1])
-
-        def _reason_for_error(self) -> tuple[HTTPStatus, str]:
-            return self._reason or super()._reason_for_error()
-
-
-class _BoundedH11(h11.Connection):
-    """h11's parser, which bounds what is incomplete; here, a complete head too."""
-
-    def __init__(self, max_head_bytes: int, max_headers: int) -> None:
-        super().__init__(h11.SERVER, max_head_bytes)
-        self._max_head_bytes, self._max_headers = max_head_bytes, max_headers
-        self.is_too_large = False
-
-    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Return the next event; raise :class:`h11.RemoteProtocolError` where it is none, or too large."""
-        try:
-            event = super().next_event()
-        except h11.RemoteProtocolError as error:
-            self.is_too_large = error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-            raise
-        if isinstance(event, h11.Request):
-            headers = event.headers.raw_items()
-            n_bytes = len(event.target) + sum(len(name) + len(value) + _HEADER_OVERHEAD for name, value in headers)
-            if len(headers) > self._max_headers or n_bytes > self._max_head_bytes:
-                self.is_too_large = True
-                msg = "the head is too large"
-                raise h11.RemoteProtocolError(msg, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        return event
-
-
-class BoundedH11Protocol(BoundedProtocol, H11Protocol):
-    """uvicorn's protocol on h11, which reads no further while a response is under way."""
-
-    conn: _BoundedH11
-
-    def connection_made(self, transport: Any) -> None:
-        """Accept a connection."""
-        self.conn = _BoundedH11(self.pool.limits.max_head_bytes, self.pool.limits.max_headers)
-        super().connection_made(transport)
-
-    def handle_events(self) -> None:
-        """Handle what was parsed."""
-        super().handle_events()
-        if not self._ignores_input:
-            self._follow()
-
-    def on_response_complete(self) -> None:
-        """Go on with the next request."""
-        super().on_response_complete()
-        if not self._ignores_input:
-            self._follow()
-
-    def _follow(self) -> None:
-        state = self.conn.their_state
-        if state is h11.IDLE:
-            parsing = Parsing.HEAD if self.conn.trailing_data[0] else Parsing.NOTHING
-        else:
-            parsing = Parsing.BODY if state is h11.SEND_BODY else Parsing.NOTHING
-        if parsing is not self._parsing:
-            self._enter(parsing)
-
-    def _reason_for_error(self) -> tuple[HTTPStatus, str]:
-        return self._too_large() if self.conn.is_too_large else super()._reason_for_error()
-
-
-def protocol_class(implementation: Implementation) -> type[BoundedProtocol]:
-    """Return a protocol; ``auto`` is that on httptools where it is installed, and that on h11 elsewhere."""
-    if implementation == "h11" or HttpToolsProtocol is None:
-        return BoundedH11Protocol
-    return BoundedHttpToolsProtocol
