@@ -19,6 +19,7 @@ from bench.attacks.trial import MAX_LIVEZ_MS, MAX_RSS_MB, NAMES, QUICK_NAMES, Re
 from bench.subject import ROOT
 
 _OWN_FILES = 8_192
+_PROBLEMS_SHOWN = 5
 _HEAD = ("attack", "sent", "longest /livez, ms", "RSS more, MB", "children, MB", "lost", "verdict")
 
 
@@ -60,8 +61,10 @@ def main() -> int:
         f" /livez {MAX_LIVEZ_MS:.0f} ms, {MAX_RSS_MB:.0f} MB above idle, no restart, nothing lost)"
     )
     for result in results:
-        for problem in result.problems:
+        for problem in result.problems[:_PROBLEMS_SHOWN]:
             print(f"- {result.attack}: {problem}")
+        if n_more := len(result.problems[_PROBLEMS_SHOWN:]):
+            print(f"- {result.attack}: and {n_more} more")
     if chosen.json:
         document = {"machine": machine.describe(), "results": [result.document() for result in results]}
         chosen.json.write_text(json.dumps(document, indent=2), encoding="utf-8")
