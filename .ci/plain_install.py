@@ -15,23 +15,23 @@ from pathlib import Path
 from threading import Event, Thread
 from urllib.request import urlopen
 
-import edge
-from edge.bundled import models_path
-from edge.compose import Application
-from edge.predictors.store import default_model, load_model, model_names
-from edge.sample import sample_path
-from edge.settings import Settings
+import gapcast
+from gapcast.app.application import Application
+from gapcast.bundled import models_path
+from gapcast.config.settings import Settings
+from gapcast.predictors.store import default_model, load_model, model_names
+from gapcast.sample import sample_path
 
 NOT_OF_THE_EDGE = ("tensorflow", "keras", "pandas", "pyspark", "sklearn", "matplotlib")
 
 
 def main() -> None:
     """Fail with a sentence where the installed wheel lacks something, or brings too much."""
-    where = Path(edge.__file__).resolve()
+    where = Path(gapcast.__file__).resolve()
     if Path(sys.prefix).resolve() not in where.parents:
         sys.exit(f"edge comes from {where}, not from the installed wheel")
     modules = [
-        module.name for module in pkgutil.walk_packages(edge.__path__, "edge.") if module.name[-9:] != ".__main__"
+        module.name for module in pkgutil.walk_packages(gapcast.__path__, "edge.") if module.name[-9:] != ".__main__"
     ]
     for name in modules:
         importlib.import_module(name)

@@ -16,7 +16,7 @@ from bench.load import StalledError
 from bench.subject import ECHO, ECHO_LONG, MODELS, NotReadyError, Subject
 from bench.throughput import WINDOWS, Block, Comparison, Pace, compare, measure, take_turns
 from bench.ways import WAYS
-from edge.predictors.store import default_model
+from gapcast.predictors.store import default_model
 
 PARTS = ("throughput", "latency", "footprint", "asking")
 WAYS_PART = "ways"  # for whoever asks: it says nothing of gapcast beside the echo

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from edge.configuration import load
-from edge.core.engine import Engine
-from edge.core.online.blend import Told
-from edge.core.reading import Reading
-from edge.loading import engine_of, load_models
+from gapcast.app.models import engine_of, load_models
+from gapcast.config.loader import load
+from gapcast.core.engine import Engine
+from gapcast.core.learning.blend import Told
+from gapcast.core.reading import Reading
 
 FIRST_MINUTE = 21_476_160
 BATCHES = (1, 16, 256)

@@ -21,8 +21,8 @@ from bench.fleet import Fleet
 from bench.load import Generator, StalledError
 from bench.process import cpu_s, memory
 from bench.subject import Subject, running
-from edge.predictors.store import default_model
-from edge.storage.store import MOST_READINGS_EACH
+from gapcast.predictors.store import default_model
+from gapcast.storage.store import MOST_READINGS_EACH
 
 _QOS, _WINDOW = 1, 1_000
 #: Minutes before it is measured: the first outcome is of the seventh.

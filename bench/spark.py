@@ -22,11 +22,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from bench.process import cpu_s, own_cpu_s
-from edge.settings import Settings
-from fleet.score import Plan, start
-from fleet.sinks import to_files
-from fleet.sources import from_files
-from fleet.spark import session
+from gapcast.config.settings import Settings
+from gapcast_fleet.score import Plan, start
+from gapcast_fleet.sinks import to_files
+from gapcast_fleet.sources import from_files
+from gapcast_fleet.spark import session
 
 #: 2010-11-01T00:00Z.
 _FIRST_MINUTE = 21_476_160

@@ -29,7 +29,7 @@ Forecasts = dict[tuple[str, str], dict[str, Any]]
 
 def score(folder: Path, name: str, *words: str) -> subprocess.Popen[bytes]:
     """Start ``gapcast-fleet score`` of ``folder/in`` into ``folder/name``, in a process group of its own."""
-    command = [sys.executable, "-m", "fleet", "score", "--from", f"{folder}/in", "--to", f"{folder}/{name}"]
+    command = [sys.executable, "-m", "gapcast_fleet", "score", "--from", f"{folder}/in", "--to", f"{folder}/{name}"]
     command += ["--checkpoint", f"{folder}/{name}.checkpoint", "--format", "parquet", "--to-format", "json"]
     command += ["--files-at-once", str(_N_FILES), "--every", "0", "--buckets", "4", *words]
     with (folder / f"{name}.log").open("ab") as log:

@@ -58,7 +58,7 @@ class Subject:
     def command(self, broker_port: int, qos: int) -> list[str]:
         """Return how it is started."""
         if self.model:
-            return [sys.executable, "-m", "edge", "run"]
+            return [sys.executable, "-m", "gapcast", "run"]
         options = ["--port", str(broker_port), "--qos", str(qos), "--answer", self.answer]
         return [sys.executable, "-m", "bench.echo", *options]
 

@@ -13,14 +13,14 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from edge.configuration import load
-from edge.core.engine import Engine
-from edge.core.reading import Reading
-from edge.core.samples import Sample
-from edge.core.snapshot import take
-from edge.loading import engine_of, load_models
-from edge.predictors.baselines import Persistence
-from edge.storage.store import Store
+from gapcast.app.models import engine_of, load_models
+from gapcast.config.loader import load
+from gapcast.core.engine import Engine
+from gapcast.core.meters.samples import Sample
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import take
+from gapcast.predictors.baselines import Persistence
+from gapcast.storage.store import Store
 
 FIRST_MINUTE = 21_476_160
 _DAY_H, _HOUR_MIN, _MIN_S = 24, 60, 60

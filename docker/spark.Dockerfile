@@ -23,7 +23,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
 COPY . .
 RUN pip install --no-cache-dir --no-compile --no-deps --no-index --no-build-isolation . \
  && install -d /opt/gapcast \
- && printf 'from fleet.cli import main\n\nmain()\n' >/opt/gapcast/fleet.py \
+ && printf 'from gapcast_fleet.cli import main\n\nmain()\n' >/opt/gapcast/fleet.py \
  && ln -s "$(python -c 'import os, pyspark; print(os.path.dirname(pyspark.__file__))')" /opt/spark
 
 ENV SPARK_HOME=/opt/spark PYSPARK_PYTHON=/usr/local/bin/python3 PYSPARK_DRIVER_PYTHON=/usr/local/bin/python3 \

@@ -90,7 +90,7 @@ has_no_cache_or_secret() { # has_no_cache_or_secret ARCHITECTURE: nor anything o
 
 runs_from_bytecode() { # runs_from_bytecode ARCHITECTURE: no module of the edge's start is compiled there, but the machine's own
     local said
-    said="$(in_image "$1" /opt/gapcast/bin/python -P -v -c 'import edge.compose, edge.cli, edge.health' 2>&1)" || return 1
+    said="$(in_image "$1" /opt/gapcast/bin/python -P -v -c 'import gapcast.app.application, gapcast.cli, gapcast.health' 2>&1)" || return 1
     grep -c '^# code object from .*\.pyc' <<<"$said" >"$work/from-bytecode" || return 1
     refused grep -E '^# code object from .*\.py.?$' <(grep -v -e '\.pyc' -e _sysconfigdata_ -e numpy/__config__ <<<"$said") && echo "$(cat "$work/from-bytecode") modules"
 }
@@ -127,7 +127,7 @@ check_trainer() {
     note "built the trainer in $((SECONDS - started)) s"
     figures[trainer]="$(own_megabytes gapcast-trainer:amd64 python:amd64)"
     mkdir "$work/training"
-    cp edge/sample/uci-household-2010-week.csv.gz "$work/training/"
+    cp edge/gapcast/sample/uci-household-2010-week.csv.gz "$work/training/"
     chown -R 10001:10001 "$work/training"
     prove "trainer: reads the bundled week" train prepare uci-household-2010-week.csv.gz
     prove "trainer: fits a model to it" train train lstm-5-3 --set descent.epochs=1 --set data.first=2010-07-12 \
@@ -149,7 +149,7 @@ check_armv7_cheaply() { # what the Dockerfile makes for 32-bit ARM, on Debian's 
     tar -C "$machine" -x -f "$work/armv7.tar"
     docker create --platform linux/arm/v7 --name builder-arm gapcast-builder:arm >/dev/null
     docker cp -q builder-arm:/image/opt/gapcast "$machine/opt/"
-    cp edge/sample/uci-household-2010-week.csv.gz "$machine/week.csv.gz"
+    cp edge/gapcast/sample/uci-household-2010-week.csv.gz "$machine/week.csv.gz"
     prove "armv7: what is built for it runs on it" backtest_both "$machine"
     figures[cortex-a7]="$(facts compare "$work/x86.csv" "$machine/out.csv" 1e-4)" || fail "armv7: ${figures[cortex-a7]}"
     note "ok   armv7: forecasts as on x86-64: ${figures[cortex-a7]}; $((SECONDS - started)) s"
@@ -157,7 +157,7 @@ check_armv7_cheaply() { # what the Dockerfile makes for 32-bit ARM, on Debian's 
 
 backtest_both() { # backtest_both ROOT: the first five hours of the bundled week, here and on the emulated machine
     on_armv7 "$1" /opt/gapcast/bin/gapcast backtest /week.csv.gz --limit 300 --out /out.csv >/dev/null &&
-        docker run --rm --network none -v "$work:/out" --user 0 -v "$PWD/edge/sample:/sample:ro" gapcast:amd64 \
+        docker run --rm --network none -v "$work:/out" --user 0 -v "$PWD/edge/gapcast/sample:/sample:ro" gapcast:amd64 \
             backtest "/sample/uci-household-2010-week.csv.gz" --limit 300 --out /out/x86.csv >/dev/null &&
         on_armv7 "$1" /opt/gapcast/bin/python -c \
             'import numpy, platform, tflite_runtime as t; print(platform.machine(), "numpy", numpy.__version__, "tflite-runtime", t.__version__)'

@@ -24,13 +24,16 @@ from {module} import {function}
 sys.exit({function}())
 """
 
+#: Where the import packages are, as seen from the checkout.
+PACKAGES = ("edge", "fleet", "trainer")
+
 
 def link(root: Path) -> None:
     """Write the path file, the distribution's metadata and its commands."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     name, version, commands = project["name"], project["version"], project["scripts"]
     packages, binaries = Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("scripts"))
-    (packages / f"{name}.pth").write_text(f"{root}\n", encoding="utf-8")
+    (packages / f"{name}.pth").write_text("".join(f"{root / folder}\n" for folder in PACKAGES), encoding="utf-8")
     metadata = packages / f"{name}-{version}.dist-info"
     metadata.mkdir(exist_ok=True)
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")

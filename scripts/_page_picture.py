@@ -10,8 +10,8 @@ from typing import Any
 
 from _picture_gateway import DAY_OF, HOST, HTTP_PORT, MQTT_PORT, picture_settings, publish, running
 
-from edge.core.grid import DAY_MIN
-from edge.demo.broker import EmbeddedBroker
+from gapcast.core.grid import DAY_MIN
+from gapcast.demo.broker import EmbeddedBroker
 from tests.support.browser import DESKTOP, PHONE, chromium
 
 #: Two days and most of a third: it is evening in the house.

@@ -10,13 +10,13 @@ from itertools import islice
 from pathlib import Path
 from threading import Event, Thread
 
-from edge.compose import Application
-from edge.core.grid import DAY_MIN
-from edge.core.reading import Limits
-from edge.replay.publisher import Meter
-from edge.replay.source import Columns, read_minutes
-from edge.sample import sample_path
-from edge.settings import Settings
+from gapcast.app.application import Application
+from gapcast.config.settings import Settings
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.reading import Limits
+from gapcast.replay.publisher import Meter
+from gapcast.replay.source import Columns, read_minutes
+from gapcast.sample import sample_path
 
 HOST, MQTT_PORT, HTTP_PORT = "127.0.0.1", 18_831, 18_080
 DAY_OF = {"cellar": 0, "home": 1, "workshop": 2}

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from _picture_gateway import HOST, HTTP_PORT, MQTT_PORT, picture_settings, publish, running
 
-from edge.core.grid import DAY_MIN
-from edge.demo.broker import EmbeddedBroker
-from edge.status.asking import Rest
-from edge.status.drawing import Pen, draw
-from edge.status.picture import take_picture
+from gapcast.core.grid import DAY_MIN
+from gapcast.demo.broker import EmbeddedBroker
+from gapcast.status.asking import Rest
+from gapcast.status.drawing import Pen, draw
+from gapcast.status.picture import take_picture
 
 N_MINUTES = 2 * DAY_MIN
 COLOURS = {"1": "#ffffff", "2": "#8b949e", "31": "#ff7b72", "32": "#7ee787", "33": "#f2cc60"}

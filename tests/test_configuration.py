@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from edge.configuration import load, nested
-from edge.core.errors import SettingsError
-from edge.settings import Settings
+from gapcast.config.loader import load, nested
+from gapcast.config.settings import Settings
+from gapcast.core.errors import SettingsError
 
 
 @pytest.fixture(autouse=True)

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from edge.containment import Containment
-from edge.core.engine import Engine
-from edge.core.errors import PayloadError, ShardError
-from edge.core.forecast import Forecasts
-from edge.core.reading import Reading
-from edge.core.snapshot import Snapshot
-from edge.core.statistics import Statistics
-from edge.internal_errors import record_internal_error
-from edge.keeping import KeepsNothing
-from edge.ports import Arrival
-from edge.service import MAX_FAILED_TURNS, Service
+from gapcast.core.engine import Engine
+from gapcast.core.errors import PayloadError, ShardError
+from gapcast.core.forecast import Forecasts
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import Snapshot
+from gapcast.core.statistics import Statistics
+from gapcast.service.containment import Containment
+from gapcast.service.internal_errors import record_internal_error
+from gapcast.service.persistence import KeepsNothing
+from gapcast.service.ports import Arrival
+from gapcast.service.service import MAX_FAILED_TURNS, Service
 from tests.core.test_isolation import NO_NUMBER, NOON, POISON_KW, Fragile
 from tests.support.links import MemoryLink
 

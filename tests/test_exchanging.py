@@ -6,15 +6,15 @@ from concurrent.futures import Future
 
 import pytest
 
-from edge.announcing import Telling
-from edge.core.engine import Engine
-from edge.core.errors import StateError
-from edge.core.presence import Presence
-from edge.core.reading import Reading
-from edge.core.snapshot import give
-from edge.exchanging import Exchanging
-from edge.predictors.baselines import Persistence, Trend
-from edge.service import Service
+from gapcast.core.engine import Engine
+from gapcast.core.errors import StateError
+from gapcast.core.presence import Presence
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import give
+from gapcast.predictors.baselines import Persistence, Trend
+from gapcast.service.availability import Telling
+from gapcast.service.engine_swap import Exchanging
+from gapcast.service.service import Service
 from tests.core.test_snapshot import Electric
 from tests.support.links import MemoryLink
 from tests.test_keeping import NOON, ConfirmingLink, MemoryKeeper

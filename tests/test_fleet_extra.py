@@ -8,7 +8,8 @@ from importlib.util import find_spec
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "fleet", *arguments], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "gapcast_fleet", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_without_spark_the_extra_is_named() -> None:

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from edge.core.engine import Engine
-from edge.core.forecast import Forecasts
-from edge.core.reading import Reading
-from edge.core.samples import MeterState, OpenMinute, Sample
-from edge.core.snapshot import Snapshot, give
-from edge.keeping import KeepsNothing
-from edge.ports import Arrival, NoMeters
-from edge.predictors.baselines import Persistence
-from edge.service import MAX_BATCH, Service
+from gapcast.core.engine import Engine
+from gapcast.core.forecast import Forecasts
+from gapcast.core.meters.samples import MeterState, OpenMinute, Sample
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import Snapshot, give
+from gapcast.predictors.baselines import Persistence
+from gapcast.service.persistence import KeepsNothing
+from gapcast.service.ports import Arrival, NoMeters
+from gapcast.service.service import MAX_BATCH, Service
 from tests.support.links import MemoryLink
 
 NOON = 21_476_160

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from edge.core.errors import ModelError
-from edge.core.online.outcomes import LEARNED, PERSISTENCE
-from edge.loading import engine_of, load_models
-from edge.settings import Settings
+from gapcast.app.models import engine_of, load_models
+from gapcast.config.settings import Settings
+from gapcast.core.errors import ModelError
+from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
 from tests.support.models import ModelCopy, default_name, every_feature_model, shipped_models, shipped_names
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import structlog
 
-from edge.log_budget import AT_ONCE, PER_S, LogBudget
-from edge.telemetry import configure_logs
+from gapcast.observability.log_rate_limit import AT_ONCE, PER_S, LogBudget
+from gapcast.observability.metrics import configure_logs
 from tests.support.presence import ROOT
 
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from prometheus_client.exposition import generate_latest
 
-from edge.announcing import Telling
-from edge.core.engine import Engine
-from edge.core.grid import DAY_MIN
-from edge.core.online.summary import EVER, LAST_DAY, MIN_OUTCOMES
-from edge.core.reading import Reading
-from edge.service import Service
-from edge.telemetry import About, build_registry
+from gapcast.core.engine import Engine
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning.summary import EVER, LAST_DAY, MIN_OUTCOMES
+from gapcast.core.reading import Reading
+from gapcast.observability.metrics import About, build_registry
+from gapcast.service.availability import Telling
+from gapcast.service.service import Service
 from tests.support.houses import FIRST, blending, house_kw, stream
 from tests.support.links import MemoryLink
 

@@ -10,17 +10,17 @@ import httpx
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from edge.announcing import Telling
-from edge.asking.answer import Desk
-from edge.core.engine import Engine
-from edge.core.predictor import Prediction
-from edge.core.presence import Presence
-from edge.core.reading import Limits, Reading
-from edge.core.window import F32
-from edge.http.app import HttpOptions, create_app
-from edge.ports import Arrival
-from edge.predictors.baselines import Persistence
-from edge.service import MAX_BATCH, Service
+from gapcast.api.predict_answer import Desk
+from gapcast.core.engine import Engine
+from gapcast.core.predictor import Prediction
+from gapcast.core.presence import Presence
+from gapcast.core.reading import Limits, Reading
+from gapcast.core.window import F32
+from gapcast.http.app import HttpOptions, create_app
+from gapcast.predictors.baselines import Persistence
+from gapcast.service.availability import Telling
+from gapcast.service.ports import Arrival
+from gapcast.service.service import MAX_BATCH, Service
 from tests.support.links import MemoryLink
 
 NOON = 21_476_160

@@ -9,13 +9,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from edge.cli import main
-from edge.configuration import load
-from edge.core.errors import SettingsError
-from edge.options import read_settings
-from edge.reaching import session_options, subscriptions_of
-from edge.settings import Settings
-from edge.shards import each_of, folder_of, of_shard, the_one_of
+from gapcast.app.broker import session_options, subscriptions_of
+from gapcast.cli import main
+from gapcast.commands.options import read_settings
+from gapcast.config.loader import load
+from gapcast.config.settings import Settings
+from gapcast.config.shards import each_of, folder_of, of_shard, the_one_of
+from gapcast.core.errors import SettingsError
 from tests.support.presence import ROOT
 
 SHARDED = "gap/{shard}/{device}/reading"

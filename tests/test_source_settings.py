@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from edge.configuration import load
-from edge.core.errors import SettingsError
-from edge.core.minutes import Holding
-from edge.presets import presets
-from edge.reaching import sources_of, subscriptions_of
-from edge.settings import Settings
-from edge.source_settings import SourceSettings
+from gapcast.app.broker import sources_of, subscriptions_of
+from gapcast.config.loader import load
+from gapcast.config.settings import Settings
+from gapcast.config.sources import SourceSettings
+from gapcast.core.errors import SettingsError
+from gapcast.core.meters.minutes import Holding
+from gapcast.presets import presets
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def test_every_preset_is_a_source_by_itself(name: str) -> None:
 
 
 def test_a_preset_is_a_few_lines_that_may_as_well_be_copied() -> None:
-    lines = (Path(__file__).parents[1] / "edge" / "presets" / "presets.toml").read_text(encoding="utf-8")
+    lines = (Path(__file__).parents[1] / "edge" / "gapcast" / "presets" / "presets.toml").read_text(encoding="utf-8")
     assert len(tomllib.loads(lines)) == len(presets())
     for name, keys in presets().items():
         assert len(keys) <= 9

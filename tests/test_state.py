@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.core.errors import SettingsError
-from edge.core.reading import is_device_id
-from edge.state import gateway_id, state_path
+from gapcast.config.state_dir import gateway_id, state_path
+from gapcast.core.errors import SettingsError
+from gapcast.core.reading import is_device_id
 
 
 def test_an_id_is_made_once_and_kept(tmp_path: Path) -> None:

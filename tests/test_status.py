@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from edge.core.errors import StatusError
-from edge.status.asking import Rest, read_token
-from edge.status.drawing import Pen, draw
-from edge.status.picture import Picture, picture_of, read_series
+from gapcast.core.errors import StatusError
+from gapcast.status.asking import Rest, read_token
+from gapcast.status.drawing import Pen, draw
+from gapcast.status.picture import Picture, picture_of, read_series
 from tests.support.ports import LOOPBACK
 
 NOW = datetime(2026, 1, 1, 12, 1, 5, tzinfo=UTC)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bench.faults.stream import Stream
 from bench.subject import MODELS
-from edge.core.engine import Engine
-from edge.loading import engine_of, load_models
-from edge.settings import Settings
+from gapcast.app.models import engine_of, load_models
+from gapcast.config.settings import Settings
+from gapcast.core.engine import Engine
 
 _FORECAST = {"model": "lstm-5-3", "experts": ["linear"]}
 #: The gateway's keys for it.

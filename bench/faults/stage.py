@@ -139,7 +139,7 @@ class Gateway:
         """Start it, and do not wait for anything."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "edge", "run"]
+            command = [sys.executable, "-m", "gapcast", "run"]
             self._process = subprocess.Popen(
                 command, cwd=self._folder, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )

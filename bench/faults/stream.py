@@ -20,10 +20,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from bench.faults.stage import FaultError, wait_until
 from bench.fleet import device_name
 from bench.subject import MODELS
-from edge.core.engine import Engine
-from edge.core.grid import minute_label
-from edge.core.reading import Reading
-from edge.predictors.store import load_model
+from gapcast.core.engine import Engine
+from gapcast.core.grid import minute_label
+from gapcast.core.reading import Reading
+from gapcast.predictors.store import load_model
 
 FIRST_MINUTE = 21_476_160  # 2010-11-01T00:00Z
 #: Kernels for one row and for many differ in the last bits of a float32: so far may a forecast be from another, kW.

@@ -20,12 +20,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from edge.addon.options import PORT, SUPERVISOR, settings_of
-from edge.addon.supervisor import mqtt_service
-from edge.cli import main
-from edge.core.errors import SettingsError
-from edge.presets import presets
-from edge.settings import LogSettings
+from gapcast.addon.options import PORT, SUPERVISOR, settings_of
+from gapcast.addon.supervisor import mqtt_service
+from gapcast.cli import main
+from gapcast.config.settings import LogSettings
+from gapcast.core.errors import SettingsError
+from gapcast.presets import presets
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
 from tests.support.disks import open_folder
@@ -253,7 +253,7 @@ def test_its_options_become_a_gateway_that_forecasts_and_answers_the_supervisor_
 @pytest.mark.root
 def test_it_gives_root_up_and_keeps_its_state() -> None:
     program = (
-        "import os, sys\nfrom pathlib import Path\nfrom edge.addon_command import leave_root\n"
+        "import os, sys\nfrom pathlib import Path\nfrom gapcast.commands.addon import leave_root\n"
         "state = Path(sys.argv[1])\nleave_root(state)\n"
         "print(os.getresuid(), os.getresgid(), os.getgroups(), (state / 'gateway-id').read_text().strip())\n"
         "(state / 'stream' / 'new').write_text('x')\n"

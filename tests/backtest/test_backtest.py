@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.backtest.houses import Part, name_houses, read_house, side_by_side
-from edge.backtest.report import document, lines
-from edge.backtest.run import Backtest, run_backtest
-from edge.backtest.weeks import Weeks
-from edge.backtest.written import HEADER, WrittenOutcomes
-from edge.core.errors import SettingsError, SourceError
-from edge.core.grid import minute_label
-from edge.core.online.outcomes import F64, Outcomes
-from edge.core.online.summary import EVER
-from edge.core.reading import Limits
-from edge.replay.source import Columns, Minute
-from edge.settings import Settings
+from gapcast.backtest.houses import Part, name_houses, read_house, side_by_side
+from gapcast.backtest.report import document, lines
+from gapcast.backtest.run import Backtest, run_backtest
+from gapcast.backtest.weeks import Weeks
+from gapcast.backtest.written import HEADER, WrittenOutcomes
+from gapcast.config.settings import Settings
+from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.grid import minute_label
+from gapcast.core.learning.outcomes import F64, Outcomes
+from gapcast.core.learning.summary import EVER
+from gapcast.core.reading import Limits
+from gapcast.replay.source import Columns, Minute
 from tests.support.models import shipped_models
 
 #: 2010-11-01T00:00Z, a Monday.

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.backtest.houses import Part, name_houses, read_house, side_by_side
-from edge.backtest.report import document, lines
-from edge.backtest.run import run_backtest
-from edge.backtest.weeks import WEEK_MIN, Weeks
-from edge.core.errors import SettingsError, SourceError
-from edge.core.grid import minute_label
-from edge.core.online.outcomes import Outcomes
-from edge.core.reading import Limits
-from edge.replay.source import Columns, Minute
-from edge.settings import Settings
+from gapcast.backtest.houses import Part, name_houses, read_house, side_by_side
+from gapcast.backtest.report import document, lines
+from gapcast.backtest.run import run_backtest
+from gapcast.backtest.weeks import WEEK_MIN, Weeks
+from gapcast.config.settings import Settings
+from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.grid import minute_label
+from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.reading import Limits
+from gapcast.replay.source import Columns, Minute
 from tests.core.online.outcomes import outcomes, streams
 from tests.support.models import shipped_models
 

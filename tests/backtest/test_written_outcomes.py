@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from edge.backtest.houses import Part
-from edge.backtest.run import Backtest, run_backtest
-from edge.backtest.written import HEADER
-from edge.core.errors import SettingsError
-from edge.core.grid import minute_label
-from edge.core.online.summary import EVER
-from edge.replay.source import Columns
-from edge.settings import Settings
+from gapcast.backtest.houses import Part
+from gapcast.backtest.run import Backtest, run_backtest
+from gapcast.backtest.written import HEADER
+from gapcast.config.settings import Settings
+from gapcast.core.errors import SettingsError
+from gapcast.core.grid import minute_label
+from gapcast.core.learning.summary import EVER
+from gapcast.replay.source import Columns
 from tests.support.models import shipped_models
 
 #: 2010-11-01T00:00Z

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, Clock, Clocks, cure_of
+from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, Clock, Clocks, cure_of
 
 
 def test_a_clock_that_is_off_is_told_once_and_once_when_it_is_right() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge.core.counter import Counter
-from edge.core.minutes import Taken
+from gapcast.core.meters.counter import Counter
+from gapcast.core.meters.minutes import Taken
 
 MINUTE = 60_000
 

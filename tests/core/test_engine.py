@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.buffer import Verdict
-from edge.core.engine import Engine
-from edge.core.errors import RequestError
-from edge.core.forecast import joined
-from edge.core.forecast_range import Repairs, Replacement
-from edge.core.predictor import Prediction
-from edge.core.reading import Limits, Reading
-from edge.core.series import forecast_series
-from edge.core.window import F32, WindowSpec
-from edge.predictors.baselines import Persistence, Trend
+from gapcast.core.buffer import Verdict
+from gapcast.core.engine import Engine
+from gapcast.core.errors import RequestError
+from gapcast.core.forecast import joined
+from gapcast.core.forecast_range import Repairs, Replacement
+from gapcast.core.predictor import Prediction
+from gapcast.core.reading import Limits, Reading
+from gapcast.core.series import forecast_series
+from gapcast.core.window import F32, WindowSpec
+from gapcast.predictors.baselines import Persistence, Trend
 
 NOON = 21_476_160
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.features import DERIVED, MEASURED, UNITS, assemble, measured_in, offset_min, problem_with
-from edge.core.grid import DAY_MIN, MINUTE_MS
+from gapcast.core.features import DERIVED, MEASURED, UNITS, assemble, measured_in, offset_min, problem_with
+from gapcast.core.grid import DAY_MIN, MINUTE_MS
 
 WEEK_MIN = 7 * DAY_MIN
 ALL = (*MEASURED, *DERIVED)

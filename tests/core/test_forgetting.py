@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.buffer import Verdict
-from edge.core.engine import Engine
-from edge.core.reading import Reading
-from edge.predictors.baselines import Persistence
+from gapcast.core.buffer import Verdict
+from gapcast.core.engine import Engine
+from gapcast.core.reading import Reading
+from gapcast.predictors.baselines import Persistence
 
 NOON = 21_476_160
 DEVICES = st.sampled_from([f"meter-{i}" for i in range(6)])

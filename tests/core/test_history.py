@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.engine import Engine
-from edge.core.features import MEASURED
-from edge.core.history import AHEAD_MIN, History, Past
-from edge.core.reading import Reading
-from edge.core.succession import hand_over
-from edge.predictors.baselines import Persistence
+from gapcast.core.engine import Engine
+from gapcast.core.features import MEASURED
+from gapcast.core.history import AHEAD_MIN, History, Past
+from gapcast.core.reading import Reading
+from gapcast.core.succession import hand_over
+from gapcast.predictors.baselines import Persistence
 
 FIRST = 21_476_160
 HORIZON = 5

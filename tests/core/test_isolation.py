@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.core.buffer import Verdict
-from edge.core.engine import Engine, none_accepted
-from edge.core.isolation import MAX_FAILURES, ForecastFailed, forecast_apart
-from edge.core.online.blend import Blend, Told
-from edge.core.online.options import Options
-from edge.core.predictor import Prediction
-from edge.core.reading import Reading
-from edge.core.window import F32, I64
-from edge.predictors.baselines import Persistence
+from gapcast.core.buffer import Verdict
+from gapcast.core.engine import Engine, none_accepted
+from gapcast.core.isolation import MAX_FAILURES, ForecastFailed, forecast_apart
+from gapcast.core.learning.blend import Blend, Told
+from gapcast.core.learning.options import Options
+from gapcast.core.predictor import Prediction
+from gapcast.core.reading import Reading
+from gapcast.core.window import F32, I64
+from gapcast.predictors.baselines import Persistence
 
 NOON = 21_476_160
 POISON_KW = 13.0

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.errors import PayloadError
-from edge.core.localtime import local_instant_of
+from gapcast.core.errors import PayloadError
+from gapcast.core.meters.localtime import local_instant_of
 
 PARIS = ZoneInfo("Europe/Paris")
 

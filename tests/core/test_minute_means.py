@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.core.minutes import GRACE_MS, Holding, MinuteMean, MinuteMeans, Taken
+from gapcast.core.meters.minutes import GRACE_MS, Holding, MinuteMean, MinuteMeans, Taken
 
 SECOND, MINUTE = 1_000, 60_000
 NOON = 27_875_520  # a minute

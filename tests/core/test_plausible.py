@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.core.plausible import doubt_of
+from gapcast.core.meters.plausible import doubt_of
 
 
 @pytest.mark.parametrize("powers_kw", [[], [0.0], [0.05, 7.0], [-4.2, -3.9], [0.0, 0.0, 43.0], [19.9]])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.errors import SourceError
-from edge.core.score import Score
-from edge.core.statistics import Histogram
+from gapcast.core.errors import SourceError
+from gapcast.core.score import Score
+from gapcast.core.statistics import Histogram
 
 KW = st.floats(-50, 50)
 

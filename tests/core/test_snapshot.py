@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.buffer import Verdict
-from edge.core.engine import Engine
-from edge.core.errors import ModelError, StateError
-from edge.core.grid import DAY_MIN
-from edge.core.predictor import Prediction
-from edge.core.reading import Reading
-from edge.core.replaying import Replay
-from edge.core.snapshot import Snapshot, check_shapes, give, take
-from edge.core.window import F32, WindowSpec
-from edge.predictors.baselines import Persistence, Trend
+from gapcast.core.buffer import Verdict
+from gapcast.core.engine import Engine
+from gapcast.core.errors import ModelError, StateError
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.predictor import Prediction
+from gapcast.core.reading import Reading
+from gapcast.core.replaying import Replay
+from gapcast.core.snapshot import Snapshot, check_shapes, give, take
+from gapcast.core.window import F32, WindowSpec
+from gapcast.predictors.baselines import Persistence, Trend
 
 NOON = 21_476_160
 DEVICES = ("home", "barn", "shed")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from edge.core.engine import Engine
-from edge.core.online.summary import Period
-from edge.core.reading import Reading
-from edge.core.standing import standing_of
-from edge.predictors.baselines import Persistence
+from gapcast.core.engine import Engine
+from gapcast.core.learning.summary import Period
+from gapcast.core.reading import Reading
+from gapcast.core.standing import standing_of
+from gapcast.predictors.baselines import Persistence
 
 FIRST = 21_476_160
 

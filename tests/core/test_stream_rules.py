@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.buffer import Buffers, Verdict
-from edge.core.engine import Engine
-from edge.core.grid import DAY_MIN
-from edge.core.reading import Reading
-from edge.core.window import WindowSpec
-from edge.predictors.baselines import Persistence
+from gapcast.core.buffer import Buffers, Verdict
+from gapcast.core.engine import Engine
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.reading import Reading
+from gapcast.core.window import WindowSpec
+from gapcast.predictors.baselines import Persistence
 
 NOON = 21_476_160
 SPEC = WindowSpec(30)

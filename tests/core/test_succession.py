@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.engine import Engine
-from edge.core.errors import StateError
-from edge.core.online.blend import Blend
-from edge.core.online.options import Options
-from edge.core.predictor import Predictor
-from edge.core.reading import Reading
-from edge.core.snapshot import give, take
-from edge.core.succession import hand_over, make_room
-from edge.core.window import WindowSpec
-from edge.predictors.baselines import Persistence, Trend
+from gapcast.core.engine import Engine
+from gapcast.core.errors import StateError
+from gapcast.core.learning.blend import Blend
+from gapcast.core.learning.options import Options
+from gapcast.core.predictor import Predictor
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import give, take
+from gapcast.core.succession import hand_over, make_room
+from gapcast.core.window import WindowSpec
+from gapcast.predictors.baselines import Persistence, Trend
 from tests.core.test_snapshot import NOON, STREAMS, Electric, Recorder
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.errors import PayloadError
-from edge.core.values import look_up, number_of, parse_path, parse_sum
+from gapcast.core.errors import PayloadError
+from gapcast.core.meters.values import look_up, number_of, parse_path, parse_sum
 
 DOCUMENT = {"ENERGY": {"Power": [52, 5.5], "Total": 1}, "em:0": {"p": "12.5"}, "": {"x": -3}}
 json_values = st.recursive(

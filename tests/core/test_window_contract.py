@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.buffer import Buffers, Verdict
-from edge.core.engine import Engine
-from edge.core.features import MEASURED
-from edge.core.reading import Reading
-from edge.core.window import MAX_FILL_MIN, WindowSpec, bridge, cut, pad
-from edge.predictors.baselines import Persistence
+from gapcast.core.buffer import Buffers, Verdict
+from gapcast.core.engine import Engine
+from gapcast.core.features import MEASURED
+from gapcast.core.reading import Reading
+from gapcast.core.window import MAX_FILL_MIN, WindowSpec, bridge, cut, pad
+from gapcast.predictors.baselines import Persistence
 
 POWER = st.floats(-100, 100, width=32)
 VALUE = st.floats(-1000, 1000, width=32) | st.just(float("nan"))

@@ -37,7 +37,7 @@ class Command:
         self._out, self._err = folder / "stdout", folder / "stderr"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "edge", *arguments],
+                [sys.executable, "-m", "gapcast", *arguments],
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.sample import sample_path
+from gapcast.sample import sample_path
 from tests.e2e.conftest import Start
 
 QUICK = ("--set", "forecast.model=lstm-5-3", "--set", "forecast.experts=linear")

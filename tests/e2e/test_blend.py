@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.core.engine import Engine
-from edge.core.reading import Reading
-from edge.loading import engine_of, load_models
-from edge.settings import Settings
+from gapcast.app.models import engine_of, load_models
+from gapcast.config.settings import Settings
+from gapcast.core.engine import Engine
+from gapcast.core.reading import Reading
 from tests.e2e.conftest import Start
 from tests.integration.test_stream import FIRST, assert_same, power, reading, without_issue
 from tests.support.brokers import MosquittoBroker

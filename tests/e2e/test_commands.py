@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from edge.core.features import DERIVED
-from edge.sample import sample_path
+from gapcast.core.features import DERIVED
+from gapcast.sample import sample_path
 from tests.e2e.conftest import Start
 from tests.support.brokers import Broker, EmbeddedBroker
 from tests.support.models import ModelCopy, default_name, every_feature_model, shipped_models, shipped_names
@@ -323,14 +323,14 @@ def test_the_demo_names_a_bad_key_of_the_configuration(start: Start) -> None:
 def test_the_edge_needs_nothing_of_the_trainers(environment: dict[str, str]) -> None:
     program = (
         "import importlib, pkgutil, sys, edge\n"
-        "names = [m.name for m in pkgutil.walk_packages(edge.__path__, 'edge.') if m.name != 'edge.__main__']\n"
+        "names = [m.name for m in pkgutil.walk_packages(gapcast.__path__, 'edge.') if m.name != 'gapcast.__main__']\n"
         "[importlib.import_module(name) for name in names]\n"
         "print(len(names), *sorted({name.partition('.')[0] for name in sys.modules}))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     n_modules, *loaded = done.stdout.split()
     assert int(n_modules) > 40
-    assert not {"tensorflow", "keras", "pandas", "sklearn", "matplotlib", "trainer"} & set(loaded)
+    assert not {"tensorflow", "keras", "pandas", "sklearn", "matplotlib", "gapcast_trainer"} & set(loaded)
 
 
 @pytest.mark.parametrize("command", ["run", "demo", "replay", "check", "status", "models", "setup", "systemd-unit"])

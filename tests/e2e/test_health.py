@@ -1,4 +1,4 @@
-"""``python -m edge.health``, as a container's health check runs it: quick, and right about who is well."""
+"""``python -m gapcast.health``, as a container's health check runs it: quick, and right about who is well."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_service_that_is_ready_is_well(
     start: Start, settings_of: SettingsOf, http_port: int, broker: Broker, tmp_path: Path
 ) -> None:
     start("run", *replay_settings(settings_of, broker)).wait_ready(http_port)
-    done = health(tmp_path, "-m", "edge.health", GAPCAST_HTTP__PORT=http_port)
+    done = health(tmp_path, "-m", "gapcast.health", GAPCAST_HTTP__PORT=http_port)
     assert done.returncode == 0, done
     assert '"status":"pass"' in done.stdout
 
@@ -43,25 +43,25 @@ def test_without_a_broker_it_lives_and_is_not_well(
 ) -> None:
     start("run", *settings_of(free_port())).wait_ready(http_port, "/livez")
     (tmp_path / "gapcast.toml").write_text(f'[http]\nhost = "127.0.0.1"\nport = {http_port}\n', encoding="utf-8")
-    assert health(tmp_path, "-m", "edge.health", "--live").returncode == 0
-    done = health(tmp_path, "-m", "edge.health")
+    assert health(tmp_path, "-m", "gapcast.health", "--live").returncode == 0
+    done = health(tmp_path, "-m", "gapcast.health")
     assert done.returncode == 1
     assert '"mqtt:connection":[{"status":"fail"' in done.stdout
 
 
 def test_where_nothing_answers_it_says_where_it_asked(tmp_path: Path) -> None:
     port = free_port()
-    done = health(tmp_path, "-m", "edge.health", GAPCAST_HTTP__PORT=port)
+    done = health(tmp_path, "-m", "gapcast.health", GAPCAST_HTTP__PORT=port)
     assert done.returncode == 1
     assert f"http://127.0.0.1:{port}/readyz cannot be asked" in done.stdout
 
 
 def test_another_argument_is_refused(tmp_path: Path) -> None:
-    assert health(tmp_path, "-m", "edge.health", "--ready").returncode == 2
+    assert health(tmp_path, "-m", "gapcast.health", "--ready").returncode == 2
 
 
 def test_it_loads_nothing_but_the_standard_library(tmp_path: Path) -> None:
-    said = "import sys; there = set(sys.modules); import edge.health; print(*set(sys.modules) - there)"
+    said = "import sys; there = set(sys.modules); import gapcast.health; print(*set(sys.modules) - there)"
     loaded = {name.split(".")[0] for name in health(tmp_path, "-c", said).stdout.split()}
     assert "http" in loaded
-    assert loaded - sys.stdlib_module_names == {"edge"}
+    assert loaded - sys.stdlib_module_names == {"gapcast"}

@@ -9,7 +9,7 @@ from statistics import fmean
 
 import httpx
 
-from edge.core.grid import MINUTE_MS
+from gapcast.core.grid import MINUTE_MS
 from tests.e2e.conftest import Start
 from tests.integration.test_meters import SECOND_MS, sensor
 from tests.integration.test_stream import FIRST, assert_same, offline, without_issue

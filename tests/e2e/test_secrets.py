@@ -18,9 +18,9 @@ PASSWORD, KEY_PASSWORD = "broker-word-4711", "key-word-4712"
 CRASHING = """
 import os
 from threading import Event
-from edge.compose import Application
-from edge.configuration import load
-from edge.telemetry import configure_logs
+from gapcast.app.application import Application
+from gapcast.config.loader import load
+from gapcast.observability.metrics import configure_logs
 
 settings = load(None, os.environ, {})
 configure_logs("console", "debug")

@@ -92,7 +92,7 @@ class Terminal(NamedTuple):
 def on_a_terminal(*arguments: str, environment: dict[str, str]) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "edge", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+        [sys.executable, "-m", "gapcast", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
     )
     os.close(theirs)
     written = bytearray()

@@ -23,7 +23,7 @@ CONF = ("spark.master=local[2]", "spark.sql.shuffle.partitions=2", QUICK)
 @pytest.fixture
 def spark() -> SparkSession:
     """A session as the commands make it, on two threads: the same for all tests, unless one of them ended it."""
-    from fleet.spark import session
+    from gapcast_fleet.spark import session
 
     return session("tests", CONF)
 

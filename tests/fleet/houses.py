@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edge.backtest.houses import Part
-from edge.backtest.run import run_backtest
-from edge.core.grid import minute_label
-from edge.replay.source import Columns
-from edge.settings import Settings
+from gapcast.backtest.houses import Part
+from gapcast.backtest.run import run_backtest
+from gapcast.config.settings import Settings
+from gapcast.core.grid import minute_label
+from gapcast.replay.source import Columns
 from tests.support.models import shipped_models
 
 #: 2010-11-01T00:00Z.

@@ -11,19 +11,19 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from edge.backtest.houses import Part
-from edge.backtest.report import document
-from edge.backtest.run import run_backtest as run_of_the_edge
-from edge.core.errors import SettingsError, SourceError
-from edge.core.grid import minute_label
-from edge.loading import load_models
-from edge.replay.source import Columns
-from fleet.backtest import Question, join, lines, run_backtest
-from fleet.groups import group_runner, read_result, result_path
-from fleet.history import HistoryColumns
-from fleet.identity import identity_of
-from fleet.score import fleet_settings
-from fleet.worker import Task
+from gapcast.app.models import load_models
+from gapcast.backtest.houses import Part
+from gapcast.backtest.report import document
+from gapcast.backtest.run import run_backtest as run_of_the_edge
+from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.grid import minute_label
+from gapcast.replay.source import Columns
+from gapcast_fleet.backtest import Question, join, lines, run_backtest
+from gapcast_fleet.groups import group_runner, read_result, result_path
+from gapcast_fleet.history import HistoryColumns
+from gapcast_fleet.identity import identity_of
+from gapcast_fleet.score import fleet_settings
+from gapcast_fleet.worker import Task
 from tests.fleet.houses import FIRST, fleet, settings
 
 HOUSES = fleet(5, 200)

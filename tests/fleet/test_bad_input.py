@@ -12,17 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from edge.core.engine import Engine
-from edge.core.errors import GapcastError, ModelError, SettingsError, StateError
-from edge.loading import load_models
-from fleet.bucket import COUNTS, forecast
-from fleet.checkpoints import open_checkpoint
-from fleet.failures import raised_in
-from fleet.handover import Handover
-from fleet.identity import Identity, identity_of, read_identity
-from fleet.progress import line
-from fleet.score import fleet_settings
-from fleet.worker import Cache, Task, decode, encode, models_of, new_engine
+from gapcast.app.models import load_models
+from gapcast.core.engine import Engine
+from gapcast.core.errors import GapcastError, ModelError, SettingsError, StateError
+from gapcast_fleet.bucket import COUNTS, forecast
+from gapcast_fleet.checkpoints import open_checkpoint
+from gapcast_fleet.failures import raised_in
+from gapcast_fleet.handover import Handover
+from gapcast_fleet.identity import Identity, identity_of, read_identity
+from gapcast_fleet.progress import line
+from gapcast_fleet.score import fleet_settings
+from gapcast_fleet.worker import Cache, Task, decode, encode, models_of, new_engine
 from tests.fleet.houses import FIRST, settings
 
 Message = tuple[str | None, str | bytes | None]
@@ -193,7 +193,7 @@ def test_a_checkpoint_of_another_version_or_of_something_else_is_refused(task: T
 
 def test_what_a_worker_raised_is_found_in_sparks_trace() -> None:
     assert isinstance(raised_in("x\nedge.core.errors.StateError: bucket 3: damaged\n  at"), StateError)
-    assert isinstance(raised_in("edge.core.errors.SourceError: a file"), GapcastError)
+    assert isinstance(raised_in("gapcast.core.errors.SourceError: a file"), GapcastError)
     died = raised_in("org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)")
     assert "for want of memory" in str(died)
     assert raised_in("java.lang.OutOfMemoryError") is None

@@ -12,8 +12,8 @@ import pyspark
 import pytest
 from click.testing import CliRunner, Result
 
-from fleet.checkpoints import held
-from fleet.cli import main
+from gapcast_fleet.checkpoints import held
+from gapcast_fleet.cli import main
 from tests.fleet.conftest import CONF, QUICK
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
 from tests.fleet.test_backtest import write_parquet
@@ -87,7 +87,7 @@ def test_a_setting_of_spark_must_be_one(tmp_path: Path) -> None:
 def test_spark_submit_has_the_last_word_on_what_it_was_told(tmp_path: Path) -> None:
     script = tmp_path / "where.py"
     script.write_text(
-        "from fleet.spark import session\n"
+        "from gapcast_fleet.spark import session\n"
         "spark = session('where')\n"
         "print('master', spark.sparkContext.master, spark.conf.get('spark.sql.session.timeZone'))\n"
         "print('partitions', spark.conf.get('spark.sql.shuffle.partitions'))\n"

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from edge.core.engine import Engine
-from edge.core.errors import StateError
-from edge.storage import journal
-from fleet.bucket import forecast
-from fleet.kept import MOST_READINGS_EACH
-from fleet.turns import Turn, take_again
-from fleet.worker import Task, decode, encode, new_engine
+from gapcast.core.engine import Engine
+from gapcast.core.errors import StateError
+from gapcast.storage import journal
+from gapcast_fleet.bucket import forecast
+from gapcast_fleet.kept import MOST_READINGS_EACH
+from gapcast_fleet.turns import Turn, take_again
+from gapcast_fleet.worker import Task, decode, encode, new_engine
 from tests.fleet.houses import FIRST, fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
 from tests.fleet.test_bad_input import messages, reading, task
 from tests.fleet.test_score import run

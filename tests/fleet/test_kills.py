@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from fleet.score import Plan, start
-from fleet.sinks import to_files
-from fleet.sources import from_files
+from gapcast_fleet.score import Plan, start
+from gapcast_fleet.sinks import to_files
+from gapcast_fleet.sources import from_files
 from tests.fleet.conftest import QUICK
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, settings, shuffled, write_lines
 from tests.support.models import shipped_models
@@ -28,7 +28,8 @@ class Command:
 
     def __init__(self, folder: Path, *words: object) -> None:
         self.log = folder / "log"
-        command = [sys.executable, "-m", "fleet", *map(str, words), "--conf", "spark.master=local[1]", "--conf", QUICK]
+        conf = ("--conf", "spark.master=local[1]", "--conf", QUICK)
+        command = [sys.executable, "-m", "gapcast_fleet", *map(str, words), *conf]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
 

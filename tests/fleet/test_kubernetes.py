@@ -14,8 +14,8 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
-from edge.configuration import load
-from fleet.cli import score
+from gapcast.config.loader import load
+from gapcast_fleet.cli import score
 
 ROOT = Path(__file__).resolve().parents[2]
 

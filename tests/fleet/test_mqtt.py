@@ -11,11 +11,11 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from edge.core.errors import BrokerError
-from fleet.mqtt_client import Connection
-from fleet.mqtt_sink import Publisher, to_mqtt
-from fleet.mqtt_source import MqttReader, from_mqtt
-from fleet.score import Plan, start
+from gapcast.core.errors import BrokerError
+from gapcast_fleet.mqtt_client import Connection
+from gapcast_fleet.mqtt_sink import Publisher, to_mqtt
+from gapcast_fleet.mqtt_source import MqttReader, from_mqtt
+from gapcast_fleet.score import Plan, start
 from tests.fleet.houses import Forecasts, Told, fleet, furthest, of_the_edge, settings, shuffled
 from tests.support.brokers import MosquittoBroker
 from tests.support.models import shipped_models

@@ -18,22 +18,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from edge.core.errors import SettingsError, SourceError
-from edge.core.grid import DAY_MIN, minute_label
-from edge.core.reading import Limits
-from edge.core.training_set import MANIFEST_FILE, PARTS, TEST, TRAIN, VALIDATE, Contract, Draw, Manifest, row_type
-from edge.core.window import WindowSpec
-from fleet.balance import balance
-from fleet.cli import main
-from fleet.drawing import note_path, places
-from fleet.history import HistoryColumns
-from fleet.prepare import Wanted, lines, prepare
+from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.grid import DAY_MIN, minute_label
+from gapcast.core.reading import Limits
+from gapcast.core.training_set import MANIFEST_FILE, PARTS, TEST, TRAIN, VALIDATE, Contract, Draw, Manifest, row_type
+from gapcast.core.window import WindowSpec
+from gapcast_fleet.balance import balance
+from gapcast_fleet.cli import main
+from gapcast_fleet.drawing import note_path, places
+from gapcast_fleet.history import HistoryColumns
+from gapcast_fleet.prepare import Wanted, lines, prepare
+from gapcast_trainer.clean import Series
+from gapcast_trainer.split import Part, Split
+from gapcast_trainer.windows import Task, examples
 from tests.fleet.conftest import CONF
 from tests.fleet.test_kills import Command
 from tests.trainer.training_sets import manifest_of, write_set
-from trainer.clean import Series
-from trainer.split import Part, Split
-from trainer.windows import Task, examples
 
 #: 2010-11-01T00:00Z, a midnight.
 FIRST = 21_476_160

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from edge.core.errors import ModelError, SettingsError
-from fleet.failures import told
-from fleet.score import Plan, start
-from fleet.sinks import to_files, to_kafka
-from fleet.sources import FileFormat, from_files
+from gapcast.core.errors import ModelError, SettingsError
+from gapcast_fleet.failures import told
+from gapcast_fleet.score import Plan, start
+from gapcast_fleet.sinks import to_files, to_kafka
+from gapcast_fleet.sources import FileFormat, from_files
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, settings, shuffled, write_lines
 from tests.support.models import ModelCopy
 

@@ -19,9 +19,9 @@ import httpx
 import pytest
 from pyspark.sql import SparkSession
 
-from fleet.score import Plan, start
-from fleet.sinks import to_files
-from fleet.sources import from_files
+from gapcast_fleet.score import Plan, start
+from gapcast_fleet.sinks import to_files
+from gapcast_fleet.sources import from_files
 from tests.e2e.conftest import Command
 from tests.fleet.houses import (
     Forecasts,

@@ -13,13 +13,13 @@ import zipfile
 import zlib
 from contextlib import suppress
 
-from edge.core.card import ModelCard
-from edge.core.errors import ModelError, SourceError
-from edge.core.grid import LATEST_MS, minute_of
-from edge.core.reading import Limits
-from edge.predictors.packed import read_packed
-from edge.predictors.store import CARD_FILE, MODEL_FILE, default_model, read_card
-from edge.replay.source import Columns, read_minutes
+from gapcast.core.card import ModelCard
+from gapcast.core.errors import ModelError, SourceError
+from gapcast.core.grid import LATEST_MS, minute_of
+from gapcast.core.reading import Limits
+from gapcast.predictors.packed import read_packed
+from gapcast.predictors.store import CARD_FILE, MODEL_FILE, default_model, read_card
+from gapcast.replay.source import Columns, read_minutes
 from tests.fuzz.mutations import mutate_bytes, mutate_document
 from tests.fuzz.target import FIELD, Target, scratch_folder, written
 from tests.support.models import every_feature_model, shipped_models, shipped_names

@@ -12,24 +12,24 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from edge.core.errors import PayloadError, SettingsError
-from edge.core.grid import EARLIEST_MS, LATEST_MS, minute_label, minute_of
-from edge.core.localtime import local_instant_of
-from edge.core.reading import Limits, Reading, instant_of, is_device_id
-from edge.core.statistics import Statistics
-from edge.core.values import parse_sum
-from edge.mqtt.frames import Publication
-from edge.mqtt.payloads import decode, encode_rejection
-from edge.mqtt.session import Received
-from edge.mqtt.sources import SourceReader
-from edge.ports import Arrival
-from edge.presets import presets
-from edge.reaching import sources_of
-from edge.replay.source import minute_at
-from edge.settings import Settings
-from edge.setup.guessing import guessed
-from edge.setup.recognising import recognised
-from edge.setup.recording import Recording
+from gapcast.app.broker import sources_of
+from gapcast.config.settings import Settings
+from gapcast.core.errors import PayloadError, SettingsError
+from gapcast.core.grid import EARLIEST_MS, LATEST_MS, minute_label, minute_of
+from gapcast.core.meters.localtime import local_instant_of
+from gapcast.core.meters.values import parse_sum
+from gapcast.core.reading import Limits, Reading, instant_of, is_device_id
+from gapcast.core.statistics import Statistics
+from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.payloads import decode, encode_rejection
+from gapcast.mqtt.session import Received
+from gapcast.mqtt.sources import SourceReader
+from gapcast.presets import presets
+from gapcast.replay.source import minute_at
+from gapcast.service.ports import Arrival
+from gapcast.setup.guessing import guessed
+from gapcast.setup.recognising import recognised
+from gapcast.setup.recording import Recording
 from tests.fuzz.target import FIELD, PART, Target
 
 _EXTRAS = ("reactive_kvar", "voltage_v", "current_a")

@@ -11,14 +11,14 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from edge.addon.options import settings_of, wants_service
-from edge.addon.supervisor import mqtt_service
-from edge.configuration import load
-from edge.core.errors import SettingsError, StatusError
-from edge.json_input import JsonError, decode_json
-from edge.presets import presets
-from edge.settings import Settings
-from edge.status.asking import Rest
+from gapcast.addon.options import settings_of, wants_service
+from gapcast.addon.supervisor import mqtt_service
+from gapcast.config.loader import load
+from gapcast.config.settings import Settings
+from gapcast.core.errors import SettingsError, StatusError
+from gapcast.json_input import JsonError, decode_json
+from gapcast.presets import presets
+from gapcast.status.asking import Rest
 from tests.fuzz.target import Target, written
 from tests.support.ports import LOOPBACK
 

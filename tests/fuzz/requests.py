@@ -10,12 +10,12 @@ from http import HTTPStatus
 import numpy as np
 from starlette.exceptions import HTTPException
 
-from edge.asking.answer import JSON_TYPE, PROBLEM_TYPE, Desk
-from edge.core.engine import Engine
-from edge.core.reading import Limits
-from edge.http.tensors import FLOAT, read, written
-from edge.predictors.store import load_model
-from edge.service import Service
+from gapcast.api.predict_answer import JSON_TYPE, PROBLEM_TYPE, Desk
+from gapcast.core.engine import Engine
+from gapcast.core.reading import Limits
+from gapcast.http.tensors import FLOAT, read, written
+from gapcast.predictors.store import load_model
+from gapcast.service.service import Service
 from tests.fuzz.target import FIELD, Target
 from tests.support.links import MemoryLink
 from tests.support.models import default_name, every_feature_model, shipped_models

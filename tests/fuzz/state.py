@@ -13,15 +13,15 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from edge.core.engine import Engine
-from edge.core.errors import ModelError, StateError
-from edge.core.reading import Reading
-from edge.core.samples import Sample
-from edge.core.snapshot import take
-from edge.ports import NoMeters
-from edge.storage import checkpoint, journal
-from edge.storage.recovery import checkpoint_path, journal_path, recover
-from edge.storage.store import Store
+from gapcast.core.engine import Engine
+from gapcast.core.errors import ModelError, StateError
+from gapcast.core.meters.samples import Sample
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import take
+from gapcast.service.ports import NoMeters
+from gapcast.storage import checkpoint, journal
+from gapcast.storage.recovery import checkpoint_path, journal_path, recover
+from gapcast.storage.store import Store
 from tests.fuzz.mutations import mutate_bytes, mutate_document
 from tests.fuzz.target import PART, Target, scratch_folder
 from tests.support.houses import FIRST, Run, blending, house_kw, stream

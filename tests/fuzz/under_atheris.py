@@ -30,7 +30,7 @@ from tests.fuzz.target import Target
 _MOST_BYTES_MORE = 512 << 20
 #: An input may take this long, CPU time, s.
 _SLOW_S = 2.0
-_INSTRUMENTED = ["edge", "tarfile", "zipfile", "tomllib", "numpy.lib._format_impl", "http.client", "tests.fuzz.wire"]
+_INSTRUMENTED = ["gapcast", "tarfile", "zipfile", "tomllib", "numpy.lib._format_impl", "http.client", "tests.fuzz.wire"]
 
 
 class _Findings:

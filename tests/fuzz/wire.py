@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from edge.json_input import JsonError, decode_json
-from edge.mqtt.frames import (
+from gapcast.json_input import JsonError, decode_json
+from gapcast.mqtt.frames import (
     MAX_PAYLOAD,
     Acknowledgement,
     Other,
@@ -19,7 +19,7 @@ from edge.mqtt.frames import (
     encode_puback,
     encode_publish,
 )
-from edge.mqtt.properties import MAX_PASSED_ON_BYTES, content_type, passed_on, properties_in, response_topic_in
+from gapcast.mqtt.properties import MAX_PASSED_ON_BYTES, content_type, passed_on, properties_in, response_topic_in
 from tests.fuzz.target import Target
 
 Packet = Publication | Acknowledgement | Other

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.core.online.summary import MIN_OUTCOMES
-from edge.settings import Settings
+from gapcast.config.settings import Settings
+from gapcast.core.learning.summary import MIN_OUTCOMES
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings
 from tests.support.home_assistant import HomeAssistant

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from edge.asking.answer import Desk
-from edge.core.engine import Engine
-from edge.core.history import History
-from edge.core.reading import Limits, Reading
-from edge.http.app import HttpOptions, create_app
-from edge.http.connection_limits import ConnectionLimits
-from edge.http.server import HttpServerThread, Implementation, build_server
-from edge.loading import Models
-from edge.predictors.runtime import load_interpreter
-from edge.predictors.store import load_model
-from edge.service import Service
-from edge.telemetry import About, build_registry
+from gapcast.api.predict_answer import Desk
+from gapcast.app.models import Models
+from gapcast.core.engine import Engine
+from gapcast.core.history import History
+from gapcast.core.reading import Limits, Reading
+from gapcast.http.app import HttpOptions, create_app
+from gapcast.http.connection_limits import ConnectionLimits
+from gapcast.http.server import HttpServerThread, Implementation, build_server
+from gapcast.observability.metrics import About, build_registry
+from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.store import load_model
+from gapcast.service.service import Service
 from tests.support.links import MemoryLink
 from tests.support.models import default_name, every_feature_model, shipped_models, shipped_names
 from tests.support.ports import LOOPBACK

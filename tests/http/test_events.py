@@ -12,10 +12,10 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from edge.core.grid import minute_label
-from edge.core.reading import Reading
-from edge.feeding import MAX_WAITING
-from edge.http import events
+from gapcast.core.grid import minute_label
+from gapcast.core.reading import Reading
+from gapcast.http import events
+from gapcast.service.event_feed import MAX_WAITING
 from tests.http.conftest import MAX_EVENT_READERS, Rest
 from tests.http.test_predict import assert_problem
 from tests.support.ports import LOOPBACK

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-import edge.http
-from edge.http.guard import is_open
+import gapcast.http
+from gapcast.http.guard import is_open
 from tests.http.conftest import Rest
 
-FILES = Path(edge.http.__file__).parent / "page"
+FILES = Path(gapcast.http.__file__).parent / "page"
 LIBRARY = FILES / "uplot"
 NAMES = sorted(str(path.relative_to(FILES)) for path in FILES.rglob("*") if path.is_file())
 SCRIPTS = sorted(path.name for path in FILES.glob("*.js"))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
-from edge.core.window import F32
+from gapcast.core.window import F32
 from tests.http.conftest import MAX_TENSOR_BYTES, MODELS, Rest
 from tests.support.models import default_name
 from tests.support.ports import LOOPBACK

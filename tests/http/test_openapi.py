@@ -11,7 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode, checks
 
-from edge.core.reading import Reading
+from gapcast.core.reading import Reading
 from tests.http.conftest import Rest
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.core.engine import Engine
-from edge.core.grid import minute_label
-from edge.core.reading import Reading
+from gapcast.core.engine import Engine
+from gapcast.core.grid import minute_label
+from gapcast.core.reading import Reading
 from tests.http.conftest import MAX_BODY_BYTES, MAX_READINGS, Rest
 from tests.support.models import default_name, shipped_names
 from tests.support.ports import LOOPBACK

@@ -9,10 +9,10 @@ from ipaddress import ip_network
 import httpx
 import pytest
 
-from edge.http.app import HttpOptions
-from edge.http.guard import OPEN_PATHS
-from edge.http.neighbours import Neighbours
-from edge.loading import Models
+from gapcast.app.models import Models
+from gapcast.http.app import HttpOptions
+from gapcast.http.guard import OPEN_PATHS
+from gapcast.http.neighbours import Neighbours
 from tests.http.conftest import Rest, serving
 from tests.support.ports import LOOPBACK
 

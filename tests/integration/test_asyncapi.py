@@ -12,13 +12,13 @@ import httpx
 import pytest
 import yaml
 
-from edge.core.grid import DAY_MIN
-from edge.core.online.drift import MIN_OUTCOMES, QUIET_DAYS, Change
-from edge.mqtt.discovery import HomeAssistant
-from edge.mqtt.payloads import encode_rejection
-from edge.mqtt.topics import DeviceTopic
-from edge.mqtt_settings import TopicSettings
-from edge.reporting import event_document
+from gapcast.config.mqtt import TopicSettings
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning.drift import MIN_OUTCOMES, QUIET_DAYS, Change
+from gapcast.mqtt.discovery import HomeAssistant
+from gapcast.mqtt.payloads import encode_rejection
+from gapcast.mqtt.topics import DeviceTopic
+from gapcast.service.score_reports import event_document
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker

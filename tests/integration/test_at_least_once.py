@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.core.grid import minute_label
-from edge.mqtt import session as session_module
+from gapcast.core.grid import minute_label
+from gapcast.mqtt import session as session_module
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker

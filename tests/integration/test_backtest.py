@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from edge.backtest.houses import Part
-from edge.backtest.run import run_backtest
-from edge.core.grid import minute_label
-from edge.core.online.summary import EVER, LAST_DAY, Summary
-from edge.core.reading import Limits
-from edge.replay.source import Columns, Minute, read_minutes
-from edge.sample import sample_path
+from gapcast.backtest.houses import Part
+from gapcast.backtest.run import run_backtest
+from gapcast.core.grid import minute_label
+from gapcast.core.learning.summary import EVER, LAST_DAY, Summary
+from gapcast.core.reading import Limits
+from gapcast.replay.source import Columns, Minute, read_minutes
+from gapcast.sample import sample_path
 from tests.integration.conftest import Connect, StartGateway
 from tests.support.brokers import Broker
 from tests.support.gateways import Gateway, gateway_settings

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from edge.check.run import run_checks
-from edge.core.grid import MINUTE_MS, minute_label
+from gapcast.check.run import run_checks
+from gapcast.core.grid import MINUTE_MS, minute_label
 from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import reading
 from tests.integration.test_tls import HERE, secured, tls
@@ -278,7 +278,7 @@ def test_a_state_path_that_cannot_be_written(check: Check, tmp_path: Path, mosqu
 
 
 def test_a_disk_that_is_almost_full(check: Check, mosquitto: MosquittoBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.check.machine._LEAST_FREE_BYTES", 1 << 60)
+    monkeypatch.setattr("gapcast.check.machine._LEAST_FREE_BYTES", 1 << 60)
     code, lines = check(mosquitto.port)
     line, cure = found(lines, "warn state: ")
     assert code == 0

@@ -11,13 +11,13 @@ from threading import Event
 
 import pytest
 
-from edge.core.errors import ModelError
-from edge.core.grid import minute_label
-from edge.demo import run
-from edge.demo.broker import EmbeddedBroker
-from edge.demo.run import DemoOptions, run_demo
-from edge.demo.watcher import Watcher
-from edge.settings import Settings
+from gapcast.config.settings import Settings
+from gapcast.core.errors import ModelError
+from gapcast.core.grid import minute_label
+from gapcast.demo import run
+from gapcast.demo.broker import EmbeddedBroker
+from gapcast.demo.run import DemoOptions, run_demo
+from gapcast.demo.watcher import Watcher
 from tests.integration.conftest import Connect
 from tests.integration.test_stream import FIRST
 from tests.support.brokers import Broker

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.configuration import load
-from edge.core.errors import SettingsError
+from gapcast.config.loader import load
+from gapcast.core.errors import SettingsError
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import Broker, MosquittoBroker

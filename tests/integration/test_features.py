@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from edge import configuration
-from edge.core.engine import Engine
-from edge.core.errors import ModelError, SettingsError
-from edge.core.grid import minute_label
-from edge.core.reading import Reading
-from edge.loading import load_models
-from edge.predictors.store import load_model
-from edge.settings import Settings
+from gapcast.app.models import load_models
+from gapcast.config import loader as configuration
+from gapcast.config.settings import Settings
+from gapcast.core.engine import Engine
+from gapcast.core.errors import ModelError, SettingsError
+from gapcast.core.grid import minute_label
+from gapcast.core.reading import Reading
+from gapcast.predictors.store import load_model
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, KEYS, Document, assert_same, power, without_issue
 from tests.support.brokers import Broker

@@ -11,8 +11,8 @@ from statistics import fmean
 import httpx
 import pytest
 
-from edge.core.grid import MINUTE_MS
-from edge.storage import journal
+from gapcast.core.grid import MINUTE_MS
+from gapcast.storage import journal
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_at_least_once import close
 from tests.integration.test_stream import FIRST, assert_same, offline, power, reading, without_issue

@@ -12,17 +12,17 @@ import httpx
 import pytest
 import structlog
 
-from edge.core.engine import Engine
-from edge.core.grid import minute_label
-from edge.core.reading import Reading
-from edge.predictors.admission import Admission
-from edge.predictors.install import install
-from edge.predictors.library import Library
-from edge.predictors.proven import ProvenModels
-from edge.predictors.store import load_model
-from edge.reloading import Reloading
-from edge.storage import journal
-from edge.storage.recovery import files_of
+from gapcast.app.model_watcher import Reloading
+from gapcast.core.engine import Engine
+from gapcast.core.grid import minute_label
+from gapcast.core.reading import Reading
+from gapcast.predictors.admission import Admission
+from gapcast.predictors.install import install
+from gapcast.predictors.library import Library
+from gapcast.predictors.proven import ProvenModels
+from gapcast.predictors.store import load_model
+from gapcast.storage import journal
+from gapcast.storage.recovery import files_of
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_restart import forecasts_of, metric
 from tests.integration.test_stream import FIRST, assert_same, power, reading, without_issue
@@ -280,7 +280,7 @@ def test_what_is_written_to_while_it_is_read_is_no_bad_model(
         raise ArithmeticError(msg)
 
     with monkeypatch.context() as patched:
-        patched.setattr("edge.reloading.load_models", while_reading)
+        patched.setattr("gapcast.app.model_watcher.load_models", while_reading)
         reloading.look()
     assert reloads(gateway) == {"swapped": 0, "refused": 0}
     reloading.look()
@@ -297,7 +297,7 @@ def test_an_error_that_no_one_foresaw_refuses_too(
         msg = "out of luck"
         raise ArithmeticError(msg)
 
-    monkeypatch.setattr("edge.reloading.load_models", fails)
+    monkeypatch.setattr("gapcast.app.model_watcher.load_models", fails)
     gateway.application.reload()
     with structlog.testing.capture_logs() as lines:
         reloading.look()

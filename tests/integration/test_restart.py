@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.core.grid import minute_label
-from edge.storage.recovery import files_of
+from gapcast.core.grid import minute_label
+from gapcast.storage.recovery import files_of
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, offline, power, reading, without_issue
 from tests.support.brokers import Broker, MosquittoBroker

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import structlog
 
-from edge.core.online.drift import Change
-from edge.reporting import event_document
+from gapcast.core.learning.drift import Change
+from gapcast.service.score_reports import event_document
 from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker

@@ -12,14 +12,14 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from edge.check.broker import check_broker
-from edge.check.finding import Mark, Situation
-from edge.compose import Application
-from edge.core.errors import SettingsError
-from edge.mqtt import dealing
-from edge.mqtt.dealing import N_MESSAGES, Dealt, dealt
-from edge.reaching import broker_is_fair, session_options
-from edge.shards import each_of
+from gapcast.app.application import Application
+from gapcast.app.broker import broker_is_fair, session_options
+from gapcast.check.broker import check_broker
+from gapcast.check.finding import Mark, Situation
+from gapcast.config.shards import each_of
+from gapcast.core.errors import SettingsError
+from gapcast.mqtt import dealing
+from gapcast.mqtt.dealing import N_MESSAGES, Dealt, dealt
 from tests.integration.conftest import Connect
 from tests.integration.test_reloading import reloads
 from tests.integration.test_stream import FIRST, power, reading

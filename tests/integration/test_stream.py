@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.core.engine import Engine
-from edge.core.grid import minute_label
-from edge.core.reading import Limits, Reading
-from edge.predictors.store import load_model
-from edge.replay.source import Columns, read_minutes
-from edge.sample import sample_path
+from gapcast.core.engine import Engine
+from gapcast.core.grid import minute_label
+from gapcast.core.reading import Limits, Reading
+from gapcast.predictors.store import load_model
+from gapcast.replay.source import Columns, read_minutes
+from gapcast.sample import sample_path
 from tests.integration.conftest import Connect, StartGateway
 from tests.support.brokers import Broker, MosquittoBroker
 from tests.support.gateways import ALONE

@@ -12,11 +12,11 @@ import httpx
 import pytest
 import structlog
 
-from edge.check.run import run_checks
-from edge.mqtt.tls import Tls, TlsFiles
-from edge.mqtt.transport import Transport
-from edge.replay.publisher import Meter
-from edge.replay.source import Minute
+from gapcast.check.run import run_checks
+from gapcast.mqtt.tls import Tls, TlsFiles
+from gapcast.mqtt.transport import Transport
+from gapcast.replay.publisher import Meter
+from gapcast.replay.source import Minute
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.reading import is_device_id
-from edge.presets import presets
+from gapcast.core.reading import is_device_id
+from gapcast.presets import presets
 from tests.support.sources import EXTRAS, LONG_AGO_MS, Heard
 
 NAMES = sorted(presets())

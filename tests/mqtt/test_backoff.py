@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge.mqtt.backoff import Backoff
+from gapcast.mqtt.backoff import Backoff
 
 
 class Clock:
@@ -22,7 +22,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     made = Clock()
-    monkeypatch.setattr("edge.mqtt.backoff.time", made)
+    monkeypatch.setattr("gapcast.mqtt.backoff.time", made)
     return made
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edge.mqtt.delivery import FIRST_ID, LAST_ID, Delivery, Outgoing
-from edge.mqtt.frames import Acknowledgement, Publication, Splitter, as_duplicate, encode_puback, encode_publish
+from gapcast.mqtt.delivery import FIRST_ID, LAST_ID, Delivery, Outgoing
+from gapcast.mqtt.frames import Acknowledgement, Publication, Splitter, as_duplicate, encode_puback, encode_publish
 
 
 def forecast(number: int = 0) -> Outgoing:

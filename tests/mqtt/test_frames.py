@@ -13,7 +13,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import MQTTException, Properties, VariableByteIntegers
 
-from edge.mqtt.frames import (
+from gapcast.mqtt.frames import (
     MAX_PAYLOAD,
     Acknowledgement,
     Other,

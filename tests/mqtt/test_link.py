@@ -9,13 +9,13 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from edge.core.grid import MINUTE_MS
-from edge.core.reading import Limits
-from edge.core.statistics import Statistics
-from edge.mqtt.frames import Publication
-from edge.mqtt.link import Intake, MqttLink
-from edge.mqtt.session import Received, Session
-from edge.mqtt.topics import DeviceTopic, Topics
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.reading import Limits
+from gapcast.core.statistics import Statistics
+from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.link import Intake, MqttLink
+from gapcast.mqtt.session import Received, Session
+from gapcast.mqtt.topics import DeviceTopic, Topics
 
 NOW_MS = 1_767_268_800_000
 

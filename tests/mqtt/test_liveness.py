@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from edge.mqtt.liveness import keep_watch
+from gapcast.mqtt.liveness import keep_watch
 from tests.support.ports import LOOPBACK
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.reading import Reading
-from edge.core.samples import MeterState, Sample
-from edge.storage import journal
+from gapcast.core.meters.samples import MeterState, Sample
+from gapcast.core.reading import Reading
+from gapcast.storage import journal
 from tests.support.sources import EXTRAS, LONG_AGO_MS, Heard
 
 SECOND, MINUTE = 1_000, 60_000

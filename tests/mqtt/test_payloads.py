@@ -10,14 +10,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge.core.errors import PayloadError
-from edge.core.forecast import Forecasts
-from edge.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
-from edge.core.reading import Limits, Reading
-from edge.core.window import WindowSpec
-from edge.mqtt.frames import MAX_PAYLOAD
-from edge.mqtt.payloads import decode, encode_forecasts, encode_rejection
-from edge.predictors.baselines import Persistence
+from gapcast.core.errors import PayloadError
+from gapcast.core.forecast import Forecasts
+from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
+from gapcast.core.reading import Limits, Reading
+from gapcast.core.window import WindowSpec
+from gapcast.mqtt.frames import MAX_PAYLOAD
+from gapcast.mqtt.payloads import decode, encode_forecasts, encode_rejection
+from gapcast.predictors.baselines import Persistence
 
 ARRIVED_MS = 1_767_268_859_999
 ARRIVAL_MINUTE = ARRIVED_MS // MINUTE_MS

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from edge.core.grid import minute_of
-from edge.core.reading import instant_of
-from edge.presets import presets
+from gapcast.core.grid import minute_of
+from gapcast.core.reading import instant_of
+from gapcast.presets import presets
 from tests.support.sources import EXTRAS, LONG_AGO_MS, Heard
 
 METERS: list[dict[str, Any]] = tomllib.loads(

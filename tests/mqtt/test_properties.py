@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge.mqtt.frames import encode_properties
-from edge.mqtt.properties import (
+from gapcast.mqtt.frames import encode_properties
+from gapcast.mqtt.properties import (
     MAX_PASSED_ON_BYTES,
     Property,
     content_type,

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.errors import PayloadError, SettingsError
-from edge.core.reading import is_device_id
-from edge.mqtt.routes import Match, SourceTopic
+from gapcast.core.errors import PayloadError, SettingsError
+from gapcast.core.reading import is_device_id
+from gapcast.mqtt.routes import Match, SourceTopic
 
 LEVELS = st.text(st.characters(exclude_characters="+#\0{}/", exclude_categories=["Cs"]), max_size=8)
 

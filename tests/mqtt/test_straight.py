@@ -9,8 +9,8 @@ from threading import Thread
 
 import pytest
 
-from edge.mqtt.frames import Acknowledgement, Publication, encode_puback, encode_publish
-from edge.mqtt.straight import StraightSocket
+from gapcast.mqtt.frames import Acknowledgement, Publication, encode_puback, encode_publish
+from gapcast.mqtt.straight import StraightSocket
 
 SUBACK, PINGRESP, DISCONNECT = b"\x90\x03\x00\x01\x01", b"\xd0\x00", b"\xe0\x00"
 
@@ -124,7 +124,7 @@ def test_a_packet_is_handed_on_once_it_is_whole(ends: Ends) -> None:
 def test_much_that_comes_at_once_is_taken_a_part_at_a_time_and_none_is_left_lying(
     kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.mqtt.straight._READ_BYTES", 100)
+    monkeypatch.setattr("gapcast.mqtt.straight._READ_BYTES", 100)
     ends: Ends = request.getfixturevalue(kind)
     sent = [reading(packet_id) for packet_id in range(1, 41)]
     ends.peer.sendall(b"".join(sent))
@@ -243,7 +243,7 @@ def test_a_goodbye_to_a_peer_that_never_ends_the_connection_ends_in_time(ends: E
 def test_closing_does_not_wait_for_ever_for_a_peer_that_does_not_read(
     ends: Ends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.mqtt.straight._CLOSE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("gapcast.mqtt.straight._CLOSE_TIMEOUT_S", 0.01)
     fill(ends)
     ends.straight.close()
     assert ends.straight.fileno() == -1

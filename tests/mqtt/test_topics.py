@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.errors import PayloadError, SettingsError
-from edge.mqtt.topics import DeviceTopic, gateway_topic
+from gapcast.core.errors import PayloadError, SettingsError
+from gapcast.mqtt.topics import DeviceTopic, gateway_topic
 
 KEY = "topics.reading"
 LEVELS = st.text(st.characters(exclude_characters="+#\0{}/", exclude_categories=["Cs"]), max_size=8)

@@ -11,10 +11,10 @@ import paho.mqtt.client as paho
 import pytest
 import structlog
 
-from edge.core.errors import SettingsError
-from edge.mqtt.client import SessionOptions
-from edge.mqtt.tls import Tls, TlsFiles, tls_context
-from edge.mqtt.transport import NOT_LET_IN, Transport, explained
+from gapcast.core.errors import SettingsError
+from gapcast.mqtt.client import SessionOptions
+from gapcast.mqtt.tls import Tls, TlsFiles, tls_context
+from gapcast.mqtt.transport import NOT_LET_IN, Transport, explained
 from tests.support.certificates import Authority, Identity
 
 Made = Callable[[Authority, Identity], TlsFiles]

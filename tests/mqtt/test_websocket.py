@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.mqtt.frames import Publication, encode_publish
-from edge.mqtt.straight import StraightSocket
-from edge.mqtt.websocket import Websocket, masked
+from gapcast.mqtt.frames import Publication, encode_publish
+from gapcast.mqtt.straight import StraightSocket
+from gapcast.mqtt.websocket import Websocket, masked
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 BINARY, PING, PONG = 0x82, 0x89, 0x8A

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from edge.core.grid import DAY_MIN, minute_label
-from edge.core.reading import Limits
-from edge.replay.source import Columns, Minute, read_minutes
-from edge.sample import sample_path
+from gapcast.core.grid import DAY_MIN, minute_label
+from gapcast.core.reading import Limits
+from gapcast.replay.source import Columns, Minute, read_minutes
+from gapcast.sample import sample_path
 from tests.support.brokers import MosquittoBroker
 from tests.support.browser import DESKTOP, Window, chromium
 from tests.support.gateways import Gateway, gateway_settings, running

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from edge.core.reading import Reading
-from edge.http.app import HttpOptions
-from edge.loading import Models
-from edge.predictors.store import load_model
+from gapcast.app.models import Models
+from gapcast.core.reading import Reading
+from gapcast.http.app import HttpOptions
+from gapcast.predictors.store import load_model
 from tests.http.conftest import Rest, serving
 from tests.page.conftest import House, Look
 from tests.support.brokers import MosquittoBroker

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge.core.online.summary import MIN_OUTCOMES
+from gapcast.core.learning.summary import MIN_OUTCOMES
 from tests.page.conftest import House, Look
 from tests.support.browser import PHONE, Window
 from tests.support.waiting import wait_until

@@ -10,16 +10,17 @@ from pkgutil import iter_modules
 
 import pytest
 
-import edge.predictors
-from edge.core.predictor import Predictor
-from edge.predictors.store import load_model
-from edge.predictors.tflite import TflitePredictor
+import gapcast.predictors
+from gapcast.core.predictor import Predictor
+from gapcast.predictors.store import load_model
+from gapcast.predictors.tflite import TflitePredictor
 from tests.support.models import ModelCopy, every_feature_model, shipped_models, shipped_names
 
 
 def predictor_classes() -> list[type]:
-    """Every public class in ``edge.predictors`` that can predict."""
-    modules = [import_module(f"edge.predictors.{module.name}") for module in iter_modules(edge.predictors.__path__)]
+    """Every public class in ``gapcast.predictors`` that can predict."""
+    names = [module.name for module in iter_modules(gapcast.predictors.__path__)]
+    modules = [import_module(f"gapcast.predictors.{name}") for name in names]
     return [
         member
         for module in modules

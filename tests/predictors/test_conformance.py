@@ -1,4 +1,4 @@
-"""What every predictor promises, whichever it is: see :class:`edge.core.predictor.Predictor`."""
+"""What every predictor promises, whichever it is: see :class:`gapcast.core.predictor.Predictor`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.core.engine import Engine
-from edge.core.features import DERIVED, GAP, MEASURED, assemble, measured_in, problem_with
-from edge.core.predictor import Predictor
-from edge.core.reading import Limits, Reading
-from edge.core.window import F32
-from edge.predictors.baselines import Persistence, Trend
-from edge.predictors.store import load_model
-from edge.predictors.tflite import TflitePredictor
+from gapcast.core.engine import Engine
+from gapcast.core.features import DERIVED, GAP, MEASURED, assemble, measured_in, problem_with
+from gapcast.core.predictor import Predictor
+from gapcast.core.reading import Limits, Reading
+from gapcast.core.window import F32
+from gapcast.predictors.baselines import Persistence, Trend
+from gapcast.predictors.store import load_model
+from gapcast.predictors.tflite import TflitePredictor
 from tests.predictors.conftest import predictor_classes
 from tests.support.models import every_feature_model, shipped_names
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.core.errors import ModelError
-from edge.predictors import files
-from edge.predictors.admission import Admission
-from edge.predictors.install import _put_in_place, install, remove
-from edge.predictors.library import Library
-from edge.predictors.proven import ProvenModels
-from edge.predictors.store import load_model
+from gapcast.core.errors import ModelError
+from gapcast.predictors import files
+from gapcast.predictors.admission import Admission
+from gapcast.predictors.install import _put_in_place, install, remove
+from gapcast.predictors.library import Library
+from gapcast.predictors.proven import ProvenModels
+from gapcast.predictors.store import load_model
 from tests.support.disks import open_folder, unprivileged
 from tests.support.models import ModelCopy
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.core.card import ModelCard
-from edge.core.errors import ModelError
-from edge.predictors import runtime, tflite
-from edge.predictors.runtime import load_interpreter
-from edge.predictors.store import default_model, load_model, model_names
-from edge.predictors.tflite import TflitePredictor
+from gapcast.core.card import ModelCard
+from gapcast.core.errors import ModelError
+from gapcast.predictors import runtime, tflite
+from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.store import default_model, load_model, model_names
+from gapcast.predictors.tflite import TflitePredictor
 from tests.support.models import ModelCopy, every_feature_model, shipped_models, shipped_names
 
 Card = dict[str, Any]

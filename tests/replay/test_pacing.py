@@ -7,9 +7,9 @@ from threading import Event, Thread
 
 import pytest
 
-from edge.core.errors import BrokerError
-from edge.replay.publisher import Meter, replay
-from edge.replay.source import Minute
+from gapcast.core.errors import BrokerError
+from gapcast.replay.publisher import Meter, replay
+from gapcast.replay.source import Minute
 from tests.support.ports import LOOPBACK, free_port
 
 START = 19_438_164

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.core.errors import SourceError
-from edge.core.reading import Limits
-from edge.replay.source import Columns, Minute, read_minutes
-from edge.sample import sample_path
+from gapcast.core.errors import SourceError
+from gapcast.core.reading import Limits
+from gapcast.replay.source import Columns, Minute, read_minutes
+from gapcast.sample import sample_path
 
 UCI = (
     "Date;Time;Global_active_power;Global_reactive_power;Voltage;Global_intensity;"

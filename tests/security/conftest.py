@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from edge.http.bounded_protocols import Implementation
+from gapcast.http.server import Implementation
 from tests.http.conftest import models, rest
 from tests.support.models import shipped_models
 from tests.support.ports import LOOPBACK, free_port
@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 __all__ = ["models", "rest"]
 
 ROOT = Path(__file__).parents[2]
-_WITHOUT_HTTPTOOLS = "import sys; sys.modules['httptools'] = None; from edge.cli import main; main()"
+_WITHOUT_HTTPTOOLS = "import sys; sys.modules['httptools'] = None; from gapcast.cli import main; main()"
 _FILES = 1_024
 
 
@@ -49,7 +49,7 @@ class GatewayProcess:
             "GAPCAST_STATE__PATH": str(folder / "state"),
             "GAPCAST_MODELS__PATH": str(shipped_models()),
         }
-        command = ["-c", _WITHOUT_HTTPTOOLS] if implementation == "h11" else ["-m", "edge"]
+        command = ["-c", _WITHOUT_HTTPTOOLS] if implementation == "h11" else ["-m", "gapcast"]
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, *command, "run"],

@@ -13,7 +13,7 @@ from tests.support.presence import ROOT, apparmor_command
 
 ADDON = ROOT / "homeassistant-addon"
 PROFILE = ADDON / "apparmor.txt"
-#: What the add-on's command needs to give root up (edge/addon_command.py), and Docker's init to pass a signal on.
+#: What the add-on's command needs to give root up (gapcast/commands/addon.py), and Docker's init to pass a signal on.
 CAPABILITIES = {"chown", "dac_override", "fowner", "kill", "setgid", "setuid"}
 #: Its state, what Python keeps for a moment, and the terminal of ``docker exec``.
 WRITABLE = {"/data/gapcast/", "/data/gapcast/**", "/tmp/**", "/dev/shm/**", "/dev/pts/*", "/dev/tty"}  # noqa: S108

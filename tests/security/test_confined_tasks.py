@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from edge.core.errors import ModelError
-from edge.predictors import confinement
-from edge.predictors.confinement import ChildLimits, answer_of, lower_limits, open_scratch, run_confined
+from gapcast.core.errors import ModelError
+from gapcast.predictors import confinement
+from gapcast.predictors.confinement import ChildLimits, answer_of, lower_limits, open_scratch, run_confined
 from tests.support import confined_tasks
 
 LIMITS = ChildLimits(256 << 20, cpu_s=1, wall_s=30.0, answer_bytes=10_000)

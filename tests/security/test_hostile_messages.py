@@ -11,11 +11,11 @@ import httpx
 import numpy as np
 import pytest
 
-from edge.core.engine import Engine
-from edge.core.grid import minute_label
-from edge.core.predictor import Prediction
-from edge.core.window import F32
-from edge.predictors.baselines import Persistence
+from gapcast.core.engine import Engine
+from gapcast.core.grid import minute_label
+from gapcast.core.predictor import Prediction
+from gapcast.core.window import F32
+from gapcast.predictors.baselines import Persistence
 from tests.integration.conftest import Connect, StartGateway, connect, stack, start_gateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker

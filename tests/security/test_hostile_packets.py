@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge.mqtt.client import SessionOptions
-from edge.mqtt.connection import Connection, Told
-from edge.mqtt.frames import MAX_PAYLOAD, ProtocolError, Publication, Splitter, encode_length
-from edge.mqtt.session import Session
+from gapcast.mqtt.client import SessionOptions
+from gapcast.mqtt.connection import Connection, Told
+from gapcast.mqtt.frames import MAX_PAYLOAD, ProtocolError, Publication, Splitter, encode_length
+from gapcast.mqtt.session import Session
 from tests.support.ports import LOOPBACK
 from tests.support.waiting import wait_until
 from tests.support.wire import Wire, WireBroker

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.minutes import Holding
-from edge.core.reading import Limits
-from edge.core.statistics import Statistics
-from edge.mqtt.frames import Publication
-from edge.mqtt.session import Received
-from edge.mqtt.sources import SourceReader
-from edge.presets import presets
-from edge.reaching import sources_of
-from edge.settings import Settings
+from gapcast.app.broker import sources_of
+from gapcast.config.settings import Settings
+from gapcast.core.meters.minutes import Holding
+from gapcast.core.reading import Limits
+from gapcast.core.statistics import Statistics
+from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.session import Received
+from gapcast.mqtt.sources import SourceReader
+from gapcast.presets import presets
 from tests.support.sources import EXTRAS, LONG_AGO_MS, Heard
 
 #: JSON texts, as Python's own encoder would not write some of them.

@@ -18,18 +18,18 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.addon.options import settings_of
-from edge.addon.supervisor import mqtt_service
-from edge.cli import main
-from edge.core.errors import SettingsError, StatusError
-from edge.json_input import JsonError, decode_json
-from edge.mqtt.frames import Publication
-from edge.mqtt.session import Received
-from edge.setup.listening import EVERYTHING, candidates
-from edge.setup.recording import Recording
-from edge.status.asking import Rest
-from edge.status.picture import take_picture
-from edge.terminal_text import printable
+from gapcast.addon.options import settings_of
+from gapcast.addon.supervisor import mqtt_service
+from gapcast.cli import main
+from gapcast.core.errors import SettingsError, StatusError
+from gapcast.json_input import JsonError, decode_json
+from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.session import Received
+from gapcast.setup.listening import EVERYTHING, candidates
+from gapcast.setup.recording import Recording
+from gapcast.status.asking import Rest
+from gapcast.status.picture import take_picture
+from gapcast.terminal_text import printable
 from tests.integration.conftest import Connect, connect, stack
 from tests.security.test_hostile_presets import HOSTILE, json_text
 from tests.support.brokers import MosquittoBroker
@@ -104,8 +104,8 @@ def test_setup_and_check_beside_hostile_retained_messages_end_with_sentences(
     peer.publish("tele/honest/SENSOR", '{"Time": "2026-01-01T12:00:00", "ENERGY": {"Power": 230}}', retain=True)
     at = f"{mosquitto.host}:{mosquitto.port}"
     config = tmp_path / "gapcast.toml"
-    setup = [sys.executable, "-m", "edge", "setup", "--yes", "--broker", at, "--config", str(config), "--wait", "2"]
-    check = [sys.executable, "-m", "edge", "check", "--config", str(config), "--wait", "1"]
+    setup = [sys.executable, "-m", "gapcast", "setup", "--yes", "--broker", at, "--config", str(config), "--wait", "2"]
+    check = [sys.executable, "-m", "gapcast", "check", "--config", str(config), "--wait", "1"]
     ended = []
     for command in (setup, [*setup, "--preset", "tasmota"], check):
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)

@@ -10,14 +10,14 @@ from ipaddress import ip_network
 import httpx
 import pytest
 
-from edge.core.errors import PayloadError
-from edge.core.reading import Reading, is_device_id
-from edge.http.app import HttpOptions
-from edge.http.bounded_protocols import Implementation
-from edge.http.guard import OPEN_PATHS
-from edge.http.host_check import HostNames
-from edge.loading import Models
-from edge.mqtt.topics import DeviceTopic
+from gapcast.app.models import Models
+from gapcast.core.errors import PayloadError
+from gapcast.core.reading import Reading, is_device_id
+from gapcast.http.app import HttpOptions
+from gapcast.http.guard import OPEN_PATHS
+from gapcast.http.host_check import HostNames
+from gapcast.http.server import Implementation
+from gapcast.mqtt.topics import DeviceTopic
 from tests.http.conftest import MAX_BODY_BYTES, MAX_TENSOR_BYTES, Rest, serving
 from tests.support.models import default_name
 from tests.support.ports import LOOPBACK

@@ -16,15 +16,14 @@ from starlette.responses import Response
 from starlette.types import Message
 from structlog.testing import capture_logs
 
-from edge.core.reading import Reading
-from edge.core.statistics import Statistics
-from edge.http.app import HttpOptions
-from edge.http.bounded_protocols import Implementation
-from edge.http.connection_limits import ConnectionLimits, default_max_connections
-from edge.http.connection_pool import ConnectionPool, Precedence
-from edge.http.request_bodies import BodyLimit
-from edge.http.server import HttpServerThread, build_server
-from edge.loading import Models
+from gapcast.app.models import Models
+from gapcast.core.reading import Reading
+from gapcast.core.statistics import Statistics
+from gapcast.http.app import HttpOptions
+from gapcast.http.connection_limits import ConnectionLimits, default_max_connections
+from gapcast.http.connection_pool import ConnectionPool, Precedence
+from gapcast.http.request_bodies import BodyLimit
+from gapcast.http.server import HttpServerThread, Implementation, build_server
 from tests.http.conftest import MAX_BODY_BYTES, MAX_READINGS, MAX_TENSOR_BYTES, Rest, serving
 from tests.security.conftest import GatewayProcess
 from tests.support.models import default_name

@@ -12,18 +12,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge.core.engine import Engine
-from edge.core.forecast import Forecast, Forecasts
-from edge.core.forecast_range import ForecastRange
-from edge.core.history import History
-from edge.core.online.blend import Blend
-from edge.core.online.options import Options
-from edge.core.predictor import Prediction
-from edge.core.reading import Limits, Reading
-from edge.core.statistics import Statistics
-from edge.core.window import F32
-from edge.forecast_repairs import record_repairs
-from edge.predictors.baselines import Persistence
+from gapcast.core.engine import Engine
+from gapcast.core.forecast import Forecast, Forecasts
+from gapcast.core.forecast_range import ForecastRange
+from gapcast.core.history import History
+from gapcast.core.learning.blend import Blend
+from gapcast.core.learning.options import Options
+from gapcast.core.predictor import Prediction
+from gapcast.core.reading import Limits, Reading
+from gapcast.core.statistics import Statistics
+from gapcast.core.window import F32
+from gapcast.predictors.baselines import Persistence
+from gapcast.service.forecast_repairs import record_repairs
 
 FIRST = 21_476_160
 LIMITS = Limits(-5.0, 20.0)

@@ -15,17 +15,24 @@ import numpy as np
 import pytest
 import structlog
 
-from edge.check.finding import Mark, Situation
-from edge.check.memory import check_memory
-from edge.core.engine import Engine
-from edge.core.errors import ModelError
-from edge.device_limit import device_cost, limit_devices
-from edge.loading import Models, engine_of, load_models
-from edge.memory_limit import IDLE_BYTES, LEAST_DEVICES, DeviceCost, MemoryLimit, devices_that_fit, read_memory_limit
-from edge.predictors.store import load_model
-from edge.predictors.tflite import TflitePredictor
-from edge.settings import Settings
-from edge.systemd.notify import Notifier
+from gapcast.app.device_limit import device_cost, limit_devices
+from gapcast.app.models import Models, engine_of, load_models
+from gapcast.check.finding import Mark, Situation
+from gapcast.check.memory import check_memory
+from gapcast.config.memory_limit import (
+    IDLE_BYTES,
+    LEAST_DEVICES,
+    DeviceCost,
+    MemoryLimit,
+    devices_that_fit,
+    read_memory_limit,
+)
+from gapcast.config.settings import Settings
+from gapcast.core.engine import Engine
+from gapcast.core.errors import ModelError
+from gapcast.predictors.store import load_model
+from gapcast.predictors.tflite import TflitePredictor
+from gapcast.systemd.notify import Notifier
 from tests.integration.conftest import StartGateway, stack, start_gateway  # noqa: F401 - fixtures
 from tests.security.test_confined_tasks import run
 from tests.support.brokers import MosquittoBroker
@@ -249,7 +256,7 @@ def test_model_without_any_interpreter_is_an_error_that_names_it(
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr("edge.predictors.tflite.load_interpreter", fail)
+        patched.setattr("gapcast.predictors.tflite.load_interpreter", fail)
         with pytest.raises(ModelError, match=r"^model linear: no interpreter for 1 rows: "):
             model.predict(windows)
     assert len(model.predict(windows).mean) == 1

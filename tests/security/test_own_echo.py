@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from edge.configuration import load
-from edge.core.errors import PayloadError, SettingsError
-from edge.core.reading import Limits
-from edge.mqtt.payloads import decode, encode_rejection, is_rejection
-from edge.presets import presets
-from edge.settings import Settings
-from edge.topic_overlap import overlaps
+from gapcast.config.loader import load
+from gapcast.config.settings import Settings
+from gapcast.config.topic_overlap import overlaps
+from gapcast.core.errors import PayloadError, SettingsError
+from gapcast.core.reading import Limits
+from gapcast.mqtt.payloads import decode, encode_rejection, is_rejection
+from gapcast.presets import presets
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import REJECTED, gateway_settings, running
 from tests.support.peers import Message, peer_of

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from edge.core.engine import Engine
-from edge.core.forecast import Forecast
-from edge.core.reading import Reading
-from edge.core.snapshot import give, take
-from edge.core.window import WindowSpec
-from edge.predictors.baselines import Trend
-from edge.storage import checkpoint, journal
-from edge.storage.record_lines import salt_of
-from edge.storage.recovery import checkpoint_path, journal_path
-from edge.storage.store import Store
+from gapcast.core.engine import Engine
+from gapcast.core.forecast import Forecast
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import give, take
+from gapcast.core.window import WindowSpec
+from gapcast.predictors.baselines import Trend
+from gapcast.storage import checkpoint, journal
+from gapcast.storage.record_lines import salt_of
+from gapcast.storage.recovery import checkpoint_path, journal_path
+from gapcast.storage.store import Store
 from tests.support.houses import Smooth, blending, house_kw, stream
 
 NOON = 21_476_160

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from edge.core.engine import Engine
-from edge.core.reading import Reading
-from edge.core.snapshot import take
-from edge.predictors.baselines import Trend
-from edge.private_files import tighten_modes, tighten_state
-from edge.state import gateway_id
-from edge.storage.hold import Hold
-from edge.storage.store import Store
+from gapcast.config.state_dir import gateway_id
+from gapcast.core.engine import Engine
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import take
+from gapcast.predictors.baselines import Trend
+from gapcast.private_files import tighten_modes, tighten_state
+from gapcast.storage.hold import Hold
+from gapcast.storage.store import Store
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,7 @@ def setup(folder: Path, environment: dict[str, str]) -> Callable[..., AbstractCo
     """Start ``gapcast setup`` in a terminal."""
 
     def start(*arguments: object) -> AbstractContextManager[Terminal]:
-        return in_terminal([sys.executable, "-m", "edge", "setup", *map(str, arguments)], folder, environment)
+        return in_terminal([sys.executable, "-m", "gapcast", "setup", *map(str, arguments)], folder, environment)
 
     return start
 
@@ -54,7 +54,7 @@ def script(folder: Path, environment: dict[str, str]) -> Callable[..., subproces
     """Run ``gapcast`` as a script does, with no terminal."""
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "edge", *map(str, arguments)]
+        command = [sys.executable, "-m", "gapcast", *map(str, arguments)]
         return subprocess.run(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )

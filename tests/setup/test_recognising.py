@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from edge.core.errors import SettingsError
-from edge.mqtt.frames import Publication
-from edge.mqtt.session import Received
-from edge.setup.asking import Nobody
-from edge.setup.choosing import with_pace
-from edge.setup.listening import EVERYTHING, candidates
-from edge.setup.recognising import Candidate
-from edge.setup.recording import Recording
-from edge.setup.writing import toml_of, write
-from edge.setup.zone import zone_of_machine
+from gapcast.core.errors import SettingsError
+from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.session import Received
+from gapcast.setup.asking import Nobody
+from gapcast.setup.choosing import with_pace
+from gapcast.setup.listening import EVERYTHING, candidates
+from gapcast.setup.recognising import Candidate
+from gapcast.setup.recording import Recording
+from gapcast.setup.writing import toml_of, write
+from gapcast.setup.zone import zone_of_machine
 from tests.setup.conftest import METERS
 
 NOW_MS = round(datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp() * 1_000)

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from edge.configuration import load
-from edge.presets import presets
+from gapcast.config.loader import load
+from gapcast.presets import presets
 from tests.integration.test_check import strict  # noqa: F401 - a fixture
 from tests.integration.test_tls import HERE, secured
 from tests.setup.conftest import METERS, sending

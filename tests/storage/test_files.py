@@ -12,19 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from edge.core.engine import Engine
-from edge.core.errors import StateError
-from edge.core.grid import LATEST_MS
-from edge.core.reading import Reading
-from edge.core.samples import MeterState, OpenMinute, Sample, Spoken
-from edge.core.snapshot import Snapshot, take
-from edge.core.state_limits import FIRST_MINUTE, LAST_MINUTE
-from edge.core.window import WindowSpec
-from edge.predictors.baselines import Persistence
-from edge.storage import checkpoint, journal
-from edge.storage.journal import Damage, encode, encode_header
-from edge.storage.record_lines import encode_line, encode_line_v1
-from edge.storage.store import Store
+from gapcast.core.engine import Engine
+from gapcast.core.errors import StateError
+from gapcast.core.grid import LATEST_MS
+from gapcast.core.meters.samples import MeterState, OpenMinute, Sample, Spoken
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import Snapshot, take
+from gapcast.core.state_limits import FIRST_MINUTE, LAST_MINUTE
+from gapcast.core.window import WindowSpec
+from gapcast.predictors.baselines import Persistence
+from gapcast.storage import checkpoint, journal
+from gapcast.storage.journal import Damage, encode, encode_header
+from gapcast.storage.record_lines import encode_line, encode_line_v1
+from gapcast.storage.store import Store
 from tests.support.houses import Run, blending, house_kw, stream
 
 NOON = 21_476_160

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from edge.core.reading import Reading
-from edge.core.snapshot import take
-from edge.storage.recovery import files_of
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import take
+from gapcast.storage.recovery import files_of
 from tests.storage.test_store import Life, minutes
 from tests.support.disks import no_room_beyond
 

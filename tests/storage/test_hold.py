@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from edge.core.engine import Engine
-from edge.core.errors import ShardError
-from edge.predictors.baselines import Trend
-from edge.storage.hold import Hold
-from edge.storage.recovery import journal_path
-from edge.storage.store import Store
+from gapcast.core.engine import Engine
+from gapcast.core.errors import ShardError
+from gapcast.predictors.baselines import Trend
+from gapcast.storage.hold import Hold
+from gapcast.storage.recovery import journal_path
+from gapcast.storage.store import Store
 from tests.support.disks import unprivileged
 from tests.support.presence import ROOT
 from tests.support.waiting import wait_until
 
 MODELS = {"lstm": "1 aaaaaaaaaaaa", "linear": "1 bbbbbbbbbbbb"}
-HOLDS = "import sys, time; from pathlib import Path; from edge.storage.hold import Hold; "
+HOLDS = "import sys, time; from pathlib import Path; from gapcast.storage.hold import Hold; "
 HOLDS += "hold = Hold(Path(sys.argv[1])); hold.take({}); print('held', flush=True); time.sleep(60)"
 
 

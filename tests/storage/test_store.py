@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from edge.core.engine import Engine
-from edge.core.reading import Reading
-from edge.core.snapshot import take
-from edge.predictors.baselines import Trend
-from edge.storage import checkpoint, journal
-from edge.storage import store as store_module
-from edge.storage.record_lines import encode_line_v1
-from edge.storage.recovery import checkpoint_path, files_of, journal_path
-from edge.storage.store import Store
+from gapcast.core.engine import Engine
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import take
+from gapcast.predictors.baselines import Trend
+from gapcast.storage import checkpoint, journal
+from gapcast.storage import store as store_module
+from gapcast.storage.record_lines import encode_line_v1
+from gapcast.storage.recovery import checkpoint_path, files_of, journal_path
+from gapcast.storage.store import Store
 from tests.core.test_snapshot import STREAMS, Electric, Recorder
 from tests.support.disks import no_room_beyond, open_folder, unprivileged
 from tests.support.waiting import wait_until

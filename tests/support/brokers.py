@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from edge.demo import broker as embedded
+from gapcast.demo import broker as embedded
 from tests.support.ports import LOOPBACK, free_port, is_open
 from tests.support.waiting import wait_until
 

@@ -1,4 +1,4 @@
-"""Tasks for :func:`edge.predictors.confinement.run_confined` that misbehave, each in one way."""
+"""Tasks for :func:`gapcast.predictors.confinement.run_confined` that misbehave, each in one way."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import IO
 
 import numpy as np
 
-from edge.core.errors import ModelError
-from edge.predictors.runtime import load_interpreter
-from edge.predictors.store import load_model
+from gapcast.core.errors import ModelError
+from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.store import load_model
 from tests.support.models import shipped_models
 
 MB = 1 << 20

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.core.features import MEASURED, UNITS
+from gapcast.core.features import MEASURED, UNITS
 
 NAME = "every-feature"
 FOLDER = Path(__file__).parent / NAME
@@ -43,7 +43,7 @@ def build() -> Any:
 
 def write() -> None:
     """Write the file and its card."""
-    from trainer.convert import convert
+    from gapcast_trainer.convert import convert
 
     model = build()
     content = convert(model)

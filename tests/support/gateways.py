@@ -8,8 +8,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from edge.compose import Application
-from edge.settings import Settings
+from gapcast.app.application import Application
+from gapcast.config.settings import Settings
 from tests.support.models import shipped_models
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import wait_until

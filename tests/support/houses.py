@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core.engine import Engine
-from edge.core.features import GAP
-from edge.core.forecast import Forecast
-from edge.core.grid import DAY_MIN
-from edge.core.online.blend import Blend
-from edge.core.online.options import Options
-from edge.core.online.outcomes import F64, Outcomes
-from edge.core.predictor import Prediction, Predictor
-from edge.core.reading import Reading
-from edge.core.window import F32, WindowSpec
-from edge.predictors.baselines import Trend
+from gapcast.core.engine import Engine
+from gapcast.core.features import GAP
+from gapcast.core.forecast import Forecast
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning.blend import Blend
+from gapcast.core.learning.options import Options
+from gapcast.core.learning.outcomes import F64, Outcomes
+from gapcast.core.predictor import Prediction, Predictor
+from gapcast.core.reading import Reading
+from gapcast.core.window import F32, WindowSpec
+from gapcast.predictors.baselines import Trend
 
 #: 2010-11-01T00:00Z
 FIRST = 21_476_160

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from edge.core.errors import PayloadError
-from edge.core.forecast import Forecast, Forecasts
-from edge.core.reading import Reading
-from edge.ports import Arrival, Meters, NoMeters
+from gapcast.core.errors import PayloadError
+from gapcast.core.forecast import Forecast, Forecasts
+from gapcast.core.reading import Reading
+from gapcast.service.ports import Arrival, Meters, NoMeters
 
 
 class MemoryLink:
-    """Implements :class:`edge.ports.Link`."""
+    """Implements :class:`gapcast.service.ports.Link`."""
 
     def __init__(self) -> None:
         self.meters: Meters = NoMeters()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge.bundled import models_path
+from gapcast.bundled import models_path
 
 
 def shipped_models() -> Path:

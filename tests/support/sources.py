@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from edge.core.reading import Limits, Reading
-from edge.core.statistics import Statistics
-from edge.mqtt.frames import Publication
-from edge.mqtt.session import Received
-from edge.mqtt.sources import SourceReader
-from edge.ports import Arrival
-from edge.reaching import sources_of
-from edge.settings import Settings
+from gapcast.app.broker import sources_of
+from gapcast.config.settings import Settings
+from gapcast.core.reading import Limits, Reading
+from gapcast.core.statistics import Statistics
+from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.session import Received
+from gapcast.mqtt.sources import SourceReader
+from gapcast.service.ports import Arrival
 
 EXTRAS = ("reactive_kvar", "voltage_v", "current_a")
 LONG_AGO_MS = 1_672_531_200_000  # 2023-01-01T00:00:00Z

@@ -96,7 +96,7 @@ def booted(folder: Path, unit: str, drop_in: str = "", configuration: str = "", 
     command = folder / f".{COMMAND}"
     command.write_text(
         f"#!{PYTHON}/bin/python3.{sys.version_info.minor}\nimport sys\nsys.path[:0] = ['{SOURCE}', '{SITE}']\n"
-        f"sys.dont_write_bytecode = True\n{before}\nfrom edge.cli import main\nmain()\n",
+        f"sys.dont_write_bytecode = True\n{before}\nfrom gapcast.cli import main\nmain()\n",
         encoding="utf-8",
     )  # fmt: skip
     command.chmod(0o755)

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from edge.systemd.unit import unit
+from gapcast.systemd.unit import unit
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker, guarded_mosquitto
 from tests.support.models import ModelCopy
@@ -25,7 +25,7 @@ CONFIG, PASSWORD = Path("/etc/gapcast/gapcast.toml"), "a word of the house"
 HANG = """
 from pathlib import Path
 from threading import Event
-from edge.service import Service
+from gapcast.service.service import Service
 turn = Service.turn
 def turn_or_hang(self, timeout_s):
     if Path("/var/lib/gapcast/hang").exists():

@@ -11,7 +11,7 @@ from threading import Event, Thread
 
 import pytest
 
-from edge.systemd.notify import Notifier
+from gapcast.systemd.notify import Notifier
 from tests.e2e.conftest import Command, environment, http_port, settings_of  # noqa: F401 - fixtures
 from tests.support.gateways import Gateway, gateway_settings
 from tests.support.ports import free_port

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from edge.cli import main
-from edge.core.errors import SettingsError
-from edge.systemd.unit import refuse_what_is_hidden, unit
+from gapcast.cli import main
+from gapcast.core.errors import SettingsError
+from gapcast.systemd.unit import refuse_what_is_hidden, unit
 
 #: By ``systemd-analyze security``, 0 (nothing is reachable) to 10: what is left is the network, and being no image.
 MOST_EXPOSURE = 1.1

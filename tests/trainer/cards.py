@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
-from edge.core.card import Feature, Golden, ModelCard, Score, Scores, TrainedOn
-from edge.core.features import UNITS
-from trainer.split import Split
-from trainer.windows import Task
+from gapcast.core.card import Feature, Golden, ModelCard, Score, Scores, TrainedOn
+from gapcast.core.features import UNITS
+from gapcast_trainer.split import Split
+from gapcast_trainer.windows import Task
 
 
 def card_for(

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gapcast_trainer import clean, cleanfile
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.datasets import uci
 from tests.trainer import synthetic
-from trainer import clean, cleanfile
-from trainer.cleanfile import Clean
-from trainer.datasets import uci
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def small(clean_path: Path) -> Clean:
 @pytest.fixture(scope="session")
 def linear_run(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of the linear model."""
-    from trainer.fit import fit
+    from gapcast_trainer.fit import fit
 
     folder = tmp_path_factory.mktemp("runs") / "linear"
     fit(synthetic.plan("linear", "linear"), small, folder)

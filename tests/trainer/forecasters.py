@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from edge.core.card import ModelCard
-from edge.core.features import GAP, UNITS
-from edge.core.predictor import Prediction
-from edge.core.window import F32, WindowSpec
+from gapcast.core.card import ModelCard
+from gapcast.core.features import GAP, UNITS
+from gapcast.core.predictor import Prediction
+from gapcast.core.window import F32, WindowSpec
+from gapcast_trainer.split import Split
 from tests.trainer.cards import card_for
 from tests.trainer.synthetic import SPLIT
-from trainer.split import Split
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 LEADS = (1, 2, 3, 4, 5)

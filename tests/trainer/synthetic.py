@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from trainer.datasets import uci
-from trainer.datasets.table import F64
-from trainer.experiment import Experiment
-from trainer.split import Split
+from gapcast_trainer.datasets import uci
+from gapcast_trainer.datasets.table import F64
+from gapcast_trainer.experiment import Experiment
+from gapcast_trainer.split import Split
 
 HEADER = ";".join(uci.COLUMNS)
 START = datetime(2020, 1, 1, tzinfo=UTC)

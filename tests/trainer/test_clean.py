@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gapcast_trainer import clean
+from gapcast_trainer.clean import Report, Series
+from gapcast_trainer.datasets import uci
+from gapcast_trainer.errors import DatasetError
+from gapcast_trainer.files import whole, write_whole
 from tests.trainer.synthetic import START, row, rows, write_text
-from trainer import clean
-from trainer.clean import Report, Series
-from trainer.datasets import uci
-from trainer.errors import DatasetError
-from trainer.files import whole, write_whole
 
 NAN = float("nan")
 

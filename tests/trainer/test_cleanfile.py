@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gapcast_trainer import clean, cleanfile
+from gapcast_trainer.clean import Report, Series
+from gapcast_trainer.datasets import uci
+from gapcast_trainer.errors import DatasetError
 from tests.trainer.synthetic import household, rows, write_text
-from trainer import clean, cleanfile
-from trainer.clean import Report, Series
-from trainer.datasets import uci
-from trainer.errors import DatasetError
 
 NAN = float("nan")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from gapcast_trainer import cleanfile
+from gapcast_trainer.cli import main
 from tests.trainer.synthetic import household, rows, write_text, write_zip
-from trainer import cleanfile
-from trainer.cli import main
 
 PARTS = (
     "--set", "data.train_until=2020-01-04T18:00:00Z", "--set", "data.validate_until=2020-01-06",
@@ -153,10 +153,10 @@ def test_what_a_meters_csv_lacks_is_said_and_nothing_is_left(
 
 def test_prepare_says_which_extra_it_needs(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_text(at_home / "raw.txt", rows([1.0, 2.0]))
-    for name in [name for name in sys.modules if name.startswith("trainer.datareport.page")]:
+    for name in [name for name in sys.modules if name.startswith("gapcast_trainer.datareport.page")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    monkeypatch.delitem(sys.modules, "trainer.report.page", raising=False)
+    monkeypatch.delitem(sys.modules, "gapcast_trainer.report.page", raising=False)
     found = run("prepare", "raw.txt")
     assert (found.exit_code, "jinja2 is not installed; this command needs the trainer extra" in found.output) == (
         2,
@@ -225,7 +225,8 @@ def test_ctrl_c_ends_the_training_with_the_best_so_far(prepared: Path) -> None:
     """A real process and a real signal: it ends well, and what it leaves can be exported."""
     root = Path(__file__).resolve().parents[2]
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # whoever started the tests
-    command = [sys.executable, "-c", f"{heeding}; from trainer.cli import main; main(prog_name='gapcast-trainer')"]
+    running = "from gapcast_trainer.cli import main; main(prog_name='gapcast-trainer')"
+    command = [sys.executable, "-c", f"{heeding}; {running}"]
     keys = ("descent.epochs=5000", "descent.patience=5000", "descent.batch_size=512", "hyper.units=[2]")
     changes = [word for key in keys for word in ("--set", key)]
     with subprocess.Popen(
@@ -249,7 +250,7 @@ def test_ctrl_c_ends_the_training_with_the_best_so_far(prepared: Path) -> None:
 
 def test_help_needs_no_tensorflow() -> None:
     code = (
-        "import sys; from click.testing import CliRunner; from trainer.cli import main\n"
+        "import sys; from click.testing import CliRunner; from gapcast_trainer.cli import main\n"
         "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
         "heavy = {'tensorflow', 'keras', 'pandas'} & set(sys.modules)\n"
         "sys.exit(' '.join(heavy) or 0)"

@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from trainer import clean
-from trainer.datasets import meter, text
-from trainer.datasets.meter import Layout
-from trainer.datasets.stamps import Clock
-from trainer.datasets.table import Table
-from trainer.errors import DatasetError
+from gapcast_trainer import clean
+from gapcast_trainer.datasets import meter, text
+from gapcast_trainer.datasets.meter import Layout
+from gapcast_trainer.datasets.stamps import Clock
+from gapcast_trainer.datasets.table import Table
+from gapcast_trainer.errors import DatasetError
 
 NAN = float("nan")
 LAYOUT = Layout("time", "power_w")

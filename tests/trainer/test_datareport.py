@@ -13,14 +13,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from gapcast_trainer import clean
+from gapcast_trainer.clean import Report, Series
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.datareport.findings import findings as sentences
+from gapcast_trainer.datareport.measures import Measures, measure
+from gapcast_trainer.datareport.page import data_report
+from gapcast_trainer.datasets import uci
 from tests.trainer.synthetic import household, rows, write_text
-from trainer import clean
-from trainer.clean import Report, Series
-from trainer.cleanfile import Clean
-from trainer.datareport.findings import findings as sentences
-from trainer.datareport.measures import Measures, measure
-from trainer.datareport.page import data_report
-from trainer.datasets import uci
 
 NAN = float("nan")
 #: 2024-01-01T00:00:00Z, a Monday.

@@ -9,12 +9,12 @@ from base64 import b64decode
 import numpy as np
 import pytest
 
-from edge.core.grid import DAY_MIN
+from gapcast.core.grid import DAY_MIN
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.evalreport.page import page
+from gapcast_trainer.evaluate import evaluate
+from gapcast_trainer.scores.result import Evaluation
 from tests.trainer.forecasters import Spread
-from trainer.cleanfile import Clean
-from trainer.evalreport.page import page
-from trainer.evaluate import evaluate
-from trainer.scores.result import Evaluation
 
 _EPOCHS = [
     {"train_loss": 1 / k, "validate_loss": 1.1 / k, "validate_mse_kw2": 0.2, "learning_rate": 0.01} for k in (1, 2, 3)

@@ -9,20 +9,20 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from edge.core.window import WindowSpec
-from edge.predictors.baselines import Persistence, Trend
+from gapcast.core.window import WindowSpec
+from gapcast.predictors.baselines import Persistence, Trend
+from gapcast_trainer.clean import Series
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.evaluate import counts_for, evaluate
+from gapcast_trainer.score import score
+from gapcast_trainer.scores.minutes import AFTER_GAPS, Minutes, minutes_at
+from gapcast_trainer.scores.result import Evaluated, Evaluation
+from gapcast_trainer.scores.table import lines
+from gapcast_trainer.split import Part
+from gapcast_trainer.windows import Examples, Task, examples
 from tests.trainer.forecasters import LEADS, Spread
 from tests.trainer.synthetic import SPLIT, START
-from trainer.clean import Series
-from trainer.cleanfile import Clean
-from trainer.errors import RunError
-from trainer.evaluate import counts_for, evaluate
-from trainer.score import score
-from trainer.scores.minutes import AFTER_GAPS, Minutes, minutes_at
-from trainer.scores.result import Evaluated, Evaluation
-from trainer.scores.table import lines
-from trainer.split import Part
-from trainer.windows import Examples, Task, examples
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.core.window import WindowSpec
-from trainer.errors import RunError
-from trainer.experiment import Experiment, find, shipped_names
-from trainer.split import Split
-from trainer.windows import Task
+from gapcast.core.window import WindowSpec
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.experiment import Experiment, find, shipped_names
+from gapcast_trainer.split import Split
+from gapcast_trainer.windows import Task
 
 WHOLE = """
 family = "lstm"

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.core.predictor import Prediction
-from edge.core.window import F32
-from edge.predictors.store import load_model, model_names
-from edge.predictors.tflite import TflitePredictor
+from gapcast.core.predictor import Prediction
+from gapcast.core.window import F32
+from gapcast.predictors.store import load_model, model_names
+from gapcast.predictors.tflite import TflitePredictor
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.errors import ExportError, RunError
+from gapcast_trainer.run import RUN_FILE, load_run
+from gapcast_trainer.score import score
+from gapcast_trainer.split import Part
+from gapcast_trainer.windows import Task, examples
 from tests.trainer import synthetic
 from tests.trainer.cards import card_for
 from tests.trainer.synthetic import SPLIT
-from trainer.cleanfile import Clean
-from trainer.errors import ExportError, RunError
-from trainer.run import RUN_FILE, load_run
-from trainer.score import score
-from trainer.split import Part
-from trainer.windows import Task, examples
 
 #: A test part within the gap of 90 minutes from 04:00 on.
 IN_A_GAP = {"validate_until": "2020-01-05T04:10Z", "test_until": "2020-01-05T04:50Z"}
@@ -31,7 +31,7 @@ IN_A_GAP = {"validate_until": "2020-01-05T04:10Z", "test_until": "2020-01-05T04:
 @pytest.fixture(scope="module")
 def shipped(linear_run: Path, small: Clean, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A models folder that the linear run was exported to, and what was found."""
-    from trainer.export import choose_default, export
+    from gapcast_trainer.export import choose_default, export
 
     models = tmp_path_factory.mktemp("models")
     done = export(linear_run, small, models)
@@ -45,7 +45,7 @@ def windows(small: Clean) -> F32:
 
 
 def predictor_of(model: Any) -> TflitePredictor:
-    from trainer.convert import convert
+    from gapcast_trainer.convert import convert
 
     content = convert(model)
     return TflitePredictor(content, card_for(content))
@@ -102,7 +102,7 @@ def test_parity_catches_a_file_that_is_not_its_model(off: float, windows: F32) -
     """A file converted from other weights, and one that gives no number."""
     import keras
 
-    from trainer.convert import check_parity
+    from gapcast_trainer.convert import check_parity
 
     window = keras.Input((30, 1), name="window")
     layer = keras.layers.Dense(1)
@@ -118,7 +118,7 @@ def test_parity_catches_a_file_that_is_not_its_model(off: float, windows: F32) -
 def test_the_check_of_batches_catches_a_file_that_looks_at_its_neighbours(windows: F32) -> None:
     import keras
 
-    from trainer.convert import check_batches
+    from gapcast_trainer.convert import check_batches
 
     window = keras.Input((30, 1), name="window")
     predictor = predictor_of(closed(keras.ops.mean(window[:, 0, :], axis=0, keepdims=True), window))
@@ -127,7 +127,7 @@ def test_the_check_of_batches_catches_a_file_that_looks_at_its_neighbours(window
 
 
 def test_the_check_of_batches_catches_a_file_that_keeps_state(windows: F32) -> None:
-    from trainer.convert import check_batches
+    from gapcast_trainer.convert import check_batches
 
     n_calls = 0
 
@@ -145,7 +145,7 @@ def test_an_operator_that_is_no_builtin_is_caught() -> None:
     import keras
     import tensorflow as tf
 
-    from trainer.convert import check_builtins, convert
+    from gapcast_trainer.convert import check_builtins, convert
 
     class Spectrum(keras.layers.Layer):
         def call(self, x: Any) -> Any:
@@ -168,7 +168,7 @@ def test_an_operator_that_is_no_builtin_is_caught() -> None:
 def test_a_check_that_fails_leaves_the_models_as_they_were(
     check: str, shipped: tuple[Path, Any], linear_run: Path, small: Clean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trainer.export import export
+    from gapcast_trainer.export import export
 
     def fail(*_: object) -> None:
         raise ExportError("made up")
@@ -177,7 +177,7 @@ def test_a_check_that_fails_leaves_the_models_as_they_were(
         return {path: path.read_bytes() for path in shipped[0].rglob("*") if path.is_file()}
 
     before = content()
-    monkeypatch.setattr(f"trainer.export.{check}", fail)
+    monkeypatch.setattr(f"gapcast_trainer.export.{check}", fail)
     with pytest.raises(ExportError, match="made up"):
         export(linear_run, small, shipped[0])
     assert content() == before
@@ -185,7 +185,7 @@ def test_a_check_that_fails_leaves_the_models_as_they_were(
 
 
 def test_a_run_of_another_clean_file_is_refused(linear_run: Path, small: Clean, tmp_path: Path) -> None:
-    from trainer.export import export
+    from gapcast_trainer.export import export
 
     with pytest.raises(RunError, match="made from another clean file"):
         export(linear_run, replace(small, sha256="0" * 64), tmp_path)
@@ -204,7 +204,7 @@ def test_a_run_of_another_clean_file_is_refused(linear_run: Path, small: Clean, 
 def test_a_run_that_does_not_fit_is_refused(
     change: dict[str, Any], said: str, linear_run: Path, small: Clean, tmp_path: Path
 ) -> None:
-    from trainer.export import export
+    from gapcast_trainer.export import export
 
     for path in linear_run.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -218,8 +218,8 @@ def test_a_run_that_does_not_fit_is_refused(
 
 
 def test_a_model_with_quantiles_and_the_clock_is_shipped_whole(small: Clean, tmp_path: Path) -> None:
-    from trainer.export import export
-    from trainer.fit import fit
+    from gapcast_trainer.export import export
+    from gapcast_trainer.fit import fit
 
     plan = synthetic.plan(
         "multiscale",
@@ -241,7 +241,7 @@ def test_a_model_with_quantiles_and_the_clock_is_shipped_whole(small: Clean, tmp
 
 
 def test_the_default_is_kept_until_another_is_named(shipped: tuple[Path, Any], tmp_path: Path) -> None:
-    from trainer.export import choose_default
+    from gapcast_trainer.export import choose_default
 
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

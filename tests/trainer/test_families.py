@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.core.predictor import Prediction
-from edge.core.window import F32, WindowSpec
+from gapcast.core.predictor import Prediction
+from gapcast.core.window import F32, WindowSpec
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.experiment import Augment, find, shipped_names
+from gapcast_trainer.families import families, find_family
+from gapcast_trainer.families.base import Design, Scale
+from gapcast_trainer.split import Part
+from gapcast_trainer.windows import Examples, Task, examples
 from tests.trainer.synthetic import SPLIT
-from trainer.cleanfile import Clean
-from trainer.errors import RunError
-from trainer.experiment import Augment, find, shipped_names
-from trainer.families import families, find_family
-from trainer.families.base import Design, Scale
-from trainer.split import Part
-from trainer.windows import Examples, Task, examples
 
 FAMILIES = families()
 SCALE = Scale(0.9, 0.7)
@@ -56,7 +56,7 @@ def built(request: pytest.FixtureRequest, small: Clean) -> tuple[Design, Any, by
     """A family's model with weights as they come, the file it converts to, and what it is for."""
     import keras
 
-    from trainer.convert import convert
+    from gapcast_trainer.convert import convert
 
     keras.utils.set_random_seed(3)
     name, kind = request.param
@@ -72,7 +72,7 @@ class File:
     """A converted file behind the names and the shapes that the edge asks for."""
 
     def __init__(self, content: bytes, design: Design) -> None:
-        from edge.predictors.tflite import TflitePredictor
+        from gapcast.predictors.tflite import TflitePredictor
         from tests.trainer.cards import card_for
 
         self.predictor = TflitePredictor(content, card_for(content, design.task, design.quantile_levels))
@@ -98,7 +98,7 @@ def test_a_hyper_parameter_that_no_one_knows_is_named() -> None:
 
 def test_a_file_of_every_family_is_what_the_edge_asks_for(built: tuple[Design, Any, bytes, Examples]) -> None:
     """Input ``window``, outputs ``mean`` [N, K] and ``quantiles`` [N, K, Q], builtins alone; all batches agree."""
-    from trainer.convert import check_batches, check_builtins, check_parity
+    from gapcast_trainer.convert import check_batches, check_builtins, check_parity
 
     design, model, content, train = built
     predict, windows = File(content, design), train.inputs(0, 300)
@@ -184,7 +184,7 @@ def test_scales_that_do_not_fit_each_other_are_refused(hyper: dict[str, Any], sa
 
 
 def test_the_trend_is_the_edges_own(small: Clean) -> None:
-    from edge.predictors.baselines import Trend
+    from gapcast.predictors.baselines import Trend
 
     design = Design(Task(WindowSpec(12), (1, 5)), None, SCALE)
     family, hyper = find_family("trend", {})
@@ -194,7 +194,7 @@ def test_the_trend_is_the_edges_own(small: Clean) -> None:
 
 
 def test_a_trend_that_forgets_follows_the_newest_minutes() -> None:
-    from trainer.families.trend import line_weights
+    from gapcast_trainer.families.trend import line_weights
 
     bent = np.concatenate((np.zeros(10), np.arange(5.0)))
     ahead = [float(bent @ line_weights(15, (5,), forgetting)[:, 0]) for forgetting in (1.0, 0.8, 0.3)]
@@ -208,7 +208,7 @@ def test_the_linear_model_is_least_squares_over_whole_and_short_windows(
     small: Clean, padding: str, short_share: float
 ) -> None:
     """Solved by moments, it is what a plain solver finds on windows that were really shortened."""
-    from trainer.windows import shorten
+    from gapcast_trainer.windows import shorten
 
     task = Task(WindowSpec(6, padding))  # type: ignore[arg-type]
     train = examples(small.series, task, SPLIT, Part.TRAIN).take(np.arange(500))

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from trainer.cli import main
-from trainer.datasets import uci
-from trainer.download import PAUSES_S, download
-from trainer.errors import DatasetError, FetchError
+from gapcast_trainer.cli import main
+from gapcast_trainer.datasets import uci
+from gapcast_trainer.download import PAUSES_S, download
+from gapcast_trainer.errors import DatasetError, FetchError
 
 CONTENT = bytes(range(256)) * 2_000
 
@@ -194,7 +194,7 @@ def test_without_the_trainer_extra_one_sentence_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "httpx", None)
-    monkeypatch.delitem(sys.modules, "trainer.download", raising=False)
+    monkeypatch.delitem(sys.modules, "gapcast_trainer.download", raising=False)
     result = CliRunner().invoke(main, ["fetch", "--out", str(tmp_path / "set.zip")])
     assert result.exit_code == 2
     assert "httpx is not installed; this command needs the trainer extra: pip install" in result.output

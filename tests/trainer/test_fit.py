@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.experiment import Augment, Descent, Experiment
+from gapcast_trainer.run import RUN_FILE, WEIGHTS_FILE, Run, git_commit, load_run
+from gapcast_trainer.split import Part
+from gapcast_trainer.windows import Task, examples
 from tests.trainer import synthetic
 from tests.trainer.synthetic import SPLIT
-from trainer.cleanfile import Clean
-from trainer.errors import RunError
-from trainer.experiment import Augment, Descent, Experiment
-from trainer.run import RUN_FILE, WEIGHTS_FILE, Run, git_commit, load_run
-from trainer.split import Part
-from trainer.windows import Task, examples
 
 QUICK = synthetic.plan("lstm", hyper={"units": [2]}, descent={"epochs": 4, "batch_size": 256})
 
@@ -24,7 +24,7 @@ QUICK = synthetic.plan("lstm", hyper={"units": [2]}, descent={"epochs": 4, "batc
 @pytest.fixture(scope="module")
 def fitted(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path, list[str]]:
     """A quick run of a small LSTM, its folder, and what was said."""
-    from trainer.fit import fit
+    from gapcast_trainer.fit import fit
 
     folder, said = tmp_path_factory.mktemp("fitted"), []
     run = fit(QUICK, small, folder, note=said.append)
@@ -62,7 +62,7 @@ def test_training_lowers_the_error(fitted: tuple[Run, Path, list[str]], small: C
 
 
 def test_the_same_seed_gives_the_same_scores(fitted: tuple[Run, Path, list[str]], small: Clean, tmp_path: Path) -> None:
-    from trainer.fit import fit
+    from gapcast_trainer.fit import fit
 
     again, other = (fit(QUICK.changed({"seed": seed}), small, tmp_path) for seed in (QUICK.seed, 2))
     assert again.history[-1].validate_loss == pytest.approx(fitted[0].history[-1].validate_loss, rel=5e-3)
@@ -71,8 +71,8 @@ def test_the_same_seed_gives_the_same_scores(fitted: tuple[Run, Path, list[str]]
 
 def test_quantiles_and_a_running_average_are_learnt_too(small: Clean, tmp_path: Path) -> None:
     """After a short descent more readings lie below the upper quantile than below the lower one."""
-    from trainer.families import find_family
-    from trainer.fit import fit
+    from gapcast_trainer.families import find_family
+    from gapcast_trainer.fit import fit
 
     outputs = {"lead_times_min": [1, 5], "quantile_levels": [0.1, 0.5, 0.9]}
     plan = synthetic.plan("linear", outputs=outputs, descent={"epochs": 3, "batch_size": 256, "average": 0.9})
@@ -88,7 +88,7 @@ def test_quantiles_and_a_running_average_are_learnt_too(small: Clean, tmp_path: 
 
 
 def test_a_file_of_a_model_without_weights_to_fit_is_a_run_as_well(small: Clean, tmp_path: Path) -> None:
-    from trainer.fit import fit
+    from gapcast_trainer.fit import fit
 
     run = fit(synthetic.plan("trend"), small, tmp_path)
     assert (run.status, run.history, run.best) == ("finished", (), None)
@@ -96,7 +96,7 @@ def test_a_file_of_a_model_without_weights_to_fit_is_a_run_as_well(small: Clean,
 
 
 def test_minutes_before_the_first_are_not_learnt_from(small: Clean, tmp_path: Path) -> None:
-    from trainer.fit import fit
+    from gapcast_trainer.fit import fit
 
     run = fit(synthetic.plan("trend", data={"first": "2020-01-02T00:00:00Z"}), small, tmp_path)
     assert run.train_first == "2020-01-02T00:01:00Z"
@@ -135,8 +135,8 @@ class Told:
 
 def descend_as(small: Clean, model: Told, patience: int = 3) -> tuple[str, list[int]]:
     """Run a descent over ``model``; return how it ended, and the best epoch after each."""
-    from trainer.descend import descend
-    from trainer.families.base import Design
+    from gapcast_trainer.descend import descend
+    from gapcast_trainer.families.base import Design
 
     train, validate = (examples(small.series, Task(), SPLIT, part) for part in (Part.TRAIN, Part.VALIDATE))
     best: list[int] = []
@@ -170,7 +170,7 @@ def test_ctrl_c_keeps_the_best(small: Clean) -> None:
 
 
 def test_batches_shorten_their_share_and_hold_every_example_once(small: Clean) -> None:
-    from trainer.feed import Batches
+    from gapcast_trainer.feed import Batches
 
     found = examples(small.series, Task(), SPLIT, Part.TRAIN).whole()
     batches = Batches(found, 512, Augment(), seed=1, redraw=True)
@@ -192,7 +192,7 @@ def test_batches_shorten_their_share_and_hold_every_example_once(small: Clean) -
 
 
 def test_a_share_of_the_windows_is_scaled_with_what_came_after_and_weighs_as_before(small: Clean) -> None:
-    from trainer.feed import Batches
+    from gapcast_trainer.feed import Batches
 
     task = Task(features=("gap_kw", "voltage_v", "tod_sin"))
     found = examples(small.series, task, SPLIT, Part.TRAIN)
@@ -215,7 +215,7 @@ def test_a_share_of_the_windows_is_scaled_with_what_came_after_and_weighs_as_bef
 
 
 def test_a_pass_over_every_third_window_takes_others_each_time(small: Clean) -> None:
-    from trainer.feed import Batches
+    from gapcast_trainer.feed import Batches
 
     found = examples(small.series, Task(), SPLIT, Part.TRAIN)
     batches = Batches(found, 10_000, Augment(), seed=1, redraw=True, every=3, outputs=("mean", "quantiles"))
@@ -241,7 +241,7 @@ def test_lengths_are_drawn_by_their_law(law: str) -> None:
     [("constant", (0.1, 0.1, 0.1)), ("cosine", (0.1, 0.0505, 0.001)), ("exponential", (0.1, 0.01, 0.001))],
 )
 def test_the_rate_runs_its_course(schedule: str, rates: tuple[float, ...]) -> None:
-    from trainer.descend import Rate
+    from gapcast_trainer.descend import Rate
 
     plan = {"schedule": schedule, "learning_rate": 0.1, "last_learning_rate": 0.001}
     rate = Rate(Descent.model_validate(plan), 1_000)
@@ -253,7 +253,7 @@ def test_the_rate_runs_its_course(schedule: str, rates: tuple[float, ...]) -> No
 
 @pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
 def test_each_optimiser_learns(optimiser: str, small: Clean, tmp_path: Path) -> None:
-    from trainer.fit import fit
+    from gapcast_trainer.fit import fit
 
     descent = {"optimiser": optimiser, "epochs": 2, "batch_size": 512, "weight_decay": 1e-4, "learning_rate": 0.02}
     hyper = {"units": [2], "dropout": 0.1, "l2": 1e-5, "from_last": False}
@@ -294,7 +294,7 @@ def test_a_run_file_that_is_none_is_refused(spoiled: Path, content: str) -> None
 
 
 def test_an_unknown_hyper_parameter_is_refused(small: Clean, tmp_path: Path) -> None:
-    from trainer.fit import fit
+    from gapcast_trainer.fit import fit
 
     with pytest.raises(RunError, match=r"hyper\.speed: "):
         fit(synthetic.plan("linear", hyper={"speed": 3}), small, tmp_path)
@@ -302,7 +302,7 @@ def test_an_unknown_hyper_parameter_is_refused(small: Clean, tmp_path: Path) -> 
 
 
 def test_a_feature_that_the_file_lacks_is_refused(small: Clean, tmp_path: Path) -> None:
-    from trainer.fit import fit
+    from gapcast_trainer.fit import fit
 
     lacking = replace(small, series=replace(small.series, extra={}))
     plan = synthetic.plan("linear", window={"features": ["gap_kw", "voltage_v"]})
@@ -311,7 +311,7 @@ def test_a_feature_that_the_file_lacks_is_refused(small: Clean, tmp_path: Path) 
 
 
 def test_a_split_without_windows_is_refused(small: Clean, tmp_path: Path) -> None:
-    from trainer.fit import fit
+    from gapcast_trainer.fit import fit
 
     said = "no window to train on: the file has none observed from the beginning to 2009-06-30T23:55:00Z"
     with pytest.raises(RunError, match=said):
@@ -320,9 +320,9 @@ def test_a_split_without_windows_is_refused(small: Clean, tmp_path: Path) -> Non
 
 def test_the_commit_is_that_of_this_code_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"ls-files": "run.py", "rev-parse": "a" * 40, "status": ""}
-    monkeypatch.setattr("trainer.run._git", lambda *command: answers[command[0]])
+    monkeypatch.setattr("gapcast_trainer.run._git", lambda *command: answers[command[0]])
     assert git_commit() == "a" * 40
-    answers["status"] = " M trainer/run.py"
+    answers["status"] = " M trainer/gapcast_trainer/run.py"
     assert git_commit() == "a" * 40 + "-dirty"
     answers["rev-parse"] = None
     assert git_commit() == "unknown"

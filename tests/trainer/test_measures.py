@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gapcast_trainer.scores.measures import crps, measure, pinball
+from gapcast_trainer.scores.record import record, records
 from tests.trainer.forecasters import LEVELS
-from trainer.scores.measures import crps, measure, pinball
-from trainer.scores.record import record, records
 
 KW = st.floats(-5, 10)
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.window import I64
-from trainer.datasets import minutes
-from trainer.datasets.minutes import Sampling, sampling_of, to_minutes
-from trainer.datasets.table import F64
+from gapcast.core.window import I64
+from gapcast_trainer.datasets import minutes
+from gapcast_trainer.datasets.minutes import Sampling, sampling_of, to_minutes
+from gapcast_trainer.datasets.table import F64
 
 NAN = float("nan")
 SECOND, MINUTE = 1_000, 60_000

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.minutes import Holding, MinuteMeans, Taken
-from trainer.datasets.minutes import Sampling, to_minutes
+from gapcast.core.meters.minutes import Holding, MinuteMeans, Taken
+from gapcast_trainer.datasets.minutes import Sampling, to_minutes
 
 SECOND, MINUTE = 1_000, 60_000
 START_MS = 1_672_531_200_000

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from edge.bundled import models_path
-from edge.core.card import ModelCard
-from edge.predictors.files import CARD_FILE, REGISTRY_FILE
-from edge.predictors.store import default_model, model_names, read_card
+from gapcast.bundled import models_path
+from gapcast.core.card import ModelCard
+from gapcast.predictors.files import CARD_FILE, REGISTRY_FILE
+from gapcast.predictors.store import default_model, model_names, read_card
+from gapcast_trainer.commands.scoring import models_page as command
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.modelspage import PAGE, models_page
+from gapcast_trainer.windows import Task
 from tests.trainer.cards import card_for
-from trainer.commands.scoring import models_page as command
-from trainer.errors import RunError
-from trainer.modelspage import PAGE, models_page
-from trainer.windows import Task
 
 MODELS = models_path()
 

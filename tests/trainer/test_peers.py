@@ -7,16 +7,16 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from gapcast_trainer.clean import Series
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.evaluate import evaluate
+from gapcast_trainer.peers.columns import SHOWN, Columns, Shown
+from gapcast_trainer.scores.minutes import Minutes, minutes_at
+from gapcast_trainer.scores.result import Evaluation
+from gapcast_trainer.scores.table import lines
 from tests.trainer.forecasters import LEADS, Spread
 from tests.trainer.synthetic import SPLIT, START, household
-from trainer.clean import Series
-from trainer.cleanfile import Clean
-from trainer.errors import RunError
-from trainer.evaluate import evaluate
-from trainer.peers.columns import SHOWN, Columns, Shown
-from trainer.scores.minutes import Minutes, minutes_at
-from trainer.scores.result import Evaluation
-from trainer.scores.table import lines
 
 #: statsforecast's own text holds escapes that Python warns of when it compiles them for the first time.
 pytestmark = [
@@ -75,7 +75,7 @@ def minutes_of(series: Series, *observed: int) -> Minutes:
 @pytest.mark.parametrize("name", ["auto-ets", "auto-arima"])
 def test_a_classical_method_carries_a_line_on(name: str) -> None:
     """And sees nothing of what comes after, nor of what lies before a restart."""
-    from trainer.peers.statistical import METHODS, forecast
+    from gapcast_trainer.peers.statistical import METHODS, forecast
 
     (method,) = (method for method in METHODS if method.name == name)
     kw = np.full(400, 50.0)

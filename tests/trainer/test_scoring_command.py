@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from edge.predictors.store import load_model
-from trainer.cleanfile import Clean
-from trainer.cli import main
+from gapcast.predictors.store import load_model
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.cli import main
 
 
 @pytest.fixture(scope="module")
 def models(linear_run: Path, small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with the linear model."""
-    from trainer.export import choose_default, export
+    from gapcast_trainer.export import choose_default, export
 
     folder = tmp_path_factory.mktemp("models")
     export(linear_run, small, folder)

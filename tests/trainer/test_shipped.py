@@ -10,24 +10,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.bundled import models_path
-from edge.core.card import ModelCard
-from edge.predictors.baselines import Persistence
-from edge.predictors.store import default_model, load_model, model_names
-from edge.predictors.tflite import TflitePredictor
-from edge.sample import sample_path
+from gapcast.bundled import models_path
+from gapcast.core.card import ModelCard
+from gapcast.predictors.baselines import Persistence
+from gapcast.predictors.store import default_model, load_model, model_names
+from gapcast.predictors.tflite import TflitePredictor
+from gapcast.sample import sample_path
+from gapcast_trainer import clean, cleanfile
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.datasets import uci
+from gapcast_trainer.experiment import find
+from gapcast_trainer.families import find_family
+from gapcast_trainer.families.base import Design
+from gapcast_trainer.score import score
+from gapcast_trainer.scores.answers import windows_for
+from gapcast_trainer.scores.table import SHOWN
+from gapcast_trainer.split import Part, Split
+from gapcast_trainer.windows import Examples, Task, examples
 from tests.trainer.synthetic import write_text
-from trainer import clean, cleanfile
-from trainer.cleanfile import Clean
-from trainer.datasets import uci
-from trainer.experiment import find
-from trainer.families import find_family
-from trainer.families.base import Design
-from trainer.score import score
-from trainer.scores.answers import windows_for
-from trainer.scores.table import SHOWN
-from trainer.split import Part, Split
-from trainer.windows import Examples, Task, examples
 
 MODELS = models_path()
 NAMES = model_names(MODELS)
@@ -125,13 +125,13 @@ def test_a_card_has_no_field_that_its_schema_does_not_know() -> None:
 
 
 def test_a_file_asks_for_builtins_alone(shipped: TflitePredictor) -> None:
-    from trainer.convert import check_builtins
+    from gapcast_trainer.convert import check_builtins
 
     check_builtins((MODELS / shipped.name / "model.tflite").read_bytes())
 
 
 def test_batches_agree(shipped: TflitePredictor, week: Clean) -> None:
-    from trainer.convert import check_batches
+    from gapcast_trainer.convert import check_batches
 
     inputs = windows_for(shipped, week.series, Split()).inputs(0, 600)
     assert check_batches(shipped.predict, inputs) <= 1e-5

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edge.core.buffer import Buffers, Verdict
-from edge.core.examples import WHOLE_MIN
-from edge.core.reading import Reading
-from edge.core.window import WindowSpec, pad
+from gapcast.core.buffer import Buffers, Verdict
+from gapcast.core.examples import WHOLE_MIN
+from gapcast.core.reading import Reading
+from gapcast.core.window import WindowSpec, pad
+from gapcast_trainer.clean import Series
+from gapcast_trainer.split import Part, Split, minute_at
+from gapcast_trainer.windows import Examples, Task, examples, shorten
 from tests.trainer.synthetic import START
-from trainer.clean import Series
-from trainer.split import Part, Split, minute_at
-from trainer.windows import Examples, Task, examples, shorten
 
 FIRST = minute_at(START)
 VALUE = st.floats(0, 10, width=32) | st.just(float("nan"))

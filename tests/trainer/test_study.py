@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.core.window import WindowSpec
-from edge.core.window import pad as pad_window
+from gapcast.core.window import WindowSpec
+from gapcast.core.window import pad as pad_window
+from gapcast_trainer.clean import Series
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.study.household import Household, load
+from gapcast_trainer.study.line import Line, coefficients
+from gapcast_trainer.study.settings import HORIZON_MIN, Settings
+from gapcast_trainer.study.shuffled import N_TEST, N_TRAIN, check_shapes, cut_in_order, draw, windows
 from tests.trainer import synthetic
-from trainer.clean import Series
-from trainer.errors import RunError
-from trainer.study.household import Household, load
-from trainer.study.line import Line, coefficients
-from trainer.study.settings import HORIZON_MIN, Settings
-from trainer.study.shuffled import N_TEST, N_TRAIN, check_shapes, cut_in_order, draw, windows
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +105,12 @@ def test_a_line_forgets_what_is_older_than_its_window_and_begins_with_two() -> N
 
 
 def test_the_networks_are_of_the_studys_sizes() -> None:
-    from trainer.quiet import import_tensorflow
+    from gapcast_trainer.quiet import import_tensorflow
 
     import_tensorflow()
     from dataclasses import replace
 
-    from trainer.study.networks import MODEL_1, MODEL_2, build
+    from gapcast_trainer.study.networks import MODEL_1, MODEL_2, build
 
     assert (build(MODEL_1).count_params(), MODEL_1.n_parameters) == (252, 252)
     assert (build(replace(MODEL_2, context=2)).count_params(), MODEL_2.n_parameters) == (1_961, 1_961)
@@ -119,11 +119,11 @@ def test_the_networks_are_of_the_studys_sizes() -> None:
 
 
 def test_a_model_of_the_study_leaves_its_predictions_and_its_course(household: Household, tmp_path: Path) -> None:
-    from trainer.quiet import import_tensorflow
+    from gapcast_trainer.quiet import import_tensorflow
 
     import_tensorflow()
-    from trainer.study.networks import Recipe
-    from trainer.study.original import reproduce
+    from gapcast_trainer.study.networks import Recipe
+    from gapcast_trainer.study.original import reproduce
 
     small = Recipe(number=9, context=4, units=(2, 2), learning_rate=0.01, batch_size=64, patience=5, n_parameters=75)
     found = reproduce(household, settings_in(tmp_path), small)
@@ -137,10 +137,10 @@ def test_a_model_of_the_study_leaves_its_predictions_and_its_course(household: H
 
 
 def test_windows_are_filled_up_as_each_way_says() -> None:
-    from trainer.quiet import import_tensorflow
+    from gapcast_trainer.quiet import import_tensorflow
 
     import_tensorflow()
-    from trainer.study.padding import MASKED_KW, fill_up
+    from gapcast_trainer.study.padding import MASKED_KW, fill_up
 
     kw = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.float32)
     kept = np.array([2, 4])
@@ -153,12 +153,12 @@ def test_windows_are_filled_up_as_each_way_says() -> None:
 
 def test_what_is_masked_is_not_seen() -> None:
     """A masked window of 30 gives what a network of the same weights gives for its 3 readings alone."""
-    from trainer.quiet import import_tensorflow
+    from gapcast_trainer.quiet import import_tensorflow
 
     import_tensorflow()
     import keras
 
-    from trainer.study.padding import SCALE_KW, UNITS, build, fill_up
+    from gapcast_trainer.study.padding import SCALE_KW, UNITS, build, fill_up
 
     kw = np.random.default_rng(3).random((4, 30), np.float32)
     filled = fill_up(kw, np.full(4, 3), "mask in front")[:, :, np.newaxis] / np.float32(SCALE_KW)

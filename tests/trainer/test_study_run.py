@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from edge.core.errors import GapcastError
+from gapcast.core.errors import GapcastError
+from gapcast_trainer.commands.study import reproduce
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.study import tables
+from gapcast_trainer.study.household import load
+from gapcast_trainer.study.pictures import draw
+from gapcast_trainer.study.run import PARTS, find_parts, load_results, run
+from gapcast_trainer.study.settings import Settings
 from tests.trainer import synthetic
-from trainer.commands.study import reproduce
-from trainer.errors import RunError
-from trainer.study import tables
-from trainer.study.household import load
-from trainer.study.pictures import draw
-from trainer.study.run import PARTS, find_parts, load_results, run
-from trainer.study.settings import Settings
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -83,7 +83,7 @@ def test_a_model_is_measured_in_a_process_of_its_own(quick_run: tuple[Path, Resu
 
 
 def test_the_answer_is_the_best_within_the_limits() -> None:
-    from trainer.study.choice import answer
+    from gapcast_trainer.study.choice import answer
 
     def row(name: str, mse_kw2: float, **other: object) -> dict[str, object]:
         cheap = {"bytes": 1_000, "batch_1_us": 20.0, "row_at_256_us": 1.0, "warm_up": {"2": 0.20}}

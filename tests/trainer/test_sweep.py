@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.sweep.space import read
 from tests.trainer import synthetic
-from trainer.cleanfile import Clean
-from trainer.errors import RunError
-from trainer.sweep.space import read
 
 PARTS = f"""
 train_until = {synthetic.SPLIT.train_until:%Y-%m-%dT%H:%M:%SZ}
@@ -38,8 +38,8 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_a_search_goes_on_where_it_was_left_and_reports_all(small: Clean, tmp_path: Path) -> None:
-    from trainer.sweep.report import finished, lines, write_page
-    from trainer.sweep.search import search
+    from gapcast_trainer.sweep.report import finished, lines, write_page
+    from gapcast_trainer.sweep.search import search
 
     space = read(written(tmp_path, SPACE))
     said: list[str] = []
@@ -65,7 +65,7 @@ def test_a_search_goes_on_where_it_was_left_and_reports_all(small: Clean, tmp_pa
 
 
 def test_a_search_ends_when_its_time_is_up(small: Clean, tmp_path: Path) -> None:
-    from trainer.sweep.search import search
+    from gapcast_trainer.sweep.search import search
 
     space = read(written(tmp_path, SPACE))
     study = search(space, small, tmp_path / "study", minutes=1e-4)
@@ -73,7 +73,7 @@ def test_a_search_ends_when_its_time_is_up(small: Clean, tmp_path: Path) -> None
 
 
 def test_a_family_without_a_descent_cannot_be_searched(small: Clean, tmp_path: Path) -> None:
-    from trainer.sweep.search import search
+    from gapcast_trainer.sweep.search import search
 
     text = f'family = "trend"\n[data]{PARTS}\n[search]\n"hyper.forgetting" = {{low = 0.5, high = 1.0}}'
     with pytest.raises(RunError, match="family trend has nothing to judge a trial by"):

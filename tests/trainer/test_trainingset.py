@@ -13,20 +13,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from edge.core.grid import DAY_MIN
-from edge.core.training_set import MANIFEST_FILE, TRAIN, Contract
-from edge.core.window import WindowSpec
-from edge.predictors.store import load_model
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.training_set import MANIFEST_FILE, TRAIN, Contract
+from gapcast.core.window import WindowSpec
+from gapcast.predictors.store import load_model
+from gapcast_trainer.clean import Series
+from gapcast_trainer.cli import main
+from gapcast_trainer.errors import DatasetError, RunError
+from gapcast_trainer.experiment import Augment, Experiment
+from gapcast_trainer.run import load_run
+from gapcast_trainer.split import Part, Split
+from gapcast_trainer.trainingset import Streamed, TrainingSet, open_set
+from gapcast_trainer.windows import Task, examples
 from tests.trainer import synthetic
 from tests.trainer.training_sets import write_set
-from trainer.clean import Series
-from trainer.cli import main
-from trainer.errors import DatasetError, RunError
-from trainer.experiment import Augment, Experiment
-from trainer.run import load_run
-from trainer.split import Part, Split
-from trainer.trainingset import Streamed, TrainingSet, open_set
-from trainer.windows import Task, examples
 
 #: 2020-01-01T00:00Z.
 FIRST = 26_297_280
@@ -67,8 +67,8 @@ def plan(family: str = "linear", **sections: Any) -> Experiment:
 
 def test_one_house_is_learnt_from_as_by_the_trainers_own_path(tmp_path: Path) -> None:
     """The very windows, and so the same scale and, in closed form, the same weights."""
-    from trainer.fit import fit
-    from trainer.material import material_of
+    from gapcast_trainer.fit import fit
+    from gapcast_trainer.material import material_of
 
     first, kw = HOUSES["attic"]
     write_set(tmp_path / "set", {"attic": (first, kw)}, {"attic": BEGINS["attic"]}, CONTRACT, 100_000)
@@ -104,9 +104,9 @@ def split_end(its: Experiment) -> tuple[datetime, int]:
 
 def clean_of(first: int, kw: np.ndarray) -> Any:
     """The series as a clean file is read."""
-    from trainer.clean import check
-    from trainer.cleanfile import Clean, content_sha256
-    from trainer.datasets.table import Table
+    from gapcast_trainer.clean import check
+    from gapcast_trainer.cleanfile import Clean, content_sha256
+    from gapcast_trainer.datasets.table import Table
 
     minutes = first + np.arange(kw.size)
     series, report = check(Table(Path("a"), "attic", "2" * 64, minutes * 60_000, kw, minutes))
@@ -121,7 +121,7 @@ def drawn(batches: Any) -> list[tuple[np.ndarray, np.ndarray]]:
 def test_each_pass_has_every_window_once_in_another_order_whatever_the_buffer(
     found: TrainingSet, buffer_bytes: int
 ) -> None:
-    from trainer.streamed import StreamedBatches
+    from gapcast_trainer.streamed import StreamedBatches
 
     streamed, augment = Streamed(found, Part.TRAIN, TASK), Augment(short_share=0.3, scaled_share=0.2)
 
@@ -153,7 +153,7 @@ def test_each_pass_has_every_window_once_in_another_order_whatever_the_buffer(
 
 
 def test_what_is_judged_stays_in_its_order_and_length(found: TrainingSet) -> None:
-    from trainer.streamed import StreamedBatches
+    from gapcast_trainer.streamed import StreamedBatches
 
     feed = StreamedBatches(Streamed(found, Part.VALIDATE, TASK), 500, Augment(), 1, redraw=False)
     before = drawn(feed)
@@ -180,7 +180,7 @@ def toml(tmp_path: Path) -> Path:
 def test_a_model_of_many_houses_is_trained_exported_and_scored_as_any(
     folder: Path, toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trainer import cleanfile
+    from gapcast_trainer import cleanfile
 
     monkeypatch.chdir(tmp_path)
     for out in ("one", "two"):
@@ -217,8 +217,8 @@ def test_a_model_of_many_houses_is_trained_exported_and_scored_as_any(
 
 
 def test_with_nobody_left_out_there_is_nobody_to_score_on(tmp_path: Path) -> None:
-    from trainer.export import export
-    from trainer.fit import fit
+    from gapcast_trainer.export import export
+    from gapcast_trainer.fit import fit
 
     write_set(tmp_path / "set", {"attic": HOUSES["attic"]}, {"attic": BEGINS["attic"]}, CONTRACT, 500)
     found = open_set(tmp_path / "set")
@@ -294,7 +294,7 @@ def test_a_damaged_chunk_is_named(folder: Path, found: TrainingSet, tmp_path: Pa
 
 
 def test_a_chunk_that_is_damaged_while_a_model_learns_ends_it_in_a_sentence(folder: Path, tmp_path: Path) -> None:
-    from trainer.fit import fit
+    from gapcast_trainer.fit import fit
 
     shutil.copytree(folder, tmp_path / "set")
     copied = open_set(tmp_path / "set")

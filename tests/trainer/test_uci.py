@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gapcast_trainer.datasets import text, uci
+from gapcast_trainer.errors import DatasetError
 from tests.trainer.synthetic import HEADER, START, row, rows, write_text, write_zip
-from trainer.datasets import text, uci
-from trainer.errors import DatasetError
 
 NAN = float("nan")
 

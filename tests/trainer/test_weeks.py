@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.errors import RunError
-from trainer.weeks import draw, read
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.weeks import draw, read
 
 
 def written(path: Path, n: int = 9_000) -> Path:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from edge.core.grid import minute_label
-from edge.core.training_set import FORMAT, MANIFEST_FILE, PARTS, TEST, Chunk, Contract, Draw, Manifest, SetHouse
-from fleet.drawing import Job, counter, drawer, note_path
+from gapcast.core.grid import minute_label
+from gapcast.core.training_set import FORMAT, MANIFEST_FILE, PARTS, TEST, Chunk, Contract, Draw, Manifest, SetHouse
+from gapcast_fleet.drawing import Job, counter, drawer, note_path
 
 #: A house's first minute, and its power minute by minute, kW; NaN where it is missing.
 House = tuple[int, np.ndarray]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from hypothesis import strategies as st
 
-from edge.core.online.outcomes import Outcomes
+from gapcast.core.learning.outcomes import Outcomes
 
 EXPERTS = ("lstm", "linear", "persistence")
 START = 21_038_400  # the first minute of 2010

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.core.forecast import Forecast
-from edge.core.grid import DAY_MIN
-from edge.core.online import weights
-from edge.core.online.outcomes import F64
-from edge.core.predictor import Predictor
-from edge.predictors.store import load_model
+from gapcast.core.forecast import Forecast
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning import weights
+from gapcast.core.learning.outcomes import F64
+from gapcast.core.predictor import Predictor
+from gapcast.predictors.store import load_model
 from tests.support.houses import FIRST, Run, blending, house_kw, learning, stream
 from tests.support.models import shipped_models
 

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.core.forecast import Forecast
-from edge.core.reading import Reading
+from gapcast.core.forecast import Forecast
+from gapcast.core.reading import Reading
 from tests.support.houses import FIRST, Run, blending
 
 DEVICES = ("home", "barn", "shed", "loft")

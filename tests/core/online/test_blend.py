@@ -12,23 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge.core.engine import Engine
-from edge.core.errors import ModelError, StateError
-from edge.core.forecast import Forecast
-from edge.core.forecast_range import Repairs
-from edge.core.online.blend import Blend
-from edge.core.online.options import Options
-from edge.core.online.outcomes import LEARNED, PERSISTENCE
-from edge.core.online.rows import Rows
-from edge.core.predictor import Prediction, Predictor
-from edge.core.reading import Reading
-from edge.core.replaying import Replay
-from edge.core.snapshot import give, take
-from edge.core.window import F32, WindowSpec
-from edge.mqtt.payloads import encode_forecasts
-from edge.predictors.baselines import Persistence, Trend
-from edge.predictors.store import load_model
-from edge.storage import checkpoint
+from gapcast.core.engine import Engine
+from gapcast.core.errors import ModelError, StateError
+from gapcast.core.forecast import Forecast
+from gapcast.core.forecast_range import Repairs
+from gapcast.core.learning.blend import Blend
+from gapcast.core.learning.options import Options
+from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
+from gapcast.core.learning.rows import Rows
+from gapcast.core.predictor import Prediction, Predictor
+from gapcast.core.reading import Reading
+from gapcast.core.replaying import Replay
+from gapcast.core.snapshot import give, take
+from gapcast.core.window import F32, WindowSpec
+from gapcast.mqtt.payloads import encode_forecasts
+from gapcast.predictors.baselines import Persistence, Trend
+from gapcast.predictors.store import load_model
+from gapcast.storage import checkpoint
 from tests.support.houses import FIRST, Run, Smooth, blending, house_kw, learning, same_outcomes, stream
 from tests.support.models import shipped_models, shipped_names
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.online import drift as module
-from edge.core.online.drift import MIN_OUTCOMES, QUIET_DAYS, Change, Drift
-from edge.core.online.outcomes import Outcomes
+from gapcast.core.learning import drift as module
+from gapcast.core.learning.drift import MIN_OUTCOMES, QUIET_DAYS, Change, Drift
+from gapcast.core.learning.outcomes import Outcomes
 from tests.core.online.outcomes import NAN, START, outcomes, streams
 
 DAY_MIN = 1440

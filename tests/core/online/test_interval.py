@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.online import interval, scale
-from edge.core.online.outcomes import F64
-from edge.predictors.baselines import Persistence, Trend
+from gapcast.core.learning import interval, scale
+from gapcast.core.learning.outcomes import F64
+from gapcast.predictors.baselines import Persistence, Trend
 from tests.support.houses import Run, Smooth, blending, house_kw, stream
 
 N = 100_000

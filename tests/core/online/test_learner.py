@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.core.online import learner
-from edge.core.online.outcomes import F64
+from gapcast.core.learning import learner
+from gapcast.core.learning.outcomes import F64
 from tests.support.houses import FIRST, Run, Smooth, blending, house_kw, learning, stream
 
 N_COLUMNS = 6

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.core.reading import Limits, Reading
-from edge.predictors.store import load_model
-from edge.replay.source import Columns, read_minutes
-from edge.sample import sample_path
+from gapcast.core.reading import Limits, Reading
+from gapcast.predictors.store import load_model
+from gapcast.replay.source import Columns, read_minutes
+from gapcast.sample import sample_path
 from tests.support.houses import Run, blending
 from tests.support.models import default_name, shipped_models, shipped_names
 

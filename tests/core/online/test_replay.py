@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.core.engine import Engine
-from edge.core.features import GAP
-from edge.core.online.blend import Blend
-from edge.core.online.options import Options
-from edge.core.online.summary import EVER
-from edge.core.reading import Reading
-from edge.core.replaying import Replay
-from edge.predictors.baselines import Persistence, Trend
+from gapcast.core.engine import Engine
+from gapcast.core.features import GAP
+from gapcast.core.learning.blend import Blend
+from gapcast.core.learning.options import Options
+from gapcast.core.learning.summary import EVER
+from gapcast.core.reading import Reading
+from gapcast.core.replaying import Replay
+from gapcast.predictors.baselines import Persistence, Trend
 from tests.core.online.outcomes import START, outcomes
 
 N = 600

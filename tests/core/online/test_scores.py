@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.online.outcomes import Outcomes
-from edge.core.online.scores import Scores
-from edge.core.online.summary import EVER, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary, summarise
+from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.learning.scores import Scores
+from gapcast.core.learning.summary import EVER, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary, summarise
 from tests.core.online.outcomes import EXPERTS, NAN, START, outcomes, streams
 
 FEW = 5  # devices that are followed: rows 0 to 4

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.core.grid import DAY_MIN
-from edge.core.online import weights
-from edge.core.online.outcomes import F64
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.learning import weights
+from gapcast.core.learning.outcomes import F64
 
 SCALE_KW = 0.2
 LIMIT_KW = np.array([SCALE_KW * 50])

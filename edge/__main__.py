@@ -1,5 +1,0 @@
-"""``python -m edge`` is ``gapcast``."""
-
-from edge.cli import main
-
-main(prog_name="gapcast")

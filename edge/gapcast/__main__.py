@@ -1,0 +1,5 @@
+"""``python -m gapcast`` is ``gapcast``."""
+
+from gapcast.cli import main
+
+main(prog_name="gapcast")

@@ -1,0 +1,78 @@
+"""What is known of each device: where it stands, what was last foreseen, how good that was, and what came before."""
+
+from __future__ import annotations
+
+import heapq
+from functools import partial
+from typing import Any
+
+from gapcast.core.engine import Engine
+from gapcast.core.grid import minute_label
+from gapcast.core.history import Past
+from gapcast.core.learning.summary import LAST_DAY
+from gapcast.service.availability import Announcing
+from gapcast.service.service import Service
+
+#: Decimals of a reading's power, kW.
+_DECIMALS = 6
+
+
+class Devices:
+    """Answers what is asked of the devices of ``service``. Of many, the stream waits for one at a time only."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def page(self, limit: int, after: str = "") -> dict[str, Any]:
+        """Return at most ``limit`` devices whose names come after ``after``, by name, and where to go on."""
+        names = self._service.look(lambda engine, _announcing: engine.buffers.names())
+        known = [name for name in names if name]
+        page = heapq.nsmallest(limit + 1, (name for name in known if name > after))
+        found = [self._service.look(partial(_told, name)) for name in page[:limit]]
+        return {
+            "devices": [document for document in found if document is not None],
+            "n_devices": len(known),
+            "next": page[limit - 1] if len(page) > limit else None,
+        }
+
+    def one(self, device: str) -> dict[str, Any] | None:
+        """Return all that is known of ``device``, the scores of every period among it; None where it is unknown."""
+        return self._service.look(partial(_told, device, every_period=True))
+
+    def history(self, device: str, n_minutes: int) -> dict[str, Any] | None:
+        """Return the last ``n_minutes`` of ``device``; None where it is unknown."""
+        past = self._service.look(partial(_past, device, n_minutes))
+        if past is None:
+            return None
+        return {
+            "device": device,
+            "minutes": n_minutes,
+            "readings": past.readings(),
+            "forecasts": past.forecasts(),
+        }
+
+
+def _told(device: str, engine: Engine, announcing: Announcing, *, every_period: bool = False) -> dict[str, Any] | None:
+    buffers = engine.buffers
+    if device not in buffers:
+        return None
+    row, stream, window = buffers.row(device), buffers.stream(device), buffers.window(device)
+    forecast, scores = engine.latest_of(device), engine.scores_of(device)
+    last_kw = round(float(window[-1].flat[0]), _DECIMALS)
+    return {
+        "device": device,
+        "online": announcing.is_there(row),
+        "last_reading": {"ts": minute_label(stream.last_minute), "gap_kw": last_kw},
+        "n_observed": buffers.n_counted(stream),
+        "context": engine.speaker.spec.context,
+        "forecast": None if forecast is None else forecast.document(),
+        "scores": {
+            str(period): summary.document() for period, summary in scores.items() if every_period or period == LAST_DAY
+        },
+    }
+
+
+def _past(device: str, n_minutes: int, engine: Engine, _announcing: Announcing) -> Past | None:
+    if device not in engine.buffers:
+        return None
+    return engine.history.of(engine.buffers.row(device), n_minutes, engine.speaker.lead_times_min[-1])

@@ -1,0 +1,135 @@
+"""The answer to a request: a forecast, or a problem by RFC 9457, whose status is HTTP's wherever it is told."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, Field, ValidationError
+
+from gapcast.api.predict_request import KINDS, PredictRequest, request_of, series_of
+from gapcast.core.errors import ModelError, PayloadError, RequestError, TooLargeError
+from gapcast.core.reading import Limits
+from gapcast.json_input import JsonError, decode_json
+from gapcast.service.internal_errors import NOT_CONTAINED, record_internal_error
+from gapcast.service.service import Service
+
+JSON_TYPE, PROBLEM_TYPE = "application/json", "application/problem+json"
+#: A detail may quote what came, which may be long.
+_SHOWN = 240
+_NO_JSON = "the body: JSON decode error: send the readings as a JSON object"
+
+
+class Problem(BaseModel):
+    """What went wrong, for people (``detail``) and programs (``status``, ``reason``)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    reason: str | None = Field(default=None, description="A fixed word for the kind of problem, where there is one")
+
+    @classmethod
+    def of(cls, status: HTTPStatus, detail: str, reason: str | None = None) -> Problem:
+        """Return a problem with that ``status``, whose detail is cut where it is long."""
+        shown = detail if len(detail) <= _SHOWN else f"{detail[:_SHOWN]}…"
+        return cls(title=status.phrase, status=status, detail=shown, reason=reason)
+
+
+class Answer(NamedTuple):
+    """JSON, its media type, and its status as HTTP has it."""
+
+    document: bytes
+    media_type: str
+    status: int = HTTPStatus.OK
+
+
+class Desk:
+    """Where forecasts are asked for: the one use case under ``POST /predict`` and the predict topic."""
+
+    def __init__(self, service: Service, limits: Limits, *, max_body_bytes: int, max_readings: int) -> None:
+        self._service = service
+        self._limits = limits
+        self._max_body_bytes = max_body_bytes
+        self._max_readings = max_readings
+
+    def forecast(self, request: PredictRequest) -> dict[str, Any]:
+        """Return the forecast of the readings in ``request``; no device's state changes.
+
+        Raises :class:`RequestError`, :class:`TooLargeError` or :class:`ModelError`; see :func:`problem_of`.
+        """
+        if len(request.readings) > self._max_readings:
+            msg = f"readings: at most {self._max_readings} are taken, not {len(request.readings)}"
+            raise TooLargeError(msg)
+        return self._service.predict(series_of(request, self._limits), request.model).document()
+
+    def answer(self, body: bytes, n_bytes: int) -> Answer:
+        """Return the answer to a body of ``n_bytes``, of which only the head may have been kept."""
+        if n_bytes > self._max_body_bytes or n_bytes > len(body):
+            return _told(too_large(min(self._max_body_bytes, len(body))))
+        try:
+            document = self.forecast(request_of(decode_json(body), self._max_readings))
+        except JsonError as error:
+            return _told(Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, f"{_NO_JSON} ({error})"))
+        except ValidationError as error:
+            return _told(unfit(error.errors(include_url=False)[0]))
+        except (RequestError, PayloadError, ModelError) as error:
+            return _told(problem_of(error))
+        except NOT_CONTAINED:
+            raise
+        except BaseException as error:
+            record_internal_error(self._service.statistics, "request", error)
+            return _told(internal_error())
+        return Answer(json.dumps(document, separators=(",", ":")).encode(), JSON_TYPE)
+
+    def answer_message(self, body: bytes, n_bytes: int) -> tuple[bytes, str]:
+        """Return the same as :meth:`answer` without the status, which a problem's document holds, too."""
+        answer = self.answer(body, n_bytes)
+        return answer.document, answer.media_type
+
+
+def too_large(max_body_bytes: int) -> Problem:
+    """Return the problem with a body over ``max_body_bytes``."""
+    return Problem.of(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {max_body_bytes} bytes")
+
+
+def internal_error() -> Problem:
+    """Return the problem with a request that an error inside gapcast kept from being answered."""
+    detail = "an error inside gapcast; its log has it as internal.error"
+    return Problem.of(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "internal_error")
+
+
+def problem_of(error: RequestError | PayloadError | ModelError) -> Problem:
+    """Return what is told of an error that the core, or :class:`Desk`, raised on purpose."""
+    if isinstance(error, PayloadError):
+        return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, error.detail, error.reason)
+    if isinstance(error, TooLargeError):
+        return Problem.of(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
+    if isinstance(error, ModelError):
+        return Problem.of(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+
+
+def unfit(first: Any) -> Problem:
+    """Return the problem with a body that is not a request, by the first error that pydantic has with it."""
+    return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, f"{where(first['loc'])}: {first['msg']}")
+
+
+def where(location: tuple[str | int, ...]) -> str:
+    """Return a place in a request as its sender would write it.
+
+    >>> where(("readings", 1, "timed", "ts")), where(())
+    ('readings[1].ts', 'the body')
+    """
+    place = ""
+    for part in location:
+        if isinstance(part, int):
+            place += f"[{part}]"
+        elif part not in KINDS:
+            place += f".{part}" if place else part
+    return place or "the body"
+
+
+def _told(problem: Problem) -> Answer:
+    return Answer(problem.model_dump_json(exclude_none=True).encode(), PROBLEM_TYPE, problem.status)

@@ -1,0 +1,113 @@
+"""What a request for a forecast holds, and the readings that it makes."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic.config import JsonDict
+
+from gapcast.core.errors import PayloadError, RequestError, TooLargeError
+from gapcast.core.features import GAP, MEASURED
+from gapcast.core.grid import minute_of
+from gapcast.core.reading import Limits, Reading, instant_of, measured_of, power_of
+
+#: The kinds of readings in a request; pydantic names the kind in the place of an error.
+BARE, TIMED = KINDS = ("bare", "timed")
+
+#: What came, whatever it is: the core judges values and times, in the words that the rejected topic has for them.
+Measured = Annotated[Any, WithJsonSchema({"type": "number"})]
+
+
+def _without_default(schema: JsonDict) -> None:
+    """A value that is left out is not null, which is refused as no number: tell of no default."""
+    del schema["default"]
+
+
+class TimedReading(BaseModel):
+    """A reading with its time, as on the reading topic; what is measured beside power, where a model needs it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ts: Annotated[Any, WithJsonSchema({"type": ["string", "number"]})] = Field(
+        description="RFC 3339 with offset, or epoch seconds or milliseconds"
+    )
+    gap_kw: Measured
+    reactive_kvar: Measured = Field(default=None, json_schema_extra=_without_default)
+    voltage_v: Measured = Field(default=None, json_schema_extra=_without_default)
+    current_a: Measured = Field(default=None, json_schema_extra=_without_default)
+
+
+def _kind(reading: object) -> str:
+    return TIMED if isinstance(reading, (dict, TimedReading)) else BARE
+
+
+AnyReading = Annotated[Annotated[Measured, Tag(BARE)] | Annotated[TimedReading, Tag(TIMED)], Discriminator(_kind)]
+
+
+class PredictRequest(BaseModel):
+    """Readings to forecast from: kW, minute by minute, oldest first; all bare numbers or all with ``ts``."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"readings": [1.2, 1.3, 1.1, 1.4], "model": "lstm-5-3"}]}
+    )
+
+    readings: list[AnyReading] = Field(fail_fast=True)
+    model: str | None = Field(default=None, description="Name of a loaded model; the service's own where absent")
+
+
+def request_of(document: object, max_readings: int) -> PredictRequest:
+    """Return the request that a decoded JSON ``document`` is.
+
+    What pydantic would list error by error is counted before: a list of any length, or of any number of names, costs no
+    more than a look at it. Raises :class:`TooLargeError`, :class:`RequestError` or pydantic's ``ValidationError``.
+    """
+    if isinstance(document, dict):
+        _require_known(document, PredictRequest, "")
+        readings = document.get("readings")
+        if isinstance(readings, list):
+            if len(readings) > max_readings:
+                msg = f"readings: at most {max_readings} are taken, not {len(readings)}"
+                raise TooLargeError(msg)
+            for i, reading in enumerate(readings):
+                if isinstance(reading, dict):
+                    _require_known(reading, TimedReading, f"readings[{i}].")
+    return PredictRequest.model_validate(document)
+
+
+def _require_known(document: dict[str, Any], model: type[BaseModel], place: str) -> None:
+    if len(document) > len(model.model_fields):
+        unknown = next(name for name in document if name not in model.model_fields)
+        msg = f"{place}{unknown}: Extra inputs are not permitted"
+        raise RequestError(msg)
+
+
+def series_of(request: PredictRequest, limits: Limits) -> list[Reading]:
+    """Return a request's readings; without times, the last is of this minute.
+
+    Raises :class:`RequestError`, naming the reading, where one cannot be used.
+    """
+    readings = request.readings
+    first_minute = minute_of(time.time_ns() // 1_000_000) - len(readings) + 1
+    series = []
+    for i, reading in enumerate(readings):
+        if isinstance(reading, TimedReading) is not isinstance(readings[0], TimedReading):
+            msg = f"readings[{i}]: give a ts with every reading, or with none"
+            raise RequestError(msg)
+        try:
+            if isinstance(reading, TimedReading):
+                series.append(_reading(reading, limits))
+            else:
+                series.append(Reading("", first_minute + i, power_of(reading, limits)))
+        except PayloadError as error:
+            msg = f"readings[{i}]: {error.detail}"
+            raise RequestError(msg) from error
+    return series
+
+
+def _reading(timed: TimedReading, limits: Limits) -> Reading:
+    given = timed.model_dump(exclude_unset=True)
+    measured = {name: measured_of(name, given[name]) for name in MEASURED if name != GAP and name in given}
+    minute, gap_kw = minute_of(instant_of(timed.ts)), power_of(timed.gap_kw, limits)
+    return Reading("", minute, gap_kw, measured=measured or None)

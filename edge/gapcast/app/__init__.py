@@ -1,0 +1,1 @@
+"""The composition root: joins adapters, models and the service."""

@@ -1,0 +1,252 @@
+"""The composition root: the one place that joins adapters to the core."""
+
+from __future__ import annotations
+
+import gc
+import socket
+from collections.abc import Mapping
+from functools import partial
+from threading import Event
+
+import structlog
+
+from gapcast.api.predict_answer import Desk
+from gapcast.app.broker import broker_is_fair, session_options, sources_of
+from gapcast.app.device_limit import limit_devices_here
+from gapcast.app.model_watcher import InPlace, Reloading
+from gapcast.app.models import Models, admission_of, engine_of, library_of, load_usable_models
+from gapcast.config.mqtt import TopicSettings
+from gapcast.config.settings import HttpSettings, Settings
+from gapcast.config.shards import folder_of
+from gapcast.config.state_dir import state_path
+from gapcast.core.errors import SettingsError
+from gapcast.core.features import measured_in
+from gapcast.core.presence import Presence
+from gapcast.core.reading import Limits
+from gapcast.core.statistics import Statistics
+from gapcast.http.app import HttpOptions, create_app
+from gapcast.http.connection_limits import ConnectionLimits, default_max_connections
+from gapcast.http.host_check import own_host_names
+from gapcast.http.server import HttpServerThread, build_server
+from gapcast.mqtt.asides import PredictTopic
+from gapcast.mqtt.discovery import Discovery, HomeAssistant
+from gapcast.mqtt.link import Intake, MqttLink
+from gapcast.mqtt.session import Session
+from gapcast.mqtt.sources import SourceReader
+from gapcast.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
+from gapcast.observability.metrics import About, build_registry
+from gapcast.predictors.runtime import load_interpreter
+from gapcast.private_files import tighten_state
+from gapcast.service.availability import Telling
+from gapcast.service.service import Service
+from gapcast.storage.hold import Hold
+from gapcast.storage.store import Store
+from gapcast.systemd.notify import Notifier
+
+log = structlog.get_logger(__name__)
+
+#: More objects than at the last collection before there is another, where Python's own number is 700: readings under
+#: way are thousands, which each collection would take for old ones, and so look through all of a city's devices soon.
+_N_NEW = 20_000
+
+
+class Application:
+    """A gateway, joined and ready: :meth:`run` serves until told to stop."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        """Load the models, prepare the link, bind the port; connect to nothing yet.
+
+        Raises :class:`SettingsError` or :class:`ModelError`.
+        """
+        library = library_of(settings, environment)
+        stamp = library.stamp()  # before they are read: what changes meanwhile is a change
+        self.models = load_usable_models(settings, library, admission_of(settings, environment))
+        settings = limit_devices_here(settings, self.models)
+        self._settings, self._options = settings, session_options(settings, environment)
+        self.session = Session(self._options)
+        limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+        extras = measured_in(self.models.speaking.features)[1:]
+        statistics = Statistics()
+        sources = sources_of(settings)
+        self._link = link = MqttLink(
+            self.session,
+            Topics(
+                DeviceTopic.parse("topics.reading", settings.topics.reading),
+                DeviceTopic.parse("topics.forecast", settings.topics.forecast),
+                gateway_topic("topics.rejected", settings.topics.rejected, self.session.gateway),
+                DeviceTopic.parse("topics.availability", settings.topics.availability),
+                DeviceTopic.parse("topics.scores", settings.topics.scores),
+                gateway_topic("topics.events", settings.topics.events, self.session.gateway),
+            ),
+            limits,
+            retain_forecasts=settings.mqtt.retain_forecasts,
+            extras=extras,
+            intake=Intake(
+                SourceReader(sources, limits, extras, settings.devices.max, statistics) if sources else None,
+                statistics,
+                settings.mqtt.rejections_per_s,
+            ),
+        )
+        self._engine = engine_of(settings, self.models)
+        state = state_path(settings.state.path, environment)
+        if unchanged := tighten_state(state):
+            log.warning(
+                "state.readable_by_others",
+                paths=[str(path) for path in unchanged[:5]],
+                cure="chmod -R go= them as their owner",
+            )
+        folder = folder_of(settings, state)
+        self._hold = None
+        if settings.shards is not None:
+            self._hold = Hold(folder.parent, accepts_other_models=settings.state.accept_other_models)
+        self._store = Store(folder, of_shard=self._hold is not None) if settings.state.keep else None
+        stale_after_s = settings.devices.stale_after_min * 60
+        self.service = Service(
+            link,
+            self._engine,
+            self.models.by_name,
+            statistics=statistics,
+            telling=Telling(
+                Presence(stale_after_s) if stale_after_s else None, settings.learning.report_every_min * 60
+            ),
+            keeper=self._store,
+        )
+        max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
+        desk = Desk(self.service, limits, max_body_bytes=max_body_bytes, max_readings=max_readings)
+        self._answer_over_mqtt(link, desk, settings.topics)
+        if settings.homeassistant.enabled:
+            self._tell_home_assistant(link, settings)
+        self._reloading = Reloading(
+            settings, library, self.service, stamp, InPlace(self._about_to_speak_with, self._speak_with)
+        )
+        about = About(load_interpreter()[1], self.session.gateway, settings.shards[0] if settings.shards else None)
+        registry = build_registry(self.service, about, settings.metrics.per_device)
+        options, connection_limits = http_options(settings.http), connection_limits_of(settings.http)
+        self._notifier = Notifier.of(environment)
+        self._socket = _bind(settings.http)
+        self._rest = HttpServerThread(
+            lambda: build_server(
+                create_app(self.service, lambda: self.models.cards, registry, desk, options), connection_limits
+            ),
+            self._socket,
+            statistics,
+        )
+
+    def _answer_over_mqtt(self, link: MqttLink, desk: Desk, topics: TopicSettings) -> None:
+        gateway = self.session.gateway
+        answers = answer_prefix("topics.answers", topics.answers, gateway)
+        link.listen(
+            gateway_topic("topics.predict", topics.predict, gateway),
+            PredictTopic(self.session, answers, desk.answer_message),
+        )
+
+    def _tell_home_assistant(self, link: MqttLink, settings: Settings) -> None:
+        where = HomeAssistant(
+            settings.homeassistant.discovery_prefix,
+            DeviceTopic.parse("topics.forecast", settings.topics.forecast),
+            DeviceTopic.parse("topics.availability", settings.topics.availability),
+            gateway_topic("topics.status", settings.topics.status, self.session.gateway),
+            DeviceTopic.parse("topics.scores", settings.topics.scores) if settings.learning.report_every_min else None,
+            settings.homeassistant.max_devices,
+        )
+        link.discovery = Discovery(self.session, where, self._engine.speaker)
+        link.listen(where.birth_topic, link.discovery)
+
+    def _about_to_speak_with(self, models: Models) -> None:
+        """Note the models of a shard before they speak: whatever ends the process then, it is them that are there."""
+        if self._hold is not None:
+            self._hold.note(models.stamps)
+
+    def _speak_with(self, models: Models) -> None:
+        """Let all who tell of the models tell of these."""
+        self.models = models
+        if self._link.discovery is not None:
+            self._link.discovery.speak_of(self.service.speaker)
+
+    def reload(self) -> None:
+        """Load the models again, beside the stream; see :meth:`gapcast.app.model_watcher.Reloading.ask`."""
+        self._reloading.ask()
+
+    @property
+    def http_port(self) -> int:
+        """The port that REST answers on."""
+        return int(self._socket.getsockname()[1])
+
+    def run(self, stopping: Event) -> None:
+        """Go on where the last process ended, until ``stopping`` is set: the stream in this thread, REST in another.
+
+        Raises :class:`ShardError` where the shard that this is belongs to another worker, or comes to.
+        """
+        if self._hold is not None:
+            self._hold.take(self.models.stamps)
+        if self._store is not None:
+            self._store.restore(self._engine, self._link.meters)
+        self._rest.start()
+        self._reloading.start()
+        log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
+        gc.freeze()  # what start-up made stays: collections need not look at it again
+        gc.set_threshold(_N_NEW)
+        self._notifier.ready(self.service.in_a_line())
+        try:
+            turned = partial(self._turned, stopping)
+            if broker_is_fair(self._settings, self._options, stopping, turned):
+                self.service.run(stopping, turned)
+        finally:
+            self._notifier.stopping()
+            self._reloading.stop()
+            self.service.feed.close()
+            self._rest.stop()
+            self.close()
+
+    def _turned(self, stopping: Event) -> None:
+        """Tell that the stream has turned, as long as REST lives too: without it, a start anew is wanted."""
+        if stopping.is_set():
+            self._notifier.stopping()
+        elif self._rest.is_alive:
+            self._notifier.alive(self.service.in_a_line)
+
+    def close(self) -> None:
+        """Give port and the models' memory back, as :meth:`run` does at its end; no effect the second time."""
+        self._socket.close()
+        if self._hold is not None:
+            self._hold.release()
+        for model in self.models.by_name.values():
+            model.rest()
+
+
+def http_options(http: HttpSettings) -> HttpOptions:
+    """Return how REST is served."""
+    return HttpOptions(
+        max_body_bytes=http.max_body_bytes,
+        max_tensor_bytes=http.max_tensor_bytes,
+        max_event_readers=http.max_event_readers,
+        token=http.token.get_secret_value() if http.token else None,
+        cors_origins=http.cors_origins,
+        allow_from=http.allow_from,
+        allow_changes_from=http.allow_changes_from,
+        allowed_hosts=http.allowed_hosts,
+        own_names=tuple(own_host_names(http.host)),
+        max_event_readers_per_client=http.max_event_readers_per_client,
+        max_total_body_bytes=http.max_total_body_bytes,
+    )
+
+
+def connection_limits_of(http: HttpSettings) -> ConnectionLimits:
+    """Return what HTTP connections may take."""
+    return ConnectionLimits(
+        max_connections=http.max_connections or default_max_connections(),
+        head_timeout_s=http.head_timeout_s,
+        body_timeout_s=http.body_timeout_s,
+    )
+
+
+def _bind(http: HttpSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
+    try:
+        bound = socket.create_server((http.host, http.port), family=family, backlog=128)
+    except (OSError, OverflowError) as error:
+        msg = f"http.host, http.port: cannot listen on {http.host} port {http.port} ({error})"
+        raise SettingsError(msg) from error
+    # asyncio does this only where a socket names its protocol, as these do not; an answer would wait 40 ms.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return bound

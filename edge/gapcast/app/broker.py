@@ -1,0 +1,125 @@
+"""How the broker is reached, as whom, and what is read there: from the settings to what MQTT is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from threading import Event
+
+import structlog
+
+from gapcast.config.mqtt import MqttSettings
+from gapcast.config.settings import Settings
+from gapcast.config.state_dir import gateway_id, state_path
+from gapcast.core.errors import SettingsError
+from gapcast.core.meters.source import Source
+from gapcast.mqtt.client import SessionOptions
+from gapcast.mqtt.dealing import Dealt, dealt, subscription
+from gapcast.mqtt.routes import SourceTopic
+from gapcast.mqtt.tls import Tls, TlsFiles
+from gapcast.mqtt.topics import DeviceTopic, gateway_topic
+from gapcast.mqtt.transport import Transport
+
+log = structlog.get_logger(__name__)
+
+#: How soon a broker that did not show how it deals is asked again.
+_ASK_AGAIN_S = 1.0
+
+
+def sources_of(settings: Settings) -> list[tuple[SourceTopic, Source]]:
+    """Return the sources that are configured; raise :class:`SettingsError` where two would read one topic."""
+    sources = []
+    filters: dict[str, str] = {}
+    for i, source in enumerate(settings.sources):
+        key = f"sources.{i}"
+        topic = SourceTopic.parse(key, source.topic, source.device, source.parts)
+        for one in topic.filters:
+            if one in filters:
+                msg = f"{key}.topic: {source.topic!r} is read by {filters[one]} already: a message is read once"
+                raise SettingsError(msg)
+            filters[one] = key
+        sources.append((topic, source.source(settings.site.zone)))
+    return sources
+
+
+def subscriptions_of(settings: Settings) -> tuple[str, ...]:
+    """Return the subscriptions that take in all readings: those of the sources, or the native one."""
+    group = settings.mqtt.share_group
+    return tuple(one if group is None else subscription(group, one) for one in _filters_of(settings))
+
+
+def _filters_of(settings: Settings) -> tuple[str, ...]:
+    filters = tuple(one for topic, _ in sources_of(settings) for one in topic.filters)
+    return filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
+
+
+def dealt_of(settings: Settings, options: SessionOptions) -> Dealt | None:
+    """Find out how the broker deals meters out among the workers of ``mqtt.share_group``; None where there is none."""
+    group = settings.mqtt.share_group
+    if group is None:
+        return None
+    return dealt(options, group, gateway_topic("topics.dealing", settings.topics.dealing, options.gateway))
+
+
+def broker_is_fair(
+    settings: Settings, options: SessionOptions, stopping: Event, turned: Callable[[], None] = lambda: None
+) -> bool:
+    """Wait until the broker has shown that it leaves each meter with one worker; tell whether it has before the end.
+
+    ``turned`` is called each time that it did not show. Raises :class:`SettingsError` where it tears the readings of a
+    meter apart.
+    """
+    group = settings.mqtt.share_group
+    while not stopping.is_set():
+        found = dealt_of(settings, options)
+        if found is None:
+            return True
+        if found.is_torn:
+            one, other = found.n_each
+            msg = (
+                f"mqtt.share_group: this broker deals group {group} message by message: of {one + other} on one topic "
+                f"{one} went to one member and {other} to the other, and so would each meter's readings. "
+                "Have it deal by topic (EMQX: hash_topic), or share by topic: shards"
+            )
+            raise SettingsError(msg)
+        if not found.problem:
+            log.info("mqtt.dealt_by_topic", group=group)
+            return True
+        log.warning("mqtt.dealing_unknown", problem=found.problem, cure="the broker is asked again")
+        turned()
+        stopping.wait(_ASK_AGAIN_S)
+    return False
+
+
+def session_options(settings: Settings, environment: Mapping[str, str]) -> SessionOptions:
+    """Return how to reach the broker, and as whom."""
+    gateway = gateway_id(settings.gateway.id, state_path(settings.state.path, environment))
+    mqtt, home = settings.mqtt, settings.homeassistant
+    return SessionOptions(
+        gateway=gateway,
+        status_topic=gateway_topic("topics.status", settings.topics.status, gateway),
+        subscriptions=subscriptions_of(settings),
+        unwanted=_filters_of(settings) if mqtt.share_group else (),
+        asides=(f"{home.discovery_prefix}/status",) if home.enabled else (),
+        asides_mqtt5=(gateway_topic("topics.predict", settings.topics.predict, gateway),),
+        host=mqtt.host,
+        port=mqtt.port,
+        username=mqtt.username,
+        password=mqtt.password.get_secret_value() if mqtt.password else None,
+        transport=transport_of(mqtt),
+        protocol=mqtt.protocol,
+        qos=mqtt.qos,
+        keepalive_s=mqtt.keepalive_s,
+        session_expiry_s=mqtt.session_expiry_s,
+        receive_maximum=mqtt.receive_maximum,
+        yields=settings.shards is not None,
+    )
+
+
+def transport_of(mqtt: MqttSettings) -> Transport:
+    """Return what lies under MQTT; raise :class:`SettingsError` where a file of TLS cannot serve."""
+    tls = mqtt.tls
+    if not tls.enabled:
+        return Transport(mqtt.transport, mqtt.websocket_path)
+    key_password = tls.key_password.get_secret_value() if tls.key_password else None
+    files = TlsFiles(tls.ca_path, tls.certificate_path, tls.key_path, key_password, tls.alpn)
+    return Transport(mqtt.transport, mqtt.websocket_path, Tls(files), tls.server_name)

@@ -1,0 +1,55 @@
+"""``devices.max``, bounded by the memory that this process may use."""
+
+from __future__ import annotations
+
+import structlog
+
+from gapcast.app.models import Models, engine_of
+from gapcast.config.memory_limit import DeviceCost, MemoryLimit, devices_that_fit, read_memory_limit
+from gapcast.config.settings import Settings
+from gapcast.core.engine import Engine
+
+log = structlog.get_logger(__name__)
+
+CURE = "give it more memory, or lower devices.max, learning.max_devices or history.max_devices"
+#: What a device takes beside the arrays: names, and objects of Python in several places. Measured: 0.5 to 0.6 kB.
+_OBJECTS_BYTES = 800
+#: What a tracked device's scores and drift take, and how often its learning state is there: once, and once more in the
+#: copy that a checkpoint writes.
+_SCORES_BYTES, _N_COPIES = 2_300, 2
+_LATEST_BYTES = 36
+
+
+def device_cost(engine: Engine) -> DeviceCost:
+    """Return what a device takes in ``engine``, and in what stands beside it."""
+    buffers, blend, history = engine.buffers, engine.blend, engine.history
+    n_leads, n_experts = len(engine.model.lead_times_min), 0 if blend is None else len(blend.experts)
+    window_bytes = 4 * buffers.row_width * len(buffers.channels)
+    return DeviceCost(
+        each_bytes=_OBJECTS_BYTES + window_bytes + _LATEST_BYTES + 4 * n_leads + 8 * n_experts,
+        tracked_bytes=0 if blend is None else _N_COPIES * blend.n_bytes_a_device + _SCORES_BYTES,
+        n_tracked=0 if blend is None else blend.options.max_devices,
+        history_bytes=history.n_bytes_a_device,
+        n_history=history.max_devices,
+    )
+
+
+def limit_devices(settings: Settings, models: Models, limit: MemoryLimit | None) -> Settings:
+    """Return ``settings`` with a ``devices.max`` that fits into ``limit``; None: no limit is known.
+
+    One that is lowered is logged.
+    """
+    configured = settings.devices.max
+    if limit is None:
+        return settings
+    effective = devices_that_fit(device_cost(engine_of(settings, models)), limit.n_bytes, configured)
+    if effective == configured:
+        return settings
+    log.warning("devices.limited", configured=configured, effective=effective, limit=str(limit), cure=CURE)
+    devices = settings.devices.model_copy(update={"max": effective})
+    return settings.model_copy(update={"devices": devices})
+
+
+def limit_devices_here(settings: Settings, models: Models) -> Settings:
+    """Return ``settings`` with a ``devices.max`` that fits into the memory that this process may use."""
+    return limit_devices(settings, models, read_memory_limit())

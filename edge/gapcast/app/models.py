@@ -1,0 +1,222 @@
+"""From the models folder to an engine: which models are loaded, which of them speaks, and who is heard beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from gapcast.bundled import models_path
+from gapcast.config.settings import Settings
+from gapcast.config.state_dir import state_path
+from gapcast.core.card import ModelCard
+from gapcast.core.engine import Engine
+from gapcast.core.errors import ModelError, SettingsError
+from gapcast.core.features import measured_in
+from gapcast.core.history import History
+from gapcast.core.learning.blend import Blend
+from gapcast.core.learning.options import Options
+from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
+from gapcast.core.reading import Limits
+from gapcast.core.speaking import BLEND
+from gapcast.predictors.admission import Admission
+from gapcast.predictors.files import REGISTRY_FILE
+from gapcast.predictors.library import Library
+from gapcast.predictors.proven import ProvenModels
+from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.tflite import TflitePredictor
+
+log = structlog.get_logger(__name__)
+
+#: Names that forecasts and scores have for what is no model.
+TAKEN = (BLEND, LEARNED, PERSISTENCE)
+#: Models that are installed where ``models.path`` is not set: this folder of the state.
+_INSTALLED = "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The loaded models, the one that speaks, and the others that are heard beside it."""
+
+    by_name: dict[str, TflitePredictor]
+    speaking: TflitePredictor
+    others: tuple[TflitePredictor, ...] = ()
+
+    @property
+    def heard(self) -> tuple[TflitePredictor, ...]:
+        """Those that are asked for each reading; the one that speaks comes last, as it is asked most."""
+        return (*self.others, self.speaking)
+
+    @property
+    def stamps(self) -> dict[str, str]:
+        """Version and hash of each that is heard, by name: what must be the same for forecasts to be."""
+        return {model.card.name: f"{model.card.version} {model.card.sha256}" for model in self.heard}
+
+    @property
+    def cards(self) -> list[ModelCard]:
+        """Their cards, by name."""
+        return [predictor.card for _, predictor in sorted(self.by_name.items())]
+
+
+def library_of(settings: Settings, environment: Mapping[str, str]) -> Library:
+    """Return the models there are: those under ``models.path``, else the shipped ones and those installed over them."""
+    if settings.models.path is not None:
+        return Library((settings.models.path,))
+    return Library((models_path(), state_path(settings.state.path, environment) / _INSTALLED))
+
+
+def admission_of(
+    settings: Settings, environment: Mapping[str, str], is_cancelled: Callable[[], bool] = lambda: False
+) -> Admission:
+    """Return how models are admitted: those that came with gapcast as they are, others after a trial.
+
+    Which have passed one is recorded in the folder of the state, where there is one.
+    """
+    try:
+        state = state_path(settings.state.path, environment)
+    except SettingsError:
+        state = None
+    return Admission(models_path(), ProvenModels(state, load_interpreter()[1]), is_cancelled)
+
+
+def load_usable_models(settings: Settings, library: Library, admission: Admission) -> Models:
+    """Load the models as :func:`load_models` does, but leave out what was installed and is no good.
+
+    So a damaged or hostile file in the folder of installed models does not keep the service from starting: the models
+    that came with gapcast are beneath it. Raises :class:`ModelError` where these are no good, or where the settings
+    name a model that is left out.
+    """
+    while True:
+        try:
+            return load_models(settings, library, admission)
+        except _InstalledModelError as error:
+            cure = "put it right, or remove it: gapcast starts without it"
+            log.error("models.refused", path=str(error.path), problem=str(error), cure=cure)
+            library = library.without(error.path)
+
+
+class _InstalledModelError(ModelError):
+    """A model, or a registry, that was installed over others and is no good."""
+
+    def __init__(self, problem: object, path: Path) -> None:
+        super().__init__(str(problem))
+        self.path = path
+
+
+def load_models(settings: Settings, library: Library | None = None, admission: Admission | None = None) -> Models:
+    """Load and self-test every model; raise :class:`ModelError` where one, or one asked for, is no good.
+
+    ``library`` and ``admission`` are those of ``settings`` and this process's environment where they are not given.
+    A model that did not come with gapcast has a trial in a child process first. Only those models that
+    are heard for each reading keep their interpreters: a larger model's take megabytes each. The others make theirs
+    anew when they are asked.
+    """
+    library = library or library_of(settings, os.environ)
+    admission = admission or admission_of(settings, os.environ)
+    folders = library.models()
+    speaking = settings.forecast.model or _default_of(library, folders)
+    for name in (speaking, *(settings.forecast.experts or ())):
+        if name not in folders:
+            msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
+            raise ModelError(msg)
+    taken = sorted(set(folders) & set(TAKEN))
+    if taken:
+        msg = f"{folders[taken[0]]}: no model may be named {taken[0]}: forecasts call something else so; rename it"
+        raise _error_of(ModelError(msg), folders[taken[0]], library)
+    by_name = {}
+    for name in sorted(
+        folders, key=lambda name: (name == speaking, name)
+    ):  # it comes last, and takes over their memory
+        try:
+            by_name[name] = admission.load(folders[name])
+        except ModelError as error:
+            raise _error_of(error, folders[name], library) from error
+        by_name[name].rest()
+    others = tuple(by_name[name] for name in _heard(settings, by_name, by_name[speaking]))
+    models = Models(by_name, by_name[speaking], others)
+    for model in models.heard:
+        model.warm_up()
+    return models
+
+
+def _default_of(library: Library, folders: Mapping[str, Path]) -> str:
+    """Return the name of the default; raise :class:`ModelError` where the registry is no good or names none."""
+    try:
+        name = library.default()
+    except ModelError as error:
+        raise _error_of(error, library.own / REGISTRY_FILE, library) from error
+    if name not in folders and library.own / REGISTRY_FILE not in library.left_out:
+        msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
+        raise _error_of(ModelError(msg), library.own / REGISTRY_FILE, library)
+    return name
+
+
+def _error_of(error: ModelError, path: Path, library: Library) -> ModelError:
+    """Return ``error`` with the ``path`` it is about, where that lies over other models and can be left out."""
+    is_installed = library.has_spare and library.own in path.parents and path.exists()
+    return _InstalledModelError(error, path) if is_installed else error
+
+
+def engine_of(settings: Settings, models: Models) -> Engine:
+    """Return a new engine in which these ``models`` speak as ``settings`` say."""
+    forecast, learning, zone = settings.forecast, settings.learning, settings.site.zone
+    history = History(settings.history.minutes, settings.history.max_devices)
+    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    blend = None
+    if forecast.blend or forecast.calibrate or learning.max_devices:
+        options = Options(
+            blends=forecast.blend,
+            learns=forecast.learn and forecast.blend,
+            calibrates=forecast.calibrate,
+            max_devices=learning.max_devices,
+            forgetting=learning.forgetting,
+            min_kw=limits.min_kw,
+            max_kw=limits.max_kw,
+        )
+        blend = Blend((models.speaking, *models.others), options, zone)
+    return Engine(
+        models.speaking,
+        settings.devices.max,
+        zone,
+        tells_path=forecast.path,
+        blend=blend,
+        history=history,
+        limits=limits,
+    )
+
+
+def _heard(settings: Settings, by_name: dict[str, TflitePredictor], speaking: TflitePredictor) -> list[str]:
+    """Return the names of the models that are heard beside the one ``speaking``.
+
+    Raises :class:`ModelError` where one that was asked for does not fit it.
+    """
+    wanted = settings.forecast.experts
+    if wanted is None and not settings.forecast.blend:
+        return []
+    heard = []
+    for name in sorted(by_name if wanted is None else {*wanted}):
+        if by_name[name] is speaking:
+            continue
+        problem = _unlike(by_name[name], speaking)
+        if problem and wanted is not None:
+            msg = f"forecast.experts: {name} cannot be heard beside {speaking.name}: {problem}"
+            raise ModelError(msg)
+        if problem:
+            log.info("model.not_heard", model=name, beside=speaking.name, why=problem)
+            continue
+        heard.append(name)
+    return heard
+
+
+def _unlike(model: TflitePredictor, speaking: TflitePredictor) -> str:
+    """Return why ``model`` cannot be heard beside the one ``speaking``; empty where it can.
+
+    Both speak of the same minute: no card is read that says another.
+    """
+    if model.spec.padding != speaking.spec.padding:
+        return f"it pads short windows by {model.spec.padding}, not by {speaking.spec.padding}"
+    channels, own = measured_in(speaking.features), measured_in(model.features)
+    return "" if own == channels[: len(own)] else f"it takes {', '.join(own)}, not {', '.join(channels)}"

@@ -1,0 +1,78 @@
+"""What a back-test found, for people and for programs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gapcast.backtest.run import Backtest
+from gapcast.core.errors import SettingsError
+from gapcast.core.learning.outcomes import PERSISTENCE
+from gapcast.core.learning.summary import Summary
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Raise :class:`SettingsError` where nothing can be written to ``path``: known before hours of work, not after."""
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK) or path.is_dir():
+        msg = f"{option} {path}: cannot be written: there is no such folder, or this account may not"
+        raise SettingsError(msg)
+
+
+def lines(backtest: Backtest) -> Iterator[str]:
+    """Yield what is shown in a terminal: one table a house, and one over all where there are several."""
+    for house in backtest.houses:
+        yield from table(house.name, backtest.speaker, house.scored)
+    if len(backtest.houses) > 1:
+        yield from table(f"all {len(backtest.houses)} houses", backtest.speaker, backtest.scored)
+    rate = backtest.n_readings / backtest.took_s if backtest.took_s else 0.0
+    yield f"{backtest.n_readings:,} readings in {backtest.took_s:.1f} s: {rate:,.0f} a second"
+
+
+def document(backtest: Backtest) -> dict[str, Any]:
+    """Return all that was found, as JSON has it."""
+    return {
+        "speaker": backtest.speaker,
+        "n_readings": backtest.n_readings,
+        "took_s": round(backtest.took_s, 3),
+        "scored": backtest.scored.document(),
+        "houses": {
+            house.name: {
+                "scored": house.scored.document(),
+                "live": {period: summary.document() for period, summary in house.live.items()},
+                "weeks": [week._asdict() for week in house.weeks],
+            }
+            for house in backtest.houses
+        },
+    }
+
+
+def table(name: str, speaker: str, scored: Summary) -> Iterator[str]:
+    """Yield the table of one house, or of several as one: ``scored``, of ``speaker``'s forecasts."""
+    yield f"{name}: {scored.n:,} forecasts scored"
+    if scored.mse_kw2 is None or scored.mae_kw is None:
+        yield "  no forecast's minute came with a reading: nothing to score"
+        return
+    yield f"  {'':<14} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'against':>8}"
+    base_mse, base_mae = scored.persistence_mse_kw2, scored.persistence_mae_kw
+    for expert, its in scored.experts.items():
+        if expert != PERSISTENCE:
+            yield _row(expert, its.mse_kw2, its.mae_kw, base_mse, base_mae)
+    yield _row(PERSISTENCE, base_mse, base_mae, base_mse, base_mae)
+    yield _row(f"told: {speaker}", scored.mse_kw2, scored.mae_kw, base_mse, base_mae)
+    if scored.coverage is not None and scored.width_kw is not None:
+        yield f"  interval: {scored.coverage:.1%} within, {scored.width_kw:.3f} kW wide; bias {scored.bias_kw:+.4f} kW"
+
+
+def _row(name: str, mse: float | None, mae: float | None, base_mse: float | None, base_mae: float | None) -> str:
+    return f"  {name:<14} {_number(mse)} {_against(mse, base_mse)} {_number(mae)} {_against(mae, base_mae)}"
+
+
+def _number(value: float | None) -> str:
+    return f"{'-':>9}" if value is None else f"{value:9.4f}"
+
+
+def _against(value: float | None, base: float | None) -> str:
+    """Return by how much ``value`` is below ``base``."""
+    return f"{'-':>8}" if value is None or not base else f"{1 - value / base:+8.1%}"

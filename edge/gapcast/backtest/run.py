@@ -1,0 +1,131 @@
+"""The engine over files: accepts, forecasts and learns as the service does, without a broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from gapcast.app.models import engine_of, load_models
+from gapcast.backtest.houses import Part, name_houses, read_house, side_by_side
+from gapcast.backtest.weeks import Week, Weeks
+from gapcast.backtest.written import WrittenOutcomes
+from gapcast.config.settings import Settings
+from gapcast.core.engine import Engine
+from gapcast.core.errors import SettingsError
+from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.learning.scores import Scores
+from gapcast.core.learning.summary import EVER, Period, Summary
+from gapcast.core.reading import Limits, Reading
+from gapcast.replay.source import Columns, minute_at
+
+#: Readings taken at a time: the models see them all in one call.
+AT_ONCE = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What came of one house: its live scores as they stood at the end, those asked for, and the latter by week."""
+
+    name: str
+    live: dict[Period, Summary]
+    scored: Summary
+    weeks: list[Week]
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """What came of all houses. ``scored`` is over all of them; ``speaker`` is whose forecasts they were."""
+
+    speaker: str
+    n_readings: int
+    took_s: float
+    houses: list[House]
+    scored: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What is counted of all outcomes from the minute ``scored_from`` on (None: of all), by the engine's rows."""
+
+    scores: Scores
+    weeks: Weeks
+    scored_from: int | None
+
+    @classmethod
+    def of(cls, engine: Engine, n_houses: int, scored_from: int | None) -> Tally:
+        """Return one that has counted nothing yet."""
+        return cls(Scores(engine.scores.experts, n_houses), Weeks(), scored_from)
+
+    def add(self, outcomes: Outcomes) -> None:
+        """Count ``outcomes``."""
+        if self.scored_from is not None:
+            outcomes = outcomes.which(outcomes.minutes >= self.scored_from)
+        if len(outcomes):
+            self.scores.add(outcomes)
+            self.weeks.add(outcomes)
+
+
+def run_backtest(
+    settings: Settings,
+    files: Sequence[Path],
+    columns: Columns,
+    part: Part,
+    *,
+    out: Path | None = None,
+    quiet: bool = False,
+) -> Backtest:
+    """Run the engine that ``settings`` ask for over ``files``, one house each.
+
+    What comes before scoring begins is learnt from all the same. ``out`` is a CSV for each forecast with its outcome.
+    Raises :class:`SourceError` for a bad file, :class:`SettingsError`
+    for a bad option and :class:`ModelError` for a bad model.
+    """
+    models = load_models(settings)
+    engine = engine_of(settings, models)
+    if len(files) > min(settings.learning.max_devices, settings.devices.max):
+        msg = f"learning.max_devices, devices.max: {len(files)} houses are more than are followed; raise them"
+        raise SettingsError(msg)
+    names = name_houses(files)
+    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    houses = {name: read_house(file, columns, limits, part) for name, file in zip(names, files, strict=True)}
+    scored_from = None if part.score_from is None else minute_at("--score-from", part.score_from)
+    tally, n_readings, began_s = Tally.of(engine, len(files), scored_from), 0, time.perf_counter()
+    with ExitStack() as stack:
+        written = None if out is None else stack.enter_context(WrittenOutcomes(out))
+        shown = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
+        for readings in side_by_side(houses, AT_ONCE):
+            run_through(engine, readings, tally, written)
+            n_readings += len(readings)
+            shown.update(len(readings))
+    return Backtest(
+        engine.speaker.name,
+        n_readings,
+        time.perf_counter() - began_s,
+        [_house(engine, name, tally) for name in names],
+        tally.scores.overall()[EVER],
+    )
+
+
+def run_through(
+    engine: Engine, readings: Sequence[Reading], tally: Tally, written: WrittenOutcomes | None = None
+) -> None:
+    """Take a batch of ``readings`` through ``engine``, as the service does; count what came of earlier forecasts."""
+    accepted = engine.accept(readings)
+    accepted.raise_failure()
+    forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
+    outcomes, _ = engine.learn()
+    if written is not None:
+        last_kw = accepted.windows.reshape(len(accepted.rows), engine.buffers.spec.context, -1)[:, -1, 0]
+        written.add(accepted.rows, last_kw.tolist(), forecasts, outcomes)
+    if outcomes is not None:
+        tally.add(outcomes)
+
+
+def _house(engine: Engine, name: str, tally: Tally) -> House:
+    row = engine.buffers.row(name)
+    return House(name, engine.scores_of(name), tally.scores.of(row)[EVER], tally.weeks.of(row))

@@ -1,0 +1,99 @@
+"""Is the broker there, does it let us in, and may we hear readings?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from gapcast.app.broker import dealt_of, session_options
+from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok
+from gapcast.core.errors import SettingsError
+from gapcast.mqtt.client import SessionOptions
+from gapcast.mqtt.session import Session
+
+_BROKER_S = 8.0
+_NO_ANSWER = "the broker does not answer"
+_WHO = "set mqtt.username and mqtt.password (better: GAPCAST_MQTT__PASSWORD_FILE) as the broker has them"
+#: What is said of a connection that does not come about -> what may be done about it.
+_CURES = {
+    "Connection refused": "nothing listens there: start the broker, or set mqtt.host and mqtt.port to where it is",
+    "Name or service not known": "mqtt.host is no name that this machine can look up: check it, or give the address",
+    "No address associated": "mqtt.host is no name that this machine can look up: check it, or give the address",
+    "Temporary failure in name": "this machine cannot look names up now: check its network, or give the address",
+    "timed out": "nothing answers at that address: check mqtt.host, and the firewalls on the way",
+    "No route to host": "that address is not to be reached from here: check mqtt.host and the network",
+    "Network is unreachable": "this machine has no way to that network: check that it is connected",
+    _NO_ANSWER: "something else than a broker may listen there: check mqtt.port (1883 is usual, 8883 with TLS)",
+    "disconnected": "the broker hung up at once: where it speaks TLS on this port, set mqtt.tls.enabled = true",
+    "subscription": "let this account read that topic (docs/security.md has a list of rights to copy)",
+    "Not authorized": _WHO,
+    "Bad user name": _WHO,
+}
+_RIGHTS = "let this account read and write topics.dealing (docs/security.md)"
+_BY_TOPIC = "have the broker deal by topic (EMQX: hash_topic), or share by topic: shards (docs/scale.md)"
+#: The broker has spoken: to ask again in the same way changes nothing.
+_FINAL = ("unreachable", "refused: Not authorized", "refused: Bad user name", "the subscription to")
+
+
+def check_broker(situation: Situation) -> Iterator[Finding]:
+    """Connect as the service would, under a name of the check's own, and subscribe to what it would."""
+    settings = situation.settings
+    try:
+        options = session_options(settings, situation.environment)
+    except SettingsError as error:
+        key, _, rest = str(error).partition(": ")
+        yield fail("broker", f"{key}: {rest}", f"set {key.split(',')[0]} right", SETTINGS_FAIL)
+        return
+    # Under its own name, the running service would be taken over by this; its requests are not ours to answer.
+    name = f"{options.gateway}-check"
+    alone = replace(options, gateway=name, session_expiry_s=0, announce=False, asides=(), asides_mqtt5=())
+    session = Session(alone)
+    where = f"{settings.mqtt.host} port {settings.mqtt.port}"
+    problem = connect(session)
+    if not session.connected:
+        session.close(1.0)
+        yield fail("broker", f"{where}: {problem or 'no answer'}", cure_of(problem), BROKER_FAILS)
+        return
+    situation.session = session
+    topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
+    yield ok("broker", f"{where}, MQTT {session.protocol}, subscribed to {topics}")
+    yield from _dealing(situation, options)
+
+
+def _dealing(situation: Situation, options: SessionOptions) -> Iterator[Finding]:
+    """See how the broker deals, where workers share."""
+    found = dealt_of(situation.settings, replace(options, gateway=f"{options.gateway}-check"))
+    if found is None:
+        return
+    group = situation.settings.mqtt.share_group
+    if found.problem:
+        yield fail("sharing", f"group {group}: {found.problem}", _RIGHTS, BROKER_FAILS)
+    elif found.is_torn:
+        one, other = found.n_each
+        text = (
+            f"group {group}: of {one + other} messages on one topic, {one} went to one member and {other} to the other"
+        )
+        yield fail("sharing", text, _BY_TOPIC, SETTINGS_FAIL)
+    else:
+        yield ok("sharing", f"group {group}: the broker leaves a topic with one member")
+
+
+def connect(session: Session) -> str:
+    """Wait until the broker has let us in or has said why not; return that, or what came before a silence."""
+    deadline_s, told = time.monotonic() + _BROKER_S, ""
+    while not session.connected and time.monotonic() < deadline_s:
+        session.take(1, 0.25)
+        told = session.problem if session.problem != "not connected yet" else told
+        if session.problem.startswith(_FINAL):
+            break
+    return told
+
+
+def cure_of(problem: str) -> str:
+    """Return what may be done about a connection that does not come about, by what is said of it."""
+    found = [cure for words, cure in _CURES.items() if words in problem]
+    if found:
+        return found[0]
+    # What TLS says has its cure within it.
+    return "" if "mqtt." in problem else "see the broker's own log for why"

@@ -1,0 +1,62 @@
+"""Do readings come, can they be used, and do their unit and their clock look right?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from statistics import median_low
+
+from gapcast.check.finding import Finding, Situation, ok, warn
+from gapcast.check.listening import Listener
+from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, cure_of
+from gapcast.core.meters.plausible import doubt_of
+
+#: So many messages are enough to judge by.
+_ENOUGH = 2_000
+#: Of many devices or problems so many are shown.
+_SHOWN = 5
+
+
+def check_readings(situation: Situation) -> Iterator[Finding]:
+    """Listen for a while, as the service would."""
+    session = situation.session
+    if session is None or not situation.wait_s:
+        return
+    listener, wait_s = Listener(situation.settings), situation.wait_s
+    deadline_s = time.monotonic() + wait_s
+    while (left_s := deadline_s - time.monotonic()) > 0 and listener.n_messages < _ENOUGH:
+        for received in session.take(256, min(left_s, 0.25)):
+            listener.hear(received)
+            session.settle(received.publication, 0)
+        session.flush()
+    yield from _what_came(situation, listener)
+    for sentence, n in listener.refused.most_common(_SHOWN):
+        times = f" ({n} times)" if n > 1 else ""
+        yield warn("readings", f"not usable: {sentence}{times}", "have the meter send what docs/meters.md shows")
+    for device, heard in sorted(listener.devices.items()):
+        if doubt := doubt_of(heard.powers_kw):
+            text, _, cure = doubt.partition(": ")
+            yield warn("unit", f"{device}: {text}", cure)
+        ahead_min = median_low(heard.ahead_min) if heard.ahead_min else 0
+        if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
+            side = "ahead of" if ahead_min > 0 else "behind"
+            text = f"{device}: its readings are {abs(ahead_min)} minutes {side} this machine's clock"
+            yield warn("clock", text, f"{cure_of(ahead_min)}; a replay of old readings is in order")
+
+
+def _what_came(situation: Situation, listener: Listener) -> Iterator[Finding]:
+    settings = situation.settings
+    topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
+    if not listener.n_messages:
+        mqtt = settings.mqtt
+        cure = (
+            "most meters send once a minute: --wait 70 waits for that; see what is there with "
+            f"mosquitto_sub -h {mqtt.host} -p {mqtt.port} -v -t '#'; a broker may also keep from this "
+            "account, without a word, what it has no right to read"
+        )
+        yield warn("readings", f"no message on {topics} within {situation.wait_s:g} s", cure)
+    elif listener.devices:
+        names = sorted(listener.devices)
+        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        n = listener.n_messages
+        yield ok("readings", f"{n} message{'s' if n > 1 else ''} within {situation.wait_s:g} s, of {shown}")

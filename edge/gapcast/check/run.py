@@ -1,0 +1,47 @@
+"""All the checks, one after the other, and the exit code that they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from gapcast.check.broker import check_broker
+from gapcast.check.finding import Finding, Mark, Situation
+from gapcast.check.machine import check_clock, check_port, check_state
+from gapcast.check.memory import check_memory
+from gapcast.check.models import check_models
+from gapcast.check.readings import check_readings
+from gapcast.config.settings import Settings
+from gapcast.terminal_text import printable
+
+#: Each yields what it finds; a later one may use what an earlier one has opened.
+CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
+    check_models,
+    check_broker,
+    check_readings,
+    check_clock,
+    check_memory,
+    check_state,
+    check_port,
+)
+
+
+def run_checks(
+    settings: Settings, environment: Mapping[str, str], show: Callable[[str], None], wait_s: float = 0.0
+) -> int:
+    """Show what each check finds, with its cure; return the exit code of the first failure, or 0.
+
+    Readings are waited for ``wait_s`` seconds (0: not at all).
+    """
+    situation = Situation(settings, environment, wait_s)
+    code = 0
+    try:
+        for check in CHECKS:
+            for finding in check(situation):
+                for line in finding.lines():
+                    show(printable(line))  # it may hold topics and payloads of anyone at the broker
+                if finding.mark is Mark.FAIL:
+                    code = code or finding.code
+    finally:
+        if situation.session is not None:
+            situation.session.close(1.0)
+    return code

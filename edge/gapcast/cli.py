@@ -1,0 +1,244 @@
+"""The command ``gapcast``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gapcast.commands.addon import addon
+from gapcast.commands.models import models
+from gapcast.commands.options import arguments_of, read_settings, settings_options
+from gapcast.commands.run import serve, stop_on_signals
+from gapcast.commands.setup import setup
+from gapcast.commands.systemd_unit import systemd_unit
+from gapcast.core.errors import GapcastError, ModelError, ShardError
+
+EXIT_BAD_INPUT, EXIT_BAD_MODEL, EXIT_NOT_OUR_SHARD = 2, 3, 4
+_EXIT_CODES: dict[type[GapcastError], int] = {ModelError: EXIT_BAD_MODEL, ShardError: EXIT_NOT_OUR_SHARD}
+
+PORT = click.IntRange(1, 65_535)
+
+
+class _Speed(click.ParamType[float | None]):
+    """``max`` (None), or a number of times real time."""
+
+    name = "speed"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        if value in {None, "max"}:
+            return None
+        try:
+            speed = float(value)
+        except ValueError:
+            speed = 0.0
+        if not 0 < speed < float("inf"):
+            self.fail(f"{value!r} is neither a number above 0 nor max", param, ctx)
+        return speed
+
+
+SPEED = _Speed()
+
+
+class _Group(click.Group):
+    """Turns the errors that gapcast raises on purpose into a sentence and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GapcastError as error:
+            click.echo(f"gapcast: {error}", err=True)
+            sys.exit(_EXIT_CODES.get(type(error), EXIT_BAD_INPUT))
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gapcast")
+def main() -> None:
+    """Five-minute-ahead forecasts of household power, at the edge."""
+
+
+for one in (addon, models, setup, systemd_unit):
+    main.add_command(one)
+
+
+def _columns_options(command: Any) -> Any:
+    for option in (
+        click.option(
+            "--unit",
+            type=click.Choice(["W", "kW"], case_sensitive=False),
+            default="kW",
+            show_default=True,
+            help="Unit of the power.",
+        ),
+        click.option("--value-column", metavar="NAME", help="Column of the power."),
+        click.option("--time-column", metavar="NAME", help="Column of the time; without it the file is UCI's own."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@settings_options
+@click.option("--of-worker", type=int, hidden=True, help="Process that serves other shards beside this one.")
+def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None) -> None:
+    """Run the service until SIGTERM or Ctrl-C; SIGHUP has it load the models again.
+
+    With shards, it serves these shares of the meters, each in a process of its own.
+    """
+    from gapcast.app.worker import end_with, serve_each  # noqa: PLC0415
+    from gapcast.config.shards import each_of  # noqa: PLC0415 - what --help does not need is not loaded for it
+    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+
+    settings, *others = each_of(read_settings(config, assignments))
+    if others:
+        configure_logs(settings.log.format, settings.log.level)
+        sys.exit(serve_each([settings, *others], arguments_of(config, assignments)))
+    if of_worker is not None:
+        end_with(of_worker)
+    serve(settings)
+
+
+@main.command()
+@click.option("--speed", type=SPEED, default="60", show_default=True, help="Times real time, or max.")
+@click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End by itself.")
+@click.option("--mqtt-port", type=PORT, default=1883, show_default=True, help="A free one is taken where this is not.")
+@click.option("--http-port", type=PORT, default=8080, show_default=True, help="A free one is taken where this is not.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning")
+def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port: int, log_level: str) -> None:
+    """See it work: an embedded broker, a real week replayed, the service, and what came of each forecast.
+
+    Of the configuration it takes the models, the one that speaks, and the site's clock.
+    """
+    from gapcast.demo.run import DemoOptions, run_demo  # noqa: PLC0415
+    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+
+    settings = read_settings(None, ())
+    configure_logs("auto", log_level)
+    run_demo(DemoOptions(speed, duration, mqtt_port, http_port), settings, click.echo, stop_on_signals())
+
+
+@main.command()
+@settings_options
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--device", default="replay", show_default=True, help="Name to publish as.")
+@click.option("--speed", type=SPEED, default="60", show_default=True, help="Times real time, or max.")
+@click.option("--start", metavar="ISO", help="Begin with the first reading at or after this time (UTC if no offset).")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Publish at most N readings.")
+@_columns_options
+def replay(
+    file: Path | None,
+    device: str,
+    speed: float | None,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    **of_file: Any,
+) -> None:
+    """Publish FILE (UCI's own, or any CSV by its columns; without one the bundled week) as a live meter would."""
+    from gapcast.app.broker import transport_of  # noqa: PLC0415
+    from gapcast.commands.replay import replay_file  # noqa: PLC0415
+    from gapcast.config.shards import the_one_of  # noqa: PLC0415
+    from gapcast.sample import sample_path  # noqa: PLC0415
+
+    settings = the_one_of(read_settings(config, assignments))
+    transport = transport_of(settings.mqtt)
+    file = file or sample_path()
+    n_published = replay_file(settings, file, device, speed, stop_on_signals(), transport=transport, **of_file)
+    click.echo(f"{n_published} readings published as {device}")
+
+
+@main.command()
+@settings_options
+@click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--start", metavar="ISO", help="Begin with the first reading at or after this time (UTC if no offset).")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N readings of each file.")
+@click.option("--score-from", metavar="ISO", help="Score forecasts for this time on; learn from what came before.")
+@_columns_options
+@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all scores here.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="CSV", help="Write each forecast with its outcome.")
+def backtest(
+    files: tuple[Path, ...],
+    config: Path | None,
+    assignments: tuple[str, ...],
+    start: str | None,
+    limit: int | None,
+    score_from: str | None,
+    json_file: Path | None,
+    out: Path | None,
+    **of_file: Any,
+) -> None:
+    """Run the service's own engine over each FILE (UCI's own, or any CSV by its columns), and score it.
+
+    Each file is a house; what is learnt begins with its first reading.
+    """
+    from gapcast.backtest.houses import Part  # noqa: PLC0415
+    from gapcast.backtest.report import check_writable, document, lines  # noqa: PLC0415
+    from gapcast.backtest.run import run_backtest  # noqa: PLC0415
+    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+    from gapcast.replay.source import Columns  # noqa: PLC0415
+
+    configure_logs("auto", "warning")
+    columns = Columns(of_file["time_column"], of_file["value_column"], of_file["unit"])
+    settings = read_settings(config, assignments)
+    if json_file is not None:
+        check_writable("--json", json_file)
+    found = run_backtest(settings, files, columns, Part(start, limit, score_from), out=out)
+    for line in lines(found):
+        click.echo(line)
+    if json_file is not None:
+        json_file.write_text(json.dumps(document(found), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@main.command()
+@settings_options
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Listen so long for readings; a meter that sends once a minute needs 70.",
+)
+def check(config: Path | None, assignments: tuple[str, ...], wait_s: float) -> None:
+    """Say what is wrong, and what to do: configuration, models, broker, readings, clock, state and port."""
+    from gapcast.check.run import run_checks  # noqa: PLC0415
+    from gapcast.config.shards import each_of  # noqa: PLC0415
+    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+
+    configure_logs("auto", "critical")  # what is wrong is said in words of its own
+    code = 0
+    for settings in each_of(read_settings(config, assignments)):
+        if settings.shards:
+            click.echo(f"shard {settings.shards[0]}")
+        found = run_checks(settings, os.environ, click.echo, wait_s)
+        code = code or found
+    sys.exit(code)
+
+
+@main.command()
+@settings_options
+@click.option("--url", metavar="URL", help="Where the service answers (default: this machine, at http.port).")
+@click.option("--token-file", type=click.Path(path_type=Path), help="File with the token that the service asks for.")
+@click.option("--once", is_flag=True, help="Show it once, and end: 0 where it is ready, else 1.")
+@click.option("--every", "every_s", type=click.FloatRange(min=0.1), default=2.0, show_default=True, metavar="SECONDS")
+def status(
+    config: Path | None,
+    assignments: tuple[str, ...],
+    url: str | None,
+    token_file: Path | None,
+    once: bool,
+    every_s: float,
+) -> None:
+    """Show a running service at a glance: live on a terminal, once elsewhere."""
+    from gapcast.status.asking import Rest, read_token  # noqa: PLC0415
+    from gapcast.status.watching import show_once, watch  # noqa: PLC0415
+
+    url = url or f"http://127.0.0.1:{read_settings(config, assignments).http.port}"
+    rest = Rest(url, read_token(token_file) if token_file else None)
+    if once or not sys.stdout.isatty():
+        sys.exit(show_once(rest, click.echo, colours=sys.stdout.isatty()))
+    watch(rest, lambda text: click.echo(text, nl=False), every_s, stop_on_signals())

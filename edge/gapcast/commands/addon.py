@@ -1,0 +1,47 @@
+"""``gapcast addon``: the service as an add-on of Home Assistant starts it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from gapcast.commands.run import serve
+from gapcast.core.errors import SettingsError
+from gapcast.json_input import decode_json
+
+#: Whom the image runs as elsewhere; root is needed for no more than the options, which root alone may read.
+_ACCOUNT = 10_001
+
+
+@click.command(hidden=True)
+@click.option("--options", "file", type=click.Path(path_type=Path), default="/data/options.json", show_default=True)
+def addon(file: Path) -> None:
+    """Run the service by the options of a Home Assistant add-on, and the broker that its Supervisor knows."""
+    from gapcast.addon.options import settings_of, wants_service  # noqa: PLC0415 - what --help does not need
+    from gapcast.addon.supervisor import mqtt_service  # noqa: PLC0415
+
+    try:
+        options = decode_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        msg = f"{file}: the add-on's options cannot be read ({error})"
+        raise SettingsError(msg) from error
+    if not isinstance(options, dict):
+        msg = f"{file}: the add-on's options must be a JSON object, not {type(options).__name__}"
+        raise SettingsError(msg)
+    service = mqtt_service(os.environ) if wants_service(options) else None
+    settings = settings_of(options, service, os.environ)
+    if os.geteuid() == 0 and settings.state.path is not None:
+        leave_root(settings.state.path)
+    serve(settings)
+
+
+def leave_root(state: Path) -> None:
+    """Give ``state`` to the service's account, and be no more than that."""
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in (state, *state.rglob("*")):
+        os.chown(path, _ACCOUNT, _ACCOUNT, follow_symlinks=False)
+    os.setgroups([])
+    os.setgid(_ACCOUNT)
+    os.setuid(_ACCOUNT)

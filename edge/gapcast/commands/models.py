@@ -1,0 +1,91 @@
+"""``gapcast models``: which there are; put one in, take one out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gapcast.commands.options import read_settings, settings_options
+from gapcast.config.settings import Settings
+
+
+@click.group(invoke_without_command=True)
+@settings_options
+@click.pass_context
+def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]) -> None:
+    """List the models that are there, with their scores; or change which there are."""
+    if ctx.invoked_subcommand is not None:
+        ctx.obj = (config, assignments)
+        return
+    from gapcast.app.models import load_models  # noqa: PLC0415
+
+    loaded = load_models(read_settings(config, assignments))
+    for card in loaded.cards:
+        mark = "*" if card.name == loaded.speaking.name else " "
+        own, of_persistence = card.scores.model, card.scores.persistence
+        mae_kw, whose = (own.mae_kw, "") if own.mae_median_kw is None else (own.mae_median_kw, ", its median's")
+        click.echo(
+            f"{mark} {card.name:<12} {card.family:<10} {card.parameters:>6} parameters  {card.bytes / 1_000:>6.1f} kB  "
+            f"MSE {own.mse_kw2:.4f} (same as now {of_persistence.mse_kw2:.4f})  "
+            f"MAE {mae_kw:.4f} ({of_persistence.mae_kw:.4f}){whose}"
+        )
+
+
+def _library_options(command: Any) -> Any:
+    option = click.option("--models", "folder", type=click.Path(path_type=Path), help="As --set models.path=PATH.")
+    return settings_options(option(command))
+
+
+def _settings_of_library(
+    ctx: click.Context, config: Path | None, assignments: tuple[str, ...], folder: Path | None
+) -> Settings:
+    """Return the settings by the options before and after the name of a command of ``models``."""
+    config_before, assignments_before = ctx.obj
+    named = () if folder is None else (f"models.path={folder.absolute()}",)
+    return read_settings(config or config_before, (*assignments_before, *assignments, *named))
+
+
+@models.command()
+@_library_options
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--default", is_flag=True, help="Let it speak, unless forecast.model names another.")
+@click.pass_context
+def install(
+    ctx: click.Context,
+    file: Path,
+    default: bool,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    folder: Path | None,
+) -> None:
+    """Check and self-test the model in FILE, and put it where a running gapcast takes it up.
+
+    FILE is a folder, a .zip or a .tar.gz that holds model.tflite and card.json, or a .tflite with its card beside it.
+    """
+    from gapcast.app.models import TAKEN, admission_of, library_of  # noqa: PLC0415
+    from gapcast.predictors.install import install as put  # noqa: PLC0415
+
+    settings = _settings_of_library(ctx, config, assignments, folder)
+    library, admission = library_of(settings, os.environ), admission_of(settings, os.environ)
+    card = put(file, library, admission, default=default, taken=TAKEN)
+    click.echo(f"{card.name} {card.version} self-tested, and installed in {library.own / card.name}")
+
+
+@models.command()
+@_library_options
+@click.argument("name")
+@click.pass_context
+def remove(
+    ctx: click.Context, name: str, config: Path | None, assignments: tuple[str, ...], folder: Path | None
+) -> None:
+    """Take the installed model NAME away; one that it took the place of is there again."""
+    from gapcast.app.models import library_of  # noqa: PLC0415
+    from gapcast.predictors.install import remove as take_out  # noqa: PLC0415
+
+    settings = _settings_of_library(ctx, config, assignments, folder)
+    library = library_of(settings, os.environ)
+    remains = take_out(name, library, settings.forecast.model or library.default())
+    click.echo(f"{name} removed" + (f"; the {name} that came with gapcast is there again" if remains else ""))

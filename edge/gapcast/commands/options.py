@@ -1,0 +1,52 @@
+"""Options that commands share: where the configuration is, and what is set on the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gapcast.config.loader import load, nested
+from gapcast.config.settings import Settings
+
+
+def settings_options(command: Any) -> Any:
+    """Give ``command`` the options that :func:`read_settings` takes, as ``config`` and ``assignments``."""
+    for option in (
+        click.option(
+            "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set one key, e.g. mqtt.host=broker."
+        ),
+        click.option(
+            "--config", type=click.Path(path_type=Path), help="Configuration file (default: gapcast.toml, if here)."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings:
+    """Return the settings of file, environment and command line."""
+    overrides: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or ("." not in key and key != "shards"):
+            msg = f"{assignment!r} must be KEY=VALUE with a key like mqtt.host"
+            raise click.BadParameter(msg, param_hint="--set")
+        if key == "shards":
+            overrides[key] = value
+            continue
+        section, _, rest = key.partition(".")
+        overrides.setdefault(section, {}).update(nested(rest, value))
+    return load(config, os.environ, overrides)
+
+
+def arguments_of(config: Path | None, assignments: tuple[str, ...]) -> list[str]:
+    """Return the command line that :func:`settings_options` read these of.
+
+    >>> arguments_of(Path("my.toml"), ("http.port=8090",))
+    ['--config', 'my.toml', '--set', 'http.port=8090']
+    """
+    given = [] if config is None else ["--config", str(config)]
+    return given + [word for assignment in assignments for word in ("--set", assignment)]

@@ -1,0 +1,58 @@
+"""``gapcast replay``: a file, a meter and a progress bar."""
+
+from __future__ import annotations
+
+from itertools import chain, dropwhile, islice
+from pathlib import Path
+from threading import Event
+
+from tqdm import tqdm
+
+from gapcast.config.settings import Settings
+from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.reading import Limits, is_device_id
+from gapcast.mqtt.topics import DeviceTopic
+from gapcast.mqtt.transport import Transport
+from gapcast.replay.publisher import Meter
+from gapcast.replay.publisher import replay as publish_paced
+from gapcast.replay.source import Columns, Unit, minute_at, read_minutes
+
+
+def replay_file(
+    settings: Settings,
+    file: Path,
+    device: str,
+    speed: float | None,
+    stopping: Event,
+    *,
+    transport: Transport,
+    start: str | None,
+    limit: int | None,
+    time_column: str | None,
+    value_column: str | None,
+    unit: Unit,
+) -> int:
+    """Publish ``file`` to the configured broker, over ``transport``, as ``device``; return how many readings it took.
+
+    Raises :class:`SourceError` for a bad file, :class:`BrokerError` for a bad broker and
+    :class:`SettingsError` for a bad name or start.
+    """
+    if not is_device_id(device):
+        msg = f"--device {device!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+        raise SettingsError(msg)
+    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    minutes = read_minutes(file, Columns(time_column, value_column, unit), limits)
+    first_minute = None if start is None else minute_at("--start", start)
+    if first_minute is not None:
+        minutes = dropwhile(lambda minute: minute.minute < first_minute, minutes)
+    first = next(minutes, None)  # a file that is no good is told before a broker is looked for
+    if first is None:
+        raise SourceError(file, None, "holds no reading" if start is None else f"holds no reading from {start} on")
+    mqtt = settings.mqtt
+    password = mqtt.password.get_secret_value() if mqtt.password else None
+    account = None if mqtt.username is None else (mqtt.username, password)
+    topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
+    with Meter(mqtt.host, mqtt.port, topic, account, stopping, transport) as meter:
+        # The bar is for a terminal (None): in a log it would be a line a reading.
+        shown = tqdm(islice(chain([first], minutes), limit), total=limit, unit=" readings", desc=device, disable=None)
+        return publish_paced(shown, meter.publish, speed, stopping)

@@ -1,0 +1,47 @@
+"""Runs the service in this process until it is told to stop."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+from collections.abc import Callable
+from threading import Event
+
+from gapcast.config.settings import Settings
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; SIGHUP has it load the models again."""
+    from gapcast.app.application import Application  # noqa: PLC0415 - what --help does not need is not loaded for it
+    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+
+    configure_logs(settings.log.format, settings.log.level, settings.shards[0] if settings.shards else None)
+    faulthandler.enable()  # where a watchdog ends it by SIGABRT, it says in which line each thread hung
+    stopping = stop_on_signals()
+    application = Application(settings, os.environ)
+    reload_on_hangup(application.reload, stopping)
+    application.run(stopping)
+
+
+def stop_on_signals() -> Event:
+    """Return an event that SIGTERM and SIGINT set."""
+    stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
+
+
+def reload_on_hangup(reload: Callable[[], None], stopping: Event) -> None:
+    """Have SIGHUP call ``reload``; but where it tells that our own terminal was closed, stop."""
+    had_terminal = sys.stderr.isatty()
+
+    def hung_up(*_: object) -> None:
+        if had_terminal and not sys.stderr.isatty():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # a word to no one would be an error
+            stopping.set()
+        else:
+            reload()
+
+    signal.signal(signal.SIGHUP, hung_up)

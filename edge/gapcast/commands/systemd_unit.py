@@ -1,0 +1,42 @@
+"""``gapcast systemd-unit``: the unit file for this installation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gapcast.core.errors import SettingsError
+from gapcast.systemd.unit import (
+    DEFAULT_CONFIG,
+    is_hidden,
+    own_command,
+    parts_of_this_python,
+    refuse_what_is_hidden,
+    unit,
+)
+
+
+@click.command(name="systemd-unit")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    help="Configuration of the service; the broker's password is beside it, as mqtt-password.",
+)
+@click.option("--command", type=click.Path(path_type=Path), help="The command gapcast (default: this one).")
+def systemd_unit(config: Path, command: Path | None) -> None:
+    """Print a hardened unit that runs this gapcast, for /etc/systemd/system/gapcast.service.
+
+    It runs under an account of its own that can reach nothing but the network and its own state.
+    """
+    if is_hidden(config):
+        msg = f"--config: the service cannot read {config.absolute()}: put it, and mqtt-password, into /etc/gapcast"
+        raise SettingsError(msg)
+    if command is None:
+        command = own_command()
+        refuse_what_is_hidden(command, parts_of_this_python())
+    else:
+        refuse_what_is_hidden(command)
+    click.echo(unit(command, config.absolute()), nl=False)

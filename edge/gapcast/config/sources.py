@@ -1,0 +1,166 @@
+"""``[[sources]]``: which meters are read, and how. What is not set is the preset's, or the default."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, tzinfo
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from gapcast.core.meters.minutes import Holding
+from gapcast.core.meters.source import COUNTERS, FEATURE_KEYS, FeaturePath, Format, Kind, Source, TimeForm, Unit
+from gapcast.core.meters.values import Sum, parse_path, parse_sum
+from gapcast.presets import presets
+
+_MS_PER_S, _MS_PER_MIN = 1_000, 60_000
+
+
+class SourceSettings(BaseModel):
+    """One of ``[[sources]]``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    #: The meter's kind, by its name in ``edge/gapcast/presets/presets.toml``.
+    preset: str | None = None
+    #: Topic pattern; of its levels one may be ``{device}``, one ``{channel}``, one ``{part}``.
+    topic: str
+    #: The device's name: of the levels of the topic, or fixed.
+    device: str = ""
+    format: Format = "json"
+    #: Path or sum of paths; of several, the first that a message has. Of ``{part}`` topics, the parts.
+    value: tuple[str, ...] = ()
+    unit: Unit = "auto"
+    sign: Literal[1, -1] = 1
+    time: str | None = None
+    time_form: TimeForm = "auto"
+    #: Of a local time; empty: the site's.
+    timezone: str = ""
+    kind: Kind = "samples"
+    every_s: float = Field(default=60.0, ge=0.1, le=900)
+    #: Longest that a sample holds; None: twice ``every_s``, in whole minutes.
+    hold_s: float | None = Field(default=None, ge=0.1, le=1_800)
+    lateness_s: float = Field(default=0.0, ge=0, le=600)
+    voltage_v: str | None = None
+    current_a: str | None = None
+    current_ma: str | None = None
+    reactive_kvar: str | None = None
+    reactive_var: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("preset") is None:
+            return given
+        name = given["preset"]
+        if not isinstance(name, str) or name not in presets():
+            msg = f"there is no preset {name!r}; there are {', '.join(sorted(presets()))}"
+            raise ValueError(msg)
+        return {**presets()[name], **given}
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str) else given
+
+    @field_validator("value")
+    @classmethod
+    def _are_sums(cls, sums: tuple[str, ...]) -> tuple[str, ...]:
+        for text in sums:
+            parse_sum(text)
+        return sums
+
+    @field_validator("time", *FEATURE_KEYS)
+    @classmethod
+    def _is_path(cls, path: str | None) -> str | None:
+        if path is not None:
+            parse_path(path)
+        return path
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            _ = ZoneInfo(name) if name not in {"", "UTC"} else UTC
+        except (ValueError, OSError, LookupError) as error:
+            msg = "there is no such time zone: give an IANA name, as Europe/Paris"
+            raise ValueError(msg) from error
+        return name
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SourceSettings:
+        for problem in self._problems():
+            raise ValueError(problem)
+        return self
+
+    def _problems(self) -> list[str]:
+        has_parts = "{part}" in self.topic.split("/")
+        meter_time = self.time is not None and self.time_form != "arrival"
+        told = {
+            'format = "json" needs value: the path to the power, as ENERGY.Power': (
+                self.format == "json" and not self.value
+            ),
+            'format = "gapcast" has its own value, unit and time: leave them out, or say format = "json"': (
+                self.format == "gapcast" and bool(self.value or self.time or self.unit not in {"auto", "kW"})
+            ),
+            'format = "number" takes no value, but for a topic with {part}': (
+                self.format == "number" and bool(self.value) and not has_parts
+            ),
+            'a topic with {part} needs format = "number", and one value that names the parts': (
+                has_parts and (self.format != "number" or len(self.value) != 1)
+            ),
+            "a bare number has no time: leave time out": self.format == "number" and meter_time,
+            'time_form is given without time: say time = "path", or time_form = "arrival"': (
+                self.time is None and self.time_form not in {"auto", "arrival"}
+            ),
+            'values that come in several messages are samples: say kind = "samples"': (
+                self.kind == "minute" and has_parts
+            ),
+            'a counter of energy gives minutes by its differences: say kind = "samples"': (
+                self.kind == "minute" and self.unit in COUNTERS
+            ),
+            "a counter needs one value, of which the first message has all: there is no other to prefer": (
+                self.unit in COUNTERS and len(self.value) > 1
+            ),
+            f"hold_s ({self.hold_s}) must not be below every_s ({self.every_s:g})": (
+                self.hold_s is not None and self.hold_s < self.every_s
+            ),
+        }
+        return [problem for problem, is_so in told.items() if is_so]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The values of ``{part}`` in the topic."""
+        return tuple(term.path for term in self.sums[0]) if "{part}" in self.topic.split("/") else ()
+
+    @property
+    def sums(self) -> tuple[Sum, ...]:
+        """The terms of each value."""
+        return tuple(parse_sum(text) for text in self.value)
+
+    def source(self, site_zone: tzinfo) -> Source:
+        """Return what these settings say; local times are of ``site_zone`` where they name no zone."""
+        every_ms = round(self.every_s * _MS_PER_S)
+        hold_ms = math.ceil(2 * every_ms / _MS_PER_MIN) * _MS_PER_MIN
+        if self.hold_s is not None:
+            hold_ms = round(self.hold_s * _MS_PER_S)
+        features = []
+        for key, (name, per_unit) in FEATURE_KEYS.items():
+            path = getattr(self, key)
+            if path is not None:
+                features.append(FeaturePath(name, path, parse_path(path), per_unit))
+        zone = site_zone if not self.timezone else UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
+        return Source(
+            name=self.preset or self.topic,
+            format=self.format,
+            value=self.sums,
+            unit=self.unit,
+            sign=self.sign,
+            time=parse_path(self.time) if self.time is not None and self.time_form != "arrival" else None,
+            time_form=self.time_form,
+            zone=zone,
+            kind="minute" if self.format == "gapcast" else self.kind,
+            holding=Holding(every_ms, hold_ms, round(self.lateness_s * _MS_PER_S)),
+            features=tuple(features),
+        )

@@ -1,0 +1,262 @@
+"""The rolling buffers of many devices, and the rules by which a reading enters.
+
+Time is the readings' own: the wall clock plays no part, so that a replay of 2010 works as today does.
+
+* In order: taken. Up to :data:`~gapcast.core.window.MAX_FILL_MIN` missing minutes before it are filled
+  by a straight line; more start the history again.
+* The same minute again: a duplicate, without effect.
+* Older than the last: late, without effect. Three late ones in a row that follow each other minute
+  by minute are a stream that starts again there (a replay, a clock set back).
+* More than a day ahead: held until the next reading of the device confirms it, or shows it to have
+  been a clock's mistake.
+
+Where a model takes more than power, a reading brings a value for each channel, or does not enter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import Enum
+
+import numpy as np
+
+from gapcast.core.features import GAP
+from gapcast.core.forecast_range import ForecastRange
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.reading import Reading
+from gapcast.core.rows import Rows, Stream
+from gapcast.core.window import F32, MAX_FILL_MIN, MIN_OBSERVED, WindowSpec, bridge
+
+#: Late readings in a row, minute by minute, that make a stream start again.
+RESTART_RUN = 3
+#: Columns a row has beyond the context, so that it is moved back only now and then; at least MAX_FILL_MIN + 1.
+_SLACK = 8
+
+
+class Verdict(Enum):
+    """What became of a reading."""
+
+    READY = "ready"  # taken, and a forecast can be made
+    FIRST = "first"  # taken; one more is needed before a forecast
+    DUPLICATE = "duplicate"
+    LATE = "late"
+    UNCONFIRMED = "unconfirmed"  # held: more than a day ahead
+    FULL = "full"  # a new device beyond the limit
+    LACKING = "lacking"  # without a value for each channel
+    FAILED = "failed"  # an error came of it; see Accepted.failures
+
+
+class Buffers:
+    """Rolling buffers of ``spec.context`` minutes, one a device, at most ``max_devices``.
+
+    ``channels`` are the measured features that they hold, power first. With power alone a window is
+    ``[context]``, with C channels ``[context, C]``. Real readings are counted among the newest ``n_counted``
+    minutes, all of the window where that is None.
+
+    >>> buffers = Buffers(WindowSpec(context=4), max_devices=10)
+    >>> [buffers.accept(Reading("home", minute, kw)).value for minute, kw in ((7, 1.0), (9, 2.0))]
+    ['first', 'ready']
+    >>> buffers.window("home").tolist()
+    [1.0, 1.0, 1.5, 2.0]
+    """
+
+    def __init__(
+        self, spec: WindowSpec, max_devices: int, channels: Sequence[str] = (GAP,), n_counted: int | None = None
+    ) -> None:
+        self.spec = spec
+        self.count_among(n_counted or spec.context)
+        self.channels = tuple(channels)
+        #: Shape of a window.
+        self.shape = (spec.context,) if len(channels) == 1 else (spec.context, len(channels))
+        self.max_devices = max_devices
+        #: Held readings that the next one showed to be a mistake; whoever counts them empties it.
+        self.disproved: list[Reading] = []
+        #: Held readings that the next one confirmed, since the last look.
+        self.n_confirmed = 0
+        self._width = spec.context + _SLACK
+        self._rows = Rows(max_devices, (self._width, *self.shape[1:]))
+        self._streams = self._rows.streams
+        self._window_bits = (1 << spec.context) - 1
+        self._extra = self.channels[1:]
+
+    def count_among(self, n_counted: int) -> None:
+        """Count real readings among the newest ``n_counted`` minutes from now on."""
+        self._counted_bits = (1 << n_counted) - 1
+
+    def __len__(self) -> int:
+        """Return how many devices there are."""
+        return len(self._streams)
+
+    @property
+    def n_held(self) -> int:
+        """Readings that wait for the next one of their device to confirm them."""
+        return sum(stream.held is not None for stream in self._streams.values())
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the devices, in the order they came."""
+        return iter(self._streams)
+
+    def __contains__(self, device: str) -> bool:
+        """Tell whether the device has given a reading."""
+        return device in self._streams
+
+    def row(self, device: str) -> int:
+        """Return the device's row: its place in any array kept beside this one."""
+        return self._streams[device].row
+
+    def device(self, row: int) -> str:
+        """Return the device whose row that is."""
+        return self._rows.names[row]
+
+    def stream(self, device: str) -> Stream:
+        """Return where the device stands."""
+        return self._streams[device]
+
+    def newest(self, device: str) -> tuple[int, float]:
+        """Return the device's newest minute, and its power (kW)."""
+        stream = self._streams[device]
+        return stream.last_minute, float(stream.block[stream.at, stream.end - 1].flat[0])
+
+    def window(self, device: str) -> F32:
+        """Return a copy of the device's window, ``[context]`` (kW) or ``[context, C]``."""
+        out = np.empty(self.shape, dtype=np.float32)
+        self.copy_window(device, out)
+        return out
+
+    def copy_window(self, device: str, out: F32) -> int:
+        """Copy the device's window into ``out``, of its shape; return how many real readings are counted in it."""
+        stream = self._streams[device]
+        out[:] = stream.block[stream.at, stream.end - self.spec.context : stream.end]
+        return (stream.observed & self._counted_bits).bit_count()
+
+    def n_counted(self, stream: Stream) -> int:
+        """Return how many real readings are counted in the window of ``stream``."""
+        return (stream.observed & self._counted_bits).bit_count()
+
+    def mend(self, device: str, within: ForecastRange) -> None:
+        """Put the device's newest reading in place of values that no reading could have stated."""
+        stream = self._streams[device]
+        values = stream.block[stream.at].reshape(self._width, -1)
+        np.copyto(values, values[stream.end - 1].copy(), where=~within.usable_windows(values))
+
+    @property
+    def row_width(self) -> int:
+        """Minutes that a device's row holds: the context, and some columns beyond it."""
+        return self._width
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that are or were some device's."""
+        return len(self._rows.names)
+
+    def names(self) -> list[str]:
+        """Return the devices by row; "" where its device was forgotten."""
+        return list(self._rows.names)
+
+    def forget(self, device: str) -> int | None:
+        """Know nothing of ``device`` any more; return the row that it had, None where it was unknown."""
+        return self._rows.forget(device)
+
+    def adopt(self, device: str) -> Stream | None:
+        """Give a device that has none a row, without a reading; None where ``max_devices`` have one."""
+        return self._rows.adopt(device)
+
+    def accept(self, reading: Reading) -> Verdict:
+        """Let a reading enter by the rules above, and say what became of it."""
+        if self._extra and reading.lacks(self._extra):
+            return Verdict.LACKING
+        stream = self._streams.get(reading.device)
+        if stream is None:
+            return self._open(reading)
+        ahead_min = reading.minute - stream.last_minute
+        if 0 < ahead_min <= DAY_MIN:
+            return self._take(stream, reading, ahead_min)
+        if ahead_min == 0:
+            return Verdict.DUPLICATE
+        return self._judge_late(stream, reading) if ahead_min < 0 else self._judge_ahead(stream, reading)
+
+    def _open(self, reading: Reading) -> Verdict:
+        stream = self._rows.adopt(reading.device)
+        return Verdict.FULL if stream is None else self._restart(stream, reading)
+
+    def _restart(self, stream: Stream, reading: Reading) -> Verdict:
+        context = self.spec.context
+        values = self._values_of(reading)
+        stream.block[stream.at, : context - 1] = self.spec.pad_kw(values)
+        stream.block[stream.at, context - 1] = values
+        stream.end = context
+        stream.last_minute = reading.minute
+        stream.n_seen = stream.observed = 1
+        return Verdict.FIRST
+
+    def _take(self, stream: Stream, reading: Reading, ahead_min: int) -> Verdict:
+        stream.late_run = None
+        self._disprove(stream)
+        n_missing = ahead_min - 1
+        if n_missing > MAX_FILL_MIN:
+            return self._restart(stream, reading)
+        if stream.end + ahead_min > self._width:
+            self._move_back(stream)
+        end = stream.end
+        values = self._values_of(reading)
+        if n_missing:
+            before = stream.block[stream.at, end - 1]
+            stream.block[stream.at, end : end + n_missing] = bridge(before, values, n_missing)
+        end += ahead_min
+        stream.block[stream.at, end - 1] = values
+        stream.end = end
+        stream.last_minute = reading.minute
+        stream.n_seen += 1
+        stream.observed = (stream.observed << ahead_min | 1) & self._window_bits
+        return Verdict.READY if stream.n_seen >= MIN_OBSERVED else Verdict.FIRST
+
+    def _values_of(self, reading: Reading) -> float | tuple[float, ...]:
+        if not self._extra:
+            return reading.gap_kw
+        measured = reading.measured or {}
+        return reading.gap_kw, *(measured[name] for name in self._extra)
+
+    def _move_back(self, stream: Stream) -> None:
+        context = self.spec.context
+        row = stream.block[stream.at]
+        row[:context] = row[stream.end - context : stream.end].copy()
+        stream.end = context
+
+    def _judge_late(self, stream: Stream, reading: Reading) -> Verdict:
+        if reading.redelivered:
+            return Verdict.DUPLICATE
+        run = stream.late_run
+        if run and reading.minute == run[-1].minute:
+            return Verdict.DUPLICATE
+        if not run or reading.minute != run[-1].minute + 1:
+            stream.late_run = [reading]
+            return Verdict.LATE
+        run.append(reading)
+        if len(run) < RESTART_RUN:
+            return Verdict.LATE
+        self._disprove(stream)
+        return self._start_with(stream, run)
+
+    def _judge_ahead(self, stream: Stream, reading: Reading) -> Verdict:
+        held = stream.held
+        if held is not None and held.minute == reading.minute:
+            return Verdict.DUPLICATE
+        if held is not None and 0 < reading.minute - held.minute <= DAY_MIN:
+            stream.held = None
+            self.n_confirmed += 1
+            return self._start_with(stream, [held, reading])
+        self._disprove(stream)
+        stream.held = reading
+        return Verdict.UNCONFIRMED
+
+    def _start_with(self, stream: Stream, readings: list[Reading]) -> Verdict:
+        verdict = self._restart(stream, readings[0])
+        stream.late_run = None
+        for reading in readings[1:]:
+            verdict = self._take(stream, reading, reading.minute - stream.last_minute)
+        return verdict
+
+    def _disprove(self, stream: Stream) -> None:
+        if stream.held is not None:
+            self.disproved.append(stream.held)
+            stream.held = None

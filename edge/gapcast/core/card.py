@@ -1,0 +1,188 @@
+"""ModelCard: the schema of ``card.json``, the paper that travels with every model file."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from gapcast.core.features import UNITS, problem_with
+from gapcast.core.window import Padding, WindowSpec
+
+#: Minutes ahead that every model speaks for, as the last of its lead times.
+HORIZON_MIN = 5
+
+#: Bounds on what a card may state, wide of any real model: a card is read before its model has proved anything.
+MAX_TOLERANCE_KW = 0.01
+MAX_CONTEXT_MIN = 100_000
+MAX_MODEL_BYTES = 64 << 20
+_MAX_KW, _MAX_LEVELS, _MAX_GOLDEN = 1e9, 99, 1_000
+_MAX_COUNT, _MAX_TEXT = 10**12, 1_000
+
+#: A power of the golden example, or a measured value beside it.
+Value = Annotated[float, Field(ge=-_MAX_KW, le=_MAX_KW)]
+#: A mean error, kW, or its square.
+MeanError = Annotated[float, Field(ge=0, le=_MAX_KW**2)]
+Count = Annotated[int, Field(ge=0, le=_MAX_COUNT)]
+Text = Annotated[str, Field(max_length=_MAX_TEXT)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(values, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        msg = f"must hold what JSON can: {error}"
+        raise ValueError(msg) from error
+    return values
+
+
+#: Whatever made a model, as JSON can hold it.
+Made = Annotated[dict[str, Any], AfterValidator(_plain)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+class Feature(_Frozen):
+    """One column of the input: its name and the physical unit it is given in."""
+
+    name: str = Field(max_length=64)
+    unit: str = Field(max_length=64)
+
+
+class TrainedOn(_Frozen):
+    """The data the weights were fitted to: where from, which bytes, which minutes."""
+
+    source: Text
+    sha256: Sha256
+    first: AwareDatetime
+    last: AwareDatetime
+
+
+class Split(_Frozen):
+    """Time-ordered parts; each ends before the next begins, with the embargo between them."""
+
+    train_until: AwareDatetime
+    validate_until: AwareDatetime
+    test_until: AwareDatetime
+    embargo_min: Count
+
+
+class Score(_Frozen):
+    """Errors at the horizon over the test windows, kW^2 and kW: ``mse_kw2`` and ``mae_kw`` of the mean.
+
+    Of a model with quantiles also ``mae_median_kw``, of the median, and ``coverage``, the share of
+    outcomes within its 90 % interval.
+    """
+
+    n: int = Field(gt=0, le=_MAX_COUNT)
+    mse_kw2: MeanError
+    mae_kw: MeanError
+    mae_median_kw: MeanError | None = None
+    coverage: float | None = Field(default=None, ge=0, le=1)
+
+
+class Scores(_Frozen):
+    """The model's score, and persistence's on the very same windows; skill = 1 - MSE / MSE."""
+
+    model: Score
+    persistence: Score
+    skill: Annotated[float, Field(le=1)]
+
+
+class Golden(_Frozen):
+    """Whole inputs ``[n, context, features]``, derived ones too, and the outputs they must give; replayed at start."""
+
+    window: list[list[list[Value]]] = Field(min_length=1, max_length=_MAX_GOLDEN)
+    mean: list[list[Value]] = Field(max_length=_MAX_GOLDEN)
+    quantiles: list[list[list[Value]]] | None = Field(default=None, max_length=_MAX_GOLDEN)
+    tolerance_kw: float = Field(default=1e-4, gt=0, le=MAX_TOLERANCE_KW)
+
+
+class ModelCard(_Frozen):
+    """Everything a runtime must know of a model, and a reader wants to."""
+
+    schema_version: Literal[1] = 1
+    name: Name
+    version: str = Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.+-]+$")
+    family: Text
+    sha256: Sha256
+    bytes: int = Field(gt=0, le=MAX_MODEL_BYTES)
+    parameters: Count
+    context: int = Field(ge=2, le=MAX_CONTEXT_MIN)
+    padding: Padding
+    lead_times_min: list[int] = Field(min_length=1, max_length=HORIZON_MIN)
+    features: list[Feature] = Field(min_length=1, max_length=len(UNITS))
+    quantile_levels: list[float] | None = Field(default=None, min_length=1, max_length=_MAX_LEVELS)
+    hyper_parameters: Made = Field(default_factory=dict)
+    experiment: Made | None = Field(default=None, description="All that made the model, as its experiment says it")
+    trained_on: TrainedOn
+    split: Split
+    scores: Scores
+    git_commit: Text
+    created_at: AwareDatetime
+    golden: Golden
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelCard:
+        self._check_features()
+        leads = self.lead_times_min
+        if leads != sorted(set(leads)) or leads[0] < 1:
+            msg = f"lead_times_min must rise from 1 or more, not {leads}"
+            raise ValueError(msg)
+        if leads[-1] != HORIZON_MIN:
+            msg = f"lead_times_min must end with {HORIZON_MIN}, not {leads[-1]}"
+            raise ValueError(msg)
+        levels = self.quantile_levels
+        if levels is not None and (levels != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1):
+            msg = f"quantile_levels must rise between 0 and 1, not {levels}"
+            raise ValueError(msg)
+        if (levels is None) != (self.golden.quantiles is None):
+            msg = "golden.quantiles must be there exactly where quantile_levels are"
+            raise ValueError(msg)
+        self._check_golden()
+        return self
+
+    def _check_features(self) -> None:
+        problem = problem_with([feature.name for feature in self.features])
+        if problem is not None:
+            raise ValueError(f"features: {problem}")
+        for feature in self.features:
+            if feature.unit != UNITS[feature.name]:
+                msg = f"features: {feature.name} is given in {UNITS[feature.name]}, not in {feature.unit}"
+                raise ValueError(msg)
+
+    def _check_golden(self) -> None:
+        n = len(self.golden.window)
+        shapes: list[tuple[str, Any, tuple[int, ...]]] = [
+            ("window", self.golden.window, (n, self.context, len(self.features))),
+            ("mean", self.golden.mean, (n, len(self.lead_times_min))),
+        ]
+        if self.golden.quantiles is not None:
+            levels = self.quantile_levels or []
+            shapes.append(("quantiles", self.golden.quantiles, (n, len(self.lead_times_min), len(levels))))
+        for what, values, shape in shapes:
+            if not _has_shape(values, shape):
+                msg = f"golden.{what} must have the shape {list(shape)}"
+                raise ValueError(msg)
+
+    @property
+    def spec(self) -> WindowSpec:
+        """The window that this model asks for."""
+        return WindowSpec(self.context, self.padding)
+
+    @property
+    def horizon_min(self) -> int:
+        """The longest lead time, minutes."""
+        return self.lead_times_min[-1]
+
+
+def _has_shape(values: Any, shape: tuple[int, ...]) -> bool:
+    """Tell whether nested lists are a full array of ``shape``."""
+    if not shape:
+        return True
+    return len(values) == shape[0] and all(_has_shape(part, shape[1:]) for part in values)

@@ -1,0 +1,316 @@
+"""The engine: readings in, forecasts out, for any number of devices at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, tzinfo
+from typing import Literal, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.buffer import Buffers, Verdict
+from gapcast.core.errors import StateError
+from gapcast.core.forecast import Forecast, Forecasts
+from gapcast.core.forecast_range import WIDEST, Flags, ForecastRange, Repairs, Replacement
+from gapcast.core.history import History
+from gapcast.core.latest import Latest
+from gapcast.core.learning.blend import Blend
+from gapcast.core.learning.drift import Change, Drift
+from gapcast.core.learning.outcomes import Outcomes
+from gapcast.core.learning.scores import Scores
+from gapcast.core.learning.summary import Period, Summary
+from gapcast.core.panel import Panel, Unusable
+from gapcast.core.predictor import Prediction, Predictor, Speaker
+from gapcast.core.reading import Limits, Reading
+from gapcast.core.speaking import Whose, as_blended, as_spoken, voice_of
+from gapcast.core.window import F32, WindowSpec
+
+#: What a reading counts as, in metrics.
+Result = Literal["accepted", "duplicate", "late", "rejected"]
+_RESULT: dict[Verdict, Result] = {
+    Verdict.READY: "accepted",
+    Verdict.FIRST: "accepted",
+    Verdict.DUPLICATE: "duplicate",
+    Verdict.LATE: "late",
+    Verdict.FULL: "rejected",
+    Verdict.LACKING: "rejected",
+    Verdict.FAILED: "rejected",
+}
+#: Verdicts on readings that a journal does not need: they left everything as it was, or an error came of them.
+_NO_EFFECT = (Verdict.DUPLICATE, Verdict.FULL, Verdict.LACKING, Verdict.FAILED)
+
+
+class _Quiet(TypedDict):
+    over: Literal["ignore"]
+    divide: Literal["ignore"]
+    invalid: Literal["ignore"]
+
+
+#: Damaged state may overflow: what comes of it is found and replaced.
+_DAMAGED: _Quiet = {"over": "ignore", "divide": "ignore", "invalid": "ignore"}
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a batch of readings, and the windows that are due a forecast.
+
+    ``verdicts[i]`` tells of reading ``i``, ``place[i]`` where its window and forecast stand, or -1.
+    ``windows`` is ``[N, context]``, kW, or ``[N, context, C]`` where the model takes C measured features;
+    ``devices``, ``rows`` (in :class:`Buffers`), ``minutes`` and ``n_observed`` say whose they are;
+    ``first_rows`` are those whose reading was the first of a history, and gives no window.
+    ``disproved`` are readings that had been held and proved to be a mistake. ``failures`` has the place of each
+    reading that raised an unexpected exception, and that exception: what is known of its device may be damaged.
+    """
+
+    verdicts: list[Verdict]
+    place: list[int]
+    windows: NDArray[np.float32]
+    devices: list[str]
+    rows: list[int]
+    first_rows: list[int]
+    minutes: list[int]
+    n_observed: list[int]
+    disproved: list[Reading]
+    counts: dict[Result, int]
+    failures: list[tuple[int, Exception]] = field(default_factory=list)
+
+    def raise_failure(self) -> None:
+        """Raise the first of ``failures``, where there is one: for callers to whom the others are no use without it."""
+        for _, error in self.failures:
+            raise error
+
+    def with_effect(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+        """Return those of the batch's ``readings`` that changed anything: what a journal needs of it."""
+        if "duplicate" not in self.counts and "rejected" not in self.counts:
+            return readings
+        return [one for one, verdict in zip(readings, self.verdicts, strict=True) if verdict not in _NO_EFFECT]
+
+
+class Engine:
+    """Buffers of many devices and the models that speak for them. Pure: no clock, no I/O, one caller."""
+
+    def __init__(  # noqa: PLR0913 - each has a default
+        self,
+        model: Predictor,
+        max_devices: int = 100_000,
+        zone: tzinfo = UTC,
+        *,
+        tells_path: bool = True,
+        blend: Blend | None = None,
+        history: History | None = None,
+        limits: Limits = WIDEST,
+    ) -> None:
+        """Speak with ``model`` for at most ``max_devices`` devices, whose time of day is the clock of ``zone``.
+
+        ``tells_path``: whether forecasts hold the mean of each lead time, where the model has several. ``blend``,
+        whose first model is ``model``, has the last word where there is one, and learns from what comes. ``history``
+        keeps what came and what was told; None: no one does. ``limits`` are those of readings, from which the range
+        of forecasts follows; where there is a ``blend`` its options hold them.
+        """
+        self.model = model
+        self.zone = zone
+        self.blend = blend
+        #: What readings may state, and the range that forecasts are held to.
+        self.limits = limits if blend is None else blend.limits
+        self.within = ForecastRange.of(self.limits)
+        self._panel = panel = Panel((model,) if blend is None else blend.models, zone, self.within)
+        #: Whose words the forecasts of the stream are.
+        self.speaker: Speaker = model if blend is None else voice_of(blend, panel.context)
+        self.buffers = Buffers(
+            WindowSpec(panel.context, model.spec.padding),
+            max_devices,
+            panel.channels,
+            n_counted=self.speaker.spec.context,
+        )
+        self.tells_path = tells_path
+        self._has_path = tells_path and len(model.lead_times_min) > 1
+        experts = blend.experts if blend is not None and blend.options.blends else ()
+        n_followed = 0 if blend is None else blend.options.max_devices
+        #: How good the forecasts were, by the rows of the buffers, and what has changed in the houses.
+        self.scores, self.drift = Scores(() if blend is None else blend.experts, n_followed), Drift(n_followed)
+        #: What was last forecast, by the rows of the buffers.
+        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, experts, self.within)
+        self.history = history or History()
+
+    def accept(self, readings: Sequence[Reading]) -> Accepted:
+        """Take ``readings`` in order; several of one device in a batch are as good as one by one.
+
+        A reading that raises an unexpected exception does not keep the others from being accepted. Later readings of
+        its device in the batch fail too: what is known of the device may be damaged.
+        """
+        windows = np.empty((len(readings), *self.buffers.shape), dtype=np.float32)
+        verdicts: list[Verdict] = []
+        place: list[int] = []
+        devices: list[str] = []
+        minutes: list[int] = []
+        n_observed: list[int] = []
+        rows: list[int] = []
+        first_rows: list[int] = []
+        failures: list[tuple[int, Exception]] = []
+        buffers, history = self.buffers, self.history
+        for reading in readings:
+            try:
+                if failures:
+                    _require_sound(reading.device, readings, failures)
+                verdict = buffers.accept(reading)
+                if verdict is Verdict.READY or verdict is Verdict.FIRST:
+                    row = buffers.row(reading.device)
+                    if row < history.max_devices:
+                        history.note(buffers.stream(reading.device))
+                    if verdict is Verdict.READY:
+                        n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
+                        verdicts.append(verdict)
+                        place.append(len(devices))
+                        devices.append(reading.device)
+                        rows.append(row)
+                        minutes.append(reading.minute)
+                        continue
+                    first_rows.append(row)
+                verdicts.append(verdict)
+                place.append(-1)
+            except Exception as error:
+                failures.append((len(place), error))
+                verdicts.append(Verdict.FAILED)
+                place.append(-1)
+        windows = windows[: len(devices)]
+        account = self._account(verdicts)
+        return Accepted(verdicts, place, windows, devices, rows, first_rows, minutes, n_observed, *account, failures)
+
+    def forecast(self, accepted: Accepted, issued_at_ms: int) -> Forecasts:
+        """Forecast what was accepted, in one call of each model, and keep it as each device's latest.
+
+        All powers are finite and within the range of forecasts, and bounds are around the median: what would not be
+        is replaced, as :attr:`Forecasts.repairs` says. Raises :class:`ModelError` where a model cannot be run.
+        """
+        whose = Whose(accepted.devices, accepted.minutes, accepted.n_observed)
+        if not accepted.devices:
+            return Forecasts(self.speaker, issued_at_ms, *whose, [])
+        minutes = np.asarray(accepted.minutes, dtype=np.int64)
+        measured = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
+        predictions, unusable = self._panel.predict(measured, minutes)
+        replaced: list[tuple[int, float]] = []
+        if self.blend is None:
+            forecasts = as_spoken(self.model, whose, issued_at_ms, predictions[0], tells_path=self._has_path)
+        else:
+            rows = np.asarray(accepted.rows, dtype=np.int64)
+            with np.errstate(**_DAMAGED):
+                told = self.blend.forecast(rows, minutes, measured[:, :, 0], predictions)
+            path_kw, replaced = predictions[0].mean if self._has_path else None, told.replaced
+            forecasts = as_blended(self.blend, self.speaker, whose, issued_at_ms, told, path_kw)
+        if unusable or replaced:
+            repairs = self._repair(accepted, measured, unusable, replaced)
+            forecasts = replace(forecasts, repairs=repairs)
+        self.newest.keep(accepted.rows, forecasts)
+        self.history.foresee(accepted.rows, forecasts)
+        return forecasts
+
+    def predict(self, accepted: Accepted) -> list[Prediction]:
+        """Return what each model makes of the windows of ``accepted``, at least one; nothing is kept or learnt."""
+        minutes = np.asarray(accepted.minutes, dtype=np.int64)
+        windows = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
+        return self._panel.predict(windows, minutes).predictions
+
+    def forget_learning(self, row: int) -> None:
+        """Forget what was learnt of the device of ``row``; its readings stay."""
+        if self.blend is not None:
+            self.blend.forget(row)
+
+    def learn(self) -> tuple[Outcomes | None, list[Change]]:
+        """Learn what the newest readings say of earlier forecasts, once the newest ones were made.
+
+        Return what came of earlier ones, None where nothing did, and whose errors have changed for long with it.
+        """
+        if self.blend is None:
+            return None, []
+        with np.errstate(**_DAMAGED):
+            parts = self.blend.learn()
+            if not parts:
+                return None, []
+            outcomes = Outcomes.joined(parts)
+            self.scores.add(outcomes)
+            return outcomes, self.drift.add(outcomes)
+
+    def scores_of(self, device: str) -> dict[Period, Summary]:
+        """Return the live scores of ``device``."""
+        return self.scores.of(self.buffers.row(device))
+
+    def lacking(self, reading: Reading) -> str:
+        """Return in a sentence what a reading that proved :attr:`Verdict.LACKING` has not, and the cure."""
+        names = " or ".join(reading.lacks(self.buffers.channels))
+        cure = f"send {', '.join(self.buffers.channels)} with each reading, or let another model speak"
+        return f"the reading has no {names}, which model {self.model.name} needs: {cure}"
+
+    def latest(self) -> list[Forecast]:
+        """Return the newest forecast of every device that has one."""
+        devices, latest = self.copy_latest()
+        return latest.read_all(devices, self.speaker)
+
+    def copy_latest(self) -> tuple[list[str], Latest]:
+        """Return the devices by row ("": forgotten), and a copy of what was last forecast for them."""
+        return self.buffers.names(), self.newest.copy()
+
+    def latest_of(self, device: str) -> Forecast | None:
+        """Return the device's newest forecast, or None where it is unknown or has none yet."""
+        return self.newest.read(self.buffers.row(device), device, self.speaker) if device in self.buffers else None
+
+    def forget(self, device: str) -> int | None:
+        """Know nothing of ``device`` any more; return the row that it had, None where it was unknown."""
+        row = self.buffers.forget(device)
+        if row is not None:
+            self.newest.forget(row)
+            if self.blend is not None:
+                self.blend.forget(row)
+            self.scores.forget(row)
+            self.drift.forget(row)
+            self.history.forget(row)
+        return row
+
+    def _repair(
+        self, accepted: Accepted, measured: F32, unusable: dict[int, Unusable], replaced: list[tuple[int, float]]
+    ) -> Repairs:
+        """Return what was repaired, and mend the buffers of devices whose window is what was wrong."""
+        found: list[Replacement] = []
+        touched: Flags = np.zeros(len(accepted.devices), dtype=bool)
+        models = (self.model,) if self.blend is None else self.blend.models
+        for which, _ in unusable.values():
+            touched |= which
+        if 0 in unusable and (self.blend is None or not self.blend.options.blends):
+            which, mean_kw = unusable[0]
+            places = np.flatnonzero(which)
+            found += (Replacement(accepted.devices[i], "model", float(mean_kw[i])) for i in places.tolist())
+        found += (Replacement(accepted.devices[i], "state", value_kw) for i, value_kw in replaced)
+        touched[[i for i, _ in replaced]] = True
+        for i in np.flatnonzero(touched).tolist():
+            if not self.within.usable_windows(measured[i]).all():
+                self.buffers.mend(accepted.devices[i], self.within)
+        return Repairs(tuple(models[place].name for place in sorted(unusable)), tuple(found))
+
+    def _account(self, verdicts: list[Verdict]) -> tuple[list[Reading], dict[Result, int]]:
+        counts: dict[Result, int] = {}
+        for verdict in set(verdicts) - {Verdict.UNCONFIRMED}:  # counted once it is known what it was
+            result = _RESULT[verdict]
+            counts[result] = counts.get(result, 0) + verdicts.count(verdict)
+        buffers = self.buffers
+        disproved, buffers.disproved = buffers.disproved, []
+        if disproved:
+            counts["rejected"] = counts.get("rejected", 0) + len(disproved)
+        if buffers.n_confirmed:
+            counts["accepted"] = counts.get("accepted", 0) + buffers.n_confirmed
+            buffers.n_confirmed = 0
+        return disproved, counts
+
+
+def _require_sound(device: str, readings: Sequence[Reading], failures: Sequence[tuple[int, Exception]]) -> None:
+    """Raise :class:`StateError` where an earlier reading of ``device`` in the batch failed."""
+    if any(readings[i].device == device for i, _ in failures):
+        msg = f"an earlier reading of {device} in the same batch failed"
+        raise StateError(msg)
+
+
+def none_accepted(readings: Sequence[Reading]) -> Accepted:
+    """Return what became of ``readings`` where none could be accepted: all failed, and nothing is due a forecast."""
+    verdicts, place = [Verdict.FAILED] * len(readings), [-1] * len(readings)
+    windows = np.empty((0, 0), dtype=np.float32)
+    return Accepted(verdicts, place, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {})

@@ -1,0 +1,128 @@
+"""The columns of a model's input: what a meter measures, and what the clock says.
+
+A model's card names its features. Measured ones come with each reading; derived ones are computed
+here from the minutes alone, by edge and trainer alike.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, tzinfo
+from types import MappingProxyType
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.window import F32, I64
+
+GAP = "gap_kw"
+#: Features that a meter gives, with their units. The first is always there.
+MEASURED = MappingProxyType({GAP: "kW", "reactive_kvar": "kvar", "voltage_v": "V", "current_a": "A"})
+_WEEK_MIN = 7 * DAY_MIN
+_EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; weeks begin on Monday
+#: No clock of the IANA database is set twice within this: where it says the same at both ends, it does between.
+_STEADY_MIN = 3 * DAY_MIN
+
+
+def _circle(function: Callable[[float], float], period_min: int) -> F32:
+    return np.array([function(2 * math.pi * minute / period_min) for minute in range(period_min)], dtype=np.float32)
+
+
+_TABLES: dict[str, F32] = {
+    "tod_sin": _circle(math.sin, DAY_MIN),
+    "tod_cos": _circle(math.cos, DAY_MIN),
+    "dow_sin": _circle(math.sin, _WEEK_MIN),
+    "dow_cos": _circle(math.cos, _WEEK_MIN),
+}
+#: Features that follow from a minute's local time: sine and cosine of the time of day and of the week.
+DERIVED = tuple(_TABLES)
+UNITS = MappingProxyType({**MEASURED, **dict.fromkeys(DERIVED, "1")})
+
+
+def measured_in(names: Sequence[str]) -> tuple[str, ...]:
+    """Return those of ``names`` that a meter gives, in their order.
+
+    >>> measured_in(["gap_kw", "voltage_v", "tod_sin"])
+    ('gap_kw', 'voltage_v')
+    """
+    return tuple(name for name in names if name in MEASURED)
+
+
+def problem_with(names: Sequence[str]) -> str | None:
+    """Return what keeps ``names`` from being a model's features, or None.
+
+    They are :data:`GAP` first, then other measured ones, then derived ones, each once.
+
+    >>> problem_with(["gap_kw", "tod_sin", "voltage_v"])
+    'measured features come before derived ones, but voltage_v follows tod_sin'
+    """
+    if not names or names[0] != GAP:
+        return f"the first feature must be {GAP}, not {names[0] if names else 'none'}"
+    unknown = [name for name in names if name not in UNITS]
+    if unknown:
+        return f"there is no feature {unknown[0]}: there are {', '.join(UNITS)}"
+    if len(set(names)) < len(names):
+        return f"a feature is named twice in {', '.join(names)}"
+    for before, after in itertools.pairwise(names):
+        if before in DERIVED and after in MEASURED:
+            return f"measured features come before derived ones, but {after} follows {before}"
+    return None
+
+
+def assemble(measured: F32, newest_minute: I64, names: Sequence[str], zone: tzinfo = UTC) -> F32:
+    """Return a model's input ``[N, context, F]``: the measured columns, and after them the derived ones.
+
+    ``measured`` is ``[N, context, M]``, oldest first; ``newest_minute`` ``[N]`` (since the epoch) is
+    each window's last minute, and ``zone`` the clock on the wall. Padded minutes bear the time that
+    they stand for.
+    """
+    derived = [name for name in names if name in _TABLES]
+    if not derived:
+        return measured
+    n, context, n_measured = measured.shape
+    inputs = np.empty((n, context, n_measured + len(derived)), dtype=np.float32)
+    inputs[:, :, :n_measured] = measured
+    newest = np.asarray(newest_minute, dtype=np.int64)
+    oldest = newest - (context - 1)
+    offset, offset_before = offset_min(np.array((newest, oldest)), zone)
+    first = oldest + offset + _EPOCH_WEEKDAY * DAY_MIN
+    for at, name in enumerate(derived, start=n_measured):
+        inputs[:, :, at] = _starting_at(name, context)[first % _TABLES[name].size]
+    torn = offset != offset_before  # the clock was set within these windows
+    if context > _STEADY_MIN and zone is not UTC:
+        torn[:] = True
+    if torn.any():
+        minutes = newest[torn, np.newaxis] + np.arange(1 - context, 1)
+        local = minutes + offset_min(minutes, zone) + _EPOCH_WEEKDAY * DAY_MIN
+        for at, name in enumerate(derived, start=n_measured):
+            inputs[torn, :, at] = _TABLES[name][local % _TABLES[name].size]
+    return inputs
+
+
+@functools.lru_cache(maxsize=64)
+def _starting_at(name: str, context: int) -> F32:
+    """Return a derived feature over ``context`` minutes from each minute of its period on, ``[period, context]``."""
+    table = _TABLES[name]
+    return sliding_window_view(np.resize(table, table.size + context - 1), context)
+
+
+def offset_min(minutes: I64, zone: tzinfo) -> I64:
+    """Return how far the wall clock of ``zone`` is ahead of UTC at each of ``minutes`` (since the epoch), minutes."""
+    if zone is UTC or not minutes.size:
+        return np.zeros_like(minutes)
+    low, high = int(minutes.min()), int(minutes.max())
+    ahead_min = _offset_at(low, zone)
+    if high - low <= _STEADY_MIN and _offset_at(high, zone) == ahead_min:
+        return np.full_like(minutes, ahead_min)
+    distinct, inverse = np.unique(minutes, return_inverse=True)
+    ahead = [_offset_at(minute, zone) for minute in distinct.tolist()]
+    return np.asarray(ahead, dtype=np.int64)[inverse].reshape(minutes.shape)
+
+
+def _offset_at(minute: int, zone: tzinfo) -> int:
+    ahead = datetime.fromtimestamp(minute * 60, zone).utcoffset()
+    return 0 if ahead is None else round(ahead.total_seconds() / 60)

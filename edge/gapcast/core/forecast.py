@@ -1,0 +1,172 @@
+"""Forecasts: one, and many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gapcast.core.forecast_range import Repairs
+from gapcast.core.grid import instant_label, minute_label
+from gapcast.core.predictor import Speaker
+
+#: Version of the forecast's schema, ``v`` in its document.
+FORECAST_SCHEMA = 1
+#: Level of the interval that forecasts carry, and the quantiles that bound it.
+LEVEL = 0.9
+LOWER, MEDIAN, UPPER = 0.05, 0.5, 0.95
+#: Columns of :class:`Forecasts`, as :func:`joined` puts them one after the other.
+_COLUMNS = (
+    "devices", "observed_minutes", "n_observed", "gap_kw", "median_kw", "lower_kw", "upper_kw", "path_kw",
+)  # fmt: skip
+#: Decimals of the experts' weights.
+SHARE_DECIMALS = 3
+#: Decimals of a forecast's powers, kW: a milliwatt, below any model's own precision.
+DECIMALS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What one device will draw at ``target_minute``. Power in kW, minutes since the epoch.
+
+    ``gap_kw`` is the mean; ``median_kw`` and the bounds of the ``level`` interval are None where the
+    model has no quantiles. ``path_kw`` holds the mean for each lead time where the model speaks for
+    several, else None; its last is ``gap_kw``. ``n_observed`` counts real readings among the window's
+    ``context`` minutes. ``experts`` and ``median_experts`` are the weights of those whose blend it is, for the
+    mean and for the median; None where a model speaks alone.
+    """
+
+    device: str | None
+    observed_minute: int
+    horizon_min: int
+    gap_kw: float
+    median_kw: float | None
+    lower_kw: float | None
+    upper_kw: float | None
+    model: str
+    model_version: str
+    n_observed: int
+    context: int
+    issued_at_ms: int
+    path_kw: tuple[float, ...] | None = None
+    experts: Mapping[str, float] | None = None
+    median_experts: Mapping[str, float] | None = None
+
+    @property
+    def target_minute(self) -> int:
+        """The minute that it speaks of."""
+        return self.observed_minute + self.horizon_min
+
+    @property
+    def level(self) -> float | None:
+        """Level of the interval, or None without one."""
+        return None if self.lower_kw is None or self.upper_kw is None else LEVEL
+
+    def document(self) -> dict[str, str | int | float | list[float] | dict[str, float] | None]:
+        """Return the forecast as users get it, over MQTT as over REST."""
+        document: dict[str, str | int | float | list[float] | dict[str, float] | None] = {
+            "v": FORECAST_SCHEMA,
+            "device": self.device,
+            "observed_at": minute_label(self.observed_minute),
+            "target_at": minute_label(self.target_minute),
+            "issued_at": instant_label(self.issued_at_ms),
+            "horizon_min": self.horizon_min,
+            "gap_kw": self.gap_kw,
+            "median_kw": self.median_kw,
+            "lower_kw": self.lower_kw,
+            "upper_kw": self.upper_kw,
+            "level": self.level,
+            "model": self.model,
+            "model_version": self.model_version,
+            "n_observed": self.n_observed,
+            "context": self.context,
+        }
+        if self.path_kw is not None:
+            document["path"] = list(self.path_kw)
+        if self.experts is not None and self.median_experts is not None:
+            document["experts"] = dict(self.experts)
+            document["median_experts"] = dict(self.median_experts)
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Who speaks in the forecasts of a batch: ``names`` of E experts, and for each forecast their weights.
+
+    ``weights`` holds, for each, those of the mean and then those of the median, ``2 E`` in all.
+    """
+
+    names: tuple[str, ...]
+    weights: Sequence[Sequence[float]]
+
+    def of(self, i: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the weights of the mean and of the median in the ``i``-th forecast, by expert."""
+        weights, n = self.weights[i], len(self.names)
+        rounded = [round(weight, SHARE_DECIMALS) for weight in weights]
+        return dict(zip(self.names, rounded[:n], strict=True)), dict(zip(self.names, rounded[n:], strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """Forecasts of one batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
+
+    ``path_kw`` ``[N, K]`` is there where the model has several lead times, ``shares`` where experts are blended,
+    ``repairs`` where something had to be replaced.
+    """
+
+    model: Speaker
+    issued_at_ms: int
+    devices: list[str]
+    observed_minutes: list[int]
+    n_observed: list[int]
+    gap_kw: list[float]
+    median_kw: list[float] | None = None
+    lower_kw: list[float] | None = None
+    upper_kw: list[float] | None = None
+    path_kw: list[list[float]] | None = None
+    shares: Shares | None = None
+    repairs: Repairs | None = None
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.devices)
+
+    def __getitem__(self, i: int) -> Forecast:
+        """Return the ``i``-th as a :class:`Forecast`."""
+        experts, median_experts = (None, None) if self.shares is None else self.shares.of(i)
+        return Forecast(
+            device=self.devices[i],
+            observed_minute=self.observed_minutes[i],
+            horizon_min=self.model.lead_times_min[-1],
+            gap_kw=self.gap_kw[i],
+            median_kw=None if self.median_kw is None else self.median_kw[i],
+            lower_kw=None if self.lower_kw is None else self.lower_kw[i],
+            upper_kw=None if self.upper_kw is None else self.upper_kw[i],
+            model=self.model.name,
+            model_version=self.model.version,
+            n_observed=self.n_observed[i],
+            context=self.model.spec.context,
+            issued_at_ms=self.issued_at_ms,
+            path_kw=None if self.path_kw is None else tuple(self.path_kw[i]),
+            experts=experts,
+            median_experts=median_experts,
+        )
+
+    def __iter__(self) -> Iterator[Forecast]:
+        """Go through them one by one."""
+        return (self[i] for i in range(len(self)))
+
+
+def joined(parts: Sequence[Forecasts]) -> Forecasts:
+    """Return the forecasts of all ``parts``, at least one, in their order; they are of one model and one time."""
+    first = parts[0]
+
+    def column(name: str) -> Any:
+        return None if getattr(first, name) is None else [value for part in parts for value in getattr(part, name)]
+
+    shares = None
+    if first.shares is not None:
+        weights = [weights for part in parts if part.shares is not None for weights in part.shares.weights]
+        shares = Shares(first.shares.names, weights)
+    repairs = Repairs.joined([part.repairs for part in parts if part.repairs is not None])
+    return replace(first, shares=shares, repairs=repairs, **{name: column(name) for name in _COLUMNS})

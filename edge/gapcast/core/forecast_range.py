@@ -1,0 +1,173 @@
+"""The range that forecasts are held to, and the forecast that stands in for one outside it.
+
+A forecast may lie outside ``limits.min_kw`` to ``limits.max_kw`` by :data:`MARGIN` of their span on each side. Whatever
+is further out, infinite or not a number does not come from a sound model on a sound state. It is replaced by
+persistence: the last reading for mean and median, with an interval of :data:`INTERVAL_KW` around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.predictor import Prediction
+from gapcast.core.reading import Limits
+from gapcast.core.window import F32
+
+F64 = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+#: Why a forecast was replaced.
+Cause = Literal["model", "state"]
+#: Margin of the range on each side, as a part of the limits' span.
+MARGIN = 0.1
+#: Half of the interval around persistence, kW: that of a new device of which no model gives an interval.
+INTERVAL_KW = 0.4
+#: A device whose last reading is above this has given no sign that it feeds in, kW: its lower bound is not below 0.
+FEEDS_IN_KW = -0.05
+#: The widest limits that can be configured, kW.
+WIDEST = Limits(-1e6, 1e6)
+#: Batches up to this size are checked value by value, which is faster than by array.
+_SMALL_BATCH = 8
+#: The largest weight, but for rounding.
+_LARGEST_SHARE = 1.0 + 1e-9
+
+
+class Replacement(NamedTuple):
+    """A forecast that was replaced by persistence.
+
+    ``cause`` is ``model`` where the model that is published gave an unusable value, ``state`` where the device's
+    learning state was damaged and has been reset. ``value_kw`` is what was not published: any float, also NaN.
+    """
+
+    device: str
+    cause: Cause
+    value_kw: float
+
+
+@dataclass(frozen=True, slots=True)
+class Repairs:
+    """What was wrong with a batch of forecasts: models with unusable values, and the forecasts that were replaced."""
+
+    models: tuple[str, ...]
+    replaced: tuple[Replacement, ...]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Repairs]) -> Repairs | None:
+        """Return the repairs of all ``parts`` of a batch, each model once; None where there are none."""
+        if not parts:
+            return None
+        models = dict.fromkeys(model for part in parts for model in part.models)
+        return cls(tuple(models), tuple(one for part in parts for one in part.replaced))
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastRange:
+    """The lowest and the highest power that a forecast may state, kW.
+
+    >>> ForecastRange.of(Limits(0.0, 20.0))
+    ForecastRange(low_kw=-2.0, high_kw=22.0)
+    """
+
+    low_kw: float
+    high_kw: float
+
+    @classmethod
+    def of(cls, limits: Limits) -> ForecastRange:
+        """Return the range of forecasts where readings are within ``limits``."""
+        margin_kw = MARGIN * (limits.max_kw - limits.min_kw)
+        return cls(limits.min_kw - margin_kw, limits.max_kw + margin_kw)
+
+    def unusable(self, prediction: Prediction) -> Flags | None:
+        """Return which of N windows have a value that is not finite or out of range, ``[N]``; None where none has."""
+        surely_kw = min(-self.low_kw, self.high_kw)  # one comparison is enough for most
+        arrays = [prediction.mean] if prediction.quantiles is None else [prediction.mean, prediction.quantiles]
+        flags: Flags = np.zeros(len(prediction.mean), dtype=np.bool_)
+        for values in arrays:
+            if np.abs(values).max() <= surely_kw:
+                continue
+            possible = (values >= self.low_kw) & (values <= self.high_kw)
+            sound = possible.reshape(len(values), -1).all(axis=1)
+            np.logical_or(flags, np.logical_not(sound), out=flags)
+        return flags if flags.any() else None
+
+    def all_possible(self, kw: F64, shares: F64, *, bounded: bool) -> bool:
+        """Tell whether N forecasts are in range and their bounds, where they are ``bounded``, around the median.
+
+        ``kw`` is ``[N, 4]`` (mean, median, lower, upper), ``shares`` ``[N, 2, E]`` the weights that they are made of.
+        """
+        if len(kw) > _SMALL_BATCH:
+            return not self.impossible(kw, shares, bounded=bounded).any()
+        low_kw, high_kw = self.low_kw, self.high_kw
+        for mean_kw, median_kw, lower_kw, upper_kw in kw.tolist():
+            if not (low_kw <= mean_kw <= high_kw and low_kw <= median_kw <= high_kw):
+                return False
+            if bounded and not low_kw <= lower_kw <= median_kw <= upper_kw <= high_kw:
+                return False
+        weights = shares.ravel().tolist()
+        # min and max may overlook NaN, a sum does not.
+        return bool(min(weights) >= 0.0 and max(weights) <= _LARGEST_SHARE and sum(weights) >= 0.0)
+
+    def impossible(self, kw: F64, shares: F64, *, bounded: bool) -> Flags:
+        """Return which of N forecasts :meth:`all_possible` does not hold for, ``[N]``."""
+        low_kw, high_kw = self.low_kw, self.high_kw
+        mean_kw, median_kw, lower_kw, upper_kw = kw.T
+        possible = (low_kw <= mean_kw) & (mean_kw <= high_kw) & (low_kw <= median_kw) & (median_kw <= high_kw)
+        if bounded:
+            possible &= (low_kw <= lower_kw) & (lower_kw <= median_kw)
+            possible &= (median_kw <= upper_kw) & (upper_kw <= high_kw)
+        possible &= ((shares >= 0.0) & (shares <= _LARGEST_SHARE)).reshape(len(kw), -1).all(axis=1)
+        impossible: Flags = ~possible
+        return impossible
+
+    def outside(self, kw: Sequence[float]) -> float:
+        """Return the first of a forecast's values ``kw`` that is out of range or not finite; the first if none is."""
+        return next((value for value in kw if not self.low_kw <= value <= self.high_kw), kw[0])
+
+    def cut_bounds(self, kw: F64) -> None:
+        """Move bounds in place to the range, and to the median where they are on its wrong side.
+
+        ``kw`` is ``[N, 4]``. An interval wider than the range is left as it is, and so is what is not finite.
+        """
+        median_kw, lower_kw, upper_kw = kw.T[1:]
+        width_kw = upper_kw - lower_kw
+        sound = np.isfinite(median_kw) & (width_kw <= self.high_kw - self.low_kw)
+        cut = np.minimum(np.maximum(kw[:, 2:], self.low_kw), self.high_kw)
+        np.copyto(lower_kw, np.minimum(cut[:, 0], median_kw), where=sound)
+        np.copyto(upper_kw, np.maximum(cut[:, 1], median_kw), where=sound)
+
+    def persistence(self, last_kw: F64) -> F64:
+        """Return the forecast ``[N, 4]`` that stands in after readings of ``last_kw`` ``[N]``, kW."""
+        mean_kw = np.minimum(np.maximum(last_kw, self.low_kw), self.high_kw)
+        floor_kw = np.where(mean_kw < FEEDS_IN_KW, self.low_kw, np.minimum(mean_kw, 0.0))
+        lower_kw = np.maximum(mean_kw - INTERVAL_KW, floor_kw)
+        upper_kw = np.minimum(mean_kw + INTERVAL_KW, self.high_kw)
+        return np.stack([mean_kw, mean_kw, lower_kw, upper_kw], axis=1)
+
+    def usable_windows(self, windows: F32) -> NDArray[np.bool_]:
+        """Return which values of ``windows`` ``[N, context, C]``, power first, a reading could have stated."""
+        usable = np.abs(windows) <= -WIDEST.min_kw
+        usable[..., 0] &= (windows[..., 0] >= self.low_kw) & (windows[..., 0] <= self.high_kw)
+        return usable
+
+
+def replace_windows(
+    prediction: Prediction, which: Flags, last_kw: F64, levels: tuple[float, ...] | None, within: ForecastRange
+) -> Prediction:
+    """Return ``prediction`` with persistence in the windows that ``which`` ``[N]`` names.
+
+    ``last_kw`` ``[N]`` are the windows' newest readings, ``levels`` those of the quantiles.
+    """
+    mean = prediction.mean.copy()
+    fallback_kw = within.persistence(last_kw[which])
+    mean[which] = fallback_kw[:, :1]
+    if prediction.quantiles is None:
+        return Prediction(mean)
+    quantiles = prediction.quantiles.copy()
+    for place, level in enumerate(levels or ()):
+        column = 1 if level == 0.5 else 2 if level < 0.5 else 3  # noqa: PLR2004 - the median
+        quantiles[which, :, place] = fallback_kw[:, column, np.newaxis]
+    return Prediction(mean, quantiles)

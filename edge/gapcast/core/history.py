@@ -1,0 +1,151 @@
+"""What was read and what was foreseen, minute by minute: a ring of each device, the first of them alone.
+
+28 bytes a minute. It is filled from the device's window, so that minutes which only a later reading confirmed are in
+it too, and so are those that the window brought over a restart. Where time goes back, as in a replay that is started
+again, the device's ring begins anew: two runs are not mixed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.forecast import DECIMALS, Forecasts
+from gapcast.core.grid import minute_label
+from gapcast.core.rows import Stream
+from gapcast.core.window import F32
+
+#: Minutes of the ring beyond those kept: the future that forecasts speak of.
+AHEAD_MIN = 60
+_NEVER = -1_000_000
+_TOLD = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
+I32 = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The last minutes of one device, oldest first, power in kW, NaN where there is none.
+
+    ``read_minutes`` ``[R]`` and ``read_kw`` ``[R]`` are the readings; ``target_minutes`` ``[F]`` are those that
+    forecasts spoke of, ``told_kw`` ``[F, 4]`` their mean, median, lower and upper bound, and ``came_kw`` ``[F]`` what
+    was read then.
+    """
+
+    horizon_min: int
+    read_minutes: I32
+    read_kw: F32
+    target_minutes: I32
+    told_kw: F32
+    came_kw: F32
+
+    def readings(self) -> list[dict[str, str | float | None]]:
+        """Return the readings as REST tells them."""
+        told = zip(self.read_minutes.tolist(), _rounded(self.read_kw), strict=True)
+        return [{"ts": minute_label(minute), "gap_kw": kw} for minute, kw in told]
+
+    def forecasts(self) -> list[dict[str, str | float | None]]:
+        """Return the forecasts with their outcomes as REST tells them."""
+        columns = [_rounded(column) for column in (*self.told_kw.T, self.came_kw)]
+        return [
+            {
+                "observed_at": minute_label(minute - self.horizon_min),
+                "target_at": minute_label(minute),
+                **dict(zip((*_TOLD, "came_kw"), values, strict=True)),
+            }
+            for minute, *values in zip(self.target_minutes.tolist(), *columns, strict=True)
+        ]
+
+
+class History:
+    """Keeps the last ``n_minutes`` of each row of :class:`gapcast.core.buffer.Buffers` below ``max_devices``."""
+
+    def __init__(self, n_minutes: int = 0, max_devices: int = 0) -> None:
+        """Keep nothing where either is 0."""
+        self.n_minutes = n_minutes
+        #: Rows from here on are not kept.
+        self.max_devices = max_devices if n_minutes else 0
+        self._width = n_minutes + AHEAD_MIN
+        self._newest: I32 = np.empty(0, np.int32)  # the minute of the last reading
+        self._read_minutes: I32 = np.empty((0, self._width), np.int32)
+        self._read_kw: F32 = np.empty((0, self._width), np.float32)
+        self._target_minutes: I32 = np.empty((0, self._width), np.int32)
+        self._told_kw: F32 = np.empty((0, self._width, len(_TOLD)), np.float32)
+
+    @property
+    def n_bytes_a_device(self) -> int:
+        """Bytes that the history of one device takes; 0 where none is kept."""
+        return self._width * 4 * (3 + len(_TOLD)) if self.max_devices else 0
+
+    def note(self, stream: Stream) -> None:
+        """Note the newest reading of ``stream``, and those in its window that are not known yet."""
+        row, minute = stream.row, stream.last_minute
+        if row >= len(self._newest):
+            self._reach(row + 1)
+        known = int(self._newest[row])
+        if minute <= known:
+            self.forget(row)
+            known = _NEVER
+        values = stream.block[stream.at]
+        minutes, kw = self._read_minutes[row], self._read_kw[row]
+        known = max(known, minute - self.n_minutes)
+        back, bits = 0, stream.observed
+        while bits and minute - back > known:
+            if bits & 1:
+                at = (minute - back) % self._width
+                minutes[at] = minute - back
+                kw[at] = values[stream.end - 1 - back].flat[0]
+            back, bits = back + 1, bits >> 1
+        self._newest[row] = minute
+
+    def foresee(self, rows: list[int], forecasts: Forecasts) -> None:
+        """Keep ``forecasts``, the i-th of which is for ``rows[i]``, where the reading they are made from counts."""
+        if not self.max_devices or min(rows) >= self.max_devices:
+            return
+        horizon_min = forecasts.model.lead_times_min[-1]
+        observed = np.asarray(forecasts.observed_minutes, dtype=np.int32)
+        every_row = np.asarray(rows)
+        kept = np.flatnonzero(every_row < self.max_devices)
+        kept = kept[observed[kept] <= self._newest[every_row[kept]]]  # else the run that it is of is over
+        row, target = every_row[kept], observed[kept] + horizon_min
+        at = target % self._width
+        self._target_minutes[row, at] = target
+        columns = (forecasts.gap_kw, forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)
+        for i, column in enumerate(columns):
+            self._told_kw[row, at, i] = np.nan if column is None else np.asarray(column, dtype=np.float32)[kept]
+
+    def forget(self, row: int) -> None:
+        """Know nothing of ``row`` any more."""
+        if row < len(self._newest):
+            self._newest[row] = _NEVER
+            self._read_minutes[row] = self._target_minutes[row] = _NEVER
+
+    def of(self, row: int, n_minutes: int, horizon_min: int) -> Past:
+        """Return a copy of the last ``n_minutes`` of ``row``, and of what is foreseen ``horizon_min`` ahead of them."""
+        if row >= len(self._newest) or self._newest[row] == _NEVER:
+            nothing, no_kw = np.empty(0, np.int32), np.empty(0, np.float32)
+            return Past(horizon_min, nothing, no_kw, nothing, np.empty((0, len(_TOLD)), np.float32), no_kw)
+        newest = int(self._newest[row])
+        n_minutes = min(n_minutes, self.n_minutes)
+        minutes = np.arange(newest - n_minutes + 1, newest + horizon_min + 1, dtype=np.int32)
+        at = minutes % self._width
+        is_read = self._read_minutes[row, at] == minutes
+        is_told = self._target_minutes[row, at] == minutes
+        kw = np.where(is_read, self._read_kw[row, at], np.float32(np.nan))
+        told_kw = self._told_kw[row, at[is_told]]
+        return Past(horizon_min, minutes[is_read], kw[is_read], minutes[is_told], told_kw, kw[is_told])
+
+    def _reach(self, n_rows: int) -> None:
+        n_new = min(max(n_rows, 2 * len(self._newest)), self.max_devices) - len(self._newest)
+        self._newest = np.concatenate([self._newest, np.full(n_new, _NEVER, np.int32)])
+        never = np.full((n_new, self._width), _NEVER, np.int32)
+        self._read_minutes = np.concatenate([self._read_minutes, never])
+        self._target_minutes = np.concatenate([self._target_minutes, never])
+        self._read_kw = np.concatenate([self._read_kw, np.zeros((n_new, self._width), np.float32)])
+        self._told_kw = np.concatenate([self._told_kw, np.zeros((n_new, self._width, len(_TOLD)), np.float32)])
+
+
+def _rounded(kw: F32) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in kw.astype(np.float64).round(DECIMALS).tolist()]

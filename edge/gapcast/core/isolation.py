@@ -1,0 +1,100 @@
+"""Forecasts of a batch that cannot be made in one call: the windows that raise are found, the others are forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from gapcast.core.buffer import Verdict
+from gapcast.core.engine import Accepted, Engine
+from gapcast.core.errors import GapcastError
+from gapcast.core.forecast import Forecasts, joined
+
+#: Windows that may raise before those that are left are given up: where every call raises, it is not for the windows.
+MAX_FAILURES = 16
+_GIVEN_UP = "not tried: too many forecasts of the same batch failed"
+
+
+class ForecastFailed(GapcastError):  # noqa: N818 - among :attr:`Accepted.failures`, where nothing else is
+    """The forecast of one window raised, as the cause says; what is known of its device is sound."""
+
+
+def forecast_apart(engine: Engine, accepted: Accepted, issued_at_ms: int) -> tuple[Accepted, Forecasts]:
+    """Forecast ``accepted``, at least one window, half by half, until the windows that raise stand alone.
+
+    Return the forecasts of the others, and ``accepted`` as it is with them: the readings that have no forecast are
+    :attr:`Verdict.FAILED`, not accepted, and are among the ``failures``; they stay in the device's window. A device
+    whose learnt state raises loses that, and is forecast without it.
+    """
+    failed: dict[int, Exception] = {}
+    parts = list(_forecast(engine, accepted, range(len(accepted.devices)), issued_at_ms, failed))
+    forecasts = joined(parts) if parts else Forecasts(engine.speaker, issued_at_ms, [], [], [], [])
+    return _without(accepted, failed), forecasts
+
+
+def _forecast(
+    engine: Engine, accepted: Accepted, which: range, issued_at_ms: int, failed: dict[int, Exception]
+) -> Iterator[Forecasts]:
+    """Yield the forecasts of the windows ``which``, in their order; add those that raise to ``failed``."""
+    if len(failed) >= MAX_FAILURES:
+        failed.update((i, ForecastFailed(_GIVEN_UP)) for i in which)
+        return
+    part = _part(accepted, which)
+    try:
+        forecasts = engine.forecast(part, issued_at_ms)
+    except Exception as error:
+        if len(which) > 1:
+            half = len(which) // 2
+            yield from _forecast(engine, accepted, which[:half], issued_at_ms, failed)
+            yield from _forecast(engine, accepted, which[half:], issued_at_ms, failed)
+            return
+        try:
+            forecasts = _forecast_without_learning(engine, part, issued_at_ms)
+        except Exception:
+            failed[which[0]] = ForecastFailed(str(error))
+            failed[which[0]].__cause__ = error
+            return
+    yield forecasts
+
+
+def _forecast_without_learning(engine: Engine, part: Accepted, issued_at_ms: int) -> Forecasts:
+    """Forecast one window once more, where the models can: what was learnt of its device is forgotten first."""
+    engine.predict(part)
+    engine.forget_learning(part.rows[0])
+    return engine.forecast(part, issued_at_ms)
+
+
+def _part(accepted: Accepted, which: range) -> Accepted:
+    some = slice(which.start, which.stop)
+    return Accepted(
+        [], [], accepted.windows[some], accepted.devices[some], accepted.rows[some], [], accepted.minutes[some],
+        accepted.n_observed[some], [], {},
+    )  # fmt: skip
+
+
+def _without(accepted: Accepted, failed: dict[int, Exception]) -> Accepted:
+    if not failed:
+        return accepted
+    sound = [i for i in range(len(accepted.devices)) if i not in failed]
+    new_place = {i: place for place, i in enumerate(sound)}
+    verdicts = [
+        Verdict.FAILED if i in failed else verdict for i, verdict in zip(accepted.place, accepted.verdicts, strict=True)
+    ]
+    counts = dict(accepted.counts)
+    counts["accepted"] = counts.get("accepted", 0) - len(failed)
+    counts["rejected"] = counts.get("rejected", 0) + len(failed)
+    raised = [(reading, failed[i]) for reading, i in enumerate(accepted.place) if i in failed]
+    return replace(
+        accepted,
+        verdicts=verdicts,
+        place=[new_place.get(i, -1) for i in accepted.place],
+        windows=accepted.windows[np.asarray(sound, dtype=np.intp)],
+        devices=[accepted.devices[i] for i in sound],
+        rows=[accepted.rows[i] for i in sound],
+        minutes=[accepted.minutes[i] for i in sound],
+        n_observed=[accepted.n_observed[i] for i in sound],
+        counts=counts,
+        failures=[*accepted.failures, *raised],
+    )

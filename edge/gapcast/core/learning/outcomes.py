@@ -1,0 +1,73 @@
+"""Outcomes: forecasts whose minute has come, beside what came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.window import I64
+
+F64 = NDArray[np.float64]
+#: The last expert of every blend, after the models, and the one before it, where one learns.
+PERSISTENCE, LEARNED = "persistence", "learned"
+
+
+class Runs(NamedTuple):
+    """Outcomes in order of rows, in runs of one row and one key each: run ``i`` begins at ``first[i]``.
+
+    ``order`` puts outcomes so; ``nth[i]`` is how many runs of its row come before run ``i``.
+    """
+
+    order: I64
+    first: I64
+    nth: I64
+
+    @classmethod
+    def of(cls, rows: I64, keys: I64) -> Runs | None:
+        """Return the runs of ``rows`` and ``keys`` ``[N]``; None where no row comes twice."""
+        if len(rows) == 1 or np.unique(rows).size == len(rows):
+            return None
+        order = np.argsort(rows, kind="stable")
+        rows, keys = rows[order], keys[order]
+        other_row = np.diff(rows, prepend=-1) != 0
+        first = np.flatnonzero(other_row | (np.diff(keys, prepend=0) != 0))
+        begins_row = other_row[first]
+        at = np.arange(first.size)
+        return cls(order, first, at - np.maximum.accumulate(np.where(begins_row, at, 0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """N forecasts that came due, those of one device in order. Power in kW, minutes since the epoch.
+
+    ``rows`` ``[N]`` are the devices' rows in :class:`gapcast.core.buffer.Buffers`, ``minutes`` ``[N]`` the target
+    minutes, ``came_kw`` ``[N]`` what was read then, and ``last_kw`` ``[N]`` what was read when the forecast was
+    made: persistence's forecast. ``experts_kw`` is ``[N, 2, E]``, mean and median of each expert; ``told_kw``
+    ``[N, 4]`` what was published: mean, median, lower and upper bound (NaN where there was none).
+    """
+
+    rows: I64
+    minutes: I64
+    came_kw: F64
+    last_kw: F64
+    experts_kw: F64
+    told_kw: F64
+
+    @classmethod
+    def joined(cls, parts: Sequence[Outcomes]) -> Outcomes:
+        """Return ``parts``, at least one, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+    def which(self, chosen: NDArray[np.bool_]) -> Outcomes:
+        """Return those that are ``chosen`` ``[N]``."""
+        return Outcomes(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.rows)

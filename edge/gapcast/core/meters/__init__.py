@@ -1,0 +1,1 @@
+"""From the messages of meters to minute means: samples, counters, clocks, payload paths. Pure."""

@@ -1,0 +1,59 @@
+"""Energy counters: the difference of two counts, over the time between them, is the mean power."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gapcast.core.meters.minutes import Taken
+
+_MS_PER_HOUR = 3_600_000
+
+
+class Counter:
+    """What one device's counters of energy showed last, one for each term of a sum.
+
+    >>> counter = Counter(signs=(1, -1), hold_ms=120_000)
+    >>> [counter.add(at_ms, kwh) for at_ms, kwh in ((0, (100.0, 7.0)), (60_000, (100.25, 7.0)))]
+    [<Taken.TAKEN: 'taken'>, <Taken.TAKEN: 'taken'>]
+    >>> counter.mean_kw
+    15.0
+    """
+
+    __slots__ = ("_at_ms", "_counts_kwh", "_hold_ms", "_signs", "mean_kw", "n_resets")
+
+    def __init__(self, signs: Sequence[int], hold_ms: int) -> None:
+        self._signs = tuple(signs)
+        self._hold_ms = hold_ms
+        self._at_ms = 0
+        self._counts_kwh: tuple[float, ...] | None = None
+        #: Mean power over the time between the last two counts, kW; None where they say nothing of it.
+        self.mean_kw: float | None = None
+        #: How often a counter fell: it began anew, and what it counted meanwhile is not known.
+        self.n_resets = 0
+
+    def standing(self) -> tuple[int, tuple[float, ...]] | None:
+        """Return when the counters were read last, and what they showed, kWh; None before the first time."""
+        return None if self._counts_kwh is None else (self._at_ms, self._counts_kwh)
+
+    def resume(self, at_ms: int, counts_kwh: tuple[float, ...]) -> None:
+        """Go on from where another stood; counters of another number are not used."""
+        if len(counts_kwh) == len(self._signs):
+            self._at_ms, self._counts_kwh = at_ms, counts_kwh
+
+    def add(self, at_ms: int, counts_kwh: tuple[float, ...]) -> Taken:
+        """Take what the counters show; a silence longer than ``hold_ms``, either way, begins anew."""
+        before_kwh, since_ms = self._counts_kwh, at_ms - self._at_ms
+        if before_kwh is not None and -self._hold_ms <= since_ms <= 0:
+            return Taken.LATE if since_ms else Taken.DUPLICATE
+        self._counts_kwh, self._at_ms = counts_kwh, at_ms
+        self.mean_kw = None
+        if before_kwh is None:
+            return Taken.TAKEN
+        if any(now < before for now, before in zip(counts_kwh, before_kwh, strict=True)):
+            self.n_resets += 1
+        elif 0 < since_ms <= self._hold_ms:
+            gained_kwh = sum(
+                sign * (now - before) for sign, now, before in zip(self._signs, counts_kwh, before_kwh, strict=True)
+            )
+            self.mean_kw = gained_kwh * _MS_PER_HOUR / since_ms
+        return Taken.TAKEN

@@ -1,0 +1,151 @@
+"""A source of readings: how a meter's messages are read, once they are JSON or a number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Literal, NamedTuple
+
+from gapcast.core.errors import PayloadError
+from gapcast.core.grid import LATEST_MS
+from gapcast.core.meters.localtime import local_instant_of
+from gapcast.core.meters.minutes import Holding
+from gapcast.core.meters.values import Sum, look_up, number_of
+from gapcast.core.reading import Limits, in_range, instant_of, measured_of
+
+Format = Literal["gapcast", "json", "number"]
+TimeForm = Literal["auto", "rfc3339", "epoch_s", "epoch_ms", "local", "arrival"]
+Unit = Literal["auto", "W", "kW", "Wh", "kWh"]
+Kind = Literal["minute", "samples"]
+
+#: kW, or kWh, to a unit; ``auto`` is kW that was not said.
+PER_UNIT: Mapping[Unit, float] = {"auto": 1.0, "kW": 1.0, "W": 0.001, "kWh": 1.0, "Wh": 0.001}
+COUNTERS: frozenset[Unit] = frozenset({"Wh", "kWh"})
+_MS_PER_S = 1_000
+_SHOWN = 40
+
+
+class FeaturePath(NamedTuple):
+    """Where a measured feature stands in a message, and how much of its unit one there is."""
+
+    name: str
+    path: str
+    keys: tuple[str, ...]
+    per_unit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How the messages of one kind of meter are read.
+
+    ``value`` holds sums in the order of preference: the first of which a message has a term is meant.
+    ``name`` is for people. Times are of the meter's clock by ``time_form``, in ``zone`` where that is local;
+    without a path ``time`` they are those of arrival.
+    """
+
+    name: str
+    format: Format
+    value: tuple[Sum, ...]
+    unit: Unit
+    sign: int
+    time: tuple[str, ...] | None
+    time_form: TimeForm
+    zone: tzinfo
+    kind: Kind
+    holding: Holding
+    features: tuple[FeaturePath, ...] = ()
+
+    @property
+    def is_counter(self) -> bool:
+        """Whether the value counts energy, and its differences are the power."""
+        return self.unit in COUNTERS
+
+    def instant_ms(self, document: object, arrived_ms: int, before_ms: int | None) -> int:
+        """Return a message's time, epoch ms; ``before_ms`` is that of the device's last one.
+
+        Raises :class:`PayloadError` where the message has none that can be read.
+        """
+        if self.time is None:
+            return arrived_ms
+        ts = look_up(document, self.time)
+        if ts is None:
+            raise PayloadError("bad_time", f"the message has no {'.'.join(self.time)}, which is to be its time")
+        if self.time_form == "local":
+            return in_range(local_instant_of(ts, self.zone, arrived_ms, before_ms), ts)
+        if self.time_form in {"epoch_s", "epoch_ms"}:
+            number = number_of(ts, "the time")
+            if number is None:
+                raise PayloadError("bad_time", f"the time must be a number, not {repr(ts)[:_SHOWN]}")
+            seconds = number if self.time_form == "epoch_s" else number / _MS_PER_S
+            if seconds * _MS_PER_S >= LATEST_MS:
+                other = "epoch_ms" if self.time_form == "epoch_s" else "epoch_s"
+                detail = f"the time {number:g} is after 2099 as {self.time_form}: if it is {other}, say so by time_form"
+                raise PayloadError("bad_time", detail)
+            return instant_of(seconds)
+        if self.time_form == "rfc3339" and type(ts) is not str:
+            raise PayloadError("bad_time", f"the time must be RFC 3339, not {repr(ts)[:_SHOWN]}")
+        return instant_of(ts)
+
+    def power_kw(self, value: float, limits: Limits) -> float:
+        """Return a power of the source's unit in kW; raise :class:`PayloadError` where it is outside ``limits``."""
+        power_kw = self.sign * value * PER_UNIT[self.unit]
+        if limits.min_kw <= power_kw <= limits.max_kw:
+            return power_kw
+        shown = f"{value:g} {'W' if self.unit == 'W' else 'kW'}"
+        in_watts = PER_UNIT[self.unit] == 1 and limits.min_kw <= power_kw / 1_000 <= limits.max_kw
+        if in_watts and not self.is_counter:
+            cure = f'if these are watts, say unit = "W" ({power_kw / 1_000:g} kW), and unit = "kW" if they are not'
+        else:
+            cure = "check the unit; limits.min_kw and limits.max_kw say what this gateway takes"
+        detail = f"{shown} is outside {limits.min_kw:g} to {limits.max_kw:g} kW: {cure}"
+        raise PayloadError("out_of_range", detail)
+
+    def measured(self, document: object) -> dict[str, float]:
+        """Return the measured features that a message has, in their units; raise :class:`PayloadError`."""
+        found = {}
+        for feature in self.features:
+            value = number_of(look_up(document, feature.keys), f"{feature.name} ({feature.path})")
+            if value is not None:
+                found[feature.name] = measured_of(feature.name, value * feature.per_unit)
+        return found
+
+
+def terms_of(source: Source, document: object, best: int) -> tuple[int, dict[str, float]]:
+    """Return which of the source's sums a message speaks of, no worse than ``best``, and the terms it has.
+
+    Without any it is ``best`` and nothing. Raises :class:`PayloadError` for a value that is no number.
+    """
+    for place, terms in enumerate(source.value[: best + 1]):
+        found = {}
+        for term in terms:
+            value = number_of(look_up(document, term.keys), term.path)
+            if value is not None:
+                found[term.path] = value
+        if found:
+            return place, found
+    return best, {}
+
+
+def add_up(terms: Sum, known: Mapping[str, float]) -> float | None:
+    """Return the sum of what is known of ``terms``; None where one of them is not."""
+    total = 0.0
+    for term in terms:
+        value = known.get(term.path)
+        if value is None:
+            return None
+        total += term.sign * value
+    if not math.isfinite(total):
+        raise PayloadError("not_finite", "the sum of the values is not finite")
+    return total
+
+
+#: What a source may be told to read beside power: key, feature, and how much of the feature's unit one is.
+FEATURE_KEYS: Mapping[str, tuple[str, float]] = {
+    "voltage_v": ("voltage_v", 1.0),
+    "current_a": ("current_a", 1.0),
+    "current_ma": ("current_a", 0.001),
+    "reactive_kvar": ("reactive_kvar", 1.0),
+    "reactive_var": ("reactive_kvar", 0.001),
+}

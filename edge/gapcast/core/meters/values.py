@@ -1,0 +1,121 @@
+"""Where a value stands in a meter's message: paths, and sums of them.
+
+A path is keys with dots between (``ENERGY.Power``, ``params.em:0.total_act_power``); a key of digits
+counts into a list (``ENERGY.Power.0``). A sum is paths with `` + `` or `` - `` between, for what comes
+by phases, or as drawn and fed in.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from gapcast.core.errors import PayloadError
+
+_OPERATOR = re.compile(r"\s([+-])\s")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+#: Words that meters and home automations publish where they know no value.
+_UNKNOWN = frozenset({"", "nan", "none", "null", "unknown", "unavailable", "undefined"})
+_SHOWN = 40
+
+
+class Term(NamedTuple):
+    """One path of a sum, by its text and its keys, and whether it counts (1) or is taken off (-1)."""
+
+    path: str
+    keys: tuple[str, ...]
+    sign: int
+
+
+Sum = tuple[Term, ...]
+
+
+def parse_path(text: str) -> tuple[str, ...]:
+    """Return the keys of a path; raise :class:`ValueError` where it is none.
+
+    >>> parse_path("params.em:0.total_act_power")
+    ('params', 'em:0', 'total_act_power')
+    """
+    if not text or text != text.strip() or any(character in text for character in "\n{}"):
+        msg = f"{text!r} is not a path: give the keys with dots between, as ENERGY.Power"
+        raise ValueError(msg)
+    return tuple(text.split("."))
+
+
+def parse_sum(text: str) -> Sum:
+    """Return the terms of a sum; raise :class:`ValueError` where it is none.
+
+    >>> [(term.path, term.sign) for term in parse_sum("delivered - returned")]
+    [('delivered', 1), ('returned', -1)]
+    """
+    pieces = _OPERATOR.split(f" + {text}" if not text.startswith("- ") else f" {text}")
+    terms = tuple(
+        Term(path.strip(), parse_path(path.strip()), 1 if operator == "+" else -1)
+        for operator, path in zip(pieces[1::2], pieces[2::2], strict=True)
+    )
+    paths = [term.path for term in terms]
+    if len(set(paths)) < len(paths):
+        msg = f"{text!r} names a path twice"
+        raise ValueError(msg)
+    return terms
+
+
+def look_up(document: object, keys: tuple[str, ...]) -> object:
+    """Return what stands at ``keys`` of a decoded JSON document, None where there is nothing.
+
+    >>> look_up({"ENERGY": {"Power": [52, 5]}}, ("ENERGY", "Power", "1"))
+    5
+    """
+    found = document
+    for key in keys:
+        if isinstance(found, Mapping):
+            found = found.get(key)
+        elif isinstance(found, list) and key.isdecimal() and key.isascii() and len(key) < 4:  # noqa: PLR2004
+            found = found[int(key)] if int(key) < len(found) else None
+        else:
+            return None
+    return found
+
+
+def number_of(value: object, what: str) -> float | None:
+    """Return a number that a message states, also as text; None where it says that it knows none.
+
+    Raises :class:`PayloadError` naming ``what`` where it is something else, or not finite.
+
+    >>> number_of("00.250", "power"), number_of("unavailable", "power"), number_of(None, "power")
+    (0.25, None, None)
+    """
+    if value is None:
+        return None
+    if type(value) is str:
+        text = value.strip()
+        if text.lower() in _UNKNOWN:
+            return None
+        if len(text) <= _SHOWN and _NUMBER.fullmatch(text):
+            value = float(text)
+    if type(value) is int and value.bit_length() < 64:  # noqa: PLR2004 - a float holds its size
+        return float(value)
+    if type(value) is not float:
+        raise PayloadError("not_a_number", f"{what} must be a number, not {_shown(value)}{_cure(value, what)}")
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        raise PayloadError("not_finite", f"{what} must be finite, not {value}")
+    return value
+
+
+def _cure(value: object, what: str) -> str:
+    if isinstance(value, list):
+        return f": it is a list; name one of it ({what}.0), or add them up ({what}.0 + {what}.1)"
+    if isinstance(value, Mapping):
+        return ": it is an object; name a key of it"
+    return ""
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() >= 64:  # noqa: PLR2004 - repr refuses the longest of them
+        return "a number of many digits"
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

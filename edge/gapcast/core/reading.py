@@ -1,0 +1,155 @@
+"""Readings, the devices they come from, and what their values and times may be."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+from gapcast.core.errors import PayloadError
+from gapcast.core.features import GAP, UNITS
+from gapcast.core.grid import EARLIEST_MS, LATEST_MS
+
+#: Numbers from here on are epoch milliseconds, below it epoch seconds.
+_MILLISECONDS_FROM = 100_000_000_000
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,18})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+_W_PER_KW = 1_000
+#: No meter of a house measures more of anything; a model's float32 holds it, and its square.
+_MOST = 1e6
+_SHOWN = 40
+#: Neither ``.`` nor ``..``: the one after an address in a path, they name another place.
+_DEVICE = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,64}")
+
+
+def is_device_id(name: str) -> bool:
+    """Tell whether ``name`` may name a device: 1 to 64 of ``A-Z a-z 0-9 _ - .``, but neither ``.`` nor ``..``.
+
+    >>> is_device_id("meter-1.l2"), is_device_id("my meter"), is_device_id(""), is_device_id("..")
+    (True, False, False, False)
+    """
+    return _DEVICE.fullmatch(name) is not None
+
+
+class Reading(NamedTuple):
+    """One minute-averaged Global Active Power value of one device.
+
+    ``minute`` is the number of the minute since the epoch (see :mod:`gapcast.core.grid`), ``gap_kw`` the
+    power in kW. ``redelivered`` says that the broker sent this message before and cannot know
+    whether it was taken: where it is not news, it is a duplicate, never a stream that starts again.
+    ``measured`` holds what else was measured in that minute, by the names of
+    :data:`gapcast.core.features.MEASURED`; None where that is nothing.
+    """
+
+    device: str
+    minute: int
+    gap_kw: float
+    redelivered: bool = False
+    measured: Mapping[str, float] | None = None
+
+    def lacks(self, features: Sequence[str]) -> list[str]:
+        """Return those of ``features``, all measured ones, that the reading does not hold.
+
+        >>> Reading("home", 0, 1.2, measured={"voltage_v": 239.1}).lacks(["gap_kw", "voltage_v", "current_a"])
+        ['current_a']
+        """
+        held = self.measured or {}
+        return [name for name in features if name != GAP and name not in held]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What power a reading may state, kW."""
+
+    min_kw: float = -100.0
+    max_kw: float = 100.0
+
+
+def power_of(value: object, limits: Limits) -> float:
+    """Return a message's power, kW; raise :class:`PayloadError` where it is no number or outside ``limits``.
+
+    >>> power_of(1230, Limits())
+    Traceback (most recent call last):
+    gapcast.core.errors.PayloadError: out_of_range: 1230 kW is outside -100 to 100 kW: if these are watts, ...
+    """
+    if type(value) is not float and type(value) is not int:
+        raise PayloadError("not_a_number", f"power must be a number in kW, not {_shown(value)}")
+    if limits.min_kw <= value <= limits.max_kw:
+        return float(value)
+    if type(value) is float and not math.isfinite(value):
+        raise PayloadError("not_finite", f"power must be finite, not {value}")
+    if limits.min_kw * _W_PER_KW <= value <= limits.max_kw * _W_PER_KW:
+        cure = f"if these are watts, send kW ({value / _W_PER_KW:g})"
+    else:
+        cure = "limits.min_kw and limits.max_kw say what this gateway takes"
+    detail = f"{_shown(value)} kW is outside {limits.min_kw:g} to {limits.max_kw:g} kW: {cure}"
+    raise PayloadError("out_of_range", detail)
+
+
+def measured_of(name: str, value: object) -> float:
+    """Return what a message states of the measured feature ``name``, in its unit.
+
+    Raises :class:`PayloadError` where it is no number, not finite, or beyond a million.
+
+    >>> measured_of("voltage_v", "239")
+    Traceback (most recent call last):
+    gapcast.core.errors.PayloadError: not_a_number: voltage_v must be a number in V, not '239'
+    """
+    if type(value) is not float and type(value) is not int:
+        raise PayloadError("not_a_number", f"{name} must be a number in {UNITS[name]}, not {_shown(value)}")
+    if -_MOST <= value <= _MOST:
+        return float(value)
+    if type(value) is float and not math.isfinite(value):
+        raise PayloadError("not_finite", f"{name} must be finite, not {value}")
+    detail = f"{name} of {_shown(value)} {UNITS[name]} is outside -{_MOST:g} to {_MOST:g}: check the meter's unit"
+    raise PayloadError("out_of_range", detail)
+
+
+def instant_of(ts: object) -> int:
+    """Return a message's time, epoch ms, from RFC 3339 or an epoch number in seconds or milliseconds.
+
+    Raises :class:`PayloadError` for anything else, and for a time before 2000 or after 2099.
+
+    >>> instant_of("2010-11-01T00:29:00Z") == instant_of(1288571340) == instant_of(1288571340000)
+    True
+    """
+    if type(ts) is str:
+        return _parsed(ts)
+    if type(ts) is not int and type(ts) is not float:
+        raise PayloadError("bad_time", f"ts must be RFC 3339 or an epoch number, not {_shown(ts)}")
+    if type(ts) is float and not math.isfinite(ts):
+        raise PayloadError("bad_time", f"ts must be finite, not {ts}")
+    return in_range(ts if abs(ts) >= _MILLISECONDS_FROM else ts * 1_000, ts)
+
+
+@lru_cache(maxsize=1_024)
+def _parsed(ts: str) -> int:
+    if _RFC3339.fullmatch(ts) is None:
+        cure = "give the offset or Z, as in 2010-11-01T00:29:00Z"
+        raise PayloadError("bad_time", f"ts {_shown(ts)} is not RFC 3339: {cure}")
+    try:
+        instant_ms = (datetime.fromisoformat(ts.upper()) - _EPOCH) // _MILLISECOND
+    except (ValueError, OverflowError) as error:
+        raise PayloadError("bad_time", f"ts {_shown(ts)} is not a time: {error}") from error
+    return in_range(instant_ms, ts)
+
+
+def in_range(instant_ms: float, ts: object) -> int:
+    """Return an instant that a reading may bear, epoch ms; ``ts`` is how it was given.
+
+    Raises :class:`PayloadError` for a time before 2000 or after 2099.
+    """
+    if instant_ms < EARLIEST_MS:
+        raise PayloadError("clock_not_set", f"ts {_shown(ts)} is before 2000: the meter's clock was never set")
+    if instant_ms >= LATEST_MS:
+        raise PayloadError("bad_time", f"ts {_shown(ts)} is after 2099")
+    return int(instant_ms)
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if not isinstance(value, int) or value.bit_length() < 4 * _SHOWN else "a number of many digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,50 @@
+"""One series of readings that is no device's, forecast by the rules of the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, tzinfo
+
+from gapcast.core.buffer import Verdict
+from gapcast.core.engine import Engine
+from gapcast.core.errors import RequestError
+from gapcast.core.forecast import Forecast
+from gapcast.core.forecast_range import WIDEST
+from gapcast.core.predictor import Predictor
+from gapcast.core.reading import Limits, Reading
+from gapcast.core.window import MAX_FILL_MIN, MIN_OBSERVED
+
+
+def forecast_series(
+    model: Predictor,
+    readings: Sequence[Reading],
+    issued_at_ms: int,
+    zone: tzinfo = UTC,
+    *,
+    tells_path: bool = True,
+    limits: Limits = WIDEST,
+) -> Forecast:
+    """Forecast a series that is no device's, oldest first, by the very rules of the stream.
+
+    Where the model gives a value that is not finite or not in the range that follows from ``limits``, it is
+    persistence. Raises :class:`RequestError`, naming the reading, where the rules leave nothing to forecast from.
+    """
+    if len(readings) < MIN_OBSERVED:
+        msg = f"readings: at least {MIN_OBSERVED} are needed, not {len(readings)}"
+        raise RequestError(msg)
+    engine = Engine(model, 1, zone, tells_path=tells_path, limits=limits)
+    before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # their windows serve no one
+    newest = engine.accept(readings[-1:])
+    newest.raise_failure()
+    for i, verdict in enumerate([*before, *newest.verdicts]):
+        if verdict is Verdict.LACKING:
+            msg = f"readings[{i}]: {engine.lacking(readings[i])}"
+            raise RequestError(msg)
+        if verdict not in {Verdict.READY, Verdict.FIRST}:
+            msg = f"readings[{i}]: its time does not follow the one before ({verdict.value})"
+            raise RequestError(msg)
+    if not newest.devices:
+        msg = f"readings[{len(readings) - 1}]: more than {MAX_FILL_MIN} minutes are missing before it"
+        raise RequestError(msg)
+    return replace(engine.forecast(newest, issued_at_ms)[0], device=None)

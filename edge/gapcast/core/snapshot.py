@@ -1,0 +1,228 @@
+"""The engine's state as columns: taken from one engine, and given to the next.
+
+What is given back is bit for bit what was taken, so that a forecast does not know of the restart. What
+came after the snapshot is replayed, reading by reading, by the rules of the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.buffer import Buffers
+from gapcast.core.engine import Engine
+from gapcast.core.errors import StateError
+from gapcast.core.learning.kept import COLUMNS, EXPERTS, FOLLOWED
+from gapcast.core.meters.samples import MeterState
+from gapcast.core.reading import Reading
+from gapcast.core.rows import Stream
+from gapcast.core.snapshot_checks import implausible_devices, implausible_learning, implausible_sums
+from gapcast.core.state_limits import is_plausible_reading, is_plausible_run
+from gapcast.core.window import F32, I64, MIN_OBSERVED, WindowSpec
+
+#: Windows forecast at a time when the last forecasts are made again.
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where the streams of N devices stand, in the order they came, and what was last forecast for them.
+
+    ``values`` is ``[N, context, C]`` (oldest first, the units of ``channels``), ``observed`` ``[N, ceil(context / 8)]``
+    the bits of :class:`~gapcast.core.buffer.Stream`, lowest first, ``last_minute`` and ``n_seen`` are ``[N]``; the
+    ``latest_`` ones are :meth:`gapcast.core.latest.Latest.columns` of the model named. ``held`` and ``late_runs`` are
+    readings that wait to be understood; ``learnt``, ``scores`` and ``drift`` are what the ``columns`` of
+    :class:`~gapcast.core.learning.blend.Blend`, :class:`~gapcast.core.learning.scores.Scores` and
+    :class:`~gapcast.core.learning.drift.Drift` gave.
+    ``meters`` are those of which minutes are open.
+    """
+
+    spec: WindowSpec
+    channels: tuple[str, ...]
+    model: str
+    devices: list[str]
+    values: F32
+    observed: NDArray[np.uint8]
+    last_minute: I64
+    n_seen: NDArray[np.int32]
+    held: list[Reading]
+    late_runs: list[list[Reading]]
+    latest_kw: F32
+    latest_when: I64
+    latest_n_observed: NDArray[np.int32]
+    latest_shares: F32
+    learnt: dict[str, NDArray[Any]]
+    scores: dict[str, NDArray[Any]]
+    drift: dict[str, NDArray[Any]]
+    meters: list[MeterState] = field(default_factory=list)
+
+
+def take(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
+    """Return a copy of the state of ``engine``, and with it of its ``meters``."""
+    buffers = engine.buffers
+    context = buffers.spec.context
+    devices = list(buffers)
+    streams = [buffers.stream(device) for device in devices]
+    windows = np.empty((len(devices), *buffers.shape), dtype=np.float32)
+    for device, window in zip(devices, windows, strict=True):
+        buffers.copy_window(device, window)
+    bits = b"".join(stream.observed.to_bytes(_n_bytes(context), "little") for stream in streams)
+    rows = [stream.row for stream in streams]
+    latest_kw, latest_when, latest_n_observed, latest_shares = engine.newest.columns(rows)
+    return Snapshot(
+        spec=buffers.spec,
+        channels=buffers.channels,
+        model=told_by(engine),
+        devices=devices,
+        values=windows.reshape(len(devices), context, len(buffers.channels)),
+        observed=np.frombuffer(bits, dtype=np.uint8).reshape(len(devices), _n_bytes(context)),
+        last_minute=np.array([stream.last_minute for stream in streams], dtype=np.int64),
+        n_seen=np.array([min(stream.n_seen, MIN_OBSERVED) for stream in streams], dtype=np.int32),
+        held=[stream.held for stream in streams if stream.held is not None],
+        late_runs=[list(stream.late_run) for stream in streams if stream.late_run],
+        latest_kw=latest_kw,
+        latest_when=latest_when,
+        latest_n_observed=latest_n_observed,
+        latest_shares=latest_shares,
+        learnt={} if engine.blend is None else engine.blend.columns(rows),
+        scores=engine.scores.columns(rows),
+        drift=engine.drift.columns(rows),
+        meters=list(meters),
+    )
+
+
+class Unused(NamedTuple):
+    """What of a snapshot was not restored.
+
+    ``learning`` says why learnt values were left out, empty where all were restored; ``devices`` start afresh, because
+    their windows or newest forecasts hold values that cannot be.
+    """
+
+    learning: str
+    devices: list[str]
+
+
+def give(engine: Engine, snapshot: Snapshot) -> Unused:
+    """Restore ``snapshot`` into ``engine``, which must be new; return what was left out.
+
+    Where the model has another context or padding, each window is cut or padded anew from its oldest reading on; where
+    it is another model, the newest forecasts are left out. Values out of range (:mod:`.snapshot_checks`) are
+    left out for their device alone, learnt columns that do not fit each other for all. Raises :class:`StateError`,
+    before anything is restored, where the model takes a measured feature that the snapshot does not have.
+    """
+    buffers = engine.buffers
+    missing = [name for name in buffers.channels if name not in snapshot.channels]
+    if missing:
+        msg = f"the readings that were kept have no {', '.join(missing)}, which model {engine.model.name} needs"
+        raise StateError(msg)
+    values = snapshot.values[:, :, [snapshot.channels.index(name) for name in buffers.channels]]
+    values = values.reshape(len(values), snapshot.spec.context, *buffers.shape[1:])
+    dropped = implausible_devices(snapshot)
+    for i, device in enumerate(snapshot.devices):
+        stream = buffers.adopt(device)
+        if stream is None:
+            break
+        if dropped[i]:
+            continue
+        stream.last_minute, stream.n_seen = int(snapshot.last_minute[i]), int(snapshot.n_seen[i])
+        observed = int.from_bytes(snapshot.observed[i].tobytes(), "little")
+        fill(stream, values[i], observed, buffers.spec, as_it_was=buffers.spec == snapshot.spec)
+    _restore_waiting(buffers, snapshot)
+    if snapshot.model == told_by(engine):
+        n = len(buffers)
+        kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
+        engine.newest.take_over(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
+    problem = _restore_learning(engine, snapshot)
+    names = [device for i, device in enumerate(snapshot.devices) if dropped[i] and device in buffers]
+    for device in names:
+        engine.forget(device)
+    return Unused(problem, names)
+
+
+def _restore_waiting(buffers: Buffers, snapshot: Snapshot) -> None:
+    """Restore readings that wait to be understood, as far as they have each channel that the model takes."""
+    for reading in snapshot.held:
+        if reading.device in buffers and is_plausible_reading(reading) and not reading.lacks(buffers.channels):
+            buffers.stream(reading.device).held = reading
+    for run in snapshot.late_runs:
+        if is_plausible_run(run) and run[0].device in buffers and not any(r.lacks(buffers.channels) for r in run):
+            buffers.stream(run[0].device).late_run = list(run)
+
+
+def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
+    """Restore what was learnt, scores and drift; return what was left out, empty where nothing was."""
+    if engine.blend is None:
+        return ""
+    n_devices, learnt, n_bad = len(engine.buffers), snapshot.learnt, 0
+    try:
+        if learnt and FOLLOWED in learnt:
+            followed = learnt[FOLLOWED]
+            bad = implausible_learning(learnt)
+            n_bad = int(bad.sum())
+            sound = ~bad & (followed < n_devices)
+            if not sound.all():
+                as_many = {name for name, column in learnt.items() if name not in {EXPERTS, COLUMNS}}
+                learnt = {name: column[sound] if name in as_many else column for name, column in learnt.items()}
+        engine.blend.take_over(n_devices, learnt)
+        for columns, scorer, of_drift in (
+            (snapshot.scores, engine.scores, False),
+            (snapshot.drift, engine.drift, True),
+        ):
+            if columns:
+                scorer.take_over(columns)
+                bad_rows = np.flatnonzero(implausible_sums(columns, of_drift=of_drift))
+                n_bad += len(bad_rows)
+                for row in bad_rows.tolist():
+                    scorer.forget(row)
+    except (StateError, ValueError, IndexError, TypeError) as error:
+        return str(error)
+    return f"{n_bad} rows of learnt values or scores are out of range" if n_bad else ""
+
+
+def fill(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, as_it_was: bool) -> None:
+    """Put a window ``values`` and its ``observed`` bits into a new ``stream``; cut or padded, unless ``as_it_was``."""
+    context = spec.context
+    n = context if as_it_was else min(context, observed.bit_length())
+    row = stream.block[stream.at]
+    row[: context - n] = spec.pad_kw(values[len(values) - n])
+    row[context - n : context] = values[len(values) - n :]
+    stream.end = context
+    stream.observed = observed & ((1 << context) - 1)
+
+
+def _n_bytes(context: int) -> int:
+    return -(-context // 8)
+
+
+def told_by(engine: Engine) -> str:
+    """Return what must be the same for the last forecasts to be of use: the model, and the minutes that it tells."""
+    speaker = engine.speaker
+    told_min = speaker.lead_times_min if engine.tells_path else speaker.lead_times_min[-1:]
+    experts = "" if engine.blend is None else f" of {','.join(engine.blend.experts)}"
+    return f"{speaker.name} {speaker.version} {','.join(map(str, told_min))}{experts}"
+
+
+def check_shapes(snapshot: Snapshot) -> None:
+    """Raise :class:`StateError` where the columns of ``snapshot`` do not fit each other, or name a device twice."""
+    n, context = len(snapshot.devices), snapshot.spec.context
+    if len(set(snapshot.devices)) < n:
+        msg = "a device is named twice"
+        raise StateError(msg)
+    found = {
+        "values": (snapshot.values.shape, (n, context, len(snapshot.channels))),
+        "observed": (snapshot.observed.shape, (n, _n_bytes(context))),
+        "last_minute": (snapshot.last_minute.shape, (n,)),
+        "n_seen": (snapshot.n_seen.shape, (n,)),
+        "latest_kw": (snapshot.latest_kw.shape[:1], (n,)),
+        "latest_when": (snapshot.latest_when.shape, (n, 2)),
+        "latest_n_observed": (snapshot.latest_n_observed.shape, (n,)),
+        "latest_shares": (snapshot.latest_shares.shape[:1], (n,)),
+    }
+    for name, (shape, wanted) in found.items():
+        if shape != wanted:
+            msg = f"{name} is of shape {shape}, not {wanted}"
+            raise StateError(msg)

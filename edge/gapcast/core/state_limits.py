@@ -1,0 +1,113 @@
+"""What stored state may hold: finite values within limits, whatever the digest of its file says.
+
+A file whose digest is right can still be crafted, or hold what a faulty version wrote. The limits are far beyond what a
+running gateway stores, so that they reject no real state, and narrow enough that no arithmetic or loop runs away:
+
+- times between 2000 and 2100 for readings; between 1970 and 2100 for clocks of the gateway and of meters
+- power and other measured values up to a million, the most that a reading may state
+- the terms of a meter's value, in its own unit, up to 1e15
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS
+from gapcast.core.meters.samples import MeterState, OpenMinute, Sample, Spoken
+from gapcast.core.reading import Reading, is_device_id
+
+#: Largest size of power and other measured values.
+MOST = 1e6
+#: Minutes that a reading may be of.
+FIRST_MINUTE, LAST_MINUTE = EARLIEST_MS // MINUTE_MS, LATEST_MS // MINUTE_MS
+_MOST_OF_TERM = 1e15
+_MOST_LATE = 3
+_MOST_APART_MS = DAY_MIN * MINUTE_MS
+
+
+def is_plausible_instant(instant_ms: object) -> bool:
+    """Return whether it is an instant between 1970 and 2100, epoch ms."""
+    return type(instant_ms) is int and 0 <= instant_ms <= LATEST_MS
+
+
+def is_plausible_reading(reading: Reading) -> bool:
+    """Return whether a stored reading is one that could have been accepted."""
+    minute = reading.minute
+    return (
+        type(reading.device) is str
+        and is_device_id(reading.device)
+        and type(minute) is int
+        and FIRST_MINUTE <= minute <= LAST_MINUTE
+        and _is_within(reading.gap_kw, MOST)
+        and (reading.measured is None or _are_within(reading.measured, MOST))
+    )
+
+
+def is_plausible_run(run: list[Reading]) -> bool:
+    """Return whether these can be the late readings of one device."""
+    return 0 < len(run) <= _MOST_LATE and len({r.device for r in run}) == 1 and all(map(is_plausible_reading, run))
+
+
+def is_plausible_sample(sample: Sample) -> bool:
+    """Return whether a stored sample is one that could have been taken."""
+    known = {path: value for path, value in sample.terms.items() if value is not None}
+    return (
+        type(sample.topic) is str
+        and (sample.at_ms is None or is_plausible_instant(sample.at_ms))
+        and _are_within(known, _MOST_OF_TERM)
+        and _are_within(sample.measured, MOST)
+    )
+
+
+def is_plausible_meter(meter: MeterState) -> bool:
+    """Return whether a meter can go on from where it stood."""
+    counted, minute = meter.counted, meter.open_minute
+    return (
+        _are_within(meter.known, _MOST_OF_TERM)
+        and meter.best >= 0
+        and (meter.last_ms is None or is_plausible_instant(meter.last_ms))
+        and abs(meter.behind_ms) <= LATEST_MS
+        and _is_plausible_minute(minute)
+        and (
+            counted is None
+            or (_is_near(counted[0], minute) and all(_is_within(count, _MOST_OF_TERM) for count in counted[1]))
+        )
+    )
+
+
+def _is_plausible_minute(minute: OpenMinute) -> bool:
+    """Return whether an open minute is consistent: to close it must not go through years of minutes."""
+    spoken = minute.spoken
+    n_channels = len(minute.sums)
+    samples = (*((spoken,) if spoken is not None else ()), *minute.pending, *minute.late_run)
+    return (
+        is_plausible_instant(minute.through_ms)
+        and minute.minute == minute.through_ms // MINUTE_MS
+        and all(_is_within(total, MOST * MINUTE_MS) for total in minute.sums)
+        and all(0 <= covered_ms <= MINUTE_MS for covered_ms in minute.covered_ms)
+        and all(_is_plausible_value(sample, n_channels) for sample in samples)
+        and (spoken is None or spoken.at_ms <= minute.through_ms)
+        and (minute.newest_ms is None or _is_near(minute.newest_ms, minute))
+    )
+
+
+def _is_plausible_value(sample: Spoken, n_channels: int) -> bool:
+    known = (value for value in sample.values if value is not None)
+    return is_plausible_instant(sample.at_ms) and len(sample.values) <= n_channels and _all_within(known, MOST)
+
+
+def _is_near(instant_ms: int, minute: OpenMinute) -> bool:
+    return is_plausible_instant(instant_ms) and instant_ms - minute.through_ms <= _MOST_APART_MS
+
+
+def _are_within(values: object, most: float) -> bool:
+    return isinstance(values, Mapping) and _all_within(values.values(), most)
+
+
+def _all_within(values: Iterable[object], most: float) -> bool:
+    return all(_is_within(value, most) for value in values)
+
+
+def _is_within(value: object, most: float) -> bool:
+    return type(value) in {float, int} and math.isfinite(value) and abs(value) <= most  # type: ignore[arg-type]

@@ -1,0 +1,144 @@
+"""The form of a training set: windows of many houses in chunks, and the manifest that says what they are.
+
+``gapcast-fleet prepare`` writes it and ``gapcast-trainer train --from`` reads it; what both must agree on stands
+here. A chunk is a ``.npy`` file of rows of :func:`row_type`; the manifest is JSON, and is written last: a folder
+without one is not whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from gapcast.core.features import GAP
+from gapcast.core.window import Padding
+
+MANIFEST_FILE = "manifest.json"
+#: Version of the form; a reader refuses another one.
+FORMAT = 1
+#: The parts of a set: earlier and later minutes of the houses that are learnt from, and houses left out whole.
+TRAIN, VALIDATE, TEST = PARTS = ("train", "validate", "test")
+
+
+def row_type(context: int, n_leads: int) -> np.dtype[np.void]:
+    """Return the type of a chunk's rows, one for each window.
+
+    ``house`` is a place in the manifest's houses, ``window_kw`` the window as the model takes it, oldest minute first,
+    gaps filled and padded; the others are as in :class:`gapcast.core.examples.Found`. Power is in kW.
+
+    >>> row_type(60, 1).itemsize
+    264
+    """
+    return np.dtype(
+        [
+            ("house", "<i4"),
+            ("observed_minute", "<i8"),
+            ("n_observed", "<i4"),
+            ("n_recent", "<i4"),
+            ("target_kw", "<f4", (n_leads,)),
+            ("window_kw", "<f4", (context,)),
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What each window of a set is: as :class:`~gapcast.core.window.WindowSpec`, with its lead times and features."""
+
+    context: int = 30
+    padding: Padding = "oldest"
+    lead_times_min: tuple[int, ...] = (5,)
+    features: tuple[str, ...] = (GAP,)
+
+    @property
+    def embargo_min(self) -> int:
+        """Minutes before a validation part that nothing is observed in: no window or target lies in both parts."""
+        return self.context - 1 + self.lead_times_min[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How windows were chosen.
+
+    At most ``windows_a_house`` of each house to train on, and to test on where it is left out (None: as many of each as
+    the one with the fewest has), by ``seed``; to validate on as many as ``validate_share`` makes of these. That begins
+    at ``validate_from`` (RFC 3339), or with the last days of each house that hold that share of its readings.
+    """
+
+    seed: int = 1
+    windows_a_house: int | None = None
+    validate_share: float = 0.1
+    validate_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetHouse:
+    """A house of a set. Times are RFC 3339 in UTC; ``validate_from`` is None where it is left out whole.
+
+    ``n_found`` are the windows that it has of each part, ``n_taken`` those in the set. ``mean_kw`` and
+    ``mean_square_kw2`` are of the minutes learnt from, 0 where it is left out.
+    """
+
+    name: str
+    left_out: bool
+    n_readings: int
+    n_duplicates: int
+    n_refused: int
+    first: str
+    last: str
+    validate_from: str | None
+    n_found: dict[str, int]
+    n_taken: dict[str, int]
+    mean_kw: float
+    mean_square_kw2: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A file of a set: its part, its rows, and the SHA-256 of its bytes."""
+
+    file: str
+    part: str
+    n_rows: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All that a set is. ``source_sha256`` is of the readings themselves, however they are divided into files."""
+
+    format: int
+    source: str
+    source_sha256: str
+    columns: dict[str, str]
+    contract: Contract
+    embargo_min: int
+    draw: Draw
+    houses: tuple[SetHouse, ...]
+    chunks: tuple[Chunk, ...]
+
+    def text(self) -> str:
+        """Return it as JSON, the same for the same set."""
+        return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
+
+    def n_rows(self, part: str) -> int:
+        """Return how many windows ``part`` has."""
+        return sum(chunk.n_rows for chunk in self.chunks if chunk.part == part)
+
+    def names(self, *, left_out: bool) -> tuple[str, ...]:
+        """Return the houses that are left out, or those that are learnt from."""
+        return tuple(house.name for house in self.houses if house.left_out is left_out)
+
+
+def source_sha256(houses: Sequence[tuple[str, int, int]]) -> str:
+    """Return the SHA-256 of a source of which each house has a name, a number of readings and a hash of theirs.
+
+    >>> source_sha256([("a", 1, -7)])[:8]
+    '781ea7ef'
+    """
+    text = "".join(f"{json.dumps(name)} {n_readings} {digest}\n" for name, n_readings, digest in sorted(houses))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,134 @@
+"""``gapcast demo``: broker, service, meter and watcher together."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Timer
+
+from gapcast.app.application import Application
+from gapcast.config.mqtt import MqttSettings
+from gapcast.config.settings import GatewaySettings, HttpSettings, Settings, StateSettings
+from gapcast.core.errors import BrokerError, ModelError, SettingsError
+from gapcast.core.features import measured_in
+from gapcast.core.grid import minute_label
+from gapcast.core.predictor import Predictor
+from gapcast.core.reading import Limits
+from gapcast.demo.broker import EmbeddedBroker
+from gapcast.demo.watcher import Watcher
+from gapcast.replay.publisher import Meter, replay
+from gapcast.replay.source import Columns, Minute, read_minutes
+from gapcast.sample import sample_path
+
+HOST, DEVICE = "127.0.0.1", "home"
+_READY_S, _LAST_FORECAST_S = 15.0, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """``speed`` times real time (None: as fast as it goes), for ``duration_s`` (None: to the week's end).
+
+    Where ``mqtt_port`` or ``http_port`` is taken, a free one is used instead.
+    """
+
+    speed: float | None = 60.0
+    duration_s: float | None = None
+    mqtt_port: int = 1883
+    http_port: int = 8080
+
+
+def run_demo(options: DemoOptions, settings: Settings, show: Callable[[str], None], interrupted: Event) -> None:
+    """Run until the duration has passed, the week is over or ``interrupted`` is set; then show the summary.
+
+    Of ``settings`` only ``models``, ``forecast`` and ``site`` count: the rest is the demo's own.
+    """
+    broker = EmbeddedBroker(_free(options.mqtt_port), HOST)
+    broker.start()
+    with contextlib.ExitStack() as stack:
+        stack.callback(broker.stop)
+        state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gapcast-demo-")))
+        application = Application(_settings(settings, broker.port, _free(options.http_port), state), {})
+        stack.callback(application.close)
+        _refuse_what_needs_more(application.models.speaking)
+        served = Event()
+        beside = stack.enter_context(ThreadPoolExecutor(1, "meter"))
+        seen = beside.submit(_meter_and_watch, application, broker, options, show, interrupted)
+        seen.add_done_callback(lambda _: served.set())
+        try:
+            application.run(served)
+        finally:
+            interrupted.set()
+        show(seen.result().summary(paced=options.speed is not None))
+
+
+def _meter_and_watch(
+    application: Application,
+    broker: EmbeddedBroker,
+    options: DemoOptions,
+    show: Callable[[str], None],
+    interrupted: Event,
+) -> Watcher:
+    """Replay the bundled week to the service, and return the client that watched."""
+    _wait_ready(application)
+    pace = "at full speed" if options.speed is None else f"at {options.speed:g} times real time"
+    show(f"open   http://{HOST}:{application.http_port}/")
+    show(f"listen mosquitto_sub -h {HOST} -p {broker.port} -t 'gap/#' -v")
+    show(f"Replaying a recorded week of a real house {pace}; stop with Ctrl-C.")
+    watcher = Watcher(broker.host, broker.port, DEVICE, show)
+    clock = Timer(options.duration_s or 0, interrupted.set)
+    clock.daemon = True
+    with watcher, Meter(broker.host, broker.port, f"gap/{DEVICE}/reading") as meter:
+        if options.duration_s is not None:
+            clock.start()
+
+        def publish(minute: Minute) -> None:
+            watcher.sent(minute_label(minute.minute), minute.gap_kw)
+            meter.publish(minute)
+
+        replay(read_minutes(sample_path(), Columns(), Limits()), publish, options.speed, interrupted)
+        watcher.wait_for(watcher.n_readings - 1, _LAST_FORECAST_S)
+    clock.cancel()
+    return watcher
+
+
+def _refuse_what_needs_more(model: Predictor) -> None:
+    beside_power = measured_in(model.features)[1:]
+    if beside_power:
+        msg = f"model {model.name} needs {', '.join(beside_power)}, which the demo's week has not: name another model"
+        raise ModelError(msg)
+
+
+def _wait_ready(application: Application) -> None:
+    deadline_s = time.monotonic() + _READY_S
+    while not application.service.connected:
+        if time.monotonic() > deadline_s:
+            msg = f"the service did not connect to the embedded broker within {_READY_S:g} s"
+            raise BrokerError(msg)
+        time.sleep(0.02)
+
+
+def _settings(given: Settings, mqtt_port: int, http_port: int, state: Path) -> Settings:
+    return Settings(
+        gateway=GatewaySettings(id="demo"),
+        mqtt=MqttSettings(host=HOST, port=mqtt_port, protocol="3.1.1"),  # all that amqtt speaks
+        http=HttpSettings(host=HOST, port=http_port),
+        state=StateSettings(path=state),
+        models=given.models,
+        forecast=given.forecast,
+        site=given.site,
+    )
+
+
+def _free(wanted: int) -> int:
+    """Return ``wanted`` if it can be listened on, else a port that can."""
+    for port in (wanted, 0):
+        with contextlib.suppress(OSError), socket.create_server((HOST, port)) as probe:
+            return int(probe.getsockname()[1])
+    msg = f"no port can be listened on at {HOST}"
+    raise SettingsError(msg)

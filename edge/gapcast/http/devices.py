@@ -1,0 +1,79 @@
+"""What is known of each device, over REST."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse, Response
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gapcast.api.devices import Devices
+from gapcast.http import problems
+from gapcast.http.device_schemas import DeviceDocument, DevicePage, HistoryDocument
+from gapcast.service.service import Service
+
+#: Most that is told of at once, and most minutes that may be asked for: those that the longest history has.
+MAX_PAGE, MAX_MINUTES = 1_000, 10_080
+
+_PATH = "/devices"
+
+
+class PackedDevices:
+    """Packs what is told of devices for who accepts it: a tenth of the bytes, where a page asks for hundreds."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._packed = GZipMiddleware(app, minimum_size=2_000, compresslevel=4)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on, to be packed or not."""
+        ours = scope["type"] == "http" and scope["path"].startswith(_PATH)
+        await (self._packed if ours else self._app)(scope, receive, send)
+
+
+def devices_router(service: Service) -> APIRouter:
+    """Return the routes under ``/devices``."""
+    router = APIRouter(prefix=_PATH, tags=["devices"])
+    devices = Devices(service)
+
+    @router.get("", response_model=DevicePage, responses=problems.answers(HTTPStatus.UNPROCESSABLE_ENTITY))
+    def page(
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Devices on a page")] = 100,
+        after: Annotated[str, Query(description="Begin after this name: `next` of the page before")] = "",
+    ) -> Any:
+        """Return what is known of each device, by name, a page at a time."""
+        return JSONResponse(devices.page(limit, after))
+
+    @router.get("/{device}", response_model=DeviceDocument, responses=problems.answers(HTTPStatus.NOT_FOUND))
+    def one(device: str) -> Any:
+        """Return all that is known of a device, with its scores over a day, a week, and for ever."""
+        document = devices.one(device)
+        return _unknown(device) if document is None else JSONResponse(document)
+
+    @router.get(
+        "/{device}/history",
+        response_model=HistoryDocument,
+        responses=problems.answers(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+    )
+    def history(
+        device: str, minutes: Annotated[int, Query(ge=1, le=MAX_MINUTES, description="How far back")] = 180
+    ) -> Any:
+        """Return a device's last readings, and the forecasts for those minutes and the next, with what came."""
+        document = devices.history(device, minutes)
+        return _unknown(device) if document is None else JSONResponse(document)
+
+    @router.delete("/{device}", status_code=204, responses=problems.answers(HTTPStatus.NOT_FOUND))
+    def forget(device: str) -> Response:
+        """Forget a device, here and where something is retained of it, until its next reading."""
+        if not service.forget(device):
+            return _unknown(device)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    return router
+
+
+def _unknown(device: str) -> JSONResponse:
+    return problems.problem(HTTPStatus.NOT_FOUND, f"device {device!r} is unknown")

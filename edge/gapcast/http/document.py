@@ -1,0 +1,54 @@
+"""The OpenAPI document: what FastAPI makes of the routes, with their problems told once and as they are."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+
+from gapcast.api.predict_answer import Problem
+from gapcast.api.predict_request import PredictRequest
+from gapcast.http.guard import OPEN_PATHS
+from gapcast.http.problems import answer_of
+
+#: What FastAPI says of a 422, where nothing else is said; no route answers so.
+_NOT_OURS = ("HTTPValidationError", "ValidationError")
+_SCHEMES = {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "http", "scheme": "basic"}}
+
+
+class DocumentedApp(FastAPI):
+    """An application whose document names every answer."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            for path, operations in document["paths"].items():
+                for operation in operations.values():
+                    _complete(operation["responses"], is_open=path in OPEN_PATHS)
+                    if path not in OPEN_PATHS:
+                        operation["security"] = [{}, *({name: []} for name in _SCHEMES)]  # {}: where no token is set
+            components = document["components"]
+            for name in _NOT_OURS:
+                components["schemas"].pop(name, None)
+            schemas = components["schemas"] | request_schemas()
+            components["schemas"] = dict(sorted(schemas.items())) | {"Problem": Problem.model_json_schema()}
+            components["securitySchemes"] = _SCHEMES
+            self.openapi_schema = document
+        return self.openapi_schema
+
+
+def request_schemas() -> dict[str, Any]:
+    """Return the schemas of the bodies that are decoded by gapcast itself, not by FastAPI, which so leaves them out."""
+    schema = PredictRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), PredictRequest.__name__: schema}
+
+
+def _complete(responses: dict[str, Any], *, is_open: bool) -> None:
+    if "422" in responses:
+        responses["422"] = answer_of(HTTPStatus.UNPROCESSABLE_ENTITY)
+    responses["403"] = answer_of(HTTPStatus.FORBIDDEN)
+    if not is_open:
+        responses["401"] = answer_of(HTTPStatus.UNAUTHORIZED)
+        responses["421"] = answer_of(HTTPStatus.MISDIRECTED_REQUEST)

@@ -1,0 +1,29 @@
+"""What is answered where there is no connection left: health alone, so that a supervisor sees a process that works."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gapcast.http import problems
+from gapcast.http.guard import OPEN_PATHS
+
+_DETAIL = "all connections of this gateway are in use: try again in a while"
+
+
+def answer_health_only(app: ASGIApp) -> ASGIApp:
+    """Return an application that hands health checks on to ``app``, answers 503 to all else, and closes after it."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_close(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        refused: Any = problems.problem(HTTPStatus.SERVICE_UNAVAILABLE, _DETAIL, path=scope["path"])
+        refused.headers["retry-after"] = "5"
+        await (app if scope["path"] in OPEN_PATHS else refused)(scope, receive, send_and_close)
+
+    return answer

@@ -1,0 +1,165 @@
+"""The Open Inference Protocol, version 2: the loaded models as any client of it asks them, for raw tensors."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from gapcast.core.errors import ModelError
+from gapcast.core.predictor import Predictor
+from gapcast.core.window import F32
+from gapcast.http import problems, tensors
+from gapcast.http.inference_schemas import InferResponse, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
+from gapcast.http.request_bodies import BINARY_TYPE, JSON_LENGTH
+from gapcast.service.service import Service
+
+#: Windows that are computed before the stream, which may wait for the same model, has its turn.
+_N_AT_A_TIME = 8
+_PAUSE_S = 0.000_5
+_UNKNOWN = problems.answers(HTTPStatus.NOT_FOUND)
+_INFER: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": tensors.request_schema()},
+            BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+def inference_router(service: Service) -> APIRouter:
+    """Return the routes under ``/v2``; each model may be asked for with its version, too."""
+    router = APIRouter(prefix="/v2", tags=["open inference protocol"])
+
+    @router.get("", response_model=ServerMetadata)
+    async def server() -> Any:
+        """Tell what this is, and which extensions it knows."""
+        return JSONResponse({"name": "gapcast", "version": version("gapcast"), "extensions": ["binary_tensor_data"]})
+
+    @router.get("/health/live", response_model=Live)
+    async def live() -> Any:
+        """Answer while the process works."""
+        return JSONResponse({"live": True})
+
+    @router.get("/health/ready", response_model=Ready)
+    async def ready() -> Any:
+        """Answer once models can be asked, with a broker or without."""
+        return JSONResponse({"ready": True})
+
+    @router.get("/models/{model}/versions/{version}", response_model=ModelMetadata, responses=_UNKNOWN)
+    @router.get("/models/{model}", response_model=ModelMetadata, responses=_UNKNOWN)
+    async def metadata(model: str, version: str | None = None) -> Any:
+        """Tell a model's inputs and outputs; -1 is any number of windows."""
+        return JSONResponse(_metadata(_model(service, model, version)))
+
+    @router.get("/models/{model}/versions/{version}/ready", response_model=ModelReady, responses=_UNKNOWN)
+    @router.get("/models/{model}/ready", response_model=ModelReady, responses=_UNKNOWN)
+    async def model_ready(model: str, version: str | None = None) -> Any:
+        """Tell whether a model can be asked: those that are loaded can."""
+        return JSONResponse({"name": _model(service, model, version).name, "ready": True})
+
+    answers = problems.answers(
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+    binary: dict[int | str, dict[str, Any]] = {
+        200: {"content": {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+    }
+
+    @router.post(
+        "/models/{model}/versions/{version}/infer",
+        response_model=InferResponse,
+        responses={**answers, **binary},
+        openapi_extra=_INFER,
+    )
+    @router.post(
+        "/models/{model}/infer", response_model=InferResponse, responses={**answers, **binary}, openapi_extra=_INFER
+    )
+    async def infer(
+        request: Request,
+        model: str,
+        version: str | None = None,
+        inference_header_content_length: Annotated[str | None, Header(description="Bytes of JSON in the body")] = None,
+        content_encoding: Annotated[str | None, Header(description="identity, or none")] = None,
+    ) -> Any:
+        """Run a model on windows as it takes them: scaled by no one, padded by the caller, as its card says."""
+        predictor = _model(service, model, version)
+        if content_encoding not in {None, "", "identity"}:
+            raise tensors.unusable(
+                f"content-encoding: {content_encoding!r} is not read", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+            )
+        body = (await request.receive())["body"]  # BodyLimit has read it; request.body() would copy it
+        return await run_in_threadpool(_infer, predictor, body, inference_header_content_length)
+
+    return router
+
+
+def _model(service: Service, name: str, version: str | None) -> Predictor:
+    models = service.models
+    if name not in models:
+        raise tensors.unusable(
+            f"there is no model {name!r}; there are {', '.join(sorted(models))}", HTTPStatus.NOT_FOUND
+        )
+    model = models[name]
+    if version not in {None, model.version}:
+        msg = f"model {name} is loaded in version {model.version}, not {version!r}"
+        raise tensors.unusable(msg, HTTPStatus.NOT_FOUND)
+    return model
+
+
+def _metadata(model: Predictor) -> dict[str, Any]:
+    n_leads, levels = len(model.lead_times_min), model.quantile_levels
+    outputs = {"mean": [-1, n_leads]} | ({} if levels is None else {"quantiles": [-1, n_leads, len(levels)]})
+    return {
+        "name": model.name,
+        "versions": [model.version],
+        "platform": "tensorflow_lite",
+        "inputs": [_tensor("window", [-1, model.spec.context, len(model.features)])],
+        "outputs": [_tensor(name, shape) for name, shape in outputs.items()],
+    }
+
+
+def _tensor(name: str, shape: list[int]) -> dict[str, Any]:
+    return {"name": name, "datatype": tensors.FLOAT, "shape": shape}
+
+
+def _infer(model: Predictor, body: bytes, json_length: str | None) -> Response:
+    names = ("mean",) if model.quantile_levels is None else ("mean", "quantiles")
+    asked = tensors.read(body, json_length, names)
+    shape = (model.spec.context, len(model.features))
+    if asked.name != "window" or asked.tensor.shape[1:] != shape or not len(asked.tensor):
+        msg = f"inputs: window [N, {shape[0]}, {shape[1]}] is taken, not {asked.name} {list(asked.tensor.shape)}"
+        raise tensors.unusable(msg)
+    head: dict[str, object] = {"model_name": model.name, "model_version": model.version}
+    if asked.id is not None:
+        head["id"] = asked.id
+    answer, n_json = tensors.written(head, dict(zip(names, _outputs(model, asked.tensor), strict=True)), asked.outputs)
+    if n_json == len(answer):
+        return Response(answer, media_type="application/json")
+    return Response(answer, headers={JSON_LENGTH: str(n_json)}, media_type=BINARY_TYPE)
+
+
+def _outputs(model: Predictor, windows: F32) -> list[F32]:
+    parts: list[list[F32]] = []
+    for first in range(0, len(windows), _N_AT_A_TIME):
+        if first:
+            time.sleep(_PAUSE_S)
+        prediction = model.predict(windows[first : first + _N_AT_A_TIME])
+        parts.append([prediction.mean] if prediction.quantiles is None else [prediction.mean, prediction.quantiles])
+    outputs = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    if not all(np.isfinite(output).all() for output in outputs):
+        msg = f"model {model.name} gave a value that is not a number"
+        raise ModelError(msg)
+    return outputs

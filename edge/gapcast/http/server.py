@@ -1,0 +1,106 @@
+"""The HTTP server: uvicorn with bounded connections, in a thread that starts it again whatever ends it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from importlib.util import find_spec
+from threading import Event, Thread
+from typing import Literal
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from gapcast.core.statistics import Statistics
+from gapcast.http.bounded_protocol import BoundedProtocol
+from gapcast.http.connection_limits import ConnectionLimits
+from gapcast.http.connection_pool import ConnectionPool
+from gapcast.service.internal_errors import record_internal_error
+
+Implementation = Literal["auto", "httptools", "h11"]
+#: Of every answer: a browser must not take one for something else.
+_HEADERS = [("x-content-type-options", "nosniff")]
+#: Connections that are accepted at a time; more than these are opened before one can give way to another.
+_N_ACCEPTED_AT_A_TIME = 16
+#: Connections that the kernel holds until they are accepted.
+_N_WAITING = 1_024
+_GRACE_S = 2
+_RESTART_DELAY_S = 1.0
+
+
+def build_server(app: ASGIApp, limits: ConnectionLimits, implementation: Implementation = "auto") -> uvicorn.Server:
+    """Return a server of ``app``; ``auto`` is httptools where it is installed, and h11 elsewhere."""
+    protocol = type("Protocol", (protocol_class(implementation),), {"pool": ConnectionPool(limits)})
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        headers=_HEADERS,
+        backlog=_N_ACCEPTED_AT_A_TIME,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    return _Server(config)
+
+
+def protocol_class(implementation: Implementation) -> type[BoundedProtocol]:
+    """Return a protocol; ``auto`` is that on httptools where it is installed, and that on h11 elsewhere."""
+    if implementation == "h11" or find_spec("httptools") is None:
+        from gapcast.http.h11_protocol import BoundedH11Protocol  # noqa: PLC0415 - one of the two is loaded
+
+        return BoundedH11Protocol
+    from gapcast.http.httptools_protocol import BoundedHttpToolsProtocol  # noqa: PLC0415 - needs httptools
+
+    return BoundedHttpToolsProtocol
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections, with more that may wait than are accepted at a time."""
+        await super().startup(sockets)
+        for listening in sockets or ():
+            listening.listen(_N_WAITING)
+
+
+class HttpServerThread:
+    """Serves on a listening socket until it is stopped; an error that ends the server is recorded, and it restarts."""
+
+    def __init__(self, build: Callable[[], uvicorn.Server], listening: socket.socket, statistics: Statistics) -> None:
+        """Prepare; ``build`` makes a server, which lives as long as one event loop."""
+        self._build, self._listening, self._statistics = build, listening, statistics
+        self._server = build()
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="rest")
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether connections are accepted."""
+        return self._server.started
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the requests that are being handled, for two seconds at most, and return when all is closed."""
+        self._stopping.set()
+        self._server.should_exit = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with self._listening.dup() as listening:
+                    self._server.run([listening])
+            except BaseException as error:  # the server's own exits, too
+                record_internal_error(self._statistics, "http", error, "server")
+            if not self._stopping.wait(_RESTART_DELAY_S):
+                self._server = self._build()

@@ -1,0 +1,304 @@
+"""The connection under a session: made, kept, given up and made anew, in the caller's own thread.
+
+paho speaks the protocol (connect, subscribe, keep-alive, TLS, websockets); PUBLISH and PUBACK take
+the straight path beside it (see :mod:`gapcast.mqtt.straight`). There is no network thread: :meth:`Connection.serve`
+does all that the network asks for and returns.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import structlog
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from gapcast.core.errors import ShardError
+from gapcast.mqtt.backoff import Backoff
+from gapcast.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
+from gapcast.mqtt.delivery import LAST_ID
+from gapcast.mqtt.frames import Acknowledgement, Publication
+from gapcast.mqtt.straight import StraightSocket
+from gapcast.mqtt.transport import NOT_ANSWERED, NOT_LET_IN, explained, is_about_us
+from gapcast.service.internal_errors import NOT_CONTAINED
+
+log = structlog.get_logger(__name__)
+
+_UNSUPPORTED_PROTOCOL, _TAKEN_OVER = 0x84, 0x8E
+_NOT_AUTHORIZED = {0x86, 0x87}
+_NO_ANSWER = "the broker does not answer"
+#: Connections in a row that the broker ended so soon after it let us in, without having been unreachable in between:
+#: another client has the same client id. The broker of MQTT 3.1.1 does not say so.
+_N_CUT_SHORT, _CUT_SHORT_S = 3, 60.0
+_SHOWN = 120
+
+
+class Told(NamedTuple):
+    """Who is told of what happens to a connection."""
+
+    #: The broker has let us in; it takes so many messages at a time.
+    opened: Callable[[int], None]
+    #: It was asked for what is subscribed to.
+    subscribing: Callable[[], None]
+    lost: Callable[[], None]
+    publication: Callable[[Publication], None]
+    acknowledgement: Callable[[Acknowledgement], None]
+
+
+class Connection:
+    """One client's connection to the broker, and the next where that is lost."""
+
+    def __init__(self, options: SessionOptions, told: Told) -> None:
+        self._options = options
+        self._told = told
+        #: Whether MQTT 5 is spoken, and not 3.1.1.
+        self.mqtt5 = options.protocol != "3.1.1"
+        self._client = self._new_client()
+        self._socket: StraightSocket | None = None
+        self._backoff = Backoff()
+        self._accepted = False  # whether the broker has answered, in this connection
+        self._deadline_s = 0.0
+        self._closing = False
+        self._opened_s = 0.0
+        self._n_cut_short = 0
+        #: When the network was last looked at (``time.perf_counter`` and epoch ms).
+        self.now = (0.0, 0)
+        #: Whether the broker has let us in.
+        self.is_open = False
+        #: Whether it has granted the subscriptions too.
+        self.connected = False
+        self.n_connects = 0
+        self.n_fresh_sessions = 0
+        #: Why there is no connection, in a sentence; empty while there is one.
+        self.problem = "not connected yet"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a connection, let in or not."""
+        return self._socket is not None
+
+    def write(self, packet: bytes) -> None:
+        """Write a packet, where there is a connection; it leaves with :meth:`flush` or :meth:`serve`."""
+        if self._socket is not None:
+            self._socket.write(packet)
+
+    def flush(self) -> None:
+        """Hand what was written to the network."""
+        if self._socket is not None:
+            self._socket.flush()
+
+    def closing(self) -> None:
+        """Let the connection that there is be the last."""
+        self._closing = True
+
+    def close(self, *, politely: bool) -> None:
+        """Disconnect; where it is not ``politely``, without a word, so that the broker sends our last will."""
+        self.connected = False
+        if self.is_open and self._socket is not None:
+            if politely:
+                self._socket.says_goodbye = True
+            else:
+                self._socket.cut()
+        self._client.disconnect()
+        self._client.loop_write()
+        del self._client  # the last there was of it: paho closes the sockets that wake its loop
+
+    def serve(self, timeout_s: float) -> None:
+        """One round: connect or wait, read, let paho do its part, write.
+
+        A packet that paho cannot read, or any other error, ends the connection: the next one is tried as usual.
+        """
+        try:
+            self._serve(timeout_s)
+        except (ShardError, *NOT_CONTAINED):
+            raise
+        except BaseException as error:
+            self._broken(error)
+
+    def _broken(self, error: BaseException) -> None:
+        """Give up a connection that raised, and the client, which may be in any state."""
+        problem = f"the connection failed ({type(error).__name__}: {str(error)[:_SHOWN]})"
+        self._lost(problem)
+        self._client = self._new_client()
+        log.error(
+            "mqtt.connection_failed", host=self._options.host, port=self._options.port, problem=problem, exc_info=error
+        )
+
+    def _serve(self, timeout_s: float) -> None:
+        sock = self._socket
+        if sock is None:
+            if self._closing or not self._connect_when_due(timeout_s):
+                return
+            sock = self._socket
+        if sock is None:
+            return
+        sock.flush()
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN | (select.POLLOUT if sock.n_unsent else 0))
+        poll.poll(0 if sock.has_more else timeout_s * 1_000)
+        self.now = (time.perf_counter(), time.time_ns() // 1_000_000)
+        sock.pump()
+        while self._socket is sock and sock.wants_paho:
+            self._client.loop_read()
+        if self._socket is sock:
+            self._client.loop_misc()
+            self._client.loop_write()
+            sock.flush()
+            if not self._accepted and time.monotonic() > self._deadline_s:
+                say = log.debug if self.problem == _NO_ANSWER else log.warning  # one warning a trouble, not one a try
+                self._lost(_NO_ANSWER)
+                say("mqtt.no_answer", host=self._options.host, port=self._options.port, waited_s=CONNECT_TIMEOUT_S)
+                self._fall_back()  # some brokers of 3.1.1 alone wait for ever for the rest of what they misread
+
+    def lay_over(self, sock: Any) -> StraightSocket:
+        """Lay the straight path over the socket that paho has just connected."""
+        told = self._told
+        self._socket = StraightSocket(
+            sock, mqtt5=self.mqtt5, on_publication=told.publication, on_acknowledgement=told.acknowledgement
+        )
+        return self._socket
+
+    def _connect_when_due(self, timeout_s: float) -> bool:
+        wait_s = self._backoff.wait_s()
+        if wait_s > timeout_s:
+            time.sleep(timeout_s)
+            return False
+        time.sleep(wait_s)
+        options = self._options
+        self._accepted = False
+        self._deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
+        try:
+            self._client.reconnect()
+            self._client.loop_write()
+        except (OSError, ValueError) as error:  # refused, unreachable, unknown host, TLS, a handshake cut short
+            self._unreachable(explained(error, options.host, options.transport))
+            return False
+        return True
+
+    def _unreachable(self, problem: str) -> None:
+        self._n_cut_short = 0
+        told = self.problem == f"unreachable: {problem}"
+        self._lost(f"unreachable: {problem}")
+        say = log.debug if told else log.warning  # one warning a trouble, not one a try
+        say("mqtt.unreachable", host=self._options.host, port=self._options.port, problem=problem)
+
+    def _lost(self, problem: str) -> None:
+        """Forget the connection and arrange for the next."""
+        self.problem = problem
+        sock, self._socket = self._socket, None
+        self.connected = self.is_open = False
+        if sock is not None:
+            sock.close()
+        self._told.lost()
+        self._backoff.failed()
+
+    # --- paho ---------------------------------------------------------------------------------
+
+    def _new_client(self) -> Client:
+        client = build_client(self._options, self.lay_over, mqtt5=self.mqtt5)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        return client
+
+    def _on_connect(self, _client: object, _data: object, flags: Any, reason: ReasonCode, properties: Any) -> None:
+        options = self._options
+        self._accepted = True
+        if reason.is_failure:
+            self._refused(reason)
+            return
+        self.is_open = True
+        self._opened_s = time.monotonic()
+        self.n_connects += 1
+        self.n_fresh_sessions += not flags.session_present
+        self._backoff.succeeded()
+        self._told.opened(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
+        if options.unwanted and flags.session_present:
+            self._client.unsubscribe(list(options.unwanted))
+        how: Any = SubscribeOptions(qos=options.qos, retainHandling=1) if self.mqtt5 else options.qos
+        self._client.subscribe([(topic, how) for topic in self._topics()])
+        self._told.subscribing()
+        log.info(
+            "mqtt.connected", host=options.host, port=options.port, protocol="5" if self.mqtt5 else "3.1.1",
+            session_present=flags.session_present,
+        )  # fmt: skip
+
+    def _topics(self) -> tuple[str, ...]:
+        """What is subscribed to, readings first."""
+        options = self._options
+        return options.subscriptions + options.asides + (options.asides_mqtt5 if self.mqtt5 else ())
+
+    def _refused(self, reason: ReasonCode) -> None:
+        cure = ": check mqtt.username and mqtt.password" if reason.value in _NOT_AUTHORIZED else ""
+        problem = f"refused: {reason}{cure}"
+        say = log.debug if self.problem == problem else log.error
+        say("mqtt.refused", host=self._options.host, port=self._options.port, reason=str(reason))
+        self.problem = problem
+        if reason.value == _UNSUPPORTED_PROTOCOL:
+            self._fall_back()
+
+    def _fall_back(self) -> None:
+        """Try the other version of the protocol next time, where that is open and none has worked yet."""
+        if self._options.protocol == "auto" and not self.n_connects:
+            self.mqtt5 = not self.mqtt5
+            self._client = self._new_client()
+
+    def _on_disconnect(
+        self, _client: object, _data: object, _flags: object, reason: ReasonCode, _props: object
+    ) -> None:
+        if self._closing:
+            self._socket = None
+            return
+        was_connected, was_accepted = self.connected, self._accepted
+        failure = self._socket.failure if self._socket is not None else None
+        if not was_accepted and self._options.transport.tls is not None:
+            self._unreachable(NOT_ANSWERED if failure is None else NOT_LET_IN)  # TLS 1.3 says so after the handshake
+            if not is_about_us(failure):
+                self._fall_back()
+            return
+        refused = was_accepted and not was_connected and self.problem.startswith("refused")
+        was_open = self.is_open
+        self._lost(self.problem if refused else f"disconnected: {reason}")
+        if self._is_taken_over(reason, was_open=was_open):
+            if self._options.yields:  # taken back, it would be taken again, for ever
+                msg = (
+                    f"another worker took over the session of {self._options.gateway}: a shard has one worker. "
+                    "Where that one should not have it, end it, and start this one again"
+                )
+                raise ShardError(msg)
+            self.problem = (
+                f"another client connects with the client id gapcast-{self._options.gateway}: "
+                "give each gateway its own gateway.id and state.path"
+            )
+            self._backoff.contended()
+            log.error("mqtt.taken_over", problem=self.problem, n_in_a_row=self._n_cut_short)
+        elif was_connected:
+            log.warning("mqtt.disconnected", host=self._options.host, reason=str(reason))
+        elif not was_accepted:
+            self._fall_back()  # a broker of 3.1.1 alone may hang up instead of answering
+
+    def _is_taken_over(self, reason: ReasonCode, *, was_open: bool) -> bool:
+        """Tell whether another client has our id: with MQTT 5 the broker says so, else short connections do."""
+        if was_open and time.monotonic() - self._opened_s < _CUT_SHORT_S:
+            self._n_cut_short += 1
+        else:
+            self._n_cut_short = 0
+        return self._n_cut_short >= _N_CUT_SHORT if not self.mqtt5 else bool(reason.value == _TAKEN_OVER)
+
+    def _on_subscribe(
+        self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _props: object
+    ) -> None:
+        answers = zip(self._topics(), reasons, strict=False)
+        refused = {topic: str(reason) for topic, reason in answers if reason.is_failure}
+        needed = [topic for topic in refused if topic in self._options.subscriptions]
+        if needed:
+            reason = refused[needed[0]]
+            self.problem = f"the subscription to {', '.join(needed)} is refused: {reason}"
+            log.error("mqtt.subscription_refused", reason=reason, topics=tuple(needed))
+            return
+        for topic, reason in refused.items():
+            log.warning("mqtt.subscription_refused", reason=reason, topics=(topic,))
+        self.connected, self.problem = True, ""

@@ -1,0 +1,164 @@
+"""Bytes to readings, forecasts to bytes: the native payloads."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+from gapcast.core.errors import PayloadError
+from gapcast.core.forecast import FORECAST_SCHEMA, LEVEL, SHARE_DECIMALS, Forecasts
+from gapcast.core.grid import instant_label, minute_label, minute_of
+from gapcast.core.reading import Limits, Reading, instant_of, measured_of, power_of
+from gapcast.json_input import JsonError, NonFiniteLiteralError, decode_json
+from gapcast.mqtt.frames import MAX_PAYLOAD
+
+_REJECTED_BYTES = 1_024
+#: Reason of a rejection: the message is one of gapcast's own.
+OWN_ECHO = "own_echo"
+_REJECTION = frozenset({"topic", "reason", "detail", "payload"})
+#: What gapcast publishes as JSON, by the keys that no meter's message has together.
+_OWN_DOCUMENTS = {
+    "forecast": frozenset({"horizon_min", "issued_at", "target_at", "model_version"}),
+    "rejection": _REJECTION,
+}
+
+
+def decode(
+    device: str, payload: bytes, n_bytes: int, received_ms: int | None, limits: Limits, extras: Sequence[str] = ()
+) -> Reading:
+    """Return the reading in ``payload``: ``{"ts": …, "gap_kw": …}`` or a bare number (kW).
+
+    Of the measured features that an object may hold beside its power, ``extras`` are read where they are
+    there; whatever else it holds is ignored.
+
+    ``n_bytes`` is the payload's length as it was sent; without ``ts`` the reading is of the minute it
+    arrived in (``received_ms``; None where that says nothing, as of a message that was retained or is sent again).
+
+    Raises :class:`PayloadError` for anything else, whatever the bytes.
+    """
+    if not n_bytes:
+        raise PayloadError("empty", "the payload is empty: send a number or a JSON object")
+    if n_bytes > MAX_PAYLOAD:
+        raise PayloadError("too_large", f"the payload has {n_bytes} bytes; at most {MAX_PAYLOAD} are read")
+    try:
+        value = decode_json(payload)
+    except JsonError as error:
+        raise _problem_of(error) from error
+    instant_ms, measured = received_ms, None
+    if isinstance(value, dict):
+        if "horizon_min" in value:
+            check_own_echo(value)
+        if "ts" in value:
+            instant_ms = instant_of(value["ts"])
+        if "gap_kw" not in value:
+            check_own_echo(value)
+            raise PayloadError("no_value", 'the object has no "gap_kw"')
+        if extras:
+            measured = {name: measured_of(name, value[name]) for name in extras if name in value}
+        value = value["gap_kw"]
+    if instant_ms is None:
+        detail = "a message without ts that was retained, or is sent again, may be of any age: publish readings with ts"
+        raise PayloadError("unknown_age", detail)
+    return Reading(device, minute_of(instant_ms), power_of(value, limits), False, measured)
+
+
+def check_own_echo(document: Mapping[str, object]) -> None:
+    """Raise :class:`PayloadError` where a received ``document`` is one that gapcast publishes.
+
+    A bridge, a script or another program then copies it to a topic of readings.
+    """
+    for what, keys in _OWN_DOCUMENTS.items():
+        if keys <= document.keys():
+            detail = (
+                f"this is a gapcast {what}, copied back to a topic that gapcast reads: "
+                "exclude gapcast's own topics from the bridge or program that copies it"
+            )
+            raise PayloadError(OWN_ECHO, detail)
+
+
+def is_rejection(payload: bytes) -> bool:
+    """Tell whether ``payload`` is a message of the rejected topic."""
+    try:
+        document = decode_json(payload)
+    except JsonError:
+        return False
+    return isinstance(document, dict) and document.keys() >= _REJECTION
+
+
+def decode_document(payload: bytes) -> object:
+    """Return the value of a JSON payload; raise :class:`PayloadError` (``not_json`` or ``not_finite``)."""
+    try:
+        return decode_json(payload)
+    except JsonError as error:
+        raise _problem_of(error) from error
+
+
+def _problem_of(error: JsonError) -> PayloadError:
+    if isinstance(error, NonFiniteLiteralError):
+        detail = f"NaN and Infinity are not JSON, and no reading: send null, or leave the value out ({error})"
+        return PayloadError("not_finite", detail)
+    return PayloadError("not_json", f"the payload is not JSON: {error}")
+
+
+def encode_forecasts(forecasts: Forecasts) -> Iterator[bytes]:
+    """Yield each as the JSON of :meth:`~gapcast.core.forecast.Forecast.document`, by one template for the batch.
+
+    Names are of a set that JSON need not escape, and ``repr`` of a finite float is JSON: nothing
+    here needs an encoder, which would take five times as long.
+    """
+    model = forecasts.model
+    horizon_min = model.lead_times_min[-1]
+    has_interval = forecasts.lower_kw is not None and forecasts.upper_kw is not None
+    tail = (
+        f',"level":{LEVEL if has_interval else "null"},"model":"{model.name}","model_version":"{model.version}",'
+        f'"n_observed":%d,"context":{model.spec.context}'
+    )
+    head = f'{{"v":{FORECAST_SCHEMA},"device":"%s","observed_at":"%s","target_at":"%s",'
+    middle = f'"issued_at":"{instant_label(forecasts.issued_at_ms)}","horizon_min":{horizon_min},"gap_kw":%r'
+    bounds = ',"median_kw":%s,"lower_kw":%s,"upper_kw":%s'
+    n_leads = 0 if forecasts.path_kw is None else len(model.lead_times_min)
+    path = f',"path":[{",".join(["%r"] * n_leads)}]' if n_leads else ""
+    shares = forecasts.shares
+    experts = "" if shares is None else _experts_template(shares.names)
+    template = head + middle + bounds + tail + path + experts + "}"
+    nothing = ["null"] * len(forecasts)
+    for device, minute, gap_kw, median, lower, upper, n_observed, path_kw, weights in zip(
+        forecasts.devices,
+        forecasts.observed_minutes,
+        forecasts.gap_kw,
+        nothing if forecasts.median_kw is None else forecasts.median_kw,
+        nothing if forecasts.lower_kw is None else forecasts.lower_kw,
+        nothing if forecasts.upper_kw is None else forecasts.upper_kw,
+        forecasts.n_observed,
+        [()] * len(forecasts) if forecasts.path_kw is None else forecasts.path_kw,
+        [()] * len(forecasts) if shares is None else shares.weights,
+        strict=True,
+    ):
+        text = template % (
+            device, minute_label(minute), minute_label(minute + horizon_min),
+            gap_kw, median, lower, upper, n_observed, *path_kw, *weights,
+        )  # fmt: skip
+        yield text.encode()
+
+
+def _experts_template(names: Sequence[str]) -> str:
+    weights = ",".join(f'"{name}":%.{SHARE_DECIMALS}f' for name in names)
+    return f',"experts":{{{weights}}},"median_experts":{{{weights}}}'
+
+
+def encode_rejection(topic: str, payload: bytes, reason: str, detail: str, n_omitted: int = 0) -> bytes:
+    """Return what the rejected topic says of a message; the payload cut at 1 kB, base64 where not UTF-8.
+
+    ``n_omitted`` is how many before it were not told.
+    """
+    head = payload[:_REJECTED_BYTES]
+    try:
+        shown = head.decode()
+    except UnicodeDecodeError as error:
+        cut_within_a_character = len(payload) > len(head) and error.reason == "unexpected end of data"
+        shown = head[: error.start].decode() if cut_within_a_character else base64.b64encode(head).decode()
+    document: dict[str, object] = {"topic": topic, "reason": reason, "detail": detail, "payload": shown}
+    if n_omitted:
+        document["omitted"] = n_omitted
+    return json.dumps(document).encode()

@@ -1,0 +1,89 @@
+"""From a topic to the device that it tells of, by the patterns of the configuration's sources."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gapcast.core.errors import PayloadError, SettingsError
+from gapcast.core.reading import is_device_id
+
+DEVICE, CHANNEL, PART = "{device}", "{channel}", "{part}"
+_MAX_TOPIC_BYTES = 65_535
+_NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+_SHOWN = 80
+
+
+class Match(NamedTuple):
+    """The device that a topic tells of, and the part of its value; the part is empty where it is all."""
+
+    device: str
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTopic:
+    """A topic pattern, the name that devices of it have, and the parts that it comes in."""
+
+    pattern: str
+    levels: tuple[str, ...]
+    device: str
+    parts: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, key: str, pattern: str, device: str = "", parts: Sequence[str] = ()) -> SourceTopic:
+        """Read a source's topic and device; raise :class:`SettingsError` naming ``key`` where they cannot serve."""
+        levels = tuple(pattern.split("/"))
+        for name in (DEVICE, CHANNEL, PART):
+            if pattern.count(name) != levels.count(name) or pattern.count(name) > 1:
+                msg = f"{key}.topic: {pattern!r} may have {name} once, and as a whole level, as in tele/{DEVICE}/SENSOR"
+                raise SettingsError(msg)
+        plain = re.sub(r"\{(device|channel|part)\}", "x", pattern)
+        if not plain or any(character in plain for character in "+#\0{}") or len(plain.encode()) > _MAX_TOPIC_BYTES:
+            msg = f"{key}.topic: {pattern!r} is no topic pattern: no +, #, NUL, other braces, and not empty"
+            raise SettingsError(msg)
+        name = device or (f"{DEVICE}-{CHANNEL}" if CHANNEL in levels else DEVICE)
+        for used in (DEVICE, CHANNEL):
+            if used in name and used not in levels:
+                msg = f'{key}.topic: {pattern!r} has no {used}: give it one, or name the device, as device = "home"'
+                raise SettingsError(msg)
+        if not is_device_id(name.replace(DEVICE, "x").replace(CHANNEL, "x")):
+            msg = f"{key}.device: {name!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - . and {DEVICE}"
+            raise SettingsError(msg)
+        return cls(pattern, levels, name, tuple(parts))
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The subscriptions that take in every device."""
+        filters = "/".join("+" if level in {DEVICE, CHANNEL} else level for level in self.levels)
+        return tuple(filters.replace(PART, part) for part in self.parts) or (filters,)
+
+    def match(self, topic: str) -> Match | None:
+        """Return whose topic it is, None where it is not of this pattern.
+
+        What a channel's name has that a device's may not becomes ``_``. Raises :class:`PayloadError` where the
+        name that comes of it cannot be a device's.
+
+        >>> SourceTopic.parse("x", "{device}/status/{channel}").match("shellypro3em-1/status/em:0")
+        Match(device='shellypro3em-1-em_0', part='')
+        """
+        levels = topic.split("/")
+        if len(levels) != len(self.levels):
+            return None
+        device, part = self.device, ""
+        for of_pattern, of_topic in zip(self.levels, levels, strict=True):
+            if of_pattern == DEVICE:
+                device = device.replace(DEVICE, of_topic)
+            elif of_pattern == CHANNEL:
+                device = device.replace(CHANNEL, _NOT_OF_A_NAME.sub("_", of_topic))
+            elif of_pattern == PART and of_topic in self.parts:
+                part = of_topic
+            elif of_pattern != of_topic:
+                return None
+        if not is_device_id(device):
+            shown = device if len(device) <= _SHOWN else f"{device[:_SHOWN]}…"
+            detail = f"{shown!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+            raise PayloadError("bad_device", detail)
+        return Match(device, part)

@@ -1,0 +1,216 @@
+"""One MQTT session: moves messages in the caller's own thread, over one connection and the next.
+
+There is no network thread and no callback to wait for: :meth:`Session.take` does all that the network asks for
+(see :mod:`gapcast.mqtt.connection`) and returns what came. What is under way outlives the connection.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import structlog
+
+from gapcast.mqtt.client import SessionOptions
+from gapcast.mqtt.connection import Connection, Told
+from gapcast.mqtt.delivery import Delivery, Outgoing
+from gapcast.mqtt.frames import (
+    REFUSED_FROM,
+    Acknowledgement,
+    Publication,
+    as_duplicate,
+    encode_properties,
+    encode_publish,
+)
+
+log = structlog.get_logger(__name__)
+
+#: Messages that may wait to be taken; beyond it those at QoS 0, which no one will send again, are shed.
+_MAX_QUEUED = 20_000
+#: Unconfirmed messages from which no more readings are taken, until the broker confirms some.
+_MAX_UNCONFIRMED = 16_384
+
+
+class Received(NamedTuple):
+    """A publication, and when it was read from the network (``time.perf_counter`` and epoch ms)."""
+
+    publication: Publication
+    received_s: float
+    received_ms: int
+
+
+class Session:
+    """A persistent session of one client, for one thread."""
+
+    def __init__(self, options: SessionOptions) -> None:
+        self._options = options
+        told = Told(self._opened, self._subscribing, self._lost, self._queued, self._confirmed)
+        self._connection = Connection(options, told)
+        self._queue: deque[Received] = deque()
+        self._delivery = Delivery(self._connection.write, self._encode)
+        self._warned: set[str] = set()
+        self.n_taken = 0
+        self.n_shed = 0
+
+    # --- what the owner calls -----------------------------------------------------------------
+
+    @property
+    def gateway(self) -> str:
+        """The gateway's id; the client id is ``gapcast-`` and this."""
+        return self._options.gateway
+
+    @property
+    def protocol(self) -> str:
+        """The version of MQTT spoken: 5 or 3.1.1."""
+        return "5" if self._connection.mqtt5 else "3.1.1"
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there and has granted the subscriptions."""
+        return self._connection.connected
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection, in a sentence; empty while there is one."""
+        return self._connection.problem
+
+    @property
+    def n_connects(self) -> int:
+        """Connections that the broker has let us into."""
+        return self._connection.n_connects
+
+    @property
+    def n_fresh_sessions(self) -> int:
+        """Connections on which the broker remembered nothing of us."""
+        return self._connection.n_fresh_sessions
+
+    @property
+    def n_queued(self) -> int:
+        """Messages that came and have not been taken."""
+        return len(self._queue)
+
+    @property
+    def n_unconfirmed(self) -> int:
+        """Messages sent at QoS 1 that the broker has not confirmed."""
+        return len(self._delivery)
+
+    @property
+    def held_up(self) -> bool:
+        """Whether so much is unconfirmed that nothing more should be sent, nor is anything taken."""
+        return len(self._delivery) >= _MAX_UNCONFIRMED
+
+    @property
+    def newest_unconfirmed(self) -> int:
+        """The receipt of the newest message that is not confirmed; 0 where all are."""
+        return self._delivery.newest
+
+    def take(self, n_at_most: int, timeout_s: float) -> list[Received]:
+        """Do what the network asks for, and return up to ``n_at_most`` messages.
+
+        Waits up to ``timeout_s`` for something to come where nothing is queued, or nothing is wanted.
+        """
+        held_up = self.held_up or not n_at_most
+        if held_up or len(self._queue) < n_at_most:
+            self._connection.serve(timeout_s if held_up or not self._queue else 0.0)
+        if self.held_up:
+            return []
+        taken = [self._queue.popleft() for _ in range(min(n_at_most, len(self._queue)))]
+        self.n_taken += len(taken)
+        return taken
+
+    def publish(
+        self, topic: bytes, payload: bytes, *, retain: bool = False, expiry_s: int | None = None, extra: bytes = b""
+    ) -> int:
+        """Send a message at the session's QoS; return its receipt, 0 at QoS 0 (which is dropped while offline).
+
+        ``expiry_s`` and ``extra``, other properties, encoded, are for MQTT 5.
+        """
+        if self._options.qos:
+            expires_s = None if expiry_s is None else self._connection.now[0] + expiry_s
+            return self._delivery.send(Outgoing(topic, payload, retain, expires_s, extra))
+        if self._connection.connected:
+            properties = encode_properties(expiry_s, extra) if self._connection.mqtt5 else None
+            self._connection.write(encode_publish(topic, payload, 0, retain=retain, properties=properties))
+        return 0
+
+    def settle(self, publication: Publication, receipt: int, batch: int = 0) -> None:
+        """Acknowledge ``publication`` once the message with ``receipt`` is confirmed and ``batch`` kept (0: now)."""
+        if publication.packet_id and self._connection.is_there:
+            self._delivery.settle(publication.packet_id, receipt, batch)
+
+    def confirmed(self, receipts: Sequence[int]) -> bool:
+        """Tell whether the broker has confirmed all messages with these ``receipts``."""
+        return self._delivery.confirmed(receipts)
+
+    def keep(self, batch: int) -> None:
+        """Acknowledge what waited for ``batch``, or one before it, to be kept."""
+        self._delivery.keep(batch)
+
+    def flush(self) -> None:
+        """Hand what was written to the network."""
+        self._connection.flush()
+
+    def close(self, timeout_s: float, meanwhile: Callable[[], None] = lambda: None) -> bool:
+        """Say ``offline``, wait for confirmations, disconnect. Tell whether all was confirmed.
+
+        ``meanwhile`` is called whenever the broker may have confirmed something, and may acknowledge more.
+        Where ``offline`` is not confirmed in time, the connection is cut without a word, so that the
+        broker says it by the last will.
+        """
+        connection = self._connection
+        connection.closing()
+        deadline_s = time.monotonic() + timeout_s
+        if connection.is_open:
+            self._announce(b"offline")
+            while self.n_unconfirmed and connection.is_there and (left_s := deadline_s - time.monotonic()) > 0:
+                connection.serve(min(left_s, 0.25))
+                meanwhile()
+        complete = not len(self._delivery)
+        connection.close(politely=complete)
+        return complete
+
+    # --- what the connection tells ------------------------------------------------------------
+
+    def _opened(self, n_at_a_time: int) -> None:
+        self._warned.clear()
+        self._delivery.connected(n_at_a_time)
+
+    def _subscribing(self) -> None:
+        self._announce(b"online")
+
+    def _lost(self) -> None:
+        self._delivery.disconnected()
+        # What was not acknowledged comes again where the session lives on; where it does not, this is all there is.
+        self._queue = deque(one._replace(publication=one.publication._replace(packet_id=0)) for one in self._queue)
+
+    def _queued(self, publication: Publication) -> None:
+        if len(self._queue) >= _MAX_QUEUED and not publication.packet_id:
+            self.n_shed += 1
+            self._warn_once("mqtt.shedding", cure="readings at QoS 0 come faster than they can be forecast: use QoS 1")
+            return
+        self._queue.append(Received(publication, *self._connection.now))
+
+    def _confirmed(self, acknowledgement: Acknowledgement) -> None:
+        if acknowledgement.reason >= REFUSED_FROM:
+            self._warn_once("mqtt.publish_refused", reason=hex(acknowledgement.reason), cure="see the account's rights")
+        self._delivery.confirm(acknowledgement)
+
+    def _warn_once(self, event: str, **details: str) -> None:
+        """Log what may come with every message once a connection."""
+        if event not in self._warned:
+            self._warned.add(event)
+            log.warning(event, **details)
+
+    def _announce(self, status: bytes) -> None:
+        if self._options.announce:
+            self._delivery.send(Outgoing(self._options.status_topic.encode(), status, retain=True, expires_s=None))
+
+    def _encode(self, packet_id: int, message: Outgoing, again: bool) -> bytes:
+        expiry_s = None
+        if message.expires_s is not None:
+            expiry_s = max(1, round(message.expires_s - self._connection.now[0]))
+        properties = encode_properties(expiry_s, message.extra) if self._connection.mqtt5 else None
+        packet = encode_publish(message.topic, message.payload, packet_id, retain=message.retain, properties=properties)
+        return as_duplicate(packet) if again else packet

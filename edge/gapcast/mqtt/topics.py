@@ -1,0 +1,92 @@
+"""Topics: patterns with ``{device}`` and ``{gateway}``, as filters, and back to names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gapcast.core.errors import PayloadError, SettingsError
+from gapcast.core.reading import is_device_id
+
+_DEVICE = "{device}"
+_MAX_TOPIC_BYTES = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTopic:
+    """A topic that holds one device's name as a level, for example ``gap/{device}/reading``."""
+
+    pattern: str
+    before: str
+    after: str
+
+    @classmethod
+    def parse(cls, key: str, pattern: str) -> DeviceTopic:
+        """Read a pattern of the configuration; raise :class:`SettingsError` naming ``key`` where it cannot serve."""
+        _check(key, pattern.replace(_DEVICE, "device"))
+        if pattern.split("/").count(_DEVICE) != 1 or pattern.count(_DEVICE) != 1:
+            msg = f"{key}: {pattern!r} must have {_DEVICE} as exactly one of its levels, as in gap/{_DEVICE}/reading"
+            raise SettingsError(msg)
+        before, _, after = pattern.partition(_DEVICE)
+        return cls(pattern, before, after)
+
+    @property
+    def filter(self) -> str:
+        """The subscription that takes in every device."""
+        return f"{self.before}+{self.after}"
+
+    def of(self, device: str) -> str:
+        """Return the device's topic."""
+        return f"{self.before}{device}{self.after}"
+
+    def lets_in(self, topic: str) -> bool:
+        """Tell whether the filter lets ``topic`` in."""
+        return (
+            topic.count("/") == self.pattern.count("/") and topic.startswith(self.before) and topic.endswith(self.after)
+        )
+
+    def device_in(self, topic: str) -> str:
+        """Return the device that ``topic``, which the filter let in, names; raise :class:`PayloadError`."""
+        device = topic[len(self.before) : len(topic) - len(self.after)]
+        if not is_device_id(device):
+            shown = device if len(device) <= 80 else f"{device[:80]}…"  # noqa: PLR2004 - a line's worth
+            detail = f"{shown!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+            raise PayloadError("bad_device", detail)
+        return device
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Where readings come from and forecasts go."""
+
+    reading: DeviceTopic
+    forecast: DeviceTopic
+    rejected: str
+    availability: DeviceTopic
+    scores: DeviceTopic
+    events: str
+
+
+def gateway_topic(key: str, pattern: str, gateway: str) -> str:
+    """Return a gateway's own topic, with its id in place of ``{gateway}``; raise :class:`SettingsError`."""
+    topic = pattern.replace("{gateway}", gateway)
+    _check(key, topic)
+    return topic
+
+
+def answer_prefix(key: str, pattern: str, gateway: str) -> str:
+    """Return what a topic for answers begins with; raise :class:`SettingsError` where it is no whole level.
+
+    >>> answer_prefix("topics.answers", "gapcast/{gateway}/answer/", "gw-1")
+    'gapcast/gw-1/answer/'
+    """
+    prefix = gateway_topic(key, pattern, gateway)
+    if not prefix.endswith("/"):
+        msg = f"{key}: {pattern!r} must end with a slash, as gapcast/{{gateway}}/answer/ does"
+        raise SettingsError(msg)
+    return prefix
+
+
+def _check(key: str, topic: str) -> None:
+    if not topic or any(character in topic for character in "+#\0{}") or len(topic.encode()) > _MAX_TOPIC_BYTES:
+        msg = f"{key}: {topic!r} is not a topic to publish on: no +, #, braces or NUL, and not empty"
+        raise SettingsError(msg)

@@ -1,0 +1,139 @@
+"""What lies under MQTT: TCP, TLS and WebSocket, and why a broker is not trusted, in words with the cure."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from gapcast.mqtt.liveness import keep_watch
+from gapcast.mqtt.tls import Tls
+from gapcast.mqtt.websocket import Websocket
+
+#: Reasons that OpenSSL has for refusing a certificate (openssl-verification-options, "Diagnostics").
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_UNKNOWN_AUTHORITY = {2, 18, 19, 20, 21}
+_OTHER_NAME = {62, 64}
+#: What TLS reads where the other side speaks something else.
+_NOT_TLS = {
+    "WRONG_VERSION_NUMBER",
+    "RECORD_LAYER_FAILURE",
+    "UNEXPECTED_MESSAGE",
+    "HTTP_REQUEST",
+    "PACKET_LENGTH_TOO_LONG",
+}
+_PORT_CURE = "check mqtt.port (8883 is usual), or mqtt.tls.enabled"
+#: Said where TLS ends before the broker answers: its alert, if there is one, may be lost with the connection.
+NOT_LET_IN = (
+    "the broker ended the connection after the TLS handshake: where it asks for a certificate, set "
+    "mqtt.tls.certificate_path and key_path to one that it knows and that has not expired"
+)
+#: Said where it ends without an alert, as where a server takes us for a browser.
+NOT_ANSWERED = (
+    "the broker ended the connection before it answered: where it shares its port with HTTPS, set mqtt.tls.alpn to "
+    "what its documentation says"
+)
+_NO_COMMON_ALPN = "the broker knows none of the protocols in mqtt.tls.alpn: set what its documentation says, or none"
+#: Alerts of a server that wants to know who we are (TLS 1.3; older ones fail the handshake).
+_WHO_ARE_YOU = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_EXPIRED", "HANDSHAKE_FAILURE")
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """How bytes travel: ``tls`` None is in the clear; ``server_name`` None is the host's name."""
+
+    kind: Literal["tcp", "websockets"] = "tcp"
+    websocket_path: str = "/mqtt"
+    tls: Tls | None = None
+    server_name: str | None = None
+
+
+class TransportClient(paho.Client):
+    """paho, whose connection is never checked by less than its TLS context says, and never waits to fill a packet."""
+
+    def __init__(self, transport: Transport, api: CallbackAPIVersion, **options: Any) -> None:
+        super().__init__(api, transport=transport.kind, **options)
+        self._server_name = transport.server_name
+        self._lowest: socket.socket | None = None  # of what was opened last: paho leaves it open where more fails
+        if transport.kind == "websockets":
+            self.ws_set_options(path=transport.websocket_path)
+        self._tls = transport.tls
+        if self._tls is not None:
+            self.tls_set_context(self._tls.context)
+
+    def _create_socket(self) -> Any:
+        try:
+            if self._transport == "websockets":
+                return self._create_websocket()
+            return super()._create_socket()
+        except OSError:
+            if self._lowest is not None:
+                self._lowest.close()
+            raise
+
+    def _create_websocket(self) -> Websocket:
+        sock = self._create_socket_connection()
+        if self._tls is not None:
+            sock = self._ssl_wrap_socket(sock)
+        sock.settimeout(self.connect_timeout)
+        return Websocket(sock, self._host, self._port, self._websocket_path, tls=self._tls is not None)
+
+    def _create_socket_connection(self) -> Any:
+        self._lowest = sock = super()._create_socket_connection()
+        keep_watch(sock)
+        return sock
+
+    def _ssl_wrap_socket(self, tcp_sock: Any) -> ssl.SSLSocket:
+        assert self._tls is not None, "tls_set_context came before"  # noqa: S101 - paho calls this for no other
+        context = self._tls.renewed()
+        name = self._server_name or self._host
+        self._lowest = sock = context.wrap_socket(tcp_sock, server_hostname=name, do_handshake_on_connect=False)
+        sock.settimeout(self.connect_timeout)
+        sock.do_handshake()
+        return sock
+
+
+def explained(error: BaseException, host: str, transport: Transport) -> str:
+    """Return in a sentence why no connection came about, or why it ended, and what to do about it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the broker's certificate is not valid: {_distrust(error, transport.server_name or host)}"
+    if isinstance(error, (ssl.SSLEOFError, ConnectionResetError)) and transport.tls is not None:
+        return f"the broker hung up during the TLS handshake: {_PORT_CURE}"
+    if isinstance(error, ssl.SSLError):
+        return _tls_failure(error)
+    if isinstance(error, paho.WebsocketConnectionError):
+        where = f"on this port under {transport.websocket_path}"
+        return f"the broker does not speak WebSocket {where}: check mqtt.port, mqtt.websocket_path and mqtt.tls.enabled"
+    return str(error)
+
+
+def _distrust(error: ssl.SSLCertVerificationError, name: str) -> str:
+    code = error.verify_code
+    if code in {_NOT_YET_VALID, _EXPIRED}:
+        what = "it has expired: renew it" if code == _EXPIRED else "its time has not come yet: wait for it"
+        return f"{what}, or set this machine's clock, which says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    if code in _UNKNOWN_AUTHORITY:
+        return "who signed it is not known here: name the file of that authority's certificate in mqtt.tls.ca_path"
+    if code in _OTHER_NAME:
+        cure = "set mqtt.host to a name in it, or mqtt.tls.server_name where the broker is reached by another"
+        return f"it is not for {name!r}: {cure}"
+    return error.verify_message
+
+
+def _tls_failure(error: ssl.SSLError) -> str:
+    reason = getattr(error, "reason", None) or ""
+    if reason in _NOT_TLS:
+        return f"the broker does not speak TLS on this port: {_PORT_CURE}"
+    if "no application protocol" in str(error):  # an alert that Python has no reason for
+        return _NO_COMMON_ALPN
+    return NOT_LET_IN if is_about_us(error) else f"TLS failed: {error.strerror or error}"
+
+
+def is_about_us(error: BaseException | None) -> bool:
+    """Tell whether the broker said in TLS that it does not take our certificate, or our having none."""
+    return any((getattr(error, "reason", None) or "").endswith(alert) for alert in _WHO_ARE_YOU)

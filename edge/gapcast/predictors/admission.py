@@ -1,0 +1,51 @@
+"""How models come into this process: shipped ones as they are, all others after a trial in a child process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from gapcast.predictors.files import ModelFiles, read_model_files
+from gapcast.predictors.proven import ProvenModels
+from gapcast.predictors.store import build_model, check_files
+from gapcast.predictors.tflite import TflitePredictor
+from gapcast.predictors.trial import try_model
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Loads models; a model that is neither in ``trusted`` nor ``proven`` has to pass its trial first.
+
+    ``trusted`` is the folder of the models that came with gapcast: they are trusted as its code is.
+    ``is_cancelled`` ends a trial that is under way.
+    """
+
+    trusted: Path | None
+    proven: ProvenModels
+    is_cancelled: Callable[[], bool] = lambda: False
+
+    def load(self, folder: Path) -> TflitePredictor:
+        """Load, check and self-test the model in ``folder``; raise :class:`ModelError` where it is no good.
+
+        Its files are read once: the bytes that pass the trial are those that this process loads.
+        """
+        files = read_model_files(folder)
+        if self.trusted is None or folder.parent.resolve() != self.trusted.resolve():
+            self.prove(files, folder)
+        return build_model(files, check_files(files, folder))
+
+    def prove(self, files: ModelFiles, folder: Path) -> None:
+        """Try the ``files`` read from ``folder``, unless they have passed before; raise :class:`ModelError`."""
+        digest = files.digest
+        if self.proven.has(digest):
+            return
+        try_model(files, folder, is_cancelled=self.is_cancelled)
+        try:
+            self.proven.add(digest)
+        except OSError as error:
+            log.info("models.not_recorded", path=str(folder), problem=error.strerror or str(error))

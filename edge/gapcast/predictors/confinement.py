@@ -1,0 +1,221 @@
+"""Runs a task on bytes of unknown origin in a child process with limits on memory, time, files and output.
+
+The parsers of models and archives are native code: a crafted file can make them crash, allocate gigabytes or loop. In
+a child process that ends the child, and the parent gets a :class:`ModelError` that says how it ended.
+
+The child is a new interpreter (never a fork of a service with threads) that runs this module's :func:`run_child`. It
+reads its input from standard input, imports the task's module (and calls its ``load_libraries``, if it has one) before
+the limits apply, and writes its answer to standard output.
+Both are files in memory, so that neither side waits for the other. It inherits no environment but what a library needs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import IO
+
+from gapcast.core.errors import ModelError
+
+#: A task: reads its input from a binary file and returns its answer. It raises :class:`ModelError` for bad input.
+Task = Callable[[IO[bytes]], bytes]
+
+#: First byte of an answer.
+_DONE, _REFUSED, _NO_MEMORY = b"+", b"-", b"m"
+_MAX_REFUSAL_BYTES = 4_096
+_MAX_OPEN_FILES = 16
+_LOOK_S = 0.25
+_PR_SET_PDEATHSIG = 1
+_ROOT = Path(__file__).resolve().parents[2]
+_BOOT = "import sys; sys.path[:] = sys.argv[6:]; from gapcast.predictors.confinement import run_child; run_child()"
+#: Libraries need no more of the environment. It holds no password this way.
+_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+_PASSED_ON = ("LD_LIBRARY_PATH", "PATH")
+
+
+@dataclass(frozen=True, slots=True)
+class ChildLimits:
+    """What a child may use, beyond what it has once its libraries are loaded.
+
+    ``memory_bytes`` of address space, ``cpu_s`` of processor time, ``wall_s`` in all (a slow machine needs seconds for
+    the libraries alone), and ``answer_bytes`` of answer.
+    """
+
+    memory_bytes: int
+    cpu_s: int = 10
+    wall_s: float = 60.0
+    answer_bytes: int = 0
+
+
+def run_confined(
+    task: str, given: IO[bytes], limits: ChildLimits, what: str, is_cancelled: Callable[[], bool] = lambda: False
+) -> bytes:
+    """Run ``task`` (``module:function``) on the file ``given`` in a child process; return its answer.
+
+    ``what`` begins the sentence of an error. Raises :class:`ModelError` where the task refuses its input, the child
+    exceeds a limit, is killed, or cannot be started, and where ``is_cancelled`` while it runs.
+    """
+    given.seek(0)
+    numbers = (limits.memory_bytes, limits.cpu_s, int(limits.wall_s) + 1, limits.answer_bytes)
+    command = [sys.executable, "-I", "-c", _BOOT, task, *map(str, numbers), *_import_path()]
+    environment = _ENVIRONMENT | {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    try:
+        with open_scratch() as answer:
+            child = subprocess.Popen(  # noqa: S603 - this very Python
+                command, stdin=given, stdout=answer, stderr=subprocess.DEVNULL, env=environment, cwd="/"
+            )
+            in_time = _wait_for(child, limits.wall_s, is_cancelled)
+            if is_cancelled():
+                msg = f"{what} was cancelled: gapcast stops"
+                raise ModelError(msg)
+            if not in_time:
+                msg = f"{what} took longer than {limits.wall_s:g} s"
+                raise ModelError(msg)
+            answer.seek(0)
+            return _read_answer(child.returncode, answer.read(_longest(limits) + 1), limits, what)
+    except OSError as error:
+        msg = f"{what} could not be started in a child process ({error.strerror or error})"
+        raise ModelError(msg) from error
+
+
+def open_scratch() -> IO[bytes]:
+    """Open a nameless file, in memory where the system can; raise :class:`OSError` where there is no room for one."""
+    if hasattr(os, "memfd_create"):
+        with suppress(OSError):  # a system that forbids it has a folder for temporary files
+            return os.fdopen(os.memfd_create("gapcast"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def _import_path() -> list[str]:
+    """Return where the child finds what this process has imported, this very gapcast first."""
+    return [str(_ROOT), *(str(Path(entry).absolute()) for entry in sys.path if entry)]
+
+
+def _longest(limits: ChildLimits) -> int:
+    return 1 + max(limits.answer_bytes, _MAX_REFUSAL_BYTES)
+
+
+def _wait_for(child: subprocess.Popen[bytes], wall_s: float, is_cancelled: Callable[[], bool]) -> bool:
+    """Wait for the child's end, and kill it where it is late or no longer wanted; return whether it ended in time."""
+    deadline = time.monotonic() + wall_s
+    try:
+        while time.monotonic() < deadline and not is_cancelled():
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_LOOK_S)
+                return True
+        return False
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+
+
+def _read_answer(code: int, answer: bytes, limits: ChildLimits, what: str) -> bytes:
+    kind, content = answer[:1], answer[1:]
+    if code == 0 and kind == _DONE and len(content) <= limits.answer_bytes:
+        return content
+    if code == 0 and kind == _REFUSED:
+        raise ModelError(" ".join(content.decode(errors="replace").split()))
+    if code == 0 and kind == _NO_MEMORY:
+        msg = f"{what} used more than {limits.memory_bytes >> 20} MB"
+    elif -code in {signal.SIGXCPU, signal.SIGALRM}:
+        msg = f"{what} took longer than {limits.cpu_s} s"
+    elif code < 0:
+        hint = ", as when memory is short" if -code in {signal.SIGKILL, signal.SIGABRT} else ""
+        msg = f"{what} ended by {signal.Signals(-code).name}{hint}"
+    else:
+        msg = f"{what} ended with exit code {code} and no result"
+    raise ModelError(msg)
+
+
+# --- in the child ---------------------------------------------------------------------------------
+
+
+def run_child() -> None:  # pragma: no cover - in a process that os._exit ends, before its coverage is written
+    """Run the task that the command line names, and end this process."""
+    name, memory_bytes, cpu_s, wall_s, answer_bytes = sys.argv[1:6]
+    signal.alarm(int(wall_s))
+    _end_with_parent()
+    with suppress(OSError):  # where memory runs out, it is this process that the system ends
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what a library prints is no answer
+    module, _, function = name.partition(":")
+    holder = import_module(module)
+    getattr(holder, "load_libraries", lambda: None)()
+    task: Task = getattr(holder, function)
+    limits = ChildLimits(int(memory_bytes), int(cpu_s), float(wall_s), int(answer_bytes))
+    lower_limits(limits)
+    write_answer(answers, answer_of(task, io.FileIO(0, closefd=False), limits))
+    os._exit(0)
+
+
+def answer_of(task: Task, given: IO[bytes] | io.FileIO, limits: ChildLimits) -> bytes:
+    """Return the answer of ``task``, whatever it raises, with the byte that tells :func:`run_confined` its kind."""
+    try:
+        content = task(io.BufferedReader(given) if isinstance(given, io.RawIOBase) else given)
+        if len(content) > limits.answer_bytes:
+            msg = f"the answer has {len(content)} bytes, more than {limits.answer_bytes}"
+            raise ModelError(msg)
+    except ModelError as error:
+        return _REFUSED + str(error).encode(errors="replace")[:_MAX_REFUSAL_BYTES]
+    except MemoryError:
+        return _NO_MEMORY
+    except Exception as error:  # the parent tells it: this process has no log
+        return _REFUSED + f"{type(error).__name__}: {error}".encode(errors="replace")[:_MAX_REFUSAL_BYTES]
+    return _DONE + content
+
+
+def write_answer(descriptor: int, answer: bytes) -> None:
+    """Write the whole ``answer``."""
+    rest = memoryview(answer)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def lower_limits(limits: ChildLimits) -> None:
+    """Lower this process's limits for good, counted from what it uses now."""
+    used_bytes = _used_address_bytes()
+    address_bytes = used_bytes + limits.memory_bytes if used_bytes else resource.RLIM_INFINITY
+    used_cpu_s = int(time.process_time())
+    for what, soft, hard in (
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_FSIZE, _longest(limits), _longest(limits)),
+        (resource.RLIMIT_NOFILE, _MAX_OPEN_FILES, _MAX_OPEN_FILES),
+        (resource.RLIMIT_CPU, used_cpu_s + limits.cpu_s, used_cpu_s + limits.cpu_s + 1),
+        (resource.RLIMIT_AS, address_bytes, address_bytes),
+    ):
+        _, ceiling = resource.getrlimit(what)
+        resource.setrlimit(what, (_lower(soft, ceiling), _lower(hard, ceiling)))
+
+
+def _lower(wanted: int, ceiling: int) -> int:
+    """Return the lower of two limits, of which each may be infinite."""
+    known = [limit for limit in (wanted, ceiling) if limit != resource.RLIM_INFINITY]
+    return min(known, default=resource.RLIM_INFINITY)
+
+
+def _used_address_bytes() -> int:
+    """Return the size of this process's address space; 0 where the system does not say it."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except OSError:
+        return 0
+
+
+def _end_with_parent() -> None:  # pragma: no cover - in the child
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,58 @@
+"""The files of a model, as bytes: how large each may be, and how they are read."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from gapcast.core.card import MAX_MODEL_BYTES
+from gapcast.core.errors import ModelError
+
+MODEL_FILE, CARD_FILE, REGISTRY_FILE = "model.tflite", "card.json", "registry.json"
+
+#: Most bytes of a card, nearly all of them its golden example; the shipped ones have less than 50 kB.
+MAX_CARD_BYTES = 8 << 20
+MAX_REGISTRY_BYTES = 4_096
+
+
+class ModelFiles(NamedTuple):
+    """The two files of a model, read once: what is tested is what is used."""
+
+    card: bytes
+    model: bytes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over both files."""
+        return hashlib.sha256(hashlib.sha256(self.card).digest() + hashlib.sha256(self.model).digest()).hexdigest()
+
+
+def read_model_files(folder: Path) -> ModelFiles:
+    """Return the files of the model in ``folder``; raise :class:`ModelError` where one is missing or too large."""
+    model = read_bytes(folder / MODEL_FILE, MAX_MODEL_BYTES)
+    return ModelFiles(read_bytes(folder / CARD_FILE, MAX_CARD_BYTES), model)
+
+
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """Return a file's bytes; raise :class:`ModelError` that names the path where it cannot be read, or is too large."""
+    try:
+        if not path.is_file():  # a pipe or a device would be waited for without end
+            path.stat()
+            msg = f"{path}: is not a regular file"
+            raise ModelError(msg)
+        with path.open("rb") as file:
+            return read_limited(file, path, max_bytes)
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror})"
+        raise ModelError(msg) from error
+
+
+def read_limited(file: IO[bytes], name: object, max_bytes: int) -> bytes:
+    """Return the bytes of an open ``file``; raise :class:`ModelError` where there are more than ``max_bytes``."""
+    content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        size = f"{max_bytes >> 20} MB" if max_bytes >= 1 << 20 else f"{max_bytes} bytes"
+        msg = f"{name}: has more than {size}, as no file of a model has"
+        raise ModelError(msg)
+    return content

@@ -1,0 +1,69 @@
+"""Which model files have passed their trial on this machine's runtime: a small file beside the state.
+
+A proven model is loaded at the next start without another trial, which would cost the start of a process. The record
+names bytes, not paths: a file that changes is a new file. It is no defence against whoever can write to the state
+folder, who could change the state itself; it is not kept in the models folder, which may be shared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from gapcast.json_input import decode_json
+
+PROVEN_FILE = "proven.json"
+_VERSION = 1
+_MAX_MODELS = 200
+_MAX_BYTES = 1 << 16
+
+
+class ProvenModels:
+    """A record of model files that passed, for one TFLite runtime; None as its folder: nothing is kept."""
+
+    def __init__(self, folder: Path | None, runtime: str) -> None:
+        """Keep the record in ``folder``, for models that ran on ``runtime`` (its distribution and version)."""
+        self._folder = folder
+        self._runtime = f"{runtime} {platform.machine()}"
+
+    def has(self, digest: str) -> bool:
+        """Tell whether a model of that digest has passed."""
+        return self._key(digest) in self._read()
+
+    def add(self, digest: str) -> None:
+        """Record that a model of that digest has passed; raise :class:`OSError` where that cannot be written."""
+        if self._folder is None:
+            return
+        keys = [*(key for key in self._read() if key != self._key(digest)), self._key(digest)]
+        self._write(self._folder, keys[-_MAX_MODELS:])
+
+    def _key(self, digest: str) -> str:
+        return hashlib.sha256(f"{_VERSION} {self._runtime} {digest}".encode()).hexdigest()
+
+    def _read(self) -> list[str]:
+        """Return what is recorded; nothing where there is no record, or it is damaged: each then has another trial."""
+        if self._folder is None:
+            return []
+        try:
+            with (self._folder / PROVEN_FILE).open("rb") as file:
+                document = decode_json(file.read(_MAX_BYTES))
+        except (OSError, ValueError):
+            return []
+        models = document.get("models") if isinstance(document, dict) else None
+        return [key for key in models if isinstance(key, str)] if isinstance(models, list) else []
+
+    def _write(self, folder: Path, keys: Iterable[str]) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".proven-", dir=folder)  # of mode 0600
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                json.dump({"models": list(keys)}, file)
+            Path(name).replace(folder / PROVEN_FILE)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise

@@ -1,0 +1,124 @@
+"""The models folder: ``registry.json`` and one folder a model, checked before use."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from gapcast.core.card import ModelCard
+from gapcast.core.errors import ModelError
+from gapcast.json_input import decode_json
+from gapcast.predictors.files import (
+    CARD_FILE,
+    MAX_CARD_BYTES,
+    MAX_REGISTRY_BYTES,
+    MODEL_FILE,
+    REGISTRY_FILE,
+    ModelFiles,
+    read_bytes,
+    read_model_files,
+)
+from gapcast.predictors.tflite import TflitePredictor
+
+
+def read_card(path: Path) -> ModelCard:
+    """Return the card at ``path``; raise :class:`ModelError` that names the first field that is wrong."""
+    return parse_card(read_bytes(path, MAX_CARD_BYTES), path)
+
+
+def parse_card(content: bytes, path: object) -> ModelCard:
+    """Return the card that ``content`` is; raise :class:`ModelError` that names ``path`` and the first wrong field."""
+    try:
+        return ModelCard.model_validate_json(content)  # by the decoder of decode_json; names the field of a NaN
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        msg = f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}"
+        raise ModelError(msg) from error
+
+
+def default_model(models: Path) -> str:
+    """Return the name of the model that ``registry.json`` under ``models`` calls the default."""
+    path = models / REGISTRY_FILE
+    try:
+        name = decode_json(read_bytes(path, MAX_REGISTRY_BYTES))["default"]
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f'{path}: must read {{"default": "<name of a model>"}}'
+        raise ModelError(msg) from error
+    if not isinstance(name, str):
+        msg = f'{path}: "default" must be the name of a model, not {name!r}'
+        raise ModelError(msg)
+    return name
+
+
+def model_names(models: Path) -> list[str]:
+    """Return the names of the folders under ``models`` that hold a card."""
+    return sorted(path.parent.name for path in models.glob(f"*/{CARD_FILE}"))
+
+
+def load_model(folder: Path) -> TflitePredictor:
+    """Load, check and self-test the model in ``folder``, in this process.
+
+    For models that are trusted as the code is; others go through :class:`gapcast.predictors.admission.Admission`.
+    Raises :class:`ModelError`, in one sentence, where a file is missing or cut short, is not the one
+    that the card describes, asks for a feature that this version does not know, or does not reproduce the
+    card's golden example.
+    """
+    files = read_model_files(folder)
+    return build_model(files, check_files(files, folder))
+
+
+def check_files(files: ModelFiles, folder: Path) -> ModelCard:
+    """Return the card of the ``files`` read from ``folder``.
+
+    Raises :class:`ModelError` where it is no card, or describes another file or folder.
+    """
+    card = parse_card(files.card, folder / CARD_FILE)
+    if card.name != folder.name:
+        msg = f"{folder / CARD_FILE}: describes model {card.name}, but the folder is named {folder.name}"
+        raise ModelError(msg)
+    digest = hashlib.sha256(files.model).hexdigest()
+    if digest != card.sha256 or len(files.model) != card.bytes:
+        msg = (
+            f"{folder / MODEL_FILE}: is not the file that its card describes "
+            f"({len(files.model)} bytes, sha256 {digest[:12]}…; the card says {card.bytes}, {card.sha256[:12]}…): "
+            "install the model again"
+        )
+        raise ModelError(msg)
+    return card
+
+
+def build_model(files: ModelFiles, card: ModelCard) -> TflitePredictor:
+    """Return the predictor of checked ``files``, once it has reproduced the golden example of its ``card``.
+
+    Raises :class:`ModelError` where the runtime cannot load the file, or computes something else.
+    """
+    predictor = TflitePredictor(files.model, card)
+    _replay_golden(predictor)
+    return predictor
+
+
+def _replay_golden(predictor: TflitePredictor) -> None:
+    """Ask window by window: the interpreter for batches is then not made before the first batch comes."""
+    golden = predictor.card.golden
+    windows = np.asarray(golden.window, dtype=np.float32)
+    found = [predictor.predict(windows[i : i + 1]) for i in range(len(windows))]
+    mean = np.concatenate([each.mean for each in found])
+    quantiles = [each.quantiles for each in found if each.quantiles is not None]
+    for what, expected, got in (
+        ("mean", golden.mean, mean),
+        ("quantiles", golden.quantiles, np.concatenate(quantiles) if quantiles else None),
+    ):
+        if expected is None or got is None:
+            continue
+        wanted = np.asarray(expected, dtype=np.float32)
+        off = np.inf if wanted.shape != got.shape else float(np.max(np.abs(wanted - got)))
+        if not off <= golden.tolerance_kw:
+            msg = (
+                f"model {predictor.name}: the golden example gives {what} off by {off:.3g} kW "
+                f"(at most {golden.tolerance_kw:g} is allowed): this runtime computes it wrongly"
+            )
+            raise ModelError(msg)

@@ -1,0 +1,183 @@
+"""A .tflite file as a Predictor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from gapcast.core.card import ModelCard
+from gapcast.core.errors import ModelError
+from gapcast.core.predictor import Prediction
+from gapcast.core.window import F32, WindowSpec
+from gapcast.predictors.runtime import load_interpreter
+
+INPUT = "window"
+#: Batch sizes that interpreters are made for, the first with the model, the others when a batch first fills them; a
+#: batch is filled up to the next one, since resizing a tensor costs more than the rows. Between 1 and 32 one more, as a
+#: model of some size takes for 32 rows three times what it takes for 8. Larger batches are cut: beyond 32 a row costs
+#: no less, while an interpreter's memory goes on growing (of an unrolled model of 330 kB, 7 MB at 32, 17 MB at 256).
+#: Not all are made at the start: those of the shipped models for 8 and 32 rows take 23 MB, and a house sends one row
+#: at a time. Where memory is too short for a larger one, its rows go through a smaller one that there is.
+BATCH_SIZES = (1, 8, 32)
+
+
+class _Sized:
+    """One interpreter, allocated for one batch size."""
+
+    def __init__(self, content: bytes, batch_size: int, shape: tuple[int, ...], outputs: tuple[str, ...]) -> None:
+        interpreter_class, _ = load_interpreter()
+        self._interpreter: Any = interpreter_class(model_content=content, num_threads=1)
+        signatures = self._interpreter.get_signature_list()
+        if len(signatures) != 1:
+            msg = f"the file has {len(signatures)} signatures, not one"
+            raise ModelError(msg)
+        runner = self._interpreter.get_signature_runner()
+        found_in, found_out = runner.get_input_details(), runner.get_output_details()
+        if set(found_in) != {INPUT} or not set(outputs) <= set(found_out):
+            msg = f"the file's signature is {sorted(found_in)} -> {sorted(found_out)}, not {[INPUT]} -> {list(outputs)}"
+            raise ModelError(msg)
+        takes = [int(size) for size in found_in[INPUT]["shape_signature"][1:]]
+        if takes != list(shape):
+            msg = f"the file takes windows of {takes} (context, features), not {list(shape)} as its card says"
+            raise ValueError(msg)
+        self.batch_size = batch_size
+        self._input = found_in[INPUT]["index"]
+        self._outputs = tuple(found_out[name]["index"] for name in outputs)
+        del runner  # it holds on to the interpreter's memory, which is about to move
+        self._interpreter.resize_tensor_input(self._input, (batch_size, *shape))
+        self._interpreter.allocate_tensors()
+        self._batch = np.zeros((batch_size, *shape), dtype=np.float32)
+
+    def run(self, rows: F32) -> list[F32]:
+        """Run ``rows`` (at most the batch size); rows beyond them are left from before and cut off."""
+        n = len(rows)
+        self._batch[:n] = rows
+        self._interpreter.set_tensor(self._input, self._batch)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index)[:n] for index in self._outputs]
+
+
+class TflitePredictor:
+    """A checked model file behind :class:`gapcast.core.predictor.Predictor`.
+
+    Thread-safe: a lock lets one caller at a time at the interpreters (``invoke`` releases the GIL).
+    """
+
+    def __init__(self, content: bytes, card: ModelCard) -> None:
+        """Allocate the interpreter for a single row; the others are made when a batch first fills them.
+
+        Raises :class:`ModelError` where the bytes are no model or their signature is not the card's.
+        """
+        self.card = card
+        self._content = content
+        self._features = tuple(feature.name for feature in card.features)
+        self._shape = (card.context, len(card.features))
+        self._lead_times_min = tuple(card.lead_times_min)
+        self._quantile_levels = None if card.quantile_levels is None else tuple(card.quantile_levels)
+        self._outputs = ("mean",) if card.quantile_levels is None else ("mean", "quantiles")
+        self._lock = Lock()
+        self._sized: dict[int, _Sized] = {}
+        self._at(BATCH_SIZES[0])
+
+    @property
+    def name(self) -> str:
+        """The card's name."""
+        return self.card.name
+
+    @property
+    def version(self) -> str:
+        """The card's version."""
+        return self.card.version
+
+    @property
+    def spec(self) -> WindowSpec:
+        """The card's window."""
+        return self.card.spec
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the card's features."""
+        return self._features
+
+    @property
+    def lead_times_min(self) -> tuple[int, ...]:
+        """The card's lead times."""
+        return self._lead_times_min
+
+    @property
+    def quantile_levels(self) -> tuple[float, ...] | None:
+        """The card's quantile levels."""
+        return self._quantile_levels
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The batch sizes that there are interpreters for at the moment."""
+        return tuple(sorted(self._sized))
+
+    def warm_up(self, sizes: Iterable[int] = BATCH_SIZES[:1]) -> None:
+        """Make and run the interpreters for batches of these ``sizes`` now, so that no reading waits for them."""
+        for size in sizes:
+            self.predict(np.zeros((size, *self._shape), dtype=np.float32))
+
+    def rest(self) -> None:
+        """Let the interpreters go, with the memory they hold; the next question makes the one that it needs again."""
+        with self._lock:
+            self._sized.clear()
+
+    def predict(self, windows: F32) -> Prediction:
+        """Forecast ``windows`` ``[N, context, features]``, any N >= 1.
+
+        Raises :class:`ModelError` where they have another shape, the runtime fails, or memory is too short.
+        """
+        if windows.shape[1:] != self._shape or len(windows) == 0:
+            msg = f"model {self.name} takes [N, {self._shape[0]}, {self._shape[1]}], not {list(windows.shape)}"
+            raise ModelError(msg)
+        try:
+            with self._lock:
+                parts = self._run_parts(windows)
+            outputs = parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
+        except MemoryError as error:
+            msg = f"model {self.name}: memory is too short for {len(windows)} windows"
+            raise ModelError(msg) from error
+        return Prediction(*outputs)
+
+    def _run_parts(self, windows: F32) -> list[list[F32]]:
+        parts: list[list[F32]] = []
+        first = 0
+        while first < len(windows):
+            sized = self._for(len(windows) - first)
+            rows = windows[first : first + sized.batch_size]
+            first += len(rows)
+            try:
+                parts.append(sized.run(rows))
+            except (ValueError, RuntimeError) as error:
+                raise self._failed("compute", error) from error
+        return parts
+
+    def _for(self, n_rows: int) -> _Sized:
+        """Return the interpreter for ``n_rows``, or a smaller one where that cannot be made."""
+        size = next((size for size in BATCH_SIZES if size >= n_rows), BATCH_SIZES[-1])
+        try:
+            return self._at(size)
+        except ModelError:
+            smaller = [made for made in self._sized if made < size]
+            if not smaller:
+                raise
+            return self._sized[max(smaller)]
+
+    def _at(self, size: int) -> _Sized:
+        if size not in self._sized:
+            try:
+                self._sized[size] = _Sized(self._content, size, self._shape, self._outputs)
+            except (ValueError, RuntimeError) as error:
+                raise self._failed("load", error) from error
+            except (MemoryError, OSError) as error:
+                msg = f"model {self.name}: no interpreter for {size} rows: {str(error) or 'memory is too short'}"
+                raise ModelError(msg) from error
+        return self._sized[size]
+
+    def _failed(self, what: str, error: Exception) -> ModelError:
+        return ModelError(f"model {self.name}: the runtime cannot {what} the file: {' '.join(str(error).split())}")

@@ -1,0 +1,117 @@
+"""The trial of a model of unknown origin: it is loaded and self-tested in a child process, before this one loads it.
+
+The child does what the service will do with the model: it makes the interpreter for each batch size, replays the golden
+example, and runs full batches of ordinary and extreme windows. A file that crashes the runtime, allocates without
+bound, loops, or takes so long for a batch that the stream would stand still, is refused here.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from gapcast.core.card import ModelCard
+from gapcast.core.errors import ModelError
+from gapcast.core.window import F32
+from gapcast.predictors.confinement import ChildLimits, open_scratch, run_confined
+from gapcast.predictors.files import ModelFiles
+from gapcast.predictors.runtime import load_interpreter
+from gapcast.predictors.store import build_model, check_files
+from gapcast.predictors.tflite import BATCH_SIZES, TflitePredictor
+
+#: Address space that any model may use in its trial, what it may use beyond that for each byte of its file, and the
+#: most of both. The runtime maps some 20 MB when it makes its first interpreter. The libraries before it, 140 MB, are
+#: not counted. A shipped model of 330 kB takes 18 MB at all batch sizes, which is 55 times its file.
+_BASE_BYTES, _BYTES_A_FILE_BYTE, _MOST_BYTES = 64 << 20, 64, 256 << 20
+#: Most processor time for one batch. A shipped model takes a few milliseconds, on a Raspberry Pi Zero some tens.
+MAX_BATCH_S = 2.0
+_LENGTHS = struct.Struct(">II")
+#: Powers that meters can state and some they cannot, kW.
+_EXTREME_KW = (0.0, 1e-30, -1e6, 1e6)
+
+
+def trial_limits(files: ModelFiles) -> ChildLimits:
+    """Return what the trial of a model may use."""
+    return ChildLimits(min(_BASE_BYTES + _BYTES_A_FILE_BYTE * len(files.model), _MOST_BYTES))
+
+
+def try_model(
+    files: ModelFiles,
+    folder: Path,
+    limits: ChildLimits | None = None,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> None:
+    """Load and self-test the ``files`` read from ``folder`` in a child process.
+
+    Raises :class:`ModelError` where the model is no good, or its trial exceeds ``limits`` or ends the child.
+    """
+    check_files(files, folder)  # what is plainly wrong needs no child
+    place = str(folder).encode()
+    try:
+        with open_scratch() as given:
+            given.write(_LENGTHS.pack(len(place), len(files.card)))
+            for part in (place, files.card, files.model):
+                given.write(part)
+            given.flush()
+            limits = limits or trial_limits(files)
+            what = f"{folder}: the model was not loaded: its self-test"
+            run_confined(f"{__name__}:run_trial", given, limits, what, is_cancelled)
+    except OSError as error:
+        msg = f"{folder}: the model was not loaded: no file for its self-test ({error.strerror or error})"
+        raise ModelError(msg) from error
+
+
+def load_libraries() -> None:
+    """Load the TFLite runtime, in the child, before its memory is limited."""
+    load_interpreter()
+
+
+def run_trial(given: IO[bytes]) -> bytes:
+    """Load and try the model that :func:`try_model` wrote to ``given``: the child's part. Returns an empty answer."""
+    n_place, n_card = _LENGTHS.unpack(given.read(_LENGTHS.size))
+    folder = Path(given.read(n_place).decode())
+    files = ModelFiles(given.read(n_card), given.read())
+    card = check_files(files, folder)
+    model = build_model(files, card)
+    for windows in probe_windows(card):
+        check_batch(model, windows, time.process_time)
+    if model.sizes != BATCH_SIZES:
+        msg = f"model {card.name}: the runtime takes {model.sizes} rows at a time, not each of {BATCH_SIZES}"
+        raise ModelError(msg)
+    return b""
+
+
+def probe_windows(card: ModelCard) -> Iterator[F32]:
+    """Yield batches ``[N, context, features]`` of every size that interpreters are made for: ordinary and extreme."""
+    for size in BATCH_SIZES:
+        shape = (size, card.context, len(card.features))
+        ordinary_kw = 2.5 + 2.5 * np.sin(np.arange(math.prod(shape)))
+        yield ordinary_kw.reshape(shape).astype(np.float32)
+        yield np.resize(np.asarray(_EXTREME_KW, dtype=np.float32), shape)
+
+
+def check_batch(model: TflitePredictor, windows: F32, clock_s: Callable[[], float]) -> None:
+    """Run one batch; raise :class:`ModelError` where it takes longer than :data:`MAX_BATCH_S` or has another shape."""
+    begun_s = clock_s()
+    prediction = model.predict(windows)
+    taken_s = clock_s() - begun_s
+    if taken_s > MAX_BATCH_S:
+        msg = (
+            f"model {model.name}: a batch of {len(windows)} windows takes {taken_s:.1f} s, more than {MAX_BATCH_S:g} s"
+        )
+        raise ModelError(msg)
+    n_leads = len(model.lead_times_min)
+    wanted: list[tuple[int, ...]] = [(len(windows), n_leads)]
+    found = [prediction.mean.shape]
+    if model.quantile_levels is not None:
+        wanted.append((len(windows), n_leads, len(model.quantile_levels)))
+        found.append(() if prediction.quantiles is None else prediction.quantiles.shape)
+    if found != wanted:
+        msg = f"model {model.name}: a batch gives the shapes {found}, not {wanted}"
+        raise ModelError(msg)

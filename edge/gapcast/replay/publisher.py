@@ -1,0 +1,116 @@
+"""Publishes readings as a live meter would, at any speed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from threading import Event, Semaphore
+
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gapcast.core.errors import BrokerError
+from gapcast.core.grid import minute_label
+from gapcast.mqtt.transport import Transport, TransportClient, explained
+from gapcast.replay.source import Minute
+
+#: Readings under way at full speed.
+_WINDOW = 512
+_CONNECT_S = 10.0
+_LOOK_S = 0.25
+
+
+class Meter:
+    """One device's publisher, at QoS 1. Use it as a context manager."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        topic: str,
+        account: tuple[str, str | None] | None = None,
+        stopping: Event | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        """Publish on ``topic``, as ``account`` (name, password).
+
+        A wait for a broker that is gone ends when ``stopping`` is set.
+        """
+        self._stopping = stopping or Event()
+        self._where = f"{host} port {port}"
+        self._topic = topic
+        self._connected = Event()
+        self._refused = ""
+        self._free = Semaphore(_WINDOW)
+        self._transport = transport or Transport()
+        self._client = TransportClient(self._transport, CallbackAPIVersion.VERSION2)
+        self._client.max_inflight_messages_set(_WINDOW)
+        self._client.on_connect = self._on_connect
+        self._client.on_publish = lambda *_: self._free.release()
+        if account is not None:
+            self._client.username_pw_set(*account)
+        self._host, self._port = host, port
+
+    def __enter__(self) -> Meter:
+        """Connect; raise :class:`BrokerError` where that fails."""
+        try:
+            self._client.connect(self._host, self._port)
+        except (OSError, ValueError) as error:
+            why = explained(error, self._host, self._transport)
+            msg = f"the broker at {self._where} cannot be reached ({why}): is it running, and is that its address?"
+            raise BrokerError(msg) from error
+        self._client.loop_start()
+        answered = self._connected.wait(_CONNECT_S)
+        if not answered or self._refused:
+            self._client.loop_stop()
+            msg = f"the broker at {self._where} refuses the connection: {self._refused or 'no answer'}"
+            raise BrokerError(msg)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for what is under way, and disconnect."""
+        for _taken in range(_WINDOW):
+            if not self._free.acquire(timeout=_CONNECT_S):
+                break
+        self._client.disconnect()
+        self._client.loop_stop()
+        del self._client  # the last there was of it: paho closes the sockets that wake its loop
+
+    def publish(self, minute: Minute) -> None:
+        """Publish one reading; waits while as many as may be are under way."""
+        while not self._free.acquire(timeout=_LOOK_S):
+            if self._stopping.is_set():
+                return
+        text = json.dumps({"ts": minute_label(minute.minute), "gap_kw": minute.gap_kw})
+        self._client.publish(self._topic, text, qos=1)
+
+    def _on_connect(self, _client: object, _data: object, _flags: object, reason: ReasonCode, _props: object) -> None:
+        self._refused = str(reason) if reason.is_failure else ""
+        self._connected.set()
+
+
+def replay(
+    minutes: Iterable[Minute],
+    publish: Callable[[Minute], None],
+    speed: float | None,
+    stopping: Event,
+) -> int:
+    """Publish ``minutes`` at ``speed`` times real time (None: as fast as they are taken); return how many.
+
+    A missing minute takes its time too. Ends early, between two readings, when ``stopping`` is set.
+    """
+    n_published = 0
+    first_minute: int | None = None
+    began_s = time.monotonic()
+    for minute in minutes:
+        if first_minute is None:
+            first_minute = minute.minute
+        if speed is not None:
+            due_s = began_s + (minute.minute - first_minute) * 60 / speed
+            stopping.wait(max(0.0, due_s - time.monotonic()))
+        if stopping.is_set():
+            break
+        publish(minute)
+        n_published += 1
+    return n_published

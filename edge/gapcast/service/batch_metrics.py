@@ -1,0 +1,42 @@
+"""What a batch adds to the statistics."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from gapcast.core.engine import Accepted
+from gapcast.core.forecast import Forecasts
+from gapcast.core.statistics import Statistics
+from gapcast.service.ports import Arrival
+
+
+class Counting:
+    """Counts what came of each batch. One caller."""
+
+    def __init__(self, statistics: Statistics) -> None:
+        self._statistics = statistics
+        self._n_shed = 0  # of the link's, those that are counted
+
+    def count(
+        self, arrivals: Sequence[Arrival], accepted: Accepted, forecasts: Forecasts, inference_s: float, n_shed: int
+    ) -> None:
+        """Count a batch whose forecasts took ``inference_s``; ``n_shed`` messages were let go since the start."""
+        statistics = self._statistics
+        for result, n in accepted.counts.items():
+            statistics.readings[result] += n
+        statistics.readings["rejected"] += sum(arrival.problem is not None for arrival in arrivals)
+        statistics.readings["rejected"] += n_shed - self._n_shed
+        self._n_shed = n_shed
+        statistics.batch_size.observe(len(arrivals))
+        if not len(forecasts):
+            return
+        model = forecasts.model.name
+        statistics.forecasts[model] = statistics.forecasts.get(model, 0) + len(forecasts)
+        statistics.inference_s.observe(inference_s)
+        ready = [arrival for arrival in arrivals if arrival.reading is not None]
+        received_s = (arrival.received_s for arrival, place in zip(ready, accepted.place, strict=True) if place >= 0)
+        now_s = time.perf_counter()
+        for received, n in Counter(received_s).items():
+            statistics.latency_s.observe(now_s - received, n)

@@ -1,0 +1,25 @@
+"""Forecasts that were replaced because they could not be: counted and logged."""
+
+from __future__ import annotations
+
+import structlog
+
+from gapcast.core.forecast_range import Repairs
+from gapcast.core.statistics import Statistics
+
+log = structlog.get_logger(__name__)
+
+
+def record_repairs(statistics: Statistics, repairs: Repairs) -> None:
+    """Count and log what was wrong with the forecasts of one batch; the log is rate-limited by event."""
+    if repairs.models:
+        statistics.n_model_failures += 1
+        problem = "it gave a value that is not finite or out of range; persistence took its place"
+        log.error("model.failed", models=", ".join(repairs.models), problem=problem)
+    for replacement in repairs.replaced:
+        cause = replacement.cause
+        statistics.forecasts_replaced[cause] += 1
+        log.warning(
+            "forecast.replaced", device=replacement.device, cause=cause, value_kw=str(replacement.value_kw),
+            published="persistence",
+        )  # fmt: skip

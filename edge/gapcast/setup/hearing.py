@@ -1,0 +1,83 @@
+"""Listens until there is a meter to choose, and lets one be chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gapcast.core.errors import BrokerError
+from gapcast.mqtt.session import Session
+from gapcast.setup.asking import Asker
+from gapcast.setup.choosing import choose
+from gapcast.setup.connecting import EVERYTHING, Access, filter_of, reach
+from gapcast.setup.given import Given
+from gapcast.setup.listening import candidates, listen
+from gapcast.setup.recognising import Candidate
+from gapcast.setup.recording import Recording
+
+_SHOWN = 12
+
+
+class Hearing:
+    """One look at what there is, or several."""
+
+    def __init__(
+        self, given: Given, ask: Asker, show: Callable[[str], None], progress: Callable[[str], None], zone: str
+    ) -> None:
+        self._given = given
+        self._ask = ask
+        self._show = show
+        self._progress = progress
+        self._zone = zone
+
+    def hear(self, access: Access, topic: str) -> tuple[Recording, list[Candidate], str]:
+        """Return what was heard, which of it is meant, and on which topic; a person may listen again.
+
+        Raises :class:`BrokerError` where nobody is there and no meter was heard.
+        """
+        while True:
+            session, topic = reach(access, topic, self._ask, self._show)
+            self._show(f"Connected to {access.host} port {access.port}.")
+            try:
+                if not self._given.wait_s:
+                    return Recording(), [], topic
+                recording = self._listen(session, topic)
+            finally:
+                session.close(1.0)
+            found = self._candidates(recording, topic)
+            self._show(f"Heard {recording.summary}.")
+            if found:
+                self._show("These may be meters:")
+                return recording, choose(found, self._ask, self._show), topic
+            self._tell_nothing(recording)
+            if not self._ask.is_person:
+                msg = "no meter was heard: nothing is written (--wait 0 writes without listening)"
+                raise BrokerError(msg)
+            if not self._ask.yes("Listen once more?", default=True):
+                return recording, [], topic
+            topic = self._ask.text("Topic of the meter (# listens to everything)", topic, "--topic")
+
+    def _listen(self, session: Session, topic: str) -> Recording:
+        heard, wait_s = filter_of(topic), self._given.wait_s
+        hint = "; Enter ends it early" if self._ask.is_person else ""
+        self._show(f"Listening to {heard} for {wait_s:g} s (most meters send within a minute{hint}) ...")
+        is_told = self._given.preset is not None or heard != EVERYTHING
+        return listen(
+            session, wait_s, self._ask, self._progress, lambda so_far: is_told and bool(self._candidates(so_far, topic))
+        )
+
+    def _candidates(self, recording: Recording, topic: str) -> list[Candidate]:
+        found = candidates(recording, self._zone, topic, self._given.preset)
+        value = self._given.value
+        return found if value is None else [one for one in found if one.source.get("value") == value]
+
+    def _tell_nothing(self, recording: Recording) -> None:
+        if not recording.n_messages:
+            self._show(
+                "Does the meter send to this broker, and may this account read its topic? A broker may keep from an "
+                "account, without a word, what it has no right to read."
+            )
+            return
+        self._show("None of these looks like a power:")
+        for name in sorted(recording.of_topic)[:_SHOWN]:
+            payload = recording.of_topic[name][-1].publication.payload[:60].decode("utf-8", "replace")
+            self._show(f"  {name}  {payload}")

@@ -1,0 +1,199 @@
+"""From a few answers and what is heard to a configuration that reads it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from gapcast.config.loader import DEFAULT_FILE, load
+from gapcast.core.errors import SettingsError
+from gapcast.presets import presets
+from gapcast.setup.asking import Asker
+from gapcast.setup.choosing import UNITS, preview, with_pace, with_unit
+from gapcast.setup.connecting import EVERYTHING, Access
+from gapcast.setup.given import Given
+from gapcast.setup.hearing import Hearing
+from gapcast.setup.recognising import Candidate
+from gapcast.setup.recording import Recording
+from gapcast.setup.writing import PASSWORD_FILE, toml_of, write
+from gapcast.setup.zone import zone_of_machine
+from gapcast.systemd.unit import DEFAULT_CONFIG, is_hidden
+
+_WORLD, _OWNER = 0o644, 0o600
+
+
+class Setup:
+    """One conversation."""
+
+    def __init__(
+        self,
+        given: Given,
+        ask: Asker,
+        show: Callable[[str], None],
+        progress: Callable[[str], None],
+        environment: Mapping[str, str],
+    ) -> None:
+        self._given = given
+        self._ask = ask
+        self._show = show
+        self._progress = progress
+        self._environment = environment
+        self._replacing = given.overwrite
+
+    def run(self) -> None:
+        """Ask, listen, show, write. Nothing is written before the end.
+
+        Raises :class:`BrokerError` where there is no broker, or no meter was heard, and :class:`SettingsError` where an
+        answer is wrong or missing.
+        """
+        given, ask = self._given, self._ask
+        self._may_replace()
+        access = given.access or Access.parse(
+            ask.text("Broker (name or address, port after a colon)", "localhost", "--broker")
+        )
+        topic = self._topic()
+        zone = given.timezone or ask.text("Time zone of the house", zone_of_machine(self._environment), "--timezone")
+        recording, chosen, topic = Hearing(given, ask, self._show, self._progress, zone).hear(access, topic)
+        sources = [self._source(one, recording, topic) for one in chosen] or [self._unheard(topic)]
+        sections = self._sections(access, zone, sources, recording)
+        self._look(sections, recording)
+        text = toml_of(sections)
+        self._show(f"\n{text}")
+        if not ask.yes(f"Write this to {given.config}?", default=True):
+            self._show("Nothing was written.")
+            return
+        self._write(text, access.password)
+        self._tell(access)
+
+    def _may_replace(self) -> None:
+        """Ask before any other question whether a configuration that is there may go."""
+        config = self._given.config
+        if self._replacing or not config.exists():
+            return
+        if not self._ask.is_person:
+            msg = f"{config} is there already: name another by --config, or say --overwrite"
+            raise SettingsError(msg)
+        self._replacing = self._ask.yes(f"{config} is there already. Replace it in the end?", default=False)
+        if not self._replacing:
+            msg = f"{config} is left as it is; another is named by --config"
+            raise SettingsError(msg)
+
+    def _topic(self) -> str:
+        given = self._given
+        if given.topic is not None:
+            return given.topic
+        if given.preset is not None or not self._ask.is_person:
+            return EVERYTHING
+        return self._ask.text("Topic of the meter (# listens to everything)", EVERYTHING, "--topic")
+
+    # --- what is made of it -------------------------------------------------------------------
+
+    def _source(self, candidate: Candidate, recording: Recording, topic: str) -> dict[str, Any]:
+        source = with_pace(with_unit(candidate, self._given.unit, self._ask), candidate, recording)
+        if "{device}" in topic and "preset" not in source:
+            source = {"topic": topic, **{key: source[key] for key in source if key not in {"topic", "device"}}}
+        elif "device" in source or self._given.device:
+            likely = self._given.device or self._ask.text("Name of this device", source["device"], "--device")
+            source["device"] = likely
+        return source
+
+    def _unheard(self, topic: str) -> dict[str, Any]:
+        """Return a source by what was said alone."""
+        given, ask = self._given, self._ask
+        name = given.preset or (None if given.topic and not ask.is_person else self._asked_preset())
+        if name is not None:
+            own = {} if topic == EVERYTHING else {"topic": topic}
+            return {"preset": name} | own | ({"device": given.device} if given.device else {})
+        source: dict[str, Any] = {"topic": topic}
+        if given.device or "{device}" not in topic:
+            source["device"] = given.device or "home"
+        source |= {"value": given.value} if given.value else {"format": "number"}
+        return source | {"unit": given.unit or ask.text("W or kW?", None, "--unit", UNITS)}
+
+    def _asked_preset(self) -> str:
+        return self._ask.text("Which meter is it (docs/meters.md)", None, "--preset", sorted(presets()))
+
+    def _sections(
+        self, access: Access, zone: str, sources: list[dict[str, Any]], recording: Recording
+    ) -> dict[str, Any]:
+        home = self._given.home_assistant
+        if home is None:
+            home = self._ask.yes("Show the forecasts in Home Assistant?", default=recording.home_assistant)
+        mqtt = access.section() | ({"password_file": PASSWORD_FILE} if access.password else {})
+        return {
+            "mqtt": mqtt,
+            "site": {"timezone": zone},
+            **({"homeassistant": {"enabled": True}} if home else {}),
+            "sources": sources,
+        }
+
+    def _look(self, sections: dict[str, Any], recording: Recording) -> None:
+        """Show what is read with it, and mend what looks wrong as far as a person says so."""
+        ask, sources = self._ask, sections["sources"]
+        while True:
+            units, clocks = self._previewed(sections, recording)
+            for doubt in units + clocks:
+                self._show(f"  ! {doubt}")
+            if not ask.is_person or not recording.n_messages:
+                return
+            timed = [one for one in sources if one.get("time_form") != "arrival" and _has_time(one)]
+            if clocks and timed and ask.yes("Take the time of arrival instead of the meter's?", default=True):
+                for source in timed:
+                    source["time_form"] = "arrival"
+            elif ask.yes("Are these the powers?", default=not units):
+                return
+            else:
+                unit = ask.text("Which unit does the meter send?", None, "--unit", UNITS)
+                for source in sources:
+                    source["unit"] = unit
+
+    def _previewed(self, sections: dict[str, Any], recording: Recording) -> tuple[list[str], list[str]]:
+        without_password = sections | {"mqtt": {k: v for k, v in sections["mqtt"].items() if k != "password_file"}}
+        try:
+            if recording.n_messages:
+                self._show("With this, gapcast reads:")
+            return preview(without_password, recording, self._show)
+        except ValidationError as error:
+            first = error.errors()[0]
+            msg = f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
+            raise SettingsError(msg) from error
+
+    # --- what is left behind ------------------------------------------------------------------
+
+    def _write(self, text: str, password: str | None) -> None:
+        config = self._given.config
+        if password:
+            write(config.parent / PASSWORD_FILE, password + "\n", _OWNER, replacing=self._replacing)
+        write(config, text, _WORLD, replacing=self._replacing)
+        load(config, {}, {})  # it is what gapcast run will read
+
+    def _tell(self, access: Access) -> None:
+        config = self._given.config
+        named = "" if config == DEFAULT_FILE else f" --config {shlex.quote(str(config))}"
+        secret = (
+            f", and the password to {config.parent / PASSWORD_FILE} (for your eyes only)" if access.password else ""
+        )
+        moved = ""
+        if is_hidden(config):
+            moved = f"sudo install -D -m 644 {shlex.quote(str(config))} {DEFAULT_CONFIG} && "
+            if access.password:
+                password = config.parent / PASSWORD_FILE
+                moved += f"sudo install -m 600 {shlex.quote(str(password))} {DEFAULT_CONFIG.parent}/ && "
+        where = (
+            "" if moved or config.absolute() == DEFAULT_CONFIG else f" --config {shlex.quote(str(config.absolute()))}"
+        )
+        unit = f"{moved}gapcast systemd-unit{where} | sudo tee /etc/systemd/system/gapcast.service"
+        login = f" -u {shlex.quote(access.username)} -P …" if access.username else ""
+        self._show(f"\nWritten to {config}{secret}.\n")
+        self._show(f"Test it    gapcast check{named} --wait 70")
+        self._show(f"Run it     gapcast run{named}")
+        self._show("See it     gapcast status")
+        self._show(f"           mosquitto_sub -h {access.host} -p {access.port}{login} -v -t 'gap/+/forecast'")
+        self._show(f"For good   {unit} && sudo systemctl enable --now gapcast")
+
+
+def _has_time(source: Mapping[str, Any]) -> bool:
+    return "time" in source or "time" in presets().get(source.get("preset", ""), {})

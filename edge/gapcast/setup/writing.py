@@ -1,0 +1,86 @@
+"""The configuration as a file, and the password as another that its owner alone can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gapcast.core.errors import SettingsError
+
+PASSWORD_FILE = "mqtt-password"  # noqa: S105 - the file's name
+_HEADER = "# Written by gapcast setup. Every key, with its default: docs/operations.md; the meters': docs/meters.md\n"
+
+
+def toml_of(document: Mapping[str, Any]) -> str:
+    r"""Return ``document``, sections of values, of sections, and lists of sections, as TOML.
+
+    Raises :class:`SettingsError` where a value could not be read back.
+
+    >>> print(toml_of({"mqtt": {"host": "broker", "port": 1883}}).partition("\n\n")[2], end="")
+    [mqtt]
+    host = "broker"
+    port = 1883
+    """
+    text = _HEADER + "".join(_section(name, value) for name, value in document.items())
+    try:
+        same = tomllib.loads(text) == document
+    except tomllib.TOMLDecodeError:
+        same = False
+    if not same:
+        msg = "something that was entered cannot stand in a configuration file: leave control characters out"
+        raise SettingsError(msg)
+    return text
+
+
+def _section(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return "".join(f"\n[[{name}]]\n{_values(one)}" for one in value)
+    inner = "".join(_section(f"{name}.{key}", one) for key, one in value.items() if isinstance(one, dict))
+    return f"\n[{name}]\n{_values(value)}{inner}"
+
+
+def _values(section: Mapping[str, Any]) -> str:
+    plain = {key: value for key, value in section.items() if not isinstance(value, dict)}
+    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in plain.items())
+
+
+def write(path: Path, text: str, mode: int, *, replacing: bool) -> None:
+    """Write a file that is there whole or not at all, and never over another unless ``replacing``.
+
+    Raises :class:`SettingsError` where that cannot be.
+    """
+    try:
+        _make_folder(path.parent)
+        descriptor, part = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}-"
+        )  # its owner's alone until it is done
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(part).chmod(mode)
+            if replacing:
+                Path(part).replace(path)
+            else:
+                os.link(part, path)
+        finally:
+            Path(part).unlink(missing_ok=True)
+    except FileExistsError as error:
+        msg = f"{path} is there already: name another by --config, or say --overwrite"
+        raise SettingsError(msg) from error
+    except OSError as error:
+        msg = f"{path}: cannot be written ({error.strerror}); name another place by --config, or use sudo"
+        raise SettingsError(msg) from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(error.errno, "there is a file of that name") from error

@@ -1,0 +1,162 @@
+"""The checkpoint: the engine's state at one moment, a file of numpy's ``.npz`` format with a SHA-256 at its end.
+
+``about`` is JSON; the other arrays are the columns of :class:`Snapshot`. The digest stands in a line
+after the archive, where numpy and an older gapcast do not look, and is checked before the archive is opened. Version 1
+had none: of such a file every member's CRC-32 is checked instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from pydantic import BaseModel
+
+from gapcast.core.errors import StateError
+from gapcast.core.meters.samples import MeterState
+from gapcast.core.reading import Reading
+from gapcast.core.snapshot import Snapshot, check_shapes
+from gapcast.core.state_limits import is_plausible_meter
+from gapcast.core.window import Padding, WindowSpec
+from gapcast.json_input import decode_json
+from gapcast.storage.archive import read_arrays
+from gapcast.storage.journal import VERSION, check_version
+
+#: The line at the end: this, and the digest of all before it in hexadecimal.
+_LABEL = b"\ngapcast-sha256 "
+_DIGEST_DIGITS = 64
+_TRAILER_BYTES = len(_LABEL) + _DIGEST_DIGITS + 1
+_FIRST_WITH_DIGEST = 2
+
+_COLUMNS: dict[str, type[np.generic]] = {
+    "values": np.float32,
+    "observed": np.uint8,
+    "last_minute": np.int64,
+    "n_seen": np.int32,
+    "latest_kw": np.float32,
+    "latest_when": np.int64,
+    "latest_n_observed": np.int32,
+}
+#: What earlier versions did not have, and ``more`` names: weights, and what was learnt in columns named after these.
+_SHARES = "latest_shares"
+_LEARNT = ("learnt", "scores", "drift")
+
+
+class DamagedError(StateError):
+    """A checkpoint that is damaged; the message says how."""
+
+
+class About(BaseModel):
+    """What a checkpoint says in JSON."""
+
+    version: int
+    context: int
+    padding: Padding
+    channels: tuple[str, ...]
+    model: str
+    devices: list[str]
+    held: list[Reading]
+    late_runs: list[list[Reading]]
+    meters: list[MeterState] = []
+    more: list[str] = []
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """Return the file's bytes."""
+    out = BytesIO()
+    write(out, snapshot)
+    return out.getvalue()
+
+
+def write(file: BinaryIO, snapshot: Snapshot) -> int:
+    """Write ``snapshot`` to ``file``, which is empty, can be read and is at its begin; return its size in bytes."""
+    more: dict[str, Any] = {_SHARES: snapshot.latest_shares}
+    for part in _LEARNT:
+        more |= {f"{part}/{name}": column for name, column in getattr(snapshot, part).items()}
+    about = About(
+        version=VERSION,
+        context=snapshot.spec.context,
+        padding=snapshot.spec.padding,
+        channels=snapshot.channels,
+        model=snapshot.model,
+        devices=snapshot.devices,
+        held=snapshot.held,
+        late_runs=snapshot.late_runs,
+        meters=snapshot.meters,
+        more=list(more),
+    )
+    words = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
+    np.savez(file, about=words, **{name: getattr(snapshot, name) for name in _COLUMNS}, **more)
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # BytesIO is one
+    file.seek(0, 2)
+    file.write(b"%b%b\n" % (_LABEL, digest.hexdigest().encode()))
+    return file.tell()
+
+
+def read(path: Path) -> Snapshot:
+    """Return the snapshot at ``path``.
+
+    Raises :class:`DamagedError` where it is damaged, :class:`StateError` where it is of a newer version, and OSError
+    where it cannot be read at all.
+    """
+    return decode(path, path.read_bytes())
+
+
+def decode(path: Path, content: bytes) -> Snapshot:
+    """Return the snapshot that is ``content``, which came from ``path``.
+
+    Raises :class:`DamagedError` where it is damaged, whatever its bytes, and :class:`StateError` where it is of a newer
+    version.
+    """
+    trailer = content[-_TRAILER_BYTES:]
+    has_digest = trailer.startswith(_LABEL)
+    if has_digest and trailer[len(_LABEL) :] != _digest_of(content).encode() + b"\n":
+        msg = "its digest is wrong"
+        raise DamagedError(msg)
+    try:
+        return _parse(path, content, has_digest=has_digest)
+    except StateError:
+        raise
+    except Exception as error:  # a crafted archive, or one without a digest, may cause any
+        msg = f"it cannot be parsed ({type(error).__name__}: {str(error)[:200]})"
+        raise DamagedError(msg) from error
+
+
+def _digest_of(content: bytes) -> str:
+    return hashlib.sha256(memoryview(content)[:-_TRAILER_BYTES]).hexdigest()
+
+
+def _parse(path: Path, content: bytes, *, has_digest: bool) -> Snapshot:
+    arrays = read_arrays(content)
+    words = arrays["about"].tobytes()
+    version = decode_json(words)["version"]
+    check_version(path, version)
+    if not has_digest and version >= _FIRST_WITH_DIGEST:
+        msg = "its digest is missing: it was cut short"
+        raise DamagedError(msg)
+    about = About.model_validate_json(words)
+    columns: dict[str, Any] = {name: arrays[name].astype(kind, casting="equiv") for name, kind in _COLUMNS.items()}
+    more = {name: arrays[name] for name in about.more}
+    for part in _LEARNT:
+        columns[part] = {n.removeprefix(f"{part}/"): column for n, column in more.items() if n.startswith(f"{part}/")}
+    snapshot = Snapshot(
+        spec=WindowSpec(about.context, about.padding),
+        channels=about.channels,
+        model=about.model,
+        devices=about.devices,
+        held=about.held,
+        late_runs=about.late_runs,
+        latest_shares=more.get(_SHARES, np.zeros((len(about.devices), 0), dtype=np.float32)),
+        meters=[meter for meter in about.meters if is_plausible_meter(meter)],
+        **columns,
+    )
+    try:
+        check_shapes(snapshot)
+    except StateError as error:
+        msg = f"its columns do not fit each other: {error}"
+        raise DamagedError(msg) from error
+    return snapshot

@@ -1,0 +1,203 @@
+"""The journal: a record of each batch, appended as readings are stored, one line a record.
+
+The first line is ``{"gapcast": "readings", "version": 2}`` after its CRC-32, as in version 1, so that an older gapcast
+recognises a newer file. Each other line is a record (:mod:`.record_lines`), numbered from 1, whose document
+is JSON: ``[issued_at_ms, [[device, minute, gap_kw], ...]]``, with other measured features as a fourth member where
+there are any. Samples of open minutes follow as ``[[topic, at_ms, terms], ...]``, with other measured features
+likewise. Or, between two batches, ``{"forget": device}``.
+
+A record counts whole or not at all. One that is repeated, or older than the one before it, is left out. Journals of
+version 1, whose lines have a CRC-32 and no number, are read too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
+
+from gapcast.core.errors import StateError
+from gapcast.core.meters.samples import Sample
+from gapcast.core.reading import Reading
+from gapcast.core.state_limits import is_plausible_instant, is_plausible_reading, is_plausible_sample
+from gapcast.json_input import JsonError, decode_json
+from gapcast.storage.record_lines import RecordReader, encode_line, encode_line_v1, salt_of, verify_line, verify_line_v1
+
+#: Version of the format of journal and checkpoint.
+VERSION = 2
+_WHAT = "readings"
+#: A longer line is read in parts, none of which is a record.
+_MAX_LINE_BYTES = 1 << 26
+#: Of a journal that is not in a file of the gateway's.
+NO_SALT = salt_of(0)
+
+
+class Entry(NamedTuple):
+    """A batch of readings whose forecasts were issued at ``issued_at_ms``, and the samples that came with it."""
+
+    issued_at_ms: int
+    readings: list[Reading]
+    samples: list[Sample]
+
+
+class Forgotten(NamedTuple):
+    """A device that was forgotten."""
+
+    device: str
+
+
+class Damage:
+    """What of a journal could not be read as it was written."""
+
+    def __init__(self) -> None:
+        #: Records that are damaged, or missing by their numbers.
+        self.n_lost = 0
+        self.n_repaired = 0
+        #: Records that were left out because their number had come before.
+        self.n_repeated = 0
+        self.has_bad_header = False
+        #: Whether it is of version 1, to which nothing is appended.
+        self.is_older = False
+        #: Number of its last record.
+        self.last = 0
+        #: Bytes of an incomplete last record.
+        self.n_bytes_cut = 0
+
+    def __bool__(self) -> bool:
+        """Return whether there was any."""
+        return bool(self.n_bytes_cut or str(self))
+
+    def __str__(self) -> str:
+        """Return it in words, but for an incomplete last record."""
+        found = [
+            (self.n_lost, f"{self.n_lost} records are damaged or missing"),
+            (self.n_repaired, f"{self.n_repaired} records were repaired"),
+            (self.n_repeated, f"{self.n_repeated} records are repeated"),
+            (self.has_bad_header, "its first line is damaged"),
+        ]
+        return ", ".join(words for is_there, words in found if is_there)
+
+
+def encode_header() -> bytes:
+    r"""Return the first line of a journal.
+
+    >>> encode_header()
+    b'645eb883 {"gapcast":"readings","version":2}\n'
+    """
+    return encode_line_v1(to_json({"gapcast": _WHAT, "version": VERSION}))
+
+
+def encode(
+    readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = (), *, n: int = 0, salt: bytes = NO_SALT
+) -> bytes:
+    r"""Return the record of a batch, the ``n``-th of the journal with this ``salt``.
+
+    >>> encode([Reading("home", 21_476_161, 1.234)], 1_288_571_341_000, n=7)
+    b'tnkrLnPW 7 [1288571341000,[["home",21476161,1.234]]]\n'
+    """
+    entries = [r[:3] if r.measured is None else (*r[:3], dict(r.measured)) for r in readings]
+    if not samples:
+        return encode_line(to_json((issued_at_ms, entries)), n, salt)
+    terms = [sample if sample.measured else sample[:3] for sample in samples]
+    return encode_line(to_json((issued_at_ms, entries, terms)), n, salt)
+
+
+def encode_forgotten(device: str, *, n: int = 0, salt: bytes = NO_SALT) -> bytes:
+    """Return the record of a device that was forgotten."""
+    return encode_line(to_json({"forget": device}), n, salt)
+
+
+def read(path: Path, damage: Damage, salt: bytes = NO_SALT) -> Iterator[Entry | Forgotten]:
+    """Yield the records of the journal at ``path``; add to ``damage`` what could not be read, and go on after it.
+
+    Raises :class:`StateError` where it is of a newer version, and OSError where it cannot be read at all.
+    """
+    n_bad = 0
+    with path.open("rb") as file:
+        header = encode_header()
+        n_wrong = _n_different(file.read(len(header)), header)
+        is_current = n_wrong <= 1
+        damage.has_bad_header, damage.is_older = n_wrong == 1, not is_current
+        if not is_current:
+            file.seek(0)
+            if not _has_older_header(path, file.readline(_MAX_LINE_BYTES)):
+                file.seek(0)  # its first line may be a record
+        reader = RecordReader(salt, accepts_v1=not is_current)
+        for record in reader.read(iter(lambda: file.readline(_MAX_LINE_BYTES), b"")):
+            entry = None if record is None else _entry(record.document)
+            if record is None or entry is None:
+                n_bad += 1
+                continue
+            if record.number:
+                if record.number <= damage.last:
+                    damage.n_repeated += 1
+                    continue
+                n_bad = max(n_bad, record.number - damage.last - 1)
+                damage.last = record.number
+            damage.n_lost += n_bad
+            damage.n_repaired += record.is_repaired
+            n_bad = 0
+            yield entry
+    damage.n_lost += n_bad
+    damage.n_bytes_cut = reader.n_bytes_cut
+
+
+def decode(line: bytes) -> Entry | Forgotten | None:
+    """Return what a single ``line`` holds that :func:`encode` made, now or in version 1; None where it is damaged."""
+    content = line.removesuffix(b"\n")
+    record = verify_line(content, NO_SALT) or verify_line_v1(content)
+    return None if record is None else _entry(record.document)
+
+
+def check_version(path: Path, version: object) -> None:
+    """Raise :class:`StateError` where ``version`` is newer than what is read here."""
+    if isinstance(version, int) and version > VERSION:
+        msg = f"{path} is of version {version}, and this gapcast reads versions up to {VERSION}"
+        raise StateError(msg)
+
+
+def _n_different(found: bytes, wanted: bytes) -> int:
+    return sum(a != b for a, b in zip(found, wanted, strict=False)) + abs(len(found) - len(wanted))
+
+
+def _has_older_header(path: Path, line: bytes) -> bool:
+    record = verify_line_v1(line.removesuffix(b"\n"))
+    document = None if record is None else _document(record.document)
+    if not isinstance(document, dict):
+        return False
+    check_version(path, document.get("version"))
+    return True
+
+
+def _document(text: bytes) -> Any:
+    try:
+        return decode_json(text)
+    except JsonError:
+        return None
+
+
+def _entry(text: bytes) -> Entry | Forgotten | None:
+    """Return what a record's document says; None where it is not of the format, or a value is out of range."""
+    try:
+        document = _document(text)
+        if isinstance(document, dict):
+            return Forgotten(str(document["forget"]))
+        issued_at_ms, readings, *more = document
+        found = [_reading(*one) for one in readings]
+        samples = [_sample(*one) for one in more[0]] if more else []
+    except (LookupError, TypeError, ValueError):
+        return None
+    is_plausible = is_plausible_instant(issued_at_ms) and all(map(is_plausible_reading, found))
+    return Entry(issued_at_ms, found, samples) if is_plausible and all(map(is_plausible_sample, samples)) else None
+
+
+def _reading(device: str, minute: int, gap_kw: float, measured: Mapping[str, float] | None = None) -> Reading:
+    return Reading(device, minute, gap_kw, False, measured)
+
+
+def _sample(
+    topic: str, at_ms: int | None, terms: Mapping[str, float | None], measured: Mapping[str, float] | None = None
+) -> Sample:
+    return Sample(topic, at_ms, dict(terms), dict(measured or {}))

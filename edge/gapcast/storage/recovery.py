@@ -1,0 +1,219 @@
+"""From the files to a running engine: the newest checkpoint that can be read, and the journals after it.
+
+Files come in generations: ``checkpoint-00000007.npz`` holds all that was kept before ``readings-00000007.jsonl``
+began. What is damaged is used as far as it can be read, and set aside under another name: never removed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from gapcast.core.engine import Engine
+from gapcast.core.errors import StateError
+from gapcast.core.replaying import Replay
+from gapcast.core.snapshot import Snapshot, give
+from gapcast.private_files import create_private
+from gapcast.service.ports import Meters
+from gapcast.storage import checkpoint, journal
+from gapcast.storage.record_lines import salt_of
+
+log = structlog.get_logger(__name__)
+
+_JOURNAL, _CHECKPOINT = "readings-{:08d}.jsonl", "checkpoint-{:08d}.npz"
+_NAME = re.compile(r"(?:readings-(\d{8})\.jsonl|checkpoint-(\d{8})\.npz)")
+_ASIDE = ".damaged"
+#: Devices that a message names.
+_MOST_NAMED = 5
+
+
+class Recovered(NamedTuple):
+    """What was found: the newest generation, and whether its journal may simply be continued.
+
+    ``journal_bytes`` and ``journal_readings`` are those that must be replayed on top of a checkpoint of
+    ``checkpoint_bytes``; the newest journal has ``journal_records``. ``forgets``: a device was forgotten in them, of
+    which older files may still tell. ``damage`` says what was damaged and what was used instead, if anything was.
+    """
+
+    generation: int
+    sound: bool
+    journal_bytes: int
+    journal_readings: int
+    checkpoint_bytes: int
+    forgets: bool
+    journal_records: int = 0
+    damage: str = ""
+
+
+def journal_path(folder: Path, generation: int) -> Path:
+    """Return where a generation's journal is."""
+    return folder / _JOURNAL.format(generation)
+
+
+def checkpoint_path(folder: Path, generation: int) -> Path:
+    """Return where a generation's checkpoint is."""
+    return folder / _CHECKPOINT.format(generation)
+
+
+def files_of(folder: Path) -> dict[Path, int]:
+    """Return the files of state in ``folder``, each with its generation."""
+    found = ((path, _NAME.fullmatch(path.name)) for path in folder.iterdir())
+    return {path: int(match[1] or match[2]) for path, match in found if match}
+
+
+def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
+    """Put ``engine`` and ``meters``, which must be new, where the files in ``folder`` end.
+
+    Raises :class:`StateError` where one of them is of a newer version, and OSError where the folder cannot
+    be read.
+    """
+    files = files_of(folder)
+    generations = sorted(set(files.values()))
+    base, checkpoint_bytes = 0, 0
+    damages: list[str] = []
+    used = "no checkpoint"
+    for generation in reversed(generations):
+        path = checkpoint_path(folder, generation)
+        if path in files and _restore_checkpoint(path, engine, meters, damages):
+            base, checkpoint_bytes, used = generation, path.stat().st_size, path.name
+            break
+    sound = not generations or base > 0 or not any(path.suffix == ".npz" for path in files)
+    replay, journal_bytes, last_record, n_journals = Replay(engine), 0, 0, 0
+    for generation in generations:
+        path = journal_path(folder, generation)
+        if generation >= base and path in files:
+            n_journals += 1
+            journal_bytes += path.stat().st_size
+            is_sound, last_record = _replay_journal(path, generation, replay, meters, damages)
+            sound = sound and is_sound
+    try:
+        replay.finish()
+    except Exception as error:
+        damages.append(f"the newest forecasts could not be made again ({type(error).__name__}: {error})")
+    newest = generations[-1] if generations else 0
+    log.info("state.restored", path=str(folder), devices=len(engine.buffers), replayed=replay.n_readings)
+    damage = ""
+    if damages:
+        damage = f"{'; '.join(damages)}. Used instead: {used} and {n_journals} journals after it"
+        log.warning("state.recovered", path=str(folder), problem="; ".join(damages), used=used, journals=n_journals)
+    sound = sound and not damages and journal_path(folder, newest) in files
+    forgets = bool(replay.n_forgotten)
+    return Recovered(newest, sound, journal_bytes, replay.n_readings, checkpoint_bytes, forgets, last_record, damage)
+
+
+def remove_old(folder: Path, clean_from: int = 0) -> None:
+    """Remove what the newest two checkpoints make needless: where the newest proves damaged, the other serves.
+
+    Before ``clean_from`` nothing stays, once there is a checkpoint of that generation or a later one: it tells of
+    a device that was forgotten.
+    """
+    files = files_of(folder)
+    checkpoints = sorted(generation for path, generation in files.items() if path.suffix == ".npz")
+    oldest = checkpoints[-2] if len(checkpoints) > 1 else 0
+    if checkpoints and checkpoints[-1] >= clean_from:
+        oldest = max(oldest, clean_from)
+    for path, generation in files.items():
+        if generation < oldest:
+            path.unlink()
+
+
+def write_checkpoint(folder: Path, generation: int, snapshot: Snapshot, clean_from: int) -> int:
+    """Write a checkpoint whole or not at all, then remove what it makes needless; return its size in bytes.
+
+    ``clean_from`` as for :func:`remove_old`.
+    """
+    part = folder / "checkpoint.part"
+    with create_private(part) as file:
+        n_bytes = checkpoint.write(file, snapshot)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(checkpoint_path(folder, generation))
+    names = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(names)
+    finally:
+        os.close(names)
+    remove_old(folder, clean_from)
+    return n_bytes
+
+
+def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: list[str]) -> bool:
+    """Restore the checkpoint at ``path``; return whether it was used, with what was damaged added to ``damages``."""
+    try:
+        snapshot = checkpoint.read(path)
+    except OSError as error:
+        damages.append(set_aside(path, f"it cannot be read ({error})"))
+        return False
+    except checkpoint.DamagedError as error:
+        damages.append(set_aside(path, str(error)))
+        return False
+    try:
+        unused = give(engine, snapshot)
+        if snapshot.channels == engine.buffers.channels:
+            meters.resume(snapshot.meters)
+    except StateError as error:
+        log.warning("state.not_used", path=str(path), problem=str(error), cure="the windows fill again from now on")
+        return False
+    except Exception as error:  # of a crafted file, whose digest is right
+        for device in list(engine.buffers):
+            engine.forget(device)
+            meters.forget(device)
+        damages.append(set_aside(path, f"it cannot be restored ({type(error).__name__}: {error})"))
+        return False
+    if unused.learning:
+        log.warning("state.learnt_not_used", path=str(path), problem=unused.learning, cure="each house is learnt anew")
+    if unused.devices:
+        problem = f"values of {len(unused.devices)} devices are out of range, and they start afresh"
+        damages.append(f"{path.name}: {problem} ({', '.join(unused.devices[:_MOST_NAMED])})")
+        log.warning("state.out_of_range", path=str(path), problem=problem, devices=unused.devices[:_MOST_NAMED])
+    return True
+
+
+def _replay_journal(
+    path: Path, generation: int, replay: Replay, meters: Meters, damages: list[str]
+) -> tuple[bool, int]:
+    """Replay the journal at ``path``; return whether it can be continued, and the number of its last record."""
+    damage, n_failed, failure = journal.Damage(), 0, ""
+    try:
+        for entry in journal.read(path, damage, salt_of(generation)):
+            try:
+                _replay_entry(entry, replay, meters)
+            except Exception as error:  # of a crafted record, whose digest is right
+                n_failed, failure = n_failed + 1, f"{type(error).__name__}: {error}"
+    except OSError as error:
+        damages.append(set_aside(path, f"it cannot be read ({error})"))
+        return False, 0
+    if n_failed:
+        damages.append(f"{path.name}: {n_failed} records could not be replayed ({failure})")
+    if words := str(damage):
+        damages.append(set_aside(path, f"{words}; all others were used"))
+    elif damage.n_bytes_cut:
+        log.info("state.cut_short", path=str(path), n_bytes=damage.n_bytes_cut)
+    return not (damage or damage.is_older or n_failed), damage.last
+
+
+def _replay_entry(entry: journal.Entry | journal.Forgotten, replay: Replay, meters: Meters) -> None:
+    if isinstance(entry, journal.Forgotten):
+        replay.forget(entry.device)
+        meters.forget(entry.device)
+    else:
+        replay.take(entry.readings, entry.issued_at_ms)
+        meters.recall(entry.samples, entry.readings, entry.issued_at_ms)
+
+
+def set_aside(path: Path, problem: str) -> str:
+    """Give a damaged file another name, log it, and return what is damaged."""
+    n = 1
+    while (aside := path.with_name(f"{path.name}{_ASIDE}-{n}")).exists():
+        n += 1
+    told = problem
+    try:
+        path.rename(aside)
+    except OSError as error:
+        aside, told = path, f"{problem}; it cannot be renamed ({error})"
+    log.warning("state.damaged", path=str(path), problem=told, kept_as=str(aside), cure="check the disk")
+    return f"{path.name}: {problem}"

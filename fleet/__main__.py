@@ -1,5 +1,0 @@
-"""``python -m fleet``."""
-
-from fleet.cli import main
-
-main()

@@ -1,0 +1,5 @@
+"""``python -m gapcast_fleet``."""
+
+from gapcast_fleet.cli import main
+
+main()

@@ -1,0 +1,129 @@
+"""``gapcast-fleet backtest``: the history of thousands of houses through the engine, group by group, on all cores.
+
+A group that is done is a file; a back-test that was ended goes on with the others.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyspark.sql import SparkSession
+
+from gapcast.app.models import load_models
+from gapcast.backtest.houses import Part
+from gapcast.backtest.report import document, table
+from gapcast.backtest.run import Backtest
+from gapcast.backtest.run import House as ScoredHouse
+from gapcast.config.settings import Settings
+from gapcast.core.learning.scores import Scores
+from gapcast.core.learning.summary import EVER
+from gapcast.core.reading import Limits
+from gapcast.replay.source import minute_at
+from gapcast_fleet.dealing import begin_or_resume, deal, dealt, watch
+from gapcast_fleet.groups import OUTPUT, Result, group_runner, progress_path, read_result, result_path
+from gapcast_fleet.history import HistoryColumns, houses_of, in_turn, read_history
+from gapcast_fleet.identity import identity_of
+from gapcast_fleet.score import fleet_settings
+from gapcast_fleet.worker import Task
+
+_ABOUT, SCORES = "backtest.json", "scores.json"
+_SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a back-test is of: a folder of Parquet, which part of it, and how many houses share an engine."""
+
+    folder: Path
+    columns: HistoryColumns
+    part: Part
+    houses_at_once: int = 100
+
+
+def run_backtest(
+    spark: SparkSession, settings: Settings, question: Question, results: Path, *, quiet: bool = False
+) -> Backtest:
+    """Run what ``results`` has not of the back-test yet, and return what came of all.
+
+    Raises :class:`~gapcast.core.errors.SettingsError` where ``results`` are of another question, models or history.
+    """
+    settings = fleet_settings(settings)
+    identity = identity_of(settings, load_models(settings))
+    part = question.part
+    first_minute = None if part.start is None else minute_at("--start", part.start)
+    scored_from = None if part.score_from is None else minute_at("--score-from", part.score_from)
+    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    history = read_history(spark, question.folder, question.columns, limits, first_minute)
+    groups = deal(houses_of(history), question.houses_at_once, spark.sparkContext.defaultParallelism)
+    about = {
+        "identity": json.loads(identity.text()),
+        "columns": asdict(question.columns),
+        "part": asdict(question.part),
+        "groups": [[asdict(house) for house in group] for group in groups],
+    }
+    begin_or_resume(results / _ABOUT, about, "--results", "back-test")
+    to_do = [i for i in range(len(groups)) if not result_path(results, i).exists()]
+    task = Task(str(results.resolve()), settings.model_dump_json(), identity.text(), 0, 0)
+    began_s = time.perf_counter()
+    if to_do:
+        rows = dealt(spark, in_turn(history, part.limit), groups, to_do).sortWithinPartitions("nth", "device")
+        rows = rows.select("group", "device", "minute", "gap_kw")
+        job = rows.mapInPandas(group_runner(task, results.resolve(), scored_from), OUTPUT)
+        n_due = sum(min(house.n_readings, part.limit or house.n_readings) for i in to_do for house in groups[i])
+        watch(job, lambda: sum(_taken(results, i) for i in to_do), n_due, quiet=quiet)
+    took_s = time.perf_counter() - began_s
+    found = join([read_result(result_path(results, i)) for i in range(len(groups))], took_s)
+    written = document(found) | {
+        "refused": {its.name: its.n_refused for group in groups for its in group if its.n_refused}
+    }
+    (results / SCORES).write_text(json.dumps(written, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return found
+
+
+def _taken(results: Path, group: int) -> int:
+    try:
+        return int(progress_path(results, group).read_text(encoding="utf-8") or 0)
+    except FileNotFoundError:
+        path = result_path(results, group)
+        return read_result(path).n_readings if path.exists() else 0
+
+
+def join(results: Sequence[Result], took_s: float) -> Backtest:
+    """Return what came of all groups as one back-test, houses by name."""
+    names = [name for result in results for name in result.names]
+    scored, live = (
+        _scores(results[0].experts, len(names), [getattr(result, part) for result in results])
+        for part in ("scored", "live")
+    )
+    weeks = [weeks for result in results for weeks in result.weeks]
+    houses = [
+        ScoredHouse(name, live.of(row), scored.of(row)[EVER], weeks[row])
+        for name, row in sorted((name, row) for row, name in enumerate(names))
+    ]
+    n_readings = sum(result.n_readings for result in results)
+    return Backtest(results[0].speaker, n_readings, took_s, houses, scored.overall()[EVER])
+
+
+def _scores(experts: Sequence[str], n_houses: int, parts: Sequence[dict[str, Any]]) -> Scores:
+    scores = Scores(experts, n_houses)
+    scores.take_over({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    return scores
+
+
+def lines(found: Backtest) -> Iterator[str]:
+    """Yield what is shown in a terminal: all houses together, and how the skill is spread over them."""
+    yield from table(f"all {len(found.houses)} houses", found.speaker, found.scored)
+    skills = [house.scored.skill for house in found.houses if house.scored.skill is not None]
+    if skills:
+        at = np.quantile(np.array(skills), _SHARES).tolist()
+        yield "  skill by house: " + ", ".join(
+            f"{share:.0%} {its:+.3f}" for share, its in zip(_SHARES, at, strict=True)
+        )
+    rate = found.n_readings / found.took_s if found.took_s else 0.0
+    yield f"{found.n_readings:,} readings in {found.took_s:.1f} s: {rate:,.0f} a second"

@@ -1,0 +1,164 @@
+"""The command ``gapcast-fleet``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gapcast.commands.options import read_settings, settings_options
+from gapcast.core.errors import GapcastError, ModelError
+from gapcast.observability.metrics import configure_logs
+from gapcast_fleet.options import columns_of, history_options, spark_options
+from gapcast_fleet.prepare_command import prepare
+
+EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
+_NEEDED = frozenset({"pandas", "pyarrow", "pyspark", "google"})
+
+
+class _Group(click.Group):
+    """Turns the errors that gapcast raises on purpose, also in a worker, into a sentence and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GapcastError as error:
+            click.echo(f"gapcast-fleet: {error}", err=True)
+            sys.exit(EXIT_BAD_MODEL if isinstance(error, ModelError) else EXIT_BAD_INPUT)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] not in _NEEDED:
+                raise
+            cure = "pip install '.[fleet]' in the checkout, or pip install 'gapcast[fleet]'"
+            click.echo(f"gapcast-fleet: {error.name} is not installed: {cure}", err=True)
+            sys.exit(EXIT_BAD_INPUT)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gapcast")
+def main() -> None:
+    """Forecasts for a fleet of meters, on Apache Spark: the engine of the edge, for as many as there are cores."""
+    configure_logs("auto", "warning")
+
+
+@main.command()
+@settings_options
+@spark_options
+@click.option("--from", "source", required=True, metavar="FOLDER|mqtt|kafka", help="Where readings come from.")
+@click.option("--to", "target", required=True, metavar="FOLDER|mqtt|kafka", help="Where forecasts go.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="Where the state is kept.")
+@click.option("--format", "file_format", type=click.Choice(["json", "parquet"]), default="json", show_default=True)
+@click.option("--to-format", type=click.Choice(["json", "parquet"]), help="Of what is written (default: as --format).")
+@click.option("--every", "every_s", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS")
+@click.option("--once", is_flag=True, help="End when all that is there has been read.")
+@click.option("--buckets", "n_buckets", type=click.IntRange(1, 65_536), help="Into which devices are dealt, for good.")
+@click.option("--files-at-once", type=click.IntRange(min=1), default=16, show_default=True, help="Of a micro-batch.")
+@click.option(
+    "--cached-devices",
+    type=click.IntRange(min=0),
+    default=100_000,
+    show_default=True,
+    metavar="N",
+    help="Kept in the memory of each Python worker between two micro-batches, some 15 kB each.",
+)
+@click.option("--client-id", default="gapcast-fleet", show_default=True, help="Whose session the broker keeps.")
+@click.option("--kafka", "kafka", multiple=True, metavar="KEY=VALUE", help="An option of Spark's Kafka connector.")
+@click.option("--kafka-topics", nargs=2, default=("gapcast-forecasts", "gapcast-rejected"), show_default=True)
+def score(
+    config: Path | None,
+    assignments: tuple[str, ...],
+    conf: tuple[str, ...],
+    source: str,
+    target: str,
+    checkpoint: Path,
+    every_s: float,
+    once: bool,
+    n_buckets: int | None,
+    kafka: tuple[str, ...],
+    **of_source: Any,
+) -> None:
+    """Forecast what meters will draw, micro-batch by micro-batch; go on where the checkpoint ends."""
+    from gapcast_fleet.checkpoints import held  # noqa: PLC0415
+    from gapcast_fleet.mqtt_sink import to_mqtt  # noqa: PLC0415
+    from gapcast_fleet.mqtt_source import from_mqtt  # noqa: PLC0415
+    from gapcast_fleet.running import run_until_stopped  # noqa: PLC0415
+    from gapcast_fleet.score import Plan, start  # noqa: PLC0415
+    from gapcast_fleet.sinks import to_files, to_kafka  # noqa: PLC0415
+    from gapcast_fleet.sources import from_files, from_kafka  # noqa: PLC0415
+    from gapcast_fleet.spark import session  # noqa: PLC0415
+
+    if once and source == "mqtt":
+        msg = "what a broker has does not end: leave it out, and end by SIGTERM"
+        raise click.BadParameter(msg, param_hint="--once")
+    settings = read_settings(config, assignments)
+    file_format = of_source["file_format"]
+    kafka_options = dict(_pairs("--kafka", kafka))
+    if target == "mqtt":
+        sink = to_mqtt(settings)
+    elif target == "kafka":
+        sink = to_kafka(kafka_options, *of_source["kafka_topics"])
+    else:
+        sink = to_files(Path(target), of_source["to_format"] or file_format)
+    plan = Plan(checkpoint, every_s, once, n_buckets, cached_devices=of_source["cached_devices"])
+    with held(checkpoint):
+        spark = session("gapcast-fleet score", conf)
+        if source == "kafka":
+            readings = from_kafka(spark, kafka_options)
+        elif source == "mqtt":
+            readings = from_mqtt(spark, config, assignments, checkpoint, of_source["client_id"])
+        else:
+            readings = from_files(spark, Path(source), file_format, of_source["files_at_once"])
+        run_until_stopped(spark, lambda: start(settings, readings, sink, plan), click.echo)
+
+
+def _pairs(option: str, assignments: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            msg = f"{assignment!r} must be KEY=VALUE"
+            raise click.BadParameter(msg, param_hint=option)
+        yield key, value
+
+
+@main.command()
+@settings_options
+@spark_options
+@history_options
+@click.option("--results", type=click.Path(path_type=Path), required=True, help="Where what came of it is kept.")
+@click.option("--start", metavar="ISO", help="Begin with the readings at or after this time (UTC if no offset).")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N readings of each house.")
+@click.option("--score-from", metavar="ISO", help="Score forecasts for this time on; learn from what came before.")
+@click.option("--houses-at-once", type=click.IntRange(min=1), default=100, show_default=True, help="In one engine.")
+def backtest(
+    folder: Path,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    conf: tuple[str, ...],
+    results: Path,
+    houses_at_once: int,
+    start: str | None,
+    limit: int | None,
+    score_from: str | None,
+    **of_files: Any,
+) -> None:
+    """Run the engine over the history of many houses, on all cores, and score it; go on where RESULTS end.
+
+    FOLDER_OF_PARQUET holds rows of a house, a time and a power, however they are divided into files.
+    """
+    from gapcast.backtest.houses import Part  # noqa: PLC0415
+    from gapcast_fleet.backtest import Question, lines, run_backtest  # noqa: PLC0415
+    from gapcast_fleet.spark import session  # noqa: PLC0415
+
+    question = Question(folder, columns_of(of_files), Part(start, limit, score_from), houses_at_once)
+    settings = read_settings(config, assignments)
+    spark = session("gapcast-fleet backtest", conf)
+    try:
+        for line in lines(run_backtest(spark, settings, question, results)):
+            click.echo(line)
+    finally:
+        spark.stop()
+
+
+main.add_command(prepare)

@@ -1,0 +1,52 @@
+"""What went wrong in a worker, from the trace that Spark hands over to a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.errors import PySparkException
+
+from gapcast.core import errors
+
+#: What a worker raised on purpose.
+_RAISED = re.compile(r"edge\.core\.errors\.(\w+Error): (.+)$", re.MULTILINE)
+_NO_KAFKA = re.compile(r"Failed to find (the )?data source: kafka")
+_KAFKA_CURE = (
+    "Spark's Kafka connector is not on its class path: give --conf "
+    "spark.jars.packages=org.apache.spark:spark-sql-kafka-0-10_2.13 with Spark's version after a colon"
+)
+_DIED = "Python worker exited unexpectedly"
+_CURE = (
+    "a Python worker died, most likely for want of memory: give it more (on a cluster spark.executor.memoryOverhead), "
+    "or less to do at a time (--files-at-once, --cached-devices, --houses-at-once, "
+    "more --buckets), and start again: nothing is lost"
+)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Raise, in place of Spark's own error, what a worker raised on purpose, or why it died."""
+    try:
+        yield
+    except PySparkException as error:
+        raised = raised_in(str(error))
+        if raised is None:
+            raise
+        raise raised from error
+
+
+def raised_in(trace: str) -> errors.GapcastError | None:
+    r"""Return the error of gapcast's own in a worker's ``trace``, None where there is none.
+
+    >>> raised_in("Traceback\nedge.core.errors.ModelError: no such model\n")
+    ModelError('no such model')
+    """
+    found = _RAISED.search(trace)
+    if _NO_KAFKA.search(trace):
+        return errors.SettingsError(_KAFKA_CURE)
+    if found is None:
+        return errors.GapcastError(_CURE) if _DIED in trace else None
+    kind = getattr(errors, found[1], errors.GapcastError)
+    return kind(found[2]) if kind not in {errors.PayloadError, errors.SourceError} else errors.GapcastError(found[2])

@@ -1,0 +1,108 @@
+"""A group of houses through one engine, in one of Spark's workers; what came of it is a file in the results' folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gapcast.backtest.run import AT_ONCE, Tally, run_through
+from gapcast.backtest.weeks import Week
+from gapcast.core.engine import Engine
+from gapcast.core.reading import Reading
+from gapcast_fleet.files import write_whole
+from gapcast_fleet.worker import Task, new_engine
+
+#: What a worker tells Spark: which group is done, and how many readings it had.
+OUTPUT = "group int, n long"
+_PROGRESS_S = 1.0
+_SCORED, _LIVE = "scored/", "live/"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The result of a group: columns of two :class:`~gapcast.core.learning.scores.Scores`, and each house by week."""
+
+    names: list[str]
+    experts: list[str]
+    speaker: str
+    n_readings: int
+    weeks: list[list[Week]]
+    scored: dict[str, NDArray[Any]]
+    live: dict[str, NDArray[Any]]
+
+
+def result_path(folder: Path, group: int) -> Path:
+    """Return where what came of ``group`` is; it is there once the group is done."""
+    return folder / f"group-{group:05d}.npz"
+
+
+def progress_path(folder: Path, group: int) -> Path:
+    """Return where a worker says how many readings of ``group`` it has taken."""
+    return folder / f"group-{group:05d}.progress"
+
+
+def group_runner(task: Task, folder: Path, scored_from: int | None) -> Callable[..., Iterator[pd.DataFrame]]:
+    """Return what Spark runs over the readings of a partition, which are those of one group, house beside house.
+
+    It takes frames with the columns ``group``, ``device``, ``minute`` and ``gap_kw``.
+    """
+
+    def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        engine = new_engine(task)
+        tally = Tally.of(engine, engine.buffers.max_devices, scored_from)
+        n_readings, group, told_s = 0, None, 0.0
+        for frame in frames:
+            columns = (frame[name].tolist() for name in ("device", "minute", "gap_kw"))
+            readings = [Reading(*row) for row in zip(*columns, strict=True)]
+            group = int(frame["group"].iloc[0])
+            for first in range(0, len(readings), AT_ONCE):
+                run_through(engine, readings[first : first + AT_ONCE], tally)
+                n_readings += len(readings[first : first + AT_ONCE])
+                if time.monotonic() - told_s > _PROGRESS_S:
+                    progress_path(folder, group).write_text(str(n_readings), encoding="utf-8")
+                    told_s = time.monotonic()
+        if group is not None:
+            write_result(result_path(folder, group), engine, tally, n_readings)
+            progress_path(folder, group).unlink(missing_ok=True)
+            yield pd.DataFrame({"group": [group], "n": [n_readings]})
+
+    return run
+
+
+def write_result(path: Path, engine: Engine, tally: Tally, n_readings: int) -> None:
+    """Write what came of a group, whole or not at all."""
+    names = list(engine.buffers)
+    rows = [engine.buffers.row(name) for name in names]
+    about = {
+        "names": names,
+        "experts": list(engine.scores.experts),
+        "speaker": engine.speaker.name,
+        "n_readings": n_readings,
+        "weeks": [tally.weeks.of(row) for row in rows],
+    }
+    columns = {_SCORED + name: column for name, column in tally.scores.columns(rows).items()}
+    columns |= {_LIVE + name: column for name, column in engine.scores.columns(rows).items()}
+    out = BytesIO()
+    np.savez_compressed(out, about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8), **columns)  # type: ignore[arg-type]
+    write_whole(path, out.getvalue())
+
+
+def read_result(path: Path) -> Result:
+    """Return what :func:`write_result` wrote."""
+    with np.load(path, allow_pickle=False) as archive:
+        about = json.loads(archive["about"].tobytes())
+        parts = {
+            prefix: {name.removeprefix(prefix): archive[name] for name in archive.files if name.startswith(prefix)}
+            for prefix in (_SCORED, _LIVE)
+        }
+    about["weeks"] = [[Week(*week) for week in weeks] for weeks in about["weeks"]]
+    return Result(**about, scored=parts[_SCORED], live=parts[_LIVE])

@@ -1,0 +1,79 @@
+"""What forecasts depend on beside the readings: the models and how they are used. It is part of the state."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gapcast.app.models import Models
+from gapcast.config.settings import Settings
+from gapcast.core.errors import ModelError, StateError
+
+#: Version of what is kept in Spark's state store and beside it.
+VERSION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which models speak, by version and the hash of their files, and what is learnt beside them.
+
+    Two machines with the same identity give the same forecasts.
+    """
+
+    version: int
+    speaking: str
+    models: dict[str, str]
+    learning: dict[str, Any]
+    timezone: str
+
+    def text(self) -> str:
+        """Return it as JSON, the same for the same identity."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def unlike(self, other: Identity) -> str:
+        """Return in words where ``other`` differs, "" where it does not; this one's values come first."""
+        mine, others = asdict(self), asdict(other)
+        return "; ".join(
+            f"{name}: {mine[name]} here, {others[name]} there" for name in mine if mine[name] != others[name]
+        )
+
+
+def identity_of(settings: Settings, models: Models) -> Identity:
+    """Return the identity of ``models`` used as ``settings`` say."""
+    forecast = settings.forecast
+    return Identity(
+        VERSION,
+        models.speaking.name,
+        {model.name: f"{model.version} {model.card.sha256}" for model in models.heard},
+        {
+            "blend": forecast.blend,
+            "learn": forecast.learn,
+            "calibrate": forecast.calibrate,
+            "forgetting": settings.learning.forgetting,
+            "max_devices": settings.learning.max_devices,
+            "min_kw": settings.limits.min_kw,
+        },
+        settings.site.timezone,
+    )
+
+
+def read_identity(text: str) -> Identity:
+    """Return the identity that :meth:`Identity.text` wrote; raise :class:`StateError` where it is another."""
+    try:
+        found = json.loads(text)
+        version = found["version"]
+        if version == VERSION:
+            return Identity(**found)
+    except (ValueError, LookupError, TypeError) as error:
+        msg = f"the checkpoint's identity cannot be read: {error}"
+        raise StateError(msg) from error
+    msg = f"the checkpoint is of version {version}, and this gapcast-fleet reads version {VERSION}: begin a new one"
+    raise StateError(msg)
+
+
+def check_same(here: Identity, driver: Identity) -> None:
+    """Raise :class:`ModelError` where a worker's models are not the driver's."""
+    if problem := here.unlike(driver):
+        msg = f"this worker's models are not the driver's ({problem}): give all the same models folder"
+        raise ModelError(msg)

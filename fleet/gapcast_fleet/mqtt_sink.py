@@ -1,0 +1,85 @@
+"""Forecasts and rejections on the topics of a gateway: confirmed by the broker before a micro-batch counts as done."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from itertools import chain
+from threading import Semaphore
+
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as sf
+
+from gapcast.config.settings import Settings
+from gapcast.core.errors import BrokerError
+from gapcast.mqtt.topics import DeviceTopic, gateway_topic
+from gapcast_fleet.bucket import COUNTED, FORECAST
+from gapcast_fleet.mqtt_client import Connection
+from gapcast_fleet.sinks import Sink
+
+#: Messages that the broker has not confirmed yet, of one of Spark's tasks.
+_WINDOW = 1_000
+_CONFIRM_S = 30.0
+#: A forecast of a micro-batch may be of any age: it is worth nothing after the horizon.
+_EXPIRY_S = 300
+#: What ``{gateway}`` is in topics where ``gateway.id`` is not set.
+_GATEWAY = "fleet"
+
+
+def to_mqtt(settings: Settings) -> Sink:
+    """Return a sink that publishes as ``[mqtt]`` and ``[topics]`` say.
+
+    A micro-batch that was cut short is published a second time, with the same values: at least once, as at the edge.
+    """
+    forecast = DeviceTopic.parse("topics.forecast", settings.topics.forecast)
+    rejected = gateway_topic("topics.rejected", settings.topics.rejected, settings.gateway.id or _GATEWAY)
+
+    def publish(rows: Iterable[Row]) -> None:
+        rows = iter(rows)
+        first = next(rows, None)
+        if first is None:
+            return
+        publisher = Publisher(settings)
+        for row in chain((first,), rows):
+            publisher.publish(forecast.of(row.device) if row.kind == FORECAST else rejected, row.document)
+        publisher.finish()
+
+    def write(batch: DataFrame, _number: int) -> None:
+        batch.where(sf.col("kind") != COUNTED).select("kind", "device", "document").foreachPartition(publish)
+
+    return write
+
+
+class Publisher:
+    """One task's connection; not more than so many messages are under way."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect; raise :class:`BrokerError` where that fails."""
+        mqtt = settings.mqtt
+        self._connection = Connection(mqtt, f"gapcast-fleet-{uuid.uuid4().hex[:12]}")
+        self._free = Semaphore(_WINDOW)
+        self._connection.client.on_publish = lambda *_: self._free.release()
+        self._qos, self._retain = mqtt.qos, mqtt.retain_forecasts
+        self._properties: Properties | None = None
+        if mqtt.protocol != "3.1.1":
+            self._properties = Properties(PacketTypes.PUBLISH)
+            self._properties.MessageExpiryInterval = _EXPIRY_S
+        self._connection.open()
+
+    def publish(self, topic: str, document: str) -> None:
+        """Publish; wait while as many as may be are under way."""
+        self._wait()
+        self._connection.client.publish(topic, document, self._qos, retain=self._retain, properties=self._properties)
+
+    def finish(self) -> None:
+        """Wait until all is confirmed, and disconnect; raise :class:`BrokerError` where it is not in time."""
+        for _taken in range(_WINDOW):
+            self._wait()
+        self._connection.close()
+
+    def _wait(self) -> None:
+        if not self._free.acquire(timeout=_CONFIRM_S):
+            msg = f"the broker did not confirm a forecast in {_CONFIRM_S:g} s"
+            raise BrokerError(msg)

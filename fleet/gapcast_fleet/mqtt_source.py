@@ -1,0 +1,196 @@
+"""Spark's source of readings over MQTT: acknowledged to the broker once their micro-batch is in the checkpoint."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Lock
+from typing import Any
+
+import pyarrow as pa
+from paho.mqtt.client import MQTTMessage
+from paho.mqtt.reasoncodes import ReasonCode
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
+from pyspark.sql.types import StructType
+
+from gapcast.commands.options import read_settings
+from gapcast.config.settings import Settings
+from gapcast.core.errors import BrokerError
+from gapcast.mqtt.topics import DeviceTopic
+from gapcast_fleet.mqtt_client import Connection
+from gapcast_fleet.mqtt_spool import Message, Spool
+
+NAME = "gapcast-mqtt"
+_SCHEMA = (
+    "device string, payload binary, received_ms long, redelivered boolean, at long, file string, block long, place long"
+)
+_SEGMENT = "segment"
+_SUBSCRIBE_S = 10.0
+
+
+class Intake:
+    """The connection: takes what comes, and acknowledges it when it is told to."""
+
+    def __init__(self, settings: Settings, folder: Path, client_id: str) -> None:
+        """Subscribe to the readings that ``settings`` name; raise :class:`BrokerError` where that fails."""
+        self._topic = DeviceTopic.parse("topics.reading", settings.topics.reading)
+        self._lock = Lock()
+        self._came: list[tuple[Message, int]] = []  # with the broker's number
+        self._owed: dict[int, tuple[int, list[int]]] = {}  # by segment: of which connection, and the numbers
+        self._n_connections = 0
+        self._connection = Connection(
+            settings.mqtt, client_id, session_expiry_s=settings.mqtt.session_expiry_s, manual_ack=True
+        )
+        self._connection.client.on_message = self._on_message
+        self._qos = settings.mqtt.qos
+        self._connection.client.on_subscribe = self._on_subscribe
+        self._connection.greet = self._greet
+        self._subscribed, self._refused = Event(), ""
+        self._connection.open()
+        if not self._subscribed.wait(_SUBSCRIBE_S) or self._refused:
+            self._connection.close()
+            msg = f"the broker does not let us subscribe to {self._topic.filter}: {self._refused or 'no answer'}"
+            raise BrokerError(msg)
+        self.spool = Spool(folder)
+
+    def roll(self) -> int:
+        """Put what came into a segment; return the number of the next."""
+        with self._lock:
+            came, self._came = self._came, []
+            connection = self._n_connections
+        if came:
+            self._owed[self.spool.next] = connection, [number for _, number in came]
+            self.spool.write([message for message, _ in came])
+        return self.spool.next
+
+    def acknowledge_before(self, segment: int) -> None:
+        """Acknowledge what is in segments before that one, and remove them.
+
+        Of an earlier connection nothing is: the broker has sent it again on this one.
+        """
+        for number in [number for number in self._owed if number < segment]:
+            connection, mids = self._owed.pop(number)
+            if connection == self._n_connections:
+                for mid in mids:
+                    self._connection.client.ack(mid, self._qos)
+        self.spool.remove_before(segment)
+
+    def close(self) -> None:
+        """Disconnect; the broker keeps what is not acknowledged."""
+        self._connection.close()
+
+    def _greet(self) -> None:
+        with self._lock:  # what came on the connection before and is in no segment yet comes again
+            self._n_connections += 1
+            self._came.clear()
+        self._connection.client.subscribe(self._topic.filter, self._qos)
+
+    def _on_subscribe(self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _: object) -> None:
+        self._refused = ", ".join(str(reason) for reason in reasons if reason.is_failure)
+        self._subscribed.set()
+
+    def _on_message(self, _client: object, _data: object, message: MQTTMessage) -> None:
+        topic = message.topic
+        device = topic[len(self._topic.before) : len(topic) - len(self._topic.after)]
+        known_age = not message.retain and not message.dup
+        received_ms = time.time_ns() // 1_000_000 if known_age else None
+        one = Message(device, bytes(message.payload), received_ms, message.dup)
+        with self._lock:
+            self._came.append((one, message.mid))
+
+
+@dataclass(frozen=True)
+class Segment(InputPartition):
+    """A segment that one of Spark's tasks reads."""
+
+    path: str
+
+
+class MqttReader(DataSourceStreamReader):
+    """Segments as Spark's offsets. Of all its copies, the one that is asked for offsets has the connection."""
+
+    def __init__(self, options: dict[str, str]) -> None:
+        """Read as ``options`` say: ``config``, ``assignments``, ``spool`` and ``client_id``."""
+        self._options = options
+        self._opened: Intake | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the connection here."""
+        return {"_options": self._options, "_opened": None}
+
+    def initialOffset(self) -> dict[str, int]:  # noqa: N802 - Spark's
+        """Begin with the first segment there is."""
+        return {_SEGMENT: self._intake.spool.first}
+
+    def latestOffset(self, start: dict[str, int], limit: object) -> dict[str, int]:  # noqa: N802 - Spark's
+        """Put all that came into a segment; return the number of the next."""
+        self._intake.spool.go_on_from(start[_SEGMENT])
+        return {_SEGMENT: self._intake.roll()}
+
+    def partitions(self, start: dict[str, int], end: dict[str, int]) -> Sequence[InputPartition]:
+        """Return the segments of a micro-batch."""
+        spool = self._intake.spool
+        return [Segment(str(spool.path(number))) for number in range(start[_SEGMENT], end[_SEGMENT])]
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        """Yield the messages of a segment, in any process."""
+        assert isinstance(partition, Segment)  # noqa: S101 - Spark gives back what partitions() gave
+        with pa.ipc.open_file(partition.path) as segment:
+            yield from (segment.get_batch(i) for i in range(segment.num_record_batches))
+
+    def commit(self, end: dict[str, int]) -> None:
+        """Acknowledge to the broker what is in the checkpoint now."""
+        self._intake.acknowledge_before(end[_SEGMENT])
+
+    def stop(self) -> None:
+        """Disconnect."""
+        if self._opened is not None:
+            self._opened.close()
+
+    @property
+    def _intake(self) -> Intake:
+        if self._opened is None:
+            options = self._options
+            config = Path(options["config"]) if options["config"] else None
+            settings = read_settings(config, tuple(json.loads(options["assignments"])))
+            self._opened = Intake(settings, Path(options["spool"]), options["client_id"])
+        return self._opened
+
+
+class MqttSource(DataSource):
+    """Tells Spark of the source."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Return what the source is asked for by."""
+        return NAME
+
+    def schema(self) -> str:
+        """Return the columns that every source has."""
+        return _SCHEMA
+
+    def streamReader(self, schema: StructType) -> MqttReader:  # noqa: N802 - Spark's
+        """Return a reader."""
+        return MqttReader(dict(self.options))
+
+
+def from_mqtt(
+    spark: SparkSession, config: Path | None, assignments: Sequence[str], checkpoint: Path, client_id: str
+) -> DataFrame:
+    """Return the readings on ``topics.reading`` of the broker that the configuration names.
+
+    The process that connects reads the configuration itself, so that no password goes through Spark. Messages lie
+    under ``checkpoint`` until they are in it; all workers must see that folder.
+    """
+    spark.dataSource.register(MqttSource)
+    options = {
+        "config": str(config.resolve()) if config else "",
+        "assignments": json.dumps(list(assignments)),
+        "spool": str(checkpoint.resolve() / "spool"),
+        "client_id": client_id,
+    }
+    return spark.readStream.format(NAME).options(**options).load()

@@ -1,0 +1,39 @@
+"""What the commands share: options of Spark, and of Parquet with the readings of many houses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from gapcast_fleet.history import HistoryColumns
+
+
+def spark_options(command: Any) -> Any:
+    """Give ``command`` the option of Spark's settings, as ``conf``."""
+    return click.option(
+        "--conf", "conf", multiple=True, metavar="KEY=VALUE", help="Set a key of Spark, e.g. spark.driver.memory=4g."
+    )(command)
+
+
+def history_options(command: Any) -> Any:
+    """Give ``command`` the argument ``folder`` and the options that :func:`columns_of` takes."""
+    for option in (
+        click.option("--unit", type=click.Choice(["W", "kW"], case_sensitive=False), default="kW", show_default=True),
+        click.option("--value-column", default="gap_kw", show_default=True, metavar="NAME"),
+        click.option("--time-column", default="ts", show_default=True, metavar="NAME"),
+        click.option("--device-column", default="device", show_default=True, metavar="NAME"),
+        click.argument("folder", metavar="FOLDER_OF_PARQUET", type=click.Path(path_type=Path)),
+    ):
+        command = option(command)
+    return command
+
+
+def columns_of(options: Mapping[str, Any]) -> HistoryColumns:
+    """Return the columns that :func:`history_options` read."""
+    from gapcast_fleet.history import HistoryColumns  # noqa: PLC0415 - imports Spark
+
+    return HistoryColumns(*(options[name] for name in ("device_column", "time_column", "value_column", "unit")))

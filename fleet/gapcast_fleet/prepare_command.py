@@ -1,0 +1,74 @@
+"""The command ``gapcast-fleet prepare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gapcast.commands.options import read_settings, settings_options
+from gapcast.core.card import HORIZON_MIN
+from gapcast.core.reading import Limits
+from gapcast.core.training_set import MANIFEST_FILE, Contract, Draw
+from gapcast.core.window import MIN_OBSERVED
+from gapcast_fleet.options import columns_of, history_options, spark_options
+
+
+class _LeadTimes(click.ParamType[tuple[int, ...]]):
+    """Minutes ahead, parted by commas."""
+
+    name = "minutes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        parts = [part.strip() for part in value.split(",")]
+        minutes = [int(part) for part in parts if part.isdecimal()]
+        if len(minutes) < len(parts) or minutes != sorted({*minutes, HORIZON_MIN}) or minutes[0] < 1:
+            self.fail(f"{value!r} must be minutes that rise from 1 or more to {HORIZON_MIN}, as 1,2,3,4,5", param, ctx)
+        return tuple(minutes)
+
+
+@click.command()
+@settings_options
+@spark_options
+@history_options
+@click.option("--to", "out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the set.")
+@click.option("--context", type=click.IntRange(MIN_OBSERVED, 100_000), default=30, show_default=True, metavar="MINUTES",
+              help="Of a window: the experiment's window.context.")  # fmt: skip
+@click.option("--padding", type=click.Choice(["oldest", "zero"]), default="oldest", show_default=True)
+@click.option("--lead-times", type=_LeadTimes(), default="5", show_default=True, metavar="MINUTES,...",
+              help="The experiment's outputs.lead_times_min.")  # fmt: skip
+@click.option("--windows-a-house", type=click.IntRange(min=1), metavar="N",
+              help="To train on, at most.  [default: as many as the house with the fewest has]")  # fmt: skip
+@click.option("--validate-share", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1,
+              show_default=True, help="Of each house's readings: its last days are validated on.")  # fmt: skip
+@click.option("--validate-from", metavar="ISO", help="Validate from this time on, all houses (UTC if no offset).")
+@click.option("--leave-out", multiple=True, metavar="NAME", help="Learn nothing from this house (may be repeated).")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
+def prepare(
+    config: Path | None,
+    assignments: tuple[str, ...],
+    conf: tuple[str, ...],
+    folder: Path,
+    out: Path,
+    **options: Any,
+) -> None:
+    """Draw windows to train on from the readings of many houses, as many of each; go on where the folder ends.
+
+    FOLDER_OF_PARQUET is as for backtest. `gapcast-trainer train NAME --from FOLDER` learns from what is written.
+    """
+    from gapcast_fleet.prepare import Wanted, lines  # noqa: PLC0415 - imports Spark
+    from gapcast_fleet.prepare import prepare as prepare_set  # noqa: PLC0415
+    from gapcast_fleet.spark import session  # noqa: PLC0415
+
+    contract = Contract(options["context"], options["padding"], options["lead_times"])
+    draw = Draw(*(options[name] for name in ("seed", "windows_a_house", "validate_share", "validate_from")))
+    wanted = Wanted(folder, columns_of(options), contract, draw, options["leave_out"])
+    limits = read_settings(config, assignments).limits
+    spark = session("gapcast-fleet prepare", conf)
+    try:
+        manifest = prepare_set(spark, Limits(limits.min_kw, limits.max_kw), wanted, out, say=click.echo)
+    finally:
+        spark.stop()
+    click.echo("\n".join(lines(manifest)))
+    click.echo(f"wrote {out / MANIFEST_FILE}")

@@ -1,0 +1,52 @@
+"""How a stream fares: a line for each micro-batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pyspark.sql.streaming.listener import (
+    QueryIdleEvent,
+    QueryProgressEvent,
+    QueryStartedEvent,
+    QueryTerminatedEvent,
+    StreamingQueryListener,
+)
+
+from gapcast_fleet.bucket import COUNTS
+
+
+class Progress(StreamingQueryListener):
+    """Says what came of each micro-batch of the query that observes itself as ``name``."""
+
+    def __init__(self, name: str, say: Callable[[str], None]) -> None:
+        """Tell by ``say``."""
+        self._name, self._say = name, say
+
+    def onQueryStarted(self, event: QueryStartedEvent) -> None:  # noqa: N802 - Spark's
+        """Say nothing."""
+
+    def onQueryIdle(self, event: QueryIdleEvent) -> None:  # noqa: N802 - Spark's
+        """Say nothing."""
+
+    def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:  # noqa: N802 - Spark's
+        """Say nothing."""
+
+    def onQueryProgress(self, event: QueryProgressEvent) -> None:  # noqa: N802 - Spark's
+        """Say what came of a micro-batch that had something to do."""
+        progress = event.progress
+        counts = progress.observedMetrics.get(self._name)
+        if counts is not None and progress.numInputRows:
+            self._say(line(progress.batchId, progress.numInputRows, counts.asDict(), progress.batchDuration / 1_000))
+
+
+def line(number: int, n_messages: int, counts: dict[str, Any], took_s: float) -> str:
+    """Return what is said of a micro-batch.
+
+    >>> line(3, 10, {"forecasts": 7, "accepted": 8, "duplicate": 1, "late": 0, "rejected": 1}, 2.0)
+    'batch 3: 10 messages, 7 forecasts (8 accepted, 1 duplicate, 0 late, 1 rejected) in 2.0 s, 5 a second'
+    """
+    verdicts = ", ".join(f"{counts[name]:,} {name}" for name in COUNTS)
+    rate = n_messages / took_s if took_s else 0.0
+    said = f"batch {number}: {n_messages:,} messages, {counts['forecasts']:,} forecasts ({verdicts})"
+    return f"{said} in {took_s:.1f} s, {rate:,.0f} a second"

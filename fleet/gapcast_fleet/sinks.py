@@ -1,0 +1,64 @@
+"""Where forecasts go: a folder a micro-batch, written again where its writing was cut short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as sf
+
+from gapcast_fleet.bucket import COUNTED, FORECAST
+from gapcast_fleet.failures import told
+
+FileFormat = Literal["json", "parquet"]
+Sink = Callable[[DataFrame, int], None]
+
+#: A forecast's columns in Parquet, of its JSON.
+_FORECAST = (
+    "observed_at timestamp, target_at timestamp, issued_at timestamp, horizon_min int, gap_kw double, "
+    "median_kw double, lower_kw double, upper_kw double, level double, "
+    "model string, model_version string, n_observed int, context int, "
+    "path array<double>, experts map<string,double>, median_experts map<string,double>"
+)
+
+
+def to_files(folder: Path, file_format: FileFormat) -> Sink:
+    """Return a sink that writes ``folder/batch=N/kind=forecast`` and ``kind=rejected``.
+
+    A batch that is written a second time takes the first one's place, so that each forecast is there once.
+    A ``_SUCCESS`` says that a batch is whole.
+    """
+
+    def write(batch: DataFrame, number: int) -> None:
+        documents = batch.where(sf.col("kind") != COUNTED)
+        if file_format == "json":
+            writer = documents.select("kind", sf.col("document").alias("value")).write
+        else:
+            of_forecast = sf.when(sf.col("kind") == FORECAST, sf.from_json("document", _FORECAST))
+            rejection = sf.when(sf.col("kind") != FORECAST, sf.col("document"))
+            row = documents.select("kind", "device", of_forecast.alias("f"), rejection.alias("rejection"))
+            writer = row.select("kind", "device", "f.*", "rejection").write
+        target = writer.mode("overwrite").partitionBy("kind")
+        path = str(folder / f"batch={number:09d}")
+        target.text(path) if file_format == "json" else target.parquet(path)
+
+    return write
+
+
+def to_kafka(options: Mapping[str, str], forecasts_topic: str, rejected_topic: str) -> Sink:
+    """Return a sink that gives Kafka a record for each document: its key is the device.
+
+    ``options`` are those of Spark's own connector. A micro-batch that was cut short is given a second time.
+    """
+
+    def write(batch: DataFrame, _number: int) -> None:
+        topic = sf.when(sf.col("kind") == FORECAST, forecasts_topic).otherwise(rejected_topic)
+        records = batch.where(sf.col("kind") != COUNTED).select(
+            topic.alias("topic"), sf.col("device").alias("key"), sf.col("document").alias("value")
+        )
+        with told():
+            records.write.format("kafka").options(**options).save()
+
+    return write

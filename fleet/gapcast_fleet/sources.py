@@ -1,0 +1,111 @@
+"""Where readings come from, all as the same columns: device, payload, when it came, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as sf
+from pyspark.sql import types as st
+
+from gapcast.core.errors import SettingsError
+from gapcast_fleet.failures import told
+
+FileFormat = Literal["json", "parquet"]
+_NEEDED = ("device", "gap_kw")
+
+
+def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files_at_once: int) -> DataFrame:
+    """Return the readings of the files in ``folder``, of those there and of those to come.
+
+    A line of JSON is ``{"device": …, "ts": …, "gap_kw": …}``, as is a row of Parquet. Of one device the readings are
+    taken by the time of their file, then its name, then their place in it. Raises :class:`SettingsError` where the
+    folder is none, or its Parquet has other columns.
+    """
+    if not folder.is_dir():
+        msg = f"--from {folder}: there is no such folder"
+        raise SettingsError(msg)
+    reader = spark.readStream.option("maxFilesPerTrigger", files_at_once).option("recursiveFileLookup", "true")
+    if file_format == "json":
+        rows = reader.format("text").load(str(folder))
+        device, payload = sf.get_json_object("value", "$.device"), sf.col("value")
+    else:
+        schema = _schema_of(spark, folder)
+        rows = reader.schema(schema).parquet(str(folder))
+        device, payload = sf.col("device"), _as_json(schema)
+    messages = rows.select(
+        device.alias("device"),
+        payload.alias("payload"),
+        sf.lit(None).cast("long").alias("received_ms"),
+        sf.lit(False).alias("redelivered"),
+        sf.unix_millis("_metadata.file_modification_time").alias("at"),
+        sf.col("_metadata.file_path").alias("file"),
+        sf.col("_metadata.file_block_start").alias("block"),
+        *([sf.col("_metadata.row_index").alias("place")] if file_format == "parquet" else []),
+    )
+    if file_format == "parquet":
+        return messages
+    place = st.StructField("place", st.LongType())  # of lines Spark tells none
+    return messages.mapInArrow(_numbered, st.StructType([*messages.schema.fields, place]))
+
+
+def from_kafka(spark: SparkSession, options: Mapping[str, str]) -> DataFrame:
+    """Return the readings of a Kafka topic: the record's key is the device, its value the payload, as over MQTT.
+
+    ``options`` are those of Spark's own connector, which must be on its class path. A device's readings must be of
+    one partition, as they are where their key decides it.
+
+    Raises :class:`SettingsError` where the connector is not there.
+    """
+    with told():
+        rows = spark.readStream.format("kafka").options(**options).load()
+    return rows.select(
+        sf.col("key").cast("string").alias("device"),
+        sf.col("value").alias("payload"),
+        sf.unix_millis("timestamp").alias("received_ms"),
+        sf.lit(False).alias("redelivered"),
+        sf.col("partition").cast("long").alias("at"),
+        sf.lit("").alias("file"),
+        sf.lit(0).cast("long").alias("block"),
+        sf.col("offset").alias("place"),
+    )
+
+
+def _numbered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a task with their number in it: they come in the order of its files."""
+    n = 0
+    for batch in batches:
+        yield batch.append_column("place", pa.array(range(n, n + len(batch)), type=pa.int64()))
+        n += len(batch)
+
+
+def _schema_of(spark: SparkSession, folder: Path) -> st.StructType:
+    if next(folder.rglob("*.parquet"), None) is None:
+        msg = f"--from {folder}: holds no .parquet yet: one must be there to tell its columns"
+        raise SettingsError(msg)
+    schema = spark.read.option("recursiveFileLookup", "true").parquet(str(folder)).schema
+    missing = [name for name in (*_NEEDED, "ts") if name not in schema.names]
+    if missing:
+        msg = f"--from {folder}: has no column {missing[0]} among {', '.join(schema.names)}"
+        raise SettingsError(msg)
+    return schema
+
+
+def _as_json(schema: st.StructType) -> Column:
+    """Return a row as the JSON of a reading, so that all go through the same door."""
+    numeric = (st.NumericType,)
+    columns = [_time(schema["ts"].dataType).alias("ts")]
+    for field in schema.fields:
+        if field.name not in {"device", "ts"} and isinstance(field.dataType, numeric):
+            columns.append(sf.col(field.name).cast("double").alias(field.name))
+    return sf.to_json(sf.struct(*columns))
+
+
+def _time(kind: st.DataType) -> Column:
+    ts = sf.col("ts")
+    if isinstance(kind, st.TimestampNTZType):
+        ts = ts.cast("timestamp")
+    return sf.unix_millis(ts) if isinstance(kind, (st.TimestampType, st.TimestampNTZType)) else ts

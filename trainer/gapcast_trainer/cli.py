@@ -1,0 +1,66 @@
+"""The command ``gapcast-trainer``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from gapcast.core.errors import GapcastError, ModelError
+from gapcast_trainer.commands import data, scoring, study, training
+from gapcast_trainer.errors import ExportError
+
+#: Exit codes: a file or a name that cannot be used, and a model that failed a check.
+BAD_INPUT, BAD_MODEL = 2, 3
+
+#: What the plain install does without, and the extra that brings it.
+_EXTRA_OF = {
+    **dict.fromkeys(
+        ("httpx", "jinja2", "keras", "matplotlib", "optuna", "pandas", "pyarrow", "sklearn", "tensorflow"), "trainer"
+    ),
+    **dict.fromkeys(("lightgbm", "statsforecast"), "peers"),
+}
+
+
+class _Commands(click.Group):
+    """Turns the errors that are raised on purpose into one sentence and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GapcastError as error:
+            click.echo(f"gapcast-trainer: {error}", err=True)
+            ctx.exit(BAD_MODEL if isinstance(error, (ExportError, ModelError)) else BAD_INPUT)
+        except ModuleNotFoundError as error:
+            extra = _EXTRA_OF.get(error.name or "")
+            if extra is None:
+                raise
+            cure = f"pip install '.[{extra}]' in the checkout, or pip install 'gapcast[{extra}]'"
+            click.echo(
+                f"gapcast-trainer: {error.name} is not installed; this command needs the {extra} extra: {cure}",
+                err=True,
+            )
+            ctx.exit(BAD_INPUT)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gapcast")
+def main() -> None:
+    """Make gapcast's models: raw readings in, checked models out.
+
+    \b
+    gapcast-trainer fetch
+    gapcast-trainer prepare household_power_consumption.zip
+    gapcast-trainer train lstm-5-3
+    gapcast-trainer export runs/lstm-5-3
+    gapcast-trainer evaluate
+
+    They need the trainer extra: pip install '.[trainer]' in the checkout.
+    """  # noqa: D301 - \b keeps click from joining the lines
+
+
+for command in (
+    data.fetch, data.prepare, training.train, training.sweep, training.export, scoring.evaluate, scoring.models_page,
+    scoring.weeks, study.reproduce,
+):  # fmt: skip
+    main.add_command(command)

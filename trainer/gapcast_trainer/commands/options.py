@@ -1,0 +1,46 @@
+"""What the commands share: paths, kinds of options, and whether a bar is drawn."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from gapcast_trainer import cleanfile
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.trainingset import TrainingSet, open_set
+
+RAW = Path("household_power_consumption.zip")
+CLEAN = Path("runs/household.parquet")
+MODELS = Path("models")
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+OUT = click.Path(path_type=Path, dir_okay=False)
+TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"])
+clean_option = click.option(
+    "--clean", "path", type=OUT, default=CLEAN, show_default=True, help="File that `prepare` wrote."
+)
+set_option = click.option(
+    "--from", "training_set", type=FOLDER, help="Training set of many houses (`gapcast-fleet prepare`), in its place."
+)
+
+
+def chosen_readings(path: Path, training_set: Path | None) -> Clean | TrainingSet:
+    """Return the clean file or the training set that :data:`clean_option` and :data:`set_option` name.
+
+    Raises :class:`click.UsageError` where both are given.
+    """
+    if training_set is None:
+        return cleanfile.read(path)
+    given = click.get_current_context().get_parameter_source("path")
+    if given is not click.core.ParameterSource.DEFAULT:
+        msg = f"--clean {path} and --from {training_set}: give one of them"
+        raise click.UsageError(msg)
+    return open_set(training_set)
+
+
+def progress() -> bool:
+    """Tell whether someone looks on."""
+    return sys.stderr.isatty()

@@ -1,0 +1,117 @@
+"""Commands that say how good models are: evaluate and models-page."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from gapcast_trainer import cleanfile
+from gapcast_trainer.commands.options import FILE, FOLDER, MODELS, OUT, TIME, clean_option, progress
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.files import write_whole
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@clean_option
+@click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Folder of the shipped models.")
+@click.option(
+    "--from", "first", type=TIME, help="First minute to score, UTC.  [default: the test part, or the whole file]"
+)
+@click.option("--until", type=TIME, help="Where to stop, UTC.  [default: the end of the same]")
+@click.option("--json", "json_path", type=OUT, help="Write all scores to this file as well.")
+@click.option("--report", "report_path", type=OUT, help="Write a page with pictures (HTML) to this file as well.")
+@click.option("--peers", is_flag=True, help="Fit LightGBM to the training part, ask statsforecast, score both as well.")
+@click.option(
+    "--peers-rows",
+    type=click.IntRange(min=100),
+    help="Windows that LightGBM learns from at most, evenly spread.  [default: all]",
+)
+@click.option(
+    "--peers-sample",
+    "n_sampled",
+    type=click.IntRange(min=1),
+    default=300,
+    show_default=True,
+    help="Forecasts that statsforecast is asked for; all others are scored on these as well.",
+)
+@click.option("--brief", is_flag=True, help="Leave out readings seen and times.")
+def evaluate(  # noqa: PLR0913, PLR0917
+    names: tuple[str, ...],
+    path: Path,
+    models: Path,
+    first: datetime | None,
+    until: datetime | None,
+    json_path: Path | None,
+    report_path: Path | None,
+    peers: bool,
+    peers_rows: int | None,
+    n_sampled: int,
+    brief: bool,
+) -> None:
+    """Score models (NAMES, or all there are) beside persistence and trend.
+
+    On the data that they were trained on it is the test part of their cards that is scored, on any
+    other data all of it.
+    """
+    from gapcast.predictors.store import load_model, model_names  # noqa: PLC0415 - imports a TFLite runtime
+    from gapcast_trainer.evaluate import evaluate as score_models  # noqa: PLC0415
+    from gapcast_trainer.scores.table import lines  # noqa: PLC0415
+
+    found = names or model_names(models)
+    if not found:
+        msg = f"{models}: holds no model: make one with `gapcast-trainer export`"
+        raise RunError(msg)
+    predictors = [load_model(models / name) for name in found]
+    evaluation = score_models(
+        predictors,
+        cleanfile.read(path),
+        first=_utc(first),
+        until=_utc(until),
+        peers=peers,
+        peers_rows=peers_rows,
+        n_sampled=n_sampled,
+        brief=brief,
+        progress=progress(),
+        note=lambda said: click.echo(said, err=True),
+    )
+    click.echo("\n".join(lines(evaluation)))
+    if json_path is not None:
+        write_whole(json_path, json.dumps(evaluation.as_json(), indent=2) + "\n")
+        click.echo(f"\nwrote {json_path}")
+    if report_path is not None:
+        from gapcast_trainer.evalreport.page import page  # noqa: PLC0415 - imports matplotlib
+
+        write_whole(report_path, page(evaluation))
+        click.echo(f"\nwrote {report_path}")
+
+
+@click.command("models-page")
+@click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Folder of the shipped models.")
+def models_page(models: Path) -> None:
+    """Write README.md of the models folder anew from the models' cards."""
+    from gapcast_trainer.modelspage import write_page  # noqa: PLC0415 - imports a TFLite runtime
+
+    click.echo(f"wrote {write_page(models)}")
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    return None if time is None else time.replace(tzinfo=UTC)
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option("--out", type=OUT, default=Path("weeks.svg"), show_default=True, help="The picture: .svg or .png.")
+def weeks(files: tuple[Path, ...], out: Path) -> None:
+    """Draw skill and coverage by week, from FILES that `gapcast backtest --json` wrote."""
+    if out.suffix not in {".svg", ".png"}:
+        msg = f"--out {out}: a picture is .svg or .png"
+        raise RunError(msg)
+    from gapcast_trainer.weeks import draw, read  # noqa: PLC0415
+
+    houses = read(files)
+    draw(houses, out)
+    click.echo(f"wrote {out}: {', '.join(houses)}")

@@ -1,0 +1,80 @@
+"""The command that does the original study again: reproduce."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from gapcast_trainer.commands.options import FILE, FOLDER, MODELS, OUT, RAW, progress
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.files import write_whole
+
+_OUT = Path("runs/study")
+
+
+@click.command()
+@click.option("--raw", type=OUT, default=RAW, show_default=True, help="UCI's zip or text.")
+@click.option("--out", type=FOLDER, default=_OUT, show_default=True, help="Folder of the results.")
+@click.option("--only", metavar="PARTS", help="Parts to do, parted by commas.  [default: all]")
+@click.option("--again", is_flag=True, help="Do parts whose result is there already once more.")
+@click.option("--quick", is_flag=True, help="A few passes over a few windows: shows that it works, no figures.")
+@click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.01, show_default=True,
+              help="Share of the rows that is drawn.")  # fmt: skip
+@click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Models to choose from.")
+@click.option("--pictures", type=FOLDER, help="Folder of the pictures.  [default: OUT/pictures]")
+@click.option("--docs", type=FILE, help="Page whose tables are made anew, between its marks.")
+@click.option("--draw", "only_draw", is_flag=True, help="Make tables and pictures of what is there; train nothing.")
+def reproduce(  # noqa: PLR0913, PLR0917
+    raw: Path,
+    out: Path,
+    only: str | None,
+    again: bool,
+    quick: bool,
+    share: float,
+    models: Path,
+    pictures: Path | None,
+    docs: Path | None,
+    only_draw: bool,
+) -> None:
+    """Do the study that the project began with once more, and what it would have found in order of time.
+
+    \b
+    study       its two models on shuffled rows, and its figures beside ours
+    line        last week's predictor: a line through the recent readings
+    streaming   the test year reading by reading, from the second one on
+    choice      which model to take for a gateway
+    padding     how to fill a short window up
+    contiguous  the two models on 1 % of the rows, in a row
+    all         the two models on all rows, in order of time
+
+    A part whose result is in OUT is not done again. Ctrl-C leaves what is done.
+    """  # noqa: D301 - \b keeps click from joining the lines
+    from gapcast_trainer.quiet import import_tensorflow  # noqa: PLC0415 - `--help` does without all of these
+
+    import_tensorflow()
+    from gapcast_trainer.study import comparison, tables  # noqa: PLC0415
+    from gapcast_trainer.study.household import load  # noqa: PLC0415
+    from gapcast_trainer.study.pictures import draw  # noqa: PLC0415
+    from gapcast_trainer.study.run import find_parts, load_results, run  # noqa: PLC0415
+    from gapcast_trainer.study.settings import Settings  # noqa: PLC0415
+
+    if not only_draw:
+        parts = find_parts(only)
+        settings = Settings(out=out, models=models, share=share, quick=quick, progress=progress())
+        run(load(raw, progress=progress()), settings, parts, again=again, note=click.echo)
+    results = load_results(out)
+    if not results:
+        msg = f"{out}: holds no result of the study: do it without --draw first"
+        raise RunError(msg)
+    rows = comparison.compare(results)
+    if rows:
+        write_whole(out / "comparison.json", json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        write_whole(out / "comparison.csv", comparison.as_csv(rows))
+        click.echo(tables.comparison(results))
+    write_whole(out / "study.md", tables.page(results))
+    drawn = draw(results, pictures or out / "pictures")
+    if docs is not None:
+        write_whole(docs, tables.refresh(docs.read_text(encoding="utf-8"), results))
+    click.echo(f"wrote {out / 'study.md'}" + f" and {len(drawn)} pictures in {drawn[0].parent}" * bool(drawn))

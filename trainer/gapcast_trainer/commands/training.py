@@ -1,0 +1,133 @@
+"""Commands that make models: train and export."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from gapcast_trainer import cleanfile
+from gapcast_trainer.commands.options import (
+    CLEAN,
+    FILE,
+    FOLDER,
+    MODELS,
+    chosen_readings,
+    clean_option,
+    progress,
+    set_option,
+)  # fmt: skip
+from gapcast_trainer.experiment import find
+from gapcast_trainer.quiet import import_tensorflow
+from gapcast_trainer.trainingset import TrainingSet
+
+
+@click.command()
+@click.argument("experiment")
+@clean_option
+@set_option
+@click.option("--out", type=FOLDER, help="Folder of the run.  [default: runs/NAME]")
+@click.option(
+    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key, as descent.epochs=3 (may be repeated)."
+)
+def train(experiment: str, path: Path, training_set: Path | None, out: Path | None, changes: tuple[str, ...]) -> None:
+    """Fit the model of EXPERIMENT (a shipped one's name, or a TOML file) and keep its best weights.
+
+    With --from it learns from the windows of many houses, of which a few hundred megabytes are in memory at a time;
+    what is trained and validated on is then the set's. Ctrl-C ends the fitting with the best weights so far.
+    """
+    changed = dict(_change(text) for text in changes)
+    parts = sorted(key for key in changed if key.startswith("data.") and key != "data.every")
+    if training_set is not None and parts:
+        msg = f"--set {parts[0]}: a training set has its parts already: prepare another, or leave this out"
+        raise click.UsageError(msg)
+    plan = find(experiment).changed(changed)
+    readings = chosen_readings(path, training_set)
+    if isinstance(readings, TrainingSet):
+        readings.check(plan)  # before TensorFlow takes its seconds
+    import_tensorflow()
+    from gapcast_trainer.fit import fit  # noqa: PLC0415 - imports TensorFlow
+
+    folder = out or CLEAN.parent / plan.name
+    run = fit(plan, readings, folder, progress=progress(), note=tqdm.write)
+    best = "" if run.best_epoch is None else f", best after epoch {run.best_epoch} of {len(run.history)}"
+    click.echo(f"{plan.name}: {run.status}{best}; the weights are in {folder}")
+    if run.best is not None:
+        click.echo(f"MSE on the validation part (whole and short windows): {run.best.validate_mse_kw2:.5f} kW²")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=FOLDER)
+@clean_option
+@set_option
+@click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Folder of the shipped models.")
+@click.option("--default", metavar="NAME", help="Model that registry.json names.  [default: as it is, or the first]")
+def export(runs: tuple[Path, ...], path: Path, training_set: Path | None, models: Path, default: str | None) -> None:
+    """Turn each of RUNS into model.tflite and card.json, checked and scored.
+
+    A run that was made --from a training set is scored on the houses that the set leaves out.
+    """
+    readings = chosen_readings(path, training_set)
+    import_tensorflow()
+    from gapcast_trainer.export import choose_default  # noqa: PLC0415
+    from gapcast_trainer.export import export as export_run  # noqa: PLC0415 - imports TensorFlow
+
+    for run in runs:
+        done = export_run(run, readings, models, note=click.echo)
+        measured, naive = done.card.scores.model, done.card.scores.persistence
+        click.echo(
+            f"{done.card.name}: {done.card.parameters:,} parameters, {done.card.bytes:,} bytes; "
+            f"Keras differs by {done.parity_kw:.1e} kW at most, batches by {done.agreement_kw:.1e} kW\n"
+            f"{done.card.name}: MSE {measured.mse_kw2:.4f} kW², MAE {measured.mae_kw:.4f} kW, "
+            f"skill {done.card.scores.skill:.3f} (persistence {naive.mse_kw2:.4f}, {naive.mae_kw:.4f})\n"
+            f"wrote {done.folder}"
+        )
+    click.echo(f"the default model is {choose_default(models, default)}")
+
+
+@click.command()
+@click.argument("space", type=FILE)
+@clean_option
+@click.option("--out", type=FOLDER, help="Folder of the study.  [default: runs/sweep-NAME]")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True)
+@click.option("--trials", "n_trials", type=click.IntRange(min=1), help="End after so many trials, if time is left.")
+def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: int | None) -> None:
+    """Search for better settings of the experiment in SPACE, a TOML file with a [search] table.
+
+    Run it again to go on where it was left. The report is in the study's folder.
+    """
+    from gapcast_trainer.sweep.space import read  # noqa: PLC0415
+
+    tried = read(space)
+    readings = cleanfile.read(path)
+    import_tensorflow()
+    from gapcast_trainer.sweep.report import finished, lines, write_page  # noqa: PLC0415
+    from gapcast_trainer.sweep.search import search  # noqa: PLC0415 - imports TensorFlow
+
+    folder = out or CLEAN.parent / f"sweep-{tried.plan.name}"
+    study = search(tried, readings, folder, minutes=minutes, n_trials=n_trials, progress=progress(), note=tqdm.write)
+    if not finished(study):
+        click.echo("no trial has run to its end yet: give it more minutes")
+        return
+    write_page(study, tried, folder / "report.html")
+    click.echo("\n".join(lines(study, tried)))
+    click.echo(f"wrote {folder / 'report.html'}")
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """Return a key and its new value: JSON where it is that, the text itself where not.
+
+    >>> _change("hyper.units=[16, 8]"), _change("descent.learning_rate=1e-3"), _change("window.padding=zero")
+    (('hyper.units', [16, 8]), ('descent.learning_rate', 0.001), ('window.padding', 'zero'))
+    """
+    key, found, value = text.partition("=")
+    if not found or not key:
+        msg = f"--set {text}: must be KEY=VALUE, as descent.epochs=3"
+        raise click.UsageError(msg)
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value

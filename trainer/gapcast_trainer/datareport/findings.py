@@ -1,0 +1,107 @@
+"""What of a file matters for forecasting, in sentences: each from numbers, none where there is nothing to say."""
+
+from __future__ import annotations
+
+from gapcast.core.grid import minute_label
+from gapcast.core.window import MAX_FILL_MIN
+from gapcast_trainer.clean import Report
+from gapcast_trainer.datareport.measures import HORIZON_MIN, Measures
+
+_HOUR_MIN, _DAY_MIN, _YEAR_MIN = 60, 1_440, 525_600
+_FEW_READ, _MOST = 0.95, 0.5
+_STILL_MIN = 180
+_CLIPPED_SHARE = 1e-4
+_LOW_KW = 0.05
+
+
+def findings(report: Report, measured: Measures) -> list[str]:
+    """Return the sentences, the most telling first."""
+    return [*_on_change(measured), *_on_gaps(report), *_on_rows(report), *_on_values(report, measured)]
+
+
+def length(minutes: int) -> str:
+    """Return a length of time as a reader says it.
+
+    >>> length(3), length(150), length(7_226)
+    ('3 min', '2 h 30 min', '5 d 0 h')
+    """
+    if minutes < _HOUR_MIN:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, _HOUR_MIN)
+    return f"{hours} h {rest} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"  # noqa: PLR2004 - two days
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share as a reader says it.
+
+    >>> percent(0.75), percent(0.0125, 1)
+    ('75 %', '1.2 %')
+    """
+    return f"{100 * share:.{digits}f} %"
+
+
+def _on_change(measured: Measures) -> list[str]:
+    changes = measured.changes
+    if changes is None:
+        return [f"No two readings lie {HORIZON_MIN} minutes apart: nothing can be learnt from this file."]
+    share = percent(changes.largest_share_of_mse)
+    if changes.largest_share_of_mse >= _MOST:
+        told = "So the mean is won by foreseeing a few switches, and the median by leaving the other minutes alone."
+    else:
+        told = "So no few switches decide: most minutes change, and there is something to foresee in each."
+    return [
+        f"Half of all changes in {HORIZON_MIN} minutes are below {changes.median_kw:.3f} kW. The largest 5 %, from "
+        f"{changes.largest_from_kw:.2f} kW on, make {share} of persistence's squared error. {told}",
+        f"“Same as now” scores an MSE of {changes.mse_kw2:.4f} kW² and an MAE of {changes.mae_kw:.4f} kW on this whole "
+        "file: that is what a model must beat.",
+    ]
+
+
+def _on_gaps(report: Report) -> list[str]:
+    n_long = report.n_gaps - report.n_gaps_filled
+    if not report.n_gaps:
+        return ["No minute is missing."]
+    found = [
+        f"{percent(report.n_missing / report.n_minutes, 1)} of the minutes are missing, in {report.n_gaps:,} gaps."
+    ]
+    if report.n_gaps_filled:
+        found[0] += (
+            f" {report.n_gaps_filled:,} of them are of at most {MAX_FILL_MIN} minutes: "
+            "a stream bridges those by a straight line."
+        )
+    if n_long:
+        found[0] += f" {n_long:,} are longer: after each of those a stream warms up again."
+    if report.n_readings / report.n_minutes < _FEW_READ:
+        found.append("So much is missing that the shapes of day and week, and any score, lean to what was read.")
+    return found
+
+
+def _on_rows(report: Report) -> list[str]:
+    found = []
+    if report.usual_s > _HOUR_MIN:
+        found.append(
+            f"The meter gave a value every {report.usual_s:g} s as a rule, and each stands for the minutes until the "
+            "next: within those nothing changes, and scores on this file say little of a meter that reads each minute."
+        )
+    if report.n_minutes < _YEAR_MIN:
+        found.append(f"The file spans {length(report.n_minutes)}: less than a year, so that seasons are not all in it.")
+    return found
+
+
+def _on_values(report: Report, measured: Measures) -> list[str]:
+    found = []
+    if measured.n_at_top > max(10, _CLIPPED_SHARE * report.n_readings):
+        found.append(
+            f"{measured.n_at_top:,} readings are exactly the highest, {report.max_kw:g} kW: "
+            "the meter may cut off there."
+        )
+    if measured.still_min >= _STILL_MIN:
+        found.append(
+            f"For {length(measured.still_min)} from {minute_label(measured.still_from_minute)} on, every reading is "
+            f"{measured.still_kw:g} kW: a meter that stood still, or minutes that were filled in."
+        )
+    if report.max_kw < _LOW_KW:
+        found.append(f"The highest power is {report.max_kw:g} kW: was the file in kW rather than W?")
+    if report.min_kw < 0:
+        found.append("There is negative power: the house feeds in.")
+    return found

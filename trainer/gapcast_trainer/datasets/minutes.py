@@ -1,0 +1,107 @@
+"""From rows at any times to one value a minute: as they are where they come once a minute, else means over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.meters.minutes import MIN_COVERED
+from gapcast.core.window import I64
+from gapcast_trainer.datasets.table import F64
+
+_SAMPLES_AT_ONCE = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How rows lie in time: the usual distance of two (median, s), and what is made of them.
+
+    ``hold_min`` is None where the rows come once a minute and stand for their minutes. Elsewhere each row is
+    a sample that holds until the next one. Where that comes later than ``hold_min`` minutes after, or not at
+    all, the sample holds for the usual distance alone, and the rest is a gap.
+    """
+
+    usual_s: float
+    hold_min: float | None
+
+    def __str__(self) -> str:
+        """Return the sentence that a report says of it."""
+        if self.hold_min is None:
+            return "one row a minute: values are taken as they are"
+        return (
+            f"a sample every {self.usual_s:g} s, averaged over each minute; "
+            f"a sample holds until the next one, and a silence of more than {self.hold_min:g} min is a gap"
+        )
+
+
+def sampling_of(instant_ms: I64, hold_min: float | None = None) -> Sampling:
+    """Tell how rows at ``instant_ms`` ``[R]``, rising, are to be read.
+
+    Once a minute means: all at the same second of their minute, and the commonest distance is one minute.
+    ``hold_min`` is for samples; by default it is twice the usual distance, in whole minutes.
+
+    >>> sampling_of(np.array([0, 60_000, 240_000, 300_000]))
+    Sampling(usual_s=60.0, hold_min=None)
+    >>> sampling_of(np.array([0, 10_000, 20_000, 31_000])), sampling_of(np.array([0, 300_000, 600_000])).hold_min
+    (Sampling(usual_s=10.0, hold_min=1.0), 10.0)
+    """
+    if instant_ms.size == 1:
+        return Sampling(60.0, None)
+    step_ms = np.diff(instant_ms)
+    distances, counts = np.unique(step_ms, return_counts=True)
+    usual_s = float(np.median(step_ms)) / 1_000
+    same_second = not (distances % MINUTE_MS).any()
+    if same_second and distances[np.argmax(counts)] == MINUTE_MS:
+        return Sampling(usual_s, None)
+    return Sampling(usual_s, float(np.ceil(2 * usual_s / 60)) if hold_min is None else hold_min)
+
+
+def to_minutes(instant_ms: I64, columns: dict[str, F64], sampling: Sampling) -> tuple[int, dict[str, F64]]:
+    """Return the first minute (since the epoch), and each of ``columns`` ``[R]`` by minutes ``[T]``, NaN for a gap.
+
+    ``instant_ms`` ``[R]`` rises. A value of NaN says that nothing is known until the next row.
+    """
+    if sampling.hold_min is None:
+        minute = instant_ms // MINUTE_MS
+        return int(minute[0]), {name: _placed(minute - minute[0], values) for name, values in columns.items()}
+    until_ms = instant_ms + _held_ms(instant_ms, sampling)
+    first, last = int(instant_ms[0]) // MINUTE_MS, int(until_ms[-1] - 1) // MINUTE_MS
+    return first, {name: _means(instant_ms, until_ms, values, first, last) for name, values in columns.items()}
+
+
+def _held_ms(instant_ms: I64, sampling: Sampling) -> I64:
+    """Return for how long each sample speaks, ms."""
+    hold_ms = round((sampling.hold_min or 0) * MINUTE_MS)
+    silence_ms = np.diff(instant_ms, append=instant_ms[-1] + hold_ms + 1)  # nothing follows the last one
+    return np.where(silence_ms <= hold_ms, silence_ms, min(round(sampling.usual_s * 1_000), hold_ms))
+
+
+def _placed(at: I64, values: F64) -> F64:
+    grid = np.full(int(at[-1]) + 1, np.nan)
+    grid[at] = values
+    return grid
+
+
+def _means(from_ms: I64, until_ms: I64, values: F64, first: int, last: int) -> F64:
+    """Return the mean of a step function over each of the minutes ``first`` to ``last``."""
+    n_minutes = last - first + 1
+    sum_, covered_ms = np.zeros(n_minutes), np.zeros(n_minutes)
+    for start in range(0, values.size, _SAMPLES_AT_ONCE):
+        block = slice(start, start + _SAMPLES_AT_ONCE)
+        known = ~np.isnan(values[block])
+        begin, end, value = from_ms[block][known], until_ms[block][known], values[block][known]
+        n_pieces = (end - 1) // MINUTE_MS - begin // MINUTE_MS + 1  # each sample is cut where minutes meet
+        before = np.cumsum(n_pieces) - n_pieces
+        sample = np.repeat(np.arange(value.size), n_pieces)
+        minute = (begin // MINUTE_MS - before)[sample] + np.arange(sample.size)
+        piece_ms = np.minimum(end[sample], (minute + 1) * MINUTE_MS) - np.maximum(begin[sample], minute * MINUTE_MS)
+        if minute.size:
+            touched = slice(minute[0] - first, minute[-1] - first + 1)
+            sum_[touched] += np.bincount(minute - minute[0], piece_ms * value[sample])
+            covered_ms[touched] += np.bincount(minute - minute[0], piece_ms)
+    enough = covered_ms >= MIN_COVERED * MINUTE_MS
+    mean = np.full(n_minutes, np.nan)
+    mean[enough] = sum_[enough] / covered_ms[enough]
+    return mean

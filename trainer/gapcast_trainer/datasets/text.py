@@ -1,0 +1,95 @@
+"""The text of a file of readings: plain, gzip'd or in a zip, line by line."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Protocol
+
+from gapcast_trainer.errors import DatasetError
+
+BLOCK_BYTES = 1 << 20
+_ZIP_BEGINS, _GZIP_BEGINS = b"PK", b"\x1f\x8b"
+_SHOWN = 60
+
+
+class Readable(Protocol):
+    """Bytes to be read in blocks."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes, none at the end."""
+
+
+@contextmanager
+def open_text(path: Path, member: str | None = None) -> Iterator[tuple[Readable, int | None]]:
+    """Open the text at ``path``, out of its gzip or zip if it is in one; yield it with its length in bytes, if known.
+
+    ``member`` names the file in a zip that holds several. What it is packed in shows by its first bytes.
+    Raises :class:`DatasetError` where it is not there, or cannot be read to its end.
+    """
+    try:
+        with path.open("rb") as stream:
+            begins = stream.read(2)  # is_zipfile would take half a zip for a text
+            stream.seek(0)
+            if begins == _ZIP_BEGINS:
+                with zipfile.ZipFile(stream) as archive:
+                    found = _member(path, archive, member)
+                    with _opened(path, archive, found) as text:
+                        yield text, found.file_size
+            elif begins == _GZIP_BEGINS:
+                with gzip.open(stream) as text:
+                    yield text, None
+            else:
+                yield stream, path.stat().st_size
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise DatasetError(path, f"cannot be read to its end ({error}): copy or download it again") from error
+    except OSError as error:
+        raise DatasetError(path, f"cannot be read ({error.strerror or error})") from error
+
+
+def lines(stream: Readable, digest: Callable[[bytes], None], advance: Callable[[int], object]) -> Iterator[bytes]:
+    """Yield the lines of ``stream`` without their ends; tell ``digest`` what was read, and ``advance`` how much."""
+    rest = b""
+    while block := stream.read(BLOCK_BYTES):
+        digest(block)
+        advance(len(block))
+        *found, rest = (rest + block).split(b"\n")
+        for line in found:
+            yield line.rstrip(b"\r")
+        if len(rest) > BLOCK_BYTES:
+            yield rest  # no line of readings is so long: let the reader refuse it
+            rest = b""
+    if rest:
+        yield rest.rstrip(b"\r")
+
+
+def shown(text: bytes | str) -> str:
+    """Return the beginning of a text as an error shows it, in quotes.
+
+    >>> shown(b"1;2"), len(shown("x" * 100))
+    ("'1;2'", 63)
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+
+
+def _member(path: Path, archive: zipfile.ZipFile, name: str | None) -> zipfile.ZipInfo:
+    files = [member for member in archive.infolist() if not member.is_dir()]
+    found = [member for member in files if name is None or Path(member.filename).name == name]
+    if len(found) != 1:
+        names = ", ".join(member.filename for member in files[:3]) or "nothing"
+        wanted = "exactly one file" if name is None else f"one {name}"
+        raise DatasetError(path, f"is a zip without {wanted} in it (it holds {names})")
+    return found[0]
+
+
+def _opened(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
+    try:
+        return archive.open(member)
+    except (NotImplementedError, RuntimeError) as error:  # packed in a way that is not known here, or encrypted
+        raise DatasetError(path, f"is a zip that cannot be opened ({error}): unpack it first") from error

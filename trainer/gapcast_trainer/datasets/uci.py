@@ -1,0 +1,161 @@
+"""UCI's "Individual household electric power consumption" set, as it is downloaded.
+
+A zip that holds ``household_power_consumption.txt``, or that text itself: fields parted by ``;``,
+day/month/year, ``?`` for a missing value, CRLF or LF. Times bear no offset and have no
+daylight-saving jumps; they are taken as UTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from array import array
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from gapcast_trainer.datasets.table import Table
+from gapcast_trainer.datasets.text import lines, open_text, shown
+from gapcast_trainer.errors import DatasetError
+
+SOURCE = (
+    "UCI Individual household electric power consumption, Hebrail and Berard 2012, "
+    "doi 10.24432/C58K54, CC BY 4.0 (household_power_consumption.txt)"
+)
+MEMBER = "household_power_consumption.txt"
+COLUMNS = (
+    "Date", "Time", "Global_active_power", "Global_reactive_power", "Voltage",
+    "Global_intensity", "Sub_metering_1", "Sub_metering_2", "Sub_metering_3",
+)  # fmt: skip
+V = TypeVar("V")
+#: Rows and missing readings of the whole set as it was published.
+N_ROWS, N_MISSING = 2_075_259, 25_979
+MEAN_KW = 1.0916150365
+_MEAN_TOLERANCE_KW = 1e-9
+URL = "https://archive.ics.uci.edu/static/public/235/individual+household+electric+power+consumption.zip"
+_HEADER = ";".join(COLUMNS).encode()
+_GAP = COLUMNS.index("Global_active_power")
+#: What the columns from there on are called here; all are in the units that these names say.
+_FEATURES = ("gap_kw", "reactive_kvar", "voltage_v", "current_a")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?")  # `float` alone would let nan, inf, 1e9 and 1_000 pass
+_MISSING = ("?", "")
+
+
+def read(path: Path, *, progress: bool = False) -> Table:
+    """Read the zip or the text at ``path``: power, and with it reactive power, voltage and current.
+
+    Raises :class:`DatasetError` at the first line that is not of this set's form.
+    """
+    digest = hashlib.sha256()
+    second, columns = array("q"), tuple(array("d") for _ in _FEATURES)
+    day_of, second_of, number_of = _Remembered(_parse_date), _Remembered(_parse_time), _Remembered(_parse_number)
+    with (
+        open_text(path, MEMBER) as (stream, n_bytes),
+        tqdm(total=n_bytes, unit="B", unit_scale=True, desc=f"reading {path.name}", disable=not progress) as bar,
+    ):
+        numbered = enumerate(lines(stream, digest.update, bar.update), 1)
+        _check_header(path, next(numbered, (0, b""))[1])
+        for number, line in numbered:
+            fields = line.split(b";")
+            if len(fields) != len(COLUMNS):
+                raise DatasetError(path, _wrong_count(line, len(fields)), number)
+            try:
+                second.append(day_of[fields[0]] + second_of[fields[1]])
+                numbers = [number_of[field] for field in fields[_GAP:]]  # all, so that a broken row shows
+            except ValueError as error:
+                raise DatasetError(path, _wrong_field(fields, error), number) from error
+            for column, value in zip(columns, numbers, strict=False):  # the sub-meters are left
+                column.append(value)
+    if not second:
+        raise DatasetError(path, "holds a header and no readings")
+    instant_ms = np.array(second) * 1_000
+    gap_kw, *others = (np.array(column) for column in columns)
+    extra = dict(zip(_FEATURES[1:], others, strict=True))
+    return Table(path, SOURCE, digest.hexdigest(), instant_ms, gap_kw, np.arange(2, instant_ms.size + 2), extra)
+
+
+def completeness(table: Table) -> str:
+    """Return a sentence that tells whether ``table`` is the whole set, by its counts."""
+    n_rows, n_missing = table.gap_kw.size, int(np.isnan(table.gap_kw).sum())
+    if (n_rows, n_missing) == (N_ROWS, N_MISSING):
+        return "this is the whole set: rows and missing readings are as many as were published"
+    return (
+        f"this is not the whole set: {n_rows:,} rows with {n_missing:,} missing readings, "
+        f"of {N_ROWS:,} with {N_MISSING:,} as published"
+    )
+
+
+def check_whole(path: Path, *, progress: bool = False) -> None:
+    """Raise :class:`DatasetError` unless ``path`` is the whole set, by its counts and its mean power."""
+    table = read(path, progress=progress)
+    mean_kw = float(np.nanmean(table.gap_kw))
+    if (table.gap_kw.size, int(np.isnan(table.gap_kw).sum())) != (N_ROWS, N_MISSING):
+        raise DatasetError(path, completeness(table))
+    if abs(mean_kw - MEAN_KW) > _MEAN_TOLERANCE_KW:
+        problem = f"this is not the set as published: its mean power is {mean_kw:.10f} kW, not {MEAN_KW:.10f} kW"
+        raise DatasetError(path, problem)
+
+
+class _Remembered(dict[bytes, V], Generic[V]):
+    """A parser that parses each text once: in millions of rows there are some thousand different ones."""
+
+    def __init__(self, parse: Callable[[str], V]) -> None:
+        super().__init__()
+        self._parse = parse
+
+    def __missing__(self, field: bytes) -> V:
+        self[field] = value = self._parse(field.decode("ascii"))
+        return value
+
+
+def _parse_date(text: str) -> int:
+    return int(datetime.strptime(text, "%d/%m/%Y").replace(tzinfo=UTC).timestamp())
+
+
+def _parse_time(text: str) -> int:
+    time = datetime.strptime(text, "%H:%M:%S").replace(tzinfo=UTC)
+    return time.hour * 3_600 + time.minute * 60 + time.second
+
+
+def _parse_number(text: str) -> float:
+    """Return a number, NaN where it is missing."""
+    if text in _MISSING:
+        return np.nan
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    return float(text)
+
+
+def _check_header(path: Path, line: bytes) -> None:
+    if line == _HEADER:
+        return
+    if not line:
+        raise DatasetError(path, "is empty" if path.stat().st_size == 0 else "has no header", None)
+    hint = ""
+    for separator, name in ((b",", "','"), (b"\t", "tabs")):
+        if line.replace(separator, b";") == _HEADER:
+            hint = f": its fields are parted by {name}, not ';'"
+    expected = f"{COLUMNS[0]};{COLUMNS[1]};{COLUMNS[2]};…"
+    cure = "" if hint else "; name the columns of another file by --time-column and --value-column"
+    raise DatasetError(path, f"is not UCI's household set{hint}: expected {expected}, found {shown(line)}{cure}", 1)
+
+
+def _wrong_count(line: bytes, n_fields: int) -> str:
+    return f"has {n_fields} fields parted by ';', not {len(COLUMNS)}: {shown(line)}"
+
+
+def _wrong_field(fields: list[bytes], error: ValueError) -> str:
+    for column, parse, form in (
+        (0, _parse_date, "a date as day/month/year"),
+        (1, _parse_time, "a time as hours:minutes:seconds"),
+        *((column, _parse_number, "a number or '?'") for column in range(_GAP, len(COLUMNS))),
+    ):
+        try:
+            parse(fields[column].decode("ascii"))
+        except ValueError:
+            return f"{COLUMNS[column]} is {shown(fields[column])}, not {form}"
+    return str(error)

@@ -1,0 +1,92 @@
+"""A file from the web, whole and checked: resumed where a connection broke, tried again where a server faltered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx
+from tqdm import tqdm
+
+from gapcast_trainer.errors import FetchError
+
+#: Seconds to wait before each further try.
+PAUSES_S = (1.0, 2.0, 5.0, 10.0)
+_TIMEOUT_S = 30.0
+
+
+def download(
+    url: str,
+    path: Path,
+    check: Callable[[Path], None],
+    *,
+    progress: bool = False,
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """Download ``url`` to ``path``, which appears only once ``check`` has passed the whole file.
+
+    What has come is kept beside it as ``….part`` and gone on with, now or by a later call; where
+    ``check`` raises, it is removed, and the error passes on. Raises :class:`FetchError` where the
+    server refuses, or cannot be reached or does not finish in as many tries as there are
+    :data:`PAUSES_S` and one.
+    """
+    part = path.with_name(f"{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for pause_s in (*PAUSES_S, None):
+        try:
+            _go_on(url, part, progress)
+            break
+        except httpx.HTTPError as error:
+            if pause_s is None or not _may_pass(error):
+                raise FetchError(url, _problem(error)) from error
+            pause(pause_s)
+        except OSError as error:
+            raise FetchError(url, f"cannot be written to {part} ({error.strerror})") from error
+    try:
+        check(part)
+    except Exception:
+        part.unlink()
+        raise
+    part.replace(path)
+
+
+def _go_on(url: str, part: Path, progress: bool) -> None:
+    """Fetch what ``part`` lacks of ``url``; the whole where the server cannot begin in the middle."""
+    n_before = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={n_before}-"} if n_before else {})
+    with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_S) as answer:
+        if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and n_before:
+            if answer.headers.get("Content-Range") != f"bytes */{n_before}":
+                part.unlink()  # longer than what is there now: something else
+                answer.raise_for_status()
+            return
+        answer.raise_for_status()
+        resumed = answer.status_code == HTTPStatus.PARTIAL_CONTENT
+        n_before = n_before if resumed else 0
+        n_left = answer.headers.get("Content-Length")
+        total = int(n_left) + n_before if n_left else None
+        with (
+            part.open("ab" if resumed else "wb") as stream,
+            tqdm(total=total, initial=n_before, unit="B", unit_scale=True, desc=part.stem, disable=not progress) as bar,
+        ):
+            for block in answer.iter_raw():
+                stream.write(block)
+                bar.update(len(block))
+
+
+def _may_pass(error: httpx.HTTPError) -> bool:
+    """Tell whether another try may go better: a broken connection or a server's fault, not a refusal."""
+    if not isinstance(error, httpx.HTTPStatusError):
+        return not isinstance(error, httpx.UnsupportedProtocol)
+    status = error.response.status_code
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in {
+        HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+    }  # fmt: skip
+
+
+def _problem(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"the server answers {error.response.status_code} {error.response.reason_phrase}"
+    return f"the download broke off ({str(error) or type(error).__name__}); run it again to go on where it stopped"

@@ -1,0 +1,240 @@
+"""From a training run to ``models/<name>``: the file, its card, and proof that both are right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from gapcast.core.card import Feature, Golden, ModelCard, Scores, TrainedOn
+from gapcast.core.features import UNITS
+from gapcast.core.window import F32
+from gapcast.predictors.baselines import Persistence
+from gapcast.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE
+from gapcast.predictors.store import default_model, load_model, model_names
+from gapcast.predictors.tflite import TflitePredictor
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.convert import N_PARITY, check_batches, check_parity, convert
+from gapcast_trainer.errors import ExportError, RunError
+from gapcast_trainer.experiment import Experiment
+from gapcast_trainer.families import find_family
+from gapcast_trainer.files import write_whole
+from gapcast_trainer.run import UNKNOWN_COMMIT, Run, git_commit, load_run, now
+from gapcast_trainer.score import Score, score
+from gapcast_trainer.split import Part
+from gapcast_trainer.trainingset import Streamed, TrainingSet
+from gapcast_trainer.windows import Examples, examples
+
+#: Readings that the windows of the golden example keep; what is short is padded, and the last are whole.
+GOLDEN_KEPT = (2, 5, 20, None, None, None)
+#: Windows of a part of a training set that are looked at, at most; they are of all its houses.
+N_SAMPLED = 500_000
+_NO_TEST = {
+    Clean: "the clean file has no windows in the test part to score the model on",
+    TrainingSet: "no house is left out of the training set, so that there is none to score the model on: "
+    "prepare it with --leave-out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written, and what the checks found (kW)."""
+
+    folder: Path
+    card: ModelCard
+    parity_kw: float
+    agreement_kw: float
+
+
+def export(
+    run_folder: Path,
+    readings: Clean | TrainingSet,
+    models: Path,
+    *,
+    note: Callable[[str], object] = lambda _: None,
+) -> Exported:
+    """Convert the run in ``run_folder``, check it, score it, and put it under ``models``.
+
+    ``readings`` are what it was made from. It is scored on the test part of a clean file, or on the houses left out
+    of a training set. ``note`` is told what is being done. Raises :class:`RunError` where the run cannot be used or
+    was made from other readings, :class:`ExportError` where a check fails; then nothing under ``models`` has changed.
+    """
+    run, weights = load_run(run_folder)
+    if run.clean_sha256 != readings.sha256:
+        made, option = ("training set", "--from") if run.houses else ("clean file", "--clean")
+        another = "another" if isinstance(readings, TrainingSet) is bool(run.houses) else "a"
+        msg = f"{run_folder}: the run was made from {another} {made}: give that one by {option}, or train again"
+        raise RunError(msg)
+    plan, design = run.experiment, run.design
+    family, hyper = find_family(plan.family, plan.hyper)
+    model = family.build(design, hyper)
+    try:
+        model.set_weights(weights)
+    except ValueError as error:
+        msg = f"{run_folder}: the weights do not fit family {family.name} of this version: train again"
+        raise RunError(msg) from error
+
+    note(f"{run.name}: converting")
+    content = convert(model)
+    train = _part(readings, plan, Part.TRAIN)
+    golden = golden_windows(train)
+    test = _part(readings, plan, Part.TEST)
+    if not len(test):
+        msg = f"{run_folder}: {_NO_TEST[type(readings)]}"
+        raise RunError(msg)
+    naive = score(Persistence(design.task.window, design.task.lead_times_min[-1:]), test)
+    draft = _card(run, content, model.count_params(), golden, naive)
+    predictor = TflitePredictor(content, draft)
+
+    note(f"{run.name}: checking against Keras on {min(N_PARITY, len(train)):,} windows")
+    probe = _probe(train)
+    parity_kw = check_parity(predictor.predict, model, probe)
+    agreement_kw = check_batches(predictor.predict, probe)
+    note(f"{run.name}: scoring on {len(test):,} windows")
+    measured = score(predictor, test)
+    scores = Scores(model=measured.for_card(), persistence=naive.for_card(), skill=round(measured.skill(naive), 6))
+    card = ModelCard.model_validate(draft.model_dump() | {"scores": scores, "golden": _golden(predictor, golden)})
+    return Exported(_install(content, card, models), card, parity_kw, agreement_kw)
+
+
+def _part(readings: Clean | TrainingSet, plan: Experiment, part: Part) -> Examples:
+    """Return the windows of ``part``; of the test part the whole ones, of which the minute at the horizon was read."""
+    task = plan.task()
+    if isinstance(readings, TrainingSet):
+        found = Streamed(readings, part, task).sample(N_SAMPLED)
+        return found.whole() if part is Part.TEST else found
+    if part is Part.TRAIN:
+        return examples(readings.series, task, plan.split(), part)
+    at_horizon = replace(task, lead_times_min=task.lead_times_min[-1:])
+    return examples(readings.series, at_horizon, plan.split(), part).whole()
+
+
+def choose_default(models: Path, name: str | None) -> str:
+    """Make ``name`` the model that ``registry.json`` under ``models`` calls the default, and return its name.
+
+    With None the registry stays as it is; where there is none yet, the first model becomes the default.
+    Raises :class:`RunError` where there is no model of that name.
+    """
+    if name is None and (models / REGISTRY_FILE).is_file():
+        return default_model(models)
+    names = model_names(models)
+    chosen = names[0] if name is None else name
+    if chosen not in names:
+        msg = f"{models}: no model is called {chosen}: there are {', '.join(names)}"
+        raise RunError(msg)
+    write_whole(models / REGISTRY_FILE, json.dumps({"default": chosen}) + "\n")
+    return chosen
+
+
+def golden_windows(train: Examples) -> F32:
+    """Return the golden example's inputs ``[n, context, F]``: real windows, evenly spread over the training part.
+
+    The first ones are cut short. Each is the one with the widest range of power among a thousand
+    neighbours, so that a wrong computation cannot hide in a flat line.
+    """
+    whole, context = train.whole(), train.task.window.context
+    n_around = min(1_000, len(whole))
+    starts = np.linspace(0, len(whole) - n_around, len(GOLDEN_KEPT)).astype(int)
+    chosen = []
+    for start, kept in zip(starts, GOLDEN_KEPT, strict=True):
+        near = whole.inputs(start, start + n_around, n_kept=min(kept or context, context))
+        chosen.append(near[int(np.argmax(np.ptp(near[:, :, 0], axis=1)))])
+    return np.stack(chosen)
+
+
+def _probe(train: Examples) -> F32:
+    """Return :data:`N_PARITY` real windows evenly spread over the training part, every third one cut short."""
+    places = np.unique(np.linspace(0, len(train) - 1, N_PARITY).astype(np.int64))
+    context, count = train.task.window.context, np.arange(places.size)
+    kept = np.where(count % 3 == 0, 2 + count % (context - 1), context)
+    return train.inputs_at(places, kept)
+
+
+def _golden(predictor: TflitePredictor, windows: F32) -> Golden:
+    found = predictor.predict(windows)
+    quantiles = None if found.quantiles is None else _shortest(found.quantiles)
+    return Golden(window=_shortest(windows), mean=_shortest(found.mean), quantiles=quantiles)
+
+
+def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: Score) -> ModelCard:
+    """Return the card as it is before the file's own numbers are known."""
+    plan, task = run.experiment, run.design.task
+    levels = plan.outputs.quantile_levels
+    n_leads = len(task.lead_times_min)
+    quantiles = None if levels is None else np.zeros((len(golden), n_leads, len(levels))).tolist()
+    return ModelCard(
+        name=run.name,
+        version=plan.version,
+        family=plan.family,
+        sha256=sha256(content).hexdigest(),
+        bytes=len(content),
+        parameters=n_parameters,
+        context=task.window.context,
+        padding=task.window.padding,
+        lead_times_min=list(task.lead_times_min),
+        features=[Feature(name=name, unit=UNITS[name]) for name in task.features],
+        quantile_levels=None if levels is None else list(levels),
+        experiment=_made_by(run),
+        trained_on=TrainedOn(
+            source=run.source,
+            sha256=run.source_sha256,
+            first=datetime.fromisoformat(run.train_first),
+            last=datetime.fromisoformat(run.train_last),
+        ),
+        split=plan.split().for_card(),
+        scores=Scores(model=naive.for_card(), persistence=naive.for_card(), skill=0.0),
+        git_commit=git_commit() if run.git_commit == UNKNOWN_COMMIT else run.git_commit,
+        created_at=datetime.fromisoformat(now()),
+        golden=Golden(window=_shortest(golden), mean=np.zeros((len(golden), n_leads)).tolist(), quantiles=quantiles),
+    )
+
+
+def _made_by(run: Run) -> dict[str, Any]:
+    """Return all that made the weights, as the card records it."""
+    return {
+        **run.experiment.model_dump(mode="json", exclude={"name", "family", "version"}),
+        "scale": asdict(run.scale),
+        "versions": run.versions,
+        "n_train": run.n_train,
+        "n_validate": run.n_validate,
+        "best_epoch": run.best_epoch,
+        "history": [asdict(epoch) for epoch in run.history],
+        **({"houses": list(run.houses), "left_out": list(run.left_out)} if run.houses else {}),
+    }
+
+
+def _shortest(values: F32) -> Any:
+    """Return float32 values as nested lists of the shortest decimals that give them back."""
+    shortest = np.array([float(str(value)) for value in values.ravel()], dtype=np.float64)
+    return shortest.reshape(values.shape).tolist()
+
+
+def _one_line_a_field(card: ModelCard) -> str:
+    fields = card.model_dump(mode="json", exclude_none=True)
+    return "{\n" + ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in fields.items()) + "\n}\n"
+
+
+def _install(content: bytes, card: ModelCard, models: Path) -> Path:
+    """Write file and card, let the edge's own loader judge them, and only then put them in place."""
+    models.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".export-", dir=models) as staging:
+        staged = Path(staging) / card.name
+        staged.mkdir()
+        (staged / MODEL_FILE).write_bytes(content)
+        (staged / CARD_FILE).write_text(_one_line_a_field(card), encoding="utf-8")
+        loaded = load_model(staged)
+        if loaded.card != card:
+            msg = f"model {card.name}: the card reads back as another one"
+            raise ExportError(msg)
+        folder = models / card.name
+        folder.mkdir(exist_ok=True)
+        for name in (MODEL_FILE, CARD_FILE):
+            (staged / name).replace(folder / name)
+    return folder

@@ -1,0 +1,39 @@
+"""Model families, one file each, found by themselves.
+
+A family is a module here with a ``FAMILY``. It turns a design and hyper-parameters into a Keras model
+that takes physical units and scales inside its graph; what trains, exports and scores it asks no more.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from typing import Any
+
+from pydantic import ValidationError
+
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.families.base import Family, Hyper
+
+
+def families() -> dict[str, Family]:
+    """Return every family by name."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in {"base", "graph"})
+    return {name: import_module(f"{__name__}.{name}").FAMILY for name in names}
+
+
+def find_family(name: str, hyper: dict[str, Any]) -> tuple[Family, Hyper]:
+    """Return the family called ``name`` and its hyper-parameters.
+
+    Raises :class:`RunError` that lists the families there are, or names what does not fit.
+    """
+    known = families()
+    if name not in known:
+        msg = f"there is no family {name}: there are {', '.join(known)}"
+        raise RunError(msg)
+    try:
+        return known[name], known[name].hyper.model_validate(hyper)
+    except ValidationError as error:
+        first = error.errors()[0]
+        msg = f"hyper.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        raise RunError(msg) from error

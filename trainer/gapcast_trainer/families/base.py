@@ -1,0 +1,68 @@
+"""What a family is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from gapcast_trainer.windows import Learnable, Task
+
+if TYPE_CHECKING:
+    import keras
+
+    from gapcast_trainer.experiment import Augment
+
+
+class Hyper(BaseModel):
+    """Hyper-parameters; each family has its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What scales power inside the graph: mean and standard deviation of the training part, kW."""
+
+    mean_kw: float = 0.0
+    scale_kw: float = 1.0
+
+
+UNIT = Scale()
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What a graph is built for: the task, the quantiles it is to give, and the scale of its layers."""
+
+    task: Task
+    quantile_levels: tuple[float, ...] | None = None
+    scale: Scale = UNIT
+
+
+class Solver(Protocol):
+    """Sets weights in closed form."""
+
+    def __call__(
+        self, model: keras.Model, train: Learnable, design: Design, hyper: Hyper, augment: Augment, *, progress: bool
+    ) -> None:
+        """Set the weights of ``model`` that have a best value for the mean's squared error on ``train``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family of models.
+
+    ``build`` makes an unfitted model that takes physical units and scales inside its graph: input
+    ``window`` ``[N, context, F]``, outputs ``mean`` ``[N, K]`` and, where the design has levels,
+    ``quantiles`` ``[N, K, Q]``, kW. ``solve`` sets what has a closed form; what is trainable after it
+    is fitted by gradient descent.
+    """
+
+    name: str
+    hyper: type[Hyper]
+    build: Callable[[Design, Hyper], keras.Model]
+    solve: Solver | None = None

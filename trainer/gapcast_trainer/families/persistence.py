@@ -1,0 +1,22 @@
+"""Persistence, "same as now", as a file: the last reading for every lead time."""
+
+from __future__ import annotations
+
+import keras
+
+from gapcast_trainer.families.base import Design, Family, Hyper
+from gapcast_trainer.families.graph import close, power, window_input
+
+
+def build(design: Design, hyper: Hyper) -> keras.Model:
+    """Build the model; its mean has nothing to fit."""
+    del hyper
+    window = window_input(design)
+    still = keras.layers.Dense(
+        len(design.task.lead_times_min), use_bias=False, kernel_initializer="zeros", trainable=False, name="still"
+    )
+    last = power(window)[:, -1, :]
+    return close("persistence", window, design, still(last))
+
+
+FAMILY = Family("persistence", Hyper, build)

@@ -1,0 +1,97 @@
+"""From readings to a training run: the weights of one experiment's model, and all that made them."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import keras
+
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.descend import Progress, descend
+from gapcast_trainer.experiment import Experiment
+from gapcast_trainer.families import find_family
+from gapcast_trainer.families.base import Design
+from gapcast_trainer.material import material_of
+from gapcast_trainer.run import Run, git_commit, now, save_run, save_weights
+from gapcast_trainer.trainingset import TrainingSet
+
+
+def fit(
+    plan: Experiment,
+    readings: Clean | TrainingSet,
+    folder: Path,
+    *,
+    progress: bool = False,
+    note: Callable[[str], object] = lambda _: None,
+    watch: Callable[[Run], object] = lambda _: None,
+) -> Run:
+    """Fit the model of ``plan`` and leave its run in ``folder``.
+
+    ``note`` is told how each epoch ended, ``watch`` is handed the run as it then stands and may end it
+    by an exception. Raises :class:`~gapcast_trainer.errors.RunError` where the family, a hyper-parameter or a feature
+    is unknown, a part of the split holds no windows, or a training set's windows are others than the plan's.
+    """
+    family, hyper = find_family(plan.family, plan.hyper)
+    material = material_of(readings, plan)
+    plan, train, validate = material.plan, material.train, material.validate
+    design = Design(plan.task(), plan.outputs.quantile_levels, material.scale)
+
+    keras.utils.set_random_seed(plan.seed)
+    model = family.build(design, hyper)
+    run = Run(
+        experiment=plan.model_copy(update={"hyper": hyper.model_dump(mode="json")}),
+        scale=design.scale,
+        source=material.source,
+        source_sha256=material.source_sha256,
+        clean_sha256=material.sha256,
+        n_train=len(train),
+        n_validate=len(validate),
+        train_first=material.first,
+        train_last=material.last,
+        git_commit=git_commit(),
+        versions={"python": platform.python_version(), **{n: version(n) for n in ("keras", "tensorflow", "numpy")}},
+        started_at=now(),
+        houses=material.houses,
+        left_out=material.left_out,
+    )
+    if family.solve is not None:
+        family.solve(model, train, design, hyper, plan.augment, progress=progress)
+    keeper = _Keeper(run, folder, note, watch)
+    if model.trainable_weights:
+        status = descend(model, train, validate, design, plan, keep=keeper.keep, progress=progress)
+        run = replace(keeper.run, status=status)
+    else:
+        run = replace(run, status="finished", weights_sha256=save_weights(folder, model.get_weights()))
+    save_run(folder, run)
+    return run
+
+
+class _Keeper:
+    """Keeps the run in its folder as it stands after each epoch."""
+
+    def __init__(self, run: Run, folder: Path, note: Callable[[str], object], watch: Callable[[Run], object]) -> None:
+        self.run = run
+        self._folder = folder
+        self._note = note
+        self._watch = watch
+
+    def keep(self, so_far: Progress) -> None:
+        """Write the run, and the weights where they are better than any before."""
+        n_epochs, last = len(so_far.history), so_far.history[-1]
+        better = so_far.best_epoch == n_epochs
+        digest = save_weights(self._folder, so_far.weights) if better else self.run.weights_sha256
+        self.run = replace(
+            self.run,
+            best_epoch=so_far.best_epoch,
+            weights_sha256=digest,
+            history=so_far.history,
+        )
+        save_run(self._folder, self.run)
+        losses = f"loss {last.train_loss:.5f} in training, {last.validate_loss:.5f} in validation"
+        errors = f"{losses} (MSE {last.validate_mse_kw2:.5f} kW²)"
+        self._note(f"epoch {n_epochs}: {errors}{', the best so far' if better else ''}")
+        self._watch(self.run)

@@ -1,0 +1,181 @@
+"""``models/README.md``, made from the cards: what models there are, how good, and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gapcast.core.card import HORIZON_MIN, ModelCard, Score
+from gapcast.predictors.files import CARD_FILE
+from gapcast.predictors.store import default_model, model_names, read_card
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.files import write_whole
+
+PAGE = "README.md"
+_NONE = "–"
+
+_HEAD = f"""# The models
+
+Made from the cards by `gapcast-trainer models-page`: change the cards, not this page.
+
+Each folder holds `model.tflite` and `card.json`, which says all that is known of the file. A model takes windows in
+physical units, `[N, context, features]`, oldest first, and gives `mean` `[N, K]` in kW for each minute ahead that it
+speaks for, the last of them {HORIZON_MIN} min, and `quantiles` `[N, K, Q]` where it has them.
+"""
+
+_SCORES = """
+Scores {horizon} min ahead, on the windows of the test part that end with 30 real readings; no model was fitted to them.
+MSE, and MAE where nothing else is said, are of the mean; skill is 1 − MSE / MSE of persistence ("same as now").
+"""
+
+_AGAIN = """
+## Compute these again
+
+With the data that a card names prepared (`gapcast-trainer fetch`, `gapcast-trainer prepare`):
+
+```sh
+gapcast-trainer evaluate
+```
+
+[docs/evaluation.md](../docs/evaluation.md) says what is measured and how.
+
+## Licence
+
+The models are under the project's own licence, Apache-2.0. UCI's *Individual household electric power consumption*,
+which they were fitted to where their card says so, is by Georges Hebrail and Alice Berard (2012,
+[doi 10.24432/C58K54](https://doi.org/10.24432/C58K54)), under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/).
+Its minutes were taken as they are, and missing ones left out.
+"""
+
+
+def write_page(models: Path) -> Path:
+    """Write the page of all models in the folder ``models`` and return where.
+
+    Raises :class:`RunError` where there is none.
+    """
+    path = models / PAGE
+    write_whole(path, models_page(models))
+    return path
+
+
+def models_page(models: Path) -> str:
+    """Return the page of all models in the folder ``models``, the default first."""
+    names = model_names(models)
+    if not names:
+        msg = f"{models}: holds no model: make one with `gapcast-trainer export`"
+        raise RunError(msg)
+    default = default_model(models)
+    names.sort(key=lambda name: (name != default, name))
+    cards = [read_card(models / name / CARD_FILE) for name in names]
+    sections = [_section(card, card.name == default) for card in cards]
+    return "\n".join(
+        [
+            _HEAD,
+            _table(cards, default),
+            _SCORES.format(horizon=HORIZON_MIN),
+            _scores(cards),
+            *sections,
+            _AGAIN,
+        ]
+    )
+
+
+def _table(cards: Sequence[ModelCard], default: str) -> str:
+    return _rows(
+        ("model", "family", "context", "features", "speaks for", "parameters", "bytes"),
+        [
+            (
+                f"`{card.name}`{' (default)' if card.name == default else ''}",
+                card.family,
+                f"{card.context} min",
+                ", ".join(feature.name for feature in card.features),
+                f"{_leads(card)} min ahead",
+                f"{card.parameters:,}",
+                f"{card.bytes:,}",
+            )
+            for card in cards
+        ],
+    )
+
+
+def _scores(cards: Sequence[ModelCard]) -> str:
+    rows = []
+    for card in cards:
+        model, naive = card.scores.model, card.scores.persistence
+        rows.append(
+            (
+                f"`{card.name}`",
+                f"{model.n:,}",
+                f"{model.mse_kw2:.4f}",
+                f"{naive.mse_kw2:.4f}",
+                f"{card.scores.skill:.3f}",
+                f"{model.mae_kw:.4f}",
+                _shown(model.mae_median_kw),
+                f"{naive.mae_kw:.4f}",
+                _shown(model.coverage),
+            )
+        )
+    heads = (
+        "model",
+        "windows",
+        "MSE kW²",
+        "persistence's",
+        "skill",
+        "MAE kW",
+        "of the median",
+        "persistence's",
+        "in its 90 %",
+    )
+    return _rows(heads, rows)
+
+
+def _section(card: ModelCard, is_default: bool) -> str:
+    data, split = card.trained_on, card.split
+    features = ", ".join(f"{feature.name} ({feature.unit})" for feature in card.features)
+    levels = ", ".join(str(level) for level in card.quantile_levels or ())
+    said = f"the mean and the quantiles {levels}" if levels else "the mean"
+    facts = (
+        f"Family {card.family}, version {card.version}{', the default' if is_default else ''}: "
+        f"{card.parameters:,} parameters, {card.bytes:,} bytes.",
+        f"Sees {card.context} min of {features}; a short history is padded with {_PADDED[card.padding]}.",
+        f"Says {said}, {_leads(card)} min ahead.",
+        f"Trained on {data.source}, from {data.first:%Y-%m-%d %H:%M} to {data.last:%Y-%m-%d %H:%M} UTC; "
+        f"SHA-256 of the text `{data.sha256}`.",
+        f"Chosen on what follows until {split.validate_until:%Y-%m-%d}, tested from there until "
+        f"{split.test_until:%Y-%m-%d} (exclusive); {split.embargo_min} min between the parts are left out.",
+        _verdict(card.scores.model, card.scores.persistence),
+        f"Made {card.created_at:%Y-%m-%d} from commit `{card.git_commit}`; SHA-256 of the file `{card.sha256}`.",
+    )
+    return "\n".join(["", f"## {card.name}", "", *(f"- {fact}" for fact in facts)])
+
+
+_PADDED = {"oldest": "its oldest reading", "zero": "zero"}
+
+
+def _verdict(model: Score, naive: Score) -> str:
+    mae_kw, of = (model.mae_kw, "mean") if model.mae_median_kw is None else (model.mae_median_kw, "median")
+    return (
+        f"Against persistence: squared error {_change(model.mse_kw2, naive.mse_kw2)}, "
+        f"absolute error of the {of} {_change(mae_kw, naive.mae_kw)}."
+    )
+
+
+def _change(found: float, naive: float) -> str:
+    change = found / naive - 1
+    return f"{abs(100 * change):.1f} % {'lower' if change < 0 else 'higher'}"
+
+
+def _leads(card: ModelCard) -> str:
+    leads = card.lead_times_min
+    if len(leads) > 1 and leads == list(range(leads[0], leads[-1] + 1)):
+        return f"{leads[0]} to {leads[-1]}"
+    return ", ".join(str(lead) for lead in leads)
+
+
+def _shown(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.4f}"
+
+
+def _rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---"] + ["---"] * (len(heads) - 1)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows))

@@ -1,0 +1,92 @@
+"""What boosted trees are shown: lags, the clock, and the same minutes of yesterday and last week."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gapcast.core.card import HORIZON_MIN
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.window import F32, I64, WindowSpec, cut
+from gapcast_trainer.clean import Series
+from gapcast_trainer.datasets.table import F64
+
+#: Older minutes are given as means over as many.
+_COARSE_MIN = 5
+_WEEK_MIN = 7 * DAY_MIN
+#: Minutes on either side of the target's, yesterday and a week ago, that means are taken over.
+_AROUND_MIN = (2, 15, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Which columns a peer is shown.
+
+    ``n_lags`` readings one by one (as the difference from the last, which is given itself), the ones
+    before up to ``context`` minutes as five-minute means, time of day and weekday with ``clock``, and
+    what was drawn around the target's time of day yesterday and last week with ``seasons``.
+    """
+
+    name: str
+    n_lags: int
+    context: int
+    clock: bool
+    seasons: bool
+
+    @property
+    def about(self) -> str:
+        """The same in words."""
+        words = [f"{self.context} min" if self.context > self.n_lags else f"{self.n_lags} lags"]
+        words += ["time of day"] if self.clock else []
+        words += ["yesterday", "last week"] if self.seasons else []
+        return ", ".join(words)
+
+
+SHOWN = (
+    Shown("lightgbm-30", 30, 30, clock=False, seasons=False),
+    Shown("lightgbm-60", 60, 60, clock=True, seasons=False),
+    Shown("lightgbm-180", 60, 180, clock=True, seasons=True),
+)
+
+
+class Columns:
+    """Makes the columns of any minutes of one series."""
+
+    def __init__(self, series: Series, shown: Shown) -> None:
+        self._shown = shown
+        self._first_minute = series.first_minute
+        self._windows = cut(series.gap_kw, WindowSpec(shown.context))
+        self._minute = series.first_minute + self._windows.origin
+        known = ~np.isnan(series.gap_kw)
+        self._summed = np.concatenate(([0.0], np.cumsum(np.where(known, series.gap_kw, 0.0))))
+        self._counted = np.concatenate(([0], np.cumsum(known)))
+
+    def at(self, observed_minute: I64) -> F32:
+        """Return the columns ``[N, C]`` of ``observed_minute`` ``[N]`` (the file's, each with a window).
+
+        Windows are padded and filled as the contract says; what of yesterday and last week was not read is NaN.
+        """
+        window = self._windows[np.searchsorted(self._minute, observed_minute)]
+        last = window[:, -1:]
+        parts = [last, window[:, -self._shown.n_lags : -1] - last]
+        older = window[:, : self._shown.context - self._shown.n_lags]
+        if older.size:
+            parts.append(older.reshape(len(older), -1, _COARSE_MIN).mean(axis=2) - last)
+        target = observed_minute + HORIZON_MIN
+        if self._shown.clock:
+            parts.append(np.column_stack((target % DAY_MIN, target // DAY_MIN % 7)).astype(np.float32))
+        if self._shown.seasons:
+            ago = [self._mean(target - back, around) for back in (DAY_MIN, _WEEK_MIN) for around in _AROUND_MIN]
+            parts.append(np.column_stack(ago).astype(np.float32))
+        return np.concatenate(parts, axis=1)
+
+    def _mean(self, minute: I64, around_min: int) -> F64:
+        """Return the mean of what was read within ``around_min`` of ``minute`` ``[N]``, kW, NaN where nothing was."""
+        low, high = (
+            np.clip(minute + edge - self._first_minute, 0, self._counted.size - 1)
+            for edge in (-around_min, around_min + 1)
+        )
+        n = self._counted[high] - self._counted[low]
+        mean: F64 = np.where(n > 0, (self._summed[high] - self._summed[low]) / np.maximum(n, 1), np.nan)
+        return mean

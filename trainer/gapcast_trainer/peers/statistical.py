@@ -1,0 +1,60 @@
+"""Classical forecasters (statsforecast's AutoETS and AutoARIMA), fitted anew to the minutes before each forecast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from statsforecast import StatsForecast
+from statsforecast.models import AutoARIMA, AutoETS
+
+from gapcast.core.card import HORIZON_MIN
+from gapcast.core.window import WindowSpec, cut
+from gapcast_trainer.clean import Series
+from gapcast_trainer.scores.answers import Answers
+from gapcast_trainer.scores.minutes import Minutes
+
+#: Levels of the quantiles, and the normal intervals that bound them.
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+_INTERVALS = (50, 90)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method, and how many minutes before the forecast it is fitted to."""
+
+    name: str
+    context: int
+
+    def model(self) -> Any:
+        """Return it as statsforecast has it: without a season, since the context is shorter than a day."""
+        return {"auto-ets": AutoETS, "auto-arima": AutoARIMA}[self.name](season_length=1, alias="it")
+
+
+METHODS = (Method("auto-ets", 180), Method("auto-arima", 120))
+
+
+def forecast(series: Series, method: Method, minutes: Minutes) -> Answers:
+    """Forecast each minute up to the horizon after each of ``minutes``.
+
+    It sees what history there is, gaps filled as the window contract says and nothing padded.
+    """
+    windows = cut(series.gap_kw, WindowSpec(method.context))
+    rows = np.searchsorted(series.first_minute + windows.origin, minutes.observed_minute)
+    kept = np.minimum(minutes.age_min, method.context)
+    histories = [window[-n:] for window, n in zip(windows[rows], kept, strict=True)]
+    frame = pd.DataFrame(
+        {
+            "unique_id": np.repeat(np.arange(len(histories)), [h.size for h in histories]),
+            "ds": np.concatenate([np.arange(1 - h.size, 1) for h in histories]),
+            "y": np.concatenate(histories),
+        }
+    )
+    said = StatsForecast([method.model()], freq=1, n_jobs=1).forecast(df=frame, h=HORIZON_MIN, level=list(_INTERVALS))
+    said = said.sort_values(["unique_id", "ds"])
+    shape = (len(histories), HORIZON_MIN)
+    columns = ("it-lo-90", "it-lo-50", "it", "it-hi-50", "it-hi-90")
+    quantiles = np.stack([said[name].to_numpy(np.float32).reshape(shape) for name in columns], axis=2)
+    return Answers(tuple(range(1, HORIZON_MIN + 1)), LEVELS, quantiles[:, :, 2], quantiles)

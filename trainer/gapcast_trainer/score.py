@@ -1,0 +1,72 @@
+"""Errors of forecasts against what really came, at the horizon: what a card states."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gapcast.core import card
+from gapcast.core.predictor import Predictor
+from gapcast_trainer.scores.answers import ask
+from gapcast_trainer.scores.measures import measure
+from gapcast_trainer.scores.record import record
+from gapcast_trainer.windows import Examples
+
+_DECIMALS = 6
+_ROWS_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Errors over ``n`` forecasts at the horizon: kW^2 for MSE, kW for the others; bias is forecast minus truth.
+
+    ``mae_median_kw`` and ``coverage`` (of the 90 % interval) are None where the model has no quantiles.
+    """
+
+    n: int
+    mse_kw2: float
+    mae_kw: float
+    bias_kw: float
+    mae_median_kw: float | None = None
+    coverage: float | None = None
+
+    @property
+    def rmse_kw(self) -> float:
+        """Root of the mean squared error, kW."""
+        return math.sqrt(self.mse_kw2)
+
+    def skill(self, persistence: Score) -> float:
+        """Return 1 - MSE / MSE of persistence on the same forecasts."""
+        return 1 - self.mse_kw2 / persistence.mse_kw2
+
+    def for_card(self) -> card.Score:
+        """Return the score as a model's card states it."""
+        return card.Score(
+            n=self.n,
+            mse_kw2=round(self.mse_kw2, _DECIMALS),
+            mae_kw=round(self.mae_kw, _DECIMALS),
+            mae_median_kw=None if self.mae_median_kw is None else round(self.mae_median_kw, _DECIMALS),
+            coverage=None if self.coverage is None else round(self.coverage, _DECIMALS),
+        )
+
+
+def score(
+    predictor: Predictor,
+    found: Examples,
+    *,
+    n_kept: int | None = None,
+    advance: Callable[[int], object] = lambda _: None,
+) -> Score:
+    """Score ``predictor`` on ``found`` (one at least), at its longest lead time.
+
+    With ``n_kept`` every window is cut short to its newest ``n_kept`` readings and padded again.
+    ``advance`` is told how many windows each step has done.
+    """
+    answers = ask(predictor, found, n_kept=n_kept, advance=advance)
+    mean, quantiles = answers.at(answers.lead_times_min[-1])
+    last_kw = np.concatenate([window[:, -1, 0] for window, _ in found.batches(_ROWS_AT_ONCE)])
+    got = record(measure(mean, quantiles, answers.levels, found.target_kw[:, -1], last_kw))
+    return Score(got.n, got.mse_kw2, got.mae_kw, got.bias_kw, got.median_mae_kw, got.coverage)

@@ -1,0 +1,59 @@
+"""What a model takes to run: its size, and its time through the edge's own predictor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from gapcast.core.predictor import Predictor
+from gapcast.core.window import F32
+
+BATCH = 256
+_N_SINGLE, _N_BATCHES = 1_000, 50
+_N_WARM = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Parameters and bytes (None for what has no file), microseconds for one window alone and a row in 256."""
+
+    parameters: int | None
+    bytes: int | None
+    single_us: float
+    row_us: float
+
+    def fields(self) -> dict[str, Any]:
+        """Return the cost for a JSON file."""
+        return {
+            "parameters": self.parameters,
+            "bytes": self.bytes,
+            "single_us": round(self.single_us, 2),
+            "row_us": round(self.row_us, 3),
+        }
+
+
+def cost_of(predictor: Predictor, windows: F32) -> Cost:
+    """Measure ``predictor`` on real ``windows`` ``[n, context, features]``, n >= 1, on one thread.
+
+    Each time is the median of many calls, after some that are not counted.
+    """
+    card = getattr(predictor, "card", None)
+    batch = windows.repeat(-(-BATCH // len(windows)), axis=0)[:BATCH]
+    return Cost(
+        parameters=None if card is None else card.parameters,
+        bytes=None if card is None else card.bytes,
+        single_us=_median_us(predictor, batch[:1], _N_SINGLE),
+        row_us=_median_us(predictor, batch, _N_BATCHES) / BATCH,
+    )
+
+
+def _median_us(predictor: Predictor, windows: F32, n_times: int) -> float:
+    taken = []
+    for count in range(_N_WARM + n_times):
+        started = perf_counter()
+        predictor.predict(windows)
+        if count >= _N_WARM:
+            taken.append(perf_counter() - started)
+    return median(taken) * 1e6

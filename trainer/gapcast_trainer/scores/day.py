@@ -1,0 +1,62 @@
+"""One real day, forecast by forecast: the stuff of a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gapcast.core.forecast import LOWER, MEDIAN, UPPER
+from gapcast.core.grid import DAY_MIN
+from gapcast.core.window import F32, I64
+from gapcast_trainer.scores.answers import Answers
+from gapcast_trainer.scores.minutes import Minutes
+
+#: A day is fit for a picture where this share of its minutes was forecast.
+_COMPLETE = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What came and what had been said of it, kW, ``[n]`` each, at ``target_minute`` (since the epoch)."""
+
+    target_minute: I64
+    came_kw: F32
+    mean_kw: F32
+    median_kw: F32 | None
+    lower_kw: F32 | None
+    upper_kw: F32 | None
+
+
+def choose_day(minutes: Minutes) -> I64:
+    """Return the places of the forecasts for one day: a complete one, as hard for persistence as the middle one of all.
+
+    Where no day is complete it is the one with the most forecasts.
+    """
+    day = (minutes.observed_minute + minutes.horizon_min) // DAY_MIN
+    names, place, count = np.unique(day, return_inverse=True, return_counts=True)
+    error = minutes.last_kw.astype(np.float64) - minutes.came(minutes.horizon_min)
+    mse = np.bincount(place, error**2) / count
+    complete = np.flatnonzero(count >= _COMPLETE * DAY_MIN)
+    if not complete.size:
+        complete = np.array([int(np.argmax(count))])
+    chosen = complete[np.argsort(mse[complete], kind="stable")[complete.size // 2]]
+    return np.flatnonzero(day == names[chosen]).astype(np.int64)
+
+
+def day_of(answers: Answers, minutes: Minutes, places: I64) -> Day:
+    """Return the forecasts at ``places``, for the longest lead time."""
+    chosen = minutes.take(places)
+    mean, quantiles = answers.take(places).at(minutes.horizon_min)
+
+    def quantile(level: float) -> F32 | None:
+        return quantiles[:, answers.levels.index(level)] if quantiles is not None and level in answers.levels else None
+
+    return Day(
+        target_minute=chosen.observed_minute + minutes.horizon_min,
+        came_kw=chosen.came(minutes.horizon_min),
+        mean_kw=mean,
+        median_kw=quantile(MEDIAN),
+        lower_kw=quantile(LOWER),
+        upper_kw=quantile(UPPER),
+    )

@@ -1,0 +1,54 @@
+"""The ground that all forecasters of an evaluation stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from gapcast.core.card import HORIZON_MIN
+from gapcast.core.examples import WHOLE_MIN
+from gapcast.core.predictor import Predictor
+from gapcast.core.window import I64, WindowSpec
+from gapcast.predictors.baselines import Persistence
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.scores.answers import windows_for
+from gapcast_trainer.scores.day import choose_day
+from gapcast_trainer.scores.minutes import Minutes, minutes_at
+from gapcast_trainer.scores.span import Span
+from gapcast_trainer.windows import Examples
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all are scored on: the data, the minutes that every model has a window for, and what came."""
+
+    clean: Clean
+    span: Span
+    minutes: Minutes
+    day: I64
+
+    @classmethod
+    def of(cls, models: Sequence[Predictor], clean: Clean, span: Span, n_sampled: int = 0) -> Ground:
+        """Find the minutes that all ``models`` can be asked about, and draw ``n_sampled`` for slow peers."""
+        naive = Persistence(WindowSpec(WHOLE_MIN))
+        known = [windows_for(m, clean.series, span.split).observed_minute for m in (naive, *models)]
+        observed: I64 = reduce(lambda a, b: np.intersect1d(a, b, assume_unique=True), known)
+        leads = tuple(sorted({HORIZON_MIN, *(lead for model in models for lead in model.lead_times_min)}))
+        minutes = minutes_at(clean.series, observed, leads, n_sampled)
+        if not minutes.whole.any():
+            msg = (
+                f"no window to test on: from {span.first:%Y-%m-%dT%H:%MZ} until {span.until:%Y-%m-%dT%H:%MZ} "
+                f"there are no {WHOLE_MIN} readings in a row with an outcome; "
+                f"the file has {clean.report.first} to {clean.report.last}"
+            )
+            raise RunError(msg)
+        return cls(clean, span, minutes, choose_day(minutes))
+
+    def windows(self, predictor: Predictor) -> Examples:
+        """Return the windows that ``predictor`` is asked about, one for each of ``minutes``."""
+        found = windows_for(predictor, self.clean.series, self.span.split)
+        return found.take(np.searchsorted(found.observed_minute, self.minutes.observed_minute))

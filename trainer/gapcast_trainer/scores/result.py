@@ -1,0 +1,83 @@
+"""What an evaluation found, forecaster by forecaster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gapcast.core.card import HORIZON_MIN
+from gapcast.core.examples import WHOLE_MIN
+from gapcast_trainer.clean import Report
+from gapcast_trainer.scores.cost import BATCH, Cost
+from gapcast_trainer.scores.day import Day
+from gapcast_trainer.scores.sheet import Sheet
+from gapcast_trainer.scores.span import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Losses after each epoch of a training, in the units of its experiment, and the epoch (from 1) that was kept."""
+
+    train: tuple[float, ...]
+    validate: tuple[float, ...]
+    best_epoch: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One forecaster's scores by lead time; ``about`` says in words what a peer is."""
+
+    name: str
+    version: str
+    kind: Literal["baseline", "model", "peer"]
+    context: int
+    sheets: dict[int, Sheet]
+    crossed_ratio: float = 0.0
+    cost: Cost | None = None
+    day: Day | None = None
+    losses: Losses | None = None
+    about: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """Return it for a JSON file; the horizon's scores stand at the top, all lead times under ``by_lead``."""
+        last = self.sheets[max(self.sheets)]
+        return {
+            "name": self.name,
+            "version": self.version,
+            "kind": self.kind,
+            "about": self.about,
+            "context": self.context,
+            "crossed_ratio": self.crossed_ratio,
+            **({} if self.cost is None else {"cost": self.cost.fields()}),
+            **last.fields(),
+            "by_lead": {str(lead): sheet.fields() for lead, sheet in self.sheets.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All forecasters on the same minutes, persistence first.
+
+    ``sampled`` holds those that were asked about a sample alone: their ``headline`` is over that.
+    """
+
+    span: Span
+    report: Report
+    rows: tuple[Evaluated, ...]
+    sampled: tuple[Evaluated, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the whole of it for a JSON file; times RFC 3339, power in kW."""
+        return {
+            "horizon_min": HORIZON_MIN,
+            "whole_min": WHOLE_MIN,
+            "from": f"{self.span.first:%Y-%m-%dT%H:%M:%SZ}",
+            "until": f"{self.span.until:%Y-%m-%dT%H:%M:%SZ}",
+            "chosen": self.span.why,
+            "fitted_to_these_minutes": list(self.span.fitted_to),
+            "source": self.report.source,
+            "source_sha256": self.report.sha256,
+            "batch": BATCH,
+            "models": [row.fields() for row in self.rows],
+            "on_the_sample": [row.fields() for row in self.sampled],
+        }

@@ -1,0 +1,78 @@
+"""Which minutes of a file are fair to score on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from gapcast.core.card import HORIZON_MIN, ModelCard
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.split import Split
+
+_MINUTE = timedelta(minutes=1)
+#: The share of the minutes before the scored ones that peers are fitted to, where no card says; the rest validates.
+_FITTED_SHARE = 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The minutes scored, as the test part of ``split``, and the models that were fitted to some of them.
+
+    ``why`` says in words how it was chosen.
+    """
+
+    split: Split
+    why: str
+    fitted_to: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> datetime:
+        """The first observed-at time."""
+        return self.split.validate_until
+
+    @property
+    def until(self) -> datetime:
+        """The end, exclusive."""
+        return self.split.test_until
+
+
+def is_of(card: ModelCard, clean: Clean) -> bool:
+    """Tell whether the model was trained on this data: the same text, or another edition of the same set."""
+    report = clean.report
+    return card.trained_on.sha256 == report.sha256 or card.trained_on.source == report.source
+
+
+def choose_span(
+    cards: Sequence[ModelCard], clean: Clean, first: datetime | None = None, until: datetime | None = None
+) -> Span:
+    """Return the minutes of ``clean`` to score ``cards`` on.
+
+    They are the test parts that all models trained on this data have in common, or the whole file
+    where none was trained on it; ``first`` and ``until`` (aware, exclusive) move the ends. Raises
+    :class:`RunError` where nothing is left.
+    """
+    own = [card for card in cards if is_of(card, clean)]
+    known = _time(clean.series.first_minute)
+    begin, end, why = known, _time(clean.series.last_minute + 1), "the whole file: no model was trained on it"
+    if own:
+        begin, end = max(card.split.validate_until for card in own), min(card.split.test_until for card in own)
+        why = "the test part on the models' cards"
+    if first is not None or until is not None:
+        begin, end, why = first or begin, until or end, "as asked for"
+    if not begin < end:
+        msg = f"no minutes to score: they would begin at {_label(begin)} and end before {_label(end)}"
+        raise RunError(msg)
+    stated = [card.split.train_until for card in own if card.split.train_until < begin]
+    train_until = min(stated) if stated else known + max(begin - known, timedelta(0)) * _FITTED_SHARE
+    split = Split(min(train_until, begin - _MINUTE), begin, end, HORIZON_MIN)
+    return Span(split, why, tuple(card.name for card in own if begin < card.split.validate_until))
+
+
+def _time(minute: int) -> datetime:
+    return datetime.fromtimestamp(minute * 60, UTC)
+
+
+def _label(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%MZ}"

@@ -1,0 +1,173 @@
+"""An evaluation as tables of text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from gapcast.core.card import HORIZON_MIN
+from gapcast.core.examples import WHOLE_MIN
+from gapcast_trainer.scores.minutes import AFTER_GAPS, HOURS
+from gapcast_trainer.scores.record import Record
+from gapcast_trainer.scores.result import Evaluated, Evaluation
+
+#: Numbers of readings that tables show; the JSON has all that were scored.
+SHOWN = (2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 45, 60, 90, 120, 150, 180, 240, 360, 720, 1440)
+#: What stands where a model has no such figure.
+NONE = "–"
+_MOST_MONTHS = 14
+
+#: The figures of the first table: its heads, and what is shown of a record.
+FIGURES: dict[str, Callable[[Record], float | None]] = {
+    "MSE kW²": lambda r: r.mse_kw2,
+    "RMSE kW": lambda r: r.rmse_kw,
+    "MAE kW": lambda r: r.mae_kw,
+    "MAE median": lambda r: r.median_mae_kw,
+    "bias kW": lambda r: r.bias_kw,
+    "skill": lambda r: r.skill,
+    "pinball": lambda r: r.mean_pinball_kw,
+    "CRPS kW": lambda r: r.crps_kw,
+    "in 90 %": lambda r: r.coverage,
+    "width kW": lambda r: r.width_kw,
+}
+
+
+def shown(value: float | None, decimals: int = 4) -> str:
+    """Return a figure as tables show it.
+
+    >>> shown(0.19323), shown(-0.00001), shown(None)
+    ('0.1932', '0.0000', '–')
+    """
+    return NONE if value is None or math.isnan(value) else f"{value:z.{decimals}f}"
+
+
+def percent(value: float | None) -> str:
+    """Return a share in percent, without the sign.
+
+    >>> percent(0.172)
+    '17'
+    """
+    return NONE if value is None or math.isnan(value) else f"{100 * value:.0f}"
+
+
+def introduction(found: Evaluation) -> list[str]:
+    """Return the sentences that say what was scored."""
+    span, n = found.span, found.rows[0].sheets[HORIZON_MIN].headline.n
+    sentences = [
+        f"{HORIZON_MIN} min ahead, {n:,} windows that end with {WHOLE_MIN} real readings in a row, "
+        f"from {span.first:%Y-%m-%d %H:%M} until {span.until:%Y-%m-%d %H:%M} UTC ({span.why})"
+    ]
+    if span.fitted_to:
+        names = ", ".join(span.fitted_to)
+        sentences.append(f"Not a fair test of {names}: some of these minutes are ones that the model was chosen on")
+    return sentences
+
+
+def lines(found: Evaluation) -> list[str]:
+    """Return all tables for a terminal."""
+    rows = found.rows
+    said = [*introduction(found)]
+    said += _table("model", FIGURES, [(row.name, figure_cells(row.sheets[HORIZON_MIN].headline)) for row in rows], 11)
+    said += ["", f"Every forecast of the stream ({rows[0].sheets[HORIZON_MIN].stream.n:,}; gaps and restarts included)"]
+    said += _table("", FIGURES, [(row.name, figure_cells(row.sheets[HORIZON_MIN].stream)) for row in rows], 11)
+    if found.sampled:
+        n = found.sampled[0].sheets[HORIZON_MIN].headline.n
+        said += ["", f"On a sample of {n:,} of these windows, for peers that are slow to ask"]
+        said += _table("model", FIGURES, [*sample_rows(found)], 11)
+    said += _by_lead(rows) + _by_readings(rows) + _by_hour(rows) + _by_month(rows) + _after_gaps(rows) + _costs(rows)
+    return said
+
+
+def sample_rows(found: Evaluation) -> Iterable[tuple[str, list[str]]]:
+    """Return what all forecasters scored on the sample, those that were asked about nothing else last."""
+    for row in found.rows:
+        sample = row.sheets[HORIZON_MIN].sample
+        if sample is not None:
+            yield row.name, figure_cells(sample)
+    for row in found.sampled:
+        yield row.name, figure_cells(row.sheets[HORIZON_MIN].headline)
+
+
+def figure_cells(record: Record) -> list[str]:
+    """Return the figures of a record as tables show them, one for each of :data:`FIGURES`."""
+    return [shown(figure(record)) for figure in FIGURES.values()]
+
+
+def _by_lead(rows: Sequence[Evaluated]) -> list[str]:
+    leads = sorted({lead for row in rows for lead in row.sheets})
+    if len(leads) == 1:
+        return []
+
+    def cells(row: Evaluated) -> list[str]:
+        there = [row.sheets[lead].headline if lead in row.sheets else None for lead in leads]
+        return [NONE if r is None else f"{r.mse_kw2:.4f} / {r.best_mae_kw:.4f}" for r in there]
+
+    table = _table("min", [str(lead) for lead in leads], [(row.name, cells(row)) for row in rows], 18)
+    return ["", "MSE kW² / MAE kW (of the median where there is one) by minutes ahead", *table]
+
+
+def _by_readings(rows: Sequence[Evaluated]) -> list[str]:
+    counts = [n for n in SHOWN if any(n in row.sheets[HORIZON_MIN].by_readings for row in rows)]
+    if not counts:
+        return []
+    found = [(row.name, row.sheets[HORIZON_MIN].by_readings) for row in rows]
+    n = next(record.n for _, by_readings in found for record in by_readings.values())
+    body = [(name, [shown(r[n].mse_kw2) if n in r else "" for n in counts]) for name, r in found]
+    title = f"MSE kW² by readings seen ({n:,} of the windows, evenly spread, cut short and padded)"
+    return ["", title, *_table("readings", [str(n) for n in counts], body, 7)]
+
+
+def _by_hour(rows: Sequence[Evaluated]) -> list[str]:
+    body = []
+    for row in rows[1:]:
+        by_hour = row.sheets[HORIZON_MIN].by_hour
+        body.append((row.name, [percent(by_hour[h].skill) if h in by_hour else NONE for h in HOURS]))
+        if any(record.coverage is not None for record in by_hour.values()):
+            share = [percent(by_hour[h].coverage) if h in by_hour else NONE for h in HOURS]
+            body.append(("  in its 90 %", share))
+    return ["", "Skill in % by the hour of the target", *_table("hour", [str(h) for h in HOURS], body, 5)]
+
+
+def _by_month(rows: Sequence[Evaluated]) -> list[str]:
+    months = list(rows[0].sheets[HORIZON_MIN].by_month)
+    if not 1 < len(months) <= _MOST_MONTHS:
+        return []
+    body = [(row.name, [shown(row.sheets[HORIZON_MIN].by_month[month].mse_kw2, 3) for month in months]) for row in rows]
+    return ["", "MSE kW² by month", *_table("month", months, body, 8)]
+
+
+def _after_gaps(rows: Sequence[Evaluated]) -> list[str]:
+    groups = [name for name in AFTER_GAPS if name in rows[0].sheets[HORIZON_MIN].after_gaps]
+    if not groups:
+        return []
+    there = rows[0].sheets[HORIZON_MIN].after_gaps
+    said = ["", "MSE kW² near gaps"]
+    for name in groups:
+        scores = ", ".join(f"{row.name} {shown(row.sheets[HORIZON_MIN].after_gaps[name].mse_kw2)}" for row in rows)
+        said.append(f"{name} ({there[name].n:,}): {scores}")
+    return said
+
+
+def _costs(rows: Sequence[Evaluated]) -> list[str]:
+    body = [(row.name, cost_cells(row)) for row in rows if row.cost is not None]
+    return ["", "Through the edge's predictor, one thread", *_table("model", COSTS, body, 18)] if body else []
+
+
+COSTS = ("parameters", "bytes", "µs for one", "µs a row of 256")
+
+
+def cost_cells(row: Evaluated) -> list[str]:
+    """Return what a forecaster takes, as tables show it."""
+    cost = row.cost
+    if cost is None:
+        return [NONE] * len(COSTS)
+    counts = [NONE if n is None else f"{n:,}" for n in (cost.parameters, cost.bytes)]
+    return [*counts, f"{cost.single_us:.1f}", f"{cost.row_us:.2f}"]
+
+
+def _table(corner: str, heads: Iterable[str], rows: Iterable[tuple[str, Sequence[str]]], width: int) -> list[str]:
+    body = list(rows)
+    first = max(14, *(len(name) + 2 for name, _ in body)) if body else 14
+    head = f"{corner:<{first}}" + "".join(f"{cell:>{width}}" for cell in heads)
+    table = [f"{name:<{first}}" + "".join(f"{cell:>{width}}" for cell in cells) for name, cells in body]
+    return [head, *table] if corner else table

@@ -1,0 +1,76 @@
+"""The split by time: train, validate, test, with an embargo between them.
+
+A forecast belongs to a part by its *observed at*. The last ``embargo_min`` minutes of every part but
+the last belong to none, so that no target of one part lies in the next; that holds for every horizon
+up to the embargo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core import card
+from gapcast.core.window import I64
+
+
+class Part(Enum):
+    """A part of the time line."""
+
+    TRAIN = "train"
+    VALIDATE = "validate"
+    TEST = "test"
+
+
+def minute_at(time: datetime) -> int:
+    """Return the minute (since the epoch) that an aware time falls in."""
+    return int(time.timestamp() // 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Where the parts end, each exclusive; the first begins with the data."""
+
+    train_until: datetime = datetime(2009, 7, 1, tzinfo=UTC)
+    validate_until: datetime = datetime(2010, 1, 1, tzinfo=UTC)
+    test_until: datetime = datetime(2011, 1, 1, tzinfo=UTC)
+    embargo_min: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse parts out of order and a negative embargo."""
+        if not self.train_until < self.validate_until < self.test_until or self.embargo_min < 0:
+            msg = f"parts must follow each other in time with an embargo of 0 minutes or more, not {self}"
+            raise ValueError(msg)
+
+    def bounds(self, part: Part) -> tuple[int | None, int]:
+        """Return the first observed-at minute of a part (None: the data's first) and the one after its last."""
+        train, validate, test = (minute_at(t) for t in (self.train_until, self.validate_until, self.test_until))
+        if part is Part.TRAIN:
+            return None, train - self.embargo_min
+        if part is Part.VALIDATE:
+            return train, validate - self.embargo_min
+        return validate, test
+
+    def holds(self, part: Part, observed_minute: I64) -> NDArray[np.bool_]:
+        """Tell which of ``observed_minute`` ``[N]`` (since the epoch) belong to ``part``."""
+        first, until = self.bounds(part)
+        inside = observed_minute < until
+        return inside if first is None else inside & (observed_minute >= first)
+
+    def for_card(self) -> card.Split:
+        """Return the split as a model's card states it."""
+        return card.Split(
+            train_until=self.train_until,
+            validate_until=self.validate_until,
+            test_until=self.test_until,
+            embargo_min=self.embargo_min,
+        )
+
+    @classmethod
+    def from_card(cls, stated: card.Split) -> Split:
+        """Return the split that a model's card states."""
+        return cls(stated.train_until, stated.validate_until, stated.test_until, stated.embargo_min)

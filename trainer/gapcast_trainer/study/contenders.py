@@ -1,0 +1,68 @@
+"""What forecasts in the streaming validation: the models there are, persistence, lines, the study's own network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gapcast.core.features import GAP, measured_in
+from gapcast.core.window import F32, WindowSpec
+from gapcast.predictors.store import load_model, model_names
+from gapcast.predictors.tflite import TflitePredictor
+from gapcast_trainer.study.line import Line
+from gapcast_trainer.study.networks import MODEL_1, build
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A forecaster of windows: ``forecast`` turns ``[N, context, features]`` into ``[N]``, kW."""
+
+    name: str
+    spec: WindowSpec
+    features: tuple[str, ...]
+    forecast: Callable[[F32], F32]
+
+
+@dataclass(frozen=True, slots=True)
+class LineContender:
+    """A forecaster of readings, which pads nothing: the line through those there are."""
+
+    name: str
+    window_min: int
+    forgetting: float
+
+    def start(self) -> Line:
+        """Return the line of a device that has given no reading yet."""
+        return Line(self.window_min, self.forgetting)
+
+
+def load_models(models: Path) -> tuple[list[TflitePredictor], list[str]]:
+    """Return the models under ``models`` that ask for power and time alone, and the names of the others.
+
+    Raises :class:`~gapcast.core.errors.ModelError` where one fails its check.
+    """
+    loaded = [load_model(models / name) for name in model_names(models)]
+    usable = [model for model in loaded if measured_in(model.features) == (GAP,)]
+    return usable, [model.name for model in loaded if model not in usable]
+
+
+def of_model(model: TflitePredictor) -> Contender:
+    """Return a shipped model as a contender; its longest lead time counts."""
+    return Contender(model.name, model.spec, model.features, lambda windows: model.predict(windows).mean[:, -1])
+
+
+def persistence() -> Contender:
+    """Return "same as now" as a contender."""
+    return Contender("persistence", WindowSpec(), (GAP,), lambda windows: windows[:, -1, 0])
+
+
+def study_network(weights: Path) -> Contender:
+    """Return the study's model 1 with the weights it got, padded with zeros as in the study."""
+    from gapcast_trainer.study.fitting import forecast  # noqa: PLC0415 - imports TensorFlow
+
+    network = build(MODEL_1)
+    network.load_weights(str(weights))
+    return Contender(
+        "study's model 1", WindowSpec(MODEL_1.context, "zero"), (GAP,), lambda windows: forecast(network, windows)
+    )

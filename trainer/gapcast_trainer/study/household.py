@@ -1,0 +1,73 @@
+"""The household's readings as the study saw them (rows), and as they happened (a series with gaps)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gapcast.core.grid import minute_label
+from gapcast.core.window import WindowSpec
+from gapcast_trainer import clean
+from gapcast_trainer.clean import Series
+from gapcast_trainer.datasets import uci
+from gapcast_trainer.datasets.table import F64
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.split import Part, Split
+from gapcast_trainer.windows import Examples, Task, examples
+
+#: Rows of UCI's set once the missing ones are dropped.
+N_ROWS = uci.N_ROWS - uci.N_MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class Household:
+    """``rows_kw`` ``[R]``: the readings in the file's order, missing ones dropped, kW. ``series``: minute by minute."""
+
+    rows_kw: F64
+    series: Series
+    sha256: str
+
+    @property
+    def is_whole_set(self) -> bool:
+        """Tell whether this is UCI's set as it was published, by its number of readings."""
+        return self.rows_kw.size == N_ROWS
+
+
+def load(raw: Path, *, progress: bool = False) -> Household:
+    """Read UCI's zip or text at ``raw``; :class:`~gapcast_trainer.errors.DatasetError` where it cannot be used."""
+    table = uci.read(raw, progress=progress)
+    series, _ = clean.check(table)
+    return Household(table.gap_kw[~np.isnan(table.gap_kw)], series, table.sha256)
+
+
+def whole_windows(series: Series, context: int, split: Split, part: Part) -> Examples:
+    """Return the windows of ``part`` that hold ``context`` real readings, with the reading 5 minutes later.
+
+    Raises :class:`RunError` where there is none.
+    """
+    found = examples(series, Task(WindowSpec(context)), split, part)
+    return _some(found.take(np.flatnonzero(found.n_observed == context).astype(np.int64)), split)
+
+
+def scored_minutes(series: Series, split: Split, task: Task | None = None, every: int = 1) -> Examples:
+    """Return the test part's windows for ``task``, always of the same minutes: every ``every``-th.
+
+    They are those with 30 real readings behind them and a real target (of UCI's set 456,953 in
+    2010); a longer context is padded or filled by the window contract.
+    """
+    found = _some(examples(series, task or Task(), split, Part.TEST).whole(), split)
+    return found.take(np.arange(0, len(found), every, dtype=np.int64))
+
+
+def _some(found: Examples, split: Split) -> Examples:
+    if not len(found):
+        first, until = split.bounds(found.part)
+        since = "the beginning" if first is None else minute_label(first)
+        msg = (
+            f"no window of {found.task.window.context} readings to {found.part.value} on from {since} to "
+            f"{minute_label(until)}: the study needs UCI's household (get it with `gapcast-trainer fetch`)"
+        )
+        raise RunError(msg)
+    return found

@@ -1,0 +1,127 @@
+"""The study's parts and steps: does those whose result is not there yet, and keeps each as soon as it is."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.files import write_whole
+from gapcast_trainer.study.choice import compare as compare_models
+from gapcast_trainer.study.household import Household
+from gapcast_trainer.study.line import compare as compare_lines
+from gapcast_trainer.study.networks import MODEL_1, MODEL_2
+from gapcast_trainer.study.settings import Settings
+from gapcast_trainer.study.streaming import compare as compare_streams
+
+Step = Callable[[Household, Settings], dict[str, Any]]
+Results = dict[str, dict[str, Any]]
+
+
+def _study(number: int) -> Step:
+    def step(household: Household, settings: Settings) -> dict[str, Any]:
+        from gapcast_trainer.study.original import reproduce  # noqa: PLC0415 - imports TensorFlow
+
+        return reproduce(household, settings, (MODEL_1, MODEL_2)[number - 1])
+
+    return step
+
+
+def _in_a_row(number: int) -> Step:
+    def step(household: Household, settings: Settings) -> dict[str, Any]:
+        from gapcast_trainer.study.ordered import contiguous  # noqa: PLC0415 - imports TensorFlow
+
+        return contiguous(household, settings, (MODEL_1, MODEL_2)[number - 1])
+
+    return step
+
+
+def _on_all(number: int) -> Step:
+    def step(household: Household, settings: Settings) -> dict[str, Any]:
+        from gapcast_trainer.study.ordered import on_all  # noqa: PLC0415 - imports TensorFlow
+
+        return on_all(household, settings, (MODEL_1, MODEL_2)[number - 1])
+
+    return step
+
+
+def _padding(household: Household, settings: Settings) -> dict[str, Any]:
+    from gapcast_trainer.study.padding import compare  # noqa: PLC0415 - imports TensorFlow
+
+    return compare(household, settings)
+
+
+#: The parts, in the order they are done, with their steps. A step leaves ``OUT/<step>.json``.
+PARTS: dict[str, dict[str, Step]] = {
+    "study": {"study-1": _study(1), "study-2": _study(2)},
+    "line": {"line": compare_lines},
+    "streaming": {"streaming": compare_streams},
+    "choice": {"choice": compare_models},
+    "padding": {"padding": _padding},
+    "contiguous": {"contiguous-1": _in_a_row(1), "contiguous-2": _in_a_row(2)},
+    "all": {"ordered-1": _on_all(1), "ordered-2": _on_all(2)},
+}
+
+
+def find_parts(wanted: str | None) -> tuple[str, ...]:
+    """Return the parts named in ``wanted``, parted by commas, in the order they are done; all without it.
+
+    Raises :class:`RunError` that lists the names there are.
+    """
+    if wanted is None:
+        return tuple(PARTS)
+    names = {name.strip() for name in wanted.split(",")}
+    unknown = sorted(names - set(PARTS))
+    if unknown:
+        msg = f"the study has no part {unknown[0]!r}: there are {', '.join(PARTS)}"
+        raise RunError(msg)
+    return tuple(name for name in PARTS if name in names)
+
+
+def run(
+    household: Household,
+    settings: Settings,
+    parts: Iterable[str],
+    *,
+    again: bool = False,
+    note: Callable[[str], object] = lambda _: None,
+) -> None:
+    """Do the steps of ``parts`` whose result is not there, or was made from other data or settings.
+
+    With ``again`` each is done. ``note`` is told what is done. An interruption leaves the steps that are done.
+    """
+    mark = settings.mark(household.sha256)
+    for part in parts:
+        for name, step in PARTS[part].items():
+            path = settings.out / f"{name}.json"
+            if not again and (_read(path) or {}).get("made_from") == mark:
+                note(f"{name}: is there already ({path})")
+                continue
+            note(f"{name}: begins")
+            started = time.monotonic()
+            result = step(household, settings)
+            content = {"made_from": mark, "took_s": round(time.monotonic() - started, 1), "result": result}
+            write_whole(path, json.dumps(content, indent=1) + "\n")
+            note(f"{name}: done in {content['took_s']:.0f} s")
+
+
+def load_results(out: Path) -> Results:
+    """Return what is there under ``out``: each step's result by its name."""
+    steps = [name for part in PARTS.values() for name in part]
+    found = {name: _read(out / f"{name}.json") for name in steps}
+    return {name: content["result"] for name, content in found.items() if content is not None}
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        content["made_from"], content["result"]
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{path}: is no result of the study: remove it, or do the part --again"
+        raise RunError(msg) from error
+    return content

@@ -1,0 +1,137 @@
+"""Streaming validation: the test part reading by reading, through the gateway's own buffers.
+
+Forecasts begin with the second reading, the window padded as each model asks. The stream is gone
+through twice: as it happened, and with a gateway that starts anew every hour, which shows how good
+the forecasts are by the number of readings since the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from gapcast.core.buffer import Buffers, Verdict
+from gapcast.core.features import assemble
+from gapcast.core.reading import Reading
+from gapcast.core.window import F32, I64, MIN_OBSERVED, WindowSpec
+from gapcast_trainer.clean import Series
+from gapcast_trainer.datasets.table import F64
+from gapcast_trainer.split import Part
+from gapcast_trainer.study.contenders import Contender, LineContender, load_models, of_model, persistence, study_network
+from gapcast_trainer.study.errors_of import errors_of
+from gapcast_trainer.study.household import Household
+from gapcast_trainer.study.line import best_line
+from gapcast_trainer.study.settings import HORIZON_MIN, Settings
+
+RESTART_MIN = 60
+#: Readings since a start up to which scores are told apart.
+SHOWN_READINGS = 30
+_ROWS_AT_ONCE = 8_192
+
+
+def compare(household: Household, settings: Settings) -> dict[str, Any]:
+    """Stream the test part through persistence, two lines, every model there is and the study's model 1."""
+    window_min, forgetting = best_line(household, settings)
+    models, left_out = load_models(settings.models)
+    contenders: list[Contender | LineContender] = [
+        persistence(),
+        LineContender("line, 30 min", 30, 1.0),
+        LineContender("line, best", window_min, forgetting),
+        *(of_model(model) for model in models),
+    ]
+    weights = settings.out / "study-1.weights.h5"
+    if weights.is_file():
+        contenders.append(study_network(weights))
+    readings = readings_of(household.series, settings)
+    rows: list[dict[str, Any]] = []
+    for contender in tqdm(contenders, desc="streaming", unit="forecaster", disable=not settings.progress):
+        _, forecast_kw, actual_kw = stream(contender, readings, household.series, None)
+        seen, short_kw, came_kw = stream(contender, readings, household.series, RESTART_MIN)
+        rows.append(
+            {
+                "name": contender.name,
+                "stream": errors_of(forecast_kw, actual_kw),
+                "restarted": errors_of(short_kw, came_kw),
+                "by_readings": {
+                    str(n): errors_of(short_kw[seen == n], came_kw[seen == n])["mse_kw2"]
+                    for n in range(MIN_OBSERVED, SHOWN_READINGS + 1)
+                    if (seen == n).any()
+                },
+            }
+        )
+    return {"restart_min": RESTART_MIN, "forecasters": rows, "left_out": left_out}
+
+
+def readings_of(series: Series, settings: Settings) -> list[Reading]:
+    """Return the readings of the test part in order of time (the first 20,000 of them where it is to be quick)."""
+    minute = series.first_minute + np.flatnonzero(~np.isnan(series.gap_kw)).astype(np.int64)
+    minute = minute[settings.split.holds(Part.TEST, minute)][: 20_000 if settings.quick else None]
+    kw = series.gap_kw[minute - series.first_minute]
+    return [Reading("home", at, value) for at, value in zip(minute.tolist(), kw.tolist(), strict=True)]
+
+
+def stream(
+    contender: Contender | LineContender, readings: list[Reading], series: Series, restart_min: int | None
+) -> tuple[I64, F64, F64]:
+    """Go through ``readings`` one by one, starting anew each ``restart_min`` minutes where that is given.
+
+    Return, for each forecast whose minute was read, the readings since the start, the forecast and
+    what came, kW, ``[N]`` each.
+    """
+    if isinstance(contender, LineContender):
+        found = list(_line_forecasts(contender, readings, restart_min))
+        minute, seen, forecast_kw = (np.array(column) for column in zip(*found, strict=True))
+    else:
+        parts = [
+            (at, n, contender.forecast(assemble(windows[:, :, np.newaxis], at, contender.features)))
+            for at, n, windows in _windows(contender.spec, readings, restart_min)
+        ]
+        minute, seen, forecast_kw = (np.concatenate(column) for column in zip(*parts, strict=True))
+    place = minute.astype(np.int64) + HORIZON_MIN - series.first_minute
+    actual_kw = np.full(place.size, np.nan)
+    inside = place < series.gap_kw.size
+    actual_kw[inside] = series.gap_kw[place[inside]]
+    came = ~np.isnan(actual_kw)
+    return seen[came].astype(np.int64), forecast_kw[came].astype(np.float64), actual_kw[came]
+
+
+def _line_forecasts(
+    contender: LineContender, readings: list[Reading], restart_min: int | None
+) -> Iterator[tuple[int, int, float]]:
+    """Yield the minute, the readings since the start and the forecast, kW."""
+    line, seen, run = contender.start(), 0, None
+    for reading in readings:
+        now = None if restart_min is None else reading.minute // restart_min
+        if now != run:
+            line, seen, run = contender.start(), 0, now
+        line.add(reading.minute, reading.gap_kw)
+        seen += 1
+        forecast_kw = line.forecast(HORIZON_MIN)
+        if forecast_kw is not None:
+            yield reading.minute, seen, forecast_kw
+
+
+def _windows(spec: WindowSpec, readings: list[Reading], restart_min: int | None) -> Iterator[tuple[I64, I64, F32]]:
+    """Yield blocks of minutes ``[n]``, readings since the start ``[n]`` and windows ``[n, context]``."""
+    minute, counts = np.empty(_ROWS_AT_ONCE, np.int64), np.empty(_ROWS_AT_ONCE, np.int64)
+    block = np.empty((_ROWS_AT_ONCE, spec.context), np.float32)
+    buffers, n, seen, run = Buffers(spec, 1), 0, 0, None
+    for reading in readings:
+        now = None if restart_min is None else reading.minute // restart_min
+        if now != run:
+            buffers, seen, run = Buffers(spec, 1), 0, now
+        verdict = buffers.accept(reading)
+        seen = 1 if verdict is Verdict.FIRST else seen + 1
+        if verdict is not Verdict.READY:
+            continue
+        block[n] = buffers.window(reading.device)
+        minute[n], counts[n] = reading.minute, seen
+        n += 1
+        if n == _ROWS_AT_ONCE:
+            yield minute.copy(), counts.copy(), block.copy()
+            n = 0
+    if n:
+        yield minute[:n], counts[:n], block[:n]

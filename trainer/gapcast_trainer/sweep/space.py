@@ -1,0 +1,112 @@
+"""What a sweep tries: an experiment, and a range or a list for some of its keys."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.experiment import Experiment, find, parse
+
+if TYPE_CHECKING:
+    import optuna
+
+_SEARCH, _BASE = "search", "base"
+
+
+class Between(BaseModel):
+    """A number between ``low`` and ``high``, whole where both are; even in its logarithm where ``log``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _rising(self) -> Between:
+        if self.low >= self.high or (self.log and self.low <= 0):
+            msg = f"low must be below high, and above 0 with log, not {self.low} and {self.high}"
+            raise ValueError(msg)
+        return self
+
+    def suggest(self, trial: optuna.Trial, key: str) -> int | float:
+        """Return the trial's value for ``key``."""
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return int(trial.suggest_int(key, self.low, self.high, log=self.log))
+        return float(trial.suggest_float(key, self.low, self.high, log=self.log))
+
+
+class OneOf(BaseModel):
+    """One of ``choices``, of any kind."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    choices: list[Any] = Field(min_length=1)
+
+    def suggest(self, trial: optuna.Trial, key: str) -> Any:
+        """Return the trial's value for ``key``."""
+        return self.choices[trial.suggest_categorical(key, list(range(len(self.choices))))]
+
+
+_SPACE: TypeAdapter[dict[str, Between | OneOf]] = TypeAdapter(dict[str, Between | OneOf])
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """An experiment and, by dotted key, what is tried in place of its values."""
+
+    plan: Experiment
+    ranges: dict[str, Between | OneOf]
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """Return the trial's value of every key."""
+        return {key: what.suggest(trial, key) for key, what in self.ranges.items()}
+
+    def shown(self, key: str, stored: Any) -> str:
+        """Return a stored parameter as people read it: the choice, not its place."""
+        what = self.ranges.get(key)
+        if isinstance(what, OneOf):
+            return str(what.choices[stored])
+        return f"{stored:.4g}" if isinstance(stored, float) else str(stored)
+
+
+def read(path: Path) -> Space:
+    """Return the space in the TOML file at ``path``.
+
+    It is an experiment (or names one as ``base``, with keys that differ) with a table ``[search]`` of
+    dotted keys: ``"descent.learning_rate" = {low = 1e-3, high = 1e-2, log = true}``,
+    ``"hyper.units" = {choices = [[5, 3], [8, 4]]}``. Raises :class:`RunError` at what is wrong.
+    """
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror})"
+        raise RunError(msg) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{path}: is not TOML: {error}"
+        raise RunError(msg) from error
+    search, base = fields.pop(_SEARCH, {}), fields.pop(_BASE, None)
+    if not search:
+        msg = f"{path}: has no [{_SEARCH}] table that says what to try"
+        raise RunError(msg)
+    fields.setdefault("name", path.name.removesuffix(".toml"))
+    plan = parse(fields, str(path)) if base is None else find(str(base)).changed(_dotted(fields))
+    try:
+        ranges = _SPACE.validate_python(search)
+    except ValidationError as error:
+        first = error.errors()[0]
+        msg = f"{path}: {_SEARCH}.{first['loc'][0]}: give low and high (and log), or choices: {first['msg']}"
+        raise RunError(msg) from error
+    return Space(plan, ranges)
+
+
+def _dotted(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in fields.items():
+        found |= _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found

@@ -1,0 +1,158 @@
+"""A training set of many houses, as ``gapcast-fleet prepare`` wrote it: opened, checked, and read chunk by chunk.
+
+Its form is :mod:`gapcast.core.training_set`. A chunk is hashed whenever it is read, so that every model knows the very
+windows that it was fitted to.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from gapcast.core.features import measured_in
+from gapcast.core.training_set import FORMAT, MANIFEST_FILE, Chunk, Manifest, row_type
+from gapcast.core.window import F32
+from gapcast_trainer.errors import DatasetError, RunError
+from gapcast_trainer.experiment import Experiment
+from gapcast_trainer.split import Part
+from gapcast_trainer.windows import Examples, Task
+
+Rows = NDArray[np.void]
+_AGAIN = "make it with `gapcast-fleet prepare`"
+_MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """A set in ``folder``; ``sha256`` is of its manifest, and so of all that it holds."""
+
+    folder: Path
+    manifest: Manifest
+    sha256: str
+
+    @property
+    def row_type(self) -> np.dtype[np.void]:
+        """The type of a chunk's rows."""
+        return row_type(self.manifest.contract.context, len(self.manifest.contract.lead_times_min))
+
+    def read(self, chunk: Chunk) -> Rows:
+        """Return the rows of ``chunk``; raise :class:`DatasetError` where they are not what the manifest names."""
+        path = self.folder / chunk.file
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DatasetError(path, f"cannot be read ({error.strerror}): {_AGAIN}") from error
+        if sha256(content).hexdigest() != chunk.sha256:
+            raise DatasetError(path, f"is damaged: it is not what {MANIFEST_FILE} names; {_AGAIN} in another folder")
+        rows: Rows = np.load(BytesIO(content), allow_pickle=False)
+        if rows.dtype != self.row_type or rows.shape != (chunk.n_rows,):
+            raise DatasetError(path, f"holds other columns or rows than {MANIFEST_FILE} says: {_AGAIN}")
+        return rows
+
+    def check(self, plan: Experiment) -> None:
+        """Raise :class:`RunError` where the windows are not those that ``plan`` asks for."""
+        contract, task = self.manifest.contract, plan.task()
+        leads = ",".join(map(str, task.lead_times_min))
+        asked = (
+            ("context", contract.context, task.window.context, f"--context {task.window.context}"),
+            ("padding", contract.padding, task.window.padding, f"--padding {task.window.padding}"),
+            ("lead times", contract.lead_times_min, task.lead_times_min, f"--lead-times {leads}"),
+        )
+        for what, found, wanted, cure in asked:
+            if found != wanted:
+                msg = (
+                    f"{self.folder}: its windows have the {what} {found}, and experiment {plan.name} asks for "
+                    f"{wanted}: prepare a set with {cure}"
+                )
+                raise RunError(msg)
+        lacking = [name for name in measured_in(task.features) if name not in contract.features]
+        if lacking:
+            msg = f"{self.folder}: its windows have no {lacking[0]}: leave it out of window.features of {plan.name}"
+            raise RunError(msg)
+
+
+def open_set(folder: Path) -> TrainingSet:
+    """Return the set in ``folder``; raise :class:`DatasetError` where there is none that this version reads."""
+    path = folder / MANIFEST_FILE
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        problem = f"holds no {MANIFEST_FILE}, so it is no training set, or not the whole of one: {_AGAIN}"
+        raise DatasetError(folder, problem + ", which goes on where it was ended") from error
+    try:
+        found = json.loads(content)["format"]
+        if found == FORMAT:
+            return TrainingSet(folder, _MANIFEST.validate_json(content), sha256(content).hexdigest())
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise DatasetError(path, f"{where}: {error.errors()[0]['msg']}: {_AGAIN}") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise DatasetError(path, f"is no manifest of a training set ({error}): {_AGAIN}") from error
+    raise DatasetError(path, f"is of format {found}, and this version reads {FORMAT}: {_AGAIN} of this version")
+
+
+def held(rows: Rows, part: Part, task: Task) -> Examples:
+    """Return windows that are in memory as examples."""
+    return Examples(
+        part=part,
+        task=task,
+        windows=rows["window_kw"],
+        rows=np.arange(rows.size, dtype=np.int64),
+        observed_minute=rows["observed_minute"],
+        n_observed=rows["n_observed"],
+        n_recent=rows["n_recent"],
+        target_kw=rows["target_kw"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A part of a training set. It is read anew at each pass, and is never in memory as a whole."""
+
+    source: TrainingSet
+    part: Part
+    task: Task
+
+    def __len__(self) -> int:
+        """Return how many windows there are."""
+        return self.source.manifest.n_rows(self.part.value)
+
+    @property
+    def n_measured(self) -> int:
+        """How many of the features a meter gives; they come first."""
+        return len(measured_in(self.task.features))
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """The files of the part."""
+        return [chunk for chunk in self.source.manifest.chunks if chunk.part == self.part.value]
+
+    def buffer(self, chunks: list[Chunk]) -> Examples:
+        """Return the windows of ``chunks``, in memory."""
+        first = 0
+        rows = np.empty(sum(chunk.n_rows for chunk in chunks), self.source.row_type)  # no chunk stands in it twice
+        for chunk in chunks:
+            rows[first : first + chunk.n_rows] = self.source.read(chunk)
+            first += chunk.n_rows
+        return held(rows, self.part, self.task)
+
+    def batches(self, size: int) -> Iterator[tuple[F32, F32]]:
+        """Yield inputs and targets in the chunks' order, ``size`` at once, fewer at a chunk's end."""
+        for chunk in self.chunks:
+            yield from self.buffer([chunk]).batches(size)
+
+    def sample(self, n_most: int) -> Examples:
+        """Return at most ``n_most`` windows, of all chunks alike, in order of time."""
+        every = max(1, math.ceil(len(self) / n_most))
+        found = [self.source.read(chunk)[::every] for chunk in self.chunks]
+        rows: Rows = np.concatenate([np.empty(0, self.source.row_type), *found])
+        return held(rows[np.argsort(rows["observed_minute"], kind="stable")], self.part, self.task)

@@ -1,0 +1,76 @@
+"""A picture of back-tests: skill and coverage by week, a row of panels for each house."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.files import write_whole
+from gapcast_trainer.report.figure import BLUE, GREY, ORANGE, new_figure
+
+#: Weeks with fewer forecasts are left out: they say more of chance than of the house.
+MIN_WEEK = 5_000
+_WIDTH_IN, _HEIGHT_A_HOUSE_IN = 9.0, 2.6
+_PERCENT = 100.0
+Weeks = list[dict[str, Any]]
+
+
+def read(files: Sequence[Path]) -> dict[str, Weeks]:
+    """Return the weeks of each house in ``files``, which ``gapcast backtest --json`` wrote.
+
+    Raises :class:`RunError` where one is something else, or a house has no week that counts.
+    """
+    houses: dict[str, Weeks] = {}
+    for path in files:
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))["houses"]
+            of_file = {
+                name: [week for week in house["weeks"] if week["n"] >= MIN_WEEK] for name, house in found.items()
+            }
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            msg = f"{path}: is not what gapcast backtest --json writes ({error!r})"
+            raise RunError(msg) from error
+        for name, weeks in of_file.items():
+            if not weeks:
+                msg = f"{path}: {name} has no week of {MIN_WEEK} forecasts"
+                raise RunError(msg)
+        houses |= of_file
+    return houses
+
+
+def draw(houses: dict[str, Weeks], out: Path) -> None:
+    """Write the picture of ``houses`` to ``out``, an SVG or a PNG: the same weeks give the same bytes."""
+    kind = out.suffix.removeprefix(".")
+    drawn = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "gapcast", "svg.fonttype": "path"}):
+        metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+        _figure(houses).savefig(drawn, format=kind, dpi=110, metadata=metadata, facecolor="white")
+    write_whole(out, drawn.getvalue())
+
+
+def _figure(houses: dict[str, Weeks]) -> Figure:
+    height_in = _HEIGHT_A_HOUSE_IN * len(houses)
+    with new_figure(len(houses), 2, width_in=_WIDTH_IN, height_in=height_in, squeeze=False) as (figure, panels):
+        for (name, weeks), (skill, coverage) in zip(houses.items(), panels, strict=True):
+            at = [datetime.fromisoformat(week["begins_at"]) for week in weeks]
+            for error, label, colour in (("mse_kw2", "MSE", BLUE), ("mae_kw", "MAE", ORANGE)):
+                below = [_PERCENT * (1 - week[error] / week[f"persistence_{error}"]) for week in weeks]
+                skill.plot(at, below, color=colour, marker=".", label=label)
+            skill.axhline(0, color=GREY, linewidth=0.8)
+            skill.set(title=name, ylabel="% below persistence")
+            coverage.axhspan(85, 95, color=GREY, alpha=0.12)
+            coverage.axhline(90, color=GREY, linewidth=0.8)
+            coverage.plot(at, [_PERCENT * week["coverage"] for week in weeks], color=BLUE, marker=".")
+            coverage.set(title="within the interval", ylabel="% of outcomes", ylim=(80, 100))
+            for panel in (skill, coverage):
+                panel.tick_params(axis="x", labelsize=8, rotation=30)
+        figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure

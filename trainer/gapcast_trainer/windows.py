@@ -1,0 +1,169 @@
+"""Windows with what came after them: the examples that models are fitted to and scored on.
+
+Cutting is the edge's (:func:`gapcast.core.window.cut`), and so is which windows have their targets
+(:mod:`gapcast.core.examples`); here each gets its part of the time line. An :class:`Examples` is always of one part.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from gapcast.core.examples import WHOLE_MIN, count_recent, with_targets
+from gapcast.core.features import GAP, assemble, measured_in
+from gapcast.core.window import F32, I64, Windows, WindowSpec, cut
+from gapcast_trainer.clean import Series
+from gapcast_trainer.datasets.table import F64
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.split import Part, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is asked of a model: the window and features it sees and the minutes ahead that it speaks for."""
+
+    window: WindowSpec = WindowSpec()
+    lead_times_min: tuple[int, ...] = (5,)
+    features: tuple[str, ...] = (GAP,)
+
+    @property
+    def horizon_min(self) -> int:
+        """The longest lead time, minutes."""
+        return self.lead_times_min[-1]
+
+
+class Learnable(Protocol):
+    """Windows with their targets, as far as a closed form needs them."""
+
+    @property
+    def task(self) -> Task:
+        """What is asked of the model."""
+        ...
+
+    @property
+    def n_measured(self) -> int:
+        """How many of the features a meter gives; they come first."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
+
+    def batches(self, size: int) -> Iterator[tuple[F32, F32]]:
+        """Yield inputs ``[n, context, features]`` and targets ``[n, K]``, kW, at most ``size`` at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Windows of one part, in order of time, with their targets.
+
+    ``rows`` ``[N]`` are places in ``windows``, which are cut on demand, or held as ``[M, context]``;
+    ``observed_minute`` ``[N]`` is since the epoch; ``n_observed`` ``[N]`` counts real readings in the window,
+    ``n_recent`` ``[N]`` those of its newest :data:`WHOLE_MIN` minutes; ``target_kw`` ``[N, K]`` holds a real reading
+    for each lead time.
+    """
+
+    part: Part
+    task: Task
+    windows: Windows | F32
+    rows: I64
+    observed_minute: I64
+    n_observed: I64
+    n_recent: I64
+    target_kw: F32
+
+    def __len__(self) -> int:
+        """Return how many examples there are."""
+        return int(self.rows.size)
+
+    @property
+    def n_measured(self) -> int:
+        """How many of the features a meter gives; they come first."""
+        return len(measured_in(self.task.features))
+
+    def inputs(self, first: int = 0, until: int | None = None, *, n_kept: int | None = None) -> F32:
+        """Return windows ``first`` to ``until`` as a model takes them, ``[n, context, features]``.
+
+        With ``n_kept`` each is cut short to its newest ``n_kept`` readings and padded again.
+        """
+        return self.inputs_at(np.s_[first:until], n_kept)
+
+    def inputs_at(self, places: slice | I64, n_kept: int | I64 | None = None) -> F32:
+        """Return the windows at ``places`` in this one as a model takes them, cut short to ``n_kept`` where asked."""
+        measured = self.windows[self.rows[places]]
+        measured = measured.reshape(len(measured), self.task.window.context, self.n_measured)
+        if n_kept is not None:
+            measured = shorten(measured, n_kept, self.task.window)
+        return assemble(measured, self.observed_minute[places], self.task.features)
+
+    def batches(self, size: int, *, n_kept: int | None = None) -> Iterator[tuple[F32, F32]]:
+        """Yield ``inputs`` and ``target_kw`` in order of time, ``size`` at once."""
+        for first in range(0, len(self), size):
+            yield self.inputs(first, first + size, n_kept=n_kept), self.target_kw[first : first + size]
+
+    def take(self, chosen: I64) -> Examples:
+        """Return the examples at ``chosen`` (places in this one, rising)."""
+        return replace(
+            self,
+            rows=self.rows[chosen],
+            observed_minute=self.observed_minute[chosen],
+            n_observed=self.n_observed[chosen],
+            n_recent=self.n_recent[chosen],
+            target_kw=self.target_kw[chosen],
+        )
+
+    def whole(self) -> Examples:
+        """Return the examples that end with :data:`WHOLE_MIN` real readings in a row."""
+        return self.take(np.flatnonzero(self.n_recent == WHOLE_MIN).astype(np.int64))
+
+
+def examples(series: Series, task: Task, split: Split, part: Part) -> Examples:
+    """Cut the windows of ``part`` that a stream would forecast from and whose targets were all read."""
+    if task.horizon_min > split.embargo_min:
+        msg = f"an embargo of {split.embargo_min} min is too short for a horizon of {task.horizon_min} min"
+        raise ValueError(msg)
+    windows = cut(_columns(series, task.features), task.window)
+    rows = np.flatnonzero(split.holds(part, series.first_minute + windows.origin)).astype(np.int64)
+    rows, target_kw = with_targets(windows, rows, series.gap_kw, task.lead_times_min)
+    return Examples(
+        part=part,
+        task=task,
+        windows=windows,
+        rows=rows,
+        observed_minute=series.first_minute + windows.origin[rows],
+        n_observed=windows.n_observed[rows],
+        n_recent=count_recent(series.gap_kw)[windows.origin[rows]],
+        target_kw=target_kw,
+    )
+
+
+def _columns(series: Series, features: tuple[str, ...]) -> F64:
+    """Return what a meter gave of ``features``: ``[T]``, or ``[T, M]`` where there are several."""
+    measured = measured_in(features)
+    lacking = [name for name in measured[1:] if name not in series.extra]
+    if lacking:
+        msg = f"the clean file has no {lacking[0]}, which the model is to see: leave the feature out, or prepare it"
+        raise RunError(msg)
+    if len(measured) == 1:
+        return series.gap_kw
+    return np.column_stack([series.gap_kw, *(series.extra[name] for name in measured[1:])])
+
+
+def shorten(windows: F32, n_kept: int | I64, spec: WindowSpec) -> F32:
+    """Return ``windows`` as they would be if the device had given only its newest readings.
+
+    ``windows`` is ``[N, context]`` or ``[N, context, M]``, of measured features; ``n_kept`` (2 to
+    ``context``, one for all or ``[N]``) minutes stay and the older ones become the padding of ``spec``,
+    as :func:`gapcast.core.window.pad` does.
+    """
+    n_lost = spec.context - np.broadcast_to(np.asarray(n_kept, dtype=np.int64), len(windows))
+    columns = windows.reshape(*windows.shape[:2], math.prod(windows.shape[2:]))
+    oldest = columns[np.arange(len(columns)), n_lost]
+    pad = np.array([spec.pad_kw(1.0)], dtype=np.float32) * oldest  # both paddings scale with the oldest
+    lost = np.arange(spec.context) < n_lost[:, np.newaxis]
+    return np.where(lost[:, :, np.newaxis], pad[:, np.newaxis, :], columns).reshape(windows.shape)
