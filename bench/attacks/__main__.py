@@ -16,7 +16,6 @@ from pathlib import Path
 from bench import machine
 from bench.attacks.target import Installation
 from bench.attacks.trial import MAX_LIVEZ_MS, MAX_RSS_MB, NAMES, QUICK_NAMES, Result, Trial
-from bench.subject import ROOT
 
 _OWN_FILES = 8_192
 _PROBLEMS_SHOWN = 5
@@ -26,7 +25,9 @@ _HEAD = ("attack", "sent", "longest /livez, ms", "RSS more, MB", "children, MB",
 def main() -> int:
     """Run the attacks that the command line asks for."""
     parser = argparse.ArgumentParser(prog="scripts/attack", description=__doc__)
-    parser.add_argument("--python", type=Path, metavar="PATH", help="of the environment that gapcast is installed in")
+    parser.add_argument(
+        "--python", type=Path, metavar="PATH", help="of the environment with the gapcast to attack (default: this one)"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer attacks with less of each, about a minute")
     parser.add_argument(
         "--only", action="append", metavar="NAME", help="attacks whose names begin so (may be repeated)"
@@ -43,8 +44,7 @@ def main() -> int:
     if chosen.only and not any(name.startswith(one) for one in chosen.only for name in NAMES):
         parser.error(f"no attack begins with {', '.join(chosen.only)}; --list prints them")
     _allow_files()
-    python = chosen.python or Path(sys.executable)
-    installation = Installation(python.absolute(), None if chosen.python else ROOT)
+    installation = Installation((chosen.python or Path(sys.executable)).absolute())
     results: list[Result] = []
 
     def report(result: Result) -> None:
