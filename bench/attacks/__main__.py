@@ -16,16 +16,18 @@ from pathlib import Path
 from bench import machine
 from bench.attacks.target import Installation
 from bench.attacks.trial import MAX_LIVEZ_MS, MAX_RSS_MB, NAMES, QUICK_NAMES, Result, Trial
-from bench.subject import ROOT
 
 _OWN_FILES = 8_192
+_PROBLEMS_SHOWN = 5
 _HEAD = ("attack", "sent", "longest /livez, ms", "RSS more, MB", "children, MB", "lost", "verdict")
 
 
 def main() -> int:
     """Run the attacks that the command line asks for."""
     parser = argparse.ArgumentParser(prog="scripts/attack", description=__doc__)
-    parser.add_argument("--python", type=Path, metavar="PATH", help="of the environment that gapcast is installed in")
+    parser.add_argument(
+        "--python", type=Path, metavar="PATH", help="of the environment with the gapcast to attack (default: this one)"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer attacks with less of each, about a minute")
     parser.add_argument(
         "--only", action="append", metavar="NAME", help="attacks whose names begin so (may be repeated)"
@@ -42,8 +44,7 @@ def main() -> int:
     if chosen.only and not any(name.startswith(one) for one in chosen.only for name in NAMES):
         parser.error(f"no attack begins with {', '.join(chosen.only)}; --list prints them")
     _allow_files()
-    python = chosen.python or Path(sys.executable)
-    installation = Installation(python.absolute(), None if chosen.python else ROOT)
+    installation = Installation((chosen.python or Path(sys.executable)).absolute())
     results: list[Result] = []
 
     def report(result: Result) -> None:
@@ -60,8 +61,10 @@ def main() -> int:
         f" /livez {MAX_LIVEZ_MS:.0f} ms, {MAX_RSS_MB:.0f} MB above idle, no restart, nothing lost)"
     )
     for result in results:
-        for problem in result.problems:
+        for problem in result.problems[:_PROBLEMS_SHOWN]:
             print(f"- {result.attack}: {problem}")
+        if n_more := len(result.problems[_PROBLEMS_SHOWN:]):
+            print(f"- {result.attack}: and {n_more} more")
     if chosen.json:
         document = {"machine": machine.describe(), "results": [result.document() for result in results]}
         chosen.json.write_text(json.dumps(document, indent=2), encoding="utf-8")

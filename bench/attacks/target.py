@@ -34,8 +34,6 @@ class Installation(NamedTuple):
     """Where gapcast is installed."""
 
     python: Path
-    #: A checkout to import instead of what is installed.
-    checkout: Path | None = None
 
     @property
     def command(self) -> str:
@@ -49,8 +47,6 @@ class Installation(NamedTuple):
     def environment(self, settings: Mapping[str, object]) -> dict[str, str]:
         """Return the environment of the command, with ``settings`` such as ``mqtt__port`` and no others of gapcast."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(("GAPCAST_", "PYTHON"))}
-        if self.checkout is not None:
-            own["PYTHONPATH"] = str(self.checkout)
         return own | {f"GAPCAST_{key.upper()}": str(value) for key, value in settings.items()}
 
     def start(self, arguments: list[str], folder: Path, settings: Mapping[str, object]) -> subprocess.Popen[bytes]:
