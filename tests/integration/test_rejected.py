@@ -12,7 +12,6 @@ from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, assert_same, offline, power, reading, without_issue
 from tests.support.brokers import Broker
 from tests.support.gateways import ALONE, REJECTED
-from tests.support.waiting import wait_until
 
 T = '"2010-11-01T00:02:00Z"'
 
@@ -151,27 +150,18 @@ def test_a_long_text_is_cut_between_characters(
     assert peer.wait_for(REJECTED)[0].document["payload"] == "x" * 1_023
 
 
-def test_a_meter_gone_wild_does_not_flood_the_rejected_topic(
+def test_flood_of_unusable_messages_is_counted_and_mostly_not_published(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
-    gateway = start_gateway(broker, mqtt={"rejections_per_s": 2})
+    """With the lowest rate one is published at once and one each ten seconds: a flood takes far less than that."""
+    gateway = start_gateway(broker, mqtt={"rejections_per_s": 0.1})
     peer = connect(broker)
     peer.subscribe("gapcast/+/rejected")
     n = 400
     for _ in range(n):
         peer.send("gap/home/reading", "on", qos=0)
-    gateway.wait_taken(n)
+    gateway.wait_taken(n, timeout_s=120)
     assert gateway.service.statistics.readings["rejected"] == n
     n_omitted = gateway.service.statistics.n_rejections_omitted
-    assert n_omitted > n / 2
+    assert n / 2 < n_omitted < n
     peer.wait_for(REJECTED, n - n_omitted)
-
-    def told_how_many() -> bool:
-        """Until there is budget again, what comes is omitted too."""
-        peer.publish("gap/home/reading", "off")
-        return "omitted" in peer.on(REJECTED)[-1].document
-
-    wait_until(told_how_many, "a rejection that tells of those before")
-    last = peer.on(REJECTED)[-1].document
-    assert list(last) == ["topic", "reason", "detail", "payload", "omitted"]
-    assert last["omitted"] >= n_omitted

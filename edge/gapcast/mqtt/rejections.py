@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 
@@ -10,19 +12,34 @@ from gapcast.core.budget import Budget
 from gapcast.core.errors import PayloadError
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.payloads import OWN_ECHO, encode_rejection, is_rejection
-from gapcast.mqtt.session import Session
 
 log = structlog.get_logger(__name__)
 
 
-class Rejections:
-    """Tells of ``per_s`` a second; the others are counted, and their number told with the next one that is."""
+class Publisher(Protocol):
+    """What publishes a message: the session."""
 
-    def __init__(self, session: Session, topic: str, per_s: float, statistics: Statistics) -> None:
+    def publish(self, topic: bytes, payload: bytes) -> int:
+        """Send ``payload`` on ``topic``; return its receipt."""
+        ...
+
+
+class Rejections:
+    """Publishes ``per_s`` rejections a second; it counts the others, and states their number with the next one."""
+
+    def __init__(
+        self,
+        session: Publisher,
+        topic: str,
+        per_s: float,
+        statistics: Statistics,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._session = session
+        self._clock_s = clock_s
         self._topic = topic.encode()
         self._statistics = statistics
-        self._budget = Budget(per_s, time.monotonic())
+        self._budget = Budget(per_s, clock_s())
 
     def tell(self, topic: str, payload: bytes, problem: PayloadError) -> None:
         """Say what was wrong with a message on ``topic``; not of a rejection that was copied back: it would loop."""
@@ -30,7 +47,7 @@ class Rejections:
             log.warning("source.own_echo", topic=topic, problem=problem.detail)
             if is_rejection(payload):
                 return
-        if not self._budget.spend(time.monotonic()):
+        if not self._budget.spend(self._clock_s()):
             self._statistics.n_rejections_omitted += 1
             return
         text = encode_rejection(topic, payload, problem.reason, problem.detail, self._budget.take_omitted())

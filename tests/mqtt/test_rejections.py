@@ -1,0 +1,34 @@
+"""The rejected topic has a rate limit, and says how many messages it left out."""
+
+from __future__ import annotations
+
+import json
+
+from gapcast.core.errors import PayloadError
+from gapcast.core.statistics import Statistics
+from gapcast.mqtt.rejections import Rejections
+
+
+class Published:
+    """Collects what is published."""
+
+    def __init__(self) -> None:
+        self.documents: list[dict[str, object]] = []
+
+    def publish(self, topic: bytes, payload: bytes) -> int:
+        self.documents.append(json.loads(payload))
+        return 0
+
+
+def test_rejections_beyond_the_rate_are_counted_in_the_next_one() -> None:
+    now_s, published, statistics = 100.0, Published(), Statistics()
+    rejections = Rejections(published, "gapcast/gw/rejected", 2, statistics, lambda: now_s)
+    problem = PayloadError("not_json", "the payload is not JSON")
+    for _ in range(400):
+        rejections.tell("gap/home/reading", b"on", problem)
+    assert (len(published.documents), statistics.n_rejections_omitted) == (20, 380)
+    now_s += 0.5
+    rejections.tell("gap/home/reading", b"on", problem)
+    last = published.documents[-1]
+    assert list(last) == ["topic", "reason", "detail", "payload", "omitted"]
+    assert last["omitted"] == 380
