@@ -1,4 +1,4 @@
-"""Links in Markdown: every relative link leads to a file of the repository, and every anchor to a heading of it."""
+"""Links to documents: relative links and anchors in Markdown resolve, and so do pages that code and alerts name."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ INLINE = re.compile(r"\]\(\s*(?:<([^>\n]*)>|([^\s()]*(?:\([^\s()]*\)[^\s()]*)*))
 #: ``[label]: target`` on a line of its own.
 DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s+<?([^\s>]+)>?", re.MULTILINE)
 ATTRIBUTE = re.compile(r"<[a-z]+\b[^>]*?\b(?:href|src|srcset)=[\"']([^\"']+)[\"']", re.IGNORECASE)
+#: ``docs/operations.md#upgrading`` in code, help texts and alerts.
+MENTION = re.compile(r"(?<![\w/.-])(docs/[\w./-]+\.md(?:#[\w-]+)?)")
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t]*#*[ \t]*$", re.MULTILINE)
 NAMED = re.compile(r"<[a-z]+\b[^>]*?\b(?:id|name)=[\"']([^\"']+)[\"']", re.IGNORECASE)
@@ -83,6 +85,16 @@ def test_every_relative_link_resolves(page: Path) -> None:
     links = links_of(path.read_text(encoding="utf-8"))
     problems = [problem_of(link, path) for link in links if not ADDRESS.match(link)]
     assert [problem for problem in problems if problem] == []
+
+
+@pytest.mark.parametrize("folder", ["edge", "fleet", "monitoring", "scripts", "trainer"])
+def test_code_names_existing_pages(folder: str) -> None:
+    sources = [path for path in (ROOT / folder).rglob("*") if path.suffix in {"", ".py", ".sh", ".toml", ".yml"}]
+    texts = {path: path.read_text(encoding="utf-8") for path in sources if path.is_file()}
+    mentions = {(path.name, page) for path, text in texts.items() for page in MENTION.findall(text)}
+    assert texts
+    problems = [(name, problem_of(page, ROOT / "README.md")) for name, page in sorted(mentions)]
+    assert [problem for problem in problems if problem[1]] == []
 
 
 def test_links_of_finds_each_kind_and_skips_code() -> None:
