@@ -99,7 +99,7 @@ class Reloading:
             self._refuse(stamp, f"{type(error).__name__}: {error}")
         else:
             self._judged = stamp
-            _return_freed_memory()
+        _return_freed_memory()
 
     def _change(self) -> None:
         admission = admission_of(self._settings, os.environ, self._stopping.is_set)

@@ -23,7 +23,7 @@ from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
 from gapcast.core.reading import Limits
 from gapcast.core.speaking import BLEND
 from gapcast.predictors.admission import Admission
-from gapcast.predictors.files import REGISTRY_FILE
+from gapcast.predictors.files import REGISTRY_FILE, ModelFiles
 from gapcast.predictors.library import Library
 from gapcast.predictors.proven import ProvenModels
 from gapcast.predictors.runtime import load_interpreter
@@ -126,15 +126,18 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
     if taken:
         msg = f"{folders[taken[0]]}: no model may be named {taken[0]}: forecasts call something else so; rename it"
         raise _error_of(ModelError(msg), folders[taken[0]], library)
-    by_name = {}
-    for name in sorted(
-        folders, key=lambda name: (name == speaking, name)
-    ):  # it comes last, and takes over their memory
-        try:
-            by_name[name] = admission.load(folders[name])
-        except ModelError as error:
-            raise _error_of(error, folders[name], library) from error
-        by_name[name].rest()
+    by_name: dict[str, TflitePredictor] = {}
+    # The primary model comes last: it takes over the memory of those before it.
+    names = sorted(folders, key=lambda name: (name == speaking, name))
+    files: dict[str, ModelFiles] = {}
+    try:
+        for name in names:  # all are tried before one is loaded: a refusal costs this process no memory
+            files[name] = admission.admit(folders[name])
+        for name in names:
+            by_name[name] = admission.build(files.pop(name), folders[name])
+            by_name[name].rest()
+    except ModelError as error:
+        raise _error_of(error, folders[name], library) from error
     others = tuple(by_name[name] for name in _heard(settings, by_name, by_name[speaking]))
     models = Models(by_name, by_name[speaking], others)
     for model in models.heard:

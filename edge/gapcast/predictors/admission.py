@@ -34,9 +34,17 @@ class Admission:
 
         Its files are read once: the bytes that pass the trial are those that this process loads.
         """
+        return self.build(self.admit(folder), folder)
+
+    def admit(self, folder: Path) -> ModelFiles:
+        """Return the files of the model in ``folder``, which this process may load; raise :class:`ModelError`."""
         files = read_model_files(folder)
         if self.trusted is None or folder.parent.resolve() != self.trusted.resolve():
             self.prove(files, folder)
+        return files
+
+    def build(self, files: ModelFiles, folder: Path) -> TflitePredictor:
+        """Load, check and self-test ``files``, which :meth:`admit` returned; raise :class:`ModelError`."""
         return build_model(files, check_files(files, folder))
 
     def prove(self, files: ModelFiles, folder: Path) -> None:
