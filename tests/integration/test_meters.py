@@ -12,12 +12,12 @@ import httpx
 import pytest
 
 from gapcast.core.grid import MINUTE_MS
-from gapcast.storage import journal
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_at_least_once import close
 from tests.integration.test_stream import FIRST, assert_same, offline, power, reading, without_issue
 from tests.support.brokers import Broker, MosquittoBroker
 from tests.support.gateways import ALONE, GATEWAY, REJECTED
+from tests.support.journals import journal_entries
 from tests.support.waiting import wait_until
 from tests.support.wire import PUBACK, PUBLISH, SUBSCRIBE, WireBroker
 
@@ -170,11 +170,8 @@ def test_a_minute_made_of_samples_is_kept_before_the_sample_that_closed_it_is_ac
 
     def kept() -> list[int]:
         """The minutes that a process which was killed now would have, from the first on."""
-        found = []
-        for path in (tmp_path / "state" / "stream").glob("readings-*.jsonl"):
-            entries = [entry for entry in journal.read(path, journal.Damage()) if isinstance(entry, journal.Entry)]
-            found += [one.minute - FIRST for entry in entries for one in entry.readings]
-        return found
+        entries = journal_entries(tmp_path / "state" / "stream")
+        return [one.minute - FIRST for entry in entries for one in entry.readings]
 
     def send(second: int, packet_id: int) -> None:
         wire.publish("tele/plug/SENSOR", sensor(FIRST * MINUTE_MS + second * SECOND_MS, 1_000), packet_id)

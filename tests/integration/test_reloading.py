@@ -21,13 +21,13 @@ from gapcast.predictors.install import install
 from gapcast.predictors.library import Library
 from gapcast.predictors.proven import ProvenModels
 from gapcast.predictors.store import load_model
-from gapcast.storage import journal
 from gapcast.storage.recovery import files_of
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_restart import forecasts_of, metric
 from tests.integration.test_stream import FIRST, assert_same, power, reading, without_issue
 from tests.support.brokers import Broker, MosquittoBroker
 from tests.support.gateways import Gateway
+from tests.support.journals import journal_entries
 from tests.support.models import ModelCopy, every_feature_model
 from tests.support.peers import Peer
 from tests.support.waiting import wait_until
@@ -332,8 +332,7 @@ def test_home_assistant_is_told_again(
 
 def n_kept(stream: Path) -> int:
     """Count the readings in the journals of ``stream``, however many of them came in one batch."""
-    entries = (entry for path in stream.glob("readings-*.jsonl") for entry in journal.read(path, journal.Damage()))
-    return sum(len(entry.readings) for entry in entries if isinstance(entry, journal.Entry))
+    return sum(len(entry.readings) for entry in journal_entries(stream))
 
 
 @pytest.mark.parametrize("checkpointed", [True, False])

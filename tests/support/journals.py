@@ -1,0 +1,18 @@
+"""The journals of a state folder, read as a start would read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from gapcast.storage import journal
+from gapcast.storage.record_lines import salt_of
+
+
+def journal_entries(stream: Path) -> Iterator[journal.Entry]:
+    """The batches in the journals below ``stream``, oldest first."""
+    for path in sorted(stream.glob("readings-*.jsonl")):
+        salt = salt_of(int(path.stem.removeprefix("readings-")))
+        for entry in journal.read(path, journal.Damage(), salt):
+            if isinstance(entry, journal.Entry):
+                yield entry
