@@ -104,20 +104,23 @@ def repeat(first: bytes, chunk: bytes, n_bytes: int) -> Iterator[bytes]:
 
 def hold(links: Iterable[socket.socket], seconds: float) -> int:
     """Keep connections open for ``seconds``; return how many the gateway has closed by then."""
-    until_s = time.monotonic() + seconds
-    open_links = set(links)
-    n_links = len(open_links)
-    while open_links and (left_s := until_s - time.monotonic()) > 0:
-        with selectors.DefaultSelector() as selector:
-            for link in open_links:
-                selector.register(link, selectors.EVENT_READ)
+    n_closed, until_s = 0, time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        for link in links:
+            selector.register(link, selectors.EVENT_READ)
+        while selector.get_map() and (left_s := until_s - time.monotonic()) > 0:
             for key, _ in selector.select(left_s):
-                link = next(one for one in (key.fileobj,) if isinstance(one, socket.socket))
-                try:
-                    if not link.recv(_CHUNK_BYTES):
-                        open_links.discard(link)
-                except BlockingIOError:
-                    continue
-                except OSError:
-                    open_links.discard(link)
-    return n_links - len(open_links)
+                if _is_closed(key.fileobj):
+                    selector.unregister(key.fileobj)
+                    n_closed += 1
+    return n_closed
+
+
+def _is_closed(link: object) -> bool:
+    """Read what has come on a connection; return whether the gateway has closed it."""
+    try:
+        return isinstance(link, socket.socket) and not link.recv(_CHUNK_BYTES)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
