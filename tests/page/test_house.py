@@ -96,7 +96,8 @@ def test_scores_in_words(house: House, look: Look) -> None:
     whole = round(100 * abs(scores["skill"]))
     side = "better" if scores["skill"] > 0 else "worse"
     window.see("#skill", f"{whole}\xa0% {side} than persistence (assuming no change) over the last day.")
-    window.see("#coverage", f"{round(100 * scores['coverage'])}\xa0% of the measured values were inside the 90 % interval.")
+    covered = round(100 * scores["coverage"])
+    window.see("#coverage", f"{covered}\xa0% of the measured values were inside the 90 % interval.")
     window.see("#figures", f"{scores['mae_kw']:.3f}")
     window.see("#warm", "180 of 180 minutes")
 
@@ -116,13 +117,15 @@ def test_words_of_scores(house: House, look: Look) -> None:
 
     def said(**scores: Any) -> list[str]:
         told: list[str] = window.page.evaluate(
-            "async (scores) => (await import('./page/format.js')).skillSentence(scores, 'last_day')", {"n": 900} | scores
+            "async (scores) => (await import('./page/format.js')).skillSentence(scores, 'last_day')",
+            {"n": 900} | scores,
         )
         return told
 
-    assert said(enough=True, skill=0.141) == ["14\xa0% better than persistence (assuming no change) over the last day", "good"]
-    assert said(enough=True, skill=-0.082) == ["8\xa0% worse than persistence (assuming no change) over the last day", "bad"]
-    assert said(enough=True, skill=-0.004)[0] == "As good as persistence (assuming no change) over the last day"
+    reference = "persistence (assuming no change) over the last day"
+    assert said(enough=True, skill=0.141) == [f"14\xa0% better than {reference}", "good"]
+    assert said(enough=True, skill=-0.082) == [f"8\xa0% worse than {reference}", "bad"]
+    assert said(enough=True, skill=-0.004)[0] == f"As good as {reference}"
     assert said(enough=True, skill=None)[1] == "even"
     assert said(enough=False, skill=0.9, n=3)[0].endswith(f"needs {MIN_OUTCOMES} outcomes; 3 so far")
     assert window.page.evaluate("async () => (await import('./page/format.js')).MIN_OUTCOMES") == MIN_OUTCOMES
