@@ -1,4 +1,4 @@
-"""Takes pictures of the page in a real Chromium, of a real run: see scripts/page-picture."""
+"""Takes screenshots of the page of a running gateway in Chromium: see scripts/page-picture."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.demo.broker import EmbeddedBroker
 from tests.support.browser import DESKTOP, PHONE, chromium
 
-#: Two days and most of a third: it is evening in the house.
+#: Two days and most of a third, so that the chart ends in the evening.
 N_MINUTES = 2 * DAY_MIN + 1_165
-#: Another that has only begun.
+#: A device that is still warming up.
 NEW = {"attic": 3}
 PICTURES: dict[str, dict[str, Any]] = {
     "page-light": {"viewport": DESKTOP, "color_scheme": "light"},
@@ -26,7 +26,7 @@ PICTURES: dict[str, dict[str, Any]] = {
 
 
 def main(folder: Path) -> None:
-    """Give a gateway days of each device at once, and the last minutes while the page looks; then take the pictures."""
+    """Publish days of readings at once, and the last minutes with the pages open; then take the screenshots."""
     with ExitStack() as stack:
         broker = EmbeddedBroker(MQTT_PORT, HOST)
         broker.start()
@@ -45,7 +45,7 @@ def main(folder: Path) -> None:
         publish(gateway, N_MINUTES, 5, pause_s=0.02)
         newest = gateway.service.latest_of("home")
         if newest is None:
-            sys.exit("the gateway has foreseen nothing")
+            sys.exit('the gateway has no forecast of "home"')
         for name, page in pages.items():
             page.wait_for_function(
                 "(kw) => Number(document.querySelector('#ahead-kw').value) === kw", arg=newest.gap_kw

@@ -1,4 +1,4 @@
-"""A gateway for pictures: it is given the bundled week, as several devices from different days on."""
+"""A gateway for screenshots: replays the bundled week as several devices, each from a different day."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from gapcast.sample import sample_path
 
 HOST, MQTT_PORT, HTTP_PORT = "127.0.0.1", 18_831, 18_080
 DAY_OF = {"cellar": 0, "home": 1, "workshop": 2}
-LONGEST_S = 120.0
+TIMEOUT_S = 120.0
 
 
 def picture_settings(state: Path) -> Settings:
-    """Return the settings of a gateway on :data:`HTTP_PORT` beside the demo's broker."""
+    """Return the settings of a gateway on :data:`HTTP_PORT` with an embedded broker."""
     return Settings.model_validate({
         "mqtt": {"host": HOST, "port": MQTT_PORT, "protocol": "3.1.1"},
         "http": {"host": HOST, "port": HTTP_PORT},
@@ -50,7 +50,7 @@ def running(settings: Settings) -> Iterator[Application]:
 def publish(
     gateway: Application, start: int, n_minutes: int, pause_s: float, day_of: Mapping[str, int] = DAY_OF
 ) -> None:
-    """Publish so many minutes of each device, and wait until they are taken."""
+    """Publish ``n_minutes`` of each device, and wait until the gateway accepted them."""
     n_before = gateway.service.statistics.readings["accepted"]
     with ExitStack() as stack:
         meters = []
@@ -67,9 +67,9 @@ def publish(
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition; end in words where it does not come."""
-    deadline_s = time.monotonic() + LONGEST_S
+    """Wait for a condition; exit with a message after :data:`TIMEOUT_S`."""
+    deadline_s = time.monotonic() + TIMEOUT_S
     while not condition():
         if time.monotonic() > deadline_s:
-            sys.exit("the gateway has not done its part in time")
+            sys.exit(f"the gateway did not finish within {TIMEOUT_S:.0f} s")
         time.sleep(0.05)

@@ -56,7 +56,7 @@ def test_axe_finds_no_fault_where_nothing_is_to_be_seen(
     window.see("#empty", "No readings yet")
     assert faults(window) == []
     mosquitto.stop()
-    window.see("#lost", "no broker")
+    window.see("#problem", "No connection to the MQTT broker")
     assert faults(window) == []
 
 
@@ -89,10 +89,10 @@ def test_a_keyboard_is_enough(house: House, look: Look) -> None:
         window.see("#theme", theme)
     go_to("#ranges button:nth-child(1)")
     keyboard.press("Space")
-    window.see("#chart-note", "The last hour")
+    window.see("#chart-note", "Last hour")
     go_to("#table-part summary")
     keyboard.press("Enter")
-    window.see("#rows", "to come")
+    window.see("#rows", "pending")
     go_to("#filter")
     keyboard.type("ho")
     window.see("#count", "1 of 2")

@@ -69,10 +69,10 @@ def test_the_filter_finds_one(fleet: tuple[Gateway, Peer], look: Look) -> None:
     window.see("#count", f"11 of {N_DEVICES}")
     window.page.locator(".device", has_text="meter-421").click()
     window.see("#device", "meter-421")
-    window.see("#chart-note", "keeps no history of this device")  # it is of the first fifty alone
+    window.see("#chart-note", "stores no history for this device")  # it is of the first fifty alone
     publish(fleet[1], 3)
     window.see("#now-kw", "3.42")
-    window.see("#chart-note", "read 3.42 to 3.42 kW")
+    window.see("#chart-note", "measured 3.42 to 3.42 kW")
     assert window.page.url.endswith("#device=meter-421")
     window.page.get_by_label("Filter by name").fill("nothing-like-it")
     window.see("#count", f"0 of {N_DEVICES}")
@@ -82,16 +82,16 @@ def test_the_filter_finds_one(fleet: tuple[Gateway, Peer], look: Look) -> None:
 
 def test_a_fleet_beyond_what_is_listed(fleet: tuple[Gateway, Peer], look: Look) -> None:
     window = look(f"{fleet[0].url}/")
-    n_most, n_listed, n_told = window.page.evaluate(
+    n_most, n_listed, n_known = window.page.evaluate(
         """async () => {
-          const { House, MOST_DEVICES } = await import('./page/house.js');
-          const house = new House(() => {});
+          const { Store, MAX_DEVICES } = await import('./page/store.js');
+          const store = new Store(() => {});
           for (let round = 0; round < 2; round++) {
-            for (let i = 0; i < MOST_DEVICES + 10; i++) {
-              house.take('reading', { device: `d${i}`, ts: '2026-01-01T12:00:00Z', gap_kw: 1 });
+            for (let i = 0; i < MAX_DEVICES + 10; i++) {
+              store.applyEvent('reading', { device: `d${i}`, ts: '2026-01-01T12:00:00Z', gap_kw: 1 });
             }
           }
-          return [MOST_DEVICES, house.devices.size, house.nDevices];
+          return [MAX_DEVICES, store.devices.size, store.nDevices];
         }"""
     )
-    assert n_most == n_listed == n_told == 5_000
+    assert n_most == n_listed == n_known == 5_000

@@ -17,7 +17,7 @@ AT = "#device={}"
 
 def shown(window: Window) -> dict[str, Any]:
     """What the first card says of the newest forecast, as ``/predict`` names it."""
-    lower, upper = (window.page.locator("#bounds data").nth(i).get_attribute("value") for i in (0, 1))
+    lower, upper = (window.page.locator("#interval data").nth(i).get_attribute("value") for i in (0, 1))
     path = window.page.locator("#path data").evaluate_all("all => all.map((one) => Number(one.value))")
     return {
         "gap_kw": window.data("#ahead-kw"),
@@ -56,18 +56,18 @@ def test_what_came_is_beside_what_was_foreseen_for_its_minute(house: House, look
     )
     for label, row in zip(sorted(set(told) | set(read), reverse=True), rows, strict=True):
         forecast = told[label]
-        assert row[1] == (f"{read[label]:.3f}" if label in read else "to come")
+        assert row[1] == (f"{read[label]:.3f}" if label in read else "pending")
         assert row[2] == f"{forecast['gap_kw']:.3f}"
         assert row[3] == f"{forecast['lower_kw']:.3f} to {forecast['upper_kw']:.3f}"
-    assert [row[1] for row in rows].count("to come") == 5  # the five minutes that no reading has come of
+    assert [row[1] for row in rows].count("pending") == 5  # the five minutes that no reading has come of
 
 
 def test_the_chart_is_drawn(house: House, look: Look) -> None:
     window = look(house.url + AT.format("home"))
     for range_ in ("24 h", "3 h"):
         window.page.get_by_role("button", name=range_, exact=True).click()
-        window.see("#chart-note", f"The last {range_.replace(' h', ' hours')}")
-    for name in ("read", "told"):
+        window.see("#chart-note", f"Last {range_.replace(' h', ' hours')}")
+    for name in ("measured", "forecast"):
         window.wait(
             """(name) => {
               const probe = document.body.appendChild(document.createElement('i'));
@@ -85,7 +85,7 @@ def test_the_chart_is_drawn(house: House, look: Look) -> None:
             name,
         )
     window.page.locator("#chart .u-over").hover()
-    window.see("#readout", "foreseen")
+    window.see("#readout", "forecast")
     window.errors = [error for error in window.errors if "getImageData" not in error]  # the test's own asking
 
 
@@ -95,19 +95,20 @@ def test_scores_in_words(house: House, look: Look) -> None:
     window = look(house.url + AT.format("home"))
     whole = round(100 * abs(scores["skill"]))
     side = "better" if scores["skill"] > 0 else "worse"
-    window.see("#verdict", f"{whole} % {side} than assuming no change, over the last day.")
-    window.see("#covered", f"{round(100 * scores['coverage'])} % of what came was within the bounds")
+    window.see("#skill", f"{whole}\xa0% {side} than persistence (assuming no change) over the last day.")
+    covered = round(100 * scores["coverage"])
+    window.see("#coverage", f"{covered}\xa0% of the measured values were inside the 90 % interval.")
     window.see("#figures", f"{scores['mae_kw']:.3f}")
-    window.see("#warm", "all 180")
+    window.see("#warm", "180 of 180 minutes")
 
 
 def test_a_house_that_warms_up_has_no_verdict(house: House, look: Look) -> None:
     n = house.ask("devices/attic")["scores"]["ever"]["n"]
     assert n > 0
     window = look(house.url + AT.format("attic"))
-    window.see("#state", "warming up")
-    window.see("#warm", "10 of 180")
-    window.see("#verdict", f"{n} of {MIN_OUTCOMES} outcomes so far: too few for a verdict.")
+    window.see("#state", "Warm-up: 10 of 180 minutes")
+    window.see("#warm", "10 of 180 minutes")
+    window.see("#skill", f"persistence (assuming no change) needs {MIN_OUTCOMES} outcomes; {n} so far.")
     assert "better" not in window.text("#figures")
 
 
@@ -116,16 +117,18 @@ def test_words_of_scores(house: House, look: Look) -> None:
 
     def said(**scores: Any) -> list[str]:
         told: list[str] = window.page.evaluate(
-            "async (scores) => (await import('./page/words.js')).verdict(scores, 'last_day')", {"n": 900} | scores
+            "async (scores) => (await import('./page/format.js')).skillSentence(scores, 'last_day')",
+            {"n": 900} | scores,
         )
         return told
 
-    assert said(enough=True, skill=0.141) == ["14 % better than assuming no change, over the last day", "good"]
-    assert said(enough=True, skill=-0.082) == ["8 % worse than assuming no change, over the last day", "bad"]
-    assert said(enough=True, skill=-0.004)[0] == "As good as assuming no change, over the last day"
+    reference = "persistence (assuming no change) over the last day"
+    assert said(enough=True, skill=0.141) == [f"14\xa0% better than {reference}", "good"]
+    assert said(enough=True, skill=-0.082) == [f"8\xa0% worse than {reference}", "bad"]
+    assert said(enough=True, skill=-0.004)[0] == f"As good as {reference}"
     assert said(enough=True, skill=None)[1] == "even"
-    assert said(enough=False, skill=0.9, n=3)[0].startswith(f"3 of {MIN_OUTCOMES} outcomes")
-    assert window.page.evaluate("async () => (await import('./page/words.js')).ENOUGH") == MIN_OUTCOMES
+    assert said(enough=False, skill=0.9, n=3)[0].endswith(f"needs {MIN_OUTCOMES} outcomes; 3 so far")
+    assert window.page.evaluate("async () => (await import('./page/format.js')).MIN_OUTCOMES") == MIN_OUTCOMES
 
 
 def test_a_replay_that_starts_again_begins_a_new_chart(house: House, look: Look) -> None:
@@ -139,7 +142,7 @@ def test_a_replay_that_starts_again_begins_a_new_chart(house: House, look: Look)
           series.addForecast({ target_at: at(15), gap_kw: 2, lower_kw: 1, upper_kw: 3, path: [1.2, 1.4, 1.6, 1.8, 2] });
           const columns = series.columns(3).map((column) => column.slice(-6));
           series.addReading(at(4), 7);
-          return [columns, [...series.read.values()], series.told.size];
+          return [columns, [...series.measured.values()], series.forecasts.size];
         }"""
     )
     columns, read, n_told = rows
@@ -157,7 +160,7 @@ def test_devices_and_gateway(house: House, look: Look) -> None:
     window.see("#list", "attic")
     window.see("#list", "home")
     assert window.text("#count") == "2"
-    window.see("#gateway", "connected")
+    window.see("#gateway", "Connected")
     for name in house.gateway.service.models:
         assert name in window.text("#gateway")
     window.page.locator("#models summary").click()
@@ -171,7 +174,7 @@ def test_devices_and_gateway(house: House, look: Look) -> None:
     with window.page.expect_response(told), window.page.expect_response(lately):
         window.page.locator("#list").get_by_text("cellar").click()
     window.see("#device", "cellar")
-    window.see("#state", "waits for its second reading")
+    window.see("#state", "Waiting for second reading")
     wait_until(lambda: house.gateway.service.forget("cellar"), "the device to be forgotten")
     window.see("#count", "2")
     window.wait("() => document.querySelector('#device').innerText !== 'cellar'")
@@ -179,10 +182,10 @@ def test_devices_and_gateway(house: House, look: Look) -> None:
 
 def test_a_device_that_is_not_there(house: House, look: Look) -> None:
     window = look(house.url + AT.format("home"))
-    window.see("#state", "online")
+    window.see("#state", "Online")
     window.page.goto(house.url + AT.format("nobody"))
     window.see("#device", "nobody")
-    window.see("#state", "unknown to this gateway")
+    window.see("#state", "Unknown device")
     assert window.data("#now-kw") is window.data("#ahead-kw") is None
-    assert (window.text("#now-kw"), window.text("#verdict")) == ("–", "")
+    assert (window.text("#now-kw"), window.text("#skill")) == ("–", "")
     window.errors = [error for error in window.errors if "404" not in error]

@@ -24,7 +24,7 @@ def test_a_cold_load_is_light_and_from_the_gateway_alone(house: House, look: Loo
     window.urls.clear()
     window.page.goto(f"{house.url}#device=home")
     window.page.locator("#chart canvas").wait_for()
-    window.see("#verdict", "outcomes" if not house.ask("devices/home")["scores"]["last_day"]["enough"] else "change")
+    window.see("#skill", "outcomes" if not house.ask("devices/home")["scores"]["last_day"]["enough"] else "change")
     window.page.wait_for_load_state("load")
     assert 40_000 < sum(received.values()) < MOST_BYTES
     assert {f"{urlsplit(url).scheme}://{urlsplit(url).netloc}/" for url in window.urls} == {house.url}
@@ -39,7 +39,7 @@ def test_behind_a_prefix(house: House, look: Look) -> None:
         house.read_next()
         told = house.ask("predict?device=home")
         window.wait("(kw) => Number(document.querySelector('#ahead-kw').value) === kw", told["gap_kw"])
-        window.page.get_by_role("link", name="HTTP routes").click()
+        window.page.get_by_role("link", name="API reference").click()
         window.page.wait_for_url(f"**{PREFIX}docs")
         assert all(urlsplit(url).path.startswith(PREFIX) for url in window.urls)
 

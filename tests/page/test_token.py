@@ -16,8 +16,8 @@ TOKEN = "a-secret-of-some-length"  # noqa: S105
 def give(window: Window, token: str, *, keep: bool = False) -> None:
     window.page.get_by_label("Token").fill(token)
     if keep:
-        window.page.get_by_label("Keep it in this browser").check()
-    window.page.get_by_role("button", name="Show the house").click()
+        window.page.get_by_label("Remember it in this browser").check()
+    window.page.get_by_role("button", name="Continue").click()
 
 
 def test_the_way_in_and_out(broker: MosquittoBroker, start: Callable[..., Gateway], look: Look) -> None:
@@ -29,10 +29,10 @@ def test_the_way_in_and_out(broker: MosquittoBroker, start: Callable[..., Gatewa
     form = window.page.locator("#token-form")
     form.wait_for()
     assert window.page.evaluate("document.activeElement.id") == "token"
-    window.see("#live-pill", "Token needed")
-    assert not window.page.locator("#house").is_visible()
+    window.see("#live-pill", "Token required")
+    assert not window.page.locator("#dashboard").is_visible()
     give(window, "not-the-right-one")
-    window.see("#token-refused", "The gateway refuses this token.")
+    window.see("#token-error", "The gateway rejected this token.")
     give(window, TOKEN)
     window.see("#now-kw", "1.75")
     assert not form.is_visible()
@@ -48,7 +48,7 @@ def test_the_way_in_and_out(broker: MosquittoBroker, start: Callable[..., Gatewa
     third = Window(window.page.context.new_page())
     third.page.goto(f"{gateway.url}/")
     third.see("#now-kw", "1.75")  # kept in the browser
-    third.page.get_by_role("button", name="Forget the token").click()
+    third.page.get_by_role("button", name="Forget token").click()
     third.page.locator("#token-form").wait_for()
     assert third.page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
     assert TOKEN not in "".join([*window.urls, *other.urls, *third.urls])

@@ -1,7 +1,7 @@
-// The chart: what was read as a line, what was foreseen and its bounds at the minute they speak of, now and ahead.
+// The chart: the measured power, and each forecast with its 90 % interval at the minute it is for.
 
 import { byId, write } from "./dom.js";
-import { kw, kw3, time } from "./words.js";
+import { kw, kw3, time } from "./format.js";
 
 const FONT = "12px system-ui, sans-serif";
 
@@ -14,7 +14,7 @@ function colours() {
     return getComputedStyle(probe).color;
   };
   const found = Object.fromEntries(
-    ["read", "told", "band", "muted", "grid", "ahead", "edge"].map((name) => [name, of(name)]),
+    ["measured", "forecast", "band", "muted", "grid", "ahead", "edge"].map((name) => [name, of(name)]),
   );
   probe.remove();
   return { ...found, family: style.fontFamily };
@@ -28,7 +28,7 @@ export class Chart {
     this._plot = null;
     this._nowS = null;
     new ResizeObserver(() => this._resize()).observe(byId("chart"));
-    document.addEventListener("theme", () => this._renew());
+    document.addEventListener("theme", () => this._rebuild());
   }
 
   draw(minutes, hasHistory = this.hasHistory) {
@@ -50,7 +50,7 @@ export class Chart {
     if (this._plot && this._size().width !== this._plot.width) this._plot.setSize(this._size());
   }
 
-  _renew() {
+  _rebuild() {
     if (!this._plot) return;
     this._plot.destroy();
     this._plot = null;
@@ -75,17 +75,17 @@ export class Chart {
       ],
       series: [
         {},
-        line(ink.read, 2),
+        line(ink.measured, 2),
         line(ink.edge, 1),
         line(ink.edge, 1),
-        line(ink.told, 1.75),
-        line(ink.told, 2.5, { dash: [2, 4] }),
+        line(ink.forecast, 1.75),
+        line(ink.forecast, 2.5, { dash: [2, 4] }),
       ],
       bands: [{ series: [3, 2], fill: ink.band }],
       hooks: {
         drawClear: [(plot) => this._shadeAhead(plot, ink)],
         draw: [(plot) => this._markNow(plot, ink)],
-        setCursor: [(plot) => this._readOut(plot)],
+        setCursor: [(plot) => this._showReadout(plot)],
       },
     };
   }
@@ -119,34 +119,34 @@ export class Chart {
     ctx.restore();
   }
 
-  _readOut(plot) {
+  _showReadout(plot) {
     const at = plot.cursor.idx;
     const readout = byId("readout");
     if (at === null || at === undefined || plot.cursor.left < 0) {
       write(readout, "");
       return;
     }
-    const [seconds, read, lower, upper, told, path] = plot.data.map((column) => column[at]);
+    const [seconds, measured, lower, upper, forecast, path] = plot.data.map((column) => column[at]);
     const parts = [time(1000 * seconds)];
-    if (read !== null) parts.push(`read ${kw3(read)} kW`);
-    if (told !== null) parts.push(`foreseen ${kw3(told)} kW`);
-    if (lower !== null) parts.push(`between ${kw3(lower)} and ${kw3(upper)} kW`);
-    if (read === null && path !== null) parts.push(`by the newest forecast ${kw3(path)} kW`);
+    if (measured !== null) parts.push(`measured ${kw3(measured)} kW`);
+    if (forecast !== null) parts.push(`forecast ${kw3(forecast)} kW`);
+    if (measured === null && path !== null) parts.push(`forecast ${kw3(path)} kW`);
+    if (lower !== null) parts.push(`90 % interval ${kw3(lower)} to ${kw3(upper)} kW`);
     write(readout, parts.join(" · "));
   }
 
-  _describe([seconds, read, lower, upper, , path]) {
-    const values = read.filter((value) => value !== null);
-    const pairs = read.map((value, i) => [value, lower[i], upper[i]]).filter((p) => p[0] !== null && p[1] !== null);
-    const held = pairs.filter(([value, low, high]) => low <= value && value <= high).length;
+  _describe([seconds, measured, lower, upper, , path]) {
+    const values = measured.filter((value) => value !== null);
+    const pairs = measured.map((value, i) => [value, lower[i], upper[i]]).filter((p) => p[0] !== null && p[1] !== null);
+    const nInside = pairs.filter(([value, low, high]) => low <= value && value <= high).length;
     const hours = this.minutes >= 120 ? `${this.minutes / 60} hours` : "hour";
     const text = values.length
-      ? `The last ${hours} to ${time(1000 * this._nowS)}: read ${kw(Math.min(...values))} to ${kw(Math.max(...values))} kW` +
-        (pairs.length ? `; ${held} of ${pairs.length} readings within the bounds foreseen for them.` : ".") +
-        ((path.at(-1) ?? null) === null ? "" : ` Foreseen for ${time(1000 * seconds.at(-1))}: ${kw(path.at(-1))} kW.`)
-      : "Nothing was read yet.";
-    const since = this.hasHistory ? "" : " The gateway keeps no history of this device (history.max_devices): it is shown from now on.";
+      ? `Last ${hours}, until ${time(1000 * this._nowS)}: measured ${kw(Math.min(...values))} to ${kw(Math.max(...values))} kW` +
+        (pairs.length ? `; ${nInside} of ${pairs.length} values inside the 90 % interval.` : ".") +
+        ((path.at(-1) ?? null) === null ? "" : ` Forecast for ${time(1000 * seconds.at(-1))}: ${kw(path.at(-1))} kW.`)
+      : "No readings yet.";
+    const since = this.hasHistory ? "" : " The gateway stores no history for this device (history.max_devices); the chart begins now.";
     write(byId("chart-note"), text + since);
-    byId("chart").setAttribute("aria-label", "Chart of power in kW over time; the table below says the same");
+    byId("chart").setAttribute("aria-label", "Chart of measured and forecast power in kW over time; the table below has the same data");
   }
 }

@@ -1,4 +1,4 @@
-// Small hands. What comes from outside becomes text, never markup.
+// DOM helpers. External data becomes text, never markup.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -10,19 +10,19 @@ export function make(tag, className = "", ...content) {
   return element;
 }
 
-/** Write `text` where it is not there yet. */
+/** Set the text of `element` if it differs. */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Show a figure in a `data` element: `text` to read, `value` for programs. */
+/** Show a number in a `data` element: `text` for the reader, `value` for programs. */
 export function figure(element, value, text) {
   write(element, text);
   if (value === null || value === undefined) element.removeAttribute("value");
   else element.value = String(value);
 }
 
-/** Return a function that lets `draw` run once before the next frame, however often it is called. */
+/** Return a function that schedules `draw` for the next frame, once however often it is called. */
 export function onFrame(draw) {
   let due = false;
   return () => {
@@ -33,7 +33,7 @@ export function onFrame(draw) {
       due = false;
       draw();
     };
-    // A tab that is hidden has no frames: what is drawn there is ready when it is looked at.
+    // A hidden tab has no frames: draw by a timer, so that it is up to date when it is shown.
     if (document.hidden) setTimeout(run, 250);
     else requestAnimationFrame(run);
   };

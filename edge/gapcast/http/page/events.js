@@ -1,13 +1,14 @@
-// The gateway's events, over fetch: EventSource cannot bear a token. Goes on by itself after a loss, where it was.
+// The event stream of the gateway, over fetch because EventSource cannot send a bearer token. After a lost connection it
+// reconnects and continues after the last event.
 
-import { Problem, Refused, request } from "./ask.js";
+import { Problem, Unauthorized, request } from "./api.js";
 
-// The gateway breaks its silence every 15 s; a line that is dead without a word is given up after this.
+// The gateway sends something at least every 15 s; without any data for this long, the connection is dead.
 const SILENT_MS = 35_000;
-const [FIRST_WAIT_MS, LONGEST_WAIT_MS] = [500, 4_000];
+const [FIRST_WAIT_MS, MAX_WAIT_MS] = [500, 4_000];
 
-/** Take apart what comes: calls `tell({id, event, data})` for each whole event. */
-export function reader(tell) {
+/** Return a parser of text chunks that calls `onEvent({id, event, data})` for each complete event. */
+export function eventParser(onEvent) {
   let rest = "";
   return (text) => {
     rest += text;
@@ -19,26 +20,26 @@ export function reader(tell) {
         const colon = line.indexOf(":");
         if (colon > 0) event[line.slice(0, colon)] = line.slice(colon + 1).trimStart();
       }
-      if (event.data) tell(event);
+      if (event.data) onEvent(event);
     }
   };
 }
 
 /**
- * Listen for ever. `on.event(kind, document)`; `on.open(isNew)`: a line stands, isNew where what came between may be
- * lost; `on.lost(why, answers)`; `on.refused()`, after which it is over until it is called again.
+ * Listen until the gateway rejects the token. Calls `on.event(kind, document)`; `on.open(isNew)` when connected, isNew if
+ * events may have been missed; `on.lost(reason, isReachable)`; and `on.unauthorized()`, then returns.
  */
 export async function listen(on) {
   let lastId = null;
   let waitMs = FIRST_WAIT_MS;
   for (;;) {
-    const giveUp = new AbortController();
-    let silence = setTimeout(() => giveUp.abort(), SILENT_MS);
+    const controller = new AbortController();
+    let silence = setTimeout(() => controller.abort(), SILENT_MS);
     try {
       const headers = { accept: "text/event-stream" };
       if (lastId !== null) headers["last-event-id"] = lastId;
-      const response = await request("events", { headers, signal: giveUp.signal });
-      const read = reader(({ id, event, data }) => {
+      const response = await request("events", { headers, signal: controller.signal });
+      const parse = eventParser(({ id, event, data }) => {
         if (id !== null) lastId = id;
         on.event(event, JSON.parse(data));
       });
@@ -49,22 +50,22 @@ export async function listen(on) {
         const { value, done } = await chunks.read();
         if (done) break;
         clearTimeout(silence);
-        silence = setTimeout(() => giveUp.abort(), SILENT_MS);
-        read(value);
+        silence = setTimeout(() => controller.abort(), SILENT_MS);
+        parse(value);
       }
-      on.lost("it ended the connection", false);
+      on.lost("connection closed", false);
     } catch (error) {
-      if (error instanceof Refused) {
-        on.refused();
+      if (error instanceof Unauthorized) {
+        on.unauthorized();
         return;
       }
       if (error instanceof Problem) on.lost(error.message, true);
-      else on.lost("it does not answer", false);
+      else on.lost("no response", false);
     } finally {
       clearTimeout(silence);
-      giveUp.abort();
+      controller.abort();
     }
     await new Promise((go) => setTimeout(go, waitMs));
-    waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS);
+    waitMs = Math.min(2 * waitMs, MAX_WAIT_MS);
   }
 }

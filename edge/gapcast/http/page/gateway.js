@@ -1,106 +1,121 @@
-// The gateway itself: its broker, its models, whether readings are kept, and the line to it.
+// Shows the gateway: its broker, its models, its health checks, and the connection of the page to it.
 
-import { ask } from "./ask.js";
+import { getJson } from "./api.js";
 import { byId, make, write } from "./dom.js";
-import { count, percent, second } from "./words.js";
+import { count, second, skill } from "./format.js";
 
-const CHECKS = { "mqtt:connection": "Broker", "models:loaded": "Models", "state:kept": "Readings", "state:restored": "Stored state" };
-const GOOD = { "mqtt:connection": "connected", "models:loaded": "loaded", "state:kept": "kept over a restart", "state:restored": "intact" };
+// Health checks of /readyz: label, and the text when the check passes.
+const CHECKS = {
+  "mqtt:connection": ["MQTT broker", "Connected"],
+  "models:loaded": ["Models", "Loaded"],
+  "state:kept": ["State storage", "Working"],
+  "state:restored": ["State restore", "No damage found"],
+};
 
 let shown = null;
 
-export function showGateway(house) {
-  const { health } = house;
-  const known = JSON.stringify([health, house.nDevices]);
+export function showGateway(store) {
+  const { health } = store;
+  const known = JSON.stringify([health, store.nDevices]);
   if (!health || known === shown) return;
   shown = known;
   const facts = [make("dt", "", "Version"), make("dd", "", health.version)];
   for (const [name, checks] of Object.entries(health.checks)) {
+    const [label, passed] = CHECKS[name] ?? [name, "OK"];
     for (const { status, output } of checks) {
-      const value = make("dd", "state", status === "pass" ? (output ?? GOOD[name] ?? "well") : (output ?? "not well"));
+      const text = output ?? (status === "pass" ? passed : "Failed");
+      const value = name === "models:loaded" ? make("dd", "", ...unbroken(text)) : make("dd", "state", text);
       if (name !== "models:loaded") value.dataset.is = { pass: "good", warn: "wait", fail: "bad" }[status];
-      facts.push(make("dt", "", CHECKS[name] ?? name), value);
+      facts.push(make("dt", "", label), value);
     }
   }
-  facts.push(make("dt", "", "Devices"), make("dd", "", count(house.nDevices)));
+  facts.push(make("dt", "", "Devices"), make("dd", "", count(store.nDevices)));
   byId("gateway").replaceChildren(...facts);
-  const broker = health.checks["mqtt:connection"]?.[0];
-  pill("broker-pill", broker?.status === "pass" ? "good" : "bad", broker?.status === "pass" ? "Broker connected" : "Broker away");
+  const isConnected = health.checks["mqtt:connection"]?.[0]?.status === "pass";
+  pill("broker-pill", isConnected ? "good" : "bad", isConnected ? "Broker connected" : "Broker disconnected");
 }
 
-function pill(id, how, text) {
+// Names with hyphens, which are not broken at the end of a line.
+function unbroken(names) {
+  return names.split(", ").flatMap((name, i) => [i ? ", " : "", make("span", "unbroken", name)]);
+}
+
+function pill(id, rating, text) {
   const element = byId(id);
-  if (element.dataset.is !== how || element.textContent !== text) {
-    element.dataset.is = how;
+  if (element.dataset.is !== rating || element.textContent !== text) {
+    element.dataset.is = rating;
     write(element, text);
   }
 }
 
-/** The line to the gateway, and what is wrong with it or with the broker, in words and aloud once. */
-export class Line {
+/** The connections to the gateway and to its broker. A screen reader announces each change once. */
+export class ConnectionStatus {
   constructor() {
     this.lostAt = null;
     this.isOpen = false;
-    this.said = null;
-    this.why = "";
-    this.answers = false;
+    this.announced = null;
+    this.reason = "";
+    this.isReachable = false;
   }
 
-  /** `answers`: the gateway is there, and only has no events for this page. */
-  lost(why, answers) {
+  /** `isReachable`: the gateway answers, but does not serve the event stream. */
+  setLost(reason, isReachable) {
     this.lostAt ??= Date.now();
-    this.why = why;
-    this.answers = answers;
+    this.reason = reason;
+    this.isReachable = isReachable;
   }
 
-  found() {
+  setOpen() {
     this.lostAt = null;
     this.isOpen = true;
   }
 
-  /** The gateway is there, but asks for its token first. */
-  locked() {
+  /** The gateway answers, but requires a token. */
+  setLocked() {
     this.isOpen = false;
-    pill("live-pill", "wait", "Token needed");
+    pill("live-pill", "wait", "Token required");
   }
 
   show(health) {
     const broker = health?.checks["mqtt:connection"]?.[0];
-    let trouble = "";
-    if (this.lostAt !== null && this.answers) {
-      trouble = `Not live: ${this.why}. What is shown is asked for every few seconds.`;
+    let problem = "";
+    if (this.lostAt !== null && this.isReachable) {
+      problem = `No live updates: ${this.reason}. The page refreshes every few seconds instead.`;
     } else if (this.lostAt !== null) {
-      trouble = `No connection to the gateway since ${second(this.lostAt)} (${this.why}); trying again. What is shown is of before.`;
+      problem = `No connection to the gateway since ${second(this.lostAt)} (${this.reason}). Retrying. The values below may be out of date.`;
     } else if (broker && broker.status !== "pass") {
-      trouble = `The gateway has no broker: ${broker.output ?? "not connected"}. No readings come in until it is back.`;
+      problem = `No connection to the MQTT broker (${broker.output ?? "unknown reason"}). No new readings until it is restored.`;
     }
     if (this.lostAt !== null) pill("live-pill", "bad", "Not live");
     else if (this.isOpen) pill("live-pill", "good", "Live");
-    document.body.classList.toggle("stale", this.lostAt !== null && !this.answers);
-    write(byId("lost"), trouble);
-    byId("lost").hidden = !trouble;
-    const aloud = trouble || (this.said ? "All is well again." : "");
-    if (aloud !== this.said) write(byId("said"), aloud);
-    this.said = aloud;
+    document.body.classList.toggle("stale", this.lostAt !== null && !this.isReachable);
+    write(byId("problem"), problem);
+    byId("problem").hidden = !problem;
+    const announcement = problem || (this.announced ? "Connection restored." : "");
+    if (announcement !== this.announced) write(byId("announcement"), announcement);
+    this.announced = announcement;
   }
 }
 
-/** The models' cards are long; they are asked for when they are looked at. */
+/** Load the model cards, which are long, only when they are opened. */
 export function showModels() {
   byId("models").addEventListener("toggle", async () => {
     if (!byId("models").open) return;
     try {
-      const { models } = await ask("models");
+      const { models } = await getJson("models");
       byId("cards").replaceChildren(...models.map(card));
     } catch (error) {
-      byId("cards").replaceChildren(make("p", "muted", `They cannot be told now: ${error.message || "no answer"}`));
+      byId("cards").replaceChildren(make("p", "muted", `Cannot load the model details: ${error.message || "no response"}`));
     }
   });
 }
 
 function card(model) {
-  const skill = model.scores?.skill;
-  const parts = [`${count(model.parameters)} parameters, looks at ${model.context} minutes`];
-  if (typeof skill === "number") parts.push(`${percent(skill)} better than no change on the minutes it was tested on`);
+  const value = model.scores?.skill;
+  const parts = [`${count(model.parameters)} parameters`, `input: ${model.context} minutes`];
+  if (typeof value === "number") {
+    const [phrase, rating] = skill(value);
+    parts.push(rating === "even" ? "equal to persistence on test data" : `${phrase} than persistence on test data`);
+  }
   return make("p", "", make("strong", "", `${model.name} ${model.version}`), make("br"), make("span", "muted", parts.join("; ")));
 }

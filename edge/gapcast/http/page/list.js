@@ -1,33 +1,33 @@
-// The devices: thousands of them, of which only those in sight are in the document.
+// The list of devices. It may hold thousands; only the visible rows are in the document.
 
 import { byId, make, write } from "./dom.js";
-import { MOST_DEVICES } from "./house.js";
-import { NOTHING, count, kw, state } from "./words.js";
+import { MAX_DEVICES } from "./store.js";
+import { NOTHING, count, kw, state } from "./format.js";
 
 const ROW_PX = 56;
-const BEYOND = 6;
+const EXTRA_ROWS = 6;
 const compare = new Intl.Collator("en", { numeric: true }).compare;
 
-export class List {
-  constructor(house, choose) {
-    this.house = house;
-    this.choose = choose;
+export class DeviceList {
+  constructor(store, select) {
+    this.store = store;
+    this.select = select;
     this.names = [];
     this.active = null;
     this._at = new Map();
     this._rows = new Map();
     this._nRows = 0;
     this._box = byId("list");
-    this._room = byId("list-room");
-    this._known = "";
+    this._spacer = byId("list-spacer");
+    this._filtered = "";
     this._box.addEventListener("scroll", () => this.draw(), { passive: true });
     this._box.addEventListener("keydown", (event) => this._key(event));
     this._box.addEventListener("click", (event) => {
       const row = event.target.closest("[role=option]");
-      if (row) this._take(row.dataset.name);
+      if (row) this._select(row.dataset.name);
     });
     byId("filter").addEventListener("input", () => {
-      this._known = "";
+      this._filtered = "";
       this._box.scrollTop = 0;
       this.draw();
     });
@@ -41,13 +41,13 @@ export class List {
   }
 
   draw() {
-    this._find();
+    this._filter();
     const n = this.names.length;
     const height = Math.min(n, 8) * ROW_PX;
     this._box.style.blockSize = `${Math.max(height, ROW_PX)}px`;
-    this._room.style.blockSize = `${n * ROW_PX}px`;
-    const first = Math.max(0, Math.floor(this._box.scrollTop / ROW_PX) - BEYOND);
-    const last = Math.min(n, Math.ceil((this._box.scrollTop + height) / ROW_PX) + BEYOND);
+    this._spacer.style.blockSize = `${n * ROW_PX}px`;
+    const first = Math.max(0, Math.floor(this._box.scrollTop / ROW_PX) - EXTRA_ROWS);
+    const last = Math.min(n, Math.ceil((this._box.scrollTop + height) / ROW_PX) + EXTRA_ROWS);
     const shown = new Set(this.names.slice(first, last));
     if (this._at.has(this.active)) shown.add(this.active);
     else this._box.removeAttribute("aria-activedescendant");
@@ -59,20 +59,20 @@ export class List {
     for (const name of shown) this._draw(name, this._at.get(name));
   }
 
-  _find() {
-    const { devices, nDevices } = this.house;
-    const wanted = byId("filter").value.trim().toLowerCase();
-    const known = `${this.house.listing} ${nDevices} ${wanted}`;
-    if (known === this._known) return;
-    this._known = known;
-    this.names = [...devices.keys()].filter((name) => name.toLowerCase().includes(wanted)).sort(compare);
+  _filter() {
+    const { devices, nDevices } = this.store;
+    const query = byId("filter").value.trim().toLowerCase();
+    const filtered = `${this.store.listVersion} ${nDevices} ${query}`;
+    if (filtered === this._filtered) return;
+    this._filtered = filtered;
+    this.names = [...devices.keys()].filter((name) => name.toLowerCase().includes(query)).sort(compare);
     this._at = new Map(this.names.map((name, at) => [name, at]));
-    const all = nDevices > MOST_DEVICES ? `the first ${count(devices.size)} of ${count(nDevices)}` : count(devices.size);
-    write(byId("count"), wanted ? `${count(this.names.length)} of ${all}` : all);
+    const all = nDevices > MAX_DEVICES ? `first ${count(devices.size)} of ${count(nDevices)}` : count(devices.size);
+    write(byId("count"), query ? `${count(this.names.length)} of ${all}` : all);
   }
 
   _draw(name, at) {
-    const device = this.house.devices.get(name);
+    const device = this.store.devices.get(name);
     let row = this._rows.get(name);
     if (!row) {
       row = make("div", "device", make("span", "name", name), make("span", "state"), make("span", "kw"), make("span", "ahead"));
@@ -80,18 +80,18 @@ export class List {
       row.dataset.name = name;
       row.id = `device-${++this._nRows}`;
       this._rows.set(name, row);
-      this._room.append(row);
+      this._spacer.append(row);
     }
     row.style.transform = `translateY(${at * ROW_PX}px)`;
     row.setAttribute("aria-posinset", at + 1);
     row.setAttribute("aria-setsize", this.names.length);
-    row.setAttribute("aria-selected", name === this.house.chosen);
+    row.setAttribute("aria-selected", name === this.store.selected);
     row.classList.toggle("active", name === this.active);
     if (name === this.active) this._box.setAttribute("aria-activedescendant", row.id);
     const [, stateText, now, ahead] = row.children;
-    const [word, how] = state(device);
+    const [word, rating] = state(device);
     write(stateText, word);
-    stateText.dataset.is = how;
+    stateText.dataset.is = rating;
     write(now, device.last_reading ? `${kw(device.last_reading.gap_kw)} kW` : NOTHING);
     write(ahead, device.forecast ? `${kw(device.forecast.gap_kw)} kW in ${device.forecast.horizon_min} min` : NOTHING);
   }
@@ -99,7 +99,7 @@ export class List {
   _key(event) {
     const { names } = this;
     if (!names.length) return;
-    const at = this._at.get(this.active) ?? this._at.get(this.house.chosen) ?? -1;
+    const at = this._at.get(this.active) ?? this._at.get(this.store.selected) ?? -1;
     const page = Math.max(1, Math.floor(this._box.clientHeight / ROW_PX) - 1);
     const steps = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: names.length - 1 };
     if (event.key in steps) {
@@ -107,7 +107,7 @@ export class List {
       this._move(names[Math.min(names.length - 1, Math.max(0, steps[event.key]))]);
     } else if ((event.key === "Enter" || event.key === " ") && this.active !== null) {
       event.preventDefault();
-      this._take(this.active);
+      this._select(this.active);
     }
   }
 
@@ -120,8 +120,8 @@ export class List {
     this.draw();
   }
 
-  _take(name) {
+  _select(name) {
     this.active = name;
-    this.choose(name);
+    this.select(name);
   }
 }

@@ -1,109 +1,109 @@
-// Joins the parts: what the gateway tells goes to the house, and what changed there is drawn once a frame.
+// Connects the parts: events of the gateway update the store, and what changed is drawn once per frame.
 
-import { Refused } from "./ask.js";
+import { Unauthorized } from "./api.js";
 import { Chart } from "./chart.js";
 import { byId, onFrame } from "./dom.js";
 import { listen } from "./events.js";
-import { Line, showGateway, showModels } from "./gateway.js";
-import { House } from "./house.js";
-import { List } from "./list.js";
+import { ConnectionStatus, showGateway, showModels } from "./gateway.js";
+import { DeviceList } from "./list.js";
 import { showNow } from "./now.js";
+import { Store } from "./store.js";
 import { showTable } from "./table.js";
-import { askForToken, offerToForget } from "./token.js";
-import { showTrust } from "./trust.js";
+import { requestToken, showForgetToken } from "./token.js";
+import { showAccuracy } from "./accuracy.js";
 
-const AGAIN_MS = 2_000;
+const RETRY_MS = 2_000;
 
 const changed = new Set();
 const drawSoon = onFrame(draw);
-const house = new House((what) => {
+const store = new Store((what) => {
   changed.add(what);
   drawSoon();
 });
 let isUsable = false;
-const line = new Line();
-const chart = new Chart(house.series);
-const list = new List(house, (name) => {
+const connection = new ConnectionStatus();
+const chart = new Chart(store.series);
+const list = new DeviceList(store, (name) => {
   location.hash = `device=${encodeURIComponent(name)}`;
 });
 
 function draw() {
   const what = new Set(changed);
   changed.clear();
-  line.show(house.health);
-  if (house.loaded) {
-    const isEmpty = house.devices.size === 0 && house.chosen === null;
+  connection.show(store.health);
+  if (store.isLoaded) {
+    const isEmpty = store.devices.size === 0 && store.selected === null;
     byId("empty").hidden = !isEmpty;
-    byId("house").hidden = isEmpty;
+    byId("dashboard").hidden = isEmpty;
   }
-  if (what.has("health") || what.has("devices")) showGateway(house);
-  if (!house.loaded || byId("house").hidden) return;
+  if (what.has("health") || what.has("devices")) showGateway(store);
+  if (!store.isLoaded || byId("dashboard").hidden) return;
   list.draw();
-  if (!what.has("chosen") && !what.has("devices")) return;
-  showNow(house);
-  if (!what.has("chosen")) return;
-  showTrust(house);
-  chart.draw(house.minutes, house.hasHistory);
-  showTable(house.series);
-  if (!isUsable && house.series.newest !== null && house.device?.forecast) {
+  if (!what.has("selected") && !what.has("devices")) return;
+  showNow(store);
+  if (!what.has("selected")) return;
+  showAccuracy(store);
+  chart.draw(store.minutes, store.hasHistory);
+  showTable(store.series);
+  if (!isUsable && store.series.newest !== null && store.device?.forecast) {
     isUsable = true;
-    performance.mark("gapcast-usable"); // for whoever measures
+    performance.mark("gapcast-usable"); // for measurements of the load time
   }
 }
 
-function wanted() {
+function deviceInUrl() {
   const match = /^#device=(.+)$/.exec(location.hash);
   try {
     return match && decodeURIComponent(match[1]);
   } catch {
-    return null; // an address that was cut
+    return null; // a truncated URL
   }
 }
 
-function failed(error) {
-  if (error instanceof Refused) return; // the events are refused too, and ask for the token
-  setTimeout(() => house.reload(failed), AGAIN_MS);
+function reloadAfterError(error) {
+  if (error instanceof Unauthorized) return; // the event stream fails too, and requests the token
+  setTimeout(() => store.reload(reloadAfterError), RETRY_MS);
 }
 
 async function run() {
   for (;;) {
-    await new Promise((refused) => {
+    await new Promise((unauthorized) => {
       listen({
-        refused,
+        unauthorized,
         event(kind, document) {
-          if (kind === "reset") house.reload(failed);
-          else house.take(kind, document);
+          if (kind === "reset") store.reload(reloadAfterError);
+          else store.applyEvent(kind, document);
         },
         open(isNew) {
-          line.found();
-          if (isNew) house.load(wanted()).catch(failed);
-          offerToForget();
+          connection.setOpen();
+          if (isNew) store.load(deviceInUrl()).catch(reloadAfterError);
+          showForgetToken();
           drawSoon();
         },
-        lost(why, answers) {
-          line.lost(why, answers);
-          if (answers) house.reload(failed);
+        lost(reason, isReachable) {
+          connection.setLost(reason, isReachable);
+          if (isReachable) store.reload(reloadAfterError);
           drawSoon();
         },
       });
     });
-    line.locked();
-    await askForToken();
+    connection.setLocked();
+    await requestToken();
   }
 }
 
 addEventListener("hashchange", () => {
-  const name = wanted() ?? house.first();
-  if (name === house.chosen) return;
-  house.choose(name).catch(failed);
+  const name = deviceInUrl() ?? store.first();
+  if (name === store.selected) return;
+  store.select(name).catch(reloadAfterError);
   byId("now").focus({ preventScroll: true });
 });
-byId("table-part").addEventListener("toggle", () => showTable(house.series));
+byId("table-part").addEventListener("toggle", () => showTable(store.series));
 byId("ranges").addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
   for (const other of byId("ranges").children) other.setAttribute("aria-pressed", other === button);
-  house.look(Number(button.dataset.minutes)).catch(failed);
+  store.setRange(Number(button.dataset.minutes)).catch(reloadAfterError);
 });
 showModels();
 run();

@@ -1,43 +1,57 @@
-// The first thing that is seen: the house now, in five minutes, and the minutes between.
+// Shows the selected device: its newest reading, its forecast, and the minutes in between.
 
 import { byId, figure, make, write } from "./dom.js";
-import { kw, moment, percent, state, time, verdict } from "./words.js";
+import { isWarmingUp, kw, moment, percent, skillSentence, state, time } from "./format.js";
 
-export function showNow(house) {
-  const device = house.device ?? { forecast: null, last_reading: null };
-  write(byId("device"), house.chosen ?? "");
-  const [word, how] = house.device ? state(device) : ["unknown to this gateway", "bad"];
-  write(byId("state"), word);
-  byId("state").dataset.is = how;
+export function showNow(store) {
+  const device = store.device ?? { forecast: null, last_reading: null };
   const { last_reading: reading, forecast } = device;
-  write(byId("when"), reading ? `reading of ${moment(reading.ts)}` : "");
+  write(byId("device"), store.selected ?? "");
+  showState(store.device);
+  write(byId("when"), reading ? `Last reading ${moment(reading.ts)}` : "");
   figure(byId("now-kw"), reading?.gap_kw, kw(reading?.gap_kw));
   figure(byId("ahead-kw"), forecast?.gap_kw, kw(forecast?.gap_kw));
-  write(byId("ahead-label"), forecast ? `At ${time(forecast.target_at)}, in ${forecast.horizon_min} minutes` : "In 5 minutes");
-  showBounds(forecast);
+  showHorizon(forecast);
+  showInterval(forecast);
   showPath(forecast);
-  const period = ["last_day", "last_week", "ever"].find((name) => house.scores?.[name]?.enough) ?? "last_day";
-  const [sentence, is] = house.scores ? verdict(house.scores[period], period) : ["", "wait"];
-  write(byId("verdict"), sentence && `${sentence}.`);
-  byId("verdict").dataset.is = is;
-  write(byId("covered"), covered(house.scores?.[period]));
+  const period = ["last_day", "last_week", "ever"].find((name) => store.scores?.[name]?.enough) ?? "last_day";
+  const [sentence, rating] = store.scores ? skillSentence(store.scores[period], period) : ["", "wait"];
+  write(byId("skill"), sentence && `${sentence}.`);
+  byId("skill").dataset.is = rating;
+  write(byId("coverage"), coverage(store.scores?.[period]));
 }
 
-function covered(scores) {
+function showState(device) {
+  const [word, rating] = device ? state(device) : ["Unknown device", "bad"];
+  const progress = device?.online !== false && device && isWarmingUp(device);
+  write(byId("state"), progress ? `Warm-up: ${device.forecast.n_observed} of ${device.forecast.context} minutes` : word);
+  byId("state").dataset.is = rating;
+}
+
+function coverage(scores) {
   if (!scores?.enough || scores.coverage === null) return "";
-  return `${percent(scores.coverage)} of what came was within the bounds; 90 % is meant.`;
+  return `${percent(scores.coverage)} of the measured values were inside the 90 % interval.`;
 }
 
-function showBounds(forecast) {
-  const bounds = byId("bounds");
+function showHorizon(forecast) {
+  const minutes = forecast ? forecast.horizon_min : 5;
+  const target = forecast ? ` (${time(forecast.target_at)})` : "";
+  write(byId("ahead-label"), `In ${minutes} minutes${target}`);
+  write(byId("path-label"), `Next ${minutes} minutes, kW`);
+  write(byId("key-forecast"), `forecast ${minutes} min earlier`);
+  write(byId("key-path"), `next ${minutes} minutes`);
+}
+
+function showInterval(forecast) {
+  const element = byId("interval");
   if (!forecast || forecast.lower_kw === null) {
-    write(bounds, forecast ? "no bounds" : "");
+    write(element, forecast ? "No interval" : "");
     return;
   }
-  if (bounds.childElementCount !== 2) {
-    bounds.replaceChildren("between ", make("data"), " and ", make("data"), " kW, nine times in ten");
+  if (!element.querySelector("data")) {
+    element.replaceChildren("90 % interval: ", make("span", "unbroken", make("data"), " to ", make("data"), " kW"));
   }
-  const [lower, upper] = bounds.querySelectorAll("data");
+  const [lower, upper] = element.querySelectorAll("data");
   figure(lower, forecast.lower_kw, kw(forecast.lower_kw));
   figure(upper, forecast.upper_kw, kw(forecast.upper_kw));
 }

@@ -1,8 +1,8 @@
-// One device's minutes: what was read, and what was foreseen for them, at the minute that it speaks of.
+// The measured values of one device by minute, and the forecasts by the minute they are for.
 
 const MINUTE_MS = 60_000;
-// Beyond the longest range that can be looked at.
-const MOST = 1_600;
+// More than the longest range of the chart.
+const MAX_MINUTES = 1_600;
 
 export const minuteOf = (label) => Math.round(Date.parse(label) / MINUTE_MS);
 
@@ -12,80 +12,81 @@ export class Series {
   }
 
   clear() {
-    this.read = new Map();
-    this.told = new Map();
+    this.measured = new Map();
+    this.forecasts = new Map();
     this.newest = null;
     this.path = [];
   }
 
-  /** Take what the gateway still has. What is known here is at least as new. */
+  /** Add the history that the gateway stores. Values that are already here are at least as new and stay. */
   addHistory(history) {
     for (const { ts, gap_kw } of history.readings) {
       const minute = minuteOf(ts);
-      if (!this.read.has(minute)) this.read.set(minute, gap_kw);
+      if (!this.measured.has(minute)) this.measured.set(minute, gap_kw);
       this.newest = Math.max(this.newest ?? minute, minute);
     }
     for (const forecast of history.forecasts) {
       const minute = minuteOf(forecast.target_at);
-      if (!this.told.has(minute)) this.told.set(minute, forecast);
+      if (!this.forecasts.has(minute)) this.forecasts.set(minute, forecast);
     }
   }
 
   addReading(ts, gapKw) {
     const minute = minuteOf(ts);
     if (this.newest !== null && minute <= this.newest) {
-      // A stream that starts again in the past, as a replay does; two runs are not mixed.
+      // The stream restarts in the past, for example in a replay: do not mix the two runs.
       if (minute < this.newest) this.clear();
     }
-    this.read.set(minute, gapKw);
+    this.measured.set(minute, gapKw);
     this.newest = minute;
-    for (const known of [this.read, this.told]) {
-      while (known.size > MOST) known.delete(Math.min(...known.keys()));
+    for (const known of [this.measured, this.forecasts]) {
+      while (known.size > MAX_MINUTES) known.delete(Math.min(...known.keys()));
     }
   }
 
   addForecast(forecast) {
-    this.told.set(minuteOf(forecast.target_at), forecast);
+    this.forecasts.set(minuteOf(forecast.target_at), forecast);
     this.path = forecast.path ?? [];
   }
 
-  /** The last minute that anything is foreseen for, or the newest reading's. */
+  /** The last minute with a forecast, or that of the newest reading. */
   get end() {
-    return this.newest === null ? null : Math.max(this.newest, ...this.ahead().map(([minute]) => minute));
+    return this.newest === null ? null : Math.max(this.newest, ...this.pending().map(([minute]) => minute));
   }
 
-  /** What is foreseen for minutes that have not come, as [minute, forecast]. */
-  ahead() {
-    return [...this.told].filter(([minute]) => minute > this.newest).sort((a, b) => a[0] - b[0]);
+  /** Forecasts for minutes that are not measured yet, as [minute, forecast]. */
+  pending() {
+    return [...this.forecasts].filter(([minute]) => minute > this.newest).sort((a, b) => a[0] - b[0]);
   }
 
   /**
-   * Columns for the chart, a row a minute from `nMinutes` ago to the last that is foreseen: seconds, then kW (null:
-   * none) of what was read, lower and upper bound, what was foreseen for minutes that have come, and the path of the
-   * newest forecast for those to come.
+   * Columns for the chart, one row a minute from `nMinutes` ago to the last forecast: seconds, then kW (or null) of the
+   * measured value, the interval's lower and upper bound, the forecast for minutes that are measured, and the path of
+   * the newest forecast for minutes that are not.
    */
   columns(nMinutes) {
     if (this.newest === null) return [[], [], [], [], [], []];
     const [first, last] = [this.newest - nMinutes + 1, this.end];
     const columns = Array.from({ length: 6 }, () => []);
     for (let minute = first; minute <= last; minute++) {
-      const told = this.told.get(minute);
+      const forecast = this.forecasts.get(minute);
       const ahead = minute - this.newest;
-      const path = ahead === 0 && this.path.length ? this.read.get(minute) : this.path[ahead - 1];
+      const path = ahead === 0 && this.path.length ? this.measured.get(minute) : this.path[ahead - 1];
       [
-        minute * 60, this.read.get(minute), told?.lower_kw, told?.upper_kw, ahead > 0 ? null : told?.gap_kw, path,
+        minute * 60, this.measured.get(minute), forecast?.lower_kw, forecast?.upper_kw,
+        ahead > 0 ? null : forecast?.gap_kw, path,
       ].forEach((value, i) => columns[i].push(value ?? null));
     }
     return columns;
   }
 
-  /** The last `n` minutes of which anything is known, newest first: {minute, read, told}. */
+  /** The last `n` minutes with a measured value or a forecast, newest first: {minute, measured, forecast}. */
   rows(n) {
     if (this.newest === null) return [];
     const rows = [];
-    for (let minute = this.end; rows.length < n && minute > this.newest - MOST; minute--) {
-      const [read, told] = [this.read.get(minute) ?? null, this.told.get(minute) ?? null];
-      if (read !== null || told !== null) rows.push({ minute, read, told });
+    for (let minute = this.end; rows.length < n && minute > this.newest - MAX_MINUTES; minute--) {
+      const [measured, forecast] = [this.measured.get(minute) ?? null, this.forecasts.get(minute) ?? null];
+      if (measured !== null || forecast !== null) rows.push({ minute, measured, forecast });
     }
     return rows;
   }

@@ -1,25 +1,25 @@
-// What the chart shows, as a table: the last three hours, newest first, while it is open.
+// The data of the chart as a table: the last three hours, newest first. Drawn only while it is open.
 
 import { byId, make } from "./dom.js";
-import { NOTHING, kw3, time } from "./words.js";
+import { NOTHING, kw3, time } from "./format.js";
 
-const MOST_ROWS = 185;
+const MAX_ROWS = 185;
 
 export function showTable(series) {
   if (!byId("table-part").open) return;
-  byId("rows").replaceChildren(...series.rows(MOST_ROWS).map(row));
+  byId("rows").replaceChildren(...series.rows(MAX_ROWS).map((row) => tableRow(row, series.newest)));
 }
 
-function row({ minute, read, told }) {
+function tableRow({ minute, measured, forecast }, newest) {
   const head = make("th", "", time(60_000 * minute));
   head.scope = "row";
-  const hasBounds = told !== null && told.lower_kw !== null;
-  const within = hasBounds && read !== null ? (told.lower_kw <= read && read <= told.upper_kw ? "yes" : "no") : NOTHING;
+  const hasInterval = forecast !== null && forecast.lower_kw !== null;
+  const isInside = hasInterval && measured !== null && forecast.lower_kw <= measured && measured <= forecast.upper_kw;
   return make(
     "tr", "", head,
-    make("td", "", read === null ? "to come" : kw3(read)),
-    make("td", "", told === null ? NOTHING : kw3(told.gap_kw)),
-    make("td", "", hasBounds ? `${kw3(told.lower_kw)} to ${kw3(told.upper_kw)}` : NOTHING),
-    make("td", "", within),
+    make("td", "", measured === null && minute > newest ? "pending" : kw3(measured)),
+    make("td", "", kw3(forecast?.gap_kw)),
+    make("td", "", hasInterval ? `${kw3(forecast.lower_kw)} to ${kw3(forecast.upper_kw)}` : NOTHING),
+    make("td", "", hasInterval && measured !== null ? (isInside ? "yes" : "no") : NOTHING),
   );
 }

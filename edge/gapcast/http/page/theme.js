@@ -1,4 +1,4 @@
-// Before anything is drawn: light or dark as chosen here, else as the system has it.
+// Runs before the first paint: the theme that was selected here, or that of the system.
 (() => {
   const KEY = "gapcast-theme";
   const themes = ["auto", "light", "dark"];
@@ -6,7 +6,7 @@
     try {
       return localStorage.getItem(KEY);
     } catch {
-      return null; // a browser that keeps nothing: the system's theme
+      return null; // storage is blocked: use the theme of the system
     }
   };
   let theme = themes.includes(stored()) ? stored() : "auto";
@@ -24,7 +24,7 @@
       try {
         localStorage.setItem(KEY, theme);
       } catch {
-        // it holds until the page is left
+        // storage is blocked: the theme lasts until the page is closed
       }
       show();
     });

@@ -1,31 +1,31 @@
-// Where the gateway asks for a token: the form for it.
+// The form for the token, where the gateway requires one.
 
 import { byId, write } from "./dom.js";
-import { hasToken, setToken } from "./ask.js";
+import { hasToken, setToken } from "./api.js";
 
-/** Ask for a token; resolves when one was given. */
-export function askForToken() {
-  const wasRefused = hasToken();
-  byId("house").hidden = byId("empty").hidden = true;
+/** Show the form; resolves when it is submitted. */
+export function requestToken() {
+  const wasRejected = hasToken();
+  byId("dashboard").hidden = byId("empty").hidden = true;
   byId("token-form").hidden = false;
-  write(byId("token-refused"), wasRefused ? "The gateway refuses this token." : "");
+  write(byId("token-error"), wasRejected ? "The gateway rejected this token." : "");
   byId("token").focus();
-  return new Promise((given) => {
+  return new Promise((resolve) => {
     byId("token-form").addEventListener(
       "submit",
       (event) => {
         event.preventDefault();
-        setToken(byId("token").value.trim(), byId("token-keep").checked);
+        setToken(byId("token").value.trim(), byId("token-remember").checked);
         byId("token").value = "";
         byId("token-form").hidden = true;
-        given();
+        resolve();
       },
       { once: true },
     );
   });
 }
 
-export function offerToForget() {
+export function showForgetToken() {
   byId("forget-token").hidden = !hasToken();
   byId("forget-token").onclick = () => {
     setToken(null);

@@ -1,11 +1,11 @@
-// Asks the gateway. Addresses are relative, so that the page works behind a proxy's prefix.
+// Requests to the gateway. URLs are relative, so that the page works behind a proxy with a path prefix.
 
 const KEY = "gapcast-token";
 
-/** The gateway wants a token, or another one. */
-export class Refused extends Error {}
+/** The gateway requires a token, or rejected the one it got. */
+export class Unauthorized extends Error {}
 
-/** The gateway answered with a problem; `status` is HTTP's. */
+/** The gateway answered with an error; `status` is the HTTP status. */
 export class Problem extends Error {
   constructor(status, detail) {
     super(detail);
@@ -23,7 +23,7 @@ function localStorageOf() {
   return localStorage;
 }
 
-// A browser may refuse its storage: then the token lasts as long as the page.
+// A browser may block its storage: the token is then lost when the page is closed.
 function stored(place) {
   try {
     return place().getItem(KEY);
@@ -45,26 +45,26 @@ export function hasToken() {
   return token !== null;
 }
 
-/** Use `value` from now on (null: none); keep it over the tab's end where `keep` says so. */
-export function setToken(value, keep = false) {
+/** Use the token `value` from now on (null: none). `remember` stores it beyond this tab. */
+export function setToken(value, remember = false) {
   token = value;
-  put(sessionStorageOf, keep ? null : value);
-  put(localStorageOf, keep ? value : null);
+  put(sessionStorageOf, remember ? null : value);
+  put(localStorageOf, remember ? value : null);
 }
 
-/** Return the response to `route`; throw Refused or Problem where it is not a good one. */
+/** Return the response of `route`; throw Unauthorized or Problem on an error status. */
 export async function request(route, options = {}) {
-  // A browser would ask for a password by itself; this header lets the page ask for the token.
+  // Without this header the browser would show its own password dialog on a 401.
   const headers = { ...options.headers, "x-requested-with": "gapcast-page" };
   if (token !== null) headers.authorization = `Bearer ${token}`;
   const response = await fetch(route, { ...options, headers, cache: "no-store" });
-  if (response.status === 401) throw new Refused();
+  if (response.status === 401) throw new Unauthorized();
   if (!response.ok) throw new Problem(response.status, await detailOf(response));
   return response;
 }
 
 /** Return the JSON at `route`. */
-export async function ask(route) {
+export async function getJson(route) {
   return (await request(route, { signal: AbortSignal.timeout(15_000) })).json();
 }
 
@@ -72,6 +72,6 @@ async function detailOf(response) {
   try {
     return (await response.json()).detail ?? response.statusText;
   } catch {
-    return response.statusText; // what a proxy says is no JSON
+    return response.statusText; // a proxy's error page is not JSON
   }
 }

@@ -1,0 +1,94 @@
+// Shows the forecast accuracy, the ensemble weights, and the progress of the warm-up.
+
+import { byId, make, write } from "./dom.js";
+import { MIN_OUTCOMES, NOTHING, PERIODS, count, kw3, percent, skill } from "./format.js";
+
+const MEMBER_NAMES = { learned: "online model (RLS)" };
+
+export function showAccuracy(store) {
+  showScores(store.scores);
+  showEnsemble(store.device?.forecast ?? null);
+  showWarmUp(store.device, store.scores);
+}
+
+function showScores(scores) {
+  const periods = Object.keys(PERIODS).filter((name) => scores?.[name]);
+  const summaries = periods.map((name) => scores[name]);
+  byId("scores").hidden = !summaries.length;
+  write(
+    byId("scores-note"),
+    summaries.length
+      ? "vs. persistence: difference in mean squared error (mean forecast). MAE: mean absolute error (median forecast). Outcomes: forecasts compared with a measurement."
+      : "No scores yet. The first appears five minutes after the first forecast.",
+  );
+  byId("periods").replaceChildren(make("tr", "", make("td", ""), ...periods.map((name) => head("col", PERIODS[name]))));
+  const line = (name, toCell) => make("tr", "", head("row", name), ...summaries.map(toCell));
+  byId("figures").replaceChildren(
+    line("vs. persistence", skillCell),
+    line("90 % interval coverage", ({ enough, coverage }) => cell(enough && coverage !== null ? percent(coverage) : NOTHING)),
+    line("Mean absolute error, kW", ({ enough, mae_kw }) => cell(enough ? kw3(mae_kw) : NOTHING)),
+    line("Persistence MAE, kW", ({ enough, persistence }) => cell(enough ? kw3(persistence.mae_kw) : NOTHING)),
+    line("Outcomes", ({ enough, n }) => cell(enough ? count(n) : `${count(n)} of ${MIN_OUTCOMES}`)),
+  );
+}
+
+function head(scope, text) {
+  const element = make("th", "", text);
+  element.scope = scope;
+  return element;
+}
+
+const cell = (text) => make("td", "", text);
+
+function skillCell({ enough, skill: value }) {
+  if (!enough || value === null) return cell(NOTHING);
+  const [phrase, rating] = skill(value);
+  const element = make("td", "phrase", phrase);
+  element.dataset.is = rating;
+  return element;
+}
+
+function showEnsemble(forecast) {
+  const weights = Object.entries(forecast?.experts ?? {}).sort((a, b) => b[1] - a[1]);
+  const isSingle = forecast && !weights.length;
+  write(
+    byId("experts-note"),
+    isSingle
+      ? `No ensemble: one model, ${forecast.model} ${forecast.model_version}.`
+      : weights.length ? "Learned for each device. The 90 % interval uses the weights of the median." : "No forecast yet.",
+  );
+  byId("experts").parentElement.hidden = !weights.length;
+  byId("experts").replaceChildren(...weights.map(([name, weight]) => bar(name, weight, forecast.median_experts?.[name] ?? 0)));
+}
+
+function bar(name, weight, medianWeight) {
+  const share = make("span", "share");
+  share.style.inlineSize = `${100 * weight}%`;
+  const member = head("row", MEMBER_NAMES[name] ?? name);
+  member.append(make("span", "track", share));
+  return make("tr", "", member, weightCell(weight), weightCell(medianWeight));
+}
+
+function weightCell(weight) {
+  const value = make("data", "", percent(weight));
+  value.value = String(weight);
+  return make("td", "", value);
+}
+
+function showWarmUp(device, scores) {
+  const steps = [];
+  if (device?.context) {
+    const { n_observed: n, context } = device;
+    steps.push(step("Model input", n, context, `${Math.min(n, context)} of ${context} minutes`));
+  }
+  const n = scores?.ever?.n ?? 0;
+  steps.push(step("Accuracy", n, MIN_OUTCOMES, n >= MIN_OUTCOMES ? "sufficient data" : `${count(n)} of ${MIN_OUTCOMES} outcomes`));
+  byId("warm").replaceChildren(...steps);
+}
+
+function step(name, value, most, text) {
+  const meter = make("progress");
+  meter.max = most;
+  meter.value = Math.min(value, most);
+  return make("label", "warm", make("span", "", name), make("span", "muted", text), meter);
+}

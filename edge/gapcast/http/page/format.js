@@ -1,0 +1,64 @@
+// Formats numbers, times and states for display.
+
+export const NOTHING = "–";
+export const PERIODS = { last_day: "Last day", last_week: "Last week", ever: "All time" };
+const PERCENT = "\u00a0%"; // not broken from its number at the end of a line
+// Outcomes needed before scores are shown. The gateway decides this by `enough`; this is for the progress bar.
+export const MIN_OUTCOMES = 720;
+// The page explains the term here, and only here.
+const PERSISTENCE = "persistence (assuming no change)";
+
+/** Power in kW: two decimals, one from 10 kW on, three below 0.1 kW. */
+export function kw(value) {
+  if (value === null || value === undefined) return NOTHING;
+  const size = Math.abs(value);
+  return value.toFixed(size >= 10 ? 1 : size < 0.1 && size > 0 ? 3 : 2);
+}
+
+export const kw3 = (value) => (value === null || value === undefined ? NOTHING : value.toFixed(3));
+export const count = (n) => n.toLocaleString("en");
+export const percent = (share) => `${Math.round(100 * share)}${PERCENT}`;
+
+/** Skill against persistence as a short phrase, and its rating: good, bad or even. */
+export function skill(value) {
+  const whole = Math.round(100 * value);
+  if (whole === 0) return ["equal", "even"];
+  return whole > 0 ? [`${whole}${PERCENT} better`, "good"] : [`${-whole}${PERCENT} worse`, "bad"];
+}
+
+/** The skill of one period as a sentence, and its rating. */
+export function skillSentence(scores, period) {
+  if (!scores || !scores.enough) {
+    const n = scores ? scores.n : 0;
+    return [`Comparison with ${PERSISTENCE} needs ${MIN_OUTCOMES} outcomes; ${count(n)} so far`, "wait"];
+  }
+  if (scores.skill === null) return [`The power was constant: no comparison with ${PERSISTENCE}`, "even"];
+  const [phrase, rating] = skill(scores.skill);
+  const comparison = rating === "even" ? "As good as" : `${phrase} than`;
+  return [`${comparison} ${PERSISTENCE} over ${period === "ever" ? "all time" : `the ${PERIODS[period].toLowerCase()}`}`, rating];
+}
+
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" });
+const exact = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+/** The time of a minute, in the time zone of the browser. */
+export const time = (at) => clock.format(new Date(at));
+export const second = (at) => exact.format(new Date(at));
+
+/** The same, with the date if that is not today, for example in a replay. */
+export function moment(at) {
+  const date = new Date(at);
+  return day.format(date) === day.format(new Date()) ? time(at) : `${time(at)}, ${day.format(date)}`;
+}
+
+/** Whether the model's input window is not filled with readings yet. */
+export const isWarmingUp = ({ forecast }) => forecast !== null && forecast.n_observed < forecast.context;
+
+/** The state of a device in a word or two, and its rating. */
+export function state(device) {
+  if (device.online === false) return ["Offline", "bad"];
+  if (!device.forecast) return ["Waiting for second reading", "wait"];
+  if (isWarmingUp(device)) return ["Warm-up", "wait"];
+  return [device.online === null ? "Ready" : "Online", "good"];
+}

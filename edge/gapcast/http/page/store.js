@@ -1,0 +1,193 @@
+// The state of the gateway and its devices: loaded once, then updated by events.
+
+import { Problem, getJson } from "./api.js";
+import { Series } from "./series.js";
+
+const PAGE_SIZE = 500;
+// Devices in the list. In a larger fleet, the others are shown by URL: #device=NAME.
+export const MAX_DEVICES = 5_000;
+// The scores of the selected device change every minute; they are requested at most this often.
+const DETAIL_MS = 5_000;
+const RELOAD_MS = 5_000;
+
+const deviceRoute = (name) => `devices/${encodeURIComponent(name)}`;
+
+export class Store {
+  /** `changed(what)` is called with "devices", "selected" or "health". */
+  constructor(changed) {
+    this.changed = changed;
+    this.devices = new Map();
+    this.nDevices = 0;
+    /** Incremented when a device is added or removed. */
+    this.listVersion = 0;
+    this.health = null;
+    this.selected = null;
+    this.scores = null;
+    this.series = new Series();
+    this.minutes = 180;
+    this.hasHistory = true;
+    this.isLoaded = false;
+    this._round = 0;
+    this._detailAt = 0;
+    this._detailDue = null;
+    this._reloadAt = 0;
+    this._reloadDue = null;
+  }
+
+  /** Load everything, beginning with what is visible first. */
+  async load(name) {
+    const round = ++this._round;
+    const page = await getJson("devices?limit=50");
+    if (round !== this._round) return;
+    const known = new Set();
+    this._mergePage(page, known);
+    this.isLoaded = true;
+    if (this.selected === null || name) await this.select(name ?? this.first());
+    else await this._loadSelected(true);
+    let next = page.next;
+    while (next !== null && known.size < MAX_DEVICES) {
+      const more = await getJson(`devices?limit=${PAGE_SIZE}&after=${encodeURIComponent(next)}`);
+      if (round !== this._round) return;
+      this._mergePage(more, known);
+      next = more.next;
+    }
+    if (next === null) {
+      for (const key of this.devices.keys()) if (!known.has(key)) this._remove(key);
+      this.changed("devices");
+    }
+  }
+
+  /** Load again soon, because events may have been missed. */
+  reload(onError) {
+    if (this._reloadDue) return;
+    const wait = Math.max(0, this._reloadAt + RELOAD_MS - Date.now());
+    this._reloadDue = setTimeout(() => {
+      this._reloadDue = null;
+      this._reloadAt = Date.now();
+      this.load().catch(onError);
+    }, wait);
+  }
+
+  async select(name) {
+    if (name !== this.selected) {
+      this.selected = name;
+      this.scores = null;
+      this.series.clear();
+      this.hasHistory = true;
+    }
+    this.changed("selected");
+    if (name !== null) await this._loadSelected(true);
+  }
+
+  async setRange(minutes) {
+    this.minutes = minutes;
+    this.changed("selected");
+    if (this.selected !== null) await this._loadHistory(this.selected);
+  }
+
+  /** Update the state with one event. */
+  applyEvent(kind, document) {
+    if (kind === "status") {
+      this.health = document;
+      this.changed("health");
+      return;
+    }
+    const name = document.device;
+    if (kind === "device" && document.state === "forgotten") {
+      if (this._remove(name)) this.nDevices--;
+      if (name === this.selected) this.select(this.first()).catch(() => {});
+      this.changed("devices");
+      return;
+    }
+    const device = this.devices.get(name) ?? this._add(name);
+    if (kind === "device") device.online = document.state === "online";
+    if (kind === "reading") device.last_reading = { ts: document.ts, gap_kw: document.gap_kw };
+    if (kind === "forecast") Object.assign(device, { forecast: document, n_observed: document.n_observed, context: document.context });
+    this.changed("devices");
+    if (this.selected === null && this.isLoaded) this.select(name).catch(() => {}); // the event stream reports the lost connection
+    if (name !== this.selected) return;
+    if (kind === "reading") this.series.addReading(document.ts, document.gap_kw);
+    if (kind === "scores") this.scores = document;
+    if (kind === "forecast") {
+      this.series.addForecast(document);
+      this._detailSoon();
+    }
+    this.changed("selected");
+  }
+
+  get device() {
+    return this.devices.get(this.selected) ?? null;
+  }
+
+  first() {
+    for (const [name, device] of this.devices) if (device.forecast) return name;
+    return this.devices.keys().next().value ?? null;
+  }
+
+  _add(name) {
+    const device = { device: name, online: null, last_reading: null, forecast: null, n_observed: 0, context: 0 };
+    if (this.devices.size < MAX_DEVICES) {
+      this.devices.set(name, device);
+      this.nDevices++;
+      this.listVersion++;
+    }
+    return device;
+  }
+
+  _remove(name) {
+    this.listVersion++;
+    return this.devices.delete(name);
+  }
+
+  _mergePage(page, known) {
+    this.nDevices = page.n_devices;
+    for (const device of page.devices) {
+      known.add(device.device);
+      this._merge(device);
+    }
+    this.changed("devices");
+  }
+
+  // A response may be older than an event that arrived during the request.
+  _merge(device) {
+    const current = this.devices.get(device.device);
+    if (!current) this.listVersion++;
+    const isOlder = current?.forecast && device.forecast && current.forecast.issued_at > device.forecast.issued_at;
+    if (isOlder) current.online = device.online;
+    else this.devices.set(device.device, device);
+  }
+
+  async _loadSelected(withHistory) {
+    const name = this.selected;
+    this._detailAt = Date.now();
+    try {
+      const [device] = await Promise.all([getJson(deviceRoute(name)), withHistory ? this._loadHistory(name) : null]);
+      if (name !== this.selected) return;
+      this._merge(device);
+      this.scores = device.scores;
+      this.series.path = this.device.forecast?.path ?? [];
+    } catch (error) {
+      if (!(error instanceof Problem && error.status === 404)) throw error;
+      if (name !== this.selected) return;
+      this.hasHistory = false; // unknown, or removed meanwhile: show what its events contain
+    }
+    this.changed("selected");
+  }
+
+  async _loadHistory(name) {
+    const history = await getJson(`${deviceRoute(name)}/history?minutes=${this.minutes}`);
+    if (name !== this.selected) return;
+    this.hasHistory = history.readings.length > 0;
+    this.series.addHistory(history);
+    this.changed("selected");
+  }
+
+  _detailSoon() {
+    if (this._detailDue) return;
+    const wait = Math.max(0, this._detailAt + DETAIL_MS - Date.now());
+    this._detailDue = setTimeout(() => {
+      this._detailDue = null;
+      if (this.selected !== null) this._loadSelected(false).catch(() => {}); // the event stream reports the lost connection
+    }, wait);
+  }
+}
