@@ -91,7 +91,7 @@ def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None
     """
     from gapcast.app.worker import end_with, serve_each  # noqa: PLC0415
     from gapcast.config.shards import each_of  # noqa: PLC0415 - what --help does not need is not loaded for it
-    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
 
     settings, *others = each_of(read_settings(config, assignments))
     if others:
@@ -114,7 +114,7 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
     Of the configuration it takes the models, the one that speaks, and the site's clock.
     """
     from gapcast.demo.run import DemoOptions, run_demo  # noqa: PLC0415
-    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
 
     settings = read_settings(None, ())
     configure_logs("auto", log_level)
@@ -177,7 +177,7 @@ def backtest(
     from gapcast.backtest.houses import Part  # noqa: PLC0415
     from gapcast.backtest.report import check_writable, document, lines  # noqa: PLC0415
     from gapcast.backtest.run import run_backtest  # noqa: PLC0415
-    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
     from gapcast.replay.source import Columns  # noqa: PLC0415
 
     configure_logs("auto", "warning")
@@ -207,7 +207,7 @@ def check(config: Path | None, assignments: tuple[str, ...], wait_s: float) -> N
     """Say what is wrong, and what to do: configuration, models, broker, readings, clock, state and port."""
     from gapcast.check.run import run_checks  # noqa: PLC0415
     from gapcast.config.shards import each_of  # noqa: PLC0415
-    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
 
     configure_logs("auto", "critical")  # what is wrong is said in words of its own
     code = 0

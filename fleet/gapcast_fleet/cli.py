@@ -11,7 +11,7 @@ import click
 
 from gapcast.commands.options import read_settings, settings_options
 from gapcast.core.errors import GapcastError, ModelError
-from gapcast.observability.metrics import configure_logs
+from gapcast.observability.logs import configure_logs
 from gapcast_fleet.options import columns_of, history_options, spark_options
 from gapcast_fleet.prepare_command import prepare
 

@@ -59,7 +59,7 @@ def setup(
     **options: Any,
 ) -> None:
     """Ask a few questions, listen for the meter, show what is read of it, and write the configuration."""
-    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
     from gapcast.presets import presets  # noqa: PLC0415 - what --help does not need is not loaded for it
     from gapcast.setup.asking import Nobody, Person  # noqa: PLC0415
     from gapcast.setup.connecting import Access  # noqa: PLC0415

@@ -1,14 +1,11 @@
-"""What a running service tells of itself: metrics for Prometheus, logs for people and machines."""
+"""Metrics of a running service, for Prometheus."""
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Any, Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
-import structlog
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -23,7 +20,6 @@ from gapcast.core.learning.outcomes import PERSISTENCE
 from gapcast.core.learning.summary import ExpertSummary
 from gapcast.core.statistics import Histogram
 from gapcast.observability.device_metrics import DeviceCollector
-from gapcast.observability.log_rate_limit import LibraryFilter, LogBudget, as_library_event
 from gapcast.service.internal_errors import Part
 from gapcast.service.service import Service
 
@@ -168,44 +164,6 @@ def build_registry(service: Service, about: About, per_device: int = 0) -> Colle
     if per_device:
         registry.register(DeviceCollector(service, per_device))
     return registry
-
-
-def configure_logs(log_format: Literal["auto", "console", "json"], level: str, shard: int | None = None) -> None:
-    """Log one event a line to standard error: for people on a terminal, else as JSON; so many lines of each event.
-
-    Each says of which ``shard`` it is, where it is of one.
-    """
-    budget = LogBudget()
-    for_people = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if for_people else structlog.processors.JSONRenderer()
-    )
-    shared: list[structlog.typing.Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    if shard is not None:
-        shared.append(_of_shard(shard))
-    structlog.configure(
-        processors=[budget, *shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    of_libraries = logging.StreamHandler(sys.stderr)
-    of_libraries.addFilter(LibraryFilter(budget))
-    of_libraries.setFormatter(
-        structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=[as_library_event, *shared])
-    )
-    logging.basicConfig(handlers=[of_libraries], level=logging.WARNING, force=True)
-
-
-def _of_shard(shard: int) -> structlog.typing.Processor:
-    def add(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        return {**event, "shard": shard}
-
-    return add
 
 
 def _live_scores(service: Service) -> Iterator[Metric]:
