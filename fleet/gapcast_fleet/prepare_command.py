@@ -43,7 +43,7 @@ class _LeadTimes(click.ParamType[tuple[int, ...]]):
 @click.option("--windows-a-house", type=click.IntRange(min=1), metavar="N",
               help="Maximum number of training windows per house.  [default: that of the house with the fewest]")  # fmt: skip
 @click.option("--validate-share", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1,
-              show_default=True, help="Share of each house's readings, from its end, for validation.")  # fmt: skip
+              show_default=True, help="Share of each house's last readings for validation.")  # fmt: skip
 @click.option(
     "--validate-from", metavar="ISO", help="Validate on readings from this time on (UTC if it has no offset)."
 )
