@@ -103,7 +103,7 @@ def test_one_that_does_not_fit_is_refused_where_it_was_named_and_else_not_heard(
         alter(mixed, name, **card)
     with pytest.raises(ModelError) as refused:
         load_models(settings(mixed, forecast={"experts": [name]}))
-    assert str(refused.value) == f"forecast.experts: {name} cannot be heard beside lstm-5-3: {why}"
+    assert str(refused.value) == f"forecast.experts: {name} cannot be combined with lstm-5-3: {why}"
     with capture_logs() as logs:
         assert load_models(settings(mixed)).others == ()
     told = {entry["model"]: entry for entry in logs if entry["event"] == "model.not_heard"}

@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from gapcast.observability.log_rate_limit import AT_ONCE, PER_S, LogBudget
-from gapcast.observability.metrics import configure_logs
+from gapcast.observability.logs import configure_logs
 from tests.support.presence import ROOT
 
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}

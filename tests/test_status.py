@@ -96,12 +96,9 @@ def test_it_is_drawn_in_words() -> None:
     assert "gapcast 1.2.3  ready  2026-01-01 12:01:05 UTC  up 2 h, 91 MB" in text
     assert "12,345 accepted  2 rejected" in text
     assert "latency p50 0.6 ms, p99 1.9 ms  batch 2.5  queue 7" in text
-    assert "2, 1 with a clock that is off" in text
-    assert (
-        "last day   14% better than assuming no change, off by 0.200 kW (no change: 0.250), 90.1% within the interval"
-        in text
-    )
-    assert "ever       12 outcomes: too few for a verdict" in text
+    assert "2, 1 with a clock offset" in text
+    assert "last day   14% better than persistence, MAE 0.200 kW (persistence 0.250), 90.1% interval coverage" in text
+    assert "all time   12 outcomes: not enough data" in text
     assert re.search(
         r"^home +1\.234 kW +12:00 +4 s +1\.310 kW +0\.620 to 2\.710 +12:05 +\+12% +89%$", text, re.MULTILINE
     )
@@ -195,7 +192,8 @@ def test_the_token_goes_along_and_503_is_an_answer(address: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("route", "words"), [("/401", "--token-file"), ("/404", "answers 404 Not Found"), ("/500", "is it a gapcast?")]
+    ("route", "words"),
+    [("/401", "--token-file"), ("/404", "returned 404 Not Found"), ("/500", "is it a gapcast service?")],
 )
 def test_an_answer_of_no_use_is_told_with_its_cure(address: str, route: str, words: str) -> None:
     with pytest.raises(StatusError, match=words):
@@ -203,5 +201,5 @@ def test_an_answer_of_no_use_is_told_with_its_cure(address: str, route: str, wor
 
 
 def test_what_is_no_json_is_no_gapcast(address: str) -> None:
-    with pytest.raises(StatusError, match="gives no JSON"):
+    with pytest.raises(StatusError, match="did not return JSON"):
         Rest(address).document("/201")

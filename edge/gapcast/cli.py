@@ -45,7 +45,7 @@ SPEED = _Speed()
 
 
 class _Group(click.Group):
-    """Turns the errors that gapcast raises on purpose into a sentence and an exit code."""
+    """Turns a :class:`GapcastError` into a message on standard error and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -58,7 +58,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gapcast")
 def main() -> None:
-    """Five-minute-ahead forecasts of household power, at the edge."""
+    """Forecast the power of a household five minutes ahead, on an IoT gateway."""
 
 
 for one in (addon, models, setup, systemd_unit):
@@ -72,10 +72,14 @@ def _columns_options(command: Any) -> Any:
             type=click.Choice(["W", "kW"], case_sensitive=False),
             default="kW",
             show_default=True,
-            help="Unit of the power.",
+            help="Unit of the power values.",
         ),
-        click.option("--value-column", metavar="NAME", help="Column of the power."),
-        click.option("--time-column", metavar="NAME", help="Column of the time; without it the file is UCI's own."),
+        click.option("--value-column", metavar="NAME", help="Column with the power values."),
+        click.option(
+            "--time-column",
+            metavar="NAME",
+            help="Column with the timestamps; without it, the file is read in the UCI format.",
+        ),
     ):
         command = option(command)
     return command
@@ -83,15 +87,15 @@ def _columns_options(command: Any) -> Any:
 
 @main.command()
 @settings_options
-@click.option("--of-worker", type=int, hidden=True, help="Process that serves other shards beside this one.")
+@click.option("--of-worker", type=int, hidden=True, help="Process id of the worker that serves the other shards.")
 def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None) -> None:
-    """Run the service until SIGTERM or Ctrl-C; SIGHUP has it load the models again.
+    """Run the service until SIGTERM or Ctrl-C; SIGHUP reloads the models.
 
-    With shards, it serves these shares of the meters, each in a process of its own.
+    With `shards` configured, each shard runs in a process of its own.
     """
     from gapcast.app.worker import end_with, serve_each  # noqa: PLC0415
     from gapcast.config.shards import each_of  # noqa: PLC0415 - what --help does not need is not loaded for it
-    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
 
     settings, *others = each_of(read_settings(config, assignments))
     if others:
@@ -103,18 +107,28 @@ def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None
 
 
 @main.command()
-@click.option("--speed", type=SPEED, default="60", show_default=True, help="Times real time, or max.")
-@click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End by itself.")
-@click.option("--mqtt-port", type=PORT, default=1883, show_default=True, help="A free one is taken where this is not.")
-@click.option("--http-port", type=PORT, default=8080, show_default=True, help="A free one is taken where this is not.")
+@click.option("--speed", type=SPEED, default="60", show_default=True, help="Multiple of real time, or max.")
+@click.option(
+    "--duration",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Stop after this time (default: run until Ctrl-C).",
+)
+@click.option(
+    "--mqtt-port", type=PORT, default=1883, show_default=True, help="Port of the broker; if it is in use, a free one."
+)
+@click.option(
+    "--http-port", type=PORT, default=8080, show_default=True, help="Port of REST; if it is in use, a free one."
+)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning")
 def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port: int, log_level: str) -> None:
-    """See it work: an embedded broker, a real week replayed, the service, and what came of each forecast.
+    """Run a demo: an embedded broker, a recorded week as a meter, and the service.
 
-    Of the configuration it takes the models, the one that speaks, and the site's clock.
+    It prints each forecast with its outcome. Only the models, the published model and the site's time zone are read
+    from the configuration.
     """
     from gapcast.demo.run import DemoOptions, run_demo  # noqa: PLC0415
-    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
 
     settings = read_settings(None, ())
     configure_logs("auto", log_level)
@@ -124,9 +138,11 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
 @main.command()
 @settings_options
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--device", default="replay", show_default=True, help="Name to publish as.")
-@click.option("--speed", type=SPEED, default="60", show_default=True, help="Times real time, or max.")
-@click.option("--start", metavar="ISO", help="Begin with the first reading at or after this time (UTC if no offset).")
+@click.option("--device", default="replay", show_default=True, help="Device id to publish as.")
+@click.option("--speed", type=SPEED, default="60", show_default=True, help="Multiple of real time, or max.")
+@click.option(
+    "--start", metavar="ISO", help="Start with the first reading at or after this time (UTC if it has no offset)."
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Publish at most N readings.")
 @_columns_options
 def replay(
@@ -137,7 +153,10 @@ def replay(
     assignments: tuple[str, ...],
     **of_file: Any,
 ) -> None:
-    """Publish FILE (UCI's own, or any CSV by its columns; without one the bundled week) as a live meter would."""
+    """Publish the readings in FILE to the broker, like a live meter.
+
+    FILE is in the UCI format, or any CSV file with --value-column and --time-column. Default: the bundled week.
+    """
     from gapcast.app.broker import transport_of  # noqa: PLC0415
     from gapcast.commands.replay import replay_file  # noqa: PLC0415
     from gapcast.config.shards import the_one_of  # noqa: PLC0415
@@ -153,12 +172,22 @@ def replay(
 @main.command()
 @settings_options
 @click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--start", metavar="ISO", help="Begin with the first reading at or after this time (UTC if no offset).")
+@click.option(
+    "--start", metavar="ISO", help="Start with the first reading at or after this time (UTC if it has no offset)."
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N readings of each file.")
-@click.option("--score-from", metavar="ISO", help="Score forecasts for this time on; learn from what came before.")
+@click.option(
+    "--score-from",
+    metavar="ISO",
+    help="Score only forecasts from this time on; the readings before it are used to learn.",
+)
 @_columns_options
-@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all scores here.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="CSV", help="Write each forecast with its outcome.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all scores to this file."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="CSV", help="Write each forecast and its outcome to this file."
+)
 def backtest(
     files: tuple[Path, ...],
     config: Path | None,
@@ -170,14 +199,15 @@ def backtest(
     out: Path | None,
     **of_file: Any,
 ) -> None:
-    """Run the service's own engine over each FILE (UCI's own, or any CSV by its columns), and score it.
+    """Run the service's engine over each FILE and score its forecasts.
 
-    Each file is a house; what is learnt begins with its first reading.
+    Each file is one house, in the UCI format, or any CSV file with --value-column and --time-column. Online learning
+    starts from scratch with each file.
     """
     from gapcast.backtest.houses import Part  # noqa: PLC0415
     from gapcast.backtest.report import check_writable, document, lines  # noqa: PLC0415
     from gapcast.backtest.run import run_backtest  # noqa: PLC0415
-    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
     from gapcast.replay.source import Columns  # noqa: PLC0415
 
     configure_logs("auto", "warning")
@@ -201,15 +231,15 @@ def backtest(
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="Listen so long for readings; a meter that sends once a minute needs 70.",
+    help="How long to wait for readings; a meter that sends once a minute needs 70.",
 )
 def check(config: Path | None, assignments: tuple[str, ...], wait_s: float) -> None:
-    """Say what is wrong, and what to do: configuration, models, broker, readings, clock, state and port."""
+    """Check configuration, models, broker, readings, clock, state and port; print each problem with its remedy."""
     from gapcast.check.run import run_checks  # noqa: PLC0415
     from gapcast.config.shards import each_of  # noqa: PLC0415
-    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
 
-    configure_logs("auto", "critical")  # what is wrong is said in words of its own
+    configure_logs("auto", "critical")  # the command prints its own messages
     code = 0
     for settings in each_of(read_settings(config, assignments)):
         if settings.shards:
@@ -221,10 +251,18 @@ def check(config: Path | None, assignments: tuple[str, ...], wait_s: float) -> N
 
 @main.command()
 @settings_options
-@click.option("--url", metavar="URL", help="Where the service answers (default: this machine, at http.port).")
-@click.option("--token-file", type=click.Path(path_type=Path), help="File with the token that the service asks for.")
-@click.option("--once", is_flag=True, help="Show it once, and end: 0 where it is ready, else 1.")
-@click.option("--every", "every_s", type=click.FloatRange(min=0.1), default=2.0, show_default=True, metavar="SECONDS")
+@click.option("--url", metavar="URL", help="Base URL of the service (default: this machine, at http.port).")
+@click.option("--token-file", type=click.Path(path_type=Path), help="File with the bearer token of the service.")
+@click.option("--once", is_flag=True, help="Print once and exit: 0 if the service is ready, else 1.")
+@click.option(
+    "--every",
+    "every_s",
+    type=click.FloatRange(min=0.1),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Refresh interval.",
+)
 def status(
     config: Path | None,
     assignments: tuple[str, ...],
@@ -233,7 +271,7 @@ def status(
     once: bool,
     every_s: float,
 ) -> None:
-    """Show a running service at a glance: live on a terminal, once elsewhere."""
+    """Show the status of a running service: live on a terminal, once otherwise."""
     from gapcast.status.asking import Rest, read_token  # noqa: PLC0415
     from gapcast.status.watching import show_once, watch  # noqa: PLC0415
 

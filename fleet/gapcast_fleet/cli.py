@@ -11,7 +11,7 @@ import click
 
 from gapcast.commands.options import read_settings, settings_options
 from gapcast.core.errors import GapcastError, ModelError
-from gapcast.observability.metrics import configure_logs
+from gapcast.observability.logs import configure_logs
 from gapcast_fleet.options import columns_of, history_options, spark_options
 from gapcast_fleet.prepare_command import prepare
 
@@ -39,32 +39,38 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gapcast")
 def main() -> None:
-    """Forecasts for a fleet of meters, on Apache Spark: the engine of the edge, for as many as there are cores."""
+    """Forecasts for a fleet of meters on Apache Spark, with the same engine as the gateway."""
     configure_logs("auto", "warning")
 
 
 @main.command()
 @settings_options
 @spark_options
-@click.option("--from", "source", required=True, metavar="FOLDER|mqtt|kafka", help="Where readings come from.")
-@click.option("--to", "target", required=True, metavar="FOLDER|mqtt|kafka", help="Where forecasts go.")
-@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="Where the state is kept.")
+@click.option("--from", "source", required=True, metavar="FOLDER|mqtt|kafka", help="Source of the readings.")
+@click.option("--to", "target", required=True, metavar="FOLDER|mqtt|kafka", help="Sink of the forecasts.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="Folder of the checkpoint.")
 @click.option("--format", "file_format", type=click.Choice(["json", "parquet"]), default="json", show_default=True)
-@click.option("--to-format", type=click.Choice(["json", "parquet"]), help="Of what is written (default: as --format).")
+@click.option("--to-format", type=click.Choice(["json", "parquet"]), help="Output format (default: that of --format).")
 @click.option("--every", "every_s", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS")
-@click.option("--once", is_flag=True, help="End when all that is there has been read.")
-@click.option("--buckets", "n_buckets", type=click.IntRange(1, 65_536), help="Into which devices are dealt, for good.")
-@click.option("--files-at-once", type=click.IntRange(min=1), default=16, show_default=True, help="Of a micro-batch.")
+@click.option("--once", is_flag=True, help="Stop when all available readings are processed.")
+@click.option(
+    "--buckets", "n_buckets", type=click.IntRange(1, 65_536), help="Number of state buckets; fixed for a checkpoint."
+)
+@click.option(
+    "--files-at-once", type=click.IntRange(min=1), default=16, show_default=True, help="Files per micro-batch."
+)
 @click.option(
     "--cached-devices",
     type=click.IntRange(min=0),
     default=100_000,
     show_default=True,
     metavar="N",
-    help="Kept in the memory of each Python worker between two micro-batches, some 15 kB each.",
+    help="Devices cached in memory per Python worker between micro-batches, about 15 kB each.",
 )
-@click.option("--client-id", default="gapcast-fleet", show_default=True, help="Whose session the broker keeps.")
-@click.option("--kafka", "kafka", multiple=True, metavar="KEY=VALUE", help="An option of Spark's Kafka connector.")
+@click.option(
+    "--client-id", default="gapcast-fleet", show_default=True, help="MQTT client id of the persistent session."
+)
+@click.option("--kafka", "kafka", multiple=True, metavar="KEY=VALUE", help="Option of Spark's Kafka connector.")
 @click.option("--kafka-topics", nargs=2, default=("gapcast-forecasts", "gapcast-rejected"), show_default=True)
 def score(
     config: Path | None,
@@ -79,7 +85,7 @@ def score(
     kafka: tuple[str, ...],
     **of_source: Any,
 ) -> None:
-    """Forecast what meters will draw, micro-batch by micro-batch; go on where the checkpoint ends."""
+    """Forecast the readings of many meters in micro-batches; resume from the checkpoint."""
     from gapcast_fleet.checkpoints import held  # noqa: PLC0415
     from gapcast_fleet.mqtt_sink import to_mqtt  # noqa: PLC0415
     from gapcast_fleet.mqtt_source import from_mqtt  # noqa: PLC0415
@@ -126,11 +132,13 @@ def _pairs(option: str, assignments: tuple[str, ...]) -> Iterator[tuple[str, str
 @settings_options
 @spark_options
 @history_options
-@click.option("--results", type=click.Path(path_type=Path), required=True, help="Where what came of it is kept.")
-@click.option("--start", metavar="ISO", help="Begin with the readings at or after this time (UTC if no offset).")
+@click.option("--results", type=click.Path(path_type=Path), required=True, help="Folder of the results.")
+@click.option("--start", metavar="ISO", help="Start with the readings at or after this time (UTC if it has no offset).")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N readings of each house.")
-@click.option("--score-from", metavar="ISO", help="Score forecasts for this time on; learn from what came before.")
-@click.option("--houses-at-once", type=click.IntRange(min=1), default=100, show_default=True, help="In one engine.")
+@click.option(
+    "--score-from", metavar="ISO", help="Score only forecasts from this time on; learn from the readings before it."
+)
+@click.option("--houses-at-once", type=click.IntRange(min=1), default=100, show_default=True, help="Houses per engine.")
 def backtest(
     folder: Path,
     config: Path | None,
@@ -143,9 +151,9 @@ def backtest(
     score_from: str | None,
     **of_files: Any,
 ) -> None:
-    """Run the engine over the history of many houses, on all cores, and score it; go on where RESULTS end.
+    """Run the engine over the history of many houses on all cores and score its forecasts; resume from RESULTS.
 
-    FOLDER_OF_PARQUET holds rows of a house, a time and a power, however they are divided into files.
+    FOLDER_OF_PARQUET holds rows with a house, a time and a power, in any number of files.
     """
     from gapcast.backtest.houses import Part  # noqa: PLC0415
     from gapcast_fleet.backtest import Question, lines, run_backtest  # noqa: PLC0415

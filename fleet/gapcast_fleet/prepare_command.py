@@ -32,18 +32,22 @@ class _LeadTimes(click.ParamType[tuple[int, ...]]):
 @settings_options
 @spark_options
 @history_options
-@click.option("--to", "out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the set.")
+@click.option(
+    "--to", "out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the training set."
+)
 @click.option("--context", type=click.IntRange(MIN_OBSERVED, 100_000), default=30, show_default=True, metavar="MINUTES",
-              help="Of a window: the experiment's window.context.")  # fmt: skip
+              help="Window length: window.context of the experiment.")  # fmt: skip
 @click.option("--padding", type=click.Choice(["oldest", "zero"]), default="oldest", show_default=True)
 @click.option("--lead-times", type=_LeadTimes(), default="5", show_default=True, metavar="MINUTES,...",
-              help="The experiment's outputs.lead_times_min.")  # fmt: skip
+              help="Lead times: outputs.lead_times_min of the experiment.")  # fmt: skip
 @click.option("--windows-a-house", type=click.IntRange(min=1), metavar="N",
-              help="To train on, at most.  [default: as many as the house with the fewest has]")  # fmt: skip
+              help="Maximum number of training windows per house.  [default: that of the house with the fewest]")  # fmt: skip
 @click.option("--validate-share", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1,
-              show_default=True, help="Of each house's readings: its last days are validated on.")  # fmt: skip
-@click.option("--validate-from", metavar="ISO", help="Validate from this time on, all houses (UTC if no offset).")
-@click.option("--leave-out", multiple=True, metavar="NAME", help="Learn nothing from this house (may be repeated).")
+              show_default=True, help="Share of each house's last readings for validation.")  # fmt: skip
+@click.option(
+    "--validate-from", metavar="ISO", help="Validate on readings from this time on (UTC if it has no offset)."
+)
+@click.option("--leave-out", multiple=True, metavar="NAME", help="Exclude this house (may be repeated).")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
 def prepare(
     config: Path | None,
@@ -53,7 +57,7 @@ def prepare(
     out: Path,
     **options: Any,
 ) -> None:
-    """Draw windows to train on from the readings of many houses, as many of each; go on where the folder ends.
+    """Sample training windows from the readings of many houses, the same number from each; resume if interrupted.
 
     FOLDER_OF_PARQUET is as for backtest. `gapcast-trainer train NAME --from FOLDER` learns from what is written.
     """

@@ -146,7 +146,7 @@ def test_with_nothing_scored_the_report_says_so(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", n) for name, n in (("a", 1), ("b", 4))]
     found = run_backtest(settings(), files, COLUMNS, Part(), quiet=True)
     text = list(lines(found))
-    assert text[:2] == ["a: 0 forecasts scored", "  no forecast's minute came with a reading: nothing to score"]
+    assert text[:2] == ["a: 0 forecasts scored", "  nothing to score: no forecast has a reading at its target minute"]
     assert text[4].startswith("all 2 houses: 0")
     told = document(found)
     assert (told["n_readings"], told["scored"]["n"], told["scored"]["mse_kw2"]) == (5, 0, None)

@@ -14,8 +14,8 @@ def test_what_a_house_draws_or_feeds_in_is_in_order(powers_kw: list[float]) -> N
 
 @pytest.mark.parametrize(
     ("powers_kw", "words"),
-    [([80.0], "80 kW is much"), ([-64.0, -62.0], "63 kW is much"), ([0.0012, 0.0003], "0.00075 kW is next to nothing")],
+    [([80.0], "80 kW is high"), ([-64.0, -62.0], "63 kW is high"), ([0.0012, 0.0003], "0.00075 kW is very low")],
 )
 def test_a_thousand_times_too_much_or_too_little_is_doubted(powers_kw: list[float], words: str) -> None:
     assert doubt_of(powers_kw).startswith(words)
-    assert "say so" in doubt_of(powers_kw)
+    assert "set unit" in doubt_of(powers_kw)

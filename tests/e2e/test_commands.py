@@ -48,7 +48,7 @@ def speaks(name: str) -> str:
     """What check says of a shipped model that speaks where the site's clock is UTC."""
     card = json.loads((shipped_models() / name / "card.json").read_text(encoding="utf-8"))
     knows_the_time = {feature["name"] for feature in card["features"]} & set(DERIVED)
-    return f"; {name} speaks" + (" (it goes by the clock of UTC)" if knows_the_time else "")
+    return f"; published model: {name}" + (" (time zone UTC)" if knows_the_time else "")
 
 
 def test_check_says_that_all_is_well(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
@@ -76,7 +76,7 @@ def test_check_leaves_a_running_gateway_alone(
     service.wait_ready(http_port)
     command = start("check", "--wait", 0, *replay_settings(settings_of, broker))
     assert command.wait() == 0
-    assert f"ok   http: 127.0.0.1 port {http_port}: a gapcast answers there already" in command.out
+    assert f"ok   http: 127.0.0.1 port {http_port}: a gapcast service is already running there" in command.out
     with peer_of(broker.host, broker.port) as peer:
         peer.subscribe("gapcast/+/status")
         assert [message.payload for message in peer.wait_for("gapcast/e2e/status")] == [b"online"]
@@ -105,7 +105,7 @@ def test_check_names_the_clock_that_a_model_goes_by(start: Start, settings_of: S
     zone = ("--set", "site.timezone=Europe/Paris")
     command = start("check", *settings_of(free_port()), *zone, GAPCAST_MODELS__PATH=copy.models)
     assert command.wait() == 1
-    assert command.out.splitlines()[0].endswith("; every-feature speaks (it goes by the clock of Europe/Paris)")
+    assert command.out.splitlines()[0].endswith("; published model: every-feature (time zone Europe/Paris)")
 
 
 def test_check_says_which_model_is_wrong(start: Start, settings_of: SettingsOf, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_the_demo_takes_other_ports_where_its_own_are_taken_and_ends_with_ctrl_c
 def test_the_demo_says_so_where_there_was_too_little_to_score(start: Start) -> None:
     command = start("demo", "--speed", 1, "--duration", 0.5, "--mqtt-port", free_port(), "--http-port", free_port())
     assert command.wait(40) == 0
-    assert command.out.endswith("1 readings, 0 forecasts: too few to score\n")
+    assert command.out.endswith("1 readings, 0 forecasts: not enough data to score\n")
 
 
 def test_the_demo_takes_the_model_that_the_configuration_names_and_its_own_broker(start: Start) -> None:
@@ -304,7 +304,7 @@ def test_the_demo_refuses_a_model_that_needs_more_than_its_week_has(start: Start
     assert command.wait() == 3
     assert command.out == ""
     assert (
-        "gapcast: model every-feature needs reactive_kvar, voltage_v, current_a, which the demo's week has not: "
+        "gapcast: model every-feature needs reactive_kvar, voltage_v, current_a, which the demo's recording lacks: "
         "name another model\n"
     ) in command.err
     assert "Traceback" not in command.err

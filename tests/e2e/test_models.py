@@ -42,7 +42,10 @@ def download(tmp_path: Path) -> Path:
 def test_it_is_installed_listed_and_taken_out(start: Start, download: Path, tmp_path: Path) -> None:
     place = tmp_path / "state" / "gapcast" / "models" / default_name()
     installing = start("models", "install", download)
-    assert (installing.wait(), installing.out) == (0, f"{default_name()} new self-tested, and installed in {place}\n")
+    assert (installing.wait(), installing.out) == (
+        0,
+        f"{default_name()} new passed its self-test and is installed in {place}\n",
+    )
     assert sorted(path.name for path in place.iterdir()) == ["card.json", "model.tflite"]
     listing = start("models")
     assert listing.wait() == 0
@@ -50,7 +53,7 @@ def test_it_is_installed_listed_and_taken_out(start: Start, download: Path, tmp_
     assert start("check", "--set", "mqtt.port=1").wait() == 1, "the models are sound, and there is no broker"
     removing = start("models", "remove", default_name())
     assert removing.wait() == 0
-    assert removing.out == f"{default_name()} removed; the {default_name()} that came with gapcast is there again\n"
+    assert removing.out == f"{default_name()} removed; the bundled {default_name()} is active again\n"
     assert not place.exists()
 
 
@@ -78,7 +81,7 @@ def test_what_cannot_be_is_a_sentence(start: Start, download: Path, tmp_path: Pa
     else:
         assert start("models", "install", download, "--models", tmp_path / "own").wait() == 0
         command = start("models", "remove", default_name(), "--models", tmp_path / "own")
-        problem = f"{default_name()} is the model that speaks: let another be the default"
+        problem = f"{default_name()} is the published model: make another the default"
     assert command.wait() == 3
     assert command.err.startswith("gapcast: ")
     assert problem in command.err

@@ -20,7 +20,7 @@ import os
 from threading import Event
 from gapcast.app.application import Application
 from gapcast.config.loader import load
-from gapcast.observability.metrics import configure_logs
+from gapcast.observability.logs import configure_logs
 
 settings = load(None, os.environ, {})
 configure_logs("console", "debug")

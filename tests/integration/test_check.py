@@ -83,7 +83,7 @@ def test_no_broker(check: Check) -> None:
     code, lines = check(free_port())
     _, cure = found(lines, "FAIL broker: 127.0.0.1 port ")
     assert code == 1
-    assert "nothing listens there: start the broker" in cure
+    assert "nothing listens at this address: start the broker" in cure
     assert lines[-1].startswith("ok   http: ")  # the rest is looked at all the same
 
 
@@ -149,13 +149,13 @@ def test_a_topic_that_the_account_may_not_read(check: Check, strict: MosquittoBr
     line, cure = found(lines, "FAIL broker: ")
     assert code == 1
     assert "the subscription to gap/+/reading is refused" in line
-    assert "let this account read that topic" in cure
+    assert "grant this account read access to the topic" in cure
 
 
 def test_a_broker_that_keeps_readings_back_without_a_word(check: Check, guarded: MosquittoBroker) -> None:
     code, lines = check(guarded.port, 0.05, mqtt={"username": "gapcast", "password": "the word"})
     assert code == 0
-    assert "what it has no right to read" in found(lines, "warn readings: no message")[1]
+    assert "no permission to read" in found(lines, "warn readings: no message")[1]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_readings_that_are_well(check: Check, mosquitto: MosquittoBroker) -> Non
     assert not [line for line in lines if line.startswith(("warn", "FAIL"))]
 
 
-@pytest.mark.parametrize(("power", "words"), [("75.5", "75.5 kW is much for a house"), ("0.0004", "next to nothing")])
+@pytest.mark.parametrize(("power", "words"), [("75.5", "75.5 kW is high for a house"), ("0.0004", "very low")])
 def test_a_unit_that_looks_wrong(check: Check, mosquitto: MosquittoBroker, power: str, words: str) -> None:
     with publishing(mosquitto, ("gap/home/reading", power)):
         code, lines = check(mosquitto.port, WAIT_S)
@@ -254,7 +254,7 @@ def test_a_clock_of_this_machine_that_is_before_its_models(check: Check, tmp_pat
     copy.alter_card(lambda card: card.update(created_at=made.isoformat()))
     _, lines = check(free_port(), models={"path": copy.models})
     line, cure = found(lines, "warn clock: this machine says ")
-    assert f"before its models were made ({made:%Y-%m-%d})" in line
+    assert f"before its models were created ({made:%Y-%m-%d})" in line
     assert "timedatectl" in cure
 
 
@@ -264,7 +264,7 @@ def test_a_model_that_fails(check: Check, tmp_path: Path) -> None:
     code, lines = check(free_port(), models={"path": copy.models})
     _, cure = found(lines, "FAIL models: ")
     assert code == 3  # the first trouble, though the broker fails too
-    assert "put the whole model back" in cure
+    assert "restore the model" in cure
 
 
 def test_a_state_path_that_cannot_be_written(check: Check, tmp_path: Path, mosquitto: MosquittoBroker) -> None:
@@ -273,7 +273,7 @@ def test_a_state_path_that_cannot_be_written(check: Check, tmp_path: Path, mosqu
     code, lines = check(mosquitto.port, state={"path": file / "state"})
     line, cure = found(lines, "warn state: ")
     assert code == 0
-    assert "cannot be written (Not a directory)" in line
+    assert "is not writable (Not a directory)" in line
     assert "set state.path" in cure
 
 
@@ -282,8 +282,8 @@ def test_a_disk_that_is_almost_full(check: Check, mosquitto: MosquittoBroker, mo
     code, lines = check(mosquitto.port)
     line, cure = found(lines, "warn state: ")
     assert code == 0
-    assert line.endswith(" MB are free")
-    assert "free some space" in cure
+    assert line.endswith(" MB free")
+    assert "free disk space" in cure
 
 
 def test_nothing_is_to_be_kept(check: Check, mosquitto: MosquittoBroker) -> None:
@@ -306,5 +306,5 @@ def test_a_port_that_a_gapcast_has(check: Check, mosquitto: MosquittoBroker, sta
     gateway = start_gateway(mosquitto)
     code, lines = check(mosquitto.port, http={"port": gateway.application.http_port})
     assert code == 0
-    assert found(lines, "ok   http: ")[0].endswith("a gapcast answers there already")
+    assert found(lines, "ok   http: ")[0].endswith("a gapcast service is already running there")
     assert gateway.service.connected

@@ -41,7 +41,7 @@ def test_the_absolute_error_is_the_medians_where_the_model_gives_one(
 ) -> None:
     peer, shown = connect(broker), []
     with Watcher(broker.host, broker.port, "home", shown.append) as watcher:
-        assert watcher.summary(paced=paced) == "0 readings, 0 forecasts: too few to score"
+        assert watcher.summary(paced=paced) == "0 readings, 0 forecasts: not enough data to score"
         for i in range(6):
             watcher.sent(minute_label(FIRST + i), 1.0 if i < 5 else 2.0)
             if paced:
@@ -58,7 +58,7 @@ def test_the_absolute_error_is_the_medians_where_the_model_gives_one(
         "  persistence  MSE 1.0000 kW²  MAE 1.0000 kW",
         f"  skill +75.0% (1 - MSE / MSE of persistence{by})",
     ]
-    assert lines[4].endswith("(at full speed: in the queue)") is not paced
+    assert lines[4].endswith("(at full speed: includes queueing)") is not paced
     assert shown[-1].endswith("now  2.000 kW   00:10  1.500 kW   | forecast for now  1.500 kW, error 0.500 kW")
 
 

@@ -131,7 +131,7 @@ def test_a_model_that_does_not_speak_and_fails_is_told_at_start(models: Path) ->
     ModelCopy(models, "other", source=every_feature_model()).alter_card(
         lambda card: card["golden"]["mean"][0].__setitem__(0, 99.0)
     )
-    with pytest.raises(ModelError, match="model other: the golden example gives mean off by"):
+    with pytest.raises(ModelError, match="model other: mean of the golden example differs by"):
         load_models(Settings.model_validate({"models": {"path": models}, "forecast": {"model": "linear"}}))
 
 

@@ -187,7 +187,7 @@ def gone(copy: ModelCopy) -> None:
     ("spoil", "problem"),
     [
         (altered, "is not the file that its card describes"),
-        (wrong, "the golden example gives mean off by"),
+        (wrong, "mean of the golden example differs by"),
         (no_model, "the runtime cannot load the file"),
         (no_card, "card.json: the file: Invalid JSON"),
         (greedy, "restart gapcast to change to it"),
@@ -214,7 +214,7 @@ def test_a_bad_one_is_refused_with_its_reason_and_the_old_one_speaks_on(
         wait_reloads(gateway, refused=1)
     refused = [line for line in lines if line["event"] == "models.refused"]
     assert problem in refused[0]["problem"]
-    assert "the models in use go on" in refused[0]["cure"]
+    assert "the models in use stay in use" in refused[0]["cure"]
     feed(peer, range(3, 5))
     assert peer.wait_for(OUT, 4)[-1].document["n_observed"] == 5
     assert httpx.get(f"{gateway.url}/models").json() == before

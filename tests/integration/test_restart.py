@@ -89,7 +89,7 @@ def test_where_nothing_can_be_kept_it_forecasts_and_says_so(
     assert health.json()["status"] == "warn"
     (check,) = health.json()["checks"]["state:kept"]
     assert check["status"] == "warn"
-    assert "readings are not kept over a restart" in check["output"]
+    assert "readings are not persisted across a restart" in check["output"]
     assert metric(gateway, "gapcast_state_kept") == 0
     assert (tmp_path / "state" / "stream").read_text(encoding="utf-8") == "a file where the folder should be"
 

@@ -193,7 +193,7 @@ def test_speaking_what_the_broker_does_not_is_said_with_the_cure(
     over_tls = start_gateway(mosquitto, connected=False, gateway={"id": "tls"}, mqtt=tls(authority))
     assert "check mqtt.port (8883 is usual), or mqtt.tls.enabled" in refusal(over_tls)
     websocket = start_gateway(mosquitto, connected=False, gateway={"id": "ws"}, mqtt={"transport": "websockets"})
-    assert "does not speak WebSocket on this port under /mqtt" in refusal(websocket)
+    assert "does not support WebSocket on this port under /mqtt" in refusal(websocket)
 
 
 def test_a_trouble_that_lasts_is_logged_once(tmp_path: Path, authority: Authority, start_gateway: StartGateway) -> None:

@@ -129,7 +129,7 @@ def test_other_reasons_are_told_as_they_are() -> None:
         "[Errno 111] Connection refused"
     )
     assert explained(ssl.SSLError(1, "no shared cipher"), "broker", Transport()) == "TLS failed: no shared cipher"
-    assert "speak TLS on this port" in explained(refused_for("WRONG_VERSION_NUMBER"), "broker", Transport())
+    assert "does not use TLS on this port" in explained(refused_for("WRONG_VERSION_NUMBER"), "broker", Transport())
     assert explained(refused_for("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "broker", Transport()) == NOT_LET_IN
     other = ssl.SSLCertVerificationError(1, "verify failed")
     other.verify_code, other.verify_message = 79, "invalid CA certificate"  # type: ignore[misc]

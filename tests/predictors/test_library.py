@@ -220,7 +220,7 @@ def test_what_is_no_model_is_told_and_changes_nothing(
 def test_what_fails_its_self_test_is_not_installed_and_what_was_there_stays(library: Library, newer: ModelCopy) -> None:
     install(newer.folder, library, ADMISSION)
     newer.alter_card(lambda card: card["golden"]["mean"][0].__setitem__(0, 99.0))
-    with pytest.raises(ModelError, match="model linear: the golden example gives mean off by"):
+    with pytest.raises(ModelError, match="model linear: mean of the golden example differs by"):
         install(newer.folder, library, ADMISSION)
     newer.alter_file(b"another")
     with pytest.raises(ModelError, match=r"newer/linear: model\.tflite: is not the file that its card describes"):
@@ -274,7 +274,7 @@ def test_neither_the_last_of_the_one_that_speaks_nor_what_was_not_installed_is_t
 ) -> None:
     newer.alter_card(lambda card: card.update(name="mine"))
     install(newer.folder, library, ADMISSION)
-    with pytest.raises(ModelError, match="mine is the model that speaks: let another"):
+    with pytest.raises(ModelError, match="mine is the published model: make another"):
         remove("mine", library, "mine")
     for name in ("lstm-5-3", "other", "../shipped/linear", ""):
         with pytest.raises(ModelError, match=r"is no model in .*; there are: linear, lstm-5-3, mine"):

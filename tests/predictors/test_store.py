@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -306,3 +308,38 @@ def test_a_runtime_that_is_broken_is_not_taken_for_a_missing_one(
     monkeypatch.setattr(runtime, "RUNTIMES", (("broken-runtime", "broken_runtime"),))
     with pytest.raises(ModuleNotFoundError, match="a_library_that_is_not_there"):
         load_interpreter()
+
+
+def test_listing_models_prints_nothing_to_standard_error() -> None:
+    done = subprocess.run([sys.executable, "-m", "gapcast", "models"], capture_output=True, timeout=60, check=True)
+    assert b"lstm" in done.stdout
+    assert done.stderr == b""
+
+
+#: Loads the runtime; with "beside", one that also prints an error as it creates its first interpreter.
+_LOADING = """
+import importlib, importlib.util, os, sys
+from gapcast.predictors import runtime
+if sys.argv[1] == "beside":
+    names = [name for _, name in runtime.RUNTIMES if importlib.util.find_spec(name.split(".")[0])]
+    library = importlib.import_module(names[0])
+    original = library.Interpreter
+    def failing(**options):
+        os.write(2, b"ERROR: out of luck\\n")
+        return original(**options)
+    library.Interpreter = failing
+if sys.argv[1] == "closed":
+    os.close(2)
+runtime.load_interpreter()
+if sys.argv[1] != "closed":
+    os.write(2, b"after\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"), [("alone", b"after\n"), ("beside", b"ERROR: out of luck\nafter\n"), ("closed", b"")]
+)
+def test_only_the_notice_of_the_delegate_is_dropped(how: str, expected: bytes) -> None:
+    """What else is written to standard error meanwhile is passed on, and a closed one does no harm."""
+    done = subprocess.run([sys.executable, "-c", _LOADING, how], capture_output=True, timeout=60, check=True)
+    assert done.stderr == expected

@@ -196,7 +196,7 @@ def test_check_says_whether_the_devices_fit(models: Models) -> None:
     situation.settings = settings(devices={"max": 10**12})
     (found,) = check_memory(situation)
     assert found.mark is Mark.WARN
-    assert f"devices.max is {10**12}, but no more than " in found.text
+    assert f"devices.max is {10**12}, but only " in found.text
     assert "lower devices.max" in found.cure
 
 

@@ -60,21 +60,21 @@ def test_a_person_comes_from_an_empty_folder_to_a_configuration(
         person.answer("Broker", f"{LOOPBACK}:{free_port()}")
         person.answer("Topic of the meter")
         person.answer("Time zone of the house [Europe/Paris]")
-        person.wait_for("nothing listens there: start the broker")
+        person.wait_for("nothing listens at this address: start the broker")
         person.answer("Broker", f"{LOOPBACK}:{guarded.port}")
-        person.answer("Does it speak TLS there?")
+        person.answer("Use TLS?")
         person.wait_for("refused: ")
         person.answer("User name at the broker [gapcast]")
-        person.answer("Its password", PASSWORD)
+        person.answer("Password", PASSWORD)
         person.wait_for("Connected")
         for _ in range(2):  # told each second: by the second, the meter's pace can be known
             person.wait_for(" messages on 2 topics; ")
         person.press_enter()
-        person.wait_for("These may be meters:")
+        person.wait_for("Possible meters:")
         assert "tasmota on tele/{device}/SENSOR: plug 0.230 kW" in person.wait_for("Home Assistant?")
         person.wait_for(": ")
         person.press_enter()
-        assert "plug: 0.230 kW" in person.wait_for("Are these the powers?")
+        assert "plug: 0.230 kW" in person.wait_for("Are these power values correct?")
         assert not list(folder.iterdir())
         person.press_enter()
         person.wait_for('preset = "tasmota"')
@@ -109,10 +109,10 @@ def test_a_number_of_no_known_meter_is_asked_for_its_unit(
     with sending(mosquitto, messages), setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.4") as person:
         person.answer("Topic of the meter")
         person.answer("Time zone")
-        person.answer("grid_power says 412: is that W or kW? (W, kW) [W]", "w")
+        person.answer("grid_power sends 412: is that in W or kW? (W, kW) [W]", "w")
         person.answer("Name of this device [grid_power]", "house")
         person.answer("Home Assistant?", "y")
-        assert "house: 0.412 kW" in person.wait_for("Are these the powers?")
+        assert "house: 0.412 kW" in person.wait_for("Are these power values correct?")
         person.press_enter()
         person.answer("Write this", "")
         assert person.wait_end() == 0
@@ -132,9 +132,9 @@ def test_a_clock_that_is_off_is_told_and_the_time_of_arrival_taken(
         person.answer("Topic of the meter")
         person.answer("Time zone")
         person.answer("Home Assistant?")
-        person.wait_for("plug: its clock is 12")
-        person.answer("Take the time of arrival instead of the meter's?")
-        person.answer("Are these the powers?")
+        person.wait_for("plug: timestamps are 12")
+        person.answer("Use the time of arrival instead of the meter's timestamps?")
+        person.answer("Are these power values correct?")
         person.answer("Write this")
         assert person.wait_end() == 0
     assert written(folder)["sources"][0]["time_form"] == "arrival"
@@ -143,15 +143,15 @@ def test_a_clock_that_is_off_is_told_and_the_time_of_arrival_taken(
 def test_nothing_is_overwritten_without_a_yes(setup: Setup, folder: Path, mosquitto: MosquittoBroker) -> None:
     (folder / "gapcast.toml").write_text("# mine\n", encoding="utf-8")
     with setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
-        person.answer("gapcast.toml is there already. Replace it in the end? [y/N]")
+        person.answer("gapcast.toml already exists. Replace it at the end? [y/N]")
         assert person.wait_end() == 2
     assert (folder / "gapcast.toml").read_text(encoding="utf-8") == "# mine\n"
     with sending(mosquitto, tasmota), setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.4") as person:
-        person.answer("Replace it in the end? [y/N]", "y")
+        person.answer("Replace it at the end? [y/N]", "y")
         person.answer("Topic of the meter", "tele/+/SENSOR")
         person.answer("Time zone")
         person.answer("Home Assistant?")
-        person.answer("Are these the powers?")
+        person.answer("Are these power values correct?")
         person.answer("Write this", "n")
         person.wait_for("Nothing was written.")
         assert person.wait_end() == 0
@@ -165,13 +165,13 @@ def test_where_nothing_looks_like_a_meter_a_person_sees_what_there_is_and_says_w
     with sending(mosquitto, messages), setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.4") as person:
         person.answer("Topic of the meter")
         person.answer("Time zone")
-        person.wait_for("None of these looks like a power:")
+        person.wait_for("None of these looks like a power reading:")
         person.wait_for("lab/7/x  0.412")
-        person.answer("Listen once more?")
+        person.answer("Listen again?")
         person.answer("Topic of the meter", "lab/{device}/x")
-        person.answer("is that W or kW? (W, kW) [kW]")
+        person.answer("is that in W or kW? (W, kW) [kW]")
         person.answer("Home Assistant?")
-        person.answer("Are these the powers?")
+        person.answer("Are these power values correct?")
         person.answer("Write this")
         assert person.wait_end() == 0
     assert written(folder)["sources"] == [{"topic": "lab/{device}/x", "format": "number", "unit": "kW"}]
@@ -196,9 +196,9 @@ def test_a_person_chooses_among_several_and_not_the_same_messages_twice(
         person.type("9")
         person.wait_for("a number from 1 to 4")
         person.answer("Which of them?", "1, 2")
-        person.wait_for("these read the same messages: choose one of them")
+        person.wait_for("these read the same messages: choose only one of them")
         person.answer("Which of them?", "1, 4")
-        assert person.wait_for("Are these the powers?").count(" kW (") == 2
+        assert person.wait_for("Are these power values correct?").count(" kW (") == 2
         person.press_enter()
         person.answer("Write this")
         assert person.wait_end() == 0
@@ -214,10 +214,10 @@ def test_powers_that_cannot_be_are_doubted_and_get_another_unit(
         person.answer("Time zone")
         person.answer("Name of this device [grid_power]", "home")
         person.answer("Home Assistant? [Y/n]")  # it was heard there
-        person.wait_for("0.000412 kW is next to nothing")
-        person.answer("Are these the powers? [y/N]")
+        person.wait_for("0.000412 kW is very low")
+        person.answer("Are these power values correct? [y/N]")
         person.answer("Which unit does the meter send?", "kw")
-        assert "home: 0.412 kW" in person.wait_for("Are these the powers? [Y/n]")
+        assert "home: 0.412 kW" in person.wait_for("Are these power values correct? [Y/n]")
         person.press_enter()
         person.answer("Write this")
         assert person.wait_end() == 0
@@ -229,8 +229,8 @@ def test_a_person_whose_meter_is_not_there_yet_names_it(setup: Setup, folder: Pa
     with setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.2") as person:
         person.answer("Topic of the meter")
         person.answer("Time zone")
-        person.wait_for("may this account read its topic?")
-        person.answer("Listen once more?", "n")
+        person.wait_for("have permission to read its topic?")
+        person.answer("Listen again?", "n")
         person.answer("Which meter is it", "dsmr-reader")
         person.answer("Home Assistant?")
         person.answer("Write this")
@@ -246,9 +246,9 @@ def test_an_account_that_may_not_read_everything_is_asked_for_its_topic(
         person.answer("Topic of the meter")
         person.answer("Time zone")
         person.answer("User name at the broker [gapcast]")
-        person.answer("Its password", "the word")
+        person.answer("Password", "the word")
         person.wait_for("the subscription to # is refused")
-        person.answer("A topic that this account may read", "meters/+/power")
+        person.answer("Topic that this account has permission to read", "meters/+/power")
         person.wait_for("the subscription to meters/+/power is refused")
 
 
@@ -262,7 +262,7 @@ def test_every_meter_that_is_documented_is_found_beside_the_others(
     with sending(mosquitto, [*messages, TEMPERATURE]):
         done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.6")
     assert done.returncode == 2
-    assert "there are several meters: name one by --preset or --topic" in done.stderr
+    assert "several meters were found: select one with --preset or --topic" in done.stderr
     for preset in set(presets()) - {"shelly-gen2-phases"}:  # of three phases; the one that was found has two
         assert re.search(rf"^ +\d+  {preset} on .*: .* kW", done.stdout, re.MULTILINE), f"{preset}: {done.stdout}"
     assert "zigbee2mqtt" not in done.stdout
@@ -292,7 +292,7 @@ def test_a_script_gives_every_answer_as_an_option(script: Script, folder: Path, 
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        ([], 1, "nothing listens there: start the broker"),
+        ([], 1, "nothing listens at this address: start the broker"),
         (["--preset", "tasmot"], 2, "there is no 'tasmot'; there are dsmr-reader, "),
         (["--password-file", "/nowhere"], 2, "--password-file: /nowhere cannot be read"),
         (["--broker", "house:port"], 2, "'house:port' is no broker"),
@@ -345,7 +345,7 @@ def test_several_meters_are_not_guessed_between(script: Script, folder: Path, mo
     with sending(mosquitto, messages):
         done = script(*said)
         assert done.returncode == 2
-        assert "name one by --preset or --topic" in done.stderr
+        assert "select one with --preset or --topic" in done.stderr
         assert "shelly-gen1-plug on shellies/{device}/relay/{channel}/power: shelly-plug-s1-0 0.021 kW" in done.stdout
         assert not list(folder.iterdir())
         assert script(*said, "--preset", "shelly-gen1-plug").returncode == 0
@@ -367,4 +367,4 @@ def test_where_nothing_is_heard_nothing_is_written_unless_it_is_said(
 def test_without_a_terminal_it_asks_for_options(script: Script) -> None:
     done = script("setup")
     assert done.returncode == 2
-    assert "answer them by options and say --yes" in done.stderr
+    assert "answer them with options and pass --yes" in done.stderr

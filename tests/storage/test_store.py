@@ -277,7 +277,7 @@ def test_files_of_a_newer_version_are_left_alone(tmp_path: Path, monkeypatch: py
 def test_two_gateways_do_not_write_into_the_same_folder(tmp_path: Path) -> None:
     first = Life(tmp_path)
     second = Life(tmp_path)
-    assert "another gapcast keeps its state" in second.store.problem
+    assert "another gapcast process uses" in second.store.problem
     first.run(minutes(0, 20))
     second.run(minutes(0, 40))
     second.end()
@@ -302,8 +302,8 @@ def test_a_folder_that_may_only_be_read_is_read() -> None:
             life = Life(folder)
         (told,) = life.told_of("state.not_kept")
         assert "Permission denied" in told["problem"]
-        assert told["cure"] == "let this account write there, or set state.path"
-        assert life.store.problem.startswith("readings are not kept over a restart: ")
+        assert told["cure"] == "grant this account write permission, or set state.path"
+        assert life.store.problem.startswith("readings are not persisted across a restart: ")
         assert_goes_on(life, minutes(0, 60))
         life.end()
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -367,7 +367,7 @@ def test_a_full_disk_stops_the_keeping_and_room_begins_it_again(tmp_path: Path) 
         life.run(minutes(10, 20))
         life.run(minutes(20, 30))
     assert [entry["event"] for entry in told] == ["state.not_kept"], "one line a trouble"
-    assert told[0]["cure"] == "free some space"
+    assert told[0]["cure"] == "free disk space"
     assert "No space left on device" in life.store.problem
     kept_before = files_of(tmp_path)
 

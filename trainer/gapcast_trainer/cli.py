@@ -46,7 +46,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gapcast")
 def main() -> None:
-    """Make gapcast's models: raw readings in, checked models out.
+    """Train and export gapcast's models, from raw readings to self-tested model files.
 
     \b
     gapcast-trainer fetch

@@ -26,7 +26,7 @@ def _without_default(schema: JsonDict) -> None:
 
 
 class TimedReading(BaseModel):
-    """A reading with its time, as on the reading topic; what is measured beside power, where a model needs it."""
+    """A reading with its timestamp, as on the reading topic; with further measured features if the model needs them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -54,7 +54,7 @@ class PredictRequest(BaseModel):
     )
 
     readings: list[AnyReading] = Field(fail_fast=True)
-    model: str | None = Field(default=None, description="Name of a loaded model; the service's own where absent")
+    model: str | None = Field(default=None, description="Name of a loaded model (default: the published model)")
 
 
 def request_of(document: object, max_readings: int) -> PredictRequest:

@@ -93,7 +93,7 @@ class Application:
             log.warning(
                 "state.readable_by_others",
                 paths=[str(path) for path in unchanged[:5]],
-                cure="chmod -R go= them as their owner",
+                cure="run chmod -R go= on them as their owner",
             )
         folder = folder_of(settings, state)
         self._hold = None

@@ -76,15 +76,19 @@ def broker_is_fair(
         if found.is_torn:
             one, other = found.n_each
             msg = (
-                f"mqtt.share_group: this broker deals group {group} message by message: of {one + other} on one topic "
-                f"{one} went to one member and {other} to the other, and so would each meter's readings. "
-                "Have it deal by topic (EMQX: hash_topic), or share by topic: shards"
+                f"mqtt.share_group: this broker distributes group {group} message by message: of {one + other} on one "
+                f"topic {one} went to one member and {other} to the other, and meters' readings would be split. "
+                "Configure it to distribute by topic (EMQX: hash_topic), or use shards"
             )
             raise SettingsError(msg)
         if not found.problem:
             log.info("mqtt.dealt_by_topic", group=group)
             return True
-        log.warning("mqtt.dealing_unknown", problem=found.problem, cure="the broker is asked again")
+        log.warning(
+            "mqtt.dealing_unknown",
+            problem=found.problem,
+            cure="check the broker and the permissions on topics.dealing; the trial is repeated",
+        )
         turned()
         stopping.wait(_ASK_AGAIN_S)
     return False

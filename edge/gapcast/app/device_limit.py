@@ -11,7 +11,7 @@ from gapcast.core.engine import Engine
 
 log = structlog.get_logger(__name__)
 
-CURE = "give it more memory, or lower devices.max, learning.max_devices or history.max_devices"
+CURE = "allow more memory, or lower devices.max, learning.max_devices or history.max_devices"
 #: What a device takes beside the arrays: names, and objects of Python in several places. Measured: 0.5 to 0.6 kB.
 _OBJECTS_BYTES = 800
 #: What a tracked device's scores and drift take, and how often its learning state is there: once, and once more in the

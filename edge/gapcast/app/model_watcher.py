@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 #: How often the folders are looked at. Files that change between two looks are still being written.
 LOOK_S = 1.0
-_CURE = "put it right, or remove it; the models in use go on"
+_CURE = "correct the model or remove it; the models in use stay in use"
 
 
 class InPlace(NamedTuple):

@@ -205,7 +205,7 @@ def _heard(settings: Settings, by_name: dict[str, TflitePredictor], speaking: Tf
             continue
         problem = _unlike(by_name[name], speaking)
         if problem and wanted is not None:
-            msg = f"forecast.experts: {name} cannot be heard beside {speaking.name}: {problem}"
+            msg = f"forecast.experts: {name} cannot be combined with {speaking.name}: {problem}"
             raise ModelError(msg)
         if problem:
             log.info("model.not_heard", model=name, beside=speaking.name, why=problem)

@@ -1,4 +1,4 @@
-"""What a back-test found, for people and for programs."""
+"""Reports of a backtest: tables for a terminal, and JSON."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def check_writable(option: str, path: Path) -> None:
 
 
 def lines(backtest: Backtest) -> Iterator[str]:
-    """Yield what is shown in a terminal: one table a house, and one over all where there are several."""
+    """Yield the lines for a terminal: one table per house, and one over all if there are several."""
     for house in backtest.houses:
         yield from table(house.name, backtest.speaker, house.scored)
     if len(backtest.houses) > 1:
         yield from table(f"all {len(backtest.houses)} houses", backtest.speaker, backtest.scored)
     rate = backtest.n_readings / backtest.took_s if backtest.took_s else 0.0
-    yield f"{backtest.n_readings:,} readings in {backtest.took_s:.1f} s: {rate:,.0f} a second"
+    yield f"{backtest.n_readings:,} readings in {backtest.took_s:.1f} s: {rate:,.0f} per second"
 
 
 def document(backtest: Backtest) -> dict[str, Any]:
-    """Return all that was found, as JSON has it."""
+    """Return all results as a JSON document."""
     return {
         "speaker": backtest.speaker,
         "n_readings": backtest.n_readings,
@@ -52,27 +52,28 @@ def table(name: str, speaker: str, scored: Summary) -> Iterator[str]:
     """Yield the table of one house, or of several as one: ``scored``, of ``speaker``'s forecasts."""
     yield f"{name}: {scored.n:,} forecasts scored"
     if scored.mse_kw2 is None or scored.mae_kw is None:
-        yield "  no forecast's minute came with a reading: nothing to score"
+        yield "  nothing to score: no forecast has a reading at its target minute"
         return
-    yield f"  {'':<14} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'against':>8}"
+    yield f"  {'':<18} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"
     base_mse, base_mae = scored.persistence_mse_kw2, scored.persistence_mae_kw
     for expert, its in scored.experts.items():
         if expert != PERSISTENCE:
             yield _row(expert, its.mse_kw2, its.mae_kw, base_mse, base_mae)
     yield _row(PERSISTENCE, base_mse, base_mae, base_mse, base_mae)
-    yield _row(f"told: {speaker}", scored.mse_kw2, scored.mae_kw, base_mse, base_mae)
+    yield _row(f"{speaker} (published)", scored.mse_kw2, scored.mae_kw, base_mse, base_mae)
     if scored.coverage is not None and scored.width_kw is not None:
-        yield f"  interval: {scored.coverage:.1%} within, {scored.width_kw:.3f} kW wide; bias {scored.bias_kw:+.4f} kW"
+        interval = f"{scored.coverage:.1%} coverage, mean width {scored.width_kw:.3f} kW"
+        yield f"  interval: {interval}; bias {scored.bias_kw:+.4f} kW"
 
 
 def _row(name: str, mse: float | None, mae: float | None, base_mse: float | None, base_mae: float | None) -> str:
-    return f"  {name:<14} {_number(mse)} {_against(mse, base_mse)} {_number(mae)} {_against(mae, base_mae)}"
+    return f"  {name:<18} {_number(mse)} {_relative(mse, base_mse)} {_number(mae)} {_relative(mae, base_mae)}"
 
 
 def _number(value: float | None) -> str:
     return f"{'-':>9}" if value is None else f"{value:9.4f}"
 
 
-def _against(value: float | None, base: float | None) -> str:
+def _relative(value: float | None, base: float | None) -> str:
     """Return by how much ``value`` is below ``base``."""
     return f"{'-':>8}" if value is None or not base else f"{1 - value / base:+8.1%}"

@@ -14,24 +14,24 @@ from gapcast.mqtt.session import Session
 
 _BROKER_S = 8.0
 _NO_ANSWER = "the broker does not answer"
-_WHO = "set mqtt.username and mqtt.password (better: GAPCAST_MQTT__PASSWORD_FILE) as the broker has them"
+_WHO = "set mqtt.username and mqtt.password (better: GAPCAST_MQTT__PASSWORD_FILE) to an account of the broker"
 #: What is said of a connection that does not come about -> what may be done about it.
 _CURES = {
-    "Connection refused": "nothing listens there: start the broker, or set mqtt.host and mqtt.port to where it is",
-    "Name or service not known": "mqtt.host is no name that this machine can look up: check it, or give the address",
-    "No address associated": "mqtt.host is no name that this machine can look up: check it, or give the address",
-    "Temporary failure in name": "this machine cannot look names up now: check its network, or give the address",
-    "timed out": "nothing answers at that address: check mqtt.host, and the firewalls on the way",
-    "No route to host": "that address is not to be reached from here: check mqtt.host and the network",
-    "Network is unreachable": "this machine has no way to that network: check that it is connected",
-    _NO_ANSWER: "something else than a broker may listen there: check mqtt.port (1883 is usual, 8883 with TLS)",
-    "disconnected": "the broker hung up at once: where it speaks TLS on this port, set mqtt.tls.enabled = true",
-    "subscription": "let this account read that topic (docs/security.md has a list of rights to copy)",
+    "Connection refused": "nothing listens at this address: start the broker, or correct mqtt.host and mqtt.port",
+    "Name or service not known": "cannot resolve mqtt.host: check the spelling, or use the IP address",
+    "No address associated": "cannot resolve mqtt.host: check the spelling, or use the IP address",
+    "Temporary failure in name": "name resolution fails: check the network and the DNS server, or use the IP address",
+    "timed out": "no response from this address: check mqtt.host and firewalls",
+    "No route to host": "no route to this address: check mqtt.host and the network",
+    "Network is unreachable": "the network is unreachable: check the network connection of this machine",
+    _NO_ANSWER: "another kind of server may listen there: check mqtt.port (usually 1883, or 8883 with TLS)",
+    "disconnected": "the broker closed the connection: if this port uses TLS, set mqtt.tls.enabled = true",
+    "subscription": "grant this account read access to the topic (docs/security.md lists the permissions)",
     "Not authorized": _WHO,
     "Bad user name": _WHO,
 }
-_RIGHTS = "let this account read and write topics.dealing (docs/security.md)"
-_BY_TOPIC = "have the broker deal by topic (EMQX: hash_topic), or share by topic: shards (docs/scale.md)"
+_RIGHTS = "grant this account read and write access to topics.dealing (docs/security.md)"
+_BY_TOPIC = "configure the broker to distribute by topic (EMQX: hash_topic), or use shards (docs/scale.md)"
 #: The broker has spoken: to ask again in the same way changes nothing.
 _FINAL = ("unreachable", "refused: Not authorized", "refused: Bad user name", "the subscription to")
 
@@ -43,7 +43,7 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
         options = session_options(settings, situation.environment)
     except SettingsError as error:
         key, _, rest = str(error).partition(": ")
-        yield fail("broker", f"{key}: {rest}", f"set {key.split(',')[0]} right", SETTINGS_FAIL)
+        yield fail("broker", f"{key}: {rest}", f"correct {key.split(',')[0]}", SETTINGS_FAIL)
         return
     # Under its own name, the running service would be taken over by this; its requests are not ours to answer.
     name = f"{options.gateway}-check"
@@ -76,7 +76,7 @@ def _dealing(situation: Situation, options: SessionOptions) -> Iterator[Finding]
         )
         yield fail("sharing", text, _BY_TOPIC, SETTINGS_FAIL)
     else:
-        yield ok("sharing", f"group {group}: the broker leaves a topic with one member")
+        yield ok("sharing", f"group {group}: the broker delivers all messages of a topic to one member")
 
 
 def connect(session: Session) -> str:

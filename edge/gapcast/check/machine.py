@@ -27,11 +27,15 @@ def check_clock(situation: Situation) -> Iterator[Finding]:
     now = datetime.now(UTC)
     made = max((card.created_at for card in situation.models.cards), default=now) if situation.models else now
     if now < made:
-        text = f"this machine says {now:%Y-%m-%d %H:%M} UTC, which is before its models were made ({made:%Y-%m-%d})"
-        cure = "set it, and keep it: timedatectl set-ntp true; a Pi without a clock of its own needs the network first"
+        text = f"this machine says {now:%Y-%m-%d %H:%M} UTC, which is before its models were created ({made:%Y-%m-%d})"
+        cure = (
+            "set the clock: timedatectl set-ntp true; a Raspberry Pi without a real-time clock needs the network first"
+        )
         yield warn("clock", text, cure)
     else:
-        yield ok("clock", f"this machine says {now:%Y-%m-%d %H:%M} UTC; {situation.settings.site.timezone} on the wall")
+        yield ok(
+            "clock", f"this machine says {now:%Y-%m-%d %H:%M} UTC; site.timezone is {situation.settings.site.timezone}"
+        )
 
 
 def check_state(situation: Situation) -> Iterator[Finding]:
@@ -40,10 +44,10 @@ def check_state(situation: Situation) -> Iterator[Finding]:
     try:
         path = state_path(state.path, situation.environment)
     except SettingsError as error:
-        yield fail("state", str(error), "set state.path to a folder that this account may write", SETTINGS_FAIL)
+        yield fail("state", str(error), "set state.path to a folder that this account can write to", SETTINGS_FAIL)
         return
     if not state.keep:
-        yield ok("state", "nothing is kept over a restart, as state.keep says")
+        yield ok("state", "the state is not persisted (state.keep = false)")
         return
     folder = folder_of(situation.settings, path)
     try:
@@ -53,13 +57,13 @@ def check_state(situation: Situation) -> Iterator[Finding]:
             os.fsync(file.fileno())
         free_bytes = shutil.disk_usage(folder).free
     except OSError as error:
-        cure = "let this account write there, or set state.path to a folder where it may"
-        yield warn("state", f"{folder} cannot be written ({error.strerror}): a restart would forget all readings", cure)
+        cure = "grant this account write permission, or set state.path to another folder"
+        yield warn("state", f"{folder} is not writable ({error.strerror}): a restart would lose all readings", cure)
         return
     if free_bytes < _LEAST_FREE_BYTES:
-        yield warn("state", f"{folder}: {free_bytes >> 20} MB are free", "free some space, or set state.path")
+        yield warn("state", f"{folder}: only {free_bytes >> 20} MB free", "free disk space, or set state.path")
     else:
-        yield ok("state", f"{folder} can be written")
+        yield ok("state", f"{folder} is writable")
 
 
 def check_port(situation: Situation) -> Iterator[Finding]:
@@ -71,9 +75,9 @@ def check_port(situation: Situation) -> Iterator[Finding]:
         socket.create_server((http.host, http.port), family=family).close()
     except OSError as error:
         if _is_gapcast(http.host, http.port):
-            yield ok("http", f"{where}: a gapcast answers there already")
+            yield ok("http", f"{where}: a gapcast service is already running there")
             return
-        cure = f"end what listens there (ss -ltnp 'sport = :{http.port}' says who), or set http.port and http.host"
+        cure = f"stop what listens there (ss -ltnp 'sport = :{http.port}' shows it), or set http.port and http.host"
         yield fail(
             "http",
             f"cannot listen on {where} ({os.strerror(error.errno) if error.errno else error})",

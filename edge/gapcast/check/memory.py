@@ -19,7 +19,7 @@ def check_memory(situation: Situation) -> Iterator[Finding]:
     cost = device_cost(engine_of(situation.settings, situation.models))
     effective = devices_that_fit(cost, limit.n_bytes, configured)
     if effective < configured:
-        text = f"devices.max is {configured}, but no more than {effective} devices are taken within {limit}"
+        text = f"devices.max is {configured}, but only {effective} devices fit into {limit}"
         yield warn("memory", text, CURE)
     else:
         yield ok("memory", f"{configured} devices fit into {limit}")

@@ -18,10 +18,10 @@ def check_models(situation: Situation) -> Iterator[Finding]:
         library, admission = library_of(settings, situation.environment), admission_of(settings, situation.environment)
         situation.models = models = load_models(settings, library, admission)
     except ModelError as error:
-        where = settings.models.path or "the models that came with gapcast: install it again"
-        cure = f"put the whole model back (model.tflite and card.json belong together), or name another; see {where}"
+        where = settings.models.path or "the bundled models: reinstall gapcast"
+        cure = f"restore the model (model.tflite and card.json belong together), or select another; see {where}"
         yield fail("models", str(error), cure, MODEL_FAILS)
         return
     names, speaking = ", ".join(sorted(models.by_name)), models.speaking
-    clock = f" (it goes by the clock of {settings.site.timezone})" if set(speaking.features) & set(DERIVED) else ""
-    yield ok("models", f"{names} self-tested on {load_interpreter()[1]}; {speaking.name} speaks{clock}")
+    clock = f" (time zone {settings.site.timezone})" if set(speaking.features) & set(DERIVED) else ""
+    yield ok("models", f"{names} self-tested on {load_interpreter()[1]}; published model: {speaking.name}{clock}")

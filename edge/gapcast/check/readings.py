@@ -32,7 +32,7 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
     yield from _what_came(situation, listener)
     for sentence, n in listener.refused.most_common(_SHOWN):
         times = f" ({n} times)" if n > 1 else ""
-        yield warn("readings", f"not usable: {sentence}{times}", "have the meter send what docs/meters.md shows")
+        yield warn("readings", f"not usable: {sentence}{times}", "compare with the payloads in docs/meters.md")
     for device, heard in sorted(listener.devices.items()):
         if doubt := doubt_of(heard.powers_kw):
             text, _, cure = doubt.partition(": ")
@@ -40,8 +40,8 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
         ahead_min = median_low(heard.ahead_min) if heard.ahead_min else 0
         if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
             side = "ahead of" if ahead_min > 0 else "behind"
-            text = f"{device}: its readings are {abs(ahead_min)} minutes {side} this machine's clock"
-            yield warn("clock", text, f"{cure_of(ahead_min)}; a replay of old readings is in order")
+            text = f"{device}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock"
+            yield warn("clock", text, f"{cure_of(ahead_min)}; ignore this for a replay of old readings")
 
 
 def _what_came(situation: Situation, listener: Listener) -> Iterator[Finding]:
@@ -50,9 +50,9 @@ def _what_came(situation: Situation, listener: Listener) -> Iterator[Finding]:
     if not listener.n_messages:
         mqtt = settings.mqtt
         cure = (
-            "most meters send once a minute: --wait 70 waits for that; see what is there with "
-            f"mosquitto_sub -h {mqtt.host} -p {mqtt.port} -v -t '#'; a broker may also keep from this "
-            "account, without a word, what it has no right to read"
+            "most meters send once a minute, so try --wait 70; list all messages with "
+            f"mosquitto_sub -h {mqtt.host} -p {mqtt.port} -v -t '#'; a broker may also silently "
+            "withhold topics that this account has no permission to read"
         )
         yield warn("readings", f"no message on {topics} within {situation.wait_s:g} s", cure)
     elif listener.devices:

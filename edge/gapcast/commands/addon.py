@@ -18,7 +18,7 @@ _ACCOUNT = 10_001
 @click.command(hidden=True)
 @click.option("--options", "file", type=click.Path(path_type=Path), default="/data/options.json", show_default=True)
 def addon(file: Path) -> None:
-    """Run the service by the options of a Home Assistant add-on, and the broker that its Supervisor knows."""
+    """Run the service with the options of a Home Assistant add-on, and the broker of its Supervisor."""
     from gapcast.addon.options import settings_of, wants_service  # noqa: PLC0415 - what --help does not need
     from gapcast.addon.supervisor import mqtt_service  # noqa: PLC0415
 

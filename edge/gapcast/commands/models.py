@@ -1,4 +1,4 @@
-"""``gapcast models``: which there are; put one in, take one out."""
+"""``gapcast models``: list, install and remove models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gapcast.config.settings import Settings
 @settings_options
 @click.pass_context
 def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]) -> None:
-    """List the models that are there, with their scores; or change which there are."""
+    """List the available models with their scores, or install and remove models. * marks the published model."""
     if ctx.invoked_subcommand is not None:
         ctx.obj = (config, assignments)
         return
@@ -26,16 +26,18 @@ def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]
     for card in loaded.cards:
         mark = "*" if card.name == loaded.speaking.name else " "
         own, of_persistence = card.scores.model, card.scores.persistence
-        mae_kw, whose = (own.mae_kw, "") if own.mae_median_kw is None else (own.mae_median_kw, ", its median's")
+        mae_kw, whose = (own.mae_kw, "") if own.mae_median_kw is None else (own.mae_median_kw, ", of the median")
         click.echo(
             f"{mark} {card.name:<12} {card.family:<10} {card.parameters:>6} parameters  {card.bytes / 1_000:>6.1f} kB  "
-            f"MSE {own.mse_kw2:.4f} (same as now {of_persistence.mse_kw2:.4f})  "
+            f"MSE {own.mse_kw2:.4f} (persistence {of_persistence.mse_kw2:.4f})  "
             f"MAE {mae_kw:.4f} ({of_persistence.mae_kw:.4f}){whose}"
         )
 
 
 def _library_options(command: Any) -> Any:
-    option = click.option("--models", "folder", type=click.Path(path_type=Path), help="As --set models.path=PATH.")
+    option = click.option(
+        "--models", "folder", type=click.Path(path_type=Path), help="Models folder; short for --set models.path=PATH."
+    )
     return settings_options(option(command))
 
 
@@ -51,7 +53,7 @@ def _settings_of_library(
 @models.command()
 @_library_options
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--default", is_flag=True, help="Let it speak, unless forecast.model names another.")
+@click.option("--default", is_flag=True, help="Make it the published model, unless forecast.model selects another.")
 @click.pass_context
 def install(
     ctx: click.Context,
@@ -61,7 +63,7 @@ def install(
     assignments: tuple[str, ...],
     folder: Path | None,
 ) -> None:
-    """Check and self-test the model in FILE, and put it where a running gapcast takes it up.
+    """Check, self-test and install the model in FILE; a running gapcast loads it.
 
     FILE is a folder, a .zip or a .tar.gz that holds model.tflite and card.json, or a .tflite with its card beside it.
     """
@@ -71,7 +73,7 @@ def install(
     settings = _settings_of_library(ctx, config, assignments, folder)
     library, admission = library_of(settings, os.environ), admission_of(settings, os.environ)
     card = put(file, library, admission, default=default, taken=TAKEN)
-    click.echo(f"{card.name} {card.version} self-tested, and installed in {library.own / card.name}")
+    click.echo(f"{card.name} {card.version} passed its self-test and is installed in {library.own / card.name}")
 
 
 @models.command()
@@ -81,11 +83,11 @@ def install(
 def remove(
     ctx: click.Context, name: str, config: Path | None, assignments: tuple[str, ...], folder: Path | None
 ) -> None:
-    """Take the installed model NAME away; one that it took the place of is there again."""
+    """Remove the installed model NAME; a bundled model of the same name becomes active again."""
     from gapcast.app.models import library_of  # noqa: PLC0415
     from gapcast.predictors.install import remove as take_out  # noqa: PLC0415
 
     settings = _settings_of_library(ctx, config, assignments, folder)
     library = library_of(settings, os.environ)
     remains = take_out(name, library, settings.forecast.model or library.default())
-    click.echo(f"{name} removed" + (f"; the {name} that came with gapcast is there again" if remains else ""))
+    click.echo(f"{name} removed" + (f"; the bundled {name} is active again" if remains else ""))

@@ -1,4 +1,4 @@
-"""Options that commands share: where the configuration is, and what is set on the command line."""
+"""Options that commands share: the configuration file, and keys set on the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def settings_options(command: Any) -> Any:
             "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set one key, e.g. mqtt.host=broker."
         ),
         click.option(
-            "--config", type=click.Path(path_type=Path), help="Configuration file (default: gapcast.toml, if here)."
+            "--config",
+            type=click.Path(path_type=Path),
+            help="Configuration file (default: gapcast.toml, if it exists).",
         ),
     ):
         command = option(command)

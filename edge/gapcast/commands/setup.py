@@ -1,4 +1,4 @@
-"""``gapcast setup``: the options that answer its questions."""
+"""``gapcast setup``: its options, one for each question."""
 
 from __future__ import annotations
 
@@ -24,20 +24,24 @@ _CLEAR = "\r\x1b[K"
     type=click.Path(path_type=Path),
     default=DEFAULT_FILE,
     show_default=True,
-    help="File to write; the password goes beside it, as mqtt-password.",
+    help="File to write; the password is written to mqtt-password in the same folder.",
 )
-@click.option("--broker", metavar="HOST[:PORT]", help="The MQTT broker.")
-@click.option("--username", metavar="NAME", help="Its account for gapcast.")
-@click.option("--password-file", type=click.Path(path_type=Path), metavar="FILE", help="File with the password.")
-@click.option("--tls/--no-tls", default=None, help="Whether the broker speaks TLS (default: on port 8883).")
-@click.option("--ca", "ca_path", type=click.Path(path_type=Path), metavar="FILE", help="Authority of its certificate.")
-@click.option("--topic", metavar="TOPIC", help="Where the meter sends: a topic, a filter, or as tele/{device}/SENSOR.")
-@click.option("--preset", metavar="NAME", help="What the meter is (docs/meters.md).")
-@click.option("--value", metavar="PATH", help="Where the power stands in its JSON, as ENERGY.Power.")
-@click.option("--unit", type=click.Choice(["W", "kW"], case_sensitive=False), help="What the meter sends.")
-@click.option("--device", metavar="NAME", help="Name of the device, where the topic has none.")
-@click.option("--timezone", metavar="ZONE", help="As Europe/Paris (default: this machine's).")
-@click.option("--home-assistant/--no-home-assistant", default=None, help="Show the forecasts there.")
+@click.option("--broker", metavar="HOST[:PORT]", help="Address of the MQTT broker.")
+@click.option("--username", metavar="NAME", help="User name at the broker.")
+@click.option(
+    "--password-file", type=click.Path(path_type=Path), metavar="FILE", help="File with the password for the broker."
+)
+@click.option("--tls/--no-tls", default=None, help="Whether to connect with TLS (default: only on port 8883).")
+@click.option("--ca", "ca_path", type=click.Path(path_type=Path), metavar="FILE", help="CA certificate of the broker.")
+@click.option(
+    "--topic", metavar="TOPIC", help="Topic of the meter: a topic, a filter, or a pattern like tele/{device}/SENSOR."
+)
+@click.option("--preset", metavar="NAME", help="Preset for the meter (docs/meters.md).")
+@click.option("--value", metavar="PATH", help="Path of the power value in the JSON payload, e.g. ENERGY.Power.")
+@click.option("--unit", type=click.Choice(["W", "kW"], case_sensitive=False), help="Unit that the meter sends.")
+@click.option("--device", metavar="NAME", help="Device id, if the topic does not contain it.")
+@click.option("--timezone", metavar="ZONE", help="IANA time zone, e.g. Europe/Paris (default: this machine's).")
+@click.option("--home-assistant/--no-home-assistant", default=None, help="Enable Home Assistant discovery.")
 @click.option(
     "--wait",
     "wait_s",
@@ -45,10 +49,10 @@ _CLEAR = "\r\x1b[K"
     default=70.0,
     show_default=True,
     metavar="SECONDS",
-    help="Listen so long at most; 0: write without listening.",
+    help="Longest time to wait for the meter; 0: write without waiting.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a configuration that is there.")
-@click.option("--yes", is_flag=True, help="Ask nothing: for scripts.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing configuration.")
+@click.option("--yes", is_flag=True, help="Do not ask questions (for scripts).")
 def setup(
     broker: str | None,
     username: str | None,
@@ -58,20 +62,20 @@ def setup(
     yes: bool,
     **options: Any,
 ) -> None:
-    """Ask a few questions, listen for the meter, show what is read of it, and write the configuration."""
-    from gapcast.observability.metrics import configure_logs  # noqa: PLC0415
+    """Create a configuration interactively: connect to the broker, detect the meter, and show its readings."""
+    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
     from gapcast.presets import presets  # noqa: PLC0415 - what --help does not need is not loaded for it
     from gapcast.setup.asking import Nobody, Person  # noqa: PLC0415
     from gapcast.setup.connecting import Access  # noqa: PLC0415
     from gapcast.setup.given import Given  # noqa: PLC0415
     from gapcast.setup.run import Setup  # noqa: PLC0415
 
-    configure_logs("auto", "critical")  # what is wrong is said in words of its own
+    configure_logs("auto", "critical")  # the command prints its own messages
     if not yes and not sys.stdin.isatty():
-        msg = "gapcast setup asks questions: start it in a terminal, or answer them by options and say --yes"
+        msg = "gapcast setup asks questions: run it in a terminal, or answer them with options and pass --yes"
         raise SettingsError(msg)
     if (preset := options["preset"]) is not None and preset not in presets():
-        msg = f"--preset: there is no {preset!r}; there are {', '.join(sorted(presets()))}"
+        msg = f"--preset: unknown preset {preset!r}; available: {', '.join(sorted(presets()))}"
         raise SettingsError(msg)
     access = None
     if broker is not None or yes or username is not None:
@@ -109,7 +113,7 @@ def _password_in(file: Path) -> str:
     try:
         password = file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"--password-file: {file} cannot be read ({error})"
+        msg = f"--password-file: cannot read {file} ({error})"
         raise SettingsError(msg) from error
     if not password:
         msg = f"--password-file: {file} is empty"

@@ -23,13 +23,13 @@ from gapcast.systemd.unit import (
     type=click.Path(path_type=Path),
     default=DEFAULT_CONFIG,
     show_default=True,
-    help="Configuration of the service; the broker's password is beside it, as mqtt-password.",
+    help="Configuration of the service; the broker's password is in mqtt-password in the same folder.",
 )
-@click.option("--command", type=click.Path(path_type=Path), help="The command gapcast (default: this one).")
+@click.option("--command", type=click.Path(path_type=Path), help="Path of the gapcast command (default: this one).")
 def systemd_unit(config: Path, command: Path | None) -> None:
-    """Print a hardened unit that runs this gapcast, for /etc/systemd/system/gapcast.service.
+    """Print a hardened systemd unit for this installation, for /etc/systemd/system/gapcast.service.
 
-    It runs under an account of its own that can reach nothing but the network and its own state.
+    The service runs as a dynamic user with access to the network and its own state only.
     """
     if is_hidden(config):
         msg = f"--config: the service cannot read {config.absolute()}: put it, and mqtt-password, into /etc/gapcast"

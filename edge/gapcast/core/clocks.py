@@ -71,12 +71,12 @@ class Clocks:
 
 
 def cure_of(ahead_min: int) -> str:
-    """Say what may be wrong with a clock that is ``ahead_min`` minutes ahead.
+    """Return the likely cause and remedy for a clock that is ``ahead_min`` minutes ahead.
 
-    >>> cure_of(120)[:26], cure_of(-17)[:22]
-    ('off by whole hours: if the', "set the meter's clock,")
+    >>> cure_of(120)[:35], cure_of(-17)[:25]
+    ('the offset is whole hours: if the m', "correct the meter's clock")
     """
     hours, rest_min = divmod(ahead_min + _NEAR_MIN, _HOUR_MIN)
     if hours and rest_min <= 2 * _NEAR_MIN and abs(hours) <= 14:  # noqa: PLR2004 - no zone is further from another
-        return 'off by whole hours: if the meter gives local time, say time_form = "local" and its timezone'
-    return "set the meter's clock, or the gateway's; time_form = \"arrival\" does without the meter's"
+        return 'the offset is whole hours: if the meter sends local time, set time_form = "local" and its timezone'
+    return "correct the meter's clock or the gateway's, or set time_form = \"arrival\" to ignore the meter's"

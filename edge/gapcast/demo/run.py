@@ -100,7 +100,7 @@ def _meter_and_watch(
 def _refuse_what_needs_more(model: Predictor) -> None:
     beside_power = measured_in(model.features)[1:]
     if beside_power:
-        msg = f"model {model.name} needs {', '.join(beside_power)}, which the demo's week has not: name another model"
+        msg = f"model {model.name} needs {', '.join(beside_power)}, which the demo's recording lacks: select another"
         raise ModelError(msg)
 
 
@@ -130,5 +130,5 @@ def _free(wanted: int) -> int:
     for port in (wanted, 0):
         with contextlib.suppress(OSError), socket.create_server((HOST, port)) as probe:
             return int(probe.getsockname()[1])
-    msg = f"no port can be listened on at {HOST}"
+    msg = f"cannot listen on any port at {HOST}"
     raise SettingsError(msg)

@@ -42,7 +42,7 @@ class Watcher:
         self._client.connect(self._host, self._port)
         self._client.loop_start()
         if not self._subscribed.wait(_SUBSCRIBE_S):
-            msg = f"the broker at {self._host} port {self._port} does not take a subscription"
+            msg = f"the broker at {self._host} port {self._port} refuses the subscription"
             raise BrokerError(msg)
         return self
 
@@ -98,11 +98,11 @@ class Watcher:
         """Return the scores and latencies in a few lines; at full speed (not ``paced``) readings queue."""
         score = self.score
         if not score.n:
-            return f"{self.n_readings} readings, {self.n_forecasts} forecasts: too few to score"
+            return f"{self.n_readings} readings, {self.n_forecasts} forecasts: not enough data to score"
         ordered = sorted(self.latencies_s)
         p50, p99 = (1_000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.99))
         whose = "; MAE by the median" if self.has_median else ""
-        latency = f"p50 {p50:.1f} ms, p99 {p99:.1f} ms" + ("" if paced else " (at full speed: in the queue)")
+        latency = f"p50 {p50:.1f} ms, p99 {p99:.1f} ms" + ("" if paced else " (at full speed: includes queueing)")
         return "\n".join(
             (
                 f"{self.n_readings} readings, {self.n_forecasts} forecasts, {score.n} scored",

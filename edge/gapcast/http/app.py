@@ -58,7 +58,7 @@ class HttpOptions:
     max_total_body_bytes: int = 33_554_432
 
 
-#: Forecasts on a page of ``GET /predict``: as asked, and without being asked.
+#: Page size of ``GET /predict``: as asked, and without being asked.
 MAX_FORECASTS, _N_FORECASTS = 10_000, 1_000
 _PREDICT: dict[str, Any] = {
     "requestBody": {
@@ -79,7 +79,7 @@ def create_app(
     app = DocumentedApp(
         title="gapcast",
         version=version("gapcast"),
-        description="Five-minute-ahead forecasts of household power.",
+        description="Forecasts of household power, five minutes ahead.",
         docs_url=None,
         redoc_url=None,
     )
@@ -88,7 +88,7 @@ def create_app(
 
     @app.get("/livez", tags=["health"])
     async def livez() -> dict[str, str]:
-        """Answer while the process works; does not depend on the broker."""
+        """Liveness: return 200 while the process is alive, with or without a broker."""
         return {"status": "pass"}
 
     as_health: dict[str, Any] = {
@@ -101,14 +101,14 @@ def create_app(
     @app.get("/healthz", **as_health)
     @app.get("/readyz", **as_health)
     async def readyz() -> Response:
-        """Tell whether models are loaded and the broker is connected; ``warn`` where readings are not kept."""
+        """Readiness: models loaded and broker connected; ``warn`` if the state is not persisted."""
         health = health_of(service)
         status = HTTPStatus.SERVICE_UNAVAILABLE if health.status == "fail" else HTTPStatus.OK
         return HealthResponse(health.model_dump(exclude_none=True), status)
 
     @app.get("/metrics", tags=["health"], response_class=Response)
     def metrics(request: Request) -> Response:
-        """Metrics for Prometheus: its text format, or OpenMetrics where that is asked for."""
+        """Return metrics in the Prometheus text format, or as OpenMetrics by content negotiation."""
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), media_type=content_type)
 
@@ -125,10 +125,10 @@ def create_app(
     )
     async def predict_latest(
         device: str | None = None,
-        limit: Annotated[int, Query(ge=1, le=MAX_FORECASTS, description="Forecasts on a page")] = _N_FORECASTS,
-        after: Annotated[str, Query(description="Begin after this name: `next` of the page before")] = "",
+        limit: Annotated[int, Query(ge=1, le=MAX_FORECASTS, description="Page size")] = _N_FORECASTS,
+        after: Annotated[str, Query(description="Start after this device id: `next` of the previous page")] = "",
     ) -> Any:
-        """Return the latest forecast of every device, by name, a page at a time; or of the one named."""
+        """Return the latest forecast of one device, or of all devices, sorted by id and paged."""
         if device is None:
             return await run_in_threadpool(_latest, service, limit, after)
         forecast = service.latest_of(device)
@@ -150,7 +150,7 @@ def create_app(
         openapi_extra=_PREDICT,
     )
     async def predict(request: Request) -> Any:
-        """Forecast from the readings given; no device's state changes."""
+        """Forecast from the readings in the request; the state of devices does not change."""
         body: bytes = (await request.receive())["body"]  # BodyLimit has read it; request.body() would copy it
         answer = await run_in_threadpool(desk.answer, body, len(body))
         return Response(answer.document, answer.status, media_type=answer.media_type)

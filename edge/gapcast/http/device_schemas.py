@@ -1,4 +1,4 @@
-"""What goes out over REST of each device."""
+"""Response bodies of REST about devices."""
 
 from __future__ import annotations
 
@@ -17,29 +17,31 @@ class ReadingDocument(BaseModel):
 
 
 class ErrorsDocument(BaseModel):
-    """Errors of whoever spoke; null where there were none."""
+    """Errors of the published forecasts; null without outcomes."""
 
     mse_kw2: float | None
     mae_kw: float | None
 
 
 class ExpertDocument(ErrorsDocument):
-    """Errors of one expert."""
+    """Errors of one ensemble member."""
 
     skill: float | None = Field(description="1 - MSE / MSE of persistence")
 
 
 class ScoresDocument(BaseModel):
-    """How good the forecasts of one period were; the same object as on the scores topic."""
+    """Forecast accuracy over one period; the same object as on the scores topic."""
 
-    n: int = Field(description="Forecasts whose minute has come")
-    enough: bool = Field(description="Whether these are enough for a verdict")
+    n: int = Field(description="Forecasts scored against their actual value")
+    enough: bool = Field(description="Whether the minimum sample size (720) is reached")
     mse_kw2: float | None
     mae_kw: float | None
     bias_kw: float | None
-    skill: float | None = Field(description="1 - MSE / MSE of persistence; above 0 is better than assuming no change")
+    skill: float | None = Field(
+        description="1 - MSE / MSE of persistence; above 0 is better than persistence (assuming no change)"
+    )
     mae_skill: float | None
-    coverage: float | None = Field(description="Share of outcomes within the interval, 0 to 1")
+    coverage: float | None = Field(description="Share of actual values within the interval, 0 to 1")
     width_kw: float | None
     pinball_kw: float | None
     persistence: ErrorsDocument
@@ -47,7 +49,7 @@ class ScoresDocument(BaseModel):
 
 
 class DeviceScores(BaseModel):
-    """Scores by period; a list of devices has the last day's alone."""
+    """Scores by period; a list of devices has those of the last day only."""
 
     last_day: ScoresDocument
     last_week: ScoresDocument | None = None
@@ -55,14 +57,18 @@ class DeviceScores(BaseModel):
 
 
 class DeviceDocument(BaseModel):
-    """Where a device stands."""
+    """Current state of a device."""
 
     device: str
-    online: bool | None = Field(description="Whether readings come; null where the gateway does not look")
+    online: bool | None = Field(description="Whether readings arrive; null if `devices.stale_after_min` is 0")
     last_reading: ReadingDocument
-    n_observed: int = Field(description="Real readings in the window; below `context`, the model is warming up")
-    context: int = Field(description="Minutes in the window")
-    forecast: ForecastDocument | None = Field(description="The newest, as `/predict` tells it; null before the first")
+    n_observed: int = Field(
+        description="Number of real readings in the window; below `context`, the model is warming up"
+    )
+    context: int = Field(description="Length of the window in minutes")
+    forecast: ForecastDocument | None = Field(
+        description="Newest forecast, as returned by `/predict`; null before the first"
+    )
     scores: DeviceScores
 
 
@@ -70,26 +76,26 @@ class DevicePage(BaseModel):
     """Devices by name."""
 
     devices: list[DeviceDocument]
-    n_devices: int = Field(description="How many there are on all pages")
-    next: str | None = Field(description="What to give as `after` for the next page; null on the last one")
+    n_devices: int = Field(description="Number of devices over all pages")
+    next: str | None = Field(description="Value of `after` for the next page; null on the last page")
 
 
 class ForecastOutcome(BaseModel):
-    """A forecast beside what came."""
+    """A forecast with its actual value."""
 
     observed_at: str
     target_at: str
-    gap_kw: float = Field(description="Mean, kW")
+    gap_kw: float = Field(description="Mean forecast, kW")
     median_kw: float | None
     lower_kw: float | None
     upper_kw: float | None
-    came_kw: float | None = Field(description="What was read at `target_at`; null where nothing was, or not yet")
+    came_kw: float | None = Field(description="Actual value at `target_at`; null if there is none yet")
 
 
 class HistoryDocument(BaseModel):
-    """The last minutes of a device, oldest first; minutes without a reading are left out."""
+    """Recent history of a device, oldest first; minutes without a reading are omitted."""
 
     device: str
-    minutes: int = Field(description="How far back it was asked to go; the gateway keeps `history.minutes` of them")
+    minutes: int = Field(description="Requested length in minutes; the gateway stores `history.minutes`")
     readings: list[ReadingDocument]
     forecasts: list[ForecastOutcome]

@@ -41,15 +41,15 @@ def devices_router(service: Service) -> APIRouter:
 
     @router.get("", response_model=DevicePage, responses=problems.answers(HTTPStatus.UNPROCESSABLE_ENTITY))
     def page(
-        limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Devices on a page")] = 100,
-        after: Annotated[str, Query(description="Begin after this name: `next` of the page before")] = "",
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Page size")] = 100,
+        after: Annotated[str, Query(description="Start after this device id: `next` of the previous page")] = "",
     ) -> Any:
-        """Return what is known of each device, by name, a page at a time."""
+        """Return the state of all devices, sorted by id and paged."""
         return JSONResponse(devices.page(limit, after))
 
     @router.get("/{device}", response_model=DeviceDocument, responses=problems.answers(HTTPStatus.NOT_FOUND))
     def one(device: str) -> Any:
-        """Return all that is known of a device, with its scores over a day, a week, and for ever."""
+        """Return the state of a device, with its scores of the last day, the last week and all time."""
         document = devices.one(device)
         return _unknown(device) if document is None else JSONResponse(document)
 
@@ -59,15 +59,16 @@ def devices_router(service: Service) -> APIRouter:
         responses=problems.answers(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
     )
     def history(
-        device: str, minutes: Annotated[int, Query(ge=1, le=MAX_MINUTES, description="How far back")] = 180
+        device: str,
+        minutes: Annotated[int, Query(ge=1, le=MAX_MINUTES, description="Length of the history in minutes")] = 180,
     ) -> Any:
-        """Return a device's last readings, and the forecasts for those minutes and the next, with what came."""
+        """Return recent readings of a device, and forecasts with their actual values."""
         document = devices.history(device, minutes)
         return _unknown(device) if document is None else JSONResponse(document)
 
     @router.delete("/{device}", status_code=204, responses=problems.answers(HTTPStatus.NOT_FOUND))
     def forget(device: str) -> Response:
-        """Forget a device, here and where something is retained of it, until its next reading."""
+        """Delete a device with its state and its retained messages, until its next reading."""
         if not service.forget(device):
             return _unknown(device)
         return Response(status_code=HTTPStatus.NO_CONTENT)

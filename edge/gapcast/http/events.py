@@ -207,10 +207,10 @@ def events_router(readers: EventReaders) -> APIRouter:
     )
     async def events(
         request: Request,
-        device: Annotated[str | None, Query(description="What concerns this device, and the gateway, only")] = None,
-        last_event_id: Annotated[str | None, Header(description="Go on after this event")] = None,
+        device: Annotated[str | None, Query(description="Only events of this device and of the gateway")] = None,
+        last_event_id: Annotated[str | None, Header(description="Resume after this event")] = None,
     ) -> Any:
-        """Tell what happens as it does: `reading`, `forecast`, `scores`, `device`, `status`, and `reset`."""
+        """Stream server-sent events: `reading`, `forecast`, `scores`, `device`, `status` and `reset`."""
         client = client_of(request.client.host if request.client else "")
         if reason := readers.reason_to_refuse(client):
             full = problems.problem(HTTPStatus.SERVICE_UNAVAILABLE, reason)

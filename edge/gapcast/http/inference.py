@@ -41,29 +41,29 @@ def inference_router(service: Service) -> APIRouter:
 
     @router.get("", response_model=ServerMetadata)
     async def server() -> Any:
-        """Tell what this is, and which extensions it knows."""
+        """Return the name, version and extensions of the server."""
         return JSONResponse({"name": "gapcast", "version": version("gapcast"), "extensions": ["binary_tensor_data"]})
 
     @router.get("/health/live", response_model=Live)
     async def live() -> Any:
-        """Answer while the process works."""
+        """Liveness: return 200 while the process is alive."""
         return JSONResponse({"live": True})
 
     @router.get("/health/ready", response_model=Ready)
     async def ready() -> Any:
-        """Answer once models can be asked, with a broker or without."""
+        """Readiness: return 200 once models are loaded, with or without a broker."""
         return JSONResponse({"ready": True})
 
     @router.get("/models/{model}/versions/{version}", response_model=ModelMetadata, responses=_UNKNOWN)
     @router.get("/models/{model}", response_model=ModelMetadata, responses=_UNKNOWN)
     async def metadata(model: str, version: str | None = None) -> Any:
-        """Tell a model's inputs and outputs; -1 is any number of windows."""
+        """Return the inputs and outputs of a model; -1 is any number of windows."""
         return JSONResponse(_metadata(_model(service, model, version)))
 
     @router.get("/models/{model}/versions/{version}/ready", response_model=ModelReady, responses=_UNKNOWN)
     @router.get("/models/{model}/ready", response_model=ModelReady, responses=_UNKNOWN)
     async def model_ready(model: str, version: str | None = None) -> Any:
-        """Tell whether a model can be asked: those that are loaded can."""
+        """Return whether a model is ready for inference: all loaded models are."""
         return JSONResponse({"name": _model(service, model, version).name, "ready": True})
 
     answers = problems.answers(
@@ -91,10 +91,12 @@ def inference_router(service: Service) -> APIRouter:
         request: Request,
         model: str,
         version: str | None = None,
-        inference_header_content_length: Annotated[str | None, Header(description="Bytes of JSON in the body")] = None,
-        content_encoding: Annotated[str | None, Header(description="identity, or none")] = None,
+        inference_header_content_length: Annotated[
+            str | None, Header(description="Length of the JSON part of the body in bytes")
+        ] = None,
+        content_encoding: Annotated[str | None, Header(description="identity, or absent")] = None,
     ) -> Any:
-        """Run a model on windows as it takes them: scaled by no one, padded by the caller, as its card says."""
+        """Run a model on raw windows: in physical units, not scaled, padded by the caller as its card says."""
         predictor = _model(service, model, version)
         if content_encoding not in {None, "", "identity"}:
             raise tensors.unusable(

@@ -1,4 +1,4 @@
-"""What goes out by the Open Inference Protocol."""
+"""Response bodies of the Open Inference Protocol."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class _Document(BaseModel):
 
 
 class ServerMetadata(_Document):
-    """What serves the models."""
+    """The inference server."""
 
     name: str
     version: str
@@ -18,19 +18,19 @@ class ServerMetadata(_Document):
 
 
 class Live(_Document):
-    """The process works."""
+    """Whether the process is alive."""
 
     live: bool
 
 
 class Ready(_Document):
-    """Models can be asked."""
+    """Whether models are ready for inference."""
 
     ready: bool
 
 
 class ModelReady(_Document):
-    """A model can be asked."""
+    """Whether a model is ready for inference."""
 
     name: str
     ready: bool
@@ -41,11 +41,11 @@ class TensorMetadata(_Document):
 
     name: str
     datatype: str
-    shape: list[int] = Field(description="-1: any number")
+    shape: list[int] = Field(description="-1: any size")
 
 
 class ModelMetadata(_Document):
-    """A model, as its card says."""
+    """Metadata of a model, from its card."""
 
     name: str
     versions: list[str]
@@ -55,13 +55,13 @@ class ModelMetadata(_Document):
 
 
 class OutputParameters(_Document):
-    """What is said beside an output."""
+    """Parameters of an output."""
 
     binary_data_size: int
 
 
 class OutputTensor(_Document):
-    """One output: ``data``, flat, or so many bytes behind the JSON."""
+    """One output: flat ``data``, or a number of bytes after the JSON."""
 
     name: str
     datatype: str
@@ -71,7 +71,7 @@ class OutputTensor(_Document):
 
 
 class InferResponse(_Document):
-    """An answer."""
+    """Inference response."""
 
     model_name: str
     model_version: str

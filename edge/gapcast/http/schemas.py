@@ -1,4 +1,4 @@
-"""What goes out over REST."""
+"""Response bodies of REST."""
 
 from __future__ import annotations
 
@@ -30,30 +30,32 @@ class ForecastDocument(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]}, protected_namespaces=())
 
     v: int = Field(description="Version of this schema")
-    device: str | None = Field(description="Null for readings that came with the request")
+    device: str | None = Field(description="Device id; null for readings sent with the request")
     observed_at: str = Field(description="Minute of the newest reading used, RFC 3339")
-    target_at: str = Field(description="Minute that the forecast speaks of")
+    target_at: str = Field(description="Target minute of the forecast, RFC 3339")
     issued_at: str
     horizon_min: int
-    gap_kw: float = Field(description="Mean, kW")
-    median_kw: float | None = Field(description="Null where the model has no quantiles, as are the bounds")
+    gap_kw: float = Field(description="Mean forecast, kW")
+    median_kw: float | None = Field(
+        description="Median forecast, kW; this and the bounds are null if the model has no quantiles"
+    )
     lower_kw: float | None
     upper_kw: float | None
-    level: float | None = Field(description="Share of outcomes that the bounds should hold")
+    level: float | None = Field(description="Nominal coverage of the interval between the bounds, e.g. 0.9")
     model: str
     model_version: str
-    n_observed: int = Field(description="Real readings in the window")
-    context: int = Field(description="Minutes in the window")
+    n_observed: int = Field(description="Number of real readings in the window")
+    context: int = Field(description="Length of the window in minutes")
     path: list[float] | None = Field(
         default=None,
-        description="Means for each of the lead times on the model's card, the last of which is the target's, kW; "
+        description="Mean forecasts for each lead time of the model card, kW; the last is the target; "
         "absent where it has one only",
     )
     experts: dict[str, float] | None = Field(
-        default=None, description="Weights of those whose blend the mean is; absent where a model speaks alone"
+        default=None, description="Ensemble weights of the mean; absent if a single model is published"
     )
     median_experts: dict[str, float] | None = Field(
-        default=None, description="The same for the median, around which the bounds are put"
+        default=None, description="Ensemble weights of the median, around which the interval is placed"
     )
 
 
@@ -61,5 +63,5 @@ class ForecastList(BaseModel):
     """The latest forecasts, by device."""
 
     forecasts: list[ForecastDocument]
-    n_devices: int = Field(description="How many devices have a forecast, on all pages")
-    next: str | None = Field(description="What to give as `after` for the next page; null on the last one")
+    n_devices: int = Field(description="Number of devices with a forecast, over all pages")
+    next: str | None = Field(description="Value of `after` for the next page; null on the last page")

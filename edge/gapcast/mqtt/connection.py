@@ -266,7 +266,7 @@ class Connection:
             if self._options.yields:  # taken back, it would be taken again, for ever
                 msg = (
                     f"another worker took over the session of {self._options.gateway}: a shard has one worker. "
-                    "Where that one should not have it, end it, and start this one again"
+                    "If this is unintended, stop that worker and start this one again"
                 )
                 raise ShardError(msg)
             self.problem = (

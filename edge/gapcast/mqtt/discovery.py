@@ -158,7 +158,7 @@ class Discovery:
             return
         if len(self._introduced) >= self._where.max_devices:
             if not self._full:
-                cure = "raise homeassistant.max_devices, if it can bear more"
+                cure = "raise homeassistant.max_devices if Home Assistant can handle more"
                 log.warning("homeassistant.too_many_devices", max_devices=self._where.max_devices, cure=cure)
             self._full = True
             return

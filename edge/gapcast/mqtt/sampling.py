@@ -214,10 +214,10 @@ class Sampling:
         if is_slow and not was_slow and meter.source.name not in self._told_slow:
             self._told_slow.add(meter.source.name)
             every_s = round(distance_ms / 1_000)
-            cure = "let it send at least once a minute"
+            cure = "configure it to send at least once a minute"
             if distance_ms > meter.source.holding.hold_ms:
-                cure = f"{cure}, or set every_s = {every_s}: until then there are gaps between its samples"
+                cure = f"{cure}, or set every_s = {every_s}: until then there are gaps between samples"
             log.warning(
                 "meter.slow", source=meter.source.name, device=meter.name, every_s=every_s, cure=cure,
-                meanwhile="each minute until the next sample takes the value of the last",
+                meanwhile="each minute until the next sample repeats the last value",
             )  # fmt: skip

@@ -188,13 +188,20 @@ class Session:
     def _queued(self, publication: Publication) -> None:
         if len(self._queue) >= _MAX_QUEUED and not publication.packet_id:
             self.n_shed += 1
-            self._warn_once("mqtt.shedding", cure="readings at QoS 0 come faster than they can be forecast: use QoS 1")
+            self._warn_once(
+                "mqtt.shedding",
+                cure="QoS 0 messages arrive faster than they are processed and some are dropped: use QoS 1",
+            )
             return
         self._queue.append(Received(publication, *self._connection.now))
 
     def _confirmed(self, acknowledgement: Acknowledgement) -> None:
         if acknowledgement.reason >= REFUSED_FROM:
-            self._warn_once("mqtt.publish_refused", reason=hex(acknowledgement.reason), cure="see the account's rights")
+            self._warn_once(
+                "mqtt.publish_refused",
+                reason=hex(acknowledgement.reason),
+                cure="check the write permissions of this account",
+            )
         self._delivery.confirm(acknowledgement)
 
     def _warn_once(self, event: str, **details: str) -> None:

@@ -169,7 +169,7 @@ class SourceReader:
             keys = ", ".join(list(document)[:8]) if isinstance(document, dict) else ""
             log.warning(
                 "source.no_readings", source=listening.source.name, topic=listening.topic.pattern,
-                n_messages=_SILENT_AFTER, keys=keys, cure="see whether value names what the meter sends",
+                n_messages=_SILENT_AFTER, keys=keys, cure="check that value names a field that the meter sends",
             )  # fmt: skip
 
 

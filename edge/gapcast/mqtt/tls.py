@@ -45,7 +45,7 @@ class Tls:
             self.context = tls_context(self._files)
         except SettingsError as error:
             if str(error) != self._problem:  # one warning a trouble, not one a try
-                log.warning("mqtt.not_renewed", problem=str(error), meanwhile="the files as they were before")
+                log.warning("mqtt.not_renewed", problem=str(error), meanwhile="the previous certificate stays in use")
             self._problem = str(error)
         else:
             self._problem = ""

@@ -103,12 +103,14 @@ def explained(error: BaseException, host: str, transport: Transport) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the broker's certificate is not valid: {_distrust(error, transport.server_name or host)}"
     if isinstance(error, (ssl.SSLEOFError, ConnectionResetError)) and transport.tls is not None:
-        return f"the broker hung up during the TLS handshake: {_PORT_CURE}"
+        return f"the broker closed the connection during the TLS handshake: {_PORT_CURE}"
     if isinstance(error, ssl.SSLError):
         return _tls_failure(error)
     if isinstance(error, paho.WebsocketConnectionError):
         where = f"on this port under {transport.websocket_path}"
-        return f"the broker does not speak WebSocket {where}: check mqtt.port, mqtt.websocket_path and mqtt.tls.enabled"
+        return (
+            f"the broker does not support WebSocket {where}: check mqtt.port, mqtt.websocket_path and mqtt.tls.enabled"
+        )
     return str(error)
 
 
@@ -128,7 +130,7 @@ def _distrust(error: ssl.SSLCertVerificationError, name: str) -> str:
 def _tls_failure(error: ssl.SSLError) -> str:
     reason = getattr(error, "reason", None) or ""
     if reason in _NOT_TLS:
-        return f"the broker does not speak TLS on this port: {_PORT_CURE}"
+        return f"the broker does not use TLS on this port: {_PORT_CURE}"
     if "no application protocol" in str(error):  # an alert that Python has no reason for
         return _NO_COMMON_ALPN
     return NOT_LET_IN if is_about_us(error) else f"TLS failed: {error.strerror or error}"

@@ -1,4 +1,4 @@
-"""What Prometheus is told of single devices, where that is switched on: at most as many as are asked for."""
+"""Metrics of single devices, for Prometheus: off by default, and for a limited number of devices."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from gapcast.core.standing import Standing
 from gapcast.service.service import Service
 
 _MINUTE_S = 60.0
-#: Metric -> what it says, and which figure of :class:`~gapcast.core.learning.summary.Summary` it is.
+#: Metric -> its help text, and the field of :class:`~gapcast.core.learning.summary.Summary` that it exposes.
 _SCORES = {
-    "gapcast_device_squared_error_kw2": ("Mean squared error of the mean that was told of a device, kW^2.", "mse_kw2"),
-    "gapcast_device_absolute_error_kw": ("Mean absolute error of the median told of a device, kW.", "mae_kw"),
-    "gapcast_device_skill_ratio": ("1 - MSE / MSE of persistence of a device.", "skill"),
-    "gapcast_device_interval_coverage_ratio": ("Share of a device's outcomes within the interval.", "coverage"),
+    "gapcast_device_squared_error_kw2": ("Mean squared error of a device's mean forecasts, kW^2.", "mse_kw2"),
+    "gapcast_device_absolute_error_kw": ("Mean absolute error of a device's median forecasts, kW.", "mae_kw"),
+    "gapcast_device_skill_ratio": ("Skill score of a device: 1 - MSE / MSE of persistence.", "skill"),
+    "gapcast_device_interval_coverage_ratio": ("Share of a device's actual values within the interval.", "coverage"),
 }
 
 
 class DeviceCollector(Collector):
-    """Series of the devices that came first; those beyond ``n_at_most`` are counted."""
+    """Time series of the first ``n_at_most`` devices; the others are only counted."""
 
     def __init__(self, service: Service, n_at_most: int) -> None:
         self._service = service
@@ -30,7 +30,7 @@ class DeviceCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric of the devices."""
         standings = list(self._service.standings(self._n_at_most))
-        yield from _of_now(standings)
+        yield from _newest(standings)
         for name, (text, figure) in _SCORES.items():
             family = GaugeMetricFamily(name, text, labels=["device", "period"])
             for standing in standings:
@@ -40,25 +40,31 @@ class DeviceCollector(Collector):
             yield family
         yield GaugeMetricFamily(
             "gapcast_devices_without_series",
-            "Devices beyond metrics.per_device, which have no series of their own.",
+            "Devices beyond the limit metrics.per_device, which have no time series of their own.",
             max(0, self._service.n_devices - self._n_at_most),
         )
 
 
-def _of_now(standings: Sequence[Standing]) -> Iterator[Metric]:
-    """Yield what was last read and foreseen."""
+def _newest(standings: Sequence[Standing]) -> Iterator[Metric]:
+    """Yield the newest reading and the newest forecast of each device."""
     read = GaugeMetricFamily("gapcast_device_reading_kw", "Newest reading of a device, kW.", labels=["device"])
     of_minute = GaugeMetricFamily(
-        "gapcast_device_reading_timestamp_seconds", "Minute of that reading, as the meter gave it.", labels=["device"]
+        "gapcast_device_reading_timestamp_seconds",
+        "Minute of the newest reading, by the meter's timestamp.",
+        labels=["device"],
     )
     mean = GaugeMetricFamily(
-        "gapcast_device_forecast_kw", "Newest forecast of a device: its mean, kW.", labels=["device"]
+        "gapcast_device_forecast_kw", "Mean of the newest forecast of a device, kW.", labels=["device"]
     )
     target = GaugeMetricFamily(
-        "gapcast_device_forecast_timestamp_seconds", "Minute that this forecast speaks of.", labels=["device"]
+        "gapcast_device_forecast_timestamp_seconds", "Target minute of the newest forecast.", labels=["device"]
     )
-    lower = GaugeMetricFamily("gapcast_device_forecast_lower_kw", "Its lower bound, kW.", labels=["device"])
-    upper = GaugeMetricFamily("gapcast_device_forecast_upper_kw", "Its upper bound, kW.", labels=["device"])
+    lower = GaugeMetricFamily(
+        "gapcast_device_forecast_lower_kw", "Lower bound of the newest forecast, kW.", labels=["device"]
+    )
+    upper = GaugeMetricFamily(
+        "gapcast_device_forecast_upper_kw", "Upper bound of the newest forecast, kW.", labels=["device"]
+    )
     for standing in standings:
         labels = [standing.device]
         read.add_metric(labels, standing.gap_kw)

@@ -1,14 +1,11 @@
-"""What a running service tells of itself: metrics for Prometheus, logs for people and machines."""
+"""Metrics of a running service, for Prometheus."""
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Any, Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
-import structlog
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -23,26 +20,26 @@ from gapcast.core.learning.outcomes import PERSISTENCE
 from gapcast.core.learning.summary import ExpertSummary
 from gapcast.core.statistics import Histogram
 from gapcast.observability.device_metrics import DeviceCollector
-from gapcast.observability.log_rate_limit import LibraryFilter, LogBudget, as_library_event
 from gapcast.service.internal_errors import Part
 from gapcast.service.service import Service
 
-#: Metric -> what it says, and which figure of :class:`~gapcast.core.learning.summary.Summary` it is.
-_OF_TOLD = {
-    "gapcast_bias_kw": ("Mean error of what was told, kW.", "bias_kw"),
-    "gapcast_interval_coverage_ratio": ("Share of outcomes within the interval that was told.", "coverage"),
-    "gapcast_interval_width_kw": ("Mean width of the interval that was told, kW.", "width_kw"),
-    "gapcast_pinball_loss_kw": ("Mean pinball loss of bounds and median that were told, kW.", "pinball_kw"),
+#: Metric -> its help text, and the field of :class:`~gapcast.core.learning.summary.Summary` that it exposes.
+#: Of published forecasts alone.
+_OF_PUBLISHED = {
+    "gapcast_bias_kw": ("Mean error of published forecasts (forecast - actual), kW.", "bias_kw"),
+    "gapcast_interval_coverage_ratio": ("Share of actual values within the published prediction interval.", "coverage"),
+    "gapcast_interval_width_kw": ("Mean width of the published prediction interval, kW.", "width_kw"),
+    "gapcast_pinball_loss_kw": ("Mean pinball loss of published bounds and medians, kW.", "pinball_kw"),
 }
-_OF_EACH = {
-    "gapcast_squared_error_kw2": ("Mean squared error of the mean, kW^2.", "mse_kw2"),
-    "gapcast_absolute_error_kw": ("Mean absolute error of the median, kW.", "mae_kw"),
-    "gapcast_skill_ratio": ("1 - MSE / MSE of persistence on the same minutes.", "skill"),
+_OF_EVERY_MODEL = {
+    "gapcast_squared_error_kw2": ("Mean squared error of the mean forecast, kW^2.", "mse_kw2"),
+    "gapcast_absolute_error_kw": ("Mean absolute error of the median forecast, kW.", "mae_kw"),
+    "gapcast_skill_ratio": ("Skill score: 1 - MSE / MSE of persistence over the same minutes.", "skill"),
 }
 
 
 class About(NamedTuple):
-    """What is told of the program itself: its TFLite runtime, its gateway's id, and which shard it is, if any."""
+    """The running program: its TFLite runtime, its gateway's id, and its shard, if any."""
 
     runtime: str
     gateway: str
@@ -50,7 +47,7 @@ class About(NamedTuple):
 
 
 class ServiceCollector(Collector):
-    """Reads the service's statistics whenever Prometheus asks; nothing is counted twice."""
+    """Reads the service's statistics at each scrape; it has no counters of its own."""
 
     def __init__(self, service: Service, about: About) -> None:
         self._service = service
@@ -59,78 +56,84 @@ class ServiceCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric of the service."""
         service, statistics = self._service, self._service.statistics
-        readings = CounterMetricFamily("gapcast_readings", "Readings by what became of them.", labels=["result"])
+        readings = CounterMetricFamily("gapcast_readings", "Messages received, by result.", labels=["result"])
         for result, n in statistics.readings.items():
             readings.add_metric([result], n)
         yield readings
-        forecasts = CounterMetricFamily("gapcast_forecasts", "Forecasts handed to the broker.", labels=["model"])
+        forecasts = CounterMetricFamily("gapcast_forecasts", "Forecasts published, by model.", labels=["model"])
         for model in sorted({*statistics.forecasts, service.speaker.name}):
             forecasts.add_metric([model], statistics.forecasts.get(model, 0))
         yield forecasts
         yield _histogram(
             "gapcast_forecast_latency_seconds",
-            "From a reading's arrival to its forecast handed to the broker.",
+            "Time from the arrival of a reading to the publication of its forecast.",
             statistics.latency_s,
         )
         yield _histogram(
             "gapcast_inference_seconds",
-            "The forecasts of one batch, by all models that are heard.",
+            "Time to compute the forecasts of one batch, with all loaded ensemble members.",
             statistics.inference_s,
         )
-        yield _histogram("gapcast_batch_size", "Messages taken at a time.", statistics.batch_size)
-        samples = CounterMetricFamily(
-            "gapcast_samples", "Samples that minutes are made of, by what became of them.", labels=["result"]
-        )
+        yield _histogram("gapcast_batch_size", "Messages processed in one batch.", statistics.batch_size)
+        samples = CounterMetricFamily("gapcast_samples", "Samples averaged into minutes, by result.", labels=["result"])
         for fate, n in statistics.samples.items():
             samples.add_metric([fate], n)
         yield samples
         yield CounterMetricFamily(
-            "gapcast_messages_without_reading", "Messages of sources that tell no power.", statistics.n_not_readings
+            "gapcast_messages_without_reading",
+            "Messages of meters that contain no power value.",
+            statistics.n_not_readings,
         )
         yield CounterMetricFamily(
-            "gapcast_meter_resets", "Times that an energy counter fell.", statistics.n_counter_resets
+            "gapcast_meter_resets", "Resets of energy counters (the counter decreased).", statistics.n_counter_resets
         )
         yield GaugeMetricFamily(
-            "gapcast_slow_meters", "Devices that send less than once a minute.", statistics.n_slow_meters
+            "gapcast_slow_meters", "Devices that send less often than once a minute.", statistics.n_slow_meters
         )
         yield GaugeMetricFamily(
-            "gapcast_clocks_off", "Devices whose clock is off against the gateway's.", statistics.n_clocks_off
+            "gapcast_clocks_off", "Devices whose timestamps differ from the gateway's clock.", statistics.n_clocks_off
         )
         yield CounterMetricFamily(
             "gapcast_rejections_omitted",
-            "Rejections that were not told on the rejected topic, for there were too many.",
+            "Rejected messages not published on the rejected topic because of its rate limit.",
             statistics.n_rejections_omitted,
         )
         yield CounterMetricFamily(
             "gapcast_model_failures",
-            "Batches in which a model failed or gave a value that is not finite or out of range.",
+            "Batches in which a model failed or returned a non-finite or out-of-range value.",
             statistics.n_model_failures,
         )
         replaced = CounterMetricFamily(
-            "gapcast_forecasts_replaced", "Forecasts replaced by persistence, by cause.", labels=["cause"]
+            "gapcast_forecasts_replaced", "Forecasts replaced by the persistence forecast, by cause.", labels=["cause"]
         )
         for cause, n in statistics.forecasts_replaced.items():
             replaced.add_metric([cause], n)
         yield replaced
         internal = CounterMetricFamily(
-            "gapcast_internal_errors", "Errors inside gapcast that were contained, by part.", labels=["part"]
+            "gapcast_internal_errors",
+            "Unexpected errors that the service caught and survived, by part of the service.",
+            labels=["part"],
         )
         for part in get_args(Part):
             internal.add_metric([part], statistics.internal_errors.get(part, 0))
         yield internal
-        yield GaugeMetricFamily("gapcast_queue_depth", "Messages that wait to be taken.", service.n_queued)
-        yield GaugeMetricFamily("gapcast_devices", "Devices that have given a reading.", service.n_devices)
+        yield GaugeMetricFamily("gapcast_queue_depth", "Messages waiting to be processed.", service.n_queued)
+        yield GaugeMetricFamily("gapcast_devices", "Known devices (at least one accepted reading).", service.n_devices)
         yield GaugeMetricFamily(
-            "gapcast_broker_connected", "1 while readings can come in from the broker.", int(service.connected)
+            "gapcast_broker_connected",
+            "1 if the service is connected to the broker and subscribed to readings, else 0.",
+            int(service.connected),
         )
         yield GaugeMetricFamily(
-            "gapcast_state_kept", "1 while readings are kept over a restart.", int(service.keeper.problem == "")
+            "gapcast_state_kept",
+            "1 if the state is persisted and survives a restart, else 0.",
+            int(service.keeper.problem == ""),
         )
         yield CounterMetricFamily(
-            "gapcast_state_written_bytes", "Bytes written to keep them.", service.keeper.n_bytes_written
+            "gapcast_state_written_bytes", "Bytes written to persist the state.", service.keeper.n_bytes_written
         )
         yield from _live_scores(service)
-        models = InfoMetricFamily("gapcast_model", "Loaded models.", labels=["model"])
+        models = InfoMetricFamily("gapcast_model", "Models that are loaded.", labels=["model"])
         for name, predictor in sorted(service.models.items()):
             models.add_metric(
                 [name],
@@ -142,24 +145,28 @@ class ServiceCollector(Collector):
             )
         yield models
         reloads = CounterMetricFamily(
-            "gapcast_model_reloads", "Times that models changed while it ran, by what became of it.", labels=["result"]
+            "gapcast_model_reloads", "Model reloads at runtime, by result.", labels=["result"]
         )
         for outcome, n in statistics.model_reloads.items():
             reloads.add_metric([outcome], n)
         yield reloads
         yield InfoMetricFamily(
-            "gapcast_build", "The running program.", {"version": version("gapcast"), "runtime": self._about.runtime}
+            "gapcast_build",
+            "Version of gapcast and of its TFLite runtime.",
+            {"version": version("gapcast"), "runtime": self._about.runtime},
         )
         shard = "" if self._about.shard is None else str(self._about.shard)
         yield InfoMetricFamily(
-            "gapcast_gateway", "Who this is, to its broker.", {"gateway": self._about.gateway, "shard": shard}
+            "gapcast_gateway",
+            "Id of the gateway, and its shard (empty: none).",
+            {"gateway": self._about.gateway, "shard": shard},
         )
 
 
 def build_registry(service: Service, about: About, per_device: int = 0) -> CollectorRegistry:
-    """Return a registry with the service's metrics and the process's own (memory, CPU, files).
+    """Return a registry with the metrics of the service and of the process (memory, CPU, files).
 
-    ``per_device`` is how many devices have series of their own, at most.
+    At most ``per_device`` devices get time series of their own.
     """
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -170,68 +177,34 @@ def build_registry(service: Service, about: About, per_device: int = 0) -> Colle
     return registry
 
 
-def configure_logs(log_format: Literal["auto", "console", "json"], level: str, shard: int | None = None) -> None:
-    """Log one event a line to standard error: for people on a terminal, else as JSON; so many lines of each event.
-
-    Each says of which ``shard`` it is, where it is of one.
-    """
-    budget = LogBudget()
-    for_people = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if for_people else structlog.processors.JSONRenderer()
-    )
-    shared: list[structlog.typing.Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    if shard is not None:
-        shared.append(_of_shard(shard))
-    structlog.configure(
-        processors=[budget, *shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    of_libraries = logging.StreamHandler(sys.stderr)
-    of_libraries.addFilter(LibraryFilter(budget))
-    of_libraries.setFormatter(
-        structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=[as_library_event, *shared])
-    )
-    logging.basicConfig(handlers=[of_libraries], level=logging.WARNING, force=True)
-
-
-def _of_shard(shard: int) -> structlog.typing.Processor:
-    def add(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        return {**event, "shard": shard}
-
-    return add
-
-
 def _live_scores(service: Service) -> Iterator[Metric]:
-    """Yield the live scores over all devices, of periods that have enough outcomes for a verdict."""
+    """Yield the live scores over all devices, for periods with the minimum number of outcomes."""
     summaries, n_changes = service.live_scores()
-    scored = GaugeMetricFamily("gapcast_scored_forecasts", "Forecasts whose minute came.", labels=["period"])
+    scored = GaugeMetricFamily(
+        "gapcast_scored_forecasts", "Forecasts scored against their actual value.", labels=["period"]
+    )
     for period, summary in summaries.items():
         scored.add_metric([period], summary.n)
     yield scored
-    told = service.speaker.name
-    for name, (text, figure) in _OF_EACH.items():
+    published = service.speaker.name
+    for name, (text, figure) in _OF_EVERY_MODEL.items():
         family = GaugeMetricFamily(name, text, labels=["model", "period"])
         for period, summary in summaries.items():
-            same_as_now = ExpertSummary(summary.persistence_mse_kw2, summary.persistence_mae_kw, 0.0)
-            speakers = {told: summary, PERSISTENCE: same_as_now, **summary.experts} if summary.enough else {}
-            for speaker, its in speakers.items():
-                if (value := getattr(its, figure)) is not None:
-                    family.add_metric([speaker, period], value)
+            persistence = ExpertSummary(summary.persistence_mse_kw2, summary.persistence_mae_kw, 0.0)
+            scored_models = {published: summary, PERSISTENCE: persistence, **summary.experts} if summary.enough else {}
+            for model, scores in scored_models.items():
+                if (value := getattr(scores, figure)) is not None:
+                    family.add_metric([model, period], value)
         yield family
-    for name, (text, figure) in _OF_TOLD.items():
+    for name, (text, figure) in _OF_PUBLISHED.items():
         family = GaugeMetricFamily(name, text, labels=["model", "period"])
         for period, summary in summaries.items():
             if summary.enough and (value := getattr(summary, figure)) is not None:
-                family.add_metric([told, period], value)
+                family.add_metric([published, period], value)
         yield family
-    yield CounterMetricFamily("gapcast_drifts", "Lasting changes found in a device's errors.", n_changes)
+    yield CounterMetricFamily(
+        "gapcast_drifts", "Lasting changes detected in the forecast errors of a device (concept drift).", n_changes
+    )
 
 
 def _histogram(name: str, documentation: str, histogram: Histogram) -> HistogramMetricFamily:

@@ -78,7 +78,7 @@ def remove(name: str, library: Library, speaking: str) -> bool:
         raise ModelError(msg)
     remains = name in Library(library.folders[:-1]).models()
     if name == speaking and not remains:
-        msg = f"{name} is the model that speaks: let another be the default, or set forecast.model, then remove it"
+        msg = f"{name} is the published model: make another the default or set forecast.model, then remove it"
         raise ModelError(msg)
     with _staging(own) as staging:
         (own / name).rename(staging / _OLD)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
@@ -15,11 +19,22 @@ RUNTIMES = (
     ("tflite-runtime", "tflite_runtime.interpreter"),
 )
 
+#: What TFLite prints when the first interpreter of a process creates the XNNPACK delegate. No setting suppresses it.
+NOTICE = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
+#: A model of 276 bytes, y = x + x for one float: enough for the delegate to be created.
+_SMALLEST_MODEL = (
+    "GAAAAFRGTDMAAA4AFAAQAAwACAAAAAQADgAAABAAAAAYAAAA4AAAAAMAAAABAAAABAAAACj///8BAAAAEAAAAAwAFAAQAAwACAAE"
+    "AAwAAAAQAAAAUAAAAFQAAABYAAAAAQAAABQAAAAAAA4AFAAAABAADAALAAQADgAAABAAAAAAAAALDAAAABAAAACA////AQAAAAEA"
+    "AAACAAAAAAAAAAAAAAABAAAAAQAAAAEAAAAAAAAAAgAAADAAAAAEAAAA5P///wgAAAAMAAAAAQAAAHkAAAABAAAAAQAAAAwADAAI"
+    "AAAAAAAEAAwAAAAIAAAADAAAAAEAAAB4AAAAAQAAAAEAAAABAAAACAAAAAQABAAEAAAA"
+)
+_STDERR = 2
+
 
 def load_interpreter() -> tuple[Any, str]:
-    """Return the ``Interpreter`` class at hand and its distribution with version.
+    """Return the ``Interpreter`` class that is installed, and its distribution with version.
 
-    After the first call it opens no file, so that an interpreter can be made where no file may be opened any more.
+    After the first call it opens no file, so that an interpreter can be created when no file can be opened any more.
     Raises :class:`ModelError` where neither runtime is installed.
     """
     return _load_interpreter(RUNTIMES)
@@ -34,7 +49,43 @@ def _load_interpreter(runtimes: tuple[tuple[str, str], ...]) -> tuple[Any, str]:
             if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
                 raise
             continue
+        with _without_notice():
+            interpreter(model_content=b64decode(_SMALLEST_MODEL), num_threads=1).allocate_tensors()
         return interpreter, f"{distribution} {version(distribution)}"
     names = " or ".join(distribution for distribution, _ in runtimes)
     msg = f"no TFLite runtime is installed: install {names}"
     raise ModelError(msg)
+
+
+@contextmanager
+def _without_notice() -> Iterator[None]:
+    """Drop :data:`NOTICE` from standard error; everything else that is written meanwhile follows at the end.
+
+    Standard error is the whole process's: this is for the first interpreter alone, which computes a model of our own,
+    so that nothing a user's model makes the runtime print, not even as it crashes, passes through here.
+    """
+    try:
+        original = os.dup(_STDERR)
+    except OSError:  # standard error is closed
+        yield
+        return
+    try:
+        captured = os.memfd_create("stderr") if hasattr(os, "memfd_create") else None
+    except OSError:  # no file can be opened: the line is shown
+        captured = None
+    if captured is None:
+        os.close(original)
+        yield
+        return
+    try:
+        os.dup2(captured, _STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(original, _STDERR)
+        written = os.pread(captured, os.fstat(captured).st_size, 0).replace(NOTICE, b"")
+        if written:
+            os.write(original, written)
+    finally:
+        os.close(captured)
+        os.close(original)

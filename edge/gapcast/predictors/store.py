@@ -118,7 +118,7 @@ def _replay_golden(predictor: TflitePredictor) -> None:
         off = np.inf if wanted.shape != got.shape else float(np.max(np.abs(wanted - got)))
         if not off <= golden.tolerance_kw:
             msg = (
-                f"model {predictor.name}: the golden example gives {what} off by {off:.3g} kW "
+                f"model {predictor.name}: {what} of the golden example differs by {off:.3g} kW "
                 f"(at most {golden.tolerance_kw:g} is allowed): this runtime computes it wrongly"
             )
             raise ModelError(msg)

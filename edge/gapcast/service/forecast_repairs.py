@@ -14,7 +14,7 @@ def record_repairs(statistics: Statistics, repairs: Repairs) -> None:
     """Count and log what was wrong with the forecasts of one batch; the log is rate-limited by event."""
     if repairs.models:
         statistics.n_model_failures += 1
-        problem = "it gave a value that is not finite or out of range; persistence took its place"
+        problem = "the model returned a non-finite or out-of-range value; persistence was published instead"
         log.error("model.failed", models=", ".join(repairs.models), problem=problem)
     for replacement in repairs.replaced:
         cause = replacement.cause

@@ -74,13 +74,13 @@ class Nobody:
     def text(self, question: str, default: str | None, option: str, choices: Sequence[str] = ()) -> str:
         """Return the default; raise :class:`SettingsError` where there is none."""
         if default is None:
-            msg = f"{question}: say it by {option}"
+            msg = f"{question}: pass {option}"
             raise SettingsError(msg)
         return default
 
     def secret(self, question: str) -> str:
         """Raise :class:`SettingsError`: a password has no default."""
-        msg = f"{question}: give a file with it by --password-file"
+        msg = f"{question}: pass a file that holds it with --password-file"
         raise SettingsError(msg)
 
     def yes(self, question: str, *, default: bool) -> bool:

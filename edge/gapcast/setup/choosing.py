@@ -31,22 +31,22 @@ def choose(found: Sequence[Candidate], ask: Asker, show: Callable[[str], None]) 
     for number, candidate in enumerate(found[:_SHOWN], 1):
         show(f"  {number:>2}  {candidate.title}: {_powers(candidate)}")
     if len(found) > _SHOWN:
-        show(f"      and {len(found) - _SHOWN} more: say the topic to see fewer")
+        show(f"      and {len(found) - _SHOWN} more: give a topic to narrow the list")
     first = set(found[0].topics)
     others = [candidate for candidate in found[1:] if not candidate.topics & first]
     if others and not ask.is_person:
-        msg = "there are several meters: name one by --preset or --topic"
+        msg = "several meters were found: select one with --preset or --topic"
         raise SettingsError(msg)
     while len(found) > 1:
-        answer = ask.text("Which of them? Several with commas", "1", "--preset or --topic")
+        answer = ask.text("Which of them? Separate several with commas", "1", "--preset or --topic")
         numbers = [int(part) for part in answer.replace(",", " ").split() if part.isdecimal()]
         if numbers and all(1 <= number <= len(found) for number in numbers):
             chosen = [found[number - 1] for number in dict.fromkeys(numbers)]
             if not _overlap(chosen):
                 return chosen
-            show("  these read the same messages: choose one of them")
+            show("  these read the same messages: choose only one of them")
         else:
-            show(f"  a number from 1 to {len(found)}")
+            show(f"  enter a number from 1 to {len(found)}")
     return list(found)
 
 
@@ -68,7 +68,7 @@ def with_unit(candidate: Candidate, unit: str | None, ask: Asker) -> dict[str, A
     elif not candidate.unit_known:
         name, number = next(iter(candidate.devices.items()))
         likely = likely_unit([*candidate.devices.values()]) if ask.is_person else None
-        source["unit"] = ask.text(f"{name} says {number:g}: is that W or kW?", likely, "--unit", UNITS)
+        source["unit"] = ask.text(f"{name} sends {number:g}: is that in W or kW?", likely, "--unit", UNITS)
     return source
 
 
@@ -105,7 +105,9 @@ def preview(sections: dict[str, Any], recording: Recording, show: Callable[[str]
         ahead_min = median_low(heard.ahead_min) if heard.ahead_min else 0
         if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
             side = "ahead of" if ahead_min > 0 else "behind"
-            clocks.append(f"{name}: its clock is {abs(ahead_min)} minutes {side} this machine's: {cure_of(ahead_min)}")
+            clocks.append(
+                f"{name}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock: {cure_of(ahead_min)}"
+            )
     for sentence, n in listener.refused.most_common(3):
         units.append(f"{sentence} ({n} times)")
     return units, clocks

@@ -41,7 +41,7 @@ class Access:
         """
         host, colon, port = text.rpartition(":") if text.count(":") == 1 or "]:" in text else (text, "", "")
         if colon and not port.isdecimal():
-            msg = f"{text!r} is no broker: give a name or an address, and its port after a colon, as broker:1883"
+            msg = f"{text!r} is not a broker address: use HOST or HOST:PORT, e.g. broker:1883"
             raise SettingsError(msg)
         number = int(port) if port else _TLS_PORT if tls else _PLAIN_PORT
         return cls(host.strip("[]"), number, tls=number == _TLS_PORT if tls is None else tls)
@@ -73,15 +73,15 @@ def reach(access: Access, topic: str, ask: Asker, show: Callable[[str], None]) -
         show(f"{where}: {problem or 'no answer'}")
         if "the subscription to" in problem:
             show(f"     cure: {cure}")
-            topic = ask.text("A topic that this account may read", topic, "--topic")
+            topic = ask.text("Topic that this account has permission to read", topic, "--topic")
         elif "refused: " in problem:
             access.username = ask.text("User name at the broker", access.username or "gapcast", "--username")
-            access.password = ask.secret("Its password")
+            access.password = ask.secret("Password")
         else:
             show(f"     cure: {cure}")
             again = Access.parse(ask.text("Broker", f"{access.host}:{access.port}", "--broker"))
             access.host, access.port = again.host, again.port
-            access.tls = ask.yes("Does it speak TLS there?", default=again.tls)
+            access.tls = ask.yes("Use TLS?", default=again.tls)
 
 
 def filter_of(topic: str) -> str:

@@ -44,21 +44,21 @@ class Hearing:
             finally:
                 session.close(1.0)
             found = self._candidates(recording, topic)
-            self._show(f"Heard {recording.summary}.")
+            self._show(f"Received {recording.summary}.")
             if found:
-                self._show("These may be meters:")
+                self._show("Possible meters:")
                 return recording, choose(found, self._ask, self._show), topic
             self._tell_nothing(recording)
             if not self._ask.is_person:
-                msg = "no meter was heard: nothing is written (--wait 0 writes without listening)"
+                msg = "no meter was detected, nothing was written (--wait 0 writes without waiting for a meter)"
                 raise BrokerError(msg)
-            if not self._ask.yes("Listen once more?", default=True):
+            if not self._ask.yes("Listen again?", default=True):
                 return recording, [], topic
-            topic = self._ask.text("Topic of the meter (# listens to everything)", topic, "--topic")
+            topic = self._ask.text("Topic of the meter (# subscribes to all topics)", topic, "--topic")
 
     def _listen(self, session: Session, topic: str) -> Recording:
         heard, wait_s = filter_of(topic), self._given.wait_s
-        hint = "; Enter ends it early" if self._ask.is_person else ""
+        hint = "; press Enter to stop earlier" if self._ask.is_person else ""
         self._show(f"Listening to {heard} for {wait_s:g} s (most meters send within a minute{hint}) ...")
         is_told = self._given.preset is not None or heard != EVERYTHING
         return listen(
@@ -73,11 +73,11 @@ class Hearing:
     def _tell_nothing(self, recording: Recording) -> None:
         if not recording.n_messages:
             self._show(
-                "Does the meter send to this broker, and may this account read its topic? A broker may keep from an "
-                "account, without a word, what it has no right to read."
+                "Does the meter send to this broker, and does this account have permission to read its topic? A "
+                "broker may silently withhold topics that an account has no permission to read."
             )
             return
-        self._show("None of these looks like a power:")
+        self._show("None of these looks like a power reading:")
         for name in sorted(recording.of_topic)[:_SHOWN]:
             payload = recording.of_topic[name][-1].publication.payload[:60].decode("utf-8", "replace")
             self._show(f"  {name}  {payload}")

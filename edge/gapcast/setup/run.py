@@ -52,7 +52,7 @@ class Setup:
         given, ask = self._given, self._ask
         self._may_replace()
         access = given.access or Access.parse(
-            ask.text("Broker (name or address, port after a colon)", "localhost", "--broker")
+            ask.text("Broker (host name or address, optionally :port)", "localhost", "--broker")
         )
         topic = self._topic()
         zone = given.timezone or ask.text("Time zone of the house", zone_of_machine(self._environment), "--timezone")
@@ -74,11 +74,11 @@ class Setup:
         if self._replacing or not config.exists():
             return
         if not self._ask.is_person:
-            msg = f"{config} is there already: name another by --config, or say --overwrite"
+            msg = f"{config} already exists: choose another with --config, or pass --overwrite"
             raise SettingsError(msg)
-        self._replacing = self._ask.yes(f"{config} is there already. Replace it in the end?", default=False)
+        self._replacing = self._ask.yes(f"{config} already exists. Replace it at the end?", default=False)
         if not self._replacing:
-            msg = f"{config} is left as it is; another is named by --config"
+            msg = f"{config} was not changed; choose another file with --config"
             raise SettingsError(msg)
 
     def _topic(self) -> str:
@@ -87,7 +87,7 @@ class Setup:
             return given.topic
         if given.preset is not None or not self._ask.is_person:
             return EVERYTHING
-        return self._ask.text("Topic of the meter (# listens to everything)", EVERYTHING, "--topic")
+        return self._ask.text("Topic of the meter (# subscribes to all topics)", EVERYTHING, "--topic")
 
     # --- what is made of it -------------------------------------------------------------------
 
@@ -140,10 +140,10 @@ class Setup:
             if not ask.is_person or not recording.n_messages:
                 return
             timed = [one for one in sources if one.get("time_form") != "arrival" and _has_time(one)]
-            if clocks and timed and ask.yes("Take the time of arrival instead of the meter's?", default=True):
+            if clocks and timed and ask.yes("Use the time of arrival instead of the meter's timestamps?", default=True):
                 for source in timed:
                     source["time_form"] = "arrival"
-            elif ask.yes("Are these the powers?", default=not units):
+            elif ask.yes("Are these power values correct?", default=not units):
                 return
             else:
                 unit = ask.text("Which unit does the meter send?", None, "--unit", UNITS)
@@ -154,7 +154,7 @@ class Setup:
         without_password = sections | {"mqtt": {k: v for k, v in sections["mqtt"].items() if k != "password_file"}}
         try:
             if recording.n_messages:
-                self._show("With this, gapcast reads:")
+                self._show("gapcast reads with this configuration:")
             return preview(without_password, recording, self._show)
         except ValidationError as error:
             first = error.errors()[0]
@@ -174,7 +174,7 @@ class Setup:
         config = self._given.config
         named = "" if config == DEFAULT_FILE else f" --config {shlex.quote(str(config))}"
         secret = (
-            f", and the password to {config.parent / PASSWORD_FILE} (for your eyes only)" if access.password else ""
+            f", and the password to {config.parent / PASSWORD_FILE} (readable by you only)" if access.password else ""
         )
         moved = ""
         if is_hidden(config):
@@ -192,7 +192,7 @@ class Setup:
         self._show(f"Run it     gapcast run{named}")
         self._show("See it     gapcast status")
         self._show(f"           mosquitto_sub -h {access.host} -p {access.port}{login} -v -t 'gap/+/forecast'")
-        self._show(f"For good   {unit} && sudo systemctl enable --now gapcast")
+        self._show(f"Install    {unit} && sudo systemctl enable --now gapcast")
 
 
 def _has_time(source: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from gapcast.core.errors import SettingsError
 
 PASSWORD_FILE = "mqtt-password"  # noqa: S105 - the file's name
-_HEADER = "# Written by gapcast setup. Every key, with its default: docs/operations.md; the meters': docs/meters.md\n"
+_HEADER = "# Written by gapcast setup. All keys and their defaults: docs/operations.md; meters: docs/meters.md\n"
 
 
 def toml_of(document: Mapping[str, Any]) -> str:
@@ -32,7 +32,7 @@ def toml_of(document: Mapping[str, Any]) -> str:
     except tomllib.TOMLDecodeError:
         same = False
     if not same:
-        msg = "something that was entered cannot stand in a configuration file: leave control characters out"
+        msg = "an answer cannot be written to a configuration file: remove control characters"
         raise SettingsError(msg)
     return text
 
@@ -72,10 +72,10 @@ def write(path: Path, text: str, mode: int, *, replacing: bool) -> None:
         finally:
             Path(part).unlink(missing_ok=True)
     except FileExistsError as error:
-        msg = f"{path} is there already: name another by --config, or say --overwrite"
+        msg = f"{path} already exists: choose another with --config, or pass --overwrite"
         raise SettingsError(msg) from error
     except OSError as error:
-        msg = f"{path}: cannot be written ({error.strerror}); name another place by --config, or use sudo"
+        msg = f"cannot write {path} ({error.strerror}): choose another location with --config, or use sudo"
         raise SettingsError(msg) from error
 
 
@@ -83,4 +83,4 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        raise NotADirectoryError(error.errno, "there is a file of that name") from error
+        raise NotADirectoryError(error.errno, "a file with that name exists") from error

@@ -22,7 +22,7 @@ def read_token(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"--token-file: {path} cannot be read ({error})"
+        msg = f"--token-file: cannot read {path} ({error})"
         raise StatusError(msg) from error
 
 
@@ -41,7 +41,7 @@ class Rest:
         try:
             document = decode_json(self.text(route, "application/json"))
         except JsonError as error:
-            msg = f"{self.url}{route} gives no JSON: is it a gapcast?"
+            msg = f"{self.url}{route} did not return JSON: is it a gapcast service?"
             raise StatusError(msg) from error
         return document if isinstance(document, dict) else {}
 
@@ -56,17 +56,17 @@ class Rest:
                 if error.code == 503:  # noqa: PLR2004 - not ready, which is what is asked
                     return self._decoded(route, error.read(_LONGEST_ANSWER + 1))
             if error.code in {401, 403}:
-                msg = f"{self.url} wants a token: give the file that holds it by --token-file"
+                msg = f"{self.url} requires a token: pass the file that holds it with --token-file"
             else:
-                msg = f"{self.url}{route} answers {error.code} {error.reason}: is it a gapcast?"
+                msg = f"{self.url}{route} returned {error.code} {error.reason}: is it a gapcast service?"
             raise StatusError(msg) from error
         except (OSError, ValueError, HTTPException) as error:
             why = getattr(error, "reason", None) or error
-            msg = f"{self.url} cannot be asked ({why}): is gapcast running there? --url names another"
+            msg = f"cannot reach {self.url} ({why}): is gapcast running there? --url selects another"
             raise StatusError(msg) from error
 
     def _decoded(self, route: str, answer: bytes) -> str:
         if len(answer) > _LONGEST_ANSWER:
-            msg = f"{self.url}{route} answers more than {_LONGEST_ANSWER >> 20} MB: is it a gapcast?"
+            msg = f"{self.url}{route} returned more than {_LONGEST_ANSWER >> 20} MB: is it a gapcast service?"
             raise StatusError(msg)
         return answer.decode("utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""Draws a picture as lines of a terminal: plain text, with colours where it bears them."""
+"""Renders a status as lines for a terminal, with colours where it supports them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from gapcast.status.picture import DeviceLine, Picture, Score
 
-_PERIODS = {"last_day": "last day", "last_week": "last week", "ever": "ever"}
+_PERIODS = {"last_day": "last day", "last_week": "last week", "ever": "all time"}
 _COLOURS = {"good": "32", "bad": "31", "warn": "33", "quiet": "2", "strong": "1"}
-_STATES = {"pass": ("ready", "good"), "warn": ("ready, with a remark", "warn"), "fail": ("not ready", "bad")}
-_HEAD = ("DEVICE", "NOW", "OF", "AGE", "FORESEEN", "90 % WITHIN", "FOR", "SKILL", "COVERAGE")
+_STATES = {"pass": ("ready", "good"), "warn": ("ready, with warnings", "warn"), "fail": ("not ready", "bad")}
+_HEAD = ("DEVICE", "READING", "AT", "AGE", "FORECAST", "90 % INTERVAL", "FOR", "SKILL", "COVERAGE")
 _NOTHING = "–"
 _STALE_S = 600
 _UNITS_S = ((86_400, "d"), (3_600, "h"), (60, "min"))
@@ -56,9 +56,9 @@ def _stream(picture: Picture, before: Picture | None) -> list[str]:
     if picture.latency_p50_s is not None and picture.latency_p99_s is not None:
         latency = f"p50 {picture.latency_p50_s * 1e3:.1f} ms, p99 {picture.latency_p99_s * 1e3:.1f} ms"
     batch = _NOTHING if picture.mean_batch is None else f"{picture.mean_batch:.1f}"
-    off = f", {picture.n_clocks_off} with a clock that is off" if picture.n_clocks_off else ""
+    off = f", {picture.n_clocks_off} with a clock offset" if picture.n_clocks_off else ""
     return [
-        f"models     {', '.join(picture.models)} on {picture.runtime}; {picture.speaks} speaks",
+        f"models     {', '.join(picture.models)} on {picture.runtime}; published: {picture.speaks}",
         f"readings   {counts}{_rate(picture, before)}",
         f"forecasts  {n_forecasts:,.0f}  latency {latency}  batch {batch}  queue {picture.n_queued}",
         f"devices    {picture.n_devices:,}{off}",
@@ -75,19 +75,19 @@ def _rate(picture: Picture, before: Picture | None) -> str:
 def _score(score: Score, pen: Pen) -> str:
     period = f"{_PERIODS.get(score.period, score.period):<9}"
     if score.skill is None:
-        return f"{period}  {pen(f'{score.n:,} outcomes: too few for a verdict', 'quiet')}"
+        return f"{period}  {pen(f'{score.n:,} outcomes: not enough data', 'quiet')}"
     side = "better" if score.skill >= 0 else "worse"
-    skill = pen(f"{abs(score.skill):.0%} {side} than assuming no change", "good" if score.skill > 0 else "bad")
+    skill = pen(f"{abs(score.skill):.0%} {side} than persistence", "good" if score.skill > 0 else "bad")
     errors = ""
     if score.mae_kw is not None and score.persistence_mae_kw is not None:
-        errors = f", off by {score.mae_kw:.3f} kW (no change: {score.persistence_mae_kw:.3f})"
-    covered = "" if score.coverage is None else f", {score.coverage:.1%} within the interval"
+        errors = f", MAE {score.mae_kw:.3f} kW (persistence {score.persistence_mae_kw:.3f})"
+    covered = "" if score.coverage is None else f", {score.coverage:.1%} interval coverage"
     return f"{period}  {skill}{errors}{covered}  {pen(f'{score.n:,} outcomes', 'quiet')}"
 
 
 def _table(picture: Picture, now: datetime, pen: Pen, room: int | None) -> list[str]:
     if not picture.devices:
-        return [pen("no forecasts yet: they begin with a device's second reading", "quiet")]
+        return [pen("no forecasts yet: they start with the second reading of a device", "quiet")]
     devices = sorted(picture.devices, key=lambda line: line.device)
     shown = devices if room is None or len(devices) <= room else devices[: room - 1]
     rows = [_HEAD, *(_row(line, now) for line in shown)]

@@ -81,7 +81,7 @@ def take_picture(rest: Rest) -> Picture:
     try:
         return picture_of(rest.document("/readyz"), read_series(rest.text("/metrics")), rest.document(_DEVICES))
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        msg = f"{rest.url} answers what gapcast does not ({type(error).__name__}: {error}): is it one, of this version?"
+        msg = f"unexpected response from {rest.url} ({type(error).__name__}: {error}): is it gapcast, of this version?"
         raise StatusError(msg) from error
 
 

@@ -48,7 +48,7 @@ def _show(rest: Rest, write: Callable[[str], None], pen: Pen, before: Picture | 
     except StatusError as error:
         picture = None
         lines = [pen("gapcast", "strong") + f"  {now:%Y-%m-%d %H:%M:%S} UTC", "", pen(str(error), "bad")]
-    lines.append(pen("Ctrl-C ends", "quiet"))
+    lines.append(pen("Ctrl-C to quit", "quiet"))
     write(_HOME + "".join(f"{_cut(line, columns)}{_TO_END_OF_LINE}\r\n" for line in lines[:rows])[:-2] + _TO_END)
     return picture
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 
 _CURES = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space",
-    errno.EROFS: "mount it for writing, or set state.path",
-    errno.EACCES: "let this account write there, or set state.path",
-    errno.EPERM: "let this account write there, or set state.path",
+    errno.ENOSPC: "free disk space",
+    errno.EDQUOT: "free disk space",
+    errno.EROFS: "mount the file system read-write, or set state.path",
+    errno.EACCES: "grant this account write permission, or set state.path",
+    errno.EPERM: "grant this account write permission, or set state.path",
 }
 
 
@@ -17,6 +17,6 @@ def cure_of(error: BaseException) -> str:
     """Return what to do about ``error``.
 
     >>> cure_of(OSError(errno.ENOSPC, "No space left on device"))
-    'free some space'
+    'free disk space'
     """
     return _CURES.get(getattr(error, "errno", None) or 0, "check the disk, or set state.path")

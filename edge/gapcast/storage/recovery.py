@@ -156,7 +156,9 @@ def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: lis
         if snapshot.channels == engine.buffers.channels:
             meters.resume(snapshot.meters)
     except StateError as error:
-        log.warning("state.not_used", path=str(path), problem=str(error), cure="the windows fill again from now on")
+        log.warning(
+            "state.not_used", path=str(path), problem=str(error), cure="the windows fill again with new readings"
+        )
         return False
     except Exception as error:  # of a crafted file, whose digest is right
         for device in list(engine.buffers):
@@ -165,9 +167,14 @@ def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: lis
         damages.append(set_aside(path, f"it cannot be restored ({type(error).__name__}: {error})"))
         return False
     if unused.learning:
-        log.warning("state.learnt_not_used", path=str(path), problem=unused.learning, cure="each house is learnt anew")
+        log.warning(
+            "state.learnt_not_used",
+            path=str(path),
+            problem=unused.learning,
+            cure="online learning starts again for each device",
+        )
     if unused.devices:
-        problem = f"values of {len(unused.devices)} devices are out of range, and they start afresh"
+        problem = f"values of {len(unused.devices)} devices are out of range; these devices start again"
         damages.append(f"{path.name}: {problem} ({', '.join(unused.devices[:_MOST_NAMED])})")
         log.warning("state.out_of_range", path=str(path), problem=problem, devices=unused.devices[:_MOST_NAMED])
     return True

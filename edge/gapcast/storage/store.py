@@ -85,10 +85,10 @@ class Store:
                 self._claim()
             found = recover(self._folder, engine, meters)
         except StateError as error:
-            self._give_up(str(error), "use the newer gapcast, or set another state.path; the file is left as it is")
+            self._give_up(str(error), "run the newer gapcast, or set another state.path; the file is not changed")
             return
         except BlockingIOError:
-            self._give_up(f"another gapcast keeps its state in {self._folder}", "give each its own state.path")
+            self._give_up(f"another gapcast process uses {self._folder}", "give each its own state.path")
             return
         except OSError as error:
             if self._of_shard:
@@ -253,14 +253,14 @@ class Store:
     def _say(self, error: BaseException) -> None:
         if not self.problem:  # one line a trouble, not one a try
             log.warning("state.not_kept", path=str(self._folder), problem=str(error), cure=cure_of(error))
-        self.problem = f"readings are not kept over a restart: {error}"
+        self.problem = f"readings are not persisted across a restart: {error}"
 
     def _give_up(self, problem: str, cure: str) -> None:
         if self._of_shard:
             msg = f"{problem}: {cure}"
             raise ShardError(msg)
         self._given_up = True
-        self.problem = f"readings are not kept over a restart: {problem}"
+        self.problem = f"readings are not persisted across a restart: {problem}"
         log.warning("state.not_kept", path=str(self._folder), problem=problem, cure=cure)
 
 

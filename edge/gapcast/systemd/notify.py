@@ -85,4 +85,6 @@ class Notifier:
         except OSError as error:
             if not self._warned:
                 self._warned = True
-                log.warning("systemd.not_told", problem=str(error), cure="see whether NOTIFY_SOCKET is there")
+                log.warning(
+                    "systemd.not_told", problem=str(error), cure="check that the socket of NOTIFY_SOCKET exists"
+                )

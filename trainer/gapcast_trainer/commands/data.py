@@ -42,9 +42,9 @@ class _Separator(click.ParamType[str]):
 
 @click.command()
 @click.option("--out", type=OUT, default=RAW, show_default=True, help="File to write.")
-@click.option("--url", default=uci.URL, show_default="UCI's archive", help="Where to get it.")
+@click.option("--url", default=uci.URL, show_default="UCI's archive", help="URL of the archive.")
 def fetch(out: Path, url: str) -> None:
-    """Download UCI's household set (20 MB) and check that it is whole.
+    """Download the UCI household data set (20 MB) and verify it.
 
     What has come is kept where the connection breaks: run it again to go on from there.
     """
@@ -60,18 +60,22 @@ def fetch(out: Path, url: str) -> None:
 @click.argument("raw", type=FILE)
 @click.option("--out", type=OUT, default=CLEAN, show_default=True, help="Clean file to write (Parquet).")
 @click.option("--report", "page", type=OUT, help="Data report to write.  [default: beside the clean file, as .html]")
-@click.option("--time-column", metavar="NAME", help="Column of the time; without it RAW is UCI's own.")
-@click.option("--value-column", metavar="NAME", help="Column of the power.")
-@click.option("--unit", type=click.Choice(["W", "kW"], case_sensitive=False), help="Of the power, if no name says it.")
-@click.option("--separator", type=_Separator(), help="Between fields.  [default: the one of , ; | tab in the header]")
-@click.option("--decimal", type=click.Choice([".", ","]), default=".", show_default=True, help="Decimal sign.")
-@click.option("--time-format", metavar="FORM", help="As '%d.%m.%Y %H:%M'.  [default: ISO 8601, or epoch s or ms]")
-@click.option("--timezone", "zone", type=_Zone(), help="Clock of times without an offset, and of the report.")
+@click.option("--time-column", metavar="NAME", help="Column with the timestamps; without it, RAW is in the UCI format.")
+@click.option("--value-column", metavar="NAME", help="Column with the power values.")
+@click.option(
+    "--unit",
+    type=click.Choice(["W", "kW"], case_sensitive=False),
+    help="Unit of the power, if the column name does not contain it.",
+)
+@click.option("--separator", type=_Separator(), help="Field separator.  [default: the one of , ; | tab in the header]")
+@click.option("--decimal", type=click.Choice([".", ","]), default=".", show_default=True, help="Decimal separator.")
+@click.option("--time-format", metavar="FORM", help="Such as '%d.%m.%Y %H:%M'.  [default: ISO 8601, or epoch s or ms]")
+@click.option("--timezone", "zone", type=_Zone(), help="Time zone of timestamps without an offset, and of the report.")
 @click.option(
     "--feature", "features", multiple=True, metavar="NAME=COLUMN", help=f"One of {', '.join(meter.FEATURES)}."
 )
 @click.option("--hold", type=click.FloatRange(min=0, min_open=True), metavar="MINUTES",
-              help="Longest that a sample speaks for.  [default: twice the usual distance]")  # fmt: skip
+              help="Longest time that a sample is valid.  [default: twice the usual interval]")  # fmt: skip
 def prepare(  # noqa: PLR0913, PLR0917
     raw: Path,
     out: Path,
@@ -86,7 +90,7 @@ def prepare(  # noqa: PLR0913, PLR0917
     features: tuple[str, ...],
     hold: float | None,
 ) -> None:
-    """Check readings (RAW) and write a clean file, with a report of what they are.
+    """Check the readings in RAW and write a clean file, with a data report.
 
     RAW is UCI's household set (its zip or txt), or the CSV of any meter (plain, .gz or .zip) whose columns
     are named. Rows at other times than once a minute are averaged over each minute.

@@ -23,7 +23,10 @@ clean_option = click.option(
     "--clean", "path", type=OUT, default=CLEAN, show_default=True, help="File that `prepare` wrote."
 )
 set_option = click.option(
-    "--from", "training_set", type=FOLDER, help="Training set of many houses (`gapcast-fleet prepare`), in its place."
+    "--from",
+    "training_set",
+    type=FOLDER,
+    help="Training set of many houses (`gapcast-fleet prepare`), instead of --clean.",
 )
 
 

@@ -21,14 +21,14 @@ from gapcast_trainer.files import write_whole
 @click.option(
     "--from", "first", type=TIME, help="First minute to score, UTC.  [default: the test part, or the whole file]"
 )
-@click.option("--until", type=TIME, help="Where to stop, UTC.  [default: the end of the same]")
+@click.option("--until", type=TIME, help="Last minute to score, exclusive, UTC.  [default: the end of the same part]")
 @click.option("--json", "json_path", type=OUT, help="Write all scores to this file as well.")
 @click.option("--report", "report_path", type=OUT, help="Write a page with pictures (HTML) to this file as well.")
-@click.option("--peers", is_flag=True, help="Fit LightGBM to the training part, ask statsforecast, score both as well.")
+@click.option("--peers", is_flag=True, help="Also fit and score LightGBM and statsforecast models.")
 @click.option(
     "--peers-rows",
     type=click.IntRange(min=100),
-    help="Windows that LightGBM learns from at most, evenly spread.  [default: all]",
+    help="Maximum number of training windows for LightGBM, evenly spread.  [default: all]",
 )
 @click.option(
     "--peers-sample",
@@ -36,9 +36,9 @@ from gapcast_trainer.files import write_whole
     type=click.IntRange(min=1),
     default=300,
     show_default=True,
-    help="Forecasts that statsforecast is asked for; all others are scored on these as well.",
+    help="Number of statsforecast forecasts; the other models are scored on the same ones.",
 )
-@click.option("--brief", is_flag=True, help="Leave out readings seen and times.")
+@click.option("--brief", is_flag=True, help="Omit the numbers of observed readings and the timings.")
 def evaluate(  # noqa: PLR0913, PLR0917
     names: tuple[str, ...],
     path: Path,
@@ -52,7 +52,7 @@ def evaluate(  # noqa: PLR0913, PLR0917
     n_sampled: int,
     brief: bool,
 ) -> None:
-    """Score models (NAMES, or all there are) beside persistence and trend.
+    """Score models (NAMES, default: all) and the persistence and trend baselines.
 
     On the data that they were trained on it is the test part of their cards that is scored, on any
     other data all of it.
@@ -92,7 +92,7 @@ def evaluate(  # noqa: PLR0913, PLR0917
 @click.command("models-page")
 @click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Folder of the shipped models.")
 def models_page(models: Path) -> None:
-    """Write README.md of the models folder anew from the models' cards."""
+    """Regenerate README.md of the models folder from the model cards."""
     from gapcast_trainer.modelspage import write_page  # noqa: PLC0415 - imports a TFLite runtime
 
     click.echo(f"wrote {write_page(models)}")
@@ -104,9 +104,9 @@ def _utc(time: datetime | None) -> datetime | None:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=FILE)
-@click.option("--out", type=OUT, default=Path("weeks.svg"), show_default=True, help="The picture: .svg or .png.")
+@click.option("--out", type=OUT, default=Path("weeks.svg"), show_default=True, help="Figure to write: .svg or .png.")
 def weeks(files: tuple[Path, ...], out: Path) -> None:
-    """Draw skill and coverage by week, from FILES that `gapcast backtest --json` wrote."""
+    """Plot skill and interval coverage by week, from FILES that `gapcast backtest --json` wrote."""
     if out.suffix not in {".svg", ".png"}:
         msg = f"--out {out}: a picture is .svg or .png"
         raise RunError(msg)

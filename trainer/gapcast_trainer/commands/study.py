@@ -17,15 +17,17 @@ _OUT = Path("runs/study")
 @click.command()
 @click.option("--raw", type=OUT, default=RAW, show_default=True, help="UCI's zip or text.")
 @click.option("--out", type=FOLDER, default=_OUT, show_default=True, help="Folder of the results.")
-@click.option("--only", metavar="PARTS", help="Parts to do, parted by commas.  [default: all]")
-@click.option("--again", is_flag=True, help="Do parts whose result is there already once more.")
-@click.option("--quick", is_flag=True, help="A few passes over a few windows: shows that it works, no figures.")
+@click.option("--only", metavar="PARTS", help="Parts to run, separated by commas.  [default: all]")
+@click.option("--again", is_flag=True, help="Run parts again that already have a result.")
+@click.option("--quick", is_flag=True, help="Smoke test with a few epochs and windows; its results mean nothing.")
 @click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.01, show_default=True,
-              help="Share of the rows that is drawn.")  # fmt: skip
+              help="Share of the rows that is sampled.")  # fmt: skip
 @click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Models to choose from.")
 @click.option("--pictures", type=FOLDER, help="Folder of the pictures.  [default: OUT/pictures]")
-@click.option("--docs", type=FILE, help="Page whose tables are made anew, between its marks.")
-@click.option("--draw", "only_draw", is_flag=True, help="Make tables and pictures of what is there; train nothing.")
+@click.option("--docs", type=FILE, help="Page in which the tables between markers are regenerated.")
+@click.option(
+    "--draw", "only_draw", is_flag=True, help="Regenerate tables and figures from existing results, without training."
+)
 def reproduce(  # noqa: PLR0913, PLR0917
     raw: Path,
     out: Path,
@@ -38,7 +40,7 @@ def reproduce(  # noqa: PLR0913, PLR0917
     docs: Path | None,
     only_draw: bool,
 ) -> None:
-    """Do the study that the project began with once more, and what it would have found in order of time.
+    """Reproduce the study that the project began with, and repeat it with a chronological split.
 
     \b
     study       its two models on shuffled rows, and its figures beside ours

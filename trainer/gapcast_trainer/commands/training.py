@@ -31,10 +31,10 @@ from gapcast_trainer.trainingset import TrainingSet
 @set_option
 @click.option("--out", type=FOLDER, help="Folder of the run.  [default: runs/NAME]")
 @click.option(
-    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key, as descent.epochs=3 (may be repeated)."
+    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Set a key, e.g. descent.epochs=3 (may be repeated)."
 )
 def train(experiment: str, path: Path, training_set: Path | None, out: Path | None, changes: tuple[str, ...]) -> None:
-    """Fit the model of EXPERIMENT (a shipped one's name, or a TOML file) and keep its best weights.
+    """Train the model of EXPERIMENT (name of a shipped one, or a TOML file) and store its best weights.
 
     With --from it learns from the windows of many houses, of which a few hundred megabytes are in memory at a time;
     what is trained and validated on is then the set's. Ctrl-C ends the fitting with the best weights so far.
@@ -64,9 +64,9 @@ def train(experiment: str, path: Path, training_set: Path | None, out: Path | No
 @clean_option
 @set_option
 @click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Folder of the shipped models.")
-@click.option("--default", metavar="NAME", help="Model that registry.json names.  [default: as it is, or the first]")
+@click.option("--default", metavar="NAME", help="Default model in registry.json.  [default: unchanged, or the first]")
 def export(runs: tuple[Path, ...], path: Path, training_set: Path | None, models: Path, default: str | None) -> None:
-    """Turn each of RUNS into model.tflite and card.json, checked and scored.
+    """Export each of RUNS as model.tflite and card.json, self-tested and scored.
 
     A run that was made --from a training set is scored on the houses that the set leaves out.
     """
@@ -93,9 +93,9 @@ def export(runs: tuple[Path, ...], path: Path, training_set: Path | None, models
 @clean_option
 @click.option("--out", type=FOLDER, help="Folder of the study.  [default: runs/sweep-NAME]")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True)
-@click.option("--trials", "n_trials", type=click.IntRange(min=1), help="End after so many trials, if time is left.")
+@click.option("--trials", "n_trials", type=click.IntRange(min=1), help="Maximum number of trials.")
 def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: int | None) -> None:
-    """Search for better settings of the experiment in SPACE, a TOML file with a [search] table.
+    """Search hyperparameters of the experiment in SPACE, a TOML file with a [search] table.
 
     Run it again to go on where it was left. The report is in the study's folder.
     """

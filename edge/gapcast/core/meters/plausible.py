@@ -17,16 +17,13 @@ def doubt_of(powers_kw: Sequence[float]) -> str:
     >>> doubt_of([0.3, 2.1]), doubt_of([0.0, 0.0])
     ('', '')
     >>> doubt_of([75.0, 81.0])
-    '78 kW is much for a house: if the meter gives W, say so (unit = "W", or divide by 1000)'
+    '78 kW is high for a house: if the meter sends W, set unit = "W" or divide by 1000'
     >>> doubt_of([0.00031])
-    '0.00031 kW is next to nothing: if the meter gives kW, say so (unit = "kW"), and if MW, multiply by 1000'
+    '0.00031 kW is very low: if the meter sends kW, set unit = "kW"; if MW, multiply by 1000'
     """
     usual_kw = median(map(abs, powers_kw)) if powers_kw else 0.0
     if usual_kw > _LARGE_KW:
-        return f'{usual_kw:g} kW is much for a house: if the meter gives W, say so (unit = "W", or divide by 1000)'
+        return f'{usual_kw:g} kW is high for a house: if the meter sends W, set unit = "W" or divide by 1000'
     if 0 < usual_kw < _SMALL_KW:
-        return (
-            f"{usual_kw:.3g} kW is next to nothing: if the meter gives kW, say so "
-            '(unit = "kW"), and if MW, multiply by 1000'
-        )
+        return f'{usual_kw:.3g} kW is very low: if the meter sends kW, set unit = "kW"; if MW, multiply by 1000'
     return ""
