@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, TextIO
 
 from gapcast.core.errors import PayloadError, SettingsError, SourceError
 from gapcast.core.grid import minute_of
-from gapcast.core.reading import Limits, instant_of, power_of
+from gapcast.core.reading import Limits, in_range, instant_of, power_of
 
 Unit = Literal["W", "kW"]
 
@@ -74,7 +74,7 @@ def read_minutes(path: Path, columns: Columns, limits: Limits) -> Iterator[Minut
             except PayloadError as error:
                 hint = " (--unit W says that the file is in watts)" if error.reason == "out_of_range" else ""
                 raise SourceError(path, line, error.detail + hint) from error
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 raise SourceError(path, line, f"{delimiter.join(row)[:80]!r} cannot be read: {error}") from error
 
 
@@ -106,7 +106,7 @@ def _read_uci(row: list[str]) -> tuple[int, float] | None:
     day, month, year = row[0].split("/")
     hour, minute, second = row[1].split(":")
     when = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=UTC)
-    return int(when.timestamp()) * 1_000, float(row[2])
+    return in_range(int(when.timestamp()) * 1_000, f"{row[0]} {row[1]}"), float(row[2])
 
 
 def _instant(stamp: str) -> int:
