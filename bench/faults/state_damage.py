@@ -1,10 +1,11 @@
 """``scripts/faults --state-damage``: restores a checkpoint and a journal with each of their bytes damaged.
 
-A state folder holds two checkpoints of 20 devices and a journal of 200 records after the newer one. Each byte of the
-newer checkpoint and of that journal is set to 0, set to 255, and has one bit flipped at random. Each time a new engine
-restores the whole folder, as a gateway does at start, takes one more reading of each device and forecasts it. Its
-forecasts are compared with those of the intact folder, of the previous checkpoint alone, and of an empty folder. The
-exit code is 1 where any forecast differs from all of these, or an exception was raised.
+A state folder holds two checkpoints of 20 devices, each with a journal after it. Each byte of the newer checkpoint, and
+in another such folder each byte of a journal of 200 records after the newer checkpoint, is set to 0, set to 255, and
+has one bit flipped at random. Each time a new engine restores the whole folder, as a gateway does at start, takes one
+more reading of each device and forecasts it. All forecasts are compared with those of the intact folder, of the
+previous checkpoint alone, and of an empty folder. The exit code is 1 where a forecast differs from all of these, or an
+exception was raised.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ from gapcast.storage.recovery import checkpoint_path, journal_path, recover
 from gapcast.storage.store import Store
 
 _N_DEVICES, _N_RECORDS = 20, 200
-#: Readings before the previous checkpoint, and between it and the newest one.
-_N_FIRST, _N_SECOND = 60, 40
+#: Readings before the previous checkpoint, between it and the newest one, and after that where it is damaged itself.
+_N_FIRST, _N_SECOND, _N_AFTER = 60, 20, 20
 _PREVIOUS, _NEWEST = 2, 3
 _NOON = 21_476_160
 #: Bytes that one task of a process damages.
@@ -80,17 +81,18 @@ def main(arguments: list[str] | None = None) -> int:
     print(report.machine_lines(machine.describe()), flush=True)
     n_broken = 0
     with tempfile.TemporaryDirectory(prefix="gapcast-damage-", dir=_RAM if _RAM.is_dir() else None) as folder:
-        intact = Path(folder) / "intact"
-        write_state(intact)
-        for what, path in (
-            ("checkpoint", checkpoint_path(intact, _NEWEST)),
-            ("journal", journal_path(intact, _NEWEST)),
+        for what, path_of, n_records in (
+            ("checkpoint", checkpoint_path, _N_AFTER),
+            ("journal", journal_path, _N_RECORDS),
         ):
+            intact = Path(folder) / what
+            write_state(intact, n_records)
+            path = path_of(intact, _NEWEST)
             begin_s = time.monotonic()
             n_bytes = path.stat().st_size
             tasks = [range(n_bytes)[at : at + _TASK_BYTES : chosen.every] for at in range(0, n_bytes, _TASK_BYTES)]
             with ProcessPoolExecutor(chosen.jobs) as pool:
-                parts = pool.map(partial(damage_file, intact, path.name, chosen.seed), tasks)
+                parts = pool.map(partial(damage_file, intact, path.name, n_records, chosen.seed), tasks)
                 counts, examples = _summed(tqdm(parts, what, len(tasks)))
             print(f"\n## {what} of {n_bytes:,} bytes ({time.monotonic() - begin_s:.0f} s)\n")
             print(f"- restored: {sum(counts.values()):,}")
@@ -100,11 +102,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if n_broken else 0
 
 
-def write_state(folder: Path) -> None:
-    """Write a state folder: two checkpoints, and a journal of 200 records after the newer one."""
+def write_state(folder: Path, n_records: int) -> None:
+    """Write a state folder: two checkpoints, and a journal of ``n_records`` after the newer one."""
     silence_log()
     first = 0
-    for n_readings, ends_well in ((_N_FIRST, True), (_N_SECOND, True), (_N_RECORDS, False)):
+    for n_readings, ends_well in ((_N_FIRST, True), (_N_SECOND, True), (n_records, False)):
         engine, store = _new_engine(), Store(folder)
         store.restore(engine)
         for number in range(first, first + n_readings):
@@ -115,29 +117,31 @@ def write_state(folder: Path) -> None:
         first += n_readings
 
 
-def restore(folder: Path) -> tuple[Restored, str]:
+def restore(folder: Path, n_records: int) -> tuple[Restored, str]:
     """Return what a gateway that starts with ``folder`` forecasts, and what it says was damaged."""
     engine = _new_engine()
     damage = recover(folder, engine, NoMeters()).damage
     latest = engine.latest()
-    first = _N_FIRST + _N_SECOND + _N_RECORDS
+    first = _N_FIRST + _N_SECOND + n_records
     readings = [_reading(number) for number in range(first, first + _N_DEVICES)]
     return Restored(latest, list(engine.forecast(engine.accept(readings), 0))), damage
 
 
-def damage_file(intact: Path, name: str, seed: int, places: Iterable[int]) -> tuple[Counter[str], list[Example]]:
+def damage_file(
+    intact: Path, name: str, n_records: int, seed: int, places: Iterable[int]
+) -> tuple[Counter[str], list[Example]]:
     """Damage one file at ``places``, a byte at a time; return how often each outcome came, and the broken examples."""
     silence_log()
     counts: Counter[str] = Counter()
     examples: list[Example] = []
     with tempfile.TemporaryDirectory(prefix="gapcast-damage-", dir=intact.parent) as place:
         folder = Path(place) / "state"
-        references = _references(intact, folder)
+        references = _references(intact, folder, n_records)
         shutil.copytree(intact, folder)
         content = (folder / name).read_bytes()
         for at, value in _mutations(content, places, seed):
             (folder / name).write_bytes(b"%b%c%b" % (content[:at], value, content[at + 1 :]))
-            outcome = _outcome(folder, references)
+            outcome = _outcome(folder, references, n_records)
             counts[outcome] += 1
             if outcome in {DIFFERENT, RAISED}:
                 examples.append(Example(name, at, value, outcome))
@@ -151,7 +155,7 @@ def silence_log() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
-def _references(intact: Path, folder: Path) -> dict[str, Restored]:
+def _references(intact: Path, folder: Path, n_records: int) -> dict[str, Restored]:
     """Return the forecasts that are allowed, by outcome."""
     found = {}
     for outcome, removed in (
@@ -159,17 +163,17 @@ def _references(intact: Path, folder: Path) -> dict[str, Restored]:
         (PREVIOUS, (checkpoint_path(intact, _NEWEST), journal_path(intact, _PREVIOUS), journal_path(intact, _NEWEST))),
     ):
         shutil.copytree(intact, folder, ignore=lambda _, __, names=removed: {path.name for path in names})
-        found[outcome], _ = restore(folder)
+        found[outcome], _ = restore(folder, n_records)
         shutil.rmtree(folder)
     folder.mkdir()
-    found[CLEAN], _ = restore(folder)
+    found[CLEAN], _ = restore(folder, n_records)
     folder.rmdir()
     return found
 
 
-def _outcome(folder: Path, references: dict[str, Restored]) -> str:
+def _outcome(folder: Path, references: dict[str, Restored], n_records: int) -> str:
     try:
-        found, damage = restore(folder)
+        found, damage = restore(folder, n_records)
     except Exception:  # any is a finding
         return RAISED
     if found == references[INTACT]:

@@ -159,7 +159,7 @@ def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: lis
         log.warning("state.not_used", path=str(path), problem=str(error), cure="the windows fill again from now on")
         return False
     except Exception as error:  # of a crafted file, whose digest is right
-        for device in list(engine.buffers):
+        for device in reversed(list(engine.buffers)):  # the next checkpoint's first device gets the first row again
             engine.forget(device)
             meters.forget(device)
         damages.append(set_aside(path, f"it cannot be restored ({type(error).__name__}: {error})"))
