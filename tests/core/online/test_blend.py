@@ -328,6 +328,7 @@ def test_a_checkpoint_of_the_version_before_still_loads(tmp_path: Path) -> None:
         columns = without(dict(archive), "learnt/", "scores/", "drift/", "latest_shares")
     about = json.loads(columns["about"].tobytes())
     del about["more"]
+    about["version"] = 1  # which had no digest either
     columns["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
     np.savez(path, **columns)
     snapshot = checkpoint.read(path)
@@ -353,6 +354,8 @@ DAMAGE: dict[str, tuple[str, Any]] = {
     "another shape": ("due", lambda due: due[:, :, :-1]),
     "fewer experts": ("memory", lambda memory: memory[..., :2]),
     "no numbers": ("covariance", lambda covariance: covariance * np.nan),
+    "fewer rows of the weights": ("memory", lambda memory: memory[:-1]),
+    "words for weights": ("memory", lambda memory: np.full(memory.shape, "x")),
     "words": ("seen", lambda seen: np.full(seen.shape, "x")),
 }
 
