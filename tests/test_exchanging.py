@@ -37,7 +37,7 @@ def test_from_one_batch_to_the_next_another_model_speaks() -> None:
     assert [forecast.model for forecast in link.published] == ["persistence", "persistence", "trend"]
     assert link.published[-1].n_observed == 4
     assert (service.model, service.models) == (new, {"trend": new})
-    assert [forecast.model for forecast in service.latest()] == ["trend"]
+    assert [forecast.model for forecast in service.latest_page(9)[0]] == ["trend"]
 
 
 def test_without_an_offer_there_is_nothing_to_take() -> None:
@@ -93,4 +93,4 @@ def test_a_snapshot_of_the_new_engine_is_wanted_as_soon_as_all_before_it_is_conf
     assert keeper.minutes == [0, 1, 2, 3]
     restarted = Engine(new)
     give(restarted, snapshot)
-    assert restarted.latest() == service.latest()
+    assert restarted.latest() == service.latest_page(9)[0]

@@ -11,6 +11,8 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+from gapcast.private_files import create_private, make_private_folder
+
 
 @lru_cache(maxsize=4)
 def handover_of(query: str) -> Handover:
@@ -27,13 +29,13 @@ class Handover:
         """Keep them in ``folders``, which are made."""
         self._folders = folders
         for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(folder)
 
     def leave(self, bucket: int, stamp: str, content: bytes) -> None:
         """Leave the snapshot ``content`` in place of the last one of that bucket."""
         path = self._path(bucket)
         part = path.with_name(f"{bucket}.{stamp}")
-        with part.open("wb") as file:
+        with create_private(part) as file:
             file.write(stamp.encode())
             file.write(content)
         path.unlink(missing_ok=True)  # to rename over it would have some file systems write it to the disk at once

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from gapcast.private_files import create_private, make_private_folder
+
 SCHEMA = pa.schema(
     [
         ("device", pa.string()),
@@ -42,7 +44,7 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         """Go on in ``folder``."""
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         numbers = [int(path.stem.removeprefix("segment-")) for path in folder.glob("segment-*.arrow")]
         self.first = min(numbers, default=0)
         #: The number of the next segment.
@@ -61,7 +63,7 @@ class Spool:
             [pa.array(one, kind) for one, kind in zip([*columns, *places], SCHEMA.types, strict=True)], SCHEMA
         )
         part = self._folder / "segment.part"
-        with part.open("wb") as file:
+        with create_private(part) as file:
             with pa.ipc.new_file(file, SCHEMA) as writer:
                 writer.write_batch(batch)
             file.flush()

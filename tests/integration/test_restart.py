@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from gapcast.core.grid import minute_label
-from gapcast.storage.recovery import files_of
+from gapcast.storage.recovery import checkpoint_path, files_of
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, offline, power, reading, without_issue
 from tests.support.brokers import Broker, MosquittoBroker
@@ -92,6 +92,38 @@ def test_where_nothing_can_be_kept_it_forecasts_and_says_so(
     assert "readings are not persisted across a restart" in check["output"]
     assert metric(gateway, "gapcast_state_kept") == 0
     assert (tmp_path / "state" / "stream").read_text(encoding="utf-8") == "a file where the folder should be"
+
+
+def test_restart_on_a_damaged_checkpoint_warns_and_forecasts(
+    broker: Broker, start_gateway: StartGateway, connect: Connect, tmp_path: Path
+) -> None:
+    peer = connect(broker)
+    peer.subscribe("gap/+/forecast")
+    gateway = start_gateway(broker)
+    assert httpx.get(f"{gateway.url}/readyz").json()["checks"]["state:restored"] == [{"status": "pass"}]
+    for i in range(3):
+        peer.publish(IN, reading(FIRST + i, power(i)))
+    peer.wait_for(OUT, 2)
+    last = forecasts_of(gateway)
+    gateway.stop()
+    folder = tmp_path / "state" / "stream"
+    newest = max(generation for path, generation in files_of(folder).items() if path.suffix == ".npz")
+    path = checkpoint_path(folder, newest)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(content)
+
+    gateway = start_gateway(broker)
+    health = httpx.get(f"{gateway.url}/readyz")
+    assert (health.status_code, health.json()["status"]) == (200, "warn")
+    (check,) = health.json()["checks"]["state:restored"]
+    assert check["status"] == "fail"
+    assert f"{path.name}: its digest is wrong" in check["output"]
+    assert f"Used instead: {checkpoint_path(folder, newest - 1).name}" in check["output"]
+    assert forecasts_of(gateway) == last
+    peer.publish(IN, reading(FIRST + 3, power(3)))
+    newest_forecast = peer.wait_for(OUT, 3)[-1].document
+    assert (newest_forecast["observed_at"], newest_forecast["n_observed"]) == (minute_label(FIRST + 3), 4)
 
 
 # --- what others see of the devices that come back --------------------------------------------------------

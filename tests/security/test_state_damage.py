@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+import tracemalloc
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.lib import format as npy
+from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
 from gapcast.core.engine import Engine
 from gapcast.core.forecast import Forecast
+from gapcast.core.meters.samples import Sample
+from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import give, take
-from gapcast.core.window import WindowSpec
+from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.baselines import Trend
+from gapcast.service.ports import NoMeters
 from gapcast.storage import checkpoint, journal
 from gapcast.storage.record_lines import salt_of
 from gapcast.storage.recovery import checkpoint_path, journal_path
@@ -139,7 +150,7 @@ def test_journal_with_its_header_damaged_loses_no_record(intact: Path, tmp_path:
         assert damage.has_bad_header
 
 
-def test_journal_cut_at_any_length_has_the_records_before_it(intact: Path, tmp_path: Path) -> None:
+def test_journal_cut_in_its_last_records_has_those_before_it(intact: Path, tmp_path: Path) -> None:
     content = journal_path(intact, NEWEST).read_bytes()
     expected, _ = entries_of(tmp_path / "journal", content)
     assert len(expected) == N_RECORDS
@@ -240,6 +251,97 @@ def test_device_with_values_out_of_range_starts_afresh(intact: Path) -> None:
     unused = give(engine, snapshot)
     assert unused.devices == snapshot.devices[: len(spoiled)]
     assert list(engine.buffers) == snapshot.devices[len(spoiled) :]
+
+
+def crafted(path: Path, **columns: NDArray[Any]) -> None:
+    """Write the checkpoint at ``path`` again with other columns and a digest that is right."""
+    snapshot = replace(checkpoint.read(path), **columns)
+    path.write_bytes(checkpoint.encode(snapshot))
+
+
+@pytest.mark.parametrize("has_journals", [True, False])
+def test_checkpoint_that_cannot_be_restored_gives_the_previous_one(
+    intact: Path, tmp_path: Path, has_journals: bool
+) -> None:
+    folder = tmp_path / "state"
+    shutil.copytree(intact, folder)
+    path = checkpoint_path(folder, NEWEST)
+    if not has_journals:
+        for generation in (NEWEST - 1, NEWEST):
+            journal_path(folder, generation).unlink()
+    shutil.copytree(folder, tmp_path / "without", ignore=lambda *_: [path.name])
+    expected, _ = forecasts_of(tmp_path / "without")
+    crafted(path, latest_kw=np.zeros((N_DEVICES, 9), dtype=np.float32))
+    found, damage = forecasts_of(folder)
+    assert found == expected
+    assert f"{path.name}: it cannot be restored (ValueError" in damage
+    assert f"Used instead: {checkpoint_path(folder, NEWEST - 1).name}" in damage
+
+
+@pytest.mark.parametrize("shape", [(1 << 40,), (1 << 31, 1 << 31, 1 << 31), (-1,), (1 << 62, 0, 4)])
+def test_checkpoint_of_a_huge_declared_shape_allocates_nothing(intact: Path, shape: tuple[int, ...]) -> None:
+    path = checkpoint_path(intact, NEWEST)
+    archive = BytesIO()
+    with zipfile.ZipFile(BytesIO(path.read_bytes())) as source, zipfile.ZipFile(archive, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "values.npy":
+                header = BytesIO()
+                npy.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+                content = header.getvalue() + content[-64:]
+            target.writestr(name, content)
+    content = archive.getvalue()
+    digest = hashlib.sha256(content).hexdigest().encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(checkpoint.DamagedError, match="cannot be parsed"):
+            checkpoint.decode(path, content + b"\ngapcast-sha256 " + digest + b"\n")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+class RaisingMeters(NoMeters):
+    """Meters that a certain record is too much for."""
+
+    def recall(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
+        if readings and readings[0] == reading(150):
+            msg = "unlucky"
+            raise ZeroDivisionError(msg)
+
+
+def test_record_whose_replay_raises_leaves_the_others(intact: Path, tmp_path: Path) -> None:
+    expected, _ = forecasts_of(intact)
+    folder = tmp_path / "state"
+    shutil.copytree(intact, folder)
+    engine, store = new_engine(), Store(folder)
+    with capture_logs():
+        store.restore(engine, RaisingMeters())
+        store.close(None)
+    assert store.damage.startswith("readings-00000003.jsonl: 1 records could not be replayed (ZeroDivisionError")
+    assert engine.latest() == expected
+
+
+@dataclass(frozen=True, slots=True)
+class Unlucky(Trend):
+    """A model that raises what no model should."""
+
+    def predict(self, windows: F32) -> Prediction:
+        msg = "unlucky"
+        raise ZeroDivisionError(msg)
+
+
+def test_newest_forecasts_that_raise_leave_the_windows(intact: Path, tmp_path: Path) -> None:
+    def restored(name: str, engine: Engine) -> tuple[dict[str, list[float]], str]:
+        store = Store(shutil.copytree(intact, tmp_path / name))
+        with capture_logs():
+            store.restore(engine)
+            store.close(None)
+        return {device: engine.buffers.window(device).tolist() for device in engine.buffers}, store.damage
+
+    windows, damage = restored("unlucky", Engine(Unlucky(WindowSpec(4))))
+    assert "the newest forecasts could not be made again (ZeroDivisionError" in damage
+    assert windows == restored("sound", new_engine())[0]
 
 
 @pytest.mark.parametrize("name", ["memory", "coefficients", "covariance", "usual", "due", "due_minute", "seen"])

@@ -14,7 +14,9 @@ from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import take
 from gapcast.predictors.baselines import Trend
+from gapcast.predictors.proven import ProvenModels
 from gapcast.private_files import tighten_modes, tighten_state
+from gapcast.setup.writing import write
 from gapcast.storage.hold import Hold
 from gapcast.storage.store import Store
 
@@ -76,3 +78,18 @@ def test_link_in_the_state_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "state" / "link").symlink_to(other)
     assert tighten_modes(tmp_path / "state") == []
     assert stat.S_IMODE(other.stat().st_mode) == 0o666
+
+
+def test_record_of_trials_makes_private_folders(tmp_path: Path) -> None:
+    ProvenModels(tmp_path / "above" / "state", "runtime").add("0" * 64)
+    assert modes_of(tmp_path / "above") == {(True, 0o700), (False, 0o600)}
+
+
+@pytest.mark.parametrize("replacing", [False, True])
+def test_setup_file_with_a_secret_is_private(tmp_path: Path, replacing: bool) -> None:
+    path = tmp_path / "mqtt-password"
+    if replacing:
+        path.write_text("old", encoding="utf-8")
+    write(path, "secret", 0o600, replacing=replacing)
+    assert path.read_text(encoding="utf-8") == "secret"
+    assert [stat.S_IMODE(one.stat().st_mode) for one in tmp_path.iterdir()] == [0o600]

@@ -10,6 +10,7 @@ import click
 from gapcast.commands.run import serve
 from gapcast.core.errors import SettingsError
 from gapcast.json_input import decode_json
+from gapcast.private_files import make_private_folder
 
 #: Whom the image runs as elsewhere; root is needed for no more than the options, which root alone may read.
 _ACCOUNT = 10_001
@@ -39,7 +40,7 @@ def addon(file: Path) -> None:
 
 def leave_root(state: Path) -> None:
     """Give ``state`` to the service's account, and be no more than that."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(state)
     for path in (state, *state.rglob("*")):
         os.chown(path, _ACCOUNT, _ACCOUNT, follow_symlinks=False)
     os.setgroups([])

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gapcast.json_input import decode_json
+from gapcast.private_files import make_private_folder
 
 PROVEN_FILE = "proven.json"
 _VERSION = 1
@@ -58,7 +59,7 @@ class ProvenModels:
         return [key for key in models if isinstance(key, str)] if isinstance(models, list) else []
 
     def _write(self, folder: Path, keys: Iterable[str]) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
         descriptor, name = tempfile.mkstemp(prefix=".proven-", dir=folder)  # of mode 0600
         try:
             with os.fdopen(descriptor, "w", encoding="ascii") as file:

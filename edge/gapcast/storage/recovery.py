@@ -161,7 +161,7 @@ def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: lis
         )
         return False
     except Exception as error:  # of a crafted file, whose digest is right
-        for device in list(engine.buffers):
+        for device in reversed(list(engine.buffers)):  # the next checkpoint's first device gets the first row again
             engine.forget(device)
             meters.forget(device)
         damages.append(set_aside(path, f"it cannot be restored ({type(error).__name__}: {error})"))
