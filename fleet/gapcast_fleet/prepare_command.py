@@ -41,7 +41,7 @@ class _LeadTimes(click.ParamType[tuple[int, ...]]):
 @click.option("--lead-times", type=_LeadTimes(), default="5", show_default=True, metavar="MINUTES,...",
               help="Lead times: outputs.lead_times_min of the experiment.")  # fmt: skip
 @click.option("--windows-a-house", type=click.IntRange(min=1), metavar="N",
-              help="Maximum number of training windows per house.  [default: that of the house with the fewest]")  # fmt: skip
+              help="Maximum number of training windows per house.  [default: that of the smallest house]")  # fmt: skip
 @click.option("--validate-share", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1,
               show_default=True, help="Share of each house's last readings for validation.")  # fmt: skip
 @click.option(

@@ -79,7 +79,7 @@ def test_a_person_comes_from_an_empty_folder_to_a_configuration(
         person.press_enter()
         person.wait_for('preset = "tasmota"')
         person.answer("Write this to gapcast.toml?", "y")
-        told = person.wait_for("For good")
+        told = person.wait_for("Install ")
         person.wait_for("sudo install -D -m 644 gapcast.toml /etc/gapcast/gapcast.toml && ")  # /tmp is hidden from it
         person.wait_for("sudo install -m 600 mqtt-password /etc/gapcast/ && gapcast systemd-unit | sudo tee /etc/")
         assert person.wait_end() == 0
@@ -286,7 +286,7 @@ def test_a_script_gives_every_answer_as_an_option(script: Script, folder: Path, 
     assert (folder / "made" / "mqtt-password").read_text(encoding="utf-8").strip() == PASSWORD
     again = script(*options)
     assert again.returncode == 2
-    assert "say --overwrite" in again.stderr
+    assert "pass --overwrite" in again.stderr
 
 
 @pytest.mark.parametrize(
