@@ -293,7 +293,7 @@ def test_a_script_gives_every_answer_as_an_option(script: Script, folder: Path, 
     ("options", "code", "words"),
     [
         ([], 1, "nothing listens at this address: start the broker"),
-        (["--preset", "tasmot"], 2, "there is no 'tasmot'; there are dsmr-reader, "),
+        (["--preset", "tasmot"], 2, "unknown preset 'tasmot'; available: dsmr-reader, "),
         (["--password-file", "/nowhere"], 2, "--password-file: /nowhere cannot be read"),
         (["--broker", "house:port"], 2, "'house:port' is no broker"),
     ],
