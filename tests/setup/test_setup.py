@@ -294,8 +294,8 @@ def test_a_script_gives_every_answer_as_an_option(script: Script, folder: Path, 
     [
         ([], 1, "nothing listens at this address: start the broker"),
         (["--preset", "tasmot"], 2, "unknown preset 'tasmot'; available: dsmr-reader, "),
-        (["--password-file", "/nowhere"], 2, "--password-file: /nowhere cannot be read"),
-        (["--broker", "house:port"], 2, "'house:port' is no broker"),
+        (["--password-file", "/nowhere"], 2, "--password-file: cannot read /nowhere"),
+        (["--broker", "house:port"], 2, "'house:port' is not a broker address"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_cure(
