@@ -24,7 +24,7 @@ def test_a_day_of_the_bundled_week_is_scored_shown_and_written(start: Start, tmp
     shown = command.out
     assert "forecasts scored" in shown
     assert "blend (published)" in shown
-    assert "% within" in shown
+    assert "% coverage" in shown
     whole = json.loads(found.read_text(encoding="utf-8"))
     scored = whole["scored"]
     assert scored["n"] >= 1_400
