@@ -184,7 +184,16 @@ def outcomes(rows: Any, minutes: Any, came: F64, told: F64) -> Outcomes:
 def test_the_report_names_every_expert_and_the_document_is_json(tmp_path: Path) -> None:
     found = run([house(tmp_path / "a.csv", 200), house(tmp_path / "b.csv", 200)])
     text = "\n".join(lines(found))
-    for word in ("lstm-5-3", "linear", "learned", "persistence", "told: blend", "within", "all 2 houses", "a second"):
+    for word in (
+        "lstm-5-3",
+        "linear",
+        "learned",
+        "persistence",
+        "blend (published)",
+        "coverage",
+        "all 2 houses",
+        "per second",
+    ):
         assert word in text
     whole = json.loads(json.dumps(document(found), allow_nan=False))
     assert whole["houses"]["a"]["scored"]["n"] == 194

@@ -23,8 +23,8 @@ def test_a_day_of_the_bundled_week_is_scored_shown_and_written(start: Start, tmp
     assert command.wait(60) == 0
     shown = command.out
     assert "forecasts scored" in shown
-    assert "told: blend" in shown
-    assert "% within" in shown
+    assert "blend (published)" in shown
+    assert "% coverage" in shown
     whole = json.loads(found.read_text(encoding="utf-8"))
     scored = whole["scored"]
     assert scored["n"] >= 1_400
@@ -45,7 +45,7 @@ def test_several_files_are_several_houses_scored_from_when_it_is_asked(start: St
     assert command.wait(60) == 0
     assert "a: 60 forecasts scored" in command.out
     assert "all 2 houses: 120 forecasts scored" in command.out
-    assert "told: lstm-5-3" in command.out
+    assert "lstm-5-3 (published)" in command.out
 
 
 @pytest.mark.parametrize(

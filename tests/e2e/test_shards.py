@@ -172,4 +172,4 @@ def test_a_group_that_mosquitto_would_tear_apart_is_refused(start: Start, mosqui
     )  # fmt: skip
     service = start("run", *(part for one in words for part in ("--set", one)))
     assert service.wait() == 2
-    assert "deals group workers message by message" in service.err.strip().splitlines()[-1]
+    assert "distributes group workers message by message" in service.err.strip().splitlines()[-1]

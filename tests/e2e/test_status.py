@@ -63,14 +63,14 @@ def test_nothing_answers(start: Start) -> None:
     port = free_port()
     command = start("status", "--once", "--url", URL.format(port))
     assert command.wait() == 2
-    assert f"gapcast: http://127.0.0.1:{port} cannot be asked" in command.err
+    assert f"gapcast: cannot reach http://127.0.0.1:{port}" in command.err
     assert "is gapcast running there?" in command.err
 
 
 def test_a_token_file_that_is_not_there(start: Start) -> None:
     command = start("status", "--once", "--token-file", "/nowhere/token")
     assert command.wait() == 2
-    assert "--token-file: /nowhere/token cannot be read" in command.err
+    assert "--token-file: cannot read /nowhere/token" in command.err
 
 
 class Terminal(NamedTuple):

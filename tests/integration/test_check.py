@@ -289,7 +289,7 @@ def test_a_disk_that_is_almost_full(check: Check, mosquitto: MosquittoBroker, mo
 def test_nothing_is_to_be_kept(check: Check, mosquitto: MosquittoBroker) -> None:
     code, lines = check(mosquitto.port, state={"keep": False})
     assert code == 0
-    assert found(lines, "ok   state: nothing is kept")
+    assert found(lines, "ok   state: the state is not persisted")
 
 
 def test_a_port_in_use(check: Check, mosquitto: MosquittoBroker) -> None:

@@ -168,13 +168,13 @@ def test_what_cannot_stand_in_a_file_is_refused() -> None:
 def test_a_file_is_written_whole_and_never_over_another(tmp_path: Path) -> None:
     path = tmp_path / "new" / "secret"
     write(path, "one", 0o600, replacing=False)
-    with pytest.raises(SettingsError, match="is there already"):
+    with pytest.raises(SettingsError, match="already exists"):
         write(path, "two", 0o600, replacing=False)
     assert path.read_text(encoding="utf-8") == "one"
     write(path, "three", 0o600, replacing=True)
     assert (path.read_text(encoding="utf-8"), path.stat().st_mode & 0o777) == ("three", 0o600)
     assert [one.name for one in path.parent.iterdir()] == ["secret"]
-    with pytest.raises(SettingsError, match="cannot be written"):
+    with pytest.raises(SettingsError, match="cannot write"):
         write(path / "below a file", "four", 0o600, replacing=False)
 
 

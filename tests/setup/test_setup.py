@@ -79,7 +79,7 @@ def test_a_person_comes_from_an_empty_folder_to_a_configuration(
         person.press_enter()
         person.wait_for('preset = "tasmota"')
         person.answer("Write this to gapcast.toml?", "y")
-        told = person.wait_for("For good")
+        told = person.wait_for("Install ")
         person.wait_for("sudo install -D -m 644 gapcast.toml /etc/gapcast/gapcast.toml && ")  # /tmp is hidden from it
         person.wait_for("sudo install -m 600 mqtt-password /etc/gapcast/ && gapcast systemd-unit | sudo tee /etc/")
         assert person.wait_end() == 0
@@ -286,16 +286,16 @@ def test_a_script_gives_every_answer_as_an_option(script: Script, folder: Path, 
     assert (folder / "made" / "mqtt-password").read_text(encoding="utf-8").strip() == PASSWORD
     again = script(*options)
     assert again.returncode == 2
-    assert "say --overwrite" in again.stderr
+    assert "pass --overwrite" in again.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
         ([], 1, "nothing listens at this address: start the broker"),
-        (["--preset", "tasmot"], 2, "there is no 'tasmot'; there are dsmr-reader, "),
-        (["--password-file", "/nowhere"], 2, "--password-file: /nowhere cannot be read"),
-        (["--broker", "house:port"], 2, "'house:port' is no broker"),
+        (["--preset", "tasmot"], 2, "unknown preset 'tasmot'; available: dsmr-reader, "),
+        (["--password-file", "/nowhere"], 2, "--password-file: cannot read /nowhere"),
+        (["--broker", "house:port"], 2, "'house:port' is not a broker address"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_cure(

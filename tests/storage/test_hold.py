@@ -148,7 +148,7 @@ def test_a_newer_gapcasts_store_is_refused_and_left_as_it_is(tmp_path: Path) -> 
     body = b'{"gapcast":"readings","version":99}'
     content = b"%08x %b\n" % (zlib.crc32(body), body)
     path.write_bytes(content)
-    with pytest.raises(ShardError, match=r"version 99.*use the newer gapcast"):
+    with pytest.raises(ShardError, match=r"version 99.*run the newer gapcast"):
         Store(tmp_path, of_shard=True).restore(Engine(Trend()))
     assert path.read_bytes() == content
 

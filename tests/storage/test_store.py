@@ -269,7 +269,7 @@ def test_files_of_a_newer_version_are_left_alone(tmp_path: Path, monkeypatch: py
     life.run(minutes(60, 80))
     assert len(life.recorder.said) == 40, "it goes on all the same"
     assert "is of version 7, and this gapcast reads versions up to 2" in life.store.problem
-    assert life.told_of("state.not_kept")[0]["cure"].startswith("use the newer gapcast")
+    assert life.told_of("state.not_kept")[0]["cure"].startswith("run the newer gapcast")
     life.end()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 

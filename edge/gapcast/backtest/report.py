@@ -54,7 +54,7 @@ def table(name: str, speaker: str, scored: Summary) -> Iterator[str]:
     if scored.mse_kw2 is None or scored.mae_kw is None:
         yield "  nothing to score: no forecast has a reading at its target minute"
         return
-    yield f"  {'':<18} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"
+    yield f"  {'':<22} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"
     base_mse, base_mae = scored.persistence_mse_kw2, scored.persistence_mae_kw
     for expert, its in scored.experts.items():
         if expert != PERSISTENCE:
@@ -67,7 +67,7 @@ def table(name: str, speaker: str, scored: Summary) -> Iterator[str]:
 
 
 def _row(name: str, mse: float | None, mae: float | None, base_mse: float | None, base_mae: float | None) -> str:
-    return f"  {name:<18} {_number(mse)} {_relative(mse, base_mse)} {_number(mae)} {_relative(mae, base_mae)}"
+    return f"  {name:<22} {_number(mse)} {_relative(mse, base_mse)} {_number(mae)} {_relative(mae, base_mae)}"
 
 
 def _number(value: float | None) -> str:
