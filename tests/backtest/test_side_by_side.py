@@ -158,6 +158,6 @@ def test_the_report_has_a_line_an_expert_and_one_of_the_interval(tmp_path: Path)
     text = list(lines(found))
     assert text[0] == "home: 194 forecasts scored"
     assert [line.split()[0] for line in text[2:-3]] == list(found.scored.experts)
-    assert text[-3].startswith("  told: blend")
+    assert text[-3].startswith("  blend (published) ")
     assert text[-2].startswith("  interval: ")
     assert text[-1].startswith("200 readings in ")

@@ -171,7 +171,7 @@ WRONG_CARDS: dict[str, tuple[Callable[[Card], object], str]] = {
     "quantile levels beyond 1": (lambda card: card.update(quantile_levels=[0.5, 1.5]), "quantile_levels must rise"),
     "another golden outcome": (
         lambda card: card["golden"]["mean"][0].__setitem__(-1, 99.0),
-        "golden example gives mean off by",
+        "mean of the golden example differs by",
     ),
     "a golden outcome of another shape": (lambda card: card["golden"]["mean"].pop(), "golden.mean"),
     "a golden outcome of ragged shape": (lambda card: card["golden"]["mean"][0].append(1.0), "golden.mean"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import pytest
 
@@ -172,19 +173,11 @@ def test_a_stream_that_turns_is_alive_and_one_that_hangs_falls_silent(supervisor
 
 def test_where_rest_has_died_the_stream_is_not_called_alive(supervisor: Supervisor, told: Gateway) -> None:
     supervisor.next_that_has("WATCHDOG=1")
-    told.application._server.should_exit = True
-    (rest,) = (thread for thread in _threads() if thread.name == "rest")
-    rest.join(10)
-    assert not rest.is_alive()
+    told.application._rest.stop()  # one that ends by itself is started again
+    assert not [thread for thread in threading.enumerate() if thread.name == "rest"]
     supervisor.waiting()
     Event().wait(WATCHED_S)
     assert supervisor.waiting() == []
-
-
-def _threads() -> list[Thread]:
-    import threading
-
-    return threading.enumerate()
 
 
 def test_the_command_tells_when_it_is_ready_that_it_lives_and_that_it_stops(
