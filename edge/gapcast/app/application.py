@@ -117,7 +117,11 @@ class Application:
         if settings.homeassistant.enabled:
             self._tell_home_assistant(link, settings)
         self._reloading = Reloading(
-            settings, library, self.service, stamp, InPlace(self._about_to_speak_with, self._speak_with)
+            settings,
+            library,
+            self.service,
+            stamp,
+            InPlace(lambda: self.models.by_name, self._about_to_speak_with, self._speak_with),
         )
         about = About(load_interpreter()[1], self.session.gateway, settings.shards[0] if settings.shards else None)
         registry = build_registry(self.service, about, settings.metrics.per_device)

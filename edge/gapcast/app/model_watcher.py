@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from threading import Event, Thread
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError
 from gapcast.core.succession import make_room
 from gapcast.predictors.library import Library, Stamp
+from gapcast.predictors.tflite import TflitePredictor
 from gapcast.service.internal_errors import record_internal_error
 from gapcast.service.service import Service
 
@@ -33,6 +34,8 @@ _CURE = "correct the model or remove it; the models in use stay in use"
 class InPlace(NamedTuple):
     """Who is told of new models, in :class:`Reloading`'s thread."""
 
+    #: The models in use, by name.
+    loaded: Callable[[], Mapping[str, TflitePredictor]]
     #: They are good, and are about to speak. What is raised here refuses them.
     before: Callable[[Models], None]
     #: They speak.
@@ -102,7 +105,7 @@ class Reloading:
         _return_freed_memory()
 
     def _change(self) -> None:
-        admission = admission_of(self._settings, os.environ, self._stopping.is_set)
+        admission = admission_of(self._settings, os.environ, self._stopping.is_set, self._in_place.loaded())
         models = load_models(self._settings, self._library, admission)
         self._warm_up(models)
         self._in_place.before(models)
@@ -110,6 +113,9 @@ class Reloading:
         if pause_s is None:
             return
         self._in_place.after(models)
+        for model in models.by_name.values():
+            if model not in models.heard:
+                model.rest()
         self._service.statistics.model_reloads["swapped"] += 1
         versions = {card.name: card.version for card in models.cards}
         log.info("models.swapped", model=models.speaking.name, models=versions, pause_ms=round(pause_s * 1e3, 3))

@@ -69,17 +69,21 @@ def library_of(settings: Settings, environment: Mapping[str, str]) -> Library:
 
 
 def admission_of(
-    settings: Settings, environment: Mapping[str, str], is_cancelled: Callable[[], bool] = lambda: False
+    settings: Settings,
+    environment: Mapping[str, str],
+    is_cancelled: Callable[[], bool] = lambda: False,
+    loaded: Mapping[str, TflitePredictor] | None = None,
 ) -> Admission:
     """Return how models are admitted: those that came with gapcast as they are, others after a trial.
 
-    Which have passed one is recorded in the folder of the state, where there is one.
+    Which have passed one is recorded in the folder of the state, where there is one. Of ``loaded`` models, by name,
+    those that have not changed are used again.
     """
     try:
         state = state_path(settings.state.path, environment)
     except SettingsError:
         state = None
-    return Admission(models_path(), ProvenModels(state, load_interpreter()[1]), is_cancelled)
+    return Admission(models_path(), ProvenModels(state, load_interpreter()[1]), is_cancelled, loaded or {})
 
 
 def load_usable_models(settings: Settings, library: Library, admission: Admission) -> Models:
@@ -135,7 +139,8 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
             files[name] = admission.admit(folders[name])
         for name in names:
             by_name[name] = admission.build(files.pop(name), folders[name])
-            by_name[name].rest()
+            if by_name[name] is not admission.loaded.get(name):  # one in use is asked meanwhile
+                by_name[name].rest()
     except ModelError as error:
         raise _error_of(error, folders[name], library) from error
     others = tuple(by_name[name] for name in _heard(settings, by_name, by_name[speaking]))

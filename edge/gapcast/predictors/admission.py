@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -22,12 +22,14 @@ class Admission:
     """Loads models; a model that is neither in ``trusted`` nor ``proven`` has to pass its trial first.
 
     ``trusted`` is the folder of the models that came with gapcast: they are trusted as its code is.
-    ``is_cancelled`` ends a trial that is under way.
+    ``is_cancelled`` ends a trial that is under way. A model that is ``loaded`` already, by its name, and has not
+    changed is used again: a reload costs no memory for it.
     """
 
     trusted: Path | None
     proven: ProvenModels
     is_cancelled: Callable[[], bool] = lambda: False
+    loaded: Mapping[str, TflitePredictor] = field(default_factory=dict)
 
     def load(self, folder: Path) -> TflitePredictor:
         """Load, check and self-test the model in ``folder``; raise :class:`ModelError` where it is no good.
@@ -44,8 +46,10 @@ class Admission:
         return files
 
     def build(self, files: ModelFiles, folder: Path) -> TflitePredictor:
-        """Load, check and self-test ``files``, which :meth:`admit` returned; raise :class:`ModelError`."""
-        return build_model(files, check_files(files, folder))
+        """Return the model that ``files``, which :meth:`admit` returned, are; raise :class:`ModelError`."""
+        card = check_files(files, folder)
+        loaded = self.loaded.get(card.name)
+        return loaded if loaded is not None and loaded.card == card else build_model(files, card)
 
     def prove(self, files: ModelFiles, folder: Path) -> None:
         """Try the ``files`` read from ``folder``, unless they have passed before; raise :class:`ModelError`."""
