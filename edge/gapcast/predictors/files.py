@@ -30,8 +30,7 @@ class ModelFiles(NamedTuple):
 
 def read_model_files(folder: Path) -> ModelFiles:
     """Return the files of the model in ``folder``; raise :class:`ModelError` where one is missing or too large."""
-    model = read_bytes(folder / MODEL_FILE, MAX_MODEL_BYTES)
-    return ModelFiles(read_bytes(folder / CARD_FILE, MAX_CARD_BYTES), model)
+    return ModelFiles(read_bytes(folder / CARD_FILE, MAX_CARD_BYTES), read_bytes(folder / MODEL_FILE, MAX_MODEL_BYTES))
 
 
 def read_bytes(path: Path, max_bytes: int) -> bytes:

@@ -20,7 +20,6 @@ from gapcast.predictors.files import (
     MODEL_FILE,
     ModelFiles,
     read_bytes,
-    read_model_files,
 )
 
 _LENGTH = struct.Struct(">I")
@@ -33,7 +32,8 @@ _LIMITS = ChildLimits(256 << 20, cpu_s=20, answer_bytes=_LENGTH.size + MAX_MODEL
 def read_packed(file: Path) -> ModelFiles:
     """Return what ``file`` holds; raise :class:`ModelError`, in a sentence that names it, where that is no model."""
     if file.is_dir():
-        return read_model_files(file)
+        model = read_bytes(file / MODEL_FILE, MAX_MODEL_BYTES)  # what a user gives is named first where it is missing
+        return ModelFiles(read_bytes(file / CARD_FILE, MAX_CARD_BYTES), model)
     if file.suffix == ".tflite":
         return ModelFiles(read_bytes(_card_beside(file), MAX_CARD_BYTES), read_bytes(file, MAX_MODEL_BYTES))
     try:
