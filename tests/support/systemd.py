@@ -95,7 +95,7 @@ def booted(folder: Path, unit: str, drop_in: str = "", configuration: str = "", 
     (folder / "etc/gapcast/gapcast.toml").write_text(configuration, encoding="utf-8")
     command = folder / f".{COMMAND}"
     command.write_text(
-        f"#!{PYTHON}/bin/python3.{sys.version_info.minor}\nimport sys\nsys.path[:0] = ['{SOURCE}', '{SITE}']\n"
+        f"#!{PYTHON}/bin/python3.{sys.version_info.minor}\nimport sys\nsys.path[:0] = ['{SOURCE}/edge', '{SITE}']\n"
         f"sys.dont_write_bytecode = True\n{before}\nfrom gapcast.cli import main\nmain()\n",
         encoding="utf-8",
     )  # fmt: skip
