@@ -29,9 +29,9 @@ def main() -> None:
     """Fail with a sentence where the installed wheel lacks something, or brings too much."""
     where = Path(gapcast.__file__).resolve()
     if Path(sys.prefix).resolve() not in where.parents:
-        sys.exit(f"edge comes from {where}, not from the installed wheel")
+        sys.exit(f"gapcast comes from {where}, not from the installed wheel")
     modules = [
-        module.name for module in pkgutil.walk_packages(gapcast.__path__, "edge.") if module.name[-9:] != ".__main__"
+        module.name for module in pkgutil.walk_packages(gapcast.__path__, "gapcast.") if module.name[-9:] != ".__main__"
     ]
     for name in modules:
         importlib.import_module(name)

@@ -132,7 +132,7 @@ def test_models_lists_them_with_their_scores(start: Start) -> None:
     assert [line[2:].split()[0] for line in lines] == shipped_names()
     assert [line[2:].split()[0] for line in lines if line.startswith("* ")] == [default_name()]
     for line in lines:
-        assert re.search(r"\d+ parameters +\d+\.\d kB  MSE \d\.\d{4} \(same as now \d\.\d{4}\)  MAE \d\.\d{4}", line)
+        assert re.search(r"\d+ parameters +\d+\.\d kB  MSE \d\.\d{4} \(persistence \d\.\d{4}\)  MAE \d\.\d{4}", line)
 
 
 def test_models_says_the_medians_error_where_a_model_has_one(start: Start, tmp_path: Path) -> None:
@@ -142,9 +142,9 @@ def test_models_says_the_medians_error_where_a_model_has_one(start: Start, tmp_p
     command = start("models", GAPCAST_MODELS__PATH=copies[0].models)
     assert command.wait() == 0
     first, second = command.out.splitlines()
-    scores = "  MSE 0.2000 (same as now 0.2000)  MAE "
+    scores = "  MSE 0.2000 (persistence 0.2000)  MAE "
     assert first.startswith("  with         test          635 parameters ")
-    assert first.endswith(f"{scores}0.2500 (0.2000), its median's")
+    assert first.endswith(f"{scores}0.2500 (0.2000), of the median")
     assert second.startswith("* without      test          635 parameters ")
     assert second.endswith(f"{scores}0.3000 (0.2000)")
 
@@ -305,7 +305,7 @@ def test_the_demo_refuses_a_model_that_needs_more_than_its_week_has(start: Start
     assert command.out == ""
     assert (
         "gapcast: model every-feature needs reactive_kvar, voltage_v, current_a, which the demo's recording lacks: "
-        "name another model\n"
+        "select another\n"
     ) in command.err
     assert "Traceback" not in command.err
     assert "ResourceWarning" not in command.err
@@ -322,8 +322,9 @@ def test_the_demo_names_a_bad_key_of_the_configuration(start: Start) -> None:
 
 def test_the_edge_needs_nothing_of_the_trainers(environment: dict[str, str]) -> None:
     program = (
-        "import importlib, pkgutil, sys, edge\n"
-        "names = [m.name for m in pkgutil.walk_packages(gapcast.__path__, 'edge.') if m.name != 'gapcast.__main__']\n"
+        "import importlib, pkgutil, sys, gapcast\n"
+        "found = pkgutil.walk_packages(gapcast.__path__, 'gapcast.')\n"
+        "names = [m.name for m in found if m.name != 'gapcast.__main__']\n"
         "[importlib.import_module(name) for name in names]\n"
         "print(len(names), *sorted({name.partition('.')[0] for name in sys.modules}))\n"
     )

@@ -152,7 +152,7 @@ def test_devices_that_were_restored_are_told_of_though_the_broker_forgot_them(
 
         devices = {"stale_after_min": 0.02}
         gateway = start_gateway(forgetful, forecast={"model": "lstm-5-3"}, devices=devices)
-        assert [forecast["device"] for forecast in forecasts_of(gateway)] == ["home", "cellar"]
+        assert [forecast["device"] for forecast in forecasts_of(gateway)] == ["cellar", "home"]
         assert httpx.get(f"{gateway.url}/predict?device=gone").status_code == 404
         meter = connect(forgetful)
         meter.subscribe("gap/+/availability")

@@ -358,7 +358,7 @@ def test_where_nothing_is_heard_nothing_is_written_unless_it_is_said(
     said = ["setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--preset", "dsmr-reader"]
     done = script(*said, "--wait", "0.2")
     assert done.returncode == 1
-    assert "--wait 0 writes without listening" in done.stderr
+    assert "--wait 0 writes without waiting for a meter" in done.stderr
     assert not list(folder.iterdir())
     assert script(*said, "--wait", "0").returncode == 0
     assert written(folder)["sources"] == [{"preset": "dsmr-reader"}]
