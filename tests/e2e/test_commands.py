@@ -135,6 +135,12 @@ def test_models_lists_them_with_their_scores(start: Start) -> None:
         assert re.search(r"\d+ parameters +\d+\.\d kB  MSE \d\.\d{4} \(persistence \d\.\d{4}\)  MAE \d\.\d{4}", line)
 
 
+def test_models_prints_nothing_of_the_runtime_to_standard_error(start: Start) -> None:
+    command = start("models")
+    assert command.wait() == 0
+    assert command.err == ""
+
+
 def test_models_says_the_medians_error_where_a_model_has_one(start: Start, tmp_path: Path) -> None:
     copies = [ModelCopy(tmp_path / "models", name, every_feature_model()) for name in ("with", "without")]
     for copy, mae_median_kw in zip(copies, (0.25, None), strict=True):

@@ -310,12 +310,6 @@ def test_a_runtime_that_is_broken_is_not_taken_for_a_missing_one(
         load_interpreter()
 
 
-def test_listing_models_prints_nothing_to_standard_error() -> None:
-    done = subprocess.run([sys.executable, "-m", "gapcast", "models"], capture_output=True, timeout=60, check=True)
-    assert b"lstm" in done.stdout
-    assert done.stderr == b""
-
-
 #: Loads the runtime; with "beside", one that also prints an error as it creates its first interpreter.
 _LOADING = """
 import importlib, importlib.util, os, sys
