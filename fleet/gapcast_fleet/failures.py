@@ -11,7 +11,7 @@ from pyspark.errors import PySparkException
 from gapcast.core import errors
 
 #: What a worker raised on purpose.
-_RAISED = re.compile(r"edge\.core\.errors\.(\w+Error): (.+)$", re.MULTILINE)
+_RAISED = re.compile(r"gapcast\.core\.errors\.(\w+Error): (.+)$", re.MULTILINE)
 _NO_KAFKA = re.compile(r"Failed to find (the )?data source: kafka")
 _KAFKA_CURE = (
     "Spark's Kafka connector is not on its class path: give --conf "

@@ -192,7 +192,7 @@ def test_a_checkpoint_of_another_version_or_of_something_else_is_refused(task: T
 
 
 def test_what_a_worker_raised_is_found_in_sparks_trace() -> None:
-    assert isinstance(raised_in("x\nedge.core.errors.StateError: bucket 3: damaged\n  at"), StateError)
+    assert isinstance(raised_in("x\ngapcast.core.errors.StateError: bucket 3: damaged\n  at"), StateError)
     assert isinstance(raised_in("gapcast.core.errors.SourceError: a file"), GapcastError)
     died = raised_in("org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)")
     assert "for want of memory" in str(died)
