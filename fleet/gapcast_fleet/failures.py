@@ -40,7 +40,7 @@ def told() -> Iterator[None]:
 def raised_in(trace: str) -> errors.GapcastError | None:
     r"""Return the error of gapcast's own in a worker's ``trace``, None where there is none.
 
-    >>> raised_in("Traceback\nedge.core.errors.ModelError: no such model\n")
+    >>> raised_in("Traceback\ngapcast.core.errors.ModelError: no such model\n")
     ModelError('no such model')
     """
     found = _RAISED.search(trace)
