@@ -120,13 +120,14 @@ def _members_of_tar(file: Any, name: str) -> Iterator[Member]:
     class CheckedHeader(tarfile.TarInfo):
         """A header that is refused before what it announces is read."""
 
-        @classmethod
-        def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> CheckedHeader:
-            header: CheckedHeader = super().frombuf(buf, encoding or "utf-8", errors)
-            if header.type == tarfile.GNUTYPE_SPARSE or (header.type in _EXTENDING and header.size > MAX_HEADER_BYTES):
+        def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+            """Check a header; the standard library names this method as the one to override, before its content."""
+            is_extending = self.type in _EXTENDING and self.size > MAX_HEADER_BYTES
+            if self.type == tarfile.GNUTYPE_SPARSE or is_extending or self.size < 0:
                 raise _too_large(name)
             count.add(0)
-            return header
+            member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]  # not in its type stubs
+            return member
 
     counted: Any = _CountedReader(file, name)
     with tarfile.open(fileobj=counted, mode="r|", tarinfo=CheckedHeader) as archive:
