@@ -178,7 +178,7 @@ def test_a_slow_reader_is_let_go_and_hurts_no_one(rest: Rest, monkeypatch: pytes
     with socket.socket() as slow, reading(rest) as reader, reading(rest):
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         slow.connect((LOOPBACK, rest.port))
-        slow.sendall(b"GET /events HTTP/1.1\r\nhost: here\r\n\r\n")
+        slow.sendall(b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n")
         wait_until(lambda: not can_enter(rest), "three readers")
         while not can_enter(rest):
             pushed = push(rest, n=250)
