@@ -68,7 +68,7 @@ class _Connection:
 def ask_evenly(port: int, n_devices: int, per_s: int, measured_s: float) -> tuple[list[float], int, float]:
     """Ask for one device after another; return how long each answer took, ms, how many failed, and all of it, s."""
     requests = [
-        f"GET /predict?device={device_name(i)} HTTP/1.1\r\nhost: gateway\r\n\r\n".encode() for i in range(n_devices)
+        f"GET /predict?device={device_name(i)} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode() for i in range(n_devices)
     ]
     free = deque(_Connection(port) for _ in range(_N_CONNECTIONS))  # in turn, so that none rests for long
     n_wanted, n_sent, n_failed = round(per_s * measured_s), 0, 0
