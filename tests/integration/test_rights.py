@@ -142,8 +142,9 @@ def test_the_gateway_could_not_write_readings_or_for_another_gateway(peers: dict
 def test_a_right_that_is_missing_is_logged_with_the_cure(
     guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway
 ) -> None:
+    topics = {"reading": "gap/{device}/forecast", "forecast": "gap/{device}/expected"}  # it may read these, not write
     with structlog.testing.capture_logs() as logged:
-        start_gateway(guarded, mqtt=account("reader"), topics={"reading": "gap/{device}/forecast"}, connected=False)
+        start_gateway(guarded, mqtt=account("reader"), topics=topics, connected=False)
         wait_until(lambda: "mqtt.publish_refused" in {entry["event"] for entry in logged}, "the refusal in the log")
 
 

@@ -289,7 +289,7 @@ def test_a_time_far_ahead_waits_for_the_next_reading_and_is_rejected_where_that_
 def test_topics_are_the_configurations(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
     topics = {
         "reading": "site/{device}/power",
-        "forecast": "site/out/{device}",
+        "forecast": "site/out/of/{device}",
         "status": "site/{gateway}",
         "rejected": "site/no",
     }
@@ -302,7 +302,7 @@ def test_topics_are_the_configurations(broker: Broker, start_gateway: StartGatew
     peer.wait_for("site/no")
     for i in range(2):
         peer.publish("site/home/power", reading(FIRST + i, 1.0))
-    assert peer.wait_for("site/out/home")[0].document["device"] == "home"
+    assert peer.wait_for("site/out/of/home")[0].document["device"] == "home"
 
 
 def test_devices_beyond_the_limit_are_rejected_and_the_known_go_on(
