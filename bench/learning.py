@@ -17,7 +17,7 @@ import numpy as np
 from gapcast.app.models import engine_of, load_models
 from gapcast.config.loader import load
 from gapcast.core.engine import Engine
-from gapcast.core.learning.blend import Told
+from gapcast.core.learning.ensemble import EnsembleForecasts
 from gapcast.core.reading import Reading
 
 FIRST_MINUTE = 21_476_160
@@ -49,22 +49,22 @@ def measure(engine: Engine, n_devices: int) -> tuple[float, float, float]:
     if blend is None:
         msg = "the default engine has no blend"
         raise TypeError(msg)
-    telling: Stopwatch = Stopwatch()
-    forecast: Callable[..., Told] = blend.forecast
-    blend.forecast = telling.over(forecast)  # type: ignore[method-assign]
+    reports: Stopwatch = Stopwatch()
+    forecast: Callable[..., EnsembleForecasts] = blend.forecast
+    blend.forecast = reports.over(forecast)  # type: ignore[method-assign]
     draw = np.random.default_rng(1)
     taken: list[tuple[float, float, float]] = []
     for minute in range(N_MINUTES):
         kw: Sequence[float] = draw.gamma(1.0, 1.0, n_devices).tolist()
         readings = [Reading(f"d{i}", FIRST_MINUTE + minute, power) for i, power in enumerate(kw)]
         accepted = engine.accept(readings)
-        telling.us, began_ns = 0.0, time.perf_counter_ns()
+        reports.us, began_ns = 0.0, time.perf_counter_ns()
         engine.forecast(accepted, 0)
         between_ns = time.perf_counter_ns()
         engine.learn()
         learnt_us = (time.perf_counter_ns() - between_ns) / 1_000
-        rest_us = (between_ns - began_ns) / 1_000 - telling.us
-        taken.append((rest_us / n_devices, telling.us / n_devices, learnt_us / n_devices))
+        rest_us = (between_ns - began_ns) / 1_000 - reports.us
+        taken.append((rest_us / n_devices, reports.us / n_devices, learnt_us / n_devices))
     models_us, told_us, learnt_us = (statistics.median(column) for column in zip(*taken[N_WARM:], strict=True))
     return models_us, told_us, learnt_us
 

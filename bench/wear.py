@@ -18,7 +18,7 @@ from gapcast.config.loader import load
 from gapcast.core.engine import Engine
 from gapcast.core.meters.samples import Sample
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import take
+from gapcast.core.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Persistence
 from gapcast.storage.store import Store
 
@@ -50,11 +50,11 @@ def measure(engine: Engine, n_devices: int, hours: float, every_s: int, folder: 
                 engine.forecast(accepted, round(1e12 + now_s * 1_000))
                 engine.learn()
             store.keep(readings, round(1e12 + now_s * 1_000), [sample] if every_s < _MIN_S else [])
-            if store.tend():
-                store.renew(take(engine))
+            if store.maintain():
+                store.write_snapshot(capture_snapshot(engine))
             if not device % (n_devices // 4 or 1):
                 store.catch_up()
-    store.close(take(engine))
+    store.close(capture_snapshot(engine))
     return store.n_bytes_written, bytes_to_disk() - before
 
 

@@ -14,8 +14,8 @@ from gapcast.app.application import Application
 from gapcast.config.settings import Settings
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.reading import Limits
-from gapcast.replay.publisher import Meter
-from gapcast.replay.source import Columns, read_minutes
+from gapcast.replay.publisher import MeterPublisher
+from gapcast.replay.source import CsvColumns, read_minutes
 from gapcast.sample import sample_path
 
 HOST, MQTT_PORT, HTTP_PORT = "127.0.0.1", 18_831, 18_080
@@ -55,9 +55,9 @@ def publish(
     with ExitStack() as stack:
         meters = []
         for device, day in day_of.items():
-            minutes = read_minutes(sample_path(), Columns(), Limits())
+            minutes = read_minutes(sample_path(), CsvColumns(), Limits())
             first = day * DAY_MIN + start
-            meter = stack.enter_context(Meter(HOST, MQTT_PORT, f"gap/{device}/reading"))
+            meter = stack.enter_context(MeterPublisher(HOST, MQTT_PORT, f"gap/{device}/reading"))
             meters.append((meter, islice(minutes, first, first + n_minutes)))
         for _ in range(n_minutes):
             for meter, minutes in meters:

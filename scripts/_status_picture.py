@@ -14,9 +14,9 @@ from _picture_gateway import HOST, HTTP_PORT, MQTT_PORT, picture_settings, publi
 
 from gapcast.core.grid import DAY_MIN
 from gapcast.demo.broker import EmbeddedBroker
-from gapcast.status.asking import Rest
-from gapcast.status.drawing import Pen, draw
-from gapcast.status.picture import take_picture
+from gapcast.status.rendering import Pen, draw
+from gapcast.status.rest_client import RestClient
+from gapcast.status.status_snapshot import fetch_snapshot
 
 N_MINUTES = 2 * DAY_MIN
 COLOURS = {"1": "#ffffff", "2": "#8b949e", "31": "#ff7b72", "32": "#7ee787", "33": "#f2cc60"}
@@ -36,7 +36,9 @@ def main(path: Path) -> None:
             publish(gateway, 0, N_MINUTES, pause_s=0.0)
         with running(settings) as gateway:
             publish(gateway, N_MINUTES, 60, pause_s=0.02)
-            lines = draw(take_picture(Rest(f"http://{HOST}:{HTTP_PORT}")), None, datetime.now(UTC), Pen(colours=True))
+            lines = draw(
+                fetch_snapshot(RestClient(f"http://{HOST}:{HTTP_PORT}")), None, datetime.now(UTC), Pen(colours=True)
+            )
     path.write_text(svg(lines), encoding="utf-8")
 
 

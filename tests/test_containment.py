@@ -17,7 +17,7 @@ from gapcast.core.snapshot import Snapshot
 from gapcast.core.statistics import Statistics
 from gapcast.service.containment import Containment
 from gapcast.service.internal_errors import record_internal_error
-from gapcast.service.persistence import KeepsNothing
+from gapcast.service.persistence import NoStateStore
 from gapcast.service.ports import Arrival
 from gapcast.service.service import MAX_FAILED_TURNS, Service
 from tests.core.test_isolation import NO_NUMBER, NOON, POISON_KW, Fragile
@@ -73,7 +73,7 @@ class NotingLink(MemoryLink):
         return super().close(timeout_s, meanwhile)
 
 
-class RaisingKeeper(KeepsNothing):
+class RaisingKeeper(NoStateStore):
     """A keeper that raises whatever is asked of it, but for its end."""
 
     def __init__(self) -> None:
@@ -141,7 +141,7 @@ def test_turn_rejection_that_raises_leaves_its_message_acknowledged() -> None:
 
 def test_turn_keeper_that_raises_leaves_messages_acknowledged() -> None:
     link, keeper = NotingLink(), RaisingKeeper()
-    service = served(link, minute(0, a=1), minute(1, a=2), keeper=keeper)
+    service = served(link, minute(0, a=1), minute(1, a=2), state_store=keeper)
     assert (len(link.settled), len(link.published)) == (2, 1)
     assert service.statistics.internal_errors["persistence"] >= 2
 
@@ -218,7 +218,7 @@ def test_run_turns_that_raise_pause_longer_and_end_the_watchdog_calls() -> None:
 def test_run_end_that_raises_still_keeps_the_state() -> None:
     link, keeper, stopping = NotingLink(close=OSError()), RaisingKeeper(), Event()
     stopping.set()
-    assert not Service(link, Engine(Fragile()), {}, keeper=keeper).run(stopping)
+    assert not Service(link, Engine(Fragile()), {}, state_store=keeper).run(stopping)
     assert keeper.closed
 
 

@@ -10,10 +10,10 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.presence import Presence
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import give
+from gapcast.core.snapshot import restore_snapshot
 from gapcast.predictors.baselines import Persistence, Trend
-from gapcast.service.availability import Telling
-from gapcast.service.engine_swap import Exchanging
+from gapcast.service.availability import ReportOptions
+from gapcast.service.engine_swap import EngineSwap
 from gapcast.service.service import Service
 from tests.core.test_snapshot import Electric
 from tests.support.links import MemoryLink
@@ -30,7 +30,7 @@ def test_from_one_batch_to_the_next_another_model_speaks() -> None:
     service = Service(link, Engine(old), {"persistence": old})
     push(service, link, *(Reading("home", NOON + i, 1.0 + i) for i in range(3)))
     assert service.latest_of("home") is not None
-    taken = service.exchange(Engine(new), {"trend": new})
+    taken = service.swap_engine(Engine(new), {"trend": new})
     assert not taken.done()
     push(service, link, Reading("home", NOON + 3, 4.0))
     assert 0 <= taken.result(0) < 1
@@ -41,7 +41,7 @@ def test_from_one_batch_to_the_next_another_model_speaks() -> None:
 
 
 def test_without_an_offer_there_is_nothing_to_take() -> None:
-    exchanging = Exchanging()
+    exchanging = EngineSwap()
     assert not exchanging.is_due
     assert exchanging.accept(Engine(Persistence())) is None
 
@@ -50,7 +50,7 @@ def test_one_that_cannot_go_on_from_here_is_refused_and_the_stream_does_not_feel
     link, old = MemoryLink(), Persistence()
     service = Service(link, Engine(old), {"persistence": old})
     push(service, link, *(Reading("home", NOON + i, 1.0 + i) for i in range(3)))
-    taken: Future[float] = service.exchange(Engine(Electric()), {})
+    taken: Future[float] = service.swap_engine(Engine(Electric()), {})
     push(service, link, Reading("home", NOON + 3, 4.0))
     with pytest.raises(StateError, match="restart gapcast to change to it"):
         taken.result(0)
@@ -60,12 +60,12 @@ def test_one_that_cannot_go_on_from_here_is_refused_and_the_stream_does_not_feel
 
 def test_who_is_there_is_known_as_before_also_in_rows_that_were_given_back() -> None:
     link, old, new = MemoryLink(), Persistence(), Trend()
-    service = Service(link, Engine(old), {}, telling=Telling(Presence(600)))
+    service = Service(link, Engine(old), {}, reports=ReportOptions(Presence(600)))
     push(service, link, *(Reading(device, NOON, 1.0) for device in ("a", "b", "c")))
     service.forget("b")
     service.turn(0)
     told = list(link.announced)
-    service.exchange(Engine(new), {})
+    service.swap_engine(Engine(new), {})
     push(service, link, *(Reading(device, NOON + 1, 1.0) for device in ("a", "c")))
     assert link.announced == told, "nothing is new"
     push(service, link, Reading("d", NOON + 1, 1.0))
@@ -77,13 +77,13 @@ def test_who_is_there_is_known_as_before_also_in_rows_that_were_given_back() -> 
 
 def test_a_snapshot_of_the_new_engine_is_wanted_as_soon_as_all_before_it_is_confirmed() -> None:
     class Keeper(MemoryKeeper):
-        def outdate(self) -> None:
+        def invalidate(self) -> None:
             self.wants = True
 
     link, keeper, old, new = ConfirmingLink(), Keeper(), Persistence(), Trend()
-    service = Service(link, Engine(old), {}, keeper=keeper)
+    service = Service(link, Engine(old), {}, state_store=keeper)
     push(service, link, *(Reading("home", NOON + i, 1.0 + i) for i in range(3)))
-    service.exchange(Engine(new), {})
+    service.swap_engine(Engine(new), {})
     push(service, link, Reading("home", NOON + 3, 4.0))
     assert keeper.wants
     assert keeper.snapshots == []
@@ -92,5 +92,5 @@ def test_a_snapshot_of_the_new_engine_is_wanted_as_soon_as_all_before_it_is_conf
     (snapshot,) = keeper.snapshots
     assert keeper.minutes == [0, 1, 2, 3]
     restarted = Engine(new)
-    give(restarted, snapshot)
+    restore_snapshot(restarted, snapshot)
     assert restarted.latest() == service.latest_page(9)[0]

@@ -12,9 +12,9 @@ from gapcast.core.engine import Engine
 from gapcast.core.forecast import Forecasts
 from gapcast.core.meters.samples import MeterState, OpenMinute, Sample
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot, give
+from gapcast.core.snapshot import Snapshot, restore_snapshot
 from gapcast.predictors.baselines import Persistence
-from gapcast.service.persistence import KeepsNothing
+from gapcast.service.persistence import NoStateStore
 from gapcast.service.ports import Arrival, NoMeters
 from gapcast.service.service import MAX_BATCH, Service
 from tests.support.links import MemoryLink
@@ -57,7 +57,7 @@ class ConfirmingLink(MemoryLink):
         return [minute for minute, batch in self.settled if batch <= self.kept]
 
 
-class MemoryKeeper(KeepsNothing):
+class MemoryKeeper(NoStateStore):
     """Keeps all in memory; wants a snapshot when told to."""
 
     def __init__(self) -> None:
@@ -74,10 +74,10 @@ class MemoryKeeper(KeepsNothing):
     def forget(self, device: str) -> None:
         self.forgotten.append((device, len(self.minutes)))
 
-    def tend(self) -> bool:
+    def maintain(self) -> bool:
         return self.wants
 
-    def renew(self, snapshot: Snapshot) -> None:
+    def write_snapshot(self, snapshot: Snapshot) -> None:
         self.wants = False
         self.snapshots.append(snapshot)
 
@@ -91,13 +91,13 @@ def link() -> ConfirmingLink:
 
 
 @pytest.fixture
-def keeper() -> MemoryKeeper:
+def state_store() -> MemoryKeeper:
     return MemoryKeeper()
 
 
 @pytest.fixture
-def service(link: ConfirmingLink, keeper: MemoryKeeper) -> Service:
-    return Service(link, Engine(Persistence()), {}, keeper=keeper)
+def service(link: ConfirmingLink, state_store: MemoryKeeper) -> Service:
+    return Service(link, Engine(Persistence()), {}, state_store=state_store)
 
 
 def send(service: Service, link: ConfirmingLink, *minutes: int) -> None:
@@ -106,52 +106,54 @@ def send(service: Service, link: ConfirmingLink, *minutes: int) -> None:
 
 
 def test_a_batch_is_kept_when_all_its_forecasts_are_confirmed_and_those_before_it_are_kept(
-    service: Service, link: ConfirmingLink, keeper: MemoryKeeper
+    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
 ) -> None:
     send(service, link, 0)
-    assert (keeper.minutes, link.acknowledged) == ([0], [0]), "a first reading has nothing to wait for"
+    assert (state_store.minutes, link.acknowledged) == ([0], [0]), "a first reading has nothing to wait for"
     send(service, link, 1, 2)
     send(service, link, 3)
-    assert (keeper.minutes, link.acknowledged) == ([0], [0])
+    assert (state_store.minutes, link.acknowledged) == ([0], [0])
     first, second, third = link.unconfirmed
     link.unconfirmed = [second]
     service.turn(0)
-    assert (keeper.minutes, link.acknowledged) == ([0], [0]), "the third is confirmed, but not those before it"
+    assert (state_store.minutes, link.acknowledged) == ([0], [0]), "the third is confirmed, but not those before it"
     link.unconfirmed = []
     service.turn(0)
-    assert (keeper.minutes, link.acknowledged) == ([0, 1, 2, 3], [0, 1, 2, 3])
+    assert (state_store.minutes, link.acknowledged) == ([0, 1, 2, 3], [0, 1, 2, 3])
     assert first < second < third
 
 
 def test_what_had_no_effect_is_acknowledged_and_not_kept(
-    service: Service, link: ConfirmingLink, keeper: MemoryKeeper
+    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
 ) -> None:
     send(service, link, 0, 0, 1, 1)
     link.unconfirmed = []
     send(service, link, 1)
-    assert keeper.minutes == [0, 1]
+    assert state_store.minutes == [0, 1]
     assert link.acknowledged == [0, 0, 1, 1, 1]
 
 
-def test_what_waits_to_be_understood_is_kept_too(service: Service, link: ConfirmingLink, keeper: MemoryKeeper) -> None:
+def test_what_waits_to_be_understood_is_kept_too(
+    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
+) -> None:
     send(service, link, 0, -3, 9_000)  # one late, one more than a day ahead
-    assert keeper.minutes == [0, -3, 9_000]
+    assert state_store.minutes == [0, -3, 9_000]
 
 
 def test_a_snapshot_holds_what_is_confirmed_and_nothing_else(
-    service: Service, link: ConfirmingLink, keeper: MemoryKeeper
+    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
 ) -> None:
     send(service, link, 0, 1)
-    keeper.wants = True
+    state_store.wants = True
     service.turn(0)
-    assert keeper.snapshots == []
+    assert state_store.snapshots == []
     send(service, link, 2)
     assert link.n_taken_at_most[-2:] == [MAX_BATCH, 0], "nothing is taken until all is confirmed"
     link.unconfirmed = []
     service.turn(0)
-    (snapshot,) = keeper.snapshots
+    (snapshot,) = state_store.snapshots
     engine = Engine(Persistence())
-    give(engine, snapshot)
+    restore_snapshot(engine, snapshot)
     assert engine.latest()[0].observed_minute == NOON + 1
     service.turn(0)
     assert link.n_taken_at_most[-1] == MAX_BATCH
@@ -170,7 +172,7 @@ class Plug(NoMeters):
         self.told.append(Sample("plug", self.link.n_taken, {"": 1.0}, {}))
         return self.told[-1:]
 
-    def standing(self) -> Sequence[MeterState]:
+    def capture_state(self) -> Sequence[MeterState]:
         n = self.link.n_taken
         return [MeterState("plug", {"": 1.0}, 0, n, 0, OpenMinute(0, 0, (), (), None, (), (), n), None)]
 
@@ -179,21 +181,21 @@ class Plug(NoMeters):
 
 
 def test_samples_are_kept_with_their_batch_and_no_snapshot_has_those_of_one_that_has_not_begun(
-    service: Service, link: ConfirmingLink, keeper: MemoryKeeper
+    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
 ) -> None:
     link.meters = plug = Plug(link)
     send(service, link, 0)
-    assert keeper.samples == plug.told
+    assert state_store.samples == plug.told
     send(service, link, 1)
-    assert len(keeper.samples) == 1, "the forecast that came of it is not confirmed"
-    keeper.wants = True
+    assert len(state_store.samples) == 1, "the forecast that came of it is not confirmed"
+    state_store.wants = True
     link.unconfirmed = []
     send(service, link, 2)  # taken by the time that all before it is confirmed
-    assert (keeper.samples, keeper.snapshots) == (plug.told[:2], [])
+    assert (state_store.samples, state_store.snapshots) == (plug.told[:2], [])
     link.unconfirmed = []
     service.turn(0)
-    (snapshot,) = keeper.snapshots
-    assert keeper.samples == plug.told
+    (snapshot,) = state_store.snapshots
+    assert state_store.samples == plug.told
     assert [meter.last_ms for meter in snapshot.meters] == [3]
     assert service.forget("home")
     service.turn(0)
@@ -201,10 +203,10 @@ def test_samples_are_kept_with_their_batch_and_no_snapshot_has_those_of_one_that
 
 
 def test_a_broker_that_does_not_confirm_holds_up_the_snapshot_and_not_the_stream(
-    service: Service, link: ConfirmingLink, keeper: MemoryKeeper, monkeypatch: pytest.MonkeyPatch
+    service: Service, link: ConfirmingLink, state_store: MemoryKeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(service, link, 0, 1)
-    keeper.wants = True
+    state_store.wants = True
     send(service, link, 2)
     now_s, later_s = time.monotonic, 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now_s() + later_s)
@@ -214,51 +216,51 @@ def test_a_broker_that_does_not_confirm_holds_up_the_snapshot_and_not_the_stream
         service.turn(0)
         taken.append(link.n_taken_at_most[-1])
     assert taken == [0, MAX_BATCH, MAX_BATCH, 0, 0, MAX_BATCH]
-    assert keeper.snapshots == []
+    assert state_store.snapshots == []
 
 
 def test_at_the_end_there_is_a_snapshot_where_all_is_confirmed_and_none_where_it_is_not(
-    link: ConfirmingLink, keeper: MemoryKeeper
+    link: ConfirmingLink, state_store: MemoryKeeper
 ) -> None:
     for unconfirmed in (False, True):
-        service = Service(link, Engine(Persistence()), {}, keeper=keeper)
+        service = Service(link, Engine(Persistence()), {}, state_store=state_store)
         send(service, link, 0, 1)
         link.unconfirmed = link.unconfirmed[-1:] if unconfirmed else []
         stopping = threading.Event()
         stopping.set()
         service.run(stopping)
-        assert len(keeper.snapshots) == 1
+        assert len(state_store.snapshots) == 1
 
 
 # --- a device that is forgotten --------------------------------------------------------------------------
 
 
 def test_it_is_forgotten_after_the_batches_before_and_before_those_after(
-    service: Service, link: ConfirmingLink, keeper: MemoryKeeper
+    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
 ) -> None:
     send(service, link, 0, 1)
     assert service.forget("home")
     assert not service.forget("home")
     service.turn(0)
-    assert keeper.forgotten == [], "the batch before it is not confirmed"
+    assert state_store.forgotten == [], "the batch before it is not confirmed"
     send(service, link, 2, 3)
     send(service, link, 4)
     link.unconfirmed = link.unconfirmed[1:]
     service.turn(0)
-    assert (keeper.minutes, keeper.forgotten) == ([0, 1], [("home", 2)])
+    assert (state_store.minutes, state_store.forgotten) == ([0, 1], [("home", 2)])
     link.unconfirmed = []
     service.turn(0)
-    assert (keeper.minutes, link.acknowledged) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
+    assert (state_store.minutes, link.acknowledged) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
     assert link.published[-1].n_observed == 3, "it has begun anew"
 
 
 def test_at_the_end_it_is_forgotten_whatever_is_unconfirmed(
-    service: Service, link: ConfirmingLink, keeper: MemoryKeeper
+    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
 ) -> None:
     send(service, link, 0, 1)
     service.forget("home")
     stopping = threading.Event()
     stopping.set()
     service.run(stopping)
-    assert (keeper.minutes, keeper.forgotten, keeper.snapshots) == ([], [("home", 0)], [])
+    assert (state_store.minutes, state_store.forgotten, state_store.snapshots) == ([], [("home", 0)], [])
     assert link.forgotten == []

@@ -14,18 +14,18 @@ from gapcast.core.engine import Engine
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.summary import EVER, LAST_DAY, MIN_OUTCOMES
 from gapcast.core.reading import Reading
-from gapcast.observability.metrics import About, build_registry
-from gapcast.service.availability import Telling
+from gapcast.observability.metrics import ServiceInfo, build_registry
+from gapcast.service.availability import ReportOptions
 from gapcast.service.service import Service
 from tests.support.houses import FIRST, blending, house_kw, stream
 from tests.support.links import MemoryLink
 
-ALWAYS = Telling(report_every_s=1e-9)
+ALWAYS = ReportOptions(report_every_s=1e-9)
 
 
-def serving(engine: Engine, telling: Telling = ALWAYS) -> tuple[Service, MemoryLink]:
+def serving(engine: Engine, telling: ReportOptions = ALWAYS) -> tuple[Service, MemoryLink]:
     link = MemoryLink()
-    return Service(link, engine, {engine.model.name: engine.model}, telling=telling), link
+    return Service(link, engine, {engine.model.name: engine.model}, reports=telling), link
 
 
 def feed(service: Service, link: MemoryLink, readings: list[Reading]) -> None:
@@ -44,11 +44,11 @@ def test_the_scores_of_a_device_are_told_as_they_stand() -> None:
     assert document["model"] == "blend"
     summaries, _ = service.live_scores()
     assert document[EVER] == summaries[EVER].document()
-    assert summaries[EVER].enough
+    assert summaries[EVER].is_sufficient
 
 
 def test_no_device_is_told_of_more_often_than_it_should() -> None:
-    service, link = serving(blending(), Telling(report_every_s=3_600))
+    service, link = serving(blending(), ReportOptions(report_every_s=3_600))
     feed(service, link, stream(house_kw(300)))
     first = link.scores["home"]
     feed(service, link, stream(house_kw(300), FIRST + 300))
@@ -56,7 +56,7 @@ def test_no_device_is_told_of_more_often_than_it_should() -> None:
 
 
 def test_nothing_is_told_where_it_is_switched_off_or_no_one_hears() -> None:
-    service, link = serving(blending(), Telling())
+    service, link = serving(blending(), ReportOptions())
     feed(service, link, stream(house_kw(300)))
     assert link.scores == {}
     service, link = serving(blending())
@@ -69,7 +69,7 @@ def test_nothing_is_told_where_it_is_switched_off_or_no_one_hears() -> None:
 
 
 def test_many_devices_are_told_of_a_few_at_a_time_and_none_is_left_out() -> None:
-    service, link = serving(blending(), Telling(report_every_s=3_600))
+    service, link = serving(blending(), ReportOptions(report_every_s=3_600))
     names = [f"d{i}" for i in range(20)]
     for minute in range(8):
         feed(service, link, [Reading(name, FIRST + minute, 1.0 + minute / 10) for name in names])
@@ -121,7 +121,7 @@ def test_in_its_first_week_nothing_is_told_of_a_house() -> None:
 
 
 def metrics(service: Service) -> str:
-    return generate_latest(build_registry(service, About("test", "gw-test"))).decode()
+    return generate_latest(build_registry(service, ServiceInfo("test", "gw-test"))).decode()
 
 
 def value(text: str, name: str, **labels: str) -> float | None:

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from gapcast.api.predict_answer import Desk
+from gapcast.api.predict_answer import PredictHandler
 from gapcast.core.engine import Engine
 from gapcast.core.predictor import Prediction
 from gapcast.core.presence import Presence
@@ -18,7 +18,7 @@ from gapcast.core.reading import Limits, Reading
 from gapcast.core.window import F32
 from gapcast.http.app import HttpOptions, create_app
 from gapcast.predictors.baselines import Persistence
-from gapcast.service.availability import Telling
+from gapcast.service.availability import ReportOptions
 from gapcast.service.ports import Arrival
 from gapcast.service.service import MAX_BATCH, Service
 from tests.support.links import MemoryLink
@@ -74,7 +74,7 @@ def test_a_stop_takes_all_messages_that_have_come_however_many_arrivals_they_mak
 
 def test_a_device_forgotten_while_the_broker_is_away_is_taken_back_when_it_is_there() -> None:
     link = MemoryLink()
-    service = Service(link, Engine(Persistence()), {}, telling=Telling(Presence(stale_after_s=600)))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
     link.put(Reading("home", NOON, 1.0))
     service.turn(0)
     link.connected = False
@@ -89,7 +89,7 @@ def test_a_device_forgotten_while_the_broker_is_away_is_taken_back_when_it_is_th
 
 def test_devices_are_told_of_once_the_broker_is_there_and_again_where_it_forgot() -> None:
     link = MemoryLink()
-    service = Service(link, Engine(Persistence()), {}, telling=Telling(Presence(stale_after_s=600)))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
     link.connected = False
     link.put(Reading("home", NOON, 1.0), Reading("other", NOON, 1.0), Reading("home", NOON + 1, 1.0))
     service.turn(0)
@@ -106,7 +106,7 @@ def test_devices_are_told_of_once_the_broker_is_there_and_again_where_it_forgot(
 def test_devices_are_not_announced_while_the_broker_confirms_nothing() -> None:
     """Announcements of a large fleet must not use up the packet identifiers of a broker that confirms none."""
     link = MemoryLink()
-    service = Service(link, Engine(Persistence()), {}, telling=Telling(Presence(stale_after_s=600)))
+    service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
     link.held_up = True
     link.put(Reading("home", NOON, 1.0))
     service.turn(0)
@@ -131,7 +131,7 @@ def test_service_with_a_model_without_a_number_publishes_persistence() -> None:
 
 def test_request_with_a_model_without_a_number_gets_persistence() -> None:
     service = Service(MemoryLink(), Engine(Overflowing()), {})
-    desk = Desk(service, Limits(), max_body_bytes=1_000, max_readings=10)
+    desk = PredictHandler(service, Limits(), max_body_bytes=1_000, max_readings=10)
     app = create_app(service, list, CollectorRegistry(), desk, HttpOptions(max_body_bytes=1_000))
 
     async def ask() -> httpx.Response:

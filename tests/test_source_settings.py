@@ -14,7 +14,7 @@ from gapcast.config.loader import load
 from gapcast.config.settings import Settings
 from gapcast.config.sources import SourceSettings
 from gapcast.core.errors import SettingsError
-from gapcast.core.meters.minutes import Holding
+from gapcast.core.meters.minutes import HeldValue
 from gapcast.presets import presets
 
 
@@ -52,7 +52,7 @@ def test_what_is_set_outranks_the_preset() -> None:
     ((topic, source),) = sources_of(loaded({"preset": "tasmota", "topic": "{device}/tele/SENSOR", "every_s": 10}))
     assert topic.filters == ("+/tele/SENSOR",)
     assert source.unit == "W"
-    assert source.holding == Holding(every_ms=10_000, hold_ms=60_000, lateness_ms=0)
+    assert source.holding == HeldValue(every_ms=10_000, hold_ms=60_000, lateness_ms=0)
 
 
 def test_by_default_a_sample_holds_for_twice_its_usual_distance_in_whole_minutes() -> None:
@@ -60,7 +60,7 @@ def test_by_default_a_sample_holds_for_twice_its_usual_distance_in_whole_minutes
         ((_, source),) = sources_of(loaded(JSON | {"every_s": every_s}))
         assert source.holding.hold_ms == hold_s * 1_000
     ((_, source),) = sources_of(loaded(JSON | {"every_s": 10, "hold_s": 25, "lateness_s": 2.5}))
-    assert source.holding == Holding(10_000, 25_000, 2_500)
+    assert source.holding == HeldValue(10_000, 25_000, 2_500)
 
 
 def test_a_local_time_is_of_the_site_unless_the_source_names_a_zone() -> None:

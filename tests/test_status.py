@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from gapcast.core.errors import StatusError
-from gapcast.status.asking import Rest, read_token
-from gapcast.status.drawing import Pen, draw
-from gapcast.status.picture import Picture, picture_of, read_series
+from gapcast.status.rendering import Pen, draw
+from gapcast.status.rest_client import RestClient, read_token
+from gapcast.status.status_snapshot import StatusSnapshot, read_series, snapshot_of
 from tests.support.ports import LOOPBACK
 
 NOW = datetime(2026, 1, 1, 12, 1, 5, tzinfo=UTC)
@@ -72,9 +72,9 @@ def device(name: str, *, enough: bool = True, **changes: Any) -> dict[str, Any]:
 
 def picture(
     *devices: dict[str, Any], health: dict[str, Any] | None = None, metrics: str = METRICS, n_more: int = 0
-) -> Picture:
+) -> StatusSnapshot:
     page = {"devices": devices, "n_devices": len(devices) + n_more}
-    return picture_of(health or READY, read_series(metrics), page)
+    return snapshot_of(health or READY, read_series(metrics), page)
 
 
 def test_a_picture_says_what_the_metrics_do() -> None:
@@ -151,7 +151,7 @@ def test_a_service_that_has_done_nothing_yet() -> None:
 @pytest.mark.parametrize("url", ["localhost:8080", "file:///etc/passwd", ""])
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(StatusError, match="--url"):
-        Rest(url)
+        RestClient(url)
 
 
 # --- asking -------------------------------------------------------------------------------------------
@@ -186,9 +186,9 @@ def address() -> Iterator[str]:
 def test_the_token_goes_along_and_503_is_an_answer(address: str, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("the token\n", encoding="utf-8")
-    rest = Rest(address, read_token(file))
+    rest = RestClient(address, read_token(file))
     assert rest.document("/200") == rest.document("/503") == {"token": "Bearer the token"}
-    assert Rest(address).document("/200") == {"token": None}
+    assert RestClient(address).document("/200") == {"token": None}
 
 
 @pytest.mark.parametrize(
@@ -197,9 +197,9 @@ def test_the_token_goes_along_and_503_is_an_answer(address: str, tmp_path: Path)
 )
 def test_an_answer_of_no_use_is_told_with_its_cure(address: str, route: str, words: str) -> None:
     with pytest.raises(StatusError, match=words):
-        Rest(address).document(route)
+        RestClient(address).document(route)
 
 
 def test_what_is_no_json_is_no_gapcast(address: str) -> None:
     with pytest.raises(StatusError, match="did not return JSON"):
-        Rest(address).document("/201")
+        RestClient(address).document("/201")

@@ -6,7 +6,7 @@ import threading
 from urllib.parse import quote
 
 from bench.attacks.attack import Attack, Report, Victim
-from bench.attacks.http_wire import Answer, exchange, request_bytes
+from bench.attacks.http_wire import Answer, request_bytes, swap_engine
 from bench.attacks.json_bodies import hostile_documents, large_bodies
 
 _JSON = {"Content-Type": "application/json"}
@@ -42,7 +42,7 @@ def post_tensor_lists(victim: Victim) -> Report:
     answers: dict[str, Answer] = {}
 
     def post(name: str, body: bytes) -> None:
-        answers[name] = exchange(victim.target.http_port, request_bytes("POST", _INFER, _JSON, body))
+        answers[name] = swap_engine(victim.target.http_port, request_bytes("POST", _INFER, _JSON, body))
 
     threads = [threading.Thread(target=post, args=item) for item in bodies.items()]
     for thread in threads:
@@ -58,7 +58,7 @@ def post_bodies(victim: Victim) -> Report:
     """Post 250 kB of whatever costs a validator most, and each hostile document."""
     bodies = large_bodies(_BODY_BYTES) | hostile_documents()
     answers = {
-        name: exchange(victim.target.http_port, request_bytes("POST", "/predict", _JSON, body))
+        name: swap_engine(victim.target.http_port, request_bytes("POST", "/predict", _JSON, body))
         for name, body in bodies.items()
         if body
     }
@@ -88,12 +88,12 @@ def send_odd_heads(victim: Victim) -> Report:
         "a limit of 4,301 digits": b"GET /devices?limit=%b HTTP/1.1\r\n%bConnection: close\r\n\r\n"
         % (b"9" * 4_301, host),
     }
-    answers = {name: exchange(victim.target.http_port, head, 3.0) for name, head in heads.items()}
+    answers = {name: swap_engine(victim.target.http_port, head, 3.0) for name, head in heads.items()}
     answers.pop("10,000 parameters", None)  # the limits of heads decide
     paths = ("..", "%2e%2e", "..%2f..%2fetc%2fpasswd", "%00", "%ff", "a" * 65, quote("\u202e"), quote("<b>"))
     for path in paths:
         for route in (f"/devices/{path}", f"/page/{path}", f"/docs/files/{path}", f"/v2/models/{path}"):
-            answers[route] = exchange(victim.target.http_port, request_bytes("GET", route), 3.0)
+            answers[route] = swap_engine(victim.target.http_port, request_bytes("GET", route), 3.0)
     return _refused(Report(f"{len(answers)} heads: two lengths, 2^80 bytes, TLS, encoded paths, parameters"), answers)
 
 
@@ -116,7 +116,7 @@ def act_from_foreign_pages(victim: Victim) -> Report:
         "POST /predict without a type": request_bytes("POST", "/predict", foreign, body),
         "POST /v2 as text": request_bytes("POST", _INFER, foreign | text, body),
     }
-    answers = {name: exchange(port, content) for name, content in requests.items()}
+    answers = {name: swap_engine(port, content) for name, content in requests.items()}
     report = _refused(
         Report(f"{len(requests)} requests as pages of {_EVIL} can send them: DELETE, POST as text, rebound Host"),
         answers,
@@ -124,7 +124,7 @@ def act_from_foreign_pages(victim: Victim) -> Report:
     if not victim.target.json(device):
         report.problems.append(f"{victim.device} was deleted")
     for route in ("/", "/docs", "/predict", "/devices", "/metrics", "/openapi.json", "/nothing"):
-        headers = exchange(port, request_bytes("GET", route)).headers
+        headers = swap_engine(port, request_bytes("GET", route)).headers
         if headers.get("x-content-type-options") != "nosniff":
             report.problems.append(f"GET {route}: no nosniff")
         if "access-control-allow-origin" in headers:

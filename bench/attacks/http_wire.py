@@ -32,7 +32,7 @@ def request_bytes(method: str, path: str, headers: Mapping[str, str] | None = No
     return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body
 
 
-def exchange(port: int, content: bytes, timeout_s: float = ANSWER_TIMEOUT_S) -> Answer:
+def swap_engine(port: int, content: bytes, timeout_s: float = ANSWER_TIMEOUT_S) -> Answer:
     """Send ``content`` on a connection of its own and return the first response."""
     deadline_s, received = time.monotonic() + timeout_s, bytearray()
     with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=timeout_s) as link:

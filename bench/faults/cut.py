@@ -39,7 +39,7 @@ class SilentProxy:
         """Fall silent."""
         self._is_cut.set()
 
-    def mend(self) -> None:
+    def repair_window(self) -> None:
         """Take up new connections."""
         self._is_cut.clear()
 
@@ -108,7 +108,7 @@ class Cable:
         """Pull it: packets are lost, and no one is told."""
         _ip("netns", "exec", _NAME, "ip", "link", "set", "there", "down")
 
-    def mend(self) -> None:
+    def repair_window(self) -> None:
         """Plug it in again."""
         _ip("netns", "exec", _NAME, "ip", "link", "set", "there", "up")
 

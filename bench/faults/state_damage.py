@@ -32,7 +32,7 @@ from bench import machine, report
 from gapcast.core.engine import Engine
 from gapcast.core.forecast import Forecast
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import take
+from gapcast.core.snapshot import capture_snapshot
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.service.ports import NoMeters
@@ -113,7 +113,7 @@ def write_state(folder: Path, n_records: int) -> None:
             reading = _reading(number)
             engine.forecast(engine.accept([reading]), _issued_at_ms(number))
             store.keep([reading], _issued_at_ms(number))
-        store.close(take(engine) if ends_well else None)
+        store.close(capture_snapshot(engine) if ends_well else None)
         first += n_readings
 
 

@@ -90,7 +90,7 @@ def silences(folder: Path, seconds: float, n_devices: int = 50, per_s: float = 5
             proxy.cut()
             wait_until(lambda: not gateway.is_ready(), "the gateway to notice")
             time.sleep(seconds)
-            proxy.mend()
+            proxy.repair_window()
             back_s = gateway.wait_ready()
             verdict = _judged(stream.finish())
         _ = gateway.pid
@@ -117,7 +117,7 @@ def cuts(folder: Path, seconds: list[float], n_devices: int = 50, per_s: float =
                     wire.cut()
                     time.sleep(gone_s)
                     before = _n_accepted(gateway)
-                    wire.mend()
+                    wire.repair_window()
                     back_s.append(_in_time(_wait_for_more(gateway, before)))
                 verdict = _judged(stream.finish())
             _ = gateway.pid

@@ -204,18 +204,18 @@ def backtest(
     Each file is one house, in the UCI format, or any CSV file with --value-column and --time-column. Online learning
     starts from scratch with each file.
     """
-    from gapcast.backtest.houses import Part  # noqa: PLC0415
+    from gapcast.backtest.houses import HouseFile  # noqa: PLC0415
     from gapcast.backtest.report import check_writable, document, lines  # noqa: PLC0415
     from gapcast.backtest.run import run_backtest  # noqa: PLC0415
     from gapcast.observability.logs import configure_logs  # noqa: PLC0415
-    from gapcast.replay.source import Columns  # noqa: PLC0415
+    from gapcast.replay.source import CsvColumns  # noqa: PLC0415
 
     configure_logs("auto", "warning")
-    columns = Columns(of_file["time_column"], of_file["value_column"], of_file["unit"])
+    columns = CsvColumns(of_file["time_column"], of_file["value_column"], of_file["unit"])
     settings = read_settings(config, assignments)
     if json_file is not None:
         check_writable("--json", json_file)
-    found = run_backtest(settings, files, columns, Part(start, limit, score_from), out=out)
+    found = run_backtest(settings, files, columns, HouseFile(start, limit, score_from), out=out)
     for line in lines(found):
         click.echo(line)
     if json_file is not None:
@@ -272,11 +272,11 @@ def status(
     every_s: float,
 ) -> None:
     """Show the status of a running service: live on a terminal, once otherwise."""
-    from gapcast.status.asking import Rest, read_token  # noqa: PLC0415
-    from gapcast.status.watching import show_once, watch  # noqa: PLC0415
+    from gapcast.status.display import show_once, watch  # noqa: PLC0415
+    from gapcast.status.rest_client import RestClient, read_token  # noqa: PLC0415
 
     url = url or f"http://127.0.0.1:{read_settings(config, assignments).http.port}"
-    rest = Rest(url, read_token(token_file) if token_file else None)
+    rest = RestClient(url, read_token(token_file) if token_file else None)
     if once or not sys.stdout.isatty():
         sys.exit(show_once(rest, click.echo, colours=sys.stdout.isatty()))
     watch(rest, lambda text: click.echo(text, nl=False), every_s, stop_on_signals())

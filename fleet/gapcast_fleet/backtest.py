@@ -16,38 +16,38 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from gapcast.app.models import load_models
-from gapcast.backtest.houses import Part
+from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.report import document, table
 from gapcast.backtest.run import Backtest
-from gapcast.backtest.run import House as ScoredHouse
+from gapcast.backtest.run import HouseResult as ScoredHouse
 from gapcast.config.settings import Settings
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import EVER
 from gapcast.core.reading import Limits
 from gapcast.replay.source import minute_at
-from gapcast_fleet.dealing import begin_or_resume, deal, dealt, watch
+from gapcast_fleet.distribution import begin_or_resume, distribute, distributed, watch
 from gapcast_fleet.groups import OUTPUT, Result, group_runner, progress_path, read_result, result_path
-from gapcast_fleet.history import HistoryColumns, houses_of, in_turn, read_history
+from gapcast_fleet.history import ParquetColumns, houses_of, in_turn, read_history
 from gapcast_fleet.identity import identity_of
 from gapcast_fleet.score import fleet_settings
-from gapcast_fleet.worker import Task
+from gapcast_fleet.worker import WorkerTask
 
 _ABOUT, SCORES = "backtest.json", "scores.json"
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class BacktestOptions:
     """What a back-test is of: a folder of Parquet, which part of it, and how many houses share an engine."""
 
     folder: Path
-    columns: HistoryColumns
-    part: Part
+    columns: ParquetColumns
+    part: HouseFile
     houses_at_once: int = 100
 
 
 def run_backtest(
-    spark: SparkSession, settings: Settings, question: Question, results: Path, *, quiet: bool = False
+    spark: SparkSession, settings: Settings, question: BacktestOptions, results: Path, *, quiet: bool = False
 ) -> Backtest:
     """Run what ``results`` has not of the back-test yet, and return what came of all.
 
@@ -60,7 +60,7 @@ def run_backtest(
     scored_from = None if part.score_from is None else minute_at("--score-from", part.score_from)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
     history = read_history(spark, question.folder, question.columns, limits, first_minute)
-    groups = deal(houses_of(history), question.houses_at_once, spark.sparkContext.defaultParallelism)
+    groups = distribute(houses_of(history), question.houses_at_once, spark.sparkContext.defaultParallelism)
     about = {
         "identity": json.loads(identity.text()),
         "columns": asdict(question.columns),
@@ -69,10 +69,10 @@ def run_backtest(
     }
     begin_or_resume(results / _ABOUT, about, "--results", "back-test")
     to_do = [i for i in range(len(groups)) if not result_path(results, i).exists()]
-    task = Task(str(results.resolve()), settings.model_dump_json(), identity.text(), 0, 0)
+    task = WorkerTask(str(results.resolve()), settings.model_dump_json(), identity.text(), 0, 0)
     began_s = time.perf_counter()
     if to_do:
-        rows = dealt(spark, in_turn(history, part.limit), groups, to_do).sortWithinPartitions("nth", "device")
+        rows = distributed(spark, in_turn(history, part.limit), groups, to_do).sortWithinPartitions("nth", "device")
         rows = rows.select("group", "device", "minute", "gap_kw")
         job = rows.mapInPandas(group_runner(task, results.resolve(), scored_from), OUTPUT)
         n_due = sum(min(house.n_readings, part.limit or house.n_readings) for i in to_do for house in groups[i])
@@ -107,18 +107,18 @@ def join(results: Sequence[Result], took_s: float) -> Backtest:
         for name, row in sorted((name, row) for row, name in enumerate(names))
     ]
     n_readings = sum(result.n_readings for result in results)
-    return Backtest(results[0].speaker, n_readings, took_s, houses, scored.overall()[EVER])
+    return Backtest(results[0].publisher, n_readings, took_s, houses, scored.overall()[EVER])
 
 
 def _scores(experts: Sequence[str], n_houses: int, parts: Sequence[dict[str, Any]]) -> Scores:
     scores = Scores(experts, n_houses)
-    scores.take_over({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    scores.restore_columns({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     return scores
 
 
 def lines(found: Backtest) -> Iterator[str]:
     """Yield what is shown in a terminal: all houses together, and how the skill is spread over them."""
-    yield from table(f"all {len(found.houses)} houses", found.speaker, found.scored)
+    yield from table(f"all {len(found.houses)} houses", found.publisher, found.scored)
     skills = [house.scored.skill for house in found.houses if house.scored.skill is not None]
     if skills:
         at = np.quantile(np.array(skills), _SHARES).tolist()

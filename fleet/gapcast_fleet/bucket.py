@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
 
-from gapcast.core.buffer import Verdict
+from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
 from gapcast.core.reading import Limits, Reading
 from gapcast.mqtt.payloads import encode_forecasts, encode_rejection
-from gapcast_fleet.kept import Kept
-from gapcast_fleet.messages import Refused, read_messages
-from gapcast_fleet.turns import Turn, take
-from gapcast_fleet.worker import Task, settings_of
+from gapcast_fleet.bucket_state import BucketState
+from gapcast_fleet.messages import RejectedMessage, read_messages
+from gapcast_fleet.turns import Turn, run_turn
+from gapcast_fleet.worker import WorkerTask, settings_of
 
 #: Readings taken by the engine at a time: the models see them all in one call.
 _AT_ONCE = 2_048
@@ -35,13 +35,13 @@ Told = tuple[str, str | None, str | None]
 class Bucket(StatefulProcessor):
     """Takes the readings of a bucket's devices through the engine, and keeps its state with Spark."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: WorkerTask) -> None:
         """Work as ``task`` says."""
         self._task = task
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Have the state of Spark's store at hand."""
-        self._kept = Kept(handle, self._task)
+        self._kept = BucketState(handle, self._task)
 
     def handleInputRows(self, key: Any, rows: Iterator[pd.DataFrame], timerValues: Any) -> Iterator[pd.DataFrame]:  # noqa: N802, N803 - Spark's
         """Yield what comes of the messages of the bucket ``key``."""
@@ -55,7 +55,7 @@ class Bucket(StatefulProcessor):
         """Have nothing to close."""
 
 
-def forecast(task: Task, engine: Engine, messages: pd.DataFrame, turns: list[Turn]) -> Iterator[pd.DataFrame]:
+def forecast(task: WorkerTask, engine: Engine, messages: pd.DataFrame, turns: list[Turn]) -> Iterator[pd.DataFrame]:
     """Yield the forecasts that ``messages`` give, what was refused, and, in the last row, the counts.
 
     Add to ``turns`` what the engine took, but for readings that changed nothing.
@@ -70,7 +70,7 @@ def forecast(task: Task, engine: Engine, messages: pd.DataFrame, turns: list[Tur
         if told:
             yield _frame(told)
         turn = Turn(readings[first : first + _AT_ONCE], time.time_ns() // 1_000_000)
-        accepted, forecasts = take(engine, turn)
+        accepted, forecasts = run_turn(engine, turn)
         if kept := accepted.with_effect(turn.readings):
             turns.append(turn._replace(readings=kept))
         for name, n in accepted.counts.items():
@@ -87,18 +87,18 @@ def forecast(task: Task, engine: Engine, messages: pd.DataFrame, turns: list[Tur
 
 
 def _refused(
-    engine: Engine, readings: Sequence[Reading], verdicts: list[Verdict], disproved: list[Reading]
-) -> Iterator[Refused]:
-    if Verdict.FULL in verdicts or Verdict.LACKING in verdicts:
+    engine: Engine, readings: Sequence[Reading], verdicts: list[ReadingStatus], disproved: list[Reading]
+) -> Iterator[RejectedMessage]:
+    if ReadingStatus.FULL in verdicts or ReadingStatus.LACKING in verdicts:
         for reading, verdict in zip(readings, verdicts, strict=True):
-            if verdict is Verdict.FULL:
+            if verdict is ReadingStatus.FULL:
                 detail = f"{engine.buffers.max_devices} devices are known in this bucket, all that devices.max allows"
-                yield Refused(reading.device, b"", PayloadError("too_many_devices", detail))
-            elif verdict is Verdict.LACKING:
-                yield Refused(reading.device, b"", PayloadError("missing_feature", engine.lacking(reading)))
+                yield RejectedMessage(reading.device, b"", PayloadError("too_many_devices", detail))
+            elif verdict is ReadingStatus.LACKING:
+                yield RejectedMessage(reading.device, b"", PayloadError("missing_feature", engine.lacking(reading)))
     for reading in disproved:
         detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
-        yield Refused(reading.device, b"", PayloadError("time_jump", detail))
+        yield RejectedMessage(reading.device, b"", PayloadError("time_jump", detail))
 
 
 def _frame(told: list[Told], counts: dict[str, int] | None = None) -> pd.DataFrame:

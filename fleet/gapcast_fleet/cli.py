@@ -89,7 +89,7 @@ def score(
     from gapcast_fleet.checkpoints import held  # noqa: PLC0415
     from gapcast_fleet.mqtt_sink import to_mqtt  # noqa: PLC0415
     from gapcast_fleet.mqtt_source import from_mqtt  # noqa: PLC0415
-    from gapcast_fleet.running import run_until_stopped  # noqa: PLC0415
+    from gapcast_fleet.query_run import run_until_stopped  # noqa: PLC0415
     from gapcast_fleet.score import Plan, start  # noqa: PLC0415
     from gapcast_fleet.sinks import to_files, to_kafka  # noqa: PLC0415
     from gapcast_fleet.sources import from_files, from_kafka  # noqa: PLC0415
@@ -155,11 +155,11 @@ def backtest(
 
     FOLDER_OF_PARQUET holds rows with a house, a time and a power, in any number of files.
     """
-    from gapcast.backtest.houses import Part  # noqa: PLC0415
-    from gapcast_fleet.backtest import Question, lines, run_backtest  # noqa: PLC0415
+    from gapcast.backtest.houses import HouseFile  # noqa: PLC0415
+    from gapcast_fleet.backtest import BacktestOptions, lines, run_backtest  # noqa: PLC0415
     from gapcast_fleet.spark import session  # noqa: PLC0415
 
-    question = Question(folder, columns_of(of_files), Part(start, limit, score_from), houses_at_once)
+    question = BacktestOptions(folder, columns_of(of_files), HouseFile(start, limit, score_from), houses_at_once)
     settings = read_settings(config, assignments)
     spark = session("gapcast-fleet backtest", conf)
     try:

@@ -26,7 +26,7 @@ _CURE = (
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def worker_error() -> Iterator[None]:
     """Raise, in place of Spark's own error, what a worker raised on purpose, or why it died."""
     try:
         yield

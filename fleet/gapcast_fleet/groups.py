@@ -19,7 +19,7 @@ from gapcast.backtest.weeks import Week
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
 from gapcast_fleet.files import write_whole
-from gapcast_fleet.worker import Task, new_engine
+from gapcast_fleet.worker import WorkerTask, new_engine
 
 #: What a worker tells Spark: which group is done, and how many readings it had.
 OUTPUT = "group int, n long"
@@ -33,7 +33,7 @@ class Result:
 
     names: list[str]
     experts: list[str]
-    speaker: str
+    publisher: str
     n_readings: int
     weeks: list[list[Week]]
     scored: dict[str, NDArray[Any]]
@@ -50,7 +50,7 @@ def progress_path(folder: Path, group: int) -> Path:
     return folder / f"group-{group:05d}.progress"
 
 
-def group_runner(task: Task, folder: Path, scored_from: int | None) -> Callable[..., Iterator[pd.DataFrame]]:
+def group_runner(task: WorkerTask, folder: Path, scored_from: int | None) -> Callable[..., Iterator[pd.DataFrame]]:
     """Return what Spark runs over the readings of a partition, which are those of one group, house beside house.
 
     It takes frames with the columns ``group``, ``device``, ``minute`` and ``gap_kw``.
@@ -85,7 +85,7 @@ def write_result(path: Path, engine: Engine, tally: Tally, n_readings: int) -> N
     about = {
         "names": names,
         "experts": list(engine.scores.experts),
-        "speaker": engine.speaker.name,
+        "speaker": engine.publisher.name,
         "n_readings": n_readings,
         "weeks": [tally.weeks.of(row) for row in rows],
     }

@@ -20,7 +20,7 @@ _KW_PER = {"kW": 1.0, "W": 0.001}
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryColumns:
+class ParquetColumns:
     """Where the files have a house's name, a reading's time and its power, and in which unit."""
 
     device: str = "device"
@@ -30,7 +30,7 @@ class HistoryColumns:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class FleetHouse:
     """A house of the history: how many readings it has, and how many rows that are none."""
 
     name: str
@@ -39,7 +39,7 @@ class House:
 
 
 def read_history(
-    spark: SparkSession, folder: Path, columns: HistoryColumns, limits: Limits, first_minute: int | None
+    spark: SparkSession, folder: Path, columns: ParquetColumns, limits: Limits, first_minute: int | None
 ) -> DataFrame:
     """Return the rows of all Parquet under ``folder``: device, minute, gap_kw, usable, file and row.
 
@@ -71,12 +71,14 @@ def read_history(
     return found if first_minute is None else found.where(~sf.col("usable") | (sf.col("minute") >= first_minute))
 
 
-def houses_of(history: DataFrame) -> list[House]:
+def houses_of(history: DataFrame) -> list[FleetHouse]:
     """Return the houses of ``history`` that have a reading, by name."""
     counts = history.groupBy("device").agg(
         sf.count(sf.when(sf.col("usable"), True)).alias("n"), sf.count(sf.when(~sf.col("usable"), True)).alias("bad")
     )
-    return sorted((House(row.device, row.n, row.bad) for row in counts.collect() if row.n), key=lambda its: its.name)
+    return sorted(
+        (FleetHouse(row.device, row.n, row.bad) for row in counts.collect() if row.n), key=lambda its: its.name
+    )
 
 
 def in_turn(history: DataFrame, limit: int | None) -> DataFrame:

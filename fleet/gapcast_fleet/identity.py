@@ -44,8 +44,8 @@ def identity_of(settings: Settings, models: Models) -> Identity:
     forecast = settings.forecast
     return Identity(
         VERSION,
-        models.speaking.name,
-        {model.name: f"{model.version} {model.card.sha256}" for model in models.heard},
+        models.primary.name,
+        {model.name: f"{model.version} {model.card.sha256}" for model in models.active},
         {
             "blend": forecast.blend,
             "learn": forecast.learn,

@@ -20,7 +20,7 @@ ORDER = ("at", "file", "block", "place")
 SAID = ("device", "payload", "received_ms", "redelivered")
 
 
-class Refused(NamedTuple):
+class RejectedMessage(NamedTuple):
     """A message that is no reading, or ``n`` that are told of as one."""
 
     device: str
@@ -42,14 +42,14 @@ def in_order(messages: pd.DataFrame) -> pd.DataFrame:
 
 def read_messages(
     messages: pd.DataFrame, limits: Limits, extras: Sequence[str], most_per_device: int
-) -> tuple[list[Reading], list[Refused]]:
+) -> tuple[list[Reading], list[RejectedMessage]]:
     """Return the readings among ``messages``, in order, and the rest with what is wrong with each.
 
     ``extras`` are the measured features that are read beside power. More than ``most_per_device`` of one device are
     refused, and told once.
     """
     readings: list[Reading] = []
-    refused: list[Refused] = []
+    refused: list[RejectedMessage] = []
     placed = in_order(messages)
     n_messages = placed.groupby("device", dropna=False, sort=False).size()
     for device, payload, received_ms, redelivered in _rows(placed[placed["nth"] < most_per_device]):
@@ -62,10 +62,12 @@ def read_messages(
             reading = decode(device, content, len(content), arrived_ms, limits, extras)
             readings.append(reading._replace(redelivered=True) if redelivered else reading)
         except PayloadError as problem:
-            refused.append(Refused(device if isinstance(device, str) else "", content, problem))
+            refused.append(RejectedMessage(device if isinstance(device, str) else "", content, problem))
     for name, n in n_messages[n_messages > most_per_device].items():
         detail = f"{n} readings in one micro-batch, {most_per_device} are taken: the {n - most_per_device} last are not"
-        refused.append(Refused(str(name), b"", PayloadError("too_many_readings", detail), int(n - most_per_device)))
+        refused.append(
+            RejectedMessage(str(name), b"", PayloadError("too_many_readings", detail), int(n - most_per_device))
+        )
     return readings, refused
 
 

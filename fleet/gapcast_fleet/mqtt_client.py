@@ -14,14 +14,14 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gapcast.app.broker import transport_of
 from gapcast.config.mqtt import MqttSettings
 from gapcast.core.errors import BrokerError
-from gapcast.mqtt.transport import TransportClient, explained
+from gapcast.mqtt.transport import TransportClient, connection_error
 
 _CONNECT_S = 10.0
 #: Messages under way to or from the broker: as many as MQTT has numbers for.
 MOST_UNDER_WAY = 65_535
 
 
-class Connection:
+class SparkMqttClient:
     """A paho client with a thread of its own; connects again by itself where the broker goes away."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Connection:
             else:
                 self.client.connect(mqtt.host, mqtt.port, mqtt.keepalive_s)
         except (OSError, ValueError) as error:
-            why = explained(error, mqtt.host, self._transport)
+            why = connection_error(error, mqtt.host, self._transport)
             msg = f"{where} cannot be reached ({why}): is it running, and is that its address?"
             raise BrokerError(msg) from error
         self.client.loop_start()

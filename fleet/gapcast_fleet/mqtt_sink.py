@@ -16,7 +16,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import BrokerError
 from gapcast.mqtt.topics import DeviceTopic, gateway_topic
 from gapcast_fleet.bucket import COUNTED, FORECAST
-from gapcast_fleet.mqtt_client import Connection
+from gapcast_fleet.mqtt_client import SparkMqttClient
 from gapcast_fleet.sinks import Sink
 
 #: Messages that the broker has not confirmed yet, of one of Spark's tasks.
@@ -41,7 +41,7 @@ def to_mqtt(settings: Settings) -> Sink:
         first = next(rows, None)
         if first is None:
             return
-        publisher = Publisher(settings)
+        publisher = TaskPublisher(settings)
         for row in chain((first,), rows):
             publisher.publish(forecast.of(row.device) if row.kind == FORECAST else rejected, row.document)
         publisher.finish()
@@ -52,13 +52,13 @@ def to_mqtt(settings: Settings) -> Sink:
     return write
 
 
-class Publisher:
+class TaskPublisher:
     """One task's connection; not more than so many messages are under way."""
 
     def __init__(self, settings: Settings) -> None:
         """Connect; raise :class:`BrokerError` where that fails."""
         mqtt = settings.mqtt
-        self._connection = Connection(mqtt, f"gapcast-fleet-{uuid.uuid4().hex[:12]}")
+        self._connection = SparkMqttClient(mqtt, f"gapcast-fleet-{uuid.uuid4().hex[:12]}")
         self._free = Semaphore(_WINDOW)
         self._connection.client.on_publish = lambda *_: self._free.release()
         self._qos, self._retain = mqtt.qos, mqtt.retain_forecasts

@@ -21,7 +21,7 @@ from gapcast.commands.options import read_settings
 from gapcast.config.settings import Settings
 from gapcast.core.errors import BrokerError
 from gapcast.mqtt.topics import DeviceTopic
-from gapcast_fleet.mqtt_client import Connection
+from gapcast_fleet.mqtt_client import SparkMqttClient
 from gapcast_fleet.mqtt_spool import Message, Spool
 
 NAME = "gapcast-mqtt"
@@ -32,7 +32,7 @@ _SEGMENT = "segment"
 _SUBSCRIBE_S = 10.0
 
 
-class Intake:
+class SegmentIntake:
     """The connection: takes what comes, and acknowledges it when it is told to."""
 
     def __init__(self, settings: Settings, folder: Path, client_id: str) -> None:
@@ -42,7 +42,7 @@ class Intake:
         self._came: list[tuple[Message, int]] = []  # with the broker's number
         self._owed: dict[int, tuple[int, list[int]]] = {}  # by segment: of which connection, and the numbers
         self._n_connections = 0
-        self._connection = Connection(
+        self._connection = SparkMqttClient(
             settings.mqtt, client_id, session_expiry_s=settings.mqtt.session_expiry_s, manual_ack=True
         )
         self._connection.client.on_message = self._on_message
@@ -116,7 +116,7 @@ class MqttReader(DataSourceStreamReader):
     def __init__(self, options: dict[str, str]) -> None:
         """Read as ``options`` say: ``config``, ``assignments``, ``spool`` and ``client_id``."""
         self._options = options
-        self._opened: Intake | None = None
+        self._opened: SegmentIntake | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the connection here."""
@@ -152,12 +152,12 @@ class MqttReader(DataSourceStreamReader):
             self._opened.close()
 
     @property
-    def _intake(self) -> Intake:
+    def _intake(self) -> SegmentIntake:
         if self._opened is None:
             options = self._options
             config = Path(options["config"]) if options["config"] else None
             settings = read_settings(config, tuple(json.loads(options["assignments"])))
-            self._opened = Intake(settings, Path(options["spool"]), options["client_id"])
+            self._opened = SegmentIntake(settings, Path(options["spool"]), options["client_id"])
         return self._opened
 
 

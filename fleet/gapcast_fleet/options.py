@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from gapcast_fleet.history import HistoryColumns
+    from gapcast_fleet.history import ParquetColumns
 
 
 def spark_options(command: Any) -> Any:
@@ -32,8 +32,8 @@ def history_options(command: Any) -> Any:
     return command
 
 
-def columns_of(options: Mapping[str, Any]) -> HistoryColumns:
+def columns_of(options: Mapping[str, Any]) -> ParquetColumns:
     """Return the columns that :func:`history_options` read."""
-    from gapcast_fleet.history import HistoryColumns  # noqa: PLC0415 - imports Spark
+    from gapcast_fleet.history import ParquetColumns  # noqa: PLC0415 - imports Spark
 
-    return HistoryColumns(*(options[name] for name in ("device_column", "time_column", "value_column", "unit")))
+    return ParquetColumns(*(options[name] for name in ("device_column", "time_column", "value_column", "unit")))

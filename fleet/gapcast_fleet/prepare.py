@@ -32,11 +32,11 @@ from gapcast.core.training_set import (
 )  # fmt: skip
 from gapcast.replay.source import minute_at
 from gapcast_fleet.balance import balance
-from gapcast_fleet.dealing import begin_or_resume, deal, dealt, watch
-from gapcast_fleet.drawing import COUNTED, DRAWN, Job, counter, drawer, note_path, progress_path
+from gapcast_fleet.distribution import begin_or_resume, distribute, distributed, watch
 from gapcast_fleet.files import write_whole
-from gapcast_fleet.history import HistoryColumns, read_history
-from gapcast_fleet.survey import Surveyed, one_a_minute, survey
+from gapcast_fleet.history import ParquetColumns, read_history
+from gapcast_fleet.survey import HouseSurvey, one_a_minute, survey
+from gapcast_fleet.window_draw import COUNTED, DRAWN, DrawJob, counter, drawer, note_path, progress_path
 
 _ABOUT, _COUNTED = "prepare.json", "counted.json"
 #: What a worker holds of drawn windows, twice at most, and the groups that there are at least: as many cores find work.
@@ -44,18 +44,18 @@ _GROUP_BYTES, _N_GROUPS = 64 << 20, 8
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PrepareOptions:
     """What is to be prepared: a folder of Parquet, the windows' contract, how they are drawn, and who is left out."""
 
     folder: Path
-    columns: HistoryColumns
+    columns: ParquetColumns
     contract: Contract
     draw: Draw
     leave_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class WindowCounts:
     """How many windows a house has of each part, and its power where it is learnt from: number, sum, sum of squares."""
 
     found: list[int]
@@ -67,7 +67,7 @@ class Counted:
 def prepare(
     spark: SparkSession,
     limits: Limits,
-    wanted: Wanted,
+    wanted: PrepareOptions,
     out: Path,
     *,
     quiet: bool = False,
@@ -91,7 +91,7 @@ def prepare(
     about |= {"contract": asdict(wanted.contract), "draw": asdict(draw), "leave_out": sorted(wanted.leave_out)}
     begin_or_resume(out / _ABOUT, about, "--to", "preparation")
     fleet = _Fleet(spark, readings, houses, out.resolve(), quiet, say)
-    job = Job(str(fleet.folder), wanted.contract, draw.seed, begins)
+    job = DrawJob(str(fleet.folder), wanted.contract, draw.seed, begins)
     counted = fleet.count(job)
     found = {name: its.found for name, its in counted.items()}
     try:
@@ -130,7 +130,7 @@ def lines(manifest: Manifest) -> Iterator[str]:
         yield "no house is left out: `gapcast-trainer export` will have none to score the model on (--leave-out)"
 
 
-def _begins(houses: Sequence[Surveyed], wanted: Wanted) -> dict[str, int | None]:
+def _begins(houses: Sequence[HouseSurvey], wanted: PrepareOptions) -> dict[str, int | None]:
     """Return the minute that each house's validation part begins with, None where it is left out."""
     names = {house.name for house in houses}
     unknown = sorted(set(wanted.leave_out) - names)
@@ -155,29 +155,29 @@ class _Fleet:
 
     spark: SparkSession
     readings: DataFrame
-    houses: Sequence[Surveyed]
+    houses: Sequence[HouseSurvey]
     folder: Path
     quiet: bool
     say: Callable[[str], object]
 
-    def count(self, job: Job) -> dict[str, Counted]:
+    def count(self, job: DrawJob) -> dict[str, WindowCounts]:
         """Return what each house has, from the folder where that was counted before."""
         path = self.folder / _COUNTED
         if not path.exists():
             self.say(f"counting the windows of {len(self.houses):,} houses")
-            groups = deal(self.houses, len(self.houses), _N_GROUPS)
+            groups = distribute(self.houses, len(self.houses), _N_GROUPS)
             rows = self._watched(groups, range(len(groups)), counter(job), COUNTED)
             its = {row.device: [list(row.found), row.n_learnt, row.sum_kw, row.sum_kw2] for row in rows}
             write_whole(path, json.dumps(its).encode())
             for group in range(len(groups)):
                 progress_path(self.folder, group).unlink(missing_ok=True)
-        return {name: Counted(*its) for name, its in json.loads(path.read_text(encoding="utf-8")).items()}
+        return {name: WindowCounts(*its) for name, its in json.loads(path.read_text(encoding="utf-8")).items()}
 
-    def draw(self, job: Job) -> list[Chunk]:
+    def draw(self, job: DrawJob) -> list[Chunk]:
         """Draw the windows of the groups that are not done, and return all chunks."""
         row_bytes = row_type(job.contract.context, len(job.contract.lead_times_min)).itemsize
         most = max(sum(its) for its in job.n_taken.values())
-        groups = deal(self.houses, max(1, _GROUP_BYTES // (most * row_bytes)), _N_GROUPS)
+        groups = distribute(self.houses, max(1, _GROUP_BYTES // (most * row_bytes)), _N_GROUPS)
         to_do = [group for group in range(len(groups)) if not note_path(self.folder, group).exists()]
         if to_do:
             self.say(f"drawing {sum(map(sum, job.n_taken.values())):,} windows of {len(self.houses):,} houses")
@@ -186,10 +186,10 @@ class _Fleet:
         return [Chunk(**chunk) for note in notes for chunk in note]
 
     def _watched(
-        self, groups: Sequence[Sequence[Surveyed]], to_do: Sequence[int], work: Any, columns: str
+        self, groups: Sequence[Sequence[HouseSurvey]], to_do: Sequence[int], work: Any, columns: str
     ) -> list[Any]:
         """Run ``work`` over the groups ``to_do``, each house's readings in order of time; return its rows."""
-        rows = dealt(self.spark, self.readings, groups, to_do).sortWithinPartitions("device", "minute")
+        rows = distributed(self.spark, self.readings, groups, to_do).sortWithinPartitions("device", "minute")
         job = rows.select("group", "device", "minute", "gap_kw").mapInPandas(work, columns)
         due = {group: sum(house.n_readings for house in groups[group]) for group in to_do}
 
@@ -206,7 +206,7 @@ def _taken(folder: Path, group: int, n_readings: int) -> int:
     return int(path.read_text(encoding="utf-8") or 0) if path.exists() else 0
 
 
-def _in_set(house: Surveyed, begins: int | None, counted: Counted, taken: Sequence[int]) -> SetHouse:
+def _in_set(house: HouseSurvey, begins: int | None, counted: WindowCounts, taken: Sequence[int]) -> SetHouse:
     n_learnt = max(counted.n_learnt, 1)
     return SetHouse(
         house.name,

@@ -16,7 +16,7 @@ from pyspark.sql.streaming.listener import (
 from gapcast_fleet.bucket import COUNTS
 
 
-class Progress(StreamingQueryListener):
+class QueryProgress(StreamingQueryListener):
     """Says what came of each micro-batch of the query that observes itself as ``name``."""
 
     def __init__(self, name: str, say: Callable[[str], None]) -> None:

@@ -16,7 +16,7 @@ from gapcast_fleet.bucket import COUNTS, FORECAST, OUTPUT, Bucket
 from gapcast_fleet.checkpoints import open_checkpoint
 from gapcast_fleet.identity import identity_of
 from gapcast_fleet.sinks import Sink
-from gapcast_fleet.worker import Task
+from gapcast_fleet.worker import WorkerTask
 
 #: The counts of a micro-batch, as Spark tells them of its progress.
 OBSERVED = "gapcast"
@@ -31,7 +31,7 @@ class Plan:
     """How a stream is run: where it keeps its state, and when micro-batches are made.
 
     Each ``every_s``, or, where ``once``, until what there is has been read. ``n_buckets`` is for a new checkpoint;
-    the rest as in :class:`~gapcast_fleet.worker.Task`.
+    the rest as in :class:`~gapcast_fleet.worker.WorkerTask`.
     """
 
     checkpoint: Path
@@ -67,7 +67,7 @@ def start(settings: Settings, readings: DataFrame, sink: Sink, plan: Plan) -> St
     identity = identity_of(settings, load_models(settings))
     checkpoint = open_checkpoint(plan.checkpoint, identity, plan.n_buckets, DEFAULT_BUCKETS)
     query = str(plan.checkpoint.resolve())
-    task = Task(query, settings.model_dump_json(), identity.text(), plan.most_per_device, plan.cached_devices)
+    task = WorkerTask(query, settings.model_dump_json(), identity.text(), plan.most_per_device, plan.cached_devices)
     told = (
         readings.withColumn("bucket", _bucket(checkpoint.n_buckets))
         .groupBy("bucket")

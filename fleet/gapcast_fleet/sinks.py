@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
 from gapcast_fleet.bucket import COUNTED, FORECAST
-from gapcast_fleet.failures import told
+from gapcast_fleet.failures import worker_error
 
 FileFormat = Literal["json", "parquet"]
 Sink = Callable[[DataFrame, int], None]
@@ -58,7 +58,7 @@ def to_kafka(options: Mapping[str, str], forecasts_topic: str, rejected_topic: s
         records = batch.where(sf.col("kind") != COUNTED).select(
             topic.alias("topic"), sf.col("device").alias("key"), sf.col("document").alias("value")
         )
-        with told():
+        with worker_error():
             records.write.format("kafka").options(**options).save()
 
     return write

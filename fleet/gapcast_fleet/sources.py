@@ -12,7 +12,7 @@ from pyspark.sql import functions as sf
 from pyspark.sql import types as st
 
 from gapcast.core.errors import SettingsError
-from gapcast_fleet.failures import told
+from gapcast_fleet.failures import worker_error
 
 FileFormat = Literal["json", "parquet"]
 _NEEDED = ("device", "gap_kw")
@@ -60,7 +60,7 @@ def from_kafka(spark: SparkSession, options: Mapping[str, str]) -> DataFrame:
 
     Raises :class:`SettingsError` where the connector is not there.
     """
-    with told():
+    with worker_error():
         rows = spark.readStream.format("kafka").options(**options).load()
     return rows.select(
         sf.col("key").cast("string").alias("device"),

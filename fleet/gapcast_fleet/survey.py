@@ -11,7 +11,7 @@ from gapcast.core.grid import DAY_MIN
 
 
 @dataclass(frozen=True, slots=True)
-class Surveyed:
+class HouseSurvey:
     """A house: its readings, one a minute; rows that were none, or of a minute that had one already.
 
     ``digest`` is of its readings, whatever their order. Its last days, from ``validate_minute`` on, hold the share
@@ -38,7 +38,7 @@ def one_a_minute(history: DataFrame) -> DataFrame:
     )
 
 
-def survey(history: DataFrame, readings: DataFrame, validate_share: float) -> list[Surveyed]:
+def survey(history: DataFrame, readings: DataFrame, validate_share: float) -> list[HouseSurvey]:
     """Return the houses of ``history`` that have a reading, by name; ``readings`` are its :func:`one_a_minute`.
 
     Days are UTC's.
@@ -67,7 +67,7 @@ def survey(history: DataFrame, readings: DataFrame, validate_share: float) -> li
     )
     refused = dict(history.where("NOT usable").groupBy("device").count().collect())
     return [
-        Surveyed(
+        HouseSurvey(
             row.device,
             row.n,
             row.n_rows - row.n,

@@ -24,7 +24,7 @@ class Turn(NamedTuple):
         return journal.encode(self.readings, self.issued_at_ms)
 
 
-def take(engine: Engine, turn: Turn) -> tuple[Accepted, Forecasts]:
+def run_turn(engine: Engine, turn: Turn) -> tuple[Accepted, Forecasts]:
     """Take a turn with ``engine``: its readings in, their forecasts out, and what is to be learnt of them."""
     accepted = engine.accept(turn.readings)
     accepted.raise_failure()
@@ -33,7 +33,7 @@ def take(engine: Engine, turn: Turn) -> tuple[Accepted, Forecasts]:
     return accepted, forecasts
 
 
-def take_again(engine: Engine, lines: Iterable[bytes], what: Path) -> None:
+def replay_turns(engine: Engine, lines: Iterable[bytes], what: Path) -> None:
     """Take the turns of a journal again, in the same calls, so that the engine stands where it stood, bit for bit.
 
     Raises :class:`StateError`, which names ``what``, where a line is damaged.
@@ -43,4 +43,4 @@ def take_again(engine: Engine, lines: Iterable[bytes], what: Path) -> None:
         if not isinstance(entry, journal.Entry):
             msg = f"{what}: the journal that Spark kept is damaged: begin a new checkpoint"
             raise StateError(msg)
-        take(engine, Turn(entry.readings, entry.issued_at_ms))
+        run_turn(engine, Turn(entry.readings, entry.issued_at_ms))

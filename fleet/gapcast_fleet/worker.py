@@ -11,13 +11,13 @@ from gapcast.app.models import Models, engine_of, load_models
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.snapshot import give, take
+from gapcast.core.snapshot import capture_snapshot, restore_snapshot
 from gapcast.storage import checkpoint
 from gapcast_fleet.identity import check_same, identity_of, read_identity
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class WorkerTask:
     """What each worker is told: ``settings`` as JSON, the driver's ``identity``, and how much it takes at a time.
 
     ``query`` names the checkpoint. ``most_per_device`` readings of one device are taken from a micro-batch; engines
@@ -49,22 +49,22 @@ def models_of(settings_text: str, identity: str) -> Models:
     return models
 
 
-def new_engine(task: Task) -> Engine:
+def new_engine(task: WorkerTask) -> Engine:
     """Return an engine that knows no device yet."""
     return engine_of(settings_of(task.settings), models_of(task.settings, task.identity))
 
 
-def place_of(task: Task, bucket: int) -> Path:
+def place_of(task: WorkerTask, bucket: int) -> Path:
     """Return by what name a bucket's state is told of."""
     return Path(task.query) / f"bucket {bucket}"
 
 
 def encode(engine: Engine) -> bytes:
     """Return the state of ``engine`` in the form of a gateway's checkpoint."""
-    return checkpoint.encode(take(engine))
+    return checkpoint.encode(capture_snapshot(engine))
 
 
-def decode(task: Task, bucket: int, content: bytes) -> Engine:
+def decode(task: WorkerTask, bucket: int, content: bytes) -> Engine:
     """Return an engine that goes on from ``content``; raise :class:`StateError` where that cannot be."""
     what = place_of(task, bucket)
     try:
@@ -73,7 +73,7 @@ def decode(task: Task, bucket: int, content: bytes) -> Engine:
         msg = f"{what}: the state that Spark kept is damaged ({error}): begin a new checkpoint"
         raise StateError(msg) from error
     engine = new_engine(task)
-    unused = give(engine, snapshot)
+    unused = restore_snapshot(engine, snapshot)
     if unused.learning or unused.devices:
         problem = unused.learning or f"values of {len(unused.devices)} devices are out of range"
         msg = f"{what}: what was learnt cannot be used ({problem}): begin a new checkpoint"
@@ -81,7 +81,7 @@ def decode(task: Task, bucket: int, content: bytes) -> Engine:
     return engine
 
 
-class Cache:
+class EngineCache:
     """Engines as they stood after a micro-batch, each with the stamp that was written to the state store with it.
 
     One whose stamp is not the store's any more is of no use: its bucket went on elsewhere, or its batch failed.
@@ -105,4 +105,4 @@ class Cache:
 
 
 #: This process's.
-CACHE = Cache()
+CACHE = EngineCache()

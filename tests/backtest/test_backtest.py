@@ -12,23 +12,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.backtest.houses import Part, name_houses, read_house, side_by_side
+from gapcast.backtest.houses import HouseFile, name_houses, read_house, side_by_side
+from gapcast.backtest.outcomes_file import HEADER, OutcomesFile
 from gapcast.backtest.report import document, lines
 from gapcast.backtest.run import Backtest, run_backtest
 from gapcast.backtest.weeks import Weeks
-from gapcast.backtest.written import HEADER, WrittenOutcomes
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.outcomes import F64, Outcomes
 from gapcast.core.learning.summary import EVER
 from gapcast.core.reading import Limits
-from gapcast.replay.source import Columns, Minute
+from gapcast.replay.source import CsvColumns, Minute
 from tests.support.models import shipped_models
 
 #: 2010-11-01T00:00Z, a Monday.
 FIRST = 21_476_160
-COLUMNS = Columns("time", "kw")
+COLUMNS = CsvColumns("time", "kw")
 
 
 def kw_of(i: int) -> float:
@@ -47,8 +47,8 @@ def settings(**sections: Any) -> Settings:
     return Settings.model_validate({"models": {"path": shipped_models()}, "forecast": forecast, **sections})
 
 
-def run(files: list[Path], part: Part | None = None, out: Path | None = None, **sections: Any) -> Backtest:
-    return run_backtest(settings(**sections), files, COLUMNS, part or Part(), out=out, quiet=True)
+def run(files: list[Path], part: HouseFile | None = None, out: Path | None = None, **sections: Any) -> Backtest:
+    return run_backtest(settings(**sections), files, COLUMNS, part or HouseFile(), out=out, quiet=True)
 
 
 # --- houses -----------------------------------------------------------------------------------------
@@ -72,13 +72,13 @@ def test_a_house_is_named_after_its_file_and_no_two_are_named_alike() -> None:
 
 def test_a_part_of_a_file_begins_and_ends_where_it_says(tmp_path: Path) -> None:
     file = house(tmp_path / "a.csv")
-    part = Part(start="2010-11-01T00:10", limit=5)
+    part = HouseFile(start="2010-11-01T00:10", limit=5)
     minutes = list(read_house(file, COLUMNS, Limits(), part))
     assert [minute.minute - FIRST for minute in minutes] == [10, 11, 12, 13, 14]
     with pytest.raises(SourceError, match="holds no reading from 2011-01-01 on"):
-        list(read_house(file, COLUMNS, Limits(), Part(start="2011-01-01")))
+        list(read_house(file, COLUMNS, Limits(), HouseFile(start="2011-01-01")))
     with pytest.raises(SettingsError, match="--start 'soon' is not a time"):
-        list(read_house(file, COLUMNS, Limits(), Part(start="soon")))
+        list(read_house(file, COLUMNS, Limits(), HouseFile(start="soon")))
 
 
 # --- scores -----------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_what_it_says_is_the_mean_over_what_it_wrote(tmp_path: Path) -> None:
 
 def test_scoring_begins_where_it_is_asked_to_and_learning_with_the_first_reading(tmp_path: Path) -> None:
     file = house(tmp_path / "a.csv", 400)
-    all_of_it, later = run([file]), run([file], Part(score_from="2010-11-01T05:00"))
+    all_of_it, later = run([file]), run([file], HouseFile(score_from="2010-11-01T05:00"))
     assert later.scored.n == 100
     assert later.houses[0].live[EVER] == all_of_it.houses[0].live[EVER]
     assert later.houses[0].weeks[0].n == 100
@@ -125,7 +125,7 @@ def test_a_minute_that_is_missing_is_no_outcome(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("forecast", "speaker", "experts"),
+    ("forecast", "publisher", "experts"),
     [
         ({}, "blend", ["lstm-5-3", "linear", "learned", "persistence"]),
         ({"learn": False}, "blend", ["lstm-5-3", "linear", "persistence"]),
@@ -134,13 +134,13 @@ def test_a_minute_that_is_missing_is_no_outcome(tmp_path: Path) -> None:
     ],
 )
 def test_each_part_can_be_switched_off(
-    tmp_path: Path, forecast: dict[str, bool], speaker: str, experts: list[str]
+    tmp_path: Path, forecast: dict[str, bool], publisher: str, experts: list[str]
 ) -> None:
     found = run([house(tmp_path / "a.csv", 200)], forecast=forecast)
-    assert found.speaker == speaker
+    assert found.publisher == publisher
     assert list(found.scored.experts) == experts
     alone = found.scored.experts["lstm-5-3"]
-    if speaker != "blend":
+    if publisher != "blend":
         assert found.scored.mse_kw2 == pytest.approx(alone.mse_kw2)
     assert (found.scored.coverage is None) == ("calibrate" in forecast)
 
@@ -218,7 +218,7 @@ def test_a_house_that_stands_still_has_no_skill_and_is_no_error(tmp_path: Path) 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"--out .*out\.csv: cannot be written \(No such file or directory\)"):
-        WrittenOutcomes(tmp_path / "none" / "out.csv")
+        OutcomesFile(tmp_path / "none" / "out.csv")
 
 
 def test_packed_files_are_read_as_any(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.backtest.houses import Part, name_houses, read_house, side_by_side
+from gapcast.backtest.houses import HouseFile, name_houses, read_house, side_by_side
 from gapcast.backtest.report import document, lines
 from gapcast.backtest.run import run_backtest
 from gapcast.backtest.weeks import WEEK_MIN, Weeks
@@ -19,13 +19,13 @@ from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.reading import Limits
-from gapcast.replay.source import Columns, Minute
+from gapcast.replay.source import CsvColumns, Minute
 from tests.core.online.outcomes import outcomes, streams
 from tests.support.models import shipped_models
 
 #: 2010-11-01T00:00Z
 FIRST = 21_476_160
-COLUMNS = Columns("ts", "kw")
+COLUMNS = CsvColumns("ts", "kw")
 
 
 def house(path: Path, n: int, first: int = FIRST) -> Path:
@@ -48,14 +48,14 @@ def test_a_house_is_named_after_its_file_by_letters_that_topics_bear() -> None:
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
-        (Part(), range(10)),
-        (Part(limit=3), range(3)),
-        (Part(start="2010-11-01T00:04"), range(4, 10)),
-        (Part(start="2010-11-01T01:08+01:00", limit=1), range(8, 9)),
-        (Part(limit=99), range(10)),
+        (HouseFile(), range(10)),
+        (HouseFile(limit=3), range(3)),
+        (HouseFile(start="2010-11-01T00:04"), range(4, 10)),
+        (HouseFile(start="2010-11-01T01:08+01:00", limit=1), range(8, 9)),
+        (HouseFile(limit=99), range(10)),
     ],
 )
-def test_a_part_of_a_file_is_read(tmp_path: Path, part: Part, expected: range) -> None:
+def test_a_part_of_a_file_is_read(tmp_path: Path, part: HouseFile, expected: range) -> None:
     found = read_house(house(tmp_path / "home.csv", 10), COLUMNS, Limits(), part)
     assert [minute.minute - FIRST for minute in found] == list(expected)
 
@@ -63,11 +63,11 @@ def test_a_part_of_a_file_is_read(tmp_path: Path, part: Part, expected: range) -
 def test_a_file_without_a_reading_is_an_error_that_says_so(tmp_path: Path) -> None:
     file = house(tmp_path / "home.csv", 3)
     with pytest.raises(SourceError, match=r"home\.csv: holds no reading from 2011-01-01 on"):
-        next(read_house(file, COLUMNS, Limits(), Part(start="2011-01-01")))
+        next(read_house(file, COLUMNS, Limits(), HouseFile(start="2011-01-01")))
     with pytest.raises(SourceError, match=r"home\.csv: holds no reading$"):
-        next(read_house(house(tmp_path / "home.csv", 0), COLUMNS, Limits(), Part()))
+        next(read_house(house(tmp_path / "home.csv", 0), COLUMNS, Limits(), HouseFile()))
     with pytest.raises(SettingsError, match="--start 'noon'"):
-        next(read_house(file, COLUMNS, Limits(), Part(start="noon")))
+        next(read_house(file, COLUMNS, Limits(), HouseFile(start="noon")))
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=5), st.integers(1, 40))
@@ -89,7 +89,7 @@ def test_weeks_are_what_a_slow_reference_finds(stream: list[Outcomes]) -> None:
     for some in stream:
         weeks.add(some)
         for row, minute, came, last, (mean, median, lower, upper) in zip(
-            *(column.tolist() for column in (some.rows, some.minutes, some.came_kw, some.last_kw, some.told_kw)),
+            *(column.tolist() for column in (some.rows, some.minutes, some.actual_kw, some.last_kw, some.published_kw)),
             strict=True,
         ):
             middle = mean if np.isnan(median) else median
@@ -116,16 +116,16 @@ def test_houses_beyond_those_that_are_followed_are_refused(tmp_path: Path) -> No
     files = [house(tmp_path / f"{name}.csv", 3) for name in "ab"]
     for section in ({"learning": {"max_devices": 1}}, {"devices": {"max": 1}}):
         with pytest.raises(SettingsError, match="2 houses are more than are followed; raise them"):
-            run_backtest(settings(**section), files, COLUMNS, Part(), quiet=True)
+            run_backtest(settings(**section), files, COLUMNS, HouseFile(), quiet=True)
 
 
 def test_houses_side_by_side_are_as_good_as_each_by_itself(tmp_path: Path) -> None:
     files = [house(tmp_path / "a.csv", 300), house(tmp_path / "b.csv", 120, FIRST + 999)]
-    both = run_backtest(settings(), files, COLUMNS, Part(), quiet=True)
+    both = run_backtest(settings(), files, COLUMNS, HouseFile(), quiet=True)
     assert both.n_readings == 420
     assert both.scored.n == sum(found.scored.n for found in both.houses) == 294 + 114
     for found, file in zip(both.houses, files, strict=True):
-        alone = run_backtest(settings(), [file], COLUMNS, Part(), quiet=True).houses[0]
+        alone = run_backtest(settings(), [file], COLUMNS, HouseFile(), quiet=True).houses[0]
         assert (found.name, found.scored.n) == (alone.name, alone.scored.n)
         assert found.scored.mse_kw2 == pytest.approx(alone.scored.mse_kw2, abs=1e-5)
         assert found.scored.width_kw == pytest.approx(alone.scored.width_kw, abs=1e-5)
@@ -133,18 +133,18 @@ def test_houses_side_by_side_are_as_good_as_each_by_itself(tmp_path: Path) -> No
 
 def test_what_comes_before_scoring_is_learnt_and_in_the_live_scores_but_not_in_those_asked_for(tmp_path: Path) -> None:
     file = house(tmp_path / "home.csv", 200)
-    whole = run_backtest(settings(), [file], COLUMNS, Part(), quiet=True).houses[0]
-    late = run_backtest(settings(), [file], COLUMNS, Part(score_from="2010-11-01T03:00"), quiet=True)
+    whole = run_backtest(settings(), [file], COLUMNS, HouseFile(), quiet=True).houses[0]
+    late = run_backtest(settings(), [file], COLUMNS, HouseFile(score_from="2010-11-01T03:00"), quiet=True)
     assert (whole.scored.n, late.scored.n, late.houses[0].scored.n) == (194, 20, 20)
     assert late.houses[0].live == whole.live
     assert sum(week.n for week in late.houses[0].weeks) == 20
     with pytest.raises(SettingsError, match="--score-from 'late'"):
-        run_backtest(settings(), [file], COLUMNS, Part(score_from="late"), quiet=True)
+        run_backtest(settings(), [file], COLUMNS, HouseFile(score_from="late"), quiet=True)
 
 
 def test_with_nothing_scored_the_report_says_so(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", n) for name, n in (("a", 1), ("b", 4))]
-    found = run_backtest(settings(), files, COLUMNS, Part(), quiet=True)
+    found = run_backtest(settings(), files, COLUMNS, HouseFile(), quiet=True)
     text = list(lines(found))
     assert text[:2] == ["a: 0 forecasts scored", "  nothing to score: no forecast has a reading at its target minute"]
     assert text[4].startswith("all 2 houses: 0")
@@ -154,7 +154,7 @@ def test_with_nothing_scored_the_report_says_so(tmp_path: Path) -> None:
 
 
 def test_the_report_has_a_line_an_expert_and_one_of_the_interval(tmp_path: Path) -> None:
-    found = run_backtest(settings(), [house(tmp_path / "home.csv", 200)], COLUMNS, Part(), quiet=True)
+    found = run_backtest(settings(), [house(tmp_path / "home.csv", 200)], COLUMNS, HouseFile(), quiet=True)
     text = list(lines(found))
     assert text[0] == "home: 194 forecasts scored"
     assert [line.split()[0] for line in text[2:-3]] == list(found.scored.experts)

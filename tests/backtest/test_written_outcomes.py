@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.backtest.houses import Part
+from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.outcomes_file import HEADER
 from gapcast.backtest.run import Backtest, run_backtest
-from gapcast.backtest.written import HEADER
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import EVER
-from gapcast.replay.source import Columns
+from gapcast.replay.source import CsvColumns
 from tests.support.models import shipped_models
 
 #: 2010-11-01T00:00Z
@@ -28,7 +28,7 @@ def lines_of(folder: Path, minutes: list[int], **forecast: object) -> tuple[Back
     (folder / "home.csv").write_text("\n".join(["ts,kw", *rows, ""]), encoding="utf-8")
     settings = Settings.model_validate({"models": {"path": shipped_models()}, "forecast": ALONE | forecast})
     out = folder / "out.csv"
-    found = run_backtest(settings, [folder / "home.csv"], Columns("ts", "kw"), Part(), out=out, quiet=True)
+    found = run_backtest(settings, [folder / "home.csv"], CsvColumns("ts", "kw"), HouseFile(), out=out, quiet=True)
     with out.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         lines = list(reader)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from gapcast.core.meters.counter import Counter
-from gapcast.core.meters.minutes import Taken
+from gapcast.core.meters.minutes import SampleResult
 
 MINUTE = 60_000
 
 
 def test_the_difference_over_the_time_is_the_mean_power() -> None:
     counter = Counter([1], hold_ms=2 * MINUTE)
-    assert counter.add(0, (10.0,)) is Taken.TAKEN
+    assert counter.add(0, (10.0,)) is SampleResult.TAKEN
     assert counter.mean_kw is None
-    assert counter.add(MINUTE, (10.02,)) is Taken.TAKEN
+    assert counter.add(MINUTE, (10.02,)) is SampleResult.TAKEN
     assert counter.mean_kw == pytest.approx(1.2)
 
 
@@ -29,7 +29,7 @@ def test_what_is_fed_in_counts_against_what_is_drawn() -> None:
 def test_a_counter_that_falls_has_begun_anew() -> None:
     counter = Counter([1, -1], hold_ms=2 * MINUTE)
     counter.add(0, (10.0, 5.0))
-    assert counter.add(MINUTE, (10.1, 0.0)) is Taken.TAKEN
+    assert counter.add(MINUTE, (10.1, 0.0)) is SampleResult.TAKEN
     assert (counter.mean_kw, counter.n_resets) == (None, 1)
     counter.add(2 * MINUTE, (10.11, 0.0))
     assert counter.mean_kw == pytest.approx(0.6)
@@ -48,8 +48,8 @@ def test_over_a_silence_nothing_is_known_of_single_minutes() -> None:
 def test_the_same_count_twice_and_one_out_of_order_have_no_effect() -> None:
     counter = Counter([1], hold_ms=2 * MINUTE)
     counter.add(MINUTE, (10.0,))
-    assert counter.add(MINUTE, (10.0,)) is Taken.DUPLICATE
-    assert counter.add(MINUTE - 1, (9.9,)) is Taken.LATE
+    assert counter.add(MINUTE, (10.0,)) is SampleResult.DUPLICATE
+    assert counter.add(MINUTE - 1, (9.9,)) is SampleResult.LATE
     counter.add(2 * MINUTE, (10.01,))
     assert counter.mean_kw == pytest.approx(0.6)
     assert counter.n_resets == 0

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.buffer import Verdict
+from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecast import joined
@@ -213,7 +213,7 @@ def test_a_reading_that_lacks_a_feature_is_rejected_and_it_is_said_which() -> No
     engine = Engine(Persistence(features=("gap_kw", "voltage_v", "current_a")))
     lacking = Reading("home", NOON, 1.0, measured={"current_a": 5.0})
     accepted = engine.accept([lacking, *minutes(1)])
-    assert accepted.verdicts == [Verdict.LACKING] * 2
+    assert accepted.verdicts == [ReadingStatus.LACKING] * 2
     assert accepted.counts == {"rejected": 2}
     assert "no voltage_v, which model persistence needs: send gap_kw, voltage_v, current_a" in engine.lacking(lacking)
     assert "no voltage_v or current_a, which" in engine.lacking(minutes(1)[0])

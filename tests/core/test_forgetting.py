@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.buffer import Verdict
+from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
 from gapcast.predictors.baselines import Persistence
@@ -23,7 +23,7 @@ def test_who_is_forgotten_begins_anew_and_no_one_else_notices(steps: list[tuple[
             assert (engine.forget(device) is not None) is (alone.pop(device, None) is not None)
             continue
         accepted = engine.accept([Reading(device, NOON + i, gap_kw)])
-        if accepted.verdicts == [Verdict.FULL]:
+        if accepted.verdicts == [ReadingStatus.FULL]:
             assert len(alone) == 4
             continue
         own = alone.setdefault(device, Engine(Persistence(), max_devices=1))

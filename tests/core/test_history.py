@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from gapcast.core.engine import Engine
 from gapcast.core.features import MEASURED
-from gapcast.core.history import AHEAD_MIN, History, Past
+from gapcast.core.history import AHEAD_MIN, History, HistoryColumns
 from gapcast.core.reading import Reading
-from gapcast.core.succession import hand_over
+from gapcast.core.state_transfer import transfer_state
 from gapcast.predictors.baselines import Persistence
 
 FIRST = 21_476_160
@@ -29,7 +29,7 @@ def feed(engine: Engine, *readings: tuple[int, float], device: str = "home", at_
         engine.forecast(engine.accept(batch), 0)
 
 
-def past(engine: Engine, n_minutes: int = 60, device: str = "home") -> Past:
+def past(engine: Engine, n_minutes: int = 60, device: str = "home") -> HistoryColumns:
     return engine.history.of(engine.buffers.row(device), n_minutes, HORIZON)
 
 
@@ -40,7 +40,9 @@ def read(engine: Engine, n_minutes: int = 60, device: str = "home") -> list[tupl
 
 def told(engine: Engine) -> dict[int, tuple[float, float]]:
     found = past(engine)
-    columns = zip(found.target_minutes.tolist(), found.told_kw[:, 0].tolist(), found.came_kw.tolist(), strict=True)
+    columns = zip(
+        found.target_minutes.tolist(), found.published_kw[:, 0].tolist(), found.actual_kw.tolist(), strict=True
+    )
     return {minute - FIRST: (kw, came) for minute, kw, came in columns}
 
 
@@ -128,7 +130,7 @@ def test_one_that_is_forgotten_has_none() -> None:
 def test_another_engine_goes_on_with_it() -> None:
     before, after = engine_with(), engine_with()
     feed(before, (0, 1.0), (1, 2.0))
-    hand_over(before, after)
+    transfer_state(before, after)
     feed(after, (2, 3.0))
     assert read(after) == [(0, 1.0), (1, 2.0), (2, 3.0)]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.core.buffer import Verdict
+from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine, none_accepted
 from gapcast.core.isolation import MAX_FAILURES, ForecastFailed, forecast_apart
-from gapcast.core.learning.blend import Blend, Told
-from gapcast.core.learning.options import Options
+from gapcast.core.learning.ensemble import Ensemble, EnsembleForecasts
+from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32, I64
@@ -35,12 +35,12 @@ class Fragile(Persistence):
         return Persistence.predict(self, windows)
 
 
-class FragileBlend(Blend):
+class FragileBlend(Ensemble):
     """An ensemble that raises for rows whose learnt state is marked as damaged."""
 
     damaged: frozenset[int] = frozenset()
 
-    def forecast(self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction]) -> Told:
+    def forecast(self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction]) -> EnsembleForecasts:
         if self.damaged & set(rows.tolist()):
             msg = "damaged"
             raise IndexError(msg)
@@ -84,7 +84,7 @@ def test_accept_batch_without_failures_has_none_to_raise() -> None:
 
 def test_none_accepted_rejects_every_reading() -> None:
     accepted = none_accepted(readings({"a": 1.0, "b": 1.0}))
-    assert (accepted.verdicts, accepted.counts) == ([Verdict.FAILED] * 2, {"rejected": 2})
+    assert (accepted.verdicts, accepted.counts) == ([ReadingStatus.FAILED] * 2, {"rejected": 2})
     assert none_accepted([]).counts == {}
 
 
@@ -99,8 +99,8 @@ def test_forecast_apart_fails_the_window_that_raises_alone(n_devices: int) -> No
         with pytest.raises(ZeroDivisionError):
             engine.forecast(accepted, 0)
         accepted, forecasts = forecast_apart(engine, accepted, 0)
-        assert accepted.verdicts.count(Verdict.FAILED) == 1
-        assert accepted.verdicts[poisoned] is Verdict.FAILED
+        assert accepted.verdicts.count(ReadingStatus.FAILED) == 1
+        assert accepted.verdicts[poisoned] is ReadingStatus.FAILED
         assert forecasts.devices == accepted.devices == [name for i, name in enumerate(names) if i != poisoned]
         assert forecasts.gap_kw == [1.0 + i for i in range(n_devices) if i != poisoned]
         assert [accepted.place[i] for i in range(n_devices) if i != poisoned] == list(range(n_devices - 1))
@@ -125,7 +125,7 @@ def test_forecast_apart_makes_the_same_forecasts_as_one_call() -> None:
     batch = [Reading(name, NOON + minute, 0.5 + minute) for minute in (1, 2, 3) for name in ("a", "b", "c")]
     found = []
     for apart in (False, True):
-        engine = Engine(Persistence(), blend=Blend([Persistence()], Options(max_devices=10)))
+        engine = Engine(Persistence(), blend=Ensemble([Persistence()], EnsembleOptions(max_devices=10)))
         warm(engine, ["a", "b", "c"])
         accepted = engine.accept(batch)
         forecasts = forecast_apart(engine, accepted, 0)[1] if apart else engine.forecast(accepted, 0)
@@ -134,7 +134,7 @@ def test_forecast_apart_makes_the_same_forecasts_as_one_call() -> None:
 
 
 def test_forecast_apart_forgets_learnt_state_that_raises() -> None:
-    blend = FragileBlend([Persistence()], Options(max_devices=10))
+    blend = FragileBlend([Persistence()], EnsembleOptions(max_devices=10))
     engine = Engine(Persistence(), blend=blend)
     warm(engine, ["a", "b", "c"])
     accepted = engine.accept(readings({"a": 1.0, "b": 2.0, "c": 3.0}))
@@ -148,4 +148,4 @@ def test_forget_learning_without_an_ensemble_changes_nothing() -> None:
     engine = Engine(Persistence())
     warm(engine, ["a"])
     engine.forget_learning(0)
-    assert engine.accept(readings({"a": 1.0})).verdicts == [Verdict.READY]
+    assert engine.accept(readings({"a": 1.0})).verdicts == [ReadingStatus.READY]

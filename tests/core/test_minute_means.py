@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from gapcast.core.meters.minutes import GRACE_MS, Holding, MinuteMean, MinuteMeans, Taken
+from gapcast.core.meters.minutes import GRACE_MS, HeldValue, MinuteMean, MinuteMeans, SampleResult
 
 SECOND, MINUTE = 1_000, 60_000
 NOON = 27_875_520  # a minute
 START = NOON * MINUTE
-TEN_SECONDS = Holding(every_ms=10_000, hold_ms=60_000)
-FIVE_MINUTES = Holding(every_ms=300_000, hold_ms=600_000)
+TEN_SECONDS = HeldValue(every_ms=10_000, hold_ms=60_000)
+FIVE_MINUTES = HeldValue(every_ms=300_000, hold_ms=600_000)
 
 
-def fed(holding: Holding, *samples: tuple[float, float | None]) -> MinuteMeans:
+def fed(holding: HeldValue, *samples: tuple[float, float | None]) -> MinuteMeans:
     means = MinuteMeans(holding, n_channels=1)
     for second, kw in samples:
         means.add(START + round(second * SECOND), (kw,))
@@ -52,7 +52,7 @@ def test_after_a_silence_a_sample_counts_for_its_usual_time_alone() -> None:
 
 def test_years_of_silence_are_passed_at_once() -> None:
     means = fed(TEN_SECONDS, (0, 1.0), (30, 1.0))
-    assert means.add(START + 10 * 525_600 * MINUTE, (2.0,)) is Taken.TAKEN
+    assert means.add(START + 10 * 525_600 * MINUTE, (2.0,)) is SampleResult.TAKEN
     assert closed(means) == [(0, 1.0)]
 
 
@@ -68,9 +68,9 @@ def test_the_clock_closes_a_minute_shortly_after_its_end() -> None:
 def test_a_sample_under_way_when_the_clock_closed_its_minute_speaks_from_the_next_on() -> None:
     means = fed(TEN_SECONDS, (0, 1.0), (50, 1.0))
     means.close(START + MINUTE + GRACE_MS)
-    assert means.add(START + 58 * SECOND, (4.0,)) is Taken.TAKEN
-    assert means.add(START + 90 * SECOND, (2.0,)) is Taken.TAKEN
-    assert means.add(START + 120 * SECOND, (2.0,)) is Taken.TAKEN
+    assert means.add(START + 58 * SECOND, (4.0,)) is SampleResult.TAKEN
+    assert means.add(START + 90 * SECOND, (2.0,)) is SampleResult.TAKEN
+    assert means.add(START + 120 * SECOND, (2.0,)) is SampleResult.TAKEN
     assert closed(means) == [(0, 1.0), (1, pytest.approx(3.0))]
 
 
@@ -104,20 +104,24 @@ def test_the_same_sample_twice_has_no_effect() -> None:
     once = fed(TEN_SECONDS, (0, 1.0), (30, 3.0), (60, 5.0))
     twice = fed(TEN_SECONDS, (0, 1.0), (0, 1.0), (30, 3.0), (30, 9.0), (60, 5.0), (60, 5.0))
     assert closed(twice) == closed(once)
-    late = MinuteMeans(Holding(10_000, 60_000, lateness_ms=20_000), n_channels=1)
-    assert [late.add(START + at, (1.0,)) for at in (0, 10_000, 10_000)] == [Taken.TAKEN, Taken.TAKEN, Taken.DUPLICATE]
+    late = MinuteMeans(HeldValue(10_000, 60_000, lateness_ms=20_000), n_channels=1)
+    assert [late.add(START + at, (1.0,)) for at in (0, 10_000, 10_000)] == [
+        SampleResult.TAKEN,
+        SampleResult.TAKEN,
+        SampleResult.DUPLICATE,
+    ]
 
 
 def test_a_sample_older_than_the_lateness_is_late_and_has_no_effect() -> None:
-    means = fed(Holding(10_000, 60_000, lateness_ms=5_000), (0, 1.0), (30, 1.0), (40, 1.0))
-    assert means.add(START + 36_000, (1.0,)) is Taken.TAKEN
-    assert means.add(START + 35_000, (9.0,)) is Taken.LATE
-    assert means.add(START + 65_000, (1.0,)) is Taken.TAKEN
+    means = fed(HeldValue(10_000, 60_000, lateness_ms=5_000), (0, 1.0), (30, 1.0), (40, 1.0))
+    assert means.add(START + 36_000, (1.0,)) is SampleResult.TAKEN
+    assert means.add(START + 35_000, (9.0,)) is SampleResult.LATE
+    assert means.add(START + 65_000, (1.0,)) is SampleResult.TAKEN
     assert closed(means) == [(0, 1.0)]
 
 
 def test_with_a_lateness_the_first_sample_that_much_after_the_end_closes_the_minute() -> None:
-    means = fed(Holding(10_000, 60_000, lateness_ms=5_000), (0, 1.0), (50, 1.0), (64.9, 2.0))
+    means = fed(HeldValue(10_000, 60_000, lateness_ms=5_000), (0, 1.0), (50, 1.0), (64.9, 2.0))
     assert closed(means) == []
     assert means.due_ms == START + MINUTE + 5_000
     means.add(START + 65_000, (2.0,))
@@ -127,26 +131,33 @@ def test_with_a_lateness_the_first_sample_that_much_after_the_end_closes_the_min
 def test_three_late_ones_that_follow_each_other_are_a_stream_that_starts_again() -> None:
     means = fed(TEN_SECONDS, (600, 1.0))
     found = [means.add(START + second * SECOND, (2.0,)) for second in (0, 30, 30, 60, 90, 120)]
-    assert found == [Taken.LATE, Taken.LATE, Taken.DUPLICATE, Taken.TAKEN, Taken.TAKEN, Taken.TAKEN]
+    assert found == [
+        SampleResult.LATE,
+        SampleResult.LATE,
+        SampleResult.DUPLICATE,
+        SampleResult.TAKEN,
+        SampleResult.TAKEN,
+        SampleResult.TAKEN,
+    ]
     assert closed(means) == [(0, 2.0), (1, 2.0)]
 
 
 def test_what_the_broker_sends_again_is_never_a_stream_that_starts_again() -> None:
     means = fed(TEN_SECONDS, *((second, 1.0) for second in range(0, 60, 10)))
     again = [means.add(START + second * SECOND, (9.0,), redelivered=True) for second in range(0, 60, 10)]
-    assert set(again) == {Taken.DUPLICATE}
-    assert means.add(START + 60 * SECOND, (1.0,), redelivered=True) is Taken.TAKEN  # news, and taken as such
+    assert set(again) == {SampleResult.DUPLICATE}
+    assert means.add(START + 60 * SECOND, (1.0,), redelivered=True) is SampleResult.TAKEN  # news, and taken as such
     assert closed(means) == [(0, 1.0)]
 
 
 def test_late_ones_that_do_not_follow_each_other_are_late_for_ever() -> None:
     means = fed(TEN_SECONDS, (3_600, 1.0))
-    assert {means.add(START + second * SECOND, (2.0,)) for second in (100, 10, 200, 20, 300)} == {Taken.LATE}
+    assert {means.add(START + second * SECOND, (2.0,)) for second in (100, 10, 200, 20, 300)} == {SampleResult.LATE}
     assert means.newest_ms == START + 3_600 * SECOND
 
 
 def test_what_may_yet_be_filled_in_is_not_taken_for_a_silence() -> None:
-    holding = Holding(every_ms=10_000, hold_ms=59_000, lateness_ms=10_000)
+    holding = HeldValue(every_ms=10_000, hold_ms=59_000, lateness_ms=10_000)
     means = fed(holding, (0, 1.0), (60, 3.0))  # further than it may hold, but for the one that comes between
     means.add(START + 55_000, (2.0,))
     means.add(START + 90_000, (3.0,))
@@ -200,7 +211,7 @@ def test_the_clock_waits_for_an_interval_as_long_as_it_may_be() -> None:
 
 @pytest.mark.parametrize("cut", range(8))
 def test_another_goes_on_from_where_one_stood(cut: int) -> None:
-    holding = Holding(every_ms=10_000, hold_ms=60_000, lateness_ms=15_000)
+    holding = HeldValue(every_ms=10_000, hold_ms=60_000, lateness_ms=15_000)
     samples = [(0, 1.0), (20, 2.0), (12, 7.0), (40, None), (70, 4.0), (61, 3.0), (90, 1.5), (200, 2.0)]
     undisturbed = fed(holding, *samples)
     before = fed(holding, *samples[:cut])
@@ -222,10 +233,10 @@ def test_where_another_had_other_channels_it_begins_anew() -> None:
 
 def test_a_minute_that_was_closed_before_is_closed_again() -> None:
     means = fed(TEN_SECONDS, (0, 1.0), (50, 7.0))
-    means.close_again(NOON)
+    means.replay_minute(NOON)
     assert closed(means) == [(0, pytest.approx(2.0))]
-    means.close_again(NOON)
-    means.close_again(NOON + 3)  # of another meter of that device: nothing that this one held on to
+    means.replay_minute(NOON)
+    means.replay_minute(NOON + 3)  # of another meter of that device: nothing that this one held on to
     assert closed(means) == []
     assert means.due_ms == START + 2 * MINUTE + GRACE_MS
-    MinuteMeans(TEN_SECONDS, n_channels=1).close_again(NOON)
+    MinuteMeans(TEN_SECONDS, n_channels=1).replay_minute(NOON)

@@ -54,7 +54,7 @@ def test_it_tells_what_a_simple_account_says_and_nothing_twice(steps: list[tuple
     for step, value in [*steps, ("tell", 1_000)]:
         match step, value:
             case "seen", list(rows):
-                presence.seen(rows, now_s)
+                presence.record_seen(rows, now_s)
                 simple.seen(rows, now_s)
             case "wait", float(seconds):
                 now_s += seconds
@@ -62,7 +62,7 @@ def test_it_tells_what_a_simple_account_says_and_nothing_twice(steps: list[tuple
                 presence.look(n_rows, now_s)
                 simple.look(n_rows, now_s)
             case "forgotten", _:
-                presence.tell_again()
+                presence.republish_all()
                 told.clear()
             case "forget", int(row):
                 presence.forget(row)
@@ -78,7 +78,7 @@ def test_it_tells_what_a_simple_account_says_and_nothing_twice(steps: list[tuple
 
 def test_many_that_go_at_once_are_told_of_a_part_at_a_time() -> None:
     presence = Presence(STALE_S)
-    presence.seen(range(1_000), 0.0)
+    presence.record_seen(range(1_000), 0.0)
     assert len(presence.changes(1_000)) == 1_000
     presence.look(1_000, STALE_S + 1)
     parts = [presence.changes(256) for _ in range(5)]
@@ -88,16 +88,16 @@ def test_many_that_go_at_once_are_told_of_a_part_at_a_time() -> None:
 
 def test_one_that_came_back_before_it_was_told_of_is_no_news() -> None:
     presence = Presence(STALE_S)
-    presence.seen([0], 0.0)
+    presence.record_seen([0], 0.0)
     presence.changes(1)
     presence.look(1, STALE_S + 1)
-    presence.seen([0], STALE_S + 2)
+    presence.record_seen([0], STALE_S + 2)
     assert presence.changes(10) == []
 
 
 def test_who_is_there_can_be_asked() -> None:
     presence = Presence(stale_after_s=600)
-    presence.seen([0], now_s=0)
-    presence.seen([1], now_s=500)
+    presence.record_seen([0], now_s=0)
+    presence.record_seen([1], now_s=500)
     presence.look(n_rows=2, now_s=601)
     assert [presence.is_there(row) for row in (0, 1, 2, 99)] == [False, True, None, None]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.errors import SourceError
-from gapcast.core.score import Score
+from gapcast.core.score import ScoreAccumulator
 from gapcast.core.statistics import Histogram
 
 KW = st.floats(-50, 50)
@@ -18,7 +18,7 @@ KW = st.floats(-50, 50)
 
 @given(st.lists(st.tuples(KW, KW, KW), min_size=1, max_size=30))
 def test_a_score_is_what_numpy_makes_of_all_at_once(triples: list[tuple[float, float, float]]) -> None:
-    score = Score()
+    score = ScoreAccumulator()
     for came, forecast, last in triples:
         score.add(came, forecast, last)
     came, forecast, last = np.array(triples).T
@@ -35,10 +35,10 @@ def test_a_score_is_what_numpy_makes_of_all_at_once(triples: list[tuple[float, f
 def test_the_absolute_error_is_the_medians_where_there_is_one(
     given_kw: list[tuple[float, float, float, float | None]],
 ) -> None:
-    score, by_mean = Score(), Score()
-    for came_kw, forecast_kw, last_kw, median_kw in given_kw:
-        score.add(came_kw, forecast_kw, last_kw, median_kw)
-        by_mean.add(came_kw, forecast_kw, last_kw)
+    score, by_mean = ScoreAccumulator(), ScoreAccumulator()
+    for actual_kw, forecast_kw, last_kw, median_kw in given_kw:
+        score.add(actual_kw, forecast_kw, last_kw, median_kw)
+        by_mean.add(actual_kw, forecast_kw, last_kw)
     said = [(came, forecast if median is None else median) for came, forecast, _, median in given_kw]
     assert score.mae_kw == pytest.approx(np.mean([abs(kw - came) for came, kw in said]))
     assert (score.n, score.mse_kw2, score.persistence_mse_kw2, score.persistence_mae_kw) == (
@@ -47,8 +47,8 @@ def test_the_absolute_error_is_the_medians_where_there_is_one(
 
 
 def test_without_outcomes_there_is_no_score() -> None:
-    assert math.isnan(Score().mse_kw2)
-    assert math.isnan(Score().skill)
+    assert math.isnan(ScoreAccumulator().mse_kw2)
+    assert math.isnan(ScoreAccumulator().skill)
 
 
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=50))

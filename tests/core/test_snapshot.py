@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.buffer import Verdict
+from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, StateError
 from gapcast.core.grid import DAY_MIN
+from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
-from gapcast.core.replaying import Replay
-from gapcast.core.snapshot import Snapshot, check_shapes, give, take
+from gapcast.core.snapshot import Snapshot, capture_snapshot, check_shapes, restore_snapshot
 from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 
@@ -60,7 +60,7 @@ class Recorder:
 
 def restored(snapshot: Snapshot, engine: Engine | None = None) -> Engine:
     engine = engine or Engine(Trend())
-    give(engine, snapshot)
+    restore_snapshot(engine, snapshot)
     return engine
 
 
@@ -68,7 +68,7 @@ def restored(snapshot: Snapshot, engine: Engine | None = None) -> Engine:
 def test_nothing_that_is_said_afterwards_knows_of_the_restart(before: list[Reading], after: list[Reading]) -> None:
     undisturbed = Recorder(Engine(Trend()))
     undisturbed.run(before)
-    again = Recorder(restored(take(undisturbed.engine)))
+    again = Recorder(restored(capture_snapshot(undisturbed.engine)))
     assert again.windows == undisturbed.windows
     assert again.engine.latest() == undisturbed.engine.latest()
     undisturbed.said.clear()
@@ -84,10 +84,10 @@ def test_nor_where_the_readings_after_the_snapshot_are_replayed(
 ) -> None:
     undisturbed = Recorder(Engine(Trend()))
     undisturbed.run(before, issued_at_ms=1)
-    snapshot = take(undisturbed.engine)
+    snapshot = capture_snapshot(undisturbed.engine)
     undisturbed.run(replayed, issued_at_ms=2)
     again = Recorder(restored(snapshot))
-    replay = Replay(again.engine)
+    replay = JournalReplay(again.engine)
     for at in range(0, len(replayed), 7):
         replay.take(replayed[at : at + 7], issued_at_ms=2)
     replay.finish()
@@ -106,7 +106,7 @@ def test_rows_that_served_others_before_do_not_mix_devices_up() -> None:
     recorder.run([Reading(device, NOON + 3 + i, 9.0 + i) for i in range(3) for device in ("barn", "loft")])
     engine = recorder.engine
     assert engine.buffers.names() == ["loft", "barn", "shed"], "in the row of the one that was forgotten"
-    again = Recorder(restored(take(engine)))
+    again = Recorder(restored(capture_snapshot(engine)))
     buffers = again.engine.buffers
     assert again.windows == recorder.windows
     assert [(device, buffers.row(device)) for device in buffers] == [("barn", 0), ("shed", 1), ("loft", 2)]
@@ -117,7 +117,7 @@ def test_rows_that_served_others_before_do_not_mix_devices_up() -> None:
 
 def test_who_is_forgotten_in_between_is_not_forecast_again() -> None:
     engine = Engine(Trend())
-    replay = Replay(engine)
+    replay = JournalReplay(engine)
     replay.take([Reading(device, NOON + i, 1.0 + i) for i in range(3) for device in DEVICES], issued_at_ms=2)
     replay.forget("barn")
     replay.forget("nobody")
@@ -129,7 +129,7 @@ def test_who_is_forgotten_in_between_is_not_forecast_again() -> None:
 def test_a_snapshot_is_a_copy() -> None:
     recorder = Recorder(Engine(Trend()))
     recorder.run([Reading("home", NOON + i, 1.0 + i) for i in range(5)])
-    snapshot = take(recorder.engine)
+    snapshot = capture_snapshot(recorder.engine)
     recorder.run([Reading("home", NOON + 5, 99.0)])
     assert restored(snapshot).buffers.window("home")[-1] == 5.0
     assert restored(snapshot).latest()[0].observed_minute == NOON + 4
@@ -141,7 +141,7 @@ def test_a_snapshot_is_a_copy() -> None:
 def stood(readings: Sequence[Reading], spec: WindowSpec | None = None) -> Snapshot:
     recorder = Recorder(Engine(Persistence(spec or WindowSpec(8))))
     recorder.run(readings)
-    return take(recorder.engine)
+    return capture_snapshot(recorder.engine)
 
 
 def test_a_shorter_context_takes_the_newest_minutes() -> None:
@@ -178,9 +178,9 @@ class TwoLeads(Persistence):
 
 @pytest.mark.parametrize(("before", "after"), [(True, False), (False, True), (True, True), (False, False)])
 def test_where_the_path_is_told_now_and_was_not_the_last_forecasts_are_left_out(before: bool, after: bool) -> None:
-    recorder = Recorder(Engine(TwoLeads(), tells_path=before))
+    recorder = Recorder(Engine(TwoLeads(), includes_path=before))
     recorder.run([Reading("home", NOON + i, float(i)) for i in range(4)])
-    engine = restored(take(recorder.engine), Engine(TwoLeads(), tells_path=after))
+    engine = restored(capture_snapshot(recorder.engine), Engine(TwoLeads(), includes_path=after))
     assert engine.latest() == (recorder.engine.latest() if before is after else [])
     assert engine.buffers.window("home")[-1] == 3.0
 
@@ -191,7 +191,7 @@ def test_no_more_devices_than_the_next_one_takes() -> None:
     engine = restored(stood(stream), Engine(Persistence(WindowSpec(8)), max_devices=1))
     assert list(engine.buffers) == ["home"]
     assert [forecast.device for forecast in engine.latest()] == ["home"]
-    assert engine.accept([Reading("shed", NOON + 9, 1.0)]).verdicts == [Verdict.FULL]
+    assert engine.accept([Reading("shed", NOON + 9, 1.0)]).verdicts == [ReadingStatus.FULL]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +205,13 @@ def test_a_model_that_takes_less_is_given_its_columns_and_one_that_takes_more_no
     stream = [Reading("home", NOON + i, float(i), measured={"voltage_v": 230.0 + i}) for i in range(8)]
     recorder = Recorder(Engine(Electric(WindowSpec(8))))
     recorder.run(stream)
-    snapshot = take(recorder.engine)
+    snapshot = capture_snapshot(recorder.engine)
     same = restored(snapshot, Engine(Electric(WindowSpec(8))))
     assert same.buffers.window("home")[-1].tolist() == [7.0, 237.0]
     less = restored(snapshot, Engine(Persistence(WindowSpec(8))))
     assert less.buffers.window("home").tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     with pytest.raises(StateError, match="have no voltage_v, which model persistence needs"):
-        give(Engine(Electric(WindowSpec(8))), take(less))
+        restore_snapshot(Engine(Electric(WindowSpec(8))), capture_snapshot(less))
 
 
 # --- what cannot be -----------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ class Overflowing(Persistence):
 
 def test_replay_with_a_model_that_cannot_be_run_restores_windows() -> None:
     engine = Engine(Overflowing())
-    replay = Replay(engine)
+    replay = JournalReplay(engine)
     replay.take([Reading("home", NOON, 1.0), Reading("home", NOON + 1, 60.0)], 3)
     replay.finish()
     assert engine.latest() == []

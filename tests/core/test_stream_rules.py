@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.buffer import Buffers, Verdict
+from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.reading import Reading
@@ -38,7 +38,7 @@ def test_the_same_minute_again_is_a_duplicate_and_the_first_value_stands() -> No
     buffers = Buffers(SPEC, 10)
     for reading in (home(NOON, 1.0), home(NOON + 1, 2.0), home(NOON + 1, 9.0)):
         verdict = buffers.accept(reading)
-    assert verdict is Verdict.DUPLICATE
+    assert verdict is ReadingStatus.DUPLICATE
     assert buffers.window("home")[-1] == 2.0
 
 
@@ -50,7 +50,7 @@ def test_saying_everything_several_times_changes_nothing(said: list[tuple[int, i
         verdict = once.accept(reading)
         heard = [often.accept(reading) for _ in range(times)]
         assert heard[0] is verdict
-        assert Verdict.READY not in heard[1:]
+        assert ReadingStatus.READY not in heard[1:]
     assert np.array_equal(once.window("home"), often.window("home"))
 
 
@@ -59,7 +59,7 @@ def test_a_late_reading_has_no_effect() -> None:
     for minute in range(5):
         buffers.accept(home(NOON + minute, minute))
     before = buffers.window("home")
-    assert buffers.accept(home(NOON + 2, 50.0)) is Verdict.LATE
+    assert buffers.accept(home(NOON + 2, 50.0)) is ReadingStatus.LATE
     assert np.array_equal(buffers.window("home"), before)
 
 
@@ -168,8 +168,8 @@ def test_a_replay_ends_the_wait_of_what_was_held() -> None:
 def test_devices_beyond_the_limit_are_refused_and_the_known_ones_go_on() -> None:
     buffers = Buffers(SPEC, max_devices=20)
     seen = [buffers.accept(Reading(f"d{i}", NOON, 1.0)) for i in range(25)]
-    assert seen == [Verdict.FIRST] * 20 + [Verdict.FULL] * 5
-    assert buffers.accept(Reading("d19", NOON + 1, 1.0)) is Verdict.READY
+    assert seen == [ReadingStatus.FIRST] * 20 + [ReadingStatus.FULL] * 5
+    assert buffers.accept(Reading("d19", NOON + 1, 1.0)) is ReadingStatus.READY
     assert len(buffers) == 20
     assert "d20" not in buffers
 
@@ -190,11 +190,11 @@ def test_a_reading_that_lacks_a_channel_changes_nothing() -> None:
     buffers.accept(Reading("home", NOON + 1, 1.0, measured=voltage))
     before = buffers.window("home")
     for measured in (None, {}, {"current_a": 5.0}):
-        assert buffers.accept(Reading("home", NOON + 2, 9.0, measured=measured)) is Verdict.LACKING
-        assert buffers.accept(Reading("new", NOON, 9.0, measured=measured)) is Verdict.LACKING
+        assert buffers.accept(Reading("home", NOON + 2, 9.0, measured=measured)) is ReadingStatus.LACKING
+        assert buffers.accept(Reading("new", NOON, 9.0, measured=measured)) is ReadingStatus.LACKING
     assert np.array_equal(buffers.window("home"), before)
     assert "new" not in buffers
-    assert buffers.accept(Reading("home", NOON + 3, 2.0, measured={"voltage_v": 234.0})) is Verdict.READY
+    assert buffers.accept(Reading("home", NOON + 3, 2.0, measured={"voltage_v": 234.0})) is ReadingStatus.READY
     assert buffers.window("home")[-3:].tolist() == [[1.0, 230.0], [1.5, 232.0], [2.0, 234.0]]
 
 

@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.learning.blend import Blend
-from gapcast.core.learning.options import Options
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import give, take
-from gapcast.core.succession import hand_over, make_room
+from gapcast.core.snapshot import capture_snapshot, restore_snapshot
+from gapcast.core.state_transfer import reserve_rows, transfer_state
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from tests.core.test_snapshot import NOON, STREAMS, Electric, Recorder
 
 
 def engine_of(*models: Predictor, max_devices: int = 100, **options: bool) -> Engine:
-    return Engine(models[0], max_devices, blend=Blend(models, Options(max_devices=max_devices, **options)))
+    return Engine(models[0], max_devices, blend=Ensemble(models, EnsembleOptions(max_devices=max_devices, **options)))
 
 
 def trend(context: int) -> Trend:
@@ -41,7 +41,7 @@ def test_an_engine_of_the_same_model_goes_on_as_if_it_were_the_same(readings: li
     alone.run(readings)
     first.run(readings[:n_before])
     latest = first.engine.latest()
-    hand_over(first.engine, second.engine)
+    transfer_state(first.engine, second.engine)
     assert second.engine.latest() == latest
     second.run(readings[n_before:])
     assert first.said + second.said == alone.said
@@ -60,9 +60,9 @@ def test_with_another_context_each_window_is_cut_or_padded_in_the_row_that_it_ha
     before.run(readings)
     for device in forgotten:
         before.engine.forget(device)
-    give(restarted, take(before.engine))
+    restore_snapshot(restarted, capture_snapshot(before.engine))
     names = before.engine.buffers.names()
-    hand_over(before.engine, after)
+    transfer_state(before.engine, after)
     assert after.buffers.names() == names
     assert len(after.buffers) == len(restarted.buffers)
     for device in restarted.buffers:
@@ -76,7 +76,7 @@ def test_a_row_that_was_no_ones_serves_the_next_device() -> None:
     before, after = Engine(trend(30)), Engine(trend(12))
     stream(before, range(3))
     before.forget("b")
-    hand_over(before, after)
+    transfer_state(before, after)
     stream(after, range(3, 5), "acd")
     assert after.buffers.names() == ["a", "d", "c"]
 
@@ -84,7 +84,7 @@ def test_a_row_that_was_no_ones_serves_the_next_device() -> None:
 def test_what_another_said_is_not_its_latest_word() -> None:
     before, after = Engine(Persistence()), Engine(trend(30))
     stream(before, range(3))
-    hand_over(before, after)
+    transfer_state(before, after)
     assert after.latest() == []
     stream(after, range(3, 4))
     assert [forecast.n_observed for forecast in after.latest()] == [4, 4, 4]
@@ -95,7 +95,7 @@ def test_a_model_that_takes_other_features_is_refused_and_the_engine_goes_on() -
     stream(before, range(3))
     latest = before.latest()
     with pytest.raises(StateError, match=r"takes gap_kw, .* of each reading, and the one before it gap_kw: restart"):
-        hand_over(before, Engine(Electric()))
+        transfer_state(before, Engine(Electric()))
     assert before.latest() == latest
     stream(before, range(3, 4))
     assert before.latest()[0].n_observed == 4
@@ -105,7 +105,7 @@ def test_what_was_learnt_goes_on_bit_for_bit_where_the_experts_are_the_same() ->
     before, after, alone = (engine_of(Persistence(), trend(30)) for _ in range(3))
     stream(before, range(40))
     stream(alone, range(60))
-    hand_over(before, after)
+    transfer_state(before, after)
     stream(after, range(40, 60))
     assert after.latest() == alone.latest()
     assert after.blend is not None
@@ -123,21 +123,21 @@ def test_of_other_experts_those_that_both_have_go_on(with_room: bool) -> None:
     assert before.blend is not None
     learnt = before.blend.columns([1])
     if with_room:
-        make_room(after, before.buffers.n_rows)
-    hand_over(before, after)
+        reserve_rows(after, before.buffers.n_rows)
+    transfer_state(before, after)
     assert after.blend is not None
     kept = after.blend.columns([1])
     np.testing.assert_array_equal(kept["seen"], learnt["seen"])
     places = [learnt["experts"].tolist().index(name) for name in kept["experts"].tolist()]
     np.testing.assert_array_equal(kept["memory"], learnt["memory"][..., places])
     forgotten = after.blend.columns([0])["seen"][0]
-    np.testing.assert_array_equal(forgotten, after.blend.state.blank("seen"))
+    np.testing.assert_array_equal(forgotten, after.blend.state.initial("seen"))
 
 
 def test_room_is_made_where_something_is_learnt() -> None:
     alone, blended = Engine(Persistence()), engine_of(Persistence(), max_devices=50)
-    make_room(alone, 1_000)
-    make_room(blended, 1_000)
+    reserve_rows(alone, 1_000)
+    reserve_rows(blended, 1_000)
     assert blended.blend is not None
     assert len(blended.blend.state) == 51
 
@@ -145,5 +145,5 @@ def test_room_is_made_where_something_is_learnt() -> None:
 def test_where_fewer_devices_may_be_the_others_are_let_go() -> None:
     before, after = Engine(trend(30), 3), Engine(trend(12), 2)
     stream(before, range(3))
-    hand_over(before, after)
+    transfer_state(before, after)
     assert list(after.buffers) == ["a", "b"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.buffer import Buffers, Verdict
+from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.features import MEASURED
 from gapcast.core.reading import Reading
@@ -39,7 +39,7 @@ def stream(values: np.ndarray, device: str = "home") -> list[Reading]:
 def check_that_the_stream_is_the_array(values: np.ndarray, spec: WindowSpec, readings: list[Reading]) -> None:
     buffers, windows, origins, observed = Buffers(spec, 1, CHANNELS[: values.shape[1]]), [], [], []
     for reading in readings:
-        if buffers.accept(reading) is Verdict.READY:
+        if buffers.accept(reading) is ReadingStatus.READY:
             out = np.empty(buffers.shape, dtype=np.float32)
             observed.append(buffers.copy_window("home", out))
             windows.append(out)

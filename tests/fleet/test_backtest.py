@@ -12,22 +12,22 @@ import pytest
 from pyspark.sql import SparkSession
 
 from gapcast.app.models import load_models
-from gapcast.backtest.houses import Part
+from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.report import document
 from gapcast.backtest.run import run_backtest as run_of_the_edge
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import minute_label
-from gapcast.replay.source import Columns
-from gapcast_fleet.backtest import Question, join, lines, run_backtest
+from gapcast.replay.source import CsvColumns
+from gapcast_fleet.backtest import BacktestOptions, join, lines, run_backtest
 from gapcast_fleet.groups import group_runner, read_result, result_path
-from gapcast_fleet.history import HistoryColumns
+from gapcast_fleet.history import ParquetColumns
 from gapcast_fleet.identity import identity_of
 from gapcast_fleet.score import fleet_settings
-from gapcast_fleet.worker import Task
+from gapcast_fleet.worker import WorkerTask
 from tests.fleet.houses import FIRST, fleet, settings
 
 HOUSES = fleet(5, 200)
-PART = Part(minute_label(FIRST + 10), 150, minute_label(FIRST + 60))
+PART = HouseFile(minute_label(FIRST + 10), 150, minute_label(FIRST + 60))
 
 
 def write_parquet(folder: Path) -> None:
@@ -44,20 +44,20 @@ def write_parquet(folder: Path) -> None:
 
 
 @pytest.fixture
-def question(tmp_path: Path) -> Question:
+def question(tmp_path: Path) -> BacktestOptions:
     write_parquet(tmp_path / "in")
-    return Question(tmp_path / "in", HistoryColumns("house", "at", "watts", "W"), PART, houses_at_once=2)
+    return BacktestOptions(tmp_path / "in", ParquetColumns("house", "at", "watts", "W"), PART, houses_at_once=2)
 
 
 def test_scores_are_those_of_gapcast_backtest_by_house_and_over_all(
-    spark: SparkSession, question: Question, tmp_path: Path
+    spark: SparkSession, question: BacktestOptions, tmp_path: Path
 ) -> None:
     files = []
     for name, minutes in HOUSES.items():
         files.append(tmp_path / f"{name}.csv")
         its = [f"{minute_label(minute)},{kw}" for minute, kw in minutes]
         files[-1].write_text("\n".join(["time,kw", *its]) + "\n", encoding="utf-8")
-    edge = document(run_of_the_edge(settings(), files, Columns("time", "kw"), PART, quiet=True))
+    edge = document(run_of_the_edge(settings(), files, CsvColumns("time", "kw"), PART, quiet=True))
     results = tmp_path / "results"
     found = document(run_backtest(spark, settings(), question, results, quiet=True))
     assert found["scored"]["n"] > 300
@@ -85,17 +85,21 @@ def flat(value: object, name: str = "") -> dict[str, object]:
     return {name: value}
 
 
-def test_a_folder_without_what_is_asked_for_is_refused(spark: SparkSession, question: Question, tmp_path: Path) -> None:
-    other = Question(question.folder, HistoryColumns("house", "at", "kw"), PART)
+def test_a_folder_without_what_is_asked_for_is_refused(
+    spark: SparkSession, question: BacktestOptions, tmp_path: Path
+) -> None:
+    other = BacktestOptions(question.folder, ParquetColumns("house", "at", "kw"), PART)
     with pytest.raises(SettingsError, match=r"--value-column: there is no column 'kw' among house, at, watts"):
         run_backtest(spark, settings(), other, tmp_path / "results")
     with pytest.raises(SourceError, match=r"holds no \.parquet"):
-        run_backtest(spark, settings(), Question(tmp_path / "none", HistoryColumns(), PART), tmp_path / "results")
+        run_backtest(
+            spark, settings(), BacktestOptions(tmp_path / "none", ParquetColumns(), PART), tmp_path / "results"
+        )
 
 
 def test_a_worker_takes_a_group_through_one_engine_and_leaves_a_result(tmp_path: Path) -> None:
     chosen = fleet_settings(settings())
-    task = Task("backtest", chosen.model_dump_json(), identity_of(chosen, load_models(chosen)).text(), 0, 0)
+    task = WorkerTask("backtest", chosen.model_dump_json(), identity_of(chosen, load_models(chosen)).text(), 0, 0)
     frames = [
         pd.DataFrame({"group": 3, "device": ["a", "b"], "minute": FIRST + i, "gap_kw": [1.0, 2.0 + i % 3]})
         for i in range(30)
@@ -103,7 +107,7 @@ def test_a_worker_takes_a_group_through_one_engine_and_leaves_a_result(tmp_path:
     told = pd.concat(list(group_runner(task, tmp_path, FIRST + 20)(iter(frames))))
     assert told.to_dict("records") == [{"group": 3, "n": 60}]
     result = read_result(result_path(tmp_path, 3))
-    assert (result.names, result.n_readings, result.speaker) == (["a", "b"], 60, "blend")
+    assert (result.names, result.n_readings, result.publisher) == (["a", "b"], 60, "blend")
     assert join([result], 1.0).scored.n == 20
     assert list(tmp_path.iterdir()) == [result_path(tmp_path, 3)]
     assert list(group_runner(task, tmp_path, None)(iter([]))) == []

@@ -22,16 +22,16 @@ from gapcast_fleet.handover import Handover
 from gapcast_fleet.identity import Identity, identity_of, read_identity
 from gapcast_fleet.progress import line
 from gapcast_fleet.score import fleet_settings
-from gapcast_fleet.worker import Cache, Task, decode, encode, models_of, new_engine
+from gapcast_fleet.worker import EngineCache, WorkerTask, decode, encode, models_of, new_engine
 from tests.fleet.houses import FIRST, settings
 
 Message = tuple[str | None, str | bytes | None]
 
 
 @pytest.fixture(scope="module")
-def task() -> Task:
+def task() -> WorkerTask:
     chosen = fleet_settings(settings())
-    return Task("a query", chosen.model_dump_json(), identity_of(chosen, load_models(chosen)).text(), 100, 1_000)
+    return WorkerTask("a query", chosen.model_dump_json(), identity_of(chosen, load_models(chosen)).text(), 100, 1_000)
 
 
 def messages(of: Sequence[Message], *, redelivered: bool = False) -> pd.DataFrame:
@@ -54,7 +54,9 @@ def reading(minute: int, kw: float = 1.0) -> str:
     return json.dumps({"ts": minute * 60, "gap_kw": kw})
 
 
-def take(task: Task, engine: Engine, of: Sequence[Message], **more: Any) -> tuple[list[Any], list[Any], dict[str, int]]:
+def take(
+    task: WorkerTask, engine: Engine, of: Sequence[Message], **more: Any
+) -> tuple[list[Any], list[Any], dict[str, int]]:
     """The forecasts, rejections and counts that messages give."""
     told = pd.concat(list(forecast(task, engine, messages(of, **more), [])), ignore_index=True)
     documents = {
@@ -65,7 +67,7 @@ def take(task: Task, engine: Engine, of: Sequence[Message], **more: Any) -> tupl
     return documents["forecast"], documents["rejected"], {name: int(counted[f"n_{name}"]) for name in COUNTS}
 
 
-def test_a_poisoned_message_is_told_and_the_others_are_forecast(task: Task) -> None:
+def test_a_poisoned_message_is_told_and_the_others_are_forecast(task: WorkerTask) -> None:
     poison: list[Message] = [
         (None, '{"gap_kw": 1}'), ("a", b"\xff\xfe"), ("a", None), ("a", "{"), ("a", reading(FIRST, 1e9)),
         ("a/b", reading(FIRST)), ("a", '{"gap_kw": 1}'), ("a", "[" * 100_000),
@@ -84,7 +86,7 @@ def test_a_poisoned_message_is_told_and_the_others_are_forecast(task: Task) -> N
     assert counts == {"accepted": 4, "duplicate": 0, "late": 0, "rejected": len(poison)}
 
 
-def test_a_meter_with_far_too_many_readings_is_cut_and_told_once(task: Task) -> None:
+def test_a_meter_with_far_too_many_readings_is_cut_and_told_once(task: WorkerTask) -> None:
     many: list[Message] = [("mad", reading(FIRST + i)) for i in range(50_000)]
     forecasts, rejections, counts = take(
         task, new_engine(task), [*many, ("sane", reading(FIRST)), ("sane", reading(FIRST + 1))]
@@ -96,12 +98,12 @@ def test_a_meter_with_far_too_many_readings_is_cut_and_told_once(task: Task) -> 
     assert counts["rejected"] == 49_900
 
 
-def test_many_rejections_are_counted_and_some_told(task: Task) -> None:
+def test_many_rejections_are_counted_and_some_told(task: WorkerTask) -> None:
     _, rejections, counts = take(task, new_engine(task), [(f"m{i}", "poison") for i in range(250)])
     assert (len(rejections), rejections[0]["omitted"], counts["rejected"]) == (100, 150, 250)
 
 
-def test_a_time_that_was_a_mistake_and_a_message_that_came_again(task: Task) -> None:
+def test_a_time_that_was_a_mistake_and_a_message_that_came_again(task: WorkerTask) -> None:
     engine = new_engine(task)
     _, rejections, counts = take(
         task, engine, [("a", reading(FIRST)), ("a", reading(FIRST + 99_999)), ("a", reading(FIRST + 1))]
@@ -112,27 +114,27 @@ def test_a_time_that_was_a_mistake_and_a_message_that_came_again(task: Task) -> 
     assert take(task, engine, again, redelivered=True)[2]["duplicate"] == 3  # no stream that starts again
 
 
-def test_messages_of_a_device_are_taken_in_their_order_whatever_the_rows(task: Task) -> None:
+def test_messages_of_a_device_are_taken_in_their_order_whatever_the_rows(task: WorkerTask) -> None:
     came = messages([("a", reading(FIRST + i)) for i in range(30)])
     told = pd.concat(list(forecast(task, new_engine(task), came.sample(frac=1, random_state=3), [])))
     assert told["n_accepted"].dropna().tolist() == [30]
 
 
-def test_more_devices_than_devices_max_are_refused(task: Task) -> None:
+def test_more_devices_than_devices_max_are_refused(task: WorkerTask) -> None:
     small = fleet_settings(settings(devices={"max": 2}))
     its = replace(task, settings=small.model_dump_json(), identity=identity_of(small, load_models(small)).text())
     _, rejections, _ = take(its, new_engine(its), [(name, reading(FIRST)) for name in "abc"])
     assert [(one["reason"], one["topic"]) for one in rejections] == [("too_many_devices", "c")]
 
 
-def test_a_worker_with_other_models_than_the_drivers_is_refused(task: Task) -> None:
+def test_a_worker_with_other_models_than_the_drivers_is_refused(task: WorkerTask) -> None:
     there = json.loads(task.identity)
     there["models"]["linear"] = "9 another hash"
     with pytest.raises(ModelError, match=r"this worker's models are not the driver's.*9 another hash"):
         models_of(task.settings, json.dumps(there))
 
 
-def test_state_goes_on_where_it_was_and_damaged_state_is_refused(task: Task) -> None:
+def test_state_goes_on_where_it_was_and_damaged_state_is_refused(task: WorkerTask) -> None:
     engine = new_engine(task)
     take(task, engine, [("a", reading(FIRST + i)) for i in range(20)])
     content = encode(engine)
@@ -143,8 +145,8 @@ def test_state_goes_on_where_it_was_and_damaged_state_is_refused(task: Task) -> 
         decode(task, 3, content[:-900])
 
 
-def test_an_engine_is_kept_for_its_stamp_alone_and_the_oldest_go_first(task: Task) -> None:
-    cache = Cache()
+def test_an_engine_is_kept_for_its_stamp_alone_and_the_oldest_go_first(task: WorkerTask) -> None:
+    cache = EngineCache()
     engines = [new_engine(task) for _ in range(3)]
     for bucket, engine in enumerate(engines):
         take(task, engine, [(f"{bucket}-{i}", reading(FIRST)) for i in range(2)])
@@ -166,11 +168,11 @@ def test_a_snapshot_is_handed_over_for_its_stamp_alone(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["0", "1"], "one of each bucket"
 
 
-def identity(task: Task) -> Identity:
+def identity(task: WorkerTask) -> Identity:
     return read_identity(task.identity)
 
 
-def test_a_checkpoint_of_another_version_or_of_something_else_is_refused(task: Task, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_version_or_of_something_else_is_refused(task: WorkerTask, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     assert open_checkpoint(folder, identity(task), None, 7).n_buckets == 7
     assert open_checkpoint(folder, identity(task), 7, 9).n_buckets == 7

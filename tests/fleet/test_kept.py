@@ -12,9 +12,9 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.storage import journal
 from gapcast_fleet.bucket import forecast
-from gapcast_fleet.kept import MOST_READINGS_EACH
-from gapcast_fleet.turns import Turn, take_again
-from gapcast_fleet.worker import Task, decode, encode, new_engine
+from gapcast_fleet.bucket_state import MOST_READINGS_EACH
+from gapcast_fleet.turns import Turn, replay_turns
+from gapcast_fleet.worker import WorkerTask, decode, encode, new_engine
 from tests.fleet.houses import FIRST, fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
 from tests.fleet.test_bad_input import messages, reading, task
 from tests.fleet.test_score import run
@@ -24,7 +24,7 @@ _PLACE = Path("a query/bucket 3")
 Readings = Sequence[tuple[str, int, float]]
 
 
-def turned(task: Task, engine: Engine, readings: Readings, n_batches: int) -> list[bytes]:
+def turned(task: WorkerTask, engine: Engine, readings: Readings, n_batches: int) -> list[bytes]:
     """Let ``engine`` take ``readings`` in as many micro-batches; return the lines of their journal."""
     n_each = -(-len(readings) // n_batches)
     turns: list[Turn] = []
@@ -35,7 +35,7 @@ def turned(task: Task, engine: Engine, readings: Readings, n_batches: int) -> li
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_from_snapshot_and_journal_an_engine_stands_where_it_stood_bit_for_bit(task: Task, seed: int) -> None:
+def test_from_snapshot_and_journal_an_engine_stands_where_it_stood_bit_for_bit(task: WorkerTask, seed: int) -> None:
     readings = shuffled(fleet(6, 60), seed)
     cut = len(readings) * (seed + 1) // 9
     engine = new_engine(task)
@@ -43,20 +43,20 @@ def test_from_snapshot_and_journal_an_engine_stands_where_it_stood_bit_for_bit(t
     snapshot = encode(engine)
     lines = turned(task, engine, readings[cut:], 5)
     again = decode(task, 3, snapshot)
-    take_again(again, lines, _PLACE)
+    replay_turns(again, lines, _PLACE)
     assert encode(again) == encode(engine)
 
 
-def test_from_a_journal_alone_too_and_without_what_changed_nothing(task: Task) -> None:
+def test_from_a_journal_alone_too_and_without_what_changed_nothing(task: WorkerTask) -> None:
     readings = shuffled(fleet(4, 30))
     engine, again = new_engine(task), new_engine(task)
     lines = turned(task, engine, [one for one in readings for _ in range(2)], 4)  # each of them twice
-    take_again(again, lines, _PLACE)
+    replay_turns(again, lines, _PLACE)
     assert encode(again) == encode(engine)
     assert sum(line.count(b'"house-0"') for line in lines) <= sum(device == "house-0" for device, _, _ in readings)
 
 
-def test_what_came_again_begins_no_stream_when_its_turn_is_taken_again(task: Task) -> None:
+def test_what_came_again_begins_no_stream_when_its_turn_is_taken_again(task: WorkerTask) -> None:
     engine, again = new_engine(task), new_engine(task)
     minutes: Readings = [("house-0", FIRST + i, 1.0) for i in range(9)]
     lines = turned(task, engine, minutes, 1)
@@ -64,19 +64,19 @@ def test_what_came_again_begins_no_stream_when_its_turn_is_taken_again(task: Tas
     echo = messages([(device, reading(minute, kw)) for device, minute, kw in minutes[2:7]], redelivered=True)
     list(forecast(task, engine, echo, turns))
     assert turns == []
-    take_again(again, lines, _PLACE)
+    replay_turns(again, lines, _PLACE)
     assert encode(again) == encode(engine)
 
 
 @pytest.mark.parametrize(
     "spoil", [lambda line: line[:-9], lambda line: line.replace(b"house", b"horse"), lambda _: b""]
 )
-def test_a_damaged_line_ends_it_with_the_buckets_name(task: Task, spoil: object) -> None:
+def test_a_damaged_line_ends_it_with_the_buckets_name(task: WorkerTask, spoil: object) -> None:
     lines = turned(task, new_engine(task), shuffled(fleet(2, 9)), 3)
     assert callable(spoil)
     lines[1] = spoil(lines[1])
     with pytest.raises(StateError, match=r"a query/bucket 3: the journal that Spark kept is damaged"):
-        take_again(new_engine(task), lines, _PLACE)
+        replay_turns(new_engine(task), lines, _PLACE)
 
 
 def test_a_snapshot_is_written_after_many_readings_and_what_came_since_is_in_the_journal(

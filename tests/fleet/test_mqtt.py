@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from gapcast.core.errors import BrokerError
-from gapcast_fleet.mqtt_client import Connection
-from gapcast_fleet.mqtt_sink import Publisher, to_mqtt
+from gapcast_fleet.mqtt_client import SparkMqttClient
+from gapcast_fleet.mqtt_sink import TaskPublisher, to_mqtt
 from gapcast_fleet.mqtt_source import MqttReader, from_mqtt
 from gapcast_fleet.score import Plan, start
 from tests.fleet.houses import Forecasts, Told, fleet, furthest, of_the_edge, settings, shuffled
@@ -32,7 +32,7 @@ class Client:
     def __init__(self, broker: MosquittoBroker) -> None:
         self.found: Forecasts = {}
         self.rejected: list[dict[str, Any]] = []
-        self.connection = Connection(settings(mqtt={"host": broker.host, "port": broker.port}).mqtt, "meters")
+        self.connection = SparkMqttClient(settings(mqtt={"host": broker.host, "port": broker.port}).mqtt, "meters")
         self.connection.client.on_message = self._on_message
         self.connection.open()
         self.connection.client.subscribe([("gap/+/forecast", 1), ("gapcast/+/rejected", 1)])
@@ -148,11 +148,11 @@ def test_what_was_not_acknowledged_comes_again_as_a_duplicate_and_segments_can_b
 def test_a_broker_that_is_not_there_is_named() -> None:
     port = free_port()
     with pytest.raises(BrokerError, match=f"127.0.0.1 port {port} cannot be reached"):
-        Connection(settings(mqtt={"host": "127.0.0.1", "port": port}).mqtt, "x").open()
+        SparkMqttClient(settings(mqtt={"host": "127.0.0.1", "port": port}).mqtt, "x").open()
 
 
 def test_a_publisher_is_done_when_the_broker_has_confirmed_all(mosquitto: MosquittoBroker, client: Client) -> None:
-    publisher = Publisher(settings(mqtt={"host": mosquitto.host, "port": mosquitto.port}))
+    publisher = TaskPublisher(settings(mqtt={"host": mosquitto.host, "port": mosquitto.port}))
     document = {"device": "a", "observed_at": "x"} | dict.fromkeys(Told._fields, 1.0)
     for _ in range(1_500):
         publisher.publish("gap/a/forecast", json.dumps(document))

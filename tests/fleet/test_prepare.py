@@ -25,12 +25,12 @@ from gapcast.core.training_set import MANIFEST_FILE, PARTS, TEST, TRAIN, VALIDAT
 from gapcast.core.window import WindowSpec
 from gapcast_fleet.balance import balance
 from gapcast_fleet.cli import main
-from gapcast_fleet.drawing import note_path, places
-from gapcast_fleet.history import HistoryColumns
-from gapcast_fleet.prepare import Wanted, lines, prepare
+from gapcast_fleet.history import ParquetColumns
+from gapcast_fleet.prepare import PrepareOptions, lines, prepare
+from gapcast_fleet.window_draw import note_path, places
 from gapcast_trainer.clean import Series
-from gapcast_trainer.split import Part, Split
-from gapcast_trainer.windows import Task, examples
+from gapcast_trainer.split import MinuteSplit, SplitPart
+from gapcast_trainer.windows import WindowTask, examples
 from tests.fleet.conftest import CONF
 from tests.fleet.test_kills import Command
 from tests.trainer.training_sets import manifest_of, write_set
@@ -78,8 +78,8 @@ def readings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def wanted(readings: Path) -> Wanted:
-    return Wanted(readings, HistoryColumns(), CONTRACT, Draw(validate_share=0.2), ("stranger",))
+def wanted(readings: Path) -> PrepareOptions:
+    return PrepareOptions(readings, ParquetColumns(), CONTRACT, Draw(validate_share=0.2), ("stranger",))
 
 
 def rows_of(folder: Path, manifest: Manifest, part: str) -> np.ndarray:
@@ -96,7 +96,7 @@ def rows_of(folder: Path, manifest: Manifest, part: str) -> np.ndarray:
 
 
 def test_each_house_gives_as_many_windows_evenly_and_nothing_is_in_two_parts(
-    spark: SparkSession, wanted: Wanted, tmp_path: Path
+    spark: SparkSession, wanted: PrepareOptions, tmp_path: Path
 ) -> None:
     manifest = prepare(spark, Limits(), wanted, tmp_path / "set", quiet=True)
     assert manifest.names(left_out=False) == ("long", "short", "usual")
@@ -134,18 +134,18 @@ def test_each_house_gives_as_many_windows_evenly_and_nothing_is_in_two_parts(
 
 
 def test_the_windows_of_a_house_are_those_that_the_trainer_makes_of_it(
-    spark: SparkSession, wanted: Wanted, tmp_path: Path
+    spark: SparkSession, wanted: PrepareOptions, tmp_path: Path
 ) -> None:
     everything = replace(wanted, draw=replace(wanted.draw, windows_a_house=100_000, validate_share=0.2))
     manifest = prepare(spark, Limits(), everything, tmp_path / "set", quiet=True)
     for place, house in enumerate(manifest.houses):
         series = Series(BEGINS[house.name], power_of(house.name))
-        task = Task(WindowSpec(CONTRACT.context), CONTRACT.lead_times_min)
+        task = WindowTask(WindowSpec(CONTRACT.context), CONTRACT.lead_times_min)
         begins = datetime.fromisoformat(house.validate_from or "2010-01-02T00:00Z")
         late = datetime(2030, 1, 1, tzinfo=UTC)
         ends = late if house.validate_from else late.replace(year=2010, month=1, day=3)
-        split = Split(begins, ends, late.replace(year=2031), manifest.embargo_min)
-        for part, its in ((TRAIN, Part.TRAIN), (VALIDATE, Part.VALIDATE), (TEST, Part.TEST)):
+        split = MinuteSplit(begins, ends, late.replace(year=2031), manifest.embargo_min)
+        for part, its in ((TRAIN, SplitPart.TRAIN), (VALIDATE, SplitPart.VALIDATE), (TEST, SplitPart.TEST)):
             rows = rows_of(tmp_path / "set", manifest, part)
             rows = rows[rows["house"] == place]
             expected = examples(series, task, split, its)
@@ -170,7 +170,7 @@ def test_the_windows_of_a_house_are_those_that_the_trainer_makes_of_it(
 
 
 def test_killed_while_it_draws_windows_it_goes_on_and_comes_to_the_same(
-    spark: SparkSession, readings: Path, wanted: Wanted, tmp_path: Path
+    spark: SparkSession, readings: Path, wanted: PrepareOptions, tmp_path: Path
 ) -> None:
     out = tmp_path / "set"
     Command(
@@ -203,7 +203,11 @@ def test_killed_while_it_draws_windows_it_goes_on_and_comes_to_the_same(
     ],
 )
 def test_what_cannot_be_prepared_is_refused_before_anything_is_written(
-    change: Callable[[Wanted], Wanted], said: str, spark: SparkSession, wanted: Wanted, tmp_path: Path
+    change: Callable[[PrepareOptions], PrepareOptions],
+    said: str,
+    spark: SparkSession,
+    wanted: PrepareOptions,
+    tmp_path: Path,
 ) -> None:
     with pytest.raises(SettingsError) as caught:
         prepare(spark, Limits(), change(wanted), tmp_path / "set", quiet=True)
@@ -211,7 +215,7 @@ def test_what_cannot_be_prepared_is_refused_before_anything_is_written(
     assert not list(tmp_path.glob("set/*"))
 
 
-def test_a_folder_without_a_reading_is_refused(spark: SparkSession, tmp_path: Path, wanted: Wanted) -> None:
+def test_a_folder_without_a_reading_is_refused(spark: SparkSession, tmp_path: Path, wanted: PrepareOptions) -> None:
     (tmp_path / "in").mkdir()
     empty = {"device": pa.array([], "string"), "ts": pa.array([], "int64"), "gap_kw": pa.array([], "double")}
     pq.write_table(pa.table(empty), tmp_path / "in" / "none.parquet")

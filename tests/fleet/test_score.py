@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from gapcast.core.errors import ModelError, SettingsError
-from gapcast_fleet.failures import told
+from gapcast_fleet.failures import worker_error
 from gapcast_fleet.score import Plan, start
 from gapcast_fleet.sinks import to_files, to_kafka
 from gapcast_fleet.sources import FileFormat, from_files
@@ -85,7 +85,7 @@ def test_a_worker_whose_models_changed_under_it_ends_the_stream_with_the_reason(
     query = start(its, readings, to_files(tmp_path / "out", "json"), Plan(tmp_path / "checkpoint", every_s=0))
     copy.alter_card(lambda card: card.update(version="another"))
     write_lines(tmp_path / "in", shuffled(fleet(2, 3)), 1)
-    with pytest.raises(ModelError, match=r"this worker's models are not the driver's.*another"), told():
+    with pytest.raises(ModelError, match=r"this worker's models are not the driver's.*another"), worker_error():
         query.awaitTermination(120)
 
 

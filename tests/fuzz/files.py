@@ -22,7 +22,7 @@ from gapcast.core.grid import LATEST_MS, minute_of
 from gapcast.core.reading import Limits
 from gapcast.predictors.archive import read_archive
 from gapcast.predictors.store import CARD_FILE, MODEL_FILE, default_model, read_card
-from gapcast.replay.source import Columns, read_minutes
+from gapcast.replay.source import CsvColumns, read_minutes
 from tests.fuzz.mutations import mutate_bytes, mutate_document
 from tests.fuzz.target import FIELD, Target, scratch_folder, written
 from tests.support.models import every_feature_model, shipped_models, shipped_names
@@ -157,7 +157,7 @@ def check_readings_file(data: bytes) -> None:
     """Read ``data`` as a file of readings, its suffix and columns in the first field: minutes, or a SourceError."""
     head, _, content = data.partition(FIELD)
     suffix = {b"z": ".zip", b"g": ".gz"}.get(head[:1], ".csv")
-    columns = Columns("time", "power", "W") if head[1:2] == b"c" else Columns()
+    columns = CsvColumns("time", "power", "W") if head[1:2] == b"c" else CsvColumns()
     limits = Limits()
     with written(content, f"readings{suffix}") as path, suppress(SourceError):
         for minute, gap_kw in read_minutes(path, columns, limits):

@@ -27,9 +27,9 @@ from gapcast.mqtt.sources import SourceReader
 from gapcast.presets import presets
 from gapcast.replay.source import minute_at
 from gapcast.service.ports import Arrival
-from gapcast.setup.guessing import guessed
-from gapcast.setup.recognising import recognised
-from gapcast.setup.recording import Recording
+from gapcast.setup.message_recording import MessageRecording
+from gapcast.setup.power_guess import guess_power_sources
+from gapcast.setup.preset_recognition import recognize_presets
 from tests.fuzz.target import FIELD, PART, Target
 
 _EXTRAS = ("reactive_kvar", "voltage_v", "current_a")
@@ -167,14 +167,14 @@ def preset_words() -> list[str]:
 def check_setup(data: bytes) -> None:
     """Give ``gapcast setup`` the messages of ``data``; every candidate names devices and finite powers."""
     _, messages = messages_in(data)
-    recording, at_ms = Recording(), _NOW_MS
+    recording, at_ms = MessageRecording(), _NOW_MS
     for place, (topic, payload, delay_s, flags) in enumerate(messages[:6]):
         at_ms += delay_s * 1_000
         publication = Publication(topic, payload, place + 1, bool(flags & 1), bool(flags & 2), b"", len(payload))
         recording.add(Received(publication, at_ms / 1_000, at_ms))
-    known = recognised(recording, "Europe/Paris")
+    known = recognize_presets(recording, "Europe/Paris")
     topics = {topic for candidate in known for topic in candidate.topics}
-    for candidate in (*known, *guessed(recording, "Europe/Paris", topics, any_name=True)):
+    for candidate in (*known, *guess_power_sources(recording, "Europe/Paris", topics, any_name=True)):
         assert candidate.title
         assert all(is_device_id(device) for device in candidate.devices)
         assert all(math.isfinite(power) for power in candidate.devices.values())

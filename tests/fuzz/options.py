@@ -18,7 +18,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError, StatusError
 from gapcast.json_input import JsonError, decode_json
 from gapcast.presets import presets
-from gapcast.status.asking import Rest
+from gapcast.status.rest_client import RestClient
 from tests.fuzz.target import Target, written
 from tests.support.ports import LOOPBACK
 
@@ -119,7 +119,7 @@ def check_supervisor(data: bytes) -> None:
         service = mqtt_service({"SUPERVISOR_URL": server.url, "SUPERVISOR_TOKEN": "token"})
         assert isinstance(settings_of({}, service, {}), Settings)
     with suppress(StatusError):
-        assert isinstance(Rest(server.url).document("/readyz"), dict)
+        assert isinstance(RestClient(server.url).document("/readyz"), dict)
 
 
 def supervisor_seeds() -> list[bytes]:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 import numpy as np
 from starlette.exceptions import HTTPException
 
-from gapcast.api.predict_answer import JSON_TYPE, PROBLEM_TYPE, Desk
+from gapcast.api.predict_answer import JSON_TYPE, PROBLEM_TYPE, PredictHandler
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Limits
 from gapcast.http.tensors import FLOAT, read, written
@@ -25,12 +25,12 @@ _OUTPUTS = ("mean", "quantiles")
 
 
 @cache
-def _desk() -> Desk:
+def _desk() -> PredictHandler:
     """Return the predict use case over a service with the default model and one that takes every feature."""
     default = load_model(shipped_models() / default_name())
     every = load_model(every_feature_model())
     service = Service(MemoryLink(), Engine(default), {default.name: default, every.name: every})
-    return Desk(service, Limits(), max_body_bytes=_MAX_BODY_BYTES, max_readings=_MAX_READINGS)
+    return PredictHandler(service, Limits(), max_body_bytes=_MAX_BODY_BYTES, max_readings=_MAX_READINGS)
 
 
 def check_predict(data: bytes) -> None:

@@ -17,7 +17,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, StateError
 from gapcast.core.meters.samples import Sample
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import take
+from gapcast.core.snapshot import capture_snapshot
 from gapcast.service.ports import NoMeters
 from gapcast.storage import checkpoint, journal
 from gapcast.storage.recovery import checkpoint_path, journal_path, recover
@@ -99,7 +99,7 @@ def _written_generation(folder: Path, content: bytes) -> None:
 
 def checkpoint_seeds() -> list[bytes]:
     """Return checkpoints of an engine that learns and of an empty one."""
-    return [checkpoint.encode(take(_lived()[0])), checkpoint.encode(take(_engine()))]
+    return [checkpoint.encode(capture_snapshot(_lived()[0])), checkpoint.encode(capture_snapshot(_engine()))]
 
 
 def repack_checkpoint(data: bytes, seed: int) -> bytes:

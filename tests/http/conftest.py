@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from gapcast.api.predict_answer import Desk
+from gapcast.api.predict_answer import PredictHandler
 from gapcast.app.models import Models
 from gapcast.core.engine import Engine
 from gapcast.core.history import History
@@ -18,7 +18,7 @@ from gapcast.core.reading import Limits, Reading
 from gapcast.http.app import HttpOptions, create_app
 from gapcast.http.connection_limits import ConnectionLimits
 from gapcast.http.server import HttpServerThread, Implementation, build_server
-from gapcast.observability.metrics import About, build_registry
+from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.predictors.store import load_model
 from gapcast.service.service import Service
@@ -72,12 +72,12 @@ def serving(
 ) -> Iterator[Rest]:
     """Serve a fresh service."""
     link = MemoryLink()
-    service = Service(link, Engine(models.speaking, history=History(60, 10)), models.by_name)
+    service = Service(link, Engine(models.primary, history=History(60, 10)), models.by_name)
     app = create_app(
         service,
         lambda: models.cards,
-        build_registry(service, About(load_interpreter()[1], "gw-test")),
-        Desk(service, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS),
+        build_registry(service, ServiceInfo(load_interpreter()[1], "gw-test")),
+        PredictHandler(service, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS),
         options,
     )
     listening = socket.create_server((LOOPBACK, 0))

@@ -131,7 +131,7 @@ def test_who_comes_back_too_late_is_told(rest: Rest, last_id: object) -> None:
 def test_more_than_can_be_told_is_told(rest: Rest) -> None:
     with reading(rest) as reader:
         for _ in range(20 * MAX_WAITING):
-            rest.service.feed.tell("scores", "home", {})
+            rest.service.feed.publish_event("scores", "home", {})
         assert reader.next("reset").data == {"reason": "more happened than can be told"}
 
 
@@ -189,8 +189,8 @@ def test_a_slow_reader_is_let_go_and_hurts_no_one(rest: Rest, monkeypatch: pytes
 def test_no_one_listens_in_the_end(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "_LINGER_S", 0.0)
     with reading(rest):
-        assert rest.service.feed.is_heard
-    wait_until(lambda: not rest.service.feed.is_heard, "the end of listening")
+        assert rest.service.feed.has_listener
+    wait_until(lambda: not rest.service.feed.has_listener, "the end of listening")
     push(rest)
     assert rest.service.feed.take() == ([], False)
     with reading(rest) as reader:

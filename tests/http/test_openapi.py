@@ -26,7 +26,7 @@ NO_ANSWER_BUT_WHAT_IS_DOCUMENTED = [
 
 def test_the_committed_document_is_that_of_the_code(rest: Rest) -> None:
     served = rest.client.get("/openapi.json").json()
-    cure = "curl -s localhost:8080/openapi.json | python3 -m json.tool --no-ensure-ascii - docs/openapi.json"
+    cure = "curl -s localhost:8080/openapi.json | python3 -m json.tool --no-ensure-ascii --indent 2 - docs/openapi.json"
     assert json.loads(COMMITTED.read_text(encoding="utf-8")) == served, cure
 
 

@@ -15,7 +15,7 @@ import yaml
 from gapcast.config.mqtt import TopicSettings
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.drift import MIN_OUTCOMES, QUIET_DAYS, Change
-from gapcast.mqtt.discovery import HomeAssistant
+from gapcast.mqtt.discovery import HomeAssistantTopics
 from gapcast.mqtt.payloads import encode_rejection
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.score_reports import event_document
@@ -91,7 +91,9 @@ def test_a_misspelt_keyword_of_a_schema_would_be_seen() -> None:
 
 def test_every_topic_of_the_configuration_is_in_it_and_no_other() -> None:
     topics = TopicSettings()
-    home = HomeAssistant("homeassistant", DeviceTopic.parse("", "{device}"), DeviceTopic.parse("", "{device}"), "")
+    home = HomeAssistantTopics(
+        "homeassistant", DeviceTopic.parse("", "{device}"), DeviceTopic.parse("", "{device}"), ""
+    )
     of_code = {getattr(topics, name) for name in TopicSettings.model_fields} - {topics.answers}
     of_code |= {f"{topics.answers}{{asker}}", home.birth_topic, "homeassistant/device/{objectId}/config"}
     assert re.fullmatch(r"homeassistant/device/[\w-]+/config", home.config_topic("a.b"))

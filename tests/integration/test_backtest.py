@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from gapcast.backtest.houses import Part
+from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.run import run_backtest
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import EVER, LAST_DAY, Summary
 from gapcast.core.reading import Limits
-from gapcast.replay.source import Columns, Minute, read_minutes
+from gapcast.replay.source import CsvColumns, Minute, read_minutes
 from gapcast.sample import sample_path
 from tests.integration.conftest import Connect, StartGateway
 from tests.support.brokers import Broker
@@ -55,7 +55,7 @@ def assert_close(found: Any, expected: Any) -> None:
 def test_what_it_finds_is_what_the_live_service_tells(
     broker: Broker, start_gateway: StartGateway, connect: Connect, tmp_path: Path, n_houses: int
 ) -> None:
-    week = list(islice(read_minutes(sample_path(), Columns(), Limits()), n_houses * N))
+    week = list(islice(read_minutes(sample_path(), CsvColumns(), Limits()), n_houses * N))
     houses = {f"house_{i}": week[i * N : (i + 1) * N] for i in range(n_houses)}
     gateway = start_gateway(broker, learning={"report_every_min": 1e-9})
     peer = connect(broker)
@@ -71,15 +71,15 @@ def test_what_it_finds_is_what_the_live_service_tells(
     files = [written(tmp_path / f"{device}.csv", minutes) for device, minutes in houses.items()]
     out = tmp_path / "out.csv"
     settings = gateway_settings(broker.port, tmp_path / "other")
-    found = run_backtest(settings, files, Columns("time", "kw"), Part(), out=out, quiet=True)
+    found = run_backtest(settings, files, CsvColumns("time", "kw"), HouseFile(), out=out, quiet=True)
 
     live, _ = gateway.service.live_scores()
     assert live[EVER].n == n_houses * (N - 6)
-    assert live[EVER].enough
+    assert live[EVER].is_sufficient
     assert_close(told(live[EVER]), told(found.scored))
     for house in found.houses:
         said = last_scores(peer, house.name, N - 6)
-        assert said["model"] == found.speaker == "blend"
+        assert said["model"] == found.publisher == "blend"
         for period in (LAST_DAY, EVER):
             assert_close(said[period], told(house.live[period]))
     with out.open(newline="", encoding="utf-8") as file:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import structlog
 
-from gapcast.app.model_watcher import Reloading
+from gapcast.app.model_watcher import ModelWatcher
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
 from gapcast.core.reading import Reading
@@ -103,10 +103,10 @@ def test_a_new_version_speaks_from_some_reading_on_and_each_reading_gets_its_for
     for documents in told.values():
         minutes = [document["observed_at"] for document in documents]
         assert minutes == [minute_label(FIRST + minute) for minute in range(1, n_minutes)], "each once, in order"
-        spoken = [document["model_version"] for document in documents]
-        n_new = spoken.count("new")
-        n_old = len(spoken) - n_new
-        assert spoken == [before[copy.name]] * n_old + ["new"] * n_new
+        current = [document["model_version"] for document in documents]
+        n_new = current.count("new")
+        n_old = len(current) - n_new
+        assert current == [before[copy.name]] * n_old + ["new"] * n_new
         assert n_old >= 19
         assert n_new >= n_after
         assert [document["n_observed"] for document in documents[:178]] == list(range(2, len(documents[:178]) + 2))
@@ -230,7 +230,7 @@ def test_a_bad_one_is_refused_with_its_reason_and_the_old_one_speaks_on(
 
 
 @pytest.fixture
-def looking(broker: Broker, start_gateway: StartGateway, copy: ModelCopy) -> tuple[Gateway, Reloading]:
+def looking(broker: Broker, start_gateway: StartGateway, copy: ModelCopy) -> tuple[Gateway, ModelWatcher]:
     """A gateway, and what watches its models, whose looks the test takes itself."""
     gateway = start_gateway(broker, models={"path": copy.models})
     reloading = gateway.application._reloading
@@ -239,7 +239,9 @@ def looking(broker: Broker, start_gateway: StartGateway, copy: ModelCopy) -> tup
     return gateway, reloading
 
 
-def test_files_that_are_still_being_written_are_waited_for(looking: tuple[Gateway, Reloading], copy: ModelCopy) -> None:
+def test_files_that_are_still_being_written_are_waited_for(
+    looking: tuple[Gateway, ModelWatcher], copy: ModelCopy
+) -> None:
     gateway, reloading = looking
     content = copy.file.read_bytes()
     for n_bytes in range(10_000, 60_000, 10_000):
@@ -254,7 +256,7 @@ def test_files_that_are_still_being_written_are_waited_for(looking: tuple[Gatewa
     assert reloads(gateway) == {"swapped": 1, "refused": 0}, "once is enough"
 
 
-def test_a_bad_one_is_tried_once_or_when_someone_asks(looking: tuple[Gateway, Reloading], copy: ModelCopy) -> None:
+def test_a_bad_one_is_tried_once_or_when_someone_asks(looking: tuple[Gateway, ModelWatcher], copy: ModelCopy) -> None:
     gateway, reloading = looking
     no_card(copy)
     for _ in range(5):
@@ -267,7 +269,7 @@ def test_a_bad_one_is_tried_once_or_when_someone_asks(looking: tuple[Gateway, Re
 
 
 def test_what_is_written_to_while_it_is_read_is_no_bad_model(
-    looking: tuple[Gateway, Reloading], copy: ModelCopy, monkeypatch: pytest.MonkeyPatch
+    looking: tuple[Gateway, ModelWatcher], copy: ModelCopy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway, reloading = looking
     whole = copy.card.read_bytes()
@@ -289,7 +291,7 @@ def test_what_is_written_to_while_it_is_read_is_no_bad_model(
 
 
 def test_an_error_that_no_one_foresaw_refuses_too(
-    looking: tuple[Gateway, Reloading], monkeypatch: pytest.MonkeyPatch
+    looking: tuple[Gateway, ModelWatcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway, reloading = looking
 

@@ -13,13 +13,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from gapcast.app.application import Application
-from gapcast.app.broker import broker_is_fair, session_options
+from gapcast.app.broker import session_options, wait_for_topic_affinity
 from gapcast.check.broker import check_broker
 from gapcast.check.finding import Mark, Situation
 from gapcast.config.shards import each_of
 from gapcast.core.errors import SettingsError
-from gapcast.mqtt import dealing
-from gapcast.mqtt.dealing import N_MESSAGES, Dealt, dealt
+from gapcast.mqtt import topic_affinity
+from gapcast.mqtt.topic_affinity import N_MESSAGES, GroupDistribution, measure_group
 from tests.integration.conftest import Connect
 from tests.integration.test_reloading import reloads
 from tests.integration.test_stream import FIRST, power, reading
@@ -123,8 +123,8 @@ def test_a_group_of_mosquitto_is_refused_with_the_reason(
     mosquitto: MosquittoBroker, tmp_path: Path, connect: Connect
 ) -> None:
     settings = gateway_settings(mosquitto.port, tmp_path, mqtt=IN_GROUP)
-    found = dealt(session_options(settings, {}), "workers", "gapcast/gw-test/dealing")
-    assert found == Dealt((N_MESSAGES // 2, N_MESSAGES // 2))
+    found = measure_group(session_options(settings, {}), "workers", "gapcast/gw-test/dealing")
+    assert found == GroupDistribution((N_MESSAGES // 2, N_MESSAGES // 2))
     application = Application(settings, {})
     peer = connect(mosquitto)
     peer.subscribe("gapcast/+/status")
@@ -178,31 +178,31 @@ class HashingBroker:
 def test_a_broker_that_deals_by_topic_is_taken_at_its_word_and_tried(tmp_path: Path) -> None:
     broker = HashingBroker()
     settings = gateway_settings(broker.port, tmp_path, mqtt=IN_GROUP)
-    found = dealt(session_options(settings, {}), "workers", "gapcast/gw-test/dealing")
+    found = measure_group(session_options(settings, {}), "workers", "gapcast/gw-test/dealing")
     broker.close()
-    assert found == Dealt((0, N_MESSAGES))
-    assert not found.is_torn
+    assert found == GroupDistribution((0, N_MESSAGES))
+    assert not found.splits_topic
     assert all(b"$share/workers/gapcast/gw-test/dealing" in body for body in broker.filters)
 
 
 def test_a_broker_that_swallows_some_has_shown_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dealing, "_ANSWER_S", 0.5)
+    monkeypatch.setattr(topic_affinity, "_ANSWER_S", 0.5)
     broker = HashingBroker(n_dealt=3)
     settings = gateway_settings(broker.port, tmp_path, mqtt=IN_GROUP)
-    found = dealt(session_options(settings, {}), "workers", "gapcast/gw-test/dealing")
+    found = measure_group(session_options(settings, {}), "workers", "gapcast/gw-test/dealing")
     broker.close()
     assert found.problem == f"of {N_MESSAGES} messages on gapcast/gw-test/dealing only 3 came back"
-    assert not found.is_torn
+    assert not found.splits_topic
 
 
 def test_a_broker_that_is_not_there_is_asked_again_until_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dealing, "_ANSWER_S", 0.1)
+    monkeypatch.setattr(topic_affinity, "_ANSWER_S", 0.1)
     settings = gateway_settings(free_port(), tmp_path, mqtt=IN_GROUP)
     stopping = Event()
     with capture_logs() as said:
-        waiting = Thread(target=broker_is_fair, args=(settings, session_options(settings, {}), stopping))
+        waiting = Thread(target=wait_for_topic_affinity, args=(settings, session_options(settings, {}), stopping))
         waiting.start()
         wait_until(lambda: any(one["event"] == "mqtt.dealing_unknown" for one in said), "a word about it")
         stopping.set()

@@ -15,7 +15,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
 from gapcast.core.reading import Limits, Reading
 from gapcast.predictors.store import load_model
-from gapcast.replay.source import Columns, read_minutes
+from gapcast.replay.source import CsvColumns, read_minutes
 from gapcast.sample import sample_path
 from tests.integration.conftest import Connect, StartGateway
 from tests.support.brokers import Broker, MosquittoBroker
@@ -239,7 +239,7 @@ def test_a_week_replayed_twice_is_forecast_twice_with_the_same_values(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     n = 150
-    source = read_minutes(sample_path(), Columns(), Limits())
+    source = read_minutes(sample_path(), CsvColumns(), Limits())
     minutes = [next(source) for _ in range(n)]
     gateway = start_gateway(broker, forecast=ALONE)
     peer = connect(broker)

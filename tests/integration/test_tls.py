@@ -15,7 +15,7 @@ import structlog
 from gapcast.check.run import run_checks
 from gapcast.mqtt.tls import Tls, TlsFiles
 from gapcast.mqtt.transport import Transport
-from gapcast.replay.publisher import Meter
+from gapcast.replay.publisher import MeterPublisher
 from gapcast.replay.source import Minute
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, power, reading
@@ -116,7 +116,7 @@ def test_a_replay_at_full_speed_goes_the_same_way(
         peer = connect(plain)
         peer.subscribe("gap/home/reading")
         transport = Transport(kind, tls=Tls(TlsFiles(ca_path=authority.certificate)))
-        with Meter(LOOPBACK, port, "gap/home/reading", transport=transport) as meter:
+        with MeterPublisher(LOOPBACK, port, "gap/home/reading", transport=transport) as meter:
             for i in range(3_000):
                 meter.publish(Minute(FIRST + i, power(i)))
         sent = [message.document["gap_kw"] for message in peer.wait_for("gap/home/reading", 3_000)]

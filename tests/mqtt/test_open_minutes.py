@@ -47,7 +47,7 @@ class Kept(Heard):
 
     def keep(self, readings: Sequence[Reading]) -> None:
         with self.path.open("ab") as file:
-            file.write(journal.encode(readings, self.now_ms, self.reader.fleet.take_samples()))
+            file.write(journal.encode(readings, self.now_ms, self.reader.meters.take_samples()))
 
     def say(self, message: tuple[int, int, str], i: int) -> None:
         """Send the i-th message, then let the clock close what is due; keep both."""
@@ -80,15 +80,15 @@ def killed(life: Kept, name: str, folder: Path) -> Kept:
     after = begun(name, folder, life.now_ms)
     for entry in entries:
         assert isinstance(entry, journal.Entry)
-        after.reader.fleet.recall(entry.samples, entry.readings, entry.issued_at_ms)
+        after.reader.meters.recall(entry.samples, entry.readings, entry.issued_at_ms)
     return after
 
 
 def stopped(life: Kept, name: str, folder: Path) -> Kept:
     """The next process after one that ended well: it has where its meters stood."""
     after = begun(name, folder, life.now_ms)
-    after.reader.fleet.resume(standing := life.reader.fleet.standing())
-    assert after.reader.fleet.standing() == standing
+    after.reader.meters.resume(standing := life.reader.meters.capture_state())
+    assert after.reader.meters.capture_state() == standing
     return after
 
 
@@ -125,12 +125,12 @@ def half_a_minute(source: dict[str, Any], **more: Any) -> Heard:
 def resumed(heard: Heard, source: dict[str, Any], **more: Any) -> Heard:
     after = Heard(source, **more)
     after.now_ms = heard.now_ms
-    after.reader.fleet.resume(heard.reader.fleet.standing())
+    after.reader.meters.resume(heard.reader.meters.capture_state())
     return after
 
 
 def in_batches(heard: Heard) -> list[Sample]:
-    return list(heard.reader.fleet.take_samples())
+    return list(heard.reader.meters.take_samples())
 
 
 def test_what_waited_at_the_broker_comes_before_the_clock_closes_a_minute() -> None:
@@ -154,8 +154,8 @@ def test_a_sample_that_came_again_and_had_no_effect_has_none_when_it_is_taken_ag
         payload = json.dumps({"kw": 9, "t": LONG_AGO_MS + second * SECOND})
         heard.send("meter/home", payload, heard.now_ms, again=True)
     after = Heard(source)
-    after.reader.fleet.recall(in_batches(heard), [], heard.now_ms)
-    (meter,), (before,) = after.reader.fleet.standing(), heard.reader.fleet.standing()
+    after.reader.meters.recall(in_batches(heard), [], heard.now_ms)
+    (meter,), (before,) = after.reader.meters.capture_state(), heard.reader.meters.capture_state()
     assert meter.open_minute == before.open_minute
 
 
@@ -165,8 +165,8 @@ def test_a_count_that_was_rejected_is_where_the_counter_goes_on_from() -> None:
     heard.send("meter/home", json.dumps({"kwh": 9_000, "t": LONG_AGO_MS + 40 * SECOND}))
     assert heard.reasons == ["out_of_range"]
     after = Heard(source)
-    after.reader.fleet.recall(in_batches(heard), [], heard.now_ms)
-    assert after.reader.fleet.standing()[0].counted == (LONG_AGO_MS + 40 * SECOND, (9_000,))
+    after.reader.meters.recall(in_batches(heard), [], heard.now_ms)
+    assert after.reader.meters.capture_state()[0].counted == (LONG_AGO_MS + 40 * SECOND, (9_000,))
     assert after.reasons == []
 
 
@@ -178,41 +178,41 @@ def test_a_count_that_was_rejected_is_where_the_counter_goes_on_from() -> None:
 def test_what_the_configuration_reads_no_longer_is_left_out(source: dict[str, Any]) -> None:
     heard = half_a_minute(TIMED)
     after = resumed(heard, source)
-    after.reader.fleet.recall(in_batches(heard), [Reading("home", FIRST, 1.0)], LONG_AGO_MS)
-    assert after.reader.fleet.standing() == []
+    after.reader.meters.recall(in_batches(heard), [Reading("home", FIRST, 1.0)], LONG_AGO_MS)
+    assert after.reader.meters.capture_state() == []
 
 
 def test_beyond_a_limit_that_was_lowered_meters_are_left_out() -> None:
     heard = half_a_minute(TIMED)
     heard.send("meter/barn", json.dumps({"kw": 1, "t": LONG_AGO_MS}))
     after = resumed(heard, TIMED, max_devices=1)
-    after.reader.fleet.recall(in_batches(heard), [], LONG_AGO_MS)
-    assert [meter.topic for meter in after.reader.fleet.standing()] == ["meter/home"]
+    after.reader.meters.recall(in_batches(heard), [], LONG_AGO_MS)
+    assert [meter.topic for meter in after.reader.meters.capture_state()] == ["meter/home"]
 
 
 def test_a_minute_of_other_channels_begins_anew() -> None:
     after = resumed(half_a_minute(TIMED), TIMED, extras=("voltage_v",))
-    assert after.reader.fleet.standing()[0].open_minute.newest_ms is None
+    assert after.reader.meters.capture_state()[0].open_minute.newest_ms is None
 
 
 def test_a_counter_of_other_terms_begins_anew() -> None:
     counter = TIMED | {"value": "kwh", "unit": "kWh"}
     after = resumed(half_a_minute(counter), counter | {"value": "kwh - back"})
-    assert after.reader.fleet.standing()[0].counted is None
+    assert after.reader.meters.capture_state()[0].counted is None
 
 
 def test_of_a_meter_that_is_forgotten_nothing_stands_and_no_minute_is_closed() -> None:
     heard = half_a_minute(TIMED | {"hold_s": 120})
-    heard.reader.fleet.forget("home")
-    assert heard.reader.fleet.standing() == []
+    heard.reader.meters.forget("home")
+    assert heard.reader.meters.capture_state() == []
     assert heard.wait() == []
     assert heard.reader.topic_of("home") == ""
     heard.send("meter/home", json.dumps({"kw": 1, "t": heard.now_ms}), heard.now_ms)
-    assert len(heard.reader.fleet.standing()) == 1
+    assert len(heard.reader.meters.capture_state()) == 1
 
 
 def test_what_told_nothing_stands_nowhere() -> None:
     heard = Heard(TIMED)
     heard.send("meter/home", json.dumps({"other": 1}))
-    standing: Sequence[MeterState] = heard.reader.fleet.standing()
+    standing: Sequence[MeterState] = heard.reader.meters.capture_state()
     assert (standing, in_batches(heard)) == ([], [])

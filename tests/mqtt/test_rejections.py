@@ -25,10 +25,10 @@ def test_rejections_beyond_the_rate_are_counted_in_the_next_one() -> None:
     rejections = Rejections(published, "gapcast/gw/rejected", 2, statistics, lambda: now_s)
     problem = PayloadError("not_json", "the payload is not JSON")
     for _ in range(400):
-        rejections.tell("gap/home/reading", b"on", problem)
+        rejections.publish("gap/home/reading", b"on", problem)
     assert (len(published.documents), statistics.n_rejections_omitted) == (20, 380)
     now_s += 0.5
-    rejections.tell("gap/home/reading", b"on", problem)
+    rejections.publish("gap/home/reading", b"on", problem)
     last = published.documents[-1]
     assert list(last) == ["topic", "reason", "detail", "payload", "omitted"]
     assert last["omitted"] == 380

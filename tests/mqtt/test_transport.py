@@ -14,7 +14,7 @@ import structlog
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.tls import Tls, TlsFiles, tls_context
-from gapcast.mqtt.transport import NOT_LET_IN, Transport, explained
+from gapcast.mqtt.transport import NOT_LET_IN, Transport, connection_error
 from tests.support.certificates import Authority, Identity
 
 Made = Callable[[Authority, Identity], TlsFiles]
@@ -125,13 +125,19 @@ def refused_for(reason: str) -> ssl.SSLError:
 
 
 def test_other_reasons_are_told_as_they_are() -> None:
-    assert explained(ConnectionRefusedError(111, "Connection refused"), "broker", Transport()) == (
+    assert connection_error(ConnectionRefusedError(111, "Connection refused"), "broker", Transport()) == (
         "[Errno 111] Connection refused"
     )
-    assert explained(ssl.SSLError(1, "no shared cipher"), "broker", Transport()) == "TLS failed: no shared cipher"
-    assert "does not use TLS on this port" in explained(refused_for("WRONG_VERSION_NUMBER"), "broker", Transport())
-    assert explained(refused_for("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "broker", Transport()) == NOT_LET_IN
+    assert (
+        connection_error(ssl.SSLError(1, "no shared cipher"), "broker", Transport()) == "TLS failed: no shared cipher"
+    )
+    assert "does not use TLS on this port" in connection_error(
+        refused_for("WRONG_VERSION_NUMBER"), "broker", Transport()
+    )
+    assert connection_error(refused_for("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "broker", Transport()) == NOT_LET_IN
     other = ssl.SSLCertVerificationError(1, "verify failed")
     other.verify_code, other.verify_message = 79, "invalid CA certificate"  # type: ignore[misc]
-    assert explained(other, "broker", Transport()).endswith("is not valid: invalid CA certificate")
-    assert "/socket" in explained(paho.WebsocketConnectionError("no"), "broker", Transport("websockets", "/socket"))
+    assert connection_error(other, "broker", Transport()).endswith("is not valid: invalid CA certificate")
+    assert "/socket" in connection_error(
+        paho.WebsocketConnectionError("no"), "broker", Transport("websockets", "/socket")
+    )

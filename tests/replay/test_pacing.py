@@ -8,7 +8,7 @@ from threading import Event, Thread
 import pytest
 
 from gapcast.core.errors import BrokerError
-from gapcast.replay.publisher import Meter, replay
+from gapcast.replay.publisher import MeterPublisher, replay
 from gapcast.replay.source import Minute
 from tests.support.ports import LOOPBACK, free_port
 
@@ -86,6 +86,6 @@ def test_a_broker_that_is_not_there_is_named() -> None:
     port = free_port()
     with (
         pytest.raises(BrokerError, match=rf"127\.0\.0\.1 port {port} cannot be reached .*is it running"),
-        Meter(LOOPBACK, port, "gap/home/reading"),
+        MeterPublisher(LOOPBACK, port, "gap/home/reading"),
     ):
         pass

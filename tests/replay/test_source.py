@@ -10,7 +10,7 @@ import pytest
 
 from gapcast.core.errors import SourceError
 from gapcast.core.reading import Limits
-from gapcast.replay.source import Columns, Minute, read_minutes
+from gapcast.replay.source import CsvColumns, Minute, read_minutes
 from gapcast.sample import sample_path
 
 UCI = (
@@ -27,8 +27,8 @@ START = 19_438_164  # 2006-12-16T17:24Z
 EXPECTED = [Minute(START, 4.216), Minute(START + 2, -0.5)]
 
 
-def read(path: Path, columns: Columns | None = None) -> list[Minute]:
-    return list(read_minutes(path, columns or Columns(), Limits()))
+def read(path: Path, columns: CsvColumns | None = None) -> list[Minute]:
+    return list(read_minutes(path, columns or CsvColumns(), Limits()))
 
 
 def test_ucis_own_file_is_read_as_it_comes(tmp_path: Path) -> None:
@@ -48,26 +48,26 @@ def test_any_csv_is_read_by_its_columns(tmp_path: Path, stamp: str, delimiter: s
     path = tmp_path / "meter.csv"
     rows = [["id", "when", "watts"], ["1", stamp, "4216"], ["2", stamp, ""], ["3", stamp, "nan"]]
     path.write_text("\n".join(delimiter.join(row) for row in rows) + "\n\n", encoding="utf-8-sig")
-    assert read(path, Columns("when", "watts", "W")) == [Minute(START, pytest.approx(4.216))]
+    assert read(path, CsvColumns("when", "watts", "W")) == [Minute(START, pytest.approx(4.216))]
 
 
 @pytest.mark.parametrize("missing", ["", "  ", "?", "nan", "NaN", "NA", "null"])
 def test_a_missing_value_is_left_out_and_not_an_error(tmp_path: Path, missing: str) -> None:
     path = tmp_path / "meter.csv"
     path.write_text(f"t,p\n2006-12-16T17:24Z,1\n2006-12-16T17:25Z,{missing}\n2006-12-16T17:26Z,2\n", encoding="utf-8")
-    assert read(path, Columns("t", "p")) == [Minute(START, 1.0), Minute(START + 2, 2.0)]
+    assert read(path, CsvColumns("t", "p")) == [Minute(START, 1.0), Minute(START + 2, 2.0)]
 
 
 def test_names_and_values_may_be_quoted(tmp_path: Path) -> None:
     path = tmp_path / "meter.csv"
     path.write_text('\ufeff"when, UTC","power"\r\n"2006-12-16 17:24:00","4.216"\r\n', encoding="utf-8", newline="")
-    assert read(path, Columns("when, UTC", "power")) == [Minute(START, 4.216)]
+    assert read(path, CsvColumns("when, UTC", "power")) == [Minute(START, 4.216)]
 
 
 def test_a_file_is_read_in_its_own_order_as_it_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "meter.csv"
     path.write_text("t,p\n2006-12-16T17:26Z,2\n2006-12-16T17:24Z,1\nnonsense,1\n", encoding="utf-8")
-    minutes = read_minutes(path, Columns("t", "p"), Limits())
+    minutes = read_minutes(path, CsvColumns("t", "p"), Limits())
     assert [next(minutes), next(minutes)] == [Minute(START + 2, 2.0), Minute(START, 1.0)]
     with pytest.raises(SourceError, match="line 4"):
         next(minutes)
@@ -88,27 +88,27 @@ def test_the_bundled_week_is_a_week() -> None:
 @pytest.mark.parametrize(
     ("text", "columns", "problem"),
     [
-        ("", Columns(), r"line 1: the file is empty"),
-        ("\n1,2\n", Columns("t", "p"), "line 1: the file is empty, or its first line is"),
-        ("a,b\n1,2\n", Columns(), r"line 1: the columns \(a, b\) are not those of UCI.*--time-column"),
-        ("a,b\n1,2\n", Columns("t", "b"), "line 1: --time-column: there is no column 't' among a, b"),
-        ("a,b\n1,2\n", Columns("a", None), "line 1: name the other column too, by --value-column"),
-        ("t,p\n2006-12-16,1\nyesterday,2\n", Columns("t", "p"), "line 3: 'yesterday,2' cannot be read"),
-        ("t,p\n2006-12-16,1\n2006-12-16,lots\n", Columns("t", "p"), "line 3: .*'lots'"),
-        ("t,p\n2006-12-16,1230\n", Columns("t", "p"), r"line 2: 1230.*watts"),
-        ("t,p\n1901-12-16,1\n", Columns("t", "p"), "line 2: .*before 2000"),
-        ("t,p\n2006-12-16,inf\n", Columns("t", "p"), "line 2: power must be finite"),
-        ("t,p\n2006-12-16,-101\n", Columns("t", "p"), "line 2: -101.0 kW is outside"),
-        ("t;p\n2006-12-16;1,5\n", Columns("t", "p"), "line 2: '2006-12-16;1,5' cannot be read"),
-        ("x,t,p\n1\n", Columns("t", "p"), "line 2: has 1 columns where the header has 3"),
-        (UCI + "16/13/2006;17:24:00;1;1;1;1;1;1;1\r\n", Columns(), "line 2: .*month"),
-        (UCI + "16/12/2006;17:24:00\r\n", Columns(), "line 2: has 2 columns where the header has 9"),
-        (UCI + "2006-12-16;17:24:00;1;1;1;1;1;1;1\r\n", Columns(), "line 2: .*cannot be read"),
-        (UCI + "16/12/2006;17:24:00;one;1;1;1;1;1;1\r\n", Columns(), "line 2: .*'one'"),
+        ("", CsvColumns(), r"line 1: the file is empty"),
+        ("\n1,2\n", CsvColumns("t", "p"), "line 1: the file is empty, or its first line is"),
+        ("a,b\n1,2\n", CsvColumns(), r"line 1: the columns \(a, b\) are not those of UCI.*--time-column"),
+        ("a,b\n1,2\n", CsvColumns("t", "b"), "line 1: --time-column: there is no column 't' among a, b"),
+        ("a,b\n1,2\n", CsvColumns("a", None), "line 1: name the other column too, by --value-column"),
+        ("t,p\n2006-12-16,1\nyesterday,2\n", CsvColumns("t", "p"), "line 3: 'yesterday,2' cannot be read"),
+        ("t,p\n2006-12-16,1\n2006-12-16,lots\n", CsvColumns("t", "p"), "line 3: .*'lots'"),
+        ("t,p\n2006-12-16,1230\n", CsvColumns("t", "p"), r"line 2: 1230.*watts"),
+        ("t,p\n1901-12-16,1\n", CsvColumns("t", "p"), "line 2: .*before 2000"),
+        ("t,p\n2006-12-16,inf\n", CsvColumns("t", "p"), "line 2: power must be finite"),
+        ("t,p\n2006-12-16,-101\n", CsvColumns("t", "p"), "line 2: -101.0 kW is outside"),
+        ("t;p\n2006-12-16;1,5\n", CsvColumns("t", "p"), "line 2: '2006-12-16;1,5' cannot be read"),
+        ("x,t,p\n1\n", CsvColumns("t", "p"), "line 2: has 1 columns where the header has 3"),
+        (UCI + "16/13/2006;17:24:00;1;1;1;1;1;1;1\r\n", CsvColumns(), "line 2: .*month"),
+        (UCI + "16/12/2006;17:24:00\r\n", CsvColumns(), "line 2: has 2 columns where the header has 9"),
+        (UCI + "2006-12-16;17:24:00;1;1;1;1;1;1;1\r\n", CsvColumns(), "line 2: .*cannot be read"),
+        (UCI + "16/12/2006;17:24:00;one;1;1;1;1;1;1\r\n", CsvColumns(), "line 2: .*'one'"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_its_line(
-    tmp_path: Path, text: str, columns: Columns, problem: str
+    tmp_path: Path, text: str, columns: CsvColumns, problem: str
 ) -> None:
     path = tmp_path / "bad.csv"
     path.write_text(text, encoding="utf-8")
@@ -121,7 +121,7 @@ def test_a_field_without_end_is_named(tmp_path: Path) -> None:
     path = tmp_path / "bad.csv"
     path.write_text('t,p\n"' + "2006\n" * 100_000, encoding="utf-8")
     with pytest.raises(SourceError, match=r"bad\.csv: cannot be read: field larger"):
-        read(path, Columns("t", "p"))
+        read(path, CsvColumns("t", "p"))
 
 
 @pytest.mark.parametrize("n_kept", [20, 100, 400])

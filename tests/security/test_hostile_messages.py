@@ -132,7 +132,7 @@ def test_forecast_that_raises_is_rejected_and_the_others_go_on(
             peer.publish(f"gap/{device}/reading", json.dumps(document))
 
     with running(settings) as gateway:
-        gateway.service.exchange(Engine(Unlucky()), {"persistence": Unlucky()})
+        gateway.service.swap_engine(Engine(Unlucky()), {"persistence": Unlucky()})
         wait_until(lambda: gateway.service.model.name == "persistence", "the model that raises")
         send(0, lambda _: 1.0)
         send(1, lambda device: 13.0 if device == "meter-3" else 2.0)

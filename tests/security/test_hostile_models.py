@@ -265,7 +265,7 @@ def test_service_starts_with_shipped_models_beneath_a_hostile_one(
     library, admission = library_of(settings, {}), admission_of(settings, {})
     with structlog.testing.capture_logs() as lines:
         models = load_usable_models(settings, library, admission)
-    assert models.speaking.name == default_name()
+    assert models.primary.name == default_name()
     assert sorted(models.by_name) == shipped_names()
     assert {line["event"] for line in lines} == {"models.refused"}
     with pytest.raises(ModelError):
@@ -277,7 +277,7 @@ def test_service_starts_with_the_shipped_model_beneath_a_hostile_one_of_its_name
     copy.alter_file(copy.file.read_bytes()[:-8])
     settings = Settings.model_validate({"state": {"path": tmp_path / "state"}})
     models = load_usable_models(settings, library_of(settings, {}), admission_of(settings, {}))
-    assert models.speaking.card == load_model(shipped_models() / default_name()).card
+    assert models.primary.card == load_model(shipped_models() / default_name()).card
 
 
 def test_service_does_not_start_where_the_settings_name_a_hostile_model(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from gapcast.mqtt.client import SessionOptions
-from gapcast.mqtt.connection import Connection, Told
+from gapcast.mqtt.connection import Connection, ConnectionCallbacks
 from gapcast.mqtt.frames import MAX_PAYLOAD, ProtocolError, Publication, Splitter, encode_length
 from gapcast.mqtt.session import Session
 from tests.support.ports import LOOPBACK
@@ -126,7 +126,9 @@ def test_connection_error_of_any_kind_ends_it_and_the_next_one_is_made(broker: W
     def raise_error(_publication: Publication) -> None:
         raise RecursionError
 
-    told = Told(lambda _n: None, lambda: None, lambda: lost.append(True), raise_error, lambda _acknowledged: None)
+    told = ConnectionCallbacks(
+        lambda _n: None, lambda: None, lambda: lost.append(True), raise_error, lambda _acknowledged: None
+    )
     connection = Connection(
         SessionOptions("gw", "s", ("gap/+/reading",), port=broker.port, host=LOOPBACK, protocol="5", announce=False),
         told,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gapcast.app.broker import sources_of
 from gapcast.config.settings import Settings
-from gapcast.core.meters.minutes import Holding
+from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.frames import Publication
@@ -186,14 +186,14 @@ def test_source_meter_that_raises_begins_anew() -> None:
     reader.read(message("b", "2023-01-01T00:00:00", LONG_AGO_MS))
     with pytest.raises(RuntimeError):
         reader.read(message("a", "2023-01-01T00:00:00", LONG_AGO_MS))
-    (damaged,) = [meter for meter in reader.fleet._meters.values() if meter.name == "a"]
-    assert not damaged.was_heard
+    (damaged,) = [meter for meter in reader.meters._meters.values() if meter.name == "a"]
+    assert not damaged.has_samples
 
 
 def test_source_minute_that_raises_leaves_the_others_closed() -> None:
     now_ms, statistics = [LONG_AGO_MS], Statistics()
     endless: Any = None
-    reader = reader_of(now_ms, statistics, holding=Holding(every_ms=endless))
+    reader = reader_of(now_ms, statistics, holding=HeldValue(every_ms=endless))
     for device in ("a", "b"):
         reader.read(message(device, "2023-01-01T00:00:00", LONG_AGO_MS))
     now_ms[0] += 600_000
@@ -207,9 +207,9 @@ def test_source_sample_of_the_journal_that_raises_does_not_end_the_start() -> No
     now_ms, statistics = [LONG_AGO_MS], Statistics()
     reader = reader_of(now_ms, statistics)
     reader.read(message("a", "2023-01-01T00:00:00", LONG_AGO_MS))
-    (sample,) = reader.fleet.take_samples()
+    (sample,) = reader.meters.take_samples()
     again = reader_of(now_ms, statistics)
     damaged: Any = "no time"
     again.fleet.recall([sample._replace(at_ms=damaged), sample._replace(topic="meter/b")], [], LONG_AGO_MS)
     assert statistics.internal_errors == {"message": 1}
-    assert [state.topic for state in again.fleet.standing()] == ["meter/b"]
+    assert [state.topic for state in again.fleet.capture_state()] == ["meter/b"]

@@ -25,10 +25,10 @@ from gapcast.core.errors import SettingsError, StatusError
 from gapcast.json_input import JsonError, decode_json
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import Received
-from gapcast.setup.listening import EVERYTHING, candidates
-from gapcast.setup.recording import Recording
-from gapcast.status.asking import Rest
-from gapcast.status.picture import take_picture
+from gapcast.setup.message_listener import EVERYTHING, candidates
+from gapcast.setup.message_recording import MessageRecording
+from gapcast.status.rest_client import RestClient
+from gapcast.status.status_snapshot import fetch_snapshot
 from gapcast.terminal_text import printable
 from tests.integration.conftest import Connect, connect, stack
 from tests.security.test_hostile_presets import HOSTILE, json_text
@@ -73,8 +73,8 @@ PAYLOADS = [
 ]
 
 
-def recording_of(messages: list[tuple[str, str]]) -> Recording:
-    recording = Recording()
+def recording_of(messages: list[tuple[str, str]]) -> MessageRecording:
+    recording = MessageRecording()
     for i, (topic, text) in enumerate(messages):
         body = text.encode("utf-8", "replace")
         publication = Publication(topic, body, 0, False, True, b"", len(body))
@@ -250,14 +250,14 @@ def test_status_metrics_that_are_wrong_are_a_sentence(metrics: bytes) -> None:
 def test_status_and_supervisor_bytes_that_are_no_http_are_a_sentence(raw: bytes) -> None:
     with answering({}, raw=raw) as url:
         with pytest.raises(StatusError):
-            take_picture(Rest(url))
+            fetch_snapshot(RestClient(url))
         with suppress(SettingsError):
             assert mqtt_service({"SUPERVISOR_URL": url, "SUPERVISOR_TOKEN": "t"}) is None
 
 
 def test_status_answer_without_end_is_refused() -> None:
     with answering({"/readyz": b"1" * (40 << 20)}) as url, pytest.raises(StatusError, match="more than 32 MB"):
-        Rest(url).document("/readyz")
+        RestClient(url).document("/readyz")
 
 
 # --- the add-on ---------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from gapcast.core.engine import Engine
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.forecast_range import ForecastRange
 from gapcast.core.history import History
-from gapcast.core.learning.blend import Blend
-from gapcast.core.learning.options import Options
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.statistics import Statistics
@@ -62,7 +62,7 @@ class Scripted(Persistence):
 
 def engine_of(*models: Scripted | Persistence, **options: Any) -> Engine:
     every = {"min_kw": LIMITS.min_kw, "max_kw": LIMITS.max_kw} | options
-    blend = Blend(models, Options(**every))
+    blend = Ensemble(models, EnsembleOptions(**every))
     return Engine(models[0], 10, blend=blend, history=History(60, 2), limits=LIMITS)
 
 

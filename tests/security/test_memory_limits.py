@@ -183,7 +183,7 @@ def test_device_cost_is_that_of_the_arrays(models: Models) -> None:
     assert 20_000 < cost.tracked_bytes < 30_000
     assert (cost.n_tracked, cost.n_history) == (2_000, 50)
     assert 40_000 < cost.history_bytes < 45_000
-    alone = device_cost(Engine(models.speaking))
+    alone = device_cost(Engine(models.primary))
     assert (alone.tracked_bytes, alone.n_tracked, alone.history_bytes, alone.n_history) == (0, 0, 0, 0)
 
 

@@ -25,7 +25,7 @@ from gapcast.core.forecast import Forecast
 from gapcast.core.meters.samples import Sample
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import give, take
+from gapcast.core.snapshot import capture_snapshot, restore_snapshot
 from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.baselines import Trend
 from gapcast.service.ports import NoMeters
@@ -56,7 +56,7 @@ def write_life(folder: Path, first: int, last: int, *, ends_well: bool) -> None:
     for number in range(first, last):
         engine.forecast(engine.accept([reading(number)]), 9)
         store.keep([reading(number)], 9)
-    store.close(take(engine) if ends_well else None)
+    store.close(capture_snapshot(engine) if ends_well else None)
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +221,7 @@ def test_checkpoint_of_version_1_damaged_never_gives_other_values() -> None:
     path = FIXTURES / "plain" / "checkpoint-00000002.npz"
     content = path.read_bytes()
     expected = Engine(Trend(WindowSpec(8)))
-    give(expected, checkpoint.decode(path, content))
+    restore_snapshot(expected, checkpoint.decode(path, content))
     n_accepted = 0
     draw = Random(3)  # noqa: S311 - no secret
     for at, before in enumerate(content):
@@ -231,7 +231,7 @@ def test_checkpoint_of_version_1_damaged_never_gives_other_values() -> None:
         except checkpoint.DamagedError:
             continue
         engine = Engine(Trend(WindowSpec(8)))  # a byte that means nothing, such as a date
-        give(engine, snapshot)
+        restore_snapshot(engine, snapshot)
         n_accepted += 1
         assert engine.latest() == expected.latest(), at
     assert n_accepted < len(content)
@@ -248,7 +248,7 @@ def test_device_with_values_out_of_range_starts_afresh(intact: Path) -> None:
         column[row] = value
         object.__setattr__(snapshot, name, column)
     engine = new_engine()
-    unused = give(engine, snapshot)
+    unused = restore_snapshot(engine, snapshot)
     assert unused.devices == snapshot.devices[: len(spoiled)]
     assert list(engine.buffers) == snapshot.devices[len(spoiled) :]
 
@@ -350,13 +350,13 @@ def test_learning_out_of_range_starts_afresh_and_windows_stay(name: str) -> None
     for one in stream(house_kw(30)):
         engine.forecast(engine.accept([one]), 7)
         engine.learn()
-    snapshot = take(engine)
+    snapshot = capture_snapshot(engine)
     snapshot.learnt[name] = np.full_like(snapshot.learnt[name], 10**17)
     again = blending(Smooth(WindowSpec(8)))
-    assert give(again, snapshot) == ("1 rows of learnt values or scores are out of range", [])
+    assert restore_snapshot(again, snapshot) == ("1 rows of learnt values or scores are out of range", [])
     assert list(again.buffers) == ["home"]
     assert again.blend is not None
-    assert (again.blend.state.arrays[name][1] == again.blend.state.blank(name)).all() or name == "seen"
+    assert (again.blend.state.arrays[name][1] == again.blend.state.initial(name)).all() or name == "seen"
 
 
 def test_scores_and_drift_out_of_range_start_afresh() -> None:
@@ -364,10 +364,10 @@ def test_scores_and_drift_out_of_range_start_afresh() -> None:
     for one in stream(house_kw(30)):
         engine.forecast(engine.accept([one]), 7)
         engine.learn()
-    snapshot = take(engine)
+    snapshot = capture_snapshot(engine)
     snapshot.scores["told ever"][:] = np.inf
     snapshot.drift["day"][:] = 2**60
     again = blending(Smooth(WindowSpec(8)))
-    assert give(again, snapshot).learning.startswith("2 rows")
+    assert restore_snapshot(again, snapshot).learning.startswith("2 rows")
     assert np.isfinite(again.scores.columns([0])["told ever"]).all()
     assert again.drift.columns([0])["day"].tolist() == [-1]

@@ -12,12 +12,12 @@ import pytest
 from gapcast.config.state_dir import gateway_id
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import take
+from gapcast.core.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
 from gapcast.predictors.proven import ProvenModels
 from gapcast.private_files import tighten_modes, tighten_state
-from gapcast.setup.writing import write
-from gapcast.storage.hold import Hold
+from gapcast.setup.config_file import write
+from gapcast.storage.shard_lock import ShardLock
 from gapcast.storage.store import Store
 
 
@@ -30,13 +30,13 @@ def _no_umask() -> Iterator[None]:
 
 def write_state(state: Path) -> None:
     gateway_id("", state)
-    hold = Hold(state / "shard-0")
+    hold = ShardLock(state / "shard-0")
     hold.take({"trend": "1 aaaaaaaa"})
     for folder in (state / "stream", state / "shard-0" / "stream"):
         engine, store = Engine(Trend()), Store(folder)
         store.restore(engine)
         store.keep([Reading("home", 21_476_160, 1.0)], 1)
-        store.close(take(engine))
+        store.close(capture_snapshot(engine))
     hold.release()
 
 

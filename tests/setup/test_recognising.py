@@ -11,21 +11,21 @@ import pytest
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import Received
-from gapcast.setup.asking import Nobody
-from gapcast.setup.choosing import with_pace
-from gapcast.setup.listening import EVERYTHING, candidates
-from gapcast.setup.recognising import Candidate
-from gapcast.setup.recording import Recording
-from gapcast.setup.writing import toml_of, write
-from gapcast.setup.zone import zone_of_machine
+from gapcast.setup.config_file import toml_of, write
+from gapcast.setup.message_listener import EVERYTHING, candidates
+from gapcast.setup.message_recording import MessageRecording
+from gapcast.setup.preset_recognition import Candidate
+from gapcast.setup.prompts import UnattendedPrompts
+from gapcast.setup.source_selection import with_interval
+from gapcast.setup.time_zone import system_time_zone
 from tests.setup.conftest import METERS
 
 NOW_MS = round(datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp() * 1_000)
 
 
-def heard(*messages: tuple[str, str], every_s: float = 10.0, retained: bool = False) -> Recording:
+def heard(*messages: tuple[str, str], every_s: float = 10.0, retained: bool = False) -> MessageRecording:
     """What came, one message after the other."""
-    recording = Recording()
+    recording = MessageRecording()
     for i, (topic, payload) in enumerate(messages):
         body = payload.encode()
         publication = Publication(topic, body, 0, False, retained, b"", len(body))
@@ -33,7 +33,7 @@ def heard(*messages: tuple[str, str], every_s: float = 10.0, retained: bool = Fa
     return recording
 
 
-def found(recording: Recording, topic: str = EVERYTHING, preset: str | None = None) -> list[Candidate]:
+def found(recording: MessageRecording, topic: str = EVERYTHING, preset: str | None = None) -> list[Candidate]:
     return candidates(recording, "Europe/Paris", topic, preset)
 
 
@@ -153,7 +153,7 @@ def test_how_often_a_meter_sends_is_told_where_it_differs(
 ) -> None:
     recording = heard(*[(topic, payload)] * 4, every_s=every_s)
     candidate = next(one for one in found(recording) if one.source["preset"] == preset)
-    assert with_pace(dict(candidate.source), candidate, recording).get("every_s") == set_to
+    assert with_interval(dict(candidate.source), candidate, recording).get("every_s") == set_to
 
 
 # --- the files ----------------------------------------------------------------------------------------
@@ -180,15 +180,15 @@ def test_a_file_is_written_whole_and_never_over_another(tmp_path: Path) -> None:
 
 def test_the_zone_is_that_of_the_machine(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
-    assert zone_of_machine({}, tmp_path) == "UTC"
+    assert system_time_zone({}, tmp_path) == "UTC"
     (tmp_path / "etc/timezone").write_text("Europe/Lisbon\n", encoding="utf-8")
-    assert zone_of_machine({"TZ": "nonsense"}, tmp_path) == "Europe/Lisbon"
+    assert system_time_zone({"TZ": "nonsense"}, tmp_path) == "Europe/Lisbon"
     (tmp_path / "etc/localtime").symlink_to("/usr/share/zoneinfo/Europe/Vienna")
-    assert zone_of_machine({}, tmp_path) == "Europe/Vienna"
+    assert system_time_zone({}, tmp_path) == "Europe/Vienna"
 
 
 def test_nobody_answers_with_what_stands_there_or_with_the_option() -> None:
-    nobody = Nobody()
+    nobody = UnattendedPrompts()
     assert nobody.text("Zone", "UTC", "--timezone") == "UTC"
     with pytest.raises(SettingsError, match="Unit: pass --unit"):
         nobody.text("Unit", None, "--unit")

@@ -15,9 +15,9 @@ from structlog.testing import capture_logs
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.grid import LATEST_MS
-from gapcast.core.meters.samples import MeterState, OpenMinute, Sample, Spoken
+from gapcast.core.meters.samples import MeterState, OpenMinute, Sample, SampleValues
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot, take
+from gapcast.core.snapshot import Snapshot, capture_snapshot
 from gapcast.core.state_limits import FIRST_MINUTE, LAST_MINUTE
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
@@ -160,11 +160,11 @@ def snapshot_of(n_devices: int = 3, context: int = 30) -> Snapshot:
     if n_devices > 1:  # one that waits to be confirmed, and one that is late
         engine.accept([Reading("d0", NOON + 9_999, 1.0), Reading("d1", NOON, 1.0, measured={"voltage_v": 230.5})])
     now_ms = NOON * 60_000 + 1
-    spoken = Spoken(now_ms, (0.1, None))
-    minute = OpenMinute(NOON, now_ms, (0.1 + 0.2, 0.0), (7, 0), spoken, (spoken,), (), now_ms + 1)
+    current = SampleValues(now_ms, (0.1, None))
+    minute = OpenMinute(NOON, now_ms, (0.1 + 0.2, 0.0), (7, 0), current, (current,), (), now_ms + 1)
     plug = MeterState("tele/plug", {"a.b": -0.0}, 1, now_ms + 1, -5, minute, (now_ms - 1, (1e-9, 3.5)))
     fresh = MeterState("meter/é", {}, 0, None, 0, OpenMinute(0, 0, (0.0,), (0,), None, (), (), None), None)
-    return take(engine, [plug, fresh][: n_devices - 1])
+    return capture_snapshot(engine, [plug, fresh][: n_devices - 1])
 
 
 def assert_same(found: Snapshot | None, given_: Snapshot) -> None:
@@ -219,7 +219,7 @@ def test_a_newer_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_what_was_learnt_and_does_not_fit_is_left_out_and_the_readings_are_there(tmp_path: Path) -> None:
     run = Run(blending()).take(stream(house_kw(50)))
-    snapshot = take(run.engine)
+    snapshot = capture_snapshot(run.engine)
     learnt = snapshot.learnt | {"memory": snapshot.learnt["memory"] * np.nan}
     (tmp_path / "checkpoint-00000000.npz").write_bytes(checkpoint.encode(replace(snapshot, learnt=learnt)))
     engine = blending()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import take
+from gapcast.core.snapshot import capture_snapshot
 from gapcast.storage.recovery import files_of
 from tests.storage.test_store import Life, minutes
 from tests.support.disks import no_room_beyond
@@ -29,8 +29,8 @@ class Forgetful(Life):
 
     def look(self) -> None:
         """What the stream does between two batches."""
-        if self.store.tend():
-            self.store.renew(take(self.recorder.engine))
+        if self.store.maintain():
+            self.store.write_snapshot(capture_snapshot(self.recorder.engine))
             self.store.catch_up()
 
     @property
@@ -71,7 +71,7 @@ def test_its_files_go_as_soon_as_the_stream_looks(tmp_path: Path) -> None:
     life.look()
     assert tells_of(tmp_path, "barn") == []
     assert tells_of(tmp_path, "home") != []
-    assert not life.store.tend(), "once is enough"
+    assert not life.store.maintain(), "once is enough"
     life.break_off()
 
 

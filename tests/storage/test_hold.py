@@ -16,20 +16,20 @@ from structlog.testing import capture_logs
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ShardError
 from gapcast.predictors.baselines import Trend
-from gapcast.storage.hold import Hold
 from gapcast.storage.recovery import journal_path
+from gapcast.storage.shard_lock import ShardLock
 from gapcast.storage.store import Store
 from tests.support.disks import unprivileged
 from tests.support.presence import ROOT
 from tests.support.waiting import wait_until
 
 MODELS = {"lstm": "1 aaaaaaaaaaaa", "linear": "1 bbbbbbbbbbbb"}
-HOLDS = "import sys, time; from pathlib import Path; from gapcast.storage.hold import Hold; "
-HOLDS += "hold = Hold(Path(sys.argv[1])); hold.take({}); print('held', flush=True); time.sleep(60)"
+HOLDS = "import sys, time; from pathlib import Path; from gapcast.storage.shard_lock import ShardLock; "
+HOLDS += "hold = ShardLock(Path(sys.argv[1])); hold.take({}); print('held', flush=True); time.sleep(60)"
 
 
 def test_a_second_worker_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
-    first, second = Hold(tmp_path), Hold(tmp_path)
+    first, second = ShardLock(tmp_path), ShardLock(tmp_path)
     first.take(MODELS)
     with pytest.raises(ShardError, match=rf"another worker has this shard: .* process {os.getpid()} on "):
         second.take(MODELS, wait_s=0.1)
@@ -46,7 +46,7 @@ def test_one_that_is_killed_leaves_nothing_that_would_have_to_be_judged(tmp_path
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    hold = Hold(tmp_path)
+    hold = ShardLock(tmp_path)
     with pytest.raises(ShardError, match=f"process {holder.pid}"):
         hold.take({}, wait_s=0)
     hold.release()
@@ -59,7 +59,7 @@ def test_one_that_is_killed_leaves_nothing_that_would_have_to_be_judged(tmp_path
 
 
 def test_one_that_is_ending_is_waited_for(tmp_path: Path) -> None:
-    first, second = Hold(tmp_path), Hold(tmp_path)
+    first, second = ShardLock(tmp_path), ShardLock(tmp_path)
     first.take(MODELS)
 
     def taken() -> bool:
@@ -76,7 +76,7 @@ def test_one_that_is_ending_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_names_no_one_still_holds(tmp_path: Path) -> None:
-    first, second = Hold(tmp_path), Hold(tmp_path)
+    first, second = ShardLock(tmp_path), ShardLock(tmp_path)
     first.take(MODELS)
     (tmp_path / "lock").write_text("?", encoding="utf-8")
     with pytest.raises(ShardError, match="a process that did not say which"):
@@ -87,14 +87,14 @@ def test_a_lock_that_names_no_one_still_holds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("other", [{"lstm": "2 cccccccccccc"}, {**MODELS, "big": "1 dddddddd"}, {}])
 def test_other_models_are_refused_and_named_unless_they_are_accepted(tmp_path: Path, other: dict[str, str]) -> None:
-    first = Hold(tmp_path)
+    first = ShardLock(tmp_path)
     first.take(MODELS)
     first.release()
-    second = Hold(tmp_path)
+    second = ShardLock(tmp_path)
     with pytest.raises(ShardError, match=r"was kept with other models \(.*\): .*state\.accept_other_models"):
         second.take(other)
     second.release()
-    accepting = Hold(tmp_path, accepts_other_models=True)
+    accepting = ShardLock(tmp_path, accepts_other_models=True)
     with capture_logs() as said:
         accepting.take(other)
     assert [one["event"] for one in said] == ["shard.other_models"]
@@ -104,7 +104,7 @@ def test_other_models_are_refused_and_named_unless_they_are_accepted(tmp_path: P
 
 
 def test_models_that_were_noted_are_those_to_go_on_with(tmp_path: Path) -> None:
-    hold = Hold(tmp_path)
+    hold = ShardLock(tmp_path)
     hold.take(MODELS)
     hold.note({"lstm": "2 cccccccccccc"})
     hold.release()
@@ -115,7 +115,7 @@ def test_models_that_were_noted_are_those_to_go_on_with(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{}", '{"models": 3}', "[]", "\x00"])
 def test_a_damaged_note_is_no_ground_to_guess(tmp_path: Path, content: str) -> None:
     (tmp_path / "models.json").write_text(content, encoding="utf-8")
-    hold = Hold(tmp_path)
+    hold = ShardLock(tmp_path)
     with pytest.raises(ShardError, match=r"models\.json is damaged .*: remove it"):
         hold.take(MODELS)
     hold.release()
@@ -125,13 +125,13 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     try:
         with unprivileged(), pytest.raises(ShardError, match="cannot be held"):
-            Hold(tmp_path / "shard-0").take(MODELS)
+            ShardLock(tmp_path / "shard-0").take(MODELS)
     finally:
         tmp_path.chmod(0o755)
 
 
 def test_a_note_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    hold = Hold(tmp_path)
+    hold = ShardLock(tmp_path)
     hold.take(MODELS)
     (tmp_path / "models.json.part").mkdir()
     with pytest.raises(ShardError, match=r"models\.json cannot be written"):

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import take
+from gapcast.core.snapshot import capture_snapshot
 from gapcast.predictors.baselines import Trend
 from gapcast.storage import checkpoint, journal
 from gapcast.storage import store as store_module
@@ -48,15 +48,15 @@ class Life:
             batch = readings[at : at + at_a_time]
             self.recorder.run(batch, issued_at_ms=9)
             self.store.keep(batch, 9)
-            if self.store.tend():
-                self.store.renew(take(self.recorder.engine))
+            if self.store.maintain():
+                self.store.write_snapshot(capture_snapshot(self.recorder.engine))
 
     def told_of(self, event: str) -> list[dict[str, Any]]:
         return [dict(entry) for entry in self.told if entry["event"] == event]
 
     def end(self) -> None:
         """End well, all confirmed."""
-        self.store.close(take(self.recorder.engine))
+        self.store.close(capture_snapshot(self.recorder.engine))
 
     def break_off(self) -> None:
         """Leave the files as a killed process does."""
@@ -142,19 +142,19 @@ def test_the_journal_is_forced_to_the_disk_when_that_is_due(tmp_path: Path, monk
     life.run(minutes(20, 30))
     assert len(forced) == 1, "not due yet"
     life.later_s = 31.0
-    wait_until(lambda: life.store.tend() or len(forced) == 2, "the second")
+    wait_until(lambda: life.store.maintain() or len(forced) == 2, "the second")
     life.break_off()
 
 
 def test_what_another_engine_would_replay_is_put_into_a_checkpoint_at_once(tmp_path: Path) -> None:
     life = Life(tmp_path)
     life.run(minutes(0, 10))
-    life.store.renew(take(life.recorder.engine))
-    life.store.outdate()  # while one of before is being written
-    wait_until(life.store.tend, "the next to be due")
-    life.store.renew(take(life.recorder.engine))
+    life.store.write_snapshot(capture_snapshot(life.recorder.engine))
+    life.store.invalidate()  # while one of before is being written
+    wait_until(life.store.maintain, "the next to be due")
+    life.store.write_snapshot(capture_snapshot(life.recorder.engine))
     life.store.catch_up()
-    assert not life.store.tend()
+    assert not life.store.maintain()
     life.run(minutes(10, 20))
     life.break_off()
     last = Life(tmp_path)
@@ -374,7 +374,7 @@ def test_a_full_disk_stops_the_keeping_and_room_begins_it_again(tmp_path: Path) 
     life.later_s = 31.0
     with capture_logs() as told:
         life.run(minutes(30, 31))
-        wait_until(lambda: not (life.store.tend() or life.store.problem), "it to be kept again")
+        wait_until(lambda: not (life.store.maintain() or life.store.problem), "it to be kept again")
     assert [entry["event"] for entry in told] == ["state.kept_again"]
     life.run(minutes(31, 40))
     life.break_off()
@@ -401,14 +401,14 @@ def test_a_checkpoint_that_cannot_be_written_loses_no_reading(tmp_path: Path) ->
     life = Life(tmp_path)
     life.run(minutes(0, 20))
     (tmp_path / "checkpoint.part").mkdir()
-    life.store.renew(take(life.recorder.engine))
-    wait_until(lambda: not life.store.tend() and life.store.problem, "the failure to be noted")
+    life.store.write_snapshot(capture_snapshot(life.recorder.engine))
+    wait_until(lambda: not life.store.maintain() and life.store.problem, "the failure to be noted")
     assert "Is a directory" in life.store.problem
     life.run(minutes(20, 40))
     (tmp_path / "checkpoint.part").rmdir()
     life.later_s = 31.0
     life.run(minutes(40, 50))
-    wait_until(lambda: not (life.store.tend() or life.store.problem), "it to be kept again")
+    wait_until(lambda: not (life.store.maintain() or life.store.problem), "it to be kept again")
     life.break_off()
     again = Life(tmp_path)
     assert_goes_on(again, minutes(0, 50))

@@ -14,8 +14,8 @@ from gapcast.core.engine import Engine
 from gapcast.core.features import GAP
 from gapcast.core.forecast import Forecast
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning.blend import Blend
-from gapcast.core.learning.options import Options
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import F64, Outcomes
 from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.reading import Reading
@@ -48,13 +48,15 @@ class Smooth:
         return Prediction(path, path[:, :, np.newaxis] + away)
 
 
-def blending(*models: Predictor, zone: tzinfo = UTC, tells_path: bool = True, **options: Any) -> Engine:
+def blending(*models: Predictor, zone: tzinfo = UTC, includes_path: bool = True, **options: Any) -> Engine:
     """An engine that blends ``models``, by the ``options`` of the blend: Smooth and Trend where none are given."""
     models = models or (Smooth(), Trend())
-    return Engine(models[0], zone=zone, tells_path=tells_path, blend=Blend(models, Options(**options), zone))
+    return Engine(
+        models[0], zone=zone, includes_path=includes_path, blend=Ensemble(models, EnsembleOptions(**options), zone)
+    )
 
 
-def learning(engine: Engine) -> Blend:
+def learning(engine: Engine) -> Ensemble:
     """The blend of an engine that has one."""
     assert engine.blend is not None
     return engine.blend

@@ -19,7 +19,7 @@ class MemoryLink:
         self.connected = True
         self.held_up = False
         self.problem = ""
-        self.n_shed = 0
+        self.n_dropped = 0
         self.n_taken = 0
         self.n_fresh_sessions = 1
         self.forgotten: list[str] = []

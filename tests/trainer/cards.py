@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
-from gapcast.core.card import Feature, Golden, ModelCard, Score, Scores, TrainedOn
+from gapcast.core.card import Feature, Golden, ModelCard, ModelScore, ModelScores, TrainedOn
 from gapcast.core.features import UNITS
-from gapcast_trainer.split import Split
-from gapcast_trainer.windows import Task
+from gapcast_trainer.split import MinuteSplit
+from gapcast_trainer.windows import WindowTask
 
 
 def card_for(
-    content: bytes, task: Task | None = None, quantile_levels: tuple[float, ...] | None = None, name: str = "made-up"
+    content: bytes,
+    task: WindowTask | None = None,
+    quantile_levels: tuple[float, ...] | None = None,
+    name: str = "made-up",
 ) -> ModelCard:
     """A card that fits ``content``, with scores and a golden example that mean nothing."""
-    task = task or Task()
+    task = task or WindowTask()
     context, n_leads, levels = task.window.context, len(task.lead_times_min), list(quantile_levels or ())
-    then, score = datetime(2020, 1, 1, tzinfo=UTC), Score(n=1, mse_kw2=1, mae_kw=1)
+    then, score = datetime(2020, 1, 1, tzinfo=UTC), ModelScore(n=1, mse_kw2=1, mae_kw=1)
     return ModelCard(
         name=name,
         version="1",
@@ -31,8 +34,8 @@ def card_for(
         features=[Feature(name=name, unit=UNITS[name]) for name in task.features],
         quantile_levels=levels or None,
         trained_on=TrainedOn(source="none", sha256="0" * 64, first=then, last=then),
-        split=Split().for_card(),
-        scores=Scores(model=score, persistence=score, skill=0),
+        split=MinuteSplit().for_card(),
+        scores=ModelScores(model=score, persistence=score, skill=0),
         git_commit="unknown",
         created_at=then,
         golden=Golden(

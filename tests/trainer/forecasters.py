@@ -11,7 +11,7 @@ from gapcast.core.card import ModelCard
 from gapcast.core.features import GAP, UNITS
 from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32, WindowSpec
-from gapcast_trainer.split import Split
+from gapcast_trainer.split import MinuteSplit
 from tests.trainer.cards import card_for
 from tests.trainer.synthetic import SPLIT
 
@@ -33,7 +33,7 @@ class Spread:
     lead_times_min: tuple[int, ...] = LEADS
     quantile_levels: tuple[float, ...] | None = LEVELS
     off_kw: float = 0.0
-    split: Split = SPLIT
+    split: MinuteSplit = SPLIT
     trained_on: str = "0" * 64
     experiment: dict[str, Any] | None = field(default=None)
 

@@ -13,13 +13,13 @@ import numpy as np
 from gapcast_trainer.datasets import uci
 from gapcast_trainer.datasets.table import F64
 from gapcast_trainer.experiment import Experiment
-from gapcast_trainer.split import Split
+from gapcast_trainer.split import MinuteSplit
 
 HEADER = ";".join(uci.COLUMNS)
 START = datetime(2020, 1, 1, tzinfo=UTC)
 N_MINUTES = 9_000
 #: Parts of :func:`household`: about 60, 20 and 20 % of it.
-SPLIT = Split(
+SPLIT = MinuteSplit(
     train_until=START + timedelta(minutes=5_400),
     validate_until=START + timedelta(minutes=7_200),
     test_until=START + timedelta(minutes=20_000),

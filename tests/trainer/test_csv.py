@@ -16,7 +16,7 @@ import pytest
 from gapcast_trainer import clean
 from gapcast_trainer.datasets import meter, text
 from gapcast_trainer.datasets.meter import Layout
-from gapcast_trainer.datasets.stamps import Clock
+from gapcast_trainer.datasets.stamps import TimestampParser
 from gapcast_trainer.datasets.table import Table
 from gapcast_trainer.errors import DatasetError
 
@@ -144,7 +144,7 @@ def test_a_local_clock_is_followed_through_its_change(tmp_path: Path, zone: str,
 
 
 def test_the_hour_that_comes_twice_goes_by_the_order_of_rows() -> None:
-    clock = Clock(BERLIN)
+    clock = TimestampParser(BERLIN)
     first = clock.instant_ms("2020-10-25T01:59:00")
     assert clock.instant_ms("2020-10-25T02:00:00") == first + 60_000
     assert clock.instant_ms("2020-10-25T02:59:00") == first + 60 * 60_000

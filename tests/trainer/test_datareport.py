@@ -17,7 +17,7 @@ from gapcast_trainer import clean
 from gapcast_trainer.clean import Report, Series
 from gapcast_trainer.cleanfile import Clean
 from gapcast_trainer.datareport.findings import findings as sentences
-from gapcast_trainer.datareport.measures import Measures, measure
+from gapcast_trainer.datareport.measures import DataMeasures, measure
 from gapcast_trainer.datareport.page import data_report
 from gapcast_trainer.datasets import uci
 from tests.trainer.synthetic import household, rows, write_text
@@ -56,7 +56,7 @@ class _Page(HTMLParser):
         self.text += data
 
 
-def measured(gap_kw: list[float] | np.ndarray, first_minute: int = MONDAY, zone: str = "UTC") -> Measures:
+def measured(gap_kw: list[float] | np.ndarray, first_minute: int = MONDAY, zone: str = "UTC") -> DataMeasures:
     return measure(Series(first_minute, np.asarray(gap_kw, dtype=float)), ZoneInfo(zone))
 
 

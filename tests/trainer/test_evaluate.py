@@ -19,15 +19,15 @@ from gapcast_trainer.score import score
 from gapcast_trainer.scores.minutes import AFTER_GAPS, Minutes, minutes_at
 from gapcast_trainer.scores.result import Evaluated, Evaluation
 from gapcast_trainer.scores.table import lines
-from gapcast_trainer.split import Part
-from gapcast_trainer.windows import Examples, Task, examples
+from gapcast_trainer.split import SplitPart
+from gapcast_trainer.windows import Examples, WindowTask, examples
 from tests.trainer.forecasters import LEADS, Spread
 from tests.trainer.synthetic import SPLIT, START
 
 
 @pytest.fixture(scope="module")
 def windows(small: Clean) -> Examples:
-    return examples(small.series, Task(), SPLIT, Part.TEST)
+    return examples(small.series, WindowTask(), SPLIT, SplitPart.TEST)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_a_score_for_a_card_has_the_median_and_the_coverage_where_there_are_quan
 
 def test_a_score_is_of_the_horizon_not_of_a_shorter_lead(small: Clean, windows: Examples) -> None:
     """With more lead times than one, the last counts."""
-    path = examples(small.series, Task(WindowSpec(), (1, 5)), SPLIT, Part.TEST)
+    path = examples(small.series, WindowTask(WindowSpec(), (1, 5)), SPLIT, SplitPart.TEST)
     got = score(Persistence(lead_times_min=(1, 5)), path)
     assert got.mse_kw2 == pytest.approx(score(Persistence(), windows).mse_kw2, rel=0.02)
 

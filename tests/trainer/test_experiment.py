@@ -11,8 +11,8 @@ import pytest
 from gapcast.core.window import WindowSpec
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment, find, shipped_names
-from gapcast_trainer.split import Split
-from gapcast_trainer.windows import Task
+from gapcast_trainer.split import MinuteSplit
+from gapcast_trainer.windows import WindowTask
 
 WHOLE = """
 family = "lstm"
@@ -63,9 +63,9 @@ def written(folder: Path, text: str) -> Path:
 def test_a_file_says_all_of_it(tmp_path: Path) -> None:
     plan = find(str(written(tmp_path, WHOLE)))
     assert (plan.name, plan.family, plan.seed, plan.hyper) == ("mine", "lstm", 4, {"units": [4]})
-    assert plan.task() == Task(WindowSpec(60, "zero"), (1, 5), ("gap_kw", "tod_sin", "tod_cos"))
+    assert plan.task() == WindowTask(WindowSpec(60, "zero"), (1, 5), ("gap_kw", "tod_sin", "tod_cos"))
     year = datetime(2011, 1, 1, tzinfo=UTC)
-    assert plan.split() == Split(datetime(2009, 7, 1, tzinfo=UTC), datetime(2010, 1, 1, tzinfo=UTC), year)
+    assert plan.split() == MinuteSplit(datetime(2009, 7, 1, tzinfo=UTC), datetime(2010, 1, 1, tzinfo=UTC), year)
     assert plan.data.first == datetime(2008, 1, 1, tzinfo=UTC)
     assert (plan.descent.optimiser, plan.descent.epochs, plan.descent.batch_size) == ("sgd", 7, 1024)
     assert plan.loss.lead_weights == (1, 3)
@@ -74,8 +74,8 @@ def test_a_file_says_all_of_it(tmp_path: Path) -> None:
 def test_what_a_file_leaves_out_has_its_default(tmp_path: Path) -> None:
     plan = find(str(written(tmp_path, 'family = "linear"')))
     assert plan == Experiment(name="mine", family="linear")
-    assert plan.split() == Split()
-    assert plan.task() == Task()
+    assert plan.split() == MinuteSplit()
+    assert plan.task() == WindowTask()
 
 
 @pytest.mark.parametrize(
@@ -179,6 +179,6 @@ def test_shipped_experiments_are_files_that_name_their_sections_alone() -> None:
     for name in shipped_names():
         plan = find(name)
         assert plan.name == name
-        assert plan.data.validate_until == Split().validate_until  # 2010 is the test part of every one
+        assert plan.data.validate_until == MinuteSplit().validate_until  # 2010 is the test part of every one
         path = Path(find.__code__.co_filename).parent / "experiments" / f"{name}.toml"
         assert "name" not in tomllib.loads(path.read_text())

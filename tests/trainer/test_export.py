@@ -18,8 +18,8 @@ from gapcast_trainer.cleanfile import Clean
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.run import RUN_FILE, load_run
 from gapcast_trainer.score import score
-from gapcast_trainer.split import Part
-from gapcast_trainer.windows import Task, examples
+from gapcast_trainer.split import SplitPart
+from gapcast_trainer.windows import WindowTask, examples
 from tests.trainer import synthetic
 from tests.trainer.cards import card_for
 from tests.trainer.synthetic import SPLIT
@@ -41,7 +41,7 @@ def shipped(linear_run: Path, small: Clean, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def windows(small: Clean) -> F32:
-    return examples(small.series, Task(), SPLIT, Part.TRAIN).inputs(0, 300)
+    return examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).inputs(0, 300)
 
 
 def predictor_of(model: Any) -> TflitePredictor:
@@ -77,7 +77,7 @@ def test_an_export_is_a_model_that_the_edge_loads(shipped: tuple[Path, Any], sma
 
 def test_the_scores_on_a_card_are_those_of_the_file(shipped: tuple[Path, Any], small: Clean) -> None:
     predictor = load_model(shipped[0] / "linear")
-    test = examples(small.series, Task(), SPLIT, Part.TEST).whole()
+    test = examples(small.series, WindowTask(), SPLIT, SplitPart.TEST).whole()
     found, stated = score(predictor, test), predictor.card.scores
     assert stated.model.n == len(test)
     assert found.mse_kw2 == pytest.approx(stated.model.mse_kw2, abs=1e-6)
@@ -93,7 +93,9 @@ def test_the_golden_example_is_of_the_training_part_and_has_a_short_window(
     golden = np.asarray(shipped[1].card.golden.window, dtype=np.float32)[:, :, 0]
     assert (golden[0, :29] == golden[0, 0]).all()  # two readings, the older one padded
     assert np.ptp(golden, axis=1).min() > 0.1
-    train = {row.tobytes() for row in examples(small.series, Task(), SPLIT, Part.TRAIN).whole().inputs()[:, :, 0]}
+    train = {
+        row.tobytes() for row in examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).whole().inputs()[:, :, 0]
+    }
     assert all(row.tobytes() in train for row in golden[3:])
 
 
@@ -237,7 +239,7 @@ def test_a_model_with_quantiles_and_the_clock_is_shipped_whole(small: Clean, tmp
     assert card.experiment is not None
     assert len(card.experiment["history"]) == 1
     assert done.parity_kw <= 1e-5
-    assert card.scores.model.n == len(examples(small.series, Task(), SPLIT, Part.TEST).whole())
+    assert card.scores.model.n == len(examples(small.series, WindowTask(), SPLIT, SplitPart.TEST).whole())
 
 
 def test_the_default_is_kept_until_another_is_named(shipped: tuple[Path, Any], tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Augment, find, shipped_names
 from gapcast_trainer.families import families, find_family
 from gapcast_trainer.families.base import Design, Scale
-from gapcast_trainer.split import Part
-from gapcast_trainer.windows import Examples, Task, examples
+from gapcast_trainer.split import SplitPart
+from gapcast_trainer.windows import Examples, WindowTask, examples
 from tests.trainer.synthetic import SPLIT
 
 FAMILIES = families()
@@ -24,9 +24,11 @@ SCALE = Scale(0.9, 0.7)
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 #: The least that is asked of a family, and all of it: several lead times, the clock, quantiles.
 DESIGNS = {
-    "mean": Design(Task(WindowSpec(12), (5,)), None, SCALE),
-    "all": Design(Task(WindowSpec(12), (1, 5), ("gap_kw", "tod_sin", "tod_cos")), LEVELS, SCALE),
-    "measured": Design(Task(WindowSpec(12), (5,), ("gap_kw", "voltage_v", "dow_sin", "dow_cos")), (0.1, 0.5), SCALE),
+    "mean": Design(WindowTask(WindowSpec(12), (5,)), None, SCALE),
+    "all": Design(WindowTask(WindowSpec(12), (1, 5), ("gap_kw", "tod_sin", "tod_cos")), LEVELS, SCALE),
+    "measured": Design(
+        WindowTask(WindowSpec(12), (5,), ("gap_kw", "voltage_v", "dow_sin", "dow_cos")), (0.1, 0.5), SCALE
+    ),
 }
 #: Hyper-parameters that suit a window of 12 minutes, where a family's own do not.
 SMALL: dict[str, dict[str, Any]] = {
@@ -48,7 +50,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def examples_of(small: Clean, design: Design) -> Examples:
-    return examples(small.series, design.task, SPLIT, Part.TRAIN)
+    return examples(small.series, design.task, SPLIT, SplitPart.TRAIN)
 
 
 @pytest.fixture(scope="module", params=[(name, kind) for name in sorted(FAMILIES) for kind in DESIGNS], ids="-".join)
@@ -168,7 +170,7 @@ def test_every_shipped_experiment_builds() -> None:
 def test_a_context_that_does_not_part_into_steps_is_refused() -> None:
     family, hyper = find_family("multiscale", {"near_min": 30, "step_min": 7})
     with pytest.raises(RunError, match="must be whole blocks of step_min x far_fold = 7 min, not 150 min"):
-        family.build(Design(Task(WindowSpec(180))), hyper)
+        family.build(Design(WindowTask(WindowSpec(180))), hyper)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_scales_that_do_not_fit_each_other_are_refused(hyper: dict[str, Any], sa
 def test_the_trend_is_the_edges_own(small: Clean) -> None:
     from gapcast.predictors.baselines import Trend
 
-    design = Design(Task(WindowSpec(12), (1, 5)), None, SCALE)
+    design = Design(WindowTask(WindowSpec(12), (1, 5)), None, SCALE)
     family, hyper = find_family("trend", {})
     windows = examples_of(small, design).inputs(0, 200)
     expected = Trend(design.task.window, design.task.lead_times_min).predict(windows).mean
@@ -210,8 +212,8 @@ def test_the_linear_model_is_least_squares_over_whole_and_short_windows(
     """Solved by moments, it is what a plain solver finds on windows that were really shortened."""
     from gapcast_trainer.windows import shorten
 
-    task = Task(WindowSpec(6, padding))  # type: ignore[arg-type]
-    train = examples(small.series, task, SPLIT, Part.TRAIN).take(np.arange(500))
+    task = WindowTask(WindowSpec(6, padding))  # type: ignore[arg-type]
+    train = examples(small.series, task, SPLIT, SplitPart.TRAIN).take(np.arange(500))
     family, hyper = find_family("linear", {"ridge": 0.0})
     design = Design(task, None, SCALE)
     model = family.build(design, hyper)

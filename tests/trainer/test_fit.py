@@ -13,8 +13,8 @@ from gapcast_trainer.cleanfile import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Augment, Descent, Experiment
 from gapcast_trainer.run import RUN_FILE, WEIGHTS_FILE, Run, git_commit, load_run
-from gapcast_trainer.split import Part
-from gapcast_trainer.windows import Task, examples
+from gapcast_trainer.split import SplitPart
+from gapcast_trainer.windows import WindowTask, examples
 from tests.trainer import synthetic
 from tests.trainer.synthetic import SPLIT
 
@@ -37,7 +37,9 @@ def test_a_run_says_all_that_made_it(fitted: tuple[Run, Path, list[str]], small:
     assert run.experiment.hyper["units"] == [2]
     assert run.experiment.hyper["anchor"] == 0.7  # what the plan left out is stated too
     assert (run.source_sha256, run.clean_sha256) == (small.report.sha256, small.sha256)
-    train, validate = (examples(small.series, Task(), SPLIT, part) for part in (Part.TRAIN, Part.VALIDATE))
+    train, validate = (
+        examples(small.series, WindowTask(), SPLIT, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE)
+    )
     assert (run.n_train, run.n_validate) == (len(train), len(validate))
     assert (run.train_first, run.train_last) == ("2020-01-01T00:01:00Z", "2020-01-04T17:59:00Z")
     assert run.versions.keys() == {"python", "keras", "tensorflow", "numpy"}
@@ -53,7 +55,7 @@ def test_scales_are_measured_on_the_training_part_alone(fitted: tuple[Run, Path,
 
 
 def test_training_lowers_the_error(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
-    validate = examples(small.series, Task(), SPLIT, Part.VALIDATE)
+    validate = examples(small.series, WindowTask(), SPLIT, SplitPart.VALIDATE)
     naive = np.mean((validate.inputs()[:, -1] - validate.target_kw) ** 2)
     run = fitted[0]
     assert run.history[-1].train_loss < run.history[0].train_loss
@@ -80,7 +82,7 @@ def test_quantiles_and_a_running_average_are_learnt_too(small: Clean, tmp_path: 
     family, hyper = find_family(run.experiment.family, run.experiment.hyper)
     model = family.build(run.design, hyper)
     model.set_weights(load_run(tmp_path)[1])
-    test = examples(small.series, run.design.task, SPLIT, Part.TEST).whole()
+    test = examples(small.series, run.design.task, SPLIT, SplitPart.TEST).whole()
     quantiles = np.asarray(model(test.inputs())["quantiles"])
     below = (test.target_kw[:, :, np.newaxis] <= quantiles).mean(axis=(0, 1))
     assert below[0] < below[1] < below[2]
@@ -135,14 +137,16 @@ class Told:
 
 def descend_as(small: Clean, model: Told, patience: int = 3) -> tuple[str, list[int]]:
     """Run a descent over ``model``; return how it ended, and the best epoch after each."""
-    from gapcast_trainer.descend import descend
     from gapcast_trainer.families.base import Design
+    from gapcast_trainer.gradient_descent import descend
 
-    train, validate = (examples(small.series, Task(), SPLIT, part) for part in (Part.TRAIN, Part.VALIDATE))
+    train, validate = (
+        examples(small.series, WindowTask(), SPLIT, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE)
+    )
     best: list[int] = []
     plan = synthetic.plan("lstm", descent={"patience": patience, "epochs": 20})
     how = descend(
-        model, train, validate, Design(Task()), plan, keep=lambda p: best.append(p.best_epoch), progress=False
+        model, train, validate, Design(WindowTask()), plan, keep=lambda p: best.append(p.best_epoch), progress=False
     )
     return how, best
 
@@ -170,9 +174,9 @@ def test_ctrl_c_keeps_the_best(small: Clean) -> None:
 
 
 def test_batches_shorten_their_share_and_hold_every_example_once(small: Clean) -> None:
-    from gapcast_trainer.feed import Batches
+    from gapcast_trainer.batches import Batches
 
-    found = examples(small.series, Task(), SPLIT, Part.TRAIN).whole()
+    found = examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).whole()
     batches = Batches(found, 512, Augment(), seed=1, redraw=True)
     first = [batches[k] for k in range(len(batches))]
     targets = np.concatenate([target["mean"][:, 0] for _, target, _ in first])
@@ -192,10 +196,10 @@ def test_batches_shorten_their_share_and_hold_every_example_once(small: Clean) -
 
 
 def test_a_share_of_the_windows_is_scaled_with_what_came_after_and_weighs_as_before(small: Clean) -> None:
-    from gapcast_trainer.feed import Batches
+    from gapcast_trainer.batches import Batches
 
-    task = Task(features=("gap_kw", "voltage_v", "tod_sin"))
-    found = examples(small.series, task, SPLIT, Part.TRAIN)
+    task = WindowTask(features=("gap_kw", "voltage_v", "tod_sin"))
+    found = examples(small.series, task, SPLIT, SplitPart.TRAIN)
     plan = Augment(short_share=0.0, scaled_share=0.3, scaled_sigma=0.5)
     plain, scaled = (
         Batches(found, 10_000, augment, seed=1, redraw=True, outputs=("mean", "quantiles"))[0]
@@ -215,9 +219,9 @@ def test_a_share_of_the_windows_is_scaled_with_what_came_after_and_weighs_as_bef
 
 
 def test_a_pass_over_every_third_window_takes_others_each_time(small: Clean) -> None:
-    from gapcast_trainer.feed import Batches
+    from gapcast_trainer.batches import Batches
 
-    found = examples(small.series, Task(), SPLIT, Part.TRAIN)
+    found = examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN)
     batches = Batches(found, 10_000, Augment(), seed=1, redraw=True, every=3, outputs=("mean", "quantiles"))
     assert len(batches) == 1
     _, first, weights = batches[0]
@@ -241,7 +245,7 @@ def test_lengths_are_drawn_by_their_law(law: str) -> None:
     [("constant", (0.1, 0.1, 0.1)), ("cosine", (0.1, 0.0505, 0.001)), ("exponential", (0.1, 0.01, 0.001))],
 )
 def test_the_rate_runs_its_course(schedule: str, rates: tuple[float, ...]) -> None:
-    from gapcast_trainer.descend import Rate
+    from gapcast_trainer.gradient_descent import Rate
 
     plan = {"schedule": schedule, "learning_rate": 0.1, "last_learning_rate": 0.001}
     rate = Rate(Descent.model_validate(plan), 1_000)

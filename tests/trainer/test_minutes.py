@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.window import I64
 from gapcast_trainer.datasets import minutes
-from gapcast_trainer.datasets.minutes import Sampling, sampling_of, to_minutes
+from gapcast_trainer.datasets.minutes import SamplingInterval, sampling_of, to_minutes
 from gapcast_trainer.datasets.table import F64
 
 NAN = float("nan")
@@ -20,7 +20,7 @@ def at(*seconds: float) -> I64:
     return np.array([round(second * SECOND) for second in seconds], dtype=np.int64)
 
 
-def means(instant_ms: I64, values: list[float], sampling: Sampling | None = None) -> list[float]:
+def means(instant_ms: I64, values: list[float], sampling: SamplingInterval | None = None) -> list[float]:
     found = to_minutes(instant_ms, {"gap_kw": np.array(values)}, sampling or sampling_of(instant_ms))
     return found[1]["gap_kw"].tolist()
 
@@ -39,7 +39,9 @@ def test_samples_every_10_s_are_averaged() -> None:
 
 
 def test_a_sample_counts_for_as_long_as_it_holds() -> None:
-    assert means(at(0, 15, 60, 75, 120), [4.0, 8.0, 0.0, 2.0, 5.0], Sampling(15, 1))[:2] == pytest.approx([7.0, 1.5])
+    assert means(at(0, 15, 60, 75, 120), [4.0, 8.0, 0.0, 2.0, 5.0], SamplingInterval(15, 1))[:2] == pytest.approx(
+        [7.0, 1.5]
+    )
 
 
 def test_a_sample_every_5_minutes_holds_for_five() -> None:
@@ -62,29 +64,29 @@ def test_a_silence_is_a_gap_and_stays_one() -> None:
 
 
 def test_a_longer_hold_bridges_it() -> None:
-    found = means(at(0, 10, 600, 610), [1.0, 3.0, 2.0, 2.0], Sampling(10, 10))
+    found = means(at(0, 10, 600, 610), [1.0, 3.0, 2.0, 2.0], SamplingInterval(10, 10))
     assert found[1:10] == [3.0] * 9
 
 
 def test_a_value_that_is_missing_is_known_to_be_missing() -> None:
-    found = means(at(0, 30, 60, 120, 150), [1.0, 1.0, NAN, 2.0, 2.0], Sampling(30, 5))
+    found = means(at(0, 30, 60, 120, 150), [1.0, 1.0, NAN, 2.0, 2.0], SamplingInterval(30, 5))
     np.testing.assert_array_equal(found, [1.0, NAN, 2.0])
 
 
 def test_a_minute_that_is_covered_by_less_than_half_has_no_mean() -> None:
-    found = means(at(31, 45, 60, 75, 90, 105), [9.0] * 2 + [1.0] * 4, Sampling(15, 1))
+    found = means(at(31, 45, 60, 75, 90, 105), [9.0] * 2 + [1.0] * 4, SamplingInterval(15, 1))
     np.testing.assert_array_equal(found, [NAN, 1.0])
-    found = means(at(30, 45, 60, 75, 90, 105), [9.0] * 2 + [1.0] * 4, Sampling(15, 1))
+    found = means(at(30, 45, 60, 75, 90, 105), [9.0] * 2 + [1.0] * 4, SamplingInterval(15, 1))
     np.testing.assert_array_equal(found, [9.0, 1.0])
 
 
 def test_every_other_minute_is_samples() -> None:
-    assert sampling_of(at(0, 120, 240)) == Sampling(120.0, 4.0)
-    assert sampling_of(at(0, 120, 240), hold_min=2.0) == Sampling(120.0, 2.0)
+    assert sampling_of(at(0, 120, 240)) == SamplingInterval(120.0, 4.0)
+    assert sampling_of(at(0, 120, 240), hold_min=2.0) == SamplingInterval(120.0, 2.0)
     assert "every 120 s" in str(sampling_of(at(0, 120, 240)))
 
 
-def by_seconds(second: list[int], values: list[float], sampling: Sampling) -> F64:
+def by_seconds(second: list[int], values: list[float], sampling: SamplingInterval) -> F64:
     """The same, second by second: slow and plain."""
     assert sampling.hold_min is not None
     hold_s = round(60 * sampling.hold_min)
@@ -109,7 +111,7 @@ def test_means_are_those_of_every_second(
     steps: list[int], values: list[float], usual_s: int, hold_min: int, block: int
 ) -> None:
     second = [0, *np.cumsum(steps).tolist()]
-    sampling = Sampling(float(usual_s), float(hold_min))
+    sampling = SamplingInterval(float(usual_s), float(hold_min))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(minutes, "_SAMPLES_AT_ONCE", block)
         found = means(at(*second), values[: len(second)], sampling)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.meters.minutes import Holding, MinuteMeans, Taken
-from gapcast_trainer.datasets.minutes import Sampling, to_minutes
+from gapcast.core.meters.minutes import HeldValue, MinuteMeans, SampleResult
+from gapcast_trainer.datasets.minutes import SamplingInterval, to_minutes
 
 SECOND, MINUTE = 1_000, 60_000
 START_MS = 1_672_531_200_000
@@ -19,7 +19,7 @@ power = st.floats(-20, 20, allow_nan=False)
 known = st.one_of(power, st.none())
 distances = st.lists(st.one_of(st.integers(1, 30_000), st.integers(1, 1_000_000)), min_size=0, max_size=40)
 holdings = st.tuples(st.integers(1, 20), st.integers(1, 30)).map(
-    lambda drawn: Sampling(usual_s=min(drawn[0] * 7.5, drawn[1] * 60.0), hold_min=float(drawn[1]))
+    lambda drawn: SamplingInterval(usual_s=min(drawn[0] * 7.5, drawn[1] * 60.0), hold_min=float(drawn[1]))
 )
 
 
@@ -33,7 +33,7 @@ def by_minute(means: MinuteMeans, n_channels: int) -> list[dict[int, float]]:
 
 @given(distances, st.data(), holdings, st.integers(0, MINUTE - 1))
 def test_sample_by_sample_is_as_good_as_all_at_once(
-    steps: list[int], data: st.DataObject, sampling: Sampling, second_ms: int
+    steps: list[int], data: st.DataObject, sampling: SamplingInterval, second_ms: int
 ) -> None:
     instant_ms = START_MS + second_ms + np.cumsum([0, *steps]).astype(np.int64)
     n = instant_ms.size
@@ -43,9 +43,9 @@ def test_sample_by_sample_is_as_good_as_all_at_once(
     first, whole = to_minutes(instant_ms, columns, sampling)
 
     hold_min = sampling.hold_min or 0
-    means = MinuteMeans(Holding(round(sampling.usual_s * SECOND), round(hold_min * MINUTE)), n_channels=2)
+    means = MinuteMeans(HeldValue(round(sampling.usual_s * SECOND), round(hold_min * MINUTE)), n_channels=2)
     for at_ms, kw, v in zip(instant_ms.tolist(), watts, volts, strict=True):
-        assert means.add(at_ms, (kw, v)) is Taken.TAKEN
+        assert means.add(at_ms, (kw, v)) is SampleResult.TAKEN
     means.close(int(instant_ms[-1]) + round(hold_min * MINUTE) + 10 * MINUTE)
 
     streamed_kw, streamed_v = by_minute(means, 2)
@@ -62,7 +62,7 @@ def test_sample_by_sample_is_as_good_as_all_at_once(
 
 @given(distances, st.data(), holdings, st.integers(1, 120))
 def test_samples_out_of_order_within_the_lateness_are_put_right(
-    steps: list[int], data: st.DataObject, sampling: Sampling, lateness_s: int
+    steps: list[int], data: st.DataObject, sampling: SamplingInterval, lateness_s: int
 ) -> None:
     instants = (START_MS + np.cumsum([0, *steps])).tolist()
     delays = data.draw(st.lists(st.integers(0, lateness_s * SECOND), min_size=len(instants), max_size=len(instants)))
@@ -74,9 +74,9 @@ def test_samples_out_of_order_within_the_lateness_are_put_right(
 
     found = []
     for arrivals in (range(len(instants)), order):
-        means = MinuteMeans(Holding(round(sampling.usual_s * SECOND), hold_ms, lateness_s * SECOND), n_channels=1)
+        means = MinuteMeans(HeldValue(round(sampling.usual_s * SECOND), hold_ms, lateness_s * SECOND), n_channels=1)
         for i in arrivals:
-            assert means.add(instants[i], (float(i),)) is Taken.TAKEN
+            assert means.add(instants[i], (float(i),)) is SampleResult.TAKEN
         means.close(instants[-1] + hold_ms + 10 * MINUTE)
         found.append(by_minute(means, 1)[0])
     assert found[1] == pytest.approx(found[0], abs=1e-9)

@@ -16,7 +16,7 @@ from gapcast.predictors.store import default_model, model_names, read_card
 from gapcast_trainer.commands.scoring import models_page as command
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.modelspage import PAGE, models_page
-from gapcast_trainer.windows import Task
+from gapcast_trainer.windows import WindowTask
 from tests.trainer.cards import card_for
 
 MODELS = models_path()
@@ -30,7 +30,7 @@ def put(models: Path, card: ModelCard) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Models a and b, b the default with a path and quantiles."""
-    rich = card_for(b"b", Task(lead_times_min=(1, 2, 3, 4, 5)), (0.05, 0.5, 0.95), name="b")
+    rich = card_for(b"b", WindowTask(lead_times_min=(1, 2, 3, 4, 5)), (0.05, 0.5, 0.95), name="b")
     better = rich.scores.model.model_copy(update={"mse_kw2": 0.8, "mae_median_kw": 0.9, "coverage": 0.91})
     scores = rich.scores.model_copy(update={"model": better, "skill": 0.2})
     put(tmp_path, rich.model_copy(update={"scores": scores}))

@@ -23,10 +23,10 @@ from gapcast_trainer.experiment import find
 from gapcast_trainer.families import find_family
 from gapcast_trainer.families.base import Design
 from gapcast_trainer.score import score
-from gapcast_trainer.scores.answers import windows_for
+from gapcast_trainer.scores.model_outputs import windows_for
 from gapcast_trainer.scores.table import SHOWN
-from gapcast_trainer.split import Part, Split
-from gapcast_trainer.windows import Examples, Task, examples
+from gapcast_trainer.split import MinuteSplit, SplitPart
+from gapcast_trainer.windows import Examples, WindowTask, examples
 from tests.trainer.synthetic import write_text
 
 MODELS = models_path()
@@ -59,12 +59,12 @@ def whole(whole_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Clean:
 
 @pytest.fixture(scope="module")
 def test_part(whole: Clean) -> Examples:
-    return examples(whole.series, Task(), Split(), Part.TEST).whole()
+    return examples(whole.series, WindowTask(), MinuteSplit(), SplitPart.TEST).whole()
 
 
 def seen_by(predictor: TflitePredictor, clean_file: Clean) -> Examples:
     """The test part as the model sees it."""
-    return windows_for(predictor, clean_file.series, Split()).whole()
+    return windows_for(predictor, clean_file.series, MinuteSplit()).whole()
 
 
 def test_the_models_that_are_promised_are_there() -> None:
@@ -106,7 +106,10 @@ def test_the_default_is_small_enough_and_says_the_whole_path() -> None:
 def test_a_card_was_trained_before_its_test(shipped: TflitePredictor) -> None:
     card = shipped.card
     assert (card.padding, card.lead_times_min[-1]) == ("oldest", 5)
-    assert (card.split.validate_until, card.split.test_until) == (Split().validate_until, Split().test_until)
+    assert (card.split.validate_until, card.split.test_until) == (
+        MinuteSplit().validate_until,
+        MinuteSplit().test_until,
+    )
     assert card.trained_on.last < card.split.train_until < card.split.validate_until
     assert card.scores.model.n == card.scores.persistence.n == 456_953
     assert (round(card.scores.persistence.mse_kw2, 4), round(card.scores.persistence.mae_kw, 4)) == (0.2334, 0.2244)
@@ -133,12 +136,12 @@ def test_a_file_asks_for_builtins_alone(shipped: TflitePredictor) -> None:
 def test_batches_agree(shipped: TflitePredictor, week: Clean) -> None:
     from gapcast_trainer.convert import check_batches
 
-    inputs = windows_for(shipped, week.series, Split()).inputs(0, 600)
+    inputs = windows_for(shipped, week.series, MinuteSplit()).inputs(0, 600)
     assert check_batches(shipped.predict, inputs) <= 1e-5
 
 
 def test_a_model_beats_persistence_on_the_bundled_week(shipped: TflitePredictor, week: Clean) -> None:
-    found = windows_for(shipped, week.series, Split())
+    found = windows_for(shipped, week.series, MinuteSplit())
     assert len(found) > 9_000
     assert score(shipped, found).skill(score(Persistence(shipped.spec), found)) > 0.03
 
@@ -149,7 +152,7 @@ def test_the_whole_set_is_all_there(whole: Clean) -> None:
     assert (report.n_minutes, report.n_missing) == (2_075_259, 25_979)
     assert (report.first, report.last) == ("2006-12-16T17:24:00Z", "2010-11-26T21:02:00Z")
     assert report.mean_kw == pytest.approx(1.0916150365, abs=1e-10)
-    everything = [examples(whole.series, Task(), Split(), part).whole() for part in Part]
+    everything = [examples(whole.series, WindowTask(), MinuteSplit(), part).whole() for part in SplitPart]
     lost = 2 * 5  # to the embargo at two ends
     assert sum(len(part) for part in everything) == 2_047_098 - lost
 

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gapcast.core.buffer import Buffers, Verdict
+from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.examples import WHOLE_MIN
 from gapcast.core.reading import Reading
 from gapcast.core.window import WindowSpec, pad
 from gapcast_trainer.clean import Series
-from gapcast_trainer.split import Part, Split, minute_at
-from gapcast_trainer.windows import Examples, Task, examples, shorten
+from gapcast_trainer.split import MinuteSplit, SplitPart, minute_at
+from gapcast_trainer.windows import Examples, WindowTask, examples, shorten
 from tests.trainer.synthetic import START
 
 FIRST = minute_at(START)
@@ -25,25 +25,25 @@ VALUE = st.floats(0, 10, width=32) | st.just(float("nan"))
 SERIES = arrays(np.float64, st.integers(0, 160), elements=VALUE)
 
 
-def split_at(train_min: int, validate_min: int, test_min: int, embargo_min: int) -> Split:
+def split_at(train_min: int, validate_min: int, test_min: int, embargo_min: int) -> MinuteSplit:
     ends = [START + timedelta(minutes=int(n)) for n in np.cumsum([train_min, validate_min, test_min])]
-    return Split(*ends, embargo_min=embargo_min)
+    return MinuteSplit(*ends, embargo_min=embargo_min)
 
 
 SPLITS = st.builds(split_at, st.integers(1, 80), st.integers(1, 60), st.integers(1, 60), embargo_min=st.integers(5, 12))
 LEADS = st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True).map(sorted).map(tuple)
 
 
-def parts(series: Series, task: Task, split: Split) -> list[Examples]:
-    return [examples(series, task, split, part) for part in Part]
+def parts(series: Series, task: WindowTask, split: MinuteSplit) -> list[Examples]:
+    return [examples(series, task, split, part) for part in SplitPart]
 
 
 @given(SERIES, SPLITS, LEADS)
-def test_no_target_lies_in_the_next_part(kw: np.ndarray, split: Split, leads: tuple[int, ...]) -> None:
+def test_no_target_lies_in_the_next_part(kw: np.ndarray, split: MinuteSplit, leads: tuple[int, ...]) -> None:
     ends = [minute_at(t) for t in (split.train_until, split.validate_until)]
     begins = [-1, *ends]
     for found, begin, end in zip(
-        parts(Series(FIRST, kw), Task(WindowSpec(8), leads), split), begins, [*ends, None], strict=True
+        parts(Series(FIRST, kw), WindowTask(WindowSpec(8), leads), split), begins, [*ends, None], strict=True
     ):
         assert (found.observed_minute >= begin).all()
         if end is not None:
@@ -52,15 +52,17 @@ def test_no_target_lies_in_the_next_part(kw: np.ndarray, split: Split, leads: tu
 
 
 @given(SERIES, SPLITS)
-def test_a_minute_is_in_one_part_at_most(kw: np.ndarray, split: Split) -> None:
-    minutes = np.concatenate([found.observed_minute for found in parts(Series(FIRST, kw), Task(WindowSpec(8)), split)])
+def test_a_minute_is_in_one_part_at_most(kw: np.ndarray, split: MinuteSplit) -> None:
+    minutes = np.concatenate(
+        [found.observed_minute for found in parts(Series(FIRST, kw), WindowTask(WindowSpec(8)), split)]
+    )
     assert (np.diff(minutes) > 0).all()  # in order of time, and none twice
 
 
 @given(SERIES, SPLITS, st.integers(0, 200))
-def test_no_window_knows_what_comes_after_it(kw: np.ndarray, split: Split, at: int) -> None:
+def test_no_window_knows_what_comes_after_it(kw: np.ndarray, split: MinuteSplit, at: int) -> None:
     """Whatever happens after *observed at*, the window stays; the target does not come from the window."""
-    task = Task(WindowSpec(8))
+    task = WindowTask(WindowSpec(8))
     changed = kw.copy()
     changed[at:] = np.where(np.isnan(changed[at:]), np.nan, 99.0)
     for before, after in zip(
@@ -75,9 +77,9 @@ def test_no_window_knows_what_comes_after_it(kw: np.ndarray, split: Split, at: i
 
 @settings(max_examples=40)
 @given(SERIES, SPLITS)
-def test_windows_are_those_of_a_stream(kw: np.ndarray, split: Split) -> None:
+def test_windows_are_those_of_a_stream(kw: np.ndarray, split: MinuteSplit) -> None:
     """What the trainer cuts is what the edge would forecast from, wherever the target was read."""
-    task = Task(WindowSpec(8))
+    task = WindowTask(WindowSpec(8))
     found = {
         int(minute): window[:, 0]
         for one in parts(Series(FIRST, kw), task, split)
@@ -86,10 +88,10 @@ def test_windows_are_those_of_a_stream(kw: np.ndarray, split: Split) -> None:
     buffers = Buffers(task.window, max_devices=1)
     expected = {}
     for k in np.flatnonzero(~np.isnan(kw)):
-        ready = buffers.accept(Reading("home", FIRST + int(k), float(kw[k]))) is Verdict.READY
+        ready = buffers.accept(Reading("home", FIRST + int(k), float(kw[k]))) is ReadingStatus.READY
         read = k + 5 < kw.size and not np.isnan(kw[k + 5])
         minute = np.array([FIRST + int(k)])
-        if ready and read and any(split.holds(part, minute)[0] for part in Part):
+        if ready and read and any(split.holds(part, minute)[0] for part in SplitPart):
             expected[FIRST + int(k)] = buffers.window("home")
     assert found.keys() == expected.keys()
     for minute, window in expected.items():
@@ -112,7 +114,7 @@ def test_shortened_windows_are_padded_as_the_contract_says(windows: np.ndarray, 
 def test_targets_are_the_readings_ahead() -> None:
     kw = np.arange(40.0)
     kw[30] = np.nan
-    found = examples(Series(FIRST, kw), Task(WindowSpec(4), (1, 5)), split_at(20, 5, 20, 5), Part.TEST)
+    found = examples(Series(FIRST, kw), WindowTask(WindowSpec(4), (1, 5)), split_at(20, 5, 20, 5), SplitPart.TEST)
     assert found.observed_minute.tolist() == [FIRST + m for m in (26, 27, 28, 31, 32, 33, 34)]
     assert found.target_kw[0].tolist() == [27.0, 31.0]
     assert found.inputs(0, 1)[0, :, 0].tolist() == [23.0, 24.0, 25.0, 26.0]
@@ -125,7 +127,7 @@ def test_targets_are_the_readings_ahead() -> None:
 def test_whole_windows_end_with_thirty_readings_in_a_row_whatever_the_context(context: int) -> None:
     kw = np.arange(75.0)
     kw[34] = np.nan
-    found = examples(Series(FIRST, kw), Task(WindowSpec(context)), split_at(10, 5, 60, 5), Part.TEST).whole()
+    found = examples(Series(FIRST, kw), WindowTask(WindowSpec(context)), split_at(10, 5, 60, 5), SplitPart.TEST).whole()
     newest = [30, 31, 32, 33, *range(64, 70)]
     assert found.observed_minute.tolist() == [FIRST + m for m in newest]
     assert found.n_recent.tolist() == [WHOLE_MIN] * len(newest)
@@ -138,10 +140,10 @@ def test_whole_windows_end_with_thirty_readings_in_a_row_whatever_the_context(co
 
 @given(st.integers(0, 160), st.sets(st.integers(0, 159), max_size=4), SPLITS, st.sampled_from([2, 8, 40]))
 def test_no_window_is_whole_before_half_an_hour_without_a_gap(
-    n: int, missing: set[int], split: Split, context: int
+    n: int, missing: set[int], split: MinuteSplit, context: int
 ) -> None:
     kw = np.where(np.isin(np.arange(n), list(missing)), np.nan, 1.0)
-    for found in parts(Series(FIRST, kw), Task(WindowSpec(context)), split):
+    for found in parts(Series(FIRST, kw), WindowTask(WindowSpec(context)), split):
         newest = (found.observed_minute - FIRST).tolist()
         read = {m: np.count_nonzero(~np.isnan(kw[max(0, m + 1 - WHOLE_MIN) : m + 1])) for m in newest}
         assert found.n_recent.tolist() == list(read.values())
@@ -153,14 +155,14 @@ def test_no_window_is_whole_before_half_an_hour_without_a_gap(
 def test_a_part_without_a_window_is_empty_and_can_be_cut_short(n: int, features: tuple[str, ...]) -> None:
     nothing = np.full(n, np.nan)
     series = Series(FIRST, nothing, {"voltage_v": nothing})
-    for found in parts(series, Task(WindowSpec(8), features=features), split_at(5, 5, 5, 5)):
+    for found in parts(series, WindowTask(WindowSpec(8), features=features), split_at(5, 5, 5, 5)):
         assert len(found) == len(found.whole()) == 0
         assert found.inputs().shape == found.inputs(n_kept=2).shape == (0, 8, len(features))
         assert list(found.batches(4)) == []
 
 
 def test_batches_are_all_of_it_in_order() -> None:
-    found = examples(Series(FIRST, np.arange(60.0)), Task(WindowSpec(4)), split_at(50, 5, 5, 5), Part.TRAIN)
+    found = examples(Series(FIRST, np.arange(60.0)), WindowTask(WindowSpec(4)), split_at(50, 5, 5, 5), SplitPart.TRAIN)
     inputs, targets = zip(*found.batches(7), strict=True)
     np.testing.assert_array_equal(np.concatenate(inputs), found.inputs())
     np.testing.assert_array_equal(np.concatenate(targets), found.target_kw)
@@ -169,7 +171,7 @@ def test_batches_are_all_of_it_in_order() -> None:
 def test_an_embargo_shorter_than_the_horizon_is_refused() -> None:
     split = split_at(20, 5, 20, 4)
     with pytest.raises(ValueError, match="too short for a horizon of 5 min"):
-        examples(Series(FIRST, np.ones(60)), Task(), split, Part.TRAIN)
+        examples(Series(FIRST, np.ones(60)), WindowTask(), split, SplitPart.TRAIN)
 
 
 @pytest.mark.parametrize("change", [{"validate_until": START}, {"test_until": START}, {"embargo_min": -1}])
@@ -180,4 +182,4 @@ def test_parts_out_of_order_are_refused(change: dict[str, object]) -> None:
 
 def test_a_split_survives_its_card() -> None:
     split = split_at(20, 5, 20, 7)
-    assert Split.from_card(split.for_card()) == split
+    assert MinuteSplit.from_card(split.for_card()) == split

@@ -13,7 +13,7 @@ from gapcast_trainer.clean import Series
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.household import Household, load
 from gapcast_trainer.study.line import Line, coefficients
-from gapcast_trainer.study.settings import HORIZON_MIN, Settings
+from gapcast_trainer.study.settings import HORIZON_MIN, StudySettings
 from gapcast_trainer.study.shuffled import N_TEST, N_TRAIN, check_shapes, cut_in_order, draw, windows
 from tests.trainer import synthetic
 
@@ -25,9 +25,9 @@ def household() -> Household:
     return Household(kw, Series(first_minute, kw), "0" * 64)
 
 
-def settings_in(folder: Path) -> Settings:
+def settings_in(folder: Path) -> StudySettings:
     models = Path(__file__).parents[2] / "models"
-    return Settings(out=folder, models=models, split=synthetic.SPLIT, share=0.1, quick=True)
+    return StudySettings(out=folder, models=models, split=synthetic.SPLIT, share=0.1, quick=True)
 
 
 def test_a_window_and_its_label_are_the_rows_the_study_took() -> None:
@@ -105,7 +105,7 @@ def test_a_line_forgets_what_is_older_than_its_window_and_begins_with_two() -> N
 
 
 def test_the_networks_are_of_the_studys_sizes() -> None:
-    from gapcast_trainer.quiet import import_tensorflow
+    from gapcast_trainer.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     from dataclasses import replace
@@ -119,7 +119,7 @@ def test_the_networks_are_of_the_studys_sizes() -> None:
 
 
 def test_a_model_of_the_study_leaves_its_predictions_and_its_course(household: Household, tmp_path: Path) -> None:
-    from gapcast_trainer.quiet import import_tensorflow
+    from gapcast_trainer.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     from gapcast_trainer.study.networks import Recipe
@@ -137,7 +137,7 @@ def test_a_model_of_the_study_leaves_its_predictions_and_its_course(household: H
 
 
 def test_windows_are_filled_up_as_each_way_says() -> None:
-    from gapcast_trainer.quiet import import_tensorflow
+    from gapcast_trainer.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     from gapcast_trainer.study.padding import MASKED_KW, fill_up
@@ -153,7 +153,7 @@ def test_windows_are_filled_up_as_each_way_says() -> None:
 
 def test_what_is_masked_is_not_seen() -> None:
     """A masked window of 30 gives what a network of the same weights gives for its 3 readings alone."""
-    from gapcast_trainer.quiet import import_tensorflow
+    from gapcast_trainer.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     import keras

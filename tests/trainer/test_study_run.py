@@ -17,7 +17,7 @@ from gapcast_trainer.study import tables
 from gapcast_trainer.study.household import load
 from gapcast_trainer.study.pictures import draw
 from gapcast_trainer.study.run import PARTS, find_parts, load_results, run
-from gapcast_trainer.study.settings import Settings
+from gapcast_trainer.study.settings import StudySettings
 from tests.trainer import synthetic
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -117,7 +117,7 @@ def test_ctrl_c_leaves_what_is_done(raw: Path, tmp_path: Path) -> None:
         if line == "streaming: begins":
             raise KeyboardInterrupt
 
-    settings = Settings(out=tmp_path, models=MODELS, quick=True)
+    settings = StudySettings(out=tmp_path, models=MODELS, quick=True)
     with pytest.raises(KeyboardInterrupt):
         run(load(raw), settings, ("line", "streaming"), note=note)
     assert [path.name for path in tmp_path.iterdir()] == ["line.json"]

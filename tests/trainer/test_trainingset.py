@@ -22,16 +22,16 @@ from gapcast_trainer.cli import main
 from gapcast_trainer.errors import DatasetError, RunError
 from gapcast_trainer.experiment import Augment, Experiment
 from gapcast_trainer.run import load_run
-from gapcast_trainer.split import Part, Split
+from gapcast_trainer.split import MinuteSplit, SplitPart
 from gapcast_trainer.trainingset import Streamed, TrainingSet, open_set
-from gapcast_trainer.windows import Task, examples
+from gapcast_trainer.windows import WindowTask, examples
 from tests.trainer import synthetic
 from tests.trainer.training_sets import write_set
 
 #: 2020-01-01T00:00Z.
 FIRST = 26_297_280
 CONTRACT = Contract(context=20, lead_times_min=(1, 5))
-TASK = Task(WindowSpec(20), (1, 5), ("gap_kw", "tod_sin"))
+TASK = WindowTask(WindowSpec(20), (1, 5), ("gap_kw", "tod_sin"))
 N_EACH = 900
 
 
@@ -68,14 +68,14 @@ def plan(family: str = "linear", **sections: Any) -> Experiment:
 def test_one_house_is_learnt_from_as_by_the_trainers_own_path(tmp_path: Path) -> None:
     """The very windows, and so the same scale and, in closed form, the same weights."""
     from gapcast_trainer.fit import fit
-    from gapcast_trainer.material import material_of
+    from gapcast_trainer.training_data import training_data_of
 
     first, kw = HOUSES["attic"]
     write_set(tmp_path / "set", {"attic": (first, kw)}, {"attic": BEGINS["attic"]}, CONTRACT, 100_000)
     whole = open_set(tmp_path / "set")
     begins, late = datetime(2020, 1, 3, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
-    split = Split(begins, late, late.replace(year=2031), CONTRACT.embargo_min)
-    for part in (Part.TRAIN, Part.VALIDATE):
+    split = MinuteSplit(begins, late, late.replace(year=2031), CONTRACT.embargo_min)
+    for part in (SplitPart.TRAIN, SplitPart.VALIDATE):
         streamed = Streamed(whole, part, TASK)
         mine, its = streamed.sample(len(streamed)), examples(Series(first, kw), TASK, split, part)
         np.testing.assert_array_equal(mine.inputs(), its.inputs())
@@ -85,9 +85,9 @@ def test_one_house_is_learnt_from_as_by_the_trainers_own_path(tmp_path: Path) ->
     data = {"train_until": begins, "validate_until": late, "test_until": late.replace(year=2031)}
     data["embargo_min"] = CONTRACT.embargo_min
     clean = clean_of(first, kw)
-    material = material_of(whole, plan())
-    assert material.scale == material_of(clean, plan(data=data)).scale
-    assert material.plan.split() == Split(begins, datetime(2020, 1, 4, tzinfo=UTC), *split_end(material.plan))
+    material = training_data_of(whole, plan())
+    assert material.scale == training_data_of(clean, plan(data=data)).scale
+    assert material.plan.split() == MinuteSplit(begins, datetime(2020, 1, 4, tzinfo=UTC), *split_end(material.plan))
     runs = [
         fit(its, readings, tmp_path / str(at))
         for at, (its, readings) in enumerate(((plan(), whole), (plan(data=data), clean)))
@@ -123,7 +123,7 @@ def test_each_pass_has_every_window_once_in_another_order_whatever_the_buffer(
 ) -> None:
     from gapcast_trainer.streamed import StreamedBatches
 
-    streamed, augment = Streamed(found, Part.TRAIN, TASK), Augment(short_share=0.3, scaled_share=0.2)
+    streamed, augment = Streamed(found, SplitPart.TRAIN, TASK), Augment(short_share=0.3, scaled_share=0.2)
 
     def batches(seed: int = 1, **more: Any) -> StreamedBatches:
         return StreamedBatches(streamed, 128, augment, seed, redraw=True, buffer_bytes=buffer_bytes, **more)
@@ -155,7 +155,7 @@ def test_each_pass_has_every_window_once_in_another_order_whatever_the_buffer(
 def test_what_is_judged_stays_in_its_order_and_length(found: TrainingSet) -> None:
     from gapcast_trainer.streamed import StreamedBatches
 
-    feed = StreamedBatches(Streamed(found, Part.VALIDATE, TASK), 500, Augment(), 1, redraw=False)
+    feed = StreamedBatches(Streamed(found, SplitPart.VALIDATE, TASK), 500, Augment(), 1, redraw=False)
     before = drawn(feed)
     feed.on_epoch_end()
     for (inputs, targets), (again, same) in zip(before, drawn(feed), strict=True):
@@ -201,7 +201,7 @@ def test_a_model_of_many_houses_is_trained_exported_and_scored_as_any(
     card = load_model(tmp_path / "models" / "many").card
     assert card.experiment is not None
     assert (card.experiment["houses"], card.experiment["left_out"]) == (["attic", "barn"], ["cottage"])
-    strangers = Streamed(open_set(folder), Part.TEST, TASK).sample(N_EACH).whole()
+    strangers = Streamed(open_set(folder), SplitPart.TEST, TASK).sample(N_EACH).whole()
     assert card.scores.persistence.n == len(strangers)
     last_kw = strangers.inputs()[:, -1, 0].astype(np.float64)
     assert card.scores.persistence.mse_kw2 == pytest.approx(np.mean((strangers.target_kw[:, 1] - last_kw) ** 2))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from gapcast.core.grid import minute_label
 from gapcast.core.training_set import FORMAT, MANIFEST_FILE, PARTS, TEST, Chunk, Contract, Draw, Manifest, SetHouse
-from gapcast_fleet.drawing import Job, counter, drawer, note_path
+from gapcast_fleet.window_draw import DrawJob, counter, drawer, note_path
 
 #: A house's first minute, and its power minute by minute, kW; NaN where it is missing.
 House = tuple[int, np.ndarray]
@@ -37,7 +37,7 @@ def write_set(
     ``begins`` says from which minute on a house is validated on, None for one that is left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    job, names, found, chunks = Job(str(folder), contract, 1, begins), sorted(houses), [], []
+    job, names, found, chunks = DrawJob(str(folder), contract, 1, begins), sorted(houses), [], []
     for group, name in enumerate(names):
         first, kw = houses[name]
         at = np.flatnonzero(~np.isnan(kw))

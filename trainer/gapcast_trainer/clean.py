@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gapcast.core.features import GAP
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label, minute_label
 from gapcast.core.window import I64, MAX_FILL_MIN
-from gapcast_trainer.datasets.minutes import Sampling, sampling_of, to_minutes
+from gapcast_trainer.datasets.minutes import SamplingInterval, sampling_of, to_minutes
 from gapcast_trainer.datasets.table import F64, Table
 from gapcast_trainer.errors import DatasetError
 
@@ -95,7 +95,7 @@ def check(table: Table, hold_min: float | None = None) -> tuple[Series, Report]:
     if not present.any():
         raise DatasetError(table.path, "holds no reading: every value is missing")
 
-    sampling = Sampling(60.0, None) if table.each_minute else sampling_of(instant_ms, hold_min)
+    sampling = SamplingInterval(60.0, None) if table.each_minute else sampling_of(instant_ms, hold_min)
     first_minute, columns = to_minutes(instant_ms, {GAP: gap_kw, **table.extra}, sampling)
     read = np.flatnonzero(~np.isnan(columns[GAP]))
     if not read.size:
@@ -117,7 +117,7 @@ def _refuse(table: Table, wrong: NDArray[np.bool_], problem: str) -> None:
     raise DatasetError(table.path, problem.format(time=time, gap_kw=table.gap_kw[row]) + also, int(table.line[row]))
 
 
-def _report(table: Table, series: Series, sampling: Sampling) -> Report:
+def _report(table: Table, series: Series, sampling: SamplingInterval) -> Report:
     missing = np.isnan(series.gap_kw)
     starts, lengths = gaps(missing)
     longest = int(np.argmax(lengths)) if lengths.size else None

@@ -20,10 +20,10 @@ from gapcast.core.window import MIN_OBSERVED, WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast_trainer.cleanfile import Clean
-from gapcast_trainer.scores.answers import ask
 from gapcast_trainer.scores.cost import BATCH, cost_of
 from gapcast_trainer.scores.day import day_of
 from gapcast_trainer.scores.ground import Ground
+from gapcast_trainer.scores.model_outputs import ask
 from gapcast_trainer.scores.result import Evaluated, Evaluation, Losses
 from gapcast_trainer.scores.sheet import make_sheet, record_of
 from gapcast_trainer.scores.span import choose_span

@@ -31,11 +31,11 @@ from gapcast.core.features import problem_with
 from gapcast.core.window import I64, MIN_OBSERVED, Padding, WindowSpec
 from gapcast_trainer.datasets.table import F64
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.split import Split
-from gapcast_trainer.windows import Task
+from gapcast_trainer.split import MinuteSplit
+from gapcast_trainer.windows import WindowTask
 
 FOLDER = "experiments"
-_PARTS = Split()
+_PARTS = MinuteSplit()
 _TOML = ".toml"
 #: What a card may state, and what a seed of NumPy's may be.
 _MAX_CONTEXT, _N_SEEDS = 100_000, 2**32
@@ -58,14 +58,14 @@ def _in_utc(value: Any) -> Any:
 Time = Annotated[AwareDatetime, BeforeValidator(_in_utc)]
 
 
-class Section(BaseModel):
+class ExperimentSection(BaseModel):
     """A section of an experiment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Data(Section):
-    """Which minutes there are, and what each is for (times exclusive; see :class:`gapcast_trainer.split.Split`)."""
+class Data(ExperimentSection):
+    """The minutes of each split (end times exclusive; see :class:`gapcast_trainer.split.MinuteSplit`)."""
 
     first: Time | None = None
     train_until: Time = _PARTS.train_until
@@ -76,7 +76,7 @@ class Data(Section):
     every: PositiveInt = 1
 
 
-class Window(Section):
+class Window(ExperimentSection):
     """What the model sees."""
 
     context: Annotated[int, Field(ge=MIN_OBSERVED, le=_MAX_CONTEXT)] = 30
@@ -84,14 +84,14 @@ class Window(Section):
     features: tuple[str, ...] = ("gap_kw",)
 
 
-class Outputs(Section):
+class Outputs(ExperimentSection):
     """What the model says, of each of ``lead_times_min``: the mean, and quantiles where there are levels."""
 
     lead_times_min: Annotated[tuple[int, ...], Field(min_length=1)] = (HORIZON_MIN,)
     quantile_levels: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
 
 
-class Loss(Section):
+class Loss(ExperimentSection):
     """Squared error of the mean and pinball loss of the quantiles, in scaled units, and their weights.
 
     ``lead_weights`` weigh the lead times against each other (None: all alike).
@@ -102,7 +102,7 @@ class Loss(Section):
     lead_weights: tuple[NonNegativeFloat, ...] | None = None
 
 
-class Descent(Section):
+class Descent(ExperimentSection):
     """How a model is fitted by gradient descent.
 
     ``schedule`` is the course of the rate from ``learning_rate``: ``constant``; ``cosine``, along half a
@@ -127,7 +127,7 @@ class Descent(Section):
     patience: PositiveInt = 6
 
 
-class Augment(Section):
+class Augment(ExperimentSection):
     """Changes to the training windows, drawn anew at each pass.
 
     ``short_share`` of them are cut short, to 2 … context readings, and padded, so that a device's first
@@ -152,7 +152,7 @@ class Augment(Section):
         return kept, share
 
 
-class Experiment(Section):
+class Experiment(ExperimentSection):
     """All that makes a model, but the readings and the code. ``hyper`` is its family's own."""
 
     name: Name
@@ -188,15 +188,15 @@ class Experiment(Section):
         self.split()  # refuses parts out of order
         return self
 
-    def split(self) -> Split:
+    def split(self) -> MinuteSplit:
         """Return the parts of the time line."""
         data = self.data
-        return Split(data.train_until, data.validate_until, data.test_until, data.embargo_min)
+        return MinuteSplit(data.train_until, data.validate_until, data.test_until, data.embargo_min)
 
-    def task(self) -> Task:
+    def task(self) -> WindowTask:
         """Return what is asked of the model."""
         spec = WindowSpec(self.window.context, self.window.padding)
-        return Task(spec, self.outputs.lead_times_min, self.window.features)
+        return WindowTask(spec, self.outputs.lead_times_min, self.window.features)
 
     def changed(self, changes: dict[str, Any]) -> Experiment:
         """Return the experiment with other values at dotted keys, as ``descent.epochs``.

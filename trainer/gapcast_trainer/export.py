@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.core.card import Feature, Golden, ModelCard, Scores, TrainedOn
+from gapcast.core.card import Feature, Golden, ModelCard, ModelScores, TrainedOn
 from gapcast.core.features import UNITS
 from gapcast.core.window import F32
 from gapcast.predictors.baselines import Persistence
@@ -27,8 +27,8 @@ from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.families import find_family
 from gapcast_trainer.files import write_whole
 from gapcast_trainer.run import UNKNOWN_COMMIT, Run, git_commit, load_run, now
-from gapcast_trainer.score import Score, score
-from gapcast_trainer.split import Part
+from gapcast_trainer.score import EvaluationScore, score
+from gapcast_trainer.split import SplitPart
 from gapcast_trainer.trainingset import Streamed, TrainingSet
 from gapcast_trainer.windows import Examples, examples
 
@@ -83,9 +83,9 @@ def export(
 
     note(f"{run.name}: converting")
     content = convert(model)
-    train = _part(readings, plan, Part.TRAIN)
+    train = _part(readings, plan, SplitPart.TRAIN)
     golden = golden_windows(train)
-    test = _part(readings, plan, Part.TEST)
+    test = _part(readings, plan, SplitPart.TEST)
     if not len(test):
         msg = f"{run_folder}: {_NO_TEST[type(readings)]}"
         raise RunError(msg)
@@ -99,18 +99,18 @@ def export(
     agreement_kw = check_batches(predictor.predict, probe)
     note(f"{run.name}: scoring on {len(test):,} windows")
     measured = score(predictor, test)
-    scores = Scores(model=measured.for_card(), persistence=naive.for_card(), skill=round(measured.skill(naive), 6))
+    scores = ModelScores(model=measured.for_card(), persistence=naive.for_card(), skill=round(measured.skill(naive), 6))
     card = ModelCard.model_validate(draft.model_dump() | {"scores": scores, "golden": _golden(predictor, golden)})
     return Exported(_install(content, card, models), card, parity_kw, agreement_kw)
 
 
-def _part(readings: Clean | TrainingSet, plan: Experiment, part: Part) -> Examples:
+def _part(readings: Clean | TrainingSet, plan: Experiment, part: SplitPart) -> Examples:
     """Return the windows of ``part``; of the test part the whole ones, of which the minute at the horizon was read."""
     task = plan.task()
     if isinstance(readings, TrainingSet):
         found = Streamed(readings, part, task).sample(N_SAMPLED)
-        return found.whole() if part is Part.TEST else found
-    if part is Part.TRAIN:
+        return found.whole() if part is SplitPart.TEST else found
+    if part is SplitPart.TRAIN:
         return examples(readings.series, task, plan.split(), part)
     at_horizon = replace(task, lead_times_min=task.lead_times_min[-1:])
     return examples(readings.series, at_horizon, plan.split(), part).whole()
@@ -163,7 +163,7 @@ def _golden(predictor: TflitePredictor, windows: F32) -> Golden:
     return Golden(window=_shortest(windows), mean=_shortest(found.mean), quantiles=quantiles)
 
 
-def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: Score) -> ModelCard:
+def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: EvaluationScore) -> ModelCard:
     """Return the card as it is before the file's own numbers are known."""
     plan, task = run.experiment, run.design.task
     levels = plan.outputs.quantile_levels
@@ -189,7 +189,7 @@ def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: Score
             last=datetime.fromisoformat(run.train_last),
         ),
         split=plan.split().for_card(),
-        scores=Scores(model=naive.for_card(), persistence=naive.for_card(), skill=0.0),
+        scores=ModelScores(model=naive.for_card(), persistence=naive.for_card(), skill=0.0),
         git_commit=git_commit() if run.git_commit == UNKNOWN_COMMIT else run.git_commit,
         created_at=datetime.fromisoformat(now()),
         golden=Golden(window=_shortest(golden), mean=np.zeros((len(golden), n_leads)).tolist(), quantiles=quantiles),

@@ -11,12 +11,12 @@ from pathlib import Path
 import keras
 
 from gapcast_trainer.cleanfile import Clean
-from gapcast_trainer.descend import Progress, descend
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.families import find_family
 from gapcast_trainer.families.base import Design
-from gapcast_trainer.material import material_of
+from gapcast_trainer.gradient_descent import EpochProgress, descend
 from gapcast_trainer.run import Run, git_commit, now, save_run, save_weights
+from gapcast_trainer.training_data import training_data_of
 from gapcast_trainer.trainingset import TrainingSet
 
 
@@ -36,7 +36,7 @@ def fit(
     is unknown, a part of the split holds no windows, or a training set's windows are others than the plan's.
     """
     family, hyper = find_family(plan.family, plan.hyper)
-    material = material_of(readings, plan)
+    material = training_data_of(readings, plan)
     plan, train, validate = material.plan, material.train, material.validate
     design = Design(plan.task(), plan.outputs.quantile_levels, material.scale)
 
@@ -60,7 +60,7 @@ def fit(
     )
     if family.solve is not None:
         family.solve(model, train, design, hyper, plan.augment, progress=progress)
-    keeper = _Keeper(run, folder, note, watch)
+    keeper = _BestWeights(run, folder, note, watch)
     if model.trainable_weights:
         status = descend(model, train, validate, design, plan, keep=keeper.keep, progress=progress)
         run = replace(keeper.run, status=status)
@@ -70,7 +70,7 @@ def fit(
     return run
 
 
-class _Keeper:
+class _BestWeights:
     """Keeps the run in its folder as it stands after each epoch."""
 
     def __init__(self, run: Run, folder: Path, note: Callable[[str], object], watch: Callable[[Run], object]) -> None:
@@ -79,7 +79,7 @@ class _Keeper:
         self._note = note
         self._watch = watch
 
-    def keep(self, so_far: Progress) -> None:
+    def keep(self, so_far: EpochProgress) -> None:
         """Write the run, and the weights where they are better than any before."""
         n_epochs, last = len(so_far.history), so_far.history[-1]
         better = so_far.best_epoch == n_epochs

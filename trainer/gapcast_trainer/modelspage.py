@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gapcast.core.card import HORIZON_MIN, ModelCard, Score
+from gapcast.core.card import HORIZON_MIN, ModelCard, ModelScore
 from gapcast.predictors.files import CARD_FILE
 from gapcast.predictors.store import default_model, model_names, read_card
 from gapcast_trainer.errors import RunError
@@ -152,7 +152,7 @@ def _section(card: ModelCard, is_default: bool) -> str:
 _PADDED = {"oldest": "its oldest reading", "zero": "zero"}
 
 
-def _verdict(model: Score, naive: Score) -> str:
+def _verdict(model: ModelScore, naive: ModelScore) -> str:
     mae_kw, of = (model.mae_kw, "mean") if model.mae_median_kw is None else (model.mae_median_kw, "median")
     return (
         f"Against persistence: squared error {_change(model.mse_kw2, naive.mse_kw2)}, "

@@ -10,8 +10,8 @@ import numpy as np
 
 from gapcast.core import card
 from gapcast.core.predictor import Predictor
-from gapcast_trainer.scores.answers import ask
 from gapcast_trainer.scores.measures import measure
+from gapcast_trainer.scores.model_outputs import ask
 from gapcast_trainer.scores.record import record
 from gapcast_trainer.windows import Examples
 
@@ -20,7 +20,7 @@ _ROWS_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class EvaluationScore:
     """Errors over ``n`` forecasts at the horizon: kW^2 for MSE, kW for the others; bias is forecast minus truth.
 
     ``mae_median_kw`` and ``coverage`` (of the 90 % interval) are None where the model has no quantiles.
@@ -38,13 +38,13 @@ class Score:
         """Root of the mean squared error, kW."""
         return math.sqrt(self.mse_kw2)
 
-    def skill(self, persistence: Score) -> float:
+    def skill(self, persistence: EvaluationScore) -> float:
         """Return 1 - MSE / MSE of persistence on the same forecasts."""
         return 1 - self.mse_kw2 / persistence.mse_kw2
 
-    def for_card(self) -> card.Score:
+    def for_card(self) -> card.ModelScore:
         """Return the score as a model's card states it."""
-        return card.Score(
+        return card.ModelScore(
             n=self.n,
             mse_kw2=round(self.mse_kw2, _DECIMALS),
             mae_kw=round(self.mae_kw, _DECIMALS),
@@ -59,7 +59,7 @@ def score(
     *,
     n_kept: int | None = None,
     advance: Callable[[int], object] = lambda _: None,
-) -> Score:
+) -> EvaluationScore:
     """Score ``predictor`` on ``found`` (one at least), at its longest lead time.
 
     With ``n_kept`` every window is cut short to its newest ``n_kept`` readings and padded again.
@@ -69,4 +69,4 @@ def score(
     mean, quantiles = answers.at(answers.lead_times_min[-1])
     last_kw = np.concatenate([window[:, -1, 0] for window, _ in found.batches(_ROWS_AT_ONCE)])
     got = record(measure(mean, quantiles, answers.levels, found.target_kw[:, -1], last_kw))
-    return Score(got.n, got.mse_kw2, got.mae_kw, got.bias_kw, got.median_mae_kw, got.coverage)
+    return EvaluationScore(got.n, got.mse_kw2, got.mae_kw, got.bias_kw, got.median_mae_kw, got.coverage)

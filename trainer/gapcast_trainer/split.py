@@ -18,7 +18,7 @@ from gapcast.core import card
 from gapcast.core.window import I64
 
 
-class Part(Enum):
+class SplitPart(Enum):
     """A part of the time line."""
 
     TRAIN = "train"
@@ -32,7 +32,7 @@ def minute_at(time: datetime) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class MinuteSplit:
     """Where the parts end, each exclusive; the first begins with the data."""
 
     train_until: datetime = datetime(2009, 7, 1, tzinfo=UTC)
@@ -46,24 +46,24 @@ class Split:
             msg = f"parts must follow each other in time with an embargo of 0 minutes or more, not {self}"
             raise ValueError(msg)
 
-    def bounds(self, part: Part) -> tuple[int | None, int]:
+    def bounds(self, part: SplitPart) -> tuple[int | None, int]:
         """Return the first observed-at minute of a part (None: the data's first) and the one after its last."""
         train, validate, test = (minute_at(t) for t in (self.train_until, self.validate_until, self.test_until))
-        if part is Part.TRAIN:
+        if part is SplitPart.TRAIN:
             return None, train - self.embargo_min
-        if part is Part.VALIDATE:
+        if part is SplitPart.VALIDATE:
             return train, validate - self.embargo_min
         return validate, test
 
-    def holds(self, part: Part, observed_minute: I64) -> NDArray[np.bool_]:
+    def holds(self, part: SplitPart, observed_minute: I64) -> NDArray[np.bool_]:
         """Tell which of ``observed_minute`` ``[N]`` (since the epoch) belong to ``part``."""
         first, until = self.bounds(part)
         inside = observed_minute < until
         return inside if first is None else inside & (observed_minute >= first)
 
-    def for_card(self) -> card.Split:
+    def for_card(self) -> card.DateSplit:
         """Return the split as a model's card states it."""
-        return card.Split(
+        return card.DateSplit(
             train_until=self.train_until,
             validate_until=self.validate_until,
             test_until=self.test_until,
@@ -71,6 +71,6 @@ class Split:
         )
 
     @classmethod
-    def from_card(cls, stated: card.Split) -> Split:
+    def from_card(cls, stated: card.DateSplit) -> MinuteSplit:
         """Return the split that a model's card states."""
         return cls(stated.train_until, stated.validate_until, stated.test_until, stated.embargo_min)

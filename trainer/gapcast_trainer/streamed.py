@@ -13,10 +13,10 @@ import numpy as np
 
 from gapcast.core.training_set import Chunk
 from gapcast.core.window import F32, I64
+from gapcast_trainer.batches import Batches, Of, factors, scaled
 from gapcast_trainer.errors import DatasetError
 from gapcast_trainer.experiment import Augment
 from gapcast_trainer.families.graph import MEAN
-from gapcast_trainer.feed import Batches, Of, factors, scaled
 from gapcast_trainer.trainingset import Streamed
 from gapcast_trainer.windows import Examples
 
@@ -26,7 +26,7 @@ _CHUNKS, _ROWS, _CHANGES = range(3)
 
 
 class StreamedBatches(keras.utils.PyDataset):
-    """A part of a training set in batches, augmented: :class:`gapcast_trainer.feed.Batches` from the disk.
+    """A part of a training set in batches, augmented: :class:`gapcast_trainer.batches.Batches` from the disk.
 
     Batches are quick to get in their order; one from elsewhere reads its buffer anew.
     """
@@ -63,7 +63,7 @@ class StreamedBatches(keras.utils.PyDataset):
         return math.ceil(self._n / self._size)
 
     def __getitem__(self, index: int) -> tuple[F32, Of, Of]:
-        """Return batch ``index`` as :class:`gapcast_trainer.feed.Batches` does."""
+        """Return batch ``index`` as :class:`gapcast_trainer.batches.Batches` does."""
         first, until = index * self._size, min((index + 1) * self._size, self._n)
         random = self._random(_CHANGES, index)
         kept, share = self._augment.lengths(self._found.task.window.context)

@@ -23,8 +23,8 @@ from gapcast.core.training_set import FORMAT, MANIFEST_FILE, Chunk, Manifest, ro
 from gapcast.core.window import F32
 from gapcast_trainer.errors import DatasetError, RunError
 from gapcast_trainer.experiment import Experiment
-from gapcast_trainer.split import Part
-from gapcast_trainer.windows import Examples, Task
+from gapcast_trainer.split import SplitPart
+from gapcast_trainer.windows import Examples, WindowTask
 
 Rows = NDArray[np.void]
 _AGAIN = "make it with `gapcast-fleet prepare`"
@@ -100,7 +100,7 @@ def open_set(folder: Path) -> TrainingSet:
     raise DatasetError(path, f"is of format {found}, and this version reads {FORMAT}: {_AGAIN} of this version")
 
 
-def held(rows: Rows, part: Part, task: Task) -> Examples:
+def held(rows: Rows, part: SplitPart, task: WindowTask) -> Examples:
     """Return windows that are in memory as examples."""
     return Examples(
         part=part,
@@ -119,8 +119,8 @@ class Streamed:
     """A part of a training set. It is read anew at each pass, and is never in memory as a whole."""
 
     source: TrainingSet
-    part: Part
-    task: Task
+    part: SplitPart
+    task: WindowTask
 
     def __len__(self) -> int:
         """Return how many windows there are."""

@@ -19,11 +19,11 @@ from gapcast.core.window import F32, I64, Windows, WindowSpec, cut
 from gapcast_trainer.clean import Series
 from gapcast_trainer.datasets.table import F64
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.split import Part, Split
+from gapcast_trainer.split import MinuteSplit, SplitPart
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class WindowTask:
     """What is asked of a model: the window and features it sees and the minutes ahead that it speaks for."""
 
     window: WindowSpec = WindowSpec()
@@ -40,7 +40,7 @@ class Learnable(Protocol):
     """Windows with their targets, as far as a closed form needs them."""
 
     @property
-    def task(self) -> Task:
+    def task(self) -> WindowTask:
         """What is asked of the model."""
         ...
 
@@ -68,8 +68,8 @@ class Examples:
     for each lead time.
     """
 
-    part: Part
-    task: Task
+    part: SplitPart
+    task: WindowTask
     windows: Windows | F32
     rows: I64
     observed_minute: I64
@@ -122,7 +122,7 @@ class Examples:
         return self.take(np.flatnonzero(self.n_recent == WHOLE_MIN).astype(np.int64))
 
 
-def examples(series: Series, task: Task, split: Split, part: Part) -> Examples:
+def examples(series: Series, task: WindowTask, split: MinuteSplit, part: SplitPart) -> Examples:
     """Cut the windows of ``part`` that a stream would forecast from and whose targets were all read."""
     if task.horizon_min > split.embargo_min:
         msg = f"an embargo of {split.embargo_min} min is too short for a horizon of {task.horizon_min} min"

@@ -8,9 +8,9 @@ from typing import Any
 
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
-from gapcast.core.history import Past
+from gapcast.core.history import HistoryColumns
 from gapcast.core.learning.summary import LAST_DAY
-from gapcast.service.availability import Announcing
+from gapcast.service.availability import AvailabilityPublisher
 from gapcast.service.service import Service
 
 #: Decimals of a reading's power, kW.
@@ -25,7 +25,7 @@ class Devices:
 
     def page(self, limit: int, after: str = "") -> dict[str, Any]:
         """Return at most ``limit`` devices whose names come after ``after``, by name, and where to go on."""
-        names = self._service.look(lambda engine, _announcing: engine.buffers.names())
+        names = self._service.look(lambda engine, _availability: engine.buffers.names())
         known = [name for name in names if name]
         page = heapq.nsmallest(limit + 1, (name for name in known if name > after))
         found = [self._service.look(partial(_told, name)) for name in page[:limit]]
@@ -52,7 +52,9 @@ class Devices:
         }
 
 
-def _told(device: str, engine: Engine, announcing: Announcing, *, every_period: bool = False) -> dict[str, Any] | None:
+def _told(
+    device: str, engine: Engine, announcing: AvailabilityPublisher, *, every_period: bool = False
+) -> dict[str, Any] | None:
     buffers = engine.buffers
     if device not in buffers:
         return None
@@ -64,7 +66,7 @@ def _told(device: str, engine: Engine, announcing: Announcing, *, every_period: 
         "online": announcing.is_there(row),
         "last_reading": {"ts": minute_label(stream.last_minute), "gap_kw": last_kw},
         "n_observed": buffers.n_counted(stream),
-        "context": engine.speaker.spec.context,
+        "context": engine.publisher.spec.context,
         "forecast": None if forecast is None else forecast.document(),
         "scores": {
             str(period): summary.document() for period, summary in scores.items() if every_period or period == LAST_DAY
@@ -72,7 +74,7 @@ def _told(device: str, engine: Engine, announcing: Announcing, *, every_period: 
     }
 
 
-def _past(device: str, n_minutes: int, engine: Engine, _announcing: Announcing) -> Past | None:
+def _past(device: str, n_minutes: int, engine: Engine, _availability: AvailabilityPublisher) -> HistoryColumns | None:
     if device not in engine.buffers:
         return None
-    return engine.history.of(engine.buffers.row(device), n_minutes, engine.speaker.lead_times_min[-1])
+    return engine.history.of(engine.buffers.row(device), n_minutes, engine.publisher.lead_times_min[-1])

@@ -37,7 +37,7 @@ class Problem(BaseModel):
         return cls(title=status.phrase, status=status, detail=shown, reason=reason)
 
 
-class Answer(NamedTuple):
+class PredictAnswer(NamedTuple):
     """JSON, its media type, and its status as HTTP has it."""
 
     document: bytes
@@ -45,7 +45,7 @@ class Answer(NamedTuple):
     status: int = HTTPStatus.OK
 
 
-class Desk:
+class PredictHandler:
     """Where forecasts are asked for: the one use case under ``POST /predict`` and the predict topic."""
 
     def __init__(self, service: Service, limits: Limits, *, max_body_bytes: int, max_readings: int) -> None:
@@ -64,7 +64,7 @@ class Desk:
             raise TooLargeError(msg)
         return self._service.predict(series_of(request, self._limits), request.model).document()
 
-    def answer(self, body: bytes, n_bytes: int) -> Answer:
+    def answer(self, body: bytes, n_bytes: int) -> PredictAnswer:
         """Return the answer to a body of ``n_bytes``, of which only the head may have been kept."""
         if n_bytes > self._max_body_bytes or n_bytes > len(body):
             return _told(too_large(min(self._max_body_bytes, len(body))))
@@ -81,7 +81,7 @@ class Desk:
         except BaseException as error:
             record_internal_error(self._service.statistics, "request", error)
             return _told(internal_error())
-        return Answer(json.dumps(document, separators=(",", ":")).encode(), JSON_TYPE)
+        return PredictAnswer(json.dumps(document, separators=(",", ":")).encode(), JSON_TYPE)
 
     def answer_message(self, body: bytes, n_bytes: int) -> tuple[bytes, str]:
         """Return the same as :meth:`answer` without the status, which a problem's document holds, too."""
@@ -131,5 +131,5 @@ def where(location: tuple[str | int, ...]) -> str:
     return place or "the body"
 
 
-def _told(problem: Problem) -> Answer:
-    return Answer(problem.model_dump_json(exclude_none=True).encode(), PROBLEM_TYPE, problem.status)
+def _told(problem: Problem) -> PredictAnswer:
+    return PredictAnswer(problem.model_dump_json(exclude_none=True).encode(), PROBLEM_TYPE, problem.status)

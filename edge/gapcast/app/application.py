@@ -10,10 +10,10 @@ from threading import Event
 
 import structlog
 
-from gapcast.api.predict_answer import Desk
-from gapcast.app.broker import broker_is_fair, session_options, sources_of
+from gapcast.api.predict_answer import PredictHandler
+from gapcast.app.broker import session_options, sources_of, wait_for_topic_affinity
 from gapcast.app.device_limit import limit_devices_here
-from gapcast.app.model_watcher import InPlace, Reloading
+from gapcast.app.model_watcher import ModelWatcher, SwapCallbacks
 from gapcast.app.models import Models, admission_of, engine_of, library_of, load_usable_models
 from gapcast.config.mqtt import TopicSettings
 from gapcast.config.settings import HttpSettings, Settings
@@ -28,18 +28,18 @@ from gapcast.http.app import HttpOptions, create_app
 from gapcast.http.connection_limits import ConnectionLimits, default_max_connections
 from gapcast.http.host_check import own_host_names
 from gapcast.http.server import HttpServerThread, build_server
-from gapcast.mqtt.asides import PredictTopic
-from gapcast.mqtt.discovery import Discovery, HomeAssistant
-from gapcast.mqtt.link import Intake, MqttLink
+from gapcast.mqtt.discovery import Discovery, HomeAssistantTopics
+from gapcast.mqtt.link import IntakeCounters, MqttLink
+from gapcast.mqtt.request_topics import PredictRequests
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.sources import SourceReader
 from gapcast.mqtt.topics import DeviceTopic, Topics, answer_prefix, gateway_topic
-from gapcast.observability.metrics import About, build_registry
+from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.predictors.runtime import load_interpreter
 from gapcast.private_files import tighten_state
-from gapcast.service.availability import Telling
+from gapcast.service.availability import ReportOptions
 from gapcast.service.service import Service
-from gapcast.storage.hold import Hold
+from gapcast.storage.shard_lock import ShardLock
 from gapcast.storage.store import Store
 from gapcast.systemd.notify import Notifier
 
@@ -65,7 +65,7 @@ class Application:
         self._settings, self._options = settings, session_options(settings, environment)
         self.session = Session(self._options)
         limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
-        extras = measured_in(self.models.speaking.features)[1:]
+        extras = measured_in(self.models.primary.features)[1:]
         statistics = Statistics()
         sources = sources_of(settings)
         self._link = link = MqttLink(
@@ -81,7 +81,7 @@ class Application:
             limits,
             retain_forecasts=settings.mqtt.retain_forecasts,
             extras=extras,
-            intake=Intake(
+            intake=IntakeCounters(
                 SourceReader(sources, limits, extras, settings.devices.max, statistics) if sources else None,
                 statistics,
                 settings.mqtt.rejections_per_s,
@@ -98,7 +98,7 @@ class Application:
         folder = folder_of(settings, state)
         self._hold = None
         if settings.shards is not None:
-            self._hold = Hold(folder.parent, accepts_other_models=settings.state.accept_other_models)
+            self._hold = ShardLock(folder.parent, accepts_other_models=settings.state.accept_other_models)
         self._store = Store(folder, of_shard=self._hold is not None) if settings.state.keep else None
         stale_after_s = settings.devices.stale_after_min * 60
         self.service = Service(
@@ -106,24 +106,26 @@ class Application:
             self._engine,
             self.models.by_name,
             statistics=statistics,
-            telling=Telling(
+            reports=ReportOptions(
                 Presence(stale_after_s) if stale_after_s else None, settings.learning.report_every_min * 60
             ),
-            keeper=self._store,
+            state_store=self._store,
         )
         max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
-        desk = Desk(self.service, limits, max_body_bytes=max_body_bytes, max_readings=max_readings)
+        desk = PredictHandler(self.service, limits, max_body_bytes=max_body_bytes, max_readings=max_readings)
         self._answer_over_mqtt(link, desk, settings.topics)
         if settings.homeassistant.enabled:
-            self._tell_home_assistant(link, settings)
-        self._reloading = Reloading(
+            self._publish_discovery(link, settings)
+        self._reloading = ModelWatcher(
             settings,
             library,
             self.service,
             stamp,
-            InPlace(lambda: self.models.by_name, self._about_to_speak_with, self._speak_with),
+            SwapCallbacks(lambda: self.models.by_name, self._prepare_models, self._use_models),
         )
-        about = About(load_interpreter()[1], self.session.gateway, settings.shards[0] if settings.shards else None)
+        about = ServiceInfo(
+            load_interpreter()[1], self.session.gateway, settings.shards[0] if settings.shards else None
+        )
         registry = build_registry(self.service, about, settings.metrics.per_device)
         options, connection_limits = http_options(settings.http), connection_limits_of(settings.http)
         self._notifier = Notifier.of(environment)
@@ -136,16 +138,16 @@ class Application:
             statistics,
         )
 
-    def _answer_over_mqtt(self, link: MqttLink, desk: Desk, topics: TopicSettings) -> None:
+    def _answer_over_mqtt(self, link: MqttLink, desk: PredictHandler, topics: TopicSettings) -> None:
         gateway = self.session.gateway
         answers = answer_prefix("topics.answers", topics.answers, gateway)
         link.listen(
             gateway_topic("topics.predict", topics.predict, gateway),
-            PredictTopic(self.session, answers, desk.answer_message),
+            PredictRequests(self.session, answers, desk.answer_message),
         )
 
-    def _tell_home_assistant(self, link: MqttLink, settings: Settings) -> None:
-        where = HomeAssistant(
+    def _publish_discovery(self, link: MqttLink, settings: Settings) -> None:
+        where = HomeAssistantTopics(
             settings.homeassistant.discovery_prefix,
             DeviceTopic.parse("topics.forecast", settings.topics.forecast),
             DeviceTopic.parse("topics.availability", settings.topics.availability),
@@ -153,22 +155,22 @@ class Application:
             DeviceTopic.parse("topics.scores", settings.topics.scores) if settings.learning.report_every_min else None,
             settings.homeassistant.max_devices,
         )
-        link.discovery = Discovery(self.session, where, self._engine.speaker)
+        link.discovery = Discovery(self.session, where, self._engine.publisher)
         link.listen(where.birth_topic, link.discovery)
 
-    def _about_to_speak_with(self, models: Models) -> None:
+    def _prepare_models(self, models: Models) -> None:
         """Note the models of a shard before they speak: whatever ends the process then, it is them that are there."""
         if self._hold is not None:
             self._hold.note(models.stamps)
 
-    def _speak_with(self, models: Models) -> None:
+    def _use_models(self, models: Models) -> None:
         """Let all who tell of the models tell of these."""
         self.models = models
         if self._link.discovery is not None:
-            self._link.discovery.speak_of(self.service.speaker)
+            self._link.discovery.use_model(self.service.publisher)
 
     def reload(self) -> None:
-        """Load the models again, beside the stream; see :meth:`gapcast.app.model_watcher.Reloading.ask`."""
+        """Load the models again, beside the stream; see :meth:`gapcast.app.model_watcher.ModelWatcher.ask`."""
         self._reloading.ask()
 
     @property
@@ -190,11 +192,11 @@ class Application:
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
         gc.freeze()  # what start-up made stays: collections need not look at it again
         gc.set_threshold(_N_NEW)
-        self._notifier.ready(self.service.in_a_line())
+        self._notifier.ready(self.service.status_line())
         try:
-            turned = partial(self._turned, stopping)
-            if broker_is_fair(self._settings, self._options, stopping, turned):
-                self.service.run(stopping, turned)
+            on_turn = partial(self._on_turn, stopping)
+            if wait_for_topic_affinity(self._settings, self._options, stopping, on_turn):
+                self.service.run(stopping, on_turn)
         finally:
             self._notifier.stopping()
             self._reloading.stop()
@@ -202,12 +204,12 @@ class Application:
             self._rest.stop()
             self.close()
 
-    def _turned(self, stopping: Event) -> None:
+    def _on_turn(self, stopping: Event) -> None:
         """Tell that the stream has turned, as long as REST lives too: without it, a start anew is wanted."""
         if stopping.is_set():
             self._notifier.stopping()
         elif self._rest.is_alive:
-            self._notifier.alive(self.service.in_a_line)
+            self._notifier.alive(self.service.status_line)
 
     def close(self) -> None:
         """Give port and the models' memory back, as :meth:`run` does at its end; no effect the second time."""

@@ -13,9 +13,9 @@ from gapcast.config.state_dir import gateway_id, state_path
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.source import Source
 from gapcast.mqtt.client import SessionOptions
-from gapcast.mqtt.dealing import Dealt, dealt, subscription
 from gapcast.mqtt.routes import SourceTopic
 from gapcast.mqtt.tls import Tls, TlsFiles
+from gapcast.mqtt.topic_affinity import GroupDistribution, measure_group, subscription
 from gapcast.mqtt.topics import DeviceTopic, gateway_topic
 from gapcast.mqtt.transport import Transport
 
@@ -52,28 +52,28 @@ def _filters_of(settings: Settings) -> tuple[str, ...]:
     return filters or (DeviceTopic.parse("topics.reading", settings.topics.reading).filter,)
 
 
-def dealt_of(settings: Settings, options: SessionOptions) -> Dealt | None:
+def measure_distribution(settings: Settings, options: SessionOptions) -> GroupDistribution | None:
     """Find out how the broker deals meters out among the workers of ``mqtt.share_group``; None where there is none."""
     group = settings.mqtt.share_group
     if group is None:
         return None
-    return dealt(options, group, gateway_topic("topics.dealing", settings.topics.dealing, options.gateway))
+    return measure_group(options, group, gateway_topic("topics.dealing", settings.topics.dealing, options.gateway))
 
 
-def broker_is_fair(
-    settings: Settings, options: SessionOptions, stopping: Event, turned: Callable[[], None] = lambda: None
+def wait_for_topic_affinity(
+    settings: Settings, options: SessionOptions, stopping: Event, on_turn: Callable[[], None] = lambda: None
 ) -> bool:
     """Wait until the broker has shown that it leaves each meter with one worker; tell whether it has before the end.
 
-    ``turned`` is called each time that it did not show. Raises :class:`SettingsError` where it tears the readings of a
+    ``on_turn`` is called each time that it did not show. Raises :class:`SettingsError` where it tears the readings of a
     meter apart.
     """
     group = settings.mqtt.share_group
     while not stopping.is_set():
-        found = dealt_of(settings, options)
+        found = measure_distribution(settings, options)
         if found is None:
             return True
-        if found.is_torn:
+        if found.splits_topic:
             one, other = found.n_each
             msg = (
                 f"mqtt.share_group: this broker distributes group {group} message by message: of {one + other} on one "
@@ -89,7 +89,7 @@ def broker_is_fair(
             problem=found.problem,
             cure="check the broker and the permissions on topics.dealing; the trial is repeated",
         )
-        turned()
+        on_turn()
         stopping.wait(_ASK_AGAIN_S)
     return False
 
@@ -103,7 +103,7 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
         status_topic=gateway_topic("topics.status", settings.topics.status, gateway),
         subscriptions=subscriptions_of(settings),
         unwanted=_filters_of(settings) if mqtt.share_group else (),
-        asides=(f"{home.discovery_prefix}/status",) if home.enabled else (),
+        request_topics=(f"{home.discovery_prefix}/status",) if home.enabled else (),
         asides_mqtt5=(gateway_topic("topics.predict", settings.topics.predict, gateway),),
         host=mqtt.host,
         port=mqtt.port,

@@ -18,7 +18,7 @@ import structlog
 from gapcast.app.models import Models, admission_of, engine_of, load_models
 from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError
-from gapcast.core.succession import make_room
+from gapcast.core.state_transfer import reserve_rows
 from gapcast.predictors.library import Library, Stamp
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.service.internal_errors import record_internal_error
@@ -31,7 +31,7 @@ LOOK_S = 1.0
 _CURE = "correct the model or remove it; the models in use stay in use"
 
 
-class InPlace(NamedTuple):
+class SwapCallbacks(NamedTuple):
     """Who is told of new models, in :class:`Reloading`'s thread."""
 
     #: The models in use, by name.
@@ -42,7 +42,7 @@ class InPlace(NamedTuple):
     after: Callable[[Models], None]
 
 
-class Reloading:
+class ModelWatcher:
     """Watches the models of a running service, in a thread of its own."""
 
     def __init__(
@@ -51,7 +51,7 @@ class Reloading:
         library: Library,
         service: Service,
         stamp: Stamp,
-        in_place: InPlace,
+        in_place: SwapCallbacks,
     ) -> None:
         """Watch ``library``, whose files were as ``stamp`` says when ``service`` was given its models."""
         self._settings = settings
@@ -109,16 +109,16 @@ class Reloading:
         models = load_models(self._settings, self._library, admission)
         self._warm_up(models)
         self._in_place.before(models)
-        pause_s = self._exchange(models)
+        pause_s = self._swap_engine(models)
         if pause_s is None:
             return
         self._in_place.after(models)
         for model in models.by_name.values():
-            if model not in models.heard:
+            if model not in models.active:
                 model.rest()
         self._service.statistics.model_reloads["swapped"] += 1
         versions = {card.name: card.version for card in models.cards}
-        log.info("models.swapped", model=models.speaking.name, models=versions, pause_ms=round(pause_s * 1e3, 3))
+        log.info("models.swapped", model=models.primary.name, models=versions, pause_ms=round(pause_s * 1e3, 3))
 
     def _refuse(self, stamp: Stamp, problem: str) -> None:
         if self._stopping.is_set():
@@ -133,14 +133,14 @@ class Reloading:
         """Make the interpreters that the stream will ask for: for as many windows as those in use were asked for."""
         in_use = self._service.models.values()
         sizes = sorted({size for model in in_use for size in getattr(model, "sizes", ())})
-        for model in models.heard:
+        for model in models.active:
             model.warm_up(sizes)
 
-    def _exchange(self, models: Models) -> float | None:
+    def _swap_engine(self, models: Models) -> float | None:
         """Have the stream go on with ``models``; return how long it stood still, s, None where it ends before."""
         engine = engine_of(self._settings, models)
-        make_room(engine, self._service.n_devices)
-        taken: Future[float] = self._service.exchange(engine, models.by_name)
+        reserve_rows(engine, self._service.n_devices)
+        taken: Future[float] = self._service.swap_engine(engine, models.by_name)
         while not self._stopping.is_set():
             if wait([taken], LOOK_S).done:
                 return taken.result()

@@ -16,12 +16,12 @@ from gapcast.core.card import ModelCard
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, SettingsError
 from gapcast.core.features import measured_in
+from gapcast.core.forecast_builder import BLEND
 from gapcast.core.history import History
-from gapcast.core.learning.blend import Blend
-from gapcast.core.learning.options import Options
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
 from gapcast.core.reading import Limits
-from gapcast.core.speaking import BLEND
 from gapcast.predictors.admission import Admission
 from gapcast.predictors.files import REGISTRY_FILE, ModelFiles
 from gapcast.predictors.library import Library
@@ -42,18 +42,18 @@ class Models:
     """The loaded models, the one that speaks, and the others that are heard beside it."""
 
     by_name: dict[str, TflitePredictor]
-    speaking: TflitePredictor
+    primary: TflitePredictor
     others: tuple[TflitePredictor, ...] = ()
 
     @property
-    def heard(self) -> tuple[TflitePredictor, ...]:
+    def active(self) -> tuple[TflitePredictor, ...]:
         """Those that are asked for each reading; the one that speaks comes last, as it is asked most."""
-        return (*self.others, self.speaking)
+        return (*self.others, self.primary)
 
     @property
     def stamps(self) -> dict[str, str]:
         """Version and hash of each that is heard, by name: what must be the same for forecasts to be."""
-        return {model.card.name: f"{model.card.version} {model.card.sha256}" for model in self.heard}
+        return {model.card.name: f"{model.card.version} {model.card.sha256}" for model in self.active}
 
     @property
     def cards(self) -> list[ModelCard]:
@@ -121,8 +121,8 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
     library = library or library_of(settings, os.environ)
     admission = admission or admission_of(settings, os.environ)
     folders = library.models()
-    speaking = settings.forecast.model or _default_of(library, folders)
-    for name in (speaking, *(settings.forecast.experts or ())):
+    primary = settings.forecast.model or _default_of(library, folders)
+    for name in (primary, *(settings.forecast.experts or ())):
         if name not in folders:
             msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
             raise ModelError(msg)
@@ -132,7 +132,7 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
         raise _error_of(ModelError(msg), folders[taken[0]], library)
     by_name: dict[str, TflitePredictor] = {}
     # The primary model comes last: it takes over the memory of those before it.
-    names = sorted(folders, key=lambda name: (name == speaking, name))
+    names = sorted(folders, key=lambda name: (name == primary, name))
     files: dict[str, ModelFiles] = {}
     try:
         for name in names:  # all are tried before one is loaded: a refusal costs this process no memory
@@ -143,9 +143,9 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
                 by_name[name].rest()
     except ModelError as error:
         raise _error_of(error, folders[name], library) from error
-    others = tuple(by_name[name] for name in _heard(settings, by_name, by_name[speaking]))
-    models = Models(by_name, by_name[speaking], others)
-    for model in models.heard:
+    others = tuple(by_name[name] for name in _member_names(settings, by_name, by_name[primary]))
+    models = Models(by_name, by_name[primary], others)
+    for model in models.active:
         model.warm_up()
     return models
 
@@ -164,7 +164,7 @@ def _default_of(library: Library, folders: Mapping[str, Path]) -> str:
 
 def _error_of(error: ModelError, path: Path, library: Library) -> ModelError:
     """Return ``error`` with the ``path`` it is about, where that lies over other models and can be left out."""
-    is_installed = library.has_spare and library.own in path.parents and path.exists()
+    is_installed = library.has_fallback and library.own in path.parents and path.exists()
     return _InstalledModelError(error, path) if is_installed else error
 
 
@@ -175,7 +175,7 @@ def engine_of(settings: Settings, models: Models) -> Engine:
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
     blend = None
     if forecast.blend or forecast.calibrate or learning.max_devices:
-        options = Options(
+        options = EnsembleOptions(
             blends=forecast.blend,
             learns=forecast.learn and forecast.blend,
             calibrates=forecast.calibrate,
@@ -184,20 +184,20 @@ def engine_of(settings: Settings, models: Models) -> Engine:
             min_kw=limits.min_kw,
             max_kw=limits.max_kw,
         )
-        blend = Blend((models.speaking, *models.others), options, zone)
+        blend = Ensemble((models.primary, *models.others), options, zone)
     return Engine(
-        models.speaking,
+        models.primary,
         settings.devices.max,
         zone,
-        tells_path=forecast.path,
+        includes_path=forecast.path,
         blend=blend,
         history=history,
         limits=limits,
     )
 
 
-def _heard(settings: Settings, by_name: dict[str, TflitePredictor], speaking: TflitePredictor) -> list[str]:
-    """Return the names of the models that are heard beside the one ``speaking``.
+def _member_names(settings: Settings, by_name: dict[str, TflitePredictor], primary: TflitePredictor) -> list[str]:
+    """Return the names of the models that are heard beside the one ``primary``.
 
     Raises :class:`ModelError` where one that was asked for does not fit it.
     """
@@ -206,25 +206,25 @@ def _heard(settings: Settings, by_name: dict[str, TflitePredictor], speaking: Tf
         return []
     heard = []
     for name in sorted(by_name if wanted is None else {*wanted}):
-        if by_name[name] is speaking:
+        if by_name[name] is primary:
             continue
-        problem = _unlike(by_name[name], speaking)
+        problem = _mixing_problem(by_name[name], primary)
         if problem and wanted is not None:
-            msg = f"forecast.experts: {name} cannot be combined with {speaking.name}: {problem}"
+            msg = f"forecast.experts: {name} cannot be combined with {primary.name}: {problem}"
             raise ModelError(msg)
         if problem:
-            log.info("model.not_heard", model=name, beside=speaking.name, why=problem)
+            log.info("model.not_heard", model=name, beside=primary.name, why=problem)
             continue
         heard.append(name)
     return heard
 
 
-def _unlike(model: TflitePredictor, speaking: TflitePredictor) -> str:
-    """Return why ``model`` cannot be heard beside the one ``speaking``; empty where it can.
+def _mixing_problem(model: TflitePredictor, primary: TflitePredictor) -> str:
+    """Return why ``model`` cannot be heard beside the one ``primary``; empty where it can.
 
     Both speak of the same minute: no card is read that says another.
     """
-    if model.spec.padding != speaking.spec.padding:
-        return f"it pads short windows by {model.spec.padding}, not by {speaking.spec.padding}"
-    channels, own = measured_in(speaking.features), measured_in(model.features)
+    if model.spec.padding != primary.spec.padding:
+        return f"it pads short windows by {model.spec.padding}, not by {primary.spec.padding}"
+    channels, own = measured_in(primary.features), measured_in(model.features)
     return "" if own == channels[: len(own)] else f"it takes {', '.join(own)}, not {', '.join(channels)}"

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.reading import Limits, Reading
-from gapcast.replay.source import Columns, Minute, minute_at, read_minutes
+from gapcast.replay.source import CsvColumns, Minute, minute_at, read_minutes
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class HouseFile:
     """Which part of each file is read: from ``start`` on, at most ``limit`` readings; scored from ``score_from`` on.
 
     Times are ISO, UTC if no offset.
@@ -44,7 +44,7 @@ def name_houses(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def read_house(file: Path, columns: Columns, limits: Limits, part: Part) -> Iterator[Minute]:
+def read_house(file: Path, columns: CsvColumns, limits: Limits, part: HouseFile) -> Iterator[Minute]:
     """Yield the readings of that part of ``file``; raise :class:`SourceError` where it has none or is no good."""
     minutes = read_minutes(file, columns, limits)
     if part.start is not None:

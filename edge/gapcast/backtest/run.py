@@ -11,9 +11,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gapcast.app.models import engine_of, load_models
-from gapcast.backtest.houses import Part, name_houses, read_house, side_by_side
+from gapcast.backtest.houses import HouseFile, name_houses, read_house, side_by_side
+from gapcast.backtest.outcomes_file import OutcomesFile
 from gapcast.backtest.weeks import Week, Weeks
-from gapcast.backtest.written import WrittenOutcomes
 from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 from gapcast.core.errors import SettingsError
@@ -21,14 +21,14 @@ from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import EVER, Period, Summary
 from gapcast.core.reading import Limits, Reading
-from gapcast.replay.source import Columns, minute_at
+from gapcast.replay.source import CsvColumns, minute_at
 
 #: Readings taken at a time: the models see them all in one call.
 AT_ONCE = 2_048
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class HouseResult:
     """What came of one house: its live scores as they stood at the end, those asked for, and the latter by week."""
 
     name: str
@@ -39,12 +39,12 @@ class House:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """What came of all houses. ``scored`` is over all of them; ``speaker`` is whose forecasts they were."""
+    """What came of all houses. ``scored`` is over all of them; ``publisher`` is whose forecasts they were."""
 
-    speaker: str
+    publisher: str
     n_readings: int
     took_s: float
-    houses: list[House]
+    houses: list[HouseResult]
     scored: Summary
 
 
@@ -73,8 +73,8 @@ class Tally:
 def run_backtest(
     settings: Settings,
     files: Sequence[Path],
-    columns: Columns,
-    part: Part,
+    columns: CsvColumns,
+    part: HouseFile,
     *,
     out: Path | None = None,
     quiet: bool = False,
@@ -96,14 +96,14 @@ def run_backtest(
     scored_from = None if part.score_from is None else minute_at("--score-from", part.score_from)
     tally, n_readings, began_s = Tally.of(engine, len(files), scored_from), 0, time.perf_counter()
     with ExitStack() as stack:
-        written = None if out is None else stack.enter_context(WrittenOutcomes(out))
+        written = None if out is None else stack.enter_context(OutcomesFile(out))
         shown = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
         for readings in side_by_side(houses, AT_ONCE):
             run_through(engine, readings, tally, written)
             n_readings += len(readings)
             shown.update(len(readings))
     return Backtest(
-        engine.speaker.name,
+        engine.publisher.name,
         n_readings,
         time.perf_counter() - began_s,
         [_house(engine, name, tally) for name in names],
@@ -111,9 +111,7 @@ def run_backtest(
     )
 
 
-def run_through(
-    engine: Engine, readings: Sequence[Reading], tally: Tally, written: WrittenOutcomes | None = None
-) -> None:
+def run_through(engine: Engine, readings: Sequence[Reading], tally: Tally, written: OutcomesFile | None = None) -> None:
     """Take a batch of ``readings`` through ``engine``, as the service does; count what came of earlier forecasts."""
     accepted = engine.accept(readings)
     accepted.raise_failure()
@@ -126,6 +124,6 @@ def run_through(
         tally.add(outcomes)
 
 
-def _house(engine: Engine, name: str, tally: Tally) -> House:
+def _house(engine: Engine, name: str, tally: Tally) -> HouseResult:
     row = engine.buffers.row(name)
-    return House(name, engine.scores_of(name), tally.scores.of(row)[EVER], tally.weeks.of(row))
+    return HouseResult(name, engine.scores_of(name), tally.scores.of(row)[EVER], tally.weeks.of(row))

@@ -38,7 +38,7 @@ class Weeks:
 
     def add(self, outcomes: Outcomes) -> None:
         """Count ``outcomes``."""
-        came, told = outcomes.came_kw, outcomes.told_kw
+        came, told = outcomes.actual_kw, outcomes.published_kw
         of_each = np.empty((len(outcomes), 7))
         of_each[:, _SQUARED] = (told[:, 0] - came) ** 2
         of_each[:, _ABSOLUTE] = np.abs(np.where(np.isnan(told[:, 1]), told[:, 0], told[:, 1]) - came)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gapcast.app.broker import dealt_of, session_options
+from gapcast.app.broker import measure_distribution, session_options
 from gapcast.check.finding import BROKER_FAILS, SETTINGS_FAIL, Finding, Situation, fail, ok
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.client import SessionOptions
@@ -47,7 +47,7 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
         return
     # Under its own name, the running service would be taken over by this; its requests are not ours to answer.
     name = f"{options.gateway}-check"
-    alone = replace(options, gateway=name, session_expiry_s=0, announce=False, asides=(), asides_mqtt5=())
+    alone = replace(options, gateway=name, session_expiry_s=0, announce=False, request_topics=(), asides_mqtt5=())
     session = Session(alone)
     where = f"{settings.mqtt.host} port {settings.mqtt.port}"
     problem = connect(session)
@@ -63,13 +63,13 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
 
 def _dealing(situation: Situation, options: SessionOptions) -> Iterator[Finding]:
     """See how the broker deals, where workers share."""
-    found = dealt_of(situation.settings, replace(options, gateway=f"{options.gateway}-check"))
+    found = measure_distribution(situation.settings, replace(options, gateway=f"{options.gateway}-check"))
     if found is None:
         return
     group = situation.settings.mqtt.share_group
     if found.problem:
         yield fail("sharing", f"group {group}: {found.problem}", _RIGHTS, BROKER_FAILS)
-    elif found.is_torn:
+    elif found.splits_topic:
         one, other = found.n_each
         text = (
             f"group {group}: of {one + other} messages on one topic, {one} went to one member and {other} to the other"

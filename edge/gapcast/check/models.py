@@ -22,6 +22,6 @@ def check_models(situation: Situation) -> Iterator[Finding]:
         cure = f"restore the model (model.tflite and card.json belong together), or select another; see {where}"
         yield fail("models", str(error), cure, MODEL_FAILS)
         return
-    names, speaking = ", ".join(sorted(models.by_name)), models.speaking
+    names, speaking = ", ".join(sorted(models.by_name)), models.primary
     clock = f" (time zone {settings.site.timezone})" if set(speaking.features) & set(DERIVED) else ""
     yield ok("models", f"{names} self-tested on {load_interpreter()[1]}; published model: {speaking.name}{clock}")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from statistics import median_low
 
 from gapcast.check.finding import Finding, Situation, ok, warn
-from gapcast.check.listening import Listener
+from gapcast.check.sample_listener import SampleListener
 from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, cure_of
-from gapcast.core.meters.plausible import doubt_of
+from gapcast.core.meters.plausibility import plausibility_warning
 
 #: So many messages are enough to judge by.
 _ENOUGH = 2_000
@@ -22,7 +22,7 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
     session = situation.session
     if session is None or not situation.wait_s:
         return
-    listener, wait_s = Listener(situation.settings), situation.wait_s
+    listener, wait_s = SampleListener(situation.settings), situation.wait_s
     deadline_s = time.monotonic() + wait_s
     while (left_s := deadline_s - time.monotonic()) > 0 and listener.n_messages < _ENOUGH:
         for received in session.take(256, min(left_s, 0.25)):
@@ -34,7 +34,7 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
         times = f" ({n} times)" if n > 1 else ""
         yield warn("readings", f"not usable: {sentence}{times}", "compare with the payloads in docs/meters.md")
     for device, heard in sorted(listener.devices.items()):
-        if doubt := doubt_of(heard.powers_kw):
+        if doubt := plausibility_warning(heard.powers_kw):
             text, _, cure = doubt.partition(": ")
             yield warn("unit", f"{device}: {text}", cure)
         ahead_min = median_low(heard.ahead_min) if heard.ahead_min else 0
@@ -44,7 +44,7 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
             yield warn("clock", text, f"{cure_of(ahead_min)}; ignore this for a replay of old readings")
 
 
-def _what_came(situation: Situation, listener: Listener) -> Iterator[Finding]:
+def _what_came(situation: Situation, listener: SampleListener) -> Iterator[Finding]:
     settings = situation.settings
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
     if not listener.n_messages:

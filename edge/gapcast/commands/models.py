@@ -24,7 +24,7 @@ def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]
 
     loaded = load_models(read_settings(config, assignments))
     for card in loaded.cards:
-        mark = "*" if card.name == loaded.speaking.name else " "
+        mark = "*" if card.name == loaded.primary.name else " "
         own, of_persistence = card.scores.model, card.scores.persistence
         mae_kw, whose = (own.mae_kw, "") if own.mae_median_kw is None else (own.mae_median_kw, ", of the median")
         click.echo(

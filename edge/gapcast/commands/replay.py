@@ -13,9 +13,9 @@ from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.reading import Limits, is_device_id
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.mqtt.transport import Transport
-from gapcast.replay.publisher import Meter
+from gapcast.replay.publisher import MeterPublisher
 from gapcast.replay.publisher import replay as publish_paced
-from gapcast.replay.source import Columns, Unit, minute_at, read_minutes
+from gapcast.replay.source import CsvColumns, Unit, minute_at, read_minutes
 
 
 def replay_file(
@@ -41,7 +41,7 @@ def replay_file(
         msg = f"--device {device!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
         raise SettingsError(msg)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
-    minutes = read_minutes(file, Columns(time_column, value_column, unit), limits)
+    minutes = read_minutes(file, CsvColumns(time_column, value_column, unit), limits)
     first_minute = None if start is None else minute_at("--start", start)
     if first_minute is not None:
         minutes = dropwhile(lambda minute: minute.minute < first_minute, minutes)
@@ -52,7 +52,7 @@ def replay_file(
     password = mqtt.password.get_secret_value() if mqtt.password else None
     account = None if mqtt.username is None else (mqtt.username, password)
     topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
-    with Meter(mqtt.host, mqtt.port, topic, account, stopping, transport) as meter:
+    with MeterPublisher(mqtt.host, mqtt.port, topic, account, stopping, transport) as meter:
         # The bar is for a terminal (None): in a log it would be a line a reading.
         shown = tqdm(islice(chain([first], minutes), limit), total=limit, unit=" readings", desc=device, disable=None)
         return publish_paced(shown, meter.publish, speed, stopping)

@@ -65,9 +65,9 @@ def setup(
     """Create a configuration interactively: connect to the broker, detect the meter, and show its readings."""
     from gapcast.observability.logs import configure_logs  # noqa: PLC0415
     from gapcast.presets import presets  # noqa: PLC0415 - what --help does not need is not loaded for it
-    from gapcast.setup.asking import Nobody, Person  # noqa: PLC0415
-    from gapcast.setup.connecting import Access  # noqa: PLC0415
-    from gapcast.setup.given import Given  # noqa: PLC0415
+    from gapcast.setup.broker_access import BrokerAccess  # noqa: PLC0415
+    from gapcast.setup.preset_answers import PresetAnswers  # noqa: PLC0415
+    from gapcast.setup.prompts import InteractivePrompts, UnattendedPrompts  # noqa: PLC0415
     from gapcast.setup.run import Setup  # noqa: PLC0415
 
     configure_logs("auto", "critical")  # the command prints its own messages
@@ -79,13 +79,13 @@ def setup(
         raise SettingsError(msg)
     access = None
     if broker is not None or yes or username is not None:
-        access = Access.parse(broker or "localhost", tls=tls)
+        access = BrokerAccess.parse(broker or "localhost", tls=tls)
         access.username, access.ca_path = username, ca_path.absolute() if ca_path else None
         access.password = _password_in(password_file) if password_file else None
-    ask = Nobody() if yes else Person()
+    ask = UnattendedPrompts() if yes else InteractivePrompts()
     told = _Told()
     try:
-        Setup(Given(access=access, **options), ask, told.show, told.progress, os.environ).run()
+        Setup(PresetAnswers(access=access, **options), ask, told.show, told.progress, os.environ).run()
     except BrokerError as error:
         click.echo(f"gapcast: {printable(str(error))}", err=True)
         sys.exit(EXIT_NOTHING_HEARD)

@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class Section(BaseModel):
+class SettingsSection(BaseModel):
     """A section of the configuration: frozen, and without a key that is not known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class TlsSettings(Section):
+class TlsSettings(SettingsSection):
     """``[mqtt.tls]``"""
 
     enabled: bool = False
@@ -48,7 +48,7 @@ class TlsSettings(Section):
         return self
 
 
-class MqttSettings(Section):
+class MqttSettings(SettingsSection):
     """``[mqtt]``"""
 
     host: str = "localhost"
@@ -91,7 +91,7 @@ class MqttSettings(Section):
         return self
 
 
-class TopicSettings(Section):
+class TopicSettings(SettingsSection):
     """``[topics]``"""
 
     reading: str = "gap/{device}/reading"

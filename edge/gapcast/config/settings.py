@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
-from gapcast.config.mqtt import MqttSettings, Port, Section, TopicSettings
+from gapcast.config.mqtt import MqttSettings, Port, SettingsSection, TopicSettings
 from gapcast.config.sources import SourceSettings
 from gapcast.config.topic_overlap import echo_problems
 from gapcast.config.topic_sharing import SHARD, sharing_problems
@@ -21,14 +21,14 @@ from gapcast.config.topic_sharing import SHARD, sharing_problems
 _WHOLE_LEVELS = frozenset({"{device}", "{channel}", "{part}", SHARD})
 
 
-class GatewaySettings(Section):
+class GatewaySettings(SettingsSection):
     """``[gateway]``"""
 
     #: Names this gateway in topics and as MQTT client; empty: made once and kept with the state.
     id: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]{0,64}$")
 
 
-class HttpSettings(Section):
+class HttpSettings(SettingsSection):
     """``[http]``"""
 
     host: str = "0.0.0.0"  # noqa: S104 - a gateway's readers are on its network; docs/operations.md tells how to close it
@@ -65,14 +65,14 @@ class HttpSettings(Section):
         return [one.strip() for one in given.split(",") if one.strip()] if isinstance(given, str) else given
 
 
-class MetricsSettings(Section):
+class MetricsSettings(SettingsSection):
     """``[metrics]``"""
 
     #: Devices that have series of their own, those that came first; 0: none has. A thousand cost a third of a second.
     per_device: int = Field(default=0, ge=0, le=1_000)
 
 
-class StateSettings(Section):
+class StateSettings(SettingsSection):
     """``[state]``"""
 
     #: None: ``$STATE_DIRECTORY`` (systemd), else ``$XDG_STATE_HOME/gapcast``, else ``~/.local/state/gapcast``.
@@ -83,14 +83,14 @@ class StateSettings(Section):
     accept_other_models: bool = False
 
 
-class ModelSettings(Section):
+class ModelSettings(SettingsSection):
     """``[models]``"""
 
     #: Folder of models; None: the ones that came with gapcast.
     path: Path | None = None
 
 
-class ForecastSettings(Section):
+class ForecastSettings(SettingsSection):
     """``[forecast]``"""
 
     #: Name of the model that speaks; None: the registry's default.
@@ -112,7 +112,7 @@ class ForecastSettings(Section):
         return [name.strip() for name in experts.split(",") if name.strip()] if isinstance(experts, str) else experts
 
 
-class LearningSettings(Section):
+class LearningSettings(SettingsSection):
     """``[learning]``: what is learnt of each device."""
 
     #: Devices that are scored and learnt from; those beyond are forecast as strangers.
@@ -123,7 +123,7 @@ class LearningSettings(Section):
     report_every_min: float = Field(default=15.0, ge=0, le=10_080)
 
 
-class HistorySettings(Section):
+class HistorySettings(SettingsSection):
     """``[history]``: what is kept in memory of each device, to be asked for."""
 
     #: Minutes of readings, and of forecasts with what came; 0: none.
@@ -132,7 +132,7 @@ class HistorySettings(Section):
     max_devices: int = Field(default=50, ge=0, le=10_000)
 
 
-class LimitSettings(Section):
+class LimitSettings(SettingsSection):
     """``[limits]``: what power a reading may state."""
 
     min_kw: float = Field(default=-100.0, ge=-1e6)
@@ -146,7 +146,7 @@ class LimitSettings(Section):
         return self
 
 
-class DeviceSettings(Section):
+class DeviceSettings(SettingsSection):
     """``[devices]``"""
 
     max: int = Field(default=100_000, ge=1)
@@ -154,7 +154,7 @@ class DeviceSettings(Section):
     stale_after_min: float = Field(default=10.0, ge=0, le=10_080)
 
 
-class HomeAssistantSettings(Section):
+class HomeAssistantSettings(SettingsSection):
     """``[homeassistant]``"""
 
     #: Whether to tell Home Assistant of each device.
@@ -165,7 +165,7 @@ class HomeAssistantSettings(Section):
     max_devices: int = Field(default=1_000, ge=1)
 
 
-class SiteSettings(Section):
+class SiteSettings(SettingsSection):
     """``[site]``"""
 
     #: The clock on the wall, by its IANA name: what models that know the time of day go by.
@@ -187,7 +187,7 @@ class SiteSettings(Section):
         return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
 
 
-class LogSettings(Section):
+class LogSettings(SettingsSection):
     """``[log]``"""
 
     #: ``auto``: for people on a terminal, JSON elsewhere.
@@ -195,7 +195,7 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Settings(Section):
+class Settings(SettingsSection):
     """Everything that can be set, checked and frozen."""
 
     gateway: GatewaySettings = GatewaySettings()

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from gapcast.core.meters.minutes import Holding
+from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.meters.source import COUNTERS, FEATURE_KEYS, FeaturePath, Format, Kind, Source, TimeForm, Unit
 from gapcast.core.meters.values import Sum, parse_path, parse_sum
 from gapcast.presets import presets
@@ -161,6 +161,6 @@ class SourceSettings(BaseModel):
             time_form=self.time_form,
             zone=zone,
             kind="minute" if self.format == "gapcast" else self.kind,
-            holding=Holding(every_ms, hold_ms, round(self.lateness_s * _MS_PER_S)),
+            holding=HeldValue(every_ms, hold_ms, round(self.lateness_s * _MS_PER_S)),
             features=tuple(features),
         )

@@ -20,11 +20,11 @@ from enum import Enum
 
 import numpy as np
 
+from gapcast.core.device_streams import DeviceStreams, Stream
 from gapcast.core.features import GAP
 from gapcast.core.forecast_range import ForecastRange
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.reading import Reading
-from gapcast.core.rows import Rows, Stream
 from gapcast.core.window import F32, MAX_FILL_MIN, MIN_OBSERVED, WindowSpec, bridge
 
 #: Late readings in a row, minute by minute, that make a stream start again.
@@ -33,7 +33,7 @@ RESTART_RUN = 3
 _SLACK = 8
 
 
-class Verdict(Enum):
+class ReadingStatus(Enum):
     """What became of a reading."""
 
     READY = "ready"  # taken, and a forecast can be made
@@ -74,7 +74,7 @@ class Buffers:
         #: Held readings that the next one confirmed, since the last look.
         self.n_confirmed = 0
         self._width = spec.context + _SLACK
-        self._rows = Rows(max_devices, (self._width, *self.shape[1:]))
+        self._rows = DeviceStreams(max_devices, (self._width, *self.shape[1:]))
         self._streams = self._rows.streams
         self._window_bits = (1 << spec.context) - 1
         self._extra = self.channels[1:]
@@ -133,7 +133,7 @@ class Buffers:
         """Return how many real readings are counted in the window of ``stream``."""
         return (stream.observed & self._counted_bits).bit_count()
 
-    def mend(self, device: str, within: ForecastRange) -> None:
+    def repair_window(self, device: str, within: ForecastRange) -> None:
         """Put the device's newest reading in place of values that no reading could have stated."""
         stream = self._streams[device]
         values = stream.block[stream.at].reshape(self._width, -1)
@@ -161,10 +161,10 @@ class Buffers:
         """Give a device that has none a row, without a reading; None where ``max_devices`` have one."""
         return self._rows.adopt(device)
 
-    def accept(self, reading: Reading) -> Verdict:
+    def accept(self, reading: Reading) -> ReadingStatus:
         """Let a reading enter by the rules above, and say what became of it."""
         if self._extra and reading.lacks(self._extra):
-            return Verdict.LACKING
+            return ReadingStatus.LACKING
         stream = self._streams.get(reading.device)
         if stream is None:
             return self._open(reading)
@@ -172,14 +172,14 @@ class Buffers:
         if 0 < ahead_min <= DAY_MIN:
             return self._take(stream, reading, ahead_min)
         if ahead_min == 0:
-            return Verdict.DUPLICATE
+            return ReadingStatus.DUPLICATE
         return self._judge_late(stream, reading) if ahead_min < 0 else self._judge_ahead(stream, reading)
 
-    def _open(self, reading: Reading) -> Verdict:
+    def _open(self, reading: Reading) -> ReadingStatus:
         stream = self._rows.adopt(reading.device)
-        return Verdict.FULL if stream is None else self._restart(stream, reading)
+        return ReadingStatus.FULL if stream is None else self._restart(stream, reading)
 
-    def _restart(self, stream: Stream, reading: Reading) -> Verdict:
+    def _restart(self, stream: Stream, reading: Reading) -> ReadingStatus:
         context = self.spec.context
         values = self._values_of(reading)
         stream.block[stream.at, : context - 1] = self.spec.pad_kw(values)
@@ -187,9 +187,9 @@ class Buffers:
         stream.end = context
         stream.last_minute = reading.minute
         stream.n_seen = stream.observed = 1
-        return Verdict.FIRST
+        return ReadingStatus.FIRST
 
-    def _take(self, stream: Stream, reading: Reading, ahead_min: int) -> Verdict:
+    def _take(self, stream: Stream, reading: Reading, ahead_min: int) -> ReadingStatus:
         stream.late_run = None
         self._disprove(stream)
         n_missing = ahead_min - 1
@@ -208,7 +208,7 @@ class Buffers:
         stream.last_minute = reading.minute
         stream.n_seen += 1
         stream.observed = (stream.observed << ahead_min | 1) & self._window_bits
-        return Verdict.READY if stream.n_seen >= MIN_OBSERVED else Verdict.FIRST
+        return ReadingStatus.READY if stream.n_seen >= MIN_OBSERVED else ReadingStatus.FIRST
 
     def _values_of(self, reading: Reading) -> float | tuple[float, ...]:
         if not self._extra:
@@ -222,34 +222,34 @@ class Buffers:
         row[:context] = row[stream.end - context : stream.end].copy()
         stream.end = context
 
-    def _judge_late(self, stream: Stream, reading: Reading) -> Verdict:
+    def _judge_late(self, stream: Stream, reading: Reading) -> ReadingStatus:
         if reading.redelivered:
-            return Verdict.DUPLICATE
+            return ReadingStatus.DUPLICATE
         run = stream.late_run
         if run and reading.minute == run[-1].minute:
-            return Verdict.DUPLICATE
+            return ReadingStatus.DUPLICATE
         if not run or reading.minute != run[-1].minute + 1:
             stream.late_run = [reading]
-            return Verdict.LATE
+            return ReadingStatus.LATE
         run.append(reading)
         if len(run) < RESTART_RUN:
-            return Verdict.LATE
+            return ReadingStatus.LATE
         self._disprove(stream)
         return self._start_with(stream, run)
 
-    def _judge_ahead(self, stream: Stream, reading: Reading) -> Verdict:
+    def _judge_ahead(self, stream: Stream, reading: Reading) -> ReadingStatus:
         held = stream.held
         if held is not None and held.minute == reading.minute:
-            return Verdict.DUPLICATE
+            return ReadingStatus.DUPLICATE
         if held is not None and 0 < reading.minute - held.minute <= DAY_MIN:
             stream.held = None
             self.n_confirmed += 1
             return self._start_with(stream, [held, reading])
         self._disprove(stream)
         stream.held = reading
-        return Verdict.UNCONFIRMED
+        return ReadingStatus.UNCONFIRMED
 
-    def _start_with(self, stream: Stream, readings: list[Reading]) -> Verdict:
+    def _start_with(self, stream: Stream, readings: list[Reading]) -> ReadingStatus:
         verdict = self._restart(stream, readings[0])
         stream.late_run = None
         for reading in readings[1:]:

@@ -63,7 +63,7 @@ class TrainedOn(_Frozen):
     last: AwareDatetime
 
 
-class Split(_Frozen):
+class DateSplit(_Frozen):
     """Time-ordered parts; each ends before the next begins, with the embargo between them."""
 
     train_until: AwareDatetime
@@ -72,7 +72,7 @@ class Split(_Frozen):
     embargo_min: Count
 
 
-class Score(_Frozen):
+class ModelScore(_Frozen):
     """Errors at the horizon over the test windows, kW^2 and kW: ``mse_kw2`` and ``mae_kw`` of the mean.
 
     Of a model with quantiles also ``mae_median_kw``, of the median, and ``coverage``, the share of
@@ -86,11 +86,11 @@ class Score(_Frozen):
     coverage: float | None = Field(default=None, ge=0, le=1)
 
 
-class Scores(_Frozen):
+class ModelScores(_Frozen):
     """The model's score, and persistence's on the very same windows; skill = 1 - MSE / MSE."""
 
-    model: Score
-    persistence: Score
+    model: ModelScore
+    persistence: ModelScore
     skill: Annotated[float, Field(le=1)]
 
 
@@ -121,8 +121,8 @@ class ModelCard(_Frozen):
     hyper_parameters: Made = Field(default_factory=dict)
     experiment: Made | None = Field(default=None, description="All that made the model, as its experiment says it")
     trained_on: TrainedOn
-    split: Split
-    scores: Scores
+    split: DateSplit
+    scores: ModelScores
     git_commit: Text
     created_at: AwareDatetime
     golden: Golden

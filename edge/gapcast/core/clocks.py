@@ -23,7 +23,7 @@ class Clock(Enum):
 class _Off(NamedTuple):
     ahead_min: int
     since_s: float
-    told: bool
+    published: bool
 
 
 class Clocks:
@@ -53,19 +53,19 @@ class Clocks:
             if before is None:
                 return None
             del self._off[device]
-            self.n_off -= before.told
-            return Clock.RIGHT if before.told else None
+            self.n_off -= before.published
+            return Clock.RIGHT if before.published else None
         if before is None:
             if len(self._off) < self._max_devices:
-                self._off[device] = _Off(ahead_min, now_s, told=False)
+                self._off[device] = _Off(ahead_min, now_s, published=False)
             return None
         if abs(ahead_min - before.ahead_min) > _SAME_MIN:
-            self._off[device] = _Off(ahead_min, now_s, told=False)
-            self.n_off -= before.told
+            self._off[device] = _Off(ahead_min, now_s, published=False)
+            self.n_off -= before.published
             return None
-        if before.told or now_s - before.since_s < _STEADY_S:
+        if before.published or now_s - before.since_s < _STEADY_S:
             return None
-        self._off[device] = before._replace(told=True)
+        self._off[device] = before._replace(published=True)
         self.n_off += 1
         return Clock.OFF
 

@@ -10,46 +10,46 @@ from typing import Literal, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from gapcast.core.buffer import Buffers, Verdict
+from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.errors import StateError
 from gapcast.core.forecast import Forecast, Forecasts
+from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, publisher_of
 from gapcast.core.forecast_range import WIDEST, Flags, ForecastRange, Repairs, Replacement
 from gapcast.core.history import History
 from gapcast.core.latest import Latest
-from gapcast.core.learning.blend import Blend
 from gapcast.core.learning.drift import Change, Drift
+from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import Period, Summary
 from gapcast.core.panel import Panel, Unusable
-from gapcast.core.predictor import Prediction, Predictor, Speaker
+from gapcast.core.predictor import ModelIdentity, Prediction, Predictor
 from gapcast.core.reading import Limits, Reading
-from gapcast.core.speaking import Whose, as_blended, as_spoken, voice_of
 from gapcast.core.window import F32, WindowSpec
 
 #: What a reading counts as, in metrics.
 Result = Literal["accepted", "duplicate", "late", "rejected"]
-_RESULT: dict[Verdict, Result] = {
-    Verdict.READY: "accepted",
-    Verdict.FIRST: "accepted",
-    Verdict.DUPLICATE: "duplicate",
-    Verdict.LATE: "late",
-    Verdict.FULL: "rejected",
-    Verdict.LACKING: "rejected",
-    Verdict.FAILED: "rejected",
+_RESULT: dict[ReadingStatus, Result] = {
+    ReadingStatus.READY: "accepted",
+    ReadingStatus.FIRST: "accepted",
+    ReadingStatus.DUPLICATE: "duplicate",
+    ReadingStatus.LATE: "late",
+    ReadingStatus.FULL: "rejected",
+    ReadingStatus.LACKING: "rejected",
+    ReadingStatus.FAILED: "rejected",
 }
 #: Verdicts on readings that a journal does not need: they left everything as it was, or an error came of them.
-_NO_EFFECT = (Verdict.DUPLICATE, Verdict.FULL, Verdict.LACKING, Verdict.FAILED)
+_NO_EFFECT = (ReadingStatus.DUPLICATE, ReadingStatus.FULL, ReadingStatus.LACKING, ReadingStatus.FAILED)
 
 
-class _Quiet(TypedDict):
+class _ErrstateOptions(TypedDict):
     over: Literal["ignore"]
     divide: Literal["ignore"]
     invalid: Literal["ignore"]
 
 
 #: Damaged state may overflow: what comes of it is found and replaced.
-_DAMAGED: _Quiet = {"over": "ignore", "divide": "ignore", "invalid": "ignore"}
+_DAMAGED: _ErrstateOptions = {"over": "ignore", "divide": "ignore", "invalid": "ignore"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Accepted:
     reading that raised an unexpected exception, and that exception: what is known of its device may be damaged.
     """
 
-    verdicts: list[Verdict]
+    verdicts: list[ReadingStatus]
     place: list[int]
     windows: NDArray[np.float32]
     devices: list[str]
@@ -97,14 +97,14 @@ class Engine:
         max_devices: int = 100_000,
         zone: tzinfo = UTC,
         *,
-        tells_path: bool = True,
-        blend: Blend | None = None,
+        includes_path: bool = True,
+        blend: Ensemble | None = None,
         history: History | None = None,
         limits: Limits = WIDEST,
     ) -> None:
         """Speak with ``model`` for at most ``max_devices`` devices, whose time of day is the clock of ``zone``.
 
-        ``tells_path``: whether forecasts hold the mean of each lead time, where the model has several. ``blend``,
+        ``includes_path``: whether forecasts hold the mean of each lead time, where the model has several. ``blend``,
         whose first model is ``model``, has the last word where there is one, and learns from what comes. ``history``
         keeps what came and what was told; None: no one does. ``limits`` are those of readings, from which the range
         of forecasts follows; where there is a ``blend`` its options hold them.
@@ -117,19 +117,19 @@ class Engine:
         self.within = ForecastRange.of(self.limits)
         self._panel = panel = Panel((model,) if blend is None else blend.models, zone, self.within)
         #: Whose words the forecasts of the stream are.
-        self.speaker: Speaker = model if blend is None else voice_of(blend, panel.context)
+        self.publisher: ModelIdentity = model if blend is None else publisher_of(blend, panel.context)
         self.buffers = Buffers(
             WindowSpec(panel.context, model.spec.padding),
             max_devices,
             panel.channels,
-            n_counted=self.speaker.spec.context,
+            n_counted=self.publisher.spec.context,
         )
-        self.tells_path = tells_path
-        self._has_path = tells_path and len(model.lead_times_min) > 1
+        self.includes_path = includes_path
+        self._has_path = includes_path and len(model.lead_times_min) > 1
         experts = blend.experts if blend is not None and blend.options.blends else ()
-        n_followed = 0 if blend is None else blend.options.max_devices
+        n_tracked = 0 if blend is None else blend.options.max_devices
         #: How good the forecasts were, by the rows of the buffers, and what has changed in the houses.
-        self.scores, self.drift = Scores(() if blend is None else blend.experts, n_followed), Drift(n_followed)
+        self.scores, self.drift = Scores(() if blend is None else blend.experts, n_tracked), Drift(n_tracked)
         #: What was last forecast, by the rows of the buffers.
         self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, experts, self.within)
         self.history = history or History()
@@ -141,7 +141,7 @@ class Engine:
         its device in the batch fail too: what is known of the device may be damaged.
         """
         windows = np.empty((len(readings), *self.buffers.shape), dtype=np.float32)
-        verdicts: list[Verdict] = []
+        verdicts: list[ReadingStatus] = []
         place: list[int] = []
         devices: list[str] = []
         minutes: list[int] = []
@@ -155,11 +155,11 @@ class Engine:
                 if failures:
                     _require_sound(reading.device, readings, failures)
                 verdict = buffers.accept(reading)
-                if verdict is Verdict.READY or verdict is Verdict.FIRST:
+                if verdict is ReadingStatus.READY or verdict is ReadingStatus.FIRST:
                     row = buffers.row(reading.device)
                     if row < history.max_devices:
-                        history.note(buffers.stream(reading.device))
-                    if verdict is Verdict.READY:
+                        history.record_reading(buffers.stream(reading.device))
+                    if verdict is ReadingStatus.READY:
                         n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
                         verdicts.append(verdict)
                         place.append(len(devices))
@@ -172,7 +172,7 @@ class Engine:
                 place.append(-1)
             except Exception as error:
                 failures.append((len(place), error))
-                verdicts.append(Verdict.FAILED)
+                verdicts.append(ReadingStatus.FAILED)
                 place.append(-1)
         windows = windows[: len(devices)]
         account = self._account(verdicts)
@@ -184,26 +184,26 @@ class Engine:
         All powers are finite and within the range of forecasts, and bounds are around the median: what would not be
         is replaced, as :attr:`Forecasts.repairs` says. Raises :class:`ModelError` where a model cannot be run.
         """
-        whose = Whose(accepted.devices, accepted.minutes, accepted.n_observed)
+        keys = BatchKeys(accepted.devices, accepted.minutes, accepted.n_observed)
         if not accepted.devices:
-            return Forecasts(self.speaker, issued_at_ms, *whose, [])
+            return Forecasts(self.publisher, issued_at_ms, *keys, [])
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         measured = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
         predictions, unusable = self._panel.predict(measured, minutes)
         replaced: list[tuple[int, float]] = []
         if self.blend is None:
-            forecasts = as_spoken(self.model, whose, issued_at_ms, predictions[0], tells_path=self._has_path)
+            forecasts = from_single_model(self.model, keys, issued_at_ms, predictions[0], includes_path=self._has_path)
         else:
             rows = np.asarray(accepted.rows, dtype=np.int64)
             with np.errstate(**_DAMAGED):
-                told = self.blend.forecast(rows, minutes, measured[:, :, 0], predictions)
-            path_kw, replaced = predictions[0].mean if self._has_path else None, told.replaced
-            forecasts = as_blended(self.blend, self.speaker, whose, issued_at_ms, told, path_kw)
+                published = self.blend.forecast(rows, minutes, measured[:, :, 0], predictions)
+            path_kw, replaced = predictions[0].mean if self._has_path else None, published.replaced
+            forecasts = from_ensemble(self.blend, self.publisher, keys, issued_at_ms, published, path_kw)
         if unusable or replaced:
             repairs = self._repair(accepted, measured, unusable, replaced)
             forecasts = replace(forecasts, repairs=repairs)
         self.newest.keep(accepted.rows, forecasts)
-        self.history.foresee(accepted.rows, forecasts)
+        self.history.record_forecasts(accepted.rows, forecasts)
         return forecasts
 
     def predict(self, accepted: Accepted) -> list[Prediction]:
@@ -245,7 +245,7 @@ class Engine:
     def latest(self) -> list[Forecast]:
         """Return the newest forecast of every device that has one."""
         devices, latest = self.copy_latest()
-        return latest.read_all(devices, self.speaker)
+        return latest.read_all(devices, self.publisher)
 
     def copy_latest(self) -> tuple[list[str], Latest]:
         """Return the devices by row ("": forgotten), and a copy of what was last forecast for them."""
@@ -253,7 +253,7 @@ class Engine:
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast, or None where it is unknown or has none yet."""
-        return self.newest.read(self.buffers.row(device), device, self.speaker) if device in self.buffers else None
+        return self.newest.read(self.buffers.row(device), device, self.publisher) if device in self.buffers else None
 
     def forget(self, device: str) -> int | None:
         """Know nothing of ``device`` any more; return the row that it had, None where it was unknown."""
@@ -284,12 +284,12 @@ class Engine:
         touched[[i for i, _ in replaced]] = True
         for i in np.flatnonzero(touched).tolist():
             if not self.within.usable_windows(measured[i]).all():
-                self.buffers.mend(accepted.devices[i], self.within)
+                self.buffers.repair_window(accepted.devices[i], self.within)
         return Repairs(tuple(models[place].name for place in sorted(unusable)), tuple(found))
 
-    def _account(self, verdicts: list[Verdict]) -> tuple[list[Reading], dict[Result, int]]:
+    def _account(self, verdicts: list[ReadingStatus]) -> tuple[list[Reading], dict[Result, int]]:
         counts: dict[Result, int] = {}
-        for verdict in set(verdicts) - {Verdict.UNCONFIRMED}:  # counted once it is known what it was
+        for verdict in set(verdicts) - {ReadingStatus.UNCONFIRMED}:  # counted once it is known what it was
             result = _RESULT[verdict]
             counts[result] = counts.get(result, 0) + verdicts.count(verdict)
         buffers = self.buffers
@@ -311,6 +311,6 @@ def _require_sound(device: str, readings: Sequence[Reading], failures: Sequence[
 
 def none_accepted(readings: Sequence[Reading]) -> Accepted:
     """Return what became of ``readings`` where none could be accepted: all failed, and nothing is due a forecast."""
-    verdicts, place = [Verdict.FAILED] * len(readings), [-1] * len(readings)
+    verdicts, place = [ReadingStatus.FAILED] * len(readings), [-1] * len(readings)
     windows = np.empty((0, 0), dtype=np.float32)
     return Accepted(verdicts, place, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {})

@@ -8,7 +8,7 @@ from typing import Any
 
 from gapcast.core.forecast_range import Repairs
 from gapcast.core.grid import instant_label, minute_label
-from gapcast.core.predictor import Speaker
+from gapcast.core.predictor import ModelIdentity
 
 #: Version of the forecast's schema, ``v`` in its document.
 FORECAST_SCHEMA = 1
@@ -114,7 +114,7 @@ class Forecasts:
     ``repairs`` where something had to be replaced.
     """
 
-    model: Speaker
+    model: ModelIdentity
     issued_at_ms: int
     devices: list[str]
     observed_minutes: list[int]

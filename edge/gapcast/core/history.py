@@ -13,47 +13,47 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.device_streams import Stream
 from gapcast.core.forecast import DECIMALS, Forecasts
 from gapcast.core.grid import minute_label
-from gapcast.core.rows import Stream
 from gapcast.core.window import F32
 
 #: Minutes of the ring beyond those kept: the future that forecasts speak of.
 AHEAD_MIN = 60
 _NEVER = -1_000_000
-_TOLD = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
+_PUBLISHED = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
 I32 = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class HistoryColumns:
     """The last minutes of one device, oldest first, power in kW, NaN where there is none.
 
     ``read_minutes`` ``[R]`` and ``read_kw`` ``[R]`` are the readings; ``target_minutes`` ``[F]`` are those that
-    forecasts spoke of, ``told_kw`` ``[F, 4]`` their mean, median, lower and upper bound, and ``came_kw`` ``[F]`` what
-    was read then.
+    forecasts are for, ``published_kw`` ``[F, 4]`` their mean, median, lower and upper bound, and ``actual_kw``
+    ``[F]`` the readings of those minutes.
     """
 
     horizon_min: int
     read_minutes: I32
     read_kw: F32
     target_minutes: I32
-    told_kw: F32
-    came_kw: F32
+    published_kw: F32
+    actual_kw: F32
 
     def readings(self) -> list[dict[str, str | float | None]]:
         """Return the readings as REST tells them."""
-        told = zip(self.read_minutes.tolist(), _rounded(self.read_kw), strict=True)
-        return [{"ts": minute_label(minute), "gap_kw": kw} for minute, kw in told]
+        published = zip(self.read_minutes.tolist(), _rounded(self.read_kw), strict=True)
+        return [{"ts": minute_label(minute), "gap_kw": kw} for minute, kw in published]
 
     def forecasts(self) -> list[dict[str, str | float | None]]:
         """Return the forecasts with their outcomes as REST tells them."""
-        columns = [_rounded(column) for column in (*self.told_kw.T, self.came_kw)]
+        columns = [_rounded(column) for column in (*self.published_kw.T, self.actual_kw)]
         return [
             {
                 "observed_at": minute_label(minute - self.horizon_min),
                 "target_at": minute_label(minute),
-                **dict(zip((*_TOLD, "came_kw"), values, strict=True)),
+                **dict(zip((*_PUBLISHED, "came_kw"), values, strict=True)),
             }
             for minute, *values in zip(self.target_minutes.tolist(), *columns, strict=True)
         ]
@@ -72,18 +72,18 @@ class History:
         self._read_minutes: I32 = np.empty((0, self._width), np.int32)
         self._read_kw: F32 = np.empty((0, self._width), np.float32)
         self._target_minutes: I32 = np.empty((0, self._width), np.int32)
-        self._told_kw: F32 = np.empty((0, self._width, len(_TOLD)), np.float32)
+        self._told_kw: F32 = np.empty((0, self._width, len(_PUBLISHED)), np.float32)
 
     @property
     def n_bytes_a_device(self) -> int:
         """Bytes that the history of one device takes; 0 where none is kept."""
-        return self._width * 4 * (3 + len(_TOLD)) if self.max_devices else 0
+        return self._width * 4 * (3 + len(_PUBLISHED)) if self.max_devices else 0
 
-    def note(self, stream: Stream) -> None:
+    def record_reading(self, stream: Stream) -> None:
         """Note the newest reading of ``stream``, and those in its window that are not known yet."""
         row, minute = stream.row, stream.last_minute
         if row >= len(self._newest):
-            self._reach(row + 1)
+            self._grow(row + 1)
         known = int(self._newest[row])
         if minute <= known:
             self.forget(row)
@@ -100,7 +100,7 @@ class History:
             back, bits = back + 1, bits >> 1
         self._newest[row] = minute
 
-    def foresee(self, rows: list[int], forecasts: Forecasts) -> None:
+    def record_forecasts(self, rows: list[int], forecasts: Forecasts) -> None:
         """Keep ``forecasts``, the i-th of which is for ``rows[i]``, where the reading they are made from counts."""
         if not self.max_devices or min(rows) >= self.max_devices:
             return
@@ -122,11 +122,13 @@ class History:
             self._newest[row] = _NEVER
             self._read_minutes[row] = self._target_minutes[row] = _NEVER
 
-    def of(self, row: int, n_minutes: int, horizon_min: int) -> Past:
+    def of(self, row: int, n_minutes: int, horizon_min: int) -> HistoryColumns:
         """Return a copy of the last ``n_minutes`` of ``row``, and of what is foreseen ``horizon_min`` ahead of them."""
         if row >= len(self._newest) or self._newest[row] == _NEVER:
             nothing, no_kw = np.empty(0, np.int32), np.empty(0, np.float32)
-            return Past(horizon_min, nothing, no_kw, nothing, np.empty((0, len(_TOLD)), np.float32), no_kw)
+            return HistoryColumns(
+                horizon_min, nothing, no_kw, nothing, np.empty((0, len(_PUBLISHED)), np.float32), no_kw
+            )
         newest = int(self._newest[row])
         n_minutes = min(n_minutes, self.n_minutes)
         minutes = np.arange(newest - n_minutes + 1, newest + horizon_min + 1, dtype=np.int32)
@@ -134,17 +136,17 @@ class History:
         is_read = self._read_minutes[row, at] == minutes
         is_told = self._target_minutes[row, at] == minutes
         kw = np.where(is_read, self._read_kw[row, at], np.float32(np.nan))
-        told_kw = self._told_kw[row, at[is_told]]
-        return Past(horizon_min, minutes[is_read], kw[is_read], minutes[is_told], told_kw, kw[is_told])
+        published_kw = self._told_kw[row, at[is_told]]
+        return HistoryColumns(horizon_min, minutes[is_read], kw[is_read], minutes[is_told], published_kw, kw[is_told])
 
-    def _reach(self, n_rows: int) -> None:
+    def _grow(self, n_rows: int) -> None:
         n_new = min(max(n_rows, 2 * len(self._newest)), self.max_devices) - len(self._newest)
         self._newest = np.concatenate([self._newest, np.full(n_new, _NEVER, np.int32)])
         never = np.full((n_new, self._width), _NEVER, np.int32)
         self._read_minutes = np.concatenate([self._read_minutes, never])
         self._target_minutes = np.concatenate([self._target_minutes, never])
         self._read_kw = np.concatenate([self._read_kw, np.zeros((n_new, self._width), np.float32)])
-        self._told_kw = np.concatenate([self._told_kw, np.zeros((n_new, self._width, len(_TOLD)), np.float32)])
+        self._told_kw = np.concatenate([self._told_kw, np.zeros((n_new, self._width, len(_PUBLISHED)), np.float32)])
 
 
 def _rounded(kw: F32) -> list[float | None]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gapcast.core.buffer import Verdict
+from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Accepted, Engine
 from gapcast.core.errors import GapcastError
 from gapcast.core.forecast import Forecasts, joined
@@ -30,7 +30,7 @@ def forecast_apart(engine: Engine, accepted: Accepted, issued_at_ms: int) -> tup
     """
     failed: dict[int, Exception] = {}
     parts = list(_forecast(engine, accepted, range(len(accepted.devices)), issued_at_ms, failed))
-    forecasts = joined(parts) if parts else Forecasts(engine.speaker, issued_at_ms, [], [], [], [])
+    forecasts = joined(parts) if parts else Forecasts(engine.publisher, issued_at_ms, [], [], [], [])
     return _without(accepted, failed), forecasts
 
 
@@ -80,7 +80,8 @@ def _without(accepted: Accepted, failed: dict[int, Exception]) -> Accepted:
     sound = [i for i in range(len(accepted.devices)) if i not in failed]
     new_place = {i: place for place, i in enumerate(sound)}
     verdicts = [
-        Verdict.FAILED if i in failed else verdict for i, verdict in zip(accepted.place, accepted.verdicts, strict=True)
+        ReadingStatus.FAILED if i in failed else verdict
+        for i, verdict in zip(accepted.place, accepted.verdicts, strict=True)
     ]
     counts = dict(accepted.counts)
     counts["accepted"] = counts.get("accepted", 0) - len(failed)

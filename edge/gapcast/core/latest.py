@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gapcast.core.forecast import DECIMALS, Forecast, Forecasts, Shares
 from gapcast.core.forecast_range import WIDEST, ForecastRange
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
-from gapcast.core.predictor import Speaker
+from gapcast.core.predictor import ModelIdentity
 from gapcast.core.window import F32, I64
 
 _NO_FORECAST = 0  # no reading is of the first minute of 1970
@@ -49,7 +49,7 @@ class Latest:
     def keep(self, rows: list[int], forecasts: Forecasts) -> None:
         """Keep ``forecasts``, at least one, the i-th for ``rows[i]``; of several for one row the last counts."""
         self.n_steps |= 1
-        self._reach(max(rows) + 1)
+        self._grow(max(rows) + 1)
         at = np.asarray(rows)
         for column, values in enumerate((forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)):
             self._kw[at, column] = np.nan if values is None else values
@@ -69,16 +69,16 @@ class Latest:
         if row < len(self._when):
             self._when[row, 0] = _NO_FORECAST
 
-    def read(self, row: int, device: str, model: Speaker) -> Forecast | None:
+    def read(self, row: int, device: str, model: ModelIdentity) -> Forecast | None:
         """Return what was last forecast for ``row``, which is ``device``'s, by ``model``; None where nothing was.
 
         Nor is anything returned that cannot be a forecast.
         """
         if row >= len(self._when) or self._when[row, 0] == _NO_FORECAST or not self._is_possible(row):
             return None
-        told_kw = self._kw[row].astype(np.float64).round(DECIMALS).tolist()
-        median, lower, upper = (None if math.isnan(kw) else kw for kw in told_kw[:_N_QUANTILES])
-        path_kw = tuple(told_kw[_N_QUANTILES:])
+        published_kw = self._kw[row].astype(np.float64).round(DECIMALS).tolist()
+        median, lower, upper = (None if math.isnan(kw) else kw for kw in published_kw[:_N_QUANTILES])
+        path_kw = tuple(published_kw[_N_QUANTILES:])
         experts, median_experts = None, None
         if self._experts:
             experts, median_experts = Shares(self._experts, self._shares[row : row + 1].tolist()).of(0)
@@ -121,7 +121,7 @@ class Latest:
             and bool(((shares >= 0) & (shares <= 1 + _ROUNDING)).all())
         )
 
-    def read_all(self, devices: list[str], model: Speaker) -> list[Forecast]:
+    def read_all(self, devices: list[str], model: ModelIdentity) -> list[Forecast]:
         """Return what was last forecast for each of ``devices``, the i-th of which has row ``i``, by ``model``."""
         found = (self.read(row, device, model) for row, device in enumerate(devices))
         return [forecast for forecast in found if forecast is not None]
@@ -132,20 +132,20 @@ class Latest:
 
     def columns(self, rows: list[int]) -> tuple[F32, I64, I32, F32]:
         """Return a copy of N ``rows``: powers ``[N, 3 + leads]``, times ``[N, 2]``, ``n_observed`` ``[N]``, weights."""
-        self._reach(max(rows, default=-1) + 1)
+        self._grow(max(rows, default=-1) + 1)
         return self._kw[rows], self._when[rows], self._n_observed[rows], self._shares[rows]
 
-    def take_over(self, kw: F32, when: I64, n_observed: I32, shares: F32) -> None:
+    def restore_columns(self, kw: F32, when: I64, n_observed: I32, shares: F32) -> None:
         """Keep what :meth:`columns` gave, from the first row on.
 
         Raises :class:`ValueError` where it is of another number of lead times, or of experts.
         """
         n_rows = len(when)
-        self._reach(n_rows)
+        self._grow(n_rows)
         self._kw[:n_rows], self._when[:n_rows], self._n_observed[:n_rows] = kw, when, n_observed
         self._shares[:n_rows] = shares
 
-    def _reach(self, n_rows: int) -> None:
+    def _grow(self, n_rows: int) -> None:
         while n_rows > len(self._when):
             self._kw, self._when, self._n_observed = _grown(self._kw), _grown(self._when), _grown(self._n_observed)
             self._shares = _grown(self._shares)

@@ -38,8 +38,8 @@ class Panel:
         self.channels = measured_in(models[0].features)
         #: The longest context among them.
         self.context = max(model.spec.context for model in models)
-        told = {name for model in models for name in model.features}
-        self._features = (*self.channels, *(name for name in DERIVED if name in told))
+        published = {name for model in models for name in model.features}
+        self._features = (*self.channels, *(name for name in DERIVED if name in published))
         self._asked = [(model, np.s_[:, -model.spec.context :, self._columns(model)]) for model in models]
 
     def predict(self, measured: F32, minutes: I64) -> PanelPredictions:

@@ -19,7 +19,7 @@ class Prediction:
     quantiles: NDArray[np.float32] | None = None
 
 
-class Speaker(Protocol):
+class ModelIdentity(Protocol):
     """Whose words forecasts are: what they say of it."""
 
     @property
@@ -49,8 +49,8 @@ class Speaker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
-    """Implements :class:`Speaker` for what no single model says."""
+class PublishedModel:
+    """Implements :class:`ModelIdentity` for what no single model says."""
 
     name: str
     version: str
@@ -59,7 +59,7 @@ class Voice:
     quantile_levels: tuple[float, ...] | None
 
 
-class Predictor(Speaker, Protocol):
+class Predictor(ModelIdentity, Protocol):
     """Turns windows into forecasts for the lead times it was made for.
 
     Stateless: the same window gives the same forecast, alone or in any batch, from any thread.

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Score:
+class ScoreAccumulator:
     """Errors summed over forecasts whose minute has come, with those of "same as now" beside them.
 
-    >>> score = Score()
-    >>> score.add(came_kw=2.0, forecast_kw=1.5, last_kw=1.0)
+    >>> score = ScoreAccumulator()
+    >>> score.add(actual_kw=2.0, forecast_kw=1.5, last_kw=1.0)
     >>> score.mse_kw2, score.persistence_mse_kw2, score.skill
     (0.25, 1.0, 0.75)
     """
@@ -21,15 +21,15 @@ class Score:
     _persistence_squared: float = 0.0
     _persistence_absolute: float = 0.0
 
-    def add(self, came_kw: float, forecast_kw: float, last_kw: float, median_kw: float | None = None) -> None:
-        """Score a forecast made when the reading was ``last_kw`` against what ``came_kw``.
+    def add(self, actual_kw: float, forecast_kw: float, last_kw: float, median_kw: float | None = None) -> None:
+        """Score a forecast made when the reading was ``last_kw`` against what ``actual_kw``.
 
         The squared error is of the mean, ``forecast_kw``; the absolute one of the median where there is one.
         """
-        error, persistence_error = forecast_kw - came_kw, last_kw - came_kw
+        error, persistence_error = forecast_kw - actual_kw, last_kw - actual_kw
         self.n += 1
         self._squared += error * error
-        self._absolute += abs(error if median_kw is None else median_kw - came_kw)
+        self._absolute += abs(error if median_kw is None else median_kw - actual_kw)
         self._persistence_squared += persistence_error * persistence_error
         self._persistence_absolute += abs(persistence_error)
 

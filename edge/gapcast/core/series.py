@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
 
-from gapcast.core.buffer import Verdict
+from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecast import Forecast
@@ -22,7 +22,7 @@ def forecast_series(
     issued_at_ms: int,
     zone: tzinfo = UTC,
     *,
-    tells_path: bool = True,
+    includes_path: bool = True,
     limits: Limits = WIDEST,
 ) -> Forecast:
     """Forecast a series that is no device's, oldest first, by the very rules of the stream.
@@ -33,15 +33,15 @@ def forecast_series(
     if len(readings) < MIN_OBSERVED:
         msg = f"readings: at least {MIN_OBSERVED} are needed, not {len(readings)}"
         raise RequestError(msg)
-    engine = Engine(model, 1, zone, tells_path=tells_path, limits=limits)
+    engine = Engine(model, 1, zone, includes_path=includes_path, limits=limits)
     before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # their windows serve no one
     newest = engine.accept(readings[-1:])
     newest.raise_failure()
     for i, verdict in enumerate([*before, *newest.verdicts]):
-        if verdict is Verdict.LACKING:
+        if verdict is ReadingStatus.LACKING:
             msg = f"readings[{i}]: {engine.lacking(readings[i])}"
             raise RequestError(msg)
-        if verdict not in {Verdict.READY, Verdict.FIRST}:
+        if verdict not in {ReadingStatus.READY, ReadingStatus.FIRST}:
             msg = f"readings[{i}]: its time does not follow the one before ({verdict.value})"
             raise RequestError(msg)
     if not newest.devices:

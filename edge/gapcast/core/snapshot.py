@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.buffer import Buffers
+from gapcast.core.device_streams import Stream
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.learning.kept import COLUMNS, EXPERTS, FOLLOWED
+from gapcast.core.learning.learning_state import COLUMNS, EXPERTS, TRACKED
 from gapcast.core.meters.samples import MeterState
 from gapcast.core.reading import Reading
-from gapcast.core.rows import Stream
 from gapcast.core.snapshot_checks import implausible_devices, implausible_learning, implausible_sums
 from gapcast.core.state_limits import is_plausible_reading, is_plausible_run
 from gapcast.core.window import F32, I64, MIN_OBSERVED, WindowSpec
@@ -36,7 +36,7 @@ class Snapshot:
     the bits of :class:`~gapcast.core.buffer.Stream`, lowest first, ``last_minute`` and ``n_seen`` are ``[N]``; the
     ``latest_`` ones are :meth:`gapcast.core.latest.Latest.columns` of the model named. ``held`` and ``late_runs`` are
     readings that wait to be understood; ``learnt``, ``scores`` and ``drift`` are what the ``columns`` of
-    :class:`~gapcast.core.learning.blend.Blend`, :class:`~gapcast.core.learning.scores.Scores` and
+    :class:`~gapcast.core.learning.ensemble.Ensemble`, :class:`~gapcast.core.learning.scores.Scores` and
     :class:`~gapcast.core.learning.drift.Drift` gave.
     ``meters`` are those of which minutes are open.
     """
@@ -61,7 +61,7 @@ class Snapshot:
     meters: list[MeterState] = field(default_factory=list)
 
 
-def take(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
+def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
     """Return a copy of the state of ``engine``, and with it of its ``meters``."""
     buffers = engine.buffers
     context = buffers.spec.context
@@ -76,7 +76,7 @@ def take(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
     return Snapshot(
         spec=buffers.spec,
         channels=buffers.channels,
-        model=told_by(engine),
+        model=forecast_signature(engine),
         devices=devices,
         values=windows.reshape(len(devices), context, len(buffers.channels)),
         observed=np.frombuffer(bits, dtype=np.uint8).reshape(len(devices), _n_bytes(context)),
@@ -95,7 +95,7 @@ def take(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
     )
 
 
-class Unused(NamedTuple):
+class RestoreProblems(NamedTuple):
     """What of a snapshot was not restored.
 
     ``learning`` says why learnt values were left out, empty where all were restored; ``devices`` start afresh, because
@@ -106,7 +106,7 @@ class Unused(NamedTuple):
     devices: list[str]
 
 
-def give(engine: Engine, snapshot: Snapshot) -> Unused:
+def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
     """Restore ``snapshot`` into ``engine``, which must be new; return what was left out.
 
     Where the model has another context or padding, each window is cut or padded anew from its oldest reading on; where
@@ -130,17 +130,17 @@ def give(engine: Engine, snapshot: Snapshot) -> Unused:
             continue
         stream.last_minute, stream.n_seen = int(snapshot.last_minute[i]), int(snapshot.n_seen[i])
         observed = int.from_bytes(snapshot.observed[i].tobytes(), "little")
-        fill(stream, values[i], observed, buffers.spec, as_it_was=buffers.spec == snapshot.spec)
+        fill_window(stream, values[i], observed, buffers.spec, as_it_was=buffers.spec == snapshot.spec)
     _restore_waiting(buffers, snapshot)
-    if snapshot.model == told_by(engine):
+    if snapshot.model == forecast_signature(engine):
         n = len(buffers)
         kw, when = snapshot.latest_kw[:n], snapshot.latest_when[:n]
-        engine.newest.take_over(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
+        engine.newest.restore_columns(kw, when, snapshot.latest_n_observed[:n], snapshot.latest_shares[:n])
     problem = _restore_learning(engine, snapshot)
     names = [device for i, device in enumerate(snapshot.devices) if dropped[i] and device in buffers]
     for device in names:
         engine.forget(device)
-    return Unused(problem, names)
+    return RestoreProblems(problem, names)
 
 
 def _restore_waiting(buffers: Buffers, snapshot: Snapshot) -> None:
@@ -159,21 +159,21 @@ def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
         return ""
     n_devices, learnt, n_bad = len(engine.buffers), snapshot.learnt, 0
     try:
-        if learnt and FOLLOWED in learnt:
-            followed = learnt[FOLLOWED]
+        if learnt and TRACKED in learnt:
+            followed = learnt[TRACKED]
             bad = implausible_learning(learnt)
             n_bad = int(bad.sum())
             sound = ~bad & (followed < n_devices)
             if not sound.all():
                 as_many = {name for name, column in learnt.items() if name not in {EXPERTS, COLUMNS}}
                 learnt = {name: column[sound] if name in as_many else column for name, column in learnt.items()}
-        engine.blend.take_over(n_devices, learnt)
+        engine.blend.restore_columns(n_devices, learnt)
         for columns, scorer, of_drift in (
             (snapshot.scores, engine.scores, False),
             (snapshot.drift, engine.drift, True),
         ):
             if columns:
-                scorer.take_over(columns)
+                scorer.restore_columns(columns)
                 bad_rows = np.flatnonzero(implausible_sums(columns, of_drift=of_drift))
                 n_bad += len(bad_rows)
                 for row in bad_rows.tolist():
@@ -183,7 +183,7 @@ def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
     return f"{n_bad} rows of learnt values or scores are out of range" if n_bad else ""
 
 
-def fill(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, as_it_was: bool) -> None:
+def fill_window(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, as_it_was: bool) -> None:
     """Put a window ``values`` and its ``observed`` bits into a new ``stream``; cut or padded, unless ``as_it_was``."""
     context = spec.context
     n = context if as_it_was else min(context, observed.bit_length())
@@ -198,12 +198,12 @@ def _n_bytes(context: int) -> int:
     return -(-context // 8)
 
 
-def told_by(engine: Engine) -> str:
+def forecast_signature(engine: Engine) -> str:
     """Return what must be the same for the last forecasts to be of use: the model, and the minutes that it tells."""
-    speaker = engine.speaker
-    told_min = speaker.lead_times_min if engine.tells_path else speaker.lead_times_min[-1:]
+    publisher = engine.publisher
+    lead_times_published = publisher.lead_times_min if engine.includes_path else publisher.lead_times_min[-1:]
     experts = "" if engine.blend is None else f" of {','.join(engine.blend.experts)}"
-    return f"{speaker.name} {speaker.version} {','.join(map(str, told_min))}{experts}"
+    return f"{publisher.name} {publisher.version} {','.join(map(str, lead_times_published))}{experts}"
 
 
 def check_shapes(snapshot: Snapshot) -> None:

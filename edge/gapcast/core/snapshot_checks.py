@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.grid import LATEST_MS
-from gapcast.core.learning.kept import FOLLOWED
+from gapcast.core.learning.learning_state import TRACKED
 from gapcast.core.reading import is_device_id
 from gapcast.core.state_limits import FIRST_MINUTE, LAST_MINUTE, MOST
 
@@ -70,7 +70,7 @@ def implausible_learning(learnt: Mapping[str, NDArray[Any]]) -> Mask:
 
     An array of another number of rows is left to whoever takes it over.
     """
-    bad = np.zeros(len(learnt[FOLLOWED]), dtype=np.bool_)
+    bad = np.zeros(len(learnt[TRACKED]), dtype=np.bool_)
     for name, (least, most, allows_nan) in _LEARNT.items():
         if name in learnt and learnt[name].shape[:1] == bad.shape:
             bad |= ~_are_within(learnt[name], least, most, allows_nan=allows_nan)

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS
-from gapcast.core.meters.samples import MeterState, OpenMinute, Sample, Spoken
+from gapcast.core.meters.samples import MeterState, OpenMinute, Sample, SampleValues
 from gapcast.core.reading import Reading, is_device_id
 
 #: Largest size of power and other measured values.
@@ -78,21 +78,21 @@ def is_plausible_meter(meter: MeterState) -> bool:
 
 def _is_plausible_minute(minute: OpenMinute) -> bool:
     """Return whether an open minute is consistent: to close it must not go through years of minutes."""
-    spoken = minute.spoken
+    current = minute.current
     n_channels = len(minute.sums)
-    samples = (*((spoken,) if spoken is not None else ()), *minute.pending, *minute.late_run)
+    samples = (*((current,) if current is not None else ()), *minute.pending, *minute.late_run)
     return (
         is_plausible_instant(minute.through_ms)
         and minute.minute == minute.through_ms // MINUTE_MS
         and all(_is_within(total, MOST * MINUTE_MS) for total in minute.sums)
         and all(0 <= covered_ms <= MINUTE_MS for covered_ms in minute.covered_ms)
         and all(_is_plausible_value(sample, n_channels) for sample in samples)
-        and (spoken is None or spoken.at_ms <= minute.through_ms)
+        and (current is None or current.at_ms <= minute.through_ms)
         and (minute.newest_ms is None or _is_near(minute.newest_ms, minute))
     )
 
 
-def _is_plausible_value(sample: Spoken, n_channels: int) -> bool:
+def _is_plausible_value(sample: SampleValues, n_channels: int) -> bool:
     known = (value for value in sample.values if value is not None)
     return is_plausible_instant(sample.at_ms) and len(sample.values) <= n_channels and _all_within(known, MOST)
 

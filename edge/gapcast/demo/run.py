@@ -22,8 +22,8 @@ from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Limits
 from gapcast.demo.broker import EmbeddedBroker
 from gapcast.demo.watcher import Watcher
-from gapcast.replay.publisher import Meter, replay
-from gapcast.replay.source import Columns, Minute, read_minutes
+from gapcast.replay.publisher import MeterPublisher, replay
+from gapcast.replay.source import CsvColumns, Minute, read_minutes
 from gapcast.sample import sample_path
 
 HOST, DEVICE = "127.0.0.1", "home"
@@ -55,7 +55,7 @@ def run_demo(options: DemoOptions, settings: Settings, show: Callable[[str], Non
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gapcast-demo-")))
         application = Application(_settings(settings, broker.port, _free(options.http_port), state), {})
         stack.callback(application.close)
-        _refuse_what_needs_more(application.models.speaking)
+        _refuse_what_needs_more(application.models.primary)
         served = Event()
         beside = stack.enter_context(ThreadPoolExecutor(1, "meter"))
         seen = beside.submit(_meter_and_watch, application, broker, options, show, interrupted)
@@ -83,7 +83,7 @@ def _meter_and_watch(
     watcher = Watcher(broker.host, broker.port, DEVICE, show)
     clock = Timer(options.duration_s or 0, interrupted.set)
     clock.daemon = True
-    with watcher, Meter(broker.host, broker.port, f"gap/{DEVICE}/reading") as meter:
+    with watcher, MeterPublisher(broker.host, broker.port, f"gap/{DEVICE}/reading") as meter:
         if options.duration_s is not None:
             clock.start()
 
@@ -91,7 +91,7 @@ def _meter_and_watch(
             watcher.sent(minute_label(minute.minute), minute.gap_kw)
             meter.publish(minute)
 
-        replay(read_minutes(sample_path(), Columns(), Limits()), publish, options.speed, interrupted)
+        replay(read_minutes(sample_path(), CsvColumns(), Limits()), publish, options.speed, interrupted)
         watcher.wait_for(watcher.n_readings - 1, _LAST_FORECAST_S)
     clock.cancel()
     return watcher

@@ -10,7 +10,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gapcast.core.errors import BrokerError
-from gapcast.core.score import Score
+from gapcast.core.score import ScoreAccumulator
 from gapcast.json_input import JsonError, decode_json
 
 _SUBSCRIBE_S = 10.0
@@ -20,7 +20,7 @@ class Watcher:
     """A stock MQTT client beside the service; prints one line per forecast, with its outcome."""
 
     def __init__(self, host: str, port: int, device: str, show: Callable[[str], None]) -> None:
-        self.score = Score()
+        self.score = ScoreAccumulator()
         self.n_readings = self.n_forecasts = 0
         self.has_median = False
         self.latencies_s: list[float] = []

@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
-from gapcast.api.predict_answer import JSON_TYPE, Desk
+from gapcast.api.predict_answer import JSON_TYPE, PredictHandler
 from gapcast.core.card import ModelCard
 from gapcast.http import front, problems, reference
 from gapcast.http.change_guard import CrossSiteGuard, LocalChanges
@@ -26,9 +26,9 @@ from gapcast.http.guard import Guard
 from gapcast.http.health import Health, HealthResponse, health_of
 from gapcast.http.host_check import HostCheck
 from gapcast.http.inference import inference_router
+from gapcast.http.ip_allowlist import IpAllowlist
 from gapcast.http.ip_networks import Networks
 from gapcast.http.latest import LatestOfOne
-from gapcast.http.neighbours import Neighbours
 from gapcast.http.request_bodies import BodyLimit, BodyTypes, ComputeLimit
 from gapcast.http.safe_responses import SafeResponses
 from gapcast.http.schemas import ForecastDocument, ForecastList
@@ -72,7 +72,7 @@ def create_app(
     service: Service,
     cards: Callable[[], list[ModelCard]],
     registry: CollectorRegistry,
-    desk: Desk,
+    desk: PredictHandler,
     options: HttpOptions,
 ) -> FastAPI:
     """Return the application over ``service``; ``cards`` gives those of its models, ``desk`` answers what is asked."""
@@ -184,7 +184,7 @@ def _add_layers(app: FastAPI, service: Service, options: HttpOptions) -> None:
     if options.cors_origins:  # outside of Guard: a browser's question whether it may ask carries no token
         app.add_middleware(CORSMiddleware, allow_origins=options.cors_origins, allow_methods=["*"], allow_headers=["*"])
     if options.allow_from:
-        app.add_middleware(Neighbours, networks=options.allow_from)
+        app.add_middleware(IpAllowlist, networks=options.allow_from)
     app.add_middleware(HostCheck, allowed_hosts=options.allowed_hosts, own_names=options.own_names)
     app.add_middleware(SafeResponses, statistics=service.statistics)
 

@@ -18,9 +18,9 @@ from fastapi.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from gapcast.http import problems
+from gapcast.http.event_history import Ring, encoded
 from gapcast.http.health import health_of
 from gapcast.http.ip_networks import client_of
-from gapcast.http.ring import Ring, encoded
 from gapcast.service.service import Service
 
 log = structlog.get_logger(__name__)
@@ -74,7 +74,7 @@ class EventReaders:
             self._muting = None
         if self._watching is None:
             self._watching = loop.create_task(self._watch())
-            self.ring.begin_anew()
+            self.ring.restart()
             self._service.feed.listen(lambda: loop.call_soon_threadsafe(self._wake))
 
     def leave(self, client: str) -> None:
@@ -97,7 +97,7 @@ class EventReaders:
                 await self._news.wait()
 
     def _mute(self) -> None:
-        self._service.feed.mute()
+        self._service.feed.stop_listening()
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None

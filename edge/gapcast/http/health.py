@@ -38,7 +38,7 @@ def health_of(service: Service) -> Health:
     ``fail`` without a broker; ``warn`` where readings are not stored, or where damaged state was found at the start:
     the check ``state:restored`` fails until the next start, while the gateway serves.
     """
-    connected, problem, damage = service.connected, service.keeper.problem, service.keeper.damage
+    connected, problem, damage = service.connected, service.state_store.problem, service.state_store.damage
     broker = (
         HealthCheck(status="pass")
         if connected

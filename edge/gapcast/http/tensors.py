@@ -103,7 +103,7 @@ def request_schema() -> dict[str, Any]:
     return made
 
 
-class Asked(NamedTuple):
+class InferenceInputs(NamedTuple):
     """A request that was read: its id, the one input, and the outputs to give, each with whether as bytes."""
 
     id: str | None
@@ -117,7 +117,7 @@ def unusable(detail: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> HTTPEx
     return HTTPException(status, detail)
 
 
-def read(body: bytes, json_length: str | None, outputs: Sequence[str]) -> Asked:
+def read(body: bytes, json_length: str | None, outputs: Sequence[str]) -> InferenceInputs:
     """Read a request for a model of one input and these ``outputs``; raise :class:`HTTPException` where it is none."""
     n_json = len(body) if json_length is None else _length(json_length, len(body))
     if n_json > MAX_JSON_BYTES:
@@ -142,7 +142,7 @@ def read(body: bytes, json_length: str | None, outputs: Sequence[str]) -> Asked:
             raise unusable(f"outputs: {output.name}: neither classes nor shared memory are given")
         given = output.parameters.binary_data
         binary[output.name] = request.parameters.binary_data_output if given is None else given
-    return Asked(request.id, request.inputs[0].name, tensor, binary)
+    return InferenceInputs(request.id, request.inputs[0].name, tensor, binary)
 
 
 def _length(text: str, n_bytes: int) -> int:

@@ -27,7 +27,7 @@ class SessionOptions:
     #: What an earlier configuration of the same session may have subscribed to, and is not to come any more.
     unwanted: tuple[str, ...] = ()
     #: Topics without which readings can come all the same; the second ones make sense with MQTT 5 alone.
-    asides: tuple[str, ...] = ()
+    request_topics: tuple[str, ...] = ()
     asides_mqtt5: tuple[str, ...] = ()
     host: str = "localhost"
     port: int = 1883

@@ -22,7 +22,7 @@ from gapcast.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build
 from gapcast.mqtt.delivery import LAST_ID
 from gapcast.mqtt.frames import Acknowledgement, Publication
 from gapcast.mqtt.straight import StraightSocket
-from gapcast.mqtt.transport import NOT_ANSWERED, NOT_LET_IN, explained, is_about_us
+from gapcast.mqtt.transport import NOT_ANSWERED, NOT_LET_IN, connection_error, is_client_certificate_error
 from gapcast.service.internal_errors import NOT_CONTAINED
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ _N_CUT_SHORT, _CUT_SHORT_S = 3, 60.0
 _SHOWN = 120
 
 
-class Told(NamedTuple):
+class ConnectionCallbacks(NamedTuple):
     """Who is told of what happens to a connection."""
 
     #: The broker has let us in; it takes so many messages at a time.
@@ -51,9 +51,9 @@ class Told(NamedTuple):
 class Connection:
     """One client's connection to the broker, and the next where that is lost."""
 
-    def __init__(self, options: SessionOptions, told: Told) -> None:
+    def __init__(self, options: SessionOptions, callbacks: ConnectionCallbacks) -> None:
         self._options = options
-        self._told = told
+        self._callbacks = callbacks
         #: Whether MQTT 5 is spoken, and not 3.1.1.
         self.mqtt5 = options.protocol != "3.1.1"
         self._client = self._new_client()
@@ -155,9 +155,9 @@ class Connection:
 
     def lay_over(self, sock: Any) -> StraightSocket:
         """Lay the straight path over the socket that paho has just connected."""
-        told = self._told
+        callbacks = self._callbacks
         self._socket = StraightSocket(
-            sock, mqtt5=self.mqtt5, on_publication=told.publication, on_acknowledgement=told.acknowledgement
+            sock, mqtt5=self.mqtt5, on_publication=callbacks.publication, on_acknowledgement=callbacks.acknowledgement
         )
         return self._socket
 
@@ -174,15 +174,15 @@ class Connection:
             self._client.reconnect()
             self._client.loop_write()
         except (OSError, ValueError) as error:  # refused, unreachable, unknown host, TLS, a handshake cut short
-            self._unreachable(explained(error, options.host, options.transport))
+            self._unreachable(connection_error(error, options.host, options.transport))
             return False
         return True
 
     def _unreachable(self, problem: str) -> None:
         self._n_cut_short = 0
-        told = self.problem == f"unreachable: {problem}"
+        is_logged = self.problem == f"unreachable: {problem}"
         self._lost(f"unreachable: {problem}")
-        say = log.debug if told else log.warning  # one warning a trouble, not one a try
+        say = log.debug if is_logged else log.warning  # one warning a trouble, not one a try
         say("mqtt.unreachable", host=self._options.host, port=self._options.port, problem=problem)
 
     def _lost(self, problem: str) -> None:
@@ -192,7 +192,7 @@ class Connection:
         self.connected = self.is_open = False
         if sock is not None:
             sock.close()
-        self._told.lost()
+        self._callbacks.lost()
         self._backoff.failed()
 
     # --- paho ---------------------------------------------------------------------------------
@@ -215,12 +215,12 @@ class Connection:
         self.n_connects += 1
         self.n_fresh_sessions += not flags.session_present
         self._backoff.succeeded()
-        self._told.opened(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
+        self._callbacks.opened(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
         if options.unwanted and flags.session_present:
             self._client.unsubscribe(list(options.unwanted))
         how: Any = SubscribeOptions(qos=options.qos, retainHandling=1) if self.mqtt5 else options.qos
         self._client.subscribe([(topic, how) for topic in self._topics()])
-        self._told.subscribing()
+        self._callbacks.subscribing()
         log.info(
             "mqtt.connected", host=options.host, port=options.port, protocol="5" if self.mqtt5 else "3.1.1",
             session_present=flags.session_present,
@@ -229,7 +229,7 @@ class Connection:
     def _topics(self) -> tuple[str, ...]:
         """What is subscribed to, readings first."""
         options = self._options
-        return options.subscriptions + options.asides + (options.asides_mqtt5 if self.mqtt5 else ())
+        return options.subscriptions + options.request_topics + (options.asides_mqtt5 if self.mqtt5 else ())
 
     def _refused(self, reason: ReasonCode) -> None:
         cure = ": check mqtt.username and mqtt.password" if reason.value in _NOT_AUTHORIZED else ""
@@ -256,7 +256,7 @@ class Connection:
         failure = self._socket.failure if self._socket is not None else None
         if not was_accepted and self._options.transport.tls is not None:
             self._unreachable(NOT_ANSWERED if failure is None else NOT_LET_IN)  # TLS 1.3 says so after the handshake
-            if not is_about_us(failure):
+            if not is_client_certificate_error(failure):
                 self._fall_back()
             return
         refused = was_accepted and not was_connected and self.problem.startswith("refused")

@@ -13,7 +13,7 @@ import structlog
 
 from gapcast.core.forecast import LOWER, MEDIAN, UPPER
 from gapcast.core.learning.summary import LAST_DAY
-from gapcast.core.predictor import Speaker
+from gapcast.core.predictor import ModelIdentity
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
@@ -39,7 +39,7 @@ _ATTRIBUTES = ("observed_at", "target_at", "issued_at", "horizon_min", "level", 
 
 
 @dataclass(frozen=True, slots=True)
-class HomeAssistant:
+class HomeAssistantTopics:
     """What Home Assistant listens to, and where it finds a device's forecasts and whether it is there."""
 
     discovery_prefix: str
@@ -68,28 +68,28 @@ def object_id(device: str) -> str:
     return f"gapcast_{device.replace('-', '--').replace('.', '-d')}"
 
 
-def introduction(device: str, where: HomeAssistant, model: Speaker) -> bytes:
+def discovery_payload(device: str, topics: HomeAssistantTopics, model: ModelIdentity) -> bytes:
     """Return what Home Assistant is told of ``device``: one sensor for each value that ``model`` gives.
 
     A sensor without more than its platform is one that an earlier model had, and is taken away.
     """
-    identity, forecast_topic = object_id(device), where.forecast.of(device)
+    identity, forecast_topic = object_id(device), topics.forecast.of(device)
     document = {
         "dev": {"ids": [identity], "name": device, "mf": "gapcast", "mdl": f"{model.name} {model.version}"},
         "o": {"name": "gapcast", "sw": version("gapcast")},
-        "avty": [{"t": where.status}, {"t": where.availability.of(device)}],
+        "avty": [{"t": topics.status}, {"t": topics.availability.of(device)}],
         "avty_mode": "all",
         "stat_t": forecast_topic,
         "qos": 1,
         "cmps": {
             **{name: _component(identity, name, forecast_topic, model) for name in _COMPONENTS},
-            **{name: _score(identity, name, device, where.scores) for name in _SCORES},
+            **{name: _score(identity, name, device, topics.scores) for name in _SCORES},
         },
     }
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _component(identity: str, name: str, forecast_topic: str, model: Speaker) -> Mapping[str, Any]:
+def _component(identity: str, name: str, forecast_topic: str, model: ModelIdentity) -> Mapping[str, Any]:
     title, key, level = _COMPONENTS[name]
     if level is not None and level not in (model.quantile_levels or ()):
         return {"p": "sensor"}
@@ -136,16 +136,16 @@ def _score(identity: str, name: str, device: str, scores: DeviceTopic | None) ->
 class Discovery:
     """Introduces devices. It is an aside: what it hears is Home Assistant's birth."""
 
-    def __init__(self, session: Session, where: HomeAssistant, model: Speaker) -> None:
+    def __init__(self, session: Session, topics: HomeAssistantTopics, model: ModelIdentity) -> None:
         self._session = session
-        self._where = where
-        self._model = self._told_model = model
+        self._where = topics
+        self._model = self._published_model = model
         self._introduced: dict[str, None] = {}
         self._again: deque[str] = deque()
         self._n_fresh_sessions = 0
         self._full = False
 
-    def speak_of(self, model: Speaker) -> None:
+    def use_model(self, model: ModelIdentity) -> None:
         """Tell of the values of ``model`` from now on, also for devices that were introduced; from any thread."""
         self._model = model
 
@@ -163,7 +163,7 @@ class Discovery:
             self._full = True
             return
         self._introduced[device] = None
-        self._tell(device)
+        self._publish(device)
 
     def forget(self, device: str) -> None:
         """Have Home Assistant take the device and its entities away."""
@@ -177,14 +177,14 @@ class Discovery:
 
     def work(self) -> bool:
         """Introduce some of those again that Home Assistant may have missed; tell whether there are more."""
-        if self._told_model is not self._model:
-            self._told_model, self._again = self._model, deque(self._introduced)
+        if self._published_model is not self._model:
+            self._published_model, self._again = self._model, deque(self._introduced)
         for _ in range(min(_MAX_AT_ONCE, len(self._again))):
             device = self._again.popleft()
             if device in self._introduced:
-                self._tell(device)
+                self._publish(device)
         return bool(self._again)
 
-    def _tell(self, device: str) -> None:
-        payload = introduction(device, self._where, self._model)
+    def _publish(self, device: str) -> None:
+        payload = discovery_payload(device, self._where, self._model)
         self._session.publish(self._where.config_topic(device).encode(), payload, retain=True)

@@ -13,12 +13,12 @@ from gapcast.core.forecast import Forecasts
 from gapcast.core.grid import minute_label
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.statistics import Statistics
-from gapcast.mqtt.asides import Aside
-from gapcast.mqtt.clockwatch import ClockWatch
+from gapcast.mqtt.clock_check import ClockCheck
 from gapcast.mqtt.discovery import Discovery
-from gapcast.mqtt.outlet import Outlet
+from gapcast.mqtt.forecast_publisher import ForecastPublisher
 from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.rejections import Rejections
+from gapcast.mqtt.request_topics import RequestTopic
 from gapcast.mqtt.session import Received, Session
 from gapcast.mqtt.sources import SourceReader
 from gapcast.mqtt.topics import Topics
@@ -33,7 +33,7 @@ _SHOWN = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class IntakeCounters:
     """What becomes of messages on their way in.
 
     With ``sources`` it is they who read them, instead of the native topic and payload. ``statistics`` are the
@@ -56,27 +56,27 @@ class MqttLink:
         *,
         retain_forecasts: bool,
         extras: Sequence[str] = (),
-        intake: Intake | None = None,
+        intake: IntakeCounters | None = None,
     ) -> None:
         """Read of each message its power and, where there are any, the measured features ``extras``."""
-        intake = intake or Intake()
+        intake = intake or IntakeCounters()
         self._session = session
         self._topics = topics
         self._limits = limits
         self._retain = retain_forecasts
         self._extras = tuple(extras)
         self._sources = intake.sources
-        self.meters: Meters = intake.sources.fleet if intake.sources is not None else NoMeters()
+        self.meters: Meters = intake.sources.meters if intake.sources is not None else NoMeters()
         self._statistics = intake.statistics
         self._attempt = Containment(intake.statistics).attempt
-        self._clocks = ClockWatch(_MAX_CACHED, intake.statistics)
+        self._clocks = ClockCheck(_MAX_CACHED, intake.statistics)
         self._rejections = Rejections(session, topics.rejected, intake.rejections_per_s, intake.statistics)
         #: Who tells Home Assistant of devices; None where no one does.
         self.discovery: Discovery | None = None
-        self._asides: dict[str, Aside] = {}
+        self._request_topics: dict[str, RequestTopic] = {}
         self._busy = False  # whether an aside has more to do
         self._devices: dict[str, str] = {}  # topic -> device: few topics, many messages
-        self._outlet = Outlet(session, topics.forecast, retain=retain_forecasts)
+        self._outlet = ForecastPublisher(session, topics.forecast, retain=retain_forecasts)
         self._carry = self._outlet.carry
 
     @property
@@ -100,9 +100,9 @@ class MqttLink:
         return self._session.n_taken
 
     @property
-    def n_shed(self) -> int:
+    def n_dropped(self) -> int:
         """Messages that came faster than they could be taken, and were let go."""
-        return self._session.n_shed
+        return self._session.n_dropped
 
     @property
     def problem(self) -> str:
@@ -126,21 +126,23 @@ class MqttLink:
         else:
             arrivals = [arrival for one in received for arrival in self._arrivals(one, sources)]
             arrivals += self._attempt("message", sources.close_due, 0 if session.held_up else n_at_most) or []
-        self._busy = any([self._attempt("request", aside.work) for aside in self._asides.values()])
+        self._busy = any(
+            [self._attempt("request", request_topic.work) for request_topic in self._request_topics.values()]
+        )
         return arrivals
 
-    def listen(self, topic: str, aside: Aside) -> None:
-        """Hand what comes on ``topic``, which the session is subscribed to, to ``aside``."""
-        self._asides[topic] = aside
+    def listen(self, topic: str, request_topic: RequestTopic) -> None:
+        """Hand what comes on ``topic``, which the session is subscribed to, to ``request_topic``."""
+        self._request_topics[topic] = request_topic
 
     def _arrivals(self, received: Received, sources: SourceReader) -> list[Arrival]:
         """Return what a message brings where sources read the meters' messages."""
         publication = received.publication
         arrivals: list[Arrival] = []
         try:
-            aside = self._asides.get(publication.topic)
-            if aside is not None:
-                return [_heard(aside, received)]
+            request_topic = self._request_topics.get(publication.topic)
+            if request_topic is not None:
+                return [_heard(request_topic, received)]
             arrivals = sources.read(received)
             if (reading := arrivals[-1].reading) is not None:
                 self._carry(reading, publication)
@@ -155,9 +157,9 @@ class MqttLink:
         try:
             device = self._devices.get(publication.topic)
             if device is None:
-                aside = self._asides.get(publication.topic)
-                if aside is not None:
-                    return _heard(aside, received)
+                request_topic = self._request_topics.get(publication.topic)
+                if request_topic is not None:
+                    return _heard(request_topic, received)
                 device = self._device(publication.topic)
             if not device:
                 self._statistics.n_not_readings += 1
@@ -229,9 +231,9 @@ class MqttLink:
             native = self._topics.reading.of(what.device)
             topic = native if self._sources is None else self._sources.topic_of(what.device)
             document = {"ts": minute_label(what.minute), "gap_kw": what.gap_kw, **(what.measured or {})}
-            self._rejections.tell(topic, json.dumps(document).encode(), problem)
+            self._rejections.publish(topic, json.dumps(document).encode(), problem)
         else:
-            self._rejections.tell(what.token.topic, what.token.payload, problem)
+            self._rejections.publish(what.token.topic, what.token.payload, problem)
 
     def settle(self, arrival: Arrival, receipt: int, batch: int = 0) -> None:
         """Acknowledge a message once the forecast with ``receipt`` is confirmed and ``batch`` kept.
@@ -261,9 +263,9 @@ class MqttLink:
         return self._session.close(timeout_s, meanwhile)
 
 
-def _heard(aside: Aside, received: Received) -> Arrival:
+def _heard(request_topic: RequestTopic, received: Received) -> Arrival:
     try:
-        aside.hear(received.publication)
+        request_topic.hear(received.publication)
     except PayloadError as problem:
         return Arrival(None, problem, received.received_s, received.publication)
     return Arrival(None, None, received.received_s, received.publication)

@@ -33,12 +33,12 @@ class Meter:
     awaited_ms: float = inf
 
     @property
-    def gives_samples(self) -> bool:
+    def sends_samples(self) -> bool:
         """Whether it gives samples, of which minutes are made."""
         return self.source.kind == "samples"
 
     @property
-    def was_heard(self) -> bool:
+    def has_samples(self) -> bool:
         """Whether it ever told anything of its value."""
         return bool(self.known) or self.means.newest_ms is not None
 
@@ -61,7 +61,7 @@ class Meter:
                 break
         return add_up(sums[self.best], self.known)
 
-    def standing(self) -> MeterState:
+    def capture_state(self) -> MeterState:
         """Return where it stands between two messages."""
         counted = self.counter.standing() if self.counter is not None else None
         return MeterState(

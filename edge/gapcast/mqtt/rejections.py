@@ -16,7 +16,7 @@ from gapcast.mqtt.payloads import OWN_ECHO, encode_rejection, is_rejection
 log = structlog.get_logger(__name__)
 
 
-class Publisher(Protocol):
+class MessagePublisher(Protocol):
     """What publishes a message: the session."""
 
     def publish(self, topic: bytes, payload: bytes) -> int:
@@ -29,7 +29,7 @@ class Rejections:
 
     def __init__(
         self,
-        session: Publisher,
+        session: MessagePublisher,
         topic: str,
         per_s: float,
         statistics: Statistics,
@@ -41,7 +41,7 @@ class Rejections:
         self._statistics = statistics
         self._budget = Budget(per_s, clock_s())
 
-    def tell(self, topic: str, payload: bytes, problem: PayloadError) -> None:
+    def publish(self, topic: str, payload: bytes, problem: PayloadError) -> None:
         """Say what was wrong with a message on ``topic``; not of a rejection that was copied back: it would loop."""
         if problem.reason == OWN_ECHO:
             log.warning("source.own_echo", topic=topic, problem=problem.detail)

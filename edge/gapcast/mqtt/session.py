@@ -14,7 +14,7 @@ from typing import NamedTuple
 import structlog
 
 from gapcast.mqtt.client import SessionOptions
-from gapcast.mqtt.connection import Connection, Told
+from gapcast.mqtt.connection import Connection, ConnectionCallbacks
 from gapcast.mqtt.delivery import Delivery, Outgoing
 from gapcast.mqtt.frames import (
     REFUSED_FROM,
@@ -46,13 +46,13 @@ class Session:
 
     def __init__(self, options: SessionOptions) -> None:
         self._options = options
-        told = Told(self._opened, self._subscribing, self._lost, self._queued, self._confirmed)
-        self._connection = Connection(options, told)
+        callbacks = ConnectionCallbacks(self._opened, self._subscribing, self._lost, self._queued, self._confirmed)
+        self._connection = Connection(options, callbacks)
         self._queue: deque[Received] = deque()
         self._delivery = Delivery(self._connection.write, self._encode)
         self._warned: set[str] = set()
         self.n_taken = 0
-        self.n_shed = 0
+        self.n_dropped = 0
 
     # --- what the owner calls -----------------------------------------------------------------
 
@@ -187,7 +187,7 @@ class Session:
 
     def _queued(self, publication: Publication) -> None:
         if len(self._queue) >= _MAX_QUEUED and not publication.packet_id:
-            self.n_shed += 1
+            self.n_dropped += 1
             self._warn_once(
                 "mqtt.shedding",
                 cure="QoS 0 messages arrive faster than they are processed and some are dropped: use QoS 1",

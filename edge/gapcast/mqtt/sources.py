@@ -18,13 +18,13 @@ from gapcast.core.meters.source import Source, terms_of
 from gapcast.core.meters.values import number_of
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.statistics import Statistics
-from gapcast.mqtt.clockwatch import tell
-from gapcast.mqtt.fleet import Fleet, Listening, Route
+from gapcast.mqtt.clock_check import check_clock
 from gapcast.mqtt.frames import MAX_PAYLOAD, Publication
 from gapcast.mqtt.meter import Meter
+from gapcast.mqtt.meter_registry import ActiveSource, MeterRegistry, Route
 from gapcast.mqtt.payloads import check_own_echo, decode, decode_document
 from gapcast.mqtt.routes import SourceTopic
-from gapcast.mqtt.sampling import Sampling
+from gapcast.mqtt.sample_aggregator import SampleAggregator
 from gapcast.mqtt.session import Received
 from gapcast.service.internal_errors import NOT_CONTAINED
 from gapcast.service.ports import Arrival
@@ -55,28 +55,28 @@ class SourceReader:
         self._limits = limits
         self._extras = tuple(extras)
         self._statistics = statistics
-        self._sampling = Sampling(limits, extras, statistics)
+        self._aggregator = SampleAggregator(limits, extras, statistics)
         self._clocks = Clocks(max_devices)
         needed = (
             (topic, replace(source, features=tuple(one for one in source.features if one.name in extras)))
             for topic, source in sources
         )
         #: The meters that it reads.
-        self.fleet = Fleet(needed, self._sampling, max_devices, now_ms)
+        self.meters = MeterRegistry(needed, self._aggregator, max_devices, now_ms)
 
     def is_due(self) -> bool:
         """Tell whether a minute is to be closed now, by the clock."""
-        return self._sampling.is_due(self._now_ms())
+        return self._aggregator.is_due(self._now_ms())
 
     def topic_of(self, device: str) -> str:
         """Return the topic that the device's readings come on; empty where it is not known."""
-        return self.fleet.topic_of(device)
+        return self.meters.topic_of(device)
 
     def read(self, received: Received) -> list[Arrival]:
         """Return what a message brings, at least one: a problem, nothing, a reading, or the minutes it completes."""
         publication, received_s, _ = received
         try:
-            route = self.fleet.route(publication.topic)
+            route = self.meters.route(publication.topic)
             if route is None:  # of a subscription that an earlier configuration left with the broker
                 self._statistics.n_not_readings += 1
                 readings = []
@@ -87,7 +87,7 @@ class SourceReader:
         except NOT_CONTAINED:
             raise
         except BaseException:  # what is known of the meter may be damaged; whoever called this contains the error
-            self.fleet.reset(publication.topic)
+            self.meters.reset(publication.topic)
             raise
         arrivals = [Arrival(one, None, received_s, _as_message(publication.topic, one)) for one in readings[:-1]]
         # The last waits for the message itself: that is acknowledged when its forecast is confirmed.
@@ -96,14 +96,14 @@ class SourceReader:
 
     def close_due(self, n_at_most: int) -> list[Arrival]:
         """Return the minutes of at most ``n_at_most`` meters that the clock closes."""
-        closed = self._sampling.close_due(self._now_ms(), n_at_most)
+        closed = self._aggregator.close_due(self._now_ms(), n_at_most)
         now_s = time.perf_counter()
         return [Arrival(reading, None, now_s, _as_message(meter.topic, reading)) for meter, reading in closed]
 
     def _readings(self, route: Route, received: Received) -> list[Reading]:
         publication = received.publication
-        listening, meter = route.listening, route.meter
-        source = listening.source
+        active_source, meter = route.active_source, route.meter
+        source = active_source.source
         if source.format == "gapcast":
             return [self._native(meter, received)]
         if publication.n_bytes > MAX_PAYLOAD:
@@ -114,17 +114,17 @@ class SourceReader:
             check_own_echo(document)
         terms = _terms(meter, route.part, document)
         value = meter.learn(terms) if terms else None
-        told_nothing = document is None
-        if told_nothing or value is None or (publication.retained and source.time is None):  # that may be of any age
-            self._ignore(listening, document)
+        is_empty = document is None
+        if is_empty or value is None or (publication.retained and source.time is None):  # that may be of any age
+            self._ignore(active_source, document)
             if not terms or source.kind != "samples":
                 return []
-            if told_nothing and not publication.retained:
+            if is_empty and not publication.retained:
                 at_ms = received.received_ms - meter.behind_ms
-                return self._sampling.know_nothing(meter, Sample(publication.topic, at_ms, terms, {}))
-            self._sampling.note(Sample(publication.topic, None, terms, {}))
+                return self._aggregator.clear_value(meter, Sample(publication.topic, at_ms, terms, {}))
+            self._aggregator.record(Sample(publication.topic, None, terms, {}))
             return []
-        listening.heard = True
+        active_source.has_readings = True
         if publication.redelivered and source.time is None:
             detail = "a message without a time of its own that is sent again may be of any age"
             raise PayloadError("unknown_age", detail)
@@ -133,7 +133,7 @@ class SourceReader:
         meter.last_ms = at_ms
         if source.kind == "samples":
             sample = Sample(publication.topic, at_ms, terms, measured)
-            return self._sampling.add(meter, at_ms, value, sample, redelivered=publication.redelivered)
+            return self._aggregator.add(meter, at_ms, value, sample, redelivered=publication.redelivered)
         power_kw = source.power_kw(value, self._limits)
         return [Reading(meter.name, minute_of(at_ms), power_kw, publication.redelivered, measured or None)]
 
@@ -159,16 +159,16 @@ class SourceReader:
     def _look_at_clock(self, meter: Meter, at_ms: int, received: Received) -> None:
         ahead_min = at_ms // MINUTE_MS - received.received_ms // MINUTE_MS
         if ahead_min or self._clocks:
-            tell(self._clocks, meter.name, ahead_min, received.received_s)
+            check_clock(self._clocks, meter.name, ahead_min, received.received_s)
             self._statistics.n_clocks_off = self._clocks.n_off
 
-    def _ignore(self, listening: Listening, document: object) -> None:
+    def _ignore(self, active_source: ActiveSource, document: object) -> None:
         self._statistics.n_not_readings += 1
-        listening.n_ignored += not listening.heard
-        if listening.n_ignored == _SILENT_AFTER and not listening.heard:
+        active_source.n_ignored += not active_source.has_readings
+        if active_source.n_ignored == _SILENT_AFTER and not active_source.has_readings:
             keys = ", ".join(list(document)[:8]) if isinstance(document, dict) else ""
             log.warning(
-                "source.no_readings", source=listening.source.name, topic=listening.topic.pattern,
+                "source.no_readings", source=active_source.source.name, topic=active_source.topic.pattern,
                 n_messages=_SILENT_AFTER, keys=keys, cure="check that value names a field that the meter sends",
             )  # fmt: skip
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from gapcast.mqtt.liveness import keep_watch
+from gapcast.mqtt.tcp_options import set_tcp_options
 from gapcast.mqtt.tls import Tls
 from gapcast.mqtt.websocket import Websocket
 
@@ -85,7 +85,7 @@ class TransportClient(paho.Client):
 
     def _create_socket_connection(self) -> Any:
         self._lowest = sock = super()._create_socket_connection()
-        keep_watch(sock)
+        set_tcp_options(sock)
         return sock
 
     def _ssl_wrap_socket(self, tcp_sock: Any) -> ssl.SSLSocket:
@@ -98,7 +98,7 @@ class TransportClient(paho.Client):
         return sock
 
 
-def explained(error: BaseException, host: str, transport: Transport) -> str:
+def connection_error(error: BaseException, host: str, transport: Transport) -> str:
     """Return in a sentence why no connection came about, or why it ended, and what to do about it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the broker's certificate is not valid: {_distrust(error, transport.server_name or host)}"
@@ -133,9 +133,9 @@ def _tls_failure(error: ssl.SSLError) -> str:
         return f"the broker does not use TLS on this port: {_PORT_CURE}"
     if "no application protocol" in str(error):  # an alert that Python has no reason for
         return _NO_COMMON_ALPN
-    return NOT_LET_IN if is_about_us(error) else f"TLS failed: {error.strerror or error}"
+    return NOT_LET_IN if is_client_certificate_error(error) else f"TLS failed: {error.strerror or error}"
 
 
-def is_about_us(error: BaseException | None) -> bool:
+def is_client_certificate_error(error: BaseException | None) -> bool:
     """Tell whether the broker said in TLS that it does not take our certificate, or our having none."""
     return any((getattr(error, "reason", None) or "").endswith(alert) for alert in _WHO_ARE_YOU)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gapcast.core.standing import Standing
+from gapcast.core.device_status import DeviceStatus
 from gapcast.service.service import Service
 
 _MINUTE_S = 60.0
@@ -29,13 +29,13 @@ class DeviceCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric of the devices."""
-        standings = list(self._service.standings(self._n_at_most))
-        yield from _newest(standings)
+        device_statuses = list(self._service.device_statuses(self._n_at_most))
+        yield from _newest(device_statuses)
         for name, (text, figure) in _SCORES.items():
             family = GaugeMetricFamily(name, text, labels=["device", "period"])
-            for standing in standings:
+            for standing in device_statuses:
                 for period, summary in standing.scores.items():
-                    if summary.enough and (value := getattr(summary, figure)) is not None:
+                    if summary.is_sufficient and (value := getattr(summary, figure)) is not None:
                         family.add_metric([standing.device, period], value)
             yield family
         yield GaugeMetricFamily(
@@ -45,7 +45,7 @@ class DeviceCollector(Collector):
         )
 
 
-def _newest(standings: Sequence[Standing]) -> Iterator[Metric]:
+def _newest(device_statuses: Sequence[DeviceStatus]) -> Iterator[Metric]:
     """Yield the newest reading and the newest forecast of each device."""
     read = GaugeMetricFamily("gapcast_device_reading_kw", "Newest reading of a device, kW.", labels=["device"])
     of_minute = GaugeMetricFamily(
@@ -65,7 +65,7 @@ def _newest(standings: Sequence[Standing]) -> Iterator[Metric]:
     upper = GaugeMetricFamily(
         "gapcast_device_forecast_upper_kw", "Upper bound of the newest forecast, kW.", labels=["device"]
     )
-    for standing in standings:
+    for standing in device_statuses:
         labels = [standing.device]
         read.add_metric(labels, standing.gap_kw)
         of_minute.add_metric(labels, standing.minute * _MINUTE_S)

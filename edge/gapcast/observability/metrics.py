@@ -38,7 +38,7 @@ _OF_EVERY_MODEL = {
 }
 
 
-class About(NamedTuple):
+class ServiceInfo(NamedTuple):
     """The running program: its TFLite runtime, its gateway's id, and its shard, if any."""
 
     runtime: str
@@ -49,7 +49,7 @@ class About(NamedTuple):
 class ServiceCollector(Collector):
     """Reads the service's statistics at each scrape; it has no counters of its own."""
 
-    def __init__(self, service: Service, about: About) -> None:
+    def __init__(self, service: Service, about: ServiceInfo) -> None:
         self._service = service
         self._about = about
 
@@ -61,7 +61,7 @@ class ServiceCollector(Collector):
             readings.add_metric([result], n)
         yield readings
         forecasts = CounterMetricFamily("gapcast_forecasts", "Forecasts published, by model.", labels=["model"])
-        for model in sorted({*statistics.forecasts, service.speaker.name}):
+        for model in sorted({*statistics.forecasts, service.publisher.name}):
             forecasts.add_metric([model], statistics.forecasts.get(model, 0))
         yield forecasts
         yield _histogram(
@@ -127,10 +127,10 @@ class ServiceCollector(Collector):
         yield GaugeMetricFamily(
             "gapcast_state_kept",
             "1 if the state is persisted and survives a restart, else 0.",
-            int(service.keeper.problem == ""),
+            int(service.state_store.problem == ""),
         )
         yield CounterMetricFamily(
-            "gapcast_state_written_bytes", "Bytes written to persist the state.", service.keeper.n_bytes_written
+            "gapcast_state_written_bytes", "Bytes written to persist the state.", service.state_store.n_bytes_written
         )
         yield from _live_scores(service)
         models = InfoMetricFamily("gapcast_model", "Models that are loaded.", labels=["model"])
@@ -163,7 +163,7 @@ class ServiceCollector(Collector):
         )
 
 
-def build_registry(service: Service, about: About, per_device: int = 0) -> CollectorRegistry:
+def build_registry(service: Service, about: ServiceInfo, per_device: int = 0) -> CollectorRegistry:
     """Return a registry with the metrics of the service and of the process (memory, CPU, files).
 
     At most ``per_device`` devices get time series of their own.
@@ -186,12 +186,14 @@ def _live_scores(service: Service) -> Iterator[Metric]:
     for period, summary in summaries.items():
         scored.add_metric([period], summary.n)
     yield scored
-    published = service.speaker.name
+    published = service.publisher.name
     for name, (text, figure) in _OF_EVERY_MODEL.items():
         family = GaugeMetricFamily(name, text, labels=["model", "period"])
         for period, summary in summaries.items():
             persistence = ExpertSummary(summary.persistence_mse_kw2, summary.persistence_mae_kw, 0.0)
-            scored_models = {published: summary, PERSISTENCE: persistence, **summary.experts} if summary.enough else {}
+            scored_models = (
+                {published: summary, PERSISTENCE: persistence, **summary.experts} if summary.is_sufficient else {}
+            )
             for model, scores in scored_models.items():
                 if (value := getattr(scores, figure)) is not None:
                     family.add_metric([model, period], value)
@@ -199,7 +201,7 @@ def _live_scores(service: Service) -> Iterator[Metric]:
     for name, (text, figure) in _OF_PUBLISHED.items():
         family = GaugeMetricFamily(name, text, labels=["model", "period"])
         for period, summary in summaries.items():
-            if summary.enough and (value := getattr(summary, figure)) is not None:
+            if summary.is_sufficient and (value := getattr(summary, figure)) is not None:
                 family.add_metric([published, period], value)
         yield family
     yield CounterMetricFamily(

@@ -44,7 +44,7 @@ class Library:
         return default_model(saying[-1] if saying else self.folders[0])
 
     @property
-    def has_spare(self) -> bool:
+    def has_fallback(self) -> bool:
         """Whether there are models beneath those of the last folder."""
         return len(self.folders) > 1
 

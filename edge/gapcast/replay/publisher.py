@@ -12,7 +12,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gapcast.core.errors import BrokerError
 from gapcast.core.grid import minute_label
-from gapcast.mqtt.transport import Transport, TransportClient, explained
+from gapcast.mqtt.transport import Transport, TransportClient, connection_error
 from gapcast.replay.source import Minute
 
 #: Readings under way at full speed.
@@ -21,7 +21,7 @@ _CONNECT_S = 10.0
 _LOOK_S = 0.25
 
 
-class Meter:
+class MeterPublisher:
     """One device's publisher, at QoS 1. Use it as a context manager."""
 
     def __init__(
@@ -52,12 +52,12 @@ class Meter:
             self._client.username_pw_set(*account)
         self._host, self._port = host, port
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> MeterPublisher:
         """Connect; raise :class:`BrokerError` where that fails."""
         try:
             self._client.connect(self._host, self._port)
         except (OSError, ValueError) as error:
-            why = explained(error, self._host, self._transport)
+            why = connection_error(error, self._host, self._transport)
             msg = f"the broker at {self._where} cannot be reached ({why}): is it running, and is that its address?"
             raise BrokerError(msg) from error
         self._client.loop_start()

@@ -30,7 +30,7 @@ _KW_PER = {"kW": 1.0, "W": 0.001}
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class CsvColumns:
     """Where a file has its time and its power, and in which unit. Without names: UCI's own format."""
 
     time: str | None = None
@@ -49,7 +49,7 @@ class Minute(NamedTuple):
 _ReadRow = Callable[[list[str]], tuple[int, float] | None]
 
 
-def read_minutes(path: Path, columns: Columns, limits: Limits) -> Iterator[Minute]:
+def read_minutes(path: Path, columns: CsvColumns, limits: Limits) -> Iterator[Minute]:
     """Yield the readings of a CSV (plain, .gz or .zip) in the file's order; missing values are left out.
 
     UCI's stamps bear no zone and are taken as UTC. Raises :class:`SourceError`, naming the line and
@@ -78,7 +78,7 @@ def read_minutes(path: Path, columns: Columns, limits: Limits) -> Iterator[Minut
                 raise SourceError(path, line, f"{delimiter.join(row)[:80]!r} cannot be read: {error}") from error
 
 
-def _reader(path: Path, header: list[str], columns: Columns) -> _ReadRow:
+def _reader(path: Path, header: list[str], columns: CsvColumns) -> _ReadRow:
     if columns.time is None and columns.value is None:
         if header[:3] != _UCI_COLUMNS:
             found = ", ".join(header[:8])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapcast.core.buffer import Verdict
+from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Accepted, Engine
 from gapcast.core.errors import PayloadError
 from gapcast.service.containment import PASSED, Containment
@@ -12,7 +12,7 @@ from gapcast.service.internal_errors import internal_problem
 from gapcast.service.ports import Arrival, Link
 
 
-class Settling:
+class BatchAcknowledgement:
     """Acknowledges the messages of each batch, and rejects those that could not be used."""
 
     def __init__(self, link: Link, contained: Containment) -> None:
@@ -21,7 +21,7 @@ class Settling:
         self._contained = contained
         self._attempt = contained.attempt
 
-    def settle(
+    def acknowledge(
         self, engine: Engine, arrivals: Sequence[Arrival], accepted: Accepted, receipts: Sequence[int], batch: int
     ) -> None:
         """Let each of ``arrivals`` be acknowledged once the forecast that it gave is confirmed and ``batch`` is kept.
@@ -39,14 +39,14 @@ class Settling:
             verdict, place = next(outcomes)
             if place >= 0:
                 pass
-            elif verdict is Verdict.FULL:
+            elif verdict is ReadingStatus.FULL:
                 n_devices = engine.buffers.max_devices
                 detail = f"{n_devices} devices are known, all that devices.max allows"
                 attempt("publish", link.reject, arrival, PayloadError("too_many_devices", detail))
-            elif verdict is Verdict.LACKING:
+            elif verdict is ReadingStatus.LACKING:
                 problem = PayloadError("missing_feature", engine.lacking(arrival.reading))
                 attempt("publish", link.reject, arrival, problem)
-            elif verdict is Verdict.FAILED:
+            elif verdict is ReadingStatus.FAILED:
                 attempt("publish", link.reject, arrival, internal_problem())
             try:  # the one step of each message without a call around it: most of them come here
                 link.settle(arrival, receipts[place] if place >= 0 else 0, batch)

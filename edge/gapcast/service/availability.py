@@ -10,7 +10,7 @@ from threading import Lock
 
 from gapcast.core.buffer import Buffers
 from gapcast.core.presence import Presence
-from gapcast.service.event_feed import Feed
+from gapcast.service.event_feed import EventFeed
 from gapcast.service.ports import Link
 
 #: How often those are looked for that have gone quiet, and how many devices are told of at a time.
@@ -19,7 +19,7 @@ _MAX_TOLD = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class ReportOptions:
     """What others are told of devices, beside forecasts.
 
     ``presence`` says which are there (None: nothing of it), and every ``report_every_s`` how well each is forecast (0:
@@ -30,10 +30,10 @@ class Telling:
     report_every_s: float = 0.0
 
 
-class Announcing:
+class AvailabilityPublisher:
     """Tells of the devices of ``buffers``, those that were restored among them, a bounded number at a time."""
 
-    def __init__(self, link: Link, feed: Feed, buffers: Buffers, presence: Presence | None, lock: Lock) -> None:
+    def __init__(self, link: Link, feed: EventFeed, buffers: Buffers, presence: Presence | None, lock: Lock) -> None:
         """Tell on ``link`` and ``feed`` what ``presence`` says (None: nothing).
 
         ``lock`` is that of the engine's state.
@@ -48,10 +48,10 @@ class Announcing:
         self._n_fresh_sessions = 0
         self._look_due_s = 0.0
 
-    def seen(self, rows: Sequence[int]) -> None:
+    def record_seen(self, rows: Sequence[int]) -> None:
         """Note that a reading came of each of ``rows``. Its caller holds the lock."""
         if self._presence is not None and rows:
-            self._presence.seen(rows, time.monotonic())
+            self._presence.record_seen(rows, time.monotonic())
 
     def forget(self, device: str, row: int) -> None:
         """Let what is retained of ``device``, which had ``row``, be taken back. Its caller holds the lock."""
@@ -63,17 +63,17 @@ class Announcing:
         """Tell whether the device of that row is there; None where nothing is said of it. Its caller holds the lock."""
         return None if self._presence is None else self._presence.is_there(row)
 
-    def tell(self) -> None:
+    def publish_changes(self) -> None:
         """Tell what is new, while the broker hears it."""
         link = self._link
         with self._lock:
             forgotten, news = self._due(link.n_fresh_sessions, may_tell=link.connected and not link.held_up)
         for device in forgotten:
             link.forget(device)
-            self._feed.tell("device", device, {"device": device, "state": "forgotten"})
+            self._feed.publish_event("device", device, {"device": device, "state": "forgotten"})
         for device, online in news:
             link.announce(device, online=online)
-            self._feed.tell("device", device, {"device": device, "state": "online" if online else "offline"})
+            self._feed.publish_event("device", device, {"device": device, "state": "online" if online else "offline"})
 
     def _due(self, n_fresh_sessions: int, *, may_tell: bool) -> tuple[list[str], list[tuple[str, bool]]]:
         """Return the devices to take back, and then those to tell of, each with whether it is there."""
@@ -89,6 +89,6 @@ class Announcing:
             return forgotten, []
         if n_fresh_sessions != self._n_fresh_sessions:
             self._n_fresh_sessions = n_fresh_sessions
-            presence.tell_again()
+            presence.republish_all()
         changes = ((buffers.device(row), online) for row, online in presence.changes(_MAX_TOLD))
         return forgotten, [(device, online) for device, online in changes if device]

@@ -12,23 +12,23 @@ from gapcast.core.statistics import Statistics
 from gapcast.service.ports import Arrival
 
 
-class Counting:
+class BatchMetrics:
     """Counts what came of each batch. One caller."""
 
     def __init__(self, statistics: Statistics) -> None:
         self._statistics = statistics
-        self._n_shed = 0  # of the link's, those that are counted
+        self._n_dropped = 0  # of the link's, those that are counted
 
     def count(
-        self, arrivals: Sequence[Arrival], accepted: Accepted, forecasts: Forecasts, inference_s: float, n_shed: int
+        self, arrivals: Sequence[Arrival], accepted: Accepted, forecasts: Forecasts, inference_s: float, n_dropped: int
     ) -> None:
-        """Count a batch whose forecasts took ``inference_s``; ``n_shed`` messages were let go since the start."""
+        """Count a batch whose forecasts took ``inference_s``; ``n_dropped`` messages were let go since the start."""
         statistics = self._statistics
         for result, n in accepted.counts.items():
             statistics.readings[result] += n
         statistics.readings["rejected"] += sum(arrival.problem is not None for arrival in arrivals)
-        statistics.readings["rejected"] += n_shed - self._n_shed
-        self._n_shed = n_shed
+        statistics.readings["rejected"] += n_dropped - self._n_dropped
+        self._n_dropped = n_dropped
         statistics.batch_size.observe(len(arrivals))
         if not len(forecasts):
             return

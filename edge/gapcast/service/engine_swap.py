@@ -10,10 +10,10 @@ from typing import NamedTuple
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.predictor import Predictor
-from gapcast.core.succession import hand_over
+from gapcast.core.state_transfer import transfer_state
 
 
-class Offer(NamedTuple):
+class EngineOffer(NamedTuple):
     """A new engine and all loaded models; ``taken`` is told how long the stream stood still for it, s."""
 
     engine: Engine
@@ -21,11 +21,11 @@ class Offer(NamedTuple):
     taken: Future[float]
 
 
-class Exchanging:
+class EngineSwap:
     """Holds the newest offer until the stream takes it."""
 
     def __init__(self) -> None:
-        self._offer: Offer | None = None
+        self._offer: EngineOffer | None = None
 
     @property
     def is_due(self) -> bool:
@@ -39,10 +39,10 @@ class Exchanging:
         cannot be.
         """
         taken: Future[float] = Future()
-        self._offer = Offer(engine, models, taken)
+        self._offer = EngineOffer(engine, models, taken)
         return taken
 
-    def accept(self, before: Engine) -> tuple[Offer, float] | None:
+    def accept(self, before: Engine) -> tuple[EngineOffer, float] | None:
         """Put the offered engine where ``before`` stands; return the offer and the pause, s; None where it cannot be.
 
         Whoever asks holds the lock of the engine's state, and tells :attr:`Offer.taken` when all is in place.
@@ -52,7 +52,7 @@ class Exchanging:
             return None
         began_s = time.perf_counter()
         try:
-            hand_over(before, offer.engine)
+            transfer_state(before, offer.engine)
         except StateError as error:
             offer.taken.set_exception(error)
             return None

@@ -14,7 +14,7 @@ from gapcast.core.reading import Reading
 MAX_WAITING = 1_000
 
 
-class Batch(NamedTuple):
+class BatchEvent(NamedTuple):
     """A batch of readings, what became of them, and the forecasts made of it."""
 
     readings: Sequence[Reading]
@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     forecasts: Forecasts
 
 
-class Told(NamedTuple):
+class DeviceEvent(NamedTuple):
     """Something else that was told of a device: its ``scores``, or whether the ``device`` is there."""
 
     kind: str
@@ -30,20 +30,20 @@ class Told(NamedTuple):
     document: Mapping[str, object]
 
 
-class Feed:
+class EventFeed:
     """Holds what happens until the one listener takes it; nothing where no one listens. Any threads."""
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
         self._max_waiting = max_waiting
         self._lock = Lock()
         self._wake: Callable[[], object] | None = None
-        self._waiting: list[Batch | Told] = []
+        self._waiting: list[BatchEvent | DeviceEvent] = []
         self._n_waiting = 0
         self._missed = False
         self.closed = False
 
     @property
-    def is_heard(self) -> bool:
+    def has_listener(self) -> bool:
         """Whether someone listens."""
         return self._wake is not None
 
@@ -52,7 +52,7 @@ class Feed:
         with self._lock:
             self._wake = wake
 
-    def mute(self) -> None:
+    def stop_listening(self) -> None:
         """Hold nothing any more."""
         with self._lock:
             self._wake = None
@@ -69,21 +69,21 @@ class Feed:
     def batch(self, readings: Sequence[Reading], accepted: Accepted, forecasts: Forecasts) -> None:
         """Hand over a batch."""
         if self._wake is not None:
-            self._put(Batch(readings, accepted, forecasts), len(readings))
+            self._put(BatchEvent(readings, accepted, forecasts), len(readings))
 
-    def tell(self, kind: str, device: str, document: Mapping[str, object]) -> None:
+    def publish_event(self, kind: str, device: str, document: Mapping[str, object]) -> None:
         """Hand over what was told of ``device``."""
         if self._wake is not None:
-            self._put(Told(kind, device, document), 1)
+            self._put(DeviceEvent(kind, device, document), 1)
 
-    def take(self) -> tuple[list[Batch | Told], bool]:
+    def take(self) -> tuple[list[BatchEvent | DeviceEvent], bool]:
         """Return what has happened since the last call, and whether more has that was too much to be held."""
         with self._lock:
             taken = self._waiting, self._missed
             self._clear()
         return taken
 
-    def _put(self, what: Batch | Told, n: int) -> None:
+    def _put(self, what: BatchEvent | DeviceEvent, n: int) -> None:
         with self._lock:
             wake = None if self._n_waiting or self._missed else self._wake  # it was called before
             if self._n_waiting + n > self._max_waiting:

@@ -21,7 +21,7 @@ from gapcast.core.snapshot import Snapshot
 _HOLD_S, _HOLD_AGAIN_S = 1.0, 30.0
 
 
-class Keeper(Protocol):
+class StateStore(Protocol):
     """What outlives the process, as the service sees it. Nothing here raises: see :attr:`problem`."""
 
     @property
@@ -50,15 +50,15 @@ class Keeper(Protocol):
         """Keep no longer what was kept of ``device``."""
         ...
 
-    def outdate(self) -> None:
+    def invalidate(self) -> None:
         """Want a snapshot soon: batches from here on are forecast by another engine than those before."""
         ...
 
-    def tend(self) -> bool:
+    def maintain(self) -> bool:
         """See to what time brings; tell whether a snapshot is wanted."""
         ...
 
-    def renew(self, snapshot: Snapshot) -> None:
+    def write_snapshot(self, snapshot: Snapshot) -> None:
         """Keep ``snapshot`` in place of all batches so far, which it holds."""
         ...
 
@@ -67,7 +67,7 @@ class Keeper(Protocol):
         ...
 
 
-class KeepsNothing:
+class NoStateStore:
     """Implements :class:`Keeper` where nothing is to be kept."""
 
     problem = None
@@ -80,21 +80,21 @@ class KeepsNothing:
     def forget(self, device: str) -> None:
         """Have nothing of the device."""
 
-    def outdate(self) -> None:
+    def invalidate(self) -> None:
         """Have no batches of before."""
 
-    def tend(self) -> bool:
+    def maintain(self) -> bool:
         """Want nothing."""
         return False
 
-    def renew(self, snapshot: Snapshot) -> None:
+    def write_snapshot(self, snapshot: Snapshot) -> None:
         """Forget the snapshot."""
 
     def close(self, snapshot: Snapshot | None) -> None:
         """Have nothing to end."""
 
 
-class Batch(NamedTuple):
+class PendingBatch(NamedTuple):
     """A batch that is forecast: its readings and samples that had an effect, and the receipts of its forecasts.
 
     Or, in its place between two of them, a device that was forgotten.
@@ -108,15 +108,15 @@ class Batch(NamedTuple):
     forgotten: str | None = None
 
 
-class Keeping:
+class Persistence:
     """Takes batches from forecast to kept, in the order they came."""
 
-    def __init__(self, keeper: Keeper, snapshot: Callable[[], Snapshot]) -> None:
-        """Keep by ``keeper``, which is given a ``snapshot`` of the engine when it wants one."""
-        self.keeper = keeper
+    def __init__(self, state_store: StateStore, snapshot: Callable[[], Snapshot]) -> None:
+        """Keep by ``state_store``, which is given a ``snapshot`` of the engine when it wants one."""
+        self.state_store = state_store
         self._snapshot = snapshot
         self._n_batches = 0
-        self._under_way: deque[Batch] = deque()
+        self._under_way: deque[PendingBatch] = deque()
         self._held_since_s = math.inf
 
     @property
@@ -135,13 +135,13 @@ class Keeping:
         """Note a batch whose forecasts have these ``receipts``; return its number."""
         self._n_batches += 1
         kept = accepted.with_effect(readings)
-        self._under_way.append(Batch(self._n_batches, kept, issued_at_ms, receipts, samples))
+        self._under_way.append(PendingBatch(self._n_batches, kept, issued_at_ms, receipts, samples))
         return self._n_batches
 
     def forget(self, device: str) -> None:
         """Note that a device was forgotten, after the batches so far and before the next."""
         self._n_batches += 1
-        self._under_way.append(Batch(self._n_batches, (), 0, (), (), device))
+        self._under_way.append(PendingBatch(self._n_batches, (), 0, (), (), device))
 
     def advance(self, confirmed: Callable[[Sequence[int]], bool], *, between_batches: bool = True) -> int:
         """Keep what is ``confirmed``; return the number of the last batch that is kept.
@@ -153,13 +153,13 @@ class Keeping:
         while under_way and confirmed(under_way[0].receipts):
             batch = under_way.popleft()
             if batch.forgotten is not None:
-                self.keeper.forget(batch.forgotten)
+                self.state_store.forget(batch.forgotten)
             elif batch.readings or batch.samples:
-                self.keeper.keep(batch.readings, batch.issued_at_ms, batch.samples)
-        if not self.keeper.tend():
+                self.state_store.keep(batch.readings, batch.issued_at_ms, batch.samples)
+        if not self.state_store.maintain():
             self._held_since_s = math.inf
         elif not under_way and between_batches:
-            self.keeper.renew(self._snapshot())
+            self.state_store.write_snapshot(self._snapshot())
             self._held_since_s = math.inf
         elif not self._held_since_s <= (now_s := time.monotonic()) < self._held_since_s + _HOLD_AGAIN_S:
             self._held_since_s = now_s
@@ -169,5 +169,5 @@ class Keeping:
         """End; with a snapshot where all is confirmed, so that the next start has little to replay."""
         for batch in self._under_way:
             if batch.forgotten is not None:  # the readings before it come again, and it is not for them to wait
-                self.keeper.forget(batch.forgotten)
-        self.keeper.close(None if self._under_way else self._snapshot())
+                self.state_store.forget(batch.forgotten)
+        self.state_store.close(None if self._under_way else self._snapshot())

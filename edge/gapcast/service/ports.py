@@ -30,7 +30,7 @@ class Meters(Protocol):
         """Return what was told since the last call, in order, and had an effect."""
         ...
 
-    def standing(self) -> Sequence[MeterState]:
+    def capture_state(self) -> Sequence[MeterState]:
         """Return where each stands."""
         ...
 
@@ -54,7 +54,7 @@ class NoMeters:
         """Return none."""
         return ()
 
-    def standing(self) -> Sequence[MeterState]:
+    def capture_state(self) -> Sequence[MeterState]:
         """Return none."""
         return ()
 
@@ -97,7 +97,7 @@ class Link(Protocol):
         ...
 
     @property
-    def n_shed(self) -> int:
+    def n_dropped(self) -> int:
         """Messages that came faster than they could be taken, and were let go."""
         ...
 

@@ -12,25 +12,25 @@ from itertools import islice
 from threading import Lock
 from typing import TypeVar
 
+from gapcast.core.device_status import DeviceStatus, status_of
 from gapcast.core.engine import Engine
 from gapcast.core.errors import RequestError
 from gapcast.core.forecast import Forecast
 from gapcast.core.learning.summary import Period, Summary
-from gapcast.core.predictor import Predictor, Speaker
+from gapcast.core.predictor import ModelIdentity, Predictor
 from gapcast.core.reading import Reading
 from gapcast.core.series import forecast_series
-from gapcast.core.standing import Standing, standing_of
 from gapcast.core.statistics import Statistics
-from gapcast.service.availability import Announcing
-from gapcast.service.engine_swap import Exchanging
-from gapcast.service.persistence import Keeper, Keeping
+from gapcast.service.availability import AvailabilityPublisher
+from gapcast.service.engine_swap import EngineSwap
+from gapcast.service.persistence import Persistence, StateStore
 from gapcast.service.ports import Link
-from gapcast.service.score_reports import Reporting
+from gapcast.service.score_reports import ScoreReports
 
 Answer = TypeVar("Answer")
 
 
-class Asked:
+class ServiceQueries:
     """The questions' half of :class:`gapcast.service.service.Service`, which has these parts."""
 
     models: Mapping[str, Predictor]
@@ -38,10 +38,10 @@ class Asked:
     _link: Link
     _engine: Engine
     _lock: Lock
-    _announcing: Announcing
-    _reporting: Reporting
-    _keeping: Keeping
-    _exchanging: Exchanging
+    _availability: AvailabilityPublisher
+    _score_reports: ScoreReports
+    _persistence: Persistence
+    _engine_swap: EngineSwap
     _forgotten: deque[str]
 
     @property
@@ -55,9 +55,9 @@ class Asked:
         return self._link.problem
 
     @property
-    def keeper(self) -> Keeper:
+    def state_store(self) -> StateStore:
         """What keeps readings over a restart."""
-        return self._keeping.keeper
+        return self._persistence.state_store
 
     @property
     def n_queued(self) -> int:
@@ -75,29 +75,29 @@ class Asked:
         return self._engine.model
 
     @property
-    def speaker(self) -> Speaker:
+    def publisher(self) -> ModelIdentity:
         """Whose words the forecasts of the stream are: the model's, or the blend's."""
-        return self._engine.speaker
+        return self._engine.publisher
 
-    def in_a_line(self) -> str:
+    def status_line(self) -> str:
         """Return how the stream fares, for people."""
         n = sum(self.statistics.readings.values())
-        told = f"{n} readings of {self.n_devices} devices, {self.speaker.name} speaks"
+        told = f"{n} readings of {self.n_devices} devices, {self.publisher.name} speaks"
         return told if self.connected else f"no broker ({self.problem}); {told}"
 
     def live_scores(self) -> tuple[dict[Period, Summary], int]:
         """Return the live scores over all devices, and how often something lasting has changed in one."""
         with self._lock:
-            return self._engine.scores.overall(), self._reporting.n_changes
+            return self._engine.scores.overall(), self._score_reports.n_changes
 
-    def look(self, question: Callable[[Engine, Announcing], Answer]) -> Answer:
+    def look(self, question: Callable[[Engine, AvailabilityPublisher], Answer]) -> Answer:
         """Return what ``question`` finds in the engine, and among those who are there; the stream waits meanwhile."""
         with self._lock:
-            return question(self._engine, self._announcing)
+            return question(self._engine, self._availability)
 
-    def exchange(self, engine: Engine, models: Mapping[str, Predictor]) -> Future[float]:
+    def swap_engine(self, engine: Engine, models: Mapping[str, Predictor]) -> Future[float]:
         """Go on with a new ``engine`` and ``models`` between two batches: see :meth:`Exchanging.offer`."""
-        return self._exchanging.offer(engine, models)
+        return self._engine_swap.offer(engine, models)
 
     def latest_page(self, limit: int, after: str = "") -> tuple[list[Forecast], int, str | None]:
         """Return the newest forecasts of ``limit`` devices, by name; how many have one; and the last name, if more do.
@@ -105,10 +105,10 @@ class Asked:
         It begins with the first name that is greater than ``after``. The stream waits for a copy of columns only.
         """
         with self._lock:
-            speaker, (devices, latest) = self._engine.speaker, self._engine.copy_latest()
+            publisher, (devices, latest) = self._engine.publisher, self._engine.copy_latest()
         rows = latest.rows(devices)
         page = heapq.nsmallest(limit + 1, (row for row in rows if devices[row] > after), key=devices.__getitem__)
-        found = (latest.read(row, devices[row], speaker) for row in page[:limit])
+        found = (latest.read(row, devices[row], publisher) for row in page[:limit])
         next_ = devices[page[limit - 1]] if len(page) > limit else None
         return [forecast for forecast in found if forecast is not None], len(rows), next_
 
@@ -128,13 +128,13 @@ class Asked:
         with self._lock:
             return self._engine.latest_of(device)
 
-    def standings(self, n_at_most: int) -> Iterator[Standing]:
+    def device_statuses(self, n_at_most: int) -> Iterator[DeviceStatus]:
         """Yield where each of the ``n_at_most`` devices stands that came first; the stream waits for one at a time."""
         with self._lock:
             devices = list(islice(self._engine.buffers, n_at_most))
         for device in devices:
             with self._lock:
-                standing = standing_of(self._engine, device)
+                standing = status_of(self._engine, device)
             if standing is not None:
                 yield standing
 
@@ -144,8 +144,8 @@ class Asked:
             row = self._engine.forget(device)
             if row is None:
                 return False
-            self._announcing.forget(device, row)
-            self._reporting.forget(row)
+            self._availability.forget(device, row)
+            self._score_reports.forget(row)
             self._forgotten.append(device)
         return True
 
@@ -161,5 +161,5 @@ class Asked:
         speaking = models[model] if model else self.model
         engine, now_ms = self._engine, time.time_ns() // 1_000_000
         return forecast_series(
-            speaking, readings, now_ms, engine.zone, tells_path=engine.tells_path, limits=engine.limits
+            speaking, readings, now_ms, engine.zone, includes_path=engine.includes_path, limits=engine.limits
         )

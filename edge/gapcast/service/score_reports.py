@@ -14,7 +14,7 @@ from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.drift import Change
 from gapcast.core.learning.outcomes import Outcomes
-from gapcast.service.event_feed import Feed
+from gapcast.service.event_feed import EventFeed
 from gapcast.service.ports import Link
 
 log = structlog.get_logger(__name__)
@@ -25,10 +25,10 @@ _MAX_TOLD = 4
 SCORES_SCHEMA = EVENT_SCHEMA = 1
 
 
-class Reporting:
+class ScoreReports:
     """Tells the scores of the devices of ``engine``, and their changes once each."""
 
-    def __init__(self, link: Link, feed: Feed, engine: Engine, every_s: float, lock: Lock) -> None:
+    def __init__(self, link: Link, feed: EventFeed, engine: Engine, every_s: float, lock: Lock) -> None:
         """Tell on ``link`` and ``feed``, of each device ``every_s`` at most (0: never).
 
         ``lock`` is that of the engine's state.
@@ -45,7 +45,7 @@ class Reporting:
         self._changes: deque[tuple[str, Change]] = deque()
         self.n_changes = 0
 
-    def seen(self, outcomes: Outcomes | None, changes: Sequence[Change]) -> None:
+    def record_outcomes(self, outcomes: Outcomes | None, changes: Sequence[Change]) -> None:
         """Note what came of forecasts, and what has changed with it. Its caller holds the lock."""
         if self._every_s and outcomes is not None:
             due_s = time.monotonic() - self._every_s
@@ -63,7 +63,7 @@ class Reporting:
         self._waiting.pop(row, None)
         self._told_s.pop(row, None)
 
-    def tell(self) -> None:
+    def publish_changes(self) -> None:
         """Tell some of what is new, while the broker hears it."""
         if not (self._waiting or self._changes) or not self._link.connected or self._link.held_up:
             return
@@ -80,7 +80,7 @@ class Reporting:
                     documents.append((device, scores_document(self.engine, device)))
         for device, document in documents:
             self._link.report_scores(device, document)
-            self._feed.tell("scores", device, document)
+            self._feed.publish_event("scores", device, document)
 
 
 def scores_document(engine: Engine, device: str) -> dict[str, object]:
@@ -89,7 +89,7 @@ def scores_document(engine: Engine, device: str) -> dict[str, object]:
     return {
         "v": SCORES_SCHEMA,
         "device": device,
-        "model": engine.speaker.name,
+        "model": engine.publisher.name,
         **{period: summary.document() for period, summary in summaries.items()},
     }
 

@@ -20,20 +20,20 @@ from gapcast.core.forecast import Forecasts
 from gapcast.core.isolation import ForecastFailed, forecast_apart
 from gapcast.core.predictor import Predictor
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot, take
+from gapcast.core.snapshot import Snapshot, capture_snapshot
 from gapcast.core.statistics import Statistics
-from gapcast.service.acknowledgement import Settling
-from gapcast.service.availability import Announcing, Telling
-from gapcast.service.batch_metrics import Counting
+from gapcast.service.acknowledgement import BatchAcknowledgement
+from gapcast.service.availability import AvailabilityPublisher, ReportOptions
+from gapcast.service.batch_metrics import BatchMetrics
 from gapcast.service.containment import PASSED, Containment
-from gapcast.service.engine_swap import Exchanging
-from gapcast.service.event_feed import Feed
+from gapcast.service.engine_swap import EngineSwap
+from gapcast.service.event_feed import EventFeed
 from gapcast.service.forecast_repairs import record_repairs
 from gapcast.service.internal_errors import record_internal_error
-from gapcast.service.persistence import Keeper, Keeping, KeepsNothing
+from gapcast.service.persistence import NoStateStore, Persistence, StateStore
 from gapcast.service.ports import Link
-from gapcast.service.queries import Asked
-from gapcast.service.score_reports import Reporting
+from gapcast.service.queries import ServiceQueries
+from gapcast.service.score_reports import ScoreReports
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ MAX_FAILED_TURNS = 12
 _DRAIN_S = 5.0
 
 
-class Service(Asked):
+class Service(ServiceQueries):
     """Joins a link, an engine and the models, and counts what happens."""
 
     def __init__(
@@ -58,13 +58,13 @@ class Service(Asked):
         models: Mapping[str, Predictor],
         *,
         statistics: Statistics | None = None,
-        telling: Telling | None = None,
-        keeper: Keeper | None = None,
+        reports: ReportOptions | None = None,
+        state_store: StateStore | None = None,
     ) -> None:
         """Serve ``engine``'s model over ``link``; requests may name any of ``models``.
 
-        ``statistics`` may be shared with the link, which counts there what does not come this far. ``telling`` says
-        what others are told of the devices; None: nothing but forecasts. ``keeper`` keeps readings over a restart,
+        ``statistics`` may be shared with the link, which counts there what does not come this far. ``reports`` says
+        what others are told of the devices; None: nothing but forecasts. ``state_store`` keeps readings over a restart,
         None keeps nothing.
         """
         self.models = models
@@ -73,26 +73,26 @@ class Service(Asked):
         self._engine = engine
         self._lock = Lock()  # the engine's state: this service's thread writes, others read and forget
         #: What happens, for whoever listens.
-        self.feed = Feed()
-        telling = telling or Telling()
-        self._announcing = Announcing(link, self.feed, engine.buffers, telling.presence, self._lock)
-        self._reporting = Reporting(link, self.feed, engine, telling.report_every_s, self._lock)
-        self._keeping = Keeping(keeper or KeepsNothing(), self._snapshot)
-        self._exchanging = Exchanging()
+        self.feed = EventFeed()
+        reports = reports or ReportOptions()
+        self._availability = AvailabilityPublisher(link, self.feed, engine.buffers, reports.presence, self._lock)
+        self._score_reports = ScoreReports(link, self.feed, engine, reports.report_every_s, self._lock)
+        self._persistence = Persistence(state_store or NoStateStore(), self._snapshot)
+        self._engine_swap = EngineSwap()
         self._forgotten: deque[str] = deque()  # by others' threads, not in order with the readings yet
-        self._counting = Counting(self.statistics)
+        self._batch_metrics = BatchMetrics(self.statistics)
         contained = Containment(self.statistics)
         self._attempt = contained.attempt
-        self._settling = Settling(link, contained)
+        self._acknowledgement = BatchAcknowledgement(link, contained)
 
     # --- the stream -----------------------------------------------------------------------------
 
-    def run(self, stopping: Event, turned: Callable[[], None] = lambda: None) -> bool:
+    def run(self, stopping: Event, on_turn: Callable[[], None] = lambda: None) -> bool:
         """Serve until ``stopping`` is set; then finish what is queued. Tell whether all was confirmed.
 
-        ``turned`` is called after each turn, a few times a second at least: while it is, the stream lives. A turn that
+        ``on_turn`` is called after each turn, a few times a second at least: while it is, the stream lives. A turn that
         raises is recorded, and the next one waits a little, longer each time; after :data:`MAX_FAILED_TURNS` in a row
-        ``turned`` is not called until one succeeds, so that a watchdog may start the process anew.
+        ``on_turn`` is not called until one succeeds, so that a watchdog may start the process anew.
         """
         log.info("service.started", model=self._engine.model.name, models=sorted(self.models))
         n_failed = 0
@@ -103,11 +103,11 @@ class Service(Asked):
                 n_failed += 1
                 stopping.wait(min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**n_failed))
             if n_failed < MAX_FAILED_TURNS:
-                turned()
+                on_turn()
         self._drain()
-        self._attempt("persistence", self._note_forgotten)
+        self._attempt("persistence", self._persist_forgotten)
         complete = bool(self._attempt("stream", self._link.close, 5.0, self._keep))
-        self._attempt("persistence", self._keeping.close)
+        self._attempt("persistence", self._persistence.close)
         log.info("service.stopped", all_confirmed=complete, **self.statistics.readings)
         return complete
 
@@ -129,19 +129,19 @@ class Service(Asked):
         that it came of is rejected as ``internal_error``.
         """
         attempt, link = self._attempt, self._link
-        if self._exchanging.is_due:
-            attempt("models", self._exchange)
-        arrivals = link.take(0 if self._keeping.holds_back else MAX_BATCH, timeout_s)
+        if self._engine_swap.is_due:
+            attempt("models", self._swap_engine)
+        arrivals = link.take(0 if self._persistence.holds_back else MAX_BATCH, timeout_s)
         attempt("persistence", self._keep, between_batches=not arrivals)
         if not arrivals:
-            attempt("persistence", self._note_forgotten)
+            attempt("persistence", self._persist_forgotten)
             self._tell()
             return 0
         readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
         with self._lock:
-            attempt("persistence", self._note_forgotten)
+            attempt("persistence", self._persist_forgotten)
             accepted = self._accept(readings)
-            attempt("publish", self._announcing.seen, accepted.first_rows + accepted.rows)
+            attempt("publish", self._availability.record_seen, accepted.first_rows + accepted.rows)
             began_s = time.perf_counter()
             accepted, forecasts = self._forecast(accepted)
             inference_s = time.perf_counter() - began_s
@@ -150,20 +150,20 @@ class Service(Asked):
         receipts = attempt("publish", link.publish, forecasts) or [0] * len(accepted.devices)
         with self._lock:
             attempt("learning", self._learn)
-        batch = attempt("persistence", self._begin_keeping, readings, accepted, forecasts, receipts) or 0
-        attempt("stream", self._settling.settle, self._engine, arrivals, accepted, receipts, batch)
+        batch = attempt("persistence", self._begin_persistence, readings, accepted, forecasts, receipts) or 0
+        attempt("stream", self._acknowledgement.acknowledge, self._engine, arrivals, accepted, receipts, batch)
         attempt("http", self.feed.batch, readings, accepted, forecasts)
         if accepted.failures:
             self._record_failures(readings, accepted)
         attempt("persistence", self._keep)  # what has no forecast to wait for
         self._tell()
-        attempt("stream", self._counting.count, arrivals, accepted, forecasts, inference_s, link.n_shed)
+        attempt("stream", self._batch_metrics.count, arrivals, accepted, forecasts, inference_s, link.n_dropped)
         return len(arrivals)
 
     def _tell(self) -> None:
         """Publish what is new beside forecasts, and hand all that was written to the network."""
-        self._attempt("publish", self._announcing.tell)
-        self._attempt("publish", self._reporting.tell)
+        self._attempt("publish", self._availability.publish_changes)
+        self._attempt("publish", self._score_reports.publish_changes)
         self._attempt("publish", self._link.flush)
 
     def _accept(self, readings: list[Reading]) -> Accepted:
@@ -171,13 +171,13 @@ class Service(Asked):
         return none_accepted(readings) if accepted is None else accepted
 
     def _learn(self) -> None:
-        self._reporting.seen(*self._engine.learn())
+        self._score_reports.record_outcomes(*self._engine.learn())
 
-    def _begin_keeping(
+    def _begin_persistence(
         self, readings: list[Reading], accepted: Accepted, forecasts: Forecasts, receipts: list[int]
     ) -> int:
         samples = self._link.meters.take_samples()
-        return self._keeping.begin(readings, accepted, forecasts.issued_at_ms, receipts, samples)
+        return self._persistence.begin(readings, accepted, forecasts.issued_at_ms, receipts, samples)
 
     def _record_failures(self, readings: list[Reading], accepted: Accepted) -> None:
         """Record what readings raised, and forget the devices whose state may be damaged by it."""
@@ -191,37 +191,37 @@ class Service(Asked):
         for device in damaged:
             self._attempt("stream", self.forget, device)
 
-    def _exchange(self) -> None:
+    def _swap_engine(self) -> None:
         """Go on with the engine that was offered, and have what is kept replayed by no other."""
         with self._lock:
-            accepted = self._exchanging.accept(self._engine)
+            accepted = self._engine_swap.accept(self._engine)
             if accepted is None:
                 return
             offer, pause_s = accepted
             self._engine, self.models = offer.engine, offer.models
-            self._announcing.buffers, self._reporting.engine = offer.engine.buffers, offer.engine
-        self._keeping.keeper.outdate()
+            self._availability.buffers, self._score_reports.engine = offer.engine.buffers, offer.engine
+        self._persistence.state_store.invalidate()
         offer.taken.set_result(pause_s)
 
     def _keep(self, *, between_batches: bool = True) -> None:
         """Keep, and then acknowledge, what the broker has confirmed since the last look."""
-        self._link.keep(self._keeping.advance(self._link.confirmed, between_batches=between_batches))
+        self._link.keep(self._persistence.advance(self._link.confirmed, between_batches=between_batches))
 
     def _snapshot(self) -> Snapshot:
         with self._lock:
-            return take(self._engine, self._link.meters.standing())
+            return capture_snapshot(self._engine, self._link.meters.capture_state())
 
-    def _note_forgotten(self) -> None:
+    def _persist_forgotten(self) -> None:
         """Let those that were forgotten be so in what is kept, too, between the batches that came before and after."""
         while self._forgotten:
             device = self._forgotten.popleft()
             self._link.meters.forget(device)
-            self._keeping.forget(device)
+            self._persistence.forget(device)
 
     def _forecast(self, accepted: Accepted) -> tuple[Accepted, Forecasts]:
         """Forecast what was accepted; return that, and what was accepted as it is with the forecasts that failed."""
         now_ms = time.time_ns() // 1_000_000
-        nothing = Forecasts(self._engine.speaker, now_ms, [], [], [], [])
+        nothing = Forecasts(self._engine.publisher, now_ms, [], [], [], [])
         try:
             return accepted, self._engine.forecast(accepted, now_ms)
         except ModelError as error:  # the readings are kept, and the next batch may well be forecast

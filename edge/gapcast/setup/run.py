@@ -11,15 +11,15 @@ from pydantic import ValidationError
 from gapcast.config.loader import DEFAULT_FILE, load
 from gapcast.core.errors import SettingsError
 from gapcast.presets import presets
-from gapcast.setup.asking import Asker
-from gapcast.setup.choosing import UNITS, preview, with_pace, with_unit
-from gapcast.setup.connecting import EVERYTHING, Access
-from gapcast.setup.given import Given
-from gapcast.setup.hearing import Hearing
-from gapcast.setup.recognising import Candidate
-from gapcast.setup.recording import Recording
-from gapcast.setup.writing import PASSWORD_FILE, toml_of, write
-from gapcast.setup.zone import zone_of_machine
+from gapcast.setup.broker_access import EVERYTHING, BrokerAccess
+from gapcast.setup.config_file import PASSWORD_FILE, toml_of, write
+from gapcast.setup.message_recording import MessageRecording
+from gapcast.setup.meter_search import MeterSearch
+from gapcast.setup.preset_answers import PresetAnswers
+from gapcast.setup.preset_recognition import Candidate
+from gapcast.setup.prompts import Prompts
+from gapcast.setup.source_selection import UNITS, preview, with_interval, with_unit
+from gapcast.setup.time_zone import system_time_zone
 from gapcast.systemd.unit import DEFAULT_CONFIG, is_hidden
 
 _WORLD, _OWNER = 0o644, 0o600
@@ -30,8 +30,8 @@ class Setup:
 
     def __init__(
         self,
-        given: Given,
-        ask: Asker,
+        given: PresetAnswers,
+        ask: Prompts,
         show: Callable[[str], None],
         progress: Callable[[str], None],
         environment: Mapping[str, str],
@@ -51,12 +51,12 @@ class Setup:
         """
         given, ask = self._given, self._ask
         self._may_replace()
-        access = given.access or Access.parse(
+        access = given.access or BrokerAccess.parse(
             ask.text("Broker (host name or address, optionally :port)", "localhost", "--broker")
         )
         topic = self._topic()
-        zone = given.timezone or ask.text("Time zone of the house", zone_of_machine(self._environment), "--timezone")
-        recording, chosen, topic = Hearing(given, ask, self._show, self._progress, zone).hear(access, topic)
+        zone = given.timezone or ask.text("Time zone of the house", system_time_zone(self._environment), "--timezone")
+        recording, chosen, topic = MeterSearch(given, ask, self._show, self._progress, zone).search(access, topic)
         sources = [self._source(one, recording, topic) for one in chosen] or [self._unheard(topic)]
         sections = self._sections(access, zone, sources, recording)
         self._look(sections, recording)
@@ -91,8 +91,8 @@ class Setup:
 
     # --- what is made of it -------------------------------------------------------------------
 
-    def _source(self, candidate: Candidate, recording: Recording, topic: str) -> dict[str, Any]:
-        source = with_pace(with_unit(candidate, self._given.unit, self._ask), candidate, recording)
+    def _source(self, candidate: Candidate, recording: MessageRecording, topic: str) -> dict[str, Any]:
+        source = with_interval(with_unit(candidate, self._given.unit, self._ask), candidate, recording)
         if "{device}" in topic and "preset" not in source:
             source = {"topic": topic, **{key: source[key] for key in source if key not in {"topic", "device"}}}
         elif "device" in source or self._given.device:
@@ -117,7 +117,7 @@ class Setup:
         return self._ask.text("Which meter is it (docs/meters.md)", None, "--preset", sorted(presets()))
 
     def _sections(
-        self, access: Access, zone: str, sources: list[dict[str, Any]], recording: Recording
+        self, access: BrokerAccess, zone: str, sources: list[dict[str, Any]], recording: MessageRecording
     ) -> dict[str, Any]:
         home = self._given.home_assistant
         if home is None:
@@ -130,7 +130,7 @@ class Setup:
             "sources": sources,
         }
 
-    def _look(self, sections: dict[str, Any], recording: Recording) -> None:
+    def _look(self, sections: dict[str, Any], recording: MessageRecording) -> None:
         """Show what is read with it, and mend what looks wrong as far as a person says so."""
         ask, sources = self._ask, sections["sources"]
         while True:
@@ -150,7 +150,7 @@ class Setup:
                 for source in sources:
                     source["unit"] = unit
 
-    def _previewed(self, sections: dict[str, Any], recording: Recording) -> tuple[list[str], list[str]]:
+    def _previewed(self, sections: dict[str, Any], recording: MessageRecording) -> tuple[list[str], list[str]]:
         without_password = sections | {"mqtt": {k: v for k, v in sections["mqtt"].items() if k != "password_file"}}
         try:
             if recording.n_messages:
@@ -170,7 +170,7 @@ class Setup:
         write(config, text, _WORLD, replacing=self._replacing)
         load(config, {}, {})  # it is what gapcast run will read
 
-    def _tell(self, access: Access) -> None:
+    def _tell(self, access: BrokerAccess) -> None:
         config = self._given.config
         named = "" if config == DEFAULT_FILE else f" --config {shlex.quote(str(config))}"
         secret = (

@@ -49,7 +49,7 @@ class DamagedError(StateError):
     """A checkpoint that is damaged; the message says how."""
 
 
-class About(BaseModel):
+class CheckpointHeader(BaseModel):
     """What a checkpoint says in JSON."""
 
     version: int
@@ -76,7 +76,7 @@ def write(file: BinaryIO, snapshot: Snapshot) -> int:
     more: dict[str, Any] = {_SHARES: snapshot.latest_shares}
     for part in _LEARNT:
         more |= {f"{part}/{name}": column for name, column in getattr(snapshot, part).items()}
-    about = About(
+    about = CheckpointHeader(
         version=VERSION,
         context=snapshot.spec.context,
         padding=snapshot.spec.padding,
@@ -138,7 +138,7 @@ def _parse(path: Path, content: bytes, *, has_digest: bool) -> Snapshot:
     if not has_digest and version >= _FIRST_WITH_DIGEST:
         msg = "its digest is missing: it was cut short"
         raise DamagedError(msg)
-    about = About.model_validate_json(words)
+    about = CheckpointHeader.model_validate_json(words)
     columns: dict[str, Any] = {name: arrays[name].astype(kind, casting="equiv") for name, kind in _COLUMNS.items()}
     more = {name: arrays[name] for name in about.more}
     for part in _LEARNT:

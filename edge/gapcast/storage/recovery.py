@@ -15,8 +15,8 @@ import structlog
 
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.replaying import Replay
-from gapcast.core.snapshot import Snapshot, give
+from gapcast.core.journal_replay import JournalReplay
+from gapcast.core.snapshot import Snapshot, restore_snapshot
 from gapcast.private_files import create_private
 from gapcast.service.ports import Meters
 from gapcast.storage import checkpoint, journal
@@ -82,7 +82,7 @@ def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
             base, checkpoint_bytes, used = generation, path.stat().st_size, path.name
             break
     sound = not generations or base > 0 or not any(path.suffix == ".npz" for path in files)
-    replay, journal_bytes, last_record, n_journals = Replay(engine), 0, 0, 0
+    replay, journal_bytes, last_record, n_journals = JournalReplay(engine), 0, 0, 0
     for generation in generations:
         path = journal_path(folder, generation)
         if generation >= base and path in files:
@@ -152,7 +152,7 @@ def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: lis
         damages.append(set_aside(path, str(error)))
         return False
     try:
-        unused = give(engine, snapshot)
+        unused = restore_snapshot(engine, snapshot)
         if snapshot.channels == engine.buffers.channels:
             meters.resume(snapshot.meters)
     except StateError as error:
@@ -181,7 +181,7 @@ def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: lis
 
 
 def _replay_journal(
-    path: Path, generation: int, replay: Replay, meters: Meters, damages: list[str]
+    path: Path, generation: int, replay: JournalReplay, meters: Meters, damages: list[str]
 ) -> tuple[bool, int]:
     """Replay the journal at ``path``; return whether it can be continued, and the number of its last record."""
     damage, n_failed, failure = journal.Damage(), 0, ""
@@ -203,7 +203,7 @@ def _replay_journal(
     return not (damage or damage.is_older or n_failed), damage.last
 
 
-def _replay_entry(entry: journal.Entry | journal.Forgotten, replay: Replay, meters: Meters) -> None:
+def _replay_entry(entry: journal.Entry | journal.Forgotten, replay: JournalReplay, meters: Meters) -> None:
     if isinstance(entry, journal.Forgotten):
         replay.forget(entry.device)
         meters.forget(entry.device)

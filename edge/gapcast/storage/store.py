@@ -21,11 +21,11 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import ShardError, StateError
 from gapcast.core.meters.samples import Sample
 from gapcast.core.reading import Reading
-from gapcast.core.snapshot import Snapshot, take
+from gapcast.core.snapshot import Snapshot, capture_snapshot
 from gapcast.private_files import make_private_folder, open_private, tighten_modes
 from gapcast.service.ports import Meters, NoMeters
 from gapcast.storage import journal
-from gapcast.storage.cures import cure_of
+from gapcast.storage.disk_errors import disk_error_fix
 from gapcast.storage.record_lines import salt_of
 from gapcast.storage.recovery import files_of, journal_path, recover, write_checkpoint
 
@@ -42,12 +42,12 @@ MOST_READINGS, MOST_READINGS_EACH = 20_000, 20
 
 
 class Store:
-    """Persists batches and snapshots in files: a :class:`gapcast.service.persistence.Keeper` in its caller's thread."""
+    """Persists batches and snapshots in files. Implements :class:`gapcast.service.persistence.StateStore`."""
 
     def __init__(self, folder: Path, clock_s: Callable[[], float] = time.monotonic, *, of_shard: bool = False) -> None:
         """Keep readings under ``folder``, once :meth:`restore` was called; ``clock_s`` says when what is due.
 
-        ``of_shard``: it is held already (:class:`~gapcast.storage.hold.Hold`), and to go on without it will not do.
+        ``of_shard``: the caller holds a :class:`~gapcast.storage.shard_lock.ShardLock`, and stops without the folder.
         """
         self._folder = folder
         self._of_shard = of_shard
@@ -105,7 +105,7 @@ class Store:
                 self._n_records, self._salt = found.journal_records, salt_of(found.generation)
             else:
                 generation = self._begin_generation()
-                snapshot = take(engine, meters.standing())
+                snapshot = capture_snapshot(engine, meters.capture_state())
                 self._checkpointed(write_checkpoint(self._folder, generation, snapshot, self._clean_from))
         except OSError as error:
             self._stop(error)
@@ -118,7 +118,7 @@ class Store:
     def close(self, snapshot: Snapshot | None) -> None:
         """Keep ``snapshot``, where there is one and it says more than is kept, and end."""
         if snapshot is not None and self._journal is not None and self._n_bytes_since:
-            self.renew(snapshot)
+            self.write_snapshot(snapshot)
         if self._journal is not None:
             self._beside.submit(_finish, self._journal)
             self._journal = None
@@ -153,11 +153,11 @@ class Store:
         except OSError as error:
             self._stop(error)
 
-    def outdate(self) -> None:
+    def invalidate(self) -> None:
         """Want a checkpoint as soon as may be."""
         self._outdated = True
 
-    def tend(self) -> bool:
+    def maintain(self) -> bool:
         """Force the journal to the disk when that is due; tell whether a checkpoint is."""
         if self._given_up:
             return False
@@ -172,7 +172,7 @@ class Store:
         is_large = is_large or self._n_readings_since >= max(MOST_READINGS, MOST_READINGS_EACH * self._n_devices)
         return is_large or self._owes_checkpoint or self._forgets or self._outdated
 
-    def renew(self, snapshot: Snapshot) -> None:
+    def write_snapshot(self, snapshot: Snapshot) -> None:
         """Begin a new journal, and write ``snapshot`` as the checkpoint before it, beside the stream."""
         before, self._n_devices = self._journal, len(snapshot.devices)
         try:
@@ -223,11 +223,11 @@ class Store:
         if self._syncing is not None and self._syncing.done():
             syncing, self._syncing = self._syncing, None
             if (error := syncing.exception()) is not None:
-                self._say(error)
+                self._log_problem(error)
         if self._checkpointing is not None and self._checkpointing.done():
             checkpointing, self._checkpointing = self._checkpointing, None
             if (error := checkpointing.exception()) is not None:
-                self._owe(error)
+                self._defer_error(error)
             else:
                 self._checkpointed(checkpointing.result())
 
@@ -244,15 +244,15 @@ class Store:
         if self._journal is not None:
             self._beside.submit(os.close, self._journal)
             self._journal = None
-        self._owe(error)
+        self._defer_error(error)
 
-    def _owe(self, error: BaseException) -> None:
+    def _defer_error(self, error: BaseException) -> None:
         self._owes_checkpoint, self._retry_due_s = True, self._clock_s() + RETRY_S
-        self._say(error)
+        self._log_problem(error)
 
-    def _say(self, error: BaseException) -> None:
+    def _log_problem(self, error: BaseException) -> None:
         if not self.problem:  # one line a trouble, not one a try
-            log.warning("state.not_kept", path=str(self._folder), problem=str(error), cure=cure_of(error))
+            log.warning("state.not_kept", path=str(self._folder), problem=str(error), cure=disk_error_fix(error))
         self.problem = f"readings are not persisted across a restart: {error}"
 
     def _give_up(self, problem: str, cure: str) -> None:

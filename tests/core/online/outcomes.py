@@ -17,8 +17,8 @@ NAN = float("nan")
 def outcomes(
     rows: Sequence[int],
     minute: int | Sequence[int],
-    came_kw: float | Sequence[float],
-    told_kw: Sequence[float] | Sequence[Sequence[float]] = (1.0, 1.0, 0.0, 2.0),
+    actual_kw: float | Sequence[float],
+    published_kw: Sequence[float] | Sequence[Sequence[float]] = (1.0, 1.0, 0.0, 2.0),
     last_kw: float = 1.0,
     experts_kw: object = 1.0,
 ) -> Outcomes:
@@ -27,10 +27,10 @@ def outcomes(
     return Outcomes(
         rows=np.array(rows, dtype=np.int64),
         minutes=np.broadcast_to(np.asarray(minute, dtype=np.int64), n).copy(),
-        came_kw=np.broadcast_to(np.asarray(came_kw, dtype=float), n).copy(),
+        actual_kw=np.broadcast_to(np.asarray(actual_kw, dtype=float), n).copy(),
         last_kw=np.full(n, last_kw),
         experts_kw=np.broadcast_to(np.asarray(experts_kw, dtype=float), (n, 2, len(EXPERTS))).copy(),
-        told_kw=np.broadcast_to(np.asarray(told_kw, dtype=float), (n, 4)).copy(),
+        published_kw=np.broadcast_to(np.asarray(published_kw, dtype=float), (n, 4)).copy(),
     )
 
 

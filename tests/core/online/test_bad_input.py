@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.forecast import Forecast
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning import weights
+from gapcast.core.learning import boa_weights
 from gapcast.core.learning.outcomes import F64
 from gapcast.core.predictor import Predictor
 from gapcast.predictors.store import load_model
@@ -66,12 +66,12 @@ def second_day(run: Run, over: int) -> tuple[float, float, float]:
     """MSE of the mean, MAE of the median and coverage over the second day after the minute ``over``."""
     minutes = run.outcome("minutes") - FIRST
     which = (minutes >= over + DAY_MIN) & (minutes < over + 2 * DAY_MIN)
-    told_kw, came_kw = run.outcome("told_kw")[which], run.outcome("came_kw")[which]
-    assert len(came_kw) > 0.95 * DAY_MIN
-    within = (told_kw[:, 2] <= came_kw) & (came_kw <= told_kw[:, 3])
+    published_kw, actual_kw = run.outcome("published_kw")[which], run.outcome("actual_kw")[which]
+    assert len(actual_kw) > 0.95 * DAY_MIN
+    within = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
     return (
-        float(np.mean((told_kw[:, 0] - came_kw) ** 2)),
-        float(np.mean(np.abs(told_kw[:, 1] - came_kw))),
+        float(np.mean((published_kw[:, 0] - actual_kw) ** 2)),
+        float(np.mean(np.abs(published_kw[:, 1] - actual_kw))),
         float(within.mean()),
     )
 
@@ -92,8 +92,10 @@ def test_the_second_day_after_it_is_as_good_as_if_it_had_not_been(event: str) ->
     assert mse <= 1.10 * usual_mse
     assert mae <= 1.02 * usual_mae
     assert coverage == pytest.approx(0.9, abs=0.05)
-    shares = weights.weigh(learning(run.engine).state.arrays["memory"][1:2], np.log(weights.priors(4)))
-    assert shares.min() >= weights.SHARE / 4 * 0.99
+    shares = boa_weights.weights_of(
+        learning(run.engine).state.arrays["memory"][1:2], np.log(boa_weights.prior_weights(4))
+    )
+    assert shares.min() >= boa_weights.SHARE / 4 * 0.99
     assert shares.max() < 1
 
 
@@ -111,9 +113,9 @@ def test_a_jump_in_the_first_hours_leaves_it_as_good_as_its_best_expert_on_the_s
     assert_sound(run.told, 4)
     minutes = run.outcome("minutes") - FIRST
     which = (minutes >= 105 + DAY_MIN) & (minutes < 105 + 2 * DAY_MIN)
-    came_kw, experts_kw = run.outcome("came_kw")[which], run.outcome("experts_kw")[which]
-    best_mse = ((experts_kw[:, 0] - came_kw[:, np.newaxis]) ** 2).mean(0).min()
-    best_mae = np.abs(experts_kw[:, 1] - came_kw[:, np.newaxis]).mean(0).min()
+    actual_kw, experts_kw = run.outcome("actual_kw")[which], run.outcome("experts_kw")[which]
+    best_mse = ((experts_kw[:, 0] - actual_kw[:, np.newaxis]) ** 2).mean(0).min()
+    best_mae = np.abs(experts_kw[:, 1] - actual_kw[:, np.newaxis]).mean(0).min()
     mse, mae, _ = second_day(run, 105)
     assert mse <= 1.05 * best_mse
     assert mae <= 1.05 * best_mae
@@ -161,7 +163,7 @@ def test_a_clock_change_is_a_night_like_any_other(change: str) -> None:
     assert np.array_equal(run.outcome("minutes"), np.arange(midnight - 2 * DAY_MIN + 6, midnight + 2 * DAY_MIN))
     usual = learning(run.engine).state.arrays["usual"][1]
     assert usual[1].sum() == 4 * DAY_MIN - 1
-    view = learning(run.engine)._hearing.view
+    view = learning(run.engine)._inputs.view
     before, after = view.local_minute(np.array([midnight - DAY_MIN, midnight + DAY_MIN]))
     assert (after - before) % DAY_MIN == (60 if change == "forward" else DAY_MIN - 60)
 

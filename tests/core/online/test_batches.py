@@ -60,19 +60,19 @@ def test_any_batching_tells_and_learns_the_same(
 @settings(max_examples=60)
 @given(ENTRIES, SIZES, st.integers(0, 3))
 def test_strangers_beyond_the_followed_in_a_batch_change_nothing(
-    entries: list[tuple[int, int, float]], sizes: list[int], n_followed: int
+    entries: list[tuple[int, int, float]], sizes: list[int], n_tracked: int
 ) -> None:
     """Those beyond are told what a new device is, and nothing is kept of them."""
     readings = readings_of(entries)
     runs = []
     for one in (True, False):
-        run = Run(blending(max_devices=n_followed))
+        run = Run(blending(max_devices=n_tracked))
         runs.append(run.take(readings) if one else in_batches(run, readings, sizes))
     one_by_one, in_some = runs
     assert in_some.told == one_by_one.told
     assert in_some.state() == one_by_one.state()
     rows = np.concatenate([np.empty(0, np.int64), *(outcomes.rows for outcomes in in_some.outcomes)])
-    assert (rows < n_followed).all()
+    assert (rows < n_tracked).all()
 
 
 @settings(max_examples=30)

@@ -16,14 +16,14 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, StateError
 from gapcast.core.forecast import Forecast
 from gapcast.core.forecast_range import Repairs
-from gapcast.core.learning.blend import Blend
-from gapcast.core.learning.options import Options
+from gapcast.core.journal_replay import JournalReplay
+from gapcast.core.learning.device_rows import DeviceRows
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.outcomes import LEARNED, PERSISTENCE
-from gapcast.core.learning.rows import Rows
 from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.reading import Reading
-from gapcast.core.replaying import Replay
-from gapcast.core.snapshot import give, take
+from gapcast.core.snapshot import capture_snapshot, restore_snapshot
 from gapcast.core.window import F32, WindowSpec
 from gapcast.mqtt.payloads import encode_forecasts
 from gapcast.predictors.baselines import Persistence, Trend
@@ -47,10 +47,10 @@ def readings_of(n_minutes: int, first: int = 0, devices: tuple[str, ...] = DEVIC
 def restored(run: Run, folder: Path, engine: Engine) -> Run:
     """A run that goes on from the bytes of a checkpoint of another."""
     path = folder / "checkpoint.npz"
-    path.write_bytes(checkpoint.encode(take(run.engine)))
+    path.write_bytes(checkpoint.encode(capture_snapshot(run.engine)))
     snapshot = checkpoint.read(path)
     assert snapshot is not None
-    assert give(engine, snapshot) == ("", [])
+    assert restore_snapshot(engine, snapshot) == ("", [])
     return Run(engine)
 
 
@@ -67,12 +67,14 @@ MODELS: tuple[Predictor, ...] = (
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("tells_path", [True, False])
-def test_without_blend_and_calibration_the_model_tells_its_own_bit_for_bit(model: Predictor, tells_path: bool) -> None:
+@pytest.mark.parametrize("includes_path", [True, False])
+def test_without_blend_and_calibration_the_model_tells_its_own_bit_for_bit(
+    model: Predictor, includes_path: bool
+) -> None:
     readings = readings_of(300)
-    alone = Run(Engine(model, tells_path=tells_path)).take(readings, at_a_time=7)
+    alone = Run(Engine(model, includes_path=includes_path)).take(readings, at_a_time=7)
     options = {"blends": False, "calibrates": False, "learns": False}
-    heard = Run(blending(model, Trend(), tells_path=tells_path, **options)).take(readings, at_a_time=7)
+    heard = Run(blending(model, Trend(), includes_path=includes_path, **options)).take(readings, at_a_time=7)
     assert heard.told == alone.told
     assert heard.engine.latest() == alone.engine.latest()
 
@@ -110,12 +112,12 @@ def test_uncalibrated_bounds_of_a_blend_move_with_its_median() -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("calibrates", [True, False])
-@pytest.mark.parametrize("tells_path", [True, False])
+@pytest.mark.parametrize("includes_path", [True, False])
 def test_what_is_published_is_the_document_and_what_is_kept(
-    model: Predictor, calibrates: bool, tells_path: bool
+    model: Predictor, calibrates: bool, includes_path: bool
 ) -> None:
     """Over MQTT, as an object, and read again from the latest: the same."""
-    engine = blending(model, Persistence(name="same"), calibrates=calibrates, tells_path=tells_path)
+    engine = blending(model, Persistence(name="same"), calibrates=calibrates, includes_path=includes_path)
     Run(engine).take(readings_of(100), at_a_time=10)
     batch = engine.accept(readings_of(1, 100))
     forecasts = engine.forecast(batch, 1_300_000_000_123)
@@ -127,7 +129,7 @@ def test_what_is_published_is_the_document_and_what_is_kept(
         for who in ("experts", "median_experts"):
             assert tuple(document[who]) == learning(engine).experts
             assert sum(document[who].values()) == pytest.approx(1, abs=0.0005 * len(document[who]))
-        if tells_path and len(model.lead_times_min) > 1:
+        if includes_path and len(model.lead_times_min) > 1:
             assert document["path"][-1] == document["gap_kw"]
             assert len(document["path"]) == len(LEADS_MIN)
         else:
@@ -171,9 +173,9 @@ def test_blend_member_without_a_number_is_named_and_left_out() -> None:
 
 
 def test_state_of_a_device_with_the_shipped_models_is_at_most_16_kb() -> None:
-    blend = Blend([load_model(shipped_models() / name) for name in shipped_names()], Options())
+    blend = Ensemble([load_model(shipped_models() / name) for name in shipped_names()], EnsembleOptions())
     assert blend.n_bytes_a_device <= 16_000
-    assert Blend([Trend()], Options(learns=False)).n_bytes_a_device < blend.n_bytes_a_device
+    assert Ensemble([Trend()], EnsembleOptions(learns=False)).n_bytes_a_device < blend.n_bytes_a_device
 
 
 # --- who is known ---------------------------------------------------------------------------------
@@ -217,7 +219,7 @@ def test_a_forecast_that_waits_to_be_learnt_is_learnt_before_its_device_is_forgo
 
 
 def test_rows_grow_with_their_devices_and_forget_what_they_do_not_have() -> None:
-    rows = Rows({"kw": np.array([1.0, 2.0])})
+    rows = DeviceRows({"kw": np.array([1.0, 2.0])})
     rows.put("kw", rows.at(np.array([40, 3])), np.zeros((2, 2)))
     assert len(rows) == 41
     rows.forget(99)
@@ -249,7 +251,7 @@ def test_what_came_after_the_checkpoint_is_learnt_again(tmp_path: Path) -> None:
     undisturbed = Run(blending()).take(readings_of(100), at_a_time=5)
     again = restored(undisturbed, tmp_path, blending())
     undisturbed.take(readings_of(60, 100), at_a_time=5)
-    replay = Replay(again.engine)
+    replay = JournalReplay(again.engine)
     for at in range(0, 180, 11):
         replay.take(readings_of(60, 100)[at : at + 11], 7)
     replay.finish()
@@ -265,7 +267,7 @@ def test_a_batch_that_could_not_be_forecast_is_none_in_the_replay_either() -> No
                 raise ModelError(msg)
             return Prediction(windows[:, -1, :1])
 
-    replay = Replay(engine := blending(Shy()))
+    replay = JournalReplay(engine := blending(Shy()))
     replay.take(stream([1.0, 2.0]), 1)
     replay.take(stream([9.0], FIRST + 2), 2)
     replay.finish()
@@ -283,7 +285,7 @@ def test_with_other_models_what_is_common_goes_on(tmp_path: Path) -> None:
         assert np.array_equal(memory[..., now], kept_memory[..., was])
     same = memory[..., new.experts.index("same")]
     assert np.array_equal(same[:, 0], kept_memory[:, 0].min(-1)), "a newcomer has the regret of the worst"
-    columns, old_columns = list(new._hearing.view.names), list(old._hearing.view.names)
+    columns, old_columns = list(new._inputs.view.names), list(old._inputs.view.names)
     at, was = columns.index("lag 1"), old_columns.index("lag 1")
     coefficients = new.state.arrays["coefficients"][1:4]
     assert np.array_equal(coefficients[..., at], old.state.arrays["coefficients"][1:4, ..., was])
@@ -309,7 +311,7 @@ def test_other_options_go_on_too_and_back(tmp_path: Path, options: dict[str, boo
 
 def test_fewer_devices_than_before_leave_the_others_out(tmp_path: Path) -> None:
     before = Run(blending()).take(readings_of(100), at_a_time=9)
-    engine = Engine(Smooth(), 2, blend=Blend((Smooth(), Trend()), Options(max_devices=1)))
+    engine = Engine(Smooth(), 2, blend=Ensemble((Smooth(), Trend()), EnsembleOptions(max_devices=1)))
     after = restored(before, tmp_path, engine)
     assert after.state()["home"] == before.state()["home"]
     assert list(after.engine.buffers) == ["home", "barn"]
@@ -323,7 +325,7 @@ def test_a_checkpoint_of_the_version_before_still_loads(tmp_path: Path) -> None:
     """It has no columns of what was learnt, nor of who spoke."""
     before = Run(Engine(Smooth())).take(readings_of(100), at_a_time=9)
     path = tmp_path / "checkpoint.npz"
-    path.write_bytes(checkpoint.encode(take(before.engine)))
+    path.write_bytes(checkpoint.encode(capture_snapshot(before.engine)))
     with np.load(path) as archive:
         columns = without(dict(archive), "learnt/", "scores/", "drift/", "latest_shares")
     about = json.loads(columns["about"].tobytes())
@@ -334,7 +336,7 @@ def test_a_checkpoint_of_the_version_before_still_loads(tmp_path: Path) -> None:
     snapshot = checkpoint.read(path)
     assert snapshot is not None
     for engine in (Engine(Smooth()), blending()):
-        assert give(engine, snapshot) == ("", [])
+        assert restore_snapshot(engine, snapshot) == ("", [])
         assert [engine.buffers.window(device).tobytes() for device in DEVICES] == [
             before.engine.buffers.window(device).tobytes() for device in DEVICES
         ]
@@ -363,15 +365,15 @@ DAMAGE: dict[str, tuple[str, Any]] = {
 @pytest.mark.parametrize("what", DAMAGE)
 def test_learnt_columns_that_do_not_fit_are_refused_and_the_readings_kept(what: str) -> None:
     run = Run(blending()).take(readings_of(100), at_a_time=9)
-    snapshot = take(run.engine)
+    snapshot = capture_snapshot(run.engine)
     name, alter = DAMAGE[what]
     column = snapshot.learnt.pop(name)
     if alter is not None:
         snapshot.learnt[name] = alter(column)
     with pytest.raises(StateError):
-        learning(blending()).take_over(3, snapshot.learnt)
+        learning(blending()).restore_columns(3, snapshot.learnt)
     engine = blending()
-    assert give(engine, snapshot).learning != ""
+    assert restore_snapshot(engine, snapshot).learning != ""
     assert engine.latest() == run.engine.latest()
     fresh = Run(engine)
     blank = learning(blending()).columns([0])
@@ -386,7 +388,7 @@ def test_learnt_columns_that_do_not_fit_are_refused_and_the_readings_kept(what: 
 @pytest.mark.parametrize("context", [2, 3, 6, 7, 12, 31, 200])
 def test_windows_of_any_length_are_looked_at(context: int) -> None:
     run = Run(blending(Trend(spec=WindowSpec(context)))).take(readings_of(60), at_a_time=10)
-    names = learning(run.engine)._hearing.view.names
+    names = learning(run.engine)._inputs.view.names
     assert names[0] == "trend mean"
     assert len([name for name in names if name.startswith("lag")]) == min(5, context - 1)
     assert len(run.told) == 177
@@ -394,7 +396,7 @@ def test_windows_of_any_length_are_looked_at(context: int) -> None:
 
 def test_the_columns_are_what_their_names_say() -> None:
     engine = blending(Trend(spec=WindowSpec(40)))
-    view = learning(engine)._hearing.view
+    view = learning(engine)._inputs.view
     window = np.arange(40, dtype=np.float32)[np.newaxis]
     columns = view.columns_kw(window, [np.array([5.0], dtype=np.float32)], view.local_minute(np.array([FIRST + 360])))[
         0

@@ -182,7 +182,7 @@ def test_a_restart_changes_no_bit(batches: list[Outcomes], at: int) -> None:
     told = [change for batch in batches for change in one.add(batch)]
     found = [change for batch in batches[:at] for change in before.add(batch)]
     after = Drift(FEW, 1)
-    after.take_over(before.columns(range(FEW)))
+    after.restore_columns(before.columns(range(FEW)))
     found += [change for batch in batches[at:] for change in after.add(batch)]
     assert found == told
     expected, columns = one.columns(range(FEW)), after.columns(range(FEW))
@@ -208,4 +208,4 @@ def test_a_copy_stands_still() -> None:
 
 def test_columns_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
-        Drift(5).take_over({**Drift(5).columns(range(3)), "today": np.zeros((3, 5))})
+        Drift(5).restore_columns({**Drift(5).columns(range(3)), "today": np.zeros((3, 5))})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.learning import interval, scale
+from gapcast.core.learning import conformal_interval, error_scale
 from gapcast.core.learning.outcomes import F64
 from gapcast.predictors.baselines import Persistence, Trend
 from tests.support.houses import Run, Smooth, blending, house_kw, stream
@@ -38,12 +38,12 @@ def skewed(draw: np.random.Generator) -> F64:
 def test_nine_in_ten_are_within_over_a_long_time(make: object) -> None:
     errors_kw = make(np.random.default_rng(1))  # type: ignore[operator]
     log_width, n_learnt, floor_kw = np.array([np.log(0.1)]), np.zeros(1), np.array([-100.0])
-    roots, median_kw = interval.roots(np.full((1, 2), 0.2)), np.zeros(1)
+    roots, median_kw = conformal_interval.roots(np.full((1, 2), 0.2)), np.zeros(1)
     within = np.empty(N)
     for i, error_kw in enumerate(errors_kw):
-        lower_kw, upper_kw = interval.bounds(log_width, median_kw, roots, floor_kw)
+        lower_kw, upper_kw = conformal_interval.bounds(log_width, median_kw, roots, floor_kw)
         within[i] = lower_kw[0] <= error_kw <= upper_kw[0]
-        log_width = interval.learn(log_width, n_learnt, 1 - within[i : i + 1])
+        log_width = conformal_interval.updated_log_width(log_width, n_learnt, 1 - within[i : i + 1])
         n_learnt = n_learnt + 1
     assert within.mean() == pytest.approx(0.9, abs=0.01)
     weeks = within[: N // 10_080 * 10_080].reshape(-1, 10_080).mean(1)
@@ -51,8 +51,10 @@ def test_nine_in_ten_are_within_over_a_long_time(make: object) -> None:
 
 
 def test_a_new_devices_first_interval_is_as_wide_as_the_models_own() -> None:
-    roots = interval.roots(np.array([[0.2, 0.6], [0.05, 0.05]]))
-    lower_kw, upper_kw = interval.bounds(interval.first_log_width(roots), np.zeros(2), roots, np.full(2, -9.0))
+    roots = conformal_interval.roots(np.array([[0.2, 0.6], [0.05, 0.05]]))
+    lower_kw, upper_kw = conformal_interval.bounds(
+        conformal_interval.first_log_width(roots), np.zeros(2), roots, np.full(2, -9.0)
+    )
     assert upper_kw - lower_kw == pytest.approx([0.8, 0.1])
 
 
@@ -63,9 +65,9 @@ KW = st.floats(-100, 100)
 def test_bounds_are_in_order_around_the_median_and_apart(
     median_kw: float, log_width: float, down_kw: float, up_kw: float, floor_kw: float
 ) -> None:
-    moved = interval.learn(np.array([log_width]), np.zeros(1), np.ones(1))
-    roots = interval.roots(np.array([[down_kw, up_kw]]))
-    lower_kw, upper_kw = interval.bounds(moved, np.array([median_kw]), roots, np.array([floor_kw]))
+    moved = conformal_interval.updated_log_width(np.array([log_width]), np.zeros(1), np.ones(1))
+    roots = conformal_interval.roots(np.array([[down_kw, up_kw]]))
+    lower_kw, upper_kw = conformal_interval.bounds(moved, np.array([median_kw]), roots, np.array([floor_kw]))
     assert lower_kw <= median_kw < upper_kw < np.inf
     assert lower_kw >= min(floor_kw, median_kw)
 
@@ -74,16 +76,16 @@ def test_bounds_are_in_order_around_the_median_and_apart(
 def test_the_width_stays_within_its_range(missed: list[bool], first: float) -> None:
     log_width = np.array([first])
     for n, miss in enumerate(missed):
-        log_width = interval.learn(log_width, np.array([float(n)]), np.array([float(miss)]))
-        assert interval.LOG_WIDTH_RANGE[0] <= log_width[0] <= interval.LOG_WIDTH_RANGE[1]
+        log_width = conformal_interval.updated_log_width(log_width, np.array([float(n)]), np.array([float(miss)]))
+        assert conformal_interval.LOG_WIDTH_RANGE[0] <= log_width[0] <= conformal_interval.LOG_WIDTH_RANGE[1]
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=300))
 def test_the_scale_is_never_nothing_nor_endless(changes_kw: list[float]) -> None:
-    scale_kw = np.array([scale.FIRST_KW])
+    scale_kw = np.array([error_scale.FIRST_KW])
     for n, change_kw in enumerate(changes_kw):
         before_kw = scale_kw
-        scale_kw = scale.follow(scale_kw, np.array([change_kw]), np.array([float(n)]))
+        scale_kw = error_scale.updated_scale(scale_kw, np.array([change_kw]), np.array([float(n)]))
         assert 0.005 <= scale_kw[0] < 1.4 * before_kw[0], "no change makes a jump of it"
 
 
@@ -133,8 +135,8 @@ def test_a_meters_unsteady_zero_is_not_feeding_in() -> None:
 
 def test_persistence_as_the_only_model_has_an_interval_too() -> None:
     run = Run(blending(Persistence(name="same"), learns=False)).take(stream(house_kw(3_000)), at_a_time=50)
-    told_kw, came_kw = run.outcome("told_kw")[300:], run.outcome("came_kw")[300:]
-    within = (told_kw[:, 2] <= came_kw) & (came_kw <= told_kw[:, 3])
+    published_kw, actual_kw = run.outcome("published_kw")[300:], run.outcome("actual_kw")[300:]
+    within = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
     assert within.mean() == pytest.approx(0.9, abs=0.03)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapcast.core.learning import learner
+from gapcast.core.learning import rls_model
 from gapcast.core.learning.outcomes import F64
 from tests.support.houses import FIRST, Run, Smooth, blending, house_kw, learning, stream
 
@@ -17,10 +17,10 @@ TRUTH = np.array([0.7, -0.4, 0.2, 0.0, 0.1, 0.3])
 
 def learnt(columns: F64, came: F64, forgetting: float = 1.0) -> tuple[F64, F64]:
     """Coefficients ``[2, D]`` and covariance after a device's outcomes one by one."""
-    start = learner.blank(columns.shape[1], 0, 1)
+    start = rls_model.initial_state(columns.shape[1], 0, 1)
     coefficients, covariance = start[0][np.newaxis].copy(), start[1][np.newaxis].copy()
     for row, value in zip(columns, came, strict=True):
-        assert learner.learn(coefficients, covariance, row[np.newaxis], np.array([value]), forgetting) is None
+        assert rls_model.update(coefficients, covariance, row[np.newaxis], np.array([value]), forgetting) is None
     return coefficients[0], covariance[0]
 
 
@@ -35,8 +35,8 @@ def draws(n: int, seed: int, noise: F64 | None = None) -> tuple[F64, F64]:
 def test_the_mean_is_the_ridge_solution_around_the_first_model(seed: int, n: int) -> None:
     """At a forgetting of 1: that of all outcomes so far, solved at once."""
     columns, came = draws(n, seed)
-    firm = np.eye(N_COLUMNS) / np.sqrt(learner.PRIOR)
-    start = learner.blank(N_COLUMNS, 0, 1)[0][0]
+    firm = np.eye(N_COLUMNS) / np.sqrt(rls_model.PRIOR)
+    start = rls_model.initial_state(N_COLUMNS, 0, 1)[0][0]
     at_once = np.linalg.lstsq(np.vstack((columns, firm)), np.concatenate((came, firm @ start)), rcond=None)[0]
     assert learnt(columns, came)[0][0] == pytest.approx(at_once, abs=1e-9)
 
@@ -62,8 +62,8 @@ def test_the_median_comes_close_to_the_least_absolute_errors() -> None:
 def test_it_begins_word_for_word_as_the_first_model() -> None:
     draw = np.random.default_rng(2)
     columns = draw.normal(0, 3, (50, N_COLUMNS))
-    coefficients = np.repeat(learner.blank(N_COLUMNS, 2, 4)[0][np.newaxis], 50, axis=0)
-    assert np.array_equal(learner.speak(coefficients, columns), columns[:, [2, 4]])
+    coefficients = np.repeat(rls_model.initial_state(N_COLUMNS, 2, 4)[0][np.newaxis], 50, axis=0)
+    assert np.array_equal(rls_model.predict(coefficients, columns), columns[:, [2, 4]])
 
 
 def test_so_does_the_expert_in_a_blend() -> None:
@@ -81,12 +81,12 @@ def test_a_house_that_stands_still_leaves_the_covariance_bounded(forgetting: flo
     still[:, -1] = 1.0
     coefficients, covariance = learnt(still, np.zeros(len(still)), forgetting)
     trace = np.trace(covariance, axis1=1, axis2=2)
-    assert (trace <= 10 * learner.PRIOR * N_COLUMNS / forgetting).all()
+    assert (trace <= 10 * rls_model.PRIOR * N_COLUMNS / forgetting).all()
     assert np.isfinite(coefficients).all()
     columns, came = draws(2_000, 9)
     begun = (coefficients[np.newaxis].copy(), covariance[np.newaxis].copy())
     for row, value in zip(columns, came, strict=True):
-        assert learner.learn(*begun, row[np.newaxis], np.array([value]), forgetting) is None
+        assert rls_model.update(*begun, row[np.newaxis], np.array([value]), forgetting) is None
     assert begun[0][0, 0, :-1] == pytest.approx(TRUTH[:-1], abs=0.15), "and it learns what it did not see before"
 
 
@@ -99,12 +99,12 @@ def test_a_house_that_stands_still_leaves_the_covariance_bounded(forgetting: flo
 def test_whatever_comes_what_it_says_stays_within_what_can_be_learnt(
     outcomes: list[tuple[list[float], float]], forgetting: float
 ) -> None:
-    coefficients, covariance = (array[np.newaxis].copy() for array in learner.blank(3, 0, 1))
+    coefficients, covariance = (array[np.newaxis].copy() for array in rls_model.initial_state(3, 0, 1))
     for values, came in outcomes:
         columns = np.array([values])
-        said = learner.speak(coefficients, columns)
-        assert (np.abs(said) <= learner.LIMIT).all()
-        learner.learn(coefficients, covariance, columns, np.array([came]), forgetting)
+        said = rls_model.predict(coefficients, columns)
+        assert (np.abs(said) <= rls_model.LIMIT).all()
+        rls_model.update(coefficients, covariance, columns, np.array([came]), forgetting)
         assert np.isfinite(coefficients).all()
         assert np.isfinite(covariance).all()
 
@@ -123,8 +123,8 @@ def test_where_the_arithmetic_breaks_down_that_device_begins_anew_alone(broken: 
     state.arrays["covariance"][row] = broken
     for run in (disturbed, undisturbed):
         run.take(pairs[600:602], at_a_time=at_a_time)
-    assert np.array_equal(state.arrays["covariance"][row], state.blank("covariance"))
-    assert np.array_equal(state.arrays["coefficients"][row], state.blank("coefficients"))
+    assert np.array_equal(state.arrays["covariance"][row], state.initial("covariance"))
+    assert np.array_equal(state.arrays["coefficients"][row], state.initial("coefficients"))
     for run in (disturbed, undisturbed):
         run.take(pairs[602:], at_a_time=at_a_time)
     assert disturbed.of("home") == undisturbed.of("home")

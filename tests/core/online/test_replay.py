@@ -7,11 +7,11 @@ import pytest
 
 from gapcast.core.engine import Engine
 from gapcast.core.features import GAP
-from gapcast.core.learning.blend import Blend
-from gapcast.core.learning.options import Options
+from gapcast.core.journal_replay import JournalReplay
+from gapcast.core.learning.ensemble import Ensemble
+from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.summary import EVER
 from gapcast.core.reading import Reading
-from gapcast.core.replaying import Replay
 from gapcast.predictors.baselines import Persistence, Trend
 from tests.core.online.outcomes import START, outcomes
 
@@ -24,12 +24,12 @@ def power_kw(i: int) -> float:
 
 
 def engine_of(*models: Persistence | Trend) -> Engine:
-    return Engine(models[0], blend=Blend(models, Options()))
+    return Engine(models[0], blend=Ensemble(models, EnsembleOptions()))
 
 
 def test_batches_replayed_teach_what_they_taught_before_however_many_there_are() -> None:
     live, again = engine_of(Trend()), engine_of(Trend())
-    replay = Replay(again)
+    replay = JournalReplay(again)
     for first in range(0, N, 3):
         batch = [Reading("home", START + i, power_kw(i)) for i in range(first, first + 3)]
         live.forecast(live.accept(batch), first)
@@ -65,4 +65,4 @@ def test_of_outcomes_those_that_are_chosen_stay_in_order() -> None:
     assert len(chosen) == 2
     assert chosen.rows.tolist() == [0, 2]
     assert chosen.minutes.tolist() == [START, START + 2]
-    assert chosen.came_kw.tolist() == [1.0, 3.0]
+    assert chosen.actual_kw.tolist() == [1.0, 3.0]

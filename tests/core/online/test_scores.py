@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
-from gapcast.core.learning.summary import EVER, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary, summarise
+from gapcast.core.learning.summary import EVER, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary, summarize
 from tests.core.online.outcomes import EXPERTS, NAN, START, outcomes, streams
 
 FEW = 5  # devices that are followed: rows 0 to 4
@@ -60,7 +60,7 @@ def check(found: Summary, ones: list[tuple[Outcomes, int]]) -> None:
     def error(kw: float, fallback: float, came: float) -> float:
         return (fallback if math.isnan(kw) else kw) - came
 
-    told = [(b.told_kw[i], b.came_kw[i], b.last_kw[i]) for b, i in ones]
+    told = [(b.published_kw[i], b.actual_kw[i], b.last_kw[i]) for b, i in ones]
     assert found.n == len(ones)
     close(found.mse_kw2, mean([(t[0] - c) ** 2 for t, c, _ in told]))
     assert found.bias_kw == (pytest.approx(mean([t[0] - c for t, c, _ in told]), rel=2e-5, abs=1) if told else None)
@@ -78,7 +78,7 @@ def check(found: Summary, ones: list[tuple[Outcomes, int]]) -> None:
         losses.append(sum(max(level * (c - q), (level - 1) * (c - q)) for level, q in quantiles) / 3)
     close(found.pinball_kw, mean(losses))
     for e, name in enumerate(EXPERTS[:2]):
-        said = [(b.experts_kw[i, :, e], b.came_kw[i]) for b, i in ones if not math.isnan(b.experts_kw[i, 0, e])]
+        said = [(b.experts_kw[i, :, e], b.actual_kw[i]) for b, i in ones if not math.isnan(b.experts_kw[i, 0, e])]
         close(found.experts[name].mse_kw2, mean([(kw[0] - c) ** 2 for kw, c in said]))
         close(found.experts[name].mae_kw, mean([abs(kw[1] - c) for kw, c in said]))
     assert found.experts["persistence"].mse_kw2 == found.persistence_mse_kw2
@@ -109,7 +109,7 @@ def test_nothing_is_nan_whatever_comes(batches: list[Outcomes]) -> None:
 
 def test_where_persistence_made_next_to_no_error_there_is_no_skill_and_not_an_infinite_one() -> None:
     no_bounds = dict.fromkeys(("bias", "bounds_n", "pinball", "hits", "width"), 0.0)
-    found = summarise(no_bounds, (1.0, 1e60, 1e30), (1.0, 1e-320, 1e-160), {"linear": (1.0, 1e60, 1e30)})
+    found = summarize(no_bounds, (1.0, 1e60, 1e30), (1.0, 1e-320, 1e-160), {"linear": (1.0, 1e60, 1e30)})
     assert (found.skill, found.experts["linear"].skill) == (None, None)
     json.dumps(found.document(), allow_nan=False)
 
@@ -120,7 +120,7 @@ def test_a_restart_changes_no_bit(batches: list[Outcomes], at: int) -> None:
     for batch in batches[:at]:
         before.add(batch)
     after = Scores(EXPERTS, FEW)
-    after.take_over(before.columns(range(FEW)))
+    after.restore_columns(before.columns(range(FEW)))
     for batch in batches[at:]:
         after.add(batch)
     for batch in batches:
@@ -162,7 +162,9 @@ def test_where_persistence_made_no_error_there_is_no_skill() -> None:
     scores = Scores(("lstm",), 10)  # persistence is scored where it is no expert, too
     batch = outcomes([0], START, 1.0, (2.0, 2.0, 0.0, 3.0))
     scores.add(
-        Outcomes(batch.rows, batch.minutes, batch.came_kw, batch.last_kw, batch.experts_kw[:, :, :1], batch.told_kw)
+        Outcomes(
+            batch.rows, batch.minutes, batch.actual_kw, batch.last_kw, batch.experts_kw[:, :, :1], batch.published_kw
+        )
     )
     found = scores.of(0)[EVER]
     assert (found.skill, found.mae_skill, found.experts["lstm"].skill) == (None, None, None)
@@ -172,9 +174,9 @@ def test_where_persistence_made_no_error_there_is_no_skill() -> None:
 def test_half_a_day_is_enough_for_a_verdict() -> None:
     scores = Scores(EXPERTS, 10)
     for minute in range(MIN_OUTCOMES):
-        assert not scores.of(0)[LAST_DAY].enough
+        assert not scores.of(0)[LAST_DAY].is_sufficient
         scores.add(outcomes([0], START + minute, 1.0))
-    assert scores.of(0)[LAST_DAY].enough
+    assert scores.of(0)[LAST_DAY].is_sufficient
 
 
 def test_a_replay_that_starts_again_counts_no_bucket_of_the_time_after_it() -> None:
@@ -199,13 +201,13 @@ def test_another_set_of_experts_keeps_what_is_common() -> None:
     before, after = Scores(EXPERTS, 100), Scores(("new", "lstm", "persistence"), 100)
     batch = outcomes(range(40), START, 1.5, experts_kw=[[1.0, 2.0, 1.0]] * 2)
     before.add(batch)
-    after.take_over(before.columns(range(40)))
+    after.restore_columns(before.columns(range(40)))
     old, new = before.of(39)[EVER], after.of(39)[EVER]
     assert new.experts["lstm"] == old.experts["lstm"]
     assert new.experts["new"].mse_kw2 is None
     assert (new.n, new.coverage, new.persistence_mse_kw2) == (old.n, old.coverage, old.persistence_mse_kw2)
     fewer = Scores(EXPERTS, 2)
-    fewer.take_over(before.columns(range(40)))
+    fewer.restore_columns(before.columns(range(40)))
     assert fewer.overall()[EVER].n == 2
 
 
@@ -213,10 +215,10 @@ def test_columns_that_do_not_fit_are_refused() -> None:
     scores = Scores(EXPERTS, 10)
     columns = scores.columns(range(3))
     with pytest.raises(ValueError, match=r"'told ever' is of shape \(3, 1\), not \(3, 3\)"):
-        scores.take_over({**columns, "told ever": np.zeros((3, 1))})
+        scores.restore_columns({**columns, "told ever": np.zeros((3, 1))})
     del columns["bucket_ids"]
     with pytest.raises(ValueError, match="there is no column 'bucket_ids'"):
-        scores.take_over(columns)
+        scores.restore_columns(columns)
 
 
 def test_a_copy_stands_still() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning import weights
+from gapcast.core.learning import boa_weights
 from gapcast.core.learning.outcomes import F64
 
 SCALE_KW = 0.2
@@ -21,8 +21,8 @@ class Listener:
     """A device, experts whose errors are drawn, and what became of them."""
 
     def __init__(self, n_experts: int, seed: int = 0, *, heavy: bool = False) -> None:
-        self.memory = weights.blank(n_experts)[np.newaxis].copy()
-        self.log_prior = np.log(weights.priors(n_experts))
+        self.memory = boa_weights.initial_state(n_experts)[np.newaxis].copy()
+        self.log_prior = np.log(boa_weights.prior_weights(n_experts))
         self.loss, self.losses = np.zeros(2), np.zeros((2, n_experts))
         self.shares: list[F64] = []
         self._draw, self._heavy = np.random.default_rng(seed), heavy
@@ -30,27 +30,27 @@ class Listener:
     def hear(self, n: int, sizes: Sequence[float]) -> None:
         """Hear ``n`` forecasts of experts whose errors are of ``sizes``, in units of the scale."""
         for _ in range(n):
-            came_kw = SCALE_KW * (self._draw.standard_t(2.5) if self._heavy else self._draw.normal())
-            said_kw = came_kw + SCALE_KW * self._draw.normal(size=(2, len(sizes))) * sizes
-            self.learn(said_kw, came_kw)
+            actual_kw = SCALE_KW * (self._draw.standard_t(2.5) if self._heavy else self._draw.normal())
+            said_kw = actual_kw + SCALE_KW * self._draw.normal(size=(2, len(sizes))) * sizes
+            self.learn(said_kw, actual_kw)
 
-    def learn(self, said_kw: F64, came_kw: float) -> None:
+    def learn(self, said_kw: F64, actual_kw: float) -> None:
         shares = self.weigh()
-        told_kw = (shares * said_kw).sum(-1)
-        weights.learn(self.memory, said_kw[np.newaxis], told_kw[np.newaxis], np.array([came_kw]), LIMIT_KW)
+        published_kw = (shares * said_kw).sum(-1)
+        boa_weights.update(self.memory, said_kw[np.newaxis], published_kw[np.newaxis], np.array([actual_kw]), LIMIT_KW)
         self.shares.append(shares)
-        for loss, kw in ((self.loss, told_kw), (self.losses, said_kw)):
-            loss[0] += (kw[0] - came_kw) ** 2
-            loss[1] += np.abs(kw[1] - came_kw)
+        for loss, kw in ((self.loss, published_kw), (self.losses, said_kw)):
+            loss[0] += (kw[0] - actual_kw) ** 2
+            loss[1] += np.abs(kw[1] - actual_kw)
 
     def weigh(self) -> F64:
-        return weights.weigh(self.memory, self.log_prior)[0]
+        return boa_weights.weights_of(self.memory, self.log_prior)[0]
 
 
 def test_before_the_first_outcome_the_weights_are_the_priors() -> None:
-    expected = 0.999 * weights.priors(5) + 0.001 / 5
+    expected = 0.999 * boa_weights.prior_weights(5) + 0.001 / 5
     assert Listener(5).weigh() == pytest.approx(np.stack([expected] * 2))
-    assert weights.priors(1).tolist() == [1.0]
+    assert boa_weights.prior_weights(1).tolist() == [1.0]
 
 
 LARGE = st.one_of(st.floats(-1, 1), st.floats(-1e6, 1e6), st.just(0.0))
@@ -61,12 +61,12 @@ LARGE = st.one_of(st.floats(-1, 1), st.floats(-1e6, 1e6), st.just(0.0))
 def test_weights_sum_to_one_and_none_is_stuck(outcomes: list[tuple[list[float], float]]) -> None:
     n_experts = len(outcomes[0][0]) // 2 if outcomes else 2
     listener = Listener(n_experts)
-    for said_kw, came_kw in outcomes:
-        listener.learn(np.array(said_kw).reshape(2, n_experts), came_kw)
+    for said_kw, actual_kw in outcomes:
+        listener.learn(np.array(said_kw).reshape(2, n_experts), actual_kw)
         shares = listener.weigh()
         assert shares.sum(-1) == pytest.approx([1, 1])
-        assert shares.min() >= 0.99 * weights.SHARE / n_experts
-        assert shares.max() <= 1 - 0.99 * weights.SHARE * (n_experts - 1) / n_experts
+        assert shares.min() >= 0.99 * boa_weights.SHARE / n_experts
+        assert shares.max() <= 1 - 0.99 * boa_weights.SHARE * (n_experts - 1) / n_experts
 
 
 @pytest.mark.parametrize("heavy", [False, True])

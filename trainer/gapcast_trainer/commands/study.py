@@ -53,18 +53,18 @@ def reproduce(  # noqa: PLR0913, PLR0917
 
     A part whose result is in OUT is not done again. Ctrl-C leaves what is done.
     """  # noqa: D301 - \b keeps click from joining the lines
-    from gapcast_trainer.quiet import import_tensorflow  # noqa: PLC0415 - `--help` does without all of these
+    from gapcast_trainer.tensorflow_import import import_tensorflow  # noqa: PLC0415 - `--help` does without all of these
 
     import_tensorflow()
     from gapcast_trainer.study import comparison, tables  # noqa: PLC0415
     from gapcast_trainer.study.household import load  # noqa: PLC0415
     from gapcast_trainer.study.pictures import draw  # noqa: PLC0415
     from gapcast_trainer.study.run import find_parts, load_results, run  # noqa: PLC0415
-    from gapcast_trainer.study.settings import Settings  # noqa: PLC0415
+    from gapcast_trainer.study.settings import StudySettings  # noqa: PLC0415
 
     if not only_draw:
         parts = find_parts(only)
-        settings = Settings(out=out, models=models, share=share, quick=quick, progress=progress())
+        settings = StudySettings(out=out, models=models, share=share, quick=quick, progress=progress())
         run(load(raw, progress=progress()), settings, parts, again=again, note=click.echo)
     results = load_results(out)
     if not results:

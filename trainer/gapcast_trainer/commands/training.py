@@ -21,7 +21,7 @@ from gapcast_trainer.commands.options import (
     set_option,
 )  # fmt: skip
 from gapcast_trainer.experiment import find
-from gapcast_trainer.quiet import import_tensorflow
+from gapcast_trainer.tensorflow_import import import_tensorflow
 from gapcast_trainer.trainingset import TrainingSet
 
 

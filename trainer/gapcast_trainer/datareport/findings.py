@@ -5,7 +5,7 @@ from __future__ import annotations
 from gapcast.core.grid import minute_label
 from gapcast.core.window import MAX_FILL_MIN
 from gapcast_trainer.clean import Report
-from gapcast_trainer.datareport.measures import HORIZON_MIN, Measures
+from gapcast_trainer.datareport.measures import HORIZON_MIN, DataMeasures
 
 _HOUR_MIN, _DAY_MIN, _YEAR_MIN = 60, 1_440, 525_600
 _FEW_READ, _MOST = 0.95, 0.5
@@ -14,7 +14,7 @@ _CLIPPED_SHARE = 1e-4
 _LOW_KW = 0.05
 
 
-def findings(report: Report, measured: Measures) -> list[str]:
+def findings(report: Report, measured: DataMeasures) -> list[str]:
     """Return the sentences, the most telling first."""
     return [*_on_change(measured), *_on_gaps(report), *_on_rows(report), *_on_values(report, measured)]
 
@@ -40,7 +40,7 @@ def percent(share: float, digits: int = 0) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def _on_change(measured: Measures) -> list[str]:
+def _on_change(measured: DataMeasures) -> list[str]:
     changes = measured.changes
     if changes is None:
         return [f"No two readings lie {HORIZON_MIN} minutes apart: nothing can be learnt from this file."]
@@ -88,7 +88,7 @@ def _on_rows(report: Report) -> list[str]:
     return found
 
 
-def _on_values(report: Report, measured: Measures) -> list[str]:
+def _on_values(report: Report, measured: DataMeasures) -> list[str]:
     found = []
     if measured.n_at_top > max(10, _CLIPPED_SHARE * report.n_readings):
         found.append(

@@ -50,7 +50,7 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
-class Measures:
+class DataMeasures:
     """All that is measured of one series; times are of the clock ``zone``, power in kW.
 
     ``local_minute`` ``[T]`` counts minutes of that clock since 1970. ``gap_from_minute`` and ``gap_min`` ``[G]``
@@ -76,7 +76,7 @@ class Measures:
     still_kw: float
 
 
-def measure(series: Series, zone: tzinfo = UTC) -> Measures:
+def measure(series: Series, zone: tzinfo = UTC) -> DataMeasures:
     """Measure ``series`` by the clock of ``zone``."""
     minutes = series.first_minute + np.arange(series.gap_kw.size, dtype=np.int64)
     local = minutes + offset_min(minutes, zone)
@@ -86,7 +86,7 @@ def measure(series: Series, zone: tzinfo = UTC) -> Measures:
     still_from, still_min = _longest_still(series.gap_kw)
     date = at // DAY_MIN
     n_days = int(date[-1] - date[0]) + 1
-    return Measures(
+    return DataMeasures(
         local_minute=local,
         coverage=_coverage(local, missing),
         gap_from_minute=series.first_minute + starts,

@@ -11,7 +11,7 @@ from gapcast.core.grid import minute_label
 from gapcast_trainer.clean import Report, Series
 from gapcast_trainer.datareport import pictures
 from gapcast_trainer.datareport.findings import findings, length, percent
-from gapcast_trainer.datareport.measures import SHARES, Measures, measure
+from gapcast_trainer.datareport.measures import SHARES, DataMeasures, measure
 from gapcast_trainer.report.page import render
 
 _N_LONGEST = 10
@@ -60,7 +60,7 @@ def _facts(report: Report) -> list[list[str]]:
     ]
 
 
-def _longest(measured: Measures) -> list[list[str]]:
+def _longest(measured: DataMeasures) -> list[list[str]]:
     order = np.argsort(-measured.gap_min, kind="stable")[:_N_LONGEST]
     rows = []
     for k in order:
@@ -69,7 +69,7 @@ def _longest(measured: Measures) -> list[list[str]]:
     return rows
 
 
-def _quantiles(report: Report, measured: Measures) -> list[list[str]]:
+def _quantiles(report: Report, measured: DataMeasures) -> list[list[str]]:
     quantiles = zip(SHARES, measured.quantiles_kw, strict=True)
     return [
         ["least", f"{report.min_kw:.3f}"],

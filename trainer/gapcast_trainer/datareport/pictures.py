@@ -12,10 +12,10 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import I64, MAX_FILL_MIN
 from gapcast_trainer.clean import Series
 from gapcast_trainer.datareport.findings import percent
-from gapcast_trainer.datareport.measures import DAY_STEP_MIN, HORIZON_MIN, SHARES, Changes, Measures
+from gapcast_trainer.datareport.measures import DAY_STEP_MIN, HORIZON_MIN, SHARES, Changes, DataMeasures
 from gapcast_trainer.datasets.table import F64
 from gapcast_trainer.report.figure import AMOUNT_MAP, BLUE, GREY, ORANGE, RED, new_figure
-from gapcast_trainer.report.page import Picture, figure_as_svg
+from gapcast_trainer.report.page import EmbeddedFigure, figure_as_svg
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 #: Longest gap (min) of each bar, and how the bar is called.
@@ -25,7 +25,7 @@ _N_BINS = 80
 _MEDIAN = SHARES.index(0.5)
 
 
-def over_time(measured: Measures) -> Picture:
+def over_time(measured: DataMeasures) -> EmbeddedFigure:
     """Draw each day's mean power, and below it the share of minutes that were read."""
     coverage = measured.coverage
     with new_figure(2, 1, sharex=True, height_in=4.4, height_ratios=(2, 1)) as (figure, (above, below)):
@@ -51,7 +51,7 @@ def over_time(measured: Measures) -> Picture:
     return figure_as_svg(figure, alt)
 
 
-def gap_lengths(gap_min: I64) -> Picture:
+def gap_lengths(gap_min: I64) -> EmbeddedFigure:
     """Draw how many gaps there are of each length."""
     bounds = [bound for bound, _ in _GAP_CLASSES]
     count = np.bincount(np.searchsorted(bounds, gap_min), minlength=len(bounds))
@@ -70,7 +70,7 @@ def gap_lengths(gap_min: I64) -> Picture:
     return figure_as_svg(figure, f"Number of gaps by length: {told}.")
 
 
-def distribution(series: Series, measured: Measures) -> Picture:
+def distribution(series: Series, measured: DataMeasures) -> EmbeddedFigure:
     """Draw the histogram of power, counts on a logarithmic scale."""
     kw = series.gap_kw[~np.isnan(series.gap_kw)]
     median_kw, high_kw = float(measured.quantiles_kw[_MEDIAN]), float(measured.quantiles_kw[SHARES.index(0.95)])
@@ -86,7 +86,7 @@ def distribution(series: Series, measured: Measures) -> Picture:
     return figure_as_svg(figure, alt)
 
 
-def day(measured: Measures, clock: str) -> Picture:
+def day(measured: DataMeasures, clock: str) -> EmbeddedFigure:
     """Draw the median and the 5 to 95 % band of power by time of day."""
     low, median, high = (_closed(row) for row in measured.day_kw)
     hour = np.arange(median.size) * DAY_STEP_MIN / 60
@@ -106,7 +106,7 @@ def day(measured: Measures, clock: str) -> Picture:
     return figure_as_svg(figure, alt)
 
 
-def week(measured: Measures, clock: str) -> Picture:
+def week(measured: DataMeasures, clock: str) -> EmbeddedFigure:
     """Draw the mean power of each hour of the week as a map."""
     with new_figure(height_in=2.7) as (figure, axes):
         shown = axes.imshow(measured.week_kw, aspect="auto", cmap=AMOUNT_MAP, extent=(0, 24, 7, 0))
@@ -123,7 +123,7 @@ def week(measured: Measures, clock: str) -> Picture:
     return figure_as_svg(figure, alt)
 
 
-def change(changes: Changes) -> Picture:
+def change(changes: Changes) -> EmbeddedFigure:
     """Draw the histogram of the change in five minutes, counts on a logarithmic scale."""
     from_kw = changes.largest_from_kw
     with new_figure() as (figure, axes):

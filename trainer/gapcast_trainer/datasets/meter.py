@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gapcast.core.features import GAP, MEASURED
-from gapcast_trainer.datasets.stamps import Clock
+from gapcast_trainer.datasets.stamps import TimestampParser
 from gapcast_trainer.datasets.table import Table
 from gapcast_trainer.datasets.text import BLOCK_BYTES, lines, open_text, shown
 from gapcast_trainer.errors import DatasetError
@@ -38,7 +38,8 @@ class Layout:
     """How a file is written.
 
     ``unit`` None: the name of the value's column must say it. ``separator`` None: that of ``, ; | tab`` which
-    the header has most of. ``zone`` and ``time_format`` are those of :class:`~gapcast_trainer.datasets.stamps.Clock`.
+    the header has most of. ``zone`` and ``time_format`` are those of
+    :class:`~gapcast_trainer.datasets.stamps.TimestampParser`.
     ``features`` are columns by the names of :data:`FEATURES`, taken in the units that these names say.
     """
 
@@ -74,7 +75,7 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
     ):
         texts = _decoded(path, lines(stream, digest.update, bar.update))
         columns = _Columns(path, next(texts, ""), layout)
-        clock = Clock(layout.zone, layout.time_format)
+        clock = TimestampParser(layout.zone, layout.time_format)
         instant_ms, line, values = array("q"), array("q"), tuple(array("d") for _ in columns.value_at)
         rows = csv.reader(texts, delimiter=columns.separator)
         try:

@@ -15,7 +15,7 @@ _SAMPLES_AT_ONCE = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SamplingInterval:
     """How rows lie in time: the usual distance of two (median, s), and what is made of them.
 
     ``hold_min`` is None where the rows come once a minute and stand for their minutes. Elsewhere each row is
@@ -36,7 +36,7 @@ class Sampling:
         )
 
 
-def sampling_of(instant_ms: I64, hold_min: float | None = None) -> Sampling:
+def sampling_of(instant_ms: I64, hold_min: float | None = None) -> SamplingInterval:
     """Tell how rows at ``instant_ms`` ``[R]``, rising, are to be read.
 
     Once a minute means: all at the same second of their minute, and the commonest distance is one minute.
@@ -48,17 +48,17 @@ def sampling_of(instant_ms: I64, hold_min: float | None = None) -> Sampling:
     (Sampling(usual_s=10.0, hold_min=1.0), 10.0)
     """
     if instant_ms.size == 1:
-        return Sampling(60.0, None)
+        return SamplingInterval(60.0, None)
     step_ms = np.diff(instant_ms)
     distances, counts = np.unique(step_ms, return_counts=True)
     usual_s = float(np.median(step_ms)) / 1_000
     same_second = not (distances % MINUTE_MS).any()
     if same_second and distances[np.argmax(counts)] == MINUTE_MS:
-        return Sampling(usual_s, None)
-    return Sampling(usual_s, float(np.ceil(2 * usual_s / 60)) if hold_min is None else hold_min)
+        return SamplingInterval(usual_s, None)
+    return SamplingInterval(usual_s, float(np.ceil(2 * usual_s / 60)) if hold_min is None else hold_min)
 
 
-def to_minutes(instant_ms: I64, columns: dict[str, F64], sampling: Sampling) -> tuple[int, dict[str, F64]]:
+def to_minutes(instant_ms: I64, columns: dict[str, F64], sampling: SamplingInterval) -> tuple[int, dict[str, F64]]:
     """Return the first minute (since the epoch), and each of ``columns`` ``[R]`` by minutes ``[T]``, NaN for a gap.
 
     ``instant_ms`` ``[R]`` rises. A value of NaN says that nothing is known until the next row.
@@ -71,7 +71,7 @@ def to_minutes(instant_ms: I64, columns: dict[str, F64], sampling: Sampling) -> 
     return first, {name: _means(instant_ms, until_ms, values, first, last) for name, values in columns.items()}
 
 
-def _held_ms(instant_ms: I64, sampling: Sampling) -> I64:
+def _held_ms(instant_ms: I64, sampling: SamplingInterval) -> I64:
     """Return for how long each sample speaks, ms."""
     hold_ms = round((sampling.hold_min or 0) * MINUTE_MS)
     silence_ms = np.diff(instant_ms, append=instant_ms[-1] + hold_ms + 1)  # nothing follows the last one

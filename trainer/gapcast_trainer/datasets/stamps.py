@@ -16,7 +16,7 @@ _LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - what a local clock shows i
 _BLOCK_MS = 900_000
 
 
-class Clock:
+class TimestampParser:
     """Reads the times of one file, row by row in the file's order.
 
     A time with an offset or ``Z`` and an epoch number (s or ms) say which instant they mean. A time without an

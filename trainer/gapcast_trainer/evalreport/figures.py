@@ -13,7 +13,7 @@ from gapcast.core.forecast import LEVEL
 from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
 from gapcast_trainer.scores.day import Day
 from gapcast_trainer.scores.minutes import HOURS
-from gapcast_trainer.scores.record import Record
+from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.result import Evaluated, Losses
 from gapcast_trainer.scores.sheet import Sheet
 
@@ -27,9 +27,9 @@ _TOLERANCE = 0.05
 def draw_day(day: Day) -> Figure:
     """Draw a day, and the hour and a half around its largest step: what came, what was forecast, the interval."""
     with new_figure(2, 1, height_in=5.6) as (figure, axes):
-        step = np.abs(np.diff(day.came_kw, prepend=day.came_kw[:1]))
+        step = np.abs(np.diff(day.actual_kw, prepend=day.actual_kw[:1]))
         middle = int(np.argmax(step))
-        first = int(np.clip(middle - _ZOOM_MIN // 3, 0, max(day.came_kw.size - _ZOOM_MIN, 0)))
+        first = int(np.clip(middle - _ZOOM_MIN // 3, 0, max(day.actual_kw.size - _ZOOM_MIN, 0)))
         for axis, some in zip(axes, (slice(None), slice(first, first + _ZOOM_MIN)), strict=True):
             _draw_minutes(axis, day, some)
         axes[0].legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
@@ -42,7 +42,7 @@ def _draw_minutes(axis: Any, day: Day, some: slice) -> None:
         axis.fill_between(
             hour, day.lower_kw[some], day.upper_kw[some], color=BLUE, alpha=0.2, lw=0, label="90 % interval"
         )
-    axis.plot(hour, day.came_kw[some], color="black", lw=1, label="what came")
+    axis.plot(hour, day.actual_kw[some], color="black", lw=1, label="what came")
     middle, name = (day.mean_kw, "mean") if day.median_kw is None else (day.median_kw, "median")
     axis.plot(hour, middle[some], color=RED, lw=1, label=f"{name}, said 5 min before")
     low, high = float(hour[0]), float(hour[-1])
@@ -120,7 +120,7 @@ def draw_readings(rows: Sequence[Evaluated]) -> Figure:
 
 def draw_leads(persistence: Evaluated, rows: Sequence[Evaluated]) -> Figure:
     """Draw squared and absolute error by the minutes ahead, persistence's beside them."""
-    figures: tuple[tuple[str, Callable[[Record], float]], ...] = (
+    figures: tuple[tuple[str, Callable[[ScoreRecord], float]], ...] = (
         ("MSE, kW²", lambda record: record.mse_kw2),
         ("MAE, kW", lambda record: record.best_mae_kw),
     )
@@ -138,8 +138,8 @@ def draw_leads(persistence: Evaluated, rows: Sequence[Evaluated]) -> Figure:
 def _draw_by(
     axis: Any,
     rows: Sequence[Evaluated],
-    group: Callable[[Sheet], dict[int, Record]],
-    value: Callable[[Record], float | None],
+    group: Callable[[Sheet], dict[int, ScoreRecord]],
+    value: Callable[[ScoreRecord], float | None],
 ) -> None:
     for row, colour in _coloured(rows):
         found = {key: value(record) for key, record in group(row.sheets[HORIZON_MIN]).items()}
@@ -148,7 +148,7 @@ def _draw_by(
             axis.plot(list(points), list(points.values()), _STYLES[row.kind], color=colour, label=row.name)
 
 
-def _persistence_line(axis: Any, record: Record) -> None:
+def _persistence_line(axis: Any, record: ScoreRecord) -> None:
     axis.axhline(record.persistence_mse_kw2, color=GREY, ls="--", lw=1.2, label="persistence")
 
 

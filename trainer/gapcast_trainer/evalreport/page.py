@@ -14,9 +14,9 @@ from gapcast_trainer.evalreport.figures import (
     draw_readings,
     draw_reliability,
 )
-from gapcast_trainer.report.page import Picture, figure_as_svg, render
+from gapcast_trainer.report.page import EmbeddedFigure, figure_as_svg, render
 from gapcast_trainer.scores.minutes import AFTER_GAPS
-from gapcast_trainer.scores.record import Record
+from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.result import Evaluated, Evaluation
 from gapcast_trainer.scores.sheet import Sheet
 from gapcast_trainer.scores.table import COSTS, FIGURES, cost_cells, figure_cells, introduction, sample_rows, shown
@@ -61,7 +61,7 @@ def page(found: Evaluation) -> str:
 
 
 def _grouped(
-    rows: Sequence[Evaluated], names: list[str], group: Callable[[Sheet], dict[str, Record]]
+    rows: Sequence[Evaluated], names: list[str], group: Callable[[Sheet], dict[str, ScoreRecord]]
 ) -> list[list[str]]:
     groups = [group(row.sheets[HORIZON_MIN]) for row in rows]
     return [[name, f"{groups[0][name].n:,}", *(shown(found[name].mse_kw2) for found in groups)] for name in names]
@@ -73,14 +73,14 @@ def _day_of(row: Evaluated) -> str:
     return f"{datetime.fromtimestamp(int(row.day.target_minute[0]) * 60, UTC):%A, %d %B %Y}"
 
 
-def _day_picture(row: Evaluated) -> Picture:
+def _day_picture(row: Evaluated) -> EmbeddedFigure:
     if row.day is None:
         msg = f"{row.name} has no day to draw"
         raise ValueError(msg)
     return figure_as_svg(draw_day(row.day), f"A day's power, and what {row.name} had forecast five minutes before.")
 
 
-def _reliability(found: Evaluation) -> Picture | None:
+def _reliability(found: Evaluation) -> EmbeddedFigure | None:
     rows = [row for row in (*found.rows, *found.sampled) if len(row.sheets[HORIZON_MIN].headline.below) >= _FEW_LEVELS]
     if not rows:
         return None
@@ -91,19 +91,19 @@ def _n_shortened(models: Sequence[Evaluated]) -> int:
     return max((record.n for row in models for record in row.sheets[HORIZON_MIN].by_readings.values()), default=0)
 
 
-def _readings(models: Sequence[Evaluated]) -> Picture | None:
+def _readings(models: Sequence[Evaluated]) -> EmbeddedFigure | None:
     if not _n_shortened(models):
         return None
     return figure_as_svg(draw_readings(models), "Mean squared error by the number of readings seen.")
 
 
-def _leads(persistence: Evaluated, rows: Sequence[Evaluated]) -> Picture | None:
+def _leads(persistence: Evaluated, rows: Sequence[Evaluated]) -> EmbeddedFigure | None:
     if len(persistence.sheets) == 1:
         return None
     return figure_as_svg(draw_leads(persistence, rows), "Errors by minutes ahead, 1 to 5.")
 
 
-def _losses(row: Evaluated) -> Picture | None:
+def _losses(row: Evaluated) -> EmbeddedFigure | None:
     if row.losses is None:
         return None
     return figure_as_svg(draw_losses(row.losses), f"Losses of {row.name} after each epoch of its training.")

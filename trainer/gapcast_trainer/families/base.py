@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from gapcast_trainer.windows import Learnable, Task
+from gapcast_trainer.windows import Learnable, WindowTask
 
 if TYPE_CHECKING:
     import keras
@@ -37,7 +37,7 @@ UNIT = Scale()
 class Design:
     """What a graph is built for: the task, the quantiles it is to give, and the scale of its layers."""
 
-    task: Task
+    task: WindowTask
     quantile_levels: tuple[float, ...] | None = None
     scale: Scale = UNIT
 

@@ -13,8 +13,8 @@ from gapcast.core.card import HORIZON_MIN
 from gapcast.core.forecast import MEDIAN
 from gapcast.core.window import F32, I64
 from gapcast_trainer.clean import Series
-from gapcast_trainer.peers.columns import Columns, Shown
-from gapcast_trainer.scores.answers import Answers
+from gapcast_trainer.peers.columns import PeerColumns, Shown
+from gapcast_trainer.scores.model_outputs import ModelOutputs
 
 #: Rounds at most, and rounds without gain on the validation part after which it stops.
 MAX_ROUNDS, PATIENCE = 400, 20
@@ -38,7 +38,7 @@ _OBJECTIVES = {"mean": "regression", "median": "regression_l1"}
 class Boosted:
     """What a pair of fitted models said, and the rounds that each took."""
 
-    answers: Answers
+    answers: ModelOutputs
     n_rounds: dict[str, int]
 
 
@@ -57,7 +57,7 @@ def boost(
     mean, absolute error for the median. It takes as many threads as OMP_NUM_THREADS says, or all cores;
     the result is the same.
     """
-    columns = Columns(series, shown)
+    columns = PeerColumns(series, shown)
     fitted, judged = columns.at(train), columns.at(validate)
     data = lightgbm.Dataset(fitted, _change(series, train), params=_SETTINGS).construct()
     against = lightgbm.Dataset(judged, _change(series, validate), reference=data, params=_SETTINGS).construct()
@@ -74,7 +74,9 @@ def boost(
         )
         n_rounds[what] = int(booster.best_iteration)
         said[what] = _predict(booster, series, columns, asked)
-    answers = Answers((HORIZON_MIN,), (MEDIAN,), said["mean"][:, np.newaxis], said["median"][:, np.newaxis, np.newaxis])
+    answers = ModelOutputs(
+        (HORIZON_MIN,), (MEDIAN,), said["mean"][:, np.newaxis], said["median"][:, np.newaxis, np.newaxis]
+    )
     return Boosted(answers, n_rounds)
 
 
@@ -84,7 +86,7 @@ def _change(series: Series, minute: I64) -> F32:
     return change
 
 
-def _predict(booster: Any, series: Series, columns: Columns, minute: I64) -> F32:
+def _predict(booster: Any, series: Series, columns: PeerColumns, minute: I64) -> F32:
     forecast = np.empty(minute.size, dtype=np.float32)
     for first in range(0, minute.size, _ROWS_AT_ONCE):
         some = minute[first : first + _ROWS_AT_ONCE]

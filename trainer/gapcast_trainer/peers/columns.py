@@ -50,7 +50,7 @@ SHOWN = (
 )
 
 
-class Columns:
+class PeerColumns:
     """Makes the columns of any minutes of one series."""
 
     def __init__(self, series: Series, shown: Shown) -> None:

@@ -16,8 +16,8 @@ from gapcast_trainer.scores.day import day_of
 from gapcast_trainer.scores.ground import Ground
 from gapcast_trainer.scores.result import Evaluated
 from gapcast_trainer.scores.sheet import make_sheet
-from gapcast_trainer.split import Part
-from gapcast_trainer.windows import Task, examples
+from gapcast_trainer.split import SplitPart
+from gapcast_trainer.windows import WindowTask, examples
 
 #: Fewer windows than these teach nothing.
 _LEAST = 1_000
@@ -32,7 +32,7 @@ class Peers:
         They are evenly spread. Raises :class:`RunError` where there are too few.
         """
         self._ground = ground
-        train, validate = (_known(ground, part) for part in (Part.TRAIN, Part.VALIDATE))
+        train, validate = (_known(ground, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE))
         if min(train.size, validate.size) < _LEAST:
             msg = (
                 f"peers are fitted to what comes before {ground.span.first:%Y-%m-%dT%H:%MZ}, and there are too few "
@@ -79,8 +79,8 @@ class Peers:
         return tuple(rows)
 
 
-def _known(ground: Ground, part: Part) -> I64:
-    task = Task(WindowSpec(WHOLE_MIN), (HORIZON_MIN,))
+def _known(ground: Ground, part: SplitPart) -> I64:
+    task = WindowTask(WindowSpec(WHOLE_MIN), (HORIZON_MIN,))
     return examples(ground.clean.series, task, ground.span.split, part).observed_minute
 
 

@@ -13,8 +13,8 @@ from statsforecast.models import AutoARIMA, AutoETS
 from gapcast.core.card import HORIZON_MIN
 from gapcast.core.window import WindowSpec, cut
 from gapcast_trainer.clean import Series
-from gapcast_trainer.scores.answers import Answers
 from gapcast_trainer.scores.minutes import Minutes
+from gapcast_trainer.scores.model_outputs import ModelOutputs
 
 #: Levels of the quantiles, and the normal intervals that bound them.
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -36,7 +36,7 @@ class Method:
 METHODS = (Method("auto-ets", 180), Method("auto-arima", 120))
 
 
-def forecast(series: Series, method: Method, minutes: Minutes) -> Answers:
+def forecast(series: Series, method: Method, minutes: Minutes) -> ModelOutputs:
     """Forecast each minute up to the horizon after each of ``minutes``.
 
     It sees what history there is, gaps filled as the window contract says and nothing padded.
@@ -57,4 +57,4 @@ def forecast(series: Series, method: Method, minutes: Minutes) -> Answers:
     shape = (len(histories), HORIZON_MIN)
     columns = ("it-lo-90", "it-lo-50", "it", "it-hi-50", "it-hi-90")
     quantiles = np.stack([said[name].to_numpy(np.float32).reshape(shape) for name in columns], axis=2)
-    return Answers(tuple(range(1, HORIZON_MIN + 1)), LEVELS, quantiles[:, :, 2], quantiles)
+    return ModelOutputs(tuple(range(1, HORIZON_MIN + 1)), LEVELS, quantiles[:, :, 2], quantiles)

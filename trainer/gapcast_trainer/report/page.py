@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 
-class Picture(NamedTuple):
+class EmbeddedFigure(NamedTuple):
     """A picture within a page: its content as a ``data:`` address, and what is to be seen on it, in words."""
 
     address: str
@@ -32,7 +32,7 @@ def render(template_name: str, **values: object) -> str:
     return _templates().get_template(template_name).render(**values)
 
 
-def figure_as_svg(figure: Figure, alt: str) -> Picture:
+def figure_as_svg(figure: Figure, alt: str) -> EmbeddedFigure:
     """Return ``figure`` as SVG, for ``parts.picture``; ``alt`` says in words what is to be seen.
 
     Letters are drawn as outlines, so that they look the same wherever the page is read.
@@ -43,15 +43,15 @@ def figure_as_svg(figure: Figure, alt: str) -> Picture:
     return _picture("image/svg+xml", drawn, alt)
 
 
-def figure_as_png(figure: Figure, alt: str, dots_per_inch: int = 160) -> Picture:
+def figure_as_png(figure: Figure, alt: str, dots_per_inch: int = 160) -> EmbeddedFigure:
     """Return ``figure`` as PNG, for what has too many marks for SVG; else as :func:`figure_as_svg`."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=dots_per_inch, metadata={"Software": None})
     return _picture("image/png", drawn, alt)
 
 
-def _picture(kind: str, drawn: io.BytesIO, alt: str) -> Picture:
-    return Picture(f"data:{kind};base64,{b64encode(drawn.getvalue()).decode('ascii')}", alt)
+def _picture(kind: str, drawn: io.BytesIO, alt: str) -> EmbeddedFigure:
+    return EmbeddedFigure(f"data:{kind};base64,{b64encode(drawn.getvalue()).decode('ascii')}", alt)
 
 
 @cache

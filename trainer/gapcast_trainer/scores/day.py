@@ -9,8 +9,8 @@ import numpy as np
 from gapcast.core.forecast import LOWER, MEDIAN, UPPER
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import F32, I64
-from gapcast_trainer.scores.answers import Answers
 from gapcast_trainer.scores.minutes import Minutes
+from gapcast_trainer.scores.model_outputs import ModelOutputs
 
 #: A day is fit for a picture where this share of its minutes was forecast.
 _COMPLETE = 0.99
@@ -21,7 +21,7 @@ class Day:
     """What came and what had been said of it, kW, ``[n]`` each, at ``target_minute`` (since the epoch)."""
 
     target_minute: I64
-    came_kw: F32
+    actual_kw: F32
     mean_kw: F32
     median_kw: F32 | None
     lower_kw: F32 | None
@@ -44,7 +44,7 @@ def choose_day(minutes: Minutes) -> I64:
     return np.flatnonzero(day == names[chosen]).astype(np.int64)
 
 
-def day_of(answers: Answers, minutes: Minutes, places: I64) -> Day:
+def day_of(answers: ModelOutputs, minutes: Minutes, places: I64) -> Day:
     """Return the forecasts at ``places``, for the longest lead time."""
     chosen = minutes.take(places)
     mean, quantiles = answers.take(places).at(minutes.horizon_min)
@@ -54,7 +54,7 @@ def day_of(answers: Answers, minutes: Minutes, places: I64) -> Day:
 
     return Day(
         target_minute=chosen.observed_minute + minutes.horizon_min,
-        came_kw=chosen.came(minutes.horizon_min),
+        actual_kw=chosen.came(minutes.horizon_min),
         mean_kw=mean,
         median_kw=quantile(MEDIAN),
         lower_kw=quantile(LOWER),

@@ -15,9 +15,9 @@ from gapcast.core.window import I64, WindowSpec
 from gapcast.predictors.baselines import Persistence
 from gapcast_trainer.cleanfile import Clean
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.scores.answers import windows_for
 from gapcast_trainer.scores.day import choose_day
 from gapcast_trainer.scores.minutes import Minutes, minutes_at
+from gapcast_trainer.scores.model_outputs import windows_for
 from gapcast_trainer.scores.span import Span
 from gapcast_trainer.windows import Examples
 

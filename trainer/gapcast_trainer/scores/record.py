@@ -18,7 +18,7 @@ _DIGITS = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ScoreRecord:
     """Scores over ``n`` forecasts of one lead time. Power in kW, squared errors in kW^2; bias is forecast minus truth.
 
     What needs quantiles is None, or empty, where the model gives none. ``pinball_kw`` and ``below``
@@ -88,7 +88,7 @@ def _short(value: Any) -> Any:
     return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
 
 
-def records(measures: Measures, group: I64, n_groups: int) -> list[Record | None]:
+def records(measures: Measures, group: I64, n_groups: int) -> list[ScoreRecord | None]:
     """Return the record of each group, None for one without a forecast.
 
     ``group`` ``[N]`` is each forecast's group, 0 to ``n_groups - 1``, or -1 for none.
@@ -106,7 +106,7 @@ def records(measures: Measures, group: I64, n_groups: int) -> list[Record | None
     ]
 
 
-def record(measures: Measures, who: Flags | None = None) -> Record:
+def record(measures: Measures, who: Flags | None = None) -> ScoreRecord:
     """Return the record of all forecasts, or of those that ``who`` ``[N]`` marks; there must be one at least."""
     group = np.zeros(len(measures), dtype=np.int64) if who is None else np.where(who, 0, -1)
     (found,) = records(measures, group, 1)
@@ -116,8 +116,8 @@ def record(measures: Measures, who: Flags | None = None) -> Record:
     return found
 
 
-def _record(n: int, mean: dict[str, float], levels: tuple[float, ...]) -> Record:
-    return Record(
+def _record(n: int, mean: dict[str, float], levels: tuple[float, ...]) -> ScoreRecord:
+    return ScoreRecord(
         n=n,
         mse_kw2=mean["squared"],
         mae_kw=mean["absolute"],

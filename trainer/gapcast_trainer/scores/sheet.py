@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gapcast.core.window import I64
-from gapcast_trainer.scores.answers import Answers
 from gapcast_trainer.scores.measures import Measures, measure
 from gapcast_trainer.scores.minutes import AFTER_GAPS, HOURS, Flags, Minutes
-from gapcast_trainer.scores.record import Record, record, records
+from gapcast_trainer.scores.model_outputs import ModelOutputs
+from gapcast_trainer.scores.record import ScoreRecord, record, records
 
 Key = TypeVar("Key")
 _GROUPED = ("by_hour", "by_month", "after_gaps", "by_readings")
@@ -28,13 +28,13 @@ class Sheet:
     readings seen at most. A group without a forecast is left out.
     """
 
-    headline: Record
-    stream: Record
-    by_hour: dict[int, Record]
-    by_month: dict[str, Record]
-    after_gaps: dict[str, Record]
-    sample: Record | None
-    by_readings: dict[int, Record] = field(default_factory=dict)
+    headline: ScoreRecord
+    stream: ScoreRecord
+    by_hour: dict[int, ScoreRecord]
+    by_month: dict[str, ScoreRecord]
+    after_gaps: dict[str, ScoreRecord]
+    sample: ScoreRecord | None
+    by_readings: dict[int, ScoreRecord] = field(default_factory=dict)
 
     def fields(self) -> dict[str, Any]:
         """Return the sheet for a JSON file."""
@@ -46,7 +46,7 @@ class Sheet:
         return found
 
 
-def make_sheet(answers: Answers, minutes: Minutes, lead_min: int) -> Sheet:
+def make_sheet(answers: ModelOutputs, minutes: Minutes, lead_min: int) -> Sheet:
     """Score ``answers`` on ``minutes``, one for each, at ``lead_min``.
 
     The headline must hold one forecast at least whose outcome was read.
@@ -63,21 +63,21 @@ def make_sheet(answers: Answers, minutes: Minutes, lead_min: int) -> Sheet:
     )
 
 
-def record_of(answers: Answers, minutes: Minutes, lead_min: int) -> Record:
+def record_of(answers: ModelOutputs, minutes: Minutes, lead_min: int) -> ScoreRecord:
     """Score ``answers`` on all of ``minutes``, one for each, whose outcome was read at ``lead_min``."""
     return record(_measured(answers, minutes, lead_min)[1])
 
 
-def _measured(answers: Answers, minutes: Minutes, lead_min: int) -> tuple[Minutes, Measures]:
+def _measured(answers: ModelOutputs, minutes: Minutes, lead_min: int) -> tuple[Minutes, Measures]:
     real: I64 = np.flatnonzero(~np.isnan(minutes.came(lead_min))).astype(np.int64)
     scored = minutes.take(real)
     mean, quantiles = answers.take(real).at(lead_min)
     return scored, measure(mean, quantiles, answers.levels, scored.came(lead_min), scored.last_kw)
 
 
-def _any(measures: Measures, who: Flags) -> Record | None:
+def _any(measures: Measures, who: Flags) -> ScoreRecord | None:
     return record(measures, who) if who.any() else None
 
 
-def _there(keys: Iterable[Key], found: Iterable[Record | None]) -> dict[Key, Record]:
+def _there(keys: Iterable[Key], found: Iterable[ScoreRecord | None]) -> dict[Key, ScoreRecord]:
     return {key: value for key, value in zip(keys, found, strict=True) if value is not None}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from gapcast.core.card import HORIZON_MIN, ModelCard
 from gapcast_trainer.cleanfile import Clean
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.split import Split
+from gapcast_trainer.split import MinuteSplit
 
 _MINUTE = timedelta(minutes=1)
 #: The share of the minutes before the scored ones that peers are fitted to, where no card says; the rest validates.
@@ -23,7 +23,7 @@ class Span:
     ``why`` says in words how it was chosen.
     """
 
-    split: Split
+    split: MinuteSplit
     why: str
     fitted_to: tuple[str, ...] = ()
 
@@ -66,7 +66,7 @@ def choose_span(
         raise RunError(msg)
     stated = [card.split.train_until for card in own if card.split.train_until < begin]
     train_until = min(stated) if stated else known + max(begin - known, timedelta(0)) * _FITTED_SHARE
-    split = Split(min(train_until, begin - _MINUTE), begin, end, HORIZON_MIN)
+    split = MinuteSplit(min(train_until, begin - _MINUTE), begin, end, HORIZON_MIN)
     return Span(split, why, tuple(card.name for card in own if begin < card.split.validate_until))
 
 

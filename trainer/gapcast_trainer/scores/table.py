@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from gapcast.core.card import HORIZON_MIN
 from gapcast.core.examples import WHOLE_MIN
 from gapcast_trainer.scores.minutes import AFTER_GAPS, HOURS
-from gapcast_trainer.scores.record import Record
+from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.result import Evaluated, Evaluation
 
 #: Numbers of readings that tables show; the JSON has all that were scored.
@@ -18,7 +18,7 @@ NONE = "–"
 _MOST_MONTHS = 14
 
 #: The figures of the first table: its heads, and what is shown of a record.
-FIGURES: dict[str, Callable[[Record], float | None]] = {
+FIGURES: dict[str, Callable[[ScoreRecord], float | None]] = {
     "MSE kW²": lambda r: r.mse_kw2,
     "RMSE kW": lambda r: r.rmse_kw,
     "MAE kW": lambda r: r.mae_kw,
@@ -88,7 +88,7 @@ def sample_rows(found: Evaluation) -> Iterable[tuple[str, list[str]]]:
         yield row.name, figure_cells(row.sheets[HORIZON_MIN].headline)
 
 
-def figure_cells(record: Record) -> list[str]:
+def figure_cells(record: ScoreRecord) -> list[str]:
     """Return the figures of a record as tables show them, one for each of :data:`FIGURES`."""
     return [shown(figure(record)) for figure in FIGURES.values()]
 

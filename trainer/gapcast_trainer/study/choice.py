@@ -18,8 +18,8 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.contenders import load_models
 from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.household import Household, scored_minutes
-from gapcast_trainer.study.settings import Settings
-from gapcast_trainer.windows import Examples, Task
+from gapcast_trainer.study.settings import StudySettings
+from gapcast_trainer.windows import Examples, WindowTask
 
 #: Readings seen that the warm-up is told for.
 WARM_UP = (2, 5, 10, 30)
@@ -30,7 +30,7 @@ _MEDIAN = 0.5
 _TIMEOUT_S = 120
 
 
-def compare(household: Household, settings: Settings) -> dict[str, Any]:
+def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
     """Score and measure every model under ``settings.models``, and name the one to take.
 
     That is the one with the least squared error among those within the limits above which, at any
@@ -76,8 +76,8 @@ def answer(rows: list[dict[str, Any]], persistence_mse_kw2: float) -> str | None
     return min(fit, key=lambda row: row["mse_kw2"])["name"] if fit else None
 
 
-def _accuracy(model: TflitePredictor, household: Household, settings: Settings) -> dict[str, Any]:
-    task = Task(model.spec, model.lead_times_min, model.features)
+def _accuracy(model: TflitePredictor, household: Household, settings: StudySettings) -> dict[str, Any]:
+    task = WindowTask(model.spec, model.lead_times_min, model.features)
     found = scored_minutes(household.series, settings.split, task, settings.every(1, 50))
     thin = scored_minutes(household.series, settings.split, task, _warm_up_every(settings))
     mean, median = _forecasts(model, found, None)
@@ -101,7 +101,7 @@ def _forecasts(model: TflitePredictor, found: Examples, n_kept: int | None) -> t
     return mean, np.concatenate([part.quantiles[:, -1, at] for part in parts if part.quantiles is not None])
 
 
-def _warm_up_every(settings: Settings) -> int:
+def _warm_up_every(settings: StudySettings) -> int:
     return settings.every(10, 100)
 
 

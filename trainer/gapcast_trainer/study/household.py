@@ -14,8 +14,8 @@ from gapcast_trainer.clean import Series
 from gapcast_trainer.datasets import uci
 from gapcast_trainer.datasets.table import F64
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.split import Part, Split
-from gapcast_trainer.windows import Examples, Task, examples
+from gapcast_trainer.split import MinuteSplit, SplitPart
+from gapcast_trainer.windows import Examples, WindowTask, examples
 
 #: Rows of UCI's set once the missing ones are dropped.
 N_ROWS = uci.N_ROWS - uci.N_MISSING
@@ -42,26 +42,26 @@ def load(raw: Path, *, progress: bool = False) -> Household:
     return Household(table.gap_kw[~np.isnan(table.gap_kw)], series, table.sha256)
 
 
-def whole_windows(series: Series, context: int, split: Split, part: Part) -> Examples:
+def whole_windows(series: Series, context: int, split: MinuteSplit, part: SplitPart) -> Examples:
     """Return the windows of ``part`` that hold ``context`` real readings, with the reading 5 minutes later.
 
     Raises :class:`RunError` where there is none.
     """
-    found = examples(series, Task(WindowSpec(context)), split, part)
+    found = examples(series, WindowTask(WindowSpec(context)), split, part)
     return _some(found.take(np.flatnonzero(found.n_observed == context).astype(np.int64)), split)
 
 
-def scored_minutes(series: Series, split: Split, task: Task | None = None, every: int = 1) -> Examples:
+def scored_minutes(series: Series, split: MinuteSplit, task: WindowTask | None = None, every: int = 1) -> Examples:
     """Return the test part's windows for ``task``, always of the same minutes: every ``every``-th.
 
     They are those with 30 real readings behind them and a real target (of UCI's set 456,953 in
     2010); a longer context is padded or filled by the window contract.
     """
-    found = _some(examples(series, task or Task(), split, Part.TEST).whole(), split)
+    found = _some(examples(series, task or WindowTask(), split, SplitPart.TEST).whole(), split)
     return found.take(np.arange(0, len(found), every, dtype=np.int64))
 
 
-def _some(found: Examples, split: Split) -> Examples:
+def _some(found: Examples, split: MinuteSplit) -> Examples:
     if not len(found):
         first, until = split.bounds(found.part)
         since = "the beginning" if first is None else minute_label(first)

@@ -13,10 +13,10 @@ import numpy as np
 
 from gapcast.core.window import MIN_OBSERVED
 from gapcast_trainer.datasets.table import F64
-from gapcast_trainer.split import Part
+from gapcast_trainer.split import SplitPart
 from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.household import Household, scored_minutes, whole_windows
-from gapcast_trainer.study.settings import HORIZON_MIN, Settings
+from gapcast_trainer.study.settings import HORIZON_MIN, StudySettings
 from gapcast_trainer.windows import Examples
 
 WINDOWS_MIN = (2, 3, 5, 10, 15, 20, 30)
@@ -83,7 +83,7 @@ def coefficients(n_readings: int, forgetting: float, ahead_min: int) -> F64:
     return counts
 
 
-def compare(household: Household, settings: Settings) -> dict[str, Any]:
+def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
     """Score lines over :data:`WINDOWS_MIN` and :data:`FORGETTING`, and the best one by readings seen.
 
     The best is chosen on the validation part; all scores are those of the test part.
@@ -110,9 +110,9 @@ def compare(household: Household, settings: Settings) -> dict[str, Any]:
     }
 
 
-def best_line(household: Household, settings: Settings) -> tuple[int, float]:
+def best_line(household: Household, settings: StudySettings) -> tuple[int, float]:
     """Return the window (minutes) and the forgetting factor with the least squared error on the validation part."""
-    found = whole_windows(household.series, max(WINDOWS_MIN), settings.split, Part.VALIDATE)
+    found = whole_windows(household.series, max(WINDOWS_MIN), settings.split, SplitPart.VALIDATE)
     found = found.take(np.arange(0, len(found), 5, dtype=np.int64))
     grid = [(n, factor) for n in WINDOWS_MIN for factor in FORGETTING]
     return min(grid, key=lambda each: _score(found, coefficients(each[0], each[1], HORIZON_MIN))["mse_kw2"])

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.split import Part, minute_at
+from gapcast_trainer.split import SplitPart, minute_at
 from gapcast_trainer.study.fitting import fit
 from gapcast_trainer.study.household import Household, whole_windows
 from gapcast_trainer.study.networks import MODEL_1, MODEL_2, Recipe
 from gapcast_trainer.study.original import on_own_test, score_in_order
-from gapcast_trainer.study.settings import HORIZON_MIN, Settings
+from gapcast_trainer.study.settings import HORIZON_MIN, StudySettings
 from gapcast_trainer.study.shuffled import Arrays, cut_in_order, windows
 from gapcast_trainer.windows import Examples
 
@@ -26,7 +26,7 @@ ON_ALL = {
 }
 
 
-def contiguous(household: Household, settings: Settings, recipe: Recipe) -> dict[str, Any]:
+def contiguous(household: Household, settings: StudySettings, recipe: Recipe) -> dict[str, Any]:
     """Train ``recipe`` as the study did, on as many rows, but on the newest ones of the training part, in a row.
 
     The newest fifth of them is the test, as the study's fifth was; the test part is scored as well.
@@ -49,11 +49,12 @@ def contiguous(household: Household, settings: Settings, recipe: Recipe) -> dict
     }
 
 
-def on_all(household: Household, settings: Settings, recipe: Recipe) -> dict[str, Any]:
+def on_all(household: Household, settings: StudySettings, recipe: Recipe) -> dict[str, Any]:
     """Train ``recipe`` on every whole window of the training part; stop early on every fifth of the validation part."""
     every = settings.every(1, 100)
     train, validate = (
-        whole_windows(household.series, recipe.context, settings.split, part) for part in (Part.TRAIN, Part.VALIDATE)
+        whole_windows(household.series, recipe.context, settings.split, part)
+        for part in (SplitPart.TRAIN, SplitPart.VALIDATE)
     )
     x, judged = _arrays(train, every), _arrays(validate, 5 * every)
     changed = ON_ALL[recipe.number]

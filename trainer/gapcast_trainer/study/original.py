@@ -14,15 +14,15 @@ from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.fitting import Fitted, fit, forecast
 from gapcast_trainer.study.household import Household, scored_minutes
 from gapcast_trainer.study.networks import MODEL_1, Recipe
-from gapcast_trainer.study.settings import HORIZON_MIN, SHARE, Settings
+from gapcast_trainer.study.settings import HORIZON_MIN, SHARE, StudySettings
 from gapcast_trainer.study.shuffled import Arrays, check_shapes, draw, windows
-from gapcast_trainer.windows import Task
+from gapcast_trainer.windows import WindowTask
 
 #: How many of the last predictions the study plots against what came.
 N_SHOWN = 500
 
 
-def reproduce(household: Household, settings: Settings, recipe: Recipe) -> dict[str, Any]:
+def reproduce(household: Household, settings: StudySettings, recipe: Recipe) -> dict[str, Any]:
     """Train ``recipe`` as the study did and score it on the study's test windows, and on the test part in order.
 
     Leaves the predictions as CSV and the best weights beside the result.
@@ -43,7 +43,7 @@ def reproduce(household: Household, settings: Settings, recipe: Recipe) -> dict[
 
 
 def on_own_test(
-    fitted: Fitted, recipe: Recipe, train: Arrays, test: Arrays, settings: Settings, name: str
+    fitted: Fitted, recipe: Recipe, train: Arrays, test: Arrays, settings: StudySettings, name: str
 ) -> dict[str, Any]:
     """Return shapes, losses and errors on ``test``; write every prediction on it to ``name``.predictions.csv."""
     forecast_kw, actual_kw = forecast(fitted.model, test.x), test.y[:, 0]
@@ -68,9 +68,9 @@ def on_own_test(
     }
 
 
-def score_in_order(fitted: Fitted, recipe: Recipe, household: Household, settings: Settings) -> dict[str, Any]:
+def score_in_order(fitted: Fitted, recipe: Recipe, household: Household, settings: StudySettings) -> dict[str, Any]:
     """Return the errors on the test part in order of time, with persistence's on the same minutes."""
-    task = Task(WindowSpec(recipe.context))
+    task = WindowTask(WindowSpec(recipe.context))
     found = scored_minutes(household.series, settings.split, task, settings.every(1, 50))
     seen, actual_kw = found.inputs(), found.target_kw[:, 0]
     return {

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from gapcast.core.window import F32, I64, MIN_OBSERVED
-from gapcast_trainer.split import Part
+from gapcast_trainer.split import SplitPart
 from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.household import Household, scored_minutes, whole_windows
-from gapcast_trainer.study.settings import Settings
+from gapcast_trainer.study.settings import StudySettings
 
 How = Literal["zeros in front", "oldest in front", "mask in front", "zeros behind"]
 CONTEXT = 30
@@ -54,14 +54,14 @@ def fill_up(windows: F32, n_kept: I64, how: How) -> F32:
     return np.where(place < n_lost, pad, windows)
 
 
-def compare(household: Household, settings: Settings) -> dict[str, Any]:
+def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
     """Train one network a way and seed; score each by the number of readings seen, 2 to the context."""
     every = settings.every(6, 400)
-    train = whole_windows(household.series, CONTEXT, settings.split, Part.TRAIN)
+    train = whole_windows(household.series, CONTEXT, settings.split, SplitPart.TRAIN)
     train = train.take(np.arange(0, len(train), every, dtype=np.int64))
     windows, target_kw = train.inputs()[:, :, 0], train.target_kw[:, 0]
     test = scored_minutes(household.series, settings.split, every=settings.every(20, 200))
-    seen, came_kw = test.inputs()[:, :, 0], test.target_kw[:, 0]
+    seen, actual_kw = test.inputs()[:, :, 0], test.target_kw[:, 0]
     seeds = SEEDS[:1] if settings.quick else SEEDS
     ways: list[How] = list(get_args(How))
     runs = [(how, seed) for seed in seeds for how in ways]
@@ -71,14 +71,14 @@ def compare(household: Household, settings: Settings) -> dict[str, Any]:
         for n in (MIN_OBSERVED, CONTEXT) if settings.quick else range(MIN_OBSERVED, CONTEXT + 1):
             kept = np.full(len(seen), n, dtype=np.int64)
             forecast_kw = _forecast(network, fill_up(seen, kept, how), seen[:, -1])
-            by_readings[how].setdefault(str(n), []).append(errors_of(forecast_kw, came_kw)["mse_kw2"])
+            by_readings[how].setdefault(str(n), []).append(errors_of(forecast_kw, actual_kw)["mse_kw2"])
     return {
         "context": CONTEXT,
         "n_train": len(train),
         "epochs": settings.epochs(EPOCHS),
         "seeds": list(seeds),
         "n_test": len(test),
-        "persistence": errors_of(seen[:, -1], came_kw),
+        "persistence": errors_of(seen[:, -1], actual_kw),
         "by_readings": by_readings,
         "mean_mse_kw2": {how: float(np.mean(list(found.values()))) for how, found in by_readings.items()},
     }

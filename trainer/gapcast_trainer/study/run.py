@@ -14,15 +14,15 @@ from gapcast_trainer.study.choice import compare as compare_models
 from gapcast_trainer.study.household import Household
 from gapcast_trainer.study.line import compare as compare_lines
 from gapcast_trainer.study.networks import MODEL_1, MODEL_2
-from gapcast_trainer.study.settings import Settings
+from gapcast_trainer.study.settings import StudySettings
 from gapcast_trainer.study.streaming import compare as compare_streams
 
-Step = Callable[[Household, Settings], dict[str, Any]]
+Step = Callable[[Household, StudySettings], dict[str, Any]]
 Results = dict[str, dict[str, Any]]
 
 
 def _study(number: int) -> Step:
-    def step(household: Household, settings: Settings) -> dict[str, Any]:
+    def step(household: Household, settings: StudySettings) -> dict[str, Any]:
         from gapcast_trainer.study.original import reproduce  # noqa: PLC0415 - imports TensorFlow
 
         return reproduce(household, settings, (MODEL_1, MODEL_2)[number - 1])
@@ -31,7 +31,7 @@ def _study(number: int) -> Step:
 
 
 def _in_a_row(number: int) -> Step:
-    def step(household: Household, settings: Settings) -> dict[str, Any]:
+    def step(household: Household, settings: StudySettings) -> dict[str, Any]:
         from gapcast_trainer.study.ordered import contiguous  # noqa: PLC0415 - imports TensorFlow
 
         return contiguous(household, settings, (MODEL_1, MODEL_2)[number - 1])
@@ -40,7 +40,7 @@ def _in_a_row(number: int) -> Step:
 
 
 def _on_all(number: int) -> Step:
-    def step(household: Household, settings: Settings) -> dict[str, Any]:
+    def step(household: Household, settings: StudySettings) -> dict[str, Any]:
         from gapcast_trainer.study.ordered import on_all  # noqa: PLC0415 - imports TensorFlow
 
         return on_all(household, settings, (MODEL_1, MODEL_2)[number - 1])
@@ -48,7 +48,7 @@ def _on_all(number: int) -> Step:
     return step
 
 
-def _padding(household: Household, settings: Settings) -> dict[str, Any]:
+def _padding(household: Household, settings: StudySettings) -> dict[str, Any]:
     from gapcast_trainer.study.padding import compare  # noqa: PLC0415 - imports TensorFlow
 
     return compare(household, settings)
@@ -83,7 +83,7 @@ def find_parts(wanted: str | None) -> tuple[str, ...]:
 
 def run(
     household: Household,
-    settings: Settings,
+    settings: StudySettings,
     parts: Iterable[str],
     *,
     again: bool = False,

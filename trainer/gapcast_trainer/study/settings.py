@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gapcast_trainer.split import Split
+from gapcast_trainer.split import MinuteSplit
 
 #: Minutes ahead that the study forecasts.
 HORIZON_MIN = 5
@@ -17,7 +17,7 @@ SEED = 42
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class StudySettings:
     """Where results go and how much is done for them.
 
     ``share`` of the rows is drawn (shuffled) or taken (contiguous). With ``quick`` every training sees
@@ -27,7 +27,7 @@ class Settings:
 
     out: Path
     models: Path
-    split: Split = field(default_factory=Split)
+    split: MinuteSplit = field(default_factory=MinuteSplit)
     share: float = SHARE
     quick: bool = False
     progress: bool = False

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from gapcast.core.buffer import Buffers, Verdict
+from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.features import assemble
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32, I64, MIN_OBSERVED, WindowSpec
 from gapcast_trainer.clean import Series
 from gapcast_trainer.datasets.table import F64
-from gapcast_trainer.split import Part
+from gapcast_trainer.split import SplitPart
 from gapcast_trainer.study.contenders import Contender, LineContender, load_models, of_model, persistence, study_network
 from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.household import Household
 from gapcast_trainer.study.line import best_line
-from gapcast_trainer.study.settings import HORIZON_MIN, Settings
+from gapcast_trainer.study.settings import HORIZON_MIN, StudySettings
 
 RESTART_MIN = 60
 #: Readings since a start up to which scores are told apart.
@@ -32,7 +32,7 @@ SHOWN_READINGS = 30
 _ROWS_AT_ONCE = 8_192
 
 
-def compare(household: Household, settings: Settings) -> dict[str, Any]:
+def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
     """Stream the test part through persistence, two lines, every model there is and the study's model 1."""
     window_min, forgetting = best_line(household, settings)
     models, left_out = load_models(settings.models)
@@ -49,14 +49,14 @@ def compare(household: Household, settings: Settings) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for contender in tqdm(contenders, desc="streaming", unit="forecaster", disable=not settings.progress):
         _, forecast_kw, actual_kw = stream(contender, readings, household.series, None)
-        seen, short_kw, came_kw = stream(contender, readings, household.series, RESTART_MIN)
+        seen, short_kw, actual_kw = stream(contender, readings, household.series, RESTART_MIN)
         rows.append(
             {
                 "name": contender.name,
                 "stream": errors_of(forecast_kw, actual_kw),
-                "restarted": errors_of(short_kw, came_kw),
+                "restarted": errors_of(short_kw, actual_kw),
                 "by_readings": {
-                    str(n): errors_of(short_kw[seen == n], came_kw[seen == n])["mse_kw2"]
+                    str(n): errors_of(short_kw[seen == n], actual_kw[seen == n])["mse_kw2"]
                     for n in range(MIN_OBSERVED, SHOWN_READINGS + 1)
                     if (seen == n).any()
                 },
@@ -65,10 +65,10 @@ def compare(household: Household, settings: Settings) -> dict[str, Any]:
     return {"restart_min": RESTART_MIN, "forecasters": rows, "left_out": left_out}
 
 
-def readings_of(series: Series, settings: Settings) -> list[Reading]:
+def readings_of(series: Series, settings: StudySettings) -> list[Reading]:
     """Return the readings of the test part in order of time (the first 20,000 of them where it is to be quick)."""
     minute = series.first_minute + np.flatnonzero(~np.isnan(series.gap_kw)).astype(np.int64)
-    minute = minute[settings.split.holds(Part.TEST, minute)][: 20_000 if settings.quick else None]
+    minute = minute[settings.split.holds(SplitPart.TEST, minute)][: 20_000 if settings.quick else None]
     kw = series.gap_kw[minute - series.first_minute]
     return [Reading("home", at, value) for at, value in zip(minute.tolist(), kw.tolist(), strict=True)]
 
@@ -124,8 +124,8 @@ def _windows(spec: WindowSpec, readings: list[Reading], restart_min: int | None)
         if now != run:
             buffers, seen, run = Buffers(spec, 1), 0, now
         verdict = buffers.accept(reading)
-        seen = 1 if verdict is Verdict.FIRST else seen + 1
-        if verdict is not Verdict.READY:
+        seen = 1 if verdict is ReadingStatus.FIRST else seen + 1
+        if verdict is not ReadingStatus.READY:
             continue
         block[n] = buffers.window(reading.device)
         minute[n], counts[n] = reading.minute, seen

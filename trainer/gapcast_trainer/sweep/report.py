@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gapcast_trainer.files import write_whole
 from gapcast_trainer.report.figure import BLUE, GREY, ORANGE, new_figure
-from gapcast_trainer.report.page import Picture, figure_as_svg, render
+from gapcast_trainer.report.page import EmbeddedFigure, figure_as_svg, render
 from gapcast_trainer.sweep.space import Space
 
 #: Trials that the table shows, best first.
@@ -71,7 +71,7 @@ def _table(study: optuna.Study, space: Space) -> list[list[str]]:
     return rows
 
 
-def _course(study: optuna.Study) -> Picture:
+def _course(study: optuna.Study) -> EmbeddedFigure:
     done = sorted(finished(study), key=lambda trial: trial.number)
     losses = [float(trial.values[0]) for trial in done]
     lowest = [min(losses[: place + 1]) for place in range(len(losses))]
@@ -90,7 +90,7 @@ def _importance(study: optuna.Study) -> dict[str, float]:
     return dict(optuna.importance.get_param_importances(study))
 
 
-def _what_mattered(shares: dict[str, float]) -> Picture:
+def _what_mattered(shares: dict[str, float]) -> EmbeddedFigure:
     keys = list(reversed(shares))
     with new_figure(height_in=1.2 + 0.35 * len(keys)) as (figure, axes):
         axes.barh(keys, [shares[key] for key in keys], color=GREY)

@@ -78,10 +78,10 @@ class Drift:
         n_rows = int(outcomes.rows.max()) + 1
         rows, minutes, errors_kw = outcomes.rows, outcomes.minutes, _errors_kw(outcomes)
         if n_rows > self._max_devices:
-            followed = rows < self._max_devices
-            rows, minutes, errors_kw = rows[followed], minutes[followed], errors_kw[followed]
+            tracked = rows < self._max_devices
+            rows, minutes, errors_kw = rows[tracked], minutes[tracked], errors_kw[tracked]
             n_rows = int(rows.max(initial=-1)) + 1
-        self._reach(n_rows)
+        self._grow(n_rows)
         known = errors_kw == errors_kw  # noqa: PLR0124 - NaN is not
         today = np.stack((known, np.where(known, errors_kw, 0.0)), axis=1)
         runs = Runs.of(rows, minutes // _DAY_MIN)
@@ -122,11 +122,11 @@ class Drift:
         far = levels - state[:, _MEAN]
         deviation = np.maximum(np.sqrt(state[:, _VARIANCE]), _LEAST_DEVIATION)
         within = np.clip(far, -_FARTHEST * deviation, _FARTHEST * deviation)
-        heard = n_days >= QUIET_DAYS
+        inputs = n_days >= QUIET_DAYS
         changes: list[Change] = []
         changed = np.zeros(len(rows), dtype=bool)
         for first, sign in ((_UP, 1), (_DOWN, -1)):
-            cusum = np.where(heard, np.maximum(state[:, first] + sign * within / deviation - K, 0), 0)
+            cusum = np.where(inputs, np.maximum(state[:, first] + sign * within / deviation - K, 0), 0)
             goes_on = cusum > 0
             state[:, first] = cusum
             state[:, first + 1] = np.where(goes_on, state[:, first + 1] + 1, 0)
@@ -165,15 +165,15 @@ class Drift:
         state[unknown], day[unknown], today[unknown] = _new_state(1), _NO_DAY, 0
         return {"state": state, "day": day, "today": today}
 
-    def take_over(self, columns: Columns) -> None:
+    def restore_columns(self, columns: Columns) -> None:
         """Go on from what :meth:`columns` gave, from the first row on.
 
         Raises :class:`ValueError` where the columns do not fit.
         """
         n_rows = min(check_columns(columns, self.columns(()), ("state", "day", "today")), self._max_devices)
-        self._reach(n_rows)
-        for name, kept in (("state", self._state), ("day", self._day), ("today", self._today)):
-            kept[:n_rows] = columns[name][:n_rows]
+        self._grow(n_rows)
+        for name, saved in (("state", self._state), ("day", self._day), ("today", self._today)):
+            saved[:n_rows] = columns[name][:n_rows]
 
     def copy(self) -> Drift:
         """Return a copy that later outcomes do not change."""
@@ -181,7 +181,7 @@ class Drift:
         made._state, made._day, made._today = self._state.copy(), self._day.copy(), self._today.copy()
         return made
 
-    def _reach(self, n_rows: int) -> None:
+    def _grow(self, n_rows: int) -> None:
         while n_rows > len(self._day):
             n_more = len(self._day)
             self._state = np.concatenate([self._state, _new_state(n_more)])
@@ -198,6 +198,6 @@ def _new_state(n_rows: int) -> F64:
 
 def _errors_kw(outcomes: Outcomes) -> F64:
     """Return the absolute errors of what was told: of the median, or of the mean where there is none."""
-    mean_kw, median_kw = outcomes.told_kw[:, 0], outcomes.told_kw[:, 1]
-    told_kw = np.where(np.isnan(median_kw), mean_kw, median_kw)
-    return np.minimum(np.abs(told_kw - outcomes.came_kw), _LARGEST_KW)
+    mean_kw, median_kw = outcomes.published_kw[:, 0], outcomes.published_kw[:, 1]
+    published_kw = np.where(np.isnan(median_kw), mean_kw, median_kw)
+    return np.minimum(np.abs(published_kw - outcomes.actual_kw), _LARGEST_KW)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class EnsembleOptions:
     """How to blend and learn.
 
     ``blends``: tell the mixture of all experts, else the first model alone. ``learns``: have an expert that learns

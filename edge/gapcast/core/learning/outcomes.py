@@ -45,17 +45,17 @@ class Outcomes:
     """N forecasts that came due, those of one device in order. Power in kW, minutes since the epoch.
 
     ``rows`` ``[N]`` are the devices' rows in :class:`gapcast.core.buffer.Buffers`, ``minutes`` ``[N]`` the target
-    minutes, ``came_kw`` ``[N]`` what was read then, and ``last_kw`` ``[N]`` what was read when the forecast was
-    made: persistence's forecast. ``experts_kw`` is ``[N, 2, E]``, mean and median of each expert; ``told_kw``
+    minutes, ``actual_kw`` ``[N]`` what was read then, and ``last_kw`` ``[N]`` what was read when the forecast was
+    made: persistence's forecast. ``experts_kw`` is ``[N, 2, E]``, mean and median of each expert; ``published_kw``
     ``[N, 4]`` what was published: mean, median, lower and upper bound (NaN where there was none).
     """
 
     rows: I64
     minutes: I64
-    came_kw: F64
+    actual_kw: F64
     last_kw: F64
     experts_kw: F64
-    told_kw: F64
+    published_kw: F64
 
     @classmethod
     def joined(cls, parts: Sequence[Outcomes]) -> Outcomes:

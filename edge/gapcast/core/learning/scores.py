@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.learning.columns import Columns, check_columns
 from gapcast.core.learning.outcomes import F64, PERSISTENCE, Outcomes, Runs
-from gapcast.core.learning.summary import EVER, LAST_DAY, LAST_WEEK, Period, Summary, summarise
+from gapcast.core.learning.summary import EVER, LAST_DAY, LAST_WEEK, Period, Summary, summarize
 from gapcast.core.window import F32, I64
 
 #: Indices as `take` wants them, without a word on 64-bit machines: it refuses wider ones where a pointer has 32.
@@ -35,18 +35,18 @@ _LARGEST_KW, _SMALLEST_KW = np.array(1e9), np.array(-1e9)
 _LARGEST_SUM = 1e30
 _FIRST_ROWS = 16
 #: What is summed of the interval and of the told mean, before what is summed of each speaker.
-_TOLD_SUMS = ("bias", "bounds_n", "pinball", "hits", "width")
-_SPEAKER_SUMS = ("n", "squared", "absolute")
-_TOLD = "told"
+_PUBLISHED_SUMS = ("bias", "bounds_n", "pinball", "hits", "width")
+_SOURCE_SUMS = ("n", "squared", "absolute")
+_PUBLISHED = "told"
 
 
 class Scores:
     """Scores what was told, persistence, and each of E experts, for each row below ``max_devices``.
 
-    Where no median was told, the mean stands in for it, as in :class:`gapcast.core.score.Score`. An expert that said
-    nothing (NaN) has its other minutes scored. Where time goes back, as in a replay that is started again, the
-    period ends at the minute that came last: buckets of the time after it are left out, and give their place to
-    what comes; those of the same time go on.
+    Without a published median, the mean is scored in its place, as in :class:`gapcast.core.score.ScoreAccumulator`.
+    Minutes for which an expert gave NaN are left out of its score. When time goes back, as in a restarted replay, a
+    period ends at the newest outcome: buckets after it are ignored and overwritten, and those of the same time
+    continue.
     """
 
     def __init__(self, experts: Sequence[str], max_devices: int) -> None:
@@ -54,10 +54,10 @@ class Scores:
         self.experts = tuple(experts)
         self._max_devices = max_devices
         # Persistence is scored by the last reading, whether it is an expert or not.
-        self._speakers = (_TOLD, PERSISTENCE, *(name for name in self.experts if name != PERSISTENCE))
-        n_columns = len(self._speakers) + 1
+        self._sources = (_PUBLISHED, PERSISTENCE, *(name for name in self.experts if name != PERSISTENCE))
+        n_columns = len(self._sources) + 1
         self._quantiles_at: Places = np.array([n_columns, n_columns - 1, 2 * n_columns - 1], dtype=np.intp)
-        self._n_sums = n_sums = len(_TOLD_SUMS) + len(_SPEAKER_SUMS) * len(self._speakers)
+        self._n_sums = n_sums = len(_PUBLISHED_SUMS) + len(_SOURCE_SUMS) * len(self._sources)
         self._buckets: F32 = np.zeros((_FIRST_ROWS * _N_ALL, n_sums), dtype=np.float32)  # [row, bucket] as one
         self._ids: NDArray[np.int32] = np.full(_FIRST_ROWS * _N_ALL, _NEVER, dtype=np.int32)
         self._ever: F64 = np.zeros((_FIRST_ROWS, n_sums))
@@ -72,10 +72,10 @@ class Scores:
         sums = self._sums(outcomes)
         minutes = outcomes.minutes
         if n_rows > self._max_devices:
-            followed = rows < self._max_devices
-            rows, minutes, sums = rows[followed], minutes[followed], sums[followed]
+            tracked = rows < self._max_devices
+            rows, minutes, sums = rows[tracked], minutes[tracked], sums[tracked]
             n_rows = int(rows.max(initial=-1)) + 1
-        self._reach(n_rows)
+        self._grow(n_rows)
         runs = Runs.of(rows, minutes // _BUCKET_MIN[0])
         if runs is None:
             self._add(rows, minutes, sums)
@@ -92,23 +92,23 @@ class Scores:
         ids = minutes[:, None] // _BUCKET_MIN
         rows = rows.astype(np.intp, copy=False)
         at = (ids % _N_BUCKETS + _FIRST_BUCKET + (rows * _N_ALL)[:, None]).astype(np.intp, copy=False)
-        kept = self._buckets.take(at, axis=0)
-        kept *= (self._ids.take(at) == ids)[..., None]
-        kept += sums[:, None]
-        self._buckets[at] = kept
+        saved = self._buckets.take(at, axis=0)
+        saved *= (self._ids.take(at) == ids)[..., None]
+        saved += sums[:, None]
+        self._buckets[at] = saved
         self._ids[at] = ids
         self._ever[rows] = self._ever.take(rows, axis=0) + sums
         self._newest_minute[rows] = minutes
 
     def _sums(self, outcomes: Outcomes) -> F64:
         """Return what each outcome adds to the sums, ``[N, sums]``."""
-        n, n_speakers = len(outcomes), len(self._speakers)
+        n, n_speakers = len(outcomes), len(self._sources)
         errors = np.empty((n, 2, n_speakers + 1))  # of mean and median by speaker; then of lower and upper bound
-        errors[:, :, 0] = outcomes.told_kw[:, :2]
+        errors[:, :, 0] = outcomes.published_kw[:, :2]
         errors[:, :, 1] = outcomes.last_kw[:, None]
         errors[:, :, 2:-1] = outcomes.experts_kw[:, :, : n_speakers - 2]
-        errors[:, :, -1] = outcomes.told_kw[:, 2:]
-        errors -= outcomes.came_kw[:, None, None]
+        errors[:, :, -1] = outcomes.published_kw[:, 2:]
+        errors -= outcomes.actual_kw[:, None, None]
         np.minimum(errors, _LARGEST_KW, out=errors)
         np.maximum(errors, _SMALLEST_KW, out=errors)
         unknown = np.isnan(errors)
@@ -118,11 +118,11 @@ class Scores:
         sums = np.empty((n, self._n_sums))
         sums[:, 0] = errors[:, 0, 0]
         _sum_interval(errors, unknown, self._quantiles_at, sums)
-        by_speaker = sums[:, len(_TOLD_SUMS) :].reshape(n, len(_SPEAKER_SUMS), n_speakers)
+        by_source = sums[:, len(_PUBLISHED_SUMS) :].reshape(n, len(_SOURCE_SUMS), n_speakers)
         said = errors[:, :, :-1]
-        by_speaker[:, 0] = ~unknown[:, 0, :-1]
-        np.square(said[:, 0], out=by_speaker[:, 1])
-        np.abs(said[:, 1], out=by_speaker[:, 2])
+        by_source[:, 0] = ~unknown[:, 0, :-1]
+        np.square(said[:, 0], out=by_source[:, 1])
+        np.abs(said[:, 1], out=by_source[:, 2])
         return sums
 
     def of(self, row: int) -> dict[Period, Summary]:
@@ -151,14 +151,14 @@ class Scores:
         return {period: self._summary(totals[period]) for period in (LAST_DAY, LAST_WEEK, EVER)}
 
     def _summary(self, sums: F64) -> Summary:
-        told = dict(zip(_TOLD_SUMS, sums[: len(_TOLD_SUMS)].tolist(), strict=True))
-        n, squared, absolute = sums[len(_TOLD_SUMS) :].reshape(len(_SPEAKER_SUMS), -1).tolist()
-        by_speaker = dict(zip(self._speakers[1:], zip(n[1:], squared[1:], absolute[1:], strict=True), strict=True))
-        return summarise(
-            told,
+        published = dict(zip(_PUBLISHED_SUMS, sums[: len(_PUBLISHED_SUMS)].tolist(), strict=True))
+        n, squared, absolute = sums[len(_PUBLISHED_SUMS) :].reshape(len(_SOURCE_SUMS), -1).tolist()
+        by_source = dict(zip(self._sources[1:], zip(n[1:], squared[1:], absolute[1:], strict=True), strict=True))
+        return summarize(
+            published,
             (n[0], squared[0], absolute[0]),
-            by_speaker[PERSISTENCE],
-            {name: by_speaker[name] for name in self.experts},
+            by_source[PERSISTENCE],
+            {name: by_source[name] for name in self.experts},
         )
 
     def forget(self, row: int) -> None:
@@ -196,7 +196,7 @@ class Scores:
             made[f"{name} buckets"], made[f"{name} ever"] = buckets[:, :, columns], ever[:, columns]
         return made
 
-    def take_over(self, columns: Columns) -> None:
+    def restore_columns(self, columns: Columns) -> None:
         """Go on from what :meth:`columns` gave, from the first row on; new experts start from nothing.
 
         Raises :class:`ValueError` where the columns do not fit each other.
@@ -204,7 +204,7 @@ class Scores:
         own = self.columns(())
         always = ("newest_minute", "bucket_ids", "interval buckets", "interval ever", "told buckets", "told ever")
         n_rows = min(check_columns(columns, own, always), self._max_devices)
-        self._reach(n_rows)
+        self._grow(n_rows)
         self._newest_minute[:n_rows] = columns["newest_minute"][:n_rows]
         self._ids[: n_rows * _N_ALL] = columns["bucket_ids"][:n_rows].reshape(-1)
         for name, at in self._named().items():
@@ -215,9 +215,9 @@ class Scores:
 
     def _named(self) -> dict[str, list[int]]:
         """Return where the sums of the interval and of each speaker stand."""
-        first, n_speakers = len(_TOLD_SUMS), len(self._speakers)
-        names = (_TOLD, *(f"expert {name}" for name in self._speakers[1:]))
-        each = {name: [first + i + j * n_speakers for j in range(len(_SPEAKER_SUMS))] for i, name in enumerate(names)}
+        first, n_speakers = len(_PUBLISHED_SUMS), len(self._sources)
+        names = (_PUBLISHED, *(f"expert {name}" for name in self._sources[1:]))
+        each = {name: [first + i + j * n_speakers for j in range(len(_SOURCE_SUMS))] for i, name in enumerate(names)}
         return {"interval": list(range(first)), **each}
 
     def copy(self) -> Scores:
@@ -227,7 +227,7 @@ class Scores:
         made._ever, made._newest_minute = self._ever.copy(), self._newest_minute.copy()
         return made
 
-    def _reach(self, n_rows: int) -> None:
+    def _grow(self, n_rows: int) -> None:
         n_kept = len(self._ever)
         if n_rows <= n_kept:
             return

@@ -18,7 +18,7 @@ class Period(StrEnum):
 
     LAST_DAY = "last_day"
     LAST_WEEK = "last_week"
-    EVER = "ever"
+    ALL_TIME = "ever"
 
 
 LAST_DAY, LAST_WEEK, EVER = Period
@@ -34,7 +34,11 @@ class ExpertSummary:
 
     def document(self) -> dict[str, float | None]:
         """Return it as MQTT and REST tell it."""
-        return {"mse_kw2": _told(self.mse_kw2), "mae_kw": _told(self.mae_kw), "skill": _told(self.skill)}
+        return {
+            "mse_kw2": _rounded_figure(self.mse_kw2),
+            "mae_kw": _rounded_figure(self.mae_kw),
+            "skill": _rounded_figure(self.skill),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Summary:
     experts: dict[str, ExpertSummary]
 
     @property
-    def enough(self) -> bool:
+    def is_sufficient(self) -> bool:
         """Whether these are enough for a verdict."""
         return self.n >= MIN_OUTCOMES
 
@@ -70,16 +74,21 @@ class Summary:
         figures = ("mse_kw2", "mae_kw", "bias_kw", "skill", "mae_skill", "coverage", "width_kw", "pinball_kw")
         return {
             "n": self.n,
-            "enough": self.enough,
-            **{name: _told(getattr(self, name)) for name in figures},
-            "persistence": {"mse_kw2": _told(self.persistence_mse_kw2), "mae_kw": _told(self.persistence_mae_kw)},
+            "enough": self.is_sufficient,
+            **{name: _rounded_figure(getattr(self, name)) for name in figures},
+            "persistence": {
+                "mse_kw2": _rounded_figure(self.persistence_mse_kw2),
+                "mae_kw": _rounded_figure(self.persistence_mae_kw),
+            },
             "experts": {name: expert.document() for name, expert in self.experts.items()},
         }
 
 
-def summarise(interval: Mapping[str, float], told: Sums, persistence: Sums, experts: Mapping[str, Sums]) -> Summary:
+def summarize(
+    interval: Mapping[str, float], published: Sums, persistence: Sums, experts: Mapping[str, Sums]
+) -> Summary:
     """Return what sums come to; those of ``interval`` are bias, bounds_n, pinball, hits and width."""
-    n, squared, absolute = told
+    n, squared, absolute = published
     n_bounds = interval["bounds_n"]
     mse_kw2, mae_kw = _over(squared, n), _over(absolute, n)
     persistence_mse_kw2, persistence_mae_kw = (
@@ -119,5 +128,5 @@ def _skill(error: float | None, persistence_error: float | None) -> float | None
     return skill if math.isfinite(skill) else None  # persistence's error was next to nothing
 
 
-def _told(figure: float | None) -> float | None:
+def _rounded_figure(figure: float | None) -> float | None:
     return None if figure is None else round(figure, _DECIMALS)

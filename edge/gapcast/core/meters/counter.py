@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapcast.core.meters.minutes import Taken
+from gapcast.core.meters.minutes import SampleResult
 
 _MS_PER_HOUR = 3_600_000
 
@@ -14,7 +14,7 @@ class Counter:
 
     >>> counter = Counter(signs=(1, -1), hold_ms=120_000)
     >>> [counter.add(at_ms, kwh) for at_ms, kwh in ((0, (100.0, 7.0)), (60_000, (100.25, 7.0)))]
-    [<Taken.TAKEN: 'taken'>, <Taken.TAKEN: 'taken'>]
+    [<SampleResult.TAKEN: 'taken'>, <SampleResult.TAKEN: 'taken'>]
     >>> counter.mean_kw
     15.0
     """
@@ -40,15 +40,15 @@ class Counter:
         if len(counts_kwh) == len(self._signs):
             self._at_ms, self._counts_kwh = at_ms, counts_kwh
 
-    def add(self, at_ms: int, counts_kwh: tuple[float, ...]) -> Taken:
+    def add(self, at_ms: int, counts_kwh: tuple[float, ...]) -> SampleResult:
         """Take what the counters show; a silence longer than ``hold_ms``, either way, begins anew."""
         before_kwh, since_ms = self._counts_kwh, at_ms - self._at_ms
         if before_kwh is not None and -self._hold_ms <= since_ms <= 0:
-            return Taken.LATE if since_ms else Taken.DUPLICATE
+            return SampleResult.LATE if since_ms else SampleResult.DUPLICATE
         self._counts_kwh, self._at_ms = counts_kwh, at_ms
         self.mean_kw = None
         if before_kwh is None:
-            return Taken.TAKEN
+            return SampleResult.TAKEN
         if any(now < before for now, before in zip(counts_kwh, before_kwh, strict=True)):
             self.n_resets += 1
         elif 0 < since_ms <= self._hold_ms:
@@ -56,4 +56,4 @@ class Counter:
                 sign * (now - before) for sign, now, before in zip(self._signs, counts_kwh, before_kwh, strict=True)
             )
             self.mean_kw = gained_kwh * _MS_PER_HOUR / since_ms
-        return Taken.TAKEN
+        return SampleResult.TAKEN

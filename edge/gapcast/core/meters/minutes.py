@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from gapcast.core.buffer import RESTART_RUN
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.meters.samples import OpenMinute, Spoken
+from gapcast.core.meters.samples import OpenMinute, SampleValues
 
 #: A minute has a mean where samples speak for at least this share of it.
 MIN_COVERED = 0.5
@@ -30,7 +30,7 @@ _NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class HeldValue:
     """How samples are read: the usual distance of two, how long one may hold, and what lateness is mended."""
 
     every_ms: int = 60_000
@@ -38,7 +38,7 @@ class Holding:
     lateness_ms: int = 0
 
 
-class Taken(Enum):
+class SampleResult(Enum):
     """What became of a sample."""
 
     TAKEN = "taken"
@@ -57,7 +57,7 @@ class MinuteMean(NamedTuple):
 class MinuteMeans:
     """One device's samples of power, first, and other channels; minutes as they are complete.
 
-    >>> means = MinuteMeans(Holding(every_ms=30_000, hold_ms=60_000), n_channels=1)
+    >>> means = MinuteMeans(HeldValue(every_ms=30_000, hold_ms=60_000), n_channels=1)
     >>> [means.add(at_ms, (kw,)).value for at_ms, kw in ((0, 1.0), (30_000, 2.0), (60_000, 5.0))]
     ['taken', 'taken', 'taken']
     >>> means.take()
@@ -65,42 +65,50 @@ class MinuteMeans:
     """
 
     __slots__ = (
-        "_closed", "_covered_ms", "_holding", "_late_run", "_minute", "_pending", "_spoken", "_sums", "_through_ms",
+        "_closed",
+        "_covered_ms",
+        "_current",
+        "_holding",
+        "_late_run",
+        "_minute",
+        "_pending",
+        "_sums",
+        "_through_ms",
         "newest_ms",
     )  # fmt: skip
 
-    def __init__(self, holding: Holding, n_channels: int) -> None:
+    def __init__(self, holding: HeldValue, n_channels: int) -> None:
         self._holding = holding
         self._sums = [0.0] * n_channels  # of the open minute: value times ms
         self._covered_ms = [0] * n_channels
         self._minute = 0  # the open one
         self._through_ms = 0  # all before this is in the sums
-        self._spoken: Spoken | None = None  # the one that holds now
-        self._pending: list[Spoken] = []  # newer ones, in order, that an older one may still come before
-        self._late_run: list[Spoken] = []
+        self._current: SampleValues | None = None  # the one that holds now
+        self._pending: list[SampleValues] = []  # newer ones, in order, that an older one may still come before
+        self._late_run: list[SampleValues] = []
         self._closed: list[MinuteMean] = []
         #: Time of the newest sample; None before the first.
         self.newest_ms: int | None = None
 
-    def add(self, at_ms: int, values: tuple[float | None, ...], *, redelivered: bool = False) -> Taken:
+    def add(self, at_ms: int, values: tuple[float | None, ...], *, redelivered: bool = False) -> SampleResult:
         """Take a sample, None for a channel that it says nothing of.
 
         One that is ``redelivered``, and is no news, is a duplicate: never a stream that starts again.
         """
-        sample = Spoken(at_ms, values)
-        newest_ms, spoken = self.newest_ms, self._spoken
-        if newest_ms is None or spoken is None:
+        sample = SampleValues(at_ms, values)
+        newest_ms, current = self.newest_ms, self._current
+        if newest_ms is None or current is None:
             self._begin(sample)
-            return Taken.TAKEN
-        if at_ms == spoken.at_ms or any(at_ms == other.at_ms for other in self._pending):
-            return Taken.DUPLICATE
-        if at_ms <= max(newest_ms - self._holding.lateness_ms, spoken.at_ms):
-            return Taken.DUPLICATE if redelivered else self._judge_late(sample)
+            return SampleResult.TAKEN
+        if at_ms == current.at_ms or any(at_ms == other.at_ms for other in self._pending):
+            return SampleResult.DUPLICATE
+        if at_ms <= max(newest_ms - self._holding.lateness_ms, current.at_ms):
+            return SampleResult.DUPLICATE if redelivered else self._judge_late(sample)
         self._late_run.clear()
         insort(self._pending, sample)
         self.newest_ms = max(newest_ms, at_ms)
-        self._advance(spoken, self.newest_ms - self._holding.lateness_ms)
-        return Taken.TAKEN
+        self._advance(current, self.newest_ms - self._holding.lateness_ms)
+        return SampleResult.TAKEN
 
     def add_interval(self, until_ms: int, values: tuple[float | None, ...]) -> None:
         """Take what is known of all the time since the last call, as the difference of a counter is."""
@@ -115,15 +123,15 @@ class MinuteMeans:
         """Close the minutes that are due at ``now_ms``, by the device's clock: what holds, holds on."""
         self._close_until((now_ms - self._wait_ms) // MINUTE_MS * MINUTE_MS)
 
-    def close_again(self, minute: int) -> None:
+    def replay_minute(self, minute: int) -> None:
         """Close ``minute``, which had been closed before these samples were given anew."""
         end_ms = (minute + 1) * MINUTE_MS
         if self.newest_ms is not None and end_ms - self.newest_ms <= self._holding.hold_ms + MINUTE_MS:
             self._close_until(end_ms)
 
     def _close_until(self, until_ms: int) -> None:
-        if self._spoken is not None:
-            self._advance(self._spoken, until_ms)
+        if self._current is not None:
+            self._advance(self._current, until_ms)
         elif until_ms > self._through_ms:
             self._spend((), self._through_ms, self._through_ms, until_ms)
 
@@ -138,7 +146,7 @@ class MinuteMeans:
     def _wait_ms(self) -> int:
         """How long after a minute's end a sample may still tell of it; a counter's next count tells of all before."""
         wait_ms = max(GRACE_MS, self._holding.lateness_ms)
-        return wait_ms if self._spoken is not None else wait_ms + self._holding.hold_ms
+        return wait_ms if self._current is not None else wait_ms + self._holding.hold_ms
 
     def take(self) -> list[MinuteMean]:
         """Return the minutes closed since the last call, in order."""
@@ -148,21 +156,21 @@ class MinuteMeans:
     def standing(self) -> OpenMinute:
         """Return where the open minute stands, for :meth:`resume`; closed ones are to be taken first."""
         return OpenMinute(
-            self._minute, self._through_ms, tuple(self._sums), tuple(self._covered_ms), self._spoken,
+            self._minute, self._through_ms, tuple(self._sums), tuple(self._covered_ms), self._current,
             tuple(self._pending), tuple(self._late_run), self.newest_ms,
         )  # fmt: skip
 
     def resume(self, where: OpenMinute) -> None:
         """Go on from ``where`` another stood; where that had other channels, begin anew."""
         if len(where.sums) == len(self._sums) == len(where.covered_ms):
-            self._minute, self._through_ms, self._spoken = where.minute, where.through_ms, where.spoken
+            self._minute, self._through_ms, self._current = where.minute, where.through_ms, where.current
             self._sums, self._covered_ms = list(where.sums), list(where.covered_ms)
             self._pending, self._late_run = list(where.pending), list(where.late_run)
             self.newest_ms = where.newest_ms
 
-    def _begin(self, sample: Spoken) -> None:
+    def _begin(self, sample: SampleValues) -> None:
         self._restart(sample.at_ms)
-        self._spoken = sample
+        self._current = sample
         self._pending.clear()
         self._late_run.clear()
         self.newest_ms = sample.at_ms
@@ -176,41 +184,41 @@ class MinuteMeans:
         self._sums = [0.0] * len(self._sums)
         self._covered_ms = [0] * len(self._sums)
 
-    def _judge_late(self, sample: Spoken) -> Taken:
+    def _judge_late(self, sample: SampleValues) -> SampleResult:
         """Let three late ones in a row, each after the one before, begin anew: a replay, a clock set back."""
         run = self._late_run
         if run and sample.at_ms == run[-1].at_ms:
-            return Taken.DUPLICATE
+            return SampleResult.DUPLICATE
         if run and not 0 < sample.at_ms - run[-1].at_ms <= self._holding.hold_ms:
             run.clear()
         run.append(sample)
         if len(run) < RESTART_RUN:
-            return Taken.LATE
+            return SampleResult.LATE
         again = run.copy()
         self._begin(again[0])
         for one in again[1:]:
             self.add(*one)
-        return Taken.TAKEN
+        return SampleResult.TAKEN
 
-    def _advance(self, spoken: Spoken, until_ms: int) -> None:
+    def _advance(self, current: SampleValues, until_ms: int) -> None:
         """Let the samples before ``until_ms`` speak, from the one that holds now on, each until the next."""
         holding = self._holding
         while self._pending and self._pending[0].at_ms <= until_ms:
             following = self._pending.pop(0)
-            self._speak(spoken, following.at_ms, following.at_ms)
-            spoken = self._spoken = following
+            self._add_span(current, following.at_ms, following.at_ms)
+            current = self._current = following
         next_ms = self._pending[0].at_ms if self._pending else until_ms
-        if next_ms - spoken.at_ms > holding.hold_ms >= until_ms - spoken.at_ms:
-            until_ms = min(until_ms, spoken.at_ms + holding.every_ms)  # one between may yet make it hold
-        self._speak(spoken, until_ms, next_ms)
+        if next_ms - current.at_ms > holding.hold_ms >= until_ms - current.at_ms:
+            until_ms = min(until_ms, current.at_ms + holding.every_ms)  # one between may yet make it hold
+        self._add_span(current, until_ms, next_ms)
 
-    def _speak(self, spoken: Spoken, until_ms: int, next_ms: int) -> None:
+    def _add_span(self, current: SampleValues, until_ms: int, next_ms: int) -> None:
         """Let a sample speak until ``until_ms``, knowing of none before ``next_ms``."""
         if until_ms <= self._through_ms:
             return
-        holds = next_ms - spoken.at_ms <= self._holding.hold_ms
-        held_ms = next_ms if holds else spoken.at_ms + min(self._holding.every_ms, self._holding.hold_ms)
-        self._spend(spoken.values, self._through_ms, min(held_ms, until_ms), until_ms)
+        holds = next_ms - current.at_ms <= self._holding.hold_ms
+        held_ms = next_ms if holds else current.at_ms + min(self._holding.every_ms, self._holding.hold_ms)
+        self._spend(current.values, self._through_ms, min(held_ms, until_ms), until_ms)
 
     def _spend(self, values: Sequence[float | None], from_ms: int, held_ms: int, until_ms: int) -> None:
         """Add ``values`` from ``from_ms`` to ``held_ms``, nothing from there to ``until_ms``; close what ends."""

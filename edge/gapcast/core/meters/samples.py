@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Spoken(NamedTuple):
+class SampleValues(NamedTuple):
     """Values at an instant: power (kW), then the other channels; None where nothing is known."""
 
     at_ms: int
@@ -19,9 +19,9 @@ class OpenMinute(NamedTuple):
     through_ms: int
     sums: tuple[float, ...]
     covered_ms: tuple[int, ...]
-    spoken: Spoken | None
-    pending: tuple[Spoken, ...]
-    late_run: tuple[Spoken, ...]
+    current: SampleValues | None
+    pending: tuple[SampleValues, ...]
+    late_run: tuple[SampleValues, ...]
     newest_ms: int | None
 
 

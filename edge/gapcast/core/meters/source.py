@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from gapcast.core.errors import PayloadError
 from gapcast.core.grid import LATEST_MS
 from gapcast.core.meters.localtime import local_instant_of
-from gapcast.core.meters.minutes import Holding
+from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.meters.values import Sum, look_up, number_of
 from gapcast.core.reading import Limits, in_range, instant_of, measured_of
 
@@ -54,7 +54,7 @@ class Source:
     time_form: TimeForm
     zone: tzinfo
     kind: Kind
-    holding: Holding
+    holding: HeldValue
     features: tuple[FeaturePath, ...] = ()
 
     @property

@@ -1,0 +1,29 @@
+"""Where one device stands: what it last drew, what was last foreseen for it, and how good that has been."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gapcast.core.engine import Engine
+from gapcast.core.forecast import Forecast
+from gapcast.core.learning.summary import Period, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """One device: its newest reading (kW), its newest forecast (None: none yet), and its live scores by period."""
+
+    device: str
+    minute: int
+    gap_kw: float
+    forecast: Forecast | None
+    scores: Mapping[Period, Summary]
+
+
+def status_of(engine: Engine, device: str) -> DeviceStatus | None:
+    """Return where ``device`` stands, None where it is unknown."""
+    if device not in engine.buffers:
+        return None
+    minute, gap_kw = engine.buffers.newest(device)
+    return DeviceStatus(device, minute, gap_kw, engine.latest_of(device), engine.scores_of(device))

@@ -1,0 +1,120 @@
+"""From what models and blend say to forecasts, as users get them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.forecast import DECIMALS, LOWER, MEDIAN, UPPER, Forecasts, Shares
+from gapcast.core.learning.ensemble import Ensemble, EnsembleForecasts
+from gapcast.core.predictor import ModelIdentity, Prediction, Predictor, PublishedModel
+from gapcast.core.window import F32, WindowSpec
+
+#: The name that forecasts bear which experts made together.
+BLEND = "blend"
+
+
+class BatchKeys(NamedTuple):
+    """Whose forecasts they are, the newest minute that they go by, and the real readings in their windows."""
+
+    devices: list[str]
+    minutes: list[int]
+    n_observed: list[int]
+
+
+def publisher_of(blend: Ensemble, context: int) -> PublishedModel:
+    """Return whose words the forecasts of ``blend`` are: its own, or those of a model with its bounds corrected.
+
+    A blend goes by ``context`` minutes, the most that one of its models does.
+    """
+    model, options = blend.models[0], blend.options
+    levels = {*(model.quantile_levels or ())}
+    if options.blends:
+        levels |= {MEDIAN}
+    if options.calibrates:
+        levels |= {LOWER, UPPER}
+    elif not {LOWER, UPPER} <= levels:
+        levels -= {LOWER, UPPER}  # one bound alone is no interval
+    name, spec = (BLEND, WindowSpec(context, model.spec.padding)) if options.blends else (model.name, model.spec)
+    return PublishedModel(name, model.version, spec, model.lead_times_min, tuple(sorted(levels)) or None)
+
+
+def from_single_model(
+    model: Predictor, keys: BatchKeys, issued_at_ms: int, prediction: Prediction, *, includes_path: bool
+) -> Forecasts:
+    """Return what ``model`` alone says."""
+    mean_kw = _rounded(prediction.mean)
+    median_kw, lower_kw, upper_kw = _quantiles(model, prediction, (MEDIAN, LOWER, UPPER))
+    return Forecasts(
+        model,
+        issued_at_ms,
+        *keys,
+        gap_kw=mean_kw[:, -1].tolist(),
+        median_kw=median_kw,
+        lower_kw=lower_kw,
+        upper_kw=upper_kw,
+        path_kw=mean_kw.tolist() if includes_path else None,
+    )
+
+
+def from_ensemble(
+    blend: Ensemble,
+    publisher: ModelIdentity,
+    keys: BatchKeys,
+    issued_at_ms: int,
+    published: EnsembleForecasts,
+    path_kw: F32 | None,
+) -> Forecasts:
+    """Return what ``blend`` has ``published``, in the words of ``publisher``.
+
+    ``path_kw`` ``[N, K]`` is what the first model says of each lead time, None where no path is told. What the blend
+    adds to its end grows along it, from nothing at the start.
+    """
+    mean_kw, median_kw, lower_kw, upper_kw = _rounded(published.kw.T.astype(np.float32)).tolist()
+    levels = publisher.quantile_levels or ()
+    along_kw: list[list[float]] | None = None
+    if path_kw is not None:
+        leads_min = np.asarray(publisher.lead_times_min)
+        added_kw = (published.kw[:, 0] - path_kw[:, -1])[:, np.newaxis] * (leads_min / leads_min[-1])
+        within = blend.within
+        path = _rounded(np.minimum(np.maximum(path_kw + added_kw, within.low_kw), within.high_kw).astype(np.float32))
+        path[:, -1] = mean_kw
+        along_kw = path.tolist()
+    shares = None
+    if blend.options.blends:
+        weights = published.shares.astype(np.float32).reshape(len(published.shares), -1)
+        shares = Shares(blend.experts, weights.tolist())
+    return Forecasts(
+        publisher,
+        issued_at_ms,
+        *keys,
+        gap_kw=mean_kw,
+        median_kw=median_kw if MEDIAN in levels else None,
+        lower_kw=lower_kw if LOWER in levels else None,
+        upper_kw=upper_kw if UPPER in levels else None,
+        path_kw=along_kw,
+        shares=shares,
+    )
+
+
+def _rounded(power_kw: NDArray[np.float32]) -> NDArray[np.float64]:
+    return power_kw.astype(np.float64).round(DECIMALS)
+
+
+def _quantiles(model: Predictor, prediction: Prediction, wanted: Sequence[float]) -> list[list[float] | None]:
+    """Return the quantiles at the horizon for each of the levels ``wanted``, None for one that the model has not.
+
+    Quantiles that cross are put in order (V. Chernozhukov, I. Fernandez-Val and A. Galichon, *Quantile and probability
+    curves without crossing*, Econometrica 78, 2010).
+    """
+    levels = model.quantile_levels
+    if prediction.quantiles is None or levels is None:
+        return [None] * len(wanted)
+    quantiles = prediction.quantiles[:, -1]
+    if (quantiles[:, 1:] < quantiles[:, :-1]).any():
+        quantiles = np.sort(quantiles, axis=-1)
+    columns_kw: list[list[float]] = _rounded(quantiles).T.tolist()
+    return [columns_kw[levels.index(level)] if level in levels else None for level in wanted]

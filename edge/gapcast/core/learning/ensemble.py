@@ -1,0 +1,285 @@
+"""The blend: what is told of each device, learnt from what came of it.
+
+For every window each model speaks, the learning expert speaks, and persistence; the weights make one mean and one
+median of them, and the interval is put around the median. When the target minute comes, experts, weights and
+interval learn from it, each device by itself. Devices of a batch go side by side through numpy; several readings of
+one device in a batch go one after the other, so that a batch is as good as its readings one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.forecast_range import ForecastRange
+from gapcast.core.learning import (
+    boa_weights,
+    conformal_interval,
+    daily_profile,
+    error_scale,
+    learning_state,
+    pending_forecasts,
+    rls_model,
+)
+from gapcast.core.learning.device_rows import UNTRACKED, DeviceRows
+from gapcast.core.learning.ensemble_inputs import EnsembleInputs, MemberPredictions
+from gapcast.core.learning.options import EnsembleOptions
+from gapcast.core.learning.outcomes import F64, Outcomes
+from gapcast.core.predictor import Prediction, Predictor
+from gapcast.core.reading import Limits
+from gapcast.core.window import F32, I64
+
+#: The weights follow from the memory, and are kept beside it: made when something was learnt, not when they are asked.
+_SHARES = "shares"
+#: Places in ``seen``.
+_SCALE, _N_OUTCOMES, _LOG_WIDTH, _LOWEST = range(4)
+#: A house that never gave less than this does not feed in, kW: a meter's zero is not quite steady.
+_FEEDS_IN_KW = -0.05
+
+
+@dataclass(frozen=True, slots=True)
+class EnsembleForecasts:
+    """What is told of N windows: ``kw`` ``[N, 4]`` is mean, median, lower and upper bound (NaN where there is none).
+
+    ``shares`` ``[N, 2, E]`` are the weights of the experts, for the mean and for the median. ``replaced`` are the
+    places of forecasts that could not be and were replaced by persistence, each with the value that gave it away.
+    """
+
+    kw: F64
+    shares: F64
+    replaced: list[tuple[int, float]] = field(default_factory=list)
+
+
+class Ensemble:
+    """Tells what the experts together expect, and learns from what came. Pure; one caller."""
+
+    def __init__(self, models: Sequence[Predictor], options: EnsembleOptions, zone: tzinfo = UTC) -> None:
+        """Blend ``models``, the first of which is the one that would speak alone."""
+        self.options = options
+        #: What readings may state, and the range that forecasts are held to.
+        self.limits = Limits(options.min_kw, options.max_kw)
+        self.within = ForecastRange.of(self.limits)
+        self.models = tuple(models)
+        self._inputs = inputs = EnsembleInputs(models, zone, learns=options.learns)
+        self.experts = inputs.experts
+        self._is_bounded = options.calibrates or inputs.has_bounds
+        n_columns, n_experts = len(inputs.view.names), len(self.experts)
+        self._log_prior = np.log(boa_weights.prior_weights(n_experts))
+        self._pending = pending_forecasts.PendingForecasts(n_columns, n_experts, inputs.horizon_min)
+        blank: dict[str, NDArray[np.generic]] = {
+            "seen": np.array([error_scale.FIRST_KW, 0.0, np.nan, 0.0]),
+            "memory": boa_weights.initial_state(n_experts),
+            _SHARES: self._weighed(boa_weights.initial_state(n_experts)[np.newaxis])[0],
+            **self._pending.blank(),
+        }
+        if options.learns:
+            coefficients, covariance = rls_model.initial_state(n_columns, inputs.mean_column, inputs.median_column)
+            blank |= {"coefficients": coefficients, "covariance": covariance, "usual": daily_profile.initial_state()}
+        self.state = DeviceRows(blank)
+        self._unlearned: tuple[MemberPredictions, pending_forecasts.IssuedForecasts, F64] | None = None
+        self._outcomes: list[Outcomes] = []
+
+    @property
+    def n_bytes_a_device(self) -> int:
+        """Bytes of state that a followed device takes."""
+        return sum(array[0].nbytes for array in self.state.arrays.values())
+
+    # --- forecasts --------------------------------------------------------------------------------
+
+    def forecast(self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction]) -> EnsembleForecasts:
+        """Tell what is expected after each of ``windows`` ``[N, context]``, kW, N >= 1, in their order.
+
+        ``rows`` ``[N]`` are the devices' in :class:`~gapcast.core.buffer.Buffers`, ``minutes`` ``[N]`` those of the
+        newest readings, and ``predictions`` what each model made of the windows.
+        """
+        inputs = self._inputs.collect(rows, minutes, windows, predictions)
+        published = EnsembleForecasts(np.empty((len(rows), 4)), np.empty((len(rows), 2, len(self.experts))))
+        is_tracked = rows < self.options.max_devices
+        if is_tracked.all():
+            self._combine_tracked(inputs, published)
+            return published
+        untracked, tracked = np.flatnonzero(~is_tracked), np.flatnonzero(is_tracked)
+        self._combine(inputs.of(untracked), np.full(len(untracked), UNTRACKED), published, untracked)
+        if tracked.size:
+            self._combine_tracked(inputs.of(tracked), published, tracked)
+        return published
+
+    def learn(self) -> list[Outcomes]:
+        """Learn what the newest readings say of earlier forecasts; return all outcomes since the last call."""
+        self._learn_pending()
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+    def forget(self, row: int) -> None:
+        """Know nothing of the device of that row."""
+        self._learn_pending()
+        if row < self.options.max_devices:
+            self.state.forget(row + 1)
+
+    def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
+        """Return a copy of the learned state of ``rows``, as :meth:`restore_columns` takes it."""
+        self._learn_pending()
+        tracked = np.flatnonzero(np.asarray(rows, dtype=np.int64) < self.options.max_devices)
+        return {
+            learning_state.TRACKED: tracked,
+            learning_state.EXPERTS: np.array(self.experts),
+            learning_state.COLUMNS: np.array(self._inputs.view.names),
+            **learning_state.pack_covariance(
+                self.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1, without=_SHARES)
+            ),
+        }
+
+    def restore_columns(self, n_devices: int, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what :meth:`columns` gave for the devices that have rows 0 to ``n_devices`` now.
+
+        Of other experts than before, those that are the same go on, and the others begin anew. Raises
+        :class:`~gapcast.core.errors.StateError` where the columns do not fit each other.
+        """
+        known = learning_state.restore_for_members(columns, self.state, self.experts, self._inputs.view.names)
+        if known:
+            known[_SHARES] = self._weighed(known["memory"])
+            tracked = columns[learning_state.TRACKED]
+            which = tracked < min(n_devices, self.options.max_devices)
+            self.state.restore_columns(tracked[which] + 1, {name: array[which] for name, array in known.items()})
+
+    def _combine_tracked(
+        self, inputs: MemberPredictions, published: EnsembleForecasts, places: I64 | None = None
+    ) -> None:
+        """Write the forecasts of ``inputs`` to ``places`` of ``published`` (None: all), and store them for learning."""
+        for which in inputs.rounds():
+            self._learn_pending()
+            one = inputs.of(which)
+            self._unlearned = self._combine(one, one.rows + 1, published, which if places is None else places[which])
+
+    def _combine(
+        self, one: MemberPredictions, rows: I64, published: EnsembleForecasts, places: I64 | slice
+    ) -> tuple[MemberPredictions, pending_forecasts.IssuedForecasts, F64]:
+        """Put what is told of ``one`` in its ``places`` of ``published``, by what is known in ``rows`` of the state.
+
+        The columns of ``one`` are put in the devices' scale in place. Return what is to be remembered, with the
+        log(width) of the interval.
+        """
+        at = self.state.at(rows)
+        arrays = self.state.arrays
+        seen, experts_kw = arrays["seen"][at], one.experts_kw
+        scale_kw, log_width = seen[:, _SCALE], seen[:, _LOG_WIDTH]
+        lowest_kw = np.minimum(seen[:, _LOWEST], one.last_kw)
+        floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self.options.min_kw, np.minimum(lowest_kw, 0.0))
+        columns, floor = one.columns_kw, floor_kw[:, np.newaxis]
+        if self.options.learns:
+            typical_kw = daily_profile.typical_kw(arrays["usual"], rows, one.bins[1], one.last_kw)
+            self._inputs.view.scale(columns, typical_kw, one.last_kw, scale_kw, rls_model.LIMIT)
+            change_kw = rls_model.predict(arrays["coefficients"][at], columns) * scale_kw[:, np.newaxis]
+            experts_kw[:, :, -2] = np.maximum(one.last_kw[:, np.newaxis] + change_kw, floor)
+        shares = arrays[_SHARES][at]
+        kw = np.empty((len(rows), 4))
+        published_kw = np.add.reduce(shares * experts_kw, axis=-1, out=kw[:, :2])
+        if self.options.blends:
+            np.maximum(published_kw, floor, out=published_kw)
+        if self.options.calibrates:
+            roots = one.spread_roots
+            if roots is None:
+                roots = np.repeat(conformal_interval.roots(2 * scale_kw)[:, np.newaxis], 2, axis=1)
+            is_new = np.isnan(log_width)
+            if is_new.any():
+                log_width = np.where(is_new, conformal_interval.first_log_width(roots), log_width)
+            kw[:, 2], kw[:, 3] = conformal_interval.bounds(log_width, kw[:, 1], roots, floor_kw)
+        elif one.bounds_kw is None:
+            kw[:, 2:] = np.nan
+        else:
+            kw[:, 2:] = one.bounds_kw + (kw[:, 1] - experts_kw[:, 1, 0])[:, np.newaxis]
+            if self.options.blends:
+                np.maximum(kw[:, 2:], floor, out=kw[:, 2:])
+        made = pending_forecasts.IssuedForecasts(columns, experts_kw, kw, one.last_kw, scale_kw)
+        if not self.within.all_possible(kw, shares, bounded=self._is_bounded):
+            shares = shares.copy()
+            of_batch = np.arange(len(published.kw))[places]
+            published.replaced.extend(self._replace_impossible(rows, made, shares, log_width, of_batch))
+        published.kw[places], published.shares[places] = kw, shares
+        return one, made, log_width
+
+    def _replace_impossible(
+        self, rows: I64, made: pending_forecasts.IssuedForecasts, shares: F64, log_width: F64, places: I64
+    ) -> list[tuple[int, float]]:
+        """Replace forecasts that cannot be by persistence, and reset what was learnt of their devices, in place.
+
+        Bounds out of range alone are cut to it. What is to be remembered of a replaced forecast teaches nothing: all
+        experts predicted persistence. Return the ``places`` of those replaced, with the value that gave each away.
+        """
+        within, is_bounded, kw = self.within, self._is_bounded, made.kw
+        within.cut_bounds(kw)
+        which = np.flatnonzero(within.impossible(kw, shares, bounded=is_bounded))
+        if not which.size:
+            return []
+        gave_away = [within.outside(values[: 4 if is_bounded else 2]) for values in kw[which].tolist()]
+        last_kw = made.last_kw[which]
+        kw[which] = within.persistence(last_kw)
+        if not is_bounded:
+            kw[which, 2:] = np.nan
+        self.state.reset(rows[which])
+        made.scale_kw[which], log_width[which] = error_scale.FIRST_KW, np.nan
+        made.experts_kw[which] = last_kw[:, np.newaxis, np.newaxis]
+        made.columns[which] = 0.0
+        shares[which] = 0.0
+        shares[which, :, -1] = 1.0
+        return list(zip(places[which].tolist(), gave_away, strict=True))
+
+    def _weighed(self, memory: F64) -> F64:
+        if self.options.blends:
+            return boa_weights.weights_of(memory, self._log_prior)
+        shares = np.zeros((len(memory), 2, len(self.experts)))
+        shares[:, :, 0] = 1.0
+        return shares
+
+    # --- outcomes ---------------------------------------------------------------------------------
+
+    def _learn_pending(self) -> None:
+        """Learn what the readings of the last round say of the forecasts made for their minutes, and remember its own.
+
+        Not before the next is due: by then the forecasts of the round have left.
+        """
+        unlearned, self._unlearned = self._unlearned, None
+        if unlearned is None:
+            return
+        one, published, log_width = unlearned
+        rows, arrays = one.rows + 1, self.state.arrays
+        arrays["seen"][rows, _LOG_WIDTH] = log_width
+        self._pending.put(self.state, rows, one, published)
+        lowest = arrays["seen"][rows, _LOWEST]
+        arrays["seen"][rows, _LOWEST] = np.minimum(lowest, one.last_kw)
+        if self.options.learns:
+            daily_profile.update(arrays["usual"], rows, one.bins[0], one.last_kw)
+        which = self._pending.which(self.state, rows, one.minutes)
+        if which.size:
+            self._learn_from(one.rows[which], one.minutes[which], one.last_kw[which])
+
+    def _learn_from(self, rows: I64, minutes: I64, actual_kw: F64) -> None:
+        at = self.state.at(rows + 1)
+        arrays = self.state.arrays
+        columns, experts_kw, published_kw, last_kw, scale_kw = self._pending.take(self.state, rows + 1, minutes)
+        self._outcomes.append(Outcomes(rows, minutes, actual_kw, last_kw, experts_kw, published_kw))
+        seen = arrays["seen"][at]
+        change_kw, n_outcomes = actual_kw - last_kw, seen[:, _N_OUTCOMES].copy()
+        if self.options.learns:
+            coefficients, covariance = arrays["coefficients"][at], arrays["covariance"][at]
+            sound = rls_model.update(coefficients, covariance, columns, change_kw / scale_kw, self.options.forgetting)
+            if sound is not None:
+                coefficients[~sound] = self.state.initial("coefficients")
+                covariance[~sound] = self.state.initial("covariance")
+            self.state.put("coefficients", at, coefficients)
+            self.state.put("covariance", at, covariance)
+        if self.options.blends:
+            memory = arrays["memory"][at]
+            boa_weights.update(memory, experts_kw, published_kw[:, :2], actual_kw, scale_kw * boa_weights.LIMIT)
+            self.state.put("memory", at, memory)
+            arrays[_SHARES][at] = self._weighed(memory)
+        missed = ((actual_kw < published_kw[:, 2]) | (actual_kw > published_kw[:, 3])).astype(np.float64)
+        seen[:, _LOG_WIDTH] = conformal_interval.updated_log_width(seen[:, _LOG_WIDTH], n_outcomes, missed)
+        seen[:, _SCALE] = error_scale.updated_scale(seen[:, _SCALE], change_kw, n_outcomes)
+        seen[:, _N_OUTCOMES] = n_outcomes + 1
+        self.state.put("seen", at, seen)

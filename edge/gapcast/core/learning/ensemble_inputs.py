@@ -1,0 +1,129 @@
+"""What the models say of a batch of windows, side by side, before anything that was learnt plays a part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+
+import numpy as np
+
+from gapcast.core.forecast import LOWER, MEDIAN, UPPER
+from gapcast.core.learning import conformal_interval
+from gapcast.core.learning.outcomes import F64, LEARNED, PERSISTENCE
+from gapcast.core.learning.rls_features import BIN_MIN, RlsFeatures
+from gapcast.core.predictor import Prediction, Predictor
+from gapcast.core.window import F32, I64
+
+_ALL = slice(None)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPredictions:
+    """N windows and what is said of them. Power in kW, minutes since the epoch.
+
+    ``rows``, ``minutes`` and ``last_kw`` are ``[N]``; ``bins`` ``[2, N]`` the half hours of the local day, now and at
+    the target; ``columns_kw`` ``[N, D]`` what the learning expert looks at; ``experts_kw`` ``[N, 2, E]`` mean and
+    median of each expert, where the learning one's are still to come; ``bounds_kw`` and ``spread_roots`` ``[N, 2]``
+    the first model's own bounds and the roots of their distances from its median, None where it has none.
+    """
+
+    rows: I64
+    minutes: I64
+    last_kw: F64
+    bins: I64
+    columns_kw: F64
+    experts_kw: F64
+    bounds_kw: F64 | None
+    spread_roots: F64 | None
+
+    def of(self, which: I64 | slice) -> MemberPredictions:
+        """Return those of the N that ``which`` says."""
+        if which is _ALL:
+            return self
+        return MemberPredictions(
+            self.rows[which],
+            self.minutes[which],
+            self.last_kw[which],
+            self.bins[:, which],
+            self.columns_kw[which],
+            self.experts_kw[which],
+            None if self.bounds_kw is None else self.bounds_kw[which],
+            None if self.spread_roots is None else self.spread_roots[which],
+        )
+
+    def rounds(self) -> Iterator[slice | I64]:
+        """Yield which of the N go next, such that no device comes twice in one go and its windows come in order."""
+        rows = self.rows
+        n = len(rows)
+        if n == 1 or np.unique(rows).size == n:
+            yield _ALL
+        elif rows.min() == rows.max():
+            for place in range(n):
+                yield slice(place, place + 1)
+        else:
+            n_before: dict[int, int] = {}
+            nth = np.empty(n, dtype=np.int64)
+            for place, row in enumerate(rows.tolist()):
+                nth[place] = n_before.get(row, 0)
+                n_before[row] = nth[place] + 1
+            for go in range(int(nth.max()) + 1):
+                yield np.flatnonzero(nth == go)
+
+
+def _from_to(first: int, second: int) -> slice:
+    """Return the two places as a slice, which needs no copy."""
+    return slice(first, second + 1, second - first)
+
+
+class EnsembleInputs:
+    """Puts the models' words in columns. The first model is the one that would speak alone."""
+
+    def __init__(self, models: Sequence[Predictor], zone: tzinfo, *, learns: bool) -> None:
+        """Hear ``models``, then a learning expert where one ``learns``, then persistence."""
+        self.horizon_min = models[0].lead_times_min[-1]
+        self._now_and_target = np.array([[0], [self.horizon_min]])
+        levels = [tuple(model.quantile_levels or ()) for model in models]
+        #: Where each model's median is among its quantiles, None where it has none; and the first one's outer two.
+        self._median = [own.index(MEDIAN) if MEDIAN in own else None for own in levels]
+        self._outer = _from_to(*map(levels[0].index, (LOWER, UPPER))) if {LOWER, UPPER} <= {*levels[0]} else None
+        #: Whether the first model has bounds of its own.
+        self.has_bounds = self._outer is not None
+        with_median = [i for i, median in enumerate(self._median) if median is not None]
+        self._learns = learns
+        #: Who speaks, in the order of the columns.
+        self.experts = (*(model.name for model in models), *((LEARNED,) if learns else ()), PERSISTENCE)
+        member_columns = [f"{model.name} mean" for model in models] + [f"{models[i].name} median" for i in with_median]
+        self.view = RlsFeatures(max(model.spec.context for model in models), member_columns, zone)
+        #: The columns of the view that hold the first model's mean, and its median or, where it has none, its mean.
+        self.mean_column, self.median_column = 0, len(models) if 0 in with_median else 0
+
+    def collect(self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction]) -> MemberPredictions:
+        """Return what ``predictions``, one a model, say of ``windows`` ``[N, context]``, kW, ending at ``minutes``."""
+        experts_kw = np.empty((len(rows), 2, len(self.experts)))
+        last_kw = windows[:, -1].astype(np.float64)
+        means_kw, medians_kw = [], []
+        for i, (prediction, median) in enumerate(zip(predictions, self._median, strict=True)):
+            mean_kw = prediction.mean[:, -1]
+            experts_kw[:, 0, i] = experts_kw[:, 1, i] = mean_kw
+            means_kw.append(mean_kw)
+            if prediction.quantiles is not None and median is not None:
+                median_kw = prediction.quantiles[:, -1, median]
+                experts_kw[:, 1, i] = median_kw
+                medians_kw.append(median_kw)
+        experts_kw[:, 0, -1] = experts_kw[:, 1, -1] = last_kw
+        if self._learns:
+            local = self.view.local_minute(self._now_and_target + minutes)
+            columns_kw = self.view.columns_kw(windows, means_kw + medians_kw, local[1])
+            bins = local // BIN_MIN
+        else:
+            columns_kw, bins = np.zeros((len(rows), len(self.view.names))), np.zeros((2, len(rows)), dtype=np.int64)
+        return MemberPredictions(rows, minutes, last_kw, bins, columns_kw, experts_kw, *self._bounds(predictions[0]))
+
+    def _bounds(self, prediction: Prediction) -> tuple[F64, F64] | tuple[None, None]:
+        quantiles, median = prediction.quantiles, self._median[0]
+        if quantiles is None or self._outer is None:
+            return None, None
+        outer_kw = quantiles[:, -1, self._outer].astype(np.float64)
+        inner_kw = prediction.mean[:, -1] if median is None else quantiles[:, -1, median]
+        return outer_kw, conformal_interval.roots(np.abs(outer_kw - inner_kw[:, np.newaxis]))

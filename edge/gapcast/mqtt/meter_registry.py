@@ -1,0 +1,145 @@
+"""The meters of the configuration's sources, by topic and by device; and how they outlive the process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from gapcast.core.errors import PayloadError
+from gapcast.core.meters.samples import MeterState, Sample
+from gapcast.core.meters.source import Source
+from gapcast.core.reading import Reading
+from gapcast.mqtt.meter import Meter
+from gapcast.mqtt.routes import SourceTopic
+from gapcast.mqtt.sample_aggregator import SampleAggregator
+
+#: Topics that are remembered, so that each is looked up once and not with every message.
+_MAX_ROUTES = 131_072
+
+
+@dataclass(slots=True)
+class ActiveSource:
+    """A source, and whether anything was read of it."""
+
+    topic: SourceTopic
+    source: Source
+    n_ignored: int = 0
+    has_readings: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a topic brings: which part of the value, empty where it is all, of which meter of which source."""
+
+    active_source: ActiveSource
+    meter: Meter
+    part: str
+
+
+class MeterRegistry:
+    """Tracks each meter from its first message on, at most ``max_devices``: a :class:`gapcast.service.ports.Meters`."""
+
+    def __init__(
+        self,
+        sources: Iterable[tuple[SourceTopic, Source]],
+        aggregator: SampleAggregator,
+        max_devices: int,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """Know the meters of ``sources``, whose minutes ``aggregator`` makes; ``now_ms`` is the gateway's clock."""
+        self._active_sources = [ActiveSource(topic, source) for topic, source in sources]
+        self._aggregator = aggregator
+        self._max_devices = max_devices
+        self._now_ms = now_ms
+        self._routes: dict[str, Route] = {}
+        self._meters: dict[tuple[int, str], Meter] = {}
+        self._topics: dict[str, str] = {}  # of a device, the topic that it was first heard on
+
+    def topic_of(self, device: str) -> str:
+        """Return the topic that the device's readings come on; empty where it is not known."""
+        return self._topics.get(device, "")
+
+    def route(self, topic: str) -> Route | None:
+        """Return what ``topic`` brings, by the first source whose pattern it matches; None where there is none.
+
+        Raises :class:`PayloadError` where its device has a bad name, or is one too many.
+        """
+        known = self._routes.get(topic)
+        if known is not None:
+            return known
+        for place, active_source in enumerate(self._active_sources):
+            match = active_source.topic.match(topic)
+            if match is None:
+                continue
+            meter = self._meters.get((place, match.device)) or self._open(place, match.device, topic)
+            if len(self._routes) >= _MAX_ROUTES:
+                self._routes.clear()
+            self._routes[topic] = route = Route(active_source, meter, match.part)
+            return route
+        return None
+
+    def _open(self, place: int, name: str, topic: str) -> Meter:
+        if len(self._meters) >= self._max_devices:
+            detail = f"{self._max_devices} devices are known, all that devices.max allows"
+            raise PayloadError("too_many_devices", detail)
+        self._meters[place, name] = meter = self._aggregator.meter(name, topic, self._active_sources[place].source)
+        self._topics.setdefault(name, topic)
+        return meter
+
+    # --- over a restart -------------------------------------------------------------------------
+
+    def reset(self, topic: str) -> None:
+        """Let the meter of ``topic`` begin anew, as if it had not sent anything yet; no effect where there is none."""
+        route = self._routes.get(topic)
+        if route is not None:
+            self._aggregator.reset(route.meter)
+
+    def take_samples(self) -> Sequence[Sample]:
+        """Return what was told since the last call, in order, and had an effect."""
+        return self._aggregator.take_samples()
+
+    def capture_state(self) -> Sequence[MeterState]:
+        """Return where each meter of samples stands that told anything."""
+        return [meter.capture_state() for meter in self._meters.values() if meter.sends_samples and meter.has_samples]
+
+    def resume(self, meters: Sequence[MeterState]) -> None:
+        """Let each meter go on from where it stood, as far as a source of samples still reads it."""
+        for state in meters:
+            meter = self._meter_of(state.topic)
+            if meter is not None:
+                self._aggregator.resume(meter, state, self._now_ms())
+
+    def recall(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
+        """Take again what was told in a batch; the minutes that it closed then are those of ``readings``."""
+        now_ms = self._now_ms()
+        for sample in samples:
+            meter = self._meter_of(sample.topic)
+            if meter is not None:
+                with suppress(PayloadError):  # it was told of when the message came
+                    self._aggregator.recall(meter, sample, issued_at_ms, now_ms)
+        for reading in readings:
+            for meter in self._meters_of(reading.device):
+                self._aggregator.replay_minute(meter, reading.minute, now_ms)
+
+    def forget(self, device: str) -> None:
+        """Know nothing of ``device`` any more."""
+        for meter in self._meters_of(device):
+            self._aggregator.forget(meter)
+        self._meters = {key: meter for key, meter in self._meters.items() if meter.name != device}
+        self._routes = {topic: route for topic, route in self._routes.items() if route.meter.name != device}
+        self._topics.pop(device, None)
+
+    def _meter_of(self, topic: str) -> Meter | None:
+        """Return the meter of samples whose topic that is; None where the configuration has none, or no room for it."""
+        with suppress(PayloadError):
+            route = self.route(topic)
+            if route is not None and route.meter.sends_samples:
+                return route.meter
+        return None
+
+    def _meters_of(self, device: str) -> Iterator[Meter]:
+        for place in range(len(self._active_sources)):
+            meter = self._meters.get((place, device))
+            if meter is not None and meter.sends_samples:
+                yield meter

@@ -1,0 +1,91 @@
+"""What may be a meter that no preset knows: numbers with names that speak of power."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from gapcast.core.errors import PayloadError
+from gapcast.core.meters.values import number_of, parse_sum
+from gapcast.json_input import JsonError, decode_json
+from gapcast.mqtt.session import Received
+from gapcast.presets import presets
+from gapcast.setup.field_names import device_in, looks_like_power, unit_in
+from gapcast.setup.message_recording import MessageRecording
+from gapcast.setup.preset_recognition import Candidate, read_by
+
+_DEEPEST, _MOST_OF_TOPIC = 5, 4
+
+
+def guess_power_sources(
+    recording: MessageRecording, timezone: str, known: Collection[str], *, any_name: bool
+) -> list[Candidate]:
+    """Return what may be powers on topics beside those ``known``; with ``any_name`` every number may be."""
+    found = []
+    for topic in sorted(set(recording.of_topic) - set(known)):
+        for source in _sources(topic, recording.of_topic[topic][-1], any_name=any_name):
+            if unit := unit_in(str(source.get("value", topic)).replace("/", ".").split(".")[-1]):
+                source["unit"] = unit
+            known_unit = unit or "preset" in source
+            candidate = (read_by if known_unit else _of_no_unit)(source, recording, timezone)
+            if candidate is not None:
+                found.append(candidate)
+    return found
+
+
+def _of_no_unit(source: dict[str, Any], recording: MessageRecording, timezone: str) -> Candidate | None:
+    """Return what ``source`` reads, as the numbers that its messages have."""
+    as_watts = read_by(source | {"unit": "W"}, recording, timezone)
+    if as_watts is None:
+        return None
+    numbers = {name: 1_000 * power_kw for name, power_kw in as_watts.devices.items()}
+    return Candidate(source, numbers, as_watts.topics, unit_known=False)
+
+
+def _sources(topic: str, received: Received, *, any_name: bool) -> Iterator[dict[str, Any]]:
+    payload = received.publication.payload
+    own = {"topic": topic, "device": device_in(topic)}
+    if _number(payload) is not None:
+        named = any(looks_like_power(level) for level in topic.split("/")[-3:])
+        if named or any_name:
+            yield own | {"format": "number"}
+        return
+    try:
+        document = decode_json(payload) if payload else None
+    except JsonError:
+        return  # no meter that gapcast could read
+    if not isinstance(document, dict):
+        return
+    known = list(_presets_by_value(document))
+    if known:
+        yield from ({"preset": name} | own for name in known)
+        return
+    paths = [path for path in _paths(document) if any_name or looks_like_power(path.split(".")[-1])]
+    yield from (own | {"value": path} for path in paths[:_MOST_OF_TOPIC])
+
+
+def _number(payload: bytes) -> float | None:
+    try:
+        return number_of(payload.decode("utf-8", errors="replace"), "the payload")
+    except PayloadError:
+        return None
+
+
+def _presets_by_value(document: dict[str, Any]) -> Iterator[str]:
+    """Yield the presets whose value, and time where they have one, stand in ``document``."""
+    for name, preset in presets().items():
+        value = preset.get("value")
+        if isinstance(value, str) and preset.get("format", "json") == "json":
+            wanted = {term.path for term in parse_sum(value)} | ({preset["time"]} if "time" in preset else set())
+            if wanted <= set(_paths(document, numbers=False)):
+                yield name
+
+
+def _paths(document: dict[str, Any], before: str = "", depth: int = 1, *, numbers: bool = True) -> Iterator[str]:
+    """Yield the paths to the numbers of a message, or to all its values."""
+    for key, value in document.items():
+        path = f"{before}{key}"
+        if isinstance(value, dict) and depth < _DEEPEST:
+            yield from _paths(value, f"{path}.", depth + 1, numbers=numbers)
+        elif not numbers or (isinstance(value, int | float) and not isinstance(value, bool)):
+            yield path

@@ -1,0 +1,34 @@
+"""The clock on this machine's wall."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from gapcast.config.settings import SiteSettings
+
+_FOLDER = "zoneinfo/"
+
+
+def system_time_zone(environment: Mapping[str, str], root: Path = Path("/")) -> str:
+    """Return the IANA name of the machine's time zone, UTC where it has none that can be known.
+
+    >>> system_time_zone({"TZ": "Europe/Paris"})
+    'Europe/Paris'
+    """
+    link = root / "etc/localtime"
+    linked = str(link.readlink()) if link.is_symlink() else ""
+    file = root / "etc/timezone"
+    said = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+    for name in (environment.get("TZ", "").removeprefix(":"), linked.partition(_FOLDER)[2], said):
+        if name and _is_zone(name):
+            return name
+    return "UTC"
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        SiteSettings(timezone=name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,72 @@
+"""Asks a running service by REST what it does; it may run on another machine."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from gapcast.core.errors import StatusError
+from gapcast.json_input import JsonError, decode_json
+
+_TIMEOUT_S = 5.0
+#: A thousand devices and their metrics are a few megabytes.
+_LONGEST_ANSWER = 32 << 20
+_TEXT = "text/plain; version=0.0.4"
+
+
+def read_token(path: Path) -> str:
+    """Return the token that a file holds; raise :class:`StatusError` where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"--token-file: cannot read {path} ({error})"
+        raise StatusError(msg) from error
+
+
+class RestClient:
+    """One service's REST, at ``url``, with the bearer ``token`` that it asks for, if it does."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if not self.url.startswith(("http://", "https://")):
+            msg = f"--url: {url!r} must begin with http:// or https://"
+            raise StatusError(msg)
+
+    def document(self, route: str) -> dict[str, Any]:
+        """Return the JSON object at ``route``; raise :class:`StatusError`."""
+        try:
+            document = decode_json(self.text(route, "application/json"))
+        except JsonError as error:
+            msg = f"{self.url}{route} did not return JSON: is it a gapcast service?"
+            raise StatusError(msg) from error
+        return document if isinstance(document, dict) else {}
+
+    def text(self, route: str, accept: str = _TEXT) -> str:
+        """Return what ``route`` answers; raise :class:`StatusError`. A 503 is an answer too: of a service not ready."""
+        request = urllib.request.Request(f"{self.url}{route}", headers={"Accept": accept, **self._headers})  # noqa: S310 - see __init__
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+                return self._decoded(route, answer.read(_LONGEST_ANSWER + 1))
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code == 503:  # noqa: PLR2004 - not ready, which is what is asked
+                    return self._decoded(route, error.read(_LONGEST_ANSWER + 1))
+            if error.code in {401, 403}:
+                msg = f"{self.url} requires a token: pass the file that holds it with --token-file"
+            else:
+                msg = f"{self.url}{route} returned {error.code} {error.reason}: is it a gapcast service?"
+            raise StatusError(msg) from error
+        except (OSError, ValueError, HTTPException) as error:
+            why = getattr(error, "reason", None) or error
+            msg = f"cannot reach {self.url} ({why}): is gapcast running there? --url selects another"
+            raise StatusError(msg) from error
+
+    def _decoded(self, route: str, answer: bytes) -> str:
+        if len(answer) > _LONGEST_ANSWER:
+            msg = f"{self.url}{route} returned more than {_LONGEST_ANSWER >> 20} MB: is it a gapcast service?"
+            raise StatusError(msg)
+        return answer.decode("utf-8", errors="replace")

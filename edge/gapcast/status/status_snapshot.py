@@ -1,0 +1,208 @@
+"""What a service does at one moment, as figures; made of what its REST answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from gapcast.core.errors import StatusError
+from gapcast.status.rest_client import RestClient
+from gapcast.terminal_text import printable
+
+#: Name, and value by labels.
+Series = Mapping[str, list[tuple[Mapping[str, str], float]]]
+#: As many devices as are told of at once.
+_DEVICES = "/devices?limit=1000"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreLine:
+    """How good what was told has been over a period; None where there are too few outcomes, or no interval."""
+
+    period: str
+    n: int
+    skill: float | None
+    coverage: float | None
+    mae_kw: float | None
+    persistence_mae_kw: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLine:
+    """One device: its newest reading and forecast, and its scores of the last day (None: too few for a verdict)."""
+
+    device: str
+    reading_kw: float
+    gap_kw: float
+    lower_kw: float | None
+    upper_kw: float | None
+    observed_at: datetime
+    target_at: datetime
+    issued_at: datetime
+    model: str
+    skill: float | None
+    coverage: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSnapshot:
+    """A service at one moment. Counts are since it started; quantiles of latency, in seconds, too."""
+
+    version: str
+    runtime: str
+    #: ``pass``, ``warn`` or ``fail``; and what each check says where it does not pass.
+    status: str
+    problems: tuple[str, ...]
+    models: tuple[str, ...]
+    speaks: str
+    started_s: float
+    readings: Mapping[str, float]
+    forecasts: Mapping[str, float]
+    n_devices: int
+    n_queued: int
+    mean_batch: float | None
+    latency_p50_s: float | None
+    latency_p99_s: float | None
+    resident_bytes: float
+    n_clocks_off: int
+    scores: tuple[ScoreLine, ...]
+    devices: tuple[DeviceLine, ...]
+    #: Further ones, that the service has not told of at once.
+    n_unlisted: int
+
+
+def fetch_snapshot(rest: RestClient) -> StatusSnapshot:
+    """Ask ``rest`` for all that is shown; raise :class:`StatusError` where it cannot be asked."""
+    try:
+        return snapshot_of(rest.document("/readyz"), read_series(rest.text("/metrics")), rest.document(_DEVICES))
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        msg = f"unexpected response from {rest.url} ({type(error).__name__}: {error}): is it gapcast, of this version?"
+        raise StatusError(msg) from error
+
+
+def snapshot_of(health: Mapping[str, Any], series: Series, page: Mapping[str, Any]) -> StatusSnapshot:
+    """Return the picture that health, metrics and a page of devices give."""
+    problems = tuple(
+        printable(f"{name}: {one.get('output') or one.get('status')}")
+        for name, checks in health.get("checks", {}).items()
+        for one in checks
+        if one.get("status") != "pass"
+    )
+    build = next((labels for labels, _ in series.get("gapcast_build_info", [])), {})
+    told = {labels["model"] for labels, _ in series.get("gapcast_forecasts_total", [])}
+    n_batches = _value(series, "gapcast_batch_size_count")
+    latency = _buckets(series, "gapcast_forecast_latency_seconds_bucket")
+    return StatusSnapshot(
+        version=printable(build.get("version", "?")),
+        runtime=printable(build.get("runtime", "?")),
+        status=printable(str(health.get("status", "?"))),
+        problems=problems,
+        models=tuple(printable(labels["model"]) for labels, _ in series.get("gapcast_model_info", [])),
+        speaks=printable(", ".join(sorted(told))),
+        started_s=_value(series, "process_start_time_seconds"),
+        readings={printable(labels["result"]): n for labels, n in series.get("gapcast_readings_total", [])},
+        forecasts={labels["model"]: n for labels, n in series.get("gapcast_forecasts_total", [])},
+        n_devices=int(_value(series, "gapcast_devices")),
+        n_queued=int(_value(series, "gapcast_queue_depth")),
+        mean_batch=_value(series, "gapcast_batch_size_sum") / n_batches if n_batches else None,
+        latency_p50_s=quantile_of(latency, 0.5),
+        latency_p99_s=quantile_of(latency, 0.99),
+        resident_bytes=_value(series, "process_resident_memory_bytes"),
+        n_clocks_off=int(_value(series, "gapcast_clocks_off")),
+        scores=tuple(_scores(series, told)),
+        devices=tuple(_devices(page.get("devices", []))),
+        n_unlisted=int(page.get("n_devices", 0)) - len(page.get("devices", [])),
+    )
+
+
+def read_series(text: str) -> dict[str, list[tuple[Mapping[str, str], float]]]:
+    """Return the samples of Prometheus' text format by name."""
+    found: dict[str, list[tuple[Mapping[str, str], float]]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found
+
+
+def quantile_of(buckets: list[tuple[float, float]], share: float) -> float | None:
+    """Return the quantile of a histogram's cumulated ``buckets`` (upper bound, count), by a straight line within one.
+
+    >>> quantile_of([(1.0, 0.0), (2.0, 10.0), (math.inf, 10.0)], 0.5)
+    1.5
+    >>> quantile_of([(1.0, 0.0), (math.inf, 4.0)], 0.5), quantile_of([], 0.5)
+    (1.0, None)
+    """
+    n = buckets[-1][1] if buckets else 0.0
+    if not n:
+        return None
+    below, n_below = 0.0, 0.0
+    for bound, count in buckets:
+        if count >= share * n:
+            if math.isinf(bound):
+                return below
+            return below + (bound - below) * (share * n - n_below) / ((count - n_below) or 1)
+        below, n_below = bound, count
+    return below
+
+
+def _buckets(series: Series, name: str) -> list[tuple[float, float]]:
+    return sorted((float(labels["le"]), n) for labels, n in series.get(name, []))
+
+
+def _scores(series: Series, told: set[str]) -> Iterable[ScoreLine]:
+    for labels, n in series.get("gapcast_scored_forecasts", []):
+        period = labels["period"]
+        mae_kw = {of["model"]: kw for of, kw in series.get("gapcast_absolute_error_kw", []) if of["period"] == period}
+        skill = [of for of in told if _maybe(series, "gapcast_skill_ratio", model=of, period=period) is not None]
+        # Of several that have told something since the start, the one that does now is scored as what was told.
+        model = skill[0] if skill else ""
+        yield ScoreLine(
+            period, int(n), _maybe(series, "gapcast_skill_ratio", model=model, period=period),
+            _maybe(series, "gapcast_interval_coverage_ratio", model=model, period=period),
+            mae_kw.get(model), mae_kw.get("persistence"),
+        )  # fmt: skip
+
+
+def _devices(devices: Iterable[Mapping[str, Any]]) -> Iterable[DeviceLine]:
+    for told in devices:
+        forecast, scores = told["forecast"], told["scores"]["last_day"]
+        if forecast is None:
+            continue
+        yield DeviceLine(
+            device=printable(str(told["device"])),
+            reading_kw=float(told["last_reading"]["gap_kw"]),
+            gap_kw=float(forecast["gap_kw"]),
+            lower_kw=_number(forecast["lower_kw"]),
+            upper_kw=_number(forecast["upper_kw"]),
+            observed_at=_instant(forecast["observed_at"]),
+            target_at=_instant(forecast["target_at"]),
+            issued_at=_instant(forecast["issued_at"]),
+            model=printable(str(forecast["model"])),
+            skill=_number(scores["skill"]) if scores["enough"] else None,
+            coverage=_number(scores["coverage"]) if scores["enough"] else None,
+        )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _instant(text: Any) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        msg = f"{text} has no offset"
+        raise ValueError(msg)
+    return at.astimezone(UTC)
+
+
+def _value(series: Series, name: str) -> float:
+    return sum(value for _, value in series.get(name, []))
+
+
+def _maybe(series: Series, name: str, **labels: str) -> float | None:
+    return next((value for found, value in series.get(name, []) if found == labels), None)

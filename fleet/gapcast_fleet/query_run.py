@@ -1,0 +1,35 @@
+"""A query from start to end: told of, stopped by a signal, and its error said in a sentence."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from threading import Event
+
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from gapcast_fleet.failures import worker_error
+from gapcast_fleet.progress import QueryProgress
+from gapcast_fleet.score import OBSERVED
+
+_LOOK_S = 0.5
+
+
+def run_until_stopped(spark: SparkSession, start: Callable[[], StreamingQuery], say: Callable[[str], None]) -> None:
+    """Run the query until it ends by itself, or SIGTERM or Ctrl-C comes; raise what a worker raised."""
+    stopping = Event()
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    listener = QueryProgress(OBSERVED, say)
+    spark.streams.addListener(listener)
+    try:
+        with worker_error():
+            query = start()
+            while not stopping.is_set() and not query.awaitTermination(_LOOK_S):
+                pass
+            query.stop()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        spark.streams.removeListener(listener)
+        spark.stop()

@@ -1,0 +1,200 @@
+"""Training windows of a group of houses, in one of Spark's workers: counted, then drawn and left in chunks.
+
+Windows are found by :func:`gapcast.core.examples.examples_in`, house after house, as their readings stream by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from itertools import chain, groupby, pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gapcast.core.examples import F64, Examples, examples_in
+from gapcast.core.training_set import PARTS, TEST, TRAIN, Chunk, Contract, row_type
+from gapcast.core.window import I64, WindowSpec
+from gapcast_fleet.files import write_whole
+
+_COUNTED = {"device": "string", "found": "array<long>", "n_learnt": "long", "sum_kw": "double", "sum_kw2": "double"}
+COUNTED, DRAWN = ", ".join(f"{name} {kind}" for name, kind in _COUNTED.items()), "group int"
+#: Windows of a chunk at most.
+CHUNK_ROWS = 16_384
+_PROGRESS_S = 1.0
+Rows = NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawJob:
+    """What each worker is told: the folder, the windows' contract, the seed, and where each house's parts meet.
+
+    ``validate_minute`` is None for a house that is left out. ``n_found`` and ``n_taken`` are by house and part, in the
+    order of :data:`~gapcast.core.training_set.PARTS`; they are not known yet while windows are counted.
+    """
+
+    folder: str
+    contract: Contract
+    seed: int
+    validate_minute: Mapping[str, int | None]
+    n_found: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    n_taken: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def examples(self, pieces: Iterable[_WindowChunk]) -> Iterator[Examples]:
+        """Yield the examples of one house."""
+        spec = WindowSpec(self.contract.context, self.contract.padding)
+        return examples_in(((its.minute, its.gap_kw) for its in pieces), spec, self.contract.lead_times_min)
+
+    def in_part(self, device: str, part: str, minute: I64) -> Any:
+        """Tell which of ``minute`` ``[n]``, observed, belong to ``part`` of the house; ``[n]`` of bool."""
+        begins = self.validate_minute[device]
+        if begins is None or part == TEST:
+            return np.full(minute.size, begins is None and part == TEST)
+        return minute < begins - self.contract.embargo_min if part == TRAIN else minute >= begins
+
+
+def progress_path(folder: Path, group: int) -> Path:
+    """Return where a worker says how many readings of ``group`` it has taken."""
+    return folder / f"group-{group:05d}.progress"
+
+
+def note_path(folder: Path, group: int) -> Path:
+    """Return where the chunks of ``group`` are noted; it is there once the group is done."""
+    return folder / f"group-{group:05d}.json"
+
+
+class _WindowChunk(NamedTuple):
+    """Readings of one house that follow each other."""
+
+    group: int
+    device: str
+    minute: I64
+    gap_kw: F64
+
+
+def _houses(frames: Iterator[pd.DataFrame], folder: Path) -> Iterator[tuple[str, Iterator[_WindowChunk]]]:
+    """Yield the houses of a partition, which follow each other, each with its readings as they stream by."""
+    return groupby(_pieces(frames, folder), lambda piece: piece.device)
+
+
+def _pieces(frames: Iterator[pd.DataFrame], folder: Path) -> Iterator[_WindowChunk]:
+    """Yield the readings of a partition, and tell how far it is."""
+    n_taken, told_s = 0, time.monotonic()
+    for frame in frames:
+        group, device = int(frame["group"].iloc[0]), frame["device"].to_numpy()
+        minute, gap_kw = frame["minute"].to_numpy(np.int64), frame["gap_kw"].to_numpy(np.float64)
+        begins = np.flatnonzero(device[1:] != device[:-1]) + 1
+        for first, until in pairwise((0, *begins.tolist(), len(device))):
+            yield _WindowChunk(group, device[first], minute[first:until], gap_kw[first:until])
+        n_taken += len(device)
+        if time.monotonic() - told_s > _PROGRESS_S:
+            progress_path(folder, group).write_text(str(n_taken), encoding="utf-8")
+            told_s = time.monotonic()
+
+
+def counter(job: DrawJob) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
+    """Return what Spark runs over a partition of houses to count what each has, a row of :data:`COUNTED` each.
+
+    It takes frames with the columns ``group``, ``device``, ``minute`` and ``gap_kw``, by device and minute.
+    """
+
+    def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for device, pieces in _houses(frames, Path(job.folder)):
+            found, learnt = np.zeros(len(PARTS), np.int64), np.zeros(3)
+            for its in job.examples(_summed(pieces, job, learnt)):
+                found += [np.count_nonzero(job.in_part(device, part, its.observed_minute)) for part in PARTS]
+            columns = (device, found.tolist(), int(learnt[0]), learnt[1], learnt[2])
+            yield pd.DataFrame({name: [value] for name, value in zip(_COUNTED, columns, strict=True)})
+
+    return run
+
+
+def drawer(job: DrawJob, houses: Sequence[str]) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
+    """Return what Spark runs over a partition of houses to draw their windows.
+
+    It takes what :func:`counter` takes, leaves the group's chunks in the folder and then their note, and yields a row
+    of :data:`DRAWN`. A window's ``house`` is a place in ``houses``.
+    """
+    at = {name: place for place, name in enumerate(houses)}
+
+    def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        folder, group, drawn = Path(job.folder), None, list[dict[str, Rows]]()
+        for device, pieces in _houses(frames, folder):
+            first = next(pieces)
+            group = first.group
+            drawn.append(_draw(job, device, at[device], chain([first], pieces)))
+        if group is not None:
+            parts = {part: np.concatenate([of_house[part] for of_house in drawn]) for part in PARTS}
+            chunks = [chunk for part, rows in parts.items() for chunk in _leave(folder, job.seed, part, group, rows)]
+            write_whole(note_path(folder, group), json.dumps([asdict(chunk) for chunk in chunks]).encode())
+            progress_path(folder, group).unlink(missing_ok=True)
+            yield pd.DataFrame({"group": [group]})
+
+    return run
+
+
+def _summed(pieces: Iterable[_WindowChunk], job: DrawJob, learnt: F64) -> Iterator[_WindowChunk]:
+    """Yield ``pieces``; add number, sum and sum of squares of the power that is learnt from to ``learnt``."""
+    for piece in pieces:
+        kw = piece.gap_kw[job.in_part(piece.device, TRAIN, piece.minute)]
+        learnt += (kw.size, kw.sum(), kw @ kw)
+        yield piece
+
+
+def _draw(job: DrawJob, device: str, house: int, pieces: Iterable[_WindowChunk]) -> dict[str, Rows]:
+    """Return the windows of one house that are drawn, by part, in order of time."""
+    kind = row_type(job.contract.context, len(job.contract.lead_times_min))
+    counts = zip(PARTS, job.n_found[device], job.n_taken[device], strict=True)
+    chosen = {part: places(job.seed, device, part, n_found, n_taken) for part, n_found, n_taken in counts}
+    drawn = {part: np.zeros(its.size, kind) for part, its in chosen.items()}
+    n_before = dict.fromkeys(PARTS, 0)
+    for its in job.examples(pieces):
+        for part, wanted in chosen.items():
+            here = np.flatnonzero(job.in_part(device, part, its.observed_minute))
+            first, until = np.searchsorted(wanted, (n_before[part], n_before[part] + here.size))
+            taken = here[wanted[first:until] - n_before[part]]
+            n_before[part] += here.size
+            rows = drawn[part][first:until]
+            rows["house"] = house
+            rows["observed_minute"] = its.observed_minute[taken]
+            rows["n_observed"] = its.n_observed[taken]
+            rows["n_recent"] = its.n_recent[taken]
+            rows["target_kw"] = its.target_kw[taken]
+            rows["window_kw"] = its.windows_at(taken)
+    return drawn
+
+
+def places(seed: int, house: str, part: str, n_found: int, n_taken: int) -> I64:
+    """Return which ``n_taken`` of a house's ``n_found`` windows of a part are drawn, rising.
+
+    One of each of ``n_taken`` runs of windows that follow each other, as equal as can be: so they are spread evenly
+    over its time. They depend on nothing but what is given here.
+
+    >>> places(1, "a", "train", 6, 6).tolist(), places(1, "a", "train", 100, 4) // 25
+    ([0, 1, 2, 3, 4, 5], array([0, 1, 2, 3]))
+    """
+    edges = np.arange(n_taken + 1) * n_found // max(n_taken, 1)
+    return edges[:-1] + _random(seed, house, part).integers(0, np.maximum(np.diff(edges), 1))
+
+
+def _random(seed: int, *words: object) -> np.random.Generator:
+    digest = hashlib.sha256(json.dumps([str(word) for word in words]).encode()).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])
+
+
+def _leave(folder: Path, seed: int, part: str, group: int, rows: Rows) -> Iterator[Chunk]:
+    """Write ``rows`` of a group's houses, mixed, as chunks of about the same size."""
+    order = _random(seed, part, group).permutation(rows.size)
+    for number, chosen in enumerate(np.array_split(order, -(-rows.size // CHUNK_ROWS)) if rows.size else ()):
+        out = BytesIO()
+        np.save(out, rows[chosen], allow_pickle=False)
+        name = f"{part}-{group:05d}-{number:03d}.npy"
+        write_whole(folder / name, out.getvalue())
+        yield Chunk(name, part, chosen.size, hashlib.sha256(out.getvalue()).hexdigest())

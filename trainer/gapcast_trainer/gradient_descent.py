@@ -1,0 +1,194 @@
+"""Gradient descent with early stopping, the best weights kept on disk, and an ending by Ctrl-C that loses nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+from tqdm import tqdm
+
+from gapcast.core.window import F32
+from gapcast_trainer import experiment
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.families.base import Design
+from gapcast_trainer.families.graph import MEAN, QUANTILES
+from gapcast_trainer.losses import Pinball, SquaredError, squared_error_at_horizon
+from gapcast_trainer.run import Epoch, Status
+from gapcast_trainer.streamed import StreamedBatches, batches_of
+from gapcast_trainer.trainingset import Streamed
+from gapcast_trainer.windows import Examples
+
+_VALIDATE_SIZE = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class EpochProgress:
+    """Where a descent stands after an epoch: all epochs so far, the best one's number (from 1) and its weights."""
+
+    history: tuple[Epoch, ...]
+    best_epoch: int
+    weights: list[F32]
+
+
+def descend(  # noqa: PLR0913 - what a descent is made of
+    model: keras.Model,
+    train: Examples | Streamed,
+    validate: Examples | Streamed,
+    design: Design,
+    plan: experiment.Experiment,
+    *,
+    keep: Callable[[EpochProgress], None],
+    progress: bool,
+) -> Status:
+    """Fit what is trainable of ``model`` and leave it with its best weights.
+
+    ``keep`` is called after each epoch. Ctrl-C ends the fitting with what is best so far; before the
+    first epoch has ended there is nothing to keep, and it goes on to the caller. Raises
+    :class:`~gapcast_trainer.errors.DatasetError` where a chunk of a training set is damaged.
+    """
+    descent, outputs = plan.descent, tuple(model.output_names)
+    batches = batches_of(
+        train, descent.batch_size, plan.augment, plan.seed, redraw=True, every=plan.data.every, outputs=outputs
+    )
+    judged = batches_of(validate, _VALIDATE_SIZE, plan.augment, plan.seed, redraw=False, outputs=outputs)
+    rate = Rate(descent, descent.epochs * len(batches))
+    losses = {MEAN: SquaredError(plan.loss, design), QUANTILES: Pinball(plan.loss, design)}
+    weights = {MEAN: plan.loss.mean, QUANTILES: plan.loss.quantiles}
+    model.compile(
+        _optimiser(descent, rate),
+        loss={name: losses[name] for name in outputs},
+        loss_weights={name: weights[name] for name in outputs},
+        metrics={MEAN: [keras.metrics.MeanMetricWrapper(squared_error_at_horizon, name="mse_kw2")]},
+        jit_compile=False,  # compiled, the unrolled LSTMs are two to three times slower on a CPU
+    )
+    watch = _EpochCallback(plan, len(batches), rate, keep, progress)
+    averaged = [keras.callbacks.SwapEMAWeights()] if descent.average else []
+    status: Status = "finished"
+    try:
+        model.fit(
+            batches, validation_data=judged, epochs=descent.epochs, callbacks=[watch, *averaged], verbose=0,
+            shuffle=False,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        if watch.best is None:
+            raise
+        status = "interrupted"
+    except Exception as error:
+        problems = [feed.problem for feed in (batches, judged) if isinstance(feed, StreamedBatches) and feed.problem]
+        if not problems:
+            raise
+        raise problems[0] from error
+    finally:
+        watch.close()
+    if watch.best is None:
+        msg = "the error was not a number from the first epoch on: lower descent.learning_rate"
+        raise RunError(msg)
+    model.set_weights(watch.best.weights)
+    return "stopped early" if watch.ran_out and status == "finished" else status
+
+
+class Rate(keras.optimizers.schedules.LearningRateSchedule):
+    """The course of the learning rate over ``n_steps``."""
+
+    def __init__(self, descent: experiment.Descent, n_steps: int) -> None:
+        """Take the plan's course."""
+        super().__init__()
+        self._descent = descent
+        self._n_steps = n_steps
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate at ``step``."""
+        descent = self._descent
+        done = ops.minimum(ops.cast(step, "float32") / self._n_steps, 1.0)
+        first, last = descent.learning_rate, descent.last_learning_rate
+        if descent.schedule == "constant":
+            rate = first * ops.ones_like(done)
+        elif descent.schedule == "cosine":
+            rate = last + (first - last) * 0.5 * (1 + ops.cos(math.pi * done))
+        else:
+            rate = first * ops.power(last / first, done)
+        if descent.warm_up_steps:
+            rate *= ops.minimum((ops.cast(step, "float32") + 1) / descent.warm_up_steps, 1.0)
+        return rate
+
+
+def _optimiser(descent: experiment.Descent, rate: Rate) -> keras.optimizers.Optimizer:
+    common: dict[str, Any] = {
+        "clipnorm": descent.clip_norm,
+        "use_ema": bool(descent.average),
+        "ema_momentum": descent.average or 0.99,
+    }
+    if descent.optimiser == "sgd":
+        return keras.optimizers.SGD(
+            rate, momentum=descent.momentum, weight_decay=descent.weight_decay or None, **common
+        )
+    if descent.optimiser == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=descent.weight_decay, **common)
+    return keras.optimizers.Adam(rate, weight_decay=descent.weight_decay or None, **common)
+
+
+class _EpochCallback(keras.callbacks.Callback):
+    """Sees each epoch end: keeps the best weights, stops when patience has run out, moves the bar."""
+
+    def __init__(
+        self,
+        plan: experiment.Experiment,
+        n_batches: int,
+        rate: Rate,
+        keep: Callable[[EpochProgress], None],
+        progress: bool,
+    ) -> None:
+        super().__init__()
+        self.best: EpochProgress | None = None
+        self.ran_out = False
+        self._descent = plan.descent
+        self._n_batches = n_batches
+        self._rate = rate
+        self._keep = keep
+        self._history: tuple[Epoch, ...] = ()
+        self._judged: list[F32] = []
+        n_steps = plan.descent.epochs * n_batches
+        self._bar = tqdm(total=n_steps, unit="batch", desc=plan.name, disable=not progress)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        del batch
+        self._bar.update()
+        if logs and self._bar.n % 50 == 0:
+            self._bar.set_postfix(self._shown(f"{float(logs['loss']):.5f}"), refresh=False)
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Keep what was judged: while a running average is kept, these are other weights than those of the descent."""
+        del logs
+        self._judged = self.model.get_weights()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        found = {name: float(value) for name, value in (logs or {}).items()}
+        rate = float(self._rate((epoch + 1) * self._n_batches))
+        mse_kw2 = found.get("val_mse_kw2", found.get("val_mean_mse_kw2", math.nan))
+        self._history = (*self._history, Epoch(found["loss"], found["val_loss"], mse_kw2, rate))
+        lowest = math.inf if self.best is None else self._history[self.best.best_epoch - 1].validate_loss
+        if found["val_loss"] < lowest:
+            self.best = EpochProgress(self._history, epoch + 1, self._judged)
+        elif self.best is not None:
+            self.best = EpochProgress(self._history, self.best.best_epoch, self.best.weights)
+        if self.best is None:
+            self.model.stop_training = True
+            return
+        self._keep(self.best)
+        if epoch + 1 - self.best.best_epoch >= self._descent.patience:
+            self.ran_out = True
+            self.model.stop_training = True
+
+    def _shown(self, loss: str) -> dict[str, str]:
+        shown = {"epoch": f"{len(self._history) + 1}/{self._descent.epochs}", "loss": loss}
+        if self.best is not None:
+            shown["best"] = f"{self._history[self.best.best_epoch - 1].validate_loss:.5f}"
+        return shown
+
+    def close(self) -> None:
+        """End the bar."""
+        self._bar.close()

@@ -1,0 +1,73 @@
+"""What a forecaster said of each minute that is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gapcast.core.card import HORIZON_MIN
+from gapcast.core.predictor import Predictor
+from gapcast.core.window import F32, I64
+from gapcast_trainer.clean import Series
+from gapcast_trainer.split import MinuteSplit, SplitPart
+from gapcast_trainer.windows import Examples, WindowTask, examples
+
+_ROWS_AT_ONCE = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOutputs:
+    """Forecasts of N minutes, kW: ``mean`` ``[N, K]`` and, where there are levels, ``quantiles`` ``[N, K, Q]``."""
+
+    lead_times_min: tuple[int, ...]
+    levels: tuple[float, ...]
+    mean: F32
+    quantiles: F32 | None = None
+
+    def take(self, chosen: I64) -> ModelOutputs:
+        """Return those at ``chosen``."""
+        quantiles = None if self.quantiles is None else self.quantiles[chosen]
+        return replace(self, mean=self.mean[chosen], quantiles=quantiles)
+
+    def at(self, lead_min: int) -> tuple[F32, F32 | None]:
+        """Return mean ``[N]`` and quantiles ``[N, Q]`` of one lead time."""
+        k = self.lead_times_min.index(lead_min)
+        return self.mean[:, k], None if self.quantiles is None else self.quantiles[:, k]
+
+    @property
+    def crossed_ratio(self) -> float:
+        """The share of forecasts whose quantiles do not rise with their levels."""
+        if self.quantiles is None:
+            return 0.0
+        return float((np.diff(self.quantiles, axis=2) < 0).any(axis=2).mean())
+
+
+def windows_for(predictor: Predictor, series: Series, split: MinuteSplit) -> Examples:
+    """Return the windows of the test part as ``predictor`` takes them, whose minute at the horizon was read."""
+    return examples(series, WindowTask(predictor.spec, (HORIZON_MIN,), predictor.features), split, SplitPart.TEST)
+
+
+def ask(
+    predictor: Predictor,
+    windows: Examples,
+    *,
+    n_kept: int | None = None,
+    advance: Callable[[int], object] = lambda _: None,
+) -> ModelOutputs:
+    """Ask ``predictor`` about ``windows``, cut short to their newest ``n_kept`` minutes where given.
+
+    ``advance`` is told how many windows each step has done.
+    """
+    n, leads, levels = len(windows), predictor.lead_times_min, predictor.quantile_levels
+    mean = np.empty((n, len(leads)), dtype=np.float32)
+    quantiles = None if levels is None else np.empty((n, len(leads), len(levels)), dtype=np.float32)
+    for first in range(0, n, _ROWS_AT_ONCE):
+        until = min(first + _ROWS_AT_ONCE, n)
+        found = predictor.predict(windows.inputs(first, until, n_kept=n_kept))
+        mean[first:until] = found.mean
+        if quantiles is not None and found.quantiles is not None:
+            quantiles[first:until] = found.quantiles
+        advance(until - first)
+    return ModelOutputs(leads, levels or (), mean, quantiles)

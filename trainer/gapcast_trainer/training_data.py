@@ -1,0 +1,141 @@
+"""What a model is fitted to and chosen by: the parts of a clean file, or of a training set of many houses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from gapcast.core.grid import minute_label
+from gapcast.core.training_set import Manifest
+from gapcast_trainer.clean import Series
+from gapcast_trainer.cleanfile import Clean
+from gapcast_trainer.errors import RunError
+from gapcast_trainer.experiment import Experiment
+from gapcast_trainer.families.base import Scale
+from gapcast_trainer.split import MinuteSplit, SplitPart, minute_at
+from gapcast_trainer.trainingset import Streamed, TrainingSet
+from gapcast_trainer.windows import Examples, examples
+
+_MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """The windows to train and to validate on, the scale of what is learnt from, and where all of it comes from.
+
+    ``plan`` is the experiment with the parts as they are. ``sha256`` is of the clean file or the set, ``first`` and
+    ``last`` are the minutes learnt from, RFC 3339. ``houses`` and those ``left_out`` are a set's.
+    """
+
+    plan: Experiment
+    train: Examples | Streamed
+    validate: Examples | Streamed
+    scale: Scale
+    source: str
+    source_sha256: str
+    sha256: str
+    first: str
+    last: str
+    houses: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def training_data_of(readings: Clean | TrainingSet, plan: Experiment) -> TrainingData:
+    """Return what ``plan`` makes of ``readings``; raise :class:`RunError` where that is nothing."""
+    return _of_set(readings, plan) if isinstance(readings, TrainingSet) else _of_clean(readings, plan)
+
+
+def _of_clean(clean: Clean, plan: Experiment) -> TrainingData:
+    series, split = _from(clean.series, plan), plan.split()
+    train, validate = (_part(series, plan, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE))
+    return TrainingData(
+        plan=plan,
+        train=train,
+        validate=validate,
+        scale=_scale(series, split),
+        source=clean.report.source,
+        source_sha256=clean.report.sha256,
+        sha256=clean.sha256,
+        first=minute_label(int(train.observed_minute[0])),
+        last=minute_label(int(train.observed_minute[-1]) + plan.task().horizon_min),
+    )
+
+
+def _of_set(found: TrainingSet, plan: Experiment) -> TrainingData:
+    found.check(plan)
+    manifest, task = found.manifest, plan.task()
+    houses = manifest.names(left_out=False)
+    train_until, validate_until, test_until = _bounds(manifest)
+    parts = {
+        "first": None, "train_until": train_until, "validate_until": validate_until, "test_until": test_until,
+        "embargo_min": manifest.embargo_min,
+    }  # fmt: skip
+    return TrainingData(
+        plan=plan.model_copy(update={"data": plan.data.model_copy(update=parts)}),
+        train=Streamed(found, SplitPart.TRAIN, task),
+        validate=Streamed(found, SplitPart.VALIDATE, task),
+        scale=_balanced_scale(manifest),
+        source=f"{len(houses)} houses of {manifest.source}",
+        source_sha256=manifest.source_sha256,
+        sha256=found.sha256,
+        first=min(house.first for house in manifest.houses if not house.left_out),
+        last=minute_label(minute_at(train_until) - manifest.embargo_min - 1 + task.horizon_min),
+        houses=houses,
+        left_out=manifest.names(left_out=True),
+    )
+
+
+def _bounds(manifest: Manifest) -> tuple[datetime, datetime, datetime]:
+    """Return the latest ends of the parts over the houses; what is tested are other houses."""
+    begins = [house.validate_from for house in manifest.houses if house.validate_from is not None]
+    ends = {
+        left_out: [house.last for house in manifest.houses if house.left_out is left_out] for left_out in (False, True)
+    }
+    train_until = max(map(datetime.fromisoformat, begins))
+    validate_until = max(map(datetime.fromisoformat, ends[False])) + _MINUTE
+    tested = [datetime.fromisoformat(last) for last in ends[True]]
+    return train_until, validate_until, max([validate_until, *tested]) + _MINUTE
+
+
+def _balanced_scale(manifest: Manifest) -> Scale:
+    """Return mean and standard deviation of the minutes learnt from, each house as heavy as any other."""
+    learnt = [house for house in manifest.houses if not house.left_out and house.n_taken["train"]]
+    mean_kw = float(np.mean([house.mean_kw for house in learnt]))
+    square_kw2 = float(np.mean([house.mean_square_kw2 for house in learnt]))
+    scale_kw = math.sqrt(max(square_kw2 - mean_kw**2, 0.0))
+    return Scale(round(mean_kw, 4), round(scale_kw, 4) or 1.0)
+
+
+def _from(series: Series, plan: Experiment) -> Series:
+    """Return the series from the plan's first minute on."""
+    if plan.data.first is None:
+        return series
+    n_before = min(max(minute_at(plan.data.first) - series.first_minute, 0), series.gap_kw.size)
+    return replace(
+        series,
+        first_minute=series.first_minute + n_before,
+        gap_kw=series.gap_kw[n_before:],
+        extra={name: values[n_before:] for name, values in series.extra.items()},
+    )
+
+
+def _scale(series: Series, split: MinuteSplit) -> Scale:
+    kw = series.gap_kw[: split.bounds(SplitPart.TRAIN)[1] - series.first_minute]
+    return Scale(mean_kw=round(float(np.nanmean(kw)), 4), scale_kw=round(float(np.nanstd(kw)), 4) or 1.0)
+
+
+def _part(series: Series, plan: Experiment, part: SplitPart) -> Examples:
+    split = plan.split()
+    found = examples(series, plan.task(), split, part)
+    if not len(found):
+        first, until = split.bounds(part)
+        since = "the beginning" if first is None else minute_label(first)
+        msg = (
+            f"no window to {part.value} on: the file has none observed from {since} to {minute_label(until)} "
+            "with its target read; set data.train_until and data.validate_until to times inside of it"
+        )
+        raise RunError(msg)
+    return found
