@@ -13,8 +13,9 @@ from pyspark.sql.streaming.stateful_processor import StatefulProcessor, Stateful
 from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Engine
 from gapcast.core.errors import PayloadError
+from gapcast.core.forecast_json import ForecastEncoder
 from gapcast.core.reading import Limits, Reading
-from gapcast.mqtt.payloads import encode_forecasts, encode_rejection
+from gapcast.mqtt.payloads import encode_rejection
 from gapcast_fleet.bucket_state import BucketState
 from gapcast_fleet.messages import RejectedMessage, read_messages
 from gapcast_fleet.turns import Turn, run_turn
@@ -66,6 +67,7 @@ def forecast(task: WorkerTask, engine: Engine, messages: pd.DataFrame, turns: li
     counts = dict.fromkeys(COUNTS, 0)
     counts["rejected"] = sum(one.n for one in refused)
     told: list[Told] = []
+    encoder = ForecastEncoder()
     for first in range(0, len(readings), _AT_ONCE):
         if told:
             yield _frame(told)
@@ -76,7 +78,7 @@ def forecast(task: WorkerTask, engine: Engine, messages: pd.DataFrame, turns: li
         for name, n in accepted.counts.items():
             counts[name] += n
         refused += _refused(engine, turn.readings, accepted.verdicts, accepted.disproved)
-        documents = zip(forecasts.devices, encode_forecasts(forecasts), strict=True)
+        documents = zip(forecasts.devices, encoder.encode(forecasts), strict=True)
         told = [(FORECAST, device, document.decode()) for device, document in documents]
     n_omitted = counts["rejected"] - sum(one.n for one in refused[:_MOST_TOLD])
     for device, payload, problem, _ in refused[:_MOST_TOLD]:

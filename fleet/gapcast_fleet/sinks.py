@@ -9,19 +9,26 @@ from typing import Literal
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
+from gapcast.core.forecast_fields import FIELDS, FieldType
 from gapcast_fleet.bucket import COUNTED, FORECAST
 from gapcast_fleet.failures import worker_error
 
 FileFormat = Literal["json", "parquet"]
 Sink = Callable[[DataFrame, int], None]
 
-#: A forecast's columns in Parquet, of its JSON.
-_FORECAST = (
-    "observed_at timestamp, target_at timestamp, issued_at timestamp, horizon_min int, gap_kw double, "
-    "median_kw double, lower_kw double, upper_kw double, level double, "
-    "model string, model_version string, n_observed int, context int, "
-    "path array<double>, experts map<string,double>, median_experts map<string,double>"
-)
+_SPARK_TYPES = {
+    FieldType.INTEGER: "int",
+    FieldType.NUMBER: "double",
+    FieldType.TEXT: "string",
+    FieldType.MINUTE: "timestamp",
+    FieldType.INSTANT: "timestamp",
+    FieldType.NUMBERS: "array<double>",
+    FieldType.WEIGHTS: "map<string,double>",
+}
+#: Fields of the forecast that are no columns: Spark's rows have the device already.
+_NO_COLUMNS = ("v", "device")
+#: A forecast's columns in Parquet, parsed from its JSON.
+_FORECAST = ", ".join(f"{field.name} {_SPARK_TYPES[field.type]}" for field in FIELDS if field.name not in _NO_COLUMNS)
 
 
 def to_files(folder: Path, file_format: FileFormat) -> Sink:

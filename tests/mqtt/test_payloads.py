@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import Forecasts
+from gapcast.core.forecast_json import ForecastEncoder
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.window import WindowSpec
 from gapcast.mqtt.frames import MAX_PAYLOAD
-from gapcast.mqtt.payloads import decode, encode_forecasts, encode_rejection
+from gapcast.mqtt.payloads import decode, encode_rejection
 from gapcast.predictors.baselines import Persistence
 
 ARRIVED_MS = 1_767_268_859_999
@@ -252,7 +253,7 @@ def forecasts(draw: st.DrawFn) -> Forecasts:
 
 @given(forecasts())
 def test_a_forecast_leaves_as_the_json_of_its_document(made: Forecasts) -> None:
-    sent = [list(json.loads(payload).items()) for payload in encode_forecasts(made)]
+    sent = [list(json.loads(payload).items()) for payload in ForecastEncoder().encode(made)]
     assert sent == [list(forecast.document().items()) for forecast in made]
 
 

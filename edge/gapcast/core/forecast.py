@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gapcast.core.forecast_fields import FIELDS
 from gapcast.core.forecast_range import Repairs
-from gapcast.core.grid import instant_label, minute_label
 from gapcast.core.predictor import ModelIdentity
 
-#: Version of the forecast's schema, ``v`` in its document.
-FORECAST_SCHEMA = 1
 #: Level of the interval that forecasts carry, and the quantiles that bound it.
 LEVEL = 0.9
 LOWER, MEDIAN, UPPER = 0.05, 0.5, 0.95
@@ -19,7 +17,7 @@ LOWER, MEDIAN, UPPER = 0.05, 0.5, 0.95
 _COLUMNS = (
     "devices", "observed_minutes", "n_observed", "gap_kw", "median_kw", "lower_kw", "upper_kw", "path_kw",
 )  # fmt: skip
-#: Decimals of the experts' weights.
+#: Decimals of ensemble weights.
 SHARE_DECIMALS = 3
 #: Decimals of a forecast's powers, kW: a milliwatt, below any model's own precision.
 DECIMALS = 6
@@ -27,13 +25,12 @@ DECIMALS = 6
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What one device will draw at ``target_minute``. Power in kW, minutes since the epoch.
+    """The forecast of one device for ``target_minute``. Power in kW, minutes since the epoch.
 
-    ``gap_kw`` is the mean; ``median_kw`` and the bounds of the ``level`` interval are None where the
-    model has no quantiles. ``path_kw`` holds the mean for each lead time where the model speaks for
-    several, else None; its last is ``gap_kw``. ``n_observed`` counts real readings among the window's
-    ``context`` minutes. ``experts`` and ``median_experts`` are the weights of those whose blend it is, for the
-    mean and for the median; None where a model speaks alone.
+    ``gap_kw`` is the mean; ``median_kw`` and the bounds of the ``level`` interval are None where the model has no
+    quantiles. ``path_kw`` holds the mean for each lead time of a model with several, else None; its last is ``gap_kw``.
+    ``n_observed`` counts real readings among the window's ``context`` minutes. ``experts`` and ``median_experts`` are
+    the ensemble weights of the mean and of the median; None for the forecast of a single model.
     """
 
     device: str | None
@@ -54,7 +51,7 @@ class Forecast:
 
     @property
     def target_minute(self) -> int:
-        """The minute that it speaks of."""
+        """The minute that the forecast is for."""
         return self.observed_minute + self.horizon_min
 
     @property
@@ -62,45 +59,24 @@ class Forecast:
         """Level of the interval, or None without one."""
         return None if self.lower_kw is None or self.upper_kw is None else LEVEL
 
-    def document(self) -> dict[str, str | int | float | list[float] | dict[str, float] | None]:
-        """Return the forecast as users get it, over MQTT as over REST."""
-        document: dict[str, str | int | float | list[float] | dict[str, float] | None] = {
-            "v": FORECAST_SCHEMA,
-            "device": self.device,
-            "observed_at": minute_label(self.observed_minute),
-            "target_at": minute_label(self.target_minute),
-            "issued_at": instant_label(self.issued_at_ms),
-            "horizon_min": self.horizon_min,
-            "gap_kw": self.gap_kw,
-            "median_kw": self.median_kw,
-            "lower_kw": self.lower_kw,
-            "upper_kw": self.upper_kw,
-            "level": self.level,
-            "model": self.model,
-            "model_version": self.model_version,
-            "n_observed": self.n_observed,
-            "context": self.context,
-        }
-        if self.path_kw is not None:
-            document["path"] = list(self.path_kw)
-        if self.experts is not None and self.median_experts is not None:
-            document["experts"] = dict(self.experts)
-            document["median_experts"] = dict(self.median_experts)
-        return document
+    def document(self) -> dict[str, Any]:
+        """Return the published JSON object: its fields are those of :data:`gapcast.core.forecast_fields.FIELDS`."""
+        values = ((field, field.value(self)) for field in FIELDS)
+        return {field.name: value for field, value in values if value is not None or not field.is_optional}
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Who speaks in the forecasts of a batch: ``names`` of E experts, and for each forecast their weights.
+    """Ensemble weights in the forecasts of a batch, of E members called ``names``.
 
-    ``weights`` holds, for each, those of the mean and then those of the median, ``2 E`` in all.
+    ``weights`` holds, for each forecast, those of the mean and then those of the median: ``[N][2 E]``.
     """
 
     names: tuple[str, ...]
     weights: Sequence[Sequence[float]]
 
     def of(self, i: int) -> tuple[dict[str, float], dict[str, float]]:
-        """Return the weights of the mean and of the median in the ``i``-th forecast, by expert."""
+        """Return the weights of the mean and of the median in the ``i``-th forecast, by member."""
         weights, n = self.weights[i], len(self.names)
         rounded = [round(weight, SHARE_DECIMALS) for weight in weights]
         return dict(zip(self.names, rounded[:n], strict=True)), dict(zip(self.names, rounded[n:], strict=True))
@@ -108,10 +84,10 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class Forecasts:
-    """Forecasts of one batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
+    """The forecasts of a batch, as columns of equal length: what :class:`Forecast` holds, of many devices.
 
-    ``path_kw`` ``[N, K]`` is there where the model has several lead times, ``shares`` where experts are blended,
-    ``repairs`` where something had to be replaced.
+    ``path_kw`` ``[N, K]`` is None for a model with one lead time, ``shares`` for a single model, and ``repairs`` if
+    nothing was replaced.
     """
 
     model: ModelIdentity
@@ -128,7 +104,7 @@ class Forecasts:
     repairs: Repairs | None = None
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of forecasts."""
         return len(self.devices)
 
     def __getitem__(self, i: int) -> Forecast:
@@ -153,12 +129,12 @@ class Forecasts:
         )
 
     def __iter__(self) -> Iterator[Forecast]:
-        """Go through them one by one."""
+        """Iterate over the forecasts, in order."""
         return (self[i] for i in range(len(self)))
 
 
 def joined(parts: Sequence[Forecasts]) -> Forecasts:
-    """Return the forecasts of all ``parts``, at least one, in their order; they are of one model and one time."""
+    """Return the forecasts of all ``parts``, at least one, in their order; all have one model and one time of issue."""
     first = parts[0]
 
     def column(name: str) -> Any:

@@ -1,9 +1,13 @@
-"""Response bodies of REST."""
+"""Response bodies of REST; the forecast's follows from :data:`gapcast.core.forecast_fields.FIELDS`."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.config import JsonDict
+
+from gapcast.core.forecast_fields import FIELDS, FieldType, ForecastField
 
 _EXAMPLE: JsonDict = {
     "v": 1,
@@ -24,39 +28,32 @@ _EXAMPLE: JsonDict = {
 }
 
 
-class ForecastDocument(BaseModel):
-    """A forecast; the same object as on the forecast topic."""
+_TYPES: dict[FieldType, Any] = {
+    FieldType.INTEGER: int,
+    FieldType.NUMBER: float,
+    FieldType.TEXT: str,
+    FieldType.MINUTE: str,
+    FieldType.INSTANT: str,
+    FieldType.NUMBERS: list[float],
+    FieldType.WEIGHTS: dict[str, float],
+}
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]}, protected_namespaces=())
 
-    v: int = Field(description="Version of this schema")
-    device: str | None = Field(description="Device id; null for readings sent with the request")
-    observed_at: str = Field(description="Minute of the newest reading used, RFC 3339")
-    target_at: str = Field(description="Target minute of the forecast, RFC 3339")
-    issued_at: str
-    horizon_min: int
-    gap_kw: float = Field(description="Mean forecast, kW")
-    median_kw: float | None = Field(
-        description="Median forecast, kW; this and the bounds are null if the model has no quantiles"
-    )
-    lower_kw: float | None
-    upper_kw: float | None
-    level: float | None = Field(description="Nominal coverage of the interval between the bounds, e.g. 0.9")
-    model: str
-    model_version: str
-    n_observed: int = Field(description="Number of real readings in the window")
-    context: int = Field(description="Length of the window in minutes")
-    path: list[float] | None = Field(
-        default=None,
-        description="Mean forecasts for each lead time of the model card, kW; the last is the target; "
-        "absent where it has one only",
-    )
-    experts: dict[str, float] | None = Field(
-        default=None, description="Ensemble weights of the mean; absent if a single model is published"
-    )
-    median_experts: dict[str, float] | None = Field(
-        default=None, description="Ensemble weights of the median, around which the interval is placed"
-    )
+def _definition(field: ForecastField) -> tuple[Any, Any]:
+    kind = _TYPES[field.type]
+    description = field.description[0].upper() + field.description[1:]
+    if field.is_optional:
+        return kind | None, Field(default=None, description=description)
+    return kind | None if field.is_nullable else kind, Field(description=description)
+
+
+_DEFINITIONS: dict[str, Any] = {field.name: _definition(field) for field in FIELDS}
+ForecastDocument: Any = create_model(
+    "ForecastDocument",
+    __config__=ConfigDict(json_schema_extra={"examples": [_EXAMPLE]}, protected_namespaces=()),
+    __doc__="A forecast; the same object as on the forecast topic.",
+    **_DEFINITIONS,
+)
 
 
 class ForecastList(BaseModel):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gapcast.core.forecast import Forecasts
+from gapcast.core.forecast_json import ForecastEncoder
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.reading import Reading
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.payloads import encode_forecasts
 from gapcast.mqtt.properties import passed_on
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
@@ -21,6 +21,7 @@ class ForecastPublisher:
     def __init__(self, session: Session, topic: DeviceTopic, *, retain: bool) -> None:
         """Publish over ``session`` on each device's ``topic``."""
         self._session = session
+        self._encoder = ForecastEncoder()
         self._retain = retain
         self._before, self._after = topic.before.encode(), topic.after.encode()
         #: Device and minute -> properties that their forecast bears.
@@ -48,7 +49,7 @@ class ForecastPublisher:
         publish, before, after, retain = self._session.publish, self._before, self._after, self._retain
         receipts, carried = [], self._carried
         for device, minute, payload in zip(
-            forecasts.devices, forecasts.observed_minutes, encode_forecasts(forecasts), strict=True
+            forecasts.devices, forecasts.observed_minutes, self._encoder.encode(forecasts), strict=True
         ):
             topic = b"%b%b%b" % (before, device.encode(), after)
             left_min = minute + horizon_min - now_min

@@ -1,14 +1,13 @@
-"""Bytes to readings, forecasts to bytes: the native payloads."""
+"""The native payloads: bytes to readings, and rejections to bytes."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from gapcast.core.errors import PayloadError
-from gapcast.core.forecast import FORECAST_SCHEMA, LEVEL, SHARE_DECIMALS, Forecasts
-from gapcast.core.grid import instant_label, minute_label, minute_of
+from gapcast.core.grid import minute_of
 from gapcast.core.reading import Limits, Reading, instant_of, measured_of, power_of
 from gapcast.json_input import JsonError, NonFiniteLiteralError, decode_json
 from gapcast.mqtt.frames import MAX_PAYLOAD
@@ -99,52 +98,6 @@ def _problem_of(error: JsonError) -> PayloadError:
         detail = f"NaN and Infinity are not JSON, and no reading: send null, or leave the value out ({error})"
         return PayloadError("not_finite", detail)
     return PayloadError("not_json", f"the payload is not JSON: {error}")
-
-
-def encode_forecasts(forecasts: Forecasts) -> Iterator[bytes]:
-    """Yield each as the JSON of :meth:`~gapcast.core.forecast.Forecast.document`, by one template for the batch.
-
-    Names are of a set that JSON need not escape, and ``repr`` of a finite float is JSON: nothing
-    here needs an encoder, which would take five times as long.
-    """
-    model = forecasts.model
-    horizon_min = model.lead_times_min[-1]
-    has_interval = forecasts.lower_kw is not None and forecasts.upper_kw is not None
-    tail = (
-        f',"level":{LEVEL if has_interval else "null"},"model":"{model.name}","model_version":"{model.version}",'
-        f'"n_observed":%d,"context":{model.spec.context}'
-    )
-    head = f'{{"v":{FORECAST_SCHEMA},"device":"%s","observed_at":"%s","target_at":"%s",'
-    middle = f'"issued_at":"{instant_label(forecasts.issued_at_ms)}","horizon_min":{horizon_min},"gap_kw":%r'
-    bounds = ',"median_kw":%s,"lower_kw":%s,"upper_kw":%s'
-    n_leads = 0 if forecasts.path_kw is None else len(model.lead_times_min)
-    path = f',"path":[{",".join(["%r"] * n_leads)}]' if n_leads else ""
-    shares = forecasts.shares
-    experts = "" if shares is None else _experts_template(shares.names)
-    template = head + middle + bounds + tail + path + experts + "}"
-    nothing = ["null"] * len(forecasts)
-    for device, minute, gap_kw, median, lower, upper, n_observed, path_kw, weights in zip(
-        forecasts.devices,
-        forecasts.observed_minutes,
-        forecasts.gap_kw,
-        nothing if forecasts.median_kw is None else forecasts.median_kw,
-        nothing if forecasts.lower_kw is None else forecasts.lower_kw,
-        nothing if forecasts.upper_kw is None else forecasts.upper_kw,
-        forecasts.n_observed,
-        [()] * len(forecasts) if forecasts.path_kw is None else forecasts.path_kw,
-        [()] * len(forecasts) if shares is None else shares.weights,
-        strict=True,
-    ):
-        text = template % (
-            device, minute_label(minute), minute_label(minute + horizon_min),
-            gap_kw, median, lower, upper, n_observed, *path_kw, *weights,
-        )  # fmt: skip
-        yield text.encode()
-
-
-def _experts_template(names: Sequence[str]) -> str:
-    weights = ",".join(f'"{name}":%.{SHARE_DECIMALS}f' for name in names)
-    return f',"experts":{{{weights}}},"median_experts":{{{weights}}}'
 
 
 def encode_rejection(topic: str, payload: bytes, reason: str, detail: str, n_omitted: int = 0) -> bytes:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gapcast.core.engine import Engine
 from gapcast.core.errors import ModelError, StateError
 from gapcast.core.forecast import Forecast
+from gapcast.core.forecast_json import ForecastEncoder
 from gapcast.core.forecast_range import Repairs
 from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.learning.device_rows import DeviceRows
@@ -25,7 +26,6 @@ from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import capture_snapshot, restore_snapshot
 from gapcast.core.window import F32, WindowSpec
-from gapcast.mqtt.payloads import encode_forecasts
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.store import load_model
 from gapcast.storage import checkpoint
@@ -98,7 +98,7 @@ def test_one_bound_alone_is_no_interval_and_is_not_told() -> None:
 
 def documents_of(engine: Engine, minute: int) -> list[bytes]:
     batch = readings_of(1, minute)
-    return list(encode_forecasts(engine.forecast(engine.accept(batch), 5)))
+    return list(ForecastEncoder().encode(engine.forecast(engine.accept(batch), 5)))
 
 
 def test_uncalibrated_bounds_of_a_blend_move_with_its_median() -> None:
@@ -121,7 +121,7 @@ def test_what_is_published_is_the_document_and_what_is_kept(
     Run(engine).take(readings_of(100), at_a_time=10)
     batch = engine.accept(readings_of(1, 100))
     forecasts = engine.forecast(batch, 1_300_000_000_123)
-    sent = [json.loads(each) for each in encode_forecasts(forecasts)]
+    sent = [json.loads(each) for each in ForecastEncoder().encode(forecasts)]
     assert sent == [forecast.document() for forecast in forecasts]
     assert engine.latest() == list(forecasts)
     for document in sent:

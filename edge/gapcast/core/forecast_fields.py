@@ -1,0 +1,180 @@
+"""The fields of a published forecast: the one declaration that all its forms follow.
+
+From :data:`FIELDS` follow the JSON document (:meth:`gapcast.core.forecast.Forecast.document`), the batch writer of MQTT
+and Spark (:mod:`gapcast.core.forecast_json`), the REST schema (:mod:`gapcast.http.schemas`), Spark's columns, and the
+generated parts of the AsyncAPI document and of docs/mqtt-and-http.md (``scripts/generate``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from gapcast.core.grid import instant_label, minute_label
+
+if TYPE_CHECKING:
+    from gapcast.core.forecast import Forecast, Forecasts
+
+#: Version of the forecast's schema, ``v`` in its document.
+FORECAST_SCHEMA = 1
+
+
+class FieldType(Enum):
+    """JSON types of fields, by the minutes, instants and maps that they hold."""
+
+    INTEGER = "integer"
+    NUMBER = "number"
+    TEXT = "text"
+    MINUTE = "minute, RFC 3339"
+    INSTANT = "instant with milliseconds, RFC 3339"
+    NUMBERS = "list of numbers"
+    WEIGHTS = "weights by name"
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastField:
+    """One field: its name (with its unit), type and description, and where its value comes from.
+
+    ``value`` takes it from one forecast, ``column`` from a batch, ``[N]``. A field without ``column``, or whose
+    ``column`` returns None, is the same in all forecasts of one model. Lists and maps stand after all other fields.
+    ``is_nullable``: the value may be null. ``is_optional``: the field is absent if its value is None, in all forecasts
+    of a batch or in none.
+    """
+
+    name: str
+    type: FieldType
+    description: str
+    value: Callable[[Forecast], Any]
+    column: Callable[[Forecasts], Sequence[Any] | None] | None = None
+    is_nullable: bool = False
+    is_optional: bool = False
+
+
+def _target_labels(forecasts: Forecasts) -> list[str]:
+    horizon_min = forecasts.model.lead_times_min[-1]
+    return [minute_label(minute + horizon_min) for minute in forecasts.observed_minutes]
+
+
+def _weights(forecasts: Forecasts, *, of_median: bool) -> list[Sequence[float]]:
+    """Return the weights of the mean or of the median of each forecast, ``[N][E]``."""
+    if forecasts.shares is None:
+        return []
+    n = len(forecasts.shares.names)
+    part = slice(n, None) if of_median else slice(n)
+    return [weights[part] for weights in forecasts.shares.weights]
+
+
+FIELDS: tuple[ForecastField, ...] = (
+    ForecastField("v", FieldType.INTEGER, "version of this schema", lambda one: FORECAST_SCHEMA),
+    ForecastField(
+        "device",
+        FieldType.TEXT,
+        "device id; null for readings sent with the request",
+        lambda one: one.device,
+        lambda batch: batch.devices,
+        is_nullable=True,
+    ),
+    ForecastField(
+        "observed_at",
+        FieldType.MINUTE,
+        "minute of the newest reading used",
+        lambda one: minute_label(one.observed_minute),
+        lambda batch: list(map(minute_label, batch.observed_minutes)),
+    ),
+    ForecastField(
+        "target_at",
+        FieldType.MINUTE,
+        "target minute of the forecast: `horizon_min` after `observed_at`",
+        lambda one: minute_label(one.target_minute),
+        _target_labels,
+    ),
+    ForecastField(
+        "issued_at",
+        FieldType.INSTANT,
+        "when the forecast was issued, by the gateway's clock",
+        lambda one: instant_label(one.issued_at_ms),
+        lambda batch: [instant_label(batch.issued_at_ms)] * len(batch),
+    ),
+    ForecastField(
+        "horizon_min", FieldType.INTEGER, "minutes ahead, as the model's card says", lambda one: one.horizon_min
+    ),
+    ForecastField("gap_kw", FieldType.NUMBER, "mean, kW", lambda one: one.gap_kw, lambda batch: batch.gap_kw),
+    ForecastField(
+        "median_kw",
+        FieldType.NUMBER,
+        "median, kW; null for a single model without quantiles and without calibration, as are the bounds",
+        lambda one: one.median_kw,
+        lambda batch: batch.median_kw,
+        is_nullable=True,
+    ),
+    ForecastField(
+        "lower_kw",
+        FieldType.NUMBER,
+        "lower bound of the prediction interval, kW",
+        lambda one: one.lower_kw,
+        lambda batch: batch.lower_kw,
+        is_nullable=True,
+    ),
+    ForecastField(
+        "upper_kw",
+        FieldType.NUMBER,
+        "upper bound of the prediction interval, kW",
+        lambda one: one.upper_kw,
+        lambda batch: batch.upper_kw,
+        is_nullable=True,
+    ),
+    ForecastField(
+        "level",
+        FieldType.NUMBER,
+        "nominal coverage of the prediction interval, e.g. 0.9",
+        lambda one: one.level,
+        is_nullable=True,
+    ),
+    ForecastField(
+        "model",
+        FieldType.TEXT,
+        "`blend` for the ensemble, or the model's name if `forecast.blend` is off",
+        lambda one: one.model,
+    ),
+    ForecastField("model_version", FieldType.TEXT, "version of the primary model", lambda one: one.model_version),
+    ForecastField(
+        "n_observed",
+        FieldType.INTEGER,
+        "real readings in the window; below `context`, the model is warming up",
+        lambda one: one.n_observed,
+        lambda batch: batch.n_observed,
+    ),
+    ForecastField(
+        "context",
+        FieldType.INTEGER,
+        "minutes in the window; the ensemble's window is the longest of its models'",
+        lambda one: one.context,
+    ),
+    ForecastField(
+        "path",
+        FieldType.NUMBERS,
+        "means for each lead time of the model's card, kW; the last is `gap_kw`. Absent with `forecast.path = false`, "
+        "and for models with one lead time",
+        lambda one: None if one.path_kw is None else list(one.path_kw),
+        lambda batch: batch.path_kw,
+        is_optional=True,
+    ),
+    ForecastField(
+        "experts",
+        FieldType.WEIGHTS,
+        "ensemble weights of `gap_kw`; they sum to 1, except for rounding. Absent if a single model is published",
+        lambda one: None if one.experts is None else dict(one.experts),
+        lambda batch: _weights(batch, of_median=False),
+        is_optional=True,
+    ),
+    ForecastField(
+        "median_experts",
+        FieldType.WEIGHTS,
+        "ensemble weights of `median_kw`, around which the prediction interval is placed",
+        lambda one: None if one.median_experts is None else dict(one.median_experts),
+        lambda batch: _weights(batch, of_median=True),
+        is_optional=True,
+    ),
+)
