@@ -1,8 +1,13 @@
-"""What was learnt, given to a blend of other experts: what is common goes on, the rest begins anew."""
+"""The learned state of many devices as saved columns, and its restoration for another set of ensemble members.
+
+Members that both ensembles have keep their weights and coefficients; the others start fresh. State learned for another
+horizon is of no use: its outcomes are other minutes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,81 +17,120 @@ from gapcast.core.errors import StateError
 from gapcast.core.learning import boa_weights
 from gapcast.core.learning.device_rows import DeviceRows
 
-#: Beside the arrays of :class:`Rows`: which devices they are of, the names of the experts, and of the learning
-#: expert's columns.
-TRACKED, EXPERTS, COLUMNS = "followed", "experts", "columns"
+Places = NDArray[np.int64]
+Saved = Mapping[str, NDArray[Any]]
+#: Saved beside the arrays of :class:`DeviceRows`: the places of tracked devices, the names of the ensemble members and
+#: of the online model's features, and the horizon, minutes ``[1]``.
+TRACKED, EXPERTS, COLUMNS, HORIZON = "followed", "experts", "columns", "horizon_min"
+#: Those of them that do not have a row for each device.
+OF_ALL_DEVICES = frozenset({EXPERTS, COLUMNS, HORIZON})
+#: State without a horizon was saved when all models had this one.
+_HORIZON_BEFORE_MIN = 5
 #: Arrays in which every value is finite.
-_SOUND = ("memory", "coefficients", "covariance", "usual")
-_HALF = "covariance"
+_FINITE = ("memory", "coefficients", "covariance", "usual")
+#: Pending forecasts have a place for each member and feature: they are kept only if none has changed.
+_PENDING = ("due", "due_minute")
 
 
-def pack_covariance(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return ``arrays`` with each covariance's upper half alone, ``[n, 2, D (D + 1) / 2]``: the other is the same."""
+def pack_covariance(arrays: Saved) -> dict[str, NDArray[Any]]:
+    """Return ``arrays`` with the upper triangle alone of each (symmetric) covariance, ``[n, 2, D (D + 1) / 2]``."""
     return {
-        name: array[..., *np.triu_indices(array.shape[-1])] if name == _HALF else array
+        name: array[..., *np.triu_indices(array.shape[-1])] if name == "covariance" else array
         for name, array in arrays.items()
     }
 
 
-def _whole(half: NDArray[Any], n_columns: int) -> NDArray[Any]:
-    upper = np.triu_indices(n_columns)
-    whole = np.empty((*half.shape[:-1], n_columns, n_columns), dtype=half.dtype)
-    whole[..., *upper] = half
-    whole[..., *upper[::-1]] = half
-    return whole
+def horizon_of(saved: Saved) -> int:
+    """Return the horizon that ``saved`` was learned for, minutes; raise :class:`StateError` if it is not a number."""
+    horizon = saved.get(HORIZON, np.array([_HORIZON_BEFORE_MIN]))
+    if horizon.shape != (1,) or horizon.dtype.kind != "i":
+        msg = "the horizon of the learned state is not one whole number"
+        raise StateError(msg)
+    return int(horizon[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """Where the names that two sequences share are in the ``new`` and in the ``old`` one."""
+
+    new: Places
+    old: Places
+    is_same: bool
+
+    @classmethod
+    def of(cls, new: Sequence[str], old: Sequence[str]) -> _Common:
+        places = {name: place for place, name in enumerate(old)}
+        both = [(place, places[name]) for place, name in enumerate(new) if name in places]
+        new_places, old_places = (np.array([pair[side] for pair in both], dtype=np.int64) for side in (0, 1))
+        return cls(new_places, old_places, list(new) == list(old))
 
 
 def restore_for_members(
-    saved: Mapping[str, NDArray[Any]], state: DeviceRows, experts: Sequence[str], columns: Sequence[str]
+    saved: Saved, state: DeviceRows, experts: Sequence[str], columns: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
-    """Return the arrays of ``state`` for the devices that ``saved`` is of, with what it says put in its place.
+    """Return the arrays of ``state`` for the devices of ``saved``, with the saved values of common members.
 
-    Empty where nothing was kept. Raises :class:`StateError` where its arrays do not fit each other.
+    ``experts`` are the names of the ensemble's members, ``columns`` those of the online model's features. Empty if
+    nothing was saved. Raises :class:`StateError` if the saved arrays do not fit each other.
     """
     if not saved:
         return {}
+    n_devices = _check_header(saved)
+    members = _Common.of(experts, saved[EXPERTS].tolist())
+    features = _Common.of(columns, saved[COLUMNS].tolist())
+    restored = {name: np.repeat(state.initial(name)[np.newaxis], n_devices, axis=0) for name in state.arrays}
+    try:
+        for name, target in restored.items():
+            if name in saved:
+                _check_array(name, saved[name], n_devices)
+                _restore_array(name, target, saved, members, features)
+    except (ValueError, IndexError, TypeError) as error:
+        msg = f"the learned state has another shape: {error}"
+        raise StateError(msg) from error
+    return restored
+
+
+def _check_header(saved: Saved) -> int:
+    """Return the number of devices of ``saved``; raise :class:`StateError` if it does not name each of them once."""
     missing = [name for name in (TRACKED, EXPERTS, COLUMNS) if name not in saved or saved[name].ndim != 1]
     if missing:
-        msg = f"what was learnt does not say its {missing[0]}"
+        msg = f"the learned state has no list of its {missing[0]}"
         raise StateError(msg)
     tracked = saved[TRACKED]
-    n = len(tracked)
-    if tracked.dtype.kind != "i" or np.unique(tracked).size != n or (tracked < 0).any():
-        msg = "what was learnt names a device twice, or one that there cannot be"
+    if tracked.dtype.kind != "i" or np.unique(tracked).size != len(tracked) or (tracked < 0).any():
+        msg = "the learned state names a device twice, or one that does not exist"
         raise StateError(msg)
-    out = {name: np.repeat(state.initial(name)[np.newaxis], n, axis=0) for name in state.arrays}
-    new_e, old_e = _common(experts, saved[EXPERTS])
-    new_c, old_c = _common(columns, saved[COLUMNS])
-    as_before = len(new_e) == len(experts) == len(saved[EXPERTS]) and len(new_c) == len(columns) == len(saved[COLUMNS])
-    try:
-        for name, array in out.items():
-            if name not in saved:
-                continue
-            before = saved[name]
-            if before.shape[:1] != (n,):
-                msg = f"{name} is of shape {before.shape}, not of {n} devices"
-                raise StateError(msg)
-            if name in _SOUND and not np.isfinite(before).all():
-                msg = f"{name} has values that are no numbers"
-                raise StateError(msg)
-            if name == "memory":
-                array[...] = boa_weights.new_member_state(before)
-                array[..., new_e] = before[..., old_e]
-            elif name == "coefficients":
-                array[..., new_c] = before[..., old_c]
-            elif name == _HALF:
-                before = _whole(before, len(saved[COLUMNS]))
-                array[..., new_c[:, np.newaxis], new_c] = before[..., old_c[:, np.newaxis], old_c]
-            elif name not in {"due", "due_minute"} or (as_before and (new_e == old_e).all() and (new_c == old_c).all()):
-                array[...] = before
-    except (ValueError, IndexError, TypeError) as error:
-        msg = f"what was learnt is of another shape: {error}"
-        raise StateError(msg) from error
-    return out
+    return len(tracked)
 
 
-def _common(new: Sequence[str], old: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where the names that both have are in ``new``, and where in ``old``."""
-    places = {name: place for place, name in enumerate(old.tolist())}
-    both = [(place, places[name]) for place, name in enumerate(new) if name in places]
-    return np.array([a for a, _ in both], dtype=np.int64), np.array([b for _, b in both], dtype=np.int64)
+def _check_array(name: str, array: NDArray[Any], n_devices: int) -> None:
+    if array.shape[:1] != (n_devices,):
+        msg = f"{name} has the shape {array.shape}, for {n_devices} devices"
+        raise StateError(msg)
+    if name in _FINITE and not np.isfinite(array).all():
+        msg = f"{name} has values that are not finite"
+        raise StateError(msg)
+
+
+def _restore_array(name: str, target: NDArray[Any], saved: Saved, members: _Common, features: _Common) -> None:
+    """Write the saved values of one array to ``target``, in place."""
+    array = saved[name]
+    if name == "memory":
+        target[...] = boa_weights.new_member_state(array)
+        target[..., members.new] = array[..., members.old]
+    elif name == "coefficients":
+        target[..., features.new] = array[..., features.old]
+    elif name == "covariance":
+        whole = _unpack_covariance(array, len(saved[COLUMNS]))
+        new, old = features.new, features.old
+        target[..., new[:, np.newaxis], new] = whole[..., old[:, np.newaxis], old]
+    elif name not in _PENDING or (members.is_same and features.is_same):
+        target[...] = array
+
+
+def _unpack_covariance(triangle: NDArray[Any], n_columns: int) -> NDArray[Any]:
+    upper = np.triu_indices(n_columns)
+    whole = np.empty((*triangle.shape[:-1], n_columns, n_columns), dtype=triangle.dtype)
+    whole[..., *upper] = triangle
+    whole[..., *upper[::-1]] = triangle
+    return whole
