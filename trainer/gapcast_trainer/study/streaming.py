@@ -49,14 +49,14 @@ def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for contender in tqdm(contenders, desc="streaming", unit="forecaster", disable=not settings.progress):
         _, forecast_kw, actual_kw = stream(contender, readings, household.series, None)
-        seen, short_kw, actual_kw = stream(contender, readings, household.series, RESTART_MIN)
+        seen, short_kw, short_actual_kw = stream(contender, readings, household.series, RESTART_MIN)
         rows.append(
             {
                 "name": contender.name,
                 "stream": errors_of(forecast_kw, actual_kw),
-                "restarted": errors_of(short_kw, actual_kw),
+                "restarted": errors_of(short_kw, short_actual_kw),
                 "by_readings": {
-                    str(n): errors_of(short_kw[seen == n], actual_kw[seen == n])["mse_kw2"]
+                    str(n): errors_of(short_kw[seen == n], short_actual_kw[seen == n])["mse_kw2"]
                     for n in range(MIN_OBSERVED, SHOWN_READINGS + 1)
                     if (seen == n).any()
                 },
