@@ -58,7 +58,7 @@ def on_all(household: Household, settings: StudySettings, recipe: Recipe) -> dic
     )
     x, judged = _arrays(train, every), _arrays(validate, 5 * every)
     changed = ON_ALL[recipe.number]
-    changed = replace(changed, epochs=settings.epochs(changed.epochs))
+    changed = replace(changed, epochs=settings.epochs(changed.epochs), unroll=recipe.unroll)
     name = f"ordered-{recipe.number}"
     fitted = fit(changed, x, judged, settings.out / f"{name}.weights.h5", progress=settings.progress)
     return {

@@ -67,7 +67,7 @@ def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
     runs = [(how, seed) for seed in seeds for how in ways]
     by_readings: dict[str, dict[str, list[float]]] = {how: {} for how in ways}
     for how, seed in tqdm(runs, desc="padding", unit="network", disable=not settings.progress):
-        network = _train(windows, target_kw, how, seed, settings.epochs(EPOCHS))
+        network = _train(windows, target_kw, how, seed, settings)
         for n in (MIN_OBSERVED, CONTEXT) if settings.quick else range(MIN_OBSERVED, CONTEXT + 1):
             kept = np.full(len(seen), n, dtype=np.int64)
             forecast_kw = _forecast(network, fill_up(seen, kept, how), seen[:, -1])
@@ -84,18 +84,19 @@ def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
     }
 
 
-def build(how: How) -> keras.Model:
+def build(how: How, *, unroll: bool = True) -> keras.Model:
     """Build the network: one LSTM, and the change from the last reading in units of :data:`SCALE_KW` out of it."""
     layers = keras.layers
     nothing = float(np.float32(MASKED_KW) / np.float32(SCALE_KW))  # as the readings are scaled, to the last bit
     first = [layers.Masking(nothing)] if how == "mask in front" else []
-    return keras.Sequential([keras.Input((CONTEXT, 1)), *first, layers.LSTM(UNITS, unroll=True), layers.Dense(1)])
+    return keras.Sequential([keras.Input((CONTEXT, 1)), *first, layers.LSTM(UNITS, unroll=unroll), layers.Dense(1)])
 
 
-def _train(windows: F32, target_kw: F32, how: How, seed: int, epochs: int) -> keras.Model:
+def _train(windows: F32, target_kw: F32, how: How, seed: int, settings: StudySettings) -> keras.Model:
+    epochs = settings.epochs(EPOCHS)
     keras.utils.set_random_seed(seed)
     draws = np.random.default_rng(seed)  # the same lengths for every way
-    model = build(how)
+    model = build(how, unroll=not settings.quick)
     n_steps = epochs * -(-len(windows) // BATCH_SIZE)
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, n_steps, alpha=LAST_LEARNING_RATE / LEARNING_RATE)
     model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), loss="mse", jit_compile=False)

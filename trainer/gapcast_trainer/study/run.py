@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from gapcast_trainer.files import write_whole
 from gapcast_trainer.study.choice import compare as compare_models
 from gapcast_trainer.study.household import Household
 from gapcast_trainer.study.line import compare as compare_lines
-from gapcast_trainer.study.networks import MODEL_1, MODEL_2
+from gapcast_trainer.study.networks import MODEL_1, MODEL_2, Recipe
 from gapcast_trainer.study.settings import StudySettings
 from gapcast_trainer.study.streaming import compare as compare_streams
 
@@ -21,11 +22,15 @@ Step = Callable[[Household, StudySettings], dict[str, Any]]
 Results = dict[str, dict[str, Any]]
 
 
+def _recipe(number: int, settings: StudySettings) -> Recipe:
+    return replace((MODEL_1, MODEL_2)[number - 1], unroll=not settings.quick)
+
+
 def _study(number: int) -> Step:
     def step(household: Household, settings: StudySettings) -> dict[str, Any]:
         from gapcast_trainer.study.original import reproduce  # noqa: PLC0415 - imports TensorFlow
 
-        return reproduce(household, settings, (MODEL_1, MODEL_2)[number - 1])
+        return reproduce(household, settings, _recipe(number, settings))
 
     return step
 
@@ -34,7 +39,7 @@ def _in_a_row(number: int) -> Step:
     def step(household: Household, settings: StudySettings) -> dict[str, Any]:
         from gapcast_trainer.study.ordered import contiguous  # noqa: PLC0415 - imports TensorFlow
 
-        return contiguous(household, settings, (MODEL_1, MODEL_2)[number - 1])
+        return contiguous(household, settings, _recipe(number, settings))
 
     return step
 
@@ -43,7 +48,7 @@ def _on_all(number: int) -> Step:
     def step(household: Household, settings: StudySettings) -> dict[str, Any]:
         from gapcast_trainer.study.ordered import on_all  # noqa: PLC0415 - imports TensorFlow
 
-        return on_all(household, settings, (MODEL_1, MODEL_2)[number - 1])
+        return on_all(household, settings, _recipe(number, settings))
 
     return step
 
