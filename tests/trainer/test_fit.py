@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gapcast.core.window import WindowSpec
 from gapcast_trainer.cleanfile import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Augment, Descent, Experiment
@@ -18,7 +19,9 @@ from gapcast_trainer.windows import WindowTask, examples
 from tests.trainer import synthetic
 from tests.trainer.synthetic import SPLIT
 
-QUICK = synthetic.plan("lstm", hyper={"units": [2]}, descent={"epochs": 4, "batch_size": 256})
+#: A short window: building the unrolled graph takes most of the time.
+WINDOW = {"context": 8}
+QUICK = synthetic.plan("lstm", hyper={"units": [2]}, window=WINDOW, descent={"epochs": 4, "batch_size": 256})
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def test_a_run_says_all_that_made_it(fitted: tuple[Run, Path, list[str]], small:
     assert run.experiment.hyper["anchor"] == 0.7  # what the plan left out is stated too
     assert (run.source_sha256, run.clean_sha256) == (small.report.sha256, small.sha256)
     train, validate = (
-        examples(small.series, WindowTask(), SPLIT, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE)
+        examples(small.series, WindowTask(WindowSpec(8)), SPLIT, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE)
     )
     assert (run.n_train, run.n_validate) == (len(train), len(validate))
     assert (run.train_first, run.train_last) == ("2020-01-01T00:01:00Z", "2020-01-04T17:59:00Z")
@@ -141,10 +144,10 @@ def descend_as(small: Clean, model: Told, patience: int = 3) -> tuple[str, list[
     from gapcast_trainer.gradient_descent import descend
 
     train, validate = (
-        examples(small.series, WindowTask(), SPLIT, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE)
+        examples(small.series, WindowTask(WindowSpec(8)), SPLIT, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE)
     )
     best: list[int] = []
-    plan = synthetic.plan("lstm", descent={"patience": patience, "epochs": 20})
+    plan = synthetic.plan("lstm", window=WINDOW, descent={"patience": patience, "epochs": 20})
     how = descend(
         model, train, validate, Design(WindowTask()), plan, keep=lambda p: best.append(p.best_epoch), progress=False
     )
@@ -261,7 +264,7 @@ def test_each_optimiser_learns(optimiser: str, small: Clean, tmp_path: Path) -> 
 
     descent = {"optimiser": optimiser, "epochs": 2, "batch_size": 512, "weight_decay": 1e-4, "learning_rate": 0.02}
     hyper = {"units": [2], "dropout": 0.1, "l2": 1e-5, "from_last": False}
-    run = fit(synthetic.plan("lstm", hyper=hyper, descent=descent), small, tmp_path)
+    run = fit(synthetic.plan("lstm", hyper=hyper, window=WINDOW, descent=descent), small, tmp_path)
     assert run.history[1].train_loss < run.history[0].train_loss
 
 

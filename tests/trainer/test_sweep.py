@@ -19,6 +19,9 @@ test_until = {synthetic.SPLIT.test_until:%Y-%m-%dT%H:%M:%SZ}
 SPACE = f"""
 family = "lstm"
 
+[window]
+context = 8
+
 [data]{PARTS}
 [descent]
 epochs = 2
