@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support.brokers import Broker, EmbeddedBroker, MosquittoBroker
+from tests.support.brokers import Broker, MosquittoBroker, default_broker_kind, started_broker
 from tests.support.certificates import Authority
 from tests.support.presence import (
     pytest_collection_modifyitems,
@@ -25,13 +25,14 @@ settings.register_profile("explore", deadline=None, max_examples=3_000)
 settings.load_profile("steady")
 
 
-@pytest.fixture(params=["embedded", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])
-def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
-    """A started broker with ``host``, ``port``, ``start()`` and ``stop()``: the test runs once with each kind."""
-    made: Broker = EmbeddedBroker() if request.param == "embedded" else MosquittoBroker(tmp_path / "mosquitto")
-    made.start()
-    yield made
-    made.stop()
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A started broker: mosquitto if it is installed, else the embedded one.
+
+    Modules that test details of the protocol override it with one that has ``params=BROKER_KINDS``.
+    """
+    with started_broker(default_broker_kind(), tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

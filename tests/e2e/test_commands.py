@@ -236,7 +236,6 @@ BAD_REPLAYS: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("what", BAD_REPLAYS)
-@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_a_replay_that_cannot_be_says_why(start: Start, settings_of: SettingsOf, broker: Broker, what: str) -> None:
     arguments, words = BAD_REPLAYS[what]
     command = start("replay", *arguments, *settings_of(broker.port))

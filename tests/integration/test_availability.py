@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
-from tests.support.brokers import Broker, MosquittoBroker
+from tests.support.brokers import BROKER_KINDS, Broker, MosquittoBroker, started_broker
 
 AVAILABILITY = "gap/home/availability"
+
+
+@pytest.fixture(params=BROKER_KINDS)
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    """A started broker of each kind: what is tested here may differ between them."""
+    with started_broker(request.param, tmp_path) as made:
+        yield made
 
 
 def test_a_device_is_online_from_its_first_reading_offline_when_quiet_and_online_again(

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from queue import Queue
 
 import paho.mqtt.client as paho
+import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.support.brokers import Broker, MosquittoBroker
+from tests.support.brokers import BROKER_KINDS, Broker, MosquittoBroker, started_broker
 from tests.support.ports import is_open
 from tests.support.waiting import wait_until
 
 TOPIC = "gap/home/reading"
+
+
+@pytest.fixture(params=BROKER_KINDS)
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    """A started broker of each kind: what is tested here may differ between them."""
+    with started_broker(request.param, tmp_path) as made:
+        yield made
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,12 +12,19 @@ import pytest
 
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
-from tests.support.brokers import Broker, EmbeddedBroker, MosquittoBroker
+from tests.support.brokers import BROKER_KINDS, Broker, EmbeddedBroker, MosquittoBroker, started_broker
 from tests.support.gateways import ALONE, STATUS
 from tests.support.models import default_name, shipped_names
 from tests.support.ports import free_port, is_open
 from tests.support.waiting import wait_until
 from tests.support.wire import CONNECT, DISCONNECT, PUBLISH, SUBSCRIBE, WireBroker
+
+
+@pytest.fixture(params=BROKER_KINDS)
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    """A started broker of each kind: what is tested here may differ between them."""
+    with started_broker(request.param, tmp_path) as made:
+        yield made
 
 
 def test_online_and_offline_are_said_and_retained(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,19 @@ from gapcast.core.grid import minute_label
 from gapcast.storage.recovery import checkpoint_path, files_of
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, offline, power, reading, without_issue
-from tests.support.brokers import Broker, MosquittoBroker
+from tests.support.brokers import BROKER_KINDS, Broker, MosquittoBroker, started_broker
 from tests.support.gateways import ALONE, Gateway
 from tests.support.waiting import wait_until
 
 IN, OUT = "gap/home/reading", "gap/home/forecast"
 N = 40
+
+
+@pytest.fixture(params=BROKER_KINDS)
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    """A started broker of each kind: what is tested here may differ between them."""
+    with started_broker(request.param, tmp_path) as made:
+        yield made
 
 
 def metric(gateway: Gateway, name: str) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -18,7 +20,7 @@ from gapcast.predictors.store import load_model
 from gapcast.replay.source import CsvColumns, read_minutes
 from gapcast.sample import sample_path
 from tests.integration.conftest import Connect, StartGateway
-from tests.support.brokers import Broker, MosquittoBroker
+from tests.support.brokers import BROKER_KINDS, Broker, MosquittoBroker, started_broker
 from tests.support.gateways import ALONE
 from tests.support.models import default_name, shipped_models
 
@@ -29,6 +31,13 @@ KEYS = [
     "upper_kw", "level", "model", "model_version", "n_observed", "context",
 ]  # fmt: skip
 Document = dict[str, Any]
+
+
+@pytest.fixture(params=BROKER_KINDS)
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    """A started broker of each kind: what is tested here may differ between them."""
+    with started_broker(request.param, tmp_path) as made:
+        yield made
 
 
 def reading(minute: int, gap_kw: float) -> str:

@@ -132,7 +132,7 @@ def test_journal_with_any_byte_damaged_loses_no_record(intact: Path, tmp_path: P
     lines = journal_path(intact, NEWEST).read_bytes().splitlines(keepends=True)
     assert len(lines) == N_RECORDS + 1
     path = tmp_path / "journal"
-    for number in range(1, N_RECORDS + 1):  # with a record before and after it: the others are as far away as ever
+    for number in range(1, N_RECORDS + 1, 8):  # all have one form; scripts/faults --state-damage damages every one
         before, after = b"".join(lines[max(number - 1, 1) : number]), b"".join(lines[number + 1 : number + 2])
         expected, _ = entries_of(path, lines[0] + before + lines[number] + after)
         for at, line in mutations(lines[number], number):

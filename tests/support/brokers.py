@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+import pytest
+
 from gapcast.demo import broker as embedded
 from tests.support.ports import LOOPBACK, free_port, is_open
 from tests.support.waiting import wait_until
@@ -128,3 +130,21 @@ def guarded_mosquitto(folder: Path, accounts: Sequence[str], password: str) -> I
         yield broker
     finally:
         broker.stop()
+
+
+#: Both kinds of brokers, as ``params`` of a fixture.
+BROKER_KINDS = ("embedded", pytest.param("mosquitto", marks=pytest.mark.mosquitto))
+
+
+def default_broker_kind() -> str:
+    """The broker that most tests use: ``mosquitto`` if it is installed, else ``embedded``."""
+    return "mosquitto" if mosquitto_command() else "embedded"
+
+
+@contextmanager
+def started_broker(kind: str, folder: Path) -> Iterator[Broker]:
+    """Run a broker of that kind, with its files in ``folder``."""
+    made: Broker = EmbeddedBroker() if kind == "embedded" else MosquittoBroker(folder / "mosquitto")
+    made.start()
+    yield made
+    made.stop()
