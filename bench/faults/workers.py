@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.faults.learning import KEYS, LearningStream
 from bench.faults.stage import Broker, FaultError, Gateway, wait_until
@@ -79,7 +80,7 @@ def take_overs(
     n_devices: int = 120,
     per_s: float = 2_000,
     within_s: float = TAKEN_OVER_WITHIN_S,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """SIGKILL one of three workers in mid stream and start another for its shards, again and again.
 
     Raises FaultError where a forecast is missing or another, or a take-over takes more than ``within_s``.
@@ -121,7 +122,7 @@ def take_overs(
     return _rows(verdict, took_s, n_devices) | {"with median and interval": n_with_interval}
 
 
-def _rows(verdict: Verdict, took_s: Sequence[float], n_devices: int) -> dict[str, object]:
+def _rows(verdict: Verdict, took_s: Sequence[float], n_devices: int) -> dict[str, Any]:
     if not verdict.is_good:
         msg = f"{verdict.n_missing} forecasts are missing and {verdict.n_different} are others: {verdict}"
         raise FaultError(msg)

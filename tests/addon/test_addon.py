@@ -90,7 +90,7 @@ def test_it_offers_every_preset_and_every_log_level() -> None:
     (offered,) = re.findall(r"list\((.*)\)", CONFIG["schema"]["meters"][0]["preset"])
     assert offered.split("|") == sorted({*presets(), "custom"})
     (levels,) = re.findall(r"list\((.*)\)", CONFIG["schema"]["log_level"])
-    assert [LogSettings(level=level).level for level in levels.split("|")] == levels.split("|")  # type: ignore[arg-type]
+    assert [LogSettings(level=level).level for level in levels.split("|")] == levels.split("|")
 
 
 @pytest.mark.parametrize("file", LANGUAGES, ids=[file.stem for file in LANGUAGES])

@@ -107,7 +107,8 @@ def test_a_model_of_several_lead_times_says_the_path_to_its_forecast() -> None:
     assert forecast.path_kw == pytest.approx((41, 42, 43, 44, 45))
     document = forecast.document()
     assert list(document)[-1] == "path"
-    assert document["path"] == list(forecast.path_kw or ())
+    assert forecast.path_kw is not None
+    assert document["path"] == list(forecast.path_kw)
     assert document["gap_kw"] == forecast.path_kw[-1]
 
 
@@ -185,6 +186,7 @@ class Watching(Persistence):
     """Persistence that keeps what it was shown."""
 
     __slots__ = ("shown",)
+    shown: F32
 
     def predict(self, windows: F32) -> Prediction:
         object.__setattr__(self, "shown", windows)

@@ -113,6 +113,12 @@ def test_a_clock_without_an_offset_is_taken_as_utc() -> None:
         def utcoffset(self, _when: datetime | None) -> timedelta | None:
             return None
 
+        def dst(self, _when: datetime | None) -> timedelta | None:
+            return None
+
+        def tzname(self, _when: datetime | None) -> str | None:
+            return None
+
         def fromutc(self, when: datetime) -> datetime:
             return when
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gapcast.core.meters.minutes import GRACE_MS, HeldValue, MinuteMean, MinuteMeans, SampleResult
+from tests.support.approximate import approx
 
 SECOND, MINUTE = 1_000, 60_000
 NOON = 27_875_520  # a minute
@@ -28,23 +29,23 @@ def test_a_minute_is_closed_by_the_first_sample_after_it() -> None:
     means = fed(TEN_SECONDS, *((second, second / 10) for second in range(0, 60, 10)))
     assert closed(means) == []
     means.add(START + 60_000, (9.0,))
-    assert closed(means) == [(0, pytest.approx(2.5))]
+    assert closed(means) == [(0, approx(2.5))]
     assert closed(means) == []
 
 
 def test_a_sample_holds_until_the_next_also_over_the_minutes_end() -> None:
     means = fed(TEN_SECONDS, (0, 1.0), (45, 5.0), (75, 2.0), (120, 0.0))
-    assert closed(means) == [(0, pytest.approx(2.0)), (1, pytest.approx((15 * 5 + 45 * 2) / 60))]
+    assert closed(means) == [(0, approx(2.0)), (1, approx((15 * 5 + 45 * 2) / 60))]
 
 
 def test_a_minute_that_is_not_covered_by_half_has_no_mean() -> None:
     means = fed(TEN_SECONDS, (31, 1.0), (60, 2.0), (90, 3.0), (120, 4.0))
-    assert closed(means) == [(1, pytest.approx(2.5))]
+    assert closed(means) == [(1, approx(2.5))]
 
 
 def test_after_a_silence_a_sample_counts_for_its_usual_time_alone() -> None:
     means = fed(TEN_SECONDS, (0, 1.0), (30, 3.0), (300, 5.0))
-    assert closed(means) == [(0, pytest.approx((30 * 1 + 10 * 3) / 40))]
+    assert closed(means) == [(0, approx((30 * 1 + 10 * 3) / 40))]
     means.add(START + 330 * SECOND, (5.0,))
     means.add(START + 360 * SECOND, (5.0,))
     assert closed(means) == [(5, 5.0)]
@@ -62,7 +63,7 @@ def test_the_clock_closes_a_minute_shortly_after_its_end() -> None:
     means.close(START + MINUTE + GRACE_MS - 1)
     assert closed(means) == []
     means.close(START + MINUTE + GRACE_MS)
-    assert closed(means) == [(0, pytest.approx(2.0))]
+    assert closed(means) == [(0, approx(2.0))]
 
 
 def test_a_sample_under_way_when_the_clock_closed_its_minute_speaks_from_the_next_on() -> None:
@@ -71,7 +72,7 @@ def test_a_sample_under_way_when_the_clock_closed_its_minute_speaks_from_the_nex
     assert means.add(START + 58 * SECOND, (4.0,)) is SampleResult.TAKEN
     assert means.add(START + 90 * SECOND, (2.0,)) is SampleResult.TAKEN
     assert means.add(START + 120 * SECOND, (2.0,)) is SampleResult.TAKEN
-    assert closed(means) == [(0, 1.0), (1, pytest.approx(3.0))]
+    assert closed(means) == [(0, 1.0), (1, approx(3.0))]
 
 
 def test_the_clock_closes_no_minute_of_a_meter_that_has_fallen_silent() -> None:
@@ -161,7 +162,7 @@ def test_what_may_yet_be_filled_in_is_not_taken_for_a_silence() -> None:
     means = fed(holding, (0, 1.0), (60, 3.0))  # further than it may hold, but for the one that comes between
     means.add(START + 55_000, (2.0,))
     means.add(START + 90_000, (3.0,))
-    assert closed(means) == [(0, pytest.approx((55 * 1 + 5 * 2) / 60))]
+    assert closed(means) == [(0, approx((55 * 1 + 5 * 2) / 60))]
 
 
 # --- channels and counters --------------------------------------------------------------------------
@@ -171,14 +172,14 @@ def test_each_channel_is_averaged_over_what_is_known_of_it() -> None:
     means = MinuteMeans(TEN_SECONDS, n_channels=3)
     for second, values in ((0, (1.0, None, 230.0)), (20, (1.0, 5.0, None)), (40, (4.0, 7.0, None)), (60, (0.0,) * 3)):
         means.add(START + second * SECOND, values)
-    assert means.take() == [MinuteMean(NOON, pytest.approx(2.0), (pytest.approx(6.0), None))]
+    assert means.take() == [MinuteMean(NOON, approx(2.0), (approx(6.0), None))]
 
 
 def test_intervals_speak_for_all_the_time_before_them() -> None:
     means = MinuteMeans(TEN_SECONDS, n_channels=1)
     for second, kw in ((30, None), (60, 1.0), (90, 2.0), (120, 4.0), (150, 6.0)):
         means.add_interval(START + second * SECOND, (kw,))
-    assert closed(means) == [(0, 1.0), (1, pytest.approx(3.0))]
+    assert closed(means) == [(0, 1.0), (1, approx(3.0))]
 
 
 def test_of_an_interval_that_is_not_known_nothing_is_said() -> None:
@@ -234,7 +235,7 @@ def test_where_another_had_other_channels_it_begins_anew() -> None:
 def test_a_minute_that_was_closed_before_is_closed_again() -> None:
     means = fed(TEN_SECONDS, (0, 1.0), (50, 7.0))
     means.replay_minute(NOON)
-    assert closed(means) == [(0, pytest.approx(2.0))]
+    assert closed(means) == [(0, approx(2.0))]
     means.replay_minute(NOON)
     means.replay_minute(NOON + 3)  # of another meter of that device: nothing that this one held on to
     assert closed(means) == []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from gapcast.core.device_status import status_of
 from gapcast.core.engine import Engine
 from gapcast.core.learning.summary import Period
 from gapcast.core.reading import Reading
 from gapcast.predictors.baselines import Persistence
+from tests.support.approximate import approx
 
 FIRST = 21_476_160
 
@@ -34,6 +33,6 @@ def test_the_newest_reading_and_forecast_are_told() -> None:
     engine = engine_with(*(Reading("home", FIRST + i, 1.0 + i) for i in range(3)), Reading("other", FIRST, 9.0))
     standing = status_of(engine, "home")
     assert standing is not None
-    assert (standing.minute, standing.gap_kw) == (FIRST + 2, pytest.approx(3.0))
+    assert (standing.minute, standing.gap_kw) == (FIRST + 2, approx(3.0))
     assert standing.forecast is not None
     assert standing.forecast.observed_minute == FIRST + 2

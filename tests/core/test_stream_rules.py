@@ -36,9 +36,8 @@ def test_after_a_long_gap_they_begin_with_the_second_reading_again() -> None:
 
 def test_the_same_minute_again_is_a_duplicate_and_the_first_value_stands() -> None:
     buffers = Buffers(SPEC, 10)
-    for reading in (home(NOON, 1.0), home(NOON + 1, 2.0), home(NOON + 1, 9.0)):
-        verdict = buffers.accept(reading)
-    assert verdict is ReadingStatus.DUPLICATE
+    statuses = [buffers.accept(reading) for reading in (home(NOON, 1.0), home(NOON + 1, 2.0), home(NOON + 1, 9.0))]
+    assert statuses[-1] is ReadingStatus.DUPLICATE
     assert buffers.window("home")[-1] == 2.0
 
 

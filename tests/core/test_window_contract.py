@@ -108,7 +108,7 @@ def test_a_padded_series_is_the_window_that_its_stream_gives(readings_kw: list[f
         buffers.accept(reading)
     window = buffers.window("home")
     if len(readings_kw) <= spec.context or spec.padding == "oldest":
-        assert np.array_equal(window[-len(readings_kw) :], np.float32(readings_kw)[-spec.context :])
+        assert np.array_equal(window[-len(readings_kw) :], np.array(readings_kw, dtype=np.float32)[-spec.context :])
     assert np.array_equal(window, pad(np.array(readings_kw), spec))
 
 

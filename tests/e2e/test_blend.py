@@ -64,7 +64,7 @@ def test_it_says_who_spoke_and_goes_on_after_a_restart_as_if_there_had_been_none
             assert httpx.get(url).json() == last
         for i in range(N_BEFORE, N):
             peer.publish("gap/home/reading", reading(FIRST + i, power(i)))
-        newest = {}
+        newest: dict[str, Any] = {}
         peer.wait_that(lambda messages: len({m.document["observed_at"] for m in messages}) == N - 1, "all")
         for message in peer.on(OUT):  # what was not confirmed before the kill is told again, and is the same
             document = without_issue(message.document)

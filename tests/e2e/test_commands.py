@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -141,10 +142,14 @@ def test_models_prints_nothing_of_the_runtime_to_standard_error(start: Start) ->
     assert command.err == ""
 
 
+def with_median_error(mae_median_kw: float | None) -> Callable[[Any], object]:
+    return lambda card: card["scores"]["model"].update(mae_kw=0.3, mae_median_kw=mae_median_kw)
+
+
 def test_models_says_the_medians_error_where_a_model_has_one(start: Start, tmp_path: Path) -> None:
     copies = [ModelCopy(tmp_path / "models", name, every_feature_model()) for name in ("with", "without")]
     for copy, mae_median_kw in zip(copies, (0.25, None), strict=True):
-        copy.alter_card(lambda card, kw=mae_median_kw: card["scores"]["model"].update(mae_kw=0.3, mae_median_kw=kw))
+        copy.alter_card(with_median_error(mae_median_kw))
     command = start("models", GAPCAST_MODELS__PATH=copies[0].models)
     assert command.wait() == 0
     first, second = command.out.splitlines()

@@ -96,7 +96,8 @@ def test_spark_submit_has_the_last_word_on_what_it_was_told(tmp_path: Path) -> N
     )
     submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
     environment = os.environ | {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
-    command = [submit, "--master", "local[1]", "--conf", QUICK, "--conf", "spark.sql.shuffle.partitions=7", script]
+    options = ["--master", "local[1]", "--conf", QUICK, "--conf", "spark.sql.shuffle.partitions=7"]
+    command = [str(submit), *options, str(script)]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert "master local[1] UTC" in result.stdout, result.stderr
     assert "partitions 7" in result.stdout, "and not as many as this machine has cores"

@@ -89,7 +89,8 @@ def test_a_snapshot_is_written_after_many_readings_and_what_came_since_is_in_the
 
     def in_store(name: str) -> list[Row]:
         state = spark.read.format("statestore").option("path", str(tmp_path / "checkpoint" / "spark"))
-        return state.option("stateVarName", name).load().collect()
+        rows: list[Row] = state.option("stateVarName", name).load().collect()
+        return rows
 
     write_lines(tmp_path / "in", mixed[:few], 1)
     run(spark, tmp_path, cached_devices=0)  # each micro-batch begins from Spark's store

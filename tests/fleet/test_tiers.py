@@ -70,7 +70,7 @@ def test_all_tiers_give_the_same_forecasts(spark: SparkSession, mosquitto: Mosqu
 
 
 def furthest_of(name: str, one: Forecasts, other: Forecasts) -> float:
-    return max(abs(getattr(its, name) - getattr(other[key], name)) for key, its in one.items())
+    return max(abs(float(getattr(its, name) - getattr(other[key], name))) for key, its in one.items())
 
 
 def of_workers(broker: MosquittoBroker, folder: Path, readings: Readings, shards: dict[str, int]) -> Forecasts:
@@ -79,7 +79,8 @@ def of_workers(broker: MosquittoBroker, folder: Path, readings: Readings, shards
     with ExitStack() as stack:
         peer = stack.enter_context(peer_of(broker.host, broker.port))
         peer.subscribe("gap/+/forecast")
-        for shard in sorted(set(shards.values())) or [None]:
+        started_shards: list[int | None] = [*sorted(set(shards.values()))] or [None]
+        for shard in started_shards:
             ports.append(free_port())
             workers.append(started(folder / f"worker-{shard}", broker, ports[-1], shard))
             stack.callback(ended, workers[-1])

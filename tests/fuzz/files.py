@@ -21,7 +21,8 @@ from gapcast.core.errors import ModelError, SourceError
 from gapcast.core.grid import LATEST_MS, minute_of
 from gapcast.core.reading import Limits
 from gapcast.predictors.archive import read_archive
-from gapcast.predictors.store import CARD_FILE, MODEL_FILE, default_model, read_card
+from gapcast.predictors.files import CARD_FILE, MODEL_FILE
+from gapcast.predictors.store import default_model, read_card
 from gapcast.replay.source import CsvColumns, read_minutes
 from tests.fuzz.mutations import mutate_bytes, mutate_document
 from tests.fuzz.target import FIELD, Target, scratch_folder, written

@@ -26,7 +26,7 @@ def test_a_model_that_needs_more_than_power_is_given_it(rest: Rest) -> None:
     assert len(document["path"]) == 5
     assert document["path"][-1] == document["gap_kw"]
     assert document["lower_kw"] < document["median_kw"] < document["upper_kw"]
-    padded = np.tile(np.float32([1.0, *EXTRAS.values()]), (1, model.spec.context, 1))
+    padded = np.tile(np.array([1.0, *EXTRAS.values()], dtype=np.float32), (1, model.spec.context, 1))
     padded[0, -1, 0] = 1.4
     inputs = assemble(padded, np.array([FIRST + 1]), model.features)
     assert document["path"] == pytest.approx(model.predict(inputs).mean[0].tolist(), abs=1e-5)

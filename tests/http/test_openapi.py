@@ -10,6 +10,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode, checks
+from schemathesis.core.result import Ok
 
 from gapcast.core.reading import Reading
 from tests.http.conftest import Rest
@@ -42,8 +43,11 @@ def test_every_answer_has_a_problem_of_one_form(rest: Rest) -> None:
 def operations() -> dict[str, Any]:
     """Return the operations of the document by name; without the plugin, which does not go with every pytest."""
     schema = schemathesis.openapi.from_path(COMMITTED).exclude(path=ENDLESS)
-    found = [result.ok() for result in schema.get_all_operations()]
-    return {operation.label: operation for operation in found}
+    found = {}
+    for result in schema.get_all_operations():
+        assert isinstance(result, Ok), result
+        found[result.ok().label] = result.ok()
+    return found
 
 
 OPERATIONS = operations()

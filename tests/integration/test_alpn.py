@@ -36,7 +36,7 @@ def particular(authority: Authority) -> Iterator[int]:
     """The port of a TLS server that ends a handshake without ``mqtt`` among what is offered, as many do."""
     identity = authority.issue("broker", alternative=HERE)
     port = free_port()
-    files = ["-cert", identity.certificate, "-key", identity.key]
+    files = ["-cert", str(identity.certificate), "-key", str(identity.key)]
     command = ["openssl", "s_server", "-accept", f"{LOOPBACK}:{port}", "-alpn", MQTT, "-quiet", *files]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with process:

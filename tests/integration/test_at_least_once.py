@@ -240,7 +240,7 @@ def test_a_broker_that_confirms_late_gets_every_forecast_of_a_flood(
     for i in range(n + 1):
         wire.publish(IN, reading(FIRST + i, power(i)), packet_id=0)
     wait_until(lambda: gateway.session.n_unconfirmed >= 600, "too many unconfirmed")
-    found = []
+    found: list[str] = []
     while len(found) < n:
         packet = wire.read()
         assert packet.kind == PUBLISH

@@ -41,7 +41,7 @@ def client_of(broker: Broker, client_id: str = "", **options: object) -> Iterato
 def subscribe(client: paho.Client, qos: int) -> Queue[tuple[str, bytes, bool]]:
     received: Queue[tuple[str, bytes, bool]] = Queue()
     subscribed: Queue[int] = Queue()
-    client.on_message = lambda _client, _userdata, m: received.put((m.topic, m.payload, m.retain))
+    client.on_message = lambda _client, _userdata, m: received.put((m.topic, bytes(m.payload), m.retain))
     client.on_subscribe = lambda _client, _userdata, mid, _codes, _properties: subscribed.put(mid)
     client.subscribe(TOPIC, qos)
     subscribed.get(timeout=5)
@@ -86,7 +86,7 @@ def test_mosquitto_keeps_a_session_over_a_restart(mosquitto: MosquittoBroker) ->
     mosquitto.start()
     received: Queue[bytes] = Queue()
     listener = paho.Client(CallbackAPIVersion.VERSION2, client_id="gateway", clean_session=False)
-    listener.on_message = lambda _client, _userdata, message: received.put(message.payload)
+    listener.on_message = lambda _client, _userdata, message: received.put(bytes(message.payload))
     listener.connect(mosquitto.host, mosquitto.port)
     listener.loop_start()
     try:

@@ -39,7 +39,8 @@ def forecast(i: int, median_kw: float | None) -> str:
 def test_the_absolute_error_is_the_medians_where_the_model_gives_one(
     broker: Broker, connect: Connect, median_kw: float | None, mae: str, by: str, paced: bool
 ) -> None:
-    peer, shown = connect(broker), []
+    peer = connect(broker)
+    shown: list[str] = []
     with Watcher(broker.host, broker.port, "home", shown.append) as watcher:
         assert watcher.summary(paced=paced) == "0 readings, 0 forecasts: not enough data to score"
         for i in range(6):

@@ -7,6 +7,7 @@ from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import httpx
 import pytest
@@ -72,6 +73,7 @@ def test_another_worker_goes_on_with_the_shard_as_if_nothing_had_been(
 ) -> None:
     peer = connect(mosquitto)
     peer.subscribe("gap/+/forecast")
+    documents: list[Any] = []
     for n in range(3):
         (worker,) = shards_of(mosquitto.port, tmp_path, 4)
         worker.wait_connected()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import paho.mqtt._packet as paho_packet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.exception import MQTTException
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import MQTTException, Properties, VariableByteIntegers
+from paho.mqtt.properties import Properties, VariableByteIntegers
 
 from gapcast.mqtt.frames import (
     MAX_PAYLOAD,
@@ -107,7 +109,8 @@ def pieces(stream: bytes, cuts: list[int]) -> Iterator[bytes]:
 
 
 def split(stream: bytes, cuts: list[int] | None = None, *, mqtt5: bool = False) -> list[Packet]:
-    splitter, found = Splitter(mqtt5=mqtt5), []
+    splitter = Splitter(mqtt5=mqtt5)
+    found: list[Packet] = []
     for piece in pieces(stream, cuts or []):
         splitter.feed(piece)
         found += splitter.packets()
@@ -116,7 +119,8 @@ def split(stream: bytes, cuts: list[int] | None = None, *, mqtt5: bool = False) 
 
 def split_or_error(stream: bytes, cuts: list[int], *, mqtt5: bool) -> tuple[list[Packet], bool]:
     """Return what came, and whether it ended in a :class:`ProtocolError`."""
-    splitter, found = Splitter(mqtt5=mqtt5), []
+    splitter = Splitter(mqtt5=mqtt5)
+    found: list[Packet] = []
     for piece in pieces(stream, cuts):
         splitter.feed(piece)
         try:
@@ -253,7 +257,8 @@ def test_a_giant_payload_is_passed_over_without_being_kept(mqtt5: bool, n_bytes_
     n_bytes, properties = 10_000_000, b"\x00" if mqtt5 else b""
     giant = publish(b"gap/home/reading", b"12" * (n_bytes // 2), 9, properties)
     stream = giant + publish(b"gap/home/reading", b"1.5", 10, properties)
-    splitter, found, most_kept = Splitter(mqtt5=mqtt5), [], 0
+    splitter, most_kept = Splitter(mqtt5=mqtt5), 0
+    found: list[Any] = []
     for piece in pieces(stream, list(range(0, len(stream), n_bytes_a_piece))):
         splitter.feed(piece)
         found += splitter.packets()

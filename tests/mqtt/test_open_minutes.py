@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gapcast.core.meters.samples import MeterState, Sample
 from gapcast.core.reading import Reading
 from gapcast.storage import journal
+from tests.support.approximate import approx
 from tests.support.sources import EXTRAS, LONG_AGO_MS, Heard
 
 SECOND, MINUTE = 1_000, 60_000
@@ -141,7 +142,7 @@ def test_what_waited_at_the_broker_comes_before_the_clock_closes_a_minute() -> N
     assert after.wait(9) == []
     after.send("meter/home", json.dumps({"kw": 5, "t": LONG_AGO_MS + 40 * SECOND}), after.now_ms)
     after.wait(2 * 60)
-    assert after.readings[0] == Reading("home", FIRST, pytest.approx((40 * 2 + 20 * 5) / 60))
+    assert after.readings[0] == Reading("home", FIRST, approx((40 * 2 + 20 * 5) / 60))
     silent = resumed(heard, source)
     assert silent.wait(9) == []
     assert [arrival.reading for arrival in silent.wait(600)][:1] == [Reading("home", FIRST, 2.0)]

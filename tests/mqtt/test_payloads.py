@@ -241,13 +241,13 @@ def forecasts(draw: st.DrawFn) -> Forecasts:
     def column(of: st.SearchStrategy[Any]) -> Any:
         return draw(st.lists(of, min_size=n, max_size=n))
 
-    columns = [column(KW) if draw(st.booleans()) else None for _ in ("median", "lower", "upper")]
+    median, lower, upper = (column(KW) if draw(st.booleans()) else None for _ in range(3))
     model = draw(models)
     n_leads = len(model.lead_times_min)
     paths = column(st.lists(KW, min_size=n_leads, max_size=n_leads)) if n_leads > 1 else None
     return Forecasts(
         model, draw(st.integers(0, LATEST_MS)), column(DEVICES), column(MINUTES), column(st.integers(2, 100)),
-        column(KW), *columns, paths,
+        column(KW), median, lower, upper, paths,
     )  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def test_bytes_that_are_no_properties_end_it_and_no_more(noise: bytes) -> None:
 
 @given(VALUES, st.integers(0, 2**32 - 1))
 def test_an_expiry_and_others_stand_together(values: dict[str, Any], expiry_s: int) -> None:
-    properties = Properties(PacketTypes.PUBLISH)
+    properties: Any = Properties(PacketTypes.PUBLISH)  # its attributes are made at run time
     properties.unpack(encode_properties(expiry_s, passed_on(encoded(values)) + content_type("application/json")))
     assert (properties.MessageExpiryInterval, properties.ContentType) == (expiry_s, "application/json")
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gapcast.core.reading import Reading
+from tests.support.approximate import approx
 from tests.support.sources import LONG_AGO_MS, Heard
 
 SECOND, MINUTE = 1_000, 60_000
@@ -34,7 +35,7 @@ def told(power: object, **more: object) -> str:
 def test_power_is_taken_in_its_unit(unit: str, power: object, gap_kw: float) -> None:
     heard = Heard(MINUTES | {"unit": unit})
     heard.send("meter/home", told(power))
-    assert heard.readings == [Reading("home", FIRST, pytest.approx(gap_kw))]
+    assert heard.readings == [Reading("home", FIRST, approx(gap_kw))]
 
 
 @pytest.mark.parametrize("unit", ["auto", "kW"])
@@ -74,7 +75,7 @@ def test_terms_that_come_one_by_one_are_added_up_of_the_newest_of_each() -> None
     heard = Heard(source)
     for second, part, power in ((0, "in", 300), (0, "out", 0), (30, "in", 0), (30, "out", 600), (60, "out", 600)):
         heard.send(f"p1/home/{part}", str(power), LONG_AGO_MS + second * SECOND + (part == "out"))
-    assert heard.readings == [Reading("home", FIRST, pytest.approx(-0.15, abs=1e-4))]
+    assert heard.readings == [Reading("home", FIRST, approx(-0.15, abs=1e-4))]
     assert heard.statistics.n_not_readings == 1  # the first, as long as the other is not known
 
 
@@ -177,14 +178,14 @@ def test_of_a_part_that_is_not_known_the_sum_is_not_either() -> None:
                                   (1, "actual_consumption", "700"), (2, "actual_returndelivery", "0"),
                                   (62, "actual_returndelivery", "0")):  # fmt: skip
         heard.send(topic + part, payload, LONG_AGO_MS + second * SECOND)
-    assert heard.readings == [Reading("home", FIRST, pytest.approx(0.7))]
+    assert heard.readings == [Reading("home", FIRST, approx(0.7))]
 
 
 def test_a_counter_that_is_not_known_for_a_while_goes_on_from_where_it_was() -> None:
     heard = Heard({"topic": "meter/{device}", "format": "number", "unit": "Wh", "every_s": 60})
     for second, payload in ((0, "1000"), (30, "unavailable"), (60, "1020")):
         heard.send("meter/home", payload, LONG_AGO_MS + second * SECOND)
-    assert heard.readings == [Reading("home", FIRST, pytest.approx(1.2))]
+    assert heard.readings == [Reading("home", FIRST, approx(1.2))]
 
 
 # --- times ------------------------------------------------------------------------------------------
@@ -298,7 +299,7 @@ def test_samples_that_come_again_after_a_lost_connection_have_no_effect() -> Non
         heard.send("meter/home", told(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + second * SECOND)
     for second in range(10, 70, 10):  # unacknowledged when it was lost, but for the last one taken already
         heard.send("meter/home", told(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + 61 * SECOND, again=True)
-    assert heard.readings == [Reading("home", FIRST, pytest.approx(1.0))]
+    assert heard.readings == [Reading("home", FIRST, approx(1.0))]
     assert heard.statistics.samples == {"taken": 7, "duplicate": 5, "late": 0}
 
 
@@ -311,7 +312,7 @@ def test_the_clock_closes_a_minute_by_the_meters_time_however_far_off_that_is(ah
     heard.wait(for_s=11.9)
     assert (heard.readings, heard.reader.is_due()) == ([], False)
     heard.wait(for_s=0.1)
-    assert heard.readings == [Reading("home", FIRST + ahead_min, pytest.approx(1.0))]
+    assert heard.readings == [Reading("home", FIRST + ahead_min, approx(1.0))]
     heard.wait()
     assert len(heard.readings) == 1
 
@@ -323,7 +324,7 @@ def test_a_meter_far_behind_that_is_first_heard_by_what_had_waited_loses_no_minu
     heard.send("meter/home", told(1000, t=LONG_AGO_MS), arrives_ms, **waited)
     for i in range(1, 7):  # the clock must not close all minutes from then until today
         heard.send("meter/home", told(1000, t=LONG_AGO_MS + i * 20 * SECOND), arrives_ms + i * SECOND)
-    assert heard.readings == [Reading("home", minute, pytest.approx(1.0)) for minute in (FIRST, FIRST + 1)]
+    assert heard.readings == [Reading("home", minute, approx(1.0)) for minute in (FIRST, FIRST + 1)]
 
 
 def test_the_clock_looks_at_each_minute_once_however_often_it_was_planned() -> None:
@@ -331,7 +332,7 @@ def test_the_clock_looks_at_each_minute_once_however_often_it_was_planned() -> N
     for second in (10, 20, 30, 40, 50):  # a replay, ten times as fast as life: the end comes nearer with each
         heard.send("meter/home", told(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + second * SECOND // 10)
     heard.wait(for_s=12)
-    assert heard.readings == [Reading("home", FIRST, pytest.approx(1.0))]
+    assert heard.readings == [Reading("home", FIRST, approx(1.0))]
     heard.wait()
     assert len(heard.readings) == 1
     assert not heard.reader.is_due()
@@ -359,7 +360,7 @@ def test_counters_give_the_mean_of_their_differences() -> None:
     for i, (drawn, fed_in) in enumerate(((10.0, 5.0), (10.01, 5.0), (10.01, 5.02), (10.02, 5.02), (0.0, 5.02))):
         payload = json.dumps({"in": drawn, "out": fed_in})
         heard.send("meter/home", payload, LONG_AGO_MS + i * 20 * SECOND)
-    assert heard.readings == [Reading("home", FIRST, pytest.approx(0.0))]
+    assert heard.readings == [Reading("home", FIRST, approx(0.0))]
     assert heard.statistics.n_counter_resets == 1
     heard.send("meter/home", json.dumps({"in": 900.0, "out": 5.02}), LONG_AGO_MS + 100 * SECOND)
     assert heard.reasons == ["out_of_range"]
@@ -372,7 +373,7 @@ def test_a_bare_counter_in_watt_hours() -> None:
     heard = Heard({"topic": "meter/{device}", "format": "number", "unit": "Wh", "sign": -1, "every_s": 30})
     for i, count in enumerate((1000, 1010, 1020)):
         heard.send("meter/home", str(count), LONG_AGO_MS + i * 30 * SECOND)
-    assert heard.readings == [Reading("home", FIRST, pytest.approx(-1.2))]
+    assert heard.readings == [Reading("home", FIRST, approx(-1.2))]
 
 
 def test_a_meter_slower_than_a_minute_is_told_of_once() -> None:

@@ -136,7 +136,7 @@ def test_other_reasons_are_told_as_they_are() -> None:
     )
     assert connection_error(refused_for("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "broker", Transport()) == NOT_LET_IN
     other = ssl.SSLCertVerificationError(1, "verify failed")
-    other.verify_code, other.verify_message = 79, "invalid CA certificate"  # type: ignore[misc]
+    other.verify_code, other.verify_message = 79, "invalid CA certificate"
     assert connection_error(other, "broker", Transport()).endswith("is not valid: invalid CA certificate")
     assert "/socket" in connection_error(
         paho.WebsocketConnectionError("no"), "broker", Transport("websockets", "/socket")

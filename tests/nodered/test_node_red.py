@@ -28,7 +28,10 @@ LIMIT_KW = 3
 
 def flow_for(broker: MosquittoBroker) -> list[Node]:
     """The documented flow with the reader's own broker, whose debug node writes into the log what its pane shows."""
-    own = {"mqtt-broker": {"broker": broker.host, "port": str(broker.port)}, "debug": {"console": True}}
+    own: dict[str, Node] = {
+        "mqtt-broker": {"broker": broker.host, "port": str(broker.port)},
+        "debug": {"console": True},
+    }
     return [node | own.get(node["type"], {}) for node in documented_flow()]
 
 

@@ -82,7 +82,7 @@ def test_a_keyboard_is_enough(house: House, look: Look) -> None:
         pytest.fail(f"Tab does not come to {selector}")
 
     go_to(".skip")
-    assert window.page.locator(".skip").bounding_box()["y"] >= 0  # type: ignore[index]
+    assert window.page.locator(".skip").bounding_box()["y"] >= 0
     go_to("#theme")
     for theme in ("light", "dark", "auto"):
         keyboard.press("Enter")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from gapcast.core.card import MAX_MODEL_BYTES
 from gapcast.core.errors import ModelError
-from gapcast.predictors import files
 from gapcast.predictors.admission import Admission
 from gapcast.predictors.install import _put_in_place, install, remove
 from gapcast.predictors.library import Library
@@ -196,9 +196,9 @@ def locked(path: Path) -> Path:
         (lambda path: link_of(path / "a.tar"), r"a\.tar: must hold one model\.tflite .* it has neither"),
         (lambda path: cut_short(path / "a.tar.gz"), r"a\.tar\.gz: cannot be unpacked .*: fetch or pack it again"),
         (lambda path: archive_of(path / "a.zip", *((f"{i}", b"") for i in range(1_001))), r"more than 1000 files"),
-        (lambda path: archive_of(path / "a.zip", (MODEL, bytes(files.MAX_MODEL_BYTES + 1))), r"has more than 64 MB"),
+        (lambda path: archive_of(path / "a.zip", (MODEL, bytes(MAX_MODEL_BYTES + 1))), r"has more than 64 MB"),
         (
-            lambda path: archive_of(path / "a.zip", *((f"{i}", bytes(files.MAX_MODEL_BYTES + 1)) for i in range(4))),
+            lambda path: archive_of(path / "a.zip", *((f"{i}", bytes(MAX_MODEL_BYTES + 1)) for i in range(4))),
             r"or 256 MB",
         ),
         (lambda path: locked(path / "a.zip"), r"a\.zip: cannot be unpacked .*encrypted"),

@@ -220,8 +220,13 @@ def test_a_model_at_rest_answers_as_before(model: TflitePredictor) -> None:
 def test_an_interpreter_is_made_when_first_there_is_a_batch_for_it(
     model: TflitePredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = []
-    monkeypatch.setattr(tflite, "load_interpreter", lambda: made.append(1) or load_interpreter())
+    made: list[Any] = []
+
+    def counted() -> Any:
+        made.append(load_interpreter())
+        return made[-1]
+
+    monkeypatch.setattr(tflite, "load_interpreter", counted)
     again = TflitePredictor((shipped_models() / model.name / "model.tflite").read_bytes(), model.card)
     windows = np.ones((300, model.spec.context, len(model.features)), dtype=np.float32)
     n_made = []

@@ -12,6 +12,7 @@ from gapcast.core.errors import SourceError
 from gapcast.core.reading import Limits
 from gapcast.replay.source import CsvColumns, Minute, read_minutes
 from gapcast.sample import sample_path
+from tests.support.approximate import approx
 
 UCI = (
     "Date;Time;Global_active_power;Global_reactive_power;Voltage;Global_intensity;"
@@ -48,7 +49,7 @@ def test_any_csv_is_read_by_its_columns(tmp_path: Path, stamp: str, delimiter: s
     path = tmp_path / "meter.csv"
     rows = [["id", "when", "watts"], ["1", stamp, "4216"], ["2", stamp, ""], ["3", stamp, "nan"]]
     path.write_text("\n".join(delimiter.join(row) for row in rows) + "\n\n", encoding="utf-8-sig")
-    assert read(path, CsvColumns("when", "watts", "W")) == [Minute(START, pytest.approx(4.216))]
+    assert read(path, CsvColumns("when", "watts", "W")) == [Minute(START, approx(4.216))]
 
 
 @pytest.mark.parametrize("missing", ["", "  ", "?", "nan", "NaN", "NA", "null"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 from collections.abc import Callable
 
@@ -120,17 +121,17 @@ def test_answer_tells_its_kind() -> None:
 
 
 def test_limits_are_lowered_and_never_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    ceilings = {confinement.resource.RLIMIT_NOFILE: 8}
+    ceilings = {resource.RLIMIT_NOFILE: 8}
     lowered: dict[int, tuple[int, int]] = {}
-    infinite = confinement.resource.RLIM_INFINITY
-    monkeypatch.setattr(confinement.resource, "getrlimit", lambda what: (0, ceilings.get(what, infinite)))
-    monkeypatch.setattr(confinement.resource, "setrlimit", lambda what, to: lowered.update({what: to}))
+    infinite = resource.RLIM_INFINITY
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (0, ceilings.get(what, infinite)))
+    monkeypatch.setattr(resource, "setrlimit", lambda what, to: lowered.update({what: to}))
     lower_limits(ChildLimits(1 << 20, cpu_s=3, answer_bytes=10))
-    assert lowered[confinement.resource.RLIMIT_NOFILE] == (8, 8)
-    assert lowered[confinement.resource.RLIMIT_CORE] == (0, 0)
-    soft, hard = lowered[confinement.resource.RLIMIT_CPU]
+    assert lowered[resource.RLIMIT_NOFILE] == (8, 8)
+    assert lowered[resource.RLIMIT_CORE] == (0, 0)
+    soft, hard = lowered[resource.RLIMIT_CPU]
     assert hard == soft + 1
-    assert lowered[confinement.resource.RLIMIT_AS][0] > 1 << 20
+    assert lowered[resource.RLIMIT_AS][0] > 1 << 20
     monkeypatch.setattr(confinement, "_used_address_bytes", lambda: 0)
     lower_limits(ChildLimits(1 << 20))
-    assert lowered[confinement.resource.RLIMIT_AS] == (infinite, infinite), "a system that does not say what is used"
+    assert lowered[resource.RLIMIT_AS] == (infinite, infinite), "a system that does not say what is used"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.connection import Connection, ConnectionCallbacks
-from gapcast.mqtt.frames import MAX_PAYLOAD, ProtocolError, Publication, Splitter, encode_length
+from gapcast.mqtt.frames import MAX_PAYLOAD, Acknowledgement, Other, ProtocolError, Publication, Splitter, encode_length
 from gapcast.mqtt.session import Session
 from tests.support.ports import LOOPBACK
 from tests.support.waiting import wait_until
@@ -95,7 +96,8 @@ def test_splitter_properties_without_end_are_not_kept() -> None:
     """100 MB of user properties, which a broker passes on, are read as a message that is too large."""
     n_properties, topic = 100_000_000, b"gap/home/reading"
     variable = len(topic).to_bytes(2, "big") + topic + b"\x00\x07" + encode_length(n_properties)
-    splitter, largest, found = Splitter(mqtt5=True), 0, []
+    splitter, largest = Splitter(mqtt5=True), 0
+    found: list[Publication | Acknowledgement | Other] = []
     splitter.feed(b"\x32" + encode_length(len(variable) + n_properties + 3) + variable)
     piece, n_left = bytes(1 << 18), n_properties + 3
     while n_left:
@@ -119,12 +121,25 @@ def test_splitter_other_packet_without_end_is_a_protocol_error() -> None:
         list(splitter.packets())
 
 
+def served(connection: Connection, is_done: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a condition that serves ``connection`` for a moment, then asks ``is_done``."""
+
+    def condition() -> bool:
+        connection.serve(0.05)
+        return is_done()
+
+    return condition
+
+
 def test_connection_error_of_any_kind_ends_it_and_the_next_one_is_made(broker: WireBroker) -> None:
     """Whatever is raised while bytes are handled; here by whoever takes the messages."""
     lost: list[bool] = []
 
     def raise_error(_publication: Publication) -> None:
         raise RecursionError
+
+    def has_lost(n: int) -> bool:
+        return len(lost) > n
 
     told = ConnectionCallbacks(
         lambda _n: None, lambda: None, lambda: lost.append(True), raise_error, lambda _acknowledged: None
@@ -134,12 +149,12 @@ def test_connection_error_of_any_kind_ends_it_and_the_next_one_is_made(broker: W
         told,
     )
     for n_before in range(2):
-        wait_until(lambda: connection.serve(0.05) is None and connection.is_there, "a connection")
+        wait_until(served(connection, lambda: connection.is_there), "a connection")
         wire = broker.accept()
         wire.read()
         wire.connack()
         wire.publish("gap/home/reading", "1.5", 0)
-        wait_until(lambda n=n_before: connection.serve(0.05) is None and len(lost) > n, "the end of it")
+        wait_until(served(connection, partial(has_lost, n_before)), "the end of it")
         assert connection.problem == "the connection failed (RecursionError: )"
         wire.close()
     connection.closing()

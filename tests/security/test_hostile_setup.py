@@ -25,7 +25,8 @@ from gapcast.core.errors import SettingsError, StatusError
 from gapcast.json_input import JsonError, decode_json
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import Received
-from gapcast.setup.message_listener import EVERYTHING, candidates
+from gapcast.setup.broker_access import EVERYTHING
+from gapcast.setup.message_listener import candidates
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.status.rest_client import RestClient
 from gapcast.status.status_snapshot import fetch_snapshot

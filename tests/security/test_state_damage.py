@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.lib import format as npy
-from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
 from gapcast.core.engine import Engine
@@ -253,10 +252,11 @@ def test_device_with_values_out_of_range_starts_afresh(intact: Path) -> None:
     assert list(engine.buffers) == snapshot.devices[len(spoiled) :]
 
 
-def crafted(path: Path, **columns: NDArray[Any]) -> None:
+def crafted(path: Path, **columns: Any) -> None:
     """Write the checkpoint at ``path`` again with other columns and a digest that is right."""
-    snapshot = replace(checkpoint.read(path), **columns)
-    path.write_bytes(checkpoint.encode(snapshot))
+    snapshot = checkpoint.read(path)
+    assert snapshot is not None
+    path.write_bytes(checkpoint.encode(replace(snapshot, **columns)))
 
 
 @pytest.mark.parametrize("has_journals", [True, False])

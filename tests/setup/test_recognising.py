@@ -11,14 +11,16 @@ import pytest
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import Received
+from gapcast.setup.broker_access import EVERYTHING
 from gapcast.setup.config_file import toml_of, write
-from gapcast.setup.message_listener import EVERYTHING, candidates
+from gapcast.setup.message_listener import candidates
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.preset_recognition import Candidate
 from gapcast.setup.prompts import UnattendedPrompts
 from gapcast.setup.source_selection import with_interval
 from gapcast.setup.time_zone import system_time_zone
 from tests.setup.conftest import METERS
+from tests.support.approximate import approx
 
 NOW_MS = round(datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp() * 1_000)
 
@@ -46,7 +48,7 @@ def test_a_meter_is_recognised_by_what_it_sends_also_below_a_prefix(meter: dict[
     first = found(heard(*[(prefix + topic, payload) for topic, payload in meter["sends"]]))[0]
     assert first.source["preset"] == meter["preset"]
     if not (prefix and meter["preset"] == "home-assistant"):
-        assert first.devices == {meter["device"]: pytest.approx(meter["power_kw"])}
+        assert first.devices == {meter["device"]: approx(meter["power_kw"])}
     assert ("topic" in first.source) == (bool(prefix) or meter["preset"] == "home-assistant")
 
 
@@ -62,7 +64,7 @@ def test_a_message_without_a_power_makes_no_meter_of_that_preset(meter: dict[str
 def test_three_meters_of_one_phase_each_are_offered_as_one_device_first() -> None:
     phases = [f'{{"params":{{"ts":1707932870.0{i},"em1:{i}":{{"id":{i},"act_power":{100 * i}}}}}}}' for i in (0, 1, 2)]
     whole, first_phase = found(heard(*[("shelly-1/events/rpc", payload) for payload in phases]))
-    assert (whole.source, whole.devices) == ({"preset": "shelly-gen2-phases"}, {"shelly-1": pytest.approx(0.3)})
+    assert (whole.source, whole.devices) == ({"preset": "shelly-gen2-phases"}, {"shelly-1": approx(0.3)})
     assert first_phase.source == {"preset": "shelly-gen2"}
 
 
@@ -70,7 +72,7 @@ def test_a_plug_whose_topic_was_turned_round_is_known_by_its_message() -> None:
     payload = '{"Time":"2026-01-01T13:00:00","ENERGY":{"Total":5.631,"Power":230}}'
     (only,) = found(heard(("plug/tele/SENSOR", payload)))
     assert only.source == {"preset": "tasmota", "topic": "plug/tele/SENSOR", "device": "plug"}
-    assert only.devices == {"plug": pytest.approx(0.23)}
+    assert only.devices == {"plug": approx(0.23)}
 
 
 def test_a_plug_whose_clock_was_never_set_is_read_by_arrival() -> None:
@@ -80,7 +82,7 @@ def test_a_plug_whose_clock_was_never_set_is_read_by_arrival() -> None:
 
 def test_what_a_broker_kept_shows_a_meter_too() -> None:
     (only,) = found(heard(("garage/sensor/power/state", "412.0"), retained=True))
-    assert (only.source, only.devices) == ({"preset": "esphome"}, {"garage": pytest.approx(0.412)})
+    assert (only.source, only.devices) == ({"preset": "esphome"}, {"garage": approx(0.412)})
 
 
 @pytest.mark.parametrize(
@@ -99,12 +101,12 @@ def test_a_number_whose_name_speaks_of_power_is_offered_with_its_unit_open(
 ) -> None:
     (only,) = found(heard(message))
     assert (only.source, only.unit_known) == (source, False)
-    assert list(only.devices.values()) == [pytest.approx(number)]
+    assert list(only.devices.values()) == [approx(number)]
 
 
 def test_a_unit_in_a_name_is_believed() -> None:
     (only,) = found(heard(("solar/out", '{"power_kw": 2.5}')))
-    assert (only.source["unit"], only.unit_known, only.devices) == ("kW", True, {"out": pytest.approx(2.5)})
+    assert (only.source["unit"], only.unit_known, only.devices) == ("kW", True, {"out": approx(2.5)})
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from gapcast.core.state_limits import FIRST_MINUTE, LAST_MINUTE
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from gapcast.storage import checkpoint, journal
-from gapcast.storage.journal import Damage, encode, encode_header
+from gapcast.storage.journal import Damage, Entry, encode, encode_header
 from gapcast.storage.record_lines import encode_line, encode_line_v1
 from gapcast.storage.store import Store
 from tests.support.houses import Run, blending, house_kw, stream
@@ -46,7 +46,9 @@ def written(path: Path, batches: list[tuple[list[Reading], int]]) -> bytes:
 
 def read(path: Path) -> tuple[list[tuple[list[Reading], int]], Damage]:
     damage = Damage()
-    return [(entry.readings, entry.issued_at_ms) for entry in journal.read(path, damage)], damage
+    entries = list(journal.read(path, damage))
+    assert all(isinstance(entry, Entry) for entry in entries)
+    return [(entry.readings, entry.issued_at_ms) for entry in entries if isinstance(entry, Entry)], damage
 
 
 @given(batches=BATCHES)
@@ -161,8 +163,8 @@ def snapshot_of(n_devices: int = 3, context: int = 30) -> Snapshot:
         engine.accept([Reading("d0", NOON + 9_999, 1.0), Reading("d1", NOON, 1.0, measured={"voltage_v": 230.5})])
     now_ms = NOON * 60_000 + 1
     current = SampleValues(now_ms, (0.1, None))
-    minute = OpenMinute(NOON, now_ms, (0.1 + 0.2, 0.0), (7, 0), current, (current,), (), now_ms + 1)
-    plug = MeterState("tele/plug", {"a.b": -0.0}, 1, now_ms + 1, -5, minute, (now_ms - 1, (1e-9, 3.5)))
+    open_minute = OpenMinute(NOON, now_ms, (0.1 + 0.2, 0.0), (7, 0), current, (current,), (), now_ms + 1)
+    plug = MeterState("tele/plug", {"a.b": -0.0}, 1, now_ms + 1, -5, open_minute, (now_ms - 1, (1e-9, 3.5)))
     fresh = MeterState("meter/é", {}, 0, None, 0, OpenMinute(0, 0, (0.0,), (0,), None, (), (), None), None)
     return capture_snapshot(engine, [plug, fresh][: n_devices - 1])
 

@@ -135,7 +135,12 @@ def test_a_long_stream_takes_little_room(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_journal_is_forced_to_the_disk_when_that_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forced: list[int] = []
     to_disk = os.fdatasync
-    monkeypatch.setattr(os, "fdatasync", lambda file: (forced.append(file), to_disk(file)))
+
+    def recorded(file: int) -> None:
+        forced.append(file)
+        to_disk(file)
+
+    monkeypatch.setattr(os, "fdatasync", recorded)
     life = Life(tmp_path)
     life.run(minutes(0, 20))
     wait_until(lambda: len(forced) == 1, "the first")

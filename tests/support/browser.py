@@ -91,7 +91,8 @@ class Window:
         return None if value is None else float(value)
 
     def text(self, selector: str) -> str:
-        return self.page.locator(selector).inner_text()
+        text: str = self.page.locator(selector).inner_text()
+        return text
 
     def wait(self, expression: str, argument: Any = None, timeout_ms: float = WAIT_MS) -> None:
         """Wait until an expression, or a function of ``argument``, is true in the page."""

@@ -71,7 +71,7 @@ def house_kw(n_minutes: int, seed: int = 1) -> F64:
         begins = np.flatnonzero(draw.random(n_minutes) < a_day / DAY_MIN)
         for begin in begins.tolist():
             kw[begin : begin + 1 + int(draw.exponential(mean_min))] += size_kw
-    return np.round(np.maximum(kw + draw.normal(0, 0.03, n_minutes), 0.02), 3)
+    return np.maximum(kw + draw.normal(0, 0.03, n_minutes), 0.02).round(3)
 
 
 def stream(kw: Sequence[float] | NDArray[np.floating], first: int = FIRST, device: str = "home") -> list[Reading]:

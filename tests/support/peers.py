@@ -54,7 +54,7 @@ class Peer:
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if mqtt5 else MQTTProtocolVersion.MQTTv311,
-            **({} if mqtt5 else {"clean_session": not persistent}),
+            clean_session=None if mqtt5 else not persistent,
         )
         if username is not None:
             self.client.username_pw_set(username, password)
@@ -73,7 +73,7 @@ class Peer:
         self.messages.append(
             Message(
                 message.topic,
-                message.payload,
+                bytes(message.payload),
                 message.qos,
                 message.retain,
                 getattr(said, "MessageExpiryInterval", None),

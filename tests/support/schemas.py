@@ -38,7 +38,8 @@ def asyncapi_faults(document: Any) -> list[str]:
 
 def unknown_keywords(schema: Any) -> set[str]:
     """Return the keywords in ``schema`` that a validator would pass over in silence, misspelt ones for instance."""
-    return {keyword for one in _below(schema) for keyword in one} - Draft7Validator.VALIDATORS.keys() - _REMARKS
+    known: set[str] = Draft7Validator.VALIDATORS.keys() | _REMARKS
+    return {keyword for one in _below(schema) for keyword in one} - known
 
 
 def _below(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:

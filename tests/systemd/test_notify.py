@@ -12,6 +12,7 @@ from threading import Event
 
 import pytest
 
+from gapcast.app.application import Application
 from gapcast.systemd.notify import Notifier
 from tests.e2e.conftest import Command, environment, http_port, settings_of  # noqa: F401 - fixtures
 from tests.support.gateways import Gateway, gateway_settings
@@ -118,9 +119,14 @@ def test_a_watchdog_of_another_process_or_of_no_time_is_not_fed(supervisor: Supe
 
 def test_no_one_is_told_where_no_one_asked() -> None:
     told: list[str] = []
+
+    def asked() -> str:
+        told.append("asked")
+        return ""
+
     notifier = Notifier.of({})
     notifier.ready("")
-    notifier.alive(lambda: told.append("asked") or "")
+    notifier.alive(asked)
     notifier.stopping()
     assert told == []
 
@@ -142,8 +148,8 @@ def told(supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """A gateway without a broker that tells the supervisor, whose watchdog waits two seconds."""
     from tests.support import gateways
 
-    whole = gateways.Application
-    monkeypatch.setattr(gateways, "Application", lambda settings, _: whole(settings, supervisor.environment(WATCHED_S)))
+    watched = supervisor.environment(WATCHED_S)
+    monkeypatch.setattr(gateways, "Application", lambda settings, _: Application(settings, watched))
     gateway = Gateway(gateway_settings(free_port(), tmp_path / "state"))
     yield gateway
     gateway.stop()

@@ -45,7 +45,7 @@ def household(n: int = N_MINUTES, seed: int = 7) -> F64:
     for _ in range(n // 45):
         start, length = random.integers(n), random.integers(2, 40)
         kw[start : start + length] += random.choice([0.4, 1.2, 2.5])
-    return np.round(np.maximum(kw, 0.05), 3)
+    return np.maximum(kw, 0.05).round(3)
 
 
 def row(time: datetime, kw: float | str) -> str:

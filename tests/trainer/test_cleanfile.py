@@ -81,7 +81,7 @@ def test_the_hash_tells_every_number(checked: tuple[Series, Report]) -> None:
     ]
     hashes = {cleanfile.content_sha256(each) for each in (series, *others)}
     assert len(hashes) == 1 + len(others)
-    same = {name: series.extra[name].copy() for name in reversed(series.extra)}
+    same = {name: series.extra[name].copy() for name in reversed(list(series.extra))}
     assert cleanfile.content_sha256(replace(series, extra=same)) == cleanfile.content_sha256(series)
 
 

@@ -7,6 +7,7 @@ from base64 import b64decode
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
@@ -150,7 +151,7 @@ def test_coverage_is_by_days_of_a_short_file_and_by_months_of_a_long_one() -> No
     assert (coverage.period, coverage.share.tolist()) == ("month", [1.0, 0.0, 1.0, 1.0])
 
 
-def found_in(folder: Path, kw: list[float], **changed: float) -> str:
+def found_in(folder: Path, kw: list[float], **changed: Any) -> str:
     series, report = of(folder, kw)
     return "\n".join(sentences(replace(report, **changed), measure(series)))
 

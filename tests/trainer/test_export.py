@@ -235,7 +235,7 @@ def test_a_model_with_quantiles_and_the_clock_is_shipped_whole(small: Clean, tmp
     card = load_model(done.folder).card
     assert [feature.name for feature in card.features] == ["gap_kw", "tod_sin", "tod_cos"]
     assert card.quantile_levels == [0.05, 0.5, 0.95]
-    assert np.shape(card.golden.quantiles) == (len(card.golden.window), 2, 3)
+    assert np.array(card.golden.quantiles).shape == (len(card.golden.window), 2, 3)
     assert card.experiment is not None
     assert len(card.experiment["history"]) == 1
     assert done.parity_kw <= 1e-5

@@ -29,7 +29,8 @@ def fitted(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run,
     """A quick run of a small LSTM, its folder, and what was said."""
     from gapcast_trainer.fit import fit
 
-    folder, said = tmp_path_factory.mktemp("fitted"), []
+    folder = tmp_path_factory.mktemp("fitted")
+    said: list[str] = []
     run = fit(QUICK, small, folder, note=said.append)
     return run, folder, said
 
@@ -236,7 +237,7 @@ def test_a_pass_over_every_third_window_takes_others_each_time(small: Clean) -> 
 
 @pytest.mark.parametrize("law", ["uniform", "log"])
 def test_lengths_are_drawn_by_their_law(law: str) -> None:
-    kept, share = Augment(short_share=0.4, short_law=law).lengths(180)  # type: ignore[arg-type]
+    kept, share = Augment(short_share=0.4, short_law=law).lengths(180)
     assert (kept[0], kept[-1], share.sum()) == (2, 180, pytest.approx(1))
     assert share[-1] == pytest.approx(0.6, abs=0.01)
     few = share[kept <= 18].sum()
@@ -326,7 +327,7 @@ def test_a_split_without_windows_is_refused(small: Clean, tmp_path: Path) -> Non
 
 
 def test_the_commit_is_that_of_this_code_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = {"ls-files": "run.py", "rev-parse": "a" * 40, "status": ""}
+    answers: dict[str, str | None] = {"ls-files": "run.py", "rev-parse": "a" * 40, "status": ""}
     monkeypatch.setattr("gapcast_trainer.run._git", lambda *command: answers[command[0]])
     assert git_commit() == "a" * 40
     answers["status"] = " M trainer/gapcast_trainer/run.py"

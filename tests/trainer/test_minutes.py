@@ -21,8 +21,9 @@ def at(*seconds: float) -> I64:
 
 
 def means(instant_ms: I64, values: list[float], sampling: SamplingInterval | None = None) -> list[float]:
-    found = to_minutes(instant_ms, {"gap_kw": np.array(values)}, sampling or sampling_of(instant_ms))
-    return found[1]["gap_kw"].tolist()
+    _, columns = to_minutes(instant_ms, {"gap_kw": np.array(values)}, sampling or sampling_of(instant_ms))
+    found: list[float] = columns["gap_kw"].tolist()
+    return found
 
 
 @pytest.mark.parametrize("second", [0, 17.5])

@@ -26,8 +26,8 @@ SERIES = arrays(np.float64, st.integers(0, 160), elements=VALUE)
 
 
 def split_at(train_min: int, validate_min: int, test_min: int, embargo_min: int) -> MinuteSplit:
-    ends = [START + timedelta(minutes=int(n)) for n in np.cumsum([train_min, validate_min, test_min])]
-    return MinuteSplit(*ends, embargo_min=embargo_min)
+    train, validate, test = (START + timedelta(minutes=int(n)) for n in np.cumsum([train_min, validate_min, test_min]))
+    return MinuteSplit(train, validate, test, embargo_min)
 
 
 SPLITS = st.builds(split_at, st.integers(1, 80), st.integers(1, 60), st.integers(1, 60), embargo_min=st.integers(5, 12))
@@ -94,8 +94,8 @@ def test_windows_are_those_of_a_stream(kw: np.ndarray, split: MinuteSplit) -> No
         if ready and read and any(split.holds(part, minute)[0] for part in SplitPart):
             expected[FIRST + int(k)] = buffers.window("home")
     assert found.keys() == expected.keys()
-    for minute, window in expected.items():
-        np.testing.assert_array_equal(found[minute], window)
+    for observed, window in expected.items():
+        np.testing.assert_array_equal(found[observed], window)
 
 
 @given(

@@ -82,7 +82,7 @@ def test_one_house_is_learnt_from_as_by_the_trainers_own_path(tmp_path: Path) ->
         np.testing.assert_array_equal(mine.target_kw, its.target_kw)
         np.testing.assert_array_equal(mine.whole().observed_minute, its.whole().observed_minute)
         assert sum(len(target_kw) for _, target_kw in streamed.batches(100)) == len(its)
-    data = {"train_until": begins, "validate_until": late, "test_until": late.replace(year=2031)}
+    data: dict[str, Any] = {"train_until": begins, "validate_until": late, "test_until": late.replace(year=2031)}
     data["embargo_min"] = CONTRACT.embargo_min
     clean = clean_of(first, kw)
     material = training_data_of(whole, plan())

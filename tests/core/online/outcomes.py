@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
 from gapcast.core.learning.outcomes import Outcomes
 
@@ -17,10 +18,10 @@ NAN = float("nan")
 def outcomes(
     rows: Sequence[int],
     minute: int | Sequence[int],
-    actual_kw: float | Sequence[float],
-    published_kw: Sequence[float] | Sequence[Sequence[float]] = (1.0, 1.0, 0.0, 2.0),
+    actual_kw: ArrayLike,
+    published_kw: ArrayLike = (1.0, 1.0, 0.0, 2.0),
     last_kw: float = 1.0,
-    experts_kw: object = 1.0,
+    experts_kw: ArrayLike = 1.0,
 ) -> Outcomes:
     """Return outcomes of ``rows``; what is given once is the same for all."""
     n = len(rows)

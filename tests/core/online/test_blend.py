@@ -73,7 +73,7 @@ def test_without_blend_and_calibration_the_model_tells_its_own_bit_for_bit(
 ) -> None:
     readings = readings_of(300)
     alone = Run(Engine(model, includes_path=includes_path)).take(readings, at_a_time=7)
-    options = {"blends": False, "calibrates": False, "learns": False}
+    options: dict[str, Any] = {"blends": False, "calibrates": False, "learns": False}
     heard = Run(blending(model, Trend(), includes_path=includes_path, **options)).take(readings, at_a_time=7)
     assert heard.told == alone.told
     assert heard.engine.latest() == alone.engine.latest()
@@ -300,7 +300,7 @@ def test_with_other_models_what_is_common_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"learns": False}, {"blends": False, "learns": False}, {"calibrates": False}])
-def test_other_options_go_on_too_and_back(tmp_path: Path, options: dict[str, bool]) -> None:
+def test_other_options_go_on_too_and_back(tmp_path: Path, options: dict[str, Any]) -> None:
     before = Run(blending()).take(readings_of(100), at_a_time=9)
     other = restored(before, tmp_path, blending(**options)).take(readings_of(20, 100), at_a_time=9)
     back = restored(other, tmp_path, blending()).take(readings_of(20, 120), at_a_time=9)
@@ -332,7 +332,8 @@ def test_a_checkpoint_of_the_version_before_still_loads(tmp_path: Path) -> None:
     del about["more"]
     about["version"] = 1  # which had no digest either
     columns["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
-    np.savez(path, **columns)
+    arrays: dict[str, Any] = columns
+    np.savez(path, **arrays)
     snapshot = checkpoint.read(path)
     assert snapshot is not None
     for engine in (Engine(Smooth()), blending()):

@@ -80,6 +80,10 @@ class Slow:
         return told
 
 
+def order_of(change: Change) -> tuple[int, int, str]:
+    return change.minute, change.row, change.direction
+
+
 LEVELS = st.lists(st.one_of(st.floats(0, 2), st.sampled_from([0.0, 0.1, 0.11, 1e6])), max_size=40)
 
 
@@ -103,9 +107,8 @@ def test_changes_are_those_of_the_slow_reference(
             told += drift.add(outcomes(rows, minute, 0.0, [(0.0, errors[row], 0.0, 1.0) for row in rows]))
             for row in rows:
                 expected += slow[row].add(row, minute, errors[row])
-        key = lambda change: (change.minute, change.row, change.direction)  # noqa: E731
-        for found, wanted in zip(sorted(told, key=key), sorted(expected, key=key), strict=True):
-            assert (key(found), found.n_days) == (key(wanted), wanted.n_days)
+        for found, wanted in zip(sorted(told, key=order_of), sorted(expected, key=order_of), strict=True):
+            assert (order_of(found), found.n_days) == (order_of(wanted), wanted.n_days)
             assert found.factor == pytest.approx(wanted.factor, rel=1e-6)
 
 

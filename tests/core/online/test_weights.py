@@ -44,7 +44,8 @@ class Listener:
             loss[1] += np.abs(kw[1] - actual_kw)
 
     def weigh(self) -> F64:
-        return boa_weights.weights_of(self.memory, self.log_prior)[0]
+        (weights,) = boa_weights.weights_of(self.memory, self.log_prior)
+        return np.asarray(weights)
 
 
 def test_before_the_first_outcome_the_weights_are_the_priors() -> None:
