@@ -29,7 +29,7 @@ _VALUES = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
 def ask(url: str, body: str | None = None) -> str:
     """Return what ``url`` answers to a GET, or to a POST of ``body``; raise OSError where it cannot be asked."""
     data = None if body is None else body.encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"} if data else {})  # noqa: S310
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"} if data else {})  # noqa: S310 - loopback
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - loopback
             return str(answer.read().decode())

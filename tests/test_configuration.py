@@ -195,7 +195,7 @@ def test_a_file_for_a_key_that_is_not_there_is_an_error_that_names_the_key(tmp_p
 
 def test_settings_cannot_be_changed_once_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        load(None, {}, {}).mqtt.port = 1  # type: ignore[misc]
+        load(None, {}, {}).mqtt.port = 1  # type: ignore[misc]  # which pydantic must refuse at run time
 
 
 def test_other_programs_variables_are_left_alone() -> None:
@@ -214,8 +214,10 @@ def fields_of(section: type[BaseModel], before: str = "") -> set[str]:
     found: set[str] = set()
     for key, field in section.model_fields.items():
         kind = field.annotation
-        is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
-        found |= fields_of(kind, f"{before}{key}.") if is_section else {before + key}  # type: ignore[arg-type]
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found |= fields_of(kind, f"{before}{key}.")
+        else:
+            found.add(before + key)
     return found
 
 

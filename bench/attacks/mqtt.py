@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -93,16 +94,16 @@ def send_hostile_requests(victim: Victim) -> Report:
     with _attacker(victim) as attacker:
         answers = f"gapcast/{gateway}/answer/attacker"
         attacker.subscribe(answers)
+
+        def answered(correlation: bytes) -> bool:
+            return correlation in attacker.answers or not victim.target.is_alive
+
         for name, document in documents.items():
             correlation = name.encode()
             properties = _publish_properties(ResponseTopic=answers, CorrelationData=correlation)
             attacker.send([(f"gapcast/{gateway}/predict", document)], properties=properties)
             try:
-                wait_until(
-                    lambda key=correlation: key in attacker.answers or not victim.target.is_alive,  # type: ignore[misc]
-                    "an answer",
-                    _ANSWER_TIMEOUT_S,
-                )
+                wait_until(partial(answered, correlation), "an answer", _ANSWER_TIMEOUT_S)
             except FaultError:
                 unanswered.append(name)
             if not victim.target.is_alive:
@@ -246,6 +247,10 @@ def take_over_session(victim: Victim) -> Report:
     """Connect with the gateway's client id, which makes the broker close the gateway's connection."""
     target, n_times = victim.target, victim.choose(3, 1)
     report = Report(f"{n_times} connections with the gateway's client id")
+
+    def has_reconnected(n_before: int) -> bool:
+        return _n_connections(victim) > n_before
+
     for _ in range(n_times):
         n_before = _n_connections(victim)
         client = paho.Client(
@@ -257,7 +262,7 @@ def take_over_session(victim: Victim) -> Report:
         client.connect(LOOPBACK, target.mqtt_port, clean_start=False, properties=properties)
         client.loop_start()
         try:
-            wait_until(lambda before=n_before: _n_connections(victim) > before, "the gateway to reconnect")  # type: ignore[misc]
+            wait_until(partial(has_reconnected, n_before), "the gateway to reconnect")
         except FaultError as error:
             report.problems.append(str(error))
         finally:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import random
 import shutil
+import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from bench.attacks.attack import Report
@@ -123,6 +125,10 @@ def _start_damaged(
     return problems, last
 
 
+def _is_live_or_gone(process: subprocess.Popen[bytes], port: int) -> bool:
+    return process.poll() is not None or bool(ask(port, "/livez")[0])
+
+
 def read_own_forecasts(installation: Installation, folder: Path, mqtt_port: int) -> Report:
     """Start with sources that read the gateway's own forecasts, directly and by wildcards; each must be refused."""
     report = Report("[[sources]] on gap/{device}/forecast, and on gap/{device}/{channel}, which includes it")
@@ -136,10 +142,7 @@ def read_own_forecasts(installation: Installation, folder: Path, mqtt_port: int)
         settings = {"mqtt__host": LOOPBACK, "mqtt__port": mqtt_port, "http__host": LOOPBACK, "http__port": port}
         process = installation.start(["run"], echo, settings | {"state__path": echo / "state"})
         with ended(process):
-            wait_until(
-                lambda process=process, port=port: process.poll() is not None or ask(port, "/livez")[0],  # type: ignore[misc]
-                "the gateway to start or to refuse",
-            )
+            wait_until(partial(_is_live_or_gone, process, port), "the gateway to start or to refuse")
             exit_code = process.poll()
         said = (echo / "log").read_text(encoding="utf-8").strip()
         if exit_code is None:

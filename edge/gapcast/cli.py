@@ -93,9 +93,9 @@ def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None
 
     With `shards` configured, each shard runs in a process of its own.
     """
-    from gapcast.app.worker import end_with, serve_each  # noqa: PLC0415
-    from gapcast.config.shards import each_of  # noqa: PLC0415 - what --help does not need is not loaded for it
-    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
+    from gapcast.app.worker import end_with, serve_each
+    from gapcast.config.shards import each_of
+    from gapcast.observability.logs import configure_logs
 
     settings, *others = each_of(read_settings(config, assignments))
     if others:
@@ -127,8 +127,8 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
     It prints each forecast with its outcome. Only the models, the published model and the site's time zone are read
     from the configuration.
     """
-    from gapcast.demo.run import DemoOptions, run_demo  # noqa: PLC0415
-    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
+    from gapcast.demo.run import DemoOptions, run_demo
+    from gapcast.observability.logs import configure_logs
 
     settings = read_settings(None, ())
     configure_logs("auto", log_level)
@@ -157,10 +157,10 @@ def replay(
 
     FILE is in the UCI format, or any CSV file with --value-column and --time-column. Default: the bundled week.
     """
-    from gapcast.app.broker import transport_of  # noqa: PLC0415
-    from gapcast.commands.replay import replay_file  # noqa: PLC0415
-    from gapcast.config.shards import the_one_of  # noqa: PLC0415
-    from gapcast.sample import sample_path  # noqa: PLC0415
+    from gapcast.app.broker import transport_of
+    from gapcast.commands.replay import replay_file
+    from gapcast.config.shards import the_one_of
+    from gapcast.sample import sample_path
 
     settings = the_one_of(read_settings(config, assignments))
     transport = transport_of(settings.mqtt)
@@ -204,11 +204,11 @@ def backtest(
     Each file is one house, in the UCI format, or any CSV file with --value-column and --time-column. Online learning
     starts from scratch with each file.
     """
-    from gapcast.backtest.houses import HouseFile  # noqa: PLC0415
-    from gapcast.backtest.report import check_writable, document, lines  # noqa: PLC0415
-    from gapcast.backtest.run import run_backtest  # noqa: PLC0415
-    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
-    from gapcast.replay.source import CsvColumns  # noqa: PLC0415
+    from gapcast.backtest.houses import HouseFile
+    from gapcast.backtest.report import check_writable, document, lines
+    from gapcast.backtest.run import run_backtest
+    from gapcast.observability.logs import configure_logs
+    from gapcast.replay.source import CsvColumns
 
     configure_logs("auto", "warning")
     columns = CsvColumns(of_file["time_column"], of_file["value_column"], of_file["unit"])
@@ -235,9 +235,9 @@ def backtest(
 )
 def check(config: Path | None, assignments: tuple[str, ...], wait_s: float) -> None:
     """Check configuration, models, broker, readings, clock, state and port; print each problem with its remedy."""
-    from gapcast.check.run import run_checks  # noqa: PLC0415
-    from gapcast.config.shards import each_of  # noqa: PLC0415
-    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
+    from gapcast.check.run import run_checks
+    from gapcast.config.shards import each_of
+    from gapcast.observability.logs import configure_logs
 
     configure_logs("auto", "critical")  # the command prints its own messages
     code = 0
@@ -272,8 +272,8 @@ def status(
     every_s: float,
 ) -> None:
     """Show the status of a running service: live on a terminal, once otherwise."""
-    from gapcast.status.display import show_once, watch  # noqa: PLC0415
-    from gapcast.status.rest_client import RestClient, read_token  # noqa: PLC0415
+    from gapcast.status.display import show_once, watch
+    from gapcast.status.rest_client import RestClient, read_token
 
     url = url or f"http://127.0.0.1:{read_settings(config, assignments).http.port}"
     rest = RestClient(url, read_token(token_file) if token_file else None)

@@ -86,14 +86,14 @@ def score(
     **of_source: Any,
 ) -> None:
     """Forecast the readings of many meters in micro-batches; resume from the checkpoint."""
-    from gapcast_fleet.checkpoints import held  # noqa: PLC0415
-    from gapcast_fleet.mqtt_sink import to_mqtt  # noqa: PLC0415
-    from gapcast_fleet.mqtt_source import from_mqtt  # noqa: PLC0415
-    from gapcast_fleet.query_run import run_until_stopped  # noqa: PLC0415
-    from gapcast_fleet.score import Plan, start  # noqa: PLC0415
-    from gapcast_fleet.sinks import to_files, to_kafka  # noqa: PLC0415
-    from gapcast_fleet.sources import from_files, from_kafka  # noqa: PLC0415
-    from gapcast_fleet.spark import session  # noqa: PLC0415
+    from gapcast_fleet.checkpoints import held
+    from gapcast_fleet.mqtt_sink import to_mqtt
+    from gapcast_fleet.mqtt_source import from_mqtt
+    from gapcast_fleet.query_run import run_until_stopped
+    from gapcast_fleet.score import Plan, start
+    from gapcast_fleet.sinks import to_files, to_kafka
+    from gapcast_fleet.sources import from_files, from_kafka
+    from gapcast_fleet.spark import session
 
     if once and source == "mqtt":
         msg = "what a broker has does not end: leave it out, and end by SIGTERM"
@@ -155,9 +155,9 @@ def backtest(
 
     FOLDER_OF_PARQUET holds rows with a house, a time and a power, in any number of files.
     """
-    from gapcast.backtest.houses import HouseFile  # noqa: PLC0415
-    from gapcast_fleet.backtest import BacktestOptions, lines, run_backtest  # noqa: PLC0415
-    from gapcast_fleet.spark import session  # noqa: PLC0415
+    from gapcast.backtest.houses import HouseFile
+    from gapcast_fleet.backtest import BacktestOptions, lines, run_backtest
+    from gapcast_fleet.spark import session
 
     question = BacktestOptions(folder, columns_of(of_files), HouseFile(start, limit, score_from), houses_at_once)
     settings = read_settings(config, assignments)

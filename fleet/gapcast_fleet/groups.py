@@ -89,10 +89,10 @@ def write_result(path: Path, engine: Engine, tally: Tally, n_readings: int) -> N
         "n_readings": n_readings,
         "weeks": [tally.weeks.of(row) for row in rows],
     }
-    columns = {_SCORED + name: column for name, column in tally.scores.columns(rows).items()}
+    columns: dict[str, Any] = {_SCORED + name: column for name, column in tally.scores.columns(rows).items()}
     columns |= {_LIVE + name: column for name, column in engine.scores.columns(rows).items()}
     out = BytesIO()
-    np.savez_compressed(out, about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8), **columns)  # type: ignore[arg-type]
+    np.savez_compressed(out, about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8), **columns)
     write_whole(path, out.getvalue())
 
 

@@ -135,7 +135,7 @@ def _begins(houses: Sequence[HouseSurvey], wanted: PrepareOptions) -> dict[str, 
     names = {house.name for house in houses}
     unknown = sorted(set(wanted.leave_out) - names)
     if unknown:
-        shown = ", ".join(sorted(names)[:10]) + (", …" if len(names) > 10 else "")  # noqa: PLR2004
+        shown = ", ".join(sorted(names)[:10]) + (", …" if len(names) > 10 else "")  # noqa: PLR2004 - fits one line
         msg = f"--leave-out {unknown[0]}: there is no such house among {len(names)}: {shown}"
         raise SettingsError(msg)
     if names <= set(wanted.leave_out):

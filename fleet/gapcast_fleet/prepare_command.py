@@ -61,9 +61,9 @@ def prepare(
 
     FOLDER_OF_PARQUET is as for backtest. `gapcast-trainer train NAME --from FOLDER` learns from what is written.
     """
-    from gapcast_fleet.prepare import PrepareOptions, lines  # noqa: PLC0415 - imports Spark
-    from gapcast_fleet.prepare import prepare as prepare_set  # noqa: PLC0415
-    from gapcast_fleet.spark import session  # noqa: PLC0415
+    from gapcast_fleet.prepare import PrepareOptions, lines
+    from gapcast_fleet.prepare import prepare as prepare_set
+    from gapcast_fleet.spark import session
 
     contract = Contract(options["context"], options["padding"], options["lead_times"])
     draw = Draw(*(options[name] for name in ("seed", "windows_a_house", "validate_share", "validate_from")))

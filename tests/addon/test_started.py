@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.addon.test_addon import CONFIG, SERVICE, Answering, supervisor  # noqa: F401 - a fixture
+from tests.addon.test_addon import CONFIG, SERVICE, Answering, supervisor
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
 from tests.support.peers import peer_of
 from tests.support.systemd import COMMAND, booted
+
+__all__ = ["supervisor"]
 
 UNIT = f"""
 [Service]
@@ -25,7 +27,7 @@ ExecStart={COMMAND} addon --options /etc/gapcast/options.json
 @pytest.mark.systemd
 def test_it_reads_its_options_as_root_and_serves_as_no_one(
     mosquitto: MosquittoBroker,
-    supervisor: dict[str, str],  # noqa: F811
+    supervisor: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

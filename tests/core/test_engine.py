@@ -138,8 +138,10 @@ def test_the_latest_forecast_is_told_as_it_was_sent(said: list[float]) -> None:
     engine = Engine(Given(said=tuple(said)))
     forecast = engine.forecast(engine.accept(minutes(2)), issued_at_ms=5)[0]
     assert (forecast.lower_kw, forecast.median_kw, forecast.upper_kw) == tuple(round(kw, 6) for kw in sorted(said[5:]))
-    assert engine.latest_of("home") == forecast
-    assert engine.latest_of("home").document() == forecast.document()  # type: ignore[union-attr]
+    latest = engine.latest_of("home")
+    assert latest is not None
+    assert latest == forecast
+    assert latest.document() == forecast.document()
 
 
 def test_path_with_a_value_that_is_no_number_becomes_persistence() -> None:

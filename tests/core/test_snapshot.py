@@ -18,7 +18,7 @@ from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.predictor import Prediction
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot, capture_snapshot, check_shapes, restore_snapshot
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.window import F32, Padding, WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 
 NOON = 21_476_160
@@ -152,10 +152,10 @@ def test_a_shorter_context_takes_the_newest_minutes() -> None:
 
 
 @pytest.mark.parametrize(("padding", "front"), [("oldest", 2.0), ("zero", 0.0)])
-def test_a_longer_context_is_padded_by_its_own_rule(padding: str, front: float) -> None:
+def test_a_longer_context_is_padded_by_its_own_rule(padding: Padding, front: float) -> None:
     minutes = [(0, 2.0), (1, 3.0), (4, 6.0)]  # two minutes filled; what stands before is padding
     snapshot = stood([Reading("home", NOON + minute, kw) for minute, kw in minutes])
-    engine = restored(snapshot, Engine(Persistence(WindowSpec(12, padding))))  # type: ignore[arg-type]
+    engine = restored(snapshot, Engine(Persistence(WindowSpec(12, padding))))
     assert engine.buffers.window("home").tolist() == [front] * 7 + [2.0, 3.0, 4.0, 5.0, 6.0]
     assert engine.accept([Reading("home", NOON + 5, 7.0)]).n_observed == [4]
 

@@ -67,7 +67,7 @@ def fleet(n_houses: int = 6, n: int = 45) -> dict[str, list[tuple[int, float]]]:
 def shuffled(houses: Mapping[str, list[tuple[int, float]]], seed: int = 7) -> list[tuple[str, int, float]]:
     """All readings, mixed between the houses by chance; each house's own in their order."""
     turns = [name for name, minutes in houses.items() for _ in minutes]
-    random.Random(seed).shuffle(turns)  # noqa: S311
+    random.Random(seed).shuffle(turns)
     left = {name: iter(minutes) for name, minutes in houses.items()}
     return [(name, *next(left[name])) for name in turns]
 

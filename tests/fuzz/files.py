@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError, SourceError
@@ -89,7 +90,7 @@ def archive_seeds() -> list[bytes]:
 
 def repack_archive(data: bytes, seed: int) -> bytes:
     """Return an archive with a member changed, and with checksums that are right."""
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     try:
         if zipfile.is_zipfile(io.BytesIO(data)):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -141,9 +142,9 @@ def _zipped(members: list[tuple[str, bytes]], kind: int) -> bytes:
     return out.getvalue()
 
 
-def _tarred(members: list[tuple[str, bytes]], mode: str, form: int = tarfile.PAX_FORMAT) -> bytes:
+def _tarred(members: list[tuple[str, bytes]], mode: Any, form: int = tarfile.PAX_FORMAT) -> bytes:
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode=mode, format=form) as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=out, mode=mode, format=form) as archive:
         for name, content in members:
             info = tarfile.TarInfo(name)
             info.size = len(content)
@@ -180,7 +181,7 @@ def readings_file_seeds() -> list[bytes]:
 
 def repack_readings_file(data: bytes, seed: int) -> bytes:
     """Return a packed file of readings with its content changed, and with checksums that are right."""
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     head, _, content = data.partition(FIELD)
     try:
         if head[:1] == b"g":

@@ -37,7 +37,7 @@ class Target:
 @cache
 def scratch_folder() -> Path:
     """Return a folder of this process, in memory where the system has such a place."""
-    memory = Path("/dev/shm")  # noqa: S108 - the folder made in it is the process's own
+    memory = Path("/dev/shm")
     parent = memory if memory.is_dir() else None
     return Path(_scratch(parent).name)
 

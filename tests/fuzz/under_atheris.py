@@ -97,7 +97,7 @@ def fuzz(target: Target, folder: Path, flags: list[str]) -> None:
             findings.add(data, "slow", target.name, f"{len(data)} bytes took {took_s:.1f} s of CPU time")
 
     def change(data: bytes, max_size: int, seed: int) -> bytes:
-        draw = random.Random(seed)  # noqa: S311
+        draw = random.Random(seed)
         kind = draw.random()
         if kind < 0.3:
             return bytes(atheris.Mutate(data, max_size))

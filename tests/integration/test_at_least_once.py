@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,11 +29,11 @@ def wire_broker() -> Iterator[WireBroker]:
     made.close()
 
 
-def opened(wire_broker: WireBroker, start_gateway: StartGateway, **options: int) -> tuple[Gateway, Wire]:
+def opened(wire_broker: WireBroker, start_gateway: StartGateway, **options: Any) -> tuple[Gateway, Wire]:
     """A gateway that tells no scores, so that what it publishes after a reading is its forecast."""
     gateway = start_gateway(wire_broker.port, connected=False, learning={"report_every_min": 0})
     wire = wire_broker.accept()
-    wire.open(**options)  # type: ignore[arg-type]
+    wire.open(**options)
     gateway.wait_connected()
     return gateway, wire
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
+from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
@@ -26,8 +27,8 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
 
 
 @contextmanager
-def client_of(broker: Broker, client_id: str = "", **options: object) -> Iterator[paho.Client]:
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, **options)  # type: ignore[arg-type]
+def client_of(broker: Broker, client_id: str = "", **options: Any) -> Iterator[paho.Client]:
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, **options)
     client.connect(broker.host, broker.port)
     client.loop_start()
     try:

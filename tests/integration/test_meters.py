@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -16,7 +17,7 @@ from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_at_least_once import close
 from tests.integration.test_stream import FIRST, assert_same, offline, power, reading, without_issue
 from tests.support.brokers import Broker, MosquittoBroker
-from tests.support.gateways import ALONE, GATEWAY, REJECTED
+from tests.support.gateways import ALONE, GATEWAY, REJECTED, Gateway
 from tests.support.journals import journal_entries
 from tests.support.waiting import wait_until
 from tests.support.wire import PUBACK, PUBLISH, SUBSCRIBE, WireBroker
@@ -206,6 +207,10 @@ def test_a_plug_goes_on_after_a_restart_where_its_minutes_ended(
     assert n_observed == [2, 3, 4, 5, 6]
 
 
+def has_taken(gateway: Gateway, n_samples: int) -> bool:
+    return gateway.service.statistics.samples["taken"] == n_samples
+
+
 def test_a_minute_that_is_open_at_a_stop_is_closed_after_it_with_the_mean_that_it_would_have_had(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
@@ -216,7 +221,7 @@ def test_a_minute_that_is_open_at_a_stop_is_closed_after_it_with_the_mean_that_i
         gateway = start_gateway(broker, sources=[{"preset": "tasmota", "every_s": 10}], forecast=ALONE)
         for second, watts in some:
             peer.send("tele/plug/SENSOR", sensor(FIRST * MINUTE_MS + second * SECOND_MS, watts))
-        wait_until(lambda: gateway.service.statistics.samples["taken"] == len(some), "the samples")  # noqa: B023
+        wait_until(partial(has_taken, gateway, len(some)), "the samples")
         gateway.stop()
     minutes = [(FIRST + i, fmean(watts for _, watts in samples[6 * i : 6 * i + 6]) / 1_000) for i in range(4)]
     documents = [without_issue(message.document) for message in peer.wait_for("gap/plug/forecast", 3)]

@@ -187,7 +187,9 @@ def test_every_variable_of_the_dashboard_has_values(watched: Watched) -> None:
     dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
-            metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["definition"]).groups()  # type: ignore[union-attr]
+            values_of = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["definition"])
+            assert values_of is not None
+            metric, label = values_of.groups()
             found = {one["metric"].get(label) for one in watched.prometheus.query(metric)}
             assert found, variable["name"]
             assert None not in found, variable["name"]

@@ -10,7 +10,7 @@ from tests.support.browser import Window
 from tests.support.gateways import Gateway
 from tests.support.peers import peer_of
 
-TOKEN = "a-secret-of-some-length"  # noqa: S105
+TOKEN = "a-secret-of-some-length"
 
 
 def give(window: Window, token: str, *, keep: bool = False) -> None:

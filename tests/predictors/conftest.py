@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -35,8 +36,7 @@ def _makers() -> dict[str, Callable[[], Predictor]]:
     A new class that needs arguments fails here until it is told how to be made.
     """
     makers: dict[str, Callable[[], Predictor]] = {
-        f"model {name}": lambda name=name: load_model(shipped_models() / name)  # type: ignore[misc]
-        for name in shipped_names()
+        f"model {name}": partial(load_model, shipped_models() / name) for name in shipped_names()
     }
     makers["model every-feature"] = lambda: load_model(every_feature_model())
     makers |= {made.__name__: made for made in predictor_classes() if made is not TflitePredictor}

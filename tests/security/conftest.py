@@ -58,7 +58,7 @@ class GatewayProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES)),  # noqa: PLW1509
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES)),  # noqa: PLW1509 - takes no lock
             )
         wait_until(self.is_live, lambda: f"the gateway: {self.errors.read_text()}", 40)
 

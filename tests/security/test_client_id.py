@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -37,6 +38,9 @@ def test_second_client_of_our_id_is_named_and_given_way(
         def named() -> list[str]:
             return [entry["problem"] for entry in logs if entry["event"] == "mqtt.taken_over"]
 
+        def has_lost(n_connects: int) -> bool:
+            return not gateway.service.connected or gateway.session.n_connects > n_connects
+
         for i in range(n_times):
             gateway.wait_connected()
             assert named() == []
@@ -44,10 +48,7 @@ def test_second_client_of_our_id_is_named_and_given_way(
             other = others.enter_context(
                 peer_of(LOOPBACK, broker.port, client_id=f"gapcast-{GATEWAY}", mqtt5=protocol == "5")
             )
-            wait_until(
-                lambda n=n_connects: not gateway.service.connected or gateway.session.n_connects > n,  # type: ignore[misc]
-                "the gateway to lose its connection",
-            )
+            wait_until(partial(has_lost, n_connects), "the gateway to lose its connection")
             if i < n_times - 1:
                 other.close()  # or its own reconnection would take part
         wait_until(named, "the log to name the other client")

@@ -27,7 +27,7 @@ from gapcast.predictors.proven import PROVEN_FILE, ProvenModels
 from gapcast.predictors.store import build_model, default_model, load_model
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.predictors.trial import MAX_BATCH_S, check_batch, probe_windows, run_trial, try_model
-from tests.integration.conftest import StartGateway, stack, start_gateway  # noqa: F401 - fixtures
+from tests.integration.conftest import StartGateway
 from tests.support.brokers import MosquittoBroker
 from tests.support.models import ModelCopy, default_name, every_feature_model, shipped_models, shipped_names
 from tests.support.waiting import wait_until
@@ -211,7 +211,7 @@ def tolerant(models: Path) -> None:
 )
 def test_service_goes_on_when_a_hostile_model_is_put_in_its_folder(
     mosquitto: MosquittoBroker,
-    start_gateway: StartGateway,  # noqa: F811
+    start_gateway: StartGateway,
     tmp_path: Path,
     put: Callable[[Path], None],
     problem: str,

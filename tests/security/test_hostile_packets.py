@@ -81,7 +81,7 @@ def test_session_after_a_malformed_packet_connects_again(session: Session, broke
 
 
 def test_splitter_random_bytes_raise_protocol_errors_alone() -> None:
-    generator = random.Random(13)  # noqa: S311 - the same bytes on every run
+    generator = random.Random(13)
     for _ in range(2_000):
         splitter = Splitter(mqtt5=bool(generator.getrandbits(1)))
         try:

@@ -33,7 +33,7 @@ from gapcast.core.errors import ModelError
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.systemd.notify import Notifier
-from tests.integration.conftest import StartGateway, stack, start_gateway  # noqa: F401 - fixtures
+from tests.integration.conftest import StartGateway
 from tests.security.test_confined_tasks import run
 from tests.support.brokers import MosquittoBroker
 from tests.support.models import ModelCopy, shipped_models
@@ -203,7 +203,7 @@ def test_check_says_whether_the_devices_fit(models: Models) -> None:
 @pytest.mark.mosquitto
 def test_gateway_takes_no_more_devices_than_fit(
     mosquitto: MosquittoBroker,
-    start_gateway: StartGateway,  # noqa: F811
+    start_gateway: StartGateway,
 ) -> None:
     gateway = start_gateway(mosquitto, devices={"max": 10**12})
     limit = read_memory_limit()
@@ -286,7 +286,7 @@ def test_watchdog_is_fed_where_no_file_can_be_opened(tmp_path: Path) -> None:
 @pytest.mark.mosquitto
 def test_models_are_watched_on_after_no_file_could_be_opened(
     mosquitto: MosquittoBroker,
-    start_gateway: StartGateway,  # noqa: F811
+    start_gateway: StartGateway,
     tmp_path: Path,
 ) -> None:
     copy = ModelCopy(tmp_path / "models", "linear")

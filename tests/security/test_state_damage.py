@@ -82,7 +82,7 @@ def forecasts_of(folder: Path) -> tuple[list[Forecast], str]:
 
 def mutations(content: bytes, seed: int) -> Iterator[tuple[int, bytes]]:
     """Each byte set to 0, to 255, and with one bit flipped, with its place."""
-    draw = Random(seed)  # noqa: S311 - no secret
+    draw = Random(seed)
     for at, before in enumerate(content):
         for value in {0, 255, before ^ (1 << draw.randrange(8))} - {before}:
             yield at, b"%b%c%b" % (content[:at], value, content[at + 1 :])
@@ -168,7 +168,7 @@ def test_journal_with_a_damaged_byte_gives_the_intact_forecasts(intact: Path, tm
     shutil.copytree(intact, folder)
     path = journal_path(folder, NEWEST)
     content = bytearray(path.read_bytes())
-    draw = Random(seed)  # noqa: S311 - no secret
+    draw = Random(seed)
     at = draw.randrange(len(content))
     content[at] ^= 1 << draw.randrange(8)
     path.write_bytes(content)
@@ -222,7 +222,7 @@ def test_checkpoint_of_version_1_damaged_never_gives_other_values() -> None:
     expected = Engine(Trend(WindowSpec(8)))
     restore_snapshot(expected, checkpoint.decode(path, content))
     n_accepted = 0
-    draw = Random(3)  # noqa: S311 - no secret
+    draw = Random(3)
     for at, before in enumerate(content):
         altered = b"%b%c%b" % (content[:at], before ^ (1 << draw.randrange(8)), content[at + 1 :])
         try:

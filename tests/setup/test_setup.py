@@ -17,7 +17,6 @@ import pytest
 
 from gapcast.config.loader import load
 from gapcast.presets import presets
-from tests.integration.test_check import strict  # noqa: F401 - a fixture
 from tests.integration.test_tls import HERE, secured
 from tests.setup.conftest import METERS, sending
 from tests.support.brokers import MosquittoBroker, guarded_mosquitto
@@ -28,7 +27,7 @@ from tests.support.terminal import Terminal
 pytestmark = [pytest.mark.mosquitto, pytest.mark.e2e]
 Setup = Callable[..., AbstractContextManager[Terminal]]
 Script = Callable[..., subprocess.CompletedProcess[str]]
-PASSWORD = "broker-word-4711"  # noqa: S105
+PASSWORD = "broker-word-4711"
 TEMPERATURE = ("zigbee2mqtt/attic", '{"temperature": 21.5, "linkquality": 80, "battery": 97}')
 
 
@@ -240,7 +239,7 @@ def test_a_person_whose_meter_is_not_there_yet_names_it(setup: Setup, folder: Pa
 
 def test_an_account_that_may_not_read_everything_is_asked_for_its_topic(
     setup: Setup,
-    strict: MosquittoBroker,  # noqa: F811
+    strict: MosquittoBroker,
 ) -> None:
     with setup("--broker", f"{LOOPBACK}:{strict.port}", "--username", "gapcast", "--wait", "0.2") as person:
         person.answer("Topic of the meter")

@@ -14,10 +14,12 @@ import pytest
 
 from gapcast.app.application import Application
 from gapcast.systemd.notify import Notifier
-from tests.e2e.conftest import Command, environment, http_port, settings_of  # noqa: F401 - fixtures
+from tests.e2e.conftest import Command, environment, http_port, settings_of
 from tests.support.gateways import Gateway, gateway_settings
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
+
+__all__ = ["environment", "http_port", "settings_of"]
 
 WATCHED_S = 1.0
 
@@ -166,7 +168,7 @@ def test_a_stream_that_turns_is_alive_and_one_that_hangs_falls_silent(supervisor
         freed.wait()
         return turn(timeout_s)
 
-    told.service.turn = hanging  # type: ignore[method-assign]
+    told.service.turn = hanging  # type: ignore[method-assign]  # the loop itself is to hang
     try:
         assert hangs.wait(10)
         supervisor.waiting()
@@ -189,8 +191,8 @@ def test_where_rest_has_died_the_stream_is_not_called_alive(supervisor: Supervis
 def test_the_command_tells_when_it_is_ready_that_it_lives_and_that_it_stops(
     supervisor: Supervisor,
     tmp_path: Path,
-    environment: dict[str, str],  # noqa: F811
-    settings_of: Callable[[int], tuple[str, ...]],  # noqa: F811
+    environment: dict[str, str],
+    settings_of: Callable[[int], tuple[str, ...]],
 ) -> None:
     variables = environment | supervisor.environment(WATCHED_S)
     command = Command(("run", *settings_of(free_port())), tmp_path, variables)

@@ -76,7 +76,7 @@ def test_a_command_in_a_home_folder_is_refused_with_the_cure(tmp_path: Path) -> 
         refuse_what_is_hidden(Path("/usr/local/bin/gapcast"), [Path("/home/pi/python")])
 
 
-@pytest.mark.parametrize("config", ["/home/pi/gapcast.toml", "/tmp/gapcast.toml", "gapcast.toml"])  # noqa: S108
+@pytest.mark.parametrize("config", ["/home/pi/gapcast.toml", "/tmp/gapcast.toml", "gapcast.toml"])
 def test_a_configuration_that_the_service_could_not_read_is_refused(
     config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,12 +11,18 @@ from gapcast.core.card import ModelCard
 from gapcast.core.features import GAP, UNITS
 from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32, WindowSpec
+from gapcast.predictors.tflite import TflitePredictor
 from gapcast_trainer.split import MinuteSplit
 from tests.trainer.cards import card_for
 from tests.trainer.synthetic import SPLIT
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 LEADS = (1, 2, 3, 4, 5)
+
+
+def stand_ins(*models: Spread | TflitePredictor) -> list[Any]:
+    """Return ``models`` where shipped models are expected, whose card and forecasts are all that is read."""
+    return list(models)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from gapcast_trainer.cleanfile import Clean
 from gapcast_trainer.evalreport.page import page
 from gapcast_trainer.evaluate import evaluate
 from gapcast_trainer.scores.result import Evaluation
-from tests.trainer.forecasters import Spread
+from tests.trainer.forecasters import Spread, stand_ins
 
 _EPOCHS = [
     {"train_loss": 1 / k, "validate_loss": 1.1 / k, "validate_mse_kw2": 0.2, "learning_rate": 0.01} for k in (1, 2, 3)
@@ -26,7 +26,7 @@ HISTORY = {"history": _EPOCHS, "best_epoch": 3}
 def found(small: Clean) -> Evaluation:
     own = small.report.sha256
     point = Spread("point", lead_times_min=(5,), quantile_levels=None, trained_on=own)
-    return evaluate([Spread(trained_on=own, experiment=HISTORY), point], small)  # type: ignore[list-item]
+    return evaluate(stand_ins(Spread(trained_on=own, experiment=HISTORY), point), small)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_the_tables_on_the_page_have_the_scores(html: str, found: Evaluation) ->
 
 def test_a_page_of_a_brief_evaluation_of_one_simple_model_has_no_empty_part(small: Clean) -> None:
     model = Spread("point", lead_times_min=(5,), quantile_levels=None)
-    html = page(evaluate([model], small, brief=True))  # type: ignore[list-item]
+    html = page(evaluate(stand_ins(model), small, brief=True))
     for absent in ("quantiles mean", "second reading on", "By minutes ahead", "trained</h2>", "What they take"):
         assert absent not in html
     assert html.count("<figure>") == 2  # the day and the hours

@@ -21,7 +21,7 @@ from gapcast_trainer.scores.result import Evaluated, Evaluation
 from gapcast_trainer.scores.table import lines
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.windows import Examples, WindowTask, examples
-from tests.trainer.forecasters import LEADS, Spread
+from tests.trainer.forecasters import LEADS, Spread, stand_ins
 from tests.trainer.synthetic import SPLIT, START
 
 
@@ -35,7 +35,7 @@ def found(small: Clean) -> Evaluation:
     """Two models on the test part of the data they were trained on: one with a path and quantiles, one without."""
     own = small.report.sha256
     point = Spread("point", spec=WindowSpec(12), lead_times_min=(5,), quantile_levels=None, off_kw=0.5, trained_on=own)
-    return evaluate([Spread(trained_on=own), point], small)  # type: ignore[list-item]
+    return evaluate(stand_ins(Spread(trained_on=own), point), small)
 
 
 def row(evaluation: Evaluation, name: str) -> Evaluated:
@@ -156,7 +156,7 @@ def test_a_lead_time_whose_minute_was_not_read_is_left_out() -> None:
 
 
 def test_scores_near_gaps_are_of_forecasts_that_the_headline_leaves_out(small: Clean) -> None:
-    whole_file = evaluate([Spread()], small, brief=True)  # type: ignore[list-item]
+    whole_file = evaluate(stand_ins(Spread()), small, brief=True)
     sheet = row(whole_file, "spread").sheets[5]
     assert list(sheet.after_gaps) == list(AFTER_GAPS)
     assert [sheet.after_gaps[name].n for name in AFTER_GAPS[:3]] == [3 * 3, 3 * 5, 3 * 20]  # the file, 6, 90 min
@@ -173,7 +173,7 @@ def test_every_number_of_readings_is_scored_up_to_thirty_and_then_ever_fewer(fou
 
 
 def test_another_houses_file_is_scored_over_its_whole_length(small: Clean) -> None:
-    found = evaluate([Spread()], small, brief=True)  # type: ignore[list-item]
+    found = evaluate(stand_ins(Spread()), small, brief=True)
     assert (found.span.first, found.span.until) == (START, START + timedelta(minutes=9_000))
     assert "no model was trained on it" in lines(found)[0]
 
@@ -181,7 +181,7 @@ def test_another_houses_file_is_scored_over_its_whole_length(small: Clean) -> No
 def test_a_file_that_one_model_knows_is_scored_on_what_is_new_to_all(small: Clean) -> None:
     later = replace(SPLIT, validate_until=SPLIT.validate_until + timedelta(minutes=300))
     models = [Spread(trained_on=small.report.sha256, split=split) for split in (SPLIT, later)]
-    found = evaluate([*models, Spread("stranger")], small, brief=True)  # type: ignore[list-item]
+    found = evaluate(stand_ins(*models, Spread("stranger")), small, brief=True)
     assert found.span.first == later.validate_until
     assert found.span.fitted_to == ()
 
@@ -189,7 +189,7 @@ def test_a_file_that_one_model_knows_is_scored_on_what_is_new_to_all(small: Clea
 def test_minutes_that_a_model_was_fitted_to_are_scored_on_request_and_said_to_be(small: Clean) -> None:
     model = Spread(trained_on=small.report.sha256)
     until = START + timedelta(minutes=2_000)
-    found = evaluate([model], small, first=START, until=until, brief=True)  # type: ignore[list-item]
+    found = evaluate(stand_ins(model), small, first=START, until=until, brief=True)
     assert found.span.fitted_to == ("spread",)
     assert "Not a fair test of spread" in lines(found)[1]
     assert found.as_json()["fitted_to_these_minutes"] == ["spread"]
@@ -198,20 +198,20 @@ def test_minutes_that_a_model_was_fitted_to_are_scored_on_request_and_said_to_be
 
 def test_a_span_without_minutes_is_refused(small: Clean) -> None:
     with pytest.raises(RunError, match="they would begin at 2020-01-02T00:00Z and end before 2020-01-01T00:00Z"):
-        evaluate([Spread()], small, first=START + timedelta(days=1), until=START)  # type: ignore[list-item]
+        evaluate(stand_ins(Spread()), small, first=START + timedelta(days=1), until=START)
     with pytest.raises(RunError, match="no 30 readings in a row with an outcome; the file has 2020-01-01T00:00:00Z to"):
-        evaluate([Spread()], small, first=START + timedelta(days=30), until=START + timedelta(days=31))  # type: ignore[list-item]
+        evaluate(stand_ins(Spread()), small, first=START + timedelta(days=30), until=START + timedelta(days=31))
 
 
 def test_a_model_that_needs_what_the_file_lacks_is_refused(small: Clean) -> None:
     bare = replace(small, series=Series(small.series.first_minute, small.series.gap_kw))
     with pytest.raises(RunError, match="voltage_v"):
-        evaluate([Spread(features=("gap_kw", "voltage_v"))], bare)  # type: ignore[list-item]
+        evaluate(stand_ins(Spread(features=("gap_kw", "voltage_v"))), bare)
 
 
 def test_models_that_see_more_than_power_are_given_it(small: Clean) -> None:
     seen = Spread("more", features=("gap_kw", "voltage_v", "tod_sin"))
-    found = evaluate([Spread(), seen], small, brief=True)  # type: ignore[list-item]
+    found = evaluate(stand_ins(Spread(), seen), small, brief=True)
     assert row(found, "more").sheets[5] == row(found, "spread").sheets[5]
 
 
@@ -233,7 +233,7 @@ def test_the_tables_and_the_json_say_the_same(found: Evaluation, small: Clean) -
 
 
 def test_brief_leaves_out_what_takes_time(small: Clean) -> None:
-    brief = evaluate([Spread()], small, brief=True)  # type: ignore[list-item]
+    brief = evaluate(stand_ins(Spread()), small, brief=True)
     text = "\n".join(lines(brief))
     assert "by readings seen" not in text
     assert "one thread" not in text
@@ -241,7 +241,7 @@ def test_brief_leaves_out_what_takes_time(small: Clean) -> None:
 
 def test_quantiles_that_cross_are_counted(small: Clean) -> None:
     crossed = Spread(quantile_levels=(0.05, 0.95), off_kw=0.0)
-    assert row(evaluate([crossed], small, brief=True), "spread").crossed_ratio == 0  # type: ignore[list-item]
+    assert row(evaluate(stand_ins(crossed), small, brief=True), "spread").crossed_ratio == 0
     upside_down = Spread(quantile_levels=(0.95, 0.05))
-    found = evaluate([upside_down], small, brief=True)  # type: ignore[list-item]
+    found = evaluate(stand_ins(upside_down), small, brief=True)
     assert row(found, "spread").crossed_ratio > 0.9

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.predictor import Prediction
-from gapcast.core.window import F32, WindowSpec
+from gapcast.core.window import F32, Padding, WindowSpec
 from gapcast_trainer.cleanfile import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Augment, find, shipped_names
@@ -207,12 +207,12 @@ def test_a_trend_that_forgets_follows_the_newest_minutes() -> None:
 @pytest.mark.parametrize("padding", ["oldest", "zero"])
 @pytest.mark.parametrize("short_share", [0.0, 0.5])
 def test_the_linear_model_is_least_squares_over_whole_and_short_windows(
-    small: Clean, padding: str, short_share: float
+    small: Clean, padding: Padding, short_share: float
 ) -> None:
     """Solved by moments, it is what a plain solver finds on windows that were really shortened."""
     from gapcast_trainer.windows import shorten
 
-    task = WindowTask(WindowSpec(6, padding))  # type: ignore[arg-type]
+    task = WindowTask(WindowSpec(6, padding))
     train = examples(small.series, task, SPLIT, SplitPart.TRAIN).take(np.arange(500))
     family, hyper = find_family("linear", {"ridge": 0.0})
     design = Design(task, None, SCALE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from gapcast_trainer.peers.columns import SHOWN, PeerColumns, Shown
 from gapcast_trainer.scores.minutes import Minutes, minutes_at
 from gapcast_trainer.scores.result import Evaluation
 from gapcast_trainer.scores.table import lines
-from tests.trainer.forecasters import LEADS, Spread
+from tests.trainer.forecasters import LEADS, Spread, stand_ins
 from tests.trainer.synthetic import SPLIT, START, household
 
 #: statsforecast's own text holds escapes that Python warns of when it compiles them for the first time.
@@ -98,9 +99,9 @@ def test_a_classical_method_carries_a_line_on(name: str) -> None:
 def found(small: Clean) -> tuple[Evaluation, list[str]]:
     said: list[str] = []
     model = Spread(trained_on=small.report.sha256)
-    few = {"peers": True, "peers_rows": 1_500, "n_sampled": 12, "brief": True, "note": said.append}
+    few: dict[str, Any] = {"peers": True, "peers_rows": 1_500, "n_sampled": 12, "brief": True, "note": said.append}
     until = SPLIT.validate_until + timedelta(minutes=600)
-    return evaluate([model], small, until=until, **few), said  # type: ignore[list-item, arg-type]
+    return evaluate(stand_ins(model), small, until=until, **few), said
 
 
 def test_peers_stand_on_the_same_minutes_as_the_models(found: tuple[Evaluation, list[str]]) -> None:
@@ -141,6 +142,6 @@ def test_what_peers_took_is_said(found: tuple[Evaluation, list[str]]) -> None:
 
 def test_peers_without_a_past_to_learn_from_are_refused_before_anything_is_scored(small: Clean) -> None:
     with pytest.raises(RunError, match=r"too few windows .* score later minutes with --from"):
-        evaluate([Spread()], small, peers=True)  # type: ignore[list-item]
+        evaluate(stand_ins(Spread()), small, peers=True)
     with pytest.raises(RunError, match="too few windows"):
-        evaluate([Spread()], small, peers=True, first=START + timedelta(minutes=1_500))  # type: ignore[list-item]
+        evaluate(stand_ins(Spread()), small, peers=True, first=START + timedelta(minutes=1_500))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.examples import WHOLE_MIN
 from gapcast.core.reading import Reading
-from gapcast.core.window import WindowSpec, pad
+from gapcast.core.window import Padding, WindowSpec, pad
 from gapcast_trainer.clean import Series
 from gapcast_trainer.split import MinuteSplit, SplitPart, minute_at
 from gapcast_trainer.windows import Examples, WindowTask, examples, shorten
@@ -103,8 +104,8 @@ def test_windows_are_those_of_a_stream(kw: np.ndarray, split: MinuteSplit) -> No
     st.lists(st.integers(2, 12), min_size=4, max_size=4),
     st.sampled_from(["oldest", "zero"]),
 )
-def test_shortened_windows_are_padded_as_the_contract_says(windows: np.ndarray, kept: list[int], padding: str) -> None:
-    spec = WindowSpec(12, padding)  # type: ignore[arg-type]
+def test_shorten_pads_as_the_contract_says(windows: np.ndarray, kept: list[int], padding: Padding) -> None:
+    spec = WindowSpec(12, padding)
     found = shorten(windows, np.array(kept), spec)
     for window, n, short in zip(windows, kept, found, strict=True):
         np.testing.assert_array_equal(short, pad(window[-n:], spec))
@@ -175,9 +176,9 @@ def test_an_embargo_shorter_than_the_horizon_is_refused() -> None:
 
 
 @pytest.mark.parametrize("change", [{"validate_until": START}, {"test_until": START}, {"embargo_min": -1}])
-def test_parts_out_of_order_are_refused(change: dict[str, object]) -> None:
+def test_parts_out_of_order_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must follow each other"):
-        replace(split_at(20, 5, 20, 5), **change)  # type: ignore[arg-type]
+        replace(split_at(20, 5, 20, 5), **change)
 
 
 def test_a_split_survives_its_card() -> None:

@@ -48,7 +48,7 @@ class Clean:
 def write(series: Series, report: Report, path: Path) -> None:
     """Write the clean file, whole or not at all; raise :class:`DatasetError` where it cannot be written."""
     import pyarrow as pa  # noqa: PLC0415 - `--help` does without it
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415 - the same
 
     minute_ms = (series.first_minute + np.arange(series.gap_kw.size)) * MINUTE_MS
     columns = {TIME: pa.array(minute_ms, pa.timestamp("ms", "UTC"))}
@@ -65,7 +65,7 @@ def read(path: Path) -> Clean:
     Raises :class:`DatasetError` where it is not there, is no clean file, or does not hold what was written.
     """
     import pyarrow as pa  # noqa: PLC0415 - `--help` does without it
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415 - the same
 
     if not path.is_file():
         raise DatasetError(path, f"is not there: {_AGAIN}")

@@ -20,8 +20,8 @@ _ACCOUNT = 10_001
 @click.option("--options", "file", type=click.Path(path_type=Path), default="/data/options.json", show_default=True)
 def addon(file: Path) -> None:
     """Run the service with the options of a Home Assistant add-on, and the broker of its Supervisor."""
-    from gapcast.addon.options import settings_of, wants_service  # noqa: PLC0415 - what --help does not need
-    from gapcast.addon.supervisor import mqtt_service  # noqa: PLC0415
+    from gapcast.addon.options import settings_of, wants_service
+    from gapcast.addon.supervisor import mqtt_service
 
     try:
         options = decode_json(file.read_bytes())

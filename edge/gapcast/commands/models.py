@@ -20,7 +20,7 @@ def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]
     if ctx.invoked_subcommand is not None:
         ctx.obj = (config, assignments)
         return
-    from gapcast.app.models import load_models  # noqa: PLC0415
+    from gapcast.app.models import load_models
 
     loaded = load_models(read_settings(config, assignments))
     for card in loaded.cards:
@@ -67,8 +67,8 @@ def install(
 
     FILE is a folder, a .zip or a .tar.gz that holds model.tflite and card.json, or a .tflite with its card beside it.
     """
-    from gapcast.app.models import TAKEN, admission_of, library_of  # noqa: PLC0415
-    from gapcast.predictors.install import install as put  # noqa: PLC0415
+    from gapcast.app.models import TAKEN, admission_of, library_of
+    from gapcast.predictors.install import install as put
 
     settings = _settings_of_library(ctx, config, assignments, folder)
     library, admission = library_of(settings, os.environ), admission_of(settings, os.environ)
@@ -84,8 +84,8 @@ def remove(
     ctx: click.Context, name: str, config: Path | None, assignments: tuple[str, ...], folder: Path | None
 ) -> None:
     """Remove the installed model NAME; a bundled model of the same name becomes active again."""
-    from gapcast.app.models import library_of  # noqa: PLC0415
-    from gapcast.predictors.install import remove as take_out  # noqa: PLC0415
+    from gapcast.app.models import library_of
+    from gapcast.predictors.install import remove as take_out
 
     settings = _settings_of_library(ctx, config, assignments, folder)
     library = library_of(settings, os.environ)

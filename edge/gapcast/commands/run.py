@@ -14,8 +14,8 @@ from gapcast.config.settings import Settings
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; SIGHUP has it load the models again."""
-    from gapcast.app.application import Application  # noqa: PLC0415 - what --help does not need is not loaded for it
-    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
+    from gapcast.app.application import Application
+    from gapcast.observability.logs import configure_logs
 
     configure_logs(settings.log.format, settings.log.level, settings.shards[0] if settings.shards else None)
     faulthandler.enable()  # where a watchdog ends it by SIGABRT, it says in which line each thread hung

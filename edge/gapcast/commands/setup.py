@@ -63,12 +63,12 @@ def setup(
     **options: Any,
 ) -> None:
     """Create a configuration interactively: connect to the broker, detect the meter, and show its readings."""
-    from gapcast.observability.logs import configure_logs  # noqa: PLC0415
-    from gapcast.presets import presets  # noqa: PLC0415 - what --help does not need is not loaded for it
-    from gapcast.setup.broker_access import BrokerAccess  # noqa: PLC0415
-    from gapcast.setup.preset_answers import PresetAnswers  # noqa: PLC0415
-    from gapcast.setup.prompts import InteractivePrompts, UnattendedPrompts  # noqa: PLC0415
-    from gapcast.setup.run import Setup  # noqa: PLC0415
+    from gapcast.observability.logs import configure_logs
+    from gapcast.presets import presets
+    from gapcast.setup.broker_access import BrokerAccess
+    from gapcast.setup.preset_answers import PresetAnswers
+    from gapcast.setup.prompts import InteractivePrompts, UnattendedPrompts
+    from gapcast.setup.run import Setup
 
     configure_logs("auto", "critical")  # the command prints its own messages
     if not yes and not sys.stdin.isatty():

@@ -110,4 +110,4 @@ def _all_within(values: Iterable[object], most: float) -> bool:
 
 
 def _is_within(value: object, most: float) -> bool:
-    return type(value) in {float, int} and math.isfinite(value) and abs(value) <= most  # type: ignore[arg-type]
+    return type(value) in {float, int} and math.isfinite(value) and abs(value) <= most  # type: ignore[arg-type]  # a number

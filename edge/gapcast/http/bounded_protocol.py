@@ -82,7 +82,7 @@ class BoundedProtocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """Close the connection once its response is complete."""
         if self._lingering_since_s is None:
-            super().shutdown()  # type: ignore[misc]
+            super().shutdown()  # type: ignore[misc]  # of uvicorn's protocol
         else:
             self.transport.abort()
 
@@ -156,7 +156,7 @@ class BoundedProtocol(asyncio.Protocol):
         self.transport.write_eof()  # closed at once, what the client still sends would reset what it has not read
 
     def _unset_keepalive_if_required(self) -> None:
-        super()._unset_keepalive_if_required()  # type: ignore[misc]
+        super()._unset_keepalive_if_required()  # type: ignore[misc]  # of uvicorn's protocol
 
     @property
     def _is_responding(self) -> bool:

@@ -17,7 +17,7 @@ class Websocket(paho._WebsocketWrapper):
     def __init__(self, sock: Any, host: str, port: int, path: str, *, tls: bool) -> None:
         """Ask ``host`` for an upgrade over ``sock``; raise paho's ``WebsocketConnectionError`` where there is none."""
         self._ahead = _ReadAhead(sock, tls=tls)
-        super().__init__(self._ahead, host, port, tls, path, None)  # type: ignore[arg-type]
+        super().__init__(self._ahead, host, port, tls, path, None)  # type: ignore[arg-type]  # stands in for a socket
 
     def pending(self) -> int:
         """Bytes that have come, of which no poll tells."""

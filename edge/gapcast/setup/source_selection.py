@@ -57,7 +57,7 @@ def _overlap(chosen: Sequence[Candidate]) -> bool:
 def _powers(candidate: Candidate) -> str:
     unit = " kW" if candidate.unit_known else ""
     shown = [f"{name} {power:.3f}{unit}" if unit else f"{name} {power:g}" for name, power in candidate.devices.items()]
-    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")  # noqa: PLR2004
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")  # noqa: PLR2004 - fits one line
 
 
 def with_unit(candidate: Candidate, unit: str | None, ask: Prompts) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ DAY_MIN = 1440
 DAY_0 = START // DAY_MIN
 FEW = 5
 N = 3  # outcomes that make a day here
+SIGNS: tuple[tuple[Literal["grew", "shrank"], int], ...] = (("grew", 1), ("shrank", -1))
 
 
 def days(drift: Drift, errors_kw: Sequence[float], first: int = DAY_0, row: int = 0) -> list[Change]:
@@ -62,14 +64,14 @@ class Slow:
         deviation, far = max(math.sqrt(self.variance), 0.15), level - self.mean
         within = min(max(far, -3 * deviation), 3 * deviation)
         if self.n >= QUIET_DAYS:
-            for direction, sign in (("grew", 1), ("shrank", -1)):
+            for direction, sign in SIGNS:
                 cusum, run = self.runs[direction]
                 cusum = max(cusum + sign * within / deviation - module.K, 0)
                 self.runs[direction] = (cusum, [*run, far] if cusum else [])
                 if cusum > module.H:
                     n = len(self.runs[direction][1])
                     factor = math.exp(sum(self.runs[direction][1]) / n)
-                    told.append(Change(row, minute, direction, factor, n))  # type: ignore[arg-type]
+                    told.append(Change(row, minute, direction, factor, n))
         if told:
             self.start()
             return told

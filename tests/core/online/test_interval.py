@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,8 +37,8 @@ def skewed(draw: np.random.Generator) -> F64:
 
 
 @pytest.mark.parametrize("make", [steady, heavy, shifting, skewed])
-def test_nine_in_ten_are_within_over_a_long_time(make: object) -> None:
-    errors_kw = make(np.random.default_rng(1))  # type: ignore[operator]
+def test_nine_in_ten_are_within_over_a_long_time(make: Callable[[np.random.Generator], F64]) -> None:
+    errors_kw = make(np.random.default_rng(1))
     log_width, n_learnt, floor_kw = np.array([np.log(0.1)]), np.zeros(1), np.array([-100.0])
     roots, median_kw = conformal_interval.roots(np.full((1, 2), 0.2)), np.zeros(1)
     within = np.empty(N)

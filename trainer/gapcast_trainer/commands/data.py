@@ -48,7 +48,7 @@ def fetch(out: Path, url: str) -> None:
 
     What has come is kept where the connection breaks: run it again to go on from there.
     """
-    from gapcast_trainer.download import download  # noqa: PLC0415 - the other commands need no network
+    from gapcast_trainer.download import download
 
     download(url, out, lambda path: uci.check_whole(path, progress=progress()), progress=progress())
     click.echo(
@@ -76,7 +76,7 @@ def fetch(out: Path, url: str) -> None:
 )
 @click.option("--hold", type=click.FloatRange(min=0, min_open=True), metavar="MINUTES",
               help="Longest time that a sample is valid.  [default: twice the usual interval]")  # fmt: skip
-def prepare(  # noqa: PLR0913, PLR0917
+def prepare(
     raw: Path,
     out: Path,
     page: Path | None,
@@ -95,10 +95,10 @@ def prepare(  # noqa: PLR0913, PLR0917
     RAW is UCI's household set (its zip or txt), or the CSV of any meter (plain, .gz or .zip) whose columns
     are named. Rows at other times than once a minute are averaged over each minute.
     """
-    from gapcast_trainer.datareport.page import data_report  # noqa: PLC0415 - imports matplotlib, before the long read
+    from gapcast_trainer.datareport.page import data_report
 
     page = page or out.with_suffix(".html")
-    if len({path.resolve() for path in (raw, out, page)}) < 3:  # noqa: PLR2004
+    if len({path.resolve() for path in (raw, out, page)}) < 3:  # noqa: PLR2004 - all of them differ
         msg = f"{raw}, {out} and {page} must be three files: say others by --out and --report"
         raise click.UsageError(msg)
     if time_column is not None and value_column is not None:

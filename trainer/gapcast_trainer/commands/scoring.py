@@ -39,7 +39,7 @@ from gapcast_trainer.files import write_whole
     help="Number of statsforecast forecasts; the other models are scored on the same ones.",
 )
 @click.option("--brief", is_flag=True, help="Omit the numbers of observed readings and the timings.")
-def evaluate(  # noqa: PLR0913, PLR0917
+def evaluate(
     names: tuple[str, ...],
     path: Path,
     models: Path,
@@ -57,9 +57,9 @@ def evaluate(  # noqa: PLR0913, PLR0917
     On the data that they were trained on it is the test part of their cards that is scored, on any
     other data all of it.
     """
-    from gapcast.predictors.store import load_model, model_names  # noqa: PLC0415 - imports a TFLite runtime
-    from gapcast_trainer.evaluate import evaluate as score_models  # noqa: PLC0415
-    from gapcast_trainer.scores.table import lines  # noqa: PLC0415
+    from gapcast.predictors.store import load_model, model_names
+    from gapcast_trainer.evaluate import evaluate as score_models
+    from gapcast_trainer.scores.table import lines
 
     found = names or model_names(models)
     if not found:
@@ -83,7 +83,7 @@ def evaluate(  # noqa: PLR0913, PLR0917
         write_whole(json_path, json.dumps(evaluation.as_json(), indent=2) + "\n")
         click.echo(f"\nwrote {json_path}")
     if report_path is not None:
-        from gapcast_trainer.evalreport.page import page  # noqa: PLC0415 - imports matplotlib
+        from gapcast_trainer.evalreport.page import page
 
         write_whole(report_path, page(evaluation))
         click.echo(f"\nwrote {report_path}")
@@ -93,7 +93,7 @@ def evaluate(  # noqa: PLR0913, PLR0917
 @click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Folder of the shipped models.")
 def models_page(models: Path) -> None:
     """Regenerate README.md of the models folder from the model cards."""
-    from gapcast_trainer.modelspage import write_page  # noqa: PLC0415 - imports a TFLite runtime
+    from gapcast_trainer.modelspage import write_page
 
     click.echo(f"wrote {write_page(models)}")
 
@@ -110,7 +110,7 @@ def weeks(files: tuple[Path, ...], out: Path) -> None:
     if out.suffix not in {".svg", ".png"}:
         msg = f"--out {out}: a picture is .svg or .png"
         raise RunError(msg)
-    from gapcast_trainer.weeks import draw, read  # noqa: PLC0415
+    from gapcast_trainer.weeks import draw, read
 
     houses = read(files)
     draw(houses, out)

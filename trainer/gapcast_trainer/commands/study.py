@@ -28,7 +28,7 @@ _OUT = Path("runs/study")
 @click.option(
     "--draw", "only_draw", is_flag=True, help="Regenerate tables and figures from existing results, without training."
 )
-def reproduce(  # noqa: PLR0913, PLR0917
+def reproduce(
     raw: Path,
     out: Path,
     only: str | None,
@@ -53,14 +53,14 @@ def reproduce(  # noqa: PLR0913, PLR0917
 
     A part whose result is in OUT is not done again. Ctrl-C leaves what is done.
     """  # noqa: D301 - \b keeps click from joining the lines
-    from gapcast_trainer.tensorflow_import import import_tensorflow  # noqa: PLC0415 - `--help` does without all of these
+    from gapcast_trainer.tensorflow_import import import_tensorflow
 
     import_tensorflow()
-    from gapcast_trainer.study import comparison, tables  # noqa: PLC0415
-    from gapcast_trainer.study.household import load  # noqa: PLC0415
-    from gapcast_trainer.study.pictures import draw  # noqa: PLC0415
-    from gapcast_trainer.study.run import find_parts, load_results, run  # noqa: PLC0415
-    from gapcast_trainer.study.settings import StudySettings  # noqa: PLC0415
+    from gapcast_trainer.study import comparison, tables
+    from gapcast_trainer.study.household import load
+    from gapcast_trainer.study.pictures import draw
+    from gapcast_trainer.study.run import find_parts, load_results, run
+    from gapcast_trainer.study.settings import StudySettings
 
     if not only_draw:
         parts = find_parts(only)

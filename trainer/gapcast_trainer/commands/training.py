@@ -49,7 +49,7 @@ def train(experiment: str, path: Path, training_set: Path | None, out: Path | No
     if isinstance(readings, TrainingSet):
         readings.check(plan)  # before TensorFlow takes its seconds
     import_tensorflow()
-    from gapcast_trainer.fit import fit  # noqa: PLC0415 - imports TensorFlow
+    from gapcast_trainer.fit import fit
 
     folder = out or CLEAN.parent / plan.name
     run = fit(plan, readings, folder, progress=progress(), note=tqdm.write)
@@ -72,8 +72,8 @@ def export(runs: tuple[Path, ...], path: Path, training_set: Path | None, models
     """
     readings = chosen_readings(path, training_set)
     import_tensorflow()
-    from gapcast_trainer.export import choose_default  # noqa: PLC0415
-    from gapcast_trainer.export import export as export_run  # noqa: PLC0415 - imports TensorFlow
+    from gapcast_trainer.export import choose_default
+    from gapcast_trainer.export import export as export_run
 
     for run in runs:
         done = export_run(run, readings, models, note=click.echo)
@@ -99,13 +99,13 @@ def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: i
 
     Run it again to go on where it was left. The report is in the study's folder.
     """
-    from gapcast_trainer.sweep.space import read  # noqa: PLC0415
+    from gapcast_trainer.sweep.space import read
 
     tried = read(space)
     readings = cleanfile.read(path)
     import_tensorflow()
-    from gapcast_trainer.sweep.report import finished, lines, write_page  # noqa: PLC0415
-    from gapcast_trainer.sweep.search import search  # noqa: PLC0415 - imports TensorFlow
+    from gapcast_trainer.sweep.report import finished, lines, write_page
+    from gapcast_trainer.sweep.search import search
 
     folder = out or CLEAN.parent / f"sweep-{tried.plan.name}"
     study = search(tried, readings, folder, minutes=minutes, n_trials=n_trials, progress=progress(), note=tqdm.write)

@@ -14,7 +14,7 @@ from gapcast_trainer.datareport.findings import findings, length, percent
 from gapcast_trainer.datareport.measures import SHARES, DataMeasures, measure
 from gapcast_trainer.report.page import render
 
-_N_LONGEST = 10
+_N_LONGEST, _MEDIAN = 10, 0.5
 
 
 def data_report(series: Series, report: Report, zone: tzinfo = UTC, name: str = "") -> tuple[str, list[str]]:
@@ -73,7 +73,7 @@ def _quantiles(report: Report, measured: DataMeasures) -> list[list[str]]:
     quantiles = zip(SHARES, measured.quantiles_kw, strict=True)
     return [
         ["least", f"{report.min_kw:.3f}"],
-        *([f"{percent(share)} below" if share != 0.5 else "median", f"{kw:.3f}"] for share, kw in quantiles),  # noqa: PLR2004
+        *([f"{percent(share)} below" if share != _MEDIAN else "median", f"{kw:.3f}"] for share, kw in quantiles),
         ["most", f"{report.max_kw:.3f}"],
         ["mean", f"{report.mean_kw:.3f}"],
         ["standard deviation", f"{measured.std_kw:.3f}"],

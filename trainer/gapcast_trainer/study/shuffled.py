@@ -54,7 +54,7 @@ def windows(rows_kw: F64, seq_length: int, ph: int) -> Arrays:
 def draw(rows_kw: F64, share: float) -> tuple[F64, F64]:
     """Return the rows for training and for testing, in the order that the study's draws leave them in."""
     import pandas as pd  # noqa: PLC0415 - slow to import
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - slow to import
 
     frame = pd.DataFrame({"Global_active_power": rows_kw})
     drawn = frame.sample(frac=share, random_state=SEED)

@@ -72,7 +72,7 @@ def look_up(document: object, keys: tuple[str, ...]) -> object:
     for key in keys:
         if isinstance(found, Mapping):
             found = found.get(key)
-        elif isinstance(found, list) and key.isdecimal() and key.isascii() and len(key) < 4:  # noqa: PLR2004
+        elif isinstance(found, list) and key.isdecimal() and key.isascii() and len(key) < 4:  # noqa: PLR2004 - digits
             found = found[int(key)] if int(key) < len(found) else None
         else:
             return None
