@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gapcast.core.examples import F64, Examples, examples_in
+from gapcast.core.examples import F64, HouseExamples, examples_in
 from gapcast.core.training_set import PARTS, TEST, TRAIN, Chunk, Contract, row_type
 from gapcast.core.window import I64, WindowSpec
 from gapcast_fleet.files import write_whole
@@ -47,7 +47,7 @@ class DrawJob:
     n_found: Mapping[str, Sequence[int]] = field(default_factory=dict)
     n_taken: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
-    def examples(self, pieces: Iterable[_WindowChunk]) -> Iterator[Examples]:
+    def examples(self, pieces: Iterable[_WindowChunk]) -> Iterator[HouseExamples]:
         """Yield the examples of one house."""
         spec = WindowSpec(self.contract.context, self.contract.padding)
         return examples_in(((its.minute, its.gap_kw) for its in pieces), spec, self.contract.lead_times_min)

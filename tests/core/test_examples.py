@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.examples import Examples, count_recent, examples_in, with_targets
+from gapcast.core.examples import HouseExamples, count_recent, examples_in, with_targets
 from gapcast.core.training_set import TEST, TRAIN, VALIDATE, Chunk, Contract, Draw, Manifest, SetHouse, row_type
 from gapcast.core.window import MAX_FILL_MIN, WindowSpec, cut
 
@@ -44,7 +44,7 @@ def whole(kw: np.ndarray, spec: WindowSpec, leads: tuple[int, ...]) -> dict[str,
     }
 
 
-def joined(found: list[Examples], first: int) -> dict[str, np.ndarray]:
+def joined(found: list[HouseExamples], first: int) -> dict[str, np.ndarray]:
     names = ("observed_minute", "n_observed", "n_recent", "target_kw")
     columns = {name: np.concatenate([getattr(part, name) for part in found]) for name in names}
     columns["observed_minute"] -= first

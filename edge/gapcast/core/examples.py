@@ -42,7 +42,7 @@ def count_recent(gap_kw: NDArray[np.floating]) -> I64:
 
 
 @dataclass(frozen=True, slots=True)
-class Examples:
+class HouseExamples:
     """Examples of one house, in order of time.
 
     ``observed_minute`` ``[N]`` is since the epoch, ``n_observed`` ``[N]`` counts real readings in the window,
@@ -63,7 +63,7 @@ class Examples:
 
 def examples_in(
     pieces: Iterable[tuple[I64, F64]], spec: WindowSpec, lead_times_min: Sequence[int]
-) -> Iterator[Examples]:
+) -> Iterator[HouseExamples]:
     """Yield the examples of one house, of which ``pieces`` are minutes ``[n]`` (since the epoch) and power ``[n]``, kW.
 
     Minutes rise strictly, over the pieces too. What is kept between two is what windows look back on, so that
@@ -85,7 +85,7 @@ def examples_in(
 
 def _found(
     minute: I64, gap_kw: F64, spec: WindowSpec, lead_times_min: Sequence[int], between: tuple[int, int]
-) -> Examples:
+) -> HouseExamples:
     """Return the examples observed after the first of ``between`` and not after the second."""
     # A silence of so many minutes ends histories, targets and counts as any longer one does.
     silence_min = max(MAX_FILL_MIN + 2, WHOLE_MIN, lead_times_min[-1] + 1)
@@ -97,4 +97,4 @@ def _found(
     rows = np.flatnonzero((observed > between[0]) & (observed <= between[1])).astype(np.int64)
     rows, target_kw = with_targets(windows, rows, grid, lead_times_min)
     n_recent = count_recent(grid)[windows.origin[rows]]
-    return Examples(observed[rows], windows.n_observed[rows], n_recent, target_kw, windows, rows)
+    return HouseExamples(observed[rows], windows.n_observed[rows], n_recent, target_kw, windows, rows)

@@ -28,7 +28,7 @@ def row_type(context: int, n_leads: int) -> np.dtype[np.void]:
     """Return the type of a chunk's rows, one for each window.
 
     ``house`` is a place in the manifest's houses, ``window_kw`` the window as the model takes it, oldest minute first,
-    gaps filled and padded; the others are as in :class:`gapcast.core.examples.Examples`. Power is in kW.
+    gaps filled and padded; the others are as in :class:`gapcast.core.examples.HouseExamples`. Power is in kW.
 
     >>> row_type(60, 1).itemsize
     264

@@ -108,7 +108,7 @@ class PendingBatch(NamedTuple):
     forgotten: str | None = None
 
 
-class Persistence:
+class StatePersistence:
     """Takes batches from forecast to kept, in the order they came."""
 
     def __init__(self, state_store: StateStore, snapshot: Callable[[], Snapshot]) -> None:

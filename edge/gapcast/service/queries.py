@@ -23,7 +23,7 @@ from gapcast.core.series import forecast_series
 from gapcast.core.statistics import Statistics
 from gapcast.service.availability import AvailabilityPublisher
 from gapcast.service.engine_swap import EngineSwap
-from gapcast.service.persistence import Persistence, StateStore
+from gapcast.service.persistence import StatePersistence, StateStore
 from gapcast.service.ports import Link
 from gapcast.service.score_reports import ScoreReports
 
@@ -40,7 +40,7 @@ class ServiceQueries:
     _lock: Lock
     _availability: AvailabilityPublisher
     _score_reports: ScoreReports
-    _persistence: Persistence
+    _persistence: StatePersistence
     _engine_swap: EngineSwap
     _forgotten: deque[str]
 

@@ -30,7 +30,7 @@ from gapcast.service.engine_swap import EngineSwap
 from gapcast.service.event_feed import EventFeed
 from gapcast.service.forecast_repairs import record_repairs
 from gapcast.service.internal_errors import record_internal_error
-from gapcast.service.persistence import NoStateStore, Persistence, StateStore
+from gapcast.service.persistence import NoStateStore, StatePersistence, StateStore
 from gapcast.service.ports import Link
 from gapcast.service.queries import ServiceQueries
 from gapcast.service.score_reports import ScoreReports
@@ -77,7 +77,7 @@ class Service(ServiceQueries):
         reports = reports or ReportOptions()
         self._availability = AvailabilityPublisher(link, self.feed, engine.buffers, reports.presence, self._lock)
         self._score_reports = ScoreReports(link, self.feed, engine, reports.report_every_s, self._lock)
-        self._persistence = Persistence(state_store or NoStateStore(), self._snapshot)
+        self._persistence = StatePersistence(state_store or NoStateStore(), self._snapshot)
         self._engine_swap = EngineSwap()
         self._forgotten: deque[str] = deque()  # by others' threads, not in order with the readings yet
         self._batch_metrics = BatchMetrics(self.statistics)

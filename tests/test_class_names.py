@@ -1,0 +1,28 @@
+"""One class name has one meaning in all packages."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+
+from tests.support.presence import ROOT
+
+PACKAGES = ("edge/gapcast", "fleet/gapcast_fleet", "trainer/gapcast_trainer")
+
+
+def public_classes() -> dict[str, list[str]]:
+    """Return where each public class is defined, by its name."""
+    places = defaultdict(list)
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places[node.name].append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    return places
+
+
+def test_public_class_names_are_unique() -> None:
+    places = public_classes()
+    assert len(places) > 100, "no classes found: have the packages moved?"
+    shared = [f"{name}: {', '.join(found)}" for name, found in places.items() if len(found) > 1]
+    assert not shared, "rename the less central class of each pair:\n" + "\n".join(shared)
