@@ -29,7 +29,7 @@ REASONS = {
 }  # fmt: skip
 
 
-def read(payload: bytes, limits: Limits = Limits()) -> Reading:  # noqa: B008 - frozen
+def read(payload: bytes, limits: Limits = Limits()) -> Reading:
     return decode("home", payload, len(payload), ARRIVED_MS, limits)
 
 
