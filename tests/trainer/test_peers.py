@@ -37,21 +37,21 @@ def test_columns_hold_nothing_of_what_comes(shown: Shown) -> None:
     kw = household(12_000)
     changed = kw.copy()
     changed[11_001:] += 5
-    before, after = (PeerColumns(Series(0, values), shown).at(at(10_500, 11_000)) for values in (kw, changed))
+    before, after = (PeerColumns(Series(0, values), shown, 5).at(at(10_500, 11_000)) for values in (kw, changed))
     np.testing.assert_array_equal(before, after)
     assert not np.isnan(before).any()
 
 
 def test_columns_are_the_lags_the_clock_and_the_same_time_of_other_days() -> None:
     kw = np.arange(12_000, dtype=np.float64)
-    found = PeerColumns(Series(0, kw), ALL).at(at(11_000))[0]
+    found = PeerColumns(Series(0, kw), ALL, 5).at(at(11_000))[0]
     last, lags, older, clock, seasons = np.split(found, [1, 60, 84, 86])
     assert last.tolist() == [11_000]
     assert lags.tolist() == list(range(-59, 0))
     assert older.tolist() == [-177 + 5 * k for k in range(24)]  # the middles of five minutes each
     assert clock.tolist() == [11_005 % DAY, 11_005 // DAY % 7]
     assert seasons.tolist() == [11_005 - DAY] * 3 + [11_005 - WEEK] * 3
-    plain = PeerColumns(Series(0, kw), SHOWN[0]).at(at(11_000))
+    plain = PeerColumns(Series(0, kw), SHOWN[0], 5).at(at(11_000))
     assert plain[0].tolist() == [11_000, *range(-29, 0)]
 
 
@@ -60,11 +60,11 @@ def test_what_was_not_read_yesterday_is_unknown_and_what_was_read_in_part_is_the
     target = 11_005
     kw[target - DAY - 15 : target - DAY + 16] = np.nan
     kw[target - DAY + 20] = 5
-    seasons = PeerColumns(Series(0, kw), ALL).at(at(11_000))[0][-6:]
+    seasons = PeerColumns(Series(0, kw), ALL, 5).at(at(11_000))[0][-6:]
     assert np.isnan(seasons[:2]).all()
     assert seasons[2] == pytest.approx((90 - 1 + 5) / 90)  # 121 minutes around, 31 of them missing
     assert seasons[3:].tolist() == [1, 1, 1]
-    early = PeerColumns(Series(0, kw), ALL).at(at(2_000))[0][-6:]
+    early = PeerColumns(Series(0, kw), ALL, 5).at(at(2_000))[0][-6:]
     assert not np.isnan(early[:3]).any()
     assert np.isnan(early[3:]).all()  # before the file begins
 

@@ -85,6 +85,7 @@ def test_a_card_says_all_that_made_the_model(shipped: TflitePredictor) -> None:
     family, hyper = find_family(plan.family, plan.hyper)
     whole = plan.model_copy(update={"hyper": hyper.model_dump(mode="json")})
     stated = whole.model_dump(mode="json", exclude={"name", "family", "version"})
+    stated["data"]["embargo_min"] = plan.split().embargo_min
     assert {key: card.experiment[key] for key in stated} == stated
     assert (card.family, card.version) == (plan.family, plan.version)
     design = Design(plan.task(), plan.outputs.quantile_levels)

@@ -26,13 +26,13 @@ from pydantic import (
     model_validator,
 )
 
-from gapcast.core.card import HORIZON_MIN, Name
+from gapcast.core.card import Name
 from gapcast.core.features import problem_with
 from gapcast.core.window import I64, MIN_OBSERVED, Padding, WindowSpec
 from gapcast_trainer.datasets.table import F64
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.split import MinuteSplit
-from gapcast_trainer.windows import WindowTask
+from gapcast_trainer.windows import DEFAULT_LEAD_TIMES_MIN, WindowTask
 
 FOLDER = "experiments"
 _PARTS = MinuteSplit()
@@ -65,13 +65,16 @@ class ExperimentSection(BaseModel):
 
 
 class Data(ExperimentSection):
-    """The minutes of each split (end times exclusive; see :class:`gapcast_trainer.split.MinuteSplit`)."""
+    """The minutes of each split (end times exclusive; see :class:`gapcast_trainer.split.MinuteSplit`).
+
+    ``embargo_min`` None: as long as the longest lead time.
+    """
 
     first: Time | None = None
     train_until: Time = _PARTS.train_until
     validate_until: Time = _PARTS.validate_until
     test_until: Time = _PARTS.test_until
-    embargo_min: Annotated[int, Field(ge=0)] = 5
+    embargo_min: Annotated[int, Field(ge=0)] | None = None
     #: Every how many-th window of the training part is learnt from.
     every: PositiveInt = 1
 
@@ -87,7 +90,7 @@ class Window(ExperimentSection):
 class Outputs(ExperimentSection):
     """What the model says, of each of ``lead_times_min``: the mean, and quantiles where there are levels."""
 
-    lead_times_min: Annotated[tuple[int, ...], Field(min_length=1)] = (HORIZON_MIN,)
+    lead_times_min: Annotated[tuple[int, ...], Field(min_length=1)] = DEFAULT_LEAD_TIMES_MIN
     quantile_levels: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
 
 
@@ -173,11 +176,12 @@ class Experiment(ExperimentSection):
         if problem:
             raise ValueError(problem)
         leads, levels, weights = self.outputs.lead_times_min, self.outputs.quantile_levels, self.loss.lead_weights
-        if list(leads) != sorted(set(leads)) or leads[0] < 1 or leads[-1] != HORIZON_MIN:
-            msg = f"lead_times_min must rise from 1 or more and end with {HORIZON_MIN}, as the edge asks, not {leads}"
+        if list(leads) != sorted(set(leads)) or leads[0] < 1:
+            msg = f"lead_times_min must be whole minutes in ascending order from 1, not {leads}"
             raise ValueError(msg)
-        if leads[-1] > self.data.embargo_min:
-            msg = f"embargo_min must be at least the longest lead time ({leads[-1]} min), not {self.data.embargo_min}"
+        embargo_min = self.data.embargo_min
+        if embargo_min is not None and leads[-1] > embargo_min:
+            msg = f"embargo_min must be at least the longest lead time ({leads[-1]} min), not {embargo_min}"
             raise ValueError(msg)
         if levels is not None and (list(levels) != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1):
             msg = f"quantile_levels must rise between 0 and 1, not {levels}"
@@ -191,7 +195,8 @@ class Experiment(ExperimentSection):
     def split(self) -> MinuteSplit:
         """Return the parts of the time line."""
         data = self.data
-        return MinuteSplit(data.train_until, data.validate_until, data.test_until, data.embargo_min)
+        embargo_min = self.outputs.lead_times_min[-1] if data.embargo_min is None else data.embargo_min
+        return MinuteSplit(data.train_until, data.validate_until, data.test_until, embargo_min)
 
     def task(self) -> WindowTask:
         """Return what is asked of the model."""

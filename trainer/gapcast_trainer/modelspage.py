@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gapcast.core.card import HORIZON_MIN, ModelCard, ModelScore
+from gapcast.core.card import ModelCard, ModelScore
 from gapcast.predictors.files import CARD_FILE
 from gapcast.predictors.store import default_model, model_names, read_card
 from gapcast_trainer.errors import RunError
@@ -14,18 +14,18 @@ from gapcast_trainer.files import write_whole
 PAGE = "README.md"
 _NONE = "–"
 
-_HEAD = f"""# The models
+_HEAD = """# The models
 
 Made from the cards by `gapcast-trainer models-page`: change the cards, not this page.
 
-Each folder holds `model.tflite` and `card.json`, which says all that is known of the file. A model takes windows in
-physical units, `[N, context, features]`, oldest first, and gives `mean` `[N, K]` in kW for each minute ahead that it
-speaks for, the last of them {HORIZON_MIN} min, and `quantiles` `[N, K, Q]` where it has them.
+Each folder holds `model.tflite` and `card.json`, which describes the file. A model takes windows in physical units,
+`[N, context, features]`, oldest minute first, and returns `mean` `[N, K]` in kW for each of its K lead times, the
+longest of which is its horizon, and `quantiles` `[N, K, Q]` if it has quantile outputs.
 """
 
 _SCORES = """
-Scores {horizon} min ahead, on the windows of the test part that end with 30 real readings; no model was fitted to them.
-MSE, and MAE where nothing else is said, are of the mean; skill is 1 − MSE / MSE of persistence ("same as now").
+Scores at each model's horizon, on the windows of the test part that end with 30 real readings; no model was fitted to
+them. MSE and MAE are of the mean unless stated otherwise; skill is 1 − MSE / MSE of persistence.
 """
 
 _AGAIN = """
@@ -72,7 +72,7 @@ def models_page(models: Path) -> str:
         [
             _HEAD,
             _table(cards, default),
-            _SCORES.format(horizon=HORIZON_MIN),
+            _SCORES,
             _scores(cards),
             *sections,
             _AGAIN,
@@ -82,14 +82,14 @@ def models_page(models: Path) -> str:
 
 def _table(cards: Sequence[ModelCard], default: str) -> str:
     return _rows(
-        ("model", "family", "context", "features", "speaks for", "parameters", "bytes"),
+        ("model", "family", "context", "features", "lead times", "parameters", "bytes"),
         [
             (
                 f"`{card.name}`{' (default)' if card.name == default else ''}",
                 card.family,
                 f"{card.context} min",
                 ", ".join(feature.name for feature in card.features),
-                f"{_leads(card)} min ahead",
+                f"{_leads(card)} min",
                 f"{card.parameters:,}",
                 f"{card.bytes:,}",
             )

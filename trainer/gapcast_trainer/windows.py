@@ -21,13 +21,16 @@ from gapcast_trainer.datasets.table import F64
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.split import MinuteSplit, SplitPart
 
+#: Lead times of an experiment that states none.
+DEFAULT_LEAD_TIMES_MIN = (5,)
+
 
 @dataclass(frozen=True, slots=True)
 class WindowTask:
-    """What is asked of a model: the window and features it sees and the minutes ahead that it speaks for."""
+    """The forecasting task of a model: its input window and features, and its lead times, the last one its horizon."""
 
     window: WindowSpec = WindowSpec()
-    lead_times_min: tuple[int, ...] = (5,)
+    lead_times_min: tuple[int, ...] = DEFAULT_LEAD_TIMES_MIN
     features: tuple[str, ...] = (GAP,)
 
     @property

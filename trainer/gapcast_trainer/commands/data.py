@@ -12,6 +12,7 @@ import click
 from gapcast_trainer import clean, cleanfile
 from gapcast_trainer.commands.options import CLEAN, FILE, OUT, RAW, progress
 from gapcast_trainer.datasets import meter, uci
+from gapcast_trainer.windows import DEFAULT_LEAD_TIMES_MIN
 
 
 class _Zone(click.ParamType[tzinfo]):
@@ -72,6 +73,15 @@ def fetch(out: Path, url: str) -> None:
 @click.option("--time-format", metavar="FORM", help="Such as '%d.%m.%Y %H:%M'.  [default: ISO 8601, or epoch s or ms]")
 @click.option("--timezone", "zone", type=_Zone(), help="Time zone of timestamps without an offset, and of the report.")
 @click.option(
+    "--horizon",
+    "horizon_min",
+    type=click.IntRange(min=1),
+    default=DEFAULT_LEAD_TIMES_MIN[-1],
+    show_default=True,
+    metavar="MINUTES",
+    help="Minutes ahead at which the data report scores persistence.",
+)
+@click.option(
     "--feature", "features", multiple=True, metavar="NAME=COLUMN", help=f"One of {', '.join(meter.FEATURES)}."
 )
 @click.option("--hold", type=click.FloatRange(min=0, min_open=True), metavar="MINUTES",
@@ -87,6 +97,7 @@ def prepare(
     decimal: Literal[".", ","],
     time_format: str | None,
     zone: tzinfo | None,
+    horizon_min: int,
     features: tuple[str, ...],
     hold: float | None,
 ) -> None:
@@ -116,7 +127,7 @@ def prepare(
         msg = f"name the other column too, by {'--time-column' if time_column is None else '--value-column'}"
         raise click.UsageError(msg)
     series, report = clean.check(table, hold)
-    content, findings = data_report(series, report, zone or UTC, out.name)
+    content, findings = data_report(series, report, horizon_min, zone or UTC, out.name)
     for line in (*report.lines(), *remarks, *findings):
         click.echo(line)
     cleanfile.write(series, report, out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gapcast.core.grid import minute_label
 from gapcast.core.window import MAX_FILL_MIN
 from gapcast_trainer.clean import Report
-from gapcast_trainer.datareport.measures import HORIZON_MIN, DataMeasures
+from gapcast_trainer.datareport.measures import DataMeasures
 
 _HOUR_MIN, _DAY_MIN, _YEAR_MIN = 60, 1_440, 525_600
 _FEW_READ, _MOST = 0.95, 0.5
@@ -43,17 +43,19 @@ def percent(share: float, digits: int = 0) -> str:
 def _on_change(measured: DataMeasures) -> list[str]:
     changes = measured.changes
     if changes is None:
-        return [f"No two readings lie {HORIZON_MIN} minutes apart: nothing can be learnt from this file."]
+        return [f"No two readings are {measured.horizon_min} minutes apart: a model cannot learn from this file."]
     share = percent(changes.largest_share_of_mse)
     if changes.largest_share_of_mse >= _MOST:
-        told = "So the mean is won by foreseeing a few switches, and the median by leaving the other minutes alone."
+        meaning = (
+            "The mean gains most from predicting a few large switches, the median from leaving other minutes alone."
+        )
     else:
-        told = "So no few switches decide: most minutes change, and there is something to foresee in each."
+        meaning = "No few switches dominate the error: most minutes change, and each leaves something to predict."
     return [
-        f"Half of all changes in {HORIZON_MIN} minutes are below {changes.median_kw:.3f} kW. The largest 5 %, from "
-        f"{changes.largest_from_kw:.2f} kW on, make {share} of persistence's squared error. {told}",
-        f"“Same as now” scores an MSE of {changes.mse_kw2:.4f} kW² and an MAE of {changes.mae_kw:.4f} kW on this whole "
-        "file: that is what a model must beat.",
+        f"Half of all changes in {changes.horizon_min} minutes are below {changes.median_kw:.3f} kW. The largest 5 %, "
+        f"from {changes.largest_from_kw:.2f} kW, make up {share} of persistence's squared error. {meaning}",
+        f"Persistence, which assumes no change, has an MSE of {changes.mse_kw2:.4f} kW² and an MAE of "
+        f"{changes.mae_kw:.4f} kW on the whole file: a model must beat that.",
     ]
 
 

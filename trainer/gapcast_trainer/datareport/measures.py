@@ -1,4 +1,4 @@
-"""What is measured of a series: coverage, gaps, distribution, the shape of day and week, and change in five minutes."""
+"""Statistics of a series: coverage, gaps, distribution, daily and weekly profiles, and change over the horizon."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from gapcast.core.window import I64
 from gapcast_trainer.clean import Series, gaps
 from gapcast_trainer.datasets.table import F64
 
-HORIZON_MIN = 5
-#: Shares of the readings whose quantiles are told.
+#: Shares of the readings whose quantiles are reported.
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-#: The day's shape is told for each of these many minutes.
+#: Bin width of the daily profile.
 DAY_STEP_MIN = 15
 _DAY_SHARES = (0.05, 0.5, 0.95)
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; weeks begin on Monday
@@ -39,8 +38,9 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What persistence faces: power five minutes later less power now, kW, ``[N]``, wherever both were read."""
+    """Persistence errors: power ``horizon_min`` minutes later minus power now, kW, ``[N]``, where both were read."""
 
+    horizon_min: int
     change_kw: F64
     mse_kw2: float
     mae_kw: float
@@ -51,7 +51,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class DataMeasures:
-    """All that is measured of one series; times are of the clock ``zone``, power in kW.
+    """All statistics of one series; times are in the time zone ``zone``, power in kW.
 
     ``local_minute`` ``[T]`` counts minutes of that clock since 1970. ``gap_from_minute`` and ``gap_min`` ``[G]``
     are the gaps in order of time. ``day_kw`` ``[3, D]`` holds the 5 %, 50 % and 95 % quantiles of each quarter of an
@@ -70,14 +70,15 @@ class DataMeasures:
     day_kw: F64
     week_kw: F64
     changes: Changes | None
+    horizon_min: int
     n_at_top: int
     still_min: int
     still_from_minute: int
     still_kw: float
 
 
-def measure(series: Series, zone: tzinfo = UTC) -> DataMeasures:
-    """Measure ``series`` by the clock of ``zone``."""
+def measure(series: Series, horizon_min: int, zone: tzinfo = UTC) -> DataMeasures:
+    """Measure ``series`` in the time zone ``zone``, and its changes over ``horizon_min`` minutes."""
     minutes = series.first_minute + np.arange(series.gap_kw.size, dtype=np.int64)
     local = minutes + offset_min(minutes, zone)
     missing = np.isnan(series.gap_kw)
@@ -97,7 +98,8 @@ def measure(series: Series, zone: tzinfo = UTC) -> DataMeasures:
         daily_mean_kw=_means_by(date - date[0], kw, n_days),
         day_kw=_quantiles_by(at % DAY_MIN // DAY_STEP_MIN, kw, DAY_MIN // DAY_STEP_MIN),
         week_kw=_week(at, kw),
-        changes=_changes(series.gap_kw),
+        changes=_changes(series.gap_kw, horizon_min),
+        horizon_min=horizon_min,
         n_at_top=int((kw == kw.max()).sum()),
         still_min=still_min,
         still_from_minute=series.first_minute + still_from,
@@ -141,8 +143,8 @@ def _week(at: I64, kw: F64) -> F64:
     return _means_by(hour, kw, 7 * 24).reshape(7, 24)
 
 
-def _changes(gap_kw: F64) -> Changes | None:
-    change = gap_kw[HORIZON_MIN:] - gap_kw[:-HORIZON_MIN]
+def _changes(gap_kw: F64, horizon_min: int) -> Changes | None:
+    change = gap_kw[horizon_min:] - gap_kw[:-horizon_min]
     change = change[~np.isnan(change)]
     if not change.size:
         return None
@@ -151,7 +153,13 @@ def _changes(gap_kw: F64) -> Changes | None:
     total = float(squared.sum())
     largest_share = float(squared[size >= largest_from_kw].sum()) / total if total else 0.0
     return Changes(
-        change, float(squared.mean()), float(size.mean()), float(np.median(size)), largest_from_kw, largest_share
+        horizon_min=horizon_min,
+        change_kw=change,
+        mse_kw2=float(squared.mean()),
+        mae_kw=float(size.mean()),
+        median_kw=float(np.median(size)),
+        largest_from_kw=largest_from_kw,
+        largest_share_of_mse=largest_share,
     )
 
 

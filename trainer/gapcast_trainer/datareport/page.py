@@ -17,12 +17,15 @@ from gapcast_trainer.report.page import render
 _N_LONGEST, _MEDIAN = 10, 0.5
 
 
-def data_report(series: Series, report: Report, zone: tzinfo = UTC, name: str = "") -> tuple[str, list[str]]:
+def data_report(
+    series: Series, report: Report, horizon_min: int, zone: tzinfo = UTC, name: str = ""
+) -> tuple[str, list[str]]:
     """Return the data report as an HTML page, and its findings as sentences for a terminal.
 
-    Times of day are of the clock of ``zone``; ``name`` is what the clean file is called.
+    Persistence is scored ``horizon_min`` minutes ahead. Times of day are in the time zone ``zone``; ``name`` is the
+    name of the clean file.
     """
-    measured = measure(series, zone)
+    measured = measure(series, horizon_min, zone)
     found = findings(report, measured)
     clock = str(zone)
     page = render(

@@ -12,7 +12,7 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import I64, MAX_FILL_MIN
 from gapcast_trainer.clean import Series
 from gapcast_trainer.datareport.findings import percent
-from gapcast_trainer.datareport.measures import DAY_STEP_MIN, HORIZON_MIN, SHARES, Changes, DataMeasures
+from gapcast_trainer.datareport.measures import DAY_STEP_MIN, SHARES, Changes, DataMeasures
 from gapcast_trainer.datasets.table import F64
 from gapcast_trainer.report.figure import AMOUNT_MAP, BLUE, GREY, ORANGE, RED, new_figure
 from gapcast_trainer.report.page import EmbeddedFigure, figure_as_svg
@@ -124,15 +124,15 @@ def week(measured: DataMeasures, clock: str) -> EmbeddedFigure:
 
 
 def change(changes: Changes) -> EmbeddedFigure:
-    """Draw the histogram of the change in five minutes, counts on a logarithmic scale."""
+    """Draw the histogram of the change over the horizon, counts on a logarithmic scale."""
     from_kw = changes.largest_from_kw
     with new_figure() as (figure, axes):
         axes.axvspan(-from_kw, from_kw, color=ORANGE, alpha=0.25, linewidth=0, label=f"95 %: within ±{from_kw:.2f} kW")
         _histogram(axes, changes.change_kw, BLUE)
-        axes.set(xlabel=f"power {HORIZON_MIN} minutes later, less power now (kW)", ylabel="minutes (log scale)")
+        axes.set(xlabel=f"power {changes.horizon_min} minutes later minus power now (kW)", ylabel="minutes (log scale)")
         axes.legend(loc="upper right")
     alt = (
-        f"Histogram of the change in {HORIZON_MIN} minutes, {changes.change_kw.min():.2f} to "
+        f"Histogram of the change in {changes.horizon_min} minutes, {changes.change_kw.min():.2f} to "
         f"{changes.change_kw.max():.2f} kW, with a sharp peak at zero; 95 % lie within {from_kw:.2f} kW of it."
     )
     return figure_as_svg(figure, alt)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from gapcast.core.card import HORIZON_MIN
 from gapcast.core.forecast import LEVEL
 from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
 from gapcast_trainer.scores.day import Day
@@ -42,9 +41,9 @@ def _draw_minutes(axis: Any, day: Day, some: slice) -> None:
         axis.fill_between(
             hour, day.lower_kw[some], day.upper_kw[some], color=BLUE, alpha=0.2, lw=0, label="90 % interval"
         )
-    axis.plot(hour, day.actual_kw[some], color="black", lw=1, label="what came")
+    axis.plot(hour, day.actual_kw[some], color="black", lw=1, label="observed")
     middle, name = (day.mean_kw, "mean") if day.median_kw is None else (day.median_kw, "median")
-    axis.plot(hour, middle[some], color=RED, lw=1, label=f"{name}, said 5 min before")
+    axis.plot(hour, middle[some], color=RED, lw=1, label=f"{name}, forecast {day.horizon_min} min before")
     low, high = float(hour[0]), float(hour[-1])
     ticks = (
         np.arange(0, 25, 3) if high - low > _ZOOM_MIN / 60 + 1 else np.arange(np.ceil(low * 4) / 4, high + 0.01, 0.25)
@@ -72,7 +71,7 @@ def draw_reliability(rows: Sequence[Evaluated]) -> Figure:
     with new_figure(height_in=4.2) as (figure, axis):
         axis.plot([0, 1], [0, 1], color=GREY, ls="--", lw=1, label="perfect")
         for row, colour in _coloured(rows):
-            below = row.sheets[HORIZON_MIN].headline.below
+            below = row.at_horizon.headline.below
             axis.plot(
                 list(below), list(below.values()), _STYLES[row.kind], marker="o", ms=4, color=colour, label=row.name
             )
@@ -85,10 +84,10 @@ def draw_reliability(rows: Sequence[Evaluated]) -> Figure:
 
 def draw_hours(rows: Sequence[Evaluated]) -> Figure:
     """Draw the squared error by the hour of the target, and how often the 90 % interval held where there is one."""
-    interval = any(row.sheets[HORIZON_MIN].headline.coverage is not None for row in rows)
+    interval = any(row.at_horizon.headline.coverage is not None for row in rows)
     n_rows = 2 if interval else 1
     with new_figure(n_rows, 1, height_in=2.9 * n_rows, squeeze=False, sharex=True) as (figure, axes):
-        naive = rows[0].sheets[HORIZON_MIN].by_hour
+        naive = rows[0].at_horizon.by_hour
         naive_kw2 = [record.persistence_mse_kw2 for record in naive.values()]
         axes[0, 0].plot(list(naive), naive_kw2, _STYLES["baseline"], color=GREY, lw=1.2, label="persistence")
         _draw_by(axes[0, 0], rows, lambda sheet: sheet.by_hour, lambda record: record.mse_kw2)
@@ -107,12 +106,12 @@ def draw_readings(rows: Sequence[Evaluated]) -> Figure:
     """Draw the squared error by readings seen, persistence's beside it; the axis is logarithmic."""
     with new_figure() as (figure, axis):
         _draw_by(axis, rows, lambda sheet: sheet.by_readings, lambda record: record.mse_kw2)
-        longest = max(max(row.sheets[HORIZON_MIN].by_readings) for row in rows)
+        longest = max(max(row.at_horizon.by_readings) for row in rows)
         ticks = [n for n in (2, 3, 5, 10, 20, 30, 60, 120, 180, 360, 720, 1440) if n <= longest]
         axis.set_xscale("log")
         axis.set_xticks(ticks, [str(n) for n in ticks])
         axis.set_xticks([], minor=True)
-        _persistence_line(axis, next(iter(rows[0].sheets[HORIZON_MIN].by_readings.values())))
+        _persistence_line(axis, next(iter(rows[0].at_horizon.by_readings.values())))
         axis.set(xlabel="readings seen", ylabel="MSE, kW²")
         _legend(axis)
     return figure
@@ -142,7 +141,7 @@ def _draw_by(
     value: Callable[[ScoreRecord], float | None],
 ) -> None:
     for row, colour in _coloured(rows):
-        found = {key: value(record) for key, record in group(row.sheets[HORIZON_MIN]).items()}
+        found = {key: value(record) for key, record in group(row.at_horizon).items()}
         points = {key: number for key, number in found.items() if number is not None}
         if points:
             axis.plot(list(points), list(points.values()), _STYLES[row.kind], color=colour, label=row.name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from gapcast.core.card import HORIZON_MIN
 from gapcast_trainer.evalreport.figures import (
     draw_day,
     draw_hours,
@@ -32,17 +31,18 @@ def page(found: Evaluation) -> str:
     persistence = rows[0]
     drawn = [row for row in rows if row.kind != "baseline"]  # trend would flatten every picture
     models = [row for row in rows if row.kind == "model"]
-    first = persistence.sheets[HORIZON_MIN]
+    first = persistence.at_horizon
     sample = [[name, *cells] for name, cells in sample_rows(found)] if found.sampled else []
     return render(
         _TEMPLATE,
         introduction=introduction(found),
+        horizon_min=found.span.horizon_min,
         source=found.report.source,
         figures=list(FIGURES),
-        headline=[[row.name, *figure_cells(row.sheets[HORIZON_MIN].headline)] for row in rows],
-        stream=[[row.name, *figure_cells(row.sheets[HORIZON_MIN].stream)] for row in rows],
+        headline=[[row.name, *figure_cells(row.at_horizon.headline)] for row in rows],
+        stream=[[row.name, *figure_cells(row.at_horizon.stream)] for row in rows],
         sample=sample,
-        n_sample=f"{found.sampled[0].sheets[HORIZON_MIN].headline.n:,}" if found.sampled else "",
+        n_sample=f"{found.sampled[0].at_horizon.headline.n:,}" if found.sampled else "",
         peers=[(row.name, row.about) for row in (*rows, *found.sampled) if row.about],
         day=_day_of(persistence),
         days=[(row.name, _day_picture(row)) for row in models],
@@ -63,7 +63,7 @@ def page(found: Evaluation) -> str:
 def _grouped(
     rows: Sequence[Evaluated], names: list[str], group: Callable[[Sheet], dict[str, ScoreRecord]]
 ) -> list[list[str]]:
-    groups = [group(row.sheets[HORIZON_MIN]) for row in rows]
+    groups = [group(row.at_horizon) for row in rows]
     return [[name, f"{groups[0][name].n:,}", *(shown(found[name].mse_kw2) for found in groups)] for name in names]
 
 
@@ -77,18 +77,19 @@ def _day_picture(row: Evaluated) -> EmbeddedFigure:
     if row.day is None:
         msg = f"{row.name} has no day to draw"
         raise ValueError(msg)
-    return figure_as_svg(draw_day(row.day), f"A day's power, and what {row.name} had forecast five minutes before.")
+    alt = f"A day's power, and what {row.name} had forecast {row.day.horizon_min} min before."
+    return figure_as_svg(draw_day(row.day), alt)
 
 
 def _reliability(found: Evaluation) -> EmbeddedFigure | None:
-    rows = [row for row in (*found.rows, *found.sampled) if len(row.sheets[HORIZON_MIN].headline.below) >= _FEW_LEVELS]
+    rows = [row for row in (*found.rows, *found.sampled) if len(row.at_horizon.headline.below) >= _FEW_LEVELS]
     if not rows:
         return None
     return figure_as_svg(draw_reliability(rows), "Share of outcomes below each quantile, beside the quantile's level.")
 
 
 def _n_shortened(models: Sequence[Evaluated]) -> int:
-    return max((record.n for row in models for record in row.sheets[HORIZON_MIN].by_readings.values()), default=0)
+    return max((record.n for row in models for record in row.at_horizon.by_readings.values()), default=0)
 
 
 def _readings(models: Sequence[Evaluated]) -> EmbeddedFigure | None:
@@ -100,7 +101,8 @@ def _readings(models: Sequence[Evaluated]) -> EmbeddedFigure | None:
 def _leads(persistence: Evaluated, rows: Sequence[Evaluated]) -> EmbeddedFigure | None:
     if len(persistence.sheets) == 1:
         return None
-    return figure_as_svg(draw_leads(persistence, rows), "Errors by minutes ahead, 1 to 5.")
+    leads = sorted(persistence.sheets)
+    return figure_as_svg(draw_leads(persistence, rows), f"Errors by minutes ahead, {leads[0]} to {leads[-1]}.")
 
 
 def _losses(row: Evaluated) -> EmbeddedFigure | None:

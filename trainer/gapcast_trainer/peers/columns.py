@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapcast.core.card import HORIZON_MIN
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import F32, I64, WindowSpec, cut
 from gapcast_trainer.clean import Series
@@ -53,8 +52,10 @@ SHOWN = (
 class PeerColumns:
     """Makes the columns of any minutes of one series."""
 
-    def __init__(self, series: Series, shown: Shown) -> None:
-        self._shown = shown
+    def __init__(self, series: Series, shown: Shown, horizon_min: int) -> None:
+        self.series = series
+        self.shown = shown
+        self.horizon_min = horizon_min
         self._first_minute = series.first_minute
         self._windows = cut(series.gap_kw, WindowSpec(shown.context))
         self._minute = series.first_minute + self._windows.origin
@@ -69,14 +70,14 @@ class PeerColumns:
         """
         window = self._windows[np.searchsorted(self._minute, observed_minute)]
         last = window[:, -1:]
-        parts = [last, window[:, -self._shown.n_lags : -1] - last]
-        older = window[:, : self._shown.context - self._shown.n_lags]
+        parts = [last, window[:, -self.shown.n_lags : -1] - last]
+        older = window[:, : self.shown.context - self.shown.n_lags]
         if older.size:
             parts.append(older.reshape(len(older), -1, _COARSE_MIN).mean(axis=2) - last)
-        target = observed_minute + HORIZON_MIN
-        if self._shown.clock:
+        target = observed_minute + self.horizon_min
+        if self.shown.clock:
             parts.append(np.column_stack((target % DAY_MIN, target // DAY_MIN % 7)).astype(np.float32))
-        if self._shown.seasons:
+        if self.shown.seasons:
             ago = [self._mean(target - back, around) for back in (DAY_MIN, _WEEK_MIN) for around in _AROUND_MIN]
             parts.append(np.column_stack(ago).astype(np.float32))
         return np.concatenate(parts, axis=1)

@@ -7,11 +7,10 @@ from time import monotonic
 
 import numpy as np
 
-from gapcast.core.card import HORIZON_MIN
 from gapcast.core.examples import WHOLE_MIN
 from gapcast.core.window import I64, WindowSpec
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.peers.columns import SHOWN
+from gapcast_trainer.peers.columns import SHOWN, PeerColumns
 from gapcast_trainer.scores.day import day_of
 from gapcast_trainer.scores.ground import Ground
 from gapcast_trainer.scores.result import Evaluated
@@ -50,11 +49,12 @@ class Peers:
         rows = []
         for shown in SHOWN:
             started = monotonic()
-            fitted = boost(series, shown, self._train, self._validate, minutes.observed_minute, note)
+            columns = PeerColumns(series, shown, minutes.horizon_min)
+            fitted = boost(columns, self._train, self._validate, minutes.observed_minute, note)
             rounds = " and ".join(str(n) for n in fitted.n_rounds.values())
             note(f"{shown.name}: {rounds} rounds, {monotonic() - started:.0f} s")
             about = f"LightGBM on {shown.about}: mean and median, {rounds} rounds on {self._train.size:,} windows"
-            sheets = {HORIZON_MIN: make_sheet(fitted.answers, minutes, HORIZON_MIN)}
+            sheets = {minutes.horizon_min: make_sheet(fitted.answers, minutes, minutes.horizon_min)}
             day = day_of(fitted.answers, minutes, self._ground.day)
             rows.append(Evaluated(shown.name, "1", "peer", shown.context, sheets, day=day, about=about))
         return rows
@@ -80,7 +80,7 @@ class Peers:
 
 
 def _known(ground: Ground, part: SplitPart) -> I64:
-    task = WindowTask(WindowSpec(WHOLE_MIN), (HORIZON_MIN,))
+    task = WindowTask(WindowSpec(WHOLE_MIN), (ground.span.horizon_min,))
     return examples(ground.clean.series, task, ground.span.split, part).observed_minute
 
 

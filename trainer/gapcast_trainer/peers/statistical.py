@@ -10,7 +10,6 @@ import pandas as pd
 from statsforecast import StatsForecast
 from statsforecast.models import AutoARIMA, AutoETS
 
-from gapcast.core.card import HORIZON_MIN
 from gapcast.core.window import WindowSpec, cut
 from gapcast_trainer.clean import Series
 from gapcast_trainer.scores.minutes import Minutes
@@ -52,9 +51,10 @@ def forecast(series: Series, method: Method, minutes: Minutes) -> ModelOutputs:
             "y": np.concatenate(histories),
         }
     )
-    said = StatsForecast([method.model()], freq=1, n_jobs=1).forecast(df=frame, h=HORIZON_MIN, level=list(_INTERVALS))
+    horizon_min = minutes.horizon_min
+    said = StatsForecast([method.model()], freq=1, n_jobs=1).forecast(df=frame, h=horizon_min, level=list(_INTERVALS))
     said = said.sort_values(["unique_id", "ds"])
-    shape = (len(histories), HORIZON_MIN)
+    shape = (len(histories), horizon_min)
     columns = ("it-lo-90", "it-lo-50", "it", "it-hi-50", "it-hi-90")
     quantiles = np.stack([said[name].to_numpy(np.float32).reshape(shape) for name in columns], axis=2)
-    return ModelOutputs(tuple(range(1, HORIZON_MIN + 1)), LEVELS, quantiles[:, :, 2], quantiles)
+    return ModelOutputs(tuple(range(1, horizon_min + 1)), LEVELS, quantiles[:, :, 2], quantiles)

@@ -18,8 +18,12 @@ _COMPLETE = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What came and what had been said of it, kW, ``[n]`` each, at ``target_minute`` (since the epoch)."""
+    """Observed and forecast power, kW, ``[n]`` each, at ``target_minute`` (since the epoch).
 
+    Each forecast was made ``horizon_min`` minutes before its target.
+    """
+
+    horizon_min: int
     target_minute: I64
     actual_kw: F32
     mean_kw: F32
@@ -53,6 +57,7 @@ def day_of(answers: ModelOutputs, minutes: Minutes, places: I64) -> Day:
         return quantiles[:, answers.levels.index(level)] if quantiles is not None and level in answers.levels else None
 
     return Day(
+        horizon_min=minutes.horizon_min,
         target_minute=chosen.observed_minute + minutes.horizon_min,
         actual_kw=chosen.came(minutes.horizon_min),
         mean_kw=mean,

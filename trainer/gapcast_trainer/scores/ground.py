@@ -8,7 +8,6 @@ from functools import reduce
 
 import numpy as np
 
-from gapcast.core.card import HORIZON_MIN
 from gapcast.core.examples import WHOLE_MIN
 from gapcast.core.predictor import Predictor
 from gapcast.core.window import I64, WindowSpec
@@ -34,10 +33,10 @@ class Ground:
     @classmethod
     def of(cls, models: Sequence[Predictor], clean: Clean, span: Span, n_sampled: int = 0) -> Ground:
         """Find the minutes that all ``models`` can be asked about, and draw ``n_sampled`` for slow peers."""
-        naive = Persistence(WindowSpec(WHOLE_MIN))
+        naive = Persistence(WindowSpec(WHOLE_MIN), (span.horizon_min,))
         known = [windows_for(m, clean.series, span.split).observed_minute for m in (naive, *models)]
         observed: I64 = reduce(lambda a, b: np.intersect1d(a, b, assume_unique=True), known)
-        leads = tuple(sorted({HORIZON_MIN, *(lead for model in models for lead in model.lead_times_min)}))
+        leads = tuple(sorted({span.horizon_min, *(lead for model in models for lead in model.lead_times_min)}))
         minutes = minutes_at(clean.series, observed, leads, n_sampled)
         if not minutes.whole.any():
             msg = (

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gapcast.core.card import HORIZON_MIN
 from gapcast.core.predictor import Predictor
 from gapcast.core.window import F32, I64
 from gapcast_trainer.clean import Series
@@ -46,7 +45,8 @@ class ModelOutputs:
 
 def windows_for(predictor: Predictor, series: Series, split: MinuteSplit) -> Examples:
     """Return the windows of the test part as ``predictor`` takes them, whose minute at the horizon was read."""
-    return examples(series, WindowTask(predictor.spec, (HORIZON_MIN,), predictor.features), split, SplitPart.TEST)
+    at_horizon = WindowTask(predictor.spec, predictor.lead_times_min[-1:], predictor.features)
+    return examples(series, at_horizon, split, SplitPart.TEST)
 
 
 def ask(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gapcast.core.card import HORIZON_MIN
 from gapcast.core.examples import WHOLE_MIN
 from gapcast_trainer.clean import Report
 from gapcast_trainer.scores.cost import BATCH, Cost
@@ -38,9 +37,13 @@ class Evaluated:
     losses: Losses | None = None
     about: str = ""
 
+    @property
+    def at_horizon(self) -> Sheet:
+        """The scores at the longest lead time."""
+        return self.sheets[max(self.sheets)]
+
     def fields(self) -> dict[str, Any]:
-        """Return it for a JSON file; the horizon's scores stand at the top, all lead times under ``by_lead``."""
-        last = self.sheets[max(self.sheets)]
+        """Return the JSON document: the scores at the horizon at the top level, all lead times under ``by_lead``."""
         return {
             "name": self.name,
             "version": self.version,
@@ -49,7 +52,7 @@ class Evaluated:
             "context": self.context,
             "crossed_ratio": self.crossed_ratio,
             **({} if self.cost is None else {"cost": self.cost.fields()}),
-            **last.fields(),
+            **self.at_horizon.fields(),
             "by_lead": {str(lead): sheet.fields() for lead, sheet in self.sheets.items()},
         }
 
@@ -69,7 +72,7 @@ class Evaluation:
     def as_json(self) -> dict[str, Any]:
         """Return the whole of it for a JSON file; times RFC 3339, power in kW."""
         return {
-            "horizon_min": HORIZON_MIN,
+            "horizon_min": self.span.horizon_min,
             "whole_min": WHOLE_MIN,
             "from": f"{self.span.first:%Y-%m-%dT%H:%M:%SZ}",
             "until": f"{self.span.until:%Y-%m-%dT%H:%M:%SZ}",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from gapcast.core.card import HORIZON_MIN, ModelCard
+from gapcast.core.card import ModelCard
 from gapcast_trainer.cleanfile import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.split import MinuteSplit
@@ -37,6 +37,21 @@ class Span:
         """The end, exclusive."""
         return self.split.test_until
 
+    @property
+    def horizon_min(self) -> int:
+        """The horizon of the models that are scored, minutes."""
+        return self.split.embargo_min
+
+
+def common_horizon_min(cards: Sequence[ModelCard]) -> int:
+    """Return the horizon of ``cards``; raise :class:`RunError` where they have several: their errors do not compare."""
+    horizons = {card.horizon_min for card in cards}
+    if len(horizons) > 1:
+        models = ", ".join(f"{card.name} ({card.horizon_min} min)" for card in cards)
+        msg = f"models with different horizons cannot be compared: {models}; name those of one horizon"
+        raise RunError(msg)
+    return horizons.pop()
+
 
 def is_of(card: ModelCard, clean: Clean) -> bool:
     """Tell whether the model was trained on this data: the same text, or another edition of the same set."""
@@ -66,7 +81,7 @@ def choose_span(
         raise RunError(msg)
     stated = [card.split.train_until for card in own if card.split.train_until < begin]
     train_until = min(stated) if stated else known + max(begin - known, timedelta(0)) * _FITTED_SHARE
-    split = MinuteSplit(min(train_until, begin - _MINUTE), begin, end, HORIZON_MIN)
+    split = MinuteSplit(min(train_until, begin - _MINUTE), begin, end, common_horizon_min(cards))
     return Span(split, why, tuple(card.name for card in own if begin < card.split.validate_until))
 
 

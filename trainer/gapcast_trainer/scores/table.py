@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from gapcast.core.card import HORIZON_MIN
 from gapcast.core.examples import WHOLE_MIN
 from gapcast_trainer.scores.minutes import AFTER_GAPS, HOURS
 from gapcast_trainer.scores.record import ScoreRecord
@@ -52,9 +51,9 @@ def percent(value: float | None) -> str:
 
 def introduction(found: Evaluation) -> list[str]:
     """Return the sentences that say what was scored."""
-    span, n = found.span, found.rows[0].sheets[HORIZON_MIN].headline.n
+    span, n = found.span, found.rows[0].at_horizon.headline.n
     sentences = [
-        f"{HORIZON_MIN} min ahead, {n:,} windows that end with {WHOLE_MIN} real readings in a row, "
+        f"{span.horizon_min} min ahead, {n:,} windows that end with {WHOLE_MIN} real readings in a row, "
         f"from {span.first:%Y-%m-%d %H:%M} until {span.until:%Y-%m-%d %H:%M} UTC ({span.why})"
     ]
     if span.fitted_to:
@@ -67,11 +66,11 @@ def lines(found: Evaluation) -> list[str]:
     """Return all tables for a terminal."""
     rows = found.rows
     said = [*introduction(found)]
-    said += _table("model", FIGURES, [(row.name, figure_cells(row.sheets[HORIZON_MIN].headline)) for row in rows], 11)
-    said += ["", f"Every forecast of the stream ({rows[0].sheets[HORIZON_MIN].stream.n:,}; gaps and restarts included)"]
-    said += _table("", FIGURES, [(row.name, figure_cells(row.sheets[HORIZON_MIN].stream)) for row in rows], 11)
+    said += _table("model", FIGURES, [(row.name, figure_cells(row.at_horizon.headline)) for row in rows], 11)
+    said += ["", f"Every forecast of the stream ({rows[0].at_horizon.stream.n:,}; gaps and restarts included)"]
+    said += _table("", FIGURES, [(row.name, figure_cells(row.at_horizon.stream)) for row in rows], 11)
     if found.sampled:
-        n = found.sampled[0].sheets[HORIZON_MIN].headline.n
+        n = found.sampled[0].at_horizon.headline.n
         said += ["", f"On a sample of {n:,} of these windows, for peers that are slow to ask"]
         said += _table("model", FIGURES, [*sample_rows(found)], 11)
     said += _by_lead(rows) + _by_readings(rows) + _by_hour(rows) + _by_month(rows) + _after_gaps(rows) + _costs(rows)
@@ -81,11 +80,11 @@ def lines(found: Evaluation) -> list[str]:
 def sample_rows(found: Evaluation) -> Iterable[tuple[str, list[str]]]:
     """Return what all forecasters scored on the sample, those that were asked about nothing else last."""
     for row in found.rows:
-        sample = row.sheets[HORIZON_MIN].sample
+        sample = row.at_horizon.sample
         if sample is not None:
             yield row.name, figure_cells(sample)
     for row in found.sampled:
-        yield row.name, figure_cells(row.sheets[HORIZON_MIN].headline)
+        yield row.name, figure_cells(row.at_horizon.headline)
 
 
 def figure_cells(record: ScoreRecord) -> list[str]:
@@ -107,10 +106,10 @@ def _by_lead(rows: Sequence[Evaluated]) -> list[str]:
 
 
 def _by_readings(rows: Sequence[Evaluated]) -> list[str]:
-    counts = [n for n in SHOWN if any(n in row.sheets[HORIZON_MIN].by_readings for row in rows)]
+    counts = [n for n in SHOWN if any(n in row.at_horizon.by_readings for row in rows)]
     if not counts:
         return []
-    found = [(row.name, row.sheets[HORIZON_MIN].by_readings) for row in rows]
+    found = [(row.name, row.at_horizon.by_readings) for row in rows]
     n = next(record.n for _, by_readings in found for record in by_readings.values())
     body = [(name, [shown(r[n].mse_kw2) if n in r else "" for n in counts]) for name, r in found]
     title = f"MSE kW² by readings seen ({n:,} of the windows, evenly spread, cut short and padded)"
@@ -120,7 +119,7 @@ def _by_readings(rows: Sequence[Evaluated]) -> list[str]:
 def _by_hour(rows: Sequence[Evaluated]) -> list[str]:
     body = []
     for row in rows[1:]:
-        by_hour = row.sheets[HORIZON_MIN].by_hour
+        by_hour = row.at_horizon.by_hour
         body.append((row.name, [percent(by_hour[h].skill) if h in by_hour else NONE for h in HOURS]))
         if any(record.coverage is not None for record in by_hour.values()):
             share = [percent(by_hour[h].coverage) if h in by_hour else NONE for h in HOURS]
@@ -129,21 +128,21 @@ def _by_hour(rows: Sequence[Evaluated]) -> list[str]:
 
 
 def _by_month(rows: Sequence[Evaluated]) -> list[str]:
-    months = list(rows[0].sheets[HORIZON_MIN].by_month)
+    months = list(rows[0].at_horizon.by_month)
     if not 1 < len(months) <= _MOST_MONTHS:
         return []
-    body = [(row.name, [shown(row.sheets[HORIZON_MIN].by_month[month].mse_kw2, 3) for month in months]) for row in rows]
+    body = [(row.name, [shown(row.at_horizon.by_month[month].mse_kw2, 3) for month in months]) for row in rows]
     return ["", "MSE kW² by month", *_table("month", months, body, 8)]
 
 
 def _after_gaps(rows: Sequence[Evaluated]) -> list[str]:
-    groups = [name for name in AFTER_GAPS if name in rows[0].sheets[HORIZON_MIN].after_gaps]
+    groups = [name for name in AFTER_GAPS if name in rows[0].at_horizon.after_gaps]
     if not groups:
         return []
-    there = rows[0].sheets[HORIZON_MIN].after_gaps
+    there = rows[0].at_horizon.after_gaps
     said = ["", "MSE kW² near gaps"]
     for name in groups:
-        scores = ", ".join(f"{row.name} {shown(row.sheets[HORIZON_MIN].after_gaps[name].mse_kw2)}" for row in rows)
+        scores = ", ".join(f"{row.name} {shown(row.at_horizon.after_gaps[name].mse_kw2)}" for row in rows)
         said.append(f"{name} ({there[name].n:,}): {scores}")
     return said
 

@@ -12,6 +12,7 @@ from gapcast.predictors.store import load_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast_trainer.study.line import Line
 from gapcast_trainer.study.networks import MODEL_1, build
+from gapcast_trainer.study.settings import HORIZON_MIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +39,25 @@ class LineContender:
 
 
 def load_models(models: Path) -> tuple[list[TflitePredictor], list[str]]:
-    """Return the models under ``models`` that ask for power and time alone, and the names of the others.
+    """Return the models under ``models`` that the study can use, and the names of the others.
 
-    Raises :class:`~gapcast.core.errors.ModelError` where one fails its check.
+    A usable model needs no measurement but power, and has the study's horizon. Raises
+    :class:`~gapcast.core.errors.ModelError` if a model fails its self-test.
     """
     loaded = [load_model(models / name) for name in model_names(models)]
-    usable = [model for model in loaded if measured_in(model.features) == (GAP,)]
+    usable = [
+        model for model in loaded if measured_in(model.features) == (GAP,) and model.lead_times_min[-1] == HORIZON_MIN
+    ]
     return usable, [model.name for model in loaded if model not in usable]
 
 
 def of_model(model: TflitePredictor) -> Contender:
-    """Return a shipped model as a contender; its longest lead time counts."""
+    """Return a shipped model as a contender; it is scored at its horizon."""
     return Contender(model.name, model.spec, model.features, lambda windows: model.predict(windows).mean[:, -1])
 
 
 def persistence() -> Contender:
-    """Return "same as now" as a contender."""
+    """Return persistence as a contender."""
     return Contender("persistence", WindowSpec(), (GAP,), lambda windows: windows[:, -1, 0])
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from gapcast.core.grid import minute_label
-from gapcast.core.window import WindowSpec
 from gapcast_trainer import clean
 from gapcast_trainer.clean import Series
 from gapcast_trainer.datasets import uci
 from gapcast_trainer.datasets.table import F64
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.split import MinuteSplit, SplitPart
+from gapcast_trainer.study.settings import study_task
 from gapcast_trainer.windows import Examples, WindowTask, examples
 
 #: Rows of UCI's set once the missing ones are dropped.
@@ -43,11 +43,11 @@ def load(raw: Path, *, progress: bool = False) -> Household:
 
 
 def whole_windows(series: Series, context: int, split: MinuteSplit, part: SplitPart) -> Examples:
-    """Return the windows of ``part`` that hold ``context`` real readings, with the reading 5 minutes later.
+    """Return the windows of ``part`` that hold ``context`` real readings, with the reading at the study's horizon.
 
     Raises :class:`RunError` where there is none.
     """
-    found = examples(series, WindowTask(WindowSpec(context)), split, part)
+    found = examples(series, study_task(context), split, part)
     return _some(found.take(np.flatnonzero(found.n_observed == context).astype(np.int64)), split)
 
 
@@ -57,7 +57,7 @@ def scored_minutes(series: Series, split: MinuteSplit, task: WindowTask | None =
     They are those with 30 real readings behind them and a real target (of UCI's set 456,953 in
     2010); a longer context is padded or filled by the window contract.
     """
-    found = _some(examples(series, task or WindowTask(), split, SplitPart.TEST).whole(), split)
+    found = _some(examples(series, task or study_task(), split, SplitPart.TEST).whole(), split)
     return found.take(np.arange(0, len(found), every, dtype=np.int64))
 
 

@@ -1,4 +1,4 @@
-"""Last week's predictor: a straight line through the recent readings, carried on for 5 minutes.
+"""Last week's predictor: a straight line through the recent readings, extrapolated to the study's horizon.
 
 Weighted least squares; a reading ``k`` minutes old has the weight ``forgetting ** k`` (exponential
 forgetting as in recursive least squares: Ljung, System Identification, 2nd ed., section 11.2).

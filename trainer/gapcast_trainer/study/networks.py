@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Recipe:
     """A network of the study: LSTM, dropout, LSTM, dropout, dense; Adam, squared error, early stopping.
 
-    It takes ``context`` readings in raw kW and gives the power 5 minutes later, kW. ``n_parameters``
-    is what the study reports for it.
+    It takes ``context`` readings in raw kW and returns the power at the study's horizon, kW. ``n_parameters``
+    is the number that the study reports.
     """
 
     number: int

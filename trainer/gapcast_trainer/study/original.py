@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from gapcast.core.window import WindowSpec
 from gapcast_trainer.files import write_whole
 from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.fitting import Fitted, fit, forecast
 from gapcast_trainer.study.household import Household, scored_minutes
 from gapcast_trainer.study.networks import MODEL_1, Recipe
-from gapcast_trainer.study.settings import HORIZON_MIN, SHARE, StudySettings
+from gapcast_trainer.study.settings import HORIZON_MIN, SHARE, StudySettings, study_task
 from gapcast_trainer.study.shuffled import Arrays, check_shapes, draw, windows
-from gapcast_trainer.windows import WindowTask
 
 #: How many of the last predictions the study plots against what came.
 N_SHOWN = 500
@@ -70,7 +68,7 @@ def on_own_test(
 
 def score_in_order(fitted: Fitted, recipe: Recipe, household: Household, settings: StudySettings) -> dict[str, Any]:
     """Return the errors on the test part in order of time, with persistence's on the same minutes."""
-    task = WindowTask(WindowSpec(recipe.context))
+    task = study_task(recipe.context)
     found = scored_minutes(household.series, settings.split, task, settings.every(1, 50))
     seen, actual_kw = found.inputs(), found.target_kw[:, 0]
     return {

@@ -6,14 +6,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gapcast.core.examples import WHOLE_MIN
+from gapcast.core.window import WindowSpec
 from gapcast_trainer.split import MinuteSplit
+from gapcast_trainer.windows import WindowTask
 
-#: Minutes ahead that the study forecasts.
+#: Horizon of the study's forecasts.
 HORIZON_MIN = 5
 #: The share of all rows that the study drew.
 SHARE = 0.01
 #: The seed of its two draws.
 SEED = 42
+
+
+def study_task(context: int = WHOLE_MIN) -> WindowTask:
+    """Return the study's task for a model that sees ``context`` minutes of power."""
+    return WindowTask(WindowSpec(context), (HORIZON_MIN,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,7 +137,7 @@ def choice(results: Results) -> str | None:
     left_out = ", ".join(found["left_out"])
     return (
         f"{_table(heads, rows)}\n{said}"
-        + (f" Not shown, for they ask for more than power: {left_out}." * bool(left_out))
+        + (f" Not shown, because they need more than power or have another horizon: {left_out}." * bool(left_out))
         + "\n"
     )
 
