@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable
 from itertools import chain
@@ -22,8 +23,9 @@ from gapcast_fleet.sinks import Sink
 #: Messages that the broker has not confirmed yet, of one of Spark's tasks.
 _WINDOW = 1_000
 _CONFIRM_S = 30.0
-#: A forecast of a micro-batch may be of any age: it is worth nothing after the horizon.
-_EXPIRY_S = 300
+#: Message expiry of a rejection. That of a forecast is its horizon, as a micro-batch may hold forecasts of any age.
+_REJECTION_EXPIRY_S = 300
+_MINUTE_S = 60
 #: What ``{gateway}`` is in topics where ``gateway.id`` is not set.
 _GATEWAY = "fleet"
 
@@ -43,7 +45,11 @@ def to_mqtt(settings: Settings) -> Sink:
             return
         publisher = TaskPublisher(settings)
         for row in chain((first,), rows):
-            publisher.publish(forecast.of(row.device) if row.kind == FORECAST else rejected, row.document)
+            if row.kind == FORECAST:
+                expiry_s = json.loads(row.document)["horizon_min"] * _MINUTE_S
+                publisher.publish(forecast.of(row.device), row.document, expiry_s)
+            else:
+                publisher.publish(rejected, row.document, _REJECTION_EXPIRY_S)
         publisher.finish()
 
     def write(batch: DataFrame, _number: int) -> None:
@@ -62,16 +68,17 @@ class TaskPublisher:
         self._free = Semaphore(_WINDOW)
         self._connection.client.on_publish = lambda *_: self._free.release()
         self._qos, self._retain = mqtt.qos, mqtt.retain_forecasts
-        self._properties: Properties | None = None
-        if mqtt.protocol != "3.1.1":
-            self._properties = Properties(PacketTypes.PUBLISH)
-            self._properties.MessageExpiryInterval = _EXPIRY_S
+        self._mqtt5 = mqtt.protocol != "3.1.1"
         self._connection.open()
 
-    def publish(self, topic: str, document: str) -> None:
-        """Publish; wait while as many as may be are under way."""
+    def publish(self, topic: str, document: str, expiry_s: int) -> None:
+        """Publish, with ``expiry_s`` over MQTT 5; wait while :data:`_WINDOW` messages are unconfirmed."""
+        properties: Properties | None = None
+        if self._mqtt5:
+            properties = Properties(PacketTypes.PUBLISH)
+            properties.MessageExpiryInterval = expiry_s
         self._wait()
-        self._connection.client.publish(topic, document, self._qos, retain=self._retain, properties=self._properties)
+        self._connection.client.publish(topic, document, self._qos, retain=self._retain, properties=properties)
 
     def finish(self) -> None:
         """Wait until all is confirmed, and disconnect; raise :class:`BrokerError` where it is not in time."""

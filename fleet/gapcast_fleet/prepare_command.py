@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from gapcast.commands.options import read_settings, settings_options
-from gapcast.core.card import HORIZON_MIN
 from gapcast.core.reading import Limits
 from gapcast.core.training_set import MANIFEST_FILE, Contract, Draw
 from gapcast.core.window import MIN_OBSERVED
@@ -16,15 +15,15 @@ from gapcast_fleet.options import columns_of, history_options, spark_options
 
 
 class _LeadTimes(click.ParamType[tuple[int, ...]]):
-    """Minutes ahead, parted by commas."""
+    """Comma-separated minutes ahead, in ascending order."""
 
     name = "minutes"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         parts = [part.strip() for part in value.split(",")]
         minutes = [int(part) for part in parts if part.isdecimal()]
-        if len(minutes) < len(parts) or minutes != sorted({*minutes, HORIZON_MIN}) or minutes[0] < 1:
-            self.fail(f"{value!r} must be minutes that rise from 1 or more to {HORIZON_MIN}, as 1,2,3,4,5", param, ctx)
+        if len(minutes) < len(parts) or minutes != sorted(set(minutes)) or minutes[0] < 1:
+            self.fail(f"{value!r} must be minutes in ascending order from 1, such as 1,2,3,4,5", param, ctx)
         return tuple(minutes)
 
 

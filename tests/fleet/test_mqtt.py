@@ -155,8 +155,8 @@ def test_a_publisher_is_done_when_the_broker_has_confirmed_all(mosquitto: Mosqui
     publisher = TaskPublisher(settings(mqtt={"host": mosquitto.host, "port": mosquitto.port}))
     document = {"device": "a", "observed_at": "x"} | dict.fromkeys(Told._fields, 1.0)
     for _ in range(1_500):
-        publisher.publish("gap/a/forecast", json.dumps(document))
-    publisher.publish("gapcast/fleet/rejected", "{}")
+        publisher.publish("gap/a/forecast", json.dumps(document), 300)
+    publisher.publish("gapcast/fleet/rejected", "{}", 300)
     publisher.finish()
     wait_until(lambda: bool(client.rejected), "the last one", 10)
     assert client.found == {("a", "x"): Told(1.0, 1.0, 1.0, 1.0)}
