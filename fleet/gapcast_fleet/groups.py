@@ -105,4 +105,5 @@ def read_result(path: Path) -> Result:
             for prefix in (_SCORED, _LIVE)
         }
     about["weeks"] = [[Week(*week) for week in weeks] for weeks in about["weeks"]]
+    about["publisher"] = about.pop("speaker")  # its name in files of every version
     return Result(**about, scored=parts[_SCORED], live=parts[_LIVE])
