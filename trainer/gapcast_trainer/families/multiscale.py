@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import keras
@@ -58,57 +59,110 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
     if not isinstance(hyper, MultiscaleHyper):
         msg = f"a multi-scale model is built from MultiscaleHyper, not {type(hyper).__name__}"
         raise TypeError(msg)
+    n_far = _far_minutes(design, hyper)
+    penalty = keras.regularizers.L2(hyper.l2) if hyper.l2 else None
+    window = window_input(design)
+    scales = _scale_inputs(window, design, hyper)
+    far = _pool_far(scales, n_far, hyper)
+    state = _encode_far(far, hyper) if hyper.far_units else None
+    near = _encode_near(scales.combined[:, n_far:, :], state, hyper)
+    newest = [kw[:, -1, :] for kw in (scales.level, *scales.fine)] + clock(window, design)
+    direct = _direct_inputs(scales, far, newest, penalty, hyper)
+    joined = _dense(hyper.dense, penalty, "dense")(beside([near, *direct, *newest], "joined"))
+    if hyper.dropout:
+        joined = keras.layers.Dropout(hyper.dropout, name="dropout")(joined)
+    for_mean = _dense(hyper.head, penalty, "mean_head")(joined)
+    around = _dense(hyper.head, penalty, "quantile_head")(joined)
+    n_leads = len(design.task.lead_times_min)
+    mean = keras.layers.Dense(n_leads, kernel_initializer="zeros", name="change")(for_mean)
+    return close("multiscale", window, design, mean, around)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scales:
+    """The scaled power of each minute, ``[N, context, 1]``: its level, and its difference to the last minute.
+
+    ``fine`` holds its logarithm with ``fine_kw``, else nothing. ``combined`` are all of these and the other measured
+    features side by side.
+    """
+
+    level: keras.KerasTensor
+    change: keras.KerasTensor
+    fine: list[keras.KerasTensor]
+    combined: keras.KerasTensor
+
+
+def _far_minutes(design: Design, hyper: MultiscaleHyper) -> int:
+    """Return how many of the oldest minutes are seen in steps."""
     n_far, block_min = design.task.window.context - hyper.near_min, hyper.step_min * hyper.far_fold
     if n_far < block_min or n_far % block_min:
         msg = f"context less near_min must be whole blocks of step_min x far_fold = {block_min} min, not {n_far} min"
         raise RunError(msg)
-    layers = keras.layers
-    penalty = keras.regularizers.L2(hyper.l2) if hyper.l2 else None
-    window = window_input(design)
+    return n_far
+
+
+def _scale_inputs(window: keras.KerasTensor, design: Design, hyper: MultiscaleHyper) -> _Scales:
     kw = power(window)
-    level = layers.Rescaling(1 / design.scale.scale_kw, name="level")(kw)
-    change = layers.Rescaling(1 / design.scale.scale_kw, name="since")(kw - kw[:, -1:, :])
+    level = keras.layers.Rescaling(1 / design.scale.scale_kw, name="level")(kw)
+    change = keras.layers.Rescaling(1 / design.scale.scale_kw, name="since")(kw - kw[:, -1:, :])
     beside_power = others(window, design)
     fine = [_fine(kw, hyper.fine_kw)] if hyper.fine_kw else []
-    both = beside([change, level, *fine, *([] if beside_power is None else [beside_power])], "both")
+    combined = beside([change, level, *fine, *([] if beside_power is None else [beside_power])], "both")
+    return _Scales(level, change, fine, combined)
+
+
+def _pool_far(scales: _Scales, n_far: int, hyper: MultiscaleHyper) -> keras.KerasTensor:
+    """Return the oldest ``n_far`` minutes in steps: means, highest, and, with ``far_least``, lowest values."""
     pooled = [
-        layers.AveragePooling1D(hyper.step_min, name="far_mean")(both[:, :n_far, :]),
-        layers.MaxPooling1D(hyper.step_min, name="far_max")(change[:, :n_far, :]),
+        keras.layers.AveragePooling1D(hyper.step_min, name="far_mean")(scales.combined[:, :n_far, :]),
+        keras.layers.MaxPooling1D(hyper.step_min, name="far_max")(scales.change[:, :n_far, :]),
     ]
     if hyper.far_least:
-        lowest = layers.Rescaling(-1.0, name="upside_down")((fine or [change])[0])
-        pooled.append(layers.MaxPooling1D(hyper.step_min, name="far_least")(lowest[:, :n_far, :]))
-    far = beside(pooled, "far")
-    state = None
-    if hyper.far_units:
-        _, hidden, cell = layers.LSTM(hyper.far_units, unroll=True, return_state=True, name="far_lstm")(
-            _folded(far, hyper.far_fold, "far")
-        )
-        state = [hidden, cell]
-    near = _folded(both[:, n_far:, :], hyper.near_fold, "near")
+        lowest = keras.layers.Rescaling(-1.0, name="upside_down")((scales.fine or [scales.change])[0])
+        pooled.append(keras.layers.MaxPooling1D(hyper.step_min, name="far_least")(lowest[:, :n_far, :]))
+    return beside(pooled, "far")
+
+
+def _encode_far(far: keras.KerasTensor, hyper: MultiscaleHyper) -> list[keras.KerasTensor]:
+    """Return the state of the LSTM over the steps, from which the first near LSTM starts."""
+    lstm = keras.layers.LSTM(hyper.far_units, unroll=True, return_state=True, name="far_lstm")
+    _, hidden, cell = lstm(_folded(far, hyper.far_fold, "far"))
+    return [hidden, cell]
+
+
+def _encode_near(
+    minutes: keras.KerasTensor, state: list[keras.KerasTensor] | None, hyper: MultiscaleHyper
+) -> keras.KerasTensor:
+    """Return the output of the LSTMs over the near minutes, ``[N, units]``."""
+    near = _folded(minutes, hyper.near_fold, "near")
     for depth, width in enumerate(hyper.near_units, 1):
         last = depth == len(hyper.near_units)
-        lstm = layers.LSTM(width, return_sequences=not last, unroll=True, name=f"near_lstm_{depth}")
+        lstm = keras.layers.LSTM(width, return_sequences=not last, unroll=True, name=f"near_lstm_{depth}")
         near = lstm(near, initial_state=state if depth == 1 else None)
-    now = [level[:, -1, :], *(scale[:, -1, :] for scale in fine), *clock(window, design)]
+    return near
+
+
+def _direct_inputs(
+    scales: _Scales,
+    far: keras.KerasTensor,
+    newest: list[keras.KerasTensor],
+    penalty: keras.Regularizer | None,
+    hyper: MultiscaleHyper,
+) -> list[keras.KerasTensor]:
+    """Return what bypasses the LSTMs: the last changes and the steps, through the ``wide`` layer if there is one."""
     direct = []
     if hyper.lags:
-        direct = [layers.Flatten(name="lags")(change[:, -1 - hyper.lags : -1, :])]
-        direct += [layers.Flatten(name="fine_lags")(scale[:, -1 - hyper.lags : -1, :]) for scale in fine]
-    direct += [layers.Flatten(name="far_steps")(far)] if hyper.far_dense else []
+        lags = slice(-1 - hyper.lags, -1)
+        direct = [keras.layers.Flatten(name="lags")(scales.change[:, lags, :])]
+        direct += [keras.layers.Flatten(name="fine_lags")(kw[:, lags, :]) for kw in scales.fine]
+    direct += [keras.layers.Flatten(name="far_steps")(far)] if hyper.far_dense else []
     if hyper.wide and direct:
-        dense = layers.Dense(hyper.wide, activation="relu", kernel_regularizer=penalty, name="wide")
-        direct = [dense(beside([*direct, *now], "seen"))]
-    joined = layers.Dense(hyper.dense, activation="relu", kernel_regularizer=penalty, name="dense")(
-        beside([near, *direct, *now], "joined")
-    )
-    if hyper.dropout:
-        joined = layers.Dropout(hyper.dropout, name="dropout")(joined)
-    for_mean = layers.Dense(hyper.head, activation="relu", kernel_regularizer=penalty, name="mean_head")(joined)
-    around = layers.Dense(hyper.head, activation="relu", kernel_regularizer=penalty, name="quantile_head")(joined)
-    n_leads = len(design.task.lead_times_min)
-    mean = layers.Dense(n_leads, kernel_initializer="zeros", name="change")(for_mean)
-    return close("multiscale", window, design, mean, around)
+        direct = [_dense(hyper.wide, penalty, "wide")(beside([*direct, *newest], "seen"))]
+    return direct
+
+
+def _dense(units: int, penalty: keras.Regularizer | None, name: str) -> keras.layers.Dense:
+    return keras.layers.Dense(units, activation="relu", kernel_regularizer=penalty, name=name)
 
 
 def _fine(kw: keras.KerasTensor, fine_kw: float) -> keras.KerasTensor:
