@@ -54,7 +54,6 @@ class Fleet:
         topics = (f"gap/{device_name(index)}/reading".encode() for index in range(n_devices))
         packets = [wire.publish(topic, _PAYLOAD, packet_id=qos) for topic in topics]
         self.packet_bytes = len(packets[0])
-        self.payload_bytes = len(_PAYLOAD)
         # [device, byte]: a minute changes the same few columns in every row.
         self._packets = np.frombuffer(b"".join(packets), dtype=np.uint8).reshape(n_devices, -1).copy()
         self._ts_at, self._kw_at = packets[0].index(_TS), packets[0].index(_KW, packets[0].index(b"gap_kw"))

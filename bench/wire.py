@@ -8,8 +8,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-PUBLISH, PUBACK = 3, 4
-_CONNECT, _SUBSCRIBE, _DISCONNECT = 0x10, 0x82, 0xE0
+_PUBLISH = 3
+_CONNECT, _SUBSCRIBE = 0x10, 0x82
 _CLEAN_SESSION = 0x02
 _MORE = 0x80
 _U16 = struct.Struct("!H")
@@ -67,12 +67,7 @@ def publish(topic: bytes, payload: bytes, packet_id: int = 0) -> bytes:
     ('30080003612f62312e35', '320a0003612f620007312e35')
     """
     flags = 0x02 if packet_id else 0
-    return _packet(PUBLISH << 4 | flags, _text(topic) + (_U16.pack(packet_id) if packet_id else b"") + payload)
-
-
-def disconnect() -> bytes:
-    """Return a DISCONNECT."""
-    return _packet(_DISCONNECT, b"")
+    return _packet(_PUBLISH << 4 | flags, _text(topic) + (_U16.pack(packet_id) if packet_id else b"") + payload)
 
 
 def split(chunk: bytes) -> tuple[list[Frame], int]:

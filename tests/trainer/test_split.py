@@ -179,8 +179,3 @@ def test_an_embargo_shorter_than_the_horizon_is_refused() -> None:
 def test_parts_out_of_order_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must follow each other"):
         replace(split_at(20, 5, 20, 5), **change)
-
-
-def test_a_split_survives_its_card() -> None:
-    split = split_at(20, 5, 20, 7)
-    assert MinuteSplit.from_card(split.for_card()) == split

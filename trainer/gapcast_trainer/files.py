@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkstemp
-
-_BLOCK_BYTES = 1 << 20
 
 
 @contextmanager
@@ -36,12 +33,3 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Write ``content`` to ``path`` at once: a reader sees the old file or the new one, never a part."""
     with whole(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

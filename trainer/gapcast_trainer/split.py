@@ -69,8 +69,3 @@ class MinuteSplit:
             test_until=self.test_until,
             embargo_min=self.embargo_min,
         )
-
-    @classmethod
-    def from_card(cls, stated: card.DateSplit) -> MinuteSplit:
-        """Return the split that a model's card states."""
-        return cls(stated.train_until, stated.validate_until, stated.test_until, stated.embargo_min)

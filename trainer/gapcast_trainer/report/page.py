@@ -40,18 +40,7 @@ def figure_as_svg(figure: Figure, alt: str) -> EmbeddedFigure:
     drawn = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": _SALT, "svg.fonttype": "path"}):
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-    return _picture("image/svg+xml", drawn, alt)
-
-
-def figure_as_png(figure: Figure, alt: str, dots_per_inch: int = 160) -> EmbeddedFigure:
-    """Return ``figure`` as PNG, for what has too many marks for SVG; else as :func:`figure_as_svg`."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=dots_per_inch, metadata={"Software": None})
-    return _picture("image/png", drawn, alt)
-
-
-def _picture(kind: str, drawn: io.BytesIO, alt: str) -> EmbeddedFigure:
-    return EmbeddedFigure(f"data:{kind};base64,{b64encode(drawn.getvalue()).decode('ascii')}", alt)
+    return EmbeddedFigure(f"data:image/svg+xml;base64,{b64encode(drawn.getvalue()).decode('ascii')}", alt)
 
 
 @cache
