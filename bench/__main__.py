@@ -8,31 +8,31 @@ import sys
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 
-from bench import asking, footprint, latency, machine, page, report
+from bench import footprint, latency, machine, page, predict_latency, report
 from bench.broker import NoBrokerError
 from bench.footprint import Footprint
 from bench.latency import Latency
 from bench.load import StalledError
 from bench.subject import ECHO, ECHO_LONG, MODELS, NotReadyError, Subject
 from bench.throughput import WINDOWS, Block, Comparison, Pace, compare, measure, take_turns
-from bench.ways import WAYS
+from bench.transports import TRANSPORTS
 from gapcast.predictors.store import default_model
 
 PARTS = ("throughput", "latency", "footprint", "asking")
-WAYS_PART = "ways"  # for whoever asks: it says nothing of gapcast beside the echo
-PAGE_PART = "page"  # the same, and it needs a browser
+TRANSPORTS_PART = "ways"  # on request only: it does not compare gapcast with the echo
+PAGE_PART = "page"  # on request only: it needs a browser
 GOAL_MODEL = "lstm-5-3"
-BLEND = "blend"  # in place of a model: all of them together, with everything that is learnt
-LEARNED = "+learned"  # behind a model: blended with what is learnt, and with no other model
+BLEND = "blend"  # instead of a model: the ensemble of all models, with online learning
+LEARNED = "+learned"  # after a model: an ensemble of it and the online model only
 _ONLY = (
-    f"this part only (may be given again); {WAYS_PART}, TLS and WebSocket beside TCP, and {PAGE_PART}, the page in "
-    "Chromium, are run only so"
+    f"run this part only (may be repeated); {TRANSPORTS_PART} (TLS and WebSocket compared with TCP) and {PAGE_PART} "
+    "(the page in Chromium) run only if named"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long each part takes."""
+    """The duration and size of each part."""
 
     n_rounds: int
     warm_up_s: float
@@ -47,14 +47,16 @@ QUICK = Effort(n_rounds=1, warm_up_s=0.5, measured_s=1.5, latency_s=3, n_starts=
 
 
 def main() -> int:
-    """Measure what the command line asks for; exit code 1 where something could not be measured."""
+    """Run the requested parts; return 1 if a measurement failed."""
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under a minute: does it all work? Not for figures")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
-    parser.add_argument("--only", choices=(*PARTS, WAYS_PART, PAGE_PART), action="append", help=_ONLY)
+    parser.add_argument(
+        "--quick", action="store_true", help="smoke test in under a minute; the figures are not meaningful"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE as well")
+    parser.add_argument("--only", choices=(*PARTS, TRANSPORTS_PART, PAGE_PART), action="append", help=_ONLY)
     parser.add_argument("--models-path", type=Path, default=MODELS, help="folder of models (default: models)")
     parser.add_argument(
-        "--models", help="with commas between: NAME (alone), NAME+learned, blend (all); empty: the echo alone"
+        "--models", help="comma-separated: NAME (alone), NAME+learned, blend (all); empty: only the echo"
     )
     parser.add_argument("--rounds", type=int, help="rounds of the throughput part")
     chosen = parser.parse_args()
@@ -75,19 +77,19 @@ def main() -> int:
         print(report.machine_lines(where), flush=True)
         if "throughput" in parts:
             results |= _throughput(subjects, effort, quick=chosen.quick)
-        if WAYS_PART in parts and subjects:
-            results[WAYS_PART] = _ways(subjects[0], effort)
+        if TRANSPORTS_PART in parts and subjects:
+            results[TRANSPORTS_PART] = _transports(subjects[0], effort)
         if "latency" in parts:
             results["latency"] = _latency(subjects, effort, quick=chosen.quick)
         if "footprint" in parts and subjects:
             results["footprint"] = _footprint(subjects, effort)
         if "asking" in parts and subjects:
-            asked = [asking.measure(one, effort.latency_s) for one in subjects]
-            _say(report.asking_table(asked))
-            results["asking"] = asked
+            measured = [predict_latency.measure(one, effort.latency_s) for one in subjects]
+            _print_table(report.predict_table(measured))
+            results["asking"] = measured
         if PAGE_PART in parts and subjects:
             shown = page.measure(subjects[-1], effort.n_starts, effort.latency_s / 2)
-            _say(report.page_table([shown]))
+            _print_table(report.page_table([shown]))
             results[PAGE_PART] = shown
     except (NoBrokerError, NotReadyError, StalledError) as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -99,9 +101,9 @@ def main() -> int:
 
 def _subject(name: str, folder: Path) -> Subject:
     if name == BLEND:
-        return Subject(f"gapcast {name}", default_model(folder), folder, beside="all")
+        return Subject(f"gapcast {name}", default_model(folder), folder, ensemble="all")
     model = name.removesuffix(LEARNED)
-    return Subject(f"gapcast {name}", model, folder, beside="no one" if model == name else "learned")
+    return Subject(f"gapcast {name}", model, folder, ensemble="none" if model == name else "learned")
 
 
 def _throughput(subjects: list[Subject], effort: Effort, *, quick: bool) -> dict[str, object]:
@@ -117,18 +119,18 @@ def _throughput(subjects: list[Subject], effort: Effort, *, quick: bool) -> dict
             for one in (*echoes, *subjects)
         ]
         comparisons += compare(take_turns(blocks, effort.n_rounds), {one.name for one in echoes})
-    _say(report.ceiling_table(ceiling))
-    _say(report.throughput_table(comparisons))
+    _print_table(report.ceiling_table(ceiling))
+    _print_table(report.throughput_table(comparisons))
     return {"ceiling": ceiling, "throughput": comparisons}
 
 
-def _ways(subject: Subject, effort: Effort) -> list[Comparison]:
+def _transports(subject: Subject, effort: Effort) -> list[Comparison]:
     comparisons: list[Comparison] = []
     for qos, windows in WINDOWS.items():
-        subjects = [replace(subject, name=f"{subject.name} {way.name}", way=way) for way in WAYS]
+        subjects = [replace(subject, name=f"{subject.name} {one.name}", transport=one) for one in TRANSPORTS]
         blocks = [Block(one, qos, max(windows), effort.warm_up_s, effort.measured_s) for one in subjects]
         comparisons += compare(take_turns(blocks, effort.n_rounds), {subjects[0].name})
-    _say(report.throughput_table(comparisons, "ways, beside TCP"))
+    _print_table(report.throughput_table(comparisons, "transports, compared with TCP"))
     return comparisons
 
 
@@ -139,23 +141,23 @@ def _latency(subjects: list[Subject], effort: Effort, *, quick: bool) -> list[La
         for qos in ((1,) if quick else (0, 1))
         for one in (ECHO, *subjects)
     ]
-    _say(report.latency_table(latencies))
+    _print_table(report.latency_table(latencies))
     return latencies
 
 
 def _footprint(subjects: list[Subject], effort: Effort) -> list[Footprint]:
     footprints = [footprint.measure(one, effort.n_starts, effort.n_devices) for one in subjects]
-    _say(report.footprint_table(footprints))
+    _print_table(report.footprint_table(footprints))
     return footprints
 
 
 def _models_in(folder: Path) -> list[str]:
-    """Names of the models in ``folder``, the one with a goal first."""
+    """Return the names of the models in ``folder``, the one with a performance goal first."""
     found = sorted(card.parent.name for card in folder.glob("*/card.json"))
     return sorted(found, key=lambda name: name != GOAL_MODEL)
 
 
-def _say(table: str) -> None:
+def _print_table(table: str) -> None:
     print(f"\n{table}", flush=True)
 
 

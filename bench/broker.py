@@ -1,4 +1,4 @@
-"""A mosquitto of our own on a free loopback port."""
+"""Runs a mosquitto on a free loopback port."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.ports import free_port
-from bench.process import ended
+from bench.process import terminated
 
 START_TIMEOUT_S = 10.0
-#: Unbounded queues: the generator bounds what is under way, so nothing may be dropped silently.
+#: Unbounded queues: the generator limits the messages in flight, so nothing may be dropped silently.
 CONFIGURATION = """\
 listener {port} 127.0.0.1
 allow_anonymous true
@@ -30,11 +30,11 @@ log_type warning
 
 
 class NoBrokerError(Exception):
-    """There is no mosquitto here, or it does not start."""
+    """mosquitto is not installed, or does not start."""
 
 
 def executable() -> str:
-    """Return the path of mosquitto, which many systems keep out of a user's PATH."""
+    """Return the path of mosquitto, which on many systems is not on a user's PATH."""
     found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin")
     if found is None:
         msg = "mosquitto is not installed"
@@ -44,16 +44,16 @@ def executable() -> str:
 
 def version() -> str:
     """Return the broker's version, such as ``2.0.21``."""
-    said = subprocess.run([executable(), "-h"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"version (\S+)", said)
+    output = subprocess.run([executable(), "-h"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"version (\S+)", output)
     return found[1] if found else "unknown"
 
 
 @contextmanager
 def running_broker(*, nodelay: bool = False, listeners: str = "") -> Iterator[tuple[int, int]]:
-    """Run a mosquitto; gives its port and process id.
+    """Run a mosquitto; yield its port and process id.
 
-    ``nodelay`` is its ``set_tcp_nodelay``; ``listeners`` are others beside that port, as its configuration has them.
+    ``nodelay`` is its ``set_tcp_nodelay``; ``listeners`` are additional listeners, in mosquitto's configuration syntax.
     """
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="gapcast-bench-") as folder:
@@ -61,7 +61,7 @@ def running_broker(*, nodelay: bool = False, listeners: str = "") -> Iterator[tu
         file.write_text(CONFIGURATION.format(port=port, nodelay=str(nodelay).lower()) + listeners, encoding="utf-8")
         file.chmod(0o644)
         Path(folder).chmod(0o755)  # started by root, mosquitto drops to its own user
-        with ended(subprocess.Popen([executable(), "-c", str(file)])) as process:
+        with terminated(subprocess.Popen([executable(), "-c", str(file)])) as process:
             _wait_until_listening(port, process)
             yield port, process.pid
 

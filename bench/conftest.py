@@ -1,4 +1,4 @@
-"""What of the measurements cannot be looked at without what they measure."""
+"""Skips the modules that need Spark where it is not installed."""
 
 from __future__ import annotations
 

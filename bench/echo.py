@@ -1,4 +1,4 @@
-"""The baseline: a bare paho client that answers each reading with a message, decoding nothing.
+"""The baseline: a bare paho client that answers each reading with a message, without decoding it.
 
 ``python -m bench.echo --port 1883 --qos 1``
 """
@@ -27,7 +27,9 @@ def main() -> None:
     arguments.add_argument("--port", type=int, required=True)
     arguments.add_argument("--qos", type=int, choices=(0, 1), required=True)
     arguments.add_argument("--mqtt", choices=("3.1.1", "5"), default="3.1.1")
-    arguments.add_argument("--answer", choices=("reading", "forecast"), default="reading", help="whose size to send")
+    arguments.add_argument(
+        "--answer", choices=("reading", "forecast"), default="reading", help="whose size the answers have"
+    )
     chosen = arguments.parse_args()
     qos: int = chosen.qos
     constant = FORECAST if chosen.answer == "forecast" else None

@@ -1,4 +1,4 @@
-"""A fleet of meters that all report once a minute, as ready-made PUBLISH packets."""
+"""A fleet of meters that report once a minute, as pre-encoded PUBLISH packets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ZERO = ord("0")
 
 
 def device_name(index: int) -> str:
-    """Return the name of a device; all names are of one length, so that all packets are.
+    """Return the name of a device; all names, and so all packets, have the same length.
 
     >>> device_name(7)
     'meter-000007'
@@ -25,7 +25,7 @@ def device_name(index: int) -> str:
 
 
 def index_of(topic: bytes, stamp: bytes, n_devices: int) -> int:
-    """Return which reading of a fleet's a device's topic and a minute name, in the order that they are sent.
+    """Return the index of the fleet's reading with this topic and minute, in sending order.
 
     >>> index_of(b"gap/meter-000007/forecast", b"2010-11-01T00:02:00Z", n_devices=1_000)
     2007
@@ -36,7 +36,7 @@ def index_of(topic: bytes, stamp: bytes, n_devices: int) -> int:
 
 
 class Fleet:
-    """Makes one packet a device and minute, minute by minute, so that no reading is a duplicate.
+    """Encodes one packet per device and minute, minute by minute, so that no reading is a duplicate.
 
     >>> fleet = Fleet(2, qos=0)
     >>> minute = fleet.next_minute()

@@ -1,4 +1,4 @@
-"""What gapcast takes to start and to hold: seconds to the first 200 at ``/readyz``, and memory."""
+"""Start time (seconds to the first 200 at ``/readyz``) and memory of gapcast."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WINDOW = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Start and memory of one model. MB are 10^6 bytes; ``rss_grown_mb`` is what the fleet's buffers added."""
+    """Start and memory of one model. MB are 10^6 bytes; ``rss_grown_mb`` is the growth by the fleet's buffers."""
 
     name: str
     n_starts: int
@@ -53,7 +53,7 @@ def measure(subject: Subject, n_starts: int, n_devices: int) -> Footprint:
         with Generator(port, Fleet(n_devices, QOS)) as generator:
             n_forecasts = generator.send_minutes(N_MINUTES, _WINDOW)
             if n_forecasts != n_devices * (N_MINUTES - 1):
-                msg = f"{n_forecasts} forecasts came, not {n_devices * (N_MINUTES - 1)}: memory would tell nothing"
+                msg = f"{n_forecasts} forecasts instead of {n_devices * (N_MINUTES - 1)}: the memory figure is invalid"
                 raise NotReadyError(msg)
             time.sleep(SETTLE_S)
             full = memory(process.pid)

@@ -1,8 +1,8 @@
-"""How wide intervals are beside the narrowest of constant width, from the CSV of ``gapcast backtest --out``.
+"""Interval width compared with the narrowest constant interval, from the CSV of ``gapcast backtest --out``.
 
 ``python -m bench.intervals CSV [--from ISO]`` prints coverage, mean width, the least and the greatest coverage of a
 week with 5,000 forecasts or more, and the width of the narrowest interval ``[forecast + a, forecast + b]`` of the same
-coverage, with ``a`` and ``b`` the same always and found with hindsight, around the mean and around the median.
+coverage, where the constants ``a`` and ``b`` are chosen in hindsight, around the mean and around the median.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 F64 = NDArray[np.float64]
-#: A week counts with so many forecasts.
+#: Minimum number of forecasts for a week to count.
 MIN_WEEK = 5_000
 _NUMBERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw", "came_kw")
 
 
 def read(path: Path, first: str) -> tuple[dict[str, F64], NDArray[np.datetime64]]:
-    """Return the numbers of the forecasts whose minute came, from the target ``first`` on, and their targets."""
+    """Return the columns of the forecasts with an outcome, from the target time ``first`` on, and their targets."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = [
             (row["target_at"], *(float(row[name]) for name in _NUMBERS))
@@ -44,7 +44,7 @@ def main() -> None:
     """Read and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.intervals", description=__doc__)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--from", dest="first", default="", metavar="ISO", help="first target that counts")
+    parser.add_argument("--from", dest="first", default="", metavar="ISO", help="first target time")
     chosen = parser.parse_args()
     numbers, targets = read(chosen.file, chosen.first)
     actual_kw = numbers["came_kw"]

@@ -1,4 +1,4 @@
-"""Time from a reading's way into the socket to its forecast's arrival, at an even 1,000 readings a second."""
+"""Time from sending a reading to receiving its forecast, at an even 1,000 readings a second."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _STAMP = re.compile(rb'"(?:observed_at|ts)":\s*"([^"]+)"')
 class Latency:
     """Milliseconds over all readings of one run. ``n_missing`` had no answer within two seconds of the end.
 
-    ``nodelay`` is the broker's ``set_tcp_nodelay``: without it, its default, it holds a small packet back until
-    the one before is acknowledged. ``sent_late_p99_ms`` tells how evenly the generator itself was able to send.
+    ``nodelay`` is the broker's ``set_tcp_nodelay``: without it (the default) it delays a small packet until
+    the previous one is acknowledged. ``sent_late_p99_ms`` shows how evenly the generator was able to send.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Latency:
 
 
 def measure(subject: Subject, qos: int, measured_s: int, *, nodelay: bool) -> Latency:
-    """Measure one subject on a broker of its own; ``nodelay`` is that broker's ``set_tcp_nodelay``."""
+    """Measure one subject on its own broker; ``nodelay`` is that broker's ``set_tcp_nodelay``."""
     with running_broker(nodelay=nodelay) as (port, _), running(subject, port, qos):
         fleet = Fleet(N_DEVICES, qos)
         with Generator(port, fleet) as generator:
@@ -101,7 +101,7 @@ def send_evenly(port: int, fleet: Fleet, n_readings: int) -> tuple[NDArray[np.in
                 continue
             chunk = rest + received(back)
             arrived_ns = time.perf_counter_ns()
-            if hasattr(socket, "TCP_QUICKACK"):  # else the broker may wait for us
+            if hasattr(socket, "TCP_QUICKACK"):  # otherwise the broker may wait for the acknowledgement
                 back.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             frames, n_bytes = wire.split(chunk)
             rest = chunk[n_bytes:]

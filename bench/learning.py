@@ -1,8 +1,8 @@
-"""What the blend costs a reading, beside the models that it hears: ``python -m bench.learning``.
+"""Cost of the ensemble and of online learning per reading: ``python -m bench.learning``.
 
-The default engine takes a stream of so many devices at a time, in this process and without a broker. ``told`` is what
-comes between the models' words and the forecast, and adds to latency; ``learnt`` is what outcomes teach, scores and
-drift included, after the forecast has left. Medians over the batches, microseconds: let nothing else run.
+The default engine processes a stream in batches of several devices, in this process and without a broker. The
+ensemble runs between the models' predictions and the forecast, and adds to latency; learning from outcomes, with scores
+and drift detection, runs after publishing. Medians over the batches, in microseconds; run nothing else meanwhile.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ N_MINUTES, N_WARM = 400, 60
 
 
 class Stopwatch:
-    """Sums the time that calls take, µs."""
+    """Accumulates the duration of calls, µs."""
 
     def __init__(self) -> None:
         self.us = 0.0
 
     def over(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Return ``call`` with its time summed."""
+        """Return ``call``, timed."""
 
         def timed(*arguments: Any) -> Any:
             began_ns = time.perf_counter_ns()
@@ -44,40 +44,42 @@ class Stopwatch:
 
 
 def measure(engine: Engine, n_devices: int) -> tuple[float, float, float]:
-    """Return microseconds a reading: all models, told, learnt."""
+    """Return microseconds per reading: models and the rest, ensemble, learning."""
     blend = engine.blend
     if blend is None:
-        msg = "the default engine has no blend"
+        msg = "the default engine has no ensemble"
         raise TypeError(msg)
-    reports: Stopwatch = Stopwatch()
+    ensemble = Stopwatch()
     forecast: Callable[..., EnsembleForecasts] = blend.forecast
-    blend.forecast = reports.over(forecast)  # type: ignore[method-assign]  # measured in place
+    blend.forecast = ensemble.over(forecast)  # type: ignore[method-assign]
     draw = np.random.default_rng(1)
     taken: list[tuple[float, float, float]] = []
     for minute in range(N_MINUTES):
         kw: Sequence[float] = draw.gamma(1.0, 1.0, n_devices).tolist()
         readings = [Reading(f"d{i}", FIRST_MINUTE + minute, power) for i, power in enumerate(kw)]
         accepted = engine.accept(readings)
-        reports.us, began_ns = 0.0, time.perf_counter_ns()
+        ensemble.us, began_ns = 0.0, time.perf_counter_ns()
         engine.forecast(accepted, 0)
         between_ns = time.perf_counter_ns()
         engine.learn()
-        learnt_us = (time.perf_counter_ns() - between_ns) / 1_000
-        rest_us = (between_ns - began_ns) / 1_000 - reports.us
-        taken.append((rest_us / n_devices, reports.us / n_devices, learnt_us / n_devices))
-    models_us, told_us, learnt_us = (statistics.median(column) for column in zip(*taken[N_WARM:], strict=True))
-    return models_us, told_us, learnt_us
+        learning_us = (time.perf_counter_ns() - between_ns) / 1_000
+        rest_us = (between_ns - began_ns) / 1_000 - ensemble.us
+        taken.append((rest_us / n_devices, ensemble.us / n_devices, learning_us / n_devices))
+    columns = zip(*taken[N_WARM:], strict=True)
+    models_us, ensemble_us, learning_us = (statistics.median(column) for column in columns)
+    return models_us, ensemble_us, learning_us
 
 
 def main() -> None:
     """Measure and print."""
     settings = load(None, {}, {})
     models = load_models(settings)
-    print("| devices at a time | models and the rest, µs a reading | told | learnt | told and learnt |")
+    print("| devices per batch | models and the rest, µs per reading | ensemble | learning | ensemble and learning |")
     print("| ---: | ---: | ---: | ---: | ---: |")
     for n_devices in BATCHES:
-        models_us, told_us, learnt_us = measure(engine_of(settings, models), n_devices)
-        print(f"| {n_devices} | {models_us:.1f} | {told_us:.1f} | {learnt_us:.1f} | {told_us + learnt_us:.1f} |")
+        models_us, ensemble_us, learning_us = measure(engine_of(settings, models), n_devices)
+        figures = (models_us, ensemble_us, learning_us, ensemble_us + learning_us)
+        print(f"| {n_devices} | {' | '.join(f'{us:.1f}' for us in figures)} |")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The load generator: readings out on one connection, forecasts counted on another.
+"""The load generator: sends readings on one connection, counts forecasts on another.
 
-Closed loop: at most ``window`` readings are under way, so that no queue overflows and what is
-measured is the pace of whoever answers. It wakes every millisecond and moves all that has gathered,
-so that it takes little of the machine from those it measures. Forecasts are counted over a QoS 0
-subscription, which costs broker and counter the least; readings and forecasts themselves travel
+Closed loop: at most ``window`` readings are in flight, so that no queue overflows and the throughput
+of the process under test is measured. The generator wakes every millisecond and handles all pending data,
+to use little CPU time itself. Forecasts are counted over a QoS 0
+subscription, which costs broker and counter the least; readings and forecasts travel
 to and from the process under test at the QoS under test.
 """
 
@@ -25,11 +25,11 @@ _MOST_BYTES = 1 << 20
 
 
 class StalledError(Exception):
-    """Answers have ceased to come."""
+    """No more answers are received."""
 
 
 def connected(port: int, client_id: str, topic_filter: str | None = None) -> socket.socket:
-    """Return a socket that has connected to the broker and, with a filter, subscribed at QoS 0; does not block."""
+    """Return a non-blocking socket, connected to the broker and, with a filter, subscribed at QoS 0."""
     link = socket.create_connection(("127.0.0.1", port), timeout=READY_TIMEOUT_S)
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     packets = [wire.connect(client_id.encode())]
@@ -38,7 +38,7 @@ def connected(port: int, client_id: str, topic_filter: str | None = None) -> soc
         link.sendall(packet)
         answer, n_bytes = b"", 0
         while not n_bytes:
-            answer += link.recv(1)  # byte by byte: what follows the answer stays in the socket
+            answer += link.recv(1)  # byte by byte: later data stays in the socket
             n_bytes = wire.split(answer)[1]
     link.setblocking(False)
     return link
@@ -56,11 +56,11 @@ class Generator:
         self._rest = b""
         self._n_bytes_sent = self._n_bytes_acknowledged = 0
         self.n_answered = self.n_answer_bytes = 0
-        #: Readings that had no answer by the time all was quiet.
+        #: Readings without an answer when the stream went quiet.
         self.n_unanswered = 0
 
     def __enter__(self) -> Self:
-        """Give itself."""
+        """Return the generator."""
         return self
 
     def __exit__(
@@ -76,14 +76,14 @@ class Generator:
         return self._n_bytes_sent // self._fleet.packet_bytes
 
     @property
-    def n_under_way(self) -> int:
-        """Readings sent that may still be answered."""
+    def n_in_flight(self) -> int:
+        """Sent readings that may still be answered."""
         return self.n_sent - self.n_answered - self.n_unanswered
 
     def tick(self, window: int, last: int | None = None) -> None:
-        """Receive all that has come; send until ``window`` readings are under way or ``last`` were sent in all."""
+        """Receive pending answers; send until ``window`` readings are in flight or ``last`` were sent in total."""
         self._receive()
-        room = window - self.n_under_way
+        room = window - self.n_in_flight
         if self._fleet.qos:
             room = min(room, window - (self.n_sent - self._n_bytes_acknowledged // 4))
         if last is not None:
@@ -93,7 +93,7 @@ class Generator:
         time.sleep(TICK_S)
 
     def run(self, seconds: float, window: int) -> float:
-        """Keep ``window`` readings under way for ``seconds``; return how many seconds it really was."""
+        """Keep ``window`` readings in flight for ``seconds``; return the actual duration, s."""
         begin = progress = time.perf_counter()
         n_answered = self.n_answered
         while (now := time.perf_counter()) < begin + seconds:
@@ -106,17 +106,17 @@ class Generator:
         return time.perf_counter() - begin
 
     def send_minutes(self, n_minutes: int, window: int) -> int:
-        """Send ``n_minutes`` readings a device, wait for the answers, and return how many came."""
+        """Send ``n_minutes`` readings per device, wait for the answers, and return their number."""
         before = self.n_answered
         last = self.n_sent + n_minutes * self._fleet.n_devices
         progress, n_answered = time.monotonic(), before
-        while self.n_under_way or self.n_sent < last:
+        while self.n_in_flight or self.n_sent < last:
             self.tick(window, last)
             if self.n_answered > n_answered:
                 n_answered, progress = self.n_answered, time.monotonic()
             elif time.monotonic() > progress + QUIET_S:
-                # What is not answered by now never will be: a first reading, or one sent before anybody listened.
-                self.n_unanswered += self.n_under_way
+                # Readings unanswered by now never will be: first readings, or ones sent before the subscription.
+                self.n_unanswered += self.n_in_flight
                 progress = time.monotonic()
         return self.n_answered - before
 
@@ -153,7 +153,7 @@ class Generator:
 
 
 def received(link: socket.socket) -> bytes:
-    """Return all that has come on a socket that does not block; raise StalledError where the broker closed it."""
+    """Return the pending data of a non-blocking socket; raise StalledError if the broker closed it."""
     chunks: list[bytes] = []
     while True:
         try:

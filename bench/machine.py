@@ -1,4 +1,4 @@
-"""Where the figures were measured: they mean nothing without it."""
+"""Description of the machine, without which the figures mean nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGES = ("gapcast", "paho-mqtt", "ai-edge-litert", "tflite-runtime", "numpy",
 
 
 def describe() -> dict[str, object]:
-    """Return the machine, its software and how busy it was, for the head of a report."""
+    """Return the machine, its software and its load, for the head of a report."""
     cpu_info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     memory_info = Path("/proc/meminfo").read_text(encoding="utf-8")
     cpu = re.search(r"(?m)^(?:model name|Model)\s*:\s*(.+)$", cpu_info)

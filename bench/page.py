@@ -1,4 +1,4 @@
-"""The page in a real Chromium: its cold load, and how evenly its list of 500 devices scrolls while all report."""
+"""The page in Chromium: cold load time, and frame times while its list of 500 reporting devices scrolls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 N_DEVICES = 500
-#: Enough for the chart's first range to be full.
+#: Enough to fill the chart's first range.
 N_MINUTES = 200
 _WINDOW = 1_000
 _LOADED = "() => performance.getEntriesByName('gapcast-usable').length"
@@ -47,7 +47,7 @@ _SCROLL = """async (forMs) => {
 
 @dataclass(frozen=True, slots=True)
 class PageFigures:
-    """A cold load until forecast and chart are drawn (ms, by load), all its bytes, and frames while scrolling (ms)."""
+    """Cold loads until forecast and chart are drawn (ms each), bytes transferred, and frame times of scrolling (ms)."""
 
     name: str
     usable_ms: list[float]
@@ -60,7 +60,7 @@ class PageFigures:
 
 
 def measure(subject: Subject, n_loads: int, scroll_s: float) -> PageFigures:
-    """Load the page of a gateway with :data:`N_DEVICES` devices, scroll through them, each reporting each second."""
+    """Load the page of a gateway with :data:`N_DEVICES` devices that report every second, and scroll through them."""
     with (
         running_broker(nodelay=True) as (port, _),
         running(subject, port, 1) as gateway,
@@ -91,7 +91,7 @@ def measure(subject: Subject, n_loads: int, scroll_s: float) -> PageFigures:
 
 
 def _cold(browser: Browser, url: str) -> tuple[float, int]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})  # with a cache of its own, empty
+    context = browser.new_context(viewport={"width": 1280, "height": 900})  # with its own empty cache
     page = context.new_page()
     received = _received(page)
     page.goto(url)
@@ -107,21 +107,21 @@ def _received(page: Page) -> dict[str, int]:
     received: dict[str, int] = {}
     traffic = page.context.new_cdp_session(page)
 
-    def some(event: dict[str, Any]) -> None:
+    def add_chunk(event: dict[str, Any]) -> None:
         received[event["requestId"]] = received.get(event["requestId"], 0) + event["encodedDataLength"]
 
-    def all_of_it(event: dict[str, Any]) -> None:
+    def set_total(event: dict[str, Any]) -> None:
         received[event["requestId"]] = event["encodedDataLength"]
 
-    traffic.on("Network.dataReceived", some)
-    traffic.on("Network.loadingFinished", all_of_it)
+    traffic.on("Network.dataReceived", add_chunk)
+    traffic.on("Network.loadingFinished", set_total)
     traffic.send("Network.enable")
     return received
 
 
 @contextmanager
 def _browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - of the tests' environment, for this part alone
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only in the test environment, for this part
 
     command = shutil.which("chromium")
     if command is None:

@@ -1,4 +1,4 @@
-"""Loopback ports for servers to come, such that runs side by side do not take each other's, nor clients a server's."""
+"""Free loopback ports for servers, which neither parallel runs nor client sockets can take first."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-# Below those that Linux and macOS give to outgoing connections (32768 and 49152 on): a client's socket
+# Below the ephemeral ports of Linux and macOS (from 32768 and 49152): a client's socket
 # cannot take the port before its server does.
 _BLOCKS = [range(first, first + 1_000) for first in range(15_000, 32_000, 1_000)]
 
 
 @functools.cache
 def _candidates() -> Iterator[int]:
-    """Return the ports of a block that is this process's alone while it lives, over and over."""
+    """Cycle through a block of ports that is reserved for this process while it lives."""
     folder = Path(tempfile.gettempdir()) / f"gapcast-ports-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     for block in _BLOCKS:
-        lock = os.open(folder / str(block.start), os.O_CREAT | os.O_WRONLY)  # for good: the process's end frees it
+        lock = os.open(
+            folder / str(block.start), os.O_CREAT | os.O_WRONLY
+        )  # never closed: the end of the process releases it
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
         else:
             return itertools.cycle(block)
-    msg = f"{len(_BLOCKS)} runs are under way, each with a block of ports of its own: end one of them"
+    msg = f"{len(_BLOCKS)} runs are in progress, each with its own block of ports: end one of them"
     raise RuntimeError(msg)
 
 
@@ -40,7 +42,7 @@ def free_port() -> int:
 
 
 def free_ports(n: int) -> int:
-    """Return the first of ``n`` such ports, one after the other."""
+    """Return the first of ``n`` consecutive free ports."""
     run: list[int] = []
     for port in _candidates():
         if run and port != run[-1] + 1:
@@ -48,7 +50,7 @@ def free_ports(n: int) -> int:
         run = [*run, port] if _is_free(port) else []
         if len(run) == n:
             return run[0]
-    raise AssertionError  # there is no end to them
+    raise AssertionError  # the cycle never ends
 
 
 def _is_free(port: int) -> bool:

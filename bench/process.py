@@ -1,4 +1,4 @@
-"""What Linux says of a process and its descendants: CPU time and memory."""
+"""CPU time and memory of a process and its descendants, from Linux' /proc."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _KIB_PER_MB = 1_000_000 / 1_024
 
 
 class Memory(NamedTuple):
-    """Memory held, in MB (10^6 bytes). ``pss_mb`` shares out the pages that others have too."""
+    """Memory in MB (10^6 bytes). ``pss_mb`` divides shared pages among the processes that map them."""
 
     rss_mb: float
     pss_mb: float
 
 
 @contextmanager
-def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Give ``process`` and see to it that it has ended afterwards."""
+def terminated(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield ``process``, and terminate it afterwards."""
     try:
         yield process
     finally:
@@ -52,13 +52,13 @@ def cpu_s(pid: int) -> float:
 
 def own_cpu_s(pid: int) -> float:
     """Return the CPU time that a process alone has used so far, in seconds."""
-    # The name, field 2, may hold blanks and brackets: count from behind it. utime and stime are 14 and 15.
+    # The name, field 2, may contain spaces and parentheses: count from its end. utime and stime are 14 and 15.
     stat = Path(_PROC, str(pid), "stat").read_text(encoding="utf-8").rpartition(")")[2]
     return sum(map(int, stat.split()[11:13])) / _TICKS_PER_S
 
 
 def memory(pid: int) -> Memory:
-    """Return what a process and its descendants hold in memory now."""
+    """Return the current memory of a process and its descendants."""
     rss_kib = pss_kib = 0
     for one in family(pid):
         for line in Path(_PROC, str(one), "smaps_rollup").read_text(encoding="ascii").splitlines()[1:]:

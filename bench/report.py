@@ -1,14 +1,14 @@
-"""The results as a table for people."""
+"""The results as Markdown tables."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
 
-from bench.asking import Asked
 from bench.footprint import Footprint
 from bench.latency import Latency
 from bench.page import PageFigures
+from bench.predict_latency import PredictLatency
 from bench.throughput import Comparison, Pace
 
 Row = Sequence[str]
@@ -20,7 +20,7 @@ def machine_lines(machine: dict[str, object]) -> str:
 
 
 def ceiling_table(paces: list[Pace]) -> str:
-    """Return how far broker and generator reach by themselves."""
+    """Return the throughput of broker and generator alone."""
     head = ("broker and generator alone", "QoS", "readings/s", "broker us", "generator us")
     rows = [
         (pace.name, f"{pace.qos}", f"{pace.per_s:,.0f}", f"{pace.broker_cpu_us:.1f}", f"{pace.generator_cpu_us:.1f}")
@@ -30,8 +30,8 @@ def ceiling_table(paces: list[Pace]) -> str:
 
 
 def throughput_table(comparisons: list[Comparison], title: str = "throughput") -> str:
-    """Return pace, ratio to the baseline and CPU time."""
-    head = (title, "QoS", "under way", "readings/s", "ratio", "min-max", "CPU us", "CPU ratio", "lost")
+    """Return throughput, ratio to the baseline and CPU time."""
+    head = (title, "QoS", "in flight", "readings/s", "ratio", "min-max", "CPU us", "CPU ratio", "lost")
     rows = [
         (
             one.name,
@@ -79,8 +79,8 @@ def latency_table(latencies: list[Latency]) -> str:
     return markdown_table(head, rows)
 
 
-def asking_table(asked: list[Asked]) -> str:
-    """Return what came of the requests, and of the readings beside them."""
+def predict_table(latencies: list[PredictLatency]) -> str:
+    """Return the latencies of the requests, and of the concurrent readings."""
     head = (
         "GET /predict beside 1,000 readings/s",
         "wanted/s",
@@ -104,13 +104,13 @@ def asking_table(asked: list[Asked]) -> str:
             f"{one.reading_p50_ms:.2f}",
             f"{one.reading_p99_ms:.2f}",
         )
-        for one in asked
+        for one in latencies
     ]
     return markdown_table(head, rows)
 
 
 def page_table(shown: list[PageFigures]) -> str:
-    """Return how the page loads and scrolls."""
+    """Return load times and frame times of the page."""
     head = ("the page", "usable ms", "min–max", "kB", "frame p50 ms", "p99 ms", "max ms", "frames", "rows at most")
     rows = [
         (
@@ -130,7 +130,7 @@ def page_table(shown: list[PageFigures]) -> str:
 
 
 def footprint_table(footprints: list[Footprint]) -> str:
-    """Return start and memory."""
+    """Return start times and memory."""
     head = (
         "footprint",
         "start s",

@@ -1,9 +1,9 @@
-"""What one worker takes for few meters and for many: ``python -m bench.scale [--devices 1000,10000,100000]``.
+"""Resource use of one worker by number of meters: ``python -m bench.scale [--devices 1000,10000,100000]``.
 
-Everything is on: the blend of the shipped models, what learns, the intervals, the scores, and what is kept. Each size
-has a worker and a broker of its own; processor time is measured over whole rounds between two checkpoints' worth of
-readings, when each meter's first outcome has come. Reports of scores go by the clock, an hour of which is not 60
-readings here: they are left out, unless asked for.
+Everything is enabled: the ensemble of the shipped models, online learning, intervals, scores and persistence. Each size
+has its own worker and broker. CPU time is measured over whole rounds between two checkpoints' worth of readings, after
+each meter's first outcome. Score reports use wall-clock time, in which an hour is not 60 readings here: they are
+disabled unless requested.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gapcast.predictors.store import default_model
 from gapcast.storage.store import MOST_READINGS_EACH
 
 _QOS, _WINDOW = 1, 1_000
-#: Minutes before it is measured: the first outcome is of the seventh.
+#: Minutes before the measurement: the first outcome is observed in the seventh.
 _WARM_UP_MIN = 8
 _LEAST_READINGS = 200_000
 _STALL_S = 120.0
@@ -33,9 +33,9 @@ _HOUR_MIN = 60
 
 
 class Cost(NamedTuple):
-    """Of one size: a reading's processor time and pace, the worker's memory, and a meter's part of the checkpoint.
+    """Figures of one size: CPU time and throughput per reading, the worker's memory, and checkpoint size per meter.
 
-    ``stop_s`` is from being told to end until all is kept, ``restart_s`` until what was kept is served again.
+    ``stop_s`` is from SIGTERM until the state is persisted, ``restart_s`` from the start until it is served again.
     """
 
     n_devices: int
@@ -59,7 +59,7 @@ _DIGITS = (0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1)
 
 
 def measure(subject: Subject, n_devices: int, *, reports: bool) -> Cost:
-    """Return what ``subject`` takes for ``n_devices``; with ``reports`` each one's scores are told once."""
+    """Return the figures of ``subject`` for ``n_devices``; with ``reports`` the scores of each are published once."""
     with tempfile.TemporaryDirectory(prefix="gapcast-scale-") as folder, running_broker() as (port, broker_pid):
         settings = {
             "GAPCAST_STATE__PATH": folder,
@@ -78,8 +78,8 @@ def measure(subject: Subject, n_devices: int, *, reports: bool) -> Cost:
                 (cpu_s(process.pid), cpu_s(broker_pid), time.perf_counter()), before, strict=True)]  # fmt: skip
             answer_bytes = (generator.n_answer_bytes - n_bytes_before) / n_readings
             full_mb = memory(process.pid).rss_mb
-            told_s = time.perf_counter()
-        stop_s = time.perf_counter() - told_s
+            stopping_s = time.perf_counter()
+        stop_s = time.perf_counter() - stopping_s
         newest = max(Path(folder, "stream").glob("checkpoint-*.npz"))
         disk_kb = newest.stat().st_size / 1e3
         with running(subject, port, _QOS, settings) as process:
@@ -91,7 +91,7 @@ def measure(subject: Subject, n_devices: int, *, reports: bool) -> Cost:
 
 
 def _send(generator: Generator, n_devices: int, n_minutes: int, n_answered: int) -> None:
-    """Send so many minutes of all devices; return when all answers have come, the first reading's none aside."""
+    """Send ``n_minutes`` of all devices; return after ``n_answered`` answers. First readings have none."""
     last, wanted = generator.n_sent + n_minutes * n_devices, generator.n_answered + n_answered
     first = generator.n_answered == 0
     progress_s, seen = time.monotonic(), generator.n_answered
@@ -102,20 +102,20 @@ def _send(generator: Generator, n_devices: int, n_minutes: int, n_answered: int)
         if generator.n_answered > seen:
             progress_s, seen = time.monotonic(), generator.n_answered
         elif time.monotonic() > progress_s + _STALL_S:
-            msg = f"no answer for {_STALL_S:.0f} s: {generator.n_answered} of {wanted} came"
+            msg = f"no answer for {_STALL_S:.0f} s: {generator.n_answered} of {wanted} received"
             raise StalledError(msg)
 
 
 def main() -> int:
-    """Measure each size that the command line asks for."""
+    """Measure each requested size."""
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
-    parser.add_argument("--devices", default="1000,10000,100000", help="sizes, with commas between")
-    parser.add_argument("--alone", metavar="MODEL", help="this model alone, and nothing that is learnt")
-    parser.add_argument("--reports", action="store_true", help="with reports of scores, as many as there is time for")
+    parser.add_argument("--devices", default="1000,10000,100000", help="comma-separated numbers of devices")
+    parser.add_argument("--alone", metavar="MODEL", help="only this model, without online learning")
+    parser.add_argument("--reports", action="store_true", help="also publish score reports")
     chosen = parser.parse_args()
     print(report.machine_lines(machine.describe()), flush=True)
     subject = Subject(
-        "gapcast", chosen.alone or default_model(Subject("").models), beside="no one" if chosen.alone else "all"
+        "gapcast", chosen.alone or default_model(Subject("").models), ensemble="none" if chosen.alone else "all"
     )
     print("\n" + " ".join(f"{name:>10}" for name in _HEAD))
     for n_devices in map(int, chosen.devices.split(",")):

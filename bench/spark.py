@@ -1,6 +1,6 @@
-"""``scripts/fleet-trial``: how many readings a second Spark takes through the engine, and what a meter's state takes.
+"""``scripts/fleet-trial``: readings per second of the engine on Spark, and the size of a meter's state.
 
-Simulated meters, in micro-batches of a file for each core; what is measured is the stream of ``gapcast-fleet score``.
+Simulated meters, in micro-batches of one file per core, through the stream of ``gapcast-fleet score``.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ from gapcast_fleet.spark import session
 #: 2010-11-01T00:00Z.
 _FIRST_MINUTE = 21_476_160
 _MINUTE_MS = 60_000
-#: Micro-batches that are not counted: Java and the workers get warm, and states are new.
+#: Micro-batches that are not counted: Java and the workers warm up, and states are new.
 _WARM_UP = 2
-#: Meters of a bucket, and how many buckets there are even so, so that partitions are about as large.
+#: Meters per bucket, and the minimum number of buckets, so that partitions have about equal sizes.
 _A_BUCKET, _LEAST_BUCKETS = 400, 4
 
 
 class Used(NamedTuple):
-    """Processor time used so far, s: by Java, and by Python, its workers and this process, which plans."""
+    """CPU time used so far, s: by Java, and by Python (the workers and this process, the driver)."""
 
     java_s: float
     python_s: float
 
     @classmethod
     def by(cls, spark: SparkSession) -> Used:
-        """Return what ``spark`` has used."""
+        """Return the CPU time used by ``spark``."""
         java = spark.sparkContext._gateway.proc.pid
         java_s = own_cpu_s(java)
         return cls(java_s, cpu_s(java) - java_s + time.process_time())
 
 
 def simulate(folder: Path, n_meters: int, n_batches: int, per_batch: int, n_files: int) -> None:
-    """Write ``n_batches`` times ``n_files`` files: a level for each meter, that jumps now and then, and noise."""
+    """Write ``n_batches`` times ``n_files`` files: a level per meter, with occasional jumps and noise."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(8)
     names = np.array([f"meter-{i:07d}" for i in range(n_meters)])
@@ -76,7 +76,7 @@ def simulate(folder: Path, n_meters: int, n_batches: int, per_batch: int, n_file
 
 
 def run_trial(spark: SparkSession, folder: Path, settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
-    """Return what is measured of ``options.meters`` meters."""
+    """Return the figures of ``options.meters`` meters."""
     n_files = spark.sparkContext.defaultParallelism
     simulate(folder / "in", options.meters, options.batches, options.per_batch, n_files)
     readings = from_files(spark, folder / "in", "parquet", n_files)
@@ -115,7 +115,7 @@ def run_trial(spark: SparkSession, folder: Path, settings: Settings, options: ar
 
 
 def _cpu_us(used: list[Used], n_readings: int) -> dict[str, int]:
-    """Return the median of what a micro-batch of ``n_readings`` took, µs a reading, of those between ``used``."""
+    """Return the median CPU time of the micro-batches between ``used``, µs per reading, ``n_readings`` each."""
     java, python = (
         statistics.median((after[i] - before[i]) / n_readings * 1e6 for before, after in pairwise(used)) for i in (0, 1)
     )
@@ -127,17 +127,17 @@ def _bytes_under(folder: Path) -> int:
 
 
 def main() -> None:
-    """Run the trial that the command line asks for, and print what came of it as a line of JSON."""
+    """Run the requested trial, and print the result as a line of JSON."""
     parser = argparse.ArgumentParser(prog="scripts/fleet-trial", description=__doc__)
     parser.add_argument("--meters", type=int, default=100_000)
-    parser.add_argument("--per-batch", type=int, default=3, help="readings of each meter in a micro-batch")
+    parser.add_argument("--per-batch", type=int, default=3, help="readings of each meter per micro-batch")
     parser.add_argument("--batches", type=int, default=7)
     parser.add_argument("--buckets", type=int, help=f"one for every {_A_BUCKET} meters, if not given")
-    parser.add_argument("--model", help="the model that speaks; it is blended with all others unless --alone")
-    parser.add_argument("--alone", action="store_true", help="hear no other model beside it; learn all the same")
-    parser.add_argument("--memory", default="4g", help="of Java")
+    parser.add_argument("--model", help="the primary model; an ensemble with all others unless --alone")
+    parser.add_argument("--alone", action="store_true", help="no other model in the ensemble; learning stays enabled")
+    parser.add_argument("--memory", default="4g", help="Java heap size")
     parser.add_argument("--conf", action="append", default=[], metavar="KEY=VALUE", help="set a key of Spark")
-    parser.add_argument("--quick", action="store_true", help="500 meters, to see that it works")
+    parser.add_argument("--quick", action="store_true", help="smoke test with 500 meters")
     options = parser.parse_args()
     options.buckets = options.buckets or max(_LEAST_BUCKETS, options.meters // _A_BUCKET)
     if options.quick:
@@ -155,7 +155,7 @@ def main() -> None:
             spark.stop()
     print(json.dumps(found))
     if found["forecasts"] != found["forecasts_due"]:
-        message = f"{found['forecasts']} forecasts of {found['forecasts_due']} that were due"
+        message = f"{found['forecasts']} of {found['forecasts_due']} expected forecasts"
         raise SystemExit(message)
 
 

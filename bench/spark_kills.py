@@ -1,6 +1,6 @@
-"""``scripts/fleet-trial --kills``: a stream on Spark gets SIGKILL again and again, and gives what it gives undisturbed.
+"""``scripts/fleet-trial --kills``: kills a stream on Spark repeatedly; its forecasts must equal an undisturbed run's.
 
-The driver, Java and its Python workers are killed at once, at random moments, and started again on their checkpoint.
+The driver, Java and its Python workers get SIGKILL together, at random moments, and are restarted on their checkpoint.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.process import ended
+from bench.process import terminated
 from bench.spark import simulate
 
 _N_FILES = 2
 _TIMEOUT_S, _POLL_S = 120.0, 0.01
-#: Some kills come while it starts, at most so long after; the others after its first micro-batch.
+#: Share of kills during the start, within _START_S; the others follow the first micro-batch.
 _SHARE_EARLY, _START_S, _WORKING_S = 0.25, 12.0, 4.0
 Forecasts = dict[tuple[str, str], dict[str, Any]]
 
 
 def score(folder: Path, name: str, *words: str) -> subprocess.Popen[bytes]:
-    """Start ``gapcast-fleet score`` of ``folder/in`` into ``folder/name``, in a process group of its own."""
+    """Start ``gapcast-fleet score`` of ``folder/in`` into ``folder/name``, in its own process group."""
     command = [sys.executable, "-m", "gapcast_fleet", "score", "--from", f"{folder}/in", "--to", f"{folder}/{name}"]
     command += ["--checkpoint", f"{folder}/{name}.checkpoint", "--format", "parquet", "--to-format", "json"]
     command += ["--files-at-once", str(_N_FILES), "--every", "0", "--buckets", "4", *words]
@@ -37,15 +37,15 @@ def score(folder: Path, name: str, *words: str) -> subprocess.Popen[bytes]:
 
 
 def run_undisturbed(folder: Path, name: str) -> None:
-    """Score all there is; raise where that fails."""
-    with ended(score(folder, name, "--once")) as process:
+    """Score all readings; raise if that fails."""
+    with terminated(score(folder, name, "--once")) as process:
         if process.wait():
             message = (folder / f"{name}.log").read_text(encoding="utf-8")[-4_000:]
             raise SystemExit(message)
 
 
 def kill_one(folder: Path, name: str, chance: random.Random) -> bool:
-    """Start it, kill it at a random moment; return whether a micro-batch stood half written then."""
+    """Start it, kill it at a random moment; return whether a micro-batch was half written then."""
     process = score(folder, name)
     out = folder / name
     before, began_s = n_batches(out, "_SUCCESS"), time.monotonic()
@@ -63,19 +63,19 @@ def kill_one(folder: Path, name: str, chance: random.Random) -> bool:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     if has_ended or is_slow:
-        said = (folder / f"{name}.log").read_text(encoding="utf-8")[-4_000:]
-        message = f"it ended by itself, or did nothing:\n{said}"
+        log = (folder / f"{name}.log").read_text(encoding="utf-8")[-4_000:]
+        message = f"the process ended by itself, or made no progress:\n{log}"
         raise SystemExit(message)
     return is_unfinished
 
 
 def n_batches(out: Path, what: str = "") -> int:
-    """Return how many micro-batches have been begun, or have ``what`` in their folder."""
+    """Return how many micro-batches have been started, or have ``what`` in their folder."""
     return sum(1 for _ in out.glob(f"batch=*/{what}"))
 
 
 def forecasts_in(out: Path) -> tuple[Forecasts, int]:
-    """Return the forecasts under ``out``, but for when they were made, and how many are there once more."""
+    """Return the forecasts under ``out`` without their time of issue, and the number of duplicates."""
     found: Forecasts = {}
     n_again = 0
     for path in out.glob("batch=*/kind=forecast/part-*"):
@@ -89,7 +89,7 @@ def forecasts_in(out: Path) -> tuple[Forecasts, int]:
 
 
 def main() -> None:
-    """Kill as often as the command line says, and print what came of it as a line of JSON."""
+    """Run the requested kills, and print the result as a line of JSON."""
     parser = argparse.ArgumentParser(prog="scripts/fleet-trial --kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--meters", type=int, default=500)
@@ -105,7 +105,7 @@ def main() -> None:
         run_undisturbed(folder, "killed")
         run_undisturbed(folder, "undisturbed")
         (found, n_again), (due, _) = forecasts_in(folder / "killed"), forecasts_in(folder / "undisturbed")
-    told = {
+    outcome = {
         "kills": options.kills,
         "with_one_half_written": n_unfinished,
         "batches_by_then": n_before,
@@ -114,11 +114,11 @@ def main() -> None:
         "came_again": n_again,
         "of_another_value": sum(found[key] != due[key] for key in due.keys() & found.keys()),
     }
-    print(json.dumps(told))
+    print(json.dumps(outcome))
     if len(due) != options.meters * (options.batches * 2 - 1) or found.keys() != due.keys():
         raise SystemExit("forecasts are missing")
-    if n_again or told["of_another_value"]:
-        raise SystemExit("a forecast came twice, or is another than it would have been")
+    if n_again or outcome["of_another_value"]:
+        raise SystemExit("a forecast was written twice, or differs from that of the undisturbed run")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Who is measured: the bare echo and gapcast, each a process of its own."""
+"""The programs under test, the bare echo and gapcast, each in its own process."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bench.ports import free_port
-from bench.process import ended
-from bench.ways import Way
+from bench.process import terminated
+from bench.transports import BrokerTransport
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
@@ -26,11 +26,11 @@ _TAIL_BYTES = 2_000
 
 
 class NotReadyError(Exception):
-    """The process under test ended or did not get ready; its last words are in the message."""
+    """The process under test ended or did not become ready; the message holds the end of its log."""
 
 
-#: Who else has a say in what a model's subject publishes, and learns from what comes of it.
-Beside = Literal["no one", "learned", "all"]
+#: The other members of the ensemble beside a subject's model.
+EnsembleMembers = Literal["none", "learned", "all"]
 _LEARNS = {"GAPCAST_LEARNING__MAX_DEVICES": "10000"}
 _ALONE = {
     "GAPCAST_FORECAST__BLEND": "false",
@@ -43,27 +43,27 @@ _ALONE = {
 class Subject:
     """A program to measure: gapcast with ``model`` of the folder ``models``, or the echo where that is None.
 
-    That model speaks alone, unscored; or it is blended with the expert that is ``learned`` and persistence, its
-    intervals are corrected and all are scored; or the same with ``all`` the models. With a ``way`` it takes a door of
-    its own to the broker.
+    ``ensemble`` is ``none``: the model alone, without scores; ``learned``: an ensemble with the online model and
+    persistence, with calibrated intervals and scores; ``all``: the same with all models. With a ``transport`` it
+    connects to its own listener of the broker.
     """
 
     name: str
     model: str | None = None
     models: Path = MODELS
     answer: Literal["reading", "forecast"] = "reading"
-    way: Way | None = None
-    beside: Beside = "no one"
+    transport: BrokerTransport | None = None
+    ensemble: EnsembleMembers = "none"
 
     def command(self, broker_port: int, qos: int) -> list[str]:
-        """Return how it is started."""
+        """Return the command line."""
         if self.model:
             return [sys.executable, "-m", "gapcast", "run"]
         options = ["--port", str(broker_port), "--qos", str(qos), "--answer", self.answer]
         return [sys.executable, "-m", "bench.echo", *options]
 
     def environment(self, broker_port: int, qos: int, http_port: int, state: str) -> dict[str, str]:
-        """Return what it is told by environment; nothing of the caller's own gapcast configuration."""
+        """Return the environment, without the caller's own gapcast configuration."""
         chosen = {name: value for name, value in os.environ.items() if not name.startswith("GAPCAST_")}
         chosen["PYTHONPATH"] = str(ROOT)
         if self.model:
@@ -77,8 +77,8 @@ class Subject:
                 "GAPCAST_MODELS__PATH": str(self.models),
                 "GAPCAST_STATE__PATH": state,
             }
-            chosen |= _ALONE if self.beside == "no one" else _LEARNS
-            if self.beside == "learned":
+            chosen |= _ALONE if self.ensemble == "none" else _LEARNS
+            if self.ensemble == "learned":
                 chosen["GAPCAST_FORECAST__EXPERTS"] = self.model
         return chosen
 
@@ -88,7 +88,7 @@ ECHO_LONG = Subject("paho echo, forecast's size", answer="forecast")
 
 
 class Running(NamedTuple):
-    """A subject under way. ``start_s`` is from its start to its first 200 at ``/readyz``; 0 for the echo."""
+    """A running subject. ``start_s`` is from its start to its first 200 at ``/readyz``; 0 for the echo."""
 
     pid: int
     start_s: float
@@ -99,7 +99,7 @@ class Running(NamedTuple):
 def running(
     subject: Subject, broker_port: int, qos: int, settings: Mapping[str, str] | None = None
 ) -> Iterator[Running]:
-    """Run ``subject`` against the broker at ``broker_port``; gapcast is ready when this gives it.
+    """Run ``subject`` against the broker at ``broker_port``; yield it once gapcast is ready.
 
     ``settings`` are added to its environment.
     """
@@ -110,7 +110,7 @@ def running(
             settings or {}
         )
         begin = time.perf_counter()
-        with ended(subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)) as process:
+        with terminated(subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)) as process:
             if subject.model:
                 _wait_until_ready(process, http_port, Path(log.name))
             yield Running(process.pid, time.perf_counter() - begin if subject.model else 0.0, http_port)

@@ -1,4 +1,4 @@
-"""Readings answered a second, gapcast and echo in turns within one run, so that both meet the same machine."""
+"""Answered readings per second; gapcast and echo alternate within one run, under the same conditions."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bench.fleet import Fleet
 from bench.load import Generator
 from bench.process import cpu_s
 from bench.subject import Subject, running
-from bench.ways import Way, opened
+from bench.transports import BrokerTransport, listener_for
 
 N_DEVICES = 1_000
-#: Readings under way. At QoS 1 paho scans its table of them on every acknowledgement, so the echo is
-#: fastest with few; gapcast's batches like many. Both are measured, and the echo's best is the baseline.
+#: Readings in flight. At QoS 1 paho scans its table of them on every acknowledgement, so the echo is
+#: fastest with few; gapcast's batches profit from many. Both are measured, and the echo's best is the baseline.
 WINDOWS = {0: (2_000,), 1: (100, 1_000)}
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """One block of a run. CPU times are microseconds a message of user and system time, all threads."""
+    """Figures of one block of a run. CPU times are user and system time of all threads, in microseconds per message."""
 
     name: str
     qos: int
@@ -37,7 +37,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What one block measures; a subject of None is the ceiling: broker and generator alone."""
+    """Settings of one block; a subject of None is the ceiling: broker and generator alone."""
 
     subject: Subject | None
     qos: int
@@ -47,10 +47,10 @@ class Block:
 
 
 def measure(block: Block) -> Pace:
-    """Measure one block on a broker of its own."""
+    """Measure one block on its own broker."""
     fleet = Fleet(N_DEVICES, block.qos)
-    if block.subject is not None and block.subject.way is not None:
-        return _measure_by(block.subject.way, block, block.subject, fleet)
+    if block.subject is not None and block.subject.transport is not None:
+        return _measure_over(block.subject.transport, block, block.subject, fleet)
     with running_broker() as (port, broker_pid):
         if block.subject is None:
             with Generator(port, fleet, answers="gap/+/reading") as generator:
@@ -59,11 +59,11 @@ def measure(block: Block) -> Pace:
             return _measure(block, process.pid, broker_pid, generator)
 
 
-def _measure_by(way: Way, block: Block, subject: Subject, fleet: Fleet) -> Pace:
+def _measure_over(transport: BrokerTransport, block: Block, subject: Subject, fleet: Fleet) -> Pace:
     with (
-        opened(way) as door,
-        running_broker(listeners=door.listener) as (port, broker_pid),
-        running(subject, door.port, block.qos, door.settings) as process,
+        listener_for(transport) as listener,
+        running_broker(listeners=listener.configuration) as (port, broker_pid),
+        running(subject, listener.port, block.qos, listener.settings) as process,
         Generator(port, fleet) as generator,
     ):
         return _measure(block, process.pid, broker_pid, generator)
@@ -95,13 +95,13 @@ def _measure(block: Block, pid: int | None, broker_pid: int, generator: Generato
 
 
 def take_turns(blocks: list[Block], n_rounds: int) -> list[list[Pace]]:
-    """Measure all blocks one after the other, ``n_rounds`` times over."""
-    return [[_measure_aloud(block) for block in blocks] for _ in range(n_rounds)]
+    """Measure all blocks one after the other, ``n_rounds`` times."""
+    return [[_measure_and_print(block) for block in blocks] for _ in range(n_rounds)]
 
 
-def _measure_aloud(block: Block) -> Pace:
+def _measure_and_print(block: Block) -> Pace:
     pace = measure(block)
-    progress = f"QoS {pace.qos}, {pace.window:5} under way: {pace.per_s:8,.0f}/s, {pace.cpu_us:5.1f} us  {pace.name}"
+    progress = f"QoS {pace.qos}, {pace.window:5} in flight: {pace.per_s:8,.0f}/s, {pace.cpu_us:5.1f} us  {pace.name}"
     print(progress, file=sys.stderr, flush=True)
     return pace
 
@@ -110,7 +110,7 @@ def _measure_aloud(block: Block) -> Pace:
 class Comparison:
     """One subject over all rounds of one QoS: medians, and ratios to the best echo of the same round.
 
-    ``ratio_cpu`` is the echo's CPU time a message over this one's: above 1 is cheaper than the echo.
+    ``ratio_cpu`` is the echo's CPU time per message divided by this one's: above 1 is cheaper than the echo.
     """
 
     name: str
@@ -129,7 +129,7 @@ class Comparison:
 
 
 def compare(rounds: list[list[Pace]], echoes: set[str]) -> list[Comparison]:
-    """Sum up rounds; the baseline is the one named in ``echoes`` (at whichever window) with the best median pace.
+    """Summarise rounds; the baseline is the one named in ``echoes`` (at whichever window) with the best median pace.
 
     >>> def pace(name, per_s, cpu_us):
     ...     return Pace(name, 0, 9, per_s, cpu_us, 5.0, 3.0, 80.0, 0)
@@ -142,10 +142,10 @@ def compare(rounds: list[list[Pace]], echoes: set[str]) -> list[Comparison]:
         (column for column in columns if column[0].name in echoes),
         key=lambda column: statistics.median(pace.per_s for pace in column),
     )
-    return [_sum_up(column, echo) for column in columns]
+    return [_summarise(column, echo) for column in columns]
 
 
-def _sum_up(column: tuple[Pace, ...], echo: tuple[Pace, ...]) -> Comparison:
+def _summarise(column: tuple[Pace, ...], echo: tuple[Pace, ...]) -> Comparison:
     ratios = [one.per_s / base.per_s for one, base in zip(column, echo, strict=True)]
     return Comparison(
         column[0].name,

@@ -1,10 +1,10 @@
-"""What keeping costs an SD card: a day of readings through the store, on a clock of its own.
+"""SD card wear by persistence: a day of readings through the store, on a simulated clock.
 
 ``python -m bench.wear [--hours 24] [--every 10] [--learns]`` prints, for 1 and for 1,000 devices, the bytes that the
 store wrote and those that Linux sent to the disk for it (``write_bytes`` of ``/proc/self/io``: whole pages, without the
-file system's own journal). Meters report one after the other, so that each message is a batch of its own: a reading
-a minute, or samples of power every so many seconds. With ``--learns`` by the default engine, which learns each device
-and keeps what it learnt; without it by persistence, which has nothing to keep but the windows.
+file system's own journal). Meters report one after the other, so that each message is its own batch: a reading
+every minute, or a power sample every ``--every`` seconds. With ``--learns`` the default engine runs, which learns for
+each device and persists its learning state; otherwise the persistence baseline, which persists only windows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DAY_H, _HOUR_MIN, _MIN_S = 24, 60, 60
 
 
 def bytes_to_disk() -> int:
-    """Return how many bytes this process has caused to be written to disks."""
+    """Return how many bytes this process has caused to be written to disk."""
     lines = Path("/proc/self/io").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
 
@@ -67,9 +67,11 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.wear", description=__doc__)
     parser.add_argument("--hours", type=float, default=_DAY_H)
-    parser.add_argument("--every", type=int, default=_MIN_S, help="seconds between two messages of a meter")
-    parser.add_argument("--learns", action="store_true", help="the default engine in place of persistence")
-    parser.add_argument("--folder", type=Path, help="on the disk to be measured (default: the temporary folder's)")
+    parser.add_argument("--every", type=int, default=_MIN_S, help="seconds between messages of a meter")
+    parser.add_argument(
+        "--learns", action="store_true", help="use the default engine instead of the persistence baseline"
+    )
+    parser.add_argument("--folder", type=Path, help="folder on the disk to measure (default: the temporary folder)")
     chosen = parser.parse_args()
     for n_devices, hours in ((1, chosen.hours), (1_000, chosen.hours)):
         with tempfile.TemporaryDirectory(dir=chosen.folder, prefix="gapcast-bench-") as folder:

@@ -1,6 +1,6 @@
-"""The few MQTT 3.1.1 packets that a load generator needs, as bytes.
+"""Encodes and splits the few MQTT 3.1.1 packets that the load generator needs.
 
-Kept apart from gapcast's own packets on purpose: a fault in those must not hide itself here.
+Independent of gapcast's own MQTT code, so that a bug there cannot hide here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _U16 = struct.Struct("!H")
 
 
 class Frame(NamedTuple):
-    """One packet in a received chunk: its type, its flags and where its body lies in it."""
+    """One packet in a received chunk: its type, its flags and the position of its body."""
 
     kind: int
     flags: int
@@ -25,7 +25,7 @@ class Frame(NamedTuple):
 
 
 def encode_length(n_bytes: int) -> bytes:
-    """Return a remaining length, seven bits a byte.
+    """Encode a remaining length, seven bits per byte.
 
     >>> encode_length(127).hex(), encode_length(321).hex()
     ('7f', 'c102')
@@ -61,7 +61,7 @@ def subscribe(topic_filter: bytes, qos: int) -> bytes:
 
 
 def publish(topic: bytes, payload: bytes, packet_id: int = 0) -> bytes:
-    """Return a PUBLISH: QoS 1 with a ``packet_id``, QoS 0 where that is 0.
+    """Return a PUBLISH: QoS 1 with a ``packet_id``, QoS 0 if that is 0.
 
     >>> publish(b"a/b", b"1.5").hex(), publish(b"a/b", b"1.5", 7).hex()
     ('30080003612f62312e35', '320a0003612f620007312e35')
@@ -71,7 +71,7 @@ def publish(topic: bytes, payload: bytes, packet_id: int = 0) -> bytes:
 
 
 def split(chunk: bytes) -> tuple[list[Frame], int]:
-    """Return the whole packets at the start of ``chunk`` and how many bytes they take.
+    """Return the complete packets at the start of ``chunk`` and their total length in bytes.
 
     >>> split(publish(b"a", b"1") + publish(b"a", b"2")[:4])
     ([Frame(kind=3, flags=0, start=2, end=6)], 6)
@@ -95,7 +95,7 @@ def split(chunk: bytes) -> tuple[list[Frame], int]:
 
 
 def topic_and_payload(chunk: bytes, frame: Frame) -> tuple[bytes, bytes]:
-    """Return what a PUBLISH says.
+    """Return topic and payload of a PUBLISH.
 
     >>> chunk = publish(b"a/b", b"1.5", 7)
     >>> topic_and_payload(chunk, split(chunk)[0][0])

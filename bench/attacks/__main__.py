@@ -1,6 +1,6 @@
-"""Attacks a running gateway over MQTT, HTTP, its files and its models, and prints what came of each.
+"""Attacks a running gateway over MQTT, HTTP, its files and its models, and prints the outcome of each.
 
-Exit code 1 if the gateway did not withstand one of them.
+Exit code 1 if the gateway failed one of them.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ from bench.attacks.trial import MAX_LIVEZ_MS, MAX_RSS_MB, NAMES, QUICK_NAMES, Re
 
 _OWN_FILES = 8_192
 _PROBLEMS_SHOWN = 5
-_HEAD = ("attack", "sent", "longest /livez, ms", "RSS more, MB", "children, MB", "lost", "verdict")
+_HEAD = ("attack", "sent", "longest /livez, ms", "RSS growth, MB", "children, MB", "lost", "verdict")
 
 
 def main() -> int:
     """Run the attacks that the command line asks for."""
     parser = argparse.ArgumentParser(prog="scripts/attack", description=__doc__)
     parser.add_argument(
-        "--python", type=Path, metavar="PATH", help="of the environment with the gapcast to attack (default: this one)"
+        "--python",
+        type=Path,
+        metavar="PATH",
+        help="Python of the environment with the gapcast to attack (default: this one)",
     )
-    parser.add_argument("--quick", action="store_true", help="fewer attacks with less of each, about a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller attacks, about a minute")
     parser.add_argument(
-        "--only", action="append", metavar="NAME", help="attacks whose names begin so (may be repeated)"
+        "--only", action="append", metavar="NAME", help="run attacks whose names start with NAME (may be repeated)"
     )
     parser.add_argument("--list", action="store_true", help="print the names of the attacks")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE as well")
@@ -42,7 +45,7 @@ def main() -> int:
         QUICK_NAMES if chosen.quick else NAMES
     )
     if chosen.only and not any(name.startswith(one) for one in chosen.only for name in NAMES):
-        parser.error(f"no attack begins with {', '.join(chosen.only)}; --list prints them")
+        parser.error(f"no attack name starts with {', '.join(chosen.only)}; --list prints them")
     _allow_files()
     installation = Installation((chosen.python or Path(sys.executable)).absolute())
     results: list[Result] = []
@@ -72,7 +75,7 @@ def main() -> int:
 
 
 def _allow_files() -> None:
-    """Let this process have more connections open than the gateway can take."""
+    """Raise this process's file limit above the number of connections that the gateway can accept."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     wanted = _OWN_FILES if most == resource.RLIM_INFINITY else min(_OWN_FILES, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))

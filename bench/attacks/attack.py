@@ -1,4 +1,4 @@
-"""What an attack is, and what it is given."""
+"""Data types of attacks: attack, victim and report."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ Group = Literal["mqtt", "http", "models", "devices"]
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """The gateway that is attacked, and how thoroughly."""
+    """The attacked gateway, and the size of the run."""
 
     target: Target
-    #: A device of the normal traffic, which the gateway knows.
+    #: A device of the normal traffic, which the gateway tracks.
     device: str
-    #: Whether seconds are to be saved.
+    #: Whether to save time.
     quick: bool
 
     def choose(self, thorough: int, quick: int) -> int:
-        """Return how many, by how thorough the run is."""
+        """Return ``quick`` in a quick run, else ``thorough``."""
         return quick if self.quick else thorough
 
 
 @dataclass(slots=True)
 class Report:
-    """What an attack did."""
+    """The report of an attack."""
 
-    #: What was sent, in a few words.
+    #: Short description of what was sent.
     sent: str
-    #: What the gateway should not have answered or done.
+    #: Wrong answers or behaviour of the gateway.
     problems: list[str] = field(default_factory=list)
 
 
@@ -43,5 +43,5 @@ class Attack:
     name: str
     group: Group
     run: Callable[[Victim], Report]
-    #: Memory that the gateway may hold for good afterwards, MB: the documented cost of devices that it then knows.
+    #: Memory that the gateway may keep afterwards, MB: the documented cost of the devices that it then tracks.
     lasting_mb: float = 0.0

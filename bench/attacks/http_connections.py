@@ -1,4 +1,4 @@
-"""Attacks of a LAN client without a token on the HTTP server itself: connections, heads, bodies and time."""
+"""Attacks by a LAN client without a token on the HTTP server itself: connections, request heads, bodies and time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TENSOR_BYTES = 16_777_216
 _HEAD = b"GET /predict HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 _HEADER = b"X-%05d: " + b"a" * 8_000 + b"\r\n"
 _INFER = "/v2/models/lstm/infer"
-#: More than the gateway may have open files.
+#: More than the gateway's limit of open files.
 _N_CONNECTIONS = 1_100
 
 
@@ -24,15 +24,15 @@ def _headers() -> Iterator[bytes]:
 
 
 def send_headers(victim: Victim, n_links: int) -> Report:
-    """Send 60 MB of headers without end on each of ``n_links`` connections."""
+    """Send 60 MB of headers, which never end, on each of ``n_links`` connections."""
     with connections(victim.target.http_port, n_links) as links:
         n_bytes = push(links, [_headers() for _ in links], victim.choose(8, 3))
         hold(links, 0.5)
-    return Report(f"60 MB of headers on {n_links} connections; {n_bytes / 1e6:.1f} MB were taken")
+    return Report(f"60 MB of headers on {n_links} connections; {n_bytes / 1e6:.1f} MB were accepted")
 
 
 def send_one_header(victim: Victim) -> Report:
-    """Send one header line, one request line and one chunk line without end."""
+    """Send a header line, a request line and a chunk line that never end."""
     starts = [
         _HEAD + b"X: ",
         b"GET /",
@@ -47,19 +47,19 @@ def send_one_header(victim: Victim) -> Report:
         n_bytes = push(links, contents, victim.choose(6, 3))
         hold(links, 0.5)
     return Report(
-        f"60 MB in one header, request line, method, chunk extension, trailer; {n_bytes / 1e6:.1f} MB were taken"
+        f"60 MB in one header, request line, method, chunk extension, trailer; {n_bytes / 1e6:.1f} MB were accepted"
     )
 
 
 def open_idle(victim: Victim) -> Report:
-    """Hold more idle connections than the gateway may have files."""
+    """Hold more idle connections than the gateway's file limit."""
     with connections(victim.target.http_port, _N_CONNECTIONS) as links:
         n_closed = hold(links, victim.choose(5, 3))
     return Report(f"{_N_CONNECTIONS:,} idle connections; {n_closed} were closed by the gateway")
 
 
 def open_half_heads(victim: Victim) -> Report:
-    """Hold more connections with half a head than the gateway may have files."""
+    """Hold more connections with half a request head than the gateway's file limit."""
     with connections(victim.target.http_port, _N_CONNECTIONS) as links:
         push(links, [iter([_HEAD + b"X-A: "]) for _ in links], 3.0)
         n_closed = hold(links, victim.choose(5, 3))
@@ -72,7 +72,7 @@ def open_half_bodies(victim: Victim) -> Report:
     with connections(victim.target.http_port, 20) as links:
         n_bytes = push(links, [repeat(head, b" " * 65_535, _TENSOR_BYTES - 65_536) for _ in links], victim.choose(6, 4))
         n_closed = hold(links, 1.0)
-    return Report(f"20 half-sent bodies of 16 MB; {n_bytes / 1e6:.0f} MB were taken, {n_closed} closed")
+    return Report(f"20 half-sent bodies of 16 MB; {n_bytes / 1e6:.0f} MB were accepted, {n_closed} closed")
 
 
 def drip_bodies(victim: Victim) -> Report:
@@ -114,7 +114,7 @@ def flood_with_requests(victim: Victim) -> Report:
         with connections(victim.target.http_port, 50) as links:
             push(links, [iter([request]) for _ in links], 0.5)
             hold(links, 0.3)
-    return Report(f"{rounds * 50:,} requests, each on a connection of its own")
+    return Report(f"{rounds * 50:,} requests, each on a new connection")
 
 
 ATTACKS = [

@@ -1,4 +1,4 @@
-"""Attacks by the content of HTTP requests: bodies, heads that parsers disagree on, and pages in a browser."""
+"""Attacks by the content of HTTP requests: bodies, ambiguous request heads, and cross-origin pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from urllib.parse import quote
 
 from bench.attacks.attack import Attack, Report, Victim
-from bench.attacks.http_wire import Answer, request_bytes, swap_engine
+from bench.attacks.http_wire import Answer, request_bytes, send_request
 from bench.attacks.json_bodies import hostile_documents, large_bodies
 
 _JSON = {"Content-Type": "application/json"}
@@ -19,8 +19,8 @@ def _is_client_error(answer: Answer) -> bool:
     return 400 <= answer.status < 500
 
 
-def _refused(report: Report, answers: dict[str, Answer]) -> Report:
-    """Report each answer that is not a 4xx; a connection closed without an answer is a refusal, too."""
+def _check_rejected(report: Report, answers: dict[str, Answer]) -> Report:
+    """Report each answer that is not a 4xx; closing the connection without an answer counts as a rejection."""
     for name, answer in answers.items():
         if answer.status and not _is_client_error(answer):
             report.problems.append(f"{name}: answered {answer.status}")
@@ -42,34 +42,34 @@ def post_tensor_lists(victim: Victim) -> Report:
     answers: dict[str, Answer] = {}
 
     def post(name: str, body: bytes) -> None:
-        answers[name] = swap_engine(victim.target.http_port, request_bytes("POST", _INFER, _JSON, body))
+        answers[name] = send_request(victim.target.http_port, request_bytes("POST", _INFER, _JSON, body))
 
     threads = [threading.Thread(target=post, args=item) for item in bodies.items()]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return _refused(
+    return _check_rejected(
         Report('2 MB of {"inputs":[{},{},...]}, of outputs, of nested data and of shapes, at once'), answers
     )
 
 
 def post_bodies(victim: Victim) -> Report:
-    """Post 250 kB of whatever costs a validator most, and each hostile document."""
+    """Post 250 kB of documents that are expensive to validate, and each hostile document."""
     bodies = large_bodies(_BODY_BYTES) | hostile_documents()
     answers = {
-        name: swap_engine(victim.target.http_port, request_bytes("POST", "/predict", _JSON, body))
+        name: send_request(victim.target.http_port, request_bytes("POST", "/predict", _JSON, body))
         for name, body in bodies.items()
         if body
     }
-    answers.pop("a duplicate key", None)  # refused or not, as long as one meaning holds
-    return _refused(
+    answers.pop("a duplicate key", None)  # either is allowed, as long as one value is used consistently
+    return _check_rejected(
         Report(f"{len(bodies)} bodies to POST /predict: 250 kB of nested arrays, huge integers, long lists"), answers
     )
 
 
 def send_odd_heads(victim: Victim) -> Report:
-    """Send heads that are no HTTP, or that two parsers read differently."""
+    """Send request heads that are not HTTP, or that parsers read differently."""
     host = b"Host: 127.0.0.1\r\n"
     chunked = host + b"Transfer-Encoding: chunked\r\n"
     body = b'{"readings":[1,2]}'
@@ -88,17 +88,19 @@ def send_odd_heads(victim: Victim) -> Report:
         "a limit of 4,301 digits": b"GET /devices?limit=%b HTTP/1.1\r\n%bConnection: close\r\n\r\n"
         % (b"9" * 4_301, host),
     }
-    answers = {name: swap_engine(victim.target.http_port, head, 3.0) for name, head in heads.items()}
-    answers.pop("10,000 parameters", None)  # the limits of heads decide
+    answers = {name: send_request(victim.target.http_port, head, 3.0) for name, head in heads.items()}
+    answers.pop("10,000 parameters", None)  # depends on the limits of request heads
     paths = ("..", "%2e%2e", "..%2f..%2fetc%2fpasswd", "%00", "%ff", "a" * 65, quote("\u202e"), quote("<b>"))
     for path in paths:
         for route in (f"/devices/{path}", f"/page/{path}", f"/docs/files/{path}", f"/v2/models/{path}"):
-            answers[route] = swap_engine(victim.target.http_port, request_bytes("GET", route), 3.0)
-    return _refused(Report(f"{len(answers)} heads: two lengths, 2^80 bytes, TLS, encoded paths, parameters"), answers)
+            answers[route] = send_request(victim.target.http_port, request_bytes("GET", route), 3.0)
+    return _check_rejected(
+        Report(f"{len(answers)} heads: two lengths, 2^80 bytes, TLS, encoded paths, parameters"), answers
+    )
 
 
 def act_from_foreign_pages(victim: Victim) -> Report:
-    """Try what a page of another origin can make the owner's browser send."""
+    """Send what a page of another origin can make the owner's browser send."""
     port, device = victim.target.http_port, f"/devices/{victim.device}"
     body = b'{"readings":[1,2]}'
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -116,15 +118,15 @@ def act_from_foreign_pages(victim: Victim) -> Report:
         "POST /predict without a type": request_bytes("POST", "/predict", foreign, body),
         "POST /v2 as text": request_bytes("POST", _INFER, foreign | text, body),
     }
-    answers = {name: swap_engine(port, content) for name, content in requests.items()}
-    report = _refused(
+    answers = {name: send_request(port, content) for name, content in requests.items()}
+    report = _check_rejected(
         Report(f"{len(requests)} requests as pages of {_EVIL} can send them: DELETE, POST as text, rebound Host"),
         answers,
     )
     if not victim.target.json(device):
         report.problems.append(f"{victim.device} was deleted")
     for route in ("/", "/docs", "/predict", "/devices", "/metrics", "/openapi.json", "/nothing"):
-        headers = swap_engine(port, request_bytes("GET", route)).headers
+        headers = send_request(port, request_bytes("GET", route)).headers
         if headers.get("x-content-type-options") != "nosniff":
             report.problems.append(f"GET {route}: no nosniff")
         if "access-control-allow-origin" in headers:

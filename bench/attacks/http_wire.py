@@ -1,4 +1,4 @@
-"""Connections of an HTTP attacker: bytes as they are, many connections at once, answers read or not."""
+"""Raw HTTP connections of an attacker: arbitrary bytes, many connections at once, responses read or ignored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from bench.ports import LOOPBACK
 
-#: A request on which the gateway works longer than this counts as unanswered.
+#: A request that takes the gateway longer than this counts as unanswered.
 ANSWER_TIMEOUT_S = 20.0
 _CHUNK_BYTES = 1 << 16
 
@@ -26,19 +26,19 @@ class Answer(NamedTuple):
 
 
 def request_bytes(method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
-    """Return a request; ``headers`` take the place of the usual ones."""
+    """Return a request; ``headers`` override the default ones."""
     usual = {"Host": LOOPBACK, "Connection": "close"} | ({"Content-Length": str(len(body))} if body else {})
     lines = "".join(f"{name}: {value}\r\n" for name, value in (usual | dict(headers or {})).items())
     return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body
 
 
-def swap_engine(port: int, content: bytes, timeout_s: float = ANSWER_TIMEOUT_S) -> Answer:
-    """Send ``content`` on a connection of its own and return the first response."""
+def send_request(port: int, content: bytes, timeout_s: float = ANSWER_TIMEOUT_S) -> Answer:
+    """Send ``content`` on a new connection and return the first response."""
     deadline_s, received = time.monotonic() + timeout_s, bytearray()
     with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=timeout_s) as link:
         with contextlib.suppress(
             BrokenPipeError, ConnectionResetError
-        ):  # refused while it is sent: the answer is there
+        ):  # rejected while being sent: the response is still readable
             link.sendall(content)
         while time.monotonic() < deadline_s and (chunk := link.recv(_CHUNK_BYTES)):
             received += chunk
@@ -53,7 +53,7 @@ def swap_engine(port: int, content: bytes, timeout_s: float = ANSWER_TIMEOUT_S) 
 
 @contextmanager
 def connections(port: int, n: int) -> Iterator[list[socket.socket]]:
-    """Give up to ``n`` connections that do not block, fewer if the gateway accepts no more; close them afterwards."""
+    """Yield up to ``n`` non-blocking connections, fewer if the gateway accepts no more; close them afterwards."""
     links: list[socket.socket] = []
     try:
         for _ in range(n):
@@ -69,9 +69,9 @@ def connections(port: int, n: int) -> Iterator[list[socket.socket]]:
 
 
 def push(links: Iterable[socket.socket], contents: Iterable[Iterator[bytes]], seconds: float) -> int:
-    """Send to each connection its content as fast as it takes it, for ``seconds`` at most; return the bytes sent.
+    """Send its content to each connection as fast as it is accepted, for ``seconds`` at most; return the bytes sent.
 
-    Nothing is read. A connection that the gateway closes is given up; the rest stay open.
+    Nothing is read. A connection that the gateway closes is dropped; the others stay open.
     """
     n_bytes, until_s = 0, time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
@@ -96,7 +96,7 @@ def push(links: Iterable[socket.socket], contents: Iterable[Iterator[bytes]], se
 
 
 def repeat(first: bytes, chunk: bytes, n_bytes: int) -> Iterator[bytes]:
-    """Give ``first``, then ``chunk`` again and again until that are ``n_bytes``."""
+    """Yield ``first``, then ``chunk`` repeatedly, ``n_bytes`` in total."""
     yield first
     for _ in range(n_bytes // len(chunk)):
         yield chunk
@@ -117,7 +117,7 @@ def hold(links: Iterable[socket.socket], seconds: float) -> int:
 
 
 def _is_closed(link: object) -> bool:
-    """Read what has come on a connection; return whether the gateway has closed it."""
+    """Read pending data of a connection; return whether the gateway has closed it."""
     try:
         return isinstance(link, socket.socket) and not link.recv(_CHUNK_BYTES)
     except BlockingIOError:

@@ -1,15 +1,15 @@
-"""JSON that decoders fall over, for readings, requests over MQTT and request bodies."""
+"""JSON that breaks decoders, for readings, MQTT requests and HTTP bodies."""
 
 from __future__ import annotations
 
 import json
 
-#: Python refuses to convert an integer of more digits, by a plain ValueError.
+#: Python raises ValueError when it converts an integer with more digits.
 PYTHON_MAX_DIGITS = 4_300
 
 
 def hostile_documents() -> dict[str, bytes]:
-    """Return documents that no decoder should accept as a reading or as a request, by what they are."""
+    """Return documents, by description, that no decoder should accept as a reading or a request."""
     digits = PYTHON_MAX_DIGITS + 1
     return {
         f"an integer of {digits:,} digits": b"1" * digits,
@@ -43,7 +43,7 @@ def hostile_documents() -> dict[str, bytes]:
 
 
 def large_bodies(n_bytes: int) -> dict[str, bytes]:
-    """Return bodies of ``n_bytes`` that cost a validator much more than their size, by what they are."""
+    """Return bodies of ``n_bytes``, by description, that are much more expensive to validate than their size."""
     empty = b"{},"
     many = b'"a%06d":1,'
     return {

@@ -1,4 +1,4 @@
-"""Attacks by a hostile model: put into the folder that a running gateway watches, or given to ``models install``."""
+"""Attacks by a hostile model, in the folder that a running gateway watches, or passed to ``models install``."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _SEED = 13
 _MODEL = MODELS / "lstm-5-3"
 _RELOAD_TIMEOUT_S = 40.0
 _INSTALL_TIMEOUT_S = 60.0
-#: What ``models install`` may take beyond ``models``, which lists them, MB.
+#: Memory that ``models install`` may use beyond ``models``, which lists models, MB.
 INSTALL_MB = 80.0
-#: Where in the FlatBuffer's first bytes offsets and lengths lie, whose flips read far beyond it.
+#: The first bytes of the FlatBuffer hold offsets and lengths; flipping them causes reads far beyond it.
 _HEAD_BYTES = 4_096
 
 
@@ -44,7 +44,7 @@ def flipped(content: bytes, offset: int, bit: int) -> bytes:
 
 
 def write_model(folder: Path, model: bytes, **fields: object) -> None:
-    """Write a model and its card, whose hash fits; ``fields`` replace those of the card. The card comes last."""
+    """Write a model and then its card, with a matching hash; ``fields`` override the card's."""
     card: dict[str, Any] = json.loads((_MODEL / "card.json").read_text(encoding="utf-8"))
     card |= {"name": folder.name, "sha256": hashlib.sha256(model).hexdigest(), "bytes": len(model)} | fields
     folder.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def write_model(folder: Path, model: bytes, **fields: object) -> None:
 
 
 def flip_bits(victim: Victim) -> Report:
-    """Put models with one flipped bit and a hash that fits into the live folder, one after the other."""
+    """Put models with one flipped bit and a matching hash into the live folder, one after the other."""
     draw, model = random.Random(_SEED), (_MODEL / "model.tflite").read_bytes()
     n_flips = victim.choose(8, 1)
     head, rest = n_flips // 2, n_flips - n_flips // 2
@@ -66,7 +66,7 @@ def flip_bits(victim: Victim) -> Report:
 
 
 def widen_tolerance(victim: Victim) -> Report:
-    """Put a model that computes nonsense into the live folder, with a card that tolerates it."""
+    """Put a model with wrong outputs into the live folder, with a card that tolerates them."""
     report = Report("cards with a tolerance of 1e300, of NaN, and with outputs of 1e30")
     golden = json.loads((_MODEL / "card.json").read_text(encoding="utf-8"))["golden"]
     model = (_MODEL / "model.tflite").read_bytes()
@@ -82,39 +82,39 @@ def widen_tolerance(victim: Victim) -> Report:
 
 
 def _offer(victim: Victim, report: Report, name: str, model: bytes, **fields: object) -> str:
-    """Put a model into the live folder, wait until it is judged, take it away; return how it was judged."""
+    """Put a model into the live folder, wait for the verdict, remove the model; return the verdict."""
     if not victim.target.is_alive:
         return "ended"
-    # Written elsewhere on the same disk, then renamed: the gateway sees it whole.
+    # Written elsewhere on the same disk, then renamed, so that the gateway never sees a partial model.
     staging = victim.target.folder / "hostile"
     place = victim.target.state / "models" / "hostile"
     place.parent.mkdir(parents=True, exist_ok=True)
     write_model(staging, model, **fields)
     before = _reloads(victim)
     staging.rename(place)
-    judged = _wait_judged(victim, report, name, before)
+    verdict = _wait_for_verdict(victim, report, name, before)
     before = _reloads(victim)
     shutil.rmtree(place)
-    if judged == "swapped":
-        _wait_judged(victim, report, f"the removal after {name}", before)
-    return judged
+    if verdict == "swapped":
+        _wait_for_verdict(victim, report, f"the removal after {name}", before)
+    return verdict
 
 
-def _wait_judged(victim: Victim, report: Report, name: str, before: dict[str, float]) -> str:
+def _wait_for_verdict(victim: Victim, report: Report, name: str, before: dict[str, float]) -> str:
     with suppress(FaultError):
         wait_until(
             lambda: not victim.target.is_alive or any(_reloads(victim)[key] > before[key] for key in before),
-            f"{name} to be judged",
+            f"a verdict on {name}",
             _RELOAD_TIMEOUT_S,
         )
     if not victim.target.is_alive:
         report.problems.append(f"{name} ended the gateway")
         return "ended"
     now = _reloads(victim)
-    judged = next((key for key in before if now[key] > before[key]), "")
-    if not judged:
-        report.problems.append(f"{name} was not judged within {_RELOAD_TIMEOUT_S:g} s")
-    return judged
+    verdict = next((key for key in before if now[key] > before[key]), "")
+    if not verdict:
+        report.problems.append(f"no verdict on {name} within {_RELOAD_TIMEOUT_S:g} s")
+    return verdict
 
 
 def _reloads(victim: Victim) -> dict[str, float]:
@@ -129,7 +129,7 @@ ATTACKS = [
 
 
 def install_archives(installation: Installation, folder: Path) -> tuple[Report, float]:
-    """Give hostile archives to ``gapcast models install``; return the report and the memory beyond a listing, MB."""
+    """Pass hostile archives to ``gapcast models install``; return the report and the memory beyond a listing, MB."""
     folder.mkdir(parents=True, exist_ok=True)
     library = folder / "models"
     library.mkdir()

@@ -1,4 +1,4 @@
-"""Attacks of another MQTT account: whatever a broker without access control lists lets anyone publish."""
+"""Attacks by another MQTT account: messages that a broker without access control lists lets anyone publish."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.attacks.json_bodies import hostile_documents
 from bench.faults.stage import FaultError, wait_until
 from bench.ports import LOOPBACK
 
-#: A broker that has not acknowledged a few messages by then has closed the connection.
+#: A broker that has not acknowledged a few messages within this time has closed the connection.
 _BROKER_REFUSES_S = 3.0
 _ANSWER_TIMEOUT_S = 5.0
 _PAYLOAD_BYTES = 256 << 10
@@ -26,7 +26,7 @@ _UNANSWERED_SHOWN = 3
 
 
 class _Attacker:
-    """An MQTT 5 client that waits for the broker's acknowledgement of what it publishes."""
+    """An MQTT 5 client that waits for the broker's acknowledgements."""
 
     def __init__(self, port: int, client_id: str) -> None:
         self.answers: dict[bytes, bytes] = {}
@@ -44,7 +44,7 @@ class _Attacker:
         self.answers[getattr(message.properties, "CorrelationData", b"")] = bytes(message.payload)
 
     def subscribe(self, topic_filter: str) -> None:
-        """Subscribe, and wait until that holds."""
+        """Subscribe, and wait for the SUBACK."""
         self.client.subscribe(topic_filter, 1)
         wait_until(self._subscribed.is_set, "the attacker's subscription")
 
@@ -57,12 +57,12 @@ class _Attacker:
         timeout_s: float = 30.0,
     ) -> int:
         """Publish at QoS 1 and wait for the acknowledgements; return how many topics could be published to."""
-        under_way = []
+        sent = []
         for topic, payload in messages:
-            with contextlib.suppress(ValueError):  # a topic that cannot be put on the wire
-                under_way.append(self.client.publish(topic, payload, 1, retain, properties))
-        wait_until(lambda: all(one.is_published() for one in under_way), "the broker's PUBACKs", timeout_s)
-        return len(under_way)
+            with contextlib.suppress(ValueError):  # a topic that cannot be encoded
+                sent.append(self.client.publish(topic, payload, 1, retain, properties))
+        wait_until(lambda: all(one.is_published() for one in sent), "the broker's PUBACKs", timeout_s)
+        return len(sent)
 
     def close(self) -> None:
         """Disconnect."""
@@ -115,7 +115,7 @@ def send_hostile_requests(victim: Victim) -> Report:
 
 
 def send_hostile_readings(victim: Victim) -> Report:
-    """Send each hostile document as a reading, also of a device that the gateway forecasts."""
+    """Send each hostile document as a reading, also for a device that the gateway forecasts."""
     documents = hostile_documents()
     devices = ["hostile", victim.device]
     messages = [(f"gap/{device}/reading", document) for document in documents.values() for device in devices]
@@ -135,7 +135,7 @@ def send_large_payloads(victim: Victim) -> Report:
 
 
 def send_hostile_topics(victim: Victim) -> Report:
-    """Send valid readings of devices whose names are paths, too long, or no names."""
+    """Send valid readings of devices whose names are paths, too long, or invalid."""
     names = [
         "..",
         ".",
@@ -174,7 +174,7 @@ def send_hostile_topics(victim: Victim) -> Report:
 
 
 def _send_or_drop(attacker: _Attacker, topic: str, payload: bytes) -> bool:
-    """Publish at QoS 0, as the broker may end the connection over the topic; return whether it was sent."""
+    """Publish at QoS 0, since the broker may close the connection over the topic; return whether it was sent."""
     with contextlib.suppress(ValueError):
         wait_until(attacker.client.is_connected, "the attacker's connection")
         return attacker.client.publish(topic, payload, 0).rc == paho.MQTT_ERR_SUCCESS
@@ -208,7 +208,7 @@ def send_hostile_properties(victim: Victim) -> Report:
             try:
                 messages = [("gap/properties/reading", reading), (predict, request)] * 20
                 n_sent += attacker.send(messages, properties=one, timeout_s=_BROKER_REFUSES_S)
-            except FaultError:  # mosquitto ended the connection: that message reaches no gateway
+            except FaultError:  # mosquitto closed the connection: the message reaches no gateway
                 n_refused += 1
     by_broker = f"; {n_refused} kinds refused by the broker" if n_refused else ""
     return Report(f"{n_sent} messages with 60 kB of properties, and with foreign response topics{by_broker}")
@@ -233,7 +233,7 @@ def forge_forecasts(victim: Victim) -> Report:
 
 
 def retain_garbage(victim: Victim) -> Report:
-    """Retain hostile documents on reading topics and the predict topic; they come again at each start."""
+    """Retain hostile documents on reading topics and the predict topic; they are delivered again at each start."""
     documents = list(hostile_documents().values())
     n_topics = victim.choose(200, 60)
     messages = [(f"gap/retained-{index}/reading", documents[index % len(documents)]) for index in range(n_topics)]
@@ -256,7 +256,7 @@ def take_over_session(victim: Victim) -> Report:
         client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id=f"gapcast-{target.gateway_id}", protocol=MQTTProtocolVersion.MQTTv5
         )
-        client.manual_ack_set(True)  # what the broker delivers stays the gateway's
+        client.manual_ack_set(True)  # delivered messages stay unacknowledged, for the gateway
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = 86_400
         client.connect(LOOPBACK, target.mqtt_port, clean_start=False, properties=properties)
@@ -307,17 +307,17 @@ def list_devices(victim: Victim) -> Report:
     routes = ("/predict", "/devices", "/devices?limit=1000", "/devices?limit=1000000000", "/predict?limit=1000000000")
     report = Report(f"GET /predict and GET /devices, {n_times} times each, with and without huge limits")
     for route in routes:
-        largest_bytes = max(len(victim.target.ask(route)[1]) for _ in range(n_times))
+        largest_bytes = max(len(victim.target.get(route)[1]) for _ in range(n_times))
         if largest_bytes > _MAX_LIST_BYTES:
             report.problems.append(f"GET {route} answers with {largest_bytes / 1e6:.1f} MB")
     return report
 
 
-#: An answer that lists a page of devices has at most so many bytes.
+#: Maximum size of a response that lists a page of devices.
 _MAX_LIST_BYTES = 4_000_000
 
-#: docs/operations.md: 1.7 kB for each of 10,000 devices, and 26 kB more for each of the 2,000 that are learnt; of
-#: these a copy while a checkpoint is written.
+#: docs/operations.md: 1.7 kB for each of 10,000 devices, and 26 kB more for each of the 2,000 with learning state; the
+#: latter twice while a checkpoint is written.
 _DEVICES_MB = 10_000 * 1.7e-3 + 2 * 2_000 * 26e-3
 
 DEVICE_ATTACKS = [

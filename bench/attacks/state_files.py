@@ -12,11 +12,11 @@ from pathlib import Path
 
 from bench.attacks.attack import Report
 from bench.attacks.models import flipped
-from bench.attacks.target import Installation, Target, ask
+from bench.attacks.target import Installation, Target, http_get
 from bench.attacks.traffic import Traffic
 from bench.faults.stage import FaultError, wait_until
 from bench.ports import LOOPBACK, free_port
-from bench.process import ended
+from bench.process import terminated
 
 _SEED = 97
 _EVERY_BYTES = 97
@@ -29,7 +29,7 @@ Damage = Callable[[Path], None]
 
 
 def damage_state(target: Target, traffic: Traffic, n_flips: int) -> Report:
-    """Start a gateway on damaged copies of the state of ``target``, which was killed; check all that it then shows."""
+    """Start a gateway on damaged copies of the state of ``target``, which was killed; check what it serves."""
     draw = random.Random(_SEED)
     files = sorted(path for path in (target.state / "stream").rglob("*") if path.is_file() and _size(path) > _MIN_BYTES)
     journals = [path for path in files if path.suffix == ".jsonl"]
@@ -43,7 +43,7 @@ def damage_state(target: Target, traffic: Traffic, n_flips: int) -> Report:
     )
     for name, damage in damages.items():
         report.problems += [f"{name}: {problem}" for problem in _start_damaged(target, traffic, damage)[0]]
-    # Readings that are damaged beyond repair are missing minutes, which forecasts may show; invented ones they may not.
+    # Readings damaged beyond repair become missing minutes, which may change forecasts; no reading may be invented.
     problems, _ = _start_damaged(target, traffic, lambda state: _flip_all(state / "stream"), tolerance_kw=_SPAN_KW)
     report.problems += [f"one bit in every {_EVERY_BYTES}th byte: {problem}" for problem in problems]
     # Without any damage, then without the journal's final newline: every device's last reading must be there again.
@@ -60,7 +60,7 @@ def _size(path: Path) -> int:
 
 
 def _offset(draw: random.Random, path: Path, index: int) -> int:
-    """Return where to damage a file: every other time in the header of an array, if it holds one."""
+    """Return the offset to damage in a file: every other time in the header of an array, if it has one."""
     content = path.read_bytes()
     header = content.find(b"\x93NUMPY", draw.randrange(len(content)))
     if index % 2 == 0 and header >= 0:
@@ -95,7 +95,7 @@ def _cut_newlines(state: Path, journals: list[Path], original: Path) -> None:
 def _start_damaged(
     target: Target, traffic: Traffic, damage: Damage, tolerance_kw: float = _MAX_DIFFERENCE_KW
 ) -> tuple[list[str], dict[str, str]]:
-    """Start on a damaged copy; return what is wrong with what it shows, and each device's last minute."""
+    """Start on a damaged copy; return the problems of what it serves, and each device's last minute."""
     folder = target.folder / "damaged"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(target.state, folder / "state")
@@ -126,7 +126,7 @@ def _start_damaged(
 
 
 def _is_live_or_gone(process: subprocess.Popen[bytes], port: int) -> bool:
-    return process.poll() is not None or bool(ask(port, "/livez")[0])
+    return process.poll() is not None or bool(http_get(port, "/livez")[0])
 
 
 def read_own_forecasts(installation: Installation, folder: Path, mqtt_port: int) -> Report:
@@ -141,12 +141,12 @@ def read_own_forecasts(installation: Installation, folder: Path, mqtt_port: int)
         port = free_port()
         settings = {"mqtt__host": LOOPBACK, "mqtt__port": mqtt_port, "http__host": LOOPBACK, "http__port": port}
         process = installation.start(["run"], echo, settings | {"state__path": echo / "state"})
-        with ended(process):
+        with terminated(process):
             wait_until(partial(_is_live_or_gone, process, port), "the gateway to start or to refuse")
             exit_code = process.poll()
-        said = (echo / "log").read_text(encoding="utf-8").strip()
+        output = (echo / "log").read_text(encoding="utf-8").strip()
         if exit_code is None:
             report.problems.append(f"{topic}: it started")
-        elif exit_code != _EXIT_BAD_CONFIGURATION or "Traceback" in said or "forecast" not in said:
-            report.problems.append(f"{topic}: exit code {exit_code}, {said[-200:]!r}")
+        elif exit_code != _EXIT_BAD_CONFIGURATION or "Traceback" in output or "forecast" not in output:
+            report.problems.append(f"{topic}: exit code {exit_code}, {output[-200:]!r}")
     return report

@@ -1,6 +1,6 @@
-"""The gateway under attack: ``gapcast run`` with default settings in a process with limits of its own.
+"""The gateway under attack: ``gapcast run`` with default settings in a process with resource limits.
 
-Nothing of gapcast is imported: the gateway is an installed command, reached as an attacker reaches it.
+Nothing of gapcast is imported: the gateway is an installed command, accessed as by an attacker.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from bench.faults.stage import FaultError, wait_until
 from bench.ports import LOOPBACK, free_port
 from bench.process import family
 
-#: Files that the gateway may have open: Linux' usual soft limit.
+#: Limit of the gateway's open files: Linux' usual soft limit.
 MAX_FILES = 1_024
-#: The address space that a gateway which fails may take before the attack counts as won, KiB. It saves the machine.
+#: Limit of the gateway's address space, KiB; it protects the machine if an attack succeeds.
 MAX_ADDRESS_SPACE_KIB = 6 << 20
-#: Runs the command in place of the shell; of all processes of the machine the kernel ends this one first.
+#: Replaces the shell by the command, and makes it the first victim of the kernel's OOM killer.
 _LIMITED = (
     'ulimit -n "$1" && ulimit -v "$2" && shift 2 && { echo 1000 >/proc/self/oom_score_adj || true; } && exec "$@"'
 )
@@ -31,7 +31,7 @@ _STOP_TIMEOUT_S = 30.0
 
 
 class Installation(NamedTuple):
-    """Where gapcast is installed."""
+    """An installation of gapcast."""
 
     python: Path
 
@@ -45,7 +45,7 @@ class Installation(NamedTuple):
         return str(path)
 
     def environment(self, settings: Mapping[str, object]) -> dict[str, str]:
-        """Return the environment of the command, with ``settings`` such as ``mqtt__port`` and no others of gapcast."""
+        """Return the environment of the command, with only ``settings`` such as ``mqtt__port`` of gapcast's."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(("GAPCAST_", "PYTHON"))}
         return own | {f"GAPCAST_{key.upper()}": str(value) for key, value in settings.items()}
 
@@ -66,7 +66,7 @@ class Installation(NamedTuple):
 
 
 class Target:
-    """A gateway whose state and ports outlive its process."""
+    """A gateway whose state and ports persist over restarts."""
 
     def __init__(self, installation: Installation, folder: Path, gateway_id: str, mqtt_port: int) -> None:
         """Keep state and log in ``folder``; connect to the broker at ``mqtt_port`` as ``gateway_id``."""
@@ -76,7 +76,7 @@ class Target:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until ``/readyz`` answers 200; raise FaultError if it does not."""
+        """Start the gateway and wait until ``/readyz`` answers 200; raise FaultError if it does not."""
         settings = {
             "gateway__id": self.gateway_id,
             "mqtt__host": LOOPBACK,
@@ -88,17 +88,17 @@ class Target:
         self._process = self.installation.start(["run"], self.folder, settings)
         wait_until(lambda: not self.is_alive or self.status_of("/readyz") == http.client.OK, "the gateway to be ready")
         if not self.is_alive:
-            msg = f"the gateway ended at its start: {self.last_words()}"
+            msg = f"the gateway ended during the start: {self.log_tail()}"
             raise FaultError(msg)
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process that was started last still runs."""
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The process id."""
         if self._process is None:
             msg = "the gateway was not started"
             raise FaultError(msg)
@@ -106,17 +106,17 @@ class Target:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended; None while it runs."""
+        """The exit code; None while the gateway runs."""
         return self._process.poll() if self._process else None
 
     def kill(self) -> None:
-        """End it by SIGKILL, if it runs."""
+        """Send SIGKILL, if the gateway runs."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def stop(self) -> None:
-        """End it by SIGTERM, by SIGKILL if that takes too long."""
+        """Send SIGTERM, and SIGKILL if that takes too long."""
         if self._process is not None and self.is_alive:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -125,53 +125,53 @@ class Target:
                 self.kill()
 
     def rss_mb(self) -> float:
-        """Return its resident memory now, MB; 0 if it has ended."""
+        """Return the current resident memory, MB; 0 if the gateway has ended."""
         return _status_mb(self.pid, "VmRSS")
 
     def peak_rss_mb(self) -> float:
-        """Return its largest resident memory since :meth:`reset_peak`, MB; 0 if it has ended."""
+        """Return the peak resident memory since :meth:`reset_peak`, MB; 0 if the gateway has ended."""
         return _status_mb(self.pid, "VmHWM")
 
     def children_rss_mb(self) -> float:
-        """Return the resident memory of its child processes now, MB."""
+        """Return the current resident memory of the child processes, MB."""
         try:
             return sum(_status_mb(pid, "VmRSS") for pid in family(self.pid)[1:])
-        except OSError:  # a child that ends meanwhile
+        except OSError:  # a child has ended meanwhile
             return 0.0
 
     def reset_peak(self) -> None:
-        """Let the largest resident memory begin at the present one."""
+        """Reset the peak resident memory to the current value."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5", encoding="ascii")
 
-    def ask(self, route: str, timeout_s: float = 10.0) -> tuple[int, bytes]:
+    def get(self, route: str, timeout_s: float = 10.0) -> tuple[int, bytes]:
         """Return status and body of ``GET route``; status 0 if there is no answer."""
-        return ask(self.http_port, route, timeout_s)
+        return http_get(self.http_port, route, timeout_s)
 
     def status_of(self, route: str) -> int:
         """Return the status of ``GET route``; 0 if there is no answer."""
-        return self.ask(route)[0]
+        return self.get(route)[0]
 
     def json(self, route: str) -> Any:
         """Return the JSON document at ``route``; None if there is no answer with 200."""
-        status, body = self.ask(route)
+        status, body = self.get(route)
         return json.loads(body) if status == http.client.OK else None
 
     def metrics(self) -> dict[str, float]:
-        """Return its metrics by name and labels."""
-        lines = self.ask("/metrics")[1].decode().splitlines()
+        """Return the metrics by name and labels."""
+        lines = self.get("/metrics")[1].decode().splitlines()
         pairs = (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in pairs}
 
     def log(self) -> str:
-        """Return all it has logged."""
+        """Return the log."""
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
-    def last_words(self, n_characters: int = 500) -> str:
-        """Return the end of its log."""
+    def log_tail(self, n_characters: int = 500) -> str:
+        """Return the end of the log."""
         return self.log()[-n_characters:].strip()
 
 
-def ask(http_port: int, route: str, timeout_s: float = 10.0) -> tuple[int, bytes]:
+def http_get(http_port: int, route: str, timeout_s: float = 10.0) -> tuple[int, bytes]:
     """Return status and body of ``GET route`` on the loopback address; status 0 if there is no answer."""
     link = http.client.HTTPConnection(LOOPBACK, http_port, timeout=timeout_s)
     try:

@@ -1,4 +1,4 @@
-"""The normal traffic beside the attacks: twenty meters at QoS 1, and which readings have their forecast."""
+"""The normal traffic during attacks: twenty meters at QoS 1, and which of their readings got a forecast."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from bench.ports import LOOPBACK
 N_DEVICES = 20
 READINGS_PER_S = 20.0
 _FIRST_S = 1_288_569_600  # 2010-11-01T00:00Z
-#: A reading: its device and its minute, as the forecast states it.
+#: A reading: its device and its minute (``observed_at`` of the forecast).
 Key = tuple[str, str]
 
 
 class Traffic:
-    """Publishes ``READINGS_PER_S`` readings a second in a thread, and collects the forecasts of these devices."""
+    """Publishes ``READINGS_PER_S`` readings a second in a thread, and collects the devices' forecasts."""
 
     def __init__(self, mqtt_port: int, prefix: str) -> None:
-        """Publish as devices ``PREFIX-00`` and on, whose names no other traffic has."""
+        """Publish as devices ``PREFIX-00``, ``PREFIX-01`` …, which no other traffic uses."""
         self.devices = [f"{prefix}-{index:02d}" for index in range(N_DEVICES)]
-        # Written by one thread each, and copied to be read: paho calls back under locks that publish() takes as well.
+        # Each is written by one thread and copied for reading: paho's callbacks hold locks that publish() needs, too.
         self._key_of_message: dict[int, Key] = {}
         self._confirmed_messages: set[int] = set()
         #: The power of each reading, kW, as published.
@@ -48,11 +48,11 @@ class Traffic:
         self._thread = threading.Thread(target=self._publish, name="normal traffic", daemon=True)
 
     def start(self) -> None:
-        """Begin to publish."""
+        """Start publishing."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Publish no more and disconnect."""
+        """Stop publishing and disconnect."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -66,7 +66,7 @@ class Traffic:
         return len(self._confirmed_messages)
 
     def wait_for_forecasts(self, timeout_s: float) -> int:
-        """Wait until each reading acknowledged by now has its forecast; return how many have none in time."""
+        """Wait until each reading acknowledged so far has its forecast; return how many have none in time."""
         confirmed = self._confirmed_messages.copy()
         expected = {key for message, key in self._key_of_message.copy().items() if message in confirmed}
 
@@ -93,7 +93,7 @@ class Traffic:
             payload = f'{{"ts": "{ts}", "gap_kw": {power_kw(index, minute)}}}'
             sent = self._meter.publish(f"gap/{device}/reading", payload, 1)
             self.readings_kw[device, ts] = power_kw(index, minute)
-            if minute:  # there is no forecast after the first reading of a device
+            if minute:  # the first reading of a device gets no forecast
                 self._key_of_message[sent.mid] = (device, ts)
             self._n_published += 1
 
@@ -118,7 +118,7 @@ def power_kw(device: int, minute: int) -> float:
 
 
 def _label(minute: int) -> str:
-    """Return a minute of the traffic as readings and forecasts state it.
+    """Return the timestamp of a minute of the traffic.
 
     >>> _label(61)
     '2010-11-01T01:01:00Z'

@@ -1,4 +1,4 @@
-"""Runs the attacks one after the other on one gateway, and judges each."""
+"""Runs the attacks one after the other on one gateway, and evaluates each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WARM_UP_ROUNDS = 3
 LIVE = [*mqtt.ATTACKS, *http_connections.ATTACKS, *http_requests.ATTACKS, *models.ATTACKS, *mqtt.DEVICE_ATTACKS]
 ARCHIVES, STATE, ECHO = "model archives", "state damaged", "own forecasts read"
 NAMES = [*(attack.name for attack in LIVE), ARCHIVES, STATE, ECHO]
-#: Left out of a quick run: others of the same kind are in it.
+#: Left out of a quick run, which has others of the same kind.
 _SLOW = {
     "http 60 MB of headers x 20",
     "http slow bytes",
@@ -40,7 +40,7 @@ QUICK_NAMES = [name for name in NAMES if name not in _SLOW]
 
 @dataclass(slots=True)
 class Result:
-    """What came of an attack; figures are None if it is none on a running gateway."""
+    """The result of an attack; figures are None unless it attacks a running gateway."""
 
     attack: str
     sent: str
@@ -56,24 +56,24 @@ class Result:
         return not self.problems
 
     def document(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
+        """Return the result as a JSON object."""
         return asdict(self) | {"verdict": "pass" if self.is_good else "fail"}
 
 
 class Trial:
-    """One gateway with its broker and its normal traffic; replaced by a new gateway when an attack has ended it."""
+    """One gateway with its broker and normal traffic; replaced by a new gateway if an attack fails."""
 
     def __init__(
         self, installation: Installation, folder: Path, *, quick: bool, report: Callable[[Result], None]
     ) -> None:
-        """Keep all files in ``folder``; hand each result to ``report`` as soon as it is there."""
+        """Keep all files in ``folder``; pass each result to ``report`` immediately."""
         self._installation, self._folder, self._quick, self._report = installation, folder, quick, report
         self._broker = Broker(folder / "broker")
         self._n_gateways = 0
         self._idle_mb = self._lasting_mb = 0.0
 
     def run(self, names: set[str]) -> None:
-        """Run the attacks of these names."""
+        """Run the attacks with these names."""
         self._broker.start()
         try:
             self._begin()
@@ -93,7 +93,7 @@ class Trial:
             self._broker.stop()
 
     def _begin(self) -> None:
-        """Start a gateway without a past, and traffic of its own; measure its memory when it is warm."""
+        """Start a new gateway with its own traffic; measure its memory after the warm-up."""
         self._n_gateways += 1
         name = f"g{self._n_gateways}"
         self._target = Target(self._installation, self._folder / name, name, self._broker.port)
@@ -112,7 +112,7 @@ class Trial:
         for attack, following in zip(attacks, [*attacks[1:], None], strict=True):
             result = self._attack(attack)
             self._report(result)
-            if not result.is_good:  # the next attack is judged by itself, on a gateway that nothing has harmed
+            if not result.is_good:  # the next attack starts on a fresh gateway
                 self._end()
                 self._begin()
             if following is None or following.group != attack.group:
@@ -131,9 +131,9 @@ class Trial:
         seen = watch.finish()
         result = Result(attack.name, outcome.sent, seen.longest_ms, None, seen.children_mb, n_lost, outcome.problems)
         if not target.is_alive:
-            result.problems.append(f"the gateway ended with {target.exit_code}: ...{target.last_words(300)}")
+            result.problems.append(f"the gateway ended with {target.exit_code}: ...{target.log_tail(300)}")
             return result
-        self._judge_memory(result)
+        self._check_memory(result)
         if seen.n_failed:
             result.problems.append(f"{seen.n_failed} of {seen.n_probes} probes of /livez failed")
         elif seen.longest_ms > MAX_LIVEZ_MS:
@@ -143,7 +143,7 @@ class Trial:
         return result
 
     def _restart(self, group: str) -> Result:
-        """Kill the gateway and start it on the same state and session, with all that waits for it there."""
+        """Kill the gateway and restart it on the same state and session, with all pending messages."""
         ends = {"SIGKILL": self._target.kill} | ({} if self._quick else {"SIGTERM": self._target.stop})
         result = Result(f"restart after {group}", f"{', '.join(ends)}, start on the same state and session")
         try:
@@ -151,7 +151,7 @@ class Trial:
                 end()
                 self._target.start()
                 self._traffic.wait_for_more(1)
-            self._judge_memory(result)
+            self._check_memory(result)
             result.lost = self._traffic.wait_for_forecasts(_FORECAST_TIMEOUT_S)
         except FaultError as error:
             result.problems.append(str(error))
@@ -160,7 +160,7 @@ class Trial:
                 self._begin()
         return result
 
-    def _judge_memory(self, result: Result) -> None:
+    def _check_memory(self, result: Result) -> None:
         result.rss_more_mb = self._target.peak_rss_mb() - self._idle_mb
         allowed_mb = MAX_RSS_MB + self._lasting_mb
         if result.rss_more_mb > allowed_mb:

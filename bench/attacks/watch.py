@@ -1,4 +1,4 @@
-"""Watches the gateway during an attack: ``/livez`` on a new connection five times a second, and its memory."""
+"""Monitors the gateway during an attack: ``/livez`` on a new connection five times a second, and memory."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ _PROBE_TIMEOUT_S = 5.0
 
 @dataclass(slots=True)
 class Observed:
-    """What was seen during an attack."""
+    """Observations during an attack."""
 
     n_probes: int = 0
     #: Probes without an answer of 200.
     n_failed: int = 0
-    #: The longest that a probe took, ms; a probe without an answer counts with its whole time.
+    #: Longest duration of a probe, ms; one without an answer counts with its timeout.
     longest_ms: float = 0.0
-    #: Most that child processes held at once, MB.
+    #: Peak memory of child processes, MB.
     children_mb: float = 0.0
 
 
 class Watch:
-    """Probes a gateway in a thread from its making to :meth:`finish`."""
+    """Probes a gateway in a thread from construction to :meth:`finish`."""
 
     def __init__(self, target: Target) -> None:
-        """Begin to watch ``target``."""
+        """Start monitoring ``target``."""
         self._target, self._observed = target, Observed()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
     def finish(self) -> Observed:
-        """Wait for the probe under way and return what was seen."""
+        """Wait for the current probe and return the observations."""
         self._ended.set()
         self._thread.join()
         return self._observed
@@ -45,7 +45,7 @@ class Watch:
     def _run(self) -> None:
         while True:
             begin_s = time.monotonic()
-            status = self._target.ask("/livez", _PROBE_TIMEOUT_S)[0]
+            status = self._target.get("/livez", _PROBE_TIMEOUT_S)[0]
             took_s = time.monotonic() - begin_s
             seen = self._observed
             seen.n_probes += 1

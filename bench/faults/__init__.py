@@ -1,1 +1,1 @@
-"""Faults on purpose: kills, restarts, freezes, cuts and floods, and what came of each."""
+"""Fault injection: kills, restarts, freezes, network cuts and floods, with the outcome of each."""

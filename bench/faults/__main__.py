@@ -1,6 +1,6 @@
-"""``scripts/faults``: every fault on purpose, with a table of what came of it; exit code 1 where a promise was broken.
+"""``scripts/faults``: injects every fault and prints the outcomes; exit code 1 if a guarantee was violated.
 
-What time allows: half of the minutes go to the long stream, whose hours are as many as fit.
+Half of the available minutes go to the long stream, which replays as many hours as fit.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from bench.faults.stage import FaultError
 from bench.faults.trials import Rows
 
 _WEEK_H = 168
-#: Readings that the long stream takes a second at least, on the slowest machine this is meant for.
+#: Minimum throughput of the long stream, readings per second, on the slowest supported machine.
 _PACE_PER_S = 10_000
 _SHORT_MIN = 3.0
 
 
 def main() -> int:
-    """Do what the command line asks for."""
+    """Run the requested faults."""
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0, help="about how long it may take (default: 10)")
-    parser.add_argument("--only", action="append", metavar="NAME", help="this fault only (may be given again)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="approximate duration (default: 10)")
+    parser.add_argument("--only", action="append", metavar="NAME", help="run this fault only (may be repeated)")
     chosen = parser.parse_args()
     whole = chosen.minutes >= 2 * _SHORT_MIN
     planned = _plan(chosen.minutes, whole=whole)
     unknown = set(chosen.only or ()) - planned.keys()
     if unknown:
-        parser.error(f"there is no fault {', '.join(sorted(unknown))}; there are: {', '.join(planned)}")
+        parser.error(f"unknown fault {', '.join(sorted(unknown))}; choose from {', '.join(planned)}")
     print(report.machine_lines(machine.describe()), flush=True)
     n_broken = 0
     for name, trial in planned.items():
@@ -69,9 +69,9 @@ def _plan(minutes: float, *, whole: bool) -> dict[str, Callable[[Path], Rows]]:
         "backlog": lambda folder: floods.backlog(folder, 1_000_000 if whole else 100_000),
         "long stream": lambda folder: floods.long_stream(folder, n_hours),
     }
-    if Cable.can_be():
+    if Cable.is_supported():
         planned["cable pulled"] = lambda folder: trials.cuts(folder, [2, 8, 20, 60] if whole else [2, 12])
-    if Disk.can_be():
+    if Disk.is_supported():
         planned["power cut"] = lambda folder: power.power_cuts(folder, 10 if whole else 3)
     return planned
 

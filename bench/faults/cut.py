@@ -1,4 +1,4 @@
-"""A network that can be cut without a word: a proxy that falls silent, or a real one, of the kernel's own."""
+"""Networks that drop packets silently: a proxy that stops forwarding, or a network namespace of the kernel."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _NAME, _HERE, _THERE = "gapcast-faults", "10.213.77.1", "10.213.77.2"
 
 
 class SilentProxy:
-    """Passes bytes on between a port of its own and the broker's, until it falls silent.
+    """Forwards bytes between its own port and the broker's, until it is cut.
 
-    Connections that are there when it does stay open and silent for ever, as behind a router that has
-    forgotten them; new ones are taken up when it is mended.
+    Connections that exist then stay open without data, as behind a router that has
+    forgotten them; new ones are accepted after it is restored.
     """
 
     def __init__(self, port: int) -> None:
-        """Stand before the broker at ``port``."""
+        """Forward to the broker at ``port``."""
         self._to = port
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
@@ -36,15 +36,15 @@ class SilentProxy:
         self._thread.start()
 
     def cut(self) -> None:
-        """Fall silent."""
+        """Stop forwarding."""
         self._is_cut.set()
 
-    def repair_window(self) -> None:
-        """Take up new connections."""
+    def restore(self) -> None:
+        """Accept new connections."""
         self._is_cut.clear()
 
     def close(self) -> None:
-        """End it, and all connections."""
+        """Stop the proxy and close all connections."""
         self._ended.set()
         self._thread.join()
         for end in (*self._other, *self._forgotten, self._listening):
@@ -64,8 +64,8 @@ class SilentProxy:
                 for key, _ in waiting.select(_LOOK_S):
                     if key.fileobj is self._listening:
                         self._pair(waiting)
-                    elif key.data in self._other:  # its other end may have taken it along
-                        self._pass_on(waiting, key.data)
+                    elif key.data in self._other:  # unless closed together with its other end
+                        self._forward(waiting, key.data)
 
     def _pair(self, waiting: selectors.BaseSelector) -> None:
         here, _ = self._listening.accept()
@@ -78,7 +78,7 @@ class SilentProxy:
         for end in (here, there):
             waiting.register(end, selectors.EVENT_READ, end)
 
-    def _pass_on(self, waiting: selectors.BaseSelector, end: socket.socket) -> None:
+    def _forward(self, waiting: selectors.BaseSelector, end: socket.socket) -> None:
         other = self._other[end]
         try:
             some = end.recv(_BYTES)
@@ -93,29 +93,29 @@ class SilentProxy:
 
 
 class Cable:
-    """A network namespace for the broker, joined to ours by a cable that can be pulled. Needs root."""
+    """A network namespace for the broker, connected by a virtual cable that can be pulled. Needs root."""
 
     host = _THERE
-    #: Words before a command that is to run at the other end.
+    #: Prefix of a command that runs at the other end.
     prefix = ("ip", "netns", "exec", _NAME)
 
     @staticmethod
-    def can_be() -> bool:
-        """Tell whether there can be one here."""
+    def is_supported() -> bool:
+        """Return whether this machine supports it."""
         return os.geteuid() == 0 and shutil.which("ip") is not None
 
     def cut(self) -> None:
-        """Pull it: packets are lost, and no one is told."""
+        """Pull the cable: packets are lost silently."""
         _ip("netns", "exec", _NAME, "ip", "link", "set", "there", "down")
 
-    def repair_window(self) -> None:
-        """Plug it in again."""
+    def restore(self) -> None:
+        """Plug the cable in again."""
         _ip("netns", "exec", _NAME, "ip", "link", "set", "there", "up")
 
 
 @contextmanager
 def cable() -> Iterator[Cable]:
-    """Lay a cable, and take it away afterwards."""
+    """Create the cable, and remove it afterwards."""
     _ip("netns", "add", _NAME)
     try:
         _ip("link", "add", "gapcast-here", "type", "veth", "peer", "name", "there", "netns", _NAME)

@@ -1,4 +1,4 @@
-"""A disk that can lose its power: an ext4 in a file, and what of it had reached the file at one moment."""
+"""A disk with simulated power loss: an ext4 image, and copies of its content at one moment."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _TRIES = 20
 
 
 class Disk:
-    """An image with an ext4, mounted over a loop device as any disk is. Needs root."""
+    """An ext4 image, mounted through a loop device. Needs root."""
 
     def __init__(self, image: Path, mounted_at: Path) -> None:
-        """Know where the image and its mount are."""
+        """Use ``image``, mounted at ``mounted_at``."""
         self.image, self.mounted_at = image, mounted_at
 
     @staticmethod
-    def can_be() -> bool:
-        """Tell whether there can be one here."""
+    def is_supported() -> bool:
+        """Return whether this machine supports it."""
         return os.geteuid() == 0 and Path("/dev/loop-control").exists() and shutil.which("mkfs.ext4") is not None
 
     def make(self) -> None:
-        """Make the image, with an empty file system."""
+        """Create the image, with an empty file system."""
         with self.image.open("wb") as file:
             file.truncate(_SIZE_BYTES)
         _run("mkfs.ext4", "-q", self.image)
 
     @contextmanager
     def mounted(self) -> Iterator[None]:
-        """Mount it, which repairs what a loss of power left, and unmount it afterwards."""
+        """Mount the image, which replays the file system's journal, and unmount it afterwards."""
         self.mounted_at.mkdir(parents=True, exist_ok=True)
         _run("mount", "-o", "loop", self.image, self.mounted_at)
         try:
@@ -45,10 +45,10 @@ class Disk:
             _run("umount", self.mounted_at)
 
     def lose_power(self, copy: Path) -> None:
-        """Copy to ``copy`` what has reached the device by now, and not a byte of what the system still holds back.
+        """Copy the data that has reached the device to ``copy``, without unwritten data of the page cache.
 
-        Nothing is unmounted, frozen or synced. It is copied twice, and again until both are the same, so that it is
-        what the device held at one moment.
+        Nothing is unmounted, frozen or synced. The image is copied twice until both copies are equal, so that
+        they are its content at one moment.
         """
         again = copy.with_suffix(".again")
         for _ in range(_TRIES):
@@ -57,7 +57,7 @@ class Disk:
             if filecmp.cmp(copy, again, shallow=False):
                 again.unlink()
                 return
-        msg = f"the device was written to all the time, in {_TRIES} tries"
+        msg = f"the device was written to during each of {_TRIES} attempts"
         raise FaultError(msg)
 
 

@@ -1,4 +1,4 @@
-"""More than was meant: a topic with a random part, a million messages that wait, a week at full speed."""
+"""Overload: a topic with a random part, a backlog of a million messages, a week at full speed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.fleet import Fleet
 from bench.load import Generator, connected, received
 
 MB = 1e6
-#: What a gateway may hold more at the end of a long stream than after its first hour, MB.
+#: Memory that a gateway may grow by between the first hour and the end of a long stream, MB.
 GROWTH_MB = 5.0
 _WINDOW = 1_000
 _HOUR_MIN = 60
@@ -40,7 +40,7 @@ def pour(port: int, fleet: Fleet, n_minutes: int) -> int:
 
 
 def crowd(folder: Path, n_devices: int, n_at_most: int) -> Rows:
-    """Let many more devices appear than ``devices.max``; those that were known go on, and the rest is counted."""
+    """Let many more devices appear than ``devices.max``; tracked devices continue, readings of others are counted."""
     broker = Broker(folder / "broker")
     broker.start()
     gateway = Gateway(folder, broker.port, devices__max=n_at_most)
@@ -48,15 +48,15 @@ def crowd(folder: Path, n_devices: int, n_at_most: int) -> Rows:
         gateway.start()
         gateway.wait_ready()
         before_mb = gateway.rss_mb
-        never = connected(broker.port, "faults-never-reads", "gap/+/forecast")  # and one who never reads what comes
+        never = connected(broker.port, "faults-never-reads", "gap/+/forecast")  # a subscriber that never reads
         n_sent = pour(broker.port, Fleet(n_devices, qos=1), 2)
-        n_taken = _wait_taken(gateway, n_sent)
+        n_processed = _wait_processed(gateway, n_sent)
         more_mb = gateway.rss_mb - before_mb
         never.close()
         metrics = gateway.metrics()
-        n_known, n_rejected = metrics["gapcast_devices"], metrics['gapcast_readings_total{result="rejected"}']
-        if (n_known, n_rejected) != (n_at_most, 2 * (n_devices - n_at_most)):
-            msg = f"{n_known:g} devices are known and {n_rejected:g} readings rejected, of {n_taken:g}"
+        n_tracked, n_rejected = metrics["gapcast_devices"], metrics['gapcast_readings_total{result="rejected"}']
+        if (n_tracked, n_rejected) != (n_at_most, 2 * (n_devices - n_at_most)):
+            msg = f"{n_tracked:g} devices are tracked and {n_rejected:g} readings rejected, of {n_processed:g}"
             raise FaultError(msg)
     finally:
         gateway.stop()
@@ -71,7 +71,7 @@ def crowd(folder: Path, n_devices: int, n_at_most: int) -> Rows:
 
 
 def backlog(folder: Path, n_messages: int, n_devices: int = 1_000) -> Rows:
-    """Let so many readings wait at the broker for a gateway that is away."""
+    """Let ``n_messages`` readings queue at the broker while the gateway is stopped."""
     broker = Broker(folder / "broker")
     broker.start()
     gateway = Gateway(folder, broker.port)
@@ -84,17 +84,17 @@ def backlog(folder: Path, n_messages: int, n_devices: int = 1_000) -> Rows:
         gateway.start()
         gateway.wait_ready()
         rss_mb = [gateway.rss_mb]
-        while _n_taken(gateway) < n_sent:
+        while _n_processed(gateway) < n_sent:
             rss_mb.append(gateway.rss_mb)
-            wait_until(lambda: _n_taken(gateway) > 0, "the backlog to be taken")
+            wait_until(lambda: _n_processed(gateway) > 0, "the backlog to be processed")
             time.sleep(0.1)
             if time.monotonic() > begin_s + 60 + n_sent / 1_000:
-                msg = f"{_n_taken(gateway):g} of {n_sent} were taken"
+                msg = f"{_n_processed(gateway):g} of {n_sent} were processed"
                 raise FaultError(msg)
         took_s = time.monotonic() - begin_s
         accepted = gateway.metrics()['gapcast_readings_total{result="accepted"}']
         if accepted != n_sent:
-            msg = f"{accepted:g} of {n_sent} readings that waited were accepted"
+            msg = f"{accepted:g} of {n_sent} queued readings were accepted"
             raise FaultError(msg)
     finally:
         gateway.stop()
@@ -108,7 +108,7 @@ def backlog(folder: Path, n_messages: int, n_devices: int = 1_000) -> Rows:
 
 
 def long_stream(folder: Path, n_hours: int, n_devices: int = 1_000) -> Rows:
-    """Replay so many hours of minutes at full speed, and see what the gateway holds after the first and the last."""
+    """Replay ``n_hours`` at full speed; compare the gateway's resources after the first hour and at the end."""
     broker = Broker(folder / "broker")
     broker.start()
     gateway = Gateway(folder, broker.port)
@@ -147,10 +147,10 @@ def long_stream(folder: Path, n_hours: int, n_devices: int = 1_000) -> Rows:
     }
 
 
-def _n_taken(gateway: Gateway) -> float:
+def _n_processed(gateway: Gateway) -> float:
     return sum(n for name, n in gateway.metrics().items() if name.startswith("gapcast_readings_total"))
 
 
-def _wait_taken(gateway: Gateway, n: int) -> float:
-    wait_until(lambda: _n_taken(gateway) >= n, f"{n} readings to be taken", 60 + n / 1_000)
-    return _n_taken(gateway)
+def _wait_processed(gateway: Gateway, n: int) -> float:
+    wait_until(lambda: _n_processed(gateway) >= n, f"{n} readings to be processed", 60 + n / 1_000)
+    return _n_processed(gateway)

@@ -1,4 +1,4 @@
-"""The same stream at a gateway with everything on: what it learnt must survive, too."""
+"""The stream of readings at a gateway with everything enabled, whose learning state must survive as well."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.engine import Engine
 
 _FORECAST = {"model": "lstm-5-3", "experts": ["linear"]}
-#: The gateway's keys for it.
+#: Configuration keys of the gateway.
 KEYS = {
     "forecast__model": "lstm-5-3",
     "forecast__experts": "linear",
@@ -19,9 +19,9 @@ KEYS = {
 
 
 class LearningStream(Stream):
-    """Is judged by an engine that has learnt from every reading, once each."""
+    """A stream whose forecasts are compared with an engine that learnt from every reading exactly once."""
 
-    #: What is learnt carries the last bits of many kernels' calls on.
+    #: Learning accumulates the rounding differences of many kernel calls.
     same_kw = 1e-5
 
     def _engine(self) -> Engine:

@@ -1,4 +1,4 @@
-"""Power cuts: what a gateway finds on a disk that lost its power in mid stream, and what it does with it."""
+"""Power cuts: what a gateway recovers from a disk that lost power in mid-stream."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gapcast.core.grid import minute_label
 from gapcast.storage.store import SYNC_S
 
 _SEED = 20_101_101
-#: What a forced write may take beyond its turn, s.
+#: Tolerated delay of a sync, s.
 _DISK_S = 1.0
-#: Minutes that the stream goes on for after the power is back.
+#: Minutes of the stream after the power is back.
 _AFTER_MIN = 3
 
 
 class Cut(NamedTuple):
-    """A copy of the disk as it was at a moment (``time.monotonic``), the stream then at ``n_minutes``."""
+    """A copy of the disk at a moment (``time.monotonic``), when the stream was at ``n_minutes``."""
 
     image: Path
     at_s: float
@@ -31,7 +31,7 @@ class Cut(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """What a cut cost: readings that were forecast and are not on the disk, and for how long the oldest was not."""
+    """Data lost by a cut: readings that were forecast but are not on the disk, and the age of the oldest one."""
 
     n_readings: int
     most_of_a_device: int
@@ -39,9 +39,9 @@ class Loss(NamedTuple):
 
 
 def power_cuts(folder: Path, n_cuts: int, n_devices: int = 200, per_s: float = 20) -> Rows:
-    """Cut the power of the gateway's disk at any moment of a stream, and start a gateway on what was on it.
+    """Cut the power of the gateway's disk at random moments of a stream, and start a gateway on each copy.
 
-    A minute of the stream is ten seconds long, so that the time in which readings may be lost is three of each device.
+    A minute of the stream takes ten seconds, so that up to three readings of each device may be lost.
     """
     draw = random.Random(_SEED)
     disk = Disk(folder / "disk.img", folder / "disk")
@@ -82,7 +82,7 @@ def _cut(disk: Disk, image: Path, stream: Stream) -> Cut:
 
 
 def _after(folder: Path, cut: Cut, stream: Stream) -> Loss:
-    """Start a gateway on the disk as it was, judge what it knows, and let the stream go on."""
+    """Start a gateway on the copy, compare its state, and continue the stream."""
     folder.mkdir()
     disk = Disk(cut.image, folder / "disk")
     broker = Broker(folder / "broker")
@@ -94,7 +94,7 @@ def _after(folder: Path, cut: Cut, stream: Stream) -> Loss:
                 gateway.start()
                 gateway.wait_ready()
                 loss = _loss({one["device"]: one["observed_at"] for one in gateway.latest()}, cut, stream)
-                _go_on(gateway, broker, cut, stream.n_devices)
+                _continue_stream(gateway, broker, cut, stream.n_devices)
             finally:
                 gateway.stop()
     finally:
@@ -104,33 +104,33 @@ def _after(folder: Path, cut: Cut, stream: Stream) -> Loss:
 
 
 def _loss(newest: dict[str, str], cut: Cut, stream: Stream) -> Loss:
-    """Compare the ``newest`` minute of each device with the forecasts that were out when the power went."""
+    """Compare the ``newest`` minute of each device with the forecasts published before the cut."""
     lost: dict[str, list[float]] = {}
-    for key, came_s in list(stream.came_s.items()):
-        if came_s <= cut.at_s and key.observed_at > newest.get(key.device, ""):
-            lost.setdefault(key.device, []).append(came_s)
+    for key, first_s in list(stream.first_received_s.items()):
+        if first_s <= cut.at_s and key.observed_at > newest.get(key.device, ""):
+            lost.setdefault(key.device, []).append(first_s)
     all_lost_s = [came_s for some in lost.values() for came_s in some]
     loss = Loss(len(all_lost_s), max(map(len, lost.values()), default=0), cut.at_s - min(all_lost_s, default=cut.at_s))
     if loss.lost_s > SYNC_S + _DISK_S:
-        msg = f"readings of the last {loss.lost_s:.1f} s were lost, and {SYNC_S:g} s are promised: {loss}"
+        msg = f"readings of the last {loss.lost_s:.1f} s were lost, and {SYNC_S:g} s are guaranteed: {loss}"
         raise FaultError(msg)
     return loss
 
 
-def _go_on(gateway: Gateway, broker: Broker, cut: Cut, n_devices: int) -> None:
-    """Publish the minutes after the cut; each must be forecast, on a window that goes on, and kept."""
-    goes_on = Stream(broker.host, broker.port, n_devices, n_devices, first=cut.n_minutes, n_at_most=_AFTER_MIN)
-    with running(goes_on) as after:
+def _continue_stream(gateway: Gateway, broker: Broker, cut: Cut, n_devices: int) -> None:
+    """Publish the minutes after the cut; each must be forecast from a continued window, and persisted."""
+    rest = Stream(broker.host, broker.port, n_devices, n_devices, first=cut.n_minutes, n_at_most=_AFTER_MIN)
+    with running(rest) as after:
         expected = {
             Key(device_name(device), minute_label(FIRST_MINUTE + cut.n_minutes + i))
             for device in range(n_devices)
             for i in range(_AFTER_MIN)
         }
         after.wait_for(expected)
-    begun_anew = [key for key in expected if after.found[key][0].n_observed <= _AFTER_MIN]
-    if begun_anew:
-        msg = f"{len(begun_anew)} forecasts stand on a window that began anew, as {begun_anew[0]}"
+    restarted = [key for key in expected if after.found[key][0].n_observed <= _AFTER_MIN]
+    if restarted:
+        msg = f"{len(restarted)} forecasts are from a restarted window, for example {restarted[0]}"
         raise FaultError(msg)
-    if gateway.said("state.damaged") or gateway.metrics()["gapcast_state_kept"] != 1:
+    if gateway.count_logged("state.damaged") or gateway.metrics()["gapcast_state_kept"] != 1:
         msg = "the state did not survive the power cut"
         raise FaultError(msg)

@@ -1,11 +1,11 @@
-"""The same stream by meters that send samples: three a minute, whose mean is the minute's reading."""
+"""The stream of readings as samples: three per minute, whose mean is the minute's reading."""
 
 from __future__ import annotations
 
 from bench.faults.stream import FIRST_MINUTE, Stream, power_kw
 from bench.fleet import device_name
 
-#: ``gapcast.toml`` of a gateway that is to read it.
+#: ``gapcast.toml`` of the gateway.
 CONFIGURATION = """\
 [[sources]]
 topic = "meter/{device}"
@@ -15,21 +15,21 @@ time = "t"
 time_form = "epoch_s"
 every_s = 20
 """
-#: Second of the minute, and how far a sample is from the minute's mean, kW.
+#: Second of the minute, and offset of the sample from the minute's mean, kW.
 _SAMPLES = ((0, 0.05), (20, -0.07), (40, 0.02))
 _MIN_S = 60
 
 
 class SampledStream(Stream):
-    """Publishes samples, and one after the last minute that closes it."""
+    """Publishes samples, and one after the last minute that completes it."""
 
-    def _tell(self, minute: int) -> int:
+    def _publish_minute(self, minute: int) -> int:
         for second, off_kw in _SAMPLES:
             for device in range(self.n_devices):
                 self._sample(device, minute, second, power_kw(device, minute) + off_kw)
         return len(_SAMPLES) * self.n_devices
 
-    def _tell_end(self, minute: int) -> None:
+    def _publish_end(self, minute: int) -> None:
         for device in range(self.n_devices):
             self._sample(device, minute, 0, 1.0)
 

@@ -1,4 +1,4 @@
-"""Who takes part: a mosquitto that remembers, and a gateway, each a process that can be treated badly."""
+"""The processes under test, which can be killed or frozen: a mosquitto with persistence, and a gateway."""
 
 from __future__ import annotations
 
@@ -34,39 +34,39 @@ user root
 
 
 class FaultError(Exception):
-    """Something that was promised did not come; the message says what."""
+    """A guarantee was violated; the message says which one."""
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout_s: float = WAIT_S) -> float:
-    """Wait until ``condition()`` is true, and return how long that took, s; raise FaultError where it never is."""
+    """Wait until ``condition()`` is true, and return how long that took, s; raise FaultError after the timeout."""
     begin_s = time.monotonic()
     while not condition():
         if time.monotonic() > begin_s + timeout_s:
-            msg = f"waited {timeout_s:g} s in vain for {what}"
+            msg = f"waited for {what} for {timeout_s:g} s without success"
             raise FaultError(msg)
         time.sleep(_POLL_S)
     return time.monotonic() - begin_s
 
 
 class Broker:
-    """A mosquitto with persistence, on a port that it keeps."""
+    """A mosquitto with persistence, on a port that stays the same."""
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", prefix: tuple[str, ...] = ()) -> None:
-        """Keep its files in ``folder``; ``prefix`` are words before its command, as of a network of its own."""
+        """Keep its files in ``folder``; ``prefix`` precedes its command, for example to enter a network namespace."""
         self.host, self.port = host, free_port()
         self._folder, self._prefix = folder, prefix
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The process id."""
         if self._process is None:
             msg = "the broker does not run"
             raise FaultError(msg)
         return self._process.pid
 
     def start(self) -> None:
-        """Start it, and return when it listens."""
+        """Start the broker, and wait until it listens."""
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / "mosquitto.conf"
         text = _CONFIGURATION.format(port=self.port, host=self.host, folder=self._folder)
@@ -85,7 +85,7 @@ class Broker:
         return True
 
     def stop(self) -> None:
-        """Tell it to end, and wait until it has: it writes down what it holds."""
+        """Send SIGTERM and wait: the broker persists its messages."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
             self._process.terminate()
@@ -93,11 +93,11 @@ class Broker:
             self._process = None
 
     def freeze(self) -> None:
-        """Stop it in the middle of whatever it does."""
+        """Send SIGSTOP."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Send SIGCONT."""
         os.kill(self.pid, signal.SIGCONT)
 
 
@@ -105,7 +105,7 @@ class Gateway:
     """``gapcast run`` in a process, with its state in ``folder``."""
 
     def __init__(self, folder: Path, broker_port: int, broker_host: str = "127.0.0.1", **settings: object) -> None:
-        """Prepare it; ``settings`` are further keys with two underscores, as in ``devices__max=100``."""
+        """Prepare the gateway; ``settings`` are configuration keys with two underscores, as in ``devices__max=100``."""
         self._folder = folder
         self._log = folder / "gateway.log"
         self.port = free_port()
@@ -118,7 +118,7 @@ class Gateway:
             "http__port": self.port,
             "models__path": MODELS,
             "forecast__model": "lstm-5-3",
-            "forecast__blend": "false",  # what comes is held to what this model says
+            "forecast__blend": "false",  # forecasts are compared with this model's
             "forecast__calibrate": "false",
             "state__path": folder / "state",
         } | settings
@@ -129,14 +129,14 @@ class Gateway:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The process id."""
         if self._process is None or self._process.poll() is not None:
-            msg = f"the gateway does not run; it said: {self._log.read_text(encoding='utf-8')[-2_000:]}"
+            msg = f"the gateway does not run; its log ends with: {self._log.read_text(encoding='utf-8')[-2_000:]}"
             raise FaultError(msg)
         return self._process.pid
 
     def start(self) -> None:
-        """Start it, and do not wait for anything."""
+        """Start the gateway without waiting."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "gapcast", "run"]
@@ -146,57 +146,57 @@ class Gateway:
         self.n_starts += 1
 
     def kill(self) -> None:
-        """SIGKILL it."""
+        """Send SIGKILL."""
         os.kill(self.pid, signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
 
     def stop(self) -> None:
-        """Tell it to end, if it runs, and wait until it has."""
+        """Send SIGTERM, if the gateway runs, and wait until it has ended."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(WAIT_S)
 
     def is_ready(self) -> bool:
         """Whether ``/readyz`` answers 200."""
-        return self._ask("/readyz")[0] == http.client.OK
+        return self._get("/readyz")[0] == http.client.OK
 
     def wait_ready(self) -> float:
-        """Wait until it is ready; return how long that took, s."""
+        """Wait until the gateway is ready; return how long that took, s."""
         _ = self.pid
         return wait_until(self.is_ready, "the gateway to be ready")
 
     def metrics(self) -> dict[str, float]:
-        """Return its metrics by name and labels."""
-        lines = self._ask("/metrics")[1].decode().splitlines()
+        """Return the metrics by name and labels."""
+        lines = self._get("/metrics")[1].decode().splitlines()
         pairs = (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in pairs}
 
     def latest(self) -> list[dict[str, Any]]:
         """Return the last forecast of each device."""
-        found: list[dict[str, Any]] = json.loads(self._ask("/predict")[1])["forecasts"]
+        found: list[dict[str, Any]] = json.loads(self._get("/predict")[1])["forecasts"]
         return found
 
     @property
     def rss_mb(self) -> float:
-        """Memory that it holds, MB."""
+        """Resident memory, MB."""
         return memory(self.pid).rss_mb
 
     @property
     def n_files(self) -> int:
-        """Files, sockets among them, that it has open."""
+        """Number of open files and sockets."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     @property
     def n_threads(self) -> int:
-        """Threads that it runs."""
+        """Number of threads."""
         return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
 
-    def said(self, words: str) -> int:
-        """Return how often its log has ``words``."""
+    def count_logged(self, words: str) -> int:
+        """Return how often the log contains ``words``."""
         return self._log.read_text(encoding="utf-8").count(words)
 
-    def _ask(self, route: str) -> tuple[int, bytes]:
+    def _get(self, route: str) -> tuple[int, bytes]:
         link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             link.request("GET", route)

@@ -56,14 +56,14 @@ OUTCOMES = (INTACT, BY_PREVIOUS, PREVIOUS, CLEAN, DIFFERENT, RAISED)
 
 
 class Restored(NamedTuple):
-    """What a gateway forecasts after it restored a folder: its newest forecasts, and those of one more reading each."""
+    """Forecasts of a gateway after restoring a folder: the newest ones, and those after one more reading each."""
 
     latest: list[Forecast]
     afterwards: list[Forecast]
 
 
 class Example(NamedTuple):
-    """A damage whose outcome must not be."""
+    """A damage with a forbidden outcome."""
 
     file: str
     at: int
@@ -72,7 +72,7 @@ class Example(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the command line asks for."""
+    """Run the requested damages."""
     parser = argparse.ArgumentParser(prog="scripts/faults --state-damage", description=__doc__)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: the cores)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the flipped bits (default: 1)")
@@ -118,7 +118,7 @@ def write_state(folder: Path, n_records: int) -> None:
 
 
 def restore(folder: Path, n_records: int) -> tuple[Restored, str]:
-    """Return what a gateway that starts with ``folder`` forecasts, and what it says was damaged."""
+    """Return the forecasts of a gateway that starts with ``folder``, and the damage that it reports."""
     engine = _new_engine()
     damage = recover(folder, engine, NoMeters()).damage
     latest = engine.latest()
@@ -130,7 +130,7 @@ def restore(folder: Path, n_records: int) -> tuple[Restored, str]:
 def damage_file(
     intact: Path, name: str, n_records: int, seed: int, places: Iterable[int]
 ) -> tuple[Counter[str], list[Example]]:
-    """Damage one file at ``places``, a byte at a time; return how often each outcome came, and the broken examples."""
+    """Damage one file at ``places``, byte by byte; return the count of each outcome, and examples of forbidden ones."""
     silence_log()
     counts: Counter[str] = Counter()
     examples: list[Example] = []
@@ -151,12 +151,12 @@ def damage_file(
 
 
 def silence_log() -> None:
-    """Drop what would be logged: each damage is."""
+    """Disable logging: each damage would be logged."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def _references(intact: Path, folder: Path, n_records: int) -> dict[str, Restored]:
-    """Return the forecasts that are allowed, by outcome."""
+    """Return the allowed forecasts, by outcome."""
     found = {}
     for outcome, removed in (
         (INTACT, ()),
@@ -174,7 +174,7 @@ def _references(intact: Path, folder: Path, n_records: int) -> dict[str, Restore
 def _outcome(folder: Path, references: dict[str, Restored], n_records: int) -> str:
     try:
         found, damage = restore(folder, n_records)
-    except Exception:  # any is a finding
+    except Exception:  # any exception is a finding
         return RAISED
     if found == references[INTACT]:
         return BY_PREVIOUS if f"Used instead: {checkpoint_path(folder, _PREVIOUS).name}" in damage else INTACT
@@ -182,7 +182,7 @@ def _outcome(folder: Path, references: dict[str, Restored], n_records: int) -> s
 
 
 def _mutations(content: bytes, places: Iterable[int], seed: int) -> Iterator[tuple[int, int]]:
-    """Yield for each of ``places`` the other values: 0, 255, and what is there with one bit flipped."""
+    """Yield the damaged values of each of ``places``: 0, 255, and the original with one bit flipped."""
     for at in places:
         before = content[at]
         flipped = before ^ (1 << Random(f"{seed} {at}").randrange(8))

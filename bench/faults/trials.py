@@ -1,4 +1,4 @@
-"""Each fault, done so many times; each returns rows of what came of it, and raises where a promise was broken."""
+"""The faults, each injected several times; each returns rows of figures, or raises if a guarantee is violated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.faults import learning
 from bench.faults.cut import SilentProxy, cable
 from bench.faults.samples import CONFIGURATION, SampledStream
 from bench.faults.stage import Broker, FaultError, Gateway, wait_until
-from bench.faults.stream import Stream, Verdict, running, streaming
+from bench.faults.stream import Stream, StreamResult, running, streaming
 
 Rows = dict[str, object]
 #: A gateway must be back within this, s.
@@ -20,10 +20,10 @@ _SEED = 20_101_101
 
 
 def kills(folder: Path, n_kills: int, n_devices: int = 200, per_s: float = 20_000, kind: type[Stream] = Stream) -> Rows:
-    """SIGKILL the gateway at any moment of a stream, its own start among them, and start it again at once.
+    """SIGKILL the gateway at random moments of a stream, also during its start, and restart it at once.
 
-    The stream, of readings or of samples by its ``kind``, is as fast as the meter can, so that there is always
-    something under way. Or it is a :class:`LearningStream`: at a gateway with everything on.
+    The stream runs at the meter's maximum speed, so that messages are always in flight. Its ``kind`` is of readings,
+    of samples, or a :class:`LearningStream`: for a gateway with everything enabled.
     """
     if kind is SampledStream:
         (folder / "gapcast.toml").write_text(CONFIGURATION, encoding="utf-8")
@@ -40,18 +40,18 @@ def kills(folder: Path, n_kills: int, n_devices: int = 200, per_s: float = 20_00
                 gateway.kill()
                 gateway.start()
             gateway.wait_ready()
-            verdict = _judged(stream.finish())
-        if gateway.said("state.damaged") or gateway.metrics()["gapcast_state_kept"] != 1:
+            result = _checked(stream.finish())
+        if gateway.count_logged("state.damaged") or gateway.metrics()["gapcast_state_kept"] != 1:
             msg = "the state did not survive the kills"
             raise FaultError(msg)
     finally:
         gateway.stop()
         broker.stop()
-    return {"kills": n_kills, "devices": n_devices, **_row(verdict)}
+    return {"kills": n_kills, "devices": n_devices, **_row(result)}
 
 
 def restarts(folder: Path, n_restarts: int, n_devices: int = 200, per_s: float = 2_000) -> Rows:
-    """Stop the broker, which writes down what it holds, and start it again after a while."""
+    """Stop the broker, which persists its messages, and restart it after a while."""
     draw = random.Random(_SEED)
 
     def down_and_up(broker: Broker, gateway: Gateway) -> float:
@@ -64,7 +64,7 @@ def restarts(folder: Path, n_restarts: int, n_devices: int = 200, per_s: float =
 
 
 def freezes(folder: Path, seconds: float, n_devices: int = 200, per_s: float = 1_000) -> Rows:
-    """Freeze the broker in mid stream: it holds its connections, and answers nothing."""
+    """Freeze the broker in mid-stream: its connections stay open without answers."""
 
     def freeze(broker: Broker, gateway: Gateway) -> float:
         broker.freeze()
@@ -77,7 +77,7 @@ def freezes(folder: Path, seconds: float, n_devices: int = 200, per_s: float = 1
 
 
 def silences(folder: Path, seconds: float, n_devices: int = 50, per_s: float = 500) -> Rows:
-    """Let what lies between them forget the connection: it stays open, and nothing comes any more."""
+    """Let a proxy drop the connection silently: it stays open, but no data arrives."""
     broker = Broker(folder / "broker")
     broker.start()
     proxy = SilentProxy(broker.port)
@@ -90,19 +90,19 @@ def silences(folder: Path, seconds: float, n_devices: int = 50, per_s: float = 5
             proxy.cut()
             wait_until(lambda: not gateway.is_ready(), "the gateway to notice")
             time.sleep(seconds)
-            proxy.repair_window()
+            proxy.restore()
             back_s = gateway.wait_ready()
-            verdict = _judged(stream.finish())
+            result = _checked(stream.finish())
         _ = gateway.pid
     finally:
         gateway.stop()
         proxy.close()
         broker.stop()
-    return {"silent proxy, s": seconds, "back after s": _in_time(back_s), **_row(verdict)}
+    return {"silent proxy, s": seconds, "back after s": _in_time(back_s), **_row(result)}
 
 
 def cuts(folder: Path, seconds: list[float], n_devices: int = 50, per_s: float = 500) -> Rows:
-    """Pull the cable between gateway and broker for each of ``seconds``; no one gets a FIN."""
+    """Pull the cable between gateway and broker for each of ``seconds``; neither side gets a FIN."""
     back_s = []
     with cable() as wire:
         broker = Broker(folder / "broker", wire.host, wire.prefix)
@@ -117,14 +117,14 @@ def cuts(folder: Path, seconds: list[float], n_devices: int = 50, per_s: float =
                     wire.cut()
                     time.sleep(gone_s)
                     before = _n_accepted(gateway)
-                    wire.repair_window()
+                    wire.restore()
                     back_s.append(_in_time(_wait_for_more(gateway, before)))
-                verdict = _judged(stream.finish())
+                result = _checked(stream.finish())
             _ = gateway.pid
         finally:
             gateway.stop()
             broker.stop()
-    return {"cable pulled for s": seconds, "back after s": back_s, **_row(verdict)}
+    return {"cable pulled for s": seconds, "back after s": back_s, **_row(result)}
 
 
 def _in_a_stream(
@@ -142,11 +142,11 @@ def _in_a_stream(
             for _ in range(n_times):
                 back_s.append(_in_time(fault(broker, gateway)))
                 _wait_for_more(gateway, _n_accepted(gateway))
-            verdict = _judged(stream.finish())
+            result = _checked(stream.finish())
     finally:
         gateway.stop()
         broker.stop()
-    return {"devices": n_devices, "back after s, at most": max(back_s), **_row(verdict)}
+    return {"devices": n_devices, "back after s, at most": max(back_s), **_row(result)}
 
 
 def _n_accepted(gateway: Gateway) -> float:
@@ -164,18 +164,18 @@ def _in_time(back_s: float) -> float:
     return round(back_s, 1)
 
 
-def _judged(verdict: Verdict) -> Verdict:
-    if not verdict.is_good:
-        msg = f"{verdict.n_missing} forecasts are missing and {verdict.n_different} are others: {verdict}"
+def _checked(result: StreamResult) -> StreamResult:
+    if not result.is_good:
+        msg = f"{result.n_missing} forecasts are missing and {result.n_different} differ: {result}"
         raise FaultError(msg)
-    return verdict
+    return result
 
 
-def _row(verdict: Verdict) -> Rows:
+def _row(result: StreamResult) -> Rows:
     return {
-        "readings": verdict.n_readings,
-        "forecasts missing": verdict.n_missing,
-        "of another value": verdict.n_different,
-        "came again": verdict.n_again,
-        "off by kW, at most": f"{verdict.most_off_kw:.1g}",
+        "readings": result.n_readings,
+        "forecasts missing": result.n_missing,
+        "with another value": result.n_different,
+        "duplicates": result.n_duplicates,
+        "largest difference, kW": f"{result.max_difference_kw:.1g}",
     }

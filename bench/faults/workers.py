@@ -1,4 +1,4 @@
-"""Workers that share the meters by shards: one is killed, and another takes its shards over."""
+"""Workers that share the meters by shards: one is killed, and another takes over its shards."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import Any
 
 from bench.faults.learning import KEYS, LearningStream
 from bench.faults.stage import Broker, FaultError, Gateway, wait_until
-from bench.faults.stream import Verdict, running
+from bench.faults.stream import StreamResult, running
 from bench.ports import free_ports
 
-#: Another worker must have taken over within this, s.
+#: Maximum duration of a takeover, s.
 TAKEN_OVER_WITHIN_S = 10.0
 _SEED = 20_101_101
 _N_WORKERS, _N_SHARDS = 3, 6
 
 
 class ShardedStream(LearningStream):
-    """The same stream on ``gap/{shard}/{device}/reading``, a device's shard being its number modulo theirs."""
+    """The stream on ``gap/{shard}/{device}/reading``; a device's shard is its number modulo the number of shards."""
 
     n_shards = _N_SHARDS
 
@@ -32,7 +32,7 @@ class ShardedStream(LearningStream):
 
 
 class Worker(Gateway):
-    """``gapcast run`` with a few shards, whose states lie under ``state``, and a folder of its own for all else."""
+    """``gapcast run`` with several shards, whose states are under ``state``, and its own folder for everything else."""
 
     def __init__(self, folder: Path, broker_port: int, state: Path, shards: Sequence[int]) -> None:
         self.shards = tuple(shards)
@@ -47,14 +47,14 @@ class Worker(Gateway):
         super().__init__(folder, broker_port, "127.0.0.1", **settings)
 
     def kill(self) -> None:
-        """SIGKILL it, and the process of each of its shards, at once."""
+        """SIGKILL the worker and the processes of its shards together."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii").split()
         for child in children:
             os.kill(int(child), signal.SIGKILL)
         super().kill()
 
     def has_taken_over(self) -> bool:
-        """Whether each of its shards has taken readings."""
+        """Return whether each of its shards has accepted readings."""
         return all(self._n_accepted(self.first_port + i) for i in range(len(self.shards)))
 
     def wait_ready(self) -> float:
@@ -81,9 +81,9 @@ def take_overs(
     per_s: float = 2_000,
     within_s: float = TAKEN_OVER_WITHIN_S,
 ) -> dict[str, Any]:
-    """SIGKILL one of three workers in mid stream and start another for its shards, again and again.
+    """SIGKILL one of three workers in mid-stream and start another for its shards, repeatedly.
 
-    Raises FaultError where a forecast is missing or another, or a take-over takes more than ``within_s``.
+    Raises FaultError if a forecast is missing or differs, or a takeover takes longer than ``within_s``.
     """
     draw = random.Random(_SEED)
     broker = Broker(folder / "broker")
@@ -110,8 +110,8 @@ def take_overs(
                 took_s.append(time.monotonic() - began_s)
             for worker in workers:
                 worker.wait_ready()
-            verdict = stream.finish()
-            n_with_interval = sum(not math.isnan(sum(all_said[0].others_kw)) for all_said in stream.found.values())
+            result = stream.finish()
+            n_with_interval = sum(not math.isnan(sum(received[0].others_kw)) for received in stream.found.values())
     finally:
         for worker in workers:
             worker.stop()
@@ -119,21 +119,21 @@ def take_overs(
     if max(took_s) > within_s:
         msg = f"taken over only after {max(took_s):.1f} s"
         raise FaultError(msg)
-    return _rows(verdict, took_s, n_devices) | {"with median and interval": n_with_interval}
+    return _rows(result, took_s, n_devices) | {"with median and interval": n_with_interval}
 
 
-def _rows(verdict: Verdict, took_s: Sequence[float], n_devices: int) -> dict[str, Any]:
-    if not verdict.is_good:
-        msg = f"{verdict.n_missing} forecasts are missing and {verdict.n_different} are others: {verdict}"
+def _rows(result: StreamResult, took_s: Sequence[float], n_devices: int) -> dict[str, Any]:
+    if not result.is_good:
+        msg = f"{result.n_missing} forecasts are missing and {result.n_different} differ: {result}"
         raise FaultError(msg)
     return {
         "kills": len(took_s),
         "workers, shards, devices": f"{_N_WORKERS}, {_N_SHARDS}, {n_devices}",
-        "readings": verdict.n_readings,
-        "forecasts missing": verdict.n_missing,
-        "of another value": verdict.n_different,
-        "came again": verdict.n_again,
-        "off by kW, at most": f"{verdict.most_off_kw:.1g}",
+        "readings": result.n_readings,
+        "forecasts missing": result.n_missing,
+        "with another value": result.n_different,
+        "duplicates": result.n_duplicates,
+        "largest difference, kW": f"{result.max_difference_kw:.1g}",
         "taken over after s, median": round(sorted(took_s)[len(took_s) // 2], 2),
         "taken over after s, at most": round(max(took_s), 2),
     }

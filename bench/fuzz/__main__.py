@@ -1,4 +1,4 @@
-"""``scripts/faults --fuzz``: fuzzes every decoder, and prints a table; exit code 1 where an input broke a promise.
+"""``scripts/faults --fuzz``: fuzzes every decoder, and prints a table; exit code 1 if there is a finding.
 
 ``scripts/faults --fuzz payload journal --seconds 600 --jobs 2`` fuzzes two targets for ten minutes each.
 """
@@ -19,7 +19,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 def main() -> int:
-    """Do what the command line asks for."""
+    """Fuzz the requested targets."""
     names = _target_names()
     parser = argparse.ArgumentParser(prog="scripts/faults --fuzz", description=__doc__)
     parser.add_argument(
@@ -29,11 +29,11 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="targets at a time (default: the cores)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the random choices (default: 1)")
     parser.add_argument("--folder", type=Path, default=_ROOT / ".fuzz", help="corpora and findings (default: .fuzz)")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to FILE too")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to FILE as well")
     chosen = parser.parse_args()
     unknown = set(chosen.targets) - set(names)
     if unknown:
-        parser.error(f"there is no target {', '.join(sorted(unknown))}; there are: {', '.join(names)}")
+        parser.error(f"unknown target {', '.join(sorted(unknown))}; choose from {', '.join(names)}")
     print(report.machine_lines(machine.describe()), flush=True)
 
     targets = list(dict.fromkeys(chosen.targets)) or names
@@ -42,17 +42,17 @@ def main() -> int:
     print(f"\n{table}")
     if chosen.markdown is not None:
         chosen.markdown.write_text(f"{table}\n", encoding="utf-8")
-    return 1 if _told(figures) else 0
+    return 1 if _print_findings(figures) else 0
 
 
-def _told(figures: list[Figures]) -> bool:
-    """Print every finding with the command that repeats it, and every failure; return whether there was one."""
+def _print_findings(figures: list[Figures]) -> bool:
+    """Print every finding with the command that reproduces it, and every failure; return whether there was any."""
     for one in figures:
         for finding in one.findings:
             print(f"\n## {finding.target}: {finding.what} at {finding.where}\n\n{finding.story.rstrip()}\n")
-            print(f"again: python -m tests.fuzz {finding.target} {finding.input}")
+            print(f"reproduce: python -m tests.fuzz {finding.target} {finding.input}")
         if one.failure:
-            print(f"\n## {one.target}: could not be fuzzed to the end\n\n{one.failure}")
+            print(f"\n## {one.target}: did not finish\n\n{one.failure}")
     return any(one.findings or one.failure or not one.n_executions for one in figures)
 
 

@@ -1,4 +1,4 @@
-"""Runs fuzz targets, and reads their figures from what libFuzzer prints."""
+"""Runs fuzz targets, and parses their figures from libFuzzer's output."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
-#: libFuzzer ends the process where one input takes longer, s, or the process more memory, MB.
+#: libFuzzer's limits for one input, s, and for the process's memory, MB.
 _TIMEOUT_S, _RSS_MB = 30, 2_048
-#: A process that ends early is started again, so often.
+#: Maximum number of starts of a process that ends early.
 _MOST_STARTS = 5
 _STATUS = re.compile(r"^#(\d+)\s.*?cov: (\d+) ft: (\d+) corp: (\d+)", re.MULTILINE)
 _EXECUTED = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
@@ -27,7 +27,7 @@ _ARTIFACTS = ("crash-", "timeout-", "oom-", "leak-")
 
 @dataclass(slots=True)
 class Finding:
-    """An input that broke a promise: what it did, where, and the file that holds it."""
+    """A finding: what the input did, where, and the file that holds it."""
 
     target: str
     what: str
@@ -38,7 +38,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Figures:
-    """What a target's run came to. ``edges`` and ``features`` are libFuzzer's coverage of the Python code."""
+    """Figures of a target's run. ``edges`` and ``features`` are libFuzzer's coverage of the Python code."""
 
     target: str
     seconds: float = 0.0
@@ -48,7 +48,7 @@ class Figures:
     corpus: int = 0
     peak_mb: int = 0
     findings: list[Finding] = field(default_factory=list)
-    #: Why the target could not be run to its end; empty where it was.
+    #: Why the target did not finish; empty if it did.
     failure: str = ""
 
     @property
@@ -58,9 +58,9 @@ class Figures:
 
 
 def fuzz(targets: Sequence[str], folder: Path, seconds: float, seed: int, n_jobs: int) -> list[Figures]:
-    """Fuzz ``targets`` for so many ``seconds`` each, ``n_jobs`` at a time; corpora and findings are under ``folder``.
+    """Fuzz ``targets`` for ``seconds`` each, ``n_jobs`` at a time; corpora and findings are under ``folder``.
 
-    A target that an input ends is started again for what is left of its time.
+    A target that was ended by an input is restarted for the rest of its time.
     """
     figures = {target: Figures(target) for target in targets}
     for target in targets:
@@ -78,7 +78,7 @@ def fuzz(targets: Sequence[str], folder: Path, seconds: float, seed: int, n_jobs
         for target in left:
             code, output = _read(folder / target)
             _add(figures[target], output, left_s)
-            if code and len(_artifacts(folder / target)) == n_artifacts[target]:  # no input to blame
+            if code and len(_artifacts(folder / target)) == n_artifacts[target]:  # not caused by an input
                 figures[target].failure = output[-2_000:] or f"exit code {code}"
             elif code and figures[target].seconds < seconds:
                 ended_early.append(target)
@@ -89,7 +89,7 @@ def fuzz(targets: Sequence[str], folder: Path, seconds: float, seed: int, n_jobs
 
 
 def _run(targets: Sequence[str], folder: Path, seconds: int, seed: int, n_jobs: int) -> None:
-    """Run ``targets`` for so many seconds each; they write to their folders what came of it."""
+    """Run ``targets`` for ``seconds`` each; they write their results to their folders."""
     for target in targets:
         for name in ("output", "code"):
             (folder / target / name).unlink(missing_ok=True)
@@ -99,10 +99,10 @@ def _run(targets: Sequence[str], folder: Path, seconds: int, seed: int, n_jobs: 
         "-print_final_stats=1", "-detect_leaks=0",
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
-    ended = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, check=False)
-    if ended.returncode:
-        sys.stderr.buffer.write(ended.stdout + ended.stderr)
-        ended.check_returncode()
+    done = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, check=False)
+    if done.returncode:
+        sys.stderr.buffer.write(done.stdout + done.stderr)
+        done.check_returncode()
 
 
 def _read(folder: Path) -> tuple[int, str]:
@@ -112,7 +112,7 @@ def _read(folder: Path) -> tuple[int, str]:
 
 
 def _add(figures: Figures, output: str, took_s: float) -> None:
-    """Add the figures that a process printed; where it did not say how long it fuzzed, it was ``took_s`` at most."""
+    """Add the figures that a process printed; without a printed duration, use its upper bound ``took_s``."""
     done = _DONE.search(output)
     figures.seconds += float(done[1]) if done else took_s
     status = _STATUS.findall(output)
@@ -131,11 +131,11 @@ def _artifacts(folder: Path) -> list[Path]:
 
 
 def _findings(target: str, folder: Path) -> list[Finding]:
-    """Return what the process found, and what ended it."""
+    """Return the findings of the process, and the inputs that ended it."""
     found = []
     for path in sorted((folder / "findings").glob("*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
         found.append(Finding(target, document["what"], document["where"], document["story"], path.with_suffix("")))
     for path in _artifacts(folder):
-        found.append(Finding(target, path.name.partition("-")[0], target, "it ended the process", path))
+        found.append(Finding(target, path.name.partition("-")[0], target, "the input ended the process", path))
     return found

@@ -11,7 +11,7 @@ _HEAD = ("target", "s", "executions", "per s", "edges", "features", "corpus", "p
 
 
 def figures_table(figures: Sequence[Figures]) -> str:
-    """Return a row for each target, and the sum of them."""
+    """Return a table with a row for each target and a total."""
     rows = [
         (
             one.target, f"{one.seconds:.0f}", f"{one.n_executions:,}", f"{one.per_s:,.0f}", f"{one.edges:,}",

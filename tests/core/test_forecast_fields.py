@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -21,7 +22,7 @@ WIDTH = ForecastField(
     "width_kw",
     FieldType.NUMBER,
     "width of the prediction interval, kW",
-    lambda one: None if one.level is None else round(one.upper_kw - one.lower_kw, DECIMALS),
+    lambda one: None if one.lower_kw is None or one.upper_kw is None else round(one.upper_kw - one.lower_kw, DECIMALS),
     lambda batch: (
         None
         if batch.lower_kw is None or batch.upper_kw is None
@@ -32,10 +33,16 @@ WIDTH = ForecastField(
 
 
 def forecasts(*, complete: bool) -> Forecasts:
-    columns = ([1.5, 2.5], [1.0, 2.0], [2.0, 4.0], [[1.2, 1.6], [2.2, 2.6]]) if complete else (None,) * 4
-    shares = Shares(("lstm", "persistence"), [[0.75, 0.25, 0.5, 0.5], [1.0, 0.0, 0.125, 0.875]]) if complete else None
-    return Forecasts(
-        MODEL, 1_700_000_000_123, ["a", "b"], [28_000_000, 28_000_001], [2, 30], [1.6, 2.6], *columns, shares
+    bare = Forecasts(MODEL, 1_700_000_000_123, ["a", "b"], [28_000_000, 28_000_001], [2, 30], [1.6, 2.6])
+    if not complete:
+        return bare
+    return replace(
+        bare,
+        median_kw=[1.5, 2.5],
+        lower_kw=[1.0, 2.0],
+        upper_kw=[2.0, 4.0],
+        path_kw=[[1.2, 1.6], [2.2, 2.6]],
+        shares=Shares(("lstm", "persistence"), [[0.75, 0.25, 0.5, 0.5], [1.0, 0.0, 0.125, 0.875]]),
     )
 
 
@@ -51,10 +58,10 @@ def test_document_has_the_declared_fields_in_order(complete: bool) -> None:
 @pytest.mark.parametrize("complete", [True, False])
 def test_encoder_writes_the_documents_and_the_rest_schema_accepts_them(complete: bool) -> None:
     made, encoder = forecasts(complete=complete), ForecastEncoder()
+    documents = [one.document() for one in made]
     for _ in range(2):  # the second time from the template of the first
-        sent = [json.loads(payload) for payload in encoder.encode(made)]
-        assert sent == [one.document() for one in made]
-    for document in sent:
+        assert [json.loads(payload) for payload in encoder.encode(made)] == documents
+    for document in documents:
         assert ForecastDocument.model_validate(document).model_dump(exclude_unset=True) == document
 
 
