@@ -56,21 +56,21 @@ class NotingLink(MemoryLink):
         self._raise("publish")
         return super().publish(forecasts)
 
-    def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
+    def reject(self, rejected: Arrival | Reading, problem: PayloadError) -> None:
         self._raise("reject")
-        reading = what if isinstance(what, Reading) else what.reading
+        reading = rejected if isinstance(rejected, Reading) else rejected.reading
         self.rejected.append((reading.device if reading is not None else "", problem.reason))
 
-    def settle(self, arrival: Arrival, receipt: int, batch: int) -> None:
+    def acknowledge_after(self, arrival: Arrival, receipt: int, batch: int) -> None:
         self.settled.append(arrival)
         self._raise("settle")
 
     def flush(self) -> None:
         self._raise("flush")
 
-    def close(self, timeout_s: float, meanwhile: Callable[[], None]) -> bool:
+    def close(self, timeout_s: float, on_progress: Callable[[], None]) -> bool:
         self._raise("close")
-        return super().close(timeout_s, meanwhile)
+        return super().close(timeout_s, on_progress)
 
 
 class RaisingKeeper(NoStateStore):

@@ -42,14 +42,14 @@ class ConfirmingLink(MemoryLink):
         self.unconfirmed += receipts
         return receipts
 
-    def settle(self, arrival: Arrival, receipt: int, batch: int) -> None:
+    def acknowledge_after(self, arrival: Arrival, receipt: int, batch: int) -> None:
         assert arrival.reading is not None
         self.settled.append((arrival.reading.minute - NOON, batch))
 
-    def confirmed(self, receipts: Sequence[int]) -> bool:
+    def has_confirmed(self, receipts: Sequence[int]) -> bool:
         return not set(receipts) & set(self.unconfirmed)
 
-    def keep(self, batch: int) -> None:
+    def mark_persisted(self, batch: int) -> None:
         self.kept = batch
 
     @property

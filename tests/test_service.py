@@ -107,11 +107,11 @@ def test_devices_are_not_announced_while_the_broker_confirms_nothing() -> None:
     """Announcements of a large fleet must not use up the packet identifiers of a broker that confirms none."""
     link = MemoryLink()
     service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
-    link.held_up = True
+    link.is_backlogged = True
     link.put(Reading("home", NOON, 1.0))
     service.turn(0)
     assert link.announced == []
-    link.held_up = False
+    link.is_backlogged = False
     service.turn(0)
     assert link.announced == [("home", True)]
 

@@ -19,7 +19,13 @@ from gapcast.mqtt.frames import (
     encode_puback,
     encode_publish,
 )
-from gapcast.mqtt.properties import MAX_PASSED_ON_BYTES, content_type, passed_on, properties_in, response_topic_in
+from gapcast.mqtt.properties import (
+    MAX_FORWARDED_BYTES,
+    content_type,
+    forwarded_properties,
+    properties_in,
+    response_topic_in,
+)
 from tests.fuzz.target import Target
 
 Packet = Publication | Acknowledgement | Other
@@ -70,9 +76,9 @@ def check_properties(data: bytes) -> None:
     """Read ``data`` as the properties of a PUBLISH: what is read is a prefix of them, what is passed on is bounded."""
     found = list(properties_in(data))
     assert data.startswith(b"".join(one.raw for one in found))
-    kept = passed_on(data)
-    assert len(kept) <= MAX_PASSED_ON_BYTES
-    assert passed_on(kept) == kept
+    kept = forwarded_properties(data)
+    assert len(kept) <= MAX_FORWARDED_BYTES
+    assert forwarded_properties(kept) == kept
     topic = response_topic_in(data)
     assert topic is None or topic.encode() in data
 

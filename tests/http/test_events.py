@@ -192,7 +192,7 @@ def test_no_one_listens_in_the_end(rest: Rest, monkeypatch: pytest.MonkeyPatch) 
         assert rest.service.feed.has_listener
     wait_until(lambda: not rest.service.feed.has_listener, "the end of listening")
     push(rest)
-    assert rest.service.feed.take() == ([], False)
+    assert rest.service.feed.drain() == ([], False)
     with reading(rest) as reader:
         (minute,) = push(rest)
         assert reader.next("reading").data["ts"] == minute_label(minute)

@@ -71,7 +71,7 @@ def test_a_renewed_authority_and_certificate_are_used_without_a_restart(
     renewed.port = broker.port
     renewed.start()
     try:
-        wait_for_problem(gateway, "who signed it is not known here")
+        wait_for_problem(gateway, "its issuer is not trusted here")
         files.trust(next_one)
         wait_for_problem(gateway, "set mqtt.tls.certificate_path and key_path to one that it knows")
         files.be_known_to(next_one)

@@ -149,7 +149,7 @@ def test_a_broker_known_by_another_name_is_asked_for_that_name(
 
 @pytest.mark.parametrize(
     ("ends_in_days", "problem"),
-    [(-1, "it has expired: renew it, or set this machine's clock"), (90, "its time has not come yet")],
+    [(-1, "it has expired: renew it, or set this machine's clock"), (90, "it is not valid yet")],
 )
 def test_a_certificate_out_of_its_time_is_refused_with_a_word_on_the_clock(
     tmp_path: Path, authority: Authority, start_gateway: StartGateway, ends_in_days: float, problem: str
@@ -166,7 +166,7 @@ def test_an_authority_that_is_not_known_is_not_trusted(
     with secured(tmp_path, authority, authority.issue("broker", alternative=HERE)) as (port, _):
         for gateway_id, mqtt in (("one", tls(stranger)), ("two", {"tls": {"enabled": True}})):
             gateway = start_gateway(port, connected=False, gateway={"id": gateway_id}, mqtt=mqtt)
-            assert "who signed it is not known here: name the file" in refusal(gateway)
+            assert "its issuer is not trusted here: set mqtt.tls.ca_path" in refusal(gateway)
 
 
 def test_a_broker_that_asks_who_we_are_is_shown_our_certificate(

@@ -74,7 +74,7 @@ class Broker(RuleBasedStateMachine):
     def settle(self, packet_id: int) -> None:
         self.n_readings += 1
         self.settled.append((self.n_readings, packet_id))
-        self.delivery.settle(self.n_readings, packet_id)
+        self.delivery.acknowledge_after(self.n_readings, packet_id)
 
     @precondition(lambda self: self.on_wire)
     @rule(data=st.data(), reason=st.sampled_from([0x00, 0x10, 0x87]))
@@ -171,7 +171,7 @@ def test_a_reading_that_waits_for_nothing_is_acknowledged_at_once() -> None:
     written: list[bytes] = []
     delivery = Delivery(written.append, encode)
     delivery.connected(window=1)
-    delivery.settle(7, 0)
+    delivery.acknowledge_after(7, 0)
     assert written == [encode_puback(7)]
 
 
@@ -181,13 +181,13 @@ def test_a_reading_whose_batch_is_not_kept_waits_for_that_too() -> None:
     delivery.connected(10)
     message = delivery.send(forecast())
     sent.clear()
-    delivery.settle(1, message, batch=1)
-    delivery.settle(2, 0, batch=2)
+    delivery.acknowledge_after(1, message, batch=1)
+    delivery.acknowledge_after(2, 0, batch=2)
     delivery.confirm(Acknowledgement(message, 0))
     assert sent == []
-    delivery.keep(1)
+    delivery.mark_persisted(1)
     assert sent == [encode_puback(1)]
-    delivery.keep(2)
+    delivery.mark_persisted(2)
     assert sent == [encode_puback(1), encode_puback(2)]
 
 
@@ -195,11 +195,11 @@ def test_what_is_confirmed_is_told_of_many_at_once() -> None:
     delivery = Delivery(lambda packet: None, encode)
     delivery.connected(10)
     first, second, third = (delivery.send(forecast(i)) for i in range(3))
-    assert delivery.confirmed([])
-    assert delivery.confirmed([0, 0])
+    assert delivery.has_confirmed([])
+    assert delivery.has_confirmed([0, 0])
     delivery.confirm(Acknowledgement(third, 0))
-    assert not delivery.confirmed([first, second, third])
-    assert not delivery.confirmed([first, 0])
+    assert not delivery.has_confirmed([first, second, third])
+    assert not delivery.has_confirmed([first, 0])
     delivery.confirm(Acknowledgement(first, 0))
-    assert delivery.confirmed([0, first, third])
-    assert not delivery.confirmed([first, second])
+    assert delivery.has_confirmed([0, first, third])
+    assert not delivery.has_confirmed([first, second])

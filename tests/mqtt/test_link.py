@@ -89,27 +89,27 @@ def test_what_a_subscription_of_an_earlier_configuration_brings_is_no_reading(to
     assert (arrival.reading, arrival.problem, statistics.n_not_readings) == (None, None, 1)
 
 
-class RaisingAside:
-    """An aside that raises whatever it is asked."""
+class RaisingRequestTopic:
+    """A request topic that raises in every method."""
 
-    def hear(self, _publication: Publication) -> None:
+    def receive(self, _publication: Publication) -> None:
         raise ZeroDivisionError
 
-    def work(self) -> bool:
+    def process_pending(self) -> bool:
         raise MemoryError
 
 
 def test_link_messages_that_raise_are_rejected_and_the_others_read() -> None:
-    """Limits that are none raise for whichever reading is compared with them; an aside raises by itself."""
+    """Limits that are none raise for whichever reading is compared with them; a request topic raises by itself."""
     waiting, no_number = Waiting(), cast("float", None)
     link, statistics = link_over(waiting, Limits(no_number, no_number))
-    link.listen("aside", RaisingAside())
+    link.listen("request", RaisingRequestTopic())
     waiting.put("home", NOW_MS // MINUTE_MS, 0.0)
-    waiting.received.append(Received(Publication("aside", b"{}", 2, False, False, b"", 2), 0.0, NOW_MS))
+    waiting.received.append(Received(Publication("request", b"{}", 2, False, False, b"", 2), 0.0, NOW_MS))
     waiting.received.append(Received(Publication("gap/home/reading", b"on", 3, False, False, b"", 2), 0.0, NOW_MS))
     with capture_logs() as logs:
         arrivals = link.take(256, 0)
     reasons = [None if arrival.problem is None else arrival.problem.reason for arrival in arrivals]
     assert reasons == ["internal_error", "internal_error", "not_json"]
     assert statistics.internal_errors == {"message": 2, "request": 1}
-    assert [line["what"] for line in logs[:2]] == ["gap/home/reading", "aside"]
+    assert [line["what"] for line in logs[:2]] == ["gap/home/reading", "request"]

@@ -11,10 +11,10 @@ from paho.mqtt.properties import Properties
 
 from gapcast.mqtt.frames import encode_properties
 from gapcast.mqtt.properties import (
-    MAX_PASSED_ON_BYTES,
+    MAX_FORWARDED_BYTES,
     Property,
     content_type,
-    passed_on,
+    forwarded_properties,
     properties_in,
     response_topic_in,
 )
@@ -58,7 +58,7 @@ def read_by_paho(extra: bytes) -> Properties:
 @given(VALUES)
 def test_correlation_data_and_user_properties_are_passed_on_and_nothing_else(values: dict[str, Any]) -> None:
     kept = {name: value for name, value in values.items() if name in {"CorrelationData", "UserProperty"}}
-    assert read_by_paho(passed_on(encoded(values))).json() == written(kept).json()
+    assert read_by_paho(forwarded_properties(encoded(values))).json() == written(kept).json()
 
 
 @given(VALUES)
@@ -71,21 +71,22 @@ def test_the_response_topic_is_found_wherever_it_stands(values: dict[str, Any]) 
 def test_bytes_that_are_no_properties_end_it_and_no_more(noise: bytes) -> None:
     found = list(properties_in(noise))
     assert noise.startswith(b"".join(one.raw for one in found))
-    assert len(passed_on(noise)) <= len(noise)
+    assert len(forwarded_properties(noise)) <= len(noise)
     response_topic_in(noise)
 
 
 @given(VALUES, st.integers(0, 2**32 - 1))
 def test_an_expiry_and_others_stand_together(values: dict[str, Any], expiry_s: int) -> None:
     properties: Any = Properties(PacketTypes.PUBLISH)  # its attributes are made at run time
-    properties.unpack(encode_properties(expiry_s, passed_on(encoded(values)) + content_type("application/json")))
+    extra = forwarded_properties(encoded(values)) + content_type("application/json")
+    properties.unpack(encode_properties(expiry_s, extra))
     assert (properties.MessageExpiryInterval, properties.ContentType) == (expiry_s, "application/json")
 
 
 def test_more_than_may_be_is_not_passed_on() -> None:
     pair = ("k" * 2_000, "v" * 2_000)
-    assert len(passed_on(encoded({"UserProperty": [pair]}))) <= MAX_PASSED_ON_BYTES
-    assert passed_on(encoded({"UserProperty": [pair, pair]})) == b""
+    assert len(forwarded_properties(encoded({"UserProperty": [pair]}))) <= MAX_FORWARDED_BYTES
+    assert forwarded_properties(encoded({"UserProperty": [pair, pair]})) == b""
 
 
 def test_a_response_topic_that_is_no_utf8_is_none() -> None:

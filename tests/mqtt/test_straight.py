@@ -99,15 +99,15 @@ def test_what_came_is_parted_between_us_and_paho(ends: Ends) -> None:
     ends.straight.pump()
     assert ends.packet_ids == [1, 2]
     assert ends.acknowledgements == [Acknowledgement(40_000, 0)]
-    assert ends.straight.wants_paho
+    assert ends.straight.has_paho_input
     assert ends.straight.pending() == 7
     assert ends.straight.recv(5) + ends.straight.recv(100) == SUBACK + PINGRESP
-    assert not ends.straight.wants_paho
+    assert not ends.straight.has_paho_input
 
 
 def test_where_nothing_came_nothing_waits_and_paho_is_told_to_come_again(ends: Ends) -> None:
     ends.straight.pump()
-    assert not ends.straight.wants_paho
+    assert not ends.straight.has_paho_input
     assert ends.straight.pending() == 0
     with pytest.raises(BlockingIOError):
         ends.straight.recv(1)
@@ -121,7 +121,7 @@ def test_a_packet_is_handed_on_once_it_is_whole(ends: Ends) -> None:
     ends.peer.sendall(packet[7:] + SUBACK[:2])
     ends.straight.pump()
     assert ends.packet_ids == [1]
-    assert not ends.straight.wants_paho
+    assert not ends.straight.has_paho_input
 
 
 @pytest.mark.parametrize("kind", ["ends", "tls_ends"])
@@ -173,7 +173,7 @@ def test_a_peer_that_hangs_up_is_the_end_for_paho_after_its_own_packets(ends: En
     ends.straight.pump()
     assert ends.packet_ids == [1]
     assert ends.straight.recv(100) == SUBACK
-    assert ends.straight.wants_paho
+    assert ends.straight.has_paho_input
     assert ends.straight.recv(100) == b""
 
 
@@ -182,7 +182,7 @@ def test_a_connection_that_is_reset_is_an_error_for_paho(ends: Ends) -> None:
     ends.straight.flush()
     ends.peer.close()
     ends.straight.pump()
-    assert ends.straight.wants_paho
+    assert ends.straight.has_paho_input
     with pytest.raises(ConnectionResetError):
         ends.straight.recv(1)
 
@@ -202,7 +202,7 @@ def test_writing_to_a_peer_that_is_gone_is_a_lost_connection(ends: Ends) -> None
     ends.peer.close()
     ends.straight.write(b"x")
     ends.straight.flush()
-    assert ends.straight.wants_paho
+    assert ends.straight.has_paho_input
     with pytest.raises(BrokenPipeError):
         ends.straight.recv(1)
 
@@ -223,7 +223,7 @@ def test_a_goodbye_is_read_by_a_peer_in_the_middle_of_sending() -> None:
     # Never read here.
     peer.sendall(encode_publish(b"gap/home/reading", b"1.5", 0, retain=False, properties=None) * 1_000)
     ends.straight.send(DISCONNECT)
-    ends.straight.says_goodbye = True
+    ends.straight.sends_disconnect = True
     closing = Thread(target=ends.straight.close)
     closing.start()
     assert peer.recv(16) == DISCONNECT
@@ -237,7 +237,7 @@ def test_a_goodbye_is_read_by_a_peer_in_the_middle_of_sending() -> None:
 
 def test_a_goodbye_to_a_peer_that_never_ends_the_connection_ends_in_time(ends: Ends) -> None:
     ends.straight.send(DISCONNECT)
-    ends.straight.says_goodbye = True
+    ends.straight.sends_disconnect = True
     ends.straight.close()
     assert ends.peer.recv(16) == DISCONNECT
     assert ends.peer.recv(16) == b""

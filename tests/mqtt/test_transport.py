@@ -14,7 +14,7 @@ import structlog
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.tls import Tls, TlsFiles, tls_context
-from gapcast.mqtt.transport import NOT_LET_IN, Transport, connection_error
+from gapcast.mqtt.transport import CLIENT_REJECTED, Transport, connection_error
 from tests.support.certificates import Authority, Identity
 
 Made = Callable[[Authority, Identity], TlsFiles]
@@ -95,20 +95,20 @@ def test_files_are_read_anew_for_each_connection_and_half_of_a_renewal_waits_for
     renewed = other.issue("renewed", alternative="DNS:gateway")
 
     shutil.copy(other.certificate, ca)
-    trusting = tls.renewed()
+    trusting = tls.reload()
     assert trusting.get_ca_certs()[0]["subject"] == ((("commonName", "Other Authority"),),)
 
     shutil.copy(renewed.certificate, certificate)
     with structlog.testing.capture_logs() as logged:
-        assert [tls.renewed(), tls.renewed()] == [trusting, trusting]
+        assert [tls.reload(), tls.reload()] == [trusting, trusting]
     assert [(entry["event"], "is not that of the certificate" in entry["problem"]) for entry in logged] == [
         ("mqtt.not_renewed", True)
     ]
     shutil.copy(renewed.key, key)
-    assert tls.renewed() is not trusting
+    assert tls.reload() is not trusting
     key.unlink()
     with structlog.testing.capture_logs() as logged:
-        tls.renewed()
+        tls.reload()
     assert "cannot be read" in logged[0]["problem"]
 
 
@@ -134,7 +134,7 @@ def test_other_reasons_are_told_as_they_are() -> None:
     assert "does not use TLS on this port" in connection_error(
         refused_for("WRONG_VERSION_NUMBER"), "broker", Transport()
     )
-    assert connection_error(refused_for("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "broker", Transport()) == NOT_LET_IN
+    assert connection_error(refused_for("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "broker", Transport()) == CLIENT_REJECTED
     other = ssl.SSLCertVerificationError(1, "verify failed")
     other.verify_code, other.verify_message = 79, "invalid CA certificate"
     assert connection_error(other, "broker", Transport()).endswith("is not valid: invalid CA certificate")

@@ -117,7 +117,7 @@ def test_the_end_of_the_connection_is_noticed_behind_the_last_message(connection
     connection.peer.shutdown(socket.SHUT_WR)
     connection.straight.pump()
     assert len(connection.taken) == 1
-    assert connection.straight.wants_paho
+    assert connection.straight.has_paho_input
     assert connection.straight.recv(1) == b""
 
 

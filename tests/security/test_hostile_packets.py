@@ -48,7 +48,7 @@ def session(broker: WireBroker) -> Iterator[Session]:
 def opened(session: Session, broker: WireBroker) -> Wire:
     """Let the session in, and grant its subscription."""
     n_before = session.n_connects
-    wait_until(lambda: session.take(1, 0.05) == [] and session._connection.is_there, "a connection")
+    wait_until(lambda: session.take(1, 0.05) == [] and session._connection.has_socket, "a connection")
     wire = broker.accept()
     wire.read()
     wire.connack()
@@ -149,7 +149,7 @@ def test_connection_error_of_any_kind_ends_it_and_the_next_one_is_made(broker: W
         told,
     )
     for n_before in range(2):
-        wait_until(served(connection, lambda: connection.is_there), "a connection")
+        wait_until(served(connection, lambda: connection.has_socket), "a connection")
         wire = broker.accept()
         wire.read()
         wire.connack()
@@ -157,5 +157,5 @@ def test_connection_error_of_any_kind_ends_it_and_the_next_one_is_made(broker: W
         wait_until(served(connection, partial(has_lost, n_before)), "the end of it")
         assert connection.problem == "the connection failed (RecursionError: )"
         wire.close()
-    connection.closing()
-    connection.close(politely=False)
+    connection.stop_reconnecting()
+    connection.close(graceful=False)

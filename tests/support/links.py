@@ -17,7 +17,7 @@ class MemoryLink:
     def __init__(self) -> None:
         self.meters: Meters = NoMeters()
         self.connected = True
-        self.held_up = False
+        self.is_backlogged = False
         self.problem = ""
         self.n_dropped = 0
         self.n_taken = 0
@@ -48,33 +48,33 @@ class MemoryLink:
         self.published += list(forecasts)
         return [0] * len(forecasts)
 
-    def announce(self, device: str, *, online: bool) -> None:
+    def publish_availability(self, device: str, *, online: bool) -> None:
         self.announced.append((device, online))
 
-    def report_scores(self, device: str, document: Mapping[str, object]) -> None:
+    def publish_scores(self, device: str, document: Mapping[str, object]) -> None:
         self.scores[device] = dict(document)
 
-    def report_event(self, document: Mapping[str, object]) -> None:
+    def publish_event(self, document: Mapping[str, object]) -> None:
         self.events.append(dict(document))
 
     def forget(self, device: str) -> None:
         self.forgotten.append(device)
 
-    def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
+    def reject(self, rejected: Arrival | Reading, problem: PayloadError) -> None:
         pass
 
-    def settle(self, arrival: Arrival, receipt: int, batch: int) -> None:
+    def acknowledge_after(self, arrival: Arrival, receipt: int, batch: int) -> None:
         pass
 
-    def confirmed(self, receipts: Sequence[int]) -> bool:
+    def has_confirmed(self, receipts: Sequence[int]) -> bool:
         return True
 
-    def keep(self, batch: int) -> None:
+    def mark_persisted(self, batch: int) -> None:
         pass
 
     def flush(self) -> None:
         pass
 
-    def close(self, timeout_s: float, meanwhile: Callable[[], None]) -> bool:
-        meanwhile()
+    def close(self, timeout_s: float, on_progress: Callable[[], None]) -> bool:
+        on_progress()
         return True

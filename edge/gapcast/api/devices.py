@@ -63,7 +63,7 @@ def _told(
     last_kw = round(float(window[-1].flat[0]), _DECIMALS)
     return {
         "device": device,
-        "online": announcing.is_there(row),
+        "online": announcing.is_online(row),
         "last_reading": {"ts": minute_label(stream.last_minute), "gap_kw": last_kw},
         "n_observed": buffers.n_counted(stream),
         "context": engine.publisher.spec.context,

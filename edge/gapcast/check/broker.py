@@ -47,7 +47,9 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
         return
     # Under its own name, the running service would be taken over by this; its requests are not ours to answer.
     name = f"{options.gateway}-check"
-    alone = replace(options, gateway=name, session_expiry_s=0, announce=False, request_topics=(), asides_mqtt5=())
+    alone = replace(
+        options, gateway=name, session_expiry_s=0, announce=False, request_topics=(), request_topics_mqtt5=()
+    )
     session = Session(alone)
     where = f"{settings.mqtt.host} port {settings.mqtt.port}"
     problem = connect(session)

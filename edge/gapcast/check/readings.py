@@ -27,7 +27,7 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
     while (left_s := deadline_s - time.monotonic()) > 0 and listener.n_messages < _ENOUGH:
         for received in session.take(256, min(left_s, 0.25)):
             listener.hear(received)
-            session.settle(received.publication, 0)
+            session.acknowledge_after(received.publication, 0)
         session.flush()
     yield from _what_came(situation, listener)
     for sentence, n in listener.refused.most_common(_SHOWN):

@@ -109,7 +109,7 @@ class EventReaders:
 
     def _take(self) -> None:
         self._due, self._told_s = None, asyncio.get_running_loop().time()
-        happened, missed = self._service.feed.take()
+        happened, missed = self._service.feed.drain()
         for what in happened:
             self.ring.add(what)
         if missed:

@@ -1,4 +1,4 @@
-"""The paho client under a session: who we are, where the broker is, and what is said if we vanish."""
+"""The paho client under a session: client id, broker address, credentials and last will."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from paho.mqtt.properties import Properties
 
 from gapcast.mqtt.transport import Transport, TransportClient
 
-#: Short enough that, with the longest wait between two tries, a broker that is back is found within five seconds:
-#: TCP asks at 0, 1 and 3 s.
+#: Short enough that, with the longest wait between two attempts, a broker that is back is found within five seconds:
+#: TCP sends a SYN at 0, 1 and 3 s.
 CONNECT_TIMEOUT_S = 3.5
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """How to reach the broker, and as whom."""
+    """The broker's address, the client's identity and the session's parameters."""
 
     gateway: str
     status_topic: str
     subscriptions: tuple[str, ...]
-    #: What an earlier configuration of the same session may have subscribed to, and is not to come any more.
-    unwanted: tuple[str, ...] = ()
-    #: Topics without which readings can come all the same; the second ones make sense with MQTT 5 alone.
+    #: Subscriptions of an earlier configuration of the same session, to be removed.
+    stale_subscriptions: tuple[str, ...] = ()
+    #: Topics whose refusal does not stop readings; the second are for MQTT 5 only.
     request_topics: tuple[str, ...] = ()
-    asides_mqtt5: tuple[str, ...] = ()
+    request_topics_mqtt5: tuple[str, ...] = ()
     host: str = "localhost"
     port: int = 1883
     username: str | None = None
@@ -39,23 +39,23 @@ class SessionOptions:
     keepalive_s: int = 30
     session_expiry_s: int = 86_400
     receive_maximum: int = 1_024
-    #: Whether to say ``online`` and ``offline`` on the status topic.
+    #: Whether to publish ``online`` and ``offline`` on the status topic.
     announce: bool = True
-    #: Whether to end where another client takes the session over, and not to take it back.
+    #: Whether to stop when another client takes the session over, instead of reconnecting.
     yields: bool = False
 
 
 class Client(TransportClient):
-    """paho, given a socket whose bytes pass the straight path first."""
+    """paho's client over a wrapped socket."""
 
-    lay_over: Callable[[Any], Any]
+    wrap_socket: Callable[[Any], Any]
 
     def _create_socket(self) -> Any:
-        return self.lay_over(super()._create_socket())
+        return self.wrap_socket(super()._create_socket())
 
 
-def build_client(options: SessionOptions, lay_over: Callable[[Any], Any], *, mqtt5: bool) -> Client:
-    """Return a client that will connect as ``options`` say, over the socket that ``lay_over`` makes of paho's."""
+def build_client(options: SessionOptions, wrap_socket: Callable[[Any], Any], *, mqtt5: bool) -> Client:
+    """Return a client that connects by ``options``, over the socket that ``wrap_socket`` returns for paho's."""
     persistent: dict[str, Any] = {} if mqtt5 else {"clean_session": not options.session_expiry_s}
     client = Client(
         options.transport,
@@ -65,10 +65,10 @@ def build_client(options: SessionOptions, lay_over: Callable[[Any], Any], *, mqt
         reconnect_on_failure=False,
         **persistent,
     )
-    client.lay_over = lay_over
+    client.wrap_socket = wrap_socket
     client.connect_timeout = CONNECT_TIMEOUT_S
     client.suppress_exceptions = False
-    client.on_socket_register_write = lambda *_: None  # writes leave by flush, not by each call
+    client.on_socket_register_write = lambda *_: None  # flush sends, not each write
     if options.announce:
         client.will_set(options.status_topic, b"offline", qos=1, retain=True)
     if options.username is not None:

@@ -1,4 +1,4 @@
-"""Says of a meter's clock that it is off, and that it is right again: one line each."""
+"""Logs when a meter's clock is wrong and when it is correct again, once each."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from gapcast.service.ports import Arrival
 
 log = structlog.get_logger(__name__)
 
-#: Of a large batch, so many readings' clocks are looked at: one that is off stays so, and its turn comes.
-_CLOCKS_A_BATCH = 16
+#: Readings checked per large batch: a clock that is wrong stays wrong, and is checked in a later batch.
+_CLOCKS_PER_BATCH = 16
 
 
 def check_clock(clocks: Clocks, device: str, ahead_min: int, now_s: float) -> None:
-    """Look at a reading that is ``ahead_min`` minutes ahead of the gateway, and log what is new of its clock."""
-    news = clocks.look(device, ahead_min, now_s)
-    if news is Clock.OFF:
+    """Check a reading that is ``ahead_min`` minutes ahead of the gateway, and log a change of its clock's state."""
+    change = clocks.look(device, ahead_min, now_s)
+    if change is Clock.OFF:
         log.warning("clock.off", device=device, ahead_min=ahead_min, cure=cure_of(ahead_min))
-    elif news is Clock.RIGHT:
+    elif change is Clock.RIGHT:
         log.info("clock.right", device=device)
 
 
 class ClockCheck:
-    """Looks at the clocks of native readings, batch by batch."""
+    """Checks the clocks of native readings, batch by batch."""
 
     def __init__(self, max_devices: int, statistics: Statistics) -> None:
-        """Remember the clocks of ``max_devices`` that are off, and count them in ``statistics``."""
+        """Track up to ``max_devices`` wrong clocks, and count them in ``statistics``."""
         self._clocks = Clocks(max_devices)
         self._statistics = statistics
         self._n_batches = 0
 
-    def look(self, received: Sequence[Received], arrivals: Sequence[Arrival]) -> None:
-        """Look at some of ``arrivals``, of which the i-th is what came of the i-th message."""
-        step = 1 + len(arrivals) // _CLOCKS_A_BATCH
+    def check(self, received: Sequence[Received], arrivals: Sequence[Arrival]) -> None:
+        """Check some of ``arrivals``; the i-th belongs to the i-th message."""
+        step = 1 + len(arrivals) // _CLOCKS_PER_BATCH
         self._n_batches += 1
         for i in range(self._n_batches % step, len(arrivals), step):
             reading = arrivals[i].reading

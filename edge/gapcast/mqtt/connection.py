@@ -1,8 +1,8 @@
-"""The connection under a session: made, kept, given up and made anew, in the caller's own thread.
+"""The connection under a session: connects, detects failures and reconnects, in the caller's thread.
 
-paho speaks the protocol (connect, subscribe, keep-alive, TLS, websockets); PUBLISH and PUBACK take
-the straight path beside it (see :mod:`gapcast.mqtt.straight`). There is no network thread: :meth:`Connection.serve`
-does all that the network asks for and returns.
+paho implements the protocol (connect, subscribe, keep-alive, TLS, websockets); PUBLISH and PUBACK bypass it
+(see :mod:`gapcast.mqtt.straight`). There is no network thread: :meth:`Connection.serve` does all network work and
+returns.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gapcast.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build
 from gapcast.mqtt.delivery import LAST_ID
 from gapcast.mqtt.frames import Acknowledgement, Publication
 from gapcast.mqtt.straight import StraightSocket
-from gapcast.mqtt.transport import NOT_ANSWERED, NOT_LET_IN, connection_error, is_client_certificate_error
+from gapcast.mqtt.transport import CLIENT_REJECTED, NO_RESPONSE, connection_error, is_client_certificate_error
 from gapcast.service.internal_errors import NOT_CONTAINED
 
 log = structlog.get_logger(__name__)
@@ -30,18 +30,18 @@ log = structlog.get_logger(__name__)
 _UNSUPPORTED_PROTOCOL, _TAKEN_OVER = 0x84, 0x8E
 _NOT_AUTHORIZED = {0x86, 0x87}
 _NO_ANSWER = "the broker does not answer"
-#: Connections in a row that the broker ended so soon after it let us in, without having been unreachable in between:
-#: another client has the same client id. The broker of MQTT 3.1.1 does not say so.
+#: Consecutive connections that the broker ended this soon after it accepted them, without being unreachable in between:
+#: another client has the same client id. MQTT 3.1.1 has no reason code for it.
 _N_CUT_SHORT, _CUT_SHORT_S = 3, 60.0
 _SHOWN = 120
 
 
 class ConnectionCallbacks(NamedTuple):
-    """Who is told of what happens to a connection."""
+    """Callbacks for the events of a connection."""
 
-    #: The broker has let us in; it takes so many messages at a time.
+    #: The broker accepted the connection; the argument is its Receive Maximum.
     opened: Callable[[int], None]
-    #: It was asked for what is subscribed to.
+    #: The SUBSCRIBE was sent.
     subscribing: Callable[[], None]
     lost: Callable[[], None]
     publication: Callable[[Publication], None]
@@ -49,26 +49,26 @@ class ConnectionCallbacks(NamedTuple):
 
 
 class Connection:
-    """One client's connection to the broker, and the next where that is lost."""
+    """One client's connection to the broker, re-established when it is lost."""
 
     def __init__(self, options: SessionOptions, callbacks: ConnectionCallbacks) -> None:
         self._options = options
         self._callbacks = callbacks
-        #: Whether MQTT 5 is spoken, and not 3.1.1.
+        #: Whether MQTT 5 is in use, and not 3.1.1.
         self.mqtt5 = options.protocol != "3.1.1"
         self._client = self._new_client()
         self._socket: StraightSocket | None = None
         self._backoff = Backoff()
-        self._accepted = False  # whether the broker has answered, in this connection
+        self._answered = False  # whether the broker has sent a CONNACK on this connection
         self._deadline_s = 0.0
         self._closing = False
         self._opened_s = 0.0
         self._n_cut_short = 0
-        #: When the network was last looked at (``time.perf_counter`` and epoch ms).
+        #: When the network was last polled (``time.perf_counter`` and epoch ms).
         self.now = (0.0, 0)
-        #: Whether the broker has let us in.
+        #: Whether the broker has accepted the connection.
         self.is_open = False
-        #: Whether it has granted the subscriptions too.
+        #: Whether it has also granted the subscriptions.
         self.connected = False
         self.n_connects = 0
         self.n_fresh_sessions = 0
@@ -76,40 +76,40 @@ class Connection:
         self.problem = "not connected yet"
 
     @property
-    def is_there(self) -> bool:
-        """Whether there is a connection, let in or not."""
+    def has_socket(self) -> bool:
+        """Whether there is a network connection, accepted by the broker or not."""
         return self._socket is not None
 
     def write(self, packet: bytes) -> None:
-        """Write a packet, where there is a connection; it leaves with :meth:`flush` or :meth:`serve`."""
+        """Buffer a packet if there is a connection; :meth:`flush` or :meth:`serve` sends it."""
         if self._socket is not None:
             self._socket.write(packet)
 
     def flush(self) -> None:
-        """Hand what was written to the network."""
+        """Write the buffered packets to the network."""
         if self._socket is not None:
             self._socket.flush()
 
-    def closing(self) -> None:
-        """Let the connection that there is be the last."""
+    def stop_reconnecting(self) -> None:
+        """Do not reconnect when the current connection ends."""
         self._closing = True
 
-    def close(self, *, politely: bool) -> None:
-        """Disconnect; where it is not ``politely``, without a word, so that the broker sends our last will."""
+    def close(self, *, graceful: bool) -> None:
+        """Disconnect; unless ``graceful``, without a DISCONNECT, so that the broker publishes the last will."""
         self.connected = False
         if self.is_open and self._socket is not None:
-            if politely:
-                self._socket.says_goodbye = True
+            if graceful:
+                self._socket.sends_disconnect = True
             else:
                 self._socket.cut()
         self._client.disconnect()
         self._client.loop_write()
-        del self._client  # the last there was of it: paho closes the sockets that wake its loop
+        del self._client  # the last reference: paho then closes the sockets that wake its loop
 
     def serve(self, timeout_s: float) -> None:
-        """One round: connect or wait, read, let paho do its part, write.
+        """Run one round of network work: connect or wait, read, let paho process its packets, write.
 
-        A packet that paho cannot read, or any other error, ends the connection: the next one is tried as usual.
+        Any error, such as a packet that paho cannot read, ends the connection; reconnecting proceeds as usual.
         """
         try:
             self._serve(timeout_s)
@@ -119,7 +119,7 @@ class Connection:
             self._broken(error)
 
     def _broken(self, error: BaseException) -> None:
-        """Give up a connection that raised, and the client, which may be in any state."""
+        """Discard a connection that raised, and its client, whose state is undefined."""
         problem = f"the connection failed ({type(error).__name__}: {str(error)[:_SHOWN]})"
         self._lost(problem)
         self._client = self._new_client()
@@ -141,20 +141,22 @@ class Connection:
         poll.poll(0 if sock.has_more else timeout_s * 1_000)
         self.now = (time.perf_counter(), time.time_ns() // 1_000_000)
         sock.pump()
-        while self._socket is sock and sock.wants_paho:
+        while self._socket is sock and sock.has_paho_input:
             self._client.loop_read()
         if self._socket is sock:
             self._client.loop_misc()
             self._client.loop_write()
             sock.flush()
-            if not self._accepted and time.monotonic() > self._deadline_s:
-                say = log.debug if self.problem == _NO_ANSWER else log.warning  # one warning a trouble, not one a try
+            if not self._answered and time.monotonic() > self._deadline_s:
+                log_it = (
+                    log.debug if self.problem == _NO_ANSWER else log.warning
+                )  # warn once per problem, not once per attempt
                 self._lost(_NO_ANSWER)
-                say("mqtt.no_answer", host=self._options.host, port=self._options.port, waited_s=CONNECT_TIMEOUT_S)
-                self._fall_back()  # some brokers of 3.1.1 alone wait for ever for the rest of what they misread
+                log_it("mqtt.no_answer", host=self._options.host, port=self._options.port, waited_s=CONNECT_TIMEOUT_S)
+                self._fall_back()  # a broker with only 3.1.1 may wait forever for the rest of a packet it misread
 
-    def lay_over(self, sock: Any) -> StraightSocket:
-        """Lay the straight path over the socket that paho has just connected."""
+    def wrap_socket(self, sock: Any) -> StraightSocket:
+        """Wrap the socket that paho has just connected."""
         callbacks = self._callbacks
         self._socket = StraightSocket(
             sock, mqtt5=self.mqtt5, on_publication=callbacks.publication, on_acknowledgement=callbacks.acknowledgement
@@ -168,7 +170,7 @@ class Connection:
             return False
         time.sleep(wait_s)
         options = self._options
-        self._accepted = False
+        self._answered = False
         self._deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
         try:
             self._client.reconnect()
@@ -182,11 +184,11 @@ class Connection:
         self._n_cut_short = 0
         is_logged = self.problem == f"unreachable: {problem}"
         self._lost(f"unreachable: {problem}")
-        say = log.debug if is_logged else log.warning  # one warning a trouble, not one a try
-        say("mqtt.unreachable", host=self._options.host, port=self._options.port, problem=problem)
+        log_it = log.debug if is_logged else log.warning  # warn once per problem, not once per attempt
+        log_it("mqtt.unreachable", host=self._options.host, port=self._options.port, problem=problem)
 
     def _lost(self, problem: str) -> None:
-        """Forget the connection and arrange for the next."""
+        """Discard the connection and schedule the next."""
         self.problem = problem
         sock, self._socket = self._socket, None
         self.connected = self.is_open = False
@@ -195,10 +197,10 @@ class Connection:
         self._callbacks.lost()
         self._backoff.failed()
 
-    # --- paho ---------------------------------------------------------------------------------
+    # --- paho's callbacks ---------------------------------------------------------------------
 
     def _new_client(self) -> Client:
-        client = build_client(self._options, self.lay_over, mqtt5=self.mqtt5)
+        client = build_client(self._options, self.wrap_socket, mqtt5=self.mqtt5)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
@@ -206,7 +208,7 @@ class Connection:
 
     def _on_connect(self, _client: object, _data: object, flags: Any, reason: ReasonCode, properties: Any) -> None:
         options = self._options
-        self._accepted = True
+        self._answered = True
         if reason.is_failure:
             self._refused(reason)
             return
@@ -216,10 +218,10 @@ class Connection:
         self.n_fresh_sessions += not flags.session_present
         self._backoff.succeeded()
         self._callbacks.opened(min(getattr(properties, "ReceiveMaximum", LAST_ID), LAST_ID))
-        if options.unwanted and flags.session_present:
-            self._client.unsubscribe(list(options.unwanted))
-        how: Any = SubscribeOptions(qos=options.qos, retainHandling=1) if self.mqtt5 else options.qos
-        self._client.subscribe([(topic, how) for topic in self._topics()])
+        if options.stale_subscriptions and flags.session_present:
+            self._client.unsubscribe(list(options.stale_subscriptions))
+        subscribe_options: Any = SubscribeOptions(qos=options.qos, retainHandling=1) if self.mqtt5 else options.qos
+        self._client.subscribe([(topic, subscribe_options) for topic in self._topics()])
         self._callbacks.subscribing()
         log.info(
             "mqtt.connected", host=options.host, port=options.port, protocol="5" if self.mqtt5 else "3.1.1",
@@ -227,21 +229,21 @@ class Connection:
         )  # fmt: skip
 
     def _topics(self) -> tuple[str, ...]:
-        """What is subscribed to, readings first."""
+        """Return the subscribed topics, readings first."""
         options = self._options
-        return options.subscriptions + options.request_topics + (options.asides_mqtt5 if self.mqtt5 else ())
+        return options.subscriptions + options.request_topics + (options.request_topics_mqtt5 if self.mqtt5 else ())
 
     def _refused(self, reason: ReasonCode) -> None:
         cure = ": check mqtt.username and mqtt.password" if reason.value in _NOT_AUTHORIZED else ""
         problem = f"refused: {reason}{cure}"
-        say = log.debug if self.problem == problem else log.error
-        say("mqtt.refused", host=self._options.host, port=self._options.port, reason=str(reason))
+        log_it = log.debug if self.problem == problem else log.error
+        log_it("mqtt.refused", host=self._options.host, port=self._options.port, reason=str(reason))
         self.problem = problem
         if reason.value == _UNSUPPORTED_PROTOCOL:
             self._fall_back()
 
     def _fall_back(self) -> None:
-        """Try the other version of the protocol next time, where that is open and none has worked yet."""
+        """Use the other protocol version next time, if ``protocol`` is auto and none has worked yet."""
         if self._options.protocol == "auto" and not self.n_connects:
             self.mqtt5 = not self.mqtt5
             self._client = self._new_client()
@@ -252,18 +254,18 @@ class Connection:
         if self._closing:
             self._socket = None
             return
-        was_connected, was_accepted = self.connected, self._accepted
+        was_connected, was_answered = self.connected, self._answered
         failure = self._socket.failure if self._socket is not None else None
-        if not was_accepted and self._options.transport.tls is not None:
-            self._unreachable(NOT_ANSWERED if failure is None else NOT_LET_IN)  # TLS 1.3 says so after the handshake
+        if not was_answered and self._options.transport.tls is not None:
+            self._unreachable(NO_RESPONSE if failure is None else CLIENT_REJECTED)  # TLS 1.3 alerts after the handshake
             if not is_client_certificate_error(failure):
                 self._fall_back()
             return
-        refused = was_accepted and not was_connected and self.problem.startswith("refused")
+        refused = was_answered and not was_connected and self.problem.startswith("refused")
         was_open = self.is_open
         self._lost(self.problem if refused else f"disconnected: {reason}")
         if self._is_taken_over(reason, was_open=was_open):
-            if self._options.yields:  # taken back, it would be taken again, for ever
+            if self._options.yields:  # taken back, it would be taken over again, endlessly
                 msg = (
                     f"another worker took over the session of {self._options.gateway}: a shard has one worker. "
                     "If this is unintended, stop that worker and start this one again"
@@ -277,11 +279,11 @@ class Connection:
             log.error("mqtt.taken_over", problem=self.problem, n_in_a_row=self._n_cut_short)
         elif was_connected:
             log.warning("mqtt.disconnected", host=self._options.host, reason=str(reason))
-        elif not was_accepted:
-            self._fall_back()  # a broker of 3.1.1 alone may hang up instead of answering
+        elif not was_answered:
+            self._fall_back()  # a broker with only 3.1.1 may close the connection instead of answering
 
     def _is_taken_over(self, reason: ReasonCode, *, was_open: bool) -> bool:
-        """Tell whether another client has our id: with MQTT 5 the broker says so, else short connections do."""
+        """Return whether another client has our id: by MQTT 5's reason code, else by repeated short connections."""
         if was_open and time.monotonic() - self._opened_s < _CUT_SHORT_S:
             self._n_cut_short += 1
         else:

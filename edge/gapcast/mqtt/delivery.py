@@ -1,9 +1,9 @@
-"""At least once: which forecasts the broker has confirmed, and which readings may therefore be acknowledged.
+"""At-least-once delivery: tracks which forecasts are confirmed and which readings may therefore be acknowledged.
 
-Pure bookkeeping of packet identifiers; what must be sent is given to ``write``. MQTT wants readings
-acknowledged in the order they came (5.0, 4.6), so they stand in a ledger, each with the forecast it
-waits for and the batch that must be kept first. On a new connection the ledger is void, since the broker
-sends again what was not acknowledged, and what it has not confirmed is sent again (5.0, 4.4).
+Pure bookkeeping of packet identifiers; packets to send go to ``write``. MQTT requires that readings are acknowledged in
+order of arrival (5.0, 4.6), so they are queued, each with the forecast and the batch that it waits for. A reconnection
+clears this queue, because the broker sends unacknowledged readings again; unconfirmed forecasts are sent again to the
+broker (5.0, 4.4).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FIRST_ID, LAST_ID = 0x8000, 0xFFFF
 
 
 class Outgoing(NamedTuple):
-    """A message at QoS 1 that is not confirmed: encoded anew whenever it is sent."""
+    """An unconfirmed message at QoS 1, encoded each time it is sent."""
 
     topic: bytes
     payload: bytes
@@ -32,26 +32,26 @@ class Delivery:
     """The state of a session's QoS 1 messages in both directions."""
 
     def __init__(self, write: Callable[[bytes], None], encode: Callable[[int, Outgoing, bool], bytes]) -> None:
-        """Send by ``write`` what ``encode(packet_id, message, again)`` makes of a message."""
+        """Send the packets that ``encode(packet_id, message, is_resent)`` returns with ``write``."""
         self._write = write
         self._encode = encode
-        #: Messages on the wire at a time: the broker's Receive Maximum.
+        #: Maximum number of messages in flight: the broker's Receive Maximum.
         self.window = LAST_ID - FIRST_ID
         self._online = False
         self._last_id = FIRST_ID - 1
         self._unconfirmed: dict[int, Outgoing] = {}
-        self._sent: set[int] = set()  # of those: the ones that were on the wire, in this connection or before
+        self._sent: set[int] = set()  # the unconfirmed that were sent, on this connection or an earlier one
         self._waiting: deque[int] = deque()
-        self._ledger: deque[tuple[int, int, int]] = deque()  # reading, message, batch
-        self._kept = 0  # the last batch that is kept
+        self._unacknowledged: deque[tuple[int, int, int]] = deque()  # reading, message, batch
+        self._last_persisted = 0  # number of the last persisted batch
 
     def __len__(self) -> int:
-        """Return how many messages are not confirmed."""
+        """Return the number of unconfirmed messages."""
         return len(self._unconfirmed)
 
     @property
     def newest(self) -> int:
-        """The identifier of the newest message that is not confirmed; 0 where all are."""
+        """The identifier of the newest unconfirmed message; 0 if all are confirmed."""
         return next(reversed(self._unconfirmed), 0)
 
     def send(self, message: Outgoing) -> int:
@@ -65,43 +65,43 @@ class Delivery:
         return packet_id
 
     def confirm(self, acknowledgement: Acknowledgement) -> None:
-        """Take the broker's word for a message, let the next ones go, and settle what waited for it."""
+        """Record a confirmation, send the next messages, and acknowledge the readings that waited for it."""
         if acknowledgement.packet_id not in self._unconfirmed:
             return
         del self._unconfirmed[acknowledgement.packet_id]
         self._sent.discard(acknowledgement.packet_id)
         self._fill_window()
-        self._advance()
+        self._acknowledge_ready()
 
-    def settle(self, reading_id: int, message_id: int, batch: int = 0) -> None:
-        """Acknowledge the reading ``reading_id`` once ``message_id`` is confirmed and ``batch`` kept (0: no need)."""
-        self._ledger.append((reading_id, message_id, batch))
-        self._advance()
+    def acknowledge_after(self, reading_id: int, message_id: int, batch: int = 0) -> None:
+        """Acknowledge ``reading_id`` once ``message_id`` is confirmed and ``batch`` persisted (0: do not wait)."""
+        self._unacknowledged.append((reading_id, message_id, batch))
+        self._acknowledge_ready()
 
-    def confirmed(self, message_ids: Sequence[int]) -> bool:
-        """Tell whether all of ``message_ids``, in the order they were sent, are confirmed (0 always is)."""
+    def has_confirmed(self, message_ids: Sequence[int]) -> bool:
+        """Return whether all of ``message_ids``, in the order they were sent, are confirmed (0 always is)."""
         unconfirmed = self._unconfirmed
         if not message_ids or not unconfirmed:
             return True
         return message_ids[-1] not in unconfirmed and unconfirmed.keys().isdisjoint(message_ids)
 
-    def keep(self, batch: int) -> None:
-        """Note that all batches up to ``batch`` are kept, and acknowledge what waited for that."""
-        self._kept = batch
-        self._advance()
+    def mark_persisted(self, batch: int) -> None:
+        """Record that all batches up to ``batch`` are persisted, and acknowledge the readings that waited for it."""
+        self._last_persisted = batch
+        self._acknowledge_ready()
 
     def connected(self, window: int) -> None:
-        """Begin a new connection: send again all that is not confirmed, ``window`` at a time."""
+        """Begin a new connection: send all unconfirmed messages again, ``window`` at a time."""
         self.window = window
         self._online = True
-        self._ledger.clear()
+        self._unacknowledged.clear()
         self._waiting = deque(self._unconfirmed)
         self._fill_window()
 
     def disconnected(self) -> None:
-        """End the connection: keep what is not confirmed, and forget what would have been acknowledged."""
+        """End the connection: keep the unconfirmed messages and clear the acknowledgements."""
         self._online = False
-        self._ledger.clear()
+        self._unacknowledged.clear()
         self._waiting = deque(self._unconfirmed)
 
     def _next_id(self) -> int:
@@ -120,7 +120,7 @@ class Delivery:
         self._write(self._encode(packet_id, self._unconfirmed[packet_id], packet_id in self._sent))
         self._sent.add(packet_id)
 
-    def _advance(self) -> None:
-        ledger, unconfirmed, kept = self._ledger, self._unconfirmed, self._kept
-        while ledger and ledger[0][2] <= kept and ledger[0][1] not in unconfirmed:
-            self._write(encode_puback(ledger.popleft()[0]))
+    def _acknowledge_ready(self) -> None:
+        waiting, unconfirmed, persisted = self._unacknowledged, self._unconfirmed, self._last_persisted
+        while waiting and waiting[0][2] <= persisted and waiting[0][1] not in unconfirmed:
+            self._write(encode_puback(waiting.popleft()[0]))

@@ -1,4 +1,4 @@
-"""Home Assistant's discovery: it is told of each device once, by one retained message, and again when it starts."""
+"""Home Assistant's MQTT discovery: one retained message per device, published again when Home Assistant starts."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from gapcast.mqtt.topics import DeviceTopic
 
 log = structlog.get_logger(__name__)
 
-#: Introductions sent at one turn of the service when Home Assistant starts.
-_MAX_AT_ONCE = 64
-#: Beyond its target a forecast says nothing; a minute more, so that the next one is there in time.
+#: Discovery messages sent per turn of the service when Home Assistant starts.
+_MAX_PER_TURN = 64
+#: A forecast expires at its target time; a minute later, so that the next one arrives in time.
 _GRACE_S = 60
-#: Component -> its name for people, the forecast's key, and the quantile that a model must have for it.
+#: Component -> display name, key in the forecast, and the quantile that the model must provide.
 _COMPONENTS: dict[str, tuple[str, str, float | None]] = {
     "forecast": ("Forecast", "gap_kw", None),
     "median": ("Forecast median", "median_kw", MEDIAN),
     "lower": ("Forecast lower bound", "lower_kw", LOWER),
     "upper": ("Forecast upper bound", "upper_kw", UPPER),
 }
-#: Component -> its name for people, and its key in the last day's live scores, a share that is shown in percent.
+#: Component -> display name, and key in the last day's live scores: a fraction, shown in percent.
 _SCORES = {"skill": ("Forecast skill", "skill"), "coverage": ("Forecast coverage", "coverage")}
-#: Live scores are told now and then; what is older than this is not of today.
+#: Live scores are published at intervals; older ones expire.
 _SCORES_EXPIRE_S = 86_400
 _ATTRIBUTES = ("observed_at", "target_at", "issued_at", "horizon_min", "level", "model", "n_observed", "context")
 
 
 @dataclass(frozen=True, slots=True)
 class HomeAssistantTopics:
-    """What Home Assistant listens to, and where it finds a device's forecasts and whether it is there."""
+    """The topics of Home Assistant's discovery, and those of a device's forecasts, availability and scores."""
 
     discovery_prefix: str
     forecast: DeviceTopic
@@ -51,16 +51,16 @@ class HomeAssistantTopics:
 
     @property
     def birth_topic(self) -> str:
-        """Where Home Assistant says that it has started."""
+        """The topic on which Home Assistant publishes that it has started."""
         return f"{self.discovery_prefix}/status"
 
     def config_topic(self, device: str) -> str:
-        """Where it looks for the device."""
+        """Return the discovery topic of ``device``."""
         return f"{self.discovery_prefix}/device/{object_id(device)}/config"
 
 
 def object_id(device: str) -> str:
-    """Return a device's name in Home Assistant's letters, which have no dot; no two devices have the same.
+    """Return the device's object id in Home Assistant, which permits no dot; unique per device.
 
     >>> object_id("home"), object_id("meter.1"), object_id("meter-d1")
     ('gapcast_home', 'gapcast_meter-d1', 'gapcast_meter--d1')
@@ -69,9 +69,9 @@ def object_id(device: str) -> str:
 
 
 def discovery_payload(device: str, topics: HomeAssistantTopics, model: ModelIdentity) -> bytes:
-    """Return what Home Assistant is told of ``device``: one sensor for each value that ``model`` gives.
+    """Return the discovery message of ``device``: one sensor for each value that ``model`` provides.
 
-    A sensor without more than its platform is one that an earlier model had, and is taken away.
+    A sensor with only its platform removes one that an earlier model provided.
     """
     identity, forecast_topic = object_id(device), topics.forecast.of(device)
     document = {
@@ -94,7 +94,7 @@ def _component(identity: str, name: str, forecast_topic: str, model: ModelIdenti
     if level is not None and level not in (model.quantile_levels or ()):
         return {"p": "sensor"}
     horizon_min = model.lead_times_min[-1]
-    # No state_class: a forecast is no measurement, and has no place in long-term statistics.
+    # No state_class: a forecast is not a measurement and does not belong in long-term statistics.
     component: dict[str, Any] = {
         "p": "sensor",
         "unique_id": f"{identity}_{name}",
@@ -114,7 +114,7 @@ def _component(identity: str, name: str, forecast_topic: str, model: ModelIdenti
 
 
 def _score(identity: str, name: str, device: str, scores: DeviceTopic | None) -> Mapping[str, Any]:
-    """Return the sensor of a live score: unknown until there are enough outcomes for a verdict."""
+    """Return the sensor of a live score, which is unknown until there is sufficient data."""
     if scores is None:
         return {"p": "sensor"}
     title, key = _SCORES[name]
@@ -134,57 +134,57 @@ def _score(identity: str, name: str, device: str, scores: DeviceTopic | None) ->
 
 
 class Discovery:
-    """Introduces devices. It is an aside: what it hears is Home Assistant's birth."""
+    """Publishes the discovery messages. Implements :class:`RequestTopic` for Home Assistant's birth message."""
 
     def __init__(self, session: Session, topics: HomeAssistantTopics, model: ModelIdentity) -> None:
         self._session = session
-        self._where = topics
+        self._topics = topics
         self._model = self._published_model = model
-        self._introduced: dict[str, None] = {}
-        self._again: deque[str] = deque()
+        self._published: dict[str, None] = {}
+        self._to_republish: deque[str] = deque()
         self._n_fresh_sessions = 0
         self._full = False
 
     def use_model(self, model: ModelIdentity) -> None:
-        """Tell of the values of ``model`` from now on, also for devices that were introduced; from any thread."""
+        """Publish the sensors of ``model`` from now on, also for devices published before. Thread-safe."""
         self._model = model
 
-    def introduce(self, device: str) -> None:
-        """Tell of ``device``, where that was not done since the broker last lost what it retained."""
+    def publish_device(self, device: str) -> None:
+        """Publish ``device``, unless this was done since the broker last lost its retained messages."""
         if self._n_fresh_sessions != self._session.n_fresh_sessions:
             self._n_fresh_sessions = self._session.n_fresh_sessions
-            self._introduced.clear()
-        if device in self._introduced:
+            self._published.clear()
+        if device in self._published:
             return
-        if len(self._introduced) >= self._where.max_devices:
+        if len(self._published) >= self._topics.max_devices:
             if not self._full:
                 cure = "raise homeassistant.max_devices if Home Assistant can handle more"
-                log.warning("homeassistant.too_many_devices", max_devices=self._where.max_devices, cure=cure)
+                log.warning("homeassistant.too_many_devices", max_devices=self._topics.max_devices, cure=cure)
             self._full = True
             return
-        self._introduced[device] = None
+        self._published[device] = None
         self._publish(device)
 
     def forget(self, device: str) -> None:
-        """Have Home Assistant take the device and its entities away."""
-        self._introduced.pop(device, None)
-        self._session.publish(self._where.config_topic(device).encode(), b"", retain=True)
+        """Remove the device and its entities from Home Assistant."""
+        self._published.pop(device, None)
+        self._session.publish(self._topics.config_topic(device).encode(), b"", retain=True)
 
-    def hear(self, publication: Publication) -> None:
-        """Take note that Home Assistant has started."""
+    def receive(self, publication: Publication) -> None:
+        """Queue all devices again when Home Assistant has started."""
         if publication.payload == b"online":
-            self._again = deque(self._introduced)
+            self._to_republish = deque(self._published)
 
-    def work(self) -> bool:
-        """Introduce some of those again that Home Assistant may have missed; tell whether there are more."""
+    def process_pending(self) -> bool:
+        """Publish some of the queued devices again; return whether more are left."""
         if self._published_model is not self._model:
-            self._published_model, self._again = self._model, deque(self._introduced)
-        for _ in range(min(_MAX_AT_ONCE, len(self._again))):
-            device = self._again.popleft()
-            if device in self._introduced:
+            self._published_model, self._to_republish = self._model, deque(self._published)
+        for _ in range(min(_MAX_PER_TURN, len(self._to_republish))):
+            device = self._to_republish.popleft()
+            if device in self._published:
                 self._publish(device)
-        return bool(self._again)
+        return bool(self._to_republish)
 
     def _publish(self, device: str) -> None:
-        payload = discovery_payload(device, self._where, self._model)
-        self._session.publish(self._where.config_topic(device).encode(), payload, retain=True)
+        payload = discovery_payload(device, self._topics, self._model)
+        self._session.publish(self._topics.config_topic(device).encode(), payload, retain=True)

@@ -1,4 +1,4 @@
-"""Forecasts on their way out: on which topic, for how long, and with what of their reading's properties."""
+"""Publishes forecasts: their topic, message expiry, and the properties forwarded from their readings."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from gapcast.core.forecast_json import ForecastEncoder
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.reading import Reading
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.properties import passed_on
+from gapcast.mqtt.properties import forwarded_properties
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.topics import DeviceTopic
 
-#: Expiry of a forecast whose reading is itself of the past, as in a replay.
+#: Expiry of a forecast for an old reading, as in a replay.
 REPLAY_EXPIRY_S = 300
 
 
 class ForecastPublisher:
-    """Publishes forecasts, batch by batch: what the readings of one bore goes with its forecasts."""
+    """Publishes forecasts batch by batch, with the properties forwarded from their readings."""
 
     def __init__(self, session: Session, topic: DeviceTopic, *, retain: bool) -> None:
         """Publish over ``session`` on each device's ``topic``."""
@@ -24,36 +24,36 @@ class ForecastPublisher:
         self._encoder = ForecastEncoder()
         self._retain = retain
         self._before, self._after = topic.before.encode(), topic.after.encode()
-        #: Device and minute -> properties that their forecast bears.
-        self._carried: dict[tuple[str, int], bytes] = {}
+        #: Device and minute -> properties of their forecast, encoded.
+        self._forwarded: dict[tuple[str, int], bytes] = {}
 
-    def begin(self) -> None:
-        """Begin a batch."""
-        self._carried.clear()
+    def begin_batch(self) -> None:
+        """Begin a batch: clear the properties of the last one."""
+        self._forwarded.clear()
 
-    def carry(self, reading: Reading, publication: Publication) -> None:
-        """Let the forecast of ``reading`` bear what its message did."""
-        if publication.properties and (carried := passed_on(publication.properties)):
-            self._carried.setdefault((reading.device, reading.minute), carried)
+    def attach_properties(self, reading: Reading, publication: Publication) -> None:
+        """Forward the properties of the message of ``reading`` to its forecast."""
+        if publication.properties and (forwarded := forwarded_properties(publication.properties)):
+            self._forwarded.setdefault((reading.device, reading.minute), forwarded)
 
     def publish(self, forecasts: Forecasts) -> list[int]:
         """Send each forecast on its device's topic; return their receipts.
 
-        With MQTT 5 it expires at its target time. What its reading bore of correlation data and user
-        properties goes with it.
+        With MQTT 5 it expires at its target time, and the correlation data and user properties of its reading are
+        forwarded with it.
         """
         if not len(forecasts):
             return []
         horizon_min = forecasts.model.lead_times_min[-1]
         now_min = forecasts.issued_at_ms / MINUTE_MS
         publish, before, after, retain = self._session.publish, self._before, self._after, self._retain
-        receipts, carried = [], self._carried
+        receipts, forwarded = [], self._forwarded
         for device, minute, payload in zip(
             forecasts.devices, forecasts.observed_minutes, self._encoder.encode(forecasts), strict=True
         ):
             topic = b"%b%b%b" % (before, device.encode(), after)
             left_min = minute + horizon_min - now_min
             expiry_s = int(left_min * 60) if 0 < left_min <= horizon_min + 1 else REPLAY_EXPIRY_S
-            extra = carried.get((device, minute), b"") if carried else b""
+            extra = forwarded.get((device, minute), b"") if forwarded else b""
             receipts.append(publish(topic, payload, retain=retain, expiry_s=expiry_s or 1, extra=extra))
         return receipts

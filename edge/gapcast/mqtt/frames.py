@@ -1,8 +1,8 @@
-"""The two packets of the hot path, PUBLISH and PUBACK, as bytes (MQTT 3.1.1 and 5.0, sections 3.3, 3.4).
+"""Encodes and decodes the two packets of the hot path, PUBLISH and PUBACK (MQTT 3.1.1 and 5.0, sections 3.3, 3.4).
 
-Everything else of MQTT is paho's. These two are our own since they come by the ten thousand a
-second: paho builds a dozen objects for each and scans its in-flight table on every PUBACK.
-A property test holds this file and paho's own decoder to the same answers.
+paho handles all other packets. These two are handled here because there are ten thousand of them a second: paho builds
+a dozen objects for each and scans its in-flight table on every PUBACK. A property test compares this decoder with
+paho's.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ _MAX_LENGTH_BYTES = 4
 _SHORT = "it ends within its own header"
 #: Reason codes from here on are refusals (MQTT 5.0, 2.4).
 REFUSED_FROM = 0x80
-#: Of a longer payload only the head is kept, so that a giant message takes no memory.
+#: Longer payloads are truncated to this, so that a giant message takes no memory.
 MAX_PAYLOAD = 65_536
-#: A PUBLISH whose properties are longer than this is read without them; no other packet of ours is so long.
+#: Properties longer than this are discarded; no other packet type is this long.
 _MAX_HEAD = 16 * MAX_PAYLOAD
 
 
 class ProtocolError(Exception):
-    """The peer sent bytes that are not MQTT; the connection is of no more use."""
+    """The peer sent bytes that are not MQTT; the connection is unusable."""
 
 
 class Publication(NamedTuple):
-    """A PUBLISH that came in. ``packet_id`` is 0 at QoS 0; ``properties`` are undecoded (MQTT 5).
+    """A received PUBLISH. ``packet_id`` is 0 at QoS 0; ``properties`` are undecoded (MQTT 5).
 
-    ``n_bytes`` is the payload's length as sent; ``payload`` is cut where that is over MAX_PAYLOAD.
+    ``n_bytes`` is the payload's length as sent; ``payload`` is truncated to MAX_PAYLOAD.
     """
 
     topic: str
@@ -45,14 +45,14 @@ class Publication(NamedTuple):
 
 
 class Acknowledgement(NamedTuple):
-    """A PUBACK that came in: the broker has taken responsibility, or (``reason`` >= 0x80) refused."""
+    """A received PUBACK: the broker has taken responsibility, or (``reason`` >= 0x80) refused."""
 
     packet_id: int
     reason: int
 
 
 class Other(NamedTuple):
-    """Any other packet, whole, as it came."""
+    """Any other packet, complete and undecoded."""
 
     raw: bytes
 
@@ -74,7 +74,7 @@ def encode_length(n_bytes: int) -> bytes:
 
 
 def encode_publish(topic: bytes, payload: bytes, packet_id: int, *, retain: bool, properties: bytes | None) -> bytes:
-    """Return a PUBLISH; QoS 1 with a ``packet_id``, QoS 0 where that is 0.
+    """Return a PUBLISH: QoS 1 with a ``packet_id``, QoS 0 if that is 0.
 
     ``properties`` are the encoded ones, with their length in front, for MQTT 5; None for 3.1.1.
     """
@@ -84,7 +84,7 @@ def encode_publish(topic: bytes, payload: bytes, packet_id: int, *, retain: bool
 
 
 def as_duplicate(publish: bytes) -> bytes:
-    """Return a PUBLISH with its DUP flag set, as one that is sent again must have."""
+    """Return a PUBLISH with its DUP flag set, as a retransmission requires."""
     return bytes((publish[0] | _DUP,)) + publish[1:]
 
 
@@ -96,7 +96,7 @@ def encode_puback(packet_id: int) -> bytes:
 def encode_properties(expiry_s: int | None, extra: bytes = b"") -> bytes:
     """Return the properties of an MQTT 5 PUBLISH that expires after ``expiry_s`` seconds, or never.
 
-    ``extra`` are others, encoded.
+    ``extra`` are other properties, encoded.
 
     >>> encode_properties(300).hex(), encode_properties(None).hex(), encode_properties(None, b"x").hex()
     ('05020000012c', '00', '0178')
@@ -108,20 +108,20 @@ def encode_properties(expiry_s: int | None, extra: bytes = b"") -> bytes:
 
 
 class Splitter:
-    """Cuts the byte stream of one connection into packets, whatever pieces it comes in."""
+    """Splits the byte stream of one connection into packets, in whatever pieces it arrives."""
 
     def __init__(self, *, mqtt5: bool) -> None:
         self._mqtt5 = mqtt5
         self._buffer = bytearray()
-        self._skip = 0  # bytes of an oversized payload that are still to come
-        self._cut: Publication | None = None
+        self._skip = 0  # bytes of an oversized payload still to be received
+        self._truncated: Publication | None = None
 
     def __len__(self) -> int:
-        """Return how many bytes wait to be cut."""
+        """Return the number of buffered bytes."""
         return len(self._buffer)
 
     def feed(self, received: bytes) -> None:
-        """Add what came from the network."""
+        """Add received bytes."""
         if self._skip:
             n_skipped = min(self._skip, len(received))
             self._skip -= n_skipped
@@ -129,22 +129,22 @@ class Splitter:
         self._buffer += received
 
     def packets(self) -> Iterator[Publication | Acknowledgement | Other]:
-        """Yield each packet that is complete. Raises :class:`ProtocolError` on bytes that are not MQTT."""
+        """Yield each complete packet. Raises :class:`ProtocolError` on bytes that are not MQTT."""
         buffer = self._buffer
         at = 0
         try:
             while True:
-                if self._cut is not None:
+                if self._truncated is not None:
                     if self._skip:
                         return
-                    publication, self._cut = self._cut, None
+                    publication, self._truncated = self._truncated, None
                     yield publication
                 header = self._header(at)
                 if header is None:
                     return
                 body, end = header
                 if end > len(buffer):
-                    if not self._begin_cut(at, body, end):
+                    if not self._begin_truncation(at, body, end):
                         return
                     at = len(buffer)
                     continue
@@ -166,7 +166,7 @@ class Splitter:
             del buffer[:at]
 
     def _header(self, at: int) -> tuple[int, int] | None:
-        """Return where the body of the packet at ``at`` begins and ends, or None until that is known."""
+        """Return where the body of the packet at ``at`` begins and ends, or None until that is received."""
         buffer = self._buffer
         n_body = shift = 0
         for place in range(at + 1, at + 1 + _MAX_LENGTH_BYTES):
@@ -207,7 +207,7 @@ class Splitter:
         return Publication(topic, payload, packet_id, bool(head & _DUP), bool(head & _RETAIN), properties, n_payload)
 
     def _without_properties(self, head: int, body: int, n_body: int) -> Publication:
-        """Return a PUBLISH whose properties are too long to be kept, as one whose payload is too large."""
+        """Return a PUBLISH with oversized properties, without them and without its payload."""
         after_topic = body + 2 + _U16.unpack_from(self._buffer, body)[0]
         topic = self._buffer[body + 2 : after_topic].decode("utf-8", "replace")
         packet_id = _U16.unpack_from(self._buffer, after_topic)[0] if head & 0x06 else 0
@@ -224,8 +224,8 @@ class Splitter:
         msg = "malformed packet: a length of properties of more than four bytes"
         raise ProtocolError(msg)
 
-    def _begin_cut(self, at: int, body: int, end: int) -> bool:
-        """Read the head of a giant PUBLISH, once that is here, and have the rest of it passed over."""
+    def _begin_truncation(self, at: int, body: int, end: int) -> bool:
+        """Parse the head of a giant PUBLISH once it is received, and skip the rest."""
         buffer = self._buffer
         if buffer[at] & 0xF0 != PUBLISH:
             if end - body > _MAX_HEAD:
@@ -236,14 +236,14 @@ class Splitter:
             return False
         try:
             publication = self._publication(buffer[at], body, len(buffer), end - body)
-        except (IndexError, struct.error):  # its own header is not here yet
+        except (IndexError, struct.error):  # its header is not complete yet
             if len(buffer) - body < _MAX_HEAD:
                 return False
             publication = self._without_properties(buffer[at], body, end - body)
-            self._cut, self._skip = publication, end - len(buffer)
+            self._truncated, self._skip = publication, end - len(buffer)
             return True
-        if len(publication.payload) < MAX_PAYLOAD:  # nor all of its payload that is kept
+        if len(publication.payload) < MAX_PAYLOAD:  # the truncated payload is not complete yet
             return False
-        self._cut = publication
+        self._truncated = publication
         self._skip = end - len(buffer)
         return True

@@ -34,10 +34,10 @@ _SHOWN = 120
 
 @dataclass(frozen=True, slots=True)
 class IntakeCounters:
-    """What becomes of messages on their way in.
+    """How incoming messages are read and counted.
 
-    With ``sources`` it is they who read them, instead of the native topic and payload. ``statistics`` are the
-    service's, where what does not come that far is counted.
+    ``sources``, if given, read them instead of the native topic and payload. ``statistics`` are the service's; they
+    count messages that never reach it.
     """
 
     sources: SourceReader | None = None
@@ -58,7 +58,7 @@ class MqttLink:
         extras: Sequence[str] = (),
         intake: IntakeCounters | None = None,
     ) -> None:
-        """Read of each message its power and, where there are any, the measured features ``extras``."""
+        """Read the power from each message, and the measured features ``extras`` where present."""
         intake = intake or IntakeCounters()
         self._session = session
         self._topics = topics
@@ -71,37 +71,37 @@ class MqttLink:
         self._attempt = Containment(intake.statistics).attempt
         self._clocks = ClockCheck(_MAX_CACHED, intake.statistics)
         self._rejections = Rejections(session, topics.rejected, intake.rejections_per_s, intake.statistics)
-        #: Who tells Home Assistant of devices; None where no one does.
+        #: Publishes devices to Home Assistant; None if discovery is off.
         self.discovery: Discovery | None = None
         self._request_topics: dict[str, RequestTopic] = {}
-        self._busy = False  # whether an aside has more to do
+        self._has_pending_requests = False
         self._devices: dict[str, str] = {}  # topic -> device: few topics, many messages
-        self._outlet = ForecastPublisher(session, topics.forecast, retain=retain_forecasts)
-        self._carry = self._outlet.carry
+        self._forecast_publisher = ForecastPublisher(session, topics.forecast, retain=retain_forecasts)
+        self._attach_properties = self._forecast_publisher.attach_properties
 
     @property
     def connected(self) -> bool:
-        """Whether the broker is there and readings are subscribed to."""
+        """Whether the broker is connected and the readings are subscribed to."""
         return self._session.connected
 
     @property
-    def held_up(self) -> bool:
+    def is_backlogged(self) -> bool:
         """Whether so much is unconfirmed that nothing more should be sent."""
-        return self._session.held_up
+        return self._session.is_backlogged
 
     @property
     def n_queued(self) -> int:
-        """Messages that came and have not been taken."""
+        """Received messages that have not been taken."""
         return self._session.n_queued
 
     @property
     def n_taken(self) -> int:
-        """Messages that were taken since the start."""
+        """Messages taken since start-up."""
         return self._session.n_taken
 
     @property
     def n_dropped(self) -> int:
-        """Messages that came faster than they could be taken, and were let go."""
+        """Messages dropped because they arrived faster than they were taken."""
         return self._session.n_dropped
 
     @property
@@ -111,41 +111,41 @@ class MqttLink:
 
     @property
     def n_fresh_sessions(self) -> int:
-        """Connections on which the broker remembered nothing of us, and may have lost what it retained."""
+        """Connections without a resumed session, after which the broker may have lost its retained messages."""
         return self._session.n_fresh_sessions
 
     def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
-        """Return what is queued, decoded, waiting up to ``timeout_s`` for the first."""
+        """Return queued messages, decoded, waiting up to ``timeout_s`` for the first."""
         session, sources = self._session, self._sources
-        is_due = sources is not None and n_at_most > 0 and sources.is_due() and not session.held_up
-        received = session.take(n_at_most, 0.0 if is_due or self._busy else timeout_s)
-        self._outlet.begin()
+        is_due = sources is not None and n_at_most > 0 and sources.is_due() and not session.is_backlogged
+        received = session.take(n_at_most, 0.0 if is_due or self._has_pending_requests else timeout_s)
+        self._forecast_publisher.begin_batch()
         if sources is None:
             arrivals = [self._arrival(one) for one in received]
-            self._attempt("message", self._clocks.look, received, arrivals)
+            self._attempt("message", self._clocks.check, received, arrivals)
         else:
             arrivals = [arrival for one in received for arrival in self._arrivals(one, sources)]
-            arrivals += self._attempt("message", sources.close_due, 0 if session.held_up else n_at_most) or []
-        self._busy = any(
-            [self._attempt("request", request_topic.work) for request_topic in self._request_topics.values()]
+            arrivals += self._attempt("message", sources.close_due, 0 if session.is_backlogged else n_at_most) or []
+        self._has_pending_requests = any(
+            [self._attempt("request", request_topic.process_pending) for request_topic in self._request_topics.values()]
         )
         return arrivals
 
     def listen(self, topic: str, request_topic: RequestTopic) -> None:
-        """Hand what comes on ``topic``, which the session is subscribed to, to ``request_topic``."""
+        """Route messages on ``topic``, which the session is subscribed to, to ``request_topic``."""
         self._request_topics[topic] = request_topic
 
     def _arrivals(self, received: Received, sources: SourceReader) -> list[Arrival]:
-        """Return what a message brings where sources read the meters' messages."""
+        """Return the arrivals of a message that ``sources`` read."""
         publication = received.publication
         arrivals: list[Arrival] = []
         try:
             request_topic = self._request_topics.get(publication.topic)
             if request_topic is not None:
-                return [_heard(request_topic, received)]
+                return [_route_request(request_topic, received)]
             arrivals = sources.read(received)
             if (reading := arrivals[-1].reading) is not None:
-                self._carry(reading, publication)
+                self._attach_properties(reading, publication)
         except PASSED:
             raise
         except BaseException as error:
@@ -159,7 +159,7 @@ class MqttLink:
             if device is None:
                 request_topic = self._request_topics.get(publication.topic)
                 if request_topic is not None:
-                    return _heard(request_topic, received)
+                    return _route_request(request_topic, received)
                 device = self._device(publication.topic)
             if not device:
                 self._statistics.n_not_readings += 1
@@ -167,7 +167,7 @@ class MqttLink:
             arrival_ms = None if publication.retained or publication.redelivered else received_ms
             n_bytes = publication.n_bytes
             reading = decode(device, publication.payload, n_bytes, arrival_ms, self._limits, self._extras)
-            self._carry(reading, publication)
+            self._attach_properties(reading, publication)
         except PayloadError as problem:
             return Arrival(None, problem, received_s, publication)
         except PASSED:
@@ -179,14 +179,14 @@ class MqttLink:
         return Arrival(reading, None, received_s, publication)
 
     def _failed(self, received: Received, error: BaseException) -> Arrival:
-        """Return a message that raised ``error``: it is acknowledged and rejected, so that it does not come again."""
+        """Return a message that raised ``error``, to be acknowledged and rejected so that it is not delivered again."""
         record_internal_error(self._statistics, "message", error, received.publication.topic[:_SHOWN])
         return Arrival(None, internal_problem(), received.received_s, received.publication)
 
     def _device(self, topic: str) -> str:
-        """Return the device that a topic names; none for one that an earlier configuration's subscription brings."""
+        """Return the device of a topic; empty if only an earlier configuration's subscription matches the topic."""
         pattern = self._topics.reading
-        if not pattern.lets_in(topic):
+        if not pattern.matches(topic):
             return ""
         device = pattern.device_in(topic)
         if len(self._devices) >= _MAX_CACHED:
@@ -195,28 +195,28 @@ class MqttLink:
         return device
 
     def publish(self, forecasts: Forecasts) -> list[int]:
-        """Send each forecast on its device's topic, at once: what else is done with the batch is not to delay them."""
-        receipts = self._outlet.publish(forecasts)
+        """Send each forecast on its device's topic immediately, before anything else is done with the batch."""
+        receipts = self._forecast_publisher.publish(forecasts)
         self._session.flush()
         return receipts
 
-    def announce(self, device: str, *, online: bool) -> None:
-        """Say, retained, whether a device is there; Home Assistant, where it is told at all, is told of it first."""
+    def publish_availability(self, device: str, *, online: bool) -> None:
+        """Publish, retained, whether a device is online, after its discovery message for Home Assistant if enabled."""
         if self.discovery is not None:
-            self.discovery.introduce(device)
+            self.discovery.publish_device(device)
         status = b"online" if online else b"offline"
         self._session.publish(self._topics.availability.of(device).encode(), status, retain=True)
 
-    def report_scores(self, device: str, document: Mapping[str, object]) -> None:
-        """Tell, retained, how good a device's forecasts are."""
+    def publish_scores(self, device: str, document: Mapping[str, object]) -> None:
+        """Publish, retained, the live scores of a device."""
         self._session.publish(self._topics.scores.of(device).encode(), to_json(document), retain=True)
 
-    def report_event(self, document: Mapping[str, object]) -> None:
-        """Tell of something that happened."""
+    def publish_event(self, document: Mapping[str, object]) -> None:
+        """Publish an event once, not retained."""
         self._session.publish(self._topics.events.encode(), json.dumps(document).encode(), retain=False)
 
     def forget(self, device: str) -> None:
-        """Take back what is retained of a device."""
+        """Clear the retained messages about a device."""
         topics = [self._topics.availability.of(device), self._topics.scores.of(device)]
         if self._retain:
             topics.append(self._topics.forecast.of(device))
@@ -225,47 +225,47 @@ class MqttLink:
         if self.discovery is not None:
             self.discovery.forget(device)
 
-    def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
-        """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
-        if isinstance(what, Reading):
-            native = self._topics.reading.of(what.device)
-            topic = native if self._sources is None else self._sources.topic_of(what.device)
-            document = {"ts": minute_label(what.minute), "gap_kw": what.gap_kw, **(what.measured or {})}
+    def reject(self, rejected: Arrival | Reading, problem: PayloadError) -> None:
+        """Publish on the rejected topic why a message, or a reading that was held back, could not be used."""
+        if isinstance(rejected, Reading):
+            native = self._topics.reading.of(rejected.device)
+            topic = native if self._sources is None else self._sources.topic_of(rejected.device)
+            document = {"ts": minute_label(rejected.minute), "gap_kw": rejected.gap_kw, **(rejected.measured or {})}
             self._rejections.publish(topic, json.dumps(document).encode(), problem)
         else:
-            self._rejections.publish(what.token.topic, what.token.payload, problem)
+            self._rejections.publish(rejected.token.topic, rejected.token.payload, problem)
 
-    def settle(self, arrival: Arrival, receipt: int, batch: int = 0) -> None:
-        """Acknowledge a message once the forecast with ``receipt`` is confirmed and ``batch`` kept.
+    def acknowledge_after(self, arrival: Arrival, receipt: int, batch: int = 0) -> None:
+        """Acknowledge a message once the forecast with ``receipt`` is confirmed and ``batch`` persisted.
 
-        One that was sent again and is no news may be the echo of one whose forecast is still under way:
-        it waits for all that is.
+        A redelivered message without a forecast may repeat one whose forecast is not confirmed yet: it waits for all
+        unconfirmed messages.
         """
         publication = arrival.token
         if not receipt and publication.redelivered:
             receipt = self._session.newest_unconfirmed
-        self._session.settle(publication, receipt, batch)
+        self._session.acknowledge_after(publication, receipt, batch)
 
-    def confirmed(self, receipts: Sequence[int]) -> bool:
-        """Tell whether the broker has confirmed all forecasts with these ``receipts``."""
-        return self._session.confirmed(receipts)
+    def has_confirmed(self, receipts: Sequence[int]) -> bool:
+        """Return whether the broker has confirmed all forecasts with these ``receipts``."""
+        return self._session.has_confirmed(receipts)
 
-    def keep(self, batch: int) -> None:
-        """Acknowledge what waited for ``batch``, or one before it, to be kept."""
-        self._session.keep(batch)
+    def mark_persisted(self, batch: int) -> None:
+        """Acknowledge the messages that waited for ``batch``, or an earlier one, to be persisted."""
+        self._session.mark_persisted(batch)
 
     def flush(self) -> None:
-        """Hand all that was written to the network."""
+        """Write all buffered messages to the network."""
         self._session.flush()
 
-    def close(self, timeout_s: float, meanwhile: Callable[[], None]) -> bool:
-        """Say ``offline``, wait for what is unconfirmed, disconnect; tell whether all was confirmed."""
-        return self._session.close(timeout_s, meanwhile)
+    def close(self, timeout_s: float, on_progress: Callable[[], None]) -> bool:
+        """Publish ``offline``, wait for confirmations, disconnect; return whether all messages were confirmed."""
+        return self._session.close(timeout_s, on_progress)
 
 
-def _heard(request_topic: RequestTopic, received: Received) -> Arrival:
+def _route_request(request_topic: RequestTopic, received: Received) -> Arrival:
     try:
-        request_topic.hear(received.publication)
+        request_topic.receive(received.publication)
     except PayloadError as problem:
         return Arrival(None, problem, received.received_s, received.publication)
     return Arrival(None, None, received.received_s, received.publication)

@@ -1,4 +1,4 @@
-"""One meter of a source, between its messages."""
+"""The state of one meter of a source between its messages."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from gapcast.core.meters.source import Source, add_up
 
 @dataclass(slots=True)
 class Meter:
-    """What is known of a device between its messages."""
+    """The state of a meter between its messages."""
 
     name: str
     topic: str
     source: Source
     means: MinuteMeans
     counter: Counter | None
-    #: The newest of each term of its value.
+    #: The newest value of each term, by path.
     known: dict[str, float] = field(default_factory=dict)
-    #: Which of the source's sums it gives: no later one stands in for that.
+    #: Index of the first of the source's sums that the meter has sent; later ones are not used instead.
     best: int = 0
     last_ms: int | None = None
-    #: How far its clock is behind the gateway's.
+    #: By how much its clock is behind the gateway's.
     behind_ms: int = 0
     n_slow: int = 0
-    #: By when, gateway's clock, its minute is to be looked at; infinity where it is not.
+    #: When its minute is due to be closed, by the gateway's clock; infinity if no minute is open.
     awaited_ms: float = inf
 
     @property
     def sends_samples(self) -> bool:
-        """Whether it gives samples, of which minutes are made."""
+        """Whether it sends samples, which are aggregated to minutes."""
         return self.source.kind == "samples"
 
     @property
     def has_samples(self) -> bool:
-        """Whether it ever told anything of its value."""
+        """Whether it has ever sent a value."""
         return bool(self.known) or self.means.newest_ms is not None
 
     def learn(self, terms: Mapping[str, float | None]) -> float | None:
-        """Note the newest of each of some terms; return the value with them, None where one of the others is not known.
+        """Update the given terms; return the value that results, None if another term is still unknown.
 
-        What comes in several messages, as phases do, is added up of the newest of each.
+        Terms that arrive in several messages, such as phases, are summed from the newest of each.
         """
         for path, value in terms.items():
             if value is None:
@@ -62,7 +62,7 @@ class Meter:
         return add_up(sums[self.best], self.known)
 
     def capture_state(self) -> MeterState:
-        """Return where it stands between two messages."""
+        """Return its state between two messages."""
         counted = self.counter.standing() if self.counter is not None else None
         return MeterState(
             self.topic, dict(self.known), self.best, self.last_ms, self.behind_ms, self.means.standing(), counted

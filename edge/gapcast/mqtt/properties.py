@@ -1,4 +1,4 @@
-"""The properties of a PUBLISH (MQTT 5.0, 2.2.2 and 3.3.2.3): the few that are read, passed on or given."""
+"""The properties of a PUBLISH (MQTT 5.0, 2.2.2 and 3.3.2.3): those that are read, forwarded or set."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import NamedTuple
 
 CONTENT_TYPE, RESPONSE_TOPIC, CORRELATION_DATA, USER_PROPERTY = 0x03, 0x08, 0x09, 0x26
 _SUBSCRIPTION_ID = 0x0B
-#: Bytes after the identifier, of those with a fixed length; number of strings, of the others.
+#: Bytes after the identifier of fixed-length properties; number of strings of the others.
 _FIXED = {0x01: 1, 0x02: 4, 0x23: 2}
 _STRINGS = {CONTENT_TYPE: 1, RESPONSE_TOPIC: 1, CORRELATION_DATA: 1, USER_PROPERTY: 2}
-_PASSED_ON = {CORRELATION_DATA, USER_PROPERTY}
-#: More than this is not passed on: it would be sent with every forecast, and kept until that is confirmed.
-MAX_PASSED_ON_BYTES = 4_096
+_FORWARDED = {CORRELATION_DATA, USER_PROPERTY}
+#: Longer properties are not forwarded: they would be sent with every forecast and held until it is confirmed.
+MAX_FORWARDED_BYTES = 4_096
 _U16 = struct.Struct("!H")
 
 
 class Property(NamedTuple):
-    """One property: its identifier, and its bytes with that in front, as it is sent."""
+    """One property: its identifier, and its encoding, which begins with the identifier."""
 
     identifier: int
     raw: bytes
 
     @property
     def content(self) -> bytes:
-        """What its first string holds."""
+        """The content of its first string."""
         return self.raw[3 : 3 + _U16.unpack_from(self.raw, 1)[0]]
 
 
 def properties_in(encoded: bytes) -> Iterator[Property]:
-    """Yield each of the ``encoded`` properties; end at what is none, which the broker should not have let pass."""
+    """Yield each of the ``encoded`` properties; stop at malformed ones, which the broker should have rejected."""
     at = 0
     while at < len(encoded):
         identifier = encoded[at]
@@ -49,18 +49,18 @@ def properties_in(encoded: bytes) -> Iterator[Property]:
         at = end
 
 
-def passed_on(encoded: bytes) -> bytes:
-    """Return what a forecast bears of its reading's properties, encoded: correlation data and user properties.
+def forwarded_properties(encoded: bytes) -> bytes:
+    """Return the properties that a forecast takes over from its reading, encoded: correlation data, user properties.
 
-    >>> passed_on(bytes.fromhex("020000012c" "26" "0001" "6b" "0001" "76" "09" "0002" "0102")).hex()
+    >>> forwarded_properties(bytes.fromhex("020000012c" "26" "0001" "6b" "0001" "76" "09" "0002" "0102")).hex()
     '2600016b0001760900020102'
     """
-    kept = b"".join(one.raw for one in properties_in(encoded) if one.identifier in _PASSED_ON)
-    return kept if len(kept) <= MAX_PASSED_ON_BYTES else b""
+    forwarded = b"".join(one.raw for one in properties_in(encoded) if one.identifier in _FORWARDED)
+    return forwarded if len(forwarded) <= MAX_FORWARDED_BYTES else b""
 
 
 def response_topic_in(encoded: bytes) -> str | None:
-    """Return where an answer is wanted, or None where that is not said, or not in UTF-8."""
+    """Return the response topic; None if absent or not UTF-8."""
     for one in properties_in(encoded):
         if one.identifier == RESPONSE_TOPIC:
             try:
@@ -71,7 +71,7 @@ def response_topic_in(encoded: bytes) -> str | None:
 
 
 def content_type(media_type: str) -> bytes:
-    """Return the property that says what a payload is.
+    """Return the encoded content type property.
 
     >>> content_type("a/b").hex()
     '030003612f62'

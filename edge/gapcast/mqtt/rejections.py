@@ -1,4 +1,4 @@
-"""The rejected topic: what could not be used and why, as much of it as there is budget for."""
+"""The rejected topic: publishes messages that cannot be used, with the reason, up to a rate limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class MessagePublisher(Protocol):
-    """What publishes a message: the session."""
+    """Publishes messages: the session."""
 
     def publish(self, topic: bytes, payload: bytes) -> int:
         """Send ``payload`` on ``topic``; return its receipt."""
@@ -25,7 +25,7 @@ class MessagePublisher(Protocol):
 
 
 class Rejections:
-    """Publishes ``per_s`` rejections a second; it counts the others, and states their number with the next one."""
+    """Publishes up to ``per_s`` rejections a second; the next one reports how many were omitted."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Rejections:
         self._budget = Budget(per_s, clock_s())
 
     def publish(self, topic: str, payload: bytes, problem: PayloadError) -> None:
-        """Say what was wrong with a message on ``topic``; not of a rejection that was copied back: it would loop."""
+        """Publish the problem with a message on ``topic``, unless it is a rejection itself, which would loop."""
         if problem.reason == OWN_ECHO:
             log.warning("source.own_echo", topic=topic, problem=problem.detail)
             if is_rejection(payload):

@@ -1,4 +1,4 @@
-"""From a topic to the device that it tells of, by the patterns of the configuration's sources."""
+"""Maps topics to devices by the patterns of the configured sources."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN = 80
 
 
 class Match(NamedTuple):
-    """The device that a topic tells of, and the part of its value; the part is empty where it is all."""
+    """The device of a topic, and the part of its value; empty if the value has no parts."""
 
     device: str
     part: str
@@ -25,7 +25,7 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SourceTopic:
-    """A topic pattern, the name that devices of it have, and the parts that it comes in."""
+    """A topic pattern, the naming pattern of its devices, and the parts of their value."""
 
     pattern: str
     levels: tuple[str, ...]
@@ -34,7 +34,7 @@ class SourceTopic:
 
     @classmethod
     def parse(cls, key: str, pattern: str, device: str = "", parts: Sequence[str] = ()) -> SourceTopic:
-        """Read a source's topic and device; raise :class:`SettingsError` naming ``key`` where they cannot serve."""
+        """Parse a source's topic and device; raise :class:`SettingsError` naming ``key`` if they are invalid."""
         levels = tuple(pattern.split("/"))
         for name in (DEVICE, CHANNEL, PART):
             if pattern.count(name) != levels.count(name) or pattern.count(name) > 1:
@@ -56,15 +56,15 @@ class SourceTopic:
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """The subscriptions that take in every device."""
+        """The subscriptions that match every device."""
         filters = "/".join("+" if level in {DEVICE, CHANNEL} else level for level in self.levels)
         return tuple(filters.replace(PART, part) for part in self.parts) or (filters,)
 
     def match(self, topic: str) -> Match | None:
-        """Return whose topic it is, None where it is not of this pattern.
+        """Return the device and part of ``topic``, None if it does not match this pattern.
 
-        What a channel's name has that a device's may not becomes ``_``. Raises :class:`PayloadError` where the
-        name that comes of it cannot be a device's.
+        Characters of a channel that are not allowed in a device name become ``_``. Raises :class:`PayloadError` if the
+        resulting name is not a valid device name.
 
         >>> SourceTopic.parse("x", "{device}/status/{channel}").match("shellypro3em-1/status/em:0")
         Match(device='shellypro3em-1-em_0', part='')

@@ -1,7 +1,7 @@
-"""One MQTT session: moves messages in the caller's own thread, over one connection and the next.
+"""One MQTT session: moves messages in the caller's thread, across reconnections.
 
-There is no network thread and no callback to wait for: :meth:`Session.take` does all that the network asks for
-(see :mod:`gapcast.mqtt.connection`) and returns what came. What is under way outlives the connection.
+There is no network thread: :meth:`Session.take` does all network work (see :mod:`gapcast.mqtt.connection`) and returns
+the received messages. Messages in flight outlive the connection.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from gapcast.mqtt.frames import (
 
 log = structlog.get_logger(__name__)
 
-#: Messages that may wait to be taken; beyond it those at QoS 0, which no one will send again, are shed.
+#: Messages that may wait to be taken; beyond it, messages at QoS 0, which are never sent again, are dropped.
 _MAX_QUEUED = 20_000
-#: Unconfirmed messages from which no more readings are taken, until the broker confirms some.
+#: Unconfirmed messages at which no more readings are taken, until the broker confirms some.
 _MAX_UNCONFIRMED = 16_384
 
 
@@ -46,7 +46,7 @@ class Session:
 
     def __init__(self, options: SessionOptions) -> None:
         self._options = options
-        callbacks = ConnectionCallbacks(self._opened, self._subscribing, self._lost, self._queued, self._confirmed)
+        callbacks = ConnectionCallbacks(self._opened, self._subscribing, self._lost, self._enqueue, self._confirmed)
         self._connection = Connection(options, callbacks)
         self._queue: deque[Received] = deque()
         self._delivery = Delivery(self._connection.write, self._encode)
@@ -54,7 +54,7 @@ class Session:
         self.n_taken = 0
         self.n_dropped = 0
 
-    # --- what the owner calls -----------------------------------------------------------------
+    # --- public methods -----------------------------------------------------------------------
 
     @property
     def gateway(self) -> str:
@@ -63,12 +63,12 @@ class Session:
 
     @property
     def protocol(self) -> str:
-        """The version of MQTT spoken: 5 or 3.1.1."""
+        """The MQTT version in use: 5 or 3.1.1."""
         return "5" if self._connection.mqtt5 else "3.1.1"
 
     @property
     def connected(self) -> bool:
-        """Whether the broker is there and has granted the subscriptions."""
+        """Whether the broker is connected and has granted the subscriptions."""
         return self._connection.connected
 
     @property
@@ -78,17 +78,17 @@ class Session:
 
     @property
     def n_connects(self) -> int:
-        """Connections that the broker has let us into."""
+        """Connections that the broker has accepted."""
         return self._connection.n_connects
 
     @property
     def n_fresh_sessions(self) -> int:
-        """Connections on which the broker remembered nothing of us."""
+        """Connections without a resumed session."""
         return self._connection.n_fresh_sessions
 
     @property
     def n_queued(self) -> int:
-        """Messages that came and have not been taken."""
+        """Received messages that have not been taken."""
         return len(self._queue)
 
     @property
@@ -97,24 +97,24 @@ class Session:
         return len(self._delivery)
 
     @property
-    def held_up(self) -> bool:
-        """Whether so much is unconfirmed that nothing more should be sent, nor is anything taken."""
+    def is_backlogged(self) -> bool:
+        """Whether so much is unconfirmed that nothing more should be sent and nothing is taken."""
         return len(self._delivery) >= _MAX_UNCONFIRMED
 
     @property
     def newest_unconfirmed(self) -> int:
-        """The receipt of the newest message that is not confirmed; 0 where all are."""
+        """The receipt of the newest unconfirmed message; 0 if all are confirmed."""
         return self._delivery.newest
 
     def take(self, n_at_most: int, timeout_s: float) -> list[Received]:
-        """Do what the network asks for, and return up to ``n_at_most`` messages.
+        """Do all network work and return up to ``n_at_most`` messages.
 
-        Waits up to ``timeout_s`` for something to come where nothing is queued, or nothing is wanted.
+        Waits up to ``timeout_s`` for network traffic if nothing is queued or ``n_at_most`` is 0.
         """
-        held_up = self.held_up or not n_at_most
-        if held_up or len(self._queue) < n_at_most:
-            self._connection.serve(timeout_s if held_up or not self._queue else 0.0)
-        if self.held_up:
+        is_paused = self.is_backlogged or not n_at_most
+        if is_paused or len(self._queue) < n_at_most:
+            self._connection.serve(timeout_s if is_paused or not self._queue else 0.0)
+        if self.is_backlogged:
             return []
         taken = [self._queue.popleft() for _ in range(min(n_at_most, len(self._queue)))]
         self.n_taken += len(taken)
@@ -125,7 +125,7 @@ class Session:
     ) -> int:
         """Send a message at the session's QoS; return its receipt, 0 at QoS 0 (which is dropped while offline).
 
-        ``expiry_s`` and ``extra``, other properties, encoded, are for MQTT 5.
+        ``expiry_s`` and ``extra`` (other properties, encoded) apply to MQTT 5 only.
         """
         if self._options.qos:
             expires_s = None if expiry_s is None else self._connection.now[0] + expiry_s
@@ -135,57 +135,57 @@ class Session:
             self._connection.write(encode_publish(topic, payload, 0, retain=retain, properties=properties))
         return 0
 
-    def settle(self, publication: Publication, receipt: int, batch: int = 0) -> None:
-        """Acknowledge ``publication`` once the message with ``receipt`` is confirmed and ``batch`` kept (0: now)."""
-        if publication.packet_id and self._connection.is_there:
-            self._delivery.settle(publication.packet_id, receipt, batch)
+    def acknowledge_after(self, publication: Publication, receipt: int, batch: int = 0) -> None:
+        """Acknowledge ``publication`` once ``receipt`` is confirmed and ``batch`` persisted (0: do not wait)."""
+        if publication.packet_id and self._connection.has_socket:
+            self._delivery.acknowledge_after(publication.packet_id, receipt, batch)
 
-    def confirmed(self, receipts: Sequence[int]) -> bool:
-        """Tell whether the broker has confirmed all messages with these ``receipts``."""
-        return self._delivery.confirmed(receipts)
+    def has_confirmed(self, receipts: Sequence[int]) -> bool:
+        """Return whether the broker has confirmed all messages with these ``receipts``."""
+        return self._delivery.has_confirmed(receipts)
 
-    def keep(self, batch: int) -> None:
-        """Acknowledge what waited for ``batch``, or one before it, to be kept."""
-        self._delivery.keep(batch)
+    def mark_persisted(self, batch: int) -> None:
+        """Acknowledge the messages that waited for ``batch``, or an earlier one, to be persisted."""
+        self._delivery.mark_persisted(batch)
 
     def flush(self) -> None:
-        """Hand what was written to the network."""
+        """Write all buffered packets to the network."""
         self._connection.flush()
 
-    def close(self, timeout_s: float, meanwhile: Callable[[], None] = lambda: None) -> bool:
-        """Say ``offline``, wait for confirmations, disconnect. Tell whether all was confirmed.
+    def close(self, timeout_s: float, on_progress: Callable[[], None] = lambda: None) -> bool:
+        """Publish ``offline``, wait for confirmations, disconnect; return whether all messages were confirmed.
 
-        ``meanwhile`` is called whenever the broker may have confirmed something, and may acknowledge more.
-        Where ``offline`` is not confirmed in time, the connection is cut without a word, so that the
-        broker says it by the last will.
+        ``on_progress`` is called whenever the broker may have confirmed messages; it may acknowledge more.
+        If ``offline`` is not confirmed in time, the connection is cut without a DISCONNECT, so that the broker
+        publishes it as the last will.
         """
         connection = self._connection
-        connection.closing()
+        connection.stop_reconnecting()
         deadline_s = time.monotonic() + timeout_s
         if connection.is_open:
-            self._announce(b"offline")
-            while self.n_unconfirmed and connection.is_there and (left_s := deadline_s - time.monotonic()) > 0:
+            self._publish_status(b"offline")
+            while self.n_unconfirmed and connection.has_socket and (left_s := deadline_s - time.monotonic()) > 0:
                 connection.serve(min(left_s, 0.25))
-                meanwhile()
+                on_progress()
         complete = not len(self._delivery)
-        connection.close(politely=complete)
+        connection.close(graceful=complete)
         return complete
 
-    # --- what the connection tells ------------------------------------------------------------
+    # --- callbacks of the connection ----------------------------------------------------------
 
-    def _opened(self, n_at_a_time: int) -> None:
+    def _opened(self, receive_maximum: int) -> None:
         self._warned.clear()
-        self._delivery.connected(n_at_a_time)
+        self._delivery.connected(receive_maximum)
 
     def _subscribing(self) -> None:
-        self._announce(b"online")
+        self._publish_status(b"online")
 
     def _lost(self) -> None:
         self._delivery.disconnected()
-        # What was not acknowledged comes again where the session lives on; where it does not, this is all there is.
+        # Unacknowledged messages are delivered again if the broker resumes the session; else only these copies remain.
         self._queue = deque(one._replace(publication=one.publication._replace(packet_id=0)) for one in self._queue)
 
-    def _queued(self, publication: Publication) -> None:
+    def _enqueue(self, publication: Publication) -> None:
         if len(self._queue) >= _MAX_QUEUED and not publication.packet_id:
             self.n_dropped += 1
             self._warn_once(
@@ -205,19 +205,19 @@ class Session:
         self._delivery.confirm(acknowledgement)
 
     def _warn_once(self, event: str, **details: str) -> None:
-        """Log what may come with every message once a connection."""
+        """Log an event that any message may cause, at most once per connection."""
         if event not in self._warned:
             self._warned.add(event)
             log.warning(event, **details)
 
-    def _announce(self, status: bytes) -> None:
+    def _publish_status(self, status: bytes) -> None:
         if self._options.announce:
             self._delivery.send(Outgoing(self._options.status_topic.encode(), status, retain=True, expires_s=None))
 
-    def _encode(self, packet_id: int, message: Outgoing, again: bool) -> bytes:
+    def _encode(self, packet_id: int, message: Outgoing, is_resent: bool) -> bytes:
         expiry_s = None
         if message.expires_s is not None:
             expiry_s = max(1, round(message.expires_s - self._connection.now[0]))
         properties = encode_properties(expiry_s, message.extra) if self._connection.mqtt5 else None
         packet = encode_publish(message.topic, message.payload, packet_id, retain=message.retain, properties=properties)
-        return as_duplicate(packet) if again else packet
+        return as_duplicate(packet) if is_resent else packet

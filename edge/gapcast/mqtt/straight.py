@@ -1,8 +1,8 @@
-"""The straight path under paho: a socket that keeps PUBLISH and PUBACK for us, and gives paho the rest.
+"""The fast path beside paho: a socket wrapper that handles PUBLISH and PUBACK itself and passes the rest to paho.
 
-paho asks its socket for ``recv`` and ``send``; websockets and TLS already come to it as objects that
-look like sockets (``pending``, ``fileno``, ``setblocking``, ``close``). This is one more of them, laid
-over whichever paho made. One system call reads, and one writes, as many packets as there are.
+paho calls ``recv`` and ``send`` on its socket; websockets and TLS are already objects with the interface of a socket
+(``pending``, ``fileno``, ``setblocking``, ``close``). This class wraps whichever paho created. One system call reads,
+and one writes, as many packets as there are.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 from gapcast.mqtt.frames import Acknowledgement, Other, ProtocolError, Publication, Splitter
 
 _READ_BYTES = 262_144
-#: Full reads at a time: a peer that sends faster than they are cut must not keep them from being taken.
+#: Full reads per round, so that a peer that sends faster than packets are parsed cannot block the stream.
 _MAX_READS = 4
 _CLOSE_TIMEOUT_S = 2.0
-_GOODBYE_TIMEOUT_S = 2.0
+_DISCONNECT_TIMEOUT_S = 2.0
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class StraightSocket:
-    """Owns the connection's bytes. One thread uses it: the one that runs the session."""
+    """Owns the connection's bytes. Used only by the thread that runs the session."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class StraightSocket:
         on_acknowledgement: Callable[[Acknowledgement], None],
     ) -> None:
         self._sock = sock
-        # A short read has emptied a plain socket. Over TLS or WebSocket it is a record or a frame, often one message.
+        # A short read means that a plain socket is empty. Over TLS or WebSocket it is one record or frame.
         self._is_plain = not hasattr(sock, "pending")
         self._splitter = Splitter(mqtt5=mqtt5)
         self._on_publication = on_publication
@@ -44,13 +44,13 @@ class StraightSocket:
         self._out = bytearray()
         self._lost: OSError | None = None
         self._ended = False
-        #: Whether more was there than :meth:`pump` took; polling need not tell of it.
+        #: Whether :meth:`pump` left data unread, which polling may not report.
         self.has_more = False
-        #: Whether the last words are a DISCONNECT, which the peer is to read before the connection ends.
-        self.says_goodbye = False
+        #: Whether the last packet is a DISCONNECT, which the peer must read before the connection ends.
+        self.sends_disconnect = False
 
     def pump(self) -> None:
-        """Read what has come, without waiting; hand on publications and acknowledgements."""
+        """Read available data without waiting; pass on publications and acknowledgements."""
         self.has_more = False
         n_bytes = 0
         while n_bytes < _MAX_READS * _READ_BYTES:
@@ -61,7 +61,7 @@ class StraightSocket:
             except _WOULD_BLOCK:
                 if self._is_plain or not self._sock.pending():
                     return
-                continue  # it was a WebSocket's ping, say, and TLS has decrypted more, of which no poll will tell
+                continue  # for example a WebSocket ping, while TLS holds decrypted data that no poll reports
             except OSError as error:
                 self._lost, self._ended = error, True
                 return
@@ -88,11 +88,11 @@ class StraightSocket:
             self._lost, self._ended = OSError(str(error)), True
 
     def write(self, packet: bytes) -> None:
-        """Add a packet to what :meth:`flush` will send."""
+        """Buffer a packet for :meth:`flush`."""
         self._out += packet
 
     def flush(self) -> None:
-        """Send as much as the network takes now, without waiting."""
+        """Send as much as the network accepts, without waiting."""
         while self._out:
             try:
                 n_sent = self._sock.send(self._out)
@@ -105,23 +105,23 @@ class StraightSocket:
 
     @property
     def failure(self) -> OSError | None:
-        """What ended the connection, where that was an error."""
+        """The error that ended the connection, if any."""
         return self._lost
 
     @property
     def n_unsent(self) -> int:
-        """Bytes that wait for the network."""
+        """Bytes waiting to be sent."""
         return len(self._out)
 
     @property
-    def wants_paho(self) -> bool:
+    def has_paho_input(self) -> bool:
         """Whether paho has something to read: packets of its own, or the end of the connection."""
         return bool(self._for_paho) or self._ended
 
-    # --- what paho asks of a socket -----------------------------------------------------------
+    # --- the socket interface that paho uses --------------------------------------------------
 
     def recv(self, n_bytes: int) -> bytes:
-        """Give paho its own packets; b"" at the end of the connection, as a socket does."""
+        """Return paho's packets; b"" at the end of the connection, as a socket does."""
         if self._for_paho:
             taken = bytes(self._for_paho[:n_bytes])
             del self._for_paho[:n_bytes]
@@ -133,16 +133,16 @@ class StraightSocket:
         raise BlockingIOError
 
     def send(self, packet: bytes | bytearray) -> int:
-        """Take a packet of paho's; it leaves in order with our own."""
+        """Buffer a packet of paho's, in order with our own."""
         self._out += packet
         return len(packet)
 
     def pending(self) -> int:
-        """Bytes that wait for paho."""
+        """Return the number of bytes waiting for paho."""
         return len(self._for_paho)
 
     def fileno(self) -> int:
-        """File descriptor of the connection, to wait on."""
+        """Return the connection's file descriptor, for polling."""
         return int(self._sock.fileno())
 
     def setblocking(self, flag: bool) -> None:
@@ -150,35 +150,34 @@ class StraightSocket:
         self._sock.setblocking(flag)
 
     def cut(self) -> None:
-        """End the connection without sending what is left."""
+        """End the connection without sending the buffered bytes."""
         self._out.clear()
         self._ended = True
         self._sock.close()
 
     def close(self) -> None:
-        """Send what is left within two seconds, let the peer end the connection after a goodbye, then close."""
+        """Send the buffered bytes within two seconds; after a DISCONNECT, wait for the peer to close; then close."""
         poll = select.poll()
         try:
             poll.register(self.fileno(), select.POLLOUT)
             while self._out and not self._ended and poll.poll(_CLOSE_TIMEOUT_S * 1_000):
                 self.flush()
-            if self.says_goodbye:
+            if self.sends_disconnect:
                 self._await_end()
-        except (OSError, ValueError):  # the connection is gone already: nothing is left to send it on
+        except (OSError, ValueError):  # the connection is gone already
             self._ended = True
         finally:
             self._sock.close()
 
     def _await_end(self) -> None:
-        """Drop what still comes until the peer ends the connection, as it must after a DISCONNECT.
+        """Discard incoming data until the peer closes the connection, as it must after a DISCONNECT.
 
-        A socket that is closed with something unread resets the connection: a broker in the middle of
-        sending would find it gone before it read the DISCONNECT, and publish the last will
-        (MQTT 5.0, 3.14.4; RFC 1122, 4.2.2.13).
+        Closing a socket with unread data resets the connection: a broker in the middle of sending would lose it before
+        reading the DISCONNECT, and publish the last will (MQTT 5.0, 3.14.4; RFC 1122, 4.2.2.13).
         """
         poll = select.poll()
         poll.register(self.fileno(), select.POLLIN)
-        deadline_s = time.monotonic() + _GOODBYE_TIMEOUT_S
+        deadline_s = time.monotonic() + _DISCONNECT_TIMEOUT_S
         while not self._ended and (left_s := deadline_s - time.monotonic()) > 0:
             try:
                 self._ended = not self._sock.recv(_READ_BYTES)

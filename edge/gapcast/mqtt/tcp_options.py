@@ -1,9 +1,8 @@
-"""A connection that is cut without a word: the system is told to notice, since nothing else would.
+"""TCP options that detect a dead connection within about ten seconds.
 
-Where a cable is pulled there is no FIN. What was sent is sent again, ever more rarely: after a minute's
-cut up to half a minute passes before TCP tries once more, and MQTT's keep-alive takes as long. So a
-connection is given up when what was sent stays unanswered for ten seconds, or, where nothing was sent, a
-few probes do; then a new one is tried every few seconds.
+A pulled cable sends no FIN. TCP retransmits at growing intervals: after an outage of a minute, up to half a minute
+passes before the next attempt, and MQTT's keep-alive takes as long. So a connection is closed when sent data stays
+unacknowledged for ten seconds or, if nothing was sent, when a few probes do; then a new one is tried every few seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import socket
 _DEAD_AFTER_S = 10
 _IDLE_S, _PROBE_EVERY_S = 5, 2
 _N_PROBES = 3
-#: By the names that Linux and the other systems have for it; what a system has not is left out.
+#: Names differ between Linux and other systems; options that a system lacks are skipped.
 _OPTIONS = (
     ("SO_KEEPALIVE", socket.SOL_SOCKET, 1),
     ("TCP_NODELAY", socket.IPPROTO_TCP, 1),
@@ -25,7 +24,7 @@ _OPTIONS = (
 
 
 def set_tcp_options(connection: socket.socket) -> None:
-    """Let a TCP connection send at once, and end within about ten seconds of the network's end."""
+    """Disable Nagle's algorithm, and detect a dead connection within about ten seconds."""
     for name, level, value in _OPTIONS:
         option = getattr(socket, name, None)
         if option is not None:

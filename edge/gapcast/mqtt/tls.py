@@ -1,4 +1,4 @@
-"""Whom to trust and as whom to speak in TLS, by files that may be renewed while the service runs."""
+"""TLS contexts from certificate files that may be renewed while the service runs."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Whom to trust and as whom to speak, by files in PEM form."""
+    """The trusted authorities and our own certificate, as PEM files."""
 
-    #: The authorities that may vouch for the broker; None: those that this machine trusts.
+    #: The authorities trusted to sign the broker's certificate; None: those that this machine trusts.
     ca_path: Path | None = None
-    #: Our own certificate, for a broker that asks for one, and its key (None: in the same file).
+    #: Our own certificate, for a broker that requires one, and its key (None: in the same file).
     certificate_path: Path | None = None
     key_path: Path | None = None
     key_password: str | None = field(default=None, repr=False)
-    #: Names of the protocol to offer, for a broker that tells MQTT from HTTPS on one port.
+    #: ALPN protocol names to offer, for a broker that shares one port between MQTT and HTTPS.
     alpn: tuple[str, ...] = ()
 
 
 class Tls:
-    """The TLS of a broker's connections; each begins with the files as they are then."""
+    """The TLS context of a broker's connections; the files are read again for each connection."""
 
     def __init__(self, files: TlsFiles) -> None:
-        """Read ``files``; raise :class:`SettingsError`, naming the key and the file, where one cannot serve."""
+        """Read ``files``; raise :class:`SettingsError`, naming the key and the file, if one is unusable."""
         self._files = files
         self._problem = ""
         self.context = tls_context(files)
 
-    def renewed(self) -> ssl.SSLContext:
-        """Read the files anew and return what they say; what they last said where one of them cannot serve now.
+    def reload(self) -> ssl.SSLContext:
+        """Read the files again and return their context; the previous one if a file is currently unusable.
 
-        Whoever renews a certificate and its key writes one after the other, and a connection may be lost in between.
+        A certificate and its key are renewed one after the other, and a reconnection may fall in between.
         """
         try:
             self.context = tls_context(self._files)
         except SettingsError as error:
-            if str(error) != self._problem:  # one warning a trouble, not one a try
+            if str(error) != self._problem:  # warn once per problem, not once per attempt
                 log.warning("mqtt.not_renewed", problem=str(error), meanwhile="the previous certificate stays in use")
             self._problem = str(error)
         else:
@@ -53,18 +53,18 @@ class Tls:
 
 
 def tls_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return a context that trusts and speaks as ``files`` say: TLS 1.2 or later, the broker's name checked.
+    """Return the context of ``files``: TLS 1.2 or later, with the broker's certificate and name verified.
 
-    Raises :class:`SettingsError`, naming the key and the file, where one of them cannot serve.
+    Raises :class:`SettingsError`, naming the key and the file, if one of them is unusable.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # asks for a certificate, and checks its name
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # requires a certificate and checks its name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if files.alpn:
         context.set_alpn_protocols(list(files.alpn))
     if files.ca_path is None:
         context.load_default_certs()
     else:
-        _readable("ca_path", files.ca_path)
+        _require_readable("ca_path", files.ca_path)
         try:
             context.load_verify_locations(files.ca_path)
         except ssl.SSLError as error:
@@ -76,14 +76,14 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 def _load_own(context: ssl.SSLContext, files: TlsFiles, certificate_path: Path) -> None:
-    _readable("certificate_path", certificate_path)
+    _require_readable("certificate_path", certificate_path)
     if files.key_path is not None:
-        _readable("key_path", files.key_path)
-    asked = False
+        _require_readable("key_path", files.key_path)
+    is_encrypted = False
 
     def password() -> str:
-        nonlocal asked
-        asked = True  # without an answer of ours, OpenSSL would ask at the terminal
+        nonlocal is_encrypted
+        is_encrypted = True  # without this callback, OpenSSL would prompt at the terminal
         return files.key_password or ""
 
     try:
@@ -92,16 +92,16 @@ def _load_own(context: ssl.SSLContext, files: TlsFiles, certificate_path: Path) 
         key, keys = files.key_path or certificate_path, "mqtt.tls.certificate_path, key_path"
         if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
             msg = f"{keys}: the key in {key} is not that of the certificate in {certificate_path}"
-        elif asked and not files.key_password:
+        elif is_encrypted and not files.key_password:
             msg = f"mqtt.tls.key_password: the key in {key} is encrypted: give its password"
-        elif asked:
+        elif is_encrypted:
             msg = f"mqtt.tls.key_password: the key in {key} is encrypted, and this is not its password"
         else:
             msg = f"{keys}: {certificate_path} and {key} must hold a certificate and its key in PEM form"
         raise SettingsError(msg) from error
 
 
-def _readable(key: str, path: Path) -> None:
+def _require_readable(key: str, path: Path) -> None:
     try:
         path.open("rb").close()
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Whether a broker that deals messages out to a group leaves each topic with one member of it.
+"""Measures whether a broker delivers each topic of a shared subscription to one member only (topic affinity).
 
-The broker is asked before a worker takes part: two clients of our own join the group, on a topic that is no meter's,
-and one of them publishes a few messages there. A broker that deals by the topic's hash gives them all to one. One that
-deals in turn, or at random, gives some to each, and would so tear the readings of every meter apart.
+The test runs before a worker joins: two clients of our own join the group on a topic of no meter, and one of them
+publishes a few messages there. A broker that distributes by the topic's hash delivers them all to one client. One that
+distributes round-robin or at random delivers some to each, and would split the readings of every meter.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import NamedTuple
 from gapcast.mqtt.client import SessionOptions
 from gapcast.mqtt.session import Session
 
-#: Dealt at random, all go to one of two members once in 2,048 times.
+#: Distributed at random, all go to one of two members once in 2,048 times.
 N_MESSAGES = 12
 _ANSWER_S = 5.0
 _TURN_S = 0.05
 
 
 class GroupDistribution(NamedTuple):
-    """How many messages of one topic each of two members was given; ``problem`` where that could not be found out."""
+    """How many messages of one topic each of two members received; ``problem`` if that could not be measured."""
 
     n_each: tuple[int, int]
     problem: str = ""
@@ -33,7 +33,7 @@ class GroupDistribution(NamedTuple):
 
 
 def subscription(group: str, topic: str) -> str:
-    """Return the filter by which a member of ``group`` takes its part of ``topic``.
+    """Return the filter with which a member of ``group`` subscribes to its share of ``topic``.
 
     >>> subscription("workers", "gap/+/reading")
     '$share/workers/gap/+/reading'
@@ -42,25 +42,25 @@ def subscription(group: str, topic: str) -> str:
 
 
 def measure_group(options: SessionOptions, group: str, topic: str) -> GroupDistribution:
-    """Find out how the broker of ``options`` deals out what is published on ``topic`` among members of ``group``."""
+    """Measure how the broker of ``options`` distributes messages on ``topic`` among members of ``group``."""
     shared = (subscription(group, topic),)
     members = [
         Session(
             replace(
-                options, gateway=f"{options.gateway}-deal-{i}", subscriptions=shared, unwanted=(), request_topics=(),
-                asides_mqtt5=(), session_expiry_s=0, announce=False, yields=False, qos=1,
+                options, gateway=f"{options.gateway}-deal-{i}", subscriptions=shared, stale_subscriptions=(),
+                request_topics=(), request_topics_mqtt5=(), session_expiry_s=0, announce=False, yields=False, qos=1,
             )
         )
         for i in range(2)
     ]  # fmt: skip
     try:
-        return _dealt(members, topic.encode())
+        return _distribution(members, topic.encode())
     finally:
         for member in members:
             member.close(1.0)
 
 
-def _dealt(members: list[Session], topic: bytes) -> GroupDistribution:
+def _distribution(members: list[Session], topic: bytes) -> GroupDistribution:
     deadline_s = time.monotonic() + _ANSWER_S
     while not all(member.connected for member in members):
         for member in members:
@@ -74,7 +74,7 @@ def _dealt(members: list[Session], topic: bytes) -> GroupDistribution:
         for i, member in enumerate(members):
             for received in member.take(N_MESSAGES, _TURN_S):
                 n_each[i] += 1
-                member.settle(received.publication, 0)
+                member.acknowledge_after(received.publication, 0)
             member.flush()
         if time.monotonic() > deadline_s:
             return GroupDistribution(

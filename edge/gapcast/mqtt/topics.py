@@ -1,4 +1,4 @@
-"""Topics: patterns with ``{device}`` and ``{gateway}``, as filters, and back to names."""
+"""Topic patterns with ``{device}`` and ``{gateway}``: to filters, to topics, and back to names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_TOPIC_BYTES = 65_535
 
 @dataclass(frozen=True, slots=True)
 class DeviceTopic:
-    """A topic that holds one device's name as a level, for example ``gap/{device}/reading``."""
+    """A topic pattern with the device's name as one level, for example ``gap/{device}/reading``."""
 
     pattern: str
     before: str
@@ -21,7 +21,7 @@ class DeviceTopic:
 
     @classmethod
     def parse(cls, key: str, pattern: str) -> DeviceTopic:
-        """Read a pattern of the configuration; raise :class:`SettingsError` naming ``key`` where it cannot serve."""
+        """Parse a configured pattern; raise :class:`SettingsError` naming ``key`` if it is invalid."""
         _check(key, pattern.replace(_DEVICE, "device"))
         if pattern.split("/").count(_DEVICE) != 1 or pattern.count(_DEVICE) != 1:
             msg = f"{key}: {pattern!r} must have {_DEVICE} as exactly one of its levels, as in gap/{_DEVICE}/reading"
@@ -31,21 +31,21 @@ class DeviceTopic:
 
     @property
     def filter(self) -> str:
-        """The subscription that takes in every device."""
+        """The subscription that matches every device."""
         return f"{self.before}+{self.after}"
 
     def of(self, device: str) -> str:
         """Return the device's topic."""
         return f"{self.before}{device}{self.after}"
 
-    def lets_in(self, topic: str) -> bool:
-        """Tell whether the filter lets ``topic`` in."""
+    def matches(self, topic: str) -> bool:
+        """Return whether the filter matches ``topic``."""
         return (
             topic.count("/") == self.pattern.count("/") and topic.startswith(self.before) and topic.endswith(self.after)
         )
 
     def device_in(self, topic: str) -> str:
-        """Return the device that ``topic``, which the filter let in, names; raise :class:`PayloadError`."""
+        """Return the device of a matching ``topic``; raise :class:`PayloadError` if its name is invalid."""
         device = topic[len(self.before) : len(topic) - len(self.after)]
         if not is_device_id(device):
             shown = device if len(device) <= 80 else f"{device[:80]}…"  # noqa: PLR2004 - a line's worth
@@ -56,7 +56,7 @@ class DeviceTopic:
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Where readings come from and forecasts go."""
+    """The topics of readings, forecasts and reports."""
 
     reading: DeviceTopic
     forecast: DeviceTopic
@@ -74,7 +74,7 @@ def gateway_topic(key: str, pattern: str, gateway: str) -> str:
 
 
 def answer_prefix(key: str, pattern: str, gateway: str) -> str:
-    """Return what a topic for answers begins with; raise :class:`SettingsError` where it is no whole level.
+    """Return the prefix of response topics; raise :class:`SettingsError` if it does not end with a slash.
 
     >>> answer_prefix("topics.answers", "gapcast/{gateway}/answer/", "gw-1")
     'gapcast/gw-1/answer/'

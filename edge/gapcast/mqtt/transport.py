@@ -1,4 +1,4 @@
-"""What lies under MQTT: TCP, TLS and WebSocket, and why a broker is not trusted, in words with the cure."""
+"""The transport under MQTT: TCP, TLS and WebSocket, with error messages that name the cause and the fix."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gapcast.mqtt.tcp_options import set_tcp_options
 from gapcast.mqtt.tls import Tls
 from gapcast.mqtt.websocket import Websocket
 
-#: Reasons that OpenSSL has for refusing a certificate (openssl-verification-options, "Diagnostics").
+#: OpenSSL's codes for a rejected certificate (openssl-verification-options, "Diagnostics").
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _UNKNOWN_AUTHORITY = {2, 18, 19, 20, 21}
 _OTHER_NAME = {62, 64}
-#: What TLS reads where the other side speaks something else.
+#: TLS errors that occur when the peer does not use TLS.
 _NOT_TLS = {
     "WRONG_VERSION_NUMBER",
     "RECORD_LAYER_FAILURE",
@@ -28,24 +28,30 @@ _NOT_TLS = {
     "PACKET_LENGTH_TOO_LONG",
 }
 _PORT_CURE = "check mqtt.port (8883 is usual), or mqtt.tls.enabled"
-#: Said where TLS ends before the broker answers: its alert, if there is one, may be lost with the connection.
-NOT_LET_IN = (
+#: Reported when TLS ends before the broker answers; its alert, if any, may be lost with the connection.
+CLIENT_REJECTED = (
     "the broker ended the connection after the TLS handshake: where it asks for a certificate, set "
     "mqtt.tls.certificate_path and key_path to one that it knows and that has not expired"
 )
-#: Said where it ends without an alert, as where a server takes us for a browser.
-NOT_ANSWERED = (
+#: Reported when it ends without an alert, for example because the server takes us for a browser.
+NO_RESPONSE = (
     "the broker ended the connection before it answered: where it shares its port with HTTPS, set mqtt.tls.alpn to "
     "what its documentation says"
 )
 _NO_COMMON_ALPN = "the broker knows none of the protocols in mqtt.tls.alpn: set what its documentation says, or none"
-#: Alerts of a server that wants to know who we are (TLS 1.3; older ones fail the handshake).
-_WHO_ARE_YOU = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_EXPIRED", "HANDSHAKE_FAILURE")
+#: Alerts of a server that requires a client certificate (TLS 1.3; older versions fail the handshake).
+_CLIENT_CERTIFICATE_ALERTS = (
+    "CERTIFICATE_REQUIRED",
+    "BAD_CERTIFICATE",
+    "UNKNOWN_CA",
+    "CERTIFICATE_EXPIRED",
+    "HANDSHAKE_FAILURE",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """How bytes travel: ``tls`` None is in the clear; ``server_name`` None is the host's name."""
+    """The transport's parameters. ``tls`` None: unencrypted; ``server_name`` None: the host name."""
 
     kind: Literal["tcp", "websockets"] = "tcp"
     websocket_path: str = "/mqtt"
@@ -54,12 +60,14 @@ class Transport:
 
 
 class TransportClient(paho.Client):
-    """paho, whose connection is never checked by less than its TLS context says, and never waits to fill a packet."""
+    """paho's client with full certificate checks by its TLS context, and without Nagle's delay."""
 
     def __init__(self, transport: Transport, api: CallbackAPIVersion, **options: Any) -> None:
         super().__init__(api, transport=transport.kind, **options)
         self._server_name = transport.server_name
-        self._lowest: socket.socket | None = None  # of what was opened last: paho leaves it open where more fails
+        self._lowest: socket.socket | None = (
+            None  # the last TCP or TLS socket: paho leaves it open if a later layer fails
+        )
         if transport.kind == "websockets":
             self.ws_set_options(path=transport.websocket_path)
         self._tls = transport.tls
@@ -90,7 +98,7 @@ class TransportClient(paho.Client):
 
     def _ssl_wrap_socket(self, tcp_sock: Any) -> ssl.SSLSocket:
         assert self._tls is not None, "tls_set_context came before"  # noqa: S101 - paho calls this for no other
-        context = self._tls.renewed()
+        context = self._tls.reload()
         name = self._server_name or self._host
         self._lowest = sock = context.wrap_socket(tcp_sock, server_hostname=name, do_handshake_on_connect=False)
         sock.settimeout(self.connect_timeout)
@@ -99,7 +107,7 @@ class TransportClient(paho.Client):
 
 
 def connection_error(error: BaseException, host: str, transport: Transport) -> str:
-    """Return in a sentence why no connection came about, or why it ended, and what to do about it."""
+    """Return a sentence with the cause of a failed or ended connection, and the fix."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the broker's certificate is not valid: {_distrust(error, transport.server_name or host)}"
     if isinstance(error, (ssl.SSLEOFError, ConnectionResetError)) and transport.tls is not None:
@@ -107,20 +115,19 @@ def connection_error(error: BaseException, host: str, transport: Transport) -> s
     if isinstance(error, ssl.SSLError):
         return _tls_failure(error)
     if isinstance(error, paho.WebsocketConnectionError):
-        where = f"on this port under {transport.websocket_path}"
-        return (
-            f"the broker does not support WebSocket {where}: check mqtt.port, mqtt.websocket_path and mqtt.tls.enabled"
-        )
+        location = f"on this port under {transport.websocket_path}"
+        cure = "check mqtt.port, mqtt.websocket_path and mqtt.tls.enabled"
+        return f"the broker does not support WebSocket {location}: {cure}"
     return str(error)
 
 
 def _distrust(error: ssl.SSLCertVerificationError, name: str) -> str:
     code = error.verify_code
     if code in {_NOT_YET_VALID, _EXPIRED}:
-        what = "it has expired: renew it" if code == _EXPIRED else "its time has not come yet: wait for it"
-        return f"{what}, or set this machine's clock, which says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        validity = "it has expired: renew it" if code == _EXPIRED else "it is not valid yet: wait until it is"
+        return f"{validity}, or set this machine's clock, which says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     if code in _UNKNOWN_AUTHORITY:
-        return "who signed it is not known here: name the file of that authority's certificate in mqtt.tls.ca_path"
+        return "its issuer is not trusted here: set mqtt.tls.ca_path to the file of that authority's certificate"
     if code in _OTHER_NAME:
         cure = "set mqtt.host to a name in it, or mqtt.tls.server_name where the broker is reached by another"
         return f"it is not for {name!r}: {cure}"
@@ -131,11 +138,11 @@ def _tls_failure(error: ssl.SSLError) -> str:
     reason = getattr(error, "reason", None) or ""
     if reason in _NOT_TLS:
         return f"the broker does not use TLS on this port: {_PORT_CURE}"
-    if "no application protocol" in str(error):  # an alert that Python has no reason for
+    if "no application protocol" in str(error):  # Python has no reason code for this alert
         return _NO_COMMON_ALPN
-    return NOT_LET_IN if is_client_certificate_error(error) else f"TLS failed: {error.strerror or error}"
+    return CLIENT_REJECTED if is_client_certificate_error(error) else f"TLS failed: {error.strerror or error}"
 
 
 def is_client_certificate_error(error: BaseException | None) -> bool:
-    """Tell whether the broker said in TLS that it does not take our certificate, or our having none."""
-    return any((getattr(error, "reason", None) or "").endswith(alert) for alert in _WHO_ARE_YOU)
+    """Return whether the broker rejected our certificate, or requires one, by a TLS alert."""
+    return any((getattr(error, "reason", None) or "").endswith(alert) for alert in _CLIENT_CERTIFICATE_ALERTS)

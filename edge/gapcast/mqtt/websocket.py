@@ -1,4 +1,4 @@
-"""paho's WebSocket, with what cost the most in it done for a frame at once, not for each of its bytes."""
+"""paho's WebSocket with its most expensive work done per frame, not per byte."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _MASKED = 0x80
 
 
 class Websocket(paho._WebsocketWrapper):
-    """A connection that is upgraded when it is made; ``recv`` and ``send`` take and make binary frames (RFC 6455)."""
+    """A connection that is upgraded on creation; ``recv`` and ``send`` decode and encode binary frames (RFC 6455)."""
 
     def __init__(self, sock: Any, host: str, port: int, path: str, *, tls: bool) -> None:
-        """Ask ``host`` for an upgrade over ``sock``; raise paho's ``WebsocketConnectionError`` where there is none."""
+        """Request an upgrade from ``host`` over ``sock``; raise paho's ``WebsocketConnectionError`` if refused."""
         self._ahead = _ReadAhead(sock, tls=tls)
         super().__init__(self._ahead, host, port, tls, path, None)  # type: ignore[arg-type]  # stands in for a socket
 
     def pending(self) -> int:
-        """Bytes that have come, of which no poll tells."""
+        """Return the number of received bytes that polling the socket does not report."""
         return self._ahead.pending()
 
     def _create_frame(self, opcode: int, data: bytearray, do_masking: int = 1) -> bytearray:
-        # Always masked, as a client's must be (5.1): paho would leave that out in its answers to a ping.
+        # Always masked, as a client's frames must be (5.1): paho would not mask its answers to a ping.
         frame = super()._create_frame(opcode, data, 0)
         begin = len(frame) - len(data)
         frame[1] |= _MASKED
@@ -33,34 +33,34 @@ class Websocket(paho._WebsocketWrapper):
 
 
 def masked(payload: bytes | bytearray, key: bytes) -> bytes:
-    """Return a mask's four bytes, and ``payload`` under it (RFC 6455, 5.3).
+    """Return a mask's four bytes, followed by the masked ``payload`` (RFC 6455, 5.3).
 
     >>> masked(b"Hello", bytes.fromhex("37fa213d")).hex(" ")
     '37 fa 21 3d 7f 9f 4d 51 58'
     """
     n_bytes = len(payload)
     mask = (key * (n_bytes // len(key) + 1))[:n_bytes]
-    under = int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")
-    return key + under.to_bytes(n_bytes, "little")
+    masked_payload = int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")
+    return key + masked_payload.to_bytes(n_bytes, "little")
 
 
 class _ReadAhead:
-    """A socket of which all that has come is read at once, and given out in the small parts that are asked for."""
+    """Wraps a socket: reads all available bytes at once and returns them in the small parts that paho requests."""
 
     def __init__(self, sock: Any, *, tls: bool) -> None:
         self._sock, self._tls = sock, tls
         self._read = b""
-        self._n_given = 0
+        self._n_returned = 0
         self.send, self.fileno, self.close = sock.send, sock.fileno, sock.close
         self.setblocking = sock.setblocking
 
     def recv(self, n_bytes: int) -> bytes:
-        if self._n_given == len(self._read):
-            self._read, self._n_given = self._sock.recv(_READ_BYTES), 0
-        given = self._read[self._n_given : self._n_given + n_bytes]
-        self._n_given += len(given)
-        return given
+        if self._n_returned == len(self._read):
+            self._read, self._n_returned = self._sock.recv(_READ_BYTES), 0
+        part = self._read[self._n_returned : self._n_returned + n_bytes]
+        self._n_returned += len(part)
+        return part
 
     def pending(self) -> int:
-        n_ahead = len(self._read) - self._n_given
+        n_ahead = len(self._read) - self._n_returned
         return n_ahead + self._sock.pending() if self._tls else n_ahead

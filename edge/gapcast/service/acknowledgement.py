@@ -1,4 +1,4 @@
-"""What becomes of the messages of a batch: acknowledged in time, or told why they could not be used."""
+"""Acknowledges the messages of a batch in time and rejects those that cannot be used."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from gapcast.service.ports import Arrival, Link
 
 
 class BatchAcknowledgement:
-    """Acknowledges the messages of each batch, and rejects those that could not be used."""
+    """Acknowledges the messages of each batch and rejects those that cannot be used."""
 
-    def __init__(self, link: Link, contained: Containment) -> None:
-        """Acknowledge on ``link``; ``contained`` records what one message raises, and the others are acknowledged."""
+    def __init__(self, link: Link, containment: Containment) -> None:
+        """Acknowledge on ``link``; ``containment`` records an error of one message and lets the others proceed."""
         self._link = link
-        self._contained = contained
-        self._attempt = contained.attempt
+        self._containment = containment
+        self._attempt = containment.attempt
 
     def acknowledge(
         self, engine: Engine, arrivals: Sequence[Arrival], accepted: Accepted, receipts: Sequence[int], batch: int
     ) -> None:
-        """Let each of ``arrivals`` be acknowledged once the forecast that it gave is confirmed and ``batch`` is kept.
+        """Acknowledge each of ``arrivals`` once its forecast is confirmed and ``batch`` is persisted.
 
-        ``accepted`` is what became of their readings, in their order, and ``receipts`` those of its forecasts.
+        ``accepted`` holds the outcome of their readings, in their order; ``receipts`` belong to its forecasts.
         """
         attempt, link = self._attempt, self._link
         outcomes = zip(accepted.verdicts, accepted.place, strict=True)
@@ -34,7 +34,7 @@ class BatchAcknowledgement:
             if arrival.reading is None:
                 if arrival.problem is not None:
                     attempt("publish", link.reject, arrival, arrival.problem)
-                attempt("stream", link.settle, arrival, 0, batch)
+                attempt("stream", link.acknowledge_after, arrival, 0, batch)
                 continue
             verdict, place = next(outcomes)
             if place >= 0:
@@ -48,12 +48,12 @@ class BatchAcknowledgement:
                 attempt("publish", link.reject, arrival, problem)
             elif verdict is ReadingStatus.FAILED:
                 attempt("publish", link.reject, arrival, internal_problem())
-            try:  # the one step of each message without a call around it: most of them come here
-                link.settle(arrival, receipts[place] if place >= 0 else 0, batch)
+            try:  # not through attempt(), whose extra call most messages would pay for
+                link.acknowledge_after(arrival, receipts[place] if place >= 0 else 0, batch)
             except PASSED:
                 raise
-            except BaseException as error:  # one message's error is not to keep the others from being acknowledged
-                self._contained.record("stream", error, "settle")
+            except BaseException as error:  # an error of one message must not keep the others from being acknowledged
+                self._containment.record("stream", error, "acknowledge_after")
         for reading in accepted.disproved:
             detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
             attempt("publish", link.reject, reading, PayloadError("time_jump", detail))

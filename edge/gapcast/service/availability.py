@@ -1,4 +1,4 @@
-"""Who is there: devices that came, went quiet or are forgotten, told on the link for who comes later too."""
+"""Publishes the availability of devices, retained: online, offline when they go quiet, cleared when forgotten."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from gapcast.core.presence import Presence
 from gapcast.service.event_feed import EventFeed
 from gapcast.service.ports import Link
 
-#: How often those are looked for that have gone quiet, and how many devices are told of at a time.
-_LOOK_S = 5.0
-_MAX_TOLD = 256
+#: How often devices are checked for staleness, and how many changes are published at a time.
+_CHECK_S = 5.0
+_MAX_PER_TURN = 256
 
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
-    """What others are told of devices, beside forecasts.
+    """What is published about devices besides forecasts.
 
-    ``presence`` says which are there (None: nothing of it), and every ``report_every_s`` how well each is forecast (0:
-    never).
+    ``presence`` tracks which are online (None: availability is not published); scores are published every
+    ``report_every_s`` (0: never).
     """
 
     presence: Presence | None = None
@@ -31,57 +31,57 @@ class ReportOptions:
 
 
 class AvailabilityPublisher:
-    """Tells of the devices of ``buffers``, those that were restored among them, a bounded number at a time."""
+    """Publishes the availability of the devices of ``buffers``, including restored ones, a bounded number at a time."""
 
     def __init__(self, link: Link, feed: EventFeed, buffers: Buffers, presence: Presence | None, lock: Lock) -> None:
-        """Tell on ``link`` and ``feed`` what ``presence`` says (None: nothing).
+        """Publish on ``link`` and ``feed`` the state that ``presence`` tracks (None: nothing).
 
-        ``lock`` is that of the engine's state.
+        ``lock`` guards the engine's state.
         """
         self._link = link
         self._feed = feed
-        #: Those of the engine that runs; whoever changes them holds the lock.
+        #: Those of the running engine; set them only while holding the lock.
         self.buffers = buffers
         self._presence = presence
         self._lock = lock
         self._forgotten: deque[str] = deque()
         self._n_fresh_sessions = 0
-        self._look_due_s = 0.0
+        self._check_due_s = 0.0
 
     def record_seen(self, rows: Sequence[int]) -> None:
-        """Note that a reading came of each of ``rows``. Its caller holds the lock."""
+        """Record a reading of each of ``rows``. The caller holds the lock."""
         if self._presence is not None and rows:
             self._presence.record_seen(rows, time.monotonic())
 
     def forget(self, device: str, row: int) -> None:
-        """Let what is retained of ``device``, which had ``row``, be taken back. Its caller holds the lock."""
+        """Clear the retained messages of ``device``, which had ``row``, at the next turn. The caller holds the lock."""
         if self._presence is not None:
             self._presence.forget(row)
         self._forgotten.append(device)
 
-    def is_there(self, row: int) -> bool | None:
-        """Tell whether the device of that row is there; None where nothing is said of it. Its caller holds the lock."""
+    def is_online(self, row: int) -> bool | None:
+        """Return whether the device of that row is online; None if unknown. The caller holds the lock."""
         return None if self._presence is None else self._presence.is_there(row)
 
     def publish_changes(self) -> None:
-        """Tell what is new, while the broker hears it."""
+        """Publish changes, unless the link is down or backlogged."""
         link = self._link
         with self._lock:
-            forgotten, news = self._due(link.n_fresh_sessions, may_tell=link.connected and not link.held_up)
+            forgotten, changes = self._due(link.n_fresh_sessions, may_publish=link.connected and not link.is_backlogged)
         for device in forgotten:
             link.forget(device)
             self._feed.publish_event("device", device, {"device": device, "state": "forgotten"})
-        for device, online in news:
-            link.announce(device, online=online)
+        for device, online in changes:
+            link.publish_availability(device, online=online)
             self._feed.publish_event("device", device, {"device": device, "state": "online" if online else "offline"})
 
-    def _due(self, n_fresh_sessions: int, *, may_tell: bool) -> tuple[list[str], list[tuple[str, bool]]]:
-        """Return the devices to take back, and then those to tell of, each with whether it is there."""
+    def _due(self, n_fresh_sessions: int, *, may_publish: bool) -> tuple[list[str], list[tuple[str, bool]]]:
+        """Return the forgotten devices, and the changed ones, each with whether it is online."""
         presence, buffers, now_s = self._presence, self.buffers, time.monotonic()
-        if presence is not None and now_s >= self._look_due_s:
-            self._look_due_s = now_s + _LOOK_S
+        if presence is not None and now_s >= self._check_due_s:
+            self._check_due_s = now_s + _CHECK_S
             presence.look(buffers.n_rows, now_s)
-        if not may_tell:
+        if not may_publish:
             return [], []
         forgotten = list(self._forgotten)
         self._forgotten.clear()
@@ -90,5 +90,5 @@ class AvailabilityPublisher:
         if n_fresh_sessions != self._n_fresh_sessions:
             self._n_fresh_sessions = n_fresh_sessions
             presence.republish_all()
-        changes = ((buffers.device(row), online) for row, online in presence.changes(_MAX_TOLD))
+        changes = ((buffers.device(row), online) for row, online in presence.changes(_MAX_PER_TURN))
         return forgotten, [(device, online) for device, online in changes if device]

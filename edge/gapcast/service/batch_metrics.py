@@ -1,4 +1,4 @@
-"""What a batch adds to the statistics."""
+"""Adds each batch to the statistics."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from gapcast.service.ports import Arrival
 
 
 class BatchMetrics:
-    """Counts what came of each batch. One caller."""
+    """Counts the results of each batch. Not thread-safe."""
 
     def __init__(self, statistics: Statistics) -> None:
         self._statistics = statistics
-        self._n_dropped = 0  # of the link's, those that are counted
+        self._n_dropped = 0  # the link's dropped messages counted so far
 
     def count(
         self, arrivals: Sequence[Arrival], accepted: Accepted, forecasts: Forecasts, inference_s: float, n_dropped: int
     ) -> None:
-        """Count a batch whose forecasts took ``inference_s``; ``n_dropped`` messages were let go since the start."""
+        """Count a batch whose forecasts took ``inference_s``; ``n_dropped`` messages were dropped since start-up."""
         statistics = self._statistics
         for result, n in accepted.counts.items():
             statistics.readings[result] += n

@@ -1,4 +1,4 @@
-"""Runs the steps of the stream such that an error in one does not keep the others from being taken."""
+"""Runs the steps of the stream so that an error in one does not stop the others."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from gapcast.core.errors import ShardError
 from gapcast.core.statistics import Statistics
 from gapcast.service.internal_errors import NOT_CONTAINED, Part, record_internal_error
 
-Given = ParamSpec("Given")
+Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-#: Raised on purpose, to end the process: these pass.
+#: Propagated: they are raised to end the process.
 PASSED = (*NOT_CONTAINED, ShardError)
 
 
 class Containment:
-    """Records what is raised, whatever it is, in ``statistics`` and the log; only :data:`PASSED` goes on."""
+    """Records any exception in ``statistics`` and the log; only :data:`PASSED` propagates."""
 
     def __init__(self, statistics: Statistics) -> None:
         self._statistics = statistics
 
     def attempt(
-        self, part: Part, step: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
+        self, part: Part, step: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> Result | None:
-        """Return what ``step`` returns, or None where it raised: the error is recorded for ``part``."""
+        """Return the result of ``step``, or None if it raised; the error is recorded for ``part``."""
         try:
-            return step(*given, **named)
+            return step(*args, **kwargs)
         except PASSED:
             raise
         except BaseException as error:
@@ -35,5 +35,5 @@ class Containment:
             return None
 
     def record(self, part: Part, error: BaseException, what: str) -> None:
-        """Record an ``error`` that the caller has contained itself."""
+        """Record an ``error`` that the caller caught itself."""
         record_internal_error(self._statistics, part, error, what)

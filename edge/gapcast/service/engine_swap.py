@@ -1,4 +1,4 @@
-"""Another engine in place of the one that runs: offered by any thread, taken by the stream's between two batches."""
+"""Replaces the running engine: any thread offers another, the stream's thread accepts it between two batches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gapcast.core.state_transfer import transfer_state
 
 
 class EngineOffer(NamedTuple):
-    """A new engine and all loaded models; ``taken`` is told how long the stream stood still for it, s."""
+    """A new engine and all loaded models; ``taken`` resolves to the pause of the stream, s."""
 
     engine: Engine
     models: Mapping[str, Predictor]
@@ -22,7 +22,7 @@ class EngineOffer(NamedTuple):
 
 
 class EngineSwap:
-    """Holds the newest offer until the stream takes it."""
+    """Holds the newest offer until the stream accepts it."""
 
     def __init__(self) -> None:
         self._offer: EngineOffer | None = None
@@ -33,19 +33,18 @@ class EngineSwap:
         return self._offer is not None
 
     def offer(self, engine: Engine, models: Mapping[str, Predictor]) -> Future[float]:
-        """Let ``engine``, which must be new, go on where the one that runs stands, with ``models`` to be asked for.
+        """Offer ``engine``, which must be new, to continue from the running engine's state, with ``models``.
 
-        The future tells of the pause, s, once they are in place, or has the :class:`StateError` for which they
-        cannot be.
+        The future resolves to the pause, s, once they are in use, or to the :class:`StateError` that prevents it.
         """
         taken: Future[float] = Future()
         self._offer = EngineOffer(engine, models, taken)
         return taken
 
     def accept(self, before: Engine) -> tuple[EngineOffer, float] | None:
-        """Put the offered engine where ``before`` stands; return the offer and the pause, s; None where it cannot be.
+        """Transfer the state of ``before`` to the offered engine; return the offer and the pause, s; None on failure.
 
-        Whoever asks holds the lock of the engine's state, and tells :attr:`Offer.taken` when all is in place.
+        The caller holds the lock of the engine's state and resolves :attr:`EngineOffer.taken` when all is in use.
         """
         offer, self._offer = self._offer, None
         if offer is None:
@@ -56,7 +55,7 @@ class EngineSwap:
         except StateError as error:
             offer.taken.set_exception(error)
             return None
-        except BaseException as error:  # whoever offered it waits
+        except BaseException as error:  # the offering thread waits for the future
             offer.taken.set_exception(error)
             raise
         return offer, time.perf_counter() - began_s

@@ -1,4 +1,4 @@
-"""What happens, for whoever listens: handed over by the stream, which neither waits for them nor encodes for them."""
+"""Hands batches and device events to one listener, without the stream waiting or encoding for it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from gapcast.core.engine import Accepted
 from gapcast.core.forecast import Forecasts
 from gapcast.core.reading import Reading
 
-#: Readings, or other happenings, that wait for the listener; it is told that it missed what is beyond.
+#: Readings and device events that may wait for the listener; beyond this, events are dropped and reported as missed.
 MAX_WAITING = 1_000
 
 
 class BatchEvent(NamedTuple):
-    """A batch of readings, what became of them, and the forecasts made of it."""
+    """A batch of readings, the outcome of each, and their forecasts."""
 
     readings: Sequence[Reading]
     accepted: Accepted
@@ -23,7 +23,7 @@ class BatchEvent(NamedTuple):
 
 
 class DeviceEvent(NamedTuple):
-    """Something else that was told of a device: its ``scores``, or whether the ``device`` is there."""
+    """Another event of a device. ``kind``: ``scores``, or ``device`` for its availability."""
 
     kind: str
     device: str
@@ -31,7 +31,7 @@ class DeviceEvent(NamedTuple):
 
 
 class EventFeed:
-    """Holds what happens until the one listener takes it; nothing where no one listens. Any threads."""
+    """Queues events until the one listener drains them; queues nothing without a listener. Thread-safe."""
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
         self._max_waiting = max_waiting
@@ -44,52 +44,52 @@ class EventFeed:
 
     @property
     def has_listener(self) -> bool:
-        """Whether someone listens."""
+        """Whether a listener is registered."""
         return self._wake is not None
 
     def listen(self, wake: Callable[[], object]) -> None:
-        """Hold what happens from now on; ``wake`` is called, in the stream's thread, when there is some of it."""
+        """Queue events from now on; ``wake`` is called in the stream's thread when the queue is no longer empty."""
         with self._lock:
             self._wake = wake
 
     def stop_listening(self) -> None:
-        """Hold nothing any more."""
+        """Clear the queue and stop queueing."""
         with self._lock:
             self._wake = None
             self._clear()
 
     def close(self) -> None:
-        """Let the listener know that there will be no more."""
+        """Mark the feed as closed and wake the listener."""
         with self._lock:
             self.closed = True
             wake = self._wake
         if wake is not None:
             wake()
 
-    def batch(self, readings: Sequence[Reading], accepted: Accepted, forecasts: Forecasts) -> None:
-        """Hand over a batch."""
+    def publish_batch(self, readings: Sequence[Reading], accepted: Accepted, forecasts: Forecasts) -> None:
+        """Queue a batch."""
         if self._wake is not None:
             self._put(BatchEvent(readings, accepted, forecasts), len(readings))
 
     def publish_event(self, kind: str, device: str, document: Mapping[str, object]) -> None:
-        """Hand over what was told of ``device``."""
+        """Queue an event of ``device``."""
         if self._wake is not None:
             self._put(DeviceEvent(kind, device, document), 1)
 
-    def take(self) -> tuple[list[BatchEvent | DeviceEvent], bool]:
-        """Return what has happened since the last call, and whether more has that was too much to be held."""
+    def drain(self) -> tuple[list[BatchEvent | DeviceEvent], bool]:
+        """Return and clear the queued events; also return whether some were dropped because the queue was full."""
         with self._lock:
-            taken = self._waiting, self._missed
+            drained = self._waiting, self._missed
             self._clear()
-        return taken
+        return drained
 
-    def _put(self, what: BatchEvent | DeviceEvent, n: int) -> None:
+    def _put(self, event: BatchEvent | DeviceEvent, n: int) -> None:
         with self._lock:
-            wake = None if self._n_waiting or self._missed else self._wake  # it was called before
+            wake = None if self._n_waiting or self._missed else self._wake  # already called for what is queued
             if self._n_waiting + n > self._max_waiting:
                 self._missed = True
             else:
-                self._waiting.append(what)
+                self._waiting.append(event)
                 self._n_waiting += n
         if wake is not None:
             wake()

@@ -1,4 +1,4 @@
-"""Forecasts that were replaced because they could not be: counted and logged."""
+"""Counts and logs forecasts that were replaced because their values were impossible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 
 def record_repairs(statistics: Statistics, repairs: Repairs) -> None:
-    """Count and log what was wrong with the forecasts of one batch; the log is rate-limited by event."""
+    """Count and log the repairs to the forecasts of one batch; the log is rate-limited by event."""
     if repairs.models:
         statistics.n_model_failures += 1
         problem = "the model returned a non-finite or out-of-range value; persistence was published instead"

@@ -1,4 +1,4 @@
-"""Errors that are gapcast's own: whatever input causes one, it is logged and counted, and the service goes on."""
+"""Internal errors: whatever input causes one, it is logged and counted, and the service continues."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapcast.core.statistics import Statistics
 
 log = structlog.get_logger(__name__)
 
-#: Ends the process whatever raised it; everything else is contained (also what a library derives from BaseException).
+#: Ends the process whatever raised it; everything else is contained, including a library's own BaseException.
 NOT_CONTAINED = (KeyboardInterrupt, SystemExit)
 #: Where an error was contained: the label ``part`` of ``gapcast_internal_errors_total``.
 Part = Literal["message", "forecast", "learning", "persistence", "publish", "request", "http", "models", "stream"]
@@ -31,5 +31,5 @@ def record_internal_error(statistics: Statistics, part: Part, error: BaseExcepti
 
 
 def internal_problem() -> PayloadError:
-    """Return the reason for which a message is rejected where an error inside gapcast came of it."""
+    """Return the problem to reject a message with that caused an internal error."""
     return PayloadError("internal_error", "an error inside gapcast; its log has it as internal.error")

@@ -1,7 +1,7 @@
-"""What happens to a batch after its forecasts are sent: confirmed by the broker, then kept, then acknowledged.
+"""After its forecasts are published, a batch is confirmed by the broker, then persisted, then acknowledged.
 
-In this order, so that whatever ends the process in between, a reading whose forecast the broker has not
-confirmed is neither kept nor acknowledged: it comes again, is news again, and gives its forecast again.
+The order makes a crash at any point safe: a reading whose forecast the broker has not confirmed is neither persisted
+nor acknowledged, so the broker delivers it again, and it is forecast again.
 """
 
 from __future__ import annotations
@@ -17,87 +17,87 @@ from gapcast.core.meters.samples import Sample
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot
 
-#: Longest that readings are held back for a snapshot, where the broker does not confirm; and how soon again.
-_HOLD_S, _HOLD_AGAIN_S = 1.0, 30.0
+#: Longest pause of the intake for a snapshot while the broker does not confirm, and the shortest time between pauses.
+_PAUSE_S, _PAUSE_AGAIN_S = 1.0, 30.0
 
 
 class StateStore(Protocol):
-    """What outlives the process, as the service sees it. Nothing here raises: see :attr:`problem`."""
+    """Persists readings across restarts. No method raises: see :attr:`problem`."""
 
     @property
     def problem(self) -> str | None:
-        """Why nothing is kept at the moment, in a sentence; empty while readings are kept, None where none is to be."""
+        """Why readings are currently not persisted, in a sentence; empty while they are, None if persistence is off."""
         ...
 
     @property
     def damage(self) -> str:
-        """What was damaged when the state was restored, and what was used instead; empty where nothing was."""
+        """Which restored state was damaged, and what was used instead; empty if none was."""
         ...
 
     @property
     def n_bytes_written(self) -> int:
-        """Bytes written since the start."""
+        """Bytes written since start-up."""
         ...
 
     def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
-        """Keep a batch whose forecasts were issued at ``issued_at_ms``; after this, a killed process has it still.
+        """Persist a batch whose forecasts were issued at ``issued_at_ms``; it then survives a killed process.
 
-        With ``samples`` of minutes that are open, or that these readings closed.
+        ``samples`` are those of minutes that are open or that these readings closed.
         """
         ...
 
     def forget(self, device: str) -> None:
-        """Keep no longer what was kept of ``device``."""
+        """Remove the persisted state of ``device``."""
         ...
 
     def invalidate(self) -> None:
-        """Want a snapshot soon: batches from here on are forecast by another engine than those before."""
+        """Request a snapshot soon, because batches from here on are forecast by another engine."""
         ...
 
     def maintain(self) -> bool:
-        """See to what time brings; tell whether a snapshot is wanted."""
+        """Do periodic work; return whether a snapshot is wanted."""
         ...
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
-        """Keep ``snapshot`` in place of all batches so far, which it holds."""
+        """Persist ``snapshot``, which replaces all batches so far."""
         ...
 
     def close(self, snapshot: Snapshot | None) -> None:
-        """Keep ``snapshot``, where there is one, and end."""
+        """Persist ``snapshot`` if given, and close the store."""
         ...
 
 
 class NoStateStore:
-    """Implements :class:`Keeper` where nothing is to be kept."""
+    """Implements :class:`StateStore` and persists nothing."""
 
     problem = None
     damage = ""
     n_bytes_written = 0
 
     def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
-        """Forget the batch."""
+        """Ignore the batch."""
 
     def forget(self, device: str) -> None:
-        """Have nothing of the device."""
+        """Do nothing."""
 
     def invalidate(self) -> None:
-        """Have no batches of before."""
+        """Do nothing."""
 
     def maintain(self) -> bool:
-        """Want nothing."""
+        """Return False: no snapshot is wanted."""
         return False
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
-        """Forget the snapshot."""
+        """Ignore the snapshot."""
 
     def close(self, snapshot: Snapshot | None) -> None:
-        """Have nothing to end."""
+        """Do nothing."""
 
 
 class PendingBatch(NamedTuple):
-    """A batch that is forecast: its readings and samples that had an effect, and the receipts of its forecasts.
+    """A forecast batch: the readings and samples that had an effect, and the receipts of its forecasts.
 
-    Or, in its place between two of them, a device that was forgotten.
+    Or, at its position between two batches, a device that was forgotten.
     """
 
     number: int
@@ -109,22 +109,22 @@ class PendingBatch(NamedTuple):
 
 
 class StatePersistence:
-    """Takes batches from forecast to kept, in the order they came."""
+    """Persists batches in order of arrival, once their forecasts are confirmed."""
 
     def __init__(self, state_store: StateStore, snapshot: Callable[[], Snapshot]) -> None:
-        """Keep by ``state_store``, which is given a ``snapshot`` of the engine when it wants one."""
+        """Persist in ``state_store``; ``snapshot`` captures the engine when the store wants one."""
         self.state_store = state_store
         self._snapshot = snapshot
         self._n_batches = 0
-        self._under_way: deque[PendingBatch] = deque()
-        self._held_since_s = math.inf
+        self._pending: deque[PendingBatch] = deque()
+        self._paused_since_s = math.inf
 
     @property
-    def holds_back(self) -> bool:
-        """Whether no more should be taken for a moment, so that all is confirmed, as a snapshot needs."""
-        return self._held_since_s <= time.monotonic() < self._held_since_s + _HOLD_S
+    def pauses_intake(self) -> bool:
+        """Whether no readings should be taken for now, so that all are confirmed, as a snapshot needs."""
+        return self._paused_since_s <= time.monotonic() < self._paused_since_s + _PAUSE_S
 
-    def begin(
+    def add_batch(
         self,
         readings: Sequence[Reading],
         accepted: Accepted,
@@ -132,42 +132,42 @@ class StatePersistence:
         receipts: Sequence[int],
         samples: Sequence[Sample] = (),
     ) -> int:
-        """Note a batch whose forecasts have these ``receipts``; return its number."""
+        """Track a batch whose forecasts have these ``receipts``; return its number."""
         self._n_batches += 1
-        kept = accepted.with_effect(readings)
-        self._under_way.append(PendingBatch(self._n_batches, kept, issued_at_ms, receipts, samples))
+        effective = accepted.with_effect(readings)
+        self._pending.append(PendingBatch(self._n_batches, effective, issued_at_ms, receipts, samples))
         return self._n_batches
 
     def forget(self, device: str) -> None:
-        """Note that a device was forgotten, after the batches so far and before the next."""
+        """Record that a device was forgotten after the batches so far and before the next."""
         self._n_batches += 1
-        self._under_way.append(PendingBatch(self._n_batches, (), 0, (), (), device))
+        self._pending.append(PendingBatch(self._n_batches, (), 0, (), (), device))
 
-    def advance(self, confirmed: Callable[[Sequence[int]], bool], *, between_batches: bool = True) -> int:
-        """Keep what is ``confirmed``; return the number of the last batch that is kept.
+    def persist_confirmed(self, confirmed: Callable[[Sequence[int]], bool], *, between_batches: bool = True) -> int:
+        """Persist the batches that are ``confirmed``; return the number of the last persisted batch.
 
-        Where it is not ``between_batches``, samples of one that has not begun are in their minutes already, and a
-        snapshot must wait.
+        Unless called ``between_batches``, the open minutes may already hold samples of a batch that is not tracked yet,
+        and a snapshot must wait.
         """
-        under_way = self._under_way
-        while under_way and confirmed(under_way[0].receipts):
-            batch = under_way.popleft()
+        pending = self._pending
+        while pending and confirmed(pending[0].receipts):
+            batch = pending.popleft()
             if batch.forgotten is not None:
                 self.state_store.forget(batch.forgotten)
             elif batch.readings or batch.samples:
                 self.state_store.keep(batch.readings, batch.issued_at_ms, batch.samples)
         if not self.state_store.maintain():
-            self._held_since_s = math.inf
-        elif not under_way and between_batches:
+            self._paused_since_s = math.inf
+        elif not pending and between_batches:
             self.state_store.write_snapshot(self._snapshot())
-            self._held_since_s = math.inf
-        elif not self._held_since_s <= (now_s := time.monotonic()) < self._held_since_s + _HOLD_AGAIN_S:
-            self._held_since_s = now_s
-        return under_way[0].number - 1 if under_way else self._n_batches
+            self._paused_since_s = math.inf
+        elif not self._paused_since_s <= (now_s := time.monotonic()) < self._paused_since_s + _PAUSE_AGAIN_S:
+            self._paused_since_s = now_s
+        return pending[0].number - 1 if pending else self._n_batches
 
     def close(self) -> None:
-        """End; with a snapshot where all is confirmed, so that the next start has little to replay."""
-        for batch in self._under_way:
-            if batch.forgotten is not None:  # the readings before it come again, and it is not for them to wait
+        """Close the store, with a snapshot if all batches are confirmed: the next start then has little to replay."""
+        for batch in self._pending:
+            if batch.forgotten is not None:  # not dependent on the batches before it, which are delivered again
                 self.state_store.forget(batch.forgotten)
-        self.state_store.close(None if self._under_way else self._snapshot())
+        self.state_store.close(None if self._pending else self._snapshot())

@@ -1,4 +1,4 @@
-"""The broker, as the service sees it: what comes in, what goes out, and when what came in may be acknowledged."""
+"""The interface between the service and the broker: receive, publish, acknowledge."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gapcast.core.reading import Reading
 
 
 class Arrival(NamedTuple):
-    """A message that came in: the reading in it, or the problem with it. ``token`` is the link's own.
+    """A received message: its reading, or the problem with it. ``token`` is the link's own.
 
-    A message may hold neither: one for the link itself, a sample of a minute that is not over, or nothing of interest.
+    It holds neither if it was for the link itself, a sample of an open minute, or irrelevant.
     """
 
     reading: Reading | None
@@ -24,31 +24,31 @@ class Arrival(NamedTuple):
 
 
 class Meters(Protocol):
-    """The meters that give samples, whose open minutes are to outlive the process."""
+    """The meters that send samples; their open minutes survive a restart."""
 
     def take_samples(self) -> Sequence[Sample]:
-        """Return what was told since the last call, in order, and had an effect."""
+        """Return the samples since the last call that had an effect, in order."""
         ...
 
     def capture_state(self) -> Sequence[MeterState]:
-        """Return where each stands."""
+        """Return the state of each meter."""
         ...
 
     def resume(self, meters: Sequence[MeterState]) -> None:
-        """Let each go on from where it stood."""
+        """Restore the state of each meter."""
         ...
 
     def recall(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
-        """Take again what was told in a batch; the minutes that it closed then are those of ``readings``."""
+        """Replay the samples of a batch; the minutes that they closed are those of ``readings``."""
         ...
 
     def forget(self, device: str) -> None:
-        """Know nothing of ``device`` any more."""
+        """Discard the state of ``device``."""
         ...
 
 
 class NoMeters:
-    """Implements :class:`Meters` where readings come as minutes."""
+    """Implements :class:`Meters` for readings that are minute means already."""
 
     def take_samples(self) -> Sequence[Sample]:
         """Return none."""
@@ -59,46 +59,46 @@ class NoMeters:
         return ()
 
     def resume(self, meters: Sequence[MeterState]) -> None:
-        """Leave the minutes of an earlier configuration open."""
+        """Ignore the open minutes of an earlier configuration."""
 
     def recall(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
-        """Leave out the samples of an earlier configuration."""
+        """Ignore the samples of an earlier configuration."""
 
     def forget(self, device: str) -> None:
-        """Have nothing of the device."""
+        """Do nothing."""
 
 
 class Link(Protocol):
-    """The broker, as the service sees it."""
+    """The connection to the broker."""
 
     @property
     def meters(self) -> Meters:
-        """The meters whose samples come in."""
+        """The meters that send samples."""
         ...
 
     @property
     def connected(self) -> bool:
-        """Whether the broker is there and readings are subscribed to."""
+        """Whether the broker is connected and the readings are subscribed to."""
         ...
 
     @property
-    def held_up(self) -> bool:
+    def is_backlogged(self) -> bool:
         """Whether so much is unconfirmed that nothing more should be sent."""
         ...
 
     @property
     def n_queued(self) -> int:
-        """Messages that came and have not been taken."""
+        """Received messages that have not been taken."""
         ...
 
     @property
     def n_taken(self) -> int:
-        """Messages that were taken since the start."""
+        """Messages taken since start-up."""
         ...
 
     @property
     def n_dropped(self) -> int:
-        """Messages that came faster than they could be taken, and were let go."""
+        """Messages dropped because they arrived faster than they were taken."""
         ...
 
     @property
@@ -107,57 +107,57 @@ class Link(Protocol):
         ...
 
     def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
-        """Return what is queued, waiting up to ``timeout_s`` for the first; (re)connect as needed."""
+        """Return queued messages, waiting up to ``timeout_s`` for the first; (re)connect as needed."""
         ...
 
     def publish(self, forecasts: Forecasts) -> list[int]:
-        """Send each forecast at once, not with :meth:`flush`; return a receipt for each, 0 where none will come."""
+        """Send each forecast immediately, without :meth:`flush`; return a receipt for each, 0 if none will come."""
         ...
 
     @property
     def n_fresh_sessions(self) -> int:
-        """Connections on which the broker remembered nothing of us, and may have lost what it retained."""
+        """Connections without a resumed session, after which the broker may have lost its retained messages."""
         ...
 
-    def announce(self, device: str, *, online: bool) -> None:
-        """Say, for who comes later too, whether a device is there."""
+    def publish_availability(self, device: str, *, online: bool) -> None:
+        """Publish, retained, whether a device is online."""
         ...
 
     def forget(self, device: str) -> None:
-        """Take back what was said of a device for who comes later."""
+        """Clear the retained messages about a device."""
         ...
 
-    def reject(self, what: Arrival | Reading, problem: PayloadError) -> None:
-        """Tell on the rejected topic why a message, or a reading that had been held, could not be used."""
+    def reject(self, rejected: Arrival | Reading, problem: PayloadError) -> None:
+        """Publish on the rejected topic why a message, or a reading that was held back, could not be used."""
         ...
 
-    def report_scores(self, device: str, document: Mapping[str, object]) -> None:
-        """Tell how good a device's forecasts are."""
+    def publish_scores(self, device: str, document: Mapping[str, object]) -> None:
+        """Publish the live scores of a device."""
         ...
 
-    def report_event(self, document: Mapping[str, object]) -> None:
-        """Tell of something that happened, once."""
+    def publish_event(self, document: Mapping[str, object]) -> None:
+        """Publish an event once, not retained."""
         ...
 
-    def settle(self, arrival: Arrival, receipt: int, batch: int) -> None:
-        """Acknowledge a message once the forecast with that ``receipt`` is confirmed (0: none) and ``batch`` kept."""
+    def acknowledge_after(self, arrival: Arrival, receipt: int, batch: int) -> None:
+        """Acknowledge a message once the forecast with ``receipt`` is confirmed (0: none) and ``batch`` persisted."""
         ...
 
-    def confirmed(self, receipts: Sequence[int]) -> bool:
-        """Tell whether the broker has confirmed all forecasts with these ``receipts``."""
+    def has_confirmed(self, receipts: Sequence[int]) -> bool:
+        """Return whether the broker has confirmed all forecasts with these ``receipts``."""
         ...
 
-    def keep(self, batch: int) -> None:
-        """Acknowledge what waited for ``batch``, or one before it, to be kept."""
+    def mark_persisted(self, batch: int) -> None:
+        """Acknowledge the messages that waited for ``batch``, or an earlier one, to be persisted."""
         ...
 
     def flush(self) -> None:
-        """Hand all that was written to the network."""
+        """Write all buffered messages to the network."""
         ...
 
-    def close(self, timeout_s: float, meanwhile: Callable[[], None]) -> bool:
-        """Say ``offline``, wait for what is unconfirmed, disconnect; tell whether all was confirmed.
+    def close(self, timeout_s: float, on_progress: Callable[[], None]) -> bool:
+        """Publish ``offline``, wait for confirmations, disconnect; return whether all messages were confirmed.
 
-        ``meanwhile`` is called whenever something may have been confirmed.
+        ``on_progress`` is called whenever messages may have been confirmed.
         """
         ...

@@ -81,9 +81,9 @@ class Service(ServiceQueries):
         self._engine_swap = EngineSwap()
         self._forgotten: deque[str] = deque()  # by others' threads, not in order with the readings yet
         self._batch_metrics = BatchMetrics(self.statistics)
-        contained = Containment(self.statistics)
-        self._attempt = contained.attempt
-        self._acknowledgement = BatchAcknowledgement(link, contained)
+        containment = Containment(self.statistics)
+        self._attempt = containment.attempt
+        self._acknowledgement = BatchAcknowledgement(link, containment)
 
     # --- the stream -----------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class Service(ServiceQueries):
         attempt, link = self._attempt, self._link
         if self._engine_swap.is_due:
             attempt("models", self._swap_engine)
-        arrivals = link.take(0 if self._persistence.holds_back else MAX_BATCH, timeout_s)
+        arrivals = link.take(0 if self._persistence.pauses_intake else MAX_BATCH, timeout_s)
         attempt("persistence", self._keep, between_batches=not arrivals)
         if not arrivals:
             attempt("persistence", self._persist_forgotten)
@@ -152,7 +152,7 @@ class Service(ServiceQueries):
             attempt("learning", self._learn)
         batch = attempt("persistence", self._begin_persistence, readings, accepted, forecasts, receipts) or 0
         attempt("stream", self._acknowledgement.acknowledge, self._engine, arrivals, accepted, receipts, batch)
-        attempt("http", self.feed.batch, readings, accepted, forecasts)
+        attempt("http", self.feed.publish_batch, readings, accepted, forecasts)
         if accepted.failures:
             self._record_failures(readings, accepted)
         attempt("persistence", self._keep)  # what has no forecast to wait for
@@ -177,7 +177,7 @@ class Service(ServiceQueries):
         self, readings: list[Reading], accepted: Accepted, forecasts: Forecasts, receipts: list[int]
     ) -> int:
         samples = self._link.meters.take_samples()
-        return self._persistence.begin(readings, accepted, forecasts.issued_at_ms, receipts, samples)
+        return self._persistence.add_batch(readings, accepted, forecasts.issued_at_ms, receipts, samples)
 
     def _record_failures(self, readings: list[Reading], accepted: Accepted) -> None:
         """Record what readings raised, and forget the devices whose state may be damaged by it."""
@@ -205,7 +205,8 @@ class Service(ServiceQueries):
 
     def _keep(self, *, between_batches: bool = True) -> None:
         """Keep, and then acknowledge, what the broker has confirmed since the last look."""
-        self._link.keep(self._persistence.advance(self._link.confirmed, between_batches=between_batches))
+        persist_confirmed = self._persistence.persist_confirmed
+        self._link.mark_persisted(persist_confirmed(self._link.has_confirmed, between_batches=between_batches))
 
     def _snapshot(self) -> Snapshot:
         with self._lock:

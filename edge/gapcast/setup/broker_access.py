@@ -105,7 +105,14 @@ def _try(access: BrokerAccess, topic: str) -> tuple[Session | None, str]:
     except SettingsError as error:
         return None, str(error)
     session = Session(
-        replace(options, subscriptions=(topic,), request_topics=(), asides_mqtt5=(), session_expiry_s=0, announce=False)
+        replace(
+            options,
+            subscriptions=(topic,),
+            request_topics=(),
+            request_topics_mqtt5=(),
+            session_expiry_s=0,
+            announce=False,
+        )
     )
     problem = connect(session)
     if session.connected:

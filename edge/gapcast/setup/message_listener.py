@@ -31,7 +31,7 @@ def listen(
         taken = session.take(256, min(left_s, 0.25))
         for received in taken:
             recording.add(received)
-            session.settle(received.publication, 0)
+            session.acknowledge_after(received.publication, 0)
         session.flush()
         if ask.enough() or (not ask.is_person and taken and is_enough(recording)):
             break
