@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from gapcast.observability.log_rate_limit import AT_ONCE, PER_S, LogBudget
+from gapcast.observability.log_rate_limit import BURST, PER_S, LogBudget
 from gapcast.observability.logs import configure_logs
 from tests.support.presence import ROOT
 
@@ -27,12 +27,12 @@ SPREAD = {
 
 
 def logged_at(call: ast.Call) -> bool:
-    """Whether a call logs: ``log.warning``, ``say`` (one of two levels), or ``_warn_once``."""
+    """Whether a call logs: ``log.warning``, ``log_it`` (one of two levels), or ``_warn_once``."""
     function = call.func
     if isinstance(function, ast.Attribute):
         of_log = isinstance(function.value, ast.Name) and function.value.id == "log" and function.attr in LEVELS
         return of_log or function.attr == "_warn_once"
-    return isinstance(function, ast.Name) and function.id == "say"
+    return isinstance(function, ast.Name) and function.id == "log_it"
 
 
 def events_in_code() -> dict[str, set[str]]:
@@ -102,15 +102,15 @@ def passed(budget: LogBudget, event: str, n: int) -> list[dict[str, Any]]:
 def test_an_event_has_so_many_lines_at_once_and_then_some_by_and_by() -> None:
     now_s = 0.0
     budget = LogBudget(lambda: now_s)
-    assert passed(budget, "clock.off", 500) == [{"event": "clock.off"}] * int(AT_ONCE)
+    assert passed(budget, "clock.off", 500) == [{"event": "clock.off"}] * int(BURST)
     assert passed(budget, "meter.slow", 1) == [{"event": "meter.slow"}]  # each has its own
     now_s = 1 / PER_S
-    assert passed(budget, "clock.off", 500) == [{"event": "clock.off", "omitted": 500 - int(AT_ONCE)}]
+    assert passed(budget, "clock.off", 500) == [{"event": "clock.off", "omitted": 500 - int(BURST)}]
 
 
 def test_texts_without_end_share_one_budget() -> None:
     budget = LogBudget(lambda: 0.0)
-    assert len([1 for i in range(5_000) if budget.spend(f"text {i}") is not None]) == 256 + int(AT_ONCE)
+    assert len([1 for i in range(5_000) if budget.spend(f"text {i}") is not None]) == 256 + int(BURST)
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_lines_are_json_and_none_floods(said: Any) -> None:
         log.warning("clock.off", device=f"meter-{i}")
     log.info("service.stopped", all_confirmed=True)
     entries = said()
-    assert len(entries) == AT_ONCE + 1
+    assert len(entries) == BURST + 1
     assert entries[0] == {
         "event": "clock.off", "device": "meter-0", "level": "warning", "timestamp": entries[0]["timestamp"],
     }  # fmt: skip
@@ -148,7 +148,7 @@ def test_a_librarys_line_is_an_event_and_does_not_flood(said: Any) -> None:
     for _ in range(100):
         logging.getLogger("uvicorn.error").warning("Invalid %s request received.", "HTTP")
     entries = said()
-    assert len(entries) == AT_ONCE
+    assert len(entries) == BURST
     assert {key: entries[0][key] for key in ("event", "level", "logger", "text")} == {
         "event": "library.said", "level": "warning", "logger": "uvicorn.error",
         "text": "Invalid HTTP request received.",

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from gapcast.api.predict_answer import JSON_TYPE, PROBLEM_TYPE, PredictHandler
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Limits
-from gapcast.http.tensors import FLOAT, read, written
+from gapcast.http.tensors import FLOAT, encode_response, parse_request
 from gapcast.predictors.store import load_model
 from gapcast.service.service import Service
 from tests.fuzz.target import FIELD, Target
@@ -71,18 +71,20 @@ def check_tensors(data: bytes) -> None:
     header, separator, body = data.partition(FIELD)
     json_length = header.decode("latin-1") if separator and header else None
     try:
-        asked = read(body if separator else data, json_length, _OUTPUTS)
+        request = parse_request(body if separator else data, json_length, _OUTPUTS)
     except HTTPException as error:
         assert HTTPStatus.BAD_REQUEST <= error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR  # noqa: PT017 - it need not raise
         return
-    assert asked.tensor.dtype == np.float32
-    assert np.isfinite(asked.tensor).all()
-    assert set(asked.outputs) <= set(_OUTPUTS)
-    answer, n_json = written({"id": asked.id}, dict.fromkeys(asked.outputs, asked.tensor), asked.outputs)
+    assert request.tensor.dtype == np.float32
+    assert np.isfinite(request.tensor).all()
+    assert set(request.outputs) <= set(_OUTPUTS)
+    answer, n_json = encode_response(
+        {"id": request.id}, dict.fromkeys(request.outputs, request.tensor), request.outputs
+    )
     outputs = json.loads(answer[:n_json], parse_constant=_refuse)["outputs"]
-    assert [output["shape"] for output in outputs] == [list(asked.tensor.shape)] * len(asked.outputs)
-    n_binary = sum(asked.outputs.values())
-    assert len(answer) == n_json + n_binary * asked.tensor.nbytes
+    assert [output["shape"] for output in outputs] == [list(request.tensor.shape)] * len(request.outputs)
+    n_binary = sum(request.outputs.values())
+    assert len(answer) == n_json + n_binary * request.tensor.nbytes
 
 
 def tensors_seeds() -> list[bytes]:

@@ -132,7 +132,7 @@ def test_more_than_can_be_told_is_told(rest: Rest) -> None:
     with reading(rest) as reader:
         for _ in range(20 * MAX_WAITING):
             rest.service.feed.publish_event("scores", "home", {})
-        assert reader.next("reset").data == {"reason": "more happened than can be told"}
+        assert reader.next("reset").data == {"reason": "events were dropped because there were too many"}
 
 
 def test_a_broker_that_goes_and_returns(rest: Rest) -> None:

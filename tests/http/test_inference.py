@@ -120,13 +120,13 @@ def test_errors_reach_the_client(rest: Rest, client: triton.InferenceServerClien
         client.infer("nothing", [asked(windows, binary=True)])
     with pytest.raises(InferenceServerException, match=r"is loaded in version .*, not '99'"):
         client.infer(NAME, [asked(windows, binary=True)], model_version="99")
-    with pytest.raises(InferenceServerException, match=r"inputs: window \[N, .*\] is taken, not window \[1, "):
+    with pytest.raises(InferenceServerException, match=r"inputs: window \[N, .*\] is required, not window \[1, "):
         client.infer(NAME, [asked(windows[:, 1:], binary=True)])
-    with pytest.raises(InferenceServerException, match=r"is taken, not window \[0, "):
+    with pytest.raises(InferenceServerException, match=r"is required, not window \[0, "):
         client.infer(NAME, [asked(windows[:0], binary=True)])
     with pytest.raises(InferenceServerException, match="there is no 'median'"):
         client.infer(NAME, [asked(windows, binary=True)], outputs=[triton.InferRequestedOutput("median")])
-    with pytest.raises(InferenceServerException, match="content-encoding: 'gzip' is not read"):
+    with pytest.raises(InferenceServerException, match="content-encoding: 'gzip' is not supported"):
         client.infer(NAME, [asked(windows, binary=True)], request_compression_algorithm="gzip")
     with pytest.raises(InferenceServerException, match=f"more than {MAX_TENSOR_BYTES} bytes"):
         client.infer(NAME, [asked(too_many, binary=True)])
@@ -137,20 +137,20 @@ def test_errors_reach_the_client(rest: Rest, client: triton.InferenceServerClien
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({"data": None}, "give its values as data or as bytes"),
-        ({"parameters": {"binary_data_size": 4}}, "give its values as data or as bytes"),
+        ({"data": None}, "send its values as data or as bytes"),
+        ({"parameters": {"binary_data_size": 4}}, "send its values as data or as bytes"),
         ({"data": None, "parameters": {"binary_data_size": 4}}, "0 bytes follow the JSON"),
         ({"datatype": "INT64"}, "its datatype is FP32, not 'INT64'"),
-        ({"data": [[1.0], [1.0, 2.0]]}, "nested neither flat nor as its shape"),
+        ({"data": [[1.0], [1.0, 2.0]]}, "neither flat nor nested according to its shape"),
         ({"data": ["1.0"]}, "data must be numbers"),
         ({"data": [True]}, "data must be numbers"),
         ({"data": [10**400]}, "data must be numbers"),
         ({"data": [1e300], "shape": [1]}, "must be a finite number"),
-        ({"data": [1.0]}, "is not that of 1 values"),
+        ({"data": [1.0]}, "does not match 1 values"),
         ({"shape": [-1]}, "inputs[0].shape[0]: Input should be greater"),
         ({"shape": [1] * 9}, "inputs[0].shape: List should have at most 8 items"),
-        ({"parameters": {"shared_memory_region": "x"}}, "shared memory is not read"),
-        ({"name": "x"}, "is taken, not x"),
+        ({"parameters": {"shared_memory_region": "x"}}, "shared memory is not supported"),
+        ({"name": "x"}, "is required, not x"),
     ],
 )
 def test_what_cannot_be_used_is_named(rest: Rest, other: dict[str, Any], words: str) -> None:
@@ -164,15 +164,15 @@ def test_what_cannot_be_used_is_named(rest: Rest, other: dict[str, Any], words: 
 @pytest.mark.parametrize(
     ("body", "length", "words"),
     [
-        (b"{", None, "no JSON object"),
-        (b"\xff", None, "no JSON object"),
-        (b"[" * 100_000, None, "no JSON object"),
+        (b"{", None, "not the JSON object"),
+        (b"\xff", None, "not the JSON object"),
+        (b"[" * 100_000, None, "not the JSON object"),
         (b"[]", None, "the body: Input should be"),
-        (b'{"inputs": []}', None, "inputs: one is taken, not 0"),
-        (b"{}", "3", "no length within the body's 2 bytes"),
-        (b"{}", "-1", "no length within"),
-        (b"{}", "1" * 5_000, "no length within"),
-        (THREE_BYTES + b"abc", str(len(THREE_BYTES)), "no whole number of FP32"),
+        (b'{"inputs": []}', None, "inputs: exactly one is required, not 0"),
+        (b"{}", "3", "is not a length within the body's 2 bytes"),
+        (b"{}", "-1", "is not a length within"),
+        (b"{}", "1" * 5_000, "is not a length within"),
+        (THREE_BYTES + b"abc", str(len(THREE_BYTES)), "not a multiple of the 4 bytes of FP32"),
     ],
 )
 def test_a_body_that_is_no_request(rest: Rest, body: bytes, length: str | None, words: str) -> None:
@@ -187,7 +187,7 @@ def test_outputs_that_are_not_given(rest: Rest) -> None:
     body["outputs"] = [{"name": "mean", "parameters": {"classification": 3}}]
     answer = rest.client.post(f"/v2/models/{NAME}/infer", json=body)
     assert answer.status_code == 400
-    assert "neither classes nor shared memory" in answer.json()["detail"]
+    assert "classification and shared memory are not supported" in answer.json()["detail"]
 
 
 anything = st.recursive(

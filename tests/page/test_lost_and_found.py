@@ -63,7 +63,7 @@ def test_where_no_reader_more_is_let_in_it_asks_again_and_again(
         first = look(f"{gateway.url}/")
         first.see("#live-pill", "Live")
         second = look(f"{gateway.url}/")
-        second.see("#problem", "as many readers as http.max_event_readers")
+        second.see("#problem", "http.max_event_readers is reached")
         second.see("#now-kw", "1.25")
         peer.publish("gap/home/reading", READING.format(1, 1.5))
         second.see("#now-kw", "1.50")

@@ -1,1 +1,1 @@
-"""A forecast that is asked for: one request and one answer, whether they come over REST or over MQTT."""
+"""Requests and answers, shared by REST and MQTT."""

@@ -1,4 +1,4 @@
-"""What is known of each device: where it stands, what was last foreseen, how good that was, and what came before."""
+"""The state of devices: last reading, newest forecast, live scores and history."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _DECIMALS = 6
 
 
 class Devices:
-    """Answers what is asked of the devices of ``service``. Of many, the stream waits for one at a time only."""
+    """Reads the state of the devices of ``service``, blocking the stream for one device at a time."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def page(self, limit: int, after: str = "") -> dict[str, Any]:
-        """Return at most ``limit`` devices whose names come after ``after``, by name, and where to go on."""
+        """Return at most ``limit`` devices whose names sort after ``after``, and the start of the next page."""
         names = self._service.look(lambda engine, _availability: engine.buffers.names())
         known = [name for name in names if name]
         page = heapq.nsmallest(limit + 1, (name for name in known if name > after))
-        found = [self._service.look(partial(_told, name)) for name in page[:limit]]
+        found = [self._service.look(partial(_document, name)) for name in page[:limit]]
         return {
             "devices": [document for document in found if document is not None],
             "n_devices": len(known),
@@ -36,24 +36,24 @@ class Devices:
         }
 
     def one(self, device: str) -> dict[str, Any] | None:
-        """Return all that is known of ``device``, the scores of every period among it; None where it is unknown."""
-        return self._service.look(partial(_told, device, every_period=True))
+        """Return the state of ``device`` with the scores of every period; None if it is unknown."""
+        return self._service.look(partial(_document, device, every_period=True))
 
     def history(self, device: str, n_minutes: int) -> dict[str, Any] | None:
-        """Return the last ``n_minutes`` of ``device``; None where it is unknown."""
-        past = self._service.look(partial(_past, device, n_minutes))
-        if past is None:
+        """Return the last ``n_minutes`` of ``device``; None if it is unknown."""
+        columns = self._service.look(partial(_history, device, n_minutes))
+        if columns is None:
             return None
         return {
             "device": device,
             "minutes": n_minutes,
-            "readings": past.readings(),
-            "forecasts": past.forecasts(),
+            "readings": columns.readings(),
+            "forecasts": columns.forecasts(),
         }
 
 
-def _told(
-    device: str, engine: Engine, announcing: AvailabilityPublisher, *, every_period: bool = False
+def _document(
+    device: str, engine: Engine, availability: AvailabilityPublisher, *, every_period: bool = False
 ) -> dict[str, Any] | None:
     buffers = engine.buffers
     if device not in buffers:
@@ -63,7 +63,7 @@ def _told(
     last_kw = round(float(window[-1].flat[0]), _DECIMALS)
     return {
         "device": device,
-        "online": announcing.is_online(row),
+        "online": availability.is_online(row),
         "last_reading": {"ts": minute_label(stream.last_minute), "gap_kw": last_kw},
         "n_observed": buffers.n_counted(stream),
         "context": engine.publisher.spec.context,
@@ -74,7 +74,9 @@ def _told(
     }
 
 
-def _past(device: str, n_minutes: int, engine: Engine, _availability: AvailabilityPublisher) -> HistoryColumns | None:
+def _history(
+    device: str, n_minutes: int, engine: Engine, _availability: AvailabilityPublisher
+) -> HistoryColumns | None:
     if device not in engine.buffers:
         return None
     return engine.history.of(engine.buffers.row(device), n_minutes, engine.publisher.lead_times_min[-1])

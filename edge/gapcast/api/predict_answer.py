@@ -1,4 +1,4 @@
-"""The answer to a request: a forecast, or a problem by RFC 9457, whose status is HTTP's wherever it is told."""
+"""The answer to a forecast request: a forecast, or a problem (RFC 9457) with an HTTP status, also over MQTT."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from gapcast.service.internal_errors import NOT_CONTAINED, record_internal_error
 from gapcast.service.service import Service
 
 JSON_TYPE, PROBLEM_TYPE = "application/json", "application/problem+json"
-#: A detail may quote what came, which may be long.
-_SHOWN = 240
+#: A detail may quote input of any length.
+_MAX_DETAIL = 240
 _NO_JSON = "the body: JSON decode error: send the readings as a JSON object"
 
 
 class Problem(BaseModel):
-    """What went wrong, for people (``detail``) and programs (``status``, ``reason``)."""
+    """A problem, for people (``detail``) and programs (``status``, ``reason``)."""
 
     type: str = "about:blank"
     title: str
     status: int
     detail: str
-    reason: str | None = Field(default=None, description="A fixed word for the kind of problem, where there is one")
+    reason: str | None = Field(default=None, description="Identifier of the kind of problem, if there is one")
 
     @classmethod
     def of(cls, status: HTTPStatus, detail: str, reason: str | None = None) -> Problem:
-        """Return a problem with that ``status``, whose detail is cut where it is long."""
-        shown = detail if len(detail) <= _SHOWN else f"{detail[:_SHOWN]}…"
+        """Return a problem with that ``status``; a long detail is truncated."""
+        shown = detail if len(detail) <= _MAX_DETAIL else f"{detail[:_MAX_DETAIL]}…"
         return cls(title=status.phrase, status=status, detail=shown, reason=reason)
 
 
 class PredictAnswer(NamedTuple):
-    """JSON, its media type, and its status as HTTP has it."""
+    """A JSON document, its media type and HTTP status."""
 
     document: bytes
     media_type: str
@@ -46,7 +46,7 @@ class PredictAnswer(NamedTuple):
 
 
 class PredictHandler:
-    """Where forecasts are asked for: the one use case under ``POST /predict`` and the predict topic."""
+    """Answers forecast requests of ``POST /predict`` and of the predict topic."""
 
     def __init__(self, service: Service, limits: Limits, *, max_body_bytes: int, max_readings: int) -> None:
         self._service = service
@@ -55,7 +55,7 @@ class PredictHandler:
         self._max_readings = max_readings
 
     def forecast(self, request: PredictRequest) -> dict[str, Any]:
-        """Return the forecast of the readings in ``request``; no device's state changes.
+        """Return the forecast of the readings in ``request``; the state of devices does not change.
 
         Raises :class:`RequestError`, :class:`TooLargeError` or :class:`ModelError`; see :func:`problem_of`.
         """
@@ -65,26 +65,26 @@ class PredictHandler:
         return self._service.predict(series_of(request, self._limits), request.model).document()
 
     def answer(self, body: bytes, n_bytes: int) -> PredictAnswer:
-        """Return the answer to a body of ``n_bytes``, of which only the head may have been kept."""
+        """Return the answer to a body of ``n_bytes``, which may be truncated."""
         if n_bytes > self._max_body_bytes or n_bytes > len(body):
-            return _told(too_large(min(self._max_body_bytes, len(body))))
+            return _problem_answer(too_large(min(self._max_body_bytes, len(body))))
         try:
             document = self.forecast(request_of(decode_json(body), self._max_readings))
         except JsonError as error:
-            return _told(Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, f"{_NO_JSON} ({error})"))
+            return _problem_answer(Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, f"{_NO_JSON} ({error})"))
         except ValidationError as error:
-            return _told(unfit(error.errors(include_url=False)[0]))
+            return _problem_answer(validation_problem(error.errors(include_url=False)[0]))
         except (RequestError, PayloadError, ModelError) as error:
-            return _told(problem_of(error))
+            return _problem_answer(problem_of(error))
         except NOT_CONTAINED:
             raise
         except BaseException as error:
             record_internal_error(self._service.statistics, "request", error)
-            return _told(internal_error())
+            return _problem_answer(internal_error())
         return PredictAnswer(json.dumps(document, separators=(",", ":")).encode(), JSON_TYPE)
 
     def answer_message(self, body: bytes, n_bytes: int) -> tuple[bytes, str]:
-        """Return the same as :meth:`answer` without the status, which a problem's document holds, too."""
+        """Return the document and media type of :meth:`answer`; a problem's document contains the status."""
         answer = self.answer(body, n_bytes)
         return answer.document, answer.media_type
 
@@ -95,13 +95,13 @@ def too_large(max_body_bytes: int) -> Problem:
 
 
 def internal_error() -> Problem:
-    """Return the problem with a request that an error inside gapcast kept from being answered."""
+    """Return the problem with a request that failed because of an internal error."""
     detail = "an error inside gapcast; its log has it as internal.error"
     return Problem.of(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "internal_error")
 
 
 def problem_of(error: RequestError | PayloadError | ModelError) -> Problem:
-    """Return what is told of an error that the core, or :class:`Desk`, raised on purpose."""
+    """Return the problem for an error that the core, or :class:`PredictHandler`, raised on purpose."""
     if isinstance(error, PayloadError):
         return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, error.detail, error.reason)
     if isinstance(error, TooLargeError):
@@ -111,15 +111,15 @@ def problem_of(error: RequestError | PayloadError | ModelError) -> Problem:
     return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
 
 
-def unfit(first: Any) -> Problem:
-    """Return the problem with a body that is not a request, by the first error that pydantic has with it."""
-    return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, f"{where(first['loc'])}: {first['msg']}")
+def validation_problem(first: Any) -> Problem:
+    """Return the problem with a body that is not a request, from pydantic's first error."""
+    return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, f"{location_path(first['loc'])}: {first['msg']}")
 
 
-def where(location: tuple[str | int, ...]) -> str:
-    """Return a place in a request as its sender would write it.
+def location_path(location: tuple[str | int, ...]) -> str:
+    """Return a pydantic location as a path in the request's JSON.
 
-    >>> where(("readings", 1, "timed", "ts")), where(())
+    >>> location_path(("readings", 1, "timed", "ts")), location_path(())
     ('readings[1].ts', 'the body')
     """
     place = ""
@@ -131,5 +131,5 @@ def where(location: tuple[str | int, ...]) -> str:
     return place or "the body"
 
 
-def _told(problem: Problem) -> PredictAnswer:
+def _problem_answer(problem: Problem) -> PredictAnswer:
     return PredictAnswer(problem.model_dump_json(exclude_none=True).encode(), PROBLEM_TYPE, problem.status)

@@ -1,4 +1,4 @@
-"""What a request for a forecast holds, and the readings that it makes."""
+"""The schema of a forecast request, and its conversion to readings."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gapcast.core.features import GAP, MEASURED
 from gapcast.core.grid import minute_of
 from gapcast.core.reading import Limits, Reading, instant_of, measured_of, power_of
 
-#: The kinds of readings in a request; pydantic names the kind in the place of an error.
+#: The kinds of readings in a request; pydantic includes the kind in the location of an error.
 BARE, TIMED = KINDS = ("bare", "timed")
 
-#: What came, whatever it is: the core judges values and times, in the words that the rejected topic has for them.
+#: Any value: the core validates values and times, with the same messages as on the rejected topic.
 Measured = Annotated[Any, WithJsonSchema({"type": "number"})]
 
 
 def _without_default(schema: JsonDict) -> None:
-    """A value that is left out is not null, which is refused as no number: tell of no default."""
+    """Remove the default from the schema: an omitted value is not null, which is rejected."""
     del schema["default"]
 
 
@@ -60,8 +60,8 @@ class PredictRequest(BaseModel):
 def request_of(document: object, max_readings: int) -> PredictRequest:
     """Return the request that a decoded JSON ``document`` is.
 
-    What pydantic would list error by error is counted before: a list of any length, or of any number of names, costs no
-    more than a look at it. Raises :class:`TooLargeError`, :class:`RequestError` or pydantic's ``ValidationError``.
+    The number of readings and of keys is checked first, so that pydantic never lists thousands of errors. Raises
+    :class:`TooLargeError`, :class:`RequestError` or pydantic's ``ValidationError``.
     """
     if isinstance(document, dict):
         _require_known(document, PredictRequest, "")
@@ -84,9 +84,9 @@ def _require_known(document: dict[str, Any], model: type[BaseModel], place: str)
 
 
 def series_of(request: PredictRequest, limits: Limits) -> list[Reading]:
-    """Return a request's readings; without times, the last is of this minute.
+    """Return a request's readings; without timestamps, the last one is of the current minute.
 
-    Raises :class:`RequestError`, naming the reading, where one cannot be used.
+    Raises :class:`RequestError`, naming the reading, if one is invalid.
     """
     readings = request.readings
     first_minute = minute_of(time.time_ns() // 1_000_000) - len(readings) + 1
@@ -107,7 +107,7 @@ def series_of(request: PredictRequest, limits: Limits) -> list[Reading]:
 
 
 def _reading(timed: TimedReading, limits: Limits) -> Reading:
-    given = timed.model_dump(exclude_unset=True)
-    measured = {name: measured_of(name, given[name]) for name in MEASURED if name != GAP and name in given}
+    values = timed.model_dump(exclude_unset=True)
+    measured = {name: measured_of(name, values[name]) for name in MEASURED if name != GAP and name in values}
     minute, gap_kw = minute_of(instant_of(timed.ts)), power_of(timed.gap_kw, limits)
     return Reading("", minute, gap_kw, measured=measured or None)

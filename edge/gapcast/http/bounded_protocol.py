@@ -1,7 +1,7 @@
-"""What uvicorn's protocols for HTTP/1.1 lack: limits that hold before a request is known, whichever parser is used.
+"""Adds limits to uvicorn's HTTP/1.1 protocols that apply before a request is parsed, with either parser.
 
-uvicorn itself bounds neither the bytes of a request's head, nor the time that one takes, nor the requests that a client
-sends ahead, nor the number of connections other than by refusing all further ones.
+uvicorn itself limits neither the size of a request's head, nor the time it takes, nor the number of pipelined requests,
+nor the number of connections other than by rejecting all further ones.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from gapcast.api.predict_answer import PROBLEM_TYPE, Problem
 from gapcast.http.connection_pool import ConnectionPool, Precedence
 from gapcast.http.health_only import answer_health_only
 
-#: Bytes that are read from a connection at a time, and so those that it may hold beside ``max_head_bytes``.
+#: Bytes read from a connection at a time, which it may buffer in addition to ``max_head_bytes``.
 _READ_BYTES = 65_536
 #: ``struct linger``: on, for 0 s.
 _NO_LINGER = struct.pack("ii", 1, 0)
-#: Of each header: the colon, the space and the end of its line.
+#: Bytes per header besides name and value: the colon, the space and the end of the line.
 HEADER_OVERHEAD = 4
 _TOO_LARGE = "the request line and the headers have more than {} bytes, or are more than {} headers"
 
@@ -35,7 +35,7 @@ class Parsing(Enum):
 
 
 class BoundedProtocol(asyncio.Protocol):
-    """What the protocols have in common: a place in the pool, timeouts, and how a client is refused."""
+    """The common part of the protocols: membership in the pool, timeouts, and rejections."""
 
     pool: ClassVar[ConnectionPool]
     transport: asyncio.Transport
@@ -46,7 +46,7 @@ class BoundedProtocol(asyncio.Protocol):
     server_state: Any
 
     def connection_made(self, transport: Any) -> None:
-        """Accept a connection where there is a place for it."""
+        """Accept a connection if the pool has room for it."""
         super().connection_made(transport)
         transport.max_size = _READ_BYTES
         self._parsing, self.since_s = Parsing.HEAD, self.loop.time()
@@ -71,12 +71,12 @@ class BoundedProtocol(asyncio.Protocol):
         super().data_received(data)
 
     def pause_writing(self) -> None:
-        """Hold responses back, as the client reads slower than they are made."""
+        """Pause responses, because the client reads more slowly than they are produced."""
         super().pause_writing()
         self.pool.limit_unsent()
 
     def send_400_response(self, _msg: str) -> None:
-        """Refuse what is no HTTP, or is beyond a limit."""
+        """Reject invalid HTTP and requests beyond a limit."""
         self.refuse(*self._reason_for_error())
 
     def shutdown(self) -> None:
@@ -87,27 +87,27 @@ class BoundedProtocol(asyncio.Protocol):
             self.transport.abort()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: an upgrade is ignored, as RFC 9110 has it, and the request answered."""
+        """Log nothing: an upgrade is ignored, as RFC 9110 allows, and the request answered."""
 
     @property
     def precedence(self) -> Precedence:
-        """Whether it gives way to a new connection."""
+        """Its precedence for eviction."""
         if not self._is_responding:
             return Precedence.IDLE
         return Precedence.SLOW if self._parsing is Parsing.BODY or self.flow.write_paused else Precedence.BUSY
 
     @property
     def n_unsent_bytes(self) -> int:
-        """Bytes of responses that the client has not taken."""
+        """Bytes of responses that the client has not received."""
         return self.transport.get_write_buffer_size()
 
     def abort(self) -> None:
-        """Reset the connection: what the client has not read is thrown away, by the kernel, too."""
+        """Reset the connection; unread data is discarded, also by the kernel."""
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.transport.abort()
 
     def check_timeouts(self, now_s: float) -> None:
-        """End the connection where its head, its body, or its reading of a response takes too long."""
+        """End the connection if its head, its body, or the client's reading of a response takes too long."""
         limits, n_unsent = self.pool.limits, self.n_unsent_bytes
         if n_unsent != self._n_unsent_before:
             self._n_unsent_before, self._stalled_since_s = n_unsent, now_s
@@ -129,12 +129,12 @@ class BoundedProtocol(asyncio.Protocol):
             self.refuse(HTTPStatus.REQUEST_TIMEOUT, f"the body took more than {limits.body_timeout_s:g} s")
 
     def refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Answer with a problem and close; where a response is under way, close after that one."""
+        """Answer with a problem and close; if a response is in progress, close after it."""
         cycle = self.cycle
         self._ignores_input = True
         if self._is_responding:
             if not cycle.more_body:
-                cycle.keep_alive = False  # this was sent ahead: what came before it is answered
+                cycle.keep_alive = False  # a pipelined request: those before it are answered
                 self.enter(Parsing.NOTHING)
                 return
             if cycle.response_started or self._n_waiting:
@@ -143,7 +143,7 @@ class BoundedProtocol(asyncio.Protocol):
             cycle.disconnected = True
             cycle.message_event.set()
         elif self._parsing is Parsing.BODY:
-            self.transport.close()  # it was answered without its body
+            self.transport.close()  # already answered without its body
             return
         document = Problem.of(status, detail).model_dump_json(exclude_none=True).encode()
         head = [f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()]
@@ -153,7 +153,7 @@ class BoundedProtocol(asyncio.Protocol):
         self._unset_keepalive_if_required()
         self._lingering_since_s = self.loop.time()
         self.transport.write(b"".join(head) + document)
-        self.transport.write_eof()  # closed at once, what the client still sends would reset what it has not read
+        self.transport.write_eof()  # after an immediate close, data from the client would reset what it has not read
 
     def _unset_keepalive_if_required(self) -> None:
         super()._unset_keepalive_if_required()  # type: ignore[misc]  # of uvicorn's protocol
@@ -164,19 +164,19 @@ class BoundedProtocol(asyncio.Protocol):
 
     @property
     def _n_waiting(self) -> int:
-        """Requests that wait for an earlier one's response."""
+        """Requests waiting for the response of an earlier one."""
         return 0
 
     def _reason_for_error(self) -> tuple[HTTPStatus, str]:
-        """Return why the parser gave up."""
+        """Return the status and reason of a parser error."""
         return HTTPStatus.BAD_REQUEST, "the request is not valid HTTP/1.1"
 
     def too_large(self) -> tuple[HTTPStatus, str]:
-        """Return why a head, or the frame of a body, is refused."""
+        """Return the status and reason for an oversized head or body framing."""
         limits = self.pool.limits
         detail = _TOO_LARGE.format(limits.max_head_bytes, limits.max_headers)
         return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail
 
     def enter(self, parsing: Parsing) -> None:
-        """Note which part of a request is incomplete from here on."""
+        """Record which part of a request is incomplete from now on."""
         self._parsing, self.since_s = parsing, self.loop.time()

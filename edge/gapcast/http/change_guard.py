@@ -1,4 +1,4 @@
-"""Who may change something: no page of another site, and, without a token, no one but this machine."""
+"""Restricts changes: no pages of other origins and, if no token is set, only this machine."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gapcast.http import problems
 from gapcast.http.ip_networks import Networks, is_in
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-#: What ``Sec-Fetch-Site`` says of a page of this gateway, and of a request that no page made.
+#: Values of ``Sec-Fetch-Site`` for a page of this gateway, and for a request without a page.
 _OWN_SITES = frozenset({"same-origin", "none"})
-#: Set by a proxy: the client is not the one that connected.
+#: Set by a proxy: the peer is not the client.
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 _FOREIGN = "a page of another origin may not change anything: name its origin in http.cors_origins to allow it"
 _NOT_LOCAL = (
@@ -26,28 +26,28 @@ _NOT_LOCAL = (
 
 
 def is_change(method: str, path: str) -> bool:
-    """Tell whether a request may change something; to ask for a forecast does not.
+    """Return whether a request may change state; requesting a forecast does not.
 
     >>> is_change("DELETE", "/devices/home"), is_change("GET", "/devices"), is_change("POST", "/predict")
     (True, False, False)
     """
-    return method not in _SAFE_METHODS and not (method == "POST" and is_question(path))
+    return method not in _SAFE_METHODS and not (method == "POST" and is_computation(path))
 
 
-def is_question(path: str) -> bool:
-    """Tell whether a POST to ``path`` computes an answer from its body, and changes nothing."""
+def is_computation(path: str) -> bool:
+    """Return whether a POST to ``path`` only computes an answer from its body."""
     return path == "/predict" or (path.startswith("/v2/models/") and path.endswith("/infer"))
 
 
 class CrossSiteGuard:
-    """Answers 403 to changes by pages of other origins than this gateway's own and ``origins``."""
+    """Rejects changes by pages of other origins than this gateway's own and ``origins`` with 403."""
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         self._app = app
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on what changes nothing, or may."""
+        """Pass on requests that change nothing or are allowed to."""
         if is_change(scope["method"], scope["path"]) and self._is_foreign(Headers(scope=scope)):
             answer = problems.problem(HTTPStatus.FORBIDDEN, _FOREIGN, path=scope["path"])
             await answer(scope, receive, send)
@@ -61,21 +61,21 @@ class CrossSiteGuard:
         if site is not None:
             return site not in _OWN_SITES
         if origin is None:
-            return False  # no browser
-        # A page cannot set X-Forwarded-Host without leave (CORS), so it is a proxy's, which changed Host.
+            return False  # not a browser
+        # A page cannot set X-Forwarded-Host without CORS permission, so a proxy that changed Host has set it.
         own = {headers.get(name, "").lower() for name in ("host", "x-forwarded-host")} - {""}
         return urlsplit(origin).netloc.lower() not in own
 
 
 class LocalChanges:
-    """Answers 403 to changes from other machines than this one and ``networks``; where there is no token."""
+    """Rejects changes from other machines than this one and ``networks`` with 403; used if no token is set."""
 
     def __init__(self, app: ASGIApp, networks: Networks) -> None:
         self._app = app
         self._networks = networks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on what changes nothing, or comes from where changes may."""
+        """Pass on requests that change nothing or come from an allowed address."""
         if is_change(scope["method"], scope["path"]) and not self._may_change(scope):
             await problems.problem(HTTPStatus.FORBIDDEN, _NOT_LOCAL, path=scope["path"])(scope, receive, send)
             return

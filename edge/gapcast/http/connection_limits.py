@@ -1,22 +1,22 @@
-"""Limits of HTTP connections: they hold before a request is known, and so before anyone is authenticated."""
+"""Limits of HTTP connections, which apply before a request is parsed and thus before authentication."""
 
 from __future__ import annotations
 
 import resource
 from dataclasses import dataclass
 
-#: No gateway needs more connections at a time; each takes a file and at most some hundred kilobytes.
+#: No gateway needs more concurrent connections; each takes a file and at most some hundred kilobytes.
 _MOST_CONNECTIONS, _FEWEST_CONNECTIONS = 512, 16
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What one connection, and all of them together, may take.
+    """Limits of one connection, and of all of them together.
 
-    ``n_reserved`` further connections beyond ``max_connections`` are accepted where all of those are busy; only health
-    routes are answered there. ``max_head_bytes`` is for the request line and the headers together, and for what comes
-    between the parts of a body: chunk sizes, chunk extensions and trailers. A client that reads no byte of a response
-    for ``stall_timeout_s`` is disconnected; a refused one has ``linger_s`` to read why.
+    ``n_reserved`` connections beyond ``max_connections`` are accepted if all of those are busy; they serve health
+    checks only. ``max_head_bytes`` limits the request line and headers together, and the framing of a chunked body:
+    chunk sizes, chunk extensions and trailers. A client that reads no byte of a response for ``stall_timeout_s`` is
+    disconnected; a rejected one has ``linger_s`` to read why.
     """
 
     max_connections: int = _MOST_CONNECTIONS
@@ -32,7 +32,7 @@ class ConnectionLimits:
 
 
 def default_max_connections() -> int:
-    """Return half of the files that this process may open, 512 at most: the rest is for broker, models and state."""
+    """Return half of the files that this process may open, at most 512: the rest is for broker, models and state."""
     soft_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if soft_limit == resource.RLIM_INFINITY:
         return _MOST_CONNECTIONS

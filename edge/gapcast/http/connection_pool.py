@@ -1,4 +1,4 @@
-"""All open HTTP connections: how many there may be, which one gives way to a new one, and when one has timed out."""
+"""The pool of open HTTP connections: limits their number, evicts connections for new ones, checks timeouts."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from gapcast.http.connection_limits import ConnectionLimits
 log = structlog.get_logger(__name__)
 
 _LONGEST_SWEEP_INTERVAL_S = 1.0
-#: A timeout is noticed after a quarter of it more, at the latest.
+#: A timeout is detected at most a quarter of it late.
 _SWEEPS_PER_TIMEOUT = 4
 
 
 class Precedence(IntEnum):
-    """Which connections give way first where there is no place for a new one."""
+    """Which connections are evicted first when the pool is full."""
 
     IDLE = 0  # between requests, or with an incomplete head
     SLOW = 1  # with an incomplete body, or a response that the client does not read
-    BUSY = 2  # a request is being handled: gives way to none
+    BUSY = 2  # a request is being handled: never evicted
 
 
 class PooledConnection(Protocol):
-    """What the pool needs of a connection."""
+    """The interface of a connection in the pool."""
 
     #: When it last changed its state, seconds of the loop's clock.
     since_s: float
 
     @property
     def precedence(self) -> Precedence:
-        """Whether it gives way to a new connection."""
+        """Its precedence for eviction."""
 
     @property
     def n_unsent_bytes(self) -> int:
-        """Bytes of responses that the client has not taken."""
+        """Bytes of responses that the client has not received."""
 
     def check_timeouts(self, now_s: float) -> None:
-        """End the connection where a timeout has passed."""
+        """End the connection if a timeout has passed."""
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Close the connection immediately."""
 
 
 class ConnectionPool:
-    """The connections of one server; all of it belongs to the event loop that serves."""
+    """The connections of one server. Not thread-safe: used by the event loop only."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
@@ -65,9 +65,9 @@ class ConnectionPool:
         return len(self._connections) >= self.limits.max_connections
 
     def add(self, connection: PooledConnection) -> bool:
-        """Take a new connection, in place of the one that has been idle longest if need be.
+        """Add a new connection, evicting the one that has been idle longest if necessary.
 
-        Returns whether there was a place for it; where there was none, it must be closed.
+        Returns False if there is no room, and the connection must be closed.
         """
         if self.is_full:
             self._make_room()
@@ -79,11 +79,11 @@ class ConnectionPool:
         return True
 
     def remove(self, connection: PooledConnection) -> None:
-        """Forget a connection that is closed."""
+        """Remove a closed connection."""
         self._connections.pop(connection, None)
 
     def limit_unsent(self) -> None:
-        """Close the connections with most unsent bytes while all of them hold more than ``max_unsent_bytes``."""
+        """Close the connections with the most unsent bytes until the total is at most ``max_unsent_bytes``."""
         unsent = {connection: connection.n_unsent_bytes for connection in self._connections}
         total = sum(unsent.values())
         for connection in sorted(unsent, key=unsent.__getitem__, reverse=True):

@@ -1,4 +1,4 @@
-"""What is known of each device, over REST."""
+"""The routes under ``/devices``."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from gapcast.http import problems
 from gapcast.http.device_schemas import DeviceDocument, DevicePage, HistoryDocument
 from gapcast.service.service import Service
 
-#: Most that is told of at once, and most minutes that may be asked for: those that the longest history has.
+#: Largest page, and longest history that may be requested, which is also the longest that can be configured.
 MAX_PAGE, MAX_MINUTES = 1_000, 10_080
 
 _PATH = "/devices"
 
 
 class PackedDevices:
-    """Packs what is told of devices for who accepts it: a tenth of the bytes, where a page asks for hundreds."""
+    """Compresses responses under ``/devices`` for clients that accept it: a tenth of the bytes for a large page."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._packed = GZipMiddleware(app, minimum_size=2_000, compresslevel=4)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on, to be packed or not."""
-        ours = scope["type"] == "http" and scope["path"].startswith(_PATH)
-        await (self._packed if ours else self._app)(scope, receive, send)
+        """Pass on the request, with or without compression."""
+        is_devices = scope["type"] == "http" and scope["path"].startswith(_PATH)
+        await (self._packed if is_devices else self._app)(scope, receive, send)
 
 
 def devices_router(service: Service) -> APIRouter:

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI makes of the routes, with their problems told once and as they are."""
+"""The OpenAPI document: FastAPI's, with one shared ``Problem`` schema for all errors."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gapcast.api.predict_request import PredictRequest
 from gapcast.http.guard import OPEN_PATHS
 from gapcast.http.problems import answer_of
 
-#: What FastAPI says of a 422, where nothing else is said; no route answers so.
+#: FastAPI's default schemas of a 422, which no route returns.
 _NOT_OURS = ("HTTPValidationError", "ValidationError")
 _SCHEMES = {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "http", "scheme": "basic"}}
 
 
 class DocumentedApp(FastAPI):
-    """An application whose document names every answer."""
+    """An application whose OpenAPI document lists every response."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the document."""
@@ -28,7 +28,7 @@ class DocumentedApp(FastAPI):
                 for operation in operations.values():
                     _complete(operation["responses"], is_open=path in OPEN_PATHS)
                     if path not in OPEN_PATHS:
-                        operation["security"] = [{}, *({name: []} for name in _SCHEMES)]  # {}: where no token is set
+                        operation["security"] = [{}, *({name: []} for name in _SCHEMES)]  # {}: if no token is set
             components = document["components"]
             for name in _NOT_OURS:
                 components["schemas"].pop(name, None)
@@ -40,7 +40,7 @@ class DocumentedApp(FastAPI):
 
 
 def request_schemas() -> dict[str, Any]:
-    """Return the schemas of the bodies that are decoded by gapcast itself, not by FastAPI, which so leaves them out."""
+    """Return the schemas of the bodies that gapcast decodes itself, which FastAPI therefore omits."""
     schema = PredictRequest.model_json_schema(ref_template="#/components/schemas/{model}")
     return {**schema.pop("$defs"), PredictRequest.__name__: schema}
 

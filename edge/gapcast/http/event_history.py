@@ -13,20 +13,20 @@ from gapcast.core.buffer import ReadingStatus
 from gapcast.core.grid import minute_label
 from gapcast.service.event_feed import BatchEvent, DeviceEvent
 
-#: Events that are held: hours of a house, a second of the largest fleet that is told of.
+#: Number of stored events: hours of a household, or a second of the largest fleet.
 N_EVENTS = 4_096
 _TAKEN = (ReadingStatus.READY, ReadingStatus.FIRST)
 
 
 class Event(NamedTuple):
-    """One event as it is sent; ``device`` is whose it is, None where it is everyone's."""
+    """One encoded event of ``device``; None: of the gateway, for every reader."""
 
     device: str | None
     text: bytes
 
 
 def encoded(kind: str, data: bytes, id_: int | None = None) -> bytes:
-    r"""Return an event as it is sent.
+    r"""Return an encoded event.
 
     >>> encoded("device", b"{}", 7)
     b'id: 7\nevent: device\ndata: {}\n\n'
@@ -36,30 +36,30 @@ def encoded(kind: str, data: bytes, id_: int | None = None) -> bytes:
 
 
 class Ring:
-    """At most ``n_events`` events, whose ids go up by one, and go on rising over a restart."""
+    """A ring buffer of ``n_events`` events, whose ids increase by one, and across restarts."""
 
     def __init__(self, n_events: int = N_EVENTS) -> None:
         self._events: deque[Event] = deque(maxlen=n_events)
-        #: Id of the event that comes next: the clock's microseconds at the start, which no count catches up with.
+        #: Id of the next event. Starts at the clock's microseconds, which no count of events catches up with.
         self.next_id = time.time_ns() // 1_000
 
     @property
     def first_id(self) -> int:
-        """Id of the oldest event that is held, or of the next one."""
+        """Id of the oldest stored event, or of the next one if there is none."""
         return self.next_id - len(self._events)
 
     def restart(self) -> None:
-        """Hold nothing of before: something may have happened since that was not put here."""
+        """Clear the ring, because events may have been missed."""
         self._events.clear()
         self.next_id += 1
 
-    def add(self, what: BatchEvent | DeviceEvent) -> None:
-        """Put what happened here, as one event or as several."""
-        if isinstance(what, DeviceEvent):
-            self.put(what.kind, what.device, _json(what.document))
+    def add(self, event: BatchEvent | DeviceEvent) -> None:
+        """Store an event of the feed, as one or several events."""
+        if isinstance(event, DeviceEvent):
+            self.put(event.kind, event.device, _json(event.document))
             return
-        accepted, forecasts = what.accepted, what.forecasts
-        for reading, verdict, place in zip(what.readings, accepted.verdicts, accepted.place, strict=True):
+        accepted, forecasts = event.accepted, event.forecasts
+        for reading, verdict, place in zip(event.readings, accepted.verdicts, accepted.place, strict=True):
             if verdict not in _TAKEN:
                 continue
             device = reading.device
@@ -69,14 +69,14 @@ class Ring:
                 self.put("forecast", device, _json(forecasts[place].document()))
 
     def put(self, kind: str, device: str | None, data: bytes) -> None:
-        """Put an event here."""
+        """Store one event."""
         self._events.append(Event(device, encoded(kind, data, self.next_id)))
         self.next_id += 1
 
-    def place_after(self, last_id: str | None) -> tuple[int, bool]:
-        """Return the id to go on from after ``last_id``, and whether all since then is held.
+    def position_after(self, last_id: str | None) -> tuple[int, bool]:
+        """Return the id to resume from after ``last_id``, and whether all events since then are stored.
 
-        Without one it is the next event.
+        Without ``last_id``, it is the id of the next event.
         """
         if last_id is None:
             return self.next_id, True
@@ -89,10 +89,7 @@ class Ring:
         return self.next_id, False
 
     def read(self, position: int, device: str | None, max_bytes: int) -> tuple[bytes, int]:
-        """Return events from ``position`` on, of ``device`` or of all (None), and the id to go on from.
-
-        It is about ``max_bytes`` of them at most.
-        """
+        """Return about ``max_bytes`` of events of ``device`` (None: all) from ``position``, and the next position."""
         parts: list[bytes] = []
         n_bytes = 0
         for event in islice(self._events, position - self.first_id, None):

@@ -1,7 +1,7 @@
-"""``GET /events``: what happens, as server-sent events, to any number of readers of one ring.
+"""``GET /events``: server-sent events to any number of readers of one ring buffer.
 
-A reader has no queue of its own, only a place in the ring. One that is overtaken, or that does not take what it is sent
-within :data:`SLOW_S`, is let go; it may come back and go on where it was, as long as the ring still holds that.
+A reader has no queue of its own, only a position in the ring. One that is overtaken, or does not accept data within
+:data:`SLOW_S`, is disconnected; it may reconnect and resume while the ring still holds its position.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from gapcast.service.service import Service
 log = structlog.get_logger(__name__)
 
 EVENTS_TYPE = "text/event-stream"
-#: A comment is sent after so long without an event, so that a proxy, and the reader, know that the line is not dead.
+#: A comment is sent after this long without an event, so that proxies and readers see that the connection is alive.
 HEARTBEAT_S = 15.0
-#: Longest that a reader may take for what it is sent.
+#: Longest that sending to a reader may take.
 SLOW_S = 10.0
-#: What happens is told so often at most: a hundred readers cost the same for ten readings as for one.
+#: Shortest time between two deliveries: a hundred readers cost the same for ten readings as for one.
 _PACE_S = 0.1
-#: How often it is looked how the service is.
-_LOOK_S = 1.0
-#: The ring goes on so long without a reader, for one that comes back.
+#: How often the health of the service is checked.
+_CHECK_S = 1.0
+#: How long the ring is filled without a reader, for one that reconnects.
 _LINGER_S = 60.0
 _RETRY = b"retry: 2000\n\n"
 _MAX_CHUNK_BYTES = 65_536
 
 
 class EventReaders:
-    """Those who read, and the ring that they read from. All of it belongs to the event loop that serves."""
+    """The readers and the ring that they read from. Not thread-safe: used by the event loop only."""
 
     def __init__(self, service: Service, max_readers: int, max_per_client: int) -> None:
         self._service = service
@@ -50,89 +50,89 @@ class EventReaders:
         self.ring = Ring()
         self.closed = False
         self.n_readers = 0
-        self._news = asyncio.Event()
-        self._due: asyncio.TimerHandle | None = None
-        self._told_s = 0.0
+        self._changed = asyncio.Event()
+        self._delivery_timer: asyncio.TimerHandle | None = None
+        self._delivered_s = 0.0
         self._watching: asyncio.Task[None] | None = None
-        self._muting: asyncio.TimerHandle | None = None
+        self._stop_timer: asyncio.TimerHandle | None = None
 
     def reason_to_refuse(self, client: str) -> str:
-        """Return why ``client`` cannot become a reader, in a sentence; empty where it can."""
+        """Return why ``client`` cannot become a reader, in a sentence; empty if it can."""
         if self.n_readers >= self._max_readers:
-            return "there are as many readers as http.max_event_readers"
+            return "too many event readers: http.max_event_readers is reached"
         if self._of_client[client] >= self._max_per_client:
-            return "this address has as many readers as http.max_event_readers_per_client"
+            return "too many event readers at this address: http.max_event_readers_per_client is reached"
         return ""
 
     def enter(self, client: str) -> None:
-        """Add a reader at the address ``client``."""
+        """Add a reader with the address ``client``."""
         loop = asyncio.get_running_loop()
         self.n_readers += 1
         self._of_client[client] += 1
-        if self._muting is not None:
-            self._muting.cancel()
-            self._muting = None
+        if self._stop_timer is not None:
+            self._stop_timer.cancel()
+            self._stop_timer = None
         if self._watching is None:
             self._watching = loop.create_task(self._watch())
             self.ring.restart()
             self._service.feed.listen(lambda: loop.call_soon_threadsafe(self._wake))
 
     def leave(self, client: str) -> None:
-        """Remove a reader; after the last of them no one listens, in a while."""
+        """Remove a reader; after the last one, the feed is stopped with a delay."""
         self.n_readers -= 1
         self._of_client[client] -= 1
         if not self._of_client[client]:
             del self._of_client[client]
         if not self.n_readers:
-            self._muting = asyncio.get_running_loop().call_later(_LINGER_S, self._mute)
+            self._stop_timer = asyncio.get_running_loop().call_later(_LINGER_S, self._stop)
 
     def status(self) -> bytes:
-        """Return how the service is, as ``/readyz`` tells it."""
+        """Return the health document, as ``/readyz`` does."""
         return health_of(self._service).model_dump_json(exclude_none=True).encode()
 
-    async def news(self, timeout_s: float) -> None:
-        """Wait until there may be news, ``timeout_s`` at most."""
-        with suppress(TimeoutError):  # no wait_for: before Python 3.12 it may lose a cancellation
+    async def wait_for_events(self, timeout_s: float) -> None:
+        """Wait until there may be new events, at most ``timeout_s``."""
+        with suppress(TimeoutError):  # not wait_for, which may lose a cancellation before Python 3.12
             async with asyncio.timeout(timeout_s):
-                await self._news.wait()
+                await self._changed.wait()
 
-    def _mute(self) -> None:
+    def _stop(self) -> None:
         self._service.feed.stop_listening()
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None
 
     def _wake(self) -> None:
-        if self._due is None:
+        if self._delivery_timer is None:
             loop = asyncio.get_running_loop()
-            self._due = loop.call_at(max(loop.time(), self._told_s + _PACE_S), self._take)
+            self._delivery_timer = loop.call_at(max(loop.time(), self._delivered_s + _PACE_S), self._deliver)
 
-    def _take(self) -> None:
-        self._due, self._told_s = None, asyncio.get_running_loop().time()
-        happened, missed = self._service.feed.drain()
-        for what in happened:
-            self.ring.add(what)
+    def _deliver(self) -> None:
+        self._delivery_timer, self._delivered_s = None, asyncio.get_running_loop().time()
+        events, missed = self._service.feed.drain()
+        for event in events:
+            self.ring.add(event)
         if missed:
-            self.ring.put("reset", None, b'{"reason":"more happened than can be told"}')
+            self.ring.put("reset", None, b'{"reason":"events were dropped because there were too many"}')
         self.closed = self._service.feed.closed
-        self._tell()
+        self._notify()
 
     async def _watch(self) -> None:
         status = self.status()
         while not self.closed:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_CHECK_S)
             before, status = status, self.status()
             if status != before:
                 self.ring.put("status", None, status)
-                self._tell()
+                self._notify()
 
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 class EventStream(Response):
-    """The answer to one reader, which goes on until either side has enough."""
+    """The response to one reader, which lasts until either side ends it."""
 
     media_type = EVENTS_TYPE
 
@@ -145,12 +145,12 @@ class EventStream(Response):
         self._last_id = last_id
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events until the reader leaves or is let go."""
+        """Send events until the reader disconnects or is disconnected."""
         self._readers.enter(self._client)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             sending = asyncio.ensure_future(self._send(send))
-            leaving = asyncio.ensure_future(_left(receive))
+            leaving = asyncio.ensure_future(_disconnected(receive))
             await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
             for task in (sending, leaving):
                 task.cancel()
@@ -162,11 +162,11 @@ class EventStream(Response):
 
     async def _send(self, send: Send) -> None:
         readers, ring, loop = self._readers, self._readers.ring, asyncio.get_running_loop()
-        position, found = ring.place_after(self._last_id)
+        position, found = ring.position_after(self._last_id)
         greeting = _RETRY + encoded("status", readers.status())
         if not found:
-            greeting += encoded("reset", b'{"reason":"what came after that id is no longer known"}', position - 1)
-        await _sent(send, greeting)
+            greeting += encoded("reset", b'{"reason":"the events after that id are no longer stored"}', position - 1)
+        await _send_chunk(send, greeting)
         sent_s = loop.time()
         while not readers.closed:
             if position < ring.first_id:
@@ -175,26 +175,26 @@ class EventStream(Response):
             if not chunk and loop.time() >= sent_s + HEARTBEAT_S:
                 chunk = b": heartbeat\n\n"
             if chunk:
-                await _sent(send, chunk)
+                await _send_chunk(send, chunk)
                 sent_s = loop.time()
             elif position == ring.next_id:
-                await readers.news(sent_s + HEARTBEAT_S - loop.time())
-        await _sent(send, b"", more=False)
+                await readers.wait_for_events(sent_s + HEARTBEAT_S - loop.time())
+        await _send_chunk(send, b"", more=False)
 
 
-async def _sent(send: Send, body: bytes, *, more: bool = True) -> None:
+async def _send_chunk(send: Send, body: bytes, *, more: bool = True) -> None:
     message: Message = {"type": "http.response.body", "body": body, "more_body": more}
     async with asyncio.timeout(SLOW_S):
         await send(message)
 
 
-async def _left(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def events_router(readers: EventReaders) -> APIRouter:
-    """Return the route of the events."""
+    """Return the route ``/events``."""
     router = APIRouter(tags=["events"])
 
     @router.get(

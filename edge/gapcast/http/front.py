@@ -1,4 +1,4 @@
-"""``/``: the house as a page, which is plain files that came with gapcast; what they show they ask of REST."""
+"""``/``: the household's web page, static files that use the REST API."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 _FILES = Path(__file__).parent / "page"
-#: The same wherever it runs: what a system has in its mime.types differs.
+#: Fixed here, because the mime.types of systems differ.
 _TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".json": "application/json"}
 _TYPES |= {".svg": "image/svg+xml", "": "text/plain"}
-#: Nothing comes from elsewhere, nothing goes there, and no text becomes markup.
+#: Content is loaded only from and sent only to this origin, and text never becomes markup.
 PAGE_HEADERS = {
     "content-security-policy": (
         "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
         "require-trusted-types-for 'script'; trusted-types 'none'"
     ),
     "referrer-policy": "no-referrer",
-    "cache-control": "no-cache",  # asked again each time, by its tag: a newer gapcast is a newer page
+    "cache-control": "no-cache",  # revalidated by its ETag, so that an update is effective immediately
     "vary": "accept-encoding",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class PageFile:
-    """One file; its tag is of its content, for the times of installed files tell nothing."""
+    """One file; its ETag is a hash of the content, because the times of installed files are meaningless."""
 
     content: bytes
-    packed: bytes
+    compressed: bytes
     media_type: str
     tag: str
 
@@ -42,22 +42,22 @@ class PageFile:
     def read(cls, path: Path) -> PageFile:
         """Return the file at ``path``."""
         content = path.read_bytes()
-        tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'  # weak: packed or not
+        tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'  # weak: the same for both encodings
         return cls(content, gzip.compress(content, mtime=0), _TYPES[path.suffix], tag)
 
     def answer(self, request: Request) -> Response:
-        """Return it, or 304 to who has it."""
+        """Return the file, or 304 if the client has it."""
         headers = {**PAGE_HEADERS, "etag": self.tag}
         if self.tag in request.headers.get("if-none-match", ""):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         if "gzip" in request.headers.get("accept-encoding", ""):
             headers["content-encoding"] = "gzip"
-            return Response(self.packed, media_type=self.media_type, headers=headers)
+            return Response(self.compressed, media_type=self.media_type, headers=headers)
         return Response(self.content, media_type=self.media_type, headers=headers)
 
 
 def install(app: FastAPI) -> None:
-    """Serve the page and its files, which are held in memory: 110 kB, and 40 kB packed."""
+    """Serve the page and its files from memory: 110 kB, and 40 kB compressed."""
     files = {path.relative_to(_FILES).as_posix(): PageFile.read(path) for path in _FILES.rglob("*") if path.is_file()}
 
     async def page(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Who may ask: a token for everything but health, where one is set."""
+"""Requires the token, if one is set, for everything but health checks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.http import problems
 
-#: What is answered without a token: an orchestrator has none.
+#: Paths served without a token: an orchestrator has none.
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/v2/health/live", "/v2/health/ready"})
-#: The page's own files, which say nothing of the house; what they ask for is guarded as all else.
+#: The page's static files, which contain no household data; their API requests need the token.
 PAGE, PAGE_FILES = "/", "/page/"
 _CURE = "send the token of http.token: authorization: Bearer TOKEN, or as a password, by Basic"
 _BEARER = 'Bearer realm="gapcast"'
@@ -22,11 +22,11 @@ _CHALLENGE = f'{_BEARER}, Basic realm="gapcast", charset="UTF-8"'
 
 
 class Guard:
-    """Answers 401 to who does not bear ``token``.
+    """Rejects requests without ``token`` with 401.
 
-    It may come as a bearer token, or as the password of HTTP's Basic scheme with any user: a browser asks for that by
-    itself, and then sends it with every request of a page, those for events among them. A page that asks for the token
-    on its own says ``X-Requested-With``, and the browser is not told to.
+    The token may be sent as a bearer token, or as the password of HTTP Basic with any user name: browsers prompt for
+    that and then send it with every request of a page, including server-sent events. A page that prompts itself sends
+    ``X-Requested-With``, and then the challenge omits Basic.
     """
 
     def __init__(self, app: ASGIApp, token: str) -> None:
@@ -34,11 +34,11 @@ class Guard:
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on what may be asked."""
+        """Pass on authorized requests."""
         if scope["type"] == "http" and not is_open(scope["path"]):
             headers = Headers(scope=scope)
-            given = given_token(headers.get("authorization", ""))
-            if given is None or not hmac.compare_digest(given, self._token):
+            token = parse_token(headers.get("authorization", ""))
+            if token is None or not hmac.compare_digest(token, self._token):
                 refused = problems.problem(HTTPStatus.UNAUTHORIZED, _CURE, path=scope["path"])
                 refused.headers["www-authenticate"] = _BEARER if "x-requested-with" in headers else _CHALLENGE
                 await refused(scope, receive, send)
@@ -47,7 +47,7 @@ class Guard:
 
 
 def is_open(path: str) -> bool:
-    """Tell whether ``path`` is answered without a token.
+    """Return whether ``path`` is served without a token.
 
     >>> is_open("/livez"), is_open("/"), is_open("/page/main.js"), is_open("/pages"), is_open("/predict")
     (True, True, True, False, False)
@@ -55,10 +55,10 @@ def is_open(path: str) -> bool:
     return path in OPEN_PATHS or path == PAGE or path.startswith(PAGE_FILES)
 
 
-def given_token(authorization: str) -> bytes | None:
-    """Return the token in an ``authorization`` header; None where there is none.
+def parse_token(authorization: str) -> bytes | None:
+    """Return the token in an ``authorization`` header; None if there is none.
 
-    >>> given_token("Bearer abc"), given_token("Basic dXNlcjphYmM="), given_token("Digest abc")
+    >>> parse_token("Bearer abc"), parse_token("Basic dXNlcjphYmM="), parse_token("Digest abc")
     (b'abc', b'abc', None)
     """
     scheme, _, value = authorization.strip().partition(" ")

@@ -1,4 +1,4 @@
-"""uvicorn's protocol on h11 with limits: the one where httptools has no wheel, as on armv7."""
+"""uvicorn's protocol on h11 with limits, used where httptools has no wheel, such as on armv7."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapcast.http.bounded_protocol import HEADER_OVERHEAD, BoundedProtocol, Pars
 
 
 class _BoundedH11(h11.Connection):
-    """h11's parser, which bounds what is incomplete; here, a complete head too."""
+    """h11's parser, which limits incomplete heads; this class also limits complete ones."""
 
     def __init__(self, max_head_bytes: int, max_headers: int) -> None:
         super().__init__(h11.SERVER, max_head_bytes)
@@ -20,7 +20,7 @@ class _BoundedH11(h11.Connection):
         self.is_too_large = False
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Return the next event; raise :class:`h11.RemoteProtocolError` where it is none, or too large."""
+        """Return the next event; raise :class:`h11.RemoteProtocolError` if it is invalid or too large."""
         try:
             event = super().next_event()
         except h11.RemoteProtocolError as error:
@@ -37,7 +37,7 @@ class _BoundedH11(h11.Connection):
 
 
 class BoundedH11Protocol(BoundedProtocol, H11Protocol):
-    """uvicorn's protocol on h11, which reads no further while a response is under way."""
+    """uvicorn's protocol on h11, which does not read while a response is in progress."""
 
     conn: _BoundedH11
 
@@ -47,18 +47,18 @@ class BoundedH11Protocol(BoundedProtocol, H11Protocol):
         super().connection_made(transport)
 
     def handle_events(self) -> None:
-        """Handle what was parsed."""
+        """Handle the parsed events."""
         super().handle_events()
         if not self._ignores_input:
-            self._follow()
+            self._update_parsing()
 
     def on_response_complete(self) -> None:
-        """Go on with the next request."""
+        """Continue with the next request."""
         super().on_response_complete()
         if not self._ignores_input:
-            self._follow()
+            self._update_parsing()
 
-    def _follow(self) -> None:
+    def _update_parsing(self) -> None:
         state = self.conn.their_state
         if state is h11.IDLE:
             parsing = Parsing.HEAD if self.conn.trailing_data[0] else Parsing.NOTHING

@@ -1,4 +1,4 @@
-"""How the service is: one document for health checks and for whoever watches."""
+"""The health document of the service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapcast.service.service import Service
 
 
 class HealthResponse(JSONResponse):
-    """A :class:`Health` document as an answer."""
+    """A response with a :class:`Health` document."""
 
     media_type = "application/health+json"
 
@@ -33,10 +33,10 @@ class Health(BaseModel):
 
 
 def health_of(service: Service) -> Health:
-    """Return how ``service`` is.
+    """Return the health of ``service``.
 
-    ``fail`` without a broker; ``warn`` where readings are not stored, or where damaged state was found at the start:
-    the check ``state:restored`` fails until the next start, while the gateway serves.
+    ``fail`` without a broker; ``warn`` if readings are not persisted, or if damaged state was found at start-up: the
+    check ``state:restored`` then fails until the next start, while the gateway serves.
     """
     connected, problem, damage = service.connected, service.state_store.problem, service.state_store.damage
     broker = (

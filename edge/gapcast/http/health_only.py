@@ -1,4 +1,4 @@
-"""What is answered where there is no connection left: health alone, so that a supervisor sees a process that works."""
+"""Serves only health checks when all connections are in use, so that a supervisor sees a working process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DETAIL = "all connections of this gateway are in use: try again in a while"
 
 
 def answer_health_only(app: ASGIApp) -> ASGIApp:
-    """Return an application that hands health checks on to ``app``, answers 503 to all else, and closes after it."""
+    """Return an application that passes health checks to ``app``, answers 503 otherwise, and closes the connection."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_and_close(message: Message) -> None:

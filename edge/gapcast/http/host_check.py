@@ -1,7 +1,7 @@
-"""Which names this gateway answers to.
+"""Checks the ``Host`` header against DNS rebinding.
 
-A page of a hostile site can have its own name resolve to this gateway's address (DNS rebinding), and would then be of
-the same origin. Its requests still carry that name as ``Host``, so only known names are answered.
+A hostile site can let its own name resolve to this gateway's address, which makes its page same-origin. Its requests
+still carry that name as ``Host``, so only known names are served.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gapcast.http import problems
 from gapcast.http.guard import OPEN_PATHS
 
-#: Endings of local names, which the public DNS does not have: a hostile site cannot register them.
+#: Suffixes of local names that do not exist in the public DNS: a hostile site cannot register them.
 _LOCAL_DOMAINS = ("", ".local", ".lan", ".home", ".home.arpa", ".internal", ".localdomain")
 _PORT = re.compile(r":\d{0,5}$")
-_N_REMEMBERED = 256
+_N_CACHED = 256
 _CURE = (
     "this gateway does not answer to the name {!r}: add it to http.allowed_hosts, or use the gateway's address or "
     "host name"
@@ -29,14 +29,14 @@ _CURE = (
 
 
 class HostCheck:
-    """Answers 421 where a request names another host; health is answered under any name."""
+    """Rejects requests for other host names with 421; health checks are served under any name."""
 
     def __init__(self, app: ASGIApp, allowed_hosts: Sequence[str], own_names: Sequence[str] = ()) -> None:
         self._app = app
-        self.is_allowed = lru_cache(_N_REMEMBERED)(HostNames(allowed_hosts, own_names).is_allowed)
+        self.is_allowed = lru_cache(_N_CACHED)(HostNames(allowed_hosts, own_names).is_allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on a request for this host."""
+        """Pass on requests for this host."""
         for name, value in scope["headers"]:
             if name == b"host" and not self.is_allowed(value.decode("latin-1")) and scope["path"] not in OPEN_PATHS:
                 detail = _CURE.format(value.decode("latin-1")[:80])
@@ -46,7 +46,7 @@ class HostCheck:
 
 
 class HostNames:
-    """The names of a host: its addresses, ``localhost``, its host name with local endings, and those configured."""
+    """The names of a host: its addresses, ``localhost``, its host name with local suffixes, and configured names."""
 
     def __init__(self, allowed_hosts: Sequence[str], own_names: Sequence[str] = ()) -> None:
         own = [name.lower().rstrip(".") for name in (*own_names, "localhost") if name]
@@ -58,9 +58,9 @@ class HostNames:
         self._any = "*" in allowed
 
     def is_allowed(self, host: str) -> bool:
-        """Tell whether the value of a ``Host`` header, with or without a port, names this host.
+        """Return whether the value of a ``Host`` header, with or without a port, names this host.
 
-        An address is always allowed: a name must resolve to be rebound.
+        An address is always allowed: only a name can be rebound.
 
         >>> names = HostNames(["*.example.org"], own_names=["pi"])
         >>> [names.is_allowed(host) for host in ("10.0.0.7:8080", "[::1]", "pi.local", "a.example.org", "evil.example")]
@@ -73,7 +73,7 @@ class HostNames:
 
 
 def own_host_names(configured: str) -> list[str]:
-    """Return the host name of this machine, and ``http.host`` where that is a name."""
+    """Return the host name of this machine, and ``http.host``."""
     return [socket.gethostname(), configured]
 
 

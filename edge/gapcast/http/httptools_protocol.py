@@ -1,4 +1,4 @@
-"""uvicorn's protocol on httptools with limits: the parser has none of its own."""
+"""uvicorn's protocol on httptools with limits, which the parser lacks."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _TOO_MANY = "more than {} requests were sent ahead of their responses"
 
 
 class _LimitError(Exception):
-    """A limit was reached in a callback of the parser, which stops at it."""
+    """A limit was reached in a callback of the parser; stops it."""
 
 
 class BoundedHttpToolsProtocol(BoundedProtocol, HttpToolsProtocol):
-    """uvicorn's protocol on httptools, whose parser has no limit of its own."""
+    """uvicorn's protocol on httptools, with limits on heads and pipelining."""
 
     _n_unparsed_bytes = _n_head_bytes = 0
     _reason: tuple[HTTPStatus, str] | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Parse what the client sent, and refuse a head, or the frame of a body, that goes on for too long."""
+        """Parse received data, and reject an oversized head or body framing."""
         self._n_unparsed_bytes += len(data)
         super().data_received(data)
         if self._n_unparsed_bytes > self.pool.limits.max_head_bytes and not self._ignores_input:
@@ -35,12 +35,12 @@ class BoundedHttpToolsProtocol(BoundedProtocol, HttpToolsProtocol):
         self.enter(Parsing.HEAD)
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the target."""
+        """Process a part of the target."""
         self._n_head_bytes += len(url)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; a trailer is left out, as it is none."""
+        """Process a header; trailers are ignored."""
         if self._parsing is Parsing.BODY:
             return
         self._n_head_bytes += len(name) + len(value) + HEADER_OVERHEAD
@@ -49,7 +49,7 @@ class BoundedHttpToolsProtocol(BoundedProtocol, HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin to handle a request, or let it wait for those before it."""
+        """Begin to handle a request, or queue it behind those before it."""
         limits = self.pool.limits
         if self._n_head_bytes > limits.max_head_bytes:
             self._stop(self.too_large())
@@ -60,18 +60,18 @@ class BoundedHttpToolsProtocol(BoundedProtocol, HttpToolsProtocol):
         self.enter(Parsing.BODY)
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
+        """Process a part of the body."""
         self._n_unparsed_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Note that the request is complete."""
+        """Record that the request is complete."""
         super().on_message_complete()
         self._n_unparsed_bytes = 0
         self.enter(Parsing.NOTHING)
 
     def on_response_complete(self) -> None:
-        """Go on with the next request."""
+        """Continue with the next request."""
         super().on_response_complete()
         self.since_s = self.loop.time()
 

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2: the loaded models as any client of it asks them, for raw tensors."""
+"""The Open Inference Protocol, version 2: runs the loaded models on raw tensors for any client of it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from gapcast.http.inference_schemas import InferResponse, Live, ModelMetadata, M
 from gapcast.http.request_bodies import BINARY_TYPE, JSON_LENGTH
 from gapcast.service.service import Service
 
-#: Windows that are computed before the stream, which may wait for the same model, has its turn.
-_N_AT_A_TIME = 8
+#: Windows computed at a time, so that the stream, which may wait for the same model, is not blocked.
+_N_PER_CALL = 8
 _PAUSE_S = 0.000_5
 _UNKNOWN = problems.answers(HTTPStatus.NOT_FOUND)
 _INFER: dict[str, Any] = {
@@ -36,7 +36,7 @@ _INFER: dict[str, Any] = {
 
 
 def inference_router(service: Service) -> APIRouter:
-    """Return the routes under ``/v2``; each model may be asked for with its version, too."""
+    """Return the routes under ``/v2``; each model is also available with its version."""
     router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 
     @router.get("", response_model=ServerMetadata)
@@ -100,7 +100,7 @@ def inference_router(service: Service) -> APIRouter:
         predictor = _model(service, model, version)
         if content_encoding not in {None, "", "identity"}:
             raise tensors.unusable(
-                f"content-encoding: {content_encoding!r} is not read", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+                f"content-encoding: {content_encoding!r} is not supported", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
             )
         body = (await request.receive())["body"]  # BodyLimit has read it; request.body() would copy it
         return await run_in_threadpool(_infer, predictor, body, inference_header_content_length)
@@ -139,15 +139,16 @@ def _tensor(name: str, shape: list[int]) -> dict[str, Any]:
 
 def _infer(model: Predictor, body: bytes, json_length: str | None) -> Response:
     names = ("mean",) if model.quantile_levels is None else ("mean", "quantiles")
-    asked = tensors.read(body, json_length, names)
+    request = tensors.parse_request(body, json_length, names)
     shape = (model.spec.context, len(model.features))
-    if asked.name != "window" or asked.tensor.shape[1:] != shape or not len(asked.tensor):
-        msg = f"inputs: window [N, {shape[0]}, {shape[1]}] is taken, not {asked.name} {list(asked.tensor.shape)}"
+    if request.name != "window" or request.tensor.shape[1:] != shape or not len(request.tensor):
+        msg = f"inputs: window [N, {shape[0]}, {shape[1]}] is required, not {request.name} {list(request.tensor.shape)}"
         raise tensors.unusable(msg)
     head: dict[str, object] = {"model_name": model.name, "model_version": model.version}
-    if asked.id is not None:
-        head["id"] = asked.id
-    answer, n_json = tensors.written(head, dict(zip(names, _outputs(model, asked.tensor), strict=True)), asked.outputs)
+    if request.id is not None:
+        head["id"] = request.id
+    outputs = dict(zip(names, _outputs(model, request.tensor), strict=True))
+    answer, n_json = tensors.encode_response(head, outputs, request.outputs)
     if n_json == len(answer):
         return Response(answer, media_type="application/json")
     return Response(answer, headers={JSON_LENGTH: str(n_json)}, media_type=BINARY_TYPE)
@@ -155,13 +156,13 @@ def _infer(model: Predictor, body: bytes, json_length: str | None) -> Response:
 
 def _outputs(model: Predictor, windows: F32) -> list[F32]:
     parts: list[list[F32]] = []
-    for first in range(0, len(windows), _N_AT_A_TIME):
+    for first in range(0, len(windows), _N_PER_CALL):
         if first:
             time.sleep(_PAUSE_S)
-        prediction = model.predict(windows[first : first + _N_AT_A_TIME])
+        prediction = model.predict(windows[first : first + _N_PER_CALL])
         parts.append([prediction.mean] if prediction.quantiles is None else [prediction.mean, prediction.quantiles])
     outputs = [np.concatenate(column) for column in zip(*parts, strict=True)]
     if not all(np.isfinite(output).all() for output in outputs):
-        msg = f"model {model.name} gave a value that is not a number"
+        msg = f"model {model.name} returned a non-finite value"
         raise ModelError(msg)
     return outputs

@@ -1,4 +1,4 @@
-"""From where may be asked, where not everyone may."""
+"""Restricts access to clients in allowed networks."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gapcast.http import problems
 from gapcast.http.ip_networks import Networks, is_in
 
-#: This machine's own: its health check, and a proxy on it.
-_OWN = frozenset({"127.0.0.1", "::1"})
+#: Loopback: this machine's health check, and a proxy on it.
+_LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 
 class IpAllowlist:
-    """Answers 403 to who asks from elsewhere than ``networks`` or this machine itself."""
+    """Rejects clients outside ``networks`` and this machine with 403."""
 
     def __init__(self, app: ASGIApp, networks: Networks) -> None:
         self._app = app
         self._networks = networks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on what may be asked."""
-        if scope["type"] == "http" and not self._is_one(*(scope["client"] or ("", 0))):
-            detail = "this address may not ask: http.allow_from of the gateway names those that may"
+        """Pass on requests of allowed clients."""
+        if scope["type"] == "http" and not self._is_allowed(*(scope["client"] or ("", 0))):
+            detail = "this address is not allowed: add it to http.allow_from of the gateway"
             await problems.problem(HTTPStatus.FORBIDDEN, detail, path=scope["path"])(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _is_one(self, host: str, _port: int) -> bool:
-        return host in _OWN or is_in(host, self._networks)
+    def _is_allowed(self, host: str, _port: int) -> bool:
+        return host in _LOOPBACK or is_in(host, self._networks)

@@ -1,4 +1,4 @@
-"""Addresses of clients, and the networks that they are in."""
+"""Client addresses and networks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Networks = Sequence[IPv4Network | IPv6Network]
-#: One household or host has that much of an IPv6 address for itself, and any number of addresses in it.
+#: One household or host usually owns an IPv6 network of this prefix length, with any number of addresses in it.
 _IPV6_PREFIX = 64
 
 
 def is_in(host: str, networks: Networks) -> bool:
-    """Tell whether the address ``host`` is in one of ``networks``; an IPv4 address may be written as IPv6.
+    """Return whether the address ``host`` is in one of ``networks``; an IPv4 address may be written as IPv6.
 
     >>> from ipaddress import ip_network
     >>> is_in("::ffff:10.0.0.7", [ip_network("10.0.0.0/24")]), is_in("not an address", [ip_network("0.0.0.0/0")])
@@ -22,7 +22,7 @@ def is_in(host: str, networks: Networks) -> bool:
 
 
 def client_of(host: str) -> str:
-    """Return what counts as one client: an IPv4 address, or the network of an IPv6 address.
+    """Return the key that counts as one client: an IPv4 address, or the network of an IPv6 address.
 
     >>> client_of("::ffff:10.0.0.7"), client_of("2001:db8::1:2:3")
     ('10.0.0.7', '2001:db8::/64')

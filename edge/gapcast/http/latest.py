@@ -1,4 +1,4 @@
-"""``GET /predict?device=``, asked thousands of times a second: answered before all that other routes need."""
+"""A fast path for ``GET /predict?device=``, which may be requested thousands of times a second."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from gapcast.api.predict_answer import JSON_TYPE
 from gapcast.core.reading import is_device_id
 from gapcast.service.service import Service
 
-_ASKED = b"device="
+_DEVICE_QUERY = b"device="
 
 
 class LatestOfOne:
-    """Answers with a device's latest forecast where there is one; all else goes on to the routes.
+    """Answers with a device's latest forecast if there is one; all other requests pass on to the routes.
 
-    ``/predict`` among them answers the same, and has the document and the problems.
+    The route ``/predict`` returns the same, and adds the OpenAPI document and the problems.
     """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
@@ -24,11 +24,11 @@ class LatestOfOne:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or hand on."""
+        """Answer, or pass on the request."""
         if scope["type"] == "http" and scope["path"] == "/predict" and scope["method"] == "GET":
             query: bytes = scope["query_string"]
-            device = query[len(_ASKED) :].decode("latin-1")
-            if query.startswith(_ASKED) and is_device_id(device):
+            device = query[len(_DEVICE_QUERY) :].decode("latin-1")
+            if query.startswith(_DEVICE_QUERY) and is_device_id(device):
                 forecast = self._service.latest_of(device)
                 if forecast is not None:
                     body = json.dumps(forecast.document(), ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""``/docs``: the OpenAPI document to read and to try, with swagger-ui's own files, which came with gapcast."""
+"""``/docs``: the OpenAPI document in Swagger UI, whose files are included in gapcast."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 _FILES = Path(__file__).parent / "swagger"
-#: Swagger UI draws its icons from data, and styles elements as it goes; it makes markup, which the page never does.
+#: Swagger UI uses data: icons, inline styles and generated markup, which the page does not.
 _HEADERS = {
     "content-security-policy": (
         "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; "
@@ -43,8 +43,8 @@ def install(app: FastAPI) -> None:
 
 
 class _Files(StaticFiles):
-    def file_response(self, *arguments: Any, **named: Any) -> Response:
-        """Return a file, which is asked for again each time by its tag: a newer gapcast has newer ones."""
-        response = super().file_response(*arguments, **named)
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """Return a file that clients revalidate by its ETag, so that an update is effective immediately."""
+        response = super().file_response(*args, **kwargs)
         response.headers["cache-control"] = _HEADERS["cache-control"]
         return response

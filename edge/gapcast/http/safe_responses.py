@@ -1,4 +1,4 @@
-"""The outermost layer: whatever a route does, the client gets a response, and one that nobody stores."""
+"""The outermost middleware: the client always gets a response, and caches do not store it by default."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from gapcast.core.statistics import Statistics
 from gapcast.http import problems
 from gapcast.service.internal_errors import record_internal_error
 
-_DETAIL = "gapcast made an error in handling this request; its log says more (internal.error)"
+_DETAIL = "internal error while handling this request: see internal.error in the log of gapcast"
 _NO_STORE = (b"cache-control", b"no-store")
 
 
 class SafeResponses:
-    """Answers 500 where a route raises, and marks responses as not to be stored unless they say otherwise."""
+    """Answers 500 if a route raises, and adds ``cache-control: no-store`` unless a response sets its own."""
 
     def __init__(self, app: ASGIApp, statistics: Statistics) -> None:
         self._app = app
         self._statistics = statistics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on the request."""
+        """Pass on the request."""
         if scope["type"] != "http":
             return
         has_started = False
@@ -47,6 +47,6 @@ class SafeResponses:
 
 
 def _route_of(scope: Scope) -> str:
-    """Return the path as it is declared, which is one of few; the path itself where no route was found."""
+    """Return the declared path of the route; the request's path if no route matched."""
     route: Any = scope.get("route")
     return str(getattr(route, "path", scope["path"]))[:80]

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn with bounded connections, in a thread that starts it again whatever ends it."""
+"""The HTTP server: uvicorn with bounded connections, in a thread that restarts it whatever ends it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from gapcast.http.connection_pool import ConnectionPool
 from gapcast.service.internal_errors import record_internal_error
 
 Implementation = Literal["auto", "httptools", "h11"]
-#: Of every answer: a browser must not take one for something else.
+#: Headers of every response: browsers must not guess another content type.
 _HEADERS = [("x-content-type-options", "nosniff")]
-#: Connections that are accepted at a time; more than these are opened before one can give way to another.
-_N_ACCEPTED_AT_A_TIME = 16
-#: Connections that the kernel holds until they are accepted.
+#: Connections accepted at a time, before one can be evicted for another.
+_N_PER_ACCEPT = 16
+#: Connections that the kernel queues until they are accepted.
 _N_WAITING = 1_024
 _GRACE_S = 2
 _RESTART_DELAY_S = 1.0
 
 
 def build_server(app: ASGIApp, limits: ConnectionLimits, implementation: Implementation = "auto") -> uvicorn.Server:
-    """Return a server of ``app``; ``auto`` is httptools where it is installed, and h11 elsewhere."""
+    """Return a server of ``app``; ``auto`` is httptools if installed, else h11."""
     protocol = type("Protocol", (protocol_class(implementation),), {"pool": ConnectionPool(limits)})
     config = uvicorn.Config(
         app,
@@ -40,14 +40,14 @@ def build_server(app: ASGIApp, limits: ConnectionLimits, implementation: Impleme
         access_log=False,
         server_header=False,
         headers=_HEADERS,
-        backlog=_N_ACCEPTED_AT_A_TIME,
+        backlog=_N_PER_ACCEPT,
         timeout_graceful_shutdown=_GRACE_S,
     )
     return _Server(config)
 
 
 def protocol_class(implementation: Implementation) -> type[BoundedProtocol]:
-    """Return a protocol; ``auto`` is that on httptools where it is installed, and that on h11 elsewhere."""
+    """Return the protocol class; ``auto`` is the one on httptools if installed, else the one on h11."""
     if implementation == "h11" or find_spec("httptools") is None:
         from gapcast.http.h11_protocol import BoundedH11Protocol  # noqa: PLC0415 - one of the two is loaded
 
@@ -59,7 +59,7 @@ def protocol_class(implementation: Implementation) -> type[BoundedProtocol]:
 
 class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept connections, with more that may wait than are accepted at a time."""
+        """Begin to accept connections, with a longer queue than are accepted at a time."""
         await super().startup(sockets)
         for listening in sockets or ():
             listening.listen(_N_WAITING)
@@ -69,7 +69,7 @@ class HttpServerThread:
     """Serves on a listening socket until it is stopped; an error that ends the server is recorded, and it restarts."""
 
     def __init__(self, build: Callable[[], uvicorn.Server], listening: socket.socket, statistics: Statistics) -> None:
-        """Prepare; ``build`` makes a server, which lives as long as one event loop."""
+        """Prepare; ``build`` returns a server, which lives as long as one event loop."""
         self._build, self._listening, self._statistics = build, listening, statistics
         self._server = build()
         self._stopping = Event()
@@ -86,11 +86,11 @@ class HttpServerThread:
         return self._server.started
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the requests that are being handled, for two seconds at most, and return when all is closed."""
+        """Finish the requests in progress within two seconds, and return when all is closed."""
         self._stopping.set()
         self._server.should_exit = True
         self._thread.join()
@@ -100,7 +100,7 @@ class HttpServerThread:
             try:
                 with self._listening.dup() as listening:
                     self._server.run([listening])
-            except BaseException as error:  # the server's own exits, too
+            except BaseException as error:  # including the server's own exits
                 record_internal_error(self._statistics, "http", error, "server")
             if not self._stopping.wait(_RESTART_DELAY_S):
                 self._server = self._build()

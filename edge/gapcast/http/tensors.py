@@ -1,4 +1,4 @@
-"""Tensors as the Open Inference Protocol tells them: as JSON, or as bytes behind it (the binary tensor extension)."""
+"""Tensors of the Open Inference Protocol: as JSON, or as bytes after it (the binary tensor extension)."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
-from gapcast.api.predict_answer import where
+from gapcast.api.predict_answer import location_path
 from gapcast.core.window import F32
 from gapcast.http.request_bodies import JSON_LENGTH
 from gapcast.json_input import JsonError, decode_json
 
-#: Decoded, JSON takes some twenty times the memory; values beyond it go as bytes, which take none.
+#: Decoded JSON takes some twenty times its size in memory; larger tensors must be sent as bytes, which take no extra.
 MAX_JSON_BYTES = 1_048_576
 #: Models have one input and few outputs.
 _MAX_TENSORS = 16
 FLOAT = "FP32"
 _FLOAT_BYTES = 4
-#: A header's value that is no length is quoted, and is a length only, up to so many characters.
-_SHOWN = 15
+#: Maximum number of characters of a length in a header, and of the part that an error quotes.
+_MAX_DIGITS = 15
 _LARGEST = float(np.finfo(np.float32).max)
 Size = Annotated[int, Field(ge=0, le=2**31)]
 
 
 class Parameters(BaseModel):
-    """What is said beside a tensor; further ones have no effect."""
+    """Parameters of a tensor; unknown ones are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -41,7 +41,7 @@ class Parameters(BaseModel):
 
 
 class RequestParameters(BaseModel):
-    """What is said beside a request."""
+    """Parameters of a request."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -49,19 +49,19 @@ class RequestParameters(BaseModel):
 
 
 class RequestInput(BaseModel):
-    """One input of a model: ``data``, or ``parameters.binary_data_size`` bytes behind the JSON."""
+    """One input of a model: ``data``, or ``parameters.binary_data_size`` bytes after the JSON."""
 
     model_config = ConfigDict(extra="ignore")
 
     name: str
     datatype: str
     shape: list[Size] = Field(max_length=8, fail_fast=True)
-    data: list[Any] | None = Field(default=None, description="Numbers, flat or nested as the shape is")
+    data: list[Any] | None = Field(default=None, description="Numbers, flat or nested according to the shape")
     parameters: Parameters = Parameters()
 
 
 class RequestOutput(BaseModel):
-    """One output that is asked for."""
+    """One requested output."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -70,7 +70,7 @@ class RequestOutput(BaseModel):
 
 
 class InferRequest(BaseModel):
-    """A request for inference; without ``outputs``, all are given."""
+    """An inference request; without ``outputs``, all are returned."""
 
     model_config = ConfigDict(
         extra="ignore",
@@ -88,23 +88,23 @@ class InferRequest(BaseModel):
 
 
 def request_schema() -> dict[str, Any]:
-    """Return the schema of a request, whole in itself: it is no parameter of a route, whose body may be bytes too."""
+    """Return the self-contained schema of a request, whose body FastAPI does not parse because it may hold bytes."""
     schema = InferRequest.model_json_schema()
     definitions = schema.pop("$defs")
 
-    def whole(part: Any) -> Any:
+    def inlined(part: Any) -> Any:
         if isinstance(part, dict):
             if "$ref" in part:
-                return whole(definitions[part["$ref"].rsplit("/", 1)[1]])
-            return {name: whole(value) for name, value in part.items()}
-        return [whole(one) for one in part] if isinstance(part, list) else part
+                return inlined(definitions[part["$ref"].rsplit("/", 1)[1]])
+            return {name: inlined(value) for name, value in part.items()}
+        return [inlined(one) for one in part] if isinstance(part, list) else part
 
-    made: dict[str, Any] = whole(schema)
-    return made
+    request: dict[str, Any] = inlined(schema)
+    return request
 
 
 class InferenceInputs(NamedTuple):
-    """A request that was read: its id, the one input, and the outputs to give, each with whether as bytes."""
+    """A parsed request: its id, the one input, and the outputs to return, each with whether as bytes."""
 
     id: str | None
     name: str
@@ -113,25 +113,25 @@ class InferenceInputs(NamedTuple):
 
 
 def unusable(detail: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> HTTPException:
-    """Return the error that is told as a problem of that ``status``."""
+    """Return the error that becomes a problem of that ``status``."""
     return HTTPException(status, detail)
 
 
-def read(body: bytes, json_length: str | None, outputs: Sequence[str]) -> InferenceInputs:
-    """Read a request for a model of one input and these ``outputs``; raise :class:`HTTPException` where it is none."""
+def parse_request(body: bytes, json_length: str | None, outputs: Sequence[str]) -> InferenceInputs:
+    """Parse a request for a model of one input and these ``outputs``; raise :class:`HTTPException` if it is invalid."""
     n_json = len(body) if json_length is None else _length(json_length, len(body))
     if n_json > MAX_JSON_BYTES:
-        msg = f"the JSON has more than {MAX_JSON_BYTES} bytes: send values as bytes behind it (binary_data_size)"
+        msg = f"the JSON has more than {MAX_JSON_BYTES} bytes: send values as bytes after it (binary_data_size)"
         raise unusable(msg, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     try:
         request = InferRequest.model_validate(decode_json(body[:n_json]))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise unusable(f"{where(first['loc'])}: {first['msg']}") from error
+        raise unusable(f"{location_path(first['loc'])}: {first['msg']}") from error
     except JsonError as error:
-        raise unusable(f"the body: no JSON object of an inference request ({error})") from error
+        raise unusable(f"the body: not the JSON object of an inference request ({error})") from error
     if len(request.inputs) != 1:
-        raise unusable(f"inputs: one is taken, not {len(request.inputs)}")
+        raise unusable(f"inputs: exactly one is required, not {len(request.inputs)}")
     tensor = _tensor(request.inputs[0], memoryview(body)[n_json:])
     wanted = [RequestOutput(name=name) for name in outputs] if request.outputs is None else request.outputs
     binary = {}
@@ -139,37 +139,41 @@ def read(body: bytes, json_length: str | None, outputs: Sequence[str]) -> Infere
         if output.name not in outputs:
             raise unusable(f"outputs: there is no {output.name!r}; there are {', '.join(outputs)}")
         if output.parameters.classification or output.parameters.shared_memory_region is not None:
-            raise unusable(f"outputs: {output.name}: neither classes nor shared memory are given")
-        given = output.parameters.binary_data
-        binary[output.name] = request.parameters.binary_data_output if given is None else given
+            raise unusable(f"outputs: {output.name}: classification and shared memory are not supported")
+        own = output.parameters.binary_data
+        binary[output.name] = request.parameters.binary_data_output if own is None else own
     return InferenceInputs(request.id, request.inputs[0].name, tensor, binary)
 
 
 def _length(text: str, n_bytes: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= _SHOWN and int(text) <= n_bytes):
-        raise unusable(f"{JSON_LENGTH}: {text[:_SHOWN]!r} is no length within the body's {n_bytes} bytes")
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS and int(text) <= n_bytes):
+        raise unusable(f"{JSON_LENGTH}: {text[:_MAX_DIGITS]!r} is not a length within the body's {n_bytes} bytes")
     return int(text)
 
 
-def _tensor(given: RequestInput, behind: memoryview) -> F32:
-    name, shape = given.name, tuple(given.shape)
-    if given.datatype != FLOAT:
-        raise unusable(f"inputs: {name}: its datatype is {FLOAT}, not {given.datatype!r}")
-    if given.parameters.shared_memory_region is not None:
-        raise unusable(f"inputs: {name}: shared memory is not read; send the values")
-    n_binary = given.parameters.binary_data_size
-    if (given.data is None) is (n_binary is None):
-        raise unusable(f"inputs: {name}: give its values as data or as bytes behind the JSON (binary_data_size)")
+def _tensor(tensor: RequestInput, binary_part: memoryview) -> F32:
+    name, shape = tensor.name, tuple(tensor.shape)
+    if tensor.datatype != FLOAT:
+        raise unusable(f"inputs: {name}: its datatype is {FLOAT}, not {tensor.datatype!r}")
+    if tensor.parameters.shared_memory_region is not None:
+        raise unusable(f"inputs: {name}: shared memory is not supported: send the values")
+    n_binary = tensor.parameters.binary_data_size
+    if (tensor.data is None) is (n_binary is None):
+        raise unusable(f"inputs: {name}: send its values as data or as bytes after the JSON (binary_data_size)")
     if n_binary is not None:
-        if n_binary != len(behind):
-            raise unusable(f"inputs: {name}: binary_data_size is {n_binary}, and {len(behind)} bytes follow the JSON")
+        if n_binary != len(binary_part):
+            raise unusable(
+                f"inputs: {name}: binary_data_size is {n_binary}, but {len(binary_part)} bytes follow the JSON"
+            )
         if n_binary % _FLOAT_BYTES:
-            raise unusable(f"inputs: {name}: {n_binary} bytes are no whole number of {FLOAT}")
-        values = np.frombuffer(behind, dtype="<f4").astype(np.float32, copy=False)
+            raise unusable(
+                f"inputs: {name}: {n_binary} bytes are not a multiple of the {_FLOAT_BYTES} bytes of {FLOAT}"
+            )
+        values = np.frombuffer(binary_part, dtype="<f4").astype(np.float32, copy=False)
     else:
-        values = _numbers(name, given.data)
+        values = _numbers(name, tensor.data)
     if math.prod(shape) != values.size:
-        raise unusable(f"inputs: {name}: shape {list(shape)} is not that of {values.size} values")
+        raise unusable(f"inputs: {name}: shape {list(shape)} does not match {values.size} values")
     if not np.isfinite(values).all():
         raise unusable(f"inputs: {name}: every value must be a finite number")
     return values.reshape(shape)
@@ -179,24 +183,26 @@ def _numbers(name: str, data: object) -> F32:
     try:
         values = np.asarray(data)
     except (ValueError, OverflowError) as error:  # ragged, or deeper than an array can be
-        raise unusable(f"inputs: {name}: data is nested neither flat nor as its shape") from error
+        raise unusable(f"inputs: {name}: data is neither flat nor nested according to its shape") from error
     if values.size and values.dtype.kind not in "iuf":
         raise unusable(f"inputs: {name}: data must be numbers")
     values = values.astype(np.float64).reshape(-1)
     return np.where(np.abs(values) <= _LARGEST, values, np.nan).astype(np.float32)
 
 
-def written(head: Mapping[str, object], tensors: Mapping[str, F32], binary: Mapping[str, bool]) -> tuple[bytes, int]:
-    """Return an answer's body and how many of its bytes are JSON; ``binary`` names ``tensors`` that are bytes."""
-    outputs, behind = [], []
+def encode_response(
+    head: Mapping[str, object], tensors: Mapping[str, F32], binary: Mapping[str, bool]
+) -> tuple[bytes, int]:
+    """Return a response body and the length of its JSON; ``binary`` maps outputs to whether they are bytes."""
+    outputs, binary_parts = [], []
     for name, as_bytes in binary.items():
         tensor = tensors[name]
         output: dict[str, object] = {"name": name, "datatype": FLOAT, "shape": list(tensor.shape)}
         if as_bytes:
-            behind.append(tensor.astype("<f4").tobytes())
+            binary_parts.append(tensor.astype("<f4").tobytes())
             output["parameters"] = {"binary_data_size": tensor.size * _FLOAT_BYTES}
         else:
             output["data"] = tensor.reshape(-1).tolist()
         outputs.append(output)
-    told = json.dumps({**head, "outputs": outputs}, separators=(",", ":")).encode()
-    return told + b"".join(behind), len(told)
+    head_json = json.dumps({**head, "outputs": outputs}, separators=(",", ":")).encode()
+    return head_json + b"".join(binary_parts), len(head_json)

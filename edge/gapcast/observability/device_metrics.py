@@ -1,4 +1,4 @@
-"""Metrics of single devices, for Prometheus: off by default, and for a limited number of devices."""
+"""Prometheus metrics of single devices: off by default, and for a limited number of devices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SCORES = {
 
 
 class DeviceCollector(Collector):
-    """Time series of the first ``n_at_most`` devices; the others are only counted."""
+    """Exposes time series of the first ``n_at_most`` devices and counts the others."""
 
     def __init__(self, service: Service, n_at_most: int) -> None:
         self._service = service
@@ -33,10 +33,10 @@ class DeviceCollector(Collector):
         yield from _newest(device_statuses)
         for name, (text, figure) in _SCORES.items():
             family = GaugeMetricFamily(name, text, labels=["device", "period"])
-            for standing in device_statuses:
-                for period, summary in standing.scores.items():
+            for status in device_statuses:
+                for period, summary in status.scores.items():
                     if summary.is_sufficient and (value := getattr(summary, figure)) is not None:
-                        family.add_metric([standing.device, period], value)
+                        family.add_metric([status.device, period], value)
             yield family
         yield GaugeMetricFamily(
             "gapcast_devices_without_series",
@@ -65,11 +65,11 @@ def _newest(device_statuses: Sequence[DeviceStatus]) -> Iterator[Metric]:
     upper = GaugeMetricFamily(
         "gapcast_device_forecast_upper_kw", "Upper bound of the newest forecast, kW.", labels=["device"]
     )
-    for standing in device_statuses:
-        labels = [standing.device]
-        read.add_metric(labels, standing.gap_kw)
-        of_minute.add_metric(labels, standing.minute * _MINUTE_S)
-        forecast = standing.forecast
+    for status in device_statuses:
+        labels = [status.device]
+        read.add_metric(labels, status.gap_kw)
+        of_minute.add_metric(labels, status.minute * _MINUTE_S)
+        forecast = status.forecast
         if forecast is None:
             continue
         mean.add_metric(labels, forecast.gap_kw)
