@@ -67,21 +67,21 @@ def test_sources_are_shared_by_a_level_of_theirs() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"shards": []}, "shards names none"),
-        ({"shards": [1, 0, 1]}, "shards names 1 twice"),
+        ({"shards": []}, "shards is empty"),
+        ({"shards": [1, 0, 1]}, "shards lists 1 twice"),
         ({"shards": [-1]}, "shards.0"),
         ({"shards": "a"}, "shards.0"),
         ({"shards": [0], "topics": {"reading": "gap/{device}/reading"}}, r"topics\.reading .* has no level \{shard\}"),
         ({"shards": [0], "topics": {"reading": "gap/s{shard}/{device}/x"}}, r"topics\.reading .* has no level"),
         ({"shards": [0], "sources": [{"topic": "t/{device}", "value": "P"}]}, r"sources\.0\.topic .* has no level"),
-        ({"topics": {"reading": SHARDED}}, r"topics\.reading .* has \{shard\}, and shards is not set"),
+        ({"topics": {"reading": SHARDED}}, r"topics\.reading .* has \{shard\}, but shards is not set"),
         ({"topics": {"forecast": "f/{shard}/{device}"}}, r"topics\.forecast .* has \{shard\}"),
         ({"shards": [0], "state": {"keep": False}}, r"shards need state\.keep"),
         ({"shards": [0], "mqtt": {"protocol": "3.1.1"}}, "shards need MQTT 5"),
-        ({"mqtt": {"share_group": "workers"}}, "tears them apart"),
-        ({"mqtt": {"shared_by": "topic-hash"}}, "go together"),
+        ({"mqtt": {"share_group": "workers"}}, "splits them across workers"),
+        ({"mqtt": {"shared_by": "topic-hash"}}, "must be set together"),
         ({"mqtt": {"share_group": "w", "shared_by": "round-robin"}}, "shared_by"),
-        ({"mqtt": {"share_group": "w", "shared_by": "topic-hash", "protocol": "3.1.1"}}, "share_group needs MQTT 5"),
+        ({"mqtt": {"share_group": "w", "shared_by": "topic-hash", "protocol": "3.1.1"}}, "share_group requires MQTT 5"),
         ({"shards": [0], "mqtt": {"share_group": "w", "shared_by": "topic-hash"}}, "choose one"),
         ({"topics": {"reading": "$share/w/gap/{device}/reading"}}, r"mqtt\.share_group"),
         (
@@ -89,7 +89,7 @@ def test_sources_are_shared_by_a_level_of_theirs() -> None:
                 "mqtt": {"share_group": "w", "shared_by": "topic-hash"},
                 "sources": [{"topic": "p1/{device}/{part}", "format": "number", "value": "in - out"}],
             },
-            "would be torn",
+            "would be split across workers",
         ),
     ],
 )
@@ -99,12 +99,12 @@ def test_a_share_that_cannot_be_is_a_sentence_that_names_it(given: dict[str, Any
 
 
 def test_shards_beyond_the_last_port_are_refused() -> None:
-    with pytest.raises(SettingsError, match=r"http\.port: 3 shards need as many ports from 65534 on"):
+    with pytest.raises(SettingsError, match=r"http\.port: 3 shards need as many ports, starting at 65534"):
         each_of(Settings.model_validate({"shards": [0, 1, 2], "http": {"port": 65_534}}))
 
 
 def test_a_replay_must_know_its_shard(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="name the one, as --set shards=0"):
+    with pytest.raises(SettingsError, match="select one, as --set shards=0"):
         the_one_of(Settings(shards=(0, 1)))
     assert the_one_of(Settings(shards=(4,))).topics.reading == "gap/4/{device}/reading"
     ran = CliRunner().invoke(main, ["replay", str(tmp_path / "x.csv"), "--set", "shards=0,1"])

@@ -93,14 +93,14 @@ def run(config: Path | None, assignments: tuple[str, ...], of_worker: int | None
 
     With `shards` configured, each shard runs in a process of its own.
     """
-    from gapcast.app.worker import end_with, serve_each
+    from gapcast.app.worker import end_with, run_shards
     from gapcast.config.shards import each_of
     from gapcast.observability.logs import configure_logs
 
     settings, *others = each_of(read_settings(config, assignments))
     if others:
         configure_logs(settings.log.format, settings.log.level)
-        sys.exit(serve_each([settings, *others], arguments_of(config, assignments)))
+        sys.exit(run_shards([settings, *others], arguments_of(config, assignments)))
     if of_worker is not None:
         end_with(of_worker)
     serve(settings)

@@ -233,7 +233,7 @@ def test_a_bad_one_is_refused_with_its_reason_and_the_old_one_speaks_on(
 def looking(broker: Broker, start_gateway: StartGateway, copy: ModelCopy) -> tuple[Gateway, ModelWatcher]:
     """A gateway, and what watches its models, whose looks the test takes itself."""
     gateway = start_gateway(broker, models={"path": copy.models})
-    reloading = gateway.application._reloading
+    reloading = gateway.application._model_watcher
     reloading.stop()
     reloading._stopping.clear()
     return gateway, reloading
@@ -246,13 +246,13 @@ def test_files_that_are_still_being_written_are_waited_for(
     content = copy.file.read_bytes()
     for n_bytes in range(10_000, 60_000, 10_000):
         copy.file.write_bytes(content[:n_bytes])
-        reloading.look()
+        reloading.check_files()
     copy.file.write_bytes(content)
-    reloading.look()
+    reloading.check_files()
     assert reloads(gateway) == {"swapped": 0, "refused": 0}
-    reloading.look()
+    reloading.check_files()
     assert reloads(gateway) == {"swapped": 1, "refused": 0}
-    reloading.look()
+    reloading.check_files()
     assert reloads(gateway) == {"swapped": 1, "refused": 0}, "once is enough"
 
 
@@ -260,11 +260,11 @@ def test_a_bad_one_is_tried_once_or_when_someone_asks(looking: tuple[Gateway, Mo
     gateway, reloading = looking
     no_card(copy)
     for _ in range(5):
-        reloading.look()
+        reloading.check_files()
     assert reloads(gateway) == {"swapped": 0, "refused": 1}
     gateway.application.reload()
-    reloading.look()
-    reloading.look()
+    reloading.check_files()
+    reloading.check_files()
     assert reloads(gateway) == {"swapped": 0, "refused": 2}
 
 
@@ -274,7 +274,7 @@ def test_what_is_written_to_while_it_is_read_is_no_bad_model(
     gateway, reloading = looking
     whole = copy.card.read_bytes()
     no_card(copy)
-    reloading.look()
+    reloading.check_files()
 
     def while_reading(*_: object) -> None:
         copy.card.write_bytes(whole)
@@ -283,10 +283,10 @@ def test_what_is_written_to_while_it_is_read_is_no_bad_model(
 
     with monkeypatch.context() as patched:
         patched.setattr("gapcast.app.model_watcher.load_models", while_reading)
-        reloading.look()
+        reloading.check_files()
     assert reloads(gateway) == {"swapped": 0, "refused": 0}
-    reloading.look()
-    reloading.look()
+    reloading.check_files()
+    reloading.check_files()
     assert reloads(gateway) == {"swapped": 1, "refused": 0}
 
 
@@ -302,7 +302,7 @@ def test_an_error_that_no_one_foresaw_refuses_too(
     monkeypatch.setattr("gapcast.app.model_watcher.load_models", fails)
     gateway.application.reload()
     with structlog.testing.capture_logs() as lines:
-        reloading.look()
+        reloading.check_files()
     assert [line["problem"] for line in lines if line["event"] == "models.refused"] == ["ArithmeticError: out of luck"]
     assert reloads(gateway) == {"swapped": 0, "refused": 1}
 

@@ -181,7 +181,7 @@ def test_a_stream_that_turns_is_alive_and_one_that_hangs_falls_silent(supervisor
 
 def test_where_rest_has_died_the_stream_is_not_called_alive(supervisor: Supervisor, told: Gateway) -> None:
     supervisor.next_that_has("WATCHDOG=1")
-    told.application._rest.stop()  # one that ends by itself is started again
+    told.application._http_server.stop()  # one that ends by itself is started again
     assert not [thread for thread in threading.enumerate() if thread.name == "rest"]
     supervisor.waiting()
     Event().wait(WATCHED_S)

@@ -1,4 +1,4 @@
-"""The composition root: the one place that joins adapters to the core."""
+"""The composition root: the only place that connects adapters to the core."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ from gapcast.systemd.notify import Notifier
 
 log = structlog.get_logger(__name__)
 
-#: More objects than at the last collection before there is another, where Python's own number is 700: readings under
-#: way are thousands, which each collection would take for old ones, and so look through all of a city's devices soon.
-_N_NEW = 20_000
+#: New objects between two garbage collections. With Python's default of 700, the thousands of readings in flight would
+#: be promoted to older generations, and full collections would often scan the devices of a whole city.
+_GC_THRESHOLD = 20_000
 
 
 class Application:
-    """A gateway, joined and ready: :meth:`run` serves until told to stop."""
+    """A gateway, assembled and ready: :meth:`run` serves until it is stopped."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
-        """Load the models, prepare the link, bind the port; connect to nothing yet.
+        """Load the models, prepare the link and bind the port, without connecting yet.
 
         Raises :class:`SettingsError` or :class:`ModelError`.
         """
         library = library_of(settings, environment)
-        stamp = library.stamp()  # before they are read: what changes meanwhile is a change
+        stamp = library.stamp()  # before loading, so that a change during it is detected
         self.models = load_usable_models(settings, library, admission_of(settings, environment))
         settings = limit_devices_here(settings, self.models)
         self._settings, self._options = settings, session_options(settings, environment)
@@ -96,10 +96,10 @@ class Application:
                 cure="run chmod -R go= on them as their owner",
             )
         folder = folder_of(settings, state)
-        self._hold = None
+        self._shard_lock = None
         if settings.shards is not None:
-            self._hold = ShardLock(folder.parent, accepts_other_models=settings.state.accept_other_models)
-        self._store = Store(folder, of_shard=self._hold is not None) if settings.state.keep else None
+            self._shard_lock = ShardLock(folder.parent, accepts_other_models=settings.state.accept_other_models)
+        self._store = Store(folder, of_shard=self._shard_lock is not None) if settings.state.keep else None
         stale_after_s = settings.devices.stale_after_min * 60
         self.service = Service(
             link,
@@ -112,11 +112,11 @@ class Application:
             state_store=self._store,
         )
         max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
-        desk = PredictHandler(self.service, limits, max_body_bytes=max_body_bytes, max_readings=max_readings)
-        self._answer_over_mqtt(link, desk, settings.topics)
+        predict_handler = PredictHandler(self.service, limits, max_body_bytes=max_body_bytes, max_readings=max_readings)
+        self._answer_over_mqtt(link, predict_handler, settings.topics)
         if settings.homeassistant.enabled:
             self._publish_discovery(link, settings)
-        self._reloading = ModelWatcher(
+        self._model_watcher = ModelWatcher(
             settings,
             library,
             self.service,
@@ -130,24 +130,25 @@ class Application:
         options, connection_limits = http_options(settings.http), connection_limits_of(settings.http)
         self._notifier = Notifier.of(environment)
         self._socket = _bind(settings.http)
-        self._rest = HttpServerThread(
+        self._http_server = HttpServerThread(
             lambda: build_server(
-                create_app(self.service, lambda: self.models.cards, registry, desk, options), connection_limits
+                create_app(self.service, lambda: self.models.cards, registry, predict_handler, options),
+                connection_limits,
             ),
             self._socket,
             statistics,
         )
 
-    def _answer_over_mqtt(self, link: MqttLink, desk: PredictHandler, topics: TopicSettings) -> None:
+    def _answer_over_mqtt(self, link: MqttLink, predict_handler: PredictHandler, topics: TopicSettings) -> None:
         gateway = self.session.gateway
         answers = answer_prefix("topics.answers", topics.answers, gateway)
         link.listen(
             gateway_topic("topics.predict", topics.predict, gateway),
-            PredictRequests(self.session, answers, desk.answer_message),
+            PredictRequests(self.session, answers, predict_handler.answer_message),
         )
 
     def _publish_discovery(self, link: MqttLink, settings: Settings) -> None:
-        where = HomeAssistantTopics(
+        discovery_topics = HomeAssistantTopics(
             settings.homeassistant.discovery_prefix,
             DeviceTopic.parse("topics.forecast", settings.topics.forecast),
             DeviceTopic.parse("topics.availability", settings.topics.availability),
@@ -155,43 +156,43 @@ class Application:
             DeviceTopic.parse("topics.scores", settings.topics.scores) if settings.learning.report_every_min else None,
             settings.homeassistant.max_devices,
         )
-        link.discovery = Discovery(self.session, where, self._engine.publisher)
-        link.listen(where.birth_topic, link.discovery)
+        link.discovery = Discovery(self.session, discovery_topics, self._engine.publisher)
+        link.listen(discovery_topics.birth_topic, link.discovery)
 
     def _prepare_models(self, models: Models) -> None:
-        """Note the models of a shard before they speak: whatever ends the process then, it is them that are there."""
-        if self._hold is not None:
-            self._hold.note(models.stamps)
+        """Record the models of a shard before they are used, so that the record holds after a crash at any point."""
+        if self._shard_lock is not None:
+            self._shard_lock.note(models.stamps)
 
     def _use_models(self, models: Models) -> None:
-        """Let all who tell of the models tell of these."""
+        """Switch the REST API and discovery to new models."""
         self.models = models
         if self._link.discovery is not None:
             self._link.discovery.use_model(self.service.publisher)
 
     def reload(self) -> None:
-        """Load the models again, beside the stream; see :meth:`gapcast.app.model_watcher.ModelWatcher.ask`."""
-        self._reloading.ask()
+        """Reload the models beside the stream; see :meth:`gapcast.app.model_watcher.ModelWatcher.request_reload`."""
+        self._model_watcher.request_reload()
 
     @property
     def http_port(self) -> int:
-        """The port that REST answers on."""
+        """The port of the REST API."""
         return int(self._socket.getsockname()[1])
 
     def run(self, stopping: Event) -> None:
-        """Go on where the last process ended, until ``stopping`` is set: the stream in this thread, REST in another.
+        """Restore the state and serve until ``stopping`` is set: the stream in this thread, REST in another.
 
-        Raises :class:`ShardError` where the shard that this is belongs to another worker, or comes to.
+        Raises :class:`ShardError` if this shard belongs to another worker, or is taken over by one.
         """
-        if self._hold is not None:
-            self._hold.take(self.models.stamps)
+        if self._shard_lock is not None:
+            self._shard_lock.take(self.models.stamps)
         if self._store is not None:
             self._store.restore(self._engine, self._link.meters)
-        self._rest.start()
-        self._reloading.start()
+        self._http_server.start()
+        self._model_watcher.start()
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
-        gc.freeze()  # what start-up made stays: collections need not look at it again
-        gc.set_threshold(_N_NEW)
+        gc.freeze()  # objects from start-up are permanent: exclude them from collections
+        gc.set_threshold(_GC_THRESHOLD)
         self._notifier.ready(self.service.status_line())
         try:
             on_turn = partial(self._on_turn, stopping)
@@ -199,29 +200,29 @@ class Application:
                 self.service.run(stopping, on_turn)
         finally:
             self._notifier.stopping()
-            self._reloading.stop()
+            self._model_watcher.stop()
             self.service.feed.close()
-            self._rest.stop()
+            self._http_server.stop()
             self.close()
 
     def _on_turn(self, stopping: Event) -> None:
-        """Tell that the stream has turned, as long as REST lives too: without it, a start anew is wanted."""
+        """Notify the watchdog of a turn of the stream, unless the HTTP thread has died and a restart is needed."""
         if stopping.is_set():
             self._notifier.stopping()
-        elif self._rest.is_alive:
+        elif self._http_server.is_alive:
             self._notifier.alive(self.service.status_line)
 
     def close(self) -> None:
-        """Give port and the models' memory back, as :meth:`run` does at its end; no effect the second time."""
+        """Release the port and the models' memory, as :meth:`run` does at its end. Idempotent."""
         self._socket.close()
-        if self._hold is not None:
-            self._hold.release()
+        if self._shard_lock is not None:
+            self._shard_lock.release()
         for model in self.models.by_name.values():
             model.rest()
 
 
 def http_options(http: HttpSettings) -> HttpOptions:
-    """Return how REST is served."""
+    """Return the options of the REST API."""
     return HttpOptions(
         max_body_bytes=http.max_body_bytes,
         max_tensor_bytes=http.max_tensor_bytes,
@@ -238,7 +239,7 @@ def http_options(http: HttpSettings) -> HttpOptions:
 
 
 def connection_limits_of(http: HttpSettings) -> ConnectionLimits:
-    """Return what HTTP connections may take."""
+    """Return the limits of HTTP connections."""
     return ConnectionLimits(
         max_connections=http.max_connections or default_max_connections(),
         head_timeout_s=http.head_timeout_s,
@@ -253,6 +254,6 @@ def _bind(http: HttpSettings) -> socket.socket:
     except (OSError, OverflowError) as error:
         msg = f"http.host, http.port: cannot listen on {http.host} port {http.port} ({error})"
         raise SettingsError(msg) from error
-    # asyncio does this only where a socket names its protocol, as these do not; an answer would wait 40 ms.
+    # asyncio does this only for sockets with an explicit protocol; without it, a response may be delayed by 40 ms.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return bound

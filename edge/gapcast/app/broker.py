@@ -1,4 +1,4 @@
-"""How the broker is reached, as whom, and what is read there: from the settings to what MQTT is given."""
+"""Converts the settings to session options, subscriptions and sources of the MQTT adapter."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from gapcast.mqtt.transport import Transport
 
 log = structlog.get_logger(__name__)
 
-#: How soon a broker that did not show how it deals is asked again.
-_ASK_AGAIN_S = 1.0
+#: Pause before a failed measurement of topic affinity is repeated.
+_RETRY_S = 1.0
 
 
 def sources_of(settings: Settings) -> list[tuple[SourceTopic, Source]]:
-    """Return the sources that are configured; raise :class:`SettingsError` where two would read one topic."""
+    """Return the configured sources; raise :class:`SettingsError` if two would read the same topic."""
     sources = []
     filters: dict[str, str] = {}
     for i, source in enumerate(settings.sources):
@@ -42,7 +42,7 @@ def sources_of(settings: Settings) -> list[tuple[SourceTopic, Source]]:
 
 
 def subscriptions_of(settings: Settings) -> tuple[str, ...]:
-    """Return the subscriptions that take in all readings: those of the sources, or the native one."""
+    """Return the subscriptions for all readings: those of the sources, or the native one."""
     group = settings.mqtt.share_group
     return tuple(one if group is None else subscription(group, one) for one in _filters_of(settings))
 
@@ -53,7 +53,7 @@ def _filters_of(settings: Settings) -> tuple[str, ...]:
 
 
 def measure_distribution(settings: Settings, options: SessionOptions) -> GroupDistribution | None:
-    """Find out how the broker deals meters out among the workers of ``mqtt.share_group``; None where there is none."""
+    """Measure how the broker distributes topics among the workers of ``mqtt.share_group``; None without a group."""
     group = settings.mqtt.share_group
     if group is None:
         return None
@@ -63,10 +63,10 @@ def measure_distribution(settings: Settings, options: SessionOptions) -> GroupDi
 def wait_for_topic_affinity(
     settings: Settings, options: SessionOptions, stopping: Event, on_turn: Callable[[], None] = lambda: None
 ) -> bool:
-    """Wait until the broker has shown that it leaves each meter with one worker; tell whether it has before the end.
+    """Wait until the broker is known to deliver each topic to one worker; return False if stopped before.
 
-    ``on_turn`` is called each time that it did not show. Raises :class:`SettingsError` where it tears the readings of a
-    meter apart.
+    ``on_turn`` is called after each inconclusive measurement. Raises :class:`SettingsError` if the broker splits the
+    readings of a meter.
     """
     group = settings.mqtt.share_group
     while not stopping.is_set():
@@ -87,15 +87,15 @@ def wait_for_topic_affinity(
         log.warning(
             "mqtt.dealing_unknown",
             problem=found.problem,
-            cure="check the broker and the permissions on topics.dealing; the trial is repeated",
+            cure="check the broker and the permissions on topics.dealing; the measurement is repeated",
         )
         on_turn()
-        stopping.wait(_ASK_AGAIN_S)
+        stopping.wait(_RETRY_S)
     return False
 
 
 def session_options(settings: Settings, environment: Mapping[str, str]) -> SessionOptions:
-    """Return how to reach the broker, and as whom."""
+    """Return the options of the MQTT session."""
     gateway = gateway_id(settings.gateway.id, state_path(settings.state.path, environment))
     mqtt, home = settings.mqtt, settings.homeassistant
     return SessionOptions(
@@ -120,7 +120,7 @@ def session_options(settings: Settings, environment: Mapping[str, str]) -> Sessi
 
 
 def transport_of(mqtt: MqttSettings) -> Transport:
-    """Return what lies under MQTT; raise :class:`SettingsError` where a file of TLS cannot serve."""
+    """Return the transport under MQTT; raise :class:`SettingsError` if a TLS file is unusable."""
     tls = mqtt.tls
     if not tls.enabled:
         return Transport(mqtt.transport, mqtt.websocket_path)

@@ -1,4 +1,4 @@
-"""``devices.max``, bounded by the memory that this process may use."""
+"""Limits ``devices.max`` to the memory that this process may use."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from gapcast.core.engine import Engine
 log = structlog.get_logger(__name__)
 
 CURE = "allow more memory, or lower devices.max, learning.max_devices or history.max_devices"
-#: What a device takes beside the arrays: names, and objects of Python in several places. Measured: 0.5 to 0.6 kB.
+#: Memory per device besides the arrays: names and Python objects in several places. Measured: 0.5 to 0.6 kB.
 _OBJECTS_BYTES = 800
-#: What a tracked device's scores and drift take, and how often its learning state is there: once, and once more in the
-#: copy that a checkpoint writes.
+#: Memory of a tracked device's scores and drift, and the number of copies of its learning state: the original, and the
+#: one that a checkpoint writes.
 _SCORES_BYTES, _N_COPIES = 2_300, 2
 _LATEST_BYTES = 36
 
 
 def device_cost(engine: Engine) -> DeviceCost:
-    """Return what a device takes in ``engine``, and in what stands beside it."""
+    """Return the memory per device in ``engine`` and around it."""
     buffers, blend, history = engine.buffers, engine.blend, engine.history
     n_leads, n_experts = len(engine.model.lead_times_min), 0 if blend is None else len(blend.experts)
     window_bytes = 4 * buffers.row_width * len(buffers.channels)
@@ -35,9 +35,9 @@ def device_cost(engine: Engine) -> DeviceCost:
 
 
 def limit_devices(settings: Settings, models: Models, limit: MemoryLimit | None) -> Settings:
-    """Return ``settings`` with a ``devices.max`` that fits into ``limit``; None: no limit is known.
+    """Return ``settings`` with a ``devices.max`` that fits into ``limit`` (None: no known limit).
 
-    One that is lowered is logged.
+    A reduction is logged.
     """
     configured = settings.devices.max
     if limit is None:

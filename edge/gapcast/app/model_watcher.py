@@ -1,7 +1,7 @@
-"""New models while the service runs: seen, loaded and self-tested beside the stream, then put in place between batches.
+"""Hot reload: detects new models, loads and self-tests them beside the stream, and swaps them in between batches.
 
-What is no good is refused with its reason, and the models in use go on; it is tried again when the files change again,
-or when someone asks.
+Invalid models are refused with a reason, and the models in use stay in use; loading is tried again when the files
+change or a reload is requested.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from gapcast.service.service import Service
 
 log = structlog.get_logger(__name__)
 
-#: How often the folders are looked at. Files that change between two looks are still being written.
-LOOK_S = 1.0
+#: How often the folders are checked. Files that change between two checks are still being written.
+CHECK_INTERVAL_S = 1.0
 _CURE = "correct the model or remove it; the models in use stay in use"
 
 
 class SwapCallbacks(NamedTuple):
-    """Who is told of new models, in :class:`Reloading`'s thread."""
+    """Callbacks of a swap, called in the thread of :class:`ModelWatcher`."""
 
-    #: The models in use, by name.
+    #: Returns the models in use, by name.
     loaded: Callable[[], Mapping[str, TflitePredictor]]
-    #: They are good, and are about to speak. What is raised here refuses them.
+    #: Called with valid models before they are used. An exception refuses them.
     before: Callable[[Models], None]
-    #: They speak.
+    #: Called once they are in use.
     after: Callable[[Models], None]
 
 
@@ -51,68 +51,70 @@ class ModelWatcher:
         library: Library,
         service: Service,
         stamp: Stamp,
-        in_place: SwapCallbacks,
+        callbacks: SwapCallbacks,
     ) -> None:
-        """Watch ``library``, whose files were as ``stamp`` says when ``service`` was given its models."""
+        """Watch ``library``; ``stamp`` is the state of its files when the models of ``service`` were loaded."""
         self._settings = settings
         self._library = library
         self._service = service
-        self._in_place = in_place
-        self._judged: Stamp | None = stamp  # what was last taken or refused
-        self._seen = stamp
-        self._asked = False
+        self._callbacks = callbacks
+        self._handled: Stamp | None = stamp  # the last state that was loaded or refused
+        self._last_stamp = stamp
+        self._reload_requested = False
         self._stopping = Event()
         self._thread = Thread(target=self._watch, name="models")
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; wait for a load that is under way."""
+        """Stop the thread; wait for a load in progress."""
         self._stopping.set()
         self._thread.join()
 
-    def ask(self) -> None:
-        """Let the models be loaded again, changed or not. It only sets a mark, as a signal's handler must."""
-        self._asked = True
+    def request_reload(self) -> None:
+        """Request a reload of the models, changed or not. Only sets a flag, so a signal handler may call it."""
+        self._reload_requested = True
 
     def _watch(self) -> None:
-        while not self._stopping.wait(LOOK_S):
+        while not self._stopping.wait(CHECK_INTERVAL_S):
             try:
-                self.look()
-            except Exception as error:  # as where no file can be opened: this thread is there for the next look
+                self.check_files()
+            except (
+                Exception
+            ) as error:  # for example no free file descriptor: the thread must survive for the next check
                 record_internal_error(self._service.statistics, "models", error, str(self._library))
 
-    def look(self) -> None:
-        """Look at the files; where they have changed and are whole, try them."""
-        if self._asked:
-            self._asked, self._judged = False, None
-        seen, self._seen = self._seen, self._library.stamp()
-        if self._seen == seen != self._judged:
-            self._try(seen)
+    def check_files(self) -> None:
+        """Check the files; load them if they have changed and are complete."""
+        if self._reload_requested:
+            self._reload_requested, self._handled = False, None
+        before, self._last_stamp = self._last_stamp, self._library.stamp()
+        if self._last_stamp == before != self._handled:
+            self._try_reload(before)
 
-    def _try(self, stamp: Stamp) -> None:
+    def _try_reload(self, stamp: Stamp) -> None:
         try:
-            self._change()
+            self._reload()
         except GapcastError as error:
             self._refuse(stamp, str(error))
-        except Exception as error:  # whatever a file does to the runtime, this thread is there for the next one
+        except Exception as error:  # whatever a file does to the runtime, the thread must survive for the next one
             record_internal_error(self._service.statistics, "models", error, str(self._library))
             self._refuse(stamp, f"{type(error).__name__}: {error}")
         else:
-            self._judged = stamp
+            self._handled = stamp
         _return_freed_memory()
 
-    def _change(self) -> None:
-        admission = admission_of(self._settings, os.environ, self._stopping.is_set, self._in_place.loaded())
+    def _reload(self) -> None:
+        admission = admission_of(self._settings, os.environ, self._stopping.is_set, self._callbacks.loaded())
         models = load_models(self._settings, self._library, admission)
         self._warm_up(models)
-        self._in_place.before(models)
+        self._callbacks.before(models)
         pause_s = self._swap_engine(models)
         if pause_s is None:
             return
-        self._in_place.after(models)
+        self._callbacks.after(models)
         for model in models.by_name.values():
             if model not in models.active:
                 model.rest()
@@ -122,33 +124,33 @@ class ModelWatcher:
 
     def _refuse(self, stamp: Stamp, problem: str) -> None:
         if self._stopping.is_set():
-            return  # the trial was cancelled, and says nothing of the model
+            return  # the trial was cancelled and has no result
         if self._library.stamp() != stamp:
-            return  # no wonder: it is being written to again, and is looked at when that is done
-        self._judged = stamp
+            return  # the files are being written again and are checked when that is done
+        self._handled = stamp
         self._service.statistics.model_reloads["refused"] += 1
         log.error("models.refused", path=str(self._library), problem=problem, cure=_CURE)
 
     def _warm_up(self, models: Models) -> None:
-        """Make the interpreters that the stream will ask for: for as many windows as those in use were asked for."""
+        """Create the interpreters that the stream will need, for the same batch sizes as the models in use."""
         in_use = self._service.models.values()
         sizes = sorted({size for model in in_use for size in getattr(model, "sizes", ())})
         for model in models.active:
             model.warm_up(sizes)
 
     def _swap_engine(self, models: Models) -> float | None:
-        """Have the stream go on with ``models``; return how long it stood still, s, None where it ends before."""
+        """Switch the stream to ``models``; return its pause, s, or None if the service stops before."""
         engine = engine_of(self._settings, models)
         reserve_rows(engine, self._service.n_devices)
         taken: Future[float] = self._service.swap_engine(engine, models.by_name)
         while not self._stopping.is_set():
-            if wait([taken], LOOK_S).done:
+            if wait([taken], CHECK_INTERVAL_S).done:
                 return taken.result()
         return None
 
 
 def _return_freed_memory() -> None:
-    """Return to the system the memory of the models that are gone, which glibc would keep for the next ones: 20 MB."""
+    """Return the memory of released models to the system, 20 MB that glibc would otherwise keep."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

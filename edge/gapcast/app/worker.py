@@ -1,7 +1,7 @@
-"""A worker with several shards: a process for each, and this one beside them, which ends with the first that ends.
+"""A worker with several shards: one child process per shard, and this supervising process.
 
-A shard is served by one thread, whose Python runs on one core: a process for each shard uses them all, and what
-befalls one befalls the others only in that the worker ends, after which whoever supervises it starts it again.
+A shard is served by one thread, which uses one core; one process per shard uses all cores. When one child ends, the
+worker stops the others and ends too, so that its supervisor restarts it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from gapcast.core.errors import SettingsError
 log = structlog.get_logger(__name__)
 
 _PR_SET_PDEATHSIG = 1
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _NOTIFY_SOCKET = "NOTIFY_SOCKET"
-_ROOT = Path(__file__).resolve().parents[2]  # where the package gapcast is
+_ROOT = Path(__file__).resolve().parents[2]  # the folder of the package gapcast
 
 
-def serve_each(each: Sequence[Settings], arguments: Sequence[str]) -> int:
-    """Run ``gapcast run`` with these ``arguments`` for each shard of ``each``; return the first exit code but 0, or 0.
+def run_shards(each: Sequence[Settings], arguments: Sequence[str]) -> int:
+    """Run ``gapcast run`` with ``arguments`` for each shard of ``each``; return the first non-zero exit code, or 0.
 
-    Signals are handed on. Where one process ends by itself, the others are told to end as well. Raises
-    :class:`SettingsError` under a systemd that waits for word of this process, which has none to give.
+    Signals are forwarded. When one process ends by itself, the others are stopped. Raises :class:`SettingsError` under
+    a systemd that expects notifications, which this process does not send.
     """
     if _NOTIFY_SOCKET in os.environ:
         msg = "shards: systemd watches over one process: a unit for each shard, with that one alone in its shards"
@@ -40,15 +40,15 @@ def serve_each(each: Sequence[Settings], arguments: Sequence[str]) -> int:
     stopping: list[int] = []
     shards: dict[int, subprocess.Popen[bytes]] = {}
 
-    def hand_on(number: int, _frame: object) -> None:
+    def forward(number: int, _frame: object) -> None:
         if number != signal.SIGHUP:
             stopping.append(number)
         for one in list(shards.values()):
             one.send_signal(number)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, hand_on)
-    # This very gapcast, whatever lies in the folder that it was started in.
+        signal.signal(number, forward)
+    # This installation of gapcast, regardless of the working directory.
     path = os.pathsep.join((str(_ROOT), *filter(None, (os.environ.get("PYTHONPATH"),))))
     for settings in each:
         if stopping:
@@ -56,7 +56,7 @@ def serve_each(each: Sequence[Settings], arguments: Sequence[str]) -> int:
         shard, port = (settings.shards or (0,))[0], settings.http.port
         own = ["--set", f"shards={shard}", "--set", f"http.port={port}", "--of-worker", str(os.getpid())]
         command = [sys.executable, "-P", "-m", "gapcast", "run", *arguments, *own]
-        shards[shard] = subprocess.Popen(  # noqa: S603 - ourselves, as we were called
+        shards[shard] = subprocess.Popen(  # noqa: S603 - this program with its own arguments
             command, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": path}
         )
     return _wait_for_all(shards, stopping)
@@ -65,7 +65,7 @@ def serve_each(each: Sequence[Settings], arguments: Sequence[str]) -> int:
 def _wait_for_all(shards: dict[int, subprocess.Popen[bytes]], stopping: list[int]) -> int:
     code = 0
     while shards:
-        time.sleep(_LOOK_S)  # and not os.wait: a signal that comes just before it would not be handed on
+        time.sleep(_POLL_S)  # not os.wait, which would not forward a signal that arrives just before it
         for shard, process in list(shards.items()):
             ended = process.poll()
             if ended is None:
@@ -82,7 +82,7 @@ def _wait_for_all(shards: dict[int, subprocess.Popen[bytes]], stopping: list[int
 
 
 def end_with(parent: int) -> None:
-    """Have this process finish and end, as by SIGTERM, when ``parent`` is gone, however that ends."""
+    """Let this process stop, as by SIGTERM, when its parent process ``parent`` ends in any way."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,1 +1,1 @@
-"""The configuration: its sections, and how it is read."""
+"""The configuration: its sections and the loader."""

@@ -1,8 +1,8 @@
 """Reads the configuration: ``gapcast.toml``, then environment ``GAPCAST_…``, then command line.
 
 The environment nests by two underscores: ``GAPCAST_MQTT__HOST`` is ``mqtt.host``. Any key may be read
-from a file (a Docker secret, a systemd credential) by ``_FILE``: ``GAPCAST_MQTT__PASSWORD_FILE``; in
-``gapcast.toml`` by ``_file``: ``password_file``, as seen from the folder of ``gapcast.toml``.
+from a file (a Docker secret, a systemd credential) with ``_FILE``: ``GAPCAST_MQTT__PASSWORD_FILE``; in
+``gapcast.toml`` with ``_file``: ``password_file``, relative to the folder of ``gapcast.toml``.
 """
 
 from __future__ import annotations
@@ -21,21 +21,20 @@ from gapcast.core.errors import SettingsError
 FILE_SUFFIX = "_file"
 ENV_PREFIX, ENV_NESTING, ENV_FILE_SUFFIX = "GAPCAST_", "__", "_FILE"
 DEFAULT_FILE = Path("gapcast.toml")
-#: The one key that is of no section.
+#: The only key outside a section.
 _SHARDS = "shards"
 
 
 def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
-    """Read the settings: ``file`` (or ``gapcast.toml`` here, if there is one), environment, ``overrides``.
+    """Read the settings: ``file`` (or ``gapcast.toml`` here, if it exists), environment, ``overrides``.
 
-    ``overrides`` are nested like the file. Raises :class:`SettingsError` that names the first key that
-    is wrong and what is wrong with it.
+    ``overrides`` are nested like the file. Raises :class:`SettingsError` with the first invalid key and its problem.
     """
     path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     merged: dict[str, Any] = {}
     for source in (_read_toml(path) if path else {}, _read_environment(environment), overrides):
         _merge(merged, source)
-    merged = _with_secrets(merged)
+    merged = _read_secrets(merged)
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
@@ -45,11 +44,11 @@ def load(file: Path | None, environment: Mapping[str, str], overrides: Mapping[s
             "extra_forbidden": "there is no such key",
             "model_type": "is a section, not a value",
         }.get(first["type"], first["msg"].removeprefix("Value error, "))
-        # Also a secret's key misspelt, or left out.
+        # A misspelt or missing key may also contain a secret.
         may_be_secret = "password" in key or "token" in key or first["type"] in {"extra_forbidden", "model_type"}
         shown = "" if may_be_secret or isinstance(first["input"], dict) else f" (it is {first['input']!r})"
-        where = f"configuration key {key}" if key else "configuration"
-        msg = f"{where}: {problem}{shown}"
+        prefix = f"configuration key {key}" if key else "configuration"
+        msg = f"{prefix}: {problem}{shown}"
         raise SettingsError(msg) from error
 
 
@@ -66,29 +65,29 @@ def nested(dotted: str, value: object) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Secret:
-    """A value that is in a file, which is read only where no later source gives the key."""
+    """A value in a file, which is read only if no later source sets the key."""
 
-    said_by: str
+    origin: str
     path: Path
 
     def read(self) -> str:
-        return _read_secret(self.said_by, self.path)
+        return _read_secret(self.origin, self.path)
 
 
-def _with_secrets(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was given, with what is in files read."""
+def _read_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``values`` with each secret read from its file."""
     return {
-        key: _with_secrets(value) if isinstance(value, dict) else value.read() if isinstance(value, _Secret) else value
-        for key, value in given.items()
+        key: _read_secrets(value) if isinstance(value, dict) else value.read() if isinstance(value, _Secret) else value
+        for key, value in values.items()
     }
 
 
-def _files_named(document: Mapping[str, Any], file: Path, before: str = "") -> dict[str, Any]:
-    """Return a section of ``file`` with each ``key_file = "path"`` as the ``key`` that is in that file."""
+def _resolve_file_keys(document: Mapping[str, Any], file: Path, before: str = "") -> dict[str, Any]:
+    """Return a section of ``file`` with each ``key_file = "path"`` replaced by ``key`` with the secret."""
     found: dict[str, Any] = {}
     for key, value in document.items():
         if isinstance(value, dict):
-            found[key] = _files_named(value, file, f"{before}{key}.")
+            found[key] = _resolve_file_keys(value, file, f"{before}{key}.")
         elif before and key.endswith(FILE_SUFFIX) and isinstance(value, str):
             plain = key.removesuffix(FILE_SUFFIX)
             if plain in document:
@@ -102,7 +101,7 @@ def _files_named(document: Mapping[str, Any], file: Path, before: str = "") -> d
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return _files_named(tomllib.loads(path.read_text(encoding="utf-8")), path)
+        return _resolve_file_keys(tomllib.loads(path.read_text(encoding="utf-8")), path)
     except OSError as error:
         msg = f"configuration file {path}: cannot be read ({error.strerror})"
         raise SettingsError(msg) from error
@@ -144,11 +143,11 @@ def _refuse_single_underscore(name: str) -> None:
             raise SettingsError(msg)
 
 
-def _read_secret(said_by: str, path: Path) -> str:
+def _read_secret(origin: str, path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"{said_by}: {path} cannot be read ({error})"
+        msg = f"{origin}: {path} cannot be read ({error})"
         raise SettingsError(msg) from error
 
 

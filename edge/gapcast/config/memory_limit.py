@@ -1,4 +1,4 @@
-"""How much memory this process may use, and how many devices fit into it."""
+"""The memory limit of this process, and the number of devices that fit into it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-#: Memory of a gateway without a device, and the share of the rest that devices may take: batches, requests, the
-#: trial of a model and the allocator's own losses need some too.
+#: Memory of a gateway without devices, and the share of the rest for devices: batches, requests, the trial of a model
+#: and fragmentation need some too.
 IDLE_BYTES, DEVICES_SHARE = 110 << 20, 0.6
-#: However little memory there is, a gateway serves some devices.
+#: Minimum number of devices, however little memory there is.
 LEAST_DEVICES = 10
-#: A control group without a limit states one near 2**63.
+#: A control group without a limit reports a value near 2**63.
 _UNLIMITED_BYTES = 1 << 60
 
 
 class MemoryLimit(NamedTuple):
-    """The lowest limit on this process's memory, and what sets it: a file, ``RLIMIT_AS`` or the machine."""
+    """The lowest limit on this process's memory, and its source: a file, ``RLIMIT_AS`` or the machine."""
 
     n_bytes: int
     source: str
 
     def __str__(self) -> str:
-        """Return it for people.
+        """Return a readable form.
 
         >>> str(MemoryLimit(256 << 20, "RLIMIT_AS"))
         '256 MB by RLIMIT_AS'
@@ -33,7 +33,7 @@ class MemoryLimit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeviceCost:
-    """Bytes that devices take: each of them, and in addition the first so many that are tracked or have a history."""
+    """Memory of devices: of each, and in addition of the first ``n_tracked`` and the first ``n_history``."""
 
     each_bytes: int
     tracked_bytes: int = 0
@@ -42,7 +42,7 @@ class DeviceCost:
     n_history: int = 0
 
     def total_bytes(self, n_devices: int) -> int:
-        """Return what ``n_devices`` take.
+        """Return the memory of ``n_devices``.
 
         >>> DeviceCost(1_000, 20_000, n_tracked=5).total_bytes(10)
         110000
@@ -52,7 +52,7 @@ class DeviceCost:
 
 
 def devices_that_fit(cost: DeviceCost, limit_bytes: int, wanted: int) -> int:
-    """Return how many devices fit into a process of at most ``limit_bytes``: at most ``wanted``.
+    """Return how many devices, at most ``wanted``, fit into a process of ``limit_bytes``.
 
     >>> devices_that_fit(DeviceCost(1_000), IDLE_BYTES + 10_000_000, 100_000)
     6000
@@ -69,10 +69,10 @@ def devices_that_fit(cost: DeviceCost, limit_bytes: int, wanted: int) -> int:
 
 
 def read_memory_limit(root: Path = Path("/")) -> MemoryLimit | None:
-    """Return the lowest limit on this process's memory; None where the system states none.
+    """Return the lowest limit on this process's memory; None if the system reports none.
 
-    Control groups (version 2 and 1, this process's and all above it), ``RLIMIT_AS``, and the machine's memory count.
-    The files are looked for under ``root``.
+    It considers control groups (version 2 and 1, this process's and all parents), ``RLIMIT_AS`` and the machine's
+    memory. The files are read under ``root``.
     """
     limits = [*_group_limits(root), *_own_limits(), *_machine_memory(root)]
     return min(limits, default=None)
@@ -89,7 +89,7 @@ def _group_limits(root: Path) -> list[MemoryLimit]:
         else:
             continue
         parts = [part for part in path.split("/") if part not in {"", ".."}]
-        # In a container the path may be that of the host, of which only the root is to be seen.
+        # In a container the path may be the host's, of which only the root is visible.
         for depth in range(len(parts), -1, -1):
             file = base.joinpath(*parts[:depth], name)
             found += [
@@ -111,7 +111,7 @@ def _machine_memory(root: Path) -> list[MemoryLimit]:
 
 
 def _lines(file: Path) -> list[str]:
-    """Return the lines of a small file of the system; none where it is not there, as on another system."""
+    """Return the lines of a small system file; none if it does not exist."""
     try:
         return [line.strip() for line in file.read_text(encoding="ascii").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""``[mqtt]`` and ``[topics]``: how the broker is reached, and where what goes."""
+"""``[mqtt]`` and ``[topics]``: the connection to the broker, and the topics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class SettingsSection(BaseModel):
-    """A section of the configuration: frozen, and without a key that is not known."""
+    """A section of the configuration: frozen; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -20,30 +20,30 @@ class TlsSettings(SettingsSection):
     """``[mqtt.tls]``"""
 
     enabled: bool = False
-    #: Authorities that may vouch for the broker, PEM; None: those that this machine trusts.
+    #: Authorities trusted to sign the broker's certificate, PEM; None: those that this machine trusts.
     ca_path: Path | None = None
-    #: Our own certificate and its key, PEM, for a broker that asks for one; the key may be in the same file.
+    #: Our own certificate and its key, PEM, for a broker that requires one; the key may be in the same file.
     certificate_path: Path | None = None
     key_path: Path | None = None
     key_password: SecretStr | None = None
-    #: The name in the broker's certificate, where it is reached by another; None: ``mqtt.host``.
+    #: The name in the broker's certificate, if it differs from the host; None: ``mqtt.host``.
     server_name: str | None = Field(default=None, min_length=1)
     #: Protocols to offer (ALPN), for a broker that shares a port with HTTPS.
     alpn: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()
 
     @field_validator("alpn", mode="before")
     @classmethod
-    def _separated(cls, alpn: object) -> object:
+    def _split_list(cls, alpn: object) -> object:
         return [name.strip() for name in alpn.split(",") if name.strip()] if isinstance(alpn, str) else alpn
 
     @model_validator(mode="after")
     def _consistent(self) -> TlsSettings:
-        given = sorted(name for name, value in self if name != "enabled" and value)
-        if given and not self.enabled:
-            msg = f"{given[0]} is set but TLS is off, and the connection would be in the clear: set enabled = true"
+        used = sorted(name for name, value in self if name != "enabled" and value)
+        if used and not self.enabled:
+            msg = f"{used[0]} is set but TLS is off, and the connection would be unencrypted: set enabled = true"
             raise ValueError(msg)
         if self.certificate_path is None and (self.key_path or self.key_password):
-            msg = "a key without its certificate serves nothing: set certificate_path too"
+            msg = "a key needs its certificate: set certificate_path too"
             raise ValueError(msg)
         return self
 
@@ -56,37 +56,37 @@ class MqttSettings(SettingsSection):
     username: str | None = None
     password: SecretStr | None = None
     transport: Literal["tcp", "websockets"] = "tcp"
-    #: Path of the broker's WebSocket.
+    #: Path of the broker's WebSocket endpoint.
     websocket_path: str = Field(default="/mqtt", pattern=r"^/[!-~]*$")
     tls: TlsSettings = TlsSettings()
-    #: ``auto`` speaks MQTT 5 and falls back to 3.1.1 where the broker refuses it.
+    #: ``auto`` uses MQTT 5 and falls back to 3.1.1 if the broker rejects it.
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     #: Quality of service of readings and forecasts.
     qos: int = Field(default=1, ge=0, le=1)
     retain_forecasts: bool = False
     keepalive_s: int = Field(default=30, ge=5, le=3_600)
-    #: How long the broker keeps readings for this gateway while it is away (MQTT 5).
+    #: How long the broker stores readings for this gateway while it is offline (MQTT 5).
     session_expiry_s: int = Field(default=86_400, ge=0, le=4_294_967_295)
-    #: Readings that the broker may send before the first of them is acknowledged (MQTT 5).
+    #: Maximum number of unacknowledged readings in flight from the broker (MQTT 5).
     receive_maximum: int = Field(default=1_024, ge=1, le=32_767)
-    #: Told on the rejected topic; further ones are counted.
+    #: Maximum rate of messages on the rejected topic; further ones are only counted.
     rejections_per_s: float = Field(default=10.0, ge=0.1, le=10_000)
-    #: Workers of this name have the broker deal the meters out among them (``$share``); None: each takes all it reads.
+    #: Shared subscription (``$share``) by which workers of this name share the meters; None: no sharing.
     share_group: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    #: How the broker deals. Any other way than by topic would tear the readings of a meter apart.
+    #: How the broker distributes messages. Any way but by topic would split the readings of a meter across workers.
     shared_by: Literal["topic-hash"] | None = None
 
     @model_validator(mode="after")
-    def _dealt_by_topic(self) -> MqttSettings:
+    def _shares_by_topic(self) -> MqttSettings:
         if (self.share_group is None) != (self.shared_by is None):
             msg = (
-                'share_group and shared_by = "topic-hash" go together: only a broker that deals by the topic\'s hash '
-                "(EMQX: hash_topic) leaves a meter's readings with one worker; one that deals message by message "
-                "(mosquitto) tears them apart, and shards are the way there"
+                'share_group and shared_by = "topic-hash" must be set together: only a broker that distributes by the '
+                "topic's hash (EMQX: hash_topic) delivers a meter's readings to one worker; one that distributes "
+                "message by message (mosquitto) splits them across workers: use shards instead"
             )
             raise ValueError(msg)
         if self.share_group is not None and self.protocol == "3.1.1":
-            msg = "share_group needs MQTT 5: leave protocol out"
+            msg = "share_group requires MQTT 5: remove protocol"
             raise ValueError(msg)
         return self
 
@@ -102,7 +102,7 @@ class TopicSettings(SettingsSection):
     rejected: str = "gapcast/{gateway}/rejected"
     events: str = "gapcast/{gateway}/events"
     predict: str = "gapcast/{gateway}/predict"
-    #: With ``mqtt.share_group``: where the broker is tried, before readings are taken.
+    #: With ``mqtt.share_group``: the topic on which the broker's distribution is measured at start-up.
     dealing: str = "gapcast/{gateway}/dealing"
-    #: What the response topic of a request must begin with: no one can have the gateway write elsewhere.
+    #: Prefix that the response topic of a request must have, so that clients cannot make the gateway publish elsewhere.
     answers: str = "gapcast/{gateway}/answer/"

@@ -1,4 +1,4 @@
-"""What can be set: the sections of the configuration and their keys. Every key has a default.
+"""The sections of the configuration and their keys. Every key has a default.
 
 :mod:`gapcast.config.loader` reads them.
 """
@@ -17,58 +17,58 @@ from gapcast.config.sources import SourceSettings
 from gapcast.config.topic_overlap import echo_problems
 from gapcast.config.topic_sharing import SHARD, sharing_problems
 
-#: Levels of a topic of readings that stand for any text.
+#: Placeholders that stand for a whole level of a topic.
 _WHOLE_LEVELS = frozenset({"{device}", "{channel}", "{part}", SHARD})
 
 
 class GatewaySettings(SettingsSection):
     """``[gateway]``"""
 
-    #: Names this gateway in topics and as MQTT client; empty: made once and kept with the state.
+    #: Name of this gateway in topics and in the MQTT client id; empty: generated once and stored with the state.
     id: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]{0,64}$")
 
 
 class HttpSettings(SettingsSection):
     """``[http]``"""
 
-    host: str = "0.0.0.0"  # noqa: S104 - a gateway's readers are on its network; docs/operations.md tells how to close it
+    host: str = "0.0.0.0"  # noqa: S104 - clients are on the gateway's network; docs/operations.md describes restrictions
     port: Port = 8080
     max_body_bytes: int = Field(default=262_144, ge=1_024)
     max_readings: int = Field(default=10_000, ge=2)
-    #: Of a request by the Open Inference Protocol: some thousands of windows.
+    #: Body limit of the Open Inference Protocol: some thousands of windows.
     max_tensor_bytes: int = Field(default=16_777_216, ge=1_024)
-    #: Of all bodies that are being received or handled.
+    #: Limit of all bodies being received or handled.
     max_total_body_bytes: int = Field(default=33_554_432, ge=1_024)
-    #: Connections at a time; None: half of the files that the process may open, 512 at most.
+    #: Concurrent connections; None: half of the files that the process may open, at most 512.
     max_connections: int | None = Field(default=None, ge=4, le=65_536)
-    #: How long a request's head, and its body, may take.
+    #: Time limits for receiving a request's head and its body.
     head_timeout_s: float = Field(default=10.0, ge=0.05, le=3_600)
     body_timeout_s: float = Field(default=30.0, ge=0.05, le=3_600)
-    #: Readers of ``GET /events`` at a time, and those of them at one address.
+    #: Concurrent readers of ``GET /events``, in total and per address.
     max_event_readers: int = Field(default=100, ge=0, le=10_000)
     max_event_readers_per_client: int = Field(default=10, ge=1, le=10_000)
-    #: What who asks must bear, for all but health; None: anyone may ask.
+    #: Bearer token, required for everything but health checks; None: no authentication.
     token: SecretStr | None = Field(default=None, min_length=8)
-    #: Pages of other origins that may ask from a browser.
+    #: Other origins whose pages may send requests (CORS).
     cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...] = ()
 
-    #: Addresses and networks that may ask at all, beside this machine; none: any.
+    #: Client addresses and networks that are allowed, besides this machine; empty: any.
     allow_from: tuple[IPvAnyNetwork, ...] = ()
-    #: Addresses and networks that may change something, beside this machine, where there is no token.
+    #: Client addresses and networks that may make changes, besides this machine, if no token is set.
     allow_changes_from: tuple[IPvAnyNetwork, ...] = ()
-    #: Names that are answered (``Host``), beside addresses, ``localhost`` and the machine's own; ``*``: any.
+    #: Accepted ``Host`` names, besides addresses, ``localhost`` and the machine's own names; ``*``: any.
     allowed_hosts: tuple[Annotated[str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$")], ...] = ()
 
     @field_validator("cors_origins", "allow_from", "allow_changes_from", "allowed_hosts", mode="before")
     @classmethod
-    def _separated(cls, given: object) -> object:
-        return [one.strip() for one in given.split(",") if one.strip()] if isinstance(given, str) else given
+    def _split_list(cls, value: object) -> object:
+        return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
 
 
 class MetricsSettings(SettingsSection):
     """``[metrics]``"""
 
-    #: Devices that have series of their own, those that came first; 0: none has. A thousand cost a third of a second.
+    #: Number of devices with their own time series, in order of arrival; 0: none. A thousand take a third of a second.
     per_device: int = Field(default=0, ge=0, le=1_000)
 
 
@@ -77,63 +77,63 @@ class StateSettings(SettingsSection):
 
     #: None: ``$STATE_DIRECTORY`` (systemd), else ``$XDG_STATE_HOME/gapcast``, else ``~/.local/state/gapcast``.
     path: Path | None = None
-    #: Whether readings are kept there, so that a restart is as if it had not been.
+    #: Whether the state is persisted there, so that a restart loses nothing.
     keep: bool = True
-    #: Whether a shard is taken over that was kept with other models than are loaded here; else it is refused.
+    #: Whether to take over a shard whose state was written with other models than those loaded here; else refuse it.
     accept_other_models: bool = False
 
 
 class ModelSettings(SettingsSection):
     """``[models]``"""
 
-    #: Folder of models; None: the ones that came with gapcast.
+    #: Folder of models; None: the bundled models and installed ones.
     path: Path | None = None
 
 
 class ForecastSettings(SettingsSection):
     """``[forecast]``"""
 
-    #: Name of the model that speaks; None: the registry's default.
+    #: Name of the primary model; None: the registry's default.
     model: str | None = None
-    #: Whether a model that speaks for each minute up to the horizon tells of them all.
+    #: Whether to publish all minutes up to the horizon, if the model forecasts them.
     path: bool = True
-    #: Whether what is told blends all experts, weighted by their errors in this house; else that model speaks alone.
+    #: Whether to publish an ensemble, weighted by each member's errors in this household; else the primary model alone.
     blend: bool = True
-    #: Models that the blend hears beside it; None: all that are loaded and fit it.
+    #: Other models in the ensemble; None: all loaded models that are compatible with the primary model.
     experts: tuple[str, ...] | None = None
-    #: Whether one of the experts learns each house.
+    #: Whether the ensemble includes an online model that learns each household.
     learn: bool = True
-    #: Whether bounds are corrected so that nine in ten outcomes are within, in each house.
+    #: Whether the 90 % interval is calibrated by each household's outcomes.
     calibrate: bool = True
 
     @field_validator("experts", mode="before")
     @classmethod
-    def _separated(cls, experts: object) -> object:
+    def _split_list(cls, experts: object) -> object:
         return [name.strip() for name in experts.split(",") if name.strip()] if isinstance(experts, str) else experts
 
 
 class LearningSettings(SettingsSection):
-    """``[learning]``: what is learnt of each device."""
+    """``[learning]``: online learning from each device's outcomes."""
 
-    #: Devices that are scored and learnt from; those beyond are forecast as strangers.
+    #: Maximum number of tracked devices, which are scored and learnt from; further ones are forecast as untracked.
     max_devices: int = Field(default=2_000, ge=0)
-    #: What an outcome's weight keeps from one minute to the next in the expert that learns; 1 forgets nothing.
+    #: Forgetting factor of the online model per minute; 1: no forgetting.
     forgetting: float = Field(default=0.99999, ge=0.999, le=1.0)
-    #: How often the live scores of a device are told on its topic, by the gateway's clock; 0: never.
+    #: How often the live scores of a device are published, by the gateway's clock; 0: never.
     report_every_min: float = Field(default=15.0, ge=0, le=10_080)
 
 
 class HistorySettings(SettingsSection):
-    """``[history]``: what is kept in memory of each device, to be asked for."""
+    """``[history]``: the history of each device in memory, available over REST."""
 
-    #: Minutes of readings, and of forecasts with what came; 0: none.
+    #: Minutes of readings, and of forecasts with their outcomes; 0: none.
     minutes: int = Field(default=1_440, ge=0, le=10_080)
-    #: Devices of which it is kept: 42 kB each for a day.
+    #: Number of devices with a history: 42 kB each for a day.
     max_devices: int = Field(default=50, ge=0, le=10_000)
 
 
 class LimitSettings(SettingsSection):
-    """``[limits]``: what power a reading may state."""
+    """``[limits]``: the permitted power of a reading."""
 
     min_kw: float = Field(default=-100.0, ge=-1e6)
     max_kw: float = Field(default=100.0, le=1e6)
@@ -150,25 +150,25 @@ class DeviceSettings(SettingsSection):
     """``[devices]``"""
 
     max: int = Field(default=100_000, ge=1)
-    #: Minutes without a reading, by the gateway's clock, after which a device is offline; 0: nothing is said of it.
+    #: Minutes without a reading, by the gateway's clock, after which a device is offline; 0: availability is off.
     stale_after_min: float = Field(default=10.0, ge=0, le=10_080)
 
 
 class HomeAssistantSettings(SettingsSection):
     """``[homeassistant]``"""
 
-    #: Whether to tell Home Assistant of each device.
+    #: Whether to publish each device to Home Assistant by MQTT discovery.
     enabled: bool = False
-    #: Its ``discovery_prefix``; it says on ``…/status`` that it has started.
+    #: Its ``discovery_prefix``; Home Assistant publishes its birth message on ``…/status``.
     discovery_prefix: str = Field(default="homeassistant", pattern=r"^[^+#{}\x00-\x1f]+$")
-    #: Home Assistant holds six entities for each device; a topic with a random part must not drown it.
+    #: Limits the entities, six per device, so that a topic with a random part cannot flood Home Assistant.
     max_devices: int = Field(default=1_000, ge=1)
 
 
 class SiteSettings(SettingsSection):
     """``[site]``"""
 
-    #: The clock on the wall, by its IANA name: what models that know the time of day go by.
+    #: IANA time zone of the household; models with time-of-day features use it.
     timezone: str = "UTC"
 
     @field_validator("timezone")
@@ -176,8 +176,12 @@ class SiteSettings(SettingsSection):
     def _known(cls, name: str) -> str:
         try:
             _ = ZoneInfo(name) if name != "UTC" else UTC
-        except (ValueError, OSError, LookupError) as error:  # also a name that is a path, or a folder of the database
-            msg = "there is no such time zone: give an IANA name, as Europe/Paris"
+        except (
+            ValueError,
+            OSError,
+            LookupError,
+        ) as error:  # also for a name that is a path, or a folder of the database
+            msg = "there is no such time zone: use an IANA name, such as Europe/Paris"
             raise ValueError(msg) from error
         return name
 
@@ -190,7 +194,7 @@ class SiteSettings(SettingsSection):
 class LogSettings(SettingsSection):
     """``[log]``"""
 
-    #: ``auto``: for people on a terminal, JSON elsewhere.
+    #: ``auto``: readable text on a terminal, else JSON.
     format: Literal["auto", "console", "json"] = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -213,21 +217,24 @@ class Settings(SettingsSection):
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     site: SiteSettings = SiteSettings()
     log: LogSettings = LogSettings()
-    #: ``[[sources]]``: which meters are read; none: the native readings on ``topics.reading``.
+    #: ``[[sources]]``: the meters to read; empty: native readings on ``topics.reading``.
     sources: tuple[SourceSettings, ...] = ()
-    #: Shares of the meters that this worker takes; None: there are no shards, and it takes all.
+    #: Shards of the meters that this worker serves; None: no sharding, it serves all.
     shards: tuple[Annotated[int, Field(ge=0)], ...] | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _sharded_topic(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("shards") is None or not isinstance(given.get("topics", {}), dict):
-            return given
-        return given | {"topics": {"reading": f"gap/{SHARD}/{{device}}/reading", **given.get("topics", {})}}
+    def _sharded_topic(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("shards") is None:
+            return values
+        topics = values.get("topics", {})
+        if not isinstance(topics, dict):
+            return values
+        return values | {"topics": {"reading": f"gap/{SHARD}/{{device}}/reading", **topics}}
 
     @field_validator("shards", mode="before")
     @classmethod
-    def _separated(cls, shards: object) -> object:
+    def _split_list(cls, shards: object) -> object:
         return [one.strip() for one in shards.split(",") if one.strip()] if isinstance(shards, str) else shards
 
     @model_validator(mode="after")
@@ -237,15 +244,15 @@ class Settings(SettingsSection):
         for problem in sharing_problems(self.shards, topics, of_sources):
             raise ValueError(problem)
         if self.shards and not self.state.keep:
-            msg = "shards need state.keep: another worker goes on from what was kept"
+            msg = "shards need state.keep: another worker continues from the persisted state"
             raise ValueError(msg)
         if self.shards and (self.mqtt.protocol == "3.1.1" or self.mqtt.share_group):
-            msg = "shards need MQTT 5, by which a broker says that another took a session over: leave mqtt.protocol out"
+            msg = "shards need MQTT 5, with which a broker reports that a session was taken over: remove mqtt.protocol"
             if self.mqtt.share_group:
-                msg = "shards and mqtt.share_group are two ways to share meters out: choose one"
+                msg = "shards and mqtt.share_group are alternatives: choose one"
             raise ValueError(msg)
         if self.mqtt.share_group and any(source.parts for source in self.sources):
-            msg = "mqtt.share_group: a source whose value comes in {part}s would be torn, for each has its own topic"
+            msg = "mqtt.share_group: a source with a value in {part}s would be split across workers, one topic per part"
             raise ValueError(msg)
         return self
 
@@ -276,13 +283,13 @@ class Settings(SettingsSection):
         return topic.replace("{gateway}", self.gateway.id) if self.gateway.id else topic
 
     @model_validator(mode="after")
-    def _availability_is_told(self) -> Settings:
+    def _availability_is_published(self) -> Settings:
         if self.homeassistant.enabled and not self.devices.stale_after_min:
-            msg = "homeassistant.enabled needs devices.stale_after_min above 0: it goes by each device's availability"
+            msg = "homeassistant.enabled needs devices.stale_after_min above 0: it uses each device's availability"
             raise ValueError(msg)
         return self
 
 
 def _filter_of(topic: str) -> str:
-    """Return the subscription that takes in all that a pattern of readings stands for."""
+    """Return the subscription that matches a pattern of readings."""
     return "/".join("+" if level in _WHOLE_LEVELS else level for level in topic.split("/"))

@@ -1,6 +1,6 @@
-"""A shard is a gateway of its own: its number stands in its topics, in the gateway's id and in where its state is.
+"""A shard is a separate gateway: its number is part of its topics, its gateway id and its state folder.
 
-So whoever has that id and that folder goes on where the last worker ended, and nothing else here knows of shards.
+A worker with that id and folder continues from the state of the last one, and no other module depends on shards.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from gapcast.config.settings import Settings
 from gapcast.config.topic_sharing import SHARD
 from gapcast.core.errors import SettingsError
 
-#: What shards are named after where ``gateway.id`` is not set: the same for every worker, unlike an id that is made.
+#: Base of the gateway ids of shards if ``gateway.id`` is not set: the same for all workers, unlike a generated id.
 _FLEET = "shard"
 
 
 def of_shard(settings: Settings, shard: int, http_port: int | None = None) -> Settings:
-    """Return the settings of the gateway that shard ``shard`` is; it answers on ``http_port``, if that is given.
+    """Return the settings of the gateway of shard ``shard``, with the HTTP port ``http_port`` if given.
 
     >>> one = of_shard(Settings(shards=(0, 1)), 1)
     >>> one.gateway.id, one.topics.reading, one.shards
@@ -38,32 +38,32 @@ def of_shard(settings: Settings, shard: int, http_port: int | None = None) -> Se
 
 
 def each_of(settings: Settings) -> list[Settings]:
-    """Return the settings of each shard, in their order, at one HTTP port after the other; of none, these alone.
+    """Return the settings of each shard, in order, with consecutive HTTP ports; without shards, these settings alone.
 
-    Raises :class:`SettingsError` where there are not so many ports.
+    Raises :class:`SettingsError` if there are not enough ports.
     """
     if settings.shards is None:
         return [settings]
     first = settings.http.port
-    if first + len(settings.shards) > 65_536:  # noqa: PLR2004 - what a port may be
-        msg = f"http.port: {len(settings.shards)} shards need as many ports from {first} on: set a lower one"
+    if first + len(settings.shards) > 65_536:  # noqa: PLR2004 - number of ports
+        msg = f"http.port: {len(settings.shards)} shards need as many ports, starting at {first}: set a lower one"
         raise SettingsError(msg)
     return [of_shard(settings, shard, first + i) for i, shard in enumerate(settings.shards)]
 
 
 def the_one_of(settings: Settings) -> Settings:
-    """Return the settings of the one shard that is named, or these where there are none.
+    """Return the settings of the single configured shard, or these settings without shards.
 
-    Raises :class:`SettingsError` where there are several.
+    Raises :class:`SettingsError` if there are several.
     """
     if settings.shards is not None and len(settings.shards) > 1:
-        msg = f"shards names {', '.join(map(str, settings.shards))}: name the one, as --set shards={settings.shards[0]}"
+        msg = f"shards lists {', '.join(map(str, settings.shards))}: select one, as --set shards={settings.shards[0]}"
         raise SettingsError(msg)
     return each_of(settings)[0]
 
 
 def folder_of(settings: Settings, state: Path) -> Path:
-    """Return where under ``state`` the readings of the gateway with these settings are kept.
+    """Return the folder under ``state`` for the readings of the gateway with these settings.
 
     >>> folder_of(of_shard(Settings(shards=(7,)), 7), Path("state"))
     PosixPath('state/shard-7/stream')

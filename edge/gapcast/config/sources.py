@@ -1,4 +1,4 @@
-"""``[[sources]]``: which meters are read, and how. What is not set is the preset's, or the default."""
+"""``[[sources]]``: the meters to read. Keys that are not set come from the preset, or are defaults."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ class SourceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    #: The meter's kind, by its name in ``edge/gapcast/presets/presets.toml``.
+    #: Name of a preset in ``edge/gapcast/presets/presets.toml``.
     preset: str | None = None
-    #: Topic pattern; of its levels one may be ``{device}``, one ``{channel}``, one ``{part}``.
+    #: Topic pattern; one level each may be ``{device}``, ``{channel}`` and ``{part}``.
     topic: str
-    #: The device's name: of the levels of the topic, or fixed.
+    #: The device's name: from the levels of the topic, or fixed.
     device: str = ""
     format: Format = "json"
-    #: Path or sum of paths; of several, the first that a message has. Of ``{part}`` topics, the parts.
+    #: Path or sum of paths; of several, the first that a message contains. For ``{part}`` topics, the parts.
     value: tuple[str, ...] = ()
     unit: Unit = "auto"
     sign: Literal[1, -1] = 1
     time: str | None = None
     time_form: TimeForm = "auto"
-    #: Of a local time; empty: the site's.
+    #: Time zone of timestamps without offset; empty: the site's.
     timezone: str = ""
     kind: Kind = "samples"
     every_s: float = Field(default=60.0, ge=0.1, le=900)
-    #: Longest that a sample holds; None: twice ``every_s``, in whole minutes.
+    #: Longest validity of a sample; None: twice ``every_s``, in whole minutes.
     hold_s: float | None = Field(default=None, ge=0.1, le=1_800)
     lateness_s: float = Field(default=0.0, ge=0, le=600)
     voltage_v: str | None = None
@@ -50,19 +50,19 @@ class SourceSettings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_preset(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("preset") is None:
-            return given
-        name = given["preset"]
+    def _with_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("preset") is None:
+            return values
+        name = values["preset"]
         if not isinstance(name, str) or name not in presets():
             msg = f"there is no preset {name!r}; there are {', '.join(sorted(presets()))}"
             raise ValueError(msg)
-        return {**presets()[name], **given}
+        return {**presets()[name], **values}
 
     @field_validator("value", mode="before")
     @classmethod
-    def _one_or_several(cls, given: Any) -> Any:
-        return (given,) if isinstance(given, str) else given
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("value")
     @classmethod
@@ -84,7 +84,7 @@ class SourceSettings(BaseModel):
         try:
             _ = ZoneInfo(name) if name not in {"", "UTC"} else UTC
         except (ValueError, OSError, LookupError) as error:
-            msg = "there is no such time zone: give an IANA name, as Europe/Paris"
+            msg = "there is no such time zone: use an IANA name, such as Europe/Paris"
             raise ValueError(msg) from error
         return name
 
@@ -97,37 +97,37 @@ class SourceSettings(BaseModel):
     def _problems(self) -> list[str]:
         has_parts = "{part}" in self.topic.split("/")
         meter_time = self.time is not None and self.time_form != "arrival"
-        told = {
-            'format = "json" needs value: the path to the power, as ENERGY.Power': (
+        rules = {
+            'format = "json" needs value: the path to the power, such as ENERGY.Power': (
                 self.format == "json" and not self.value
             ),
-            'format = "gapcast" has its own value, unit and time: leave them out, or say format = "json"': (
+            'format = "gapcast" has its own value, unit and time: remove them, or set format = "json"': (
                 self.format == "gapcast" and bool(self.value or self.time or self.unit not in {"auto", "kW"})
             ),
-            'format = "number" takes no value, but for a topic with {part}': (
+            'format = "number" takes no value, except for a topic with {part}': (
                 self.format == "number" and bool(self.value) and not has_parts
             ),
             'a topic with {part} needs format = "number", and one value that names the parts': (
                 has_parts and (self.format != "number" or len(self.value) != 1)
             ),
-            "a bare number has no time: leave time out": self.format == "number" and meter_time,
-            'time_form is given without time: say time = "path", or time_form = "arrival"': (
+            "a bare number has no time: remove time": self.format == "number" and meter_time,
+            'time_form is set without time: set time = "path", or time_form = "arrival"': (
                 self.time is None and self.time_form not in {"auto", "arrival"}
             ),
-            'values that come in several messages are samples: say kind = "samples"': (
+            'values that arrive in several messages are samples: set kind = "samples"': (
                 self.kind == "minute" and has_parts
             ),
-            'a counter of energy gives minutes by its differences: say kind = "samples"': (
+            'minutes are computed from the differences of an energy counter: set kind = "samples"': (
                 self.kind == "minute" and self.unit in COUNTERS
             ),
-            "a counter needs one value, of which the first message has all: there is no other to prefer": (
+            "a counter needs exactly one value, with all of its terms in one message: remove the alternatives": (
                 self.unit in COUNTERS and len(self.value) > 1
             ),
             f"hold_s ({self.hold_s}) must not be below every_s ({self.every_s:g})": (
                 self.hold_s is not None and self.hold_s < self.every_s
             ),
         }
-        return [problem for problem, is_so in told.items() if is_so]
+        return [problem for problem, is_violated in rules.items() if is_violated]
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -140,7 +140,7 @@ class SourceSettings(BaseModel):
         return tuple(parse_sum(text) for text in self.value)
 
     def source(self, site_zone: tzinfo) -> Source:
-        """Return what these settings say; local times are of ``site_zone`` where they name no zone."""
+        """Return the source of these settings; ``site_zone`` applies to local times if ``timezone`` is empty."""
         every_ms = round(self.every_s * _MS_PER_S)
         hold_ms = math.ceil(2 * every_ms / _MS_PER_MIN) * _MS_PER_MIN
         if self.hold_s is not None:

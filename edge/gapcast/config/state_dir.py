@@ -1,4 +1,4 @@
-"""What a gateway keeps between starts: for now, its id."""
+"""The state folder of a gateway, and its persistent id."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _ID_FILE = "gateway-id"
 
 
 def state_path(configured: Path | None, environment: Mapping[str, str]) -> Path:
-    """Return the folder of the state: as configured, else systemd's, else the user's own.
+    """Return the state folder: the configured one, else systemd's, else the user's.
 
-    Raises :class:`SettingsError` where there is none of them.
+    Raises :class:`SettingsError` if none of them exists.
     """
     if configured is not None:
         return configured
@@ -31,42 +31,42 @@ def state_path(configured: Path | None, environment: Mapping[str, str]) -> Path:
     try:
         return (Path(home) if home else Path.home() / ".local" / "state") / "gapcast"
     except RuntimeError as error:
-        msg = "state.path: must be set, since this account has no home folder"
+        msg = "state.path: must be set, because this account has no home folder"
         raise SettingsError(msg) from error
 
 
 def gateway_id(configured: str, state: Path) -> str:
-    """Return this gateway's id: the configured one, else the one kept under ``state``, made on the first start.
+    """Return this gateway's id: the configured one, else the one stored under ``state``, generated on the first start.
 
-    Where it cannot be kept, the service still runs, with an id for this start alone, and says so.
-    Raises :class:`SettingsError` where the kept file holds something else.
+    If it cannot be stored, the service runs with an id for this start only, and logs a warning.
+    Raises :class:`SettingsError` if the file holds something else.
     """
     if configured:
         return configured
     path = state / _ID_FILE
     try:
-        kept = path.read_text(encoding="utf-8").strip()
+        stored = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
-        return _make(path)
+        return _generate(path)
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path}: cannot be read ({error}); set gateway.id, or remove the file"
         raise SettingsError(msg) from error
-    if not is_device_id(kept):
-        msg = f"{path}: holds {kept[:80]!r}, which is no gateway id; remove the file and one is made"
+    if not is_device_id(stored):
+        msg = f"{path}: holds {stored[:80]!r}, which is not a gateway id: remove the file to generate one"
         raise SettingsError(msg)
-    return kept
+    return stored
 
 
-def _make(path: Path) -> str:
-    made = f"gw-{secrets.token_hex(4)}"
+def _generate(path: Path) -> str:
+    generated = f"gw-{secrets.token_hex(4)}"
     part = path.with_suffix(".part")
     try:
         make_private_folder(path.parent)
         with create_private(part) as file:
-            file.write(f"{made}\n".encode())
+            file.write(f"{generated}\n".encode())
         part.replace(path)
     except OSError as error:
         log.warning(
             "state.not_kept", path=str(path), problem=os.strerror(error.errno or 0), cure="set state.path or gateway.id"
         )
-    return made
+    return generated

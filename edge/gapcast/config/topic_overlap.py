@@ -1,6 +1,6 @@
-"""Whether a subscription receives what is published: the overlap of two MQTT topic patterns.
+"""Detects subscriptions that receive gapcast's own messages: the overlap of two MQTT topic patterns.
 
-gapcast must not read what it publishes itself: each forecast would become a reading, and cause the next forecast.
+gapcast must not read its own messages: each forecast would become a reading and cause the next forecast.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-#: A placeholder of the configuration: any text but a slash stands in its place.
+#: A placeholder of the configuration, which stands for any text without a slash.
 _PLACEHOLDER = re.compile(r"\{[a-z]+\}")
 _ONE_LEVEL, _MANY_LEVELS = "+", "#"
 
 
 def overlaps(one: str, other: str) -> bool:
-    """Tell whether some topic matches both filters (MQTT 5, section 4.7), which may have ``{placeholders}``.
+    """Return whether some topic matches both filters (MQTT 5, section 4.7), which may have ``{placeholders}``.
 
     >>> overlaps("gap/+/forecast", "gap/{device}/forecast"), overlaps("gap/#", "gap"), overlaps("#", "$SYS/load")
     (True, True, False)
@@ -34,25 +34,25 @@ def overlaps(one: str, other: str) -> bool:
 
 
 def echo_problems(subscribed: Mapping[str, tuple[str, ...]], published: Mapping[str, str]) -> Iterator[str]:
-    """Yield, in a sentence, each subscription that receives a published topic.
+    """Yield a sentence for each subscription that receives a published topic.
 
-    Both are by the configuration key that they come from: ``subscribed`` as filters, ``published`` as patterns.
-    A device or gateway could have any name, ``status`` for example. That alone is no echo: a filter has to share a
-    fixed level with the published topic, or to leave the levels open that are its device and gateway.
+    Both are given by configuration key: ``subscribed`` as filters, ``published`` as patterns. A device or gateway could
+    have any name, for example ``status``. That alone is not an echo: a filter must share a fixed level with the
+    published topic, or have wildcards at the levels of its device and gateway.
     """
     for key, filters in subscribed.items():
         for topic_key, topic in published.items():
-            found = [one for one in filters if overlaps(one, topic) and not _needs_a_chance_name(one, topic)]
+            found = [one for one in filters if overlaps(one, topic) and not _needs_matching_name(one, topic)]
             if found:
                 yield (
-                    f"{key} reads {found[0]!r}, and so what gapcast itself publishes on {topic_key} ({topic!r}), "
-                    f"which would come back as readings: narrow {key}, or change {topic_key}"
+                    f"{key} reads {found[0]!r}, which includes the topic {topic_key} ({topic!r}) that gapcast itself "
+                    f"publishes, and its messages would be read as readings: narrow {key}, or change {topic_key}"
                 )
                 break
 
 
-def _needs_a_chance_name(subscribed: str, topic: str) -> bool:
-    """Tell whether ``topic`` is received only where a device or gateway happens to bear the name of a fixed level."""
+def _needs_matching_name(subscribed: str, topic: str) -> bool:
+    """Return whether ``topic`` is received only if a device or gateway happens to have the name of a fixed level."""
     by_name = shared = False
     for own, its in zip(subscribed.split("/"), topic.split("/"), strict=False):
         is_fixed = own not in {_ONE_LEVEL, _MANY_LEVELS}
@@ -62,15 +62,15 @@ def _needs_a_chance_name(subscribed: str, topic: str) -> bool:
 
 
 def _levels_overlap(one: str, other: str) -> bool:
-    """Tell whether some level of a topic matches both."""
+    """Return whether some level of a topic matches both."""
     one_parts, other_parts = _PLACEHOLDER.split(one), _PLACEHOLDER.split(other)
     if one == other or _ONE_LEVEL in {one, other}:
         return True
-    if len(one_parts) > 1 and len(other_parts) > 1:  # open on both sides: beginning and end decide
-        return _agree(one_parts[0], other_parts[0]) and _agree(one_parts[-1][::-1], other_parts[-1][::-1])
+    if len(one_parts) > 1 and len(other_parts) > 1:  # both have placeholders: compare beginnings and ends
+        return _compatible(one_parts[0], other_parts[0]) and _compatible(one_parts[-1][::-1], other_parts[-1][::-1])
     parts, fixed = (one_parts, other) if len(one_parts) > 1 else (other_parts, one)
     return re.fullmatch(".+".join(map(re.escape, parts)), fixed, re.DOTALL) is not None
 
 
-def _agree(one: str, other: str) -> bool:
+def _compatible(one: str, other: str) -> bool:
     return one.startswith(other) or other.startswith(one)
