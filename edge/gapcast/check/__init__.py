@@ -1,1 +1,1 @@
-"""``gapcast check``: what is wrong, in plain words and with its cure, before anyone waits for a forecast."""
+"""``gapcast check``: reports problems of an installation, each with its remedy."""

@@ -1,4 +1,4 @@
-"""Is the broker there, does it let us in, and may we hear readings?"""
+"""Checks the connection to the broker, the login, and the permission to read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gapcast.mqtt.session import Session
 
 _BROKER_S = 8.0
 _NO_ANSWER = "the broker does not answer"
-_WHO = "set mqtt.username and mqtt.password (better: GAPCAST_MQTT__PASSWORD_FILE) to an account of the broker"
-#: What is said of a connection that does not come about -> what may be done about it.
+_CREDENTIALS = "set mqtt.username and mqtt.password (better: GAPCAST_MQTT__PASSWORD_FILE) to an account of the broker"
+#: Text in a connection problem -> remedy.
 _CURES = {
     "Connection refused": "nothing listens at this address: start the broker, or correct mqtt.host and mqtt.port",
     "Name or service not known": "cannot resolve mqtt.host: check the spelling, or use the IP address",
@@ -27,17 +27,17 @@ _CURES = {
     _NO_ANSWER: "another kind of server may listen there: check mqtt.port (usually 1883, or 8883 with TLS)",
     "disconnected": "the broker closed the connection: if this port uses TLS, set mqtt.tls.enabled = true",
     "subscription": "grant this account read access to the topic (docs/security.md lists the permissions)",
-    "Not authorized": _WHO,
-    "Bad user name": _WHO,
+    "Not authorized": _CREDENTIALS,
+    "Bad user name": _CREDENTIALS,
 }
-_RIGHTS = "grant this account read and write access to topics.dealing (docs/security.md)"
-_BY_TOPIC = "configure the broker to distribute by topic (EMQX: hash_topic), or use shards (docs/scale.md)"
-#: The broker has spoken: to ask again in the same way changes nothing.
+_PERMISSIONS_CURE = "grant this account read and write access to topics.dealing (docs/security.md)"
+_DISTRIBUTION_CURE = "configure the broker to distribute by topic (EMQX: hash_topic), or use shards (docs/scale.md)"
+#: Problems that retrying does not solve.
 _FINAL = ("unreachable", "refused: Not authorized", "refused: Bad user name", "the subscription to")
 
 
 def check_broker(situation: Situation) -> Iterator[Finding]:
-    """Connect as the service would, under a name of the check's own, and subscribe to what it would."""
+    """Connect and subscribe as the service does, with a separate client id."""
     settings = situation.settings
     try:
         options = session_options(settings, situation.environment)
@@ -45,57 +45,57 @@ def check_broker(situation: Situation) -> Iterator[Finding]:
         key, _, rest = str(error).partition(": ")
         yield fail("broker", f"{key}: {rest}", f"correct {key.split(',')[0]}", SETTINGS_FAIL)
         return
-    # Under its own name, the running service would be taken over by this; its requests are not ours to answer.
+    # The service's own id would take over its session. Requests are not subscribed to, so as not to answer them.
     name = f"{options.gateway}-check"
     alone = replace(
         options, gateway=name, session_expiry_s=0, announce=False, request_topics=(), request_topics_mqtt5=()
     )
     session = Session(alone)
-    where = f"{settings.mqtt.host} port {settings.mqtt.port}"
+    address = f"{settings.mqtt.host} port {settings.mqtt.port}"
     problem = connect(session)
     if not session.connected:
         session.close(1.0)
-        yield fail("broker", f"{where}: {problem or 'no answer'}", cure_of(problem), BROKER_FAILS)
+        yield fail("broker", f"{address}: {problem or 'no answer'}", cure_of(problem), BROKER_FAILS)
         return
     situation.session = session
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
-    yield ok("broker", f"{where}, MQTT {session.protocol}, subscribed to {topics}")
-    yield from _dealing(situation, options)
+    yield ok("broker", f"{address}, MQTT {session.protocol}, subscribed to {topics}")
+    yield from _check_distribution(situation, options)
 
 
-def _dealing(situation: Situation, options: SessionOptions) -> Iterator[Finding]:
-    """See how the broker deals, where workers share."""
+def _check_distribution(situation: Situation, options: SessionOptions) -> Iterator[Finding]:
+    """Check how the broker distributes messages, if workers share a subscription."""
     found = measure_distribution(situation.settings, replace(options, gateway=f"{options.gateway}-check"))
     if found is None:
         return
     group = situation.settings.mqtt.share_group
     if found.problem:
-        yield fail("sharing", f"group {group}: {found.problem}", _RIGHTS, BROKER_FAILS)
+        yield fail("sharing", f"group {group}: {found.problem}", _PERMISSIONS_CURE, BROKER_FAILS)
     elif found.splits_topic:
         one, other = found.n_each
         text = (
             f"group {group}: of {one + other} messages on one topic, {one} went to one member and {other} to the other"
         )
-        yield fail("sharing", text, _BY_TOPIC, SETTINGS_FAIL)
+        yield fail("sharing", text, _DISTRIBUTION_CURE, SETTINGS_FAIL)
     else:
         yield ok("sharing", f"group {group}: the broker delivers all messages of a topic to one member")
 
 
 def connect(session: Session) -> str:
-    """Wait until the broker has let us in or has said why not; return that, or what came before a silence."""
-    deadline_s, told = time.monotonic() + _BROKER_S, ""
+    """Wait until the session is connected or rejected; return the last problem, empty if there was none."""
+    deadline_s, problem = time.monotonic() + _BROKER_S, ""
     while not session.connected and time.monotonic() < deadline_s:
         session.take(1, 0.25)
-        told = session.problem if session.problem != "not connected yet" else told
+        problem = session.problem if session.problem != "not connected yet" else problem
         if session.problem.startswith(_FINAL):
             break
-    return told
+    return problem
 
 
 def cure_of(problem: str) -> str:
-    """Return what may be done about a connection that does not come about, by what is said of it."""
+    """Return the remedy for a connection problem."""
     found = [cure for words, cure in _CURES.items() if words in problem]
     if found:
         return found[0]
-    # What TLS says has its cure within it.
-    return "" if "mqtt." in problem else "see the broker's own log for why"
+    # TLS problems include their remedy.
+    return "" if "mqtt." in problem else "see the broker's log for the reason"

@@ -1,4 +1,4 @@
-"""What a check finds, and what the checks are given to look at."""
+"""The results of checks, and their shared input."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from gapcast.mqtt.session import Session
 
 
 class Mark(Enum):
-    """How it stands: nothing to do, something to look at, or no forecasts until it is mended."""
+    """The severity: nothing to do, worth a look, or no forecasts until it is fixed."""
 
     OK = "ok"
     WARN = "warn"
     FAIL = "FAIL"
 
 
-#: Exit codes, by what failed: those of ``gapcast run``, where that would end with one.
+#: Exit codes by type of failure, the same as those of ``gapcast run``.
 BROKER_FAILS, SETTINGS_FAIL, MODEL_FAILS = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: ``what`` and how it stands, and where that is not well, what to do about it.
+    """The result of one check: its subject (``what``), its result (``text``), and the remedy (``cure``).
 
     ``code`` is the exit code of a failure.
     """
@@ -37,34 +37,34 @@ class Finding:
     code: int = 0
 
     def lines(self) -> list[str]:
-        """Return it as people read it."""
-        told = [f"{self.mark.value:<4} {self.what}: {self.text}"]
-        return [*told, f"     cure: {self.cure}"] if self.cure else told
+        """Return the lines to print."""
+        lines = [f"{self.mark.value:<4} {self.what}: {self.text}"]
+        return [*lines, f"     cure: {self.cure}"] if self.cure else lines
 
 
 def ok(what: str, text: str) -> Finding:
-    """Return that there is nothing to do."""
+    """Return a finding with nothing to do."""
     return Finding(Mark.OK, what, text)
 
 
 def warn(what: str, text: str, cure: str) -> Finding:
-    """Return what is worth a look; forecasts come all the same."""
+    """Return a finding that does not prevent forecasts."""
     return Finding(Mark.WARN, what, text, cure)
 
 
 def fail(what: str, text: str, cure: str, code: int) -> Finding:
-    """Return what keeps forecasts from coming."""
+    """Return a finding that prevents forecasts."""
     return Finding(Mark.FAIL, what, text, cure, code)
 
 
 @dataclass(slots=True)
 class Situation:
-    """What there is to look at, and what earlier checks have made of it."""
+    """The input of the checks, and results of earlier ones."""
 
     settings: Settings
     environment: Mapping[str, str]
-    #: How long to listen for readings.
+    #: How long to wait for readings.
     wait_s: float
     models: Models | None = None
-    #: A connection of the check's own, where the broker lets it in.
+    #: The check's own connection, if the broker accepts it.
     session: Session | None = None

@@ -1,4 +1,4 @@
-"""What the machine must give: a clock that is right, a folder that can be written, a port that is free."""
+"""Checks the machine: a correct clock, a writable state folder, a free port."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from gapcast.config.state_dir import state_path
 from gapcast.core.errors import SettingsError
 from gapcast.json_input import decode_json
 
-#: What readings of 100,000 devices, and what else a gateway writes, take at most.
+#: Largest disk usage of a gateway, with the readings of 100,000 devices.
 _LEAST_FREE_BYTES = 100 << 20
-_ASK_S, _LONGEST_ANSWER = 2.0, 1 << 16
+_TIMEOUT_S, _MAX_RESPONSE_BYTES = 2.0, 1 << 16
 
 
 def check_clock(situation: Situation) -> Iterator[Finding]:
-    """See whether this machine's clock is later than the models, which were made before it could have them."""
+    """Check that this machine's clock is not before the creation of its models."""
     now = datetime.now(UTC)
-    made = max((card.created_at for card in situation.models.cards), default=now) if situation.models else now
-    if now < made:
-        text = f"this machine says {now:%Y-%m-%d %H:%M} UTC, which is before its models were created ({made:%Y-%m-%d})"
+    created = max((card.created_at for card in situation.models.cards), default=now) if situation.models else now
+    if now < created:
+        text = (
+            f"this machine says {now:%Y-%m-%d %H:%M} UTC, which is before its models were created ({created:%Y-%m-%d})"
+        )
         cure = (
             "set the clock: timedatectl set-ntp true; a Raspberry Pi without a real-time clock needs the network first"
         )
@@ -39,7 +41,7 @@ def check_clock(situation: Situation) -> Iterator[Finding]:
 
 
 def check_state(situation: Situation) -> Iterator[Finding]:
-    """Write a file where readings are to be kept over a restart."""
+    """Check that the state folder is writable by writing a file."""
     state = situation.settings.state
     try:
         path = state_path(state.path, situation.environment)
@@ -67,34 +69,34 @@ def check_state(situation: Situation) -> Iterator[Finding]:
 
 
 def check_port(situation: Situation) -> Iterator[Finding]:
-    """Bind the port of REST and the page, and let it go; where it is taken, see by whom."""
+    """Check that the HTTP port is free; if not, find out whether gapcast itself uses it."""
     http = situation.settings.http
-    where = f"{http.host} port {http.port}"
+    address = f"{http.host} port {http.port}"
     family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
     try:
         socket.create_server((http.host, http.port), family=family).close()
     except OSError as error:
         if _is_gapcast(http.host, http.port):
-            yield ok("http", f"{where}: a gapcast service is already running there")
+            yield ok("http", f"{address}: a gapcast service is already running there")
             return
         cure = f"stop what listens there (ss -ltnp 'sport = :{http.port}' shows it), or set http.port and http.host"
         yield fail(
             "http",
-            f"cannot listen on {where} ({os.strerror(error.errno) if error.errno else error})",
+            f"cannot listen on {address} ({os.strerror(error.errno) if error.errno else error})",
             cure,
             SETTINGS_FAIL,
         )
     else:
-        yield ok("http", f"{where} is free")
+        yield ok("http", f"{address} is free")
 
 
 def _is_gapcast(host: str, port: int) -> bool:
-    own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - every address has this machine's own
+    own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - listening on all addresses includes loopback
     try:
-        asked = HTTPConnection(own, port, timeout=_ASK_S)
-        with closing(asked):
-            asked.request("GET", "/readyz")
-            document = decode_json(asked.getresponse().read(_LONGEST_ANSWER))
+        connection = HTTPConnection(own, port, timeout=_TIMEOUT_S)
+        with closing(connection):
+            connection.request("GET", "/readyz")
+            document = decode_json(connection.getresponse().read(_MAX_RESPONSE_BYTES))
     except (OSError, HTTPException, ValueError):
         return False
     checks = document.get("checks") if isinstance(document, dict) else None

@@ -1,4 +1,4 @@
-"""Does what the settings allow fit into the memory that the service may use?"""
+"""Checks that the configured number of devices fits into memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gapcast.config.memory_limit import devices_that_fit, read_memory_limit
 
 
 def check_memory(situation: Situation) -> Iterator[Finding]:
-    """Compare ``devices.max`` with the memory that this process may use; the service's own limits may be others."""
+    """Compare ``devices.max`` with the memory limit of this process; the service's own limit may differ."""
     limit = read_memory_limit()
     if situation.models is None or limit is None:
         return

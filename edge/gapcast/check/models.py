@@ -1,4 +1,4 @@
-"""Are the models there, unaltered, and do they compute here what they computed where they were made?"""
+"""Checks that the models exist, are unaltered, and reproduce their reference outputs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def check_models(situation: Situation) -> Iterator[Finding]:
         library, admission = library_of(settings, situation.environment), admission_of(settings, situation.environment)
         situation.models = models = load_models(settings, library, admission)
     except ModelError as error:
-        where = settings.models.path or "the bundled models: reinstall gapcast"
-        cure = f"restore the model (model.tflite and card.json belong together), or select another; see {where}"
+        place = settings.models.path or "the bundled models: reinstall gapcast"
+        cure = f"restore the model (model.tflite and card.json belong together), or select another; see {place}"
         yield fail("models", str(error), cure, MODEL_FAILS)
         return
-    names, speaking = ", ".join(sorted(models.by_name)), models.primary
-    clock = f" (time zone {settings.site.timezone})" if set(speaking.features) & set(DERIVED) else ""
-    yield ok("models", f"{names} self-tested on {load_interpreter()[1]}; published model: {speaking.name}{clock}")
+    names, primary = ", ".join(sorted(models.by_name)), models.primary
+    clock = f" (time zone {settings.site.timezone})" if set(primary.features) & set(DERIVED) else ""
+    yield ok("models", f"{names} self-tested on {load_interpreter()[1]}; published model: {primary.name}{clock}")

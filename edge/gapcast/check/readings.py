@@ -1,4 +1,4 @@
-"""Do readings come, can they be used, and do their unit and their clock look right?"""
+"""Checks that readings arrive, are usable, and have a plausible unit and clock."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from gapcast.check.sample_listener import SampleListener
 from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, cure_of
 from gapcast.core.meters.plausibility import plausibility_warning
 
-#: So many messages are enough to judge by.
-_ENOUGH = 2_000
-#: Of many devices or problems so many are shown.
+#: Maximum number of messages to read.
+_MAX_MESSAGES = 2_000
+#: Maximum number of devices or problems shown.
 _SHOWN = 5
 
 
 def check_readings(situation: Situation) -> Iterator[Finding]:
-    """Listen for a while, as the service would."""
+    """Listen for readings for ``wait_s``, as the service does."""
     session = situation.session
     if session is None or not situation.wait_s:
         return
     listener, wait_s = SampleListener(situation.settings), situation.wait_s
     deadline_s = time.monotonic() + wait_s
-    while (left_s := deadline_s - time.monotonic()) > 0 and listener.n_messages < _ENOUGH:
+    while (left_s := deadline_s - time.monotonic()) > 0 and listener.n_messages < _MAX_MESSAGES:
         for received in session.take(256, min(left_s, 0.25)):
-            listener.hear(received)
+            listener.receive(received)
             session.acknowledge_after(received.publication, 0)
         session.flush()
-    yield from _what_came(situation, listener)
-    for sentence, n in listener.refused.most_common(_SHOWN):
+    yield from _check_arrivals(situation, listener)
+    for sentence, n in listener.rejected.most_common(_SHOWN):
         times = f" ({n} times)" if n > 1 else ""
         yield warn("readings", f"not usable: {sentence}{times}", "compare with the payloads in docs/meters.md")
-    for device, heard in sorted(listener.devices.items()):
-        if doubt := plausibility_warning(heard.powers_kw):
-            text, _, cure = doubt.partition(": ")
+    for device, samples in sorted(listener.devices.items()):
+        if warning := plausibility_warning(samples.powers_kw):
+            text, _, cure = warning.partition(": ")
             yield warn("unit", f"{device}: {text}", cure)
-        ahead_min = median_low(heard.ahead_min) if heard.ahead_min else 0
+        ahead_min = median_low(samples.ahead_min) if samples.ahead_min else 0
         if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
             side = "ahead of" if ahead_min > 0 else "behind"
             text = f"{device}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock"
             yield warn("clock", text, f"{cure_of(ahead_min)}; ignore this for a replay of old readings")
 
 
-def _what_came(situation: Situation, listener: SampleListener) -> Iterator[Finding]:
+def _check_arrivals(situation: Situation, listener: SampleListener) -> Iterator[Finding]:
     settings = situation.settings
     topics = ", ".join(source.topic for source in settings.sources) or settings.topics.reading
     if not listener.n_messages:

@@ -1,4 +1,4 @@
-"""All the checks, one after the other, and the exit code that they come to."""
+"""Runs all checks in order, and computes the exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapcast.check.readings import check_readings
 from gapcast.config.settings import Settings
 from gapcast.terminal_text import printable
 
-#: Each yields what it finds; a later one may use what an earlier one has opened.
+#: Each yields findings; a later one may use results of an earlier one in :class:`Situation`.
 CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
     check_models,
     check_broker,
@@ -28,9 +28,9 @@ CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
 def run_checks(
     settings: Settings, environment: Mapping[str, str], show: Callable[[str], None], wait_s: float = 0.0
 ) -> int:
-    """Show what each check finds, with its cure; return the exit code of the first failure, or 0.
+    """Show the findings of each check; return the exit code of the first failure, or 0.
 
-    Readings are waited for ``wait_s`` seconds (0: not at all).
+    Waits ``wait_s`` for readings (0: does not wait).
     """
     situation = Situation(settings, environment, wait_s)
     code = 0
@@ -38,7 +38,7 @@ def run_checks(
         for check in CHECKS:
             for finding in check(situation):
                 for line in finding.lines():
-                    show(printable(line))  # it may hold topics and payloads of anyone at the broker
+                    show(printable(line))  # it may contain topics and payloads from anyone at the broker
                 if finding.mark is Mark.FAIL:
                     code = code or finding.code
     finally:

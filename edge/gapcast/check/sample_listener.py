@@ -1,4 +1,4 @@
-"""Hears what meters send, as the service would read it, and remembers what a check asks about."""
+"""Decodes the messages of meters as the service does, and collects the figures that checks need."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from gapcast.service.internal_errors import NOT_CONTAINED, internal_problem
 
 log = structlog.get_logger(__name__)
 
-#: Characters of a topic that are shown.
+#: Maximum number of characters of a topic shown.
 _SHOWN = 120
 
 
 @dataclass(slots=True)
 class ReceivedSamples:
-    """What was heard of one device: powers (kW), and how many minutes its clock is ahead of this machine's."""
+    """The samples of one device: powers (kW), and by how many minutes its clock is ahead of this machine's."""
 
     powers_kw: list[float] = field(default_factory=list)
     ahead_min: list[int] = field(default_factory=list)
 
 
 class SampleListener:
-    """Reads messages by the configuration, natively or by its sources; counts those that cannot be used."""
+    """Decodes messages by the configuration, natively or by its sources; counts rejected ones."""
 
     def __init__(self, settings: Settings) -> None:
         self._limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
@@ -42,41 +42,41 @@ class SampleListener:
         self._topic = DeviceTopic.parse("topics.reading", settings.topics.reading)
         self._reader = SourceReader(sources, self._limits, (), settings.devices.max, Statistics()) if sources else None
         self.devices: dict[str, ReceivedSamples] = {}
-        #: In a sentence -> how often.
-        self.refused: Counter[str] = Counter()
+        #: Problem as a sentence -> count.
+        self.rejected: Counter[str] = Counter()
         self.n_messages = 0
 
     def reads(self, topic: str) -> bool:
-        """Tell whether a topic is that of a source, and its device can be named."""
+        """Return whether a topic belongs to a source and has a valid device name."""
         try:
             return self._reader is not None and self._reader.meters.route(topic) is not None
         except PayloadError:
             return False
 
-    def hear(self, received: Received) -> None:
-        """Read one message."""
+    def receive(self, received: Received) -> None:
+        """Decode one message."""
         self.n_messages += 1
         publication = received.publication
         try:
             read = self._native(received) if self._reader is None else self._of_source(self._reader, received)
         except PayloadError as problem:
-            self._refuse(publication.topic, problem)
+            self._reject(publication.topic, problem)
             return
         except NOT_CONTAINED:
             raise
-        except BaseException as error:  # whatever is on the broker is not to end the command
+        except BaseException as error:  # no message on the broker may end the command
             log.debug("message.failed", topic=publication.topic, exc_info=error)
-            self._refuse(publication.topic, internal_problem())
+            self._reject(publication.topic, internal_problem())
             return
         device, power_kw, ahead_min = read
-        heard = self.devices.setdefault(device, ReceivedSamples())
+        samples = self.devices.setdefault(device, ReceivedSamples())
         if power_kw is not None:
-            heard.powers_kw.append(power_kw)
+            samples.powers_kw.append(power_kw)
         if not (publication.retained or publication.redelivered):
-            heard.ahead_min.append(ahead_min)
+            samples.ahead_min.append(ahead_min)
 
-    def _refuse(self, topic: str, problem: PayloadError) -> None:
-        self.refused[f"{topic[:_SHOWN]}: {problem.reason}: {problem.detail}"] += 1
+    def _reject(self, topic: str, problem: PayloadError) -> None:
+        self.rejected[f"{topic[:_SHOWN]}: {problem.reason}: {problem.detail}"] += 1
 
     def _native(self, received: Received) -> tuple[str, float | None, int]:
         publication, _, received_ms = received
@@ -85,7 +85,7 @@ class SampleListener:
         return device, reading.gap_kw, reading.minute - received_ms // MINUTE_MS
 
     def _of_source(self, reader: SourceReader, received: Received) -> tuple[str, float | None, int]:
-        """Return what a source's message brings; its power now, where its minute is still open."""
+        """Return device, power and clock offset of a source's message; the current power if its minute is open."""
         arrivals = reader.read(received)
         for arrival in arrivals:
             if arrival.problem is not None:

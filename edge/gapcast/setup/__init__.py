@@ -1,1 +1,1 @@
-"""``gapcast setup``: a few questions, a look at what meters send, and a configuration that reads it."""
+"""``gapcast setup``: creates a configuration from a few questions and the messages of the meters."""

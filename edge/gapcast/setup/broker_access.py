@@ -1,4 +1,4 @@
-"""Reaching the broker, and asking again until it lets us in."""
+"""Connects to the broker, prompting until it accepts the connection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TLS_PORT, _PLAIN_PORT = 8_883, 1_883
 
 @dataclass(slots=True)
 class BrokerAccess:
-    """How the broker is reached: what ``[mqtt]`` will say, and the password, which it will not."""
+    """Address and credentials of the broker: the content of ``[mqtt]``, and the password, stored separately."""
 
     host: str
     port: int
@@ -33,7 +33,7 @@ class BrokerAccess:
 
     @classmethod
     def parse(cls, text: str, *, tls: bool | None = None) -> BrokerAccess:
-        """Read ``host``, ``host:port`` or ``[v6]:port``; 8883 is with TLS unless said otherwise.
+        """Parse ``host``, ``host:port`` or ``[v6]:port``; port 8883 implies TLS unless ``tls`` is given.
 
         >>> access = BrokerAccess.parse("broker:8883")
         >>> access.host, access.port, access.tls
@@ -56,36 +56,38 @@ class BrokerAccess:
         return section
 
 
-def reach(access: BrokerAccess, topic: str, ask: Prompts, show: Callable[[str], None]) -> tuple[Session, str]:
-    """Return a connection that hears ``topic``, or another that a person says where this may not be heard.
+def connect_interactively(
+    access: BrokerAccess, topic: str, prompts: Prompts, show: Callable[[str], None]
+) -> tuple[Session, str]:
+    """Return a connection subscribed to ``topic``, or to another that the user enters if that is not permitted.
 
-    A person is asked until there is one. Raises :class:`BrokerError` where nobody can be asked.
+    Prompts until a connection succeeds. Raises :class:`BrokerError` if prompts are not interactive.
     """
     while True:
         session, problem = _try(access, filter_of(topic))
         if session is not None:
             return session, topic
-        where = f"{access.host} port {access.port}"
+        address = f"{access.host} port {access.port}"
         cure = cure_of(problem)
-        if not ask.is_person:
-            msg = f"{where}: {problem or 'no answer'}{f': {cure}' if cure else ''}"
+        if not prompts.is_interactive:
+            msg = f"{address}: {problem or 'no answer'}{f': {cure}' if cure else ''}"
             raise BrokerError(msg)
-        show(f"{where}: {problem or 'no answer'}")
+        show(f"{address}: {problem or 'no answer'}")
         if "the subscription to" in problem:
             show(f"     cure: {cure}")
-            topic = ask.text("Topic that this account has permission to read", topic, "--topic")
+            topic = prompts.text("Topic that this account has permission to read", topic, "--topic")
         elif "refused: " in problem:
-            access.username = ask.text("User name at the broker", access.username or "gapcast", "--username")
-            access.password = ask.secret("Password")
+            access.username = prompts.text("User name at the broker", access.username or "gapcast", "--username")
+            access.password = prompts.secret("Password")
         else:
             show(f"     cure: {cure}")
-            again = BrokerAccess.parse(ask.text("Broker", f"{access.host}:{access.port}", "--broker"))
-            access.host, access.port = again.host, again.port
-            access.tls = ask.yes("Use TLS?", default=again.tls)
+            entered = BrokerAccess.parse(prompts.text("Broker", f"{access.host}:{access.port}", "--broker"))
+            access.host, access.port = entered.host, entered.port
+            access.tls = prompts.confirm("Use TLS?", default=entered.tls)
 
 
 def filter_of(topic: str) -> str:
-    """Return the subscription that takes in a topic, or a source's pattern.
+    """Return the subscription that matches a topic, or a source's pattern.
 
     >>> filter_of("tele/{device}/SENSOR"), filter_of("")
     ('tele/+/SENSOR', '#')
@@ -96,7 +98,7 @@ def filter_of(topic: str) -> str:
 
 
 def _try(access: BrokerAccess, topic: str) -> tuple[Session | None, str]:
-    """Return a connection of our own name that leaves nothing behind, or None and why there is none."""
+    """Return a connection with a random client id that leaves no session behind, or None and the problem."""
     mqtt = access.section() | ({"password": access.password} if access.password else {})
     name = f"setup-{secrets.token_hex(4)}"
     sections: Mapping[str, Any] = {"mqtt": mqtt, "gateway": {"id": name}, "state": {"path": "unused"}}

@@ -1,4 +1,4 @@
-"""The configuration as a file, and the password as another that its owner alone can read."""
+"""Writes the configuration file, and the password to a second file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _HEADER = "# Written by gapcast setup. All keys and their defaults: docs/operati
 
 
 def toml_of(document: Mapping[str, Any]) -> str:
-    r"""Return ``document``, sections of values, of sections, and lists of sections, as TOML.
+    r"""Return ``document`` (sections of values and sections, and lists of sections) as TOML.
 
-    Raises :class:`SettingsError` where a value could not be read back.
+    Raises :class:`SettingsError` if a value cannot be read back.
 
     >>> print(toml_of({"mqtt": {"host": "broker", "port": 1883}}).partition("\n\n")[2], end="")
     [mqtt]
@@ -50,15 +50,14 @@ def _values(section: Mapping[str, Any]) -> str:
 
 
 def write(path: Path, text: str, mode: int, *, replacing: bool) -> None:
-    """Write a file that is there whole or not at all, and never over another unless ``replacing``.
+    """Write a file atomically, and never over an existing one unless ``replacing``.
 
-    Raises :class:`SettingsError` where that cannot be.
+    Raises :class:`SettingsError` if that fails.
     """
     try:
         _make_folder(path.parent)
-        descriptor, part = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}-"
-        )  # its owner's alone until it is done
+        # Readable by its owner only until it is complete.
+        descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)

@@ -1,4 +1,4 @@
-"""Names that speak of power, of its unit, and of a device."""
+"""Recognizes power, its unit, and the device from the names of keys and topic levels."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import re
 from collections.abc import Sequence
 
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
-_OF_POWER = frozenset({
+_POWER_WORDS = frozenset({
     "power", "watt", "watts", "w", "kw", "load", "consumption", "grid", "demand", "apower", "leistung", "puissance",
     "potencia", "vermogen",
 })  # fmt: skip
-_NOT_OF_POWER = frozenset({
+_NON_POWER_WORDS = frozenset({
     "factor", "apparent", "reactive", "energy", "kwh", "wh", "va", "var", "total", "today", "yesterday", "daily",
     "cost", "price", "limit", "voltage", "current", "frequency", "period", "status", "on", "cycle", "saving",
 })  # fmt: skip
-#: Levels of a topic that name no device.
-_NO_DEVICE = _OF_POWER | frozenset({
+#: Topic levels that do not name a device.
+_NON_DEVICE_WORDS = _POWER_WORDS | frozenset({
     "sensor", "sensors", "state", "tele", "stat", "value", "json", "mqtt", "homeassistant", "home", "meter", "meters",
     "energy", "status", "data", "active",
 })  # fmt: skip
-_NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
-#: The power of a house in kW is seldom this much, and a number of W seldom less.
+_INVALID_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+#: A household's power is rarely above this number in kW, and rarely below it in W.
 _LEAST_W = 10.0
 
 
 def words_of(name: str) -> frozenset[str]:
-    """Return the words of a key or a topic's level, in small letters.
+    """Return the words of a key or a topic level, in lower case.
 
     >>> sorted(words_of("gridPower_kW"))
     ['grid', 'kw', 'power']
@@ -34,17 +34,17 @@ def words_of(name: str) -> frozenset[str]:
 
 
 def looks_like_power(name: str) -> bool:
-    """Tell whether a name speaks of a power.
+    """Return whether a name suggests a power value.
 
     >>> looks_like_power("grid_power"), looks_like_power("power_factor"), looks_like_power("temperature")
     (True, False, False)
     """
     words = words_of(name)
-    return bool(words & _OF_POWER) and not words & _NOT_OF_POWER
+    return bool(words & _POWER_WORDS) and not words & _NON_POWER_WORDS
 
 
 def unit_in(name: str) -> str | None:
-    """Return the unit that a name bears.
+    """Return the unit that a name contains.
 
     >>> unit_in("power_kw"), unit_in("activePowerW"), unit_in("power")
     ('kW', 'W', None)
@@ -56,7 +56,7 @@ def unit_in(name: str) -> str | None:
 
 
 def likely_unit(numbers: Sequence[float]) -> str:
-    """Return the unit that powers of a house of such numbers are likely in.
+    """Return the likely unit of a household's power values.
 
     >>> likely_unit([231.0]), likely_unit([0.231, 2.2])
     ('W', 'kW')
@@ -65,10 +65,10 @@ def likely_unit(numbers: Sequence[float]) -> str:
 
 
 def device_in(topic: str) -> str:
-    """Return a device's name for a topic: its last level that names one.
+    """Return a device name for a topic: its last level that can name one.
 
     >>> device_in("tele/meter 7/power"), device_in("energy/power")
     ('meter_7', 'home')
     """
-    named = [level for level in topic.split("/") if level and level.lower() not in _NO_DEVICE]
-    return _NOT_OF_A_NAME.sub("_", named[-1])[:64] if named else "home"
+    named = [level for level in topic.split("/") if level and level.lower() not in _NON_DEVICE_WORDS]
+    return _INVALID_IN_NAME.sub("_", named[-1])[:64] if named else "home"

@@ -1,4 +1,4 @@
-"""Listens until there is a meter to choose, and lets one be chosen."""
+"""Listens for meters and lets the user choose among them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gapcast.core.errors import BrokerError
 from gapcast.mqtt.session import Session
-from gapcast.setup.broker_access import EVERYTHING, BrokerAccess, filter_of, reach
+from gapcast.setup.broker_access import EVERYTHING, BrokerAccess, connect_interactively, filter_of
 from gapcast.setup.message_listener import candidates, listen
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.preset_answers import PresetAnswers
@@ -18,32 +18,32 @@ _SHOWN = 12
 
 
 class MeterSearch:
-    """One look at what there is, or several."""
+    """Searches for meters, repeatedly if the user wants."""
 
     def __init__(
         self,
-        given: PresetAnswers,
-        ask: Prompts,
+        answers: PresetAnswers,
+        prompts: Prompts,
         show: Callable[[str], None],
         progress: Callable[[str], None],
         zone: str,
     ) -> None:
-        self._given = given
-        self._ask = ask
+        self._answers = answers
+        self._prompts = prompts
         self._show = show
         self._progress = progress
         self._zone = zone
 
     def search(self, access: BrokerAccess, topic: str) -> tuple[MessageRecording, list[Candidate], str]:
-        """Return what was heard, which of it is meant, and on which topic; a person may listen again.
+        """Return the recorded messages, the chosen candidates, and the topic; the user may listen again.
 
-        Raises :class:`BrokerError` where nobody is there and no meter was heard.
+        Raises :class:`BrokerError` if no meter was found and prompts are not interactive.
         """
         while True:
-            session, topic = reach(access, topic, self._ask, self._show)
+            session, topic = connect_interactively(access, topic, self._prompts, self._show)
             self._show(f"Connected to {access.host} port {access.port}.")
             try:
-                if not self._given.wait_s:
+                if not self._answers.wait_s:
                     return MessageRecording(), [], topic
                 recording = self._listen(session, topic)
             finally:
@@ -52,30 +52,34 @@ class MeterSearch:
             self._show(f"Received {recording.summary}.")
             if found:
                 self._show("Possible meters:")
-                return recording, choose(found, self._ask, self._show), topic
-            self._tell_nothing(recording)
-            if not self._ask.is_person:
+                return recording, choose(found, self._prompts, self._show), topic
+            self._explain_no_candidates(recording)
+            if not self._prompts.is_interactive:
                 msg = "no meter was detected, nothing was written (--wait 0 writes without waiting for a meter)"
                 raise BrokerError(msg)
-            if not self._ask.yes("Listen again?", default=True):
+            if not self._prompts.confirm("Listen again?", default=True):
                 return recording, [], topic
-            topic = self._ask.text("Topic of the meter (# subscribes to all topics)", topic, "--topic")
+            topic = self._prompts.text("Topic of the meter (# subscribes to all topics)", topic, "--topic")
 
     def _listen(self, session: Session, topic: str) -> MessageRecording:
-        heard, wait_s = filter_of(topic), self._given.wait_s
-        hint = "; press Enter to stop earlier" if self._ask.is_person else ""
-        self._show(f"Listening to {heard} for {wait_s:g} s (most meters send within a minute{hint}) ...")
-        is_told = self._given.preset is not None or heard != EVERYTHING
+        subscription, wait_s = filter_of(topic), self._answers.wait_s
+        hint = "; press Enter to stop earlier" if self._prompts.is_interactive else ""
+        self._show(f"Listening to {subscription} for {wait_s:g} s (most meters send within a minute{hint}) ...")
+        is_specific = self._answers.preset is not None or subscription != EVERYTHING
         return listen(
-            session, wait_s, self._ask, self._progress, lambda so_far: is_told and bool(self._candidates(so_far, topic))
+            session,
+            wait_s,
+            self._prompts,
+            self._progress,
+            lambda so_far: is_specific and bool(self._candidates(so_far, topic)),
         )
 
     def _candidates(self, recording: MessageRecording, topic: str) -> list[Candidate]:
-        found = candidates(recording, self._zone, topic, self._given.preset)
-        value = self._given.value
+        found = candidates(recording, self._zone, topic, self._answers.preset)
+        value = self._answers.value
         return found if value is None else [one for one in found if one.source.get("value") == value]
 
-    def _tell_nothing(self, recording: MessageRecording) -> None:
+    def _explain_no_candidates(self, recording: MessageRecording) -> None:
         if not recording.n_messages:
             self._show(
                 "Does the meter send to this broker, and does this account have permission to read its topic? A "

@@ -1,4 +1,4 @@
-"""What may be a meter that no preset knows: numbers with names that speak of power."""
+"""Finds candidates for meters without a preset: numbers whose names suggest power."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from gapcast.setup.field_names import device_in, looks_like_power, unit_in
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.preset_recognition import Candidate, read_by
 
-_DEEPEST, _MOST_OF_TOPIC = 5, 4
+_MAX_DEPTH, _MAX_PER_TOPIC = 5, 4
 
 
 def guess_power_sources(
     recording: MessageRecording, timezone: str, known: Collection[str], *, any_name: bool
 ) -> list[Candidate]:
-    """Return what may be powers on topics beside those ``known``; with ``any_name`` every number may be."""
+    """Return candidates on topics other than ``known``; with ``any_name``, every number is one."""
     found = []
     for topic in sorted(set(recording.of_topic) - set(known)):
         for source in _sources(topic, recording.of_topic[topic][-1], any_name=any_name):
             if unit := unit_in(str(source.get("value", topic)).replace("/", ".").split(".")[-1]):
                 source["unit"] = unit
             known_unit = unit or "preset" in source
-            candidate = (read_by if known_unit else _of_no_unit)(source, recording, timezone)
+            candidate = (read_by if known_unit else _read_without_unit)(source, recording, timezone)
             if candidate is not None:
                 found.append(candidate)
     return found
 
 
-def _of_no_unit(source: dict[str, Any], recording: MessageRecording, timezone: str) -> Candidate | None:
-    """Return what ``source`` reads, as the numbers that its messages have."""
+def _read_without_unit(source: dict[str, Any], recording: MessageRecording, timezone: str) -> Candidate | None:
+    """Return the candidate of ``source`` with the raw numbers of its messages."""
     as_watts = read_by(source | {"unit": "W"}, recording, timezone)
     if as_watts is None:
         return None
@@ -53,7 +53,7 @@ def _sources(topic: str, received: Received, *, any_name: bool) -> Iterator[dict
     try:
         document = decode_json(payload) if payload else None
     except JsonError:
-        return  # no meter that gapcast could read
+        return  # not a format that gapcast can read
     if not isinstance(document, dict):
         return
     known = list(_presets_by_value(document))
@@ -61,7 +61,7 @@ def _sources(topic: str, received: Received, *, any_name: bool) -> Iterator[dict
         yield from ({"preset": name} | own for name in known)
         return
     paths = [path for path in _paths(document) if any_name or looks_like_power(path.split(".")[-1])]
-    yield from (own | {"value": path} for path in paths[:_MOST_OF_TOPIC])
+    yield from (own | {"value": path} for path in paths[:_MAX_PER_TOPIC])
 
 
 def _number(payload: bytes) -> float | None:
@@ -72,7 +72,7 @@ def _number(payload: bytes) -> float | None:
 
 
 def _presets_by_value(document: dict[str, Any]) -> Iterator[str]:
-    """Yield the presets whose value, and time where they have one, stand in ``document``."""
+    """Yield the presets whose value, and time if they have one, are in ``document``."""
     for name, preset in presets().items():
         value = preset.get("value")
         if isinstance(value, str) and preset.get("format", "json") == "json":
@@ -82,10 +82,10 @@ def _presets_by_value(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _paths(document: dict[str, Any], before: str = "", depth: int = 1, *, numbers: bool = True) -> Iterator[str]:
-    """Yield the paths to the numbers of a message, or to all its values."""
+    """Yield the paths to the numbers of a message, or to all values."""
     for key, value in document.items():
         path = f"{before}{key}"
-        if isinstance(value, dict) and depth < _DEEPEST:
+        if isinstance(value, dict) and depth < _MAX_DEPTH:
             yield from _paths(value, f"{path}.", depth + 1, numbers=numbers)
         elif not numbers or (isinstance(value, int | float) and not isinstance(value, bool)):
             yield path

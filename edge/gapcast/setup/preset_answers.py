@@ -1,4 +1,4 @@
-"""What the command line answers already."""
+"""Answers given on the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gapcast.setup.broker_access import BrokerAccess
 
 @dataclass(frozen=True, slots=True)
 class PresetAnswers:
-    """The answers; None: to be asked for."""
+    """The answers; None: prompt for it."""
 
     config: Path
     access: BrokerAccess | None = None

@@ -1,4 +1,4 @@
-"""Which presets read what was heard, under their own topics or below others' prefixes."""
+"""Finds the presets that can read the recorded messages, on their own topics or below other prefixes."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from gapcast.presets import presets
 from gapcast.setup.field_names import looks_like_power
 from gapcast.setup.message_recording import MessageRecording
 
-#: Its own topic takes every sensor of a house; each that looks like a power is a source of its own.
+#: Its topic matches every sensor of a household; each one that looks like power becomes a separate source.
 _PER_TOPIC = "home-assistant"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A source that reads something of what was heard, and the last power of each device (kW)."""
+    """A source that reads some of the recorded messages, and the last power of each device (kW)."""
 
     source: dict[str, Any]
     devices: dict[str, float]
     topics: frozenset[str]
-    #: Whether its unit is known; else ``devices`` has its numbers as they are.
+    #: Whether its unit is known; else ``devices`` holds raw numbers.
     unit_known: bool = True
-    #: How many terms its value is added up of: a whole meter rather than one of its phases.
+    #: Number of terms in the sum of its value: more for a complete meter than for one phase.
     n_terms: int = field(default=1)
 
     @property
     def title(self) -> str:
-        """What people choose it by."""
+        """The text shown for selection."""
         topic = self.source.get("topic") or presets()[self.source["preset"]]["topic"]
         name = self.source.get("preset") or self.source.get("value") or "a number"
         return f"{name} on {topic}"
 
 
 def recognize_presets(recording: MessageRecording, timezone: str) -> list[Candidate]:
-    """Return what the presets read of ``recording``, whole meters before their parts."""
+    """Return the presets that read ``recording``, complete meters before their phases."""
     found = []
     for name, preset in presets().items():
-        for topic in sorted({one for heard in recording.of_topic for one in _pattern(name, preset, heard)}):
+        for topic in sorted({one for recorded in recording.of_topic for one in _pattern(name, preset, recorded)}):
             source = {"preset": name} | ({} if topic == preset["topic"] else {"topic": topic})
             if name == _PER_TOPIC:
                 source["device"] = topic.split("/")[-2]
             candidate = read_by(source, recording, timezone)
-            if candidate is None and "time" in preset:  # its clock may never have been set
+            if candidate is None and "time" in preset:  # the meter's clock may never have been set
                 candidate = read_by(source | {"time_form": "arrival"}, recording, timezone)
             if candidate is not None:
                 found.append(candidate)
@@ -56,7 +56,7 @@ def recognize_presets(recording: MessageRecording, timezone: str) -> list[Candid
 
 
 def read_by(source: dict[str, Any], recording: MessageRecording, timezone: str) -> Candidate | None:
-    """Return ``source`` with what it reads of ``recording``; None where that is no power."""
+    """Return ``source`` with the values that it reads from ``recording``; None if it reads no power."""
     try:
         settings = Settings.model_validate({"sources": [source], "site": {"timezone": timezone}})
     except ValueError:
@@ -68,9 +68,9 @@ def read_by(source: dict[str, Any], recording: MessageRecording, timezone: str) 
     topics = set()
     for received in recording.in_order():
         if listener.reads(received.publication.topic):
-            listener.hear(received)
+            listener.receive(received)
             topics.add(received.publication.topic)
-    devices = {name: heard.powers_kw[-1] for name, heard in listener.devices.items() if heard.powers_kw}
+    devices = {name: samples.powers_kw[-1] for name, samples in listener.devices.items() if samples.powers_kw}
     if not devices:
         return None
     n_terms = max((len(one) for one in settings.sources[0].sums), default=1)
@@ -78,7 +78,7 @@ def read_by(source: dict[str, Any], recording: MessageRecording, timezone: str) 
 
 
 def _pattern(name: str, preset: dict[str, Any], topic: str) -> Iterator[str]:
-    """Yield the preset's topic, below the prefix that ``topic`` has before it, where they fit."""
+    """Yield the preset's topic with the prefix of ``topic``, if they match."""
     pattern, levels = preset["topic"].split("/"), topic.split("/")
     n_before = len(levels) - len(pattern)
     if n_before < 0:

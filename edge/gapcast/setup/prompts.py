@@ -1,4 +1,4 @@
-"""Who answers the questions: a person at a terminal, or nobody, in a script."""
+"""Prompts: at a terminal, or with defaults in a script."""
 
 from __future__ import annotations
 
@@ -13,50 +13,50 @@ from gapcast.core.errors import SettingsError
 
 
 class Prompts(Protocol):
-    """Answers questions; each has an option of the command that answers it too."""
+    """Answers questions; each question corresponds to a command-line option."""
 
-    #: Whether someone is there, who can be asked again.
-    is_person: bool
+    #: Whether a user can be prompted, and prompted again.
+    is_interactive: bool
 
     def text(self, question: str, default: str | None, option: str, choices: Sequence[str] = ()) -> str:
-        """Return a line, one of ``choices`` where there are any; ``default`` where none is given."""
+        """Return a line, one of ``choices`` if there are any; ``default`` if the line is empty."""
         ...
 
     def secret(self, question: str) -> str:
-        """Return a line that is not shown."""
+        """Return a line without echoing it."""
         ...
 
-    def yes(self, question: str, *, default: bool) -> bool:
-        """Return whether it is so."""
+    def confirm(self, question: str, *, default: bool) -> bool:
+        """Return the answer to a yes/no question."""
         ...
 
-    def enough(self) -> bool:
-        """Tell whether to wait no longer."""
+    def wants_to_stop(self) -> bool:
+        """Return whether to stop waiting."""
         ...
 
 
 class InteractivePrompts:
-    """Asks at the terminal."""
+    """Prompts at the terminal."""
 
-    is_person = True
+    is_interactive = True
 
     def text(self, question: str, default: str | None, option: str, choices: Sequence[str] = ()) -> str:
-        """Ask until the answer is one of ``choices``, where there are any."""
+        """Prompt until the answer is one of ``choices``, if there are any."""
         kind = click.Choice(list(choices), case_sensitive=False) if choices else str
         answer: str = click.prompt(question, default=default, type=kind, show_choices=bool(choices))
         return answer.strip()
 
     def secret(self, question: str) -> str:
-        """Ask without showing what is typed."""
+        """Prompt without echo."""
         answer: str = click.prompt(question, default="", hide_input=True, show_default=False)
         return answer
 
-    def yes(self, question: str, *, default: bool) -> bool:
-        """Ask for y or n."""
+    def confirm(self, question: str, *, default: bool) -> bool:
+        """Prompt for y or n."""
         return click.confirm(question, default=default)
 
-    def enough(self) -> bool:
-        """Tell whether Enter was pressed."""
+    def wants_to_stop(self) -> bool:
+        """Return whether Enter was pressed."""
         if not select.select([sys.stdin], [], [], 0)[0]:
             return False
         sys.stdin.readline()
@@ -64,29 +64,29 @@ class InteractivePrompts:
 
 
 class UnattendedPrompts:
-    """Takes the default of each question, and says which option answers one that has none."""
+    """Uses the default of each question; without one, the error names the option to pass."""
 
-    is_person = False
+    is_interactive = False
 
-    def __init__(self, is_enough: Callable[[], bool] = lambda: False) -> None:
-        self._is_enough = is_enough
+    def __init__(self, stop: Callable[[], bool] = lambda: False) -> None:
+        self._stop = stop
 
     def text(self, question: str, default: str | None, option: str, choices: Sequence[str] = ()) -> str:
-        """Return the default; raise :class:`SettingsError` where there is none."""
+        """Return the default; raise :class:`SettingsError` if there is none."""
         if default is None:
             msg = f"{question}: pass {option}"
             raise SettingsError(msg)
         return default
 
     def secret(self, question: str) -> str:
-        """Raise :class:`SettingsError`: a password has no default."""
+        """Raise :class:`SettingsError`, because a password has no default."""
         msg = f"{question}: pass a file that holds it with --password-file"
         raise SettingsError(msg)
 
-    def yes(self, question: str, *, default: bool) -> bool:
+    def confirm(self, question: str, *, default: bool) -> bool:
         """Return the default."""
         return default
 
-    def enough(self) -> bool:
-        """Nobody presses a key."""
-        return self._is_enough()
+    def wants_to_stop(self) -> bool:
+        """Return the result of ``stop``."""
+        return self._stop()

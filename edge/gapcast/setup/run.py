@@ -1,4 +1,4 @@
-"""From a few answers and what is heard to a configuration that reads it."""
+"""Creates a configuration from a few answers and the recorded messages."""
 
 from __future__ import annotations
 
@@ -26,102 +26,104 @@ _WORLD, _OWNER = 0o644, 0o600
 
 
 class Setup:
-    """One conversation."""
+    """One run of ``gapcast setup``."""
 
     def __init__(
         self,
-        given: PresetAnswers,
-        ask: Prompts,
+        answers: PresetAnswers,
+        prompts: Prompts,
         show: Callable[[str], None],
         progress: Callable[[str], None],
         environment: Mapping[str, str],
     ) -> None:
-        self._given = given
-        self._ask = ask
+        self._answers = answers
+        self._prompts = prompts
         self._show = show
         self._progress = progress
         self._environment = environment
-        self._replacing = given.overwrite
+        self._replacing = answers.overwrite
 
     def run(self) -> None:
-        """Ask, listen, show, write. Nothing is written before the end.
+        """Prompt, listen, show the configuration, write it. Nothing is written before the end.
 
-        Raises :class:`BrokerError` where there is no broker, or no meter was heard, and :class:`SettingsError` where an
-        answer is wrong or missing.
+        Raises :class:`BrokerError` if there is no broker or no meter, and :class:`SettingsError` if an answer is wrong
+        or missing.
         """
-        given, ask = self._given, self._ask
-        self._may_replace()
-        access = given.access or BrokerAccess.parse(
-            ask.text("Broker (host name or address, optionally :port)", "localhost", "--broker")
+        answers, prompts = self._answers, self._prompts
+        self._confirm_replacement()
+        access = answers.access or BrokerAccess.parse(
+            prompts.text("Broker (host name or address, optionally :port)", "localhost", "--broker")
         )
         topic = self._topic()
-        zone = given.timezone or ask.text("Time zone of the house", system_time_zone(self._environment), "--timezone")
-        recording, chosen, topic = MeterSearch(given, ask, self._show, self._progress, zone).search(access, topic)
-        sources = [self._source(one, recording, topic) for one in chosen] or [self._unheard(topic)]
+        zone = answers.timezone or prompts.text(
+            "Time zone of the house", system_time_zone(self._environment), "--timezone"
+        )
+        recording, chosen, topic = MeterSearch(answers, prompts, self._show, self._progress, zone).search(access, topic)
+        sources = [self._source(one, recording, topic) for one in chosen] or [self._source_without_messages(topic)]
         sections = self._sections(access, zone, sources, recording)
-        self._look(sections, recording)
+        self._review(sections, recording)
         text = toml_of(sections)
         self._show(f"\n{text}")
-        if not ask.yes(f"Write this to {given.config}?", default=True):
+        if not prompts.confirm(f"Write this to {answers.config}?", default=True):
             self._show("Nothing was written.")
             return
         self._write(text, access.password)
-        self._tell(access)
+        self._show_next_steps(access)
 
-    def _may_replace(self) -> None:
-        """Ask before any other question whether a configuration that is there may go."""
-        config = self._given.config
+    def _confirm_replacement(self) -> None:
+        """Ask first whether an existing configuration may be replaced."""
+        config = self._answers.config
         if self._replacing or not config.exists():
             return
-        if not self._ask.is_person:
+        if not self._prompts.is_interactive:
             msg = f"{config} already exists: choose another with --config, or pass --overwrite"
             raise SettingsError(msg)
-        self._replacing = self._ask.yes(f"{config} already exists. Replace it at the end?", default=False)
+        self._replacing = self._prompts.confirm(f"{config} already exists. Replace it at the end?", default=False)
         if not self._replacing:
             msg = f"{config} was not changed; choose another file with --config"
             raise SettingsError(msg)
 
     def _topic(self) -> str:
-        given = self._given
-        if given.topic is not None:
-            return given.topic
-        if given.preset is not None or not self._ask.is_person:
+        answers = self._answers
+        if answers.topic is not None:
+            return answers.topic
+        if answers.preset is not None or not self._prompts.is_interactive:
             return EVERYTHING
-        return self._ask.text("Topic of the meter (# subscribes to all topics)", EVERYTHING, "--topic")
+        return self._prompts.text("Topic of the meter (# subscribes to all topics)", EVERYTHING, "--topic")
 
-    # --- what is made of it -------------------------------------------------------------------
+    # --- the sections of the configuration ----------------------------------------------------
 
     def _source(self, candidate: Candidate, recording: MessageRecording, topic: str) -> dict[str, Any]:
-        source = with_interval(with_unit(candidate, self._given.unit, self._ask), candidate, recording)
+        source = with_interval(with_unit(candidate, self._answers.unit, self._prompts), candidate, recording)
         if "{device}" in topic and "preset" not in source:
             source = {"topic": topic, **{key: source[key] for key in source if key not in {"topic", "device"}}}
-        elif "device" in source or self._given.device:
-            likely = self._given.device or self._ask.text("Name of this device", source["device"], "--device")
+        elif "device" in source or self._answers.device:
+            likely = self._answers.device or self._prompts.text("Name of this device", source["device"], "--device")
             source["device"] = likely
         return source
 
-    def _unheard(self, topic: str) -> dict[str, Any]:
-        """Return a source by what was said alone."""
-        given, ask = self._given, self._ask
-        name = given.preset or (None if given.topic and not ask.is_person else self._asked_preset())
+    def _source_without_messages(self, topic: str) -> dict[str, Any]:
+        """Return a source from the answers alone."""
+        answers, prompts = self._answers, self._prompts
+        name = answers.preset or (None if answers.topic and not prompts.is_interactive else self._prompt_preset())
         if name is not None:
             own = {} if topic == EVERYTHING else {"topic": topic}
-            return {"preset": name} | own | ({"device": given.device} if given.device else {})
+            return {"preset": name} | own | ({"device": answers.device} if answers.device else {})
         source: dict[str, Any] = {"topic": topic}
-        if given.device or "{device}" not in topic:
-            source["device"] = given.device or "home"
-        source |= {"value": given.value} if given.value else {"format": "number"}
-        return source | {"unit": given.unit or ask.text("W or kW?", None, "--unit", UNITS)}
+        if answers.device or "{device}" not in topic:
+            source["device"] = answers.device or "home"
+        source |= {"value": answers.value} if answers.value else {"format": "number"}
+        return source | {"unit": answers.unit or prompts.text("W or kW?", None, "--unit", UNITS)}
 
-    def _asked_preset(self) -> str:
-        return self._ask.text("Which meter is it (docs/meters.md)", None, "--preset", sorted(presets()))
+    def _prompt_preset(self) -> str:
+        return self._prompts.text("Which meter is it (docs/meters.md)", None, "--preset", sorted(presets()))
 
     def _sections(
         self, access: BrokerAccess, zone: str, sources: list[dict[str, Any]], recording: MessageRecording
     ) -> dict[str, Any]:
-        home = self._given.home_assistant
+        home = self._answers.home_assistant
         if home is None:
-            home = self._ask.yes("Show the forecasts in Home Assistant?", default=recording.home_assistant)
+            home = self._prompts.confirm("Show the forecasts in Home Assistant?", default=recording.home_assistant)
         mqtt = access.section() | ({"password_file": PASSWORD_FILE} if access.password else {})
         return {
             "mqtt": mqtt,
@@ -130,27 +132,31 @@ class Setup:
             "sources": sources,
         }
 
-    def _look(self, sections: dict[str, Any], recording: MessageRecording) -> None:
-        """Show what is read with it, and mend what looks wrong as far as a person says so."""
-        ask, sources = self._ask, sections["sources"]
+    def _review(self, sections: dict[str, Any], recording: MessageRecording) -> None:
+        """Show what the configuration reads, and correct units and timestamps as the user answers."""
+        prompts, sources = self._prompts, sections["sources"]
         while True:
-            units, clocks = self._previewed(sections, recording)
-            for doubt in units + clocks:
-                self._show(f"  ! {doubt}")
-            if not ask.is_person or not recording.n_messages:
+            units, clocks = self._preview(sections, recording)
+            for warning in units + clocks:
+                self._show(f"  ! {warning}")
+            if not prompts.is_interactive or not recording.n_messages:
                 return
             timed = [one for one in sources if one.get("time_form") != "arrival" and _has_time(one)]
-            if clocks and timed and ask.yes("Use the time of arrival instead of the meter's timestamps?", default=True):
+            if (
+                clocks
+                and timed
+                and prompts.confirm("Use the time of arrival instead of the meter's timestamps?", default=True)
+            ):
                 for source in timed:
                     source["time_form"] = "arrival"
-            elif ask.yes("Are these power values correct?", default=not units):
+            elif prompts.confirm("Are these power values correct?", default=not units):
                 return
             else:
-                unit = ask.text("Which unit does the meter send?", None, "--unit", UNITS)
+                unit = prompts.text("Which unit does the meter send?", None, "--unit", UNITS)
                 for source in sources:
                     source["unit"] = unit
 
-    def _previewed(self, sections: dict[str, Any], recording: MessageRecording) -> tuple[list[str], list[str]]:
+    def _preview(self, sections: dict[str, Any], recording: MessageRecording) -> tuple[list[str], list[str]]:
         without_password = sections | {"mqtt": {k: v for k, v in sections["mqtt"].items() if k != "password_file"}}
         try:
             if recording.n_messages:
@@ -161,17 +167,17 @@ class Setup:
             msg = f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
             raise SettingsError(msg) from error
 
-    # --- what is left behind ------------------------------------------------------------------
+    # --- output -------------------------------------------------------------------------------
 
     def _write(self, text: str, password: str | None) -> None:
-        config = self._given.config
+        config = self._answers.config
         if password:
             write(config.parent / PASSWORD_FILE, password + "\n", _OWNER, replacing=self._replacing)
         write(config, text, _WORLD, replacing=self._replacing)
-        load(config, {}, {})  # it is what gapcast run will read
+        load(config, {}, {})  # as gapcast run will do
 
-    def _tell(self, access: BrokerAccess) -> None:
-        config = self._given.config
+    def _show_next_steps(self, access: BrokerAccess) -> None:
+        config = self._answers.config
         named = "" if config == DEFAULT_FILE else f" --config {shlex.quote(str(config))}"
         secret = (
             f", and the password to {config.parent / PASSWORD_FILE} (readable by you only)" if access.password else ""
@@ -182,10 +188,10 @@ class Setup:
             if access.password:
                 password = config.parent / PASSWORD_FILE
                 moved += f"sudo install -m 600 {shlex.quote(str(password))} {DEFAULT_CONFIG.parent}/ && "
-        where = (
+        option = (
             "" if moved or config.absolute() == DEFAULT_CONFIG else f" --config {shlex.quote(str(config.absolute()))}"
         )
-        unit = f"{moved}gapcast systemd-unit{where} | sudo tee /etc/systemd/system/gapcast.service"
+        unit = f"{moved}gapcast systemd-unit{option} | sudo tee /etc/systemd/system/gapcast.service"
         login = f" -u {shlex.quote(access.username)} -P …" if access.username else ""
         self._show(f"\nWritten to {config}{secret}.\n")
         self._show(f"Test it    gapcast check{named} --wait 70")

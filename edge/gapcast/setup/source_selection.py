@@ -1,4 +1,4 @@
-"""Which of the meters that were heard are meant, in what unit, and how they are read."""
+"""Selects among the detected meters, and determines their unit and interval."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gapcast.setup.preset_recognition import Candidate
 from gapcast.setup.prompts import Prompts
 
 UNITS = ("W", "kW")
-#: What a meter's interval is rounded up to, s.
+#: Values to which a meter's interval is rounded up, s.
 _STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900)
 _SHOWN = 30
 
 
-def choose(found: Sequence[Candidate], ask: Prompts, show: Callable[[str], None]) -> list[Candidate]:
-    """Return those of ``found`` that are meant.
+def choose(found: Sequence[Candidate], prompts: Prompts, show: Callable[[str], None]) -> list[Candidate]:
+    """Return the chosen candidates of ``found``.
 
-    Raises :class:`SettingsError` where there are several and nobody is there to choose.
+    Raises :class:`SettingsError` if there are several and prompts are not interactive.
     """
     for number, candidate in enumerate(found[:_SHOWN], 1):
         show(f"  {number:>2}  {candidate.title}: {_powers(candidate)}")
@@ -34,11 +34,11 @@ def choose(found: Sequence[Candidate], ask: Prompts, show: Callable[[str], None]
         show(f"      and {len(found) - _SHOWN} more: give a topic to narrow the list")
     first = set(found[0].topics)
     others = [candidate for candidate in found[1:] if not candidate.topics & first]
-    if others and not ask.is_person:
+    if others and not prompts.is_interactive:
         msg = "several meters were found: select one with --preset or --topic"
         raise SettingsError(msg)
     while len(found) > 1:
-        answer = ask.text("Which of them? Separate several with commas", "1", "--preset or --topic")
+        answer = prompts.text("Which of them? Separate several with commas", "1", "--preset or --topic")
         numbers = [int(part) for part in answer.replace(",", " ").split() if part.isdecimal()]
         if numbers and all(1 <= number <= len(found) for number in numbers):
             chosen = [found[number - 1] for number in dict.fromkeys(numbers)]
@@ -60,56 +60,56 @@ def _powers(candidate: Candidate) -> str:
     return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")  # noqa: PLR2004 - fits one line
 
 
-def with_unit(candidate: Candidate, unit: str | None, ask: Prompts) -> dict[str, Any]:
-    """Return a candidate's source with its unit: as said, as the preset has it, or as asked."""
+def with_unit(candidate: Candidate, unit: str | None, prompts: Prompts) -> dict[str, Any]:
+    """Return a candidate's source with its unit: ``unit``, the preset's, or from a prompt."""
     source = dict(candidate.source)
     if unit is not None:
         source["unit"] = unit
     elif not candidate.unit_known:
         name, number = next(iter(candidate.devices.items()))
-        likely = likely_unit([*candidate.devices.values()]) if ask.is_person else None
-        source["unit"] = ask.text(f"{name} sends {number:g}: is that in W or kW?", likely, "--unit", UNITS)
+        likely = likely_unit([*candidate.devices.values()]) if prompts.is_interactive else None
+        source["unit"] = prompts.text(f"{name} sends {number:g}: is that in W or kW?", likely, "--unit", UNITS)
     return source
 
 
 def with_interval(source: dict[str, Any], candidate: Candidate, recording: MessageRecording) -> dict[str, Any]:
-    """Return a source that knows how often its meter sends, where that was heard and is not what it takes."""
+    """Return the source with the measured interval of its meter, if it differs from the source's."""
     preset = presets().get(source.get("preset", ""), {})
     if preset.get("kind") == "minute" or preset.get("format") == "gapcast" or "hold_s" in preset:
         return source
-    heard_s = [every_s for topic in candidate.topics if (every_s := recording.every_s(topic)) is not None]
-    if not heard_s:
+    measured_s = [every_s for topic in candidate.topics if (every_s := recording.every_s(topic)) is not None]
+    if not measured_s:
         return source
-    usual_s, taken_s = max(heard_s), preset.get("every_s", 60)
-    rounded_s = next((step_s for step_s in _STEPS_S if step_s >= usual_s * 0.95), _STEPS_S[-1])
-    # A shorter interval than the minute that is taken anyway would make every pause a gap.
-    return source if max(rounded_s, 60) == max(taken_s, 60) else source | {"every_s": max(rounded_s, 10)}
+    interval_s, preset_s = max(measured_s), preset.get("every_s", 60)
+    rounded_s = next((step_s for step_s in _STEPS_S if step_s >= interval_s * 0.95), _STEPS_S[-1])
+    # With an interval below the default of a minute, every pause would become a gap.
+    return source if max(rounded_s, 60) == max(preset_s, 60) else source | {"every_s": max(rounded_s, 10)}
 
 
 def preview(
     sections: dict[str, Any], recording: MessageRecording, show: Callable[[str], None]
 ) -> tuple[list[str], list[str]]:
-    """Show what the configuration reads of what was heard; return the doubts of units, and of clocks.
+    """Show what the configuration reads from the recording; return warnings about units and about clocks.
 
-    Raises :class:`SettingsError` where it is no configuration.
+    Raises pydantic's ``ValidationError`` if it is not a valid configuration.
     """
     listener = SampleListener(Settings.model_validate(sections))
     for received in recording.in_order():
         if listener.reads(received.publication.topic):
-            listener.hear(received)
+            listener.receive(received)
     units, clocks = [], []
-    for name, heard in sorted(listener.devices.items()):
-        if not heard.powers_kw:
+    for name, samples in sorted(listener.devices.items()):
+        if not samples.powers_kw:
             continue
-        show(f"  {name}: {heard.powers_kw[-1]:.3f} kW ({len(heard.powers_kw)} messages)")
-        if doubt := plausibility_warning(heard.powers_kw):
-            units.append(f"{name}: {doubt}")
-        ahead_min = median_low(heard.ahead_min) if heard.ahead_min else 0
+        show(f"  {name}: {samples.powers_kw[-1]:.3f} kW ({len(samples.powers_kw)} messages)")
+        if warning := plausibility_warning(samples.powers_kw):
+            units.append(f"{name}: {warning}")
+        ahead_min = median_low(samples.ahead_min) if samples.ahead_min else 0
         if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
             side = "ahead of" if ahead_min > 0 else "behind"
             clocks.append(
                 f"{name}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock: {cure_of(ahead_min)}"
             )
-    for sentence, n in listener.refused.most_common(3):
+    for sentence, n in listener.rejected.most_common(3):
         units.append(f"{sentence} ({n} times)")
     return units, clocks

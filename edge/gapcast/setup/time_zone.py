@@ -1,4 +1,4 @@
-"""The clock on this machine's wall."""
+"""The time zone of this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FOLDER = "zoneinfo/"
 
 
 def system_time_zone(environment: Mapping[str, str], root: Path = Path("/")) -> str:
-    """Return the IANA name of the machine's time zone, UTC where it has none that can be known.
+    """Return the IANA name of the machine's time zone, UTC if unknown.
 
     >>> system_time_zone({"TZ": "Europe/Paris"})
     'Europe/Paris'
@@ -19,8 +19,8 @@ def system_time_zone(environment: Mapping[str, str], root: Path = Path("/")) -> 
     link = root / "etc/localtime"
     linked = str(link.readlink()) if link.is_symlink() else ""
     file = root / "etc/timezone"
-    said = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
-    for name in (environment.get("TZ", "").removeprefix(":"), linked.partition(_FOLDER)[2], said):
+    configured = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+    for name in (environment.get("TZ", "").removeprefix(":"), linked.partition(_FOLDER)[2], configured):
         if name and _is_zone(name):
             return name
     return "UTC"
