@@ -18,14 +18,14 @@ from gapcast.commands.setup import setup
 from gapcast.commands.systemd_unit import systemd_unit
 from gapcast.core.errors import GapcastError, ModelError, ShardError
 
-EXIT_BAD_INPUT, EXIT_BAD_MODEL, EXIT_NOT_OUR_SHARD = 2, 3, 4
-_EXIT_CODES: dict[type[GapcastError], int] = {ModelError: EXIT_BAD_MODEL, ShardError: EXIT_NOT_OUR_SHARD}
+EXIT_BAD_INPUT, EXIT_BAD_MODEL, EXIT_SHARD_LOCKED = 2, 3, 4
+_EXIT_CODES: dict[type[GapcastError], int] = {ModelError: EXIT_BAD_MODEL, ShardError: EXIT_SHARD_LOCKED}
 
 PORT = click.IntRange(1, 65_535)
 
 
 class _Speed(click.ParamType[float | None]):
-    """``max`` (None), or a number of times real time."""
+    """A multiple of real time, or ``max`` (None)."""
 
     name = "speed"
 
@@ -45,7 +45,7 @@ SPEED = _Speed()
 
 
 class _Group(click.Group):
-    """Turns a :class:`GapcastError` into a message on standard error and an exit code."""
+    """Converts a :class:`GapcastError` to a message on standard error and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -154,7 +154,7 @@ def test_a_broker_of_ones_own_outranks_the_supervisors() -> None:
     ("options", "service", "words"),
     [
         ({}, None, "install the add-on Mosquitto broker and start it"),
-        ({"meters": [{"preset": "custom"}]}, SERVICE, r"option meters\.0\.topic: a meter of your own needs its topic"),
+        ({"meters": [{"preset": "custom"}]}, SERVICE, r"option meters\.0\.topic: a custom meter needs its topic"),
         ({"meters": [{"preset": "nothing"}]}, SERVICE, r"option meters\.0: there is no preset 'nothing'"),
         ({"log_level": "loud"}, SERVICE, r"option log\.level: "),
     ],

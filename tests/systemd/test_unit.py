@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from gapcast.cli import main
 from gapcast.core.errors import SettingsError
-from gapcast.systemd.unit import refuse_what_is_hidden, unit
+from gapcast.systemd.unit import require_visible, unit
 
 #: By ``systemd-analyze security``, 0 (nothing is reachable) to 10: what is left is the network, and being no image.
 MOST_EXPOSURE = 1.1
@@ -71,9 +71,9 @@ def test_a_command_in_a_home_folder_is_refused_with_the_cure(tmp_path: Path) -> 
     link = tmp_path / "gapcast"
     link.symlink_to("/root/.local/bin/gapcast")
     with pytest.raises(SettingsError, match=r"/root/.local/bin/gapcast is in a home folder"):
-        refuse_what_is_hidden(link)
+        require_visible(link)
     with pytest.raises(SettingsError, match="/home/pi/python is in a home folder"):
-        refuse_what_is_hidden(Path("/usr/local/bin/gapcast"), [Path("/home/pi/python")])
+        require_visible(Path("/usr/local/bin/gapcast"), [Path("/home/pi/python")])
 
 
 @pytest.mark.parametrize("config", ["/home/pi/gapcast.toml", "/tmp/gapcast.toml", "gapcast.toml"])
@@ -97,4 +97,4 @@ def test_without_a_command_on_the_path_it_is_asked_for(monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "argv", ["/somewhere/else"])
     shown = CliRunner().invoke(main, ["systemd-unit"])
     assert shown.exit_code == 2
-    assert "name it: --command /usr/local/bin/gapcast" in shown.stderr
+    assert "pass --command /usr/local/bin/gapcast" in shown.stderr

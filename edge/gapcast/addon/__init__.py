@@ -1,1 +1,1 @@
-"""As an add-on of Home Assistant: its options, and the broker that its Supervisor knows."""
+"""The Home Assistant add-on: its options, and the broker that its Supervisor provides."""

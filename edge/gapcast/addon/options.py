@@ -1,4 +1,4 @@
-"""From an add-on's options to the configuration that they stand for."""
+"""Converts the add-on's options to a configuration."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pydantic import ValidationError
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 
-#: Where the Supervisor asks from, for whoever uses its ingress: no one else on its network is served.
+#: Source address of the Supervisor's ingress; other clients on its network are rejected.
 SUPERVISOR = "172.30.32.2"
-#: As homeassistant-addon/config.yaml names it.
+#: The ingress port in homeassistant-addon/config.yaml.
 PORT = 8080
 _STATE = "/data/gapcast"
-#: A meter that no preset knows.
-_OWN = "custom"
+#: Option value for a meter without a preset.
+_CUSTOM = "custom"
 
 
 def wants_service(options: Mapping[str, Any]) -> bool:
-    """Tell whether the broker is the one that the Supervisor knows."""
+    """Return whether to use the broker that the Supervisor provides."""
     return not options.get("mqtt_host")
 
 
 def settings_of(
     options: Mapping[str, Any], service: Mapping[str, Any] | None, environment: Mapping[str, str]
 ) -> Settings:
-    """Return what ``options`` stand for; ``service`` is the Supervisor's word on its broker, None where it has none.
+    """Return the settings of ``options``; ``service`` is the Supervisor's broker, None if it has none.
 
-    Raises :class:`SettingsError` that names the option and what is wrong with it.
+    Raises :class:`SettingsError` with the invalid option and its problem.
     """
     sections: dict[str, Any] = {
         "gateway": {"id": "homeassistant"},
@@ -51,10 +51,10 @@ def settings_of(
 
 
 def _http() -> dict[str, Any]:
-    """Return ``[http]``: everything comes from the Supervisor's ingress, behind Home Assistant's login.
+    """Return ``[http]``: all requests come from the Supervisor's ingress, behind Home Assistant's login.
 
-    So the Supervisor may change what the user may. It keeps the name in the browser's address as ``Host``, which can
-    be any, and all event readers of the house have its address.
+    Therefore the Supervisor's address may make changes. Ingress passes on the browser's ``Host``, which can be any
+    name, and all event readers of the household share the Supervisor's address.
     """
     return {
         "host": "0.0.0.0",  # noqa: S104 - see allow_from
@@ -76,27 +76,27 @@ def _sources(meters: object) -> list[dict[str, Any]]:
 
 
 def _source(place: int, meter: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``[[sources]]`` of one of the meters: what is empty is left to the preset."""
-    given = {key: value for key, value in meter.items() if value is not None and value != ""}
-    if given.get("preset") == _OWN:
-        del given["preset"]
-        if "topic" not in given:
-            msg = f"option meters.{place}.topic: a meter of your own needs its topic, as energy/{{device}}/power"
+    """Return the ``[[sources]]`` entry of one meter; empty options are left to the preset."""
+    values = {key: value for key, value in meter.items() if value is not None and value != ""}
+    if values.get("preset") == _CUSTOM:
+        del values["preset"]
+        if "topic" not in values:
+            msg = f"option meters.{place}.topic: a custom meter needs its topic, such as energy/{{device}}/power"
             raise SettingsError(msg)
-        given.setdefault("format", "json" if "value" in given else "number")
-    return given
+        values.setdefault("format", "json" if "value" in values else "number")
+    return values
 
 
 def _mqtt(options: Mapping[str, Any], service: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return ``[mqtt]``: as the options have it, else the Supervisor's broker."""
+    """Return ``[mqtt]``: from the options, else the Supervisor's broker."""
     if not wants_service(options):
-        given = {key: options.get(f"mqtt_{key}") for key in ("host", "port", "username", "password")}
+        values = {key: options.get(f"mqtt_{key}") for key in ("host", "port", "username", "password")}
         tls = {"tls": {"enabled": True}} if options.get("mqtt_tls") else {}
-        return {key: value for key, value in given.items() if value} | tls
+        return {key: value for key, value in values.items() if value} | tls
     if service is None:
         msg = (
             "Home Assistant knows of no MQTT broker: install the add-on Mosquitto broker and start it, "
-            "or name yours by the options mqtt_host, mqtt_username and mqtt_password"
+            "or set the options mqtt_host, mqtt_username and mqtt_password"
         )
         raise SettingsError(msg)
     section: dict[str, Any] = {key: service[key] for key in ("host", "port") if key in service}

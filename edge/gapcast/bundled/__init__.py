@@ -1,4 +1,4 @@
-"""What a wheel carries beside the code: the shipped models."""
+"""The bundled models."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ MODELS_FOLDER = "models"
 
 
 def models_path() -> Path:
-    """Return the folder of the shipped models.
+    """Return the folder of the bundled models.
 
-    A wheel holds them beside this module; a checkout at its root, where the trainer writes them.
+    In a wheel it is beside this module; in a checkout, at the root, where the trainer writes them.
 
     >>> models_path().name
     'models'
     """
     here = Path(__file__).resolve().parent
-    packed = here / MODELS_FOLDER
-    return packed if packed.is_dir() else here.parents[2] / MODELS_FOLDER
+    installed = here / MODELS_FOLDER
+    return installed if installed.is_dir() else here.parents[2] / MODELS_FOLDER

@@ -1,4 +1,4 @@
-"""``gapcast addon``: the service as an add-on of Home Assistant starts it."""
+"""``gapcast addon``: runs the service as a Home Assistant add-on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapcast.core.errors import SettingsError
 from gapcast.json_input import decode_json
 from gapcast.private_files import make_private_folder
 
-#: Whom the image runs as elsewhere; root is needed for no more than the options, which root alone may read.
+#: Account of the service, as in the other images; root is needed only to read the options.
 _ACCOUNT = 10_001
 
 
@@ -39,7 +39,7 @@ def addon(file: Path) -> None:
 
 
 def leave_root(state: Path) -> None:
-    """Give ``state`` to the service's account, and be no more than that."""
+    """Change the owner of ``state`` to the service's account, and drop root privileges."""
     make_private_folder(state)
     for path in (state, *state.rglob("*")):
         os.chown(path, _ACCOUNT, _ACCOUNT, follow_symlinks=False)

@@ -26,11 +26,11 @@ def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]
     for card in loaded.cards:
         mark = "*" if card.name == loaded.primary.name else " "
         own, of_persistence = card.scores.model, card.scores.persistence
-        mae_kw, whose = (own.mae_kw, "") if own.mae_median_kw is None else (own.mae_median_kw, ", of the median")
+        mae_kw, of_median = (own.mae_kw, "") if own.mae_median_kw is None else (own.mae_median_kw, ", of the median")
         click.echo(
             f"{mark} {card.name:<12} {card.family:<10} {card.parameters:>6} parameters  {card.bytes / 1_000:>6.1f} kB  "
             f"MSE {own.mse_kw2:.4f} (persistence {of_persistence.mse_kw2:.4f})  "
-            f"MAE {mae_kw:.4f} ({of_persistence.mae_kw:.4f}){whose}"
+            f"MAE {mae_kw:.4f} ({of_persistence.mae_kw:.4f}){of_median}"
         )
 
 
@@ -44,7 +44,7 @@ def _library_options(command: Any) -> Any:
 def _settings_of_library(
     ctx: click.Context, config: Path | None, assignments: tuple[str, ...], folder: Path | None
 ) -> Settings:
-    """Return the settings by the options before and after the name of a command of ``models``."""
+    """Return the settings from the options before and after the name of a sub-command of ``models``."""
     config_before, assignments_before = ctx.obj
     named = () if folder is None else (f"models.path={folder.absolute()}",)
     return read_settings(config or config_before, (*assignments_before, *assignments, *named))
@@ -68,11 +68,11 @@ def install(
     FILE is a folder, a .zip or a .tar.gz that holds model.tflite and card.json, or a .tflite with its card beside it.
     """
     from gapcast.app.models import TAKEN, admission_of, library_of
-    from gapcast.predictors.install import install as put
+    from gapcast.predictors.install import install as install_model
 
     settings = _settings_of_library(ctx, config, assignments, folder)
     library, admission = library_of(settings, os.environ), admission_of(settings, os.environ)
-    card = put(file, library, admission, default=default, taken=TAKEN)
+    card = install_model(file, library, admission, default=default, taken=TAKEN)
     click.echo(f"{card.name} {card.version} passed its self-test and is installed in {library.own / card.name}")
 
 
@@ -85,9 +85,9 @@ def remove(
 ) -> None:
     """Remove the installed model NAME; a bundled model of the same name becomes active again."""
     from gapcast.app.models import library_of
-    from gapcast.predictors.install import remove as take_out
+    from gapcast.predictors.install import remove as remove_model
 
     settings = _settings_of_library(ctx, config, assignments, folder)
     library = library_of(settings, os.environ)
-    remains = take_out(name, library, settings.forecast.model or library.default())
+    remains = remove_model(name, library, settings.forecast.model or library.default())
     click.echo(f"{name} removed" + (f"; the bundled {name} is active again" if remains else ""))

@@ -1,4 +1,4 @@
-"""Options that commands share: the configuration file, and keys set on the command line."""
+"""Options shared by commands: the configuration file, and keys set on the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapcast.config.settings import Settings
 
 
 def settings_options(command: Any) -> Any:
-    """Give ``command`` the options that :func:`read_settings` takes, as ``config`` and ``assignments``."""
+    """Add to ``command`` the options ``config`` and ``assignments`` for :func:`read_settings`."""
     for option in (
         click.option(
             "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set one key, e.g. mqtt.host=broker."
@@ -29,7 +29,7 @@ def settings_options(command: Any) -> Any:
 
 
 def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings:
-    """Return the settings of file, environment and command line."""
+    """Return the settings from file, environment and command line."""
     overrides: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
@@ -45,10 +45,10 @@ def read_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings
 
 
 def arguments_of(config: Path | None, assignments: tuple[str, ...]) -> list[str]:
-    """Return the command line that :func:`settings_options` read these of.
+    """Return the command-line arguments that :func:`settings_options` parses to these values.
 
     >>> arguments_of(Path("my.toml"), ("http.port=8090",))
     ['--config', 'my.toml', '--set', 'http.port=8090']
     """
-    given = [] if config is None else ["--config", str(config)]
-    return given + [word for assignment in assignments for word in ("--set", assignment)]
+    arguments = [] if config is None else ["--config", str(config)]
+    return arguments + [word for assignment in assignments for word in ("--set", assignment)]

@@ -1,4 +1,4 @@
-"""``gapcast replay``: a file, a meter and a progress bar."""
+"""``gapcast replay``: publishes a file with a progress bar."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def replay_file(
     value_column: str | None,
     unit: Unit,
 ) -> int:
-    """Publish ``file`` to the configured broker, over ``transport``, as ``device``; return how many readings it took.
+    """Publish ``file`` to the configured broker, over ``transport``, as ``device``; return the number of readings.
 
-    Raises :class:`SourceError` for a bad file, :class:`BrokerError` for a bad broker and
-    :class:`SettingsError` for a bad name or start.
+    Raises :class:`SourceError` for an invalid file, :class:`BrokerError` for a broker that cannot be used and
+    :class:`SettingsError` for an invalid name or start.
     """
     if not is_device_id(device):
         msg = f"--device {device!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
@@ -45,7 +45,7 @@ def replay_file(
     first_minute = None if start is None else minute_at("--start", start)
     if first_minute is not None:
         minutes = dropwhile(lambda minute: minute.minute < first_minute, minutes)
-    first = next(minutes, None)  # a file that is no good is told before a broker is looked for
+    first = next(minutes, None)  # report an invalid file before connecting to the broker
     if first is None:
         raise SourceError(file, None, "holds no reading" if start is None else f"holds no reading from {start} on")
     mqtt = settings.mqtt
@@ -53,6 +53,6 @@ def replay_file(
     account = None if mqtt.username is None else (mqtt.username, password)
     topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
     with MeterPublisher(mqtt.host, mqtt.port, topic, account, stopping, transport) as meter:
-        # The bar is for a terminal (None): in a log it would be a line a reading.
+        # disable=None: show the bar on a terminal only; in a log it would be one line per reading.
         shown = tqdm(islice(chain([first], minutes), limit), total=limit, unit=" readings", desc=device, disable=None)
         return publish_paced(shown, meter.publish, speed, stopping)

@@ -1,4 +1,4 @@
-"""Runs the service in this process until it is told to stop."""
+"""Runs the service in this process until a signal stops it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gapcast.config.settings import Settings
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; SIGHUP has it load the models again."""
+    """Serve until SIGTERM or SIGINT; SIGHUP reloads the models."""
     from gapcast.app.application import Application
     from gapcast.observability.logs import configure_logs
 
     configure_logs(settings.log.format, settings.log.level, settings.shards[0] if settings.shards else None)
-    faulthandler.enable()  # where a watchdog ends it by SIGABRT, it says in which line each thread hung
+    faulthandler.enable()  # prints the stack of each thread when a watchdog ends the process by SIGABRT
     stopping = stop_on_signals()
     application = Application(settings, os.environ)
     reload_on_hangup(application.reload, stopping)
@@ -34,14 +34,14 @@ def stop_on_signals() -> Event:
 
 
 def reload_on_hangup(reload: Callable[[], None], stopping: Event) -> None:
-    """Have SIGHUP call ``reload``; but where it tells that our own terminal was closed, stop."""
+    """Let SIGHUP call ``reload``, or stop if it was sent because the terminal was closed."""
     had_terminal = sys.stderr.isatty()
 
-    def hung_up(*_: object) -> None:
+    def on_hangup(*_: object) -> None:
         if had_terminal and not sys.stderr.isatty():
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # a word to no one would be an error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # writing to a closed terminal would fail
             stopping.set()
         else:
             reload()
 
-    signal.signal(signal.SIGHUP, hung_up)
+    signal.signal(signal.SIGHUP, on_hangup)

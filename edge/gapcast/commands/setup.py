@@ -1,4 +1,4 @@
-"""``gapcast setup``: its options, one for each question."""
+"""``gapcast setup``: one option for each question."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gapcast.config.loader import DEFAULT_FILE
 from gapcast.core.errors import BrokerError, SettingsError
 from gapcast.terminal_text import printable
 
-EXIT_NOTHING_HEARD = 1
-#: To the beginning of the line, and nothing on it.
+EXIT_NO_METER = 1
+#: Escape sequence: move to the beginning of the line and clear it.
 _CLEAR = "\r\x1b[K"
 
 
@@ -82,31 +82,31 @@ def setup(
         access = BrokerAccess.parse(broker or "localhost", tls=tls)
         access.username, access.ca_path = username, ca_path.absolute() if ca_path else None
         access.password = _password_in(password_file) if password_file else None
-    ask = UnattendedPrompts() if yes else InteractivePrompts()
-    told = _Told()
+    prompts = UnattendedPrompts() if yes else InteractivePrompts()
+    output = _Output()
     try:
-        Setup(PresetAnswers(access=access, **options), ask, told.show, told.progress, os.environ).run()
+        Setup(PresetAnswers(access=access, **options), prompts, output.show, output.progress, os.environ).run()
     except BrokerError as error:
         click.echo(f"gapcast: {printable(str(error))}", err=True)
-        sys.exit(EXIT_NOTHING_HEARD)
+        sys.exit(EXIT_NO_METER)
 
 
-class _Told:
-    """Lines, and on a terminal one that changes until the next line takes its place."""
+class _Output:
+    """Prints lines and, on a terminal, a progress line that the next line replaces."""
 
     def __init__(self) -> None:
         self._is_terminal = sys.stdout.isatty()
-        self._changing = False
+        self._has_progress = False
 
     def show(self, text: str) -> None:
-        shown = printable(text)  # it may hold topics and payloads of anyone at the broker
-        click.echo(f"{_CLEAR}{shown}" if self._changing else shown)
-        self._changing = False
+        shown = printable(text)  # it may contain topics and payloads from anyone at the broker
+        click.echo(f"{_CLEAR}{shown}" if self._has_progress else shown)
+        self._has_progress = False
 
     def progress(self, text: str) -> None:
         if self._is_terminal:
             click.echo(f"{_CLEAR}  {text}", nl=False)
-            self._changing = True
+            self._has_progress = True
 
 
 def _password_in(file: Path) -> str:

@@ -9,10 +9,10 @@ import click
 from gapcast.core.errors import SettingsError
 from gapcast.systemd.unit import (
     DEFAULT_CONFIG,
+    interpreter_paths,
     is_hidden,
     own_command,
-    parts_of_this_python,
-    refuse_what_is_hidden,
+    require_visible,
     unit,
 )
 
@@ -36,7 +36,7 @@ def systemd_unit(config: Path, command: Path | None) -> None:
         raise SettingsError(msg)
     if command is None:
         command = own_command()
-        refuse_what_is_hidden(command, parts_of_this_python())
+        require_visible(command, interpreter_paths())
     else:
-        refuse_what_is_hidden(command)
+        require_visible(command)
     click.echo(unit(command, config.absolute()), nl=False)

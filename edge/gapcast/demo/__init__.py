@@ -1,1 +1,1 @@
-"""The whole of gapcast in one process tree: a broker, a meter, the service, and someone who reads along."""
+"""``gapcast demo``: a broker, a meter, the service and an MQTT client in one process."""

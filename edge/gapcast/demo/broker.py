@@ -16,7 +16,7 @@ _START_S = _STOP_S = 10.0
 
 
 class EmbeddedBroker:
-    """A broker on one port of ``host``, which can be stopped and started again; it keeps nothing between."""
+    """A broker on one port of ``host`` that can be stopped and started again, without persistent state."""
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self.host = host
@@ -24,11 +24,11 @@ class EmbeddedBroker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._broker: Broker | None = None
-        self._ending = False
-        self._transports: set[asyncio.WriteTransport] = set()  # of connections that are open, or were of late
+        self._is_ending = False
+        self._transports: set[asyncio.WriteTransport] = set()  # of open and recently closed connections
 
     def start(self) -> None:
-        """Listen; return once it does. Raises :class:`BrokerError` without amqtt or where the port is taken."""
+        """Start listening. Raises :class:`BrokerError` without amqtt or if the port is in use."""
         logging.getLogger("amqtt").setLevel(logging.CRITICAL)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="broker", daemon=True)
@@ -43,7 +43,7 @@ class EmbeddedBroker:
             raise BrokerError(msg) from error
 
     def stop(self) -> None:
-        """Close every connection and stop listening; no effect where it does not run."""
+        """Close every connection and stop listening; no effect if it is not running."""
         loop, thread, broker = self._loop, self._thread, self._broker
         if loop is None or thread is None or broker is None:
             return
@@ -62,11 +62,11 @@ class EmbeddedBroker:
                 "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
             }
         )
-        self._ending = False
+        self._is_ending = False
         connected = self._broker.stream_connected
 
         def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str) -> Any:
-            if self._ending:
+            if self._is_ending:
                 writer.transport.abort()
                 return None
             self._transports = {each for each in self._transports if not each.is_closing()} | {writer.transport}
@@ -76,11 +76,11 @@ class EmbeddedBroker:
         await self._broker.start()
 
     async def _end(self, broker: Broker) -> None:
-        """Cut every connection, shut down, and end what amqtt leaves: tasks of connections that never said CONNECT.
+        """Abort every connection, shut down, and cancel amqtt's leftover tasks of connections without a CONNECT.
 
-        From Python 3.12.1 on a server waits at its end for its connections, and amqtt knows nothing of those.
+        Since Python 3.12.1 a server waits for its connections when it closes, and amqtt does not track those.
         """
-        self._ending = True
+        self._is_ending = True
         for transport in self._transports:
             transport.abort()
         self._transports.clear()
@@ -89,4 +89,4 @@ class EmbeddedBroker:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        await asyncio.sleep(0)  # a transport closes its socket in the loop's next round
+        await asyncio.sleep(0)  # a transport closes its socket in the loop's next iteration

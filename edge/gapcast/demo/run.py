@@ -1,4 +1,4 @@
-"""``gapcast demo``: broker, service, meter and watcher together."""
+"""Runs broker, service, meter and watcher together."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _READY_S, _LAST_FORECAST_S = 15.0, 5.0
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """``speed`` times real time (None: as fast as it goes), for ``duration_s`` (None: to the week's end).
+    """``speed`` is a multiple of real time (None: maximum); ``duration_s`` None: to the end of the recorded week.
 
-    Where ``mqtt_port`` or ``http_port`` is taken, a free one is used instead.
+    If ``mqtt_port`` or ``http_port`` is in use, a free one is used instead.
     """
 
     speed: float | None = 60.0
@@ -46,7 +46,7 @@ class DemoOptions:
 def run_demo(options: DemoOptions, settings: Settings, show: Callable[[str], None], interrupted: Event) -> None:
     """Run until the duration has passed, the week is over or ``interrupted`` is set; then show the summary.
 
-    Of ``settings`` only ``models``, ``forecast`` and ``site`` count: the rest is the demo's own.
+    Only ``models``, ``forecast`` and ``site`` of ``settings`` are used.
     """
     broker = EmbeddedBroker(_free(options.mqtt_port), HOST)
     broker.start()
@@ -55,10 +55,10 @@ def run_demo(options: DemoOptions, settings: Settings, show: Callable[[str], Non
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gapcast-demo-")))
         application = Application(_settings(settings, broker.port, _free(options.http_port), state), {})
         stack.callback(application.close)
-        _refuse_what_needs_more(application.models.primary)
+        _require_power_only(application.models.primary)
         served = Event()
-        beside = stack.enter_context(ThreadPoolExecutor(1, "meter"))
-        seen = beside.submit(_meter_and_watch, application, broker, options, show, interrupted)
+        pool = stack.enter_context(ThreadPoolExecutor(1, "meter"))
+        seen = pool.submit(_meter_and_watch, application, broker, options, show, interrupted)
         seen.add_done_callback(lambda _: served.set())
         try:
             application.run(served)
@@ -97,10 +97,10 @@ def _meter_and_watch(
     return watcher
 
 
-def _refuse_what_needs_more(model: Predictor) -> None:
-    beside_power = measured_in(model.features)[1:]
-    if beside_power:
-        msg = f"model {model.name} needs {', '.join(beside_power)}, which the demo's recording lacks: select another"
+def _require_power_only(model: Predictor) -> None:
+    other_features = measured_in(model.features)[1:]
+    if other_features:
+        msg = f"model {model.name} needs {', '.join(other_features)}, which the demo's recording lacks: select another"
         raise ModelError(msg)
 
 
@@ -113,20 +113,20 @@ def _wait_ready(application: Application) -> None:
         time.sleep(0.02)
 
 
-def _settings(given: Settings, mqtt_port: int, http_port: int, state: Path) -> Settings:
+def _settings(settings: Settings, mqtt_port: int, http_port: int, state: Path) -> Settings:
     return Settings(
         gateway=GatewaySettings(id="demo"),
-        mqtt=MqttSettings(host=HOST, port=mqtt_port, protocol="3.1.1"),  # all that amqtt speaks
+        mqtt=MqttSettings(host=HOST, port=mqtt_port, protocol="3.1.1"),  # amqtt supports no other version
         http=HttpSettings(host=HOST, port=http_port),
         state=StateSettings(path=state),
-        models=given.models,
-        forecast=given.forecast,
-        site=given.site,
+        models=settings.models,
+        forecast=settings.forecast,
+        site=settings.site,
     )
 
 
 def _free(wanted: int) -> int:
-    """Return ``wanted`` if it can be listened on, else a port that can."""
+    """Return ``wanted`` if that port is free, else a free port."""
     for port in (wanted, 0):
         with contextlib.suppress(OSError), socket.create_server((HOST, port)) as probe:
             return int(probe.getsockname()[1])

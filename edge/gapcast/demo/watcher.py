@@ -17,7 +17,7 @@ _SUBSCRIBE_S = 10.0
 
 
 class Watcher:
-    """A stock MQTT client beside the service; prints one line per forecast, with its outcome."""
+    """A stock MQTT client; prints one line per forecast, with its outcome."""
 
     def __init__(self, host: str, port: int, device: str, show: Callable[[str], None]) -> None:
         self.score = ScoreAccumulator()
@@ -28,7 +28,7 @@ class Watcher:
         self._show = show
         self._seen = Condition()
         self._published: dict[str, tuple[float, float]] = {}  # minute -> (power kW, when it was published)
-        # target minute -> (forecast kW, reading then kW, median kW where the model gives one)
+        # target minute -> (forecast kW, last reading kW, median kW if the model provides one)
         self._forecasts: dict[str, tuple[float, float, float | None]] = {}
         self._subscribed = Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
@@ -38,7 +38,7 @@ class Watcher:
         self._host, self._port = host, port
 
     def __enter__(self) -> Watcher:
-        """Subscribe; raise :class:`BrokerError` where the broker does not agree."""
+        """Subscribe; raise :class:`BrokerError` if the broker does not confirm."""
         self._client.connect(self._host, self._port)
         self._client.loop_start()
         if not self._subscribed.wait(_SUBSCRIBE_S):
@@ -47,13 +47,13 @@ class Watcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave."""
+        """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()
-        del self._client  # the last there was of it: paho closes the sockets that wake its loop
+        del self._client  # the last reference: paho then closes the sockets that wake its loop
 
     def wait_for(self, n_forecasts: int, timeout_s: float) -> bool:
-        """Wait until so many forecasts have come; tell whether they did in time."""
+        """Wait for ``n_forecasts``; return whether they arrived in time."""
         with self._seen:
             return self._seen.wait_for(lambda: self.n_forecasts >= n_forecasts, timeout_s)
 
@@ -101,14 +101,14 @@ class Watcher:
             return f"{self.n_readings} readings, {self.n_forecasts} forecasts: not enough data to score"
         ordered = sorted(self.latencies_s)
         p50, p99 = (1_000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.99))
-        whose = "; MAE by the median" if self.has_median else ""
+        by_median = "; MAE by the median" if self.has_median else ""
         latency = f"p50 {p50:.1f} ms, p99 {p99:.1f} ms" + ("" if paced else " (at full speed: includes queueing)")
         return "\n".join(
             (
                 f"{self.n_readings} readings, {self.n_forecasts} forecasts, {score.n} scored",
                 f"  forecast     MSE {score.mse_kw2:.4f} kW²  MAE {score.mae_kw:.4f} kW",
                 f"  persistence  MSE {score.persistence_mse_kw2:.4f} kW²  MAE {score.persistence_mae_kw:.4f} kW",
-                f"  skill {score.skill:+.1%} (1 - MSE / MSE of persistence{whose})",
+                f"  skill {score.skill:+.1%} (1 - MSE / MSE of persistence{by_median})",
                 f"  latency, reading sent to forecast received: {latency}",
             )
         )

@@ -1,4 +1,4 @@
-"""The meters that are known by name: a few lines each, in ``presets.toml`` beside this file."""
+"""Presets for meters, defined in ``presets.toml`` beside this file."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from typing import Any
 
 @cache
 def presets() -> dict[str, dict[str, Any]]:
-    """Return what each preset sets of a source, by its name."""
+    """Return the keys that each preset sets in a source, by preset name."""
     return tomllib.loads((Path(__file__).parent / "presets.toml").read_text(encoding="utf-8"))

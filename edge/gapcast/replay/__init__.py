@@ -1,1 +1,1 @@
-"""A file of readings, published as a live meter would."""
+"""Replays a file of readings like a live meter."""

@@ -1,4 +1,4 @@
-"""Publishes readings as a live meter would, at any speed."""
+"""Publishes readings like a live meter, at any speed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gapcast.core.grid import minute_label
 from gapcast.mqtt.transport import Transport, TransportClient, connection_error
 from gapcast.replay.source import Minute
 
-#: Readings under way at full speed.
+#: Maximum number of unconfirmed readings at full speed.
 _WINDOW = 512
 _CONNECT_S = 10.0
-_LOOK_S = 0.25
+_POLL_S = 0.25
 
 
 class MeterPublisher:
-    """One device's publisher, at QoS 1. Use it as a context manager."""
+    """Publishes the readings of one device at QoS 1. A context manager."""
 
     def __init__(
         self,
@@ -33,12 +33,12 @@ class MeterPublisher:
         stopping: Event | None = None,
         transport: Transport | None = None,
     ) -> None:
-        """Publish on ``topic``, as ``account`` (name, password).
+        """Publish on ``topic``, with ``account`` (name, password).
 
-        A wait for a broker that is gone ends when ``stopping`` is set.
+        Waiting for an unreachable broker ends when ``stopping`` is set.
         """
         self._stopping = stopping or Event()
-        self._where = f"{host} port {port}"
+        self._address = f"{host} port {port}"
         self._topic = topic
         self._connected = Event()
         self._refused = ""
@@ -53,33 +53,33 @@ class MeterPublisher:
         self._host, self._port = host, port
 
     def __enter__(self) -> MeterPublisher:
-        """Connect; raise :class:`BrokerError` where that fails."""
+        """Connect; raise :class:`BrokerError` if that fails."""
         try:
             self._client.connect(self._host, self._port)
         except (OSError, ValueError) as error:
             why = connection_error(error, self._host, self._transport)
-            msg = f"the broker at {self._where} cannot be reached ({why}): is it running, and is that its address?"
+            msg = f"the broker at {self._address} cannot be reached ({why}): is it running, and is that its address?"
             raise BrokerError(msg) from error
         self._client.loop_start()
         answered = self._connected.wait(_CONNECT_S)
         if not answered or self._refused:
             self._client.loop_stop()
-            msg = f"the broker at {self._where} refuses the connection: {self._refused or 'no answer'}"
+            msg = f"the broker at {self._address} refuses the connection: {self._refused or 'no answer'}"
             raise BrokerError(msg)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wait for what is under way, and disconnect."""
-        for _taken in range(_WINDOW):
+        """Wait for unconfirmed readings, and disconnect."""
+        for _slot in range(_WINDOW):
             if not self._free.acquire(timeout=_CONNECT_S):
                 break
         self._client.disconnect()
         self._client.loop_stop()
-        del self._client  # the last there was of it: paho closes the sockets that wake its loop
+        del self._client  # the last reference: paho then closes the sockets that wake its loop
 
     def publish(self, minute: Minute) -> None:
-        """Publish one reading; waits while as many as may be are under way."""
-        while not self._free.acquire(timeout=_LOOK_S):
+        """Publish one reading; waits while too many are unconfirmed."""
+        while not self._free.acquire(timeout=_POLL_S):
             if self._stopping.is_set():
                 return
         text = json.dumps({"ts": minute_label(minute.minute), "gap_kw": minute.gap_kw})
@@ -96,9 +96,9 @@ def replay(
     speed: float | None,
     stopping: Event,
 ) -> int:
-    """Publish ``minutes`` at ``speed`` times real time (None: as fast as they are taken); return how many.
+    """Publish ``minutes`` at ``speed`` times real time (None: as fast as the broker confirms); return how many.
 
-    A missing minute takes its time too. Ends early, between two readings, when ``stopping`` is set.
+    Missing minutes take their time too. Ends early, between two readings, when ``stopping`` is set.
     """
     n_published = 0
     first_minute: int | None = None

@@ -1,4 +1,4 @@
-"""Readings from a CSV: UCI's own file, or any with a time and a value column."""
+"""Reads readings from a CSV file: in the UCI format, or any with a time and a value column."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Unit = Literal["W", "kW"]
 _UCI_COLUMNS = ["Date", "Time", "Global_active_power"]
 _EPOCH = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _MISSING = frozenset({"", "?", "nan", "NaN", "NA", "null"})
-#: What a damaged or foreign file raises; a zip that is encrypted, or packed in an unknown way, a RuntimeError.
+#: Errors of a damaged or foreign file; an encrypted zip, or one with an unknown compression, raises RuntimeError.
 _UNREADABLE = (OSError, EOFError, RuntimeError, UnicodeDecodeError, csv.Error, zipfile.BadZipFile, zlib.error)
 _KW_PER = {"kW": 1.0, "W": 0.001}
 
 
 @dataclass(frozen=True, slots=True)
 class CsvColumns:
-    """Where a file has its time and its power, and in which unit. Without names: UCI's own format."""
+    """Time column, power column, and unit of a file. Without names: the UCI format."""
 
     time: str | None = None
     value: str | None = None
@@ -45,15 +45,15 @@ class Minute(NamedTuple):
     gap_kw: float
 
 
-#: Reads a row's time (epoch ms) and power (kW); None where the value is missing.
+#: Reads a row's time (epoch ms) and power (kW); None if the value is missing.
 _ReadRow = Callable[[list[str]], tuple[int, float] | None]
 
 
 def read_minutes(path: Path, columns: CsvColumns, limits: Limits) -> Iterator[Minute]:
-    """Yield the readings of a CSV (plain, .gz or .zip) in the file's order; missing values are left out.
+    """Yield the readings of a CSV file (plain, .gz or .zip) in the file's order; missing values are omitted.
 
-    UCI's stamps bear no zone and are taken as UTC. Raises :class:`SourceError`, naming the line and
-    the value, where the file cannot be used.
+    UCI timestamps have no time zone and are read as UTC. Raises :class:`SourceError`, naming the line and the value, if
+    the file cannot be used.
     """
     with _opened(path) as text:
         first = text.readline()
@@ -72,7 +72,7 @@ def read_minutes(path: Path, columns: CsvColumns, limits: Limits) -> Iterator[Mi
             except IndexError as error:
                 raise SourceError(path, line, f"has {len(row)} columns where the header has {len(header)}") from error
             except PayloadError as error:
-                hint = " (--unit W says that the file is in watts)" if error.reason == "out_of_range" else ""
+                hint = " (use --unit W for a file in watts)" if error.reason == "out_of_range" else ""
                 raise SourceError(path, line, error.detail + hint) from error
             except (ValueError, OverflowError) as error:
                 raise SourceError(path, line, f"{delimiter.join(row)[:80]!r} cannot be read: {error}") from error
@@ -109,25 +109,25 @@ def _read_uci(row: list[str]) -> tuple[int, float] | None:
     return in_range(int(when.timestamp()) * 1_000, f"{row[0]} {row[1]}"), float(row[2])
 
 
-def _instant(stamp: str) -> int:
-    """Return a stamp's instant, epoch ms: an epoch number, or a date and time (UTC where it has no offset)."""
-    if _EPOCH.fullmatch(stamp):
-        return instant_of(float(stamp))
-    when = datetime.fromisoformat(stamp)
+def _instant(timestamp: str) -> int:
+    """Parse a timestamp to epoch ms: an epoch number, or a date and time (UTC if it has no offset)."""
+    if _EPOCH.fullmatch(timestamp):
+        return instant_of(float(timestamp))
+    when = datetime.fromisoformat(timestamp)
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     return instant_of(when.timestamp())
 
 
-def minute_at(option: str, stamp: str) -> int:
-    """Return the minute (since the epoch) of an ISO time that an option names, UTC where it has no offset.
+def minute_at(option: str, timestamp: str) -> int:
+    """Return the minute (since the epoch) of an option's ISO time, UTC if it has no offset.
 
-    Raises :class:`SettingsError` where it is none.
+    Raises :class:`SettingsError` if it is invalid.
     """
     try:
-        when = datetime.fromisoformat(stamp)
+        when = datetime.fromisoformat(timestamp)
     except ValueError as error:
-        msg = f"{option} {stamp!r} is not a time like 2010-11-01T00:00 ({error})"
+        msg = f"{option} {timestamp!r} is not a time like 2010-11-01T00:00 ({error})"
         raise SettingsError(msg) from error
     return minute_of(int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1_000))
 

@@ -1,4 +1,4 @@
-"""A real week of one household's minutes, so that the runtime can be seen at work with nothing downloaded."""
+"""A recorded week of one household, for trying gapcast without a download."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ SAMPLE_FILE = "uci-household-2010-week.csv.gz"
 
 
 def sample_path() -> Path:
-    """Return where the bundled week lies: beside this module, in a checkout and in an installed wheel.
+    """Return the path of the bundled week: beside this module, in a checkout and in an installed wheel.
 
-    Its form is UCI's own (fields parted by ``;``, day/month/year), compressed; ``ATTRIBUTION.md``
-    beside it says whose it is.
+    It is in the UCI format (fields separated by ``;``, day/month/year), compressed; its source and license are in
+    ``ATTRIBUTION.md`` beside it.
 
     >>> sample_path().name
     'uci-household-2010-week.csv.gz'

@@ -91,7 +91,7 @@ def preview(
 ) -> tuple[list[str], list[str]]:
     """Show what the configuration reads from the recording; return warnings about units and about clocks.
 
-    Raises pydantic's ``ValidationError`` if it is not a valid configuration.
+    Raises pydantic's ``ValidationError`` or :class:`SettingsError` if the configuration is invalid.
     """
     listener = SampleListener(Settings.model_validate(sections))
     for received in recording.in_order():

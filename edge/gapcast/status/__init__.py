@@ -1,1 +1,1 @@
-"""``gapcast status``: a running service at a glance, in a terminal."""
+"""``gapcast status``: the status of a running service in a terminal."""

@@ -1,4 +1,4 @@
-"""Shows a running service again and again on a terminal, as ``top`` does; or once, for scripts."""
+"""Displays the status of a running service: live on a terminal, as ``top`` does, or once for scripts."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from gapcast.status.rendering import Pen, draw
 from gapcast.status.rest_client import RestClient
 from gapcast.status.status_snapshot import StatusSnapshot, fetch_snapshot
 
-#: An alternate screen without a cursor, from its first place on; and back to what was there before.
+#: Escape sequences: enter the alternate screen without a cursor, move to its start, and leave it.
 _ENTER, _HOME, _LEAVE = "\033[?1049h\033[?25l", "\033[H", "\033[?25h\033[?1049l"
 _TO_END_OF_LINE, _TO_END = "\033[K", "\033[J"
 NOT_READY = 1
 
 
 def show_once(rest: RestClient, show: Callable[[str], None], *, colours: bool = False) -> int:
-    """Show how the service stands; return 0, or 1 where it is not ready. Raises :class:`StatusError`."""
-    picture = fetch_snapshot(rest)
-    for line in draw(picture, None, datetime.now(UTC), Pen(colours=colours)):
+    """Show the status once; return 0, or 1 if the service is not ready. Raises :class:`StatusError`."""
+    snapshot = fetch_snapshot(rest)
+    for line in draw(snapshot, None, datetime.now(UTC), Pen(colours=colours)):
         show(line)
-    return NOT_READY if picture.status == "fail" else 0
+    return NOT_READY if snapshot.status == "fail" else 0
 
 
 def watch(rest: RestClient, write: Callable[[str], None], every_s: float, stopping: Event) -> None:
-    """Show it each ``every_s`` seconds until ``stopping`` is set; a service that is away comes back by itself."""
+    """Show the status every ``every_s`` until ``stopping`` is set, also across restarts of the service."""
     pen, before = Pen(colours=True), None
     write(_ENTER)
     try:
@@ -45,30 +45,30 @@ def _show(
     columns, rows = shutil.get_terminal_size()
     now = datetime.now(UTC)
     try:
-        picture = fetch_snapshot(rest)
-        lines = draw(picture, before, now, pen, rows - 1)
+        snapshot = fetch_snapshot(rest)
+        lines = draw(snapshot, before, now, pen, rows - 1)
     except StatusError as error:
-        picture = None
+        snapshot = None
         lines = [pen("gapcast", "strong") + f"  {now:%Y-%m-%d %H:%M:%S} UTC", "", pen(str(error), "bad")]
     lines.append(pen("Ctrl-C to quit", "quiet"))
-    write(_HOME + "".join(f"{_cut(line, columns)}{_TO_END_OF_LINE}\r\n" for line in lines[:rows])[:-2] + _TO_END)
-    return picture
+    write(_HOME + "".join(f"{_truncate(line, columns)}{_TO_END_OF_LINE}\r\n" for line in lines[:rows])[:-2] + _TO_END)
+    return snapshot
 
 
-def _cut(line: str, columns: int) -> str:
-    r"""Return as much of a line as fits, colours not counted.
+def _truncate(line: str, columns: int) -> str:
+    r"""Truncate a line to ``columns``, not counting colour codes.
 
-    >>> _cut("ab\033[1mcd\033[0m", 3), _cut("abc", 3)
+    >>> _truncate("ab\033[1mcd\033[0m", 3), _truncate("abc", 3)
     ('ab\x1b[1mc\x1b[0m', 'abc')
     """
-    kept, n, at = [], 0, 0
+    parts, n, at = [], 0, 0
     while at < len(line):
         if line[at] == "\033":
             end = line.index("m", at) + 1
-            kept.append(line[at:end])
+            parts.append(line[at:end])
             at = end
             continue
         if n < columns:
-            kept.append(line[at])
+            parts.append(line[at])
         n, at = n + 1, at + 1
-    return "".join(kept)
+    return "".join(parts)

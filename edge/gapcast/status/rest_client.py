@@ -1,4 +1,4 @@
-"""Asks a running service by REST what it does; it may run on another machine."""
+"""A REST client of a running service, which may be on another machine."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gapcast.core.errors import StatusError
 from gapcast.json_input import JsonError, decode_json
 
 _TIMEOUT_S = 5.0
-#: A thousand devices and their metrics are a few megabytes.
-_LONGEST_ANSWER = 32 << 20
+#: A thousand devices with their metrics take a few megabytes.
+_MAX_RESPONSE_BYTES = 32 << 20
 _TEXT = "text/plain; version=0.0.4"
 
 
 def read_token(path: Path) -> str:
-    """Return the token that a file holds; raise :class:`StatusError` where it cannot be read."""
+    """Return the token in a file; raise :class:`StatusError` if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -27,7 +27,7 @@ def read_token(path: Path) -> str:
 
 
 class RestClient:
-    """One service's REST, at ``url``, with the bearer ``token`` that it asks for, if it does."""
+    """A client for the service at ``url``, with its bearer ``token`` if it requires one."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url.rstrip("/")
@@ -46,15 +46,15 @@ class RestClient:
         return document if isinstance(document, dict) else {}
 
     def text(self, route: str, accept: str = _TEXT) -> str:
-        """Return what ``route`` answers; raise :class:`StatusError`. A 503 is an answer too: of a service not ready."""
+        """Return the body of ``route``, also of a 503, which means not ready; raise :class:`StatusError`."""
         request = urllib.request.Request(f"{self.url}{route}", headers={"Accept": accept, **self._headers})  # noqa: S310 - see __init__
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - see __init__
-                return self._decoded(route, answer.read(_LONGEST_ANSWER + 1))
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+                return self._decoded(route, answer.read(_MAX_RESPONSE_BYTES + 1))
         except urllib.error.HTTPError as error:
             with error:
-                if error.code == 503:  # noqa: PLR2004 - not ready, which is what is asked
-                    return self._decoded(route, error.read(_LONGEST_ANSWER + 1))
+                if error.code == 503:  # noqa: PLR2004 - not ready
+                    return self._decoded(route, error.read(_MAX_RESPONSE_BYTES + 1))
             if error.code in {401, 403}:
                 msg = f"{self.url} requires a token: pass the file that holds it with --token-file"
             else:
@@ -66,7 +66,7 @@ class RestClient:
             raise StatusError(msg) from error
 
     def _decoded(self, route: str, answer: bytes) -> str:
-        if len(answer) > _LONGEST_ANSWER:
-            msg = f"{self.url}{route} returned more than {_LONGEST_ANSWER >> 20} MB: is it a gapcast service?"
+        if len(answer) > _MAX_RESPONSE_BYTES:
+            msg = f"{self.url}{route} returned more than {_MAX_RESPONSE_BYTES >> 20} MB: is it a gapcast service?"
             raise StatusError(msg)
         return answer.decode("utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""What a service does at one moment, as figures; made of what its REST answers."""
+"""The status of a service at one moment, from its REST API."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gapcast.core.errors import StatusError
 from gapcast.status.rest_client import RestClient
 from gapcast.terminal_text import printable
 
-#: Name, and value by labels.
+#: Metric name -> labels and value of each series.
 Series = Mapping[str, list[tuple[Mapping[str, str], float]]]
-#: As many devices as are told of at once.
+#: One page of the maximum size.
 _DEVICES = "/devices?limit=1000"
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreLine:
-    """How good what was told has been over a period; None where there are too few outcomes, or no interval."""
+    """Forecast accuracy over a period; None with insufficient data, or without an interval."""
 
     period: str
     n: int
@@ -34,7 +34,7 @@ class ScoreLine:
 
 @dataclass(frozen=True, slots=True)
 class DeviceLine:
-    """One device: its newest reading and forecast, and its scores of the last day (None: too few for a verdict)."""
+    """One device: its newest reading and forecast, and its scores of the last day (None: insufficient data)."""
 
     device: str
     reading_kw: float
@@ -51,15 +51,15 @@ class DeviceLine:
 
 @dataclass(frozen=True, slots=True)
 class StatusSnapshot:
-    """A service at one moment. Counts are since it started; quantiles of latency, in seconds, too."""
+    """The status of a service. Counts and latency quantiles (s) are since its start."""
 
     version: str
     runtime: str
-    #: ``pass``, ``warn`` or ``fail``; and what each check says where it does not pass.
+    #: ``pass``, ``warn`` or ``fail``; and the message of each check that does not pass.
     status: str
     problems: tuple[str, ...]
     models: tuple[str, ...]
-    speaks: str
+    published_models: str
     started_s: float
     readings: Mapping[str, float]
     forecasts: Mapping[str, float]
@@ -72,12 +72,12 @@ class StatusSnapshot:
     n_clocks_off: int
     scores: tuple[ScoreLine, ...]
     devices: tuple[DeviceLine, ...]
-    #: Further ones, that the service has not told of at once.
+    #: Number of further devices, which are not on the fetched page.
     n_unlisted: int
 
 
 def fetch_snapshot(rest: RestClient) -> StatusSnapshot:
-    """Ask ``rest`` for all that is shown; raise :class:`StatusError` where it cannot be asked."""
+    """Fetch the status from ``rest``; raise :class:`StatusError` if that fails."""
     try:
         return snapshot_of(rest.document("/readyz"), read_series(rest.text("/metrics")), rest.document(_DEVICES))
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -86,7 +86,7 @@ def fetch_snapshot(rest: RestClient) -> StatusSnapshot:
 
 
 def snapshot_of(health: Mapping[str, Any], series: Series, page: Mapping[str, Any]) -> StatusSnapshot:
-    """Return the picture that health, metrics and a page of devices give."""
+    """Return the snapshot of a health document, metrics and a page of devices."""
     problems = tuple(
         printable(f"{name}: {one.get('output') or one.get('status')}")
         for name, checks in health.get("checks", {}).items()
@@ -94,7 +94,7 @@ def snapshot_of(health: Mapping[str, Any], series: Series, page: Mapping[str, An
         if one.get("status") != "pass"
     )
     build = next((labels for labels, _ in series.get("gapcast_build_info", [])), {})
-    told = {labels["model"] for labels, _ in series.get("gapcast_forecasts_total", [])}
+    published = {labels["model"] for labels, _ in series.get("gapcast_forecasts_total", [])}
     n_batches = _value(series, "gapcast_batch_size_count")
     latency = _buckets(series, "gapcast_forecast_latency_seconds_bucket")
     return StatusSnapshot(
@@ -103,7 +103,7 @@ def snapshot_of(health: Mapping[str, Any], series: Series, page: Mapping[str, An
         status=printable(str(health.get("status", "?"))),
         problems=problems,
         models=tuple(printable(labels["model"]) for labels, _ in series.get("gapcast_model_info", [])),
-        speaks=printable(", ".join(sorted(told))),
+        published_models=printable(", ".join(sorted(published))),
         started_s=_value(series, "process_start_time_seconds"),
         readings={printable(labels["result"]): n for labels, n in series.get("gapcast_readings_total", [])},
         forecasts={labels["model"]: n for labels, n in series.get("gapcast_forecasts_total", [])},
@@ -114,14 +114,14 @@ def snapshot_of(health: Mapping[str, Any], series: Series, page: Mapping[str, An
         latency_p99_s=quantile_of(latency, 0.99),
         resident_bytes=_value(series, "process_resident_memory_bytes"),
         n_clocks_off=int(_value(series, "gapcast_clocks_off")),
-        scores=tuple(_scores(series, told)),
+        scores=tuple(_scores(series, published)),
         devices=tuple(_devices(page.get("devices", []))),
         n_unlisted=int(page.get("n_devices", 0)) - len(page.get("devices", [])),
     )
 
 
 def read_series(text: str) -> dict[str, list[tuple[Mapping[str, str], float]]]:
-    """Return the samples of Prometheus' text format by name."""
+    """Parse Prometheus' text format; return the series by metric name."""
     found: dict[str, list[tuple[Mapping[str, str], float]]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -130,7 +130,7 @@ def read_series(text: str) -> dict[str, list[tuple[Mapping[str, str], float]]]:
 
 
 def quantile_of(buckets: list[tuple[float, float]], share: float) -> float | None:
-    """Return the quantile of a histogram's cumulated ``buckets`` (upper bound, count), by a straight line within one.
+    """Return a quantile of a histogram's cumulative ``buckets`` (upper bound, count), interpolated linearly.
 
     >>> quantile_of([(1.0, 0.0), (2.0, 10.0), (math.inf, 10.0)], 0.5)
     1.5
@@ -154,12 +154,12 @@ def _buckets(series: Series, name: str) -> list[tuple[float, float]]:
     return sorted((float(labels["le"]), n) for labels, n in series.get(name, []))
 
 
-def _scores(series: Series, told: set[str]) -> Iterable[ScoreLine]:
+def _scores(series: Series, published: set[str]) -> Iterable[ScoreLine]:
     for labels, n in series.get("gapcast_scored_forecasts", []):
         period = labels["period"]
         mae_kw = {of["model"]: kw for of, kw in series.get("gapcast_absolute_error_kw", []) if of["period"] == period}
-        skill = [of for of in told if _maybe(series, "gapcast_skill_ratio", model=of, period=period) is not None]
-        # Of several that have told something since the start, the one that does now is scored as what was told.
+        skill = [of for of in published if _maybe(series, "gapcast_skill_ratio", model=of, period=period) is not None]
+        # If several models were published since the start, only the current one has a skill score.
         model = skill[0] if skill else ""
         yield ScoreLine(
             period, int(n), _maybe(series, "gapcast_skill_ratio", model=model, period=period),
@@ -169,13 +169,13 @@ def _scores(series: Series, told: set[str]) -> Iterable[ScoreLine]:
 
 
 def _devices(devices: Iterable[Mapping[str, Any]]) -> Iterable[DeviceLine]:
-    for told in devices:
-        forecast, scores = told["forecast"], told["scores"]["last_day"]
+    for device in devices:
+        forecast, scores = device["forecast"], device["scores"]["last_day"]
         if forecast is None:
             continue
         yield DeviceLine(
-            device=printable(str(told["device"])),
-            reading_kw=float(told["last_reading"]["gap_kw"]),
+            device=printable(str(device["device"])),
+            reading_kw=float(device["last_reading"]["gap_kw"]),
             gap_kw=float(forecast["gap_kw"]),
             lower_kw=_number(forecast["lower_kw"]),
             upper_kw=_number(forecast["upper_kw"]),

@@ -1,1 +1,1 @@
-"""systemd: told how the service fares, and the unit that it is run by."""
+"""systemd integration: notifications, and the unit file."""

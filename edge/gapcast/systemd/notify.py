@@ -1,7 +1,6 @@
-"""Tells systemd how the service fares (sd_notify): ready, alive, stopping, and a sentence for ``systemctl status``.
+"""Notifies systemd (sd_notify): ready, alive, stopping, and a status line for ``systemctl status``.
 
-A datagram of a few lines to the socket that ``NOTIFY_SOCKET`` names is the whole protocol, so it stands here rather
-than in a dependency.
+The protocol is a datagram of a few lines to the socket in ``NOTIFY_SOCKET``, so no dependency is needed.
 """
 
 from __future__ import annotations
@@ -17,34 +16,34 @@ import structlog
 log = structlog.get_logger(__name__)
 
 _US_PER_S = 1_000_000
-#: Told so many times within the watchdog's time: a turn that takes a while is no death.
-_TIMES_A_WATCHDOG = 4
-#: How often the sentence is told where no watchdog asks for more.
+#: Notifications per watchdog interval, so that one slow turn does not trigger the watchdog.
+_PER_WATCHDOG = 4
+#: Longest interval between two status lines.
 _STATUS_EVERY_S = 10.0
 
 
 class Notifier:
-    """Speaks to whoever supervises this process; to no one where no one asked.
+    """Notifies the supervisor of this process, if there is one.
 
-    There is no thread and no timer in it: :meth:`alive` is called by what is to be alive, so a service that hangs falls
-    silent by itself, and is started anew when the watchdog's time is over.
+    It has no thread and no timer: the stream itself calls :meth:`alive`, so the notifications of a service that hangs
+    stop, and the watchdog restarts it.
     """
 
     def __init__(
         self, address: str = "", watchdog_s: float | None = None, now_s: Callable[[], float] = time.monotonic
     ) -> None:
-        """Tell the Unix datagram socket at ``address`` (``@`` first: an abstract one); empty: no one.
+        """Notify the Unix datagram socket at ``address`` (leading ``@``: an abstract one); empty: none.
 
-        ``watchdog_s`` is the longest silence that is taken for life; None: no one minds.
+        ``watchdog_s`` is the watchdog's timeout; None: no watchdog.
         """
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
-        self._every_s = _STATUS_EVERY_S if watchdog_s is None else min(_STATUS_EVERY_S, watchdog_s / _TIMES_A_WATCHDOG)
+        self._every_s = _STATUS_EVERY_S if watchdog_s is None else min(_STATUS_EVERY_S, watchdog_s / _PER_WATCHDOG)
         self._alive = "" if watchdog_s is None else "WATCHDOG=1\n"
         self._now_s = now_s
         self._due_s = 0.0
         self._stopping = False
         self._warned = False
-        # Opened now, and not each time: the watchdog is fed also where no file can be opened any more.
+        # Opened once, so that notifications work even when no more files can be opened.
         self._socket: socket.socket | None = None
         if address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -53,31 +52,31 @@ class Notifier:
 
     @classmethod
     def of(cls, environment: Mapping[str, str], pid: int | None = None) -> Notifier:
-        """Return what ``environment`` asks for; ``pid`` (default: ours) is whose life the watchdog is for."""
+        """Return the notifier that ``environment`` configures, for the watchdog of ``pid`` (default: this process)."""
         watchdog_us = environment.get("WATCHDOG_USEC", "")
-        whose = environment.get("WATCHDOG_PID", "")
-        ours = whose in {"", str(os.getpid() if pid is None else pid)}
-        watched = watchdog_us.isdecimal() and int(watchdog_us) > 0 and ours
-        return cls(environment.get("NOTIFY_SOCKET", ""), int(watchdog_us) / _US_PER_S if watched else None)
+        watchdog_pid = environment.get("WATCHDOG_PID", "")
+        is_ours = watchdog_pid in {"", str(os.getpid() if pid is None else pid)}
+        is_watched = watchdog_us.isdecimal() and int(watchdog_us) > 0 and is_ours
+        return cls(environment.get("NOTIFY_SOCKET", ""), int(watchdog_us) / _US_PER_S if is_watched else None)
 
     def ready(self, status: str) -> None:
-        """Tell that it serves from now on."""
-        self._tell(f"READY=1\nSTATUS={status}\n")
+        """Notify that the service is ready."""
+        self._notify(f"READY=1\nSTATUS={status}\n")
 
     def alive(self, status: Callable[[], str]) -> None:
-        """Tell that it lives, and how it fares; a few times within the watchdog's time, however often it is called."""
+        """Notify that the service is alive, with its status; rate-limited, however often it is called."""
         if not self._address or self._now_s() < self._due_s:
             return
         self._due_s = self._now_s() + self._every_s
-        self._tell(f"{self._alive}STATUS={status()}\n")
+        self._notify(f"{self._alive}STATUS={status()}\n")
 
     def stopping(self) -> None:
-        """Tell that it ends as it was told to; no effect the second time."""
+        """Notify of a requested stop; no effect the second time."""
         if not self._stopping:
             self._stopping = True
-            self._tell("STOPPING=1\nSTATUS=finishing what is queued\n")
+            self._notify("STOPPING=1\nSTATUS=finishing what is queued\n")
 
-    def _tell(self, lines: str) -> None:
+    def _notify(self, lines: str) -> None:
         if self._socket is None:
             return
         try:
