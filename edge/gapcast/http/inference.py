@@ -96,7 +96,7 @@ def inference_router(service: Service) -> APIRouter:
         ] = None,
         content_encoding: Annotated[str | None, Header(description="identity, or absent")] = None,
     ) -> Any:
-        """Run a model on raw windows: in physical units, not scaled, padded by the caller as its card says."""
+        """Run a model on raw windows: in physical units, not scaled, padded by the caller as its card specifies."""
         predictor = _model(service, model, version)
         if content_encoding not in {None, "", "identity"}:
             raise tensors.unusable(

@@ -14,7 +14,7 @@ from gapcast.observability.log_rate_limit import LibraryFilter, LogBudget, as_li
 def configure_logs(log_format: Literal["auto", "console", "json"], level: str, shard: int | None = None) -> None:
     """Configure logging to standard error, one event a line: readable text on a terminal, JSON otherwise.
 
-    Each event is rate-limited. Where ``shard`` is given, every line has it as a field.
+    Each event is rate-limited. With ``shard``, every line has it as a field.
     """
     budget = LogBudget()
     readable = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
