@@ -1,4 +1,4 @@
-"""What the blend costs a reading, beside the models that it hears: ``python -m bench.learning``.
+"""What the ensemble costs a reading, beside the models that it hears: ``python -m bench.learning``.
 
 The default engine takes a stream of so many devices at a time, in this process and without a broker. ``told`` is what
 comes between the models' words and the forecast, and adds to latency; ``learnt`` is what outcomes teach, scores and
@@ -45,13 +45,13 @@ class Stopwatch:
 
 def measure(engine: Engine, n_devices: int) -> tuple[float, float, float]:
     """Return microseconds a reading: all models, told, learnt."""
-    blend = engine.blend
-    if blend is None:
-        msg = "the default engine has no blend"
+    ensemble = engine.ensemble
+    if ensemble is None:
+        msg = "the default engine has no ensemble"
         raise TypeError(msg)
     reports: Stopwatch = Stopwatch()
-    forecast: Callable[..., EnsembleForecasts] = blend.forecast
-    blend.forecast = reports.over(forecast)  # type: ignore[method-assign]
+    forecast: Callable[..., EnsembleForecasts] = ensemble.forecast
+    ensemble.forecast = reports.over(forecast)  # type: ignore[method-assign]
     draw = np.random.default_rng(1)
     taken: list[tuple[float, float, float]] = []
     for minute in range(N_MINUTES):

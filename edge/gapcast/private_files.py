@@ -71,7 +71,7 @@ def tighten_modes(folder: Path) -> list[Path]:
     return unchanged
 
 
-def give_to_owner_of(folder: Path, path: Path) -> None:
+def chown_to_owner_of(folder: Path, path: Path) -> None:
     """Give ``path`` and all below it to the account that owns ``folder``, where this process is root.
 
     What root puts into a service's folder would otherwise be unreadable for the service. Links are not followed.

@@ -213,7 +213,7 @@ def test_a_model_of_every_feature_loads_and_its_golden_inputs_are_whole() -> Non
 def test_a_model_at_rest_answers_as_before(model: TflitePredictor) -> None:
     windows = np.asarray(model.card.golden.window, dtype=np.float32)
     before = model.predict(windows).mean
-    model.rest()
+    model.release_interpreters()
     np.testing.assert_array_equal(model.predict(windows).mean, before)
 
 
@@ -229,7 +229,7 @@ def test_an_interpreter_is_made_when_first_there_is_a_batch_for_it(
         assert len(again.predict(windows[:n]).mean) == n
         n_made.append(len(made))
     assert n_made == [1, 2, 3, 3, 3, 3, 3, 3]
-    again.rest()
+    again.release_interpreters()
     assert len(again.predict(windows[:5]).mean) == 5
     assert len(made) == 4
 

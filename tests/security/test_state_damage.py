@@ -355,8 +355,8 @@ def test_learning_out_of_range_starts_afresh_and_windows_stay(name: str) -> None
     again = blending(Smooth(WindowSpec(8)))
     assert restore_snapshot(again, snapshot) == ("1 rows of learnt values or scores are out of range", [])
     assert list(again.buffers) == ["home"]
-    assert again.blend is not None
-    assert (again.blend.state.arrays[name][1] == again.blend.state.initial(name)).all() or name == "seen"
+    assert again.ensemble is not None
+    assert (again.ensemble.state.arrays[name][1] == again.ensemble.state.initial(name)).all() or name == "seen"
 
 
 def test_scores_and_drift_out_of_range_start_afresh() -> None:

@@ -161,7 +161,7 @@ class Application:
     def _prepare_models(self, models: Models) -> None:
         """Note the models of a shard before they speak: whatever ends the process then, it is them that are there."""
         if self._hold is not None:
-            self._hold.note(models.stamps)
+            self._hold.record_models(models.stamps)
 
     def _use_models(self, models: Models) -> None:
         """Let all who tell of the models tell of these."""
@@ -184,7 +184,7 @@ class Application:
         Raises :class:`ShardError` where the shard that this is belongs to another worker, or comes to.
         """
         if self._hold is not None:
-            self._hold.take(self.models.stamps)
+            self._hold.acquire(self.models.stamps)
         if self._store is not None:
             self._store.restore(self._engine, self._link.meters)
         self._rest.start()
@@ -217,7 +217,7 @@ class Application:
         if self._hold is not None:
             self._hold.release()
         for model in self.models.by_name.values():
-            model.rest()
+            model.release_interpreters()
 
 
 def http_options(http: HttpSettings) -> HttpOptions:

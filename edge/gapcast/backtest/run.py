@@ -24,7 +24,7 @@ from gapcast.core.reading import Limits, Reading
 from gapcast.replay.source import CsvColumns, minute_at
 
 #: Readings taken at a time: the models see them all in one call.
-AT_ONCE = 2_048
+BATCH_READINGS = 2_048
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Tally:
     def add(self, outcomes: Outcomes) -> None:
         """Count ``outcomes``."""
         if self.scored_from is not None:
-            outcomes = outcomes.which(outcomes.minutes >= self.scored_from)
+            outcomes = outcomes.select(outcomes.minutes >= self.scored_from)
         if len(outcomes):
             self.scores.add(outcomes)
             self.weeks.add(outcomes)
@@ -98,7 +98,7 @@ def run_backtest(
     with ExitStack() as stack:
         written = None if out is None else stack.enter_context(OutcomesFile(out))
         shown = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
-        for readings in side_by_side(houses, AT_ONCE):
+        for readings in side_by_side(houses, BATCH_READINGS):
             run_through(engine, readings, tally, written)
             n_readings += len(readings)
             shown.update(len(readings))

@@ -42,7 +42,7 @@ class ReadingStatus(Enum):
     LATE = "late"
     UNCONFIRMED = "unconfirmed"  # held: more than a day ahead
     FULL = "full"  # a new device beyond the limit
-    LACKING = "lacking"  # without a value for each channel
+    INCOMPLETE = "lacking"  # without a value for each channel
     FAILED = "failed"  # an error came of it; see Accepted.failures
 
 
@@ -64,7 +64,7 @@ class Buffers:
         self, spec: WindowSpec, max_devices: int, channels: Sequence[str] = (GAP,), n_counted: int | None = None
     ) -> None:
         self.spec = spec
-        self.count_among(n_counted or spec.context)
+        self.set_counted_minutes(n_counted or spec.context)
         self.channels = tuple(channels)
         #: Shape of a window.
         self.shape = (spec.context,) if len(channels) == 1 else (spec.context, len(channels))
@@ -74,12 +74,12 @@ class Buffers:
         #: Held readings that the next one confirmed, since the last look.
         self.n_confirmed = 0
         self._width = spec.context + _SLACK
-        self._rows = DeviceStreams(max_devices, (self._width, *self.shape[1:]))
-        self._streams = self._rows.streams
+        self._devices = DeviceStreams(max_devices, (self._width, *self.shape[1:]))
+        self._streams = self._devices.streams
         self._window_bits = (1 << spec.context) - 1
         self._extra = self.channels[1:]
 
-    def count_among(self, n_counted: int) -> None:
+    def set_counted_minutes(self, n_counted: int) -> None:
         """Count real readings among the newest ``n_counted`` minutes from now on."""
         self._counted_bits = (1 << n_counted) - 1
 
@@ -106,7 +106,7 @@ class Buffers:
 
     def device(self, row: int) -> str:
         """Return the device whose row that is."""
-        return self._rows.names[row]
+        return self._devices.names[row]
 
     def stream(self, device: str) -> Stream:
         """Return where the device stands."""
@@ -129,7 +129,7 @@ class Buffers:
         out[:] = stream.block[stream.at, stream.end - self.spec.context : stream.end]
         return (stream.observed & self._counted_bits).bit_count()
 
-    def n_counted(self, stream: Stream) -> int:
+    def count_observed(self, stream: Stream) -> int:
         """Return how many real readings are counted in the window of ``stream``."""
         return (stream.observed & self._counted_bits).bit_count()
 
@@ -147,24 +147,24 @@ class Buffers:
     @property
     def n_rows(self) -> int:
         """Rows that are or were some device's."""
-        return len(self._rows.names)
+        return len(self._devices.names)
 
     def names(self) -> list[str]:
         """Return the devices by row; "" where its device was forgotten."""
-        return list(self._rows.names)
+        return list(self._devices.names)
 
     def forget(self, device: str) -> int | None:
         """Know nothing of ``device`` any more; return the row that it had, None where it was unknown."""
-        return self._rows.forget(device)
+        return self._devices.forget(device)
 
-    def adopt(self, device: str) -> Stream | None:
+    def add_device(self, device: str) -> Stream | None:
         """Give a device that has none a row, without a reading; None where ``max_devices`` have one."""
-        return self._rows.adopt(device)
+        return self._devices.add(device)
 
     def accept(self, reading: Reading) -> ReadingStatus:
         """Let a reading enter by the rules above, and say what became of it."""
-        if self._extra and reading.lacks(self._extra):
-            return ReadingStatus.LACKING
+        if self._extra and reading.missing_features(self._extra):
+            return ReadingStatus.INCOMPLETE
         stream = self._streams.get(reading.device)
         if stream is None:
             return self._open(reading)
@@ -176,7 +176,7 @@ class Buffers:
         return self._judge_late(stream, reading) if ahead_min < 0 else self._judge_ahead(stream, reading)
 
     def _open(self, reading: Reading) -> ReadingStatus:
-        stream = self._rows.adopt(reading.device)
+        stream = self._devices.add(reading.device)
         return ReadingStatus.FULL if stream is None else self._restart(stream, reading)
 
     def _restart(self, stream: Stream, reading: Reading) -> ReadingStatus:
@@ -250,11 +250,11 @@ class Buffers:
         return ReadingStatus.UNCONFIRMED
 
     def _start_with(self, stream: Stream, readings: list[Reading]) -> ReadingStatus:
-        verdict = self._restart(stream, readings[0])
+        status = self._restart(stream, readings[0])
         stream.late_run = None
         for reading in readings[1:]:
-            verdict = self._take(stream, reading, reading.minute - stream.last_minute)
-        return verdict
+            status = self._take(stream, reading, reading.minute - stream.last_minute)
+        return status
 
     def _disprove(self, stream: Stream) -> None:
         if stream.held is not None:

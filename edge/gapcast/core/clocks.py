@@ -30,9 +30,9 @@ class Clocks:
     """The devices whose readings do not bear the gateway's time, at most ``max_devices`` of them.
 
     >>> clocks = Clocks(max_devices=10)
-    >>> clocks.look("home", 60, 0.0), clocks.look("home", 60, 60.0), clocks.n_off
+    >>> clocks.check("home", 60, 0.0), clocks.check("home", 60, 60.0), clocks.n_off
     (None, <Clock.OFF: 'off'>, 1)
-    >>> clocks.look("home", 0, 120.0), clocks.n_off
+    >>> clocks.check("home", 0, 120.0), clocks.n_off
     (<Clock.RIGHT: 'right'>, 0)
     """
 
@@ -46,7 +46,7 @@ class Clocks:
         """Return how many devices are being looked at."""
         return len(self._off)
 
-    def look(self, device: str, ahead_min: int, now_s: float) -> Clock | None:
+    def check(self, device: str, ahead_min: int, now_s: float) -> Clock | None:
         """Look at a reading that is ``ahead_min`` minutes ahead of the gateway; return what is new, if anything."""
         before = self._off.get(device)
         if -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
@@ -70,10 +70,10 @@ class Clocks:
         return Clock.OFF
 
 
-def cure_of(ahead_min: int) -> str:
+def clock_fix(ahead_min: int) -> str:
     """Return the likely cause and remedy for a clock that is ``ahead_min`` minutes ahead.
 
-    >>> cure_of(120)[:35], cure_of(-17)[:25]
+    >>> clock_fix(120)[:35], clock_fix(-17)[:25]
     ('the offset is whole hours: if the m', "correct the meter's clock")
     """
     hours, rest_min = divmod(ahead_min + _NEAR_MIN, _HOUR_MIN)

@@ -43,7 +43,7 @@ class DeviceStreams:
         self._n_rows = min(max_devices, max(1, _BLOCK_BYTES // (int(np.prod(shape)) * 4)))  # of a block
         self._block: F32 = np.empty(0, dtype=np.float32)  # the newest
 
-    def adopt(self, device: str) -> Stream | None:
+    def add(self, device: str) -> Stream | None:
         """Give a device that has none a row, without a reading; None where ``max_devices`` have one."""
         if len(self.streams) >= self.max_devices:
             return None

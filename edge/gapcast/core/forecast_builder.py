@@ -1,4 +1,4 @@
-"""From what models and blend say to forecasts, as users get them."""
+"""From what models and ensemble say to forecasts, as users get them."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class BatchKeys(NamedTuple):
     n_observed: list[int]
 
 
-def publisher_of(blend: Ensemble, context: int) -> PublishedModel:
-    """Return whose words the forecasts of ``blend`` are: its own, or those of a model with its bounds corrected.
+def publisher_of(ensemble: Ensemble, context: int) -> PublishedModel:
+    """Return whose words the forecasts of ``ensemble`` are: its own, or those of a model with its bounds corrected.
 
-    A blend goes by ``context`` minutes, the most that one of its models does.
+    An ensemble goes by ``context`` minutes, the most that one of its models does.
     """
-    model, options = blend.models[0], blend.options
+    model, options = ensemble.models[0], ensemble.options
     levels = {*(model.quantile_levels or ())}
-    if options.blends:
+    if options.combines:
         levels |= {MEDIAN}
     if options.calibrates:
         levels |= {LOWER, UPPER}
     elif not {LOWER, UPPER} <= levels:
         levels -= {LOWER, UPPER}  # one bound alone is no interval
-    name, spec = (BLEND, WindowSpec(context, model.spec.padding)) if options.blends else (model.name, model.spec)
+    name, spec = (BLEND, WindowSpec(context, model.spec.padding)) if options.combines else (model.name, model.spec)
     return PublishedModel(name, model.version, spec, model.lead_times_min, tuple(sorted(levels)) or None)
 
 
@@ -61,16 +61,16 @@ def from_single_model(
 
 
 def from_ensemble(
-    blend: Ensemble,
+    ensemble: Ensemble,
     publisher: ModelIdentity,
     keys: BatchKeys,
     issued_at_ms: int,
     published: EnsembleForecasts,
     path_kw: F32 | None,
 ) -> Forecasts:
-    """Return what ``blend`` has ``published``, in the words of ``publisher``.
+    """Return what ``ensemble`` has ``published``, in the words of ``publisher``.
 
-    ``path_kw`` ``[N, K]`` is what the first model says of each lead time, None where no path is told. What the blend
+    ``path_kw`` ``[N, K]`` is what the first model says of each lead time, None where no path is told. What the ensemble
     adds to its end grows along it, from nothing at the start.
     """
     mean_kw, median_kw, lower_kw, upper_kw = _rounded(published.kw.T.astype(np.float32)).tolist()
@@ -79,14 +79,14 @@ def from_ensemble(
     if path_kw is not None:
         leads_min = np.asarray(publisher.lead_times_min)
         added_kw = (published.kw[:, 0] - path_kw[:, -1])[:, np.newaxis] * (leads_min / leads_min[-1])
-        within = blend.within
+        within = ensemble.within
         path = _rounded(np.minimum(np.maximum(path_kw + added_kw, within.low_kw), within.high_kw).astype(np.float32))
         path[:, -1] = mean_kw
         along_kw = path.tolist()
     shares = None
-    if blend.options.blends:
+    if ensemble.options.combines:
         weights = published.shares.astype(np.float32).reshape(len(published.shares), -1)
-        shares = Shares(blend.experts, weights.tolist())
+        shares = Shares(ensemble.experts, weights.tolist())
     return Forecasts(
         publisher,
         issued_at_ms,

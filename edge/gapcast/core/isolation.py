@@ -79,9 +79,9 @@ def _without(accepted: Accepted, failed: dict[int, Exception]) -> Accepted:
         return accepted
     sound = [i for i in range(len(accepted.devices)) if i not in failed]
     new_place = {i: place for place, i in enumerate(sound)}
-    verdicts = [
-        ReadingStatus.FAILED if i in failed else verdict
-        for i, verdict in zip(accepted.place, accepted.verdicts, strict=True)
+    statuses = [
+        ReadingStatus.FAILED if i in failed else status
+        for i, status in zip(accepted.place, accepted.statuses, strict=True)
     ]
     counts = dict(accepted.counts)
     counts["accepted"] = counts.get("accepted", 0) - len(failed)
@@ -89,7 +89,7 @@ def _without(accepted: Accepted, failed: dict[int, Exception]) -> Accepted:
     raised = [(reading, failed[i]) for reading, i in enumerate(accepted.place) if i in failed]
     return replace(
         accepted,
-        verdicts=verdicts,
+        statuses=statuses,
         place=[new_place.get(i, -1) for i in accepted.place],
         windows=accepted.windows[np.asarray(sound, dtype=np.intp)],
         devices=[accepted.devices[i] for i in sound],

@@ -28,14 +28,14 @@ class JournalReplay:
         self.n_readings = 0
         self.n_forgotten = 0
 
-    def take(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
+    def replay_batch(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
         """Let a batch enter that was forecast at ``issued_at_ms``.
 
         Where forecasts are learnt from, all are made again, several batches at a time; else the last one of each
         device, at the end.
         """
         self.n_readings += len(readings)
-        if self._engine.blend is not None:
+        if self._engine.ensemble is not None:
             self._waiting.append((readings, issued_at_ms))
             self._n_waiting += len(readings)
             if self._n_waiting >= _BATCH:

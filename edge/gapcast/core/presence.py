@@ -28,9 +28,9 @@ class Presence:
     Time is the caller's own monotonic clock, in seconds: a replay of the past is as present as today's readings.
 
     >>> presence = Presence(stale_after_s=600)
-    >>> presence.record_seen([0, 1], now_s=0); presence.changes(10)
+    >>> presence.record_seen([0, 1], now_s=0); presence.take_changes(10)
     [(0, True), (1, True)]
-    >>> presence.record_seen([1], now_s=500); presence.look(n_rows=2, now_s=601); presence.changes(10)
+    >>> presence.record_seen([1], now_s=500); presence.mark_offline(n_rows=2, now_s=601); presence.take_changes(10)
     [(0, False)]
     """
 
@@ -52,7 +52,7 @@ class Presence:
             self._is[back] = PresenceState.ONLINE
             self._to_publish.extend(back.tolist())
 
-    def look(self, n_rows: int, now_s: float) -> None:
+    def mark_offline(self, n_rows: int, now_s: float) -> None:
         """Find those of ``n_rows`` that have gone quiet. One that was never heard of is given its time from now on."""
         self._grow(n_rows)
         seen_s = self._seen_s[:n_rows]
@@ -61,7 +61,7 @@ class Presence:
         self._is[quiet] = PresenceState.OFFLINE
         self._to_publish.extend(quiet.tolist())
 
-    def changes(self, n_at_most: int) -> list[tuple[int, bool]]:
+    def take_changes(self, n_at_most: int) -> list[tuple[int, bool]]:
         """Return rows with news, whether each is there, and hold them for told."""
         told: list[tuple[int, bool]] = []
         while self._to_publish and len(told) < n_at_most:
@@ -76,7 +76,7 @@ class Presence:
         self._published[:] = PresenceState.UNKNOWN
         self._to_publish = deque(np.flatnonzero(self._is).tolist())
 
-    def is_there(self, row: int) -> bool | None:
+    def is_online(self, row: int) -> bool | None:
         """Tell whether ``row`` is there; None where that is not known yet."""
         state = self._is[row] if row < len(self._is) else PresenceState.UNKNOWN
         return None if state == PresenceState.UNKNOWN else bool(state == PresenceState.ONLINE)

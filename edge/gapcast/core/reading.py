@@ -51,10 +51,10 @@ class Reading(NamedTuple):
     redelivered: bool = False
     measured: Mapping[str, float] | None = None
 
-    def lacks(self, features: Sequence[str]) -> list[str]:
+    def missing_features(self, features: Sequence[str]) -> list[str]:
         """Return those of ``features``, all measured ones, that the reading does not hold.
 
-        >>> Reading("home", 0, 1.2, measured={"voltage_v": 239.1}).lacks(["gap_kw", "voltage_v", "current_a"])
+        >>> Reading("home", 0, 1.2, measured={"voltage_v": 239}).missing_features(["gap_kw", "voltage_v", "current_a"])
         ['current_a']
         """
         held = self.measured or {}

@@ -37,12 +37,12 @@ def forecast_series(
     before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # their windows serve no one
     newest = engine.accept(readings[-1:])
     newest.raise_failure()
-    for i, verdict in enumerate([*before, *newest.verdicts]):
-        if verdict is ReadingStatus.LACKING:
-            msg = f"readings[{i}]: {engine.lacking(readings[i])}"
+    for i, status in enumerate([*before, *newest.statuses]):
+        if status is ReadingStatus.INCOMPLETE:
+            msg = f"readings[{i}]: {engine.explain_incomplete(readings[i])}"
             raise RequestError(msg)
-        if verdict not in {ReadingStatus.READY, ReadingStatus.FIRST}:
-            msg = f"readings[{i}]: its time does not follow the one before ({verdict.value})"
+        if status not in {ReadingStatus.READY, ReadingStatus.FIRST}:
+            msg = f"readings[{i}]: its time does not follow the one before ({status.value})"
             raise RequestError(msg)
     if not newest.devices:
         msg = f"readings[{len(readings) - 1}]: more than {MAX_FILL_MIN} minutes are missing before it"

@@ -88,7 +88,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         latest_when=latest_when,
         latest_n_observed=latest_n_observed,
         latest_shares=latest_shares,
-        learnt={} if engine.blend is None else engine.blend.columns(rows),
+        learnt={} if engine.ensemble is None else engine.ensemble.columns(rows),
         scores=engine.scores.columns(rows),
         drift=engine.drift.columns(rows),
         meters=list(meters),
@@ -123,7 +123,7 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
     values = values.reshape(len(values), snapshot.spec.context, *buffers.shape[1:])
     dropped = implausible_devices(snapshot)
     for i, device in enumerate(snapshot.devices):
-        stream = buffers.adopt(device)
+        stream = buffers.add_device(device)
         if stream is None:
             break
         if dropped[i]:
@@ -146,16 +146,24 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
 def _restore_waiting(buffers: Buffers, snapshot: Snapshot) -> None:
     """Restore readings that wait to be understood, as far as they have each channel that the model takes."""
     for reading in snapshot.held:
-        if reading.device in buffers and is_plausible_reading(reading) and not reading.lacks(buffers.channels):
+        if (
+            reading.device in buffers
+            and is_plausible_reading(reading)
+            and not reading.missing_features(buffers.channels)
+        ):
             buffers.stream(reading.device).held = reading
     for run in snapshot.late_runs:
-        if is_plausible_run(run) and run[0].device in buffers and not any(r.lacks(buffers.channels) for r in run):
+        if (
+            is_plausible_run(run)
+            and run[0].device in buffers
+            and not any(r.missing_features(buffers.channels) for r in run)
+        ):
             buffers.stream(run[0].device).late_run = list(run)
 
 
 def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
     """Restore what was learnt, scores and drift; return what was left out, empty where nothing was."""
-    if engine.blend is None:
+    if engine.ensemble is None:
         return ""
     n_devices, learnt, n_bad = len(engine.buffers), snapshot.learnt, 0
     try:
@@ -167,7 +175,7 @@ def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
             if not sound.all():
                 as_many = {name for name, column in learnt.items() if name not in {EXPERTS, COLUMNS}}
                 learnt = {name: column[sound] if name in as_many else column for name, column in learnt.items()}
-        engine.blend.restore_columns(n_devices, learnt)
+        engine.ensemble.restore_columns(n_devices, learnt)
         for columns, scorer, of_drift in (
             (snapshot.scores, engine.scores, False),
             (snapshot.drift, engine.drift, True),
@@ -202,7 +210,7 @@ def forecast_signature(engine: Engine) -> str:
     """Return what must be the same for the last forecasts to be of use: the model, and the minutes that it tells."""
     publisher = engine.publisher
     lead_times_published = publisher.lead_times_min if engine.includes_path else publisher.lead_times_min[-1:]
-    experts = "" if engine.blend is None else f" of {','.join(engine.blend.experts)}"
+    experts = "" if engine.ensemble is None else f" of {','.join(engine.ensemble.experts)}"
     return f"{publisher.name} {publisher.version} {','.join(map(str, lead_times_published))}{experts}"
 
 

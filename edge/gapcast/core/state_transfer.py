@@ -21,9 +21,9 @@ _NO_ONE = "\n"
 
 def reserve_rows(after: Engine, n_rows: int) -> None:
     """Have memory for what was learnt of ``n_rows`` devices, so that :func:`hand_over` need not wait for it."""
-    blend = after.blend
-    if blend is not None:
-        blend.state.at(np.array([min(n_rows, blend.options.max_devices)]))
+    ensemble = after.ensemble
+    if ensemble is not None:
+        ensemble.state.index(np.array([min(n_rows, ensemble.options.max_devices)]))
 
 
 def transfer_state(before: Engine, after: Engine) -> None:
@@ -40,8 +40,8 @@ def transfer_state(before: Engine, after: Engine) -> None:
             f"{', '.join(had)}: restart gapcast to change to it"
         )
         raise StateError(msg)
-    if after.blend is not None and before.blend is not None:
-        _pass_on(before.blend, after.blend, before.buffers.n_rows)
+    if after.ensemble is not None and before.ensemble is not None:
+        _pass_on(before.ensemble, after.ensemble, before.buffers.n_rows)
     after.drift, after.history = before.drift, before.history
     if before.scores.experts == after.scores.experts:
         after.scores = before.scores
@@ -51,7 +51,7 @@ def transfer_state(before: Engine, after: Engine) -> None:
         after.newest = before.newest
     if before.buffers.spec == after.buffers.spec:
         after.buffers = before.buffers
-        after.buffers.count_among(after.publisher.spec.context)
+        after.buffers.set_counted_minutes(after.publisher.spec.context)
     else:
         _recut(before, after)
 
@@ -74,7 +74,7 @@ def _recut(before: Engine, after: Engine) -> None:
     old, new = before.buffers, after.buffers
     gone = []
     for row, device in enumerate(old.names()):
-        stream = new.adopt(device or f"{_NO_ONE}{row}")
+        stream = new.add_device(device or f"{_NO_ONE}{row}")
         if stream is None or not device:  # there are no more rows than devices that may be
             gone.append(f"{_NO_ONE}{row}")
             continue

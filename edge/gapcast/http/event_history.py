@@ -59,7 +59,7 @@ class Ring:
             self.put(what.kind, what.device, _json(what.document))
             return
         accepted, forecasts = what.accepted, what.forecasts
-        for reading, verdict, place in zip(what.readings, accepted.verdicts, accepted.place, strict=True):
+        for reading, verdict, place in zip(what.readings, accepted.statuses, accepted.place, strict=True):
             if verdict not in _TAKEN:
                 continue
             device = reading.device

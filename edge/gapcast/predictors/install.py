@@ -16,7 +16,7 @@ from gapcast.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE, Model
 from gapcast.predictors.library import Library
 from gapcast.predictors.packed import read_packed
 from gapcast.predictors.store import check_files, parse_card
-from gapcast.private_files import FOLDER_MODE, create_private, give_to_owner_of, make_private_folder
+from gapcast.private_files import FOLDER_MODE, chown_to_owner_of, create_private, make_private_folder
 
 _NEW, _OLD = "new", "old"
 
@@ -40,11 +40,11 @@ def install(
         _write(staged / CARD_FILE, files.card)
         _write(staged / MODEL_FILE, files.model)
         _put_in_place(staged, own / card.name, staging)
-        give_to_owner_of(own, own / card.name)
+        chown_to_owner_of(own, own / card.name)
         if default or not any((folder / REGISTRY_FILE).exists() for folder in library.folders):
             _write(staging / REGISTRY_FILE, f"{json.dumps({'default': card.name})}\n".encode())
             (staging / REGISTRY_FILE).replace(own / REGISTRY_FILE)
-            give_to_owner_of(own, own / REGISTRY_FILE)
+            chown_to_owner_of(own, own / REGISTRY_FILE)
         _sync(own)
     return card
 
@@ -66,10 +66,10 @@ def _check(file: Path, files: ModelFiles, admission: Admission, taken: tuple[str
     return card
 
 
-def remove(name: str, library: Library, speaking: str) -> bool:
+def remove(name: str, library: Library, published: str) -> bool:
     """Take the installed model ``name`` out of ``library``; tell whether one that came with gapcast is there again.
 
-    Raises :class:`ModelError` where it was not installed, or none of its name were left for the one ``speaking``.
+    Raises :class:`ModelError` where it was not installed, or none of its name were left for the one ``published``.
     """
     own = library.own
     if not (own / name / CARD_FILE).exists() or name != Path(name).name:
@@ -77,7 +77,7 @@ def remove(name: str, library: Library, speaking: str) -> bool:
         msg = f"{name!r} is no model in {own}, where models are installed; there are: {there}"
         raise ModelError(msg)
     remains = name in Library(library.folders[:-1]).models()
-    if name == speaking and not remains:
+    if name == published and not remains:
         msg = f"{name} is the published model: make another the default or set forecast.model, then remove it"
         raise ModelError(msg)
     with _staging(own) as staging:
@@ -91,7 +91,7 @@ def _staging(own: Path) -> Iterator[Path]:
     """Give a folder beside the models, on their file system; what is left in it goes."""
     try:
         make_private_folder(own)
-        give_to_owner_of(own.parent, own)
+        chown_to_owner_of(own.parent, own)
         with TemporaryDirectory(prefix=".install-", dir=own) as staging:
             yield Path(staging)
     except OSError as error:

@@ -122,7 +122,7 @@ class TflitePredictor:
         for size in sizes:
             self.predict(np.zeros((size, *self._shape), dtype=np.float32))
 
-    def rest(self) -> None:
+    def release_interpreters(self) -> None:
         """Let the interpreters go, with the memory they hold; the next question makes the one that it needs again."""
         with self._lock:
             self._sized.clear()

@@ -61,7 +61,7 @@ class AvailabilityPublisher:
 
     def is_there(self, row: int) -> bool | None:
         """Tell whether the device of that row is there; None where nothing is said of it. Its caller holds the lock."""
-        return None if self._presence is None else self._presence.is_there(row)
+        return None if self._presence is None else self._presence.is_online(row)
 
     def publish_changes(self) -> None:
         """Tell what is new, while the broker hears it."""
@@ -80,7 +80,7 @@ class AvailabilityPublisher:
         presence, buffers, now_s = self._presence, self.buffers, time.monotonic()
         if presence is not None and now_s >= self._look_due_s:
             self._look_due_s = now_s + _LOOK_S
-            presence.look(buffers.n_rows, now_s)
+            presence.mark_offline(buffers.n_rows, now_s)
         if not may_tell:
             return [], []
         forgotten = list(self._forgotten)
@@ -90,5 +90,5 @@ class AvailabilityPublisher:
         if n_fresh_sessions != self._n_fresh_sessions:
             self._n_fresh_sessions = n_fresh_sessions
             presence.republish_all()
-        changes = ((buffers.device(row), online) for row, online in presence.changes(_MAX_TOLD))
+        changes = ((buffers.device(row), online) for row, online in presence.take_changes(_MAX_TOLD))
         return forgotten, [(device, online) for device, online in changes if device]

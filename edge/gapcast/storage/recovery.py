@@ -208,7 +208,7 @@ def _replay_entry(entry: journal.Entry | journal.Forgotten, replay: JournalRepla
         replay.forget(entry.device)
         meters.forget(entry.device)
     else:
-        replay.take(entry.readings, entry.issued_at_ms)
+        replay.replay_batch(entry.readings, entry.issued_at_ms)
         meters.recall(entry.samples, entry.readings, entry.issued_at_ms)
 
 

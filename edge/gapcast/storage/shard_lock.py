@@ -36,7 +36,7 @@ class ShardLock:
         self._accepts = accepts_other_models
         self._lock: int | None = None
 
-    def take(self, models: Mapping[str, str], wait_s: float = WAIT_S) -> None:
+    def acquire(self, models: Mapping[str, str], wait_s: float = WAIT_S) -> None:
         """Hold the folder for a worker with these ``models`` (name -> version and hash), until :meth:`release`.
 
         Raises :class:`ShardError` where another holds it after ``wait_s`` still, where it cannot be held at all, or
@@ -80,7 +80,7 @@ class ShardLock:
                 )
                 raise ShardError(msg)
             log.warning("shard.other_models", path=str(self._folder), models=told)
-        self.note(models)
+        self.record_models(models)
 
     def _kept_with(self) -> dict[str, str] | None:
         try:
@@ -92,7 +92,7 @@ class ShardLock:
             msg = f"{self._folder / _MODELS} is damaged ({error}): remove it where these are the models to go on with"
             raise ShardError(msg) from error
 
-    def note(self, models: Mapping[str, str]) -> None:
+    def record_models(self, models: Mapping[str, str]) -> None:
         """Note that the shard is kept with ``models`` from here on; raise :class:`ShardError` where that fails."""
         part = self._folder / f"{_MODELS}.part"
         try:

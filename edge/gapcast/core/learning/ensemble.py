@@ -68,19 +68,19 @@ class Ensemble:
         self._inputs = inputs = EnsembleInputs(models, zone, learns=options.learns)
         self.experts = inputs.experts
         self._is_bounded = options.calibrates or inputs.has_bounds
-        n_columns, n_experts = len(inputs.view.names), len(self.experts)
+        n_columns, n_experts = len(inputs.rls_features.names), len(self.experts)
         self._log_prior = np.log(boa_weights.prior_weights(n_experts))
         self._pending = pending_forecasts.PendingForecasts(n_columns, n_experts, inputs.horizon_min)
-        blank: dict[str, NDArray[np.generic]] = {
+        initial: dict[str, NDArray[np.generic]] = {
             "seen": np.array([error_scale.FIRST_KW, 0.0, np.nan, 0.0]),
             "memory": boa_weights.initial_state(n_experts),
             _SHARES: self._weighed(boa_weights.initial_state(n_experts)[np.newaxis])[0],
-            **self._pending.blank(),
+            **self._pending.initial_state(),
         }
         if options.learns:
             coefficients, covariance = rls_model.initial_state(n_columns, inputs.mean_column, inputs.median_column)
-            blank |= {"coefficients": coefficients, "covariance": covariance, "usual": daily_profile.initial_state()}
-        self.state = DeviceRows(blank)
+            initial |= {"coefficients": coefficients, "covariance": covariance, "usual": daily_profile.initial_state()}
+        self.state = DeviceRows(initial)
         self._unlearned: tuple[MemberPredictions, pending_forecasts.IssuedForecasts, F64] | None = None
         self._outcomes: list[Outcomes] = []
 
@@ -104,9 +104,9 @@ class Ensemble:
             self._combine_tracked(inputs, published)
             return published
         untracked, tracked = np.flatnonzero(~is_tracked), np.flatnonzero(is_tracked)
-        self._combine(inputs.of(untracked), np.full(len(untracked), UNTRACKED), published, untracked)
+        self._combine(inputs.select(untracked), np.full(len(untracked), UNTRACKED), published, untracked)
         if tracked.size:
-            self._combine_tracked(inputs.of(tracked), published, tracked)
+            self._combine_tracked(inputs.select(tracked), published, tracked)
         return published
 
     def learn(self) -> list[Outcomes]:
@@ -128,7 +128,7 @@ class Ensemble:
         return {
             learning_state.TRACKED: tracked,
             learning_state.EXPERTS: np.array(self.experts),
-            learning_state.COLUMNS: np.array(self._inputs.view.names),
+            learning_state.COLUMNS: np.array(self._inputs.rls_features.names),
             **learning_state.pack_covariance(
                 self.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1, without=_SHARES)
             ),
@@ -140,7 +140,7 @@ class Ensemble:
         Of other experts than before, those that are the same go on, and the others begin anew. Raises
         :class:`~gapcast.core.errors.StateError` where the columns do not fit each other.
         """
-        known = learning_state.restore_for_members(columns, self.state, self.experts, self._inputs.view.names)
+        known = learning_state.restore_for_members(columns, self.state, self.experts, self._inputs.rls_features.names)
         if known:
             known[_SHARES] = self._weighed(known["memory"])
             tracked = columns[learning_state.TRACKED]
@@ -153,7 +153,7 @@ class Ensemble:
         """Write the forecasts of ``inputs`` to ``places`` of ``published`` (None: all), and store them for learning."""
         for which in inputs.rounds():
             self._learn_pending()
-            one = inputs.of(which)
+            one = inputs.select(which)
             self._unlearned = self._combine(one, one.rows + 1, published, which if places is None else places[which])
 
     def _combine(
@@ -164,7 +164,7 @@ class Ensemble:
         The columns of ``one`` are put in the devices' scale in place. Return what is to be remembered, with the
         log(width) of the interval.
         """
-        at = self.state.at(rows)
+        at = self.state.index(rows)
         arrays = self.state.arrays
         seen, experts_kw = arrays["seen"][at], one.experts_kw
         scale_kw, log_width = seen[:, _SCALE], seen[:, _LOG_WIDTH]
@@ -173,13 +173,13 @@ class Ensemble:
         columns, floor = one.columns_kw, floor_kw[:, np.newaxis]
         if self.options.learns:
             typical_kw = daily_profile.typical_kw(arrays["usual"], rows, one.bins[1], one.last_kw)
-            self._inputs.view.scale(columns, typical_kw, one.last_kw, scale_kw, rls_model.LIMIT)
+            self._inputs.rls_features.scale(columns, typical_kw, one.last_kw, scale_kw, rls_model.LIMIT)
             change_kw = rls_model.predict(arrays["coefficients"][at], columns) * scale_kw[:, np.newaxis]
             experts_kw[:, :, -2] = np.maximum(one.last_kw[:, np.newaxis] + change_kw, floor)
         shares = arrays[_SHARES][at]
         kw = np.empty((len(rows), 4))
         published_kw = np.add.reduce(shares * experts_kw, axis=-1, out=kw[:, :2])
-        if self.options.blends:
+        if self.options.combines:
             np.maximum(published_kw, floor, out=published_kw)
         if self.options.calibrates:
             roots = one.spread_roots
@@ -193,7 +193,7 @@ class Ensemble:
             kw[:, 2:] = np.nan
         else:
             kw[:, 2:] = one.bounds_kw + (kw[:, 1] - experts_kw[:, 1, 0])[:, np.newaxis]
-            if self.options.blends:
+            if self.options.combines:
                 np.maximum(kw[:, 2:], floor, out=kw[:, 2:])
         made = pending_forecasts.IssuedForecasts(columns, experts_kw, kw, one.last_kw, scale_kw)
         if not self.within.all_possible(kw, shares, bounded=self._is_bounded):
@@ -230,7 +230,7 @@ class Ensemble:
         return list(zip(places[which].tolist(), gave_away, strict=True))
 
     def _weighed(self, memory: F64) -> F64:
-        if self.options.blends:
+        if self.options.combines:
             return boa_weights.weights_of(memory, self._log_prior)
         shares = np.zeros((len(memory), 2, len(self.experts)))
         shares[:, :, 0] = 1.0
@@ -249,19 +249,19 @@ class Ensemble:
         one, published, log_width = unlearned
         rows, arrays = one.rows + 1, self.state.arrays
         arrays["seen"][rows, _LOG_WIDTH] = log_width
-        self._pending.put(self.state, rows, one, published)
+        self._pending.store(self.state, rows, one, published)
         lowest = arrays["seen"][rows, _LOWEST]
         arrays["seen"][rows, _LOWEST] = np.minimum(lowest, one.last_kw)
         if self.options.learns:
             daily_profile.update(arrays["usual"], rows, one.bins[0], one.last_kw)
-        which = self._pending.which(self.state, rows, one.minutes)
+        which = self._pending.due(self.state, rows, one.minutes)
         if which.size:
             self._learn_from(one.rows[which], one.minutes[which], one.last_kw[which])
 
     def _learn_from(self, rows: I64, minutes: I64, actual_kw: F64) -> None:
-        at = self.state.at(rows + 1)
+        at = self.state.index(rows + 1)
         arrays = self.state.arrays
-        columns, experts_kw, published_kw, last_kw, scale_kw = self._pending.take(self.state, rows + 1, minutes)
+        columns, experts_kw, published_kw, last_kw, scale_kw = self._pending.pop(self.state, rows + 1, minutes)
         self._outcomes.append(Outcomes(rows, minutes, actual_kw, last_kw, experts_kw, published_kw))
         seen = arrays["seen"][at]
         change_kw, n_outcomes = actual_kw - last_kw, seen[:, _N_OUTCOMES].copy()
@@ -271,15 +271,15 @@ class Ensemble:
             if sound is not None:
                 coefficients[~sound] = self.state.initial("coefficients")
                 covariance[~sound] = self.state.initial("covariance")
-            self.state.put("coefficients", at, coefficients)
-            self.state.put("covariance", at, covariance)
-        if self.options.blends:
+            self.state.write_back("coefficients", at, coefficients)
+            self.state.write_back("covariance", at, covariance)
+        if self.options.combines:
             memory = arrays["memory"][at]
             boa_weights.update(memory, experts_kw, published_kw[:, :2], actual_kw, scale_kw * boa_weights.LIMIT)
-            self.state.put("memory", at, memory)
+            self.state.write_back("memory", at, memory)
             arrays[_SHARES][at] = self._weighed(memory)
         missed = ((actual_kw < published_kw[:, 2]) | (actual_kw > published_kw[:, 3])).astype(np.float64)
         seen[:, _LOG_WIDTH] = conformal_interval.updated_log_width(seen[:, _LOG_WIDTH], n_outcomes, missed)
         seen[:, _SCALE] = error_scale.updated_scale(seen[:, _SCALE], change_kw, n_outcomes)
         seen[:, _N_OUTCOMES] = n_outcomes + 1
-        self.state.put("seen", at, seen)
+        self.state.write_back("seen", at, seen)

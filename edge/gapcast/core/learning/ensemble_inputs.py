@@ -37,7 +37,7 @@ class MemberPredictions:
     bounds_kw: F64 | None
     spread_roots: F64 | None
 
-    def of(self, which: I64 | slice) -> MemberPredictions:
+    def select(self, which: I64 | slice) -> MemberPredictions:
         """Return those of the N that ``which`` says."""
         if which is _ALL:
             return self
@@ -94,7 +94,7 @@ class EnsembleInputs:
         #: Who speaks, in the order of the columns.
         self.experts = (*(model.name for model in models), *((LEARNED,) if learns else ()), PERSISTENCE)
         member_columns = [f"{model.name} mean" for model in models] + [f"{models[i].name} median" for i in with_median]
-        self.view = RlsFeatures(max(model.spec.context for model in models), member_columns, zone)
+        self.rls_features = RlsFeatures(max(model.spec.context for model in models), member_columns, zone)
         #: The columns of the view that hold the first model's mean, and its median or, where it has none, its mean.
         self.mean_column, self.median_column = 0, len(models) if 0 in with_median else 0
 
@@ -113,11 +113,14 @@ class EnsembleInputs:
                 medians_kw.append(median_kw)
         experts_kw[:, 0, -1] = experts_kw[:, 1, -1] = last_kw
         if self._learns:
-            local = self.view.local_minute(self._now_and_target + minutes)
-            columns_kw = self.view.columns_kw(windows, means_kw + medians_kw, local[1])
+            local = self.rls_features.local_minute(self._now_and_target + minutes)
+            columns_kw = self.rls_features.columns_kw(windows, means_kw + medians_kw, local[1])
             bins = local // BIN_MIN
         else:
-            columns_kw, bins = np.zeros((len(rows), len(self.view.names))), np.zeros((2, len(rows)), dtype=np.int64)
+            columns_kw, bins = (
+                np.zeros((len(rows), len(self.rls_features.names))),
+                np.zeros((2, len(rows)), dtype=np.int64),
+            )
         return MemberPredictions(rows, minutes, last_kw, bins, columns_kw, experts_kw, *self._bounds(predictions[0]))
 
     def _bounds(self, prediction: Prediction) -> tuple[F64, F64] | tuple[None, None]:

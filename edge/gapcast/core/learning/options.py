@@ -16,7 +16,7 @@ class EnsembleOptions:
     to ``max_kw``.
     """
 
-    blends: bool = True
+    combines: bool = True
     learns: bool = True
     calibrates: bool = True
     max_devices: int = 2_000

@@ -64,7 +64,7 @@ class Outcomes:
             return parts[0]
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
-    def which(self, chosen: NDArray[np.bool_]) -> Outcomes:
+    def select(self, chosen: NDArray[np.bool_]) -> Outcomes:
         """Return those that are ``chosen`` ``[N]``."""
         return Outcomes(*(getattr(self, field.name)[chosen] for field in fields(self)))
 

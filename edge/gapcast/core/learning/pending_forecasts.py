@@ -44,14 +44,14 @@ class PendingForecasts:
         self._cuts = np.cumsum([n_columns, 2 * n_experts, _N_PUBLISHED]).tolist()
         self._n_values = self._cuts[-1] + _N_MORE
 
-    def blank(self) -> Mapping[str, NDArray[Any]]:
+    def initial_state(self) -> Mapping[str, NDArray[Any]]:
         """Return what a device begins with."""
         return {
             _MINUTE: np.full(self._n_slots, _NONE, dtype=np.int64),
             _VALUES: np.zeros((self._n_slots, self._n_values)),
         }
 
-    def put(self, state: DeviceRows, rows: I64, inputs: MemberPredictions, published: IssuedForecasts) -> None:
+    def store(self, state: DeviceRows, rows: I64, inputs: MemberPredictions, published: IssuedForecasts) -> None:
         """Put what was ``published`` in ``rows`` of ``state``, until its minute comes."""
         target = inputs.minutes + self._horizon_min
         slot = target % self._n_slots
@@ -64,12 +64,12 @@ class PendingForecasts:
         values[:, -2], values[:, -1] = published.last_kw, published.scale_kw
         state.arrays[_VALUES][rows, slot] = values
 
-    def which(self, state: DeviceRows, rows: I64, minutes: I64) -> I64:
+    def due(self, state: DeviceRows, rows: I64, minutes: I64) -> I64:
         """Return which of ``rows`` have a forecast for the ``minutes`` that have come."""
         return np.flatnonzero(state.arrays[_MINUTE][rows, minutes % self._n_slots] == minutes)
 
-    def take(self, state: DeviceRows, rows: I64, minutes: I64) -> IssuedForecasts:
-        """Return what was told for ``minutes``, those of :meth:`which`, and wait for it no more."""
+    def pop(self, state: DeviceRows, rows: I64, minutes: I64) -> IssuedForecasts:
+        """Return what was told for ``minutes``, those of :meth:`due`, and wait for it no more."""
         slot = minutes % self._n_slots
         state.arrays[_MINUTE][rows, slot] = _NONE
         values = state.arrays[_VALUES][rows, slot]

@@ -31,11 +31,11 @@ class Counter:
         #: How often a counter fell: it began anew, and what it counted meanwhile is not known.
         self.n_resets = 0
 
-    def standing(self) -> tuple[int, tuple[float, ...]] | None:
+    def capture_state(self) -> tuple[int, tuple[float, ...]] | None:
         """Return when the counters were read last, and what they showed, kWh; None before the first time."""
         return None if self._counts_kwh is None else (self._at_ms, self._counts_kwh)
 
-    def resume(self, at_ms: int, counts_kwh: tuple[float, ...]) -> None:
+    def restore_state(self, at_ms: int, counts_kwh: tuple[float, ...]) -> None:
         """Go on from where another stood; counters of another number are not used."""
         if len(counts_kwh) == len(self._signs):
             self._at_ms, self._counts_kwh = at_ms, counts_kwh

@@ -60,7 +60,7 @@ class MinuteMeans:
     >>> means = MinuteMeans(HeldValue(every_ms=30_000, hold_ms=60_000), n_channels=1)
     >>> [means.add(at_ms, (kw,)).value for at_ms, kw in ((0, 1.0), (30_000, 2.0), (60_000, 5.0))]
     ['taken', 'taken', 'taken']
-    >>> means.take()
+    >>> means.take_closed()
     [MinuteMean(minute=0, power_kw=1.5, others=())]
     """
 
@@ -148,19 +148,19 @@ class MinuteMeans:
         wait_ms = max(GRACE_MS, self._holding.lateness_ms)
         return wait_ms if self._current is not None else wait_ms + self._holding.hold_ms
 
-    def take(self) -> list[MinuteMean]:
+    def take_closed(self) -> list[MinuteMean]:
         """Return the minutes closed since the last call, in order."""
         closed, self._closed = self._closed, []
         return closed
 
-    def standing(self) -> OpenMinute:
-        """Return where the open minute stands, for :meth:`resume`; closed ones are to be taken first."""
+    def capture_state(self) -> OpenMinute:
+        """Return where the open minute stands, for :meth:`restore_state`; closed ones are to be taken first."""
         return OpenMinute(
             self._minute, self._through_ms, tuple(self._sums), tuple(self._covered_ms), self._current,
             tuple(self._pending), tuple(self._late_run), self.newest_ms,
         )  # fmt: skip
 
-    def resume(self, where: OpenMinute) -> None:
+    def restore_state(self, where: OpenMinute) -> None:
         """Go on from ``where`` another stood; where that had other channels, begin anew."""
         if len(where.sums) == len(self._sums) == len(where.covered_ms):
             self._minute, self._through_ms, self._current = where.minute, where.through_ms, where.current

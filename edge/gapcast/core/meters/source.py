@@ -128,7 +128,7 @@ def terms_of(source: Source, document: object, best: int) -> tuple[int, dict[str
     return best, {}
 
 
-def add_up(terms: Sum, known: Mapping[str, float]) -> float | None:
+def sum_terms(terms: Sum, known: Mapping[str, float]) -> float | None:
     """Return the sum of what is known of ``terms``; None where one of them is not."""
     total = 0.0
     for term in terms:
