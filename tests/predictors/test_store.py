@@ -151,7 +151,7 @@ WRONG_CARDS: dict[str, tuple[Callable[[Card], object], str]] = {
     "unknown padding": (lambda card: card.update(padding="mean"), "padding: "),
     "an unknown feature": (
         lambda card: add_feature(card, "moon_phase"),
-        "features: there is no feature moon_phase: there are gap_kw, ",
+        "features: unknown feature moon_phase: use one of gap_kw, ",
     ),
     "another first feature": (
         lambda card: card["features"].insert(0, {"name": "voltage", "unit": "V"}),
