@@ -45,7 +45,7 @@ def test_a_thousand_times_too_much_is_rejected_with_a_hint(unit: str, format_: s
     heard.send("meter/home", told(1230) if format_ == "json" else "1230")
     assert heard.readings == []
     assert heard.reasons == ["out_of_range"]
-    assert 'if these are watts, say unit = "W" (1.23 kW), and unit = "kW" if they are not' in heard.details[0]
+    assert 'if these are watts, set unit = "W" (1.23 kW), else unit = "kW"' in heard.details[0]
 
 
 def test_beyond_any_unit_the_limits_are_named() -> None:
