@@ -340,7 +340,7 @@ def test_newest_forecasts_that_raise_leave_the_windows(intact: Path, tmp_path: P
         return {device: engine.buffers.window(device).tolist() for device in engine.buffers}, store.damage
 
     windows, damage = restored("unlucky", Engine(Unlucky(WindowSpec(4))))
-    assert "the newest forecasts could not be made again (ZeroDivisionError" in damage
+    assert "the newest forecasts could not be repeated (ZeroDivisionError" in damage
     assert windows == restored("sound", new_engine())[0]
 
 

@@ -79,7 +79,7 @@ def test_a_lock_that_names_no_one_still_holds(tmp_path: Path) -> None:
     first, second = ShardLock(tmp_path), ShardLock(tmp_path)
     first.acquire(MODELS)
     (tmp_path / "lock").write_text("?", encoding="utf-8")
-    with pytest.raises(ShardError, match="a process that did not say which"):
+    with pytest.raises(ShardError, match="an unknown process"):
         second.acquire(MODELS, wait_s=0)
     second.release()
     first.release()
@@ -91,7 +91,7 @@ def test_other_models_are_refused_and_named_unless_they_are_accepted(tmp_path: P
     first.acquire(MODELS)
     first.release()
     second = ShardLock(tmp_path)
-    with pytest.raises(ShardError, match=r"was kept with other models \(.*\): .*state\.accept_other_models"):
+    with pytest.raises(ShardError, match=r"was written with other models \(.*\): .*state\.accept_other_models"):
         second.acquire(other)
     second.release()
     accepting = ShardLock(tmp_path, accepts_other_models=True)
@@ -124,7 +124,7 @@ def test_a_damaged_note_is_no_ground_to_guess(tmp_path: Path, content: str) -> N
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     try:
-        with unprivileged(), pytest.raises(ShardError, match="cannot be held"):
+        with unprivileged(), pytest.raises(ShardError, match="cannot be locked"):
             ShardLock(tmp_path / "shard-0").acquire(MODELS)
     finally:
         tmp_path.chmod(0o755)
