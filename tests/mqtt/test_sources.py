@@ -52,7 +52,7 @@ def test_beyond_any_unit_the_limits_are_named() -> None:
     heard = Heard(MINUTES)
     heard.send("meter/home", told(1e9))
     assert heard.reasons == ["out_of_range"]
-    assert "1e+09 W is outside -100 to 100 kW: check the unit; limits.min_kw" in heard.details[0]
+    assert "1e+09 W is outside -100 to 100 kW: check the unit; the range is set by limits.min_kw" in heard.details[0]
 
 
 def test_a_meter_that_counts_the_other_way_is_turned() -> None:

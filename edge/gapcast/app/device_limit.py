@@ -27,9 +27,9 @@ def device_cost(engine: Engine) -> DeviceCost:
     window_bytes = 4 * buffers.row_width * len(buffers.channels)
     return DeviceCost(
         each_bytes=_OBJECTS_BYTES + window_bytes + _LATEST_BYTES + 4 * n_leads + 8 * n_experts,
-        tracked_bytes=0 if ensemble is None else _N_COPIES * ensemble.n_bytes_a_device + _SCORES_BYTES,
+        tracked_bytes=0 if ensemble is None else _N_COPIES * ensemble.n_bytes_per_device + _SCORES_BYTES,
         n_tracked=0 if ensemble is None else ensemble.options.max_devices,
-        history_bytes=history.n_bytes_a_device,
+        history_bytes=history.n_bytes_per_device,
         n_history=history.max_devices,
     )
 

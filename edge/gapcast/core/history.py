@@ -75,7 +75,7 @@ class History:
         self._published_kw: F32 = np.empty((0, self._width, len(_PUBLISHED)), np.float32)
 
     @property
-    def n_bytes_a_device(self) -> int:
+    def n_bytes_per_device(self) -> int:
         """Bytes of one device's history; 0 if none is stored."""
         return self._width * 4 * (3 + len(_PUBLISHED)) if self.max_devices else 0
 

@@ -256,13 +256,13 @@ class Store:
             log.warning("state.not_kept", path=str(self._folder), problem=str(error), cure=disk_error_fix(error))
         self.problem = f"readings are not persisted across a restart: {error}"
 
-    def _disable(self, problem: str, cure: str) -> None:
+    def _disable(self, problem: str, fix: str) -> None:
         if self._of_shard:
-            msg = f"{problem}: {cure}"
+            msg = f"{problem}: {fix}"
             raise ShardError(msg)
         self._disabled = True
         self.problem = f"readings are not persisted across a restart: {problem}"
-        log.warning("state.not_kept", path=str(self._folder), problem=problem, cure=cure)
+        log.warning("state.not_kept", path=str(self._folder), problem=problem, cure=fix)
 
 
 def _sync_and_close(file: int) -> None:

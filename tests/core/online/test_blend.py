@@ -174,8 +174,8 @@ def test_blend_member_without_a_number_is_named_and_left_out() -> None:
 
 def test_state_of_a_device_with_the_shipped_models_is_at_most_16_kb() -> None:
     ensemble = Ensemble([load_model(shipped_models() / name) for name in shipped_names()], EnsembleOptions())
-    assert ensemble.n_bytes_a_device <= 16_000
-    assert Ensemble([Trend()], EnsembleOptions(learns=False)).n_bytes_a_device < ensemble.n_bytes_a_device
+    assert ensemble.n_bytes_per_device <= 16_000
+    assert Ensemble([Trend()], EnsembleOptions(learns=False)).n_bytes_per_device < ensemble.n_bytes_per_device
 
 
 # --- who is known ---------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ class Ensemble:
         self._outcomes: list[Outcomes] = []
 
     @property
-    def n_bytes_a_device(self) -> int:
+    def n_bytes_per_device(self) -> int:
         """Bytes of state per tracked device."""
         return sum(array[0].nbytes for array in self.state.arrays.values())
 
