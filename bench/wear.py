@@ -46,7 +46,7 @@ def measure(engine: Engine, n_devices: int, hours: float, every_s: int, folder: 
             readings = [Reading(name, FIRST_MINUTE + minute, kw)] if not second % _MIN_S else []
             sample = Sample(f"tele/{name}/SENSOR", round(1e12 + now_s * 1_000), {"ENERGY.Power": kw * 1_000}, {})
             accepted = engine.accept(readings)
-            if engine.blend is not None:
+            if engine.ensemble is not None:
                 engine.forecast(accepted, round(1e12 + now_s * 1_000))
                 engine.learn()
             store.keep(readings, round(1e12 + now_s * 1_000), [sample] if every_s < _MIN_S else [])

@@ -22,9 +22,9 @@ def settings(models: Path | None = None, **sections: Any) -> Settings:
 
 def experts_of(**sections: Any) -> tuple[str, ...]:
     chosen = settings(**sections)
-    blend = engine_of(chosen, load_models(chosen)).blend
-    assert blend is not None
-    return blend.experts
+    ensemble = engine_of(chosen, load_models(chosen)).ensemble
+    assert ensemble is not None
+    return ensemble.experts
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def test_settings_reach_the_blend() -> None:
         learning={"max_devices": 7, "forgetting": 0.9995},
         limits={"min_kw": -5.0},
     )
-    blend = engine_of(chosen, load_models(chosen)).blend
-    assert blend is not None
-    options = blend.options
+    ensemble = engine_of(chosen, load_models(chosen)).ensemble
+    assert ensemble is not None
+    options = ensemble.options
     assert (options.calibrates, options.max_devices, options.forgetting, options.min_kw) == (False, 7, 0.9995, -5.0)
 
 

@@ -1,17 +1,17 @@
-r"""The one JSON decoder for everything that comes from outside: messages, requests, files, answers of other programs.
+r"""The JSON decoder for all external input: messages, requests, files, responses of other programs.
 
-It is pydantic-core's (the Rust crate jiter, which every request body of pydantic passes too; wheels for x86-64, aarch64
-and armv7). Its limits:
+It is that of pydantic-core (the Rust crate jiter, which also decodes every request body of pydantic; wheels for x86-64,
+aarch64 and armv7). Its limits:
 
 - nesting: 200 objects, or 201 lists, within each other
 - numbers: integers of at most 4,300 digits; ``NaN``, ``Infinity`` and ``-Infinity`` are not JSON (RFC 8259, section 6).
-  A number beyond a double's range becomes infinite, as ``1e400`` does: whoever uses a number checks that it is finite
-- strings: valid UTF-8; an escaped lone surrogate (``\ud800``) is an error, as are control characters, NUL among them.
-  ``\u0000`` is valid, and gives NUL
-- names: of equal names in an object the last one counts, as in Python's own decoder
-- exactly one value; white space around it, no byte-order mark, no trailing comma
+  A number beyond a double's range becomes infinite, for example ``1e400``: callers check that numbers are finite
+- strings: valid UTF-8; an escaped lone surrogate (``\ud800``) is an error, and so are control characters such as NUL.
+  ``\u0000`` is valid and decodes to NUL
+- names: if an object repeats a name, the last value counts, as in Python's own decoder
+- exactly one value; white space around it is allowed, a byte-order mark or a trailing comma is not
 
-The size of a document is limited by whoever receives it. ``tests/test_json_input.py`` shows each limit.
+The receiver limits the size of a document. ``tests/test_json_input.py`` shows each limit.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _LITERALS = ("NaN", "Infinity")
 
 
 class JsonError(ValueError):
-    """Bytes that are not JSON, or beyond the limits of this decoder; the message says what and where."""
+    """Input that is not JSON or exceeds the limits of this decoder; the message says what and where."""
 
 
 class NonFiniteLiteralError(JsonError):
-    """A document that would be JSON without its ``NaN``, ``Infinity`` or ``-Infinity``."""
+    """A document that is JSON except for ``NaN``, ``Infinity`` or ``-Infinity``."""
 
 
 def decode_json(document: bytes | bytearray | str) -> Any:
     """Return the value of a JSON ``document``: dict, list, str, int, float, bool or None.
 
-    Raises :class:`JsonError` for anything else, whatever the bytes; :class:`NonFiniteLiteralError` where only a literal
-    that is not finite is wrong with them.
+    Raises :class:`JsonError` for any other input; :class:`NonFiniteLiteralError` if the only error is a non-finite
+    literal.
 
     >>> decode_json(b'{"gap_kw": 1.5}')
     {'gap_kw': 1.5}

@@ -1,12 +1,12 @@
-"""Text from outside on its way to a terminal."""
+"""Makes external text safe for a terminal."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    r"""Return ``text`` without characters that a terminal takes for commands: each is shown as ``\xNN`` or ``\uNNNN``.
+    r"""Return ``text`` with control characters, which a terminal could interpret, as ``\xNN`` or ``\uNNNN``.
 
-    New lines and tabs stay.
+    Newlines and tabs stay.
 
     >>> printable("power\x1b[2J\x07\n")
     'power\\x1b[2J\\x07\n'

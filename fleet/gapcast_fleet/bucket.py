@@ -77,7 +77,7 @@ def forecast(task: WorkerTask, engine: Engine, messages: pd.DataFrame, turns: li
             turns.append(turn._replace(readings=kept))
         for name, n in accepted.counts.items():
             counts[name] += n
-        refused += _refused(engine, turn.readings, accepted.verdicts, accepted.disproved)
+        refused += _refused(engine, turn.readings, accepted.statuses, accepted.disproved)
         documents = zip(forecasts.devices, encoder.encode(forecasts), strict=True)
         told = [(FORECAST, device, document.decode()) for device, document in documents]
     n_omitted = counts["rejected"] - sum(one.n for one in refused[:_MOST_TOLD])
@@ -89,15 +89,17 @@ def forecast(task: WorkerTask, engine: Engine, messages: pd.DataFrame, turns: li
 
 
 def _refused(
-    engine: Engine, readings: Sequence[Reading], verdicts: list[ReadingStatus], disproved: list[Reading]
+    engine: Engine, readings: Sequence[Reading], statuses: list[ReadingStatus], disproved: list[Reading]
 ) -> Iterator[RejectedMessage]:
-    if ReadingStatus.FULL in verdicts or ReadingStatus.LACKING in verdicts:
-        for reading, verdict in zip(readings, verdicts, strict=True):
+    if ReadingStatus.FULL in statuses or ReadingStatus.INCOMPLETE in statuses:
+        for reading, verdict in zip(readings, statuses, strict=True):
             if verdict is ReadingStatus.FULL:
                 detail = f"{engine.buffers.max_devices} devices are known in this bucket, all that devices.max allows"
                 yield RejectedMessage(reading.device, b"", PayloadError("too_many_devices", detail))
-            elif verdict is ReadingStatus.LACKING:
-                yield RejectedMessage(reading.device, b"", PayloadError("missing_feature", engine.lacking(reading)))
+            elif verdict is ReadingStatus.INCOMPLETE:
+                yield RejectedMessage(
+                    reading.device, b"", PayloadError("missing_feature", engine.explain_incomplete(reading))
+                )
     for reading in disproved:
         detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
         yield RejectedMessage(reading.device, b"", PayloadError("time_jump", detail))

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gapcast.backtest.run import AT_ONCE, Tally, run_through
+from gapcast.backtest.run import BATCH_READINGS, Tally, run_through
 from gapcast.backtest.weeks import Week
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
@@ -64,9 +64,9 @@ def group_runner(task: WorkerTask, folder: Path, scored_from: int | None) -> Cal
             columns = (frame[name].tolist() for name in ("device", "minute", "gap_kw"))
             readings = [Reading(*row) for row in zip(*columns, strict=True)]
             group = int(frame["group"].iloc[0])
-            for first in range(0, len(readings), AT_ONCE):
-                run_through(engine, readings[first : first + AT_ONCE], tally)
-                n_readings += len(readings[first : first + AT_ONCE])
+            for first in range(0, len(readings), BATCH_READINGS):
+                run_through(engine, readings[first : first + BATCH_READINGS], tally)
+                n_readings += len(readings[first : first + BATCH_READINGS])
                 if time.monotonic() - told_s > _PROGRESS_S:
                     progress_path(folder, group).write_text(str(n_readings), encoding="utf-8")
                     told_s = time.monotonic()

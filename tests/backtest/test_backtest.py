@@ -66,7 +66,7 @@ def test_houses_go_side_by_side_each_in_its_order_until_it_ends() -> None:
 def test_a_house_is_named_after_its_file_and_no_two_are_named_alike() -> None:
     assert name_houses([Path("x/a b.csv.gz"), Path("é.csv")]) == ["a_b", "_"]
     assert len(name_houses([Path("n" * 90 + ".csv")])[0]) == 64
-    with pytest.raises(SettingsError, match="another file gives a house named a, too: rename one of them"):
+    with pytest.raises(SettingsError, match="another file is also named a: rename one of them"):
         name_houses([Path("x/a.csv"), Path("y/a.csv.gz")])
 
 
@@ -75,7 +75,7 @@ def test_a_part_of_a_file_begins_and_ends_where_it_says(tmp_path: Path) -> None:
     part = HouseFile(start="2010-11-01T00:10", limit=5)
     minutes = list(read_house(file, COLUMNS, Limits(), part))
     assert [minute.minute - FIRST for minute in minutes] == [10, 11, 12, 13, 14]
-    with pytest.raises(SourceError, match="holds no reading from 2011-01-01 on"):
+    with pytest.raises(SourceError, match="has no reading from 2011-01-01 on"):
         list(read_house(file, COLUMNS, Limits(), HouseFile(start="2011-01-01")))
     with pytest.raises(SettingsError, match="--start 'soon' is not a time"):
         list(read_house(file, COLUMNS, Limits(), HouseFile(start="soon")))
@@ -147,7 +147,7 @@ def test_each_part_can_be_switched_off(
 
 def test_more_houses_than_are_followed_are_refused(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv") for name in "ab"]
-    with pytest.raises(SettingsError, match=r"learning\.max_devices, devices\.max: 2 houses are more"):
+    with pytest.raises(SettingsError, match=r"learning\.max_devices, devices\.max: 2 houses exceed"):
         run(files, learning={"max_devices": 1})
 
 

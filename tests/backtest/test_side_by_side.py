@@ -41,7 +41,7 @@ def settings(**sections: object) -> Settings:
 def test_a_house_is_named_after_its_file_by_letters_that_topics_bear() -> None:
     files = ["a/house 1.csv.gz", "b.csv", "Köln+2.zip", "x" * 80, ".csv"]
     assert name_houses([Path(file) for file in files]) == ["house_1", "b", "K_ln_2", "x" * 64, "house"]
-    with pytest.raises(SettingsError, match=r"b/home\.csv: another file gives a house named home"):
+    with pytest.raises(SettingsError, match=r"b/home\.csv: another file is also named home"):
         name_houses([Path("a/home.csv.gz"), Path("b/home.csv")])
 
 
@@ -62,9 +62,9 @@ def test_a_part_of_a_file_is_read(tmp_path: Path, part: HouseFile, expected: ran
 
 def test_a_file_without_a_reading_is_an_error_that_says_so(tmp_path: Path) -> None:
     file = house(tmp_path / "home.csv", 3)
-    with pytest.raises(SourceError, match=r"home\.csv: holds no reading from 2011-01-01 on"):
+    with pytest.raises(SourceError, match=r"home\.csv: has no reading from 2011-01-01 on"):
         next(read_house(file, COLUMNS, Limits(), HouseFile(start="2011-01-01")))
-    with pytest.raises(SourceError, match=r"home\.csv: holds no reading$"):
+    with pytest.raises(SourceError, match=r"home\.csv: has no reading$"):
         next(read_house(house(tmp_path / "home.csv", 0), COLUMNS, Limits(), HouseFile()))
     with pytest.raises(SettingsError, match="--start 'noon'"):
         next(read_house(file, COLUMNS, Limits(), HouseFile(start="noon")))
@@ -115,7 +115,7 @@ def test_an_unknown_house_has_no_weeks() -> None:
 def test_houses_beyond_those_that_are_followed_are_refused(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", 3) for name in "ab"]
     for section in ({"learning": {"max_devices": 1}}, {"devices": {"max": 1}}):
-        with pytest.raises(SettingsError, match="2 houses are more than are followed; raise them"):
+        with pytest.raises(SettingsError, match="2 houses exceed the number of tracked devices; raise them"):
             run_backtest(settings(**section), files, COLUMNS, HouseFile(), quiet=True)
 
 

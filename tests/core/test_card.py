@@ -41,7 +41,7 @@ def test_a_card_says_what_the_runtime_asks() -> None:
     [
         ("features", [{"name": "volts", "unit": "V"}], "first feature must be gap_kw, not volts"),
         ("features", [{"name": "gap_kw", "unit": "W"}], "gap_kw is given in kW, not in W"),
-        ("features", [{"name": "gap_kw", "unit": "kW"}, {"name": "mood", "unit": "1"}], "there is no feature mood"),
+        ("features", [{"name": "gap_kw", "unit": "kW"}, {"name": "mood", "unit": "1"}], "unknown feature mood"),
         (
             "features",
             [{"name": "gap_kw", "unit": "kW"}, {"name": "tod_sin", "unit": "1"}, {"name": "voltage_v", "unit": "V"}],

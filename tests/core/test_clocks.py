@@ -4,40 +4,40 @@ from __future__ import annotations
 
 import pytest
 
-from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, Clock, Clocks, cure_of
+from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, Clock, Clocks, clock_fix
 
 
 def test_a_clock_that_is_off_is_told_once_and_once_when_it_is_right() -> None:
     clocks = Clocks(10)
-    told = [clocks.look("home", 7, 60.0 * minute) for minute in range(5)]
+    told = [clocks.check("home", 7, 60.0 * minute) for minute in range(5)]
     assert told == [None, Clock.OFF, None, None, None]
     assert (clocks.n_off, len(clocks)) == (1, 1)
-    assert [clocks.look("home", 0, 300.0), clocks.look("home", 0, 360.0)] == [Clock.RIGHT, None]
+    assert [clocks.check("home", 0, 300.0), clocks.check("home", 0, 360.0)] == [Clock.RIGHT, None]
     assert (clocks.n_off, len(clocks)) == (0, 0)
 
 
 def test_what_delivery_takes_is_no_clock_that_is_off() -> None:
     clocks = Clocks(10)
     for ahead_min in range(-MAX_BEHIND_MIN, MAX_AHEAD_MIN + 1):
-        assert clocks.look("home", ahead_min, 0.0) is None
+        assert clocks.check("home", ahead_min, 0.0) is None
     assert len(clocks) == 0
 
 
 def test_what_a_broker_kept_and_a_fast_replay_are_no_clocks_that_are_off() -> None:
     clocks = Clocks(10)
-    assert {clocks.look("kept", -600 + minute, minute / 100) for minute in range(590)} == {None}
-    assert {clocks.look("replay", -100_000 + 59 * minute, 60.0 * minute) for minute in range(100)} == {None}
+    assert {clocks.check("kept", -600 + minute, minute / 100) for minute in range(590)} == {None}
+    assert {clocks.check("replay", -100_000 + 59 * minute, 60.0 * minute) for minute in range(100)} == {None}
     assert clocks.n_off == 0
 
 
 def test_a_reading_ahead_once_is_told_of_no_one() -> None:
     clocks = Clocks(10)
-    assert [clocks.look("home", ahead, 60.0 * i) for i, ahead in enumerate((0, 90, 0, 90, 0))] == [None] * 5
+    assert [clocks.check("home", ahead, 60.0 * i) for i, ahead in enumerate((0, 90, 0, 90, 0))] == [None] * 5
 
 
 def test_a_change_is_told_again() -> None:
     clocks = Clocks(10)
-    told = [clocks.look("home", ahead, 60.0 * i) for i, ahead in enumerate((60, 60, 120, 120, 120))]
+    told = [clocks.check("home", ahead, 60.0 * i) for i, ahead in enumerate((60, 60, 120, 120, 120))]
     assert told == [None, Clock.OFF, None, Clock.OFF, None]
     assert clocks.n_off == 1
 
@@ -45,9 +45,9 @@ def test_a_change_is_told_again() -> None:
 def test_no_more_devices_are_looked_at_than_there_may_be() -> None:
     clocks = Clocks(2)
     for device in ("a", "b", "c"):
-        clocks.look(device, 60, 0.0)
+        clocks.check(device, 60, 0.0)
     assert len(clocks) == 2
-    assert [clocks.look(device, 60, 60.0) for device in ("a", "b", "c")] == [Clock.OFF, Clock.OFF, None]
+    assert [clocks.check(device, 60, 60.0) for device in ("a", "b", "c")] == [Clock.OFF, Clock.OFF, None]
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_no_more_devices_are_looked_at_than_there_may_be() -> None:
     [(60, True), (-60, True), (121, True), (-118, True), (330, False), (90, False), (-1_440, False), (2, False)],
 )
 def test_whole_hours_look_like_a_zone(ahead_min: int, is_a_zone: bool) -> None:
-    assert ("local time" in cure_of(ahead_min)) is is_a_zone
+    assert ("local time" in clock_fix(ahead_min)) is is_a_zone

@@ -217,10 +217,13 @@ def test_a_reading_that_lacks_a_feature_is_rejected_and_it_is_said_which() -> No
     engine = Engine(Persistence(features=("gap_kw", "voltage_v", "current_a")))
     lacking = Reading("home", NOON, 1.0, measured={"current_a": 5.0})
     accepted = engine.accept([lacking, *minutes(1)])
-    assert accepted.verdicts == [ReadingStatus.LACKING] * 2
+    assert accepted.statuses == [ReadingStatus.INCOMPLETE] * 2
     assert accepted.counts == {"rejected": 2}
-    assert "no voltage_v, which model persistence needs: send gap_kw, voltage_v, current_a" in engine.lacking(lacking)
-    assert "no voltage_v or current_a, which" in engine.lacking(minutes(1)[0])
+    assert (
+        "no voltage_v, which model persistence needs: send gap_kw, voltage_v, current_a"
+        in engine.explain_incomplete(lacking)
+    )
+    assert "no voltage_v or current_a, which" in engine.explain_incomplete(minutes(1)[0])
     assert len(engine.buffers) == 0
 
 

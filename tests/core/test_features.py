@@ -131,7 +131,7 @@ def test_a_clock_without_an_offset_is_taken_as_utc() -> None:
     [
         ([], "the first feature must be gap_kw, not none"),
         (["voltage_v", "gap_kw"], "the first feature must be gap_kw, not voltage_v"),
-        (["gap_kw", "mood"], "there is no feature mood: there are gap_kw, reactive_kvar"),
+        (["gap_kw", "mood"], "unknown feature mood: use one of gap_kw, reactive_kvar"),
         (["gap_kw", "tod_sin", "tod_sin"], "a feature is named twice in gap_kw, tod_sin, tod_sin"),
         (["gap_kw", "tod_sin", "voltage_v"], "measured features come before derived ones, but voltage_v follows"),
     ],

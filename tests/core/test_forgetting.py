@@ -23,12 +23,12 @@ def test_who_is_forgotten_begins_anew_and_no_one_else_notices(steps: list[tuple[
             assert (engine.forget(device) is not None) is (alone.pop(device, None) is not None)
             continue
         accepted = engine.accept([Reading(device, NOON + i, gap_kw)])
-        if accepted.verdicts == [ReadingStatus.FULL]:
+        if accepted.statuses == [ReadingStatus.FULL]:
             assert len(alone) == 4
             continue
         own = alone.setdefault(device, Engine(Persistence(), max_devices=1))
         expected = own.accept([Reading(device, NOON + i, gap_kw)])
-        assert accepted.verdicts == expected.verdicts
+        assert accepted.statuses == expected.statuses
         assert list(engine.forecast(accepted, 0)) == list(own.forecast(expected, 0))
     assert set(engine.buffers) == set(alone)
     assert {one.device: one for one in engine.latest()} == {

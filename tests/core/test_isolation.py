@@ -64,7 +64,7 @@ def test_accept_reading_that_raises_leaves_the_others_accepted() -> None:
     warm(engine, ["a", "b", "c"])
     batch = readings({"a": 1.0, "b": NO_NUMBER, "c": 2.0})
     accepted = engine.accept([*batch, Reading("b", NOON + 2, 3.0), Reading("a", NOON + 2, 4.0)])
-    assert [verdict.value for verdict in accepted.verdicts] == ["ready", "failed", "ready", "failed", "ready"]
+    assert [verdict.value for verdict in accepted.statuses] == ["ready", "failed", "ready", "failed", "ready"]
     assert (accepted.place, accepted.devices) == ([0, -1, 1, -1, 2], ["a", "c", "a"])
     assert [i for i, _ in accepted.failures] == [1, 3]
     assert accepted.counts == {"accepted": 3, "rejected": 2}
@@ -84,7 +84,7 @@ def test_accept_batch_without_failures_has_none_to_raise() -> None:
 
 def test_none_accepted_rejects_every_reading() -> None:
     accepted = none_accepted(readings({"a": 1.0, "b": 1.0}))
-    assert (accepted.verdicts, accepted.counts) == ([ReadingStatus.FAILED] * 2, {"rejected": 2})
+    assert (accepted.statuses, accepted.counts) == ([ReadingStatus.FAILED] * 2, {"rejected": 2})
     assert none_accepted([]).counts == {}
 
 
@@ -99,8 +99,8 @@ def test_forecast_apart_fails_the_window_that_raises_alone(n_devices: int) -> No
         with pytest.raises(ZeroDivisionError):
             engine.forecast(accepted, 0)
         accepted, forecasts = forecast_apart(engine, accepted, 0)
-        assert accepted.verdicts.count(ReadingStatus.FAILED) == 1
-        assert accepted.verdicts[poisoned] is ReadingStatus.FAILED
+        assert accepted.statuses.count(ReadingStatus.FAILED) == 1
+        assert accepted.statuses[poisoned] is ReadingStatus.FAILED
         assert forecasts.devices == accepted.devices == [name for i, name in enumerate(names) if i != poisoned]
         assert forecasts.gap_kw == [1.0 + i for i in range(n_devices) if i != poisoned]
         assert [accepted.place[i] for i in range(n_devices) if i != poisoned] == list(range(n_devices - 1))
@@ -125,7 +125,7 @@ def test_forecast_apart_makes_the_same_forecasts_as_one_call() -> None:
     batch = [Reading(name, NOON + minute, 0.5 + minute) for minute in (1, 2, 3) for name in ("a", "b", "c")]
     found = []
     for apart in (False, True):
-        engine = Engine(Persistence(), blend=Ensemble([Persistence()], EnsembleOptions(max_devices=10)))
+        engine = Engine(Persistence(), ensemble=Ensemble([Persistence()], EnsembleOptions(max_devices=10)))
         warm(engine, ["a", "b", "c"])
         accepted = engine.accept(batch)
         forecasts = forecast_apart(engine, accepted, 0)[1] if apart else engine.forecast(accepted, 0)
@@ -134,11 +134,11 @@ def test_forecast_apart_makes_the_same_forecasts_as_one_call() -> None:
 
 
 def test_forecast_apart_forgets_learnt_state_that_raises() -> None:
-    blend = FragileBlend([Persistence()], EnsembleOptions(max_devices=10))
-    engine = Engine(Persistence(), blend=blend)
+    ensemble = FragileBlend([Persistence()], EnsembleOptions(max_devices=10))
+    engine = Engine(Persistence(), ensemble=ensemble)
     warm(engine, ["a", "b", "c"])
     accepted = engine.accept(readings({"a": 1.0, "b": 2.0, "c": 3.0}))
-    blend.damaged = frozenset({engine.buffers.row("b")})
+    ensemble.damaged = frozenset({engine.buffers.row("b")})
     accepted, forecasts = forecast_apart(engine, accepted, 0)
     assert (forecasts.devices, accepted.failures) == (["a", "b", "c"], [])
     assert np.isfinite(forecasts.gap_kw).all()
@@ -148,4 +148,4 @@ def test_forget_learning_without_an_ensemble_changes_nothing() -> None:
     engine = Engine(Persistence())
     warm(engine, ["a"])
     engine.forget_learning(0)
-    assert engine.accept(readings({"a": 1.0})).verdicts == [ReadingStatus.READY]
+    assert engine.accept(readings({"a": 1.0})).statuses == [ReadingStatus.READY]

@@ -22,7 +22,7 @@ def fed(holding: HeldValue, *samples: tuple[float, float | None]) -> MinuteMeans
 
 
 def closed(means: MinuteMeans) -> list[tuple[int, float]]:
-    return [(minute - NOON, power_kw) for minute, power_kw, _ in means.take()]
+    return [(minute - NOON, power_kw) for minute, power_kw, _ in means.take_closed()]
 
 
 def test_a_minute_is_closed_by_the_first_sample_after_it() -> None:
@@ -172,7 +172,7 @@ def test_each_channel_is_averaged_over_what_is_known_of_it() -> None:
     means = MinuteMeans(TEN_SECONDS, n_channels=3)
     for second, values in ((0, (1.0, None, 230.0)), (20, (1.0, 5.0, None)), (40, (4.0, 7.0, None)), (60, (0.0,) * 3)):
         means.add(START + second * SECOND, values)
-    assert means.take() == [MinuteMean(NOON, approx(2.0), (approx(6.0), None))]
+    assert means.take_closed() == [MinuteMean(NOON, approx(2.0), (approx(6.0), None))]
 
 
 def test_intervals_speak_for_all_the_time_before_them() -> None:
@@ -217,17 +217,17 @@ def test_another_goes_on_from_where_one_stood(cut: int) -> None:
     undisturbed = fed(holding, *samples)
     before = fed(holding, *samples[:cut])
     after = MinuteMeans(holding, n_channels=1)
-    minutes = before.take()
-    after.resume(before.standing())
+    minutes = before.take_closed()
+    after.restore_state(before.capture_state())
     for second, kw in samples[cut:]:
         after.add(START + second * SECOND, (kw,))
-    assert minutes + after.take() == undisturbed.take()
-    assert after.standing() == undisturbed.standing()
+    assert minutes + after.take_closed() == undisturbed.take_closed()
+    assert after.capture_state() == undisturbed.capture_state()
 
 
 def test_where_another_had_other_channels_it_begins_anew() -> None:
     means = MinuteMeans(TEN_SECONDS, n_channels=2)
-    means.resume(fed(TEN_SECONDS, (0, 1.0)).standing())
+    means.restore_state(fed(TEN_SECONDS, (0, 1.0)).capture_state())
     assert means.newest_ms is None
     means.add(START, (1.0, 230.0))
 

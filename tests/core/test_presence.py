@@ -32,7 +32,7 @@ class Simple:
     seen_s: dict[int, float] = field(default_factory=dict)
     there: dict[int, bool] = field(default_factory=dict)
 
-    def look(self, n_rows: int, now_s: float) -> None:
+    def mark_offline(self, n_rows: int, now_s: float) -> None:
         for row in range(n_rows):
             self.seen_s.setdefault(row, now_s)
             if self.seen_s[row] < now_s - STALE_S:
@@ -59,8 +59,8 @@ def test_it_tells_what_a_simple_account_says_and_nothing_twice(steps: list[tuple
             case "wait", float(seconds):
                 now_s += seconds
             case "look", int(n_rows):
-                presence.look(n_rows, now_s)
-                simple.look(n_rows, now_s)
+                presence.mark_offline(n_rows, now_s)
+                simple.mark_offline(n_rows, now_s)
             case "forgotten", _:
                 presence.republish_all()
                 told.clear()
@@ -69,7 +69,7 @@ def test_it_tells_what_a_simple_account_says_and_nothing_twice(steps: list[tuple
                 simple.forget(row)
                 told.pop(row, None)
             case "tell", int(n_at_most):
-                changes = presence.changes(n_at_most)
+                changes = presence.take_changes(n_at_most)
                 assert len(changes) <= n_at_most
                 assert all(told.get(row) is not online for row, online in changes)
                 told.update(changes)
@@ -79,9 +79,9 @@ def test_it_tells_what_a_simple_account_says_and_nothing_twice(steps: list[tuple
 def test_many_that_go_at_once_are_told_of_a_part_at_a_time() -> None:
     presence = Presence(STALE_S)
     presence.record_seen(range(1_000), 0.0)
-    assert len(presence.changes(1_000)) == 1_000
-    presence.look(1_000, STALE_S + 1)
-    parts = [presence.changes(256) for _ in range(5)]
+    assert len(presence.take_changes(1_000)) == 1_000
+    presence.mark_offline(1_000, STALE_S + 1)
+    parts = [presence.take_changes(256) for _ in range(5)]
     assert [len(part) for part in parts] == [256, 256, 256, 232, 0]
     assert {row for part in parts for row, online in part if not online} == set(range(1_000))
 
@@ -89,15 +89,15 @@ def test_many_that_go_at_once_are_told_of_a_part_at_a_time() -> None:
 def test_one_that_came_back_before_it_was_told_of_is_no_news() -> None:
     presence = Presence(STALE_S)
     presence.record_seen([0], 0.0)
-    presence.changes(1)
-    presence.look(1, STALE_S + 1)
+    presence.take_changes(1)
+    presence.mark_offline(1, STALE_S + 1)
     presence.record_seen([0], STALE_S + 2)
-    assert presence.changes(10) == []
+    assert presence.take_changes(10) == []
 
 
 def test_who_is_there_can_be_asked() -> None:
     presence = Presence(stale_after_s=600)
     presence.record_seen([0], now_s=0)
     presence.record_seen([1], now_s=500)
-    presence.look(n_rows=2, now_s=601)
-    assert [presence.is_there(row) for row in (0, 1, 2, 99)] == [False, True, None, None]
+    presence.mark_offline(n_rows=2, now_s=601)
+    assert [presence.is_online(row) for row in (0, 1, 2, 99)] == [False, True, None, None]

@@ -51,7 +51,7 @@ class Recorder:
         for reading in readings:
             accepted = self.engine.accept([reading])
             forecasts = self.engine.forecast(accepted, issued_at_ms)
-            self.said.append((accepted.verdicts, accepted.counts, accepted.disproved, list(forecasts)))
+            self.said.append((accepted.statuses, accepted.counts, accepted.disproved, list(forecasts)))
 
     @property
     def windows(self) -> dict[str, bytes]:
@@ -89,7 +89,7 @@ def test_nor_where_the_readings_after_the_snapshot_are_replayed(
     again = Recorder(restored(snapshot))
     replay = JournalReplay(again.engine)
     for at in range(0, len(replayed), 7):
-        replay.take(replayed[at : at + 7], issued_at_ms=2)
+        replay.replay_batch(replayed[at : at + 7], issued_at_ms=2)
     replay.finish()
     assert replay.n_readings == len(replayed)
     assert again.engine.latest() == undisturbed.engine.latest()
@@ -118,7 +118,7 @@ def test_rows_that_served_others_before_do_not_mix_devices_up() -> None:
 def test_who_is_forgotten_in_between_is_not_forecast_again() -> None:
     engine = Engine(Trend())
     replay = JournalReplay(engine)
-    replay.take([Reading(device, NOON + i, 1.0 + i) for i in range(3) for device in DEVICES], issued_at_ms=2)
+    replay.replay_batch([Reading(device, NOON + i, 1.0 + i) for i in range(3) for device in DEVICES], issued_at_ms=2)
     replay.forget("barn")
     replay.forget("nobody")
     replay.finish()
@@ -191,7 +191,7 @@ def test_no_more_devices_than_the_next_one_takes() -> None:
     engine = restored(stood(stream), Engine(Persistence(WindowSpec(8)), max_devices=1))
     assert list(engine.buffers) == ["home"]
     assert [forecast.device for forecast in engine.latest()] == ["home"]
-    assert engine.accept([Reading("shed", NOON + 9, 1.0)]).verdicts == [ReadingStatus.FULL]
+    assert engine.accept([Reading("shed", NOON + 9, 1.0)]).statuses == [ReadingStatus.FULL]
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ class Overflowing(Persistence):
 def test_replay_with_a_model_that_cannot_be_run_restores_windows() -> None:
     engine = Engine(Overflowing())
     replay = JournalReplay(engine)
-    replay.take([Reading("home", NOON, 1.0), Reading("home", NOON + 1, 60.0)], 3)
+    replay.replay_batch([Reading("home", NOON, 1.0), Reading("home", NOON + 1, 60.0)], 3)
     replay.finish()
     assert engine.latest() == []
     assert engine.buffers.window("home")[-1] == 60.0

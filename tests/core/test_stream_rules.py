@@ -21,17 +21,17 @@ def home(minute: int, gap_kw: float = 1.0, *, redelivered: bool = False) -> Read
     return Reading("home", minute, gap_kw, redelivered)
 
 
-def verdicts(*readings: Reading) -> list[str]:
+def statuses(*readings: Reading) -> list[str]:
     buffers = Buffers(SPEC, 10)
     return [buffers.accept(reading).value for reading in readings]
 
 
 def test_forecasts_begin_with_the_second_reading() -> None:
-    assert verdicts(home(NOON), home(NOON + 1), home(NOON + 2)) == ["first", "ready", "ready"]
+    assert statuses(home(NOON), home(NOON + 1), home(NOON + 2)) == ["first", "ready", "ready"]
 
 
 def test_after_a_long_gap_they_begin_with_the_second_reading_again() -> None:
-    assert verdicts(home(NOON), home(NOON + 1), home(NOON + 8), home(NOON + 9)) == ["first", "ready", "first", "ready"]
+    assert statuses(home(NOON), home(NOON + 1), home(NOON + 8), home(NOON + 9)) == ["first", "ready", "first", "ready"]
 
 
 def test_the_same_minute_again_is_a_duplicate_and_the_first_value_stands() -> None:
@@ -74,29 +74,29 @@ def test_three_late_ones_minute_by_minute_start_the_stream_again_there() -> None
 def test_late_ones_that_do_not_follow_each_other_start_nothing() -> None:
     start = [home(NOON + minute) for minute in range(40)]
     late = [home(NOON + minute) for minute in (1, 3, 5, 6, 9, 10)]
-    assert verdicts(*start, *late)[40:] == ["late"] * 6
+    assert statuses(*start, *late)[40:] == ["late"] * 6
 
 
 def test_a_reading_in_order_ends_a_run_of_late_ones() -> None:
     start = [home(NOON + minute) for minute in range(40)]
     after = [home(NOON + 3), home(NOON + 4), home(NOON + 40), home(NOON + 5), home(NOON + 6)]
-    assert verdicts(*start, *after)[40:] == ["late", "late", "ready", "late", "late"]
+    assert statuses(*start, *after)[40:] == ["late", "late", "ready", "late", "late"]
 
 
 def test_a_late_one_said_twice_does_not_end_the_run() -> None:
     start = [home(NOON + minute) for minute in range(40)]
     after = [home(NOON), home(NOON + 1), home(NOON + 1), home(NOON + 2)]
-    assert verdicts(*start, *after)[40:] == ["late", "late", "duplicate", "ready"]
+    assert statuses(*start, *after)[40:] == ["late", "late", "duplicate", "ready"]
 
 
 def test_what_the_broker_sends_again_never_starts_a_stream_again() -> None:
     start = [home(NOON + minute) for minute in range(40)]
     again = [home(NOON + minute, redelivered=True) for minute in range(30, 40)]
-    assert set(verdicts(*start, *again)[40:]) == {"duplicate"}
+    assert set(statuses(*start, *again)[40:]) == {"duplicate"}
 
 
 def test_what_the_broker_sends_again_is_taken_where_it_is_news() -> None:
-    assert verdicts(home(NOON, redelivered=True), home(NOON + 1, redelivered=True)) == ["first", "ready"]
+    assert statuses(home(NOON, redelivered=True), home(NOON + 1, redelivered=True)) == ["first", "ready"]
 
 
 @given(st.lists(st.floats(0, 10, width=32), min_size=4, max_size=50), st.integers(1, 7))
@@ -117,11 +117,11 @@ def test_a_file_replayed_twice_forecasts_twice_the_same(values: list[float], bat
 
 def test_more_than_a_day_ahead_waits_until_the_next_reading_confirms_it() -> None:
     far = NOON + DAY_MIN + 2
-    assert verdicts(home(NOON), home(NOON + 1), home(far), home(far + 1)) == ["first", "ready", "unconfirmed", "ready"]
+    assert statuses(home(NOON), home(NOON + 1), home(far), home(far + 1)) == ["first", "ready", "unconfirmed", "ready"]
 
 
 def test_a_day_ahead_exactly_does_not_wait() -> None:
-    assert verdicts(home(NOON), home(NOON + DAY_MIN)) == ["first", "first"]
+    assert statuses(home(NOON), home(NOON + DAY_MIN)) == ["first", "first"]
 
 
 def test_a_confirmed_one_is_the_oldest_of_the_new_history() -> None:
@@ -134,7 +134,7 @@ def test_a_confirmed_one_is_the_oldest_of_the_new_history() -> None:
 
 def test_confirmed_after_a_gap_the_history_starts_with_the_newer() -> None:
     far = NOON + 10 * DAY_MIN
-    assert verdicts(home(NOON), home(far), home(far + 20), home(far + 21)) == ["first", "unconfirmed", "first", "ready"]
+    assert statuses(home(NOON), home(far), home(far + 20), home(far + 21)) == ["first", "unconfirmed", "first", "ready"]
 
 
 def test_a_clocks_single_mistake_leaves_the_stream_as_it_was() -> None:
@@ -189,8 +189,8 @@ def test_a_reading_that_lacks_a_channel_changes_nothing() -> None:
     buffers.accept(Reading("home", NOON + 1, 1.0, measured=voltage))
     before = buffers.window("home")
     for measured in (None, {}, {"current_a": 5.0}):
-        assert buffers.accept(Reading("home", NOON + 2, 9.0, measured=measured)) is ReadingStatus.LACKING
-        assert buffers.accept(Reading("new", NOON, 9.0, measured=measured)) is ReadingStatus.LACKING
+        assert buffers.accept(Reading("home", NOON + 2, 9.0, measured=measured)) is ReadingStatus.INCOMPLETE
+        assert buffers.accept(Reading("new", NOON, 9.0, measured=measured)) is ReadingStatus.INCOMPLETE
     assert np.array_equal(buffers.window("home"), before)
     assert "new" not in buffers
     assert buffers.accept(Reading("home", NOON + 3, 2.0, measured={"voltage_v": 234.0})) is ReadingStatus.READY

@@ -21,7 +21,9 @@ from tests.core.test_snapshot import NOON, STREAMS, Electric, Recorder
 
 
 def engine_of(*models: Predictor, max_devices: int = 100, **options: bool) -> Engine:
-    return Engine(models[0], max_devices, blend=Ensemble(models, EnsembleOptions(max_devices=max_devices, **options)))
+    return Engine(
+        models[0], max_devices, ensemble=Ensemble(models, EnsembleOptions(max_devices=max_devices, **options))
+    )
 
 
 def trend(context: int) -> Trend:
@@ -108,11 +110,11 @@ def test_what_was_learnt_goes_on_bit_for_bit_where_the_experts_are_the_same() ->
     transfer_state(before, after)
     stream(after, range(40, 60))
     assert after.latest() == alone.latest()
-    assert after.blend is not None
-    assert alone.blend is not None
+    assert after.ensemble is not None
+    assert alone.ensemble is not None
     rows = range(3)
-    for name, values in alone.blend.columns(rows).items():
-        np.testing.assert_array_equal(after.blend.columns(rows)[name], values)
+    for name, values in alone.ensemble.columns(rows).items():
+        np.testing.assert_array_equal(after.ensemble.columns(rows)[name], values)
 
 
 @pytest.mark.parametrize("with_room", [True, False])
@@ -120,26 +122,26 @@ def test_of_other_experts_those_that_both_have_go_on(with_room: bool) -> None:
     before, after = engine_of(Persistence(), trend(30)), engine_of(Persistence(), max_devices=2)
     stream(before, range(40))
     before.forget("a")
-    assert before.blend is not None
-    learnt = before.blend.columns([1])
+    assert before.ensemble is not None
+    learnt = before.ensemble.columns([1])
     if with_room:
         reserve_rows(after, before.buffers.n_rows)
     transfer_state(before, after)
-    assert after.blend is not None
-    kept = after.blend.columns([1])
+    assert after.ensemble is not None
+    kept = after.ensemble.columns([1])
     np.testing.assert_array_equal(kept["seen"], learnt["seen"])
     places = [learnt["experts"].tolist().index(name) for name in kept["experts"].tolist()]
     np.testing.assert_array_equal(kept["memory"], learnt["memory"][..., places])
-    forgotten = after.blend.columns([0])["seen"][0]
-    np.testing.assert_array_equal(forgotten, after.blend.state.initial("seen"))
+    forgotten = after.ensemble.columns([0])["seen"][0]
+    np.testing.assert_array_equal(forgotten, after.ensemble.state.initial("seen"))
 
 
 def test_room_is_made_where_something_is_learnt() -> None:
     alone, blended = Engine(Persistence()), engine_of(Persistence(), max_devices=50)
     reserve_rows(alone, 1_000)
     reserve_rows(blended, 1_000)
-    assert blended.blend is not None
-    assert len(blended.blend.state) == 51
+    assert blended.ensemble is not None
+    assert len(blended.ensemble.state) == 51
 
 
 def test_where_fewer_devices_may_be_the_others_are_let_go() -> None:

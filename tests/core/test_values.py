@@ -33,7 +33,7 @@ def test_a_path_leads_to_what_is_there(path: str, found: object) -> None:
 
 @pytest.mark.parametrize("text", ["", " x", "x ", "a\nb", "{device}.power"])
 def test_what_is_no_path_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not a path: give the keys with dots between, as ENERGY\.Power"):
+    with pytest.raises(ValueError, match=r"is not a path: separate the keys by dots, as in ENERGY\.Power"):
         parse_path(text)
 
 
@@ -83,9 +83,9 @@ def test_a_number_may_be_text_or_not_known(value: object, number: float | None) 
         (
             [52, 5],
             "not_a_number",
-            r"it is a list; name one of it \(power\.0\), or add them up \(power\.0 \+ power\.1\)",
+            r"it is a list; name one item \(power\.0\), or a sum of items \(power\.0 \+ power\.1\)",
         ),
-        ({"value": 1}, "not_a_number", "it is an object; name a key of it"),
+        ({"value": 1}, "not_a_number", "it is an object; name one of its keys"),
         pytest.param(10**5_000, "not_a_number", "many digits", id="5,000 digits"),
         (math.inf, "not_finite", "inf"),
         ("1e999", "not_finite", "inf"),

@@ -53,7 +53,7 @@ def test_where_nothing_answers_it_says_where_it_asked(tmp_path: Path) -> None:
     port = free_port()
     done = health(tmp_path, "-m", "gapcast.health", GAPCAST_HTTP__PORT=port)
     assert done.returncode == 1
-    assert f"http://127.0.0.1:{port}/readyz cannot be asked" in done.stdout
+    assert f"http://127.0.0.1:{port}/readyz cannot be reached" in done.stdout
 
 
 def test_another_argument_is_refused(tmp_path: Path) -> None:

@@ -75,9 +75,9 @@ def test_it_is_installed_where_one_says(start: Start, download: Path, tmp_path: 
 def test_what_cannot_be_is_a_sentence(start: Start, download: Path, tmp_path: Path, what: str) -> None:
     if what == "bad":
         download.write_bytes(download.read_bytes()[:1_000])
-        command, problem = start("models", "install", download), "new.zip: is no model: give a folder, a .zip"
+        command, problem = start("models", "install", download), "new.zip: is not a model: give a folder, a .zip"
     elif what == "missing":
-        command, problem = start("models", "remove", "oracle"), "'oracle' is no model in "
+        command, problem = start("models", "remove", "oracle"), "'oracle' is not installed in "
     else:
         assert start("models", "install", download, "--models", tmp_path / "own").wait() == 0
         command = start("models", "remove", default_name(), "--models", tmp_path / "own")

@@ -229,7 +229,7 @@ def test_a_source_is_read_as_it_is_configured(check: Check, mosquitto: Mosquitto
         _, lines = check(mosquitto.port, WAIT_S, sources=sources)
     assert found(lines, "ok   readings: ")[0].endswith(", of desk, plug")
     line, _ = found(lines, "warn readings: not usable: plain/oven: out_of_range: ")
-    assert 'if these are watts, say unit = "W"' in line
+    assert 'if these are watts, set unit = "W"' in line
 
 
 @pytest.mark.parametrize(

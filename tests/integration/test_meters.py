@@ -97,7 +97,7 @@ def test_parts_of_a_reading_and_other_meters_side_by_side(
     (rejected,) = peer.wait_for(REJECTED)
     assert rejected.document["topic"] == "garage/sensor/power/state"
     assert rejected.document["reason"] == "out_of_range"
-    assert 'say unit = "W" (0.412 kW)' in rejected.document["detail"]
+    assert 'set unit = "W" (0.412 kW)' in rejected.document["detail"]
     metrics = httpx.get(f"{gateway.url}/metrics").text
     assert 'gapcast_samples_total{result="taken"} 1.0' in metrics
     assert "gapcast_messages_without_reading_total 1.0" in metrics

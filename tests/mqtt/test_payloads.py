@@ -129,8 +129,8 @@ def test_what_is_asked_for_is_read_beside_the_power_and_the_rest_ignored() -> No
 
 
 def test_what_is_not_there_is_left_to_who_needs_it() -> None:
-    assert read_extras(b'{"gap_kw": 1.2, "voltage_v": 239.1}').lacks(EXTRAS) == ["reactive_kvar"]
-    assert read_extras(b"1.2").lacks(EXTRAS) == list(EXTRAS)
+    assert read_extras(b'{"gap_kw": 1.2, "voltage_v": 239.1}').missing_features(EXTRAS) == ["reactive_kvar"]
+    assert read_extras(b"1.2").missing_features(EXTRAS) == list(EXTRAS)
 
 
 def test_without_need_of_them_they_are_not_looked_at() -> None:

@@ -46,14 +46,14 @@ def test_a_thousand_times_too_much_is_rejected_with_a_hint(unit: str, format_: s
     heard.send("meter/home", told(1230) if format_ == "json" else "1230")
     assert heard.readings == []
     assert heard.reasons == ["out_of_range"]
-    assert 'if these are watts, say unit = "W" (1.23 kW), and unit = "kW" if they are not' in heard.details[0]
+    assert 'if these are watts, set unit = "W" (1.23 kW), else unit = "kW"' in heard.details[0]
 
 
 def test_beyond_any_unit_the_limits_are_named() -> None:
     heard = Heard(MINUTES)
     heard.send("meter/home", told(1e9))
     assert heard.reasons == ["out_of_range"]
-    assert "1e+09 W is outside -100 to 100 kW: check the unit; limits.min_kw" in heard.details[0]
+    assert "1e+09 W is outside -100 to 100 kW: check the unit; the range is set by limits.min_kw" in heard.details[0]
 
 
 def test_a_meter_that_counts_the_other_way_is_turned() -> None:

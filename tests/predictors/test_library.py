@@ -184,7 +184,7 @@ def locked(path: Path) -> Path:
     ("make", "problem"),
     [
         (lambda path: path / "none", r"none: cannot be read \(No such file or directory\)"),
-        (lambda path: Path(shutil.copy(__file__, path)), r"test_library\.py: is no model: give a folder"),
+        (lambda path: Path(shutil.copy(__file__, path)), r"test_library\.py: is not a model: give a folder"),
         (lambda path: path, r"model\.tflite: cannot be read \(No such file or directory\)"),
         (lambda path: archive_of(path / "a.zip", ("x", b"")), r"a\.zip: must hold one model\.tflite .* it has neither"),
         (lambda path: archive_of(path / "a.zip", (MODEL, b"")), r"it has model\.tflite"),
@@ -277,7 +277,7 @@ def test_neither_the_last_of_the_one_that_speaks_nor_what_was_not_installed_is_t
     with pytest.raises(ModelError, match="mine is the published model: make another"):
         remove("mine", library, "mine")
     for name in ("lstm-5-3", "other", "../shipped/linear", ""):
-        with pytest.raises(ModelError, match=r"is no model in .*; there are: linear, lstm-5-3, mine"):
+        with pytest.raises(ModelError, match=r"is not installed in .*; available models: linear, lstm-5-3, mine"):
             remove(name, library, "linear")
     assert not remove("mine", library, "linear")
     assert "mine" not in library.models()

@@ -151,7 +151,7 @@ WRONG_CARDS: dict[str, tuple[Callable[[Card], object], str]] = {
     "unknown padding": (lambda card: card.update(padding="mean"), "padding: "),
     "an unknown feature": (
         lambda card: add_feature(card, "moon_phase"),
-        "features: there is no feature moon_phase: there are gap_kw, ",
+        "features: unknown feature moon_phase: use one of gap_kw, ",
     ),
     "another first feature": (
         lambda card: card["features"].insert(0, {"name": "voltage", "unit": "V"}),
@@ -213,7 +213,7 @@ def test_a_model_of_every_feature_loads_and_its_golden_inputs_are_whole() -> Non
 def test_a_model_at_rest_answers_as_before(model: TflitePredictor) -> None:
     windows = np.asarray(model.card.golden.window, dtype=np.float32)
     before = model.predict(windows).mean
-    model.rest()
+    model.release_interpreters()
     np.testing.assert_array_equal(model.predict(windows).mean, before)
 
 
@@ -234,7 +234,7 @@ def test_an_interpreter_is_made_when_first_there_is_a_batch_for_it(
         assert len(again.predict(windows[:n]).mean) == n
         n_made.append(len(made))
     assert n_made == [1, 2, 3, 3, 3, 3, 3, 3]
-    again.rest()
+    again.release_interpreters()
     assert len(again.predict(windows[:5]).mean) == 5
     assert len(made) == 4
 

@@ -60,7 +60,7 @@ def test_task_that_is_no_longer_wanted_is_ended() -> None:
         asked.append(1)
         return len(asked) > 1
 
-    with pytest.raises(ModelError, match="the task was cancelled: gapcast stops"):
+    with pytest.raises(ModelError, match="the task was cancelled: gapcast is shutting down"):
         run("wait", is_cancelled=is_cancelled)
 
 

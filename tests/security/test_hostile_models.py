@@ -85,7 +85,7 @@ def test_model_that_takes_much_memory_is_refused_by_its_trial() -> None:
 
 
 def test_model_that_is_cancelled_in_its_trial_is_not_loaded(copy: ModelCopy) -> None:
-    with pytest.raises(ModelError, match="its self-test was cancelled: gapcast stops"):
+    with pytest.raises(ModelError, match="its self-test was cancelled: gapcast is shutting down"):
         try_model(read_model_files(copy.folder), copy.folder, is_cancelled=lambda: True)
 
 

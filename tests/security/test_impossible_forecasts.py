@@ -62,8 +62,8 @@ class Scripted(Persistence):
 
 def engine_of(*models: Scripted | Persistence, **options: Any) -> Engine:
     every = {"min_kw": LIMITS.min_kw, "max_kw": LIMITS.max_kw} | options
-    blend = Ensemble(models, EnsembleOptions(**every))
-    return Engine(models[0], 10, blend=blend, history=History(60, 2), limits=LIMITS)
+    ensemble = Ensemble(models, EnsembleOptions(**every))
+    return Engine(models[0], 10, ensemble=ensemble, history=History(60, 2), limits=LIMITS)
 
 
 def readings_at(minute: int) -> list[Reading]:
@@ -91,8 +91,8 @@ def assert_possible(forecast: Forecast) -> None:
 
 def floats_of(engine: Engine) -> Iterator[tuple[str, NDArray[Any]]]:
     """Find every array of floats in the engine's state by looking, so that a new one is damaged too."""
-    assert engine.blend is not None
-    yield from engine.blend.state.arrays.items()
+    assert engine.ensemble is not None
+    yield from engine.ensemble.state.arrays.items()
     for owner in (engine.newest, engine.scores, engine.drift, engine.history):
         for name in dir(owner):
             if isinstance(array := getattr(owner, name, None), np.ndarray):
@@ -103,8 +103,8 @@ def floats_of(engine: Engine) -> Iterator[tuple[str, NDArray[Any]]]:
 
 ENGINES = {
     "blend": {},
-    "alone, calibrated": {"blends": False, "learns": False},
-    "alone, scored": {"blends": False, "learns": False, "calibrates": False},
+    "alone, calibrated": {"combines": False, "learns": False},
+    "alone, scored": {"combines": False, "learns": False, "calibrates": False},
     "untracked devices": {"max_devices": 1},
 }
 
@@ -177,8 +177,8 @@ def test_flipped_bit_in_a_width_publishes_persistence_and_resets_that_device() -
     engine = engine_of(Scripted())
     for minute in range(20):
         take(engine, minute)
-    assert engine.blend is not None
-    state, row = engine.blend.state, engine.buffers.row("flat") + 1
+    assert engine.ensemble is not None
+    state, row = engine.ensemble.state, engine.buffers.row("flat") + 1
     state.arrays["seen"][row, 2] = 50.0
     other = {name: array[1].copy() for name, array in state.arrays.items()}
     scores = engine.scores_of("flat")
@@ -206,20 +206,20 @@ def test_wide_interval_near_the_limit_is_published_cut() -> None:
     engine = engine_of(Scripted())
     engine.forecast(engine.accept([Reading("home", FIRST + i, 15.0) for i in range(3)]), 0)
     engine.learn()
-    assert engine.blend is not None
-    engine.blend.state.arrays["seen"][1, 2] = np.log(20.0)
+    assert engine.ensemble is not None
+    engine.ensemble.state.arrays["seen"][1, 2] = np.log(20.0)
     forecasts = engine.forecast(engine.accept([Reading("home", FIRST + 3, 15.0)]), 0)
     assert forecasts.repairs is None
     assert forecasts[0].upper_kw == WITHIN.high_kw
-    assert engine.blend.state.arrays["seen"][1, 2] == np.log(20.0)
+    assert engine.ensemble.state.arrays["seen"][1, 2] == np.log(20.0)
 
 
 def test_damaged_learner_without_intervals_publishes_persistence_without_bounds() -> None:
     engine = engine_of(Persistence(), calibrates=False)
     engine.forecast(engine.accept([Reading("home", FIRST + i, 3.0) for i in range(3)]), 0)
     engine.learn()
-    assert engine.blend is not None
-    engine.blend.state.arrays["coefficients"][1] = np.nan
+    assert engine.ensemble is not None
+    engine.ensemble.state.arrays["coefficients"][1] = np.nan
     forecasts = engine.forecast(engine.accept([Reading("home", FIRST + 3, 3.0)]), 0)
     assert (forecasts[0].gap_kw, forecasts[0].median_kw, forecasts[0].lower_kw) == (3.0, 3.0, None)
     assert forecasts.repairs is not None

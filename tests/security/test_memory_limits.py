@@ -232,7 +232,7 @@ def no_more_files() -> Iterator[None]:
 
 def test_interpreters_are_made_where_no_file_can_be_opened() -> None:
     model = load_model(shipped_models() / "linear")
-    model.rest()
+    model.release_interpreters()
     shape = (model.spec.context, len(model.features))
     with no_more_files():
         for size in (1, 8, 32, 40):
@@ -250,7 +250,7 @@ def test_model_without_any_interpreter_is_an_error_that_names_it(
 ) -> None:
     model = load_model(shipped_models() / "linear")
     windows = np.zeros((1, model.spec.context, len(model.features)), dtype=np.float32)
-    model.rest()
+    model.release_interpreters()
 
     def fail() -> None:
         raise error

@@ -340,7 +340,7 @@ def test_newest_forecasts_that_raise_leave_the_windows(intact: Path, tmp_path: P
         return {device: engine.buffers.window(device).tolist() for device in engine.buffers}, store.damage
 
     windows, damage = restored("unlucky", Engine(Unlucky(WindowSpec(4))))
-    assert "the newest forecasts could not be made again (ZeroDivisionError" in damage
+    assert "the newest forecasts could not be repeated (ZeroDivisionError" in damage
     assert windows == restored("sound", new_engine())[0]
 
 
@@ -353,10 +353,10 @@ def test_learning_out_of_range_starts_afresh_and_windows_stay(name: str) -> None
     snapshot = capture_snapshot(engine)
     snapshot.learnt[name] = np.full_like(snapshot.learnt[name], 10**17)
     again = blending(Smooth(WindowSpec(8)))
-    assert restore_snapshot(again, snapshot) == ("1 rows of learnt values or scores are out of range", [])
+    assert restore_snapshot(again, snapshot) == ("1 rows of learned values or scores are out of range", [])
     assert list(again.buffers) == ["home"]
-    assert again.blend is not None
-    assert (again.blend.state.arrays[name][1] == again.blend.state.initial(name)).all() or name == "seen"
+    assert again.ensemble is not None
+    assert (again.ensemble.state.arrays[name][1] == again.ensemble.state.initial(name)).all() or name == "seen"
 
 
 def test_scores_and_drift_out_of_range_start_afresh() -> None:

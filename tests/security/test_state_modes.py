@@ -31,7 +31,7 @@ def _no_umask() -> Iterator[None]:
 def write_state(state: Path) -> None:
     gateway_id("", state)
     hold = ShardLock(state / "shard-0")
-    hold.take({"trend": "1 aaaaaaaa"})
+    hold.acquire({"trend": "1 aaaaaaaa"})
     for folder in (state / "stream", state / "shard-0" / "stream"):
         engine, store = Engine(Trend()), Store(folder)
         store.restore(engine)

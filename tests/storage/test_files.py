@@ -229,4 +229,4 @@ def test_what_was_learnt_and_does_not_fit_is_left_out_and_the_readings_are_there
         Store(tmp_path).restore(engine)
     assert engine.latest() == run.engine.latest()
     (told,) = [entry for entry in logs if entry["event"] == "state.learnt_not_used"]
-    assert told["problem"] == "1 rows of learnt values or scores are out of range"
+    assert told["problem"] == "1 rows of learned values or scores are out of range"

@@ -25,17 +25,17 @@ from tests.support.waiting import wait_until
 
 MODELS = {"lstm": "1 aaaaaaaaaaaa", "linear": "1 bbbbbbbbbbbb"}
 HOLDS = "import sys, time; from pathlib import Path; from gapcast.storage.shard_lock import ShardLock; "
-HOLDS += "hold = ShardLock(Path(sys.argv[1])); hold.take({}); print('held', flush=True); time.sleep(60)"
+HOLDS += "hold = ShardLock(Path(sys.argv[1])); hold.acquire({}); print('held', flush=True); time.sleep(60)"
 
 
 def test_a_second_worker_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
     first, second = ShardLock(tmp_path), ShardLock(tmp_path)
-    first.take(MODELS)
+    first.acquire(MODELS)
     with pytest.raises(ShardError, match=rf"another worker has this shard: .* process {os.getpid()} on "):
-        second.take(MODELS, wait_s=0.1)
+        second.acquire(MODELS, wait_s=0.1)
     second.release()
     first.release()
-    second.take(MODELS, wait_s=0)
+    second.acquire(MODELS, wait_s=0)
     second.release()
 
 
@@ -48,23 +48,23 @@ def test_one_that_is_killed_leaves_nothing_that_would_have_to_be_judged(tmp_path
     assert holder.stdout.readline() == "held\n"
     hold = ShardLock(tmp_path)
     with pytest.raises(ShardError, match=f"process {holder.pid}"):
-        hold.take({}, wait_s=0)
+        hold.acquire({}, wait_s=0)
     hold.release()
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     holder.stdout.close()
     assert json.loads((tmp_path / "lock").read_text(encoding="utf-8"))["pid"] == holder.pid, "as after a power cut"
-    hold.take({}, wait_s=0)
+    hold.acquire({}, wait_s=0)
     hold.release()
 
 
 def test_one_that_is_ending_is_waited_for(tmp_path: Path) -> None:
     first, second = ShardLock(tmp_path), ShardLock(tmp_path)
-    first.take(MODELS)
+    first.acquire(MODELS)
 
     def taken() -> bool:
         try:
-            second.take(MODELS, wait_s=0)
+            second.acquire(MODELS, wait_s=0)
         except ShardError:
             second.release()
             first.release()
@@ -77,10 +77,10 @@ def test_one_that_is_ending_is_waited_for(tmp_path: Path) -> None:
 
 def test_a_lock_that_names_no_one_still_holds(tmp_path: Path) -> None:
     first, second = ShardLock(tmp_path), ShardLock(tmp_path)
-    first.take(MODELS)
+    first.acquire(MODELS)
     (tmp_path / "lock").write_text("?", encoding="utf-8")
-    with pytest.raises(ShardError, match="a process that did not say which"):
-        second.take(MODELS, wait_s=0)
+    with pytest.raises(ShardError, match="an unknown process"):
+        second.acquire(MODELS, wait_s=0)
     second.release()
     first.release()
 
@@ -88,27 +88,27 @@ def test_a_lock_that_names_no_one_still_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", [{"lstm": "2 cccccccccccc"}, {**MODELS, "big": "1 dddddddd"}, {}])
 def test_other_models_are_refused_and_named_unless_they_are_accepted(tmp_path: Path, other: dict[str, str]) -> None:
     first = ShardLock(tmp_path)
-    first.take(MODELS)
+    first.acquire(MODELS)
     first.release()
     second = ShardLock(tmp_path)
-    with pytest.raises(ShardError, match=r"was kept with other models \(.*\): .*state\.accept_other_models"):
-        second.take(other)
+    with pytest.raises(ShardError, match=r"was written with other models \(.*\): .*state\.accept_other_models"):
+        second.acquire(other)
     second.release()
     accepting = ShardLock(tmp_path, accepts_other_models=True)
     with capture_logs() as said:
-        accepting.take(other)
+        accepting.acquire(other)
     assert [one["event"] for one in said] == ["shard.other_models"]
     accepting.release()
-    second.take(other)
+    second.acquire(other)
     second.release()
 
 
 def test_models_that_were_noted_are_those_to_go_on_with(tmp_path: Path) -> None:
     hold = ShardLock(tmp_path)
-    hold.take(MODELS)
-    hold.note({"lstm": "2 cccccccccccc"})
+    hold.acquire(MODELS)
+    hold.record_models({"lstm": "2 cccccccccccc"})
     hold.release()
-    hold.take({"lstm": "2 cccccccccccc"})
+    hold.acquire({"lstm": "2 cccccccccccc"})
     hold.release()
 
 
@@ -117,25 +117,25 @@ def test_a_damaged_note_is_no_ground_to_guess(tmp_path: Path, content: str) -> N
     (tmp_path / "models.json").write_text(content, encoding="utf-8")
     hold = ShardLock(tmp_path)
     with pytest.raises(ShardError, match=r"models\.json is damaged .*: remove it"):
-        hold.take(MODELS)
+        hold.acquire(MODELS)
     hold.release()
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     try:
-        with unprivileged(), pytest.raises(ShardError, match="cannot be held"):
-            ShardLock(tmp_path / "shard-0").take(MODELS)
+        with unprivileged(), pytest.raises(ShardError, match="cannot be locked"):
+            ShardLock(tmp_path / "shard-0").acquire(MODELS)
     finally:
         tmp_path.chmod(0o755)
 
 
 def test_a_note_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     hold = ShardLock(tmp_path)
-    hold.take(MODELS)
+    hold.acquire(MODELS)
     (tmp_path / "models.json.part").mkdir()
     with pytest.raises(ShardError, match=r"models\.json cannot be written"):
-        hold.note(MODELS)
+        hold.record_models(MODELS)
     hold.release()
 
 

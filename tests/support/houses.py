@@ -52,14 +52,14 @@ def blending(*models: Predictor, zone: tzinfo = UTC, includes_path: bool = True,
     """An engine that blends ``models``, by the ``options`` of the blend: Smooth and Trend where none are given."""
     models = models or (Smooth(), Trend())
     return Engine(
-        models[0], zone=zone, includes_path=includes_path, blend=Ensemble(models, EnsembleOptions(**options), zone)
+        models[0], zone=zone, includes_path=includes_path, ensemble=Ensemble(models, EnsembleOptions(**options), zone)
     )
 
 
 def learning(engine: Engine) -> Ensemble:
     """The blend of an engine that has one."""
-    assert engine.blend is not None
-    return engine.blend
+    assert engine.ensemble is not None
+    return engine.ensemble
 
 
 def house_kw(n_minutes: int, seed: int = 1) -> F64:
@@ -107,10 +107,10 @@ class Run:
 
     def state(self) -> dict[str, dict[str, bytes]]:
         """What was learnt, by device, bit for bit."""
-        blend = learning(self.engine)
+        ensemble = learning(self.engine)
         found = {}
         for device in self.engine.buffers:
-            columns = blend.columns([self.engine.buffers.row(device)])
+            columns = ensemble.columns([self.engine.buffers.row(device)])
             found[device] = {name: column.tobytes() for name, column in columns.items() if name != "followed"}
         return found
 

@@ -93,7 +93,7 @@ def test_embargo_follows_the_longest_lead_time(leads: tuple[int, ...], embargo_m
         ('family = "linear"\n[descent]\nepochs = 0', r"descent\.epochs: Input should be greater than 0"),
         ('family = "linear"\n[descent]\noptimiser = "best"', r"descent\.optimiser: .*'adam', 'adamw' or 'sgd'"),
         ('family = "linear"\n[window]\nfeatures = ["tod_sin"]', "the first feature must be gap_kw, not tod_sin"),
-        ('family = "linear"\n[window]\nfeatures = ["gap_kw", "mood"]', "there is no feature mood"),
+        ('family = "linear"\n[window]\nfeatures = ["gap_kw", "mood"]', "unknown feature mood"),
         ('family = "linear"\n[window]\ncontext = 1', r"window\.context: Input should be greater than or equal to 2"),
         ('family = "linear"\n[window]\ncontext = 100_001', r"window\.context: .* less than or equal to 100000"),
         ('family = "linear"\n[outputs]\nlead_times_min = [5, 1]', rf"{LEAD_TIMES}\(5, 1\)$"),

@@ -24,7 +24,7 @@ holdings = st.tuples(st.integers(1, 20), st.integers(1, 30)).map(
 
 
 def by_minute(means: MinuteMeans, n_channels: int) -> list[dict[int, float]]:
-    closed = [(minute, (power_kw, *others)) for minute, power_kw, others in means.take()]
+    closed = [(minute, (power_kw, *others)) for minute, power_kw, others in means.take_closed()]
     return [
         {minute: value for minute, values in closed if (value := values[channel]) is not None}
         for channel in range(n_channels)

@@ -65,7 +65,7 @@ def _document(
         "device": device,
         "online": availability.is_online(row),
         "last_reading": {"ts": minute_label(stream.last_minute), "gap_kw": last_kw},
-        "n_observed": buffers.n_counted(stream),
+        "n_observed": buffers.count_observed(stream),
         "context": engine.publisher.spec.context,
         "forecast": None if forecast is None else forecast.document(),
         "scores": {

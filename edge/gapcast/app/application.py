@@ -162,7 +162,7 @@ class Application:
     def _prepare_models(self, models: Models) -> None:
         """Record the models of a shard before they are used, so that the record holds after a crash at any point."""
         if self._shard_lock is not None:
-            self._shard_lock.note(models.stamps)
+            self._shard_lock.record_models(models.stamps)
 
     def _use_models(self, models: Models) -> None:
         """Switch the REST API and discovery to new models."""
@@ -185,7 +185,7 @@ class Application:
         Raises :class:`ShardError` if this shard belongs to another worker, or is taken over by one.
         """
         if self._shard_lock is not None:
-            self._shard_lock.take(self.models.stamps)
+            self._shard_lock.acquire(self.models.stamps)
         if self._store is not None:
             self._store.restore(self._engine, self._link.meters)
         self._http_server.start()
@@ -218,7 +218,7 @@ class Application:
         if self._shard_lock is not None:
             self._shard_lock.release()
         for model in self.models.by_name.values():
-            model.rest()
+            model.release_interpreters()
 
 
 def http_options(http: HttpSettings) -> HttpOptions:

@@ -140,7 +140,7 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
         for name in names:
             by_name[name] = admission.build(files.pop(name), folders[name])
             if by_name[name] is not admission.loaded.get(name):  # one in use is asked meanwhile
-                by_name[name].rest()
+                by_name[name].release_interpreters()
     except ModelError as error:
         raise _error_of(error, folders[name], library) from error
     others = tuple(by_name[name] for name in _member_names(settings, by_name, by_name[primary]))
@@ -173,10 +173,10 @@ def engine_of(settings: Settings, models: Models) -> Engine:
     forecast, learning, zone = settings.forecast, settings.learning, settings.site.zone
     history = History(settings.history.minutes, settings.history.max_devices)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
-    blend = None
+    ensemble = None
     if forecast.blend or forecast.calibrate or learning.max_devices:
         options = EnsembleOptions(
-            blends=forecast.blend,
+            combines=forecast.blend,
             learns=forecast.learn and forecast.blend,
             calibrates=forecast.calibrate,
             max_devices=learning.max_devices,
@@ -184,13 +184,13 @@ def engine_of(settings: Settings, models: Models) -> Engine:
             min_kw=limits.min_kw,
             max_kw=limits.max_kw,
         )
-        blend = Ensemble((models.primary, *models.others), options, zone)
+        ensemble = Ensemble((models.primary, *models.others), options, zone)
     return Engine(
         models.primary,
         settings.devices.max,
         zone,
         includes_path=forecast.path,
-        blend=blend,
+        ensemble=ensemble,
         history=history,
         limits=limits,
     )

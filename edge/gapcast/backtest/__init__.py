@@ -1,1 +1,1 @@
-"""``gapcast backtest``: the service's own engine over files, at full speed, and the scores that it would have had."""
+"""``gapcast backtest``: runs the service's engine over files at full speed and reports its scores."""

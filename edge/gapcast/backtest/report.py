@@ -14,14 +14,14 @@ from gapcast.core.learning.summary import Summary
 
 
 def check_writable(option: str, path: Path) -> None:
-    """Raise :class:`SettingsError` where nothing can be written to ``path``: known before hours of work, not after."""
+    """Raise :class:`SettingsError` if ``path`` cannot be written: checked before the work, not after."""
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK) or path.is_dir():
         msg = f"{option} {path}: cannot be written: there is no such folder, or this account may not"
         raise SettingsError(msg)
 
 
 def lines(backtest: Backtest) -> Iterator[str]:
-    """Yield the lines for a terminal: one table per house, and one over all if there are several."""
+    """Yield the lines for a terminal: one table per house, and one over all houses if there are several."""
     for house in backtest.houses:
         yield from table(house.name, backtest.publisher, house.scored)
     if len(backtest.houses) > 1:
@@ -49,7 +49,7 @@ def document(backtest: Backtest) -> dict[str, Any]:
 
 
 def table(name: str, publisher: str, scored: Summary) -> Iterator[str]:
-    """Yield the table of one house, or of several as one: ``scored``, of ``publisher``'s forecasts."""
+    """Yield the table of one house, or of all houses: the ``scored`` forecasts of ``publisher``."""
     yield f"{name}: {scored.n:,} forecasts scored"
     if scored.mse_kw2 is None or scored.mae_kw is None:
         yield "  nothing to score: no forecast has a reading at its target minute"
@@ -75,5 +75,5 @@ def _number(value: float | None) -> str:
 
 
 def _relative(value: float | None, base: float | None) -> str:
-    """Return by how much ``value`` is below ``base``."""
+    """Return the relative reduction of ``value`` against ``base``, as text."""
     return f"{'-':>8}" if value is None or not base else f"{1 - value / base:+8.1%}"

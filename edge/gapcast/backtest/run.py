@@ -1,4 +1,4 @@
-"""The engine over files: accepts, forecasts and learns as the service does, without a broker."""
+"""Runs the engine over files: it accepts, forecasts and learns as in the service, without a broker."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from gapcast.core.learning.summary import EVER, Period, Summary
 from gapcast.core.reading import Limits, Reading
 from gapcast.replay.source import CsvColumns, minute_at
 
-#: Readings taken at a time: the models see them all in one call.
-AT_ONCE = 2_048
+#: Readings per batch, and so per call of the models.
+BATCH_READINGS = 2_048
 
 
 @dataclass(frozen=True, slots=True)
 class HouseResult:
-    """What came of one house: its live scores as they stood at the end, those asked for, and the latter by week."""
+    """The result for one house: its live scores at the end, the scores of the scoring period, and these by week."""
 
     name: str
     live: dict[Period, Summary]
@@ -39,7 +39,7 @@ class HouseResult:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """What came of all houses. ``scored`` is over all of them; ``publisher`` is whose forecasts they were."""
+    """The results of all houses. ``scored`` is over all of them; ``publisher`` is the model name of the forecasts."""
 
     publisher: str
     n_readings: int
@@ -50,7 +50,7 @@ class Backtest:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What is counted of all outcomes from the minute ``scored_from`` on (None: of all), by the engine's rows."""
+    """Scores of the outcomes from the minute ``scored_from`` on (None: of all), by the engine's rows."""
 
     scores: Scores
     weeks: Weeks
@@ -58,13 +58,13 @@ class Tally:
 
     @classmethod
     def of(cls, engine: Engine, n_houses: int, scored_from: int | None) -> Tally:
-        """Return one that has counted nothing yet."""
+        """Return an empty tally."""
         return cls(Scores(engine.scores.experts, n_houses), Weeks(), scored_from)
 
     def add(self, outcomes: Outcomes) -> None:
-        """Count ``outcomes``."""
+        """Add ``outcomes``."""
         if self.scored_from is not None:
-            outcomes = outcomes.which(outcomes.minutes >= self.scored_from)
+            outcomes = outcomes.select(outcomes.minutes >= self.scored_from)
         if len(outcomes):
             self.scores.add(outcomes)
             self.weeks.add(outcomes)
@@ -79,47 +79,49 @@ def run_backtest(
     out: Path | None = None,
     quiet: bool = False,
 ) -> Backtest:
-    """Run the engine that ``settings`` ask for over ``files``, one house each.
+    """Run the engine configured by ``settings`` over ``files``, one house each.
 
-    What comes before scoring begins is learnt from all the same. ``out`` is a CSV for each forecast with its outcome.
-    Raises :class:`SourceError` for a bad file, :class:`SettingsError`
+    The engine also learns from readings before the scoring period. ``out`` is a CSV file of the forecasts with their
+    outcomes. Raises :class:`SourceError` for a bad file, :class:`SettingsError`
     for a bad option and :class:`ModelError` for a bad model.
     """
     models = load_models(settings)
     engine = engine_of(settings, models)
     if len(files) > min(settings.learning.max_devices, settings.devices.max):
-        msg = f"learning.max_devices, devices.max: {len(files)} houses are more than are followed; raise them"
+        msg = f"learning.max_devices, devices.max: {len(files)} houses exceed the number of tracked devices; raise them"
         raise SettingsError(msg)
     names = name_houses(files)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
     houses = {name: read_house(file, columns, limits, part) for name, file in zip(names, files, strict=True)}
     scored_from = None if part.score_from is None else minute_at("--score-from", part.score_from)
-    tally, n_readings, began_s = Tally.of(engine, len(files), scored_from), 0, time.perf_counter()
+    tally, n_readings, start_s = Tally.of(engine, len(files), scored_from), 0, time.perf_counter()
     with ExitStack() as stack:
-        written = None if out is None else stack.enter_context(OutcomesFile(out))
-        shown = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
-        for readings in side_by_side(houses, AT_ONCE):
-            run_through(engine, readings, tally, written)
+        outcomes_file = None if out is None else stack.enter_context(OutcomesFile(out))
+        progress = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
+        for readings in side_by_side(houses, BATCH_READINGS):
+            run_through(engine, readings, tally, outcomes_file)
             n_readings += len(readings)
-            shown.update(len(readings))
+            progress.update(len(readings))
     return Backtest(
         engine.publisher.name,
         n_readings,
-        time.perf_counter() - began_s,
+        time.perf_counter() - start_s,
         [_house(engine, name, tally) for name in names],
         tally.scores.overall()[EVER],
     )
 
 
-def run_through(engine: Engine, readings: Sequence[Reading], tally: Tally, written: OutcomesFile | None = None) -> None:
-    """Take a batch of ``readings`` through ``engine``, as the service does; count what came of earlier forecasts."""
+def run_through(
+    engine: Engine, readings: Sequence[Reading], tally: Tally, outcomes_file: OutcomesFile | None = None
+) -> None:
+    """Process a batch of ``readings`` with ``engine``, as the service does; add the outcomes to ``tally``."""
     accepted = engine.accept(readings)
     accepted.raise_failure()
     forecasts = engine.forecast(accepted, time.time_ns() // 1_000_000)
     outcomes, _ = engine.learn()
-    if written is not None:
+    if outcomes_file is not None:
         last_kw = accepted.windows.reshape(len(accepted.rows), engine.buffers.spec.context, -1)[:, -1, 0]
-        written.add(accepted.rows, last_kw.tolist(), forecasts, outcomes)
+        outcomes_file.add(accepted.rows, last_kw.tolist(), forecasts, outcomes)
     if outcomes is not None:
         tally.add(outcomes)
 

@@ -1,4 +1,4 @@
-"""Scores by week: what a picture of a year needs, in a few numbers a week."""
+"""Scores by week: a few numbers per week, for a chart of a year."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SQUARED, _ABSOLUTE, _PERSISTENCE_SQUARED, _PERSISTENCE_ABSOLUTE, _HITS, _WIDTH,
 
 
 class Week(NamedTuple):
-    """Means over the forecasts of one house whose minutes came in one week (of UTC, from a Thursday on)."""
+    """Means over the forecasts of one house with target minutes in one week (UTC, from Thursday)."""
 
     begins_at: str
     n: int
@@ -37,25 +37,26 @@ class Weeks:
         self._sums = {}
 
     def add(self, outcomes: Outcomes) -> None:
-        """Count ``outcomes``."""
-        came, told = outcomes.actual_kw, outcomes.published_kw
-        of_each = np.empty((len(outcomes), 7))
-        of_each[:, _SQUARED] = (told[:, 0] - came) ** 2
-        of_each[:, _ABSOLUTE] = np.abs(np.where(np.isnan(told[:, 1]), told[:, 0], told[:, 1]) - came)
-        of_each[:, _PERSISTENCE_SQUARED] = (outcomes.last_kw - came) ** 2
-        of_each[:, _PERSISTENCE_ABSOLUTE] = np.abs(outcomes.last_kw - came)
-        of_each[:, _HITS] = (told[:, 2] <= came) & (came <= told[:, 3])
-        of_each[:, _WIDTH] = told[:, 3] - told[:, 2]
-        of_each[:, _N] = 1
+        """Add ``outcomes``."""
+        actual_kw = outcomes.actual_kw
+        mean_kw, median_kw, lower_kw, upper_kw = outcomes.published_kw.T
+        terms = np.empty((len(outcomes), 7))
+        terms[:, _SQUARED] = (mean_kw - actual_kw) ** 2
+        terms[:, _ABSOLUTE] = np.abs(np.where(np.isnan(median_kw), mean_kw, median_kw) - actual_kw)
+        terms[:, _PERSISTENCE_SQUARED] = (outcomes.last_kw - actual_kw) ** 2
+        terms[:, _PERSISTENCE_ABSOLUTE] = np.abs(outcomes.last_kw - actual_kw)
+        terms[:, _HITS] = (lower_kw <= actual_kw) & (actual_kw <= upper_kw)
+        terms[:, _WIDTH] = upper_kw - lower_kw
+        terms[:, _N] = 1
         keys = np.stack((outcomes.rows, outcomes.minutes // WEEK_MIN), axis=1)
         distinct, inverse = np.unique(keys, axis=0, return_inverse=True)
-        sums = np.zeros((len(distinct), of_each.shape[1]))
-        np.add.at(sums, inverse.reshape(-1), of_each)
-        for (row, week), its in zip(distinct.tolist(), sums, strict=True):
-            self._sums[row, week] = self._sums.get((row, week), 0.0) + its
+        sums = np.zeros((len(distinct), terms.shape[1]))
+        np.add.at(sums, inverse.reshape(-1), terms)
+        for (row, week), week_sums in zip(distinct.tolist(), sums, strict=True):
+            self._sums[row, week] = self._sums.get((row, week), 0.0) + week_sums
 
     def of(self, row: int) -> list[Week]:
-        """Return the weeks of the house that has that row, in their order."""
+        """Return the weeks of the house of ``row``, in order."""
         return [_week(week, sums) for (of_row, week), sums in sorted(self._sums.items()) if of_row == row]
 
 

@@ -8,7 +8,7 @@ from statistics import median_low
 
 from gapcast.check.finding import Finding, Situation, ok, warn
 from gapcast.check.sample_listener import SampleListener
-from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, cure_of
+from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
 from gapcast.core.meters.plausibility import plausibility_warning
 
 #: Maximum number of messages to read.
@@ -41,7 +41,7 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
         if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
             side = "ahead of" if ahead_min > 0 else "behind"
             text = f"{device}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock"
-            yield warn("clock", text, f"{cure_of(ahead_min)}; ignore this for a replay of old readings")
+            yield warn("clock", text, f"{clock_fix(ahead_min)}; ignore this for a replay of old readings")
 
 
 def _check_arrivals(situation: Situation, listener: SampleListener) -> Iterator[Finding]:

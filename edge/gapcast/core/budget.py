@@ -1,13 +1,13 @@
-"""How much may be told a second: what has gone wild must not flood whoever hears that it has."""
+"""A rate limit (token bucket): a flooding source must not flood logs or subscribers in turn."""
 
 from __future__ import annotations
 
-#: So many seconds' worth may be told at once after a quiet time, where nothing else is said.
+#: Default burst after a quiet time, in seconds' worth of the rate.
 _BURST_S = 10.0
 
 
 class Budget:
-    """So many a second, and ``at_once`` after a quiet time (None: ten seconds' worth).
+    """Allows ``per_s`` events a second, and a burst of ``at_once`` after a quiet time (None: ten seconds' worth).
 
     >>> budget = Budget(per_s=1, now_s=0.0)
     >>> [budget.spend(0.0) for _ in range(12)].count(True), budget.spend(1.0), budget.spend(1.5)
@@ -16,17 +16,17 @@ class Budget:
     (3, 0)
     """
 
-    __slots__ = ("_left", "_most", "_omitted", "_per_s", "_since_s")
+    __slots__ = ("_burst", "_left", "_omitted", "_per_s", "_since_s")
 
     def __init__(self, per_s: float, now_s: float, at_once: float | None = None) -> None:
         self._per_s = per_s
-        self._left = self._most = per_s * _BURST_S if at_once is None else at_once
+        self._left = self._burst = per_s * _BURST_S if at_once is None else at_once
         self._since_s = now_s
         self._omitted = 0
 
     def spend(self, now_s: float) -> bool:
-        """Tell whether there is something left for one more, and spend it."""
-        self._left = min(self._most, self._left + (now_s - self._since_s) * self._per_s)
+        """Return whether one more event is allowed now, and count it."""
+        self._left = min(self._burst, self._left + (now_s - self._since_s) * self._per_s)
         self._since_s = now_s
         if self._left < 1:
             self._omitted += 1
@@ -35,6 +35,6 @@ class Budget:
         return True
 
     def take_omitted(self) -> int:
-        """Return for how many nothing was left since the last call."""
+        """Return how many events were not allowed since the last call."""
         omitted, self._omitted = self._omitted, 0
         return omitted

@@ -1,16 +1,15 @@
-"""The rolling buffers of many devices, and the rules by which a reading enters.
+"""Rolling buffers of many devices, and the rules for accepting a reading.
 
-Time is the readings' own: the wall clock plays no part, so that a replay of 2010 works as today does.
+Only the readings' own timestamps count, not the wall clock, so that a replay of 2010 works like live data.
 
-* In order: taken. Up to :data:`~gapcast.core.window.MAX_FILL_MIN` missing minutes before it are filled
-  by a straight line; more start the history again.
-* The same minute again: a duplicate, without effect.
-* Older than the last: late, without effect. Three late ones in a row that follow each other minute
-  by minute are a stream that starts again there (a replay, a clock set back).
-* More than a day ahead: held until the next reading of the device confirms it, or shows it to have
-  been a clock's mistake.
+* In order: accepted. Up to :data:`~gapcast.core.window.MAX_FILL_MIN` missing minutes before it are filled
+  by linear interpolation; a longer gap restarts the device's history.
+* Same minute again: a duplicate, no effect.
+* Older than the newest: late, no effect. Three late readings in a row, one minute apart, restart the history
+  there (a replay, a clock set back).
+* More than a day ahead: held until the device's next reading confirms it or shows that it was a clock error.
 
-Where a model takes more than power, a reading brings a value for each channel, or does not enter.
+If the model takes more than power, a reading without a value for every channel is rejected.
 """
 
 from __future__ import annotations
@@ -27,31 +26,31 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32, MAX_FILL_MIN, MIN_OBSERVED, WindowSpec, bridge
 
-#: Late readings in a row, minute by minute, that make a stream start again.
+#: Late readings in a row, one minute apart, that restart a history.
 RESTART_RUN = 3
-#: Columns a row has beyond the context, so that it is moved back only now and then; at least MAX_FILL_MIN + 1.
+#: Columns of a row beyond the context, so that values are rarely moved back; at least MAX_FILL_MIN + 1.
 _SLACK = 8
 
 
 class ReadingStatus(Enum):
-    """What became of a reading."""
+    """The result of accepting a reading."""
 
-    READY = "ready"  # taken, and a forecast can be made
-    FIRST = "first"  # taken; one more is needed before a forecast
+    READY = "ready"  # accepted, a forecast can be made
+    FIRST = "first"  # accepted; one more is needed before a forecast
     DUPLICATE = "duplicate"
     LATE = "late"
     UNCONFIRMED = "unconfirmed"  # held: more than a day ahead
     FULL = "full"  # a new device beyond the limit
-    LACKING = "lacking"  # without a value for each channel
-    FAILED = "failed"  # an error came of it; see Accepted.failures
+    INCOMPLETE = "lacking"  # without a value for every channel
+    FAILED = "failed"  # raised an error; see Accepted.failures
 
 
 class Buffers:
-    """Rolling buffers of ``spec.context`` minutes, one a device, at most ``max_devices``.
+    """Rolling buffers of ``spec.context`` minutes, one per device, for at most ``max_devices``.
 
     ``channels`` are the measured features that they hold, power first. With power alone a window is
-    ``[context]``, with C channels ``[context, C]``. Real readings are counted among the newest ``n_counted``
-    minutes, all of the window where that is None.
+    ``[context]``, with C channels ``[context, C]``. Real readings are counted in the newest ``n_counted``
+    minutes (None: in the whole window).
 
     >>> buffers = Buffers(WindowSpec(context=4), max_devices=10)
     >>> [buffers.accept(Reading("home", minute, kw)).value for minute, kw in ((7, 1.0), (9, 2.0))]
@@ -64,56 +63,56 @@ class Buffers:
         self, spec: WindowSpec, max_devices: int, channels: Sequence[str] = (GAP,), n_counted: int | None = None
     ) -> None:
         self.spec = spec
-        self.count_among(n_counted or spec.context)
+        self.set_counted_minutes(n_counted or spec.context)
         self.channels = tuple(channels)
         #: Shape of a window.
         self.shape = (spec.context,) if len(channels) == 1 else (spec.context, len(channels))
         self.max_devices = max_devices
-        #: Held readings that the next one showed to be a mistake; whoever counts them empties it.
+        #: Held readings that the next reading showed to be clock errors; the caller that counts them empties the list.
         self.disproved: list[Reading] = []
-        #: Held readings that the next one confirmed, since the last look.
+        #: Held readings that the next reading confirmed, since the caller last reset it.
         self.n_confirmed = 0
         self._width = spec.context + _SLACK
-        self._rows = DeviceStreams(max_devices, (self._width, *self.shape[1:]))
-        self._streams = self._rows.streams
+        self._devices = DeviceStreams(max_devices, (self._width, *self.shape[1:]))
+        self._streams = self._devices.streams
         self._window_bits = (1 << spec.context) - 1
         self._extra = self.channels[1:]
 
-    def count_among(self, n_counted: int) -> None:
-        """Count real readings among the newest ``n_counted`` minutes from now on."""
+    def set_counted_minutes(self, n_counted: int) -> None:
+        """Count real readings in the newest ``n_counted`` minutes from now on."""
         self._counted_bits = (1 << n_counted) - 1
 
     def __len__(self) -> int:
-        """Return how many devices there are."""
+        """Return the number of devices."""
         return len(self._streams)
 
     @property
     def n_held(self) -> int:
-        """Readings that wait for the next one of their device to confirm them."""
+        """Number of readings held until the next reading of their device confirms them."""
         return sum(stream.held is not None for stream in self._streams.values())
 
     def __iter__(self) -> Iterator[str]:
-        """Go through the devices, in the order they came."""
+        """Iterate over the devices, in the order of their first readings."""
         return iter(self._streams)
 
     def __contains__(self, device: str) -> bool:
-        """Tell whether the device has given a reading."""
+        """Return whether the device is known."""
         return device in self._streams
 
     def row(self, device: str) -> int:
-        """Return the device's row: its place in any array kept beside this one."""
+        """Return the device's row: its index in every array that has one row per device."""
         return self._streams[device].row
 
     def device(self, row: int) -> str:
-        """Return the device whose row that is."""
-        return self._rows.names[row]
+        """Return the device of ``row``."""
+        return self._devices.names[row]
 
     def stream(self, device: str) -> Stream:
-        """Return where the device stands."""
+        """Return the state of the device's stream."""
         return self._streams[device]
 
     def newest(self, device: str) -> tuple[int, float]:
-        """Return the device's newest minute, and its power (kW)."""
+        """Return the device's newest minute and its power (kW)."""
         stream = self._streams[device]
         return stream.last_minute, float(stream.block[stream.at, stream.end - 1].flat[0])
 
@@ -124,59 +123,59 @@ class Buffers:
         return out
 
     def copy_window(self, device: str, out: F32) -> int:
-        """Copy the device's window into ``out``, of its shape; return how many real readings are counted in it."""
+        """Copy the device's window into ``out``, which has its shape; return the number of real readings in it."""
         stream = self._streams[device]
         out[:] = stream.block[stream.at, stream.end - self.spec.context : stream.end]
         return (stream.observed & self._counted_bits).bit_count()
 
-    def n_counted(self, stream: Stream) -> int:
-        """Return how many real readings are counted in the window of ``stream``."""
+    def count_observed(self, stream: Stream) -> int:
+        """Return the number of real readings in the window of ``stream``."""
         return (stream.observed & self._counted_bits).bit_count()
 
     def repair_window(self, device: str, within: ForecastRange) -> None:
-        """Put the device's newest reading in place of values that no reading could have stated."""
+        """Replace values that no reading can have by the device's newest reading."""
         stream = self._streams[device]
         values = stream.block[stream.at].reshape(self._width, -1)
         np.copyto(values, values[stream.end - 1].copy(), where=~within.usable_windows(values))
 
     @property
     def row_width(self) -> int:
-        """Minutes that a device's row holds: the context, and some columns beyond it."""
+        """Minutes in a device's row: the context and some columns beyond it."""
         return self._width
 
     @property
     def n_rows(self) -> int:
-        """Rows that are or were some device's."""
-        return len(self._rows.names)
+        """Number of rows allocated so far, rows of forgotten devices included."""
+        return len(self._devices.names)
 
     def names(self) -> list[str]:
-        """Return the devices by row; "" where its device was forgotten."""
-        return list(self._rows.names)
+        """Return the devices by row; "" for the row of a forgotten device."""
+        return list(self._devices.names)
 
     def forget(self, device: str) -> int | None:
-        """Know nothing of ``device`` any more; return the row that it had, None where it was unknown."""
-        return self._rows.forget(device)
+        """Remove ``device``; return the row it had, or None if it is unknown."""
+        return self._devices.forget(device)
 
-    def adopt(self, device: str) -> Stream | None:
-        """Give a device that has none a row, without a reading; None where ``max_devices`` have one."""
-        return self._rows.adopt(device)
+    def add_device(self, device: str) -> Stream | None:
+        """Allocate a row for a new device, without a reading; return None if there are ``max_devices`` already."""
+        return self._devices.add(device)
 
     def accept(self, reading: Reading) -> ReadingStatus:
-        """Let a reading enter by the rules above, and say what became of it."""
-        if self._extra and reading.lacks(self._extra):
-            return ReadingStatus.LACKING
+        """Apply the rules above to a reading; return the result."""
+        if self._extra and reading.missing_features(self._extra):
+            return ReadingStatus.INCOMPLETE
         stream = self._streams.get(reading.device)
         if stream is None:
-            return self._open(reading)
+            return self._start_device(reading)
         ahead_min = reading.minute - stream.last_minute
         if 0 < ahead_min <= DAY_MIN:
-            return self._take(stream, reading, ahead_min)
+            return self._append(stream, reading, ahead_min)
         if ahead_min == 0:
             return ReadingStatus.DUPLICATE
-        return self._judge_late(stream, reading) if ahead_min < 0 else self._judge_ahead(stream, reading)
+        return self._handle_late(stream, reading) if ahead_min < 0 else self._handle_ahead(stream, reading)
 
-    def _open(self, reading: Reading) -> ReadingStatus:
-        stream = self._rows.adopt(reading.device)
+    def _start_device(self, reading: Reading) -> ReadingStatus:
+        stream = self._devices.add(reading.device)
         return ReadingStatus.FULL if stream is None else self._restart(stream, reading)
 
     def _restart(self, stream: Stream, reading: Reading) -> ReadingStatus:
@@ -189,9 +188,9 @@ class Buffers:
         stream.n_seen = stream.observed = 1
         return ReadingStatus.FIRST
 
-    def _take(self, stream: Stream, reading: Reading, ahead_min: int) -> ReadingStatus:
+    def _append(self, stream: Stream, reading: Reading, ahead_min: int) -> ReadingStatus:
         stream.late_run = None
-        self._disprove(stream)
+        self._discard_held(stream)
         n_missing = ahead_min - 1
         if n_missing > MAX_FILL_MIN:
             return self._restart(stream, reading)
@@ -222,7 +221,7 @@ class Buffers:
         row[:context] = row[stream.end - context : stream.end].copy()
         stream.end = context
 
-    def _judge_late(self, stream: Stream, reading: Reading) -> ReadingStatus:
+    def _handle_late(self, stream: Stream, reading: Reading) -> ReadingStatus:
         if reading.redelivered:
             return ReadingStatus.DUPLICATE
         run = stream.late_run
@@ -234,29 +233,29 @@ class Buffers:
         run.append(reading)
         if len(run) < RESTART_RUN:
             return ReadingStatus.LATE
-        self._disprove(stream)
-        return self._start_with(stream, run)
+        self._discard_held(stream)
+        return self._restart_with(stream, run)
 
-    def _judge_ahead(self, stream: Stream, reading: Reading) -> ReadingStatus:
+    def _handle_ahead(self, stream: Stream, reading: Reading) -> ReadingStatus:
         held = stream.held
         if held is not None and held.minute == reading.minute:
             return ReadingStatus.DUPLICATE
         if held is not None and 0 < reading.minute - held.minute <= DAY_MIN:
             stream.held = None
             self.n_confirmed += 1
-            return self._start_with(stream, [held, reading])
-        self._disprove(stream)
+            return self._restart_with(stream, [held, reading])
+        self._discard_held(stream)
         stream.held = reading
         return ReadingStatus.UNCONFIRMED
 
-    def _start_with(self, stream: Stream, readings: list[Reading]) -> ReadingStatus:
-        verdict = self._restart(stream, readings[0])
+    def _restart_with(self, stream: Stream, readings: list[Reading]) -> ReadingStatus:
+        status = self._restart(stream, readings[0])
         stream.late_run = None
         for reading in readings[1:]:
-            verdict = self._take(stream, reading, reading.minute - stream.last_minute)
-        return verdict
+            status = self._append(stream, reading, reading.minute - stream.last_minute)
+        return status
 
-    def _disprove(self, stream: Stream) -> None:
+    def _discard_held(self, stream: Stream) -> None:
         if stream.held is not None:
             self.disproved.append(stream.held)
             stream.held = None

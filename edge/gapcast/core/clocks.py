@@ -1,20 +1,20 @@
-"""Which meters' clocks are off against the gateway's: told, never refused, since a replay is legitimate."""
+"""Detects meters whose clocks are off against the gateway's. It only warns: a replay of old readings is legitimate."""
 
 from __future__ import annotations
 
 from enum import Enum
 from typing import NamedTuple
 
-#: A reading bears the minute that is over, or the one that goes; this much on either side is delivery.
+#: A reading has the time of the last full or of the current minute; beyond that, this much is delivery delay.
 MAX_BEHIND_MIN, MAX_AHEAD_MIN = 6, 1
-#: Readings off by the same, this far apart, are a clock's doing; what a broker kept comes all at once.
+#: Readings with the same offset, this far apart, mean a wrong clock; messages queued by a broker arrive all at once.
 _STEADY_S = 45.0
 _SAME_MIN = 1
 _HOUR_MIN, _NEAR_MIN = 60, 3
 
 
 class Clock(Enum):
-    """What is new of a device's clock."""
+    """A change of a device's clock: it is off, or right again."""
 
     OFF = "off"
     RIGHT = "right"
@@ -27,27 +27,27 @@ class _Off(NamedTuple):
 
 
 class Clocks:
-    """The devices whose readings do not bear the gateway's time, at most ``max_devices`` of them.
+    """Tracks devices whose timestamps differ from the gateway's time, at most ``max_devices`` of them.
 
     >>> clocks = Clocks(max_devices=10)
-    >>> clocks.look("home", 60, 0.0), clocks.look("home", 60, 60.0), clocks.n_off
+    >>> clocks.check("home", 60, 0.0), clocks.check("home", 60, 60.0), clocks.n_off
     (None, <Clock.OFF: 'off'>, 1)
-    >>> clocks.look("home", 0, 120.0), clocks.n_off
+    >>> clocks.check("home", 0, 120.0), clocks.n_off
     (<Clock.RIGHT: 'right'>, 0)
     """
 
     def __init__(self, max_devices: int) -> None:
         self._max_devices = max_devices
         self._off: dict[str, _Off] = {}
-        #: How many have been told of.
+        #: Number of devices reported as off.
         self.n_off = 0
 
     def __len__(self) -> int:
-        """Return how many devices are being looked at."""
+        """Return the number of tracked devices."""
         return len(self._off)
 
-    def look(self, device: str, ahead_min: int, now_s: float) -> Clock | None:
-        """Look at a reading that is ``ahead_min`` minutes ahead of the gateway; return what is new, if anything."""
+    def check(self, device: str, ahead_min: int, now_s: float) -> Clock | None:
+        """Check a reading that is ``ahead_min`` minutes ahead of the gateway; return the change, if any."""
         before = self._off.get(device)
         if -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
             if before is None:
@@ -70,13 +70,13 @@ class Clocks:
         return Clock.OFF
 
 
-def cure_of(ahead_min: int) -> str:
-    """Return the likely cause and remedy for a clock that is ``ahead_min`` minutes ahead.
+def clock_fix(ahead_min: int) -> str:
+    """Return the likely cause and fix for a clock that is ``ahead_min`` minutes ahead.
 
-    >>> cure_of(120)[:35], cure_of(-17)[:25]
+    >>> clock_fix(120)[:35], clock_fix(-17)[:25]
     ('the offset is whole hours: if the m', "correct the meter's clock")
     """
     hours, rest_min = divmod(ahead_min + _NEAR_MIN, _HOUR_MIN)
-    if hours and rest_min <= 2 * _NEAR_MIN and abs(hours) <= 14:  # noqa: PLR2004 - no zone is further from another
+    if hours and rest_min <= 2 * _NEAR_MIN and abs(hours) <= 14:  # noqa: PLR2004 - the largest UTC offset
         return 'the offset is whole hours: if the meter sends local time, set time_form = "local" and its timezone'
     return "correct the meter's clock or the gateway's, or set time_form = \"arrival\" to ignore the meter's"

@@ -1,4 +1,4 @@
-"""Where one device stands: what it last drew, what was last foreseen for it, and how good that has been."""
+"""The status of one device: its newest reading, its newest forecast, and its scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapcast.core.learning.summary import Period, Summary
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """One device: its newest reading (kW), its newest forecast (None: none yet), and its live scores by period."""
+    """A device's newest reading (kW), newest forecast (None: none yet) and live scores by period."""
 
     device: str
     minute: int
@@ -22,7 +22,7 @@ class DeviceStatus:
 
 
 def status_of(engine: Engine, device: str) -> DeviceStatus | None:
-    """Return where ``device`` stands, None where it is unknown."""
+    """Return the status of ``device``, or None if it is unknown."""
     if device not in engine.buffers:
         return None
     minute, gap_kw = engine.buffers.newest(device)

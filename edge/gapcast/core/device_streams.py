@@ -1,4 +1,4 @@
-"""Whose row is whose: the places of many devices in arrays that grow block by block, and are used again."""
+"""Rows of many devices, in blocks that are allocated as needed; rows of forgotten devices are reused."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import numpy as np
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32
 
-#: Rows come in blocks of about so many bytes: a fleet that grows copies nothing and holds no more than it fills.
+#: Bytes of a block, about: a growing fleet copies nothing and allocates no more than it fills.
 _BLOCK_BYTES = 1 << 17
 
 
 class Stream:
-    """Where one device stands. Its values lie in row ``at`` of ``block``, one of those of :class:`Rows`."""
+    """The state of one device's stream. Its values are row ``at`` of ``block``, a block of :class:`DeviceStreams`."""
 
     __slots__ = ("at", "block", "end", "held", "last_minute", "late_run", "n_seen", "observed", "row")
 
@@ -32,24 +32,24 @@ class DeviceStreams:
     """At most ``max_devices`` devices, each with a row of values ``[width]`` or ``[width, C]``."""
 
     def __init__(self, max_devices: int, shape: tuple[int, ...]) -> None:
-        """Give each device a row of ``shape``."""
+        """Allocate rows of ``shape``."""
         self.max_devices = max_devices
-        #: By device, in the order they came.
+        #: By device, in the order of their first readings.
         self.streams: dict[str, Stream] = {}
-        #: By row; "" where its device was forgotten.
+        #: By row; "" for the row of a forgotten device.
         self.names: list[str] = []
-        self._free: list[Stream] = []  # of devices that were forgotten: their rows serve others
+        self._free: list[Stream] = []  # of forgotten devices, to be reused
         self._shape = shape
-        self._n_rows = min(max_devices, max(1, _BLOCK_BYTES // (int(np.prod(shape)) * 4)))  # of a block
+        self._n_rows = min(max_devices, max(1, _BLOCK_BYTES // (int(np.prod(shape)) * 4)))  # per block
         self._block: F32 = np.empty(0, dtype=np.float32)  # the newest
 
-    def adopt(self, device: str) -> Stream | None:
-        """Give a device that has none a row, without a reading; None where ``max_devices`` have one."""
+    def add(self, device: str) -> Stream | None:
+        """Allocate a row for a new device, without a reading; return None if there are ``max_devices`` already."""
         if len(self.streams) >= self.max_devices:
             return None
         if self._free:
-            left = self._free.pop()
-            row, block, at = left.row, left.block, left.at
+            free = self._free.pop()
+            row, block, at = free.row, free.block, free.at
             self.names[row] = device
         else:
             row = len(self.names)
@@ -62,7 +62,7 @@ class DeviceStreams:
         return stream
 
     def forget(self, device: str) -> int | None:
-        """Take the device's row back; return it, None where the device has none."""
+        """Free the device's row; return it, or None if the device is unknown."""
         stream = self.streams.pop(device, None)
         if stream is None:
             return None

@@ -27,7 +27,7 @@ from gapcast.core.predictor import ModelIdentity, Prediction, Predictor
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.window import F32, WindowSpec
 
-#: What a reading counts as, in metrics.
+#: The result of a reading in metrics.
 Result = Literal["accepted", "duplicate", "late", "rejected"]
 _RESULT: dict[ReadingStatus, Result] = {
     ReadingStatus.READY: "accepted",
@@ -35,11 +35,11 @@ _RESULT: dict[ReadingStatus, Result] = {
     ReadingStatus.DUPLICATE: "duplicate",
     ReadingStatus.LATE: "late",
     ReadingStatus.FULL: "rejected",
-    ReadingStatus.LACKING: "rejected",
+    ReadingStatus.INCOMPLETE: "rejected",
     ReadingStatus.FAILED: "rejected",
 }
-#: Verdicts on readings that a journal does not need: they left everything as it was, or an error came of them.
-_NO_EFFECT = (ReadingStatus.DUPLICATE, ReadingStatus.FULL, ReadingStatus.LACKING, ReadingStatus.FAILED)
+#: Statuses of readings that a journal does not need: they changed nothing or raised an error.
+_NO_EFFECT = (ReadingStatus.DUPLICATE, ReadingStatus.FULL, ReadingStatus.INCOMPLETE, ReadingStatus.FAILED)
 
 
 class _ErrstateOptions(TypedDict):
@@ -48,23 +48,23 @@ class _ErrstateOptions(TypedDict):
     invalid: Literal["ignore"]
 
 
-#: Damaged state may overflow: what comes of it is found and replaced.
+#: Damaged state may overflow: the results are detected and replaced.
 _DAMAGED: _ErrstateOptions = {"over": "ignore", "divide": "ignore", "invalid": "ignore"}
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a batch of readings, and the windows that are due a forecast.
+    """The results of a batch of readings, and the windows to forecast.
 
-    ``verdicts[i]`` tells of reading ``i``, ``place[i]`` where its window and forecast stand, or -1.
-    ``windows`` is ``[N, context]``, kW, or ``[N, context, C]`` where the model takes C measured features;
-    ``devices``, ``rows`` (in :class:`Buffers`), ``minutes`` and ``n_observed`` say whose they are;
-    ``first_rows`` are those whose reading was the first of a history, and gives no window.
-    ``disproved`` are readings that had been held and proved to be a mistake. ``failures`` has the place of each
-    reading that raised an unexpected exception, and that exception: what is known of its device may be damaged.
+    ``statuses[i]`` is the status of reading ``i``, ``place[i]`` the index of its window and forecast, or -1.
+    ``windows`` is ``[N, context]``, kW, or ``[N, context, C]`` if the model takes C measured features;
+    ``devices``, ``rows`` (in :class:`Buffers`), ``minutes`` and ``n_observed`` are those of the windows;
+    ``first_rows`` are the rows of readings that were the first of a history and have no window.
+    ``disproved`` are held readings that turned out to be clock errors. ``failures`` has the index of each
+    reading that raised an unexpected exception, and the exception: the state of its device may be damaged.
     """
 
-    verdicts: list[ReadingStatus]
+    statuses: list[ReadingStatus]
     place: list[int]
     windows: NDArray[np.float32]
     devices: list[str]
@@ -77,19 +77,19 @@ class Accepted:
     failures: list[tuple[int, Exception]] = field(default_factory=list)
 
     def raise_failure(self) -> None:
-        """Raise the first of ``failures``, where there is one: for callers to whom the others are no use without it."""
+        """Raise the first of ``failures``, if any: for callers that need the whole batch."""
         for _, error in self.failures:
             raise error
 
     def with_effect(self, readings: Sequence[Reading]) -> Sequence[Reading]:
-        """Return those of the batch's ``readings`` that changed anything: what a journal needs of it."""
+        """Return those of the batch's ``readings`` that changed anything: the ones that a journal needs."""
         if "duplicate" not in self.counts and "rejected" not in self.counts:
             return readings
-        return [one for one, verdict in zip(readings, self.verdicts, strict=True) if verdict not in _NO_EFFECT]
+        return [one for one, status in zip(readings, self.statuses, strict=True) if status not in _NO_EFFECT]
 
 
 class Engine:
-    """Buffers of many devices and the models that speak for them. Pure: no clock, no I/O, one caller."""
+    """Buffers of many devices and the models that forecast them. Pure: no clock, no I/O, one caller."""
 
     def __init__(  # noqa: PLR0913 - each has a default
         self,
@@ -98,26 +98,26 @@ class Engine:
         zone: tzinfo = UTC,
         *,
         includes_path: bool = True,
-        blend: Ensemble | None = None,
+        ensemble: Ensemble | None = None,
         history: History | None = None,
         limits: Limits = WIDEST,
     ) -> None:
-        """Speak with ``model`` for at most ``max_devices`` devices, whose time of day is the clock of ``zone``.
+        """Forecast at most ``max_devices`` devices with ``model``; the time of day is that of ``zone``.
 
-        ``includes_path``: whether forecasts hold the mean of each lead time, where the model has several. ``blend``,
-        whose first model is ``model``, has the last word where there is one, and learns from what comes. ``history``
-        keeps what came and what was told; None: no one does. ``limits`` are those of readings, from which the range
-        of forecasts follows; where there is a ``blend`` its options hold them.
+        ``includes_path``: whether forecasts hold the mean of each lead time, if the model has several. ``ensemble``,
+        whose first model is ``model``, makes the published forecast and learns from outcomes (None: ``model`` alone).
+        ``history`` stores readings and forecasts (None: nothing is stored). ``limits`` are those of readings; they
+        determine the range of forecasts. With an ``ensemble`` its options hold the limits.
         """
         self.model = model
         self.zone = zone
-        self.blend = blend
-        #: What readings may state, and the range that forecasts are held to.
-        self.limits = limits if blend is None else blend.limits
+        self.ensemble = ensemble
+        #: Limits of readings, and the range of forecasts.
+        self.limits = limits if ensemble is None else ensemble.limits
         self.within = ForecastRange.of(self.limits)
-        self._panel = panel = Panel((model,) if blend is None else blend.models, zone, self.within)
-        #: Whose words the forecasts of the stream are.
-        self.publisher: ModelIdentity = model if blend is None else publisher_of(blend, panel.context)
+        self._panel = panel = Panel((model,) if ensemble is None else ensemble.models, zone, self.within)
+        #: The model identity that forecasts are published under.
+        self.publisher: ModelIdentity = model if ensemble is None else publisher_of(ensemble, panel.context)
         self.buffers = Buffers(
             WindowSpec(panel.context, model.spec.padding),
             max_devices,
@@ -126,22 +126,22 @@ class Engine:
         )
         self.includes_path = includes_path
         self._has_path = includes_path and len(model.lead_times_min) > 1
-        experts = blend.experts if blend is not None and blend.options.blends else ()
-        n_tracked = 0 if blend is None else blend.options.max_devices
-        #: How good the forecasts were, by the rows of the buffers, and what has changed in the houses.
-        self.scores, self.drift = Scores(() if blend is None else blend.experts, n_tracked), Drift(n_tracked)
-        #: What was last forecast, by the rows of the buffers.
+        experts = ensemble.experts if ensemble is not None and ensemble.options.combines else ()
+        n_tracked = 0 if ensemble is None else ensemble.options.max_devices
+        #: Forecast accuracy and drift, by row of the buffers.
+        self.scores, self.drift = Scores(() if ensemble is None else ensemble.experts, n_tracked), Drift(n_tracked)
+        #: The newest forecasts, by row of the buffers.
         self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, experts, self.within)
         self.history = history or History()
 
     def accept(self, readings: Sequence[Reading]) -> Accepted:
-        """Take ``readings`` in order; several of one device in a batch are as good as one by one.
+        """Accept ``readings`` in order; several readings of one device in a batch are handled as if one by one.
 
-        A reading that raises an unexpected exception does not keep the others from being accepted. Later readings of
-        its device in the batch fail too: what is known of the device may be damaged.
+        A reading that raises an unexpected exception does not prevent the others from being accepted. Later readings
+        of its device in the batch fail too, because the state of the device may be damaged.
         """
         windows = np.empty((len(readings), *self.buffers.shape), dtype=np.float32)
-        verdicts: list[ReadingStatus] = []
+        statuses: list[ReadingStatus] = []
         place: list[int] = []
         devices: list[str] = []
         minutes: list[int] = []
@@ -154,35 +154,35 @@ class Engine:
             try:
                 if failures:
                     _require_sound(reading.device, readings, failures)
-                verdict = buffers.accept(reading)
-                if verdict is ReadingStatus.READY or verdict is ReadingStatus.FIRST:
+                status = buffers.accept(reading)
+                if status is ReadingStatus.READY or status is ReadingStatus.FIRST:
                     row = buffers.row(reading.device)
                     if row < history.max_devices:
                         history.record_reading(buffers.stream(reading.device))
-                    if verdict is ReadingStatus.READY:
+                    if status is ReadingStatus.READY:
                         n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
-                        verdicts.append(verdict)
+                        statuses.append(status)
                         place.append(len(devices))
                         devices.append(reading.device)
                         rows.append(row)
                         minutes.append(reading.minute)
                         continue
                     first_rows.append(row)
-                verdicts.append(verdict)
+                statuses.append(status)
                 place.append(-1)
             except Exception as error:
                 failures.append((len(place), error))
-                verdicts.append(ReadingStatus.FAILED)
+                statuses.append(ReadingStatus.FAILED)
                 place.append(-1)
         windows = windows[: len(devices)]
-        account = self._account(verdicts)
-        return Accepted(verdicts, place, windows, devices, rows, first_rows, minutes, n_observed, *account, failures)
+        account = self._account(statuses)
+        return Accepted(statuses, place, windows, devices, rows, first_rows, minutes, n_observed, *account, failures)
 
     def forecast(self, accepted: Accepted, issued_at_ms: int) -> Forecasts:
-        """Forecast what was accepted, in one call of each model, and keep it as each device's latest.
+        """Forecast the accepted windows in one call per model, and store the newest forecast of each device.
 
-        All powers are finite and within the range of forecasts, and bounds are around the median: what would not be
-        is replaced, as :attr:`Forecasts.repairs` says. Raises :class:`ModelError` where a model cannot be run.
+        All powers are finite and within the range of forecasts, and bounds enclose the median: other values are
+        replaced and listed in :attr:`Forecasts.repairs`. Raises :class:`ModelError` if a model cannot be run.
         """
         keys = BatchKeys(accepted.devices, accepted.minutes, accepted.n_observed)
         if not accepted.devices:
@@ -191,14 +191,14 @@ class Engine:
         measured = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
         predictions, unusable = self._panel.predict(measured, minutes)
         replaced: list[tuple[int, float]] = []
-        if self.blend is None:
+        if self.ensemble is None:
             forecasts = from_single_model(self.model, keys, issued_at_ms, predictions[0], includes_path=self._has_path)
         else:
             rows = np.asarray(accepted.rows, dtype=np.int64)
             with np.errstate(**_DAMAGED):
-                published = self.blend.forecast(rows, minutes, measured[:, :, 0], predictions)
+                published = self.ensemble.forecast(rows, minutes, measured[:, :, 0], predictions)
             path_kw, replaced = predictions[0].mean if self._has_path else None, published.replaced
-            forecasts = from_ensemble(self.blend, self.publisher, keys, issued_at_ms, published, path_kw)
+            forecasts = from_ensemble(self.ensemble, self.publisher, keys, issued_at_ms, published, path_kw)
         if unusable or replaced:
             repairs = self._repair(accepted, measured, unusable, replaced)
             forecasts = replace(forecasts, repairs=repairs)
@@ -207,25 +207,25 @@ class Engine:
         return forecasts
 
     def predict(self, accepted: Accepted) -> list[Prediction]:
-        """Return what each model makes of the windows of ``accepted``, at least one; nothing is kept or learnt."""
+        """Return each model's prediction for the windows of ``accepted``, at least one, without storing or learning."""
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         windows = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
         return self._panel.predict(windows, minutes).predictions
 
     def forget_learning(self, row: int) -> None:
-        """Forget what was learnt of the device of ``row``; its readings stay."""
-        if self.blend is not None:
-            self.blend.forget(row)
+        """Reset the learning state of the device of ``row``; its readings stay."""
+        if self.ensemble is not None:
+            self.ensemble.forget(row)
 
     def learn(self) -> tuple[Outcomes | None, list[Change]]:
-        """Learn what the newest readings say of earlier forecasts, once the newest ones were made.
+        """Learn from the outcomes that the newest readings bring, after the newest forecasts were made.
 
-        Return what came of earlier ones, None where nothing did, and whose errors have changed for long with it.
+        Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors.
         """
-        if self.blend is None:
+        if self.ensemble is None:
             return None, []
         with np.errstate(**_DAMAGED):
-            parts = self.blend.learn()
+            parts = self.ensemble.learn()
             if not parts:
                 return None, []
             outcomes = Outcomes.joined(parts)
@@ -236,11 +236,11 @@ class Engine:
         """Return the live scores of ``device``."""
         return self.scores.of(self.buffers.row(device))
 
-    def lacking(self, reading: Reading) -> str:
-        """Return in a sentence what a reading that proved :attr:`Verdict.LACKING` has not, and the cure."""
-        names = " or ".join(reading.lacks(self.buffers.channels))
-        cure = f"send {', '.join(self.buffers.channels)} with each reading, or let another model speak"
-        return f"the reading has no {names}, which model {self.model.name} needs: {cure}"
+    def explain_incomplete(self, reading: Reading) -> str:
+        """Return a sentence that names the features missing from an ``INCOMPLETE`` reading, and the fix."""
+        names = " or ".join(reading.missing_features(self.buffers.channels))
+        fix = f"send {', '.join(self.buffers.channels)} with each reading, or publish another model"
+        return f"the reading has no {names}, which model {self.model.name} needs: {fix}"
 
     def latest(self) -> list[Forecast]:
         """Return the newest forecast of every device that has one."""
@@ -248,20 +248,20 @@ class Engine:
         return latest.read_all(devices, self.publisher)
 
     def copy_latest(self) -> tuple[list[str], Latest]:
-        """Return the devices by row ("": forgotten), and a copy of what was last forecast for them."""
+        """Return the devices by row ("": forgotten), and a copy of their newest forecasts."""
         return self.buffers.names(), self.newest.copy()
 
     def latest_of(self, device: str) -> Forecast | None:
-        """Return the device's newest forecast, or None where it is unknown or has none yet."""
+        """Return the device's newest forecast, or None if the device is unknown or has none yet."""
         return self.newest.read(self.buffers.row(device), device, self.publisher) if device in self.buffers else None
 
     def forget(self, device: str) -> int | None:
-        """Know nothing of ``device`` any more; return the row that it had, None where it was unknown."""
+        """Remove all state of ``device``; return the row it had, or None if it is unknown."""
         row = self.buffers.forget(device)
         if row is not None:
             self.newest.forget(row)
-            if self.blend is not None:
-                self.blend.forget(row)
+            if self.ensemble is not None:
+                self.ensemble.forget(row)
             self.scores.forget(row)
             self.drift.forget(row)
             self.history.forget(row)
@@ -270,13 +270,13 @@ class Engine:
     def _repair(
         self, accepted: Accepted, measured: F32, unusable: dict[int, Unusable], replaced: list[tuple[int, float]]
     ) -> Repairs:
-        """Return what was repaired, and mend the buffers of devices whose window is what was wrong."""
+        """Return the repairs of a batch, and repair the buffers of devices with a damaged window."""
         found: list[Replacement] = []
         touched: Flags = np.zeros(len(accepted.devices), dtype=bool)
-        models = (self.model,) if self.blend is None else self.blend.models
+        models = (self.model,) if self.ensemble is None else self.ensemble.models
         for which, _ in unusable.values():
             touched |= which
-        if 0 in unusable and (self.blend is None or not self.blend.options.blends):
+        if 0 in unusable and (self.ensemble is None or not self.ensemble.options.combines):
             which, mean_kw = unusable[0]
             places = np.flatnonzero(which)
             found += (Replacement(accepted.devices[i], "model", float(mean_kw[i])) for i in places.tolist())
@@ -287,11 +287,11 @@ class Engine:
                 self.buffers.repair_window(accepted.devices[i], self.within)
         return Repairs(tuple(models[place].name for place in sorted(unusable)), tuple(found))
 
-    def _account(self, verdicts: list[ReadingStatus]) -> tuple[list[Reading], dict[Result, int]]:
+    def _account(self, statuses: list[ReadingStatus]) -> tuple[list[Reading], dict[Result, int]]:
         counts: dict[Result, int] = {}
-        for verdict in set(verdicts) - {ReadingStatus.UNCONFIRMED}:  # counted once it is known what it was
-            result = _RESULT[verdict]
-            counts[result] = counts.get(result, 0) + verdicts.count(verdict)
+        for status in set(statuses) - {ReadingStatus.UNCONFIRMED}:  # counted once confirmed or disproved
+            result = _RESULT[status]
+            counts[result] = counts.get(result, 0) + statuses.count(status)
         buffers = self.buffers
         disproved, buffers.disproved = buffers.disproved, []
         if disproved:
@@ -310,7 +310,7 @@ def _require_sound(device: str, readings: Sequence[Reading], failures: Sequence[
 
 
 def none_accepted(readings: Sequence[Reading]) -> Accepted:
-    """Return what became of ``readings`` where none could be accepted: all failed, and nothing is due a forecast."""
-    verdicts, place = [ReadingStatus.FAILED] * len(readings), [-1] * len(readings)
+    """Return the result for ``readings`` of which none could be accepted: all failed, and there is no window."""
+    statuses, place = [ReadingStatus.FAILED] * len(readings), [-1] * len(readings)
     windows = np.empty((0, 0), dtype=np.float32)
-    return Accepted(verdicts, place, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {})
+    return Accepted(statuses, place, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {})

@@ -1,20 +1,20 @@
-"""What can go wrong, as one tree.
+"""The exceptions of gapcast.
 
 ::
 
     GapcastError
-    ├── PayloadError        bytes that are not a usable reading (reason, detail)
-    ├── RequestError        a prediction request whose values cannot be used
-    │   └── TooLargeError   one with more readings than are taken
-    ├── SourceError         a file of readings that cannot be used (path, line, problem)
-    ├── BrokerError         a broker that cannot be reached, or refuses
-    ├── ModelError          a model file or card that is missing, altered or does not fit
-    ├── StateError          kept state that cannot be used (what, problem)
-    ├── ShardError          a shard that another worker has, or that this one cannot go on with
-    ├── StatusError         a running service that cannot be asked how it stands
-    └── SettingsError       a configuration that cannot be used (key, problem)
+    ├── PayloadError        a payload that is not a usable reading (reason, detail)
+    ├── RequestError        a prediction request with unusable values
+    │   └── TooLargeError   a prediction request with too many readings
+    ├── SourceError         an unusable file of readings (path, line, problem)
+    ├── BrokerError         a broker that cannot be reached or refuses the connection
+    ├── ModelError          a model file or card that is missing, altered or incompatible
+    ├── StateError          persisted state that cannot be used (what, problem)
+    ├── ShardError          a shard that another worker holds, or whose state this worker cannot use
+    ├── StatusError         a running service whose status cannot be queried
+    └── SettingsError       an invalid configuration (key, problem)
 
-No class here knows of HTTP or MQTT: the adapters translate.
+They are independent of HTTP and MQTT: the adapters translate them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class GapcastError(Exception):
 class PayloadError(GapcastError):
     """A message that is not a usable reading.
 
-    ``reason`` is one of a fixed set of words (a metric label, a key for scripts);
-    ``detail`` is a sentence for a person that names the value and the cure.
+    ``reason`` is one of a fixed set of identifiers (a metric label, a key for scripts);
+    ``detail`` is a sentence for people that names the value and the fix.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -38,22 +38,22 @@ class PayloadError(GapcastError):
 
 
 class RequestError(GapcastError):
-    """A prediction request whose values cannot be used; the message names the value."""
+    """A prediction request with unusable values; the message names the value."""
 
 
 class TooLargeError(RequestError):
-    """A prediction request with more readings than are taken; the message says how many are."""
+    """A prediction request with too many readings; the message names the limit."""
 
 
 class SourceError(GapcastError):
-    """A file of readings that cannot be used; the message names the file, the line and the value."""
+    """An unusable file of readings; the message names the file, the line and the value."""
 
     def __init__(self, path: object, line: int | None, problem: str) -> None:
         super().__init__(f"{path}: {problem}" if line is None else f"{path}, line {line}: {problem}")
 
 
 class BrokerError(GapcastError):
-    """A broker that cannot be reached or refuses; the message names it and the cure."""
+    """A broker that cannot be reached or refuses the connection; the message names it and the fix."""
 
 
 class ModelError(GapcastError):
@@ -61,16 +61,16 @@ class ModelError(GapcastError):
 
 
 class StateError(GapcastError):
-    """State that was kept and cannot be used; the message says what is wrong with it."""
+    """Persisted state that cannot be used; the message says what is wrong with it."""
 
 
 class ShardError(GapcastError):
-    """A shard that another worker has, or that this one cannot go on with; the message says why, and the cure."""
+    """A shard that another worker holds, or whose state this worker cannot use; the message names the fix."""
 
 
 class StatusError(GapcastError):
-    """A running service that cannot be asked how it stands; the message names it and the cure."""
+    """A running service whose status cannot be queried; the message names it and the fix."""
 
 
 class SettingsError(GapcastError):
-    """A configuration that cannot be used; the message names the key and the cure."""
+    """An invalid configuration; the message names the key and the fix."""

@@ -1,8 +1,8 @@
-"""What a model learns from: windows whose targets were read, by one rule for a whole series and for a stream of it.
+"""Training examples: windows with observed targets, by the same rule for a whole series and for one in pieces.
 
-An example is a window as :func:`gapcast.core.window.cut` gives it, with a real reading at each lead time after its
-newest minute. :func:`examples_in` finds those of a house whose years do not fit into memory, piece by piece; a
-property test holds what it finds equal to what the whole series gives, bit for bit.
+An example is a window of :func:`gapcast.core.window.cut` with a real reading at each lead time after its newest
+minute. :func:`examples_in` finds those of a series that does not fit into memory, piece by piece; a property test
+checks that the result equals that of the whole series, bit for bit.
 """
 
 from __future__ import annotations
@@ -17,26 +17,27 @@ from gapcast.core.window import F32, I64, MAX_FILL_MIN, Windows, WindowSpec, cut
 
 F64 = NDArray[np.float64]
 
-#: Real readings in a row that scored windows end with, whatever a model's context: all see the same minutes.
+#: Consecutive real readings that a scored window ends with, whatever the model's context: all models are scored on the
+#: same minutes.
 WHOLE_MIN = 30
 
 
 def with_targets(
     windows: Windows, rows: I64, gap_kw: NDArray[np.floating], lead_times_min: Sequence[int]
 ) -> tuple[I64, F32]:
-    """Return those of ``rows`` (places in ``windows``) whose targets were all read, and the targets ``[n, K]``, kW.
+    """Return those of ``rows`` (indices into ``windows``) with all targets observed, and the targets ``[n, K]``, kW.
 
-    ``gap_kw`` ``[T]`` is the power that ``windows`` were cut of, NaN where it is missing.
+    ``gap_kw`` ``[T]`` is the power that ``windows`` were cut from, NaN for a missing minute.
     """
     rows = rows[windows.origin[rows] + lead_times_min[-1] < gap_kw.size]
     ahead = windows.origin[rows][:, np.newaxis] + np.asarray(lead_times_min)
     target_kw = gap_kw[ahead].astype(np.float32)
-    read = ~np.isnan(target_kw).any(axis=1)
-    return rows[read], target_kw[read]
+    observed = ~np.isnan(target_kw).any(axis=1)
+    return rows[observed], target_kw[observed]
 
 
 def count_recent(gap_kw: NDArray[np.floating]) -> I64:
-    """Return how many of the newest :data:`WHOLE_MIN` minutes were read, at each minute ``[T]``."""
+    """Return, for each minute ``[T]``, how many of the newest :data:`WHOLE_MIN` minutes have a reading."""
     n_read = np.concatenate((np.zeros(WHOLE_MIN, dtype=np.int64), np.cumsum(~np.isnan(gap_kw))))
     return np.asarray(n_read[WHOLE_MIN:] - n_read[:-WHOLE_MIN], dtype=np.int64)
 
@@ -46,7 +47,7 @@ class HouseExamples:
     """Examples of one house, in order of time.
 
     ``observed_minute`` ``[N]`` is since the epoch, ``n_observed`` ``[N]`` counts real readings in the window,
-    ``n_recent`` ``[N]`` those of its newest :data:`WHOLE_MIN` minutes; ``target_kw`` is ``[N, K]``.
+    ``n_recent`` ``[N]`` those in its newest :data:`WHOLE_MIN` minutes; ``target_kw`` is ``[N, K]``.
     """
 
     observed_minute: I64
@@ -57,17 +58,17 @@ class HouseExamples:
     _rows: I64
 
     def windows_at(self, places: I64) -> F32:
-        """Return the windows at ``places``, kW, ``[n, context]``."""
+        """Return the windows of the examples ``places``, kW, ``[n, context]``."""
         return self._windows[self._rows[places]]
 
 
 def examples_in(
     pieces: Iterable[tuple[I64, F64]], spec: WindowSpec, lead_times_min: Sequence[int]
 ) -> Iterator[HouseExamples]:
-    """Yield the examples of one house, of which ``pieces`` are minutes ``[n]`` (since the epoch) and power ``[n]``, kW.
+    """Yield the examples of one house; each of ``pieces`` is minutes ``[n]`` (since the epoch) and power ``[n]``, kW.
 
-    Minutes rise strictly, over the pieces too. What is kept between two is what windows look back on, so that
-    memory does not grow with the years; a long silence takes no more of it than a short one.
+    Minutes rise strictly, also from piece to piece. Only the minutes that windows look back on are carried over to the
+    next piece, so that memory does not grow with the length of the series or of its gaps.
     """
     horizon_min = lead_times_min[-1]
     look_back_min = max(spec.context, WHOLE_MIN) + MAX_FILL_MIN + 1
@@ -75,21 +76,21 @@ def examples_in(
     done = None
     for more_minute, more_kw in pieces:
         minute, gap_kw = np.concatenate((minute, more_minute)), np.concatenate((gap_kw, more_kw))
-        known = int(minute[-1]) - horizon_min  # what is observed later has targets that may yet come
+        known = int(minute[-1]) - horizon_min  # targets of later windows may be in the next piece
         after = minute[0] - 1 if done is None else done
         yield _found(minute, gap_kw, spec, lead_times_min, (after, known))
         done = known
-        kept = minute > done - look_back_min
-        minute, gap_kw = minute[kept], gap_kw[kept]
+        needed = minute > done - look_back_min
+        minute, gap_kw = minute[needed], gap_kw[needed]
 
 
 def _found(
     minute: I64, gap_kw: F64, spec: WindowSpec, lead_times_min: Sequence[int], between: tuple[int, int]
 ) -> HouseExamples:
     """Return the examples observed after the first of ``between`` and not after the second."""
-    # A silence of so many minutes ends histories, targets and counts as any longer one does.
-    silence_min = max(MAX_FILL_MIN + 2, WHOLE_MIN, lead_times_min[-1] + 1)
-    at = np.cumsum(np.minimum(np.diff(minute, prepend=minute[:1]), silence_min))
+    # A gap of this many minutes ends histories, targets and counts just as any longer gap does.
+    longest_gap_min = max(MAX_FILL_MIN + 2, WHOLE_MIN, lead_times_min[-1] + 1)
+    at = np.cumsum(np.minimum(np.diff(minute, prepend=minute[:1]), longest_gap_min))
     grid = np.full(int(at[-1]) + 1, np.nan)
     grid[at] = gap_kw
     windows = cut(grid, spec)

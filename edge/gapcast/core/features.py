@@ -1,7 +1,7 @@
-"""The columns of a model's input: what a meter measures, and what the clock says.
+"""The columns of a model's input: measured features, and features derived from the local time.
 
-A model's card names its features. Measured ones come with each reading; derived ones are computed
-here from the minutes alone, by edge and trainer alike.
+A model's card names its features. Measured features are part of each reading; derived ones are computed
+here from the minutes alone, for edge and trainer alike.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import F32, I64
 
 GAP = "gap_kw"
-#: Features that a meter gives, with their units. The first is always there.
+#: Measured features with their units. The first is always present.
 MEASURED = MappingProxyType({GAP: "kW", "reactive_kvar": "kvar", "voltage_v": "V", "current_a": "A"})
 _WEEK_MIN = 7 * DAY_MIN
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; weeks begin on Monday
-#: No clock of the IANA database is set twice within this: where it says the same at both ends, it does between.
+#: No time zone of the IANA database changes its offset twice within this: equal offsets at both ends hold in between.
 _STEADY_MIN = 3 * DAY_MIN
 
 
-def _circle(function: Callable[[float], float], period_min: int) -> F32:
+def _periodic(function: Callable[[float], float], period_min: int) -> F32:
     return np.array([function(2 * math.pi * minute / period_min) for minute in range(period_min)], dtype=np.float32)
 
 
 _TABLES: dict[str, F32] = {
-    "tod_sin": _circle(math.sin, DAY_MIN),
-    "tod_cos": _circle(math.cos, DAY_MIN),
-    "dow_sin": _circle(math.sin, _WEEK_MIN),
-    "dow_cos": _circle(math.cos, _WEEK_MIN),
+    "tod_sin": _periodic(math.sin, DAY_MIN),
+    "tod_cos": _periodic(math.cos, DAY_MIN),
+    "dow_sin": _periodic(math.sin, _WEEK_MIN),
+    "dow_cos": _periodic(math.cos, _WEEK_MIN),
 }
-#: Features that follow from a minute's local time: sine and cosine of the time of day and of the week.
+#: Features derived from a minute's local time: sine and cosine of the time of day and of the week.
 DERIVED = tuple(_TABLES)
 UNITS = MappingProxyType({**MEASURED, **dict.fromkeys(DERIVED, "1")})
 
 
 def measured_in(names: Sequence[str]) -> tuple[str, ...]:
-    """Return those of ``names`` that a meter gives, in their order.
+    """Return the measured features among ``names``, in their order.
 
     >>> measured_in(["gap_kw", "voltage_v", "tod_sin"])
     ('gap_kw', 'voltage_v')
@@ -53,9 +53,9 @@ def measured_in(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def problem_with(names: Sequence[str]) -> str | None:
-    """Return what keeps ``names`` from being a model's features, or None.
+    """Return why ``names`` cannot be a model's features, or None if they can.
 
-    They are :data:`GAP` first, then other measured ones, then derived ones, each once.
+    The order is :data:`GAP`, other measured features, derived features, each once.
 
     >>> problem_with(["gap_kw", "tod_sin", "voltage_v"])
     'measured features come before derived ones, but voltage_v follows tod_sin'
@@ -64,7 +64,7 @@ def problem_with(names: Sequence[str]) -> str | None:
         return f"the first feature must be {GAP}, not {names[0] if names else 'none'}"
     unknown = [name for name in names if name not in UNITS]
     if unknown:
-        return f"there is no feature {unknown[0]}: there are {', '.join(UNITS)}"
+        return f"unknown feature {unknown[0]}: use one of {', '.join(UNITS)}"
     if len(set(names)) < len(names):
         return f"a feature is named twice in {', '.join(names)}"
     for before, after in itertools.pairwise(names):
@@ -74,11 +74,11 @@ def problem_with(names: Sequence[str]) -> str | None:
 
 
 def assemble(measured: F32, newest_minute: I64, names: Sequence[str], zone: tzinfo = UTC) -> F32:
-    """Return a model's input ``[N, context, F]``: the measured columns, and after them the derived ones.
+    """Return a model's input ``[N, context, F]``: the measured columns followed by the derived ones.
 
     ``measured`` is ``[N, context, M]``, oldest first; ``newest_minute`` ``[N]`` (since the epoch) is
-    each window's last minute, and ``zone`` the clock on the wall. Padded minutes bear the time that
-    they stand for.
+    each window's last minute, and ``zone`` the local time zone. Padded minutes have the time of their position
+    in the window.
     """
     derived = [name for name in names if name in _TABLES]
     if not derived:
@@ -92,26 +92,26 @@ def assemble(measured: F32, newest_minute: I64, names: Sequence[str], zone: tzin
     first = oldest + offset + _EPOCH_WEEKDAY * DAY_MIN
     for at, name in enumerate(derived, start=n_measured):
         inputs[:, :, at] = _starting_at(name, context)[first % _TABLES[name].size]
-    torn = offset != offset_before  # the clock was set within these windows
+    has_change = offset != offset_before  # the offset from UTC changes within these windows
     if context > _STEADY_MIN and zone is not UTC:
-        torn[:] = True
-    if torn.any():
-        minutes = newest[torn, np.newaxis] + np.arange(1 - context, 1)
+        has_change[:] = True
+    if has_change.any():
+        minutes = newest[has_change, np.newaxis] + np.arange(1 - context, 1)
         local = minutes + offset_min(minutes, zone) + _EPOCH_WEEKDAY * DAY_MIN
         for at, name in enumerate(derived, start=n_measured):
-            inputs[torn, :, at] = _TABLES[name][local % _TABLES[name].size]
+            inputs[has_change, :, at] = _TABLES[name][local % _TABLES[name].size]
     return inputs
 
 
 @functools.lru_cache(maxsize=64)
 def _starting_at(name: str, context: int) -> F32:
-    """Return a derived feature over ``context`` minutes from each minute of its period on, ``[period, context]``."""
+    """Return a derived feature over ``context`` minutes, from each minute of its period, ``[period, context]``."""
     table = _TABLES[name]
     return sliding_window_view(np.resize(table, table.size + context - 1), context)
 
 
 def offset_min(minutes: I64, zone: tzinfo) -> I64:
-    """Return how far the wall clock of ``zone`` is ahead of UTC at each of ``minutes`` (since the epoch), minutes."""
+    """Return the offset of ``zone`` from UTC at each of ``minutes`` (since the epoch), in minutes."""
     if zone is UTC or not minutes.size:
         return np.zeros_like(minutes)
     low, high = int(minutes.min()), int(minutes.max())

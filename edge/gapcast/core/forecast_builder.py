@@ -1,4 +1,4 @@
-"""From what models and blend say to forecasts, as users get them."""
+"""Builds published forecasts from the predictions of models or of the ensemble."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from gapcast.core.learning.ensemble import Ensemble, EnsembleForecasts
 from gapcast.core.predictor import ModelIdentity, Prediction, Predictor, PublishedModel
 from gapcast.core.window import F32, WindowSpec
 
-#: The name that forecasts bear which experts made together.
+#: The model name of the ensemble's forecasts.
 BLEND = "blend"
 
 
 class BatchKeys(NamedTuple):
-    """Whose forecasts they are, the newest minute that they go by, and the real readings in their windows."""
+    """The devices of a batch, the newest minutes of their windows, and the number of real readings in each window."""
 
     devices: list[str]
     minutes: list[int]
     n_observed: list[int]
 
 
-def publisher_of(blend: Ensemble, context: int) -> PublishedModel:
-    """Return whose words the forecasts of ``blend`` are: its own, or those of a model with its bounds corrected.
+def publisher_of(ensemble: Ensemble, context: int) -> PublishedModel:
+    """Return the model identity of ``ensemble``'s forecasts: the ensemble, or its first model with calibrated bounds.
 
-    A blend goes by ``context`` minutes, the most that one of its models does.
+    ``context`` is the longest context of its models, minutes.
     """
-    model, options = blend.models[0], blend.options
+    model, options = ensemble.models[0], ensemble.options
     levels = {*(model.quantile_levels or ())}
-    if options.blends:
+    if options.combines:
         levels |= {MEDIAN}
     if options.calibrates:
         levels |= {LOWER, UPPER}
     elif not {LOWER, UPPER} <= levels:
-        levels -= {LOWER, UPPER}  # one bound alone is no interval
-    name, spec = (BLEND, WindowSpec(context, model.spec.padding)) if options.blends else (model.name, model.spec)
+        levels -= {LOWER, UPPER}  # a single bound is not an interval
+    name, spec = (BLEND, WindowSpec(context, model.spec.padding)) if options.combines else (model.name, model.spec)
     return PublishedModel(name, model.version, spec, model.lead_times_min, tuple(sorted(levels)) or None)
 
 
 def from_single_model(
     model: Predictor, keys: BatchKeys, issued_at_ms: int, prediction: Prediction, *, includes_path: bool
 ) -> Forecasts:
-    """Return what ``model`` alone says."""
+    """Return the forecasts of ``model`` alone."""
     mean_kw = _rounded(prediction.mean)
     median_kw, lower_kw, upper_kw = _quantiles(model, prediction, (MEDIAN, LOWER, UPPER))
     return Forecasts(
@@ -61,32 +61,32 @@ def from_single_model(
 
 
 def from_ensemble(
-    blend: Ensemble,
+    ensemble: Ensemble,
     publisher: ModelIdentity,
     keys: BatchKeys,
     issued_at_ms: int,
     published: EnsembleForecasts,
     path_kw: F32 | None,
 ) -> Forecasts:
-    """Return what ``blend`` has ``published``, in the words of ``publisher``.
+    """Return the forecasts ``published`` by ``ensemble`` under the identity of ``publisher``.
 
-    ``path_kw`` ``[N, K]`` is what the first model says of each lead time, None where no path is told. What the blend
-    adds to its end grows along it, from nothing at the start.
+    ``path_kw`` ``[N, K]`` is the first model's mean for each lead time (None: forecasts have no path). The ensemble's
+    correction at the horizon is applied to the path in proportion to the lead time.
     """
     mean_kw, median_kw, lower_kw, upper_kw = _rounded(published.kw.T.astype(np.float32)).tolist()
     levels = publisher.quantile_levels or ()
-    along_kw: list[list[float]] | None = None
+    corrected_path_kw: list[list[float]] | None = None
     if path_kw is not None:
         leads_min = np.asarray(publisher.lead_times_min)
         added_kw = (published.kw[:, 0] - path_kw[:, -1])[:, np.newaxis] * (leads_min / leads_min[-1])
-        within = blend.within
+        within = ensemble.within
         path = _rounded(np.minimum(np.maximum(path_kw + added_kw, within.low_kw), within.high_kw).astype(np.float32))
         path[:, -1] = mean_kw
-        along_kw = path.tolist()
+        corrected_path_kw = path.tolist()
     shares = None
-    if blend.options.blends:
+    if ensemble.options.combines:
         weights = published.shares.astype(np.float32).reshape(len(published.shares), -1)
-        shares = Shares(blend.experts, weights.tolist())
+        shares = Shares(ensemble.experts, weights.tolist())
     return Forecasts(
         publisher,
         issued_at_ms,
@@ -95,7 +95,7 @@ def from_ensemble(
         median_kw=median_kw if MEDIAN in levels else None,
         lower_kw=lower_kw if LOWER in levels else None,
         upper_kw=upper_kw if UPPER in levels else None,
-        path_kw=along_kw,
+        path_kw=corrected_path_kw,
         shares=shares,
     )
 
@@ -105,9 +105,9 @@ def _rounded(power_kw: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _quantiles(model: Predictor, prediction: Prediction, wanted: Sequence[float]) -> list[list[float] | None]:
-    """Return the quantiles at the horizon for each of the levels ``wanted``, None for one that the model has not.
+    """Return the quantiles at the horizon for each of the levels ``wanted``, None for a level that the model lacks.
 
-    Quantiles that cross are put in order (V. Chernozhukov, I. Fernandez-Val and A. Galichon, *Quantile and probability
+    Crossing quantiles are sorted (V. Chernozhukov, I. Fernandez-Val and A. Galichon, *Quantile and probability
     curves without crossing*, Econometrica 78, 2010).
     """
     levels = model.quantile_levels

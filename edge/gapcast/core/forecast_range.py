@@ -1,8 +1,8 @@
-"""The range that forecasts are held to, and the forecast that stands in for one outside it.
+"""The range of forecasts, and the replacement for a forecast outside it.
 
-A forecast may lie outside ``limits.min_kw`` to ``limits.max_kw`` by :data:`MARGIN` of their span on each side. Whatever
-is further out, infinite or not a number does not come from a sound model on a sound state. It is replaced by
-persistence: the last reading for mean and median, with an interval of :data:`INTERVAL_KW` around it.
+A forecast may lie outside ``limits.min_kw`` to ``limits.max_kw`` by :data:`MARGIN` of their span on each side. A value
+further out, infinite or NaN comes from a faulty model or damaged state. Such a forecast is replaced by persistence: the
+last reading for mean and median, with an interval of :data:`INTERVAL_KW` around it.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ Flags = NDArray[np.bool_]
 Cause = Literal["model", "state"]
 #: Margin of the range on each side, as a part of the limits' span.
 MARGIN = 0.1
-#: Half of the interval around persistence, kW: that of a new device of which no model gives an interval.
+#: Half the width of the interval around persistence, kW: that of a new device without a model interval.
 INTERVAL_KW = 0.4
-#: A device whose last reading is above this has given no sign that it feeds in, kW: its lower bound is not below 0.
+#: Above this last reading, kW, a device is assumed not to feed in: its lower bound is not below 0.
 FEEDS_IN_KW = -0.05
 #: The widest limits that can be configured, kW.
 WIDEST = Limits(-1e6, 1e6)
-#: Batches up to this size are checked value by value, which is faster than by array.
+#: Batches up to this size are checked value by value, which is faster than with arrays.
 _SMALL_BATCH = 8
-#: The largest weight, but for rounding.
+#: The largest weight, with an allowance for rounding.
 _LARGEST_SHARE = 1.0 + 1e-9
 
 
 class Replacement(NamedTuple):
     """A forecast that was replaced by persistence.
 
-    ``cause`` is ``model`` where the model that is published gave an unusable value, ``state`` where the device's
-    learning state was damaged and has been reset. ``value_kw`` is what was not published: any float, also NaN.
+    ``cause`` is ``model`` if the published model returned an unusable value, ``state`` if the device's
+    learning state was damaged and has been reset. ``value_kw`` is the value that was not published: any float or NaN.
     """
 
     device: str
@@ -50,14 +50,14 @@ class Replacement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Repairs:
-    """What was wrong with a batch of forecasts: models with unusable values, and the forecasts that were replaced."""
+    """The repairs of a batch of forecasts: models that returned unusable values, and the replaced forecasts."""
 
     models: tuple[str, ...]
     replaced: tuple[Replacement, ...]
 
     @classmethod
     def joined(cls, parts: Sequence[Repairs]) -> Repairs | None:
-        """Return the repairs of all ``parts`` of a batch, each model once; None where there are none."""
+        """Return the repairs of all ``parts`` of a batch, each model once; None if there are none."""
         if not parts:
             return None
         models = dict.fromkeys(model for part in parts for model in part.models)
@@ -66,7 +66,7 @@ class Repairs:
 
 @dataclass(frozen=True, slots=True)
 class ForecastRange:
-    """The lowest and the highest power that a forecast may state, kW.
+    """The lowest and the highest power of a forecast, kW.
 
     >>> ForecastRange.of(Limits(0.0, 20.0))
     ForecastRange(low_kw=-2.0, high_kw=22.0)
@@ -77,17 +77,17 @@ class ForecastRange:
 
     @classmethod
     def of(cls, limits: Limits) -> ForecastRange:
-        """Return the range of forecasts where readings are within ``limits``."""
+        """Return the range of forecasts for readings within ``limits``."""
         margin_kw = MARGIN * (limits.max_kw - limits.min_kw)
         return cls(limits.min_kw - margin_kw, limits.max_kw + margin_kw)
 
     def unusable(self, prediction: Prediction) -> Flags | None:
-        """Return which of N windows have a value that is not finite or out of range, ``[N]``; None where none has."""
-        surely_kw = min(-self.low_kw, self.high_kw)  # one comparison is enough for most
+        """Return which of N windows have a value that is not finite or out of range, ``[N]``; None if none has."""
+        safe_kw = min(-self.low_kw, self.high_kw)  # one comparison is enough for most batches
         arrays = [prediction.mean] if prediction.quantiles is None else [prediction.mean, prediction.quantiles]
         flags: Flags = np.zeros(len(prediction.mean), dtype=np.bool_)
         for values in arrays:
-            if np.abs(values).max() <= surely_kw:
+            if np.abs(values).max() <= safe_kw:
                 continue
             possible = (values >= self.low_kw) & (values <= self.high_kw)
             sound = possible.reshape(len(values), -1).all(axis=1)
@@ -95,9 +95,9 @@ class ForecastRange:
         return flags if flags.any() else None
 
     def all_possible(self, kw: F64, shares: F64, *, bounded: bool) -> bool:
-        """Tell whether N forecasts are in range and their bounds, where they are ``bounded``, around the median.
+        """Return whether N forecasts are in range and, if ``bounded``, their bounds enclose the median.
 
-        ``kw`` is ``[N, 4]`` (mean, median, lower, upper), ``shares`` ``[N, 2, E]`` the weights that they are made of.
+        ``kw`` is ``[N, 4]`` (mean, median, lower, upper), ``shares`` ``[N, 2, E]`` their ensemble weights.
         """
         if len(kw) > _SMALL_BATCH:
             return not self.impossible(kw, shares, bounded=bounded).any()
@@ -108,11 +108,11 @@ class ForecastRange:
             if bounded and not low_kw <= lower_kw <= median_kw <= upper_kw <= high_kw:
                 return False
         weights = shares.ravel().tolist()
-        # min and max may overlook NaN, a sum does not.
+        # min and max may ignore NaN, a sum does not.
         return bool(min(weights) >= 0.0 and max(weights) <= _LARGEST_SHARE and sum(weights) >= 0.0)
 
     def impossible(self, kw: F64, shares: F64, *, bounded: bool) -> Flags:
-        """Return which of N forecasts :meth:`all_possible` does not hold for, ``[N]``."""
+        """Return which of N forecasts violate the conditions of :meth:`all_possible`, ``[N]``."""
         low_kw, high_kw = self.low_kw, self.high_kw
         mean_kw, median_kw, lower_kw, upper_kw = kw.T
         possible = (low_kw <= mean_kw) & (mean_kw <= high_kw) & (low_kw <= median_kw) & (median_kw <= high_kw)
@@ -124,13 +124,13 @@ class ForecastRange:
         return impossible
 
     def outside(self, kw: Sequence[float]) -> float:
-        """Return the first of a forecast's values ``kw`` that is out of range or not finite; the first if none is."""
+        """Return the first of a forecast's values ``kw`` that is out of range or not finite; else the first value."""
         return next((value for value in kw if not self.low_kw <= value <= self.high_kw), kw[0])
 
     def cut_bounds(self, kw: F64) -> None:
-        """Move bounds in place to the range, and to the median where they are on its wrong side.
+        """Clip bounds in place to the range, and to the median if they are on its wrong side.
 
-        ``kw`` is ``[N, 4]``. An interval wider than the range is left as it is, and so is what is not finite.
+        ``kw`` is ``[N, 4]``. Intervals wider than the range and values that are not finite are left unchanged.
         """
         median_kw, lower_kw, upper_kw = kw.T[1:]
         width_kw = upper_kw - lower_kw
@@ -140,7 +140,7 @@ class ForecastRange:
         np.copyto(upper_kw, np.maximum(cut[:, 1], median_kw), where=sound)
 
     def persistence(self, last_kw: F64) -> F64:
-        """Return the forecast ``[N, 4]`` that stands in after readings of ``last_kw`` ``[N]``, kW."""
+        """Return the persistence forecast ``[N, 4]`` for last readings of ``last_kw`` ``[N]``, kW."""
         mean_kw = np.minimum(np.maximum(last_kw, self.low_kw), self.high_kw)
         floor_kw = np.where(mean_kw < FEEDS_IN_KW, self.low_kw, np.minimum(mean_kw, 0.0))
         lower_kw = np.maximum(mean_kw - INTERVAL_KW, floor_kw)
@@ -148,7 +148,7 @@ class ForecastRange:
         return np.stack([mean_kw, mean_kw, lower_kw, upper_kw], axis=1)
 
     def usable_windows(self, windows: F32) -> NDArray[np.bool_]:
-        """Return which values of ``windows`` ``[N, context, C]``, power first, a reading could have stated."""
+        """Return which values of ``windows`` ``[N, context, C]``, power first, are possible values of a reading."""
         usable = np.abs(windows) <= -WIDEST.min_kw
         usable[..., 0] &= (windows[..., 0] >= self.low_kw) & (windows[..., 0] <= self.high_kw)
         return usable
@@ -157,9 +157,9 @@ class ForecastRange:
 def replace_windows(
     prediction: Prediction, which: Flags, last_kw: F64, levels: tuple[float, ...] | None, within: ForecastRange
 ) -> Prediction:
-    """Return ``prediction`` with persistence in the windows that ``which`` ``[N]`` names.
+    """Return ``prediction`` with persistence in the windows selected by ``which`` ``[N]``.
 
-    ``last_kw`` ``[N]`` are the windows' newest readings, ``levels`` those of the quantiles.
+    ``last_kw`` ``[N]`` are the windows' newest readings, ``levels`` the quantile levels.
     """
     mean = prediction.mean.copy()
     fallback_kw = within.persistence(last_kw[which])

@@ -1,4 +1,4 @@
-"""Instants and minutes: the one-minute grid that every reading falls on."""
+"""Instants and minutes: the one-minute grid of all readings."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from functools import lru_cache
 MINUTE_MS = 60_000
 DAY_MIN = 1_440
 
-#: No meter reported a reading before this: an earlier time is a clock that was never set.
+#: The earliest time of a reading: an earlier one comes from a clock that was never set.
 EARLIEST_MS = 946_684_800_000  # 2000-01-01T00:00:00Z
-#: The last instant a reading may bear; later ones are a broken clock, not a plan.
+#: The latest time of a reading: a later one comes from a broken clock.
 LATEST_MS = 4_102_444_800_000  # 2100-01-01T00:00:00Z
 
 
 def minute_of(instant_ms: int) -> int:
-    """Return the number of the minute that an instant (epoch ms) falls in.
+    """Return the number of the minute that contains an instant (epoch ms).
 
-    Minute ``m`` covers ``[m * 60_000, (m + 1) * 60_000)`` ms and bears the time of its start.
+    Minute ``m`` covers ``[m * 60_000, (m + 1) * 60_000)`` ms and is labelled with the time of its start.
 
     >>> minute_of(59_999), minute_of(60_000)
     (0, 1)

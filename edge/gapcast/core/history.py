@@ -1,8 +1,8 @@
-"""What was read and what was foreseen, minute by minute: a ring of each device, the first of them alone.
+"""Recent readings and forecasts, minute by minute: one ring buffer per device, for the first devices only.
 
-28 bytes a minute. It is filled from the device's window, so that minutes which only a later reading confirmed are in
-it too, and so are those that the window brought over a restart. Where time goes back, as in a replay that is started
-again, the device's ring begins anew: two runs are not mixed.
+28 bytes a minute. The ring is filled from the device's window, so that it also holds minutes that a later reading
+confirmed and minutes that the window restored after a restart. If time goes back, as in a restarted replay, the
+device's ring is cleared, so that two runs are never mixed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gapcast.core.forecast import DECIMALS, Forecasts
 from gapcast.core.grid import minute_label
 from gapcast.core.window import F32
 
-#: Minutes of the ring beyond those kept: the future that forecasts speak of.
+#: Minutes of the ring beyond the stored past: the targets of the newest forecasts.
 AHEAD_MIN = 60
 _NEVER = -1_000_000
 _PUBLISHED = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
@@ -27,10 +27,10 @@ I32 = NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class HistoryColumns:
-    """The last minutes of one device, oldest first, power in kW, NaN where there is none.
+    """The last minutes of one device, oldest first, power in kW, NaN for a missing value.
 
-    ``read_minutes`` ``[R]`` and ``read_kw`` ``[R]`` are the readings; ``target_minutes`` ``[F]`` are those that
-    forecasts are for, ``published_kw`` ``[F, 4]`` their mean, median, lower and upper bound, and ``actual_kw``
+    ``read_minutes`` ``[R]`` and ``read_kw`` ``[R]`` are the readings; ``target_minutes`` ``[F]`` the target minutes
+    of forecasts, ``published_kw`` ``[F, 4]`` their mean, median, lower and upper bound, and ``actual_kw``
     ``[F]`` the readings of those minutes.
     """
 
@@ -42,12 +42,12 @@ class HistoryColumns:
     actual_kw: F32
 
     def readings(self) -> list[dict[str, str | float | None]]:
-        """Return the readings as REST tells them."""
-        published = zip(self.read_minutes.tolist(), _rounded(self.read_kw), strict=True)
-        return [{"ts": minute_label(minute), "gap_kw": kw} for minute, kw in published]
+        """Return the readings as REST publishes them."""
+        readings = zip(self.read_minutes.tolist(), _rounded(self.read_kw), strict=True)
+        return [{"ts": minute_label(minute), "gap_kw": kw} for minute, kw in readings]
 
     def forecasts(self) -> list[dict[str, str | float | None]]:
-        """Return the forecasts with their outcomes as REST tells them."""
+        """Return the forecasts with their outcomes as REST publishes them."""
         columns = [_rounded(column) for column in (*self.published_kw.T, self.actual_kw)]
         return [
             {
@@ -60,27 +60,27 @@ class HistoryColumns:
 
 
 class History:
-    """Keeps the last ``n_minutes`` of each row of :class:`gapcast.core.buffer.Buffers` below ``max_devices``."""
+    """Stores the last ``n_minutes`` of each row of :class:`gapcast.core.buffer.Buffers` below ``max_devices``."""
 
     def __init__(self, n_minutes: int = 0, max_devices: int = 0) -> None:
-        """Keep nothing where either is 0."""
+        """Store nothing if either argument is 0."""
         self.n_minutes = n_minutes
-        #: Rows from here on are not kept.
+        #: Rows from this one on are not stored.
         self.max_devices = max_devices if n_minutes else 0
         self._width = n_minutes + AHEAD_MIN
         self._newest: I32 = np.empty(0, np.int32)  # the minute of the last reading
         self._read_minutes: I32 = np.empty((0, self._width), np.int32)
         self._read_kw: F32 = np.empty((0, self._width), np.float32)
         self._target_minutes: I32 = np.empty((0, self._width), np.int32)
-        self._told_kw: F32 = np.empty((0, self._width, len(_PUBLISHED)), np.float32)
+        self._published_kw: F32 = np.empty((0, self._width, len(_PUBLISHED)), np.float32)
 
     @property
-    def n_bytes_a_device(self) -> int:
-        """Bytes that the history of one device takes; 0 where none is kept."""
+    def n_bytes_per_device(self) -> int:
+        """Bytes of one device's history; 0 if none is stored."""
         return self._width * 4 * (3 + len(_PUBLISHED)) if self.max_devices else 0
 
     def record_reading(self, stream: Stream) -> None:
-        """Note the newest reading of ``stream``, and those in its window that are not known yet."""
+        """Store the newest reading of ``stream``, and the readings in its window that are not stored yet."""
         row, minute = stream.row, stream.last_minute
         if row >= len(self._newest):
             self._grow(row + 1)
@@ -101,29 +101,29 @@ class History:
         self._newest[row] = minute
 
     def record_forecasts(self, rows: list[int], forecasts: Forecasts) -> None:
-        """Keep ``forecasts``, the i-th of which is for ``rows[i]``, where the reading they are made from counts."""
+        """Store ``forecasts``, the i-th for ``rows[i]``, unless the run that a forecast belongs to is over."""
         if not self.max_devices or min(rows) >= self.max_devices:
             return
         horizon_min = forecasts.model.lead_times_min[-1]
         observed = np.asarray(forecasts.observed_minutes, dtype=np.int32)
         every_row = np.asarray(rows)
-        kept = np.flatnonzero(every_row < self.max_devices)
-        kept = kept[observed[kept] <= self._newest[every_row[kept]]]  # else the run that it is of is over
-        row, target = every_row[kept], observed[kept] + horizon_min
+        stored = np.flatnonzero(every_row < self.max_devices)
+        stored = stored[observed[stored] <= self._newest[every_row[stored]]]  # else its run is over
+        row, target = every_row[stored], observed[stored] + horizon_min
         at = target % self._width
         self._target_minutes[row, at] = target
         columns = (forecasts.gap_kw, forecasts.median_kw, forecasts.lower_kw, forecasts.upper_kw)
         for i, column in enumerate(columns):
-            self._told_kw[row, at, i] = np.nan if column is None else np.asarray(column, dtype=np.float32)[kept]
+            self._published_kw[row, at, i] = np.nan if column is None else np.asarray(column, dtype=np.float32)[stored]
 
     def forget(self, row: int) -> None:
-        """Know nothing of ``row`` any more."""
+        """Remove the history of ``row``."""
         if row < len(self._newest):
             self._newest[row] = _NEVER
             self._read_minutes[row] = self._target_minutes[row] = _NEVER
 
     def of(self, row: int, n_minutes: int, horizon_min: int) -> HistoryColumns:
-        """Return a copy of the last ``n_minutes`` of ``row``, and of what is foreseen ``horizon_min`` ahead of them."""
+        """Return a copy of the last ``n_minutes`` of ``row``, and of the forecasts up to ``horizon_min`` after them."""
         if row >= len(self._newest) or self._newest[row] == _NEVER:
             nothing, no_kw = np.empty(0, np.int32), np.empty(0, np.float32)
             return HistoryColumns(
@@ -134,10 +134,12 @@ class History:
         minutes = np.arange(newest - n_minutes + 1, newest + horizon_min + 1, dtype=np.int32)
         at = minutes % self._width
         is_read = self._read_minutes[row, at] == minutes
-        is_told = self._target_minutes[row, at] == minutes
+        is_target = self._target_minutes[row, at] == minutes
         kw = np.where(is_read, self._read_kw[row, at], np.float32(np.nan))
-        published_kw = self._told_kw[row, at[is_told]]
-        return HistoryColumns(horizon_min, minutes[is_read], kw[is_read], minutes[is_told], published_kw, kw[is_told])
+        published_kw = self._published_kw[row, at[is_target]]
+        return HistoryColumns(
+            horizon_min, minutes[is_read], kw[is_read], minutes[is_target], published_kw, kw[is_target]
+        )
 
     def _grow(self, n_rows: int) -> None:
         n_new = min(max(n_rows, 2 * len(self._newest)), self.max_devices) - len(self._newest)
@@ -146,7 +148,9 @@ class History:
         self._read_minutes = np.concatenate([self._read_minutes, never])
         self._target_minutes = np.concatenate([self._target_minutes, never])
         self._read_kw = np.concatenate([self._read_kw, np.zeros((n_new, self._width), np.float32)])
-        self._told_kw = np.concatenate([self._told_kw, np.zeros((n_new, self._width, len(_PUBLISHED)), np.float32)])
+        self._published_kw = np.concatenate(
+            [self._published_kw, np.zeros((n_new, self._width, len(_PUBLISHED)), np.float32)]
+        )
 
 
 def _rounded(kw: F32) -> list[float | None]:

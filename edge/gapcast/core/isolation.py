@@ -1,4 +1,4 @@
-"""Forecasts of a batch that cannot be made in one call: the windows that raise are found, the others are forecast."""
+"""Forecasts of a batch that fails in one call: isolates the windows that raise, and forecasts the others."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from gapcast.core.engine import Accepted, Engine
 from gapcast.core.errors import GapcastError
 from gapcast.core.forecast import Forecasts, joined
 
-#: Windows that may raise before those that are left are given up: where every call raises, it is not for the windows.
+#: Failing windows after which the remaining ones are not tried: if every call raises, the windows are not the cause.
 MAX_FAILURES = 16
-_GIVEN_UP = "not tried: too many forecasts of the same batch failed"
+_NOT_TRIED = "not tried: too many forecasts of the same batch failed"
 
 
 class ForecastFailed(GapcastError):  # noqa: N818 - among :attr:`Accepted.failures`, where nothing else is
-    """The forecast of one window raised, as the cause says; what is known of its device is sound."""
+    """The forecast of one window raised ``__cause__``; the state of its device is sound."""
 
 
 def forecast_apart(engine: Engine, accepted: Accepted, issued_at_ms: int) -> tuple[Accepted, Forecasts]:
-    """Forecast ``accepted``, at least one window, half by half, until the windows that raise stand alone.
+    """Forecast ``accepted``, at least one window, by bisection until the windows that raise are isolated.
 
-    Return the forecasts of the others, and ``accepted`` as it is with them: the readings that have no forecast are
-    :attr:`Verdict.FAILED`, not accepted, and are among the ``failures``; they stay in the device's window. A device
-    whose learnt state raises loses that, and is forecast without it.
+    Return the forecasts of the others, and ``accepted`` adapted to them: readings without a forecast are
+    :attr:`ReadingStatus.FAILED`, not accepted, and are among the ``failures``; they stay in the device's window. If
+    the learning state of a device raises, it is reset and the device is forecast without it.
     """
     failed: dict[int, Exception] = {}
     parts = list(_forecast(engine, accepted, range(len(accepted.devices)), issued_at_ms, failed))
@@ -37,9 +37,9 @@ def forecast_apart(engine: Engine, accepted: Accepted, issued_at_ms: int) -> tup
 def _forecast(
     engine: Engine, accepted: Accepted, which: range, issued_at_ms: int, failed: dict[int, Exception]
 ) -> Iterator[Forecasts]:
-    """Yield the forecasts of the windows ``which``, in their order; add those that raise to ``failed``."""
+    """Yield the forecasts of the windows ``which``, in order; add windows that raise to ``failed``."""
     if len(failed) >= MAX_FAILURES:
-        failed.update((i, ForecastFailed(_GIVEN_UP)) for i in which)
+        failed.update((i, ForecastFailed(_NOT_TRIED)) for i in which)
         return
     part = _part(accepted, which)
     try:
@@ -60,7 +60,7 @@ def _forecast(
 
 
 def _forecast_without_learning(engine: Engine, part: Accepted, issued_at_ms: int) -> Forecasts:
-    """Forecast one window once more, where the models can: what was learnt of its device is forgotten first."""
+    """Forecast one window again after resetting the learning state of its device, if the models can be run."""
     engine.predict(part)
     engine.forget_learning(part.rows[0])
     return engine.forecast(part, issued_at_ms)
@@ -79,9 +79,9 @@ def _without(accepted: Accepted, failed: dict[int, Exception]) -> Accepted:
         return accepted
     sound = [i for i in range(len(accepted.devices)) if i not in failed]
     new_place = {i: place for place, i in enumerate(sound)}
-    verdicts = [
-        ReadingStatus.FAILED if i in failed else verdict
-        for i, verdict in zip(accepted.place, accepted.verdicts, strict=True)
+    statuses = [
+        ReadingStatus.FAILED if i in failed else status
+        for i, status in zip(accepted.place, accepted.statuses, strict=True)
     ]
     counts = dict(accepted.counts)
     counts["accepted"] = counts.get("accepted", 0) - len(failed)
@@ -89,7 +89,7 @@ def _without(accepted: Accepted, failed: dict[int, Exception]) -> Accepted:
     raised = [(reading, failed[i]) for reading, i in enumerate(accepted.place) if i in failed]
     return replace(
         accepted,
-        verdicts=verdicts,
+        statuses=statuses,
         place=[new_place.get(i, -1) for i in accepted.place],
         windows=accepted.windows[np.asarray(sound, dtype=np.intp)],
         devices=[accepted.devices[i] for i in sound],

@@ -1,4 +1,4 @@
-"""From a snapshot on: the readings that came after it, let in again by the rules of the stream."""
+"""Replays the readings after a snapshot into an engine, by the rules of the stream."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from gapcast.core.errors import ModelError
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32
 
-#: Windows forecast at a time when forecasts are made again.
+#: Windows forecast at a time when forecasts are repeated.
 _BATCH = 256
 
 
 class JournalReplay:
-    """Takes an engine on from a snapshot, through the batches of readings that came after it."""
+    """Advances an engine from a snapshot through the batches of readings after it."""
 
     def __init__(self, engine: Engine) -> None:
-        """Go on with ``engine`` from where it stands."""
+        """Continue from the current state of ``engine``."""
         self._engine = engine
         self._due: dict[str, tuple[F32, int, int, int]] = {}  # window, minute, n_observed, issued at (ms)
         self._waiting: list[tuple[Sequence[Reading], int]] = []  # batches, and when their forecasts were issued
@@ -28,26 +28,26 @@ class JournalReplay:
         self.n_readings = 0
         self.n_forgotten = 0
 
-    def take(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
-        """Let a batch enter that was forecast at ``issued_at_ms``.
+    def replay_batch(self, readings: Sequence[Reading], issued_at_ms: int) -> None:
+        """Accept a batch that was forecast at ``issued_at_ms``.
 
-        Where forecasts are learnt from, all are made again, several batches at a time; else the last one of each
-        device, at the end.
+        With an ensemble all forecasts are repeated, several batches at a time, because it learns from them; without
+        one only the last forecast of each device, at the end.
         """
         self.n_readings += len(readings)
-        if self._engine.blend is not None:
+        if self._engine.ensemble is not None:
             self._waiting.append((readings, issued_at_ms))
             self._n_waiting += len(readings)
             if self._n_waiting >= _BATCH:
-                self._learn_again()
+                self._repeat_forecasts()
             return
         accepted = self._engine.accept(readings)
         keys = zip(accepted.windows, accepted.devices, accepted.minutes, accepted.n_observed, strict=True)
         for window, device, minute, n_observed in keys:
             self._due[device] = (window.copy(), minute, n_observed, issued_at_ms)
 
-    def _learn_again(self) -> None:
-        """Forecast what waits in one go; where a model cannot be run, batch by batch, as it was done then."""
+    def _repeat_forecasts(self) -> None:
+        """Forecast the waiting batches in one call; if a model cannot be run, batch by batch, as the first time."""
         engine, waiting = self._engine, self._waiting
         self._waiting, self._n_waiting = [], 0
         accepted = [engine.accept(readings) for readings, _ in waiting]
@@ -67,15 +67,15 @@ class JournalReplay:
             engine.newest.stamp(one.rows, [issued_at_ms] * len(one.rows))
 
     def forget(self, device: str) -> None:
-        """Let a device be forgotten, as it was then."""
-        self._learn_again()
+        """Forget a device, as was done after the batches so far."""
+        self._repeat_forecasts()
         self._engine.forget(device)
         self._due.pop(device, None)
         self.n_forgotten += 1
 
     def finish(self) -> None:
-        """Make the last forecast of each device again, but where the model cannot be run, as it could not before."""
-        self._learn_again()
+        """Repeat the last forecast of each device, unless the model cannot be run."""
+        self._repeat_forecasts()
         engine, due = self._engine, list(self._due.items())
         for first in range(0, len(due), _BATCH):
             some = due[first : first + _BATCH]
@@ -92,7 +92,7 @@ class JournalReplay:
 
 
 def _joined(parts: list[Accepted]) -> Accepted:
-    """Return what is due a forecast of all ``parts``, in their order."""
+    """Return the windows of all ``parts``, in order."""
     windows = np.concatenate([part.windows for part in parts])
     names = ("devices", "rows", "minutes", "n_observed")
     devices, rows, minutes, n_observed = ([one for part in parts for one in getattr(part, name)] for name in names)

@@ -1,4 +1,4 @@
-"""What the engine asks of a model: the whole contract of a forecaster."""
+"""The interface between the engine and a model: the whole contract of a forecaster."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from gapcast.core.window import F32, WindowSpec
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Forecasts of N windows: ``mean`` ``[N, K]`` and, where there are any, ``quantiles`` ``[N, K, Q]``, kW."""
+    """Forecasts of N windows: ``mean`` ``[N, K]`` and, if the model has any, ``quantiles`` ``[N, K, Q]``, kW."""
 
     mean: NDArray[np.float32]
     quantiles: NDArray[np.float32] | None = None
 
 
 class ModelIdentity(Protocol):
-    """Whose words forecasts are: what they say of it."""
+    """The identity that forecasts are published under."""
 
     @property
     def name(self) -> str:
-        """Name that forecasts bear, for example ``lstm``."""
+        """Name in forecasts, for example ``lstm``."""
         ...
 
     @property
     def version(self) -> str:
-        """Version that forecasts bear."""
+        """Version in forecasts."""
         ...
 
     @property
     def spec(self) -> WindowSpec:
-        """The window it goes by."""
+        """The window it takes."""
         ...
 
     @property
     def lead_times_min(self) -> tuple[int, ...]:
-        """Minutes ahead that it speaks for, rising; the last is the horizon."""
+        """Lead times in minutes, rising; the last is the horizon."""
         ...
 
     @property
     def quantile_levels(self) -> tuple[float, ...] | None:
-        """Levels of its quantiles, rising, or None where it gives the mean alone."""
+        """Levels of its quantiles, rising, or None if it has the mean only."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedModel:
-    """Implements :class:`ModelIdentity` for what no single model says."""
+    """Implements :class:`ModelIdentity` for forecasts that are not those of a single model."""
 
     name: str
     version: str
@@ -60,14 +60,14 @@ class PublishedModel:
 
 
 class Predictor(ModelIdentity, Protocol):
-    """Turns windows into forecasts for the lead times it was made for.
+    """Turns windows into forecasts for its lead times.
 
     Stateless: the same window gives the same forecast, alone or in any batch, from any thread.
     """
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The columns of its input, by the names of :mod:`gapcast.core.features`: ``gap_kw`` first."""
+        """The columns of its input, by their names in :mod:`gapcast.core.features`: ``gap_kw`` first."""
         ...
 
     def predict(self, windows: F32) -> Prediction:

@@ -1,4 +1,4 @@
-"""Readings, the devices they come from, and what their values and times may be."""
+"""Readings, device names, and the limits of values and times."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.features import GAP, UNITS
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS
 
-#: Numbers from here on are epoch milliseconds, below it epoch seconds.
+#: Numbers from this one on are epoch milliseconds, smaller ones epoch seconds.
 _MILLISECONDS_FROM = 100_000_000_000
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,18})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _W_PER_KW = 1_000
-#: No meter of a house measures more of anything; a model's float32 holds it, and its square.
-_MOST = 1e6
-_SHOWN = 40
-#: Neither ``.`` nor ``..``: the one after an address in a path, they name another place.
+#: Maximum of any measured feature of a house; a model's float32 holds it and its square.
+_MAX_MEASURED = 1e6
+#: Characters of a value that an error message shows.
+_SHOWN_CHARS = 40
+#: Neither ``.`` nor ``..``: in the path of a URL they would name another resource.
 _DEVICE = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,64}")
 
 
 def is_device_id(name: str) -> bool:
-    """Tell whether ``name`` may name a device: 1 to 64 of ``A-Z a-z 0-9 _ - .``, but neither ``.`` nor ``..``.
+    """Return whether ``name`` is a valid device name: 1 to 64 of ``A-Z a-z 0-9 _ - .``, but not ``.`` or ``..``.
 
     >>> is_device_id("meter-1.l2"), is_device_id("my meter"), is_device_id(""), is_device_id("..")
     (True, False, False, False)
@@ -39,10 +40,10 @@ class Reading(NamedTuple):
     """One minute-averaged Global Active Power value of one device.
 
     ``minute`` is the number of the minute since the epoch (see :mod:`gapcast.core.grid`), ``gap_kw`` the
-    power in kW. ``redelivered`` says that the broker sent this message before and cannot know
-    whether it was taken: where it is not news, it is a duplicate, never a stream that starts again.
-    ``measured`` holds what else was measured in that minute, by the names of
-    :data:`gapcast.core.features.MEASURED`; None where that is nothing.
+    power in kW. ``redelivered`` means that the broker sent this message before without a confirmation: an old minute
+    then is a duplicate and never restarts the history.
+    ``measured`` holds the other measured features of that minute, by their names in
+    :data:`gapcast.core.features.MEASURED`; None if there are none.
     """
 
     device: str
@@ -51,10 +52,10 @@ class Reading(NamedTuple):
     redelivered: bool = False
     measured: Mapping[str, float] | None = None
 
-    def lacks(self, features: Sequence[str]) -> list[str]:
-        """Return those of ``features``, all measured ones, that the reading does not hold.
+    def missing_features(self, features: Sequence[str]) -> list[str]:
+        """Return those of ``features``, all measured ones, that the reading does not have.
 
-        >>> Reading("home", 0, 1.2, measured={"voltage_v": 239.1}).lacks(["gap_kw", "voltage_v", "current_a"])
+        >>> Reading("home", 0, 1.2, measured={"voltage_v": 239}).missing_features(["gap_kw", "voltage_v", "current_a"])
         ['current_a']
         """
         held = self.measured or {}
@@ -63,14 +64,14 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What power a reading may state, kW."""
+    """The range of a reading's power, kW."""
 
     min_kw: float = -100.0
     max_kw: float = 100.0
 
 
 def power_of(value: object, limits: Limits) -> float:
-    """Return a message's power, kW; raise :class:`PayloadError` where it is no number or outside ``limits``.
+    """Return a message's power, kW; raise :class:`PayloadError` if it is not a number or outside ``limits``.
 
     >>> power_of(1230, Limits())
     Traceback (most recent call last):
@@ -83,17 +84,17 @@ def power_of(value: object, limits: Limits) -> float:
     if type(value) is float and not math.isfinite(value):
         raise PayloadError("not_finite", f"power must be finite, not {value}")
     if limits.min_kw * _W_PER_KW <= value <= limits.max_kw * _W_PER_KW:
-        cure = f"if these are watts, send kW ({value / _W_PER_KW:g})"
+        fix = f"if these are watts, send kW ({value / _W_PER_KW:g})"
     else:
-        cure = "limits.min_kw and limits.max_kw say what this gateway takes"
-    detail = f"{_shown(value)} kW is outside {limits.min_kw:g} to {limits.max_kw:g} kW: {cure}"
+        fix = "the range is set by limits.min_kw and limits.max_kw"
+    detail = f"{_shown(value)} kW is outside {limits.min_kw:g} to {limits.max_kw:g} kW: {fix}"
     raise PayloadError("out_of_range", detail)
 
 
 def measured_of(name: str, value: object) -> float:
-    """Return what a message states of the measured feature ``name``, in its unit.
+    """Return a message's value of the measured feature ``name``, in its unit.
 
-    Raises :class:`PayloadError` where it is no number, not finite, or beyond a million.
+    Raises :class:`PayloadError` if it is not a number, not finite, or beyond a million.
 
     >>> measured_of("voltage_v", "239")
     Traceback (most recent call last):
@@ -101,11 +102,12 @@ def measured_of(name: str, value: object) -> float:
     """
     if type(value) is not float and type(value) is not int:
         raise PayloadError("not_a_number", f"{name} must be a number in {UNITS[name]}, not {_shown(value)}")
-    if -_MOST <= value <= _MOST:
+    if -_MAX_MEASURED <= value <= _MAX_MEASURED:
         return float(value)
     if type(value) is float and not math.isfinite(value):
         raise PayloadError("not_finite", f"{name} must be finite, not {value}")
-    detail = f"{name} of {_shown(value)} {UNITS[name]} is outside -{_MOST:g} to {_MOST:g}: check the meter's unit"
+    allowed = f"-{_MAX_MEASURED:g} to {_MAX_MEASURED:g}"
+    detail = f"{name} of {_shown(value)} {UNITS[name]} is outside {allowed}: check the meter's unit"
     raise PayloadError("out_of_range", detail)
 
 
@@ -129,8 +131,8 @@ def instant_of(ts: object) -> int:
 @lru_cache(maxsize=1_024)
 def _parsed(ts: str) -> int:
     if _RFC3339.fullmatch(ts) is None:
-        cure = "give the offset or Z, as in 2010-11-01T00:29:00Z"
-        raise PayloadError("bad_time", f"ts {_shown(ts)} is not RFC 3339: {cure}")
+        fix = "give the offset or Z, as in 2010-11-01T00:29:00Z"
+        raise PayloadError("bad_time", f"ts {_shown(ts)} is not RFC 3339: {fix}")
     try:
         instant_ms = (datetime.fromisoformat(ts.upper()) - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError) as error:
@@ -139,7 +141,7 @@ def _parsed(ts: str) -> int:
 
 
 def in_range(instant_ms: float, ts: object) -> int:
-    """Return an instant that a reading may bear, epoch ms; ``ts`` is how it was given.
+    """Return the instant as an integer, epoch ms; ``ts`` is the value in the message.
 
     Raises :class:`PayloadError` for a time before 2000 or after 2099.
     """
@@ -151,5 +153,9 @@ def in_range(instant_ms: float, ts: object) -> int:
 
 
 def _shown(value: object) -> str:
-    text = repr(value) if not isinstance(value, int) or value.bit_length() < 4 * _SHOWN else "a number of many digits"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    text = (
+        repr(value)
+        if not isinstance(value, int) or value.bit_length() < 4 * _SHOWN_CHARS
+        else "a number of many digits"
+    )
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"

@@ -1,4 +1,4 @@
-"""Scores: how far forecasts were from what came, beside persistence on the same minutes."""
+"""Forecast errors, compared with persistence on the same minutes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class ScoreAccumulator:
-    """Errors summed over forecasts whose minute has come, with those of "same as now" beside them.
+    """Sums the errors of forecasts with a known outcome, and those of persistence.
 
     >>> score = ScoreAccumulator()
     >>> score.add(actual_kw=2.0, forecast_kw=1.5, last_kw=1.0)
@@ -22,9 +22,9 @@ class ScoreAccumulator:
     _persistence_absolute: float = 0.0
 
     def add(self, actual_kw: float, forecast_kw: float, last_kw: float, median_kw: float | None = None) -> None:
-        """Score a forecast made when the reading was ``last_kw`` against what ``actual_kw``.
+        """Score a forecast made when the last reading was ``last_kw`` against the outcome ``actual_kw``.
 
-        The squared error is of the mean, ``forecast_kw``; the absolute one of the median where there is one.
+        The squared error is that of the mean, ``forecast_kw``; the absolute error that of the median, if given.
         """
         error, persistence_error = forecast_kw - actual_kw, last_kw - actual_kw
         self.n += 1
@@ -55,7 +55,7 @@ class ScoreAccumulator:
 
     @property
     def skill(self) -> float:
-        """1 - MSE / MSE of persistence; NaN where persistence made no error at all."""
+        """1 - MSE / MSE of persistence; NaN if persistence made no error."""
         return 1 - self._squared / self._persistence_squared if self._persistence_squared else float("nan")
 
     def _mean(self, total: float) -> float:

@@ -1,4 +1,4 @@
-"""One series of readings that is no device's, forecast by the rules of the stream."""
+"""Forecast of a series of readings that belongs to no device, by the rules of the stream."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def forecast_series(
     includes_path: bool = True,
     limits: Limits = WIDEST,
 ) -> Forecast:
-    """Forecast a series that is no device's, oldest first, by the very rules of the stream.
+    """Forecast a series that belongs to no device, oldest first, by the rules of the stream.
 
-    Where the model gives a value that is not finite or not in the range that follows from ``limits``, it is
-    persistence. Raises :class:`RequestError`, naming the reading, where the rules leave nothing to forecast from.
+    If the model returns a value that is not finite or outside the range that follows from ``limits``, the forecast is
+    persistence. Raises :class:`RequestError` that names the reading if nothing can be forecast by these rules.
     """
     if len(readings) < MIN_OBSERVED:
         msg = f"readings: at least {MIN_OBSERVED} are needed, not {len(readings)}"
         raise RequestError(msg)
     engine = Engine(model, 1, zone, includes_path=includes_path, limits=limits)
-    before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # their windows serve no one
+    before = [engine.buffers.accept(reading) for reading in readings[:-1]]  # without copying their windows
     newest = engine.accept(readings[-1:])
     newest.raise_failure()
-    for i, verdict in enumerate([*before, *newest.verdicts]):
-        if verdict is ReadingStatus.LACKING:
-            msg = f"readings[{i}]: {engine.lacking(readings[i])}"
+    for i, status in enumerate([*before, *newest.statuses]):
+        if status is ReadingStatus.INCOMPLETE:
+            msg = f"readings[{i}]: {engine.explain_incomplete(readings[i])}"
             raise RequestError(msg)
-        if verdict not in {ReadingStatus.READY, ReadingStatus.FIRST}:
-            msg = f"readings[{i}]: its time does not follow the one before ({verdict.value})"
+        if status not in {ReadingStatus.READY, ReadingStatus.FIRST}:
+            msg = f"readings[{i}]: its time does not follow the one before ({status.value})"
             raise RequestError(msg)
     if not newest.devices:
         msg = f"readings[{len(readings) - 1}]: more than {MAX_FILL_MIN} minutes are missing before it"

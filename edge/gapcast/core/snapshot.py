@@ -1,7 +1,7 @@
-"""The engine's state as columns: taken from one engine, and given to the next.
+"""The engine's state as columns: captured from one engine, restored into the next.
 
-What is given back is bit for bit what was taken, so that a forecast does not know of the restart. What
-came after the snapshot is replayed, reading by reading, by the rules of the stream.
+The restored state is identical, bit for bit, so that a restart does not change forecasts. Readings
+after the snapshot are replayed, one by one, by the rules of the stream.
 """
 
 from __future__ import annotations
@@ -30,15 +30,14 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Where the streams of N devices stand, in the order they came, and what was last forecast for them.
+    """The streams of N devices, in the order of their first readings, and their newest forecasts.
 
     ``values`` is ``[N, context, C]`` (oldest first, the units of ``channels``), ``observed`` ``[N, ceil(context / 8)]``
-    the bits of :class:`~gapcast.core.buffer.Stream`, lowest first, ``last_minute`` and ``n_seen`` are ``[N]``; the
-    ``latest_`` ones are :meth:`gapcast.core.latest.Latest.columns` of the model named. ``held`` and ``late_runs`` are
-    readings that wait to be understood; ``learnt``, ``scores`` and ``drift`` are what the ``columns`` of
+    the bits of :class:`~gapcast.core.device_streams.Stream`, lowest first, ``last_minute`` and ``n_seen`` are ``[N]``;
+    the ``latest_`` ones are :meth:`gapcast.core.latest.Latest.columns` of ``model``. ``held`` and ``late_runs`` are
+    readings that are not accepted yet; ``learnt``, ``scores`` and ``drift`` are the ``columns`` of
     :class:`~gapcast.core.learning.ensemble.Ensemble`, :class:`~gapcast.core.learning.scores.Scores` and
-    :class:`~gapcast.core.learning.drift.Drift` gave.
-    ``meters`` are those of which minutes are open.
+    :class:`~gapcast.core.learning.drift.Drift`. ``meters`` are the meters with an open minute.
     """
 
     spec: WindowSpec
@@ -62,7 +61,7 @@ class Snapshot:
 
 
 def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
-    """Return a copy of the state of ``engine``, and with it of its ``meters``."""
+    """Return a copy of the state of ``engine`` and its ``meters``."""
     buffers = engine.buffers
     context = buffers.spec.context
     devices = list(buffers)
@@ -88,7 +87,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         latest_when=latest_when,
         latest_n_observed=latest_n_observed,
         latest_shares=latest_shares,
-        learnt={} if engine.blend is None else engine.blend.columns(rows),
+        learnt={} if engine.ensemble is None else engine.ensemble.columns(rows),
         scores=engine.scores.columns(rows),
         drift=engine.drift.columns(rows),
         meters=list(meters),
@@ -96,10 +95,10 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
 
 
 class RestoreProblems(NamedTuple):
-    """What of a snapshot was not restored.
+    """The parts of a snapshot that were not restored.
 
-    ``learning`` says why learnt values were left out, empty where all were restored; ``devices`` start afresh, because
-    their windows or newest forecasts hold values that cannot be.
+    ``learning`` says why learned values were left out (empty: all were restored); ``devices`` start again, because
+    their windows or newest forecasts hold implausible values.
     """
 
     learning: str
@@ -109,28 +108,28 @@ class RestoreProblems(NamedTuple):
 def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
     """Restore ``snapshot`` into ``engine``, which must be new; return what was left out.
 
-    Where the model has another context or padding, each window is cut or padded anew from its oldest reading on; where
-    it is another model, the newest forecasts are left out. Values out of range (:mod:`.snapshot_checks`) are
-    left out for their device alone, learnt columns that do not fit each other for all. Raises :class:`StateError`,
-    before anything is restored, where the model takes a measured feature that the snapshot does not have.
+    If the model has another context or padding, each window is cut, or padded again from its oldest reading; for
+    another model the newest forecasts are left out. Values out of range (:mod:`.snapshot_checks`) are left out for
+    their device only, learned columns that do not fit each other for all devices. Raises :class:`StateError`,
+    before anything is restored, if the model takes a measured feature that the snapshot does not have.
     """
     buffers = engine.buffers
     missing = [name for name in buffers.channels if name not in snapshot.channels]
     if missing:
-        msg = f"the readings that were kept have no {', '.join(missing)}, which model {engine.model.name} needs"
+        msg = f"the stored readings have no {', '.join(missing)}, which model {engine.model.name} needs"
         raise StateError(msg)
     values = snapshot.values[:, :, [snapshot.channels.index(name) for name in buffers.channels]]
     values = values.reshape(len(values), snapshot.spec.context, *buffers.shape[1:])
     dropped = implausible_devices(snapshot)
     for i, device in enumerate(snapshot.devices):
-        stream = buffers.adopt(device)
+        stream = buffers.add_device(device)
         if stream is None:
             break
         if dropped[i]:
             continue
         stream.last_minute, stream.n_seen = int(snapshot.last_minute[i]), int(snapshot.n_seen[i])
         observed = int.from_bytes(snapshot.observed[i].tobytes(), "little")
-        fill_window(stream, values[i], observed, buffers.spec, as_it_was=buffers.spec == snapshot.spec)
+        fill_window(stream, values[i], observed, buffers.spec, same_spec=buffers.spec == snapshot.spec)
     _restore_waiting(buffers, snapshot)
     if snapshot.model == forecast_signature(engine):
         n = len(buffers)
@@ -144,30 +143,33 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
 
 
 def _restore_waiting(buffers: Buffers, snapshot: Snapshot) -> None:
-    """Restore readings that wait to be understood, as far as they have each channel that the model takes."""
+    """Restore held and late readings that have every channel of the model."""
+    channels = buffers.channels
     for reading in snapshot.held:
-        if reading.device in buffers and is_plausible_reading(reading) and not reading.lacks(buffers.channels):
+        is_usable = is_plausible_reading(reading) and not reading.missing_features(channels)
+        if is_usable and reading.device in buffers:
             buffers.stream(reading.device).held = reading
     for run in snapshot.late_runs:
-        if is_plausible_run(run) and run[0].device in buffers and not any(r.lacks(buffers.channels) for r in run):
+        is_usable = is_plausible_run(run) and not any(reading.missing_features(channels) for reading in run)
+        if is_usable and run[0].device in buffers:
             buffers.stream(run[0].device).late_run = list(run)
 
 
 def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
-    """Restore what was learnt, scores and drift; return what was left out, empty where nothing was."""
-    if engine.blend is None:
+    """Restore learning state, scores and drift; return what was left out, empty if nothing was."""
+    if engine.ensemble is None:
         return ""
     n_devices, learnt, n_bad = len(engine.buffers), snapshot.learnt, 0
     try:
         if learnt and TRACKED in learnt:
-            followed = learnt[TRACKED]
+            tracked = learnt[TRACKED]
             bad = implausible_learning(learnt)
             n_bad = int(bad.sum())
-            sound = ~bad & (followed < n_devices)
+            sound = ~bad & (tracked < n_devices)
             if not sound.all():
-                as_many = {name for name, column in learnt.items() if name not in {EXPERTS, COLUMNS}}
-                learnt = {name: column[sound] if name in as_many else column for name, column in learnt.items()}
-        engine.blend.restore_columns(n_devices, learnt)
+                by_row = {name for name, column in learnt.items() if name not in {EXPERTS, COLUMNS}}
+                learnt = {name: column[sound] if name in by_row else column for name, column in learnt.items()}
+        engine.ensemble.restore_columns(n_devices, learnt)
         for columns, scorer, of_drift in (
             (snapshot.scores, engine.scores, False),
             (snapshot.drift, engine.drift, True),
@@ -180,13 +182,13 @@ def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
                     scorer.forget(row)
     except (StateError, ValueError, IndexError, TypeError) as error:
         return str(error)
-    return f"{n_bad} rows of learnt values or scores are out of range" if n_bad else ""
+    return f"{n_bad} rows of learned values or scores are out of range" if n_bad else ""
 
 
-def fill_window(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, as_it_was: bool) -> None:
-    """Put a window ``values`` and its ``observed`` bits into a new ``stream``; cut or padded, unless ``as_it_was``."""
+def fill_window(stream: Stream, values: F32, observed: int, spec: WindowSpec, *, same_spec: bool) -> None:
+    """Write a window ``values`` and its ``observed`` bits to a new ``stream``; cut or padded unless ``same_spec``."""
     context = spec.context
-    n = context if as_it_was else min(context, observed.bit_length())
+    n = context if same_spec else min(context, observed.bit_length())
     row = stream.block[stream.at]
     row[: context - n] = spec.pad_kw(values[len(values) - n])
     row[context - n : context] = values[len(values) - n :]
@@ -199,15 +201,15 @@ def _n_bytes(context: int) -> int:
 
 
 def forecast_signature(engine: Engine) -> str:
-    """Return what must be the same for the last forecasts to be of use: the model, and the minutes that it tells."""
+    """Return what must be equal for stored forecasts to be valid: the model, its lead times and ensemble members."""
     publisher = engine.publisher
     lead_times_published = publisher.lead_times_min if engine.includes_path else publisher.lead_times_min[-1:]
-    experts = "" if engine.blend is None else f" of {','.join(engine.blend.experts)}"
+    experts = "" if engine.ensemble is None else f" of {','.join(engine.ensemble.experts)}"
     return f"{publisher.name} {publisher.version} {','.join(map(str, lead_times_published))}{experts}"
 
 
 def check_shapes(snapshot: Snapshot) -> None:
-    """Raise :class:`StateError` where the columns of ``snapshot`` do not fit each other, or name a device twice."""
+    """Raise :class:`StateError` if the columns of ``snapshot`` do not fit each other, or a device is named twice."""
     n, context = len(snapshot.devices), snapshot.spec.context
     if len(set(snapshot.devices)) < n:
         msg = "a device is named twice"

@@ -1,10 +1,10 @@
-"""What stored state may hold: finite values within limits, whatever the digest of its file says.
+"""Limits of stored state: finite values within a range, whatever the digest of the file.
 
-A file whose digest is right can still be crafted, or hold what a faulty version wrote. The limits are far beyond what a
+A file with a valid digest can still be crafted, or written by a faulty version. The limits are far beyond what a
 running gateway stores, so that they reject no real state, and narrow enough that no arithmetic or loop runs away:
 
 - times between 2000 and 2100 for readings; between 1970 and 2100 for clocks of the gateway and of meters
-- power and other measured values up to a million, the most that a reading may state
+- power and other measured values up to a million, the maximum of a reading
 - the terms of a meter's value, in its own unit, up to 1e15
 """
 
@@ -17,13 +17,13 @@ from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS
 from gapcast.core.meters.samples import MeterState, OpenMinute, Sample, SampleValues
 from gapcast.core.reading import Reading, is_device_id
 
-#: Largest size of power and other measured values.
+#: Maximum magnitude of power and other measured values.
 MOST = 1e6
-#: Minutes that a reading may be of.
+#: First and last minute of a reading.
 FIRST_MINUTE, LAST_MINUTE = EARLIEST_MS // MINUTE_MS, LATEST_MS // MINUTE_MS
-_MOST_OF_TERM = 1e15
-_MOST_LATE = 3
-_MOST_APART_MS = DAY_MIN * MINUTE_MS
+_MAX_TERM = 1e15
+_MAX_LATE = 3
+_MAX_APART_MS = DAY_MIN * MINUTE_MS
 
 
 def is_plausible_instant(instant_ms: object) -> bool:
@@ -32,7 +32,7 @@ def is_plausible_instant(instant_ms: object) -> bool:
 
 
 def is_plausible_reading(reading: Reading) -> bool:
-    """Return whether a stored reading is one that could have been accepted."""
+    """Return whether a stored reading could have been accepted."""
     minute = reading.minute
     return (
         type(reading.device) is str
@@ -46,38 +46,38 @@ def is_plausible_reading(reading: Reading) -> bool:
 
 def is_plausible_run(run: list[Reading]) -> bool:
     """Return whether these can be the late readings of one device."""
-    return 0 < len(run) <= _MOST_LATE and len({r.device for r in run}) == 1 and all(map(is_plausible_reading, run))
+    return 0 < len(run) <= _MAX_LATE and len({r.device for r in run}) == 1 and all(map(is_plausible_reading, run))
 
 
 def is_plausible_sample(sample: Sample) -> bool:
-    """Return whether a stored sample is one that could have been taken."""
+    """Return whether a stored sample could have been accepted."""
     known = {path: value for path, value in sample.terms.items() if value is not None}
     return (
         type(sample.topic) is str
         and (sample.at_ms is None or is_plausible_instant(sample.at_ms))
-        and _are_within(known, _MOST_OF_TERM)
+        and _are_within(known, _MAX_TERM)
         and _are_within(sample.measured, MOST)
     )
 
 
 def is_plausible_meter(meter: MeterState) -> bool:
-    """Return whether a meter can go on from where it stood."""
+    """Return whether the stored state of a meter is plausible."""
     counted, minute = meter.counted, meter.open_minute
     return (
-        _are_within(meter.known, _MOST_OF_TERM)
+        _are_within(meter.known, _MAX_TERM)
         and meter.best >= 0
         and (meter.last_ms is None or is_plausible_instant(meter.last_ms))
         and abs(meter.behind_ms) <= LATEST_MS
         and _is_plausible_minute(minute)
         and (
             counted is None
-            or (_is_near(counted[0], minute) and all(_is_within(count, _MOST_OF_TERM) for count in counted[1]))
+            or (_is_near(counted[0], minute) and all(_is_within(count, _MAX_TERM) for count in counted[1]))
         )
     )
 
 
 def _is_plausible_minute(minute: OpenMinute) -> bool:
-    """Return whether an open minute is consistent: to close it must not go through years of minutes."""
+    """Return whether an open minute is consistent: closing it must not loop over years of minutes."""
     current = minute.current
     n_channels = len(minute.sums)
     samples = (*((current,) if current is not None else ()), *minute.pending, *minute.late_run)
@@ -98,16 +98,16 @@ def _is_plausible_value(sample: SampleValues, n_channels: int) -> bool:
 
 
 def _is_near(instant_ms: int, minute: OpenMinute) -> bool:
-    return is_plausible_instant(instant_ms) and instant_ms - minute.through_ms <= _MOST_APART_MS
+    return is_plausible_instant(instant_ms) and instant_ms - minute.through_ms <= _MAX_APART_MS
 
 
-def _are_within(values: object, most: float) -> bool:
-    return isinstance(values, Mapping) and _all_within(values.values(), most)
+def _are_within(values: object, limit: float) -> bool:
+    return isinstance(values, Mapping) and _all_within(values.values(), limit)
 
 
-def _all_within(values: Iterable[object], most: float) -> bool:
-    return all(_is_within(value, most) for value in values)
+def _all_within(values: Iterable[object], limit: float) -> bool:
+    return all(_is_within(value, limit) for value in values)
 
 
-def _is_within(value: object, most: float) -> bool:
-    return type(value) in {float, int} and math.isfinite(value) and abs(value) <= most  # type: ignore[arg-type]  # a number
+def _is_within(value: object, limit: float) -> bool:
+    return type(value) in {float, int} and math.isfinite(value) and abs(value) <= limit  # type: ignore[arg-type]  # a number

@@ -1,6 +1,6 @@
-"""One engine after another, in a stream that goes on: the next has the same devices in the same rows.
+"""Moves the state of one engine to its replacement, with the same devices in the same rows.
 
-What stands beside the buffers by row (who is there, what was learnt) need not know that there is a new engine.
+State that is indexed by row elsewhere (presence, learning state) stays valid.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from gapcast.core.learning import learning_state
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.snapshot import fill_window, forecast_signature
 
-#: Rows that are copied at a time: what lies in between stays in the processor's cache.
+#: Rows copied at a time, so that intermediate arrays stay in the processor's cache.
 _CHUNK = 64
-#: No device's name.
-_NO_ONE = "\n"
+#: Prefix of placeholders for rows without a device; not a valid device name.
+_PLACEHOLDER = "\n"
 
 
 def reserve_rows(after: Engine, n_rows: int) -> None:
-    """Have memory for what was learnt of ``n_rows`` devices, so that :func:`hand_over` need not wait for it."""
-    blend = after.blend
-    if blend is not None:
-        blend.state.at(np.array([min(n_rows, blend.options.max_devices)]))
+    """Allocate learning state for ``n_rows`` devices, so that :func:`transfer_state` need not wait for it."""
+    ensemble = after.ensemble
+    if ensemble is not None:
+        ensemble.state.index(np.array([min(n_rows, ensemble.options.max_devices)]))
 
 
 def transfer_state(before: Engine, after: Engine) -> None:
-    """Put ``after``, which must be new, where ``before`` stands; that one must not be used any more.
+    """Move the state of ``before`` to ``after``, which must be new; ``before`` must not be used afterwards.
 
-    Where the window is another one, each is cut, or padded anew from its oldest reading on; where someone else speaks,
-    the last forecasts are left out. What was learnt goes on for the experts that both have. Raises
-    :class:`StateError`, and leaves ``before`` as it was, where the next one takes other measured features.
+    If the context or padding differs, each window is cut, or padded again from its oldest reading; if the published
+    model differs, the newest forecasts are left out. Learning state continues for the ensemble members that both have.
+    Raises :class:`StateError`, with ``before`` unchanged, if ``after`` takes other measured features.
     """
-    had, takes = before.buffers.channels, after.buffers.channels
-    if had != takes:
+    old_channels, new_channels = before.buffers.channels, after.buffers.channels
+    if old_channels != new_channels:
         msg = (
-            f"model {after.model.name} takes {', '.join(takes)} of each reading, and the one before it "
-            f"{', '.join(had)}: restart gapcast to change to it"
+            f"model {after.model.name} takes {', '.join(new_channels)} of each reading, and the one before it "
+            f"{', '.join(old_channels)}: restart gapcast to change to it"
         )
         raise StateError(msg)
-    if after.blend is not None and before.blend is not None:
-        _pass_on(before.blend, after.blend, before.buffers.n_rows)
+    if after.ensemble is not None and before.ensemble is not None:
+        _transfer_learning(before.ensemble, after.ensemble, before.buffers.n_rows)
     after.drift, after.history = before.drift, before.history
     if before.scores.experts == after.scores.experts:
         after.scores = before.scores
@@ -51,16 +51,16 @@ def transfer_state(before: Engine, after: Engine) -> None:
         after.newest = before.newest
     if before.buffers.spec == after.buffers.spec:
         after.buffers = before.buffers
-        after.buffers.count_among(after.publisher.spec.context)
+        after.buffers.set_counted_minutes(after.publisher.spec.context)
     else:
-        _recut(before, after)
+        _transfer_windows(before, after)
 
 
-def _pass_on(before: Ensemble, after: Ensemble, n_rows: int) -> None:
-    """Let ``after`` go on from what was learnt; where it is of the same form, there is nothing to copy."""
-    ours, theirs = after.columns(()), before.columns(())
+def _transfer_learning(before: Ensemble, after: Ensemble, n_rows: int) -> None:
+    """Move the learning state; if both ensembles have the same members and options, nothing is copied."""
+    new, old = after.columns(()), before.columns(())
     if before.options == after.options and all(
-        np.array_equal(ours[name], theirs[name]) for name in (learning_state.EXPERTS, learning_state.COLUMNS)
+        np.array_equal(new[name], old[name]) for name in (learning_state.EXPERTS, learning_state.COLUMNS)
     ):
         after.state = before.state
     else:
@@ -69,18 +69,18 @@ def _pass_on(before: Ensemble, after: Ensemble, n_rows: int) -> None:
             after.restore_columns(n_rows, {**columns, "followed": columns["followed"] + first})
 
 
-def _recut(before: Engine, after: Engine) -> None:
-    """Give each device the row that it had, and its window anew."""
+def _transfer_windows(before: Engine, after: Engine) -> None:
+    """Give each device its old row, and cut or pad its window."""
     old, new = before.buffers, after.buffers
-    gone = []
+    placeholders = []
     for row, device in enumerate(old.names()):
-        stream = new.adopt(device or f"{_NO_ONE}{row}")
-        if stream is None or not device:  # there are no more rows than devices that may be
-            gone.append(f"{_NO_ONE}{row}")
+        stream = new.add_device(device or f"{_PLACEHOLDER}{row}")
+        if stream is None or not device:  # more rows than the limit of devices, or a forgotten device
+            placeholders.append(f"{_PLACEHOLDER}{row}")
             continue
-        was = old.stream(device)
-        stream.last_minute, stream.n_seen = was.last_minute, was.n_seen
-        stream.held, stream.late_run = was.held, was.late_run
-        fill_window(stream, old.window(device), was.observed, new.spec, as_it_was=False)
-    for placeholder in gone:
+        old_stream = old.stream(device)
+        stream.last_minute, stream.n_seen = old_stream.last_minute, old_stream.n_seen
+        stream.held, stream.late_run = old_stream.held, old_stream.late_run
+        fill_window(stream, old.window(device), old_stream.observed, new.spec, same_spec=False)
+    for placeholder in placeholders:
         new.forget(placeholder)

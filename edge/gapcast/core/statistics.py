@@ -15,7 +15,7 @@ READINGS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Histogram:
-    """Counts of observations by upper bound, as Prometheus has them.
+    """Counts of observations by upper bound, as in a Prometheus histogram.
 
     >>> histogram = Histogram((1, 2))
     >>> histogram.observe(1); histogram.observe(5, times=3)
@@ -31,13 +31,13 @@ class Histogram:
         self.total = 0.0
 
     def observe(self, value: float, times: int = 1) -> None:
-        """Count ``value``, ``times`` over."""
+        """Count ``value`` ``times`` times."""
         self.counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
 
     @property
     def n(self) -> int:
-        """Return how many observations there were."""
+        """Number of observations."""
         return sum(self.counts)
 
 
@@ -52,20 +52,20 @@ class Statistics:
     latency_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     inference_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     batch_size: Histogram = field(default_factory=lambda: Histogram(READINGS))
-    #: Samples of sources, of which minutes are made, by what became of them.
+    #: Samples of sources, which are averaged to minutes, by result.
     samples: dict[str, int] = field(default_factory=lambda: {"taken": 0, "duplicate": 0, "late": 0})
-    #: Messages of sources that tell no power, as partial updates do.
+    #: Messages of sources without power, such as partial updates.
     n_not_readings: int = 0
     n_counter_resets: int = 0
     n_slow_meters: int = 0
     n_clocks_off: int = 0
-    #: Batches in which a model could not be run, or gave a value that is not finite or out of range.
+    #: Batches in which a model could not be run, or returned a value that is not finite or out of range.
     n_model_failures: int = 0
     #: Forecasts that were replaced by persistence, by cause.
     forecasts_replaced: dict[Cause, int] = field(default_factory=lambda: {"model": 0, "state": 0})
-    #: Errors of gapcast's own that were contained, by the part of the service.
+    #: Contained internal errors, by the part of the service.
     internal_errors: dict[str, int] = field(default_factory=dict)
-    #: Rejections that were counted but not told, for there were too many.
+    #: Rejections that were counted but not published because of the rate limit.
     n_rejections_omitted: int = 0
-    #: Times that models were changed, or would have been, while the service ran.
+    #: Model changes while the service ran, by whether they were applied or refused.
     model_reloads: dict[str, int] = field(default_factory=lambda: {"swapped": 0, "refused": 0})

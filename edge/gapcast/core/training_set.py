@@ -1,8 +1,7 @@
-"""The form of a training set: windows of many houses in chunks, and the manifest that says what they are.
+"""The format of a training set: windows of many houses in chunks, and a manifest that describes them.
 
-``gapcast-fleet prepare`` writes it and ``gapcast-trainer train --from`` reads it; what both must agree on stands
-here. A chunk is a ``.npy`` file of rows of :func:`row_type`; the manifest is JSON, and is written last: a folder
-without one is not whole.
+``gapcast-fleet prepare`` writes it and ``gapcast-trainer train --from`` reads it. A chunk is a ``.npy`` file with rows
+of :func:`row_type`; the manifest is JSON and is written last: a folder without one is incomplete.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ from gapcast.core.features import GAP
 from gapcast.core.window import Padding
 
 MANIFEST_FILE = "manifest.json"
-#: Version of the form; a reader refuses another one.
+#: Version of the format; a reader rejects any other.
 FORMAT = 1
-#: The parts of a set: earlier and later minutes of the houses that are learnt from, and houses left out whole.
+#: The parts of a set: earlier and later minutes of the training houses, and houses left out entirely.
 TRAIN, VALIDATE, TEST = PARTS = ("train", "validate", "test")
 
 
 def row_type(context: int, n_leads: int) -> np.dtype[np.void]:
-    """Return the type of a chunk's rows, one for each window.
+    """Return the type of a chunk's rows, one per window.
 
-    ``house`` is a place in the manifest's houses, ``window_kw`` the window as the model takes it, oldest minute first,
-    gaps filled and padded; the others are as in :class:`gapcast.core.examples.HouseExamples`. Power is in kW.
+    ``house`` is an index into the manifest's houses, ``window_kw`` the window as the model takes it, oldest minute
+    first, gaps filled and padded; the others are as in :class:`gapcast.core.examples.HouseExamples`. Power is in kW.
 
     >>> row_type(60, 1).itemsize
     264
@@ -47,7 +46,7 @@ def row_type(context: int, n_leads: int) -> np.dtype[np.void]:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What each window of a set is: as :class:`~gapcast.core.window.WindowSpec`, with its lead times and features."""
+    """The windows of a set: as in :class:`~gapcast.core.window.WindowSpec`, with lead times and features."""
 
     context: int = 30
     padding: Padding = "oldest"
@@ -56,17 +55,17 @@ class Contract:
 
     @property
     def embargo_min(self) -> int:
-        """Minutes before a validation part that nothing is observed in: no window or target lies in both parts."""
+        """Minutes before a validation part without examples, so that no window or target is in both parts."""
         return self.context - 1 + self.lead_times_min[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """How windows were chosen.
+    """How windows were sampled.
 
-    At most ``windows_a_house`` of each house to train on, and to test on where it is left out (None: as many of each as
-    the one with the fewest has), by ``seed``; to validate on as many as ``validate_share`` makes of these. That begins
-    at ``validate_from`` (RFC 3339), or with the last days of each house that hold that share of its readings.
+    At most ``windows_a_house`` windows per house, by ``seed``, for training, or for testing if the house is left out
+    (None: as many per house as the house with the fewest has). Validation has ``validate_share`` of that number. It
+    begins at ``validate_from`` (RFC 3339), or with the last days of each house that hold that share of its readings.
     """
 
     seed: int = 1
@@ -77,10 +76,10 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class SetHouse:
-    """A house of a set. Times are RFC 3339 in UTC; ``validate_from`` is None where it is left out whole.
+    """A house of a set. Times are RFC 3339 in UTC; ``validate_from`` is None if the house is left out entirely.
 
-    ``n_found`` are the windows that it has of each part, ``n_taken`` those in the set. ``mean_kw`` and
-    ``mean_square_kw2`` are of the minutes learnt from, 0 where it is left out.
+    ``n_found`` is the number of its windows for each part, ``n_taken`` of those in the set. ``mean_kw`` and
+    ``mean_square_kw2`` are over the training minutes, 0 if the house is left out.
     """
 
     name: str
@@ -99,7 +98,7 @@ class SetHouse:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A file of a set: its part, its rows, and the SHA-256 of its bytes."""
+    """A file of a set: its part, its number of rows, and the SHA-256 of its bytes."""
 
     file: str
     part: str
@@ -109,7 +108,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All that a set is. ``source_sha256`` is of the readings themselves, however they are divided into files."""
+    """The description of a set. ``source_sha256`` is over the readings, however they are divided into files."""
 
     format: int
     source: str
@@ -122,20 +121,20 @@ class Manifest:
     chunks: tuple[Chunk, ...]
 
     def text(self) -> str:
-        """Return it as JSON, the same for the same set."""
+        """Return the manifest as JSON, identical for identical sets."""
         return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
 
     def n_rows(self, part: str) -> int:
-        """Return how many windows ``part`` has."""
+        """Return the number of windows of ``part``."""
         return sum(chunk.n_rows for chunk in self.chunks if chunk.part == part)
 
     def names(self, *, left_out: bool) -> tuple[str, ...]:
-        """Return the houses that are left out, or those that are learnt from."""
+        """Return the names of the houses that are left out, or of the training houses."""
         return tuple(house.name for house in self.houses if house.left_out is left_out)
 
 
 def source_sha256(houses: Sequence[tuple[str, int, int]]) -> str:
-    """Return the SHA-256 of a source of which each house has a name, a number of readings and a hash of theirs.
+    """Return the SHA-256 of a source; each house is given by its name, number of readings and hash of the readings.
 
     >>> source_sha256([("a", 1, -7)])[:8]
     '781ea7ef'

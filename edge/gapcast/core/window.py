@@ -1,17 +1,16 @@
-"""The window contract: order, padding and gaps, written once for edge and trainer.
+"""The window contract: order, padding and gaps, defined once for edge and trainer.
 
 A window is the last ``context`` minutes of one device, oldest first, float32: its power in kW, or
-several measured channels side by side. A minute is read where none of its channels is missing, and
-each channel is filled and padded by itself. Three rules:
+several measured channels side by side. A minute counts as observed if none of its channels is missing, and
+each channel is filled and padded separately. Three rules:
 
-1. A run of at most :data:`MAX_FILL_MIN` missing minutes between two readings is filled by a
-   straight line between them.
-2. A longer run starts the device's history again.
-3. Where the history is shorter than the context, its old side is padded: with the oldest
+1. A gap of at most :data:`MAX_FILL_MIN` missing minutes between two readings is filled by linear interpolation.
+2. A longer gap restarts the device's history.
+3. If the history is shorter than the context, it is padded at its old end: with the oldest
    reading (``"oldest"``) or with zero (``"zero"``), as the model's card says.
 
-:func:`cut` applies the contract to a whole array at once (training, back-tests);
-:mod:`gapcast.core.buffer` applies it reading by reading. A property test holds them equal, bit for bit.
+:func:`cut` applies the contract to a whole array at once (training, backtests);
+:mod:`gapcast.core.buffer` applies it reading by reading. A property test checks that both agree, bit for bit.
 """
 
 from __future__ import annotations
@@ -30,32 +29,32 @@ Values = TypeVar("Values")
 
 #: Longest run of missing minutes that is filled by a straight line.
 MAX_FILL_MIN = 5
-#: Readings a device must have given before a forecast is made of them.
+#: Readings of a device that a forecast needs.
 MIN_OBSERVED = 2
 
 
 @dataclass(frozen=True, slots=True)
 class WindowSpec:
-    """How a model wants its window: ``context`` minutes, short ones padded by ``padding``."""
+    """The window of a model: ``context`` minutes, short histories padded by ``padding``."""
 
     context: int = 30
     padding: Padding = "oldest"
 
     def __post_init__(self) -> None:
-        """Refuse a context that could not hold two readings."""
+        """Raise :class:`ValueError` if the context cannot hold two readings."""
         if self.context < MIN_OBSERVED:
             msg = f"context must be at least {MIN_OBSERVED} minutes, not {self.context}"
             raise ValueError(msg)
 
     def pad_kw(self, oldest: Values) -> Values | float:
-        """Return what stands in front of a history whose first reading is ``oldest``: kW, or one value a channel."""
+        """Return the padding before a history whose first reading is ``oldest``: kW, or one value per channel."""
         return oldest if self.padding == "oldest" else 0.0
 
 
 def bridge(before: ArrayLike, after: ArrayLike, n_missing: int) -> F32:
-    """Return the ``n_missing`` minutes on the straight line between two readings, ``[n_missing]``.
+    """Return the ``n_missing`` minutes between two readings by linear interpolation, ``[n_missing]``.
 
-    Where the readings are of C channels, ``[C]`` each, it is a line for each of them, ``[n_missing, C]``.
+    With readings of C channels, ``[C]`` each, every channel is interpolated, ``[n_missing, C]``.
 
     >>> bridge(1.0, 2.0, 3).tolist()
     [1.25, 1.5, 1.75]
@@ -71,7 +70,7 @@ def bridge(before: ArrayLike, after: ArrayLike, n_missing: int) -> F32:
 def pad(readings: NDArray[np.floating], spec: WindowSpec) -> F32:
     """Return one window ``[context]`` of the newest of ``readings`` ``[n]`` (oldest first, n >= 1).
 
-    Of ``readings`` ``[n, C]`` it is ``[context, C]``.
+    For ``readings`` ``[n, C]`` it is ``[context, C]``.
     """
     newest = np.asarray(readings, dtype=np.float32)[-spec.context :]
     window = np.empty((spec.context, *newest.shape[1:]), dtype=np.float32)
@@ -83,11 +82,11 @@ def pad(readings: NDArray[np.floating], spec: WindowSpec) -> F32:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Every window of a minute series, cut on demand so that a long series stays small.
+    """All windows of a minute series, cut on demand so that a long series stays small.
 
-    ``ws[rows]`` gives float32 ``[len(rows), context]``, or ``[len(rows), context, C]`` of a series of C
+    ``windows[rows]`` is float32 ``[len(rows), context]``, or ``[len(rows), context, C]`` for a series of C
     channels. ``origin[i]`` is the index in the series of window ``i``'s newest reading (its *observed at*),
-    ``n_observed[i]`` the real readings in it.
+    ``n_observed[i]`` the number of real readings in it.
     """
 
     spec: WindowSpec
@@ -97,7 +96,7 @@ class Windows:
     _start: I64
 
     def __len__(self) -> int:
-        """Return how many windows there are."""
+        """Return the number of windows."""
         return int(self.origin.size)
 
     def __getitem__(self, rows: slice | NDArray[np.integer] | NDArray[np.bool_]) -> F32:
@@ -107,10 +106,10 @@ class Windows:
 
 
 def cut(series: NDArray[np.floating], spec: WindowSpec) -> Windows:
-    """Cut every window that a stream of ``series`` would give a forecast for.
+    """Cut every window that a stream of ``series`` would forecast from.
 
-    ``series`` ``[T]`` holds one value a minute (kW), NaN where a minute is missing; with C channels it is
-    ``[T, C]``, and a minute is missing where any of them is NaN. There is one window for each reading
+    ``series`` ``[T]`` holds one value per minute (kW), NaN for a missing minute; with C channels it is
+    ``[T, C]``, and a minute is missing if any of them is NaN. There is one window for each reading
     that is at least the second since its history (re)started.
     """
     values = np.asarray(series, dtype=np.float32)
@@ -131,15 +130,15 @@ def cut(series: NDArray[np.floating], spec: WindowSpec) -> Windows:
     n_pad = spec.context - 1
     lengths = last - first + 1
     offset = np.cumsum(lengths + n_pad) - lengths - n_pad  # where each padded history begins
-    n_padded = max(int(np.sum(lengths + n_pad)), spec.context)  # one window at least, even without a reading
+    n_padded = max(int(np.sum(lengths + n_pad)), spec.context)  # at least one window, even without a reading
     padded = np.empty((n_padded, *values.shape[1:]), dtype=np.float32)
     for begin, length, source in zip(offset, lengths, first, strict=True):
         padded[begin : begin + n_pad] = spec.pad_kw(filled[source])
         padded[begin + n_pad : begin + n_pad + length] = filled[source : source + length]
 
     start = offset[history] + at - first[history]
-    seen = np.arange(at.size) - np.flatnonzero(starts)[history] + 1  # readings since the history began
-    oldest_in = np.searchsorted(at, at - spec.context + 1)  # fewer readings than minutes where filled
-    n_observed = np.minimum(seen, np.arange(at.size) - oldest_in + 1)
-    usable = seen >= MIN_OBSERVED
+    n_since_start = np.arange(at.size) - np.flatnonzero(starts)[history] + 1  # readings since the history began
+    oldest_in = np.searchsorted(at, at - spec.context + 1)  # fewer readings than minutes if some are filled
+    n_observed = np.minimum(n_since_start, np.arange(at.size) - oldest_in + 1)
+    usable = n_since_start >= MIN_OBSERVED
     return Windows(spec, at[usable], n_observed[usable], padded, start[usable])

@@ -59,7 +59,7 @@ class Ring:
             self.put(event.kind, event.device, _json(event.document))
             return
         accepted, forecasts = event.accepted, event.forecasts
-        for reading, verdict, place in zip(event.readings, accepted.verdicts, accepted.place, strict=True):
+        for reading, verdict, place in zip(event.readings, accepted.statuses, accepted.place, strict=True):
             if verdict not in _TAKEN:
                 continue
             device = reading.device

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from gapcast.core.clocks import Clock, Clocks, cure_of
+from gapcast.core.clocks import Clock, Clocks, clock_fix
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.session import Received
@@ -20,9 +20,9 @@ _CLOCKS_PER_BATCH = 16
 
 def check_clock(clocks: Clocks, device: str, ahead_min: int, now_s: float) -> None:
     """Check a reading that is ``ahead_min`` minutes ahead of the gateway, and log a change of its clock's state."""
-    change = clocks.look(device, ahead_min, now_s)
+    change = clocks.check(device, ahead_min, now_s)
     if change is Clock.OFF:
-        log.warning("clock.off", device=device, ahead_min=ahead_min, cure=cure_of(ahead_min))
+        log.warning("clock.off", device=device, ahead_min=ahead_min, cure=clock_fix(ahead_min))
     elif change is Clock.RIGHT:
         log.info("clock.right", device=device)
 

@@ -9,7 +9,7 @@ from math import inf
 from gapcast.core.meters.counter import Counter
 from gapcast.core.meters.minutes import MinuteMeans
 from gapcast.core.meters.samples import MeterState
-from gapcast.core.meters.source import Source, add_up
+from gapcast.core.meters.source import Source, sum_terms
 
 
 @dataclass(slots=True)
@@ -59,11 +59,11 @@ class Meter:
             if any(term.path in terms for term in one):
                 self.best = place
                 break
-        return add_up(sums[self.best], self.known)
+        return sum_terms(sums[self.best], self.known)
 
     def capture_state(self) -> MeterState:
         """Return its state between two messages."""
-        counted = self.counter.standing() if self.counter is not None else None
+        counted = self.counter.capture_state() if self.counter is not None else None
         return MeterState(
-            self.topic, dict(self.known), self.best, self.last_ms, self.behind_ms, self.means.standing(), counted
+            self.topic, dict(self.known), self.best, self.last_ms, self.behind_ms, self.means.capture_state(), counted
         )

@@ -92,9 +92,9 @@ class SampleAggregator:
         """Let a meter that has not sent anything yet go on from ``state``."""
         meter.known, meter.last_ms, meter.behind_ms = dict(state.known), state.last_ms, state.behind_ms
         meter.best = min(state.best, meter.best)
-        meter.means.resume(state.open_minute)
+        meter.means.restore_state(state.open_minute)
         if meter.counter is not None and state.counted is not None:
-            meter.counter.resume(*state.counted)
+            meter.counter.restore_state(*state.counted)
         self._await_end(meter, now_ms + _RESUMED_WAIT_MS)
 
     def forget(self, meter: Meter) -> None:
@@ -132,7 +132,7 @@ class SampleAggregator:
         self._pass_over(meter, now_ms)
 
     def _pass_over(self, meter: Meter, now_ms: int) -> None:
-        meter.means.take()
+        meter.means.take_closed()
         self._new_samples.clear()
         self._await_end(meter, now_ms + _RESUMED_WAIT_MS)
 
@@ -195,7 +195,7 @@ class SampleAggregator:
 
     def _readings(self, meter: Meter) -> list[Reading]:
         readings = []
-        for minute, power_kw, others in meter.means.take():
+        for minute, power_kw, others in meter.means.take_closed():
             measured = {name: value for name, value in zip(self._extras, others, strict=True) if value is not None}
             readings.append(Reading(meter.name, minute, power_kw, False, measured or None))
         return readings

@@ -1,1 +1,1 @@
-"""What turns windows into forecasts: TFLite models and the baselines beside them."""
+"""TFLite models and baselines, the model library, and the installation of models."""

@@ -1,4 +1,4 @@
-"""How models come into this process: shipped ones as they are, all others after a trial in a child process."""
+"""Loads models into this process: bundled ones directly, all others after a trial in a child process."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Loads models; a model that is neither in ``trusted`` nor ``proven`` has to pass its trial first.
+    """Loads models; a model that is neither in ``trusted`` nor ``proven`` must pass a trial first.
 
-    ``trusted`` is the folder of the models that came with gapcast: they are trusted as its code is.
-    ``is_cancelled`` ends a trial that is under way. A model that is ``loaded`` already, by its name, and has not
-    changed is used again: a reload costs no memory for it.
+    ``trusted`` is the folder of the bundled models, which are trusted like the code.
+    ``is_cancelled`` ends a running trial. A ``loaded`` model, by name, is reused if it has not
+    changed, so that a reload needs no memory for it.
     """
 
     trusted: Path | None
@@ -32,27 +32,27 @@ class Admission:
     loaded: Mapping[str, TflitePredictor] = field(default_factory=dict)
 
     def load(self, folder: Path) -> TflitePredictor:
-        """Load, check and self-test the model in ``folder``; raise :class:`ModelError` where it is no good.
+        """Load, check and self-test the model in ``folder``; raise :class:`ModelError` if it fails.
 
-        Its files are read once: the bytes that pass the trial are those that this process loads.
+        Its files are read once: this process loads the same bytes that passed the trial.
         """
         return self.build(self.admit(folder), folder)
 
     def admit(self, folder: Path) -> ModelFiles:
-        """Return the files of the model in ``folder``, which this process may load; raise :class:`ModelError`."""
+        """Return the files of the model in ``folder`` once it is admitted; raise :class:`ModelError` if it is not."""
         files = read_model_files(folder)
         if self.trusted is None or folder.parent.resolve() != self.trusted.resolve():
             self.prove(files, folder)
         return files
 
     def build(self, files: ModelFiles, folder: Path) -> TflitePredictor:
-        """Return the model that ``files``, which :meth:`admit` returned, are; raise :class:`ModelError`."""
+        """Build the model from ``files`` returned by :meth:`admit`; raise :class:`ModelError` if that fails."""
         card = check_files(files, folder)
         loaded = self.loaded.get(card.name)
         return loaded if loaded is not None and loaded.card == card else build_model(files, card)
 
     def prove(self, files: ModelFiles, folder: Path) -> None:
-        """Try the ``files`` read from ``folder``, unless they have passed before; raise :class:`ModelError`."""
+        """Run the trial of ``files`` unless they passed before; raise :class:`ModelError` if they fail."""
         digest = files.digest
         if self.proven.has(digest):
             return

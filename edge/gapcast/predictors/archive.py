@@ -1,8 +1,8 @@
-"""The two files of a model out of an archive, a .zip or a .tar(.gz): nothing is extracted, and all sizes are bounded.
+"""Reads a model's two files from an archive, a .zip or a .tar(.gz): nothing is extracted, and all sizes are bounded.
 
-Of an archive the files with the names of a model's are read, into memory; what else it holds, and where its names
-point, has no effect. These bounds are checked here; what they miss ends the child process in which
-:func:`gapcast.predictors.packed.read_packed` has this run.
+Only files with the names of a model's files are read, into memory; other members and the folders in their names
+have no effect. These bounds are checked here; whatever they miss only ends the child process in which
+:func:`gapcast.predictors.packed.read_packed` runs this.
 
 - the archive itself: :data:`MAX_ARCHIVE_BYTES`, packed and unpacked
 - members: :data:`MAX_MEMBERS`; a header of a .tar that extends another (pax, GNU long names): :data:`MAX_HEADER_BYTES`
@@ -41,7 +41,7 @@ _EXTENDING = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
 )
-#: What the modules raise of an archive that is damaged, encrypted (RuntimeError), or packed in an unknown way.
+#: Raised by the modules for an archive that is damaged, encrypted (RuntimeError), or packed by an unknown method.
 _BROKEN = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError, NotImplementedError, RuntimeError,
     ValueError, KeyError, IndexError, OverflowError,
@@ -49,16 +49,16 @@ _BROKEN = (
 
 
 class Member(NamedTuple):
-    """A file of an archive: where it says to be, and its bytes."""
+    """A file of an archive: its path in the archive, and its bytes."""
 
     path: PurePosixPath
     content: bytes
 
 
 def read_archive(file: IO[bytes], name: str) -> ModelFiles | None:
-    """Return the model in the archive ``file``, called ``name`` in errors; None where it is no archive.
+    """Return the model in the archive ``file``, called ``name`` in errors; None if it is not an archive.
 
-    Raises :class:`ModelError` where it does not hold one model, or exceeds a bound.
+    Raises :class:`ModelError` if it does not contain exactly one model, or exceeds a bound.
     """
     if os.fstat(file.fileno()).st_size > MAX_ARCHIVE_BYTES:
         raise _too_large(name)
@@ -102,7 +102,7 @@ def _members_of_zip(file: IO[bytes], name: str) -> Iterator[Member]:
 
 
 def _check_directory(file: IO[bytes], name: str) -> None:
-    """Check what the end of a .zip says of its directory, which :mod:`zipfile` reads as a whole."""
+    """Check the size of a .zip's directory, given at its end: :mod:`zipfile` reads the directory as a whole."""
     n_bytes = file.seek(0, io.SEEK_END)
     tail = _read_at(file, max(0, n_bytes - _END_SIZE - _MAX_COMMENT), _END_SIZE + _MAX_COMMENT)
     end = tail.rfind(_END_OF_ZIP)
@@ -118,10 +118,10 @@ def _members_of_tar(file: Any, name: str) -> Iterator[Member]:
     count = _Count(name)
 
     class CheckedHeader(tarfile.TarInfo):
-        """A header that is refused before what it announces is read."""
+        """A header that is checked before its content is read."""
 
         def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-            """Check a header; the standard library names this method as the one to override, before its content."""
+            """Check a header before its content; the standard library documents this method as the one to override."""
             is_extending = self.type in _EXTENDING and self.size > MAX_HEADER_BYTES
             if self.type == tarfile.GNUTYPE_SPARSE or is_extending or self.size < 0:
                 raise _too_large(name)
@@ -142,14 +142,14 @@ def _members_of_tar(file: Any, name: str) -> Iterator[Member]:
 
 
 class _Count:
-    """Counts what an archive says that it holds, before it is unpacked."""
+    """Counts the members and bytes that an archive declares, before it is unpacked."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._n_members = self._n_bytes = 0
 
     def add(self, n_bytes: int) -> None:
-        """Count a member of so many bytes; raise :class:`ModelError` where that is too much."""
+        """Count a member of ``n_bytes``; raise :class:`ModelError` if the total is too much."""
         self._n_members += 1
         self._n_bytes += n_bytes
         if self._n_members > MAX_MEMBERS or not 0 <= self._n_bytes <= MAX_ARCHIVE_BYTES:
@@ -157,7 +157,7 @@ class _Count:
 
 
 class _CountedReader:
-    """Reads an unpacked stream, of which no more than :data:`MAX_ARCHIVE_BYTES` are taken, whatever headers say."""
+    """Reads at most :data:`MAX_ARCHIVE_BYTES` of an unpacked stream, whatever its headers declare."""
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._file, self._name, self._n_left = file, name, MAX_ARCHIVE_BYTES
@@ -177,7 +177,7 @@ def _too_large(name: str) -> ModelError:
 
 
 def _only_model(name: str, members: list[Member]) -> ModelFiles:
-    """Return the model among ``members`` of the archive ``name``; raise :class:`ModelError` unless there is one."""
+    """Return the only model among ``members`` of the archive ``name``; raise :class:`ModelError` if there is none."""
     found = {wanted: [member for member in members if member.path.name == wanted] for wanted in _LIMITS}
     models, cards = found[MODEL_FILE], found[CARD_FILE]
     if len(models) != 1 or len(cards) != 1 or models[0].path.parent != cards[0].path.parent:

@@ -1,4 +1,4 @@
-"""What every model must beat: the last reading, and the line through the recent ones."""
+"""Baselines that every model must beat: persistence and a linear trend."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapcast.core.window import F32, WindowSpec
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
-    """Persistence, "same as now": the last reading, for every lead time."""
+    """Persistence: assumes no change, so it forecasts the last reading for every lead time."""
 
     spec: WindowSpec = WindowSpec()
     lead_times_min: tuple[int, ...] = (5,)

@@ -1,12 +1,12 @@
-"""Runs a task on bytes of unknown origin in a child process with limits on memory, time, files and output.
+"""Runs a task on untrusted bytes in a child process with limits on memory, time, files and output.
 
 The parsers of models and archives are native code: a crafted file can make them crash, allocate gigabytes or loop. In
-a child process that ends the child, and the parent gets a :class:`ModelError` that says how it ended.
+a child process only the child ends, and the parent raises a :class:`ModelError` that says how.
 
 The child is a new interpreter (never a fork of a service with threads) that runs this module's :func:`run_child`. It
 reads its input from standard input, imports the task's module (and calls its ``load_libraries``, if it has one) before
 the limits apply, and writes its answer to standard output.
-Both are files in memory, so that neither side waits for the other. It inherits no environment but what a library needs.
+Both are files in memory, so that neither side waits for the other. It inherits only the environment libraries need.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ Task = Callable[[IO[bytes]], bytes]
 _DONE, _REFUSED, _NO_MEMORY = b"+", b"-", b"m"
 _MAX_REFUSAL_BYTES = 4_096
 _MAX_OPEN_FILES = 16
-_LOOK_S = 0.25
+_POLL_S = 0.25
 _PR_SET_PDEATHSIG = 1
 _ROOT = Path(__file__).resolve().parents[2]
 _BOOT = "import sys; sys.path[:] = sys.argv[6:]; from gapcast.predictors.confinement import run_child; run_child()"
-#: Libraries need no more of the environment. It holds no password this way.
+#: The whole environment that libraries need. It contains no password.
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-_PASSED_ON = ("LD_LIBRARY_PATH", "PATH")
+_INHERITED = ("LD_LIBRARY_PATH", "PATH")
 
 
 @dataclass(frozen=True, slots=True)
 class ChildLimits:
-    """What a child may use, beyond what it has once its libraries are loaded.
+    """The limits of a child, in addition to what it uses once its libraries are loaded.
 
-    ``memory_bytes`` of address space, ``cpu_s`` of processor time, ``wall_s`` in all (a slow machine needs seconds for
-    the libraries alone), and ``answer_bytes`` of answer.
+    ``memory_bytes`` of address space, ``cpu_s`` of processor time, ``wall_s`` in total (a slow machine needs seconds
+    for the libraries alone), and ``answer_bytes`` of answer.
     """
 
     memory_bytes: int
@@ -64,13 +64,13 @@ def run_confined(
 ) -> bytes:
     """Run ``task`` (``module:function``) on the file ``given`` in a child process; return its answer.
 
-    ``what`` begins the sentence of an error. Raises :class:`ModelError` where the task refuses its input, the child
-    exceeds a limit, is killed, or cannot be started, and where ``is_cancelled`` while it runs.
+    ``what`` is the subject of error messages. Raises :class:`ModelError` if the task rejects its input, the child
+    exceeds a limit, is killed or cannot be started, or ``is_cancelled`` returns true while it runs.
     """
     given.seek(0)
     numbers = (limits.memory_bytes, limits.cpu_s, int(limits.wall_s) + 1, limits.answer_bytes)
     command = [sys.executable, "-I", "-c", _BOOT, task, *map(str, numbers), *_import_path()]
-    environment = _ENVIRONMENT | {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment = _ENVIRONMENT | {name: os.environ[name] for name in _INHERITED if name in os.environ}
     try:
         with open_scratch() as answer:
             child = subprocess.Popen(  # noqa: S603 - this very Python
@@ -78,42 +78,42 @@ def run_confined(
             )
             in_time = _wait_for(child, limits.wall_s, is_cancelled)
             if is_cancelled():
-                msg = f"{what} was cancelled: gapcast stops"
+                msg = f"{what} was cancelled: gapcast is shutting down"
                 raise ModelError(msg)
             if not in_time:
                 msg = f"{what} took longer than {limits.wall_s:g} s"
                 raise ModelError(msg)
             answer.seek(0)
-            return _read_answer(child.returncode, answer.read(_longest(limits) + 1), limits, what)
+            return _read_answer(child.returncode, answer.read(_max_answer_bytes(limits) + 1), limits, what)
     except OSError as error:
         msg = f"{what} could not be started in a child process ({error.strerror or error})"
         raise ModelError(msg) from error
 
 
 def open_scratch() -> IO[bytes]:
-    """Open a nameless file, in memory where the system can; raise :class:`OSError` where there is no room for one."""
+    """Open an anonymous file, in memory if the system supports it; raise :class:`OSError` if there is no space."""
     if hasattr(os, "memfd_create"):
-        with suppress(OSError):  # a system that forbids it has a folder for temporary files
+        with suppress(OSError):  # some systems forbid it: use a temporary file
             return os.fdopen(os.memfd_create("gapcast"), "w+b")
     return tempfile.TemporaryFile()
 
 
 def _import_path() -> list[str]:
-    """Return where the child finds what this process has imported, this very gapcast first."""
+    """Return the child's import path: that of this process, with this installation of gapcast first."""
     return [str(_ROOT), *(str(Path(entry).absolute()) for entry in sys.path if entry)]
 
 
-def _longest(limits: ChildLimits) -> int:
+def _max_answer_bytes(limits: ChildLimits) -> int:
     return 1 + max(limits.answer_bytes, _MAX_REFUSAL_BYTES)
 
 
 def _wait_for(child: subprocess.Popen[bytes], wall_s: float, is_cancelled: Callable[[], bool]) -> bool:
-    """Wait for the child's end, and kill it where it is late or no longer wanted; return whether it ended in time."""
+    """Wait for the child, and kill it on timeout or cancellation; return whether it ended in time."""
     deadline = time.monotonic() + wall_s
     try:
         while time.monotonic() < deadline and not is_cancelled():
             with suppress(subprocess.TimeoutExpired):
-                child.wait(_LOOK_S)
+                child.wait(_POLL_S)
                 return True
         return False
     finally:
@@ -144,18 +144,18 @@ def _read_answer(code: int, answer: bytes, limits: ChildLimits, what: str) -> by
 
 
 def run_child() -> None:  # pragma: no cover - in a process that os._exit ends, before its coverage is written
-    """Run the task that the command line names, and end this process."""
+    """Run the task named on the command line, and end this process."""
     name, memory_bytes, cpu_s, wall_s, answer_bytes = sys.argv[1:6]
     signal.alarm(int(wall_s))
     _end_with_parent()
-    with suppress(OSError):  # where memory runs out, it is this process that the system ends
+    with suppress(OSError):  # if memory runs out, the kernel kills this process first
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     answers = os.dup(1)
-    os.dup2(2, 1)  # what a library prints is no answer
-    module, _, function = name.partition(":")
-    holder = import_module(module)
-    getattr(holder, "load_libraries", lambda: None)()
-    task: Task = getattr(holder, function)
+    os.dup2(2, 1)  # output of libraries does not belong to the answer
+    module_name, _, function = name.partition(":")
+    module = import_module(module_name)
+    getattr(module, "load_libraries", lambda: None)()
+    task: Task = getattr(module, function)
     limits = ChildLimits(int(memory_bytes), int(cpu_s), float(wall_s), int(answer_bytes))
     lower_limits(limits)
     write_answer(answers, answer_of(task, io.FileIO(0, closefd=False), limits))
@@ -163,7 +163,7 @@ def run_child() -> None:  # pragma: no cover - in a process that os._exit ends, 
 
 
 def answer_of(task: Task, given: IO[bytes] | io.FileIO, limits: ChildLimits) -> bytes:
-    """Return the answer of ``task``, whatever it raises, with the byte that tells :func:`run_confined` its kind."""
+    """Return the answer of ``task``, or the error it raises, after a byte that marks its kind for the parent."""
     try:
         content = task(io.BufferedReader(given) if isinstance(given, io.RawIOBase) else given)
         if len(content) > limits.answer_bytes:
@@ -173,7 +173,7 @@ def answer_of(task: Task, given: IO[bytes] | io.FileIO, limits: ChildLimits) -> 
         return _REFUSED + str(error).encode(errors="replace")[:_MAX_REFUSAL_BYTES]
     except MemoryError:
         return _NO_MEMORY
-    except Exception as error:  # the parent tells it: this process has no log
+    except Exception as error:  # the parent reports it: this process has no log
         return _REFUSED + f"{type(error).__name__}: {error}".encode(errors="replace")[:_MAX_REFUSAL_BYTES]
     return _DONE + content
 
@@ -186,29 +186,29 @@ def write_answer(descriptor: int, answer: bytes) -> None:
 
 
 def lower_limits(limits: ChildLimits) -> None:
-    """Lower this process's limits for good, counted from what it uses now."""
+    """Lower this process's resource limits permanently, relative to its current usage."""
     used_bytes = _used_address_bytes()
     address_bytes = used_bytes + limits.memory_bytes if used_bytes else resource.RLIM_INFINITY
     used_cpu_s = int(time.process_time())
-    for what, soft, hard in (
+    for kind, soft, hard in (
         (resource.RLIMIT_CORE, 0, 0),
-        (resource.RLIMIT_FSIZE, _longest(limits), _longest(limits)),
+        (resource.RLIMIT_FSIZE, _max_answer_bytes(limits), _max_answer_bytes(limits)),
         (resource.RLIMIT_NOFILE, _MAX_OPEN_FILES, _MAX_OPEN_FILES),
         (resource.RLIMIT_CPU, used_cpu_s + limits.cpu_s, used_cpu_s + limits.cpu_s + 1),
         (resource.RLIMIT_AS, address_bytes, address_bytes),
     ):
-        _, ceiling = resource.getrlimit(what)
-        resource.setrlimit(what, (_lower(soft, ceiling), _lower(hard, ceiling)))
+        _, ceiling = resource.getrlimit(kind)
+        resource.setrlimit(kind, (_lower(soft, ceiling), _lower(hard, ceiling)))
 
 
 def _lower(wanted: int, ceiling: int) -> int:
-    """Return the lower of two limits, of which each may be infinite."""
-    known = [limit for limit in (wanted, ceiling) if limit != resource.RLIM_INFINITY]
-    return min(known, default=resource.RLIM_INFINITY)
+    """Return the lower of two limits, each of which may be infinite."""
+    finite = [limit for limit in (wanted, ceiling) if limit != resource.RLIM_INFINITY]
+    return min(finite, default=resource.RLIM_INFINITY)
 
 
 def _used_address_bytes() -> int:
-    """Return the size of this process's address space; 0 where the system does not say it."""
+    """Return the size of this process's address space; 0 if the system does not report it."""
     try:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     except OSError:

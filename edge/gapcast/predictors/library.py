@@ -1,4 +1,4 @@
-"""The models that a gateway has: one folder of models, or some laid over those that came with gapcast."""
+"""The models of a gateway: one folder of models, or installed models that override the bundled ones."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 from gapcast.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE
 from gapcast.predictors.store import default_model, model_names
 
-#: What a library's files were at one moment: path, inode, bytes and time of the last change of each.
+#: The state of a library's files: path, inode, size and modification time of each.
 Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """Folders of models; what a later one has takes the place of what an earlier one has by the same name."""
+    """Folders of models; a model in a later folder overrides one of the same name in an earlier folder."""
 
     folders: tuple[Path, ...]
-    #: Models (their folders) and registries (their files) of the last folder that are left out.
+    #: Models (their folders) and registries (their files) of the last folder to ignore.
     left_out: frozenset[Path] = frozenset()
 
     def __str__(self) -> str:
-        """Name the folders, for people."""
+        """Return the folders as text."""
         return " and ".join(str(folder) for folder in self.folders)
 
     @property
@@ -35,17 +35,17 @@ class Library:
         return {name: path for name, path in found if path not in self.left_out}
 
     def default(self) -> str:
-        """Return the name of the default: the last folder with a registry says it.
+        """Return the name of the default model, from the registry of the last folder that has one.
 
-        Raises :class:`~gapcast.core.errors.ModelError` where none does.
+        Raises :class:`~gapcast.core.errors.ModelError` if there is no registry.
         """
         registries = [folder / REGISTRY_FILE for folder in self.folders]
-        saying = [path.parent for path in registries if path.exists() and path not in self.left_out]
-        return default_model(saying[-1] if saying else self.folders[0])
+        with_registry = [path.parent for path in registries if path.exists() and path not in self.left_out]
+        return default_model(with_registry[-1] if with_registry else self.folders[0])
 
     @property
     def has_fallback(self) -> bool:
-        """Whether there are models beneath those of the last folder."""
+        """Whether there are folders below the last one to fall back to."""
         return len(self.folders) > 1
 
     def without(self, path: Path) -> Library:
@@ -53,22 +53,22 @@ class Library:
         return Library(self.folders, self.left_out | {path})
 
     def stamp(self) -> Stamp:
-        """Return what changes when a model comes, changes or goes. It reads no file.
+        """Return a stamp that differs after a model is added, changed or removed. It reads no file.
 
-        Raises :class:`OSError` where a folder that exists cannot be listed, as when no file can be opened any more.
+        Raises :class:`OSError` if an existing folder cannot be listed, for instance because too many files are open.
         """
         found = []
         for path in (path for folder in self.folders for path in _watched_files(folder)):
             try:
                 status = path.stat()
             except OSError:
-                continue  # it is not there, or went between the two looks, as a file that is replaced does
+                continue  # missing, or removed since the folder was listed, as when a file is replaced
             found.append((str(path), status.st_ino, status.st_size, status.st_mtime_ns))
         return tuple(sorted(found))
 
 
 def _watched_files(folder: Path) -> list[Path]:
-    """Return the files of models and registry that may be in ``folder``."""
+    """Return the paths of model files and registry that ``folder`` may have."""
     try:
         entries = list(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError, PermissionError):

@@ -1,7 +1,6 @@
-"""A model as it travels: a folder, a .zip or .tar archive, or the .tflite with its card beside it.
+"""Reads a packed model: a folder, a .zip or .tar archive, or the .tflite with its card next to it.
 
-An archive is read in a child process (:mod:`.confinement`): what a crafted one does to the modules that
-read it, it does there.
+An archive is read in a child process (:mod:`.confinement`), so that a crafted one can only harm that process.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from gapcast.predictors.files import (
 )
 
 _LENGTH = struct.Struct(">I")
-#: The child knows no name of the archive, which it is given open.
+#: Placeholder for the name of the archive, which the child receives as an open file.
 _NAME = "<archive>"
-#: An archive of the largest model and card is unpacked in three times their size.
+#: Unpacking an archive of the largest model and card takes three times their size.
 _LIMITS = ChildLimits(256 << 20, cpu_s=20, answer_bytes=_LENGTH.size + MAX_MODEL_BYTES + MAX_CARD_BYTES)
 
 
 def read_packed(file: Path) -> ModelFiles:
-    """Return what ``file`` holds; raise :class:`ModelError`, in a sentence that names it, where that is no model."""
+    """Return the model in ``file``; raise :class:`ModelError` that names it if it is not a model."""
     if file.is_dir():
-        model = read_bytes(file / MODEL_FILE, MAX_MODEL_BYTES)  # what a user gives is named first where it is missing
+        model = read_bytes(file / MODEL_FILE, MAX_MODEL_BYTES)  # first, so that an error names it first
         return ModelFiles(read_bytes(file / CARD_FILE, MAX_CARD_BYTES), model)
     if file.suffix == ".tflite":
         return ModelFiles(read_bytes(_card_beside(file), MAX_CARD_BYTES), read_bytes(file, MAX_MODEL_BYTES))
@@ -48,23 +47,23 @@ def read_packed(file: Path) -> ModelFiles:
     except ModelError as error:
         raise ModelError(str(error).replace(_NAME, str(file), 1)) from error
     if not answer:
-        what = f"give a folder, a .zip or a .tar.gz with {MODEL_FILE} and {CARD_FILE}, or the .tflite itself"
-        msg = f"{file}: is no model: {what}"
+        fix = f"give a folder, a .zip or a .tar.gz with {MODEL_FILE} and {CARD_FILE}, or the .tflite itself"
+        msg = f"{file}: is not a model: {fix}"
         raise ModelError(msg)
     (n_card,) = _LENGTH.unpack_from(answer)
     return ModelFiles(answer[_LENGTH.size : _LENGTH.size + n_card], answer[_LENGTH.size + n_card :])
 
 
 def unpack(given: IO[bytes]) -> bytes:
-    """Return the card's length, the card and the model of the archive ``given``: the child's part.
+    """Return the card's length, the card and the model of the archive ``given``. Runs in the child.
 
-    Empty where it is no archive. Raises :class:`ModelError` where it holds no model.
+    Empty if it is not an archive. Raises :class:`ModelError` if it does not contain a model.
     """
     files = read_archive(given, _NAME)
     return b"" if files is None else _LENGTH.pack(len(files.card)) + files.card + files.model
 
 
 def _card_beside(file: Path) -> Path:
-    """Return the card of a .tflite: the .json that bears its name, else the card in its folder."""
-    namesake = file.with_suffix(".json")
-    return namesake if namesake.exists() else file.with_name(CARD_FILE)
+    """Return the path of a .tflite file's card: the .json of the same name, else the card in its folder."""
+    same_name = file.with_suffix(".json")
+    return same_name if same_name.exists() else file.with_name(CARD_FILE)

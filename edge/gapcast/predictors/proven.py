@@ -1,8 +1,8 @@
-"""Which model files have passed their trial on this machine's runtime: a small file beside the state.
+"""A record of the model files that passed their trial on this machine's runtime, stored with the state.
 
-A proven model is loaded at the next start without another trial, which would cost the start of a process. The record
-names bytes, not paths: a file that changes is a new file. It is no defence against whoever can write to the state
-folder, who could change the state itself; it is not kept in the models folder, which may be shared.
+A proven model is loaded at the next start without another trial, which would start a process. The record identifies
+contents, not paths: a changed file is a new file. It does not protect against somebody who can write to the state
+folder, who could change the state itself; it is not stored in the models folder, which may be shared.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _MAX_BYTES = 1 << 16
 
 
 class ProvenModels:
-    """A record of model files that passed, for one TFLite runtime; None as its folder: nothing is kept."""
+    """A record of model files that passed, for one TFLite runtime; without a folder nothing is stored."""
 
     def __init__(self, folder: Path | None, runtime: str) -> None:
-        """Keep the record in ``folder``, for models that ran on ``runtime`` (its distribution and version)."""
+        """Store the record in ``folder``, for models that ran on ``runtime`` (its distribution and version)."""
         self._folder = folder
         self._runtime = f"{runtime} {platform.machine()}"
 
     def has(self, digest: str) -> bool:
-        """Tell whether a model of that digest has passed."""
+        """Return whether a model with this digest has passed."""
         return self._key(digest) in self._read()
 
     def add(self, digest: str) -> None:
-        """Record that a model of that digest has passed; raise :class:`OSError` where that cannot be written."""
+        """Record that a model with this digest has passed; raise :class:`OSError` if the record cannot be written."""
         if self._folder is None:
             return
         keys = [*(key for key in self._read() if key != self._key(digest)), self._key(digest)]
@@ -47,7 +47,7 @@ class ProvenModels:
         return hashlib.sha256(f"{_VERSION} {self._runtime} {digest}".encode()).hexdigest()
 
     def _read(self) -> list[str]:
-        """Return what is recorded; nothing where there is no record, or it is damaged: each then has another trial."""
+        """Return the recorded keys; none if the record is missing or damaged: every model then has another trial."""
         if self._folder is None:
             return []
         try:
@@ -60,7 +60,7 @@ class ProvenModels:
 
     def _write(self, folder: Path, keys: Iterable[str]) -> None:
         make_private_folder(folder)
-        descriptor, name = tempfile.mkstemp(prefix=".proven-", dir=folder)  # of mode 0600
+        descriptor, name = tempfile.mkstemp(prefix=".proven-", dir=folder)  # mode 0600
         try:
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 json.dump({"models": list(keys)}, file)

@@ -1,4 +1,4 @@
-"""One small loader for two runtimes: ai-edge-litert where it has a wheel, tflite-runtime where not."""
+"""Loads the TFLite runtime: ai-edge-litert on platforms with a wheel, else tflite-runtime."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 
 from gapcast.core.errors import ModelError
 
-#: (distribution, module) in the order they are tried.
+#: (distribution, module), in the order of preference.
 RUNTIMES = (
     ("ai-edge-litert", "ai_edge_litert.interpreter"),
     ("tflite-runtime", "tflite_runtime.interpreter"),
 )
 
-#: What TFLite prints when the first interpreter of a process creates the XNNPACK delegate. No setting suppresses it.
+#: Printed by TFLite when the first interpreter of a process creates the XNNPACK delegate. No setting suppresses it.
 NOTICE = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
 #: A model of 276 bytes, y = x + x for one float: enough for the delegate to be created.
 _SMALLEST_MODEL = (
@@ -32,10 +32,10 @@ _STDERR = 2
 
 
 def load_interpreter() -> tuple[Any, str]:
-    """Return the ``Interpreter`` class that is installed, and its distribution with version.
+    """Return the installed ``Interpreter`` class, and its distribution with version.
 
-    After the first call it opens no file, so that an interpreter can be created when no file can be opened any more.
-    Raises :class:`ModelError` where neither runtime is installed.
+    After the first call it opens no file, so that an interpreter can be created even if no more files can be opened.
+    Raises :class:`ModelError` if neither runtime is installed.
     """
     return _load_interpreter(RUNTIMES)
 
@@ -59,10 +59,10 @@ def _load_interpreter(runtimes: tuple[tuple[str, str], ...]) -> tuple[Any, str]:
 
 @contextmanager
 def _without_notice() -> Iterator[None]:
-    """Drop :data:`NOTICE` from standard error; everything else that is written meanwhile follows at the end.
+    """Drop :data:`NOTICE` from standard error; all other output of this time is written at the end.
 
-    Standard error is the whole process's: this is for the first interpreter alone, which computes a model of our own,
-    so that nothing a user's model makes the runtime print, not even as it crashes, passes through here.
+    Standard error belongs to the whole process. This is used only for the first interpreter, which runs a built-in
+    model, so that the runtime's output for a user's model, even on a crash, is never captured.
     """
     try:
         original = os.dup(_STDERR)
@@ -71,7 +71,7 @@ def _without_notice() -> Iterator[None]:
         return
     try:
         captured = os.memfd_create("stderr") if hasattr(os, "memfd_create") else None
-    except OSError:  # no file can be opened: the line is shown
+    except OSError:  # no file can be opened: the notice is shown
         captured = None
     if captured is None:
         os.close(original)

@@ -1,4 +1,4 @@
-"""The models folder: ``registry.json`` and one folder a model, checked before use."""
+"""The models folder: ``registry.json`` and one folder per model, checked before use."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from gapcast.predictors.tflite import TflitePredictor
 
 
 def read_card(path: Path) -> ModelCard:
-    """Return the card at ``path``; raise :class:`ModelError` that names the first field that is wrong."""
+    """Return the card at ``path``; raise :class:`ModelError` that names the first invalid field."""
     return parse_card(read_bytes(path, MAX_CARD_BYTES), path)
 
 
 def parse_card(content: bytes, path: object) -> ModelCard:
-    """Return the card that ``content`` is; raise :class:`ModelError` that names ``path`` and the first wrong field."""
+    """Parse the card in ``content``; raise :class:`ModelError` that names ``path`` and the first invalid field."""
     try:
-        return ModelCard.model_validate_json(content)  # by the decoder of decode_json; names the field of a NaN
+        return ModelCard.model_validate_json(content)  # the decoder of decode_json; its error names the field of a NaN
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -41,7 +41,7 @@ def parse_card(content: bytes, path: object) -> ModelCard:
 
 
 def default_model(models: Path) -> str:
-    """Return the name of the model that ``registry.json`` under ``models`` calls the default."""
+    """Return the name of the default model from ``registry.json`` under ``models``."""
     path = models / REGISTRY_FILE
     try:
         name = decode_json(read_bytes(path, MAX_REGISTRY_BYTES))["default"]
@@ -55,16 +55,16 @@ def default_model(models: Path) -> str:
 
 
 def model_names(models: Path) -> list[str]:
-    """Return the names of the folders under ``models`` that hold a card."""
+    """Return the names of the folders under ``models`` that contain a card."""
     return sorted(path.parent.name for path in models.glob(f"*/{CARD_FILE}"))
 
 
 def load_model(folder: Path) -> TflitePredictor:
     """Load, check and self-test the model in ``folder``, in this process.
 
-    For models that are trusted as the code is; others go through :class:`gapcast.predictors.admission.Admission`.
-    Raises :class:`ModelError`, in one sentence, where a file is missing or cut short, is not the one
-    that the card describes, asks for a feature that this version does not know, or does not reproduce the
+    Only for models that are trusted like the code; use :class:`gapcast.predictors.admission.Admission` for others.
+    Raises :class:`ModelError`, in one sentence, if a file is missing, truncated or not the one
+    that the card describes, needs a feature that this version does not have, or does not reproduce the
     card's golden example.
     """
     files = read_model_files(folder)
@@ -74,7 +74,7 @@ def load_model(folder: Path) -> TflitePredictor:
 def check_files(files: ModelFiles, folder: Path) -> ModelCard:
     """Return the card of the ``files`` read from ``folder``.
 
-    Raises :class:`ModelError` where it is no card, or describes another file or folder.
+    Raises :class:`ModelError` if it is not a card, or describes another file or folder.
     """
     card = parse_card(files.card, folder / CARD_FILE)
     if card.name != folder.name:
@@ -92,9 +92,9 @@ def check_files(files: ModelFiles, folder: Path) -> ModelCard:
 
 
 def build_model(files: ModelFiles, card: ModelCard) -> TflitePredictor:
-    """Return the predictor of checked ``files``, once it has reproduced the golden example of its ``card``.
+    """Return the predictor of checked ``files`` after it reproduced the golden example of its ``card``.
 
-    Raises :class:`ModelError` where the runtime cannot load the file, or computes something else.
+    Raises :class:`ModelError` if the runtime cannot load the file, or computes other values.
     """
     predictor = TflitePredictor(files.model, card)
     _replay_golden(predictor)
@@ -102,23 +102,23 @@ def build_model(files: ModelFiles, card: ModelCard) -> TflitePredictor:
 
 
 def _replay_golden(predictor: TflitePredictor) -> None:
-    """Ask window by window: the interpreter for batches is then not made before the first batch comes."""
+    """Predict window by window, so that no interpreter for batches is created before the first batch."""
     golden = predictor.card.golden
     windows = np.asarray(golden.window, dtype=np.float32)
-    found = [predictor.predict(windows[i : i + 1]) for i in range(len(windows))]
-    mean = np.concatenate([each.mean for each in found])
-    quantiles = [each.quantiles for each in found if each.quantiles is not None]
-    for what, expected, got in (
+    predictions = [predictor.predict(windows[i : i + 1]) for i in range(len(windows))]
+    mean = np.concatenate([prediction.mean for prediction in predictions])
+    quantiles = [prediction.quantiles for prediction in predictions if prediction.quantiles is not None]
+    for what, expected, actual in (
         ("mean", golden.mean, mean),
         ("quantiles", golden.quantiles, np.concatenate(quantiles) if quantiles else None),
     ):
-        if expected is None or got is None:
+        if expected is None or actual is None:
             continue
-        wanted = np.asarray(expected, dtype=np.float32)
-        off = np.inf if wanted.shape != got.shape else float(np.max(np.abs(wanted - got)))
-        if not off <= golden.tolerance_kw:
+        expected_kw = np.asarray(expected, dtype=np.float32)
+        error_kw = np.inf if expected_kw.shape != actual.shape else float(np.max(np.abs(expected_kw - actual)))
+        if not error_kw <= golden.tolerance_kw:
             msg = (
-                f"model {predictor.name}: {what} of the golden example differs by {off:.3g} kW "
+                f"model {predictor.name}: {what} of the golden example differs by {error_kw:.3g} kW "
                 f"(at most {golden.tolerance_kw:g} is allowed): this runtime computes it wrongly"
             )
             raise ModelError(msg)

@@ -15,17 +15,17 @@ from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.runtime import load_interpreter
 
 INPUT = "window"
-#: Batch sizes that interpreters are made for, the first with the model, the others when a batch first fills them; a
-#: batch is filled up to the next one, since resizing a tensor costs more than the rows. Between 1 and 32 one more, as a
-#: model of some size takes for 32 rows three times what it takes for 8. Larger batches are cut: beyond 32 a row costs
-#: no less, while an interpreter's memory goes on growing (of an unrolled model of 330 kB, 7 MB at 32, 17 MB at 256).
-#: Not all are made at the start: those of the shipped models for 8 and 32 rows take 23 MB, and a house sends one row
-#: at a time. Where memory is too short for a larger one, its rows go through a smaller one that there is.
+#: Batch sizes with an interpreter of their own: the first is created with the model, the others with the first batch of
+#: that size. A batch is padded up to the next size, because resizing a tensor costs more than the rows. Between 1 and
+#: 32 there is one more, because a model of some size takes three times as long for 32 rows as for 8. Larger batches are
+#: split: beyond 32 a row costs no less, but the interpreter's memory grows (an unrolled model of 330 kB: 7 MB at 32,
+#: 17 MB at 256). Not all are created at the start: those of the bundled models for 8 and 32 rows take 23 MB, and a
+#: house sends one row at a time. If memory is too short for a larger one, an existing smaller one runs the rows.
 BATCH_SIZES = (1, 8, 32)
 
 
-class _Sized:
-    """One interpreter, allocated for one batch size."""
+class _BatchInterpreter:
+    """An interpreter allocated for one batch size."""
 
     def __init__(self, content: bytes, batch_size: int, shape: tuple[int, ...], outputs: tuple[str, ...]) -> None:
         interpreter_class, _ = load_interpreter()
@@ -39,20 +39,20 @@ class _Sized:
         if set(found_in) != {INPUT} or not set(outputs) <= set(found_out):
             msg = f"the file's signature is {sorted(found_in)} -> {sorted(found_out)}, not {[INPUT]} -> {list(outputs)}"
             raise ModelError(msg)
-        takes = [int(size) for size in found_in[INPUT]["shape_signature"][1:]]
-        if takes != list(shape):
-            msg = f"the file takes windows of {takes} (context, features), not {list(shape)} as its card says"
+        found_shape = [int(size) for size in found_in[INPUT]["shape_signature"][1:]]
+        if found_shape != list(shape):
+            msg = f"the file takes windows of {found_shape} (context, features), not {list(shape)} as its card says"
             raise ValueError(msg)
         self.batch_size = batch_size
         self._input = found_in[INPUT]["index"]
         self._outputs = tuple(found_out[name]["index"] for name in outputs)
-        del runner  # it holds on to the interpreter's memory, which is about to move
+        del runner  # it references the interpreter's memory, which is reallocated next
         self._interpreter.resize_tensor_input(self._input, (batch_size, *shape))
         self._interpreter.allocate_tensors()
         self._batch = np.zeros((batch_size, *shape), dtype=np.float32)
 
     def run(self, rows: F32) -> list[F32]:
-        """Run ``rows`` (at most the batch size); rows beyond them are left from before and cut off."""
+        """Run ``rows`` (at most the batch size); the remaining rows of the batch are stale and dropped."""
         n = len(rows)
         self._batch[:n] = rows
         self._interpreter.set_tensor(self._input, self._batch)
@@ -61,15 +61,15 @@ class _Sized:
 
 
 class TflitePredictor:
-    """A checked model file behind :class:`gapcast.core.predictor.Predictor`.
+    """A checked model file; implements :class:`gapcast.core.predictor.Predictor`.
 
-    Thread-safe: a lock lets one caller at a time at the interpreters (``invoke`` releases the GIL).
+    Thread-safe: a lock admits one caller at a time to the interpreters (``invoke`` releases the GIL).
     """
 
     def __init__(self, content: bytes, card: ModelCard) -> None:
-        """Allocate the interpreter for a single row; the others are made when a batch first fills them.
+        """Allocate the interpreter for a single row; the others are created with the first batch of their size.
 
-        Raises :class:`ModelError` where the bytes are no model or their signature is not the card's.
+        Raises :class:`ModelError` if the bytes are not a model or their signature is not the card's.
         """
         self.card = card
         self._content = content
@@ -79,8 +79,8 @@ class TflitePredictor:
         self._quantile_levels = None if card.quantile_levels is None else tuple(card.quantile_levels)
         self._outputs = ("mean",) if card.quantile_levels is None else ("mean", "quantiles")
         self._lock = Lock()
-        self._sized: dict[int, _Sized] = {}
-        self._at(BATCH_SIZES[0])
+        self._interpreters: dict[int, _BatchInterpreter] = {}
+        self._interpreter_of_size(BATCH_SIZES[0])
 
     @property
     def name(self) -> str:
@@ -114,23 +114,23 @@ class TflitePredictor:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The batch sizes that there are interpreters for at the moment."""
-        return tuple(sorted(self._sized))
+        """The batch sizes of the existing interpreters."""
+        return tuple(sorted(self._interpreters))
 
     def warm_up(self, sizes: Iterable[int] = BATCH_SIZES[:1]) -> None:
-        """Make and run the interpreters for batches of these ``sizes`` now, so that no reading waits for them."""
+        """Create and run the interpreters for batches of these ``sizes`` now, so that no reading waits for them."""
         for size in sizes:
             self.predict(np.zeros((size, *self._shape), dtype=np.float32))
 
-    def rest(self) -> None:
-        """Let the interpreters go, with the memory they hold; the next question makes the one that it needs again."""
+    def release_interpreters(self) -> None:
+        """Release the interpreters and their memory; the next prediction creates the one that it needs."""
         with self._lock:
-            self._sized.clear()
+            self._interpreters.clear()
 
     def predict(self, windows: F32) -> Prediction:
         """Forecast ``windows`` ``[N, context, features]``, any N >= 1.
 
-        Raises :class:`ModelError` where they have another shape, the runtime fails, or memory is too short.
+        Raises :class:`ModelError` if they have another shape, the runtime fails, or memory is too short.
         """
         if windows.shape[1:] != self._shape or len(windows) == 0:
             msg = f"model {self.name} takes [N, {self._shape[0]}, {self._shape[1]}], not {list(windows.shape)}"
@@ -148,36 +148,36 @@ class TflitePredictor:
         parts: list[list[F32]] = []
         first = 0
         while first < len(windows):
-            sized = self._for(len(windows) - first)
-            rows = windows[first : first + sized.batch_size]
+            interpreter = self._interpreter_for(len(windows) - first)
+            rows = windows[first : first + interpreter.batch_size]
             first += len(rows)
             try:
-                parts.append(sized.run(rows))
+                parts.append(interpreter.run(rows))
             except (ValueError, RuntimeError) as error:
-                raise self._failed("compute", error) from error
+                raise self._runtime_error("compute", error) from error
         return parts
 
-    def _for(self, n_rows: int) -> _Sized:
-        """Return the interpreter for ``n_rows``, or a smaller one where that cannot be made."""
+    def _interpreter_for(self, n_rows: int) -> _BatchInterpreter:
+        """Return the interpreter for ``n_rows``, or an existing smaller one if that cannot be created."""
         size = next((size for size in BATCH_SIZES if size >= n_rows), BATCH_SIZES[-1])
         try:
-            return self._at(size)
+            return self._interpreter_of_size(size)
         except ModelError:
-            smaller = [made for made in self._sized if made < size]
+            smaller = [existing for existing in self._interpreters if existing < size]
             if not smaller:
                 raise
-            return self._sized[max(smaller)]
+            return self._interpreters[max(smaller)]
 
-    def _at(self, size: int) -> _Sized:
-        if size not in self._sized:
+    def _interpreter_of_size(self, size: int) -> _BatchInterpreter:
+        if size not in self._interpreters:
             try:
-                self._sized[size] = _Sized(self._content, size, self._shape, self._outputs)
+                self._interpreters[size] = _BatchInterpreter(self._content, size, self._shape, self._outputs)
             except (ValueError, RuntimeError) as error:
-                raise self._failed("load", error) from error
+                raise self._runtime_error("load", error) from error
             except (MemoryError, OSError) as error:
                 msg = f"model {self.name}: no interpreter for {size} rows: {str(error) or 'memory is too short'}"
                 raise ModelError(msg) from error
-        return self._sized[size]
+        return self._interpreters[size]
 
-    def _failed(self, what: str, error: Exception) -> ModelError:
+    def _runtime_error(self, what: str, error: Exception) -> ModelError:
         return ModelError(f"model {self.name}: the runtime cannot {what} the file: {' '.join(str(error).split())}")

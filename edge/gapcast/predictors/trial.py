@@ -1,8 +1,8 @@
-"""The trial of a model of unknown origin: it is loaded and self-tested in a child process, before this one loads it.
+"""The trial of an untrusted model: it is loaded and self-tested in a child process before this process loads it.
 
-The child does what the service will do with the model: it makes the interpreter for each batch size, replays the golden
-example, and runs full batches of ordinary and extreme windows. A file that crashes the runtime, allocates without
-bound, loops, or takes so long for a batch that the stream would stand still, is refused here.
+The child does what the service will do with the model: it creates the interpreter for each batch size, replays the
+golden example, and runs full batches of ordinary and extreme windows. A file that crashes the runtime, allocates
+without bound, loops, or takes so long for a batch that it would stall the stream is rejected here.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from gapcast.predictors.runtime import load_interpreter
 from gapcast.predictors.store import build_model, check_files
 from gapcast.predictors.tflite import BATCH_SIZES, TflitePredictor
 
-#: Address space that any model may use in its trial, what it may use beyond that for each byte of its file, and the
-#: most of both. The runtime maps some 20 MB when it makes its first interpreter. The libraries before it, 140 MB, are
-#: not counted. A shipped model of 330 kB takes 18 MB at all batch sizes, which is 55 times its file.
-_BASE_BYTES, _BYTES_A_FILE_BYTE, _MOST_BYTES = 64 << 20, 64, 256 << 20
-#: Most processor time for one batch. A shipped model takes a few milliseconds, on a Raspberry Pi Zero some tens.
+#: Address space that any model may use in its trial, the additional space per byte of its file, and the maximum of
+#: both. The runtime maps some 20 MB with its first interpreter. The libraries, loaded before, take 140 MB and are not
+#: counted. A bundled model of 330 kB takes 18 MB at all batch sizes, which is 55 times its file.
+_BASE_BYTES, _BYTES_PER_FILE_BYTE, _MAX_BYTES = 64 << 20, 64, 256 << 20
+#: Maximum processor time for a batch. A bundled model takes a few milliseconds, on a Raspberry Pi Zero some tens.
 MAX_BATCH_S = 2.0
 _LENGTHS = struct.Struct(">II")
-#: Powers that meters can state and some they cannot, kW.
+#: Powers that meters can send, and some that they cannot, kW.
 _EXTREME_KW = (0.0, 1e-30, -1e6, 1e6)
 
 
 def trial_limits(files: ModelFiles) -> ChildLimits:
-    """Return what the trial of a model may use."""
-    return ChildLimits(min(_BASE_BYTES + _BYTES_A_FILE_BYTE * len(files.model), _MOST_BYTES))
+    """Return the limits for the trial of a model."""
+    return ChildLimits(min(_BASE_BYTES + _BYTES_PER_FILE_BYTE * len(files.model), _MAX_BYTES))
 
 
 def try_model(
@@ -49,9 +49,9 @@ def try_model(
 ) -> None:
     """Load and self-test the ``files`` read from ``folder`` in a child process.
 
-    Raises :class:`ModelError` where the model is no good, or its trial exceeds ``limits`` or ends the child.
+    Raises :class:`ModelError` if the model fails, or its trial exceeds ``limits`` or ends the child.
     """
-    check_files(files, folder)  # what is plainly wrong needs no child
+    check_files(files, folder)  # obvious errors need no child
     place = str(folder).encode()
     try:
         with open_scratch() as given:
@@ -73,7 +73,7 @@ def load_libraries() -> None:
 
 
 def run_trial(given: IO[bytes]) -> bytes:
-    """Load and try the model that :func:`try_model` wrote to ``given``: the child's part. Returns an empty answer."""
+    """Load and test the model that :func:`try_model` wrote to ``given``; return an empty answer. Runs in the child."""
     n_place, n_card = _LENGTHS.unpack(given.read(_LENGTHS.size))
     folder = Path(given.read(n_place).decode())
     files = ModelFiles(given.read(n_card), given.read())
@@ -88,7 +88,7 @@ def run_trial(given: IO[bytes]) -> bytes:
 
 
 def probe_windows(card: ModelCard) -> Iterator[F32]:
-    """Yield batches ``[N, context, features]`` of every size that interpreters are made for: ordinary and extreme."""
+    """Yield ordinary and extreme batches ``[N, context, features]`` of every batch size."""
     for size in BATCH_SIZES:
         shape = (size, card.context, len(card.features))
         ordinary_kw = 2.5 + 2.5 * np.sin(np.arange(math.prod(shape)))
@@ -97,21 +97,19 @@ def probe_windows(card: ModelCard) -> Iterator[F32]:
 
 
 def check_batch(model: TflitePredictor, windows: F32, clock_s: Callable[[], float]) -> None:
-    """Run one batch; raise :class:`ModelError` where it takes longer than :data:`MAX_BATCH_S` or has another shape."""
-    begun_s = clock_s()
+    """Run one batch; raise :class:`ModelError` if it takes longer than :data:`MAX_BATCH_S` or has a wrong shape."""
+    start_s = clock_s()
     prediction = model.predict(windows)
-    taken_s = clock_s() - begun_s
-    if taken_s > MAX_BATCH_S:
-        msg = (
-            f"model {model.name}: a batch of {len(windows)} windows takes {taken_s:.1f} s, more than {MAX_BATCH_S:g} s"
-        )
+    took_s = clock_s() - start_s
+    if took_s > MAX_BATCH_S:
+        msg = f"model {model.name}: a batch of {len(windows)} windows takes {took_s:.1f} s, more than {MAX_BATCH_S:g} s"
         raise ModelError(msg)
     n_leads = len(model.lead_times_min)
-    wanted: list[tuple[int, ...]] = [(len(windows), n_leads)]
+    expected: list[tuple[int, ...]] = [(len(windows), n_leads)]
     found = [prediction.mean.shape]
     if model.quantile_levels is not None:
-        wanted.append((len(windows), n_leads, len(model.quantile_levels)))
+        expected.append((len(windows), n_leads, len(model.quantile_levels)))
         found.append(() if prediction.quantiles is None else prediction.quantiles.shape)
-    if found != wanted:
-        msg = f"model {model.name}: a batch gives the shapes {found}, not {wanted}"
+    if found != expected:
+        msg = f"model {model.name}: a batch gives the shapes {found}, not {expected}"
         raise ModelError(msg)

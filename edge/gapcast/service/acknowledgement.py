@@ -29,7 +29,7 @@ class BatchAcknowledgement:
         ``accepted`` holds the outcome of their readings, in their order; ``receipts`` belong to its forecasts.
         """
         attempt, link = self._attempt, self._link
-        outcomes = zip(accepted.verdicts, accepted.place, strict=True)
+        outcomes = zip(accepted.statuses, accepted.place, strict=True)
         for arrival in arrivals:
             if arrival.reading is None:
                 if arrival.problem is not None:
@@ -43,8 +43,8 @@ class BatchAcknowledgement:
                 n_devices = engine.buffers.max_devices
                 detail = f"{n_devices} devices are known, all that devices.max allows"
                 attempt("publish", link.reject, arrival, PayloadError("too_many_devices", detail))
-            elif verdict is ReadingStatus.LACKING:
-                problem = PayloadError("missing_feature", engine.lacking(arrival.reading))
+            elif verdict is ReadingStatus.INCOMPLETE:
+                problem = PayloadError("missing_feature", engine.explain_incomplete(arrival.reading))
                 attempt("publish", link.reject, arrival, problem)
             elif verdict is ReadingStatus.FAILED:
                 attempt("publish", link.reject, arrival, internal_problem())

@@ -61,7 +61,7 @@ class AvailabilityPublisher:
 
     def is_online(self, row: int) -> bool | None:
         """Return whether the device of that row is online; None if unknown. The caller holds the lock."""
-        return None if self._presence is None else self._presence.is_there(row)
+        return None if self._presence is None else self._presence.is_online(row)
 
     def publish_changes(self) -> None:
         """Publish changes, unless the link is down or backlogged."""
@@ -80,7 +80,7 @@ class AvailabilityPublisher:
         presence, buffers, now_s = self._presence, self.buffers, time.monotonic()
         if presence is not None and now_s >= self._check_due_s:
             self._check_due_s = now_s + _CHECK_S
-            presence.look(buffers.n_rows, now_s)
+            presence.mark_offline(buffers.n_rows, now_s)
         if not may_publish:
             return [], []
         forgotten = list(self._forgotten)
@@ -90,5 +90,5 @@ class AvailabilityPublisher:
         if n_fresh_sessions != self._n_fresh_sessions:
             self._n_fresh_sessions = n_fresh_sessions
             presence.republish_all()
-        changes = ((buffers.device(row), online) for row, online in presence.changes(_MAX_PER_TURN))
+        changes = ((buffers.device(row), online) for row, online in presence.take_changes(_MAX_PER_TURN))
         return forgotten, [(device, online) for device, online in changes if device]

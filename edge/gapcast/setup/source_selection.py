@@ -8,7 +8,7 @@ from typing import Any
 
 from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
-from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, cure_of
+from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.plausibility import plausibility_warning
 from gapcast.presets import presets
@@ -108,7 +108,7 @@ def preview(
         if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
             side = "ahead of" if ahead_min > 0 else "behind"
             clocks.append(
-                f"{name}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock: {cure_of(ahead_min)}"
+                f"{name}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock: {clock_fix(ahead_min)}"
             )
     for sentence, n in listener.rejected.most_common(3):
         units.append(f"{sentence} ({n} times)")

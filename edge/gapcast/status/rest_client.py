@@ -49,7 +49,7 @@ class RestClient:
         """Return the body of ``route``, also of a 503, which means not ready; raise :class:`StatusError`."""
         request = urllib.request.Request(f"{self.url}{route}", headers={"Accept": accept, **self._headers})  # noqa: S310 - see __init__
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - see __init__
                 return self._decoded(route, answer.read(_MAX_RESPONSE_BYTES + 1))
         except urllib.error.HTTPError as error:
             with error:

@@ -1,1 +1,1 @@
-"""What survives a restart: a journal of readings, and a checkpoint of the engine's state now and then."""
+"""Persistence across restarts: a journal of readings, and checkpoints of the engine's state."""

@@ -1,8 +1,8 @@
-"""The arrays of an ``.npz`` file, read so that no byte of it can take more memory than the file has.
+"""Reads the arrays of an ``.npz`` file in no more memory than the size of the file.
 
-``numpy.load`` trusts the shape in an array's header: it allocates what that says, and where it says less than there is,
-it never reaches the end of the member, so that zipfile does not compare the CRC-32. Here each member is read whole, its
-CRC-32 compared, and its array must take exactly the bytes that are there.
+``numpy.load`` trusts the shape in an array's header: it allocates that much memory, and if the shape is too small,
+it never reaches the end of the member, so that zipfile does not check the CRC-32. Here each member is read as a whole,
+its CRC-32 checked, and its array must have exactly the size of the member.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-#: Kinds of arrays that state has: floats, integers, text.
+#: Kinds of arrays in the state: floats, integers, text.
 _KINDS = "fiuU"
 _SUFFIX = ".npy"
 
@@ -24,8 +24,8 @@ _SUFFIX = ".npy"
 def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
     """Return the arrays of an archive by name, each a view of its member's bytes.
 
-    Raises what zipfile and numpy do where it is damaged, and ValueError where a member is compressed, larger than the
-    file, or of another size than its header says.
+    Raises the errors of zipfile and numpy if it is damaged, and ValueError if a member is compressed, larger than the
+    file, or of another size than its header declares.
     """
     with zipfile.ZipFile(BytesIO(content)) as archive:
         members = archive.infolist()
@@ -36,7 +36,7 @@ def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _array_of(content: bytes) -> NDArray[Any]:
-    """Return the array of an ``.npy`` file, whose header must agree with its size."""
+    """Return the array of an ``.npy`` file, whose header must match its size."""
     file = BytesIO(content)
     if npy.read_magic(file) != (1, 0):
         msg = "a member is of an unknown version of .npy"

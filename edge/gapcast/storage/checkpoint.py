@@ -1,8 +1,8 @@
-"""The checkpoint: the engine's state at one moment, a file of numpy's ``.npz`` format with a SHA-256 at its end.
+"""The checkpoint file: a snapshot of the engine's state in numpy's ``.npz`` format, followed by a SHA-256 digest.
 
-``about`` is JSON; the other arrays are the columns of :class:`Snapshot`. The digest stands in a line
-after the archive, where numpy and an older gapcast do not look, and is checked before the archive is opened. Version 1
-had none: of such a file every member's CRC-32 is checked instead.
+The array ``about`` is JSON; the other arrays are the columns of :class:`Snapshot`. The digest is in a line
+after the archive, which numpy and older versions ignore, and is checked before the archive is opened. Version 1
+has no digest: the CRC-32 of every member is checked instead.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gapcast.json_input import decode_json
 from gapcast.storage.archive import read_arrays
 from gapcast.storage.journal import VERSION, check_version
 
-#: The line at the end: this, and the digest of all before it in hexadecimal.
+#: The line at the end: this label and the hexadecimal digest of everything before it.
 _LABEL = b"\ngapcast-sha256 "
 _DIGEST_DIGITS = 64
 _TRAILER_BYTES = len(_LABEL) + _DIGEST_DIGITS + 1
@@ -40,17 +40,17 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "latest_when": np.int64,
     "latest_n_observed": np.int32,
 }
-#: What earlier versions did not have, and ``more`` names: weights, and what was learnt in columns named after these.
+#: Columns that earlier versions did not have; ``more`` lists them: weights, and learning state with these prefixes.
 _SHARES = "latest_shares"
 _LEARNT = ("learnt", "scores", "drift")
 
 
 class DamagedError(StateError):
-    """A checkpoint that is damaged; the message says how."""
+    """A damaged checkpoint; the message says how."""
 
 
 class CheckpointHeader(BaseModel):
-    """What a checkpoint says in JSON."""
+    """The JSON part of a checkpoint."""
 
     version: int
     context: int
@@ -72,7 +72,7 @@ def encode(snapshot: Snapshot) -> bytes:
 
 
 def write(file: BinaryIO, snapshot: Snapshot) -> int:
-    """Write ``snapshot`` to ``file``, which is empty, can be read and is at its begin; return its size in bytes."""
+    """Write ``snapshot`` to ``file``, which is empty, readable and at its beginning; return its size in bytes."""
     more: dict[str, Any] = {_SHARES: snapshot.latest_shares}
     for part in _LEARNT:
         more |= {f"{part}/{name}": column for name, column in getattr(snapshot, part).items()}
@@ -88,8 +88,8 @@ def write(file: BinaryIO, snapshot: Snapshot) -> int:
         meters=snapshot.meters,
         more=list(more),
     )
-    words = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
-    np.savez(file, about=words, **{name: getattr(snapshot, name) for name in _COLUMNS}, **more)
+    header = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
+    np.savez(file, about=header, **{name: getattr(snapshot, name) for name in _COLUMNS}, **more)
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # BytesIO is one
     file.seek(0, 2)
@@ -100,16 +100,16 @@ def write(file: BinaryIO, snapshot: Snapshot) -> int:
 def read(path: Path) -> Snapshot:
     """Return the snapshot at ``path``.
 
-    Raises :class:`DamagedError` where it is damaged, :class:`StateError` where it is of a newer version, and OSError
-    where it cannot be read at all.
+    Raises :class:`DamagedError` if it is damaged, :class:`StateError` if it is of a newer version, and OSError
+    if it cannot be read at all.
     """
     return decode(path, path.read_bytes())
 
 
 def decode(path: Path, content: bytes) -> Snapshot:
-    """Return the snapshot that is ``content``, which came from ``path``.
+    """Decode the snapshot in ``content``, the bytes of ``path``.
 
-    Raises :class:`DamagedError` where it is damaged, whatever its bytes, and :class:`StateError` where it is of a newer
+    Raises :class:`DamagedError` if it is damaged, whatever its bytes, and :class:`StateError` if it is of a newer
     version.
     """
     trailer = content[-_TRAILER_BYTES:]
@@ -121,7 +121,7 @@ def decode(path: Path, content: bytes) -> Snapshot:
         return _parse(path, content, has_digest=has_digest)
     except StateError:
         raise
-    except Exception as error:  # a crafted archive, or one without a digest, may cause any
+    except Exception as error:  # a crafted archive, or one without a digest, may raise any
         msg = f"it cannot be parsed ({type(error).__name__}: {str(error)[:200]})"
         raise DamagedError(msg) from error
 
@@ -132,13 +132,13 @@ def _digest_of(content: bytes) -> str:
 
 def _parse(path: Path, content: bytes, *, has_digest: bool) -> Snapshot:
     arrays = read_arrays(content)
-    words = arrays["about"].tobytes()
-    version = decode_json(words)["version"]
+    header = arrays["about"].tobytes()
+    version = decode_json(header)["version"]
     check_version(path, version)
     if not has_digest and version >= _FIRST_WITH_DIGEST:
-        msg = "its digest is missing: it was cut short"
+        msg = "its digest is missing: it is truncated"
         raise DamagedError(msg)
-    about = CheckpointHeader.model_validate_json(words)
+    about = CheckpointHeader.model_validate_json(header)
     columns: dict[str, Any] = {name: arrays[name].astype(kind, casting="equiv") for name, kind in _COLUMNS.items()}
     more = {name: arrays[name] for name in about.more}
     for part in _LEARNT:

@@ -1,10 +1,10 @@
-"""What can be done about a disk that does not take what it is given."""
+"""Fixes for disk errors."""
 
 from __future__ import annotations
 
 import errno
 
-_CURES = {
+_FIXES = {
     errno.ENOSPC: "free disk space",
     errno.EDQUOT: "free disk space",
     errno.EROFS: "mount the file system read-write, or set state.path",
@@ -14,9 +14,9 @@ _CURES = {
 
 
 def disk_error_fix(error: BaseException) -> str:
-    """Return what to do about ``error``.
+    """Return how to fix ``error``.
 
     >>> disk_error_fix(OSError(errno.ENOSPC, "No space left on device"))
     'free disk space'
     """
-    return _CURES.get(getattr(error, "errno", None) or 0, "check the disk, or set state.path")
+    return _FIXES.get(getattr(error, "errno", None) or 0, "check the disk, or set state.path")

@@ -1,13 +1,13 @@
-"""The journal: a record of each batch, appended as readings are stored, one line a record.
+"""The journal: one record per batch of readings, one line per record, appended as readings are persisted.
 
 The first line is ``{"gapcast": "readings", "version": 2}`` after its CRC-32, as in version 1, so that an older gapcast
-recognises a newer file. Each other line is a record (:mod:`.record_lines`), numbered from 1, whose document
-is JSON: ``[issued_at_ms, [[device, minute, gap_kw], ...]]``, with other measured features as a fourth member where
-there are any. Samples of open minutes follow as ``[[topic, at_ms, terms], ...]``, with other measured features
-likewise. Or, between two batches, ``{"forget": device}``.
+recognises a newer file. Each other line is a record (:mod:`.record_lines`), numbered from 1, with a JSON document:
+``[issued_at_ms, [[device, minute, gap_kw], ...]]``, with other measured features, if any, as a fourth member.
+Samples of open minutes follow as ``[[topic, at_ms, terms], ...]``, with other measured features
+likewise. Between two batches there may be ``{"forget": device}``.
 
-A record counts whole or not at all. One that is repeated, or older than the one before it, is left out. Journals of
-version 1, whose lines have a CRC-32 and no number, are read too.
+A record is used as a whole or not at all. A repeated record, or one older than its predecessor, is skipped. Journals
+of version 1, whose lines have a CRC-32 and no number, can be read too.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from gapcast.storage.record_lines import RecordReader, encode_line, encode_line_
 
 #: Version of the format of journal and checkpoint.
 VERSION = 2
-_WHAT = "readings"
+_KIND = "readings"
 #: A longer line is read in parts, none of which is a record.
 _MAX_LINE_BYTES = 1 << 26
-#: Of a journal that is not in a file of the gateway's.
+#: The salt of a journal that is not a state file.
 NO_SALT = salt_of(0)
 
 
 class Entry(NamedTuple):
-    """A batch of readings whose forecasts were issued at ``issued_at_ms``, and the samples that came with it."""
+    """A batch of readings whose forecasts were issued at ``issued_at_ms``, and the samples of its messages."""
 
     issued_at_ms: int
     readings: list[Reading]
@@ -49,35 +49,35 @@ class Forgotten(NamedTuple):
 
 
 class Damage:
-    """What of a journal could not be read as it was written."""
+    """The damage found in a journal."""
 
     def __init__(self) -> None:
-        #: Records that are damaged, or missing by their numbers.
+        #: Records that are damaged, or missing according to the numbers.
         self.n_lost = 0
         self.n_repaired = 0
-        #: Records that were left out because their number had come before.
+        #: Records that were skipped because their number is not new.
         self.n_repeated = 0
         self.has_bad_header = False
-        #: Whether it is of version 1, to which nothing is appended.
+        #: Whether the journal has version 1, to which nothing is appended.
         self.is_older = False
-        #: Number of its last record.
+        #: Number of the last record.
         self.last = 0
         #: Bytes of an incomplete last record.
         self.n_bytes_cut = 0
 
     def __bool__(self) -> bool:
-        """Return whether there was any."""
+        """Return whether any damage was found."""
         return bool(self.n_bytes_cut or str(self))
 
     def __str__(self) -> str:
-        """Return it in words, but for an incomplete last record."""
+        """Return a description, without the incomplete last record."""
         found = [
             (self.n_lost, f"{self.n_lost} records are damaged or missing"),
             (self.n_repaired, f"{self.n_repaired} records were repaired"),
             (self.n_repeated, f"{self.n_repeated} records are repeated"),
             (self.has_bad_header, "its first line is damaged"),
         ]
-        return ", ".join(words for is_there, words in found if is_there)
+        return ", ".join(text for count, text in found if count)
 
 
 def encode_header() -> bytes:
@@ -86,7 +86,7 @@ def encode_header() -> bytes:
     >>> encode_header()
     b'645eb883 {"gapcast":"readings","version":2}\n'
     """
-    return encode_line_v1(to_json({"gapcast": _WHAT, "version": VERSION}))
+    return encode_line_v1(to_json({"gapcast": _KIND, "version": VERSION}))
 
 
 def encode(
@@ -105,21 +105,21 @@ def encode(
 
 
 def encode_forgotten(device: str, *, n: int = 0, salt: bytes = NO_SALT) -> bytes:
-    """Return the record of a device that was forgotten."""
+    """Return the record that a device was forgotten."""
     return encode_line(to_json({"forget": device}), n, salt)
 
 
 def read(path: Path, damage: Damage, salt: bytes = NO_SALT) -> Iterator[Entry | Forgotten]:
-    """Yield the records of the journal at ``path``; add to ``damage`` what could not be read, and go on after it.
+    """Yield the records of the journal at ``path``; add damaged records to ``damage`` and continue after them.
 
-    Raises :class:`StateError` where it is of a newer version, and OSError where it cannot be read at all.
+    Raises :class:`StateError` if it is of a newer version, and OSError if it cannot be read at all.
     """
     n_bad = 0
     with path.open("rb") as file:
         header = encode_header()
-        n_wrong = _n_different(file.read(len(header)), header)
-        is_current = n_wrong <= 1
-        damage.has_bad_header, damage.is_older = n_wrong == 1, not is_current
+        n_wrong_bytes = _n_different(file.read(len(header)), header)
+        is_current = n_wrong_bytes <= 1
+        damage.has_bad_header, damage.is_older = n_wrong_bytes == 1, not is_current
         if not is_current:
             file.seek(0)
             if not _has_older_header(path, file.readline(_MAX_LINE_BYTES)):
@@ -145,14 +145,14 @@ def read(path: Path, damage: Damage, salt: bytes = NO_SALT) -> Iterator[Entry | 
 
 
 def decode(line: bytes) -> Entry | Forgotten | None:
-    """Return what a single ``line`` holds that :func:`encode` made, now or in version 1; None where it is damaged."""
+    """Decode a single ``line`` of :func:`encode`, of this version or version 1; return None if it is damaged."""
     content = line.removesuffix(b"\n")
     record = verify_line(content, NO_SALT) or verify_line_v1(content)
     return None if record is None else _entry(record.document)
 
 
 def check_version(path: Path, version: object) -> None:
-    """Raise :class:`StateError` where ``version`` is newer than what is read here."""
+    """Raise :class:`StateError` if ``version`` is newer than the supported one."""
     if isinstance(version, int) and version > VERSION:
         msg = f"{path} is of version {version}, and this gapcast reads versions up to {VERSION}"
         raise StateError(msg)
@@ -179,7 +179,7 @@ def _document(text: bytes) -> Any:
 
 
 def _entry(text: bytes) -> Entry | Forgotten | None:
-    """Return what a record's document says; None where it is not of the format, or a value is out of range."""
+    """Parse a record's document; return None if it does not have the format, or a value is out of range."""
     try:
         document = _document(text)
         if isinstance(document, dict):

@@ -1,9 +1,9 @@
-"""The lines of a journal: a digest over each record, checked before it is parsed, and what a damaged line still tells.
+"""The lines of a journal: a digest for each record, checked before it is parsed, and the repair of damaged lines.
 
 A line is ``digest number document`` and a newline. ``digest`` is 48 bits of BLAKE2b over the rest, in base64, salted
 with the journal's generation, so that a record of another journal is not accepted. A newline only separates records:
-one that is lost or altered costs nothing. A single damaged byte is repaired by trying what it may have been until the
-digest is right, which a wrong record is with a probability of about 1e-10.
+a lost or altered one costs nothing. A single damaged byte is repaired by trying other values until the digest
+matches, which happens for a wrong record with a probability of about 1e-10.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 _DIGEST_BYTES, _DIGITS = 6, 8
-#: Of a record's number.
-_MOST_DIGITS = 18
+#: Maximum digits of a record's number.
+_MAX_DIGITS = 18
 _CRC_BYTES = 9  # version 1: eight hexadecimal digits and a space
-#: Bytes that are hashed to repair one journal, at most: about a second on a slow machine.
+#: Maximum bytes hashed to repair one journal: about a second on a slow machine.
 _MAX_HASHED_BYTES = 1 << 26
-_HASH_COST_BYTES = 64  # of a call, beside its bytes
+_HASH_COST_BYTES = 64  # of a call, in addition to its bytes
 _PRINTABLE = bytes(range(0x20, 0x7F))
-#: What a damaged byte may have been, the likeliest first.
+#: Candidates for a damaged byte, the most likely first.
 _LIKELY = b"0123456789"
 _UNLIKELY = bytes(sorted(set(_PRINTABLE) - set(_LIKELY)))
 _ALL = bytes(range(256))
 
 
 class Record(NamedTuple):
-    """A record whose digest is right: its number (0: none) and its document. ``is_repaired``: it was damaged."""
+    """A record with a valid digest: its number (0: none) and its document. ``is_repaired``: it was damaged."""
 
     number: int
     document: bytes
@@ -37,12 +37,12 @@ class Record(NamedTuple):
 
 
 def salt_of(generation: int) -> bytes:
-    """Return what the digests of a generation's journal are salted with."""
+    """Return the salt for the digests of a generation's journal."""
     return generation.to_bytes(8, "little")
 
 
 def encode_line(document: bytes, number: int, salt: bytes) -> bytes:
-    """Return the line of the ``number``-th record of a journal; ``document`` holds no newline."""
+    """Return the line of the ``number``-th record of a journal; ``document`` contains no newline."""
     text = b"%d %b" % (number, document)
     digest = blake2b(text, digest_size=_DIGEST_BYTES, salt=salt).digest()
     return b"%b %b\n" % (b2a_base64(digest, newline=False), text)
@@ -54,13 +54,13 @@ def encode_line_v1(document: bytes) -> bytes:
 
 
 def verify_line(line: bytes, salt: bytes) -> Record | None:
-    """Return the record of a ``line`` without its newline, or None where its digest is wrong."""
+    """Return the record of a ``line`` without its newline, or None if its digest is wrong."""
     text = line[_DIGITS + 1 :]
     return _record_of(text) if line[: _DIGITS + 1] == _digest_of(text, salt) + b" " else None
 
 
 def verify_line_v1(line: bytes) -> Record | None:
-    """Return the record of a ``line`` of version 1 without its newline, or None where its checksum is wrong."""
+    """Return the record of a ``line`` of version 1 without its newline, or None if its checksum is wrong."""
     document = line[_CRC_BYTES:]
     return Record(0, document) if line[:_CRC_BYTES] == b"%08x " % zlib.crc32(document) else None
 
@@ -69,11 +69,11 @@ class RecordReader:
     """Reads the records of one journal from its lines."""
 
     def __init__(self, salt: bytes, *, accepts_v1: bool) -> None:
-        """Read lines whose digests have ``salt``; with ``accepts_v1`` lines of version 1 too."""
+        """Read lines with digests of ``salt``; with ``accepts_v1`` also lines of version 1."""
         self._salt = salt
         self._accepts_v1 = accepts_v1
         self._left_bytes = _MAX_HASHED_BYTES
-        #: Bytes of an incomplete last line, once all were read.
+        #: Bytes of an incomplete last line, once all lines were read.
         self.n_bytes_cut = 0
 
     def read(self, lines: Iterable[bytes]) -> Iterator[Record | None]:
@@ -103,13 +103,13 @@ class RecordReader:
         return verify_line_v1(line) if record is None and self._accepts_v1 else record
 
     def _try(self, line: bytes) -> Record | None:
-        """Return the record of ``line`` where its digest is right and there was time left to compute it."""
+        """Return the record of ``line`` if its digest is right and the repair budget is not used up."""
         self._left_bytes -= len(line) + _HASH_COST_BYTES
         return self._verify(line) if self._left_bytes > 0 else None
 
     def _repair(self, line: bytes, *, is_complete: bool) -> list[Record | None] | None:
-        """Return the records of a line of which one byte may be damaged, or None."""
-        for at in range(1, len(line)):  # the newline between two records
+        """Return the records of a line with at most one damaged byte, or None."""
+        for at in range(1, len(line)):  # a damaged newline between two records
             if (record := self._try(line[:at])) is not None:
                 rest = line[at + 1 :]
                 return [record, self._verify(rest)] if rest.strip(b"\0") else [record]
@@ -124,14 +124,14 @@ class RecordReader:
         return None if record is None else [record]
 
     def _substitute(self, line: bytes) -> Record | None:
-        """Return the record that ``line`` is with one byte of its text replaced, or None."""
+        """Return the record of ``line`` with one byte of its text replaced, or None."""
         start = _DIGITS + 1
-        strange = [at for at in range(start, len(line)) if line[at] not in _PRINTABLE]
-        if len(strange) == 1:
-            passes = [(strange, _ALL)]
+        unprintable = [at for at in range(start, len(line)) if line[at] not in _PRINTABLE]
+        if len(unprintable) == 1:
+            passes = [(unprintable, _ALL)]
         else:
             places = list(range(start, len(line)))
-            passes = [(places, _LIKELY), (places, _UNLIKELY if not strange else _ALL)]
+            passes = [(places, _LIKELY), (places, _UNLIKELY if not unprintable else _ALL)]
         altered = bytearray(line)
         for places, values in passes:
             for at in places:
@@ -145,7 +145,7 @@ class RecordReader:
         return None
 
     def _join(self, before: bytes, line: bytes) -> Record | None:
-        """Return the record that two lines are, where the newline between them was another byte; or None."""
+        """Return the record that a byte damaged to a newline split into two lines, or None."""
         for value in _ALL:
             if (record := self._try(b"%b%c%b" % (before, value, line))) is not None:
                 return record._replace(is_repaired=True)
@@ -158,4 +158,4 @@ def _digest_of(text: bytes, salt: bytes) -> bytes:
 
 def _record_of(text: bytes) -> Record | None:
     number, _, document = text.partition(b" ")
-    return Record(int(number), document) if number.isdigit() and len(number) <= _MOST_DIGITS else None
+    return Record(int(number), document) if number.isdigit() and len(number) <= _MAX_DIGITS else None

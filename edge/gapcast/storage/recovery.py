@@ -1,7 +1,7 @@
-"""From the files to a running engine: the newest checkpoint that can be read, and the journals after it.
+"""Restores an engine from files: the newest readable checkpoint, and the journals after it.
 
-Files come in generations: ``checkpoint-00000007.npz`` holds all that was kept before ``readings-00000007.jsonl``
-began. What is damaged is used as far as it can be read, and set aside under another name: never removed.
+Files have generations: ``checkpoint-00000007.npz`` contains the state before ``readings-00000007.jsonl``
+begins. A damaged file is used as far as it can be read, and renamed, never removed.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ log = structlog.get_logger(__name__)
 
 _JOURNAL, _CHECKPOINT = "readings-{:08d}.jsonl", "checkpoint-{:08d}.npz"
 _NAME = re.compile(r"(?:readings-(\d{8})\.jsonl|checkpoint-(\d{8})\.npz)")
-_ASIDE = ".damaged"
-#: Devices that a message names.
-_MOST_NAMED = 5
+_DAMAGED_SUFFIX = ".damaged"
+#: Maximum number of devices named in a message.
+_MAX_NAMED = 5
 
 
 class Recovered(NamedTuple):
-    """What was found: the newest generation, and whether its journal may simply be continued.
+    """The result of a recovery: the newest generation, and whether its journal is ``sound`` and can be continued.
 
-    ``journal_bytes`` and ``journal_readings`` are those that must be replayed on top of a checkpoint of
-    ``checkpoint_bytes``; the newest journal has ``journal_records``. ``forgets``: a device was forgotten in them, of
-    which older files may still tell. ``damage`` says what was damaged and what was used instead, if anything was.
+    ``journal_bytes`` and ``journal_readings`` are those to replay after a checkpoint of ``checkpoint_bytes``;
+    the newest journal has ``journal_records``. ``forgets``: the journals forget a device that older files may still
+    contain. ``damage`` says what was damaged and what was used instead, if anything was.
     """
 
     generation: int
@@ -50,26 +50,25 @@ class Recovered(NamedTuple):
 
 
 def journal_path(folder: Path, generation: int) -> Path:
-    """Return where a generation's journal is."""
+    """Return the path of a generation's journal."""
     return folder / _JOURNAL.format(generation)
 
 
 def checkpoint_path(folder: Path, generation: int) -> Path:
-    """Return where a generation's checkpoint is."""
+    """Return the path of a generation's checkpoint."""
     return folder / _CHECKPOINT.format(generation)
 
 
 def files_of(folder: Path) -> dict[Path, int]:
-    """Return the files of state in ``folder``, each with its generation."""
+    """Return the state files in ``folder`` with their generations."""
     found = ((path, _NAME.fullmatch(path.name)) for path in folder.iterdir())
     return {path: int(match[1] or match[2]) for path, match in found if match}
 
 
 def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
-    """Put ``engine`` and ``meters``, which must be new, where the files in ``folder`` end.
+    """Restore ``engine`` and ``meters``, which must be new, from the files in ``folder``.
 
-    Raises :class:`StateError` where one of them is of a newer version, and OSError where the folder cannot
-    be read.
+    Raises :class:`StateError` if a file is of a newer version, and OSError if the folder cannot be read.
     """
     files = files_of(folder)
     generations = sorted(set(files.values()))
@@ -93,7 +92,7 @@ def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
     try:
         replay.finish()
     except Exception as error:
-        damages.append(f"the newest forecasts could not be made again ({type(error).__name__}: {error})")
+        damages.append(f"the newest forecasts could not be repeated ({type(error).__name__}: {error})")
     newest = generations[-1] if generations else 0
     log.info("state.restored", path=str(folder), devices=len(engine.buffers), replayed=replay.n_readings)
     damage = ""
@@ -106,10 +105,10 @@ def recover(folder: Path, engine: Engine, meters: Meters) -> Recovered:
 
 
 def remove_old(folder: Path, clean_from: int = 0) -> None:
-    """Remove what the newest two checkpoints make needless: where the newest proves damaged, the other serves.
+    """Remove files that the newest two checkpoints supersede: if the newest is damaged, the other one is used.
 
-    Before ``clean_from`` nothing stays, once there is a checkpoint of that generation or a later one: it tells of
-    a device that was forgotten.
+    Files before generation ``clean_from`` contain a forgotten device: all are removed once there is a checkpoint of
+    that generation or a later one.
     """
     files = files_of(folder)
     checkpoints = sorted(generation for path, generation in files.items() if path.suffix == ".npz")
@@ -122,7 +121,7 @@ def remove_old(folder: Path, clean_from: int = 0) -> None:
 
 
 def write_checkpoint(folder: Path, generation: int, snapshot: Snapshot, clean_from: int) -> int:
-    """Write a checkpoint whole or not at all, then remove what it makes needless; return its size in bytes.
+    """Write a checkpoint atomically, then remove the files it supersedes; return its size in bytes.
 
     ``clean_from`` as for :func:`remove_old`.
     """
@@ -132,17 +131,17 @@ def write_checkpoint(folder: Path, generation: int, snapshot: Snapshot, clean_fr
         file.flush()
         os.fsync(file.fileno())
     part.replace(checkpoint_path(folder, generation))
-    names = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(names)
+        os.fsync(descriptor)
     finally:
-        os.close(names)
+        os.close(descriptor)
     remove_old(folder, clean_from)
     return n_bytes
 
 
 def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: list[str]) -> bool:
-    """Restore the checkpoint at ``path``; return whether it was used, with what was damaged added to ``damages``."""
+    """Restore the checkpoint at ``path``; return whether it was used, and add any damage to ``damages``."""
     try:
         snapshot = checkpoint.read(path)
     except OSError as error:
@@ -152,7 +151,7 @@ def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: lis
         damages.append(set_aside(path, str(error)))
         return False
     try:
-        unused = restore_snapshot(engine, snapshot)
+        problems = restore_snapshot(engine, snapshot)
         if snapshot.channels == engine.buffers.channels:
             meters.resume(snapshot.meters)
     except StateError as error:
@@ -160,23 +159,23 @@ def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: lis
             "state.not_used", path=str(path), problem=str(error), cure="the windows fill again with new readings"
         )
         return False
-    except Exception as error:  # of a crafted file, whose digest is right
+    except Exception as error:  # from a crafted file with a valid digest
         for device in reversed(list(engine.buffers)):  # the next checkpoint's first device gets the first row again
             engine.forget(device)
             meters.forget(device)
         damages.append(set_aside(path, f"it cannot be restored ({type(error).__name__}: {error})"))
         return False
-    if unused.learning:
+    if problems.learning:
         log.warning(
             "state.learnt_not_used",
             path=str(path),
-            problem=unused.learning,
+            problem=problems.learning,
             cure="online learning starts again for each device",
         )
-    if unused.devices:
-        problem = f"values of {len(unused.devices)} devices are out of range; these devices start again"
-        damages.append(f"{path.name}: {problem} ({', '.join(unused.devices[:_MOST_NAMED])})")
-        log.warning("state.out_of_range", path=str(path), problem=problem, devices=unused.devices[:_MOST_NAMED])
+    if problems.devices:
+        problem = f"values of {len(problems.devices)} devices are out of range; these devices start again"
+        damages.append(f"{path.name}: {problem} ({', '.join(problems.devices[:_MAX_NAMED])})")
+        log.warning("state.out_of_range", path=str(path), problem=problem, devices=problems.devices[:_MAX_NAMED])
     return True
 
 
@@ -189,15 +188,15 @@ def _replay_journal(
         for entry in journal.read(path, damage, salt_of(generation)):
             try:
                 _replay_entry(entry, replay, meters)
-            except Exception as error:  # of a crafted record, whose digest is right
+            except Exception as error:  # from a crafted record with a valid digest
                 n_failed, failure = n_failed + 1, f"{type(error).__name__}: {error}"
     except OSError as error:
         damages.append(set_aside(path, f"it cannot be read ({error})"))
         return False, 0
     if n_failed:
         damages.append(f"{path.name}: {n_failed} records could not be replayed ({failure})")
-    if words := str(damage):
-        damages.append(set_aside(path, f"{words}; all others were used"))
+    if description := str(damage):
+        damages.append(set_aside(path, f"{description}; all others were used"))
     elif damage.n_bytes_cut:
         log.info("state.cut_short", path=str(path), n_bytes=damage.n_bytes_cut)
     return not (damage or damage.is_older or n_failed), damage.last
@@ -208,19 +207,19 @@ def _replay_entry(entry: journal.Entry | journal.Forgotten, replay: JournalRepla
         replay.forget(entry.device)
         meters.forget(entry.device)
     else:
-        replay.take(entry.readings, entry.issued_at_ms)
+        replay.replay_batch(entry.readings, entry.issued_at_ms)
         meters.recall(entry.samples, entry.readings, entry.issued_at_ms)
 
 
 def set_aside(path: Path, problem: str) -> str:
-    """Give a damaged file another name, log it, and return what is damaged."""
+    """Rename a damaged file, log the problem, and return a description."""
     n = 1
-    while (aside := path.with_name(f"{path.name}{_ASIDE}-{n}")).exists():
+    while (new_path := path.with_name(f"{path.name}{_DAMAGED_SUFFIX}-{n}")).exists():
         n += 1
-    told = problem
+    logged = problem
     try:
-        path.rename(aside)
+        path.rename(new_path)
     except OSError as error:
-        aside, told = path, f"{problem}; it cannot be renamed ({error})"
-    log.warning("state.damaged", path=str(path), problem=told, kept_as=str(aside), cure="check the disk")
+        new_path, logged = path, f"{problem}; it cannot be renamed ({error})"
+    log.warning("state.damaged", path=str(path), problem=logged, kept_as=str(new_path), cure="check the disk")
     return f"{path.name}: {problem}"

@@ -1,7 +1,7 @@
-"""A shard's folder, held by one process alone, and the models that it was kept with.
+"""Locks a shard's folder for one process, and records the models that its state was written with.
 
-The lock is the kernel's (``flock``), on a file beside the state: however the process or the machine ends, it is gone,
-and no file that was left behind needs to be judged. What stands in the file only tells people who has it.
+The lock is a kernel lock (``flock``) on a file in the folder: it is released however the process or the machine ends,
+so that there is never a stale lock file. The content of the file only informs people about the holder.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from gapcast.private_files import create_private, make_private_folder, open_priv
 
 log = structlog.get_logger(__name__)
 
-#: Longest that a worker is waited for that is ending: it finishes what is queued.
+#: Maximum wait for a worker that is shutting down: it finishes its queue.
 WAIT_S = 3.0
 _POLL_S = 0.05
 _LOCK, _MODELS = "lock", "models.json"
 
 
 class ShardLock:
-    """The folder of one shard."""
+    """The lock on the folder of one shard."""
 
     def __init__(self, folder: Path, *, accepts_other_models: bool = False) -> None:
         self._folder = folder
         self._accepts = accepts_other_models
         self._lock: int | None = None
 
-    def take(self, models: Mapping[str, str], wait_s: float = WAIT_S) -> None:
-        """Hold the folder for a worker with these ``models`` (name -> version and hash), until :meth:`release`.
+    def acquire(self, models: Mapping[str, str], wait_s: float = WAIT_S) -> None:
+        """Lock the folder for a worker with these ``models`` (name -> version and hash), until :meth:`release`.
 
-        Raises :class:`ShardError` where another holds it after ``wait_s`` still, where it cannot be held at all, or
-        where it was kept with other models and these are not accepted.
+        Raises :class:`ShardError` if another worker still holds it after ``wait_s``, if it cannot be locked at all, or
+        if its state was written with other models and these are not accepted.
         """
         try:
             make_private_folder(self._folder)
@@ -48,9 +48,9 @@ class ShardLock:
             self._wait(self._lock, wait_s)
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
-            self._compare(models)
+            self._check_models(models)
         except OSError as error:
-            msg = f"{self._folder} cannot be held ({error}): a shard needs a disk that can be written and locked"
+            msg = f"{self._folder} cannot be locked ({error}): a shard needs a disk that can be written and locked"
             raise ShardError(msg) from error
 
     def _wait(self, lock: int, wait_s: float) -> None:
@@ -68,32 +68,34 @@ class ShardLock:
             else:
                 return
 
-    def _compare(self, models: Mapping[str, str]) -> None:
-        kept = self._kept_with()
-        if kept is not None and kept != models:
-            unlike = sorted(name for name in {*kept, *models} if kept.get(name) != models.get(name))
-            told = ", ".join(f"{name} {_short(kept.get(name))}, here {_short(models.get(name))}" for name in unlike)
+    def _check_models(self, models: Mapping[str, str]) -> None:
+        recorded = self._recorded_models()
+        if recorded is not None and recorded != models:
+            names = sorted(name for name in {*recorded, *models} if recorded.get(name) != models.get(name))
+            differences = ", ".join(
+                f"{name} {_short(recorded.get(name))}, here {_short(models.get(name))}" for name in names
+            )
             if not self._accepts:
                 msg = (
-                    f"{self._folder} was kept with other models ({told}): give this worker the same, "
-                    "or say state.accept_other_models = true while new ones are rolled out"
+                    f"{self._folder} was written with other models ({differences}): give this worker the same, "
+                    "or set state.accept_other_models = true while new ones are rolled out"
                 )
                 raise ShardError(msg)
-            log.warning("shard.other_models", path=str(self._folder), models=told)
-        self.note(models)
+            log.warning("shard.other_models", path=str(self._folder), models=differences)
+        self.record_models(models)
 
-    def _kept_with(self) -> dict[str, str] | None:
+    def _recorded_models(self) -> dict[str, str] | None:
         try:
             document = decode_json((self._folder / _MODELS).read_bytes())
             return {str(name): str(version) for name, version in document["models"].items()}
         except FileNotFoundError:
             return None
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            msg = f"{self._folder / _MODELS} is damaged ({error}): remove it where these are the models to go on with"
+            msg = f"{self._folder / _MODELS} is damaged ({error}): remove it to continue with this worker's models"
             raise ShardError(msg) from error
 
-    def note(self, models: Mapping[str, str]) -> None:
-        """Note that the shard is kept with ``models`` from here on; raise :class:`ShardError` where that fails."""
+    def record_models(self, models: Mapping[str, str]) -> None:
+        """Record ``models`` as those of the shard's state from now on; raise :class:`ShardError` on failure."""
         part = self._folder / f"{_MODELS}.part"
         try:
             with create_private(part) as file:
@@ -106,7 +108,7 @@ class ShardLock:
             raise ShardError(msg) from error
 
     def release(self) -> None:
-        """Let another have the folder; no effect where it is not held."""
+        """Release the folder; no effect if it is not locked."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -117,16 +119,16 @@ def _holder(lock: int) -> str:
         document = decode_json(os.pread(lock, 4_096, 0))
         return f"process {document['pid']} on {document['host']}"
     except (ValueError, LookupError, TypeError):
-        return "a process that did not say which"
+        return "an unknown process"
 
 
 def _short(version: str | None) -> str:
-    """Return a version as people tell it apart: its hash cut short.
+    """Return a version with its hash shortened, for people.
 
     >>> _short("1 4f73eb40aa"), _short(None)
     ('1 4f73eb40', 'none')
     """
     if version is None:
         return "none"
-    said, _, digest = version.rpartition(" ")
-    return f"{said} {digest[:8]}"
+    number, _, digest = version.rpartition(" ")
+    return f"{number} {digest[:8]}"

@@ -1,8 +1,8 @@
-"""Keeps readings under a folder: each batch a line of the journal, the whole state a checkpoint now and then.
+"""Persists readings in a folder: each batch as a line of the journal, the whole state in checkpoints.
 
 A line reaches the operating system before :meth:`Store.keep` returns, so that a killed process loses
-nothing; the disk has it after :data:`SYNC_S` at most, which is what a power cut may lose. Waiting for
-the disk is left to a thread beside the stream's. Trouble stops the keeping, never the service.
+nothing; it is on the disk after :data:`SYNC_S` at most, so that a power failure loses no more than that. A separate
+thread waits for the disk. A disk error stops the persistence, never the service.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from gapcast.storage.recovery import files_of, journal_path, recover, write_chec
 
 log = structlog.get_logger(__name__)
 
-#: A journal is forced to the disk this often.
+#: Interval between syncs of the journal to the disk.
 SYNC_S = 30.0
-#: After trouble it is tried again this often.
+#: Interval between retries after an error.
 RETRY_S = 30.0
-#: A checkpoint is due when the journal has grown to this, or to twice the last checkpoint.
+#: A checkpoint is due when the journal has grown to this size, or to twice the size of the last checkpoint.
 LEAST_JOURNAL_BYTES = 2 << 20
-#: Or when it holds so many readings, and so many of each device: forecasting them again takes a second.
+#: Or when it has this many readings, and this many per device: forecasting them again takes a second.
 MOST_READINGS, MOST_READINGS_EACH = 20_000, 20
 
 
@@ -45,56 +45,57 @@ class Store:
     """Persists batches and snapshots in files. Implements :class:`gapcast.service.persistence.StateStore`."""
 
     def __init__(self, folder: Path, clock_s: Callable[[], float] = time.monotonic, *, of_shard: bool = False) -> None:
-        """Keep readings under ``folder``, once :meth:`restore` was called; ``clock_s`` says when what is due.
+        """Persist readings in ``folder`` after :meth:`restore` was called; ``clock_s`` times syncs and retries.
 
-        ``of_shard``: the caller holds a :class:`~gapcast.storage.shard_lock.ShardLock`, and stops without the folder.
+        ``of_shard``: the caller holds a :class:`~gapcast.storage.shard_lock.ShardLock`; errors raise instead of
+        disabling the persistence.
         """
         self._folder = folder
         self._of_shard = of_shard
         self._clock_s = clock_s
-        self._beside = ThreadPoolExecutor(1, "storage")
+        self._writer = ThreadPoolExecutor(1, "storage")
         self._checkpointing: Future[int] | None = None
         self._syncing: Future[None] | None = None
-        self._claimed: int | None = None
+        self._folder_lock: int | None = None
         self._journal: int | None = None
         self._n_records, self._salt = 0, journal.NO_SALT
         self._n_bytes_since = self._checkpoint_bytes = self._n_readings_since = self._n_devices = 0
         self._owes_checkpoint = self._dirty = False
         self._forgets = False  # whether a device was forgotten since the newest generation began
         self._outdated = False  # whether the batches so far were forecast by another engine than would replay them
-        self._clean_from = 0  # the first generation without those that were
-        self._given_up = False
+        self._clean_from = 0  # the first generation without forgotten devices
+        self._disabled = False
         self._sync_due_s = self._retry_due_s = 0.0
         self.n_bytes_written = 0
         self.problem = ""
-        #: What was damaged when the state was restored, and what was used instead; empty where nothing was.
+        #: What was damaged when the state was restored, and what was used instead; empty if nothing was.
         self.damage = ""
 
     # --- start and end --------------------------------------------------------------------------
 
     def restore(self, engine: Engine, meters: Meters | None = None) -> None:
-        """Put ``engine`` and ``meters``, which must be new, where the last process left them, and be ready for more.
+        """Restore ``engine`` and ``meters``, which must be new, and start to persist.
 
-        Raises :class:`ShardError` where they are a shard's and the files cannot be read here, or are a newer gapcast's.
+        Raises :class:`ShardError` for a shard whose files cannot be read or are of a newer version.
         """
         meters = meters or NoMeters()
         try:
             make_private_folder(self._folder)
             tighten_modes(self._folder)
             if not self._of_shard:
-                self._claim()
+                self._lock_folder()
             found = recover(self._folder, engine, meters)
         except StateError as error:
-            self._give_up(str(error), "run the newer gapcast, or set another state.path; the file is not changed")
+            self._disable(str(error), "run the newer gapcast, or set another state.path; the file is not changed")
             return
         except BlockingIOError:
-            self._give_up(f"another gapcast process uses {self._folder}", "give each its own state.path")
+            self._disable(f"another gapcast process uses {self._folder}", "give each its own state.path")
             return
         except OSError as error:
             if self._of_shard:
-                msg = f"{self._folder} cannot be read ({error}): a shard goes on from what was kept, or not at all"
+                msg = f"{self._folder} cannot be read ({error}): a shard does not start without its persisted state"
                 raise ShardError(msg) from error
-            self._stop(error)
+            self._suspend(error)
             return
         self._n_bytes_since, self._checkpoint_bytes = found.journal_bytes, found.checkpoint_bytes
         self._n_readings_since, self._n_devices = found.journal_readings, len(engine.buffers)
@@ -108,25 +109,25 @@ class Store:
                 snapshot = capture_snapshot(engine, meters.capture_state())
                 self._checkpointed(write_checkpoint(self._folder, generation, snapshot, self._clean_from))
         except OSError as error:
-            self._stop(error)
+            self._suspend(error)
 
-    def _claim(self) -> None:
-        """Take the folder for this process; the system gives it back however the process ends."""
-        self._claimed = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(self._claimed, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _lock_folder(self) -> None:
+        """Lock the folder for this process; the kernel releases it however the process ends."""
+        self._folder_lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(self._folder_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def close(self, snapshot: Snapshot | None) -> None:
-        """Keep ``snapshot``, where there is one and it says more than is kept, and end."""
+        """Write ``snapshot``, if given and newer than the persisted state, and close the files."""
         if snapshot is not None and self._journal is not None and self._n_bytes_since:
             self.write_snapshot(snapshot)
         if self._journal is not None:
-            self._beside.submit(_finish, self._journal)
+            self._writer.submit(_sync_and_close, self._journal)
             self._journal = None
-        self._beside.shutdown(wait=True)
-        self._look_beside()
-        if self._claimed is not None:
-            os.close(self._claimed)
-            self._claimed = None
+        self._writer.shutdown(wait=True)
+        self._collect_results()
+        if self._folder_lock is not None:
+            os.close(self._folder_lock)
+            self._folder_lock = None
 
     # --- the stream -----------------------------------------------------------------------------
 
@@ -140,10 +141,10 @@ class Store:
             self._append(self._journal, line)
             self._n_readings_since += len(readings)
         except OSError as error:
-            self._stop(error)
+            self._suspend(error)
 
     def forget(self, device: str) -> None:
-        """Add to the journal that ``device`` is forgotten; the next checkpoint removes the files that tell of it."""
+        """Add to the journal that ``device`` is forgotten; the next checkpoint removes the files that contain it."""
         self._forgets = True
         if self._journal is None:
             return
@@ -151,20 +152,20 @@ class Store:
             self._n_records += 1
             self._append(self._journal, journal.encode_forgotten(device, n=self._n_records, salt=self._salt))
         except OSError as error:
-            self._stop(error)
+            self._suspend(error)
 
     def invalidate(self) -> None:
-        """Want a checkpoint as soon as may be."""
+        """Request a checkpoint as soon as possible."""
         self._outdated = True
 
     def maintain(self) -> bool:
-        """Force the journal to the disk when that is due; tell whether a checkpoint is."""
-        if self._given_up:
+        """Sync the journal to the disk when that is due; return whether a checkpoint is due."""
+        if self._disabled:
             return False
-        self._look_beside()
+        self._collect_results()
         now_s = self._clock_s()
         if self._dirty and self._syncing is None and now_s >= self._sync_due_s and self._journal is not None:
-            self._syncing = self._beside.submit(os.fdatasync, self._journal)
+            self._syncing = self._writer.submit(os.fdatasync, self._journal)
             self._dirty, self._sync_due_s = False, now_s + SYNC_S
         if self._checkpointing is not None or now_s < self._retry_due_s:
             return False
@@ -173,35 +174,35 @@ class Store:
         return is_large or self._owes_checkpoint or self._forgets or self._outdated
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
-        """Begin a new journal, and write ``snapshot`` as the checkpoint before it, beside the stream."""
+        """Begin a new journal, and write ``snapshot`` as the checkpoint before it, in the other thread."""
         before, self._n_devices = self._journal, len(snapshot.devices)
         try:
             generation = self._begin_generation()
         except OSError as error:
-            self._stop(error)
+            self._suspend(error)
             return
         if before is not None:
-            self._beside.submit(_finish, before)
-        self._checkpointing = self._beside.submit(
+            self._writer.submit(_sync_and_close, before)
+        self._checkpointing = self._writer.submit(
             write_checkpoint, self._folder, generation, snapshot, self._clean_from
         )
 
     def catch_up(self) -> None:
-        """Wait until the disk has all that it was given."""
-        self._beside.submit(int).result()
-        self._look_beside()
+        """Wait until everything is written to the disk."""
+        self._writer.submit(int).result()
+        self._collect_results()
 
     def _begin_generation(self) -> int:
         make_private_folder(self._folder)
         generation = max(files_of(self._folder).values(), default=0) + 1
         path = journal_path(self._folder, generation)
-        begun = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_EXCL)
+        file = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_EXCL)
         try:
-            self._append(begun, journal.encode_header())
+            self._append(file, journal.encode_header())
         except OSError:
-            os.close(begun)
+            os.close(file)
             raise
-        self._journal, self._n_bytes_since, self._n_readings_since = begun, 0, 0
+        self._journal, self._n_bytes_since, self._n_readings_since = file, 0, 0
         self._n_records, self._salt = 0, salt_of(generation)
         self._outdated = False
         if self._forgets:
@@ -216,10 +217,10 @@ class Store:
         self._n_bytes_since += n_written
         self.n_bytes_written += n_written
 
-    # --- trouble --------------------------------------------------------------------------------
+    # --- errors ---------------------------------------------------------------------------------
 
-    def _look_beside(self) -> None:
-        """Take note of what has ended in the other thread."""
+    def _collect_results(self) -> None:
+        """Handle the results of finished tasks of the other thread."""
         if self._syncing is not None and self._syncing.done():
             syncing, self._syncing = self._syncing, None
             if (error := syncing.exception()) is not None:
@@ -239,10 +240,10 @@ class Store:
             self.problem = ""
             log.info("state.kept_again", path=str(self._folder))
 
-    def _stop(self, error: OSError) -> None:
-        """Keep nothing until a whole checkpoint can be written: what comes in between is in no journal."""
+    def _suspend(self, error: OSError) -> None:
+        """Stop the journal until a checkpoint is written: batches in between are only in that checkpoint."""
         if self._journal is not None:
-            self._beside.submit(os.close, self._journal)
+            self._writer.submit(os.close, self._journal)
             self._journal = None
         self._defer_error(error)
 
@@ -251,21 +252,21 @@ class Store:
         self._log_problem(error)
 
     def _log_problem(self, error: BaseException) -> None:
-        if not self.problem:  # one line a trouble, not one a try
+        if not self.problem:  # once per problem, not per retry
             log.warning("state.not_kept", path=str(self._folder), problem=str(error), cure=disk_error_fix(error))
         self.problem = f"readings are not persisted across a restart: {error}"
 
-    def _give_up(self, problem: str, cure: str) -> None:
+    def _disable(self, problem: str, fix: str) -> None:
         if self._of_shard:
-            msg = f"{problem}: {cure}"
+            msg = f"{problem}: {fix}"
             raise ShardError(msg)
-        self._given_up = True
+        self._disabled = True
         self.problem = f"readings are not persisted across a restart: {problem}"
-        log.warning("state.not_kept", path=str(self._folder), problem=problem, cure=cure)
+        log.warning("state.not_kept", path=str(self._folder), problem=problem, cure=fix)
 
 
-def _finish(file: int) -> None:
-    """Force a journal that gets no more to the disk."""
+def _sync_and_close(file: int) -> None:
+    """Sync a finished journal to the disk and close it."""
     try:
         os.fdatasync(file)
     finally:

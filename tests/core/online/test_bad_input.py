@@ -163,7 +163,7 @@ def test_a_clock_change_is_a_night_like_any_other(change: str) -> None:
     assert np.array_equal(run.outcome("minutes"), np.arange(midnight - 2 * DAY_MIN + 6, midnight + 2 * DAY_MIN))
     usual = learning(run.engine).state.arrays["usual"][1]
     assert usual[1].sum() == 4 * DAY_MIN - 1
-    view = learning(run.engine)._inputs.view
+    view = learning(run.engine)._inputs.rls_features
     before, after = view.local_minute(np.array([midnight - DAY_MIN, midnight + DAY_MIN]))
     assert (after - before) % DAY_MIN == (60 if change == "forward" else DAY_MIN - 60)
 

@@ -73,7 +73,7 @@ def test_without_blend_and_calibration_the_model_tells_its_own_bit_for_bit(
 ) -> None:
     readings = readings_of(300)
     alone = Run(Engine(model, includes_path=includes_path)).take(readings, at_a_time=7)
-    options: dict[str, Any] = {"blends": False, "calibrates": False, "learns": False}
+    options: dict[str, Any] = {"combines": False, "calibrates": False, "learns": False}
     heard = Run(blending(model, Trend(), includes_path=includes_path, **options)).take(readings, at_a_time=7)
     assert heard.told == alone.told
     assert heard.engine.latest() == alone.engine.latest()
@@ -83,7 +83,7 @@ def test_without_blend_and_calibration_the_model_tells_its_own_bit_for_bit(
 def test_without_blend_alone_mean_and_median_are_the_models_and_bounds_are_corrected(model: Predictor) -> None:
     readings = readings_of(300)
     alone = Run(Engine(model)).take(readings, at_a_time=7)
-    heard = Run(blending(model, blends=False, learns=False)).take(readings, at_a_time=7)
+    heard = Run(blending(model, combines=False, learns=False)).take(readings, at_a_time=7)
     told = [(forecast.gap_kw, forecast.median_kw, forecast.path_kw, forecast.model) for forecast in heard.told]
     assert told == [(one.gap_kw, one.median_kw, one.path_kw, one.model) for one in alone.told]
     assert all(forecast.level == 0.9 and forecast.experts is None for forecast in heard.told)
@@ -173,9 +173,9 @@ def test_blend_member_without_a_number_is_named_and_left_out() -> None:
 
 
 def test_state_of_a_device_with_the_shipped_models_is_at_most_16_kb() -> None:
-    blend = Ensemble([load_model(shipped_models() / name) for name in shipped_names()], EnsembleOptions())
-    assert blend.n_bytes_a_device <= 16_000
-    assert Ensemble([Trend()], EnsembleOptions(learns=False)).n_bytes_a_device < blend.n_bytes_a_device
+    ensemble = Ensemble([load_model(shipped_models() / name) for name in shipped_names()], EnsembleOptions())
+    assert ensemble.n_bytes_per_device <= 16_000
+    assert Ensemble([Trend()], EnsembleOptions(learns=False)).n_bytes_per_device < ensemble.n_bytes_per_device
 
 
 # --- who is known ---------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def test_a_forecast_that_waits_to_be_learnt_is_learnt_before_its_device_is_forgo
 
 def test_rows_grow_with_their_devices_and_forget_what_they_do_not_have() -> None:
     rows = DeviceRows({"kw": np.array([1.0, 2.0])})
-    rows.put("kw", rows.at(np.array([40, 3])), np.zeros((2, 2)))
+    rows.write_back("kw", rows.index(np.array([40, 3])), np.zeros((2, 2)))
     assert len(rows) == 41
     rows.forget(99)
     rows.forget(40)
@@ -253,7 +253,7 @@ def test_what_came_after_the_checkpoint_is_learnt_again(tmp_path: Path) -> None:
     undisturbed.take(readings_of(60, 100), at_a_time=5)
     replay = JournalReplay(again.engine)
     for at in range(0, 180, 11):
-        replay.take(readings_of(60, 100)[at : at + 11], 7)
+        replay.replay_batch(readings_of(60, 100)[at : at + 11], 7)
     replay.finish()
     assert again.engine.latest() == undisturbed.engine.latest()
     assert again.state() == undisturbed.state()
@@ -268,8 +268,8 @@ def test_a_batch_that_could_not_be_forecast_is_none_in_the_replay_either() -> No
             return Prediction(windows[:, -1, :1])
 
     replay = JournalReplay(engine := blending(Shy()))
-    replay.take(stream([1.0, 2.0]), 1)
-    replay.take(stream([9.0], FIRST + 2), 2)
+    replay.replay_batch(stream([1.0, 2.0]), 1)
+    replay.replay_batch(stream([9.0], FIRST + 2), 2)
     replay.finish()
     assert [forecast.observed_minute for forecast in engine.latest()] == [FIRST + 1]
 
@@ -285,7 +285,7 @@ def test_with_other_models_what_is_common_goes_on(tmp_path: Path) -> None:
         assert np.array_equal(memory[..., now], kept_memory[..., was])
     same = memory[..., new.experts.index("same")]
     assert np.array_equal(same[:, 0], kept_memory[:, 0].min(-1)), "a newcomer has the regret of the worst"
-    columns, old_columns = list(new._inputs.view.names), list(old._inputs.view.names)
+    columns, old_columns = list(new._inputs.rls_features.names), list(old._inputs.rls_features.names)
     at, was = columns.index("lag 1"), old_columns.index("lag 1")
     coefficients = new.state.arrays["coefficients"][1:4]
     assert np.array_equal(coefficients[..., at], old.state.arrays["coefficients"][1:4, ..., was])
@@ -299,7 +299,7 @@ def test_with_other_models_what_is_common_goes_on(tmp_path: Path) -> None:
     assert len(after.told) == 180
 
 
-@pytest.mark.parametrize("options", [{"learns": False}, {"blends": False, "learns": False}, {"calibrates": False}])
+@pytest.mark.parametrize("options", [{"learns": False}, {"combines": False, "learns": False}, {"calibrates": False}])
 def test_other_options_go_on_too_and_back(tmp_path: Path, options: dict[str, Any]) -> None:
     before = Run(blending()).take(readings_of(100), at_a_time=9)
     other = restored(before, tmp_path, blending(**options)).take(readings_of(20, 100), at_a_time=9)
@@ -311,7 +311,7 @@ def test_other_options_go_on_too_and_back(tmp_path: Path, options: dict[str, Any
 
 def test_fewer_devices_than_before_leave_the_others_out(tmp_path: Path) -> None:
     before = Run(blending()).take(readings_of(100), at_a_time=9)
-    engine = Engine(Smooth(), 2, blend=Ensemble((Smooth(), Trend()), EnsembleOptions(max_devices=1)))
+    engine = Engine(Smooth(), 2, ensemble=Ensemble((Smooth(), Trend()), EnsembleOptions(max_devices=1)))
     after = restored(before, tmp_path, engine)
     assert after.state()["home"] == before.state()["home"]
     assert list(after.engine.buffers) == ["home", "barn"]
@@ -389,7 +389,7 @@ def test_learnt_columns_that_do_not_fit_are_refused_and_the_readings_kept(what: 
 @pytest.mark.parametrize("context", [2, 3, 6, 7, 12, 31, 200])
 def test_windows_of_any_length_are_looked_at(context: int) -> None:
     run = Run(blending(Trend(spec=WindowSpec(context)))).take(readings_of(60), at_a_time=10)
-    names = learning(run.engine)._inputs.view.names
+    names = learning(run.engine)._inputs.rls_features.names
     assert names[0] == "trend mean"
     assert len([name for name in names if name.startswith("lag")]) == min(5, context - 1)
     assert len(run.told) == 177
@@ -397,7 +397,7 @@ def test_windows_of_any_length_are_looked_at(context: int) -> None:
 
 def test_the_columns_are_what_their_names_say() -> None:
     engine = blending(Trend(spec=WindowSpec(40)))
-    view = learning(engine)._inputs.view
+    view = learning(engine)._inputs.rls_features
     window = np.arange(40, dtype=np.float32)[np.newaxis]
     columns = view.columns_kw(window, [np.array([5.0], dtype=np.float32)], view.local_minute(np.array([FIRST + 360])))[
         0

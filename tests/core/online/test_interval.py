@@ -104,9 +104,9 @@ MODELS = (Smooth(), Smooth(quantile_levels=(0.5,)), Trend(), Smooth(quantile_lev
     st.booleans(),
 )
 def test_of_any_stream_bounds_are_in_order_and_apart(
-    kw: list[float], model: Smooth, blends: bool, learns: bool
+    kw: list[float], model: Smooth, combines: bool, learns: bool
 ) -> None:
-    run = Run(blending(model, blends=blends, learns=learns)).take(stream(kw), at_a_time=9)
+    run = Run(blending(model, combines=combines, learns=learns)).take(stream(kw), at_a_time=9)
     for forecast in run.told:
         assert forecast.lower_kw is not None
         assert forecast.upper_kw is not None

@@ -24,7 +24,7 @@ def power_kw(i: int) -> float:
 
 
 def engine_of(*models: Persistence | Trend) -> Engine:
-    return Engine(models[0], blend=Ensemble(models, EnsembleOptions()))
+    return Engine(models[0], ensemble=Ensemble(models, EnsembleOptions()))
 
 
 def test_batches_replayed_teach_what_they_taught_before_however_many_there_are() -> None:
@@ -34,7 +34,7 @@ def test_batches_replayed_teach_what_they_taught_before_however_many_there_are()
         batch = [Reading("home", START + i, power_kw(i)) for i in range(first, first + 3)]
         live.forecast(live.accept(batch), first)
         live.learn()
-        replay.take(batch, first)
+        replay.replay_batch(batch, first)
     replay.finish()
     before, after = live.latest_of("home"), again.latest_of("home")
     assert before is not None
@@ -61,7 +61,7 @@ def test_a_model_of_fewer_features_is_heard_beside_one_of_more() -> None:
 
 
 def test_of_outcomes_those_that_are_chosen_stay_in_order() -> None:
-    chosen = outcomes([0, 1, 2], [START, START + 1, START + 2], [1.0, 2.0, 3.0]).which(np.array([True, False, True]))
+    chosen = outcomes([0, 1, 2], [START, START + 1, START + 2], [1.0, 2.0, 3.0]).select(np.array([True, False, True]))
     assert len(chosen) == 2
     assert chosen.rows.tolist() == [0, 2]
     assert chosen.minutes.tolist() == [START, START + 2]

@@ -217,7 +217,7 @@ def test_columns_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"'told ever' is of shape \(3, 1\), not \(3, 3\)"):
         scores.restore_columns({**columns, "told ever": np.zeros((3, 1))})
     del columns["bucket_ids"]
-    with pytest.raises(ValueError, match="there is no column 'bucket_ids'"):
+    with pytest.raises(ValueError, match="column 'bucket_ids' is missing"):
         scores.restore_columns(columns)
 
 

@@ -1,1 +1,1 @@
-"""What a device's own outcomes teach: scores, intervals that hold, an expert that learns, and the blend of them all."""
+"""Online learning per device: scores, calibrated intervals, an RLS model, and the ensemble of all models."""

@@ -1,4 +1,4 @@
-"""State as columns: named arrays with a row for each device, checked before any of it is taken over."""
+"""State as columns: named arrays with one row per device, checked before any of them is restored."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Columns = Mapping[str, NDArray[np.generic]]
 
 
 def check_columns(columns: Columns, own: Columns, needed: tuple[str, ...]) -> int:
-    """Return how many rows ``columns`` have, which are to be taken over where ``own`` are.
+    """Return the number of rows of ``columns``, which are to be restored into ``own``.
 
-    Raises :class:`ValueError` where one of ``needed`` is missing, or one has another shape than its own.
+    Raises :class:`ValueError` if one of ``needed`` is missing, or a column does not have the shape of its own.
     """
     for name in needed:
         if name not in columns:
-            msg = f"there is no column {name!r}"
+            msg = f"column {name!r} is missing"
             raise ValueError(msg)
     n_rows = len(columns[needed[0]])
     for name in own.keys() & columns.keys():

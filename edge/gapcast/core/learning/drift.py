@@ -1,8 +1,8 @@
-"""Drift: a lasting change in a device's errors, found day by day and told once. 100 bytes a device.
+"""Drift: a lasting change of a device's errors, detected day by day and reported once. 100 bytes per device.
 
 A two-sided tabular CUSUM (Page 1954, "Continuous inspection schemes"; NIST/SEMATECH e-Handbook 6.3.2.3) on the
-logarithm of each day's mean absolute error. Errors that grow threefold are told after 3 days (median, three
-houses); a quiet house of 121 days had no change told: docs/decisions/0011-drift.md has the figures, and why.
+logarithm of each day's mean absolute error. Errors that grow threefold are reported after 3 days (median, three
+houses); a quiet house of 121 days had no change reported: docs/decisions/0011-drift.md has the figures and reasons.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from gapcast.core.window import I64
 
 #: Slack and limit of the CUSUM, in standard deviations of the device's own days.
 K, H = 0.75, 5.0
-#: Days that a device's baseline is learnt from before anything is told, and again after each change.
+#: Days for the baseline of a device before any change is reported, and again after each change.
 QUIET_DAYS = 7
-#: Outcomes that make a day: with fewer it may be all night.
+#: Outcomes that a day needs: with fewer they may all be from the night.
 MIN_OUTCOMES = 600
 _DAY_MIN = 1440
 _LARGEST_KW = 1e9
-#: Errors below count as this one, or a house that stands still would be infinitely better.
+#: Minimum error: with constant power the logarithm would be minus infinity.
 _SMALLEST_KW = 0.005
-#: The baseline adapts with a weight of one in so many days, and a day moves it by so many deviations at most.
+#: The baseline averages this many days, and one day moves it by at most this many deviations.
 _MEMORY_DAYS, _FARTHEST = 60, 3.0
-#: The deviation that houses' days have, worth so many days of their own: seven days alone tell little of it.
+#: Prior deviation of a house's days, with the weight of this many days: seven days alone are too few to estimate it.
 _PRIOR_DEVIATION, _PRIOR_DAYS = 0.35, 7
-#: Days that are all alike would make a change of every trifle.
-_LEAST_DEVIATION = 0.15
-#: No mean of errors' logarithms is further from another.
+#: Minimum deviation: if all days were alike, every small difference would count as a change.
+_MIN_DEVIATION = 0.15
+#: Maximum difference of mean logarithms of errors.
 _LARGEST_LOG = 50.0
-#: Sums of logarithms beyond this are damage.
+#: Sums of logarithms beyond this are damaged state.
 _LARGEST_SUM = 1e4
 _FIRST_ROWS = 16
 _NO_DAY = -1
-# Columns of the state: the baseline; a CUSUM each way, its days since 0, and how far they were from the baseline.
+# Columns of the state: the baseline; a CUSUM per direction, its days since 0, and their distance from the baseline.
 _MEAN, _VARIANCE, _N_DAYS = 0, 1, 2
 _UP, _DOWN = 3, 6
 _N_STATE = 9
@@ -48,9 +48,9 @@ _N_STATE = 9
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A device's errors ``grew`` or ``shrank`` to ``factor`` times what they were, ``n_days`` ago.
+    """A device's errors ``grew`` or ``shrank`` to ``factor`` times the baseline, ``n_days`` ago.
 
-    ``minute`` is the outcome's that ended the day on which it was found.
+    ``minute`` is that of the outcome that ended the day of the detection.
     """
 
     row: int
@@ -61,10 +61,10 @@ class Change:
 
 
 class Drift:
-    """Finds changes for each row below ``max_devices``. Where time goes back, the day begun is dropped."""
+    """Detects changes for each row below ``max_devices``. If time goes back, the day in progress is dropped."""
 
     def __init__(self, max_devices: int, min_outcomes: int = MIN_OUTCOMES) -> None:
-        """Follow ``max_devices``; a day counts with ``min_outcomes``."""
+        """Track ``max_devices``; a day needs ``min_outcomes``."""
         self._max_devices = max_devices
         self._min_outcomes = min_outcomes
         self._state: F64 = _new_state(_FIRST_ROWS)
@@ -72,7 +72,7 @@ class Drift:
         self._today: F64 = np.zeros((_FIRST_ROWS, 2))  # outcomes, and their absolute errors' sum
 
     def add(self, outcomes: Outcomes) -> list[Change]:
-        """Take outcomes, those of one device in order; return what changed, by the days that they end."""
+        """Add outcomes, those of one device in order; return the changes detected at the end of days."""
         if not len(outcomes):
             return []
         n_rows = int(outcomes.rows.max()) + 1
@@ -89,48 +89,49 @@ class Drift:
             return self._add(rows, minutes, today)
         rows, minutes = rows[runs.order][runs.first], minutes[runs.order][runs.first]
         today, changes = np.add.reduceat(today[runs.order], runs.first), []
-        for go in range(int(runs.nth.max(initial=-1)) + 1):
-            now = runs.nth == go
+        for nth in range(int(runs.nth.max(initial=-1)) + 1):
+            now = runs.nth == nth
             changes += self._add(rows[now], minutes[now], today[now])
         return changes
 
     def _add(self, rows: I64, minutes: I64, today: F64) -> list[Change]:
         """Add ``today``, outcomes and their absolute errors' sum, to the days of ``minutes``, each row once."""
         days = minutes // _DAY_MIN
-        begins = days != self._day[rows]
-        changes = self._begin(rows[begins], days[begins], minutes[begins]) if begins.any() else []
+        is_new = days != self._day[rows]
+        changes = self._begin_day(rows[is_new], days[is_new], minutes[is_new]) if is_new.any() else []
         self._today[rows] += today
         return changes
 
-    def _begin(self, rows: I64, days: I64, minutes: I64) -> list[Change]:
-        """Begin another day for ``rows``; judge the one before."""
+    def _begin_day(self, rows: I64, days: I64, minutes: I64) -> list[Change]:
+        """Begin a new day for ``rows``; update the CUSUM with the previous one."""
         n, total_kw = self._today[rows].T
-        over = (days > self._day[rows]) & (n >= self._min_outcomes)
+        complete = (days > self._day[rows]) & (n >= self._min_outcomes)
         self._day[rows] = days
         self._today[rows] = 0
-        if not over.any():
+        if not complete.any():
             return []
-        return self._judge(rows[over], minutes[over], np.log(np.maximum(total_kw[over] / n[over], _SMALLEST_KW)))
+        levels = np.log(np.maximum(total_kw[complete] / n[complete], _SMALLEST_KW))
+        return self._update_cusum(rows[complete], minutes[complete], levels)
 
-    def _judge(self, rows: I64, minutes: I64, levels: F64) -> list[Change]:
-        """Take the logarithms of a day's mean absolute errors of ``rows``."""
+    def _update_cusum(self, rows: I64, minutes: I64, levels: F64) -> list[Change]:
+        """Update the CUSUM with ``levels``, the logarithms of a day's mean absolute errors of ``rows``."""
         state = self._state[rows]
         counts = state[:, (_VARIANCE, _N_DAYS, _UP, _UP + 1, _DOWN, _DOWN + 1)]
         damaged = ~((np.abs(state) <= _LARGEST_SUM).all(axis=1) & (counts >= 0).all(axis=1))
         state[damaged] = _new_state(1)
         n_days = state[:, _N_DAYS]
         far = levels - state[:, _MEAN]
-        deviation = np.maximum(np.sqrt(state[:, _VARIANCE]), _LEAST_DEVIATION)
+        deviation = np.maximum(np.sqrt(state[:, _VARIANCE]), _MIN_DEVIATION)
         within = np.clip(far, -_FARTHEST * deviation, _FARTHEST * deviation)
-        inputs = n_days >= QUIET_DAYS
+        is_active = n_days >= QUIET_DAYS
         changes: list[Change] = []
         changed = np.zeros(len(rows), dtype=bool)
         for first, sign in ((_UP, 1), (_DOWN, -1)):
-            cusum = np.where(inputs, np.maximum(state[:, first] + sign * within / deviation - K, 0), 0)
-            goes_on = cusum > 0
+            cusum = np.where(is_active, np.maximum(state[:, first] + sign * within / deviation - K, 0), 0)
+            is_positive = cusum > 0
             state[:, first] = cusum
-            state[:, first + 1] = np.where(goes_on, state[:, first + 1] + 1, 0)
-            state[:, first + 2] = np.where(goes_on, state[:, first + 2] + far, 0)
+            state[:, first + 1] = np.where(is_positive, state[:, first + 1] + 1, 0)
+            state[:, first + 2] = np.where(is_positive, state[:, first + 2] + far, 0)
             for i in np.flatnonzero(cusum > H).tolist():
                 n, total = state[i, first + 1 : first + 3].tolist()
                 direction: Literal["grew", "shrank"] = "grew" if sign > 0 else "shrank"
@@ -140,7 +141,7 @@ class Drift:
                     )
                 )
             changed |= cusum > H
-        # The first day is the baseline; the later ones move it by their share.
+        # The first day is the baseline; later days move it by their share.
         moves = np.where(n_days == 0, far, within)
         state[:, _MEAN] += moves / np.minimum(n_days + 1, _MEMORY_DAYS)
         spread = np.where(n_days == 0, 0, within**2 - state[:, _VARIANCE])
@@ -151,13 +152,13 @@ class Drift:
         return changes
 
     def forget(self, row: int) -> None:
-        """Know nothing of ``row``."""
+        """Reset ``row``."""
         if row < len(self._day):
             self._state[row] = _new_state(1)
             self._day[row], self._today[row] = _NO_DAY, 0
 
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[np.generic]]:
-        """Return a copy of ``rows``, by names that stay; of one that is not followed it is as of a new one."""
+        """Return a copy of ``rows`` as columns with stable names; an untracked row looks like a new one."""
         at = np.asarray(rows, dtype=np.int64)
         unknown = at >= min(len(self._day), self._max_devices)
         at = np.where(unknown, 0, at)
@@ -166,20 +167,20 @@ class Drift:
         return {"state": state, "day": day, "today": today}
 
     def restore_columns(self, columns: Columns) -> None:
-        """Go on from what :meth:`columns` gave, from the first row on.
+        """Restore the result of :meth:`columns` into the first rows.
 
-        Raises :class:`ValueError` where the columns do not fit.
+        Raises :class:`ValueError` if the columns do not fit.
         """
         n_rows = min(check_columns(columns, self.columns(()), ("state", "day", "today")), self._max_devices)
         self._grow(n_rows)
-        for name, saved in (("state", self._state), ("day", self._day), ("today", self._today)):
-            saved[:n_rows] = columns[name][:n_rows]
+        for name, array in (("state", self._state), ("day", self._day), ("today", self._today)):
+            array[:n_rows] = columns[name][:n_rows]
 
     def copy(self) -> Drift:
         """Return a copy that later outcomes do not change."""
-        made = Drift(self._max_devices, self._min_outcomes)
-        made._state, made._day, made._today = self._state.copy(), self._day.copy(), self._today.copy()
-        return made
+        copied = Drift(self._max_devices, self._min_outcomes)
+        copied._state, copied._day, copied._today = self._state.copy(), self._day.copy(), self._today.copy()
+        return copied
 
     def _grow(self, n_rows: int) -> None:
         while n_rows > len(self._day):
@@ -190,14 +191,14 @@ class Drift:
 
 
 def _new_state(n_rows: int) -> F64:
-    """Return the state of devices that nothing is known of, ``[n_rows, 9]``."""
+    """Return the initial state of devices, ``[n_rows, 9]``."""
     state = np.zeros((n_rows, _N_STATE))
     state[:, _VARIANCE] = _PRIOR_DEVIATION**2
     return state
 
 
 def _errors_kw(outcomes: Outcomes) -> F64:
-    """Return the absolute errors of what was told: of the median, or of the mean where there is none."""
+    """Return the absolute errors of the published median, or of the mean if there is no median."""
     mean_kw, median_kw = outcomes.published_kw[:, 0], outcomes.published_kw[:, 1]
     published_kw = np.where(np.isnan(median_kw), mean_kw, median_kw)
     return np.minimum(np.abs(published_kw - outcomes.actual_kw), _LARGEST_KW)

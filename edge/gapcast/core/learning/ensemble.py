@@ -1,9 +1,9 @@
-"""The blend: what is told of each device, learnt from what came of it.
+"""The ensemble: combines the forecasts of its members per device, and learns from outcomes.
 
-For every window each model speaks, the learning expert speaks, and persistence; the weights make one mean and one
-median of them, and the interval is put around the median. When the target minute comes, experts, weights and
-interval learn from it, each device by itself. Devices of a batch go side by side through numpy; several readings of
-one device in a batch go one after the other, so that a batch is as good as its readings one by one.
+The members are the models, an RLS model that learns online, and persistence. Their weighted mean and median form the
+forecast, with a calibrated interval around the median. When the reading of the target minute arrives, the RLS model,
+weights and interval learn from it, separately for each device. The devices of a batch are computed together in numpy;
+several readings of one device are processed in order, so that a batch gives the same result as its readings one by one.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from gapcast.core.predictor import Prediction, Predictor
 from gapcast.core.reading import Limits
 from gapcast.core.window import F32, I64
 
-#: The weights follow from the memory, and are kept beside it: made when something was learnt, not when they are asked.
+#: The weights, derived from the memory and stored with it: computed after an outcome, not for each forecast.
 _SHARES = "shares"
-#: Places in ``seen``.
+#: Indices into ``seen``.
 _SCALE, _N_OUTCOMES, _LOG_WIDTH, _LOWEST = range(4)
-#: A house that never gave less than this does not feed in, kW: a meter's zero is not quite steady.
+#: A house without a reading below this does not feed in, kW: a meter's zero fluctuates a little.
 _FEEDS_IN_KW = -0.05
 
 
 @dataclass(frozen=True, slots=True)
 class EnsembleForecasts:
-    """What is told of N windows: ``kw`` ``[N, 4]`` is mean, median, lower and upper bound (NaN where there is none).
+    """Forecasts of N windows: ``kw`` ``[N, 4]`` is mean, median, lower and upper bound (NaN if there is none).
 
-    ``shares`` ``[N, 2, E]`` are the weights of the experts, for the mean and for the median. ``replaced`` are the
-    places of forecasts that could not be and were replaced by persistence, each with the value that gave it away.
+    ``shares`` ``[N, 2, E]`` are the weights of the members, for the mean and for the median. ``replaced`` are the
+    indices of impossible forecasts that were replaced by persistence, each with its impossible value.
     """
 
     kw: F64
@@ -56,46 +56,46 @@ class EnsembleForecasts:
 
 
 class Ensemble:
-    """Tells what the experts together expect, and learns from what came. Pure; one caller."""
+    """Forecasts with all members, and learns from outcomes. Pure; one caller."""
 
     def __init__(self, models: Sequence[Predictor], options: EnsembleOptions, zone: tzinfo = UTC) -> None:
-        """Blend ``models``, the first of which is the one that would speak alone."""
+        """Combine ``models``, the first of which is the primary one."""
         self.options = options
-        #: What readings may state, and the range that forecasts are held to.
+        #: Limits of readings, and the range of forecasts.
         self.limits = Limits(options.min_kw, options.max_kw)
         self.within = ForecastRange.of(self.limits)
         self.models = tuple(models)
         self._inputs = inputs = EnsembleInputs(models, zone, learns=options.learns)
         self.experts = inputs.experts
         self._is_bounded = options.calibrates or inputs.has_bounds
-        n_columns, n_experts = len(inputs.view.names), len(self.experts)
+        n_columns, n_experts = len(inputs.rls_features.names), len(self.experts)
         self._log_prior = np.log(boa_weights.prior_weights(n_experts))
         self._pending = pending_forecasts.PendingForecasts(n_columns, n_experts, inputs.horizon_min)
-        blank: dict[str, NDArray[np.generic]] = {
+        initial: dict[str, NDArray[np.generic]] = {
             "seen": np.array([error_scale.FIRST_KW, 0.0, np.nan, 0.0]),
             "memory": boa_weights.initial_state(n_experts),
-            _SHARES: self._weighed(boa_weights.initial_state(n_experts)[np.newaxis])[0],
-            **self._pending.blank(),
+            _SHARES: self._weights_of(boa_weights.initial_state(n_experts)[np.newaxis])[0],
+            **self._pending.initial_state(),
         }
         if options.learns:
             coefficients, covariance = rls_model.initial_state(n_columns, inputs.mean_column, inputs.median_column)
-            blank |= {"coefficients": coefficients, "covariance": covariance, "usual": daily_profile.initial_state()}
-        self.state = DeviceRows(blank)
+            initial |= {"coefficients": coefficients, "covariance": covariance, "usual": daily_profile.initial_state()}
+        self.state = DeviceRows(initial)
         self._unlearned: tuple[MemberPredictions, pending_forecasts.IssuedForecasts, F64] | None = None
         self._outcomes: list[Outcomes] = []
 
     @property
-    def n_bytes_a_device(self) -> int:
-        """Bytes of state that a followed device takes."""
+    def n_bytes_per_device(self) -> int:
+        """Bytes of state per tracked device."""
         return sum(array[0].nbytes for array in self.state.arrays.values())
 
     # --- forecasts --------------------------------------------------------------------------------
 
     def forecast(self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction]) -> EnsembleForecasts:
-        """Tell what is expected after each of ``windows`` ``[N, context]``, kW, N >= 1, in their order.
+        """Forecast each of ``windows`` ``[N, context]``, kW, N >= 1, in order.
 
-        ``rows`` ``[N]`` are the devices' in :class:`~gapcast.core.buffer.Buffers`, ``minutes`` ``[N]`` those of the
-        newest readings, and ``predictions`` what each model made of the windows.
+        ``rows`` ``[N]`` are the devices' rows in :class:`~gapcast.core.buffer.Buffers`, ``minutes`` ``[N]`` the
+        minutes of the newest readings, and ``predictions`` those of each model for the windows.
         """
         inputs = self._inputs.collect(rows, minutes, windows, predictions)
         published = EnsembleForecasts(np.empty((len(rows), 4)), np.empty((len(rows), 2, len(self.experts))))
@@ -104,45 +104,45 @@ class Ensemble:
             self._combine_tracked(inputs, published)
             return published
         untracked, tracked = np.flatnonzero(~is_tracked), np.flatnonzero(is_tracked)
-        self._combine(inputs.of(untracked), np.full(len(untracked), UNTRACKED), published, untracked)
+        self._combine(inputs.select(untracked), np.full(len(untracked), UNTRACKED), published, untracked)
         if tracked.size:
-            self._combine_tracked(inputs.of(tracked), published, tracked)
+            self._combine_tracked(inputs.select(tracked), published, tracked)
         return published
 
     def learn(self) -> list[Outcomes]:
-        """Learn what the newest readings say of earlier forecasts; return all outcomes since the last call."""
+        """Learn from the outcomes that the newest readings bring; return all outcomes since the last call."""
         self._learn_pending()
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
 
     def forget(self, row: int) -> None:
-        """Know nothing of the device of that row."""
+        """Reset the state of the device of ``row``."""
         self._learn_pending()
         if row < self.options.max_devices:
             self.state.forget(row + 1)
 
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
-        """Return a copy of the learned state of ``rows``, as :meth:`restore_columns` takes it."""
+        """Return a copy of the learning state of ``rows``, for :meth:`restore_columns`."""
         self._learn_pending()
         tracked = np.flatnonzero(np.asarray(rows, dtype=np.int64) < self.options.max_devices)
         return {
             learning_state.TRACKED: tracked,
             learning_state.EXPERTS: np.array(self.experts),
-            learning_state.COLUMNS: np.array(self._inputs.view.names),
+            learning_state.COLUMNS: np.array(self._inputs.rls_features.names),
             **learning_state.pack_covariance(
                 self.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1, without=_SHARES)
             ),
         }
 
     def restore_columns(self, n_devices: int, columns: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`columns` gave for the devices that have rows 0 to ``n_devices`` now.
+        """Restore the result of :meth:`columns` for the devices that now have the rows below ``n_devices``.
 
-        Of other experts than before, those that are the same go on, and the others begin anew. Raises
-        :class:`~gapcast.core.errors.StateError` where the columns do not fit each other.
+        The state of members that both ensembles have is restored; other members start from their initial state. Raises
+        :class:`~gapcast.core.errors.StateError` if the columns do not fit each other.
         """
-        known = learning_state.restore_for_members(columns, self.state, self.experts, self._inputs.view.names)
+        known = learning_state.restore_for_members(columns, self.state, self.experts, self._inputs.rls_features.names)
         if known:
-            known[_SHARES] = self._weighed(known["memory"])
+            known[_SHARES] = self._weights_of(known["memory"])
             tracked = columns[learning_state.TRACKED]
             which = tracked < min(n_devices, self.options.max_devices)
             self.state.restore_columns(tracked[which] + 1, {name: array[which] for name, array in known.items()})
@@ -150,21 +150,21 @@ class Ensemble:
     def _combine_tracked(
         self, inputs: MemberPredictions, published: EnsembleForecasts, places: I64 | None = None
     ) -> None:
-        """Write the forecasts of ``inputs`` to ``places`` of ``published`` (None: all), and store them for learning."""
+        """Write the forecasts of ``inputs`` to ``places`` of ``published`` (None: all), and keep them for learning."""
         for which in inputs.rounds():
             self._learn_pending()
-            one = inputs.of(which)
+            one = inputs.select(which)
             self._unlearned = self._combine(one, one.rows + 1, published, which if places is None else places[which])
 
     def _combine(
         self, one: MemberPredictions, rows: I64, published: EnsembleForecasts, places: I64 | slice
     ) -> tuple[MemberPredictions, pending_forecasts.IssuedForecasts, F64]:
-        """Put what is told of ``one`` in its ``places`` of ``published``, by what is known in ``rows`` of the state.
+        """Write the forecasts of ``one`` to ``places`` of ``published``, with the learning state in ``rows``.
 
-        The columns of ``one`` are put in the devices' scale in place. Return what is to be remembered, with the
-        log(width) of the interval.
+        The feature columns of ``one`` are scaled in place. Return the inputs and forecasts to store until the outcome,
+        and the log(width) of the interval.
         """
-        at = self.state.at(rows)
+        at = self.state.index(rows)
         arrays = self.state.arrays
         seen, experts_kw = arrays["seen"][at], one.experts_kw
         scale_kw, log_width = seen[:, _SCALE], seen[:, _LOG_WIDTH]
@@ -173,13 +173,13 @@ class Ensemble:
         columns, floor = one.columns_kw, floor_kw[:, np.newaxis]
         if self.options.learns:
             typical_kw = daily_profile.typical_kw(arrays["usual"], rows, one.bins[1], one.last_kw)
-            self._inputs.view.scale(columns, typical_kw, one.last_kw, scale_kw, rls_model.LIMIT)
+            self._inputs.rls_features.scale(columns, typical_kw, one.last_kw, scale_kw, rls_model.LIMIT)
             change_kw = rls_model.predict(arrays["coefficients"][at], columns) * scale_kw[:, np.newaxis]
             experts_kw[:, :, -2] = np.maximum(one.last_kw[:, np.newaxis] + change_kw, floor)
         shares = arrays[_SHARES][at]
         kw = np.empty((len(rows), 4))
         published_kw = np.add.reduce(shares * experts_kw, axis=-1, out=kw[:, :2])
-        if self.options.blends:
+        if self.options.combines:
             np.maximum(published_kw, floor, out=published_kw)
         if self.options.calibrates:
             roots = one.spread_roots
@@ -193,7 +193,7 @@ class Ensemble:
             kw[:, 2:] = np.nan
         else:
             kw[:, 2:] = one.bounds_kw + (kw[:, 1] - experts_kw[:, 1, 0])[:, np.newaxis]
-            if self.options.blends:
+            if self.options.combines:
                 np.maximum(kw[:, 2:], floor, out=kw[:, 2:])
         made = pending_forecasts.IssuedForecasts(columns, experts_kw, kw, one.last_kw, scale_kw)
         if not self.within.all_possible(kw, shares, bounded=self._is_bounded):
@@ -206,17 +206,17 @@ class Ensemble:
     def _replace_impossible(
         self, rows: I64, made: pending_forecasts.IssuedForecasts, shares: F64, log_width: F64, places: I64
     ) -> list[tuple[int, float]]:
-        """Replace forecasts that cannot be by persistence, and reset what was learnt of their devices, in place.
+        """Replace impossible forecasts by persistence and reset the learning state of their devices, in place.
 
-        Bounds out of range alone are cut to it. What is to be remembered of a replaced forecast teaches nothing: all
-        experts predicted persistence. Return the ``places`` of those replaced, with the value that gave each away.
+        Bounds that alone are out of range are clipped. The stored state of a replaced forecast teaches nothing: all
+        members forecast persistence. Return the ``places`` of the replaced forecasts, each with its impossible value.
         """
         within, is_bounded, kw = self.within, self._is_bounded, made.kw
         within.cut_bounds(kw)
         which = np.flatnonzero(within.impossible(kw, shares, bounded=is_bounded))
         if not which.size:
             return []
-        gave_away = [within.outside(values[: 4 if is_bounded else 2]) for values in kw[which].tolist()]
+        impossible_kw = [within.outside(values[: 4 if is_bounded else 2]) for values in kw[which].tolist()]
         last_kw = made.last_kw[which]
         kw[which] = within.persistence(last_kw)
         if not is_bounded:
@@ -227,10 +227,10 @@ class Ensemble:
         made.columns[which] = 0.0
         shares[which] = 0.0
         shares[which, :, -1] = 1.0
-        return list(zip(places[which].tolist(), gave_away, strict=True))
+        return list(zip(places[which].tolist(), impossible_kw, strict=True))
 
-    def _weighed(self, memory: F64) -> F64:
-        if self.options.blends:
+    def _weights_of(self, memory: F64) -> F64:
+        if self.options.combines:
             return boa_weights.weights_of(memory, self._log_prior)
         shares = np.zeros((len(memory), 2, len(self.experts)))
         shares[:, :, 0] = 1.0
@@ -239,9 +239,9 @@ class Ensemble:
     # --- outcomes ---------------------------------------------------------------------------------
 
     def _learn_pending(self) -> None:
-        """Learn what the readings of the last round say of the forecasts made for their minutes, and remember its own.
+        """Store the forecasts of the last round, and learn from the outcomes that its readings bring.
 
-        Not before the next is due: by then the forecasts of the round have left.
+        This runs only before the next round, after the forecasts of the last one were published.
         """
         unlearned, self._unlearned = self._unlearned, None
         if unlearned is None:
@@ -249,19 +249,19 @@ class Ensemble:
         one, published, log_width = unlearned
         rows, arrays = one.rows + 1, self.state.arrays
         arrays["seen"][rows, _LOG_WIDTH] = log_width
-        self._pending.put(self.state, rows, one, published)
+        self._pending.store(self.state, rows, one, published)
         lowest = arrays["seen"][rows, _LOWEST]
         arrays["seen"][rows, _LOWEST] = np.minimum(lowest, one.last_kw)
         if self.options.learns:
             daily_profile.update(arrays["usual"], rows, one.bins[0], one.last_kw)
-        which = self._pending.which(self.state, rows, one.minutes)
+        which = self._pending.due(self.state, rows, one.minutes)
         if which.size:
             self._learn_from(one.rows[which], one.minutes[which], one.last_kw[which])
 
     def _learn_from(self, rows: I64, minutes: I64, actual_kw: F64) -> None:
-        at = self.state.at(rows + 1)
+        at = self.state.index(rows + 1)
         arrays = self.state.arrays
-        columns, experts_kw, published_kw, last_kw, scale_kw = self._pending.take(self.state, rows + 1, minutes)
+        columns, experts_kw, published_kw, last_kw, scale_kw = self._pending.pop(self.state, rows + 1, minutes)
         self._outcomes.append(Outcomes(rows, minutes, actual_kw, last_kw, experts_kw, published_kw))
         seen = arrays["seen"][at]
         change_kw, n_outcomes = actual_kw - last_kw, seen[:, _N_OUTCOMES].copy()
@@ -271,15 +271,15 @@ class Ensemble:
             if sound is not None:
                 coefficients[~sound] = self.state.initial("coefficients")
                 covariance[~sound] = self.state.initial("covariance")
-            self.state.put("coefficients", at, coefficients)
-            self.state.put("covariance", at, covariance)
-        if self.options.blends:
+            self.state.write_back("coefficients", at, coefficients)
+            self.state.write_back("covariance", at, covariance)
+        if self.options.combines:
             memory = arrays["memory"][at]
             boa_weights.update(memory, experts_kw, published_kw[:, :2], actual_kw, scale_kw * boa_weights.LIMIT)
-            self.state.put("memory", at, memory)
-            arrays[_SHARES][at] = self._weighed(memory)
+            self.state.write_back("memory", at, memory)
+            arrays[_SHARES][at] = self._weights_of(memory)
         missed = ((actual_kw < published_kw[:, 2]) | (actual_kw > published_kw[:, 3])).astype(np.float64)
         seen[:, _LOG_WIDTH] = conformal_interval.updated_log_width(seen[:, _LOG_WIDTH], n_outcomes, missed)
         seen[:, _SCALE] = error_scale.updated_scale(seen[:, _SCALE], change_kw, n_outcomes)
         seen[:, _N_OUTCOMES] = n_outcomes + 1
-        self.state.put("seen", at, seen)
+        self.state.write_back("seen", at, seen)

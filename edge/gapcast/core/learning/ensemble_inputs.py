@@ -1,4 +1,4 @@
-"""What the models say of a batch of windows, side by side, before anything that was learnt plays a part."""
+"""The inputs of the ensemble: the members' predictions for a batch of windows, before any learned state applies."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _ALL = slice(None)
 
 @dataclass(frozen=True, slots=True)
 class MemberPredictions:
-    """N windows and what is said of them. Power in kW, minutes since the epoch.
+    """The members' predictions for N windows. Power in kW, minutes since the epoch.
 
     ``rows``, ``minutes`` and ``last_kw`` are ``[N]``; ``bins`` ``[2, N]`` the half hours of the local day, now and at
-    the target; ``columns_kw`` ``[N, D]`` what the learning expert looks at; ``experts_kw`` ``[N, 2, E]`` mean and
-    median of each expert, where the learning one's are still to come; ``bounds_kw`` and ``spread_roots`` ``[N, 2]``
-    the first model's own bounds and the roots of their distances from its median, None where it has none.
+    the target; ``columns_kw`` ``[N, D]`` the features of the RLS model; ``experts_kw`` ``[N, 2, E]`` mean and
+    median of each member (those of the RLS model are filled in later); ``bounds_kw`` and ``spread_roots`` ``[N, 2]``
+    the first model's own bounds and the roots of their distances from its median, None if it has none.
     """
 
     rows: I64
@@ -37,8 +37,8 @@ class MemberPredictions:
     bounds_kw: F64 | None
     spread_roots: F64 | None
 
-    def of(self, which: I64 | slice) -> MemberPredictions:
-        """Return those of the N that ``which`` says."""
+    def select(self, which: I64 | slice) -> MemberPredictions:
+        """Return the predictions of the windows ``which``."""
         if which is _ALL:
             return self
         return MemberPredictions(
@@ -53,7 +53,7 @@ class MemberPredictions:
         )
 
     def rounds(self) -> Iterator[slice | I64]:
-        """Yield which of the N go next, such that no device comes twice in one go and its windows come in order."""
+        """Yield indices of the N windows in rounds: no device twice in a round, and its windows in order."""
         rows = self.rows
         n = len(rows)
         if n == 1 or np.unique(rows).size == n:
@@ -67,39 +67,39 @@ class MemberPredictions:
             for place, row in enumerate(rows.tolist()):
                 nth[place] = n_before.get(row, 0)
                 n_before[row] = nth[place] + 1
-            for go in range(int(nth.max()) + 1):
-                yield np.flatnonzero(nth == go)
+            for round_number in range(int(nth.max()) + 1):
+                yield np.flatnonzero(nth == round_number)
 
 
-def _from_to(first: int, second: int) -> slice:
-    """Return the two places as a slice, which needs no copy."""
+def _pair_slice(first: int, second: int) -> slice:
+    """Return a slice with these two indices, which avoids a copy."""
     return slice(first, second + 1, second - first)
 
 
 class EnsembleInputs:
-    """Puts the models' words in columns. The first model is the one that would speak alone."""
+    """Collects the models' predictions as columns. The first model is the primary one."""
 
     def __init__(self, models: Sequence[Predictor], zone: tzinfo, *, learns: bool) -> None:
-        """Hear ``models``, then a learning expert where one ``learns``, then persistence."""
+        """The members are ``models``, the RLS model if the ensemble ``learns``, and persistence, in this order."""
         self.horizon_min = models[0].lead_times_min[-1]
         self._now_and_target = np.array([[0], [self.horizon_min]])
         levels = [tuple(model.quantile_levels or ()) for model in models]
-        #: Where each model's median is among its quantiles, None where it has none; and the first one's outer two.
+        #: Index of each model's median among its quantiles, None if it has none; and of the first one's outer two.
         self._median = [own.index(MEDIAN) if MEDIAN in own else None for own in levels]
-        self._outer = _from_to(*map(levels[0].index, (LOWER, UPPER))) if {LOWER, UPPER} <= {*levels[0]} else None
+        self._outer = _pair_slice(*map(levels[0].index, (LOWER, UPPER))) if {LOWER, UPPER} <= {*levels[0]} else None
         #: Whether the first model has bounds of its own.
         self.has_bounds = self._outer is not None
         with_median = [i for i, median in enumerate(self._median) if median is not None]
         self._learns = learns
-        #: Who speaks, in the order of the columns.
+        #: The names of the members, in the order of the columns.
         self.experts = (*(model.name for model in models), *((LEARNED,) if learns else ()), PERSISTENCE)
         member_columns = [f"{model.name} mean" for model in models] + [f"{models[i].name} median" for i in with_median]
-        self.view = RlsFeatures(max(model.spec.context for model in models), member_columns, zone)
-        #: The columns of the view that hold the first model's mean, and its median or, where it has none, its mean.
+        self.rls_features = RlsFeatures(max(model.spec.context for model in models), member_columns, zone)
+        #: The feature columns with the first model's mean, and with its median or, if it has none, its mean.
         self.mean_column, self.median_column = 0, len(models) if 0 in with_median else 0
 
     def collect(self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction]) -> MemberPredictions:
-        """Return what ``predictions``, one a model, say of ``windows`` ``[N, context]``, kW, ending at ``minutes``."""
+        """Collect ``predictions``, one per model, for ``windows`` ``[N, context]``, kW, that end at ``minutes``."""
         experts_kw = np.empty((len(rows), 2, len(self.experts)))
         last_kw = windows[:, -1].astype(np.float64)
         means_kw, medians_kw = [], []
@@ -113,11 +113,14 @@ class EnsembleInputs:
                 medians_kw.append(median_kw)
         experts_kw[:, 0, -1] = experts_kw[:, 1, -1] = last_kw
         if self._learns:
-            local = self.view.local_minute(self._now_and_target + minutes)
-            columns_kw = self.view.columns_kw(windows, means_kw + medians_kw, local[1])
+            local = self.rls_features.local_minute(self._now_and_target + minutes)
+            columns_kw = self.rls_features.columns_kw(windows, means_kw + medians_kw, local[1])
             bins = local // BIN_MIN
         else:
-            columns_kw, bins = np.zeros((len(rows), len(self.view.names))), np.zeros((2, len(rows)), dtype=np.int64)
+            columns_kw, bins = (
+                np.zeros((len(rows), len(self.rls_features.names))),
+                np.zeros((2, len(rows)), dtype=np.int64),
+            )
         return MemberPredictions(rows, minutes, last_kw, bins, columns_kw, experts_kw, *self._bounds(predictions[0]))
 
     def _bounds(self, prediction: Prediction) -> tuple[F64, F64] | tuple[None, None]:

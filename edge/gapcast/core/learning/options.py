@@ -1,4 +1,4 @@
-"""How forecasts are blended, and what is learnt."""
+"""The options of the ensemble."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EnsembleOptions:
-    """How to blend and learn.
+    """How to combine and learn.
 
-    ``blends``: tell the mixture of all experts, else the first model alone. ``learns``: have an expert that learns
-    the house. ``calibrates``: correct the bounds by the device's own hits and misses. ``max_devices`` are followed;
-    those beyond are told what a new device is. ``forgetting`` is what an outcome's weight keeps from one minute to
-    the next. No bound is below ``min_kw``, nor below 0 where a house has never fed in. Readings are within ``min_kw``
-    to ``max_kw``.
+    ``combines``: publish the weighted combination of all members, else the first model alone. ``learns``: include an
+    RLS model per device. ``calibrates``: calibrate the bounds by the device's own hits and misses. ``max_devices`` are
+    tracked; untracked devices get the forecasts of a new device. ``forgetting`` is the factor by which an outcome's
+    weight decays per outcome. No bound is below ``min_kw``, nor below 0 if a house has never fed in. Readings are
+    within ``min_kw`` to ``max_kw``.
     """
 
-    blends: bool = True
+    combines: bool = True
     learns: bool = True
     calibrates: bool = True
     max_devices: int = 2_000

@@ -1,4 +1,4 @@
-"""Outcomes: forecasts whose minute has come, beside what came."""
+"""Outcomes: forecasts with the readings of their target minutes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from gapcast.core.window import I64
 
 F64 = NDArray[np.float64]
-#: The last expert of every blend, after the models, and the one before it, where one learns.
+#: The last member of every ensemble, and the RLS model before it, if the ensemble learns.
 PERSISTENCE, LEARNED = "persistence", "learned"
 
 
 class Runs(NamedTuple):
-    """Outcomes in order of rows, in runs of one row and one key each: run ``i`` begins at ``first[i]``.
+    """Outcomes sorted by row, in runs of one row and one key each: run ``i`` begins at ``first[i]``.
 
-    ``order`` puts outcomes so; ``nth[i]`` is how many runs of its row come before run ``i``.
+    ``order`` is the sorting order; ``nth[i]`` is the number of runs of the same row before run ``i``.
     """
 
     order: I64
@@ -28,7 +28,7 @@ class Runs(NamedTuple):
 
     @classmethod
     def of(cls, rows: I64, keys: I64) -> Runs | None:
-        """Return the runs of ``rows`` and ``keys`` ``[N]``; None where no row comes twice."""
+        """Return the runs of ``rows`` and ``keys`` ``[N]``; None if no row occurs twice."""
         if len(rows) == 1 or np.unique(rows).size == len(rows):
             return None
         order = np.argsort(rows, kind="stable")
@@ -45,9 +45,9 @@ class Outcomes:
     """N forecasts that came due, those of one device in order. Power in kW, minutes since the epoch.
 
     ``rows`` ``[N]`` are the devices' rows in :class:`gapcast.core.buffer.Buffers`, ``minutes`` ``[N]`` the target
-    minutes, ``actual_kw`` ``[N]`` what was read then, and ``last_kw`` ``[N]`` what was read when the forecast was
-    made: persistence's forecast. ``experts_kw`` is ``[N, 2, E]``, mean and median of each expert; ``published_kw``
-    ``[N, 4]`` what was published: mean, median, lower and upper bound (NaN where there was none).
+    minutes, ``actual_kw`` ``[N]`` their readings, and ``last_kw`` ``[N]`` the last readings when the forecasts were
+    made, which persistence forecasts. ``experts_kw`` is ``[N, 2, E]``, mean and median of each member;
+    ``published_kw`` ``[N, 4]`` the published mean, median, lower and upper bound (NaN if there was none).
     """
 
     rows: I64
@@ -59,15 +59,15 @@ class Outcomes:
 
     @classmethod
     def joined(cls, parts: Sequence[Outcomes]) -> Outcomes:
-        """Return ``parts``, at least one, one after the other."""
+        """Return ``parts``, at least one, concatenated."""
         if len(parts) == 1:
             return parts[0]
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
-    def which(self, chosen: NDArray[np.bool_]) -> Outcomes:
-        """Return those that are ``chosen`` ``[N]``."""
+    def select(self, chosen: NDArray[np.bool_]) -> Outcomes:
+        """Return the outcomes with ``chosen`` ``[N]`` set."""
         return Outcomes(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of outcomes."""
         return len(self.rows)

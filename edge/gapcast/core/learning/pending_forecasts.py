@@ -1,4 +1,4 @@
-"""Forecasts that wait for their minute: what was told of each, on what grounds, until what came is known."""
+"""Forecasts that wait for the reading of their target minute, with the inputs they were made from."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from gapcast.core.learning.outcomes import F64
 from gapcast.core.window import I64
 
 _MINUTE, _VALUES = "due_minute", "due"
-#: The last reading and the scale come after the columns, the experts' words and what was told.
+#: A slot has the feature columns, the members' predictions, the published values, then the last reading and the scale.
 _N_PUBLISHED, _N_MORE = 4, 2
 _NONE = -1
 
 
 class IssuedForecasts(NamedTuple):
-    """N forecasts, and what they went by.
+    """N forecasts, and the inputs they were made from.
 
-    ``columns`` ``[N, D]`` are those that the learning expert saw, ``experts_kw`` ``[N, 2, E]`` mean and median of
-    each expert, ``kw`` ``[N, 4]`` what was told, ``last_kw`` and ``scale_kw`` ``[N]`` the last reading and the
+    ``columns`` ``[N, D]`` are the features of the RLS model, ``experts_kw`` ``[N, 2, E]`` mean and median of
+    each member, ``kw`` ``[N, 4]`` the published values, ``last_kw`` and ``scale_kw`` ``[N]`` the last reading and the
     device's scale.
     """
 
@@ -35,24 +35,24 @@ class IssuedForecasts(NamedTuple):
 
 
 class PendingForecasts:
-    """Keeps :class:`Told` in the rows of :class:`Rows`, one slot for each minute up to the horizon."""
+    """Stores :class:`IssuedForecasts` in :class:`~.device_rows.DeviceRows`, one slot per minute up to the horizon."""
 
     def __init__(self, n_columns: int, n_experts: int, horizon_min: int) -> None:
-        """Keep forecasts of ``n_experts``, the learning one of which looks at ``n_columns``."""
+        """Store forecasts of ``n_experts`` members; the RLS model has ``n_columns`` features."""
         self._horizon_min = horizon_min
-        self._n_slots = horizon_min + 1  # what is due now is taken after the next forecast is put
+        self._n_slots = horizon_min + 1  # the forecast that is due is read after the next one is stored
         self._cuts = np.cumsum([n_columns, 2 * n_experts, _N_PUBLISHED]).tolist()
         self._n_values = self._cuts[-1] + _N_MORE
 
-    def blank(self) -> Mapping[str, NDArray[Any]]:
-        """Return what a device begins with."""
+    def initial_state(self) -> Mapping[str, NDArray[Any]]:
+        """Return the initial state of a device."""
         return {
             _MINUTE: np.full(self._n_slots, _NONE, dtype=np.int64),
             _VALUES: np.zeros((self._n_slots, self._n_values)),
         }
 
-    def put(self, state: DeviceRows, rows: I64, inputs: MemberPredictions, published: IssuedForecasts) -> None:
-        """Put what was ``published`` in ``rows`` of ``state``, until its minute comes."""
+    def store(self, state: DeviceRows, rows: I64, inputs: MemberPredictions, published: IssuedForecasts) -> None:
+        """Store ``published`` forecasts in ``rows`` of ``state`` until their target minutes."""
         target = inputs.minutes + self._horizon_min
         slot = target % self._n_slots
         state.arrays[_MINUTE][rows, slot] = target
@@ -64,12 +64,12 @@ class PendingForecasts:
         values[:, -2], values[:, -1] = published.last_kw, published.scale_kw
         state.arrays[_VALUES][rows, slot] = values
 
-    def which(self, state: DeviceRows, rows: I64, minutes: I64) -> I64:
-        """Return which of ``rows`` have a forecast for the ``minutes`` that have come."""
+    def due(self, state: DeviceRows, rows: I64, minutes: I64) -> I64:
+        """Return which of ``rows`` have a forecast for ``minutes``."""
         return np.flatnonzero(state.arrays[_MINUTE][rows, minutes % self._n_slots] == minutes)
 
-    def take(self, state: DeviceRows, rows: I64, minutes: I64) -> IssuedForecasts:
-        """Return what was told for ``minutes``, those of :meth:`which`, and wait for it no more."""
+    def pop(self, state: DeviceRows, rows: I64, minutes: I64) -> IssuedForecasts:
+        """Return and remove the forecasts for ``minutes``, those found by :meth:`due`."""
         slot = minutes % self._n_slots
         state.arrays[_MINUTE][rows, slot] = _NONE
         values = state.arrays[_VALUES][rows, slot]

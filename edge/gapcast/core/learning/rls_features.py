@@ -1,7 +1,7 @@
-"""What the learning expert looks at: the window as changes from its last reading, the clock, and the models' words.
+"""The features of the RLS model: the window relative to its last reading, the time of day, the models' predictions.
 
-Everything in kW is a change from the last reading, so that the same habits at another level look the same. Older
-minutes come as means of ever longer stretches: what a quarter of an hour ago was matters, its very minute does not.
+Everything in kW is a change from the last reading, so that the same habits at another level have the same features.
+Older minutes are averaged over ever longer stretches, because their exact minute does not matter.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from gapcast.core.grid import DAY_MIN
 from gapcast.core.learning.outcomes import F64
 from gapcast.core.window import F32, I64
 
-#: Minutes back that are seen one by one.
+#: Most recent minutes with one feature each.
 _N_LAGS = 5
-#: Older stretches, seen as their mean: from the first to before the second minute back.
+#: Older stretches with their mean as a feature: from the first to before the second minute back.
 _STRETCHES = ((6, 10), (10, 15), (15, 20), (20, 30), (30, 60), (60, 120), (120, 180))
-#: The device's usual power is kept by the half hour of its local day.
+#: The daily profile has one bin per half hour of the local day.
 BIN_MIN = 30
 N_BINS = DAY_MIN // BIN_MIN
 _ANGLE = np.arange(DAY_MIN) * (2 * np.pi / DAY_MIN)
@@ -28,15 +28,15 @@ _ON_CIRCLE = np.stack((np.sin(_ANGLE), np.cos(_ANGLE)), axis=1)  # of each minut
 
 
 class RlsFeatures:
-    """Turns windows of ``context`` minutes into the columns of the learning expert, by their names."""
+    """Turns windows of ``context`` minutes into named feature columns of the RLS model."""
 
     def __init__(self, context: int, member_columns: Sequence[str], zone: tzinfo) -> None:
-        """Look at windows of ``context`` minutes, ``member_columns`` of models, and the clock of ``zone``."""
+        """Use windows of ``context`` minutes, ``member_columns`` of the models, and the local time in ``zone``."""
         self._zone = zone
         self._context = context
         self._lags = range(1, min(_N_LAGS, context - 1) + 1)
         self._stretches = [(begin, min(end, context)) for begin, end in _STRETCHES if begin < context]
-        # np.add.reduceat sums from each edge to the next: oldest stretch first, then what is not of any.
+        # np.add.reduceat sums from each edge to the next: oldest stretch first; sums between stretches are not used.
         backwards = self._stretches[::-1]
         self._edges = [edge for begin, end in backwards for edge in (context - end, context - begin)]
         self._lengths = np.array([end - begin for begin, end in backwards], dtype=np.float64)
@@ -50,15 +50,15 @@ class RlsFeatures:
             "tod_sin",
             "tod_cos",
         )
-        #: Where the columns in kW end; those after it are of the clock, and of size 1.
+        #: Number of columns in kW, which come first; the others are a bias and the time of day, of magnitude 1.
         self.n_kw = len(self.names) - 3
         self._typical = self.n_kw - 1
 
     def columns_kw(self, windows: F32, members_kw: Sequence[F32], local_target: I64) -> F64:
-        """Return ``[N, D]``: all columns but the usual power, in kW.
+        """Return ``[N, D]``: all columns but the typical power, in kW.
 
-        ``windows`` is ``[N, context]`` (kW, oldest first), ``members_kw`` ``[N]`` each what the models say of
-        the minutes of the local day ``local_target`` ``[N]``.
+        ``windows`` is ``[N, context]`` (kW, oldest first), ``members_kw`` the models' predictions, ``[N]`` each, and
+        ``local_target`` ``[N]`` the minutes of the local day that they are for.
         """
         last_kw = windows[:, -1:].astype(np.float64)
         columns = np.empty((len(windows), len(self.names)))
@@ -78,7 +78,7 @@ class RlsFeatures:
         return columns
 
     def scale(self, columns_kw: F64, typical_kw: F64, last_kw: F64, scale_kw: F64, limit: float) -> None:
-        """Put ``columns_kw`` ``[N, D]`` with the usual power in units of ``scale_kw``, within ``limit``, in place.
+        """Add the typical power to ``columns_kw`` ``[N, D]`` and scale to units of ``scale_kw``, clipped, in place.
 
         ``typical_kw``, ``last_kw`` and ``scale_kw`` are ``[N]``.
         """

@@ -1,12 +1,12 @@
-"""The expert that learns the house: two linear models of each device, learnt online, one for each thing told.
+"""The online model: two linear models per device, learned by recursive least squares (RLS), for mean and median.
 
-The mean by recursive least squares with exponential forgetting (Haykin, *Adaptive Filter Theory*, chapter 10). The
-median by the same recursion with each error weighted by the inverse of its size: iteratively reweighted least
-squares (Schlossmacher, JASA 68, 1973), taken online. Both begin as the model that speaks, word for word, and move
-away from it as the house gives them reason: the prior is a ridge around that model, not around nothing.
+The mean uses recursive least squares with exponential forgetting (Haykin, *Adaptive Filter Theory*, chapter 10). The
+median uses the same recursion with each error weighted by the inverse of its magnitude: iteratively reweighted least
+squares (Schlossmacher, JASA 68, 1973), online. Both start as an exact copy of the primary model and move away from it
+as outcomes suggest: the prior is a ridge around that model, not around zero.
 
-All is in units of the device's own scale, the mean size of its change over the horizon, so that a flat and a farm
-learn alike; what is beyond :data:`LIMIT` of them is cut there, so that one absurd reading weighs as a large one does.
+All values are in units of the device's scale, the mean absolute change over the horizon, so that a flat and a farm
+learn alike; values beyond :data:`LIMIT` are clipped, so that one absurd reading weighs no more than a large one.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from gapcast.core.learning.outcomes import F64
 
 #: Largest value of a column and of an outcome, in units of the device's scale.
 LIMIT = 50.0
-#: Variance of the coefficients before the first outcome, in units of an error's variance: how firm the start is.
+#: Variance of the coefficients before the first outcome, in units of an error's variance: the strength of the prior.
 PRIOR = 0.002
-#: Below this, in units of the scale, an error's inverse does not grow further.
+#: Smallest error for the inverse weight, in units of the scale.
 _SMALLEST_ERROR = 0.3
-#: Forgetting stops while the recursion is less certain than this many priors: a house that stands still teaches
-#: nothing, and would let the covariance grow until it bursts.
+#: Forgetting stops while the covariance exceeds this many priors: with constant power there is nothing to learn, and
+#: the covariance would grow without bound (covariance windup).
 _MAX_PRIORS = 10.0
 
 
 def initial_state(n_columns: int, mean_column: int, median_column: int) -> tuple[F64, F64]:
-    """Return what a device begins with: coefficients ``[2, D]`` and their covariance ``[2, D, D]``."""
+    """Return a device's initial state: coefficients ``[2, D]`` and their covariance ``[2, D, D]``."""
     coefficients = np.zeros((2, n_columns))
     coefficients[0, mean_column] = coefficients[1, median_column] = 1.0
     return coefficients, np.stack([np.eye(n_columns) * PRIOR] * 2)
 
 
 def predict(coefficients: F64, columns: F64) -> F64:
-    """Return the expected change, mean and median ``[N, 2]``, in units of the scale, within what is learnt."""
+    """Return the expected change, mean and median ``[N, 2]``, in units of the scale, clipped to :data:`LIMIT`."""
     return _within_limit(_product(coefficients, columns))
 
 
 def update(
     coefficients: F64, covariance: F64, columns: F64, actual: F64, forgetting: float
 ) -> NDArray[np.bool_] | None:
-    """Learn in place from what came.
+    """Learn from outcomes, in place.
 
-    ``coefficients`` is ``[N, 2, D]``, ``covariance`` ``[N, 2, D, D]``, ``columns`` ``[N, D]`` as they were when the
-    forecast was made, and ``actual`` ``[N]`` the change that came, in units of the scale. ``forgetting`` is the weight
-    that an outcome keeps from one to the next. Return None where all went well, else which of N did: the others'
-    arithmetic broke down, and they are to begin anew.
+    ``coefficients`` is ``[N, 2, D]``, ``covariance`` ``[N, 2, D, D]``, ``columns`` ``[N, D]`` the features when the
+    forecast was made, and ``actual`` ``[N]`` the observed change, in units of the scale. ``forgetting`` is the factor
+    by which an outcome's weight decays per outcome. Return None if all N updates are numerically sound, else which
+    are: the others are to be reset.
     """
     error = _within_limit(actual)[:, np.newaxis] - _product(coefficients, columns)
     noise = np.full(error.shape, forgetting)

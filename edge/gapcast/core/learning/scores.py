@@ -1,7 +1,7 @@
-"""Live scores of every followed device over the last day, the last week, and for ever: 2 kB a device with six experts.
+"""Live scores of every tracked device over the last day, the last week and all time: 2 kB per device with six members.
 
-What is kept are sums. Those of a period stand in buckets, a ring of them a device; a bucket is known by the
-minutes that it is of, so that one whose time is over counts no more, whatever it still holds.
+Only sums are stored. Those of a period are in a ring of buckets per device; a bucket is identified by its time range,
+so that an expired one no longer counts, whatever it still contains.
 """
 
 from __future__ import annotations
@@ -16,55 +16,55 @@ from gapcast.core.learning.outcomes import F64, PERSISTENCE, Outcomes, Runs
 from gapcast.core.learning.summary import EVER, LAST_DAY, LAST_WEEK, Period, Summary, summarize
 from gapcast.core.window import F32, I64
 
-#: Indices as `take` wants them, without a word on 64-bit machines: it refuses wider ones where a pointer has 32.
+#: Indices of the type that `take` needs: it rejects 64-bit indices on 32-bit machines.
 Places = NDArray[np.intp]
-#: Lengths of the buckets of a day and of a week, and how many of each there are: one of them is not over yet.
+#: Lengths of the buckets of a day and of a week, and their numbers, with one for the time range in progress.
 _BUCKET_MIN = np.array([180, 1440])
 _N_BUCKETS = np.array([9, 8])
 _FIRST_BUCKET = np.array([0, 9])
 _N_ALL = 17
 _DAY, _WEEK = slice(0, 9), slice(9, 17)
-_NEVER = -1_000  # no bucket that could be of a period
-#: The told quantiles' levels: median, lower and upper bound.
+_NEVER = -1_000  # the id of an empty bucket
+#: The levels of the published quantiles: median, lower and upper bound.
 _LEVELS = np.array([0.5, 0.05, 0.95])
 _IF_BELOW, _IF_ABOVE = -_LEVELS, 1 - _LEVELS
 _EACH_A_THIRD = np.full(3, 1 / 3)
-#: Errors beyond count as this one: its square, summed over a day, still fits a float32.
+#: Errors are clipped to this range: the squares, summed over a day, still fit a float32.
 _LARGEST_KW, _SMALLEST_KW = np.array(1e9), np.array(-1e9)
-#: A century of the largest errors' squares stays below.
+#: A century of the largest squared errors stays below this.
 _LARGEST_SUM = 1e30
 _FIRST_ROWS = 16
-#: What is summed of the interval and of the told mean, before what is summed of each speaker.
+#: Sums over the published mean and interval; they come before those of each source.
 _PUBLISHED_SUMS = ("bias", "bounds_n", "pinball", "hits", "width")
 _SOURCE_SUMS = ("n", "squared", "absolute")
 _PUBLISHED = "told"
 
 
 class Scores:
-    """Scores what was told, persistence, and each of E experts, for each row below ``max_devices``.
+    """Scores the published forecasts, persistence and each of E ensemble members, per row below ``max_devices``.
 
     Without a published median, the mean is scored in its place, as in :class:`gapcast.core.score.ScoreAccumulator`.
-    Minutes for which an expert gave NaN are left out of its score. When time goes back, as in a restarted replay, a
+    Minutes for which a member returned NaN are left out of its score. When time goes back, as in a restarted replay, a
     period ends at the newest outcome: buckets after it are ignored and overwritten, and those of the same time
     continue.
     """
 
     def __init__(self, experts: Sequence[str], max_devices: int) -> None:
-        """Score ``experts``, in the order of the outcomes; persistence, where it is one, is the last."""
+        """Score ``experts``, the members in the order of the outcomes; persistence, if it is a member, is the last."""
         self.experts = tuple(experts)
         self._max_devices = max_devices
-        # Persistence is scored by the last reading, whether it is an expert or not.
+        # Persistence is scored by the last reading, whether it is a member or not.
         self._sources = (_PUBLISHED, PERSISTENCE, *(name for name in self.experts if name != PERSISTENCE))
         n_columns = len(self._sources) + 1
         self._quantiles_at: Places = np.array([n_columns, n_columns - 1, 2 * n_columns - 1], dtype=np.intp)
         self._n_sums = n_sums = len(_PUBLISHED_SUMS) + len(_SOURCE_SUMS) * len(self._sources)
         self._buckets: F32 = np.zeros((_FIRST_ROWS * _N_ALL, n_sums), dtype=np.float32)  # [row, bucket] as one
         self._ids: NDArray[np.int32] = np.full(_FIRST_ROWS * _N_ALL, _NEVER, dtype=np.int32)
-        self._ever: F64 = np.zeros((_FIRST_ROWS, n_sums))
+        self._all_time: F64 = np.zeros((_FIRST_ROWS, n_sums))
         self._newest_minute: I64 = np.zeros(_FIRST_ROWS, dtype=np.int64)
 
     def add(self, outcomes: Outcomes) -> None:
-        """Score outcomes, those of one device in order; those of rows that are not followed are left out."""
+        """Score outcomes, those of one device in order; outcomes of untracked rows are left out."""
         if not len(outcomes):
             return
         rows = outcomes.rows
@@ -83,8 +83,8 @@ class Scores:
         last = np.append(runs.first[1:], len(rows)) - 1
         sums = np.add.reduceat(sums[runs.order], runs.first)
         rows, minutes = rows[runs.order][runs.first], minutes[runs.order][last]
-        for go in range(int(runs.nth.max()) + 1):
-            now = runs.nth == go
+        for nth in range(int(runs.nth.max()) + 1):
+            now = runs.nth == nth
             self._add(rows[now], minutes[now], sums[now])
 
     def _add(self, rows: I64, minutes: I64, sums: F64) -> None:
@@ -92,58 +92,59 @@ class Scores:
         ids = minutes[:, None] // _BUCKET_MIN
         rows = rows.astype(np.intp, copy=False)
         at = (ids % _N_BUCKETS + _FIRST_BUCKET + (rows * _N_ALL)[:, None]).astype(np.intp, copy=False)
-        saved = self._buckets.take(at, axis=0)
-        saved *= (self._ids.take(at) == ids)[..., None]
-        saved += sums[:, None]
-        self._buckets[at] = saved
+        updated = self._buckets.take(at, axis=0)
+        updated *= (self._ids.take(at) == ids)[..., None]
+        updated += sums[:, None]
+        self._buckets[at] = updated
         self._ids[at] = ids
-        self._ever[rows] = self._ever.take(rows, axis=0) + sums
+        self._all_time[rows] = self._all_time.take(rows, axis=0) + sums
         self._newest_minute[rows] = minutes
 
     def _sums(self, outcomes: Outcomes) -> F64:
         """Return what each outcome adds to the sums, ``[N, sums]``."""
-        n, n_speakers = len(outcomes), len(self._sources)
-        errors = np.empty((n, 2, n_speakers + 1))  # of mean and median by speaker; then of lower and upper bound
+        n, n_sources = len(outcomes), len(self._sources)
+        errors = np.empty((n, 2, n_sources + 1))  # of mean and median by source; then of lower and upper bound
         errors[:, :, 0] = outcomes.published_kw[:, :2]
         errors[:, :, 1] = outcomes.last_kw[:, None]
-        errors[:, :, 2:-1] = outcomes.experts_kw[:, :, : n_speakers - 2]
+        errors[:, :, 2:-1] = outcomes.experts_kw[:, :, : n_sources - 2]
         errors[:, :, -1] = outcomes.published_kw[:, 2:]
         errors -= outcomes.actual_kw[:, None, None]
         np.minimum(errors, _LARGEST_KW, out=errors)
         np.maximum(errors, _SMALLEST_KW, out=errors)
         unknown = np.isnan(errors)
-        np.copyto(errors, 0.0, where=unknown[:, :1])  # without a mean nothing was said
+        np.copyto(errors, 0.0, where=unknown[:, :1])  # without a mean there is no prediction
         np.copyto(errors[:, 1], errors[:, 0], where=unknown[:, 1])
 
         sums = np.empty((n, self._n_sums))
         sums[:, 0] = errors[:, 0, 0]
         _sum_interval(errors, unknown, self._quantiles_at, sums)
-        by_source = sums[:, len(_PUBLISHED_SUMS) :].reshape(n, len(_SOURCE_SUMS), n_speakers)
-        said = errors[:, :, :-1]
+        by_source = sums[:, len(_PUBLISHED_SUMS) :].reshape(n, len(_SOURCE_SUMS), n_sources)
+        source_errors = errors[:, :, :-1]
         by_source[:, 0] = ~unknown[:, 0, :-1]
-        np.square(said[:, 0], out=by_source[:, 1])
-        np.abs(said[:, 1], out=by_source[:, 2])
+        np.square(source_errors[:, 0], out=by_source[:, 1])
+        np.abs(source_errors[:, 1], out=by_source[:, 2])
         return sums
 
     def of(self, row: int) -> dict[Period, Summary]:
-        """Return what there is of ``row``, by period; nothing (n = 0) where it was never scored."""
-        if not 0 <= row < len(self._ever):
+        """Return the scores of ``row`` by period; n = 0 if it was never scored."""
+        if not 0 <= row < len(self._all_time):
             return self._summaries(slice(0, 0))
         return self._summaries(slice(row, row + 1))
 
     def overall(self) -> dict[Period, Summary]:
         """Return the scores summed over all devices, each over the periods that end at its own newest minute."""
-        return self._summaries(slice(0, len(self._ever)))
+        return self._summaries(slice(0, len(self._all_time)))
 
     def _summaries(self, rows: slice) -> dict[Period, Summary]:
         ids = self._ids.reshape(-1, _N_ALL)[rows]
         buckets = self._buckets.reshape(-1, _N_ALL, self._n_sums)[rows]
         if not (
-            np.abs(buckets).max(initial=0) <= _LARGEST_SUM and np.abs(self._ever[rows]).max(initial=0) <= _LARGEST_SUM
+            np.abs(buckets).max(initial=0) <= _LARGEST_SUM
+            and np.abs(self._all_time[rows]).max(initial=0) <= _LARGEST_SUM
         ):
             self._forget_damaged()
             ids, buckets = self._ids.reshape(-1, _N_ALL)[rows], self._buckets.reshape(-1, _N_ALL, self._n_sums)[rows]
-        totals = {EVER: self._ever[rows].sum(axis=0)}
+        totals = {EVER: self._all_time[rows].sum(axis=0)}
         for period, part, length_min in ((LAST_DAY, _DAY, 180), (LAST_WEEK, _WEEK, 1440)):
             age = self._newest_minute[rows, None] // length_min - ids[:, part]
             counts = (age >= 0) & (age < part.stop - part.start)
@@ -162,89 +163,89 @@ class Scores:
         )
 
     def forget(self, row: int) -> None:
-        """Hold no scores of ``row``."""
-        if row < len(self._ever):
+        """Remove the scores of ``row``."""
+        if row < len(self._all_time):
             self._buckets[row * _N_ALL : (row + 1) * _N_ALL] = 0
             self._ids[row * _N_ALL : (row + 1) * _N_ALL] = _NEVER
-            self._ever[row] = 0
+            self._all_time[row] = 0
             self._newest_minute[row] = 0
 
     def _forget_damaged(self) -> None:
-        """Hold no scores of rows with a sum that no outcomes could have made."""
-        largest = np.abs(self._buckets).reshape(len(self._ever), -1).max(axis=1)
-        sound = (largest <= _LARGEST_SUM) & (np.abs(self._ever).max(axis=1) <= _LARGEST_SUM)
+        """Remove the scores of rows with an impossible sum."""
+        largest = np.abs(self._buckets).reshape(len(self._all_time), -1).max(axis=1)
+        sound = (largest <= _LARGEST_SUM) & (np.abs(self._all_time).max(axis=1) <= _LARGEST_SUM)
         for row in np.flatnonzero(~sound).tolist():
             self.forget(row)
 
     def columns(self, rows: Sequence[int]) -> dict[str, NDArray[np.generic]]:
-        """Return a copy of ``rows``, by names that stay: those of an expert bear its name.
+        """Return a copy of ``rows`` as columns with stable names, which include the names of the ensemble members.
 
-        Of a row that is not followed it is as of one that was never scored.
+        Untracked rows look as if they were never scored.
         """
         at = np.asarray(rows, dtype=np.int64)
-        unknown = at >= min(len(self._ever), self._max_devices)
+        unknown = at >= min(len(self._all_time), self._max_devices)
         at = np.where(unknown, 0, at)
-        ids, buckets, ever = (
+        ids, buckets, all_time = (
             self._ids.reshape(-1, _N_ALL)[at],
             self._buckets.reshape(-1, _N_ALL, self._n_sums)[at],
-            self._ever[at],
+            self._all_time[at],
         )
         newest = self._newest_minute[at]
-        ids[unknown], buckets[unknown], ever[unknown], newest[unknown] = _NEVER, 0, 0, 0
-        made: dict[str, NDArray[np.generic]] = {"newest_minute": newest, "bucket_ids": ids}
-        for name, columns in self._named().items():
-            made[f"{name} buckets"], made[f"{name} ever"] = buckets[:, :, columns], ever[:, columns]
-        return made
+        ids[unknown], buckets[unknown], all_time[unknown], newest[unknown] = _NEVER, 0, 0, 0
+        columns: dict[str, NDArray[np.generic]] = {"newest_minute": newest, "bucket_ids": ids}
+        for name, places in self._sum_places().items():
+            columns[f"{name} buckets"], columns[f"{name} ever"] = buckets[:, :, places], all_time[:, places]
+        return columns
 
     def restore_columns(self, columns: Columns) -> None:
-        """Go on from what :meth:`columns` gave, from the first row on; new experts start from nothing.
+        """Restore the result of :meth:`columns` into the first rows; new ensemble members start without scores.
 
-        Raises :class:`ValueError` where the columns do not fit each other.
+        Raises :class:`ValueError` if the columns do not fit each other.
         """
         own = self.columns(())
-        always = ("newest_minute", "bucket_ids", "interval buckets", "interval ever", "told buckets", "told ever")
-        n_rows = min(check_columns(columns, own, always), self._max_devices)
+        required = ("newest_minute", "bucket_ids", "interval buckets", "interval ever", "told buckets", "told ever")
+        n_rows = min(check_columns(columns, own, required), self._max_devices)
         self._grow(n_rows)
         self._newest_minute[:n_rows] = columns["newest_minute"][:n_rows]
         self._ids[: n_rows * _N_ALL] = columns["bucket_ids"][:n_rows].reshape(-1)
-        for name, at in self._named().items():
+        for name, at in self._sum_places().items():
             if f"{name} ever" in columns:
                 buckets = columns[f"{name} buckets"][:n_rows].reshape(n_rows * _N_ALL, len(at))
                 self._buckets[: n_rows * _N_ALL, at] = buckets
-                self._ever[:n_rows, at] = columns[f"{name} ever"][:n_rows]
+                self._all_time[:n_rows, at] = columns[f"{name} ever"][:n_rows]
 
-    def _named(self) -> dict[str, list[int]]:
-        """Return where the sums of the interval and of each speaker stand."""
-        first, n_speakers = len(_PUBLISHED_SUMS), len(self._sources)
+    def _sum_places(self) -> dict[str, list[int]]:
+        """Return the indices of the sums of the interval and of each source, by column name."""
+        first, n_sources = len(_PUBLISHED_SUMS), len(self._sources)
         names = (_PUBLISHED, *(f"expert {name}" for name in self._sources[1:]))
-        each = {name: [first + i + j * n_speakers for j in range(len(_SOURCE_SUMS))] for i, name in enumerate(names)}
+        each = {name: [first + i + j * n_sources for j in range(len(_SOURCE_SUMS))] for i, name in enumerate(names)}
         return {"interval": list(range(first)), **each}
 
     def copy(self) -> Scores:
         """Return a copy that later outcomes do not change."""
-        made = Scores(self.experts, self._max_devices)
-        made._buckets, made._ids = self._buckets.copy(), self._ids.copy()
-        made._ever, made._newest_minute = self._ever.copy(), self._newest_minute.copy()
-        return made
+        copied = Scores(self.experts, self._max_devices)
+        copied._buckets, copied._ids = self._buckets.copy(), self._ids.copy()
+        copied._all_time, copied._newest_minute = self._all_time.copy(), self._newest_minute.copy()
+        return copied
 
     def _grow(self, n_rows: int) -> None:
-        n_kept = len(self._ever)
-        if n_rows <= n_kept:
+        n_now = len(self._all_time)
+        if n_rows <= n_now:
             return
-        n_made = n_kept
-        while n_made < n_rows:
-            n_made *= 2
-        grown = n_made - n_kept
-        self._buckets = np.concatenate([self._buckets, np.zeros((grown * _N_ALL, self._n_sums), np.float32)])
-        self._ids = np.concatenate([self._ids, np.full(grown * _N_ALL, _NEVER, dtype=np.int32)])
-        self._ever = np.concatenate([self._ever, np.zeros((grown, self._n_sums))])
-        self._newest_minute = np.concatenate([self._newest_minute, np.zeros(grown, dtype=np.int64)])
+        n_wanted = n_now
+        while n_wanted < n_rows:
+            n_wanted *= 2
+        n_new = n_wanted - n_now
+        self._buckets = np.concatenate([self._buckets, np.zeros((n_new * _N_ALL, self._n_sums), np.float32)])
+        self._ids = np.concatenate([self._ids, np.full(n_new * _N_ALL, _NEVER, dtype=np.int32)])
+        self._all_time = np.concatenate([self._all_time, np.zeros((n_new, self._n_sums))])
+        self._newest_minute = np.concatenate([self._newest_minute, np.zeros(n_new, dtype=np.int64)])
 
 
 def _sum_interval(errors: F64, unknown: NDArray[np.bool_], at: Places, sums: F64) -> None:
-    """Write number, pinball loss, hit and width of intervals to columns 1 to 4 of ``sums``; 0 where there is none.
+    """Write number, pinball loss, hit and width of intervals to columns 1 to 4 of ``sums``; 0 without an interval.
 
-    ``at`` says where the errors of median, lower and upper bound stand in a flat row of ``errors``.
+    ``at`` are the indices of the errors of median, lower and upper bound in a flat row of ``errors``.
     """
     lower, upper = errors[:, 0, -1], errors[:, 1, -1]
     quantiles = errors.reshape(len(errors), -1).take(at, axis=1)

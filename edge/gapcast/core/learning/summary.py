@@ -1,4 +1,4 @@
-"""What scores come to: the figures of one period, as an object and as a document."""
+"""Summaries of scores: the metrics of one period, as an object and as a document."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: Outcomes before a verdict: half a day. Fewer may all be of one quiet night, or of one dinner.
+#: Minimum sample size, outcomes: half a day. Fewer may all be from one quiet night or one dinner.
 MIN_OUTCOMES = 720
 _DECIMALS = 6
 Sums = tuple[float, float, float]  # n, squared errors of the mean, absolute errors of the median
 
 
 class Period(StrEnum):
-    """How far back scores reach: 24 to 27 hours, seven to eight days, or all there was."""
+    """The period of scores: 24 to 27 hours, seven to eight days, or all time."""
 
     LAST_DAY = "last_day"
     LAST_WEEK = "last_week"
@@ -26,14 +26,14 @@ LAST_DAY, LAST_WEEK, EVER = Period
 
 @dataclass(frozen=True, slots=True)
 class ExpertSummary:
-    """One expert's errors, and its skill against persistence; None where it said nothing."""
+    """The errors of one ensemble member, and its skill against persistence; None without predictions."""
 
     mse_kw2: float | None
     mae_kw: float | None
     skill: float | None
 
     def document(self) -> dict[str, float | None]:
-        """Return it as MQTT and REST tell it."""
+        """Return the document that MQTT and REST publish."""
         return {
             "mse_kw2": _rounded_figure(self.mse_kw2),
             "mae_kw": _rounded_figure(self.mae_kw),
@@ -43,12 +43,12 @@ class ExpertSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The scores of one period; None where there is nothing to say.
+    """The scores of one period; None for a metric without data.
 
-    ``mse_kw2`` and ``bias_kw`` (forecast less what came) are the mean's, ``mae_kw`` the median's. ``skill`` is
-    1 - MSE / MSE of persistence, None where persistence made no error to speak of; ``mae_skill`` the same of absolute
-    errors. ``pinball_kw`` is the mean of the lower bound's, the median's and the upper bound's. It, ``coverage`` (share
-    within the interval, 0 to 1) and ``width_kw`` are of the outcomes that had an interval.
+    ``mse_kw2`` and ``bias_kw`` (forecast minus actual) are those of the mean, ``mae_kw`` that of the median. ``skill``
+    is 1 - MSE / MSE of persistence, None if the error of persistence is next to zero; ``mae_skill`` the same for
+    absolute errors. ``pinball_kw`` is the mean of the losses of lower bound, median and upper bound. It, ``coverage``
+    (share of outcomes within the interval, 0 to 1) and ``width_kw`` are over the forecasts with an interval.
     """
 
     n: int
@@ -66,11 +66,11 @@ class Summary:
 
     @property
     def is_sufficient(self) -> bool:
-        """Whether these are enough for a verdict."""
+        """Whether the sample size is sufficient."""
         return self.n >= MIN_OUTCOMES
 
     def document(self) -> dict[str, object]:
-        """Return it as MQTT and REST tell it."""
+        """Return the document that MQTT and REST publish."""
         figures = ("mse_kw2", "mae_kw", "bias_kw", "skill", "mae_skill", "coverage", "width_kw", "pinball_kw")
         return {
             "n": self.n,
@@ -87,7 +87,7 @@ class Summary:
 def summarize(
     interval: Mapping[str, float], published: Sums, persistence: Sums, experts: Mapping[str, Sums]
 ) -> Summary:
-    """Return what sums come to; those of ``interval`` are bias, bounds_n, pinball, hits and width."""
+    """Return the summary of sums; those of ``interval`` are bias, bounds_n, pinball, hits and width."""
     n, squared, absolute = published
     n_bounds = interval["bounds_n"]
     mse_kw2, mae_kw = _over(squared, n), _over(absolute, n)
@@ -125,7 +125,7 @@ def _skill(error: float | None, persistence_error: float | None) -> float | None
     if error is None or not persistence_error:
         return None
     skill = 1 - error / persistence_error
-    return skill if math.isfinite(skill) else None  # persistence's error was next to nothing
+    return skill if math.isfinite(skill) else None  # the error of persistence is next to zero
 
 
 def _rounded_figure(figure: float | None) -> float | None:

@@ -1,1 +1,1 @@
-"""From the messages of meters to minute means: samples, counters, clocks, payload paths. Pure."""
+"""From meter messages to minute means: samples, counters, local times, payload paths. Pure."""

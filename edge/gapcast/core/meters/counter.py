@@ -1,4 +1,4 @@
-"""Energy counters: the difference of two counts, over the time between them, is the mean power."""
+"""Energy counters: the difference of two counts divided by the time between them is the mean power."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MS_PER_HOUR = 3_600_000
 
 
 class Counter:
-    """What one device's counters of energy showed last, one for each term of a sum.
+    """The energy counters of one device, one for each term of a sum.
 
     >>> counter = Counter(signs=(1, -1), hold_ms=120_000)
     >>> [counter.add(at_ms, kwh) for at_ms, kwh in ((0, (100.0, 7.0)), (60_000, (100.25, 7.0)))]
@@ -26,22 +26,22 @@ class Counter:
         self._hold_ms = hold_ms
         self._at_ms = 0
         self._counts_kwh: tuple[float, ...] | None = None
-        #: Mean power over the time between the last two counts, kW; None where they say nothing of it.
+        #: Mean power between the last two counts, kW; None if unknown.
         self.mean_kw: float | None = None
-        #: How often a counter fell: it began anew, and what it counted meanwhile is not known.
+        #: Number of counter resets: the count fell, and the energy in between is unknown.
         self.n_resets = 0
 
-    def standing(self) -> tuple[int, tuple[float, ...]] | None:
-        """Return when the counters were read last, and what they showed, kWh; None before the first time."""
+    def capture_state(self) -> tuple[int, tuple[float, ...]] | None:
+        """Return the time of the last counts and the counts, kWh; None before the first."""
         return None if self._counts_kwh is None else (self._at_ms, self._counts_kwh)
 
-    def resume(self, at_ms: int, counts_kwh: tuple[float, ...]) -> None:
-        """Go on from where another stood; counters of another number are not used."""
+    def restore_state(self, at_ms: int, counts_kwh: tuple[float, ...]) -> None:
+        """Restore a captured state; ignore it if the number of counters differs."""
         if len(counts_kwh) == len(self._signs):
             self._at_ms, self._counts_kwh = at_ms, counts_kwh
 
     def add(self, at_ms: int, counts_kwh: tuple[float, ...]) -> SampleResult:
-        """Take what the counters show; a silence longer than ``hold_ms``, either way, begins anew."""
+        """Add counts; a gap longer than ``hold_ms``, forward or back in time, starts again."""
         before_kwh, since_ms = self._counts_kwh, at_ms - self._at_ms
         if before_kwh is not None and -self._hold_ms <= since_ms <= 0:
             return SampleResult.LATE if since_ms else SampleResult.DUPLICATE

@@ -1,13 +1,12 @@
-"""From samples at any rate to one value a minute: means over time, sample by sample.
+"""Minute means of samples at any rate: time-weighted means, sample by sample.
 
-A sample holds until the next one. Where that comes later than ``hold_ms`` after, or not at all, it holds
-for ``every_ms`` alone, and the rest is a gap. A minute has a mean where samples speak for at least
-:data:`MIN_COVERED` of it. ``gapcast_trainer.datasets.minutes`` says the same of whole arrays, and a property test
-holds the two equal.
+A sample holds until the next one. If that is more than ``hold_ms`` later, or missing, the sample holds
+for ``every_ms`` only, and the rest is a gap. A minute has a mean if samples cover at least
+:data:`MIN_COVERED` of it. ``gapcast_trainer.datasets.minutes`` implements the same for whole arrays, and a property
+test checks that both agree.
 
-A minute is closed by the first sample that comes ``lateness_ms`` or more after its end, or by whoever
-watches the clock (:meth:`MinuteMeans.close`). Samples that are out of order by up to ``lateness_ms`` are
-put in their place.
+A minute is closed by the first sample ``lateness_ms`` or more after its end, or by a timer
+(:meth:`MinuteMeans.close`). Samples that are out of order by up to ``lateness_ms`` are sorted in.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from gapcast.core.buffer import RESTART_RUN
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.meters.samples import OpenMinute, SampleValues
 
-#: A minute has a mean where samples speak for at least this share of it.
+#: A minute has a mean if samples cover at least this share of it.
 MIN_COVERED = 0.5
-#: How long after a minute's end a clock waits for a sample that is still under way.
+#: How long after a minute's end the timer waits for delayed samples.
 GRACE_MS = 2_000
 _NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class HeldValue:
-    """How samples are read: the usual distance of two, how long one may hold, and what lateness is mended."""
+    """How samples are held: their usual interval, how long one may hold, and how much lateness is tolerated."""
 
     every_ms: int = 60_000
     hold_ms: int = 120_000
@@ -39,15 +38,15 @@ class HeldValue:
 
 
 class SampleResult(Enum):
-    """What became of a sample."""
+    """The result of adding a sample."""
 
     TAKEN = "taken"
-    DUPLICATE = "duplicate"  # of the same time as one before
-    LATE = "late"  # older than the set lateness mends
+    DUPLICATE = "duplicate"  # same time as an earlier one
+    LATE = "late"  # later than the tolerated lateness
 
 
 class MinuteMean(NamedTuple):
-    """A minute (since the epoch), its mean power, and those of the other channels, None where too little is known."""
+    """A minute (since the epoch), its mean power, and the means of the other channels, None if not covered enough."""
 
     minute: int
     power_kw: float
@@ -55,12 +54,12 @@ class MinuteMean(NamedTuple):
 
 
 class MinuteMeans:
-    """One device's samples of power, first, and other channels; minutes as they are complete.
+    """Averages one device's samples (power first, then other channels) to minutes.
 
     >>> means = MinuteMeans(HeldValue(every_ms=30_000, hold_ms=60_000), n_channels=1)
     >>> [means.add(at_ms, (kw,)).value for at_ms, kw in ((0, 1.0), (30_000, 2.0), (60_000, 5.0))]
     ['taken', 'taken', 'taken']
-    >>> means.take()
+    >>> means.take_closed()
     [MinuteMean(minute=0, power_kw=1.5, others=())]
     """
 
@@ -82,28 +81,28 @@ class MinuteMeans:
         self._sums = [0.0] * n_channels  # of the open minute: value times ms
         self._covered_ms = [0] * n_channels
         self._minute = 0  # the open one
-        self._through_ms = 0  # all before this is in the sums
-        self._current: SampleValues | None = None  # the one that holds now
-        self._pending: list[SampleValues] = []  # newer ones, in order, that an older one may still come before
+        self._through_ms = 0  # the sums include all time before this
+        self._current: SampleValues | None = None  # the sample that holds now
+        self._pending: list[SampleValues] = []  # newer ones, in order; a late sample may still be sorted in before them
         self._late_run: list[SampleValues] = []
         self._closed: list[MinuteMean] = []
         #: Time of the newest sample; None before the first.
         self.newest_ms: int | None = None
 
     def add(self, at_ms: int, values: tuple[float | None, ...], *, redelivered: bool = False) -> SampleResult:
-        """Take a sample, None for a channel that it says nothing of.
+        """Add a sample, None for a channel without a value.
 
-        One that is ``redelivered``, and is no news, is a duplicate: never a stream that starts again.
+        A ``redelivered`` late sample is a duplicate and never restarts the stream.
         """
         sample = SampleValues(at_ms, values)
         newest_ms, current = self.newest_ms, self._current
         if newest_ms is None or current is None:
-            self._begin(sample)
+            self._start_with(sample)
             return SampleResult.TAKEN
         if at_ms == current.at_ms or any(at_ms == other.at_ms for other in self._pending):
             return SampleResult.DUPLICATE
         if at_ms <= max(newest_ms - self._holding.lateness_ms, current.at_ms):
-            return SampleResult.DUPLICATE if redelivered else self._judge_late(sample)
+            return SampleResult.DUPLICATE if redelivered else self._handle_late(sample)
         self._late_run.clear()
         insort(self._pending, sample)
         self.newest_ms = max(newest_ms, at_ms)
@@ -111,20 +110,20 @@ class MinuteMeans:
         return SampleResult.TAKEN
 
     def add_interval(self, until_ms: int, values: tuple[float | None, ...]) -> None:
-        """Take what is known of all the time since the last call, as the difference of a counter is."""
+        """Add values for the whole time since the last call, such as the difference of a counter."""
         if self.newest_ms is None or until_ms <= self.newest_ms:
             self._restart(until_ms)
         else:
             known = values[0] is not None
-            self._spend(values, self._through_ms, until_ms if known else self._through_ms, until_ms)
+            self._accumulate(values, self._through_ms, until_ms if known else self._through_ms, until_ms)
         self.newest_ms = until_ms
 
     def close(self, now_ms: int) -> None:
-        """Close the minutes that are due at ``now_ms``, by the device's clock: what holds, holds on."""
+        """Close the minutes that are due at ``now_ms``, by the device's clock; the current sample keeps holding."""
         self._close_until((now_ms - self._wait_ms) // MINUTE_MS * MINUTE_MS)
 
     def replay_minute(self, minute: int) -> None:
-        """Close ``minute``, which had been closed before these samples were given anew."""
+        """Close ``minute``, which had been closed before its samples were replayed."""
         end_ms = (minute + 1) * MINUTE_MS
         if self.newest_ms is not None and end_ms - self.newest_ms <= self._holding.hold_ms + MINUTE_MS:
             self._close_until(end_ms)
@@ -133,42 +132,42 @@ class MinuteMeans:
         if self._current is not None:
             self._advance(self._current, until_ms)
         elif until_ms > self._through_ms:
-            self._spend((), self._through_ms, self._through_ms, until_ms)
+            self._accumulate((), self._through_ms, self._through_ms, until_ms)
 
     @property
     def due_ms(self) -> float:
-        """When, by the device's clock, the open minute is to be closed if no sample does; infinity for never."""
+        """When, by the device's clock, the timer must close the open minute; infinity for never."""
         if self.newest_ms is None or self._through_ms - self.newest_ms > self._holding.hold_ms:
             return _NEVER
         return (self._minute + 1) * MINUTE_MS + self._wait_ms
 
     @property
     def _wait_ms(self) -> int:
-        """How long after a minute's end a sample may still tell of it; a counter's next count tells of all before."""
+        """How long after a minute's end a sample may still cover it; a counter's next count covers all time before."""
         wait_ms = max(GRACE_MS, self._holding.lateness_ms)
         return wait_ms if self._current is not None else wait_ms + self._holding.hold_ms
 
-    def take(self) -> list[MinuteMean]:
+    def take_closed(self) -> list[MinuteMean]:
         """Return the minutes closed since the last call, in order."""
         closed, self._closed = self._closed, []
         return closed
 
-    def standing(self) -> OpenMinute:
-        """Return where the open minute stands, for :meth:`resume`; closed ones are to be taken first."""
+    def capture_state(self) -> OpenMinute:
+        """Return the state of the open minute, for :meth:`restore_state`; call :meth:`take_closed` first."""
         return OpenMinute(
             self._minute, self._through_ms, tuple(self._sums), tuple(self._covered_ms), self._current,
             tuple(self._pending), tuple(self._late_run), self.newest_ms,
         )  # fmt: skip
 
-    def resume(self, where: OpenMinute) -> None:
-        """Go on from ``where`` another stood; where that had other channels, begin anew."""
-        if len(where.sums) == len(self._sums) == len(where.covered_ms):
-            self._minute, self._through_ms, self._current = where.minute, where.through_ms, where.current
-            self._sums, self._covered_ms = list(where.sums), list(where.covered_ms)
-            self._pending, self._late_run = list(where.pending), list(where.late_run)
-            self.newest_ms = where.newest_ms
+    def restore_state(self, state: OpenMinute) -> None:
+        """Restore a captured state; ignore it if the channels differ."""
+        if len(state.sums) == len(self._sums) == len(state.covered_ms):
+            self._minute, self._through_ms, self._current = state.minute, state.through_ms, state.current
+            self._sums, self._covered_ms = list(state.sums), list(state.covered_ms)
+            self._pending, self._late_run = list(state.pending), list(state.late_run)
+            self.newest_ms = state.newest_ms
 
-    def _begin(self, sample: SampleValues) -> None:
+    def _start_with(self, sample: SampleValues) -> None:
         self._restart(sample.at_ms)
         self._current = sample
         self._pending.clear()
@@ -184,8 +183,8 @@ class MinuteMeans:
         self._sums = [0.0] * len(self._sums)
         self._covered_ms = [0] * len(self._sums)
 
-    def _judge_late(self, sample: SampleValues) -> SampleResult:
-        """Let three late ones in a row, each after the one before, begin anew: a replay, a clock set back."""
+    def _handle_late(self, sample: SampleValues) -> SampleResult:
+        """Restart after three late samples in a row, each after the one before: a replay, a clock set back."""
         run = self._late_run
         if run and sample.at_ms == run[-1].at_ms:
             return SampleResult.DUPLICATE
@@ -194,14 +193,14 @@ class MinuteMeans:
         run.append(sample)
         if len(run) < RESTART_RUN:
             return SampleResult.LATE
-        again = run.copy()
-        self._begin(again[0])
-        for one in again[1:]:
-            self.add(*one)
+        first, *others = run
+        self._start_with(first)
+        for other in others:
+            self.add(*other)
         return SampleResult.TAKEN
 
     def _advance(self, current: SampleValues, until_ms: int) -> None:
-        """Let the samples before ``until_ms`` speak, from the one that holds now on, each until the next."""
+        """Accumulate the samples up to ``until_ms``, starting with the current one, each until the next."""
         holding = self._holding
         while self._pending and self._pending[0].at_ms <= until_ms:
             following = self._pending.pop(0)
@@ -209,33 +208,33 @@ class MinuteMeans:
             current = self._current = following
         next_ms = self._pending[0].at_ms if self._pending else until_ms
         if next_ms - current.at_ms > holding.hold_ms >= until_ms - current.at_ms:
-            until_ms = min(until_ms, current.at_ms + holding.every_ms)  # one between may yet make it hold
+            until_ms = min(until_ms, current.at_ms + holding.every_ms)  # a late sample in between may extend it
         self._add_span(current, until_ms, next_ms)
 
     def _add_span(self, current: SampleValues, until_ms: int, next_ms: int) -> None:
-        """Let a sample speak until ``until_ms``, knowing of none before ``next_ms``."""
+        """Accumulate a sample until ``until_ms``; the next sample is at ``next_ms`` or later."""
         if until_ms <= self._through_ms:
             return
         holds = next_ms - current.at_ms <= self._holding.hold_ms
         held_ms = next_ms if holds else current.at_ms + min(self._holding.every_ms, self._holding.hold_ms)
-        self._spend(current.values, self._through_ms, min(held_ms, until_ms), until_ms)
+        self._accumulate(current.values, self._through_ms, min(held_ms, until_ms), until_ms)
 
-    def _spend(self, values: Sequence[float | None], from_ms: int, held_ms: int, until_ms: int) -> None:
-        """Add ``values`` from ``from_ms`` to ``held_ms``, nothing from there to ``until_ms``; close what ends."""
+    def _accumulate(self, values: Sequence[float | None], from_ms: int, held_ms: int, until_ms: int) -> None:
+        """Add ``values`` from ``from_ms`` to ``held_ms``, a gap until ``until_ms``; close the minutes that end."""
         at_ms = from_ms
         while at_ms < until_ms:
             end_ms = (self._minute + 1) * MINUTE_MS
             stop_ms = min(end_ms, until_ms)
-            spent_ms = min(stop_ms, held_ms) - at_ms
-            if spent_ms > 0:
+            covered_ms = min(stop_ms, held_ms) - at_ms
+            if covered_ms > 0:
                 for channel, value in enumerate(values):
                     if value is not None:
-                        self._sums[channel] += value * spent_ms
-                        self._covered_ms[channel] += spent_ms
+                        self._sums[channel] += value * covered_ms
+                        self._covered_ms[channel] += covered_ms
             at_ms = stop_ms
             if at_ms == end_ms:
                 self._close()
-                if at_ms >= held_ms:  # nothing is known of what follows: there may be years of it
+                if at_ms >= held_ms:  # the rest is a gap, which may be years long
                     self._open(until_ms // MINUTE_MS)
                     break
         self._through_ms = until_ms

@@ -1,18 +1,18 @@
-"""Powers that a house may well draw, and such as speak of a wrong unit."""
+"""Checks whether powers are plausible for a house, or indicate a wrong unit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
 
-#: A house with three phases of 63 A may draw 43 kW; half of that, as the usual, hardly ever.
+#: A house with three phases of 63 A can draw 43 kW; a median of half of that is very unlikely.
 _LARGE_KW = 20.0
 #: A meter and a router alone draw more than this.
 _SMALL_KW = 0.005
 
 
 def plausibility_warning(powers_kw: Sequence[float]) -> str:
-    """Return why the unit of these powers of one device (kW) may be wrong, and the cure; empty where it may be right.
+    """Return why the unit of a device's powers (kW) may be wrong, and the fix; empty if they are plausible.
 
     >>> plausibility_warning([0.3, 2.1]), plausibility_warning([0.0, 0.0])
     ('', '')
@@ -21,9 +21,9 @@ def plausibility_warning(powers_kw: Sequence[float]) -> str:
     >>> plausibility_warning([0.00031])
     '0.00031 kW is very low: if the meter sends kW, set unit = "kW"; if MW, multiply by 1000'
     """
-    usual_kw = median(map(abs, powers_kw)) if powers_kw else 0.0
-    if usual_kw > _LARGE_KW:
-        return f'{usual_kw:g} kW is high for a house: if the meter sends W, set unit = "W" or divide by 1000'
-    if 0 < usual_kw < _SMALL_KW:
-        return f'{usual_kw:.3g} kW is very low: if the meter sends kW, set unit = "kW"; if MW, multiply by 1000'
+    median_kw = median(map(abs, powers_kw)) if powers_kw else 0.0
+    if median_kw > _LARGE_KW:
+        return f'{median_kw:g} kW is high for a house: if the meter sends W, set unit = "W" or divide by 1000'
+    if 0 < median_kw < _SMALL_KW:
+        return f'{median_kw:.3g} kW is very low: if the meter sends kW, set unit = "kW"; if MW, multiply by 1000'
     return ""

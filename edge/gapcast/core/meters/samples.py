@@ -1,4 +1,4 @@
-"""What meters said, and where each stands between two messages: what an open minute needs to outlive the process."""
+"""Samples of meters, and the state of a meter between two messages, which is persisted so that no minute is lost."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 
 class SampleValues(NamedTuple):
-    """Values at an instant: power (kW), then the other channels; None where nothing is known."""
+    """Values at an instant: power (kW), then the other channels; None for an unknown value."""
 
     at_ms: int
     values: tuple[float | None, ...]
 
 
 class OpenMinute(NamedTuple):
-    """Where :class:`~gapcast.core.meters.minutes.MinuteMeans` stands: its fields, by the same names."""
+    """The state of :class:`~gapcast.core.meters.minutes.MinuteMeans`: its fields, by the same names."""
 
     minute: int
     through_ms: int
@@ -26,10 +26,11 @@ class OpenMinute(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What one message of a meter said of the minute that is open.
+    """One message of a meter during its open minute.
 
-    ``at_ms`` is by the meter's clock, None where the message told terms of a sum and no value. ``terms`` are in the
-    meter's unit, by path, None where one is known no longer; ``measured`` are the other features, in theirs.
+    ``at_ms`` is by the meter's clock, None if the message had terms of a sum but no complete value. ``terms`` are in
+    the meter's unit, by path, None for a term that is no longer known; ``measured`` are the other features, in their
+    units.
     """
 
     topic: str
@@ -39,7 +40,7 @@ class Sample(NamedTuple):
 
 
 class MeterState(NamedTuple):
-    """Where a meter stands: the newest terms of its value, its clock, its open minute, its last count (kWh)."""
+    """The state of a meter: the newest terms of its value, its clock, its open minute, its last counts (kWh)."""
 
     topic: str
     known: dict[str, float]

@@ -1,4 +1,4 @@
-"""A source of readings: how a meter's messages are read, once they are JSON or a number."""
+"""A source of readings: how decoded meter messages (JSON or a number) are interpreted."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ TimeForm = Literal["auto", "rfc3339", "epoch_s", "epoch_ms", "local", "arrival"]
 Unit = Literal["auto", "W", "kW", "Wh", "kWh"]
 Kind = Literal["minute", "samples"]
 
-#: kW, or kWh, to a unit; ``auto`` is kW that was not said.
+#: kW or kWh per unit; ``auto`` means kW by default.
 PER_UNIT: Mapping[Unit, float] = {"auto": 1.0, "kW": 1.0, "W": 0.001, "kWh": 1.0, "Wh": 0.001}
 COUNTERS: frozenset[Unit] = frozenset({"Wh", "kWh"})
 _MS_PER_S = 1_000
-_SHOWN = 40
+_SHOWN_CHARS = 40
 
 
 class FeaturePath(NamedTuple):
-    """Where a measured feature stands in a message, and how much of its unit one there is."""
+    """The path of a measured feature in a message, and its factor to the feature's unit."""
 
     name: str
     path: str
@@ -38,11 +38,11 @@ class FeaturePath(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """How the messages of one kind of meter are read.
+    """How the messages of one kind of meter are interpreted.
 
-    ``value`` holds sums in the order of preference: the first of which a message has a term is meant.
-    ``name`` is for people. Times are of the meter's clock by ``time_form``, in ``zone`` where that is local;
-    without a path ``time`` they are those of arrival.
+    ``value`` holds sums in order of preference: the first one that has a term in the message is used.
+    ``name`` is for people. Times are those of the meter in the format ``time_form``, in ``zone`` if local;
+    without a path ``time`` the time of arrival is used.
     """
 
     name: str
@@ -59,51 +59,52 @@ class Source:
 
     @property
     def is_counter(self) -> bool:
-        """Whether the value counts energy, and its differences are the power."""
+        """Whether the value is an energy counter, whose differences give the power."""
         return self.unit in COUNTERS
 
     def instant_ms(self, document: object, arrived_ms: int, before_ms: int | None) -> int:
-        """Return a message's time, epoch ms; ``before_ms`` is that of the device's last one.
+        """Return a message's time, epoch ms; ``before_ms`` is that of the device's previous message.
 
-        Raises :class:`PayloadError` where the message has none that can be read.
+        Raises :class:`PayloadError` if the message has no valid time.
         """
         if self.time is None:
             return arrived_ms
         ts = look_up(document, self.time)
         if ts is None:
-            raise PayloadError("bad_time", f"the message has no {'.'.join(self.time)}, which is to be its time")
+            raise PayloadError("bad_time", f"the message has no {'.'.join(self.time)}, the path of its time")
         if self.time_form == "local":
             return in_range(local_instant_of(ts, self.zone, arrived_ms, before_ms), ts)
         if self.time_form in {"epoch_s", "epoch_ms"}:
             number = number_of(ts, "the time")
             if number is None:
-                raise PayloadError("bad_time", f"the time must be a number, not {repr(ts)[:_SHOWN]}")
+                raise PayloadError("bad_time", f"the time must be a number, not {repr(ts)[:_SHOWN_CHARS]}")
             seconds = number if self.time_form == "epoch_s" else number / _MS_PER_S
             if seconds * _MS_PER_S >= LATEST_MS:
                 other = "epoch_ms" if self.time_form == "epoch_s" else "epoch_s"
-                detail = f"the time {number:g} is after 2099 as {self.time_form}: if it is {other}, say so by time_form"
+                fix = f'if it is {other}, set time_form = "{other}"'
+                detail = f"the time {number:g} is after 2099 as {self.time_form}: {fix}"
                 raise PayloadError("bad_time", detail)
             return instant_of(seconds)
         if self.time_form == "rfc3339" and type(ts) is not str:
-            raise PayloadError("bad_time", f"the time must be RFC 3339, not {repr(ts)[:_SHOWN]}")
+            raise PayloadError("bad_time", f"the time must be RFC 3339, not {repr(ts)[:_SHOWN_CHARS]}")
         return instant_of(ts)
 
     def power_kw(self, value: float, limits: Limits) -> float:
-        """Return a power of the source's unit in kW; raise :class:`PayloadError` where it is outside ``limits``."""
+        """Convert a power of the source's unit to kW; raise :class:`PayloadError` if it is outside ``limits``."""
         power_kw = self.sign * value * PER_UNIT[self.unit]
         if limits.min_kw <= power_kw <= limits.max_kw:
             return power_kw
         shown = f"{value:g} {'W' if self.unit == 'W' else 'kW'}"
         in_watts = PER_UNIT[self.unit] == 1 and limits.min_kw <= power_kw / 1_000 <= limits.max_kw
         if in_watts and not self.is_counter:
-            cure = f'if these are watts, say unit = "W" ({power_kw / 1_000:g} kW), and unit = "kW" if they are not'
+            fix = f'if these are watts, set unit = "W" ({power_kw / 1_000:g} kW), else unit = "kW"'
         else:
-            cure = "check the unit; limits.min_kw and limits.max_kw say what this gateway takes"
-        detail = f"{shown} is outside {limits.min_kw:g} to {limits.max_kw:g} kW: {cure}"
+            fix = "check the unit; the range is set by limits.min_kw and limits.max_kw"
+        detail = f"{shown} is outside {limits.min_kw:g} to {limits.max_kw:g} kW: {fix}"
         raise PayloadError("out_of_range", detail)
 
     def measured(self, document: object) -> dict[str, float]:
-        """Return the measured features that a message has, in their units; raise :class:`PayloadError`."""
+        """Return the measured features of a message, in their units; raise :class:`PayloadError` for a bad value."""
         found = {}
         for feature in self.features:
             value = number_of(look_up(document, feature.keys), f"{feature.name} ({feature.path})")
@@ -113,9 +114,9 @@ class Source:
 
 
 def terms_of(source: Source, document: object, best: int) -> tuple[int, dict[str, float]]:
-    """Return which of the source's sums a message speaks of, no worse than ``best``, and the terms it has.
+    """Return the index of the sum that a message has terms of, at most ``best``, and these terms.
 
-    Without any it is ``best`` and nothing. Raises :class:`PayloadError` for a value that is no number.
+    Return ``best`` and no terms if it has none. Raises :class:`PayloadError` for a value that is not a number.
     """
     for place, terms in enumerate(source.value[: best + 1]):
         found = {}
@@ -128,8 +129,8 @@ def terms_of(source: Source, document: object, best: int) -> tuple[int, dict[str
     return best, {}
 
 
-def add_up(terms: Sum, known: Mapping[str, float]) -> float | None:
-    """Return the sum of what is known of ``terms``; None where one of them is not."""
+def sum_terms(terms: Sum, known: Mapping[str, float]) -> float | None:
+    """Return the sum of ``terms`` with the ``known`` values; None if a value is unknown."""
     total = 0.0
     for term in terms:
         value = known.get(term.path)
@@ -141,7 +142,7 @@ def add_up(terms: Sum, known: Mapping[str, float]) -> float | None:
     return total
 
 
-#: What a source may be told to read beside power: key, feature, and how much of the feature's unit one is.
+#: Configuration keys for features besides power: the feature, and the factor to its unit.
 FEATURE_KEYS: Mapping[str, tuple[str, float]] = {
     "voltage_v": ("voltage_v", 1.0),
     "current_a": ("current_a", 1.0),

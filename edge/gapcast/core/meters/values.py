@@ -1,8 +1,8 @@
-"""Where a value stands in a meter's message: paths, and sums of them.
+"""Paths to values in a meter's message, and sums of them.
 
-A path is keys with dots between (``ENERGY.Power``, ``params.em:0.total_act_power``); a key of digits
-counts into a list (``ENERGY.Power.0``). A sum is paths with `` + `` or `` - `` between, for what comes
-by phases, or as drawn and fed in.
+A path is keys separated by dots (``ENERGY.Power``, ``params.em:0.total_act_power``); a key of digits
+is an index into a list (``ENERGY.Power.0``). A sum is paths separated by `` + `` or `` - ``, for values
+by phase, or for consumption and feed-in.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from gapcast.core.errors import PayloadError
 
 _OPERATOR = re.compile(r"\s([+-])\s")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-#: Words that meters and home automations publish where they know no value.
+#: Texts that meters and home automation systems publish for an unknown value.
 _UNKNOWN = frozenset({"", "nan", "none", "null", "unknown", "unavailable", "undefined"})
-_SHOWN = 40
+_SHOWN_CHARS = 40
 
 
 class Term(NamedTuple):
-    """One path of a sum, by its text and its keys, and whether it counts (1) or is taken off (-1)."""
+    """One path of a sum, as text and as keys, with the sign of the term (1 or -1)."""
 
     path: str
     keys: tuple[str, ...]
@@ -33,19 +33,19 @@ Sum = tuple[Term, ...]
 
 
 def parse_path(text: str) -> tuple[str, ...]:
-    """Return the keys of a path; raise :class:`ValueError` where it is none.
+    """Return the keys of a path; raise :class:`ValueError` if it is invalid.
 
     >>> parse_path("params.em:0.total_act_power")
     ('params', 'em:0', 'total_act_power')
     """
     if not text or text != text.strip() or any(character in text for character in "\n{}"):
-        msg = f"{text!r} is not a path: give the keys with dots between, as ENERGY.Power"
+        msg = f"{text!r} is not a path: separate the keys by dots, as in ENERGY.Power"
         raise ValueError(msg)
     return tuple(text.split("."))
 
 
 def parse_sum(text: str) -> Sum:
-    """Return the terms of a sum; raise :class:`ValueError` where it is none.
+    """Return the terms of a sum; raise :class:`ValueError` if it is invalid.
 
     >>> [(term.path, term.sign) for term in parse_sum("delivered - returned")]
     [('delivered', 1), ('returned', -1)]
@@ -63,7 +63,7 @@ def parse_sum(text: str) -> Sum:
 
 
 def look_up(document: object, keys: tuple[str, ...]) -> object:
-    """Return what stands at ``keys`` of a decoded JSON document, None where there is nothing.
+    """Return the value at ``keys`` of a decoded JSON document, None if there is none.
 
     >>> look_up({"ENERGY": {"Power": [52, 5]}}, ("ENERGY", "Power", "1"))
     5
@@ -80,9 +80,9 @@ def look_up(document: object, keys: tuple[str, ...]) -> object:
 
 
 def number_of(value: object, what: str) -> float | None:
-    """Return a number that a message states, also as text; None where it says that it knows none.
+    """Return a message's number, which may be text; None if the message marks it as unknown.
 
-    Raises :class:`PayloadError` naming ``what`` where it is something else, or not finite.
+    Raises :class:`PayloadError` that names ``what`` if it is something else, or not finite.
 
     >>> number_of("00.250", "power"), number_of("unavailable", "power"), number_of(None, "power")
     (0.25, None, None)
@@ -93,12 +93,12 @@ def number_of(value: object, what: str) -> float | None:
         text = value.strip()
         if text.lower() in _UNKNOWN:
             return None
-        if len(text) <= _SHOWN and _NUMBER.fullmatch(text):
+        if len(text) <= _SHOWN_CHARS and _NUMBER.fullmatch(text):
             value = float(text)
     if type(value) is int and value.bit_length() < 64:  # noqa: PLR2004 - a float holds its size
         return float(value)
     if type(value) is not float:
-        raise PayloadError("not_a_number", f"{what} must be a number, not {_shown(value)}{_cure(value, what)}")
+        raise PayloadError("not_a_number", f"{what} must be a number, not {_shown(value)}{_fix(value, what)}")
     if math.isnan(value):
         return None
     if math.isinf(value):
@@ -106,16 +106,16 @@ def number_of(value: object, what: str) -> float | None:
     return value
 
 
-def _cure(value: object, what: str) -> str:
+def _fix(value: object, what: str) -> str:
     if isinstance(value, list):
-        return f": it is a list; name one of it ({what}.0), or add them up ({what}.0 + {what}.1)"
+        return f": it is a list; name one item ({what}.0), or a sum of items ({what}.0 + {what}.1)"
     if isinstance(value, Mapping):
-        return ": it is an object; name a key of it"
+        return ": it is an object; name one of its keys"
     return ""
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, int) and value.bit_length() >= 64:  # noqa: PLR2004 - repr refuses the longest of them
+    if isinstance(value, int) and value.bit_length() >= 64:  # noqa: PLR2004 - repr rejects very long ones
         return "a number of many digits"
     text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
