@@ -125,7 +125,7 @@ def test_a_configuration_that_is_no_good_is_told_once_and_not_tried_again(tmp_pa
 
 
 def test_a_backup_goes_on_on_another_machine_and_brings_back_what_was(guarded: MosquittoBroker, tmp_path: Path) -> None:
-    """The commands of docs/raspberry-pi.md, "Backing up" and "rolling back"."""
+    """The commands of docs/raspberry-pi.md, "Back up" and "roll back"."""
     one, other, port = tmp_path / "one", tmp_path / "other", free_port()
     text = configuration(guarded.port, port, 'username = "gapcast"')
     secret = one / "etc/gapcast/mqtt-password"
