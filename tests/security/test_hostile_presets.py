@@ -210,6 +210,6 @@ def test_source_sample_of_the_journal_that_raises_does_not_end_the_start() -> No
     (sample,) = reader.meters.take_samples()
     again = reader_of(now_ms, statistics)
     damaged: Any = "no time"
-    again.fleet.recall([sample._replace(at_ms=damaged), sample._replace(topic="meter/b")], [], LONG_AGO_MS)
+    again.meters.recall([sample._replace(at_ms=damaged), sample._replace(topic="meter/b")], [], LONG_AGO_MS)
     assert statistics.internal_errors == {"message": 1}
-    assert [state.topic for state in again.fleet.capture_state()] == ["meter/b"]
+    assert [state.topic for state in again.meters.capture_state()] == ["meter/b"]
