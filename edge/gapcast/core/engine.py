@@ -303,7 +303,7 @@ class Engine:
 
 
 def _require_sound(device: str, readings: Sequence[Reading], failures: Sequence[tuple[int, Exception]]) -> None:
-    """Raise :class:`StateError` where an earlier reading of ``device`` in the batch failed."""
+    """Raise :class:`StateError` if an earlier reading of ``device`` in the batch failed."""
     if any(readings[i].device == device for i, _ in failures):
         msg = f"an earlier reading of {device} in the same batch failed"
         raise StateError(msg)
