@@ -20,15 +20,15 @@ def overlaps(one: str, other: str) -> bool:
     (True, True, False)
     """
     first, second = one.split("/"), other.split("/")
-    for own, its in ((first, second), (second, first)):
-        if own[0] in {_ONE_LEVEL, _MANY_LEVELS} and its[0].startswith("$"):
+    for left, right in ((first, second), (second, first)):
+        if left[0] in {_ONE_LEVEL, _MANY_LEVELS} and right[0].startswith("$"):
             return False
     for place in range(max(len(first), len(second))):
-        own_level = first[place] if place < len(first) else None
-        its_level = second[place] if place < len(second) else None
-        if _MANY_LEVELS in {own_level, its_level}:
+        left_level = first[place] if place < len(first) else None
+        right_level = second[place] if place < len(second) else None
+        if _MANY_LEVELS in {left_level, right_level}:
             return True
-        if own_level is None or its_level is None or not _levels_overlap(own_level, its_level):
+        if left_level is None or right_level is None or not _levels_overlap(left_level, right_level):
             return False
     return True
 
@@ -54,10 +54,10 @@ def echo_problems(subscribed: Mapping[str, tuple[str, ...]], published: Mapping[
 def _needs_matching_name(subscribed: str, topic: str) -> bool:
     """Return whether ``topic`` is received only if a device or gateway happens to have the name of a fixed level."""
     by_name = shared = False
-    for own, its in zip(subscribed.split("/"), topic.split("/"), strict=False):
-        is_fixed = own not in {_ONE_LEVEL, _MANY_LEVELS}
-        by_name |= is_fixed and _PLACEHOLDER.search(its) is not None
-        shared |= is_fixed and own == its
+    for left, right in zip(subscribed.split("/"), topic.split("/"), strict=False):
+        is_fixed = left not in {_ONE_LEVEL, _MANY_LEVELS}
+        by_name |= is_fixed and _PLACEHOLDER.search(right) is not None
+        shared |= is_fixed and left == right
     return by_name and not shared
 
 

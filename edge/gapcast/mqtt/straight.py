@@ -123,9 +123,9 @@ class StraightSocket:
     def recv(self, n_bytes: int) -> bytes:
         """Return paho's packets; b"" at the end of the connection, as a socket does."""
         if self._for_paho:
-            taken = bytes(self._for_paho[:n_bytes])
+            packets = bytes(self._for_paho[:n_bytes])
             del self._for_paho[:n_bytes]
-            return taken
+            return packets
         if self._lost is not None:
             raise self._lost
         if self._ended:

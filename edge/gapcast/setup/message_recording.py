@@ -19,8 +19,8 @@ _OWN_SUFFIXES = frozenset({"forecast", "scores", "availability"})
 
 def _may_hold_readings(topic: str) -> bool:
     levels = topic.split("/")
-    ours = levels[0] == "gapcast" or (levels[0] == "gap" and levels[-1] in _OWN_SUFFIXES)
-    return not (ours or levels[-1] == "config" or topic.startswith("$"))
+    is_own = levels[0] == "gapcast" or (levels[0] == "gap" and levels[-1] in _OWN_SUFFIXES)
+    return not (is_own or levels[-1] == "config" or topic.startswith("$"))
 
 
 @dataclass(slots=True)
