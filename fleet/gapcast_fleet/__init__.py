@@ -1,1 +1,1 @@
-"""Many more meters than one gateway has: the engine of the edge on Apache Spark. Adds no forecasting of its own."""
+"""The edge's engine on Apache Spark, for many more meters than one gateway handles. Adds no forecasting of its own."""

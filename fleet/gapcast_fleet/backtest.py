@@ -1,6 +1,6 @@
-"""``gapcast-fleet backtest``: the history of thousands of houses through the engine, group by group, on all cores.
+"""``gapcast-fleet backtest``: runs the engine over the history of thousands of houses, group by group, on all cores.
 
-A group that is done is a file; a back-test that was ended goes on with the others.
+Each finished group is a file; an interrupted back-test resumes with the remaining groups.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import EVER
 from gapcast.core.reading import Limits
 from gapcast.replay.source import minute_at
-from gapcast_fleet.distribution import begin_or_resume, distribute, distributed, watch
+from gapcast_fleet.distribution import begin_or_resume, distribute, group_readings, run_with_progress
 from gapcast_fleet.groups import OUTPUT, Result, group_runner, progress_path, read_result, result_path
-from gapcast_fleet.history import ParquetColumns, houses_of, in_turn, read_history
+from gapcast_fleet.history import ParquetColumns, houses_of, in_file_order, read_history
 from gapcast_fleet.identity import identity_of
 from gapcast_fleet.score import fleet_settings
 from gapcast_fleet.worker import WorkerTask
@@ -38,7 +38,7 @@ _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 @dataclass(frozen=True, slots=True)
 class BacktestOptions:
-    """What a back-test is of: a folder of Parquet, which part of it, and how many houses share an engine."""
+    """The input of a back-test: a folder of Parquet, the part of it, and the number of houses per engine."""
 
     folder: Path
     columns: ParquetColumns
@@ -47,24 +47,24 @@ class BacktestOptions:
 
 
 def run_backtest(
-    spark: SparkSession, settings: Settings, question: BacktestOptions, results: Path, *, quiet: bool = False
+    spark: SparkSession, settings: Settings, options: BacktestOptions, results: Path, *, quiet: bool = False
 ) -> Backtest:
-    """Run what ``results`` has not of the back-test yet, and return what came of all.
+    """Run the groups that are missing in ``results``, and return the whole back-test.
 
-    Raises :class:`~gapcast.core.errors.SettingsError` where ``results`` are of another question, models or history.
+    Raises :class:`~gapcast.core.errors.SettingsError` if ``results`` has other options, models or history.
     """
     settings = fleet_settings(settings)
     identity = identity_of(settings, load_models(settings))
-    part = question.part
+    part = options.part
     first_minute = None if part.start is None else minute_at("--start", part.start)
     scored_from = None if part.score_from is None else minute_at("--score-from", part.score_from)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
-    history = read_history(spark, question.folder, question.columns, limits, first_minute)
-    groups = distribute(houses_of(history), question.houses_at_once, spark.sparkContext.defaultParallelism)
+    history = read_history(spark, options.folder, options.columns, limits, first_minute)
+    groups = distribute(houses_of(history), options.houses_at_once, spark.sparkContext.defaultParallelism)
     about = {
         "identity": json.loads(identity.text()),
-        "columns": asdict(question.columns),
-        "part": asdict(question.part),
+        "columns": asdict(options.columns),
+        "part": asdict(options.part),
         "groups": [[asdict(house) for house in group] for group in groups],
     }
     begin_or_resume(results / _ABOUT, about, "--results", "back-test")
@@ -72,11 +72,13 @@ def run_backtest(
     task = WorkerTask(str(results.resolve()), settings.model_dump_json(), identity.text(), 0, 0)
     began_s = time.perf_counter()
     if to_do:
-        rows = distributed(spark, in_turn(history, part.limit), groups, to_do).sortWithinPartitions("nth", "device")
+        rows = group_readings(spark, in_file_order(history, part.limit), groups, to_do).sortWithinPartitions(
+            "nth", "device"
+        )
         rows = rows.select("group", "device", "minute", "gap_kw")
         job = rows.mapInPandas(group_runner(task, results.resolve(), scored_from), OUTPUT)
         n_due = sum(min(house.n_readings, part.limit or house.n_readings) for i in to_do for house in groups[i])
-        watch(job, lambda: sum(_taken(results, i) for i in to_do), n_due, quiet=quiet)
+        run_with_progress(job, lambda: sum(_n_readings_done(results, i) for i in to_do), n_due, quiet=quiet)
     took_s = time.perf_counter() - began_s
     found = join([read_result(result_path(results, i)) for i in range(len(groups))], took_s)
     written = document(found) | {
@@ -86,7 +88,7 @@ def run_backtest(
     return found
 
 
-def _taken(results: Path, group: int) -> int:
+def _n_readings_done(results: Path, group: int) -> int:
     try:
         return int(progress_path(results, group).read_text(encoding="utf-8") or 0)
     except FileNotFoundError:
@@ -95,7 +97,7 @@ def _taken(results: Path, group: int) -> int:
 
 
 def join(results: Sequence[Result], took_s: float) -> Backtest:
-    """Return what came of all groups as one back-test, houses by name."""
+    """Return the results of all groups as one back-test, houses by name."""
     names = [name for result in results for name in result.names]
     scored, live = (
         _scores(results[0].experts, len(names), [getattr(result, part) for result in results])
@@ -117,7 +119,7 @@ def _scores(experts: Sequence[str], n_houses: int, parts: Sequence[dict[str, Any
 
 
 def lines(found: Backtest) -> Iterator[str]:
-    """Yield what is shown in a terminal: all houses together, and how the skill is spread over them."""
+    """Yield the lines for a terminal: all houses together, and the distribution of their skill."""
     yield from table(f"all {len(found.houses)} houses", found.publisher, found.scored)
     skills = [house.scored.skill for house in found.houses if house.scored.skill is not None]
     if skills:
@@ -126,4 +128,4 @@ def lines(found: Backtest) -> Iterator[str]:
             f"{share:.0%} {its:+.3f}" for share, its in zip(_SHARES, at, strict=True)
         )
     rate = found.n_readings / found.took_s if found.took_s else 0.0
-    yield f"{found.n_readings:,} readings in {found.took_s:.1f} s: {rate:,.0f} a second"
+    yield f"{found.n_readings:,} readings in {found.took_s:.1f} s: {rate:,.0f} per second"

@@ -1,4 +1,4 @@
-"""How many windows each house gives, so that none outweighs another."""
+"""Balances the number of windows over houses, so that none dominates."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from gapcast.core.training_set import PARTS, TEST, TRAIN, VALIDATE, Draw
 
 
 def balance(found: dict[str, list[int]], begins: dict[str, int | None], draw: Draw) -> dict[str, list[int]]:
-    """Return how many windows each house gives of each part, of those that it has.
+    """Return how many of its windows each house contributes to each part.
 
-    At most ``windows_a_house``, and to validate on as many as are in proportion; without that number as many of each as
-    the house with the fewest has, which must have one.
+    At most ``windows_a_house``, and for validation a proportional number; without that option as many as the house with
+    the fewest windows has, at least one.
 
     >>> begins = {"a": 1, "b": 1, "c": None}
     >>> found = {"a": [90, 10, 0], "b": [30, 20, 0], "c": [0, 0, 70]}
@@ -24,17 +24,17 @@ def balance(found: dict[str, list[int]], begins: dict[str, int | None], draw: Dr
     most = [0] * len(PARTS)
     if draw.windows_a_house is not None:
         in_proportion = draw.windows_a_house * draw.validate_share / (1 - draw.validate_share)
-        to_validate = math.ceil(round(in_proportion, 6))  # 12 x 0.2 / 0.8 is 3, and a last bit more
+        to_validate = math.ceil(round(in_proportion, 6))  # 12 x 0.2 / 0.8 is 3 plus a rounding error
         most = [to_validate if part == VALIDATE else draw.windows_a_house for part in PARTS]
     else:
         for at, part in enumerate(PARTS):
-            whose = [name for name in found if (begins[name] is None) == (part == TEST)]
-            fewest = min(whose, key=lambda name: found[name][at], default=None)
+            candidates = [name for name in found if (begins[name] is None) == (part == TEST)]
+            fewest = min(candidates, key=lambda name: found[name][at], default=None)
             most[at] = 0 if fewest is None else found[fewest][at]
             if fewest is not None and not most[at]:
-                out = "take it out of the folder" if part == TEST else f"leave it out (--leave-out {fewest})"
-                cure = f"{out}, or give a number of --windows-a-house, and each gives what it has"
-                msg = f"house {fewest} has no window to {part} on, so that none could give any: {cure}"
+                out = "remove it from the folder" if part == TEST else f"exclude it (--leave-out {fewest})"
+                fix = f"{out}, or set --windows-a-house, so that each house contributes what it has"
+                msg = f"house {fewest} has no window to {part} on, so that no house could contribute any: {fix}"
                 raise SettingsError(msg)
     taken = {name: [min(its) for its in zip(of_house, most, strict=True)] for name, of_house in found.items()}
     for at, part in ((PARTS.index(TRAIN), TRAIN), (PARTS.index(VALIDATE), VALIDATE)):

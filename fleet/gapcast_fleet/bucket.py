@@ -1,4 +1,4 @@
-"""A bucket of devices in Spark's state store: the engine goes on where the micro-batch before left it."""
+"""A bucket of devices in Spark's state store: the engine continues from the previous micro-batch."""
 
 from __future__ import annotations
 
@@ -21,98 +21,98 @@ from gapcast_fleet.messages import RejectedMessage, read_messages
 from gapcast_fleet.turns import Turn, run_turn
 from gapcast_fleet.worker import WorkerTask, settings_of
 
-#: Readings taken by the engine at a time: the models see them all in one call.
+#: Readings that the engine processes at a time: each model predicts all of them in one call.
 _AT_ONCE = 2_048
-#: Of one bucket and micro-batch so many rejections are told; the others are counted.
-_MOST_TOLD = 100
+#: Rejections reported per bucket and micro-batch; the others are counted.
+_MAX_REJECTIONS = 100
 COUNTS = ("accepted", "duplicate", "late", "rejected")
-#: What comes out: forecasts and rejections as JSON documents, and for each bucket a row of counts.
+#: Output columns: forecasts and rejections as JSON documents, and for each bucket a row of counts.
 OUTPUT = "kind string, device string, document string, " + ", ".join(f"n_{name} long" for name in COUNTS)
 FORECAST, REJECTED, COUNTED = "forecast", "rejected", "counted"
-#: A row of it but for the counts: kind, device and document.
-Told = tuple[str, str | None, str | None]
+#: An output row without the counts: kind, device and document.
+OutputRow = tuple[str, str | None, str | None]
 
 
 class Bucket(StatefulProcessor):
-    """Takes the readings of a bucket's devices through the engine, and keeps its state with Spark."""
+    """Runs the engine on the readings of a bucket's devices, and stores its state in Spark."""
 
     def __init__(self, task: WorkerTask) -> None:
-        """Work as ``task`` says."""
+        """Process buckets according to ``task``."""
         self._task = task
 
     def init(self, handle: StatefulProcessorHandle) -> None:
-        """Have the state of Spark's store at hand."""
-        self._kept = BucketState(handle, self._task)
+        """Open the state variables in Spark's store."""
+        self._state = BucketState(handle, self._task)
 
     def handleInputRows(self, key: Any, rows: Iterator[pd.DataFrame], timerValues: Any) -> Iterator[pd.DataFrame]:  # noqa: N802, N803 - Spark's
-        """Yield what comes of the messages of the bucket ``key``."""
+        """Yield the output rows for the messages of the bucket ``key``."""
         bucket = int(key[0])
-        engine, n_since = self._kept.resume(bucket)
+        engine, n_since = self._state.restore(bucket)
         turns: list[Turn] = []
         yield from forecast(self._task, engine, pd.concat(rows, ignore_index=True), turns)
-        self._kept.keep(bucket, engine, turns, n_since)
+        self._state.save(bucket, engine, turns, n_since)
 
     def close(self) -> None:
-        """Have nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 def forecast(task: WorkerTask, engine: Engine, messages: pd.DataFrame, turns: list[Turn]) -> Iterator[pd.DataFrame]:
-    """Yield the forecasts that ``messages`` give, what was refused, and, in the last row, the counts.
+    """Yield the forecasts for ``messages``, the rejections, and, in the last row, the counts.
 
-    Add to ``turns`` what the engine took, but for readings that changed nothing.
+    Append to ``turns`` what the engine processed, without readings that had no effect.
     """
     settings = settings_of(task.settings)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
-    readings, refused = read_messages(messages, limits, engine.buffers.channels[1:], task.most_per_device)
+    readings, rejected = read_messages(messages, limits, engine.buffers.channels[1:], task.most_per_device)
     counts = dict.fromkeys(COUNTS, 0)
-    counts["rejected"] = sum(one.n for one in refused)
-    told: list[Told] = []
+    counts["rejected"] = sum(one.n for one in rejected)
+    rows: list[OutputRow] = []
     encoder = ForecastEncoder()
     for first in range(0, len(readings), _AT_ONCE):
-        if told:
-            yield _frame(told)
+        if rows:
+            yield _frame(rows)
         turn = Turn(readings[first : first + _AT_ONCE], time.time_ns() // 1_000_000)
         accepted, forecasts = run_turn(engine, turn)
         if kept := accepted.with_effect(turn.readings):
             turns.append(turn._replace(readings=kept))
         for name, n in accepted.counts.items():
             counts[name] += n
-        refused += _refused(engine, turn.readings, accepted.statuses, accepted.disproved)
+        rejected += _rejections(engine, turn.readings, accepted.statuses, accepted.disproved)
         documents = zip(forecasts.devices, encoder.encode(forecasts), strict=True)
-        told = [(FORECAST, device, document.decode()) for device, document in documents]
-    n_omitted = counts["rejected"] - sum(one.n for one in refused[:_MOST_TOLD])
-    for device, payload, problem, _ in refused[:_MOST_TOLD]:
+        rows = [(FORECAST, device, document.decode()) for device, document in documents]
+    n_omitted = counts["rejected"] - sum(one.n for one in rejected[:_MAX_REJECTIONS])
+    for device, payload, problem, _ in rejected[:_MAX_REJECTIONS]:
         rejection = encode_rejection(device, payload, problem.reason, problem.detail, n_omitted)
-        told.append((REJECTED, device, rejection.decode()))
-    # One frame where that is enough: what Spark does with one takes as long as a hundred rows do.
-    yield _frame([*told, (COUNTED, None, None)], counts)
+        rows.append((REJECTED, device, rejection.decode()))
+    # As few frames as possible: the overhead of a frame in Spark equals that of a hundred rows.
+    yield _frame([*rows, (COUNTED, None, None)], counts)
 
 
-def _refused(
+def _rejections(
     engine: Engine, readings: Sequence[Reading], statuses: list[ReadingStatus], disproved: list[Reading]
 ) -> Iterator[RejectedMessage]:
     if ReadingStatus.FULL in statuses or ReadingStatus.INCOMPLETE in statuses:
         for reading, verdict in zip(readings, statuses, strict=True):
             if verdict is ReadingStatus.FULL:
-                detail = f"{engine.buffers.max_devices} devices are known in this bucket, all that devices.max allows"
+                detail = f"{engine.buffers.max_devices} devices are tracked in this bucket, the maximum of devices.max"
                 yield RejectedMessage(reading.device, b"", PayloadError("too_many_devices", detail))
             elif verdict is ReadingStatus.INCOMPLETE:
                 yield RejectedMessage(
                     reading.device, b"", PayloadError("missing_feature", engine.explain_incomplete(reading))
                 )
     for reading in disproved:
-        detail = "its time was more than a day ahead of the readings before and after it: check the meter's clock"
+        detail = "its time is more than a day ahead of the readings before and after it: check the meter's clock"
         yield RejectedMessage(reading.device, b"", PayloadError("time_jump", detail))
 
 
-def _frame(told: list[Told], counts: dict[str, int] | None = None) -> pd.DataFrame:
-    """Return ``told`` as Spark takes it, with ``counts`` in the last row."""
-    kinds, devices, documents = zip(*told, strict=True)
-    unknown = np.ones(len(told), dtype=bool)
+def _frame(rows: list[OutputRow], counts: dict[str, int] | None = None) -> pd.DataFrame:
+    """Return ``rows`` as a frame of :data:`OUTPUT`, with ``counts`` in the last row."""
+    kinds, devices, documents = zip(*rows, strict=True)
+    unknown = np.ones(len(rows), dtype=bool)
     if counts:
         unknown[-1] = False
     columns = {
-        f"n_{name}": pd.arrays.IntegerArray(np.full(len(told), counts[name] if counts else 0), unknown)
+        f"n_{name}": pd.arrays.IntegerArray(np.full(len(rows), counts[name] if counts else 0), unknown)
         for name in COUNTS
     }
     return pd.DataFrame({"kind": kinds, "device": devices, "document": documents, **columns})

@@ -1,4 +1,4 @@
-"""What a checkpoint folder is of: written beside Spark's own files at the first start, checked at each other."""
+"""The identity of a checkpoint folder: written beside Spark's own files at the first start, checked at later ones."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _LOCK = "lock"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint folder, and into how many buckets its devices are dealt."""
+    """A checkpoint folder, and the number of buckets over which its devices are distributed."""
 
     folder: Path
     n_buckets: int
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Have the checkpoint in ``folder`` for this process alone: the lock is the kernel's, and ends with the process.
+def lock_checkpoint(folder: Path) -> Iterator[None]:
+    """Lock the checkpoint in ``folder`` for this process; the kernel releases the lock when the process ends.
 
-    Raises :class:`SettingsError` where another has it, or where none can.
+    Raises :class:`SettingsError` if another process holds the lock, or if locking fails.
     """
     with ExitStack() as stack:
         try:
@@ -39,25 +39,25 @@ def held(folder: Path) -> Iterator[None]:
             stack.callback(os.close, lock)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            cure = "end that one first, or begin another checkpoint"
-            msg = f"--checkpoint {folder}: another gapcast-fleet goes on from it now: {cure}"
+            fix = "stop it first, or use another checkpoint"
+            msg = f"--checkpoint {folder}: in use by another gapcast-fleet: {fix}"
             raise SettingsError(msg) from error
         except OSError as error:
-            msg = f"--checkpoint {folder}: must be on a disk that can be written and locked ({error})"
+            msg = f"--checkpoint {folder}: must be on a file system that supports writing and locking ({error})"
             raise SettingsError(msg) from error
         yield
 
 
 def open_checkpoint(folder: Path, identity: Identity, n_buckets: int | None, default_buckets: int) -> Checkpoint:
-    """Return the checkpoint in ``folder``, begun there where it is new.
+    """Return the checkpoint in ``folder``, created if it is new.
 
-    Raises :class:`SettingsError` where it was begun by other models, another use of them, or with other buckets, and
-    :class:`~gapcast.core.errors.StateError` where it is of another version.
+    Raises :class:`SettingsError` if it was created with other models, settings or buckets, and
+    :class:`~gapcast.core.errors.StateError` if it has another version.
     """
     path = folder / _FILE
     if not path.exists():
         if folder.is_dir() and any(entry.name != _LOCK for entry in folder.iterdir()):
-            msg = f"--checkpoint {folder}: is not empty, and no checkpoint of gapcast-fleet"
+            msg = f"--checkpoint {folder}: is not empty, and not a checkpoint of gapcast-fleet"
             raise SettingsError(msg)
         n_buckets = n_buckets or default_buckets
         make_private_folder(folder)
@@ -69,15 +69,17 @@ def open_checkpoint(folder: Path, identity: Identity, n_buckets: int | None, def
         return Checkpoint(folder, n_buckets)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        kept_buckets, kept = int(found["buckets"]), json.dumps(found["identity"])
+        stored_buckets, stored = int(found["buckets"]), json.dumps(found["identity"])
     except (ValueError, LookupError, TypeError) as error:
         msg = f"{path}: cannot be read ({error})"
         raise SettingsError(msg) from error
-    if problem := identity.unlike(read_identity(kept)):
-        cure = "give it those models and settings again, or begin a new checkpoint"
-        msg = f"--checkpoint {folder}: was begun otherwise, and that is part of its state ({problem}): {cure}"
+    if problem := identity.unlike(read_identity(stored)):
+        fix = "use those models and settings again, or a new checkpoint"
+        msg = f"--checkpoint {folder}: was created with other models or settings ({problem}): {fix}"
         raise SettingsError(msg)
-    if n_buckets not in {None, kept_buckets}:
-        msg = f"--buckets {n_buckets}: the checkpoint in {folder} was begun with {kept_buckets}: they cannot change"
+    if n_buckets not in {None, stored_buckets}:
+        msg = (
+            f"--buckets {n_buckets}: the checkpoint in {folder} was created with {stored_buckets}, which cannot change"
+        )
         raise SettingsError(msg)
-    return Checkpoint(folder, kept_buckets)
+    return Checkpoint(folder, stored_buckets)

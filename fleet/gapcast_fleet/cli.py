@@ -20,7 +20,7 @@ _NEEDED = frozenset({"pandas", "pyarrow", "pyspark", "google"})
 
 
 class _Group(click.Group):
-    """Turns the errors that gapcast raises on purpose, also in a worker, into a sentence and an exit code."""
+    """Converts gapcast's own errors, also those of workers, to a message and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -31,8 +31,8 @@ class _Group(click.Group):
         except ModuleNotFoundError as error:
             if (error.name or "").split(".")[0] not in _NEEDED:
                 raise
-            cure = "pip install '.[fleet]' in the checkout, or pip install 'gapcast[fleet]'"
-            click.echo(f"gapcast-fleet: {error.name} is not installed: {cure}", err=True)
+            fix = "pip install '.[fleet]' in the checkout, or pip install 'gapcast[fleet]'"
+            click.echo(f"gapcast-fleet: {error.name} is not installed: {fix}", err=True)
             sys.exit(EXIT_BAD_INPUT)
 
 
@@ -86,7 +86,7 @@ def score(
     **of_source: Any,
 ) -> None:
     """Forecast the readings of many meters in micro-batches; resume from the checkpoint."""
-    from gapcast_fleet.checkpoints import held
+    from gapcast_fleet.checkpoints import lock_checkpoint
     from gapcast_fleet.mqtt_sink import to_mqtt
     from gapcast_fleet.mqtt_source import from_mqtt
     from gapcast_fleet.query_run import run_until_stopped
@@ -96,7 +96,7 @@ def score(
     from gapcast_fleet.spark import session
 
     if once and source == "mqtt":
-        msg = "what a broker has does not end: leave it out, and end by SIGTERM"
+        msg = "an MQTT source does not end: omit --once, and stop by SIGTERM"
         raise click.BadParameter(msg, param_hint="--once")
     settings = read_settings(config, assignments)
     file_format = of_source["file_format"]
@@ -108,7 +108,7 @@ def score(
     else:
         sink = to_files(Path(target), of_source["to_format"] or file_format)
     plan = Plan(checkpoint, every_s, once, n_buckets, cached_devices=of_source["cached_devices"])
-    with held(checkpoint):
+    with lock_checkpoint(checkpoint):
         spark = session("gapcast-fleet score", conf)
         if source == "kafka":
             readings = from_kafka(spark, kafka_options)
@@ -159,11 +159,11 @@ def backtest(
     from gapcast_fleet.backtest import BacktestOptions, lines, run_backtest
     from gapcast_fleet.spark import session
 
-    question = BacktestOptions(folder, columns_of(of_files), HouseFile(start, limit, score_from), houses_at_once)
+    options = BacktestOptions(folder, columns_of(of_files), HouseFile(start, limit, score_from), houses_at_once)
     settings = read_settings(config, assignments)
     spark = session("gapcast-fleet backtest", conf)
     try:
-        for line in lines(run_backtest(spark, settings, question, results)):
+        for line in lines(run_backtest(spark, settings, options, results)):
             click.echo(line)
     finally:
         spark.stop()

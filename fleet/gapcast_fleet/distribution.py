@@ -1,4 +1,4 @@
-"""Houses dealt into groups, each a partition of Spark's and a piece of work that is done or not; and how far it is."""
+"""Distributes houses to groups, each one partition of Spark and one resumable unit of work; shows the progress."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tqdm import tqdm
 
 from gapcast.core.errors import SettingsError
 from gapcast_fleet.failures import worker_error
-from gapcast_fleet.files import write_whole
+from gapcast_fleet.files import write_atomically
 
-_LOOK_S = 0.5
+_POLL_S = 0.5
 
 
 class GroupSize(Protocol):
-    """A house, as far as dealing goes."""
+    """A house with its number of readings."""
 
     @property
     def name(self) -> str:
@@ -35,61 +35,61 @@ class GroupSize(Protocol):
         ...
 
 
-Dealt = TypeVar("Dealt", bound=GroupSize)
+House = TypeVar("House", bound=GroupSize)
 
 
-def distribute(houses: Sequence[Dealt], houses_at_once: int, n_least: int) -> list[list[Dealt]]:
-    """Return ``houses`` in groups of at most ``houses_at_once``, with about as many readings each.
+def distribute(houses: Sequence[House], houses_at_once: int, n_least: int) -> list[list[House]]:
+    """Return ``houses`` in groups of at most ``houses_at_once``, with about equal numbers of readings.
 
-    There are ``n_least`` groups where there are as many houses.
+    There are at least ``n_least`` groups, if there are enough houses.
 
-    >>> from gapcast_fleet.history import House
-    >>> [[house.name for house in group] for group in deal([House(n, 9, 0) for n in "abcde"], 2, 2)]
+    >>> from gapcast_fleet.history import FleetHouse
+    >>> [[house.name for house in group] for group in distribute([FleetHouse(n, 9, 0) for n in "abcde"], 2, 2)]
     [['a', 'd'], ['b', 'e'], ['c']]
     """
     n_groups = min(len(houses), max(math.ceil(len(houses) / houses_at_once), n_least))
-    groups: list[list[Dealt]] = [[] for _ in range(n_groups)]
+    groups: list[list[House]] = [[] for _ in range(n_groups)]
     for i, house in enumerate(sorted(houses, key=lambda house: (-house.n_readings, house.name))):
         groups[i % n_groups].append(house)
     return groups
 
 
-def distributed(
+def group_readings(
     spark: SparkSession, readings: DataFrame, groups: Sequence[Sequence[GroupSize]], to_do: Sequence[int]
 ) -> DataFrame:
-    """Return the readings of the groups ``to_do``, each in a partition of its own, with a column ``group``."""
-    whose = [(house.name, group, at) for at, group in enumerate(to_do) for house in groups[group]]
-    of_house = spark.createDataFrame(whose, "device string, group int, at int")
+    """Return the readings of the groups ``to_do``, one partition per group, with a column ``group``."""
+    group_of_house = [(house.name, group, at) for at, group in enumerate(to_do) for house in groups[group]]
+    of_house = spark.createDataFrame(group_of_house, "device string, group int, at int")
     return readings.join(sf.broadcast(of_house), "device").repartitionById(len(to_do), "at")
 
 
 def begin_or_resume(path: Path, about: Mapping[str, Any], option: str, what: str) -> None:
-    """Note at ``path`` what its folder is of; raise :class:`SettingsError` where it is of something else already.
+    """Record ``about`` at ``path``; raise :class:`SettingsError` if the folder was made from something else.
 
-    ``option`` and ``what`` name the folder and the command's work in the message.
+    ``option`` and ``what`` name the folder and the command's work in the error message.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(about).encode())
+        write_atomically(path, json.dumps(about).encode())
         return
-    kept, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(about))
-    unlike = [name for name in now if kept.get(name) != now[name]]
+    stored, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(about))
+    unlike = [name for name in now if stored.get(name) != now[name]]
     if unlike:
-        msg = f"{option} {path.parent}: is of another {what} (its {', '.join(unlike)} differ): name another folder"
+        msg = f"{option} {path.parent}: belongs to another {what} ({', '.join(unlike)} differ): use another folder"
         raise SettingsError(msg)
 
 
-def watch(job: DataFrame, taken: Callable[[], int], n_due: int, *, quiet: bool) -> list[Any]:
-    """Run ``job`` and return its rows; show how many of ``n_due`` readings are ``taken`` meanwhile."""
-    with ThreadPoolExecutor(1) as pool, tqdm(total=n_due, unit=" readings", disable=quiet or None) as shown:
+def run_with_progress(job: DataFrame, n_done_now: Callable[[], int], n_total: int, *, quiet: bool) -> list[Any]:
+    """Run ``job`` and return its rows; show meanwhile how many of ``n_total`` readings are done."""
+    with ThreadPoolExecutor(1) as pool, tqdm(total=n_total, unit=" readings", disable=quiet or None) as shown:
         running: Future[list[Any]] = pool.submit(job.collect)
         n_done = 0
         while not running.done():
-            time.sleep(_LOOK_S)
-            n_now = taken()
+            time.sleep(_POLL_S)
+            n_now = n_done_now()
             shown.update(max(0, n_now - n_done))
             n_done = max(n_done, n_now)
         with worker_error():
             rows = running.result()
-        shown.update(n_due - n_done)
+        shown.update(n_total - n_done)
     return rows

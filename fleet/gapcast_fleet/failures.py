@@ -1,4 +1,4 @@
-"""What went wrong in a worker, from the trace that Spark hands over to a sentence."""
+"""Converts worker tracebacks, as Spark passes them on, to error messages."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pyspark.errors import PySparkException
 
 from gapcast.core import errors
 
-#: What a worker raised on purpose.
+#: An error of gapcast in a worker's traceback.
 _RAISED = re.compile(r"gapcast\.core\.errors\.(\w+Error): (.+)$", re.MULTILINE)
 _NO_KAFKA = re.compile(r"Failed to find (the )?data source: kafka")
 _KAFKA_CURE = (
-    "Spark's Kafka connector is not on its class path: give --conf "
-    "spark.jars.packages=org.apache.spark:spark-sql-kafka-0-10_2.13 with Spark's version after a colon"
+    "Spark's Kafka connector is not on the class path: add --conf "
+    "spark.jars.packages=org.apache.spark:spark-sql-kafka-0-10_2.13 followed by a colon and Spark's version"
 )
 _DIED = "Python worker exited unexpectedly"
 _CURE = (
-    "a Python worker died, most likely for want of memory: give it more (on a cluster spark.executor.memoryOverhead), "
-    "or less to do at a time (--files-at-once, --cached-devices, --houses-at-once, "
-    "more --buckets), and start again: nothing is lost"
+    "a Python worker died, probably out of memory: give it more (on a cluster spark.executor.memoryOverhead), "
+    "or less work at a time (--files-at-once, --cached-devices, --houses-at-once, "
+    "more --buckets), and restart: no data is lost"
 )
 
 
 @contextmanager
 def worker_error() -> Iterator[None]:
-    """Raise, in place of Spark's own error, what a worker raised on purpose, or why it died."""
+    """Replace Spark's own error by the error that a worker raised, or the reason why it died."""
     try:
         yield
     except PySparkException as error:
@@ -38,7 +38,7 @@ def worker_error() -> Iterator[None]:
 
 
 def raised_in(trace: str) -> errors.GapcastError | None:
-    r"""Return the error of gapcast's own in a worker's ``trace``, None where there is none.
+    r"""Return gapcast's error in a worker's ``trace``, None if there is none.
 
     >>> raised_in("Traceback\ngapcast.core.errors.ModelError: no such model\n")
     ModelError('no such model')

@@ -1,4 +1,4 @@
-"""A group of houses through one engine, in one of Spark's workers; what came of it is a file in the results' folder."""
+"""Runs one engine over a group of houses in a Spark worker; the result is a file in the results folder."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from gapcast.backtest.run import BATCH_READINGS, Tally, run_through
 from gapcast.backtest.weeks import Week
 from gapcast.core.engine import Engine
 from gapcast.core.reading import Reading
-from gapcast_fleet.files import write_whole
+from gapcast_fleet.files import write_atomically
 from gapcast_fleet.worker import WorkerTask, new_engine
 
-#: What a worker tells Spark: which group is done, and how many readings it had.
+#: Output columns of a worker: the finished group and its number of readings.
 OUTPUT = "group int, n long"
 _PROGRESS_S = 1.0
 _SCORED, _LIVE = "scored/", "live/"
@@ -41,17 +41,17 @@ class Result:
 
 
 def result_path(folder: Path, group: int) -> Path:
-    """Return where what came of ``group`` is; it is there once the group is done."""
+    """Return the path of the result of ``group``; the file exists once the group is done."""
     return folder / f"group-{group:05d}.npz"
 
 
 def progress_path(folder: Path, group: int) -> Path:
-    """Return where a worker says how many readings of ``group`` it has taken."""
+    """Return the path at which a worker records how many readings of ``group`` it has processed."""
     return folder / f"group-{group:05d}.progress"
 
 
 def group_runner(task: WorkerTask, folder: Path, scored_from: int | None) -> Callable[..., Iterator[pd.DataFrame]]:
-    """Return what Spark runs over the readings of a partition, which are those of one group, house beside house.
+    """Return the function that Spark runs on a partition, which holds the readings of one group, houses interleaved.
 
     It takes frames with the columns ``group``, ``device``, ``minute`` and ``gap_kw``.
     """
@@ -59,7 +59,7 @@ def group_runner(task: WorkerTask, folder: Path, scored_from: int | None) -> Cal
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         engine = new_engine(task)
         tally = Tally.of(engine, engine.buffers.max_devices, scored_from)
-        n_readings, group, told_s = 0, None, 0.0
+        n_readings, group, written_s = 0, None, 0.0
         for frame in frames:
             columns = (frame[name].tolist() for name in ("device", "minute", "gap_kw"))
             readings = [Reading(*row) for row in zip(*columns, strict=True)]
@@ -67,9 +67,9 @@ def group_runner(task: WorkerTask, folder: Path, scored_from: int | None) -> Cal
             for first in range(0, len(readings), BATCH_READINGS):
                 run_through(engine, readings[first : first + BATCH_READINGS], tally)
                 n_readings += len(readings[first : first + BATCH_READINGS])
-                if time.monotonic() - told_s > _PROGRESS_S:
+                if time.monotonic() - written_s > _PROGRESS_S:
                     progress_path(folder, group).write_text(str(n_readings), encoding="utf-8")
-                    told_s = time.monotonic()
+                    written_s = time.monotonic()
         if group is not None:
             write_result(result_path(folder, group), engine, tally, n_readings)
             progress_path(folder, group).unlink(missing_ok=True)
@@ -79,7 +79,7 @@ def group_runner(task: WorkerTask, folder: Path, scored_from: int | None) -> Cal
 
 
 def write_result(path: Path, engine: Engine, tally: Tally, n_readings: int) -> None:
-    """Write what came of a group, whole or not at all."""
+    """Write the result of a group atomically."""
     names = list(engine.buffers)
     rows = [engine.buffers.row(name) for name in names]
     about = {
@@ -93,11 +93,11 @@ def write_result(path: Path, engine: Engine, tally: Tally, n_readings: int) -> N
     columns |= {_LIVE + name: column for name, column in engine.scores.columns(rows).items()}
     out = BytesIO()
     np.savez_compressed(out, about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8), **columns)
-    write_whole(path, out.getvalue())
+    write_atomically(path, out.getvalue())
 
 
 def read_result(path: Path) -> Result:
-    """Return what :func:`write_result` wrote."""
+    """Return the result that :func:`write_result` wrote."""
     with np.load(path, allow_pickle=False) as archive:
         about = json.loads(archive["about"].tobytes())
         parts = {
@@ -105,5 +105,5 @@ def read_result(path: Path) -> Result:
             for prefix in (_SCORED, _LIVE)
         }
     about["weeks"] = [[Week(*week) for week in weeks] for weeks in about["weeks"]]
-    about["publisher"] = about.pop("speaker")  # its name in files of every version
+    about["publisher"] = about.pop("speaker")  # the key in files stays "speaker"
     return Result(**about, scored=parts[_SCORED], live=parts[_LIVE])

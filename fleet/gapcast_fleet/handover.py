@@ -1,7 +1,7 @@
-"""Snapshots that one Python worker of a machine leaves for the others, in the folder that Spark keeps for scratch.
+"""Snapshots that the Python workers of a machine share through Spark's scratch folder.
 
-Spark gives no promise which of its workers a bucket meets next. From the state store a snapshot comes slowly, through
-Java and a pickle; from here at a disk cache's speed.
+Spark does not guarantee which worker processes a bucket next. Reading a snapshot from the state store is slow, through
+Java and a pickle; from here it is as fast as the disk cache.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from gapcast.private_files import create_private, make_private_folder
 
 @lru_cache(maxsize=4)
 def handover_of(query: str) -> Handover:
-    """Return this machine's for the checkpoint ``query``; Spark removes the folder when it ends."""
+    """Return this machine's handover for the checkpoint ``query``; Spark removes the folder when it ends."""
     folders = os.environ["SPARK_LOCAL_DIRS"].split(",")  # set for each of its Python workers
     name = f"gapcast-{hashlib.sha256(query.encode()).hexdigest()[:16]}"
     return Handover([Path(folder) / name for folder in folders])
 
 
 class Handover:
-    """The newest snapshot of each bucket that was here, with the stamp that the state store got with it."""
+    """The latest snapshot of each bucket processed on this machine, with its stamp in the state store."""
 
     def __init__(self, folders: list[Path]) -> None:
-        """Keep them in ``folders``, which are made."""
+        """Store snapshots in ``folders``, which are created."""
         self._folders = folders
         for folder in folders:
             make_private_folder(folder)
 
-    def leave(self, bucket: int, stamp: str, content: bytes) -> None:
-        """Leave the snapshot ``content`` in place of the last one of that bucket."""
+    def put(self, bucket: int, stamp: str, content: bytes) -> None:
+        """Store the snapshot ``content``, replacing the bucket's previous one."""
         path = self._path(bucket)
         part = path.with_name(f"{bucket}.{stamp}")
         with create_private(part) as file:
             file.write(stamp.encode())
             file.write(content)
-        path.unlink(missing_ok=True)  # to rename over it would have some file systems write it to the disk at once
+        path.unlink(missing_ok=True)  # renaming over it would make some file systems flush it to disk
         part.rename(path)
 
-    def find(self, bucket: int, stamp: str) -> bytes | None:
-        """Return the snapshot of that bucket and stamp; None where there is none."""
+    def get(self, bucket: int, stamp: str) -> bytes | None:
+        """Return the snapshot of the bucket with this stamp; None if there is none."""
         try:
             with self._path(bucket).open("rb") as file:
                 return file.read() if file.read(len(stamp)) == stamp.encode() else None

@@ -1,4 +1,4 @@
-"""Readings of years that lie in Parquet: which houses there are, and each one's readings in their order."""
+"""Historical readings in Parquet: the houses, and the readings of each in order."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
 from gapcast.core.reading import Limits
 
-#: Numbers from here on are epoch milliseconds, below it epoch seconds.
+#: Larger numbers are epoch milliseconds, smaller ones epoch seconds.
 _MILLISECONDS_FROM = 100_000_000_000
 _KW_PER = {"kW": 1.0, "W": 0.001}
 
 
 @dataclass(frozen=True, slots=True)
 class ParquetColumns:
-    """Where the files have a house's name, a reading's time and its power, and in which unit."""
+    """The columns with the house, the time and the power, and the unit of the power."""
 
     device: str = "device"
     time: str = "ts"
@@ -31,7 +31,7 @@ class ParquetColumns:
 
 @dataclass(frozen=True, slots=True)
 class FleetHouse:
-    """A house of the history: how many readings it has, and how many rows that are none."""
+    """A house of the history: its number of readings, and of unusable rows."""
 
     name: str
     n_readings: int
@@ -41,10 +41,10 @@ class FleetHouse:
 def read_history(
     spark: SparkSession, folder: Path, columns: ParquetColumns, limits: Limits, first_minute: int | None
 ) -> DataFrame:
-    """Return the rows of all Parquet under ``folder``: device, minute, gap_kw, usable, file and row.
+    """Return the rows of all Parquet files under ``folder``: device, minute, gap_kw, usable, file and row.
 
-    A row without a power is left out. One without a house or a time, or with a power beyond ``limits``, is not
-    ``usable``. Before ``first_minute`` nothing is read. Raises :class:`SettingsError` where a column is missing.
+    Rows without power are omitted. Rows without a house or a time, or with power outside ``limits``, are not
+    ``usable``. Rows before ``first_minute`` are skipped. Raises :class:`SettingsError` if a column is missing.
     """
     if next(folder.rglob("*.parquet"), None) is None:
         raise SourceError(folder, None, "holds no .parquet")
@@ -72,7 +72,7 @@ def read_history(
 
 
 def houses_of(history: DataFrame) -> list[FleetHouse]:
-    """Return the houses of ``history`` that have a reading, by name."""
+    """Return the houses of ``history`` with readings, by name."""
     counts = history.groupBy("device").agg(
         sf.count(sf.when(sf.col("usable"), True)).alias("n"), sf.count(sf.when(~sf.col("usable"), True)).alias("bad")
     )
@@ -81,10 +81,10 @@ def houses_of(history: DataFrame) -> list[FleetHouse]:
     )
 
 
-def in_turn(history: DataFrame, limit: int | None) -> DataFrame:
-    """Return the usable readings, at most ``limit`` of each house, with a column ``nth``: their place in their house.
+def in_file_order(history: DataFrame, limit: int | None) -> DataFrame:
+    """Return the usable readings, at most ``limit`` of each house, with their index in the house as column ``nth``.
 
-    The order is that of the files' names, and of the rows in them.
+    The order is by file name, then by row.
     """
     by_house = Window.partitionBy("device").orderBy("file", "row")
     placed = history.where("usable").withColumn("nth", sf.row_number().over(by_house))

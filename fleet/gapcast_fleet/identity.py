@@ -1,4 +1,4 @@
-"""What forecasts depend on beside the readings: the models and how they are used. It is part of the state."""
+"""What forecasts depend on besides the readings: the models and their settings. Part of the state."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from gapcast.app.models import Models
 from gapcast.config.settings import Settings
 from gapcast.core.errors import ModelError, StateError
 
-#: Version of what is kept in Spark's state store and beside it.
+#: Version of the state in Spark's state store and beside it.
 VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which models speak, by version and the hash of their files, and what is learnt beside them.
+    """The models, by version and file hash, and the settings of online learning.
 
-    Two machines with the same identity give the same forecasts.
+    ``speaking`` (its name in state files) is the primary model. Two machines with the same identity give the same
+    forecasts.
     """
 
     version: int
@@ -28,11 +29,11 @@ class Identity:
     timezone: str
 
     def text(self) -> str:
-        """Return it as JSON, the same for the same identity."""
+        """Return the identity as JSON, the same text for the same identity."""
         return json.dumps(asdict(self), sort_keys=True)
 
     def unlike(self, other: Identity) -> str:
-        """Return in words where ``other`` differs, "" where it does not; this one's values come first."""
+        """Return a description of the differences to ``other``, "" if there are none; own values come first."""
         mine, others = asdict(self), asdict(other)
         return "; ".join(
             f"{name}: {mine[name]} here, {others[name]} there" for name in mine if mine[name] != others[name]
@@ -40,7 +41,7 @@ class Identity:
 
 
 def identity_of(settings: Settings, models: Models) -> Identity:
-    """Return the identity of ``models`` used as ``settings`` say."""
+    """Return the identity of ``models`` with ``settings``."""
     forecast = settings.forecast
     return Identity(
         VERSION,
@@ -59,7 +60,7 @@ def identity_of(settings: Settings, models: Models) -> Identity:
 
 
 def read_identity(text: str) -> Identity:
-    """Return the identity that :meth:`Identity.text` wrote; raise :class:`StateError` where it is another."""
+    """Return the identity that :meth:`Identity.text` wrote; raise :class:`StateError` if it cannot be read."""
     try:
         found = json.loads(text)
         version = found["version"]
@@ -68,12 +69,12 @@ def read_identity(text: str) -> Identity:
     except (ValueError, LookupError, TypeError) as error:
         msg = f"the checkpoint's identity cannot be read: {error}"
         raise StateError(msg) from error
-    msg = f"the checkpoint is of version {version}, and this gapcast-fleet reads version {VERSION}: begin a new one"
+    msg = f"the checkpoint has version {version}, and this gapcast-fleet reads version {VERSION}: use a new checkpoint"
     raise StateError(msg)
 
 
 def check_same(here: Identity, driver: Identity) -> None:
-    """Raise :class:`ModelError` where a worker's models are not the driver's."""
+    """Raise :class:`ModelError` if a worker's models differ from the driver's."""
     if problem := here.unlike(driver):
-        msg = f"this worker's models are not the driver's ({problem}): give all the same models folder"
+        msg = f"this worker's models differ from the driver's ({problem}): use the same models folder on all machines"
         raise ModelError(msg)

@@ -1,4 +1,4 @@
-"""Messages of a micro-batch to readings, in the order that the engine is to take them."""
+"""Converts the messages of a micro-batch to readings, in the engine's order."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gapcast.core.errors import PayloadError
 from gapcast.core.reading import Limits, Reading, is_device_id
 from gapcast.mqtt.payloads import decode
 
-#: Columns that every source gives, beside the device and its ``payload``: in which order messages came, the first
-#: column before the others. Messages of one device are taken in that order, as a gateway takes them from its broker.
+#: Columns of every source that give the order of messages, most significant first. Messages of one device are
+#: processed in this order, as a gateway processes them from its broker.
 ORDER = ("at", "file", "block", "place")
-#: What a message says of itself: when it arrived (epoch ms, null where that says nothing), and whether it came before.
-SAID = ("device", "payload", "received_ms", "redelivered")
+#: Columns of a message: also when it was received (epoch ms, null if unknown), and whether it is a redelivery.
+_MESSAGE_COLUMNS = ("device", "payload", "received_ms", "redelivered")
 
 
 class RejectedMessage(NamedTuple):
-    """A message that is no reading, or ``n`` that are told of as one."""
+    """A message that is not a valid reading, or ``n`` such messages reported as one."""
 
     device: str
     payload: bytes
@@ -30,47 +30,50 @@ class RejectedMessage(NamedTuple):
 
 
 def in_order(messages: pd.DataFrame) -> pd.DataFrame:
-    """Return ``messages`` as they came, but device beside device: the first of each, then the second of each.
+    """Return ``messages`` in order, interleaved by device: the first of each device, then the second of each.
 
-    Devices do not know of each other, so that only the order within each counts; side by side they share the calls
-    of the models. A column ``nth`` says the how manieth of its device each is, from 0.
+    Devices are independent, so that only the order within a device matters; interleaved, they share model calls.
+    The column ``nth`` is the index of a message within its device, from 0.
     """
-    came = messages.sort_values(list(ORDER), kind="stable", ignore_index=True)
-    came["nth"] = came.groupby("device", dropna=False, sort=False).cumcount()
-    return came.sort_values("nth", kind="stable", ignore_index=True)
+    ordered = messages.sort_values(list(ORDER), kind="stable", ignore_index=True)
+    ordered["nth"] = ordered.groupby("device", dropna=False, sort=False).cumcount()
+    return ordered.sort_values("nth", kind="stable", ignore_index=True)
 
 
 def read_messages(
     messages: pd.DataFrame, limits: Limits, extras: Sequence[str], most_per_device: int
 ) -> tuple[list[Reading], list[RejectedMessage]]:
-    """Return the readings among ``messages``, in order, and the rest with what is wrong with each.
+    """Return the readings among ``messages``, in order, and the rejected messages with their problems.
 
-    ``extras`` are the measured features that are read beside power. More than ``most_per_device`` of one device are
-    refused, and told once.
+    ``extras`` are the measured features besides power. Messages beyond ``most_per_device`` of one device are
+    rejected, and reported once.
     """
     readings: list[Reading] = []
-    refused: list[RejectedMessage] = []
-    placed = in_order(messages)
-    n_messages = placed.groupby("device", dropna=False, sort=False).size()
-    for device, payload, received_ms, redelivered in _rows(placed[placed["nth"] < most_per_device]):
+    rejected: list[RejectedMessage] = []
+    ordered = in_order(messages)
+    n_messages = ordered.groupby("device", dropna=False, sort=False).size()
+    for device, payload, received_ms, redelivered in _rows(ordered[ordered["nth"] < most_per_device]):
         content = payload.encode() if isinstance(payload, str) else payload or b""
         try:
             if not isinstance(device, str) or not is_device_id(device):
-                detail = f"{device!r:.80} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+                detail = f"{device!r:.80} is not a valid device name: use 1 to 64 of A-Z a-z 0-9 _ - ."
                 raise PayloadError("bad_device", detail)
             arrived_ms = None if received_ms is None or math.isnan(received_ms) else int(received_ms)
             reading = decode(device, content, len(content), arrived_ms, limits, extras)
             readings.append(reading._replace(redelivered=True) if redelivered else reading)
         except PayloadError as problem:
-            refused.append(RejectedMessage(device if isinstance(device, str) else "", content, problem))
+            rejected.append(RejectedMessage(device if isinstance(device, str) else "", content, problem))
     for name, n in n_messages[n_messages > most_per_device].items():
-        detail = f"{n} readings in one micro-batch, {most_per_device} are taken: the {n - most_per_device} last are not"
-        refused.append(
+        detail = (
+            f"{n} readings in one micro-batch, at most {most_per_device} are processed: "
+            f"the last {n - most_per_device} are dropped"
+        )
+        rejected.append(
             RejectedMessage(str(name), b"", PayloadError("too_many_readings", detail), int(n - most_per_device))
         )
-    return readings, refused
+    return readings, rejected
 
 
 def _rows(messages: pd.DataFrame) -> Iterator[tuple[str | None, str | bytes | None, float | None, bool]]:
-    columns = (messages[name].to_numpy(dtype=object) for name in SAID)
+    columns = (messages[name].to_numpy(dtype=object) for name in _MESSAGE_COLUMNS)
     return zip(*(np.asarray(column).tolist() for column in columns), strict=True)

@@ -1,4 +1,4 @@
-"""Forecasts and rejections on the topics of a gateway: confirmed by the broker before a micro-batch counts as done."""
+"""Publishes forecasts and rejections on a gateway's topics; the broker confirms them before a micro-batch is done."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from gapcast_fleet.bucket import COUNTED, FORECAST
 from gapcast_fleet.mqtt_client import SparkMqttClient
 from gapcast_fleet.sinks import Sink
 
-#: Messages that the broker has not confirmed yet, of one of Spark's tasks.
+#: Maximum number of unconfirmed messages per Spark task.
 _WINDOW = 1_000
 _CONFIRM_S = 30.0
 #: Message expiry of a rejection. That of a forecast is its horizon, as a micro-batch may hold forecasts of any age.
 _REJECTION_EXPIRY_S = 300
 _MINUTE_S = 60
-#: What ``{gateway}`` is in topics where ``gateway.id`` is not set.
+#: ``{gateway}`` in topics, if ``gateway.id`` is not set.
 _GATEWAY = "fleet"
 
 
 def to_mqtt(settings: Settings) -> Sink:
-    """Return a sink that publishes as ``[mqtt]`` and ``[topics]`` say.
+    """Return a sink that publishes according to ``[mqtt]`` and ``[topics]``.
 
-    A micro-batch that was cut short is published a second time, with the same values: at least once, as at the edge.
+    An interrupted micro-batch is published again, with the same values: at-least-once delivery, as on the edge.
     """
     forecast = DeviceTopic.parse("topics.forecast", settings.topics.forecast)
     rejected = gateway_topic("topics.rejected", settings.topics.rejected, settings.gateway.id or _GATEWAY)
@@ -59,10 +59,10 @@ def to_mqtt(settings: Settings) -> Sink:
 
 
 class TaskPublisher:
-    """One task's connection; not more than so many messages are under way."""
+    """The connection of one task, with a limited number of messages in flight."""
 
     def __init__(self, settings: Settings) -> None:
-        """Connect; raise :class:`BrokerError` where that fails."""
+        """Connect; raise :class:`BrokerError` on failure."""
         mqtt = settings.mqtt
         self._connection = SparkMqttClient(mqtt, f"gapcast-fleet-{uuid.uuid4().hex[:12]}")
         self._free = Semaphore(_WINDOW)
@@ -81,8 +81,8 @@ class TaskPublisher:
         self._connection.client.publish(topic, document, self._qos, retain=self._retain, properties=properties)
 
     def finish(self) -> None:
-        """Wait until all is confirmed, and disconnect; raise :class:`BrokerError` where it is not in time."""
-        for _taken in range(_WINDOW):
+        """Wait until all messages are confirmed, and disconnect; raise :class:`BrokerError` on timeout."""
+        for _ in range(_WINDOW):
             self._wait()
         self._connection.close()
 

@@ -1,4 +1,4 @@
-"""Spark's source of readings over MQTT: acknowledged to the broker once their micro-batch is in the checkpoint."""
+"""Spark source for readings over MQTT; acknowledged to the broker once their micro-batch is in the checkpoint."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _SUBSCRIBE_S = 10.0
 
 
 class SegmentIntake:
-    """The connection: takes what comes, and acknowledges it when it is told to."""
+    """Receives readings from the broker into segments, and acknowledges them on request."""
 
     def __init__(self, settings: Settings, folder: Path, client_id: str) -> None:
-        """Subscribe to the readings that ``settings`` name; raise :class:`BrokerError` where that fails."""
+        """Subscribe to the readings topic of ``settings``; raise :class:`BrokerError` on failure."""
         self._topic = DeviceTopic.parse("topics.reading", settings.topics.reading)
         self._lock = Lock()
-        self._came: list[tuple[Message, int]] = []  # with the broker's number
-        self._owed: dict[int, tuple[int, list[int]]] = {}  # by segment: of which connection, and the numbers
+        self._received: list[tuple[Message, int]] = []  # with the packet identifier
+        self._unacknowledged: dict[int, tuple[int, list[int]]] = {}  # by segment: connection and packet identifiers
         self._n_connections = 0
         self._connection = SparkMqttClient(
             settings.mqtt, client_id, session_expiry_s=settings.mqtt.session_expiry_s, manual_ack=True
@@ -48,49 +48,49 @@ class SegmentIntake:
         self._connection.client.on_message = self._on_message
         self._qos = settings.mqtt.qos
         self._connection.client.on_subscribe = self._on_subscribe
-        self._connection.greet = self._greet
-        self._subscribed, self._refused = Event(), ""
+        self._connection.on_connected = self._subscribe
+        self._subscribed, self._refusal = Event(), ""
         self._connection.open()
-        if not self._subscribed.wait(_SUBSCRIBE_S) or self._refused:
+        if not self._subscribed.wait(_SUBSCRIBE_S) or self._refusal:
             self._connection.close()
-            msg = f"the broker does not let us subscribe to {self._topic.filter}: {self._refused or 'no answer'}"
+            msg = f"the broker rejects the subscription to {self._topic.filter}: {self._refusal or 'no answer'}"
             raise BrokerError(msg)
         self.spool = Spool(folder)
 
     def roll(self) -> int:
-        """Put what came into a segment; return the number of the next."""
+        """Write the received messages to a segment; return the number of the next segment."""
         with self._lock:
-            came, self._came = self._came, []
+            received, self._received = self._received, []
             connection = self._n_connections
-        if came:
-            self._owed[self.spool.next] = connection, [number for _, number in came]
-            self.spool.write([message for message, _ in came])
+        if received:
+            self._unacknowledged[self.spool.next] = connection, [number for _, number in received]
+            self.spool.write([message for message, _ in received])
         return self.spool.next
 
     def acknowledge_before(self, segment: int) -> None:
-        """Acknowledge what is in segments before that one, and remove them.
+        """Acknowledge the messages of earlier segments, and remove these segments.
 
-        Of an earlier connection nothing is: the broker has sent it again on this one.
+        Messages of an earlier connection are not acknowledged: the broker has redelivered them on this one.
         """
-        for number in [number for number in self._owed if number < segment]:
-            connection, mids = self._owed.pop(number)
+        for number in [number for number in self._unacknowledged if number < segment]:
+            connection, mids = self._unacknowledged.pop(number)
             if connection == self._n_connections:
                 for mid in mids:
                     self._connection.client.ack(mid, self._qos)
         self.spool.remove_before(segment)
 
     def close(self) -> None:
-        """Disconnect; the broker keeps what is not acknowledged."""
+        """Disconnect; the broker keeps unacknowledged messages."""
         self._connection.close()
 
-    def _greet(self) -> None:
-        with self._lock:  # what came on the connection before and is in no segment yet comes again
+    def _subscribe(self) -> None:
+        with self._lock:  # messages of the previous connection that are in no segment are redelivered
             self._n_connections += 1
-            self._came.clear()
+            self._received.clear()
         self._connection.client.subscribe(self._topic.filter, self._qos)
 
     def _on_subscribe(self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _: object) -> None:
-        self._refused = ", ".join(str(reason) for reason in reasons if reason.is_failure)
+        self._refusal = ", ".join(str(reason) for reason in reasons if reason.is_failure)
         self._subscribed.set()
 
     def _on_message(self, _client: object, _data: object, message: MQTTMessage) -> None:
@@ -100,35 +100,35 @@ class SegmentIntake:
         received_ms = time.time_ns() // 1_000_000 if known_age else None
         one = Message(device, bytes(message.payload), received_ms, message.dup)
         with self._lock:
-            self._came.append((one, message.mid))
+            self._received.append((one, message.mid))
 
 
 @dataclass(frozen=True)
 class Segment(InputPartition):
-    """A segment that one of Spark's tasks reads."""
+    """A segment, read by one Spark task."""
 
     path: str
 
 
 class MqttReader(DataSourceStreamReader):
-    """Segments as Spark's offsets. Of all its copies, the one that is asked for offsets has the connection."""
+    """Segments as Spark's offsets. Of all its copies, the one that is asked for offsets holds the connection."""
 
     def __init__(self, options: dict[str, str]) -> None:
-        """Read as ``options`` say: ``config``, ``assignments``, ``spool`` and ``client_id``."""
+        """Use ``options``: ``config``, ``assignments``, ``spool`` and ``client_id``."""
         self._options = options
         self._opened: SegmentIntake | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the connection here."""
+        """Pickle without the connection."""
         return {"_options": self._options, "_opened": None}
 
     def initialOffset(self) -> dict[str, int]:  # noqa: N802 - Spark's
-        """Begin with the first segment there is."""
+        """Return the first existing segment."""
         return {_SEGMENT: self._intake.spool.first}
 
     def latestOffset(self, start: dict[str, int], limit: object) -> dict[str, int]:  # noqa: N802 - Spark's
-        """Put all that came into a segment; return the number of the next."""
-        self._intake.spool.go_on_from(start[_SEGMENT])
+        """Write the received messages to a segment; return the number of the next segment."""
+        self._intake.spool.start_at(start[_SEGMENT])
         return {_SEGMENT: self._intake.roll()}
 
     def partitions(self, start: dict[str, int], end: dict[str, int]) -> Sequence[InputPartition]:
@@ -138,12 +138,12 @@ class MqttReader(DataSourceStreamReader):
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """Yield the messages of a segment, in any process."""
-        assert isinstance(partition, Segment)  # noqa: S101 - Spark gives back what partitions() gave
+        assert isinstance(partition, Segment)  # noqa: S101 - Spark returns what partitions() gave
         with pa.ipc.open_file(partition.path) as segment:
             yield from (segment.get_batch(i) for i in range(segment.num_record_batches))
 
     def commit(self, end: dict[str, int]) -> None:
-        """Acknowledge to the broker what is in the checkpoint now."""
+        """Acknowledge the messages that are in the checkpoint now."""
         self._intake.acknowledge_before(end[_SEGMENT])
 
     def stop(self) -> None:
@@ -162,15 +162,15 @@ class MqttReader(DataSourceStreamReader):
 
 
 class MqttSource(DataSource):
-    """Tells Spark of the source."""
+    """Registers the source in Spark."""
 
     @classmethod
     def name(cls) -> str:
-        """Return what the source is asked for by."""
+        """Return the name of the source."""
         return NAME
 
     def schema(self) -> str:
-        """Return the columns that every source has."""
+        """Return the columns of every source."""
         return _SCHEMA
 
     def streamReader(self, schema: StructType) -> MqttReader:  # noqa: N802 - Spark's
@@ -183,8 +183,8 @@ def from_mqtt(
 ) -> DataFrame:
     """Return the readings on ``topics.reading`` of the broker that the configuration names.
 
-    The process that connects reads the configuration itself, so that no password goes through Spark. Messages lie
-    under ``checkpoint`` until they are in it; all workers must see that folder.
+    The connecting process reads the configuration itself, so that no password passes through Spark. Messages are stored
+    under ``checkpoint`` until they are part of it; all workers must have access to that folder.
     """
     spark.dataSource.register(MqttSource)
     options = {

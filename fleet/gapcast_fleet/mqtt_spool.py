@@ -1,8 +1,8 @@
-"""Messages on the disk between the broker and the micro-batch that takes them: a segment each time Spark asks.
+"""Stores messages on disk between the broker and their micro-batch: one segment per request of Spark.
 
-A segment that Spark knows of can be read again, with the same messages in the same order, until its micro-batch is in
-the checkpoint; only then are they acknowledged to the broker. What was in no segment yet when the process died comes
-again from the broker, and what was in one comes a second time, as a duplicate.
+A segment known to Spark can be read again, with the same messages in the same order, until its micro-batch is in
+the checkpoint; only then are its messages acknowledged to the broker. After a crash the broker redelivers all messages
+that are not acknowledged; those that are already in a segment become duplicates.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SCHEMA = pa.schema(
 
 
 class Message(NamedTuple):
-    """A message as it came; ``received_ms`` is None where its arrival says nothing of its age."""
+    """A received message; ``received_ms`` is None if the time of arrival says nothing about its age."""
 
     device: str
     payload: bytes
@@ -39,10 +39,10 @@ class Message(NamedTuple):
 
 
 class Spool:
-    """Segments in a folder, numbered on from those that are there."""
+    """Numbered segments in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Go on in ``folder``."""
+        """Continue the numbering of the segments in ``folder``."""
         self._folder = folder
         make_private_folder(folder)
         numbers = [int(path.stem.removeprefix("segment-")) for path in folder.glob("segment-*.arrow")]
@@ -50,12 +50,12 @@ class Spool:
         #: The number of the next segment.
         self.next = max(numbers, default=-1) + 1
 
-    def go_on_from(self, number: int) -> None:
-        """Number segments from ``number`` on, where those before it are done with and gone."""
+    def start_at(self, number: int) -> None:
+        """Number segments from ``number`` on, if earlier ones are already removed."""
         self.next = max(self.next, number)
 
     def write(self, messages: list[Message]) -> None:
-        """Write a segment; after this, a machine that loses its power has it still."""
+        """Write a segment and sync it to disk, so that it survives a power loss."""
         columns = list(zip(*messages, strict=True))
         n = len(messages)
         places = [[self.next] * n, [""] * n, [0] * n, list(range(n))]
@@ -72,11 +72,11 @@ class Spool:
         self.next += 1
 
     def path(self, number: int) -> Path:
-        """Return where a segment is."""
+        """Return the path of a segment."""
         return self._folder / f"segment-{number:09d}.arrow"
 
     def remove_before(self, number: int) -> None:
-        """Remove the segments that are done with."""
+        """Remove the segments before ``number``."""
         while self.first < number:
             self.path(self.first).unlink(missing_ok=True)
             self.first += 1

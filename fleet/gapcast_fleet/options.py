@@ -1,4 +1,4 @@
-"""What the commands share: options of Spark, and of Parquet with the readings of many houses."""
+"""Options shared by the commands: for Spark, and for Parquet with the readings of many houses."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def spark_options(command: Any) -> Any:
-    """Give ``command`` the option of Spark's settings, as ``conf``."""
+    """Add the option ``--conf`` for Spark settings to ``command``."""
     return click.option(
         "--conf", "conf", multiple=True, metavar="KEY=VALUE", help="Set a key of Spark, e.g. spark.driver.memory=4g."
     )(command)
 
 
 def history_options(command: Any) -> Any:
-    """Give ``command`` the argument ``folder`` and the options that :func:`columns_of` takes."""
+    """Add the argument ``folder`` and the options of :func:`columns_of` to ``command``."""
     for option in (
         click.option("--unit", type=click.Choice(["W", "kW"], case_sensitive=False), default="kW", show_default=True),
         click.option("--value-column", default="gap_kw", show_default=True, metavar="NAME"),
@@ -33,7 +33,7 @@ def history_options(command: Any) -> Any:
 
 
 def columns_of(options: Mapping[str, Any]) -> ParquetColumns:
-    """Return the columns that :func:`history_options` read."""
+    """Return the columns given by :func:`history_options`."""
     from gapcast_fleet.history import ParquetColumns  # noqa: PLC0415 - imports Spark
 
     return ParquetColumns(*(options[name] for name in ("device_column", "time_column", "value_column", "unit")))

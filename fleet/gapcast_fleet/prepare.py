@@ -1,7 +1,8 @@
-"""``gapcast-fleet prepare``: a fleet's readings as windows to train on, balanced over houses, in chunks and a manifest.
+"""``gapcast-fleet prepare``: samples training windows from a fleet's readings, balanced over houses.
 
-Readings go by twice: windows are counted, so that each house can give as many, and then drawn. A group of houses that
-is done is noted in the folder; a preparation that was ended goes on with the others.
+Two passes over the readings: windows are counted, so that each house can contribute the same number, and then drawn.
+The result is chunks and a manifest. Finished groups of houses are recorded in the folder; an interrupted preparation
+resumes with the remaining groups.
 """
 
 from __future__ import annotations
@@ -32,20 +33,20 @@ from gapcast.core.training_set import (
 )  # fmt: skip
 from gapcast.replay.source import minute_at
 from gapcast_fleet.balance import balance
-from gapcast_fleet.distribution import begin_or_resume, distribute, distributed, watch
-from gapcast_fleet.files import write_whole
+from gapcast_fleet.distribution import begin_or_resume, distribute, group_readings, run_with_progress
+from gapcast_fleet.files import write_atomically
 from gapcast_fleet.history import ParquetColumns, read_history
 from gapcast_fleet.survey import HouseSurvey, one_a_minute, survey
 from gapcast_fleet.window_draw import COUNTED, DRAWN, DrawJob, counter, drawer, note_path, progress_path
 
 _ABOUT, _COUNTED = "prepare.json", "counted.json"
-#: What a worker holds of drawn windows, twice at most, and the groups that there are at least: as many cores find work.
+#: Bytes of drawn windows in a worker (at most twice this), and the minimum number of groups, to keep all cores busy.
 _GROUP_BYTES, _N_GROUPS = 64 << 20, 8
 
 
 @dataclass(frozen=True, slots=True)
 class PrepareOptions:
-    """What is to be prepared: a folder of Parquet, the windows' contract, how they are drawn, and who is left out."""
+    """The input of a preparation: a folder of Parquet, the window contract, the draw, and houses left out."""
 
     folder: Path
     columns: ParquetColumns
@@ -56,7 +57,7 @@ class PrepareOptions:
 
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
-    """How many windows a house has of each part, and its power where it is learnt from: number, sum, sum of squares."""
+    """The windows of a house by part, and its power in the training part: number, sum, sum of squares."""
 
     found: list[int]
     n_learnt: int
@@ -73,12 +74,12 @@ def prepare(
     quiet: bool = False,
     say: Callable[[str], object] = lambda _: None,
 ) -> Manifest:
-    """Draw what ``out`` has not of the windows that are ``wanted`` yet, and return the manifest of all.
+    """Draw the ``wanted`` windows that are missing in ``out``, and return the manifest of all.
 
-    ``say`` is told what is being done. Raises :class:`SettingsError` where ``out`` is of another preparation or of
-    other readings, or houses cannot be left out or balanced.
+    ``say`` is called with progress messages. Raises :class:`SettingsError` if ``out`` belongs to another preparation or
+    other readings, or if houses cannot be left out or balanced.
     """
-    say("looking at the readings")
+    say("surveying the readings")
     draw = wanted.draw
     history = read_history(spark, wanted.folder, wanted.columns, limits, None)
     readings = one_a_minute(history)
@@ -96,7 +97,7 @@ def prepare(
     found = {name: its.found for name, its in counted.items()}
     try:
         taken = balance(found, begins, draw)
-    except SettingsError:  # nothing is drawn yet: the folder is free for what the message says
+    except SettingsError:  # nothing is drawn yet: the folder can be used with other options
         for note in (_ABOUT, _COUNTED):
             (out / note).unlink()
         raise
@@ -112,34 +113,34 @@ def prepare(
         tuple(_in_set(house, begins[house.name], counted[house.name], taken[house.name]) for house in houses),
         tuple(chunks),
     )
-    write_whole(out / MANIFEST_FILE, manifest.text().encode())
+    write_atomically(out / MANIFEST_FILE, manifest.text().encode())
     return manifest
 
 
 def lines(manifest: Manifest) -> Iterator[str]:
-    """Yield what is shown in a terminal: how many windows of how many houses, and which give the fewest."""
+    """Yield the lines for a terminal: windows and houses by part, and the house with the fewest."""
     for part in PARTS:
-        whose = [house for house in manifest.houses if house.left_out is (part == TEST)]
-        if whose:
-            fewest, most = (choose(whose, key=lambda house: house.n_taken[part]) for choose in (min, max))
+        houses = [house for house in manifest.houses if house.left_out is (part == TEST)]
+        if houses:
+            fewest, most = (choose(houses, key=lambda house: house.n_taken[part]) for choose in (min, max))
             each = f"{most.n_taken[part]:,} each"
             if fewest.n_taken[part] < most.n_taken[part]:
                 each = f"{fewest.n_taken[part]:,} ({fewest.name}) to {most.n_taken[part]:,} each"
-            yield f"{part}: {manifest.n_rows(part):,} windows of {len(whose):,} houses, {each}"
+            yield f"{part}: {manifest.n_rows(part):,} windows of {len(houses):,} houses, {each}"
     if not manifest.names(left_out=True):
-        yield "no house is left out: `gapcast-trainer export` will have none to score the model on (--leave-out)"
+        yield "no house is left out: `gapcast-trainer export` will have no house to score the model on (--leave-out)"
 
 
 def _begins(houses: Sequence[HouseSurvey], wanted: PrepareOptions) -> dict[str, int | None]:
-    """Return the minute that each house's validation part begins with, None where it is left out."""
+    """Return the first minute of each house's validation part, None if the house is left out."""
     names = {house.name for house in houses}
     unknown = sorted(set(wanted.leave_out) - names)
     if unknown:
-        shown = ", ".join(sorted(names)[:10]) + (", …" if len(names) > 10 else "")  # noqa: PLR2004 - fits one line
-        msg = f"--leave-out {unknown[0]}: there is no such house among {len(names)}: {shown}"
+        shown = ", ".join(sorted(names)[:10]) + (", …" if len(names) > 10 else "")  # noqa: PLR2004
+        msg = f"--leave-out {unknown[0]}: unknown house; there are {len(names)}: {shown}"
         raise SettingsError(msg)
     if names <= set(wanted.leave_out):
-        msg = f"--leave-out: all {len(names)} houses are left out, and there is none to learn from"
+        msg = f"--leave-out: all {len(names)} houses are left out, none remains to train on"
         raise SettingsError(msg)
     from_on = wanted.draw.validate_from
     given = None if from_on is None else minute_at("--validate-from", from_on)
@@ -151,7 +152,7 @@ def _begins(houses: Sequence[HouseSurvey], wanted: PrepareOptions) -> dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class _Fleet:
-    """The readings of houses, one a minute, and the folder that their windows are left in."""
+    """The readings of houses, one per minute, and the folder for their windows."""
 
     spark: SparkSession
     readings: DataFrame
@@ -161,20 +162,20 @@ class _Fleet:
     say: Callable[[str], object]
 
     def count(self, job: DrawJob) -> dict[str, WindowCounts]:
-        """Return what each house has, from the folder where that was counted before."""
+        """Return the windows of each house, from the folder if already counted."""
         path = self.folder / _COUNTED
         if not path.exists():
             self.say(f"counting the windows of {len(self.houses):,} houses")
             groups = distribute(self.houses, len(self.houses), _N_GROUPS)
             rows = self._watched(groups, range(len(groups)), counter(job), COUNTED)
             its = {row.device: [list(row.found), row.n_learnt, row.sum_kw, row.sum_kw2] for row in rows}
-            write_whole(path, json.dumps(its).encode())
+            write_atomically(path, json.dumps(its).encode())
             for group in range(len(groups)):
                 progress_path(self.folder, group).unlink(missing_ok=True)
         return {name: WindowCounts(*its) for name, its in json.loads(path.read_text(encoding="utf-8")).items()}
 
     def draw(self, job: DrawJob) -> list[Chunk]:
-        """Draw the windows of the groups that are not done, and return all chunks."""
+        """Draw the windows of the remaining groups, and return all chunks."""
         row_bytes = row_type(job.contract.context, len(job.contract.lead_times_min)).itemsize
         most = max(sum(its) for its in job.n_taken.values())
         groups = distribute(self.houses, max(1, _GROUP_BYTES // (most * row_bytes)), _N_GROUPS)
@@ -189,17 +190,17 @@ class _Fleet:
         self, groups: Sequence[Sequence[HouseSurvey]], to_do: Sequence[int], work: Any, columns: str
     ) -> list[Any]:
         """Run ``work`` over the groups ``to_do``, each house's readings in order of time; return its rows."""
-        rows = distributed(self.spark, self.readings, groups, to_do).sortWithinPartitions("device", "minute")
+        rows = group_readings(self.spark, self.readings, groups, to_do).sortWithinPartitions("device", "minute")
         job = rows.select("group", "device", "minute", "gap_kw").mapInPandas(work, columns)
-        due = {group: sum(house.n_readings for house in groups[group]) for group in to_do}
+        n_readings = {group: sum(house.n_readings for house in groups[group]) for group in to_do}
 
-        def taken() -> int:
-            return sum(_taken(self.folder, group, n) for group, n in due.items())
+        def n_done() -> int:
+            return sum(_n_readings_done(self.folder, group, n) for group, n in n_readings.items())
 
-        return watch(job, taken, sum(due.values()), quiet=self.quiet)
+        return run_with_progress(job, n_done, sum(n_readings.values()), quiet=self.quiet)
 
 
-def _taken(folder: Path, group: int, n_readings: int) -> int:
+def _n_readings_done(folder: Path, group: int, n_readings: int) -> int:
     if note_path(folder, group).exists():
         return n_readings
     path = progress_path(folder, group)

@@ -58,7 +58,7 @@ def prepare(
 ) -> None:
     """Sample training windows from the readings of many houses, the same number from each; resume if interrupted.
 
-    FOLDER_OF_PARQUET is as for backtest. `gapcast-trainer train NAME --from FOLDER` learns from what is written.
+    FOLDER_OF_PARQUET is as for backtest. Train on the result by `gapcast-trainer train NAME --from FOLDER`.
     """
     from gapcast_fleet.prepare import PrepareOptions, lines
     from gapcast_fleet.prepare import prepare as prepare_set

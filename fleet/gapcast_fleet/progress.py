@@ -1,4 +1,4 @@
-"""How a stream fares: a line for each micro-batch."""
+"""The progress of a stream: one line per micro-batch."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from gapcast_fleet.bucket import COUNTS
 
 
 class QueryProgress(StreamingQueryListener):
-    """Says what came of each micro-batch of the query that observes itself as ``name``."""
+    """Reports each micro-batch of the query whose observation is called ``name``."""
 
     def __init__(self, name: str, say: Callable[[str], None]) -> None:
-        """Tell by ``say``."""
+        """Call ``say`` with each line."""
         self._name, self._say = name, say
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:  # noqa: N802 - Spark's
-        """Say nothing."""
+        """Do nothing."""
 
     def onQueryIdle(self, event: QueryIdleEvent) -> None:  # noqa: N802 - Spark's
-        """Say nothing."""
+        """Do nothing."""
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:  # noqa: N802 - Spark's
-        """Say nothing."""
+        """Do nothing."""
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:  # noqa: N802 - Spark's
-        """Say what came of a micro-batch that had something to do."""
+        """Report a micro-batch that had input."""
         progress = event.progress
         counts = progress.observedMetrics.get(self._name)
         if counts is not None and progress.numInputRows:
@@ -41,7 +41,7 @@ class QueryProgress(StreamingQueryListener):
 
 
 def line(number: int, n_messages: int, counts: dict[str, Any], took_s: float) -> str:
-    """Return what is said of a micro-batch.
+    """Return the line about a micro-batch.
 
     >>> line(3, 10, {"forecasts": 7, "accepted": 8, "duplicate": 1, "late": 0, "rejected": 1}, 2.0)
     'batch 3: 10 messages, 7 forecasts (8 accepted, 1 duplicate, 0 late, 1 rejected) in 2.0 s, 5 a second'

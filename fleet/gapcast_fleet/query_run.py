@@ -1,4 +1,4 @@
-"""A query from start to end: told of, stopped by a signal, and its error said in a sentence."""
+"""Runs a streaming query: reports progress, stops on a signal, converts errors to messages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gapcast_fleet.failures import worker_error
 from gapcast_fleet.progress import QueryProgress
 from gapcast_fleet.score import OBSERVED
 
-_LOOK_S = 0.5
+_POLL_S = 0.5
 
 
 def run_until_stopped(spark: SparkSession, start: Callable[[], StreamingQuery], say: Callable[[str], None]) -> None:
-    """Run the query until it ends by itself, or SIGTERM or Ctrl-C comes; raise what a worker raised."""
+    """Run the query until it ends, or until SIGTERM or Ctrl-C; raise errors of workers."""
     stopping = Event()
     before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     listener = QueryProgress(OBSERVED, say)
@@ -25,7 +25,7 @@ def run_until_stopped(spark: SparkSession, start: Callable[[], StreamingQuery], 
     try:
         with worker_error():
             query = start()
-            while not stopping.is_set() and not query.awaitTermination(_LOOK_S):
+            while not stopping.is_set() and not query.awaitTermination(_POLL_S):
                 pass
             query.stop()
     finally:

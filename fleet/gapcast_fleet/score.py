@@ -1,4 +1,4 @@
-"""The stream: readings of a fleet in, forecasts out, by micro-batches of Spark Structured Streaming."""
+"""The stream: reads readings of a fleet and writes forecasts, in micro-batches of Spark Structured Streaming."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from gapcast_fleet.identity import identity_of
 from gapcast_fleet.sinks import Sink
 from gapcast_fleet.worker import WorkerTask
 
-#: The counts of a micro-batch, as Spark tells them of its progress.
+#: Name of the query, and of the observation with the counts of a micro-batch.
 OBSERVED = "gapcast"
-#: So many readings of one device are taken from a micro-batch: two weeks that a meter catches up on.
+#: Maximum number of readings of one device per micro-batch: two weeks, for a meter that catches up.
 MOST_PER_DEVICE = 20_160
-#: Enough for the cores of one machine; each takes some milliseconds of a micro-batch for itself.
+#: Enough for the cores of one machine; each adds some milliseconds to a micro-batch.
 DEFAULT_BUCKETS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a stream is run: where it keeps its state, and when micro-batches are made.
+    """How a stream runs: its checkpoint, and when micro-batches start.
 
-    Each ``every_s``, or, where ``once``, until what there is has been read. ``n_buckets`` is for a new checkpoint;
-    the rest as in :class:`~gapcast_fleet.worker.WorkerTask`.
+    Every ``every_s``, or, with ``once``, until all available readings are processed. ``n_buckets`` is for a new
+    checkpoint; the rest is as in :class:`~gapcast_fleet.worker.WorkerTask`.
     """
 
     checkpoint: Path
@@ -43,7 +43,7 @@ class Plan:
 
 
 def fleet_settings(settings: Settings) -> Settings:
-    """Return what of ``settings`` a worker needs: no secret of a broker; all devices of a bucket are learnt from."""
+    """Return the settings for workers: without broker secrets, and with learning for all devices of a bucket."""
     return Settings(
         models=settings.models,
         state=settings.state,
@@ -59,23 +59,23 @@ def fleet_settings(settings: Settings) -> Settings:
 
 
 def start(settings: Settings, readings: DataFrame, sink: Sink, plan: Plan) -> StreamingQuery:
-    """Start to forecast ``readings`` (of :mod:`gapcast_fleet.sources`) into ``sink``, from where the checkpoint ends.
+    """Start forecasting ``readings`` (of :mod:`gapcast_fleet.sources`) into ``sink``; resume from the checkpoint.
 
-    Raises :class:`SettingsError` where that was begun by other models or buckets.
+    Raises :class:`SettingsError` if the checkpoint was created with other models or buckets.
     """
     settings = fleet_settings(settings)
     identity = identity_of(settings, load_models(settings))
     checkpoint = open_checkpoint(plan.checkpoint, identity, plan.n_buckets, DEFAULT_BUCKETS)
     query = str(plan.checkpoint.resolve())
     task = WorkerTask(query, settings.model_dump_json(), identity.text(), plan.most_per_device, plan.cached_devices)
-    told = (
+    output = (
         readings.withColumn("bucket", _bucket(checkpoint.n_buckets))
         .groupBy("bucket")
         .transformWithStateInPandas(
             statefulProcessor=Bucket(task), outputStructType=OUTPUT, outputMode="Append", timeMode="None"
         )
     )
-    observed = told.observe(
+    observed = output.observe(
         OBSERVED,
         sf.count(sf.when(sf.col("kind") == FORECAST, True)).alias("forecasts"),
         *(sf.coalesce(sf.sum(f"n_{name}"), sf.lit(0)).alias(name) for name in COUNTS),
@@ -86,6 +86,6 @@ def start(settings: Settings, readings: DataFrame, sink: Sink, plan: Plan) -> St
 
 
 def _bucket(n_buckets: int) -> Column:
-    """Return the bucket of a message: that of its device; one without a device is refused, in any."""
-    whose = sf.coalesce(sf.col("device").cast("binary"), sf.col("payload").cast("binary"))
-    return sf.pmod(sf.crc32(whose), sf.lit(n_buckets)).cast("int")
+    """Return the bucket of a message, by its device; one without a device is rejected in any bucket."""
+    key = sf.coalesce(sf.col("device").cast("binary"), sf.col("payload").cast("binary"))
+    return sf.pmod(sf.crc32(key), sf.lit(n_buckets)).cast("int")

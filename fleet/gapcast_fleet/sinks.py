@@ -1,4 +1,4 @@
-"""Where forecasts go: a folder a micro-batch, written again where its writing was cut short."""
+"""Sinks of forecasts: files, one folder per micro-batch, and Kafka."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _SPARK_TYPES = {
 }
 #: Fields of the forecast that are no columns: Spark's rows have the device already.
 _NO_COLUMNS = ("v", "device")
-#: A forecast's columns in Parquet, parsed from its JSON.
+#: Parquet columns of a forecast, parsed from its JSON.
 _FORECAST = ", ".join(f"{field.name} {_SPARK_TYPES[field.type]}" for field in FIELDS if field.name not in _NO_COLUMNS)
 
 
 def to_files(folder: Path, file_format: FileFormat) -> Sink:
     """Return a sink that writes ``folder/batch=N/kind=forecast`` and ``kind=rejected``.
 
-    A batch that is written a second time takes the first one's place, so that each forecast is there once.
-    A ``_SUCCESS`` says that a batch is whole.
+    An interrupted batch is written again and replaces the first one, so that each forecast exists once.
+    A file ``_SUCCESS`` marks a complete batch.
     """
 
     def write(batch: DataFrame, number: int) -> None:
@@ -55,9 +55,9 @@ def to_files(folder: Path, file_format: FileFormat) -> Sink:
 
 
 def to_kafka(options: Mapping[str, str], forecasts_topic: str, rejected_topic: str) -> Sink:
-    """Return a sink that gives Kafka a record for each document: its key is the device.
+    """Return a sink that sends one Kafka record per document, with the device as key.
 
-    ``options`` are those of Spark's own connector. A micro-batch that was cut short is given a second time.
+    ``options`` are those of Spark's connector. An interrupted micro-batch is sent again.
     """
 
     def write(batch: DataFrame, _number: int) -> None:

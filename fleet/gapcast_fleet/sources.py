@@ -1,4 +1,4 @@
-"""Where readings come from, all as the same columns: device, payload, when it came, and in which order."""
+"""Sources of readings, all with the same columns: device, payload, time of arrival, and order."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _NEEDED = ("device", "gap_kw")
 
 
 def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files_at_once: int) -> DataFrame:
-    """Return the readings of the files in ``folder``, of those there and of those to come.
+    """Return the readings of the files in ``folder``, existing and future ones.
 
-    A line of JSON is ``{"device": …, "ts": …, "gap_kw": …}``, as is a row of Parquet. Of one device the readings are
-    taken by the time of their file, then its name, then their place in it. Raises :class:`SettingsError` where the
-    folder is none, or its Parquet has other columns.
+    A line of JSON is ``{"device": …, "ts": …, "gap_kw": …}``, and so is a row of Parquet. Readings of one device are
+    ordered by the modification time of their file, its name, and their position in it. Raises :class:`SettingsError` if
+    the folder does not exist, or its Parquet lacks columns.
     """
     if not folder.is_dir():
-        msg = f"--from {folder}: there is no such folder"
+        msg = f"--from {folder}: no such folder"
         raise SettingsError(msg)
     reader = spark.readStream.option("maxFilesPerTrigger", files_at_once).option("recursiveFileLookup", "true")
     if file_format == "json":
@@ -48,17 +48,17 @@ def from_files(spark: SparkSession, folder: Path, file_format: FileFormat, files
     )
     if file_format == "parquet":
         return messages
-    place = st.StructField("place", st.LongType())  # of lines Spark tells none
+    place = st.StructField("place", st.LongType())  # Spark gives no line numbers
     return messages.mapInArrow(_numbered, st.StructType([*messages.schema.fields, place]))
 
 
 def from_kafka(spark: SparkSession, options: Mapping[str, str]) -> DataFrame:
     """Return the readings of a Kafka topic: the record's key is the device, its value the payload, as over MQTT.
 
-    ``options`` are those of Spark's own connector, which must be on its class path. A device's readings must be of
-    one partition, as they are where their key decides it.
+    ``options`` are those of Spark's connector, which must be on the class path. A device's readings must be in
+    one partition, as they are if the key determines it.
 
-    Raises :class:`SettingsError` where the connector is not there.
+    Raises :class:`SettingsError` if the connector is missing.
     """
     with worker_error():
         rows = spark.readStream.format("kafka").options(**options).load()
@@ -75,7 +75,7 @@ def from_kafka(spark: SparkSession, options: Mapping[str, str]) -> DataFrame:
 
 
 def _numbered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a task with their number in it: they come in the order of its files."""
+    """Yield the rows of a task with their index in it; they are in the order of its files."""
     n = 0
     for batch in batches:
         yield batch.append_column("place", pa.array(range(n, n + len(batch)), type=pa.int64()))
@@ -84,7 +84,7 @@ def _numbered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _schema_of(spark: SparkSession, folder: Path) -> st.StructType:
     if next(folder.rglob("*.parquet"), None) is None:
-        msg = f"--from {folder}: holds no .parquet yet: one must be there to tell its columns"
+        msg = f"--from {folder}: contains no .parquet file yet: one is needed to determine the columns"
         raise SettingsError(msg)
     schema = spark.read.option("recursiveFileLookup", "true").parquet(str(folder)).schema
     missing = [name for name in (*_NEEDED, "ts") if name not in schema.names]
@@ -95,7 +95,7 @@ def _schema_of(spark: SparkSession, folder: Path) -> st.StructType:
 
 
 def _as_json(schema: st.StructType) -> Column:
-    """Return a row as the JSON of a reading, so that all go through the same door."""
+    """Return a row as the JSON of a reading, so that all readings use the same decoder."""
     numeric = (st.NumericType,)
     columns = [_time(schema["ts"].dataType).alias("ts")]
     for field in schema.fields:

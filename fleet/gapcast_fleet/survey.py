@@ -1,4 +1,4 @@
-"""What a fleet's readings are, house by house, before any window is cut of them."""
+"""Statistics of a fleet's readings by house, before windows are cut."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gapcast.core.grid import DAY_MIN
 
 @dataclass(frozen=True, slots=True)
 class HouseSurvey:
-    """A house: its readings, one a minute; rows that were none, or of a minute that had one already.
+    """A house: its readings, one per minute, duplicates of a minute, and unusable rows.
 
-    ``digest`` is of its readings, whatever their order. Its last days, from ``validate_minute`` on, hold the share
-    of its readings that was asked for.
+    ``digest`` is a hash of its readings that does not depend on their order. Its last days, from ``validate_minute``
+    on, hold the requested share of its readings.
     """
 
     name: str
@@ -29,7 +29,7 @@ class HouseSurvey:
 
 
 def one_a_minute(history: DataFrame) -> DataFrame:
-    """Return the usable readings of ``history``: of several of one minute (``n_rows``) the first by file and row."""
+    """Return the usable readings of ``history``; of several in one minute (``n_rows``) the first by file and row."""
     first = sf.min_by("gap_kw", sf.struct("file", "row"))
     return (
         history.where("usable")
@@ -39,9 +39,9 @@ def one_a_minute(history: DataFrame) -> DataFrame:
 
 
 def survey(history: DataFrame, readings: DataFrame, validate_share: float) -> list[HouseSurvey]:
-    """Return the houses of ``history`` that have a reading, by name; ``readings`` are its :func:`one_a_minute`.
+    """Return the houses of ``history`` with readings, by name; ``readings`` are its :func:`one_a_minute`.
 
-    Days are UTC's.
+    Days are in UTC.
     """
     days = readings.groupBy("device", sf.floor(sf.col("minute") / DAY_MIN).cast("int").alias("day")).agg(
         sf.count(sf.lit(1)).alias("n"),

@@ -1,4 +1,4 @@
-"""Turns of a bucket's engine, and the same turns again: from a snapshot on, by the journal of what came after it."""
+"""Turns of a bucket's engine, and their replay from a journal after restoring a snapshot."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from gapcast.storage import journal
 
 
 class Turn(NamedTuple):
-    """Readings that the engine took in one call, and when their forecasts were issued."""
+    """Readings that the engine processed in one call, and when their forecasts were issued."""
 
     readings: Sequence[Reading]
     issued_at_ms: int
 
     def line(self) -> bytes:
-        """Return it as a line of a gateway's journal."""
+        """Return the turn as a line of a gateway's journal."""
         return journal.encode(self.readings, self.issued_at_ms)
 
 
 def run_turn(engine: Engine, turn: Turn) -> tuple[Accepted, Forecasts]:
-    """Take a turn with ``engine``: its readings in, their forecasts out, and what is to be learnt of them."""
+    """Run a turn with ``engine``: accept its readings, forecast, and learn."""
     accepted = engine.accept(turn.readings)
     accepted.raise_failure()
     forecasts = engine.forecast(accepted, turn.issued_at_ms)
@@ -34,13 +34,13 @@ def run_turn(engine: Engine, turn: Turn) -> tuple[Accepted, Forecasts]:
 
 
 def replay_turns(engine: Engine, lines: Iterable[bytes], what: Path) -> None:
-    """Take the turns of a journal again, in the same calls, so that the engine stands where it stood, bit for bit.
+    """Replay the turns of a journal, in the same calls, so that the engine's state is restored bit for bit.
 
-    Raises :class:`StateError`, which names ``what``, where a line is damaged.
+    Raises :class:`StateError`, which names ``what``, if a line is damaged.
     """
     for line in lines:
         entry = journal.decode(line)
         if not isinstance(entry, journal.Entry):
-            msg = f"{what}: the journal that Spark kept is damaged: begin a new checkpoint"
+            msg = f"{what}: the journal in Spark's state store is damaged: use a new checkpoint"
             raise StateError(msg)
         run_turn(engine, Turn(entry.readings, entry.issued_at_ms))

@@ -1,6 +1,6 @@
-"""Training windows of a group of houses, in one of Spark's workers: counted, then drawn and left in chunks.
+"""Counts and draws the training windows of a group of houses in a Spark worker, and writes them in chunks.
 
-Windows are found by :func:`gapcast.core.examples.examples_in`, house after house, as their readings stream by.
+Windows are found by :func:`gapcast.core.examples.examples_in`, house by house, from the stream of readings.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from gapcast.core.examples import F64, HouseExamples, examples_in
 from gapcast.core.training_set import PARTS, TEST, TRAIN, Chunk, Contract, row_type
 from gapcast.core.window import I64, WindowSpec
-from gapcast_fleet.files import write_whole
+from gapcast_fleet.files import write_atomically
 
 _COUNTED = {"device": "string", "found": "array<long>", "n_learnt": "long", "sum_kw": "double", "sum_kw2": "double"}
 COUNTED, DRAWN = ", ".join(f"{name} {kind}" for name, kind in _COUNTED.items()), "group int"
-#: Windows of a chunk at most.
+#: Maximum number of windows per chunk.
 CHUNK_ROWS = 16_384
 _PROGRESS_S = 1.0
 Rows = NDArray[np.void]
@@ -34,10 +34,10 @@ Rows = NDArray[np.void]
 
 @dataclass(frozen=True, slots=True)
 class DrawJob:
-    """What each worker is told: the folder, the windows' contract, the seed, and where each house's parts meet.
+    """The job of each worker: the folder, the windows' contract, the seed, and where each house's validation starts.
 
     ``validate_minute`` is None for a house that is left out. ``n_found`` and ``n_taken`` are by house and part, in the
-    order of :data:`~gapcast.core.training_set.PARTS`; they are not known yet while windows are counted.
+    order of :data:`~gapcast.core.training_set.PARTS`; they are empty while windows are counted.
     """
 
     folder: str
@@ -53,7 +53,7 @@ class DrawJob:
         return examples_in(((its.minute, its.gap_kw) for its in pieces), spec, self.contract.lead_times_min)
 
     def in_part(self, device: str, part: str, minute: I64) -> Any:
-        """Tell which of ``minute`` ``[n]``, observed, belong to ``part`` of the house; ``[n]`` of bool."""
+        """Return which of the observed minutes ``minute`` ``[n]`` belong to ``part`` of the house; ``[n]`` of bool."""
         begins = self.validate_minute[device]
         if begins is None or part == TEST:
             return np.full(minute.size, begins is None and part == TEST)
@@ -61,17 +61,17 @@ class DrawJob:
 
 
 def progress_path(folder: Path, group: int) -> Path:
-    """Return where a worker says how many readings of ``group`` it has taken."""
+    """Return the path at which a worker records how many readings of ``group`` it has processed."""
     return folder / f"group-{group:05d}.progress"
 
 
 def note_path(folder: Path, group: int) -> Path:
-    """Return where the chunks of ``group`` are noted; it is there once the group is done."""
+    """Return the path of the list of chunks of ``group``; the file exists once the group is done."""
     return folder / f"group-{group:05d}.json"
 
 
 class _WindowChunk(NamedTuple):
-    """Readings of one house that follow each other."""
+    """Consecutive readings of one house."""
 
     group: int
     device: str
@@ -80,13 +80,13 @@ class _WindowChunk(NamedTuple):
 
 
 def _houses(frames: Iterator[pd.DataFrame], folder: Path) -> Iterator[tuple[str, Iterator[_WindowChunk]]]:
-    """Yield the houses of a partition, which follow each other, each with its readings as they stream by."""
+    """Yield the houses of a partition, one after the other, each with an iterator over its readings."""
     return groupby(_pieces(frames, folder), lambda piece: piece.device)
 
 
 def _pieces(frames: Iterator[pd.DataFrame], folder: Path) -> Iterator[_WindowChunk]:
-    """Yield the readings of a partition, and tell how far it is."""
-    n_taken, told_s = 0, time.monotonic()
+    """Yield the readings of a partition, and record the progress."""
+    n_taken, written_s = 0, time.monotonic()
     for frame in frames:
         group, device = int(frame["group"].iloc[0]), frame["device"].to_numpy()
         minute, gap_kw = frame["minute"].to_numpy(np.int64), frame["gap_kw"].to_numpy(np.float64)
@@ -94,13 +94,13 @@ def _pieces(frames: Iterator[pd.DataFrame], folder: Path) -> Iterator[_WindowChu
         for first, until in pairwise((0, *begins.tolist(), len(device))):
             yield _WindowChunk(group, device[first], minute[first:until], gap_kw[first:until])
         n_taken += len(device)
-        if time.monotonic() - told_s > _PROGRESS_S:
+        if time.monotonic() - written_s > _PROGRESS_S:
             progress_path(folder, group).write_text(str(n_taken), encoding="utf-8")
-            told_s = time.monotonic()
+            written_s = time.monotonic()
 
 
 def counter(job: DrawJob) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
-    """Return what Spark runs over a partition of houses to count what each has, a row of :data:`COUNTED` each.
+    """Return the function with which Spark counts the windows of each house, a row of :data:`COUNTED` each.
 
     It takes frames with the columns ``group``, ``device``, ``minute`` and ``gap_kw``, by device and minute.
     """
@@ -117,10 +117,10 @@ def counter(job: DrawJob) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.Data
 
 
 def drawer(job: DrawJob, houses: Sequence[str]) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
-    """Return what Spark runs over a partition of houses to draw their windows.
+    """Return the function with which Spark draws the windows of a partition of houses.
 
-    It takes what :func:`counter` takes, leaves the group's chunks in the folder and then their note, and yields a row
-    of :data:`DRAWN`. A window's ``house`` is a place in ``houses``.
+    It takes the same frames as :func:`counter`, writes the group's chunks and then their list to the folder, and yields
+    a row of :data:`DRAWN`. A window's ``house`` is an index into ``houses``.
     """
     at = {name: place for place, name in enumerate(houses)}
 
@@ -132,8 +132,10 @@ def drawer(job: DrawJob, houses: Sequence[str]) -> Callable[[Iterator[pd.DataFra
             drawn.append(_draw(job, device, at[device], chain([first], pieces)))
         if group is not None:
             parts = {part: np.concatenate([of_house[part] for of_house in drawn]) for part in PARTS}
-            chunks = [chunk for part, rows in parts.items() for chunk in _leave(folder, job.seed, part, group, rows)]
-            write_whole(note_path(folder, group), json.dumps([asdict(chunk) for chunk in chunks]).encode())
+            chunks = [
+                chunk for part, rows in parts.items() for chunk in _write_chunks(folder, job.seed, part, group, rows)
+            ]
+            write_atomically(note_path(folder, group), json.dumps([asdict(chunk) for chunk in chunks]).encode())
             progress_path(folder, group).unlink(missing_ok=True)
             yield pd.DataFrame({"group": [group]})
 
@@ -141,7 +143,7 @@ def drawer(job: DrawJob, houses: Sequence[str]) -> Callable[[Iterator[pd.DataFra
 
 
 def _summed(pieces: Iterable[_WindowChunk], job: DrawJob, learnt: F64) -> Iterator[_WindowChunk]:
-    """Yield ``pieces``; add number, sum and sum of squares of the power that is learnt from to ``learnt``."""
+    """Yield ``pieces``; add number, sum and sum of squares of the training power to ``learnt``."""
     for piece in pieces:
         kw = piece.gap_kw[job.in_part(piece.device, TRAIN, piece.minute)]
         learnt += (kw.size, kw.sum(), kw @ kw)
@@ -149,7 +151,7 @@ def _summed(pieces: Iterable[_WindowChunk], job: DrawJob, learnt: F64) -> Iterat
 
 
 def _draw(job: DrawJob, device: str, house: int, pieces: Iterable[_WindowChunk]) -> dict[str, Rows]:
-    """Return the windows of one house that are drawn, by part, in order of time."""
+    """Return the drawn windows of one house, by part, in order of time."""
     kind = row_type(job.contract.context, len(job.contract.lead_times_min))
     counts = zip(PARTS, job.n_found[device], job.n_taken[device], strict=True)
     chosen = {part: places(job.seed, device, part, n_found, n_taken) for part, n_found, n_taken in counts}
@@ -172,10 +174,10 @@ def _draw(job: DrawJob, device: str, house: int, pieces: Iterable[_WindowChunk])
 
 
 def places(seed: int, house: str, part: str, n_found: int, n_taken: int) -> I64:
-    """Return which ``n_taken`` of a house's ``n_found`` windows of a part are drawn, rising.
+    """Return which ``n_taken`` of a house's ``n_found`` windows of a part are drawn, in ascending order.
 
-    One of each of ``n_taken`` runs of windows that follow each other, as equal as can be: so they are spread evenly
-    over its time. They depend on nothing but what is given here.
+    One from each of ``n_taken`` runs of consecutive windows of equal length, so that they are spread evenly
+    over time. The result depends only on the arguments.
 
     >>> places(1, "a", "train", 6, 6).tolist(), places(1, "a", "train", 100, 4) // 25
     ([0, 1, 2, 3, 4, 5], array([0, 1, 2, 3]))
@@ -189,12 +191,12 @@ def _random(seed: int, *words: object) -> np.random.Generator:
     return np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])
 
 
-def _leave(folder: Path, seed: int, part: str, group: int, rows: Rows) -> Iterator[Chunk]:
-    """Write ``rows`` of a group's houses, mixed, as chunks of about the same size."""
+def _write_chunks(folder: Path, seed: int, part: str, group: int, rows: Rows) -> Iterator[Chunk]:
+    """Write ``rows`` of a group's houses, shuffled, as chunks of about equal size."""
     order = _random(seed, part, group).permutation(rows.size)
     for number, chosen in enumerate(np.array_split(order, -(-rows.size // CHUNK_ROWS)) if rows.size else ()):
         out = BytesIO()
         np.save(out, rows[chosen], allow_pickle=False)
         name = f"{part}-{group:05d}-{number:03d}.npy"
-        write_whole(folder / name, out.getvalue())
+        write_atomically(folder / name, out.getvalue())
         yield Chunk(name, part, chosen.size, hashlib.sha256(out.getvalue()).hexdigest())

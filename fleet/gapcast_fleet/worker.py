@@ -1,4 +1,4 @@
-"""One Python worker of Spark: its models, loaded once, and the engines of the buckets that it has seen last."""
+"""A Python worker of Spark: its models, loaded once, and a cache of engines of recent buckets."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from gapcast_fleet.identity import check_same, identity_of, read_identity
 
 @dataclass(frozen=True, slots=True)
 class WorkerTask:
-    """What each worker is told: ``settings`` as JSON, the driver's ``identity``, and how much it takes at a time.
+    """The task of each worker: ``settings`` as JSON, the driver's ``identity``, and limits.
 
-    ``query`` names the checkpoint. ``most_per_device`` readings of one device are taken from a micro-batch; engines
-    for ``cached_devices`` devices are kept between two.
+    ``query`` names the checkpoint. At most ``most_per_device`` readings of one device are processed per micro-batch;
+    engines of ``cached_devices`` devices are cached between micro-batches.
     """
 
     query: str
@@ -33,15 +33,15 @@ class WorkerTask:
 
 @lru_cache(maxsize=4)
 def settings_of(text: str) -> Settings:
-    """Return the settings that the driver wrote."""
+    """Return the settings from the driver."""
     return Settings.model_validate_json(text)
 
 
 @lru_cache(maxsize=4)
 def models_of(settings_text: str, identity: str) -> Models:
-    """Return this worker's models, loaded when they are first asked for.
+    """Return this worker's models, loaded on first use.
 
-    Raises :class:`~gapcast.core.errors.ModelError` where they are not those of ``identity``, the driver's.
+    Raises :class:`~gapcast.core.errors.ModelError` if they differ from ``identity``, the driver's.
     """
     settings = settings_of(settings_text)
     models = load_models(settings)
@@ -50,53 +50,53 @@ def models_of(settings_text: str, identity: str) -> Models:
 
 
 def new_engine(task: WorkerTask) -> Engine:
-    """Return an engine that knows no device yet."""
+    """Return a new engine without devices."""
     return engine_of(settings_of(task.settings), models_of(task.settings, task.identity))
 
 
-def place_of(task: WorkerTask, bucket: int) -> Path:
-    """Return by what name a bucket's state is told of."""
+def state_label(task: WorkerTask, bucket: int) -> Path:
+    """Return the label of a bucket's state in messages."""
     return Path(task.query) / f"bucket {bucket}"
 
 
 def encode(engine: Engine) -> bytes:
-    """Return the state of ``engine`` in the form of a gateway's checkpoint."""
+    """Return the state of ``engine`` in the format of a gateway's checkpoint."""
     return checkpoint.encode(capture_snapshot(engine))
 
 
 def decode(task: WorkerTask, bucket: int, content: bytes) -> Engine:
-    """Return an engine that goes on from ``content``; raise :class:`StateError` where that cannot be."""
-    what = place_of(task, bucket)
+    """Return an engine restored from ``content``; raise :class:`StateError` if that fails."""
+    what = state_label(task, bucket)
     try:
         snapshot = checkpoint.decode(what, content)
     except checkpoint.DamagedError as error:
-        msg = f"{what}: the state that Spark kept is damaged ({error}): begin a new checkpoint"
+        msg = f"{what}: the state in Spark's state store is damaged ({error}): use a new checkpoint"
         raise StateError(msg) from error
     engine = new_engine(task)
     unused = restore_snapshot(engine, snapshot)
     if unused.learning or unused.devices:
         problem = unused.learning or f"values of {len(unused.devices)} devices are out of range"
-        msg = f"{what}: what was learnt cannot be used ({problem}): begin a new checkpoint"
+        msg = f"{what}: the learning state cannot be used ({problem}): use a new checkpoint"
         raise StateError(msg)
     return engine
 
 
 class EngineCache:
-    """Engines as they stood after a micro-batch, each with the stamp that was written to the state store with it.
+    """Engines after their last micro-batch, each with the stamp that was written to the state store.
 
-    One whose stamp is not the store's any more is of no use: its bucket went on elsewhere, or its batch failed.
+    An engine whose stamp differs from the store's is outdated: its bucket was processed elsewhere, or its batch failed.
     """
 
     def __init__(self) -> None:
         self._engines: OrderedDict[tuple[str, int], tuple[str, Engine]] = OrderedDict()
 
     def take(self, query: str, bucket: int, stamp: str) -> Engine | None:
-        """Return the engine of that bucket and stamp, and keep it no longer; None where there is none."""
+        """Remove and return the engine of the bucket with this stamp; None if there is none."""
         its_stamp, engine = self._engines.pop((query, bucket), ("", None))
         return engine if its_stamp == stamp else None
 
     def put(self, query: str, bucket: int, stamp: str, engine: Engine, most_devices: int) -> None:
-        """Keep ``engine``; forget those not used for longest while there are more than ``most_devices`` devices."""
+        """Store ``engine``; evict the least recently used ones while there are more than ``most_devices`` devices."""
         self._engines[query, bucket] = stamp, engine
         n_devices = sum(len(engine.buffers) for _, engine in self._engines.values())
         while n_devices > most_devices and self._engines:
@@ -104,5 +104,5 @@ class EngineCache:
             n_devices -= len(oldest.buffers)
 
 
-#: This process's.
+#: The cache of this process.
 CACHE = EngineCache()

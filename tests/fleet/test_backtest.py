@@ -72,7 +72,7 @@ def test_scores_are_those_of_gapcast_backtest_by_house_and_over_all(
     assert kept.stat().st_mtime_ns == written_ns
     assert json.loads((results / "scores.json").read_text())["scored"] == document(again)["scored"]
     assert any("skill by house" in line for line in lines(again))
-    with pytest.raises(SettingsError, match="is of another back-test"):
+    with pytest.raises(SettingsError, match="belongs to another back-test"):
         run_backtest(spark, settings(forecast={"learn": False}), question, results, quiet=True)
 
 

@@ -94,7 +94,7 @@ def test_a_meter_with_far_too_many_readings_is_cut_and_told_once(task: WorkerTas
     assert sum(one["device"] == "mad" for one in forecasts) == 99
     assert sum(one["device"] == "sane" for one in forecasts) == 1
     assert [(one["reason"], one["topic"]) for one in rejections] == [("too_many_readings", "mad")]
-    assert "50000 readings in one micro-batch, 100 are taken: the 49900 last are not" in rejections[0]["detail"]
+    assert "at most 100 are processed: the last 49900 are dropped" in rejections[0]["detail"]
     assert counts["rejected"] == 49_900
 
 
@@ -130,7 +130,7 @@ def test_more_devices_than_devices_max_are_refused(task: WorkerTask) -> None:
 def test_a_worker_with_other_models_than_the_drivers_is_refused(task: WorkerTask) -> None:
     there = json.loads(task.identity)
     there["models"]["linear"] = "9 another hash"
-    with pytest.raises(ModelError, match=r"this worker's models are not the driver's.*9 another hash"):
+    with pytest.raises(ModelError, match=r"this worker's models differ from the driver's.*9 another hash"):
         models_of(task.settings, json.dumps(there))
 
 
@@ -141,7 +141,7 @@ def test_state_goes_on_where_it_was_and_damaged_state_is_refused(task: WorkerTas
     on = [("a", reading(FIRST + 20, 2.5))]
     resumed, went_on = take(task, decode(task, 3, content), on)[0], take(task, engine, on)[0]
     assert resumed[0] | {"issued_at": ""} == went_on[0] | {"issued_at": ""}
-    with pytest.raises(StateError, match="bucket 3: the state that Spark kept is damaged"):
+    with pytest.raises(StateError, match="bucket 3: the state in Spark's state store is damaged"):
         decode(task, 3, content[:-900])
 
 
@@ -160,11 +160,11 @@ def test_an_engine_is_kept_for_its_stamp_alone_and_the_oldest_go_first(task: Wor
 def test_a_snapshot_is_handed_over_for_its_stamp_alone(tmp_path: Path) -> None:
     handover = Handover([tmp_path / "one", tmp_path / "other"])
     for bucket, stamp, content in ((0, "stamp 1", b"old"), (0, "stamp 2", b"new"), (1, "stamp 3", b"of another")):
-        handover.leave(bucket, stamp, content)
+        handover.put(bucket, stamp, content)
     again = Handover([tmp_path / "one", tmp_path / "other"])
-    assert [again.find(0, f"stamp {n}") for n in (1, 2)] == [None, b"new"]
-    assert again.find(1, "stamp 3") == b"of another"
-    assert again.find(2, "stamp 3") is None
+    assert [again.get(0, f"stamp {n}") for n in (1, 2)] == [None, b"new"]
+    assert again.get(1, "stamp 3") == b"of another"
+    assert again.get(2, "stamp 3") is None
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["0", "1"], "one of each bucket"
 
 
@@ -180,14 +180,14 @@ def test_a_checkpoint_of_another_version_or_of_something_else_is_refused(task: W
     kept = json.loads(about.read_text())
     kept["identity"]["version"] = 99
     about.write_text(json.dumps(kept))
-    with pytest.raises(StateError, match="of version 99, and this gapcast-fleet reads version 2"):
+    with pytest.raises(StateError, match="has version 99, and this gapcast-fleet reads version 2"):
         open_checkpoint(folder, identity(task), None, 7)
     about.write_text("{")
     with pytest.raises(SettingsError, match="cannot be read"):
         open_checkpoint(folder, identity(task), None, 7)
     about.unlink()
     (folder / "something").touch()
-    with pytest.raises(SettingsError, match="is not empty, and no checkpoint"):
+    with pytest.raises(SettingsError, match="is not empty, and not a checkpoint"):
         open_checkpoint(folder, identity(task), None, 7)
     with pytest.raises(StateError, match="identity cannot be read"):
         read_identity("[]")
@@ -197,7 +197,7 @@ def test_what_a_worker_raised_is_found_in_sparks_trace() -> None:
     assert isinstance(raised_in("x\ngapcast.core.errors.StateError: bucket 3: damaged\n  at"), StateError)
     assert isinstance(raised_in("gapcast.core.errors.SourceError: a file"), GapcastError)
     died = raised_in("org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)")
-    assert "for want of memory" in str(died)
+    assert "probably out of memory" in str(died)
     assert raised_in("java.lang.OutOfMemoryError") is None
 
 

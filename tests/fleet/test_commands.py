@@ -12,7 +12,7 @@ import pyspark
 import pytest
 from click.testing import CliRunner, Result
 
-from gapcast_fleet.checkpoints import held
+from gapcast_fleet.checkpoints import lock_checkpoint
 from gapcast_fleet.cli import main
 from tests.fleet.conftest import CONF, QUICK
 from tests.fleet.houses import fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
@@ -38,21 +38,21 @@ def test_score_reads_a_folder_once_and_says_how_each_micro_batch_fared(tmp_path:
     assert "batch 0: " in result.output
     assert furthest(of_the_fleet(tmp_path / "out"), of_the_edge(tmp_path / "edge", houses)) <= 1e-5
     other = run("score", *arguments, "--set", "forecast.learn=false")
-    assert (other.exit_code, "was begun otherwise, and that is part of its state" in other.output) == (2, True)
+    assert (other.exit_code, "was created with other models or settings" in other.output) == (2, True)
 
 
 def test_of_two_that_go_on_from_one_checkpoint_the_second_is_refused(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint"
     (tmp_path / "in").mkdir()
     arguments = ("--from", tmp_path / "in", "--to", tmp_path / "out", "--checkpoint", checkpoint, "--once")
-    with held(checkpoint):
+    with lock_checkpoint(checkpoint):
         second = run("score", *arguments)
-    assert (second.exit_code, f"{checkpoint}: another gapcast-fleet goes on from it now" in second.output) == (2, True)
+    assert (second.exit_code, f"{checkpoint}: in use by another gapcast-fleet" in second.output) == (2, True)
     assert run("score", *arguments).exit_code == 0, "the lock that is left in the folder holds no one up"
     (checkpoint / "lock").unlink()
     (checkpoint / "lock").mkdir()
     third = run("score", *arguments)
-    assert (third.exit_code, "must be on a disk that can be written and locked" in third.output) == (2, True)
+    assert (third.exit_code, "must be on a file system that supports writing and locking" in third.output) == (2, True)
 
 
 def test_backtest_prints_one_table_and_writes_the_scores(tmp_path: Path) -> None:
@@ -67,9 +67,9 @@ def test_backtest_prints_one_table_and_writes_the_scores(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--from", "mqtt", "--once"), "what a broker has does not end"),
-        (("--from", "no-such-folder"), "--from no-such-folder: there is no such folder"),
-        (("--from", "kafka", "--kafka", "subscribe=readings"), "Spark's Kafka connector is not on its class path"),
+        (("--from", "mqtt", "--once"), "an MQTT source does not end"),
+        (("--from", "no-such-folder"), "--from no-such-folder: no such folder"),
+        (("--from", "kafka", "--kafka", "subscribe=readings"), "Spark's Kafka connector is not on the class path"),
         (("--from", "kafka", "--kafka", "subscribe"), "'subscribe' must be KEY=VALUE"),
         (("--from", "x", "--set", "forecast.modle=y"), "forecast.modle: there is no such key"),
     ],

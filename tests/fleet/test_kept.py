@@ -75,7 +75,7 @@ def test_a_damaged_line_ends_it_with_the_buckets_name(task: WorkerTask, spoil: o
     lines = turned(task, new_engine(task), shuffled(fleet(2, 9)), 3)
     assert callable(spoil)
     lines[1] = spoil(lines[1])
-    with pytest.raises(StateError, match=r"a query/bucket 3: the journal that Spark kept is damaged"):
+    with pytest.raises(StateError, match=r"a query/bucket 3: the journal in Spark's state store is damaged"):
         replay_turns(new_engine(task), lines, _PLACE)
 
 

@@ -165,7 +165,7 @@ def test_the_windows_of_a_house_are_those_that_the_trainer_makes_of_it(
     assert prepare(spark, Limits(), everything, tmp_path / "set", quiet=True) == manifest
     assert {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()} == before
     assert (tmp_path / "set" / kept).stat().st_mtime_ns == written_ns
-    with pytest.raises(SettingsError, match=r"is of another preparation \(its draw differ\): name another folder"):
+    with pytest.raises(SettingsError, match=r"belongs to another preparation \(draw differ\): use another folder"):
         prepare(spark, Limits(), wanted, tmp_path / "set", quiet=True)
 
 
@@ -189,7 +189,7 @@ def test_killed_while_it_draws_windows_it_goes_on_and_comes_to_the_same(
     [
         (
             lambda its: replace(its, leave_out=("strangr",)),
-            "--leave-out strangr: there is no such house among 4: long, sh",
+            "--leave-out strangr: unknown house; there are 4: long, sh",
         ),
         (lambda its: replace(its, leave_out=tuple(DAYS)), "--leave-out: all 4 houses are left out"),
         (
@@ -198,7 +198,7 @@ def test_killed_while_it_draws_windows_it_goes_on_and_comes_to_the_same(
         ),
         (
             lambda its: replace(its, draw=Draw(validate_from="2010-11-03T12:00")),
-            "house short has no window to validate on, so that none could give any: leave it out (--leave-out short)",
+            "house short has no window to validate on, so that no house could contribute any: exclude it",
         ),
     ],
 )

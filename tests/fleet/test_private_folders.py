@@ -25,7 +25,7 @@ def modes_of(folder: Path) -> set[str]:
 
 
 def test_handover_without_a_umask_is_private(tmp_path: Path) -> None:
-    Handover([tmp_path / "spark" / "gapcast"]).leave(0, "stamp", b"snapshot")
+    Handover([tmp_path / "spark" / "gapcast"]).put(0, "stamp", b"snapshot")
     assert modes_of(tmp_path / "spark") == {"drwx------", "-rw-------"}
 
 

@@ -69,9 +69,9 @@ def test_other_models_or_buckets_than_the_checkpoints_are_refused(spark: SparkSe
     readings = from_files(spark, tmp_path / "in", "json", 1)
     sink = to_files(tmp_path / "out", "json")
     other = settings(forecast={"experts": []})
-    with pytest.raises(SettingsError, match=r"was begun otherwise.*linear"):
+    with pytest.raises(SettingsError, match=r"was created with other models or settings.*linear"):
         start(other, readings, sink, Plan(tmp_path / "checkpoint", once=True))
-    with pytest.raises(SettingsError, match=r"--buckets 8: .* was begun with 4"):
+    with pytest.raises(SettingsError, match=r"--buckets 8: .* was created with 4"):
         start(settings(), readings, sink, Plan(tmp_path / "checkpoint", once=True, n_buckets=8))
 
 
@@ -85,11 +85,11 @@ def test_a_worker_whose_models_changed_under_it_ends_the_stream_with_the_reason(
     query = start(its, readings, to_files(tmp_path / "out", "json"), Plan(tmp_path / "checkpoint", every_s=0))
     copy.alter_card(lambda card: card.update(version="another"))
     write_lines(tmp_path / "in", shuffled(fleet(2, 3)), 1)
-    with pytest.raises(ModelError, match=r"this worker's models are not the driver's.*another"), worker_error():
+    with pytest.raises(ModelError, match=r"this worker's models differ from the driver's.*another"), worker_error():
         query.awaitTermination(120)
 
 
 def test_without_kafkas_jar_its_sink_says_what_is_missing(spark: SparkSession) -> None:
     batch = spark.createDataFrame([("forecast", "a", "{}")], "kind string, device string, document string")
-    with pytest.raises(SettingsError, match="Kafka connector is not on its class path"):
+    with pytest.raises(SettingsError, match="Kafka connector is not on the class path"):
         to_kafka({"kafka.bootstrap.servers": "127.0.0.1:9"}, "forecasts", "rejected")(batch, 0)

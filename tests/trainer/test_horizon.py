@@ -87,7 +87,7 @@ def test_models_of_several_horizons_are_refused(small: Clean, monkeypatch: pytes
     monkeypatch.setattr("gapcast.core.card.HORIZON_MIN", 5, raising=False)
     models = [Spread("near"), Spread("far", lead_times_min=LEADS)]
     with pytest.raises(RunError, match=r"near \(5 min\), far \(15 min\); name those of one horizon"):
-        evaluate(models, small, brief=True)  # type: ignore[arg-type]
+        evaluate(models, small, brief=True)  # type: ignore[arg-type]  # predictors made for this test
 
 
 def test_models_page_states_each_models_lead_times(models: Path) -> None:
