@@ -17,7 +17,7 @@ from gapcast.core.reading import Reading
 from gapcast.observability.metrics import ServiceInfo, build_registry
 from gapcast.service.availability import ReportOptions
 from gapcast.service.service import Service
-from tests.support.houses import FIRST, blending, house_kw, stream
+from tests.support.houses import FIRST, ensemble_engine, house_kw, stream
 from tests.support.links import MemoryLink
 
 ALWAYS = ReportOptions(report_every_s=1e-9)
@@ -35,7 +35,7 @@ def feed(service: Service, link: MemoryLink, readings: list[Reading]) -> None:
 
 
 def test_the_scores_of_a_device_are_told_as_they_stand() -> None:
-    service, link = serving(blending())
+    service, link = serving(ensemble_engine())
     feed(service, link, stream(house_kw(MIN_OUTCOMES + 100)))
     document = link.scores["home"]
     assert json.loads(json.dumps(document, allow_nan=False)) == document
@@ -48,7 +48,7 @@ def test_the_scores_of_a_device_are_told_as_they_stand() -> None:
 
 
 def test_no_device_is_told_of_more_often_than_it_should() -> None:
-    service, link = serving(blending(), ReportOptions(report_every_s=3_600))
+    service, link = serving(ensemble_engine(), ReportOptions(report_every_s=3_600))
     feed(service, link, stream(house_kw(300)))
     first = link.scores["home"]
     feed(service, link, stream(house_kw(300), FIRST + 300))
@@ -56,10 +56,10 @@ def test_no_device_is_told_of_more_often_than_it_should() -> None:
 
 
 def test_nothing_is_told_where_it_is_switched_off_or_no_one_hears() -> None:
-    service, link = serving(blending(), ReportOptions())
+    service, link = serving(ensemble_engine(), ReportOptions())
     feed(service, link, stream(house_kw(300)))
     assert link.scores == {}
-    service, link = serving(blending())
+    service, link = serving(ensemble_engine())
     link.connected = False
     feed(service, link, stream(house_kw(300)))
     assert link.scores == {}
@@ -69,7 +69,7 @@ def test_nothing_is_told_where_it_is_switched_off_or_no_one_hears() -> None:
 
 
 def test_many_devices_are_told_of_a_few_at_a_time_and_none_is_left_out() -> None:
-    service, link = serving(blending(), ReportOptions(report_every_s=3_600))
+    service, link = serving(ensemble_engine(), ReportOptions(report_every_s=3_600))
     names = [f"d{i}" for i in range(20)]
     for minute in range(8):
         feed(service, link, [Reading(name, FIRST + minute, 1.0 + minute / 10) for name in names])
@@ -80,7 +80,7 @@ def test_many_devices_are_told_of_a_few_at_a_time_and_none_is_left_out() -> None
 
 
 def test_a_device_that_is_forgotten_is_told_of_no_more() -> None:
-    service, link = serving(blending())
+    service, link = serving(ensemble_engine())
     link.connected = False
     feed(service, link, stream(house_kw(300)))
     service.forget("home")
@@ -99,7 +99,7 @@ def changing(day: int, factor: float) -> Iterator[float]:
 
 
 def test_a_house_that_changes_for_long_is_told_once_and_counted() -> None:
-    service, link = serving(blending(learns=False))
+    service, link = serving(ensemble_engine(learns=False))
     feed(service, link, stream(list(changing(day=9, factor=4.0))))
     (event,) = link.events
     assert event["event"] == "drift"
@@ -112,7 +112,7 @@ def test_a_house_that_changes_for_long_is_told_once_and_counted() -> None:
 
 
 def test_in_its_first_week_nothing_is_told_of_a_house() -> None:
-    service, link = serving(blending(learns=False))
+    service, link = serving(ensemble_engine(learns=False))
     feed(service, link, stream(list(changing(day=3, factor=6.0))[: 6 * DAY_MIN]))
     assert link.events == []
 
@@ -132,7 +132,7 @@ def value(text: str, name: str, **labels: str) -> float | None:
 
 
 def test_live_scores_are_metrics_once_there_are_enough_of_them() -> None:
-    service, link = serving(blending())
+    service, link = serving(ensemble_engine())
     feed(service, link, stream(house_kw(MIN_OUTCOMES)))
     assert value(metrics(service), "gapcast_skill_ratio", model="blend", period=LAST_DAY) is None
     assert value(metrics(service), "gapcast_scored_forecasts", period=EVER) == MIN_OUTCOMES - 6
@@ -154,7 +154,7 @@ def test_live_scores_are_metrics_once_there_are_enough_of_them() -> None:
 
 
 def test_no_label_of_them_grows_with_the_devices() -> None:
-    service, link = serving(blending())
+    service, link = serving(ensemble_engine())
     before = len(re.findall(r"^gapcast_", metrics(service), re.MULTILINE))
     for minute in range(8):
         feed(service, link, [Reading(f"d{i}", FIRST + minute, 1.0) for i in range(50)])

@@ -20,7 +20,7 @@ from gapcast.core.grid import minute_label
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.reading import Limits
 from gapcast.replay.source import CsvColumns, Minute
-from tests.core.online.outcomes import outcomes, streams
+from tests.core.learning.outcomes import outcomes, streams
 from tests.support.models import shipped_models
 
 #: 2010-11-01T00:00Z

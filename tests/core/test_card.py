@@ -1,4 +1,4 @@
-"""The card: what a model file must say of itself."""
+"""The model card: what a model file declares."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def changed(key: str, value: Any) -> dict[str, Any]:
     return CARD | {section: CARD[section] | {inner: value} if inner else value}
 
 
-def test_a_card_says_what_the_runtime_asks() -> None:
+def test_card_declares_what_the_runtime_needs() -> None:
     card = ModelCard.model_validate(CARD)
     assert card.spec == WindowSpec(2, "oldest")
     assert card.horizon_min == 5
@@ -69,13 +69,13 @@ def test_a_card_says_what_the_runtime_asks() -> None:
         ("colour", "blue", "not permitted"),
     ],
 )
-def test_a_card_that_cannot_be_right_is_refused_by_field(key: str, value: Any, problem: str) -> None:
+def test_card_with_an_impossible_field_is_rejected_by_name(key: str, value: Any, problem: str) -> None:
     document = CARD | {key: value} if key not in CARD and "." not in key else changed(key, value)
     with pytest.raises(ValidationError, match=problem):
         ModelCard.model_validate(document)
 
 
-def test_a_card_may_say_all_that_made_the_model_and_how_good_its_quantiles_are() -> None:
+def test_card_accepts_experiment_and_quantile_scores() -> None:
     experiment = {"family": "lstm", "units": [32, 16], "loss": {"pinball": 0.5}, "seed": 1, "note": None}
     scores = CARD["scores"] | {"model": SCORE | {"mae_median_kw": 0.19, "coverage": 0.9}}
     card = ModelCard.model_validate(CARD | {"experiment": experiment, "scores": scores})
@@ -87,12 +87,12 @@ def test_a_card_may_say_all_that_made_the_model_and_how_good_its_quantiles_are()
 
 
 @pytest.mark.parametrize("change", [{"quantile_levels": None}, {"golden": CARD["golden"] | {"quantiles": None}}])
-def test_quantiles_are_in_the_golden_example_exactly_where_there_are_levels(change: dict[str, Any]) -> None:
+def test_card_golden_quantiles_require_levels(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="exactly where quantile_levels are"):
         ModelCard.model_validate(CARD | change)
 
 
-def test_a_model_without_quantiles_needs_none_in_its_golden_example() -> None:
+def test_card_without_levels_needs_no_golden_quantiles() -> None:
     golden = {key: value for key, value in CARD["golden"].items() if key != "quantiles"}
     card = ModelCard.model_validate(CARD | {"quantile_levels": None, "golden": golden})
     assert card.golden.quantiles is None

@@ -1,4 +1,4 @@
-"""Meters' clocks against the gateway's: what is told, and what is delivery, a backlog or a replay."""
+"""Meters' clocks against the gateway's: what is reported, and what is delivery delay, a backlog or a replay."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ import pytest
 from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, Clock, Clocks, clock_fix
 
 
-def test_a_clock_that_is_off_is_told_once_and_once_when_it_is_right() -> None:
+def test_clock_offset_is_reported_once_and_cleared_once() -> None:
     clocks = Clocks(10)
-    told = [clocks.check("home", 7, 60.0 * minute) for minute in range(5)]
-    assert told == [None, Clock.OFF, None, None, None]
+    found = [clocks.check("home", 7, 60.0 * minute) for minute in range(5)]
+    assert found == [None, Clock.OFF, None, None, None]
     assert (clocks.n_off, len(clocks)) == (1, 1)
     assert [clocks.check("home", 0, 300.0), clocks.check("home", 0, 360.0)] == [Clock.RIGHT, None]
     assert (clocks.n_off, len(clocks)) == (0, 0)
 
 
-def test_what_delivery_takes_is_no_clock_that_is_off() -> None:
+def test_clock_delivery_delay_is_not_an_offset() -> None:
     clocks = Clocks(10)
     for ahead_min in range(-MAX_BEHIND_MIN, MAX_AHEAD_MIN + 1):
         assert clocks.check("home", ahead_min, 0.0) is None
     assert len(clocks) == 0
 
 
-def test_what_a_broker_kept_and_a_fast_replay_are_no_clocks_that_are_off() -> None:
+def test_clock_backlog_and_replay_are_not_an_offset() -> None:
     clocks = Clocks(10)
     assert {clocks.check("kept", -600 + minute, minute / 100) for minute in range(590)} == {None}
     assert {clocks.check("replay", -100_000 + 59 * minute, 60.0 * minute) for minute in range(100)} == {None}
     assert clocks.n_off == 0
 
 
-def test_a_reading_ahead_once_is_told_of_no_one() -> None:
+def test_clock_single_reading_ahead_is_not_reported() -> None:
     clocks = Clocks(10)
     assert [clocks.check("home", ahead, 60.0 * i) for i, ahead in enumerate((0, 90, 0, 90, 0))] == [None] * 5
 
 
-def test_a_change_is_told_again() -> None:
+def test_clock_changed_offset_is_reported_again() -> None:
     clocks = Clocks(10)
-    told = [clocks.check("home", ahead, 60.0 * i) for i, ahead in enumerate((60, 60, 120, 120, 120))]
-    assert told == [None, Clock.OFF, None, Clock.OFF, None]
+    found = [clocks.check("home", ahead, 60.0 * i) for i, ahead in enumerate((60, 60, 120, 120, 120))]
+    assert found == [None, Clock.OFF, None, Clock.OFF, None]
     assert clocks.n_off == 1
 
 
-def test_no_more_devices_are_looked_at_than_there_may_be() -> None:
+def test_clock_tracks_at_most_the_device_limit() -> None:
     clocks = Clocks(2)
     for device in ("a", "b", "c"):
         clocks.check(device, 60, 0.0)
@@ -54,5 +54,5 @@ def test_no_more_devices_are_looked_at_than_there_may_be() -> None:
     ("ahead_min", "is_a_zone"),
     [(60, True), (-60, True), (121, True), (-118, True), (330, False), (90, False), (-1_440, False), (2, False)],
 )
-def test_whole_hours_look_like_a_zone(ahead_min: int, is_a_zone: bool) -> None:
+def test_clock_offset_of_whole_hours_suggests_a_time_zone(ahead_min: int, is_a_zone: bool) -> None:
     assert ("local time" in clock_fix(ahead_min)) is is_a_zone

@@ -10,7 +10,7 @@ from gapcast.core.meters.minutes import SampleResult
 MINUTE = 60_000
 
 
-def test_the_difference_over_the_time_is_the_mean_power() -> None:
+def test_counter_difference_gives_the_mean_power() -> None:
     counter = Counter([1], hold_ms=2 * MINUTE)
     assert counter.add(0, (10.0,)) is SampleResult.TAKEN
     assert counter.mean_kw is None
@@ -18,7 +18,7 @@ def test_the_difference_over_the_time_is_the_mean_power() -> None:
     assert counter.mean_kw == pytest.approx(1.2)
 
 
-def test_what_is_fed_in_counts_against_what_is_drawn() -> None:
+def test_counter_subtracts_exported_energy() -> None:
     counter = Counter([1, -1], hold_ms=2 * MINUTE)
     counter.add(0, (10.0, 5.0))
     counter.add(MINUTE, (10.01, 5.03))
@@ -26,7 +26,7 @@ def test_what_is_fed_in_counts_against_what_is_drawn() -> None:
     assert counter.n_resets == 0
 
 
-def test_a_counter_that_falls_has_begun_anew() -> None:
+def test_counter_that_falls_has_been_reset() -> None:
     counter = Counter([1, -1], hold_ms=2 * MINUTE)
     counter.add(0, (10.0, 5.0))
     assert counter.add(MINUTE, (10.1, 0.0)) is SampleResult.TAKEN
@@ -35,7 +35,7 @@ def test_a_counter_that_falls_has_begun_anew() -> None:
     assert counter.mean_kw == pytest.approx(0.6)
 
 
-def test_over_a_silence_nothing_is_known_of_single_minutes() -> None:
+def test_counter_after_a_long_gap_gives_no_minutes() -> None:
     counter = Counter([1], hold_ms=2 * MINUTE)
     counter.add(0, (10.0,))
     counter.add(2 * MINUTE + 1, (11.0,))
@@ -45,7 +45,7 @@ def test_over_a_silence_nothing_is_known_of_single_minutes() -> None:
     assert counter.n_resets == 0
 
 
-def test_the_same_count_twice_and_one_out_of_order_have_no_effect() -> None:
+def test_counter_ignores_duplicate_and_late_counts() -> None:
     counter = Counter([1], hold_ms=2 * MINUTE)
     counter.add(MINUTE, (10.0,))
     assert counter.add(MINUTE, (10.0,)) is SampleResult.DUPLICATE

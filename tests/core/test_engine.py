@@ -26,7 +26,7 @@ NOON = 21_476_160
 
 
 class Quantiles(Persistence):
-    """Persistence with a made-up interval, so that the way of quantiles can be followed."""
+    """Persistence with a fixed interval, to follow quantiles through the engine."""
 
     def predict(self, windows: F32) -> Prediction:
         mean = windows[:, -1, :1]
@@ -40,7 +40,7 @@ def minutes(n: int, device: str = "home") -> list[Reading]:
     return [Reading(device, NOON + minute, 1.0 + minute) for minute in range(n)]
 
 
-def test_a_batch_may_hold_many_readings_of_one_device() -> None:
+def test_engine_batch_may_hold_many_readings_of_one_device() -> None:
     engine = Engine(Trend())
     forecasts = engine.forecast(engine.accept(minutes(50)), issued_at_ms=7)
     assert [forecast.observed_minute for forecast in forecasts] == [NOON + minute for minute in range(1, 50)]
@@ -48,7 +48,7 @@ def test_a_batch_may_hold_many_readings_of_one_device() -> None:
     assert forecasts[-1].n_observed == 30
 
 
-def test_the_latest_forecast_of_each_device_is_kept() -> None:
+def test_engine_keeps_the_latest_forecast_of_each_device() -> None:
     engine = Engine(Persistence())
     for device in (f"d{i}" for i in range(40)):
         engine.forecast(engine.accept(minutes(3, device)), issued_at_ms=9)
@@ -58,7 +58,7 @@ def test_the_latest_forecast_of_each_device_is_kept() -> None:
     assert engine.latest_of("d3") == latest[3]
 
 
-def test_a_device_without_a_forecast_has_no_latest() -> None:
+def test_engine_device_without_a_forecast_has_no_latest() -> None:
     engine = Engine(Persistence())
     engine.forecast(engine.accept(minutes(1)), issued_at_ms=0)
     assert engine.latest_of("home") is None
@@ -66,13 +66,13 @@ def test_a_device_without_a_forecast_has_no_latest() -> None:
     assert engine.latest() == []
 
 
-def test_a_device_beyond_the_kept_ones_has_no_latest() -> None:
+def test_engine_device_over_the_limit_has_no_latest() -> None:
     engine = Engine(Persistence())
     engine.accept([Reading(f"d{i}", NOON, 1.0) for i in range(40)])
     assert engine.latest_of("d39") is None
 
 
-def test_quantiles_become_median_and_bounds() -> None:
+def test_forecast_takes_median_and_bounds_from_quantiles() -> None:
     engine = Engine(WITH_QUANTILES)
     forecast = engine.forecast(engine.accept(minutes(3)), issued_at_ms=0)[-1]
     assert (forecast.gap_kw, forecast.median_kw, forecast.lower_kw, forecast.upper_kw) == (3.0, 2.7, 1.5, 6.0)
@@ -80,13 +80,13 @@ def test_quantiles_become_median_and_bounds() -> None:
     assert engine.latest_of("home") == forecast
 
 
-def test_a_model_without_a_level_gives_none_for_it() -> None:
+def test_forecast_without_a_quantile_level_has_none() -> None:
     engine = Engine(Quantiles(quantile_levels=(0.1, 0.5, 0.9)))
     forecast = engine.forecast(engine.accept(minutes(3)), issued_at_ms=0)[-1]
     assert (forecast.median_kw, forecast.lower_kw, forecast.level) == (2.7, None, None)
 
 
-def test_a_document_names_everything_a_user_gets() -> None:
+def test_forecast_document_has_all_fields() -> None:
     engine = Engine(Persistence())
     document = engine.forecast(engine.accept(minutes(2)), issued_at_ms=1_767_268_800_123)[0].document()
     assert document == {
@@ -101,7 +101,7 @@ def test_a_document_names_everything_a_user_gets() -> None:
 PATH = Trend(lead_times_min=(1, 2, 3, 4, 5))
 
 
-def test_a_model_of_several_lead_times_says_the_path_to_its_forecast() -> None:
+def test_forecast_of_several_lead_times_has_a_path() -> None:
     engine = Engine(PATH)
     forecast = engine.forecast(engine.accept(minutes(40)), issued_at_ms=0)[-1]
     assert forecast.path_kw == pytest.approx((41, 42, 43, 44, 45))
@@ -112,7 +112,7 @@ def test_a_model_of_several_lead_times_says_the_path_to_its_forecast() -> None:
     assert document["gap_kw"] == forecast.path_kw[-1]
 
 
-def test_a_model_of_one_lead_time_says_no_path() -> None:
+def test_forecast_of_one_lead_time_has_no_path() -> None:
     engine = Engine(Persistence())
     forecast = engine.forecast(engine.accept(minutes(3)), issued_at_ms=0)[-1]
     assert forecast.path_kw is None
@@ -121,38 +121,40 @@ def test_a_model_of_one_lead_time_says_no_path() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Given(Persistence):
-    """A model that says what it is told to say, for five minutes and three levels."""
+class FixedOutput(Persistence):
+    """A model with given outputs, for five minutes and three levels."""
 
     lead_times_min: tuple[int, ...] = (1, 2, 3, 4, 5)
     quantile_levels: tuple[float, ...] | None = (0.05, 0.5, 0.95)
-    said: tuple[float, ...] = ()
+    outputs: tuple[float, ...] = ()
 
     def predict(self, windows: F32) -> Prediction:
-        said = np.tile(np.array(self.said, dtype=np.float32), (len(windows), 1))
-        return Prediction(said[:, :5], np.repeat(said[:, np.newaxis, 5:], 5, axis=1))
+        outputs = np.tile(np.array(self.outputs, dtype=np.float32), (len(windows), 1))
+        return Prediction(outputs[:, :5], np.repeat(outputs[:, np.newaxis, 5:], 5, axis=1))
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=8, max_size=8))
-def test_the_latest_forecast_is_told_as_it_was_sent(said: list[float]) -> None:
-    engine = Engine(Given(said=tuple(said)))
+def test_engine_latest_equals_the_published_forecast(outputs: list[float]) -> None:
+    engine = Engine(FixedOutput(outputs=tuple(outputs)))
     forecast = engine.forecast(engine.accept(minutes(2)), issued_at_ms=5)[0]
-    assert (forecast.lower_kw, forecast.median_kw, forecast.upper_kw) == tuple(round(kw, 6) for kw in sorted(said[5:]))
+    assert (forecast.lower_kw, forecast.median_kw, forecast.upper_kw) == tuple(
+        round(kw, 6) for kw in sorted(outputs[5:])
+    )
     latest = engine.latest_of("home")
     assert latest is not None
     assert latest == forecast
     assert latest.document() == forecast.document()
 
 
-def test_path_with_a_value_that_is_no_number_becomes_persistence() -> None:
-    engine = Engine(Given(said=(1.0, np.nan, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)))
+def test_forecast_path_with_nan_becomes_persistence() -> None:
+    engine = Engine(FixedOutput(outputs=(1.0, np.nan, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)))
     forecasts = engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)
     assert forecasts[0].path_kw == (2.0,) * 5
     assert forecasts.repairs == Repairs(("persistence",), (Replacement("home", "model", 1.0),))
 
 
 def test_joined_forecasts_have_the_repairs_of_all_parts() -> None:
-    engine = Engine(Given(said=(1.0, np.nan, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)))
+    engine = Engine(FixedOutput(outputs=(1.0, np.nan, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)))
     parts = [engine.forecast(engine.accept(minutes(2, device=device)), issued_at_ms=0) for device in ("a", "b")]
     replaced = tuple(Replacement(device, "model", 1.0) for device in ("a", "b"))
     assert joined(parts).repairs == Repairs(("persistence",), replaced)
@@ -165,18 +167,18 @@ def test_joined_forecasts_without_repairs_have_none() -> None:
 
 @pytest.mark.parametrize("levels", [(0.05, 0.5, 0.95), (0.25, 0.5, 0.75)])
 @pytest.mark.parametrize("place", [5, 6, 7])
-def test_quantile_that_is_no_number_becomes_persistence_told_or_not(levels: tuple[float, ...], place: int) -> None:
-    said = [1.0] * 8
-    said[place] = np.inf
-    engine = Engine(Given(said=tuple(said), quantile_levels=levels))
+def test_forecast_quantile_with_nan_becomes_persistence(levels: tuple[float, ...], place: int) -> None:
+    outputs = [1.0] * 8
+    outputs[place] = np.inf
+    engine = Engine(FixedOutput(outputs=tuple(outputs), quantile_levels=levels))
     forecast = engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)[0]
     interval_kw = (1.6, 2.4) if 0.05 in levels else (None, None)
     assert (forecast.gap_kw, forecast.median_kw, forecast.lower_kw, forecast.upper_kw) == (2.0, 2.0, *interval_kw)
 
 
-def test_quantiles_are_told_by_their_level_among_others_and_rounded() -> None:
-    said = (0.0,) * 5 + (0.12345649, 0.5, 0.98765451, 1.25, 2.0)
-    engine = Engine(Given(said=said, quantile_levels=(0.05, 0.25, 0.5, 0.75, 0.95)))
+def test_forecast_quantiles_are_selected_by_level_and_rounded() -> None:
+    outputs = (0.0,) * 5 + (0.12345649, 0.5, 0.98765451, 1.25, 2.0)
+    engine = Engine(FixedOutput(outputs=outputs, quantile_levels=(0.05, 0.25, 0.5, 0.75, 0.95)))
     forecast = engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)[0]
     assert (forecast.lower_kw, forecast.median_kw, forecast.upper_kw) == (0.123456, 0.987655, 2.0)
 
@@ -184,8 +186,8 @@ def test_quantiles_are_told_by_their_level_among_others_and_rounded() -> None:
 # --- features ---------------------------------------------------------------------------------------
 
 
-class Watching(Persistence):
-    """Persistence that keeps what it was shown."""
+class Recording(Persistence):
+    """Persistence that records its windows."""
 
     __slots__ = ("shown",)
     shown: F32
@@ -201,8 +203,8 @@ QUARTER_PAST = [Reading("home", NOON + 14, 1.0, measured={"voltage_v": 230.0}),
 
 
 @pytest.mark.parametrize(("zone", "hour"), [(UTC, 0.25), (ZoneInfo("Europe/Paris"), 1.25)])
-def test_a_model_is_shown_what_it_names_at_the_time_of_its_site(zone: tzinfo, hour: float) -> None:
-    model = Watching(WindowSpec(3), features=FEATURES)
+def test_engine_gives_a_model_its_features_in_local_time(zone: tzinfo, hour: float) -> None:
+    model = Recording(WindowSpec(3), features=FEATURES)
     engine = Engine(model, zone=zone)
     engine.forecast(engine.accept(QUARTER_PAST), issued_at_ms=0)
     stream = model.shown
@@ -213,7 +215,7 @@ def test_a_model_is_shown_what_it_names_at_the_time_of_its_site(zone: tzinfo, ho
     assert np.array_equal(model.shown, stream)
 
 
-def test_a_reading_that_lacks_a_feature_is_rejected_and_it_is_said_which() -> None:
+def test_engine_rejects_a_reading_without_a_needed_feature() -> None:
     engine = Engine(Persistence(features=("gap_kw", "voltage_v", "current_a")))
     lacking = Reading("home", NOON, 1.0, measured={"current_a": 5.0})
     accepted = engine.accept([lacking, *minutes(1)])
@@ -227,7 +229,7 @@ def test_a_reading_that_lacks_a_feature_is_rejected_and_it_is_said_which() -> No
     assert len(engine.buffers) == 0
 
 
-def test_so_is_a_series_by_the_first_reading_that_does() -> None:
+def test_series_without_a_needed_feature_is_rejected() -> None:
     readings = [QUARTER_PAST[0], Reading("home", NOON + 15, 1.0), QUARTER_PAST[1]]
     with pytest.raises(
         RequestError, match=r"readings\[1\]: the reading has no voltage_v, which model persistence needs"
@@ -235,7 +237,7 @@ def test_so_is_a_series_by_the_first_reading_that_does() -> None:
         forecast_series(Persistence(features=FEATURES), readings, issued_at_ms=0)
 
 
-def test_what_was_held_is_counted_when_the_next_reading_says_what_it_was() -> None:
+def test_engine_counts_a_held_reading_with_the_next_one() -> None:
     engine, far = Engine(Persistence()), NOON + 5_000
     assert engine.accept([Reading("home", NOON, 1.0), Reading("home", far, 1.0)]).counts == {"accepted": 1}
     assert engine.accept([Reading("home", far + 1, 1.0)]).counts == {"accepted": 2}
@@ -244,7 +246,7 @@ def test_what_was_held_is_counted_when_the_next_reading_says_what_it_was() -> No
     assert [reading.minute for reading in again.disproved] == [far + 5_000]
 
 
-def test_a_series_is_forecast_by_the_rules_of_the_stream() -> None:
+def test_series_is_forecast_by_the_rules_of_the_stream() -> None:
     engine = Engine(Trend())
     stream = engine.forecast(engine.accept(minutes(12)), issued_at_ms=0)[-1]
     series = forecast_series(Trend(), minutes(12), issued_at_ms=0)
@@ -263,20 +265,20 @@ def test_a_series_is_forecast_by_the_rules_of_the_stream() -> None:
         ([0, 1, 9], r"readings\[2\]: more than 5 minutes are missing before it"),
     ],
 )
-def test_a_series_that_gives_no_forecast_is_refused_by_name(offsets: list[int], problem: str) -> None:
+def test_series_without_a_forecast_is_rejected_by_name(offsets: list[int], problem: str) -> None:
     readings = [Reading("", NOON + offset, 1.0) for offset in offsets]
     with pytest.raises(RequestError, match=problem):
         forecast_series(Persistence(WindowSpec(10)), readings, issued_at_ms=0)
 
 
 class Broken(Persistence):
-    """A model that computes nonsense."""
+    """A model that returns non-finite values."""
 
     def predict(self, windows: F32) -> Prediction:
         return Prediction(np.full((len(windows), 1), np.nan, dtype=np.float32))
 
 
-def test_model_that_gives_no_number_is_replaced_by_persistence() -> None:
+def test_engine_replaces_a_non_finite_forecast_by_persistence() -> None:
     engine = Engine(Broken())
     forecasts = engine.forecast(engine.accept(minutes(2)), issued_at_ms=0)
     assert forecasts.gap_kw == [2.0]
@@ -284,5 +286,5 @@ def test_model_that_gives_no_number_is_replaced_by_persistence() -> None:
     assert forecasts.repairs.models == ("persistence",)
 
 
-def test_series_of_a_model_that_gives_no_number_is_persistence() -> None:
+def test_series_replaces_a_non_finite_forecast_by_persistence() -> None:
     assert forecast_series(Broken(), minutes(2), 0, limits=Limits()).gap_kw == 2.0

@@ -1,4 +1,4 @@
-"""What is learnt from, found piece by piece, is what the whole series gives."""
+"""Training examples found piece by piece equal those of the whole series."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def joined(found: list[HouseExamples], first: int) -> dict[str, np.ndarray]:
 
 
 @given(RUNS, SPECS, LEADS, st.integers(1, 90), st.integers(0, 2**32 - 1))
-def test_pieces_give_bit_for_bit_what_the_whole_series_gives(
+def test_examples_in_pieces_equal_those_of_the_whole_series(
     runs: list[tuple[int, int]], spec: WindowSpec, leads: tuple[int, ...], n_a_piece: int, seed: int
 ) -> None:
     kw, first = laid_out(runs, seed), 20_000_000
@@ -64,7 +64,7 @@ def test_pieces_give_bit_for_bit_what_the_whole_series_gives(
         np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
-def test_a_silence_of_fifty_years_takes_no_memory_and_ends_all() -> None:
+def test_examples_long_gap_takes_no_memory() -> None:
     minute = np.array([0, 1, 2, 3, 4, 5, 6, 7, 26_000_000, 26_000_001, 26_000_002])
     (found,) = examples_in([(minute, np.arange(11.0))], WindowSpec(4), (1,))
     assert found.observed_minute.tolist() == [1, 2, 3, 4, 5, 6, 26_000_001]
@@ -72,7 +72,7 @@ def test_a_silence_of_fifty_years_takes_no_memory_and_ends_all() -> None:
     assert found.windows_at(np.array([6])).tolist() == [[8, 8, 8, 9]]
 
 
-def test_the_embargo_keeps_windows_and_targets_of_two_parts_apart() -> None:
+def test_training_set_embargo_separates_the_parts() -> None:
     contract = Contract(context=60, lead_times_min=(1, 5))
     begins = 1_000
     last_target = begins - contract.embargo_min - 1 + 5
@@ -80,7 +80,7 @@ def test_the_embargo_keeps_windows_and_targets_of_two_parts_apart() -> None:
     assert last_target == first_of_a_window - 1
 
 
-def test_a_manifest_says_its_parts_and_houses() -> None:
+def test_training_set_manifest_lists_parts_and_houses() -> None:
     houses = tuple(
         SetHouse(name, left_out, 9, 0, 0, "a", "b", None, {TRAIN: 5}, {TRAIN: 3}, 1.0, 2.0)
         for name, left_out in (("a", False), ("b", True))
@@ -94,7 +94,7 @@ def test_a_manifest_says_its_parts_and_houses() -> None:
 
 
 @pytest.mark.parametrize("leads", [(1,), (1, 5)])
-def test_an_example_has_all_of_its_targets(leads: tuple[int, ...]) -> None:
+def test_example_has_all_of_its_targets(leads: tuple[int, ...]) -> None:
     kw = np.arange(12.0)
     kw[8] = np.nan
     found = whole(kw, WindowSpec(2), leads)

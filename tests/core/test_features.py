@@ -1,4 +1,4 @@
-"""What a model's columns may be, and what the clock says in each minute of its window."""
+"""The columns a model may have, and the local time of each minute of its window."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MINUTES = st.integers(946_684_800_000 // MINUTE_MS, 4_102_444_800_000 // MINUTE_
 SPRING = 1_269_738_000_000 // MINUTE_MS
 
 
-def told_by_the_calendar(minute: int, zone: tzinfo) -> list[float]:
+def from_the_calendar(minute: int, zone: tzinfo) -> list[float]:
     local = datetime.fromtimestamp(minute * 60, zone)
     of_day = local.hour * 60 + local.minute
     day, week = (2 * math.pi * at / period for at, period in
@@ -32,15 +32,13 @@ def told_by_the_calendar(minute: int, zone: tzinfo) -> list[float]:
 
 
 @given(st.lists(MINUTES, min_size=1, max_size=4), st.integers(2, 200), st.sampled_from(ZONES))
-def test_each_minute_of_a_window_bears_the_time_that_the_calendar_gives(
-    newest: list[int], context: int, zone: tzinfo
-) -> None:
+def test_features_have_the_local_time_of_each_minute(newest: list[int], context: int, zone: tzinfo) -> None:
     power = np.ones((len(newest), context, 1), dtype=np.float32)
     inputs = assemble(power, np.array(newest), ("gap_kw", *DERIVED), zone)
     assert inputs.shape == (len(newest), context, 5)
     assert inputs.dtype == np.float32
     for window, last in zip(inputs, newest, strict=True):
-        expected = [told_by_the_calendar(last - context + 1 + i, zone) for i in range(context)]
+        expected = [from_the_calendar(last - context + 1 + i, zone) for i in range(context)]
         np.testing.assert_allclose(window[:, 1:], expected, rtol=0, atol=1e-6)
 
 
@@ -54,10 +52,10 @@ def test_each_minute_of_a_window_bears_the_time_that_the_calendar_gives(
         ("2010-11-07T02:31:00+00:00", "America/St_Johns"),
     ],
 )
-def test_a_window_in_which_the_clock_was_set_bears_both_times(change: str, name: str) -> None:
+def test_features_across_a_clock_change_have_both_offsets(change: str, name: str) -> None:
     zone, last = ZoneInfo(name), int(datetime.fromisoformat(change).timestamp()) // 60 + 20
     window = assemble(np.zeros((2, 60, 1), dtype=np.float32), np.array([last, last - 30]), ("gap_kw", *DERIVED), zone)
-    expected = [[told_by_the_calendar(newest - 59 + i, zone) for i in range(60)] for newest in (last, last - 30)]
+    expected = [[from_the_calendar(newest - 59 + i, zone) for i in range(60)] for newest in (last, last - 30)]
     np.testing.assert_allclose(window[:, :, 1:], expected, rtol=0, atol=1e-6)
     jump = np.abs(np.diff(window[:, :, 1:3], axis=1)).max(axis=2)
     assert np.argmax(jump[0]) == 60 - 1 - 20 - 1, "the clock jumps at that very minute of the first window"
@@ -66,14 +64,14 @@ def test_a_window_in_which_the_clock_was_set_bears_both_times(change: str, name:
 
 
 @pytest.mark.parametrize("n_days", [3, 5, 40])
-def test_a_window_of_many_days_bears_each_time_that_the_clock_was_set_to(n_days: int) -> None:
-    """Morocco sets its clock back for Ramadan, here for 34 days: what it says at both ends does not tell."""
+def test_features_across_two_clock_changes_have_each_offset(n_days: int) -> None:
+    """Morocco sets its clock back for Ramadan, here for 34 days: both ends of the window have the same offset."""
     zone, context = ZoneInfo("Africa/Casablanca"), n_days * DAY_MIN + 1
     last = int(datetime(2013, 8, 12, tzinfo=UTC).timestamp()) // 60
     newest = [last, last - 34 * DAY_MIN]
     windows = assemble(np.zeros((2, context, 1), dtype=np.float32), np.array(newest), ("gap_kw", *DERIVED), zone)
     for window, end in zip(windows[:, ::19], newest, strict=True):
-        expected = [told_by_the_calendar(minute, zone) for minute in range(end - context + 1, end + 1, 19)]
+        expected = [from_the_calendar(minute, zone) for minute in range(end - context + 1, end + 1, 19)]
         np.testing.assert_allclose(window[:, 1:], expected, rtol=0, atol=1e-6)
 
 
@@ -81,7 +79,7 @@ def test_a_window_of_many_days_bears_each_time_that_the_clock_was_set_to(n_days:
     st.lists(MINUTES | st.integers(-6_000, 6_000).map(lambda near: SPRING + near), max_size=12),
     st.sampled_from(ZONES),
 )
-def test_an_offset_is_that_of_the_clock_in_its_minute(minutes: list[int], zone: tzinfo) -> None:
+def test_offset_min_is_that_of_its_minute(minutes: list[int], zone: tzinfo) -> None:
     expected = [datetime.fromtimestamp(minute * 60, zone).utcoffset() for minute in minutes]
     for shape in ((-1,), (1, -1), (-1, 1)) if minutes else ((0,), (2, 0)):
         found = offset_min(np.array(minutes, dtype=np.int64).reshape(shape), zone)
@@ -90,12 +88,12 @@ def test_an_offset_is_that_of_the_clock_in_its_minute(minutes: list[int], zone: 
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_no_window_at_all_has_its_columns_too(zone: tzinfo) -> None:
+def test_features_of_no_windows_have_all_columns(zone: tzinfo) -> None:
     nothing = assemble(np.zeros((0, 30, 1), dtype=np.float32), np.zeros(0, dtype=np.int64), ("gap_kw", *DERIVED), zone)
     assert nothing.shape == (0, 30, 5)
 
 
-def test_measured_columns_come_first_and_derived_ones_in_the_cards_order() -> None:
+def test_features_put_measured_columns_before_derived_ones() -> None:
     measured = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
     midnight = np.array([21_476_160, 21_476_160 + DAY_MIN // 4])
     inputs = assemble(measured, midnight, ("gap_kw", "current_a", "tod_cos", "tod_sin"))
@@ -103,12 +101,12 @@ def test_measured_columns_come_first_and_derived_ones_in_the_cards_order() -> No
     np.testing.assert_allclose(inputs[:, -1, 2:], [[1, 0], [0, 1]], atol=1e-6)
 
 
-def test_a_model_of_power_alone_gets_the_very_windows() -> None:
+def test_features_of_power_alone_return_the_same_array() -> None:
     measured = np.ones((3, 4, 1), dtype=np.float32)
     assert assemble(measured, np.zeros(3, dtype=np.int64), ("gap_kw",)) is measured
 
 
-def test_a_clock_without_an_offset_is_taken_as_utc() -> None:
+def test_offset_min_without_an_offset_is_utc() -> None:
     class Floating(tzinfo):
         def utcoffset(self, _when: datetime | None) -> timedelta | None:
             return None
@@ -136,12 +134,12 @@ def test_a_clock_without_an_offset_is_taken_as_utc() -> None:
         (["gap_kw", "tod_sin", "voltage_v"], "measured features come before derived ones, but voltage_v follows"),
     ],
 )
-def test_what_cannot_be_a_models_features_is_said(names: list[str], problem: str) -> None:
+def test_problem_with_impossible_features_names_them(names: list[str], problem: str) -> None:
     assert problem in str(problem_with(names))
 
 
 @pytest.mark.parametrize("names", [["gap_kw"], ["gap_kw", "tod_cos"], ["gap_kw", "current_a", "reactive_kvar"], ALL])
-def test_power_first_measured_next_derived_last_is_in_order(names: list[str]) -> None:
+def test_problem_with_features_in_order_is_none(names: list[str]) -> None:
     assert problem_with(names) is None
     assert measured_in(names) == tuple(name for name in names if name in MEASURED)
     assert set(names) <= set(UNITS)

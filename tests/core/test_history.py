@@ -1,4 +1,4 @@
-"""What is kept of the last minutes: readings, forecasts, and what came of them."""
+"""The history of the last minutes: readings, forecasts and outcomes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def engine_with(n_minutes: int = 60, max_devices: int = 3) -> Engine:
 
 
 def feed(engine: Engine, *readings: tuple[int, float], device: str = "home", at_once: bool = False) -> None:
-    """Let readings of minutes after FIRST come, each in a batch of its own, or in one."""
+    """Accept readings of minutes after FIRST, each in a batch of its own, or all in one."""
     every = [Reading(device, FIRST + minute, kw) for minute, kw in readings]
     for batch in [every] if at_once else [[reading] for reading in every]:
         engine.forecast(engine.accept(batch), 0)
@@ -38,54 +38,54 @@ def read(engine: Engine, n_minutes: int = 60, device: str = "home") -> list[tupl
     return [(int(m) - FIRST, float(kw)) for m, kw in zip(found.read_minutes, found.read_kw, strict=True)]
 
 
-def told(engine: Engine) -> dict[int, tuple[float, float]]:
+def forecasts_of(engine: Engine) -> dict[int, tuple[float, float]]:
     found = past(engine)
     columns = zip(
         found.target_minutes.tolist(), found.published_kw[:, 0].tolist(), found.actual_kw.tolist(), strict=True
     )
-    return {minute - FIRST: (kw, came) for minute, kw, came in columns}
+    return {minute - FIRST: (kw, actual) for minute, kw, actual in columns}
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-def test_readings_and_forecasts_with_what_came(at_once: bool) -> None:
+def test_history_has_readings_forecasts_and_outcomes(at_once: bool) -> None:
     engine = engine_with()
     feed(engine, *((m, float(m)) for m in range(8)), at_once=at_once)
     assert read(engine) == [(m, float(m)) for m in range(8)]
-    assert {m: kw for m, (kw, _) in told(engine).items()} == {m + 5: float(m) for m in range(1, 8)}
-    assert {m: came for m, (_, came) in told(engine).items() if m <= 7} == {6: 6.0, 7: 7.0}
-    assert all(np.isnan(came) for m, (_, came) in told(engine).items() if m > 7)
+    assert {m: kw for m, (kw, _) in forecasts_of(engine).items()} == {m + 5: float(m) for m in range(1, 8)}
+    assert {m: actual for m, (_, actual) in forecasts_of(engine).items() if m <= 7} == {6: 6.0, 7: 7.0}
+    assert all(np.isnan(actual) for m, (_, actual) in forecasts_of(engine).items() if m > 7)
 
 
-def test_a_filled_minute_is_no_reading() -> None:
+def test_history_filled_minute_is_not_a_reading() -> None:
     engine = engine_with()
     feed(engine, (0, 1.0), (3, 4.0), (20, 2.0), (21, 2.5))
     assert read(engine) == [(0, 1.0), (3, 4.0), (20, 2.0), (21, 2.5)]
 
 
-def test_no_more_than_is_asked_for_or_kept() -> None:
+def test_history_is_limited_to_the_requested_minutes() -> None:
     engine = engine_with(n_minutes=10)
     feed(engine, *((m, float(m)) for m in range(200)))
     assert [m for m, _ in read(engine, 4)] == [196, 197, 198, 199]
     assert [m for m, _ in read(engine, 10_000)] == list(range(190, 200))
-    assert min(told(engine)) == 190
-    assert max(told(engine)) == 204
+    assert min(forecasts_of(engine)) == 190
+    assert max(forecasts_of(engine)) == 204
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-def test_a_stream_that_starts_again_is_not_mixed(at_once: bool) -> None:
+def test_history_of_a_restarted_stream_is_not_mixed(at_once: bool) -> None:
     engine = engine_with()
     feed(engine, *((100 + m, 9.0) for m in range(10)), *((m, float(m)) for m in range(4)), at_once=at_once)
     assert read(engine) == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 3.0)]
-    assert {m: kw for m, (kw, _) in told(engine).items()} == {7: 2.0, 8: 3.0}
+    assert {m: kw for m, (kw, _) in forecasts_of(engine).items()} == {7: 2.0, 8: 3.0}
 
 
-def test_a_minute_that_a_later_reading_confirms_is_there() -> None:
+def test_history_has_a_minute_confirmed_later() -> None:
     engine = engine_with(n_minutes=600)
     feed(engine, (0, 1.0), (3_000, 2.0), (3_001, 3.0))
     assert read(engine, 600) == [(3_000, 2.0), (3_001, 3.0)]
 
 
-def test_devices_beyond_the_limit_are_not_kept() -> None:
+def test_history_devices_over_the_limit_are_not_kept() -> None:
     engine = engine_with(max_devices=1)
     feed(engine, (0, 1.0), (1, 2.0))
     feed(engine, (0, 1.0), (1, 2.0), device="other")
@@ -97,7 +97,7 @@ def test_devices_beyond_the_limit_are_not_kept() -> None:
     assert past(nobody).forecasts() == []
 
 
-def test_many_at_once_and_one_of_several_channels() -> None:
+def test_history_of_many_devices_at_once() -> None:
     engine = engine_with(max_devices=20)
     for minute in range(3):
         engine.forecast(engine.accept([Reading(f"d{i}", FIRST + minute, float(i)) for i in range(30)]), 0)
@@ -105,7 +105,7 @@ def test_many_at_once_and_one_of_several_channels() -> None:
     assert read(engine, device="d20") == []
 
 
-def test_power_alone_is_kept_of_several_channels() -> None:
+def test_history_keeps_power_alone_of_several_channels() -> None:
     class Wide(Persistence):
         features = tuple(MEASURED)
 
@@ -115,7 +115,7 @@ def test_power_alone_is_kept_of_several_channels() -> None:
     assert read(engine) == [(0, 0.0), (1, 1.0), (2, 2.0)]
 
 
-def test_one_that_is_forgotten_has_none() -> None:
+def test_history_of_a_forgotten_device_is_empty() -> None:
     engine = engine_with()
     feed(engine, (0, 1.0), (1, 2.0))
     row = engine.buffers.row("home")
@@ -127,7 +127,7 @@ def test_one_that_is_forgotten_has_none() -> None:
     assert past(engine, device="next").forecasts() == []
 
 
-def test_another_engine_goes_on_with_it() -> None:
+def test_history_is_transferred_to_another_engine() -> None:
     before, after = engine_with(), engine_with()
     feed(before, (0, 1.0), (1, 2.0))
     transfer_state(before, after)
@@ -135,7 +135,7 @@ def test_another_engine_goes_on_with_it() -> None:
     assert read(after) == [(0, 1.0), (1, 2.0), (2, 3.0)]
 
 
-def test_as_it_is_told() -> None:
+def test_history_documents_have_labels_and_outcomes() -> None:
     engine = engine_with()
     feed(engine, *((m, 0.1 * m) for m in range(7)))
     assert past(engine, 2).readings() == [
@@ -154,7 +154,7 @@ def test_as_it_is_told() -> None:
 
 
 @given(st.lists(st.integers(0, 300), max_size=60), st.integers(1, 40))
-def test_whatever_the_order_only_what_was_read_since_the_start_is_there(minutes: list[int], n_minutes: int) -> None:
+def test_history_has_only_readings_since_the_start(minutes: list[int], n_minutes: int) -> None:
     engine = engine_with(n_minutes)
     for i, minute in enumerate(minutes):
         feed(engine, (minute, float(i)))
@@ -165,5 +165,5 @@ def test_whatever_the_order_only_what_was_read_since_the_start_is_there(minutes:
     assert found[-1][0] == newest
     assert [m for m, _ in found] == sorted({m for m, _ in found})
     assert all(newest - n_minutes < m <= newest and minutes[round(kw)] == m for m, kw in found)
-    assert all(minute <= newest + HORIZON for minute in told(engine))
+    assert all(minute <= newest + HORIZON for minute in forecasts_of(engine))
     assert AHEAD_MIN >= HORIZON

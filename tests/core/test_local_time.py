@@ -1,4 +1,4 @@
-"""Local times without an offset, over both nights in which the clock is set."""
+"""Local times without an offset, across both daylight saving changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def epoch_ms(rfc3339: str) -> int:
     st.datetimes(datetime(2001, 1, 1), datetime(2037, 12, 31)),  # noqa: DTZ001 - made aware below
     st.sampled_from(["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"]),
 )
-def test_a_live_meters_time_is_right_at_any_instant_of_any_zone(at: datetime, name: str) -> None:
+def test_local_time_of_a_live_meter_is_right_in_any_zone(at: datetime, name: str) -> None:
     instant = at.replace(tzinfo=UTC, microsecond=0)
     zone = ZoneInfo(name)
     shown = instant.astimezone(zone).replace(tzinfo=None).isoformat()
@@ -31,14 +31,14 @@ def test_a_live_meters_time_is_right_at_any_instant_of_any_zone(at: datetime, na
     assert local_instant_of(shown, zone, arrived_ms, None) == arrived_ms - 3_000
 
 
-def test_the_hour_that_an_autumn_night_has_twice_is_told_apart_by_arrival() -> None:
+def test_local_time_repeated_hour_is_resolved_by_arrival() -> None:
     first, second = epoch_ms("2023-10-29T00:30:00Z"), epoch_ms("2023-10-29T01:30:00Z")
     assert local_instant_of("2023-10-29T02:30:00", PARIS, first + 2_000, None) == first
     assert local_instant_of("2023-10-29T02:30:00", PARIS, second + 2_000, None) == second
     assert local_instant_of("2023-10-29 02:30:00.000", PARIS, second - 90_000, None) == second  # a clock that is ahead
 
 
-def test_of_a_replay_both_hours_come_in_order() -> None:
+def test_local_time_repeated_hour_in_a_replay_is_in_order() -> None:
     shown = [f"2023-10-29T{hour:02}:{minute:02}:00" for hour in (1, 2, 2, 3) for minute in range(0, 60, 5)]
     long_after, last_ms = epoch_ms("2026-01-01T00:00:00Z"), None
     found = []
@@ -49,12 +49,12 @@ def test_of_a_replay_both_hours_come_in_order() -> None:
     assert found == [began_ms + i * 300_000 for i in range(len(shown))]
 
 
-def test_a_replay_that_begins_again_begins_with_the_first_of_both() -> None:
+def test_local_time_restarted_replay_uses_the_first_of_both_hours() -> None:
     first, years_later = epoch_ms("2023-10-29T00:30:00Z"), epoch_ms("2026-01-01T00:00:00Z")
     assert local_instant_of("2023-10-29T02:30:00", PARIS, years_later, epoch_ms("2025-06-01T00:00:00Z")) == first
 
 
-def test_in_the_hour_that_a_spring_night_leaves_out_a_meter_has_not_been_set_yet() -> None:
+def test_local_time_skipped_hour_uses_the_offset_before() -> None:
     for arrived in ("2023-03-26T01:30:02Z", "2026-01-01T00:00:00Z"):
         found = local_instant_of("2023-03-26T02:30:00", PARIS, epoch_ms(arrived), None)
         assert found == epoch_ms("2023-03-26T01:30:00Z")
@@ -68,7 +68,7 @@ def test_in_the_hour_that_a_spring_night_leaves_out_a_meter_has_not_been_set_yet
         "2023-02-30T00:00:00", "0000-01-01T00:00:00", "0001-01-01T00:00:00", "yesterday", "x" * 1_000,
     ],
 )  # fmt: skip
-def test_what_is_no_local_time_is_refused(text: object) -> None:
+def test_local_time_rejects_invalid_text(text: object) -> None:
     with pytest.raises(PayloadError) as refused:
         local_instant_of(text, PARIS, 0, None)
     assert refused.value.reason == "bad_time"

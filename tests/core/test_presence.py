@@ -1,4 +1,4 @@
-"""Who is there: by arrival, told once a change, and again to who forgot."""
+"""Presence of devices by arrival, reported once for each change."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Simple:
 
 
 @given(STEPS)
-def test_it_tells_what_a_simple_account_says_and_nothing_twice(steps: list[tuple[str, object]]) -> None:
+def test_presence_matches_the_simple_reference(steps: list[tuple[str, object]]) -> None:
     presence, simple, now_s = Presence(STALE_S), Simple(), 0.0
-    told: dict[int, bool] = {}
+    reported: dict[int, bool] = {}
     for step, value in [*steps, ("tell", 1_000)]:
         match step, value:
             case "seen", list(rows):
@@ -63,20 +63,20 @@ def test_it_tells_what_a_simple_account_says_and_nothing_twice(steps: list[tuple
                 simple.mark_offline(n_rows, now_s)
             case "forgotten", _:
                 presence.republish_all()
-                told.clear()
+                reported.clear()
             case "forget", int(row):
                 presence.forget(row)
                 simple.forget(row)
-                told.pop(row, None)
+                reported.pop(row, None)
             case "tell", int(n_at_most):
                 changes = presence.take_changes(n_at_most)
                 assert len(changes) <= n_at_most
-                assert all(told.get(row) is not online for row, online in changes)
-                told.update(changes)
-    assert told == simple.there
+                assert all(reported.get(row) is not online for row, online in changes)
+                reported.update(changes)
+    assert reported == simple.there
 
 
-def test_many_that_go_at_once_are_told_of_a_part_at_a_time() -> None:
+def test_presence_reports_many_departures_in_parts() -> None:
     presence = Presence(STALE_S)
     presence.record_seen(range(1_000), 0.0)
     assert len(presence.take_changes(1_000)) == 1_000
@@ -86,7 +86,7 @@ def test_many_that_go_at_once_are_told_of_a_part_at_a_time() -> None:
     assert {row for part in parts for row, online in part if not online} == set(range(1_000))
 
 
-def test_one_that_came_back_before_it_was_told_of_is_no_news() -> None:
+def test_presence_does_not_report_a_device_that_returned() -> None:
     presence = Presence(STALE_S)
     presence.record_seen([0], 0.0)
     presence.take_changes(1)
@@ -95,7 +95,7 @@ def test_one_that_came_back_before_it_was_told_of_is_no_news() -> None:
     assert presence.take_changes(10) == []
 
 
-def test_who_is_there_can_be_asked() -> None:
+def test_presence_lists_the_present_devices() -> None:
     presence = Presence(stale_after_s=600)
     presence.record_seen([0], now_s=0)
     presence.record_seen([1], now_s=500)

@@ -1,4 +1,4 @@
-"""A snapshot: what an engine knows, given to the next, so that no forecast knows of the restart."""
+"""A snapshot moves an engine's state to the next engine, so that a restart changes no forecast."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ STREAMS = st.lists(st.tuples(st.integers(0, 2), STEPS), max_size=80).map(reading
 
 
 class Recorder:
-    """An engine and all that it says, reading by reading."""
+    """An engine and all its forecasts, reading by reading."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.said: list[object] = []
+        self.outputs: list[object] = []
 
     def run(self, readings: Sequence[Reading], issued_at_ms: int = 5) -> None:
         for reading in readings:
             accepted = self.engine.accept([reading])
             forecasts = self.engine.forecast(accepted, issued_at_ms)
-            self.said.append((accepted.statuses, accepted.counts, accepted.disproved, list(forecasts)))
+            self.outputs.append((accepted.statuses, accepted.counts, accepted.disproved, list(forecasts)))
 
     @property
     def windows(self) -> dict[str, bytes]:
@@ -65,21 +65,21 @@ def restored(snapshot: Snapshot, engine: Engine | None = None) -> Engine:
 
 
 @given(STREAMS, STREAMS)
-def test_nothing_that_is_said_afterwards_knows_of_the_restart(before: list[Reading], after: list[Reading]) -> None:
+def test_restored_engine_makes_the_same_forecasts(before: list[Reading], after: list[Reading]) -> None:
     undisturbed = Recorder(Engine(Trend()))
     undisturbed.run(before)
     again = Recorder(restored(capture_snapshot(undisturbed.engine)))
     assert again.windows == undisturbed.windows
     assert again.engine.latest() == undisturbed.engine.latest()
-    undisturbed.said.clear()
+    undisturbed.outputs.clear()
     undisturbed.run(after)
     again.run(after)
-    assert again.said == undisturbed.said
+    assert again.outputs == undisturbed.outputs
     assert again.windows == undisturbed.windows
 
 
 @given(STREAMS, STREAMS, STREAMS)
-def test_nor_where_the_readings_after_the_snapshot_are_replayed(
+def test_restored_engine_after_replay_makes_the_same_forecasts(
     before: list[Reading], replayed: list[Reading], after: list[Reading]
 ) -> None:
     undisturbed = Recorder(Engine(Trend()))
@@ -93,13 +93,13 @@ def test_nor_where_the_readings_after_the_snapshot_are_replayed(
     replay.finish()
     assert replay.n_readings == len(replayed)
     assert again.engine.latest() == undisturbed.engine.latest()
-    undisturbed.said.clear()
+    undisturbed.outputs.clear()
     undisturbed.run(after)
     again.run(after)
-    assert again.said == undisturbed.said
+    assert again.outputs == undisturbed.outputs
 
 
-def test_rows_that_served_others_before_do_not_mix_devices_up() -> None:
+def test_restore_into_reused_rows_does_not_mix_devices() -> None:
     recorder = Recorder(Engine(Trend()))
     recorder.run([Reading(device, NOON + i, 1.0 + i) for i in range(3) for device in DEVICES])
     recorder.engine.forget("home")
@@ -115,7 +115,7 @@ def test_rows_that_served_others_before_do_not_mix_devices_up() -> None:
         assert again.engine.latest_of(device) == engine.latest_of(device)
 
 
-def test_who_is_forgotten_in_between_is_not_forecast_again() -> None:
+def test_replay_does_not_restore_a_forgotten_device() -> None:
     engine = Engine(Trend())
     replay = JournalReplay(engine)
     replay.replay_batch([Reading(device, NOON + i, 1.0 + i) for i in range(3) for device in DEVICES], issued_at_ms=2)
@@ -126,7 +126,7 @@ def test_who_is_forgotten_in_between_is_not_forecast_again() -> None:
     assert replay.n_forgotten == 2
 
 
-def test_a_snapshot_is_a_copy() -> None:
+def test_snapshot_is_a_copy() -> None:
     recorder = Recorder(Engine(Trend()))
     recorder.run([Reading("home", NOON + i, 1.0 + i) for i in range(5)])
     snapshot = capture_snapshot(recorder.engine)
@@ -144,7 +144,7 @@ def stood(readings: Sequence[Reading], spec: WindowSpec | None = None) -> Snapsh
     return capture_snapshot(recorder.engine)
 
 
-def test_a_shorter_context_takes_the_newest_minutes() -> None:
+def test_restore_with_a_shorter_context_takes_the_newest_minutes() -> None:
     snapshot = stood([Reading("home", NOON + i, float(i)) for i in range(8)])
     engine = restored(snapshot, Engine(Persistence(WindowSpec(3))))
     assert engine.buffers.window("home").tolist() == [5.0, 6.0, 7.0]
@@ -152,7 +152,7 @@ def test_a_shorter_context_takes_the_newest_minutes() -> None:
 
 
 @pytest.mark.parametrize(("padding", "front"), [("oldest", 2.0), ("zero", 0.0)])
-def test_a_longer_context_is_padded_by_its_own_rule(padding: Padding, front: float) -> None:
+def test_restore_with_a_longer_context_pads_by_its_own_rule(padding: Padding, front: float) -> None:
     minutes = [(0, 2.0), (1, 3.0), (4, 6.0)]  # two minutes filled; what stands before is padding
     snapshot = stood([Reading("home", NOON + minute, kw) for minute, kw in minutes])
     engine = restored(snapshot, Engine(Persistence(WindowSpec(12, padding))))
@@ -160,7 +160,7 @@ def test_a_longer_context_is_padded_by_its_own_rule(padding: Padding, front: flo
     assert engine.accept([Reading("home", NOON + 5, 7.0)]).n_observed == [4]
 
 
-def test_another_model_leaves_the_last_forecasts_out() -> None:
+def test_restore_with_another_model_drops_the_latest_forecasts() -> None:
     snapshot = stood([Reading("home", NOON + i, float(i)) for i in range(8)])
     assert [forecast.gap_kw for forecast in restored(snapshot, Engine(Persistence(WindowSpec(8)))).latest()] == [7.0]
     assert restored(snapshot, Engine(Trend(WindowSpec(8)))).latest() == []
@@ -168,7 +168,7 @@ def test_another_model_leaves_the_last_forecasts_out() -> None:
 
 @dataclass(frozen=True, slots=True)
 class TwoLeads(Persistence):
-    """Persistence that tells of two minutes."""
+    """Persistence with two lead times."""
 
     lead_times_min: tuple[int, ...] = (4, 5)
 
@@ -177,7 +177,7 @@ class TwoLeads(Persistence):
 
 
 @pytest.mark.parametrize(("before", "after"), [(True, False), (False, True), (True, True), (False, False)])
-def test_where_the_path_is_told_now_and_was_not_the_last_forecasts_are_left_out(before: bool, after: bool) -> None:
+def test_restore_with_a_new_path_drops_the_latest_forecasts(before: bool, after: bool) -> None:
     recorder = Recorder(Engine(TwoLeads(), includes_path=before))
     recorder.run([Reading("home", NOON + i, float(i)) for i in range(4)])
     engine = restored(capture_snapshot(recorder.engine), Engine(TwoLeads(), includes_path=after))
@@ -185,7 +185,7 @@ def test_where_the_path_is_told_now_and_was_not_the_last_forecasts_are_left_out(
     assert engine.buffers.window("home")[-1] == 3.0
 
 
-def test_no_more_devices_than_the_next_one_takes() -> None:
+def test_restore_stops_at_the_device_limit() -> None:
     stream = [Reading(device, NOON + i, 1.0) for i in range(3) for device in DEVICES]
     stream += [Reading("shed", NOON + 3 * DAY_MIN, 1.0), Reading("barn", NOON, 1.0), Reading("barn", NOON + 1, 1.0)]
     engine = restored(stood(stream), Engine(Persistence(WindowSpec(8)), max_devices=1))
@@ -196,12 +196,12 @@ def test_no_more_devices_than_the_next_one_takes() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Electric(Persistence):
-    """Persistence that asks for a voltage too."""
+    """Persistence with voltage as a second feature."""
 
     features: tuple[str, ...] = ("gap_kw", "voltage_v")
 
 
-def test_a_model_that_takes_less_is_given_its_columns_and_one_that_takes_more_none() -> None:
+def test_restore_with_other_features_selects_the_columns() -> None:
     stream = [Reading("home", NOON + i, float(i), measured={"voltage_v": 230.0 + i}) for i in range(8)]
     recorder = Recorder(Engine(Electric(WindowSpec(8))))
     recorder.run(stream)
@@ -218,7 +218,7 @@ def test_a_model_that_takes_less_is_given_its_columns_and_one_that_takes_more_no
 
 
 @pytest.mark.parametrize("column", ["values", "observed", "last_minute", "n_seen", "latest_kw", "latest_when"])
-def test_columns_that_do_not_fit_each_other_are_named(column: str) -> None:
+def test_restore_rejects_columns_of_different_length(column: str) -> None:
     snapshot = stood([Reading("home", NOON, 1.0)])
     check_shapes(snapshot)
     shorter = replace(snapshot, **{column: getattr(snapshot, column)[:0]})
@@ -237,7 +237,7 @@ class Overflowing(Persistence):
         return Prediction(last)
 
 
-def test_replay_with_a_model_that_cannot_be_run_restores_windows() -> None:
+def test_replay_with_a_failing_model_restores_windows() -> None:
     engine = Engine(Overflowing())
     replay = JournalReplay(engine)
     replay.replay_batch([Reading("home", NOON, 1.0), Reading("home", NOON + 1, 60.0)], 3)

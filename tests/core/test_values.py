@@ -1,4 +1,4 @@
-"""Paths, sums, and numbers as meters write them."""
+"""Payload paths, sums of paths, and numbers as meters write them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ json_values = st.recursive(
         ("ENERGY.Total.x", None), ("energy", None), ("ENERGY.Power.00000", None), ("ENERGY.Power.¹", None),
     ],
 )  # fmt: skip
-def test_a_path_leads_to_what_is_there(path: str, found: object) -> None:
+def test_path_finds_the_value(path: str, found: object) -> None:
     assert look_up(DOCUMENT, parse_path(path)) == found
 
 
 @pytest.mark.parametrize("text", ["", " x", "x ", "a\nb", "{device}.power"])
-def test_what_is_no_path_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not a path: separate the keys by dots, as in ENERGY\.Power"):
+def test_path_that_is_invalid_is_rejected(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a path: give the keys with dots between, as ENERGY\.Power"):
         parse_path(text)
 
 
@@ -48,12 +48,12 @@ def test_what_is_no_path_is_refused(text: str) -> None:
         ("0 + 1 + 2", [("0", 1), ("1", 1), ("2", 1)]),
     ],
 )
-def test_a_sum_is_paths_with_signs(text: str, terms: list[tuple[str, int]]) -> None:
+def test_sum_is_paths_with_signs(text: str, terms: list[tuple[str, int]]) -> None:
     assert [(term.path, term.sign) for term in parse_sum(text)] == terms
 
 
 @pytest.mark.parametrize("text", ["", "a + ", "a + a", " - "])
-def test_what_is_no_sum_is_refused(text: str) -> None:
+def test_sum_that_is_invalid_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a path|names a path twice"):
         parse_sum(text)
 
@@ -66,7 +66,7 @@ def test_what_is_no_sum_is_refused(text: str) -> None:
         (math.nan, None),
     ],
 )  # fmt: skip
-def test_a_number_may_be_text_or_not_known(value: object, number: float | None) -> None:
+def test_number_may_be_text_or_unknown(value: object, number: float | None) -> None:
     assert number_of(value, "power") == number
 
 
@@ -91,7 +91,7 @@ def test_a_number_may_be_text_or_not_known(value: object, number: float | None) 
         ("1e999", "not_finite", "inf"),
     ],
 )
-def test_what_is_no_number_is_refused_with_a_cure(value: object, reason: str, words: str) -> None:
+def test_number_that_is_invalid_is_rejected_with_a_fix(value: object, reason: str, words: str) -> None:
     with pytest.raises(PayloadError, match=words) as refused:
         number_of(value, "power")
     assert refused.value.reason == reason
@@ -99,7 +99,7 @@ def test_what_is_no_number_is_refused_with_a_cure(value: object, reason: str, wo
 
 
 @given(json_values, st.lists(st.text(max_size=3) | st.integers(0, 3).map(str), min_size=1, max_size=4))
-def test_any_document_gives_a_number_nothing_or_a_reason(document: object, keys: list[str]) -> None:
+def test_any_document_gives_a_number_nothing_or_an_error(document: object, keys: list[str]) -> None:
     reason, found = None, None
     try:
         found = number_of(look_up(document, tuple(keys)), "power")

@@ -1,4 +1,4 @@
-"""The window contract: what a stream gives reading by reading is what the trainer cuts from the array."""
+"""The window contract: a stream gives the same windows as the trainer cuts from the array."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPECS = st.builds(WindowSpec, st.integers(2, 60), st.sampled_from(["oldest", "ze
 
 @st.composite
 def series(draw: st.DrawFn) -> np.ndarray:
-    """A day's morning, with runs of missing minutes of every length that matters."""
+    """Return a morning with gaps of every relevant length."""
     runs = draw(
         st.lists(st.tuples(st.lists(POWER, min_size=1, max_size=12), st.integers(0, MAX_FILL_MIN + 3)), max_size=10)
     )
@@ -36,7 +36,7 @@ def stream(values: np.ndarray, device: str = "home") -> list[Reading]:
     return [Reading(device, minute, float(kw)) for minute, kw in enumerate(values) if not np.isnan(kw)]
 
 
-def check_that_the_stream_is_the_array(values: np.ndarray, spec: WindowSpec, readings: list[Reading]) -> None:
+def check_stream_equals_array(values: np.ndarray, spec: WindowSpec, readings: list[Reading]) -> None:
     buffers, windows, origins, observed = Buffers(spec, 1, CHANNELS[: values.shape[1]]), [], [], []
     for reading in readings:
         if buffers.accept(reading) is ReadingStatus.READY:
@@ -51,12 +51,12 @@ def check_that_the_stream_is_the_array(values: np.ndarray, spec: WindowSpec, rea
 
 
 @given(series(), SPECS)
-def test_a_stream_gives_bit_for_bit_the_windows_cut_from_the_array(values: np.ndarray, spec: WindowSpec) -> None:
-    check_that_the_stream_is_the_array(values[:, np.newaxis], spec, stream(values))
+def test_stream_windows_equal_array_windows(values: np.ndarray, spec: WindowSpec) -> None:
+    check_stream_equals_array(values[:, np.newaxis], spec, stream(values))
 
 
 @given(series(), st.integers(2, len(CHANNELS)), st.data(), SPECS)
-def test_so_does_one_of_several_channels_each_filled_and_padded_by_itself(
+def test_stream_windows_of_several_channels_equal_array_windows(
     power: np.ndarray, n_channels: int, data: st.DataObject, spec: WindowSpec
 ) -> None:
     others = data.draw(st.lists(st.lists(VALUE, min_size=n_channels - 1, max_size=n_channels - 1),
@@ -67,17 +67,17 @@ def test_so_does_one_of_several_channels_each_filled_and_padded_by_itself(
         for minute, row in enumerate(values.tolist())
         if not np.isnan(row).any()
     ]
-    check_that_the_stream_is_the_array(values, spec, readings)
+    check_stream_equals_array(values, spec, readings)
 
 
-def test_a_minute_without_one_of_its_channels_is_missing() -> None:
+def test_minute_without_a_channel_is_missing() -> None:
     values = np.array([[1.0, 230.0], [9.0, np.nan], [3.0, 234.0]], dtype=np.float32)
     windows = cut(values, WindowSpec(4))
     assert windows[:].tolist() == [[[1.0, 230.0], [1.0, 230.0], [2.0, 232.0], [3.0, 234.0]]]
     assert windows.n_observed.tolist() == [2]
 
 
-def test_zeros_stand_in_front_of_every_channel_where_the_card_says_so() -> None:
+def test_zero_padding_applies_to_every_channel() -> None:
     values = np.array([[1.0, 230.0], [2.0, 231.0]], dtype=np.float32)
     expected = [[0.0, 0.0], [1.0, 230.0], [2.0, 231.0]]
     assert pad(values, WindowSpec(3, "zero")).tolist() == expected
@@ -85,9 +85,7 @@ def test_zeros_stand_in_front_of_every_channel_where_the_card_says_so() -> None:
 
 
 @given(st.lists(series(), min_size=1, max_size=4), SPECS, st.integers(1, 40))
-def test_devices_in_one_batch_do_not_touch_each_other(
-    houses: list[np.ndarray], spec: WindowSpec, batch_size: int
-) -> None:
+def test_devices_in_one_batch_are_independent(houses: list[np.ndarray], spec: WindowSpec, batch_size: int) -> None:
     engine = Engine(Persistence(spec))
     readings = [reading for i, values in enumerate(houses) for reading in stream(values, f"house-{i}")]
     readings.sort(key=lambda reading: reading.minute)
@@ -102,7 +100,7 @@ def test_devices_in_one_batch_do_not_touch_each_other(
 
 
 @given(st.lists(POWER, min_size=2, max_size=80), SPECS)
-def test_a_padded_series_is_the_window_that_its_stream_gives(readings_kw: list[float], spec: WindowSpec) -> None:
+def test_padded_series_equals_the_stream_window(readings_kw: list[float], spec: WindowSpec) -> None:
     buffers = Buffers(spec, 1)
     for reading in stream(np.array(readings_kw, dtype=np.float32)):
         buffers.accept(reading)
@@ -113,19 +111,19 @@ def test_a_padded_series_is_the_window_that_its_stream_gives(readings_kw: list[f
 
 
 @pytest.mark.parametrize(("padding", "in_front"), [("oldest", 1.5), ("zero", 0.0)])
-def test_the_old_side_is_padded_as_the_card_says(padding: Literal["oldest", "zero"], in_front: float) -> None:
+def test_window_is_padded_at_the_old_end(padding: Literal["oldest", "zero"], in_front: float) -> None:
     assert pad(np.array([1.5, 2.5]), WindowSpec(4, padding)).tolist() == [in_front, in_front, 1.5, 2.5]
 
 
 @given(POWER, POWER, st.integers(1, MAX_FILL_MIN))
-def test_a_filled_minute_lies_between_its_neighbours(before_kw: float, after_kw: float, n_missing: int) -> None:
+def test_filled_minute_is_between_its_neighbours(before_kw: float, after_kw: float, n_missing: int) -> None:
     filled = bridge(before_kw, after_kw, n_missing)
     assert filled.shape == (n_missing,)
     assert filled.min() >= min(before_kw, after_kw)
     assert filled.max() <= max(before_kw, after_kw)
 
 
-def test_five_missing_minutes_are_filled_and_six_start_again() -> None:
+def test_five_missing_minutes_are_filled_and_six_restart() -> None:
     five = cut(np.array([1.0, *[np.nan] * 5, 7.0], dtype=np.float32), WindowSpec(8))
     assert five[:].tolist() == [[1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]]
     assert five.n_observed.tolist() == [2]
@@ -133,12 +131,12 @@ def test_five_missing_minutes_are_filled_and_six_start_again() -> None:
 
 
 @pytest.mark.parametrize("values", [[], [np.nan], [1.0], [np.nan] * 3])
-def test_a_series_of_less_than_two_readings_has_no_window(values: list[float]) -> None:
+def test_series_of_one_reading_has_no_window(values: list[float]) -> None:
     windows = cut(np.array(values, dtype=np.float32), WindowSpec(4))
     assert len(windows) == 0
     assert windows[:].shape == (0, 4)
 
 
-def test_a_context_that_cannot_hold_two_readings_is_refused() -> None:
+def test_context_below_two_is_rejected() -> None:
     with pytest.raises(ValueError, match="at least 2 minutes, not 1"):
         WindowSpec(1)

@@ -24,7 +24,7 @@ from gapcast.storage.recovery import checkpoint_path, journal_path, recover
 from gapcast.storage.store import Store
 from tests.fuzz.mutations import mutate_bytes, mutate_document
 from tests.fuzz.target import PART, Target, scratch_folder
-from tests.support.houses import FIRST, Run, blending, house_kw, stream
+from tests.support.houses import FIRST, Run, ensemble_engine, house_kw, stream
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
 _N_MINUTES = 12
@@ -35,7 +35,7 @@ _HEADER = b'{"gapcast":"readings","version":1}'
 
 
 def _engine() -> Engine:
-    return blending()
+    return ensemble_engine()
 
 
 def _check_recovered(write: Callable[[Path], None]) -> None:

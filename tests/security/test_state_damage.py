@@ -32,7 +32,7 @@ from gapcast.storage import checkpoint, journal
 from gapcast.storage.record_lines import salt_of
 from gapcast.storage.recovery import checkpoint_path, journal_path
 from gapcast.storage.store import Store
-from tests.support.houses import Smooth, blending, house_kw, stream
+from tests.support.houses import Smooth, ensemble_engine, house_kw, stream
 
 NOON = 21_476_160
 N_DEVICES, N_RECORDS, NEWEST = 20, 200, 3
@@ -203,7 +203,7 @@ def test_journal_with_repeated_records_takes_each_once(intact: Path, tmp_path: P
 def test_state_of_version_1_gives_the_forecasts_it_gave_then(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "state"
     shutil.copytree(FIXTURES / name, folder)
-    engine = Engine(Trend(WindowSpec(8))) if name == "plain" else blending(Smooth(WindowSpec(8)))
+    engine = Engine(Trend(WindowSpec(8))) if name == "plain" else ensemble_engine(Smooth(WindowSpec(8)))
     store = Store(folder)
     store.restore(engine)
     store.close(None)
@@ -346,28 +346,28 @@ def test_newest_forecasts_that_raise_leave_the_windows(intact: Path, tmp_path: P
 
 @pytest.mark.parametrize("name", ["memory", "coefficients", "covariance", "usual", "due", "due_minute", "seen"])
 def test_learning_out_of_range_starts_afresh_and_windows_stay(name: str) -> None:
-    engine = blending(Smooth(WindowSpec(8)))
+    engine = ensemble_engine(Smooth(WindowSpec(8)))
     for one in stream(house_kw(30)):
         engine.forecast(engine.accept([one]), 7)
         engine.learn()
     snapshot = capture_snapshot(engine)
     snapshot.learnt[name] = np.full_like(snapshot.learnt[name], 10**17)
-    again = blending(Smooth(WindowSpec(8)))
-    assert restore_snapshot(again, snapshot) == ("1 rows of learned values or scores are out of range", [])
+    again = ensemble_engine(Smooth(WindowSpec(8)))
+    assert restore_snapshot(again, snapshot) == ("1 rows of learnt values or scores are out of range", [])
     assert list(again.buffers) == ["home"]
     assert again.ensemble is not None
     assert (again.ensemble.state.arrays[name][1] == again.ensemble.state.initial(name)).all() or name == "seen"
 
 
 def test_scores_and_drift_out_of_range_start_afresh() -> None:
-    engine = blending(Smooth(WindowSpec(8)))
+    engine = ensemble_engine(Smooth(WindowSpec(8)))
     for one in stream(house_kw(30)):
         engine.forecast(engine.accept([one]), 7)
         engine.learn()
     snapshot = capture_snapshot(engine)
     snapshot.scores["told ever"][:] = np.inf
     snapshot.drift["day"][:] = 2**60
-    again = blending(Smooth(WindowSpec(8)))
+    again = ensemble_engine(Smooth(WindowSpec(8)))
     assert restore_snapshot(again, snapshot).learning.startswith("2 rows")
     assert np.isfinite(again.scores.columns([0])["told ever"]).all()
     assert again.drift.columns([0])["day"].tolist() == [-1]

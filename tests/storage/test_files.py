@@ -25,7 +25,7 @@ from gapcast.storage import checkpoint, journal
 from gapcast.storage.journal import Damage, Entry, encode, encode_header
 from gapcast.storage.record_lines import encode_line, encode_line_v1
 from gapcast.storage.store import Store
-from tests.support.houses import Run, blending, house_kw, stream
+from tests.support.houses import Run, ensemble_engine, house_kw, stream
 
 NOON = 21_476_160
 DEVICES = st.text("abcXYZ019_.-", min_size=1, max_size=64).filter(lambda name: name not in {".", ".."})
@@ -220,11 +220,11 @@ def test_a_newer_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_was_learnt_and_does_not_fit_is_left_out_and_the_readings_are_there(tmp_path: Path) -> None:
-    run = Run(blending()).take(stream(house_kw(50)))
+    run = Run(ensemble_engine()).take(stream(house_kw(50)))
     snapshot = capture_snapshot(run.engine)
     learnt = snapshot.learnt | {"memory": snapshot.learnt["memory"] * np.nan}
     (tmp_path / "checkpoint-00000000.npz").write_bytes(checkpoint.encode(replace(snapshot, learnt=learnt)))
-    engine = blending()
+    engine = ensemble_engine()
     with capture_logs() as logs:
         Store(tmp_path).restore(engine)
     assert engine.latest() == run.engine.latest()

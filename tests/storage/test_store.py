@@ -70,12 +70,12 @@ def assert_goes_on(life: Life, *before: Sequence[Reading]) -> None:
         undisturbed.run(readings, issued_at_ms=9)
     assert life.recorder.engine.latest() == undisturbed.engine.latest()
     assert life.recorder.windows == undisturbed.windows
-    undisturbed.said.clear()
-    life.recorder.said.clear()
+    undisturbed.outputs.clear()
+    life.recorder.outputs.clear()
     after = minutes(60, 70)
     undisturbed.run(after)
     life.recorder.run(after)
-    assert life.recorder.said == undisturbed.said
+    assert life.recorder.outputs == undisturbed.outputs
 
 
 # --- restarts -----------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ def test_files_of_a_newer_version_are_left_alone(tmp_path: Path, monkeypatch: py
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     life = Life(tmp_path)
     life.run(minutes(60, 80))
-    assert len(life.recorder.said) == 40, "it goes on all the same"
+    assert len(life.recorder.outputs) == 40, "it goes on all the same"
     assert "is of version 7, and this gapcast reads versions up to 2" in life.store.problem
     assert life.told_of("state.not_kept")[0]["cure"].startswith("run the newer gapcast")
     life.end()

@@ -1,4 +1,4 @@
-"""Houses that are made up, and engines that blend what is said of them."""
+"""Synthetic houses, and engines with an ensemble of models."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Smooth:
     features: tuple[str, ...] = (GAP,)
 
     def predict(self, windows: F32) -> Prediction:
-        """Say what the last reading and the mean of ``windows`` ``[N, context, features]`` make together."""
+        """Forecast from the last reading and the mean of ``windows`` ``[N, context, features]``."""
         mean = (windows[:, -1, :1] + windows[:, :, 0].mean(1, keepdims=True)) / 2
         path = np.repeat(mean, len(self.lead_times_min), axis=1)
         if self.quantile_levels is None:
@@ -48,22 +48,22 @@ class Smooth:
         return Prediction(path, path[:, :, np.newaxis] + away)
 
 
-def blending(*models: Predictor, zone: tzinfo = UTC, includes_path: bool = True, **options: Any) -> Engine:
-    """An engine that blends ``models``, by the ``options`` of the blend: Smooth and Trend where none are given."""
+def ensemble_engine(*models: Predictor, zone: tzinfo = UTC, includes_path: bool = True, **options: Any) -> Engine:
+    """Return an engine with an ensemble of ``models`` (Smooth and Trend by default) and its ``options``."""
     models = models or (Smooth(), Trend())
     return Engine(
         models[0], zone=zone, includes_path=includes_path, ensemble=Ensemble(models, EnsembleOptions(**options), zone)
     )
 
 
-def learning(engine: Engine) -> Ensemble:
-    """The blend of an engine that has one."""
+def ensemble_of(engine: Engine) -> Ensemble:
+    """Return the ensemble of an engine that has one."""
     assert engine.ensemble is not None
     return engine.ensemble
 
 
 def house_kw(n_minutes: int, seed: int = 1) -> F64:
-    """Power of a house that was made up: a base, a day and its appliances, each on for some minutes; kW."""
+    """Return the power of a synthetic house: base load, daily curve and appliances, each on for some minutes; kW."""
     draw = np.random.default_rng(seed)
     minute = np.arange(n_minutes)
     kw = 0.3 + 0.15 * np.sin(2 * np.pi * minute / DAY_MIN)
@@ -75,39 +75,39 @@ def house_kw(n_minutes: int, seed: int = 1) -> F64:
 
 
 def stream(kw: Sequence[float] | NDArray[np.floating], first: int = FIRST, device: str = "home") -> list[Reading]:
-    """A reading a minute of ``kw``; a minute that is NaN is left out."""
+    """Return a reading for each minute of ``kw``, without those that are NaN."""
     values = np.asarray(kw, dtype=np.float64)
     return [Reading(device, first + i, float(value)) for i, value in enumerate(values) if not np.isnan(value)]
 
 
 @dataclass
 class Run:
-    """All that an engine told, and what came of it."""
+    """An engine with all its forecasts and outcomes."""
 
     engine: Engine
-    told: list[Forecast] = field(default_factory=list)
+    forecasts: list[Forecast] = field(default_factory=list)
     outcomes: list[Outcomes] = field(default_factory=list)
 
     def take(self, readings: Sequence[Reading], *, at_a_time: int = 1) -> Run:
-        """Let ``readings`` in, ``at_a_time`` in a batch."""
+        """Forecast and learn from ``readings``, ``at_a_time`` in a batch."""
         for at in range(0, len(readings), at_a_time):
-            self.told.extend(self.engine.forecast(self.engine.accept(readings[at : at + at_a_time]), 7))
+            self.forecasts.extend(self.engine.forecast(self.engine.accept(readings[at : at + at_a_time]), 7))
             outcomes, _ = self.engine.learn()
             if outcomes is not None:
                 self.outcomes.append(outcomes)
         return self
 
     def outcome(self, name: str) -> NDArray[np.float64]:
-        """One column of all outcomes, in their order."""
+        """Return one column of all outcomes, in order."""
         return np.concatenate([getattr(outcomes, name) for outcomes in self.outcomes])
 
     def of(self, device: str) -> list[Forecast]:
-        """What was told of one device, in its order."""
-        return [forecast for forecast in self.told if forecast.device == device]
+        """Return the forecasts of one device, in order."""
+        return [forecast for forecast in self.forecasts if forecast.device == device]
 
     def state(self) -> dict[str, dict[str, bytes]]:
-        """What was learnt, by device, bit for bit."""
-        ensemble = learning(self.engine)
+        """Return the bytes of the learnt state, by device."""
+        ensemble = ensemble_of(self.engine)
         found = {}
         for device in self.engine.buffers:
             columns = ensemble.columns([self.engine.buffers.row(device)])
@@ -116,6 +116,6 @@ class Run:
 
 
 def same_outcomes(one: Outcomes, other: Outcomes) -> bool:
-    """Whether they are equal, bit for bit."""
+    """Return whether they are equal, bit for bit."""
     names = [each.name for each in fields(Outcomes)]
     return all(np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in names)

@@ -1,4 +1,4 @@
-"""Changes that last, found in a device's errors."""
+"""Lasting changes of a device's errors are detected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gapcast.core.learning import drift as module
 from gapcast.core.learning.drift import MIN_OUTCOMES, QUIET_DAYS, Change, Drift
 from gapcast.core.learning.outcomes import Outcomes
-from tests.core.online.outcomes import NAN, START, outcomes, streams
+from tests.core.learning.outcomes import NAN, START, outcomes, streams
 
 DAY_MIN = 1440
 DAY_0 = START // DAY_MIN
@@ -25,21 +25,21 @@ SIGNS: tuple[tuple[Literal["grew", "shrank"], int], ...] = (("grew", 1), ("shran
 
 def days(drift: Drift, errors_kw: Sequence[float], first: int = DAY_0, row: int = 0) -> list[Change]:
     """Give ``drift`` a day of each error, as few outcomes as make one."""
-    told: list[Change] = []
+    changes: list[Change] = []
     for day, error_kw in enumerate(errors_kw, first):
         for i in range(N):
-            told += drift.add(outcomes([row], day * DAY_MIN + i, 2.0, (9.0, 2.0 + error_kw, NAN, NAN)))
-    return told
+            changes += drift.add(outcomes([row], day * DAY_MIN + i, 2.0, (9.0, 2.0 + error_kw, NAN, NAN)))
+    return changes
 
 
 def wavy(n: int, kw: float = 0.1) -> list[float]:
-    """Return errors as houses have them: a week's shape and some chance, ``n`` days of it."""
+    """Return ``n`` days of typical errors: a weekly pattern and noise."""
     chance = np.random.default_rng(5).normal(0, 0.25, n)
     return [kw * math.exp(0.1 * math.sin(day * 0.9) + chance[day]) for day in range(n)]
 
 
 class Slow:
-    """The same rules of one device, from all its outcomes, in plain numbers."""
+    """The same rules for one device, from all its outcomes, without arrays."""
 
     def __init__(self) -> None:
         self.day, self.today = -1, list[float]()
@@ -50,17 +50,17 @@ class Slow:
         self.runs: dict[str, tuple[float, list[float]]] = {"grew": (0.0, []), "shrank": (0.0, [])}
 
     def add(self, row: int, minute: int, error_kw: float) -> list[Change]:
-        told: list[Change] = []
+        changes: list[Change] = []
         day = minute // DAY_MIN
         if day != self.day:
             if day > self.day and len(self.today) >= N:
-                told = self.judge(row, minute, math.log(max(sum(self.today) / len(self.today), 0.005)))
+                changes = self.judge(row, minute, math.log(max(sum(self.today) / len(self.today), 0.005)))
             self.day, self.today = day, []
         self.today.append(error_kw)
-        return told
+        return changes
 
     def judge(self, row: int, minute: int, level: float) -> list[Change]:
-        told: list[Change] = []
+        changes: list[Change] = []
         deviation, far = max(math.sqrt(self.variance), 0.15), level - self.mean
         within = min(max(far, -3 * deviation), 3 * deviation)
         if self.n >= QUIET_DAYS:
@@ -71,15 +71,15 @@ class Slow:
                 if cusum > module.H:
                     n = len(self.runs[direction][1])
                     factor = math.exp(sum(self.runs[direction][1]) / n)
-                    told.append(Change(row, minute, direction, factor, n))
-        if told:
+                    changes.append(Change(row, minute, direction, factor, n))
+        if changes:
             self.start()
-            return told
+            return changes
         self.mean += (far if self.n == 0 else within) / min(self.n + 1, 60)
         if self.n:
             self.variance += (within**2 - self.variance) / min(self.n + 7, 60)
         self.n = min(self.n + 1, 60)
-        return told
+        return changes
 
 
 def order_of(change: Change) -> tuple[int, int, str]:
@@ -90,10 +90,8 @@ LEVELS = st.lists(st.one_of(st.floats(0, 2), st.sampled_from([0.0, 0.1, 0.11, 1e
 
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 4), st.floats(0, 2), st.booleans()), max_size=60), LEVELS)
-def test_changes_are_those_of_the_slow_reference(
-    steps: list[tuple[int, int, float, bool]], levels: list[float]
-) -> None:
-    """Days of several devices at once, of which some are short, some missing, and some come again."""
+def test_drift_matches_the_slow_reference(steps: list[tuple[int, int, float, bool]], levels: list[float]) -> None:
+    """Several devices at once, with short, missing and repeated days."""
     drift, slow = Drift(FEW, N), [Slow() for _ in range(FEW)]
     day = DAY_0
     calm = [(1, 0, level, True) for level in levels]
@@ -101,20 +99,20 @@ def test_changes_are_those_of_the_slow_reference(
         day += moved
         errors = [level * (1 + 0.1 * row) for row in range(FEW)]
         n = N if whole else N - 1
-        told: list[Change] = []
+        changes: list[Change] = []
         expected: list[Change] = []
         for i in range(n):
             rows = [alone] if i and not whole else list(range(FEW))
             minute = day * DAY_MIN + i
-            told += drift.add(outcomes(rows, minute, 0.0, [(0.0, errors[row], 0.0, 1.0) for row in rows]))
+            changes += drift.add(outcomes(rows, minute, 0.0, [(0.0, errors[row], 0.0, 1.0) for row in rows]))
             for row in rows:
                 expected += slow[row].add(row, minute, errors[row])
-        for found, wanted in zip(sorted(told, key=order_of), sorted(expected, key=order_of), strict=True):
+        for found, wanted in zip(sorted(changes, key=order_of), sorted(expected, key=order_of), strict=True):
             assert (order_of(found), found.n_days) == (order_of(wanted), wanted.n_days)
             assert found.factor == pytest.approx(wanted.factor, rel=1e-6)
 
 
-def test_a_lasting_change_is_told_once_then_the_baseline_starts_again() -> None:
+def test_drift_reports_a_lasting_change_once() -> None:
     for factor, direction in ((3.0, "grew"), (0.4, "shrank")):
         drift = Drift(FEW, N)
         errors = np.array(wavy(120))
@@ -123,33 +121,33 @@ def test_a_lasting_change_is_told_once_then_the_baseline_starts_again() -> None:
         assert change.direction == direction
         assert change.factor == pytest.approx(factor, rel=0.5)
         assert change.row == 0
-        found_on = change.minute // DAY_MIN - DAY_0  # the first minute of the day after the one that told
+        found_on = change.minute // DAY_MIN - DAY_0  # the first minute of the day after the one that changes
         assert 61 <= found_on <= 66
         assert 1 <= change.n_days <= 7
 
 
-def test_the_first_week_is_silent() -> None:
+def test_drift_first_week_reports_nothing() -> None:
     errors = [0.1, 0.1, 0.1, 5.0, 5.0, 5.0, 5.0]
     assert days(Drift(FEW, N), [*errors, 5.0]) == []
 
 
-def test_one_odd_day_is_no_change() -> None:
+def test_drift_one_odd_day_reports_nothing() -> None:
     errors = wavy(40)
     errors[20] *= 1_000
     errors[30] /= 1_000
     assert days(Drift(FEW, N), errors) == []
 
 
-def test_a_house_that_stands_still_is_no_news_every_day() -> None:
+def test_drift_constant_errors_report_nothing() -> None:
     assert days(Drift(FEW, N), [0.0] * 60) == []
     assert len(days(Drift(FEW, N), [0.1] * 30 + [0.0] * 60)) == 1
 
 
-def test_where_all_days_are_alike_a_trifle_is_no_change() -> None:
+def test_drift_small_change_after_equal_days_reports_nothing() -> None:
     assert days(Drift(FEW, N), [0.1] * 700 + [0.11] * 30) == []
 
 
-def test_a_day_counts_with_six_hundred_outcomes() -> None:
+def test_drift_day_needs_600_outcomes() -> None:
     for n, judged in ((MIN_OUTCOMES - 1, 0), (MIN_OUTCOMES, 1)):
         drift = Drift(1)
         for i in range(n):
@@ -158,7 +156,7 @@ def test_a_day_counts_with_six_hundred_outcomes() -> None:
         assert drift.columns(range(1))["state"][0, module._N_DAYS] == judged
 
 
-def test_where_time_goes_back_the_day_begun_is_dropped() -> None:
+def test_drift_drops_the_open_day_when_time_goes_back() -> None:
     drift = Drift(1, N)
     days(drift, [0.1, 0.1])
     kept = drift.columns(range(1))["state"]
@@ -167,7 +165,7 @@ def test_where_time_goes_back_the_day_begun_is_dropped() -> None:
     assert drift.columns(range(1))["today"][0, 0] == 1
 
 
-def test_rows_beyond_are_left_out_and_forgotten_ones_begin_anew() -> None:
+def test_drift_ignores_unknown_rows_and_resets_forgotten_ones() -> None:
     drift = Drift(40, N)
     assert drift.add(outcomes([], START, [])) == []
     assert drift.add(outcomes([40, 41], START, 1.0)) == []
@@ -182,27 +180,27 @@ def test_rows_beyond_are_left_out_and_forgotten_ones_begin_anew() -> None:
 
 
 @given(streams(), st.integers(0, 25))
-def test_a_restart_changes_no_bit(batches: list[Outcomes], at: int) -> None:
+def test_drift_restored_continues_exactly(batches: list[Outcomes], at: int) -> None:
     one, before = Drift(FEW, 1), Drift(FEW, 1)
-    told = [change for batch in batches for change in one.add(batch)]
+    changes = [change for batch in batches for change in one.add(batch)]
     found = [change for batch in batches[:at] for change in before.add(batch)]
     after = Drift(FEW, 1)
     after.restore_columns(before.columns(range(FEW)))
     found += [change for batch in batches[at:] for change in after.add(batch)]
-    assert found == told
+    assert found == changes
     expected, columns = one.columns(range(FEW)), after.columns(range(FEW))
     assert all(columns[name].tobytes() == expected[name].tobytes() for name in expected)
 
 
 @given(streams(max_step_min=3_000, huge=1e30))
-def test_nothing_is_nan_whatever_comes(batches: list[Outcomes]) -> None:
+def test_drift_state_is_finite_for_any_stream(batches: list[Outcomes]) -> None:
     drift = Drift(FEW, 1)
-    told = [change for batch in batches * 3 for change in drift.add(batch)]
-    assert all(math.isfinite(change.factor) and change.factor > 0 for change in told)
+    changes = [change for batch in batches * 3 for change in drift.add(batch)]
+    assert all(math.isfinite(change.factor) and change.factor > 0 for change in changes)
     assert all(np.isfinite(column).all() for column in drift.columns(range(FEW)).values())
 
 
-def test_a_copy_stands_still() -> None:
+def test_drift_copy_does_not_change() -> None:
     drift = Drift(1, N)
     drift.add(outcomes([0], START, 1.0))
     copied = drift.copy()
@@ -211,6 +209,6 @@ def test_a_copy_stands_still() -> None:
     assert drift.columns(range(1))["today"][0, 0] == 2
 
 
-def test_columns_that_do_not_fit_are_refused() -> None:
+def test_drift_restore_rejects_bad_columns() -> None:
     with pytest.raises(ValueError, match="shape"):
         Drift(5).restore_columns({**Drift(5).columns(range(3)), "today": np.zeros((3, 5))})

@@ -17,42 +17,42 @@ KW = st.floats(-50, 50)
 
 
 @given(st.lists(st.tuples(KW, KW, KW), min_size=1, max_size=30))
-def test_a_score_is_what_numpy_makes_of_all_at_once(triples: list[tuple[float, float, float]]) -> None:
+def test_score_matches_numpy(triples: list[tuple[float, float, float]]) -> None:
     score = ScoreAccumulator()
-    for came, forecast, last in triples:
-        score.add(came, forecast, last)
-    came, forecast, last = np.array(triples).T
+    for actual, forecast, last in triples:
+        score.add(actual, forecast, last)
+    actual, forecast, last = np.array(triples).T
     assert score.n == len(triples)
-    assert score.mse_kw2 == pytest.approx(np.mean((forecast - came) ** 2))
-    assert score.mae_kw == pytest.approx(np.mean(np.abs(forecast - came)))
-    assert score.persistence_mse_kw2 == pytest.approx(np.mean((last - came) ** 2))
-    assert score.persistence_mae_kw == pytest.approx(np.mean(np.abs(last - came)))
+    assert score.mse_kw2 == pytest.approx(np.mean((forecast - actual) ** 2))
+    assert score.mae_kw == pytest.approx(np.mean(np.abs(forecast - actual)))
+    assert score.persistence_mse_kw2 == pytest.approx(np.mean((last - actual) ** 2))
+    assert score.persistence_mae_kw == pytest.approx(np.mean(np.abs(last - actual)))
     if score.persistence_mse_kw2 > 1e-6:
         assert score.skill == pytest.approx(1 - score.mse_kw2 / score.persistence_mse_kw2)
 
 
 @given(st.lists(st.tuples(KW, KW, KW, st.none() | KW), min_size=1, max_size=30))
-def test_the_absolute_error_is_the_medians_where_there_is_one(
+def test_score_mae_uses_the_median_if_present(
     given_kw: list[tuple[float, float, float, float | None]],
 ) -> None:
     score, by_mean = ScoreAccumulator(), ScoreAccumulator()
     for actual_kw, forecast_kw, last_kw, median_kw in given_kw:
         score.add(actual_kw, forecast_kw, last_kw, median_kw)
         by_mean.add(actual_kw, forecast_kw, last_kw)
-    said = [(came, forecast if median is None else median) for came, forecast, _, median in given_kw]
-    assert score.mae_kw == pytest.approx(np.mean([abs(kw - came) for came, kw in said]))
+    pairs = [(actual, forecast if median is None else median) for actual, forecast, _, median in given_kw]
+    assert score.mae_kw == pytest.approx(np.mean([abs(kw - actual) for actual, kw in pairs]))
     assert (score.n, score.mse_kw2, score.persistence_mse_kw2, score.persistence_mae_kw) == (
         by_mean.n, by_mean.mse_kw2, by_mean.persistence_mse_kw2, by_mean.persistence_mae_kw
     )  # fmt: skip
 
 
-def test_without_outcomes_there_is_no_score() -> None:
+def test_score_without_outcomes_is_empty() -> None:
     assert math.isnan(ScoreAccumulator().mse_kw2)
     assert math.isnan(ScoreAccumulator().skill)
 
 
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=50))
-def test_a_histogram_counts_each_value_under_the_first_bound_that_holds_it(values: list[float]) -> None:
+def test_histogram_counts_under_the_first_matching_bound(values: list[float]) -> None:
     histogram = Histogram((1.0, 5.0, 10.0))
     for value in values:
         histogram.observe(value)
@@ -62,6 +62,6 @@ def test_a_histogram_counts_each_value_under_the_first_bound_that_holds_it(value
         assert sum(histogram.counts[: i + 1]) == sum(value <= bound for value in values)
 
 
-def test_a_files_error_names_the_line_where_there_is_one() -> None:
+def test_source_error_names_the_line() -> None:
     assert str(SourceError("a.csv", 7, "no number")) == "a.csv, line 7: no number"
     assert str(SourceError("a.csv", None, "not there")) == "a.csv: not there"

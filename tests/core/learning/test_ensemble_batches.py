@@ -1,4 +1,4 @@
-"""A batch is as good as its readings one by one, bit for bit: what is told, and what is learnt."""
+"""A batch gives the same forecasts and the same learnt state as its readings one by one, bit for bit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.forecast import Forecast
 from gapcast.core.reading import Reading
-from tests.support.houses import FIRST, Run, blending
+from tests.support.houses import FIRST, Run, ensemble_engine
 
 DEVICES = ("home", "barn", "shed", "loft")
 #: A device's next minute comes after so many; now and then it is late, the same again, or after a gap.
@@ -39,37 +39,37 @@ def in_batches(run: Run, readings: list[Reading], sizes: list[int]) -> Run:
     return run
 
 
-def told_by_device(run: Run) -> dict[str, list[Forecast]]:
+def forecasts_by_device(run: Run) -> dict[str, list[Forecast]]:
     return {device: list(run.of(device)) for device in DEVICES}
 
 
 @settings(max_examples=60)
 @given(ENTRIES, SIZES, st.booleans())
-def test_any_batching_tells_and_learns_the_same(
+def test_ensemble_any_batching_gives_the_same_result(
     entries: list[tuple[int, int, float]], sizes: list[int], calibrates: bool
 ) -> None:
     readings = readings_of(entries)
-    one_by_one = Run(blending(calibrates=calibrates))
-    in_some = Run(blending(calibrates=calibrates))
+    one_by_one = Run(ensemble_engine(calibrates=calibrates))
+    in_some = Run(ensemble_engine(calibrates=calibrates))
     one_by_one.take(readings)
     in_batches(in_some, readings, sizes)
-    assert in_some.told == one_by_one.told
+    assert in_some.forecasts == one_by_one.forecasts
     assert in_some.state() == one_by_one.state()
 
 
 @settings(max_examples=60)
 @given(ENTRIES, SIZES, st.integers(0, 3))
-def test_strangers_beyond_the_followed_in_a_batch_change_nothing(
+def test_ensemble_untracked_devices_in_a_batch_change_nothing(
     entries: list[tuple[int, int, float]], sizes: list[int], n_tracked: int
 ) -> None:
-    """Those beyond are told what a new device is, and nothing is kept of them."""
+    """Untracked devices get the forecast of a new device, and nothing is learnt of them."""
     readings = readings_of(entries)
     runs = []
     for one in (True, False):
-        run = Run(blending(max_devices=n_tracked))
+        run = Run(ensemble_engine(max_devices=n_tracked))
         runs.append(run.take(readings) if one else in_batches(run, readings, sizes))
     one_by_one, in_some = runs
-    assert in_some.told == one_by_one.told
+    assert in_some.forecasts == one_by_one.forecasts
     assert in_some.state() == one_by_one.state()
     rows = np.concatenate([np.empty(0, np.int64), *(outcomes.rows for outcomes in in_some.outcomes)])
     assert (rows < n_tracked).all()
@@ -77,24 +77,25 @@ def test_strangers_beyond_the_followed_in_a_batch_change_nothing(
 
 @settings(max_examples=30)
 @given(ENTRIES, st.randoms(use_true_random=False))
-def test_how_devices_are_interleaved_does_not_matter_to_any_of_them(
-    entries: list[tuple[int, int, float]], chance: Random
-) -> None:
+def test_ensemble_order_of_devices_does_not_matter(entries: list[tuple[int, int, float]], chance: Random) -> None:
     readings = readings_of(entries)
     queues = {device: [reading for reading in readings if reading.device == device] for device in DEVICES}
     shuffled: list[Reading] = []
     while any(queues.values()):
         device = chance.choice([device for device, queue in queues.items() if queue])
         shuffled.append(queues[device].pop(0))
-    one, other = Run(blending()).take(readings, at_a_time=17), Run(blending()).take(shuffled, at_a_time=23)
-    assert told_by_device(other) == told_by_device(one)
+    one, other = (
+        Run(ensemble_engine()).take(readings, at_a_time=17),
+        Run(ensemble_engine()).take(shuffled, at_a_time=23),
+    )
+    assert forecasts_by_device(other) == forecasts_by_device(one)
     assert other.state() == one.state()
 
 
-def test_a_batch_of_hundreds_of_devices_tells_each_what_it_is_told_alone() -> None:
+def test_ensemble_batch_of_hundreds_equals_each_device_alone() -> None:
     draw = np.random.default_rng(3)
     powers_kw = np.round(draw.gamma(1.0, 0.6, (120, 300)), 3)
-    together, alone = Run(blending()), Run(blending())
+    together, alone = Run(ensemble_engine()), Run(ensemble_engine())
     for minute in range(120):
         batch = [Reading(f"d{i}", FIRST + minute, float(kw)) for i, kw in enumerate(powers_kw[minute])]
         together.take(batch, at_a_time=len(batch))

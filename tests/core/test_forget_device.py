@@ -1,4 +1,4 @@
-"""A device that is forgotten: its row serves another, and nothing of it is seen again."""
+"""A forgotten device: its row is reused, and nothing of it remains."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEVICES = st.sampled_from([f"meter-{i}" for i in range(6)])
 
 
 @given(st.lists(st.tuples(st.booleans(), DEVICES, st.floats(0, 9, width=32)), max_size=60))
-def test_who_is_forgotten_begins_anew_and_no_one_else_notices(steps: list[tuple[bool, str, float]]) -> None:
+def test_forget_resets_one_device_and_no_other(steps: list[tuple[bool, str, float]]) -> None:
     engine = Engine(Persistence(), max_devices=4)
     alone: dict[str, Engine] = {}
     for i, (forget, device, gap_kw) in enumerate(steps):
@@ -38,7 +38,7 @@ def test_who_is_forgotten_begins_anew_and_no_one_else_notices(steps: list[tuple[
     assert engine.buffers.n_rows <= 4
 
 
-def test_one_that_was_never_forecast_is_forgotten_as_well() -> None:
+def test_forget_accepts_a_device_without_a_forecast() -> None:
     engine = Engine(Persistence())
     engine.accept([Reading(f"meter-{i}", NOON, 1.0) for i in range(100)])
     assert engine.forget("meter-99") == 99

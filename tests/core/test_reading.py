@@ -1,4 +1,4 @@
-"""What a message's power and time may be, and which names a device may have."""
+"""Accepted powers, times and device names of a message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INSTANTS_MS = st.integers(EARLIEST_MS, LATEST_MS - 1)
 
 
 @given(INSTANTS_MS)
-def test_an_instant_is_the_same_in_every_form(instant_ms: int) -> None:
+def test_instant_is_the_same_in_every_form(instant_ms: int) -> None:
     second_ms = instant_ms // 1_000 * 1_000
     assert (
         instant_of(second_ms // 1_000) == instant_of(second_ms) == instant_of(minute_and_second(second_ms)) == second_ms
@@ -29,7 +29,7 @@ def minute_and_second(instant_ms: int) -> str:
 
 
 @given(INSTANTS_MS)
-def test_a_minutes_label_is_its_start(instant_ms: int) -> None:
+def test_minute_label_is_the_start(instant_ms: int) -> None:
     minute = minute_of(instant_ms)
     assert minute_of(instant_of(minute_label(minute))) == minute
     assert 0 <= instant_ms - instant_of(minute_label(minute)) < 60_000
@@ -38,7 +38,7 @@ def test_a_minutes_label_is_its_start(instant_ms: int) -> None:
 @pytest.mark.parametrize(
     "ts", ["2010-11-01T01:29:00+01:00", "2010-11-01t00:29:00z", "2010-11-01 00:29:00Z", "2010-11-01T00:29:00.000Z"]
 )
-def test_an_offset_is_taken_into_account(ts: str) -> None:
+def test_instant_with_an_offset_is_converted(ts: str) -> None:
     assert instant_of(ts) == 1_288_571_340_000
 
 
@@ -65,7 +65,7 @@ def test_an_offset_is_taken_into_account(ts: str) -> None:
         ("1999-12-31T23:59:59Z", "clock_not_set"),
     ],
 )
-def test_a_time_that_cannot_be_used_is_refused_with_its_reason(ts: object, reason: str) -> None:
+def test_instant_that_is_invalid_is_rejected_with_a_reason(ts: object, reason: str) -> None:
     with pytest.raises(PayloadError) as refused:
         instant_of(ts)
     assert refused.value.reason == reason
@@ -87,30 +87,30 @@ def test_a_time_that_cannot_be_used_is_refused_with_its_reason(ts: object, reaso
         ({"kW": 1}, "not_a_number", "kW"),
     ],
 )
-def test_a_power_that_cannot_be_used_is_refused_with_a_cure(value: object, reason: str, hint: str) -> None:
+def test_power_that_is_invalid_is_rejected_with_a_fix(value: object, reason: str, hint: str) -> None:
     with pytest.raises(PayloadError, match=hint) as refused:
         power_of(value, Limits())
     assert refused.value.reason == reason
 
 
 @given(st.floats(-100, 100) | st.integers(-100, 100))
-def test_a_power_within_the_limits_is_taken_as_it_is(value: float) -> None:
+def test_power_within_the_limits_is_unchanged(value: float) -> None:
     assert power_of(value, Limits()) == value
 
 
-def test_limits_decide_whether_a_house_may_feed_in() -> None:
+def test_limits_decide_whether_feed_in_is_accepted() -> None:
     assert power_of(-3.5, Limits()) == -3.5
     with pytest.raises(PayloadError, match="outside 0 to 20 kW"):
         power_of(-3.5, Limits(0.0, 20.0))
 
 
 @pytest.mark.parametrize("name", ["home", "Meter-1.l2_b", "7", "x" * 64, "..."])
-def test_names_that_a_device_may_have(name: str) -> None:
+def test_device_name_valid(name: str) -> None:
     assert is_device_id(name)
 
 
 @pytest.mark.parametrize("name", ["", "my meter", "$SYS", "x" * 65, "x" * 300, "a/b", "a+", "ä", "home\n"])
-def test_names_that_a_device_may_not_have(name: str) -> None:
+def test_device_name_invalid(name: str) -> None:
     assert not is_device_id(name)
 
 
@@ -126,12 +126,12 @@ def test_names_that_a_device_may_not_have(name: str) -> None:
         pytest.param(10**5000, "out_of_range", "many digits", id="5001 digits"),
     ],
 )
-def test_what_else_was_measured_must_be_a_number_too(value: object, reason: str, words: str) -> None:
+def test_measured_value_must_be_a_number(value: object, reason: str, words: str) -> None:
     with pytest.raises(PayloadError, match=words) as refused:
         measured_of("voltage_v", value)
     assert refused.value.reason == reason
 
 
 @given(st.floats(-1e6, 1e6) | st.integers(-1_000_000, 1_000_000))
-def test_a_measured_number_is_taken_as_it_is(value: float) -> None:
+def test_measured_value_is_unchanged(value: float) -> None:
     assert measured_of("current_a", value) == value

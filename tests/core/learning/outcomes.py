@@ -47,13 +47,13 @@ def streams(max_step_min: int = 4_000, huge: float = 1e6) -> st.SearchStrategy[l
         minute, found = START, []
         for moved, rows, values, left_out in steps:
             minute = max(minute + moved, START - 10_000)
-            told, experts = np.array(values[:4]), np.array(values[4:10]).reshape(2, 3)
-            told[2:] = np.sort(told[2:])
-            told[{1: slice(1, 2), 2: slice(2, 4), 3: slice(3, 4)}.get(left_out, slice(0, 0))] = np.nan
+            published, experts = np.array(values[:4]), np.array(values[4:10]).reshape(2, 3)
+            published[2:] = np.sort(published[2:])
+            published[{1: slice(1, 2), 2: slice(2, 4), 3: slice(3, 4)}.get(left_out, slice(0, 0))] = np.nan
             if left_out == 4:
                 experts[:, 0] = np.nan
             last_kw, scale = values[10], np.arange(1, len(rows) + 1)
-            found.append(outcomes(sorted(rows), minute, values[11] / scale, told, last_kw, experts))
+            found.append(outcomes(sorted(rows), minute, values[11] / scale, published, last_kw, experts))
         return found
 
     return st.lists(batch, max_size=25).map(made)

@@ -1,4 +1,4 @@
-"""A real week of one household, the one that comes with gapcast: no worse than the champion, and bounds that hold."""
+"""The bundled week of one household: no worse than the best model, and 90 % coverage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gapcast.core.reading import Limits, Reading
 from gapcast.predictors.store import load_model
 from gapcast.replay.source import CsvColumns, read_minutes
 from gapcast.sample import sample_path
-from tests.support.houses import Run, blending
+from tests.support.houses import Run, ensemble_engine
 from tests.support.models import default_name, shipped_models, shipped_names
 
 
@@ -17,12 +17,12 @@ from tests.support.models import default_name, shipped_models, shipped_names
 def week() -> Run:
     """All shipped models, the default first, over the week."""
     names = sorted(shipped_names(), key=lambda name: name != default_name())
-    engine = blending(*(load_model(shipped_models() / name) for name in names), min_kw=0.0)
+    engine = ensemble_engine(*(load_model(shipped_models() / name) for name in names), min_kw=0.0)
     minutes = read_minutes(sample_path(), CsvColumns(), Limits())
     return Run(engine).take([Reading("home", minute, kw) for minute, kw in minutes], at_a_time=256)
 
 
-def test_the_blend_is_no_worse_than_the_champion(week: Run) -> None:
+def test_ensemble_is_no_worse_than_the_best_model(week: Run) -> None:
     """A champion that was trained on this very house, and a week to find out: at most half a percent is lost."""
     actual_kw, published_kw, experts_kw = (week.outcome(name) for name in ("actual_kw", "published_kw", "experts_kw"))
     assert len(actual_kw) > 9_900
@@ -34,7 +34,7 @@ def test_the_blend_is_no_worse_than_the_champion(week: Run) -> None:
     assert mae < np.abs(experts_kw[:, 1, -1] - actual_kw).mean()
 
 
-def test_nine_in_ten_outcomes_are_within_the_bounds(week: Run) -> None:
+def test_interval_covers_90_percent_of_outcomes(week: Run) -> None:
     published_kw, actual_kw = week.outcome("published_kw"), week.outcome("actual_kw")
     within = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
     assert within.mean() == pytest.approx(0.9, abs=0.03)

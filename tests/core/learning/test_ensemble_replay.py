@@ -1,4 +1,4 @@
-"""An engine that blends, taken on from its batches; models that look at different features; outcomes chosen."""
+"""An ensemble restored by replaying batches, members with different features, and selected outcomes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapcast.core.learning.options import EnsembleOptions
 from gapcast.core.learning.summary import EVER
 from gapcast.core.reading import Reading
 from gapcast.predictors.baselines import Persistence, Trend
-from tests.core.online.outcomes import START, outcomes
+from tests.core.learning.outcomes import START, outcomes
 
 N = 600
 VOLTAGE = "voltage_v"
@@ -27,7 +27,7 @@ def engine_of(*models: Persistence | Trend) -> Engine:
     return Engine(models[0], ensemble=Ensemble(models, EnsembleOptions()))
 
 
-def test_batches_replayed_teach_what_they_taught_before_however_many_there_are() -> None:
+def test_journal_replay_restores_the_learnt_state() -> None:
     live, again = engine_of(Trend()), engine_of(Trend())
     replay = JournalReplay(again)
     for first in range(0, N, 3):
@@ -47,20 +47,20 @@ def test_batches_replayed_teach_what_they_taught_before_however_many_there_are()
     assert replay.n_readings == N
 
 
-def test_a_model_of_fewer_features_is_heard_beside_one_of_more() -> None:
+def test_ensemble_combines_members_with_different_features() -> None:
     engine = engine_of(Persistence(name="of-two", features=(GAP, VOLTAGE)), Trend())
     alone = engine_of(Persistence(name="of-two"), Trend())
     for i in range(60):
-        told = engine.forecast(
+        forecast = engine.forecast(
             engine.accept([Reading("home", START + i, power_kw(i), measured={VOLTAGE: 240.0 + i})]), 0
         )
         wanted = alone.forecast(alone.accept([Reading("home", START + i, power_kw(i))]), 0)
-        assert told.gap_kw == pytest.approx(wanted.gap_kw, abs=1e-6)
+        assert forecast.gap_kw == pytest.approx(wanted.gap_kw, abs=1e-6)
         engine.learn()
         alone.learn()
 
 
-def test_of_outcomes_those_that_are_chosen_stay_in_order() -> None:
+def test_outcomes_which_keeps_the_order() -> None:
     chosen = outcomes([0, 1, 2], [START, START + 1, START + 2], [1.0, 2.0, 3.0]).select(np.array([True, False, True]))
     assert len(chosen) == 2
     assert chosen.rows.tolist() == [0, 2]

@@ -1,4 +1,4 @@
-"""The blend: what is told by whom, what it takes, and how it comes over a restart."""
+"""The ensemble: which model is published, its memory, and restarts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gapcast.core.window import F32, WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.store import load_model
 from gapcast.storage import checkpoint
-from tests.support.houses import FIRST, Run, Smooth, blending, house_kw, learning, same_outcomes, stream
+from tests.support.houses import FIRST, Run, Smooth, ensemble_engine, ensemble_of, house_kw, same_outcomes, stream
 from tests.support.models import shipped_models, shipped_names
 
 LEADS_MIN = (1, 2, 3, 4, 5)
@@ -54,7 +54,7 @@ def restored(run: Run, folder: Path, engine: Engine) -> Run:
     return Run(engine)
 
 
-# --- who speaks -----------------------------------------------------------------------------------
+# --- published model --------------------------------------------------------------------------------
 
 #: Models with an interval, one lead time and several, without a median, without an upper bound, and without any.
 MODELS: tuple[Predictor, ...] = (
@@ -68,31 +68,33 @@ MODELS: tuple[Predictor, ...] = (
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("includes_path", [True, False])
-def test_without_blend_and_calibration_the_model_tells_its_own_bit_for_bit(
-    model: Predictor, includes_path: bool
-) -> None:
+def test_ensemble_switched_off_publishes_the_primary_model(model: Predictor, includes_path: bool) -> None:
     readings = readings_of(300)
     alone = Run(Engine(model, includes_path=includes_path)).take(readings, at_a_time=7)
     options: dict[str, Any] = {"combines": False, "calibrates": False, "learns": False}
-    heard = Run(blending(model, Trend(), includes_path=includes_path, **options)).take(readings, at_a_time=7)
-    assert heard.told == alone.told
-    assert heard.engine.latest() == alone.engine.latest()
+    combined = Run(ensemble_engine(model, Trend(), includes_path=includes_path, **options)).take(readings, at_a_time=7)
+    assert combined.forecasts == alone.forecasts
+    assert combined.engine.latest() == alone.engine.latest()
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_without_blend_alone_mean_and_median_are_the_models_and_bounds_are_corrected(model: Predictor) -> None:
+def test_ensemble_without_blend_calibrates_the_primary_model(model: Predictor) -> None:
     readings = readings_of(300)
     alone = Run(Engine(model)).take(readings, at_a_time=7)
-    heard = Run(blending(model, combines=False, learns=False)).take(readings, at_a_time=7)
-    told = [(forecast.gap_kw, forecast.median_kw, forecast.path_kw, forecast.model) for forecast in heard.told]
-    assert told == [(one.gap_kw, one.median_kw, one.path_kw, one.model) for one in alone.told]
-    assert all(forecast.level == 0.9 and forecast.experts is None for forecast in heard.told)
+    combined = Run(ensemble_engine(model, combines=False, learns=False)).take(readings, at_a_time=7)
+    published = [
+        (forecast.gap_kw, forecast.median_kw, forecast.path_kw, forecast.model) for forecast in combined.forecasts
+    ]
+    assert published == [(one.gap_kw, one.median_kw, one.path_kw, one.model) for one in alone.forecasts]
+    assert all(forecast.level == 0.9 and forecast.experts is None for forecast in combined.forecasts)
 
 
-def test_one_bound_alone_is_no_interval_and_is_not_told() -> None:
+def test_ensemble_drops_a_single_bound() -> None:
     model = Smooth(quantile_levels=(0.05, 0.5))
-    run = Run(blending(model, calibrates=False)).take(readings_of(30))
-    assert {(forecast.lower_kw, forecast.upper_kw, forecast.level) for forecast in run.told} == {(None, None, None)}
+    run = Run(ensemble_engine(model, calibrates=False)).take(readings_of(30))
+    assert {(forecast.lower_kw, forecast.upper_kw, forecast.level) for forecast in run.forecasts} == {
+        (None, None, None)
+    }
     assert all(json.loads(each) for each in documents_of(run.engine, 31))
 
 
@@ -101,9 +103,9 @@ def documents_of(engine: Engine, minute: int) -> list[bytes]:
     return list(ForecastEncoder().encode(engine.forecast(engine.accept(batch), 5)))
 
 
-def test_uncalibrated_bounds_of_a_blend_move_with_its_median() -> None:
-    run = Run(blending(calibrates=False, min_kw=-100)).take(stream(house_kw(400) - 40), at_a_time=20)
-    for forecast in run.told:
+def test_ensemble_uncalibrated_bounds_follow_the_median() -> None:
+    run = Run(ensemble_engine(calibrates=False, min_kw=-100)).take(stream(house_kw(400) - 40), at_a_time=20)
+    for forecast in run.forecasts:
         assert forecast.median_kw is not None
         assert (forecast.lower_kw, forecast.upper_kw) == pytest.approx(
             (forecast.median_kw - 0.36, forecast.median_kw + 0.36), abs=1e-4
@@ -113,11 +115,9 @@ def test_uncalibrated_bounds_of_a_blend_move_with_its_median() -> None:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("calibrates", [True, False])
 @pytest.mark.parametrize("includes_path", [True, False])
-def test_what_is_published_is_the_document_and_what_is_kept(
-    model: Predictor, calibrates: bool, includes_path: bool
-) -> None:
+def test_ensemble_published_document_equals_the_latest(model: Predictor, calibrates: bool, includes_path: bool) -> None:
     """Over MQTT, as an object, and read again from the latest: the same."""
-    engine = blending(model, Persistence(name="same"), calibrates=calibrates, includes_path=includes_path)
+    engine = ensemble_engine(model, Persistence(name="same"), calibrates=calibrates, includes_path=includes_path)
     Run(engine).take(readings_of(100), at_a_time=10)
     batch = engine.accept(readings_of(1, 100))
     forecasts = engine.forecast(batch, 1_300_000_000_123)
@@ -127,7 +127,7 @@ def test_what_is_published_is_the_document_and_what_is_kept(
     for document in sent:
         assert document["model"] == "blend"
         for who in ("experts", "median_experts"):
-            assert tuple(document[who]) == learning(engine).experts
+            assert tuple(document[who]) == ensemble_of(engine).experts
             assert sum(document[who].values()) == pytest.approx(1, abs=0.0005 * len(document[who]))
         if includes_path and len(model.lead_times_min) > 1:
             assert document["path"][-1] == document["gap_kw"]
@@ -136,12 +136,12 @@ def test_what_is_published_is_the_document_and_what_is_kept(
             assert "path" not in document
 
 
-def test_a_path_leaves_from_the_models_own_and_ends_in_the_blends() -> None:
+def test_ensemble_path_ends_at_the_published_forecast() -> None:
     model = Trend(lead_times_min=LEADS_MIN)
     readings = readings_of(200)
-    own = Run(Engine(model)).take(readings, at_a_time=10).told
-    told = Run(blending(model)).take(readings, at_a_time=10).told
-    for one, blended in zip(own, told, strict=True):
+    own = Run(Engine(model)).take(readings, at_a_time=10).forecasts
+    published = Run(ensemble_engine(model)).take(readings, at_a_time=10).forecasts
+    for one, blended in zip(own, published, strict=True):
         assert one.path_kw is not None
         assert blended.path_kw is not None
         added_kw = blended.gap_kw - one.gap_kw
@@ -149,76 +149,76 @@ def test_a_path_leaves_from_the_models_own_and_ends_in_the_blends() -> None:
         assert blended.path_kw == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_weights_of_the_mean_told_make_the_mean_of_the_experts() -> None:
-    run = Run(blending()).take(stream(house_kw(400)))
+def test_ensemble_published_weights_reproduce_the_mean() -> None:
+    run = Run(ensemble_engine()).take(stream(house_kw(400)))
     outcomes = run.outcome("experts_kw")[100]
     minute = int(run.outcome("minutes")[100])
-    (forecast,) = [each for each in run.told if each.target_minute == minute]
+    (forecast,) = [each for each in run.forecasts if each.target_minute == minute]
     assert forecast.experts is not None
     assert forecast.median_experts is not None
     assert forecast.gap_kw == pytest.approx(outcomes[0] @ np.array(list(forecast.experts.values())), abs=0.01)
     assert forecast.median_kw == pytest.approx(outcomes[1] @ np.array(list(forecast.median_experts.values())), abs=0.01)
 
 
-def test_blend_member_without_a_number_is_named_and_left_out() -> None:
+def test_ensemble_leaves_out_a_member_with_nan() -> None:
     class Broken(Trend):
         def predict(self, windows: F32) -> Prediction:
             return Prediction(np.full((len(windows), 1), np.nan, dtype=np.float32))
 
-    engine = blending(Smooth(), Broken(name="broken"))
+    engine = ensemble_engine(Smooth(), Broken(name="broken"))
     forecasts = engine.forecast(engine.accept(readings_of(3)), 0)
     assert forecasts.repairs == Repairs(models=("broken",), replaced=())
     assert len(forecasts) > 0
     assert np.isfinite(forecasts.gap_kw).all()
 
 
-def test_state_of_a_device_with_the_shipped_models_is_at_most_16_kb() -> None:
-    ensemble = Ensemble([load_model(shipped_models() / name) for name in shipped_names()], EnsembleOptions())
-    assert ensemble.n_bytes_per_device <= 16_000
-    assert Ensemble([Trend()], EnsembleOptions(learns=False)).n_bytes_per_device < ensemble.n_bytes_per_device
+def test_ensemble_state_of_a_device_is_at_most_16_kb() -> None:
+    blend = Ensemble([load_model(shipped_models() / name) for name in shipped_names()], EnsembleOptions())
+    assert blend.n_bytes_per_device <= 16_000
+    assert Ensemble([Trend()], EnsembleOptions(learns=False)).n_bytes_per_device < blend.n_bytes_per_device
 
 
-# --- who is known ---------------------------------------------------------------------------------
+# --- tracked devices --------------------------------------------------------------------------------
 
 
-def test_a_stranger_beyond_the_followed_is_told_what_a_new_device_is() -> None:
-    engine = blending(max_devices=1)
+def test_ensemble_untracked_device_gets_a_new_devices_forecast() -> None:
+    engine = ensemble_engine(max_devices=1)
     run = Run(engine).take(readings_of(600), at_a_time=9)
-    new = Run(blending()).take(readings_of(2, 0)).told[0]
+    new = Run(ensemble_engine()).take(readings_of(2, 0)).forecasts[0]
     for device in ("barn", "shed"):
         assert {json.dumps(forecast.experts) for forecast in run.of(device)} == {json.dumps(new.experts)}
     assert {int(row) for row in run.outcome("rows")} == {0}
     engine.forget("shed")
-    assert len(learning(engine).state) == 16, "nothing is kept of strangers"
+    assert len(ensemble_of(engine).state) == 16, "nothing is kept of untracked devices"
 
 
-def test_a_device_that_is_forgotten_begins_as_any_other() -> None:
-    run = Run(blending()).take(readings_of(300), at_a_time=9)
+def test_ensemble_forgotten_device_starts_as_new() -> None:
+    run = Run(ensemble_engine()).take(readings_of(300), at_a_time=9)
     run.engine.forget("barn")
     run.engine.forget("nobody")
-    run.told.clear()
-    again = Run(blending()).take(readings_of(100, 300, ("barn",)))
+    run.forecasts.clear()
+    again = Run(ensemble_engine()).take(readings_of(100, 300, ("barn",)))
     run.take(readings_of(100, 300, ("barn",)))
-    assert run.told == again.told
+    assert run.forecasts == again.forecasts
 
 
-def test_a_forecast_that_waits_to_be_learnt_is_learnt_before_its_device_is_forgotten_or_kept() -> None:
-    engine, other = blending(), blending()
+def test_ensemble_columns_include_pending_outcomes() -> None:
+    engine, other = ensemble_engine(), ensemble_engine()
     for each in (engine, other):
         Run(each).take(readings_of(50))
         each.forecast(each.accept(readings_of(1, 50)), 0)
-    columns = learning(engine).columns([0, 1, 2])
+    columns = ensemble_of(engine).columns([0, 1, 2])
     outcomes, _ = other.learn()
     assert outcomes is not None
     assert len(outcomes) == 3
-    after = learning(other).columns([0, 1, 2])
+    after = ensemble_of(other).columns([0, 1, 2])
     assert all(np.array_equal(columns[name], after[name], equal_nan=columns[name].dtype.kind == "f") for name in after)
     late, _ = engine.learn()
     assert late is not None
     assert same_outcomes(late, outcomes)
 
 
-def test_rows_grow_with_their_devices_and_forget_what_they_do_not_have() -> None:
+def test_device_rows_grow_and_forget() -> None:
     rows = DeviceRows({"kw": np.array([1.0, 2.0])})
     rows.write_back("kw", rows.index(np.array([40, 3])), np.zeros((2, 2)))
     assert len(rows) == 41
@@ -233,23 +233,23 @@ def test_rows_grow_with_their_devices_and_forget_what_they_do_not_have() -> None
 
 @settings(max_examples=15)
 @given(st.integers(0, 120), st.integers(1, 20))
-def test_an_engine_restored_from_a_checkpoint_goes_on_bit_for_bit(
+def test_ensemble_restored_from_a_checkpoint_continues_exactly(
     tmp_path_factory: pytest.TempPathFactory, n_before: int, at_a_time: int
 ) -> None:
-    undisturbed = Run(blending(max_devices=2)).take(readings_of(n_before), at_a_time=at_a_time)
-    again = restored(undisturbed, tmp_path_factory.mktemp("kept"), blending(max_devices=2))
+    undisturbed = Run(ensemble_engine(max_devices=2)).take(readings_of(n_before), at_a_time=at_a_time)
+    again = restored(undisturbed, tmp_path_factory.mktemp("kept"), ensemble_engine(max_devices=2))
     assert again.engine.latest() == undisturbed.engine.latest()
     assert again.state() == undisturbed.state()
-    undisturbed.told.clear()
+    undisturbed.forecasts.clear()
     for run in (undisturbed, again):
         run.take(readings_of(80, n_before), at_a_time=at_a_time)
-    assert again.told == undisturbed.told
+    assert again.forecasts == undisturbed.forecasts
     assert again.state() == undisturbed.state()
 
 
-def test_what_came_after_the_checkpoint_is_learnt_again(tmp_path: Path) -> None:
-    undisturbed = Run(blending()).take(readings_of(100), at_a_time=5)
-    again = restored(undisturbed, tmp_path, blending())
+def test_ensemble_learns_again_from_the_journal(tmp_path: Path) -> None:
+    undisturbed = Run(ensemble_engine()).take(readings_of(100), at_a_time=5)
+    again = restored(undisturbed, tmp_path, ensemble_engine())
     undisturbed.take(readings_of(60, 100), at_a_time=5)
     replay = JournalReplay(again.engine)
     for at in range(0, 180, 11):
@@ -259,7 +259,7 @@ def test_what_came_after_the_checkpoint_is_learnt_again(tmp_path: Path) -> None:
     assert again.state() == undisturbed.state()
 
 
-def test_a_batch_that_could_not_be_forecast_is_none_in_the_replay_either() -> None:
+def test_journal_replay_skips_a_batch_that_failed() -> None:
     class Shy(Trend):
         def predict(self, windows: F32) -> Prediction:
             if (windows[:, -1, 0] == 9.0).any():
@@ -267,24 +267,24 @@ def test_a_batch_that_could_not_be_forecast_is_none_in_the_replay_either() -> No
                 raise ModelError(msg)
             return Prediction(windows[:, -1, :1])
 
-    replay = JournalReplay(engine := blending(Shy()))
+    replay = JournalReplay(engine := ensemble_engine(Shy()))
     replay.replay_batch(stream([1.0, 2.0]), 1)
     replay.replay_batch(stream([9.0], FIRST + 2), 2)
     replay.finish()
     assert [forecast.observed_minute for forecast in engine.latest()] == [FIRST + 1]
 
 
-def test_with_other_models_what_is_common_goes_on(tmp_path: Path) -> None:
-    before = Run(blending(Smooth(), Trend())).take(readings_of(400), at_a_time=9)
-    old = learning(before.engine)
-    after = restored(before, tmp_path, blending(Persistence(name="same"), Smooth()))
-    new = learning(after.engine)
+def test_ensemble_with_other_models_keeps_common_state(tmp_path: Path) -> None:
+    before = Run(ensemble_engine(Smooth(), Trend())).take(readings_of(400), at_a_time=9)
+    old = ensemble_of(before.engine)
+    after = restored(before, tmp_path, ensemble_engine(Persistence(name="same"), Smooth()))
+    new = ensemble_of(after.engine)
     kept_memory, memory = old.state.arrays["memory"][1:4], new.state.arrays["memory"][1:4]
     for name in ("smooth", LEARNED, PERSISTENCE):
         was, now = old.experts.index(name), new.experts.index(name)
         assert np.array_equal(memory[..., now], kept_memory[..., was])
     same = memory[..., new.experts.index("same")]
-    assert np.array_equal(same[:, 0], kept_memory[:, 0].min(-1)), "a newcomer has the regret of the worst"
+    assert np.array_equal(same[:, 0], kept_memory[:, 0].min(-1)), "a new ensemble member has the regret of the worst"
     columns, old_columns = list(new._inputs.rls_features.names), list(old._inputs.rls_features.names)
     at, was = columns.index("lag 1"), old_columns.index("lag 1")
     coefficients = new.state.arrays["coefficients"][1:4]
@@ -293,24 +293,24 @@ def test_with_other_models_what_is_common_goes_on(tmp_path: Path) -> None:
     assert np.array_equal(covariance[..., at, at], old.state.arrays["covariance"][1:4, ..., was, was])
     for name in ("seen", "usual"):
         assert np.array_equal(new.state.arrays[name][1:4], old.state.arrays[name][1:4], equal_nan=True)
-    assert (new.state.arrays["due_minute"][1:4] == -1).all(), "other experts made them"
-    assert after.engine.latest() == [], "and others told them"
+    assert (new.state.arrays["due_minute"][1:4] == -1).all(), "other members made them"
+    assert after.engine.latest() == [], "and other models made them"
     after.take(readings_of(60, 400), at_a_time=9)
-    assert len(after.told) == 180
+    assert len(after.forecasts) == 180
 
 
 @pytest.mark.parametrize("options", [{"learns": False}, {"combines": False, "learns": False}, {"calibrates": False}])
-def test_other_options_go_on_too_and_back(tmp_path: Path, options: dict[str, Any]) -> None:
-    before = Run(blending()).take(readings_of(100), at_a_time=9)
-    other = restored(before, tmp_path, blending(**options)).take(readings_of(20, 100), at_a_time=9)
-    back = restored(other, tmp_path, blending()).take(readings_of(20, 120), at_a_time=9)
-    assert len(back.told) == 60
-    row = learning(back.engine).state.arrays["seen"][1]
+def test_ensemble_with_other_options_keeps_learning(tmp_path: Path, options: dict[str, Any]) -> None:
+    before = Run(ensemble_engine()).take(readings_of(100), at_a_time=9)
+    other = restored(before, tmp_path, ensemble_engine(**options)).take(readings_of(20, 100), at_a_time=9)
+    back = restored(other, tmp_path, ensemble_engine()).take(readings_of(20, 120), at_a_time=9)
+    assert len(back.forecasts) == 60
+    row = ensemble_of(back.engine).state.arrays["seen"][1]
     assert row[1] > 95, "outcomes are counted on"
 
 
-def test_fewer_devices_than_before_leave_the_others_out(tmp_path: Path) -> None:
-    before = Run(blending()).take(readings_of(100), at_a_time=9)
+def test_ensemble_with_a_lower_limit_drops_devices(tmp_path: Path) -> None:
+    before = Run(ensemble_engine()).take(readings_of(100), at_a_time=9)
     engine = Engine(Smooth(), 2, ensemble=Ensemble((Smooth(), Trend()), EnsembleOptions(max_devices=1)))
     after = restored(before, tmp_path, engine)
     assert after.state()["home"] == before.state()["home"]
@@ -321,8 +321,8 @@ def without(archive: dict[str, NDArray[Any]], *names: str) -> dict[str, NDArray[
     return {name: column for name, column in archive.items() if not name.startswith(names)}
 
 
-def test_a_checkpoint_of_the_version_before_still_loads(tmp_path: Path) -> None:
-    """It has no columns of what was learnt, nor of who spoke."""
+def test_checkpoint_of_version_1_loads(tmp_path: Path) -> None:
+    """It has no learnt columns, and no weights of the latest forecasts."""
     before = Run(Engine(Smooth())).take(readings_of(100), at_a_time=9)
     path = tmp_path / "checkpoint.npz"
     path.write_bytes(checkpoint.encode(capture_snapshot(before.engine)))
@@ -336,7 +336,7 @@ def test_a_checkpoint_of_the_version_before_still_loads(tmp_path: Path) -> None:
     np.savez(path, **arrays)
     snapshot = checkpoint.read(path)
     assert snapshot is not None
-    for engine in (Engine(Smooth()), blending()):
+    for engine in (Engine(Smooth()), ensemble_engine()):
         assert restore_snapshot(engine, snapshot) == ("", [])
         assert [engine.buffers.window(device).tobytes() for device in DEVICES] == [
             before.engine.buffers.window(device).tobytes() for device in DEVICES
@@ -364,40 +364,40 @@ DAMAGE: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", DAMAGE)
-def test_learnt_columns_that_do_not_fit_are_refused_and_the_readings_kept(what: str) -> None:
-    run = Run(blending()).take(readings_of(100), at_a_time=9)
+def test_restore_with_bad_learnt_columns_keeps_the_readings(what: str) -> None:
+    run = Run(ensemble_engine()).take(readings_of(100), at_a_time=9)
     snapshot = capture_snapshot(run.engine)
     name, alter = DAMAGE[what]
     column = snapshot.learnt.pop(name)
     if alter is not None:
         snapshot.learnt[name] = alter(column)
     with pytest.raises(StateError):
-        learning(blending()).restore_columns(3, snapshot.learnt)
-    engine = blending()
+        ensemble_of(ensemble_engine()).restore_columns(3, snapshot.learnt)
+    engine = ensemble_engine()
     assert restore_snapshot(engine, snapshot).learning != ""
     assert engine.latest() == run.engine.latest()
     fresh = Run(engine)
-    blank = learning(blending()).columns([0])
+    blank = ensemble_of(ensemble_engine()).columns([0])
     assert fresh.state()["home"] == {n: c.tobytes() for n, c in blank.items() if n != "followed"}
     fresh.take(readings_of(5, 100))
-    assert all(np.isfinite(forecast.gap_kw) for forecast in fresh.told)
+    assert all(np.isfinite(forecast.gap_kw) for forecast in fresh.forecasts)
 
 
 # --- contexts -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("context", [2, 3, 6, 7, 12, 31, 200])
-def test_windows_of_any_length_are_looked_at(context: int) -> None:
-    run = Run(blending(Trend(spec=WindowSpec(context)))).take(readings_of(60), at_a_time=10)
-    names = learning(run.engine)._inputs.rls_features.names
+def test_ensemble_inputs_accept_any_context(context: int) -> None:
+    run = Run(ensemble_engine(Trend(spec=WindowSpec(context)))).take(readings_of(60), at_a_time=10)
+    names = ensemble_of(run.engine)._inputs.rls_features.names
     assert names[0] == "trend mean"
     assert len([name for name in names if name.startswith("lag")]) == min(5, context - 1)
-    assert len(run.told) == 177
+    assert len(run.forecasts) == 177
 
 
-def test_the_columns_are_what_their_names_say() -> None:
-    engine = blending(Trend(spec=WindowSpec(40)))
-    view = learning(engine)._inputs.rls_features
+def test_ensemble_input_columns_match_their_names() -> None:
+    engine = ensemble_engine(Trend(spec=WindowSpec(40)))
+    view = ensemble_of(engine)._inputs.rls_features
     window = np.arange(40, dtype=np.float32)[np.newaxis]
     columns = view.columns_kw(window, [np.array([5.0], dtype=np.float32)], view.local_minute(np.array([FIRST + 360])))[
         0
@@ -415,20 +415,20 @@ def test_the_columns_are_what_their_names_say() -> None:
     assert (found["tod_sin"], found["tod_cos"]) == pytest.approx((1.0, 0.0), abs=1e-12)
 
 
-def test_models_of_different_contexts_each_see_their_own_minutes() -> None:
+def test_ensemble_members_see_windows_of_their_own_context() -> None:
     short, long = Trend(spec=WindowSpec(5), name="short"), Trend(spec=WindowSpec(40), name="long")
     readings = readings_of(100)
-    run = Run(blending(short, long)).take(readings, at_a_time=10)
+    run = Run(ensemble_engine(short, long)).take(readings, at_a_time=10)
     alone = {model.name: Run(Engine(model)).take(readings, at_a_time=10) for model in (short, long)}
     for place, name in enumerate(("short", "long")):
-        said: dict[tuple[str, int], Forecast] = {(str(f.device), f.target_minute): f for f in alone[name].told}
+        expected: dict[tuple[str, int], Forecast] = {(str(f.device), f.target_minute): f for f in alone[name].forecasts}
         for outcomes in run.outcomes:
             for row, minute, kw in zip(outcomes.rows, outcomes.minutes, outcomes.experts_kw[:, 0, place], strict=True):
-                assert said[DEVICES[row], int(minute)].gap_kw == pytest.approx(kw, abs=1e-6)
-    assert run.told[-1].context == 40
+                assert expected[DEVICES[row], int(minute)].gap_kw == pytest.approx(kw, abs=1e-6)
+    assert run.forecasts[-1].context == 40
 
 
-def test_a_model_that_takes_power_alone_is_given_it_where_another_takes_more() -> None:
+def test_ensemble_members_see_their_own_features() -> None:
     """Each model is given the measured features that it asks for, and no others."""
     shapes: dict[str, set[int]] = {}
 
@@ -439,6 +439,6 @@ def test_a_model_that_takes_power_alone_is_given_it_where_another_takes_more() -
 
     electric = Looking(name="electric", features=("gap_kw", "voltage_v"))
     readings = [Reading("home", FIRST + i, float(i), measured={"voltage_v": 230.0}) for i in range(20)]
-    run = Run(blending(electric, Looking(name="power"))).take(readings, at_a_time=3)
+    run = Run(ensemble_engine(electric, Looking(name="power"))).take(readings, at_a_time=3)
     assert shapes == {"electric": {2}, "power": {1}}
-    assert len(run.told) == 19
+    assert len(run.forecasts) == 19

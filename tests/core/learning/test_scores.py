@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import EVER, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary, summarize
-from tests.core.online.outcomes import EXPERTS, NAN, START, outcomes, streams
+from tests.core.learning.outcomes import EXPERTS, NAN, START, outcomes, streams
 
 FEW = 5  # devices that are followed: rows 0 to 4
 
@@ -60,16 +60,18 @@ def check(found: Summary, ones: list[tuple[Outcomes, int]]) -> None:
     def error(kw: float, fallback: float, came: float) -> float:
         return (fallback if math.isnan(kw) else kw) - came
 
-    told = [(b.published_kw[i], b.actual_kw[i], b.last_kw[i]) for b, i in ones]
+    published = [(b.published_kw[i], b.actual_kw[i], b.last_kw[i]) for b, i in ones]
     assert found.n == len(ones)
-    close(found.mse_kw2, mean([(t[0] - c) ** 2 for t, c, _ in told]))
-    assert found.bias_kw == (pytest.approx(mean([t[0] - c for t, c, _ in told]), rel=2e-5, abs=1) if told else None)
+    close(found.mse_kw2, mean([(t[0] - c) ** 2 for t, c, _ in published]))
+    assert found.bias_kw == (
+        pytest.approx(mean([t[0] - c for t, c, _ in published]), rel=2e-5, abs=1) if published else None
+    )
     close(found.skill, skill(found.mse_kw2, found.persistence_mse_kw2))
     close(found.mae_skill, skill(found.mae_kw, found.persistence_mae_kw))
-    close(found.mae_kw, mean([abs(error(t[1], t[0], c)) for t, c, _ in told]))
-    close(found.persistence_mse_kw2, mean([(last - c) ** 2 for _, c, last in told]))
-    close(found.persistence_mae_kw, mean([abs(last - c) for _, c, last in told]))
-    within = [(t, c) for t, c, _ in told if not math.isnan(t[2] + t[3])]
+    close(found.mae_kw, mean([abs(error(t[1], t[0], c)) for t, c, _ in published]))
+    close(found.persistence_mse_kw2, mean([(last - c) ** 2 for _, c, last in published]))
+    close(found.persistence_mae_kw, mean([abs(last - c) for _, c, last in published]))
+    within = [(t, c) for t, c, _ in published if not math.isnan(t[2] + t[3])]
     close(found.coverage, mean([float(t[2] <= c <= t[3]) for t, c in within]))
     close(found.width_kw, mean([t[3] - t[2] for t, _ in within]))
     losses = []
@@ -78,14 +80,14 @@ def check(found: Summary, ones: list[tuple[Outcomes, int]]) -> None:
         losses.append(sum(max(level * (c - q), (level - 1) * (c - q)) for level, q in quantiles) / 3)
     close(found.pinball_kw, mean(losses))
     for e, name in enumerate(EXPERTS[:2]):
-        said = [(b.experts_kw[i, :, e], b.actual_kw[i]) for b, i in ones if not math.isnan(b.experts_kw[i, 0, e])]
-        close(found.experts[name].mse_kw2, mean([(kw[0] - c) ** 2 for kw, c in said]))
-        close(found.experts[name].mae_kw, mean([abs(kw[1] - c) for kw, c in said]))
+        pairs = [(b.experts_kw[i, :, e], b.actual_kw[i]) for b, i in ones if not math.isnan(b.experts_kw[i, 0, e])]
+        close(found.experts[name].mse_kw2, mean([(kw[0] - c) ** 2 for kw, c in pairs]))
+        close(found.experts[name].mae_kw, mean([abs(kw[1] - c) for kw, c in pairs]))
     assert found.experts["persistence"].mse_kw2 == found.persistence_mse_kw2
 
 
 @given(streams())
-def test_scores_are_those_of_all_that_is_within_the_period(batches: list[Outcomes]) -> None:
+def test_scores_match_the_slow_reference(batches: list[Outcomes]) -> None:
     scores, slow = Scores(EXPERTS, FEW), Slow()
     for batch in batches:
         scores.add(batch)
@@ -98,7 +100,7 @@ def test_scores_are_those_of_all_that_is_within_the_period(batches: list[Outcome
 
 
 @given(streams(huge=1e30))
-def test_nothing_is_nan_whatever_comes(batches: list[Outcomes]) -> None:
+def test_scores_are_finite_for_any_stream(batches: list[Outcomes]) -> None:
     scores = Scores(EXPERTS, FEW)
     for batch in batches * 3:
         scores.add(batch)
@@ -107,7 +109,7 @@ def test_nothing_is_nan_whatever_comes(batches: list[Outcomes]) -> None:
             json.dumps(summary.document(), allow_nan=False)
 
 
-def test_where_persistence_made_next_to_no_error_there_is_no_skill_and_not_an_infinite_one() -> None:
+def test_skill_is_none_when_persistence_has_almost_no_error() -> None:
     no_bounds = dict.fromkeys(("bias", "bounds_n", "pinball", "hits", "width"), 0.0)
     found = summarize(no_bounds, (1.0, 1e60, 1e30), (1.0, 1e-320, 1e-160), {"linear": (1.0, 1e60, 1e30)})
     assert (found.skill, found.experts["linear"].skill) == (None, None)
@@ -115,7 +117,7 @@ def test_where_persistence_made_next_to_no_error_there_is_no_skill_and_not_an_in
 
 
 @given(streams(), st.integers(0, 25))
-def test_a_restart_changes_no_bit(batches: list[Outcomes], at: int) -> None:
+def test_scores_restored_continue_exactly(batches: list[Outcomes], at: int) -> None:
     one, before = Scores(EXPERTS, FEW), Scores(EXPERTS, FEW)
     for batch in batches[:at]:
         before.add(batch)
@@ -131,7 +133,7 @@ def test_a_restart_changes_no_bit(batches: list[Outcomes], at: int) -> None:
     assert all(found[name].tobytes() == expected[name].tobytes() for name in expected)
 
 
-def test_by_hand() -> None:
+def test_scores_match_a_hand_calculation() -> None:
     scores = Scores(EXPERTS, 10)
     scores.add(outcomes([3], START, 2.0, (1.0, 1.5, 0.0, 1.8), 0.0, [[3.0, 2.5, 0.0], [2.0, NAN, 0.0]]))
     found = scores.of(3)[LAST_DAY]
@@ -148,7 +150,7 @@ def test_by_hand() -> None:
     assert scores.of(3)[EVER].document() == found.document() == scores.overall()[LAST_WEEK].document()
 
 
-def test_of_who_was_never_scored_there_is_nothing_to_say() -> None:
+def test_scores_of_an_unknown_device_are_empty() -> None:
     scores = Scores(EXPERTS, 10)
     for row in (0, 5, 1_000, -1):
         assert [found.n for found in scores.of(row).values()] == [0, 0, 0]
@@ -158,7 +160,7 @@ def test_of_who_was_never_scored_there_is_nothing_to_say() -> None:
     assert scores.overall()[EVER].n == 0
 
 
-def test_where_persistence_made_no_error_there_is_no_skill() -> None:
+def test_skill_is_none_when_persistence_has_no_error() -> None:
     scores = Scores(("lstm",), 10)  # persistence is scored where it is no expert, too
     batch = outcomes([0], START, 1.0, (2.0, 2.0, 0.0, 3.0))
     scores.add(
@@ -171,7 +173,7 @@ def test_where_persistence_made_no_error_there_is_no_skill() -> None:
     assert (found.persistence_mse_kw2, list(found.experts)) == (0.0, ["lstm"])
 
 
-def test_half_a_day_is_enough_for_a_verdict() -> None:
+def test_scores_need_half_a_day_of_outcomes() -> None:
     scores = Scores(EXPERTS, 10)
     for minute in range(MIN_OUTCOMES):
         assert not scores.of(0)[LAST_DAY].is_sufficient
@@ -179,7 +181,7 @@ def test_half_a_day_is_enough_for_a_verdict() -> None:
     assert scores.of(0)[LAST_DAY].is_sufficient
 
 
-def test_a_replay_that_starts_again_counts_no_bucket_of_the_time_after_it() -> None:
+def test_scores_drop_later_buckets_when_time_goes_back() -> None:
     scores = Scores(EXPERTS, 10)
     for minute in range(0, 20 * 1440, 60):
         scores.add(outcomes([0], START + minute, 1.0))
@@ -188,7 +190,7 @@ def test_a_replay_that_starts_again_counts_no_bucket_of_the_time_after_it() -> N
     assert [found.n for found in scores.of(0).values()] == [1, 1, 481]
 
 
-def test_who_is_forgotten_begins_anew_and_no_one_else_notices() -> None:
+def test_scores_forget_resets_one_device() -> None:
     scores = Scores(EXPERTS, 10)
     scores.add(outcomes([0, 1], START, 1.5))
     scores.forget(1)
@@ -197,7 +199,7 @@ def test_who_is_forgotten_begins_anew_and_no_one_else_notices() -> None:
     assert scores.of(1)[EVER].n == 0
 
 
-def test_another_set_of_experts_keeps_what_is_common() -> None:
+def test_scores_with_other_members_keep_common_columns() -> None:
     before, after = Scores(EXPERTS, 100), Scores(("new", "lstm", "persistence"), 100)
     batch = outcomes(range(40), START, 1.5, experts_kw=[[1.0, 2.0, 1.0]] * 2)
     before.add(batch)
@@ -211,7 +213,7 @@ def test_another_set_of_experts_keeps_what_is_common() -> None:
     assert fewer.overall()[EVER].n == 2
 
 
-def test_columns_that_do_not_fit_are_refused() -> None:
+def test_scores_restore_rejects_bad_columns() -> None:
     scores = Scores(EXPERTS, 10)
     columns = scores.columns(range(3))
     with pytest.raises(ValueError, match=r"'told ever' is of shape \(3, 1\), not \(3, 3\)"):
@@ -221,7 +223,7 @@ def test_columns_that_do_not_fit_are_refused() -> None:
         scores.restore_columns(columns)
 
 
-def test_a_copy_stands_still() -> None:
+def test_scores_copy_does_not_change() -> None:
     scores = Scores(EXPERTS, 10)
     scores.add(outcomes([0], START, 1.5))
     copied, columns = scores.copy(), scores.columns(range(1))

@@ -1,4 +1,4 @@
-"""Intervals that hold: nine in ten outcomes are within, whatever the house does, and the bounds are bounds."""
+"""Calibrated intervals cover 90 % of outcomes for any stream, and their bounds stay in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gapcast.core.learning import conformal_interval, error_scale
 from gapcast.core.learning.outcomes import F64
 from gapcast.predictors.baselines import Persistence, Trend
-from tests.support.houses import Run, Smooth, blending, house_kw, stream
+from tests.support.houses import Run, Smooth, ensemble_engine, house_kw, stream
 
 N = 100_000
 
@@ -37,7 +37,7 @@ def skewed(draw: np.random.Generator) -> F64:
 
 
 @pytest.mark.parametrize("make", [steady, heavy, shifting, skewed])
-def test_nine_in_ten_are_within_over_a_long_time(make: Callable[[np.random.Generator], F64]) -> None:
+def test_interval_long_run_coverage_is_90_percent(make: Callable[[np.random.Generator], F64]) -> None:
     errors_kw = make(np.random.default_rng(1))
     log_width, n_learnt, floor_kw = np.array([np.log(0.1)]), np.zeros(1), np.array([-100.0])
     roots, median_kw = conformal_interval.roots(np.full((1, 2), 0.2)), np.zeros(1)
@@ -52,7 +52,7 @@ def test_nine_in_ten_are_within_over_a_long_time(make: Callable[[np.random.Gener
     assert weeks == pytest.approx(np.full(len(weeks), 0.9), abs=0.05), "in every week"
 
 
-def test_a_new_devices_first_interval_is_as_wide_as_the_models_own() -> None:
+def test_interval_of_a_new_device_has_the_models_width() -> None:
     roots = conformal_interval.roots(np.array([[0.2, 0.6], [0.05, 0.05]]))
     lower_kw, upper_kw = conformal_interval.bounds(
         conformal_interval.first_log_width(roots), np.zeros(2), roots, np.full(2, -9.0)
@@ -64,7 +64,7 @@ KW = st.floats(-100, 100)
 
 
 @given(KW, st.floats(-20, 20), st.floats(0, 1e6), st.floats(0, 1e6), KW)
-def test_bounds_are_in_order_around_the_median_and_apart(
+def test_interval_bounds_surround_the_median(
     median_kw: float, log_width: float, down_kw: float, up_kw: float, floor_kw: float
 ) -> None:
     moved = conformal_interval.updated_log_width(np.array([log_width]), np.zeros(1), np.ones(1))
@@ -75,7 +75,7 @@ def test_bounds_are_in_order_around_the_median_and_apart(
 
 
 @given(st.lists(st.booleans(), max_size=400), st.floats(-4, 5))
-def test_the_width_stays_within_its_range(missed: list[bool], first: float) -> None:
+def test_interval_width_stays_in_its_range(missed: list[bool], first: float) -> None:
     log_width = np.array([first])
     for n, miss in enumerate(missed):
         log_width = conformal_interval.updated_log_width(log_width, np.array([float(n)]), np.array([float(miss)]))
@@ -83,7 +83,7 @@ def test_the_width_stays_within_its_range(missed: list[bool], first: float) -> N
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=300))
-def test_the_scale_is_never_nothing_nor_endless(changes_kw: list[float]) -> None:
+def test_error_scale_stays_positive_and_finite(changes_kw: list[float]) -> None:
     scale_kw = np.array([error_scale.FIRST_KW])
     for n, change_kw in enumerate(changes_kw):
         before_kw = scale_kw
@@ -103,11 +103,11 @@ MODELS = (Smooth(), Smooth(quantile_levels=(0.5,)), Trend(), Smooth(quantile_lev
     st.booleans(),
     st.booleans(),
 )
-def test_of_any_stream_bounds_are_in_order_and_apart(
+def test_interval_bounds_are_in_order_for_any_stream(
     kw: list[float], model: Smooth, combines: bool, learns: bool
 ) -> None:
-    run = Run(blending(model, combines=combines, learns=learns)).take(stream(kw), at_a_time=9)
-    for forecast in run.told:
+    run = Run(ensemble_engine(model, combines=combines, learns=learns)).take(stream(kw), at_a_time=9)
+    for forecast in run.forecasts:
         assert forecast.lower_kw is not None
         assert forecast.upper_kw is not None
         median_kw = forecast.gap_kw if forecast.median_kw is None else forecast.median_kw
@@ -117,32 +117,32 @@ def test_of_any_stream_bounds_are_in_order_and_apart(
 
 
 @pytest.mark.parametrize("calibrates", [True, False])
-def test_below_what_a_house_can_do_there_is_no_bound_and_no_forecast(calibrates: bool) -> None:
-    """One that has never fed in is never told to; one that has, not to beyond what a reading may state."""
+def test_forecast_range_limits_forecasts_and_bounds(calibrates: bool) -> None:
+    """A house that never fed in gets no negative forecast; one that did, none beyond the limit of a reading."""
     kw = house_kw(3_000)
-    consuming = Run(blending(calibrates=calibrates, min_kw=-3.0)).take(stream(kw), at_a_time=50)
-    feeding = Run(blending(calibrates=calibrates, min_kw=-3.0)).take(stream(kw - 2.5), at_a_time=50)
+    consuming = Run(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).take(stream(kw), at_a_time=50)
+    feeding = Run(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).take(stream(kw - 2.5), at_a_time=50)
     for run, floor_kw in ((consuming, 0.0), (feeding, -3.0)):
-        assert min(forecast.lower_kw for forecast in run.told if forecast.lower_kw is not None) >= floor_kw
-        assert min(forecast.gap_kw for forecast in run.told) >= floor_kw
-        assert min(forecast.median_kw for forecast in run.told if forecast.median_kw is not None) >= floor_kw
-    assert min(forecast.lower_kw or 0 for forecast in feeding.told) < -2.5
+        assert min(forecast.lower_kw for forecast in run.forecasts if forecast.lower_kw is not None) >= floor_kw
+        assert min(forecast.gap_kw for forecast in run.forecasts) >= floor_kw
+        assert min(forecast.median_kw for forecast in run.forecasts if forecast.median_kw is not None) >= floor_kw
+    assert min(forecast.lower_kw or 0 for forecast in feeding.forecasts) < -2.5
 
 
-def test_a_meters_unsteady_zero_is_not_feeding_in() -> None:
+def test_forecast_range_ignores_noise_around_zero() -> None:
     kw = np.where(np.arange(500) % 50, house_kw(500), -0.02)
-    run = Run(blending(min_kw=-3.0)).take(stream(kw), at_a_time=50)
-    assert min(forecast.lower_kw or 0 for forecast in run.told) >= -0.02
+    run = Run(ensemble_engine(min_kw=-3.0)).take(stream(kw), at_a_time=50)
+    assert min(forecast.lower_kw or 0 for forecast in run.forecasts) >= -0.02
 
 
-def test_persistence_as_the_only_model_has_an_interval_too() -> None:
-    run = Run(blending(Persistence(name="same"), learns=False)).take(stream(house_kw(3_000)), at_a_time=50)
+def test_interval_of_persistence_alone_exists() -> None:
+    run = Run(ensemble_engine(Persistence(name="same"), learns=False)).take(stream(house_kw(3_000)), at_a_time=50)
     published_kw, actual_kw = run.outcome("published_kw")[300:], run.outcome("actual_kw")[300:]
     within = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
     assert within.mean() == pytest.approx(0.9, abs=0.03)
 
 
-def test_a_house_that_feeds_in_is_told_so_from_its_first_forecast_on() -> None:
-    told = Run(blending(Persistence(name="same"), learns=False)).take(stream([-2.0, -2.0, -2.0])).told
-    assert [forecast.gap_kw for forecast in told] == [-2.0, -2.0]
-    assert all((forecast.lower_kw or 0) < -2.0 for forecast in told)
+def test_forecast_range_allows_feed_in_from_the_first_forecast() -> None:
+    forecasts = Run(ensemble_engine(Persistence(name="same"), learns=False)).take(stream([-2.0, -2.0, -2.0])).forecasts
+    assert [forecast.gap_kw for forecast in forecasts] == [-2.0, -2.0]
+    assert all((forecast.lower_kw or 0) < -2.0 for forecast in forecasts)

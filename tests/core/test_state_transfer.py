@@ -1,4 +1,4 @@
-"""One engine after another: the stream does not know of it, and what stands beside the rows need not either."""
+"""One engine replaces another without a change of the stream or of the state beside its rows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def stream(engine: Engine, minutes: range, devices: str = "abc") -> None:
 
 
 @given(STREAMS, st.integers(0, 80))
-def test_an_engine_of_the_same_model_goes_on_as_if_it_were_the_same(readings: list[Reading], n_before: int) -> None:
+def test_transfer_to_the_same_model_continues_exactly(readings: list[Reading], n_before: int) -> None:
     alone, first, second = (Recorder(Engine(Persistence())) for _ in range(3))
     alone.run(readings)
     first.run(readings[:n_before])
@@ -46,12 +46,12 @@ def test_an_engine_of_the_same_model_goes_on_as_if_it_were_the_same(readings: li
     transfer_state(first.engine, second.engine)
     assert second.engine.latest() == latest
     second.run(readings[n_before:])
-    assert first.said + second.said == alone.said
+    assert first.outputs + second.outputs == alone.outputs
     assert second.windows == alone.windows
 
 
 @given(STREAMS, st.sampled_from([2, 12, 30, 45]), st.sets(st.sampled_from(["home", "barn", "shed"])))
-def test_with_another_context_each_window_is_cut_or_padded_in_the_row_that_it_had(
+def test_transfer_to_another_context_cuts_or_pads_windows(
     readings: list[Reading], context: int, forgotten: set[str]
 ) -> None:
     before, after, restarted = (
@@ -74,7 +74,7 @@ def test_with_another_context_each_window_is_cut_or_padded_in_the_row_that_it_ha
             assert getattr(ours, name) == getattr(theirs, name)
 
 
-def test_a_row_that_was_no_ones_serves_the_next_device() -> None:
+def test_transfer_reuses_free_rows() -> None:
     before, after = Engine(trend(30)), Engine(trend(12))
     stream(before, range(3))
     before.forget("b")
@@ -83,7 +83,7 @@ def test_a_row_that_was_no_ones_serves_the_next_device() -> None:
     assert after.buffers.names() == ["a", "d", "c"]
 
 
-def test_what_another_said_is_not_its_latest_word() -> None:
+def test_transfer_to_another_model_drops_the_latest_forecasts() -> None:
     before, after = Engine(Persistence()), Engine(trend(30))
     stream(before, range(3))
     transfer_state(before, after)
@@ -92,7 +92,7 @@ def test_what_another_said_is_not_its_latest_word() -> None:
     assert [forecast.n_observed for forecast in after.latest()] == [4, 4, 4]
 
 
-def test_a_model_that_takes_other_features_is_refused_and_the_engine_goes_on() -> None:
+def test_transfer_to_other_features_is_rejected() -> None:
     before = Engine(Persistence())
     stream(before, range(3))
     latest = before.latest()
@@ -103,7 +103,7 @@ def test_a_model_that_takes_other_features_is_refused_and_the_engine_goes_on() -
     assert before.latest()[0].n_observed == 4
 
 
-def test_what_was_learnt_goes_on_bit_for_bit_where_the_experts_are_the_same() -> None:
+def test_transfer_with_equal_members_keeps_learnt_state_exactly() -> None:
     before, after, alone = (engine_of(Persistence(), trend(30)) for _ in range(3))
     stream(before, range(40))
     stream(alone, range(60))
@@ -118,7 +118,7 @@ def test_what_was_learnt_goes_on_bit_for_bit_where_the_experts_are_the_same() ->
 
 
 @pytest.mark.parametrize("with_room", [True, False])
-def test_of_other_experts_those_that_both_have_go_on(with_room: bool) -> None:
+def test_transfer_keeps_the_members_in_common(with_room: bool) -> None:
     before, after = engine_of(Persistence(), trend(30)), engine_of(Persistence(), max_devices=2)
     stream(before, range(40))
     before.forget("a")
@@ -136,7 +136,7 @@ def test_of_other_experts_those_that_both_have_go_on(with_room: bool) -> None:
     np.testing.assert_array_equal(forgotten, after.ensemble.state.initial("seen"))
 
 
-def test_room_is_made_where_something_is_learnt() -> None:
+def test_reserve_rows_allocates_for_learnt_state() -> None:
     alone, blended = Engine(Persistence()), engine_of(Persistence(), max_devices=50)
     reserve_rows(alone, 1_000)
     reserve_rows(blended, 1_000)
@@ -144,7 +144,7 @@ def test_room_is_made_where_something_is_learnt() -> None:
     assert len(blended.ensemble.state) == 51
 
 
-def test_where_fewer_devices_may_be_the_others_are_let_go() -> None:
+def test_transfer_to_a_lower_limit_drops_devices() -> None:
     before, after = Engine(trend(30), 3), Engine(trend(12), 2)
     stream(before, range(3))
     transfer_state(before, after)

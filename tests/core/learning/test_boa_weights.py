@@ -1,4 +1,4 @@
-"""Which expert is listened to: never one for good, soon the best, and never much worse than it."""
+"""Ensemble weights: no member is excluded for good, the best one gains weight soon, and regret is bounded."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SCALE_KW = 0.2
 LIMIT_KW = np.array([SCALE_KW * 50])
 
 
-class Listener:
-    """A device, experts whose errors are drawn, and what became of them."""
+class WeightedDevice:
+    """The weights of one device, over members with random errors."""
 
     def __init__(self, n_experts: int, seed: int = 0, *, heavy: bool = False) -> None:
         self.memory = boa_weights.initial_state(n_experts)[np.newaxis].copy()
@@ -27,30 +27,32 @@ class Listener:
         self.shares: list[F64] = []
         self._draw, self._heavy = np.random.default_rng(seed), heavy
 
-    def hear(self, n: int, sizes: Sequence[float]) -> None:
-        """Hear ``n`` forecasts of experts whose errors are of ``sizes``, in units of the scale."""
+    def learn_random(self, n: int, sizes: Sequence[float]) -> None:
+        """Learn ``n`` forecasts of members with errors of ``sizes``, in units of the scale."""
         for _ in range(n):
             actual_kw = SCALE_KW * (self._draw.standard_t(2.5) if self._heavy else self._draw.normal())
-            said_kw = actual_kw + SCALE_KW * self._draw.normal(size=(2, len(sizes))) * sizes
-            self.learn(said_kw, actual_kw)
+            members_kw = actual_kw + SCALE_KW * self._draw.normal(size=(2, len(sizes))) * sizes
+            self.learn(members_kw, actual_kw)
 
-    def learn(self, said_kw: F64, actual_kw: float) -> None:
-        shares = self.weigh()
-        published_kw = (shares * said_kw).sum(-1)
-        boa_weights.update(self.memory, said_kw[np.newaxis], published_kw[np.newaxis], np.array([actual_kw]), LIMIT_KW)
+    def learn(self, members_kw: F64, actual_kw: float) -> None:
+        shares = self.weights()
+        published_kw = (shares * members_kw).sum(-1)
+        boa_weights.update(
+            self.memory, members_kw[np.newaxis], published_kw[np.newaxis], np.array([actual_kw]), LIMIT_KW
+        )
         self.shares.append(shares)
-        for loss, kw in ((self.loss, published_kw), (self.losses, said_kw)):
+        for loss, kw in ((self.loss, published_kw), (self.losses, members_kw)):
             loss[0] += (kw[0] - actual_kw) ** 2
             loss[1] += np.abs(kw[1] - actual_kw)
 
-    def weigh(self) -> F64:
+    def weights(self) -> F64:
         (weights,) = boa_weights.weights_of(self.memory, self.log_prior)
         return np.asarray(weights)
 
 
-def test_before_the_first_outcome_the_weights_are_the_priors() -> None:
+def test_weights_without_outcomes_are_the_priors() -> None:
     expected = 0.999 * boa_weights.prior_weights(5) + 0.001 / 5
-    assert Listener(5).weigh() == pytest.approx(np.stack([expected] * 2))
+    assert WeightedDevice(5).weights() == pytest.approx(np.stack([expected] * 2))
     assert boa_weights.prior_weights(1).tolist() == [1.0]
 
 
@@ -59,45 +61,45 @@ LARGE = st.one_of(st.floats(-1, 1), st.floats(-1e6, 1e6), st.just(0.0))
 
 @settings(max_examples=60)
 @given(st.integers(2, 7).flatmap(lambda n: st.lists(st.tuples(st.lists(LARGE, min_size=2 * n, max_size=2 * n), LARGE))))
-def test_weights_sum_to_one_and_none_is_stuck(outcomes: list[tuple[list[float], float]]) -> None:
+def test_weights_sum_to_one_and_none_gets_stuck(outcomes: list[tuple[list[float], float]]) -> None:
     n_experts = len(outcomes[0][0]) // 2 if outcomes else 2
-    listener = Listener(n_experts)
-    for said_kw, actual_kw in outcomes:
-        listener.learn(np.array(said_kw).reshape(2, n_experts), actual_kw)
-        shares = listener.weigh()
+    listener = WeightedDevice(n_experts)
+    for members_kw, actual_kw in outcomes:
+        listener.learn(np.array(members_kw).reshape(2, n_experts), actual_kw)
+        shares = listener.weights()
         assert shares.sum(-1) == pytest.approx([1, 1])
         assert shares.min() >= 0.99 * boa_weights.SHARE / n_experts
         assert shares.max() <= 1 - 0.99 * boa_weights.SHARE * (n_experts - 1) / n_experts
 
 
 @pytest.mark.parametrize("heavy", [False, True])
-def test_the_worst_of_four_weeks_is_most_listened_to_after_two_days_of_being_the_best(heavy: bool) -> None:
+def test_weights_favour_a_new_best_member_after_two_days(heavy: bool) -> None:
     """Measured: after 21 hours of the mean, 33 hours of the median."""
-    listener = Listener(6, heavy=heavy)
-    listener.hear(28 * DAY_MIN, (1, 1, 1, 1, 3, 1))
-    assert (listener.weigh()[:, 4] < 0.05).all()
-    listener.hear(2 * DAY_MIN, (3, 1.5, 1.5, 1.5, 0.5, 1.5))
-    assert (listener.weigh()[:, 4] > 0.5).all()
+    listener = WeightedDevice(6, heavy=heavy)
+    listener.learn_random(28 * DAY_MIN, (1, 1, 1, 1, 3, 1))
+    assert (listener.weights()[:, 4] < 0.05).all()
+    listener.learn_random(2 * DAY_MIN, (3, 1.5, 1.5, 1.5, 0.5, 1.5))
+    assert (listener.weights()[:, 4] > 0.5).all()
 
 
 @pytest.mark.parametrize("days", [1, 8])
 @pytest.mark.parametrize("heavy", [False, True])
 @pytest.mark.parametrize("sizes", [(1, 1, 1, 1, 0.9, 1), (1, 2, 3, 4, 5, 6), (6, 5, 4, 3, 2, 1)])
-def test_regret_is_of_the_order_that_theory_says(sizes: tuple[float, ...], heavy: bool, days: int) -> None:
+def test_regret_stays_within_the_theoretical_order(sizes: tuple[float, ...], heavy: bool, days: int) -> None:
     """At most twice sqrt(T log E) gradients of a common size above the best expert, found with hindsight.
 
     Where experts err apart from each other, as here, their mixture is better than any of them.
     """
-    listener = Listener(6, heavy=heavy)
-    listener.hear(days * DAY_MIN, sizes)
+    listener = WeightedDevice(6, heavy=heavy)
+    listener.learn_random(days * DAY_MIN, sizes)
     order = np.sqrt(days * DAY_MIN * np.log(6)) * np.array([2 * SCALE_KW**2, SCALE_KW])
     assert (listener.loss - listener.losses.min(-1) <= 2 * order).all()
 
 
 @pytest.mark.parametrize("days", [1, 8])
-def test_so_it_is_where_experts_err_alike(days: int) -> None:
-    """No mixture gains anything then: each says the same error, but of another size."""
-    draw, listener = np.random.default_rng(4), Listener(4)
+def test_regret_is_bounded_for_equally_wrong_members(days: int) -> None:
+    """No mixture helps: all members have the same error at different scales."""
+    draw, listener = np.random.default_rng(4), WeightedDevice(4)
     sizes = np.array([1.0, 0.9, 1.1, 2.0])
     for _ in range(days * DAY_MIN):
         listener.learn(np.stack([SCALE_KW * draw.normal() * sizes] * 2), 0.0)
@@ -107,28 +109,28 @@ def test_so_it_is_where_experts_err_alike(days: int) -> None:
 
 
 @pytest.mark.parametrize("n_jumps", [1, 5])
-def test_a_jump_does_not_freeze_them(n_jumps: int) -> None:
-    """100 kW in the first hours, of which one expert said half: no one is the better for it, and the best is found."""
-    listener = Listener(6)
-    listener.hear(100, (1, 1, 1, 1, 0.7, 1))
-    said_kw = np.zeros((2, 6))
-    said_kw[:, 0] = 50.0
-    before = listener.weigh()
+def test_weights_keep_adapting_after_a_jump(n_jumps: int) -> None:
+    """100 kW in the first hours, of which one member forecasts half: none gains from it, and the best is found."""
+    listener = WeightedDevice(6)
+    listener.learn_random(100, (1, 1, 1, 1, 0.7, 1))
+    members_kw = np.zeros((2, 6))
+    members_kw[:, 0] = 50.0
+    before = listener.weights()
     for _ in range(n_jumps):
-        listener.learn(said_kw, 100.0)
-    assert listener.weigh() == pytest.approx(before, abs=1e-3)
+        listener.learn(members_kw, 100.0)
+    assert listener.weights() == pytest.approx(before, abs=1e-3)
     best = (5, 3, 3, 3, 0.5, 3)
-    listener.hear(DAY_MIN, best)
-    assert (listener.weigh()[:, 4] > 0.5).all()
+    listener.learn_random(DAY_MIN, best)
+    assert (listener.weights()[:, 4] > 0.5).all()
 
 
-def test_after_one_jump_the_blend_is_as_good_as_the_best_expert() -> None:
+def test_ensemble_after_one_jump_matches_the_best_member() -> None:
     sizes = (1, 1, 1, 1, 0.7, 1)
-    listener = Listener(6)
-    listener.hear(100, sizes)
-    said_kw = np.zeros((2, 6))
-    said_kw[:, 0] = 50.0
-    listener.learn(said_kw, 100.0)
+    listener = WeightedDevice(6)
+    listener.learn_random(100, sizes)
+    members_kw = np.zeros((2, 6))
+    members_kw[:, 0] = 50.0
+    listener.learn(members_kw, 100.0)
     listener.loss[:], listener.losses[:] = 0, 0
-    listener.hear(2 * DAY_MIN, sizes)
+    listener.learn_random(2 * DAY_MIN, sizes)
     assert (listener.loss <= 1.05 * listener.losses.min(-1)).all()
