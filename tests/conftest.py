@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +44,22 @@ def mosquitto(tmp_path: Path) -> Iterator[MosquittoBroker]:
     made.start()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def restricted_broker(tmp_path: Path) -> Iterator[MosquittoBroker]:
+    """A mosquitto with one account, ``gapcast``, which has no rights."""
+    plugin = next(Path("/usr/lib").rglob("mosquitto_dynamic_security.so"))
+    accounts = tmp_path / "accounts.json"
+    subprocess.run(["mosquitto_ctrl", "dynsec", "init", str(accounts), "gapcast", "the word"], check=True)
+    document = json.loads(accounts.read_text(encoding="utf-8"))
+    document["clients"][0]["roles"] = []  # it was to administer
+    accounts.write_text(json.dumps(document), encoding="utf-8")
+    accounts.chmod(0o600)
+    broker = MosquittoBroker(tmp_path / "mosquitto", (f"plugin {plugin}", f"plugin_opt_config_file {accounts}"))
+    broker.start()
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture

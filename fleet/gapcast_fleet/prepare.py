@@ -136,7 +136,7 @@ def _begins(houses: Sequence[HouseSurvey], wanted: PrepareOptions) -> dict[str, 
     names = {house.name for house in houses}
     unknown = sorted(set(wanted.leave_out) - names)
     if unknown:
-        shown = ", ".join(sorted(names)[:10]) + (", …" if len(names) > 10 else "")  # noqa: PLR2004
+        shown = ", ".join(sorted(names)[:10]) + (", …" if len(names) > 10 else "")  # noqa: PLR2004 - names shown
         msg = f"--leave-out {unknown[0]}: unknown house; there are {len(names)}: {shown}"
         raise SettingsError(msg)
     if names <= set(wanted.leave_out):

@@ -239,9 +239,9 @@ def test_a_person_whose_meter_is_not_there_yet_names_it(setup: Setup, folder: Pa
 
 def test_an_account_that_may_not_read_everything_is_asked_for_its_topic(
     setup: Setup,
-    strict: MosquittoBroker,
+    restricted_broker: MosquittoBroker,
 ) -> None:
-    with setup("--broker", f"{LOOPBACK}:{strict.port}", "--username", "gapcast", "--wait", "0.2") as person:
+    with setup("--broker", f"{LOOPBACK}:{restricted_broker.port}", "--username", "gapcast", "--wait", "0.2") as person:
         person.answer("Topic of the meter")
         person.answer("Time zone")
         person.answer("User name at the broker [gapcast]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -35,7 +36,7 @@ class Sample(NamedTuple):
 
     topic: str
     at_ms: int | None
-    terms: dict[str, float | None]
+    terms: Mapping[str, float | None]
     measured: dict[str, float]
 
 
