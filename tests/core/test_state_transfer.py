@@ -149,3 +149,55 @@ def test_transfer_to_a_lower_limit_drops_devices() -> None:
     stream(before, range(3))
     transfer_state(before, after)
     assert list(after.buffers) == ["a", "b"]
+
+
+def far(horizon_min: int) -> Trend:
+    return Trend(WindowSpec(8), (horizon_min,))
+
+
+def test_models_of_different_horizons_cannot_be_combined() -> None:
+    with pytest.raises(ValueError, match="models of different horizons cannot be combined"):
+        engine_of(far(5), Persistence(WindowSpec(8), (15,)))
+
+
+def test_transfer_to_another_horizon_starts_learning_and_scores_again() -> None:
+    before, after = engine_of(far(5)), engine_of(far(15))
+    stream(before, range(40))
+    transfer_state(before, after)
+    assert list(after.buffers) == list("abc")
+    assert after.latest() == []
+    assert all(summary.n == 0 for summary in after.scores_of("a").values())
+    fresh = engine_of(far(15)).ensemble
+    assert fresh is not None
+    assert after.ensemble is not None
+    for name, array in after.ensemble.state.arrays.items():
+        assert np.array_equal(array[1], fresh.state.initial(name), equal_nan=True), name
+
+
+def test_snapshot_of_another_horizon_restores_windows_but_no_learning() -> None:
+    before, after = engine_of(far(5)), engine_of(far(15))
+    stream(before, range(40))
+    problems = restore_snapshot(after, capture_snapshot(before))
+    assert problems.learning == "it was learned 5 min ahead, and the models forecast 15 min ahead"
+    assert problems.devices == []
+    assert list(after.buffers) == list("abc")
+    assert all(summary.n == 0 for summary in after.scores_of("a").values())
+
+
+def test_snapshot_without_a_horizon_is_of_five_minutes() -> None:
+    """Versions before 0.2 saved none: all their models had this one."""
+    before = engine_of(far(5))
+    stream(before, range(40))
+    snapshot = capture_snapshot(before)
+    del snapshot.learnt["horizon_min"]
+    assert restore_snapshot(engine_of(far(5)), snapshot).learning == ""
+    assert "5 min ahead" in restore_snapshot(engine_of(far(15)), snapshot).learning
+
+
+@pytest.mark.parametrize("horizon", [np.array([5.0]), np.array([5, 5]), np.array(5)])
+def test_snapshot_with_a_damaged_horizon_restores_no_learning(horizon: np.ndarray) -> None:
+    before = engine_of(far(5))
+    stream(before, range(40))
+    snapshot = capture_snapshot(before)
+    snapshot.learnt["horizon_min"] = horizon
+    assert "horizon" in restore_snapshot(engine_of(far(5)), snapshot).learning

@@ -33,7 +33,7 @@ def test_path_finds_the_value(path: str, found: object) -> None:
 
 @pytest.mark.parametrize("text", ["", " x", "x ", "a\nb", "{device}.power"])
 def test_path_that_is_invalid_is_rejected(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not a path: give the keys with dots between, as ENERGY\.Power"):
+    with pytest.raises(ValueError, match=r"is not a path: separate the keys by dots, as in ENERGY\.Power"):
         parse_path(text)
 
 

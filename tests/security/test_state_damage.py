@@ -353,7 +353,7 @@ def test_learning_out_of_range_starts_afresh_and_windows_stay(name: str) -> None
     snapshot = capture_snapshot(engine)
     snapshot.learnt[name] = np.full_like(snapshot.learnt[name], 10**17)
     again = ensemble_engine(Smooth(WindowSpec(8)))
-    assert restore_snapshot(again, snapshot) == ("1 rows of learnt values or scores are out of range", [])
+    assert restore_snapshot(again, snapshot) == ("1 rows of learned values or scores are out of range", [])
     assert list(again.buffers) == ["home"]
     assert again.ensemble is not None
     assert (again.ensemble.state.arrays[name][1] == again.ensemble.state.initial(name)).all() or name == "seen"

@@ -220,10 +220,10 @@ def _member_names(settings: Settings, by_name: dict[str, TflitePredictor], prima
 
 
 def _mixing_problem(model: TflitePredictor, primary: TflitePredictor) -> str:
-    """Return why ``model`` cannot be heard beside the one ``primary``; empty where it can.
-
-    Both speak of the same minute: no card is read that says another.
-    """
+    """Return why ``model`` cannot be a member of the ensemble of ``primary``; empty if it can."""
+    horizon_min, primary_horizon_min = model.lead_times_min[-1], primary.lead_times_min[-1]
+    if horizon_min != primary_horizon_min:
+        return f"it forecasts {horizon_min} min ahead, not {primary_horizon_min}"
     if model.spec.padding != primary.spec.padding:
         return f"it pads short windows by {model.spec.padding}, not by {primary.spec.padding}"
     channels, own = measured_in(primary.features), measured_in(model.features)

@@ -1,4 +1,4 @@
-"""ModelCard: the schema of ``card.json``, the paper that travels with every model file."""
+"""ModelCard: the schema of ``card.json``, the description of a model file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from gapcast.core.features import UNITS, problem_with
 from gapcast.core.window import Padding, WindowSpec
 
-#: Minutes ahead that every model speaks for, as the last of its lead times.
-HORIZON_MIN = 5
-
-#: Bounds on what a card may state, wide of any real model: a card is read before its model has proved anything.
+#: Bounds on the values of a card, wide of any real model: a card is read before its model has been tried.
 MAX_TOLERANCE_KW = 0.01
 MAX_CONTEXT_MIN = 100_000
+#: Longest horizon, minutes. Pending forecasts take memory for each minute of it.
+MAX_HORIZON_MIN = 60
 MAX_MODEL_BYTES = 64 << 20
 _MAX_KW, _MAX_LEVELS, _MAX_GOLDEN = 1e9, 99, 1_000
 _MAX_COUNT, _MAX_TEXT = 10**12, 1_000
@@ -39,7 +38,7 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-#: Whatever made a model, as JSON can hold it.
+#: Parameters of the training, as JSON.
 Made = Annotated[dict[str, Any], AfterValidator(_plain)]
 
 
@@ -48,14 +47,14 @@ class _Frozen(BaseModel):
 
 
 class Feature(_Frozen):
-    """One column of the input: its name and the physical unit it is given in."""
+    """One column of the input: its name and its physical unit."""
 
     name: str = Field(max_length=64)
     unit: str = Field(max_length=64)
 
 
 class TrainedOn(_Frozen):
-    """The data the weights were fitted to: where from, which bytes, which minutes."""
+    """The training data: source, hash, first and last minute."""
 
     source: Text
     sha256: Sha256
@@ -104,7 +103,7 @@ class Golden(_Frozen):
 
 
 class ModelCard(_Frozen):
-    """Everything a runtime must know of a model, and a reader wants to."""
+    """All that the runtime needs to know about a model, and its provenance."""
 
     schema_version: Literal[1] = 1
     name: Name
@@ -115,7 +114,7 @@ class ModelCard(_Frozen):
     parameters: Count
     context: int = Field(ge=2, le=MAX_CONTEXT_MIN)
     padding: Padding
-    lead_times_min: list[int] = Field(min_length=1, max_length=HORIZON_MIN)
+    lead_times_min: list[int] = Field(min_length=1, max_length=MAX_HORIZON_MIN)
     features: list[Feature] = Field(min_length=1, max_length=len(UNITS))
     quantile_levels: list[float] | None = Field(default=None, min_length=1, max_length=_MAX_LEVELS)
     hyper_parameters: Made = Field(default_factory=dict)
@@ -134,8 +133,8 @@ class ModelCard(_Frozen):
         if leads != sorted(set(leads)) or leads[0] < 1:
             msg = f"lead_times_min must rise from 1 or more, not {leads}"
             raise ValueError(msg)
-        if leads[-1] != HORIZON_MIN:
-            msg = f"lead_times_min must end with {HORIZON_MIN}, not {leads[-1]}"
+        if leads[-1] > MAX_HORIZON_MIN:
+            msg = f"lead_times_min must end with {MAX_HORIZON_MIN} or less, not {leads[-1]}"
             raise ValueError(msg)
         levels = self.quantile_levels
         if levels is not None and (levels != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1):
@@ -172,7 +171,7 @@ class ModelCard(_Frozen):
 
     @property
     def spec(self) -> WindowSpec:
-        """The window that this model asks for."""
+        """The window that the model takes."""
         return WindowSpec(self.context, self.padding)
 
     @property
@@ -182,7 +181,7 @@ class ModelCard(_Frozen):
 
 
 def _has_shape(values: Any, shape: tuple[int, ...]) -> bool:
-    """Tell whether nested lists are a full array of ``shape``."""
+    """Return whether nested lists are a full array of ``shape``."""
     if not shape:
         return True
     return len(values) == shape[0] and all(_has_shape(part, shape[1:]) for part in values)

@@ -17,7 +17,7 @@ from gapcast.core.buffer import Buffers
 from gapcast.core.device_streams import Stream
 from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
-from gapcast.core.learning.learning_state import COLUMNS, EXPERTS, TRACKED
+from gapcast.core.learning.learning_state import OF_ALL_DEVICES, TRACKED
 from gapcast.core.meters.samples import MeterState
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot_checks import implausible_devices, implausible_learning, implausible_sums
@@ -167,7 +167,7 @@ def _restore_learning(engine: Engine, snapshot: Snapshot) -> str:
             n_bad = int(bad.sum())
             sound = ~bad & (tracked < n_devices)
             if not sound.all():
-                by_row = {name for name, column in learnt.items() if name not in {EXPERTS, COLUMNS}}
+                by_row = {name for name, column in learnt.items() if name not in OF_ALL_DEVICES}
                 learnt = {name: column[sound] if name in by_row else column for name, column in learnt.items()}
         engine.ensemble.restore_columns(n_devices, learnt)
         for columns, scorer, of_drift in (

@@ -30,7 +30,8 @@ def transfer_state(before: Engine, after: Engine) -> None:
     """Move the state of ``before`` to ``after``, which must be new; ``before`` must not be used afterwards.
 
     If the context or padding differs, each window is cut, or padded again from its oldest reading; if the published
-    model differs, the newest forecasts are left out. Learning state continues for the ensemble members that both have.
+    model differs, the newest forecasts are left out. Learning state continues for the ensemble members that both have;
+    for another horizon, it starts again, as do scores, drift detection and history.
     Raises :class:`StateError`, with ``before`` unchanged, if ``after`` takes other measured features.
     """
     old_channels, new_channels = before.buffers.channels, after.buffers.channels
@@ -40,13 +41,8 @@ def transfer_state(before: Engine, after: Engine) -> None:
             f"{', '.join(old_channels)}: restart gapcast to change to it"
         )
         raise StateError(msg)
-    if after.ensemble is not None and before.ensemble is not None:
-        _transfer_learning(before.ensemble, after.ensemble, before.buffers.n_rows)
-    after.drift, after.history = before.drift, before.history
-    if before.scores.experts == after.scores.experts:
-        after.scores = before.scores
-    else:
-        after.scores.restore_columns(before.scores.columns(range(before.buffers.n_rows)))
+    if before.publisher.lead_times_min[-1] == after.publisher.lead_times_min[-1]:
+        _transfer_outcomes(before, after)
     if forecast_signature(before) == forecast_signature(after):
         after.newest = before.newest
     if before.buffers.spec == after.buffers.spec:
@@ -54,6 +50,17 @@ def transfer_state(before: Engine, after: Engine) -> None:
         after.buffers.set_counted_minutes(after.publisher.spec.context)
     else:
         _transfer_windows(before, after)
+
+
+def _transfer_outcomes(before: Engine, after: Engine) -> None:
+    """Move what follows from outcomes: learning state, scores, drift and history. They are of one horizon."""
+    if after.ensemble is not None and before.ensemble is not None:
+        _transfer_learning(before.ensemble, after.ensemble, before.buffers.n_rows)
+    after.drift, after.history = before.drift, before.history
+    if before.scores.experts == after.scores.experts:
+        after.scores = before.scores
+    else:
+        after.scores.restore_columns(before.scores.columns(range(before.buffers.n_rows)))
 
 
 def _transfer_learning(before: Ensemble, after: Ensemble, n_rows: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.errors import StateError
 from gapcast.core.forecast_range import ForecastRange
 from gapcast.core.learning import (
     boa_weights,
@@ -67,6 +68,8 @@ class Ensemble:
         self.models = tuple(models)
         self._inputs = inputs = EnsembleInputs(models, zone, learns=options.learns)
         self.experts = inputs.experts
+        #: Minutes ahead that all members forecast.
+        self.horizon_min = inputs.horizon_min
         self._is_bounded = options.calibrates or inputs.has_bounds
         n_columns, n_experts = len(inputs.rls_features.names), len(self.experts)
         self._log_prior = np.log(boa_weights.prior_weights(n_experts))
@@ -129,6 +132,7 @@ class Ensemble:
             learning_state.TRACKED: tracked,
             learning_state.EXPERTS: np.array(self.experts),
             learning_state.COLUMNS: np.array(self._inputs.rls_features.names),
+            learning_state.HORIZON: np.array([self.horizon_min]),
             **learning_state.pack_covariance(
                 self.state.columns(np.asarray(rows, dtype=np.int64)[tracked] + 1, without=_SHARES)
             ),
@@ -138,8 +142,11 @@ class Ensemble:
         """Restore the result of :meth:`columns` for the devices that now have the rows below ``n_devices``.
 
         The state of members that both ensembles have is restored; other members start from their initial state. Raises
-        :class:`~gapcast.core.errors.StateError` if the columns do not fit each other.
+        :class:`~gapcast.core.errors.StateError` if the columns do not fit each other, or are for another horizon.
         """
+        if columns and (horizon_min := learning_state.horizon_of(columns)) != self.horizon_min:
+            msg = f"it was learned {horizon_min} min ahead, and the models forecast {self.horizon_min} min ahead"
+            raise StateError(msg)
         known = learning_state.restore_for_members(columns, self.state, self.experts, self._inputs.rls_features.names)
         if known:
             known[_SHARES] = self._weights_of(known["memory"])

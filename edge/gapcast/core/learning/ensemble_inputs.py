@@ -80,7 +80,14 @@ class EnsembleInputs:
     """Collects the models' predictions as columns. The first model is the primary one."""
 
     def __init__(self, models: Sequence[Predictor], zone: tzinfo, *, learns: bool) -> None:
-        """The members are ``models``, the RLS model if the ensemble ``learns``, and persistence, in this order."""
+        """The members are ``models``, the RLS model if the ensemble ``learns``, and persistence, in this order.
+
+        Raises :class:`ValueError` if the models have different horizons.
+        """
+        horizons_min = {model.name: model.lead_times_min[-1] for model in models}
+        if len(set(horizons_min.values())) > 1:
+            msg = f"models of different horizons cannot be combined: {horizons_min}"
+            raise ValueError(msg)
         self.horizon_min = models[0].lead_times_min[-1]
         self._now_and_target = np.array([[0], [self.horizon_min]])
         levels = [tuple(model.quantile_levels or ()) for model in models]
