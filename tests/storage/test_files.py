@@ -1,4 +1,4 @@
-"""Journal and checkpoint: what is written is what is read, and what is damaged is known to be."""
+"""Journal and checkpoint files: they read back as written, and damage is detected."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read(path: Path) -> tuple[list[tuple[list[Reading], int]], Damage]:
 
 
 @given(batches=BATCHES)
-def test_a_journal_gives_back_bit_for_bit_what_it_was_given(
+def test_journal_reads_back_exactly(
     tmp_path_factory: pytest.TempPathFactory, batches: list[tuple[list[Reading], int]]
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "readings"
@@ -76,7 +76,7 @@ SAMPLES = st.lists(
 
 
 @given(readings=READINGS, samples=SAMPLES)
-def test_the_samples_of_a_batch_come_back_with_it(
+def test_journal_reads_back_samples(
     tmp_path_factory: pytest.TempPathFactory, readings: list[Reading], samples: list[Sample]
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "readings"
@@ -84,7 +84,7 @@ def test_the_samples_of_a_batch_come_back_with_it(
     assert list(journal.read(path, Damage())) == [journal.Entry(9, readings, samples)]
 
 
-def test_whether_a_reading_came_again_is_not_kept(tmp_path: Path) -> None:
+def test_journal_does_not_store_redelivery(tmp_path: Path) -> None:
     written(tmp_path / "j", [([Reading("home", NOON, 1.0, redelivered=True)], 1)])
     assert read(tmp_path / "j")[0] == [([Reading("home", NOON, 1.0)], 1)]
 
@@ -92,7 +92,7 @@ def test_whether_a_reading_came_again_is_not_kept(tmp_path: Path) -> None:
 BATCH = [([Reading("home", NOON + i, 1.0 + i)], i) for i in range(4)]
 
 
-def test_a_line_cut_short_anywhere_is_left_out_and_those_before_it_are_not(tmp_path: Path) -> None:
+def test_journal_truncated_anywhere_keeps_earlier_lines(tmp_path: Path) -> None:
     path = tmp_path / "j"
     content = written(path, BATCH)
     last = content.rstrip(b"\n").rindex(b"\n") + 1
@@ -106,7 +106,7 @@ def test_a_line_cut_short_anywhere_is_left_out_and_those_before_it_are_not(tmp_p
     assert (found, damage.n_bytes_cut) == (BATCH, 4_096)
 
 
-def test_journal_damaged_in_several_bytes_loses_that_record_alone(tmp_path: Path) -> None:
+def test_journal_damaged_in_several_bytes_loses_one_record(tmp_path: Path) -> None:
     path = tmp_path / "j"
     content = bytearray(written(path, BATCH))
     second = content.index(b"21476161")
@@ -136,7 +136,7 @@ def test_journal_damaged_in_several_bytes_loses_that_record_alone(tmp_path: Path
         b'[1, [], [["t", 1, {"a": 1e16}]]]',
     ],
 )
-def test_a_line_with_a_right_checksum_and_a_wrong_document_is_bad_too(tmp_path: Path, document: bytes) -> None:
+def test_journal_line_with_a_bad_document_is_damage(tmp_path: Path, document: bytes) -> None:
     path = tmp_path / "j"
     path.write_bytes(encode_header() + encode_line(document, 1, journal.NO_SALT) + encode(*BATCH[0], n=2))
     found, damage = read(path)
@@ -144,7 +144,7 @@ def test_a_line_with_a_right_checksum_and_a_wrong_document_is_bad_too(tmp_path: 
     assert damage.n_lost == 1
 
 
-def test_a_newer_journal_is_named(tmp_path: Path) -> None:
+def test_journal_of_a_newer_version_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "j"
     path.write_bytes(encode_line_v1(b'{"gapcast":"readings","version":3}'))
     with pytest.raises(StateError, match=r"j is of version 3, and this gapcast reads versions up to 2"):
@@ -187,7 +187,7 @@ def assert_same(found: Snapshot | None, given_: Snapshot) -> None:
 
 
 @pytest.mark.parametrize(("n_devices", "context"), [(0, 30), (1, 30), (3, 30), (300, 180)])
-def test_a_checkpoint_gives_back_bit_for_bit_what_it_was_given(tmp_path: Path, n_devices: int, context: int) -> None:
+def test_checkpoint_reads_back_exactly(tmp_path: Path, n_devices: int, context: int) -> None:
     snapshot = snapshot_of(n_devices, context)
     path = tmp_path / "c"
     path.write_bytes(checkpoint.encode(snapshot))
@@ -200,7 +200,7 @@ def damage_of(path: Path) -> str:
     return str(caught.value)
 
 
-def test_columns_that_do_not_fit_are_damage(tmp_path: Path) -> None:
+def test_checkpoint_with_bad_columns_is_damage(tmp_path: Path) -> None:
     path = tmp_path / "c"
     snapshot = snapshot_of()
     path.write_bytes(checkpoint.encode(replace(snapshot, last_minute=snapshot.last_minute[:1])))
@@ -211,7 +211,7 @@ def test_columns_that_do_not_fit_are_damage(tmp_path: Path) -> None:
     assert "named twice" in damage_of(path)
 
 
-def test_a_newer_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoint_of_a_newer_version_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "VERSION", 3)
     path = tmp_path / "c"
     path.write_bytes(checkpoint.encode(snapshot_of()))
@@ -219,7 +219,7 @@ def test_a_newer_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
         checkpoint.read(path)
 
 
-def test_what_was_learnt_and_does_not_fit_is_left_out_and_the_readings_are_there(tmp_path: Path) -> None:
+def test_checkpoint_with_bad_learnt_columns_keeps_readings(tmp_path: Path) -> None:
     run = Run(ensemble_engine()).take(stream(house_kw(50)))
     snapshot = capture_snapshot(run.engine)
     learnt = snapshot.learnt | {"memory": snapshot.learnt["memory"] * np.nan}

@@ -1,4 +1,4 @@
-"""The store: a restart is as if it had not been, and no trouble with the disk stops the service or destroys a file."""
+"""The store: a restart changes no forecast, and no disk error stops the service or destroys a file."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def minutes(first: int, last: int, devices: Sequence[str] = ("home", "barn")) ->
     return [Reading(d, NOON + i, round(0.3 * (i % 11) + len(d) / 7, 3)) for i in range(first, last) for d in devices]
 
 
-class Life:
+class ProcessRun:
     """One process's engine and store, from its start to its end."""
 
     def __init__(self, folder: Path) -> None:
         self.later_s = 0.0
         self.store = Store(folder, lambda: time.monotonic() + self.later_s)
         self.recorder = Recorder(Engine(Trend()))
-        with capture_logs() as self.told:
+        with capture_logs() as self.logs:
             self.store.restore(self.recorder.engine)
 
     def run(self, readings: Sequence[Reading], *, at_a_time: int = 5) -> None:
@@ -51,52 +51,52 @@ class Life:
             if self.store.maintain():
                 self.store.write_snapshot(capture_snapshot(self.recorder.engine))
 
-    def told_of(self, event: str) -> list[dict[str, Any]]:
-        return [dict(entry) for entry in self.told if entry["event"] == event]
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        return [dict(entry) for entry in self.logs if entry["event"] == event]
 
     def end(self) -> None:
         """End well, all confirmed."""
         self.store.close(capture_snapshot(self.recorder.engine))
 
-    def break_off(self) -> None:
+    def kill(self) -> None:
         """Leave the files as a killed process does."""
         self.store.close(None)
 
 
-def assert_goes_on(life: Life, *before: Sequence[Reading]) -> None:
-    """What ``life`` says from now on is what an engine says that was never stopped."""
+def assert_continues(process: ProcessRun, *before: Sequence[Reading]) -> None:
+    """Check that ``process`` makes the same forecasts as an engine that never stopped."""
     undisturbed = Recorder(Engine(Trend()))
     for readings in before:
         undisturbed.run(readings, issued_at_ms=9)
-    assert life.recorder.engine.latest() == undisturbed.engine.latest()
-    assert life.recorder.windows == undisturbed.windows
+    assert process.recorder.engine.latest() == undisturbed.engine.latest()
+    assert process.recorder.windows == undisturbed.windows
     undisturbed.outputs.clear()
-    life.recorder.outputs.clear()
+    process.recorder.outputs.clear()
     after = minutes(60, 70)
     undisturbed.run(after)
-    life.recorder.run(after)
-    assert life.recorder.outputs == undisturbed.outputs
+    process.recorder.run(after)
+    assert process.recorder.outputs == undisturbed.outputs
 
 
 # --- restarts -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("end", [Life.end, Life.break_off])
-def test_the_next_process_goes_on_where_the_last_one_ended(tmp_path: Path, end: Any) -> None:
-    first = Life(tmp_path / "a" / "stream")
+@pytest.mark.parametrize("end", [ProcessRun.end, ProcessRun.kill])
+def test_store_next_process_continues_exactly(tmp_path: Path, end: Any) -> None:
+    first = ProcessRun(tmp_path / "a" / "stream")
     first.run(minutes(0, 20))
     end(first)
-    second = Life(tmp_path / "a" / "stream")
+    second = ProcessRun(tmp_path / "a" / "stream")
     second.run(minutes(20, 40))
     end(second)
-    third = Life(tmp_path / "a" / "stream")
-    assert_goes_on(third, minutes(0, 40))
+    third = ProcessRun(tmp_path / "a" / "stream")
+    assert_continues(third, minutes(0, 40))
     third.end()
     assert (first.store.problem, second.store.problem, third.store.problem) == ("", "", "")
 
 
 @given(lives=st.lists(st.tuples(STREAMS, st.booleans(), st.integers(1, 9)), max_size=4), checkpoints=st.booleans())
-def test_however_often_and_in_whatever_way_it_ended(
+def test_store_any_sequence_of_stops_and_kills_continues_exactly(
     tmp_path_factory: pytest.TempPathFactory,
     lives: list[tuple[list[Reading], bool, int]],
     checkpoints: bool,
@@ -105,34 +105,34 @@ def test_however_often_and_in_whatever_way_it_ended(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(store_module, "LEAST_JOURNAL_BYTES", 400 if checkpoints else 1 << 20)
         for readings, well, at_a_time in lives:
-            life = Life(folder)
-            life.run(readings, at_a_time=at_a_time)
+            process = ProcessRun(folder)
+            process.run(readings, at_a_time=at_a_time)
             if well:
-                life.end()
+                process.end()
             else:
-                life.break_off()
-        life = Life(folder)
-        assert_goes_on(life, *(readings for readings, _, _ in lives))
-        life.end()
+                process.kill()
+        process = ProcessRun(folder)
+        assert_continues(process, *(readings for readings, _, _ in lives))
+        process.end()
 
 
-def test_a_long_stream_takes_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_long_stream_takes_little_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "LEAST_JOURNAL_BYTES", 4_000)
-    life = Life(tmp_path)
+    process = ProcessRun(tmp_path)
     for first in range(0, 2_000, 10):
-        life.run(minutes(first, first + 10))
-        life.store.catch_up()  # a stream is slower than the disk; this one would not be
-    life.break_off()
+        process.run(minutes(first, first + 10))
+        process.store.catch_up()  # a stream is slower than the disk; this one would not be
+    process.kill()
     sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert len({files_of(tmp_path)[tmp_path / name] for name in sizes}) <= 3
     assert sum(sizes.values()) < 40_000
-    assert life.store.n_bytes_written > 2_000 * 2 * 20
-    last = Life(tmp_path)
-    assert_goes_on(last, minutes(0, 2_000))
+    assert process.store.n_bytes_written > 2_000 * 2 * 20
+    last = ProcessRun(tmp_path)
+    assert_continues(last, minutes(0, 2_000))
     last.end()
 
 
-def test_the_journal_is_forced_to_the_disk_when_that_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_syncs_the_journal_when_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forced: list[int] = []
     to_disk = os.fdatasync
 
@@ -141,29 +141,29 @@ def test_the_journal_is_forced_to_the_disk_when_that_is_due(tmp_path: Path, monk
         to_disk(file)
 
     monkeypatch.setattr(os, "fdatasync", recorded)
-    life = Life(tmp_path)
-    life.run(minutes(0, 20))
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 20))
     wait_until(lambda: len(forced) == 1, "the first")
-    life.run(minutes(20, 30))
+    process.run(minutes(20, 30))
     assert len(forced) == 1, "not due yet"
-    life.later_s = 31.0
-    wait_until(lambda: life.store.maintain() or len(forced) == 2, "the second")
-    life.break_off()
+    process.later_s = 31.0
+    wait_until(lambda: process.store.maintain() or len(forced) == 2, "the second")
+    process.kill()
 
 
-def test_what_another_engine_would_replay_is_put_into_a_checkpoint_at_once(tmp_path: Path) -> None:
-    life = Life(tmp_path)
-    life.run(minutes(0, 10))
-    life.store.write_snapshot(capture_snapshot(life.recorder.engine))
-    life.store.invalidate()  # while one of before is being written
-    wait_until(life.store.maintain, "the next to be due")
-    life.store.write_snapshot(capture_snapshot(life.recorder.engine))
-    life.store.catch_up()
-    assert not life.store.maintain()
-    life.run(minutes(10, 20))
-    life.break_off()
-    last = Life(tmp_path)
-    assert_goes_on(last, minutes(0, 20))
+def test_store_writes_a_checkpoint_after_a_change_of_engine(tmp_path: Path) -> None:
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 10))
+    process.store.write_snapshot(capture_snapshot(process.recorder.engine))
+    process.store.invalidate()  # while one of before is being written
+    wait_until(process.store.maintain, "the next to be due")
+    process.store.write_snapshot(capture_snapshot(process.recorder.engine))
+    process.store.catch_up()
+    assert not process.store.maintain()
+    process.run(minutes(10, 20))
+    process.kill()
+    last = ProcessRun(tmp_path)
+    assert_continues(last, minutes(0, 20))
     last.end()
 
 
@@ -172,94 +172,94 @@ def test_what_another_engine_would_replay_is_put_into_a_checkpoint_at_once(tmp_p
 
 def two_checkpoints(folder: Path) -> None:
     for first in (0, 20):
-        life = Life(folder)
-        life.run(minutes(first, first + 20))
-        life.end()
-    life = Life(folder)
-    life.run(minutes(40, 60))
-    life.break_off()
+        process = ProcessRun(folder)
+        process.run(minutes(first, first + 20))
+        process.end()
+    process = ProcessRun(folder)
+    process.run(minutes(40, 60))
+    process.kill()
 
 
 def newest_checkpoint(folder: Path) -> Path:
     return max(path for path in files_of(folder) if path.suffix == ".npz")
 
 
-def told_of_damage(life: Life, name: str) -> bool:
-    """Whether health names the damaged file, and what was used in its place."""
-    return name in life.store.damage and "Used instead: checkpoint-0000000" in life.store.damage
+def reports_damage(process: ProcessRun, name: str) -> bool:
+    """Return whether health names the damaged file and the one used instead."""
+    return name in process.store.damage and "Used instead: checkpoint-0000000" in process.store.damage
 
 
-def test_a_damaged_checkpoint_is_set_aside_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_store_sets_a_damaged_checkpoint_aside(tmp_path: Path) -> None:
     two_checkpoints(tmp_path)
     damaged = newest_checkpoint(tmp_path)
     content = damaged.read_bytes()[:-100]
     damaged.write_bytes(content)
-    life = Life(tmp_path)
-    (told,) = life.told_of("state.damaged")
+    process = ProcessRun(tmp_path)
+    (told,) = process.logged("state.damaged")
     assert told["path"] == str(damaged)
     assert "cannot be parsed (BadZipFile" in told["problem"]
-    assert told_of_damage(life, damaged.name)
+    assert reports_damage(process, damaged.name)
     assert Path(told["kept_as"]).read_bytes() == content
     assert not damaged.exists()
-    assert_goes_on(life, minutes(0, 60))
-    life.break_off()
-    after = Life(tmp_path)  # it was mended once and for all
-    assert after.told_of("state.damaged") == []
-    assert_goes_on(after, minutes(0, 60))
+    assert_continues(process, minutes(0, 60))
+    process.kill()
+    after = ProcessRun(tmp_path)  # it was mended once and for all
+    assert after.logged("state.damaged") == []
+    assert_continues(after, minutes(0, 60))
     after.end()
 
 
-def test_a_damaged_line_is_a_minute_that_is_missing(tmp_path: Path) -> None:
-    life = Life(tmp_path)
-    life.run(minutes(0, 20, ["home"]), at_a_time=1)
-    life.break_off()
+def test_store_damaged_line_is_a_missing_minute(tmp_path: Path) -> None:
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 20, ["home"]), at_a_time=1)
+    process.kill()
     path = journal_path(tmp_path, 1)
     content = path.read_bytes().replace(b'["home",%d,' % (NOON + 18), b'["barn",%d,' % (NOON + 17))
     path.write_bytes(content)
-    life = Life(tmp_path)
-    (told,) = life.told_of("state.damaged")
+    process = ProcessRun(tmp_path)
+    (told,) = process.logged("state.damaged")
     assert "1 records are damaged or missing" in told["problem"]
     assert Path(told["kept_as"]).read_bytes() == content
-    assert_goes_on(life, [reading for reading in minutes(0, 20, ["home"]) if reading.minute != NOON + 18])
-    life.end()
+    assert_continues(process, [reading for reading in minutes(0, 20, ["home"]) if reading.minute != NOON + 18])
+    process.end()
 
 
-def test_a_line_cut_short_is_no_damage(tmp_path: Path) -> None:
-    life = Life(tmp_path)
-    life.run(minutes(0, 20))
-    life.break_off()
+def test_store_truncated_last_line_is_no_damage(tmp_path: Path) -> None:
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 20))
+    process.kill()
     path = journal_path(tmp_path, 1)
     with path.open("ab") as file:
         file.write(journal.encode(minutes(20, 21), 9)[:-9])
-    life = Life(tmp_path)
-    assert life.told_of("state.damaged") == []
-    assert life.told_of("state.cut_short")[0]["n_bytes"] > 0
-    life.run(minutes(20, 30))
-    life.break_off()
-    life = Life(tmp_path)
-    assert life.told_of("state.cut_short") == [], "it was not continued after the cut"
-    assert_goes_on(life, minutes(0, 30))
-    life.end()
+    process = ProcessRun(tmp_path)
+    assert process.logged("state.damaged") == []
+    assert process.logged("state.cut_short")[0]["n_bytes"] > 0
+    process.run(minutes(20, 30))
+    process.kill()
+    process = ProcessRun(tmp_path)
+    assert process.logged("state.cut_short") == [], "it was not continued after the cut"
+    assert_continues(process, minutes(0, 30))
+    process.end()
 
 
-def test_where_all_is_damaged_it_begins_anew_and_all_is_there_still(tmp_path: Path) -> None:
+def test_store_with_all_files_damaged_starts_empty(tmp_path: Path) -> None:
     two_checkpoints(tmp_path)
     contents = {}
     for path in files_of(tmp_path):
         path.write_bytes(b"\x00rubbish\n" * 50)
         contents[path.name] = path.read_bytes()
-    life = Life(tmp_path)
-    assert list(life.recorder.engine.buffers) == []
+    process = ProcessRun(tmp_path)
+    assert list(process.recorder.engine.buffers) == []
     for name, content in contents.items():
         assert (tmp_path / f"{name}.damaged-1").read_bytes() == content
-    assert_goes_on(life)
-    life.end()
+    assert_continues(process)
+    process.end()
     newest_checkpoint(tmp_path).write_bytes(b"again")
-    assert Life(tmp_path).store.problem == ""
+    assert ProcessRun(tmp_path).store.problem == ""
 
 
 @pytest.mark.parametrize("which", ["checkpoint", "journal"])
-def test_files_of_a_newer_version_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str) -> None:
+def test_store_leaves_files_of_a_newer_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str) -> None:
     two_checkpoints(tmp_path)
     if which == "journal":
         newest = max(path for path in files_of(tmp_path) if path.suffix == ".jsonl")
@@ -270,32 +270,32 @@ def test_files_of_a_newer_version_are_left_alone(tmp_path: Path, monkeypatch: py
             newer.setattr(checkpoint, "VERSION", 7)
             newest_checkpoint(tmp_path).write_bytes(checkpoint.encode(snapshot))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    life = Life(tmp_path)
-    life.run(minutes(60, 80))
-    assert len(life.recorder.outputs) == 40, "it goes on all the same"
-    assert "is of version 7, and this gapcast reads versions up to 2" in life.store.problem
-    assert life.told_of("state.not_kept")[0]["cure"].startswith("run the newer gapcast")
-    life.end()
+    process = ProcessRun(tmp_path)
+    process.run(minutes(60, 80))
+    assert len(process.recorder.outputs) == 40, "it goes on all the same"
+    assert "is of version 7, and this gapcast reads versions up to 2" in process.store.problem
+    assert process.logged("state.not_kept")[0]["cure"].startswith("run the newer gapcast")
+    process.end()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_two_gateways_do_not_write_into_the_same_folder(tmp_path: Path) -> None:
-    first = Life(tmp_path)
-    second = Life(tmp_path)
+def test_store_folder_in_use_is_rejected(tmp_path: Path) -> None:
+    first = ProcessRun(tmp_path)
+    second = ProcessRun(tmp_path)
     assert "another gapcast process uses" in second.store.problem
     first.run(minutes(0, 20))
     second.run(minutes(0, 40))
     second.end()
     first.end()
-    third = Life(tmp_path)
-    assert_goes_on(third, minutes(0, 20))
+    third = ProcessRun(tmp_path)
+    assert_continues(third, minutes(0, 20))
     third.end()
 
 
 # --- disks that cannot be written to ------------------------------------------------------------------
 
 
-def test_a_folder_that_may_only_be_read_is_read() -> None:
+def test_store_read_only_folder_is_read() -> None:
     with open_folder() as above:
         folder = above / "stream"
         with unprivileged():
@@ -304,17 +304,17 @@ def test_a_folder_that_may_only_be_read_is_read() -> None:
             for path in folder.iterdir():
                 path.chmod(0o444)
             before = {path.name: path.read_bytes() for path in folder.iterdir()}
-            life = Life(folder)
-        (told,) = life.told_of("state.not_kept")
+            process = ProcessRun(folder)
+        (told,) = process.logged("state.not_kept")
         assert "Permission denied" in told["problem"]
         assert told["cure"] == "grant this account write permission, or set state.path"
-        assert life.store.problem.startswith("readings are not persisted across a restart: ")
-        assert_goes_on(life, minutes(0, 60))
-        life.end()
+        assert process.store.problem.startswith("readings are not persisted across a restart: ")
+        assert_continues(process, minutes(0, 60))
+        process.end()
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_files_that_may_not_be_read_are_set_aside_and_those_before_them_used() -> None:
+def test_store_sets_unreadable_files_aside() -> None:
     with open_folder() as above:
         folder = above / "stream"
         with unprivileged():
@@ -322,15 +322,15 @@ def test_files_that_may_not_be_read_are_set_aside_and_those_before_them_used() -
             newest, journal_after = newest_checkpoint(folder), journal_path(folder, 3)
             for path in (newest, journal_after):
                 path.chmod(0o000)
-            life = Life(folder)
-            assert {Path(told["path"]) for told in life.told_of("state.damaged")} == {newest, journal_after}
-            assert all("cannot be read" in told["problem"] for told in life.told_of("state.damaged"))
-            assert life.store.problem == ""
-            assert_goes_on(life, minutes(0, 40))
-            life.end()
+            process = ProcessRun(folder)
+            assert {Path(told["path"]) for told in process.logged("state.damaged")} == {newest, journal_after}
+            assert all("cannot be read" in told["problem"] for told in process.logged("state.damaged"))
+            assert process.store.problem == ""
+            assert_continues(process, minutes(0, 40))
+            process.end()
 
 
-def test_a_damaged_file_that_cannot_be_renamed_stays_where_it_is() -> None:
+def test_store_leaves_a_damaged_file_it_cannot_rename() -> None:
     with open_folder() as above:
         folder = above / "stream"
         with unprivileged():
@@ -338,14 +338,14 @@ def test_a_damaged_file_that_cannot_be_renamed_stays_where_it_is() -> None:
             newest = newest_checkpoint(folder)
             newest.write_bytes(b"rubbish")
             folder.chmod(0o555)
-            life = Life(folder)
-            assert "it cannot be renamed" in life.told_of("state.damaged")[0]["problem"]
-            assert_goes_on(life, minutes(0, 60))
-            life.end()
+            process = ProcessRun(folder)
+            assert "it cannot be renamed" in process.logged("state.damaged")[0]["problem"]
+            assert_continues(process, minutes(0, 60))
+            process.end()
         assert newest.read_bytes() == b"rubbish"
 
 
-def test_readings_without_what_the_next_model_needs_are_not_used(tmp_path: Path) -> None:
+def test_store_skips_readings_without_needed_features(tmp_path: Path) -> None:
     two_checkpoints(tmp_path)
     store, engine = Store(tmp_path), Engine(Electric())
     with capture_logs() as told:
@@ -356,66 +356,66 @@ def test_readings_without_what_the_next_model_needs_are_not_used(tmp_path: Path)
     store.close(None)
 
 
-def test_where_there_can_be_no_folder_it_says_so_and_goes_on() -> None:
-    life = Life(Path("/proc/nowhere/stream"))
-    assert life.told_of("state.not_kept")
-    life.run(minutes(0, 20))
-    assert life.store.problem
-    assert_goes_on(life, minutes(0, 20))
-    life.end()
+def test_store_without_a_folder_reports_it_and_continues() -> None:
+    process = ProcessRun(Path("/proc/nowhere/stream"))
+    assert process.logged("state.not_kept")
+    process.run(minutes(0, 20))
+    assert process.store.problem
+    assert_continues(process, minutes(0, 20))
+    process.end()
 
 
-def test_a_full_disk_stops_the_keeping_and_room_begins_it_again(tmp_path: Path) -> None:
-    life = Life(tmp_path)
-    life.run(minutes(0, 10))
+def test_store_resumes_after_a_full_disk(tmp_path: Path) -> None:
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 10))
     with capture_logs() as told, no_room_beyond(journal_path(tmp_path, 1).stat().st_size + 30):
-        life.run(minutes(10, 20))
-        life.run(minutes(20, 30))
+        process.run(minutes(10, 20))
+        process.run(minutes(20, 30))
     assert [entry["event"] for entry in told] == ["state.not_kept"], "one line a trouble"
     assert told[0]["cure"] == "free disk space"
-    assert "No space left on device" in life.store.problem
+    assert "No space left on device" in process.store.problem
     kept_before = files_of(tmp_path)
 
-    life.later_s = 31.0
+    process.later_s = 31.0
     with capture_logs() as told:
-        life.run(minutes(30, 31))
-        wait_until(lambda: not (life.store.maintain() or life.store.problem), "it to be kept again")
+        process.run(minutes(30, 31))
+        wait_until(lambda: not (process.store.maintain() or process.store.problem), "it to be kept again")
     assert [entry["event"] for entry in told] == ["state.kept_again"]
-    life.run(minutes(31, 40))
-    life.break_off()
+    process.run(minutes(31, 40))
+    process.kill()
     assert kept_before.keys() <= files_of(tmp_path).keys()
-    again = Life(tmp_path)
-    assert_goes_on(again, minutes(0, 40))
+    again = ProcessRun(tmp_path)
+    assert_continues(again, minutes(0, 40))
     again.end()
 
 
-def test_a_disk_that_is_full_while_the_folder_is_made_ready(tmp_path: Path) -> None:
+def test_store_disk_full_at_the_start(tmp_path: Path) -> None:
     two_checkpoints(tmp_path)
     with journal_path(tmp_path, 3).open("ab") as file:
         file.write(b"cut short")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with no_room_beyond(10):
-        life = Life(tmp_path)
-    assert life.store.problem
-    assert_goes_on(life, minutes(0, 60))
-    life.break_off()
+        process = ProcessRun(tmp_path)
+    assert process.store.problem
+    assert_continues(process, minutes(0, 60))
+    process.kill()
     assert before.items() <= {path.name: path.read_bytes() for path in tmp_path.iterdir()}.items()
 
 
-def test_a_checkpoint_that_cannot_be_written_loses_no_reading(tmp_path: Path) -> None:
-    life = Life(tmp_path)
-    life.run(minutes(0, 20))
+def test_store_failed_checkpoint_loses_no_reading(tmp_path: Path) -> None:
+    process = ProcessRun(tmp_path)
+    process.run(minutes(0, 20))
     (tmp_path / "checkpoint.part").mkdir()
-    life.store.write_snapshot(capture_snapshot(life.recorder.engine))
-    wait_until(lambda: not life.store.maintain() and life.store.problem, "the failure to be noted")
-    assert "Is a directory" in life.store.problem
-    life.run(minutes(20, 40))
+    process.store.write_snapshot(capture_snapshot(process.recorder.engine))
+    wait_until(lambda: not process.store.maintain() and process.store.problem, "the failure to be noted")
+    assert "Is a directory" in process.store.problem
+    process.run(minutes(20, 40))
     (tmp_path / "checkpoint.part").rmdir()
-    life.later_s = 31.0
-    life.run(minutes(40, 50))
-    wait_until(lambda: not (life.store.maintain() or life.store.problem), "it to be kept again")
-    life.break_off()
-    again = Life(tmp_path)
-    assert_goes_on(again, minutes(0, 50))
+    process.later_s = 31.0
+    process.run(minutes(40, 50))
+    wait_until(lambda: not (process.store.maintain() or process.store.problem), "it to be kept again")
+    process.kill()
+    again = ProcessRun(tmp_path)
+    assert_continues(again, minutes(0, 50))
     again.end()
     assert checkpoint_path(tmp_path, max(files_of(tmp_path).values())).exists()

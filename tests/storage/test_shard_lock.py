@@ -1,4 +1,4 @@
-"""A shard's folder: one process has it, whatever was left behind, and none with other models."""
+"""A shard's folder belongs to one process at a time, and to one set of models."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOLDS = "import sys, time; from pathlib import Path; from gapcast.storage.shard_
 HOLDS += "hold = ShardLock(Path(sys.argv[1])); hold.acquire({}); print('held', flush=True); time.sleep(60)"
 
 
-def test_a_second_worker_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
+def test_lock_held_by_another_worker_is_rejected_by_name(tmp_path: Path) -> None:
     first, second = ShardLock(tmp_path), ShardLock(tmp_path)
     first.acquire(MODELS)
     with pytest.raises(ShardError, match=rf"another worker has this shard: .* process {os.getpid()} on "):
@@ -39,7 +39,7 @@ def test_a_second_worker_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
     second.release()
 
 
-def test_one_that_is_killed_leaves_nothing_that_would_have_to_be_judged(tmp_path: Path) -> None:
+def test_lock_is_free_after_its_holder_was_killed(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDS, str(tmp_path)], env=environment, stdout=subprocess.PIPE, text=True
@@ -58,7 +58,7 @@ def test_one_that_is_killed_leaves_nothing_that_would_have_to_be_judged(tmp_path
     hold.release()
 
 
-def test_one_that_is_ending_is_waited_for(tmp_path: Path) -> None:
+def test_lock_waits_for_a_holder_that_is_ending(tmp_path: Path) -> None:
     first, second = ShardLock(tmp_path), ShardLock(tmp_path)
     first.acquire(MODELS)
 
@@ -75,7 +75,7 @@ def test_one_that_is_ending_is_waited_for(tmp_path: Path) -> None:
     second.release()
 
 
-def test_a_lock_that_names_no_one_still_holds(tmp_path: Path) -> None:
+def test_lock_without_a_name_still_holds(tmp_path: Path) -> None:
     first, second = ShardLock(tmp_path), ShardLock(tmp_path)
     first.acquire(MODELS)
     (tmp_path / "lock").write_text("?", encoding="utf-8")
@@ -86,7 +86,7 @@ def test_a_lock_that_names_no_one_still_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", [{"lstm": "2 cccccccccccc"}, {**MODELS, "big": "1 dddddddd"}, {}])
-def test_other_models_are_refused_and_named_unless_they_are_accepted(tmp_path: Path, other: dict[str, str]) -> None:
+def test_other_models_are_rejected_unless_accepted(tmp_path: Path, other: dict[str, str]) -> None:
     first = ShardLock(tmp_path)
     first.acquire(MODELS)
     first.release()
@@ -103,7 +103,7 @@ def test_other_models_are_refused_and_named_unless_they_are_accepted(tmp_path: P
     second.release()
 
 
-def test_models_that_were_noted_are_those_to_go_on_with(tmp_path: Path) -> None:
+def test_recorded_models_are_accepted(tmp_path: Path) -> None:
     hold = ShardLock(tmp_path)
     hold.acquire(MODELS)
     hold.record_models({"lstm": "2 cccccccccccc"})
@@ -113,7 +113,7 @@ def test_models_that_were_noted_are_those_to_go_on_with(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"models": 3}', "[]", "\x00"])
-def test_a_damaged_note_is_no_ground_to_guess(tmp_path: Path, content: str) -> None:
+def test_damaged_record_of_models_is_rejected(tmp_path: Path, content: str) -> None:
     (tmp_path / "models.json").write_text(content, encoding="utf-8")
     hold = ShardLock(tmp_path)
     with pytest.raises(ShardError, match=r"models\.json is damaged .*: remove it"):
@@ -121,7 +121,7 @@ def test_a_damaged_note_is_no_ground_to_guess(tmp_path: Path, content: str) -> N
     hold.release()
 
 
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+def test_read_only_folder_is_rejected(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     try:
         with unprivileged(), pytest.raises(ShardError, match="cannot be locked"):
@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         tmp_path.chmod(0o755)
 
 
-def test_a_note_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+def test_record_of_models_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     hold = ShardLock(tmp_path)
     hold.acquire(MODELS)
     (tmp_path / "models.json.part").mkdir()
@@ -142,7 +142,7 @@ def test_a_note_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 # --- its store ----------------------------------------------------------------------------------------
 
 
-def test_a_newer_gapcasts_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+def test_store_of_a_newer_version_is_left_unchanged(tmp_path: Path) -> None:
     Store(tmp_path, of_shard=True).restore(Engine(Trend()))
     path = journal_path(tmp_path, 1)
     body = b'{"gapcast":"readings","version":99}'
@@ -153,7 +153,7 @@ def test_a_newer_gapcasts_store_is_refused_and_left_as_it_is(tmp_path: Path) -> 
     assert path.read_bytes() == content
 
 
-def test_a_store_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_unreadable_store_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "stream").write_text("a file in its place", encoding="utf-8")
     with pytest.raises(ShardError, match="cannot be read"):
         Store(tmp_path / "stream", of_shard=True).restore(Engine(Trend()))
