@@ -1,4 +1,4 @@
-"""Whatever comes on whatever topic, a source makes of it a reading, a sample, a problem or nothing: never an error."""
+"""Any message on any topic becomes a reading, a sample, a problem or nothing, but never an error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.reading import is_device_id
 from gapcast.presets import presets
-from tests.support.sources import EXTRAS, LONG_AGO_MS, Heard
+from tests.support.sources import EXTRAS, LONG_AGO_MS, SourceFeed
 
 NAMES = sorted(presets())
 numbers = st.integers() | st.floats() | st.sampled_from([0, 1.5, -250, 1e5, 10**400, "00.5", "nan", "unavailable", " "])
@@ -26,7 +26,7 @@ anything = st.recursive(
 
 @st.composite
 def documents(draw: st.DrawFn, name: str) -> Any:
-    """JSON that holds something at each place that the preset looks at, mostly what it might be."""
+    """Return JSON with a mostly plausible value at each path that the preset reads."""
     source = presets()[name]
     values = source.get("value", [])
     paths = [
@@ -51,10 +51,10 @@ def _put(document: dict[str, Any], path: str, value: object) -> None:
 
 
 @given(st.data())
-def test_no_message_makes_an_error(data: st.DataObject) -> None:
+def test_source_any_message_raises_no_error(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(NAMES))
     source = presets()[name]
-    heard = Heard({"preset": name}, site="Europe/Paris", extras=EXTRAS, max_devices=3)
+    feed = SourceFeed({"preset": name}, site="Europe/Paris", extras=EXTRAS, max_devices=3)
     at_ms = LONG_AGO_MS
     for _ in range(data.draw(st.integers(1, 6))):
         level = data.draw(st.sampled_from(["a", "b", "em:0", "0", "1", "", "my meter", "actual_consumption", "x" * 65]))
@@ -62,12 +62,12 @@ def test_no_message_makes_an_error(data: st.DataObject) -> None:
         is_text = data.draw(st.booleans())
         payload = str(data.draw(numbers)) if is_text else json.dumps(data.draw(documents(name)))
         at_ms += data.draw(st.integers(-400_000, 4_000_000))
-        heard.send(topic, payload, at_ms, retained=data.draw(st.booleans()), again=data.draw(st.booleans()))
-    heard.wait()
-    for arrival in heard.arrivals:
+        feed.send(topic, payload, at_ms, retained=data.draw(st.booleans()), again=data.draw(st.booleans()))
+    feed.wait()
+    for arrival in feed.arrivals:
         assert arrival.reading is None or arrival.problem is None
         if arrival.problem is not None:
             assert len(arrival.problem.detail) < 300
-    for reading in heard.readings:
+    for reading in feed.readings:
         assert is_device_id(reading.device)
         assert -100 <= reading.gap_kw <= 100

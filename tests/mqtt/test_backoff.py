@@ -1,4 +1,4 @@
-"""How long a gateway waits before it tries the broker again."""
+"""The wait before the next connection attempt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gapcast.mqtt.backoff import Backoff
 
 
 class Clock:
-    """Stands in for ``time``, and goes when it is told to."""
+    """Replaces ``time``; the test moves it."""
 
     def __init__(self) -> None:
         self.now_s = 1_000.0
@@ -24,18 +24,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def test_the_first_try_is_due_at_once(clock: Clock) -> None:
+def test_backoff_first_attempt_is_due_at_once(clock: Clock) -> None:
     assert Backoff().wait_s() == 0
 
 
-def test_waits_double_up_to_four_seconds(clock: Clock) -> None:
+def test_backoff_doubles_up_to_four_seconds(clock: Clock) -> None:
     backoff = Backoff()
     for longest_s in (0.25, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0):
         backoff.failed()
         assert 0.75 * longest_s <= backoff.wait_s() <= longest_s
 
 
-def test_a_wait_passes_with_the_time(clock: Clock) -> None:
+def test_backoff_decreases_with_time(clock: Clock) -> None:
     backoff = Backoff()
     backoff.failed()
     wait_s = backoff.wait_s()
@@ -46,7 +46,7 @@ def test_a_wait_passes_with_the_time(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("n_failed", [0, 6])
-def test_a_connection_that_lasted_is_tried_again_after_the_shortest_wait(clock: Clock, n_failed: int) -> None:
+def test_backoff_after_a_long_connection_is_shortest(clock: Clock, n_failed: int) -> None:
     backoff = Backoff()
     for _ in range(n_failed):
         backoff.failed()
@@ -56,7 +56,7 @@ def test_a_connection_that_lasted_is_tried_again_after_the_shortest_wait(clock: 
     assert 0 < backoff.wait_s() <= 0.25
 
 
-def test_connections_that_do_not_last_are_failures(clock: Clock) -> None:
+def test_backoff_short_connections_count_as_failures(clock: Clock) -> None:
     backoff = Backoff()
     for longest_s in (0.25, 0.5, 1.0, 2.0, 4.0, 4.0):
         backoff.succeeded()
@@ -65,7 +65,7 @@ def test_connections_that_do_not_last_are_failures(clock: Clock) -> None:
         assert 0.75 * longest_s <= backoff.wait_s() <= longest_s
 
 
-def test_a_fleet_does_not_march_in_step(clock: Clock) -> None:
+def test_backoff_is_random(clock: Clock) -> None:
     fleet = [Backoff() for _ in range(20)]
     for backoff in fleet:
         backoff.failed()

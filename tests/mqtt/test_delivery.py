@@ -68,7 +68,7 @@ class Broker(RuleBasedStateMachine):
 
     @precondition(lambda self: self.online)
     @rule(data=st.data())
-    def take_a_reading_that_waits_for_nothing_or_for_an_earlier_forecast(self, data: st.DataObject) -> None:
+    def take_reading_without_a_new_forecast(self, data: st.DataObject) -> None:
         self.settle(data.draw(st.sampled_from([0, *self.unconfirmed])))
 
     def settle(self, packet_id: int) -> None:
@@ -111,7 +111,7 @@ class Broker(RuleBasedStateMachine):
     # --- what is promised ---------------------------------------------------------------------
 
     @invariant()
-    def readings_are_acknowledged_in_order_as_soon_as_their_forecasts_are_confirmed_and_not_before(self) -> None:
+    def acknowledges_readings_in_order_once_confirmed(self) -> None:
         due = []
         for reading, packet_id in self.settled:
             if packet_id in self.unconfirmed:
@@ -120,16 +120,16 @@ class Broker(RuleBasedStateMachine):
         assert self.acknowledged == due
 
     @invariant()
-    def as_many_forecasts_are_on_the_wire_as_the_window_allows(self) -> None:
+    def fills_the_send_window(self) -> None:
         assert len(self.on_wire) == (min(self.window, len(self.unconfirmed)) if self.online else 0)
 
     @invariant()
-    def all_that_is_not_confirmed_is_sent_once_a_connection_in_the_order_it_was_made(self) -> None:
+    def resends_unconfirmed_in_order(self) -> None:
         assert self.heard == sorted(set(self.heard))
         assert list(self.on_wire.items()) == list(self.unconfirmed.items())[: len(self.on_wire)]
 
     @invariant()
-    def it_knows_what_is_not_confirmed(self) -> None:
+    def knows_what_is_unconfirmed(self) -> None:
         assert len(self.delivery) == len(self.unconfirmed)
         assert self.delivery.newest == next(reversed(self.unconfirmed), 0)
 
@@ -137,7 +137,7 @@ class Broker(RuleBasedStateMachine):
 TestDelivery = Broker.TestCase
 
 
-def test_identifiers_start_again_after_the_last_and_pass_over_those_in_use() -> None:
+def test_packet_ids_wrap_and_skip_those_in_use() -> None:
     delivery = Delivery(lambda _: None, encode)
     delivery.connected(window=10)
     kept = delivery.send(forecast())
@@ -150,7 +150,7 @@ def test_identifiers_start_again_after_the_last_and_pass_over_those_in_use() -> 
     assert delivery.send(forecast()) == kept + 1
 
 
-def test_an_identifier_used_anew_is_no_message_sent_again() -> None:
+def test_packet_id_reused_is_not_a_redelivery() -> None:
     written: list[bytes] = []
     delivery = Delivery(written.append, encode)
     delivery.connected(window=1)
@@ -159,7 +159,7 @@ def test_an_identifier_used_anew_is_no_message_sent_again() -> None:
     assert written[-1] == written[0] == encode(FIRST_ID, forecast(), again=False)
 
 
-def test_without_an_identifier_left_nothing_more_can_be_sent() -> None:
+def test_packet_ids_exhausted_stops_sending() -> None:
     delivery = Delivery(lambda _: None, encode)
     for _ in range(FIRST_ID, LAST_ID + 1):
         delivery.send(forecast())
@@ -167,7 +167,7 @@ def test_without_an_identifier_left_nothing_more_can_be_sent() -> None:
         delivery.send(forecast())
 
 
-def test_a_reading_that_waits_for_nothing_is_acknowledged_at_once() -> None:
+def test_reading_without_a_forecast_is_acknowledged_at_once() -> None:
     written: list[bytes] = []
     delivery = Delivery(written.append, encode)
     delivery.connected(window=1)
@@ -175,7 +175,7 @@ def test_a_reading_that_waits_for_nothing_is_acknowledged_at_once() -> None:
     assert written == [encode_puback(7)]
 
 
-def test_a_reading_whose_batch_is_not_kept_waits_for_that_too() -> None:
+def test_reading_of_an_unsaved_batch_is_not_acknowledged() -> None:
     sent: list[bytes] = []
     delivery = Delivery(sent.append, encode)
     delivery.connected(10)
@@ -191,7 +191,7 @@ def test_a_reading_whose_batch_is_not_kept_waits_for_that_too() -> None:
     assert sent == [encode_puback(1), encode_puback(2)]
 
 
-def test_what_is_confirmed_is_told_of_many_at_once() -> None:
+def test_confirmations_are_reported_together() -> None:
     delivery = Delivery(lambda packet: None, encode)
     delivery.connected(10)
     first, second, third = (delivery.send(forecast(i)) for i in range(3))

@@ -1,4 +1,4 @@
-"""The hot path's frames: read as paho reads them, in whatever pieces they come."""
+"""Frames of the fast path decode as paho decodes them, in pieces of any size."""
 
 from __future__ import annotations
 
@@ -161,16 +161,14 @@ def repacked(packet: Packet, *, mqtt5: bool) -> Packet:
 
 
 @given(STREAMS, CUTS)
-def test_a_stream_in_any_pieces_is_what_paho_reads_packet_by_packet(
-    stream: tuple[bool, list[bytes]], cuts: list[int]
-) -> None:
+def test_splitter_any_pieces_match_paho(stream: tuple[bool, list[bytes]], cuts: list[int]) -> None:
     mqtt5, sent = stream
     found = split(b"".join(sent), cuts, mqtt5=mqtt5)
     assert [repacked(packet, mqtt5=mqtt5) for packet in found] == [read_by_paho(packet, mqtt5=mqtt5) for packet in sent]
 
 
 @given(st.sampled_from([0x30, 0x32, 0x3B, 0x3D, 0x40]), st.binary(max_size=60), st.booleans())
-def test_a_body_of_any_bytes_that_paho_can_read_is_read_alike(head: int, body: bytes, mqtt5: bool) -> None:
+def test_splitter_any_body_matches_paho(head: int, body: bytes, mqtt5: bool) -> None:
     packet = framed(head, body)
     try:
         expected = read_by_paho(packet, mqtt5=mqtt5)
@@ -181,20 +179,20 @@ def test_a_body_of_any_bytes_that_paho_can_read_is_read_alike(head: int, body: b
 
 
 @given(packed_properties(), st.binary(max_size=50))
-def test_properties_are_kept_as_they_came(properties: bytes, payload: bytes) -> None:
+def test_splitter_keeps_raw_properties(properties: bytes, payload: bytes) -> None:
     (found,) = split(publish(b"gap/home/reading", payload, 7, properties), mqtt5=True)
     assert isinstance(found, Publication)
     assert properties == encode_length(len(found.properties)) + found.properties
     assert found.payload == payload
 
 
-def test_a_topic_that_is_not_utf_8_does_not_end_the_connection() -> None:
+def test_splitter_topic_not_utf_8_is_no_error() -> None:
     (found,) = split(publish(b"gap/\xff/reading", b"1"))
     assert isinstance(found, Publication)
     assert found.topic == "gap/\ufffd/reading"
 
 
-def test_what_waits_to_be_cut_is_counted() -> None:
+def test_splitter_length_counts_buffered_bytes() -> None:
     splitter = Splitter(mqtt5=False)
     splitter.feed(b"\xd0\x00\xd0")
     assert list(splitter.packets()) == [Other(b"\xd0\x00")]
@@ -205,16 +203,14 @@ def test_what_waits_to_be_cut_is_counted() -> None:
 
 
 @given(st.binary(max_size=300), CUTS, st.booleans())
-def test_any_bytes_give_packets_or_a_protocol_error_whatever_the_pieces(
-    stream: bytes, cuts: list[int], mqtt5: bool
-) -> None:
+def test_splitter_any_bytes_give_packets_or_a_protocol_error(stream: bytes, cuts: list[int], mqtt5: bool) -> None:
     whole = split_or_error(stream, [], mqtt5=mqtt5)
     assert split_or_error(stream, cuts, mqtt5=mqtt5) == whole
     assert all(isinstance(packet, Packet) for packet in whole[0])
 
 
 @given(STREAMS, CUTS, st.data())
-def test_a_stream_damaged_on_its_way_gives_packets_or_a_protocol_error(
+def test_splitter_damaged_stream_gives_packets_or_an_error(
     stream: tuple[bool, list[bytes]], cuts: list[int], data: st.DataObject
 ) -> None:
     mqtt5, sent = stream
@@ -239,7 +235,7 @@ def test_a_stream_damaged_on_its_way_gives_packets_or_a_protocol_error(
         pytest.param(b"\x40\x01\x07", False, id="an acknowledgement of half an identifier"),
     ],
 )
-def test_a_malformed_packet_is_an_error_even_where_more_bytes_follow(stream: bytes, mqtt5: bool) -> None:
+def test_splitter_malformed_packet_is_an_error(stream: bytes, mqtt5: bool) -> None:
     splitter = Splitter(mqtt5=mqtt5)
     splitter.feed(b"\xd0\x00" + stream + b"\0" * 10)
     found = splitter.packets()
@@ -253,7 +249,7 @@ def test_a_malformed_packet_is_an_error_even_where_more_bytes_follow(stream: byt
 
 @pytest.mark.parametrize("mqtt5", [False, True])
 @pytest.mark.parametrize("n_bytes_a_piece", [1_460, 100_000, 262_144])
-def test_a_giant_payload_is_passed_over_without_being_kept(mqtt5: bool, n_bytes_a_piece: int) -> None:
+def test_splitter_huge_payload_is_skipped_unbuffered(mqtt5: bool, n_bytes_a_piece: int) -> None:
     n_bytes, properties = 10_000_000, b"\x00" if mqtt5 else b""
     giant = publish(b"gap/home/reading", b"12" * (n_bytes // 2), 9, properties)
     stream = giant + publish(b"gap/home/reading", b"1.5", 10, properties)
@@ -270,14 +266,14 @@ def test_a_giant_payload_is_passed_over_without_being_kept(mqtt5: bool, n_bytes_
     assert most_kept <= 2 * MAX_PAYLOAD + 1_460
 
 
-def test_a_giant_payload_in_one_piece_is_cut_too() -> None:
+def test_splitter_huge_payload_in_one_piece_is_truncated() -> None:
     (found,) = split(publish(b"t", b"x" * 300_000, 1))
     assert isinstance(found, Publication)
     assert (found.n_bytes, found.payload) == (300_000, b"x" * MAX_PAYLOAD)
 
 
 @pytest.mark.parametrize("n_bytes", [1, 1_000, MAX_PAYLOAD, MAX_PAYLOAD + 1, 300_000])
-def test_a_payload_after_a_giant_header_is_whole(n_bytes: int) -> None:
+def test_splitter_payload_after_a_huge_header_is_whole(n_bytes: int) -> None:
     pairs = Properties(PacketTypes.PUBLISH)
     for _ in range(4):
         pairs.UserProperty = ("k", "v" * 60_000)
@@ -293,7 +289,7 @@ def test_a_payload_after_a_giant_header_is_whole(n_bytes: int) -> None:
 
 
 @given(TOPICS, st.binary(max_size=400), st.integers(0, 65_535), st.booleans(), st.booleans(), st.data())
-def test_a_publish_is_read_back_by_paho(
+def test_encode_publish_is_read_by_paho(
     topic: str, payload: bytes, packet_id: int, retain: bool, mqtt5: bool, data: st.DataObject
 ) -> None:
     expiry_s = data.draw(st.none() | st.integers(0, 2**32 - 1)) if mqtt5 else None
@@ -308,7 +304,7 @@ def test_a_publish_is_read_back_by_paho(
 
 
 @given(PACKET_IDS, st.binary(max_size=300), st.booleans())
-def test_a_publish_sent_again_says_so_and_is_the_same_otherwise(packet_id: int, payload: bytes, retain: bool) -> None:
+def test_encode_publish_redelivery_sets_only_the_flag(packet_id: int, payload: bytes, retain: bool) -> None:
     packet = encode_publish(b"t", payload, packet_id, retain=retain, properties=None)
     (found,), (again,) = split(packet), split(as_duplicate(packet))
     assert isinstance(found, Publication)
@@ -317,15 +313,15 @@ def test_a_publish_sent_again_says_so_and_is_the_same_otherwise(packet_id: int, 
 
 
 @given(PACKET_IDS, st.booleans())
-def test_a_puback_is_read_back_by_paho(packet_id: int, mqtt5: bool) -> None:
+def test_encode_puback_is_read_by_paho(packet_id: int, mqtt5: bool) -> None:
     assert read_by_paho(encode_puback(packet_id), mqtt5=mqtt5) == Acknowledgement(packet_id, 0)
 
 
 @given(st.integers(0, MAX_LENGTH))
-def test_a_length_is_written_as_paho_writes_it(n_bytes: int) -> None:
+def test_encode_length_matches_paho(n_bytes: int) -> None:
     assert encode_length(n_bytes) == VariableByteIntegers.encode(n_bytes)
 
 
 @pytest.mark.parametrize("n_bytes", [0, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, MAX_LENGTH])
-def test_a_length_at_each_step_is_written_as_paho_writes_it(n_bytes: int) -> None:
+def test_encode_length_at_each_step_matches_paho(n_bytes: int) -> None:
     assert encode_length(n_bytes) == VariableByteIntegers.encode(n_bytes)

@@ -1,4 +1,4 @@
-"""The link on the native path: whose clock is off, however many readings come at a time."""
+"""The link on the native path: clock offsets and messages that raise, in batches of any size."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def link_over(waiting: Waiting, limits: Limits | None = None) -> tuple[MqttLink,
 
 
 @pytest.mark.parametrize("n_devices", [1, 10, 256])
-def test_of_a_batch_of_any_size_each_clock_that_is_off_is_told_of_in_its_turn(n_devices: int) -> None:
+def test_link_reports_clock_offsets_in_order_for_any_batch(n_devices: int) -> None:
     waiting = Waiting()
     link, statistics = link_over(waiting)
     this_minute = NOW_MS // MINUTE_MS
@@ -64,7 +64,7 @@ def test_of_a_batch_of_any_size_each_clock_that_is_off_is_told_of_in_its_turn(n_
     assert {(line["event"], line["ahead_min"]) for line in logs} == {("clock.off", 120)}
 
 
-def test_clocks_that_are_right_and_those_that_become_so() -> None:
+def test_link_reports_corrected_clocks() -> None:
     waiting = Waiting()
     link, statistics = link_over(waiting)
     this_minute = NOW_MS // MINUTE_MS
@@ -81,7 +81,7 @@ def test_clocks_that_are_right_and_those_that_become_so() -> None:
 @pytest.mark.parametrize(
     "topic", ["tele/plug/SENSOR", "gap/home/other", "x/home/reading", "gap/a/b/reading", "reading"]
 )
-def test_what_a_subscription_of_an_earlier_configuration_brings_is_no_reading(topic: str) -> None:
+def test_link_ignores_topics_of_an_earlier_configuration(topic: str) -> None:
     waiting = Waiting()
     link, statistics = link_over(waiting)
     waiting.received = [Received(Publication(topic, b"1", 1, False, False, b"", 1), 0.0, NOW_MS)]
@@ -99,8 +99,8 @@ class RaisingRequestTopic:
         raise MemoryError
 
 
-def test_link_messages_that_raise_are_rejected_and_the_others_read() -> None:
-    """Limits that are none raise for whichever reading is compared with them; a request topic raises by itself."""
+def test_link_rejects_messages_that_raise() -> None:
+    """Limits that are none raise for whichever reading is compared with them; an aside raises by itself."""
     waiting, no_number = Waiting(), cast("float", None)
     link, statistics = link_over(waiting, Limits(no_number, no_number))
     link.listen("request", RaisingRequestTopic())

@@ -1,4 +1,4 @@
-"""A minute that is open when the process ends is closed by the next one, with the mean that it would have had."""
+"""A minute that is open at the end of a process is closed by the next one, with the same mean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gapcast.core.meters.samples import MeterState, Sample
 from gapcast.core.reading import Reading
 from gapcast.storage import journal
 from tests.support.approximate import approx
-from tests.support.sources import EXTRAS, LONG_AGO_MS, Heard
+from tests.support.sources import EXTRAS, LONG_AGO_MS, SourceFeed
 
 SECOND, MINUTE = 1_000, 60_000
 FIRST = LONG_AGO_MS // MINUTE
@@ -37,7 +37,7 @@ MESSAGES = st.lists(
 )
 
 
-class Kept(Heard):
+class Kept(SourceFeed):
     """A reader whose samples are kept message by message, as a batch each."""
 
     def __init__(self, source: dict[str, Any], journal_path: Path) -> None:
@@ -96,7 +96,7 @@ def stopped(life: Kept, name: str, folder: Path) -> Kept:
 @pytest.mark.parametrize("end", [killed, stopped])
 @pytest.mark.parametrize("name", METERS)
 @given(messages=MESSAGES, cut=st.integers(1, 60))
-def test_no_minute_knows_of_the_restart(
+def test_open_minute_restart_keeps_the_mean(
     tmp_path_factory: pytest.TempPathFactory, end: Any, name: str, messages: list[tuple[int, int, str]], cut: int
 ) -> None:
     folder = tmp_path_factory.mktemp("kept")
@@ -115,58 +115,58 @@ def test_no_minute_knows_of_the_restart(
 # --- who stood where, and who goes on -------------------------------------------------------------------
 
 
-def half_a_minute(source: dict[str, Any], **more: Any) -> Heard:
+def half_a_minute(source: dict[str, Any], **more: Any) -> SourceFeed:
     """A meter that has told 2 kW for half a minute."""
-    heard = Heard(source, **more)
+    feed = SourceFeed(source, **more)
     for second in range(0, 40, 10):
-        heard.send("meter/home", json.dumps({"kw": 2, "kwh": 7 + second / 1_800, "t": LONG_AGO_MS + second * SECOND}))
-    return heard
+        feed.send("meter/home", json.dumps({"kw": 2, "kwh": 7 + second / 1_800, "t": LONG_AGO_MS + second * SECOND}))
+    return feed
 
 
-def resumed(heard: Heard, source: dict[str, Any], **more: Any) -> Heard:
-    after = Heard(source, **more)
-    after.now_ms = heard.now_ms
-    after.reader.meters.resume(heard.reader.meters.capture_state())
+def resumed(feed: SourceFeed, source: dict[str, Any], **more: Any) -> SourceFeed:
+    after = SourceFeed(source, **more)
+    after.now_ms = feed.now_ms
+    after.reader.meters.resume(feed.reader.meters.capture_state())
     return after
 
 
-def in_batches(heard: Heard) -> list[Sample]:
-    return list(heard.reader.meters.take_samples())
+def in_batches(feed: SourceFeed) -> list[Sample]:
+    return list(feed.reader.meters.take_samples())
 
 
-def test_what_waited_at_the_broker_comes_before_the_clock_closes_a_minute() -> None:
+def test_open_minute_takes_the_backlog_before_the_clock() -> None:
     source = TIMED | {"every_s": 10, "hold_s": 120}
-    heard = half_a_minute(source)
-    heard.now_ms = LONG_AGO_MS + 5 * MINUTE  # the minute is over, and no one has closed it
-    after = resumed(heard, source)
+    feed = half_a_minute(source)
+    feed.now_ms = LONG_AGO_MS + 5 * MINUTE  # the minute is over, and no one has closed it
+    after = resumed(feed, source)
     assert after.wait(9) == []
     after.send("meter/home", json.dumps({"kw": 5, "t": LONG_AGO_MS + 40 * SECOND}), after.now_ms)
     after.wait(2 * 60)
     assert after.readings[0] == Reading("home", FIRST, approx((40 * 2 + 20 * 5) / 60))
-    silent = resumed(heard, source)
+    silent = resumed(feed, source)
     assert silent.wait(9) == []
     assert [arrival.reading for arrival in silent.wait(600)][:1] == [Reading("home", FIRST, 2.0)]
 
 
-def test_a_sample_that_came_again_and_had_no_effect_has_none_when_it_is_taken_again() -> None:
+def test_open_minute_replayed_duplicate_has_no_effect() -> None:
     source = TIMED | {"every_s": 10}
-    heard = half_a_minute(source)
+    feed = half_a_minute(source)
     for second in (0, 10, 20):  # three in a row, each after the one before: without DUP, a replay of the past
         payload = json.dumps({"kw": 9, "t": LONG_AGO_MS + second * SECOND})
-        heard.send("meter/home", payload, heard.now_ms, again=True)
-    after = Heard(source)
-    after.reader.meters.recall(in_batches(heard), [], heard.now_ms)
-    (meter,), (before,) = after.reader.meters.capture_state(), heard.reader.meters.capture_state()
+        feed.send("meter/home", payload, feed.now_ms, again=True)
+    after = SourceFeed(source)
+    after.reader.meters.recall(in_batches(feed), [], feed.now_ms)
+    (meter,), (before,) = after.reader.meters.capture_state(), feed.reader.meters.capture_state()
     assert meter.open_minute == before.open_minute
 
 
-def test_a_count_that_was_rejected_is_where_the_counter_goes_on_from() -> None:
+def test_open_minute_rejected_count_continues_the_counter() -> None:
     source = TIMED | {"value": "kwh", "unit": "kWh", "every_s": 10, "hold_s": 120}
-    heard = half_a_minute(source)
-    heard.send("meter/home", json.dumps({"kwh": 9_000, "t": LONG_AGO_MS + 40 * SECOND}))
-    assert heard.reasons == ["out_of_range"]
-    after = Heard(source)
-    after.reader.meters.recall(in_batches(heard), [], heard.now_ms)
+    feed = half_a_minute(source)
+    feed.send("meter/home", json.dumps({"kwh": 9_000, "t": LONG_AGO_MS + 40 * SECOND}))
+    assert feed.reasons == ["out_of_range"]
+    after = SourceFeed(source)
+    after.reader.meters.recall(in_batches(feed), [], feed.now_ms)
     assert after.reader.meters.capture_state()[0].counted == (LONG_AGO_MS + 40 * SECOND, (9_000,))
     assert after.reasons == []
 
@@ -176,44 +176,44 @@ def test_a_count_that_was_rejected_is_where_the_counter_goes_on_from() -> None:
     [{"topic": "other/{device}", "value": "kw"}, {"topic": "meter/{device}", "value": "kw", "kind": "minute"}],
     ids=["no source", "not of samples"],
 )
-def test_what_the_configuration_reads_no_longer_is_left_out(source: dict[str, Any]) -> None:
-    heard = half_a_minute(TIMED)
-    after = resumed(heard, source)
-    after.reader.meters.recall(in_batches(heard), [Reading("home", FIRST, 1.0)], LONG_AGO_MS)
+def test_open_minute_of_a_removed_source_is_dropped(source: dict[str, Any]) -> None:
+    feed = half_a_minute(TIMED)
+    after = resumed(feed, source)
+    after.reader.meters.recall(in_batches(feed), [Reading("home", FIRST, 1.0)], LONG_AGO_MS)
     assert after.reader.meters.capture_state() == []
 
 
-def test_beyond_a_limit_that_was_lowered_meters_are_left_out() -> None:
-    heard = half_a_minute(TIMED)
-    heard.send("meter/barn", json.dumps({"kw": 1, "t": LONG_AGO_MS}))
-    after = resumed(heard, TIMED, max_devices=1)
-    after.reader.meters.recall(in_batches(heard), [], LONG_AGO_MS)
+def test_open_minute_over_a_lower_limit_is_dropped() -> None:
+    feed = half_a_minute(TIMED)
+    feed.send("meter/barn", json.dumps({"kw": 1, "t": LONG_AGO_MS}))
+    after = resumed(feed, TIMED, max_devices=1)
+    after.reader.meters.recall(in_batches(feed), [], LONG_AGO_MS)
     assert [meter.topic for meter in after.reader.meters.capture_state()] == ["meter/home"]
 
 
-def test_a_minute_of_other_channels_begins_anew() -> None:
+def test_open_minute_of_other_channels_starts_empty() -> None:
     after = resumed(half_a_minute(TIMED), TIMED, extras=("voltage_v",))
     assert after.reader.meters.capture_state()[0].open_minute.newest_ms is None
 
 
-def test_a_counter_of_other_terms_begins_anew() -> None:
+def test_open_minute_counter_of_other_terms_starts_empty() -> None:
     counter = TIMED | {"value": "kwh", "unit": "kWh"}
     after = resumed(half_a_minute(counter), counter | {"value": "kwh - back"})
     assert after.reader.meters.capture_state()[0].counted is None
 
 
-def test_of_a_meter_that_is_forgotten_nothing_stands_and_no_minute_is_closed() -> None:
-    heard = half_a_minute(TIMED | {"hold_s": 120})
-    heard.reader.meters.forget("home")
-    assert heard.reader.meters.capture_state() == []
-    assert heard.wait() == []
-    assert heard.reader.topic_of("home") == ""
-    heard.send("meter/home", json.dumps({"kw": 1, "t": heard.now_ms}), heard.now_ms)
-    assert len(heard.reader.meters.capture_state()) == 1
+def test_open_minute_of_a_forgotten_meter_is_dropped() -> None:
+    feed = half_a_minute(TIMED | {"hold_s": 120})
+    feed.reader.meters.forget("home")
+    assert feed.reader.meters.capture_state() == []
+    assert feed.wait() == []
+    assert feed.reader.topic_of("home") == ""
+    feed.send("meter/home", json.dumps({"kw": 1, "t": feed.now_ms}), feed.now_ms)
+    assert len(feed.reader.meters.capture_state()) == 1
 
 
-def test_what_told_nothing_stands_nowhere() -> None:
-    heard = Heard(TIMED)
-    heard.send("meter/home", json.dumps({"other": 1}))
-    standing: Sequence[MeterState] = heard.reader.meters.capture_state()
-    assert (standing, in_batches(heard)) == ([], [])
+def test_open_minute_meter_without_samples_has_no_state() -> None:
+    feed = SourceFeed(TIMED)
+    feed.send("meter/home", json.dumps({"other": 1}))
+    standing: Sequence[MeterState] = feed.reader.meters.capture_state()
+    assert (standing, in_batches(feed)) == ([], [])

@@ -1,4 +1,4 @@
-"""Bytes to readings, forecasts to bytes: what a message may be, and what is said of one that cannot be used."""
+"""Decoding of readings, encoding of forecasts, and rejections of bad payloads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read(payload: bytes, limits: Limits = Limits()) -> Reading:
 
 
 @pytest.mark.parametrize("payload", [b"1.234", b" 1.234\n", b'{"gap_kw": 1.234}', b'{"gap_kw": 1.234, "unit": "kW"}'])
-def test_a_reading_without_a_time_is_of_the_minute_it_arrived_in(payload: bytes) -> None:
+def test_decode_reading_without_a_time_uses_arrival(payload: bytes) -> None:
     assert read(payload) == Reading("home", ARRIVAL_MINUTE, 1.234)
 
 
@@ -48,16 +48,16 @@ def test_a_reading_without_a_time_is_of_the_minute_it_arrived_in(payload: bytes)
         "1288571340", "1288571399", "1288571399.9996", "1288571340000", "1288571399999",
     ],
 )  # fmt: skip
-def test_a_time_in_any_form_names_the_minute_that_it_falls_in(ts: str) -> None:
+def test_decode_reading_time_in_any_form_gives_its_minute(ts: str) -> None:
     assert read(f'{{"ts": {ts}, "gap_kw": 1.234}}'.encode()) == Reading("home", OBSERVED_MINUTE, 1.234)
 
 
 @pytest.mark.parametrize("payload", [b"0", b"-0", b"7", b"-3.5", b"100", b"-100", b"1e-9", b"1.5E1"])
-def test_any_number_within_the_limits_is_a_power(payload: bytes) -> None:
+def test_decode_reading_any_number_within_limits_is_a_power(payload: bytes) -> None:
     assert read(payload).gap_kw == float(payload)
 
 
-def test_a_payload_as_long_as_may_be_is_read() -> None:
+def test_decode_reading_of_the_longest_payload() -> None:
     assert read(b"1.5".rjust(MAX_PAYLOAD)).gap_kw == 1.5
 
 
@@ -107,7 +107,7 @@ def test_a_payload_as_long_as_may_be_is_read() -> None:
         (b'{"ts": "1999-12-31T23:59:59.999Z", "gap_kw": 1}', "clock_not_set", "before 2000"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_a_reason_and_a_cure(payload: bytes, reason: str, words: str) -> None:
+def test_decode_reading_invalid_is_rejected_with_a_fix(payload: bytes, reason: str, words: str) -> None:
     with pytest.raises(PayloadError, match=words) as refused:
         read(payload)
     assert refused.value.reason == reason
@@ -123,17 +123,17 @@ def read_extras(payload: bytes) -> Reading:
     return decode("home", payload, len(payload), ARRIVED_MS, Limits(), EXTRAS)
 
 
-def test_what_is_asked_for_is_read_beside_the_power_and_the_rest_ignored() -> None:
+def test_decode_reading_reads_needed_features_only() -> None:
     found = read_extras(b'{"gap_kw": 1.2, "voltage_v": 239.1, "reactive_kvar": -1, "current_a": "x", "mood": null}')
     assert found == Reading("home", ARRIVAL_MINUTE, 1.2, measured={"voltage_v": 239.1, "reactive_kvar": -1.0})
 
 
-def test_what_is_not_there_is_left_to_who_needs_it() -> None:
+def test_decode_reading_missing_feature_is_left_out() -> None:
     assert read_extras(b'{"gap_kw": 1.2, "voltage_v": 239.1}').missing_features(EXTRAS) == ["reactive_kvar"]
     assert read_extras(b"1.2").missing_features(EXTRAS) == list(EXTRAS)
 
 
-def test_without_need_of_them_they_are_not_looked_at() -> None:
+def test_decode_reading_unneeded_features_are_not_read() -> None:
     assert read(b'{"gap_kw": 1.2, "voltage_v": "high"}') == Reading("home", ARRIVAL_MINUTE, 1.2)
 
 
@@ -148,19 +148,19 @@ def test_without_need_of_them_they_are_not_looked_at() -> None:
         (b"1e300", "out_of_range", "voltage_v of 1e.300 V is outside"),
     ],
 )
-def test_a_measured_value_that_cannot_be_used_is_refused_by_name(value: bytes, reason: str, words: str) -> None:
+def test_decode_reading_invalid_feature_is_rejected_by_name(value: bytes, reason: str, words: str) -> None:
     with pytest.raises(PayloadError, match=words) as refused:
         read_extras(b'{"gap_kw": 1.2, "voltage_v": %b}' % value)
     assert refused.value.reason == reason
 
 
-def test_the_head_of_a_payload_that_was_cut_is_no_reading() -> None:
+def test_decode_reading_truncated_payload_is_rejected() -> None:
     with pytest.raises(PayloadError, match="the payload has 10000000 bytes; at most 65536 are read") as refused:
         decode("home", b"1".ljust(MAX_PAYLOAD), 10_000_000, ARRIVED_MS, Limits())
     assert refused.value.reason == "too_large"
 
 
-def test_a_retained_message_without_a_time_may_be_of_any_age() -> None:
+def test_decode_reading_retained_without_a_time_is_rejected() -> None:
     with pytest.raises(PayloadError, match="any age") as refused:
         decode("home", b"1.2", 3, None, Limits())
     assert refused.value.reason == "unknown_age"
@@ -208,12 +208,12 @@ def check(found: Reading | PayloadError) -> None:
 @example(b'{"gap_kw": [' + b"9" * 4_290 + b"]}")
 @example(b'"\\ud800"')
 @example(b'{"ts": 4102444799.9996, "gap_kw": 1}')
-def test_any_bytes_at_all_are_a_reading_or_a_payload_error(payload: bytes) -> None:
+def test_decode_reading_any_bytes_give_a_reading_or_an_error(payload: bytes) -> None:
     check(read_or_refuse(payload))
 
 
 @given(st.binary(min_size=1, max_size=40) | DOCUMENTS, st.data())
-def test_a_reading_damaged_on_its_way_is_a_reading_or_a_payload_error(noise: bytes, data: st.DataObject) -> None:
+def test_decode_reading_damaged_gives_a_reading_or_an_error(noise: bytes, data: st.DataObject) -> None:
     sent = b'{"ts": "2010-11-01T00:29:00Z", "gap_kw": 1.234}'
     first = data.draw(st.integers(0, len(sent)))
     after = data.draw(st.integers(first, len(sent)))
@@ -252,7 +252,7 @@ def forecasts(draw: st.DrawFn) -> Forecasts:
 
 
 @given(forecasts())
-def test_a_forecast_leaves_as_the_json_of_its_document(made: Forecasts) -> None:
+def test_encode_forecasts_equals_json_of_the_document(made: Forecasts) -> None:
     sent = [list(json.loads(payload).items()) for payload in ForecastEncoder().encode(made)]
     assert sent == [list(forecast.document().items()) for forecast in made]
 
@@ -266,25 +266,25 @@ def rejected(payload: bytes) -> Any:
     return document["payload"]
 
 
-def test_a_rejection_says_what_came_where_and_why() -> None:
+def test_encode_rejection_has_topic_payload_and_reason() -> None:
     assert json.loads(encode_rejection("gap/häus/reading", b"o\xc3\xb6n", "not_json", "it is “not”")) == {
         "topic": "gap/häus/reading", "reason": "not_json", "detail": "it is “not”", "payload": "oön",
     }  # fmt: skip
 
 
-def test_a_long_payload_is_cut_at_1_kb() -> None:
+def test_encode_rejection_truncates_payload_at_1_kb() -> None:
     assert rejected(b"x" * 1_024) == "x" * 1_024
     assert rejected(b"x" * 1_023 + b"yz") == "x" * 1_023 + "y"
 
 
 @pytest.mark.parametrize("payload", [b"\xff\xfe", b"x" * 1_022 + b"\xff", b"x" * 1_022 + b"\xff" * 9, b"caf\xc3"])
-def test_what_is_not_utf_8_is_shown_in_base64(payload: bytes) -> None:
+def test_encode_rejection_payload_not_utf_8_is_base64(payload: bytes) -> None:
     assert base64.b64decode(rejected(payload), validate=True) == payload[:1_024]
 
 
 @pytest.mark.parametrize("character", ["é", "€", "🔌"])
 @pytest.mark.parametrize("n_before", [1_021, 1_022, 1_023, 1_024])
-def test_text_that_is_cut_within_a_character_stays_text(character: str, n_before: int) -> None:
+def test_encode_rejection_truncated_character_stays_text(character: str, n_before: int) -> None:
     text = "x" * n_before + character + "tail"
     shown = rejected(text.encode())
     assert text.startswith(shown)
@@ -292,7 +292,7 @@ def test_text_that_is_cut_within_a_character_stays_text(character: str, n_before
 
 
 @given(st.binary(max_size=40) | st.binary(min_size=1_010, max_size=1_040) | st.text(max_size=500).map(str.encode))
-def test_any_payload_can_be_shown(payload: bytes) -> None:
+def test_encode_rejection_accepts_any_payload(payload: bytes) -> None:
     shown = rejected(payload)
     if payload.startswith(shown.encode()):
         assert len(shown.encode()) >= min(len(payload), 1_024) - 3

@@ -1,4 +1,4 @@
-"""Each preset reads what its meters send, word for word; where the words were found stands beside them."""
+"""Each preset reads recorded messages of its meters; the source of each message is beside it."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ import pytest
 from gapcast.core.grid import minute_of
 from gapcast.core.reading import instant_of
 from gapcast.presets import presets
-from tests.support.sources import EXTRAS, LONG_AGO_MS, Heard
+from tests.support.sources import EXTRAS, LONG_AGO_MS, SourceFeed
 
 METERS: list[dict[str, Any]] = tomllib.loads(
     (Path(__file__).parents[1] / "fixtures" / "meters.toml").read_text(encoding="utf-8")
 )["meter"]
 
 
-def test_every_preset_is_proven_and_every_message_has_an_origin() -> None:
+def test_presets_all_have_messages_with_an_origin() -> None:
     assert {meter["preset"] for meter in METERS} == set(presets())
     assert {meter["preset"] for meter in METERS if "power_kw" in meter} == set(presets())
     assert all(meter["origin"] for meter in METERS)
 
 
 @pytest.mark.parametrize("meter", METERS, ids=[f"{i}-{meter['preset']}" for i, meter in enumerate(METERS)])
-def test_a_preset_reads_what_its_meter_sends(meter: dict[str, Any]) -> None:
+def test_preset_reads_its_meters_messages(meter: dict[str, Any]) -> None:
     every_s = max(60, presets()[meter["preset"]].get("every_s", 60))  # so that one sample is enough for a minute
     source = {"preset": meter["preset"], "every_s": every_s} | meter.get("set", {})
-    heard = Heard(source, site="Europe/Paris", extras=EXTRAS)
+    feed = SourceFeed(source, site="Europe/Paris", extras=EXTRAS)
     at_ms = instant_of(meter["at"]) if "at" in meter else LONG_AGO_MS
     for topic, payload in meter["sends"]:
-        heard.send(topic, payload, at_ms)
-    heard.wait()
-    assert heard.reasons == []
+        feed.send(topic, payload, at_ms)
+    feed.wait()
+    assert feed.reasons == []
     if "power_kw" not in meter:
-        assert heard.readings == []
-        assert heard.statistics.n_not_readings == len(meter["sends"])
+        assert feed.readings == []
+        assert feed.statistics.n_not_readings == len(meter["sends"])
         return
-    assert heard.readings
-    for reading in heard.readings:
+    assert feed.readings
+    for reading in feed.readings:
         assert reading.device == meter["device"]
         assert reading.gap_kw == pytest.approx(meter["power_kw"], abs=1e-12)
         assert (reading.measured or None) == (pytest.approx(meter["measured"]) if "measured" in meter else None)
     # A sample that no other follows is held for as long as its meter's samples usually are apart.
-    assert heard.readings[0].minute - minute_of(at_ms) in {0, 1}
+    assert feed.readings[0].minute - minute_of(at_ms) in {0, 1}

@@ -1,4 +1,4 @@
-"""Properties of a PUBLISH: what is read of them is what paho wrote."""
+"""Properties of a PUBLISH read back as paho wrote them."""
 
 from __future__ import annotations
 
@@ -56,19 +56,19 @@ def read_by_paho(extra: bytes) -> Properties:
 
 
 @given(VALUES)
-def test_correlation_data_and_user_properties_are_passed_on_and_nothing_else(values: dict[str, Any]) -> None:
+def test_passed_on_keeps_correlation_and_user_properties(values: dict[str, Any]) -> None:
     kept = {name: value for name, value in values.items() if name in {"CorrelationData", "UserProperty"}}
     assert read_by_paho(forwarded_properties(encoded(values))).json() == written(kept).json()
 
 
 @given(VALUES)
-def test_the_response_topic_is_found_wherever_it_stands(values: dict[str, Any]) -> None:
+def test_response_topic_is_found_at_any_position(values: dict[str, Any]) -> None:
     assert response_topic_in(encoded(values)) == values.get("ResponseTopic")
     assert b"".join(one.raw for one in properties_in(encoded(values))) == encoded(values)
 
 
 @given(st.binary(max_size=60))
-def test_bytes_that_are_no_properties_end_it_and_no_more(noise: bytes) -> None:
+def test_properties_any_bytes_raise_no_error(noise: bytes) -> None:
     found = list(properties_in(noise))
     assert noise.startswith(b"".join(one.raw for one in found))
     assert len(forwarded_properties(noise)) <= len(noise)
@@ -76,19 +76,19 @@ def test_bytes_that_are_no_properties_end_it_and_no_more(noise: bytes) -> None:
 
 
 @given(VALUES, st.integers(0, 2**32 - 1))
-def test_an_expiry_and_others_stand_together(values: dict[str, Any], expiry_s: int) -> None:
+def test_encode_properties_combines_expiry_and_others(values: dict[str, Any], expiry_s: int) -> None:
     properties: Any = Properties(PacketTypes.PUBLISH)  # its attributes are made at run time
     extra = forwarded_properties(encoded(values)) + content_type("application/json")
     properties.unpack(encode_properties(expiry_s, extra))
     assert (properties.MessageExpiryInterval, properties.ContentType) == (expiry_s, "application/json")
 
 
-def test_more_than_may_be_is_not_passed_on() -> None:
+def test_passed_on_drops_properties_over_the_limit() -> None:
     pair = ("k" * 2_000, "v" * 2_000)
     assert len(forwarded_properties(encoded({"UserProperty": [pair]}))) <= MAX_FORWARDED_BYTES
     assert forwarded_properties(encoded({"UserProperty": [pair, pair]})) == b""
 
 
-def test_a_response_topic_that_is_no_utf8_is_none() -> None:
+def test_response_topic_not_utf8_is_none() -> None:
     assert Property(8, b"\x08\x00\x01\xff").content == b"\xff"
     assert response_topic_in(b"\x08\x00\x01\xff") is None

@@ -1,4 +1,4 @@
-"""The rejected topic has a rate limit, and says how many messages it left out."""
+"""The rejected topic has a rate limit, and counts the messages that it omits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Published:
         return 0
 
 
-def test_rejections_beyond_the_rate_are_counted_in_the_next_one() -> None:
+def test_rejections_over_the_rate_are_counted_in_the_next() -> None:
     now_s, published, statistics = 100.0, Published(), Statistics()
     rejections = Rejections(published, "gapcast/gw/rejected", 2, statistics, lambda: now_s)
     problem = PayloadError("not_json", "the payload is not JSON")

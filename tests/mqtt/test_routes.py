@@ -1,4 +1,4 @@
-"""Source topics: which patterns serve, and whose a topic is."""
+"""Source topics: valid patterns, and the device of a topic."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ LEVELS = st.text(st.characters(exclude_characters="+#\0{}/", exclude_categories=
         ("{device}/status/{channel}", "{device}", "shelly/status/em:0", Match("shelly", "")),
     ],
 )
-def test_a_topic_tells_whose_it_is(pattern: str, device: str, topic: str, match: Match | None) -> None:
+def test_route_finds_source_and_device(pattern: str, device: str, topic: str, match: Match | None) -> None:
     assert SourceTopic.parse("sources.0", pattern, device).match(topic) == match
 
 
-def test_parts_are_topics_of_their_own() -> None:
+def test_route_distinguishes_parts() -> None:
     topic = SourceTopic.parse("sources.0", "p1/{device}/{part}", parts=("in", "out"))
     assert topic.filters == ("p1/+/in", "p1/+/out")
     assert topic.match("p1/home/out") == Match("home", "out")
@@ -38,7 +38,9 @@ def test_parts_are_topics_of_their_own() -> None:
 
 
 @given(st.lists(LEVELS, max_size=3), st.lists(LEVELS, max_size=3), LEVELS, LEVELS)
-def test_any_topic_names_a_device_or_is_refused(before: list[str], after: list[str], device: str, channel: str) -> None:
+def test_route_any_topic_has_a_device_or_is_rejected(
+    before: list[str], after: list[str], device: str, channel: str
+) -> None:
     topic = SourceTopic.parse("sources.0", "/".join([*before, "{device}", *after, "{channel}"]))
     assert topic.filters == ("/".join([*before, "+", *after, "+"]),)
     named = "/".join([*before, device, *after, channel])
@@ -70,6 +72,6 @@ def test_any_topic_names_a_device_or_is_refused(before: list[str], after: list[s
         ("{device}/x", "{gateway}-{device}", "cannot name a device"),
     ],
 )
-def test_what_cannot_serve_is_refused_by_its_key(pattern: str, device: str, words: str) -> None:
+def test_route_invalid_pattern_is_rejected_by_key(pattern: str, device: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         SourceTopic.parse("sources.3", pattern, device)

@@ -1,4 +1,4 @@
-"""The socket under paho: it keeps PUBLISH and PUBACK, and gives paho the rest."""
+"""The socket under paho: it handles PUBLISH and PUBACK, and passes the rest to paho."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUBACK, PINGRESP, DISCONNECT = b"\x90\x03\x00\x01\x01", b"\xd0\x00", b"\xe0\x00"
 
 
 class Ends:
-    """Both ends of a real connection, and what came through ours."""
+    """Both ends of a real connection, and what our end received."""
 
     def __init__(self, ours: socket.socket, peer: socket.socket) -> None:
         self.ours, self.peer = ours, peer
@@ -94,7 +94,7 @@ def fill(ends: Ends) -> int:
 # --- what comes -------------------------------------------------------------------------------------
 
 
-def test_what_came_is_parted_between_us_and_paho(ends: Ends) -> None:
+def test_straight_splits_packets_between_us_and_paho(ends: Ends) -> None:
     ends.peer.sendall(reading(1) + SUBACK + encode_puback(40_000) + reading(2) + PINGRESP)
     ends.straight.pump()
     assert ends.packet_ids == [1, 2]
@@ -105,7 +105,7 @@ def test_what_came_is_parted_between_us_and_paho(ends: Ends) -> None:
     assert not ends.straight.has_paho_input
 
 
-def test_where_nothing_came_nothing_waits_and_paho_is_told_to_come_again(ends: Ends) -> None:
+def test_straight_without_data_would_block(ends: Ends) -> None:
     ends.straight.pump()
     assert not ends.straight.has_paho_input
     assert ends.straight.pending() == 0
@@ -113,7 +113,7 @@ def test_where_nothing_came_nothing_waits_and_paho_is_told_to_come_again(ends: E
         ends.straight.recv(1)
 
 
-def test_a_packet_is_handed_on_once_it_is_whole(ends: Ends) -> None:
+def test_straight_delivers_a_packet_once_complete(ends: Ends) -> None:
     packet = reading(1)
     ends.peer.sendall(packet[:7])
     ends.straight.pump()
@@ -125,7 +125,7 @@ def test_a_packet_is_handed_on_once_it_is_whole(ends: Ends) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ends", "tls_ends"])
-def test_much_that_comes_at_once_is_taken_a_part_at_a_time_and_none_is_left_lying(
+def test_straight_reads_much_data_in_parts(
     kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gapcast.mqtt.straight._READ_BYTES", 100)
@@ -143,7 +143,7 @@ def test_much_that_comes_at_once_is_taken_a_part_at_a_time_and_none_is_left_lyin
 # --- what leaves ------------------------------------------------------------------------------------
 
 
-def test_writes_leave_together_and_in_order(ends: Ends) -> None:
+def test_straight_writes_leave_together_in_order(ends: Ends) -> None:
     ends.straight.write(reading(1))
     assert ends.straight.send(PINGRESP) == len(PINGRESP)
     ends.straight.write(reading(2))
@@ -154,7 +154,7 @@ def test_writes_leave_together_and_in_order(ends: Ends) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ends", "tls_ends"])
-def test_what_the_network_does_not_take_waits_and_leaves_later_whole(kind: str, request: pytest.FixtureRequest) -> None:
+def test_straight_buffers_what_the_network_does_not_take(kind: str, request: pytest.FixtureRequest) -> None:
     ends: Ends = request.getfixturevalue(kind)
     n_written = fill(ends)
     ends.straight.write(reading(1))  # what waits grows meanwhile
@@ -166,7 +166,7 @@ def test_what_the_network_does_not_take_waits_and_leaves_later_whole(kind: str, 
 # --- how it ends ------------------------------------------------------------------------------------
 
 
-def test_a_peer_that_hangs_up_is_the_end_for_paho_after_its_own_packets(ends: Ends) -> None:
+def test_straight_peer_close_reaches_paho_after_its_packets(ends: Ends) -> None:
     ends.peer.sendall(reading(1) + SUBACK)
     ends.peer.close()
     ends.straight.pump()
@@ -177,7 +177,7 @@ def test_a_peer_that_hangs_up_is_the_end_for_paho_after_its_own_packets(ends: En
     assert ends.straight.recv(100) == b""
 
 
-def test_a_connection_that_is_reset_is_an_error_for_paho(ends: Ends) -> None:
+def test_straight_reset_is_an_error_for_paho(ends: Ends) -> None:
     ends.straight.write(b"unread")
     ends.straight.flush()
     ends.peer.close()
@@ -187,7 +187,7 @@ def test_a_connection_that_is_reset_is_an_error_for_paho(ends: Ends) -> None:
         ends.straight.recv(1)
 
 
-def test_bytes_that_are_not_mqtt_are_a_lost_connection_after_what_came_before_them(ends: Ends) -> None:
+def test_straight_invalid_bytes_lose_the_connection(ends: Ends) -> None:
     ends.peer.sendall(reading(1) + b"\x30\xff\xff\xff\xff\xff" + reading(2))
     ends.straight.pump()
     assert ends.packet_ids == [1]
@@ -198,7 +198,7 @@ def test_bytes_that_are_not_mqtt_are_a_lost_connection_after_what_came_before_th
     assert ends.packet_ids == [1], "nothing more is read"
 
 
-def test_writing_to_a_peer_that_is_gone_is_a_lost_connection(ends: Ends) -> None:
+def test_straight_write_to_a_closed_peer_loses_the_connection(ends: Ends) -> None:
     ends.peer.close()
     ends.straight.write(b"x")
     ends.straight.flush()
@@ -207,7 +207,7 @@ def test_writing_to_a_peer_that_is_gone_is_a_lost_connection(ends: Ends) -> None
         ends.straight.recv(1)
 
 
-def test_closing_sends_what_is_left(ends: Ends) -> None:
+def test_straight_close_sends_the_rest(ends: Ends) -> None:
     ends.straight.send(DISCONNECT)
     ends.straight.close()
     assert ends.peer.recv(10) == DISCONNECT
@@ -215,7 +215,7 @@ def test_closing_sends_what_is_left(ends: Ends) -> None:
     ends.straight.close()  # paho and the session may both close it
 
 
-def test_a_goodbye_is_read_by_a_peer_in_the_middle_of_sending() -> None:
+def test_straight_disconnect_reaches_a_sending_peer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ours = socket.create_connection(listener.getsockname())
         peer, _ = listener.accept()
@@ -235,7 +235,7 @@ def test_a_goodbye_is_read_by_a_peer_in_the_middle_of_sending() -> None:
     peer.close()
 
 
-def test_a_goodbye_to_a_peer_that_never_ends_the_connection_ends_in_time(ends: Ends) -> None:
+def test_straight_disconnect_times_out_if_the_peer_stays(ends: Ends) -> None:
     ends.straight.send(DISCONNECT)
     ends.straight.sends_disconnect = True
     ends.straight.close()
@@ -243,23 +243,21 @@ def test_a_goodbye_to_a_peer_that_never_ends_the_connection_ends_in_time(ends: E
     assert ends.peer.recv(16) == b""
 
 
-def test_closing_does_not_wait_for_ever_for_a_peer_that_does_not_read(
-    ends: Ends, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_straight_close_times_out_if_the_peer_does_not_read(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gapcast.mqtt.straight._CLOSE_TIMEOUT_S", 0.01)
     fill(ends)
     ends.straight.close()
     assert ends.straight.fileno() == -1
 
 
-def test_closing_after_the_peer_is_gone_sends_nothing_and_closes(ends: Ends) -> None:
+def test_straight_close_after_the_peer_sends_nothing(ends: Ends) -> None:
     fill(ends)
     ends.peer.close()
     ends.straight.close()
     assert ends.straight.fileno() == -1
 
 
-def test_paho_sets_the_mode_of_the_connection_itself(ends: Ends) -> None:
+def test_straight_lets_paho_set_blocking_mode(ends: Ends) -> None:
     ends.straight.setblocking(True)
     assert ends.ours.getblocking()
     assert ends.straight.fileno() == ends.ours.fileno()

@@ -1,4 +1,4 @@
-"""Topics: which patterns serve, and which device a topic names."""
+"""Topics: valid patterns, and the device that a topic names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEVELS = st.text(st.characters(exclude_characters="+#\0{}/", exclude_categories=
 @given(
     st.lists(LEVELS, max_size=3), st.lists(LEVELS, max_size=3), st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True)
 )
-def test_a_devices_topic_names_the_device_wherever_it_stands(before: list[str], after: list[str], device: str) -> None:
+def test_topic_device_at_any_level(before: list[str], after: list[str], device: str) -> None:
     topic = DeviceTopic.parse(KEY, "/".join([*before, "{device}", *after]))
     assert topic.of(device) == "/".join([*before, device, *after])
     assert topic.filter == "/".join([*before, "+", *after])
@@ -26,7 +26,7 @@ def test_a_devices_topic_names_the_device_wherever_it_stands(before: list[str], 
 @pytest.mark.parametrize(
     "name", ["", " ", "my meter", "$home", "zähler", "a+b", "home\n", "x" * 65, "x" * 300, "\N{REPLACEMENT CHARACTER}"]
 )
-def test_a_name_that_is_none_is_refused_and_shown(name: str) -> None:
+def test_topic_invalid_device_is_rejected_by_name(name: str) -> None:
     topic = DeviceTopic.parse(KEY, "gap/{device}/reading")
     with pytest.raises(PayloadError, match="use 1 to 64 of A-Z") as refused:
         topic.device_in(topic.of(name))
@@ -42,7 +42,7 @@ def test_a_name_that_is_none_is_refused_and_shown(name: str) -> None:
         "gap/{device}x",
     ],
 )  # fmt: skip
-def test_a_pattern_must_have_the_device_as_one_level(pattern: str) -> None:
+def test_topic_pattern_needs_the_device_as_one_level(pattern: str) -> None:
     with pytest.raises(SettingsError, match=r"topics\.reading: .* exactly one of its levels"):
         DeviceTopic.parse(KEY, pattern)
 
@@ -51,7 +51,7 @@ UNFIT = ["", "a/+/{device}", "a/#", "a/\0/{device}", "a/{gateway}/{device}", "{o
 
 
 @pytest.mark.parametrize("pattern", UNFIT, ids=range(len(UNFIT)))
-def test_a_pattern_that_is_no_topic_is_refused_by_its_key(pattern: str) -> None:
+def test_topic_pattern_invalid_is_rejected_by_key(pattern: str) -> None:
     with pytest.raises(SettingsError, match=r"topics\.reading: .* is not a topic to publish on"):
         DeviceTopic.parse(KEY, pattern)
     if "{gateway}" not in pattern:
@@ -59,6 +59,6 @@ def test_a_pattern_that_is_no_topic_is_refused_by_its_key(pattern: str) -> None:
             gateway_topic("topics.status", pattern, "gw-1")
 
 
-def test_a_gateways_topic_has_its_id_in_it() -> None:
+def test_topic_of_a_gateway_contains_its_id() -> None:
     assert gateway_topic("topics.status", "gapcast/{gateway}/status", "gw-1") == "gapcast/gw-1/status"
     assert gateway_topic("topics.status", "site/status", "gw-1") == "site/status"

@@ -1,4 +1,4 @@
-"""What lies under MQTT: files of TLS that cannot serve, and reasons in words."""
+"""The transport under MQTT: unusable TLS files, and connection errors in words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def identity(authority: Authority) -> Identity:
     return authority.issue("gateway", alternative="DNS:gateway")
 
 
-def test_a_context_always_asks_for_a_certificate_and_checks_its_name(authority: Authority) -> None:
+def test_tls_context_requires_certificate_and_host_name(authority: Authority) -> None:
     for files in (TlsFiles(), TlsFiles(ca_path=authority.certificate, alpn=("mqtt",))):
         context = tls_context(files)
         assert context.check_hostname
@@ -33,13 +33,11 @@ def test_a_context_always_asks_for_a_certificate_and_checks_its_name(authority: 
         assert context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
-def test_with_an_authority_of_ones_own_no_other_is_trusted(authority: Authority) -> None:
+def test_tls_context_with_a_ca_file_trusts_no_other(authority: Authority) -> None:
     assert tls_context(TlsFiles(ca_path=authority.certificate)).cert_store_stats()["x509_ca"] == 1
 
 
-def test_a_key_may_be_in_the_certificates_file_or_its_own_or_under_a_password(
-    authority: Authority, identity: Identity, tmp_path: Path
-) -> None:
+def test_tls_key_in_any_supported_file_is_loaded(authority: Authority, identity: Identity, tmp_path: Path) -> None:
     both = tmp_path / "both.pem"
     both.write_bytes(identity.certificate.read_bytes() + identity.key.read_bytes())
     tls_context(TlsFiles(certificate_path=both))
@@ -76,7 +74,7 @@ NOWHERE = Path("/nowhere.pem")
         ),
     ],
 )
-def test_a_file_that_cannot_serve_is_named_with_the_cure(
+def test_tls_unusable_file_is_named_with_a_fix(
     authority: Authority, identity: Identity, made: Made, problem: str
 ) -> None:
     with pytest.raises(SettingsError, match=problem) as refused:
@@ -84,9 +82,7 @@ def test_a_file_that_cannot_serve_is_named_with_the_cure(
     assert " word" not in str(refused.value)
 
 
-def test_files_are_read_anew_for_each_connection_and_half_of_a_renewal_waits_for_the_rest(
-    authority: Authority, identity: Identity, tmp_path: Path
-) -> None:
+def test_tls_files_are_reread_for_each_connection(authority: Authority, identity: Identity, tmp_path: Path) -> None:
     ca, certificate, key = tmp_path / "ca.pem", tmp_path / "client.pem", tmp_path / "client.key"
     for source, target in ((authority.certificate, ca), (identity.certificate, certificate), (identity.key, key)):
         shutil.copy(source, target)
@@ -112,29 +108,27 @@ def test_files_are_read_anew_for_each_connection_and_half_of_a_renewal_waits_for
     assert "cannot be read" in logged[0]["problem"]
 
 
-def test_no_secret_is_in_what_is_shown_of_options() -> None:
+def test_transport_repr_has_no_secret() -> None:
     files = TlsFiles(key_password="secret word")
     options = SessionOptions("gw", "status", (), username="house", password="secret word")
     assert "secret word" not in f"{files!r} {files} {options!r} {options}"
 
 
-def refused_for(reason: str) -> ssl.SSLError:
+def tls_error(reason: str) -> ssl.SSLError:
     error = ssl.SSLError(1, "it failed")
     error.reason = reason
     return error
 
 
-def test_other_reasons_are_told_as_they_are() -> None:
+def test_connection_error_describes_each_reason() -> None:
     assert connection_error(ConnectionRefusedError(111, "Connection refused"), "broker", Transport()) == (
         "[Errno 111] Connection refused"
     )
     assert (
         connection_error(ssl.SSLError(1, "no shared cipher"), "broker", Transport()) == "TLS failed: no shared cipher"
     )
-    assert "does not use TLS on this port" in connection_error(
-        refused_for("WRONG_VERSION_NUMBER"), "broker", Transport()
-    )
-    assert connection_error(refused_for("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "broker", Transport()) == CLIENT_REJECTED
+    assert "does not use TLS on this port" in connection_error(tls_error("WRONG_VERSION_NUMBER"), "broker", Transport())
+    assert connection_error(tls_error("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "broker", Transport()) == CLIENT_REJECTED
     other = ssl.SSLCertVerificationError(1, "verify failed")
     other.verify_code, other.verify_message = 79, "invalid CA certificate"
     assert connection_error(other, "broker", Transport()).endswith("is not valid: invalid CA certificate")

@@ -1,4 +1,4 @@
-"""The straight path over a WebSocket: what no poll tells of is read all the same, and frames are as they should be."""
+"""The fast path over a WebSocket: buffered data is read without a poll, and frames follow RFC 6455."""
 
 from __future__ import annotations
 
@@ -91,14 +91,14 @@ def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
 READING = encode_publish(b"gap/home/reading", b"1.5", 0, retain=False, properties=None)
 
 
-def test_a_message_behind_a_ping_in_one_record_is_not_left_lying(connection: Connection) -> None:
+def test_websocket_reads_a_message_behind_a_ping(connection: Connection) -> None:
     connection.peer.sendall(frame(PING, b"are you there") + frame(BINARY, READING) + frame(BINARY, READING))
     connection.straight.pump()
     assert [publication.payload for publication in connection.taken] == [b"1.5", b"1.5"]
     assert connection.received() == (PONG, b"are you there")
 
 
-def test_a_frame_that_comes_in_pieces_is_put_together(connection: Connection) -> None:
+def test_websocket_joins_a_frame_in_pieces(connection: Connection) -> None:
     whole = frame(BINARY, READING) * 2
     for i, byte in enumerate(whole):
         connection.peer.sendall(bytes((byte,)))
@@ -106,13 +106,13 @@ def test_a_frame_that_comes_in_pieces_is_put_together(connection: Connection) ->
         assert len(connection.taken) == (i + 1) * 2 // len(whole)
 
 
-def test_what_is_sent_is_a_masked_frame(connection: Connection) -> None:
+def test_websocket_sends_a_masked_frame(connection: Connection) -> None:
     connection.straight.write(READING)
     connection.straight.flush()
     assert connection.received() == (BINARY, READING)
 
 
-def test_the_end_of_the_connection_is_noticed_behind_the_last_message(connection: Connection) -> None:
+def test_websocket_close_is_seen_after_the_last_message(connection: Connection) -> None:
     connection.peer.sendall(frame(BINARY, READING))
     connection.peer.shutdown(socket.SHUT_WR)
     connection.straight.pump()
@@ -122,5 +122,5 @@ def test_the_end_of_the_connection_is_noticed_behind_the_last_message(connection
 
 
 @given(payload=st.binary(max_size=70_000), key=st.binary(min_size=4, max_size=4))
-def test_a_mask_is_laid_on_as_the_rfc_has_it(payload: bytes, key: bytes) -> None:
+def test_websocket_mask_follows_the_rfc(payload: bytes, key: bytes) -> None:
     assert masked(payload, key) == key + bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))

@@ -21,7 +21,7 @@ from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import Received
 from gapcast.mqtt.sources import SourceReader
 from gapcast.presets import presets
-from tests.support.sources import EXTRAS, LONG_AGO_MS, Heard
+from tests.support.sources import EXTRAS, LONG_AGO_MS, SourceFeed
 
 #: JSON texts, as Python's own encoder would not write some of them.
 HOSTILE = (
@@ -105,23 +105,23 @@ def topic_of(preset: dict[str, Any]) -> str:
     return str(preset["topic"].replace("{device}", "a").replace("{channel}", "b").replace("{part}", part))
 
 
-def check(heard: Heard) -> None:
-    assert heard.statistics.internal_errors == {}
-    assert set(heard.reasons) <= REASONS
-    for reading in heard.readings:
+def check(feed: SourceFeed) -> None:
+    assert feed.statistics.internal_errors == {}
+    assert set(feed.reasons) <= REASONS
+    for reading in feed.readings:
         assert -100 <= reading.gap_kw <= 100
-    for detail in heard.details:
+    for detail in feed.details:
         assert len(detail) < 300
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_preset_hostile_value_at_each_path_makes_no_error(name: str) -> None:
     preset = presets()[name]
-    heard = Heard({"preset": name}, site="Europe/Paris", extras=EXTRAS, max_devices=3)
+    feed = SourceFeed({"preset": name}, site="Europe/Paris", extras=EXTRAS, max_devices=3)
     for i, document in enumerate(hostile_documents(preset)):
-        heard.send(topic_of(preset), document, LONG_AGO_MS + 20_000 * i)
-    heard.wait()
-    check(heard)
+        feed.send(topic_of(preset), document, LONG_AGO_MS + 20_000 * i)
+    feed.wait()
+    check(feed)
 
 
 json_text = st.recursive(
@@ -139,14 +139,14 @@ json_text = st.recursive(
 @given(st.sampled_from(NAMES), st.lists(json_text, min_size=1, max_size=4), st.data())
 def test_preset_any_hostile_document_makes_no_error(name: str, texts: list[str], data: st.DataObject) -> None:
     preset = presets()[name]
-    heard = Heard({"preset": name}, site="Europe/Paris", extras=EXTRAS, max_devices=3)
+    feed = SourceFeed({"preset": name}, site="Europe/Paris", extras=EXTRAS, max_devices=3)
     for i, text in enumerate(texts):
         keys = data.draw(st.sampled_from([(), *paths_of(preset)]))
-        heard.send(
+        feed.send(
             topic_of(preset), with_value_at(keys, text), LONG_AGO_MS + 30_000 * i, retained=data.draw(st.booleans())
         )
-    heard.wait()
-    check(heard)
+    feed.wait()
+    check(feed)
 
 
 # --- an error that is gapcast's own -------------------------------------------------------------------

@@ -24,7 +24,7 @@ from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import REJECTED, gateway_settings, running
 from tests.support.peers import Message, peer_of
 from tests.support.ports import LOOPBACK
-from tests.support.sources import Heard
+from tests.support.sources import SourceFeed
 
 FIRST = 1_288_569_600
 LEVELS = ("a", "b", "$s", "")
@@ -137,9 +137,9 @@ def test_source_that_meets_an_own_topic_by_a_chance_name_is_accepted() -> None:
 
 
 def test_forecast_as_a_source_message_is_rejected_as_own_echo() -> None:
-    heard = Heard({"topic": "x/{device}", "value": "gap_kw", "unit": "kW", "time": "target_at"})
-    heard.send("x/home", FORECAST.decode(), FIRST * 1_000)
-    assert heard.reasons == ["own_echo"]
+    feed = SourceFeed({"topic": "x/{device}", "value": "gap_kw", "unit": "kW", "time": "target_at"})
+    feed.send("x/home", FORECAST.decode(), FIRST * 1_000)
+    assert feed.reasons == ["own_echo"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Sources of the configuration, read from messages that are given by hand."""
+"""Sources of the configuration, fed with messages by hand."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ EXTRAS = ("reactive_kvar", "voltage_v", "current_a")
 LONG_AGO_MS = 1_672_531_200_000  # 2023-01-01T00:00:00Z
 
 
-class Heard:
-    """A reader of sources, and what came of the messages that it was given."""
+class SourceFeed:
+    """A source reader, with the readings and problems of the messages that it was sent."""
 
     def __init__(
         self, *sources: dict[str, Any], site: str = "UTC", extras: tuple[str, ...] = (), max_devices: int = 100
@@ -36,14 +36,14 @@ class Heard:
     def send(
         self, topic: str, payload: str | bytes, at_ms: int = LONG_AGO_MS, *, retained: bool = False, again: bool = False
     ) -> list[Arrival]:
-        """Give a message that arrives at ``at_ms``; return what comes of it, and what the clock closes by then."""
+        """Send a message that arrives at ``at_ms``; return what it and the clock give by then."""
         self.now_ms = at_ms
         body = payload.encode() if isinstance(payload, str) else payload
         publication = Publication(topic, body, next(self._ids), again, retained, b"", len(body))
         return self._kept(self.reader.read(Received(publication, at_ms / 1_000, at_ms)))
 
     def wait(self, for_s: float = 3_600.0) -> list[Arrival]:
-        """Let so much time pass, and the clock close what it may."""
+        """Let ``for_s`` pass, so that the clock closes minutes."""
         self.now_ms += round(for_s * 1_000)
         return self._kept([])
 

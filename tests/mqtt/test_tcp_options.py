@@ -1,4 +1,4 @@
-"""A connection says by itself when the network has gone."""
+"""TCP options that detect a lost network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gapcast.mqtt.tcp_options import set_tcp_options
 from tests.support.ports import LOOPBACK
 
 
-def test_a_connection_sends_at_once_and_is_probed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tcp_options_set_no_delay_and_keepalive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(socket, "TCP_KEEPCNT")  # a system that has not all of it
     with socket.create_server((LOOPBACK, 0)) as listening, socket.create_connection(listening.getsockname()) as sock:
         set_tcp_options(sock)
