@@ -1,4 +1,4 @@
-"""REST as it is served: the application under a real uvicorn on a loopback port, a broker's side in memory."""
+"""The REST application under a real uvicorn on a loopback port, with an in-memory link in place of a broker."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LIMITS = ConnectionLimits()
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """A served application: ``client`` asks it, ``link`` gives its service readings."""
+    """A served application: ``client`` sends requests, ``link`` delivers readings."""
 
     client: httpx.Client
     link: MemoryLink

@@ -1,4 +1,4 @@
-"""``GET /events``: what readers are told, and what becomes of those that are slow, late or too many."""
+"""``GET /events``: the events, and clients that are slow, late or too many."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Event(NamedTuple):
 
 
 class Reader:
-    """One who reads: ``next`` gives event by event."""
+    """A client of the stream: ``next`` returns event by event."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.lines = answer.iter_lines()
@@ -79,7 +79,7 @@ def push(rest: Rest, device: str = "home", n: int = 1) -> list[int]:
     return pushed
 
 
-def test_a_reading_and_its_forecast_as_they_happen(rest: Rest) -> None:
+def test_events_of_a_reading_and_its_forecast(rest: Rest) -> None:
     push(rest)
     with reading(rest) as reader:
         (minute,) = push(rest)
@@ -90,7 +90,7 @@ def test_a_reading_and_its_forecast_as_they_happen(rest: Rest) -> None:
         assert second.id == first.id + 1
 
 
-def test_what_was_not_taken_is_not_told(rest: Rest) -> None:
+def test_events_omit_rejected_readings(rest: Rest) -> None:
     with reading(rest) as reader:
         (minute,) = push(rest)
         rest.push(Reading("home", minute, 2.5), Reading("home", minute - 1, 2.5))
@@ -98,14 +98,14 @@ def test_what_was_not_taken_is_not_told(rest: Rest) -> None:
         assert [reader.next("reading").data["ts"] for _ in range(2)] == [minute_label(minute), minute_label(after)]
 
 
-def test_one_device_alone(rest: Rest) -> None:
+def test_events_of_one_device(rest: Rest) -> None:
     with reading(rest, device="home") as reader:
         push(rest, "other")
         push(rest)
         assert reader.next("reading").data["device"] == "home"
 
 
-def test_who_comes_back_goes_on_where_he_was(rest: Rest) -> None:
+def test_events_resume_after_the_last_id(rest: Rest) -> None:
     with reading(rest) as reader:
         push(rest)
         seen = reader.next("reading")
@@ -116,7 +116,7 @@ def test_who_comes_back_goes_on_where_he_was(rest: Rest) -> None:
 
 
 @pytest.mark.parametrize("last_id", [1, "no number", 10**17])
-def test_who_comes_back_too_late_is_told(rest: Rest, last_id: object) -> None:
+def test_events_resume_too_late_sends_a_gap(rest: Rest, last_id: object) -> None:
     with reading(rest, last_id) as reader:
         reset = reader.next()
         assert reset.kind == "reset"
@@ -128,14 +128,14 @@ def test_who_comes_back_too_late_is_told(rest: Rest, last_id: object) -> None:
         assert event.id > reset.id
 
 
-def test_more_than_can_be_told_is_told(rest: Rest) -> None:
+def test_events_overflow_sends_a_gap(rest: Rest) -> None:
     with reading(rest) as reader:
         for _ in range(20 * MAX_WAITING):
             rest.service.feed.publish_event("scores", "home", {})
         assert reader.next("reset").data == {"reason": "events were dropped because there were too many"}
 
 
-def test_a_broker_that_goes_and_returns(rest: Rest) -> None:
+def test_events_of_a_lost_and_restored_broker(rest: Rest) -> None:
     with reading(rest) as reader:
         rest.link.connected = False
         assert reader.next("status").data["status"] == "fail"
@@ -143,7 +143,7 @@ def test_a_broker_that_goes_and_returns(rest: Rest) -> None:
         assert reader.next("status").data == rest.client.get("/readyz").json()
 
 
-def test_a_device_that_is_forgotten(rest: Rest) -> None:
+def test_events_of_a_forgotten_device(rest: Rest) -> None:
     push(rest, "gone")
     with reading(rest) as reader:
         rest.client.delete("/devices/gone")
@@ -151,14 +151,14 @@ def test_a_device_that_is_forgotten(rest: Rest) -> None:
         assert reader.next().data == {"device": "gone", "state": "forgotten"}
 
 
-def test_a_sign_of_life(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_heartbeat(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_S", 0.05)
     with reading(rest) as reader:
         assert [reader.next().kind for _ in range(3)] == [""] * 3
         assert reader.comments == 3
 
 
-def test_no_more_readers_than_are_allowed(rest: Rest) -> None:
+def test_events_clients_over_the_limit_are_rejected(rest: Rest) -> None:
     with ExitStack() as stack:
         for _ in range(MAX_EVENT_READERS):
             stack.enter_context(reading(rest))
@@ -173,7 +173,7 @@ def can_enter(rest: Rest) -> bool:
         return answer.status_code == 200
 
 
-def test_a_slow_reader_is_let_go_and_hurts_no_one(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_slow_client_is_disconnected(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "SLOW_S", 0.5)
     with socket.socket() as slow, reading(rest) as reader, reading(rest):
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
@@ -186,7 +186,7 @@ def test_a_slow_reader_is_let_go_and_hurts_no_one(rest: Rest, monkeypatch: pytes
             assert [event.data["ts"] for event in told] == [minute_label(minute) for minute in pushed]
 
 
-def test_no_one_listens_in_the_end(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_without_clients_has_no_listener(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "_LINGER_S", 0.0)
     with reading(rest):
         assert rest.service.feed.has_listener
@@ -198,7 +198,7 @@ def test_no_one_listens_in_the_end(rest: Rest, monkeypatch: pytest.MonkeyPatch) 
         assert reader.next("reading").data["ts"] == minute_label(minute)
 
 
-def test_all_readers_are_let_go_at_the_end(rest: Rest) -> None:
+def test_events_shutdown_ends_all_streams(rest: Rest) -> None:
     with reading(rest) as reader:
         rest.service.feed.close()
         with pytest.raises(EOFError):

@@ -1,4 +1,4 @@
-"""The page's files as they are served: whole, unchanged, under a strict policy, and asked for again by their tags."""
+"""The page's files as served: complete, unchanged, with a strict policy and entity tags."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMES = sorted(str(path.relative_to(FILES)) for path in FILES.rglob("*") if path
 SCRIPTS = sorted(path.name for path in FILES.glob("*.js"))
 
 
-def test_the_page_names_its_own_files_and_no_others(rest: Rest) -> None:
+def test_page_refers_to_its_own_files_only(rest: Rest) -> None:
     page = rest.client.get("/")
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -34,7 +34,7 @@ def test_the_page_names_its_own_files_and_no_others(rest: Rest) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", *(f"/page/{name}" for name in NAMES)])
-def test_what_a_browser_is_told(rest: Rest, path: str) -> None:
+def test_page_headers(rest: Rest, path: str) -> None:
     first = rest.client.get(path)
     assert first.status_code == 200
     policy = first.headers["content-security-policy"]
@@ -53,7 +53,7 @@ def test_what_a_browser_is_told(rest: Rest, path: str) -> None:
     assert is_open(path)
 
 
-def test_what_is_not_there_and_what_may_not_be_done(rest: Rest) -> None:
+def test_page_unknown_file_and_method(rest: Rest) -> None:
     for path in ("/page/nothing.js", "/page/", "/page/..%2fguard.py", "/page/%2e%2e/guard.py"):
         answer = rest.client.get(path)
         assert answer.status_code == 404, path
@@ -64,7 +64,7 @@ def test_what_is_not_there_and_what_may_not_be_done(rest: Rest) -> None:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_scripts_write_no_markup(name: str) -> None:
+def test_page_scripts_write_no_markup(name: str) -> None:
     text = (FILES / name).read_text(encoding="utf-8")
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", text)
     assert not re.search(r"https?://", text)
@@ -73,7 +73,7 @@ def test_scripts_write_no_markup(name: str) -> None:
         assert imported[2:] in SCRIPTS
 
 
-def test_the_chart_library_is_its_release() -> None:
+def test_page_chart_library_matches_its_release() -> None:
     release = json.loads((LIBRARY / "release.json").read_text(encoding="utf-8"))
     assert set(release["files"]) == {path.name for path in LIBRARY.iterdir()} - {"release.json"}
     for name, sha512 in release["files"].items():

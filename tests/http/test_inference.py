@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, spoken by a stock client."""
+"""The Open Inference Protocol with Triton's client."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def wanted(rest: Rest, name: str, windows: F32) -> dict[str, F32]:
     return {"mean": prediction.mean} | ({} if prediction.quantiles is None else {"quantiles": prediction.quantiles})
 
 
-def test_server_and_health(client: triton.InferenceServerClient) -> None:
+def test_inference_server_and_health(client: triton.InferenceServerClient) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
     metadata = client.get_server_metadata()
@@ -55,7 +55,7 @@ def test_server_and_health(client: triton.InferenceServerClient) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_metadata(rest: Rest, client: triton.InferenceServerClient, name: str) -> None:
+def test_inference_model_metadata(rest: Rest, client: triton.InferenceServerClient, name: str) -> None:
     model = rest.service.models[name]
     assert client.is_model_ready(name)
     assert client.is_model_ready(name, model.version)
@@ -72,7 +72,9 @@ def test_metadata(rest: Rest, client: triton.InferenceServerClient, name: str) -
 @pytest.mark.parametrize("binary_out", [False, True])
 @pytest.mark.parametrize("binary_in", [False, True])
 @pytest.mark.parametrize("name", MODELS)
-def test_infer(rest: Rest, client: triton.InferenceServerClient, name: str, binary_in: bool, binary_out: bool) -> None:
+def test_inference_matches_the_model(
+    rest: Rest, client: triton.InferenceServerClient, name: str, binary_in: bool, binary_out: bool
+) -> None:
     windows = windows_of(rest, name, 3)
     expected = wanted(rest, name, windows)
     outputs = [triton.InferRequestedOutput(output, binary_data=binary_out) for output in expected]
@@ -84,14 +86,14 @@ def test_infer(rest: Rest, client: triton.InferenceServerClient, name: str, bina
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 64, 300])
-def test_any_batch(rest: Rest, client: triton.InferenceServerClient, n: int) -> None:
+def test_inference_any_batch_matches_the_model(rest: Rest, client: triton.InferenceServerClient, n: int) -> None:
     windows = windows_of(rest, NAME, n)
     answer = client.infer(NAME, [asked(windows, binary=True)])
     for output, tensor in wanted(rest, NAME, windows).items():
         np.testing.assert_allclose(answer.as_numpy(output), tensor, rtol=1e-5, atol=1e-6)
 
 
-def test_one_output_alone(rest: Rest, client: triton.InferenceServerClient) -> None:
+def test_inference_returns_selected_output(rest: Rest, client: triton.InferenceServerClient) -> None:
     answer = client.infer(
         NAME, [asked(windows_of(rest, NAME, 1), binary=False)], outputs=[triton.InferRequestedOutput("mean")]
     )
@@ -99,7 +101,7 @@ def test_one_output_alone(rest: Rest, client: triton.InferenceServerClient) -> N
     assert answer.as_numpy("mean") is not None
 
 
-def test_flat_data_and_nested(rest: Rest) -> None:
+def test_inference_accepts_flat_and_nested_data(rest: Rest) -> None:
     windows = windows_of(rest, NAME, 2)
     answers = [
         rest.client.post(f"/v2/models/{NAME}/infer", json=request(windows, data=data)).json()
@@ -113,7 +115,7 @@ def request(windows: F32, **other: Any) -> dict[str, Any]:
     return {"inputs": [first | other]}
 
 
-def test_errors_reach_the_client(rest: Rest, client: triton.InferenceServerClient) -> None:
+def test_inference_errors_reach_the_client(rest: Rest, client: triton.InferenceServerClient) -> None:
     windows = windows_of(rest, NAME, 1)
     too_many = windows_of(rest, NAME, MAX_TENSOR_BYTES // windows.nbytes + 1)
     with pytest.raises(InferenceServerException, match="there is no model 'nothing'"):
@@ -153,7 +155,7 @@ def test_errors_reach_the_client(rest: Rest, client: triton.InferenceServerClien
         ({"name": "x"}, "is required, not x"),
     ],
 )
-def test_what_cannot_be_used_is_named(rest: Rest, other: dict[str, Any], words: str) -> None:
+def test_inference_invalid_input_is_named(rest: Rest, other: dict[str, Any], words: str) -> None:
     answer = rest.client.post(f"/v2/models/{NAME}/infer", json=request(windows_of(rest, NAME, 1), **other))
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
@@ -175,14 +177,14 @@ def test_what_cannot_be_used_is_named(rest: Rest, other: dict[str, Any], words: 
         (THREE_BYTES + b"abc", str(len(THREE_BYTES)), "not a multiple of the 4 bytes of FP32"),
     ],
 )
-def test_a_body_that_is_no_request(rest: Rest, body: bytes, length: str | None, words: str) -> None:
+def test_inference_body_that_is_no_request(rest: Rest, body: bytes, length: str | None, words: str) -> None:
     headers = {} if length is None else {"inference-header-content-length": length}
     answer = rest.client.post(f"/v2/models/{NAME}/infer", content=body, headers=headers)
     assert answer.status_code == 400
     assert words in answer.json()["detail"]
 
 
-def test_outputs_that_are_not_given(rest: Rest) -> None:
+def test_inference_unknown_outputs_are_rejected(rest: Rest) -> None:
     body = request(windows_of(rest, NAME, 1))
     body["outputs"] = [{"name": "mean", "parameters": {"classification": 3}}]
     answer = rest.client.post(f"/v2/models/{NAME}/infer", json=body)
@@ -203,7 +205,7 @@ near_inputs = st.fixed_dictionaries(
 
 @settings(max_examples=150, deadline=None)
 @given(anything | st.fixed_dictionaries({"inputs": st.lists(near_inputs, max_size=2)}), st.binary(max_size=9))
-def test_no_request_makes_a_500(rest: Rest, body: Any, behind: bytes) -> None:
+def test_inference_any_request_is_no_500(rest: Rest, body: Any, behind: bytes) -> None:
     content = json.dumps(body).encode()
     for headers in ({}, {"inference-header-content-length": str(len(content))}):
         answer = rest.client.post(f"/v2/models/{NAME}/infer", content=content + behind, headers=headers)

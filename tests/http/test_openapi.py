@@ -1,4 +1,4 @@
-"""The OpenAPI document: committed as it is served, and true."""
+"""The OpenAPI document: committed as served, and true to the routes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ NO_ANSWER_BUT_WHAT_IS_DOCUMENTED = [
 ]
 
 
-def test_the_committed_document_is_that_of_the_code(rest: Rest) -> None:
+def test_openapi_committed_document_is_current(rest: Rest) -> None:
     served = rest.client.get("/openapi.json").json()
     assert json.loads(COMMITTED.read_text(encoding="utf-8")) == served, "run scripts/generate"
 
 
-def test_every_answer_has_a_problem_of_one_form(rest: Rest) -> None:
+def test_openapi_errors_are_problem_documents(rest: Rest) -> None:
     document = rest.client.get("/openapi.json").json()
     for path, operations in document["paths"].items():
         for operation in operations.values():
@@ -54,17 +54,17 @@ OPERATIONS = operations()
 
 
 @pytest.fixture(scope="module")
-def fed(rest: Rest) -> Rest:
+def with_forecast(rest: Rest) -> Rest:
     """A gateway with a device that has a forecast."""
     rest.push(*(Reading("home", 21_476_160 + minute, 1.0) for minute in range(5)))
     return rest
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_no_server_error_and_no_undocumented_answer(fed: Rest, name: str) -> None:
+def test_openapi_routes_return_documented_answers(with_forecast: Rest, name: str) -> None:
     @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(case=OPERATIONS[name].as_strategy() | OPERATIONS[name].as_strategy(generation_mode=GenerationMode.NEGATIVE))
     def asked(case: Any) -> None:
-        case.call_and_validate(base_url=str(fed.client.base_url), checks=NO_ANSWER_BUT_WHAT_IS_DOCUMENTED)
+        case.call_and_validate(base_url=str(with_forecast.client.base_url), checks=NO_ANSWER_BUT_WHAT_IS_DOCUMENTED)
 
     asked()

@@ -1,4 +1,4 @@
-"""``GET`` and ``POST /predict``: what is answered, and what is refused with which words."""
+"""``GET`` and ``POST /predict``: answers and errors."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def assert_problem(answer: httpx.Response, status: int, words: str = "") -> None
 # --- GET --------------------------------------------------------------------------------------------
 
 
-def test_without_forecasts_the_list_is_empty_and_a_device_unknown(rest: Rest) -> None:
+def test_get_predict_without_forecasts_is_empty(rest: Rest) -> None:
     assert rest.client.get("/predict").json() == {"forecasts": [], "n_devices": 0, "next": None}
     assert_problem(rest.client.get("/predict", params={"device": "home"}), 404, "home")
 
 
-def test_a_device_with_one_reading_has_no_forecast_and_with_two_it_has(rest: Rest) -> None:
+def test_get_predict_needs_two_readings(rest: Rest) -> None:
     rest.push(Reading("get-one", FIRST, 1.0))
     assert_problem(rest.client.get("/predict", params={"device": "get-one"}), 404, "has no forecast yet")
     rest.push(Reading("get-one", FIRST + 1, 1.1))
@@ -60,7 +60,7 @@ def test_a_device_with_one_reading_has_no_forecast_and_with_two_it_has(rest: Res
     assert document in rest.client.get("/predict").json()["forecasts"]
 
 
-def test_the_newest_forecast_is_told(rest: Rest) -> None:
+def test_get_predict_returns_the_newest_forecast(rest: Rest) -> None:
     for i in range(5):
         rest.push(Reading("get-new", FIRST + i, 1.0 + i))
     document = rest.client.get("/predict", params={"device": "get-new"}).json()
@@ -71,18 +71,18 @@ def test_the_newest_forecast_is_told(rest: Rest) -> None:
 
 
 @pytest.mark.parametrize("device", ["", "no such", "%00", "é", "a" * 5_000, "home?device=x", "../home"])
-def test_no_name_of_a_device_makes_more_than_a_404(rest: Rest, device: str) -> None:
+def test_get_predict_any_device_name_is_a_404(rest: Rest, device: str) -> None:
     assert rest.client.get("/predict", params={"device": device}).status_code == 404
 
 
-def test_a_device_that_is_no_utf8_is_unknown(rest: Rest) -> None:
+def test_get_predict_device_not_utf8_is_a_404(rest: Rest) -> None:
     assert rest.client.get("/predict?device=%ff%fe").status_code == 404
 
 
 # --- POST: what is answered ---------------------------------------------------------------------------
 
 
-def test_bare_numbers_are_a_series_whose_last_is_of_this_minute(rest: Rest) -> None:
+def test_post_predict_plain_numbers_end_at_this_minute(rest: Rest) -> None:
     before = int(time.time() // 60)
     answer = rest.client.post("/predict", json={"readings": POWERS})
     after = int(time.time() // 60)
@@ -94,7 +94,7 @@ def test_bare_numbers_are_a_series_whose_last_is_of_this_minute(rest: Rest) -> N
     assert document["model"] == default_name()
 
 
-def test_the_answer_is_what_the_stream_would_have_been_told(rest: Rest) -> None:
+def test_post_predict_equals_the_streams_forecast(rest: Rest) -> None:
     answer = rest.client.post("/predict", json={"readings": timed(*enumerate(POWERS))}).json()
     engine = Engine(rest.service.model)
     accepted = engine.accept([Reading("x", FIRST + i, float(kw)) for i, kw in enumerate(POWERS)])
@@ -104,36 +104,36 @@ def test_the_answer_is_what_the_stream_would_have_been_told(rest: Rest) -> None:
         assert answer[key] == expected[key], key
 
 
-def test_two_readings_are_enough_and_missing_minutes_are_bridged(rest: Rest) -> None:
+def test_post_predict_two_readings_with_a_gap_are_enough(rest: Rest) -> None:
     document = rest.client.post("/predict", json={"readings": timed((0, 1.0), (6, 1.6))}).json()
     assert (document["observed_at"], document["n_observed"]) == ("2010-11-01T00:06:00Z", 2)
 
 
-def test_after_a_long_gap_the_newer_part_counts(rest: Rest) -> None:
+def test_post_predict_after_a_long_gap_uses_the_newer_part(rest: Rest) -> None:
     readings = timed((0, 9.0), (1, 9.0), (60, 1.0), (61, 1.0))
     assert rest.client.post("/predict", json={"readings": readings}).json()["n_observed"] == 2
 
 
 @pytest.mark.parametrize("ts", [1288569660, 1288569660000, 1288569660.5, "2010-11-01T01:01:00+01:00"])
-def test_times_may_be_given_as_on_the_reading_topic(rest: Rest, ts: object) -> None:
+def test_post_predict_accepts_times_in_any_form(rest: Rest, ts: object) -> None:
     readings = [{"ts": "2010-11-01T00:00:00Z", "gap_kw": 1}, {"ts": ts, "gap_kw": 1.1}]
     document = rest.client.post("/predict", json={"readings": readings}).json()
     assert document["observed_at"] == "2010-11-01T00:01:00Z"
 
 
 @pytest.mark.parametrize("name", shipped_names())
-def test_any_loaded_model_may_be_asked(rest: Rest, name: str) -> None:
+def test_post_predict_accepts_any_loaded_model(rest: Rest, name: str) -> None:
     document = rest.client.post("/predict", json={"readings": POWERS, "model": name}).json()
     assert document["model"] == name
 
 
-def test_a_request_changes_nothing_of_the_stream(rest: Rest) -> None:
+def test_post_predict_does_not_change_the_stream(rest: Rest) -> None:
     before = (rest.client.get("/predict").json(), dict(rest.service.statistics.readings), rest.service.n_devices)
     assert rest.client.post("/predict", json={"readings": POWERS}).status_code == 200
     assert (rest.client.get("/predict").json(), rest.service.statistics.readings, rest.service.n_devices) == before
 
 
-def test_as_many_readings_as_may_be_are_taken_and_one_more_is_not(rest: Rest) -> None:
+def test_post_predict_limits_the_number_of_readings(rest: Rest) -> None:
     answer = rest.client.post("/predict", json={"readings": [1.0] * MAX_READINGS})
     assert answer.json()["n_observed"] == rest.service.model.spec.context
     answer = rest.client.post("/predict", json={"readings": [1.0] * (MAX_READINGS + 1)})
@@ -189,7 +189,7 @@ BAD_REQUESTS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("what", BAD_REQUESTS)
-def test_what_cannot_be_used_is_a_422_that_says_why(rest: Rest, what: str) -> None:
+def test_post_predict_invalid_is_a_422_with_a_reason(rest: Rest, what: str) -> None:
     text, words = BAD_REQUESTS[what]
     assert_problem(rest.client.post("/predict", content=text, headers=JSON), 422, words)
 
@@ -204,20 +204,20 @@ WRONG_ORDERS = {
 
 
 @pytest.mark.parametrize("what", WRONG_ORDERS)
-def test_readings_that_do_not_follow_each_other_are_refused(rest: Rest, what: str) -> None:
+def test_post_predict_unordered_readings_are_rejected(rest: Rest, what: str) -> None:
     readings, words = WRONG_ORDERS[what]
     assert_problem(rest.client.post("/predict", json={"readings": readings}), 422, words)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'{"readings": [1, 2], "model": "\xff"}', b"[" * 15_000])
-def test_a_body_that_no_reader_takes_is_the_callers_fault(rest: Rest, content: bytes) -> None:
+def test_post_predict_unreadable_body_is_a_client_error(rest: Rest, content: bytes) -> None:
     answer = rest.client.post("/predict", content=content, headers=JSON)
     assert answer.status_code in {400, 422}
     assert answer.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-def test_a_body_of_another_type_is_refused(rest: Rest, content_type: str) -> None:
+def test_post_predict_other_content_type_is_rejected(rest: Rest, content_type: str) -> None:
     answer = rest.client.post("/predict", content="readings=1", headers={"content-type": content_type})
     assert_problem(answer, 415, "application/json")
 
@@ -233,42 +233,42 @@ def body_of(n_bytes: int) -> bytes:
     return head + b" " * (n_bytes - len(head) - 1) + b"}"
 
 
-def test_the_largest_body_is_taken(rest: Rest) -> None:
+def test_post_predict_largest_body_is_accepted(rest: Rest) -> None:
     assert rest.client.post("/predict", content=body_of(MAX_BODY_BYTES), headers=JSON).status_code == 200
 
 
 @pytest.mark.parametrize("n_bytes", [MAX_BODY_BYTES + 1, 10_000_000])
-def test_a_larger_body_is_a_413(rest: Rest, n_bytes: int) -> None:
+def test_post_predict_larger_body_is_a_413(rest: Rest, n_bytes: int) -> None:
     answer = rest.client.post("/predict", content=body_of(n_bytes), headers=JSON)
     assert_problem(answer, 413, f"the body has more than {MAX_BODY_BYTES} bytes")
 
 
-def test_so_is_one_in_chunks_without_a_length(rest: Rest) -> None:
+def test_post_predict_larger_body_in_chunks_is_a_413(rest: Rest) -> None:
     answer = rest.client.post("/predict", content=iter([b" " * 1_000] * 25), headers=JSON)
     assert "content-length" not in answer.request.headers
     assert_problem(answer, 413, f"the body has more than {MAX_BODY_BYTES} bytes")
 
 
-def test_chunks_within_the_limit_are_one_body(rest: Rest) -> None:
+def test_post_predict_chunks_within_the_limit_are_accepted(rest: Rest) -> None:
     body = body_of(MAX_BODY_BYTES)
     chunks = (body[at : at + 700] for at in range(0, len(body), 700))
     assert rest.client.post("/predict", content=chunks, headers=JSON).status_code == 200
 
 
-def test_a_body_announced_as_too_large_is_refused_before_it_is_sent(rest: Rest) -> None:
+def test_post_predict_too_large_is_rejected_before_the_body(rest: Rest) -> None:
     with socket.create_connection((LOOPBACK, rest.port), timeout=10) as sock:
         sock.sendall(HEAD + b"content-length: 1000000000\r\n\r\n")
         assert sock.recv(65_536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_caller_that_hangs_up_in_mid_body_does_no_harm(rest: Rest) -> None:
+def test_post_predict_client_disconnect_is_harmless(rest: Rest) -> None:
     for _ in range(5):
         with socket.create_connection((LOOPBACK, rest.port), timeout=10) as sock:
             sock.sendall(HEAD + b'content-length: 1000\r\n\r\n{"readings"')
     assert rest.client.post("/predict", json={"readings": POWERS}).status_code == 200
 
 
-def test_the_short_way_and_the_long_way_answer_the_same(rest: Rest) -> None:
+def test_post_predict_fast_and_slow_path_agree(rest: Rest) -> None:
     rest.push(*(Reading("both.ways", 21_476_160 + minute, 1.0) for minute in range(3)))
     short, long = (rest.client.get(f"/predict?{query}") for query in ("device=both.ways", "device=both%2Eways"))
     assert short.content == long.content

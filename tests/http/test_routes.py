@@ -1,4 +1,4 @@
-"""Health, metrics, models, and what every route has in common."""
+"""Health, metrics, models, and the behaviour common to all routes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def disconnected(rest: Rest) -> Iterator[Rest]:
     rest.link.connected = True
 
 
-def test_alive_with_a_broker_or_without(disconnected: Rest) -> None:
+def test_livez_with_and_without_a_broker(disconnected: Rest) -> None:
     without = disconnected.client.get("/livez")
     disconnected.link.connected = True
     with_broker = disconnected.client.get("/livez")
@@ -40,7 +40,7 @@ def test_alive_with_a_broker_or_without(disconnected: Rest) -> None:
 
 
 @pytest.mark.parametrize("route", ["/readyz", "/healthz"])
-def test_ready_with_a_broker(rest: Rest, route: str) -> None:
+def test_readyz_with_a_broker(rest: Rest, route: str) -> None:
     answer = rest.client.get(route)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/health+json"
@@ -55,7 +55,7 @@ def test_ready_with_a_broker(rest: Rest, route: str) -> None:
 
 
 @pytest.mark.parametrize("route", ["/readyz", "/healthz"])
-def test_not_ready_without_one(disconnected: Rest, route: str) -> None:
+def test_readyz_without_a_broker(disconnected: Rest, route: str) -> None:
     answer = disconnected.client.get(route)
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/health+json"
@@ -68,7 +68,7 @@ def test_not_ready_without_one(disconnected: Rest, route: str) -> None:
 # --- models -----------------------------------------------------------------------------------------
 
 
-def test_models_are_told_by_their_cards(rest: Rest) -> None:
+def test_models_returns_their_cards(rest: Rest) -> None:
     cards = rest.client.get("/models").json()["models"]
     assert [card["name"] for card in cards] == MODELS
     for card in cards:
@@ -107,7 +107,7 @@ def value(rest: Rest, name: str, **labels: str) -> float:
     return sample.value
 
 
-def test_metrics_are_those_of_the_interface(rest: Rest) -> None:
+def test_metrics_are_the_documented_ones(rest: Rest) -> None:
     answer = rest.client.get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
@@ -122,7 +122,7 @@ def test_metrics_are_those_of_the_interface(rest: Rest) -> None:
     assert {"process_resident_memory_bytes", "process_cpu_seconds"} <= {family.name for family in families}
 
 
-def test_no_label_has_an_unbounded_number_of_values(rest: Rest) -> None:
+def test_metrics_labels_are_bounded(rest: Rest) -> None:
     n_before = sum(len(of_name) for of_name in samples(rest).values())
     rest.push(*(Reading(f"metric-{i}", FIRST + k, 1.0) for i in range(100) for k in range(2)))
     found = samples(rest)
@@ -130,7 +130,7 @@ def test_no_label_has_an_unbounded_number_of_values(rest: Rest) -> None:
     assert not any("metric-" in label for of_name in found.values() for s in of_name for label in s.labels.values())
 
 
-def test_metrics_count_what_happens(rest: Rest) -> None:
+def test_metrics_count_readings_and_forecasts(rest: Rest) -> None:
     before = {result: value(rest, "gapcast_readings_total", result=result) for result in
               ("accepted", "duplicate", "late", "rejected")}  # fmt: skip
     forecasts = value(rest, "gapcast_forecasts_total", model=default_name())
@@ -152,7 +152,7 @@ def test_metrics_count_what_happens(rest: Rest) -> None:
     assert value(rest, "gapcast_inference_seconds_bucket", le="+Inf") == value(rest, "gapcast_inference_seconds_count")
 
 
-def test_metrics_tell_of_the_queue_and_the_broker(disconnected: Rest) -> None:
+def test_metrics_of_queue_and_broker(disconnected: Rest) -> None:
     disconnected.link.put(Reading("queued", FIRST, 1.0))
     assert value(disconnected, "gapcast_queue_depth") == 1
     assert value(disconnected, "gapcast_broker_connected") == 0
@@ -162,12 +162,12 @@ def test_metrics_tell_of_the_queue_and_the_broker(disconnected: Rest) -> None:
     assert value(disconnected, "gapcast_broker_connected") == 1
 
 
-def test_each_model_is_told_and_one_is_the_default(rest: Rest) -> None:
+def test_metrics_of_models_mark_the_default(rest: Rest) -> None:
     models = {sample.labels["model"]: sample.labels["default"] for sample in samples(rest)["gapcast_model_info"]}
     assert models == {name: "true" if name == default_name() else "false" for name in MODELS}
 
 
-def test_openmetrics_where_that_is_asked_for(rest: Rest) -> None:
+def test_metrics_openmetrics_if_accepted(rest: Rest) -> None:
     answer = rest.client.get("/metrics", headers={"accept": f"{OPENMETRICS},text/plain;q=0.5"})
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.text.endswith("# EOF\n")
@@ -178,7 +178,7 @@ def test_openmetrics_where_that_is_asked_for(rest: Rest) -> None:
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/plain", "application/json", "", "nonsense;;q=x"])
-def test_the_text_format_elsewhere(rest: Rest, accept: str) -> None:
+def test_metrics_text_format_by_default(rest: Rest, accept: str) -> None:
     answer = rest.client.get("/metrics", headers={"accept": accept})
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
@@ -189,7 +189,7 @@ def test_the_text_format_elsewhere(rest: Rest, accept: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/predict/home", "/v9", "/livez/x", "/%ff", "/metrics/../nowhere"])
-def test_an_unknown_path_is_a_404_problem(rest: Rest, path: str) -> None:
+def test_unknown_path_is_a_404_problem(rest: Rest, path: str) -> None:
     assert_problem(rest.client.get(path), 404)
 
 
@@ -207,15 +207,13 @@ def test_an_unknown_path_is_a_404_problem(rest: Rest, path: str) -> None:
         ("POST", "/events", {"GET"}),
     ],
 )
-def test_another_method_is_a_405_problem_that_tells_what_is_allowed(
-    rest: Rest, method: str, path: str, allowed: set[str]
-) -> None:
+def test_other_method_is_a_405_problem_with_allow(rest: Rest, method: str, path: str, allowed: set[str]) -> None:
     answer = rest.client.request(method, path)
     assert_problem(answer, 405)
     assert set(answer.headers["allow"].split(", ")) == allowed
 
 
-def test_the_description_of_the_interface_is_there_and_names_every_route(rest: Rest) -> None:
+def test_openapi_json_lists_every_route(rest: Rest) -> None:
     description = rest.client.get("/openapi.json").json()
     assert {"/livez", "/readyz", "/healthz", "/metrics", "/predict", "/models"} <= set(description["paths"])
     assert set(description["paths"]["/predict"]) == {"get", "post"}

@@ -1,4 +1,4 @@
-"""No input makes a 500."""
+"""No request makes a 500."""
 
 from __future__ import annotations
 
@@ -48,31 +48,31 @@ def check(rest: Rest, content: bytes, content_type: str = "application/json") ->
 
 @settings(max_examples=250, deadline=None)
 @given(near_requests)
-def test_nothing_like_a_request_does(rest: Rest, request_: Any) -> None:
+def test_predict_any_plausible_body_is_no_500(rest: Rest, request_: Any) -> None:
     check(rest, json.dumps(request_).encode())
 
 
 @settings(max_examples=100, deadline=None)
 @given(anything)
-def test_no_json_does(rest: Rest, body: Any) -> None:
+def test_predict_any_json_is_no_500(rest: Rest, body: Any) -> None:
     check(rest, json.dumps(body).encode())
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(["application/json", "text/plain", "x", "application/x+json"]))
-def test_no_bytes_do(rest: Rest, content: bytes, content_type: str) -> None:
+def test_predict_any_bytes_are_no_500(rest: Rest, content: bytes, content_type: str) -> None:
     check(rest, content, content_type)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=40), st.sampled_from(["device", "minutes", "x"]))
-def test_no_question_does(rest: Rest, value: str, name: str) -> None:
+def test_predict_any_query_is_no_500(rest: Rest, value: str, name: str) -> None:
     answer = rest.client.get("/predict", params={name: value})
     assert answer.status_code in {200, 404}
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(max_size=10), max_size=4))
-def test_no_path_does(rest: Rest, parts: list[str]) -> None:
+def test_any_path_is_no_500(rest: Rest, parts: list[str]) -> None:
     path = "/" + "/".join(quote(part, safe="") for part in parts)
     assert rest.client.get(f"http://{LOOPBACK}:{rest.port}{path}").status_code in {200, 307, 404}

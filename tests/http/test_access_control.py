@@ -26,7 +26,7 @@ def guarded(models: Models) -> Iterator[Rest]:
 
 
 @pytest.mark.parametrize("path", sorted(OPEN_PATHS))
-def test_health_is_open(guarded: Rest, path: str) -> None:
+def test_token_health_is_open(guarded: Rest, path: str) -> None:
     assert guarded.client.get(path).status_code == 200
 
 
@@ -34,7 +34,7 @@ def test_health_is_open(guarded: Rest, path: str) -> None:
 @pytest.mark.parametrize(
     "authorization", [None, "Bearer x", "Bearer", "Basic !", "Basic eA==", f"Digest {TOKEN}", TOKEN]
 )
-def test_all_else_is_not(guarded: Rest, path: str, authorization: str | None) -> None:
+def test_token_other_routes_require_it(guarded: Rest, path: str, authorization: str | None) -> None:
     answer = guarded.client.get(path, headers={"authorization": authorization} if authorization else {})
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
@@ -42,12 +42,12 @@ def test_all_else_is_not(guarded: Rest, path: str, authorization: str | None) ->
     assert TOKEN not in answer.text
 
 
-def test_the_token_opens(guarded: Rest) -> None:
+def test_token_valid_is_accepted(guarded: Rest) -> None:
     assert guarded.client.get("/predict", headers={"authorization": f"bearer {TOKEN}"}).status_code == 200
     assert guarded.client.get("/predict", auth=("anyone", TOKEN)).status_code == 200
 
 
-def test_the_page_is_open_but_not_what_it_asks_for(guarded: Rest) -> None:
+def test_token_page_is_open_but_not_its_data(guarded: Rest) -> None:
     assert guarded.client.get("/").status_code == 200
     assert guarded.client.get("/page/main.js").status_code == 200
     for path in ("/predict", "/devices", "/events", "/page", "/page%2f..%2fpredict", "/page/../predict"):
@@ -55,18 +55,18 @@ def test_the_page_is_open_but_not_what_it_asks_for(guarded: Rest) -> None:
         assert guarded.client.get(path, headers={"authorization": f"Bearer {TOKEN}x"}).status_code in {401, 404}
 
 
-def test_a_page_that_asks_for_the_token_itself_is_spared_the_browsers_question(guarded: Rest) -> None:
+def test_token_page_requests_get_no_browser_prompt(guarded: Rest) -> None:
     answer = guarded.client.get("/predict", headers={"x-requested-with": "gapcast-page"})
     assert answer.headers["www-authenticate"] == 'Bearer realm="gapcast"'
     assert "Basic" in guarded.client.get("/predict").headers["www-authenticate"]
 
 
-def test_a_client_of_the_protocol_sees_why(guarded: Rest) -> None:
+def test_token_inference_client_gets_the_reason(guarded: Rest) -> None:
     assert "http.token" in guarded.client.get("/v2/models/lstm").json()["error"]
 
 
 @pytest.mark.parametrize(("asker", "status"), [("127.0.0.1", 200), ("127.0.0.3", 200), ("127.0.0.2", 403)])
-def test_where_places_are_named_others_may_not_ask(models: Models, asker: str, status: int) -> None:
+def test_allowlist_rejects_other_addresses(models: Models, asker: str, status: int) -> None:
     with serving(models, HttpOptions(allow_from=(ip_network("127.0.0.3"), ip_network("::2")))) as rest:
         from_there = httpx.HTTPTransport(local_address=asker)
         with httpx.Client(transport=from_there) as client:
@@ -82,11 +82,11 @@ async def no_app(*_: object) -> None:
     ("host", "allowed"),
     [("::1", True), ("::ffff:10.0.0.7", True), ("10.1.0.7", False), ("", False), ("testclient", False)],
 )
-def test_a_place_may_be_a_network(host: str, allowed: bool) -> None:
+def test_allowlist_accepts_a_network(host: str, allowed: bool) -> None:
     assert IpAllowlist(no_app, [ip_network("10.0.0.0/24")])._is_allowed(host, 0) is allowed
 
 
-def test_other_origins(guarded: Rest, rest: Rest) -> None:
+def test_cors_origins(guarded: Rest, rest: Rest) -> None:
     asked = {
         "origin": ORIGIN,
         "access-control-request-method": "GET",
@@ -102,7 +102,7 @@ def test_other_origins(guarded: Rest, rest: Rest) -> None:
     assert "access-control-allow-origin" not in rest.client.get("/predict", headers={"origin": ORIGIN}).headers
 
 
-def test_docs_come_from_here_alone(rest: Rest) -> None:
+def test_docs_load_nothing_from_elsewhere(rest: Rest) -> None:
     page = rest.client.get("/docs")
     assert page.status_code == 200
     assert "//" not in page.text

@@ -1,4 +1,4 @@
-"""``POST /predict`` of models that take more than power: what they must be given, and what they answer."""
+"""``POST /predict`` with models that take more than power."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def measured(*powers_kw: float) -> list[dict[str, Any]]:
     return [reading | EXTRAS for reading in timed(*enumerate(powers_kw))]
 
 
-def test_a_model_that_needs_more_than_power_is_given_it(rest: Rest) -> None:
+def test_predict_passes_measured_features(rest: Rest) -> None:
     document = rest.client.post("/predict", json={"readings": measured(1.0, 1.4), "model": EVERY}).json()
     model = rest.service.models[EVERY]
     assert (document["model"], document["n_observed"]) == (EVERY, 2)
@@ -32,7 +32,7 @@ def test_a_model_that_needs_more_than_power_is_given_it(rest: Rest) -> None:
     assert document["path"] == pytest.approx(model.predict(inputs).mean[0].tolist(), abs=1e-5)
 
 
-def test_the_time_of_day_is_that_of_the_readings(rest: Rest) -> None:
+def test_predict_uses_the_readings_time_of_day(rest: Rest) -> None:
     def at(minute: int) -> float:
         readings = [{"ts": minute_label(FIRST + minute + i), "gap_kw": 1.0, **EXTRAS} for i in range(2)]
         gap_kw: float = rest.client.post("/predict", json={"readings": readings, "model": EVERY}).json()["gap_kw"]
@@ -42,13 +42,13 @@ def test_the_time_of_day_is_that_of_the_readings(rest: Rest) -> None:
     assert at(0) == at(7 * 1_440)
 
 
-def test_a_model_of_one_lead_time_answers_without_a_path(rest: Rest) -> None:
+def test_predict_one_lead_time_has_no_path(rest: Rest) -> None:
     if len(rest.service.models["lstm-5-3"].lead_times_min) > 1:
         pytest.fail("lstm-5-3 speaks for several lead times now: take another model for this test")
     assert "path" not in rest.client.post("/predict", json={"readings": POWERS, "model": "lstm-5-3"}).json()
 
 
-def test_what_a_model_does_not_need_does_no_harm(rest: Rest) -> None:
+def test_predict_ignores_unneeded_features(rest: Rest) -> None:
     with_it, without = measured(*POWERS), timed(*enumerate(POWERS))
     answers = [rest.client.post("/predict", json={"readings": readings, "model": "linear"}).json()["gap_kw"]
                for readings in (with_it, without)]  # fmt: skip
@@ -74,6 +74,6 @@ LACKING: dict[str, tuple[list[Any], str]] = {
 
 
 @pytest.mark.parametrize("what", LACKING)
-def test_a_model_that_needs_more_than_it_is_given_says_so(rest: Rest, what: str) -> None:
+def test_predict_missing_feature_is_rejected(rest: Rest, what: str) -> None:
     readings, words = LACKING[what]
     assert_problem(rest.client.post("/predict", json={"readings": readings, "model": EVERY}), 422, words)
