@@ -1,4 +1,4 @@
-"""Every predictor there is, found by looking. Imports what both TFLite runtimes' environments have, and no more."""
+"""All predictors, found by reflection. Imports only what the environments of both TFLite runtimes have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every predictor promises, whichever it is: see :class:`gapcast.core.predictor.Predictor`."""
+"""The contract of every predictor: see :class:`gapcast.core.predictor.Predictor`."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def windows_for(predictor: Predictor, n: int, seed: int = 1) -> F32:
     return np.concatenate((gap_kw[:, :, np.newaxis], others), axis=2).astype(np.float32)
 
 
-def test_the_search_finds_what_it_must() -> None:
+def test_predictor_search_finds_all() -> None:
     assert {Persistence, Trend, TflitePredictor} <= set(predictor_classes())
     assert shipped_names(), "no model is shipped"
 
 
-def test_it_says_what_it_is(predictor: Predictor) -> None:
+def test_predictor_has_an_identity(predictor: Predictor) -> None:
     assert predictor.name
     assert predictor.version
     assert predictor.spec.context >= 2
@@ -53,7 +53,7 @@ def test_it_says_what_it_is(predictor: Predictor) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 31, 32, 33, 40, 41, 256, 257, 600])
-def test_a_batch_is_its_rows_one_by_one(predictor: Predictor, n: int) -> None:
+def test_predictor_batch_equals_single_rows(predictor: Predictor, n: int) -> None:
     windows = windows_for(predictor, n)
     batch = predictor.predict(windows)
     n_leads = len(predictor.lead_times_min)
@@ -63,7 +63,7 @@ def test_a_batch_is_its_rows_one_by_one(predictor: Predictor, n: int) -> None:
     np.testing.assert_allclose(batch.mean, alone, rtol=0, atol=TOLERANCE_KW)
 
 
-def test_quantiles_are_there_where_they_are_named(predictor: Predictor) -> None:
+def test_predictor_quantiles_match_their_levels(predictor: Predictor) -> None:
     found = predictor.predict(windows_for(predictor, 40)).quantiles
     levels = predictor.quantile_levels
     if levels is None:
@@ -74,7 +74,7 @@ def test_quantiles_are_there_where_they_are_named(predictor: Predictor) -> None:
     assert np.all(np.diff(found, axis=2) >= 0), "quantiles cross"
 
 
-def test_a_row_does_not_depend_on_its_neighbours(predictor: Predictor) -> None:
+def test_predictor_rows_are_independent(predictor: Predictor) -> None:
     windows = windows_for(predictor, 20)
     before = predictor.predict(windows).mean
     changed = windows.copy()
@@ -82,7 +82,7 @@ def test_a_row_does_not_depend_on_its_neighbours(predictor: Predictor) -> None:
     np.testing.assert_allclose(predictor.predict(changed).mean[1::2], before[1::2], rtol=0, atol=TOLERANCE_KW)
 
 
-def test_it_remembers_nothing(predictor: Predictor) -> None:
+def test_predictor_is_stateless(predictor: Predictor) -> None:
     windows = windows_for(predictor, 300)
     first = predictor.predict(windows[:5])
     again_after = [predictor.predict(windows[n:]) for n in (299, 0, 290)]
@@ -91,7 +91,7 @@ def test_it_remembers_nothing(predictor: Predictor) -> None:
     np.testing.assert_allclose(again_after[1].mean[:5], first.mean, rtol=0, atol=TOLERANCE_KW)
 
 
-def test_an_answer_stays_what_it_was(predictor: Predictor) -> None:
+def test_predictor_result_is_not_reused(predictor: Predictor) -> None:
     windows = windows_for(predictor, 8)
     first = predictor.predict(windows).mean
     kept = first.copy()
@@ -99,7 +99,7 @@ def test_an_answer_stays_what_it_was(predictor: Predictor) -> None:
     np.testing.assert_array_equal(first, kept)
 
 
-def test_its_input_is_not_written_to(predictor: Predictor) -> None:
+def test_predictor_does_not_write_its_input(predictor: Predictor) -> None:
     windows = windows_for(predictor, 9)
     kept = windows.copy()
     windows.setflags(write=False)
@@ -107,13 +107,13 @@ def test_its_input_is_not_written_to(predictor: Predictor) -> None:
     np.testing.assert_array_equal(windows, kept)
 
 
-def test_the_engine_can_hand_it_a_view(predictor: Predictor) -> None:
+def test_predictor_accepts_a_view(predictor: Predictor) -> None:
     windows = windows_for(predictor, 40)
     mean = predictor.predict(windows).mean
     np.testing.assert_allclose(predictor.predict(windows[::2]).mean, mean[::2], rtol=0, atol=TOLERANCE_KW)
 
 
-def test_it_answers_many_threads_at_once(predictor: Predictor) -> None:
+def test_predictor_is_thread_safe(predictor: Predictor) -> None:
     sizes = (1, 3, 9, 40, 100, 257, 2, 8)
     requests = [windows_for(predictor, n, seed=seed) for seed, n in enumerate(sizes * 4)]
     one_by_one = [predictor.predict(windows).mean for windows in requests]
@@ -125,7 +125,7 @@ def test_it_answers_many_threads_at_once(predictor: Predictor) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(drawn=st.data())
-def test_what_limits_allow_gives_a_finite_forecast(predictor: Predictor, drawn: st.DataObject) -> None:
+def test_predictor_power_within_limits_is_finite(predictor: Predictor, drawn: st.DataObject) -> None:
     limits = Limits()
     powers = st.floats(limits.min_kw, limits.max_kw, width=32)
     context = predictor.spec.context
@@ -135,13 +135,13 @@ def test_what_limits_allow_gives_a_finite_forecast(predictor: Predictor, drawn: 
 
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1e-45, -1e-30, 1e6, -1e6])
-def test_odd_but_finite_powers_give_a_finite_forecast(predictor: Predictor, value: float) -> None:
+def test_predictor_odd_finite_power_is_finite(predictor: Predictor, value: float) -> None:
     windows = windows_for(predictor, 3)
     windows[:, :, 0] = value
     assert np.isfinite(predictor.predict(windows).mean).all()
 
 
-def test_a_stream_pushed_to_the_engine_gives_what_its_windows_give(predictor: Predictor) -> None:
+def test_predictor_in_an_engine_matches_its_windows(predictor: Predictor) -> None:
     context, channels = predictor.spec.context, measured_in(predictor.features)
     draw = np.random.default_rng(2)
     n = context + 40
@@ -160,12 +160,12 @@ def test_a_stream_pushed_to_the_engine_gives_what_its_windows_give(predictor: Pr
     np.testing.assert_allclose(found, predictor.predict(inputs).mean[:, -1], rtol=0, atol=2 * TOLERANCE_KW)
 
 
-def test_one_of_them_takes_every_feature_there_is() -> None:
+def test_predictors_include_one_with_every_feature() -> None:
     assert load_model(every_feature_model()).features == (*MEASURED, *DERIVED)
     assert Persistence().features == Trend().features == (GAP,)
 
 
-def test_persistence_says_the_last_reading_and_trend_the_line() -> None:
+def test_baselines_persistence_and_trend_values() -> None:
     line = (np.arange(30, dtype=np.float32) * 0.1)[np.newaxis, :, np.newaxis]
     assert Persistence().predict(line).mean[0, 0] == line[0, -1, 0]
     assert Trend().predict(line).mean[0, 0] == pytest.approx(3.4, abs=1e-5)

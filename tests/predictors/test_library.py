@@ -1,4 +1,4 @@
-"""Folders of models, one over the other; what is put in is whole and tested, whatever it was packed in."""
+"""The model library: layered folders, and installation from any archive after a self-test."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def names_in(folder: Path) -> list[str]:
 # --- the library ----------------------------------------------------------------------------------------
 
 
-def test_a_later_folder_comes_before_an_earlier_one(library: Library, newer: ModelCopy) -> None:
+def test_library_later_folder_takes_precedence(library: Library, newer: ModelCopy) -> None:
     before = library.stamp()
     assert install(newer.folder, library, ADMISSION).version == "2"
     assert library.models() == {"linear": library.own / "linear", "lstm-5-3": library.folders[0] / "lstm-5-3"}
@@ -64,7 +64,7 @@ def test_a_later_folder_comes_before_an_earlier_one(library: Library, newer: Mod
 
 
 @pytest.mark.parametrize("change", ["touched", "replaced", "gone", "registry"])
-def test_its_stamp_tells_of_every_change(shipped: Path, change: str) -> None:
+def test_library_stamp_changes_with_every_file(shipped: Path, change: str) -> None:
     library = Library((shipped,))
     before, file = library.stamp(), shipped / "linear" / MODEL
     assert library.stamp() == before
@@ -83,7 +83,7 @@ def test_its_stamp_tells_of_every_change(shipped: Path, change: str) -> None:
     assert library.stamp() != before
 
 
-def test_without_a_registry_it_is_told_what_there_should_be(tmp_path: Path) -> None:
+def test_library_without_a_registry_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"registry\.json: cannot be read"):
         Library((tmp_path, tmp_path / "none")).default()
 
@@ -114,7 +114,7 @@ def beside(folder: Path, file: Path, inside: str) -> Path:
 
 @pytest.mark.parametrize("pack", [zipped, tarred, beside, lambda folder, *_: folder])
 @pytest.mark.parametrize("inside", ["", "linear/", "../../up/", "/etc/gapcast/"])
-def test_it_is_installed_from_whatever_it_comes_in_and_nowhere_else(
+def test_install_from_any_archive(
     library: Library, newer: ModelCopy, tmp_path: Path, pack: Callable[[Path, Path, str], Path], inside: str
 ) -> None:
     file = pack(newer.folder, tmp_path / "download", inside)
@@ -127,7 +127,7 @@ def test_it_is_installed_from_whatever_it_comes_in_and_nowhere_else(
     assert names_in(tmp_path) == sorted({*before, "state"})
 
 
-def test_a_newer_one_takes_the_place_of_an_older_and_may_become_the_default(library: Library, newer: ModelCopy) -> None:
+def test_install_replaces_an_older_version(library: Library, newer: ModelCopy) -> None:
     install(newer.folder, library, ADMISSION)
     newer.alter_card(lambda card: card.update(version="3"))
     install(newer.folder, library, ADMISSION, default=True)
@@ -136,7 +136,7 @@ def test_a_newer_one_takes_the_place_of_an_older_and_may_become_the_default(libr
     assert names_in(library.own) == ["linear", "registry.json"]
 
 
-def test_the_first_in_a_folder_of_its_own_is_the_default(newer: ModelCopy, tmp_path: Path) -> None:
+def test_install_first_model_becomes_the_default(newer: ModelCopy, tmp_path: Path) -> None:
     library = Library((tmp_path / "own",))
     install(newer.folder, library, ADMISSION)
     assert library.default() == "linear"
@@ -205,7 +205,7 @@ def locked(path: Path) -> Path:
         (lambda path: archive_of(path / "a.zip", (MODEL, b""), (CARD, b"{}")), r"a\.zip: card\.json: name: Field requ"),
     ],
 )
-def test_what_is_no_model_is_told_and_changes_nothing(
+def test_install_invalid_archive_changes_nothing(
     library: Library, tmp_path: Path, make: Callable[[Path], Path], problem: str
 ) -> None:
     folder = tmp_path / "download"
@@ -217,7 +217,7 @@ def test_what_is_no_model_is_told_and_changes_nothing(
     assert names_in(library.own) == []
 
 
-def test_what_fails_its_self_test_is_not_installed_and_what_was_there_stays(library: Library, newer: ModelCopy) -> None:
+def test_install_failed_self_test_keeps_the_old_model(library: Library, newer: ModelCopy) -> None:
     install(newer.folder, library, ADMISSION)
     newer.alter_card(lambda card: card["golden"]["mean"][0].__setitem__(0, 99.0))
     with pytest.raises(ModelError, match="model linear: mean of the golden example differs by"):
@@ -230,7 +230,7 @@ def test_what_fails_its_self_test_is_not_installed_and_what_was_there_stays(libr
 
 
 @pytest.mark.parametrize("name", ["blend", "registry.json"])
-def test_a_name_that_means_something_else_is_refused(library: Library, newer: ModelCopy, name: str) -> None:
+def test_install_reserved_name_is_rejected(library: Library, newer: ModelCopy, name: str) -> None:
     install(newer.folder, library, ADMISSION, default=True)
     newer.alter_card(lambda card: card.update(name=name))
     with pytest.raises(ModelError, match=f"no model may be named {name}"):
@@ -238,7 +238,7 @@ def test_a_name_that_means_something_else_is_refused(library: Library, newer: Mo
     assert library.default() == "linear"
 
 
-def test_where_it_cannot_take_its_place_what_was_there_is_back(library: Library, newer: ModelCopy) -> None:
+def test_install_failed_replace_restores_the_old_model(library: Library, newer: ModelCopy) -> None:
     install(newer.folder, library, ADMISSION)
     staged, place = library.own.parent / "gone", library.own / "linear"
     with pytest.raises(FileNotFoundError):
@@ -249,7 +249,7 @@ def test_where_it_cannot_take_its_place_what_was_there_is_back(library: Library,
     assert names_in(library.own) == ["linear"]
 
 
-def test_a_folder_that_may_not_be_written_is_told_with_the_cure(newer: ModelCopy) -> None:
+def test_install_read_only_folder_is_named_with_a_fix(newer: ModelCopy) -> None:
     content = (newer.file.read_bytes(), newer.card.read_bytes())
     with open_folder() as folder:
         (folder / "closed").mkdir(mode=0o555)
@@ -262,16 +262,14 @@ def test_a_folder_that_may_not_be_written_is_told_with_the_cure(newer: ModelCopy
 # --- taking one out ---------------------------------------------------------------------------------------
 
 
-def test_one_that_is_taken_out_uncovers_the_one_beneath(library: Library, newer: ModelCopy) -> None:
+def test_remove_uncovers_the_model_beneath(library: Library, newer: ModelCopy) -> None:
     install(newer.folder, library, ADMISSION)
     assert remove("linear", library, "linear"), "the shipped one can speak"
     assert library.models()["linear"] == library.folders[0] / "linear"
     assert names_in(library.own) == []
 
 
-def test_neither_the_last_of_the_one_that_speaks_nor_what_was_not_installed_is_taken_out(
-    library: Library, newer: ModelCopy
-) -> None:
+def test_remove_rejects_default_and_shipped_models(library: Library, newer: ModelCopy) -> None:
     newer.alter_card(lambda card: card.update(name="mine"))
     install(newer.folder, library, ADMISSION)
     with pytest.raises(ModelError, match="mine is the published model: make another"):

@@ -1,4 +1,4 @@
-"""A models folder: what is in order is loaded, anything else is refused in one clear sentence."""
+"""A models folder: valid models load, all others are rejected in one clear sentence."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.support.models import ModelCopy, every_feature_model, shipped_models,
 Card = dict[str, Any]
 
 
-def test_shipped_models_are_in_order() -> None:
+def test_shipped_models_load() -> None:
     models = shipped_models()
     assert model_names(models) == shipped_names()
     assert default_model(models) in shipped_names()
 
 
-def test_a_shipped_model_is_what_its_card_says(model: TflitePredictor) -> None:
+def test_shipped_model_matches_its_card(model: TflitePredictor) -> None:
     card = model.card
     golden = np.asarray(card.golden.window, dtype=np.float32)
     assert golden.shape[1:] == (card.context, len(card.features))
@@ -39,7 +39,7 @@ def test_a_shipped_model_is_what_its_card_says(model: TflitePredictor) -> None:
     assert (card.quantile_levels is None) == (found.quantiles is None)
 
 
-def test_a_copy_elsewhere_loads_as_well(copy: ModelCopy) -> None:
+def test_load_model_copied_elsewhere(copy: ModelCopy) -> None:
     assert load_model(copy.folder).name == copy.name
 
 
@@ -55,19 +55,19 @@ def refusal(copy: ModelCopy) -> str:
 # --- the file -------------------------------------------------------------------------------------
 
 
-def test_a_missing_file_is_named(copy: ModelCopy) -> None:
+def test_load_missing_file_is_named(copy: ModelCopy) -> None:
     copy.file.unlink()
     assert refusal(copy) == f"{copy.file}: cannot be read (No such file or directory)"
 
 
-def test_a_folder_in_place_of_the_file_is_refused(copy: ModelCopy) -> None:
+def test_load_folder_in_place_of_the_file_is_rejected(copy: ModelCopy) -> None:
     copy.file.unlink()
     copy.file.mkdir()
     assert str(copy.file) in refusal(copy)
 
 
 @pytest.mark.parametrize("n_left", [0, 1, 100, -1])
-def test_a_file_cut_short_is_refused(copy: ModelCopy, n_left: int) -> None:
+def test_load_truncated_file_is_rejected(copy: ModelCopy, n_left: int) -> None:
     whole = copy.file.read_bytes()
     copy.alter_file(whole[:n_left])
     sentence = refusal(copy)
@@ -78,14 +78,14 @@ def test_a_file_cut_short_is_refused(copy: ModelCopy, n_left: int) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.999])
-def test_one_altered_bit_is_refused(copy: ModelCopy, share: float) -> None:
+def test_load_file_with_a_flipped_bit_is_rejected(copy: ModelCopy, share: float) -> None:
     content = bytearray(copy.file.read_bytes())
     content[int(share * len(content))] ^= 1
     copy.alter_file(bytes(content))
     assert "is not the file that its card describes" in refusal(copy)
 
 
-def test_an_added_byte_is_refused(copy: ModelCopy) -> None:
+def test_load_file_with_an_added_byte_is_rejected(copy: ModelCopy) -> None:
     copy.alter_file(copy.file.read_bytes() + b"\0")
     assert "is not the file that its card describes" in refusal(copy)
 
@@ -93,13 +93,13 @@ def test_an_added_byte_is_refused(copy: ModelCopy) -> None:
 # Bytes that begin like a model and go on otherwise are not tried: the runtimes read on past their end. The
 # card's sha256 is what keeps such a file away.
 @pytest.mark.parametrize("content", [b"\0" * 4_000, b"not a model at all, but long enough to be one"])
-def test_bytes_that_are_no_model_are_refused_even_where_the_card_agrees(copy: ModelCopy, content: bytes) -> None:
+def test_load_invalid_model_with_matching_card_is_rejected(copy: ModelCopy, content: bytes) -> None:
     copy.alter_file(content, card_too=True)
     sentence = refusal(copy)
     assert sentence.startswith(f"model {copy.name}: the runtime cannot load the file")
 
 
-def test_another_model_under_this_card_is_refused_even_where_the_card_agrees(copy: ModelCopy) -> None:
+def test_load_other_model_with_matching_hash_is_rejected(copy: ModelCopy) -> None:
     other = next(name for name in shipped_names() if name != copy.name)
     copy.alter_file((shipped_models() / other / "model.tflite").read_bytes(), card_too=True)
     assert copy.name in refusal(copy)
@@ -108,24 +108,24 @@ def test_another_model_under_this_card_is_refused_even_where_the_card_agrees(cop
 # --- the card -------------------------------------------------------------------------------------
 
 
-def test_a_missing_card_is_named(copy: ModelCopy) -> None:
+def test_load_missing_card_is_named(copy: ModelCopy) -> None:
     copy.card.unlink()
     assert refusal(copy) == f"{copy.card}: cannot be read (No such file or directory)"
 
 
 @pytest.mark.parametrize("text", ["", "{", "not JSON", "[]", "null", '"card"', "\ufeff{}"])
-def test_a_card_that_is_no_card_is_refused(copy: ModelCopy, text: str) -> None:
+def test_load_invalid_card_is_rejected(copy: ModelCopy, text: str) -> None:
     copy.card.write_text(text, encoding="utf-8")
     assert refusal(copy).startswith(f"{copy.card}: ")
 
 
-def test_a_card_of_other_bytes_than_text_is_refused(copy: ModelCopy) -> None:
+def test_load_binary_card_is_rejected(copy: ModelCopy) -> None:
     copy.card.write_bytes(b"\xff\xfe{}")
     assert refusal(copy).startswith(f"{copy.card}: ")
 
 
 @pytest.mark.parametrize("field", [name for name, field in ModelCard.model_fields.items() if field.is_required()])
-def test_a_card_without_a_field_that_it_needs_names_it(copy: ModelCopy, field: str) -> None:
+def test_load_card_without_a_required_field_names_it(copy: ModelCopy, field: str) -> None:
     copy.alter_card(lambda card: card.pop(field))
     assert refusal(copy) == f"{copy.card}: {field}: Field required"
 
@@ -184,7 +184,7 @@ WRONG_CARDS: dict[str, tuple[Callable[[Card], object], str]] = {
 
 
 @pytest.mark.parametrize("what", WRONG_CARDS)
-def test_a_card_that_does_not_fit_is_refused(copy: ModelCopy, what: str) -> None:
+def test_load_card_that_does_not_match_is_rejected(copy: ModelCopy, what: str) -> None:
     alter, words = WRONG_CARDS[what]
     copy.alter_card(alter)
     sentence = refusal(copy)
@@ -192,7 +192,7 @@ def test_a_card_that_does_not_fit_is_refused(copy: ModelCopy, what: str) -> None
     assert copy.name in sentence
 
 
-def test_a_card_with_quantiles_that_the_file_lacks_is_refused(copy: ModelCopy) -> None:
+def test_load_card_with_missing_quantiles_is_rejected(copy: ModelCopy) -> None:
     def promise_quantiles(card: dict[str, Any]) -> None:
         card["quantile_levels"] = [0.05, 0.5, 0.95]
         card["golden"]["quantiles"] = [[[0.5, 1.0, 1.5]] for _ in card["golden"]["mean"]]
@@ -201,7 +201,7 @@ def test_a_card_with_quantiles_that_the_file_lacks_is_refused(copy: ModelCopy) -
     assert re.search(r"signature is \['window'\] -> .*, not \['window'\] -> \['mean', 'quantiles'\]", refusal(copy))
 
 
-def test_a_model_of_every_feature_loads_and_its_golden_inputs_are_whole() -> None:
+def test_load_model_with_every_feature() -> None:
     model = load_model(every_feature_model())
     assert np.asarray(model.card.golden.window).shape[1:] == (model.spec.context, len(model.features))
     assert model.predict(np.asarray(model.card.golden.window, dtype=np.float32)).quantiles is not None
@@ -210,16 +210,14 @@ def test_a_model_of_every_feature_loads_and_its_golden_inputs_are_whole() -> Non
 # --- memory -------------------------------------------------------------------------------------
 
 
-def test_a_model_at_rest_answers_as_before(model: TflitePredictor) -> None:
+def test_model_after_rest_predicts_the_same(model: TflitePredictor) -> None:
     windows = np.asarray(model.card.golden.window, dtype=np.float32)
     before = model.predict(windows).mean
     model.release_interpreters()
     np.testing.assert_array_equal(model.predict(windows).mean, before)
 
 
-def test_an_interpreter_is_made_when_first_there_is_a_batch_for_it(
-    model: TflitePredictor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interpreter_is_created_for_its_first_batch(model: TflitePredictor, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
 
     def counted() -> Any:
@@ -242,14 +240,14 @@ def test_an_interpreter_is_made_when_first_there_is_a_batch_for_it(
 # --- the registry ---------------------------------------------------------------------------------
 
 
-def test_the_registry_names_the_default(copy: ModelCopy) -> None:
+def test_registry_names_the_default(copy: ModelCopy) -> None:
     assert default_model(copy.models) == copy.name
 
 
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "{}", '{"default": null}', '{"default": 1}', '{"default": ["a"]}', '"a"', "\xff"]
 )
-def test_a_registry_that_names_none_is_refused(copy: ModelCopy, text: str) -> None:
+def test_registry_without_a_default_is_rejected(copy: ModelCopy, text: str) -> None:
     registry = copy.models / "registry.json"
     registry.write_bytes(text.encode("latin-1"))
     with pytest.raises(ModelError) as refused:
@@ -257,12 +255,12 @@ def test_a_registry_that_names_none_is_refused(copy: ModelCopy, text: str) -> No
     assert str(refused.value).startswith(f"{registry}: ")
 
 
-def test_a_missing_registry_is_named(tmp_path: Path) -> None:
+def test_registry_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=re.escape(f"{tmp_path / 'registry.json'}: cannot be read")):
         default_model(tmp_path)
 
 
-def test_a_folder_without_models_has_none(tmp_path: Path) -> None:
+def test_folder_without_models_is_empty(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     assert model_names(tmp_path) == []
     assert model_names(tmp_path / "nowhere") == []
@@ -272,7 +270,7 @@ def test_a_folder_without_models_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["no rows", "a minute less", "a minute more", "a feature more", "one window alone"])
-def test_windows_of_another_shape_are_refused(model: TflitePredictor, change: str) -> None:
+def test_predict_wrong_shape_is_rejected(model: TflitePredictor, change: str) -> None:
     context, n_features = model.spec.context, len(model.card.features)
     shape = {
         "no rows": (0, context, n_features),
@@ -288,26 +286,24 @@ def test_windows_of_another_shape_are_refused(model: TflitePredictor, change: st
 # --- the runtime ----------------------------------------------------------------------------------
 
 
-def test_the_runtime_says_which_it_is() -> None:
+def test_runtime_has_a_name() -> None:
     _, said = load_interpreter()
     assert re.fullmatch(r"(ai-edge-litert|tflite-runtime) \d+\.\d+.*", said)
 
 
-def test_without_a_runtime_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runtime_missing_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "RUNTIMES", (("no-such-runtime", "no_such_runtime.interpreter"),))
     with pytest.raises(ModelError, match="no TFLite runtime is installed: install no-such-runtime"):
         load_interpreter()
 
 
-def test_the_second_runtime_is_taken_where_the_first_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runtime_falls_back_to_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = load_interpreter()
     monkeypatch.setattr(runtime, "RUNTIMES", (("no-such-runtime", "no_such_runtime.interpreter"), *runtime.RUNTIMES))
     assert load_interpreter() == expected
 
 
-def test_a_runtime_that_is_broken_is_not_taken_for_a_missing_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runtime_broken_is_not_taken_for_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken_runtime.py").write_text("import a_library_that_is_not_there\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(runtime, "RUNTIMES", (("broken-runtime", "broken_runtime"),))
@@ -338,7 +334,7 @@ if sys.argv[1] != "closed":
 @pytest.mark.parametrize(
     ("how", "expected"), [("alone", b"after\n"), ("beside", b"ERROR: out of luck\nafter\n"), ("closed", b"")]
 )
-def test_only_the_notice_of_the_delegate_is_dropped(how: str, expected: bytes) -> None:
+def test_runtime_drops_only_the_delegate_notice(how: str, expected: bytes) -> None:
     """What else is written to standard error meanwhile is passed on, and a closed one does no harm."""
     done = subprocess.run([sys.executable, "-c", _LOADING, how], capture_output=True, timeout=60, check=True)
     assert done.stderr == expected
