@@ -64,7 +64,7 @@ def script(folder: Path, environment: dict[str, str]) -> Callable[..., subproces
 
 @contextmanager
 def sending(broker: MosquittoBroker, messages: Messages | Callable[[], Messages], **account: str) -> Iterator[None]:
-    """Publish these again and again, as meters do that know nothing of who listens."""
+    """Publish these messages again and again, as meters do."""
     ended = Event()
     with peer_of(broker.host, broker.port, **account) as meter:
 

@@ -52,9 +52,7 @@ def guarded(tmp_path: Path) -> Iterator[MosquittoBroker]:
 # --- a person -----------------------------------------------------------------------------------------
 
 
-def test_a_person_comes_from_an_empty_folder_to_a_configuration(
-    setup: Setup, script: Script, folder: Path, guarded: MosquittoBroker
-) -> None:
+def test_setup_creates_a_configuration(setup: Setup, script: Script, folder: Path, guarded: MosquittoBroker) -> None:
     with sending(guarded, tasmota, username="meter", password=PASSWORD), setup() as person:
         person.answer("Broker", f"{LOOPBACK}:{free_port()}")
         person.answer("Topic of the meter")
@@ -101,9 +99,7 @@ def test_a_person_comes_from_an_empty_folder_to_a_configuration(
     assert ", of plug" in checked.stdout
 
 
-def test_a_number_of_no_known_meter_is_asked_for_its_unit(
-    setup: Setup, folder: Path, mosquitto: MosquittoBroker
-) -> None:
+def test_setup_asks_the_unit_of_an_unknown_meter(setup: Setup, folder: Path, mosquitto: MosquittoBroker) -> None:
     messages = [TEMPERATURE, ("garage/sensor/grid_power/state", "412.0")]
     with sending(mosquitto, messages), setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.4") as person:
         person.answer("Topic of the meter")
@@ -121,9 +117,7 @@ def test_a_number_of_no_known_meter_is_asked_for_its_unit(
     assert written(folder)["homeassistant"] == {"enabled": True}
 
 
-def test_a_clock_that_is_off_is_told_and_the_time_of_arrival_taken(
-    setup: Setup, folder: Path, mosquitto: MosquittoBroker
-) -> None:
+def test_setup_reports_a_wrong_clock_and_uses_arrival(setup: Setup, folder: Path, mosquitto: MosquittoBroker) -> None:
     with (
         sending(mosquitto, lambda: tasmota(-7_200)),
         setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.4") as person,
@@ -139,7 +133,7 @@ def test_a_clock_that_is_off_is_told_and_the_time_of_arrival_taken(
     assert written(folder)["sources"][0]["time_form"] == "arrival"
 
 
-def test_nothing_is_overwritten_without_a_yes(setup: Setup, folder: Path, mosquitto: MosquittoBroker) -> None:
+def test_setup_asks_before_it_overwrites(setup: Setup, folder: Path, mosquitto: MosquittoBroker) -> None:
     (folder / "gapcast.toml").write_text("# mine\n", encoding="utf-8")
     with setup("--broker", f"{LOOPBACK}:{mosquitto.port}") as person:
         person.answer("gapcast.toml already exists. Replace it at the end? [y/N]")
@@ -157,9 +151,7 @@ def test_nothing_is_overwritten_without_a_yes(setup: Setup, folder: Path, mosqui
     assert (folder / "gapcast.toml").read_text(encoding="utf-8") == "# mine\n"
 
 
-def test_where_nothing_looks_like_a_meter_a_person_sees_what_there_is_and_says_which(
-    setup: Setup, folder: Path, mosquitto: MosquittoBroker
-) -> None:
+def test_setup_without_a_known_meter_lists_topics(setup: Setup, folder: Path, mosquitto: MosquittoBroker) -> None:
     messages = [TEMPERATURE, ("lab/7/x", "0.412")]
     with sending(mosquitto, messages), setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.4") as person:
         person.answer("Topic of the meter")
@@ -176,9 +168,7 @@ def test_where_nothing_looks_like_a_meter_a_person_sees_what_there_is_and_says_w
     assert written(folder)["sources"] == [{"topic": "lab/{device}/x", "format": "number", "unit": "kW"}]
 
 
-def test_a_person_chooses_among_several_and_not_the_same_messages_twice(
-    setup: Setup, folder: Path, mosquitto: MosquittoBroker
-) -> None:
+def test_setup_offers_a_choice_of_several_meters(setup: Setup, folder: Path, mosquitto: MosquittoBroker) -> None:
     phases = [(f"shellies/shellyem3-1/emeter/{i}/power", f"{100 * i}.5") for i in range(3)]
     others = [("shellies/plug-1/relay/0/power", "20.5"), ("garage/sensor/power/state", "412")]
     with (
@@ -204,7 +194,7 @@ def test_a_person_chooses_among_several_and_not_the_same_messages_twice(
     assert written(folder)["sources"] == [{"preset": "shelly-gen1-3em"}, {"preset": "esphome"}]
 
 
-def test_powers_that_cannot_be_are_doubted_and_get_another_unit(
+def test_setup_doubts_implausible_power_and_changes_the_unit(
     setup: Setup, folder: Path, mosquitto: MosquittoBroker
 ) -> None:
     in_kw = [("homeassistant/sensor/grid_power/state", "0.412")]
@@ -224,7 +214,7 @@ def test_powers_that_cannot_be_are_doubted_and_get_another_unit(
     assert (source["unit"], source["device"]) == ("kW", "home")
 
 
-def test_a_person_whose_meter_is_not_there_yet_names_it(setup: Setup, folder: Path, mosquitto: MosquittoBroker) -> None:
+def test_setup_accepts_a_meter_that_is_not_sending_yet(setup: Setup, folder: Path, mosquitto: MosquittoBroker) -> None:
     with setup("--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.2") as person:
         person.answer("Topic of the meter")
         person.answer("Time zone")
@@ -237,7 +227,7 @@ def test_a_person_whose_meter_is_not_there_yet_names_it(setup: Setup, folder: Pa
     assert written(folder)["sources"] == [{"preset": "dsmr-reader"}]
 
 
-def test_an_account_that_may_not_read_everything_is_asked_for_its_topic(
+def test_setup_without_wildcard_rights_asks_for_the_topic(
     setup: Setup,
     restricted_broker: MosquittoBroker,
 ) -> None:
@@ -254,9 +244,7 @@ def test_an_account_that_may_not_read_everything_is_asked_for_its_topic(
 # --- a script -----------------------------------------------------------------------------------------
 
 
-def test_every_meter_that_is_documented_is_found_beside_the_others(
-    script: Script, folder: Path, mosquitto: MosquittoBroker
-) -> None:
+def test_setup_finds_every_documented_meter(script: Script, folder: Path, mosquitto: MosquittoBroker) -> None:
     messages = [(topic, payload) for meter in METERS for topic, payload in meter["sends"]]
     with sending(mosquitto, [*messages, TEMPERATURE]):
         done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.6")
@@ -268,7 +256,7 @@ def test_every_meter_that_is_documented_is_found_beside_the_others(
     assert not list(folder.iterdir())
 
 
-def test_a_script_gives_every_answer_as_an_option(script: Script, folder: Path, guarded: MosquittoBroker) -> None:
+def test_setup_unattended_takes_all_answers_as_options(script: Script, folder: Path, guarded: MosquittoBroker) -> None:
     secret = folder.parent / "secret"
     secret.write_text(PASSWORD, encoding="utf-8")
     options = [
@@ -297,18 +285,14 @@ def test_a_script_gives_every_answer_as_an_option(script: Script, folder: Path, 
         (["--broker", "house:port"], 2, "'house:port' is not a broker address"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_cure(
-    options: list[str], code: int, words: str, script: Script, folder: Path
-) -> None:
+def test_setup_errors_name_a_fix(options: list[str], code: int, words: str, script: Script, folder: Path) -> None:
     done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{free_port()}", *options)
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert not list(folder.iterdir())
 
 
-def test_a_broker_with_tls_is_reached_by_its_authority(
-    script: Script, folder: Path, tmp_path: Path, authority: Authority
-) -> None:
+def test_setup_connects_with_tls(script: Script, folder: Path, tmp_path: Path, authority: Authority) -> None:
     with secured(tmp_path, authority, authority.issue("broker", alternative=HERE)) as (port, _):
         said = ["setup", "--yes", "--broker", f"{LOOPBACK}:{port}", "--preset", "tasmota", "--wait", "0", "--tls"]
         refused = script(*said)
@@ -330,7 +314,7 @@ def test_a_broker_with_tls_is_reached_by_its_authority(
         (["--preset", "p1-esp", "--device", "house"], {"preset": "p1-esp", "device": "house"}),
     ],
 )
-def test_a_meter_that_is_not_there_yet_is_written_as_it_is_said(
+def test_setup_unattended_writes_a_meter_not_sending_yet(
     options: list[str], source: dict[str, str], script: Script, folder: Path, mosquitto: MosquittoBroker
 ) -> None:
     done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0", *options)
@@ -338,7 +322,9 @@ def test_a_meter_that_is_not_there_yet_is_written_as_it_is_said(
     assert written(folder)["sources"] == [source]
 
 
-def test_several_meters_are_not_guessed_between(script: Script, folder: Path, mosquitto: MosquittoBroker) -> None:
+def test_setup_unattended_does_not_choose_between_meters(
+    script: Script, folder: Path, mosquitto: MosquittoBroker
+) -> None:
     said = ["setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.3"]
     messages = [*tasmota(), ("shellies/shelly-plug-s1/relay/0/power", "20.58")]
     with sending(mosquitto, messages):
@@ -351,7 +337,7 @@ def test_several_meters_are_not_guessed_between(script: Script, folder: Path, mo
     assert written(folder)["sources"] == [{"preset": "shelly-gen1-plug"}]
 
 
-def test_where_nothing_is_heard_nothing_is_written_unless_it_is_said(
+def test_setup_unattended_without_messages_writes_nothing(
     script: Script, folder: Path, mosquitto: MosquittoBroker
 ) -> None:
     said = ["setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--preset", "dsmr-reader"]
@@ -363,7 +349,7 @@ def test_where_nothing_is_heard_nothing_is_written_unless_it_is_said(
     assert written(folder)["sources"] == [{"preset": "dsmr-reader"}]
 
 
-def test_without_a_terminal_it_asks_for_options(script: Script) -> None:
+def test_setup_without_a_terminal_asks_for_options(script: Script) -> None:
     done = script("setup")
     assert done.returncode == 2
     assert "answer them with options and pass --yes" in done.stderr

@@ -1,4 +1,4 @@
-"""Which meters are recognised by what they send, word for word, and what is made of others."""
+"""Meters recognised by their recorded messages, and sources offered for unknown meters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.approximate import approx
 NOW_MS = round(datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp() * 1_000)
 
 
-def heard(*messages: tuple[str, str], every_s: float = 10.0, retained: bool = False) -> MessageRecording:
+def recording_of(*messages: tuple[str, str], every_s: float = 10.0, retained: bool = False) -> MessageRecording:
     """What came, one message after the other."""
     recording = MessageRecording()
     for i, (topic, payload) in enumerate(messages):
@@ -44,8 +44,8 @@ PLAIN = [meter for meter in METERS if "power_kw" in meter and "value" not in met
 
 @pytest.mark.parametrize("meter", PLAIN, ids=[f"{i}-{meter['preset']}" for i, meter in enumerate(PLAIN)])
 @pytest.mark.parametrize("prefix", ["", "cellar/house 7/"])
-def test_a_meter_is_recognised_by_what_it_sends_also_below_a_prefix(meter: dict[str, Any], prefix: str) -> None:
-    first = found(heard(*[(prefix + topic, payload) for topic, payload in meter["sends"]]))[0]
+def test_recognition_of_each_preset_also_below_a_prefix(meter: dict[str, Any], prefix: str) -> None:
+    first = found(recording_of(*[(prefix + topic, payload) for topic, payload in meter["sends"]]))[0]
     assert first.source["preset"] == meter["preset"]
     if not (prefix and meter["preset"] == "home-assistant"):
         assert first.devices == {meter["device"]: approx(meter["power_kw"])}
@@ -56,32 +56,32 @@ NO_POWER = [meter for meter in METERS if "power_kw" not in meter and not meter["
 
 
 @pytest.mark.parametrize("meter", NO_POWER, ids=[f"{i}-{meter['preset']}" for i, meter in enumerate(NO_POWER)])
-def test_a_message_without_a_power_makes_no_meter_of_that_preset(meter: dict[str, Any]) -> None:
-    recognised = found(heard(*[tuple(message) for message in meter["sends"]]))
+def test_recognition_ignores_messages_without_power(meter: dict[str, Any]) -> None:
+    recognised = found(recording_of(*[tuple(message) for message in meter["sends"]]))
     assert meter["preset"] not in {one.source.get("preset") for one in recognised}
 
 
-def test_three_meters_of_one_phase_each_are_offered_as_one_device_first() -> None:
+def test_recognition_offers_three_phases_as_one_device_first() -> None:
     phases = [f'{{"params":{{"ts":1707932870.0{i},"em1:{i}":{{"id":{i},"act_power":{100 * i}}}}}}}' for i in (0, 1, 2)]
-    whole, first_phase = found(heard(*[("shelly-1/events/rpc", payload) for payload in phases]))
+    whole, first_phase = found(recording_of(*[("shelly-1/events/rpc", payload) for payload in phases]))
     assert (whole.source, whole.devices) == ({"preset": "shelly-gen2-phases"}, {"shelly-1": approx(0.3)})
     assert first_phase.source == {"preset": "shelly-gen2"}
 
 
-def test_a_plug_whose_topic_was_turned_round_is_known_by_its_message() -> None:
+def test_recognition_of_tasmota_with_a_changed_topic() -> None:
     payload = '{"Time":"2026-01-01T13:00:00","ENERGY":{"Total":5.631,"Power":230}}'
-    (only,) = found(heard(("plug/tele/SENSOR", payload)))
+    (only,) = found(recording_of(("plug/tele/SENSOR", payload)))
     assert only.source == {"preset": "tasmota", "topic": "plug/tele/SENSOR", "device": "plug"}
     assert only.devices == {"plug": approx(0.23)}
 
 
-def test_a_plug_whose_clock_was_never_set_is_read_by_arrival() -> None:
-    (only,) = found(heard(("tele/head/SENSOR", '{"Time":"1970-01-01T00:35:26","ENERGY":{"Power":136}}')))
+def test_recognition_of_tasmota_without_a_clock_uses_arrival() -> None:
+    (only,) = found(recording_of(("tele/head/SENSOR", '{"Time":"1970-01-01T00:35:26","ENERGY":{"Power":136}}')))
     assert only.source == {"preset": "tasmota", "time_form": "arrival"}
 
 
-def test_what_a_broker_kept_shows_a_meter_too() -> None:
-    (only,) = found(heard(("garage/sensor/power/state", "412.0"), retained=True))
+def test_recognition_uses_retained_messages() -> None:
+    (only,) = found(recording_of(("garage/sensor/power/state", "412.0"), retained=True))
     assert (only.source, only.devices) == ({"preset": "esphome"}, {"garage": approx(0.412)})
 
 
@@ -96,16 +96,16 @@ def test_what_a_broker_kept_shows_a_meter_too() -> None:
         ),
     ],
 )
-def test_a_number_whose_name_speaks_of_power_is_offered_with_its_unit_open(
+def test_guess_power_by_name_leaves_the_unit_open(
     message: tuple[str, str], source: dict[str, str], number: float
 ) -> None:
-    (only,) = found(heard(message))
+    (only,) = found(recording_of(message))
     assert (only.source, only.unit_known) == (source, False)
     assert list(only.devices.values()) == [approx(number)]
 
 
-def test_a_unit_in_a_name_is_believed() -> None:
-    (only,) = found(heard(("solar/out", '{"power_kw": 2.5}')))
+def test_guess_takes_the_unit_from_the_name() -> None:
+    (only,) = found(recording_of(("solar/out", '{"power_kw": 2.5}')))
     assert (only.source["unit"], only.unit_known, only.devices) == ("kW", True, {"out": approx(2.5)})
 
 
@@ -124,19 +124,19 @@ def test_a_unit_in_a_name_is_believed() -> None:
         ("lab/power", ""),
     ],
 )
-def test_what_is_no_power_is_not_offered(message: tuple[str, str]) -> None:
-    assert found(heard(message)) == []
+def test_guess_ignores_values_that_are_no_power(message: tuple[str, str]) -> None:
+    assert found(recording_of(message)) == []
 
 
-def test_on_a_topic_that_was_named_every_number_may_be_meant() -> None:
-    assert [one.source["value"] for one in found(heard(("x/y", '{"a": 1, "b": {"c": 2}}')), topic="x/y")] == [
+def test_guess_on_a_given_topic_offers_every_number() -> None:
+    assert [one.source["value"] for one in found(recording_of(("x/y", '{"a": 1, "b": {"c": 2}}')), topic="x/y")] == [
         "a",
         "b.c",
     ]
 
 
-def test_a_message_that_is_too_large_is_not_looked_at() -> None:
-    assert found(heard(("lab/power", '{"power": 1, "x": "' + "x" * 70_000 + '"}'))) == []
+def test_recording_ignores_messages_over_the_limit() -> None:
+    assert found(recording_of(("lab/power", '{"power": 1, "x": "' + "x" * 70_000 + '"}'))) == []
 
 
 @pytest.mark.parametrize(
@@ -150,10 +150,10 @@ def test_a_message_that_is_too_large_is_not_looked_at() -> None:
         ("gapcast", "gap/home/reading", "0.4", 300, None),
     ],
 )
-def test_how_often_a_meter_sends_is_told_where_it_differs(
+def test_with_interval_adds_an_unusual_interval(
     preset: str, topic: str, payload: str, every_s: float, set_to: float | None
 ) -> None:
-    recording = heard(*[(topic, payload)] * 4, every_s=every_s)
+    recording = recording_of(*[(topic, payload)] * 4, every_s=every_s)
     candidate = next(one for one in found(recording) if one.source["preset"] == preset)
     assert with_interval(dict(candidate.source), candidate, recording).get("every_s") == set_to
 
@@ -161,13 +161,13 @@ def test_how_often_a_meter_sends_is_told_where_it_differs(
 # --- the files ----------------------------------------------------------------------------------------
 
 
-def test_what_cannot_stand_in_a_file_is_refused() -> None:
+def test_toml_of_rejects_unsupported_values() -> None:
     assert 'username = "Zo\\"e"' in toml_of({"mqtt": {"username": 'Zo"e'}})
     with pytest.raises(SettingsError, match="remove control characters"):
         toml_of({"mqtt": {"username": "a\x7f"}})
 
 
-def test_a_file_is_written_whole_and_never_over_another(tmp_path: Path) -> None:
+def test_write_is_atomic_and_never_overwrites(tmp_path: Path) -> None:
     path = tmp_path / "new" / "secret"
     write(path, "one", 0o600, replacing=False)
     with pytest.raises(SettingsError, match="already exists"):
@@ -180,7 +180,7 @@ def test_a_file_is_written_whole_and_never_over_another(tmp_path: Path) -> None:
         write(path / "below a file", "four", 0o600, replacing=False)
 
 
-def test_the_zone_is_that_of_the_machine(tmp_path: Path) -> None:
+def test_system_time_zone_is_found(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     assert system_time_zone({}, tmp_path) == "UTC"
     (tmp_path / "etc/timezone").write_text("Europe/Lisbon\n", encoding="utf-8")
@@ -189,7 +189,7 @@ def test_the_zone_is_that_of_the_machine(tmp_path: Path) -> None:
     assert system_time_zone({}, tmp_path) == "Europe/Vienna"
 
 
-def test_nobody_answers_with_what_stands_there_or_with_the_option() -> None:
+def test_unattended_prompts_use_defaults_or_options() -> None:
     nobody = UnattendedPrompts()
     assert nobody.text("Zone", "UTC", "--timezone") == "UTC"
     with pytest.raises(SettingsError, match="Unit: pass --unit"):
