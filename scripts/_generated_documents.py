@@ -39,7 +39,7 @@ def openapi(_text: str) -> str:
     """Return the OpenAPI document."""
     model = Persistence()
     service = Service(MemoryLink(), Engine(model), {model.name: model})
-    handler = PredictHandler(service, Limits(), max_body_bytes=1, max_readings=1)
+    handler = PredictHandler(service.queries, Limits(), max_body_bytes=1, max_readings=1)
     app = create_app(service, list, CollectorRegistry(), handler, HttpOptions())
     return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
 

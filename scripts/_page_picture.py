@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
             page.locator("#chart canvas").wait_for()
             pages[name] = page
         publish(gateway, N_MINUTES, 5, pause_s=0.02)
-        newest = gateway.service.latest_of("home")
+        newest = gateway.service.queries.latest_of("home")
         if newest is None:
             sys.exit('the gateway has no forecast of "home"')
         for name, page in pages.items():

@@ -40,7 +40,7 @@ def running(settings: Settings) -> Iterator[Application]:
     thread = Thread(target=gateway.run, args=(stopping,), name="gateway")
     thread.start()
     try:
-        wait_until(lambda: gateway.service.connected)
+        wait_until(lambda: gateway.service.queries.connected)
         yield gateway
     finally:
         stopping.set()

@@ -29,15 +29,15 @@ def test_from_one_batch_to_the_next_another_model_speaks() -> None:
     link, old, new = MemoryLink(), Persistence(), Trend()
     service = Service(link, Engine(old), {"persistence": old})
     push(service, link, *(Reading("home", NOON + i, 1.0 + i) for i in range(3)))
-    assert service.latest_of("home") is not None
+    assert service.queries.latest_of("home") is not None
     taken = service.swap_engine(Engine(new), {"trend": new})
     assert not taken.done()
     push(service, link, Reading("home", NOON + 3, 4.0))
     assert 0 <= taken.result(0) < 1
     assert [forecast.model for forecast in link.published] == ["persistence", "persistence", "trend"]
     assert link.published[-1].n_observed == 4
-    assert (service.model, service.models) == (new, {"trend": new})
-    assert [forecast.model for forecast in service.latest_page(9)[0]] == ["trend"]
+    assert (service.queries.model, service.queries.models) == (new, {"trend": new})
+    assert [forecast.model for forecast in service.queries.latest_page(9)[0]] == ["trend"]
 
 
 def test_without_an_offer_there_is_nothing_to_take() -> None:
@@ -55,7 +55,7 @@ def test_one_that_cannot_go_on_from_here_is_refused_and_the_stream_does_not_feel
     with pytest.raises(StateError, match="restart gapcast to change to it"):
         taken.result(0)
     assert link.published[-1].n_observed == 4
-    assert service.models == {"persistence": old}
+    assert service.queries.models == {"persistence": old}
 
 
 def test_who_is_there_is_known_as_before_also_in_rows_that_were_given_back() -> None:
@@ -93,4 +93,4 @@ def test_a_snapshot_of_the_new_engine_is_wanted_as_soon_as_all_before_it_is_conf
     assert keeper.minutes == [0, 1, 2, 3]
     restarted = Engine(new)
     restore_snapshot(restarted, snapshot)
-    assert restarted.latest() == service.latest_page(9)[0]
+    assert restarted.latest() == service.queries.latest_page(9)[0]

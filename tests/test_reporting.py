@@ -42,7 +42,7 @@ def test_the_scores_of_a_device_are_told_as_they_stand() -> None:
     assert document["v"] == 1
     assert document["device"] == "home"
     assert document["model"] == "blend"
-    summaries, _ = service.live_scores()
+    summaries, _ = service.queries.live_scores()
     assert document[EVER] == summaries[EVER].document()
     assert summaries[EVER].is_sufficient
 
@@ -87,7 +87,7 @@ def test_a_device_that_is_forgotten_is_told_of_no_more() -> None:
     link.connected = True
     service.turn(0)
     assert link.scores == {}
-    assert service.live_scores()[0][EVER].n == 0
+    assert service.queries.live_scores()[0][EVER].n == 0
 
 
 def changing(day: int, factor: float) -> Iterator[float]:
@@ -107,7 +107,7 @@ def test_a_house_that_changes_for_long_is_told_once_and_counted() -> None:
     assert event["errors"] == "grew"
     assert isinstance(event["factor"], float)
     assert 2.5 < event["factor"] < 6
-    assert service.live_scores()[1] == 1
+    assert service.queries.live_scores()[1] == 1
     assert "gapcast_drifts_total 1.0" in metrics(service)
 
 
@@ -137,7 +137,7 @@ def test_live_scores_are_metrics_once_there_are_enough_of_them() -> None:
     assert value(metrics(service), "gapcast_skill_ratio", model="blend", period=LAST_DAY) is None
     assert value(metrics(service), "gapcast_scored_forecasts", period=EVER) == MIN_OUTCOMES - 6
     feed(service, link, stream(house_kw(20), FIRST + MIN_OUTCOMES))
-    text, (summaries, _) = metrics(service), service.live_scores()
+    text, (summaries, _) = metrics(service), service.queries.live_scores()
     for name, figure in (
         ("gapcast_squared_error_kw2", "mse_kw2"),
         ("gapcast_absolute_error_kw", "mae_kw"),

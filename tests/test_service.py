@@ -131,8 +131,8 @@ def test_service_with_a_model_without_a_number_publishes_persistence() -> None:
 
 def test_request_with_a_model_without_a_number_gets_persistence() -> None:
     service = Service(MemoryLink(), Engine(Overflowing()), {})
-    desk = PredictHandler(service, Limits(), max_body_bytes=1_000, max_readings=10)
-    app = create_app(service, list, CollectorRegistry(), desk, HttpOptions(max_body_bytes=1_000))
+    handler = PredictHandler(service.queries, Limits(), max_body_bytes=1_000, max_readings=10)
+    app = create_app(service, list, CollectorRegistry(), handler, HttpOptions(max_body_bytes=1_000))
 
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:

@@ -25,17 +25,17 @@ _OUTPUTS = ("mean", "quantiles")
 
 
 @cache
-def _desk() -> PredictHandler:
+def _handler() -> PredictHandler:
     """Return the predict use case over a service with the default model and one that takes every feature."""
     default = load_model(shipped_models() / default_name())
     every = load_model(every_feature_model())
     service = Service(MemoryLink(), Engine(default), {default.name: default, every.name: every})
-    return PredictHandler(service, Limits(), max_body_bytes=_MAX_BODY_BYTES, max_readings=_MAX_READINGS)
+    return PredictHandler(service.queries, Limits(), max_body_bytes=_MAX_BODY_BYTES, max_readings=_MAX_READINGS)
 
 
 def check_predict(data: bytes) -> None:
     """Answer ``data`` as a request: with a forecast whose numbers are finite, or with a problem that says why."""
-    answer = _desk().answer(data, len(data))
+    answer = _handler().answer(data, len(data))
     document = json.loads(answer.document, parse_constant=_refuse)
     if answer.media_type == JSON_TYPE:
         for name in ("gap_kw", "median_kw", "lower_kw", "upper_kw"):

@@ -77,7 +77,7 @@ def serving(
         service,
         lambda: models.cards,
         build_registry(service, ServiceInfo(load_interpreter()[1], "gw-test")),
-        PredictHandler(service, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS),
+        PredictHandler(service.queries, Limits(), max_body_bytes=MAX_BODY_BYTES, max_readings=MAX_READINGS),
         options,
     )
     listening = socket.create_server((LOOPBACK, 0))

@@ -30,7 +30,7 @@ def client(rest: Rest) -> Iterator[triton.InferenceServerClient]:
 
 
 def windows_of(rest: Rest, name: str, n: int) -> F32:
-    model = rest.service.models[name]
+    model = rest.service.queries.models[name]
     shape = (n, model.spec.context, len(model.features))
     return np.random.default_rng(n).uniform(0.1, 3.0, shape).astype(np.float32)
 
@@ -42,7 +42,7 @@ def asked(windows: F32, *, binary: bool) -> triton.InferInput:
 
 
 def wanted(rest: Rest, name: str, windows: F32) -> dict[str, F32]:
-    prediction = rest.service.models[name].predict(windows)
+    prediction = rest.service.queries.models[name].predict(windows)
     return {"mean": prediction.mean} | ({} if prediction.quantiles is None else {"quantiles": prediction.quantiles})
 
 
@@ -56,7 +56,7 @@ def test_inference_server_and_health(client: triton.InferenceServerClient) -> No
 
 @pytest.mark.parametrize("name", MODELS)
 def test_inference_model_metadata(rest: Rest, client: triton.InferenceServerClient, name: str) -> None:
-    model = rest.service.models[name]
+    model = rest.service.queries.models[name]
     assert client.is_model_ready(name)
     assert client.is_model_ready(name, model.version)
     assert not client.is_model_ready("nothing")
@@ -80,7 +80,7 @@ def test_inference_matches_the_model(
     outputs = [triton.InferRequestedOutput(output, binary_data=binary_out) for output in expected]
     answer = client.infer(name, [asked(windows, binary=binary_in)], outputs=outputs, request_id="7")
     assert answer.get_response()["id"] == "7"
-    assert answer.get_response()["model_version"] == rest.service.models[name].version
+    assert answer.get_response()["model_version"] == rest.service.queries.models[name].version
     for output, tensor in expected.items():
         np.testing.assert_allclose(answer.as_numpy(output), tensor, rtol=1e-6)
 

@@ -96,7 +96,7 @@ def test_post_predict_plain_numbers_end_at_this_minute(rest: Rest) -> None:
 
 def test_post_predict_equals_the_streams_forecast(rest: Rest) -> None:
     answer = rest.client.post("/predict", json={"readings": timed(*enumerate(POWERS))}).json()
-    engine = Engine(rest.service.model)
+    engine = Engine(rest.service.queries.model)
     accepted = engine.accept([Reading("x", FIRST + i, float(kw)) for i, kw in enumerate(POWERS)])
     expected = list(engine.forecast(accepted, 0))[-1].document()
     assert answer["gap_kw"] == pytest.approx(expected["gap_kw"], abs=1e-5)
@@ -128,14 +128,22 @@ def test_post_predict_accepts_any_loaded_model(rest: Rest, name: str) -> None:
 
 
 def test_post_predict_does_not_change_the_stream(rest: Rest) -> None:
-    before = (rest.client.get("/predict").json(), dict(rest.service.statistics.readings), rest.service.n_devices)
+    before = (
+        rest.client.get("/predict").json(),
+        dict(rest.service.statistics.readings),
+        rest.service.queries.n_devices,
+    )
     assert rest.client.post("/predict", json={"readings": POWERS}).status_code == 200
-    assert (rest.client.get("/predict").json(), rest.service.statistics.readings, rest.service.n_devices) == before
+    assert (
+        rest.client.get("/predict").json(),
+        rest.service.statistics.readings,
+        rest.service.queries.n_devices,
+    ) == before
 
 
 def test_post_predict_limits_the_number_of_readings(rest: Rest) -> None:
     answer = rest.client.post("/predict", json={"readings": [1.0] * MAX_READINGS})
-    assert answer.json()["n_observed"] == rest.service.model.spec.context
+    assert answer.json()["n_observed"] == rest.service.queries.model.spec.context
     answer = rest.client.post("/predict", json={"readings": [1.0] * (MAX_READINGS + 1)})
     assert_problem(answer, 413, f"readings: at most {MAX_READINGS} are taken, not {MAX_READINGS + 1}")
 

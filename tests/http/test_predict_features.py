@@ -21,7 +21,7 @@ def measured(*powers_kw: float) -> list[dict[str, Any]]:
 
 def test_predict_passes_measured_features(rest: Rest) -> None:
     document = rest.client.post("/predict", json={"readings": measured(1.0, 1.4), "model": EVERY}).json()
-    model = rest.service.models[EVERY]
+    model = rest.service.queries.models[EVERY]
     assert (document["model"], document["n_observed"]) == (EVERY, 2)
     assert len(document["path"]) == 5
     assert document["path"][-1] == document["gap_kw"]
@@ -43,7 +43,7 @@ def test_predict_uses_the_readings_time_of_day(rest: Rest) -> None:
 
 
 def test_predict_one_lead_time_has_no_path(rest: Rest) -> None:
-    if len(rest.service.models["lstm-5-3"].lead_times_min) > 1:
+    if len(rest.service.queries.models["lstm-5-3"].lead_times_min) > 1:
         pytest.fail("lstm-5-3 speaks for several lead times now: take another model for this test")
     assert "path" not in rest.client.post("/predict", json={"readings": POWERS, "model": "lstm-5-3"}).json()
 

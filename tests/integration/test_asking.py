@@ -44,7 +44,7 @@ def test_an_answer_is_that_of_rest_and_bears_what_the_request_did(gateway: Gatew
     assert (answer.content_type, answer.retained, answer.qos) == ("application/json", False, 1)
     assert answer.expiry_s is not None
     assert 0 < answer.expiry_s <= 60
-    assert gateway.service.n_devices == 0
+    assert gateway.service.queries.n_devices == 0
 
 
 REQUESTS: dict[str, bytes] = {

@@ -301,7 +301,7 @@ def test_a_broker_stopped_and_started_in_mid_stream_loses_no_forecast(
     wait_until(lambda: len(found()) > 20, "the stream to flow")
     mosquitto.stop()
     publish(30, 45)
-    wait_until(lambda: not gateway.service.connected, "the gateway to see it")
+    wait_until(lambda: not gateway.service.queries.connected, "the gateway to see it")
     mosquitto.start()
     gateway.wait_connected()
     publish(45, n_minutes)

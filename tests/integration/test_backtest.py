@@ -73,7 +73,7 @@ def test_what_it_finds_is_what_the_live_service_tells(
     settings = gateway_settings(broker.port, tmp_path / "other")
     found = run_backtest(settings, files, CsvColumns("time", "kw"), HouseFile(), out=out, quiet=True)
 
-    live, _ = gateway.service.live_scores()
+    live, _ = gateway.service.queries.live_scores()
     assert live[EVER].n == n_houses * (N - 6)
     assert live[EVER].is_sufficient
     assert_close(told(live[EVER]), told(found.scored))
@@ -106,6 +106,6 @@ def last_scores(peer: Peer, device: str, n: int) -> Any:
 
 def wait_for_scores(gateway: Gateway, n: int) -> None:
     def scored() -> int:
-        return gateway.service.live_scores()[0][EVER].n
+        return gateway.service.queries.live_scores()[0][EVER].n
 
     wait_until(lambda: scored() >= n, lambda: f"{n} outcomes, {scored()} came", 30.0)

@@ -291,4 +291,4 @@ def test_a_port_that_a_gapcast_has(check: Check, mosquitto: MosquittoBroker, sta
     code, lines = check(mosquitto.port, http={"port": gateway.application.http_port})
     assert code == 0
     assert found(lines, "ok   http: ")[0].endswith("a gapcast service is already running there")
-    assert gateway.service.connected
+    assert gateway.service.queries.connected

@@ -103,7 +103,7 @@ def test_a_broker_that_goes_and_comes_is_subscribed_to_again_and_told(
     before.wait_for("gap/home/forecast")
     before.close()
     broker.stop()
-    wait_until(lambda: not gateway.service.connected, "the gateway to see it")
+    wait_until(lambda: not gateway.service.queries.connected, "the gateway to see it")
     assert httpx.get(f"{gateway.url}/livez").status_code == 200
     assert httpx.get(f"{gateway.url}/readyz").status_code == 503
     broker.start()
@@ -183,7 +183,7 @@ def test_a_refused_subscription_is_no_readiness(start_gateway: StartGateway) -> 
     wire.puback(packets[PUBLISH].packet_id)
     wire.suback(packets[SUBSCRIBE].packet_id, reason=0x87)
     wait_until(lambda: "refused" in gateway.session.problem, "the refusal to be seen")
-    assert not gateway.service.connected
+    assert not gateway.service.queries.connected
     answer = httpx.get(f"{gateway.url}/readyz")
     assert answer.status_code == 503
     assert "subscription" in answer.json()["checks"]["mqtt:connection"][0]["output"]
@@ -249,7 +249,7 @@ def test_bytes_that_are_not_mqtt_end_the_connection_and_no_more(start_gateway: S
     wire.send_encoded(malformed)
     again = broker.accept()
     again.open()
-    wait_until(lambda: gateway.session.n_connects == 2 and gateway.service.connected, "the next connection")
+    wait_until(lambda: gateway.session.n_connects == 2 and gateway.service.queries.connected, "the next connection")
     wire.close()
     again.close()
     broker.close()

@@ -255,8 +255,8 @@ def test_a_subscription_that_is_refused_is_named_and_the_others_do_not_hide_it(s
     while (packet := wire.read()).kind != SUBSCRIBE:
         wire.puback(packet.packet_id)
     wire.suback_each(packet.packet_id, [1, 0x87, 1])  # not authorised to the second
-    wait_until(lambda: "refused" in gateway.service.problem, "the refusal")
-    assert "sensors/power/p1meter/actual_returndelivery is refused: Not authorized" in gateway.service.problem
-    assert not gateway.service.connected
+    wait_until(lambda: "refused" in gateway.service.queries.problem, "the refusal")
+    assert "sensors/power/p1meter/actual_returndelivery is refused: Not authorized" in gateway.service.queries.problem
+    assert not gateway.service.queries.connected
     close(gateway, wire)
     broker.close()

@@ -99,7 +99,7 @@ def test_so_many_devices_have_series_of_their_own(watched: Watched) -> None:
     assert list(found) == list(DEVICES[:SHOWN])
     last = N_MINUTES - 1
     assert found["cellar"] == pytest.approx(power(last + 1), abs=1e-6)
-    told = watched.gateway.service.latest_of("cellar")
+    told = watched.gateway.service.queries.latest_of("cellar")
     assert told is not None
     of_cellar = watched.prometheus.value('gapcast_device_forecast_kw{device="cellar"}')
     assert of_cellar == pytest.approx(told.gap_kw, abs=1e-6)

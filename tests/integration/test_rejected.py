@@ -99,7 +99,7 @@ def test_bad_payloads_are_rejected_one_by_one_and_the_stream_goes_on(
     assert gateway.service.statistics.readings == {
         "accepted": len(minutes), "duplicate": 0, "late": 0, "rejected": len(PAYLOADS),
     }  # fmt: skip
-    assert gateway.service.n_devices == 1
+    assert gateway.service.queries.n_devices == 1
     assert gateway.session.n_connects == 1
 
 
@@ -122,7 +122,7 @@ def test_bad_device_names_are_rejected_and_leave_no_trace(
     for i in range(2):  # the longest name that may be
         peer.publish(f"gap/{'x' * 64}/reading", reading(FIRST + i, 1.0))
     peer.wait_for(f"gap/{'x' * 64}/forecast")
-    assert gateway.service.n_devices == 1
+    assert gateway.service.queries.n_devices == 1
     assert len(peer.messages) == 2 * len(DEVICES) + 1
 
 

@@ -112,7 +112,7 @@ def test_a_reading_in_a_forecast_out_from_the_second_on(
         assert {message.qos for message in messages} == {qos}
     assert not any(message.retained for message in messages)
     documents = [message.document for message in messages]
-    model = gateway.service.model
+    model = gateway.service.queries.model
     assert [list(document) for document in documents] == [[*KEYS, *["path"] * (len(model.lead_times_min) > 1)]] * 39
     context = model.spec.context
     assert [document["n_observed"] for document in documents] == [min(i, context) for i in range(2, 41)]
@@ -179,7 +179,7 @@ def test_many_devices_at_once_each_have_their_own_window(
         documents = [message.document for message in peer.wait_for(f"gap/{device}/forecast", n_minutes - 1)]
         assert_same([without_issue(document) for document in documents], offline(device, minutes))
     assert len(peer.messages) == n_devices * (n_minutes - 1)
-    assert gateway.service.n_devices == n_devices
+    assert gateway.service.queries.n_devices == n_devices
     listed = httpx.get(f"{gateway.url}/predict").json()["forecasts"]
     assert [forecast["device"] for forecast in listed] == sorted(streams)
 
@@ -326,7 +326,7 @@ def test_devices_beyond_the_limit_are_rejected_and_the_known_go_on(
     assert peer.wait_for("gapcast/gw-test/rejected")[0].document["reason"] == "too_many_devices"
     peer.publish("gap/b/reading", reading(FIRST + 1, 1.0))
     peer.wait_for("gap/b/forecast")
-    assert gateway.service.n_devices == 2
+    assert gateway.service.queries.n_devices == 2
 
 
 # --- MQTT 5 -----------------------------------------------------------------------------------------

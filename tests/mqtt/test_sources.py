@@ -46,14 +46,14 @@ def test_source_rejects_power_in_a_wrong_unit_with_a_hint(unit: str, format_: st
     feed.send("meter/home", told(1230) if format_ == "json" else "1230")
     assert feed.readings == []
     assert feed.reasons == ["out_of_range"]
-    assert 'if these are watts, say unit = "W" (1.23 kW), and unit = "kW" if they are not' in feed.details[0]
+    assert 'if these are watts, set unit = "W" (1.23 kW), else unit = "kW"' in feed.details[0]
 
 
 def test_source_power_over_the_limits_names_them() -> None:
     feed = SourceFeed(MINUTES)
     feed.send("meter/home", told(1e9))
     assert feed.reasons == ["out_of_range"]
-    assert "1e+09 W is outside -100 to 100 kW: check the unit; limits.min_kw" in feed.details[0]
+    assert "1e+09 W is outside -100 to 100 kW: check the unit; the range is set by limits.min_kw" in feed.details[0]
 
 
 def test_source_sign_inverts_power() -> None:

@@ -161,7 +161,7 @@ def test_devices_and_gateway(house: House, look: Look) -> None:
     window.see("#list", "home")
     assert window.text("#count") == "2"
     window.see("#gateway", "Connected")
-    for name in house.gateway.service.models:
+    for name in house.gateway.service.queries.models:
         assert name in window.text("#gateway")
     window.page.locator("#models summary").click()
     window.see("#cards", "parameters")

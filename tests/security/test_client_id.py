@@ -39,7 +39,7 @@ def test_second_client_of_our_id_is_named_and_given_way(
             return [entry["problem"] for entry in logs if entry["event"] == "mqtt.taken_over"]
 
         def has_lost(n_connects: int) -> bool:
-            return not gateway.service.connected or gateway.session.n_connects > n_connects
+            return not gateway.service.queries.connected or gateway.session.n_connects > n_connects
 
         for i in range(n_times):
             gateway.wait_connected()

@@ -133,7 +133,7 @@ def test_forecast_that_raises_is_rejected_and_the_others_go_on(
 
     with running(settings) as gateway:
         gateway.service.swap_engine(Engine(Unlucky()), {"persistence": Unlucky()})
-        wait_until(lambda: gateway.service.model.name == "persistence", "the model that raises")
+        wait_until(lambda: gateway.service.queries.model.name == "persistence", "the model that raises")
         send(0, lambda _: 1.0)
         send(1, lambda device: 13.0 if device == "meter-3" else 2.0)
         rejected = peer.wait_for(REJECTED)[0].document

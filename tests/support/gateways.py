@@ -53,7 +53,9 @@ class Gateway:
 
     def wait_connected(self, timeout_s: float = 15.0) -> None:
         wait_until(
-            lambda: self.service.connected, lambda: f"the gateway's connection ({self.session.problem})", timeout_s
+            lambda: self.service.queries.connected,
+            lambda: f"the gateway's connection ({self.session.problem})",
+            timeout_s,
         )
 
     def wait_taken(self, n: int, timeout_s: float = 20.0) -> None:

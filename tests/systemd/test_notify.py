@@ -159,7 +159,7 @@ def told(supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_stream_that_turns_is_alive_and_one_that_hangs_falls_silent(supervisor: Supervisor, told: Gateway) -> None:
     assert supervisor.next().startswith("READY=1\nSTATUS=no broker (")
-    assert "0 readings of 0 devices, blend speaks" in supervisor.next_that_has("WATCHDOG=1")
+    assert "0 readings of 0 devices, forecasts of blend" in supervisor.next_that_has("WATCHDOG=1")
     hangs, freed = Event(), Event()
     turn = told.service.turn
 

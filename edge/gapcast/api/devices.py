@@ -25,10 +25,10 @@ class Devices:
 
     def page(self, limit: int, after: str = "") -> dict[str, Any]:
         """Return at most ``limit`` devices whose names sort after ``after``, and the start of the next page."""
-        names = self._service.look(lambda engine, _availability: engine.buffers.names())
+        names = self._service.queries.read(lambda engine, _availability: engine.buffers.names())
         known = [name for name in names if name]
         page = heapq.nsmallest(limit + 1, (name for name in known if name > after))
-        found = [self._service.look(partial(_document, name)) for name in page[:limit]]
+        found = [self._service.queries.read(partial(_document, name)) for name in page[:limit]]
         return {
             "devices": [document for document in found if document is not None],
             "n_devices": len(known),
@@ -37,11 +37,11 @@ class Devices:
 
     def one(self, device: str) -> dict[str, Any] | None:
         """Return the state of ``device`` with the scores of every period; None if it is unknown."""
-        return self._service.look(partial(_document, device, every_period=True))
+        return self._service.queries.read(partial(_document, device, every_period=True))
 
     def history(self, device: str, n_minutes: int) -> dict[str, Any] | None:
         """Return the last ``n_minutes`` of ``device``; None if it is unknown."""
-        columns = self._service.look(partial(_history, device, n_minutes))
+        columns = self._service.queries.read(partial(_history, device, n_minutes))
         if columns is None:
             return None
         return {

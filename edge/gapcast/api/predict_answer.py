@@ -13,7 +13,7 @@ from gapcast.core.errors import ModelError, PayloadError, RequestError, TooLarge
 from gapcast.core.reading import Limits
 from gapcast.json_input import JsonError, decode_json
 from gapcast.service.internal_errors import NOT_CONTAINED, record_internal_error
-from gapcast.service.service import Service
+from gapcast.service.queries import ServiceQueries
 
 JSON_TYPE, PROBLEM_TYPE = "application/json", "application/problem+json"
 #: A detail may quote input of any length.
@@ -48,8 +48,8 @@ class PredictAnswer(NamedTuple):
 class PredictHandler:
     """Answers forecast requests of ``POST /predict`` and of the predict topic."""
 
-    def __init__(self, service: Service, limits: Limits, *, max_body_bytes: int, max_readings: int) -> None:
-        self._service = service
+    def __init__(self, queries: ServiceQueries, limits: Limits, *, max_body_bytes: int, max_readings: int) -> None:
+        self._queries = queries
         self._limits = limits
         self._max_body_bytes = max_body_bytes
         self._max_readings = max_readings
@@ -62,7 +62,7 @@ class PredictHandler:
         if len(request.readings) > self._max_readings:
             msg = f"readings: at most {self._max_readings} are taken, not {len(request.readings)}"
             raise TooLargeError(msg)
-        return self._service.predict(series_of(request, self._limits), request.model).document()
+        return self._queries.predict(series_of(request, self._limits), request.model).document()
 
     def answer(self, body: bytes, n_bytes: int) -> PredictAnswer:
         """Return the answer to a body of ``n_bytes``, which may be truncated."""
@@ -79,7 +79,7 @@ class PredictHandler:
         except NOT_CONTAINED:
             raise
         except BaseException as error:
-            record_internal_error(self._service.statistics, "request", error)
+            record_internal_error(self._queries.statistics, "request", error)
             return _problem_answer(internal_error())
         return PredictAnswer(json.dumps(document, separators=(",", ":")).encode(), JSON_TYPE)
 

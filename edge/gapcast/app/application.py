@@ -112,7 +112,9 @@ class Application:
             state_store=self._store,
         )
         max_body_bytes, max_readings = settings.http.max_body_bytes, settings.http.max_readings
-        predict_handler = PredictHandler(self.service, limits, max_body_bytes=max_body_bytes, max_readings=max_readings)
+        predict_handler = PredictHandler(
+            self.service.queries, limits, max_body_bytes=max_body_bytes, max_readings=max_readings
+        )
         self._answer_over_mqtt(link, predict_handler, settings.topics)
         if settings.homeassistant.enabled:
             self._publish_discovery(link, settings)
@@ -168,7 +170,7 @@ class Application:
         """Switch the REST API and discovery to new models."""
         self.models = models
         if self._link.discovery is not None:
-            self._link.discovery.use_model(self.service.publisher)
+            self._link.discovery.use_model(self.service.queries.publisher)
 
     def reload(self) -> None:
         """Reload the models beside the stream; see :meth:`gapcast.app.model_watcher.ModelWatcher.request_reload`."""
@@ -193,7 +195,7 @@ class Application:
         log.info("http.listening", host=self._socket.getsockname()[0], port=self.http_port)
         gc.freeze()  # objects from start-up are permanent: exclude them from collections
         gc.set_threshold(_GC_THRESHOLD)
-        self._notifier.ready(self.service.status_line())
+        self._notifier.ready(self.service.queries.status_line())
         try:
             on_turn = partial(self._on_turn, stopping)
             if wait_for_topic_affinity(self._settings, self._options, stopping, on_turn):
@@ -210,7 +212,7 @@ class Application:
         if stopping.is_set():
             self._notifier.stopping()
         elif self._http_server.is_alive:
-            self._notifier.alive(self.service.status_line)
+            self._notifier.alive(self.service.queries.status_line)
 
     def close(self) -> None:
         """Release the port and the models' memory, as :meth:`run` does at its end. Idempotent."""

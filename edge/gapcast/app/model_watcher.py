@@ -133,7 +133,7 @@ class ModelWatcher:
 
     def _warm_up(self, models: Models) -> None:
         """Create the interpreters that the stream will need, for the same batch sizes as the models in use."""
-        in_use = self._service.models.values()
+        in_use = self._service.queries.models.values()
         sizes = sorted({size for model in in_use for size in getattr(model, "sizes", ())})
         for model in models.active:
             model.warm_up(sizes)
@@ -141,7 +141,7 @@ class ModelWatcher:
     def _swap_engine(self, models: Models) -> float | None:
         """Switch the stream to ``models``; return its pause, s, or None if the service stops before."""
         engine = engine_of(self._settings, models)
-        reserve_rows(engine, self._service.n_devices)
+        reserve_rows(engine, self._service.queries.n_devices)
         taken: Future[float] = self._service.swap_engine(engine, models.by_name)
         while not self._stopping.is_set():
             if wait([taken], CHECK_INTERVAL_S).done:

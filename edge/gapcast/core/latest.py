@@ -1,6 +1,6 @@
-"""The newest forecast of every device, in columns: 36 bytes a device, and 4 more for each further lead time.
+"""The latest forecast of every device, in columns.
 
-Where experts are blended, 8 more for each of them.
+36 bytes per device, 4 more for each further lead time, and 8 more for each ensemble member.
 """
 
 from __future__ import annotations
@@ -29,25 +29,27 @@ Number = TypeVar("Number", bound=np.generic)
 
 
 class Latest:
-    """Keeps, for each row of :class:`gapcast.core.buffer.Buffers`, what was last forecast."""
+    """The latest forecast of each row of :class:`gapcast.core.buffer.Buffers`."""
 
     def __init__(self, n_leads: int = 1, experts: tuple[str, ...] = (), within: ForecastRange = _WIDEST_RANGE) -> None:
-        """Keep forecasts for ``n_leads`` lead times each, and the weights of ``experts`` in them.
+        """Store forecasts for ``n_leads`` lead times, and the weights of the ensemble members ``experts``.
 
-        What is not ``within`` the range of forecasts, as after damage, is not read.
+        Forecasts that are not ``within`` the range, as after damage, are not returned.
         """
         self._experts = experts
         self._within = within
-        #: Goes up before and after each change that takes several steps: odd while one is under way, or has failed.
+        slack_kw = _ROUNDING * (within.high_kw - within.low_kw)
+        self._low_kw, self._high_kw = within.low_kw - slack_kw, within.high_kw + slack_kw
+        #: Incremented before and after each change of several arrays: odd during one, or after one that failed.
         self.n_steps = 0
-        # Median, lower, upper, then the means: a model's own float32, which rounds to what was told of it.
+        # Median, lower, upper, then the means, as float32: rounded, they are the published values.
         self._kw = np.zeros((_FIRST_ROWS, _N_QUANTILES + n_leads), dtype=np.float32)
         self._when = np.zeros((_FIRST_ROWS, 2), dtype=np.int64)  # observed minute, issued at (ms)
         self._n_observed = np.zeros(_FIRST_ROWS, dtype=np.int32)
         self._shares = np.zeros((_FIRST_ROWS, 2 * len(experts)), dtype=np.float32)
 
     def keep(self, rows: list[int], forecasts: Forecasts) -> None:
-        """Keep ``forecasts``, at least one, the i-th for ``rows[i]``; of several for one row the last counts."""
+        """Store ``forecasts``, at least one, the i-th for ``rows[i]``; the last one of a row counts."""
         self.n_steps |= 1
         self._grow(max(rows) + 1)
         at = np.asarray(rows)
@@ -65,26 +67,30 @@ class Latest:
         self.n_steps += 1
 
     def forget(self, row: int) -> None:
-        """Hold no forecast for ``row``."""
+        """Discard the forecast of ``row``."""
         if row < len(self._when):
             self._when[row, 0] = _NO_FORECAST
 
     def read(self, row: int, device: str, model: ModelIdentity) -> Forecast | None:
-        """Return what was last forecast for ``row``, which is ``device``'s, by ``model``; None where nothing was.
+        """Return the latest forecast for ``row``, which is the row of ``device``, by ``model``.
 
-        Nor is anything returned that cannot be a forecast.
+        None if there is none, or if the stored values are outside their possible ranges.
         """
-        if row >= len(self._when) or self._when[row, 0] == _NO_FORECAST or not self._is_possible(row):
+        if row >= len(self._when):
             return None
-        published_kw = self._kw[row].astype(np.float64).round(DECIMALS).tolist()
+        observed_minute, issued_at_ms = self._when[row].tolist()
+        if observed_minute == _NO_FORECAST:
+            return None
+        stored_kw, shares = self._kw[row], self._shares[row].tolist()
+        if not self._is_possible(observed_minute, issued_at_ms, stored_kw.tolist(), shares):
+            return None
+        published_kw = stored_kw.astype(np.float64).round(DECIMALS).tolist()
         median, lower, upper = (None if math.isnan(kw) else kw for kw in published_kw[:_N_QUANTILES])
         path_kw = tuple(published_kw[_N_QUANTILES:])
-        experts, median_experts = None, None
-        if self._experts:
-            experts, median_experts = Shares(self._experts, self._shares[row : row + 1].tolist()).of(0)
+        experts, median_experts = Shares(self._experts, [shares]).of(0) if self._experts else (None, None)
         return Forecast(
             device=device,
-            observed_minute=int(self._when[row, 0]),
+            observed_minute=observed_minute,
             horizon_min=model.lead_times_min[-1],
             gap_kw=path_kw[-1],
             median_kw=median,
@@ -94,40 +100,38 @@ class Latest:
             model_version=model.version,
             n_observed=int(self._n_observed[row]),
             context=model.spec.context,
-            issued_at_ms=int(self._when[row, 1]),
+            issued_at_ms=issued_at_ms,
             path_kw=path_kw if len(path_kw) > 1 else None,
             experts=experts,
             median_experts=median_experts,
         )
 
     def rows(self, devices: list[str]) -> list[int]:
-        """Return the rows of ``devices`` that have a forecast; the i-th device has row ``i``."""
+        """Return the rows that have a forecast, of ``devices`` by row."""
         n_rows = min(len(devices), len(self._when))
         held = np.flatnonzero(self._when[:n_rows, 0] != _NO_FORECAST)
         return [row for row in held.tolist() if devices[row]]
 
-    def _is_possible(self, row: int) -> bool:
-        """Tell whether what stands in ``row`` could have been forecast, but for rounding."""
-        if not _FIRST_MINUTE <= self._when[row, 0] < _LAST_MINUTE or not 0 <= self._when[row, 1] < LATEST_MS:
+    def _is_possible(self, minute: int, issued_at_ms: int, stored_kw: list[float], shares: list[float]) -> bool:
+        """Return whether stored values are those of a forecast, but for rounding."""
+        if not _FIRST_MINUTE <= minute < _LAST_MINUTE or not 0 <= issued_at_ms < LATEST_MS:
             return False
-        within, (median_kw, lower_kw, upper_kw, *path_kw) = self._within, self._kw[row].tolist()
-        slack_kw = _ROUNDING * (within.high_kw - within.low_kw)
-        low_kw, high_kw = within.low_kw - slack_kw, within.high_kw + slack_kw
+        low_kw, high_kw = self._low_kw, self._high_kw
+        median_kw, lower_kw, upper_kw, *path_kw = stored_kw
+        if not all([low_kw <= kw <= high_kw for kw in path_kw]):  # a list is faster than a generator; false for NaN
+            return False
         ordered = [kw for kw in (lower_kw, median_kw, upper_kw) if not math.isnan(kw)]
-        shares = self._shares[row]
-        return (
-            all(low_kw <= kw <= high_kw for kw in ordered + path_kw)
-            and ordered == sorted(ordered)
-            and bool(((shares >= 0) & (shares <= 1 + _ROUNDING)).all())
-        )
+        if ordered and not (low_kw <= ordered[0] and ordered[-1] <= high_kw and ordered == sorted(ordered)):
+            return False
+        return not shares or (min(shares) >= 0 and max(shares) <= 1 + _ROUNDING)
 
     def read_all(self, devices: list[str], model: ModelIdentity) -> list[Forecast]:
-        """Return what was last forecast for each of ``devices``, the i-th of which has row ``i``, by ``model``."""
+        """Return the latest forecasts of ``devices``, by row, by ``model``."""
         found = (self.read(row, device, model) for row, device in enumerate(devices))
         return [forecast for forecast in found if forecast is not None]
 
     def stamp(self, rows: list[int], issued_at_ms: list[int]) -> None:
-        """Let what is kept for ``rows[i]`` have been issued at ``issued_at_ms[i]``."""
+        """Set the time of issue of the forecast of ``rows[i]`` to ``issued_at_ms[i]``."""
         self._when[rows, 1] = issued_at_ms
 
     def columns(self, rows: list[int]) -> tuple[F32, I64, I32, F32]:
@@ -136,9 +140,9 @@ class Latest:
         return self._kw[rows], self._when[rows], self._n_observed[rows], self._shares[rows]
 
     def restore_columns(self, kw: F32, when: I64, n_observed: I32, shares: F32) -> None:
-        """Keep what :meth:`columns` gave, from the first row on.
+        """Restore the result of :meth:`columns`, from the first row on.
 
-        Raises :class:`ValueError` where it is of another number of lead times, or of experts.
+        Raises :class:`ValueError` if the number of lead times or of ensemble members differs.
         """
         n_rows = len(when)
         self._grow(n_rows)
@@ -151,7 +155,7 @@ class Latest:
             self._shares = _grown(self._shares)
 
     def copy(self) -> Latest:
-        """Return a copy that later forecasts do not change."""
+        """Return a copy."""
         made = Latest(experts=self._experts, within=self._within)
         made._kw, made._when, made._n_observed = self._kw.copy(), self._when.copy(), self._n_observed.copy()
         made._shares = self._shares.copy()

@@ -106,7 +106,7 @@ def _require_power_only(model: Predictor) -> None:
 
 def _wait_ready(application: Application) -> None:
     deadline_s = time.monotonic() + _READY_S
-    while not application.service.connected:
+    while not application.service.queries.connected:
         if time.monotonic() > deadline_s:
             msg = f"the service did not connect to the embedded broker within {_READY_S:g} s"
             raise BrokerError(msg)

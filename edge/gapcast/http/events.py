@@ -88,7 +88,7 @@ class EventReaders:
 
     def status(self) -> bytes:
         """Return the health document, as ``/readyz`` does."""
-        return health_of(self._service).model_dump_json(exclude_none=True).encode()
+        return health_of(self._service.queries).model_dump_json(exclude_none=True).encode()
 
     async def wait_for_events(self, timeout_s: float) -> None:
         """Wait until there may be new events, at most ``timeout_s``."""

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from gapcast.service.service import Service
+from gapcast.service.queries import ServiceQueries
 
 
 class HealthResponse(JSONResponse):
@@ -32,19 +32,20 @@ class Health(BaseModel):
     checks: dict[str, list[HealthCheck]]
 
 
-def health_of(service: Service) -> Health:
-    """Return the health of ``service``.
+def health_of(queries: ServiceQueries) -> Health:
+    """Return the health of the service.
 
     ``fail`` without a broker; ``warn`` if readings are not persisted, or if damaged state was found at start-up: the
     check ``state:restored`` then fails until the next start, while the gateway serves.
     """
-    connected, problem, damage = service.connected, service.state_store.problem, service.state_store.damage
+    connected, store = queries.connected, queries.state_store
+    problem, damage = store.problem, store.damage
     broker = (
         HealthCheck(status="pass")
         if connected
-        else HealthCheck(status="fail", output=service.problem or "not connected")
+        else HealthCheck(status="fail", output=queries.problem or "not connected")
     )
-    models = HealthCheck(status="pass", output=", ".join(sorted(service.models)))
+    models = HealthCheck(status="pass", output=", ".join(sorted(queries.models)))
     checks = {"mqtt:connection": [broker], "models:loaded": [models]}
     if problem is not None:
         checks["state:kept"] = [HealthCheck(status="warn" if problem else "pass", output=problem or None)]

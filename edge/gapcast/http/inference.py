@@ -18,7 +18,7 @@ from gapcast.core.window import F32
 from gapcast.http import problems, tensors
 from gapcast.http.inference_schemas import InferResponse, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
 from gapcast.http.request_bodies import BINARY_TYPE, JSON_LENGTH
-from gapcast.service.service import Service
+from gapcast.service.queries import ServiceQueries
 
 #: Windows computed at a time, so that the stream, which may wait for the same model, is not blocked.
 _N_PER_CALL = 8
@@ -35,7 +35,7 @@ _INFER: dict[str, Any] = {
 }
 
 
-def inference_router(service: Service) -> APIRouter:
+def inference_router(queries: ServiceQueries) -> APIRouter:
     """Return the routes under ``/v2``; each model is also available with its version."""
     router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 
@@ -58,13 +58,13 @@ def inference_router(service: Service) -> APIRouter:
     @router.get("/models/{model}", response_model=ModelMetadata, responses=_UNKNOWN)
     async def metadata(model: str, version: str | None = None) -> Any:
         """Return the inputs and outputs of a model; -1 is any number of windows."""
-        return JSONResponse(_metadata(_model(service, model, version)))
+        return JSONResponse(_metadata(_model(queries, model, version)))
 
     @router.get("/models/{model}/versions/{version}/ready", response_model=ModelReady, responses=_UNKNOWN)
     @router.get("/models/{model}/ready", response_model=ModelReady, responses=_UNKNOWN)
     async def model_ready(model: str, version: str | None = None) -> Any:
         """Return whether a model is ready for inference: all loaded models are."""
-        return JSONResponse({"name": _model(service, model, version).name, "ready": True})
+        return JSONResponse({"name": _model(queries, model, version).name, "ready": True})
 
     answers = problems.answers(
         HTTPStatus.BAD_REQUEST,
@@ -97,7 +97,7 @@ def inference_router(service: Service) -> APIRouter:
         content_encoding: Annotated[str | None, Header(description="identity, or absent")] = None,
     ) -> Any:
         """Run a model on raw windows: in physical units, not scaled, padded by the caller as its card specifies."""
-        predictor = _model(service, model, version)
+        predictor = _model(queries, model, version)
         if content_encoding not in {None, "", "identity"}:
             raise tensors.unusable(
                 f"content-encoding: {content_encoding!r} is not supported", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
@@ -108,8 +108,8 @@ def inference_router(service: Service) -> APIRouter:
     return router
 
 
-def _model(service: Service, name: str, version: str | None) -> Predictor:
-    models = service.models
+def _model(queries: ServiceQueries, name: str, version: str | None) -> Predictor:
+    models = queries.models
     if name not in models:
         raise tensors.unusable(
             f"there is no model {name!r}; there are {', '.join(sorted(models))}", HTTPStatus.NOT_FOUND

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gapcast.api.predict_answer import JSON_TYPE
 from gapcast.core.reading import is_device_id
-from gapcast.service.service import Service
+from gapcast.service.queries import ServiceQueries
 
 _DEVICE_QUERY = b"device="
 
@@ -19,9 +19,9 @@ class LatestOfOne:
     The route ``/predict`` returns the same, and adds the OpenAPI document and the problems.
     """
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, queries: ServiceQueries) -> None:
         self._app = app
-        self._service = service
+        self._queries = queries
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on the request."""
@@ -29,7 +29,7 @@ class LatestOfOne:
             query: bytes = scope["query_string"]
             device = query[len(_DEVICE_QUERY) :].decode("latin-1")
             if query.startswith(_DEVICE_QUERY) and is_device_id(device):
-                forecast = self._service.latest_of(device)
+                forecast = self._queries.latest_of(device)
                 if forecast is not None:
                     body = json.dumps(forecast.document(), ensure_ascii=False, separators=(",", ":")).encode()
                     length = str(len(body)).encode()

@@ -29,7 +29,7 @@ class DeviceCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric of the devices."""
-        device_statuses = list(self._service.device_statuses(self._n_at_most))
+        device_statuses = list(self._service.queries.device_statuses(self._n_at_most))
         yield from _newest(device_statuses)
         for name, (text, figure) in _SCORES.items():
             family = GaugeMetricFamily(name, text, labels=["device", "period"])
@@ -41,7 +41,7 @@ class DeviceCollector(Collector):
         yield GaugeMetricFamily(
             "gapcast_devices_without_series",
             "Devices beyond the limit metrics.per_device, which have no time series of their own.",
-            max(0, self._service.n_devices - self._n_at_most),
+            max(0, self._service.queries.n_devices - self._n_at_most),
         )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.core import (
@@ -18,9 +18,10 @@ from prometheus_client.registry import Collector
 
 from gapcast.core.learning.outcomes import PERSISTENCE
 from gapcast.core.learning.summary import ExpertSummary
-from gapcast.core.statistics import Histogram
+from gapcast.core.statistics import Histogram, Statistics
 from gapcast.observability.device_metrics import DeviceCollector
 from gapcast.service.internal_errors import Part
+from gapcast.service.queries import ServiceQueries
 from gapcast.service.service import Service
 
 #: Metric -> its help text, and the field of :class:`~gapcast.core.learning.summary.Summary` that it exposes.
@@ -50,117 +51,125 @@ class ServiceCollector(Collector):
     """Reads the service's statistics at each scrape; it has no counters of its own."""
 
     def __init__(self, service: Service, about: ServiceInfo) -> None:
-        self._service = service
+        self._statistics = service.statistics
+        self._queries = service.queries
         self._about = about
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric of the service."""
-        service, statistics = self._service, self._service.statistics
-        readings = CounterMetricFamily("gapcast_readings", "Messages received, by result.", labels=["result"])
-        for result, n in statistics.readings.items():
-            readings.add_metric([result], n)
-        yield readings
-        forecasts = CounterMetricFamily("gapcast_forecasts", "Forecasts published, by model.", labels=["model"])
-        for model in sorted({*statistics.forecasts, service.publisher.name}):
-            forecasts.add_metric([model], statistics.forecasts.get(model, 0))
-        yield forecasts
-        yield _histogram(
-            "gapcast_forecast_latency_seconds",
-            "Time from the arrival of a reading to the publication of its forecast.",
-            statistics.latency_s,
+        yield from _stream(self._statistics, self._queries)
+        yield from _meters(self._statistics)
+        yield from _failures(self._statistics)
+        yield from _gateway(self._queries)
+        yield from _live_scores(self._queries)
+        yield from _models(self._statistics, self._queries)
+        yield from _program(self._about)
+
+
+def _stream(statistics: Statistics, queries: ServiceQueries) -> Iterator[Metric]:
+    yield _counter_by("result", "gapcast_readings", "Messages received, by result.", statistics.readings)
+    by_model = {queries.publisher.name: 0} | statistics.forecasts
+    yield _counter_by("model", "gapcast_forecasts", "Forecasts published, by model.", dict(sorted(by_model.items())))
+    yield _histogram(
+        "gapcast_forecast_latency_seconds",
+        "Time from the arrival of a reading to the publication of its forecast.",
+        statistics.latency_s,
+    )
+    yield _histogram(
+        "gapcast_inference_seconds",
+        "Time to compute the forecasts of one batch, with all loaded ensemble members.",
+        statistics.inference_s,
+    )
+    yield _histogram("gapcast_batch_size", "Messages processed in one batch.", statistics.batch_size)
+
+
+def _meters(statistics: Statistics) -> Iterator[Metric]:
+    yield _counter_by("result", "gapcast_samples", "Samples averaged into minutes, by result.", statistics.samples)
+    yield CounterMetricFamily(
+        "gapcast_messages_without_reading", "Messages of meters that contain no power value.", statistics.n_not_readings
+    )
+    yield CounterMetricFamily(
+        "gapcast_meter_resets", "Resets of energy counters (the counter decreased).", statistics.n_counter_resets
+    )
+    yield GaugeMetricFamily(
+        "gapcast_slow_meters", "Devices that send less often than once a minute.", statistics.n_slow_meters
+    )
+    yield GaugeMetricFamily(
+        "gapcast_clocks_off", "Devices whose timestamps differ from the gateway's clock.", statistics.n_clocks_off
+    )
+
+
+def _failures(statistics: Statistics) -> Iterator[Metric]:
+    yield CounterMetricFamily(
+        "gapcast_rejections_omitted",
+        "Rejected messages not published on the rejected topic because of its rate limit.",
+        statistics.n_rejections_omitted,
+    )
+    yield CounterMetricFamily(
+        "gapcast_model_failures",
+        "Batches in which a model failed or returned a non-finite or out-of-range value.",
+        statistics.n_model_failures,
+    )
+    yield _counter_by(
+        "cause",
+        "gapcast_forecasts_replaced",
+        "Forecasts replaced by the persistence forecast, by cause.",
+        statistics.forecasts_replaced,
+    )
+    yield _counter_by(
+        "part",
+        "gapcast_internal_errors",
+        "Unexpected errors that the service caught and survived, by part of the service.",
+        {part: statistics.internal_errors.get(part, 0) for part in get_args(Part)},
+    )
+
+
+def _gateway(queries: ServiceQueries) -> Iterator[Metric]:
+    yield GaugeMetricFamily("gapcast_queue_depth", "Messages waiting to be processed.", queries.n_queued)
+    yield GaugeMetricFamily("gapcast_devices", "Known devices (at least one accepted reading).", queries.n_devices)
+    yield GaugeMetricFamily(
+        "gapcast_broker_connected",
+        "1 if the service is connected to the broker and subscribed to readings, else 0.",
+        int(queries.connected),
+    )
+    yield GaugeMetricFamily(
+        "gapcast_state_kept",
+        "1 if the state is persisted and survives a restart, else 0.",
+        int(queries.state_store.problem == ""),
+    )
+    yield CounterMetricFamily(
+        "gapcast_state_written_bytes", "Bytes written to persist the state.", queries.state_store.n_bytes_written
+    )
+
+
+def _models(statistics: Statistics, queries: ServiceQueries) -> Iterator[Metric]:
+    models = InfoMetricFamily("gapcast_model", "Models that are loaded.", labels=["model"])
+    for name, predictor in sorted(queries.models.items()):
+        models.add_metric(
+            [name],
+            {
+                "version": predictor.version,
+                "context": str(predictor.spec.context),
+                "default": str(name == queries.model.name).lower(),
+            },
         )
-        yield _histogram(
-            "gapcast_inference_seconds",
-            "Time to compute the forecasts of one batch, with all loaded ensemble members.",
-            statistics.inference_s,
-        )
-        yield _histogram("gapcast_batch_size", "Messages processed in one batch.", statistics.batch_size)
-        samples = CounterMetricFamily("gapcast_samples", "Samples averaged into minutes, by result.", labels=["result"])
-        for fate, n in statistics.samples.items():
-            samples.add_metric([fate], n)
-        yield samples
-        yield CounterMetricFamily(
-            "gapcast_messages_without_reading",
-            "Messages of meters that contain no power value.",
-            statistics.n_not_readings,
-        )
-        yield CounterMetricFamily(
-            "gapcast_meter_resets", "Resets of energy counters (the counter decreased).", statistics.n_counter_resets
-        )
-        yield GaugeMetricFamily(
-            "gapcast_slow_meters", "Devices that send less often than once a minute.", statistics.n_slow_meters
-        )
-        yield GaugeMetricFamily(
-            "gapcast_clocks_off", "Devices whose timestamps differ from the gateway's clock.", statistics.n_clocks_off
-        )
-        yield CounterMetricFamily(
-            "gapcast_rejections_omitted",
-            "Rejected messages not published on the rejected topic because of its rate limit.",
-            statistics.n_rejections_omitted,
-        )
-        yield CounterMetricFamily(
-            "gapcast_model_failures",
-            "Batches in which a model failed or returned a non-finite or out-of-range value.",
-            statistics.n_model_failures,
-        )
-        replaced = CounterMetricFamily(
-            "gapcast_forecasts_replaced", "Forecasts replaced by the persistence forecast, by cause.", labels=["cause"]
-        )
-        for cause, n in statistics.forecasts_replaced.items():
-            replaced.add_metric([cause], n)
-        yield replaced
-        internal = CounterMetricFamily(
-            "gapcast_internal_errors",
-            "Unexpected errors that the service caught and survived, by part of the service.",
-            labels=["part"],
-        )
-        for part in get_args(Part):
-            internal.add_metric([part], statistics.internal_errors.get(part, 0))
-        yield internal
-        yield GaugeMetricFamily("gapcast_queue_depth", "Messages waiting to be processed.", service.n_queued)
-        yield GaugeMetricFamily("gapcast_devices", "Known devices (at least one accepted reading).", service.n_devices)
-        yield GaugeMetricFamily(
-            "gapcast_broker_connected",
-            "1 if the service is connected to the broker and subscribed to readings, else 0.",
-            int(service.connected),
-        )
-        yield GaugeMetricFamily(
-            "gapcast_state_kept",
-            "1 if the state is persisted and survives a restart, else 0.",
-            int(service.state_store.problem == ""),
-        )
-        yield CounterMetricFamily(
-            "gapcast_state_written_bytes", "Bytes written to persist the state.", service.state_store.n_bytes_written
-        )
-        yield from _live_scores(service)
-        models = InfoMetricFamily("gapcast_model", "Models that are loaded.", labels=["model"])
-        for name, predictor in sorted(service.models.items()):
-            models.add_metric(
-                [name],
-                {
-                    "version": predictor.version,
-                    "context": str(predictor.spec.context),
-                    "default": str(name == service.model.name).lower(),
-                },
-            )
-        yield models
-        reloads = CounterMetricFamily(
-            "gapcast_model_reloads", "Model reloads at runtime, by result.", labels=["result"]
-        )
-        for outcome, n in statistics.model_reloads.items():
-            reloads.add_metric([outcome], n)
-        yield reloads
-        yield InfoMetricFamily(
-            "gapcast_build",
-            "Version of gapcast and of its TFLite runtime.",
-            {"version": version("gapcast"), "runtime": self._about.runtime},
-        )
-        shard = "" if self._about.shard is None else str(self._about.shard)
-        yield InfoMetricFamily(
-            "gapcast_gateway",
-            "Id of the gateway, and its shard (empty: none).",
-            {"gateway": self._about.gateway, "shard": shard},
-        )
+    yield models
+    yield _counter_by(
+        "result", "gapcast_model_reloads", "Model reloads at runtime, by result.", statistics.model_reloads
+    )
+
+
+def _program(about: ServiceInfo) -> Iterator[Metric]:
+    yield InfoMetricFamily(
+        "gapcast_build",
+        "Version of gapcast and of its TFLite runtime.",
+        {"version": version("gapcast"), "runtime": about.runtime},
+    )
+    yield InfoMetricFamily(
+        "gapcast_gateway",
+        "Id of the gateway, and its shard (empty: none).",
+        {"gateway": about.gateway, "shard": "" if about.shard is None else str(about.shard)},
+    )
 
 
 def build_registry(service: Service, about: ServiceInfo, per_device: int = 0) -> CollectorRegistry:
@@ -177,16 +186,16 @@ def build_registry(service: Service, about: ServiceInfo, per_device: int = 0) ->
     return registry
 
 
-def _live_scores(service: Service) -> Iterator[Metric]:
+def _live_scores(queries: ServiceQueries) -> Iterator[Metric]:
     """Yield the live scores over all devices, for periods with the minimum number of outcomes."""
-    summaries, n_changes = service.live_scores()
+    summaries, n_changes = queries.live_scores()
     scored = GaugeMetricFamily(
         "gapcast_scored_forecasts", "Forecasts scored against their actual value.", labels=["period"]
     )
     for period, summary in summaries.items():
         scored.add_metric([period], summary.n)
     yield scored
-    published = service.publisher.name
+    published = queries.publisher.name
     for name, (text, figure) in _OF_EVERY_MODEL.items():
         family = GaugeMetricFamily(name, text, labels=["model", "period"])
         for period, summary in summaries.items():
@@ -207,6 +216,14 @@ def _live_scores(service: Service) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "gapcast_drifts", "Lasting changes detected in the forecast errors of a device (concept drift).", n_changes
     )
+
+
+def _counter_by(label: str, name: str, text: str, values: Mapping[Any, int]) -> CounterMetricFamily:
+    """Return a counter with a time series for each value of ``label``."""
+    family = CounterMetricFamily(name, text, labels=[label])
+    for value, n in values.items():
+        family.add_metric([value], n)
+    return family
 
 
 def _histogram(name: str, documentation: str, histogram: Histogram) -> HistogramMetricFamily:

@@ -6,12 +6,11 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Lock
 
-from gapcast.core.buffer import Buffers
 from gapcast.core.presence import Presence
 from gapcast.service.event_feed import EventFeed
 from gapcast.service.ports import Link
+from gapcast.service.running_engine import RunningEngine
 
 #: How often devices are checked for staleness, and how many changes are published at a time.
 _CHECK_S = 5.0
@@ -31,19 +30,14 @@ class ReportOptions:
 
 
 class AvailabilityPublisher:
-    """Publishes the availability of the devices of ``buffers``, including restored ones, a bounded number at a time."""
+    """Publishes the availability of the engine's devices, including restored ones, a bounded number at a time."""
 
-    def __init__(self, link: Link, feed: EventFeed, buffers: Buffers, presence: Presence | None, lock: Lock) -> None:
-        """Publish on ``link`` and ``feed`` the state that ``presence`` tracks (None: nothing).
-
-        ``lock`` guards the engine's state.
-        """
+    def __init__(self, link: Link, feed: EventFeed, running: RunningEngine, presence: Presence | None) -> None:
+        """Publish on ``link`` and ``feed`` the state that ``presence`` tracks (None: nothing)."""
         self._link = link
         self._feed = feed
-        #: Those of the running engine; set them only while holding the lock.
-        self.buffers = buffers
+        self._running = running
         self._presence = presence
-        self._lock = lock
         self._forgotten: deque[str] = deque()
         self._n_fresh_sessions = 0
         self._check_due_s = 0.0
@@ -66,7 +60,7 @@ class AvailabilityPublisher:
     def publish_changes(self) -> None:
         """Publish changes, unless the link is down or backlogged."""
         link = self._link
-        with self._lock:
+        with self._running.lock:
             forgotten, changes = self._due(link.n_fresh_sessions, may_publish=link.connected and not link.is_backlogged)
         for device in forgotten:
             link.forget(device)
@@ -77,7 +71,7 @@ class AvailabilityPublisher:
 
     def _due(self, n_fresh_sessions: int, *, may_publish: bool) -> tuple[list[str], list[tuple[str, bool]]]:
         """Return the forgotten devices, and the changed ones, each with whether it is online."""
-        presence, buffers, now_s = self._presence, self.buffers, time.monotonic()
+        presence, buffers, now_s = self._presence, self._running.engine.buffers, time.monotonic()
         if presence is not None and now_s >= self._check_due_s:
             self._check_due_s = now_s + _CHECK_S
             presence.mark_offline(buffers.n_rows, now_s)

@@ -1,15 +1,12 @@
-"""What other threads may ask of the service while its own serves the stream."""
+"""What other threads read of the service, while its own thread serves the stream."""
 
 from __future__ import annotations
 
 import heapq
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
-from threading import Lock
 from typing import TypeVar
 
 from gapcast.core.device_status import DeviceStatus, status_of
@@ -22,90 +19,98 @@ from gapcast.core.reading import Reading
 from gapcast.core.series import forecast_series
 from gapcast.core.statistics import Statistics
 from gapcast.service.availability import AvailabilityPublisher
-from gapcast.service.engine_swap import EngineSwap
 from gapcast.service.persistence import StatePersistence, StateStore
 from gapcast.service.ports import Link
+from gapcast.service.running_engine import RunningEngine
 from gapcast.service.score_reports import ScoreReports
 
 Answer = TypeVar("Answer")
 
 
 class ServiceQueries:
-    """The questions' half of :class:`gapcast.service.service.Service`, which has these parts."""
+    """Reads the state of the service for REST, metrics and status lines, from any thread."""
 
-    models: Mapping[str, Predictor]
-    statistics: Statistics
-    _link: Link
-    _engine: Engine
-    _lock: Lock
-    _availability: AvailabilityPublisher
-    _score_reports: ScoreReports
-    _persistence: StatePersistence
-    _engine_swap: EngineSwap
-    _forgotten: deque[str]
+    def __init__(
+        self,
+        running: RunningEngine,
+        link: Link,
+        availability: AvailabilityPublisher,
+        score_reports: ScoreReports,
+        persistence: StatePersistence,
+        statistics: Statistics,
+    ) -> None:
+        """Read ``running``, and what the other parts of the service know."""
+        self._running = running
+        self._link = link
+        self._availability = availability
+        self._score_reports = score_reports
+        self._persistence = persistence
+        #: Counters of the service.
+        self.statistics = statistics
 
     @property
     def connected(self) -> bool:
-        """Whether readings can come in."""
+        """Whether the broker is connected and readings are subscribed to."""
         return self._link.connected
 
     @property
     def problem(self) -> str:
-        """Why no readings can come in, in a sentence; empty while they can."""
+        """Why there is no connection, in a sentence; empty while there is one."""
         return self._link.problem
 
     @property
     def state_store(self) -> StateStore:
-        """What keeps readings over a restart."""
+        """Where readings and state are persisted."""
         return self._persistence.state_store
 
     @property
     def n_queued(self) -> int:
-        """Messages that came and have not been taken."""
+        """Number of received messages that wait to be processed."""
         return self._link.n_queued
 
     @property
     def n_devices(self) -> int:
-        """Devices that have given a reading."""
-        return len(self._engine.buffers)
+        """Number of devices that have sent a reading."""
+        return len(self._running.engine.buffers)
+
+    @property
+    def models(self) -> Mapping[str, Predictor]:
+        """All loaded models, by name."""
+        return self._running.models
 
     @property
     def model(self) -> Predictor:
-        """The model that speaks for the stream."""
-        return self._engine.model
+        """The primary model."""
+        return self._running.engine.model
 
     @property
     def publisher(self) -> ModelIdentity:
-        """Whose words the forecasts of the stream are: the model's, or the blend's."""
-        return self._engine.publisher
+        """Identity of the published model: the primary model's, or the ensemble's."""
+        return self._running.engine.publisher
 
     def status_line(self) -> str:
-        """Return how the stream fares, for people."""
+        """Return the state of the stream in a sentence, for ``systemctl status``."""
         n = sum(self.statistics.readings.values())
-        told = f"{n} readings of {self.n_devices} devices, {self.publisher.name} speaks"
-        return told if self.connected else f"no broker ({self.problem}); {told}"
+        counts = f"{n} readings of {self.n_devices} devices, forecasts of {self.publisher.name}"
+        return counts if self.connected else f"no broker ({self.problem}); {counts}"
 
     def live_scores(self) -> tuple[dict[Period, Summary], int]:
-        """Return the live scores over all devices, and how often something lasting has changed in one."""
-        with self._lock:
-            return self._engine.scores.overall(), self._score_reports.n_changes
+        """Return the live scores over all devices, and the number of lasting changes found in their errors."""
+        with self._running.lock:
+            return self._running.engine.scores.overall(), self._score_reports.n_changes
 
-    def look(self, question: Callable[[Engine, AvailabilityPublisher], Answer]) -> Answer:
-        """Return what ``question`` finds in the engine, and among those who are there; the stream waits meanwhile."""
-        with self._lock:
-            return question(self._engine, self._availability)
-
-    def swap_engine(self, engine: Engine, models: Mapping[str, Predictor]) -> Future[float]:
-        """Go on with a new ``engine`` and ``models`` between two batches: see :meth:`Exchanging.offer`."""
-        return self._engine_swap.offer(engine, models)
+    def read(self, query: Callable[[Engine, AvailabilityPublisher], Answer]) -> Answer:
+        """Return the result of ``query`` on the engine and the devices' availability; the stream waits meanwhile."""
+        with self._running.lock:
+            return query(self._running.engine, self._availability)
 
     def latest_page(self, limit: int, after: str = "") -> tuple[list[Forecast], int, str | None]:
-        """Return the newest forecasts of ``limit`` devices, by name; how many have one; and the last name, if more do.
+        """Return the latest forecasts of ``limit`` devices by name, their number, and the last name if more follow.
 
-        It begins with the first name that is greater than ``after``. The stream waits for a copy of columns only.
+        Starts with the first name after ``after``. The stream waits only while columns are copied.
         """
-        with self._lock:
-            publisher, (devices, latest) = self._engine.publisher, self._engine.copy_latest()
+        with self._running.lock:
+            publisher, (devices, latest) = self._running.engine.publisher, self._running.engine.copy_latest()
         rows = latest.rows(devices)
         page = heapq.nsmallest(limit + 1, (row for row in rows if devices[row] > after), key=devices.__getitem__)
         found = (latest.read(row, devices[row], publisher) for row in page[:limit])
@@ -113,53 +118,42 @@ class ServiceQueries:
         return [forecast for forecast in found if forecast is not None], len(rows), next_
 
     def latest_of(self, device: str) -> Forecast | None:
-        """Return the device's newest forecast; None where the device is unknown or has none yet.
+        """Return the device's latest forecast; None if the device is unknown or has none yet.
 
-        It waits for the stream only where forecasts are just being kept, and not while they are made.
+        Waits for the stream only while it writes forecasts to the columns, not while models run.
         """
-        engine = self._engine
+        engine = self._running.engine
         newest = engine.newest
         n_steps = newest.n_steps
         if n_steps % 2 == 0:
-            with suppress(LookupError):  # it is being forgotten
+            with suppress(LookupError):  # the device is being forgotten
                 forecast = engine.latest_of(device)
                 if newest.n_steps == n_steps:
                     return forecast
-        with self._lock:
-            return self._engine.latest_of(device)
+        with self._running.lock:
+            return self._running.engine.latest_of(device)
 
     def device_statuses(self, n_at_most: int) -> Iterator[DeviceStatus]:
-        """Yield where each of the ``n_at_most`` devices stands that came first; the stream waits for one at a time."""
-        with self._lock:
-            devices = list(islice(self._engine.buffers, n_at_most))
+        """Yield the status of the first ``n_at_most`` devices; the stream waits for one at a time."""
+        with self._running.lock:
+            devices = list(islice(self._running.engine.buffers, n_at_most))
         for device in devices:
-            with self._lock:
-                standing = status_of(self._engine, device)
-            if standing is not None:
-                yield standing
-
-    def forget(self, device: str) -> bool:
-        """Know nothing of ``device`` any more, until its next reading; tell whether it was known."""
-        with self._lock:
-            row = self._engine.forget(device)
-            if row is None:
-                return False
-            self._availability.forget(device, row)
-            self._score_reports.forget(row)
-            self._forgotten.append(device)
-        return True
+            with self._running.lock:
+                status = status_of(self._running.engine, device)
+            if status is not None:
+                yield status
 
     def predict(self, readings: Sequence[Reading], model: str | None = None) -> Forecast:
-        """Forecast one series that is no device's, oldest first, by the rules of the stream.
+        """Forecast a series of readings, oldest first, by the rules of the stream; no device's state changes.
 
-        Raises :class:`RequestError` where no forecast can be made of it or there is no such model.
+        Raises :class:`RequestError` if the readings do not allow a forecast, or the model does not exist.
         """
-        models = self.models
+        models = self._running.models
         if model is not None and model not in models:
             msg = f"model: there is no {model!r}; there are {', '.join(sorted(models))}"
             raise RequestError(msg)
-        speaking = models[model] if model else self.model
-        engine, now_ms = self._engine, time.time_ns() // 1_000_000
+        chosen = models[model] if model else self.model
+        engine, now_ms = self._running.engine, time.time_ns() // 1_000_000
         return forecast_series(
-            speaking, readings, now_ms, engine.zone, includes_path=engine.includes_path, limits=engine.limits
+            chosen, readings, now_ms, engine.zone, includes_path=engine.includes_path, limits=engine.limits
         )

@@ -6,7 +6,6 @@ import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from threading import Lock
 
 import structlog
 
@@ -16,6 +15,7 @@ from gapcast.core.learning.drift import Change
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.service.event_feed import EventFeed
 from gapcast.service.ports import Link
+from gapcast.service.running_engine import RunningEngine
 
 log = structlog.get_logger(__name__)
 
@@ -26,19 +26,14 @@ SCORES_SCHEMA = EVENT_SCHEMA = 1
 
 
 class ScoreReports:
-    """Publishes the scores of the devices of ``engine``, and each change once."""
+    """Publishes the scores of the engine's devices, and each change once."""
 
-    def __init__(self, link: Link, feed: EventFeed, engine: Engine, every_s: float, lock: Lock) -> None:
-        """Publish on ``link`` and ``feed``, each device at most every ``every_s`` (0: never).
-
-        ``lock`` guards the engine's state.
-        """
+    def __init__(self, link: Link, feed: EventFeed, running: RunningEngine, every_s: float) -> None:
+        """Publish on ``link`` and ``feed``, each device at most every ``every_s`` (0: never)."""
         self._link = link
         self._feed = feed
-        #: The running engine; set it only while holding the lock.
-        self.engine = engine
+        self._running = running
         self._every_s = every_s
-        self._lock = lock
         self._published_s: dict[int, float] = {}
         # Not a dict, which finds its first key by scanning all deleted ones before it.
         self._waiting: OrderedDict[int, None] = OrderedDict()
@@ -53,7 +48,7 @@ class ScoreReports:
                 if self._published_s.get(row, -math.inf) <= due_s:
                     self._waiting[row] = None
         for change in changes:
-            device = self.engine.buffers.device(change.row)
+            device = self._running.engine.buffers.device(change.row)
             self._changes.append((device, change))
             self.n_changes += 1
             log.warning("house.changed", device=device, errors=change.direction, factor=round(change.factor, 2))
@@ -71,13 +66,13 @@ class ScoreReports:
             device, change = self._changes.popleft()
             self._link.publish_event(event_document(device, change))
         now_s, documents = time.monotonic(), []
-        with self._lock:
+        with self._running.lock:
             for _ in range(min(_MAX_PER_TURN, len(self._waiting))):
                 row, _ = self._waiting.popitem(last=False)
                 self._published_s[row] = now_s
-                device = self.engine.buffers.device(row)
+                device = self._running.engine.buffers.device(row)
                 if device:
-                    documents.append((device, scores_document(self.engine, device)))
+                    documents.append((device, scores_document(self._running.engine, device)))
         for device, document in documents:
             self._link.publish_scores(device, document)
             self._feed.publish_event("scores", device, document)

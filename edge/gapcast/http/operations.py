@@ -1,0 +1,67 @@
+"""Routes for operators: health, metrics, and the loaded models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from gapcast.core.card import ModelCard
+from gapcast.http.health import Health, HealthResponse, health_of
+from gapcast.service.queries import ServiceQueries
+
+_HEALTH: dict[str, Any] = {
+    "response_class": HealthResponse,
+    "response_model": Health,
+    "responses": {503: {"model": Health}},
+}
+
+
+def health_router(queries: ServiceQueries) -> APIRouter:
+    """Return the routes of liveness and readiness."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/livez")
+    async def livez() -> dict[str, str]:
+        """Liveness: return 200 while the process is alive, with or without a broker."""
+        return {"status": "pass"}
+
+    @router.get("/healthz", **_HEALTH)
+    @router.get("/readyz", **_HEALTH)
+    async def readyz() -> Response:
+        """Readiness: models loaded and broker connected; ``warn`` if the state is not persisted."""
+        health = health_of(queries)
+        status = HTTPStatus.SERVICE_UNAVAILABLE if health.status == "fail" else HTTPStatus.OK
+        return HealthResponse(health.model_dump(exclude_none=True), status)
+
+    return router
+
+
+def metrics_router(registry: CollectorRegistry) -> APIRouter:
+    """Return the route of the metrics in ``registry``."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/metrics", response_class=Response)
+    def metrics(request: Request) -> Response:
+        """Return metrics in the Prometheus text format, or as OpenMetrics by content negotiation."""
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), media_type=content_type)
+
+    return router
+
+
+def models_router(cards: Callable[[], list[ModelCard]]) -> APIRouter:
+    """Return the route of the models; ``cards`` returns theirs."""
+    router = APIRouter(tags=["models"])
+
+    @router.get("/models")
+    async def models() -> dict[str, list[ModelCard]]:
+        """Return the cards of the loaded models."""
+        return {"models": cards()}
+
+    return router
