@@ -1,8 +1,8 @@
-"""Streaming validation: the test part reading by reading, through the gateway's own buffers.
+"""Streaming validation: the test part reading by reading, through the gateway's buffers.
 
-Forecasts begin with the second reading, the window padded as each model asks. The stream is gone
-through twice: as it happened, and with a gateway that starts anew every hour, which shows how good
-the forecasts are by the number of readings since the start.
+Forecasts start with the second reading, with the padding of each model. The stream is replayed
+twice: uninterrupted, and with a gateway that restarts every hour, which shows the errors by the number of
+readings since the start.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from gapcast_trainer.study.line import best_line
 from gapcast_trainer.study.settings import HORIZON_MIN, StudySettings
 
 RESTART_MIN = 60
-#: Readings since a start up to which scores are told apart.
+#: Maximum number of readings since the start with separate scores.
 SHOWN_READINGS = 30
 _ROWS_AT_ONCE = 8_192
 
 
 def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
-    """Stream the test part through persistence, two lines, every model there is and the study's model 1."""
+    """Stream the test part through persistence, two lines, every model and the study's model 1."""
     window_min, forgetting = best_line(household, settings)
     models, left_out = load_models(settings.models)
     contenders: list[Contender | LineContender] = [
@@ -66,7 +66,7 @@ def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
 
 
 def readings_of(series: Series, settings: StudySettings) -> list[Reading]:
-    """Return the readings of the test part in order of time (the first 20,000 of them where it is to be quick)."""
+    """Return the readings of the test part in order of time (the first 20,000 with ``quick``)."""
     minute = series.first_minute + np.flatnonzero(~np.isnan(series.gap_kw)).astype(np.int64)
     minute = minute[settings.split.holds(SplitPart.TEST, minute)][: 20_000 if settings.quick else None]
     kw = series.gap_kw[minute - series.first_minute]
@@ -76,10 +76,10 @@ def readings_of(series: Series, settings: StudySettings) -> list[Reading]:
 def stream(
     contender: Contender | LineContender, readings: list[Reading], series: Series, restart_min: int | None
 ) -> tuple[I64, F64, F64]:
-    """Go through ``readings`` one by one, starting anew each ``restart_min`` minutes where that is given.
+    """Process ``readings`` one by one, with a restart every ``restart_min`` minutes if given.
 
-    Return, for each forecast whose minute was read, the readings since the start, the forecast and
-    what came, kW, ``[N]`` each.
+    Return, for each forecast with an observed outcome, the readings since the start, the forecast and
+    the outcome, kW, ``[N]`` each.
     """
     if isinstance(contender, LineContender):
         found = list(_line_forecasts(contender, readings, restart_min))
@@ -94,8 +94,8 @@ def stream(
     actual_kw = np.full(place.size, np.nan)
     inside = place < series.gap_kw.size
     actual_kw[inside] = series.gap_kw[place[inside]]
-    came = ~np.isnan(actual_kw)
-    return seen[came].astype(np.int64), forecast_kw[came].astype(np.float64), actual_kw[came]
+    observed = ~np.isnan(actual_kw)
+    return seen[observed].astype(np.int64), forecast_kw[observed].astype(np.float64), actual_kw[observed]
 
 
 def _line_forecasts(
