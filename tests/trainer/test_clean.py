@@ -12,7 +12,7 @@ from gapcast_trainer import clean
 from gapcast_trainer.clean import Report, Series
 from gapcast_trainer.datasets import uci
 from gapcast_trainer.errors import DatasetError
-from gapcast_trainer.files import whole, write_whole
+from gapcast_trainer.files import atomic_path, write_atomically
 from tests.trainer.synthetic import START, row, rows, write_text
 
 NAN = float("nan")
@@ -83,10 +83,10 @@ def test_nothing_but_missing_values_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
 def test_a_file_that_fails_half_way_leaves_what_was_there(tmp_path: Path, failure: type[BaseException]) -> None:
     path = tmp_path / "x.csv"
-    write_whole(path, "before")
+    write_atomically(path, "before")
 
     def write_half() -> None:
-        with whole(path) as temporary:
+        with atomic_path(path) as temporary:
             temporary.write_text("half of it")
             assert temporary.suffix == ".csv"
             raise failure

@@ -66,7 +66,7 @@ def test_from_raw_data_to_a_scored_model(at_home: Path) -> None:
     ("lines", "said"),
     [
         ([], "raw.txt: holds a header and no readings"),
-        (["a,b"], "raw.txt, line 2: has 1 fields parted by ';', not 9"),
+        (["a,b"], "raw.txt, line 2: has 1 fields separated by ';', not 9"),
         ([*rows([1.0, 2.0]), *rows([3.0])], "raw.txt, line 4: 2020-01-01T00:00:00Z is earlier than the row before it"),
         ([*rows([1.0]), *rows([2.0])], "raw.txt, line 3: 2020-01-01T00:00:00Z is given twice"),
         (rows([1.0, "many"]), "raw.txt, line 3: Global_active_power is 'many', not a number or '?'"),
@@ -124,14 +124,14 @@ def test_any_meters_csv_becomes_minutes_and_a_report(at_home: Path) -> None:
         (("--time-column", "When"), "name the other column too, by --value-column"),
         (("--value-column", "Power"), "name the other column too, by --time-column"),
         (("--unit", "W"), "for another file name its columns by --time-column and --value-column"),
-        (COLUMNS, "meter.csv, line 1: does not say whether 'Power' is in W or kW: say it by --unit"),
+        (COLUMNS, "meter.csv, line 1: does not state whether 'Power' is in W or kW: use --unit"),
         ((*COLUMNS, "--unit", "MW"), "'MW' is not one of"),
         ((*COLUMNS, "--unit", "W"), "line 2: '2020-01-01 00:00:00' has no offset: say whose clock it is by --timezone"),
         ((*COLUMNS, "--unit", "kW", "--timezone", "UTC"), "line 2: 200 kW is outside of -100 to 100 kW: is it in W?"),
-        ((*COLUMNS, "--timezone", "Mars"), "'Mars' is no time zone: name one of IANA's, such as Europe/London or UTC"),
-        ((*COLUMNS, "--timezone", "../etc"), "'../etc' is no time zone"),
+        ((*COLUMNS, "--timezone", "Mars"), "'Mars' is not an IANA time zone, such as Europe/London or UTC"),
+        ((*COLUMNS, "--timezone", "../etc"), "'../etc' is not an IANA time zone"),
         ((*COLUMNS, "--separator", "comma"), "'comma' is neither one character nor the word tab"),
-        ((*COLUMNS, "--separator", "tab"), "line 1: has no column 'When' among 'When,Power,Voltage': is it parted by"),
+        ((*COLUMNS, "--separator", "tab"), "line 1: has no column 'When' among 'When,Power,Voltage': is '"),
         ((*COLUMNS, "--time-format", "%d.%m.%Y", "--unit", "W"), "is not of the form '%d.%m.%Y' that --time-format"),
         ((*COLUMNS, "--feature", "volts=Voltage"), "--feature volts=Voltage: must be NAME=COLUMN"),
         ((*COLUMNS, "--feature", "voltage_v"), "--feature voltage_v: must be NAME=COLUMN"),
@@ -169,7 +169,7 @@ def test_prepare_says_which_extra_it_needs(at_home: Path, monkeypatch: pytest.Mo
     ("words", "said"),
     [
         (("prepare", "nothing.zip"), "'nothing.zip' does not exist"),
-        (("train", "linear"), "runs/household.parquet: is not there: make it with `gapcast-trainer prepare`"),
+        (("train", "linear"), "runs/household.parquet: is not there: create it with `gapcast-trainer prepare`"),
         (("export", "runs/linear"), "runs/household.parquet: is not there"),
         (("evaluate",), "models: holds no model: make one with `gapcast-trainer export`"),
         (("train", "linear", "--set", "data.train_until=2012-01-01"), "parts must follow each other in time"),
@@ -206,7 +206,7 @@ def test_a_name_or_a_split_that_cannot_be_used_is_said(prepared: Path) -> None:
     found = run("train", "linear", "--set", "hyper.speed=3", *PARTS)
     assert (found.exit_code, "hyper.speed: " in found.output) == (2, True)
     found = run("export", "runs/linear")
-    assert (found.exit_code, "holds no run.json of a training run" in found.output) == (2, True)
+    assert (found.exit_code, "contains no run.json of a training run" in found.output) == (2, True)
     assert files(prepared) == {"raw.txt", "runs/household.parquet", "runs/household.html"}
 
 

@@ -161,8 +161,8 @@ def test_an_hour_that_never_was_is_said_with_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("2020-01-01T00:02:00Z", "has 1 fields parted by ',', but the header has 2"),
-        ("2020-01-01T00:02:00Z,1,5", "(numbers with a decimal comma must stand in quotes here)"),
+        ("2020-01-01T00:02:00Z", "has 1 fields separated by ',', but the header has 2"),
+        ("2020-01-01T00:02:00Z,1,5", "(numbers with a decimal comma must be quoted)"),
         ("2020-01-01T00:02:00Z,many", "power_w is 'many', not a number"),
         ('2020-01-01T00:02:00Z,"1,5"', "power_w is '1,5', not a number with the decimal sign '.' (--decimal names"),
         ("2020-01-01T00:02:00Z,inf", "power_w is 'inf'"),
@@ -228,7 +228,7 @@ def test_watts_taken_for_kilowatts_are_told(tmp_path: Path) -> None:
         (b"\ntime,power_w\n", "line 1: is empty, or its first line is"),
         (b"time,power_w\n", "holds a header and no readings"),
         (b"time,power_w\n\n\n", "holds a header and no readings"),
-        (b"time:power_w\n1577836800:1\n", "line 1: has no column 'time' among 'time:power_w': is it parted by ','?"),
+        (b"time:power_w\n1577836800:1\n", "line 1: has no column 'time' among 'time:power_w': is ',' the separator?"),
         (b"when,power_w\n1,1\n", "line 1: has no column 'time' among 'when', 'power_w'"),
         (b"time,power_w,time\n1,1,1\n", "line 1: has 2 columns of the name 'time'"),
         ("time,power_w,é\n".encode("latin-1"), "line 1: is not UTF-8 text"),
@@ -257,7 +257,7 @@ def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path, monkeypatch:
 
 def test_a_unit_is_never_guessed(tmp_path: Path) -> None:
     path = written(tmp_path, ["1577836800,1"], "time,power")
-    with pytest.raises(DatasetError, match="does not say whether 'power' is in W or kW: say it by --unit"):
+    with pytest.raises(DatasetError, match="does not state whether 'power' is in W or kW: use --unit"):
         meter.read(path, Layout("time", "power"))
     assert meter.read(path, Layout("time", "power", unit="kW")).gap_kw.tolist() == [1.0]
 

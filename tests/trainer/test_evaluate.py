@@ -150,9 +150,9 @@ def test_forecasts_after_a_restart_and_over_filled_minutes_are_known_as_such() -
 
 def test_a_lead_time_whose_minute_was_not_read_is_left_out() -> None:
     _, minutes = of_gaps((100, 1))
-    assert np.isnan(minutes.came(2)).sum() == 1
-    assert not np.isnan(minutes.came(5)).any()
-    assert minutes.came(2)[:3].tolist() == [2.0, 3.0, 4.0]
+    assert np.isnan(minutes.actual_kw(2)).sum() == 1
+    assert not np.isnan(minutes.actual_kw(5)).any()
+    assert minutes.actual_kw(2)[:3].tolist() == [2.0, 3.0, 4.0]
 
 
 def test_scores_near_gaps_are_of_forecasts_that_the_headline_leaves_out(small: Clean) -> None:

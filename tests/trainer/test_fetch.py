@@ -132,7 +132,7 @@ def test_a_server_that_goes_on_faltering_is_given_up_and_what_came_is_kept(serve
 
 def test_a_connection_that_goes_on_breaking_is_given_up_with_the_cure(server: Server, tmp_path: Path) -> None:
     server.plan = ["cut"]
-    with pytest.raises(FetchError, match=r"broke off.*run it again to go on"):
+    with pytest.raises(FetchError, match=r"broke off.*run it again to resume"):
         fetched(server, tmp_path / "set.zip")
 
 

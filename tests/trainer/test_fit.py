@@ -277,7 +277,7 @@ def spoiled(linear_run: Path, tmp_path: Path) -> Path:
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"holds no run\.json of a training run"):
+    with pytest.raises(RunError, match=r"contains no run\.json of a training run"):
         load_run(tmp_path)
 
 
@@ -314,7 +314,7 @@ def test_a_feature_that_the_file_lacks_is_refused(small: Clean, tmp_path: Path) 
 
     lacking = replace(small, series=replace(small.series, extra={}))
     plan = synthetic.plan("linear", window={"features": ["gap_kw", "voltage_v"]})
-    with pytest.raises(RunError, match="the clean file has no voltage_v, which the model is to see"):
+    with pytest.raises(RunError, match="the clean file has no voltage_v, which the model needs"):
         fit(plan, lacking, tmp_path)
 
 

@@ -112,12 +112,12 @@ def test_data_report_scores_persistence_at_the_horizon(small: Clean) -> None:
 def test_peers_forecast_the_horizon(small: Clean) -> None:
     pytest.importorskip("lightgbm")
     from gapcast_trainer.peers.boosted import boost
-    from gapcast_trainer.peers.columns import SHOWN, PeerColumns
+    from gapcast_trainer.peers.columns import COLUMN_SETS, PeerColumns
 
     series = small.series
     at = series.first_minute + np.arange(300, 900)
-    answers = boost(PeerColumns(series, SHOWN[0], HORIZON_MIN), at, at, at).answers
+    outputs = boost(PeerColumns(series, COLUMN_SETS[0], HORIZON_MIN), at, at, at).outputs
     actual = series.gap_kw[np.arange(300, 900) + HORIZON_MIN]
     naive = series.gap_kw[300:900]
-    assert answers.lead_times_min == (HORIZON_MIN,)
-    assert np.mean((answers.mean[:, 0] - actual) ** 2) < np.mean((naive - actual) ** 2)
+    assert outputs.lead_times_min == (HORIZON_MIN,)
+    assert np.mean((outputs.mean[:, 0] - actual) ** 2) < np.mean((naive - actual) ** 2)

@@ -102,7 +102,7 @@ def test_groups_are_scored_as_each_would_be_alone() -> None:
 
 def test_a_record_of_nothing_is_refused() -> None:
     mean, _, came, last = measured()
-    with pytest.raises(ValueError, match="one forecast at least"):
+    with pytest.raises(ValueError, match="at least one forecast"):
         record(measure(mean, None, (), came, last), np.zeros(4, dtype=np.bool_))
 
 

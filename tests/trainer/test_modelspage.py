@@ -59,9 +59,9 @@ def test_the_default_comes_first_with_all_that_its_card_says(folder: Path) -> No
     page = models_page(folder)
     assert page.index("## b") < page.index("## a")
     assert "| `b` | 1 | 0.8000 | 1.0000 | 0.200 | 1.0000 | 0.9000 | 1.0000 | 0.9100 |" in page
-    assert "Says the mean and the quantiles 0.05, 0.5, 0.95, 1 to 5 min ahead." in page
+    assert "Outputs the mean and the quantiles 0.05, 0.5, 0.95, 1 to 5 min ahead." in page
     assert "squared error 20.0 % lower, absolute error of the median 10.0 % lower" in page
-    assert "Says the mean, 5 min ahead." in page
+    assert "Outputs the mean, 5 min ahead." in page
     assert "| `a` | 1 | 1.0000 | 1.0000 | 0.000 | 1.0000 | – | 1.0000 | – |" in page
 
 

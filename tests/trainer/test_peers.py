@@ -12,7 +12,7 @@ from gapcast_trainer.clean import Series
 from gapcast_trainer.cleanfile import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluate import evaluate
-from gapcast_trainer.peers.columns import SHOWN, PeerColumns, Shown
+from gapcast_trainer.peers.columns import COLUMN_SETS, ColumnSet, PeerColumns
 from gapcast_trainer.scores.minutes import Minutes, minutes_at
 from gapcast_trainer.scores.result import Evaluation
 from gapcast_trainer.scores.table import lines
@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:invalid escape sequence:SyntaxWarning"),
 ]
-ALL = SHOWN[-1]
+ALL = COLUMN_SETS[-1]
 DAY, WEEK = 1_440, 7 * 1_440
 
 
@@ -32,8 +32,8 @@ def at(*minutes: int) -> np.ndarray:
     return np.array(minutes, dtype=np.int64)
 
 
-@pytest.mark.parametrize("shown", SHOWN, ids=lambda shown: shown.name)
-def test_columns_hold_nothing_of_what_comes(shown: Shown) -> None:
+@pytest.mark.parametrize("shown", COLUMN_SETS, ids=lambda shown: shown.name)
+def test_columns_hold_nothing_of_what_comes(shown: ColumnSet) -> None:
     kw = household(12_000)
     changed = kw.copy()
     changed[11_001:] += 5
@@ -51,7 +51,7 @@ def test_columns_are_the_lags_the_clock_and_the_same_time_of_other_days() -> Non
     assert older.tolist() == [-177 + 5 * k for k in range(24)]  # the middles of five minutes each
     assert clock.tolist() == [11_005 % DAY, 11_005 // DAY % 7]
     assert seasons.tolist() == [11_005 - DAY] * 3 + [11_005 - WEEK] * 3
-    plain = PeerColumns(Series(0, kw), SHOWN[0], 5).at(at(11_000))
+    plain = PeerColumns(Series(0, kw), COLUMN_SETS[0], 5).at(at(11_000))
     assert plain[0].tolist() == [11_000, *range(-29, 0)]
 
 

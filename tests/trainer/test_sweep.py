@@ -79,7 +79,7 @@ def test_a_family_without_a_descent_cannot_be_searched(small: Clean, tmp_path: P
     from gapcast_trainer.sweep.search import search
 
     text = f'family = "trend"\n[data]{PARTS}\n[search]\n"hyper.forgetting" = {{low = 0.5, high = 1.0}}'
-    with pytest.raises(RunError, match="family trend has nothing to judge a trial by"):
+    with pytest.raises(RunError, match="family trend has no loss to score a trial by"):
         search(read(written(tmp_path, text)), small, tmp_path / "study", minutes=1, n_trials=1)
 
 

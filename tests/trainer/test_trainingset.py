@@ -212,7 +212,7 @@ def test_a_model_of_many_houses_is_trained_exported_and_scored_as_any(
 
     refused = run("export", "one", "--clean", "cottage.parquet")
     assert (refused.exit_code, refused.output.splitlines()[-1]) == (
-        2, "gapcast-trainer: one: the run was made from a training set: give that one by --from, or train again",
+        2, "gapcast-trainer: one: the run was made from a training set: pass that one by --from, or train again",
     )  # fmt: skip
 
 
@@ -235,7 +235,7 @@ def test_with_nobody_left_out_there_is_nobody_to_score_on(tmp_path: Path) -> Non
         (("outputs.lead_times_min=[5]",), "the lead times (1, 5), and experiment many asks for (5,): prepare a set "
          "with --lead-times 5"),
         (('window.features=["gap_kw", "voltage_v"]',), "have no voltage_v: leave it out of window.features of many"),
-        (("data.train_until=2020-02-01",), "--set data.train_until: a training set has its parts already"),
+        (("data.train_until=2020-02-01",), "--set data.train_until: a training set defines its parts itself"),
     ],
 )  # fmt: skip
 def test_an_experiment_that_asks_for_other_windows_is_refused(
@@ -262,7 +262,7 @@ def alter(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
         (lambda its: (its / MANIFEST_FILE).unlink(), "set: holds no manifest.json, so it is no training set"),
         (lambda its: (its / MANIFEST_FILE).write_text("[]"), "manifest.json: is no manifest of a training set"),
         (lambda its: (its / MANIFEST_FILE).write_text("{"), "manifest.json: is no manifest of a training set"),
-        (alter("format", lambda _: 2), "manifest.json: is of format 2, and this version reads 1: make it with"),
+        (alter("format", lambda _: 2), "manifest.json: is of format 2, and this version reads 1: create it with"),
         (alter("embargo_min", lambda _: "x"), "manifest.json: embargo_min: Input should be a valid integer"),
     ],
 )

@@ -81,7 +81,7 @@ def bad(lines: list[str], at: int, line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (row(START, 1.0).replace(";", ","), "has 1 fields parted by ';', not 9"),
+        (row(START, 1.0).replace(";", ","), "has 1 fields separated by ';', not 9"),
         ("1/1/2020;00:02:00;1.0", "has 3 fields"),
         ("", "has 1 fields"),
         (row(START, "abc"), "Global_active_power is 'abc', not a number or '?'"),
@@ -111,8 +111,8 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, said: str) -> None:
         (b"", "is empty"),
         (b"\n1;2;3\n", "has no header"),
         (HEADER.encode() + b"\r\n", "holds a header and no readings"),
-        (HEADER.replace(";", ",").encode() + b"\n", "fields are parted by ','"),
-        (HEADER.replace(";", "\t").encode() + b"\n", "fields are parted by tabs"),
+        (HEADER.replace(";", ",").encode() + b"\n", "fields are separated by ','"),
+        (HEADER.replace(";", "\t").encode() + b"\n", "fields are separated by tabs"),
         (b"minute,gap_kw\n2020-01-01T00:00:00Z,1\n", "line 1: is not UCI's household set"),
         (b"\x00\x01\xff" * 500, "line 1: is not UCI's household set"),
     ],

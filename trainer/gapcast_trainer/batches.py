@@ -1,4 +1,4 @@
-"""Batches for gradient descent: windows cut when they are asked for, some of them shortened or scaled."""
+"""Batches for gradient descent: windows cut on demand, some of them shortened or scaled."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from gapcast_trainer.experiment import Augment
 from gapcast_trainer.families.graph import MEAN, QUANTILES
 from gapcast_trainer.windows import Examples
 
-Of = dict[str, F32]
-#: Power of the scale that an output's loss grows with.
+#: Arrays by name of the output.
+PerOutput = dict[str, F32]
+#: Exponent of the scale in an output's loss.
 _ORDER = {MEAN: 2, QUANTILES: 1}
 
 
 class Batches(keras.utils.PyDataset):
-    """Examples in batches, changed as ``augment`` says.
+    """Examples in batches, augmented by ``augment``.
 
-    With ``redraw`` the order and the changes are drawn anew for each pass, of one window in ``every``;
-    without it windows are cut short alone, once, and stay in order of time, so that scores compare from
-    pass to pass. ``outputs`` names what the targets are for.
+    With ``redraw`` the order and the augmentation are redrawn for each epoch, for one window in ``every``;
+    without it windows are only shortened, once, and stay in order of time, so that scores are comparable
+    between epochs. ``outputs`` names the outputs that have targets.
     """
 
-    def __init__(  # noqa: PLR0913 - what a feed is made of
+    def __init__(  # noqa: PLR0913
         self,
         examples: Examples,
         size: int,
@@ -36,7 +37,7 @@ class Batches(keras.utils.PyDataset):
         every: int = 1,
         outputs: tuple[str, ...] = (MEAN,),
     ) -> None:
-        """Draw the first pass."""
+        """Draw the first epoch."""
         super().__init__()
         self._examples = examples
         self._size = size
@@ -51,10 +52,10 @@ class Batches(keras.utils.PyDataset):
         self._draw()
 
     def __len__(self) -> int:
-        """Return the number of batches in a pass."""
+        """Return the number of batches per epoch."""
         return math.ceil(self._n / self._size)
 
-    def __getitem__(self, index: int) -> tuple[F32, Of, Of]:
+    def __getitem__(self, index: int) -> tuple[F32, PerOutput, PerOutput]:
         """Return batch ``index``: inputs ``[n, context, features]``, and targets ``[n, K]`` and weights of each output.
 
         Power is in kW.
@@ -62,10 +63,10 @@ class Batches(keras.utils.PyDataset):
         places = np.s_[index * self._size : (index + 1) * self._size]
         chosen, factor = self._order[places], self._factor[places]
         inputs = self._examples.inputs_at(chosen, self._n_kept[places])
-        return scaled(inputs, self._examples.target_kw[chosen], factor, self._outputs)
+        return scale_batch(inputs, self._examples.target_kw[chosen], factor, self._outputs)
 
     def on_epoch_end(self) -> None:
-        """Draw anew for the next pass."""
+        """Redraw for the next epoch."""
         if self._redraw:
             self._draw()
 
@@ -74,18 +75,18 @@ class Batches(keras.utils.PyDataset):
         self._n_kept = self._random.choice(kept, self._n, p=share)
         if self._redraw:
             self._order = self._random.permutation(len(self._examples))[: self._n]
-            self._factor = factors(self._random, self._n, self._augment)
+            self._factor = draw_factors(self._random, self._n, self._augment)
 
 
-def factors(random: np.random.Generator, n: int, augment: Augment) -> F32:
-    """Return what ``n`` windows are multiplied by, ``[n]``: 1 for those that stay as they are."""
+def draw_factors(random: np.random.Generator, n: int, augment: Augment) -> F32:
+    """Return the factors of ``n`` windows, ``[n]``: 1 for unscaled ones."""
     chosen = random.random(n) < augment.scaled_share
     logarithm = random.normal(0, augment.scaled_sigma, n)
     return np.exp(np.where(chosen, logarithm, 0)).astype(np.float32)
 
 
-def scaled(inputs: F32, target_kw: F32, factor: F32, outputs: tuple[str, ...]) -> tuple[F32, Of, Of]:
-    """Return a batch with its power multiplied by ``factor`` ``[n]``, in place: see :meth:`Batches.__getitem__`."""
+def scale_batch(inputs: F32, target_kw: F32, factor: F32, outputs: tuple[str, ...]) -> tuple[F32, PerOutput, PerOutput]:
+    """Return a batch with its power multiplied in place by ``factor`` ``[n]``; see :meth:`Batches.__getitem__`."""
     inputs[:, :, 0] *= factor[:, np.newaxis]
     weights = {output: factor ** -_ORDER[output] for output in outputs}
     return inputs, dict.fromkeys(outputs, target_kw * factor[:, np.newaxis]), weights

@@ -1,4 +1,4 @@
-"""From a table of rows to a one-minute series: what is checked, and what is missing."""
+"""Validates a table of rows and converts it to a one-minute series, with a report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gapcast_trainer.datasets.minutes import SamplingInterval, sampling_of, to_m
 from gapcast_trainer.datasets.table import F64, Table
 from gapcast_trainer.errors import DatasetError
 
-#: The range that the edge accepts by default: outside of it the unit is wrong, not the house.
+#: The edge's default limits: power outside indicates a wrong unit.
 MIN_KW, MAX_KW = -100.0, 100.0
 
 
@@ -24,7 +24,7 @@ MIN_KW, MAX_KW = -100.0, 100.0
 class Series:
     """One household, minute by minute: ``gap_kw`` ``[T]`` from ``first_minute`` on, NaN where missing.
 
-    ``extra`` holds what else was measured, by the names and units of :data:`gapcast.core.features.MEASURED`,
+    ``extra`` holds the other measured features, by the names and units of :data:`gapcast.core.features.MEASURED`,
     each ``[T]``, NaN where missing.
     """
 
@@ -40,7 +40,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a file held and lacked. Times are RFC 3339 in UTC, power in kW, lengths in minutes."""
+    """The contents and gaps of a file. Times are RFC 3339 in UTC, power in kW, lengths in minutes."""
 
     source: str
     sha256: str
@@ -76,22 +76,24 @@ class Report:
 
 
 def check(table: Table, hold_min: float | None = None) -> tuple[Series, Report]:
-    """Judge the rows and lay them on the one-minute grid.
+    """Validate the rows and place them on the one-minute grid.
 
-    Rows that do not come once a minute are samples: :mod:`gapcast_trainer.datasets.minutes` says what becomes of
-    them, and what ``hold_min`` is. Raises :class:`DatasetError`, with the line, where a time is off the grid
-    (of a set that has a row each minute), out of order, given twice or impossible, or a power is out of range.
+    Rows at other intervals than a minute are samples: :mod:`gapcast_trainer.datasets.minutes` defines how they are
+    averaged, and ``hold_min``. Raises :class:`DatasetError`, with the line, if a time is off the grid
+    (of a set with one row per minute), out of order, duplicate or impossible, or if a power is out of range.
     """
     instant_ms, gap_kw = table.instant_ms, table.gap_kw
     present = ~np.isnan(gap_kw)
     if table.each_minute:
-        _refuse(table, instant_ms % MINUTE_MS != 0, "{time} is not on the one-minute grid")
-    _refuse(table, (instant_ms < EARLIEST_MS) | (instant_ms >= LATEST_MS), "{time} is no possible time")
+        _reject_rows(table, instant_ms % MINUTE_MS != 0, "{time} is not on the one-minute grid")
+    _reject_rows(table, (instant_ms < EARLIEST_MS) | (instant_ms >= LATEST_MS), "{time} is no possible time")
     step_ms = np.diff(instant_ms, prepend=instant_ms[0] - 1)
-    _refuse(table, step_ms == 0, "{time} is given twice")
-    _refuse(table, step_ms < 0, "{time} is earlier than the row before it: rows must be in order of time")
+    _reject_rows(table, step_ms == 0, "{time} is given twice")
+    _reject_rows(table, step_ms < 0, "{time} is earlier than the row before it: rows must be in order of time")
     out_of_range = present & ~((gap_kw >= MIN_KW) & (gap_kw <= MAX_KW))
-    _refuse(table, out_of_range, f"{{gap_kw:g}} kW is outside of {MIN_KW:g} to {MAX_KW:g} kW: is it in W? (--unit)")
+    _reject_rows(
+        table, out_of_range, f"{{gap_kw:g}} kW is outside of {MIN_KW:g} to {MAX_KW:g} kW: is it in W? (--unit)"
+    )
     if not present.any():
         raise DatasetError(table.path, "holds no reading: every value is missing")
 
@@ -100,14 +102,14 @@ def check(table: Table, hold_min: float | None = None) -> tuple[Series, Report]:
     read = np.flatnonzero(~np.isnan(columns[GAP]))
     if not read.size:
         raise DatasetError(table.path, "holds too few samples for the mean of any minute")
-    if sampling.hold_min is not None:  # the first and the last minute may be covered too little
+    if sampling.hold_min is not None:  # the first and the last minute may have too little coverage
         columns = {name: values[read[0] : read[-1] + 1] for name, values in columns.items()}
         first_minute += int(read[0])
     series = Series(first_minute, columns.pop(GAP), MappingProxyType(columns))
     return series, _report(table, series, sampling)
 
 
-def _refuse(table: Table, wrong: NDArray[np.bool_], problem: str) -> None:
+def _reject_rows(table: Table, wrong: NDArray[np.bool_], problem: str) -> None:
     if not wrong.any():
         return
     row = int(np.argmax(wrong))
@@ -149,7 +151,7 @@ def _report(table: Table, series: Series, sampling: SamplingInterval) -> Report:
 
 
 def gaps(missing: NDArray[np.bool_]) -> tuple[I64, I64]:
-    """Return where each run of missing minutes starts in ``missing`` ``[T]``, and how long it is."""
+    """Return the start and the length of each run of missing minutes in ``missing`` ``[T]``."""
     edges = np.diff(missing.astype(np.int8), prepend=0, append=0)
     starts = np.flatnonzero(edges == 1).astype(np.int64)
     return starts, np.flatnonzero(edges == -1).astype(np.int64) - starts

@@ -1,10 +1,9 @@
-"""The clean file: what ``prepare`` writes and everything after it reads.
+"""The clean file, which ``prepare`` writes and all later commands read.
 
 Parquet, one row for each minute from the first reading to the last: ``time`` (UTC; in ms, since Parquet has no
-seconds), ``gap_kw`` (null where it is missing) and whatever else the meter measured. The report travels in the
-file's metadata, and with it a hash of the content; a file whose content has another one is refused, so that every
-model knows the very numbers that it was fitted to. The hash is of the numbers alone: it does not change with the
-library that wrote them.
+seconds), ``gap_kw`` (null if missing) and the other measured features. The file's metadata holds the report and
+a hash of the content; a file with a different hash is rejected, so that every model records exactly the numbers that it
+was fitted to. The hash covers only the numbers: it does not depend on the library that wrote them.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ from gapcast.core.grid import MINUTE_MS
 from gapcast_trainer.clean import Report, Series
 from gapcast_trainer.datasets.table import F64
 from gapcast_trainer.errors import DatasetError
-from gapcast_trainer.files import whole
+from gapcast_trainer.files import atomic_path
 
 TIME = "time"
 N = TypeVar("N", np.int64, np.float64)
 _METADATA = b"gapcast"
 _SCHEMA_VERSION = 1
-_AGAIN = "make it with `gapcast-trainer prepare`"
+_REMEDY = "create it with `gapcast-trainer prepare`"
 
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """A clean file as it was read: its series, its report, and the hash of its content."""
+    """The content of a clean file: its series, its report, and the hash of the numbers."""
 
     series: Series
     report: Report
@@ -46,8 +45,8 @@ class Clean:
 
 
 def write(series: Series, report: Report, path: Path) -> None:
-    """Write the clean file, whole or not at all; raise :class:`DatasetError` where it cannot be written."""
-    import pyarrow as pa  # noqa: PLC0415 - `--help` does without it
+    """Write the clean file atomically; raise :class:`DatasetError` if it cannot be written."""
+    import pyarrow as pa  # noqa: PLC0415 - not needed for `--help`
     import pyarrow.parquet as pq  # noqa: PLC0415 - the same
 
     minute_ms = (series.first_minute + np.arange(series.gap_kw.size)) * MINUTE_MS
@@ -62,23 +61,23 @@ def write(series: Series, report: Report, path: Path) -> None:
 def read(path: Path) -> Clean:
     """Read a clean file.
 
-    Raises :class:`DatasetError` where it is not there, is no clean file, or does not hold what was written.
+    Raises :class:`DatasetError` if it is missing, not a clean file, or altered.
     """
-    import pyarrow as pa  # noqa: PLC0415 - `--help` does without it
+    import pyarrow as pa  # noqa: PLC0415 - not needed for `--help`
     import pyarrow.parquet as pq  # noqa: PLC0415 - the same
 
     if not path.is_file():
-        raise DatasetError(path, f"is not there: {_AGAIN}")
+        raise DatasetError(path, f"is not there: {_REMEDY}")
     try:
-        with pq.ParquetFile(path, memory_map=True) as file:  # `read_table` would import pandas too
+        with pq.ParquetFile(path, memory_map=True) as file:  # `read_table` would import pandas
             table = file.read(use_threads=False)
         about = json.loads(table.schema.metadata[_METADATA])
         digest, report = _report(about)
         series = _series(table)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise DatasetError(path, f"is no clean file, or not the whole of one: {_AGAIN}") from error
+        raise DatasetError(path, f"is no clean file, or not the whole of one: {_REMEDY}") from error
     if content_sha256(series) != digest:
-        raise DatasetError(path, f"does not hold what was written to it: {_AGAIN}")
+        raise DatasetError(path, f"does not hold what was written to it: {_REMEDY}")
     return Clean(series, report, digest)
 
 
@@ -93,13 +92,13 @@ def content_sha256(series: Series) -> str:
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """Yield the temporary path of :func:`whole`; a full or read-only disk raises :class:`DatasetError`."""
+    """Yield the temporary path of :func:`atomic_path`; raise :class:`DatasetError` on write errors."""
     try:
-        with whole(path) as temporary:
+        with atomic_path(path) as temporary:
             yield temporary
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)  # pyarrow says much more, and less clearly
-        raise DatasetError(path, f"cannot be written ({reason}); what was there before is as it was") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)  # pyarrow's own text is long and less clear
+        raise DatasetError(path, f"cannot be written ({reason}); the previous file is unchanged") from error
 
 
 def _measured(series: Series) -> dict[str, F64]:
@@ -127,7 +126,7 @@ def _series(table: Any) -> Series:
 
 
 def _numbers(table: Any, name: str, kind: str, dtype: type[N]) -> NDArray[N]:
-    """Return a column, NaN for null, from Arrow's buffers: its own ``to_numpy`` would import pandas, for a second."""
+    """Return a column, NaN for null, from Arrow's buffers: ``to_numpy`` would import pandas, which takes a second."""
     column = table.column(name)
     if str(column.type) != kind:
         msg = f"{name} is {column.type}, not {kind}"

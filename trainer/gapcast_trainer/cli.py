@@ -10,10 +10,10 @@ from gapcast.core.errors import GapcastError, ModelError
 from gapcast_trainer.commands import data, scoring, study, training
 from gapcast_trainer.errors import ExportError
 
-#: Exit codes: a file or a name that cannot be used, and a model that failed a check.
+#: Exit codes: an unusable file or name, and a model that failed a check.
 BAD_INPUT, BAD_MODEL = 2, 3
 
-#: What the plain install does without, and the extra that brings it.
+#: The extra that installs each optional module.
 _EXTRA_OF = {
     **dict.fromkeys(
         ("httpx", "jinja2", "keras", "matplotlib", "optuna", "pandas", "pyarrow", "sklearn", "tensorflow"), "trainer"
@@ -23,7 +23,7 @@ _EXTRA_OF = {
 
 
 class _Commands(click.Group):
-    """Turns the errors that are raised on purpose into one sentence and an exit code."""
+    """Converts gapcast's own errors to a message and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -35,9 +35,9 @@ class _Commands(click.Group):
             extra = _EXTRA_OF.get(error.name or "")
             if extra is None:
                 raise
-            cure = f"pip install '.[{extra}]' in the checkout, or pip install 'gapcast[{extra}]'"
+            fix = f"pip install '.[{extra}]' in the checkout, or pip install 'gapcast[{extra}]'"
             click.echo(
-                f"gapcast-trainer: {error.name} is not installed; this command needs the {extra} extra: {cure}",
+                f"gapcast-trainer: {error.name} is not installed; this command needs the {extra} extra: {fix}",
                 err=True,
             )
             ctx.exit(BAD_INPUT)
@@ -55,7 +55,7 @@ def main() -> None:
     gapcast-trainer export runs/lstm-5-3
     gapcast-trainer evaluate
 
-    They need the trainer extra: pip install '.[trainer]' in the checkout.
+    These commands need the trainer extra: pip install '.[trainer]' in the checkout.
     """  # noqa: D301 - \b keeps click from joining the lines
 
 

@@ -1,4 +1,4 @@
-"""Keras to TFLite, and the checks that a file must pass before it is shipped."""
+"""Converts Keras models to TFLite, and checks the result."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32
 from gapcast_trainer.errors import ExportError
 
-#: Largest difference from Keras that is allowed, kW.
+#: Maximum difference from Keras, kW.
 PARITY_KW = 1e-5
-#: Real windows that parity is checked on.
+#: Number of real windows for the parity check.
 N_PARITY = 1_000
-#: Batches that must agree row by row, and by how much, kW.
-AGREEING = (1, 7, 256)
+#: Batch sizes whose outputs must agree row by row, and the tolerance, kW.
+BATCH_SIZES = (1, 7, 256)
 AGREEMENT_KW = 1e-5
 
 Predict = Callable[[F32], Prediction]
 
 
 def convert(model: keras.Model) -> bytes:
-    """Return ``model`` as a TFLite file of builtins alone, for any number of windows at once."""
+    """Return ``model`` as a TFLite file of builtin operators, for any batch size."""
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     try:
-        with redirect_stdout(io.StringIO()):  # it tells of a temporary folder that is gone when one reads of it
+        with redirect_stdout(io.StringIO()):  # hide messages about a temporary folder
             content: bytes = converter.convert()
     except ConverterError as error:
         msg = f"model {model.name} does not convert to builtins alone: {str(error).splitlines()[0]}"
@@ -42,7 +42,7 @@ def convert(model: keras.Model) -> bytes:
 
 
 def check_builtins(content: bytes) -> None:
-    """Raise :class:`ExportError` where a file asks for an operator that not every runtime has."""
+    """Raise :class:`ExportError` if the file needs operators that not every runtime has."""
     graph = schema.Model.GetRootAs(content, 0)
     codes = [graph.OperatorCodes(place) for place in range(graph.OperatorCodesLength())]
     custom = sorted({(code.CustomCode() or b"?").decode() for code in codes if _is_custom(code)})
@@ -58,7 +58,7 @@ def _is_custom(code: schema.OperatorCode) -> bool:
 def check_parity(predict: Predict, model: keras.Model, windows: F32) -> float:
     """Return the largest difference (kW) between a file's outputs and Keras's on ``windows`` ``[N, context, F]``.
 
-    Raises :class:`ExportError` where it is more than :data:`PARITY_KW`, or no number.
+    Raises :class:`ExportError` if it is more than :data:`PARITY_KW`, or not finite.
     """
     expected = model.predict(windows, batch_size=len(windows), verbose=0)
     found = predict(windows)
@@ -69,22 +69,21 @@ def check_parity(predict: Predict, model: keras.Model, windows: F32) -> float:
 
 
 def check_batches(predict: Predict, windows: F32) -> float:
-    """Return the largest difference (kW) between batches of :data:`AGREEING` sizes on ``windows``.
+    """Return the largest difference (kW) between batches of :data:`BATCH_SIZES` sizes on ``windows``.
 
-    Raises :class:`ExportError` where it is more than :data:`AGREEMENT_KW`: the file would forecast
-    differently in company than alone.
+    Raises :class:`ExportError` if it is more than :data:`AGREEMENT_KW`: forecasts would depend on the batch.
     """
     found = [
         np.concatenate([_flat(predict(windows[first : first + size])) for first in range(0, len(windows), size)])
-        for size in AGREEING
+        for size in BATCH_SIZES
     ]
-    again = _flat(predict(windows[: AGREEING[1]])) - found[0][: AGREEING[1]]  # keeps state? it answers otherwise now
+    again = _flat(predict(windows[: BATCH_SIZES[1]])) - found[0][: BATCH_SIZES[1]]  # differs if the model keeps state
     differences = [other - found[0] for other in found[1:]] + [again]
-    return _largest(np.concatenate(differences), AGREEMENT_KW, f"batches of {AGREEING} differ")
+    return _largest(np.concatenate(differences), AGREEMENT_KW, f"batches of {BATCH_SIZES} differ")
 
 
 def _flat(found: Prediction) -> F32:
-    """Return all outputs of each window side by side."""
+    """Return all outputs of each window as one row."""
     if found.quantiles is None:
         return found.mean
     return np.concatenate((found.mean, found.quantiles.reshape(len(found.mean), -1)), axis=1)

@@ -1,4 +1,4 @@
-"""A file from the web, whole and checked: resumed where a connection broke, tried again where a server faltered."""
+"""Downloads a file and verifies it; resumes after broken connections, retries after server errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from gapcast_trainer.errors import FetchError
 
-#: Seconds to wait before each further try.
+#: Seconds to wait before each retry.
 PAUSES_S = (1.0, 2.0, 5.0, 10.0)
 _TIMEOUT_S = 30.0
 
@@ -25,22 +25,21 @@ def download(
     progress: bool = False,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Download ``url`` to ``path``, which appears only once ``check`` has passed the whole file.
+    """Download ``url`` to ``path``, which is created only after ``check`` has accepted the complete file.
 
-    What has come is kept beside it as ``….part`` and gone on with, now or by a later call; where
-    ``check`` raises, it is removed, and the error passes on. Raises :class:`FetchError` where the
-    server refuses, or cannot be reached or does not finish in as many tries as there are
-    :data:`PAUSES_S` and one.
+    Partial data is stored beside it as ``….part``, and resumed by this or a later call. If ``check`` raises, the
+    partial file is removed, and the error propagates. Raises :class:`FetchError` if the server rejects the request, or
+    if the download does not finish after the first attempt and a retry after each of :data:`PAUSES_S`.
     """
     part = path.with_name(f"{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
     for pause_s in (*PAUSES_S, None):
         try:
-            _go_on(url, part, progress)
+            _resume(url, part, progress)
             break
         except httpx.HTTPError as error:
-            if pause_s is None or not _may_pass(error):
-                raise FetchError(url, _problem(error)) from error
+            if pause_s is None or not _is_transient(error):
+                raise FetchError(url, _describe(error)) from error
             pause(pause_s)
         except OSError as error:
             raise FetchError(url, f"cannot be written to {part} ({error.strerror})") from error
@@ -52,14 +51,14 @@ def download(
     part.replace(path)
 
 
-def _go_on(url: str, part: Path, progress: bool) -> None:
-    """Fetch what ``part`` lacks of ``url``; the whole where the server cannot begin in the middle."""
+def _resume(url: str, part: Path, progress: bool) -> None:
+    """Fetch the rest of ``url`` into ``part``; the whole file if the server does not support ranges."""
     n_before = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={n_before}-"} if n_before else {})
     with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_S) as answer:
         if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and n_before:
             if answer.headers.get("Content-Range") != f"bytes */{n_before}":
-                part.unlink()  # longer than what is there now: something else
+                part.unlink()  # longer than the file on the server: outdated
                 answer.raise_for_status()
             return
         answer.raise_for_status()
@@ -76,8 +75,8 @@ def _go_on(url: str, part: Path, progress: bool) -> None:
                 bar.update(len(block))
 
 
-def _may_pass(error: httpx.HTTPError) -> bool:
-    """Tell whether another try may go better: a broken connection or a server's fault, not a refusal."""
+def _is_transient(error: httpx.HTTPError) -> bool:
+    """Return whether a retry may succeed: after a broken connection or a server error, not after a rejection."""
     if not isinstance(error, httpx.HTTPStatusError):
         return not isinstance(error, httpx.UnsupportedProtocol)
     status = error.response.status_code
@@ -86,7 +85,7 @@ def _may_pass(error: httpx.HTTPError) -> bool:
     }  # fmt: skip
 
 
-def _problem(error: httpx.HTTPError) -> str:
+def _describe(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.HTTPStatusError):
         return f"the server answers {error.response.status_code} {error.response.reason_phrase}"
-    return f"the download broke off ({str(error) or type(error).__name__}); run it again to go on where it stopped"
+    return f"the download broke off ({str(error) or type(error).__name__}); run it again to resume"

@@ -1,13 +1,13 @@
-"""What can go wrong offline, as a branch of the edge's tree.
+"""Errors of the trainer, as a branch of the edge's exception tree.
 
 ::
 
     GapcastError
     └── TrainerError
-        ├── FetchError      a download that was refused or did not come to its end (address, problem)
-        ├── DatasetError    a file of readings that cannot be used (path, line where there is one, problem)
+        ├── FetchError      a download that was rejected or did not finish (URL, problem)
+        ├── DatasetError    an unusable file of readings (path, line if known, problem)
         ├── RunError        a training run that is missing, unfinished or of other data
-        └── ExportError     an exported model that failed one of its checks
+        └── ExportError     an exported model that failed a check
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from gapcast.core.errors import GapcastError
 
 
 class TrainerError(GapcastError):
-    """Base of every error that the trainer raises on purpose."""
+    """Base of the trainer's errors."""
 
 
 class DatasetError(TrainerError):
-    """A file of readings that cannot be used; one sentence that names the file, the line and the problem."""
+    """An unusable file of readings; the message names the file, the line and the problem."""
 
     def __init__(self, path: Path, problem: str, line: int | None = None) -> None:
         super().__init__(f"{path}: {problem}" if line is None else f"{path}, line {line}: {problem}")
@@ -31,15 +31,15 @@ class DatasetError(TrainerError):
 
 
 class FetchError(TrainerError):
-    """A download that was refused, broke off, or could not be kept; names the address and the problem."""
+    """A download that was rejected, broke off, or could not be stored; the message names URL and problem."""
 
     def __init__(self, url: str, problem: str) -> None:
         super().__init__(f"{url}: {problem}")
 
 
 class RunError(TrainerError):
-    """A training run that is missing, unfinished, altered or was made from other data."""
+    """A training run that is missing, unfinished, altered, or from other data."""
 
 
 class ExportError(TrainerError):
-    """An exported model that failed a check: it must not be shipped."""
+    """An exported model failed a check and must not be shipped."""

@@ -1,7 +1,7 @@
-"""An experiment: everything that makes a model, as a TOML file says it.
+"""An experiment: everything that defines a model, in a TOML file.
 
-The shipped models' experiments lie in ``trainer/gapcast_trainer/experiments``; a user's own is any file of the same
-form. What a file leaves out has the default that stands here; what it names and nobody knows is an error.
+The shipped models' experiments are in ``trainer/gapcast_trainer/experiments``; a user's own is any file of the same
+format. Omitted keys have the defaults in this module; unknown keys are errors.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from gapcast_trainer.windows import DEFAULT_LEAD_TIMES_MIN, WindowTask
 FOLDER = "experiments"
 _PARTS = MinuteSplit()
 _TOML = ".toml"
-#: What a card may state, and what a seed of NumPy's may be.
+#: Limit of the card, and range of NumPy's seeds.
 _MAX_CONTEXT, _N_SEEDS = 100_000, 2**32
 
 
 def _in_utc(value: Any) -> Any:
-    """Let a date, or a time without offset, be one in UTC; a number is no time."""
+    """Interpret a date, or a time without offset, as UTC; reject numbers."""
     try:
         found = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
@@ -75,12 +75,12 @@ class Data(ExperimentSection):
     validate_until: Time = _PARTS.validate_until
     test_until: Time = _PARTS.test_until
     embargo_min: Annotated[int, Field(ge=0)] | None = None
-    #: Every how many-th window of the training part is learnt from.
+    #: Train on every n-th window of the training part.
     every: PositiveInt = 1
 
 
 class Window(ExperimentSection):
-    """What the model sees."""
+    """The input of the model."""
 
     context: Annotated[int, Field(ge=MIN_OBSERVED, le=_MAX_CONTEXT)] = 30
     padding: Padding = "oldest"
@@ -88,7 +88,7 @@ class Window(ExperimentSection):
 
 
 class Outputs(ExperimentSection):
-    """What the model says, of each of ``lead_times_min``: the mean, and quantiles where there are levels."""
+    """The outputs of the model for each of ``lead_times_min``: the mean, and quantiles if levels are given."""
 
     lead_times_min: Annotated[tuple[int, ...], Field(min_length=1)] = DEFAULT_LEAD_TIMES_MIN
     quantile_levels: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
@@ -97,7 +97,7 @@ class Outputs(ExperimentSection):
 class Loss(ExperimentSection):
     """Squared error of the mean and pinball loss of the quantiles, in scaled units, and their weights.
 
-    ``lead_weights`` weigh the lead times against each other (None: all alike).
+    ``lead_weights`` are the weights of the lead times (None: equal).
     """
 
     mean: NonNegativeFloat = 1.0
@@ -106,14 +106,13 @@ class Loss(ExperimentSection):
 
 
 class Descent(ExperimentSection):
-    """How a model is fitted by gradient descent.
+    """Settings of gradient descent.
 
-    ``schedule`` is the course of the rate from ``learning_rate``: ``constant``; ``cosine``, along half a
-    cosine to ``last_learning_rate``; or ``exponential``, by the same factor each step to it.
-    ``clip_norm`` is the largest norm of one variable's gradient, ``weight_decay`` what each step takes off
-    the weights as a share of the rate (decoupled: Loshchilov and Hutter 2019). ``average`` is the share of
-    the past in a running average of the weights, which is what is judged and kept (0: the weights as they
-    are; Polyak and Juditsky 1992).
+    ``schedule`` is the learning rate schedule from ``learning_rate``: ``constant``; ``cosine``, along half a
+    cosine to ``last_learning_rate``; or ``exponential``, by a constant factor per step to it.
+    ``clip_norm`` limits the norm of each variable's gradient, ``weight_decay`` is the decay per step as a share
+    of the learning rate (decoupled: Loshchilov and Hutter 2019). ``average`` is the momentum of an exponential
+    moving average of the weights, which is validated and stored (0: no averaging; Polyak and Juditsky 1992).
     """
 
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
@@ -131,14 +130,13 @@ class Descent(ExperimentSection):
 
 
 class Augment(ExperimentSection):
-    """Changes to the training windows, drawn anew at each pass.
+    """Augmentation of the training windows, redrawn for each epoch.
 
-    ``short_share`` of them are cut short, to 2 … context readings, and padded, so that a device's first
-    forecasts are good too; ``short_law`` says whether each number of readings, or each order of size,
-    has the same chance. ``scaled_share`` of them are multiplied, with what came after them, by a factor
-    whose logarithm is normal with ``scaled_sigma``, so that a house of another size looks familiar;
-    their loss is divided by the factor (its square, for the mean), so that large ones do not outweigh
-    the others.
+    ``short_share`` of them are shortened, to 2 … context readings, and padded, so that a device's first
+    forecasts are good as well; ``short_law`` selects a uniform or a log-uniform distribution of the number of
+    readings. ``scaled_share`` of them are multiplied, with their targets, by a factor
+    whose logarithm is normal with ``scaled_sigma``, so that the model generalises to houses of other sizes;
+    their loss is divided by the factor (its square, for the mean), so that large ones do not dominate.
     """
 
     short_share: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -147,7 +145,7 @@ class Augment(ExperimentSection):
     scaled_sigma: PositiveFloat = 0.6
 
     def lengths(self, context: int) -> tuple[I64, F64]:
-        """Return every number of readings that a window may keep, and the share of the windows that keep it."""
+        """Return the possible numbers of readings in a window, and their probabilities."""
         kept = np.arange(MIN_OBSERVED, context + 1)
         weight = np.ones(len(kept)) if self.short_law == "uniform" else 1 / kept
         share = self.short_share * weight / weight.sum()
@@ -156,7 +154,7 @@ class Augment(ExperimentSection):
 
 
 class Experiment(ExperimentSection):
-    """All that makes a model, but the readings and the code. ``hyper`` is its family's own."""
+    """Everything that defines a model, except readings and code. ``hyper`` are its family's hyper-parameters."""
 
     name: Name
     family: str
@@ -189,24 +187,24 @@ class Experiment(ExperimentSection):
         if weights is not None and (len(weights) != len(leads) or not sum(weights)):
             msg = f"lead_weights must be one for each of the {len(leads)} lead times and not all 0, not {weights}"
             raise ValueError(msg)
-        self.split()  # refuses parts out of order
+        self.split()  # raises if parts are out of order
         return self
 
     def split(self) -> MinuteSplit:
-        """Return the parts of the time line."""
+        """Return the split by time."""
         data = self.data
         embargo_min = self.outputs.lead_times_min[-1] if data.embargo_min is None else data.embargo_min
         return MinuteSplit(data.train_until, data.validate_until, data.test_until, embargo_min)
 
     def task(self) -> WindowTask:
-        """Return what is asked of the model."""
+        """Return the forecasting task."""
         spec = WindowSpec(self.window.context, self.window.padding)
         return WindowTask(spec, self.outputs.lead_times_min, self.window.features)
 
     def changed(self, changes: dict[str, Any]) -> Experiment:
         """Return the experiment with other values at dotted keys, as ``descent.epochs``.
 
-        Raises :class:`RunError` where a key or a value is none.
+        Raises :class:`RunError` for an invalid key or value.
         """
         fields = self.model_dump()
         for key, value in changes.items():
@@ -233,7 +231,7 @@ def parse(fields: dict[str, Any], where: str) -> Experiment:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return what the TOML file at ``path`` holds, with its name as ``name`` where it gives none."""
+    """Return the content of the TOML file at ``path``, with ``name`` defaulting to the file's name."""
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -246,12 +244,12 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def read(path: Path) -> Experiment:
-    """Return the experiment that the TOML file at ``path`` describes; its name is the file's where it gives none."""
+    """Return the experiment in the TOML file at ``path``; its name defaults to the file's."""
     return parse(load(path), str(path))
 
 
 def shipped_names() -> list[str]:
-    """Return the names of the experiments that come with gapcast."""
+    """Return the names of the shipped experiments."""
     return sorted(file.name.removesuffix(_TOML) for file in _shipped().iterdir() if file.name.endswith(_TOML))
 
 

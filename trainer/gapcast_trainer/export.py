@@ -1,4 +1,4 @@
-"""From a training run to ``models/<name>``: the file, its card, and proof that both are right."""
+"""Exports a training run to ``models/<name>``: model file and card, both checked."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from gapcast_trainer.convert import N_PARITY, check_batches, check_parity, conve
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.families import find_family
-from gapcast_trainer.files import write_whole
-from gapcast_trainer.run import UNKNOWN_COMMIT, Run, git_commit, load_run, now
+from gapcast_trainer.files import write_atomically
+from gapcast_trainer.run import UNKNOWN_COMMIT, Run, git_commit, load_run, utc_now
 from gapcast_trainer.score import EvaluationScore, score
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.trainingset import Streamed, TrainingSet
 from gapcast_trainer.windows import Examples, examples
 
-#: Readings that the windows of the golden example keep; what is short is padded, and the last are whole.
+#: Numbers of readings in the windows of the golden example: short ones are padded, None means the whole window.
 GOLDEN_KEPT = (2, 5, 20, None, None, None)
-#: Windows of a part of a training set that are looked at, at most; they are of all its houses.
+#: Maximum number of windows from a part of a training set; they are sampled over all its houses.
 N_SAMPLED = 500_000
 _NO_TEST = {
     Clean: "the clean file has no windows in the test part to score the model on",
@@ -45,7 +45,7 @@ _NO_TEST = {
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written, and what the checks found (kW)."""
+    """The exported model, and the results of the checks (kW)."""
 
     folder: Path
     card: ModelCard
@@ -60,17 +60,17 @@ def export(
     *,
     note: Callable[[str], object] = lambda _: None,
 ) -> Exported:
-    """Convert the run in ``run_folder``, check it, score it, and put it under ``models``.
+    """Convert the run in ``run_folder``, check and score it, and install it under ``models``.
 
-    ``readings`` are what it was made from. It is scored on the test part of a clean file, or on the houses left out
-    of a training set. ``note`` is told what is being done. Raises :class:`RunError` where the run cannot be used or
-    was made from other readings, :class:`ExportError` where a check fails; then nothing under ``models`` has changed.
+    ``readings`` are its training data. It is scored on the test part of a clean file, or on the houses left out
+    of a training set. ``note`` is called with progress messages. Raises :class:`RunError` if the run is unusable or
+    from other readings, :class:`ExportError` if a check fails; then ``models`` is unchanged.
     """
     run, weights = load_run(run_folder)
     if run.clean_sha256 != readings.sha256:
         made, option = ("training set", "--from") if run.houses else ("clean file", "--clean")
         another = "another" if isinstance(readings, TrainingSet) is bool(run.houses) else "a"
-        msg = f"{run_folder}: the run was made from {another} {made}: give that one by {option}, or train again"
+        msg = f"{run_folder}: the run was made from {another} {made}: pass that one by {option}, or train again"
         raise RunError(msg)
     plan, design = run.experiment, run.design
     family, hyper = find_family(plan.family, plan.hyper)
@@ -105,7 +105,7 @@ def export(
 
 
 def _part(readings: Clean | TrainingSet, plan: Experiment, part: SplitPart) -> Examples:
-    """Return the windows of ``part``; of the test part the whole ones, of which the minute at the horizon was read."""
+    """Return the windows of ``part``; of the test part only whole ones with an outcome at the horizon."""
     task = plan.task()
     if isinstance(readings, TrainingSet):
         found = Streamed(readings, part, task).sample(N_SAMPLED)
@@ -117,10 +117,10 @@ def _part(readings: Clean | TrainingSet, plan: Experiment, part: SplitPart) -> E
 
 
 def choose_default(models: Path, name: str | None) -> str:
-    """Make ``name`` the model that ``registry.json`` under ``models`` calls the default, and return its name.
+    """Make ``name`` the default model in ``registry.json`` under ``models``, and return its name.
 
-    With None the registry stays as it is; where there is none yet, the first model becomes the default.
-    Raises :class:`RunError` where there is no model of that name.
+    None leaves the registry unchanged; without a registry, the first model becomes the default.
+    Raises :class:`RunError` if there is no model of that name.
     """
     if name is None and (models / REGISTRY_FILE).is_file():
         return default_model(models)
@@ -129,15 +129,15 @@ def choose_default(models: Path, name: str | None) -> str:
     if chosen not in names:
         msg = f"{models}: no model is called {chosen}: there are {', '.join(names)}"
         raise RunError(msg)
-    write_whole(models / REGISTRY_FILE, json.dumps({"default": chosen}) + "\n")
+    write_atomically(models / REGISTRY_FILE, json.dumps({"default": chosen}) + "\n")
     return chosen
 
 
 def golden_windows(train: Examples) -> F32:
     """Return the golden example's inputs ``[n, context, F]``: real windows, evenly spread over the training part.
 
-    The first ones are cut short. Each is the one with the widest range of power among a thousand
-    neighbours, so that a wrong computation cannot hide in a flat line.
+    The first ones are shortened. Each is the one with the widest range of power among a thousand
+    neighbours, so that errors are not hidden by constant power.
     """
     whole, context = train.whole(), train.task.window.context
     n_around = min(1_000, len(whole))
@@ -150,7 +150,7 @@ def golden_windows(train: Examples) -> F32:
 
 
 def _probe(train: Examples) -> F32:
-    """Return :data:`N_PARITY` real windows evenly spread over the training part, every third one cut short."""
+    """Return :data:`N_PARITY` real windows evenly spread over the training part, every third one shortened."""
     places = np.unique(np.linspace(0, len(train) - 1, N_PARITY).astype(np.int64))
     context, count = train.task.window.context, np.arange(places.size)
     kept = np.where(count % 3 == 0, 2 + count % (context - 1), context)
@@ -159,12 +159,12 @@ def _probe(train: Examples) -> F32:
 
 def _golden(predictor: TflitePredictor, windows: F32) -> Golden:
     found = predictor.predict(windows)
-    quantiles = None if found.quantiles is None else _shortest(found.quantiles)
-    return Golden(window=_shortest(windows), mean=_shortest(found.mean), quantiles=quantiles)
+    quantiles = None if found.quantiles is None else _shortest_decimals(found.quantiles)
+    return Golden(window=_shortest_decimals(windows), mean=_shortest_decimals(found.mean), quantiles=quantiles)
 
 
 def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: EvaluationScore) -> ModelCard:
-    """Return the card as it is before the file's own numbers are known."""
+    """Return the card before scores and golden outputs are known."""
     plan, task = run.experiment, run.design.task
     levels = plan.outputs.quantile_levels
     n_leads = len(task.lead_times_min)
@@ -181,7 +181,7 @@ def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: Evalu
         lead_times_min=list(task.lead_times_min),
         features=[Feature(name=name, unit=UNITS[name]) for name in task.features],
         quantile_levels=None if levels is None else list(levels),
-        experiment=_made_by(run),
+        experiment=_training_record(run),
         trained_on=TrainedOn(
             source=run.source,
             sha256=run.source_sha256,
@@ -191,13 +191,15 @@ def _card(run: Run, content: bytes, n_parameters: int, golden: F32, naive: Evalu
         split=plan.split().for_card(),
         scores=ModelScores(model=naive.for_card(), persistence=naive.for_card(), skill=0.0),
         git_commit=git_commit() if run.git_commit == UNKNOWN_COMMIT else run.git_commit,
-        created_at=datetime.fromisoformat(now()),
-        golden=Golden(window=_shortest(golden), mean=np.zeros((len(golden), n_leads)).tolist(), quantiles=quantiles),
+        created_at=datetime.fromisoformat(utc_now()),
+        golden=Golden(
+            window=_shortest_decimals(golden), mean=np.zeros((len(golden), n_leads)).tolist(), quantiles=quantiles
+        ),
     )
 
 
-def _made_by(run: Run) -> dict[str, Any]:
-    """Return all that made the weights, as the card records it."""
+def _training_record(run: Run) -> dict[str, Any]:
+    """Return the training record for the card."""
     return {
         **run.experiment.model_dump(mode="json", exclude={"name", "family", "version"}),
         "scale": asdict(run.scale),
@@ -210,28 +212,28 @@ def _made_by(run: Run) -> dict[str, Any]:
     }
 
 
-def _shortest(values: F32) -> Any:
-    """Return float32 values as nested lists of the shortest decimals that give them back."""
+def _shortest_decimals(values: F32) -> Any:
+    """Return float32 values as nested lists of the shortest decimals that round-trip."""
     shortest = np.array([float(str(value)) for value in values.ravel()], dtype=np.float64)
     return shortest.reshape(values.shape).tolist()
 
 
-def _one_line_a_field(card: ModelCard) -> str:
+def _format_card(card: ModelCard) -> str:
     fields = card.model_dump(mode="json", exclude_none=True)
     return "{\n" + ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in fields.items()) + "\n}\n"
 
 
 def _install(content: bytes, card: ModelCard, models: Path) -> Path:
-    """Write file and card, let the edge's own loader judge them, and only then put them in place."""
+    """Write file and card to a temporary folder, load them by the edge's loader, and then move them into place."""
     models.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".export-", dir=models) as staging:
         staged = Path(staging) / card.name
         staged.mkdir()
         (staged / MODEL_FILE).write_bytes(content)
-        (staged / CARD_FILE).write_text(_one_line_a_field(card), encoding="utf-8")
+        (staged / CARD_FILE).write_text(_format_card(card), encoding="utf-8")
         loaded = load_model(staged)
         if loaded.card != card:
-            msg = f"model {card.name}: the card reads back as another one"
+            msg = f"model {card.name}: the card changes when read back"
             raise ExportError(msg)
         folder = models / card.name
         folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tempfile import mkstemp
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``, to be written; on success it takes the place of ``path``.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` to write to; on success it replaces ``path``.
 
-    Where the block fails or is interrupted, the temporary file is removed and ``path`` stays as it was.
+    If the block fails or is interrupted, the temporary file is removed and ``path`` is unchanged.
     The temporary name keeps the suffixes of ``path``, since some writers choose a format by them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def whole(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write ``content`` to ``path`` at once: a reader sees the old file or the new one, never a part."""
-    with whole(path) as temporary:
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write ``content`` to ``path`` atomically: readers see the old file or the new one, never a part."""
+    with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,4 +1,4 @@
-"""From readings to a training run: the weights of one experiment's model, and all that made them."""
+"""Trains the model of an experiment and stores the training run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.families import find_family
 from gapcast_trainer.families.base import Design
 from gapcast_trainer.gradient_descent import EpochProgress, descend
-from gapcast_trainer.run import Run, git_commit, now, save_run, save_weights
+from gapcast_trainer.run import Run, git_commit, save_run, save_weights, utc_now
 from gapcast_trainer.training_data import training_data_of
 from gapcast_trainer.trainingset import TrainingSet
 
@@ -29,11 +29,11 @@ def fit(
     note: Callable[[str], object] = lambda _: None,
     watch: Callable[[Run], object] = lambda _: None,
 ) -> Run:
-    """Fit the model of ``plan`` and leave its run in ``folder``.
+    """Fit the model of ``plan`` and store the run in ``folder``.
 
-    ``note`` is told how each epoch ended, ``watch`` is handed the run as it then stands and may end it
-    by an exception. Raises :class:`~gapcast_trainer.errors.RunError` where the family, a hyper-parameter or a feature
-    is unknown, a part of the split holds no windows, or a training set's windows are others than the plan's.
+    After each epoch, ``note`` is called with a progress message and ``watch`` with the run; it may stop the training
+    by raising an exception. Raises :class:`~gapcast_trainer.errors.RunError` if the family, a hyper-parameter or a
+    feature is unknown, a part of the split has no windows, or a training set's windows do not match the plan.
     """
     family, hyper = find_family(plan.family, plan.hyper)
     material = training_data_of(readings, plan)
@@ -54,7 +54,7 @@ def fit(
         train_last=material.last,
         git_commit=git_commit(),
         versions={"python": platform.python_version(), **{n: version(n) for n in ("keras", "tensorflow", "numpy")}},
-        started_at=now(),
+        started_at=utc_now(),
         houses=material.houses,
         left_out=material.left_out,
     )
@@ -71,7 +71,7 @@ def fit(
 
 
 class _BestWeights:
-    """Keeps the run in its folder as it stands after each epoch."""
+    """Stores the run after each epoch, with the best weights."""
 
     def __init__(self, run: Run, folder: Path, note: Callable[[str], object], watch: Callable[[Run], object]) -> None:
         self.run = run
@@ -80,7 +80,7 @@ class _BestWeights:
         self._watch = watch
 
     def keep(self, so_far: EpochProgress) -> None:
-        """Write the run, and the weights where they are better than any before."""
+        """Write the run, and the weights if they are the best so far."""
         n_epochs, last = len(so_far.history), so_far.history[-1]
         better = so_far.best_epoch == n_epochs
         digest = save_weights(self._folder, so_far.weights) if better else self.run.weights_sha256

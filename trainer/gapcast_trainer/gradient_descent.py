@@ -1,4 +1,4 @@
-"""Gradient descent with early stopping, the best weights kept on disk, and an ending by Ctrl-C that loses nothing."""
+"""Gradient descent with early stopping; the best weights are stored on disk, also when stopped by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _VALIDATE_SIZE = 8192
 
 @dataclass(frozen=True, slots=True)
 class EpochProgress:
-    """Where a descent stands after an epoch: all epochs so far, the best one's number (from 1) and its weights."""
+    """The state after an epoch: all epochs so far, the number of the best one (from 1) and its weights."""
 
     history: tuple[Epoch, ...]
     best_epoch: int
     weights: list[F32]
 
 
-def descend(  # noqa: PLR0913 - what a descent is made of
+def descend(  # noqa: PLR0913
     model: keras.Model,
     train: Examples | Streamed,
     validate: Examples | Streamed,
@@ -44,11 +44,11 @@ def descend(  # noqa: PLR0913 - what a descent is made of
     keep: Callable[[EpochProgress], None],
     progress: bool,
 ) -> Status:
-    """Fit what is trainable of ``model`` and leave it with its best weights.
+    """Fit the trainable weights of ``model`` and set the best ones.
 
-    ``keep`` is called after each epoch. Ctrl-C ends the fitting with what is best so far; before the
-    first epoch has ended there is nothing to keep, and it goes on to the caller. Raises
-    :class:`~gapcast_trainer.errors.DatasetError` where a chunk of a training set is damaged.
+    ``keep`` is called after each epoch. Ctrl-C stops the training with the best weights so far; before the
+    end of the first epoch there are none, and KeyboardInterrupt propagates. Raises
+    :class:`~gapcast_trainer.errors.DatasetError` if a chunk of a training set is damaged.
     """
     descent, outputs = plan.descent, tuple(model.output_names)
     batches = batches_of(
@@ -92,10 +92,10 @@ def descend(  # noqa: PLR0913 - what a descent is made of
 
 
 class Rate(keras.optimizers.schedules.LearningRateSchedule):
-    """The course of the learning rate over ``n_steps``."""
+    """The learning rate schedule over ``n_steps``."""
 
     def __init__(self, descent: experiment.Descent, n_steps: int) -> None:
-        """Take the plan's course."""
+        """Use the schedule of ``descent``."""
         super().__init__()
         self._descent = descent
         self._n_steps = n_steps
@@ -132,7 +132,7 @@ def _optimiser(descent: experiment.Descent, rate: Rate) -> keras.optimizers.Opti
 
 
 class _EpochCallback(keras.callbacks.Callback):
-    """Sees each epoch end: keeps the best weights, stops when patience has run out, moves the bar."""
+    """After each epoch stores the best weights, stops when patience has run out, and updates the progress bar."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class _EpochCallback(keras.callbacks.Callback):
             self._bar.set_postfix(self._shown(f"{float(logs['loss']):.5f}"), refresh=False)
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Keep what was judged: while a running average is kept, these are other weights than those of the descent."""
+        """Store the validated weights: with weight averaging they differ from those of the descent."""
         del logs
         self._judged = self.model.get_weights()
 
@@ -190,5 +190,5 @@ class _EpochCallback(keras.callbacks.Callback):
         return shown
 
     def close(self) -> None:
-        """End the bar."""
+        """Close the progress bar."""
         self._bar.close()

@@ -1,4 +1,4 @@
-"""What gradient descent lessens: the mean's squared error and the quantiles' pinball loss, in scaled units."""
+"""Loss functions: squared error of the mean and pinball loss of the quantiles, in scaled units."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SquaredError(keras.losses.Loss):
     """Squared error of ``mean`` ``[N, K]``, weighted over lead times, in units of the squared scale."""
 
     def __init__(self, loss: Loss, design: Design) -> None:
-        """Take the weights of the lead times."""
+        """Use the lead time weights of ``loss``."""
         super().__init__(name="squared_error")
         self._weights = _lead_weights(loss, len(design.task.lead_times_min))
         self._scale_kw = design.scale.scale_kw
@@ -34,7 +34,7 @@ class Pinball(keras.losses.Loss):
     """Pinball loss (Koenker and Bassett 1978) of ``quantiles`` ``[N, K, Q]``, averaged over levels, in scaled units."""
 
     def __init__(self, loss: Loss, design: Design) -> None:
-        """Take the levels and the weights of the lead times."""
+        """Use the levels of ``design`` and the lead time weights of ``loss``."""
         super().__init__(name="pinball")
         self._weights = _lead_weights(loss, len(design.task.lead_times_min))
         self._levels = list(design.quantile_levels or ())

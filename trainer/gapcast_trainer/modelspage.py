@@ -1,4 +1,4 @@
-"""``models/README.md``, made from the cards: what models there are, how good, and where they come from."""
+"""Generates ``models/README.md`` from the cards: the models, their scores and their training data."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from gapcast.core.card import ModelCard, ModelScore
 from gapcast.predictors.files import CARD_FILE
 from gapcast.predictors.store import default_model, model_names, read_card
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.files import write_whole
+from gapcast_trainer.files import write_atomically
 
 PAGE = "README.md"
 _NONE = "–"
 
 _HEAD = """# The models
 
-Made from the cards by `gapcast-trainer models-page`: change the cards, not this page.
+Generated from the cards by `gapcast-trainer models-page`: change the cards, not this page.
 
 Each folder holds `model.tflite` and `card.json`, which describes the file. A model takes windows in physical units,
 `[N, context, features]`, oldest minute first, and returns `mean` `[N, K]` in kW for each of its K lead times, the
@@ -28,33 +28,33 @@ Scores at each model's horizon, on the windows of the test part that end with 30
 them. MSE and MAE are of the mean unless stated otherwise; skill is 1 − MSE / MSE of persistence.
 """
 
-_AGAIN = """
-## Compute these again
+_REPRODUCE = """
+## Reproduce the scores
 
-With the data that a card names prepared (`gapcast-trainer fetch`, `gapcast-trainer prepare`):
+Prepare the data that a card names (`gapcast-trainer fetch`, `gapcast-trainer prepare`), then run:
 
 ```sh
 gapcast-trainer evaluate
 ```
 
-[docs/evaluation.md](../docs/evaluation.md) says what is measured and how.
+[docs/evaluation.md](../docs/evaluation.md) describes the measures.
 
 ## Licence
 
-The models are under the project's own licence, Apache-2.0. UCI's *Individual household electric power consumption*,
-which they were fitted to where their card says so, is by Georges Hebrail and Alice Berard (2012,
+The models are licensed under the project's licence, Apache-2.0. UCI's *Individual household electric power
+consumption*, on which they were trained if their card says so, is by Georges Hebrail and Alice Berard (2012,
 [doi 10.24432/C58K54](https://doi.org/10.24432/C58K54)), under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/).
-Its minutes were taken as they are, and missing ones left out.
+Its minutes were used unchanged; missing ones were left out.
 """
 
 
 def write_page(models: Path) -> Path:
-    """Write the page of all models in the folder ``models`` and return where.
+    """Write the page of all models in the folder ``models`` and return its path.
 
-    Raises :class:`RunError` where there is none.
+    Raises :class:`RunError` if there is none.
     """
     path = models / PAGE
-    write_whole(path, models_page(models))
+    write_atomically(path, models_page(models))
     return path
 
 
@@ -75,7 +75,7 @@ def models_page(models: Path) -> str:
             _SCORES,
             _scores(cards),
             *sections,
-            _AGAIN,
+            _REPRODUCE,
         ]
     )
 
@@ -110,9 +110,9 @@ def _scores(cards: Sequence[ModelCard]) -> str:
                 f"{naive.mse_kw2:.4f}",
                 f"{card.scores.skill:.3f}",
                 f"{model.mae_kw:.4f}",
-                _shown(model.mae_median_kw),
+                _format_score(model.mae_median_kw),
                 f"{naive.mae_kw:.4f}",
-                _shown(model.coverage),
+                _format_score(model.coverage),
             )
         )
     heads = (
@@ -122,9 +122,9 @@ def _scores(cards: Sequence[ModelCard]) -> str:
         "persistence's",
         "skill",
         "MAE kW",
-        "of the median",
+        "median's MAE",
         "persistence's",
-        "in its 90 %",
+        "90 % coverage",
     )
     return _rows(heads, rows)
 
@@ -133,18 +133,18 @@ def _section(card: ModelCard, is_default: bool) -> str:
     data, split = card.trained_on, card.split
     features = ", ".join(f"{feature.name} ({feature.unit})" for feature in card.features)
     levels = ", ".join(str(level) for level in card.quantile_levels or ())
-    said = f"the mean and the quantiles {levels}" if levels else "the mean"
+    outputs = f"the mean and the quantiles {levels}" if levels else "the mean"
     facts = (
         f"Family {card.family}, version {card.version}{', the default' if is_default else ''}: "
         f"{card.parameters:,} parameters, {card.bytes:,} bytes.",
-        f"Sees {card.context} min of {features}; a short history is padded with {_PADDED[card.padding]}.",
-        f"Says {said}, {_leads(card)} min ahead.",
+        f"Input: {card.context} min of {features}; a short history is padded with {_PADDED[card.padding]}.",
+        f"Outputs {outputs}, {_leads(card)} min ahead.",
         f"Trained on {data.source}, from {data.first:%Y-%m-%d %H:%M} to {data.last:%Y-%m-%d %H:%M} UTC; "
         f"SHA-256 of the text `{data.sha256}`.",
-        f"Chosen on what follows until {split.validate_until:%Y-%m-%d}, tested from there until "
-        f"{split.test_until:%Y-%m-%d} (exclusive); {split.embargo_min} min between the parts are left out.",
-        _verdict(card.scores.model, card.scores.persistence),
-        f"Made {card.created_at:%Y-%m-%d} from commit `{card.git_commit}`; SHA-256 of the file `{card.sha256}`.",
+        f"Validated on the time after that until {split.validate_until:%Y-%m-%d}, tested from there until "
+        f"{split.test_until:%Y-%m-%d} (exclusive); {split.embargo_min} min between the parts are omitted.",
+        _comparison(card.scores.model, card.scores.persistence),
+        f"Created {card.created_at:%Y-%m-%d} from commit `{card.git_commit}`; SHA-256 of the file `{card.sha256}`.",
     )
     return "\n".join(["", f"## {card.name}", "", *(f"- {fact}" for fact in facts)])
 
@@ -152,10 +152,10 @@ def _section(card: ModelCard, is_default: bool) -> str:
 _PADDED = {"oldest": "its oldest reading", "zero": "zero"}
 
 
-def _verdict(model: ModelScore, naive: ModelScore) -> str:
+def _comparison(model: ModelScore, naive: ModelScore) -> str:
     mae_kw, of = (model.mae_kw, "mean") if model.mae_median_kw is None else (model.mae_median_kw, "median")
     return (
-        f"Against persistence: squared error {_change(model.mse_kw2, naive.mse_kw2)}, "
+        f"Compared with persistence: squared error {_change(model.mse_kw2, naive.mse_kw2)}, "
         f"absolute error of the {of} {_change(mae_kw, naive.mae_kw)}."
     )
 
@@ -172,7 +172,7 @@ def _leads(card: ModelCard) -> str:
     return ", ".join(str(lead) for lead in leads)
 
 
-def _shown(value: float | None) -> str:
+def _format_score(value: float | None) -> str:
     return _NONE if value is None else f"{value:.4f}"
 
 

@@ -1,8 +1,8 @@
-"""A training run: what ``train`` leaves in its folder and ``export`` picks up.
+"""A training run: the files that ``train`` writes to its folder and ``export`` reads.
 
-``weights.npz`` holds the best weights so far, ``run.json`` all that made them. Both are replaced
-whole at each improvement, the weights first; a run whose weights are not those that ``run.json``
-names was interrupted between the two and is refused.
+``weights.npz`` holds the best weights so far, ``run.json`` everything that made them. Both are replaced
+atomically at each improvement, the weights first; a run whose weights do not match ``run.json``
+was interrupted between the two and is rejected.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gapcast.core.window import F32
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.families.base import Design, Scale
-from gapcast_trainer.files import write_whole
+from gapcast_trainer.files import write_atomically
 
 RUN_FILE, WEIGHTS_FILE = "run.json", "weights.npz"
 UNKNOWN_COMMIT = "unknown"
@@ -45,10 +45,10 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All that made a set of weights.
+    """Everything that made a set of weights.
 
-    ``clean_sha256`` is of the clean file, or of the manifest of a training set, whose ``houses`` were learnt from while
-    those ``left_out`` were not.
+    ``clean_sha256`` is of the clean file, or of the manifest of a training set, which was trained on ``houses`` without
+    those ``left_out``.
     """
 
     experiment: Experiment
@@ -77,12 +77,12 @@ class Run:
 
     @property
     def design(self) -> Design:
-        """What the graph was built for."""
+        """The design of the graph."""
         return Design(self.experiment.task(), self.experiment.outputs.quantile_levels, self.scale)
 
     @property
     def best(self) -> Epoch | None:
-        """The epoch whose weights were kept, or None where there was no descent."""
+        """The epoch of the stored weights, or None without gradient descent."""
         return None if self.best_epoch is None else self.history[self.best_epoch - 1]
 
 
@@ -93,24 +93,24 @@ def save_weights(folder: Path, weights: list[F32]) -> str:
     """Write ``weights`` and return their SHA-256."""
     packed = io.BytesIO()
     np.savez(packed, *weights)
-    write_whole(folder / WEIGHTS_FILE, packed.getvalue())
+    write_atomically(folder / WEIGHTS_FILE, packed.getvalue())
     return sha256(packed.getvalue()).hexdigest()
 
 
 def save_run(folder: Path, run: Run) -> None:
     """Write ``run.json``."""
-    write_whole(folder / RUN_FILE, json.dumps(_RUN.dump_python(run, mode="json"), indent=2) + "\n")
+    write_atomically(folder / RUN_FILE, json.dumps(_RUN.dump_python(run, mode="json"), indent=2) + "\n")
 
 
 def load_run(folder: Path) -> tuple[Run, list[F32]]:
     """Read a run and its best weights.
 
-    Raises :class:`RunError` where there is none, it has no weights yet, or the two do not belong together.
+    Raises :class:`RunError` if there is none, it has no weights yet, or the two do not match.
     """
     try:
         run = _RUN.validate_json((folder / RUN_FILE).read_bytes())
     except OSError as error:
-        msg = f"{folder}: holds no {RUN_FILE} of a training run: make it with `gapcast-trainer train`"
+        msg = f"{folder}: contains no {RUN_FILE} of a training run: create it with `gapcast-trainer train`"
         raise RunError(msg) from error
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the file"
@@ -128,19 +128,19 @@ def load_run(folder: Path) -> tuple[Run, list[F32]]:
         return run, [arrays[f"arr_{place}"] for place in range(len(arrays.files))]
 
 
-def now() -> str:
-    """Return the time now, RFC 3339 in UTC to the second."""
+def utc_now() -> str:
+    """Return the current time, RFC 3339 in UTC, to the second."""
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def git_commit() -> str:
     """Return the commit that this code was checked out at, or :data:`UNKNOWN_COMMIT`.
 
-    ``-dirty`` follows where the code was changed since.
+    ``-dirty`` is appended if the code was changed since.
     """
     here = Path(__file__)
     if _git("ls-files", "--error-unmatch", here.name) is None:
-        return UNKNOWN_COMMIT  # installed, perhaps inside some other project's checkout
+        return UNKNOWN_COMMIT  # installed, possibly inside another project's checkout
     commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no", "--", ".")
     if commit is None:
         return UNKNOWN_COMMIT
@@ -148,9 +148,9 @@ def git_commit() -> str:
 
 
 def _git(*command: str) -> str | None:
-    """Return what a git command answers in this folder, or None where it fails or there is no git."""
+    """Return the output of a git command in this folder, or None if it fails or git is missing."""
     try:
-        answer = subprocess.run(  # noqa: S603 - fixed words, no shell
+        answer = subprocess.run(  # noqa: S603 - fixed arguments, no shell
             ("git", *command),  # noqa: S607 - wherever git is installed
             cwd=Path(__file__).parent,
             capture_output=True,

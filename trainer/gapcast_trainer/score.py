@@ -1,4 +1,4 @@
-"""Errors of forecasts against what really came, at the horizon: what a card states."""
+"""Errors of forecasts at the horizon, as stated on a card."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from gapcast.core import card
 from gapcast.core.predictor import Predictor
 from gapcast_trainer.scores.measures import measure
-from gapcast_trainer.scores.model_outputs import ask
+from gapcast_trainer.scores.model_outputs import predict_windows
 from gapcast_trainer.scores.record import record
 from gapcast_trainer.windows import Examples
 
@@ -23,7 +23,7 @@ _ROWS_AT_ONCE = 16_384
 class EvaluationScore:
     """Errors over ``n`` forecasts at the horizon: kW^2 for MSE, kW for the others; bias is forecast minus truth.
 
-    ``mae_median_kw`` and ``coverage`` (of the 90 % interval) are None where the model has no quantiles.
+    ``mae_median_kw`` and ``coverage`` (of the 90 % interval) are None if the model has no quantiles.
     """
 
     n: int
@@ -60,13 +60,13 @@ def score(
     n_kept: int | None = None,
     advance: Callable[[int], object] = lambda _: None,
 ) -> EvaluationScore:
-    """Score ``predictor`` on ``found`` (one at least), at its longest lead time.
+    """Score ``predictor`` on ``found`` (at least one window), at its longest lead time.
 
-    With ``n_kept`` every window is cut short to its newest ``n_kept`` readings and padded again.
-    ``advance`` is told how many windows each step has done.
+    With ``n_kept`` every window is shortened to its newest ``n_kept`` readings and padded.
+    ``advance`` is called with the number of windows of each step.
     """
-    answers = ask(predictor, found, n_kept=n_kept, advance=advance)
-    mean, quantiles = answers.at(answers.lead_times_min[-1])
+    outputs = predict_windows(predictor, found, n_kept=n_kept, advance=advance)
+    mean, quantiles = outputs.at(outputs.lead_times_min[-1])
     last_kw = np.concatenate([window[:, -1, 0] for window, _ in found.batches(_ROWS_AT_ONCE)])
-    got = record(measure(mean, quantiles, answers.levels, found.target_kw[:, -1], last_kw))
+    got = record(measure(mean, quantiles, outputs.levels, found.target_kw[:, -1], last_kw))
     return EvaluationScore(got.n, got.mse_kw2, got.mae_kw, got.bias_kw, got.median_mae_kw, got.coverage)

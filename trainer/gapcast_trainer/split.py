@@ -1,7 +1,7 @@
 """The split by time: train, validate, test, with an embargo between them.
 
-A forecast belongs to a part by its *observed at*. The last ``embargo_min`` minutes of every part but
-the last belong to none, so that no target of one part lies in the next; that holds for every horizon
+A forecast belongs to a part by its *observed at*. The last ``embargo_min`` minutes of every part except
+the last belong to none, so that no target of one part lies in the next, for every horizon
 up to the embargo.
 """
 
@@ -41,7 +41,7 @@ class MinuteSplit:
     embargo_min: int = 5
 
     def __post_init__(self) -> None:
-        """Refuse parts out of order and a negative embargo."""
+        """Reject parts out of order and a negative embargo."""
         if not self.train_until < self.validate_until < self.test_until or self.embargo_min < 0:
             msg = f"parts must follow each other in time with an embargo of 0 minutes or more, not {self}"
             raise ValueError(msg)
@@ -56,7 +56,7 @@ class MinuteSplit:
         return validate, test
 
     def holds(self, part: SplitPart, observed_minute: I64) -> NDArray[np.bool_]:
-        """Tell which of ``observed_minute`` ``[N]`` (since the epoch) belong to ``part``."""
+        """Return which of ``observed_minute`` ``[N]`` (since the epoch) belong to ``part``."""
         first, until = self.bounds(part)
         inside = observed_minute < until
         return inside if first is None else inside & (observed_minute >= first)

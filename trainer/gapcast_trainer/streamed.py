@@ -1,7 +1,7 @@
-"""Batches of a training set for gradient descent: from the disk, chunk by chunk, within a bounded memory.
+"""Batches of a training set for gradient descent, read from disk chunk by chunk in bounded memory.
 
-An epoch takes the chunks in an order of its own, as many at once as the buffer holds, and the windows of the buffer in
-an order of their own. All that is drawn follows from the seed, the epoch and the batch alone.
+Each epoch shuffles the chunks, loads as many as fit into the buffer, and shuffles the windows of the buffer. All random
+draws depend only on the seed, the epoch and the batch.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import numpy as np
 
 from gapcast.core.training_set import Chunk
 from gapcast.core.window import F32, I64
-from gapcast_trainer.batches import Batches, Of, factors, scaled
+from gapcast_trainer.batches import Batches, PerOutput, draw_factors, scale_batch
 from gapcast_trainer.errors import DatasetError
 from gapcast_trainer.experiment import Augment
 from gapcast_trainer.families.graph import MEAN
 from gapcast_trainer.trainingset import Streamed
 from gapcast_trainer.windows import Examples
 
-#: What a buffer holds at most, where no single chunk is larger.
+#: Maximum size of a buffer, unless a single chunk is larger.
 BUFFER_BYTES = 256 << 20
 _CHUNKS, _ROWS, _CHANGES = range(3)
 
 
 class StreamedBatches(keras.utils.PyDataset):
-    """A part of a training set in batches, augmented: :class:`gapcast_trainer.batches.Batches` from the disk.
+    """A part of a training set in augmented batches: :class:`gapcast_trainer.batches.Batches` from disk.
 
-    Batches are quick to get in their order; one from elsewhere reads its buffer anew.
+    Sequential access is fast; random access reloads the buffer.
     """
 
-    def __init__(  # noqa: PLR0913 - what a feed is made of
+    def __init__(  # noqa: PLR0913
         self,
         found: Streamed,
         size: int,
@@ -43,7 +43,7 @@ class StreamedBatches(keras.utils.PyDataset):
         outputs: tuple[str, ...] = (MEAN,),
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
-        """Plan the first pass."""
+        """Plan the first epoch."""
         super().__init__()
         self._found = found
         self._size = size
@@ -54,26 +54,26 @@ class StreamedBatches(keras.utils.PyDataset):
         self._buffer_rows = buffer_bytes // found.source.row_type.itemsize
         self._n = math.ceil(len(found) / every)
         self._epoch = 0
-        #: What was wrong with a chunk: Keras asks for batches in a thread of TensorFlow's, which hides errors.
+        #: The error of a damaged chunk: Keras requests batches in a thread of TensorFlow, which hides exceptions.
         self.problem: DatasetError | None = None
         self._plan()
 
     def __len__(self) -> int:
-        """Return the number of batches in a pass."""
+        """Return the number of batches per epoch."""
         return math.ceil(self._n / self._size)
 
-    def __getitem__(self, index: int) -> tuple[F32, Of, Of]:
-        """Return batch ``index`` as :class:`gapcast_trainer.batches.Batches` does."""
+    def __getitem__(self, index: int) -> tuple[F32, PerOutput, PerOutput]:
+        """Return batch ``index``, as :class:`gapcast_trainer.batches.Batches` does."""
         first, until = index * self._size, min((index + 1) * self._size, self._n)
         random = self._random(_CHANGES, index)
         kept, share = self._augment.lengths(self._found.task.window.context)
         n_kept = random.choice(kept, until - first, p=share)
         factor = np.ones(until - first, np.float32)
         if self._redraw:
-            factor = factors(random, until - first, self._augment)
+            factor = draw_factors(random, until - first, self._augment)
         inputs, targets, n_done = list[F32](), list[F32](), 0
         at = int(np.searchsorted(self._begins, first, side="right")) - 1
-        while n_done < until - first:  # a batch may begin in one buffer and end in the next
+        while n_done < until - first:  # a batch may span two buffers
             examples, order = self._buffer(at)
             begin = first + n_done - int(self._begins[at])
             chosen = order[begin : begin + until - first - n_done]
@@ -81,16 +81,16 @@ class StreamedBatches(keras.utils.PyDataset):
             targets.append(examples.target_kw[chosen])
             n_done += chosen.size
             at += 1
-        return scaled(np.concatenate(inputs), np.concatenate(targets), factor, self._outputs)
+        return scale_batch(np.concatenate(inputs), np.concatenate(targets), factor, self._outputs)
 
     def on_epoch_end(self) -> None:
-        """Draw anew for the next pass."""
+        """Redraw for the next epoch."""
         if self._redraw:
             self._epoch += 1
             self._plan()
 
     def _plan(self) -> None:
-        """Deal the chunks of a pass into buffers."""
+        """Distribute the chunks of an epoch over buffers."""
         chunks = self._found.chunks
         if self._redraw:
             chunks = [chunks[at] for at in self._random(_CHUNKS).permutation(len(chunks))]
@@ -107,9 +107,9 @@ class StreamedBatches(keras.utils.PyDataset):
         self._held: tuple[int, Examples, I64] | None = None
 
     def _buffer(self, at: int) -> tuple[Examples, I64]:
-        """Return the windows of buffer ``at``, and the order that they are taken in."""
+        """Return the windows of buffer ``at``, and their order."""
         if self._held is None or self._held[0] != at:
-            self._held = None  # before the next is read: two never stand side by side
+            self._held = None  # freed before the next one is read, so that only one is in memory
             try:
                 examples = self._found.buffer(self._buffers[at])
             except DatasetError as error:
@@ -123,7 +123,7 @@ class StreamedBatches(keras.utils.PyDataset):
         return np.random.default_rng([self._seed, self._epoch, *what])
 
 
-def batches_of(  # noqa: PLR0913 - what a feed is made of
+def batches_of(  # noqa: PLR0913
     found: Examples | Streamed,
     size: int,
     augment: Augment,
@@ -133,7 +133,7 @@ def batches_of(  # noqa: PLR0913 - what a feed is made of
     every: int = 1,
     outputs: tuple[str, ...] = (MEAN,),
 ) -> Batches | StreamedBatches:
-    """Return ``found`` in batches, from memory or from the disk."""
+    """Return ``found`` in batches, from memory or from disk."""
     if isinstance(found, Streamed):
         return StreamedBatches(found, size, augment, seed, redraw=redraw, every=every, outputs=outputs)
     return Batches(found, size, augment, seed, redraw=redraw, every=every, outputs=outputs)

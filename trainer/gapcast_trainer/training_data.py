@@ -1,4 +1,4 @@
-"""What a model is fitted to and chosen by: the parts of a clean file, or of a training set of many houses."""
+"""Training and validation data of a model, from a clean file or from a training set of many houses."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _MINUTE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """The windows to train and to validate on, the scale of what is learnt from, and where all of it comes from.
+    """The windows to train and to validate on, the scale of the training part, and its source.
 
-    ``plan`` is the experiment with the parts as they are. ``sha256`` is of the clean file or the set, ``first`` and
-    ``last`` are the minutes learnt from, RFC 3339. ``houses`` and those ``left_out`` are a set's.
+    ``plan`` is the experiment with the actual split. ``sha256`` is of the clean file or the set, ``first`` and
+    ``last`` are the first and last minute of training, RFC 3339. ``houses`` and those ``left_out`` are a set's.
     """
 
     plan: Experiment
@@ -44,12 +44,12 @@ class TrainingData:
 
 
 def training_data_of(readings: Clean | TrainingSet, plan: Experiment) -> TrainingData:
-    """Return what ``plan`` makes of ``readings``; raise :class:`RunError` where that is nothing."""
+    """Return the data of ``plan`` from ``readings``; raise :class:`RunError` if there are no windows."""
     return _of_set(readings, plan) if isinstance(readings, TrainingSet) else _of_clean(readings, plan)
 
 
 def _of_clean(clean: Clean, plan: Experiment) -> TrainingData:
-    series, split = _from(clean.series, plan), plan.split()
+    series, split = _starting_at(clean.series, plan), plan.split()
     train, validate = (_part(series, plan, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE))
     return TrainingData(
         plan=plan,
@@ -89,7 +89,7 @@ def _of_set(found: TrainingSet, plan: Experiment) -> TrainingData:
 
 
 def _bounds(manifest: Manifest) -> tuple[datetime, datetime, datetime]:
-    """Return the latest ends of the parts over the houses; what is tested are other houses."""
+    """Return the latest ends of the parts over the houses; the test part is of other houses."""
     begins = [house.validate_from for house in manifest.houses if house.validate_from is not None]
     ends = {
         left_out: [house.last for house in manifest.houses if house.left_out is left_out] for left_out in (False, True)
@@ -101,7 +101,7 @@ def _bounds(manifest: Manifest) -> tuple[datetime, datetime, datetime]:
 
 
 def _balanced_scale(manifest: Manifest) -> Scale:
-    """Return mean and standard deviation of the minutes learnt from, each house as heavy as any other."""
+    """Return mean and standard deviation of the training minutes, with equal weight per house."""
     learnt = [house for house in manifest.houses if not house.left_out and house.n_taken["train"]]
     mean_kw = float(np.mean([house.mean_kw for house in learnt]))
     square_kw2 = float(np.mean([house.mean_square_kw2 for house in learnt]))
@@ -109,7 +109,7 @@ def _balanced_scale(manifest: Manifest) -> Scale:
     return Scale(round(mean_kw, 4), round(scale_kw, 4) or 1.0)
 
 
-def _from(series: Series, plan: Experiment) -> Series:
+def _starting_at(series: Series, plan: Experiment) -> Series:
     """Return the series from the plan's first minute on."""
     if plan.data.first is None:
         return series

@@ -1,7 +1,7 @@
-"""A training set of many houses, as ``gapcast-fleet prepare`` wrote it: opened, checked, and read chunk by chunk.
+"""Reads training sets of many houses, which ``gapcast-fleet prepare`` writes, chunk by chunk.
 
-Its form is :mod:`gapcast.core.training_set`. A chunk is hashed whenever it is read, so that every model knows the very
-windows that it was fitted to.
+The format is :mod:`gapcast.core.training_set`. Each chunk is verified by its hash when it is read, so that every model
+records exactly the windows that it was fitted to.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from gapcast_trainer.split import SplitPart
 from gapcast_trainer.windows import Examples, WindowTask
 
 Rows = NDArray[np.void]
-_AGAIN = "make it with `gapcast-fleet prepare`"
+_REMEDY = "create it with `gapcast-fleet prepare`"
 _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """A set in ``folder``; ``sha256`` is of its manifest, and so of all that it holds."""
+    """A set in ``folder``; ``sha256`` is of its manifest, which covers all content."""
 
     folder: Path
     manifest: Manifest
@@ -45,21 +45,21 @@ class TrainingSet:
         return row_type(self.manifest.contract.context, len(self.manifest.contract.lead_times_min))
 
     def read(self, chunk: Chunk) -> Rows:
-        """Return the rows of ``chunk``; raise :class:`DatasetError` where they are not what the manifest names."""
+        """Return the rows of ``chunk``; raise :class:`DatasetError` if they do not match the manifest."""
         path = self.folder / chunk.file
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise DatasetError(path, f"cannot be read ({error.strerror}): {_AGAIN}") from error
+            raise DatasetError(path, f"cannot be read ({error.strerror}): {_REMEDY}") from error
         if sha256(content).hexdigest() != chunk.sha256:
-            raise DatasetError(path, f"is damaged: it is not what {MANIFEST_FILE} names; {_AGAIN} in another folder")
+            raise DatasetError(path, f"is damaged: it is not what {MANIFEST_FILE} names; {_REMEDY} in another folder")
         rows: Rows = np.load(BytesIO(content), allow_pickle=False)
         if rows.dtype != self.row_type or rows.shape != (chunk.n_rows,):
-            raise DatasetError(path, f"holds other columns or rows than {MANIFEST_FILE} says: {_AGAIN}")
+            raise DatasetError(path, f"holds other columns or rows than {MANIFEST_FILE} says: {_REMEDY}")
         return rows
 
     def check(self, plan: Experiment) -> None:
-        """Raise :class:`RunError` where the windows are not those that ``plan`` asks for."""
+        """Raise :class:`RunError` if the windows do not match ``plan``."""
         contract, task = self.manifest.contract, plan.task()
         leads = ",".join(map(str, task.lead_times_min))
         asked = (
@@ -81,12 +81,12 @@ class TrainingSet:
 
 
 def open_set(folder: Path) -> TrainingSet:
-    """Return the set in ``folder``; raise :class:`DatasetError` where there is none that this version reads."""
+    """Return the set in ``folder``; raise :class:`DatasetError` if there is none that this version can read."""
     path = folder / MANIFEST_FILE
     try:
         content = path.read_bytes()
     except OSError as error:
-        problem = f"holds no {MANIFEST_FILE}, so it is no training set, or not the whole of one: {_AGAIN}"
+        problem = f"holds no {MANIFEST_FILE}, so it is no training set, or not the whole of one: {_REMEDY}"
         raise DatasetError(folder, problem + ", which goes on where it was ended") from error
     try:
         found = json.loads(content)["format"]
@@ -94,14 +94,14 @@ def open_set(folder: Path) -> TrainingSet:
             return TrainingSet(folder, _MANIFEST.validate_json(content), sha256(content).hexdigest())
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise DatasetError(path, f"{where}: {error.errors()[0]['msg']}: {_AGAIN}") from error
+        raise DatasetError(path, f"{where}: {error.errors()[0]['msg']}: {_REMEDY}") from error
     except (ValueError, LookupError, TypeError) as error:
-        raise DatasetError(path, f"is no manifest of a training set ({error}): {_AGAIN}") from error
-    raise DatasetError(path, f"is of format {found}, and this version reads {FORMAT}: {_AGAIN} of this version")
+        raise DatasetError(path, f"is no manifest of a training set ({error}): {_REMEDY}") from error
+    raise DatasetError(path, f"is of format {found}, and this version reads {FORMAT}: {_REMEDY} of this version")
 
 
-def held(rows: Rows, part: SplitPart, task: WindowTask) -> Examples:
-    """Return windows that are in memory as examples."""
+def to_examples(rows: Rows, part: SplitPart, task: WindowTask) -> Examples:
+    """Return rows in memory as examples."""
     return Examples(
         part=part,
         task=task,
@@ -116,7 +116,7 @@ def held(rows: Rows, part: SplitPart, task: WindowTask) -> Examples:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """A part of a training set. It is read anew at each pass, and is never in memory as a whole."""
+    """A part of a training set, read from disk in each pass, and never completely in memory."""
 
     source: TrainingSet
     part: SplitPart
@@ -128,7 +128,7 @@ class Streamed:
 
     @property
     def n_measured(self) -> int:
-        """How many of the features a meter gives; they come first."""
+        """Number of measured features, which come first."""
         return len(measured_in(self.task.features))
 
     @property
@@ -139,11 +139,13 @@ class Streamed:
     def buffer(self, chunks: list[Chunk]) -> Examples:
         """Return the windows of ``chunks``, in memory."""
         first = 0
-        rows = np.empty(sum(chunk.n_rows for chunk in chunks), self.source.row_type)  # no chunk stands in it twice
+        rows = np.empty(
+            sum(chunk.n_rows for chunk in chunks), self.source.row_type
+        )  # filled chunk by chunk, without a second copy
         for chunk in chunks:
             rows[first : first + chunk.n_rows] = self.source.read(chunk)
             first += chunk.n_rows
-        return held(rows, self.part, self.task)
+        return to_examples(rows, self.part, self.task)
 
     def batches(self, size: int) -> Iterator[tuple[F32, F32]]:
         """Yield inputs and targets in the chunks' order, ``size`` at once, fewer at a chunk's end."""
@@ -151,8 +153,8 @@ class Streamed:
             yield from self.buffer([chunk]).batches(size)
 
     def sample(self, n_most: int) -> Examples:
-        """Return at most ``n_most`` windows, of all chunks alike, in order of time."""
+        """Return at most ``n_most`` windows, sampled evenly from all chunks, in order of time."""
         every = max(1, math.ceil(len(self) / n_most))
         found = [self.source.read(chunk)[::every] for chunk in self.chunks]
         rows: Rows = np.concatenate([np.empty(0, self.source.row_type), *found])
-        return held(rows[np.argsort(rows["observed_minute"], kind="stable")], self.part, self.task)
+        return to_examples(rows[np.argsort(rows["observed_minute"], kind="stable")], self.part, self.task)

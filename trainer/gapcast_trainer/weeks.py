@@ -1,4 +1,4 @@
-"""A picture of back-tests: skill and coverage by week, a row of panels for each house."""
+"""Plots back-tests: skill and coverage by week, one row of panels per house."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.files import write_whole
+from gapcast_trainer.files import write_atomically
 from gapcast_trainer.report.figure import BLUE, GREY, ORANGE, new_figure
 
-#: Weeks with fewer forecasts are left out: they say more of chance than of the house.
+#: Weeks with fewer forecasts are omitted: their scores are mostly noise.
 MIN_WEEK = 5_000
 _WIDTH_IN, _HEIGHT_A_HOUSE_IN = 9.0, 2.6
 _PERCENT = 100.0
@@ -26,7 +26,7 @@ Weeks = list[dict[str, Any]]
 def read(files: Sequence[Path]) -> dict[str, Weeks]:
     """Return the weeks of each house in ``files``, which ``gapcast backtest --json`` wrote.
 
-    Raises :class:`RunError` where one is something else, or a house has no week that counts.
+    Raises :class:`RunError` if a file has another format, or a house has no week with enough forecasts.
     """
     houses: dict[str, Weeks] = {}
     for path in files:
@@ -53,7 +53,7 @@ def draw(houses: dict[str, Weeks], out: Path) -> None:
     with mpl.rc_context({"svg.hashsalt": "gapcast", "svg.fonttype": "path"}):
         metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
         _figure(houses).savefig(drawn, format=kind, dpi=110, metadata=metadata, facecolor="white")
-    write_whole(out, drawn.getvalue())
+    write_atomically(out, drawn.getvalue())
 
 
 def _figure(houses: dict[str, Weeks]) -> Figure:

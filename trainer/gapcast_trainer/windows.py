@@ -1,7 +1,7 @@
-"""Windows with what came after them: the examples that models are fitted to and scored on.
+"""Windows with their targets: the examples that models are fitted to and scored on.
 
-Cutting is the edge's (:func:`gapcast.core.window.cut`), and so is which windows have their targets
-(:mod:`gapcast.core.examples`); here each gets its part of the time line. An :class:`Examples` is always of one part.
+Windows are cut by the edge's code (:func:`gapcast.core.window.cut`), which also selects those with targets
+(:mod:`gapcast.core.examples`); this module assigns them to parts of the split. An :class:`Examples` is of one part.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ class WindowTask:
 
 
 class Learnable(Protocol):
-    """Windows with their targets, as far as a closed form needs them."""
+    """Windows with their targets, as needed by a closed-form solution."""
 
     @property
     def task(self) -> WindowTask:
-        """What is asked of the model."""
+        """The forecasting task."""
         ...
 
     @property
     def n_measured(self) -> int:
-        """How many of the features a meter gives; they come first."""
+        """Number of measured features, which come first."""
         ...
 
     def __len__(self) -> int:
@@ -65,7 +65,7 @@ class Learnable(Protocol):
 class Examples:
     """Windows of one part, in order of time, with their targets.
 
-    ``rows`` ``[N]`` are places in ``windows``, which are cut on demand, or held as ``[M, context]``;
+    ``rows`` ``[N]`` are indices into ``windows``, which are cut on demand, or an array ``[M, context]``;
     ``observed_minute`` ``[N]`` is since the epoch; ``n_observed`` ``[N]`` counts real readings in the window,
     ``n_recent`` ``[N]`` those of its newest :data:`WHOLE_MIN` minutes; ``target_kw`` ``[N, K]`` holds a real reading
     for each lead time.
@@ -86,18 +86,18 @@ class Examples:
 
     @property
     def n_measured(self) -> int:
-        """How many of the features a meter gives; they come first."""
+        """Number of measured features, which come first."""
         return len(measured_in(self.task.features))
 
     def inputs(self, first: int = 0, until: int | None = None, *, n_kept: int | None = None) -> F32:
-        """Return windows ``first`` to ``until`` as a model takes them, ``[n, context, features]``.
+        """Return windows ``first`` to ``until`` as model inputs, ``[n, context, features]``.
 
-        With ``n_kept`` each is cut short to its newest ``n_kept`` readings and padded again.
+        With ``n_kept`` each is shortened to its newest ``n_kept`` readings and padded.
         """
         return self.inputs_at(np.s_[first:until], n_kept)
 
     def inputs_at(self, places: slice | I64, n_kept: int | I64 | None = None) -> F32:
-        """Return the windows at ``places`` in this one as a model takes them, cut short to ``n_kept`` where asked."""
+        """Return the windows at ``places`` as model inputs, shortened to ``n_kept`` readings if given."""
         measured = self.windows[self.rows[places]]
         measured = measured.reshape(len(measured), self.task.window.context, self.n_measured)
         if n_kept is not None:
@@ -110,7 +110,7 @@ class Examples:
             yield self.inputs(first, first + size, n_kept=n_kept), self.target_kw[first : first + size]
 
     def take(self, chosen: I64) -> Examples:
-        """Return the examples at ``chosen`` (places in this one, rising)."""
+        """Return the examples at ``chosen`` (indices into this one, ascending)."""
         return replace(
             self,
             rows=self.rows[chosen],
@@ -121,12 +121,12 @@ class Examples:
         )
 
     def whole(self) -> Examples:
-        """Return the examples that end with :data:`WHOLE_MIN` real readings in a row."""
+        """Return the examples that end with :data:`WHOLE_MIN` consecutive real readings."""
         return self.take(np.flatnonzero(self.n_recent == WHOLE_MIN).astype(np.int64))
 
 
 def examples(series: Series, task: WindowTask, split: MinuteSplit, part: SplitPart) -> Examples:
-    """Cut the windows of ``part`` that a stream would forecast from and whose targets were all read."""
+    """Cut the windows of ``part`` from which a stream would forecast and whose targets were all observed."""
     if task.horizon_min > split.embargo_min:
         msg = f"an embargo of {split.embargo_min} min is too short for a horizon of {task.horizon_min} min"
         raise ValueError(msg)
@@ -146,11 +146,11 @@ def examples(series: Series, task: WindowTask, split: MinuteSplit, part: SplitPa
 
 
 def _columns(series: Series, features: tuple[str, ...]) -> F64:
-    """Return what a meter gave of ``features``: ``[T]``, or ``[T, M]`` where there are several."""
+    """Return the measured ones of ``features``: ``[T]``, or ``[T, M]`` if there are several."""
     measured = measured_in(features)
     lacking = [name for name in measured[1:] if name not in series.extra]
     if lacking:
-        msg = f"the clean file has no {lacking[0]}, which the model is to see: leave the feature out, or prepare it"
+        msg = f"the clean file has no {lacking[0]}, which the model needs: remove the feature, or prepare it"
         raise RunError(msg)
     if len(measured) == 1:
         return series.gap_kw
@@ -158,7 +158,7 @@ def _columns(series: Series, features: tuple[str, ...]) -> F64:
 
 
 def shorten(windows: F32, n_kept: int | I64, spec: WindowSpec) -> F32:
-    """Return ``windows`` as they would be if the device had given only its newest readings.
+    """Return ``windows`` as if the device had sent only its newest readings.
 
     ``windows`` is ``[N, context]`` or ``[N, context, M]``, of measured features; ``n_kept`` (2 to
     ``context``, one for all or ``[N]``) minutes stay and the older ones become the padding of ``spec``,
@@ -167,6 +167,8 @@ def shorten(windows: F32, n_kept: int | I64, spec: WindowSpec) -> F32:
     n_lost = spec.context - np.broadcast_to(np.asarray(n_kept, dtype=np.int64), len(windows))
     columns = windows.reshape(*windows.shape[:2], math.prod(windows.shape[2:]))
     oldest = columns[np.arange(len(columns)), n_lost]
-    pad = np.array([spec.pad_kw(1.0)], dtype=np.float32) * oldest  # both paddings scale with the oldest
+    pad = (
+        np.array([spec.pad_kw(1.0)], dtype=np.float32) * oldest
+    )  # both paddings are proportional to the oldest reading
     lost = np.arange(spec.context) < n_lost[:, np.newaxis]
     return np.where(lost[:, :, np.newaxis], pad[:, np.newaxis, :], columns).reshape(windows.shape)

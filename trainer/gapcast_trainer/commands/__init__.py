@@ -1,1 +1,1 @@
-"""The commands of ``gapcast-trainer``, one file a concern."""
+"""The commands of ``gapcast-trainer``."""

@@ -1,4 +1,4 @@
-"""Commands that get readings: fetch and prepare."""
+"""Commands that obtain readings: fetch and prepare."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gapcast_trainer.windows import DEFAULT_LEAD_TIMES_MIN
 
 
 class _Zone(click.ParamType[tzinfo]):
-    """The name of a time zone, as IANA lists them."""
+    """The name of an IANA time zone."""
 
     name = "zone"
 
@@ -26,7 +26,7 @@ class _Zone(click.ParamType[tzinfo]):
         try:
             return ZoneInfo(value)
         except (KeyError, ValueError, OSError):
-            self.fail(f"{value!r} is no time zone: name one of IANA's, such as Europe/London or UTC", param, ctx)
+            self.fail(f"{value!r} is not an IANA time zone, such as Europe/London or UTC", param, ctx)
 
 
 class _Separator(click.ParamType[str]):
@@ -47,7 +47,7 @@ class _Separator(click.ParamType[str]):
 def fetch(out: Path, url: str) -> None:
     """Download the UCI household data set (20 MB) and verify it.
 
-    What has come is kept where the connection breaks: run it again to go on from there.
+    Run it again after a broken connection: the download resumes.
     """
     from gapcast_trainer.download import download
 

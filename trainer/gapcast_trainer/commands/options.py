@@ -1,4 +1,4 @@
-"""What the commands share: paths, kinds of options, and whether a bar is drawn."""
+"""Shared paths and options of the commands."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ set_option = click.option(
 def chosen_readings(path: Path, training_set: Path | None) -> Clean | TrainingSet:
     """Return the clean file or the training set that :data:`clean_option` and :data:`set_option` name.
 
-    Raises :class:`click.UsageError` where both are given.
+    Raises :class:`click.UsageError` if both are given.
     """
     if training_set is None:
         return cleanfile.read(path)
@@ -45,5 +45,5 @@ def chosen_readings(path: Path, training_set: Path | None) -> Clean | TrainingSe
 
 
 def progress() -> bool:
-    """Tell whether someone looks on."""
+    """Return whether to show progress bars."""
     return sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""Commands that say how good models are: evaluate and models-page."""
+"""Commands for scores of models: evaluate, models-page and weeks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from gapcast_trainer import cleanfile
 from gapcast_trainer.commands.options import FILE, FOLDER, MODELS, OUT, TIME, clean_option, progress
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.files import write_whole
+from gapcast_trainer.files import write_atomically
 
 
 @click.command()
@@ -54,8 +54,7 @@ def evaluate(
 ) -> None:
     """Score models (NAMES, default: all) and the persistence and trend baselines.
 
-    On the data that they were trained on it is the test part of their cards that is scored, on any
-    other data all of it.
+    On their training data only the test part of their cards is scored, on other data everything.
     """
     from gapcast.predictors.store import load_model, model_names
     from gapcast_trainer.evaluate import evaluate as score_models
@@ -76,16 +75,16 @@ def evaluate(
         n_sampled=n_sampled,
         brief=brief,
         progress=progress(),
-        note=lambda said: click.echo(said, err=True),
+        note=lambda message: click.echo(message, err=True),
     )
     click.echo("\n".join(lines(evaluation)))
     if json_path is not None:
-        write_whole(json_path, json.dumps(evaluation.as_json(), indent=2) + "\n")
+        write_atomically(json_path, json.dumps(evaluation.as_json(), indent=2) + "\n")
         click.echo(f"\nwrote {json_path}")
     if report_path is not None:
         from gapcast_trainer.evalreport.page import page
 
-        write_whole(report_path, page(evaluation))
+        write_atomically(report_path, page(evaluation))
         click.echo(f"\nwrote {report_path}")
 
 

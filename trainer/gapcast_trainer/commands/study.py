@@ -1,4 +1,4 @@
-"""The command that does the original study again: reproduce."""
+"""The command that reproduces the original study."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from gapcast_trainer.commands.options import FILE, FOLDER, MODELS, OUT, RAW, progress
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.files import write_whole
+from gapcast_trainer.files import write_atomically
 
 _OUT = Path("runs/study")
 
@@ -43,15 +43,15 @@ def reproduce(
     """Reproduce the study that the project began with, and repeat it with a chronological split.
 
     \b
-    study       its two models on shuffled rows, and its figures beside ours
+    study       its two models on shuffled rows, compared with its figures
     line        last week's predictor: a line through the recent readings
     streaming   the test year reading by reading, from the second one on
-    choice      which model to take for a gateway
-    padding     how to fill a short window up
-    contiguous  the two models on 1 % of the rows, in a row
-    all         the two models on all rows, in order of time
+    choice      which model to choose for a gateway
+    padding     how to pad a short window
+    contiguous  the two models on 1 % of the rows, consecutive
+    all         the two models on all rows, in chronological order
 
-    A part whose result is in OUT is not done again. Ctrl-C leaves what is done.
+    Parts with a result in OUT are skipped. Ctrl-C keeps finished parts.
     """  # noqa: D301 - \b keeps click from joining the lines
     from gapcast_trainer.tensorflow_import import import_tensorflow
 
@@ -72,11 +72,11 @@ def reproduce(
         raise RunError(msg)
     rows = comparison.compare(results)
     if rows:
-        write_whole(out / "comparison.json", json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
-        write_whole(out / "comparison.csv", comparison.as_csv(rows))
+        write_atomically(out / "comparison.json", json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        write_atomically(out / "comparison.csv", comparison.as_csv(rows))
         click.echo(tables.comparison(results))
-    write_whole(out / "study.md", tables.page(results))
+    write_atomically(out / "study.md", tables.page(results))
     drawn = draw(results, pictures or out / "pictures")
     if docs is not None:
-        write_whole(docs, tables.refresh(docs.read_text(encoding="utf-8"), results))
+        write_atomically(docs, tables.refresh(docs.read_text(encoding="utf-8"), results))
     click.echo(f"wrote {out / 'study.md'}" + f" and {len(drawn)} pictures in {drawn[0].parent}" * bool(drawn))

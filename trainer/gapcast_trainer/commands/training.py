@@ -1,4 +1,4 @@
-"""Commands that make models: train and export."""
+"""Commands that create models: train, export and sweep."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ from gapcast_trainer.trainingset import TrainingSet
 def train(experiment: str, path: Path, training_set: Path | None, out: Path | None, changes: tuple[str, ...]) -> None:
     """Train the model of EXPERIMENT (name of a shipped one, or a TOML file) and store its best weights.
 
-    With --from it learns from the windows of many houses, of which a few hundred megabytes are in memory at a time;
-    what is trained and validated on is then the set's. Ctrl-C ends the fitting with the best weights so far.
+    With --from it trains on the windows of many houses, with a few hundred megabytes in memory at a time; the set then
+    defines the training and validation parts. Ctrl-C stops the training with the best weights so far.
     """
     changed = dict(_change(text) for text in changes)
     parts = sorted(key for key in changed if key.startswith("data.") and key != "data.every")
     if training_set is not None and parts:
-        msg = f"--set {parts[0]}: a training set has its parts already: prepare another, or leave this out"
+        msg = f"--set {parts[0]}: a training set defines its parts itself: prepare another one, or omit this"
         raise click.UsageError(msg)
     plan = find(experiment).changed(changed)
     readings = chosen_readings(path, training_set)
     if isinstance(readings, TrainingSet):
-        readings.check(plan)  # before TensorFlow takes its seconds
+        readings.check(plan)  # before the slow import of TensorFlow
     import_tensorflow()
     from gapcast_trainer.fit import fit
 
@@ -68,7 +68,7 @@ def train(experiment: str, path: Path, training_set: Path | None, out: Path | No
 def export(runs: tuple[Path, ...], path: Path, training_set: Path | None, models: Path, default: str | None) -> None:
     """Export each of RUNS as model.tflite and card.json, self-tested and scored.
 
-    A run that was made --from a training set is scored on the houses that the set leaves out.
+    A run from a training set (--from) is scored on the houses that the set leaves out.
     """
     readings = chosen_readings(path, training_set)
     import_tensorflow()
@@ -97,7 +97,7 @@ def export(runs: tuple[Path, ...], path: Path, training_set: Path | None, models
 def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: int | None) -> None:
     """Search hyperparameters of the experiment in SPACE, a TOML file with a [search] table.
 
-    Run it again to go on where it was left. The report is in the study's folder.
+    Run it again to resume. The report is in the study's folder.
     """
     from gapcast_trainer.sweep.space import read
 
@@ -110,7 +110,7 @@ def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: i
     folder = out or CLEAN.parent / f"sweep-{tried.plan.name}"
     study = search(tried, readings, folder, minutes=minutes, n_trials=n_trials, progress=progress(), note=tqdm.write)
     if not finished(study):
-        click.echo("no trial has run to its end yet: give it more minutes")
+        click.echo("no trial has finished yet: increase --minutes")
         return
     write_page(study, tried, folder / "report.html")
     click.echo("\n".join(lines(study, tried)))
@@ -118,7 +118,7 @@ def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: i
 
 
 def _change(text: str) -> tuple[str, Any]:
-    """Return a key and its new value: JSON where it is that, the text itself where not.
+    """Return a key and its new value, parsed as JSON if possible, otherwise as text.
 
     >>> _change("hyper.units=[16, 8]"), _change("descent.learning_rate=1e-3"), _change("window.padding=zero")
     (('hyper.units', [16, 8]), ('descent.learning_rate', 0.001), ('window.padding', 'zero'))

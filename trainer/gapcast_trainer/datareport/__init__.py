@@ -1,1 +1,1 @@
-"""The data report: what a clean file holds, in numbers, pictures and a few sentences, on one page."""
+"""The data report: statistics, plots and findings of a clean file on one HTML page."""

@@ -1,4 +1,4 @@
-"""What of a file matters for forecasting, in sentences: each from numbers, none where there is nothing to say."""
+"""Findings that matter for forecasting, as sentences with figures; only those that apply."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _LOW_KW = 0.05
 
 
 def findings(report: Report, measured: DataMeasures) -> list[str]:
-    """Return the sentences, the most telling first."""
+    """Return the sentences, most important first."""
     return [*_on_change(measured), *_on_gaps(report), *_on_rows(report), *_on_values(report, measured)]
 
 
 def length(minutes: int) -> str:
-    """Return a length of time as a reader says it.
+    """Format a duration.
 
     >>> length(3), length(150), length(7_226)
     ('3 min', '2 h 30 min', '5 d 0 h')
@@ -32,7 +32,7 @@ def length(minutes: int) -> str:
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """Return a share as a reader says it.
+    """Format a share in percent.
 
     >>> percent(0.75), percent(0.0125, 1)
     ('75 %', '1.2 %')

@@ -1,4 +1,4 @@
-"""From a series and its report to the page."""
+"""Renders the data report as an HTML page."""
 
 from __future__ import annotations
 
@@ -87,6 +87,6 @@ def _extra(series: Series) -> list[list[str]]:
     rows = []
     for name, values in series.extra.items():
         read = values[~np.isnan(values)]
-        told = [f"{value:.2f}" for value in np.quantile(read, (0, 0.05, 0.5, 0.95, 1))] if read.size else ["–"] * 5
-        rows.append([name, MEASURED[name], *told, percent(read.size / values.size, 2)])
+        quantiles = [f"{value:.2f}" for value in np.quantile(read, (0, 0.05, 0.5, 0.95, 1))] if read.size else ["–"] * 5
+        rows.append([name, MEASURED[name], *quantiles, percent(read.size / values.size, 2)])
     return rows

@@ -1,4 +1,4 @@
-"""The pictures of the data report, each with the words for those who do not see it."""
+"""The plots of the data report, each with an alternative text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gapcast_trainer.report.figure import AMOUNT_MAP, BLUE, GREY, ORANGE, RED, n
 from gapcast_trainer.report.page import EmbeddedFigure, figure_as_svg
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-#: Longest gap (min) of each bar, and how the bar is called.
+#: Upper limit (min) and label of each bar.
 _GAP_CLASSES = ((1, "1 min"), (MAX_FILL_MIN, f"2–{MAX_FILL_MIN} min"), (60, "6–60 min"), (360, "1–6 h"),
                 (1_440, "6–24 h"), (10_080, "1–7 d"), (np.inf, "over 7 d"))  # fmt: skip
 _N_BINS = 80
@@ -26,7 +26,7 @@ _MEDIAN = SHARES.index(0.5)
 
 
 def over_time(measured: DataMeasures) -> EmbeddedFigure:
-    """Draw each day's mean power, and below it the share of minutes that were read."""
+    """Draw each day's mean power, and below it the share of observed minutes."""
     coverage = measured.coverage
     with new_figure(2, 1, sharex=True, height_in=4.4, height_ratios=(2, 1)) as (figure, (above, below)):
         above.plot(measured.daily_date, measured.daily_mean_kw, color=BLUE, linewidth=1.0, marker=".", markersize=2)
@@ -66,8 +66,8 @@ def gap_lengths(gap_min: I64) -> EmbeddedFigure:
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         kinds = ["bridged by a straight line", "the stream starts again"]
         figure.legend([bars[0], bars[2]], kinds, loc="outside upper left", ncols=2)
-    told = ", ".join(f"{n:,} of {name}" for n, (_, name) in zip(count, _GAP_CLASSES, strict=True) if n)
-    return figure_as_svg(figure, f"Number of gaps by length: {told}.")
+    counts = ", ".join(f"{n:,} of {name}" for n, (_, name) in zip(count, _GAP_CLASSES, strict=True) if n)
+    return figure_as_svg(figure, f"Number of gaps by length: {counts}.")
 
 
 def distribution(series: Series, measured: DataMeasures) -> EmbeddedFigure:

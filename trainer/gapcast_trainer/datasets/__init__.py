@@ -1,1 +1,1 @@
-"""Readers of published data sets, one file a set: raw bytes to :class:`~gapcast_trainer.datasets.table.Table`."""
+"""Readers of published data sets, one module per set: raw bytes to :class:`~gapcast_trainer.datasets.table.Table`."""

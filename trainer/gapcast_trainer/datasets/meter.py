@@ -1,4 +1,4 @@
-"""Any meter's CSV: a header that names the columns, a time and a power in each row, one row after the other."""
+"""Reads the CSV of any meter: a header that names the columns, and a time and a power in each row."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tqdm import tqdm
 from gapcast.core.features import GAP, MEASURED
 from gapcast_trainer.datasets.stamps import TimestampParser
 from gapcast_trainer.datasets.table import Table
-from gapcast_trainer.datasets.text import BLOCK_BYTES, lines, open_text, shown
+from gapcast_trainer.datasets.text import BLOCK_BYTES, lines, open_text, quoted
 from gapcast_trainer.errors import DatasetError
 
 Unit = Literal["W", "kW"]
-#: What else a meter may measure, by the names that a column can be given.
+#: Names of the other measured features.
 FEATURES = tuple(name for name in MEASURED if name != GAP)
 
 _PER_KW: Mapping[Unit, float] = {"W": 1_000.0, "kW": 1.0}
@@ -35,12 +35,12 @@ _MISSING = frozenset({"", "?", "nan", "NaN", "NA", "null", "unknown", "unavailab
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a file is written.
+    """The layout of a file.
 
-    ``unit`` None: the name of the value's column must say it. ``separator`` None: that of ``, ; | tab`` which
-    the header has most of. ``zone`` and ``time_format`` are those of
+    ``unit`` None: the name of the value's column must contain it. ``separator`` None: the most frequent one of
+    ``, ; | tab`` in the header. ``zone`` and ``time_format`` are those of
     :class:`~gapcast_trainer.datasets.stamps.TimestampParser`.
-    ``features`` are columns by the names of :data:`FEATURES`, taken in the units that these names say.
+    ``features`` are columns by the names of :data:`FEATURES`, in the units in these names.
     """
 
     time_column: str
@@ -64,9 +64,9 @@ def unit_in(name: str) -> Unit | None:
 
 
 def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
-    """Read the CSV at ``path`` (UTF-8; plain, gzip'd, or alone in a zip) in one pass.
+    """Read the CSV at ``path`` (UTF-8; plain, gzipped, or the only file in a zip) in one pass.
 
-    Raises :class:`DatasetError`, with the line, at the first row that cannot be read as ``layout`` says.
+    Raises :class:`DatasetError`, with the line, at the first row that does not match ``layout``.
     """
     digest = hashlib.sha256()
     with (
@@ -83,7 +83,7 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
                 if row:
                     columns.check(row)
                     instant_ms.append(clock.instant_ms(row[columns.time_at].strip()))
-                    line.append(rows.line_num + 1)  # the header was taken before
+                    line.append(rows.line_num + 1)  # plus the header
                     for at, column in zip(columns.value_at, values, strict=True):
                         column.append(columns.number(row, at))
         except (ValueError, csv.Error) as error:
@@ -104,7 +104,7 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
 
 
 class _Columns:
-    """Where a header has the columns of a layout, and what their texts mean."""
+    """Positions of a layout's columns in the header, and conversion of their fields."""
 
     def __init__(self, path: Path, header: str, layout: Layout) -> None:
         if not header.strip():
@@ -117,27 +117,27 @@ class _Columns:
         self.unit = layout.unit or self._stated_unit(path, layout.value_column)
 
     def check(self, row: list[str]) -> None:
-        """Raise :class:`ValueError` where a row has more or fewer fields than the header."""
+        """Raise :class:`ValueError` if a row has more or fewer fields than the header."""
         if len(row) == len(self._names):
             return
         msg = (
-            f"has {len(row)} fields parted by {self.separator!r}, but the header has {len(self._names)}: "
-            f"{shown(self.separator.join(row))}"
+            f"has {len(row)} fields separated by {self.separator!r}, but the header has {len(self._names)}: "
+            f"{quoted(self.separator.join(row))}"
         )
         if self.separator == ",":
-            msg += " (numbers with a decimal comma must stand in quotes here)"
+            msg += " (numbers with a decimal comma must be quoted)"
         raise ValueError(msg)
 
     def number(self, row: list[str], at: int) -> float:
-        """Return a field's number, NaN where it is missing; raise :class:`ValueError` where it is something else."""
+        """Return a field's number, NaN if it is missing; raise :class:`ValueError` if it is not a number."""
         text = row[at].strip()
         if text in _MISSING:
             return np.nan
         plain = text if self._decimal == "." else text.translate(_COMMA_IS_POINT)
         if not _NUMBER.fullmatch(plain):
             other = "," if self._decimal == "." else "."
-            cure = f" with the decimal sign {self._decimal!r} (--decimal names another)" if other in text else ""
-            msg = f"{self._names[at]} is {shown(text)}, not a number{cure}"
+            fix = f" with the decimal sign {self._decimal!r} (--decimal names another)" if other in text else ""
+            msg = f"{self._names[at]} is {quoted(text)}, not a number{fix}"
             raise ValueError(msg)
         return float(plain)
 
@@ -147,14 +147,14 @@ class _Columns:
             return self._names.index(name)
         if n_found > 1:
             raise DatasetError(path, f"has {n_found} columns of the name {name!r}: rename all but one", 1)
-        cure = f": is it parted by {self.separator!r}? (--separator)" if len(self._names) == 1 else ""
-        raise DatasetError(path, f"has no column {name!r} among {', '.join(map(shown, self._names))}{cure}", 1)
+        fix = f": is {self.separator!r} the separator? (--separator)" if len(self._names) == 1 else ""
+        raise DatasetError(path, f"has no column {name!r} among {', '.join(map(quoted, self._names))}{fix}", 1)
 
     @staticmethod
     def _stated_unit(path: Path, name: str) -> Unit:
         unit = unit_in(name)
         if unit is None:
-            raise DatasetError(path, f"does not say whether {name!r} is in W or kW: say it by --unit", 1)
+            raise DatasetError(path, f"does not state whether {name!r} is in W or kW: use --unit", 1)
         return unit
 
 
@@ -165,4 +165,4 @@ def _decoded(path: Path, found: Iterator[bytes]) -> Iterator[str]:
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise DatasetError(path, f"is not UTF-8 text: {shown(line)}", number) from error
+            raise DatasetError(path, f"is not UTF-8 text: {quoted(line)}", number) from error

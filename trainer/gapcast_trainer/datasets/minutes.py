@@ -1,4 +1,4 @@
-"""From rows at any times to one value a minute: as they are where they come once a minute, else means over time."""
+"""Converts rows at any times to one value per minute: unchanged if there is one row per minute, else averaged."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _SAMPLES_AT_ONCE = 50_000
 
 @dataclass(frozen=True, slots=True)
 class SamplingInterval:
-    """How rows lie in time: the usual distance of two (median, s), and what is made of them.
+    """The sampling of rows: the usual interval (median, s), and how samples are held.
 
-    ``hold_min`` is None where the rows come once a minute and stand for their minutes. Elsewhere each row is
-    a sample that holds until the next one. Where that comes later than ``hold_min`` minutes after, or not at
-    all, the sample holds for the usual distance alone, and the rest is a gap.
+    ``hold_min`` is None if there is one row per minute, which is the minute's value. Otherwise each row is
+    a sample that holds until the next one. If that is more than ``hold_min`` minutes later, or missing,
+    the sample holds for the usual interval only, and the rest is a gap.
     """
 
     usual_s: float
     hold_min: float | None
 
     def __str__(self) -> str:
-        """Return the sentence that a report says of it."""
+        """Return a description for the report."""
         if self.hold_min is None:
             return "one row a minute: values are taken as they are"
         return (
@@ -37,15 +37,15 @@ class SamplingInterval:
 
 
 def sampling_of(instant_ms: I64, hold_min: float | None = None) -> SamplingInterval:
-    """Tell how rows at ``instant_ms`` ``[R]``, rising, are to be read.
+    """Return the sampling of rows at ``instant_ms`` ``[R]``, ascending.
 
-    Once a minute means: all at the same second of their minute, and the commonest distance is one minute.
-    ``hold_min`` is for samples; by default it is twice the usual distance, in whole minutes.
+    There is one row per minute if all are at the same second and the most frequent interval is one minute.
+    ``hold_min`` is for samples; by default it is twice the usual interval, in whole minutes.
 
     >>> sampling_of(np.array([0, 60_000, 240_000, 300_000]))
-    Sampling(usual_s=60.0, hold_min=None)
+    SamplingInterval(usual_s=60.0, hold_min=None)
     >>> sampling_of(np.array([0, 10_000, 20_000, 31_000])), sampling_of(np.array([0, 300_000, 600_000])).hold_min
-    (Sampling(usual_s=10.0, hold_min=1.0), 10.0)
+    (SamplingInterval(usual_s=10.0, hold_min=1.0), 10.0)
     """
     if instant_ms.size == 1:
         return SamplingInterval(60.0, None)
@@ -61,7 +61,7 @@ def sampling_of(instant_ms: I64, hold_min: float | None = None) -> SamplingInter
 def to_minutes(instant_ms: I64, columns: dict[str, F64], sampling: SamplingInterval) -> tuple[int, dict[str, F64]]:
     """Return the first minute (since the epoch), and each of ``columns`` ``[R]`` by minutes ``[T]``, NaN for a gap.
 
-    ``instant_ms`` ``[R]`` rises. A value of NaN says that nothing is known until the next row.
+    ``instant_ms`` ``[R]`` is ascending. NaN means that the value is unknown until the next row.
     """
     if sampling.hold_min is None:
         minute = instant_ms // MINUTE_MS
@@ -72,9 +72,9 @@ def to_minutes(instant_ms: I64, columns: dict[str, F64], sampling: SamplingInter
 
 
 def _held_ms(instant_ms: I64, sampling: SamplingInterval) -> I64:
-    """Return for how long each sample speaks, ms."""
+    """Return for how long each sample holds, ms."""
     hold_ms = round((sampling.hold_min or 0) * MINUTE_MS)
-    silence_ms = np.diff(instant_ms, append=instant_ms[-1] + hold_ms + 1)  # nothing follows the last one
+    silence_ms = np.diff(instant_ms, append=instant_ms[-1] + hold_ms + 1)  # the last one has no successor
     return np.where(silence_ms <= hold_ms, silence_ms, min(round(sampling.usual_s * 1_000), hold_ms))
 
 
@@ -92,7 +92,7 @@ def _means(from_ms: I64, until_ms: I64, values: F64, first: int, last: int) -> F
         block = slice(start, start + _SAMPLES_AT_ONCE)
         known = ~np.isnan(values[block])
         begin, end, value = from_ms[block][known], until_ms[block][known], values[block][known]
-        n_pieces = (end - 1) // MINUTE_MS - begin // MINUTE_MS + 1  # each sample is cut where minutes meet
+        n_pieces = (end - 1) // MINUTE_MS - begin // MINUTE_MS + 1  # each sample is split at minute boundaries
         before = np.cumsum(n_pieces) - n_pieces
         sample = np.repeat(np.arange(value.size), n_pieces)
         minute = (begin // MINUTE_MS - before)[sample] + np.arange(sample.size)

@@ -1,29 +1,29 @@
-"""Times as meters write them: RFC 3339, epoch numbers, a local clock, or any form that is described."""
+"""Parses timestamps of meters: RFC 3339, epoch numbers, local times, or a given format."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from gapcast_trainer.datasets.text import shown
+from gapcast_trainer.datasets.text import quoted
 
 _EPOCH_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
-#: Epoch numbers from here on are milliseconds, below it seconds; so it is at the edge.
+#: Larger epoch numbers are milliseconds, smaller ones seconds, as on the edge.
 _MILLISECONDS_FROM = 100_000_000_000
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
-_LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - what a local clock shows is counted from what it showed then
-#: Clocks are set back and forth at multiples of this.
+_LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times are counted from a local epoch
+#: Offsets from UTC change at multiples of this.
 _BLOCK_MS = 900_000
 
 
 class TimestampParser:
-    """Reads the times of one file, row by row in the file's order.
+    """Parses the timestamps of one file, row by row in the file's order.
 
-    A time with an offset or ``Z`` and an epoch number (s or ms) say which instant they mean. A time without an
-    offset is of the local clock of ``zone``. The hour that this clock shows twice in autumn is told by the order of
-    the rows: a time in it is the earlier of the two that lies after the row before, or else the later one. One that
-    the clock skips in spring is an error. ``form`` is for :meth:`datetime.datetime.strptime`; without it, times
-    are as :meth:`datetime.datetime.fromisoformat` reads them.
+    A time with an offset or ``Z`` and an epoch number (s or ms) are unambiguous. A time without an
+    offset is local time in ``zone``. The hour that is repeated in autumn is resolved by the order of
+    the rows: the earlier instant if it is after the previous row, otherwise the later one. A time that
+    is skipped in spring is an error. ``form`` is for :meth:`datetime.datetime.strptime`; without it, times
+    are parsed by :meth:`datetime.datetime.fromisoformat`.
     """
 
     def __init__(self, zone: tzinfo | None = None, form: str | None = None) -> None:
@@ -34,11 +34,12 @@ class TimestampParser:
         self._ahead_ms: dict[int, tuple[int, int]] = {}
 
     def instant_ms(self, text: str) -> int:
-        """Return the instant (epoch ms, UTC) that ``text`` means.
+        """Return the instant (epoch ms, UTC) of ``text``.
 
-        Raises :class:`ValueError`, with what to say of it, where it is no time, or could be any of several.
+        Raises :class:`ValueError`, with a message for users, if it is not a time, or ambiguous.
 
-        >>> Clock().instant_ms("2010-11-01T01:29:00+01:00") == Clock().instant_ms("1288571340")
+        >>> offset, epoch = "2010-11-01T01:29:00+01:00", "1288571340"
+        >>> TimestampParser().instant_ms(offset) == TimestampParser().instant_ms(epoch)
         True
         """
         if self._form is None and _EPOCH_NUMBER.fullmatch(text):
@@ -52,7 +53,7 @@ class TimestampParser:
                 kind, found = "a time with an offset", (when - _EPOCH) // _MILLISECOND
         if kind != self._kind:
             if self._kind:
-                msg = f"{shown(text)} is {kind}, but the row before has {self._kind}: they must all be of one kind"
+                msg = f"{quoted(text)} is {kind}, but the row before has {self._kind}: they must all be of one kind"
                 raise ValueError(msg)
             self._kind = kind
         self._before_ms = found
@@ -65,17 +66,17 @@ class TimestampParser:
             return datetime.fromisoformat(text)
         except ValueError as error:
             if self._form is not None:
-                msg = f"{shown(text)} is not of the form {self._form!r} that --time-format gives"
+                msg = f"{quoted(text)} is not of the form {self._form!r} that --time-format gives"
             else:
                 msg = (
-                    f"{shown(text)} is neither a time like 2020-01-31T12:00:00Z nor an epoch number: "
+                    f"{quoted(text)} is neither a time like 2020-01-31T12:00:00Z nor an epoch number: "
                     "say how it is written by --time-format, such as '%d.%m.%Y %H:%M'"
                 )
             raise ValueError(msg) from error
 
     def _local(self, when: datetime, text: str) -> int:
         if self._zone is None:
-            msg = f"{shown(text)} has no offset: say whose clock it is by --timezone, such as Europe/London or UTC"
+            msg = f"{quoted(text)} has no offset: say whose clock it is by --timezone, such as Europe/London or UTC"
             raise ValueError(msg)
         local_ms = (when - _LOCAL_EPOCH) // _MILLISECOND
         block = local_ms // _BLOCK_MS
@@ -84,7 +85,7 @@ class TimestampParser:
         earlier_ms, later_ms = (local_ms - ahead_ms for ahead_ms in self._ahead_ms[block])
         if earlier_ms > later_ms:
             msg = (
-                f"{shown(text)} does not exist in {self._zone}, where the clock was set forward over it: "
+                f"{quoted(text)} does not exist in {self._zone}, where the clock was set forward over it: "
                 "a meter that keeps one time all year has a --timezone such as UTC or Etc/GMT-1 (an hour ahead of UTC)"
             )
             raise ValueError(msg)
@@ -92,5 +93,5 @@ class TimestampParser:
 
 
 def _ahead_ms(when: datetime, zone: tzinfo, fold: int) -> int:
-    """Return how far the local clock is ahead of UTC when it shows ``when`` for the first (0) or second (1) time."""
+    """Return the offset from UTC of local time ``when``, for its first (0) or second (1) occurrence, ms."""
     return (when.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta()) // _MILLISECOND

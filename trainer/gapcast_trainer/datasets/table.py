@@ -1,4 +1,4 @@
-"""What a reader of a data set hands on: its rows as they stand in the file, parsed and not yet judged."""
+"""The result of a data set's reader: the rows of the file, parsed but not validated."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ F64 = NDArray[np.float64]
 class Table:
     """Rows of one household's file, in the file's order.
 
-    ``instant_ms`` ``[R]`` is each row's time (epoch, UTC), ``gap_kw`` ``[R]`` its active power (kW), NaN where
-    the row says that the reading is missing, ``line`` ``[R]`` where it stands in the file. ``extra`` holds what
-    else was measured, by the names and units of :data:`gapcast.core.features.MEASURED`, each ``[R]``.
-    ``sha256`` is that of the text itself, the same whether it came packed or not. ``each_minute`` says that
-    the set has one row a minute, so that any other time is a fault; elsewhere rows may be samples.
+    ``instant_ms`` ``[R]`` is each row's time (epoch, UTC), ``gap_kw`` ``[R]`` its active power (kW), NaN if
+    the reading is marked as missing, ``line`` ``[R]`` its line in the file. ``extra`` holds the
+    other measured features, by the names and units of :data:`gapcast.core.features.MEASURED`, each ``[R]``.
+    ``sha256`` is of the uncompressed text. With ``each_minute``
+    the set has one row per minute, so that any other time is an error; otherwise rows may be samples.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""The text of a file of readings: plain, gzip'd or in a zip, line by line."""
+"""Reads the text of a file of readings, plain, gzipped or in a zip, line by line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN = 60
 
 
 class Readable(Protocol):
-    """Bytes to be read in blocks."""
+    """A stream of bytes, read in blocks."""
 
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes, none at the end."""
@@ -26,14 +26,14 @@ class Readable(Protocol):
 
 @contextmanager
 def open_text(path: Path, member: str | None = None) -> Iterator[tuple[Readable, int | None]]:
-    """Open the text at ``path``, out of its gzip or zip if it is in one; yield it with its length in bytes, if known.
+    """Open the text at ``path``, decompressed if it is a gzip or zip file; yield it with its length in bytes, if known.
 
-    ``member`` names the file in a zip that holds several. What it is packed in shows by its first bytes.
-    Raises :class:`DatasetError` where it is not there, or cannot be read to its end.
+    ``member`` names the file in a zip with several. The compression is detected by the first bytes.
+    Raises :class:`DatasetError` if it is missing, or cannot be read completely.
     """
     try:
         with path.open("rb") as stream:
-            begins = stream.read(2)  # is_zipfile would take half a zip for a text
+            begins = stream.read(2)  # is_zipfile would treat a truncated zip as text
             stream.seek(0)
             if begins == _ZIP_BEGINS:
                 with zipfile.ZipFile(stream) as archive:
@@ -52,7 +52,7 @@ def open_text(path: Path, member: str | None = None) -> Iterator[tuple[Readable,
 
 
 def lines(stream: Readable, digest: Callable[[bytes], None], advance: Callable[[int], object]) -> Iterator[bytes]:
-    """Yield the lines of ``stream`` without their ends; tell ``digest`` what was read, and ``advance`` how much."""
+    """Yield the lines of ``stream`` without line ends; pass each block to ``digest`` and its length to ``advance``."""
     rest = b""
     while block := stream.read(BLOCK_BYTES):
         digest(block)
@@ -61,16 +61,16 @@ def lines(stream: Readable, digest: Callable[[bytes], None], advance: Callable[[
         for line in found:
             yield line.rstrip(b"\r")
         if len(rest) > BLOCK_BYTES:
-            yield rest  # no line of readings is so long: let the reader refuse it
+            yield rest  # too long for a line of readings: the caller rejects it
             rest = b""
     if rest:
         yield rest.rstrip(b"\r")
 
 
-def shown(text: bytes | str) -> str:
-    """Return the beginning of a text as an error shows it, in quotes.
+def quoted(text: bytes | str) -> str:
+    """Return the start of a text in quotes, for error messages.
 
-    >>> shown(b"1;2"), len(shown("x" * 100))
+    >>> quoted(b"1;2"), len(quoted("x" * 100))
     ("'1;2'", 63)
     """
     if isinstance(text, bytes):
@@ -91,5 +91,5 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str | None) -> zipfile.Z
 def _opened(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
     try:
         return archive.open(member)
-    except (NotImplementedError, RuntimeError) as error:  # packed in a way that is not known here, or encrypted
+    except (NotImplementedError, RuntimeError) as error:  # unsupported compression, or encrypted
         raise DatasetError(path, f"is a zip that cannot be opened ({error}): unpack it first") from error

@@ -1,8 +1,8 @@
-"""UCI's "Individual household electric power consumption" set, as it is downloaded.
+"""Reads UCI's "Individual household electric power consumption" data set.
 
-A zip that holds ``household_power_consumption.txt``, or that text itself: fields parted by ``;``,
-day/month/year, ``?`` for a missing value, CRLF or LF. Times bear no offset and have no
-daylight-saving jumps; they are taken as UTC.
+A zip with ``household_power_consumption.txt``, or that text itself: fields separated by ``;``,
+day/month/year, ``?`` for a missing value, CRLF or LF. Times have no offset and no
+daylight-saving jumps; they are interpreted as UTC.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gapcast_trainer.datasets.table import Table
-from gapcast_trainer.datasets.text import lines, open_text, shown
+from gapcast_trainer.datasets.text import lines, open_text, quoted
 from gapcast_trainer.errors import DatasetError
 
 SOURCE = (
@@ -32,27 +32,27 @@ COLUMNS = (
     "Global_intensity", "Sub_metering_1", "Sub_metering_2", "Sub_metering_3",
 )  # fmt: skip
 V = TypeVar("V")
-#: Rows and missing readings of the whole set as it was published.
+#: Rows and missing readings of the complete set as published.
 N_ROWS, N_MISSING = 2_075_259, 25_979
 MEAN_KW = 1.0916150365
 _MEAN_TOLERANCE_KW = 1e-9
 URL = "https://archive.ics.uci.edu/static/public/235/individual+household+electric+power+consumption.zip"
 _HEADER = ";".join(COLUMNS).encode()
 _GAP = COLUMNS.index("Global_active_power")
-#: What the columns from there on are called here; all are in the units that these names say.
+#: Our names, which contain the units, of the columns from there on.
 _FEATURES = ("gap_kw", "reactive_kvar", "voltage_v", "current_a")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?")  # `float` alone would let nan, inf, 1e9 and 1_000 pass
 _MISSING = ("?", "")
 
 
 def read(path: Path, *, progress: bool = False) -> Table:
-    """Read the zip or the text at ``path``: power, and with it reactive power, voltage and current.
+    """Read power, reactive power, voltage and current from the zip or text at ``path``.
 
-    Raises :class:`DatasetError` at the first line that is not of this set's form.
+    Raises :class:`DatasetError` at the first line in another format.
     """
     digest = hashlib.sha256()
     second, columns = array("q"), tuple(array("d") for _ in _FEATURES)
-    day_of, second_of, number_of = _Remembered(_parse_date), _Remembered(_parse_time), _Remembered(_parse_number)
+    day_of, second_of, number_of = _CachedParser(_parse_date), _CachedParser(_parse_time), _CachedParser(_parse_number)
     with (
         open_text(path, MEMBER) as (stream, n_bytes),
         tqdm(total=n_bytes, unit="B", unit_scale=True, desc=f"reading {path.name}", disable=not progress) as bar,
@@ -65,10 +65,10 @@ def read(path: Path, *, progress: bool = False) -> Table:
                 raise DatasetError(path, _wrong_count(line, len(fields)), number)
             try:
                 second.append(day_of[fields[0]] + second_of[fields[1]])
-                numbers = [number_of[field] for field in fields[_GAP:]]  # all, so that a broken row shows
+                numbers = [number_of[field] for field in fields[_GAP:]]  # all, so that a broken row is detected
             except ValueError as error:
                 raise DatasetError(path, _wrong_field(fields, error), number) from error
-            for column, value in zip(columns, numbers, strict=False):  # the sub-meters are left
+            for column, value in zip(columns, numbers, strict=False):  # without the sub-meters
                 column.append(value)
     if not second:
         raise DatasetError(path, "holds a header and no readings")
@@ -79,7 +79,7 @@ def read(path: Path, *, progress: bool = False) -> Table:
 
 
 def completeness(table: Table) -> str:
-    """Return a sentence that tells whether ``table`` is the whole set, by its counts."""
+    """Return a sentence that states whether ``table`` is the complete set, by its counts."""
     n_rows, n_missing = table.gap_kw.size, int(np.isnan(table.gap_kw).sum())
     if (n_rows, n_missing) == (N_ROWS, N_MISSING):
         return "this is the whole set: rows and missing readings are as many as were published"
@@ -90,7 +90,7 @@ def completeness(table: Table) -> str:
 
 
 def check_whole(path: Path, *, progress: bool = False) -> None:
-    """Raise :class:`DatasetError` unless ``path`` is the whole set, by its counts and its mean power."""
+    """Raise :class:`DatasetError` unless ``path`` is the complete set, by its counts and its mean power."""
     table = read(path, progress=progress)
     mean_kw = float(np.nanmean(table.gap_kw))
     if (table.gap_kw.size, int(np.isnan(table.gap_kw).sum())) != (N_ROWS, N_MISSING):
@@ -100,8 +100,8 @@ def check_whole(path: Path, *, progress: bool = False) -> None:
         raise DatasetError(path, problem)
 
 
-class _Remembered(dict[bytes, V], Generic[V]):
-    """A parser that parses each text once: in millions of rows there are some thousand different ones."""
+class _CachedParser(dict[bytes, V], Generic[V]):
+    """A parser with a cache: millions of rows have only some thousand different texts."""
 
     def __init__(self, parse: Callable[[str], V]) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ def _parse_time(text: str) -> int:
 
 
 def _parse_number(text: str) -> float:
-    """Return a number, NaN where it is missing."""
+    """Return a number, NaN if it is missing."""
     if text in _MISSING:
         return np.nan
     if not _NUMBER.fullmatch(text):
@@ -138,14 +138,14 @@ def _check_header(path: Path, line: bytes) -> None:
     hint = ""
     for separator, name in ((b",", "','"), (b"\t", "tabs")):
         if line.replace(separator, b";") == _HEADER:
-            hint = f": its fields are parted by {name}, not ';'"
+            hint = f": its fields are separated by {name}, not ';'"
     expected = f"{COLUMNS[0]};{COLUMNS[1]};{COLUMNS[2]};…"
-    cure = "" if hint else "; name the columns of another file by --time-column and --value-column"
-    raise DatasetError(path, f"is not UCI's household set{hint}: expected {expected}, found {shown(line)}{cure}", 1)
+    fix = "" if hint else "; name the columns of another file by --time-column and --value-column"
+    raise DatasetError(path, f"is not UCI's household set{hint}: expected {expected}, found {quoted(line)}{fix}", 1)
 
 
 def _wrong_count(line: bytes, n_fields: int) -> str:
-    return f"has {n_fields} fields parted by ';', not {len(COLUMNS)}: {shown(line)}"
+    return f"has {n_fields} fields separated by ';', not {len(COLUMNS)}: {quoted(line)}"
 
 
 def _wrong_field(fields: list[bytes], error: ValueError) -> str:
@@ -157,5 +157,5 @@ def _wrong_field(fields: list[bytes], error: ValueError) -> str:
         try:
             parse(fields[column].decode("ascii"))
         except ValueError:
-            return f"{COLUMNS[column]} is {shown(fields[column])}, not {form}"
+            return f"{COLUMNS[column]} is {quoted(fields[column])}, not {form}"
     return str(error)

@@ -1,1 +1,1 @@
-"""The report of an evaluation: one HTML page with its pictures inside."""
+"""The report of an evaluation: one self-contained HTML page."""

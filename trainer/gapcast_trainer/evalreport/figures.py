@@ -1,4 +1,4 @@
-"""The pictures of an evaluation."""
+"""The plots of an evaluation."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gapcast_trainer.scores.sheet import Sheet
 _COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE)
 _STYLES = {"baseline": "--", "model": "-", "peer": ":"}
 _ZOOM_MIN = 90
-#: How far from its level the coverage of an hour may be; the band that is drawn.
+#: Half-width of the band around the nominal coverage.
 _TOLERANCE = 0.05
 
 
 def draw_day(day: Day) -> Figure:
-    """Draw a day, and the hour and a half around its largest step: what came, what was forecast, the interval."""
+    """Draw a day, and the hour and a half around its largest step: outcomes, forecasts and intervals."""
     with new_figure(2, 1, height_in=5.6) as (figure, axes):
         step = np.abs(np.diff(day.actual_kw, prepend=day.actual_kw[:1]))
         middle = int(np.argmax(step))
@@ -53,7 +53,7 @@ def _draw_minutes(axis: Any, day: Day, some: slice) -> None:
 
 
 def draw_losses(losses: Losses) -> Figure:
-    """Draw the losses of a training after each epoch; the one that was kept is marked."""
+    """Draw the losses after each epoch of training; the best epoch is marked."""
     epoch = np.arange(1, len(losses.train) + 1)
     with new_figure() as (figure, axis):
         axis.plot(epoch, losses.train, color=BLUE, label="training part")
@@ -67,7 +67,7 @@ def draw_losses(losses: Losses) -> Figure:
 
 
 def draw_reliability(rows: Sequence[Evaluated]) -> Figure:
-    """Draw, for each forecaster with quantiles, the share of outcomes that stayed at or below each of them."""
+    """Draw, for each forecaster with quantiles, the share of outcomes at or below each of them."""
     with new_figure(height_in=4.2) as (figure, axis):
         axis.plot([0, 1], [0, 1], color=GREY, ls="--", lw=1, label="perfect")
         for row, colour in _coloured(rows):
@@ -83,7 +83,7 @@ def draw_reliability(rows: Sequence[Evaluated]) -> Figure:
 
 
 def draw_hours(rows: Sequence[Evaluated]) -> Figure:
-    """Draw the squared error by the hour of the target, and how often the 90 % interval held where there is one."""
+    """Draw the squared error by the hour of the target, and the coverage of the 90 % interval if there is one."""
     interval = any(row.at_horizon.headline.coverage is not None for row in rows)
     n_rows = 2 if interval else 1
     with new_figure(n_rows, 1, height_in=2.9 * n_rows, squeeze=False, sharex=True) as (figure, axes):
@@ -103,7 +103,7 @@ def draw_hours(rows: Sequence[Evaluated]) -> Figure:
 
 
 def draw_readings(rows: Sequence[Evaluated]) -> Figure:
-    """Draw the squared error by readings seen, persistence's beside it; the axis is logarithmic."""
+    """Draw the squared error by number of observed readings, with persistence's; the axis is logarithmic."""
     with new_figure() as (figure, axis):
         _draw_by(axis, rows, lambda sheet: sheet.by_readings, lambda record: record.mse_kw2)
         longest = max(max(row.at_horizon.by_readings) for row in rows)
@@ -118,7 +118,7 @@ def draw_readings(rows: Sequence[Evaluated]) -> Figure:
 
 
 def draw_leads(persistence: Evaluated, rows: Sequence[Evaluated]) -> Figure:
-    """Draw squared and absolute error by the minutes ahead, persistence's beside them."""
+    """Draw squared and absolute error by minutes ahead, with persistence's."""
     figures: tuple[tuple[str, Callable[[ScoreRecord], float]], ...] = (
         ("MSE, kW²", lambda record: record.mse_kw2),
         ("MAE, kW", lambda record: record.best_mae_kw),
@@ -152,7 +152,7 @@ def _persistence_line(axis: Any, record: ScoreRecord) -> None:
 
 
 def _coloured(rows: Sequence[Evaluated]) -> Iterator[tuple[Evaluated, str]]:
-    """Yield each with a colour of its own; those of models and of peers begin anew, told apart by their lines."""
+    """Yield each row with a colour; models and peers use the same colours with different line styles."""
     count = dict.fromkeys(_STYLES, 0)
     for row in rows:
         yield row, _COLOURS[count[row.kind] % len(_COLOURS)]

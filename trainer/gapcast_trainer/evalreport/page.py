@@ -1,4 +1,4 @@
-"""From an evaluation to its page."""
+"""Renders an evaluation as an HTML page."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from gapcast_trainer.scores.sheet import Sheet
 from gapcast_trainer.scores.table import COSTS, FIGURES, cost_cells, figure_cells, introduction, sample_rows, shown
 
 _TEMPLATE = "evalreport/page.html"
-#: Quantiles that a picture of reliability needs.
+#: Minimum number of quantiles for the reliability plot.
 _FEW_LEVELS = 3
 
 
 def page(found: Evaluation) -> str:
-    """Return the whole page as HTML, pictures and all."""
+    """Return the page as HTML, with embedded plots."""
     rows = found.rows
     persistence = rows[0]
-    drawn = [row for row in rows if row.kind != "baseline"]  # trend would flatten every picture
+    drawn = [row for row in rows if row.kind != "baseline"]  # trend's errors would flatten the plots
     models = [row for row in rows if row.kind == "model"]
     first = persistence.at_horizon
     sample = [[name, *cells] for name, cells in sample_rows(found)] if found.sampled else []
@@ -85,7 +85,7 @@ def _reliability(found: Evaluation) -> EmbeddedFigure | None:
     rows = [row for row in (*found.rows, *found.sampled) if len(row.at_horizon.headline.below) >= _FEW_LEVELS]
     if not rows:
         return None
-    return figure_as_svg(draw_reliability(rows), "Share of outcomes below each quantile, beside the quantile's level.")
+    return figure_as_svg(draw_reliability(rows), "Share of outcomes below each quantile, by the quantile's level.")
 
 
 def _n_shortened(models: Sequence[Evaluated]) -> int:

@@ -1,7 +1,7 @@
-"""Model families, one file each, found by themselves.
+"""Model families, one module each, discovered automatically.
 
-A family is a module here with a ``FAMILY``. It turns a design and hyper-parameters into a Keras model
-that takes physical units and scales inside its graph; what trains, exports and scores it asks no more.
+A family is a module of this package with a ``FAMILY``. It builds a Keras model from a design and hyper-parameters;
+the model takes physical units and scales inside its graph. Training, export and scoring need nothing else.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def families() -> dict[str, Family]:
 def find_family(name: str, hyper: dict[str, Any]) -> tuple[Family, Hyper]:
     """Return the family called ``name`` and its hyper-parameters.
 
-    Raises :class:`RunError` that lists the families there are, or names what does not fit.
+    Raises :class:`RunError` that lists the known families, or names the invalid hyper-parameter.
     """
     known = families()
     if name not in known:

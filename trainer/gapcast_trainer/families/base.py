@@ -1,4 +1,4 @@
-"""What a family is."""
+"""Data types of model families."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Hyper(BaseModel):
-    """Hyper-parameters; each family has its own."""
+    """Base class of hyper-parameters; each family defines its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What scales power inside the graph: mean and standard deviation of the training part, kW."""
+    """Scaling of power inside the graph: mean and standard deviation of the training part, kW."""
 
     mean_kw: float = 0.0
     scale_kw: float = 1.0
@@ -35,7 +35,7 @@ UNIT = Scale()
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """What a graph is built for: the task, the quantiles it is to give, and the scale of its layers."""
+    """The design of a graph: its task, its quantile levels, and the scale of its layers."""
 
     task: WindowTask
     quantile_levels: tuple[float, ...] | None = None
@@ -43,12 +43,12 @@ class Design:
 
 
 class Solver(Protocol):
-    """Sets weights in closed form."""
+    """Computes weights in closed form."""
 
     def __call__(
         self, model: keras.Model, train: Learnable, design: Design, hyper: Hyper, augment: Augment, *, progress: bool
     ) -> None:
-        """Set the weights of ``model`` that have a best value for the mean's squared error on ``train``."""
+        """Set the weights of ``model`` that minimise the mean's squared error on ``train`` in closed form."""
         ...
 
 
@@ -57,9 +57,9 @@ class Family:
     """One family of models.
 
     ``build`` makes an unfitted model that takes physical units and scales inside its graph: input
-    ``window`` ``[N, context, F]``, outputs ``mean`` ``[N, K]`` and, where the design has levels,
-    ``quantiles`` ``[N, K, Q]``, kW. ``solve`` sets what has a closed form; what is trainable after it
-    is fitted by gradient descent.
+    ``window`` ``[N, context, F]``, outputs ``mean`` ``[N, K]`` and, if the design has levels,
+    ``quantiles`` ``[N, K, Q]``, kW. ``solve`` sets weights with a closed form; weights that are trainable after it
+    are fitted by gradient descent.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The parts that every family's graph begins and ends with."""
+"""Common first and last parts of the families' graphs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def window_input(design: Design) -> keras.KerasTensor:
 
 
 def power(window: keras.KerasTensor) -> keras.KerasTensor:
-    """Return the power alone, kW, ``[N, context, 1]``."""
+    """Return the power, kW, ``[N, context, 1]``."""
     return window if window.shape[2] == 1 else window[:, :, :1]
 
 
 def scaled(kw: keras.KerasTensor, design: Design, name: str = "scaled") -> keras.KerasTensor:
-    """Return power on the scale that layers learn well at."""
+    """Return the standardised power."""
     scale = design.scale
     return keras.layers.Rescaling(1 / scale.scale_kw, -scale.mean_kw / scale.scale_kw, name=name)(kw)
 
@@ -33,9 +33,9 @@ def scaled(kw: keras.KerasTensor, design: Design, name: str = "scaled") -> keras
 def anchored(kw: keras.KerasTensor, design: Design, share: float) -> keras.KerasTensor:
     """Return the scaled distance of each minute from an anchor between the last reading and the mean.
 
-    With ``share`` 1 the anchor is the last reading, and a layer sees the change alone; with 0 it is
-    ``mean_kw``, and a layer sees the level. In between one feature carries both: the last minute
-    shows the level, the others how far they are from the last.
+    With ``share`` 1 the anchor is the last reading, and layers see only changes; with 0 it is
+    ``mean_kw``, and layers see the level. In between one feature carries both: the last minute
+    the level, the others their difference to the last.
     """
     scale = design.scale
     distance_kw = kw - (share * kw[:, -1:, :] + (1 - share) * scale.mean_kw)
@@ -43,7 +43,7 @@ def anchored(kw: keras.KerasTensor, design: Design, share: float) -> keras.Keras
 
 
 def others(window: keras.KerasTensor, design: Design) -> keras.KerasTensor | None:
-    """Return the other measured features, each normalised over its window, ``[N, context, M - 1]``; None without."""
+    """Return the other measured features, each normalised over its window, ``[N, context, M - 1]``, or None."""
     n_measured = len(measured_in(design.task.features))
     if n_measured == 1:
         return None
@@ -53,13 +53,13 @@ def others(window: keras.KerasTensor, design: Design) -> keras.KerasTensor | Non
 
 
 def clock(window: keras.KerasTensor, design: Design) -> list[keras.KerasTensor]:
-    """Return the derived features of the newest minute, ``[N, D]``, in a list that is empty without them."""
+    """Return the derived features of the newest minute, ``[N, D]``, in a list, which is empty without them."""
     n_derived = sum(name in DERIVED for name in design.task.features)
     return [window[:, -1, -n_derived:]] if n_derived else []
 
 
 def beside(parts: Sequence[keras.KerasTensor], name: str) -> keras.KerasTensor:
-    """Return parts ``[N, ...]`` side by side."""
+    """Return ``parts`` ``[N, ...]`` concatenated."""
     return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name=name)(list(parts))
 
 
@@ -72,10 +72,10 @@ def close(
     *,
     from_last: bool = True,
 ) -> keras.Model:
-    """Close a graph.
+    """Add the outputs to a graph.
 
-    ``change`` ``[N, K]`` is what the mean is above the last reading (above ``mean_kw`` where not
-    ``from_last``), in units of ``scale_kw``; quantiles, where there are any, are made from
+    ``change`` ``[N, K]`` is the mean minus the last reading (minus ``mean_kw`` without
+    ``from_last``), in units of ``scale_kw``; quantiles, if any, are computed from
     ``around`` ``[N, A]`` by dense layers.
     """
     base_kw = power(window)[:, -1, :] if from_last else 0 * power(window)[:, -1, :] + design.scale.mean_kw
@@ -90,7 +90,7 @@ def close(
 
 
 def _quantiles(around: keras.KerasTensor, design: Design) -> keras.KerasTensor:
-    """Return quantiles ``[N, K, Q]`` that cannot cross: the middle one, and steps above zero away from it."""
+    """Return quantiles ``[N, K, Q]`` that cannot cross: the middle one, and positive steps away from it."""
     levels, n_leads = design.quantile_levels or (), len(design.task.lead_times_min)
     middle = min(range(len(levels)), key=lambda place: abs(levels[place] - _MIDDLE))
     centre = keras.layers.Dense(n_leads, kernel_initializer="zeros", name="middle")(around)

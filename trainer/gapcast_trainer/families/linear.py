@@ -1,4 +1,4 @@
-"""The linear model: one weight a lag and one a clock feature, solved in closed form."""
+"""The linear model: one weight per lag and per clock feature, solved in closed form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROWS_AT_ONCE = 65_536
 
 
 class LinearHyper(Hyper):
-    """``ridge`` is the penalty on squared weights beside the mean squared error (scaled units)."""
+    """``ridge`` is the penalty on squared weights, relative to the mean squared error (scaled units)."""
 
     ridge: NonNegativeFloat = 1e-4
 
@@ -35,10 +35,10 @@ def build(design: Design, hyper: Hyper) -> keras.Model:
 def solve(
     model: keras.Model, train: Learnable, design: Design, hyper: Hyper, augment: Augment, *, progress: bool
 ) -> None:
-    """Set the mean's weights to those that are best for whole and shortened windows together.
+    """Set the mean's weights to the optimum for whole and shortened windows together.
 
     A shortened window is a linear map of the whole one, so the expected squared error over all
-    lengths needs the whole windows' second moments alone: no window is drawn at random.
+    lengths needs only the whole windows' second moments: no window is drawn at random.
     """
     if not isinstance(hyper, LinearHyper):
         msg = f"a linear model is solved with LinearHyper, not {type(hyper).__name__}"

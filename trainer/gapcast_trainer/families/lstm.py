@@ -1,4 +1,4 @@
-"""Stacked LSTMs over the whole window, with a convolution in front where asked."""
+"""Stacked LSTMs over the whole window, with an optional convolution in front."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gapcast_trainer.families.graph import anchored, beside, clock, close, other
 
 
 class LstmHyper(Hyper):
-    """``units`` of each layer, first to last; ``anchor`` is how far the window is seen from its last reading.
+    """``units`` of each layer, first to last; ``anchor`` is the share of the last reading in the input's reference.
 
-    ``filters`` convolutions of ``kernel_min`` minutes stand in front (0: none). ``dense`` units stand
-    before the outputs (0: none). ``from_last`` says that the mean is the last reading and a change.
+    ``filters`` convolutions of ``kernel_min`` minutes precede the LSTMs (0: none). ``dense`` units precede
+    the outputs (0: none). With ``from_last`` the mean is the last reading plus a change.
     ``dropout`` follows each layer; ``l2`` is the penalty on squared weights.
     """
 
@@ -30,7 +30,7 @@ class LstmHyper(Hyper):
 
 
 def build(design: Design, hyper: Hyper) -> keras.Model:
-    """Build the unfitted model; unrolled, so that it converts to TFLite builtins, keeps no state and takes any N."""
+    """Build the unfitted model; unrolled, so that it converts to TFLite builtins, is stateless and takes any N."""
     if not isinstance(hyper, LstmHyper):
         msg = f"an LSTM is built from LstmHyper, not {type(hyper).__name__}"
         raise TypeError(msg)

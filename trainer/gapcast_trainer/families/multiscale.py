@@ -1,4 +1,4 @@
-"""Near minutes one by one, the hours before them in steps: two LSTMs at two scales, and dense layers over both."""
+"""Two LSTMs at two scales, over the latest minutes and over the hours before in steps, and dense layers over both."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gapcast_trainer.families.graph import beside, clock, close, others, power, 
 
 
 class MultiscaleHyper(Hyper):
-    """What is seen at two scales: the last ``near_min`` minutes one by one, what is older in steps of ``step_min``.
+    """Input at two scales: the last ``near_min`` minutes one by one, older minutes in steps of ``step_min``.
 
-    A step is the mean and the highest of its minutes, and the lowest too with ``far_least``. LSTMs of
-    ``near_units`` go over the near minutes, ``near_fold`` of them at a time. One of ``far_units`` goes over the
-    steps, ``far_fold`` at a time, and the first near one starts from its state (0: none; else as many as that
-    one's). With ``fine_kw`` power is also seen on a logarithmic scale that is straight below about so many kW, so
-    that what a small load does is not lost beside a large one (0: not).
+    A step is the mean and the maximum of its minutes, with ``far_least`` also the minimum. LSTMs of
+    ``near_units`` process the near minutes, ``near_fold`` of them at a time. One of ``far_units`` processes the
+    steps, ``far_fold`` at a time, and its state initialises the first near LSTM (0: none; otherwise the same number of
+    units). With ``fine_kw`` (0: off) the input includes power on a logarithmic scale that is linear below about this
+    many kW, so that small loads remain visible beside large ones.
 
-    A dense layer of ``wide`` units sees ``lags`` of the last changes, and the steps where ``far_dense``, directly
-    (0: none). ``dense`` units join all; ``head`` units stand before the mean and before the quantiles each.
-    ``dropout`` comes before the heads; ``l2`` is the penalty on squared weights of dense layers.
+    A dense layer of ``wide`` units (0: none) takes the last ``lags`` changes directly, and the steps with
+    ``far_dense``. ``dense`` units combine everything; ``head`` units precede the mean and the quantiles each.
+    ``dropout`` precedes the heads; ``l2`` is the penalty on squared weights of dense layers.
     """
 
     near_min: PositiveInt = 30
@@ -55,7 +55,7 @@ class MultiscaleHyper(Hyper):
 
 
 def build(design: Design, hyper: Hyper) -> keras.Model:
-    """Build the unfitted model; unrolled, so that it converts to TFLite builtins, keeps no state and takes any N."""
+    """Build the unfitted model; unrolled, so that it converts to TFLite builtins, is stateless and takes any N."""
     if not isinstance(hyper, MultiscaleHyper):
         msg = f"a multi-scale model is built from MultiscaleHyper, not {type(hyper).__name__}"
         raise TypeError(msg)
@@ -93,7 +93,7 @@ class _Scales:
 
 
 def _far_minutes(design: Design, hyper: MultiscaleHyper) -> int:
-    """Return how many of the oldest minutes are seen in steps."""
+    """Return the number of minutes that are pooled in steps."""
     n_far, block_min = design.task.window.context - hyper.near_min, hyper.step_min * hyper.far_fold
     if n_far < block_min or n_far % block_min:
         msg = f"context less near_min must be whole blocks of step_min x far_fold = {block_min} min, not {n_far} min"
@@ -166,14 +166,14 @@ def _dense(units: int, penalty: keras.Regularizer | None, name: str) -> keras.la
 
 
 def _fine(kw: keras.KerasTensor, fine_kw: float) -> keras.KerasTensor:
-    """Return ``log(1 + kw / fine_kw)`` of what is drawn, shifted and scaled to about -1 to 1."""
+    """Return ``log(1 + kw / fine_kw)`` of positive power, shifted and scaled to about -1 to 1."""
     drawn = keras.layers.ReLU(name="drawn")(kw)
     shifted = keras.layers.Rescaling(1 / fine_kw, 1.0, name="fine_scaled")(drawn)
     return keras.layers.Rescaling(1 / 3, -0.7, name="fine")(keras.ops.log(shifted))
 
 
 def _folded(steps: keras.KerasTensor, fold: int, name: str) -> keras.KerasTensor:
-    """Return ``steps`` ``[N, T, C]`` as ``[N, T / fold, fold * C]``: an LSTM takes as many at once."""
+    """Return ``steps`` ``[N, T, C]`` as ``[N, T / fold, fold * C]``, so that an LSTM processes ``fold`` at a time."""
     if fold == 1:
         return steps
     n_steps, n_channels = steps.shape[1:]

@@ -1,4 +1,4 @@
-"""Persistence, "same as now", as a file: the last reading for every lead time."""
+"""Persistence as a model file: the last reading for every lead time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gapcast_trainer.families.graph import close, power, window_input
 
 
 def build(design: Design, hyper: Hyper) -> keras.Model:
-    """Build the model; its mean has nothing to fit."""
+    """Build the model; its mean has no trainable weights."""
     del hyper
     window = window_input(design)
     still = keras.layers.Dense(

@@ -1,4 +1,4 @@
-"""The line through the window, extrapolated to each lead time, as a file."""
+"""Linear extrapolation of the window to each lead time, as a model file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gapcast_trainer.families.graph import close, power, window_input
 
 
 class TrendHyper(Hyper):
-    """``forgetting`` is each minute's weight against the next one's (1: all alike)."""
+    """``forgetting`` is the ratio of each minute's weight to the next one's (1: equal weights)."""
 
     forgetting: Annotated[float, Field(gt=0, le=1)] = 1.0
 
@@ -33,7 +33,7 @@ def line_weights(context: int, lead_times_min: tuple[int, ...], forgetting: floa
 
 
 def build(design: Design, hyper: Hyper) -> keras.Model:
-    """Build the model; its mean has nothing to fit."""
+    """Build the model; its mean has no trainable weights."""
     if not isinstance(hyper, TrendHyper):
         msg = f"a trend is built from TrendHyper, not {type(hyper).__name__}"
         raise TypeError(msg)

@@ -1,4 +1,4 @@
-"""Forecasters by other hands, to be compared with: boosted trees (LightGBM) and classical methods (statsforecast).
+"""Third-party forecasters for comparison: boosted trees (LightGBM) and classical methods (statsforecast).
 
-They see the same readings before the same minutes, are scored in the same run, and are never shipped.
+They use the same readings, are scored on the same minutes in the same run, and are never shipped.
 """

@@ -14,7 +14,7 @@ from gapcast.core.window import F32, I64
 from gapcast_trainer.peers.columns import PeerColumns
 from gapcast_trainer.scores.model_outputs import ModelOutputs
 
-#: Rounds at most, and rounds without gain on the validation part after which it stops.
+#: Maximum number of rounds, and rounds without improvement on the validation part before stopping.
 MAX_ROUNDS, PATIENCE = 400, 20
 _ROWS_AT_ONCE = 65_536
 _SETTINGS: dict[str, Any] = {
@@ -34,9 +34,9 @@ _OBJECTIVES = {"mean": "regression", "median": "regression_l1"}
 
 @dataclass(frozen=True, slots=True)
 class Boosted:
-    """What a pair of fitted models said, and the rounds that each took."""
+    """The predictions of a pair of fitted models, and the number of rounds of each."""
 
-    answers: ModelOutputs
+    outputs: ModelOutputs
     n_rounds: dict[str, int]
 
 
@@ -44,12 +44,12 @@ def boost(
     columns: PeerColumns,
     train: I64,
     validate: I64,
-    asked: I64,
+    predict: I64,
     note: Callable[[str], object] = lambda _: None,
 ) -> Boosted:
-    """Fit to the minutes ``train``, stop early by ``validate``, and forecast ``asked``.
+    """Fit to the minutes ``train``, stop early by ``validate``, and forecast ``predict``.
 
-    These are observed-at minutes ``[N]`` of the series of ``columns``. All have a window and, except ``asked``, an
+    These are observed-at minutes ``[N]`` of the series of ``columns``. All have a window and, except ``predict``, an
     outcome at the horizon. The target is the change from the last reading: squared error for the
     mean, absolute error for the median. Uses OMP_NUM_THREADS threads, or all cores; the result is the same.
     """
@@ -57,9 +57,9 @@ def boost(
     data = lightgbm.Dataset(fitted, _change(columns, train), params=_SETTINGS).construct()
     against = lightgbm.Dataset(judged, _change(columns, validate), reference=data, params=_SETTINGS).construct()
     del fitted, judged  # they are binned now
-    said, n_rounds = {}, {}
+    predicted, n_rounds = {}, {}
     for what, objective in _OBJECTIVES.items():
-        note(f"{columns.shown.name}: fitting the {what} to {train.size:,} windows")
+        note(f"{columns.column_set.name}: fitting the {what} to {train.size:,} windows")
         booster = lightgbm.train(
             {**_SETTINGS, "objective": objective},
             data,
@@ -68,11 +68,14 @@ def boost(
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
         n_rounds[what] = int(booster.best_iteration)
-        said[what] = _predict(booster, columns, asked)
-    answers = ModelOutputs(
-        (columns.horizon_min,), (MEDIAN,), said["mean"][:, np.newaxis], said["median"][:, np.newaxis, np.newaxis]
+        predicted[what] = _predict(booster, columns, predict)
+    outputs = ModelOutputs(
+        (columns.horizon_min,),
+        (MEDIAN,),
+        predicted["mean"][:, np.newaxis],
+        predicted["median"][:, np.newaxis, np.newaxis],
     )
-    return Boosted(answers, n_rounds)
+    return Boosted(outputs, n_rounds)
 
 
 def _change(columns: PeerColumns, minute: I64) -> F32:

@@ -1,4 +1,4 @@
-"""What boosted trees are shown: lags, the clock, and the same minutes of yesterday and last week."""
+"""Input columns of boosted trees: lags, time of day, and the same minutes of yesterday and last week."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from gapcast.core.window import F32, I64, WindowSpec, cut
 from gapcast_trainer.clean import Series
 from gapcast_trainer.datasets.table import F64
 
-#: Older minutes are given as means over as many.
+#: Older minutes are averaged over this many.
 _COARSE_MIN = 5
 _WEEK_MIN = 7 * DAY_MIN
-#: Minutes on either side of the target's, yesterday and a week ago, that means are taken over.
+#: Half-widths, in minutes, of the averages around the target's minute yesterday and a week ago.
 _AROUND_MIN = (2, 15, 60)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """Which columns a peer is shown.
+class ColumnSet:
+    """The input columns of a peer.
 
-    ``n_lags`` readings one by one (as the difference from the last, which is given itself), the ones
-    before up to ``context`` minutes as five-minute means, time of day and weekday with ``clock``, and
-    what was drawn around the target's time of day yesterday and last week with ``seasons``.
+    ``n_lags`` single readings (as the difference from the last one, which is a column itself), earlier
+    readings up to ``context`` minutes as five-minute means, time of day and weekday with ``clock``, and
+    the power around the target's time of day yesterday and last week with ``seasons``.
     """
 
     name: str
@@ -35,29 +35,29 @@ class Shown:
 
     @property
     def about(self) -> str:
-        """The same in words."""
+        """A description."""
         words = [f"{self.context} min" if self.context > self.n_lags else f"{self.n_lags} lags"]
         words += ["time of day"] if self.clock else []
         words += ["yesterday", "last week"] if self.seasons else []
         return ", ".join(words)
 
 
-SHOWN = (
-    Shown("lightgbm-30", 30, 30, clock=False, seasons=False),
-    Shown("lightgbm-60", 60, 60, clock=True, seasons=False),
-    Shown("lightgbm-180", 60, 180, clock=True, seasons=True),
+COLUMN_SETS = (
+    ColumnSet("lightgbm-30", 30, 30, clock=False, seasons=False),
+    ColumnSet("lightgbm-60", 60, 60, clock=True, seasons=False),
+    ColumnSet("lightgbm-180", 60, 180, clock=True, seasons=True),
 )
 
 
 class PeerColumns:
-    """Makes the columns of any minutes of one series."""
+    """Computes the columns for minutes of one series."""
 
-    def __init__(self, series: Series, shown: Shown, horizon_min: int) -> None:
+    def __init__(self, series: Series, column_set: ColumnSet, horizon_min: int) -> None:
         self.series = series
-        self.shown = shown
+        self.column_set = column_set
         self.horizon_min = horizon_min
         self._first_minute = series.first_minute
-        self._windows = cut(series.gap_kw, WindowSpec(shown.context))
+        self._windows = cut(series.gap_kw, WindowSpec(column_set.context))
         self._minute = series.first_minute + self._windows.origin
         known = ~np.isnan(series.gap_kw)
         self._summed = np.concatenate(([0.0], np.cumsum(np.where(known, series.gap_kw, 0.0))))
@@ -66,24 +66,24 @@ class PeerColumns:
     def at(self, observed_minute: I64) -> F32:
         """Return the columns ``[N, C]`` of ``observed_minute`` ``[N]`` (the file's, each with a window).
 
-        Windows are padded and filled as the contract says; what of yesterday and last week was not read is NaN.
+        Windows are padded and filled by the window contract; missing values of yesterday and last week are NaN.
         """
         window = self._windows[np.searchsorted(self._minute, observed_minute)]
         last = window[:, -1:]
-        parts = [last, window[:, -self.shown.n_lags : -1] - last]
-        older = window[:, : self.shown.context - self.shown.n_lags]
+        parts = [last, window[:, -self.column_set.n_lags : -1] - last]
+        older = window[:, : self.column_set.context - self.column_set.n_lags]
         if older.size:
             parts.append(older.reshape(len(older), -1, _COARSE_MIN).mean(axis=2) - last)
         target = observed_minute + self.horizon_min
-        if self.shown.clock:
+        if self.column_set.clock:
             parts.append(np.column_stack((target % DAY_MIN, target // DAY_MIN % 7)).astype(np.float32))
-        if self.shown.seasons:
+        if self.column_set.seasons:
             ago = [self._mean(target - back, around) for back in (DAY_MIN, _WEEK_MIN) for around in _AROUND_MIN]
             parts.append(np.column_stack(ago).astype(np.float32))
         return np.concatenate(parts, axis=1)
 
     def _mean(self, minute: I64, around_min: int) -> F64:
-        """Return the mean of what was read within ``around_min`` of ``minute`` ``[N]``, kW, NaN where nothing was."""
+        """Return the mean of the readings within ``around_min`` of ``minute`` ``[N]``, kW, NaN if there are none."""
         low, high = (
             np.clip(minute + edge - self._first_minute, 0, self._counted.size - 1)
             for edge in (-around_min, around_min + 1)

@@ -1,4 +1,4 @@
-"""Classical forecasters (statsforecast's AutoETS and AutoARIMA), fitted anew to the minutes before each forecast."""
+"""Classical forecasters (statsforecast's AutoETS and AutoARIMA), refitted for each forecast."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _INTERVALS = (50, 90)
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method, and how many minutes before the forecast it is fitted to."""
+    """A method, and the number of minutes before the forecast to which it is fitted."""
 
     name: str
     context: int
 
     def model(self) -> Any:
-        """Return it as statsforecast has it: without a season, since the context is shorter than a day."""
+        """Return the statsforecast model, without seasonality, since the context is shorter than a day."""
         return {"auto-ets": AutoETS, "auto-arima": AutoARIMA}[self.name](season_length=1, alias="it")
 
 
@@ -38,7 +38,7 @@ METHODS = (Method("auto-ets", 180), Method("auto-arima", 120))
 def forecast(series: Series, method: Method, minutes: Minutes) -> ModelOutputs:
     """Forecast each minute up to the horizon after each of ``minutes``.
 
-    It sees what history there is, gaps filled as the window contract says and nothing padded.
+    The input is the available history, with gaps filled by the window contract and without padding.
     """
     windows = cut(series.gap_kw, WindowSpec(method.context))
     rows = np.searchsorted(series.first_minute + windows.origin, minutes.observed_minute)
@@ -52,9 +52,11 @@ def forecast(series: Series, method: Method, minutes: Minutes) -> ModelOutputs:
         }
     )
     horizon_min = minutes.horizon_min
-    said = StatsForecast([method.model()], freq=1, n_jobs=1).forecast(df=frame, h=horizon_min, level=list(_INTERVALS))
-    said = said.sort_values(["unique_id", "ds"])
+    predicted = StatsForecast([method.model()], freq=1, n_jobs=1).forecast(
+        df=frame, h=horizon_min, level=list(_INTERVALS)
+    )
+    predicted = predicted.sort_values(["unique_id", "ds"])
     shape = (len(histories), horizon_min)
     columns = ("it-lo-90", "it-lo-50", "it", "it-hi-50", "it-hi-90")
-    quantiles = np.stack([said[name].to_numpy(np.float32).reshape(shape) for name in columns], axis=2)
+    quantiles = np.stack([predicted[name].to_numpy(np.float32).reshape(shape) for name in columns], axis=2)
     return ModelOutputs(tuple(range(1, horizon_min + 1)), LEVELS, quantiles[:, :, 2], quantiles)

@@ -1,1 +1,1 @@
-"""What the HTML reports share: one self-contained page each, with its pictures inside."""
+"""Shared parts of the HTML reports, which are self-contained pages with embedded plots."""

@@ -1,4 +1,4 @@
-"""How pictures look in a report: sizes, letters and colours, the same in all of them."""
+"""The common style of plots in reports: sizes, fonts and colours."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-#: Okabe and Ito's colours, which the colour-blind can tell apart (jfly.uni-koeln.de/color, 2008), by what they show.
+#: Okabe and Ito's colour-blind-safe colours (jfly.uni-koeln.de/color, 2008).
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#666666"
-#: Map for amounts: even in lightness, and the same to the colour-blind (Nuñez, Anderton and Renslow 2018).
+#: Colour map for amounts: perceptually uniform and colour-blind-safe (Nuñez, Anderton and Renslow 2018).
 AMOUNT_MAP = "cividis"
-#: Inches; a picture this wide keeps its letters readable on a phone.
+#: Inches; text stays readable on a phone at this width.
 WIDTH_IN, HEIGHT_IN = 6.0, 3.3
 
 _STYLE = {
@@ -39,10 +39,10 @@ _STYLE = {
 def new_figure(
     n_rows: int = 1, n_columns: int = 1, *, width_in: float = WIDTH_IN, height_in: float = HEIGHT_IN, **options: Any
 ) -> Iterator[tuple[Figure, Any]]:
-    """Yield a figure and its axes, as ``Figure.subplots`` gives them (``options`` go there).
+    """Yield a figure and its axes from ``Figure.subplots`` (with ``options``).
 
-    What is drawn within the block is in the reports' style. The figure belongs to no window system and
-    to no global list: what it takes is free once it is forgotten.
+    Inside the block the reports' style is active. The figure is not registered in pyplot, so that its memory
+    is released with the last reference.
     """
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width_in, height_in), layout="constrained")

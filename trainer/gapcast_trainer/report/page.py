@@ -1,4 +1,4 @@
-"""From values and figures to one HTML page that needs nothing else: no script, no address, no second file."""
+"""Renders self-contained HTML pages: no scripts, no links, no further files."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from matplotlib.figure import Figure
 
 
 class EmbeddedFigure(NamedTuple):
-    """A picture within a page: its content as a ``data:`` address, and what is to be seen on it, in words."""
+    """An embedded plot: its content as a ``data:`` URL, and an alternative text."""
 
     address: str
     alt: str
 
 
-_SALT = "gapcast"  # names within a picture follow from its content: the same figure, the same bytes
+_SALT = "gapcast"  # makes element ids deterministic: the same figure, the same bytes
 
 
 def render(template_name: str, **values: object) -> str:
-    """Return the page that a template of this package makes of ``values``.
+    """Render a template of this package with ``values``.
 
     ``template_name`` is a path within the package, such as ``datareport/page.html``; it begins with
     ``{% extends "report/base.html" %}``, and ``report/parts.html`` has its pieces. Values are escaped,
-    and a name that is not among them is an error (:class:`jinja2.UndefinedError`).
+    and an undefined name is an error (:class:`jinja2.UndefinedError`).
     """
     return _templates().get_template(template_name).render(**values)
 
 
 def figure_as_svg(figure: Figure, alt: str) -> EmbeddedFigure:
-    """Return ``figure`` as SVG, for ``parts.picture``; ``alt`` says in words what is to be seen.
+    """Return ``figure`` as SVG, for ``parts.picture``; ``alt`` is the alternative text.
 
-    Letters are drawn as outlines, so that they look the same wherever the page is read.
+    Text is drawn as outlines, so that it looks the same everywhere.
     """
     drawn = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": _SALT, "svg.fonttype": "path"}):

@@ -1,5 +1,5 @@
-"""Scores of forecasts: what is measured, over which minutes, and how each model's sheet is made.
+"""Scores of forecasts: error measures, scored minutes, and score sheets of models.
 
-``minutes`` holds what came, ``answers`` what a model said of it, ``measures`` the errors of each
-forecast, ``record`` their means over a group, ``sheet`` all groups of one model, ``cost`` what it takes.
+``minutes`` holds the outcomes, ``model_outputs`` the predictions, ``measures`` the errors of each
+forecast, ``record`` their means over a group, ``sheet`` all groups of one model, ``cost`` size and run time.
 """

@@ -1,4 +1,4 @@
-"""What a model takes to run: its size, and its time through the edge's own predictor."""
+"""Size and run time of a model, measured through the edge's predictor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _N_WARM = 5
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Parameters and bytes (None for what has no file), microseconds for one window alone and a row in 256."""
+    """Parameters and bytes (None without a file), microseconds for a single window and per row in a batch of 256."""
 
     parameters: int | None
     bytes: int | None
@@ -37,7 +37,7 @@ class Cost:
 def cost_of(predictor: Predictor, windows: F32) -> Cost:
     """Measure ``predictor`` on real ``windows`` ``[n, context, features]``, n >= 1, on one thread.
 
-    Each time is the median of many calls, after some that are not counted.
+    Times are medians of many calls after a warm-up.
     """
     card = getattr(predictor, "card", None)
     batch = windows.repeat(-(-BATCH // len(windows)), axis=0)[:BATCH]

@@ -1,4 +1,4 @@
-"""One real day, forecast by forecast: the stuff of a picture."""
+"""The forecasts of one real day, for plots."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapcast.core.window import F32, I64
 from gapcast_trainer.scores.minutes import Minutes
 from gapcast_trainer.scores.model_outputs import ModelOutputs
 
-#: A day is fit for a picture where this share of its minutes was forecast.
+#: Minimum share of forecast minutes for a complete day.
 _COMPLETE = 0.99
 
 
@@ -33,13 +33,13 @@ class Day:
 
 
 def choose_day(minutes: Minutes) -> I64:
-    """Return the places of the forecasts for one day: a complete one, as hard for persistence as the middle one of all.
+    """Return the indices of the forecasts of one complete day, with persistence's median error.
 
-    Where no day is complete it is the one with the most forecasts.
+    If no day is complete, it is the one with the most forecasts.
     """
     day = (minutes.observed_minute + minutes.horizon_min) // DAY_MIN
     names, place, count = np.unique(day, return_inverse=True, return_counts=True)
-    error = minutes.last_kw.astype(np.float64) - minutes.came(minutes.horizon_min)
+    error = minutes.last_kw.astype(np.float64) - minutes.actual_kw(minutes.horizon_min)
     mse = np.bincount(place, error**2) / count
     complete = np.flatnonzero(count >= _COMPLETE * DAY_MIN)
     if not complete.size:
@@ -48,18 +48,18 @@ def choose_day(minutes: Minutes) -> I64:
     return np.flatnonzero(day == names[chosen]).astype(np.int64)
 
 
-def day_of(answers: ModelOutputs, minutes: Minutes, places: I64) -> Day:
+def day_of(outputs: ModelOutputs, minutes: Minutes, places: I64) -> Day:
     """Return the forecasts at ``places``, for the longest lead time."""
     chosen = minutes.take(places)
-    mean, quantiles = answers.take(places).at(minutes.horizon_min)
+    mean, quantiles = outputs.take(places).at(minutes.horizon_min)
 
     def quantile(level: float) -> F32 | None:
-        return quantiles[:, answers.levels.index(level)] if quantiles is not None and level in answers.levels else None
+        return quantiles[:, outputs.levels.index(level)] if quantiles is not None and level in outputs.levels else None
 
     return Day(
         horizon_min=minutes.horizon_min,
         target_minute=chosen.observed_minute + minutes.horizon_min,
-        actual_kw=chosen.came(minutes.horizon_min),
+        actual_kw=chosen.actual_kw(minutes.horizon_min),
         mean_kw=mean,
         median_kw=quantile(MEDIAN),
         lower_kw=quantile(LOWER),

@@ -1,4 +1,4 @@
-"""The ground that all forecasters of an evaluation stand on."""
+"""The data on which all forecasters of an evaluation are scored."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from gapcast_trainer.windows import Examples
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What all are scored on: the data, the minutes that every model has a window for, and what came."""
+class EvaluationData:
+    """The data of an evaluation, and the minutes for which every model has a window, with their outcomes."""
 
     clean: Clean
     span: Span
@@ -31,8 +31,8 @@ class Ground:
     day: I64
 
     @classmethod
-    def of(cls, models: Sequence[Predictor], clean: Clean, span: Span, n_sampled: int = 0) -> Ground:
-        """Find the minutes that all ``models`` can be asked about, and draw ``n_sampled`` for slow peers."""
+    def of(cls, models: Sequence[Predictor], clean: Clean, span: Span, n_sampled: int = 0) -> EvaluationData:
+        """Find the minutes for which all ``models`` have a window, and sample ``n_sampled`` for slow peers."""
         naive = Persistence(WindowSpec(WHOLE_MIN), (span.horizon_min,))
         known = [windows_for(m, clean.series, span.split).observed_minute for m in (naive, *models)]
         observed: I64 = reduce(lambda a, b: np.intersect1d(a, b, assume_unique=True), known)
@@ -48,6 +48,6 @@ class Ground:
         return cls(clean, span, minutes, choose_day(minutes))
 
     def windows(self, predictor: Predictor) -> Examples:
-        """Return the windows that ``predictor`` is asked about, one for each of ``minutes``."""
+        """Return the windows of ``predictor``, one for each of ``minutes``."""
         found = windows_for(predictor, self.clean.series, self.span.split)
         return found.take(np.searchsorted(found.observed_minute, self.minutes.observed_minute))

@@ -1,4 +1,4 @@
-"""The error measures of single forecasts: errors, pinball loss, CRPS, and whether the interval held."""
+"""Error measures of single forecasts: errors, pinball loss, CRPS, and interval coverage."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gapcast_trainer.datasets.table import F64
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What each of N forecasts of one lead time was worth, kW; columns ``[N]`` by name.
+    """Measures of N forecasts of one lead time, kW; columns ``[N]`` by name.
 
     ``error``, ``squared`` (kW^2) and ``absolute`` are of the mean, ``persistence_squared`` and
-    ``persistence_absolute`` those of "same as now". Where there are quantiles: ``pinball LEVEL`` and
+    ``persistence_absolute`` those of persistence. With quantiles: ``pinball LEVEL`` and
     ``below LEVEL`` (1 where the outcome was at most that quantile), and ``crps`` of several; with the
     median among them ``median_squared`` and ``median_absolute``; with both bounds of the interval
     ``inside`` (0 or 1) and ``width``.
@@ -76,11 +76,11 @@ def measure(
 ) -> Measures:
     """Measure N forecasts of one lead time: ``mean`` ``[N]`` and ``quantiles`` ``[N, Q]`` at ``levels``.
 
-    ``target_kw`` ``[N]`` is what came, ``last_kw`` ``[N]`` the reading that each forecast was made at.
+    ``target_kw`` ``[N]`` are the outcomes, ``last_kw`` ``[N]`` the newest reading of each forecast.
     """
-    came = target_kw.astype(np.float64)
-    error = mean.astype(np.float64) - came
-    naive = last_kw.astype(np.float64) - came
+    actual = target_kw.astype(np.float64)
+    error = mean.astype(np.float64) - actual
+    naive = last_kw.astype(np.float64) - actual
     columns = {
         "error": error,
         "squared": error**2,
@@ -90,19 +90,19 @@ def measure(
     }
     if quantiles is None:
         return Measures((), columns)
-    said = quantiles.astype(np.float64)
+    predicted = quantiles.astype(np.float64)
     place = {level: k for k, level in enumerate(levels)}
     if len(levels) > 1:
-        columns["crps"] = crps(said, levels, came)
-    loss = pinball(said, levels, came)
+        columns["crps"] = crps(predicted, levels, actual)
+    loss = pinball(predicted, levels, actual)
     for level, k in place.items():
         columns[f"pinball {level}"] = loss[:, k]
-        columns[f"below {level}"] = (came <= said[:, k]).astype(np.float64)
+        columns[f"below {level}"] = (actual <= predicted[:, k]).astype(np.float64)
     if MEDIAN in place:
-        median_error = said[:, place[MEDIAN]] - came
+        median_error = predicted[:, place[MEDIAN]] - actual
         columns["median_squared"], columns["median_absolute"] = median_error**2, np.abs(median_error)
     if LOWER in place and UPPER in place:
-        lower, upper = said[:, place[LOWER]], said[:, place[UPPER]]
-        columns["inside"] = ((lower <= came) & (came <= upper)).astype(np.float64)
+        lower, upper = predicted[:, place[LOWER]], predicted[:, place[UPPER]]
+        columns["inside"] = ((lower <= actual) & (actual <= upper)).astype(np.float64)
         columns["width"] = upper - lower
     return Measures(tuple(levels), columns)

@@ -1,4 +1,4 @@
-"""The minutes that are scored: what came after each forecast, and which groups it belongs to."""
+"""The scored minutes: the outcome of each forecast, and its groups."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Minutes:
     """N forecasts to be scored, in order of time.
 
     ``observed_minute`` ``[N]`` is since the epoch, ``last_kw`` ``[N]`` the reading there, ``target_kw``
-    ``[N, L]`` what came ``lead_times_min`` later: NaN where that was not read, never so at the last
+    ``[N, L]`` the outcomes at ``lead_times_min``: NaN if not observed, which is never the case at the last
     lead time. ``age_min`` ``[N]`` counts minutes since the history began, ``n_seen`` ``[N]`` the readings
     in them, ``n_filled`` ``[N]`` the filled ones among the last 30. ``whole`` ``[N]`` marks the
-    headline: 30 real readings in a row. ``sampled`` ``[N]`` marks those that slow peers are asked about.
+    headline: 30 consecutive real readings. ``sampled`` ``[N]`` marks the sample for slow peers.
     """
 
     lead_times_min: tuple[int, ...]
@@ -58,7 +58,7 @@ class Minutes:
         return self.lead_times_min[-1]
 
     def take(self, chosen: I64) -> Minutes:
-        """Return those at ``chosen`` (places in this one, rising)."""
+        """Return those at ``chosen`` (indices into this one, ascending)."""
         return replace(
             self,
             observed_minute=self.observed_minute[chosen],
@@ -71,30 +71,30 @@ class Minutes:
             sampled=self.sampled[chosen],
         )
 
-    def came(self, lead_min: int) -> F32:
-        """Return what came ``lead_min`` later, kW, ``[N]``, NaN where it was not read."""
+    def actual_kw(self, lead_min: int) -> F32:
+        """Return the outcomes ``lead_min`` later, kW, ``[N]``, NaN if not observed."""
         return self.target_kw[:, self.lead_times_min.index(lead_min)]
 
     def hours(self, lead_min: int) -> I64:
-        """Return the hour of day, 0 to 23, that each target lies in, ``[N]``, as the file's stamps say it."""
+        """Return the hour of day, 0 to 23, that each target lies in, ``[N]``, by the file's timestamps."""
         return (self.observed_minute + lead_min) % DAY_MIN // 60
 
     def months(self, lead_min: int) -> tuple[I64, list[str]]:
-        """Return each target's month as a place in the list of months that comes with it (``2010-01``)."""
+        """Return each target's month as an index into the list of months, which is returned as well (``2010-01``)."""
         month = (self.observed_minute + lead_min).astype("datetime64[m]").astype("datetime64[M]")
         names, place = np.unique(month, return_inverse=True)
         return place.astype(np.int64), [str(name) for name in names]
 
     def after_gaps(self) -> list[Flags]:
-        """Return who belongs to each group of :data:`AFTER_GAPS`, ``[N]`` each."""
+        """Return the members of each group of :data:`AFTER_GAPS`, ``[N]`` each."""
         edges = itertools.pairwise(_SINCE_RESTART)
         return [*((self.n_seen >= low) & (self.n_seen < high) for low, high in edges), self.n_filled > 0]
 
 
 def minutes_at(series: Series, observed_minute: I64, lead_times_min: tuple[int, ...], n_sampled: int = 0) -> Minutes:
-    """Return what came after each of ``observed_minute`` ``[N]`` (readings of ``series``, rising).
+    """Return the scored minutes for ``observed_minute`` ``[N]`` (readings of ``series``, ascending).
 
-    ``n_sampled`` of the headline's are drawn, the same ones each time.
+    ``n_sampled`` of the headline's are sampled, always the same ones.
     """
     present = ~np.isnan(series.gap_kw)
     at = observed_minute - series.first_minute
@@ -121,10 +121,10 @@ def minutes_at(series: Series, observed_minute: I64, lead_times_min: tuple[int, 
 
 
 def _history(present: Flags) -> tuple[I64, I64, I64]:
-    """Return for each reading's minute ``[T]`` what :class:`Minutes` calls ``age_min``, ``n_seen`` and ``n_filled``."""
+    """Return ``age_min``, ``n_seen`` and ``n_filled`` of :class:`Minutes` for each reading's minute ``[T]``."""
     minute = np.arange(present.size, dtype=np.int64)
     at = np.flatnonzero(present)
-    begins = np.diff(at, prepend=-MAX_FILL_MIN - 2) > MAX_FILL_MIN + 1  # the first reading begins one
+    begins = np.diff(at, prepend=-MAX_FILL_MIN - 2) > MAX_FILL_MIN + 1  # the first reading starts a history
     began = np.zeros(present.size, dtype=np.int64)
     began[at[begins]] = at[begins]
     began = np.maximum.accumulate(began)

@@ -1,4 +1,4 @@
-"""What a forecaster said of each minute that is scored."""
+"""Predictions of a forecaster for the scored minutes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROWS_AT_ONCE = 8_192
 
 @dataclass(frozen=True, slots=True)
 class ModelOutputs:
-    """Forecasts of N minutes, kW: ``mean`` ``[N, K]`` and, where there are levels, ``quantiles`` ``[N, K, Q]``."""
+    """Forecasts of N minutes, kW: ``mean`` ``[N, K]`` and, with levels, ``quantiles`` ``[N, K, Q]``."""
 
     lead_times_min: tuple[int, ...]
     levels: tuple[float, ...]
@@ -44,21 +44,21 @@ class ModelOutputs:
 
 
 def windows_for(predictor: Predictor, series: Series, split: MinuteSplit) -> Examples:
-    """Return the windows of the test part as ``predictor`` takes them, whose minute at the horizon was read."""
+    """Return the windows of the test part for ``predictor``, with an observed outcome at the horizon."""
     at_horizon = WindowTask(predictor.spec, predictor.lead_times_min[-1:], predictor.features)
     return examples(series, at_horizon, split, SplitPart.TEST)
 
 
-def ask(
+def predict_windows(
     predictor: Predictor,
     windows: Examples,
     *,
     n_kept: int | None = None,
     advance: Callable[[int], object] = lambda _: None,
 ) -> ModelOutputs:
-    """Ask ``predictor`` about ``windows``, cut short to their newest ``n_kept`` minutes where given.
+    """Predict ``windows``, shortened to their newest ``n_kept`` minutes if given.
 
-    ``advance`` is told how many windows each step has done.
+    ``advance`` is called with the number of windows of each step.
     """
     n, leads, levels = len(windows), predictor.lead_times_min, predictor.quantile_levels
     mean = np.empty((n, len(leads)), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A score record: the means of all measures over one group of forecasts, persistence's beside them."""
+"""A score record: the means of all measures over one group of forecasts, with persistence's for comparison."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _DIGITS = 7
 class ScoreRecord:
     """Scores over ``n`` forecasts of one lead time. Power in kW, squared errors in kW^2; bias is forecast minus truth.
 
-    What needs quantiles is None, or empty, where the model gives none. ``pinball_kw`` and ``below``
-    (the share of outcomes at or below the quantile) go by level; ``coverage`` and ``width_kw`` are of
+    Measures of quantiles are None, or empty, if the model has none. ``pinball_kw`` and ``below``
+    (the share of outcomes at or below the quantile) are by level; ``coverage`` and ``width_kw`` are of
     the 90 % interval.
     """
 
@@ -47,22 +47,22 @@ class ScoreRecord:
 
     @property
     def skill(self) -> float:
-        """1 - MSE / MSE of persistence on the same minutes; NaN where persistence made no error at all."""
+        """1 - MSE / MSE of persistence on the same minutes; NaN if persistence made no error."""
         return 1 - self.mse_kw2 / self.persistence_mse_kw2 if self.persistence_mse_kw2 else math.nan
 
     @property
     def best_mae_kw(self) -> float:
-        """MAE of the median where there is one, of the mean where not, kW."""
+        """MAE of the median if there is one, otherwise of the mean, kW."""
         return self.mae_kw if self.median_mae_kw is None else self.median_mae_kw
 
     @property
     def mean_pinball_kw(self) -> float | None:
-        """Pinball loss, the mean over the levels, kW; None where there are not several."""
+        """Pinball loss, the mean over the levels, kW; None for fewer than two levels."""
         n_levels = len(self.pinball_kw)
         return sum(self.pinball_kw.values()) / n_levels if n_levels > 1 else None
 
     def fields(self) -> dict[str, Any]:
-        """Return the record for a JSON file: what is not there is left out."""
+        """Return the record for a JSON file, without missing values."""
         found: dict[str, Any] = {
             "n": self.n,
             "mse_kw2": self.mse_kw2,
@@ -106,12 +106,12 @@ def records(measures: Measures, group: I64, n_groups: int) -> list[ScoreRecord |
     ]
 
 
-def record(measures: Measures, who: Flags | None = None) -> ScoreRecord:
-    """Return the record of all forecasts, or of those that ``who`` ``[N]`` marks; there must be one at least."""
-    group = np.zeros(len(measures), dtype=np.int64) if who is None else np.where(who, 0, -1)
+def record(measures: Measures, mask: Flags | None = None) -> ScoreRecord:
+    """Return the record of all forecasts, or of those selected by ``mask`` ``[N]``; at least one."""
+    group = np.zeros(len(measures), dtype=np.int64) if mask is None else np.where(mask, 0, -1)
     (found,) = records(measures, group, 1)
     if found is None:
-        msg = "a record needs one forecast at least"
+        msg = "a record needs at least one forecast"
         raise ValueError(msg)
     return found
 

@@ -1,4 +1,4 @@
-"""What an evaluation found, forecaster by forecaster."""
+"""The results of an evaluation, by forecaster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gapcast_trainer.scores.span import Span
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Losses after each epoch of a training, in the units of its experiment, and the epoch (from 1) that was kept."""
+    """Losses after each epoch of training, in the units of its experiment, and the best epoch (from 1)."""
 
     train: tuple[float, ...]
     validate: tuple[float, ...]
@@ -24,7 +24,7 @@ class Losses:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """One forecaster's scores by lead time; ``about`` says in words what a peer is."""
+    """One forecaster's scores by lead time; ``about`` describes a peer."""
 
     name: str
     version: str
@@ -61,7 +61,7 @@ class Evaluated:
 class Evaluation:
     """All forecasters on the same minutes, persistence first.
 
-    ``sampled`` holds those that were asked about a sample alone: their ``headline`` is over that.
+    ``sampled`` holds those scored only on a sample, which their ``headline`` covers.
     """
 
     span: Span
@@ -70,7 +70,7 @@ class Evaluation:
     sampled: tuple[Evaluated, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return the whole of it for a JSON file; times RFC 3339, power in kW."""
+        """Return the evaluation for a JSON file; times RFC 3339, power in kW."""
         return {
             "horizon_min": self.span.horizon_min,
             "whole_min": WHOLE_MIN,

@@ -1,4 +1,4 @@
-"""One model's score sheet: every group of minutes, for every minute ahead that it speaks for."""
+"""One model's score sheet: every group of minutes, for every lead time."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Sheet:
     """Scores at one lead time.
 
     ``headline``, ``by_hour`` (of the target, 0 to 23) and ``by_month`` are over the windows of 30 real
-    readings, ``stream`` over every forecast that a stream gives, ``after_gaps`` over those near a gap,
-    ``sample`` over the few that slow peers are asked about. ``by_readings`` goes by the number of
-    readings seen at most. A group without a forecast is left out.
+    readings, ``stream`` over every forecast of a stream, ``after_gaps`` over those near a gap,
+    ``sample`` over the sample for slow peers. ``by_readings`` is by the maximum number of
+    observed readings. Groups without forecasts are omitted.
     """
 
     headline: ScoreRecord
@@ -46,38 +46,40 @@ class Sheet:
         return found
 
 
-def make_sheet(answers: ModelOutputs, minutes: Minutes, lead_min: int) -> Sheet:
-    """Score ``answers`` on ``minutes``, one for each, at ``lead_min``.
+def make_sheet(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> Sheet:
+    """Score ``outputs``, one for each of ``minutes``, at ``lead_min``.
 
-    The headline must hold one forecast at least whose outcome was read.
+    The headline must have at least one forecast with an observed outcome.
     """
-    scored, measures = _measured(answers, minutes, lead_min)
+    scored, measures = _measured(outputs, minutes, lead_min)
     place, months = scored.months(lead_min)
     return Sheet(
         headline=record(measures, scored.whole),
         stream=record(measures),
-        by_hour=_there(HOURS, records(measures, np.where(scored.whole, scored.hours(lead_min), -1), len(HOURS))),
-        by_month=_there(months, records(measures, np.where(scored.whole, place, -1), len(months))),
-        after_gaps=_there(AFTER_GAPS, [_any(measures, who) for who in scored.after_gaps()]),
-        sample=_any(measures, scored.sampled),
+        by_hour=_without_empty(
+            HOURS, records(measures, np.where(scored.whole, scored.hours(lead_min), -1), len(HOURS))
+        ),
+        by_month=_without_empty(months, records(measures, np.where(scored.whole, place, -1), len(months))),
+        after_gaps=_without_empty(AFTER_GAPS, [_record_or_none(measures, mask) for mask in scored.after_gaps()]),
+        sample=_record_or_none(measures, scored.sampled),
     )
 
 
-def record_of(answers: ModelOutputs, minutes: Minutes, lead_min: int) -> ScoreRecord:
-    """Score ``answers`` on all of ``minutes``, one for each, whose outcome was read at ``lead_min``."""
-    return record(_measured(answers, minutes, lead_min)[1])
+def record_of(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> ScoreRecord:
+    """Score ``outputs``, one for each of ``minutes``, where the outcome at ``lead_min`` was observed."""
+    return record(_measured(outputs, minutes, lead_min)[1])
 
 
-def _measured(answers: ModelOutputs, minutes: Minutes, lead_min: int) -> tuple[Minutes, Measures]:
-    real: I64 = np.flatnonzero(~np.isnan(minutes.came(lead_min))).astype(np.int64)
+def _measured(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> tuple[Minutes, Measures]:
+    real: I64 = np.flatnonzero(~np.isnan(minutes.actual_kw(lead_min))).astype(np.int64)
     scored = minutes.take(real)
-    mean, quantiles = answers.take(real).at(lead_min)
-    return scored, measure(mean, quantiles, answers.levels, scored.came(lead_min), scored.last_kw)
+    mean, quantiles = outputs.take(real).at(lead_min)
+    return scored, measure(mean, quantiles, outputs.levels, scored.actual_kw(lead_min), scored.last_kw)
 
 
-def _any(measures: Measures, who: Flags) -> ScoreRecord | None:
-    return record(measures, who) if who.any() else None
+def _record_or_none(measures: Measures, mask: Flags) -> ScoreRecord | None:
+    return record(measures, mask) if mask.any() else None
 
 
-def _there(keys: Iterable[Key], found: Iterable[ScoreRecord | None]) -> dict[Key, ScoreRecord]:
+def _without_empty(keys: Iterable[Key], found: Iterable[ScoreRecord | None]) -> dict[Key, ScoreRecord]:
     return {key: value for key, value in zip(keys, found, strict=True) if value is not None}

@@ -1,4 +1,4 @@
-"""Which minutes of a file are fair to score on."""
+"""Selects the minutes of a file that are scored."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from gapcast_trainer.errors import RunError
 from gapcast_trainer.split import MinuteSplit
 
 _MINUTE = timedelta(minutes=1)
-#: The share of the minutes before the scored ones that peers are fitted to, where no card says; the rest validates.
+#: Share of the earlier minutes on which peers are fitted, unless a card defines it; the rest is for validation.
 _FITTED_SHARE = 0.85
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The minutes scored, as the test part of ``split``, and the models that were fitted to some of them.
+    """The scored minutes, as the test part of ``split``, and the models that were fitted to some of them.
 
-    ``why`` says in words how it was chosen.
+    ``why`` describes how they were selected.
     """
 
     split: MinuteSplit
@@ -44,7 +44,7 @@ class Span:
 
 
 def common_horizon_min(cards: Sequence[ModelCard]) -> int:
-    """Return the horizon of ``cards``; raise :class:`RunError` where they have several: their errors do not compare."""
+    """Return the horizon of ``cards``; raise :class:`RunError` if they differ: errors would not be comparable."""
     horizons = {card.horizon_min for card in cards}
     if len(horizons) > 1:
         models = ", ".join(f"{card.name} ({card.horizon_min} min)" for card in cards)
@@ -54,7 +54,7 @@ def common_horizon_min(cards: Sequence[ModelCard]) -> int:
 
 
 def is_of(card: ModelCard, clean: Clean) -> bool:
-    """Tell whether the model was trained on this data: the same text, or another edition of the same set."""
+    """Return whether the model was trained on this data: the same text, or another edition of the same set."""
     report = clean.report
     return card.trained_on.sha256 == report.sha256 or card.trained_on.source == report.source
 
@@ -64,9 +64,9 @@ def choose_span(
 ) -> Span:
     """Return the minutes of ``clean`` to score ``cards`` on.
 
-    They are the test parts that all models trained on this data have in common, or the whole file
-    where none was trained on it; ``first`` and ``until`` (aware, exclusive) move the ends. Raises
-    :class:`RunError` where nothing is left.
+    They are the common test part of all models trained on this data, or the whole file
+    if none was trained on it; ``first`` and ``until`` (aware, exclusive) override the ends. Raises
+    :class:`RunError` if no minutes remain.
     """
     own = [card for card in cards if is_of(card, clean)]
     known = _time(clean.series.first_minute)

@@ -10,13 +10,13 @@ from gapcast_trainer.scores.minutes import AFTER_GAPS, HOURS
 from gapcast_trainer.scores.record import ScoreRecord
 from gapcast_trainer.scores.result import Evaluated, Evaluation
 
-#: Numbers of readings that tables show; the JSON has all that were scored.
+#: Numbers of readings shown in tables; the JSON has all.
 SHOWN = (2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 45, 60, 90, 120, 150, 180, 240, 360, 720, 1440)
-#: What stands where a model has no such figure.
+#: Placeholder for missing figures.
 NONE = "–"
 _MOST_MONTHS = 14
 
-#: The figures of the first table: its heads, and what is shown of a record.
+#: Columns of the first table: heads, and values from a record.
 FIGURES: dict[str, Callable[[ScoreRecord], float | None]] = {
     "MSE kW²": lambda r: r.mse_kw2,
     "RMSE kW": lambda r: r.rmse_kw,
@@ -32,7 +32,7 @@ FIGURES: dict[str, Callable[[ScoreRecord], float | None]] = {
 
 
 def shown(value: float | None, decimals: int = 4) -> str:
-    """Return a figure as tables show it.
+    """Format a figure for tables.
 
     >>> shown(0.19323), shown(-0.00001), shown(None)
     ('0.1932', '0.0000', '–')
@@ -41,7 +41,7 @@ def shown(value: float | None, decimals: int = 4) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Return a share in percent, without the sign.
+    """Format a share in percent, without the sign.
 
     >>> percent(0.172)
     '17'
@@ -50,7 +50,7 @@ def percent(value: float | None) -> str:
 
 
 def introduction(found: Evaluation) -> list[str]:
-    """Return the sentences that say what was scored."""
+    """Return sentences that describe what was scored."""
     span, n = found.span, found.rows[0].at_horizon.headline.n
     sentences = [
         f"{span.horizon_min} min ahead, {n:,} windows that end with {WHOLE_MIN} real readings in a row, "
@@ -65,20 +65,20 @@ def introduction(found: Evaluation) -> list[str]:
 def lines(found: Evaluation) -> list[str]:
     """Return all tables for a terminal."""
     rows = found.rows
-    said = [*introduction(found)]
-    said += _table("model", FIGURES, [(row.name, figure_cells(row.at_horizon.headline)) for row in rows], 11)
-    said += ["", f"Every forecast of the stream ({rows[0].at_horizon.stream.n:,}; gaps and restarts included)"]
-    said += _table("", FIGURES, [(row.name, figure_cells(row.at_horizon.stream)) for row in rows], 11)
+    text = [*introduction(found)]
+    text += _table("model", FIGURES, [(row.name, figure_cells(row.at_horizon.headline)) for row in rows], 11)
+    text += ["", f"Every forecast of the stream ({rows[0].at_horizon.stream.n:,}; gaps and restarts included)"]
+    text += _table("", FIGURES, [(row.name, figure_cells(row.at_horizon.stream)) for row in rows], 11)
     if found.sampled:
         n = found.sampled[0].at_horizon.headline.n
-        said += ["", f"On a sample of {n:,} of these windows, for peers that are slow to ask"]
-        said += _table("model", FIGURES, [*sample_rows(found)], 11)
-    said += _by_lead(rows) + _by_readings(rows) + _by_hour(rows) + _by_month(rows) + _after_gaps(rows) + _costs(rows)
-    return said
+        text += ["", f"On a sample of {n:,} of these windows, for peers that are slow to ask"]
+        text += _table("model", FIGURES, [*sample_rows(found)], 11)
+    text += _by_lead(rows) + _by_readings(rows) + _by_hour(rows) + _by_month(rows) + _after_gaps(rows) + _costs(rows)
+    return text
 
 
 def sample_rows(found: Evaluation) -> Iterable[tuple[str, list[str]]]:
-    """Return what all forecasters scored on the sample, those that were asked about nothing else last."""
+    """Return the scores of all forecasters on the sample; those scored only on it come last."""
     for row in found.rows:
         sample = row.at_horizon.sample
         if sample is not None:
@@ -88,7 +88,7 @@ def sample_rows(found: Evaluation) -> Iterable[tuple[str, list[str]]]:
 
 
 def figure_cells(record: ScoreRecord) -> list[str]:
-    """Return the figures of a record as tables show them, one for each of :data:`FIGURES`."""
+    """Return the formatted figures of a record, one for each of :data:`FIGURES`."""
     return [shown(figure(record)) for figure in FIGURES.values()]
 
 
@@ -140,11 +140,11 @@ def _after_gaps(rows: Sequence[Evaluated]) -> list[str]:
     if not groups:
         return []
     there = rows[0].at_horizon.after_gaps
-    said = ["", "MSE kW² near gaps"]
+    text = ["", "MSE kW² near gaps"]
     for name in groups:
         scores = ", ".join(f"{row.name} {shown(row.at_horizon.after_gaps[name].mse_kw2)}" for row in rows)
-        said.append(f"{name} ({there[name].n:,}): {scores}")
-    return said
+        text.append(f"{name} ({there[name].n:,}): {scores}")
+    return text
 
 
 def _costs(rows: Sequence[Evaluated]) -> list[str]:
@@ -156,7 +156,7 @@ COSTS = ("parameters", "bytes", "µs for one", "µs a row of 256")
 
 
 def cost_cells(row: Evaluated) -> list[str]:
-    """Return what a forecaster takes, as tables show it."""
+    """Return the formatted costs of a forecaster."""
     cost = row.cost
     if cost is None:
         return [NONE] * len(COSTS)

@@ -1,4 +1,4 @@
-"""Which model for a gateway: accuracy, warm-up, time, bytes and memory of each that is there, and an answer."""
+"""Model selection for a gateway: accuracy, warm-up, time, size and memory of each model, and a recommendation."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from gapcast_trainer.study.household import Household, scored_minutes
 from gapcast_trainer.study.settings import StudySettings
 from gapcast_trainer.windows import Examples, WindowTask
 
-#: Readings seen that the warm-up is told for.
+#: Numbers of observed readings at which the warm-up is scored.
 WARM_UP = (2, 5, 10, 30)
-#: What a forecast may cost at most for the answer: bytes of the file, microseconds at batch 1 and a row at 256.
+#: Limits for the recommended model: bytes of the file, microseconds at batch size 1 and per row at 256.
 MAX_BYTES, MAX_ONE_US, MAX_ROW_US = 400_000, 120.0, 12.0
 _ROWS_AT_ONCE = 16_384
 _MEDIAN = 0.5
@@ -31,11 +31,11 @@ _TIMEOUT_S = 120
 
 
 def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
-    """Score and measure every model under ``settings.models``, and name the one to take.
+    """Score and measure every model under ``settings.models``, and recommend one.
 
-    That is the one with the least squared error among those within the limits above which, at any
+    It is the one with the least squared error among those within the limits above which, at each
     number of readings in :data:`WARM_UP`, are no worse than persistence. Raises :class:`RunError`
-    where there is no model.
+    if there is no model.
     """
     models, left_out = load_models(settings.models)
     if not models:
@@ -64,7 +64,7 @@ def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
 
 
 def answer(rows: list[dict[str, Any]], persistence_mse_kw2: float) -> str | None:
-    """Return the name of the model to take, or None where none is good enough at a bearable cost."""
+    """Return the name of the recommended model, or None if no model satisfies the limits."""
     fit = [
         row
         for row in rows
@@ -91,7 +91,7 @@ def _accuracy(model: TflitePredictor, household: Household, settings: StudySetti
 
 
 def _forecasts(model: TflitePredictor, found: Examples, n_kept: int | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return means and, where the model has them, medians at its longest lead time, ``[N]``, kW."""
+    """Return means and, if the model has them, medians at its longest lead time, ``[N]``, kW."""
     parts = [model.predict(window) for window, _ in found.batches(_ROWS_AT_ONCE, n_kept=n_kept)]
     mean = np.concatenate([part.mean[:, -1] for part in parts])
     levels = model.quantile_levels or ()

@@ -1,4 +1,4 @@
-"""The study's figures beside those that came out here."""
+"""Compares the study's figures with the reproduced ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 Results = dict[str, dict[str, Any]]
-#: What the study reports: step, what, its figure, and where ours stands in the step's result.
+#: Figures of the study: step, description, value, and how to get ours from the step's result.
 _FIGURES: tuple[tuple[str, str, float, Callable[[dict[str, Any]], float]], ...] = (
     ("study-1", "readings once the missing ones are dropped", 2_049_280, lambda r: r["n_rows"]),
     ("study-1", "model 1, windows for training", 16_359, lambda r: r["train_shape"][0]),
@@ -22,7 +22,7 @@ _FIGURES: tuple[tuple[str, str, float, Callable[[dict[str, Any]], float]], ...] 
 
 
 def compare(results: Results) -> list[dict[str, Any]]:
-    """Return a row for each figure whose step is there: ``what``, ``study``, ``here``, ``difference``."""
+    """Return a row for each figure whose step has a result: ``what``, ``study``, ``here``, ``difference``."""
     rows = []
     for step, what, study, here_of in _FIGURES:
         if step in results:

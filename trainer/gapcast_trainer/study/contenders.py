@@ -1,4 +1,4 @@
-"""What forecasts in the streaming validation: the models there are, persistence, lines, the study's own network."""
+"""Forecasters in the streaming validation: models, persistence, lines, and the study's own network."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class LineContender:
-    """A forecaster of readings, which pads nothing: the line through those there are."""
+    """A forecaster of readings without padding: the line through the available ones."""
 
     name: str
     window_min: int
     forgetting: float
 
     def start(self) -> Line:
-        """Return the line of a device that has given no reading yet."""
+        """Return the line of a device without readings."""
         return Line(self.window_min, self.forgetting)
 
 
@@ -62,7 +62,7 @@ def persistence() -> Contender:
 
 
 def study_network(weights: Path) -> Contender:
-    """Return the study's model 1 with the weights it got, padded with zeros as in the study."""
+    """Return the study's model 1 with its trained weights, padded with zeros as in the study."""
     from gapcast_trainer.study.fitting import forecast  # noqa: PLC0415 - imports TensorFlow
 
     network = build(MODEL_1)

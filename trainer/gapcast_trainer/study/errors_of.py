@@ -1,4 +1,4 @@
-"""Errors of forecasts, as the study's results state them."""
+"""Errors of forecasts in the study's results."""
 
 from __future__ import annotations
 

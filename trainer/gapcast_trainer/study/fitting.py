@@ -1,4 +1,4 @@
-"""Training as the study trains: Adam, early stopping on the validation loss, the best epoch kept in a file."""
+"""Training as in the study: Adam, early stopping on the validation loss, checkpoint of the best epoch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gapcast_trainer.study.settings import SEED
 from gapcast_trainer.study.shuffled import Arrays
 
 _ROWS_AT_ONCE = 8_192
-#: The study's share of training windows, the last ones, that early stopping looks at.
+#: Share of the training windows, the last ones, that the study uses for early stopping.
 VALIDATION_SPLIT = 0.05
 
 
@@ -33,11 +33,11 @@ class Fitted:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch (from 1) whose weights were kept."""
+        """The epoch (from 1) whose weights are stored."""
         return int(np.argmin(self.val_loss)) + 1
 
     def as_json(self) -> dict[str, Any]:
-        """Return the course of the training."""
+        """Return the training history."""
         return {
             "loss": self.loss,
             "val_loss": self.val_loss,
@@ -50,11 +50,11 @@ class Fitted:
 def fit(recipe: Recipe, train: Arrays, validate: Arrays | None, weights: Path, *, progress: bool) -> Fitted:
     """Train ``recipe``'s network on ``train``; ``weights`` holds those of the best epoch.
 
-    Without ``validate`` the last :data:`VALIDATION_SPLIT` of ``train`` are held back, as the study does.
+    Without ``validate`` the last :data:`VALIDATION_SPLIT` of ``train`` are held back, as in the study.
     """
     n_held = int(np.ceil(len(train) * VALIDATION_SPLIT)) if validate is None else 0
     if n_held >= len(train):
-        msg = f"{len(train)} windows are too few to train on and to hold some back: take a larger --share"
+        msg = f"{len(train)} windows are too few for training and validation: use a larger --share"
         raise RunError(msg)
     keras.utils.set_random_seed(SEED)
     model = build(recipe)
@@ -91,9 +91,9 @@ def forecast(model: keras.Model, x: F32) -> F32:
 
 
 def _bar_callback(bar: Any) -> keras.callbacks.Callback:
-    def moved(epoch: int, logs: dict[str, float]) -> None:
+    def update(epoch: int, logs: dict[str, float]) -> None:
         del epoch
         bar.update()
         bar.set_postfix(loss=f"{logs['loss']:.4f}", val_loss=f"{logs['val_loss']:.4f}")
 
-    return keras.callbacks.LambdaCallback(on_epoch_end=moved)
+    return keras.callbacks.LambdaCallback(on_epoch_end=update)

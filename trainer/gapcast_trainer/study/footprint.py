@@ -1,4 +1,4 @@
-"""What one model costs on this machine; run as a process of its own, it prints JSON.
+"""Measures the cost of one model on this machine; run as a separate process, it prints JSON.
 
 ``python -m gapcast_trainer.study.footprint models/lstm-5-3``
 """
@@ -24,10 +24,10 @@ _REPEATS, _CALLS = 15, 40
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Return milliseconds to load and self-test the model, megabytes that it adds, and microseconds a forecast.
+    """Return milliseconds to load and self-test the model, its memory in megabytes, and microseconds per forecast.
 
-    Memory is what the process has grown by from the imported runtime to a model with every
-    interpreter in use, MB of 10^6 bytes; None where there is no /proc. Times are the fastest of
+    Memory is the growth of the process from the imported runtime to a model with every
+    interpreter in use, MB of 10^6 bytes; None without /proc. Times are the fastest of
     several rounds: other work on the machine can only add to them.
     """
     load_interpreter()

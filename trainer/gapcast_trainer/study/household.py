@@ -1,4 +1,4 @@
-"""The household's readings as the study saw them (rows), and as they happened (a series with gaps)."""
+"""The household's readings as the study used them (rows), and as a series with gaps."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Household:
 
     @property
     def is_whole_set(self) -> bool:
-        """Tell whether this is UCI's set as it was published, by its number of readings."""
+        """Return whether this is UCI's complete set, by its number of readings."""
         return self.rows_kw.size == N_ROWS
 
 
 def load(raw: Path, *, progress: bool = False) -> Household:
-    """Read UCI's zip or text at ``raw``; :class:`~gapcast_trainer.errors.DatasetError` where it cannot be used."""
+    """Read UCI's zip or text at ``raw``; :class:`~gapcast_trainer.errors.DatasetError` if it cannot be used."""
     table = uci.read(raw, progress=progress)
     series, _ = clean.check(table)
     return Household(table.gap_kw[~np.isnan(table.gap_kw)], series, table.sha256)
@@ -45,16 +45,16 @@ def load(raw: Path, *, progress: bool = False) -> Household:
 def whole_windows(series: Series, context: int, split: MinuteSplit, part: SplitPart) -> Examples:
     """Return the windows of ``part`` that hold ``context`` real readings, with the reading at the study's horizon.
 
-    Raises :class:`RunError` where there is none.
+    Raises :class:`RunError` if there is none.
     """
     found = examples(series, study_task(context), split, part)
     return _some(found.take(np.flatnonzero(found.n_observed == context).astype(np.int64)), split)
 
 
 def scored_minutes(series: Series, split: MinuteSplit, task: WindowTask | None = None, every: int = 1) -> Examples:
-    """Return the test part's windows for ``task``, always of the same minutes: every ``every``-th.
+    """Return every ``every``-th window of the test part for ``task``, always of the same minutes.
 
-    They are those with 30 real readings behind them and a real target (of UCI's set 456,953 in
+    They are those after 30 consecutive real readings and with a real target (of UCI's set 456,953 in
     2010); a longer context is padded or filled by the window contract.
     """
     found = _some(examples(series, task or study_task(), split, SplitPart.TEST).whole(), split)

@@ -25,7 +25,7 @@ _ROWS_AT_ONCE = 65_536
 
 
 class Line:
-    """The predictor itself, reading by reading; forecasts begin with the second.
+    """The predictor, updated reading by reading; forecasts start with the second reading.
 
     >>> line = Line(window_min=30)
     >>> line.add(0, 1.0)
@@ -37,7 +37,7 @@ class Line:
     """
 
     def __init__(self, window_min: int, forgetting: float = 1.0) -> None:
-        """Look back ``window_min`` minutes (2 or more); ``forgetting`` (above 0, at most 1) is the weight a minute."""
+        """Use the last ``window_min`` minutes (at least 2), with the forgetting factor ``forgetting`` in (0, 1]."""
         if window_min < MIN_OBSERVED or not 0 < forgetting <= 1:
             msg = f"a line needs 2 minutes or more and a forgetting factor in (0, 1], not {window_min} and {forgetting}"
             raise ValueError(msg)
@@ -46,13 +46,13 @@ class Line:
         self._readings: deque[tuple[int, float]] = deque()
 
     def add(self, minute: int, gap_kw: float) -> None:
-        """Take the reading of ``minute``, later than the last one; missing minutes are left out of the fit."""
+        """Add the reading of ``minute``, later than the last one; missing minutes are omitted from the fit."""
         self._readings.append((minute, gap_kw))
         while self._readings[0][0] <= minute - self._window_min:
             self._readings.popleft()
 
     def forecast(self, ahead_min: int) -> float | None:
-        """Return the line's value ``ahead_min`` minutes after the last reading, kW; None of a single reading."""
+        """Return the line's value ``ahead_min`` minutes after the last reading, kW; None below two readings."""
         if len(self._readings) < MIN_OBSERVED:
             return None
         now = self._readings[-1][0]
@@ -70,7 +70,7 @@ class Line:
 
 
 def coefficients(n_readings: int, forgetting: float, ahead_min: int) -> F64:
-    """Return what each of ``n_readings`` consecutive readings (oldest first) counts in the line's forecast ``[n]``.
+    """Return the coefficient of each of ``n_readings`` consecutive readings (oldest first) in the forecast ``[n]``.
 
     >>> coefficients(2, 1.0, 5).round(6).tolist()
     [-5.0, 6.0]
@@ -84,7 +84,7 @@ def coefficients(n_readings: int, forgetting: float, ahead_min: int) -> F64:
 
 
 def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
-    """Score lines over :data:`WINDOWS_MIN` and :data:`FORGETTING`, and the best one by readings seen.
+    """Score lines over :data:`WINDOWS_MIN` and :data:`FORGETTING`, and the best one by observed readings.
 
     The best is chosen on the validation part; all scores are those of the test part.
     """
@@ -93,7 +93,7 @@ def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
     forecasts = {
         (n, factor): coefficients(n, factor, HORIZON_MIN)
         for n in WINDOWS_MIN
-        for factor in (FORGETTING if n > MIN_OBSERVED else (1.0,))  # two readings: no line but one
+        for factor in (FORGETTING if n > MIN_OBSERVED else (1.0,))  # two readings determine the line
     }
     window_min, forgetting = best_line(household, settings)
     counts = range(MIN_OBSERVED, test.task.window.context + 1)
@@ -119,6 +119,6 @@ def best_line(household: Household, settings: StudySettings) -> tuple[int, float
 
 
 def _score(found: Examples, counts: F64) -> dict[str, Any]:
-    """Return the errors of the forecast that sums the newest readings by ``counts`` ``[n]``, oldest first."""
+    """Return the errors of the forecast that sums the newest readings with ``counts`` ``[n]``, oldest first."""
     forecast_kw = [kw[:, -len(counts) :, 0].astype(np.float64) @ counts for kw, _ in found.batches(_ROWS_AT_ONCE)]
     return errors_of(np.concatenate(forecast_kw), found.target_kw[:, 0])

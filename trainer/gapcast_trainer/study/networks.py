@@ -41,7 +41,7 @@ MODEL_2 = Recipe(
 def build(recipe: Recipe) -> keras.Model:
     """Build the untrained network.
 
-    Raises :class:`RunError` where it has not as many parameters as the study's.
+    Raises :class:`RunError` if its number of parameters differs from the study's.
     """
     import keras  # noqa: PLC0415 - imports TensorFlow
 

@@ -1,4 +1,4 @@
-"""The study's two models once more, in order of time: on one per cent in a row, and on all there is."""
+"""The study's two models with a chronological split: on one per cent of consecutive rows, and on all rows."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from gapcast_trainer.study.settings import HORIZON_MIN, StudySettings
 from gapcast_trainer.study.shuffled import Arrays, cut_in_order, windows
 from gapcast_trainer.windows import Examples
 
-#: What differs from the study on all the data, and only for time: 1.3 million windows are 81 times the
-#: study's. Batches grow, so that a pass takes seconds (model 1) to a minute or two (model 2); the rate of
-#: model 2 grows with them, or its few steps would not bring it anywhere; fewer passes are made.
+#: Settings for all data, changed only to save time: 1.3 million windows are 81 times the
+#: study's. Batches are larger, so that an epoch takes seconds (model 1) to a minute or two (model 2); the learning
+#: rate of model 2 is higher to compensate for fewer steps; there are fewer epochs.
 ON_ALL = {
     1: replace(MODEL_1, batch_size=4_096, epochs=8),
     2: replace(MODEL_2, batch_size=1_024, learning_rate=0.001, epochs=3),
@@ -27,9 +27,9 @@ ON_ALL = {
 
 
 def contiguous(household: Household, settings: StudySettings, recipe: Recipe) -> dict[str, Any]:
-    """Train ``recipe`` as the study did, on as many rows, but on the newest ones of the training part, in a row.
+    """Train ``recipe`` as in the study, on as many rows, but consecutive ones at the end of the training part.
 
-    The newest fifth of them is the test, as the study's fifth was; the test part is scored as well.
+    The newest fifth of them is the test set, as in the study; the test part is scored as well.
     """
     until = minute_at(settings.split.train_until) - household.series.first_minute
     n_before = int(np.count_nonzero(~np.isnan(household.series.gap_kw[: max(until, 0)])))
@@ -50,7 +50,7 @@ def contiguous(household: Household, settings: StudySettings, recipe: Recipe) ->
 
 
 def on_all(household: Household, settings: StudySettings, recipe: Recipe) -> dict[str, Any]:
-    """Train ``recipe`` on every whole window of the training part; stop early on every fifth of the validation part."""
+    """Train ``recipe`` on every whole window of the training part; early stopping on every fifth validation window."""
     every = settings.every(1, 100)
     train, validate = (
         whole_windows(household.series, recipe.context, settings.split, part)

@@ -1,4 +1,4 @@
-"""The study itself: its rows, its windows, its two models, its figures; and its models in order of time."""
+"""The original study: its rows, windows, two models and figures; and its models scored on the test part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gapcast_trainer.files import write_whole
+from gapcast_trainer.files import write_atomically
 from gapcast_trainer.study.errors_of import errors_of
 from gapcast_trainer.study.fitting import Fitted, fit, forecast
 from gapcast_trainer.study.household import Household, scored_minutes
@@ -16,14 +16,14 @@ from gapcast_trainer.study.networks import MODEL_1, Recipe
 from gapcast_trainer.study.settings import HORIZON_MIN, SHARE, StudySettings, study_task
 from gapcast_trainer.study.shuffled import Arrays, check_shapes, draw, windows
 
-#: How many of the last predictions the study plots against what came.
+#: Number of the last predictions that the study plots with their outcomes.
 N_SHOWN = 500
 
 
 def reproduce(household: Household, settings: StudySettings, recipe: Recipe) -> dict[str, Any]:
-    """Train ``recipe`` as the study did and score it on the study's test windows, and on the test part in order.
+    """Train ``recipe`` as in the study and score it on the study's test windows, and on the test part.
 
-    Leaves the predictions as CSV and the best weights beside the result.
+    Writes the predictions as CSV and the best weights beside the result.
     """
     train_kw, test_kw = draw(household.rows_kw, settings.share)
     train, test = (windows(kw, recipe.context, HORIZON_MIN) for kw in (train_kw, test_kw))
@@ -43,12 +43,12 @@ def reproduce(household: Household, settings: StudySettings, recipe: Recipe) -> 
 def on_own_test(
     fitted: Fitted, recipe: Recipe, train: Arrays, test: Arrays, settings: StudySettings, name: str
 ) -> dict[str, Any]:
-    """Return shapes, losses and errors on ``test``; write every prediction on it to ``name``.predictions.csv."""
+    """Return shapes, losses and errors on ``test``; write all predictions on it to ``name``.predictions.csv."""
     forecast_kw, actual_kw = forecast(fitted.model, test.x), test.y[:, 0]
     text = io.StringIO()
     text.write("window,actual_kw,forecast_kw\n")
     text.writelines(f"{i},{a:.3f},{f:.6f}\n" for i, (a, f) in enumerate(zip(actual_kw, forecast_kw, strict=True)))
-    write_whole(settings.out / f"{name}.predictions.csv", text.getvalue())
+    write_atomically(settings.out / f"{name}.predictions.csv", text.getvalue())
     return {
         "context": recipe.context,
         "n_parameters": recipe.n_parameters,
@@ -67,7 +67,7 @@ def on_own_test(
 
 
 def score_in_order(fitted: Fitted, recipe: Recipe, household: Household, settings: StudySettings) -> dict[str, Any]:
-    """Return the errors on the test part in order of time, with persistence's on the same minutes."""
+    """Return the errors on the test part, with persistence's on the same minutes."""
     task = study_task(recipe.context)
     found = scored_minutes(household.series, settings.split, task, settings.every(1, 50))
     seen, actual_kw = found.inputs(), found.target_kw[:, 0]

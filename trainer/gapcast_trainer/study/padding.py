@@ -1,7 +1,7 @@
-"""Pre- or post-padding: the same small network trained on short windows that are filled up in four ways.
+"""Pre- or post-padding: the same small network trained on short windows with four kinds of padding.
 
-Each network forecasts the change from the last reading, so that "same as now" costs it nothing; what
-is compared is what it makes of the rest. Same windows, lengths, order, seed and number of steps for all.
+Each network forecasts the change from the last reading, so that persistence is its starting point.
+Windows, lengths, order, seeds and number of steps are the same for all.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ How = Literal["zeros in front", "oldest in front", "mask in front", "zeros behin
 CONTEXT = 30
 UNITS, BATCH_SIZE, EPOCHS, SEEDS = 16, 1_024, 5, (1, 2)
 LEARNING_RATE, LAST_LEARNING_RATE = 0.01, 0.0005
-#: Half of the windows are cut to 2 … 30 readings, as in the training of the shipped models.
+#: Half of the windows are shortened to 2 … 30 readings, as in the training of the shipped models.
 SHORT_SHARE = 0.5
-#: Power is divided by this, about its standard deviation; zero stays zero.
+#: Divisor of power, about its standard deviation; zero stays zero.
 SCALE_KW = 1.1
-#: What stands for "nothing" where it is masked: no house feeds in so much.
+#: Value of masked minutes, which no house reaches by feeding in.
 MASKED_KW = -100.0
 
 
 def fill_up(windows: F32, n_kept: I64, how: How) -> F32:
-    """Return ``windows`` ``[N, context]`` as if only their newest ``n_kept`` ``[N]`` readings had come.
+    """Return ``windows`` ``[N, context]`` with only their newest ``n_kept`` ``[N]`` readings, padded.
 
     >>> fill_up(np.array([[1, 2, 3, 4]], np.float32), np.array([2]), "oldest in front").tolist()
     [[3.0, 3.0, 3.0, 4.0]]
@@ -55,7 +55,7 @@ def fill_up(windows: F32, n_kept: I64, how: How) -> F32:
 
 
 def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
-    """Train one network a way and seed; score each by the number of readings seen, 2 to the context."""
+    """Train one network per padding and seed; score each by the number of observed readings, 2 to the context."""
     every = settings.every(6, 400)
     train = whole_windows(household.series, CONTEXT, settings.split, SplitPart.TRAIN)
     train = train.take(np.arange(0, len(train), every, dtype=np.int64))
@@ -85,9 +85,9 @@ def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
 
 
 def build(how: How, *, unroll: bool = True) -> keras.Model:
-    """Build the network: one LSTM, and the change from the last reading in units of :data:`SCALE_KW` out of it."""
+    """Build the network: one LSTM, whose output is the change from the last reading in units of :data:`SCALE_KW`."""
     layers = keras.layers
-    nothing = float(np.float32(MASKED_KW) / np.float32(SCALE_KW))  # as the readings are scaled, to the last bit
+    nothing = float(np.float32(MASKED_KW) / np.float32(SCALE_KW))  # scaled exactly as the readings
     first = [layers.Masking(nothing)] if how == "mask in front" else []
     return keras.Sequential([keras.Input((CONTEXT, 1)), *first, layers.LSTM(UNITS, unroll=unroll), layers.Dense(1)])
 
@@ -95,7 +95,7 @@ def build(how: How, *, unroll: bool = True) -> keras.Model:
 def _train(windows: F32, target_kw: F32, how: How, seed: int, settings: StudySettings) -> keras.Model:
     epochs = settings.epochs(EPOCHS)
     keras.utils.set_random_seed(seed)
-    draws = np.random.default_rng(seed)  # the same lengths for every way
+    draws = np.random.default_rng(seed)  # the same lengths for every padding
     model = build(how, unroll=not settings.quick)
     n_steps = epochs * -(-len(windows) // BATCH_SIZE)
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, n_steps, alpha=LAST_LEARNING_RATE / LEARNING_RATE)

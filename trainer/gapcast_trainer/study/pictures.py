@@ -1,4 +1,4 @@
-"""The pictures of the study, drawn from its results: no training, and the same results give the same bytes."""
+"""Plots of the study's results, without training; the same results give the same bytes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from gapcast_trainer.files import write_whole
+from gapcast_trainer.files import write_atomically
 from gapcast_trainer.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_figure
 from gapcast_trainer.study.comparison import Results
 
-#: RED is persistence's alone; the last two are Okabe and Ito's sky blue and yellow.
+#: RED is reserved for persistence; the last two are Okabe and Ito's sky blue and yellow.
 _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#F0E442", GREY)
 
 
 def draw(results: Results, folder: Path, kinds: tuple[str, ...] = ("svg",)) -> list[Path]:
-    """Write every picture whose results are there to ``folder``/study-<name>.<kind>; return the files."""
+    """Write every plot whose results exist to ``folder``/study-<name>.<kind>; return the files."""
     written = []
     for name, (make, needed) in _PICTURES.items():
         if not set(needed) <= set(results):
@@ -30,7 +30,7 @@ def draw(results: Results, folder: Path, kinds: tuple[str, ...] = ("svg",)) -> l
                 metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
                 make(results).savefig(drawn, format=kind, dpi=110, metadata=metadata, facecolor="white")
             path = folder / f"study-{name}.{kind}"
-            write_whole(path, drawn.getvalue())
+            write_atomically(path, drawn.getvalue())
             written.append(path)
     return written
 

@@ -1,4 +1,4 @@
-"""The study's parts and steps: does those whose result is not there yet, and keeps each as soon as it is."""
+"""The study's parts and steps: computes missing results, and stores each immediately."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.files import write_whole
+from gapcast_trainer.files import write_atomically
 from gapcast_trainer.study.choice import compare as compare_models
 from gapcast_trainer.study.household import Household
 from gapcast_trainer.study.line import compare as compare_lines
@@ -35,7 +35,7 @@ def _study(number: int) -> Step:
     return step
 
 
-def _in_a_row(number: int) -> Step:
+def _contiguous(number: int) -> Step:
     def step(household: Household, settings: StudySettings) -> dict[str, Any]:
         from gapcast_trainer.study.ordered import contiguous  # noqa: PLC0415 - imports TensorFlow
 
@@ -59,22 +59,22 @@ def _padding(household: Household, settings: StudySettings) -> dict[str, Any]:
     return compare(household, settings)
 
 
-#: The parts, in the order they are done, with their steps. A step leaves ``OUT/<step>.json``.
+#: The parts, in execution order, with their steps. A step writes ``OUT/<step>.json``.
 PARTS: dict[str, dict[str, Step]] = {
     "study": {"study-1": _study(1), "study-2": _study(2)},
     "line": {"line": compare_lines},
     "streaming": {"streaming": compare_streams},
     "choice": {"choice": compare_models},
     "padding": {"padding": _padding},
-    "contiguous": {"contiguous-1": _in_a_row(1), "contiguous-2": _in_a_row(2)},
+    "contiguous": {"contiguous-1": _contiguous(1), "contiguous-2": _contiguous(2)},
     "all": {"ordered-1": _on_all(1), "ordered-2": _on_all(2)},
 }
 
 
 def find_parts(wanted: str | None) -> tuple[str, ...]:
-    """Return the parts named in ``wanted``, parted by commas, in the order they are done; all without it.
+    """Return the parts named in ``wanted``, separated by commas, in execution order; all by default.
 
-    Raises :class:`RunError` that lists the names there are.
+    Raises :class:`RunError` that lists the known names.
     """
     if wanted is None:
         return tuple(PARTS)
@@ -94,9 +94,9 @@ def run(
     again: bool = False,
     note: Callable[[str], object] = lambda _: None,
 ) -> None:
-    """Do the steps of ``parts`` whose result is not there, or was made from other data or settings.
+    """Run the steps of ``parts`` without a result from the same data and settings.
 
-    With ``again`` each is done. ``note`` is told what is done. An interruption leaves the steps that are done.
+    With ``again`` all are run. ``note`` is called with progress messages. An interruption keeps finished steps.
     """
     mark = settings.mark(household.sha256)
     for part in parts:
@@ -109,12 +109,12 @@ def run(
             started = time.monotonic()
             result = step(household, settings)
             content = {"made_from": mark, "took_s": round(time.monotonic() - started, 1), "result": result}
-            write_whole(path, json.dumps(content, indent=1) + "\n")
+            write_atomically(path, json.dumps(content, indent=1) + "\n")
             note(f"{name}: done in {content['took_s']:.0f} s")
 
 
 def load_results(out: Path) -> Results:
-    """Return what is there under ``out``: each step's result by its name."""
+    """Return the results under ``out`` by step."""
     steps = [name for part in PARTS.values() for name in part]
     found = {name: _read(out / f"{name}.json") for name in steps}
     return {name: content["result"] for name, content in found.items() if content is not None}

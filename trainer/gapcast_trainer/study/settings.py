@@ -1,4 +1,4 @@
-"""What a run of the study is asked to do, and what its results are marked with."""
+"""Settings of a run of the study, and the identification of its results."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gapcast_trainer.windows import WindowTask
 
 #: Horizon of the study's forecasts.
 HORIZON_MIN = 5
-#: The share of all rows that the study drew.
+#: Share of all rows in the study's sample.
 SHARE = 0.01
-#: The seed of its two draws.
+#: Seed of the study's random draws.
 SEED = 42
 
 
@@ -26,11 +26,11 @@ def study_task(context: int = WHOLE_MIN) -> WindowTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudySettings:
-    """Where results go and how much is done for them.
+    """The output folder, and the amount of work.
 
-    ``share`` of the rows is drawn (shuffled) or taken (contiguous). With ``quick`` every training sees
-    a few passes over a part of its windows and every score a part of the minutes: it shows that all
-    works, and its figures mean nothing.
+    ``share`` of the rows is sampled (shuffled) or consecutive (contiguous). With ``quick`` every training runs
+    a few epochs on a part of its windows, and every score uses a part of the minutes: a smoke
+    test, whose figures mean nothing.
     """
 
     out: Path
@@ -41,7 +41,7 @@ class StudySettings:
     progress: bool = False
 
     def mark(self, sha256: str) -> dict[str, Any]:
-        """Return what a result must have been made from to stand for these settings."""
+        """Return the identification of results with these settings."""
         return {
             "data_sha256": sha256,
             "share": self.share,
@@ -50,9 +50,9 @@ class StudySettings:
         }
 
     def epochs(self, wanted: int) -> int:
-        """Return how many passes a training makes at most."""
+        """Return the maximum number of epochs."""
         return min(wanted, 2) if self.quick else wanted
 
     def every(self, full: int, quick: int) -> int:
-        """Return the stride at which windows or minutes are taken."""
+        """Return the stride of windows or minutes."""
         return quick if self.quick else full

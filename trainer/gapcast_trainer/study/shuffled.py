@@ -1,6 +1,6 @@
-"""The study's data: one row in a hundred, drawn at random, and windows cut over rows that have nothing in common.
+"""The study's data: one row in a hundred, sampled at random, and windows over these unrelated rows.
 
-The calls and their seeds are the study's own, so the very same rows come out.
+Calls and seeds are the study's, so that the rows are the same.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from gapcast_trainer.datasets.table import F64
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.settings import SEED
 
-#: Windows that the study got for training and testing at a context of 30, from the whole set.
+#: The study's numbers of windows for training and testing at a context of 30, from the whole set.
 N_TRAIN, N_TEST = 16_359, 4_064
 _TEST_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Arrays:
-    """What a model of the study sees: ``x`` ``[N, context, 1]`` and ``y`` ``[N, 1]``, float32, kW."""
+    """Input and target of the study's models: ``x`` ``[N, context, 1]`` and ``y`` ``[N, 1]``, float32, kW."""
 
     x: F32
     y: F32
@@ -35,14 +35,14 @@ class Arrays:
 def windows(rows_kw: F64, seq_length: int, ph: int) -> Arrays:
     """Cut the study's windows: row ``i`` to ``i + seq_length - 1``, label ``i + seq_length + ph - 1``.
 
-    There are ``len(rows_kw) - seq_length - ph`` of them: the study left the last one out.
-    Raises :class:`RunError` where there are too few rows for one.
+    There are ``len(rows_kw) - seq_length - ph`` of them: the study omitted the last one.
+    Raises :class:`RunError` if there are too few rows.
     """
     n = len(rows_kw) - seq_length - ph
     if n < 1:
         msg = (
             f"{len(rows_kw)} rows are too few for a window of {seq_length} and a label {ph} rows later: "
-            "take a larger --share"
+            "use a larger --share"
         )
         raise RunError(msg)
     kw = rows_kw.astype(np.float32)
@@ -52,14 +52,14 @@ def windows(rows_kw: F64, seq_length: int, ph: int) -> Arrays:
 
 
 def draw(rows_kw: F64, share: float) -> tuple[F64, F64]:
-    """Return the rows for training and for testing, in the order that the study's draws leave them in."""
+    """Return the rows for training and for testing, in the order of the study's draws."""
     import pandas as pd  # noqa: PLC0415 - slow to import
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - slow to import
 
     frame = pd.DataFrame({"Global_active_power": rows_kw})
     drawn = frame.sample(frac=share, random_state=SEED)
     if len(drawn) < 2:  # noqa: PLR2004 - one row for each part
-        msg = f"a share of {share:g} of {len(rows_kw)} rows leaves {len(drawn)}: take a larger --share"
+        msg = f"a share of {share:g} of {len(rows_kw)} rows leaves {len(drawn)}: use a larger --share"
         raise RunError(msg)
     train, test = train_test_split(drawn, test_size=_TEST_SHARE, random_state=SEED)
     train, test = train.reset_index(drop=True), test.reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""The results as Markdown tables, drawn from what is there; nothing is computed again."""
+"""The study's results as Markdown tables; nothing is recomputed."""
 
 from __future__ import annotations
 
@@ -133,10 +133,10 @@ def choice(results: Results) -> str | None:
     heads = ("model", "parameters", "MSE", "MAE", "skill", "MAE, median", "MSE at 2", "at 5", "at 10",
              "µs", "µs a row", "kB", "MB", "load ms")  # fmt: skip
     answer = found["answer"]
-    said = "None of them is within the limits." if answer is None else f"**Take `{answer}`.**"
+    recommendation = "No model is within the limits." if answer is None else f"**Choose `{answer}`.**"
     left_out = ", ".join(found["left_out"])
     return (
-        f"{_table(heads, rows)}\n{said}"
+        f"{_table(heads, rows)}\n{recommendation}"
         + (f" Not shown, because they need more than power or have another horizon: {left_out}." * bool(left_out))
         + "\n"
     )
@@ -153,18 +153,18 @@ TABLES: dict[str, Callable[[Results], str | None]] = {
 
 
 def page(results: Results) -> str:
-    """Return every table there is, one after the other."""
+    """Return all tables that have results."""
     made = [(make.__doc__ or "", make(results)) for make in TABLES.values()]
     return "\n".join(f"## {title}\n\n{table}" for title, table in made if table is not None)
 
 
 def refresh(text: str, results: Results) -> str:
-    """Return ``text`` with each table between ``<!-- table: NAME -->`` and ``<!-- end -->`` made anew.
+    """Return ``text`` with each table between ``<!-- table: NAME -->`` and ``<!-- end -->`` regenerated.
 
-    Tables whose results are not there stay. Raises :class:`RunError` for a name that is no table.
+    Tables without results are unchanged. Raises :class:`RunError` for an unknown name.
     """
 
-    def made(found: re.Match[str]) -> str:
+    def regenerate(found: re.Match[str]) -> str:
         make = TABLES.get(found[2])
         if make is None:
             msg = f"there is no table {found[2]!r}: there are {', '.join(TABLES)}"
@@ -172,7 +172,7 @@ def refresh(text: str, results: Results) -> str:
         table = make(results)
         return found[0] if table is None else f"{found[1]}{table}{found[3]}"
 
-    return _MARKED.sub(made, text)
+    return _MARKED.sub(regenerate, text)
 
 
 def _errors(model: dict[str, Any], naive: dict[str, Any]) -> tuple[str, str, str]:
@@ -196,7 +196,7 @@ def _mean(values: list[float]) -> float:
 
 
 def _spread(by_readings: dict[str, list[float]]) -> float:
-    """Return how far apart the seeds' mean squared errors are, over all numbers of readings."""
+    """Return the range of the seeds' mean squared errors, over all numbers of readings."""
     means = [_mean(list(one)) for one in zip(*by_readings.values(), strict=True)]
     return max(means) - min(means)
 

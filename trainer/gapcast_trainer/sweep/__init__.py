@@ -1,1 +1,1 @@
-"""A search for better hyper-parameters: what is tried, the search itself, and its report."""
+"""Hyper-parameter search: search space, search and report."""

@@ -1,4 +1,4 @@
-"""What a sweep found: a table for the terminal, and one page with pictures."""
+"""Results of a sweep: a table for the terminal, and an HTML page with plots."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from gapcast_trainer.files import write_whole
+from gapcast_trainer.files import write_atomically
 from gapcast_trainer.report.figure import BLUE, GREY, ORANGE, new_figure
 from gapcast_trainer.report.page import EmbeddedFigure, figure_as_svg, render
 from gapcast_trainer.sweep.space import Space
 
-#: Trials that the table shows, best first.
+#: Number of trials in the table, best first.
 _SHOWN = 20
 _MIN_FOR_IMPORTANCE = 4
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that ran to their end, best first."""
+    """Return the completed trials, best first."""
     return sorted(study.get_trials(states=[TrialState.COMPLETE]), key=lambda trial: float(trial.values[0]))
 
 
 def lines(study: optuna.Study, space: Space) -> list[str]:
-    """Return the table: each trial's loss and MSE on the validation part, and what was tried."""
+    """Return the table: each trial's loss and MSE on the validation part, and its settings."""
     states = [trial.state for trial in study.get_trials()]
-    n_given_up = states.count(TrialState.PRUNED)
+    n_pruned = states.count(TrialState.PRUNED)
     head, *rows = _table(study, space)
     widths = [max(len(row[place]) for row in [head, *rows]) + 2 for place in range(len(head))]
-    told = f"{space.plan.name}: {len(finished(study))} trials ran to their end, {n_given_up} were given up early"
+    summary = f"{space.plan.name}: {len(finished(study))} trials completed, {n_pruned} were stopped early"
     return [
-        told,
+        summary,
         *("".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]),
     ]
 
 
 def write_page(study: optuna.Study, space: Space, path: Path) -> None:
-    """Write the page: the table, the course of the search, and what mattered."""
+    """Write the page: the table, the history of the search, and parameter importances."""
     head, *rows = _table(study, space)
-    pictures = [_course(study)]
+    pictures = [_history(study)]
     shares = _importance(study)
     if shares:
-        pictures.append(_what_mattered(shares))
+        pictures.append(_importance_plot(shares))
     best = finished(study)[0]
     settings = [(key, space.shown(key, value)) for key, value in best.params.items()]
-    write_whole(
+    write_atomically(
         path,
         render(
             "sweep/page.html", name=space.plan.name, head=head, rows=rows, pictures=pictures, settings=settings,
@@ -58,20 +58,20 @@ def _table(study: optuna.Study, space: Space) -> list[list[str]]:
     keys = list(space.ranges)
     rows = [["trial", "loss", "MSE kW²", "epochs", *keys]]
     for trial in finished(study)[:_SHOWN]:
-        told: dict[str, Any] = trial.user_attrs
+        attributes: dict[str, Any] = trial.user_attrs
         rows.append(
             [
                 str(trial.number),
                 f"{trial.values[0]:.5f}",
-                f"{told['validate_mse_kw2']:.5f}",
-                str(told["epochs"]),
+                f"{attributes['validate_mse_kw2']:.5f}",
+                str(attributes["epochs"]),
                 *(space.shown(key, trial.params[key]) if key in trial.params else "" for key in keys),
             ]
         )
     return rows
 
 
-def _course(study: optuna.Study) -> EmbeddedFigure:
+def _history(study: optuna.Study) -> EmbeddedFigure:
     done = sorted(finished(study), key=lambda trial: trial.number)
     losses = [float(trial.values[0]) for trial in done]
     lowest = [min(losses[: place + 1]) for place in range(len(losses))]
@@ -90,10 +90,10 @@ def _importance(study: optuna.Study) -> dict[str, float]:
     return dict(optuna.importance.get_param_importances(study))
 
 
-def _what_mattered(shares: dict[str, float]) -> EmbeddedFigure:
+def _importance_plot(shares: dict[str, float]) -> EmbeddedFigure:
     keys = list(reversed(shares))
     with new_figure(height_in=1.2 + 0.35 * len(keys)) as (figure, axes):
         axes.barh(keys, [shares[key] for key in keys], color=GREY)
         axes.set(xlabel="share of the variation of the loss (fANOVA)", xlim=(0, 1))
-        told = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
-        return figure_as_svg(figure, f"How much each setting mattered: {told}.")
+        listed = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
+        return figure_as_svg(figure, f"Importance of each setting: {listed}.")

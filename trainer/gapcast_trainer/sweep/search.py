@@ -1,4 +1,4 @@
-"""The search: one run a trial, judged on the validation part, until the time is up."""
+"""The search: one training run per trial, scored on the validation part, until the time is up."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gapcast_trainer.run import Run
 from gapcast_trainer.sweep.space import Space
 
 STUDY_FILE = "study.log"
-#: Trials that run whole before those that fall behind the median of the others are given up.
+#: Number of trials before pruning of trials that are worse than the median.
 _N_WHOLE = 3
 
 
-def search(  # noqa: PLR0913 - what a search is made of
+def search(  # noqa: PLR0913
     space: Space,
     clean: Clean,
     folder: Path,
@@ -32,10 +32,10 @@ def search(  # noqa: PLR0913 - what a search is made of
 ) -> optuna.Study:
     """Try settings of ``space`` for ``minutes`` (or until ``n_trials`` are done) and return the study.
 
-    It lies in ``folder`` and is gone on with where it was left; each trial's run is in a folder there.
-    Trials are chosen by a tree-structured Parzen estimator (Bergstra et al. 2011) and judged by the
-    best loss on the validation part; the test part is never looked at. Ctrl-C ends the search and
-    keeps what is done.
+    It is stored in ``folder`` and resumed if it exists; each trial's run is in a folder there.
+    Trials are sampled by a tree-structured Parzen estimator (Bergstra et al. 2011) and scored by the
+    best loss on the validation part; the test part is never used. Ctrl-C stops the search and
+    keeps the results.
     """
     folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -64,21 +64,21 @@ def search(  # noqa: PLR0913 - what a search is made of
 
         run = fit(plan, clean, folder / plan.name, progress=progress, note=note, watch=watch)
         if run.best is None:
-            msg = f"family {plan.family} has nothing to judge a trial by: it is not fitted by gradient descent"
+            msg = f"family {plan.family} has no loss to score a trial by: it is not fitted by gradient descent"
             raise RunError(msg)
         trial.set_user_attr("epochs", len(run.history))
         trial.set_user_attr("validate_mse_kw2", run.best.validate_mse_kw2)
         if run.status == "interrupted" and time.monotonic() <= until_s:
-            raise KeyboardInterrupt  # by a person
+            raise KeyboardInterrupt  # by the user
         return run.best.validate_loss
 
     try:
         study.optimize(objective, n_trials=n_trials, timeout=minutes * 60)
     except KeyboardInterrupt:
-        note("ended; run it again to go on from here")
+        note("stopped; run it again to resume")
     return study
 
 
 def n_done(folder: Path) -> int:
-    """Return how many trials have left a run, so that a search that goes on draws other numbers."""
+    """Return the number of trials with a run, so that a resumed search draws other samples."""
     return sum(1 for _ in folder.glob("trial-*"))

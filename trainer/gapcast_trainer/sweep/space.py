@@ -1,4 +1,4 @@
-"""What a sweep tries: an experiment, and a range or a list for some of its keys."""
+"""The search space of a sweep: an experiment, and a range or a list for some of its keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SEARCH, _BASE = "search", "base"
 
 
 class Between(BaseModel):
-    """A number between ``low`` and ``high``, whole where both are; even in its logarithm where ``log``."""
+    """A number between ``low`` and ``high``, an integer if both are; log-uniform with ``log``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -42,7 +42,7 @@ class Between(BaseModel):
 
 
 class OneOf(BaseModel):
-    """One of ``choices``, of any kind."""
+    """One of ``choices``, of any type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,7 +58,7 @@ _SPACE: TypeAdapter[dict[str, Between | OneOf]] = TypeAdapter(dict[str, Between 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """An experiment and, by dotted key, what is tried in place of its values."""
+    """An experiment and, by dotted key, the range of each searched value."""
 
     plan: Experiment
     ranges: dict[str, Between | OneOf]
@@ -68,7 +68,7 @@ class Space:
         return {key: what.suggest(trial, key) for key, what in self.ranges.items()}
 
     def shown(self, key: str, stored: Any) -> str:
-        """Return a stored parameter as people read it: the choice, not its place."""
+        """Format a stored parameter: the choice, not its index."""
         what = self.ranges.get(key)
         if isinstance(what, OneOf):
             return str(what.choices[stored])
@@ -80,7 +80,7 @@ def read(path: Path) -> Space:
 
     It is an experiment (or names one as ``base``, with keys that differ) with a table ``[search]`` of
     dotted keys: ``"descent.learning_rate" = {low = 1e-3, high = 1e-2, log = true}``,
-    ``"hyper.units" = {choices = [[5, 3], [8, 4]]}``. Raises :class:`RunError` at what is wrong.
+    ``"hyper.units" = {choices = [[5, 3], [8, 4]]}``. Raises :class:`RunError` for invalid content.
     """
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -92,7 +92,7 @@ def read(path: Path) -> Space:
         raise RunError(msg) from error
     search, base = fields.pop(_SEARCH, {}), fields.pop(_BASE, None)
     if not search:
-        msg = f"{path}: has no [{_SEARCH}] table that says what to try"
+        msg = f"{path}: has no [{_SEARCH}] table with the keys to search"
         raise RunError(msg)
     fields.setdefault("name", path.name.removesuffix(".toml"))
     plan = parse(fields, str(path)) if base is None else find(str(base)).changed(_dotted(fields))
