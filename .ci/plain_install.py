@@ -1,4 +1,4 @@
-"""Run by an environment that holds the plain wheel and nothing else: it is whole, and light."""
+"""Checks the plain wheel in an environment without anything else: it is complete, and has no heavy dependencies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOT_OF_THE_EDGE = ("tensorflow", "keras", "pandas", "pyspark", "sklearn", "matpl
 
 
 def main() -> None:
-    """Fail with a sentence where the installed wheel lacks something, or brings too much."""
+    """Exit with a message if the installed wheel lacks something, or installs too much."""
     where = Path(gapcast.__file__).resolve()
     if Path(sys.prefix).resolve() not in where.parents:
         sys.exit(f"gapcast comes from {where}, not from the installed wheel")
@@ -37,9 +37,9 @@ def main() -> None:
         importlib.import_module(name)
     heavy = [name for name in NOT_OF_THE_EDGE if name in sys.modules or find_spec(name)]
     if heavy:
-        sys.exit(f"the plain install brings {', '.join(heavy)}")
+        sys.exit(f"the plain install includes {', '.join(heavy)}")
     if where.parent not in models_path().parents:
-        sys.exit(f"the models are taken from {models_path()}, not from the wheel")
+        sys.exit(f"the models are loaded from {models_path()}, not from the wheel")
     models = {name: load_model(models_path() / name).card.version for name in model_names(models_path())}
     if default_model(models_path()) not in models:
         sys.exit(f"the default model is not among those bundled: {', '.join(models)}")
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def load_page() -> int:
-    """Run the service, with no broker to reach; load its page and all files that it names, and count them."""
+    """Run the service without a broker; load its page and all files that it references, and count them."""
     stopping = Event()
     with tempfile.TemporaryDirectory() as state:
         with socket.create_server(("127.0.0.1", 0)) as probe:

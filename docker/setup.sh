@@ -1,10 +1,10 @@
 #!/bin/sh
-# Runs in the service `setup` at each `docker compose up`: makes the passwords that are not there yet, and from them the
-# files that the services read. What is there is never changed: docker/secrets/accounts/NAME is the password of NAME.
+# Runs in the service `setup` at each `docker compose up`: creates missing passwords, and from them the
+# files that the services read. Existing ones are never changed: docker/secrets/accounts/NAME is the password of NAME.
 set -eu
 umask 077
 cd /secrets
-owner="$(stat -c %u:%g /config)" # whoever has the checkout may read the passwords
+owner="$(stat -c %u:%g /config)" # the owner of the checkout may read the passwords
 
 folder() { # folder NAME OWNER
     mkdir -p "$1"
@@ -12,15 +12,15 @@ folder() { # folder NAME OWNER
     chmod 700 "$1"
 }
 
-account() { # account NAME: a password of 144 random bits, where it has none
+account() { # account NAME: a password of 144 random bits, if it has none
     [ ! -s "accounts/$1" ] || return 0
     od -An -N18 -tx1 /dev/urandom | tr -d ' \n' >"accounts/$1.new"
     chown "$owner" "accounts/$1.new"
     mv "accounts/$1.new" "accounts/$1"
-    echo "made a password for $1"
+    echo "created a password for $1"
 }
 
-give() { # give FILE OWNER: standard input becomes FILE, at once and only where it is another
+give() { # give FILE OWNER: writes standard input to FILE atomically, if it differs
     cat >"$1.new"
     if cmp -s "$1.new" "$1"; then rm "$1.new"; return; fi
     chown "$2" "$1.new"
@@ -33,7 +33,7 @@ folder edge 10001:10001
 folder demo 10001:10001
 folder grafana 472:0
 for name in gapcast reader homeassistant asker replay "$@"; do
-    case "$name" in *[!A-Za-z0-9_.-]* | .*) echo "'$name' can name no account: use A-Z a-z 0-9 _ - ." >&2; exit 2 ;; esac
+    case "$name" in *[!A-Za-z0-9_.-]* | .*) echo "'$name' is not a valid account name: use A-Z a-z 0-9 _ - ." >&2; exit 2 ;; esac
     account "$name"
 done
 [ -s grafana/admin-password ] || { od -An -N18 -tx1 /dev/urandom | tr -d ' \n' | give grafana/admin-password 472:0; }
@@ -50,7 +50,7 @@ fi
     if [ -e /config/local.acl ]; then cat /config/local.acl; fi
 } | give broker/acl 1883:1883
 
-# The broker keeps hashes alone, made anew when an account has come, gone or got another password.
+# The broker has only hashes, regenerated when accounts or passwords have changed.
 listed="$(for file in accounts/*; do printf '%s:%s\n' "${file#accounts/}" "$(cat "$file")"; done)"
 sum="$(printf %s "$listed" | sha256sum)"
 if [ "$sum" != "$(cat broker/passwords.of 2>/dev/null)" ]; then

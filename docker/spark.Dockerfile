@@ -1,12 +1,12 @@
-# The second tier on Kubernetes: what the driver and the executors of deploy/kubernetes/spark.yaml run.
+# The second tier on Kubernetes: image of the driver and the executors in deploy/kubernetes/spark.yaml.
 #   docker build -f docker/spark.Dockerfile -t gapcast-fleet .
-# Spark's own images have a Python that is older than gapcast's, so that only what starts their pods is taken from there;
-# Spark itself is PySpark's, of the version that requirements/fleet.txt names.
-# The digests are checked by tests/security/test_pinned_images.py, and renewed by scripts/pin-images or Dependabot.
+# The Python of Spark's own images is too old for gapcast, so that only the entry points are copied from there;
+# Spark itself is PySpark's, of the version in requirements/fleet.txt.
+# The digests are checked by tests/security/test_pinned_images.py, and updated by scripts/pin-images or Dependabot.
 FROM spark:4.2.0-scala@sha256:aeaae7ab8dc28e6e7f0f16d55f885415f2443b5c63d25d6d448c6aa1866a6c0b AS spark
 
 FROM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
-# With the fixes of the day that it is built on.
+# With the security fixes as of the build date.
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends openjdk-21-jre-headless procps tini \

@@ -1,8 +1,8 @@
-# The trainer: makes models, on a machine with the memory for it. linux/amd64, linux/arm64.
+# The trainer, for a machine with enough memory. linux/amd64, linux/arm64.
 #   docker build -f docker/trainer.Dockerfile -t gapcast-trainer .
 #   docker run --rm -v "$PWD/runs:/work" gapcast-trainer --help
 
-# On the machine that builds, for whichever it is to run on, as in docker/Dockerfile.
+# Runs on the build platform for any target platform, as in docker/Dockerfile.
 FROM --platform=$BUILDPLATFORM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285 AS builder-amd64
 ENV MACHINE=x86_64
 FROM --platform=$BUILDPLATFORM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285 AS builder-arm64
@@ -40,7 +40,7 @@ LABEL org.opencontainers.image.title="gapcast-trainer" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.base.name="python:3.13-slim-trixie"
 COPY --from=builder /opt/gapcast /opt/gapcast
-# Keras and matplotlib keep settings and a cache of their own.
+# Keras and matplotlib need writable folders for settings and caches.
 ENV PATH=/opt/gapcast/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     HOME=/tmp KERAS_HOME=/tmp/keras MPLCONFIGDIR=/tmp/matplotlib
 WORKDIR /work

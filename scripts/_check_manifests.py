@@ -1,7 +1,7 @@
-"""Holds manifests for Kubernetes to their schemas: each property that no schema knows is an error.
+"""Validates Kubernetes manifests against their schemas; unknown properties are errors.
 
-What Kubernetes has itself is held to its own schemas, which kubernetes-validate brings along. The SparkApplication of
-the Apache Spark Kubernetes Operator is not among them: its fields stand below, and the pods in it are Kubernetes'.
+Kubernetes' own resources use the schemas of kubernetes-validate, which do not include the SparkApplication of
+the Apache Spark Kubernetes Operator: its fields are defined below, and its pods use the schema of Kubernetes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _integers(*names: str) -> dict[str, Any]:
 
 
 def _spark_application(definitions: str) -> dict[str, Any]:
-    """Return the schema of ``spark.apache.org/v1`` as of operator 1.0.0; ``definitions`` is where Kubernetes' stand."""
+    """Return the schema of ``spark.apache.org/v1`` as of operator 1.0.0; ``definitions`` is Kubernetes' schema URI."""
     pod = _of(podTemplateSpec={"$ref": f"{definitions}#/$defs/io.k8s.api.core.v1.PodTemplateSpec"})
     ends = ("", "ForFailure", "ForSchedulingFailure")
     tolerations = _of(
@@ -77,7 +77,7 @@ def _spark_application(definitions: str) -> dict[str, Any]:
 
 
 def problems(document: dict[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with one resource, each in a sentence that names the place."""
+    """Yield the problems of one resource, each with its location."""
     version = latest_version()
     if str(document.get("apiVersion", "")).startswith("spark.apache.org/"):
         definitions = utils.schema_contents(
@@ -97,7 +97,7 @@ def problems(document: dict[str, Any]) -> Iterator[str]:
 
 
 def main(paths: list[str]) -> int:
-    """Return 1 where one of the files has something wrong, which is printed."""
+    """Print all problems; return 1 if there are any."""
     found = [
         f"{path}, {document.get('kind')} {document.get('metadata', {}).get('name')}: {problem}"
         for path in paths

@@ -1,10 +1,10 @@
-# Sourced by scripts/verify-docker: the images, and what they hold.
+# Sourced by scripts/verify-docker: builds the images and checks their content.
 # shellcheck shell=bash
 
 declare -A platforms=([amd64]=linux/amd64 [arm64]=linux/arm64 [arm]=linux/arm/v7)
 declare -A bases=([amd64]=python:amd64 [arm64]=python:arm64 [arm]=debian:armhf)
 
-check_compose_files() { # each profile; in the clear, over TLS, and with a broker of others
+check_compose_files() { # each profile; without TLS, with TLS, and with an external broker
     local files profiles n=0
     local -x MQTT_HOST=broker.lan
     "$tools/check-jsonschema" --quiet --builtin-schema vendor.compose-spec "$root/docker-compose.yml" || return 1
@@ -21,21 +21,21 @@ check_compose_files() { # each profile; in the clear, over TLS, and with a broke
     echo "$n combinations of files and profiles"
 }
 
-take_checkout() { # take_checkout FOLDER: what git knows of, and none of what lies beside it
+take_checkout() { # take_checkout FOLDER: the files that git tracks or would track
     mkdir "$1"
     git -C "$root" ls-files -z --cached --others --exclude-standard | tar -C "$root" -c --null --ignore-failed-read -T - |
         tar -x -C "$1"
     printf '[global]\ncert = /run/secrets/ca\n' >"$work/pip.conf"
 }
 
-build() { # build PLATFORM NAME FILE OPTION...: this machine's authorities are lent to the build, not given to the image
+build() { # build PLATFORM NAME FILE OPTION...: the build uses this machine's CA certificates, the image does not contain them
     local attempt contexts
     mapfile -t contexts < <(stand_in_contexts "$3" "$1")
     for attempt in 1 2 3; do
         docker build --progress plain --network host --platform "$1" -t "$2" -f "$3" "${contexts[@]}" "${@:4}" \
             --secret "id=pip,src=$work/pip.conf" --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt . >"$work/build.log" 2>&1 &&
             return
-        # Once in a while runc loses the process that it has just made (opencontainers/runc#1547): no line of ours was run.
+        # Occasionally runc loses the process that it has just created (opencontainers/runc#1547): none of our commands has run.
         grep -q 'runc run failed: unable to start container process: .*connection reset by peer' "$work/build.log" || return 1
         note "the engine could not start a step of the build for $1 (attempt $attempt): connection reset by peer"
     done
@@ -48,11 +48,11 @@ build_edge() { # build_edge ARCHITECTURE
     note "built for ${platforms[$1]} in $((SECONDS - started)) s"
 }
 
-in_image() { # in_image ARCHITECTURE COMMAND...: as root, with nothing of the image's own entry point
+in_image() { # in_image ARCHITECTURE COMMAND...: as root, without the image's entry point
     docker run --rm --network none --user 0 --platform "${platforms[$1]}" --entrypoint "$2" "gapcast:$1" "${@:3}"
 }
 
-own_megabytes() { # own_megabytes IMAGE BASE: what the image's layers add to its base's
+own_megabytes() { # own_megabytes IMAGE BASE: the size of the image's own layers
     local whole base
     whole="$(docker image inspect -f '{{.Size}}' "$1")"
     docker pull -q "$registry_address/library/$2" >/dev/null
@@ -60,14 +60,14 @@ own_megabytes() { # own_megabytes IMAGE BASE: what the image's layers add to its
     echo $(((whole - base + 500000) / 1000000))
 }
 
-tools_to_build() { # tools_to_build ARCHITECTURE IMAGE: prints compilers, linkers, and what installs Python packages
+tools_to_build() { # tools_to_build ARCHITECTURE IMAGE: prints compilers, linkers and installers of Python packages
     docker run --rm --network none --user 0 --platform "${platforms[$1]}" --entrypoint find "$2" / -xdev \
         \( -type f -o -type l -o -type d \) -regex \
         '.*/\(gcc\|g\+\+\|cc\|c\+\+\|clang\|ld\|ld\.bfd\|ld\.gold\|as\|make\|cargo\|rustc\|pip\|pip3\|uv\|ensurepip\|setuptools\)' \
         -not -path '/usr/share/*'
 }
 
-has_no_tool_to_build() { # has_no_tool_to_build ARCHITECTURE: and the search does find what there is in the base
+has_no_tool_to_build() { # has_no_tool_to_build ARCHITECTURE: and the search finds pip in the base image
     local found
     found="$(tools_to_build "$1" "gapcast:$1")" || return 1
     [[ -z "$found" ]] || { echo "$found"; return 1; }
@@ -75,7 +75,7 @@ has_no_tool_to_build() { # has_no_tool_to_build ARCHITECTURE: and the search doe
     in_image "$1" /opt/gapcast/bin/python -c 'import importlib.util as u, sys; sys.exit(any(u.find_spec(n) for n in ("pip", "setuptools", "ensurepip")))'
 }
 
-has_no_cache_or_secret() { # has_no_cache_or_secret ARCHITECTURE: nor anything of this machine's settings, nor a key
+has_no_cache_or_secret() { # has_no_cache_or_secret ARCHITECTURE: nor settings of this machine, nor a key
     local found
     found="$(in_image "$1" sh -ec '
         for place in /root/.cache /home /tmp /var/cache/apt /var/lib/apt/lists /run; do
@@ -88,7 +88,7 @@ has_no_cache_or_secret() { # has_no_cache_or_secret ARCHITECTURE: nor anything o
     refused grep -iE '(password|token|secret)=' <<<"$found"
 }
 
-runs_from_bytecode() { # runs_from_bytecode ARCHITECTURE: no module of the edge's start is compiled there, but the machine's own
+runs_from_bytecode() { # runs_from_bytecode ARCHITECTURE: only the machine's own modules are compiled at the edge's start
     local said
     said="$(in_image "$1" /opt/gapcast/bin/python -P -v -c 'import gapcast.app.application, gapcast.cli, gapcast.health' 2>&1)" || return 1
     grep -c '^# code object from .*\.pyc' <<<"$said" >"$work/from-bytecode" || return 1
@@ -112,12 +112,12 @@ check_image() { # check_image ARCHITECTURE
     prove "$1: starts from bytecode alone" runs_from_bytecode "$1"
 }
 
-check_reproducible() { # built anew from the first line on: what is ours is the same, but for the time at which pip was taken away
+check_reproducible() { # rebuilt without cache: our layers are identical, except for the timestamp of the layer that removes pip
     build linux/amd64 gapcast:again docker/Dockerfile --no-cache --build-arg REVISION=verified || { tail -n 40 "$work/build.log"; fail "second build"; }
     prove "amd64: built twice, the same layers" diff <(own_layers gapcast:amd64) <(own_layers gapcast:again)
 }
 
-own_layers() { # own_layers IMAGE: those above the one that takes pip away, a line each
+own_layers() { # own_layers IMAGE: the layers above the one that removes pip, one per line
     docker image inspect -f '{{range .RootFS.Layers}}{{println .}}{{end}}' "$1" | grep . | tail -n 2
 }
 
@@ -132,17 +132,17 @@ check_trainer() {
     prove "trainer: reads the bundled week" train prepare uci-household-2010-week.csv.gz
     prove "trainer: fits a model to it" train train lstm-5-3 --set descent.epochs=1 --set data.first=2010-07-12 \
         --set data.train_until=2010-07-16 --set data.validate_until=2010-07-17 --set data.test_until=2010-07-19 --out runs/week
-    prove "trainer: makes a checked TFLite model of it" train export runs/week --models models
+    prove "trainer: exports a checked TFLite model of it" train export runs/week --models models
     prove "the edge takes that model" docker run --rm --network none -v "$work/training/models:/models:ro" gapcast:amd64 \
         models --set models.path=/models
 }
 
-train() { # train COMMAND...: of gapcast-trainer, as a container with no more than it needs
+train() { # train COMMAND...: of gapcast-trainer, in a container with minimal privileges
     docker run --rm --network none --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges:true \
         -v "$work/training:/work" gapcast-trainer:amd64 "$@"
 }
 
-check_armv7_cheaply() { # what the Dockerfile makes for 32-bit ARM, on Debian's Python and numpy of it, under an emulator
+check_armv7_cheaply() { # the Dockerfile's result for 32-bit ARM, on Debian's Python and numpy, under an emulator
     local machine="$work/armv7" started=$SECONDS
     build linux/arm/v7 gapcast-builder:arm docker/Dockerfile --target builder || { tail -n 40 "$work/build.log"; fail "build for linux/arm/v7"; }
     mkdir -p "$machine/opt"
@@ -163,7 +163,7 @@ backtest_both() { # backtest_both ROOT: the first five hours of the bundled week
             'import numpy, platform, tflite_runtime as t; print(platform.machine(), "numpy", numpy.__version__, "tflite-runtime", t.__version__)'
 }
 
-on_armv7() { # on_armv7 ROOT COMMAND...: the packages' scripts have not run, so that BLAS is where it was unpacked
+on_armv7() { # on_armv7 ROOT COMMAND...: the packages' scripts have not run, so BLAS is where it was unpacked
     local libraries=/usr/lib/arm-linux-gnueabihf
     QEMU_CPU=cortex-a7 LD_LIBRARY_PATH="$libraries/blas:$libraries/lapack" PYTHONPYCACHEPREFIX=/opt/gapcast/bytecode chroot "$@"
 }

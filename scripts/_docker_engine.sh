@@ -1,18 +1,18 @@
-# Sourced by scripts/verify-docker: a Docker Engine of its own, from Debian's packages, and nothing of it left behind.
+# Sourced by scripts/verify-docker: runs a separate Docker Engine from Debian's packages, and removes all traces of it.
 # shellcheck shell=bash
 
 engine_packages=(docker.io docker-cli docker-buildx docker-compose docker-registry runc iptables mmdebstrap arch-test python3-pip-whl qemu-user-static)
 engine_pid=""
-registered=() # emulators that were made known to the kernel here
+registered=() # emulators registered in the kernel by this script
 mounted_formats=""
 
-install_packages() { # install_packages PACKAGE...: those that are not there yet
+install_packages() { # install_packages PACKAGE...: those that are not installed yet
     local package missing=()
     for package in "$@"; do
         [[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" == installed ]] || missing+=("$package")
     done
     ((${#missing[@]})) || return 0
-    # Nothing that comes with a package is to be started by it.
+    # Packages must not start their services.
     local policy=/usr/sbin/policy-rc.d ours=0
     [[ -e "$policy" ]] || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && ours=1; }
     apt-get update -qq &&
@@ -22,25 +22,25 @@ install_packages() { # install_packages PACKAGE...: those that are not there yet
     return "$code"
 }
 
-start_engine() { # start_engine FOLDER: a daemon of its own, whose data, socket and log are under FOLDER
+start_engine() { # start_engine FOLDER: a separate daemon, with data, socket and log under FOLDER
     local folder="$1" tool
     export DOCKER_HOST="unix://$folder/docker.sock" DOCKER_CONFIG="$folder/client" DOCKER_BUILDKIT=1
     for tool in iptables ip6tables; do "$tool-save" >"$folder/$tool" 2>/dev/null || rm -f "$folder/$tool"; done
     cp /proc/sys/net/ipv4/ip_forward "$folder/ip_forward"
     [[ -e /sys/class/net/docker0 ]] || touch "$folder/no-bridge"
     places_of_engines >"$folder/places"
-    # In a session of its own: a Ctrl-C ends this script, and what the script ends has to be taken down by a living engine.
+    # In a separate session: Ctrl-C ends this script, which needs a running engine to clean up.
     setsid dockerd --data-root "$folder/data" --exec-root "$folder/exec" --pidfile "$folder/pid" -H "$DOCKER_HOST" \
         --registry-mirror "http://$registry_address" >"$folder/dockerd.log" 2>&1 &
     engine_pid=$!
     wait_until 60 docker version || { tail -n 20 "$folder/dockerd.log"; return 1; }
 }
 
-stop_engine() { # stop_engine FOLDER: ends the daemon and undoes what it did to the machine
+stop_engine() { # stop_engine FOLDER: stops the daemon and reverts its changes to the machine
     local folder="$1" tool place
     [[ -n "$engine_pid" ]] || return 0
     docker ps -aq 2>/dev/null | xargs -r docker rm -f -v >/dev/null 2>&1
-    docker network prune -f >/dev/null 2>&1 # after them: each network has a bridge and rules of its own
+    docker network prune -f >/dev/null 2>&1 # after the containers: each network has its own bridge and rules
     kill "$engine_pid" 2>/dev/null
     wait "$engine_pid" 2>/dev/null
     engine_pid=""
@@ -58,11 +58,11 @@ stop_engine() { # stop_engine FOLDER: ends the daemon and undoes what it did to 
     done
 }
 
-places_of_engines() { # what an engine makes outside its own folders, and leaves behind
+places_of_engines() { # what an engine creates outside its own folders, and does not remove
     find /run/docker /run/containerd /sys/fs/cgroup/docker /sys/fs/cgroup/*/docker -maxdepth 0 2>/dev/null || true
 }
 
-descendants() { # descendants PID: prints the processes that it started, and those that they did, but for engine and registry
+descendants() { # descendants PID: prints all its descendants except engine and registry
     local child
     for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do
         [[ "$child" != "$engine_pid" && "$child" != "$registry_pid" ]] || continue
@@ -71,14 +71,14 @@ descendants() { # descendants PID: prints the processes that it started, and tho
     done
 }
 
-end_descendants() { # and waits for them: who unpacks a package would write into a folder that is being removed
+end_descendants() { # and waits for them: they might write to a folder that is being removed
     local pids
     mapfile -t pids < <(descendants $$)
     kill "${pids[@]}" 2>/dev/null
     wait_until 20 refused kill -0 "${pids[@]}"
 }
 
-drop_bridge() { # the engine leaves its bridge behind, with no one on it
+drop_bridge() { # the engine does not remove its bridge
     python3 - <<'PYTHON'
 import fcntl, socket, struct
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
@@ -90,7 +90,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
 PYTHON
 }
 
-rules_before() { # rules_before FILE: what was saved in it, and empty tables where there were none
+rules_before() { # rules_before FILE: the saved rules, and empty tables if there were none
     local table
     for table in filter:"INPUT FORWARD OUTPUT" nat:"PREROUTING INPUT OUTPUT POSTROUTING"; do
         grep -q "^\*${table%%:*}\$" "$1" && continue
@@ -101,7 +101,7 @@ rules_before() { # rules_before FILE: what was saved in it, and empty tables whe
     cat "$1"
 }
 
-register_emulators() { # register_emulators NAME...: aarch64, arm; from here on the kernel runs their programs by qemu
+register_emulators() { # register_emulators NAME...: aarch64, arm; from then on the kernel runs their programs with qemu
     local formats=/proc/sys/fs/binfmt_misc name
     [[ -e "$formats/register" ]] || { mount -t binfmt_misc binfmt_misc "$formats" && mounted_formats="$formats"; }
     for name in "$@"; do

@@ -1,12 +1,12 @@
-"""What scripts/verify-docker asks and compares, with the standard library alone.
+"""Requests and comparisons of scripts/verify-docker, with the standard library only.
 
-ask URL [JSON]                    prints the body of the answer, whatever its status; exit 1 where there is none
+ask URL [JSON]                    prints the body of the response, whatever its status; exit 1 without a response
 field NAME                        prints that key of the JSON object on standard input
-compare FILE FILE TOLERANCE       forecasts, a line each, or a CSV: the same minutes, and no value further apart
-rules                             what each service keeps to; standard input is `docker compose config --format json`
+compare FILE FILE TOLERANCE       forecasts, one per line, or a CSV: the same minutes, values within TOLERANCE
+rules                             checks the rules for services; standard input is `docker compose config --format json`
 image SERVICE                     that service's image; standard input is the same
-readings FROM N                   N readings as a meter sends them, a minute each, from that minute of a day on
-options HOST PASSWORD             those of the add-on for Home Assistant, for that broker and the account gapcast
+readings FROM N                   N readings as a meter sends them, one per minute, from that minute of a day on
+options HOST PASSWORD             options of the Home Assistant add-on, for that broker and the account gapcast
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _VALUES = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
 
 
 def ask(url: str, body: str | None = None) -> str:
-    """Return what ``url`` answers to a GET, or to a POST of ``body``; raise OSError where it cannot be asked."""
+    """Return the response of ``url`` to a GET, or to a POST of ``body``; raise OSError if the request fails."""
     data = None if body is None else body.encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"} if data else {})  # noqa: S310 - loopback
     try:
@@ -47,14 +47,14 @@ def _forecasts(file: str) -> dict[str, list[float]]:
 
 
 def compare(one_file: str, other_file: str, tolerance: str) -> str:
-    """Return how far apart the forecasts are; raise ValueError where that is too far."""
+    """Return the largest difference between the forecasts; raise ValueError if it exceeds ``tolerance``."""
     one, other = _forecasts(one_file), _forecasts(other_file)
     if one.keys() != other.keys() or not one:
         msg = f"not the same minutes: {len(one)} in {one_file}, {len(other)} in {other_file}"
         raise ValueError(msg)
     apart, minute = max((abs(a - b), minute) for minute in one for a, b in zip(one[minute], other[minute], strict=True))
     if not all(math.isfinite(value) for values in (*one.values(), *other.values()) for value in values):
-        msg = "a value is no number"
+        msg = "a value is not finite"
         raise ValueError(msg)
     if apart > float(tolerance):
         msg = f"{apart:.7f} kW apart at {minute}, more than {tolerance}"
@@ -88,7 +88,7 @@ def _broken(name: str, service: dict[str, Any]) -> Iterator[str]:
 
 
 def rules(configuration: str) -> str:
-    """Return how many services keep the rules; raise ValueError where one does not."""
+    """Return how many services follow the rules; raise ValueError if one does not."""
     services = json.loads(configuration)["services"]
     if broken := [f"{name}: {what}" for name, service in services.items() for what in _broken(name, service)]:
         raise ValueError("; ".join(broken))
@@ -96,7 +96,7 @@ def rules(configuration: str) -> str:
 
 
 def readings(first: str, n: str) -> str:
-    """Return ``n`` readings from minute ``first`` on, a line each."""
+    """Return ``n`` readings from minute ``first`` on, one per line."""
     minutes = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=int(first) + i) for i in range(int(n)))
     return "\n".join(json.dumps({"ts": f"{at:%Y-%m-%dT%H:%M:%SZ}", "gap_kw": 1 + at.minute / 60}) for at in minutes)
 
@@ -108,7 +108,7 @@ def options(host: str, password: str) -> str:
 
 
 def main() -> int:
-    """Run one command; 0 where all is well."""
+    """Run one command; return 0 on success."""
     command, *arguments = sys.argv[1:]
     try:
         match command:

@@ -1,38 +1,38 @@
-# Sourced by scripts/verify-docker: what an installation lives through, and how it moves to another machine.
+# Sourced by scripts/verify-docker: the lifecycle of an installation, and its move to another machine.
 # shellcheck shell=bash
 
-n_kept=1100 # more than the 1,000 messages that mosquitto keeps for a client where nothing is said
+n_kept=1100 # more than the 1,000 messages that mosquitto queues for a client by default
 
-attic() { # attic FROM N: N readings, a minute each, of a meter of that name, by its own account
+attic() { # attic FROM N: N readings, one per minute, of a meter of that name, with its own account
     facts readings "$1" "$2" | client attic mosquitto_pub -V 5 -q 1 -l -t gap/attic/reading
 }
-attic_is() { # attic_is MINUTE: the last one that was forecast from
+attic_is() { # attic_is MINUTE: the newest reading of the last forecast
     [[ "$(facts ask "$(address '/predict?device=attic')" | field observed_at)" == "$(facts readings "$1" 1 | field ts)" ]]
 }
 
-check_life() { # between two of the edge's own stops; its state is then that of 1 + 10 + n_kept minutes
+check_life() { # between two restarts of the edge; its state then has 1 + 10 + n_kept minutes
     prove "an account for a meter, while the broker runs" scripts/setup-gateway account attic
     attic 0 10
     prove "its readings are forecast" wait_until 30 attic_is 9
-    prove "killed, it is started anew" comes_back
+    prove "after a kill it is restarted" comes_back
     listen kept
     docker compose stop -t 10 edge >/dev/null 2>&1
     attic 10 "$n_kept"
     docker compose restart mosquitto >/dev/null 2>&1
     up
-    prove "$n_kept readings wait in the broker for a gateway that is away, over the broker's restart" wait_until 60 attic_is $((n_kept + 9))
-    prove "and each has its forecast" heard kept "$n_kept" "$work/forecasts-kept"
+    prove "$n_kept readings are queued in the broker while the gateway is stopped, over the broker's restart" wait_until 60 attic_is $((n_kept + 9))
+    prove "and each has its forecast" received_forecasts kept "$n_kept" "$work/forecasts-kept"
     ((quick)) && return
-    prove "a backup goes on where it was, in another checkout" moves
-    prove "a gateway at a broker that there is already, with none of its own" goes_to_another_broker
+    prove "a restored backup continues in another checkout" moves
+    prove "a gateway with an existing broker, without its own" goes_to_another_broker
     check_addon
 }
 
-comes_back() { # not by `docker kill`: what a person ended stays so
+comes_back() { # not by `docker kill`: containers stopped by users are not restarted
     kill -KILL "$(state_of edge .State.Pid)"
-    wait_until 30 was_started_anew && wait_until 30 is_healthy edge
+    wait_until 30 was_restarted && wait_until 30 is_healthy edge
 }
-was_started_anew() { [[ "$(state_of edge .RestartCount) $(state_of edge .State.Running)" == "1 true" ]]; }
+was_restarted() { [[ "$(state_of edge .RestartCount) $(state_of edge .State.Running)" == "1 true" ]]; }
 
 moves() { # as docs/docker.md has it
     local before
@@ -58,7 +58,7 @@ moves() { # as docs/docker.md has it
     )
 }
 
-goes_to_another_broker() { # as docs/docker.md has it; the broker is this installation's, from outside of its network
+goes_to_another_broker() { # as docs/docker.md has it; the broker is this installation's, accessed from outside its network
     local password port="$MQTT_PORT"
     password="$(password_of gapcast)"
     docker compose stop -t 10 edge
@@ -71,7 +71,7 @@ goes_to_another_broker() { # as docs/docker.md has it; the broker is this instal
             "MQTT_PORT=$port" MQTT_USERNAME=gapcast >>.env
         docker compose run --rm setup || exit 1
         printf %s "$password" >docker/secrets/accounts/gapcast
-        for _ in 1 2; do # the second finds all as it is, and starts no broker either
+        for _ in 1 2; do # the second time nothing changes, and no broker is started
             up
             wait_until 60 is_healthy edge && wait_until 30 has_connected 1 || { docker compose logs --tail 20 edge; exit 1; }
             [[ "$(docker compose ps --services --status running)" == edge ]] || { docker compose ps; exit 1; }
@@ -83,7 +83,7 @@ goes_to_another_broker() { # as docs/docker.md has it; the broker is this instal
     wait_until 30 attic_is $((n_kept + 10))
 }
 
-check_addon() { # the same image, from a registry, as Home Assistant builds upon it and starts it; the options name the broker
+check_addon() { # the same image from a registry, built and started as Home Assistant does; the options name the broker
     local base="$registry_address/gapcast"
     docker tag gapcast:amd64 "$base:$(version)"
     docker push -q "$base:$(version)" >/dev/null
@@ -94,7 +94,7 @@ check_addon() { # the same image, from a registry, as Home Assistant builds upon
     chmod 600 "$work/addon/options.json"
     docker run -d --name addon --network "${COMPOSE_PROJECT_NAME}_default" -v "$work/addon:/data" gapcast-homeassistant >/dev/null
     prove "the add-on is healthy" wait_until 60 addon_is healthy .State.Health.Status
-    prove "and gave root up" grep -qE '^Uid:\s+10001\s+10001' "/proc/$(docker inspect -f '{{.State.Pid}}' addon)/status"
+    prove "and dropped root" grep -qE '^Uid:\s+10001\s+10001' "/proc/$(docker inspect -f '{{.State.Pid}}' addon)/status"
     docker stop -t 10 addon >/dev/null
     prove "SIGTERM ends it with 0" addon_is 0 .State.ExitCode
     docker rm -v addon >/dev/null

@@ -1,11 +1,11 @@
-# Sourced by scripts/verify-docker: a registry on this machine, and in it, under the names and tags that the project's files
-# use, images made of Debian's packages. What that leaves open: docs/docker.md.
+# Sourced by scripts/verify-docker: a local registry with images made of Debian's packages, under the names and tags in the
+# project's files. Limitations: docs/docker.md.
 # shellcheck shell=bash disable=SC2016
 
 registry_pid=""
 registry_address=""
 
-start_registry() { # start_registry FOLDER: before the engine, which is told of it
+start_registry() { # start_registry FOLDER: before the engine, which is configured with it
     registry_address="127.0.0.1:$(free_port)"
     mkdir "$1/registry"
     cat >"$1/registry.yml" <<YAML
@@ -26,18 +26,18 @@ stop_registry() {
     registry_pid=""
 }
 
-# The project's files pin images by digest, which no stand-in can have. So a build gets each of them as a named context of
-# BuildKit, which takes the place of that very reference, and compose an override file.
+# The project's files pin images by digest, which a stand-in cannot have. Builds therefore get each of them as a named context
+# of BuildKit, which replaces the reference, and compose gets an override file.
 
-stand_in_of() { # stand_in_of NAME:TAG[@DIGEST]: where its stand-in is in the registry
+stand_in_of() { # stand_in_of NAME:TAG[@DIGEST]: its stand-in in the registry
     local name="${1%%@*}"
     [[ "$name" == */* ]] || name="library/$name"
     echo "$registry_address/$name"
 }
 
-# BuildKit looks up every named context for the machine that is built for, also those of stages that are not built. So a build
-# gets the one of its own base only: Debian for 32-bit ARM, Python for the others.
-stand_in_contexts() { # stand_in_contexts DOCKERFILE PLATFORM: prints build options, a line each
+# BuildKit resolves every named context for the target platform, also for stages that are not built. A build therefore
+# gets only the one of its own base: Debian for 32-bit ARM, Python for the others.
+stand_in_contexts() { # stand_in_contexts DOCKERFILE PLATFORM: prints build options, one per line
     local image base=python
     [[ "$2" != linux/arm/v7 ]] || base=debian
     while IFS= read -r image; do
@@ -54,7 +54,7 @@ write_stand_in_override() { # write_stand_in_override FILE: a compose file that 
     done
 }
 
-# Most are made of packages that are unpacked, not set up: none of their scripts is run, so that no emulator is needed.
+# Most are made of packages that are unpacked but not configured: no package script runs, so that no emulator is needed.
 base_packages=base-files,base-passwd,bash,coreutils,dash,diffutils,findutils,grep,gzip,hostname,libc-bin,libgcc-s1,libstdc++6
 base_packages+=,login,sed,tar,util-linux,ca-certificates,openssl
 accounts='for file in passwd group; do cp $1/usr/share/base-passwd/$file.master $1/etc/$file; chmod 644 $1/etc/$file; done'
@@ -71,7 +71,7 @@ debian() { # debian RELEASE ARCHITECTURE FILE OPTION...: a root file system, as 
         { cat "$3.log"; return 1; }
 }
 
-unpacked() { # unpacked RELEASE ARCHITECTURE FILE PACKAGES OPTION...: the same, of packages that are not set up
+unpacked() { # unpacked RELEASE ARCHITECTURE FILE PACKAGES OPTION...: the same, with unconfigured packages
     debian "$1" "$2" "$3" --variant=extract --include="$base_packages,$4" --extract-hook="$accounts" \
         --extract-hook="$authorities" "${@:5}"
 }
@@ -92,7 +92,7 @@ python3 -m zipfile -e /usr/share/python-wheels/pip-*.whl $local/lib/python3.13/d
 ln -s ../../bin/python3 $local/bin/python3
 rm -f $1/usr/lib/python3.13/EXTERNALLY-MANAGED'
 
-publish_python() { # publish_python FOLDER ARCHITECTURE...: python:3.13-slim-trixie, one name for all of them
+publish_python() { # publish_python FOLDER ARCHITECTURE...: python:3.13-slim-trixie, one tag for all architectures
     local folder="$1" architecture name=library/python making=()
     shift
     for architecture in "$@"; do
@@ -107,7 +107,7 @@ publish_python() { # publish_python FOLDER ARCHITECTURE...: python:3.13-slim-tri
         "${@/#/$registry_address/$name:}" >"$folder/imagetools.log" 2>&1 || { cat "$folder/imagetools.log"; return 1; }
 }
 
-publish_services() { # publish_services FOLDER: eclipse-mosquitto:2.0.22 and prom/prometheus, with Debian's own versions of them
+publish_services() { # publish_services FOLDER: eclipse-mosquitto:2.0.22 and prom/prometheus, with Debian's versions
     unpacked trixie "$(dpkg --print-architecture)" "$1/services.tar" mosquitto,mosquitto-clients,prometheus \
         --extract-hook='cd $1; mkdir -p mosquitto/config mosquitto/data mosquitto/log prometheus etc/prometheus
             chown -R 1883:1883 mosquitto; chown 65534:65534 prometheus'
@@ -126,13 +126,13 @@ ENTRYPOINT ["/usr/bin/prometheus"]
 DOCKERFILE
 }
 
-published_from() { # published_from IMAGE NAME: an image of the registry with other settings, those on standard input
+published_from() { # published_from IMAGE NAME: an image of the registry with other settings, from standard input
     { echo "FROM $registry_address/$1"; cat; } | docker build -q -t "$registry_address/$2" - >/dev/null
     docker push -q "$registry_address/$2" >/dev/null
 }
 
-publish_debian() { # publish_debian FOLDER ARCHITECTURE...: debian:bookworm-slim, set up by its packages' own scripts
-    # Where armhf is not among them, an image with nothing in it is looked up in its place, and never built on.
+publish_debian() { # publish_debian FOLDER ARCHITECTURE...: debian:bookworm-slim, configured by its packages' scripts
+    # Without armhf an empty image is published in its place, which is resolved but never used.
     local folder="$1" architecture name=library/debian platform
     declare -A platform=([amd64]=linux/amd64 [armhf]=linux/arm/v7)
     shift

@@ -1,4 +1,4 @@
-# Sourced by scripts/verify-docker: the compose file, brought up and put to the test.
+# Sourced by scripts/verify-docker: starts the compose file and tests the services.
 # shellcheck shell=bash
 
 n_replayed=300 # of the bundled week, from its first minute; a forecast for each but the first
@@ -14,10 +14,10 @@ password_of() { cat "docker/secrets/accounts/$1"; }
 client() { # client ACCOUNT COMMAND OPTION...: one of mosquitto's own clients, on the broker's network
     docker compose exec -T mosquitto "$2" -h mosquitto -u "$1" -P "$(password_of "$1")" "${@:3}"
 }
-listen() { # listen SESSION: from here on the broker keeps forecasts for a reader of that name
+listen() { # listen SESSION: from then on the broker queues forecasts for a reader of that name
     client reader mosquitto_sub -V 311 -c -i "$1" -q 1 -t 'gap/+/forecast' -E
 }
-heard() { # heard SESSION N FILE: N forecasts that were kept for it
+received_forecasts() { # received_forecasts SESSION N FILE: N forecasts that were queued for it
     client reader mosquitto_sub -V 311 -c -i "$1" -q 1 -t 'gap/+/forecast' -C "$2" -W 120 >"$3"
     [[ "$(wc -l <"$3")" == "$2" ]]
 }
@@ -35,7 +35,7 @@ refuses_wrong_password() {
     docker compose exec -T mosquitto mosquitto_sub -V 311 -h mosquitto -u gapcast -P wrong -t 'gap/#' -C 1 -W 5 || code=$?
     [[ "$code" == 5 ]] # refused: not authorised
 }
-refuses_forbidden_topics() { # a reader that writes, and a meter that writes another's readings
+refuses_forbidden_topics() { # a reader that publishes, and a meter that publishes another one's readings
     client reader mosquitto_pub -V 5 -q 1 -t gap/forbidden/reading -m 1.5 2>&1 | grep -i 'not authorized' || return 1
     client replay mosquitto_pub -V 5 -q 1 -t gap/forbidden/reading -m 1.5 2>&1 | grep -i 'not authorized' || return 1
     facts ask "$(address /devices/forbidden)" | grep -q '"status":404'
@@ -57,12 +57,12 @@ stops_in_time() { # SIGTERM, and SIGKILL (137) after ten seconds
     [[ "$(state_of edge .State.ExitCode)" == 0 ]] && seconds_since "$started" | tee "$work/stopped-after"
 }
 seconds_since() { python3 -c 'import sys; print(f"{float(sys.argv[2]) - float(sys.argv[1]):.1f}")' "$1" "$EPOCHREALTIME"; }
-memory_mb() { # memory_mb: what the edge's container takes, page cache aside
+memory_mb() { # memory_mb: the memory of the edge's container without page cache
     docker stats --no-stream --format '{{.MemUsage}}' "$(container edge)" |
         python3 -c 'import re, sys; n, unit = re.match(r"([0-9.]+)([KMG])iB", sys.stdin.read()).groups(); print(round(float(n) * 1024 ** ("KMG".index(unit) + 1) / 1e6))'
 }
 
-choose_ports() { # others on this machine may have those of a gateway
+choose_ports() { # a gateway's usual ports may be in use on this machine
     HTTP_PORT="$(free_port)" MQTT_PORT="$(free_port)" MQTT_TLS_PORT="$(free_port)" PROMETHEUS_PORT="$(free_port)"
     export HTTP_PORT MQTT_PORT MQTT_TLS_PORT PROMETHEUS_PORT COMPOSE_PROJECT_NAME=gapcast-verified
 }
@@ -75,12 +75,12 @@ check_system() {
     up
     wait_until 60 is_healthy edge || { docker compose logs --tail 30; fail "the edge is $(state_of edge .State.Health.Status)"; }
     figures[healthy]="$(seconds_since "$started")"
-    prove "healthy ${figures[healthy]} s after \`up\`, passwords made on the way; at most 15" test "${figures[healthy]%.*}" -lt 15
+    prove "healthy ${figures[healthy]} s after \`up\`, passwords created on the way; at most 15" test "${figures[healthy]%.*}" -lt 15
 
-    up --no-recreate prometheus # it looks every half minute
+    up --no-recreate prometheus # it scrapes every half minute
     listen first
     prove "$n_replayed readings over the broker" replay 0 "$n_replayed"
-    prove "a forecast for each, by the reader's account" heard first $((n_replayed - 1)) "$work/forecasts-amd64"
+    prove "a forecast for each, by the reader's account" received_forecasts first $((n_replayed - 1)) "$work/forecasts-amd64"
     prove "a wrong password is refused" refuses_wrong_password
     prove "topics beyond an account's rights are refused" refuses_forbidden_topics
     prove "POST /predict answers, kW" answers_predict
@@ -104,7 +104,7 @@ check_system() {
     check_life
 
     prove "Prometheus is healthy" wait_until 60 is_healthy prometheus
-    prove "it takes its configuration" docker compose exec -T prometheus promtool check config /etc/prometheus/prometheus.yml
+    prove "its configuration is valid" docker compose exec -T prometheus promtool check config /etc/prometheus/prometheus.yml
     prove "it scrapes the edge, and has the alerts" wait_until 60 watches_the_edge
 
     up --no-recreate demo
@@ -117,7 +117,7 @@ check_system() {
     figures[resident]="$(docker compose exec -T edge sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' /proc/1/status)"
     prove "the edge's memory under the demo: $most MB, at most 110" test "$most" -le 110
     check_tls
-    prove "the logs tell no password" tells_no_password
+    prove "the logs contain no password" logs_no_password
     down
 }
 
@@ -126,7 +126,7 @@ watches_the_edge() {
         facts ask "http://127.0.0.1:$PROMETHEUS_PORT/api/v1/rules" | grep -q GapcastBrokerAway
 }
 
-tells_no_password() {
+logs_no_password() {
     docker compose --profile '*' logs >"$work/logs" 2>&1
     ! grep -F -f <(cat docker/secrets/accounts/* docker/secrets/grafana/admin-password | sed 's/$/\n/' | grep .) "$work/logs"
 }
@@ -139,7 +139,7 @@ check_tls() {
     prove "over TLS: healthy" wait_until 60 is_healthy edge
     prove "over TLS: readings are forecast" over_tls
     prove "over TLS: the plain port is closed" refused client reader mosquitto_pub -p 1883 -t x -n
-    prove "over TLS: who trusts other authorities does not connect" distrusts_the_broker
+    prove "over TLS: a client that trusts other authorities does not connect" distrusts_the_broker
     COMPOSE_FILE="$plain"
 }
 distrusts_the_broker() {
@@ -151,7 +151,7 @@ over_tls() {
     replay $((n_replayed + 11)) 10 && wait_until 30 observed_is $((n_replayed + 20))
 }
 
-check_other_machine() { # check_other_machine ARCHITECTURE MACHINE CPU KW: the edge on an emulated machine, its forecasts those of x86-64
+check_other_machine() { # check_other_machine ARCHITECTURE MACHINE CPU KW: the edge on an emulated machine, with the forecasts of x86-64
     local plain="$COMPOSE_FILE" started=$SECONDS
     cat >"$work/$3.yml" <<YAML
 services:
@@ -168,7 +168,7 @@ YAML
     prove "$3: POST /predict answers, kW" answers_predict
     listen first
     replay 0 "$n_replayed" >/dev/null
-    heard first $((n_replayed - 1)) "$work/forecasts-$3" || fail "$3: $(wc -l <"$work/forecasts-$3") forecasts came"
+    received_forecasts first $((n_replayed - 1)) "$work/forecasts-$3" || fail "$3: $(wc -l <"$work/forecasts-$3") forecasts received"
     figures[$3]="$(facts compare "$work/forecasts-amd64" "$work/forecasts-$3" "$4")" || fail "$3: ${figures[$3]}"
     note "ok   $3: as on x86-64: ${figures[$3]}"
     prove "$3: SIGTERM ends it with 0, in s" stops_in_time
@@ -198,7 +198,7 @@ figures_table() { # as docs/docker.md has it
         "the same on a 32-bit Cortex-A7, with the older TFLite and numpy there" "${figures[cortex-a7]}" "0.0001 kW"
 }
 
-write_figures() { # write_figures FILE: between its two marks
+write_figures() { # write_figures FILE: between its two markers
     figures_table >"$work/figures"
     sed -i -e "/<!-- figures -->/,/<!-- \/figures -->/{/<!-- figures -->/r $work/figures
 /<!-- /!d}" "$1"

@@ -1,14 +1,14 @@
-# Sourced by the other scripts: finds a Python and keeps one environment a requirements file, under .venvs/.
+# Sourced by the other scripts: finds a Python and maintains one environment per requirements file, under .venvs/.
 # shellcheck shell=bash
 
 root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
 environments="${GAPCAST_VENVS:-$root/.venvs}"
 
-say() { # say WORD...: one line of progress, away from what the command itself prints
+say() { # say WORD...: one line of progress, on standard error
     printf '%s\n' "$*" >&2
 }
 
-is_python() { # is_python COMMAND MINOR...: whether it runs, is CPython 3.MINOR, and can make an environment
+is_python() { # is_python COMMAND MINOR...: whether it runs, is CPython 3.MINOR, and can create an environment
     "$1" - "${@:2}" >/dev/null 2>&1 <<'PYTHON'
 import ensurepip, platform, sys, venv
 ours = platform.python_implementation() == "CPython" and sys.version_info[0] == 3
@@ -16,7 +16,7 @@ sys.exit(not (ours and str(sys.version_info[1]) in sys.argv[1:]))
 PYTHON
 }
 
-find_python() { # find_python MINOR...: prints the first Python at hand of one of these 3.x, in this order; else fails
+find_python() { # find_python MINOR...: prints the first available Python of these 3.x versions, in this order; else fails
     local minor candidate
     if [[ -n "${GAPCAST_PYTHON:-}" ]] && is_python "$GAPCAST_PYTHON" "$@"; then
         echo "$GAPCAST_PYTHON"
@@ -39,7 +39,7 @@ find_python() { # find_python MINOR...: prints the first Python at hand of one o
     return 1
 }
 
-need_python() { # need_python: prints a Python that gapcast runs on, or ends the script with a clear sentence
+need_python() { # need_python: prints a supported Python, or exits with a message
     find_python 13 12 11 && return
     local found
     found="$(command -v python3 >/dev/null && python3 --version 2>&1 || echo "no python3")"
@@ -48,7 +48,7 @@ need_python() { # need_python: prints a Python that gapcast runs on, or ends the
     exit 1
 }
 
-# What an environment was made of: the Python, the checkout's place and version, the files given.
+# What an environment was created from: Python, path and version of the checkout, and files.
 stamp_of='
 import hashlib, pathlib, sys, tomllib
 root, *files = sys.argv[1:]
@@ -58,7 +58,7 @@ print(sys.version.split()[0], sys.base_prefix, root, version, hashlib.sha256(con
 '
 
 # environment NAME PYTHON [FOLDER]: sets `python` to that of an environment with exactly requirements/NAME.txt.
-# Made once; made anew where one of what it was made of has changed.
+# Created once; recreated if its stamp has changed.
 environment() {
     local name="$1" base="$2" folder requirements stamp log started=$SECONDS
     folder="$environments/${3:-$name}"
@@ -73,7 +73,7 @@ environment() {
     rm -rf "$folder"
     if ! make_environment "$base" "$folder" "$requirements" >"$log" 2>&1; then
         tail -n 20 "$log" >&2
-        say "Could not install requirements/$name.txt; all that pip said is in $log"
+        say "Could not install requirements/$name.txt; pip's output is in $log"
         exit 1
     fi
     "$python" "$root/scripts/_link_checkout.py" "$root"

@@ -1,7 +1,7 @@
-"""Makes a checkout known to the environment that runs this, as an editable install would, without a build.
+"""Links a checkout into the current environment, like an editable install without a build.
 
-The packages are importable from any folder and by every process of the environment, the commands are
-in its ``bin``, and ``importlib.metadata`` knows the distribution.
+The packages are importable in the environment, the commands are
+in its ``bin``, and ``importlib.metadata`` finds the distribution.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import sysconfig
 import tomllib
 from pathlib import Path
 
-# To sh the second line starts Python on this file; to Python it is a string. A plain "#!" line with the path of
-# Python would not do: it may be too long, and may hold spaces.
+# For sh the second line starts Python on this file; for Python it is a string. A plain "#!" line with the path of
+# Python does not always work: it may be too long, or contain spaces.
 COMMAND = """\
 #!/bin/sh
 '''exec' "{python}" "$0" "$@"
@@ -24,7 +24,7 @@ from {module} import {function}
 sys.exit({function}())
 """
 
-#: Where the import packages are, as seen from the checkout.
+#: Folders of the import packages, relative to the checkout.
 PACKAGES = ("edge", "fleet", "trainer")
 
 

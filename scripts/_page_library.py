@@ -1,4 +1,4 @@
-"""Takes the files that the page needs out of an npm release of uPlot: see scripts/page-library."""
+"""Extracts the files for the page from an npm release of uPlot: see scripts/page-library."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ FILES = {
 
 
 def main(folder: Path, version: str, archive: Path) -> None:
-    """Check ``archive`` against what is written down of it, and write its files and their hashes to ``folder``."""
+    """Check the recorded hash of ``archive``, and write its files and their hashes to ``folder``."""
     integrity = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     written = folder / "release.json"
     if written.exists():
         known = json.loads(written.read_text(encoding="utf-8"))
         if known["version"] == version and known["integrity"] != integrity:
-            sys.exit(f"uplot {version} has the hash {integrity}, not {known['integrity']}: it is left alone")
+            sys.exit(f"uplot {version} has the hash {integrity}, not {known['integrity']}: nothing was changed")
     hashes = {}
     with tarfile.open(archive) as release:
         for member, name in FILES.items():

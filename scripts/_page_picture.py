@@ -26,7 +26,7 @@ PICTURES: dict[str, dict[str, Any]] = {
 
 
 def main(folder: Path) -> None:
-    """Publish days of readings at once, and the last minutes with the pages open; then take the screenshots."""
+    """Publish days of readings at full speed, and the last minutes with the pages open; then take the screenshots."""
     with ExitStack() as stack:
         broker = EmbeddedBroker(MQTT_PORT, HOST)
         broker.start()

@@ -1,4 +1,4 @@
-"""Draws what ``gapcast status`` shows of a real run, as SVG: see scripts/status-picture."""
+"""Renders the output of ``gapcast status`` for a real run as SVG: see scripts/status-picture."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINE_PX, CHARACTER_PX, EDGE_PX = 20, 8.4, 18
 
 
 def main(path: Path) -> None:
-    """Give a gateway two days of each device at once, and the next hour at a pace; then draw it."""
+    """Publish two days of each device at full speed and the next hour slowly; then render the status."""
     with ExitStack() as stack:
         broker = EmbeddedBroker(MQTT_PORT, HOST)
         broker.start()
@@ -43,7 +43,7 @@ def main(path: Path) -> None:
 
 
 def svg(lines: list[str]) -> str:
-    """Return lines of a terminal as a picture."""
+    """Return terminal lines as SVG."""
     width = max(len(re.sub(r"\033\[\d+m", "", line)) for line in lines) * CHARACTER_PX + 2 * EDGE_PX
     height = len(lines) * LINE_PX + 2 * EDGE_PX
     texts = "\n".join(
@@ -60,7 +60,7 @@ def svg(lines: list[str]) -> str:
 
 
 def spans(line: str) -> str:
-    """Return a line with its colours."""
+    """Return a line with its colours as SVG text."""
     parts = re.split(r"\033\[(\d+)m", line)
     made = [escape(parts[0])]
     for code, text in zip(parts[1::2], parts[2::2], strict=True):
