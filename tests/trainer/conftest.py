@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,10 @@ from gapcast_trainer import clean, cleanfile
 from gapcast_trainer.cleanfile import Clean
 from gapcast_trainer.datasets import uci
 from tests.trainer import synthetic
+
+
+# They run in an environment of their own, with TensorFlow: see scripts/test.
+collect_ignore_glob = ["*.py"] if find_spec("tensorflow") is None else []
 
 
 @pytest.fixture(scope="session")
