@@ -1,1 +1,28 @@
-"""The edge runtime: readings in, five-minute-ahead forecasts out."""
+"""gapcast forecasts the power of a household: ``gapcast.Forecaster`` is the library, ``gapcast run`` the service."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gapcast.core.engine import Engine as Engine
+    from gapcast.core.forecast import Forecast as Forecast
+    from gapcast.core.reading import Reading as Reading
+    from gapcast.forecaster import Forecaster as Forecaster
+
+#: Names of the library, and the modules that they are imported from at first use: a command loads only what it needs.
+_NAMES = {
+    "Engine": "gapcast.core.engine",
+    "Forecast": "gapcast.core.forecast",
+    "Forecaster": "gapcast.forecaster",
+    "Reading": "gapcast.core.reading",
+}
+__all__ = ["Engine", "Forecast", "Forecaster", "Reading"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(_NAMES[name]), name)

@@ -13,7 +13,6 @@ from gapcast_trainer.cleanfile import Clean
 from gapcast_trainer.datasets import uci
 from tests.trainer import synthetic
 
-
 # They run in an environment of their own, with TensorFlow: see scripts/test.
 collect_ignore_glob = ["*.py"] if find_spec("tensorflow") is None else []
 

@@ -25,14 +25,6 @@ HORIZON_MIN = 15
 LEADS = (5, HORIZON_MIN)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cards_of_any_horizon() -> object:
-    """Lift the limit of the card's schema to one horizon, where the schema has one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gapcast.core.card.HORIZON_MIN", HORIZON_MIN, raising=False)
-        yield
-
-
 @pytest.fixture(scope="module")
 def models(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with a linear model of lead times 5 and 15 min."""
@@ -83,8 +75,7 @@ def test_evaluation_report_names_the_horizon(found: Evaluation) -> None:
     assert "five minutes" not in html
 
 
-def test_models_of_several_horizons_are_refused(small: Clean, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gapcast.core.card.HORIZON_MIN", 5, raising=False)
+def test_models_of_several_horizons_are_refused(small: Clean) -> None:
     models = [Spread("near"), Spread("far", lead_times_min=LEADS)]
     with pytest.raises(RunError, match=r"near \(5 min\), far \(15 min\); name those of one horizon"):
         evaluate(models, small, brief=True)  # type: ignore[arg-type]  # predictors made for this test
