@@ -1,4 +1,4 @@
-"""From the models folder to an engine: which models are loaded, which of them speaks, and who is heard beside it."""
+"""From the models folder to an engine: the primary model, and the other members of the ensemble."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from gapcast.predictors.tflite import TflitePredictor
 
 log = structlog.get_logger(__name__)
 
-#: Names that forecasts and scores have for what is no model.
+#: Names in forecasts and scores that are not models.
 TAKEN = (BLEND, LEARNED, PERSISTENCE)
-#: Models that are installed where ``models.path`` is not set: this folder of the state.
+#: Folder of the state for installed models, if ``models.path`` is not set.
 _INSTALLED = "models"
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The loaded models, the one that speaks, and the others that are heard beside it."""
+    """The loaded models, the primary one, and the other ensemble members."""
 
     by_name: dict[str, TflitePredictor]
     primary: TflitePredictor
@@ -47,22 +47,22 @@ class Models:
 
     @property
     def active(self) -> tuple[TflitePredictor, ...]:
-        """Those that are asked for each reading; the one that speaks comes last, as it is asked most."""
+        """The models that forecast each reading; the primary one, which is used most, comes last."""
         return (*self.others, self.primary)
 
     @property
     def stamps(self) -> dict[str, str]:
-        """Version and hash of each that is heard, by name: what must be the same for forecasts to be."""
+        """Version and hash of each active model, by name: if they are the same, forecasts are the same."""
         return {model.card.name: f"{model.card.version} {model.card.sha256}" for model in self.active}
 
     @property
     def cards(self) -> list[ModelCard]:
-        """Their cards, by name."""
+        """The cards of all models, by name."""
         return [predictor.card for _, predictor in sorted(self.by_name.items())]
 
 
 def library_of(settings: Settings, environment: Mapping[str, str]) -> Library:
-    """Return the models there are: those under ``models.path``, else the shipped ones and those installed over them."""
+    """Return the models under ``models.path``, else the bundled ones and those installed over them."""
     if settings.models.path is not None:
         return Library((settings.models.path,))
     return Library((models_path(), state_path(settings.state.path, environment) / _INSTALLED))
@@ -74,10 +74,10 @@ def admission_of(
     is_cancelled: Callable[[], bool] = lambda: False,
     loaded: Mapping[str, TflitePredictor] | None = None,
 ) -> Admission:
-    """Return how models are admitted: those that came with gapcast as they are, others after a trial.
+    """Return the admission of models: bundled ones as they are, others after a trial.
 
-    Which have passed one is recorded in the folder of the state, where there is one. Of ``loaded`` models, by name,
-    those that have not changed are used again.
+    Passed trials are recorded in the state folder, if there is one. ``loaded`` models, by name, are reused if they have
+    not changed.
     """
     try:
         state = state_path(settings.state.path, environment)
@@ -87,23 +87,22 @@ def admission_of(
 
 
 def load_usable_models(settings: Settings, library: Library, admission: Admission) -> Models:
-    """Load the models as :func:`load_models` does, but leave out what was installed and is no good.
+    """Load the models like :func:`load_models`, but leave out installed ones that cannot be used.
 
-    So a damaged or hostile file in the folder of installed models does not keep the service from starting: the models
-    that came with gapcast are beneath it. Raises :class:`ModelError` where these are no good, or where the settings
-    name a model that is left out.
+    So a damaged or hostile file among the installed models does not prevent the start. Raises :class:`ModelError` if a
+    bundled model cannot be used, or if the settings name a model that is left out.
     """
     while True:
         try:
             return load_models(settings, library, admission)
         except _InstalledModelError as error:
-            cure = "put it right, or remove it: gapcast starts without it"
+            cure = "correct it or remove it: gapcast starts without it"
             log.error("models.refused", path=str(error.path), problem=str(error), cure=cure)
             library = library.without(error.path)
 
 
 class _InstalledModelError(ModelError):
-    """A model, or a registry, that was installed over others and is no good."""
+    """An installed model or registry that cannot be used."""
 
     def __init__(self, problem: object, path: Path) -> None:
         super().__init__(str(problem))
@@ -111,12 +110,11 @@ class _InstalledModelError(ModelError):
 
 
 def load_models(settings: Settings, library: Library | None = None, admission: Admission | None = None) -> Models:
-    """Load and self-test every model; raise :class:`ModelError` where one, or one asked for, is no good.
+    """Load and self-test all models; raise :class:`ModelError` if one cannot be used, or a configured one is missing.
 
-    ``library`` and ``admission`` are those of ``settings`` and this process's environment where they are not given.
-    A model that did not come with gapcast has a trial in a child process first. Only those models that
-    are heard for each reading keep their interpreters: a larger model's take megabytes each. The others make theirs
-    anew when they are asked.
+    ``library`` and ``admission`` default to those of ``settings`` and this process's environment. A model that is not
+    bundled is tried in a child process first. Only active models keep their interpreters, which take megabytes each for
+    larger models; the others create them again when a request names them.
     """
     library = library or library_of(settings, os.environ)
     admission = admission or admission_of(settings, os.environ)
@@ -128,18 +126,18 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
             raise ModelError(msg)
     taken = sorted(set(folders) & set(TAKEN))
     if taken:
-        msg = f"{folders[taken[0]]}: no model may be named {taken[0]}: forecasts call something else so; rename it"
+        msg = f"{folders[taken[0]]}: the model name {taken[0]} is reserved; rename the model"
         raise _error_of(ModelError(msg), folders[taken[0]], library)
     by_name: dict[str, TflitePredictor] = {}
     # The primary model comes last: it takes over the memory of those before it.
     names = sorted(folders, key=lambda name: (name == primary, name))
     files: dict[str, ModelFiles] = {}
     try:
-        for name in names:  # all are tried before one is loaded: a refusal costs this process no memory
+        for name in names:  # all are tried before one is loaded: a rejected model costs this process no memory
             files[name] = admission.admit(folders[name])
         for name in names:
             by_name[name] = admission.build(files.pop(name), folders[name])
-            if by_name[name] is not admission.loaded.get(name):  # one in use is asked meanwhile
+            if by_name[name] is not admission.loaded.get(name):  # one that is in use stays ready
                 by_name[name].release_interpreters()
     except ModelError as error:
         raise _error_of(error, folders[name], library) from error
@@ -151,7 +149,7 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
 
 
 def _default_of(library: Library, folders: Mapping[str, Path]) -> str:
-    """Return the name of the default; raise :class:`ModelError` where the registry is no good or names none."""
+    """Return the name of the default model; raise :class:`ModelError` if the registry is invalid or names none."""
     try:
         name = library.default()
     except ModelError as error:
@@ -163,13 +161,13 @@ def _default_of(library: Library, folders: Mapping[str, Path]) -> str:
 
 
 def _error_of(error: ModelError, path: Path, library: Library) -> ModelError:
-    """Return ``error`` with the ``path`` it is about, where that lies over other models and can be left out."""
+    """Return ``error`` with its ``path`` if that is an installed model or registry, which can be left out."""
     is_installed = library.has_fallback and library.own in path.parents and path.exists()
     return _InstalledModelError(error, path) if is_installed else error
 
 
 def engine_of(settings: Settings, models: Models) -> Engine:
-    """Return a new engine in which these ``models`` speak as ``settings`` say."""
+    """Return a new engine with ``models``, as ``settings`` define."""
     forecast, learning, zone = settings.forecast, settings.learning, settings.site.zone
     history = History(settings.history.minutes, settings.history.max_devices)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
@@ -197,9 +195,9 @@ def engine_of(settings: Settings, models: Models) -> Engine:
 
 
 def _member_names(settings: Settings, by_name: dict[str, TflitePredictor], primary: TflitePredictor) -> list[str]:
-    """Return the names of the models that are heard beside the one ``primary``.
+    """Return the names of the models that are ensemble members beside ``primary``.
 
-    Raises :class:`ModelError` where one that was asked for does not fit it.
+    Raises :class:`ModelError` if a configured member cannot be combined with it.
     """
     wanted = settings.forecast.experts
     if wanted is None and not settings.forecast.blend:

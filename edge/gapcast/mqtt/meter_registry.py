@@ -1,4 +1,4 @@
-"""The meters of the configuration's sources, by topic and by device; and how they outlive the process."""
+"""The meters of the configured sources, by topic and by device, and their state across restarts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gapcast.mqtt.meter import Meter
 from gapcast.mqtt.routes import SourceTopic
 from gapcast.mqtt.sample_aggregator import SampleAggregator
 
-#: Topics that are remembered, so that each is looked up once and not with every message.
+#: Size of the cache from topics to routes.
 _MAX_ROUTES = 131_072
 
 
 @dataclass(slots=True)
 class ActiveSource:
-    """A source, and whether anything was read of it."""
+    """A source, and whether any message of it was a reading."""
 
     topic: SourceTopic
     source: Source
@@ -30,7 +30,7 @@ class ActiveSource:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What a topic brings: which part of the value, empty where it is all, of which meter of which source."""
+    """What a topic carries: a part of the value (empty: all of it) of a meter of a source."""
 
     active_source: ActiveSource
     meter: Meter
@@ -38,7 +38,7 @@ class Route:
 
 
 class MeterRegistry:
-    """Tracks each meter from its first message on, at most ``max_devices``: a :class:`gapcast.service.ports.Meters`."""
+    """Tracks at most ``max_devices`` meters from their first message on. A port ``Meters`` of the service."""
 
     def __init__(
         self,
@@ -47,23 +47,23 @@ class MeterRegistry:
         max_devices: int,
         now_ms: Callable[[], int],
     ) -> None:
-        """Know the meters of ``sources``, whose minutes ``aggregator`` makes; ``now_ms`` is the gateway's clock."""
+        """Track meters of ``sources``, with minutes by ``aggregator``; ``now_ms`` is the gateway's clock."""
         self._active_sources = [ActiveSource(topic, source) for topic, source in sources]
         self._aggregator = aggregator
         self._max_devices = max_devices
         self._now_ms = now_ms
         self._routes: dict[str, Route] = {}
         self._meters: dict[tuple[int, str], Meter] = {}
-        self._topics: dict[str, str] = {}  # of a device, the topic that it was first heard on
+        self._topics: dict[str, str] = {}  # of each device, the topic of its first message
 
     def topic_of(self, device: str) -> str:
-        """Return the topic that the device's readings come on; empty where it is not known."""
+        """Return the topic of the device's readings; empty if it is unknown."""
         return self._topics.get(device, "")
 
     def route(self, topic: str) -> Route | None:
-        """Return what ``topic`` brings, by the first source whose pattern it matches; None where there is none.
+        """Return the route of ``topic``, by the first source whose pattern matches; None if there is none.
 
-        Raises :class:`PayloadError` where its device has a bad name, or is one too many.
+        Raises :class:`PayloadError` if the device's name is invalid, or there are too many devices.
         """
         known = self._routes.get(topic)
         if known is not None:
@@ -90,40 +90,40 @@ class MeterRegistry:
     # --- over a restart -------------------------------------------------------------------------
 
     def reset(self, topic: str) -> None:
-        """Let the meter of ``topic`` begin anew, as if it had not sent anything yet; no effect where there is none."""
+        """Reset the meter of ``topic``, if there is one, to its initial state."""
         route = self._routes.get(topic)
         if route is not None:
             self._aggregator.reset(route.meter)
 
     def take_samples(self) -> Sequence[Sample]:
-        """Return what was told since the last call, in order, and had an effect."""
+        """Return the samples since the last call that had an effect, in order."""
         return self._aggregator.take_samples()
 
     def capture_state(self) -> Sequence[MeterState]:
-        """Return where each meter of samples stands that told anything."""
+        """Return the state of each meter that has sent samples."""
         return [meter.capture_state() for meter in self._meters.values() if meter.sends_samples and meter.has_samples]
 
     def resume(self, meters: Sequence[MeterState]) -> None:
-        """Let each meter go on from where it stood, as far as a source of samples still reads it."""
+        """Restore the state of each meter that a source of samples still reads."""
         for state in meters:
             meter = self._meter_of(state.topic)
             if meter is not None:
                 self._aggregator.resume(meter, state, self._now_ms())
 
     def recall(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
-        """Take again what was told in a batch; the minutes that it closed then are those of ``readings``."""
+        """Replay the samples of a batch, which completed the minutes of ``readings``."""
         now_ms = self._now_ms()
         for sample in samples:
             meter = self._meter_of(sample.topic)
             if meter is not None:
-                with suppress(PayloadError):  # it was told of when the message came
+                with suppress(PayloadError):  # rejected when the message arrived
                     self._aggregator.recall(meter, sample, issued_at_ms, now_ms)
         for reading in readings:
             for meter in self._meters_of(reading.device):
                 self._aggregator.replay_minute(meter, reading.minute, now_ms)
 
     def forget(self, device: str) -> None:
-        """Know nothing of ``device`` any more."""
+        """Discard the state of ``device``."""
         for meter in self._meters_of(device):
             self._aggregator.forget(meter)
         self._meters = {key: meter for key, meter in self._meters.items() if meter.name != device}
@@ -131,7 +131,7 @@ class MeterRegistry:
         self._topics.pop(device, None)
 
     def _meter_of(self, topic: str) -> Meter | None:
-        """Return the meter of samples whose topic that is; None where the configuration has none, or no room for it."""
+        """Return the meter of samples on ``topic``; None if no source has it, or there are too many devices."""
         with suppress(PayloadError):
             route = self.route(topic)
             if route is not None and route.meter.sends_samples:

@@ -1,4 +1,4 @@
-"""Samples of many meters on their way to minutes, and the clock that closes a minute when no sample does."""
+"""Aggregates samples of many meters to minutes, which the next sample completes, or the clock."""
 
 from __future__ import annotations
 
@@ -20,54 +20,54 @@ from gapcast.service.internal_errors import NOT_CONTAINED, record_internal_error
 
 log = structlog.get_logger(__name__)
 
-#: What a clock may jitter without that its minutes' ends are planned anew.
+#: Jitter of a clock that does not reschedule the end of its minute.
 _JITTER_MS = 1_000
-#: How long the clock closes no minute of a meter after a restart: what waits at the broker may tell of it.
+#: After a restart, the clock completes no minute for so long: the broker may have samples of it.
 _RESUMED_WAIT_MS = 10_000
-#: Distances of two samples, in a row and longer than this, that make a slow meter.
+#: A meter is slow after so many intervals in a row that are longer than this.
 _SLOW_MS, _SLOW_RUN = 90_000, 3
 
 
 class SampleAggregator:
-    """Makes readings of samples, of power within ``limits`` and the measured features ``extras``."""
+    """Makes readings from samples of power within ``limits`` and of the measured features ``extras``."""
 
     def __init__(self, limits: Limits, extras: Sequence[str], statistics: Statistics) -> None:
         self._limits = limits
         self._extras = tuple(extras)
         self._statistics = statistics
-        self._awaited: list[tuple[float, int, Meter]] = []  # by when, gateway's clock, a minute is to be looked at
+        self._awaited: list[tuple[float, int, Meter]] = []  # when to complete a minute, by the gateway's clock
         self._n_awaited = 0
         self._new_samples: list[Sample] = []
-        self._warned_slow: set[str] = set()  # sources of which a slow meter was told
+        self._warned_slow: set[str] = set()  # sources with a logged slow meter
 
     def meter(self, name: str, topic: str, source: Source) -> Meter:
-        """Return a meter that has not sent anything yet."""
+        """Return a meter in its initial state."""
         signs = [term.sign for term in source.value[0]] if source.value else [1]
         counter = Counter(signs, source.holding.hold_ms) if source.is_counter else None
         means = MinuteMeans(source.holding, 1 + len(self._extras))
         return Meter(name, topic, source, means, counter, best=max(0, len(source.value) - 1))
 
     def reset(self, meter: Meter) -> None:
-        """Let a meter whose state may be damaged begin anew, as if it had not sent anything yet."""
+        """Reset a meter, whose state may be damaged, to its initial state."""
         blank = self.meter(meter.name, meter.topic, meter.source)
         meter.means, meter.counter, meter.known, meter.best = blank.means, blank.counter, blank.known, blank.best
         meter.last_ms, meter.behind_ms, meter.awaited_ms = None, 0, inf
 
     def take_samples(self) -> list[Sample]:
         """Return the samples since the last call that had an effect."""
-        noted, self._new_samples = self._new_samples, []
-        return noted
+        samples, self._new_samples = self._new_samples, []
+        return samples
 
     def record(self, sample: Sample) -> None:
-        """Note what a meter said beside samples that are added."""
+        """Record a message that changes a meter's terms without giving a value."""
         self._new_samples.append(sample)
 
     def add(
         self, meter: Meter, at_ms: int, value: float, sample: Sample, *, redelivered: bool = False
     ) -> list[Reading]:
-        """Take a sample; return the readings of the minutes that it completes.
+        """Add a sample; return the readings of the minutes that it completes.
 
-        Raises :class:`PayloadError` where its power is outside the limits.
+        Raises :class:`PayloadError` if its power is outside the limits.
         """
         newest_ms, n_resets = meter.means.newest_ms, meter.counter.n_resets if meter.counter is not None else 0
         taken = self._enter(meter, at_ms, value, sample, redelivered=redelivered)
@@ -75,37 +75,37 @@ class SampleAggregator:
             self._statistics.n_counter_resets += meter.counter.n_resets - n_resets
         self._statistics.samples[taken.value] += 1
         if taken is SampleResult.TAKEN and newest_ms is not None:
-            self._look_at_pace(meter, at_ms - newest_ms)
+            self._check_interval(meter, at_ms - newest_ms)
         readings = self._readings(meter)
-        self._await_end(meter)
+        self._schedule_end(meter)
         return readings
 
     def clear_value(self, meter: Meter, sample: Sample) -> list[Reading]:
-        """Take a meter's word that it knows no value: what it said before holds no longer."""
+        """End the validity of the meter's last value; return the readings of the minutes that this completes."""
         self._new_samples.append(sample)
-        self._end_what_holds(meter, sample)
+        self._end_validity(meter, sample)
         readings = self._readings(meter)
-        self._await_end(meter)
+        self._schedule_end(meter)
         return readings
 
     def resume(self, meter: Meter, state: MeterState, now_ms: int) -> None:
-        """Let a meter that has not sent anything yet go on from ``state``."""
+        """Restore ``state`` to a meter in its initial state."""
         meter.known, meter.last_ms, meter.behind_ms = dict(state.known), state.last_ms, state.behind_ms
         meter.best = min(state.best, meter.best)
         meter.means.restore_state(state.open_minute)
         if meter.counter is not None and state.counted is not None:
             meter.counter.restore_state(*state.counted)
-        self._await_end(meter, now_ms + _RESUMED_WAIT_MS)
+        self._schedule_end(meter, now_ms + _RESUMED_WAIT_MS)
 
     def forget(self, meter: Meter) -> None:
-        """Close no minute of a meter any more."""
+        """Complete no minute of this meter by the clock any more."""
         meter.awaited_ms = inf
 
     def recall(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
-        """Take a sample again that an earlier process took at ``received_ms``; the minutes that it completed are known.
+        """Replay a sample that an earlier process received at ``received_ms``; the minutes that it completed are known.
 
-        Raises :class:`PayloadError` where :meth:`add` did. After any other error, which is recorded, the meter begins
-        anew: a sample of the journal must not end each start.
+        Raises :class:`PayloadError` if :meth:`add` did. Any other error is recorded and resets the meter: a sample in
+        the journal must not end every start.
         """
         try:
             self._recall(meter, sample, received_ms, now_ms)
@@ -118,42 +118,42 @@ class SampleAggregator:
     def _recall(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
         value = meter.learn(sample.terms)
         if sample.at_ms is not None and None in sample.terms.values():
-            self._end_what_holds(meter, sample)
+            self._end_validity(meter, sample)
         elif sample.at_ms is not None and value is not None:
             meter.last_ms = sample.at_ms
             if meter.source.time is not None:
                 meter.behind_ms = received_ms - sample.at_ms
             self._enter(meter, sample.at_ms, value, sample, redelivered=False)
-        self._pass_over(meter, now_ms)
+        self._discard_minutes(meter, now_ms)
 
     def replay_minute(self, meter: Meter, minute: int, now_ms: int) -> None:
-        """Close a minute that an earlier process closed by its clock."""
+        """Complete a minute that the clock completed in an earlier process."""
         meter.means.replay_minute(minute)
-        self._pass_over(meter, now_ms)
+        self._discard_minutes(meter, now_ms)
 
-    def _pass_over(self, meter: Meter, now_ms: int) -> None:
+    def _discard_minutes(self, meter: Meter, now_ms: int) -> None:
         meter.means.take_closed()
         self._new_samples.clear()
-        self._await_end(meter, now_ms + _RESUMED_WAIT_MS)
+        self._schedule_end(meter, now_ms + _RESUMED_WAIT_MS)
 
     def is_due(self, now_ms: int) -> bool:
-        """Tell whether a minute is to be closed at ``now_ms``."""
+        """Return whether the clock completes a minute at ``now_ms``."""
         return bool(self._awaited) and self._awaited[0][0] <= now_ms
 
     def close_due(self, now_ms: int, n_at_most: int) -> list[tuple[Meter, Reading]]:
-        """Return the minutes that the clock closes, of at most ``n_at_most`` meters."""
+        """Return the minutes that the clock completes, of at most ``n_at_most`` meters."""
         closed: list[tuple[Meter, Reading]] = []
         for _ in range(n_at_most):
             if not self.is_due(now_ms):
                 break
             planned_ms, _, meter = heappop(self._awaited)
-            if planned_ms != meter.awaited_ms:  # planned anew since
+            if planned_ms != meter.awaited_ms:  # rescheduled since
                 continue
             meter.awaited_ms = inf
             try:
                 meter.means.close(now_ms - meter.behind_ms)
                 closed += [(meter, reading) for reading in self._readings(meter)]
-                self._await_end(meter)
+                self._schedule_end(meter)
             except NOT_CONTAINED:
                 raise
             except BaseException as error:
@@ -170,11 +170,11 @@ class SampleAggregator:
         taken = meter.means.add(at_ms, (power_kw, *extras), redelivered=redelivered)
         is_echo = (
             redelivered and taken is SampleResult.DUPLICATE
-        )  # without that it came again it might begin a stream anew
+        )  # kept only for the terms: the sample itself might start the stream again
         self._new_samples.append(sample._replace(at_ms=None) if is_echo else sample)
         return taken
 
-    def _end_what_holds(self, meter: Meter, sample: Sample) -> None:
+    def _end_validity(self, meter: Meter, sample: Sample) -> None:
         if meter.counter is None and meter.means.newest_ms is not None and sample.at_ms is not None:
             meter.means.add(sample.at_ms, (None,) * (1 + len(self._extras)))
 
@@ -200,15 +200,15 @@ class SampleAggregator:
             readings.append(Reading(meter.name, minute, power_kw, False, measured or None))
         return readings
 
-    def _await_end(self, meter: Meter, not_before_ms: float = 0.0) -> None:
-        """Plan to look at the meter's minute when it is over; one that is planned too late is planned anew."""
+    def _schedule_end(self, meter: Meter, not_before_ms: float = 0.0) -> None:
+        """Schedule the end of the meter's minute; reschedule it if it is earlier than planned."""
         due_ms = max(meter.means.due_ms + meter.behind_ms, not_before_ms)
         if due_ms < meter.awaited_ms - _JITTER_MS:
             meter.awaited_ms = due_ms
-            self._n_awaited += 1  # of two that are due at once the one that was there first
+            self._n_awaited += 1  # ties: first in, first out
             heappush(self._awaited, (due_ms, self._n_awaited, meter))
 
-    def _look_at_pace(self, meter: Meter, distance_ms: int) -> None:
+    def _check_interval(self, meter: Meter, distance_ms: int) -> None:
         was_slow = meter.n_slow >= _SLOW_RUN
         meter.n_slow = min(meter.n_slow + 1, _SLOW_RUN) if distance_ms > _SLOW_MS else 0
         is_slow = meter.n_slow >= _SLOW_RUN
