@@ -1,4 +1,4 @@
-"""The configuration: file, environment, command line, and what is said where one is wrong."""
+"""The configuration: file, environment, command line, and their error messages."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def written(text: str) -> Path:
     return path
 
 
-def test_with_nothing_set_it_is_a_broker_on_localhost() -> None:
+def test_load_without_settings_uses_a_broker_on_localhost() -> None:
     settings = load(None, {}, {})
     assert (settings.mqtt.host, settings.mqtt.port, settings.http.port) == ("localhost", 1883, 8080)
     assert (settings.limits.min_kw, settings.limits.max_kw, settings.devices.max) == (-100, 100, 100_000)
 
 
-def test_environment_outranks_the_file_and_the_command_line_both() -> None:
+def test_load_command_line_overrides_environment_and_file() -> None:
     file = written('[mqtt]\nhost = "file"\nport = 1\nusername = "file"\n')
     settings = load(
         file, {"GAPCAST_MQTT__HOST": "environment", "GAPCAST_MQTT__PORT": "2"}, nested("mqtt.host", "command line")
@@ -42,7 +42,7 @@ def test_environment_outranks_the_file_and_the_command_line_both() -> None:
 
 
 @pytest.mark.parametrize("given", list(itertools.product([False, True], repeat=3)))
-def test_the_last_source_that_gives_a_key_decides(given: tuple[bool, bool, bool]) -> None:
+def test_load_last_source_of_a_key_wins(given: tuple[bool, bool, bool]) -> None:
     in_file, in_environment, on_command_line = given
     file = written('[mqtt]\nhost = "file"\n' if in_file else "")
     environment = {"GAPCAST_MQTT__HOST": "environment"} if in_environment else {}
@@ -51,14 +51,14 @@ def test_the_last_source_that_gives_a_key_decides(given: tuple[bool, bool, bool]
     assert load(file, environment, overrides).mqtt.host == [source for source, is_given in sources if is_given][-1]
 
 
-def test_gapcast_toml_is_read_where_it_is_unless_another_file_is_named() -> None:
+def test_load_reads_gapcast_toml_by_default() -> None:
     Path("gapcast.toml").write_text("[http]\nport = 9999\n", encoding="utf-8")
     assert load(None, {}, {}).http.port == 9999
     assert load(written(""), {}, {}).http.port == 8080
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_a_secret_may_come_from_a_file_and_is_never_shown(end: str) -> None:
+def test_load_secret_from_a_file_is_never_shown(end: str) -> None:
     Path("password").write_bytes(b" hunter2 " + end.encode())
     settings = load(None, {"GAPCAST_MQTT__PASSWORD_FILE": "password"}, {})
     assert settings.mqtt.password is not None
@@ -66,7 +66,7 @@ def test_a_secret_may_come_from_a_file_and_is_never_shown(end: str) -> None:
     assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump_json()}"
 
 
-def test_any_key_may_come_from_a_file() -> None:
+def test_load_any_key_from_a_file() -> None:
     Path("host").write_text("broker\n", encoding="utf-8")
     assert load(None, {"GAPCAST_MQTT__HOST_FILE": "host"}, {}).mqtt.host == "broker"
 
@@ -94,7 +94,7 @@ def test_any_key_may_come_from_a_file() -> None:
         ({"GAPCAST_MQTT__TLS__ENABLED": "yes", "GAPCAST_MQTT__TLS__INSECURE": "1"}, "mqtt.tls.insecure: there is no"),
     ],
 )
-def test_what_is_wrong_in_the_environment_is_named(environment: dict[str, str], problem: str) -> None:
+def test_load_error_names_the_environment_variable(environment: dict[str, str], problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
         load(None, environment, {})
 
@@ -109,12 +109,12 @@ def test_what_is_wrong_in_the_environment_is_named(environment: dict[str, str], 
         ("[colour]\n", "colour: there is no such key"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_named(text: str, problem: str) -> None:
+def test_load_error_names_the_key_of_the_file(text: str, problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
         load(written(text), {}, {})
 
 
-def test_a_file_that_is_not_there_is_an_error_where_it_was_asked_for() -> None:
+def test_load_missing_file_is_an_error_if_requested() -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.toml: cannot be read"):
         load(Path("nowhere.toml"), {}, {})
 
@@ -137,28 +137,26 @@ def test_a_file_that_is_not_there_is_an_error_where_it_was_asked_for() -> None:
         ({"GAPCAST_MQTT__PASSWORD": "12345678", "GAPCAST_MQTT__PORT": "x"}, {}),
     ],
 )
-def test_an_error_does_not_show_a_password_nor_what_may_be_one(
-    environment: dict[str, str], overrides: dict[str, Any]
-) -> None:
+def test_load_error_hides_passwords(environment: dict[str, str], overrides: dict[str, Any]) -> None:
     with pytest.raises(SettingsError) as refused:
         load(None, environment, overrides)
     assert "12345678" not in str(refused.value)
     assert "12345678" not in repr(refused.value)
 
 
-def test_an_error_shows_what_was_given_where_it_is_no_secret() -> None:
+def test_load_error_shows_the_value_of_other_keys() -> None:
     with pytest.raises(SettingsError, match=r"mqtt\.port: .* \(it is '70000'\)"):
         load(None, {"GAPCAST_MQTT__PORT": "70000"}, {})
 
 
-def test_protocols_to_offer_are_a_list_in_the_file_and_parted_by_commas_elsewhere() -> None:
+def test_load_alpn_is_a_list_or_separated_by_commas() -> None:
     in_file = written('[mqtt.tls]\nenabled = true\nalpn = ["mqtt", "x-amzn-mqtt-ca"]\n')
     elsewhere = {"GAPCAST_MQTT__TLS__ENABLED": "true", "GAPCAST_MQTT__TLS__ALPN": "mqtt, x-amzn-mqtt-ca"}
     for settings in (load(in_file, {}, {}), load(None, elsewhere, {})):
         assert settings.mqtt.tls.alpn == ("mqtt", "x-amzn-mqtt-ca")
 
 
-def test_a_key_of_the_file_may_be_in_another_beside_it(tmp_path: Path) -> None:
+def test_load_key_from_a_file_relative_to_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "house").mkdir()
     file = tmp_path / "house" / "gapcast.toml"
     file.write_text('[mqtt]\npassword_file = "word"\n[http]\ntoken_file = "token"\n', encoding="utf-8")
@@ -173,7 +171,7 @@ def test_a_key_of_the_file_may_be_in_another_beside_it(tmp_path: Path) -> None:
     )
 
 
-def test_such_a_file_is_not_looked_at_where_the_environment_gives_the_key() -> None:
+def test_load_key_file_is_not_read_if_overridden() -> None:
     file = written('[mqtt]\npassword_file = "/nowhere"\n')
     password = load(file, {"GAPCAST_MQTT__PASSWORD": "given"}, {}).mqtt.password
     assert password is not None
@@ -182,23 +180,23 @@ def test_such_a_file_is_not_looked_at_where_the_environment_gives_the_key() -> N
         load(file, {}, {})
 
 
-def test_a_key_and_its_file_are_one_too_many() -> None:
+def test_load_key_and_its_file_together_are_rejected() -> None:
     with pytest.raises(SettingsError, match=r"mqtt\.password_file and mqtt\.password are both set: leave one out"):
         load(written('[mqtt]\npassword_file = "x"\npassword = "y"\n'), {}, {})
 
 
-def test_a_file_for_a_key_that_is_not_there_is_an_error_that_names_the_key(tmp_path: Path) -> None:
+def test_load_file_of_an_unknown_key_is_rejected_by_name(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("x", encoding="utf-8")
     with pytest.raises(SettingsError, match=r"configuration key mqtt\.pasword: there is no such key"):
         load(written('[mqtt]\npasword_file = "x"\n'), {}, {})
 
 
-def test_settings_cannot_be_changed_once_read() -> None:
+def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load(None, {}, {}).mqtt.port = 1  # type: ignore[misc]  # which pydantic must refuse at run time
 
 
-def test_other_programs_variables_are_left_alone() -> None:
+def test_load_ignores_variables_of_other_programs() -> None:
     assert load(None, {"GAPCAST_REQUIRE": "mosquitto", "PATH": "/bin"}, {}) == Settings()
 
 
@@ -221,7 +219,7 @@ def fields_of(section: type[BaseModel], before: str = "") -> set[str]:
     return found
 
 
-def test_the_documented_file_holds_every_key_with_its_default() -> None:
+def test_documented_file_has_every_key_with_its_default() -> None:
     page = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     documented = tomllib.loads(re.sub(r"(?m)^# (\w+ =)", r"\1", example))

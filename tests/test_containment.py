@@ -1,4 +1,4 @@
-"""An error in one step of the service, or in one message, and what goes on all the same."""
+"""An error in one step of the service, or in one message, does not stop the rest."""
 
 from __future__ import annotations
 

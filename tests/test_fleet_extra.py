@@ -1,4 +1,4 @@
-"""``gapcast-fleet`` where Spark is not installed, as in the environment of these tests: a sentence and its cure."""
+"""``gapcast-fleet`` without Spark, as in the environment of these tests: an error with its fix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_without_spark_the_extra_is_named() -> None:
+def test_fleet_without_spark_names_the_extra() -> None:
     assert find_spec("pyspark") is None, "these tests run without Spark; tests/fleet have it"
     ended = run("score", "--from", "in", "--to", "out", "--checkpoint", "checkpoint")
     assert ended.returncode == 2

@@ -1,4 +1,4 @@
-"""Log lines: every event is on its page with its fields, none floods the log, and libraries' lines are events too."""
+"""Log lines: all events are documented with their fields and rate limited, also those of libraries."""
 
 from __future__ import annotations
 
@@ -60,20 +60,20 @@ def events_on_page() -> dict[str, tuple[str, set[str], str]]:
     return {event: (level, set(re.findall(r"`(\w+)`", fields)), cure) for event, level, fields, cure in rows}
 
 
-def test_every_event_is_on_the_page_with_its_fields() -> None:
+def test_log_events_are_documented_with_their_fields() -> None:
     told = {event: fields for event, (_, fields, _) in events_on_page().items() if event != "library.said"}
     logged = {event: fields | SPREAD.get(event, set()) for event, fields in events_in_code().items()}
     assert len(logged) > 25
     assert told == logged
 
 
-def test_the_page_says_of_each_what_it_means() -> None:
+def test_log_events_documented_have_a_meaning() -> None:
     for event, (level, _, cure) in events_on_page().items():
         assert set(level.split(", ")) <= LEVELS, event
         assert len(cure) > 20, event
 
 
-def test_the_levels_of_the_page_are_those_of_the_code() -> None:
+def test_log_levels_documented_match_the_code() -> None:
     levels: dict[str, set[str]] = {}
     for path in (ROOT / "edge").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -99,7 +99,7 @@ def passed(budget: LogBudget, event: str, n: int) -> list[dict[str, Any]]:
     return entries
 
 
-def test_an_event_has_so_many_lines_at_once_and_then_some_by_and_by() -> None:
+def test_log_rate_limit_allows_a_burst_then_a_rate() -> None:
     now_s = 0.0
     budget = LogBudget(lambda: now_s)
     assert passed(budget, "clock.off", 500) == [{"event": "clock.off"}] * int(BURST)
@@ -108,14 +108,14 @@ def test_an_event_has_so_many_lines_at_once_and_then_some_by_and_by() -> None:
     assert passed(budget, "clock.off", 500) == [{"event": "clock.off", "omitted": 500 - int(BURST)}]
 
 
-def test_texts_without_end_share_one_budget() -> None:
+def test_log_rate_limit_is_bounded_for_many_texts() -> None:
     budget = LogBudget(lambda: 0.0)
     assert len([1 for i in range(5_000) if budget.spend(f"text {i}") is not None]) == 256 + int(BURST)
 
 
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
-    """Configure logs as a service does, and read what it says; undo it after."""
+    """Configure logs as a service does, and read its output; undo it after."""
     before = structlog.get_config()
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
@@ -129,7 +129,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
     root.setLevel(level)
 
 
-def test_lines_are_json_and_none_floods(said: Any) -> None:
+def test_log_lines_are_json_and_rate_limited(said: Any) -> None:
     configure_logs("json", "info")
     log = structlog.get_logger("test")
     for i in range(100):
@@ -143,7 +143,7 @@ def test_lines_are_json_and_none_floods(said: Any) -> None:
     assert entries[-1]["event"] == "service.stopped"
 
 
-def test_a_librarys_line_is_an_event_and_does_not_flood(said: Any) -> None:
+def test_log_lines_of_libraries_are_rate_limited_events(said: Any) -> None:
     configure_logs("json", "info")
     for _ in range(100):
         logging.getLogger("uvicorn.error").warning("Invalid %s request received.", "HTTP")
@@ -155,7 +155,7 @@ def test_a_librarys_line_is_an_event_and_does_not_flood(said: Any) -> None:
     }  # fmt: skip
 
 
-def test_people_get_a_line_each_too(capsys: pytest.CaptureFixture[str], said: Any) -> None:
+def test_log_console_format_writes_a_line_for_each_event(capsys: pytest.CaptureFixture[str], said: Any) -> None:
     configure_logs("console", "info")
     structlog.get_logger("test").info("http.listening", port=8080)
     (line,) = capsys.readouterr().err.splitlines()

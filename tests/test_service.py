@@ -1,4 +1,4 @@
-"""One turn of the service: what it counts, and what it does where a model gives no number."""
+"""One turn of the service: its counts, and models that return a non-finite value."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ NOON = 21_476_160
 
 @dataclass(frozen=True, slots=True)
 class Overflowing(Persistence):
-    """A model that gives infinity where the last reading is above 50 kW."""
+    """A model that returns infinity if the last reading is above 50 kW."""
 
     def predict(self, windows: F32) -> Prediction:
         last = windows[:, -1, :1]
         return Prediction(np.where(last > 50, np.inf, last))
 
 
-def test_a_turn_takes_a_batch_and_counts_what_it_held() -> None:
+def test_turn_takes_a_batch_and_counts_it() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Persistence(), max_devices=1), {})
     link.put(*(Reading("home", NOON + minute, 1.0) for minute in (0, 1, 1, 2)), Reading("other", NOON, 1.0))
@@ -48,7 +48,7 @@ def test_a_turn_takes_a_batch_and_counts_what_it_held() -> None:
     assert service.turn(0) == 0
 
 
-def test_more_than_a_batch_takes_several_turns() -> None:
+def test_turn_takes_at_most_a_batch() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Persistence()), {})
     link.put(*(Reading("home", NOON + minute, 1.0) for minute in range(MAX_BATCH + 10)))
@@ -56,13 +56,13 @@ def test_more_than_a_batch_takes_several_turns() -> None:
 
 
 class Closing(MemoryLink):
-    """A link to whose every message a minute comes that the clock closes."""
+    """A link that adds a minute closed by the clock to every message."""
 
     def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
         return [arrival for taken in super().take(n_at_most, timeout_s) for arrival in (taken, taken)]
 
 
-def test_a_stop_takes_all_messages_that_have_come_however_many_arrivals_they_make() -> None:
+def test_stop_takes_all_received_messages() -> None:
     link = Closing()
     service = Service(link, Engine(Persistence()), {})
     link.put(*(Reading("home", NOON + minute, 1.0) for minute in range(4 * MAX_BATCH)))
@@ -72,7 +72,7 @@ def test_a_stop_takes_all_messages_that_have_come_however_many_arrivals_they_mak
     assert link.n_queued == 0
 
 
-def test_a_device_forgotten_while_the_broker_is_away_is_taken_back_when_it_is_there() -> None:
+def test_forget_offline_is_published_on_reconnect() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
     link.put(Reading("home", NOON, 1.0))
@@ -87,7 +87,7 @@ def test_a_device_forgotten_while_the_broker_is_away_is_taken_back_when_it_is_th
     assert (link.forgotten, link.announced) == (["home"], [("home", True), ("home", True)])
 
 
-def test_devices_are_told_of_once_the_broker_is_there_and_again_where_it_forgot() -> None:
+def test_devices_are_announced_on_connect() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
     link.connected = False

@@ -1,4 +1,4 @@
-"""``[[sources]]``: what may be set, and what is said where it does not fit."""
+"""``[[sources]]``: settings and errors."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def loaded(*sources: dict[str, Any]) -> Settings:
 
 
 @pytest.mark.parametrize("name", sorted(presets()))
-def test_every_preset_is_a_source_by_itself(name: str) -> None:
+def test_source_every_preset_is_complete(name: str) -> None:
     settings = loaded({"preset": name})
     ((topic, source),) = sources_of(settings)
     assert source.name == name
     assert topic.filters == subscriptions_of(settings)
 
 
-def test_a_preset_is_a_few_lines_that_may_as_well_be_copied() -> None:
+def test_source_preset_equals_its_lines() -> None:
     lines = (Path(__file__).parents[1] / "edge" / "gapcast" / "presets" / "presets.toml").read_text(encoding="utf-8")
     assert len(tomllib.loads(lines)) == len(presets())
     for name, keys in presets().items():
@@ -48,14 +48,14 @@ def test_a_preset_is_a_few_lines_that_may_as_well_be_copied() -> None:
         assert copied.holding == named.holding
 
 
-def test_what_is_set_outranks_the_preset() -> None:
+def test_source_settings_override_the_preset() -> None:
     ((topic, source),) = sources_of(loaded({"preset": "tasmota", "topic": "{device}/tele/SENSOR", "every_s": 10}))
     assert topic.filters == ("+/tele/SENSOR",)
     assert source.unit == "W"
     assert source.holding == HeldValue(every_ms=10_000, hold_ms=60_000, lateness_ms=0)
 
 
-def test_by_default_a_sample_holds_for_twice_its_usual_distance_in_whole_minutes() -> None:
+def test_source_hold_defaults_to_twice_the_interval() -> None:
     for every_s, hold_s in ((1, 60), (10, 60), (30, 60), (31, 120), (60, 120), (300, 600)):
         ((_, source),) = sources_of(loaded(JSON | {"every_s": every_s}))
         assert source.holding.hold_ms == hold_s * 1_000
@@ -63,7 +63,7 @@ def test_by_default_a_sample_holds_for_twice_its_usual_distance_in_whole_minutes
     assert source.holding == HeldValue(10_000, 25_000, 2_500)
 
 
-def test_a_local_time_is_of_the_site_unless_the_source_names_a_zone() -> None:
+def test_source_time_zone_defaults_to_the_site() -> None:
     local = JSON | {"time": "t", "time_form": "local"}
     for timezone, name in (("", "Europe/Paris"), ("UTC", "UTC"), ("America/New_York", "America/New_York")):
         settings = Settings.model_validate(
@@ -100,21 +100,21 @@ def test_a_local_time_is_of_the_site_unless_the_source_names_a_zone() -> None:
         ({"preset": "p1-esp", "kind": "minute"}, 'several messages are samples: set kind = "samples"'),
     ],
 )
-def test_what_does_not_fit_is_said_with_its_key(source: dict[str, Any], words: str) -> None:
+def test_source_error_names_the_key(source: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         loaded(source)
 
 
-def test_two_sources_may_not_read_one_topic() -> None:
+def test_sources_with_overlapping_topics_are_rejected() -> None:
     with pytest.raises(SettingsError, match=r"sources\.1\.topic: .* is read by sources\.0 already"):
         sources_of(loaded(JSON, JSON | {"value": "watts"}))
 
 
-def test_without_sources_it_is_the_native_topic() -> None:
+def test_sources_absent_use_the_native_topic() -> None:
     assert subscriptions_of(Settings()) == ("gap/+/reading",)
 
 
-def test_the_page_tells_every_key_and_every_preset() -> None:
+def test_sources_page_documents_every_key_and_preset() -> None:
     page = (Path(__file__).parents[1] / "docs" / "meters.md").read_text(encoding="utf-8")
     for key in SourceSettings.model_fields:
         assert f"`{key}`" in page, key
@@ -122,7 +122,7 @@ def test_the_page_tells_every_key_and_every_preset() -> None:
         assert f'preset = "{name}"' in page, name
 
 
-def test_every_example_on_the_page_can_be_copied_and_used() -> None:
+def test_sources_page_examples_are_valid() -> None:
     page = (Path(__file__).parents[1] / "docs" / "meters.md").read_text(encoding="utf-8")
     examples = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     assert len(examples) > len(presets()) / 2

@@ -1,4 +1,4 @@
-"""``gapcast status``: what is read of a service's answers, and how it is drawn."""
+"""``gapcast status``: its reading of REST answers, and its display."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def picture(
     return snapshot_of(health or READY, read_series(metrics), page)
 
 
-def test_a_picture_says_what_the_metrics_do() -> None:
+def test_status_matches_the_metrics() -> None:
     seen = picture(device("home"))
     assert (seen.version, seen.status, seen.problems, seen.models) == ("1.2.3", "pass", (), ("lstm", "linear"))
     assert seen.readings == {"accepted": 12345.0, "rejected": 2.0}
@@ -91,7 +91,7 @@ def test_a_picture_says_what_the_metrics_do() -> None:
     assert (line.device, line.reading_kw, line.skill, line.coverage) == ("home", 1.234, 0.12, 0.89)
 
 
-def test_it_is_drawn_in_words() -> None:
+def test_status_as_text() -> None:
     text = "\n".join(draw(picture(device("home")), None, NOW, PLAIN))
     assert "gapcast 1.2.3  ready  2026-01-01 12:01:05 UTC  up 2 h, 91 MB" in text
     assert "12,345 accepted  2 rejected" in text
@@ -104,20 +104,20 @@ def test_it_is_drawn_in_words() -> None:
     )
 
 
-def test_a_service_that_is_not_ready_says_why() -> None:
+def test_status_not_ready_shows_the_reason() -> None:
     lines = draw(picture(health=AWAY), None, NOW, PLAIN)
     assert "not ready" in lines[0]
     assert lines[1] == "  mqtt:connection: unreachable: refused"
     assert lines[-1].startswith("no forecasts yet")
 
 
-def test_what_is_not_known_is_left_blank() -> None:
+def test_status_unknown_values_are_blank() -> None:
     bare = device("attic", lower_kw=None, upper_kw=None, observed_at="2010-11-01T00:29:00Z", enough=False)
     lines = draw(picture(bare, device("new") | {"forecast": None}), None, NOW, PLAIN)
     assert re.search(r"^attic +1\.234 kW +2010-11-01 00:29 +4 s +1\.310 kW +– +12:05 +– +–$", lines[-1])
 
 
-def test_devices_beyond_the_screen_are_counted() -> None:
+def test_status_counts_devices_that_do_not_fit() -> None:
     seen = picture(*(device(f"house-{i:03}") for i in range(100)))
     for room in (14, 20, 30):
         lines = draw(seen, None, NOW, PLAIN, room)
@@ -128,7 +128,7 @@ def test_devices_beyond_the_screen_are_counted() -> None:
     assert draw(picture(device("home"), n_more=4_000), None, NOW, PLAIN)[-1] == "and 4,000 more"
 
 
-def test_what_came_since_the_last_look_is_told() -> None:
+def test_status_shows_rates_since_the_last_update() -> None:
     seen = picture()
     before = replace(seen, readings={"accepted": 12_000.0})
     assert any("(+345)" in line for line in draw(seen, before, NOW, PLAIN))
@@ -136,20 +136,20 @@ def test_what_came_since_the_last_look_is_told() -> None:
     assert not any("(+" in line for line in draw(seen, restarted, NOW, PLAIN))
 
 
-def test_colours_say_the_same() -> None:
+def test_status_in_colour_has_the_same_text() -> None:
     seen = picture(device("home"), device("old", issued_at="2026-01-01T09:00:00Z"))
     coloured = draw(seen, None, NOW, COLOURED)
     assert [re.sub(r"\033\[\d+m", "", line) for line in coloured] == draw(seen, None, NOW, PLAIN)
     assert coloured[-1].startswith("\033[2mold"), "a device that is quiet is pale"
 
 
-def test_a_service_that_has_done_nothing_yet() -> None:
+def test_status_of_an_idle_service() -> None:
     lines = draw(picture(metrics="gapcast_devices 0\n"), None, NOW + timedelta(1), PLAIN)
     assert any("latency –  batch –" in line for line in lines)
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "file:///etc/passwd", ""])
-def test_an_address_that_is_none(url: str) -> None:
+def test_status_invalid_address_is_rejected(url: str) -> None:
     with pytest.raises(StatusError, match="--url"):
         RestClient(url)
 
@@ -183,7 +183,7 @@ def address() -> Iterator[str]:
     thread.join(10)
 
 
-def test_the_token_goes_along_and_503_is_an_answer(address: str, tmp_path: Path) -> None:
+def test_rest_client_sends_the_token_and_accepts_503(address: str, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("the token\n", encoding="utf-8")
     rest = RestClient(address, read_token(file))
@@ -195,11 +195,11 @@ def test_the_token_goes_along_and_503_is_an_answer(address: str, tmp_path: Path)
     ("route", "words"),
     [("/401", "--token-file"), ("/404", "returned 404 Not Found"), ("/500", "is it a gapcast service?")],
 )
-def test_an_answer_of_no_use_is_told_with_its_cure(address: str, route: str, words: str) -> None:
+def test_rest_client_bad_answer_is_named_with_a_fix(address: str, route: str, words: str) -> None:
     with pytest.raises(StatusError, match=words):
         RestClient(address).document(route)
 
 
-def test_what_is_no_json_is_no_gapcast(address: str) -> None:
+def test_rest_client_answer_not_json_is_no_gapcast(address: str) -> None:
     with pytest.raises(StatusError, match="did not return JSON"):
         RestClient(address).document("/201")

@@ -1,4 +1,4 @@
-"""Shards, as they are configured: what each is as a gateway, and what is said where they cannot be."""
+"""Shards of the configuration: the gateway settings of each, and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.presence import ROOT
 SHARDED = "gap/{shard}/{device}/reading"
 
 
-def test_a_shard_is_a_gateway_with_its_number_in_its_topics_its_id_and_its_folder() -> None:
+def test_shard_number_is_in_topics_id_and_folder() -> None:
     settings = load(
         None, {}, {"shards": [3, 7], "gateway": {"id": "north"}, "topics": {"forecast": "f/{shard}/{device}"}}
     )
@@ -38,17 +38,17 @@ def test_a_shard_is_a_gateway_with_its_number_in_its_topics_its_id_and_its_folde
     assert options.protocol == "5"
 
 
-def test_without_shards_all_is_as_it_was() -> None:
+def test_shards_absent_change_nothing() -> None:
     settings = Settings()
     assert each_of(settings) == [settings]
     assert folder_of(settings, Path("/state")) == Path("/state/stream")
 
 
-def test_without_an_id_every_worker_gives_a_shard_the_same_one() -> None:
+def test_shard_id_is_the_same_on_every_worker() -> None:
     assert [one.gateway.id for one in each_of(Settings(shards=(0, 1)))] == ["shard-0", "shard-1"]
 
 
-def test_a_share_may_come_by_any_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_may_come_from_any_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "gapcast.toml"
     file.write_text("shards = [0, 1]\n", encoding="utf-8")
     assert load(file, {}, {}).shards == (0, 1)
@@ -58,7 +58,7 @@ def test_a_share_may_come_by_any_door(tmp_path: Path, monkeypatch: pytest.Monkey
     assert read_settings(file, ()).topics.reading == SHARDED
 
 
-def test_sources_are_shared_by_a_level_of_theirs() -> None:
+def test_shards_of_sources_fill_a_topic_level() -> None:
     source = {"topic": "tele/{shard}/{device}/SENSOR", "preset": "tasmota"}
     settings = Settings.model_validate({"shards": [5], "sources": [source]})
     assert subscriptions_of(each_of(settings)[0]) == ("tele/5/+/SENSOR",)
@@ -93,17 +93,17 @@ def test_sources_are_shared_by_a_level_of_theirs() -> None:
         ),
     ],
 )
-def test_a_share_that_cannot_be_is_a_sentence_that_names_it(given: dict[str, Any], words: str) -> None:
+def test_shards_invalid_are_rejected_by_name(given: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         load(None, {}, given)
 
 
-def test_shards_beyond_the_last_port_are_refused() -> None:
+def test_shards_over_the_last_port_are_rejected() -> None:
     with pytest.raises(SettingsError, match=r"http\.port: 3 shards need as many ports, starting at 65534"):
         each_of(Settings.model_validate({"shards": [0, 1, 2], "http": {"port": 65_534}}))
 
 
-def test_a_replay_must_know_its_shard(tmp_path: Path) -> None:
+def test_replay_needs_one_shard(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="select one, as --set shards=0"):
         the_one_of(Settings(shards=(0, 1)))
     assert the_one_of(Settings(shards=(4,))).topics.reading == "gap/4/{device}/reading"
@@ -112,12 +112,12 @@ def test_a_replay_must_know_its_shard(tmp_path: Path) -> None:
     assert "--set shards=0" in ran.output
 
 
-def test_a_group_subscribes_to_its_part() -> None:
+def test_group_subscribes_to_a_shared_topic() -> None:
     settings = Settings.model_validate({"mqtt": {"share_group": "workers", "shared_by": "topic-hash"}})
     assert subscriptions_of(settings) == ("$share/workers/gap/+/reading",)
 
 
-def test_the_example_for_kubernetes_is_one_that_starts(tmp_path: Path) -> None:
+def test_kubernetes_example_is_valid(tmp_path: Path) -> None:
     resources = list(yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "workers.yaml").read_text(encoding="utf-8")))
     by_kind = {one["kind"]: one for one in resources}
     file = tmp_path / "gapcast.toml"

@@ -1,4 +1,4 @@
-"""The service goes on with another engine between two batches, and no one beside it is confused."""
+"""The service swaps the engine between two batches, without an effect on its other parts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gapcast.service.engine_swap import EngineSwap
 from gapcast.service.service import Service
 from tests.core.test_snapshot import Electric
 from tests.support.links import MemoryLink
-from tests.test_keeping import NOON, ConfirmingLink, MemoryKeeper
+from tests.test_persistence import NOON, ConfirmingLink, MemoryKeeper
 
 
 def push(service: Service, link: MemoryLink, *readings: Reading) -> None:
@@ -25,7 +25,7 @@ def push(service: Service, link: MemoryLink, *readings: Reading) -> None:
     service.turn(0)
 
 
-def test_from_one_batch_to_the_next_another_model_speaks() -> None:
+def test_swap_takes_effect_between_two_batches() -> None:
     link, old, new = MemoryLink(), Persistence(), Trend()
     service = Service(link, Engine(old), {"persistence": old})
     push(service, link, *(Reading("home", NOON + i, 1.0 + i) for i in range(3)))
@@ -40,13 +40,13 @@ def test_from_one_batch_to_the_next_another_model_speaks() -> None:
     assert [forecast.model for forecast in service.queries.latest_page(9)[0]] == ["trend"]
 
 
-def test_without_an_offer_there_is_nothing_to_take() -> None:
+def test_swap_without_an_offer_does_nothing() -> None:
     exchanging = EngineSwap()
     assert not exchanging.is_due
     assert exchanging.accept(Engine(Persistence())) is None
 
 
-def test_one_that_cannot_go_on_from_here_is_refused_and_the_stream_does_not_feel_it() -> None:
+def test_swap_to_an_incompatible_engine_is_rejected() -> None:
     link, old = MemoryLink(), Persistence()
     service = Service(link, Engine(old), {"persistence": old})
     push(service, link, *(Reading("home", NOON + i, 1.0 + i) for i in range(3)))
@@ -58,7 +58,7 @@ def test_one_that_cannot_go_on_from_here_is_refused_and_the_stream_does_not_feel
     assert service.queries.models == {"persistence": old}
 
 
-def test_who_is_there_is_known_as_before_also_in_rows_that_were_given_back() -> None:
+def test_swap_keeps_presence_also_in_reused_rows() -> None:
     link, old, new = MemoryLink(), Persistence(), Trend()
     service = Service(link, Engine(old), {}, reports=ReportOptions(Presence(600)))
     push(service, link, *(Reading(device, NOON, 1.0) for device in ("a", "b", "c")))
@@ -75,7 +75,7 @@ def test_who_is_there_is_known_as_before_also_in_rows_that_were_given_back() -> 
     assert link.forgotten == ["b", "c"]
 
 
-def test_a_snapshot_of_the_new_engine_is_wanted_as_soon_as_all_before_it_is_confirmed() -> None:
+def test_swap_requests_a_snapshot_once_all_is_confirmed() -> None:
     class Keeper(MemoryKeeper):
         def invalidate(self) -> None:
             self.wants = True

@@ -1,4 +1,4 @@
-"""How good forecasts are, told: live scores on their topic and as metrics, and what has changed in a house, once."""
+"""Reports of live scores, on their topic and as metrics, and of lasting changes of a device."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def feed(service: Service, link: MemoryLink, readings: list[Reading]) -> None:
         service.turn(0)
 
 
-def test_the_scores_of_a_device_are_told_as_they_stand() -> None:
+def test_score_report_has_the_current_scores() -> None:
     service, link = serving(ensemble_engine())
     feed(service, link, stream(house_kw(MIN_OUTCOMES + 100)))
     document = link.scores["home"]
@@ -47,7 +47,7 @@ def test_the_scores_of_a_device_are_told_as_they_stand() -> None:
     assert summaries[EVER].is_sufficient
 
 
-def test_no_device_is_told_of_more_often_than_it_should() -> None:
+def test_score_report_interval_is_kept() -> None:
     service, link = serving(ensemble_engine(), ReportOptions(report_every_s=3_600))
     feed(service, link, stream(house_kw(300)))
     first = link.scores["home"]
@@ -55,7 +55,7 @@ def test_no_device_is_told_of_more_often_than_it_should() -> None:
     assert link.scores["home"] is first
 
 
-def test_nothing_is_told_where_it_is_switched_off_or_no_one_hears() -> None:
+def test_score_report_switched_off_or_disconnected() -> None:
     service, link = serving(ensemble_engine(), ReportOptions())
     feed(service, link, stream(house_kw(300)))
     assert link.scores == {}
@@ -68,7 +68,7 @@ def test_nothing_is_told_where_it_is_switched_off_or_no_one_hears() -> None:
     assert set(link.scores) == {"home"}
 
 
-def test_many_devices_are_told_of_a_few_at_a_time_and_none_is_left_out() -> None:
+def test_score_report_covers_many_devices_in_parts() -> None:
     service, link = serving(ensemble_engine(), ReportOptions(report_every_s=3_600))
     names = [f"d{i}" for i in range(20)]
     for minute in range(8):
@@ -79,7 +79,7 @@ def test_many_devices_are_told_of_a_few_at_a_time_and_none_is_left_out() -> None
     assert set(link.scores) == set(names)
 
 
-def test_a_device_that_is_forgotten_is_told_of_no_more() -> None:
+def test_score_report_omits_a_forgotten_device() -> None:
     service, link = serving(ensemble_engine())
     link.connected = False
     feed(service, link, stream(house_kw(300)))
@@ -98,7 +98,7 @@ def changing(day: int, factor: float) -> Iterator[float]:
         yield round(float(abs(0.5 + draw.normal(0, scale))), 3)
 
 
-def test_a_house_that_changes_for_long_is_told_once_and_counted() -> None:
+def test_drift_report_is_sent_once_and_counted() -> None:
     service, link = serving(ensemble_engine(learns=False))
     feed(service, link, stream(list(changing(day=9, factor=4.0))))
     (event,) = link.events
@@ -111,7 +111,7 @@ def test_a_house_that_changes_for_long_is_told_once_and_counted() -> None:
     assert "gapcast_drifts_total 1.0" in metrics(service)
 
 
-def test_in_its_first_week_nothing_is_told_of_a_house() -> None:
+def test_drift_report_is_not_sent_in_the_first_week() -> None:
     service, link = serving(ensemble_engine(learns=False))
     feed(service, link, stream(list(changing(day=3, factor=6.0))[: 6 * DAY_MIN]))
     assert link.events == []
@@ -131,7 +131,7 @@ def value(text: str, name: str, **labels: str) -> float | None:
     return None
 
 
-def test_live_scores_are_metrics_once_there_are_enough_of_them() -> None:
+def test_score_metrics_appear_with_enough_outcomes() -> None:
     service, link = serving(ensemble_engine())
     feed(service, link, stream(house_kw(MIN_OUTCOMES)))
     assert value(metrics(service), "gapcast_skill_ratio", model="blend", period=LAST_DAY) is None
@@ -153,7 +153,7 @@ def test_live_scores_are_metrics_once_there_are_enough_of_them() -> None:
         assert value(text, "gapcast_squared_error_kw2", model=expert, period=EVER) is not None
 
 
-def test_no_label_of_them_grows_with_the_devices() -> None:
+def test_score_metrics_labels_are_bounded() -> None:
     service, link = serving(ensemble_engine())
     before = len(re.findall(r"^gapcast_", metrics(service), re.MULTILINE))
     for minute in range(8):

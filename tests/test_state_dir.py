@@ -1,4 +1,4 @@
-"""What a gateway keeps: its id."""
+"""The state folder and the gateway's id."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from gapcast.core.errors import SettingsError
 from gapcast.core.reading import is_device_id
 
 
-def test_an_id_is_made_once_and_kept(tmp_path: Path) -> None:
+def test_gateway_id_is_created_once(tmp_path: Path) -> None:
     made = gateway_id("", tmp_path / "state")
     assert is_device_id(made)
     assert gateway_id("", tmp_path / "state") == made
     assert gateway_id("", tmp_path / "other") != made
 
 
-def test_a_configured_id_stands_and_nothing_is_written(tmp_path: Path) -> None:
+def test_gateway_id_configured_is_not_written(tmp_path: Path) -> None:
     assert gateway_id("mine", tmp_path / "state") == "mine"
     assert not (tmp_path / "state").exists()
 
 
-def test_where_it_cannot_be_kept_the_service_still_gets_one(tmp_path: Path) -> None:
+def test_gateway_id_without_a_folder_is_temporary(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(SettingsError, match="gateway-id: cannot be read"):
         gateway_id("", tmp_path / "state")
     assert is_device_id(gateway_id("", Path("/proc/nowhere")))
 
 
-def test_a_file_that_holds_something_else_is_named(tmp_path: Path) -> None:
+def test_gateway_id_file_invalid_is_named(tmp_path: Path) -> None:
     (tmp_path / "gateway-id").write_text("not an id\n", encoding="utf-8")
     with pytest.raises(SettingsError, match=r"gateway-id: holds 'not an id'.*remove the file"):
         gateway_id("", tmp_path)
@@ -43,13 +43,13 @@ def test_a_file_that_holds_something_else_is_named(tmp_path: Path) -> None:
         ({"XDG_STATE_HOME": "/x"}, "/x/gapcast"),
     ],
 )
-def test_where_the_state_lies(environment: dict[str, str], path: str) -> None:
+def test_state_path_by_environment(environment: dict[str, str], path: str) -> None:
     assert state_path(None, environment) == Path(path)
     assert state_path(Path("/mine"), environment) == Path("/mine")
     assert state_path(None, {}) == Path.home() / ".local/state/gapcast"
 
 
-def test_without_any_place_for_it_the_key_to_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_path_unknown_names_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_home() -> Path:
         msg = "Could not determine home directory."
         raise RuntimeError(msg)

@@ -1,4 +1,4 @@
-"""Which models speak and which are heard beside them."""
+"""The primary model and the ensemble members that the settings choose."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def experts_of(**sections: Any) -> tuple[str, ...]:
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """A folder of a model that speaks, and of others that do not go with it, each for its own reason."""
+    """A folder of a primary model, and of others that do not match it, each for its own reason."""
     folder = tmp_path / "models"
     ModelCopy(folder, source=every_feature_model())
     ModelCopy(folder, "lstm-5-3")
@@ -38,12 +38,12 @@ def mixed(tmp_path: Path) -> Path:
     return folder
 
 
-def test_all_that_fit_are_heard_the_one_that_speaks_first() -> None:
+def test_members_are_all_compatible_models_primary_first() -> None:
     others = [name for name in shipped_names() if name != default_name()]
     assert experts_of() == (default_name(), *others, LEARNED, PERSISTENCE)
 
 
-def test_those_named_are_heard_and_no_others() -> None:
+def test_members_are_the_named_ones() -> None:
     assert experts_of(forecast={"model": "linear", "experts": ["lstm-5-3", "linear"]}) == (
         "linear", "lstm-5-3", LEARNED, PERSISTENCE,
     )  # fmt: skip
@@ -51,7 +51,7 @@ def test_those_named_are_heard_and_no_others() -> None:
     assert experts_of(forecast={"model": "linear", "experts": []}) == ("linear", LEARNED, PERSISTENCE)
 
 
-def test_without_blend_no_other_is_heard_but_those_that_are_named() -> None:
+def test_members_without_blend_are_the_named_ones() -> None:
     assert experts_of(forecast={"model": "linear", "blend": False}) == ("linear", PERSISTENCE)
     assert experts_of(forecast={"model": "linear", "blend": False, "experts": ["lstm-5-3"]}) == (
         "linear", "lstm-5-3", PERSISTENCE,
@@ -59,7 +59,7 @@ def test_without_blend_no_other_is_heard_but_those_that_are_named() -> None:
     assert experts_of(forecast={"model": "linear", "learn": False, "experts": []}) == ("linear", PERSISTENCE)
 
 
-def test_settings_reach_the_blend() -> None:
+def test_settings_reach_the_ensemble() -> None:
     chosen = settings(
         forecast={"model": "linear", "experts": [], "calibrate": False},
         learning={"max_devices": 7, "forgetting": 0.9995},
@@ -71,13 +71,13 @@ def test_settings_reach_the_blend() -> None:
     assert (options.calibrates, options.max_devices, options.forgetting, options.min_kw) == (False, 7, 0.9995, -5.0)
 
 
-def test_an_expert_that_there_is_not_is_told_with_those_that_there_are() -> None:
+def test_members_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ModelError, match=r"there is no model 'oracle' in .*; there are: linear, lstm"):
         load_models(settings(forecast={"experts": ["oracle"]}))
 
 
 @pytest.mark.parametrize("name", ["blend", "learned", "persistence"])
-def test_a_model_may_not_be_named_as_something_else_is(tmp_path: Path, name: str) -> None:
+def test_model_with_a_reserved_name_is_rejected(tmp_path: Path, name: str) -> None:
     ModelCopy(tmp_path / "models", name, source=shipped_models() / "lstm-5-3").card.read_text()
     ModelCopy(tmp_path / "models", "lstm-5-3")
     with pytest.raises(ModelError, match=f"{name}: the model name {name} is reserved; rename the model"):
@@ -97,7 +97,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_one_that_does_not_fit_is_refused_where_it_was_named_and_else_not_heard(mixed: Path, case: str) -> None:
+def test_members_incompatible_are_rejected_if_named_else_skipped(mixed: Path, case: str) -> None:
     card, name, why = CASES[case]
     if card:
         alter(mixed, name, **card)
@@ -110,6 +110,6 @@ def test_one_that_does_not_fit_is_refused_where_it_was_named_and_else_not_heard(
     assert (told[name]["why"], told[name]["beside"]) == (why, "lstm-5-3")
 
 
-def test_one_that_takes_less_is_heard_beside_one_that_takes_more(mixed: Path) -> None:
+def test_members_with_fewer_features_are_included(mixed: Path) -> None:
     models = load_models(settings(mixed, forecast={"model": "every-feature"}))
     assert [model.name for model in models.others] == ["lstm-5-3"]

@@ -1,4 +1,4 @@
-"""Confirmed, then kept, then acknowledged: what stands on the disk is never ahead of what the broker has."""
+"""Confirmed, then stored, then acknowledged: the disk is never ahead of the broker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOON = 21_476_160
 
 
 class ConfirmingLink(MemoryLink):
-    """A link whose forecasts are confirmed by hand; it notes which readings were acknowledged."""
+    """A link whose forecasts are confirmed by hand; it records acknowledged readings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class ConfirmingLink(MemoryLink):
 
 
 class MemoryKeeper(NoStateStore):
-    """Keeps all in memory; wants a snapshot when told to."""
+    """Stores everything in memory; requests a snapshot on demand."""
 
     def __init__(self) -> None:
         self.minutes: list[int] = []
@@ -105,7 +105,7 @@ def send(service: Service, link: ConfirmingLink, *minutes: int) -> None:
     service.turn(0)
 
 
-def test_a_batch_is_kept_when_all_its_forecasts_are_confirmed_and_those_before_it_are_kept(
+def test_batch_is_stored_once_confirmed_and_in_order(
     service: Service, link: ConfirmingLink, state_store: MemoryKeeper
 ) -> None:
     send(service, link, 0)
@@ -123,7 +123,7 @@ def test_a_batch_is_kept_when_all_its_forecasts_are_confirmed_and_those_before_i
     assert first < second < third
 
 
-def test_what_had_no_effect_is_acknowledged_and_not_kept(
+def test_batch_without_effect_is_acknowledged_and_not_stored(
     service: Service, link: ConfirmingLink, state_store: MemoryKeeper
 ) -> None:
     send(service, link, 0, 0, 1, 1)
@@ -133,16 +133,12 @@ def test_what_had_no_effect_is_acknowledged_and_not_kept(
     assert link.acknowledged == [0, 0, 1, 1, 1]
 
 
-def test_what_waits_to_be_understood_is_kept_too(
-    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
-) -> None:
+def test_held_reading_is_stored(service: Service, link: ConfirmingLink, state_store: MemoryKeeper) -> None:
     send(service, link, 0, -3, 9_000)  # one late, one more than a day ahead
     assert state_store.minutes == [0, -3, 9_000]
 
 
-def test_a_snapshot_holds_what_is_confirmed_and_nothing_else(
-    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
-) -> None:
+def test_snapshot_has_only_confirmed_batches(service: Service, link: ConfirmingLink, state_store: MemoryKeeper) -> None:
     send(service, link, 0, 1)
     state_store.wants = True
     service.turn(0)
@@ -161,16 +157,16 @@ def test_a_snapshot_holds_what_is_confirmed_and_nothing_else(
 
 
 class Plug(NoMeters):
-    """A meter that tells a sample with each batch that is taken."""
+    """A meter that sends a sample with each batch."""
 
     def __init__(self, link: ConfirmingLink) -> None:
         self.link = link
-        self.told: list[Sample] = []
+        self.sent: list[Sample] = []
         self.forgotten: list[str] = []
 
     def take_samples(self) -> Sequence[Sample]:
-        self.told.append(Sample("plug", self.link.n_taken, {"": 1.0}, {}))
-        return self.told[-1:]
+        self.sent.append(Sample("plug", self.link.n_taken, {"": 1.0}, {}))
+        return self.sent[-1:]
 
     def capture_state(self) -> Sequence[MeterState]:
         n = self.link.n_taken
@@ -180,29 +176,27 @@ class Plug(NoMeters):
         self.forgotten.append(device)
 
 
-def test_samples_are_kept_with_their_batch_and_no_snapshot_has_those_of_one_that_has_not_begun(
-    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
-) -> None:
+def test_samples_are_stored_with_their_batch(service: Service, link: ConfirmingLink, state_store: MemoryKeeper) -> None:
     link.meters = plug = Plug(link)
     send(service, link, 0)
-    assert state_store.samples == plug.told
+    assert state_store.samples == plug.sent
     send(service, link, 1)
     assert len(state_store.samples) == 1, "the forecast that came of it is not confirmed"
     state_store.wants = True
     link.unconfirmed = []
     send(service, link, 2)  # taken by the time that all before it is confirmed
-    assert (state_store.samples, state_store.snapshots) == (plug.told[:2], [])
+    assert (state_store.samples, state_store.snapshots) == (plug.sent[:2], [])
     link.unconfirmed = []
     service.turn(0)
     (snapshot,) = state_store.snapshots
-    assert state_store.samples == plug.told
+    assert state_store.samples == plug.sent
     assert [meter.last_ms for meter in snapshot.meters] == [3]
     assert service.forget("home")
     service.turn(0)
     assert plug.forgotten == ["home"]
 
 
-def test_a_broker_that_does_not_confirm_holds_up_the_snapshot_and_not_the_stream(
+def test_unconfirmed_forecasts_delay_only_the_snapshot(
     service: Service, link: ConfirmingLink, state_store: MemoryKeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(service, link, 0, 1)
@@ -219,9 +213,7 @@ def test_a_broker_that_does_not_confirm_holds_up_the_snapshot_and_not_the_stream
     assert state_store.snapshots == []
 
 
-def test_at_the_end_there_is_a_snapshot_where_all_is_confirmed_and_none_where_it_is_not(
-    link: ConfirmingLink, state_store: MemoryKeeper
-) -> None:
+def test_close_writes_a_snapshot_only_if_all_is_confirmed(link: ConfirmingLink, state_store: MemoryKeeper) -> None:
     for unconfirmed in (False, True):
         service = Service(link, Engine(Persistence()), {}, state_store=state_store)
         send(service, link, 0, 1)
@@ -235,7 +227,7 @@ def test_at_the_end_there_is_a_snapshot_where_all_is_confirmed_and_none_where_it
 # --- a device that is forgotten --------------------------------------------------------------------------
 
 
-def test_it_is_forgotten_after_the_batches_before_and_before_those_after(
+def test_forget_keeps_its_order_among_batches(
     service: Service, link: ConfirmingLink, state_store: MemoryKeeper
 ) -> None:
     send(service, link, 0, 1)
@@ -254,7 +246,7 @@ def test_it_is_forgotten_after_the_batches_before_and_before_those_after(
     assert link.published[-1].n_observed == 3, "it has begun anew"
 
 
-def test_at_the_end_it_is_forgotten_whatever_is_unconfirmed(
+def test_close_stores_forgotten_devices_despite_unconfirmed(
     service: Service, link: ConfirmingLink, state_store: MemoryKeeper
 ) -> None:
     send(service, link, 0, 1)
