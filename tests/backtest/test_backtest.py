@@ -54,7 +54,7 @@ def run(files: list[Path], part: HouseFile | None = None, out: Path | None = Non
 # --- houses -----------------------------------------------------------------------------------------
 
 
-def test_houses_go_side_by_side_each_in_its_order_until_it_ends() -> None:
+def test_backtest_interleaves_houses_in_order() -> None:
     houses = {name: iter([Minute(FIRST + i, float(i)) for i in range(n)]) for name, n in (("a", 5), ("b", 2), ("c", 0))}
     batches = list(side_by_side(houses, 4))
     assert max(map(len, batches)) <= 4
@@ -63,14 +63,14 @@ def test_houses_go_side_by_side_each_in_its_order_until_it_ends() -> None:
     assert [r.minute - FIRST for r in readings if r.device == "b"] == [0, 1]
 
 
-def test_a_house_is_named_after_its_file_and_no_two_are_named_alike() -> None:
+def test_backtest_house_names_are_unique() -> None:
     assert name_houses([Path("x/a b.csv.gz"), Path("é.csv")]) == ["a_b", "_"]
     assert len(name_houses([Path("n" * 90 + ".csv")])[0]) == 64
     with pytest.raises(SettingsError, match="another file is also named a: rename one of them"):
         name_houses([Path("x/a.csv"), Path("y/a.csv.gz")])
 
 
-def test_a_part_of_a_file_begins_and_ends_where_it_says(tmp_path: Path) -> None:
+def test_backtest_reads_the_requested_part(tmp_path: Path) -> None:
     file = house(tmp_path / "a.csv")
     part = HouseFile(start="2010-11-01T00:10", limit=5)
     minutes = list(read_house(file, COLUMNS, Limits(), part))
@@ -84,7 +84,7 @@ def test_a_part_of_a_file_begins_and_ends_where_it_says(tmp_path: Path) -> None:
 # --- scores -----------------------------------------------------------------------------------------
 
 
-def test_what_it_says_is_the_mean_over_what_it_wrote(tmp_path: Path) -> None:
+def test_backtest_scores_equal_the_written_outcomes(tmp_path: Path) -> None:
     files = [house(tmp_path / "a.csv", 400), house(tmp_path / "b.csv", 300, FIRST + 5_000)]
     out = tmp_path / "out.csv"
     found = run(files, out=out)
@@ -106,7 +106,7 @@ def test_what_it_says_is_the_mean_over_what_it_wrote(tmp_path: Path) -> None:
     assert found.n_readings == 700
 
 
-def test_scoring_begins_where_it_is_asked_to_and_learning_with_the_first_reading(tmp_path: Path) -> None:
+def test_backtest_scores_from_a_date_and_learns_from_the_start(tmp_path: Path) -> None:
     file = house(tmp_path / "a.csv", 400)
     all_of_it, later = run([file]), run([file], HouseFile(score_from="2010-11-01T05:00"))
     assert later.scored.n == 100
@@ -114,7 +114,7 @@ def test_scoring_begins_where_it_is_asked_to_and_learning_with_the_first_reading
     assert later.houses[0].weeks[0].n == 100
 
 
-def test_a_minute_that_is_missing_is_no_outcome(tmp_path: Path) -> None:
+def test_backtest_missing_minute_has_no_outcome(tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     found = run([house(tmp_path / "a.csv", 40, left_out=frozenset({20, 21}))], out=out)
     with out.open(newline="", encoding="utf-8") as file:
@@ -133,7 +133,7 @@ def test_a_minute_that_is_missing_is_no_outcome(tmp_path: Path) -> None:
         ({"blend": False, "calibrate": False}, "lstm-5-3", ["lstm-5-3", "linear", "persistence"]),
     ],
 )
-def test_each_part_can_be_switched_off(
+def test_backtest_options_switch_parts_off(
     tmp_path: Path, forecast: dict[str, bool], publisher: str, experts: list[str]
 ) -> None:
     found = run([house(tmp_path / "a.csv", 200)], forecast=forecast)
@@ -145,13 +145,13 @@ def test_each_part_can_be_switched_off(
     assert (found.scored.coverage is None) == ("calibrate" in forecast)
 
 
-def test_more_houses_than_are_followed_are_refused(tmp_path: Path) -> None:
+def test_backtest_houses_over_the_limit_are_rejected(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv") for name in "ab"]
     with pytest.raises(SettingsError, match=r"learning\.max_devices, devices\.max: 2 houses exceed"):
         run(files, learning={"max_devices": 1})
 
 
-def test_weeks_are_those_of_a_slow_reference() -> None:
+def test_backtest_weeks_match_the_slow_reference() -> None:
     draw = np.random.default_rng(3)
     weeks, kept = Weeks(), []
     for at in range(0, 40_000, 1_000):
@@ -181,7 +181,7 @@ def outcomes(rows: Any, minutes: Any, came: F64, told: F64) -> Outcomes:
 # --- what is shown ----------------------------------------------------------------------------------
 
 
-def test_the_report_names_every_expert_and_the_document_is_json(tmp_path: Path) -> None:
+def test_backtest_report_names_every_member(tmp_path: Path) -> None:
     found = run([house(tmp_path / "a.csv", 200), house(tmp_path / "b.csv", 200)])
     text = "\n".join(lines(found))
     for word in (
@@ -201,13 +201,13 @@ def test_the_report_names_every_expert_and_the_document_is_json(tmp_path: Path) 
     assert whole["n_readings"] == 400
 
 
-def test_with_nothing_to_score_it_says_so(tmp_path: Path) -> None:
+def test_backtest_without_outcomes_reports_it(tmp_path: Path) -> None:
     found = run([house(tmp_path / "a.csv", 3)])
     assert "nothing to score" in "\n".join(lines(found))
     assert document(found)["scored"]["mse_kw2"] is None
 
 
-def test_a_house_that_stands_still_has_no_skill_and_is_no_error(tmp_path: Path) -> None:
+def test_backtest_constant_house_has_no_skill(tmp_path: Path) -> None:
     path = tmp_path / "still.csv"
     rows = [f"{minute_label(FIRST + i)},0.2" for i in range(60)]
     path.write_text("\n".join(["time,kw", *rows]), encoding="utf-8")
@@ -216,12 +216,12 @@ def test_a_house_that_stands_still_has_no_skill_and_is_no_error(tmp_path: Path) 
     assert "-" in "\n".join(lines(found))
 
 
-def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_backtest_unwritable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"--out .*out\.csv: cannot be written \(No such file or directory\)"):
         OutcomesFile(tmp_path / "none" / "out.csv")
 
 
-def test_packed_files_are_read_as_any(tmp_path: Path) -> None:
+def test_backtest_reads_packed_files(tmp_path: Path) -> None:
     plain = house(tmp_path / "a.csv", 50)
     packed = tmp_path / "b.csv.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))

@@ -1,4 +1,4 @@
-"""Each forecast is a line, with what came, or without where nothing did."""
+"""Each forecast is a line with its outcome, or without one if the reading is missing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def lines_of(folder: Path, minutes: list[int], **forecast: object) -> tuple[Back
     return found, lines
 
 
-def test_each_forecast_is_a_line_with_the_reading_of_its_minute(tmp_path: Path) -> None:
+def test_outcome_line_has_the_reading_of_its_minute(tmp_path: Path) -> None:
     found, lines = lines_of(tmp_path, list(range(40)))
     assert [line["observed_at"] for line in lines] == [minute_label(FIRST + i) for i in range(1, 40)]
     for i, line in enumerate(lines, start=1):
@@ -49,7 +49,7 @@ def test_each_forecast_is_a_line_with_the_reading_of_its_minute(tmp_path: Path) 
     assert found.scored.n == sum(line["came_kw"] != "" for line in lines) == 34
 
 
-def test_where_no_reading_came_the_line_says_nothing_of_it(tmp_path: Path) -> None:
+def test_outcome_line_without_a_reading_is_blank(tmp_path: Path) -> None:
     minutes = [minute for minute in range(40) if minute not in {12, 13}] + [400, 401]
     _, lines = lines_of(tmp_path, minutes)
     empty = {line["target_at"] for line in lines if not line["came_kw"]}
@@ -58,7 +58,7 @@ def test_where_no_reading_came_the_line_says_nothing_of_it(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("back_to", [0, 30, 34])
-def test_where_time_goes_back_no_forecast_is_lost(tmp_path: Path, back_to: int) -> None:
+def test_outcome_lines_survive_time_going_back(tmp_path: Path, back_to: int) -> None:
     minutes = [*range(40), *range(back_to, 80)]
     found, lines = lines_of(tmp_path, minutes)
     n_first, n_again = 39, 80 - back_to - 3  # three readings prove that time went back; the third has a forecast
@@ -68,7 +68,7 @@ def test_where_time_goes_back_no_forecast_is_lost(tmp_path: Path, back_to: int) 
     assert len(set(of_each)) == len(of_each)
 
 
-def test_the_scores_are_those_of_the_lines(tmp_path: Path) -> None:
+def test_scores_equal_the_outcome_lines(tmp_path: Path) -> None:
     found, lines = lines_of(tmp_path, list(range(200)), blend=True, calibrate=True)
     scored = [{key: float(line[key]) for key in HEADER[3:]} for line in lines if line["came_kw"]]
     summary = found.houses[0].live[EVER]
@@ -80,7 +80,7 @@ def test_the_scores_are_those_of_the_lines(tmp_path: Path) -> None:
     assert summary.coverage == pytest.approx(sum(within) / 194, abs=0.011)
 
 
-def test_a_file_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_outcome_file_unwritable_is_named(tmp_path: Path) -> None:
     (tmp_path / "out.csv").mkdir()
     with pytest.raises(SettingsError, match=r"out\.csv"):
         lines_of(tmp_path, list(range(10)))

@@ -1,4 +1,4 @@
-"""Files as houses: their names, which part of each is read, and in which batches; what is wrong with them."""
+"""Files as houses: names, the part that is read, batches, and errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def settings(**sections: object) -> Settings:
     return Settings.model_validate({"models": {"path": shipped_models()}} | sections)
 
 
-def test_a_house_is_named_after_its_file_by_letters_that_topics_bear() -> None:
+def test_house_name_has_only_topic_characters() -> None:
     files = ["a/house 1.csv.gz", "b.csv", "Köln+2.zip", "x" * 80, ".csv"]
     assert name_houses([Path(file) for file in files]) == ["house_1", "b", "K_ln_2", "x" * 64, "house"]
     with pytest.raises(SettingsError, match=r"b/home\.csv: another file is also named home"):
@@ -55,12 +55,12 @@ def test_a_house_is_named_after_its_file_by_letters_that_topics_bear() -> None:
         (HouseFile(limit=99), range(10)),
     ],
 )
-def test_a_part_of_a_file_is_read(tmp_path: Path, part: HouseFile, expected: range) -> None:
+def test_house_reads_the_requested_part(tmp_path: Path, part: HouseFile, expected: range) -> None:
     found = read_house(house(tmp_path / "home.csv", 10), COLUMNS, Limits(), part)
     assert [minute.minute - FIRST for minute in found] == list(expected)
 
 
-def test_a_file_without_a_reading_is_an_error_that_says_so(tmp_path: Path) -> None:
+def test_house_without_readings_is_an_error(tmp_path: Path) -> None:
     file = house(tmp_path / "home.csv", 3)
     with pytest.raises(SourceError, match=r"home\.csv: has no reading from 2011-01-01 on"):
         next(read_house(file, COLUMNS, Limits(), HouseFile(start="2011-01-01")))
@@ -71,9 +71,7 @@ def test_a_file_without_a_reading_is_an_error_that_says_so(tmp_path: Path) -> No
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=5), st.integers(1, 40))
-def test_each_house_has_all_its_readings_in_order_and_no_batch_is_much_larger_than_wanted(
-    lengths: list[int], n_at_once: int
-) -> None:
+def test_batches_keep_order_and_size(lengths: list[int], n_at_once: int) -> None:
     def minutes(n: int) -> Iterator[Minute]:
         return (Minute(FIRST + i, float(i)) for i in range(n))
 
@@ -84,7 +82,7 @@ def test_each_house_has_all_its_readings_in_order_and_no_batch_is_much_larger_th
 
 
 @given(streams(huge=1e3))
-def test_weeks_are_what_a_slow_reference_finds(stream: list[Outcomes]) -> None:
+def test_weeks_match_the_slow_reference(stream: list[Outcomes]) -> None:
     weeks, reference = Weeks(), dict[tuple[int, int], list[list[float]]]()
     for some in stream:
         weeks.add(some)
@@ -106,20 +104,20 @@ def test_weeks_are_what_a_slow_reference_finds(stream: list[Outcomes]) -> None:
             np.testing.assert_allclose(one[2:], wanted, rtol=1e-9, atol=1e-9)
 
 
-def test_an_unknown_house_has_no_weeks() -> None:
+def test_weeks_of_an_unknown_house_are_empty() -> None:
     weeks = Weeks()
     weeks.add(outcomes([0], FIRST, 1.0))
     assert weeks.of(3) == []
 
 
-def test_houses_beyond_those_that_are_followed_are_refused(tmp_path: Path) -> None:
+def test_houses_over_the_limit_are_rejected(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", 3) for name in "ab"]
     for section in ({"learning": {"max_devices": 1}}, {"devices": {"max": 1}}):
         with pytest.raises(SettingsError, match="2 houses exceed the number of tracked devices; raise them"):
             run_backtest(settings(**section), files, COLUMNS, HouseFile(), quiet=True)
 
 
-def test_houses_side_by_side_are_as_good_as_each_by_itself(tmp_path: Path) -> None:
+def test_houses_together_equal_each_alone(tmp_path: Path) -> None:
     files = [house(tmp_path / "a.csv", 300), house(tmp_path / "b.csv", 120, FIRST + 999)]
     both = run_backtest(settings(), files, COLUMNS, HouseFile(), quiet=True)
     assert both.n_readings == 420
@@ -131,7 +129,7 @@ def test_houses_side_by_side_are_as_good_as_each_by_itself(tmp_path: Path) -> No
         assert found.scored.width_kw == pytest.approx(alone.scored.width_kw, abs=1e-5)
 
 
-def test_what_comes_before_scoring_is_learnt_and_in_the_live_scores_but_not_in_those_asked_for(tmp_path: Path) -> None:
+def test_scored_from_excludes_earlier_outcomes(tmp_path: Path) -> None:
     file = house(tmp_path / "home.csv", 200)
     whole = run_backtest(settings(), [file], COLUMNS, HouseFile(), quiet=True).houses[0]
     late = run_backtest(settings(), [file], COLUMNS, HouseFile(score_from="2010-11-01T03:00"), quiet=True)
@@ -142,7 +140,7 @@ def test_what_comes_before_scoring_is_learnt_and_in_the_live_scores_but_not_in_t
         run_backtest(settings(), [file], COLUMNS, HouseFile(score_from="late"), quiet=True)
 
 
-def test_with_nothing_scored_the_report_says_so(tmp_path: Path) -> None:
+def test_report_without_outcomes(tmp_path: Path) -> None:
     files = [house(tmp_path / f"{name}.csv", n) for name, n in (("a", 1), ("b", 4))]
     found = run_backtest(settings(), files, COLUMNS, HouseFile(), quiet=True)
     text = list(lines(found))
@@ -153,7 +151,7 @@ def test_with_nothing_scored_the_report_says_so(tmp_path: Path) -> None:
     assert told["houses"]["a"]["weeks"] == []
 
 
-def test_the_report_has_a_line_an_expert_and_one_of_the_interval(tmp_path: Path) -> None:
+def test_report_has_a_line_for_each_member_and_the_interval(tmp_path: Path) -> None:
     found = run_backtest(settings(), [house(tmp_path / "home.csv", 200)], COLUMNS, HouseFile(), quiet=True)
     text = list(lines(found))
     assert text[0] == "home: 194 forecasts scored"
