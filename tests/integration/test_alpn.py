@@ -1,4 +1,4 @@
-"""ALPN, by a port that MQTT and HTTPS share: what the gateway offers decides where it is led.
+"""ALPN on a port that MQTT and HTTPS share: the offered protocol selects the server.
 
 mosquitto 2.0 looks at no ALPN, so that a TLS server before it does the choosing, as in front of brokers on port 443.
 """
@@ -46,7 +46,7 @@ def particular(authority: Authority) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("alpn", [["mqtt"], ["x-amzn-mqtt-ca", "mqtt"]])
-def test_a_gateway_that_offers_mqtt_is_led_to_the_broker(
+def test_alpn_mqtt_reaches_the_broker(
     mosquitto: MosquittoBroker, shared: SharedPort, authority: Authority, start_gateway: StartGateway,
     connect: Connect, alpn: list[str],
 ) -> None:  # fmt: skip
@@ -61,7 +61,7 @@ def test_a_gateway_that_offers_mqtt_is_led_to_the_broker(
 
 
 @pytest.mark.parametrize(("keys", "agreed"), [({}, None), ({"alpn": ["amqp"]}, None), ({"alpn": ["http/1.1"]}, HTTP)])
-def test_one_that_does_not_is_taken_for_a_browser(
+def test_alpn_absent_is_taken_for_a_browser(
     shared: SharedPort, authority: Authority, start_gateway: StartGateway, keys: dict[str, Any], agreed: str | None
 ) -> None:
     gateway = start_gateway(shared.port, connected=False, mqtt=tls(authority, **keys))
@@ -70,7 +70,7 @@ def test_one_that_does_not_is_taken_for_a_browser(
     assert "mqtt.tls.alpn" in refusal(gateway)
 
 
-def test_a_server_that_knows_none_of_what_is_offered_is_told_with_the_cure(
+def test_alpn_rejected_by_the_server_is_named_with_a_fix(
     particular: int, authority: Authority, start_gateway: StartGateway
 ) -> None:
     gateway = start_gateway(particular, connected=False, mqtt=tls(authority, alpn=["amqp"]))

@@ -1,4 +1,4 @@
-"""docs/asyncapi.yaml is a valid document, and what the code does: its topics, and what a running gateway publishes."""
+"""docs/asyncapi.yaml is valid, and matches the topics and messages of a running gateway."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def payload_of(message: Message) -> Any:
         return message.payload.decode()
 
 
-def test_it_is_valid_by_the_specifications_own_schema() -> None:
+def test_asyncapi_document_is_valid() -> None:
     assert asyncapi_faults(DOCUMENT) == []
     assert {name: unknown_keywords(schema) for name, schema in DOCUMENT["components"]["schemas"].items()} == {
         name: set() for name in DOCUMENT["components"]["schemas"]
@@ -79,17 +79,17 @@ def test_it_is_valid_by_the_specifications_own_schema() -> None:
         (lambda d: d.update(topics={}), "$: 'topics' does not match"),
     ],
 )
-def test_a_fault_in_it_would_be_seen(spoil: Callable[[dict[str, Any]], object], fault: str) -> None:
+def test_asyncapi_schema_detects_faults(spoil: Callable[[dict[str, Any]], object], fault: str) -> None:
     spoilt = copy.deepcopy(DOCUMENT)
     spoil(spoilt)
     assert fault in "\n".join(asyncapi_faults(spoilt))
 
 
-def test_a_misspelt_keyword_of_a_schema_would_be_seen() -> None:
+def test_asyncapi_schema_detects_misspelt_keywords() -> None:
     assert unknown_keywords({"type": "object", "properties": {"a": {"oneOf": [{"minimun": 1}]}}}) == {"minimun"}
 
 
-def test_every_topic_of_the_configuration_is_in_it_and_no_other() -> None:
+def test_asyncapi_has_exactly_the_configured_topics() -> None:
     topics = TopicSettings()
     home = HomeAssistantTopics(
         "homeassistant", DeviceTopic.parse("", "{device}"), DeviceTopic.parse("", "{device}"), ""
@@ -100,7 +100,7 @@ def test_every_topic_of_the_configuration_is_in_it_and_no_other() -> None:
     assert {channel["address"] for channel in CHANNELS.values()} == of_code
 
 
-def test_every_reference_leads_somewhere_and_every_parameter_is_told() -> None:
+def test_asyncapi_references_and_parameters_resolve() -> None:
     def walk(node: Any) -> None:
         if isinstance(node, dict):
             resolved(node, DOCUMENT)
@@ -116,26 +116,26 @@ def test_every_reference_leads_somewhere_and_every_parameter_is_told() -> None:
 
 
 @pytest.mark.parametrize("name", DOCUMENT["components"]["messages"])
-def test_its_examples_are_what_it_says(name: str) -> None:
+def test_asyncapi_examples_match_their_schemas(name: str) -> None:
     message = DOCUMENT["components"]["messages"][name]
     for example in message.get("examples", ()):
         assert faults(example["payload"], message["payload"], DOCUMENT) == []
 
 
 @pytest.mark.parametrize("n_omitted", [0, 990])
-def test_a_rejection_is_what_it_says_where_others_were_omitted_too(n_omitted: int) -> None:
+def test_asyncapi_rejection_matches_its_schema(n_omitted: int) -> None:
     rejection = json.loads(encode_rejection("gap/home/reading", b"on", "not_json", "it is not", n_omitted))
     assert faults(rejection, DOCUMENT["components"]["schemas"]["rejection"], DOCUMENT) == []
     assert rejection.get("omitted", 0) == n_omitted
 
 
 @pytest.mark.parametrize(("direction", "factor"), [("grew", 2.4), ("shrank", 0.41)])
-def test_an_event_is_what_it_says(direction: Literal["grew", "shrank"], factor: float) -> None:
+def test_asyncapi_event_matches_its_schema(direction: Literal["grew", "shrank"], factor: float) -> None:
     document = event_document("home", Change(0, FIRST, direction, factor, 4))
     assert faults(json.loads(json.dumps(document)), DOCUMENT["components"]["schemas"]["event"], DOCUMENT) == []
 
 
-def test_a_house_that_changes_is_told_once_as_it_says(
+def test_asyncapi_drift_event_matches_its_schema(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     learning = {"learn": False, "experts": [], "model": "linear"}
@@ -156,7 +156,7 @@ def test_a_house_that_changes_is_told_once_as_it_says(
 
 
 @pytest.mark.parametrize("richly", [False, True])
-def test_what_a_gateway_publishes_is_what_it_says(
+def test_asyncapi_published_messages_match_their_schemas(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, richly: bool
 ) -> None:
     model = every_feature_model()

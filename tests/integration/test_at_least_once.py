@@ -1,4 +1,4 @@
-"""No reading is given up before its forecast is safe: the order of packets on the wire, and a broker that goes away."""
+"""At-least-once delivery: the order of packets on the wire, and lost connections."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def wire_broker() -> Iterator[WireBroker]:
 
 
 def opened(wire_broker: WireBroker, start_gateway: StartGateway, **options: Any) -> tuple[Gateway, Wire]:
-    """A gateway that tells no scores, so that what it publishes after a reading is its forecast."""
+    """A gateway without score reports, so that it publishes only forecasts after a reading."""
     gateway = start_gateway(wire_broker.port, connected=False, learning={"report_every_min": 0})
     wire = wire_broker.accept()
     wire.open(**options)
@@ -39,7 +39,7 @@ def opened(wire_broker: WireBroker, start_gateway: StartGateway, **options: Any)
 
 
 def close(gateway: Gateway, wire: Wire) -> None:
-    """Let the gateway go as a broker would: confirm its ``offline``."""
+    """Stop the gateway, and confirm its ``offline`` as a broker does."""
     stopping = threading.Thread(target=gateway.stop, daemon=True)
     stopping.start()
     while (packet := wire.read()).kind != DISCONNECT:
@@ -53,7 +53,7 @@ def minute_of_forecast(packet: Packet) -> str:
     return packet.payload.decode().partition('"observed_at":"')[2][:20]
 
 
-def test_the_gateway_introduces_itself(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
+def test_connect_packet_and_subscription(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
     gateway = start_gateway(wire_broker.port, connected=False)
     wire = wire_broker.accept()
     connect = wire.open()
@@ -70,7 +70,7 @@ def test_the_gateway_introduces_itself(wire_broker: WireBroker, start_gateway: S
     close(gateway, wire)
 
 
-def test_a_reading_is_acknowledged_after_its_forecast_is_confirmed_and_not_before(
+def test_reading_is_acknowledged_after_its_forecast_is_confirmed(
     wire_broker: WireBroker, start_gateway: StartGateway
 ) -> None:
     gateway, wire = opened(wire_broker, start_gateway)
@@ -102,9 +102,7 @@ def test_a_reading_is_acknowledged_after_its_forecast_is_confirmed_and_not_befor
     close(gateway, wire)
 
 
-def test_an_offline_that_is_not_confirmed_is_left_to_the_last_will(
-    wire_broker: WireBroker, start_gateway: StartGateway
-) -> None:
+def test_offline_unconfirmed_is_left_to_the_last_will(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
     gateway, wire = opened(wire_broker, start_gateway)
     stopping = threading.Thread(target=gateway.stop, daemon=True)
     stopping.start()
@@ -115,9 +113,7 @@ def test_an_offline_that_is_not_confirmed_is_left_to_the_last_will(
     wire.close()
 
 
-def test_what_was_not_confirmed_is_sent_again_and_only_then_the_reading_acknowledged(
-    wire_broker: WireBroker, start_gateway: StartGateway
-) -> None:
+def test_unconfirmed_forecast_is_sent_again_on_reconnect(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
     gateway, wire = opened(wire_broker, start_gateway)
     wire.publish(IN, reading(FIRST, 1.0), packet_id=1)
     assert wire.read().kind == PUBACK
@@ -151,9 +147,7 @@ def test_what_was_not_confirmed_is_sent_again_and_only_then_the_reading_acknowle
     close(gateway, wire)
 
 
-def test_readings_that_the_broker_sends_again_are_not_taken_for_a_stream_that_starts_again(
-    wire_broker: WireBroker, start_gateway: StartGateway
-) -> None:
+def test_redelivered_readings_do_not_restart_the_stream(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
     gateway, wire = opened(wire_broker, start_gateway)
     n = 6
     for i in range(n):
@@ -180,9 +174,7 @@ def test_readings_that_the_broker_sends_again_are_not_taken_for_a_stream_that_st
     close(gateway, wire)
 
 
-def test_a_forecast_that_the_broker_refuses_does_not_hold_up_its_reading(
-    wire_broker: WireBroker, start_gateway: StartGateway
-) -> None:
+def test_forecast_refused_by_the_broker_does_not_block(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
     gateway, wire = opened(wire_broker, start_gateway)
     wire.publish(IN, reading(FIRST, 1.0), packet_id=1)
     assert wire.read().kind == PUBACK
@@ -193,9 +185,7 @@ def test_a_forecast_that_the_broker_refuses_does_not_hold_up_its_reading(
     close(gateway, wire)
 
 
-def test_a_bad_reading_is_acknowledged_so_that_it_does_not_come_again(
-    wire_broker: WireBroker, start_gateway: StartGateway
-) -> None:
+def test_bad_reading_is_acknowledged(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
     gateway, wire = opened(wire_broker, start_gateway)
     wire.publish(IN, "nonsense", packet_id=7)
     packets = {(packet.kind, packet.topic, packet.packet_id if packet.kind == PUBACK else 0): packet
@@ -205,7 +195,7 @@ def test_a_bad_reading_is_acknowledged_so_that_it_does_not_come_again(
     close(gateway, wire)
 
 
-def test_the_brokers_receive_maximum_is_honoured(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
+def test_receive_maximum_is_respected(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
     at_most, n = 5, 40
     gateway, wire = opened(wire_broker, start_gateway, receive_maximum=at_most)
     for i in range(n + 1):
@@ -231,10 +221,10 @@ def test_the_brokers_receive_maximum_is_honoured(wire_broker: WireBroker, start_
     close(gateway, wire)
 
 
-def test_a_broker_that_confirms_late_gets_every_forecast_of_a_flood(
+def test_late_confirmations_lose_no_forecast_of_a_flood(
     wire_broker: WireBroker, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More unconfirmed than may be, and more queued than one batch: both go on once the broker confirms."""
+    """More unconfirmed than allowed, and more queued than one batch: both continue once the broker confirms."""
     monkeypatch.setattr(session_module, "_MAX_UNCONFIRMED", 600)
     n = 2_500
     gateway, wire = opened(wire_broker, start_gateway)
@@ -251,7 +241,7 @@ def test_a_broker_that_confirms_late_gets_every_forecast_of_a_flood(
     close(gateway, wire)
 
 
-def test_a_gateway_that_is_told_to_stop_in_a_flood_stops(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
+def test_stop_during_a_flood(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
     gateway, wire = opened(wire_broker, start_gateway)
     block = wire.encoded([(f"gap/d{d}/reading", reading(FIRST, 1.0)) for d in range(5_000)])
     said: list[Packet] = []
@@ -277,7 +267,7 @@ def test_a_gateway_that_is_told_to_stop_in_a_flood_stops(wire_broker: WireBroker
 # --- a real broker ------------------------------------------------------------------------------------
 
 
-def test_a_broker_stopped_and_started_in_mid_stream_loses_no_forecast(
+def test_broker_restart_loses_no_forecast(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     devices, n_minutes = [f"house-{d}" for d in range(4)], 60
@@ -310,7 +300,7 @@ def test_a_broker_stopped_and_started_in_mid_stream_loses_no_forecast(
     assert gateway.session.n_connects == 2
 
 
-def test_readings_that_came_while_the_gateway_was_away_are_forecast_when_it_is_back(
+def test_readings_queued_while_offline_are_forecast(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     peer = connect(mosquitto)
@@ -324,7 +314,7 @@ def test_readings_that_came_while_the_gateway_was_away_are_forecast_when_it_is_b
     assert observed == [minute_label(FIRST + i) for i in range(1, 50)]
 
 
-def test_a_broker_that_takes_five_at_a_time_keeps_the_connection(
+def test_broker_with_receive_maximum_5_keeps_the_connection(
     tmp_path: Path, start_gateway: StartGateway, connect: Connect
 ) -> None:
     broker = MosquittoBroker(tmp_path / "five", ["max_inflight_messages 5"])
@@ -344,7 +334,7 @@ def test_a_broker_that_takes_five_at_a_time_keeps_the_connection(
         broker.stop()
 
 
-def test_a_gateway_restarted_in_mid_stream_goes_on_with_its_windows_and_misses_no_reading(
+def test_gateway_restart_keeps_windows_and_misses_no_reading(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     peer = connect(mosquitto)

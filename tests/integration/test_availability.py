@@ -1,27 +1,19 @@
-"""Which devices are there, as others see it: retained, by arrival, and told again to a broker that forgot."""
+"""Availability of devices: retained, by arrival, and published again to a broker that lost it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
-from tests.support.brokers import BROKER_KINDS, Broker, MosquittoBroker, started_broker
+from tests.support.brokers import Broker, MosquittoBroker
 
 AVAILABILITY = "gap/home/availability"
 
 
-@pytest.fixture(params=BROKER_KINDS)
-def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
-    """A started broker of each kind: what is tested here may differ between them."""
-    with started_broker(request.param, tmp_path) as made:
-        yield made
-
-
-def test_a_device_is_online_from_its_first_reading_offline_when_quiet_and_online_again(
+def test_device_goes_online_offline_and_online_again(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     start_gateway(broker, devices={"stale_after_min": 0.01})
@@ -38,7 +30,7 @@ def test_a_device_is_online_from_its_first_reading_offline_when_quiet_and_online
     assert peer.wait_for(AVAILABILITY, 3)[2].payload == b"online"
 
 
-def test_what_is_no_reading_of_news_makes_no_device_present(
+def test_device_without_new_readings_is_not_announced(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     gateway = start_gateway(broker)
@@ -53,7 +45,7 @@ def test_what_is_no_reading_of_news_makes_no_device_present(
     assert [(m.topic, m.payload) for m in peer.messages] == [(AVAILABILITY, b"online")], "told once"
 
 
-def test_nothing_is_said_where_it_is_switched_off(
+def test_availability_switched_off_publishes_nothing(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     gateway = start_gateway(broker, devices={"stale_after_min": 0})
@@ -66,7 +58,9 @@ def test_nothing_is_said_where_it_is_switched_off(
 
 
 @pytest.mark.mosquitto
-def test_a_broker_that_forgot_is_told_again(tmp_path: Path, start_gateway: StartGateway, connect: Connect) -> None:
+def test_availability_is_published_again_to_a_new_broker(
+    tmp_path: Path, start_gateway: StartGateway, connect: Connect
+) -> None:
     forgetful = MosquittoBroker(tmp_path / "mosquitto", ("persistence false",))
     forgetful.start()
     try:

@@ -1,4 +1,4 @@
-"""What a back-test finds is what the live service would have told: the same forecasts, and the same scores of them."""
+"""A backtest gives the same forecasts and scores as the live service."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def assert_close(found: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("n_houses", [1, 2])
-def test_what_it_finds_is_what_the_live_service_tells(
+def test_backtest_equals_the_live_service(
     broker: Broker, start_gateway: StartGateway, connect: Connect, tmp_path: Path, n_houses: int
 ) -> None:
     week = list(islice(read_minutes(sample_path(), CsvColumns(), Limits()), n_houses * N))

@@ -1,4 +1,4 @@
-"""The brokers of the test fixtures work as brokers: what holds here may be relied on elsewhere."""
+"""The brokers of the test fixtures work as brokers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def subscribe(client: paho.Client, qos: int) -> Queue[tuple[str, bytes, bool]]:
     return received
 
 
-def test_what_is_published_arrives(broker: Broker) -> None:
+def test_broker_delivers_messages(broker: Broker) -> None:
     with client_of(broker) as listener, client_of(broker) as meter:
         received = subscribe(listener, qos=1)
         for number in range(20):
@@ -57,13 +57,13 @@ def test_what_is_published_arrives(broker: Broker) -> None:
         assert [received.get(timeout=5) for _ in range(20)] == [(TOPIC, b"%d" % n, False) for n in range(20)]
 
 
-def test_a_retained_message_waits_for_who_comes_later(broker: Broker) -> None:
+def test_broker_delivers_retained_messages(broker: Broker) -> None:
     with client_of(broker) as meter, client_of(broker) as listener:
         meter.publish(TOPIC, "1.5", qos=1, retain=True).wait_for_publish(5)
         assert subscribe(listener, qos=1).get(timeout=5) == (TOPIC, b"1.5", True)
 
 
-def test_a_broker_comes_back_on_its_port_and_clients_with_it(broker: Broker) -> None:
+def test_broker_restarts_on_its_port(broker: Broker) -> None:
     with client_of(broker) as meter:
         meter.reconnect_delay_set(1, 1)
         broker.stop()
@@ -73,12 +73,12 @@ def test_a_broker_comes_back_on_its_port_and_clients_with_it(broker: Broker) -> 
         wait_until(meter.is_connected, "the connection to come back")
 
 
-def test_stopping_twice_is_stopping_once(broker: Broker) -> None:
+def test_broker_stop_twice_is_allowed(broker: Broker) -> None:
     broker.stop()
     broker.stop()
 
 
-def test_mosquitto_keeps_a_session_over_a_restart(mosquitto: MosquittoBroker) -> None:
+def test_mosquitto_keeps_a_session_across_a_restart(mosquitto: MosquittoBroker) -> None:
     with client_of(mosquitto, "gateway", clean_session=False) as listener:
         subscribe(listener, qos=1)
     with client_of(mosquitto) as meter:

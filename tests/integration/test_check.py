@@ -1,4 +1,4 @@
-"""``gapcast check`` against the real thing: each trouble is told, with its cure and its exit code."""
+"""``gapcast check`` with real brokers and files: each problem is reported with its fix and exit code."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def check(tmp_path: Path) -> Check:
 
 @contextmanager
 def publishing(broker: MosquittoBroker, *messages: tuple[str, str]) -> Iterator[None]:
-    """Publish these again and again, as meters do that know nothing of who listens."""
+    """Publish these messages again and again, as meters do."""
     ended = Event()
     with peer_of(broker.host, broker.port) as meter:
 
@@ -66,7 +66,7 @@ def publishing(broker: MosquittoBroker, *messages: tuple[str, str]) -> Iterator[
 
 
 def found(lines: list[str], beginning: str) -> tuple[str, str]:
-    """Return the one line that begins so, and the cure that follows it."""
+    """Return the one line that begins so, and the fix that follows it."""
     (at,) = (i for i, line in enumerate(lines) if line.startswith(beginning))
     cure = lines[at + 1] if at + 1 < len(lines) and lines[at + 1].startswith("     cure: ") else ""
     return lines[at], cure
@@ -79,7 +79,7 @@ def now_minute() -> int:
 # --- the broker ---------------------------------------------------------------------------------------
 
 
-def test_no_broker(check: Check) -> None:
+def test_check_no_broker(check: Check) -> None:
     code, lines = check(free_port())
     _, cure = found(lines, "FAIL broker: 127.0.0.1 port ")
     assert code == 1
@@ -87,14 +87,14 @@ def test_no_broker(check: Check) -> None:
     assert lines[-1].startswith("ok   http: ")  # the rest is looked at all the same
 
 
-def test_a_host_that_no_one_knows(check: Check) -> None:
+def test_check_unknown_host(check: Check) -> None:
     code, lines = check(1883, mqtt={"host": "nowhere.invalid"})
     line, cure = found(lines, "FAIL broker: nowhere.invalid port ")
     assert code == 1
     assert cure, line
 
 
-def test_something_else_on_the_port(check: Check) -> None:
+def test_check_port_of_another_service(check: Check) -> None:
     with socket.create_server((LOOPBACK, 0)) as silent:
         code, lines = check(silent.getsockname()[1], mqtt={"protocol": "5"})
     _, cure = found(lines, "FAIL broker: ")
@@ -119,7 +119,7 @@ def guarded(tmp_path: Path) -> Iterator[MosquittoBroker]:
 
 @pytest.mark.parametrize("protocol", ["auto", "3.1.1"])
 @pytest.mark.parametrize("given", [{}, {"username": "gapcast", "password": "guessed"}])
-def test_a_refused_password(check: Check, guarded: MosquittoBroker, given: dict[str, str], protocol: str) -> None:
+def test_check_rejected_password(check: Check, guarded: MosquittoBroker, given: dict[str, str], protocol: str) -> None:
     code, lines = check(guarded.port, mqtt={"protocol": protocol, **given})
     line, cure = found(lines, "FAIL broker: ")
     assert code == 1
@@ -128,15 +128,31 @@ def test_a_refused_password(check: Check, guarded: MosquittoBroker, given: dict[
     assert "guessed" not in "".join(lines)
 
 
-def test_a_topic_that_the_account_may_not_read(check: Check, restricted_broker: MosquittoBroker) -> None:
-    code, lines = check(restricted_broker.port, mqtt={"username": "gapcast", "password": "the word"})
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[MosquittoBroker]:
+    """A mosquitto whose one account has no rights, and that reports this to subscribers."""
+    plugin = next(Path("/usr/lib").rglob("mosquitto_dynamic_security.so"))
+    accounts = tmp_path / "accounts.json"
+    subprocess.run(["mosquitto_ctrl", "dynsec", "init", str(accounts), "gapcast", "the word"], check=True)
+    document = json.loads(accounts.read_text(encoding="utf-8"))
+    document["clients"][0]["roles"] = []  # it was to administer
+    accounts.write_text(json.dumps(document), encoding="utf-8")
+    accounts.chmod(0o600)
+    broker = MosquittoBroker(tmp_path / "mosquitto", (f"plugin {plugin}", f"plugin_opt_config_file {accounts}"))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def test_check_topic_without_read_rights(check: Check, strict: MosquittoBroker) -> None:
+    code, lines = check(strict.port, mqtt={"username": "gapcast", "password": "the word"})
     line, cure = found(lines, "FAIL broker: ")
     assert code == 1
     assert "the subscription to gap/+/reading is refused" in line
     assert "grant this account read access to the topic" in cure
 
 
-def test_a_broker_that_keeps_readings_back_without_a_word(check: Check, guarded: MosquittoBroker) -> None:
+def test_check_broker_that_withholds_readings(check: Check, guarded: MosquittoBroker) -> None:
     code, lines = check(guarded.port, 0.05, mqtt={"username": "gapcast", "password": "the word"})
     assert code == 0
     assert "no permission to read" in found(lines, "warn readings: no message")[1]
@@ -146,7 +162,7 @@ def test_a_broker_that_keeps_readings_back_without_a_word(check: Check, guarded:
     ("ends_in_days", "alternative", "words"),
     [(-1, HERE, "it has expired: renew it"), (30, "DNS:elsewhere.example", "it is not for '127.0.0.1'")],
 )
-def test_a_certificate_that_is_not_valid(
+def test_check_invalid_certificate(
     check: Check, tmp_path: Path, authority: Authority, ends_in_days: float, alternative: str, words: str
 ) -> None:
     identity = authority.issue("broker", alternative=alternative, ends_in_days=ends_in_days)
@@ -156,7 +172,7 @@ def test_a_certificate_that_is_not_valid(
     assert words in found(lines, "FAIL broker: ")[0]
 
 
-def test_a_broker_with_tls_asked_without(check: Check, tmp_path: Path, authority: Authority) -> None:
+def test_check_tls_broker_without_tls(check: Check, tmp_path: Path, authority: Authority) -> None:
     with secured(tmp_path, authority, authority.issue("broker", alternative=HERE)) as (port, _):
         code, lines = check(port)
     _, cure = found(lines, "FAIL broker: ")
@@ -164,7 +180,7 @@ def test_a_broker_with_tls_asked_without(check: Check, tmp_path: Path, authority
     assert "set mqtt.tls.enabled = true" in cure
 
 
-def test_a_file_of_tls_that_cannot_serve(check: Check, tmp_path: Path) -> None:
+def test_check_unusable_tls_file(check: Check, tmp_path: Path) -> None:
     code, lines = check(free_port(), mqtt={"tls": {"enabled": True, "ca_path": tmp_path / "none.pem"}})
     assert code == 2
     assert "mqtt.tls.ca_path" in found(lines, "FAIL broker: ")[0]
@@ -173,7 +189,7 @@ def test_a_file_of_tls_that_cannot_serve(check: Check, tmp_path: Path) -> None:
 # --- readings -----------------------------------------------------------------------------------------
 
 
-def test_no_message(check: Check, mosquitto: MosquittoBroker) -> None:
+def test_check_no_message(check: Check, mosquitto: MosquittoBroker) -> None:
     code, lines = check(mosquitto.port, 0.05)
     line, cure = found(lines, "warn readings: ")
     assert (code, line) == (0, "warn readings: no message on gap/{device}/reading within 0.05 s")
@@ -181,7 +197,7 @@ def test_no_message(check: Check, mosquitto: MosquittoBroker) -> None:
     assert f"mosquitto_sub -h 127.0.0.1 -p {mosquitto.port}" in cure
 
 
-def test_readings_that_are_well(check: Check, mosquitto: MosquittoBroker) -> None:
+def test_check_valid_readings(check: Check, mosquitto: MosquittoBroker) -> None:
     with publishing(mosquitto, ("gap/home/reading", reading(now_minute(), 1.2)), ("gap/attic/reading", "0.4")):
         code, lines = check(mosquitto.port, WAIT_S)
     assert code == 0
@@ -190,7 +206,7 @@ def test_readings_that_are_well(check: Check, mosquitto: MosquittoBroker) -> Non
 
 
 @pytest.mark.parametrize(("power", "words"), [("75.5", "75.5 kW is high for a house"), ("0.0004", "very low")])
-def test_a_unit_that_looks_wrong(check: Check, mosquitto: MosquittoBroker, power: str, words: str) -> None:
+def test_check_suspicious_unit(check: Check, mosquitto: MosquittoBroker, power: str, words: str) -> None:
     with publishing(mosquitto, ("gap/home/reading", power)):
         code, lines = check(mosquitto.port, WAIT_S)
     line, cure = found(lines, "warn unit: home: ")
@@ -199,13 +215,13 @@ def test_a_unit_that_looks_wrong(check: Check, mosquitto: MosquittoBroker, power
     assert "unit = " in cure
 
 
-def test_watts_that_cannot_be_kilowatts(check: Check, mosquitto: MosquittoBroker) -> None:
+def test_check_watts_taken_for_kilowatts(check: Check, mosquitto: MosquittoBroker) -> None:
     with publishing(mosquitto, ("gap/home/reading", "1230")):
         _, lines = check(mosquitto.port, WAIT_S)
     assert "if these are watts, send kW (1.23)" in found(lines, "warn readings: not usable: gap/home/reading")[0]
 
 
-def test_a_source_is_read_as_it_is_configured(check: Check, mosquitto: MosquittoBroker) -> None:
+def test_check_source_as_configured(check: Check, mosquitto: MosquittoBroker) -> None:
     sources = [{"preset": "tasmota", "topic": "tele/{device}/SENSOR"},
                {"topic": "plain/{device}", "format": "number", "unit": "kW", "kind": "minute"}]  # fmt: skip
     tasmota = json.dumps({"Time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}", "ENERGY": {"Power": 230}})
@@ -219,7 +235,7 @@ def test_a_source_is_read_as_it_is_configured(check: Check, mosquitto: Mosquitto
 @pytest.mark.parametrize(
     ("ahead_min", "words"), [(60, "60 minutes ahead of"), (-120, "120 minutes behind"), (-17, "17 minutes behind")]
 )
-def test_a_clock_of_a_meter_that_is_off(check: Check, mosquitto: MosquittoBroker, ahead_min: int, words: str) -> None:
+def test_check_clock_offset_of_a_meter(check: Check, mosquitto: MosquittoBroker, ahead_min: int, words: str) -> None:
     payload = json.dumps({"ts": minute_label(now_minute() + ahead_min), "gap_kw": 1.0})
     with publishing(mosquitto, ("gap/home/reading", payload)):
         code, lines = check(mosquitto.port, WAIT_S)
@@ -232,7 +248,7 @@ def test_a_clock_of_a_meter_that_is_off(check: Check, mosquitto: MosquittoBroker
 # --- the machine --------------------------------------------------------------------------------------
 
 
-def test_a_clock_of_this_machine_that_is_before_its_models(check: Check, tmp_path: Path) -> None:
+def test_check_clock_of_this_machine_before_its_models(check: Check, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models")
     made = datetime.now(UTC) + timedelta(days=400)
     copy.alter_card(lambda card: card.update(created_at=made.isoformat()))
@@ -242,7 +258,7 @@ def test_a_clock_of_this_machine_that_is_before_its_models(check: Check, tmp_pat
     assert "timedatectl" in cure
 
 
-def test_a_model_that_fails(check: Check, tmp_path: Path) -> None:
+def test_check_failing_model(check: Check, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models")
     copy.alter_file(copy.file.read_bytes()[:-1])
     code, lines = check(free_port(), models={"path": copy.models})
@@ -251,7 +267,7 @@ def test_a_model_that_fails(check: Check, tmp_path: Path) -> None:
     assert "restore the model" in cure
 
 
-def test_a_state_path_that_cannot_be_written(check: Check, tmp_path: Path, mosquitto: MosquittoBroker) -> None:
+def test_check_read_only_state_path(check: Check, tmp_path: Path, mosquitto: MosquittoBroker) -> None:
     file = tmp_path / "file"
     file.touch()
     code, lines = check(mosquitto.port, state={"path": file / "state"})
@@ -261,7 +277,7 @@ def test_a_state_path_that_cannot_be_written(check: Check, tmp_path: Path, mosqu
     assert "set state.path" in cure
 
 
-def test_a_disk_that_is_almost_full(check: Check, mosquitto: MosquittoBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_disk_almost_full(check: Check, mosquitto: MosquittoBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gapcast.check.machine._LEAST_FREE_BYTES", 1 << 60)
     code, lines = check(mosquitto.port)
     line, cure = found(lines, "warn state: ")
@@ -270,13 +286,13 @@ def test_a_disk_that_is_almost_full(check: Check, mosquitto: MosquittoBroker, mo
     assert "free disk space" in cure
 
 
-def test_nothing_is_to_be_kept(check: Check, mosquitto: MosquittoBroker) -> None:
+def test_check_state_switched_off(check: Check, mosquitto: MosquittoBroker) -> None:
     code, lines = check(mosquitto.port, state={"keep": False})
     assert code == 0
     assert found(lines, "ok   state: the state is not persisted")
 
 
-def test_a_port_in_use(check: Check, mosquitto: MosquittoBroker) -> None:
+def test_check_port_in_use(check: Check, mosquitto: MosquittoBroker) -> None:
     with closing(socket.create_server((LOOPBACK, 0))) as taken:
         port = taken.getsockname()[1]
         code, lines = check(mosquitto.port, http={"port": port})
@@ -286,7 +302,7 @@ def test_a_port_in_use(check: Check, mosquitto: MosquittoBroker) -> None:
     assert "ss -ltnp" in cure
 
 
-def test_a_port_that_a_gapcast_has(check: Check, mosquitto: MosquittoBroker, start_gateway: StartGateway) -> None:
+def test_check_port_of_a_running_gapcast(check: Check, mosquitto: MosquittoBroker, start_gateway: StartGateway) -> None:
     gateway = start_gateway(mosquitto)
     code, lines = check(mosquitto.port, http={"port": gateway.application.http_port})
     assert code == 0

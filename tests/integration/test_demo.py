@@ -1,4 +1,4 @@
-"""The demo's parts: who reads along and keeps score, and what of the configuration counts."""
+"""Parts of the demo: the watcher and its scores, and the settings that apply."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def forecast(i: int, median_kw: float | None) -> str:
     ("median_kw", "mae", "by"), [(None, "0.5000", ""), (1.75, "0.2500", "; MAE by the median")], ids=["mean", "median"]
 )
 @pytest.mark.parametrize("paced", [True, False])
-def test_the_absolute_error_is_the_medians_where_the_model_gives_one(
+def test_watcher_absolute_error_uses_the_median_if_present(
     broker: Broker, connect: Connect, median_kw: float | None, mae: str, by: str, paced: bool
 ) -> None:
     peer = connect(broker)
@@ -63,7 +63,7 @@ def test_the_absolute_error_is_the_medians_where_the_model_gives_one(
     assert shown[-1].endswith("now  2.000 kW   00:10  1.500 kW   | forecast for now  1.500 kW, error 0.500 kW")
 
 
-def test_models_forecast_and_site_are_the_configurations_and_all_else_the_demos_own(
+def test_demo_uses_models_forecast_and_site_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taken: list[Settings] = []
@@ -100,7 +100,7 @@ def test_models_forecast_and_site_are_the_configurations_and_all_else_the_demos_
     assert taken == [Settings.model_validate(counts | own)]
 
 
-def test_an_embedded_broker_leaves_no_socket_of_a_silent_connection() -> None:
+def test_embedded_broker_closes_silent_connections() -> None:
     broker = EmbeddedBroker(free_port())
     broker.start()
     with socket.create_connection((LOOPBACK, broker.port)):

@@ -1,4 +1,4 @@
-"""What Home Assistant is told: of each device once, again when it starts, and that one is gone."""
+"""Home Assistant discovery: each device once, again at its start, and removal."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ BIRTH = "homeassistant/status"
 ON = {"enabled": True}
 
 
-def test_a_device_is_introduced_with_its_first_reading_and_retained(
-    broker: Broker, start_gateway: StartGateway, connect: Connect
-) -> None:
+def test_discovery_of_a_device_is_retained(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
     start_gateway(broker, homeassistant=ON)
     peer = connect(broker)
     peer.subscribe("homeassistant/#")
@@ -46,7 +44,7 @@ def test_a_device_is_introduced_with_its_first_reading_and_retained(
     assert len(peer.on(CONFIG)) == 1, "once, whatever comes after"
 
 
-def test_a_model_with_quantiles_has_a_sensor_for_each_and_one_without_takes_them_away(
+def test_discovery_sensors_follow_the_models_quantiles(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     model = every_feature_model()
@@ -73,7 +71,7 @@ def test_a_model_with_quantiles_has_a_sensor_for_each_and_one_without_takes_them
     assert [without[name] for name in ("median", "lower", "upper")] == [{"p": "sensor"}] * 3
 
 
-def test_live_scores_are_sensors_of_their_own_topic_or_none_where_they_are_not_told(
+def test_discovery_of_live_scores_follows_the_setting(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     peer = connect(broker)
@@ -90,7 +88,9 @@ def test_live_scores_are_sensors_of_their_own_topic_or_none_where_they_are_not_t
     assert [untold[name] for name in ("skill", "coverage")] == [{"p": "sensor"}] * 2
 
 
-def test_who_starts_is_told_of_all_again(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
+def test_discovery_is_repeated_at_home_assistants_start(
+    broker: Broker, start_gateway: StartGateway, connect: Connect
+) -> None:
     start_gateway(broker, homeassistant=ON)
     peer = connect(broker)
     peer.subscribe("homeassistant/device/#")
@@ -110,7 +110,7 @@ def test_who_starts_is_told_of_all_again(broker: Broker, start_gateway: StartGat
     wait_until(lambda: told() == dict.fromkeys(devices, 2), "each to be introduced again")
 
 
-def test_no_more_than_it_can_bear(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
+def test_discovery_is_rate_limited(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
     gateway = start_gateway(broker, homeassistant=ON | {"max_devices": 2})
     peer = connect(broker)
     peer.subscribe("homeassistant/#")
@@ -123,7 +123,7 @@ def test_no_more_than_it_can_bear(broker: Broker, start_gateway: StartGateway, c
 
 
 @pytest.mark.parametrize("retain", [True, False])
-def test_a_device_that_is_forgotten_leaves_nothing_behind(
+def test_discovery_of_a_forgotten_device_is_removed(
     broker: Broker, start_gateway: StartGateway, connect: Connect, retain: bool
 ) -> None:
     gateway = start_gateway(broker, homeassistant=ON, mqtt={"retain_forecasts": retain})
@@ -150,9 +150,7 @@ def test_a_device_that_is_forgotten_leaves_nothing_behind(
     assert peer.wait_for("gap/home/availability", 3)[2].payload == b"online"
 
 
-def test_it_is_told_nothing_unless_that_is_switched_on(
-    broker: Broker, start_gateway: StartGateway, connect: Connect
-) -> None:
+def test_discovery_is_off_by_default(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
     gateway = start_gateway(broker)
     peer = connect(broker)
     peer.subscribe("homeassistant/#")
@@ -173,6 +171,6 @@ def test_it_is_told_nothing_unless_that_is_switched_on(
         ({"homeassistant": {"discovery_prefix": "a/#"}}, "homeassistant.discovery_prefix"),
     ],
 )
-def test_what_cannot_be_is_said(keys: dict[str, Any], problem: str) -> None:
+def test_discovery_invalid_settings_are_rejected(keys: dict[str, Any], problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
         load(None, {}, keys)

@@ -1,4 +1,4 @@
-"""A gateway whose model takes more than power: what its readings must bear, and what its forecasts say."""
+"""A gateway whose model takes more than power: its readings and forecasts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def payload(i: int, **changes: Any) -> str:
 
 
 def expected(n: int) -> list[Document]:
-    """What the engine alone makes of the stream, at the site's time of day."""
+    """Return the engine's own forecasts of the stream, with the site's time of day."""
     engine = Engine(load_model(every_feature_model()), zone=ZoneInfo(ZONE))
     documents = []
     for i in range(n):
@@ -59,7 +59,7 @@ def apart(documents: list[Document]) -> tuple[list[Document], list[float]]:
             [kw for document in documents for kw in document["path"]])  # fmt: skip
 
 
-def test_readings_with_all_that_the_model_needs_are_forecast_with_their_path(
+def test_readings_with_all_features_are_forecast_with_a_path(
     broker: Broker, start_gateway: StartGateway, connect: Connect, models: Path
 ) -> None:
     gateway = start_gateway(broker, models={"path": models}, site={"timezone": ZONE}, forecast=ALONE)
@@ -83,7 +83,7 @@ def test_readings_with_all_that_the_model_needs_are_forecast_with_their_path(
     assert at_rest["model"] == "linear"
 
 
-def test_a_reading_without_what_the_model_needs_is_rejected_and_leaves_a_gap(
+def test_reading_without_a_feature_is_rejected_and_leaves_a_gap(
     broker: Broker, start_gateway: StartGateway, connect: Connect, models: Path
 ) -> None:
     gateway = start_gateway(broker, models={"path": models})
@@ -102,7 +102,7 @@ def test_a_reading_without_what_the_model_needs_is_rejected_and_leaves_a_gap(
     assert gateway.service.statistics.readings == {"accepted": 2, "duplicate": 0, "late": 0, "rejected": 3}
 
 
-def test_a_held_reading_that_proves_a_mistake_is_shown_with_all_that_it_bore(
+def test_held_reading_disproved_is_rejected_with_its_payload(
     broker: Broker, start_gateway: StartGateway, connect: Connect, models: Path
 ) -> None:
     start_gateway(broker, models={"path": models})
@@ -119,7 +119,7 @@ def test_a_held_reading_that_proves_a_mistake_is_shown_with_all_that_it_bore(
 
 
 @pytest.mark.parametrize("name", ["Europe/Pars", "Europe", "", "../etc/passwd", "/etc/localtime", "\0", "CEST2"])
-def test_a_time_zone_that_there_is_not_is_refused_by_its_key(name: str) -> None:
+def test_unknown_time_zone_is_rejected_by_key(name: str) -> None:
     with pytest.raises(SettingsError, match=r"site\.timezone: there is no such time zone: give an IANA name"):
         configuration.load(None, {}, {"site": {"timezone": name}})
 
@@ -127,7 +127,7 @@ def test_a_time_zone_that_there_is_not_is_refused_by_its_key(name: str) -> None:
 # --- models that do not speak ---------------------------------------------------------------------------
 
 
-def test_a_model_that_does_not_speak_and_fails_is_told_at_start(models: Path) -> None:
+def test_ensemble_member_that_fails_is_reported_at_start(models: Path) -> None:
     ModelCopy(models, "other", source=every_feature_model()).alter_card(
         lambda card: card["golden"]["mean"][0].__setitem__(0, 99.0)
     )
@@ -135,6 +135,6 @@ def test_a_model_that_does_not_speak_and_fails_is_told_at_start(models: Path) ->
         load_models(Settings.model_validate({"models": {"path": models}, "forecast": {"model": "linear"}}))
 
 
-def test_a_model_that_is_not_there_is_told_beside_those_that_are(models: Path) -> None:
+def test_unknown_model_lists_the_known_ones(models: Path) -> None:
     with pytest.raises(ModelError, match=r"there is no model 'oracle' in .*; there are: every-feature, linear"):
         load_models(Settings.model_validate({"models": {"path": models}, "forecast": {"model": "oracle"}}))

@@ -1,4 +1,4 @@
-"""Meters as they are, over real brokers: samples in their own topics and payloads, forecasts out."""
+"""Meters over real brokers: samples in their own topics and payloads, forecasts out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sensor(at_ms: float, watts: float) -> str:
     return json.dumps({"Time": shown, "ENERGY": {"Power": watts, "Voltage": 230}})
 
 
-def test_a_plug_every_ten_seconds_is_forecast_as_its_minutes_would_be(
+def test_plug_every_10_s_is_forecast_by_its_minute_means(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     gateway = start_gateway(broker, sources=[{"preset": "tasmota", "every_s": 10}], forecast=ALONE)
@@ -49,7 +49,7 @@ def test_a_plug_every_ten_seconds_is_forecast_as_its_minutes_would_be(
     assert gateway.service.statistics.readings["accepted"] == 12
 
 
-def test_a_minute_that_no_sample_closes_is_closed_by_the_clock(
+def test_minute_without_a_later_sample_is_closed_by_the_clock(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     start_gateway(broker, sources=[{"preset": "shelly-gen2", "every_s": 10}])
@@ -67,7 +67,7 @@ def test_a_minute_that_no_sample_closes_is_closed_by_the_clock(
 
 
 @pytest.mark.mosquitto
-def test_more_samples_in_a_minute_than_a_broker_keeps_under_way_do_not_hold_it_up(
+def test_samples_over_the_receive_maximum_do_not_block(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     start_gateway(mosquitto, mqtt={"protocol": "3.1.1"}, sources=[{"preset": "tasmota", "every_s": 1}])
@@ -78,9 +78,7 @@ def test_more_samples_in_a_minute_than_a_broker_keeps_under_way_do_not_hold_it_u
     peer.wait_for("gap/plug/forecast", 2)
 
 
-def test_parts_of_a_reading_and_other_meters_side_by_side(
-    broker: Broker, start_gateway: StartGateway, connect: Connect
-) -> None:
+def test_meters_with_parts_beside_others(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
     gateway = start_gateway(
         broker,
         sources=[{"preset": "gapcast"}, {"preset": "p1-esp"}, {"preset": "esphome", "unit": "auto", "kind": "minute"}],
@@ -104,7 +102,7 @@ def test_parts_of_a_reading_and_other_meters_side_by_side(
     assert "gapcast_slow_meters 0.0" in metrics
 
 
-def test_a_reading_that_had_been_held_is_rejected_on_its_meters_topic(
+def test_held_reading_is_rejected_with_its_meters_topic(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     start_gateway(broker, sources=[{"topic": "m/{device}", "value": "kw", "time": "t", "unit": "kW", "kind": "minute"}])
@@ -117,7 +115,7 @@ def test_a_reading_that_had_been_held_is_rejected_on_its_meters_topic(
 
 
 @pytest.mark.mosquitto
-def test_while_the_broker_is_away_the_clock_closes_minutes_and_their_forecasts_come_when_it_is_back(
+def test_minutes_closed_offline_are_published_on_reconnect(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     gateway = start_gateway(mosquitto, sources=[{"preset": "tasmota", "every_s": 10}])
@@ -133,7 +131,7 @@ def test_while_the_broker_is_away_the_clock_closes_minutes_and_their_forecasts_c
     assert forecast.document["observed_at"] == "2010-11-01T00:01:00Z"
 
 
-def test_a_sample_is_acknowledged_when_taken_and_the_one_that_closes_a_minute_after_its_forecast(
+def test_sample_that_closes_a_minute_is_acknowledged_last(
     start_gateway: StartGateway,
 ) -> None:
     broker = WireBroker()
@@ -160,9 +158,7 @@ def test_a_sample_is_acknowledged_when_taken_and_the_one_that_closes_a_minute_af
     broker.close()
 
 
-def test_a_minute_made_of_samples_is_kept_before_the_sample_that_closed_it_is_acknowledged(
-    start_gateway: StartGateway, tmp_path: Path
-) -> None:
+def test_minute_is_stored_before_its_sample_is_acknowledged(start_gateway: StartGateway, tmp_path: Path) -> None:
     broker = WireBroker()
     gateway = start_gateway(broker.port, connected=False, sources=[{"preset": "tasmota", "every_s": 30}])
     wire = broker.accept()
@@ -191,9 +187,7 @@ def test_a_minute_made_of_samples_is_kept_before_the_sample_that_closed_it_is_ac
     broker.close()
 
 
-def test_a_plug_goes_on_after_a_restart_where_its_minutes_ended(
-    broker: Broker, start_gateway: StartGateway, connect: Connect
-) -> None:
+def test_plug_continues_after_a_restart(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
     peer = connect(broker)
     peer.subscribe("gap/+/forecast")
     sources = [{"preset": "tasmota", "every_s": 30}]
@@ -211,7 +205,7 @@ def has_taken(gateway: Gateway, n_samples: int) -> bool:
     return gateway.service.statistics.samples["taken"] == n_samples
 
 
-def test_a_minute_that_is_open_at_a_stop_is_closed_after_it_with_the_mean_that_it_would_have_had(
+def test_open_minute_at_a_stop_is_closed_with_the_same_mean(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     peer = connect(broker)
@@ -229,7 +223,7 @@ def test_a_minute_that_is_open_at_a_stop_is_closed_after_it_with_the_mean_that_i
 
 
 @pytest.mark.mosquitto
-def test_requests_come_beside_sources_and_what_a_reading_bears_goes_with_its_forecast(
+def test_sources_with_requests_and_properties(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     predict, answers = f"gapcast/{GATEWAY}/predict", f"gapcast/{GATEWAY}/answer/here"
@@ -246,7 +240,7 @@ def test_requests_come_beside_sources_and_what_a_reading_bears_goes_with_its_for
     assert peer.wait_for("gap/home/forecast")[0].correlation == b"1"
 
 
-def test_a_subscription_that_is_refused_is_named_and_the_others_do_not_hide_it(start_gateway: StartGateway) -> None:
+def test_refused_subscription_of_a_source_is_named(start_gateway: StartGateway) -> None:
     broker = WireBroker()
     gateway = start_gateway(broker.port, connected=False, sources=[{"preset": "p1-esp"}, {"preset": "tasmota"}])
     wire = broker.accept()

@@ -1,4 +1,4 @@
-"""What operators' tools make of a running gateway: promtool, a Prometheus that scrapes it, its alerts and dashboard."""
+"""A running gateway with promtool and Prometheus: its metrics, alerts and dashboard."""
 
 from __future__ import annotations
 
@@ -60,26 +60,26 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         yield Watched(gateway, prometheus)
 
 
-def test_promtool_finds_no_fault_with_the_metrics(watched: Watched) -> None:
+def test_metrics_pass_promtool(watched: Watched) -> None:
     text = httpx.get(f"{watched.gateway.url}/metrics").text
     assert "gapcast_device_skill_ratio{" in text
     assert promtool("check", "metrics", given=text) == ""
 
 
-def test_every_metric_is_documented(watched: Watched) -> None:
+def test_metrics_are_documented(watched: Watched) -> None:
     page = (ROOT / "docs" / "mqtt-and-http.md").read_text(encoding="utf-8")
     exposed = re.findall(r"^# TYPE (gapcast_\w+)", httpx.get(f"{watched.gateway.url}/metrics").text, re.MULTILINE)
     assert len(exposed) > 30
     assert [name for name in exposed if name not in page] == []
 
 
-def test_every_alert_is_documented() -> None:
+def test_alerts_are_documented() -> None:
     page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
     alerts = re.findall(r"alert: (\w+)\n(?:.*\n)*? +labels: \{severity: (\w+)\}", ALERTS.read_text(encoding="utf-8"))
     assert dict(alerts) == dict(re.findall(r"^\| (Gapcast\w+) \| .* \| (\w+) \|$", page, re.MULTILINE))
 
 
-def test_a_prometheus_scrapes_what_the_gateway_did(watched: Watched) -> None:
+def test_metrics_scraped_match_the_gateway(watched: Watched) -> None:
     prometheus = watched.prometheus
     prometheus.wait_for('gapcast_readings_total{result="accepted"}', N_MINUTES * len(DEVICES) + 3)
     prometheus.wait_for("gapcast_devices", len(DEVICES))
@@ -93,7 +93,7 @@ def test_a_prometheus_scrapes_what_the_gateway_did(watched: Watched) -> None:
     assert {one["metric"]["model"] for one in skills} >= {"blend", "lstm", "persistence"}
 
 
-def test_so_many_devices_have_series_of_their_own(watched: Watched) -> None:
+def test_metrics_by_device_are_limited(watched: Watched) -> None:
     found = {one["metric"]["device"]: float(one["value"][1])
              for one in watched.prometheus.query("gapcast_device_reading_kw")}  # fmt: skip
     assert list(found) == list(DEVICES[:SHOWN])
@@ -108,7 +108,7 @@ def test_so_many_devices_have_series_of_their_own(watched: Watched) -> None:
     assert watched.prometheus.value("gapcast_devices_without_series") == len(DEVICES) - SHOWN
 
 
-def test_no_alert_is_raised_of_a_gateway_that_is_well(watched: Watched) -> None:
+def test_alerts_are_silent_for_a_healthy_gateway(watched: Watched) -> None:
     rules = watched.prometheus.ask("rules")["groups"][0]["rules"]
     wait_until(
         lambda: all(rule["health"] == "ok" for rule in watched.prometheus.ask("rules")["groups"][0]["rules"]),
@@ -121,11 +121,11 @@ def test_no_alert_is_raised_of_a_gateway_that_is_well(watched: Watched) -> None:
 # --- the alerts, by themselves ------------------------------------------------------------------------
 
 
-def test_the_alerts_are_rules_that_say_what_to_do() -> None:
+def test_alerts_have_annotations_with_a_fix() -> None:
     assert "SUCCESS" in promtool("check", "rules", "--lint=all", "--lint-fatal", ALERTS)
 
 
-def test_each_alert_comes_when_it_should_and_not_before() -> None:
+def test_alerts_fire_when_due() -> None:
     assert "SUCCESS" in promtool("test", "rules", MONITORING / "alerts.test.yml")
     names = set(re.findall(r"alert: (\w+)", ALERTS.read_text(encoding="utf-8")))
     tested = set(re.findall(r"alertname: (\w+)", (MONITORING / "alerts.test.yml").read_text(encoding="utf-8")))
@@ -154,7 +154,7 @@ def expressions_of(text: str) -> dict[str, str]:
     return found
 
 
-def test_the_dashboard_is_in_order() -> None:
+def test_dashboard_is_valid() -> None:
     dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     everything = [*dashboard["panels"], *(inner for row in dashboard["panels"] for inner in row.get("panels", ()))]
     assert len({panel["id"] for panel in everything}) == len(everything)
@@ -166,7 +166,7 @@ def test_the_dashboard_is_in_order() -> None:
         assert place["x"] + place["w"] <= 24, panel["title"]
 
 
-def test_every_query_of_the_dashboard_has_an_answer(watched: Watched) -> None:
+def test_dashboard_queries_have_results(watched: Watched) -> None:
     expressions = expressions_of(DASHBOARD.read_text(encoding="utf-8"))
     assert len(expressions) > 40
     exposed = set(re.findall(r"^([a-z]\w+)", httpx.get(f"{watched.gateway.url}/metrics").text, re.MULTILINE))
@@ -183,7 +183,7 @@ def test_every_query_of_the_dashboard_has_an_answer(watched: Watched) -> None:
     wait_until(all_answered, lambda: f"answers to {waiting}", 30)
 
 
-def test_every_variable_of_the_dashboard_has_values(watched: Watched) -> None:
+def test_dashboard_variables_have_values(watched: Watched) -> None:
     dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":

@@ -1,4 +1,4 @@
-"""A gateway that ended and came back goes on as if it had never been away."""
+"""A gateway that restarts continues as if it had not stopped."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def forecasts_of(gateway: Gateway) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("away_min", [1, 3, 5, 6])
-def test_the_first_forecast_after_a_restart_is_the_same_as_without_it(
+def test_restart_does_not_change_the_first_forecast(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, away_min: int
 ) -> None:
     """From the sixth minute a reading follows five missing ones, as it would have without the restart."""
@@ -63,7 +63,7 @@ def test_the_first_forecast_after_a_restart_is_the_same_as_without_it(
     assert metric(gateway, "gapcast_state_written_bytes_total") > 0
 
 
-def test_without_keeping_it_starts_anew(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
+def test_restart_without_state_starts_empty(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
     peer = connect(broker)
     peer.subscribe("gap/+/forecast")
     gateway = start_gateway(broker, state={"keep": False})
@@ -81,7 +81,7 @@ def test_without_keeping_it_starts_anew(broker: Broker, start_gateway: StartGate
     assert (newest["observed_at"], newest["n_observed"]) == (minute_label(FIRST + 4), 2)
 
 
-def test_where_nothing_can_be_kept_it_forecasts_and_says_so(
+def test_restart_with_unwritable_state_forecasts_and_warns(
     broker: Broker, start_gateway: StartGateway, connect: Connect, tmp_path: Path
 ) -> None:
     (tmp_path / "state").mkdir()
@@ -138,10 +138,8 @@ def test_restart_on_a_damaged_checkpoint_warns_and_forecasts(
 
 
 @pytest.mark.mosquitto
-def test_devices_that_were_restored_are_told_of_though_the_broker_forgot_them(
-    tmp_path: Path, start_gateway: StartGateway, connect: Connect
-) -> None:
-    """Their rows are right: the one that goes on is online, the one that stays away offline, each by its name."""
+def test_restart_announces_restored_devices(tmp_path: Path, start_gateway: StartGateway, connect: Connect) -> None:
+    """The device that continues is online, the one that does not is offline, each by its name."""
     forgetful = MosquittoBroker(tmp_path / "mosquitto", ("persistence false",))
     forgetful.start()
     try:
@@ -174,7 +172,7 @@ def test_devices_that_were_restored_are_told_of_though_the_broker_forgot_them(
         forgetful.stop()
 
 
-def test_a_device_that_was_forgotten_stays_so_and_nothing_of_it_is_on_the_disk(
+def test_restart_does_not_restore_a_forgotten_device(
     broker: Broker, start_gateway: StartGateway, connect: Connect, tmp_path: Path
 ) -> None:
     peer = connect(broker)

@@ -1,4 +1,4 @@
-"""Accounts on a real mosquitto: the rights that docs/mosquitto gives are enough for the gateway, and no more."""
+"""Accounts on a real mosquitto: the rights of docs/mosquitto are sufficient and minimal."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def peers(guarded: MosquittoBroker, stack: ExitStack) -> dict[str, Peer]:
     }
 
 
-def test_the_documented_rights_are_enough(
+def test_rights_documented_are_sufficient(
     guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway
 ) -> None:
     reader, meter = peers["reader"], peers["home"]
@@ -89,7 +89,7 @@ def test_the_documented_rights_are_enough(
     assert "mqtt.publish_refused" not in {entry["event"] for entry in logged}, logged
 
 
-def test_a_meter_writes_its_own_readings_and_no_one_elses(
+def test_rights_of_a_meter_are_its_own_readings(
     guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway
 ) -> None:
     gateway = start_gateway(guarded, mqtt=account("gapcast"))
@@ -108,13 +108,13 @@ def test_a_meter_writes_its_own_readings_and_no_one_elses(
     assert gateway.n_taken == 2
 
 
-def test_a_reader_writes_nothing(peers: dict[str, Peer]) -> None:
+def test_rights_of_a_reader_exclude_writing(peers: dict[str, Peer]) -> None:
     told = ("gap/home/forecast", "gap/home/scores", STATUS, EVENTS)
     for topic in ("gap/home/reading", *told, f"gapcast/{GATEWAY}/predict"):
         assert peers["reader"].refusal(topic, "9.9"), topic
 
 
-def test_home_assistant_learns_of_the_devices_and_writes_its_own_status(
+def test_rights_of_home_assistant(
     guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway
 ) -> None:
     assistant = peers["homeassistant"]
@@ -133,13 +133,13 @@ def test_home_assistant_learns_of_the_devices_and_writes_its_own_status(
         assert assistant.refusal(topic, "9.9"), topic
 
 
-def test_the_gateway_could_not_write_readings_or_for_another_gateway(peers: dict[str, Peer]) -> None:
+def test_rights_of_the_gateway_are_its_own_topics(peers: dict[str, Peer]) -> None:
     others = ("gapcast/another/status", "gapcast/another/rejected", "gapcast/another/events")
     for topic in ("gap/home/reading", *others, "lamp/set"):
         assert peers["gapcast"].refusal(topic, "9.9"), topic
 
 
-def test_a_right_that_is_missing_is_logged_with_the_cure(
+def test_rights_missing_are_logged_with_a_fix(
     guarded: MosquittoBroker, peers: dict[str, Peer], start_gateway: StartGateway
 ) -> None:
     topics = {"reading": "gap/{device}/forecast", "forecast": "gap/{device}/expected"}  # it may read these, not write
@@ -150,7 +150,7 @@ def test_a_right_that_is_missing_is_logged_with_the_cure(
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 @pytest.mark.parametrize("given", [{}, {"username": "gapcast", "password": "guessed word"}])
-def test_who_is_not_known_is_told_so_without_a_word_of_the_password(
+def test_rights_unknown_account_is_logged_without_the_password(
     guarded: MosquittoBroker, start_gateway: StartGateway, protocol: str, given: dict[str, str]
 ) -> None:
     with structlog.testing.capture_logs() as logged:

@@ -1,4 +1,4 @@
-"""Live scores on MQTT: retained, two sensors of Home Assistant read them, and a forgotten device leaves none behind."""
+"""Live scores on MQTT: retained, read by two sensors of Home Assistant, and removed with their device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONFIG = "homeassistant/device/gapcast_home/config"
 ON = {"enabled": True}
 
 
-def test_scores_are_retained_and_gone_with_their_device(
+def test_scores_are_retained_and_removed_with_their_device(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     gateway = start_gateway(mosquitto, learning={"report_every_min": 1e-9})
@@ -38,7 +38,7 @@ def test_scores_are_retained_and_gone_with_their_device(
     assert after.on("gap/home/scores") == []
 
 
-def test_scores_have_a_topic_of_their_own_choice(
+def test_scores_topic_is_configurable(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     start_gateway(mosquitto, topics={"scores": "how/good/{device}"})
@@ -67,7 +67,7 @@ def test_skill_and_coverage_are_sensors_that_read_the_scores(
 
 
 @pytest.mark.parametrize("name", ["skill", "coverage"])
-def test_where_no_scores_are_told_there_is_no_sensor_of_them(
+def test_scores_switched_off_have_no_sensors(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, name: str
 ) -> None:
     start_gateway(mosquitto, homeassistant=ON, learning={"report_every_min": 0})

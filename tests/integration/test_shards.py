@@ -1,4 +1,4 @@
-"""Workers behind one broker: each its share, by topic or by the broker's hash; and how mosquitto would deal."""
+"""Workers behind one broker: shards by topic or by shared subscription, and topic affinity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gapcast.core.errors import SettingsError
 from gapcast.mqtt import topic_affinity
 from gapcast.mqtt.topic_affinity import N_MESSAGES, GroupDistribution, measure_group
 from tests.integration.conftest import Connect
-from tests.integration.test_reloading import reloads
+from tests.integration.test_model_reload import reloads
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings, running
@@ -40,7 +40,7 @@ def shards_of(port: int, state: Path, *shards: int, **sections: object) -> list[
     return [Gateway(one) for one in each_of(settings)]
 
 
-def test_each_worker_takes_its_shards_and_says_so(
+def test_workers_take_their_shards(
     mosquitto: MosquittoBroker, tmp_path: Path, connect: Connect, stack: ExitStack
 ) -> None:
     peer = connect(mosquitto)
@@ -68,9 +68,7 @@ def test_each_worker_takes_its_shards_and_says_so(
     assert peer.on("gap/cellar/forecast") == [], "another worker's"
 
 
-def test_another_worker_goes_on_with_the_shard_as_if_nothing_had_been(
-    mosquitto: MosquittoBroker, tmp_path: Path, connect: Connect
-) -> None:
+def test_shard_continues_on_another_worker(mosquitto: MosquittoBroker, tmp_path: Path, connect: Connect) -> None:
     peer = connect(mosquitto)
     peer.subscribe("gap/+/forecast")
     documents: list[Any] = []
@@ -84,7 +82,7 @@ def test_another_worker_goes_on_with_the_shard_as_if_nothing_had_been(
     assert [one["n_observed"] for one in documents] == list(range(2, 16))
 
 
-def test_new_models_are_noted_before_they_speak(mosquitto: MosquittoBroker, tmp_path: Path, stack: ExitStack) -> None:
+def test_shard_records_new_models_before_use(mosquitto: MosquittoBroker, tmp_path: Path, stack: ExitStack) -> None:
     copy = ModelCopy(tmp_path / "models", "linear")
     (worker,) = shards_of(mosquitto.port, tmp_path / "state", 0, models={"path": copy.models})
     stack.callback(worker.stop)
@@ -102,8 +100,8 @@ def test_new_models_are_noted_before_they_speak(mosquitto: MosquittoBroker, tmp_
 # --- the broker deals ---------------------------------------------------------------------------------
 
 
-def test_mosquitto_deals_message_by_message(mosquitto: MosquittoBroker, connect: Connect) -> None:
-    """The measure that docs/scale.md tells of: of 100 meters none is left with one of three members."""
+def test_mosquitto_distributes_message_by_message(mosquitto: MosquittoBroker, connect: Connect) -> None:
+    """The measurement of docs/scale.md: none of 100 meters stays with one of three members."""
     members = [connect(mosquitto, mqtt5=True) for _ in range(3)]
     for member in members:
         member.subscribe("$share/workers/gap/+/reading")
@@ -121,7 +119,7 @@ def test_mosquitto_deals_message_by_message(mosquitto: MosquittoBroker, connect:
     assert max(len(member.messages) for member in members) - min(len(member.messages) for member in members) <= 1
 
 
-def test_a_group_of_mosquitto_is_refused_with_the_reason(
+def test_group_on_mosquitto_is_rejected_with_the_reason(
     mosquitto: MosquittoBroker, tmp_path: Path, connect: Connect
 ) -> None:
     settings = gateway_settings(mosquitto.port, tmp_path, mqtt=IN_GROUP)
@@ -139,7 +137,7 @@ def test_a_group_of_mosquitto_is_refused_with_the_reason(
 
 
 class HashingBroker:
-    """A bare port that lets two members in, and gives all that the first publishes to the second."""
+    """A bare port that accepts two members, and forwards all messages of the first to the second."""
 
     def __init__(self, n_dealt: int = N_MESSAGES, port: int = 0) -> None:
         self.broker = WireBroker(port)
@@ -177,7 +175,7 @@ class HashingBroker:
         self.broker.close()
 
 
-def test_a_broker_that_deals_by_topic_is_taken_at_its_word_and_tried(tmp_path: Path) -> None:
+def test_topic_affinity_is_measured(tmp_path: Path) -> None:
     broker = HashingBroker()
     settings = gateway_settings(broker.port, tmp_path, mqtt=IN_GROUP)
     found = measure_group(session_options(settings, {}), "workers", "gapcast/gw-test/dealing")
@@ -187,7 +185,7 @@ def test_a_broker_that_deals_by_topic_is_taken_at_its_word_and_tried(tmp_path: P
     assert all(b"$share/workers/gapcast/gw-test/dealing" in body for body in broker.filters)
 
 
-def test_a_broker_that_swallows_some_has_shown_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_topic_affinity_with_lost_messages_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topic_affinity, "_ANSWER_S", 0.5)
     broker = HashingBroker(n_dealt=3)
     settings = gateway_settings(broker.port, tmp_path, mqtt=IN_GROUP)
@@ -197,9 +195,7 @@ def test_a_broker_that_swallows_some_has_shown_nothing(tmp_path: Path, monkeypat
     assert not found.splits_topic
 
 
-def test_a_broker_that_is_not_there_is_asked_again_until_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_topic_affinity_is_retried_until_the_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topic_affinity, "_ANSWER_S", 0.1)
     settings = gateway_settings(free_port(), tmp_path, mqtt=IN_GROUP)
     stopping = Event()
@@ -213,9 +209,7 @@ def test_a_broker_that_is_not_there_is_asked_again_until_the_end(
     assert "unreachable" in told["problem"]
 
 
-def test_a_worker_of_a_group_takes_part_once_the_broker_has_shown_how_it_deals(
-    tmp_path: Path, stack: ExitStack
-) -> None:
+def test_worker_joins_a_group_after_the_measurement(tmp_path: Path, stack: ExitStack) -> None:
     broker = HashingBroker()
     sections = {"devices": {"stale_after_min": 0}, "learning": {"report_every_min": 0}}
     settings = gateway_settings(broker.port, tmp_path, mqtt=IN_GROUP, **sections)

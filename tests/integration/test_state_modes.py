@@ -1,4 +1,4 @@
-"""A gateway that runs without a umask: whatever it stores is its owner's alone."""
+"""A gateway without a umask stores only private files."""
 
 from __future__ import annotations
 

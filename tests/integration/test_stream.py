@@ -1,4 +1,4 @@
-"""Readings in, forecasts out, over real brokers with stock clients beside."""
+"""Readings in, forecasts out, over real brokers with stock clients."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def power(i: int) -> float:
 
 
 def offline(device: str, minutes: list[tuple[int, float]]) -> list[Document]:
-    """What the engine, alone and reading by reading, makes of a device's readings; ``issued_at`` left out."""
+    """Return the engine's forecasts of a device, reading by reading, without ``issued_at``."""
     engine = Engine(load_model(shipped_models() / default_name()))
     documents = []
     for minute, gap_kw in minutes:
@@ -63,7 +63,7 @@ def without_issue(document: Document) -> Document:
 
 
 def assert_same(found: list[Document], expected: list[Document]) -> None:
-    """The same but for the last bits, in which kernels for one row and for many differ."""
+    """Check that they are equal but for the last bits, in which kernels for one row and for many differ."""
     powers = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
     kept = [{key: value for key, value in d.items() if key not in {*powers, "path"}} for d in (*found, *expected)]
     assert kept[: len(found)] == kept[len(found) :]
@@ -72,7 +72,7 @@ def assert_same(found: list[Document], expected: list[Document]) -> None:
         assert one == pytest.approx(other, abs=1e-5)
 
 
-def test_a_forecast_leaves_before_anything_is_learnt(
+def test_forecast_is_sent_before_learning(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learn, has_come, in_time = Engine.learn, Event(), []
@@ -97,7 +97,7 @@ def test_a_forecast_leaves_before_anything_is_learnt(
 
 
 @pytest.mark.parametrize("qos", [0, 1])
-def test_a_reading_in_a_forecast_out_from_the_second_on(
+def test_forecast_for_each_reading_from_the_second(
     broker: Broker, start_gateway: StartGateway, connect: Connect, qos: int
 ) -> None:
     gateway = start_gateway(broker, mqtt={"qos": qos}, forecast=ALONE)
@@ -130,9 +130,7 @@ def test_a_reading_in_a_forecast_out_from_the_second_on(
     assert gateway.service.statistics.readings == {"accepted": 40, "duplicate": 0, "late": 0, "rejected": 0}
 
 
-def test_a_forecast_is_there_for_who_is_subscribed_not_for_who_comes_later(
-    broker: Broker, start_gateway: StartGateway, connect: Connect
-) -> None:
+def test_forecast_is_not_retained_by_default(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
     start_gateway(broker)
     early = connect(broker)
     early.subscribe("gap/home/forecast")
@@ -147,9 +145,7 @@ def test_a_forecast_is_there_for_who_is_subscribed_not_for_who_comes_later(
     assert not late.on("gap/home/forecast")
 
 
-def test_a_forecast_is_retained_where_that_is_asked_for(
-    broker: Broker, start_gateway: StartGateway, connect: Connect
-) -> None:
+def test_forecast_is_retained_if_configured(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
     start_gateway(broker, mqtt={"retain_forecasts": True})
     early = connect(broker)
     early.subscribe("gap/home/forecast")
@@ -161,9 +157,7 @@ def test_a_forecast_is_retained_where_that_is_asked_for(
     assert late.wait_for("gap/home/forecast")[0].retained
 
 
-def test_many_devices_at_once_each_have_their_own_window(
-    broker: Broker, start_gateway: StartGateway, connect: Connect
-) -> None:
+def test_many_devices_have_their_own_windows(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
     n_devices, n_minutes = 60, 5
     gateway = start_gateway(broker, forecast=ALONE)
     peer = connect(broker)
@@ -191,7 +185,7 @@ def test_many_devices_at_once_each_have_their_own_window(
         pytest.param(['{"gap_kw": 1.5}', '{"gap_kw": 2}'], id="so are objects without ts"),
     ],
 )
-def test_readings_without_a_time_are_taken(
+def test_readings_without_a_time_are_accepted(
     broker: Broker, start_gateway: StartGateway, connect: Connect, payloads: list[str]
 ) -> None:
     gateway = start_gateway(broker)
@@ -207,7 +201,7 @@ def test_readings_without_a_time_are_taken(
 
 
 @pytest.mark.parametrize("ts", ['"2010-11-01T01:00:30+01:00"', "1288569630", "1288569630000", "1288569630.5"])
-def test_a_time_may_be_given_in_other_ways(
+def test_readings_accept_other_time_formats(
     broker: Broker, start_gateway: StartGateway, connect: Connect, ts: str
 ) -> None:
     start_gateway(broker)
@@ -218,7 +212,7 @@ def test_a_time_may_be_given_in_other_ways(
     assert peer.wait_for("gap/home/forecast")[0].document["observed_at"] == "2010-11-01T00:00:00Z"
 
 
-def test_duplicates_and_late_readings_are_counted_and_nothing_else(
+def test_duplicate_and_late_readings_are_only_counted(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     gateway = start_gateway(broker, forecast=ALONE)
@@ -244,7 +238,7 @@ def test_duplicates_and_late_readings_are_counted_and_nothing_else(
     assert len(peer.messages) == 5
 
 
-def test_a_week_replayed_twice_is_forecast_twice_with_the_same_values(
+def test_week_replayed_twice_gives_the_same_forecasts(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     n = 150
@@ -264,7 +258,7 @@ def test_a_week_replayed_twice_is_forecast_twice_with_the_same_values(
     assert_same(second, first[1:])
 
 
-def test_a_gap_is_bridged_or_begins_anew(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
+def test_gap_is_filled_or_restarts_the_window(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
     start_gateway(broker, forecast=ALONE)
     peer = connect(broker)
     peer.subscribe("gap/home/forecast")
@@ -276,7 +270,7 @@ def test_a_gap_is_bridged_or_begins_anew(broker: Broker, start_gateway: StartGat
     assert_same([without_issue(document) for document in documents], offline("home", minutes))
 
 
-def test_a_time_far_ahead_waits_for_the_next_reading_and_is_rejected_where_that_disproves_it(
+def test_reading_far_ahead_is_held_and_rejected_if_disproved(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     gateway = start_gateway(broker)
@@ -295,7 +289,7 @@ def test_a_time_far_ahead_waits_for_the_next_reading_and_is_rejected_where_that_
     assert gateway.service.statistics.readings == {"accepted": 3, "duplicate": 0, "late": 0, "rejected": 1}
 
 
-def test_topics_are_the_configurations(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
+def test_topics_are_configurable(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
     topics = {
         "reading": "site/{device}/power",
         "forecast": "site/out/of/{device}",
@@ -314,9 +308,7 @@ def test_topics_are_the_configurations(broker: Broker, start_gateway: StartGatew
     assert peer.wait_for("site/out/of/home")[0].document["device"] == "home"
 
 
-def test_devices_beyond_the_limit_are_rejected_and_the_known_go_on(
-    broker: Broker, start_gateway: StartGateway, connect: Connect
-) -> None:
+def test_devices_over_the_limit_are_rejected(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
     gateway = start_gateway(broker, devices={"max": 2})
     peer = connect(broker)
     peer.subscribe("gap/+/forecast")
@@ -332,7 +324,7 @@ def test_devices_beyond_the_limit_are_rejected_and_the_known_go_on(
 # --- MQTT 5 -----------------------------------------------------------------------------------------
 
 
-def test_a_forecast_of_the_past_expires_after_five_minutes(
+def test_forecast_of_the_past_expires_after_five_minutes(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     gateway = start_gateway(mosquitto)
@@ -346,7 +338,7 @@ def test_a_forecast_of_the_past_expires_after_five_minutes(
     assert 298 <= expiry_s <= 300  # the broker counts down while it holds it
 
 
-def test_a_forecast_of_now_expires_when_the_minute_it_speaks_of_begins(
+def test_forecast_of_now_expires_at_its_target_minute(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     start_gateway(mosquitto)

@@ -1,4 +1,4 @@
-"""TLS and WebSocket to a real mosquitto: what is trusted, what is refused, and what is said of it."""
+"""TLS and WebSocket to a real mosquitto: trusted and rejected certificates, and error messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HERE = f"DNS:localhost,IP:{LOOPBACK}"
 
 
 class Plain:
-    """The door of a secured broker that is open to the test's own clients."""
+    """The plain listener of a secured broker, for the test's own clients."""
 
     host = LOOPBACK
 
@@ -56,7 +56,7 @@ def tls(authority: Authority, **keys: Any) -> dict[str, Any]:
 
 
 def refusal(gateway: Gateway) -> str:
-    """What readiness says of the broker, once it says something; it must not be connected."""
+    """Return readiness's error of the broker, which must not be connected."""
 
     def said() -> bool:
         return gateway.session.problem.startswith("unreachable")
@@ -69,7 +69,7 @@ def refusal(gateway: Gateway) -> str:
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 @pytest.mark.parametrize("transport", ["tcp", "websockets"])
-def test_many_readings_over_tls_each_give_their_forecast(
+def test_tls_many_readings_give_forecasts(
     tmp_path: Path, authority: Authority, start_gateway: StartGateway, connect: Connect, transport: str, protocol: str
 ) -> None:
     extra = ("protocol websockets",) if transport == "websockets" else ()
@@ -92,7 +92,7 @@ def test_many_readings_over_tls_each_give_their_forecast(
         assert [message.payload for message in peer.wait_for(STATUS, 2)] == [b"online", b"offline"]
 
 
-def test_a_websocket_in_the_clear_serves_as_well(tmp_path: Path, start_gateway: StartGateway, connect: Connect) -> None:
+def test_websocket_without_tls(tmp_path: Path, start_gateway: StartGateway, connect: Connect) -> None:
     plain = Plain(free_port())
     broker = MosquittoBroker(tmp_path / "mosquitto", ("protocol websockets", f"listener {plain.port} {LOOPBACK}"))
     broker.start()
@@ -108,7 +108,7 @@ def test_a_websocket_in_the_clear_serves_as_well(tmp_path: Path, start_gateway: 
 
 
 @pytest.mark.parametrize("kind", ["tcp", "websockets"])
-def test_a_replay_at_full_speed_goes_the_same_way(
+def test_tls_replay_at_full_speed(
     tmp_path: Path, authority: Authority, connect: Connect, kind: Literal["tcp", "websockets"]
 ) -> None:
     extra = ("protocol websockets",) if kind == "websockets" else ()
@@ -123,7 +123,7 @@ def test_a_replay_at_full_speed_goes_the_same_way(
         assert sent == [power(i) for i in range(3_000)]
 
 
-def test_a_payload_of_many_records_and_frames_comes_whole(
+def test_tls_payload_of_many_records_and_frames(
     tmp_path: Path, authority: Authority, start_gateway: StartGateway, connect: Connect
 ) -> None:
     identity = authority.issue("broker", alternative=HERE)
@@ -137,9 +137,7 @@ def test_a_payload_of_many_records_and_frames_comes_whole(
         assert [m.document["n_observed"] for m in peer.wait_for("gap/home/forecast", 2)] == [2, 3]
 
 
-def test_a_broker_known_by_another_name_is_asked_for_that_name(
-    tmp_path: Path, authority: Authority, start_gateway: StartGateway
-) -> None:
+def test_tls_server_name_is_configurable(tmp_path: Path, authority: Authority, start_gateway: StartGateway) -> None:
     identity = authority.issue("broker", alternative="DNS:broker.example")
     with secured(tmp_path, authority, identity) as (port, _):
         refused = refusal(start_gateway(port, connected=False, mqtt=tls(authority)))
@@ -151,7 +149,7 @@ def test_a_broker_known_by_another_name_is_asked_for_that_name(
     ("ends_in_days", "problem"),
     [(-1, "it has expired: renew it, or set this machine's clock"), (90, "it is not valid yet")],
 )
-def test_a_certificate_out_of_its_time_is_refused_with_a_word_on_the_clock(
+def test_tls_expired_certificate_mentions_the_clock(
     tmp_path: Path, authority: Authority, start_gateway: StartGateway, ends_in_days: float, problem: str
 ) -> None:
     identity = authority.issue("broker", alternative=HERE, ends_in_days=ends_in_days)
@@ -159,7 +157,7 @@ def test_a_certificate_out_of_its_time_is_refused_with_a_word_on_the_clock(
         assert problem in refusal(start_gateway(port, connected=False, mqtt=tls(authority)))
 
 
-def test_an_authority_that_is_not_known_is_not_trusted(
+def test_tls_unknown_authority_is_not_trusted(
     tmp_path: Path, authority: Authority, start_gateway: StartGateway
 ) -> None:
     stranger = Authority(tmp_path / "stranger", "Stranger")
@@ -169,9 +167,7 @@ def test_an_authority_that_is_not_known_is_not_trusted(
             assert "its issuer is not trusted here: set mqtt.tls.ca_path" in refusal(gateway)
 
 
-def test_a_broker_that_asks_who_we_are_is_shown_our_certificate(
-    tmp_path: Path, authority: Authority, start_gateway: StartGateway
-) -> None:
+def test_tls_client_certificate_is_sent(tmp_path: Path, authority: Authority, start_gateway: StartGateway) -> None:
     ours = authority.issue("gateway", alternative="DNS:gateway")
     stranger = Authority(tmp_path / "stranger", "Stranger").issue("gateway", alternative="DNS:gateway")
     identity = authority.issue("broker", alternative=HERE)
@@ -187,7 +183,7 @@ def test_a_broker_that_asks_who_we_are_is_shown_our_certificate(
         )
 
 
-def test_speaking_what_the_broker_does_not_is_said_with_the_cure(
+def test_tls_wrong_protocol_is_named_with_a_fix(
     mosquitto: MosquittoBroker, authority: Authority, start_gateway: StartGateway
 ) -> None:
     over_tls = start_gateway(mosquitto, connected=False, gateway={"id": "tls"}, mqtt=tls(authority))
@@ -196,7 +192,7 @@ def test_speaking_what_the_broker_does_not_is_said_with_the_cure(
     assert "does not support WebSocket on this port under /mqtt" in refusal(websocket)
 
 
-def test_a_trouble_that_lasts_is_logged_once(tmp_path: Path, authority: Authority, start_gateway: StartGateway) -> None:
+def test_tls_lasting_problem_is_logged_once(tmp_path: Path, authority: Authority, start_gateway: StartGateway) -> None:
     identity = authority.issue("broker", alternative=HERE)
     with secured(tmp_path, authority, identity, "require_certificate true") as (port, _):
         with structlog.testing.capture_logs() as logged:
@@ -211,7 +207,7 @@ def test_a_trouble_that_lasts_is_logged_once(tmp_path: Path, authority: Authorit
         assert len(warned) == 1
 
 
-def test_check_says_why_a_broker_is_not_trusted(tmp_path: Path, authority: Authority) -> None:
+def test_tls_check_explains_an_untrusted_broker(tmp_path: Path, authority: Authority) -> None:
     stranger = Authority(tmp_path / "stranger", "Stranger")
     with secured(tmp_path, authority, authority.issue("broker", alternative=HERE)) as (port, _):
         for mqtt, code, words in (

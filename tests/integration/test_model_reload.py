@@ -1,4 +1,4 @@
-"""New models while readings come in: they speak from some reading on, none is lost, and bad ones change nothing."""
+"""Model reload during a stream: no reading is lost, and bad models change nothing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ALONE = {"blend": False, "calibrate": False}
 
 @pytest.fixture
 def copy(tmp_path: Path) -> ModelCopy:
-    """The default model in a folder of its own, with a second one beside."""
+    """The default model in a folder of its own, with a second one."""
     ModelCopy(tmp_path / "models", "linear")
     return ModelCopy(tmp_path / "models")
 
@@ -68,7 +68,7 @@ def install_version(copy: ModelCopy, version: str, tmp_path: Path, **options: An
 
 
 @pytest.mark.mosquitto
-def test_a_new_version_speaks_from_some_reading_on_and_each_reading_gets_its_forecast(
+def test_reload_new_version_loses_no_forecast(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, copy: ModelCopy, tmp_path: Path
 ) -> None:
     """200 devices at QoS 1, which do not wait for anything."""
@@ -122,7 +122,7 @@ def metrics(gateway: Gateway) -> str:
 
 
 def feed(peer: Peer, minutes: range) -> list[tuple[int, float]]:
-    """Send a minute after the other, each once the one before was answered."""
+    """Send minute after minute, each once the previous one was answered."""
     for i in minutes:
         peer.publish(IN, reading(FIRST + i, power(i)))
         if i:
@@ -131,7 +131,7 @@ def feed(peer: Peer, minutes: range) -> list[tuple[int, float]]:
 
 
 def alone(model: Path, minutes: list[tuple[int, float]]) -> dict[str, Any]:
-    """What the engine with that model alone makes of the last of the minutes."""
+    """Return the forecast of the last minute by an engine with that model alone."""
     engine = Engine(load_model(model))
     for minute, gap_kw in minutes[:-1]:
         engine.accept([Reading("home", minute, gap_kw)])
@@ -139,7 +139,7 @@ def alone(model: Path, minutes: list[tuple[int, float]]) -> dict[str, Any]:
     return without_issue(forecast.document())
 
 
-def test_another_model_goes_on_with_the_readings_that_there_are(
+def test_reload_other_model_keeps_the_readings(
     broker: Broker, start_gateway: StartGateway, connect: Connect, copy: ModelCopy
 ) -> None:
     """Of another context, when the registry names another default; and back."""
@@ -194,7 +194,7 @@ def gone(copy: ModelCopy) -> None:
         (gone, "there is no model"),
     ],
 )
-def test_a_bad_one_is_refused_with_its_reason_and_the_old_one_speaks_on(
+def test_reload_bad_model_is_rejected_and_the_old_one_stays(
     broker: Broker,
     start_gateway: StartGateway,
     connect: Connect,
@@ -231,7 +231,7 @@ def test_a_bad_one_is_refused_with_its_reason_and_the_old_one_speaks_on(
 
 @pytest.fixture
 def looking(broker: Broker, start_gateway: StartGateway, copy: ModelCopy) -> tuple[Gateway, ModelWatcher]:
-    """A gateway, and what watches its models, whose looks the test takes itself."""
+    """A gateway and its model watcher, whose checks the test triggers itself."""
     gateway = start_gateway(broker, models={"path": copy.models})
     reloading = gateway.application._model_watcher
     reloading.stop()
@@ -239,9 +239,7 @@ def looking(broker: Broker, start_gateway: StartGateway, copy: ModelCopy) -> tup
     return gateway, reloading
 
 
-def test_files_that_are_still_being_written_are_waited_for(
-    looking: tuple[Gateway, ModelWatcher], copy: ModelCopy
-) -> None:
+def test_reload_waits_for_files_being_written(looking: tuple[Gateway, ModelWatcher], copy: ModelCopy) -> None:
     gateway, reloading = looking
     content = copy.file.read_bytes()
     for n_bytes in range(10_000, 60_000, 10_000):
@@ -256,7 +254,7 @@ def test_files_that_are_still_being_written_are_waited_for(
     assert reloads(gateway) == {"swapped": 1, "refused": 0}, "once is enough"
 
 
-def test_a_bad_one_is_tried_once_or_when_someone_asks(looking: tuple[Gateway, ModelWatcher], copy: ModelCopy) -> None:
+def test_reload_bad_model_is_tried_once_or_on_request(looking: tuple[Gateway, ModelWatcher], copy: ModelCopy) -> None:
     gateway, reloading = looking
     no_card(copy)
     for _ in range(5):
@@ -268,7 +266,7 @@ def test_a_bad_one_is_tried_once_or_when_someone_asks(looking: tuple[Gateway, Mo
     assert reloads(gateway) == {"swapped": 0, "refused": 2}
 
 
-def test_what_is_written_to_while_it_is_read_is_no_bad_model(
+def test_reload_file_changed_while_read_is_not_bad(
     looking: tuple[Gateway, ModelWatcher], copy: ModelCopy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway, reloading = looking
@@ -290,7 +288,7 @@ def test_what_is_written_to_while_it_is_read_is_no_bad_model(
     assert reloads(gateway) == {"swapped": 1, "refused": 0}
 
 
-def test_an_error_that_no_one_foresaw_refuses_too(
+def test_reload_unexpected_error_is_a_rejection(
     looking: tuple[Gateway, ModelWatcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway, reloading = looking
@@ -310,7 +308,7 @@ def test_an_error_that_no_one_foresaw_refuses_too(
 # --- what others see of it ------------------------------------------------------------------------------
 
 
-def test_home_assistant_is_told_again(
+def test_reload_repeats_discovery(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, copy: ModelCopy
 ) -> None:
     topic, without = "homeassistant/device/gapcast_home/config", ModelCopy(copy.models, "lstm-5-3")
@@ -338,7 +336,7 @@ def n_kept(stream: Path) -> int:
 
 
 @pytest.mark.parametrize("checkpointed", [True, False])
-def test_killed_right_after_it_goes_on_as_if_it_had_not_been(
+def test_reload_kill_right_after_continues_exactly(
     mosquitto: MosquittoBroker,
     start_gateway: StartGateway,
     connect: Connect,

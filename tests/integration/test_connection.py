@@ -1,10 +1,9 @@
-"""Coming, going and coming back: what the gateway says of itself, and what it does without a broker."""
+"""Connecting, reconnecting and status messages of the gateway, with and without a broker."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -12,7 +11,7 @@ import pytest
 
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, reading
-from tests.support.brokers import BROKER_KINDS, Broker, EmbeddedBroker, MosquittoBroker, started_broker
+from tests.support.brokers import Broker, EmbeddedBroker, MosquittoBroker
 from tests.support.gateways import ALONE, STATUS
 from tests.support.models import default_name, shipped_names
 from tests.support.ports import free_port, is_open
@@ -20,16 +19,7 @@ from tests.support.waiting import wait_until
 from tests.support.wire import CONNECT, DISCONNECT, PUBLISH, SUBSCRIBE, WireBroker
 
 
-@pytest.fixture(params=BROKER_KINDS)
-def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
-    """A started broker of each kind: what is tested here may differ between them."""
-    with started_broker(request.param, tmp_path) as made:
-        yield made
-
-
-def test_online_and_offline_are_said_and_retained(
-    broker: Broker, start_gateway: StartGateway, connect: Connect
-) -> None:
+def test_status_online_and_offline_are_retained(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:
     early = connect(broker)
     early.subscribe("gapcast/+/status")
     gateway = start_gateway(broker)
@@ -47,7 +37,7 @@ def test_online_and_offline_are_said_and_retained(
     assert (message.payload, message.retained) == (b"offline", True)
 
 
-def test_without_a_broker_the_service_stays_up_says_so_and_connects_when_it_comes(
+def test_service_without_a_broker_connects_when_it_starts(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     broker.stop()
@@ -83,7 +73,7 @@ def test_without_a_broker_the_service_stays_up_says_so_and_connects_when_it_come
     assert peer.wait_for("gap/home/forecast")[0].document["model"] == default_name()
 
 
-def test_an_answer_does_not_wait_for_the_networks_own_timers(start_gateway: StartGateway) -> None:
+def test_answers_are_not_delayed_by_nagle(start_gateway: StartGateway) -> None:
     """Without TCP_NODELAY on the server's side each would take 40 ms."""
     gateway = start_gateway(free_port(), connected=False)
     with httpx.Client(base_url=gateway.url) as client:
@@ -92,7 +82,7 @@ def test_an_answer_does_not_wait_for_the_networks_own_timers(start_gateway: Star
     assert took_s < 0.03
 
 
-def test_a_broker_that_goes_and_comes_is_subscribed_to_again_and_told(
+def test_reconnect_subscribes_and_publishes_status(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     gateway = start_gateway(broker)
@@ -116,7 +106,7 @@ def test_a_broker_that_goes_and_comes_is_subscribed_to_again_and_told(
     assert after.wait_for("gap/home/forecast")[0].document["n_observed"] == 3, "the window outlives the connection"
 
 
-def test_the_version_of_the_protocol_is_found_out(start_gateway: StartGateway, connect: Connect) -> None:
+def test_protocol_version_is_detected(start_gateway: StartGateway, connect: Connect) -> None:
     """amqtt does not answer MQTT 5 at all: after a while 3.1.1 is tried."""
     broker = EmbeddedBroker()
     broker.start()
@@ -132,18 +122,16 @@ def test_the_version_of_the_protocol_is_found_out(start_gateway: StartGateway, c
         broker.stop()
 
 
-def test_mosquitto_is_spoken_to_in_mqtt_5(mosquitto: MosquittoBroker, start_gateway: StartGateway) -> None:
+def test_protocol_with_mosquitto_is_mqtt_5(mosquitto: MosquittoBroker, start_gateway: StartGateway) -> None:
     assert start_gateway(mosquitto).session.protocol == "5"
 
 
-def test_mosquitto_is_spoken_to_in_the_version_that_is_asked_for(
-    mosquitto: MosquittoBroker, start_gateway: StartGateway
-) -> None:
+def test_protocol_with_mosquitto_is_the_configured_one(mosquitto: MosquittoBroker, start_gateway: StartGateway) -> None:
     assert start_gateway(mosquitto, mqtt={"protocol": "3.1.1"}).session.protocol == "3.1.1"
 
 
 @pytest.mark.parametrize("answer", ["refuses the version", "hangs up"])
-def test_a_broker_of_3_1_1_alone_is_spoken_to_in_that(start_gateway: StartGateway, answer: str) -> None:
+def test_protocol_with_a_3_1_1_broker_is_3_1_1(start_gateway: StartGateway, answer: str) -> None:
     broker = WireBroker()
     gateway = start_gateway(broker.port, connected=False, mqtt={"protocol": "auto"})
     wire = broker.accept()
@@ -160,7 +148,7 @@ def test_a_broker_of_3_1_1_alone_is_spoken_to_in_that(start_gateway: StartGatewa
     broker.close()
 
 
-def test_a_broker_that_always_hangs_up_is_not_stormed(start_gateway: StartGateway) -> None:
+def test_broker_that_always_disconnects_is_not_flooded(start_gateway: StartGateway) -> None:
     broker = WireBroker()
     start_gateway(broker.port, connected=False, mqtt={"protocol": "auto"})
     began_s, versions = time.monotonic(), []
@@ -173,7 +161,7 @@ def test_a_broker_that_always_hangs_up_is_not_stormed(start_gateway: StartGatewa
     broker.close()
 
 
-def test_a_refused_subscription_is_no_readiness(start_gateway: StartGateway) -> None:
+def test_refused_subscription_is_not_ready(start_gateway: StartGateway) -> None:
     broker = WireBroker()
     gateway = start_gateway(broker.port, connected=False)
     wire = broker.accept()
@@ -198,7 +186,7 @@ def test_a_refused_subscription_is_no_readiness(start_gateway: StartGateway) -> 
     broker.close()
 
 
-def test_a_broker_that_throws_out_whom_it_let_in_is_not_stormed(start_gateway: StartGateway) -> None:
+def test_broker_that_kicks_clients_is_not_flooded(start_gateway: StartGateway) -> None:
     broker = WireBroker()
     start_gateway(broker.port, connected=False)
     began_s = time.monotonic()
@@ -210,9 +198,7 @@ def test_a_broker_that_throws_out_whom_it_let_in_is_not_stormed(start_gateway: S
     broker.close()
 
 
-def test_a_password_that_the_broker_does_not_know_leaves_the_service_up(
-    tmp_path: Path, start_gateway: StartGateway
-) -> None:
+def test_wrong_password_keeps_the_service_running(tmp_path: Path, start_gateway: StartGateway) -> None:
     broker = WireBroker()
     gateway = start_gateway(broker.port, connected=False, mqtt={"username": "meter", "password": "wrong"})
     wire = broker.accept()
@@ -240,7 +226,7 @@ def test_a_password_that_the_broker_does_not_know_leaves_the_service_up(
         pytest.param(b"\xe0\x00", id="a DISCONNECT"),
     ],
 )
-def test_bytes_that_are_not_mqtt_end_the_connection_and_no_more(start_gateway: StartGateway, malformed: bytes) -> None:
+def test_bytes_that_are_not_mqtt_end_only_the_connection(start_gateway: StartGateway, malformed: bytes) -> None:
     broker = WireBroker()
     gateway = start_gateway(broker.port, connected=False)
     wire = broker.accept()

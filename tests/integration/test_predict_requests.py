@@ -1,4 +1,4 @@
-"""Forecasts that are asked for over MQTT, and what a reading's properties become, on a real mosquitto."""
+"""Predict requests over MQTT, and passed-on MQTT properties, on a real mosquitto."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def asking(mosquitto: MosquittoBroker, gateway: Gateway, connect: Connect) -> Pe
     return peer
 
 
-def test_an_answer_is_that_of_rest_and_bears_what_the_request_did(gateway: Gateway, asking: Peer) -> None:
+def test_predict_request_answer_equals_rest(gateway: Gateway, asking: Peer) -> None:
     user = [("who", "charger"), ("room", "garage")]
     asking.publish(PREDICT, json.dumps(TIMED), ResponseTopic=ANSWER, CorrelationData=b"\x01\x02", UserProperty=user)
     answer = asking.wait_for(ANSWER)[0]
@@ -64,7 +64,7 @@ REQUESTS: dict[str, bytes] = {
 }
 
 
-def test_a_problem_is_that_of_rest(gateway: Gateway, asking: Peer) -> None:
+def test_predict_request_problem_equals_rest(gateway: Gateway, asking: Peer) -> None:
     for what, body in REQUESTS.items():
         asking.publish(PREDICT, body, ResponseTopic=ANSWER, CorrelationData=what.encode())
     answers = {answer.correlation: answer for answer in asking.wait_for(ANSWER, len(REQUESTS))}
@@ -78,7 +78,7 @@ def test_a_problem_is_that_of_rest(gateway: Gateway, asking: Peer) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"\xff\xfe", b"[" * 19_000, b"[]", b"5"])
-def test_what_is_no_request_at_all_is_a_problem_of_the_same_status(gateway: Gateway, asking: Peer, body: bytes) -> None:
+def test_predict_request_invalid_has_the_status_of_rest(gateway: Gateway, asking: Peer, body: bytes) -> None:
     asking.publish(PREDICT, body, ResponseTopic=ANSWER)
     problem = asking.wait_for(ANSWER)[0].document
     over_rest = httpx.post(f"{gateway.url}/predict", content=body, headers={"content-type": "application/json"}).json()
@@ -96,7 +96,7 @@ def test_what_is_no_request_at_all_is_a_problem_of_the_same_status(gateway: Gate
         ({"ResponseTopic": f"gapcast/{GATEWAY}/answer/"}, "may not be written"),
     ],
 )
-def test_no_one_has_the_gateway_write_where_it_should_not(
+def test_predict_request_response_topic_is_restricted(
     asking: Peer, gateway: Gateway, properties: dict[str, Any], words: str
 ) -> None:
     asking.subscribe("#")
@@ -111,7 +111,7 @@ def test_no_one_has_the_gateway_write_where_it_should_not(
     }  # fmt: skip
 
 
-def test_a_request_that_was_retained_is_of_any_age_and_not_answered(
+def test_predict_request_retained_is_ignored(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     peer = connect(mosquitto, mqtt5=True)
@@ -121,7 +121,7 @@ def test_a_request_that_was_retained_is_of_any_age_and_not_answered(
     assert "was retained" in peer.wait_for(REJECTED)[0].document["detail"]
 
 
-def test_many_requests_are_answered_beside_the_stream_in_their_order(gateway: Gateway, asking: Peer) -> None:
+def test_predict_requests_are_answered_in_order(gateway: Gateway, asking: Peer) -> None:
     asking.subscribe("gap/home/forecast")
     n = 40
     for i in range(n):
@@ -132,7 +132,7 @@ def test_many_requests_are_answered_beside_the_stream_in_their_order(gateway: Ga
     assert gateway.service.statistics.readings["rejected"] == 0
 
 
-def test_with_3_1_1_there_is_no_one_to_answer(
+def test_predict_request_over_mqtt_3_1_1_is_ignored(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     gateway = start_gateway(mosquitto, mqtt={"protocol": "3.1.1"})
@@ -149,7 +149,7 @@ def test_with_3_1_1_there_is_no_one_to_answer(
 
 
 @pytest.mark.parametrize("qos", [0, 1])
-def test_what_a_reading_bears_its_forecast_bears_and_no_other(
+def test_forecast_carries_the_properties_of_its_reading(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, qos: int
 ) -> None:
     start_gateway(mosquitto, mqtt={"qos": qos})
@@ -169,7 +169,7 @@ def test_what_a_reading_bears_its_forecast_bears_and_no_other(
 
 
 @pytest.mark.parametrize("path", [True, False])
-def test_the_path_is_told_where_it_is_switched_on(
+def test_forecast_path_is_published_if_enabled(
     mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, path: bool
 ) -> None:
     model = every_feature_model()

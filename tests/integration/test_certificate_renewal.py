@@ -1,4 +1,4 @@
-"""Certificates that are renewed while the gateway runs, and a real broker that takes the new ones alone."""
+"""Certificates renewed while the gateway runs, with a real broker that accepts only the new ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def wait_for_problem(gateway: Gateway, words: str) -> None:
     wait_until(lambda: words in gateway.session.problem, lambda: f"{words!r}, not {gateway.session.problem!r}")
 
 
-def test_a_renewed_authority_and_certificate_are_used_without_a_restart(
+def test_renewed_certificates_are_used_without_a_restart(
     tmp_path: Path, start_gateway: StartGateway, connect: Connect
 ) -> None:
     former, next_one = Authority(tmp_path / "former"), Authority(tmp_path / "next", "Next Authority")
