@@ -1,4 +1,4 @@
-"""A gateway under attack: its REST in this process, or all of it in a process of its own whose memory is watched."""
+"""A gateway under attack: its REST in this process, or all of it in a process of its own whose memory is measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A second client with the gateway's client id: it is named, and the two do not throw each other out at full speed."""
+"""A second client with the gateway's client id: it is named, and the two do not disconnect each other at full speed."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def broker(tmp_path: Path) -> Iterator[MosquittoBroker]:
 
 
 @pytest.mark.parametrize(("protocol", "n_times"), [("5", 1), ("3.1.1", 3)])
-def test_second_client_of_our_id_is_named_and_given_way(
+def test_second_client_with_our_id_is_named(
     broker: MosquittoBroker, tmp_path: Path, protocol: str, n_times: int
 ) -> None:
-    """With MQTT 5 the broker says who came; with 3.1.1 three short connections in a row do."""
+    """MQTT 5 brokers name the reason; with 3.1.1 three short connections in a row indicate it."""
     settings = gateway_settings(broker.port, tmp_path / "state", mqtt={"protocol": protocol})
     with capture_logs() as logs, running(settings) as gateway, contextlib.ExitStack() as others:
 
@@ -59,7 +59,7 @@ def test_second_client_of_our_id_is_named_and_given_way(
         assert "another client connects with the client id" in health.text
 
 
-def test_contended_client_id_is_tried_again_only_after_long() -> None:
+def test_contended_client_id_is_retried_after_a_long_wait() -> None:
     backoff = Backoff()
     backoff.succeeded()
     backoff.failed()

@@ -1,4 +1,4 @@
-"""What a task can do in a child process: nothing beyond its limits, and its parent says how it ended."""
+"""A task in a child process stays within its limits, and its parent reports how it ended."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def test_task_returns_its_answer() -> None:
         ("no_such_task", "the task ended with exit code 1 and no result"),
     ],
 )
-def test_task_beyond_its_limits_is_a_sentence(task: str, problem: str) -> None:
+def test_task_over_its_limits_is_an_error_with_a_reason(task: str, problem: str) -> None:
     with pytest.raises(ModelError, match=f"^{problem}"):
         run(task)
 
 
-def test_task_that_waits_without_end_is_ended() -> None:
+def test_task_that_hangs_is_killed() -> None:
     with pytest.raises(ModelError, match=r"^the task took longer than 1 s$"):
         run("wait", limits=ChildLimits(256 << 20, wall_s=1.0))
 
 
-def test_task_that_is_no_longer_wanted_is_ended() -> None:
+def test_task_that_is_cancelled_is_killed() -> None:
     asked: list[int] = []
 
     def is_cancelled() -> bool:
@@ -64,13 +64,13 @@ def test_task_that_is_no_longer_wanted_is_ended() -> None:
         run("wait", is_cancelled=is_cancelled)
 
 
-def test_answer_longer_than_its_limit_is_refused() -> None:
+def test_answer_over_its_limit_is_rejected() -> None:
     assert run("echo", b"four", SMALL) == b"four"
     with pytest.raises(ModelError, match="the answer has 5 bytes, more than 4"):
         run("echo", b"fives", SMALL)
 
 
-def test_refusal_of_a_task_is_told_and_cut_where_it_is_long() -> None:
+def test_task_error_is_reported_and_truncated() -> None:
     with pytest.raises(ModelError, match=r"^no good$"):
         run("refuse", b"no good")
     with pytest.raises(ModelError, match=r"^x{4096}$"):
@@ -88,7 +88,7 @@ def test_child_dumps_no_core() -> None:
     assert run("dump_core") == b"(0, 0)"
 
 
-def test_child_that_cannot_be_started_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_that_cannot_start_is_an_error_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
     with pytest.raises(ModelError, match=r"^the task could not be started in a child process \(No such file"):
         run("echo")
@@ -102,7 +102,7 @@ def test_system_without_files_in_memory_uses_temporary_ones(monkeypatch: pytest.
 # --- the child's own code, in this process ----------------------------------------------------------
 
 
-def test_answer_tells_its_kind() -> None:
+def test_answer_has_a_kind() -> None:
     with open_scratch() as given:
         given.write(b"four")
         given.seek(0)

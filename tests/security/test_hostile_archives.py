@@ -1,4 +1,4 @@
-"""Archives that unpack to far more than they are: refused before they are unpacked, and in a child process besides."""
+"""Archives that unpack to far more than their size are rejected before they are unpacked, in a child process."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
 
 
 @pytest.mark.parametrize("what", ARCHIVES)
-def test_archive_that_unpacks_to_too_much_is_refused_in_little_memory(tmp_path: Path, what: str) -> None:
+def test_archive_bomb_is_rejected_in_little_memory(tmp_path: Path, what: str) -> None:
     make, problem = ARCHIVES[what]
     file = tmp_path / "model.bin"
     file.write_bytes(make())
@@ -154,7 +154,7 @@ def test_archive_larger_than_any_model_is_not_read(tmp_path: Path) -> None:
         read_packed(file)
 
 
-def test_archive_that_takes_much_memory_after_all_ends_its_child_alone(tmp_path: Path) -> None:
+def test_archive_that_takes_much_memory_ends_only_its_child(tmp_path: Path) -> None:
     """Numbers of a sparse map in the data of a file, which tarfile collects before anyone sees the header."""
     file = tmp_path / "model.tar"
     records = (pax_record("GNU.sparse.major", "1"), pax_record("GNU.sparse.minor", "0"))

@@ -1,4 +1,4 @@
-"""Messages made to end the service, on a real mosquitto: it answers, rejects, and serves on, over a restart too."""
+"""Messages meant to end the service, on a real mosquitto: it answers, rejects and keeps serving."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ def test_predict_topic_hostile_requests_are_answered_as_problems(
     alive(gateway)
 
 
-def test_predict_topic_hostile_request_does_not_come_again_at_a_restart(
+def test_predict_topic_hostile_request_is_not_redelivered(
     mosquitto: MosquittoBroker, connect: Connect, tmp_path: Path
 ) -> None:
-    """The crash loop: a request at QoS 1 in a persistent session, which a service that died had not acknowledged."""
+    """Crash loop: a request at QoS 1 in a persistent session that a crashed service had not acknowledged."""
     settings = gateway_settings(mosquitto.port, tmp_path / "state")
     peer = connect(mosquitto, mqtt5=True)
     peer.subscribe(ANSWER)
@@ -117,7 +117,7 @@ def test_readings_hostile_values_are_rejected_and_the_next_one_accepted(
     alive(gateway)
 
 
-def test_forecast_that_raises_is_rejected_and_the_others_go_on(
+def test_forecast_that_raises_is_rejected_and_others_continue(
     mosquitto: MosquittoBroker, connect: Connect, tmp_path: Path
 ) -> None:
     devices = [f"meter-{i}" for i in range(8)]

@@ -1,4 +1,4 @@
-"""Model files that crash the runtime, allocate without bound or lie about themselves: none reaches the service."""
+"""Model files that crash the runtime, allocate without bound or have a wrong card: none reaches the service."""
 
 from __future__ import annotations
 
@@ -64,32 +64,32 @@ def admission(tmp_path: Path) -> Admission:
 # --- the trial --------------------------------------------------------------------------------------------
 
 
-def test_model_that_crashes_the_runtime_ends_its_trial_alone(copy: ModelCopy, admission: Admission) -> None:
+def test_model_that_crashes_the_runtime_ends_only_its_trial(copy: ModelCopy, admission: Admission) -> None:
     flip(copy, CRASH)
     with pytest.raises(ModelError, match=f"every-feature: the model was not loaded: its self-test ended by {SIGNAL}"):
         admission.load(copy.folder)
 
 
-def test_shipped_model_with_a_flipped_bit_ends_its_trial_alone(tmp_path: Path, admission: Admission) -> None:
+def test_model_with_a_flipped_bit_ends_only_its_trial(tmp_path: Path, admission: Admission) -> None:
     copy = ModelCopy(tmp_path / "models", "lstm-5-3")
     flip(copy, CRASH_OF_SHIPPED)
     with pytest.raises(ModelError, match=f"lstm-5-3: the model was not loaded: its self-test ended by {SIGNAL}"):
         admission.load(copy.folder)
 
 
-def test_model_that_takes_much_memory_is_refused_by_its_trial() -> None:
+def test_model_that_takes_much_memory_fails_its_trial() -> None:
     files = read_model_files(GREEDY)
     with pytest.raises(ModelError, match=r"failed to prepare|used more than 64 MB"):
         try_model(files, GREEDY)
     try_model(files, GREEDY, ChildLimits(1024 * MB))  # it is the limit that refuses it
 
 
-def test_model_that_is_cancelled_in_its_trial_is_not_loaded(copy: ModelCopy) -> None:
+def test_model_cancelled_in_its_trial_is_not_loaded(copy: ModelCopy) -> None:
     with pytest.raises(ModelError, match="its self-test was cancelled: gapcast is shutting down"):
         try_model(read_model_files(copy.folder), copy.folder, is_cancelled=lambda: True)
 
 
-def test_trial_of_a_sound_model_answers_nothing(copy: ModelCopy, tmp_path: Path) -> None:
+def test_trial_of_a_valid_model_returns_nothing(copy: ModelCopy, tmp_path: Path) -> None:
     """The child's part, in this process."""
     given = tmp_path / "given"
     files, place = read_model_files(copy.folder), str(copy.folder).encode()
@@ -99,7 +99,7 @@ def test_trial_of_a_sound_model_answers_nothing(copy: ModelCopy, tmp_path: Path)
         assert run_trial(file) == b""
 
 
-def test_model_that_is_slow_is_refused(copy: ModelCopy) -> None:
+def test_model_that_is_slow_is_rejected(copy: ModelCopy) -> None:
     model = load_model(copy.folder)
     windows = next(iter(probe_windows(model.card)))
     times_s = iter((0.0, MAX_BATCH_S + 0.5))
@@ -107,7 +107,7 @@ def test_model_that_is_slow_is_refused(copy: ModelCopy) -> None:
         check_batch(model, windows, lambda: next(times_s))
 
 
-def test_model_of_other_outputs_than_its_card_is_refused(copy: ModelCopy) -> None:
+def test_model_with_other_outputs_than_its_card_is_rejected(copy: ModelCopy) -> None:
     model = load_model(copy.folder)
     assert model.quantile_levels is not None
     card = model.card.model_copy(update={"quantile_levels": [*model.quantile_levels, 0.999]})
@@ -119,7 +119,7 @@ def test_model_of_other_outputs_than_its_card_is_refused(copy: ModelCopy) -> Non
 # --- which models have one ------------------------------------------------------------------------------
 
 
-def test_model_that_has_passed_needs_no_second_trial(
+def test_model_that_passed_is_not_tried_again(
     copy: ModelCopy, admission: Admission, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admission.load(copy.folder)
@@ -133,7 +133,7 @@ def test_model_that_has_passed_needs_no_second_trial(
 
 @pytest.mark.parametrize("runtime", ["runtime 1", "runtime 2"])
 @pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'{"models": 5}', b'{"models": [5]}', b"\xff" * 100_000])
-def test_damaged_record_or_another_runtime_means_another_trial(tmp_path: Path, damage: bytes, runtime: str) -> None:
+def test_trial_record_damaged_or_of_another_runtime_is_ignored(tmp_path: Path, damage: bytes, runtime: str) -> None:
     record = ProvenModels(tmp_path, "runtime 1")
     record.add("ab" * 32)
     assert record.has("ab" * 32)
@@ -147,14 +147,14 @@ def test_damaged_record_or_another_runtime_means_another_trial(tmp_path: Path, d
     assert [path.name for path in tmp_path.iterdir()] == [PROVEN_FILE]
 
 
-def test_record_holds_no_more_than_it_needs(tmp_path: Path) -> None:
+def test_trial_record_is_bounded(tmp_path: Path) -> None:
     record = ProvenModels(tmp_path, "runtime 1")
     for i in range(205):
         record.add(f"{i:064x}")
     assert [record.has(f"{i:064x}") for i in (0, 4, 5, 204)] == [False, False, True, True]
 
 
-def test_record_that_cannot_be_written_costs_a_trial_and_nothing_else(copy: ModelCopy, tmp_path: Path) -> None:
+def test_trial_record_that_cannot_be_written_is_no_error(copy: ModelCopy, tmp_path: Path) -> None:
     (tmp_path / "record").write_bytes(b"a file where the folder should be")
     admission = Admission(None, ProvenModels(tmp_path / "record", "runtime 1"))
     with structlog.testing.capture_logs() as lines:
@@ -168,7 +168,7 @@ def test_record_that_cannot_be_written_costs_a_trial_and_nothing_else(copy: Mode
     assert [path.name for path in (tmp_path / "record").iterdir()] == [PROVEN_FILE]
 
 
-def test_account_without_a_home_keeps_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trial_record_without_a_home_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_home() -> Path:
         raise RuntimeError
 
@@ -209,7 +209,7 @@ def tolerant(models: Path) -> None:
         (tolerant, r"golden\.tolerance_kw: Input should be less than or equal to 0\.01"),
     ],
 )
-def test_service_goes_on_when_a_hostile_model_is_put_in_its_folder(
+def test_service_keeps_running_with_a_hostile_model_in_its_folder(
     mosquitto: MosquittoBroker,
     start_gateway: StartGateway,
     tmp_path: Path,
@@ -230,7 +230,7 @@ def test_service_goes_on_when_a_hostile_model_is_put_in_its_folder(
     assert resident_bytes() - before < 80 * MB
 
 
-def test_hostile_model_that_is_installed_is_refused_and_nothing_changes(copy: ModelCopy, admission: Admission) -> None:
+def test_install_hostile_model_changes_nothing(copy: ModelCopy, admission: Admission) -> None:
     flip(copy, CRASH)
     library = Library((shipped_models(), copy.models.parent / "state" / "models"))
     with pytest.raises(ModelError, match=f"every-feature: the model was not loaded: its self-test ended by {SIGNAL}"):
@@ -272,7 +272,7 @@ def test_service_starts_with_shipped_models_beneath_a_hostile_one(
         load_models(settings, library, admission)
 
 
-def test_service_starts_with_the_shipped_model_beneath_a_hostile_one_of_its_name(tmp_path: Path) -> None:
+def test_service_starts_with_the_shipped_model_of_the_same_name(tmp_path: Path) -> None:
     copy = installed(tmp_path, default_name())
     copy.alter_file(copy.file.read_bytes()[:-8])
     settings = Settings.model_validate({"state": {"path": tmp_path / "state"}})
@@ -280,7 +280,7 @@ def test_service_starts_with_the_shipped_model_beneath_a_hostile_one_of_its_name
     assert models.primary.card == load_model(shipped_models() / default_name()).card
 
 
-def test_service_does_not_start_where_the_settings_name_a_hostile_model(tmp_path: Path) -> None:
+def test_service_does_not_start_with_a_configured_hostile_model(tmp_path: Path) -> None:
     flip(installed(tmp_path), CRASH)
     settings = Settings.model_validate({"state": {"path": tmp_path / "state"}, "forecast": {"model": "every-feature"}})
     with pytest.raises(ModelError, match="there is no model 'every-feature' in"):
@@ -336,7 +336,7 @@ CARDS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 
 @pytest.mark.parametrize("what", CARDS)
-def test_card_beyond_its_bounds_is_refused(tmp_path: Path, what: str) -> None:
+def test_card_over_its_bounds_is_rejected(tmp_path: Path, what: str) -> None:
     alter, field = CARDS[what]
     copy = ModelCopy(tmp_path / "models", "lstm-5-3")
     copy.alter_card(alter)
@@ -348,7 +348,7 @@ def test_card_beyond_its_bounds_is_refused(tmp_path: Path, what: str) -> None:
     "text",
     [b"[" * 100_000, b'{"context":' + b"9" * 5_000 + b"}", b'"\\ud800"', b"NaN", b"", b"\xff", b'{"context": 1e999}'],
 )
-def test_card_that_is_no_document_is_a_sentence(copy: ModelCopy, text: bytes) -> None:
+def test_card_that_is_no_document_is_a_clear_error(copy: ModelCopy, text: bytes) -> None:
     copy.card.write_bytes(text)
     with pytest.raises(ModelError, match=r"card\.json: "):
         load_model(copy.folder)
@@ -371,15 +371,15 @@ def test_file_larger_than_any_model_is_not_read(copy: ModelCopy) -> None:
         default_model(copy.models)
 
 
-def test_pipe_in_place_of_a_model_is_not_waited_for(copy: ModelCopy) -> None:
+def test_pipe_in_place_of_a_model_does_not_block(copy: ModelCopy) -> None:
     copy.file.unlink()
     os.mkfifo(copy.file)
     with pytest.raises(ModelError, match=r"model\.tflite: is not a regular file"):
         load_model(copy.folder)
 
 
-def test_golden_example_is_replayed_from_the_bytes_that_were_tried(copy: ModelCopy, admission: Admission) -> None:
-    """What lies in the folder once its bytes were read has no effect."""
+def test_golden_example_uses_the_bytes_that_were_tried(copy: ModelCopy, admission: Admission) -> None:
+    """Files that change after their bytes were read have no effect."""
     files = read_model_files(copy.folder)
     card = json.loads(copy.card.read_bytes())
     copy.file.write_bytes(b"another")

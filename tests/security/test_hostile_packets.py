@@ -1,4 +1,4 @@
-"""Bytes that a broker sends and that are not MQTT, or too much of it: the connection ends, and the next one is made."""
+"""Bytes from a broker that are not MQTT, or too many: the connection ends, and the next one is made."""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ def opened(session: Session, broker: WireBroker) -> Wire:
 
 
 @pytest.mark.parametrize("packet", PACKETS, ids=lambda packet: packet.hex())
-def test_session_packet_that_is_malformed_ends_no_more_than_the_connection(
-    session: Session, broker: WireBroker, packet: bytes
-) -> None:
+def test_session_malformed_packet_ends_only_the_connection(session: Session, broker: WireBroker, packet: bytes) -> None:
     wire = opened(session, broker)
     wire.send_encoded(packet + b"\xff" * 64)
     wire.close()
@@ -69,7 +67,7 @@ def test_session_packet_that_is_malformed_ends_no_more_than_the_connection(
     assert session.problem
 
 
-def test_session_after_a_malformed_packet_connects_again(session: Session, broker: WireBroker) -> None:
+def test_session_reconnects_after_a_malformed_packet(session: Session, broker: WireBroker) -> None:
     wire = opened(session, broker)
     wire.send_encoded(bytes.fromhex("9003 0001 ff"))
     wait_until(lambda: session.take(1, 0.05) == [] and not session.connected, "the end of the connection")
@@ -80,7 +78,7 @@ def test_session_after_a_malformed_packet_connects_again(session: Session, broke
     again.close()
 
 
-def test_splitter_random_bytes_raise_protocol_errors_alone() -> None:
+def test_splitter_random_bytes_raise_only_protocol_errors() -> None:
     generator = random.Random(13)
     for _ in range(2_000):
         splitter = Splitter(mqtt5=bool(generator.getrandbits(1)))
@@ -92,7 +90,7 @@ def test_splitter_random_bytes_raise_protocol_errors_alone() -> None:
             continue
 
 
-def test_splitter_properties_without_end_are_not_kept() -> None:
+def test_splitter_endless_properties_are_not_buffered() -> None:
     """100 MB of user properties, which a broker passes on, are read as a message that is too large."""
     n_properties, topic = 100_000_000, b"gap/home/reading"
     variable = len(topic).to_bytes(2, "big") + topic + b"\x00\x07" + encode_length(n_properties)
@@ -114,7 +112,7 @@ def test_splitter_properties_without_end_are_not_kept() -> None:
     assert len(list(splitter.packets())) == 1
 
 
-def test_splitter_other_packet_without_end_is_a_protocol_error() -> None:
+def test_splitter_other_endless_packet_is_a_protocol_error() -> None:
     splitter = Splitter(mqtt5=True)
     splitter.feed(b"\x90" + encode_length(200_000_000) + bytes(100))
     with pytest.raises(ProtocolError, match="200000000 bytes"):
@@ -131,8 +129,8 @@ def served(connection: Connection, is_done: Callable[[], bool]) -> Callable[[], 
     return condition
 
 
-def test_connection_error_of_any_kind_ends_it_and_the_next_one_is_made(broker: WireBroker) -> None:
-    """Whatever is raised while bytes are handled; here by whoever takes the messages."""
+def test_connection_any_error_ends_it_and_reconnects(broker: WireBroker) -> None:
+    """Any error while bytes are handled; here by the callback that takes the messages."""
     lost: list[bool] = []
 
     def raise_error(_publication: Publication) -> None:

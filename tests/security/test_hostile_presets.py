@@ -1,4 +1,4 @@
-"""Hostile JSON at each place that each preset looks at: a problem, a reading or nothing, and never an error."""
+"""Hostile JSON at each path that a preset reads gives a problem, a reading or nothing, but never an error."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def message(device: str, at: str, received_ms: int) -> Received:
     return Received(publication, 0.0, received_ms)
 
 
-def test_source_meter_that_raises_begins_anew() -> None:
+def test_source_meter_that_raises_is_reset() -> None:
     now_ms, statistics = [LONG_AGO_MS], Statistics()
     reader = reader_of(now_ms, statistics, zone=BrokenZone())
     reader.read(message("b", "2023-01-01T00:00:00", LONG_AGO_MS))
@@ -190,7 +190,7 @@ def test_source_meter_that_raises_begins_anew() -> None:
     assert not damaged.has_samples
 
 
-def test_source_minute_that_raises_leaves_the_others_closed() -> None:
+def test_source_minute_that_raises_does_not_block_others() -> None:
     now_ms, statistics = [LONG_AGO_MS], Statistics()
     endless: Any = None
     reader = reader_of(now_ms, statistics, holding=HeldValue(every_ms=endless))
@@ -203,7 +203,7 @@ def test_source_minute_that_raises_leaves_the_others_closed() -> None:
     assert reader.close_due(10) == []
 
 
-def test_source_sample_of_the_journal_that_raises_does_not_end_the_start() -> None:
+def test_source_journal_sample_that_raises_is_skipped() -> None:
     now_ms, statistics = [LONG_AGO_MS], Statistics()
     reader = reader_of(now_ms, statistics)
     reader.read(message("a", "2023-01-01T00:00:00", LONG_AGO_MS))

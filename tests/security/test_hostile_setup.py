@@ -1,4 +1,4 @@
-"""What ``setup``, ``check``, ``status`` and the add-on are given by others: a sentence where it is of no use."""
+"""Hostile input of ``setup``, ``check``, ``status`` and the add-on gives a clear error."""
 
 from __future__ import annotations
 
@@ -93,10 +93,10 @@ def test_setup_any_hostile_message_makes_no_error(messages: list[tuple[str, str]
 
 
 @pytest.mark.mosquitto
-def test_setup_and_check_beside_hostile_retained_messages_end_with_sentences(
+def test_setup_and_check_with_hostile_retained_messages(
     mosquitto: MosquittoBroker, connect: Connect, tmp_path: Path
 ) -> None:
-    """The terminal gets no commands, and what is read of an honest meter is what is written."""
+    """The terminal gets no control characters, and a valid meter is written as read."""
     peer = connect(mosquitto)
     # The others a mosquitto does not take; another broker may.
     topics = [topic for topic in TOPICS if "+" not in topic and topic.isprintable() and topic.count("/") < 100]
@@ -199,7 +199,7 @@ def status_of(url: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("value", [None, [], {}, "x", "\x1b[2J", -1, 10**4_299, 1e308, True, [[]]], ids=repr)
-def test_status_answer_that_is_wrong_anywhere_is_a_sentence(value: object) -> None:
+def test_status_invalid_answer_is_a_clear_error(value: object) -> None:
     answers = {"/metrics": METRICS}
     with answering(answers) as url:
         for which in (0, 1):
@@ -226,7 +226,7 @@ def test_status_answer_that_is_wrong_anywhere_is_a_sentence(value: object) -> No
         b"gapcast_queue_depth -Inf\n",
     ],
 )
-def test_status_metrics_that_are_wrong_are_a_sentence(metrics: bytes) -> None:
+def test_status_invalid_metrics_are_a_clear_error(metrics: bytes) -> None:
     health, page = documents()
     answers = {"/readyz": json.dumps(health).encode(), "/devices": json.dumps(page).encode(), "/metrics": metrics}
     with answering(answers) as url:
@@ -248,7 +248,7 @@ def test_status_metrics_that_are_wrong_are_a_sentence(metrics: bytes) -> None:
     ],
     ids=range(7),
 )
-def test_status_and_supervisor_bytes_that_are_no_http_are_a_sentence(raw: bytes) -> None:
+def test_status_and_supervisor_answer_not_http_is_a_clear_error(raw: bytes) -> None:
     with answering({}, raw=raw) as url:
         with pytest.raises(StatusError):
             fetch_snapshot(RestClient(url))
@@ -256,7 +256,7 @@ def test_status_and_supervisor_bytes_that_are_no_http_are_a_sentence(raw: bytes)
             assert mqtt_service({"SUPERVISOR_URL": url, "SUPERVISOR_TOKEN": "t"}) is None
 
 
-def test_status_answer_without_end_is_refused() -> None:
+def test_status_endless_answer_is_rejected() -> None:
     with answering({"/readyz": b"1" * (40 << 20)}) as url, pytest.raises(StatusError, match="more than 32 MB"):
         RestClient(url).document("/readyz")
 
@@ -277,8 +277,8 @@ SERVICE = {"host": "core-mosquitto", "port": 1883, "ssl": False, "username": "ad
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:12])
-def test_addon_options_that_are_wrong_anywhere_are_a_sentence(text: str, tmp_path: Path) -> None:
-    """By the command as far as the file goes, and by what is made of them for each place in it."""
+def test_addon_invalid_options_are_a_clear_error(text: str, tmp_path: Path) -> None:
+    """By the command for the file as a whole, and by the conversion for each place in it."""
     file = tmp_path / "options.json"
     file.write_text(text, encoding="utf-8")
     if text not in {"{}", '{"a": 1}'}:
@@ -302,12 +302,12 @@ def _settings_or_sentence(options: dict[str, Any], service: dict[str, Any] | Non
         settings_of(options, service, {})
 
 
-def test_addon_supervisor_without_a_port_is_read() -> None:
+def test_addon_supervisor_without_a_port_is_accepted() -> None:
     assert settings_of({}, {"host": "core-mosquitto"}, {}).mqtt.host == "core-mosquitto"
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:12])
-def test_addon_supervisor_answer_that_is_wrong_is_a_sentence_or_no_broker(text: str) -> None:
+def test_addon_supervisor_invalid_answer_is_an_error_or_no_broker(text: str) -> None:
     for body in (text, f'{{"data": {text}}}'):
         with answering({"/services/mqtt": body.encode()}) as url, suppress(SettingsError):
             assert mqtt_service({"SUPERVISOR_URL": url, "SUPERVISOR_TOKEN": "t"}) is None

@@ -95,7 +95,7 @@ def test_page_of_another_origin_changes_nothing(served: Rest, headers: dict[str,
     assert served.client.get("/devices/home").status_code == 200
 
 
-def test_page_of_this_gateway_and_trusted_ones_may_change(served: Rest) -> None:
+def test_page_of_this_gateway_and_trusted_origins_may_change(served: Rest) -> None:
     assert forget(served, origin=f"http://{LOOPBACK}:{served.port}").status_code == 204
     assert forget(served, origin="http://x.example.org", host="x.example.org").status_code == 204
     assert forget(served, origin="http://x.example.org", sec_fetch_site="same-origin").status_code == 204
@@ -103,13 +103,13 @@ def test_page_of_this_gateway_and_trusted_ones_may_change(served: Rest) -> None:
     assert forget(served).status_code == 204
 
 
-def test_any_method_that_is_not_safe_is_a_change(served: Rest) -> None:
+def test_unsafe_methods_are_changes(served: Rest) -> None:
     for method in ("DELETE", "PUT", "PATCH", "POST", "PROPFIND"):
         answer = served.client.request(method, "/devices/home", headers={"origin": "https://attacker.example"})
         assert answer.status_code == 403, method
 
 
-def test_without_a_token_changes_are_for_this_machine(served: Rest) -> None:
+def test_changes_without_a_token_are_for_this_machine(served: Rest) -> None:
     refused = forget(served, **ELSEWHERE)
     assert refused.status_code == 403
     assert "http.token" in refused.json()["detail"]
@@ -121,7 +121,7 @@ def test_without_a_token_changes_are_for_this_machine(served: Rest) -> None:
         assert client.delete(f"http://{LOOPBACK}:{served.port}/devices/home").status_code == 204
 
 
-def test_with_a_token_changes_may_come_from_anywhere(models: Models) -> None:
+def test_changes_with_a_token_may_come_from_anywhere(models: Models) -> None:
     token = "-".join(["a", "token", "of", "this", "test"])
     with serving(models, replace(OPTIONS, token=token)) as rest:
         assert forget(rest, **ELSEWHERE).status_code == 401
@@ -148,13 +148,13 @@ def test_body_that_a_form_can_send_is_415(served: Rest, path: str, content_type:
     assert "application/json" in answer.json()["detail"]
 
 
-def test_body_without_a_type_is_415_where_a_page_sends_it(served: Rest) -> None:
+def test_body_without_a_type_from_a_page_is_415(served: Rest) -> None:
     assert served.client.post("/predict", content=READINGS).status_code == 415
     assert served.client.post(INFER, content=b"{}", headers={"origin": "https://attacker.example"}).status_code == 415
     assert served.client.post(INFER, content=b"{}").status_code == 400  # as stock clients of the protocol send it
 
 
-def test_types_of_the_routes_are_taken(served: Rest) -> None:
+def test_content_types_of_the_routes_are_accepted(served: Rest) -> None:
     json_type = {"content-type": "application/json; charset=utf-8"}
     assert served.client.post("/predict", content=READINGS, headers=json_type).status_code == 200
     for content_type in ("application/json", "application/octet-stream"):
@@ -164,7 +164,7 @@ def test_types_of_the_routes_are_taken(served: Rest) -> None:
 # --- responses ----------------------------------------------------------------------------------------
 
 
-def test_every_answer_is_nosniff_and_says_how_to_cache(served: Rest) -> None:
+def test_answers_have_nosniff_and_cache_control(served: Rest) -> None:
     paths = served.client.get("/openapi.json").json()["paths"]
     asked = [(method, re.sub(r"{\w+}", "x", path)) for path, methods in paths.items() for method in methods]
     asked += [
@@ -188,7 +188,7 @@ def test_docs_have_the_headers_of_the_page(served: Rest) -> None:
 
 
 @pytest.mark.parametrize("name", [".", ".."])
-def test_dots_are_no_device(name: str) -> None:
+def test_path_dots_are_no_device(name: str) -> None:
     assert not is_device_id(name)
     topic = DeviceTopic.parse("topics.reading", "gap/{device}/reading")
     with pytest.raises(PayloadError):

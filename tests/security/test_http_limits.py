@@ -83,25 +83,25 @@ def test_long_target_is_431(bounded: Rest) -> None:
     assert_refused(exchange(bounded.port, b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nhost: localhost\r\n\r\n"), 431)
 
 
-def test_head_within_its_limit_is_read(bounded: Rest) -> None:
+def test_head_within_its_limit_is_accepted(bounded: Rest) -> None:
     headers = {f"x-{i}": "a" * 300 for i in range(90)}
     assert bounded.client.get("/livez", headers=headers).status_code == 200
 
 
-def test_large_head_behind_a_request_is_not_read(bounded: Rest) -> None:
+def test_large_head_after_a_request_is_not_read(bounded: Rest) -> None:
     answer = exchange(bounded.port, GET_LIVE + b"GET / HTTP/1.1\r\nx: " + b"a" * 100_000)
     assert status_of(answer) in {200, 431}
     assert answer.count(b"HTTP/1.1 ") <= 2
 
 
-def test_no_http_is_400(bounded: Rest) -> None:
+def test_bytes_that_are_not_http_are_400(bounded: Rest) -> None:
     assert_refused(exchange(bounded.port, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"), 400)
 
 
 @pytest.mark.parametrize(
     "frame", [b"1;" + b"a" * 200_000, b"0\r\n" + b"x: 1\r\n" * 50_000, b"0\r\nx:" + b"a" * 200_000]
 )
-def test_frame_of_a_body_is_bounded(bounded: Rest, frame: bytes) -> None:
+def test_body_framing_is_bounded(bounded: Rest, frame: bytes) -> None:
     answer = exchange(bounded.port, TO_PREDICT + b"transfer-encoding: chunked\r\n\r\n" + frame)
     assert answer == b"" or status_of(answer) in {400, 408, 413, 422, 431}
     assert bounded.client.get("/livez").status_code == 200
@@ -113,7 +113,7 @@ def test_trailer_is_no_header(bounded: Rest) -> None:
     assert status_of(exchange(bounded.port, TO_PREDICT + chunked % (len(body), body))) == 200
 
 
-def test_requests_sent_ahead_are_bounded(bounded: Rest) -> None:
+def test_pipelined_requests_are_bounded(bounded: Rest) -> None:
     answer = exchange(
         bounded.port, GET_LIVE * 1_000 + b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     )
@@ -121,7 +121,7 @@ def test_requests_sent_ahead_are_bounded(bounded: Rest) -> None:
     assert bounded.client.get("/livez").status_code == 200
 
 
-def test_request_to_upgrade_is_answered_as_any_other(bounded: Rest) -> None:
+def test_upgrade_request_is_answered_normally(bounded: Rest) -> None:
     upgrade = b"connection: upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\r\n"
     answer = exchange(bounded.port, b"GET /livez HTTP/1.1\r\nhost: localhost\r\n" + upgrade + b"\x81\x85" * 10_000)
     assert status_of(answer) == 200
@@ -182,7 +182,7 @@ def test_idle_connections_give_way_to_new_ones(bounded: Rest) -> None:
         wait_closed(idle[0])
 
 
-def test_health_is_answered_where_all_connections_are_busy(models: Models, implementation: Implementation) -> None:
+def test_health_is_answered_with_all_connections_busy(models: Models, implementation: Implementation) -> None:
     with serving(models, OPTIONS, LIMITS, implementation) as rest, connections(rest.port, 8) as readers:
         for sock in readers:
             sock.sendall(b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n")
@@ -194,7 +194,7 @@ def test_health_is_answered_where_all_connections_are_busy(models: Models, imple
             assert status_of(exchange(rest.port, b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")) == 200
 
 
-def test_no_connection_is_taken_beyond_the_reserve() -> None:
+def test_connections_over_the_reserve_are_rejected() -> None:
     class Busy:
         since_s, precedence, n_unsent_bytes = 0.0, Precedence.BUSY, 0
 
@@ -211,7 +211,7 @@ def test_no_connection_is_taken_beyond_the_reserve() -> None:
     assert asyncio.run(fill()) == [True] * 5 + [False]
 
 
-def test_refused_client_does_not_hold_up_the_end(models: Models, implementation: Implementation) -> None:
+def test_rejected_client_does_not_delay_shutdown(models: Models, implementation: Implementation) -> None:
     with ExitStack() as stack:
         with serving(models, OPTIONS, replace(LIMITS, linger_s=3_600), implementation) as rest:
             (sock,) = stack.enter_context(connections(rest.port))
@@ -220,7 +220,7 @@ def test_refused_client_does_not_hold_up_the_end(models: Models, implementation:
         wait_reset(sock)
 
 
-def test_refused_client_is_disconnected_in_a_while(bounded: Rest) -> None:
+def test_rejected_client_is_disconnected(bounded: Rest) -> None:
     with connections(bounded.port) as (sock,):
         sock.sendall(b"nonsense\r\n\r\n")
         assert_refused(read_to_end(sock), 400)
@@ -305,7 +305,7 @@ LISTS = {
 
 
 @pytest.mark.parametrize(("path", "body"), [(path, body) for path, bodies in LISTS.items() for body in bodies])
-def test_long_list_is_refused_with_its_first_error(rest: Rest, path: str, body: bytes) -> None:
+def test_long_list_is_rejected_with_its_first_error(rest: Rest, path: str, body: bytes) -> None:
     answer = rest.client.post(path, content=body, headers=JSON)
     assert answer.status_code in {400, 413, 422}
     assert len(answer.content) < 1_000
@@ -318,7 +318,7 @@ def test_json_of_tensors_is_bounded_below_their_bytes(rest: Rest) -> None:
     assert "binary_data_size" in answer.json()["error"]
 
 
-def test_forecasts_come_in_pages_by_name(models: Models) -> None:
+def test_forecasts_are_paged_by_name(models: Models) -> None:
     with serving(models, OPTIONS) as rest:
         names = [f"house-{i}" for i in (3, 1, 4, 0, 2)]
         for minute in range(2):
@@ -356,7 +356,7 @@ def test_error_in_a_route_is_a_500_that_is_counted(rest: Rest, monkeypatch: pyte
     assert rest.client.get("/livez").status_code == 200
 
 
-def test_server_that_ends_is_started_again(implementation: Implementation) -> None:
+def test_server_that_ends_is_restarted(implementation: Implementation) -> None:
     statistics, built = Statistics(), []
 
     def build() -> uvicorn.Server:
@@ -382,8 +382,8 @@ def test_server_that_ends_is_started_again(implementation: Implementation) -> No
 
 
 @pytest.mark.e2e
-def test_gateway_holds_against_floods(gateway_process: Callable[[], GatewayProcess]) -> None:
-    """60 MB of headers, 20 half-sent bodies, a million list items, 1,100 connections: /livez goes on to answer."""
+def test_gateway_survives_floods(gateway_process: Callable[[], GatewayProcess]) -> None:
+    """60 MB of headers, 20 half-sent bodies, a million list items, 1,100 connections: /livez keeps answering."""
     gateway = gateway_process()
     assert httpx.post(f"http://{LOOPBACK}:{gateway.port}{INFER}", content=b"{}", headers=JSON).status_code == 400
     idle_bytes = gateway.resident_bytes

@@ -1,4 +1,4 @@
-"""Whatever a model returns, and whatever stands in the state of a device: no forecast is published that cannot be."""
+"""For any model output and any state of a device, no impossible forecast is published."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_forecasts_of_a_model_alone_are_possible(values: list[float]) -> None:
 
 
 @pytest.mark.parametrize("absurd", [np.nan, np.inf, 1e22])
-def test_model_without_a_number_for_one_window_spares_the_others(absurd: float) -> None:
+def test_nan_for_one_window_does_not_affect_the_others(absurd: float) -> None:
     class Picky(Scripted):
         def predict(self, windows: F32) -> Prediction:
             prediction = Scripted.predict(self, windows)
@@ -173,7 +173,7 @@ def test_model_without_a_number_for_one_window_spares_the_others(absurd: float) 
     assert [(one.device, one.cause) for one in forecasts.repairs.replaced] == [("farm", "model")]
 
 
-def test_flipped_bit_in_a_width_publishes_persistence_and_resets_that_device() -> None:
+def test_flipped_bit_in_a_width_gives_persistence_and_a_reset() -> None:
     engine = engine_of(Scripted())
     for minute in range(20):
         take(engine, minute)
@@ -196,13 +196,13 @@ def test_flipped_bit_in_a_width_publishes_persistence_and_resets_that_device() -
     assert flat.n_observed == 21, "its window is kept"
 
 
-def test_bounds_beyond_the_range_are_cut_without_a_reset() -> None:
+def test_bounds_over_the_range_are_clipped_without_a_reset() -> None:
     kw = np.array([[19.0, 19.0, 10.0, 30.0], [19.0, 19.0, 20.0, 18.0], [1.0, 1.0, -300.0, 300.0]])
     WITHIN.cut_bounds(kw)
     assert kw.tolist() == [[19.0, 19.0, 10.0, 22.5], [19.0, 19.0, 19.0, 19.0], [1.0, 1.0, -300.0, 300.0]]
 
 
-def test_wide_interval_near_the_limit_is_published_cut() -> None:
+def test_wide_interval_near_the_limit_is_clipped() -> None:
     engine = engine_of(Scripted())
     engine.forecast(engine.accept([Reading("home", FIRST + i, 15.0) for i in range(3)]), 0)
     engine.learn()
@@ -214,7 +214,7 @@ def test_wide_interval_near_the_limit_is_published_cut() -> None:
     assert engine.ensemble.state.arrays["seen"][1, 2] == np.log(20.0)
 
 
-def test_damaged_learner_without_intervals_publishes_persistence_without_bounds() -> None:
+def test_damaged_rls_model_without_intervals_gives_persistence() -> None:
     engine = engine_of(Persistence(), calibrates=False)
     engine.forecast(engine.accept([Reading("home", FIRST + i, 3.0) for i in range(3)]), 0)
     engine.learn()
@@ -226,7 +226,7 @@ def test_damaged_learner_without_intervals_publishes_persistence_without_bounds(
     assert [one.cause for one in forecasts.repairs.replaced] == ["state"]
 
 
-def test_quantiles_that_cross_are_put_in_order() -> None:
+def test_crossed_quantiles_are_sorted() -> None:
     engine = Engine(Scripted(values=[1.0] * 5 + [3.0, 2.0, 1.0] * 5), 10, limits=LIMITS)
     forecast = engine.forecast(engine.accept([Reading("home", FIRST + i, 1.0) for i in range(2)]), 0)[0]
     assert (forecast.lower_kw, forecast.median_kw, forecast.upper_kw) == (1.0, 2.0, 3.0)
@@ -243,7 +243,7 @@ def test_range_check_small_and_large_batches_agree(n: int) -> None:
         assert (not WITHIN.impossible(kw, shares, bounded=True).any()) == expected
 
 
-def test_range_check_refuses_weights_that_are_no_shares() -> None:
+def test_range_check_rejects_weights_that_are_no_shares() -> None:
     kw = np.zeros((1, 4))
     for weight in (np.nan, 1e300, -0.5):
         shares = np.array([[[0.5, 0.5], [0.5, weight]]])
@@ -252,7 +252,7 @@ def test_range_check_refuses_weights_that_are_no_shares() -> None:
 
 
 @pytest.mark.parametrize("damage", [np.nan, 1e22, np.inf])
-def test_latest_forecast_that_cannot_be_is_not_returned(damage: float) -> None:
+def test_latest_forecast_that_is_impossible_is_not_returned(damage: float) -> None:
     engine = engine_of(Scripted())
     for minute in range(3):
         take(engine, minute)

@@ -141,7 +141,7 @@ def settings(**sections: Any) -> Settings:
     return Settings.model_validate({"models": {"path": shipped_models()}, **sections})
 
 
-def test_devices_are_as_many_as_fit_and_never_more_than_wanted() -> None:
+def test_device_limit_is_what_fits_at_most_as_configured() -> None:
     cost = DeviceCost(1_000, tracked_bytes=9_000, n_tracked=100, history_bytes=10_000, n_history=10)
     assert cost.total_bytes(1_000) == 1_000_000 + 900_000 + 100_000
     budget = cost.total_bytes(1_000)
@@ -166,7 +166,7 @@ def test_devices_max_that_does_not_fit_is_lowered_with_a_warning(models: Models)
     assert engine_of(limited, models).buffers.max_devices == limited.devices.max
 
 
-def test_devices_max_that_fits_is_left_as_it_is(models: Models) -> None:
+def test_devices_max_that_fits_is_unchanged(models: Models) -> None:
     """So many meters of one worker were measured on such a machine (docs/scale.md)."""
     many = settings(devices={"max": 200_000}, learning={"max_devices": 200_000})
     with structlog.testing.capture_logs() as lines:
@@ -187,7 +187,7 @@ def test_device_cost_is_that_of_the_arrays(models: Models) -> None:
     assert (alone.tracked_bytes, alone.n_tracked, alone.history_bytes, alone.n_history) == (0, 0, 0, 0)
 
 
-def test_check_says_whether_the_devices_fit(models: Models) -> None:
+def test_check_reports_whether_the_devices_fit(models: Models) -> None:
     situation = Situation(settings(), {}, 0.0)
     assert list(check_memory(situation)) == [], "without models nothing is known"
     situation.models = models
@@ -230,7 +230,7 @@ def no_more_files() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_interpreters_are_made_where_no_file_can_be_opened() -> None:
+def test_interpreters_are_created_without_free_files() -> None:
     model = load_model(shipped_models() / "linear")
     model.release_interpreters()
     shape = (model.spec.context, len(model.features))
@@ -240,7 +240,7 @@ def test_interpreters_are_made_where_no_file_can_be_opened() -> None:
     assert model.sizes == (1, 8, 32)
 
 
-def test_rows_go_one_by_one_where_memory_is_too_short_for_more() -> None:
+def test_rows_are_predicted_singly_if_memory_is_short() -> None:
     assert run("predict_with_no_memory_left") == b"32 by (1,)"
 
 
@@ -273,7 +273,7 @@ def test_memory_that_runs_out_in_a_forecast_is_a_model_error(monkeypatch: pytest
         model.predict(np.zeros((3, model.spec.context, len(model.features)), dtype=np.float32))
 
 
-def test_watchdog_is_fed_where_no_file_can_be_opened(tmp_path: Path) -> None:
+def test_watchdog_is_notified_without_free_files(tmp_path: Path) -> None:
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
         supervisor.bind(address)
@@ -284,7 +284,7 @@ def test_watchdog_is_fed_where_no_file_can_be_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.mosquitto
-def test_models_are_watched_on_after_no_file_could_be_opened(
+def test_model_watcher_continues_after_no_free_files(
     mosquitto: MosquittoBroker,
     start_gateway: StartGateway,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""gapcast does not take what it publishes itself for readings: not by its settings, and not through a bridge."""
+"""gapcast does not read its own messages as readings, neither by its settings nor through a bridge."""
 
 from __future__ import annotations
 
@@ -109,14 +109,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("given", "key", "topic_key"), REFUSED.values(), ids=REFUSED)
-def test_settings_that_read_an_own_topic_are_refused(given: dict[str, Any], key: str, topic_key: str) -> None:
+def test_settings_that_read_an_own_topic_are_rejected(given: dict[str, Any], key: str, topic_key: str) -> None:
     with pytest.raises(ValidationError) as refused:
         Settings.model_validate(given)
     assert f"{key} reads " in str(refused.value)
     assert topic_key in str(refused.value)
 
 
-def test_configuration_that_reads_an_own_topic_names_topic_and_cure(tmp_path: Path) -> None:
+def test_configuration_that_reads_an_own_topic_names_a_fix(tmp_path: Path) -> None:
     config = tmp_path / "gapcast.toml"
     config.write_text('[[sources]]\ntopic = "gap/{device}/{channel}"\nformat = "number"\nunit = "kW"\n')
     problem = r"sources\.0\.topic reads 'gap/\+/\+'.*narrow sources\.0\.topic, or change topics\.forecast"
@@ -132,7 +132,7 @@ def test_shipped_presets_and_defaults_read_no_own_topic() -> None:
     Settings.model_validate({"shards": [0, 1]})
 
 
-def test_source_that_meets_an_own_topic_by_a_chance_name_is_accepted() -> None:
+def test_source_that_matches_an_own_topic_by_chance_is_accepted() -> None:
     Settings.model_validate(of("{device}/status/{channel}"))
 
 
@@ -150,13 +150,13 @@ def test_own_document_as_a_native_reading_is_rejected_as_own_echo(document: byte
         decode("home", document, len(document), 0, Limits())
 
 
-def test_reading_with_some_of_the_keys_is_taken() -> None:
+def test_reading_with_some_of_the_keys_is_accepted() -> None:
     payload = b'{"gap_kw": 1.5, "horizon_min": 5, "topic": "x"}'
     assert decode("home", payload, len(payload), FIRST * 1_000, Limits()).gap_kw == 1.5
 
 
 @pytest.mark.parametrize(("payload", "expected"), [(b"{", False), (b"[1]", False), (b'{"topic": 1}', False)])
-def test_only_a_rejection_is_taken_for_one(payload: bytes, *, expected: bool) -> None:
+def test_only_a_rejection_is_detected_as_one(payload: bytes, *, expected: bool) -> None:
     assert is_rejection(payload) == expected
     assert is_rejection(encode_rejection("t", payload, "not_json", "no"))
 
@@ -172,7 +172,7 @@ def broker(tmp_path: Path) -> Iterator[MosquittoBroker]:
     made.stop()
 
 
-def test_forecasts_copied_back_by_a_bridge_end_after_one_round(broker: MosquittoBroker, tmp_path: Path) -> None:
+def test_forecasts_returned_by_a_bridge_end_after_one_round(broker: MosquittoBroker, tmp_path: Path) -> None:
     """A bridge copies forecasts and rejections to topics of readings: each is named once, and none is forecast."""
     sections: dict[str, Any] = {
         "sources": [

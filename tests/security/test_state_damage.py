@@ -98,7 +98,7 @@ def test_checkpoint_with_any_byte_damaged_is_rejected(intact: Path) -> None:
         pytest.fail(f"accepted with byte {at} damaged")
 
 
-def test_checkpoint_cut_at_any_length_is_rejected(intact: Path) -> None:
+def test_checkpoint_truncated_anywhere_is_rejected(intact: Path) -> None:
     path = checkpoint_path(intact, NEWEST)
     content = path.read_bytes()
     for n in range(len(content)):
@@ -107,7 +107,7 @@ def test_checkpoint_cut_at_any_length_is_rejected(intact: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [0, 30, 5_000, -80, -1])
-def test_checkpoint_damaged_gives_forecasts_of_the_previous_one(intact: Path, tmp_path: Path, at: int) -> None:
+def test_checkpoint_damaged_falls_back_to_the_previous_one(intact: Path, tmp_path: Path, at: int) -> None:
     expected, _ = forecasts_of(intact)
     folder = tmp_path / "state"
     shutil.copytree(intact, folder)
@@ -149,7 +149,7 @@ def test_journal_with_its_header_damaged_loses_no_record(intact: Path, tmp_path:
         assert damage.has_bad_header
 
 
-def test_journal_cut_in_its_last_records_has_those_before_it(intact: Path, tmp_path: Path) -> None:
+def test_journal_truncated_keeps_earlier_records(intact: Path, tmp_path: Path) -> None:
     content = journal_path(intact, NEWEST).read_bytes()
     expected, _ = entries_of(tmp_path / "journal", content)
     assert len(expected) == N_RECORDS
@@ -200,7 +200,7 @@ def test_journal_with_repeated_records_takes_each_once(intact: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["plain", "learned"])
-def test_state_of_version_1_gives_the_forecasts_it_gave_then(tmp_path: Path, name: str) -> None:
+def test_state_of_version_1_gives_the_same_forecasts(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "state"
     shutil.copytree(FIXTURES / name, folder)
     engine = Engine(Trend(WindowSpec(8))) if name == "plain" else ensemble_engine(Smooth(WindowSpec(8)))
@@ -239,7 +239,7 @@ def test_checkpoint_of_version_1_damaged_never_gives_other_values() -> None:
 # --- crafted files, whose digest is right -------------------------------------------------------------
 
 
-def test_device_with_values_out_of_range_starts_afresh(intact: Path) -> None:
+def test_device_with_values_out_of_range_starts_empty(intact: Path) -> None:
     snapshot = checkpoint.read(checkpoint_path(intact, NEWEST))
     spoiled = {"values": np.inf, "last_minute": 7, "latest_kw": np.nan, "latest_when": -1, "observed": 0, "n_seen": -1}
     for row, (name, value) in enumerate(spoiled.items()):
@@ -260,7 +260,7 @@ def crafted(path: Path, **columns: Any) -> None:
 
 
 @pytest.mark.parametrize("has_journals", [True, False])
-def test_checkpoint_that_cannot_be_restored_gives_the_previous_one(
+def test_checkpoint_not_restorable_falls_back_to_the_previous_one(
     intact: Path, tmp_path: Path, has_journals: bool
 ) -> None:
     folder = tmp_path / "state"
@@ -302,7 +302,7 @@ def test_checkpoint_of_a_huge_declared_shape_allocates_nothing(intact: Path, sha
 
 
 class RaisingMeters(NoMeters):
-    """Meters that a certain record is too much for."""
+    """Meters that raise for a certain record."""
 
     def recall(self, samples: Sequence[Sample], readings: Sequence[Reading], issued_at_ms: int) -> None:
         if readings and readings[0] == reading(150):
@@ -310,7 +310,7 @@ class RaisingMeters(NoMeters):
             raise ZeroDivisionError(msg)
 
 
-def test_record_whose_replay_raises_leaves_the_others(intact: Path, tmp_path: Path) -> None:
+def test_journal_record_that_raises_does_not_block_others(intact: Path, tmp_path: Path) -> None:
     expected, _ = forecasts_of(intact)
     folder = tmp_path / "state"
     shutil.copytree(intact, folder)
@@ -324,14 +324,14 @@ def test_record_whose_replay_raises_leaves_the_others(intact: Path, tmp_path: Pa
 
 @dataclass(frozen=True, slots=True)
 class Unlucky(Trend):
-    """A model that raises what no model should."""
+    """A model that raises an unexpected error."""
 
     def predict(self, windows: F32) -> Prediction:
         msg = "unlucky"
         raise ZeroDivisionError(msg)
 
 
-def test_newest_forecasts_that_raise_leave_the_windows(intact: Path, tmp_path: Path) -> None:
+def test_newest_forecasts_that_raise_keep_the_windows(intact: Path, tmp_path: Path) -> None:
     def restored(name: str, engine: Engine) -> tuple[dict[str, list[float]], str]:
         store = Store(shutil.copytree(intact, tmp_path / name))
         with capture_logs():
@@ -345,7 +345,7 @@ def test_newest_forecasts_that_raise_leave_the_windows(intact: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["memory", "coefficients", "covariance", "usual", "due", "due_minute", "seen"])
-def test_learning_out_of_range_starts_afresh_and_windows_stay(name: str) -> None:
+def test_learnt_state_out_of_range_is_reset_and_windows_stay(name: str) -> None:
     engine = ensemble_engine(Smooth(WindowSpec(8)))
     for one in stream(house_kw(30)):
         engine.forecast(engine.accept([one]), 7)
@@ -359,7 +359,7 @@ def test_learning_out_of_range_starts_afresh_and_windows_stay(name: str) -> None
     assert (again.ensemble.state.arrays[name][1] == again.ensemble.state.initial(name)).all() or name == "seen"
 
 
-def test_scores_and_drift_out_of_range_start_afresh() -> None:
+def test_scores_and_drift_out_of_range_are_reset() -> None:
     engine = ensemble_engine(Smooth(WindowSpec(8)))
     for one in stream(house_kw(30)):
         engine.forecast(engine.accept([one]), 7)

@@ -1,4 +1,4 @@
-"""Whatever the umask, nobody but its owner may read what a gateway stores."""
+"""With any umask, only its owner can read what a gateway stores."""
 
 from __future__ import annotations
 
