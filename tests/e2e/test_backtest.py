@@ -1,4 +1,4 @@
-"""``gapcast backtest``, as a user calls it."""
+"""The command ``gapcast backtest``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUICK = ("--set", "forecast.model=lstm-5-3", "--set", "forecast.experts=linear")
 LEFT_OUT = ("--set", "forecast.model=lstm-5-3", "--set", "forecast.blend=false")
 
 
-def test_a_day_of_the_bundled_week_is_scored_shown_and_written(start: Start, tmp_path: Path) -> None:
+def test_backtest_scores_a_day_of_the_bundled_week(start: Start, tmp_path: Path) -> None:
     found, out = tmp_path / "found.json", tmp_path / "out.csv"
     command = start(
         "backtest", str(sample_path()), *QUICK, "--limit", "1440", "--json", str(found), "--out", str(out)
@@ -36,7 +36,7 @@ def test_a_day_of_the_bundled_week_is_scored_shown_and_written(start: Start, tmp
         assert sum(row["came_kw"] != "" for row in csv.DictReader(file)) == scored["n"]
 
 
-def test_several_files_are_several_houses_scored_from_when_it_is_asked(start: Start, tmp_path: Path) -> None:
+def test_backtest_several_files_scored_from_a_date(start: Start, tmp_path: Path) -> None:
     for name in ("a", "b"):
         rows = [f"2024-01-01T{i // 60:02d}:{i % 60:02d}:00,{200 + i % 7 * 100}" for i in range(180)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["at,watts", *rows]), encoding="utf-8")
@@ -60,7 +60,7 @@ def test_several_files_are_several_houses_scored_from_when_it_is_asked(start: St
         (("../good.csv", "--set", "learning.max_devices=0"), "learning.max_devices"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_sentence(
+def test_backtest_errors_are_one_sentence(
     start: Start, tmp_path: Path, arguments: tuple[str, ...], problem: str
 ) -> None:
     (tmp_path / "bad.csv").write_text("time,kw\n2024-01-01T00:00:00Z,1.0\n", encoding="utf-8")

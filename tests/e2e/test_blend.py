@@ -1,4 +1,4 @@
-"""A blended forecast as users get it: who spoke, the same over MQTT and REST, and a restart that none knows of."""
+"""An ensemble forecast over MQTT and REST, its weights, and a restart."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORECAST = {"model": "linear", "experts": ["lstm-5-3"]}
 
 
 def undisturbed() -> list[dict[str, Any]]:
-    """What an engine that is never stopped tells, with ``issued_at`` left out."""
+    """Return the forecasts of an engine that is never stopped, without ``issued_at``."""
     settings = Settings.model_validate({"models": {"path": shipped_models()}, "forecast": FORECAST})
     engine: Engine = engine_of(settings, load_models(settings))
     documents = []
@@ -39,7 +39,7 @@ def undisturbed() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_it_says_who_spoke_and_goes_on_after_a_restart_as_if_there_had_been_none(
+def test_ensemble_forecast_continues_after_a_restart(
     start: Start, settings_of: SettingsOf, http_port: int, mosquitto: MosquittoBroker, number: signal.Signals
 ) -> None:
     chosen = (*settings_of(mosquitto.port), "--set", "forecast.model=linear", "--set", "forecast.experts=lstm-5-3")
@@ -72,7 +72,7 @@ def test_it_says_who_spoke_and_goes_on_after_a_restart_as_if_there_had_been_none
     assert_same(list(newest.values()), undisturbed())
 
 
-def test_one_model_alone_is_published_where_the_blend_is_off(
+def test_single_model_is_published_without_blend(
     start: Start, settings_of: SettingsOf, http_port: int, mosquitto: MosquittoBroker, tmp_path: Path
 ) -> None:
     file = tmp_path / "gapcast.toml"

@@ -46,13 +46,13 @@ def replay_settings(settings_of: SettingsOf, broker: Broker) -> tuple[str, ...]:
 
 
 def speaks(name: str) -> str:
-    """What check says of a shipped model that speaks where the site's clock is UTC."""
+    """Return check's line of a shipped primary model on a site in UTC."""
     card = json.loads((shipped_models() / name / "card.json").read_text(encoding="utf-8"))
     knows_the_time = {feature["name"] for feature in card["features"]} & set(DERIVED)
     return f"; published model: {name}" + (" (time zone UTC)" if knows_the_time else "")
 
 
-def test_check_says_that_all_is_well(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
+def test_check_ok(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
     command = start("check", "--wait", 0.2, *replay_settings(settings_of, broker))
     assert command.wait() == 0
     models, reached, silence, cure, clock, memory, state, port = command.out.splitlines()
@@ -70,7 +70,7 @@ def test_check_says_that_all_is_well(start: Start, settings_of: SettingsOf, brok
     ]  # fmt: skip
 
 
-def test_check_leaves_a_running_gateway_alone(
+def test_check_does_not_disturb_a_running_gateway(
     start: Start, settings_of: SettingsOf, http_port: int, broker: Broker
 ) -> None:
     service = start("run", *replay_settings(settings_of, broker))
@@ -84,7 +84,7 @@ def test_check_leaves_a_running_gateway_alone(
     assert "mqtt.disconnected" not in service.err
 
 
-def test_check_says_that_there_is_no_broker(start: Start, settings_of: SettingsOf) -> None:
+def test_check_without_a_broker(start: Start, settings_of: SettingsOf) -> None:
     port = free_port()
     command = start("check", *settings_of(port))
     assert command.wait() == 1
@@ -93,15 +93,13 @@ def test_check_says_that_there_is_no_broker(start: Start, settings_of: SettingsO
 
 
 @pytest.mark.parametrize("name", shipped_names())
-def test_check_says_of_each_model_whether_it_goes_by_the_clock(
-    start: Start, settings_of: SettingsOf, name: str
-) -> None:
+def test_check_lists_models_that_use_the_time_of_day(start: Start, settings_of: SettingsOf, name: str) -> None:
     command = start("check", *settings_of(free_port()), GAPCAST_FORECAST__MODEL=name)
     assert command.wait() == 1
     assert command.out.splitlines()[0].endswith(speaks(name))
 
 
-def test_check_names_the_clock_that_a_model_goes_by(start: Start, settings_of: SettingsOf, tmp_path: Path) -> None:
+def test_check_names_the_time_zone_of_a_model(start: Start, settings_of: SettingsOf, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models", source=every_feature_model())
     zone = ("--set", "site.timezone=Europe/Paris")
     command = start("check", *settings_of(free_port()), *zone, GAPCAST_MODELS__PATH=copy.models)
@@ -109,7 +107,7 @@ def test_check_names_the_clock_that_a_model_goes_by(start: Start, settings_of: S
     assert command.out.splitlines()[0].endswith("; published model: every-feature (time zone Europe/Paris)")
 
 
-def test_check_says_which_model_is_wrong(start: Start, settings_of: SettingsOf, tmp_path: Path) -> None:
+def test_check_names_a_bad_model(start: Start, settings_of: SettingsOf, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models")
     copy.alter_file(copy.file.read_bytes()[:-1])
     command = start("check", *settings_of(free_port()), GAPCAST_MODELS__PATH=copy.models)
@@ -126,7 +124,7 @@ def test_check_names_a_bad_key(start: Start) -> None:
 # --- models -------------------------------------------------------------------------------------------
 
 
-def test_models_lists_them_with_their_scores(start: Start) -> None:
+def test_models_lists_models_with_scores(start: Start) -> None:
     command = start("models")
     assert command.wait() == 0
     lines = command.out.splitlines()
@@ -146,7 +144,7 @@ def with_median_error(mae_median_kw: float | None) -> Callable[[Any], object]:
     return lambda card: card["scores"]["model"].update(mae_kw=0.3, mae_median_kw=mae_median_kw)
 
 
-def test_models_says_the_medians_error_where_a_model_has_one(start: Start, tmp_path: Path) -> None:
+def test_models_shows_the_medians_error_if_present(start: Start, tmp_path: Path) -> None:
     copies = [ModelCopy(tmp_path / "models", name, every_feature_model()) for name in ("with", "without")]
     for copy, mae_median_kw in zip(copies, (0.25, None), strict=True):
         copy.alter_card(with_median_error(mae_median_kw))
@@ -163,7 +161,7 @@ def test_models_says_the_medians_error_where_a_model_has_one(start: Start, tmp_p
 # --- replay -------------------------------------------------------------------------------------------
 
 
-def test_a_replay_publishes_a_file_as_a_meter_would(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
+def test_replay_publishes_a_file(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
     with peer_of(broker.host, broker.port) as peer:
         peer.subscribe("gap/+/reading")
         command = start("replay", sample_path(), "--speed", "max", "--limit", 100, "--device", "cabin",
@@ -177,7 +175,7 @@ def test_a_replay_publishes_a_file_as_a_meter_would(start: Start, settings_of: S
     assert documents[0]["ts"].startswith("2010-")
 
 
-def test_a_replay_of_no_file_is_of_the_bundled_week(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
+def test_replay_without_a_file_uses_the_bundled_week(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
     with peer_of(broker.host, broker.port) as peer:
         peer.subscribe("gap/+/reading")
         command = start("replay", "--speed", "max", "--limit", 1, *settings_of(broker.port))
@@ -186,7 +184,7 @@ def test_a_replay_of_no_file_is_of_the_bundled_week(start: Start, settings_of: S
     assert "reading" not in command.err  # a bar is for a terminal; this is a log
 
 
-def test_a_replay_is_forecast_by_a_running_service(
+def test_replay_is_forecast_by_a_running_service(
     start: Start, settings_of: SettingsOf, http_port: int, broker: Broker
 ) -> None:
     start("run", *replay_settings(settings_of, broker)).wait_ready(http_port)
@@ -201,7 +199,7 @@ def test_a_replay_is_forecast_by_a_running_service(
     assert [message.document["observed_at"] for message in second] == observed[1:]
 
 
-def test_a_replay_starts_where_it_is_told_to(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
+def test_replay_starts_at_the_given_time(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
     with peer_of(broker.host, broker.port) as peer:
         peer.subscribe("gap/+/reading")
         arguments = ("replay", sample_path(), "--speed", "max", "--limit", 1, *settings_of(broker.port))
@@ -212,7 +210,7 @@ def test_a_replay_starts_where_it_is_told_to(start: Start, settings_of: Settings
         assert peer.wait_for("gap/replay/reading", 2)[1].document["ts"] == f"{day}T12:00:00Z"
 
 
-def test_a_replay_of_any_csv_by_its_columns(
+def test_replay_reads_any_csv_by_its_columns(
     start: Start, settings_of: SettingsOf, broker: Broker, tmp_path: Path
 ) -> None:
     file = tmp_path / "meter.csv"
@@ -241,7 +239,8 @@ BAD_REPLAYS: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("what", BAD_REPLAYS)
-def test_a_replay_that_cannot_be_says_why(start: Start, settings_of: SettingsOf, broker: Broker, what: str) -> None:
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_replay_errors_are_one_sentence(start: Start, settings_of: SettingsOf, broker: Broker, what: str) -> None:
     arguments, words = BAD_REPLAYS[what]
     command = start("replay", *arguments, *settings_of(broker.port))
     assert command.wait() == 2
@@ -249,7 +248,7 @@ def test_a_replay_that_cannot_be_says_why(start: Start, settings_of: SettingsOf,
     assert "Traceback" not in command.err
 
 
-def test_a_replay_without_a_broker_says_so(start: Start, settings_of: SettingsOf) -> None:
+def test_replay_without_a_broker(start: Start, settings_of: SettingsOf) -> None:
     port = free_port()
     command = start("replay", sample_path(), *settings_of(port))
     assert command.wait() == 2
@@ -259,7 +258,7 @@ def test_a_replay_without_a_broker_says_so(start: Start, settings_of: SettingsOf
 # --- demo ---------------------------------------------------------------------------------------------
 
 
-def test_the_demo_shows_forecasts_with_their_outcomes_and_a_summary(start: Start) -> None:
+def test_demo_shows_forecasts_outcomes_and_a_summary(start: Start) -> None:
     command = start("demo", "--speed", 600, "--duration", 5, "--mqtt-port", free_port(), "--http-port", free_port())
     assert command.wait(40) == 0
     summary = SUMMARY.search(command.out)
@@ -275,7 +274,7 @@ def test_the_demo_shows_forecasts_with_their_outcomes_and_a_summary(start: Start
     assert "Traceback" not in command.err
 
 
-def test_the_demo_takes_other_ports_where_its_own_are_taken_and_ends_with_ctrl_c(start: Start, broker: Broker) -> None:
+def test_demo_uses_free_ports_and_ends_with_ctrl_c(start: Start, broker: Broker) -> None:
     command = start("demo", "--speed", 600, "--mqtt-port", broker.port, "--http-port", broker.port)
     command.wait_said("forecast for now")
     address = re.search(r"^open   http://127\.0\.0\.1:(\d+)/$", command.out, re.MULTILINE)
@@ -289,13 +288,13 @@ def test_the_demo_takes_other_ports_where_its_own_are_taken_and_ends_with_ctrl_c
     assert "Traceback" not in command.err
 
 
-def test_the_demo_says_so_where_there_was_too_little_to_score(start: Start) -> None:
+def test_demo_reports_insufficient_data(start: Start) -> None:
     command = start("demo", "--speed", 1, "--duration", 0.5, "--mqtt-port", free_port(), "--http-port", free_port())
     assert command.wait(40) == 0
     assert command.out.endswith("1 readings, 0 forecasts: not enough data to score\n")
 
 
-def test_the_demo_takes_the_model_that_the_configuration_names_and_its_own_broker(start: Start) -> None:
+def test_demo_uses_the_configured_model_and_its_own_broker(start: Start) -> None:
     name = next(name for name in shipped_names() if name != default_name())
     command = start("demo", "--speed", 600, "--mqtt-port", free_port(), "--http-port", free_port(),
                     GAPCAST_FORECAST__MODEL=name, GAPCAST_FORECAST__BLEND="false",
@@ -308,7 +307,7 @@ def test_the_demo_takes_the_model_that_the_configuration_names_and_its_own_broke
     assert command.wait(10) == 0
 
 
-def test_the_demo_refuses_a_model_that_needs_more_than_its_week_has(start: Start, tmp_path: Path) -> None:
+def test_demo_rejects_a_model_with_other_features(start: Start, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models", source=every_feature_model())
     command = start("demo", "--mqtt-port", free_port(), "--http-port", free_port(), GAPCAST_MODELS__PATH=copy.models)
     assert command.wait() == 3
@@ -321,7 +320,7 @@ def test_the_demo_refuses_a_model_that_needs_more_than_its_week_has(start: Start
     assert "ResourceWarning" not in command.err
 
 
-def test_the_demo_names_a_bad_key_of_the_configuration(start: Start) -> None:
+def test_demo_names_a_bad_key(start: Start) -> None:
     command = start("demo", GAPCAST_SITE__TIMEZONE="Europe/Pars")
     assert command.wait() == 2
     assert "site.timezone: there is no such time zone" in command.err
@@ -330,7 +329,7 @@ def test_the_demo_names_a_bad_key_of_the_configuration(start: Start) -> None:
 # --- the package --------------------------------------------------------------------------------------
 
 
-def test_the_edge_needs_nothing_of_the_trainers(environment: dict[str, str]) -> None:
+def test_edge_imports_nothing_of_the_trainer(environment: dict[str, str]) -> None:
     program = (
         "import importlib, pkgutil, sys, gapcast\n"
         "found = pkgutil.walk_packages(gapcast.__path__, 'gapcast.')\n"
@@ -345,7 +344,7 @@ def test_the_edge_needs_nothing_of_the_trainers(environment: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize("command", ["run", "demo", "replay", "check", "status", "models", "setup", "systemd-unit"])
-def test_every_command_explains_itself(start: Start, command: str) -> None:
+def test_commands_have_help(start: Start, command: str) -> None:
     shown = start(command, "--help")
     assert shown.wait() == 0
     assert shown.out.startswith(f"Usage: gapcast {command}")

@@ -13,46 +13,46 @@ from bench.faults.samples import SampledStream
 pytestmark = pytest.mark.mosquitto
 
 
-def test_killed_at_any_moment_no_forecast_is_missing_and_none_is_another(tmp_path: Path) -> None:
+def test_kill_at_any_moment_loses_no_forecast(tmp_path: Path) -> None:
     trials.kills(tmp_path, n_kills=4, n_devices=100)
 
 
-def test_killed_at_any_moment_of_a_stream_of_samples_each_minute_has_its_mean(tmp_path: Path) -> None:
+def test_kill_during_samples_keeps_every_minute_mean(tmp_path: Path) -> None:
     trials.kills(tmp_path, n_kills=4, n_devices=100, kind=SampledStream)
 
 
-def test_killed_while_it_learns_it_has_learnt_every_reading_once(tmp_path: Path) -> None:
+def test_kill_while_learning_learns_every_reading_once(tmp_path: Path) -> None:
     trials.kills(tmp_path, n_kills=3, n_devices=50, kind=LearningStream)
 
 
-def test_of_three_workers_one_is_killed_and_another_takes_its_shards_over(tmp_path: Path) -> None:
+def test_killed_workers_shards_are_taken_over(tmp_path: Path) -> None:
     # Ten seconds are promised on a machine that is not busy with all tests: scripts/faults holds it to that.
     row = workers.take_overs(tmp_path, n_kills=2, n_devices=60, per_s=500, within_s=60)
     assert row["with median and interval"] == row["readings"] - 60, "each forecast but of a meter's first reading"
 
 
-def test_a_broker_that_restarts_gets_its_gateway_back_within_five_seconds(tmp_path: Path) -> None:
+def test_broker_restart_reconnects_within_five_seconds(tmp_path: Path) -> None:
     trials.restarts(tmp_path, n_restarts=2, n_devices=100, per_s=1_000)
 
 
-def test_a_frozen_broker_is_waited_for(tmp_path: Path) -> None:
+def test_frozen_broker_is_waited_for(tmp_path: Path) -> None:
     trials.freezes(tmp_path, seconds=6, n_devices=50, per_s=500)
 
 
-def test_a_connection_that_falls_silent_is_given_up_and_made_anew(tmp_path: Path) -> None:
+def test_silent_connection_is_replaced(tmp_path: Path) -> None:
     trials.silences(tmp_path, seconds=1)
 
 
-def test_more_devices_than_may_be_are_rejected_and_counted_and_the_others_go_on(tmp_path: Path) -> None:
+def test_devices_over_the_limit_are_rejected_and_counted(tmp_path: Path) -> None:
     floods.crowd(tmp_path, n_devices=4_000, n_at_most=1_000)
 
 
-def test_a_backlog_is_taken_whole_in_little_memory(tmp_path: Path) -> None:
+def test_backlog_is_processed_in_little_memory(tmp_path: Path) -> None:
     row = floods.backlog(tmp_path, n_messages=30_000)
     more_mb = row["memory more at most, MB"]
     assert isinstance(more_mb, float)
     assert more_mb < 20
 
 
-def test_a_long_stream_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_long_stream_leaks_nothing(tmp_path: Path) -> None:
     floods.long_stream(tmp_path, n_hours=3, n_devices=200)

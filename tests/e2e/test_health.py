@@ -1,4 +1,4 @@
-"""``python -m gapcast.health``, as a container's health check runs it: quick, and right about who is well."""
+"""``python -m gapcast.health``, as a container's health check runs it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def health(folder: Path, *arguments: str, **environment: object) -> subprocess.C
     )
 
 
-def test_a_service_that_is_ready_is_well(
+def test_health_of_a_ready_service(
     start: Start, settings_of: SettingsOf, http_port: int, broker: Broker, tmp_path: Path
 ) -> None:
     start("run", *replay_settings(settings_of, broker)).wait_ready(http_port)
@@ -38,7 +38,7 @@ def test_a_service_that_is_ready_is_well(
     assert '"status":"pass"' in done.stdout
 
 
-def test_without_a_broker_it_lives_and_is_not_well(
+def test_health_without_a_broker_is_unhealthy(
     start: Start, settings_of: SettingsOf, http_port: int, tmp_path: Path
 ) -> None:
     start("run", *settings_of(free_port())).wait_ready(http_port, "/livez")
@@ -49,18 +49,18 @@ def test_without_a_broker_it_lives_and_is_not_well(
     assert '"mqtt:connection":[{"status":"fail"' in done.stdout
 
 
-def test_where_nothing_answers_it_says_where_it_asked(tmp_path: Path) -> None:
+def test_health_without_an_answer_names_the_address(tmp_path: Path) -> None:
     port = free_port()
     done = health(tmp_path, "-m", "gapcast.health", GAPCAST_HTTP__PORT=port)
     assert done.returncode == 1
     assert f"http://127.0.0.1:{port}/readyz cannot be reached" in done.stdout
 
 
-def test_another_argument_is_refused(tmp_path: Path) -> None:
+def test_health_rejects_other_arguments(tmp_path: Path) -> None:
     assert health(tmp_path, "-m", "gapcast.health", "--ready").returncode == 2
 
 
-def test_it_loads_nothing_but_the_standard_library(tmp_path: Path) -> None:
+def test_health_imports_only_the_standard_library(tmp_path: Path) -> None:
     said = "import sys; there = set(sys.modules); import gapcast.health; print(*set(sys.modules) - there)"
     loaded = {name.split(".")[0] for name in health(tmp_path, "-c", said).stdout.split()}
     assert "http" in loaded

@@ -1,4 +1,4 @@
-"""Meters by a configuration file, as a user writes one: checked, and read over the death of the process."""
+"""Meters by a configuration file: checked, and read across a kill of the process."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ def configured(folder: Path, text: str) -> Path:
     return file
 
 
-def test_check_tells_which_topics_are_read(
-    start: Start, settings_of: SettingsOf, broker: Broker, tmp_path: Path
-) -> None:
+def test_check_lists_the_topics(start: Start, settings_of: SettingsOf, broker: Broker, tmp_path: Path) -> None:
     file = configured(tmp_path, '[[sources]]\npreset = "tasmota"\n\n[[sources]]\npreset = "dsmr-reader"\n')
     protocol = ("--set", "mqtt.protocol=3.1.1") if broker.name == "embedded" else ()
     command = start("check", "--config", file, *settings_of(broker.port), *protocol)
@@ -37,9 +35,7 @@ def test_check_tells_which_topics_are_read(
     assert "subscribed to tele/{device}/SENSOR, dsmr/json" in command.out
 
 
-def test_a_source_that_cannot_be_is_said_with_its_key_and_the_cure(
-    start: Start, settings_of: SettingsOf, tmp_path: Path
-) -> None:
+def test_source_error_names_the_key_and_a_fix(start: Start, settings_of: SettingsOf, tmp_path: Path) -> None:
     file = configured(tmp_path, '[[sources]]\ntopic = "dsmr/json"\nvalue = "power"\n')
     command = start("run", "--config", file, *settings_of(1883))
     assert command.wait() == 2
@@ -47,7 +43,7 @@ def test_a_source_that_cannot_be_is_said_with_its_key_and_the_cure(
     assert "Traceback" not in command.err
 
 
-def test_killed_in_the_middle_of_a_minute_it_forecasts_as_if_it_had_not_been(
+def test_kill_within_a_minute_changes_no_forecast(
     start: Start, settings_of: SettingsOf, http_port: int, mosquitto: MosquittoBroker, tmp_path: Path
 ) -> None:
     alone = "[forecast]\nblend = false\ncalibrate = false\n"

@@ -1,4 +1,4 @@
-"""Models put in and taken out by the command, while a service runs that takes them up."""
+"""Models installed and removed by the command, beside a running service."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def download(tmp_path: Path) -> Path:
     return tmp_path / "new.zip"
 
 
-def test_it_is_installed_listed_and_taken_out(start: Start, download: Path, tmp_path: Path) -> None:
+def test_model_install_list_and_remove(start: Start, download: Path, tmp_path: Path) -> None:
     place = tmp_path / "state" / "gapcast" / "models" / default_name()
     installing = start("models", "install", download)
     assert (installing.wait(), installing.out) == (
@@ -57,7 +57,7 @@ def test_it_is_installed_listed_and_taken_out(start: Start, download: Path, tmp_
     assert not place.exists()
 
 
-def test_it_is_installed_where_one_says(start: Start, download: Path, tmp_path: Path) -> None:
+def test_model_install_into_a_given_folder(start: Start, download: Path, tmp_path: Path) -> None:
     for folder, arguments in (
         (tmp_path / "a", ("models", "install", download, "--models", tmp_path / "a")),
         (tmp_path / "b", ("models", "--set", f"models.path={tmp_path / 'b'}", "install", "--default", download)),
@@ -72,7 +72,7 @@ def test_it_is_installed_where_one_says(start: Start, download: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("what", ["bad", "missing", "speaking"])
-def test_what_cannot_be_is_a_sentence(start: Start, download: Path, tmp_path: Path, what: str) -> None:
+def test_model_install_errors_are_one_sentence(start: Start, download: Path, tmp_path: Path, what: str) -> None:
     if what == "bad":
         download.write_bytes(download.read_bytes()[:1_000])
         command, problem = start("models", "install", download), "new.zip: is not a model: give a folder, a .zip"
@@ -93,7 +93,7 @@ def versions(http_port: int) -> dict[str, str]:
     return {card["name"]: card["version"] for card in cards}
 
 
-def test_a_running_service_takes_it_up_and_on_a_hangup_looks_again(
+def test_running_service_reloads_models_and_on_sighup(
     start: Start, settings_of: SettingsOf, http_port: int, broker: Broker, download: Path
 ) -> None:
     service = start("run", *replay_settings(settings_of, broker))
@@ -108,7 +108,7 @@ def test_a_running_service_takes_it_up_and_on_a_hangup_looks_again(
     assert service.wait() == 0
 
 
-def test_a_hangup_of_its_own_terminal_ends_it(
+def test_hangup_of_its_terminal_ends_the_service(
     start: Start, settings_of: SettingsOf, http_port: int, broker: Broker
 ) -> None:
     master, slave = os.openpty()
@@ -121,7 +121,7 @@ def test_a_hangup_of_its_own_terminal_ends_it(
 
 
 @pytest.mark.mosquitto
-def test_killed_right_after_the_exchange_it_starts_with_the_new_model_and_all_readings(
+def test_kill_after_a_reload_restarts_with_the_new_model(
     start: Start, settings_of: SettingsOf, http_port: int, mosquitto: MosquittoBroker, download: Path
 ) -> None:
     service = start("run", *settings_of(mosquitto.port))

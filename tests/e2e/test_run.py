@@ -1,4 +1,4 @@
-"""``gapcast run``: start, stop, and the exit code of each way that it can go wrong."""
+"""``gapcast run``: start, stop, and the exit code of each error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STATUS = "gapcast/e2e/status"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_stop_it_finishes_says_offline_and_ends_well(
+def test_run_sigterm_publishes_offline_and_exits_0(
     start: Start, settings_of: SettingsOf, http_port: int, mosquitto: MosquittoBroker, number: signal.Signals
 ) -> None:
     service = start("run", *settings_of(mosquitto.port))
@@ -49,7 +49,7 @@ def test_told_to_stop_it_finishes_says_offline_and_ends_well(
     assert "Traceback" not in service.err
 
 
-def test_killed_it_is_said_to_be_offline_by_its_last_will(
+def test_run_killed_is_offline_by_its_last_will(
     start: Start, settings_of: SettingsOf, http_port: int, mosquitto: MosquittoBroker
 ) -> None:
     service = start("run", *settings_of(mosquitto.port))
@@ -64,7 +64,7 @@ def test_killed_it_is_said_to_be_offline_by_its_last_will(
         assert (message.payload, message.retained) == (b"offline", True)
 
 
-def test_without_a_broker_it_runs_and_stops_as_well(start: Start, settings_of: SettingsOf, http_port: int) -> None:
+def test_run_without_a_broker_starts_and_stops(start: Start, settings_of: SettingsOf, http_port: int) -> None:
     service = start("run", *settings_of(free_port()))
     service.wait_ready(http_port, "/livez")
     assert httpx.get(f"http://{LOOPBACK}:{http_port}/readyz").status_code == 503
@@ -73,7 +73,7 @@ def test_without_a_broker_it_runs_and_stops_as_well(start: Start, settings_of: S
     assert service.wait(8) == 0
 
 
-def test_its_logs_are_json_where_no_one_looks_on(start: Start, settings_of: SettingsOf, http_port: int) -> None:
+def test_run_logs_json_without_a_terminal(start: Start, settings_of: SettingsOf, http_port: int) -> None:
     service = start("run", *settings_of(free_port()))
     service.wait_ready(http_port, "/livez")
     service.signal(signal.SIGTERM)
@@ -83,7 +83,7 @@ def test_its_logs_are_json_where_no_one_looks_on(start: Start, settings_of: Sett
     assert all(event["level"] and event["timestamp"].endswith("Z") for event in events)
 
 
-def test_the_gateways_id_is_made_once_and_kept(start: Start, http_port: int, mosquitto: MosquittoBroker) -> None:
+def test_run_keeps_the_gateway_id(start: Start, http_port: int, mosquitto: MosquittoBroker) -> None:
     names = []
     for _ in range(2):
         service = start("run", GAPCAST_MQTT__HOST=LOOPBACK, GAPCAST_MQTT__PORT=mosquitto.port,
@@ -115,7 +115,7 @@ BAD_SETTINGS: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("what", BAD_SETTINGS)
-def test_a_bad_configuration_is_one_sentence_that_names_the_key(start: Start, what: str) -> None:
+def test_run_bad_configuration_names_the_key(start: Start, what: str) -> None:
     variables, arguments, key = BAD_SETTINGS[what]
     service = start("run", *arguments, **variables)
     assert service.wait() == 2
@@ -128,7 +128,7 @@ def test_a_bad_configuration_is_one_sentence_that_names_the_key(start: Start, wh
         assert sentence.startswith("gapcast: ")
 
 
-def test_a_bad_file_is_named_and_a_password_never_shown(start: Start, tmp_path: Path) -> None:
+def test_run_bad_file_is_named_without_passwords(start: Start, tmp_path: Path) -> None:
     config = tmp_path / "gapcast.toml"
     config.write_text('[mqtt]\npassword = ["s3cret"]\n', encoding="utf-8")
     service = start("run", "--config", config)
@@ -141,7 +141,7 @@ def test_a_bad_file_is_named_and_a_password_never_shown(start: Start, tmp_path: 
     assert str(config) in service.err
 
 
-def test_a_port_in_use_is_a_sentence_that_names_the_key(start: Start, settings_of: SettingsOf, http_port: int) -> None:
+def test_run_port_in_use_names_the_key(start: Start, settings_of: SettingsOf, http_port: int) -> None:
     with socket.create_server((LOOPBACK, http_port)):
         service = start("run", *settings_of(free_port()))
         assert service.wait() == 2
@@ -149,9 +149,7 @@ def test_a_port_in_use_is_a_sentence_that_names_the_key(start: Start, settings_o
     assert "Traceback" not in service.err
 
 
-def test_an_altered_model_is_refused_with_its_own_exit_code(
-    start: Start, settings_of: SettingsOf, tmp_path: Path
-) -> None:
+def test_run_altered_model_has_its_own_exit_code(start: Start, settings_of: SettingsOf, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models")
     content = bytearray(copy.file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -163,7 +161,9 @@ def test_an_altered_model_is_refused_with_its_own_exit_code(
 
 
 @pytest.mark.parametrize("missing", ["model.tflite", "registry.json", "everything"])
-def test_a_missing_model_is_too(start: Start, settings_of: SettingsOf, tmp_path: Path, missing: str) -> None:
+def test_run_missing_model_has_its_own_exit_code(
+    start: Start, settings_of: SettingsOf, tmp_path: Path, missing: str
+) -> None:
     copy = ModelCopy(tmp_path / "models")
     folder = tmp_path / "nowhere" if missing == "everything" else copy.models
     for path in copy.models.rglob(missing):
@@ -174,7 +174,7 @@ def test_a_missing_model_is_too(start: Start, settings_of: SettingsOf, tmp_path:
     assert "Traceback" not in service.err
 
 
-def test_a_model_that_is_not_there_is_told_with_those_that_are(start: Start, settings_of: SettingsOf) -> None:
+def test_run_unknown_model_lists_the_known_ones(start: Start, settings_of: SettingsOf) -> None:
     service = start("run", *settings_of(free_port()), "--set", "forecast.model=oracle")
     assert service.wait() == 3
     assert f"there is no model 'oracle' in {shipped_models()}; there are: " in service.err

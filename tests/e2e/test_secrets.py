@@ -1,4 +1,4 @@
-"""A password is nowhere to be seen: not in logs, not over REST, not in a crash."""
+"""Passwords do not appear in logs, over REST or in a crash."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def secrets(authority: Authority) -> dict[str, str]:
     }
 
 
-def test_a_running_service_shows_no_secret(
+def test_running_service_shows_no_secret(
     start: Start, settings_of: Callable[[int], tuple[str, ...]], http_port: int, authority: Authority
 ) -> None:
     service = start("run", *settings_of(free_port()), **secrets(authority))
@@ -65,7 +65,7 @@ def test_a_running_service_shows_no_secret(
         assert secret not in shown + service.out + service.err
 
 
-def test_an_error_contained_or_not_shows_no_secret(
+def test_error_contained_or_not_shows_no_secret(
     authority: Authority, environment: dict[str, str], tmp_path: Path
 ) -> None:
     variables = environment | secrets(authority) | {

@@ -1,4 +1,4 @@
-"""Workers as processes: two on one shard, several shards in one worker, and each way that it ends."""
+"""Workers as processes: two on one shard, several shards in one worker, and each exit."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def statuses(peer: Peer, shard: int, n: int) -> list[bytes]:
     return [message.payload for message in peer.wait_for(f"gapcast/north-{shard}/status", n)]
 
 
-def test_a_second_worker_on_a_shard_is_refused_and_the_first_is_not_disturbed(worker: StartWorker, peer: Peer) -> None:
+def test_second_worker_on_a_shard_is_rejected(worker: StartWorker, peer: Peer) -> None:
     first, port = worker("3")
     first.wait_ready(port)
     second, _ = worker("3")
@@ -77,10 +77,8 @@ def test_a_second_worker_on_a_shard_is_refused_and_the_first_is_not_disturbed(wo
     assert first.wait() == 0
 
 
-def test_a_shard_that_is_taken_over_at_the_broker_is_given_up_and_not_fought_for(
-    worker: StartWorker, peer: Peer
-) -> None:
-    """As by a worker on another machine, whose disk knows nothing of the lock."""
+def test_shard_taken_over_at_the_broker_is_released(worker: StartWorker, peer: Peer) -> None:
+    """As by a worker on another machine, without access to the lock."""
     first, port = worker("3", "one")
     first.wait_ready(port)
     second, port = worker("3", "other")
@@ -96,7 +94,7 @@ def test_a_shard_that_is_taken_over_at_the_broker_is_given_up_and_not_fought_for
     assert statuses(peer, 3, 2)[-1] == b"online", "the last will of the first does not outlast it"
 
 
-def test_a_worker_serves_each_of_its_shards_until_it_is_told_to_stop(worker: StartWorker, peer: Peer) -> None:
+def test_worker_serves_its_shards_until_the_stop(worker: StartWorker, peer: Peer) -> None:
     both, port = worker("0,1")
     for i in range(2):
         both.wait_ready(port + i)
@@ -113,7 +111,7 @@ def test_a_worker_serves_each_of_its_shards_until_it_is_told_to_stop(worker: Sta
     assert "worker.shard_ended" not in both.err
 
 
-def test_killed_it_leaves_no_process_behind(worker: StartWorker, peer: Peer) -> None:
+def test_killed_worker_leaves_no_process(worker: StartWorker, peer: Peer) -> None:
     both, port = worker("0,1")
     for i in range(2):
         both.wait_ready(port + i)
@@ -125,7 +123,7 @@ def test_killed_it_leaves_no_process_behind(worker: StartWorker, peer: Peer) -> 
     wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), "their end")
 
 
-def test_where_one_shard_fails_the_worker_ends_with_its_code(worker: StartWorker, peer: Peer) -> None:
+def test_failed_shard_ends_the_worker_with_its_code(worker: StartWorker, peer: Peer) -> None:
     one, port = worker("1")
     one.wait_ready(port)
     both, _ = worker("0,1")
@@ -136,7 +134,7 @@ def test_where_one_shard_fails_the_worker_ends_with_its_code(worker: StartWorker
     assert one.process.poll() is None
 
 
-def test_a_shard_whose_process_is_killed_ends_the_worker(worker: StartWorker) -> None:
+def test_killed_shard_process_ends_the_worker(worker: StartWorker) -> None:
     both, port = worker("0,1")
     for i in range(2):
         both.wait_ready(port + i)
@@ -145,7 +143,7 @@ def test_a_shard_whose_process_is_killed_ends_the_worker(worker: StartWorker) ->
     assert '"exit_code": -9' in both.err
 
 
-def test_a_worker_with_other_models_is_refused(worker: StartWorker, models: ModelCopy) -> None:
+def test_worker_with_other_models_is_rejected(worker: StartWorker, models: ModelCopy) -> None:
     first, port = worker("3")
     first.wait_ready(port)
     first.signal(signal.SIGTERM)
@@ -159,13 +157,13 @@ def test_a_worker_with_other_models_is_refused(worker: StartWorker, models: Mode
     assert "shard.other_models" in third.err
 
 
-def test_several_shards_are_refused_where_systemd_waits_for_word_of_one_process(worker: StartWorker) -> None:
+def test_several_shards_under_systemd_notify_are_rejected(worker: StartWorker) -> None:
     both, _ = worker("0,1", NOTIFY_SOCKET="/run/systemd/notify")
     assert both.wait() == 2
     assert "a unit for each shard" in both.err
 
 
-def test_a_group_that_mosquitto_would_tear_apart_is_refused(start: Start, mosquitto: MosquittoBroker) -> None:
+def test_group_on_mosquitto_is_rejected(start: Start, mosquitto: MosquittoBroker) -> None:
     words = (
         f"mqtt.host={LOOPBACK}", f"mqtt.port={mosquitto.port}", f"http.host={LOOPBACK}", f"http.port={free_port()}",
         "mqtt.share_group=workers", "mqtt.shared_by=topic-hash",

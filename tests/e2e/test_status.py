@@ -1,4 +1,4 @@
-"""``gapcast status`` beside a running service: once for scripts, and live on a terminal of its own."""
+"""``gapcast status`` with a running service: once for scripts, and live on a terminal."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ def run_with_readings(start: Start, settings: tuple[str, ...], http_port: int, b
         peer.wait_for("gap/home/forecast")
 
 
-def test_once_it_says_how_the_service_stands(
-    start: Start, settings_of: SettingsOf, http_port: int, broker: Broker
-) -> None:
+def test_status_once_prints_the_state(start: Start, settings_of: SettingsOf, http_port: int, broker: Broker) -> None:
     run_with_readings(start, replay_settings(settings_of, broker), http_port, broker)
     command = start("status", "--once", "--set", f"http.port={http_port}")
     assert command.wait() == 0, command.err
@@ -51,7 +49,7 @@ def test_once_it_says_how_the_service_stands(
     assert "\033" not in command.out
 
 
-def test_a_service_without_its_broker_is_not_ready(start: Start, settings_of: SettingsOf, http_port: int) -> None:
+def test_status_without_a_broker_is_not_ready(start: Start, settings_of: SettingsOf, http_port: int) -> None:
     start("run", *settings_of(free_port())).wait_ready(http_port, "/livez")
     command = start("status", "--url", URL.format(http_port))  # no terminal: once
     assert command.wait() == 1
@@ -59,7 +57,7 @@ def test_a_service_without_its_broker_is_not_ready(start: Start, settings_of: Se
     assert "mqtt:connection: " in command.out
 
 
-def test_nothing_answers(start: Start) -> None:
+def test_status_without_an_answer(start: Start) -> None:
     port = free_port()
     command = start("status", "--once", "--url", URL.format(port))
     assert command.wait() == 2
@@ -67,7 +65,7 @@ def test_nothing_answers(start: Start) -> None:
     assert "is gapcast running there?" in command.err
 
 
-def test_a_token_file_that_is_not_there(start: Start) -> None:
+def test_status_missing_token_file(start: Start) -> None:
     command = start("status", "--once", "--token-file", "/nowhere/token")
     assert command.wait() == 2
     assert "--token-file: cannot read /nowhere/token" in command.err
@@ -116,7 +114,7 @@ def on_a_terminal(*arguments: str, environment: dict[str, str]) -> Iterator[Term
 
 
 @pytest.mark.mosquitto
-def test_on_a_terminal_it_is_live(
+def test_status_on_a_terminal_is_live(
     start: Start, settings_of: SettingsOf, http_port: int, mosquitto: MosquittoBroker, environment: dict[str, str]
 ) -> None:
     run_with_readings(start, settings_of(mosquitto.port), http_port, mosquitto)
