@@ -1,4 +1,4 @@
-"""For everyone: axe finds nothing, a keyboard is enough, and a name is a name, whatever is in it."""
+"""Accessibility by axe and keyboard, and device names as text."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_axe_finds_no_fault(house: House, look: Look, colours: str, viewport: di
     assert faults(window) == []
 
 
-def test_axe_finds_no_fault_where_nothing_is_to_be_seen(
+def test_axe_finds_no_fault_on_an_empty_page(
     mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
 ) -> None:
     window = look(f"{start(mosquitto).url}/")
@@ -69,7 +69,7 @@ def test_axe_finds_no_fault_with_the_token_form(
     window.errors = [error for error in window.errors if "401" not in error]
 
 
-def test_a_keyboard_is_enough(house: House, look: Look) -> None:
+def test_page_is_usable_by_keyboard(house: House, look: Look) -> None:
     window = look(house.url + "#device=attic")
     window.see("#device", "attic")
     keyboard = window.page.keyboard
@@ -122,7 +122,7 @@ def odd() -> Iterator[Rest]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_text_and_no_more(odd: Rest, look: Look, name: str) -> None:
+def test_device_name_is_shown_as_text(odd: Rest, look: Look, name: str) -> None:
     window = look(f"http://127.0.0.1:{odd.port}/")
     window.see("#count", str(len(NAMES)))
     window.page.get_by_label("Filter by name").fill(name)

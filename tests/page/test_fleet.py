@@ -1,4 +1,4 @@
-"""Five hundred real devices: all can be found, and only those in sight are in the document."""
+"""Five hundred devices: all can be found, and only visible ones are in the document."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def publish(peer: Peer, minute: int) -> None:
         peer.send(f"gap/meter-{i}/reading", f'{{"ts": "2026-01-01T12:{minute:02}:00Z", "gap_kw": {minute + i / 1000}}}')
 
 
-def test_the_list_scrolls_and_stays_small(fleet: tuple[Gateway, Peer], look: Look) -> None:
+def test_device_list_scrolls_and_stays_small(fleet: tuple[Gateway, Peer], look: Look) -> None:
     gateway, peer = fleet
     window = look("about:blank")
     received = window.count_bytes()
@@ -62,7 +62,7 @@ def test_the_list_scrolls_and_stays_small(fleet: tuple[Gateway, Peer], look: Loo
     assert window.page.locator(".device").count() <= MOST_ROWS
 
 
-def test_the_filter_finds_one(fleet: tuple[Gateway, Peer], look: Look) -> None:
+def test_device_filter_finds_one(fleet: tuple[Gateway, Peer], look: Look) -> None:
     window = look(f"{fleet[0].url}/")
     window.see("#count", str(N_DEVICES))
     window.page.get_by_label("Filter by name").fill("METER-42")
@@ -80,7 +80,7 @@ def test_the_filter_finds_one(fleet: tuple[Gateway, Peer], look: Look) -> None:
     window.wait("() => document.querySelector('#device').innerText !== 'meter-421'")
 
 
-def test_a_fleet_beyond_what_is_listed(fleet: tuple[Gateway, Peer], look: Look) -> None:
+def test_device_list_over_its_limit(fleet: tuple[Gateway, Peer], look: Look) -> None:
     window = look(f"{fleet[0].url}/")
     n_most, n_listed, n_known = window.page.evaluate(
         """async () => {

@@ -1,4 +1,4 @@
-"""What the page says of a house: what REST says, in words, and live."""
+"""The page of a house: the values of REST, live."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shown(window: Window) -> dict[str, Any]:
     }
 
 
-def test_values_are_those_of_predict_and_go_with_it(house: House, look: Look) -> None:
+def test_house_values_follow_predict(house: House, look: Look) -> None:
     window = look(house.url + AT.format("home"))
     for _ in range(3):
         minute = house.read_next()
@@ -44,7 +44,7 @@ def test_values_are_those_of_predict_and_go_with_it(house: House, look: Look) ->
     assert window.text("#device") == "home"
 
 
-def test_what_came_is_beside_what_was_foreseen_for_its_minute(house: House, look: Look) -> None:
+def test_house_shows_outcome_and_forecast_of_a_minute(house: House, look: Look) -> None:
     window = look(house.url + AT.format("home"))
     window.page.locator("#table-part summary").click()
     window.wait("() => document.querySelectorAll('#rows tr').length === 185")
@@ -62,7 +62,7 @@ def test_what_came_is_beside_what_was_foreseen_for_its_minute(house: House, look
     assert [row[1] for row in rows].count("pending") == 5  # the five minutes that no reading has come of
 
 
-def test_the_chart_is_drawn(house: House, look: Look) -> None:
+def test_house_chart_is_drawn(house: House, look: Look) -> None:
     window = look(house.url + AT.format("home"))
     for range_ in ("24 h", "3 h"):
         window.page.get_by_role("button", name=range_, exact=True).click()
@@ -89,7 +89,7 @@ def test_the_chart_is_drawn(house: House, look: Look) -> None:
     window.errors = [error for error in window.errors if "getImageData" not in error]  # the test's own asking
 
 
-def test_scores_in_words(house: House, look: Look) -> None:
+def test_house_scores_as_text(house: House, look: Look) -> None:
     scores = house.ask("devices/home")["scores"]["last_day"]
     assert scores["enough"]
     window = look(house.url + AT.format("home"))
@@ -102,7 +102,7 @@ def test_scores_in_words(house: House, look: Look) -> None:
     window.see("#warm", "180 of 180 minutes")
 
 
-def test_a_house_that_warms_up_has_no_verdict(house: House, look: Look) -> None:
+def test_house_warming_up_has_no_scores(house: House, look: Look) -> None:
     n = house.ask("devices/attic")["scores"]["ever"]["n"]
     assert n > 0
     window = look(house.url + AT.format("attic"))
@@ -112,7 +112,7 @@ def test_a_house_that_warms_up_has_no_verdict(house: House, look: Look) -> None:
     assert "better" not in window.text("#figures")
 
 
-def test_words_of_scores(house: House, look: Look) -> None:
+def test_score_texts(house: House, look: Look) -> None:
     window = look(house.url)
 
     def said(**scores: Any) -> list[str]:
@@ -131,7 +131,7 @@ def test_words_of_scores(house: House, look: Look) -> None:
     assert window.page.evaluate("async () => (await import('./page/format.js')).MIN_OUTCOMES") == MIN_OUTCOMES
 
 
-def test_a_replay_that_starts_again_begins_a_new_chart(house: House, look: Look) -> None:
+def test_house_chart_restarts_with_a_replay(house: House, look: Look) -> None:
     window = look(house.url)
     rows = window.page.evaluate(
         """async () => {
@@ -155,7 +155,7 @@ def test_a_replay_that_starts_again_begins_a_new_chart(house: House, look: Look)
     assert (read, n_told) == ([7], 0)
 
 
-def test_devices_and_gateway(house: House, look: Look) -> None:
+def test_page_shows_devices_and_gateway(house: House, look: Look) -> None:
     window = look(house.url, viewport=PHONE)
     window.see("#list", "attic")
     window.see("#list", "home")
@@ -180,7 +180,7 @@ def test_devices_and_gateway(house: House, look: Look) -> None:
     window.wait("() => document.querySelector('#device').innerText !== 'cellar'")
 
 
-def test_a_device_that_is_not_there(house: House, look: Look) -> None:
+def test_unknown_device(house: House, look: Look) -> None:
     window = look(house.url + AT.format("home"))
     window.see("#state", "Online")
     window.page.goto(house.url + AT.format("nobody"))

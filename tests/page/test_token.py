@@ -1,4 +1,4 @@
-"""A gateway with a token: the page asks for it, and keeps it as long as it is told."""
+"""A gateway with a token: the page asks for it, and stores it as long as requested."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def give(window: Window, token: str, *, keep: bool = False) -> None:
     window.page.get_by_role("button", name="Continue").click()
 
 
-def test_the_way_in_and_out(broker: MosquittoBroker, start: Callable[..., Gateway], look: Look) -> None:
+def test_token_login_and_logout(broker: MosquittoBroker, start: Callable[..., Gateway], look: Look) -> None:
     gateway = start(broker, http={"token": TOKEN})
     with peer_of(broker.host, broker.port) as peer:
         for minute in range(2):

@@ -1,4 +1,4 @@
-"""A broker or a gateway that goes is shown, and so is its return; an empty gateway fills without a reload."""
+"""A lost broker or gateway is shown, and so is its return; an empty gateway fills without a reload."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN_MS = 5_000
 READING = '{{"ts": "2026-01-01T12:{:02}:00Z", "gap_kw": {}}}'
 
 
-def test_a_broker_that_goes_and_returns(mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look) -> None:
+def test_broker_lost_and_restored(mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look) -> None:
     gateway = start(mosquitto)
     window = look(f"{gateway.url}/")
     window.see("#broker-pill", "Broker connected")
@@ -30,7 +30,7 @@ def test_a_broker_that_goes_and_returns(mosquitto: MosquittoBroker, start: Calla
     window.see("#announcement", "Connection restored.")
 
 
-def test_a_gateway_that_goes_and_returns(mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look) -> None:
+def test_gateway_lost_and_restored(mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look) -> None:
     gateway = start(mosquitto)
     window = look(f"{gateway.url}/")
     window.see("#empty", "No readings yet")
@@ -54,7 +54,7 @@ def test_a_gateway_that_goes_and_returns(mosquitto: MosquittoBroker, start: Call
     window.errors = [error for error in window.errors if not re.search(r"ERR_(CONNECTION|INCOMPLETE|EMPTY)", error)]
 
 
-def test_where_no_reader_more_is_let_in_it_asks_again_and_again(
+def test_events_over_the_client_limit_are_retried(
     mosquitto: MosquittoBroker, start: Callable[..., Gateway], look: Look
 ) -> None:
     gateway = start(mosquitto, http={"max_event_readers": 1})

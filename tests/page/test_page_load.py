@@ -1,4 +1,4 @@
-"""How the page comes: light, from the gateway alone, and behind a proxy's prefix too."""
+"""Loading the page: small, from the gateway alone, and behind a proxy's prefix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PREFIX = "/api/hassio_ingress/some-token/"
 _HOP = {"connection", "transfer-encoding", "keep-alive"}
 
 
-def test_a_cold_load_is_light_and_from_the_gateway_alone(house: House, look: Look) -> None:
+def test_page_first_load_is_small_and_local(house: House, look: Look) -> None:
     window = look("about:blank")
     received = window.count_bytes()
     window.urls.clear()
@@ -32,7 +32,7 @@ def test_a_cold_load_is_light_and_from_the_gateway_alone(house: House, look: Loo
     assert twice == []
 
 
-def test_behind_a_prefix(house: House, look: Look) -> None:
+def test_page_behind_a_prefix(house: House, look: Look) -> None:
     with proxy(urlsplit(house.url).port or 0) as port:
         window = look(f"http://{LOOPBACK}:{port}{PREFIX}#device=home")
         window.see("#live-pill", "Live")
