@@ -1,4 +1,4 @@
-"""The unit under a real systemd as process 1: it serves, reaches nothing else, and is started anew where it hangs."""
+"""The unit under a real systemd as process 1: it serves, is confined, and is restarted if it hangs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def configuration(mqtt_port: int, http_port: int, more: str = "") -> str:
     )
 
 
-def test_it_serves_with_its_password_and_reaches_nothing_else(guarded: MosquittoBroker, tmp_path: Path) -> None:
+def test_unit_serves_and_is_confined(guarded: MosquittoBroker, tmp_path: Path) -> None:
     folder, port = tmp_path / "machine", free_port()
     secret = folder / "etc/gapcast/mqtt-password"
     secret.parent.mkdir(parents=True)
@@ -102,7 +102,7 @@ def test_it_serves_with_its_password_and_reaches_nothing_else(guarded: Mosquitto
         assert json.loads(machine.said.splitlines()[-1])["event"] == "service.stopped"
 
 
-def test_a_stream_that_hangs_is_started_anew_and_says_where_it_hung(tmp_path: Path) -> None:
+def test_unit_hanging_stream_is_restarted_with_a_traceback(tmp_path: Path) -> None:
     folder, port = tmp_path / "machine", free_port()
     drop_in = "WatchdogSec=1s\nRestartSec=100ms\n"
     text = configuration(free_port(), port)
@@ -117,15 +117,15 @@ def test_a_stream_that_hangs_is_started_anew_and_says_where_it_hung(tmp_path: Pa
         assert "in turn_or_hang" in machine.said.split("Fatal Python error: Aborted")[1]
 
 
-def test_a_configuration_that_is_no_good_is_told_once_and_not_tried_again(tmp_path: Path) -> None:
+def test_unit_bad_configuration_is_not_restarted(tmp_path: Path) -> None:
     with booted(tmp_path / "machine", unit(Path(COMMAND), CONFIG), configuration="[mqtt]\nprot = 1\n") as machine:
         machine.wait_shown("ActiveState", "failed")
         assert (machine.shown("ExecMainStatus"), machine.shown("NRestarts")) == ("2", "0")
         assert "configuration key mqtt.prot: there is no such key" in machine.said
 
 
-def test_a_backup_goes_on_on_another_machine_and_brings_back_what_was(guarded: MosquittoBroker, tmp_path: Path) -> None:
-    """The commands of docs/raspberry-pi.md, "Back up" and "roll back"."""
+def test_unit_backup_restores_on_another_machine(guarded: MosquittoBroker, tmp_path: Path) -> None:
+    """The commands of docs/raspberry-pi.md, "Backing up" and "rolling back"."""
     one, other, port = tmp_path / "one", tmp_path / "other", free_port()
     text = configuration(guarded.port, port, 'username = "gapcast"')
     secret = one / "etc/gapcast/mqtt-password"

@@ -1,4 +1,4 @@
-"""What systemd is told, on a real datagram socket."""
+"""Notifications to systemd, on a real datagram socket."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Clock:
 
 
 @pytest.mark.parametrize("name", ["{folder}/notify", "@gapcast-test-{pid}"])
-def test_ready_alive_and_stopping_are_told(name: str, tmp_path: Path) -> None:
+def test_notify_ready_alive_and_stopping(name: str, tmp_path: Path) -> None:
     supervisor = Supervisor(name.format(folder=tmp_path, pid=os.getpid()))
     notifier = Notifier.of(supervisor.environment(WATCHED_S))
     notifier.ready("as it should be")
@@ -91,7 +91,7 @@ def test_ready_alive_and_stopping_are_told(name: str, tmp_path: Path) -> None:
     supervisor.close()
 
 
-def test_life_is_told_four_times_within_the_watchdogs_time_however_often_the_stream_turns(
+def test_notify_alive_four_times_per_watchdog_interval(
     supervisor: Supervisor,
 ) -> None:
     clock = Clock()
@@ -102,7 +102,7 @@ def test_life_is_told_four_times_within_the_watchdogs_time_however_often_the_str
     assert supervisor.waiting() == ["WATCHDOG=1\nSTATUS=\n"] * 4
 
 
-def test_without_a_watchdog_the_sentence_is_told_every_ten_seconds(supervisor: Supervisor) -> None:
+def test_notify_status_every_ten_seconds_without_a_watchdog(supervisor: Supervisor) -> None:
     clock = Clock()
     notifier = Notifier.of(supervisor.environment())
     notifier._now_s = clock
@@ -113,13 +113,13 @@ def test_without_a_watchdog_the_sentence_is_told_every_ten_seconds(supervisor: S
 
 
 @pytest.mark.parametrize("asked", [{"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_PID": "1"}])
-def test_a_watchdog_of_another_process_or_of_no_time_is_not_fed(supervisor: Supervisor, asked: dict[str, str]) -> None:
+def test_notify_ignores_a_watchdog_of_another_process(supervisor: Supervisor, asked: dict[str, str]) -> None:
     notifier = Notifier.of(supervisor.environment(WATCHED_S) | asked, pid=4711)
     notifier.alive(lambda: "well")
     assert supervisor.waiting() == ["STATUS=well\n"]
 
 
-def test_no_one_is_told_where_no_one_asked() -> None:
+def test_notify_without_a_socket_does_nothing() -> None:
     told: list[str] = []
 
     def asked() -> str:
@@ -133,9 +133,7 @@ def test_no_one_is_told_where_no_one_asked() -> None:
     assert told == []
 
 
-def test_a_supervisor_that_went_away_is_logged_once_and_ends_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_notify_lost_socket_is_logged_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     notifier = Notifier(str(tmp_path / "nothing"), WATCHED_S, iter(range(100)).__next__)
     notifier.alive(lambda: "")
     notifier.alive(lambda: "")
@@ -147,7 +145,7 @@ def test_a_supervisor_that_went_away_is_logged_once_and_ends_nothing(
 
 @pytest.fixture
 def told(supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
-    """A gateway without a broker that tells the supervisor, whose watchdog waits two seconds."""
+    """A gateway without a broker that notifies the supervisor, with a watchdog of two seconds."""
     from tests.support import gateways
 
     watched = supervisor.environment(WATCHED_S)
@@ -157,7 +155,7 @@ def told(supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     gateway.stop()
 
 
-def test_a_stream_that_turns_is_alive_and_one_that_hangs_falls_silent(supervisor: Supervisor, told: Gateway) -> None:
+def test_notify_stops_when_the_stream_hangs(supervisor: Supervisor, told: Gateway) -> None:
     assert supervisor.next().startswith("READY=1\nSTATUS=no broker (")
     assert "0 readings of 0 devices, forecasts of blend" in supervisor.next_that_has("WATCHDOG=1")
     hangs, freed = Event(), Event()
@@ -179,7 +177,7 @@ def test_a_stream_that_turns_is_alive_and_one_that_hangs_falls_silent(supervisor
     assert "WATCHDOG=1" in supervisor.next()
 
 
-def test_where_rest_has_died_the_stream_is_not_called_alive(supervisor: Supervisor, told: Gateway) -> None:
+def test_notify_stops_when_rest_has_died(supervisor: Supervisor, told: Gateway) -> None:
     supervisor.next_that_has("WATCHDOG=1")
     told.application._http_server.stop()  # one that ends by itself is started again
     assert not [thread for thread in threading.enumerate() if thread.name == "rest"]
@@ -188,7 +186,7 @@ def test_where_rest_has_died_the_stream_is_not_called_alive(supervisor: Supervis
     assert supervisor.waiting() == []
 
 
-def test_the_command_tells_when_it_is_ready_that_it_lives_and_that_it_stops(
+def test_run_notifies_ready_alive_and_stopping(
     supervisor: Supervisor,
     tmp_path: Path,
     environment: dict[str, str],

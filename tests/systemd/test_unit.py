@@ -1,4 +1,4 @@
-"""The unit: what systemd's own tools say of it, and whose paths it has."""
+"""The unit: checks by systemd's own tools, and its paths."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.systemd
-def test_systemd_finds_nothing_to_mend(file: Path) -> None:
+def test_unit_passes_systemd_analyze(file: Path) -> None:
     done = subprocess.run(["systemd-analyze", "verify", str(file)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.systemd
-def test_little_is_within_its_reach(file: Path) -> None:
+def test_unit_is_confined(file: Path) -> None:
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=yes", "--no-pager", str(file)],
         capture_output=True, text=True, check=True, env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
@@ -50,7 +50,7 @@ def test_unit_limits_memory_files_and_tasks(file: Path) -> None:
     assert "LimitCORE=0" in lines, "a core dump would hold the broker's password"
 
 
-def test_it_has_the_paths_of_the_installation() -> None:
+def test_unit_has_the_paths_of_the_installation() -> None:
     text = unit(Path("/usr/local/bin/gapcast"), Path("/etc/other/house.toml"))
     assert "ExecStart=/usr/local/bin/gapcast run --config /etc/other/house.toml\n" in text
     assert "LoadCredential=mqtt-password:/etc/other/mqtt-password\n" in text
@@ -58,12 +58,12 @@ def test_it_has_the_paths_of_the_installation() -> None:
 
 
 @pytest.mark.parametrize("path", ["gapcast", "/opt/my gapcast/bin/gapcast", "/opt/100%/gapcast", "/opt/a;b/gapcast"])
-def test_a_path_that_would_mean_something_else_in_a_unit_is_refused(path: str) -> None:
+def test_unit_rejects_paths_with_special_characters(path: str) -> None:
     with pytest.raises(SettingsError, match="must be an absolute path without"):
         unit(Path(path), CONFIG)
 
 
-def test_a_command_in_a_home_folder_is_refused_with_the_cure(tmp_path: Path) -> None:
+def test_unit_rejects_a_command_in_a_home_folder_with_a_fix(tmp_path: Path) -> None:
     shown = CliRunner().invoke(main, ["systemd-unit", "--command", "/home/pi/.local/bin/gapcast"])
     assert isinstance(shown.exception, SystemExit)
     assert shown.exit_code == 2
@@ -77,22 +77,20 @@ def test_a_command_in_a_home_folder_is_refused_with_the_cure(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("config", ["/home/pi/gapcast.toml", "/tmp/gapcast.toml", "gapcast.toml"])
-def test_a_configuration_that_the_service_could_not_read_is_refused(
-    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unit_rejects_an_unreadable_configuration(config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shown = CliRunner().invoke(main, ["systemd-unit", "--command", "/usr/local/bin/gapcast", "--config", config])
     assert shown.exit_code == 2
     assert "put it, and mqtt-password, into /etc/gapcast" in shown.stderr
 
 
-def test_the_command_prints_it_whole() -> None:
+def test_unit_command_prints_it() -> None:
     shown = CliRunner().invoke(main, ["systemd-unit", "--command", "/usr/local/bin/gapcast"])
     assert shown.exit_code == 0
     assert shown.stdout == unit(Path("/usr/local/bin/gapcast"), CONFIG)
 
 
-def test_without_a_command_on_the_path_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_unit_without_a_command_on_the_path_asks_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["/somewhere/else"])
     shown = CliRunner().invoke(main, ["systemd-unit"])
