@@ -1,4 +1,4 @@
-"""The add-on for Home Assistant: its files agree with gapcast, and its options become a gateway that serves."""
+"""The add-on for Home Assistant: its files match gapcast, and its options give a working gateway."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ TYPE = re.compile(
 # --- its files ----------------------------------------------------------------------------------------
 
 
-def test_its_version_is_that_of_gapcast() -> None:
+def test_addon_version_is_that_of_gapcast() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     assert CONFIG["version"] == version
     assert set(re.findall(r"^ARG VERSION=(.+)$", (ADDON / "Dockerfile").read_text(), re.MULTILINE)) == {version}
     assert f"## {version}\n" in (ADDON / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-def test_it_has_what_the_supervisor_requires() -> None:
+def test_addon_has_what_the_supervisor_requires() -> None:
     assert CONFIG.keys() >= {"name", "version", "slug", "description", "arch"}
     assert re.fullmatch(r"[a-z0-9_]+", CONFIG["slug"])
     assert set(CONFIG["arch"]) == {"aarch64", "amd64"}  # the 32-bit ones were given up in 2025
@@ -80,13 +80,13 @@ def types_in(schema: dict[str, Any]) -> Iterator[str]:
             yield value
 
 
-def test_its_options_are_of_types_that_the_supervisor_knows_and_have_their_defaults() -> None:
+def test_addon_options_have_known_types_and_defaults() -> None:
     assert all(TYPE.fullmatch(kind) for kind in types_in(CONFIG["schema"]))
     required = {key for key, kind in CONFIG["schema"].items() if not str(kind).endswith("?")}
     assert set(CONFIG["options"]) == required
 
 
-def test_it_offers_every_preset_and_every_log_level() -> None:
+def test_addon_offers_every_preset_and_log_level() -> None:
     (offered,) = re.findall(r"list\((.*)\)", CONFIG["schema"]["meters"][0]["preset"])
     assert offered.split("|") == sorted({*presets(), "custom"})
     (levels,) = re.findall(r"list\((.*)\)", CONFIG["schema"]["log_level"])
@@ -94,13 +94,13 @@ def test_it_offers_every_preset_and_every_log_level() -> None:
 
 
 @pytest.mark.parametrize("file", LANGUAGES, ids=[file.stem for file in LANGUAGES])
-def test_every_option_has_its_name_in_every_language(file: Path) -> None:
+def test_addon_options_are_translated(file: Path) -> None:
     told = yaml.safe_load(file.read_text(encoding="utf-8"))["configuration"]
     assert set(told) == set(CONFIG["schema"])
     assert all(one["name"] for one in told.values())
 
 
-def test_its_icon_is_a_square_of_128() -> None:
+def test_addon_icon_is_128_by_128() -> None:
     png = (ADDON / "icon.png").read_bytes()
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     assert struct.unpack(">II", png[16:24]) == (128, 128)
@@ -109,7 +109,7 @@ def test_its_icon_is_a_square_of_128() -> None:
 # --- its options --------------------------------------------------------------------------------------
 
 
-def test_the_options_as_they_come_are_a_configuration() -> None:
+def test_addon_default_options_are_valid() -> None:
     settings = settings_of(CONFIG["options"], SERVICE, {"TZ": "Europe/Paris"})
     assert (settings.mqtt.host, settings.mqtt.username) == ("core-mosquitto", "addons")
     assert settings.mqtt.password is not None
@@ -122,7 +122,7 @@ def test_the_options_as_they_come_are_a_configuration() -> None:
 
 
 @pytest.mark.parametrize("preset", sorted(presets()))
-def test_every_preset_can_be_chosen(preset: str) -> None:
+def test_addon_every_preset_can_be_chosen(preset: str) -> None:
     assert settings_of({"meters": [{"preset": preset, "topic": "", "unit": None}]}, SERVICE, {}).sources
 
 
@@ -133,12 +133,12 @@ def test_every_preset_can_be_chosen(preset: str) -> None:
         ({"topic": "energy/{device}", "value": "ac.p", "unit": "kW", "every_s": 10}, {"format": "json", "every_s": 10}),
     ],
 )
-def test_a_meter_of_ones_own(meter: dict[str, Any], has: dict[str, Any]) -> None:
+def test_addon_custom_meter(meter: dict[str, Any], has: dict[str, Any]) -> None:
     (source,) = settings_of({"meters": [{"preset": "custom", **meter}]}, SERVICE, {}).sources
     assert {key: getattr(source, key) for key in has} == has
 
 
-def test_a_broker_of_ones_own_outranks_the_supervisors() -> None:
+def test_addon_own_broker_overrides_the_supervisors() -> None:
     options = {
         "mqtt_host": "broker",
         "mqtt_port": 8883,
@@ -159,7 +159,7 @@ def test_a_broker_of_ones_own_outranks_the_supervisors() -> None:
         ({"log_level": "loud"}, SERVICE, r"option log\.level: "),
     ],
 )
-def test_what_cannot_be_is_said_by_the_options_name(options: Any, service: Any, words: str) -> None:
+def test_addon_error_names_the_option(options: Any, service: Any, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         settings_of(options, service, {})
 
@@ -195,7 +195,7 @@ def supervisor() -> Iterator[dict[str, str]]:
     server.server_close()
 
 
-def test_the_supervisor_is_asked_for_its_broker(supervisor: dict[str, str]) -> None:
+def test_supervisor_provides_the_broker(supervisor: dict[str, str]) -> None:
     assert mqtt_service(supervisor) == SERVICE
 
 
@@ -203,7 +203,7 @@ def test_the_supervisor_is_asked_for_its_broker(supervisor: dict[str, str]) -> N
     ("status", "document"),
     [(400, {"result": "error", "message": "Service not enabled"}), (200, {"result": "ok", "data": {}}), (200, [])],
 )
-def test_a_supervisor_without_a_broker_has_none(
+def test_supervisor_without_a_broker(
     supervisor: dict[str, str], monkeypatch: pytest.MonkeyPatch, status: int, document: object
 ) -> None:
     monkeypatch.setattr(Answering, "status", status)
@@ -211,7 +211,7 @@ def test_a_supervisor_without_a_broker_has_none(
     assert mqtt_service(supervisor) is None
 
 
-def test_a_supervisor_that_does_not_answer_or_not_us_is_told(supervisor: dict[str, str]) -> None:
+def test_supervisor_that_does_not_answer_is_an_error(supervisor: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=r"services: \[mqtt:want\]"):
         mqtt_service(supervisor | {"SUPERVISOR_TOKEN": "another"})
     with pytest.raises(SettingsError, match="does not answer"):
@@ -220,7 +220,7 @@ def test_a_supervisor_that_does_not_answer_or_not_us_is_told(supervisor: dict[st
         mqtt_service({})
 
 
-def test_the_command_names_options_that_cannot_be_read(tmp_path: Path) -> None:
+def test_addon_command_names_unreadable_options(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["addon", "--options", str(tmp_path / "none.json")])
     assert done.exit_code == 2
     assert "the add-on's options cannot be read" in done.stderr
@@ -229,9 +229,7 @@ def test_the_command_names_options_that_cannot_be_read(tmp_path: Path) -> None:
 # --- it serves ----------------------------------------------------------------------------------------
 
 
-def test_its_options_become_a_gateway_that_forecasts_and_answers_the_supervisor_alone(
-    mosquitto: MosquittoBroker, tmp_path: Path
-) -> None:
+def test_addon_gateway_forecasts_and_answers_only_the_supervisor(mosquitto: MosquittoBroker, tmp_path: Path) -> None:
     service = SERVICE | {"host": mosquitto.host, "port": mosquitto.port, "username": "", "password": ""}
     options = CONFIG["options"] | {"meters": [{"preset": "gapcast"}]}
     settings = settings_of(options, service, {"STATE_DIRECTORY": str(tmp_path / "state")})
@@ -251,7 +249,7 @@ def test_its_options_become_a_gateway_that_forecasts_and_answers_the_supervisor_
 
 
 @pytest.mark.root
-def test_it_gives_root_up_and_keeps_its_state() -> None:
+def test_addon_drops_root_and_keeps_its_state() -> None:
     program = (
         "import os, sys\nfrom pathlib import Path\nfrom gapcast.commands.addon import leave_root\n"
         "state = Path(sys.argv[1])\nleave_root(state)\n"

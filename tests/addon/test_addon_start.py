@@ -25,7 +25,7 @@ ExecStart={COMMAND} addon --options /etc/gapcast/options.json
 
 @pytest.mark.e2e
 @pytest.mark.systemd
-def test_it_reads_its_options_as_root_and_serves_as_no_one(
+def test_addon_reads_options_as_root_and_serves_as_nobody(
     mosquitto: MosquittoBroker,
     supervisor: dict[str, str],
     tmp_path: Path,
