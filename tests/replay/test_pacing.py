@@ -1,4 +1,4 @@
-"""A file published as a live meter would: in order, in its own time or at full speed, until told to stop."""
+"""A file published like a live meter: in order, in its own time or at full speed, until stopped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def minutes(*offsets: int) -> list[Minute]:
     return [Minute(START + offset, float(offset)) for offset in offsets]
 
 
-def test_at_full_speed_all_is_published_in_order() -> None:
+def test_replay_at_full_speed_publishes_in_order() -> None:
     published: list[Minute] = []
     assert replay(iter(minutes(*range(500))), published.append, None, Event()) == 500
     assert published == minutes(*range(500))
@@ -29,11 +29,11 @@ def not_published(minute: Minute) -> None:
     pytest.fail(f"published {minute}")
 
 
-def test_an_empty_file_publishes_nothing() -> None:
+def test_replay_of_an_empty_file_publishes_nothing() -> None:
     assert replay([], not_published, 1.0, Event()) == 0
 
 
-def test_a_missing_minute_takes_its_time_too() -> None:
+def test_replay_waits_for_missing_minutes() -> None:
     s_per_minute, published_s = 0.002, []
     began_s = time.monotonic()
     replay(minutes(0, 1, 9), lambda _: published_s.append(time.monotonic() - began_s), 60 / s_per_minute, Event())
@@ -53,14 +53,14 @@ class Waits(Event):
         return super().wait(0)
 
 
-def test_readings_are_due_as_far_apart_as_their_minutes_at_the_given_speed() -> None:
+def test_replay_paces_readings_by_the_given_speed() -> None:
     waits = Waits()
     replay(minutes(0, 1, 9, -5), lambda _: None, 2.0, waits)
     assert waits.asked_s == [0, pytest.approx(30, abs=1), pytest.approx(9 * 30, abs=1), 0]
 
 
 @pytest.mark.parametrize("speed", [None, 1_000_000.0])
-def test_it_ends_between_two_readings_when_told(speed: float | None) -> None:
+def test_replay_stops_between_two_readings(speed: float | None) -> None:
     stopping, published = Event(), []
 
     def publish(minute: Minute) -> None:
@@ -72,7 +72,7 @@ def test_it_ends_between_two_readings_when_told(speed: float | None) -> None:
     assert published == minutes(0, 1, 2)
 
 
-def test_it_ends_while_it_waits_for_the_next_reading() -> None:
+def test_replay_stops_while_it_waits() -> None:
     stopping, first_published = Event(), Event()
     counted: list[int] = []
     meter = Thread(
@@ -86,7 +86,7 @@ def test_it_ends_while_it_waits_for_the_next_reading() -> None:
     assert counted == [1]
 
 
-def test_a_broker_that_is_not_there_is_named() -> None:
+def test_replay_unreachable_broker_is_named() -> None:
     port = free_port()
     with (
         pytest.raises(BrokerError, match=rf"127\.0\.0\.1 port {port} cannot be reached .*is it running"),

@@ -1,4 +1,4 @@
-"""Readings from a CSV."""
+"""Readings from a CSV file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read(path: Path, columns: CsvColumns | None = None) -> list[Minute]:
     return list(read_minutes(path, columns or CsvColumns(), Limits()))
 
 
-def test_ucis_own_file_is_read_as_it_comes(tmp_path: Path) -> None:
+def test_read_minutes_uci_file(tmp_path: Path) -> None:
     plain, packed, archive = tmp_path / "a.txt", tmp_path / "a.txt.gz", tmp_path / "a.zip"
     plain.write_bytes(UCI_ROWS.encode())
     packed.write_bytes(gzip.compress(UCI_ROWS.encode()))
@@ -45,7 +45,7 @@ def test_ucis_own_file_is_read_as_it_comes(tmp_path: Path) -> None:
     "stamp", ["2006-12-16T17:24:00Z", "2006-12-16 17:24:00", "2006-12-16T18:24+01:00", "1166289840"]
 )
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_any_csv_is_read_by_its_columns(tmp_path: Path, stamp: str, delimiter: str) -> None:
+def test_read_minutes_any_csv_by_its_columns(tmp_path: Path, stamp: str, delimiter: str) -> None:
     path = tmp_path / "meter.csv"
     rows = [["id", "when", "watts"], ["1", stamp, "4216"], ["2", stamp, ""], ["3", stamp, "nan"]]
     path.write_text("\n".join(delimiter.join(row) for row in rows) + "\n\n", encoding="utf-8-sig")
@@ -53,19 +53,19 @@ def test_any_csv_is_read_by_its_columns(tmp_path: Path, stamp: str, delimiter: s
 
 
 @pytest.mark.parametrize("missing", ["", "  ", "?", "nan", "NaN", "NA", "null"])
-def test_a_missing_value_is_left_out_and_not_an_error(tmp_path: Path, missing: str) -> None:
+def test_read_minutes_skips_missing_values(tmp_path: Path, missing: str) -> None:
     path = tmp_path / "meter.csv"
     path.write_text(f"t,p\n2006-12-16T17:24Z,1\n2006-12-16T17:25Z,{missing}\n2006-12-16T17:26Z,2\n", encoding="utf-8")
     assert read(path, CsvColumns("t", "p")) == [Minute(START, 1.0), Minute(START + 2, 2.0)]
 
 
-def test_names_and_values_may_be_quoted(tmp_path: Path) -> None:
+def test_read_minutes_accepts_quoted_fields(tmp_path: Path) -> None:
     path = tmp_path / "meter.csv"
     path.write_text('\ufeff"when, UTC","power"\r\n"2006-12-16 17:24:00","4.216"\r\n', encoding="utf-8", newline="")
     assert read(path, CsvColumns("when, UTC", "power")) == [Minute(START, 4.216)]
 
 
-def test_a_file_is_read_in_its_own_order_as_it_is_asked_for(tmp_path: Path) -> None:
+def test_read_minutes_is_lazy_and_keeps_the_order(tmp_path: Path) -> None:
     path = tmp_path / "meter.csv"
     path.write_text("t,p\n2006-12-16T17:26Z,2\n2006-12-16T17:24Z,1\nnonsense,1\n", encoding="utf-8")
     minutes = read_minutes(path, CsvColumns("t", "p"), Limits())
@@ -74,13 +74,13 @@ def test_a_file_is_read_in_its_own_order_as_it_is_asked_for(tmp_path: Path) -> N
         next(minutes)
 
 
-def test_a_file_with_a_header_alone_has_no_readings(tmp_path: Path) -> None:
+def test_read_minutes_header_alone_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "meter.csv"
     path.write_text(UCI, encoding="utf-8")
     assert read(path) == []
 
 
-def test_the_bundled_week_is_a_week() -> None:
+def test_bundled_week_is_a_week() -> None:
     minutes = read(sample_path())
     assert len(minutes) == 10_079
     assert minutes[-1].minute - minutes[0].minute == 7 * 1_440 - 1
@@ -108,9 +108,7 @@ def test_the_bundled_week_is_a_week() -> None:
         (UCI + "16/12/2006;17:24:00;one;1;1;1;1;1;1\r\n", CsvColumns(), "line 2: .*'one'"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named_with_its_line(
-    tmp_path: Path, text: str, columns: CsvColumns, problem: str
-) -> None:
+def test_read_minutes_error_names_file_and_line(tmp_path: Path, text: str, columns: CsvColumns, problem: str) -> None:
     path = tmp_path / "bad.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(SourceError, match=problem) as refused:
@@ -118,7 +116,7 @@ def test_a_file_that_cannot_be_used_is_named_with_its_line(
     assert str(path) in str(refused.value)
 
 
-def test_a_field_without_end_is_named(tmp_path: Path) -> None:
+def test_read_minutes_endless_field_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "bad.csv"
     path.write_text('t,p\n"' + "2006\n" * 100_000, encoding="utf-8")
     with pytest.raises(SourceError, match=r"bad\.csv: cannot be read: field larger"):
@@ -126,14 +124,14 @@ def test_a_field_without_end_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n_kept", [20, 100, 400])
-def test_a_gz_that_ends_early_is_named(tmp_path: Path, n_kept: int) -> None:
+def test_read_minutes_truncated_gz_is_an_error(tmp_path: Path, n_kept: int) -> None:
     rows = "".join(f"16/12/2006;17:24:00;{i * i % 9_973 / 1_000};0;0;0;0;0;0\r\n" for i in range(500))
     (tmp_path / "a.gz").write_bytes(gzip.compress((UCI + rows).encode())[:n_kept])
     with pytest.raises(SourceError, match=r"a\.gz: cannot be read"):
         read(tmp_path / "a.gz")
 
 
-def test_a_gz_that_is_damaged_within_is_named(tmp_path: Path) -> None:
+def test_read_minutes_damaged_gz_is_an_error(tmp_path: Path) -> None:
     packed = bytearray(gzip.compress((UCI_ROWS * 50).encode()))
     packed[40:60] = b"\xff" * 20
     (tmp_path / "a.gz").write_bytes(packed)
@@ -141,7 +139,7 @@ def test_a_gz_that_is_damaged_within_is_named(tmp_path: Path) -> None:
         read(tmp_path / "a.gz")
 
 
-def test_an_encrypted_zip_is_named(tmp_path: Path) -> None:
+def test_read_minutes_encrypted_zip_is_an_error(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
         made.writestr("a.txt", UCI_ROWS)
     packed = bytearray((tmp_path / "a.zip").read_bytes())
@@ -152,7 +150,7 @@ def test_an_encrypted_zip_is_named(tmp_path: Path) -> None:
         read(tmp_path / "a.zip")
 
 
-def test_files_that_are_not_what_they_say_are_named(tmp_path: Path) -> None:
+def test_read_minutes_wrong_file_type_is_an_error(tmp_path: Path) -> None:
     for name in ("a.gz", "a.zip", "a.csv"):
         (tmp_path / name).write_bytes(b"\xff\xfe\x00nothing")
         with pytest.raises(SourceError, match="cannot be read"):
