@@ -138,7 +138,7 @@ def peer(beside: Beside) -> Iterator[Peer]:
         yield connected
 
 
-def test_each_value_of_a_forecast_has_its_entity(beside: Beside, peer: Peer) -> None:
+def test_forecast_values_have_entities(beside: Beside, peer: Peer) -> None:
     house = House(beside, peer, "home")
     document = house.measure_until_shown()
     for entity in house.entities.values():
@@ -150,7 +150,7 @@ def test_each_value_of_a_forecast_has_its_entity(beside: Beside, peer: Peer) -> 
         assert attributes[key] == document[key], key
 
 
-def test_live_scores_are_unknown_until_there_are_enough_of_them(beside: Beside, peer: Peer) -> None:
+def test_live_scores_are_unknown_until_sufficient(beside: Beside, peer: Peer) -> None:
     house = House(beside, peer, "scored")
     house.measure_until_shown()
     assert set(house.shown_scores().values()) == {"unavailable"}, "no outcome yet"
@@ -164,7 +164,7 @@ def test_live_scores_are_unknown_until_there_are_enough_of_them(beside: Beside, 
         assert (beside.home.state(entity) or {})["attributes"]["unit_of_measurement"] == "%"
 
 
-def test_a_device_that_goes_quiet_is_unavailable_until_its_next_reading(beside: Beside, peer: Peer) -> None:
+def test_quiet_device_is_unavailable_until_its_next_reading(beside: Beside, peer: Peer) -> None:
     house = House(beside, peer, "quiet")
     house.measure_until_shown()
     house.wait_for("unavailable")
@@ -179,7 +179,7 @@ def test_entities_survive_a_restart_of_home_assistant(beside: Beside, peer: Peer
     house.measure_until_shown()
 
 
-def test_without_the_gateway_they_are_unavailable_and_come_back_with_it(beside: Beside, peer: Peer) -> None:
+def test_entities_are_unavailable_without_the_gateway(beside: Beside, peer: Peer) -> None:
     house = House(beside, peer, "served")
     house.measure_until_shown()
     beside.gateway.stop()
@@ -188,7 +188,7 @@ def test_without_the_gateway_they_are_unavailable_and_come_back_with_it(beside: 
     house.measure_until_shown()
 
 
-def test_a_device_that_is_forgotten_takes_its_entities_with_it(beside: Beside, peer: Peer) -> None:
+def test_forgotten_device_removes_its_entities(beside: Beside, peer: Peer) -> None:
     house = House(beside, peer, "leaving")
     house.measure_until_shown()
     assert httpx.delete(f"{beside.gateway.url}/devices/leaving").status_code == 204

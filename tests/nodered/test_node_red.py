@@ -112,7 +112,7 @@ class House:
         return True
 
 
-def test_each_node_has_what_the_editor_asks_for() -> None:
+def test_flow_nodes_are_complete() -> None:
     """The editor lays nodes without a place on one heap, and warns of a broker without a keep-alive."""
     *flow, broker = documented_flow()
     assert len({(node["x"], node["y"]) for node in flow}) == len(flow)
@@ -121,9 +121,7 @@ def test_each_node_has_what_the_editor_asks_for() -> None:
     assert int(broker["keepalive"]) > 0
 
 
-def test_a_forecast_above_the_limit_is_shown_and_one_below_is_not(
-    gateway: Gateway, node_red: NodeRed, peer: Peer
-) -> None:
+def test_flow_shows_only_forecasts_above_the_limit(gateway: Gateway, node_red: NodeRed, peer: Peer) -> None:
     wait_connected(node_red, 1)
     oven, idle = House(peer, "oven", 6.0), House(peer, "idle", 0.2)
     oven.measure_until_shown(node_red)
@@ -132,7 +130,7 @@ def test_a_forecast_above_the_limit_is_shown_and_one_below_is_not(
     assert all("device: 'oven'," in shown for shown in node_red.shown("soon"))
 
 
-def test_it_goes_on_after_restarts_of_the_broker_and_of_the_gateway(
+def test_flow_survives_restarts_of_broker_and_gateway(
     mosquitto: MosquittoBroker, gateway: Gateway, node_red: NodeRed, peer: Peer, tmp_path: Path
 ) -> None:
     wait_connected(node_red, 1)
@@ -145,7 +143,7 @@ def test_it_goes_on_after_restarts_of_the_broker_and_of_the_gateway(
         House(later, "kiln", 7.0).measure_until_shown(node_red)
 
 
-def test_it_goes_on_after_a_restart_of_node_red(gateway: Gateway, node_red: NodeRed, peer: Peer) -> None:
+def test_flow_survives_a_restart_of_node_red(gateway: Gateway, node_red: NodeRed, peer: Peer) -> None:
     wait_connected(node_red, 1)
     node_red.stop()
     node_red.start()
