@@ -1,4 +1,4 @@
-"""Cards for files that no run made."""
+"""Model cards for files without a training run."""
 
 from __future__ import annotations
 

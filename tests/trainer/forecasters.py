@@ -1,4 +1,4 @@
-"""Forecasters for tests: small, honest, and with a card as a shipped model has one."""
+"""Small forecasters for tests, with a model card."""
 
 from __future__ import annotations
 

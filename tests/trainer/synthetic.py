@@ -1,4 +1,4 @@
-"""A household that never was, in UCI's own format."""
+"""A synthetic household in UCI's own format."""
 
 from __future__ import annotations
 

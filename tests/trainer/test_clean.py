@@ -1,4 +1,4 @@
-"""The checks on a table, the report, and files that are whole or not there."""
+"""The checks on a table, the report, and atomic writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def checked(folder: Path, lines: list[str]) -> tuple[Series, Report]:
     return clean.check(uci.read(write_text(folder / "raw.txt", lines)))
 
 
-def test_the_report_counts_what_is_missing(tmp_path: Path) -> None:
+def test_report_counts_missing_minutes(tmp_path: Path) -> None:
     absent = rows([1.0, NAN, NAN, 2.0, NAN, *[3.0] * 4])
     del absent[6:8]  # two minutes without a row, between two readings
     series, report = checked(tmp_path, [*absent, *rows([NAN] * 7 + [0.5], START + timedelta(minutes=9))])
@@ -35,7 +35,7 @@ def test_the_report_counts_what_is_missing(tmp_path: Path) -> None:
     assert "7 min from 2020-01-01T00:09:00Z" in "\n".join(report.lines())
 
 
-def test_what_else_was_measured_lies_on_the_same_minutes(tmp_path: Path) -> None:
+def test_check_keeps_other_columns_aligned(tmp_path: Path) -> None:
     absent = rows([1.0, NAN, 2.0, 3.0])
     del absent[2]
     series, report = checked(tmp_path, absent)
@@ -43,7 +43,7 @@ def test_what_else_was_measured_lies_on_the_same_minutes(tmp_path: Path) -> None
     np.testing.assert_array_equal(series.extra["voltage_v"], [240.0, np.nan, np.nan, 240.0])
 
 
-def test_a_file_without_a_gap_reports_none(tmp_path: Path) -> None:
+def test_report_without_gaps(tmp_path: Path) -> None:
     _, report = checked(tmp_path, rows([1.0, 2.0]))
     assert (report.n_gaps, report.longest_gap_min, report.longest_gap_from) == (0, 0, None)
     assert "longest" not in "\n".join(report.lines())
@@ -62,7 +62,7 @@ def test_a_file_without_a_gap_reports_none(tmp_path: Path) -> None:
         (row(START - timedelta(days=9_000), 1.0), "line 5: 1995-05-12T00:00:00Z is no possible time"),
     ],
 )
-def test_a_bad_row_is_named(tmp_path: Path, line: str, said: str) -> None:
+def test_check_bad_row_is_named(tmp_path: Path, line: str, said: str) -> None:
     lines = rows([1.0] * 6)
     lines[3] = line
     with pytest.raises(DatasetError, match=r"raw\.txt, line 5: ") as caught:
@@ -70,18 +70,18 @@ def test_a_bad_row_is_named(tmp_path: Path, line: str, said: str) -> None:
     assert said in str(caught.value)
 
 
-def test_more_of_the_same_is_counted(tmp_path: Path) -> None:
+def test_check_counts_further_bad_rows(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"line 2: .*\(5 more such rows\)"):
         checked(tmp_path, rows([4_000.0 + k for k in range(6)]))
 
 
-def test_nothing_but_missing_values_is_refused(tmp_path: Path) -> None:
+def test_check_only_missing_values_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no reading"):
         checked(tmp_path, rows([NAN, NAN]))
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
-def test_a_file_that_fails_half_way_leaves_what_was_there(tmp_path: Path, failure: type[BaseException]) -> None:
+def test_write_that_fails_keeps_the_old_file(tmp_path: Path, failure: type[BaseException]) -> None:
     path = tmp_path / "x.csv"
     write_atomically(path, "before")
 

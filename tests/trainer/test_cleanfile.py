@@ -1,4 +1,4 @@
-"""The clean file: what is written is what is read, and anything else is refused."""
+"""The clean file reads back as written, and other files are rejected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def checked(tmp_path: Path) -> tuple[Series, Report]:
     return clean.check(uci.read(write_text(tmp_path / "raw.txt", rows([1.1, NAN, 0.123, 3.0]))))
 
 
-def test_a_clean_file_gives_its_series_back(tmp_path: Path, checked: tuple[Series, Report]) -> None:
+def test_clean_file_reads_back_its_series(tmp_path: Path, checked: tuple[Series, Report]) -> None:
     path = tmp_path / "out" / "clean.parquet"
     cleanfile.write(*checked, path)
     found = cleanfile.read(path)
@@ -39,7 +39,7 @@ def test_a_clean_file_gives_its_series_back(tmp_path: Path, checked: tuple[Serie
         np.testing.assert_array_equal(found.series.extra[name], values)
 
 
-def test_others_can_read_it_too(tmp_path: Path, checked: tuple[Series, Report]) -> None:
+def test_clean_file_is_plain_parquet(tmp_path: Path, checked: tuple[Series, Report]) -> None:
     cleanfile.write(*checked, tmp_path / "clean.parquet")
     table = pq.read_table(tmp_path / "clean.parquet")
     assert table.column_names == ["time", "gap_kw", "reactive_kvar", "voltage_v", "current_a"]
@@ -50,7 +50,7 @@ def test_others_can_read_it_too(tmp_path: Path, checked: tuple[Series, Report]) 
     assert table["gap_kw"].to_pylist() == [1.1, None, 0.123, 3.0]
 
 
-def test_a_file_in_several_parts_is_read_as_one(tmp_path: Path, checked: tuple[Series, Report]) -> None:
+def test_clean_file_of_several_row_groups_is_read_as_one(tmp_path: Path, checked: tuple[Series, Report]) -> None:
     path = tmp_path / "clean.parquet"
     kw = household(1_000)
     kw[[0, 7, 8, 500, 999]] = NAN
@@ -59,7 +59,7 @@ def test_a_file_in_several_parts_is_read_as_one(tmp_path: Path, checked: tuple[S
     np.testing.assert_array_equal(cleanfile.read(path).series.gap_kw, kw)
 
 
-def test_the_hash_is_of_the_numbers_and_not_of_the_bytes(tmp_path: Path, checked: tuple[Series, Report]) -> None:
+def test_content_hash_does_not_depend_on_the_encoding(tmp_path: Path, checked: tuple[Series, Report]) -> None:
     path = tmp_path / "clean.parquet"
     cleanfile.write(*checked, path)
     before = cleanfile.read(path)
@@ -68,7 +68,7 @@ def test_the_hash_is_of_the_numbers_and_not_of_the_bytes(tmp_path: Path, checked
     assert cleanfile.read(tmp_path / "other.parquet").sha256 == before.sha256
 
 
-def test_the_hash_tells_every_number(checked: tuple[Series, Report]) -> None:
+def test_content_hash_depends_on_every_number(checked: tuple[Series, Report]) -> None:
     series, _ = checked
     voltage_v = series.extra["voltage_v"]
     others = [
@@ -125,7 +125,7 @@ NO_CLEAN_FILE = "is no clean file, or not the whole of one"
         (_changed(lambda table: table.drop_columns("voltage_v")), "does not hold what was written to it"),
     ],
 )
-def test_a_file_that_is_not_what_was_written_is_refused(
+def test_clean_file_altered_is_rejected(
     tmp_path: Path, checked: tuple[Series, Report], spoil: Callable[[Path], object], said: str
 ) -> None:
     path = tmp_path / "clean.parquet"
@@ -147,7 +147,7 @@ def room_for(n_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_disk_that_fills_leaves_what_was_there(tmp_path: Path, checked: tuple[Series, Report]) -> None:
+def test_clean_file_on_a_full_disk_keeps_the_old_one(tmp_path: Path, checked: tuple[Series, Report]) -> None:
     path = tmp_path / "runs" / "clean.parquet"
     cleanfile.write(*checked, path)
     before = path.read_bytes()
@@ -158,7 +158,7 @@ def test_a_disk_that_fills_leaves_what_was_there(tmp_path: Path, checked: tuple[
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_place_that_cannot_be_written_to_is_said(tmp_path: Path, checked: tuple[Series, Report]) -> None:
+def test_clean_file_unwritable_path_is_named(tmp_path: Path, checked: tuple[Series, Report]) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DatasetError, match=r"cannot be written \(Not a directory|cannot be written \(File exists"):
         cleanfile.write(*checked, tmp_path / "file" / "clean.parquet")

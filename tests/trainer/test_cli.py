@@ -1,4 +1,4 @@
-"""The command as a user meets it: from a raw file to a scored model, and every way to get it wrong."""
+"""The command: from a raw file to a scored model, and its errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_from_raw_data_to_a_scored_model(at_home: Path) -> None:
+def test_cli_from_raw_data_to_a_scored_model(at_home: Path) -> None:
     write_zip(at_home / "raw.zip", rows(household().tolist()))
     prepared = run("prepare", "raw.zip")
     assert prepared.exit_code == 0
@@ -72,7 +72,7 @@ def test_from_raw_data_to_a_scored_model(at_home: Path) -> None:
         (rows([1.0, "many"]), "raw.txt, line 3: Global_active_power is 'many', not a number or '?'"),
     ],
 )
-def test_bad_raw_data_is_one_sentence_and_leaves_nothing(at_home: Path, lines: list[str], said: str) -> None:
+def test_prepare_bad_data_is_one_sentence_and_writes_nothing(at_home: Path, lines: list[str], said: str) -> None:
     write_text(at_home / "raw.txt", lines)
     found = run("prepare", "raw.txt")
     assert found.exit_code == 2
@@ -81,7 +81,7 @@ def test_bad_raw_data_is_one_sentence_and_leaves_nothing(at_home: Path, lines: l
     assert files(at_home) == {"raw.txt"}
 
 
-def test_bad_raw_data_leaves_an_older_clean_file_as_it_was(at_home: Path) -> None:
+def test_prepare_bad_data_keeps_an_older_clean_file(at_home: Path) -> None:
     write_text(at_home / "raw.txt", rows([1.0, 2.0]))
     assert run("prepare", "raw.txt").exit_code == 0
     before = (at_home / "runs/household.parquet").read_bytes()
@@ -101,7 +101,7 @@ def a_meter(folder: Path, name: str = "meter.csv") -> Path:
 COLUMNS = ("--time-column", "When", "--value-column", "Power")
 
 
-def test_any_meters_csv_becomes_minutes_and_a_report(at_home: Path) -> None:
+def test_prepare_any_meter_csv_gives_minutes_and_a_report(at_home: Path) -> None:
     a_meter(at_home)
     options = ("--unit", "w", "--timezone", "Europe/Berlin", "--feature", "voltage_v=Voltage", "--out", "house.parquet")
     found = run("prepare", "meter.csv", *COLUMNS, *options)
@@ -140,9 +140,7 @@ def test_any_meters_csv_becomes_minutes_and_a_report(at_home: Path) -> None:
         ((*COLUMNS, "--out", "house.html"), "must be three files"),
     ],
 )
-def test_what_a_meters_csv_lacks_is_said_and_nothing_is_left(
-    at_home: Path, options: tuple[str, ...], said: str
-) -> None:
+def test_prepare_incomplete_csv_is_named_and_writes_nothing(at_home: Path, options: tuple[str, ...], said: str) -> None:
     before = a_meter(at_home).read_bytes()
     found = run("prepare", "meter.csv", *options)
     assert found.exit_code == 2
@@ -184,7 +182,7 @@ def test_prepare_says_which_extra_it_needs(at_home: Path, monkeypatch: pytest.Mo
         (("train", "linear", "--set", "seed=much"), "experiment linear: seed: Input should be a valid integer"),
     ],
 )
-def test_what_is_missing_or_wrong_is_said(at_home: Path, words: tuple[str, ...], said: str) -> None:
+def test_cli_errors_are_one_sentence(at_home: Path, words: tuple[str, ...], said: str) -> None:
     found = run(*words)
     assert found.exit_code == 2
     assert said in found.output
@@ -198,7 +196,7 @@ def prepared(at_home: Path) -> Path:
     return at_home
 
 
-def test_a_name_or_a_split_that_cannot_be_used_is_said(prepared: Path) -> None:
+def test_fit_invalid_name_or_split_is_one_sentence(prepared: Path) -> None:
     found = run("train", "gpt")
     assert (found.exit_code, "no experiment is called gpt: there are linear, lstm, " in found.output) == (2, True)
     found = run("train", "linear")
@@ -210,7 +208,7 @@ def test_a_name_or_a_split_that_cannot_be_used_is_said(prepared: Path) -> None:
     assert files(prepared) == {"raw.txt", "runs/household.parquet", "runs/household.html"}
 
 
-def test_a_model_that_fails_its_check_has_its_own_exit_code(prepared: Path) -> None:
+def test_export_failed_check_has_its_own_exit_code(prepared: Path) -> None:
     assert run("train", "linear", *PARTS).exit_code == 0
     assert run("export", "runs/linear").exit_code == 0
     model = prepared / "models/linear/model.tflite"
@@ -221,7 +219,7 @@ def test_a_model_that_fails_its_check_has_its_own_exit_code(prepared: Path) -> N
 
 
 @pytest.mark.e2e
-def test_ctrl_c_ends_the_training_with_the_best_so_far(prepared: Path) -> None:
+def test_fit_ctrl_c_keeps_the_best_so_far(prepared: Path) -> None:
     """A real process and a real signal: it ends well, and what it leaves can be exported."""
     root = Path(__file__).resolve().parents[2]
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # whoever started the tests
@@ -248,7 +246,7 @@ def test_ctrl_c_ends_the_training_with_the_best_so_far(prepared: Path) -> None:
     assert run("export", "runs/lstm-5-3").exit_code == 0
 
 
-def test_help_needs_no_tensorflow() -> None:
+def test_cli_help_imports_no_tensorflow() -> None:
     code = (
         "import sys; from click.testing import CliRunner; from gapcast_trainer.cli import main\n"
         "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"

@@ -1,4 +1,4 @@
-"""Any meter's CSV: how it may be written, and what is said of one that cannot be read."""
+"""CSV files of any meter: supported formats, and errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def times(table: Table) -> list[str]:
     return [str(np.datetime64(int(instant), "ms"))[:-4] for instant in table.instant_ms]
 
 
-def test_a_file_is_read_by_the_names_of_its_columns(tmp_path: Path) -> None:
+def test_csv_is_read_by_column_names(tmp_path: Path) -> None:
     path = written(tmp_path, ["7,1234,2020-01-01T00:00:00Z", "8,,2020-01-01T00:01:00Z"], "id,power_w,time")
     table = meter.read(path, LAYOUT)
     assert times(table) == ["2020-01-01T00:00:00", "2020-01-01T00:01:00"]
@@ -47,7 +47,7 @@ def test_a_file_is_read_by_the_names_of_its_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["", "?", "NaN", "nan", "NA", "null", "unknown", "unavailable", " "])
-def test_a_missing_value_is_missing(tmp_path: Path, missing: str) -> None:
+def test_csv_missing_value(tmp_path: Path, missing: str) -> None:
     table = meter.read(written(tmp_path, [f"1577836800,{missing}", "1577836860,500"]), LAYOUT)
     np.testing.assert_array_equal(table.gap_kw, [NAN, 0.5])
 
@@ -57,11 +57,11 @@ def test_a_missing_value_is_missing(tmp_path: Path, missing: str) -> None:
     ["2020-01-01T00:00:00Z", "2020-01-01 01:00:00+01:00", "2019-12-31T19:00-05:00", "20200101T000000Z", "1577836800",
      "1577836800.0", "1577836800000"],
 )  # fmt: skip
-def test_a_time_may_be_written_in_many_ways(tmp_path: Path, stamp: str) -> None:
+def test_csv_time_formats(tmp_path: Path, stamp: str) -> None:
     assert times(meter.read(written(tmp_path, [f"{stamp},1"]), LAYOUT)) == ["2020-01-01T00:00:00"]
 
 
-def test_another_form_of_time_can_be_described(tmp_path: Path) -> None:
+def test_csv_custom_time_format(tmp_path: Path) -> None:
     path = written(tmp_path, ["01.02.2020 13:05;1,5"], "Zeit;Leistung [kW]")
     layout = Layout("Zeit", "Leistung [kW]", decimal=",", time_format="%d.%m.%Y %H:%M", zone=BERLIN)
     table = meter.read(path, layout)
@@ -70,19 +70,19 @@ def test_another_form_of_time_can_be_described(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|", "~"])
-def test_fields_may_be_parted_by_any_character(tmp_path: Path, separator: str) -> None:
+def test_csv_delimiters(tmp_path: Path, separator: str) -> None:
     path = written(tmp_path, [f"1577836800{separator}1"], f"time{separator}power_w")
     assert meter.read(path, Layout("time", "power_w", separator=separator)).gap_kw.tolist() == [0.001]
     if separator != "~":
         assert meter.read(path, LAYOUT).gap_kw.tolist() == [0.001]
 
 
-def test_a_quoted_number_may_have_a_decimal_comma(tmp_path: Path) -> None:
+def test_csv_decimal_comma(tmp_path: Path) -> None:
     path = written(tmp_path, ['1577836800,"1234,5"'])
     assert meter.read(path, Layout("time", "power_w", decimal=",")).gap_kw.tolist() == [1.2345]
 
 
-def test_it_may_be_packed(tmp_path: Path) -> None:
+def test_csv_packed(tmp_path: Path) -> None:
     plain = written(tmp_path, ["1577836800,1"])
     packed, archive = tmp_path / "meter.csv.gz", tmp_path / "meter.zip"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
@@ -91,21 +91,21 @@ def test_it_may_be_packed(tmp_path: Path) -> None:
     assert len({meter.read(path, LAYOUT).sha256 for path in (plain, packed, archive)}) == 1
 
 
-def test_marks_that_editors_leave_are_no_matter(tmp_path: Path) -> None:
+def test_csv_byte_order_mark_and_blank_lines_keep_line_numbers(tmp_path: Path) -> None:
     path = tmp_path / "meter.csv"
     path.write_bytes(b"\xef\xbb\xbftime,power_w\r\n\r\n1577836800,1\r\n\r\n1577836860,x\r\n")
     with pytest.raises(DatasetError, match=r"meter\.csv, line 5: power_w is 'x', not a number"):
         meter.read(path, LAYOUT)
 
 
-def test_features_come_along(tmp_path: Path) -> None:
+def test_csv_features(tmp_path: Path) -> None:
     path = written(tmp_path, ["1577836800,1,230.5,", "1577836860,1,231,4.1"], "time,power_w,U,I")
     table = meter.read(path, Layout("time", "power_w", features={"voltage_v": "U", "current_a": "I"}))
     np.testing.assert_array_equal(list(table.extra.values()), [[230.5, 231.0], [NAN, 4.1]])
     assert clean.check(table)[1].features == ("voltage_v", "current_a")
 
 
-def test_samples_become_minutes(tmp_path: Path) -> None:
+def test_csv_samples_become_minutes(tmp_path: Path) -> None:
     path = written(tmp_path, [f"{1577836800 + 10 * k},{100 * (k % 6)}" for k in range(18)])
     series, report = clean.check(meter.read(path, LAYOUT))
     assert series.gap_kw.tolist() == pytest.approx([0.25, 0.25, 0.25])
@@ -113,13 +113,13 @@ def test_samples_become_minutes(tmp_path: Path) -> None:
     assert "a sample every 10 s" in "\n".join(report.lines())
 
 
-def test_a_minute_without_a_row_is_told_from_one_without_a_value(tmp_path: Path) -> None:
+def test_csv_distinguishes_missing_row_and_missing_value(tmp_path: Path) -> None:
     rows = ["1577836800,1", "1577836860,", "1577836920,1", "1577837100,1", "1577837160,1"]
     _, report = clean.check(meter.read(written(tmp_path, rows), LAYOUT))
     assert (report.n_missing, report.n_missing_rows) == (3, 2)
 
 
-def test_too_few_samples_for_a_minute_are_said(tmp_path: Path) -> None:
+def test_csv_too_few_samples_for_a_minute_are_reported(tmp_path: Path) -> None:
     path = written(tmp_path, ["1577836800,1", "1577836803,1", "1577836807,1"])
     with pytest.raises(DatasetError, match="too few samples for the mean of any minute"):
         clean.check(meter.read(path, LAYOUT))
@@ -134,7 +134,7 @@ CHANGES = [
 
 @pytest.mark.parametrize(("zone", "day"), CHANGES)
 @pytest.mark.parametrize("step_min", [1, 5])
-def test_a_local_clock_is_followed_through_its_change(tmp_path: Path, zone: str, day: str, step_min: int) -> None:
+def test_csv_local_time_across_a_clock_change(tmp_path: Path, zone: str, day: str, step_min: int) -> None:
     """Two days around it, written as the clock on the wall showed them."""
     first = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp())
     instants = [first + 60 * k for k in range(0, 2_880, step_min)]
@@ -143,7 +143,7 @@ def test_a_local_clock_is_followed_through_its_change(tmp_path: Path, zone: str,
     assert table.instant_ms.tolist() == [1_000 * instant for instant in instants]
 
 
-def test_the_hour_that_comes_twice_goes_by_the_order_of_rows() -> None:
+def test_csv_repeated_hour_is_resolved_by_row_order() -> None:
     clock = TimestampParser(BERLIN)
     first = clock.instant_ms("2020-10-25T01:59:00")
     assert clock.instant_ms("2020-10-25T02:00:00") == first + 60_000
@@ -152,7 +152,7 @@ def test_the_hour_that_comes_twice_goes_by_the_order_of_rows() -> None:
     assert clock.instant_ms("2020-10-25T03:00:00") == first + 121 * 60_000
 
 
-def test_an_hour_that_never_was_is_said_with_its_line(tmp_path: Path) -> None:
+def test_csv_skipped_hour_is_an_error_with_its_line(tmp_path: Path) -> None:
     path = written(tmp_path, ["2020-03-29T01:59:00,1", "2020-03-29T02:00:00,1"])
     with pytest.raises(DatasetError, match="line 3: '2020-03-29T02:00:00' does not exist in Europe/Berlin"):
         meter.read(path, Layout("time", "power_w", zone=BERLIN))
@@ -177,14 +177,14 @@ def test_an_hour_that_never_was_is_said_with_its_line(tmp_path: Path) -> None:
         ("1577836920,1", "is an epoch number, but the row before has a time with an offset"),
     ],
 )
-def test_a_bad_row_is_named(tmp_path: Path, line: str, said: str) -> None:
+def test_csv_bad_row_is_named(tmp_path: Path, line: str, said: str) -> None:
     path = written(tmp_path, ["2020-01-01T00:00:00Z,1", "2020-01-01T00:01:00Z,1", line, "2020-01-01T00:03:00Z,1"])
     with pytest.raises(DatasetError, match=r"meter\.csv, line 4: ") as caught:
         meter.read(path, LAYOUT)
     assert said in str(caught.value)
 
 
-def test_a_time_with_an_offset_among_local_ones_is_named(tmp_path: Path) -> None:
+def test_csv_mixed_local_and_offset_times_are_rejected(tmp_path: Path) -> None:
     path = written(tmp_path, ["2020-01-01T00:00:00,1", "2020-01-01T00:01:00Z,1"])
     with pytest.raises(
         DatasetError, match=r"line 3: .* is a time with an offset, but the row before has a time without"
@@ -192,7 +192,7 @@ def test_a_time_with_an_offset_among_local_ones_is_named(tmp_path: Path) -> None
         meter.read(path, Layout("time", "power_w", zone=LONDON))
 
 
-def test_offsets_may_differ(tmp_path: Path) -> None:
+def test_csv_offsets_may_differ(tmp_path: Path) -> None:
     path = written(tmp_path, ["2020-10-25T02:59:00+02:00,1", "2020-10-25T02:00:00+01:00,1"])
     assert times(meter.read(path, LAYOUT)) == ["2020-10-25T00:59:00", "2020-10-25T01:00:00"]
 
@@ -207,13 +207,13 @@ def test_offsets_may_differ(tmp_path: Path) -> None:
         (["1577836800,", "1577836860,?"], "holds no reading: every value is missing"),
     ],
 )
-def test_rows_that_cannot_be_true_are_refused(tmp_path: Path, rows: list[str], said: str) -> None:
+def test_csv_impossible_rows_are_rejected(tmp_path: Path, rows: list[str], said: str) -> None:
     with pytest.raises(DatasetError) as caught:
         clean.check(meter.read(written(tmp_path, rows), LAYOUT))
     assert said in str(caught.value)
 
 
-def test_watts_taken_for_kilowatts_are_told(tmp_path: Path) -> None:
+def test_csv_watts_taken_for_kilowatts_are_reported(tmp_path: Path) -> None:
     path = written(tmp_path, [f"{1577836800 + 60 * k},{230 + k}" for k in range(5)])
     with pytest.raises(
         DatasetError, match=r"line 2: 230 kW is outside .* is it in W\? \(--unit\) \(4 more such rows\)"
@@ -237,7 +237,7 @@ def test_watts_taken_for_kilowatts_are_told(tmp_path: Path) -> None:
         (gzip.compress(b"time,power_w\n" + bytes(range(256)) * 300)[:-9], "cannot be read to its end"),
     ],
 )
-def test_another_file_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+def test_csv_other_file_is_rejected(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "meter.csv"
     path.write_bytes(content)
     with pytest.raises(DatasetError) as caught:
@@ -246,7 +246,7 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes, said: str) -> N
     assert len(str(caught.value)) < 600
 
 
-def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_csv_endless_line_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (text, meter):
         monkeypatch.setattr(module, "BLOCK_BYTES", 500)
     path = tmp_path / "meter.csv"
@@ -255,14 +255,14 @@ def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path, monkeypatch:
         meter.read(path, LAYOUT)
 
 
-def test_a_unit_is_never_guessed(tmp_path: Path) -> None:
+def test_csv_unit_is_never_guessed(tmp_path: Path) -> None:
     path = written(tmp_path, ["1577836800,1"], "time,power")
     with pytest.raises(DatasetError, match="does not state whether 'power' is in W or kW: use --unit"):
         meter.read(path, Layout("time", "power"))
     assert meter.read(path, Layout("time", "power", unit="kW")).gap_kw.tolist() == [1.0]
 
 
-def test_a_zip_of_several_files_is_refused(tmp_path: Path) -> None:
+def test_csv_zip_of_several_files_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "meter.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.csv", "x")
@@ -271,12 +271,12 @@ def test_a_zip_of_several_files_is_refused(tmp_path: Path) -> None:
         meter.read(path, LAYOUT)
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_csv_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"cannot be read \(No such file or directory\)"):
         meter.read(tmp_path / "meter.csv", LAYOUT)
 
 
-def test_rows_of_years_keep_their_lines(tmp_path: Path) -> None:
+def test_csv_line_numbers_in_a_long_file(tmp_path: Path) -> None:
     lines = [f"{START + timedelta(minutes=k):%Y-%m-%dT%H:%M:%SZ},{k % 900}" for k in range(20_000)]
     table = meter.read(written(tmp_path, lines), LAYOUT)
     assert table.gap_kw.size == 20_000

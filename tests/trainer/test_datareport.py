@@ -1,4 +1,4 @@
-"""The data report: what it measures, what it says, and that its page needs nothing else."""
+"""The data report: its measures, findings and self-contained page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VOID = {"meta", "link", "img", "br"}
 
 
 class _Page(HTMLParser):
-    """Reads a page and notes what is wrong with it."""
+    """Parses a page and collects its faults."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -71,13 +71,13 @@ def page(small: Clean) -> _Page:
     return _Page(data_report(small.series, small.report, HORIZON_MIN, ZoneInfo("Europe/Paris"), "house.parquet")[0])
 
 
-def test_the_page_is_whole_and_needs_nothing_else(page: _Page) -> None:
+def test_report_page_is_valid_and_self_contained(page: _Page) -> None:
     assert page.open == []
     assert page.addresses
     assert all(address.startswith("data:") for address in page.addresses)
 
 
-def test_every_picture_is_told_in_words_too(page: _Page) -> None:
+def test_report_pictures_have_alternative_text(page: _Page) -> None:
     assert len(page.images) == 6
     for image in page.images:
         assert len(image["alt"] or "") > 40
@@ -87,7 +87,7 @@ def test_every_picture_is_told_in_words_too(page: _Page) -> None:
         assert root.tag.endswith("svg")
 
 
-def test_the_page_says_what_the_file_is(page: _Page, small: Clean) -> None:
+def test_report_describes_the_file(page: _Page, small: Clean) -> None:
     for told in ("Data report: house.parquet", small.report.sha256, "9,000 (6 d 6 h)", "98.83 %", "Europe/Paris"):
         assert told in page.text
     assert "2020-01-05T04:00:00Z" in page.text  # the longest gap: 90 minutes from minute 6,000 on
@@ -95,12 +95,12 @@ def test_the_page_says_what_the_file_is(page: _Page, small: Clean) -> None:
     assert "voltage_v" in page.text
 
 
-def test_the_same_file_gives_the_same_page(tmp_path: Path) -> None:
+def test_report_is_deterministic(tmp_path: Path) -> None:
     series, report = of(tmp_path, household(300).tolist())
     assert data_report(series, report, HORIZON_MIN)[0] == data_report(series, report, HORIZON_MIN)[0]
 
 
-def test_names_are_escaped(tmp_path: Path) -> None:
+def test_report_escapes_names(tmp_path: Path) -> None:
     series, report = of(tmp_path, household(300).tolist())
     found, _ = data_report(series, replace(report, source="<b>my & meter</b>"), HORIZON_MIN, name="<x>.parquet")
     assert "<b>my" not in found
@@ -109,12 +109,12 @@ def test_names_are_escaped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kw", [[1.0, 2.0], [0.0, 0.0, 0.0], [1.0, NAN, NAN, 1.0], [-1.0, *[NAN] * 1_500, 2.0]])
-def test_a_file_of_next_to_nothing_has_a_report_too(tmp_path: Path, kw: list[float]) -> None:
+def test_report_of_a_tiny_file(tmp_path: Path, kw: list[float]) -> None:
     page, _ = data_report(*of(tmp_path, kw), HORIZON_MIN)
     assert _Page(page).open == []
 
 
-def test_change_in_five_minutes_is_what_persistence_faces() -> None:
+def test_report_five_minute_change_is_persistences_error() -> None:
     kw = household(2_000)
     kw[700:720] = NAN
     changes = measured(kw).changes
@@ -126,8 +126,8 @@ def test_change_in_five_minutes_is_what_persistence_faces() -> None:
     assert 0.5 < changes.largest_share_of_mse < 1
 
 
-def test_days_and_weeks_go_by_the_clock_on_the_wall() -> None:
-    """Power is 5 kW from 18:00 to 19:00 UTC on Mondays; in New York that is 13:00 to 14:00 in winter."""
+def test_report_days_and_weeks_use_local_time() -> None:
+    """Power is 5 kW from 18:00 to 19:00 UTC on Mondays, which is 13:00 to 14:00 in New York in winter."""
     kw = np.full(14 * 1_440, 0.5)
     for week in range(2):
         kw[week * 10_080 + 1_080 : week * 10_080 + 1_140] = 5.0
@@ -138,7 +138,7 @@ def test_days_and_weeks_go_by_the_clock_on_the_wall() -> None:
     assert np.flatnonzero(in_new_york.day_kw[2] > 0.5).tolist() == [52, 53, 54, 55]
 
 
-def test_coverage_is_by_days_of_a_short_file_and_by_months_of_a_long_one() -> None:
+def test_report_coverage_by_day_or_month() -> None:
     kw = np.ones(3 * 1_440)
     kw[1_440 : 1_440 + 720] = NAN
     coverage = measured(kw, MONDAY + 720).coverage
@@ -157,7 +157,7 @@ def found_in(folder: Path, kw: list[float], **changed: Any) -> str:
     return "\n".join(sentences(replace(report, **changed), measure(series, HORIZON_MIN)))
 
 
-def test_what_is_odd_is_said(tmp_path: Path) -> None:
+def test_report_lists_findings(tmp_path: Path) -> None:
     usual = household(3_000).tolist()
     assert (
         re.search(r"cut off|stood still|feeds in|rather than W|as a rule|missing,", found_in(tmp_path, usual)) is None

@@ -1,4 +1,4 @@
-"""The report of an evaluation: one file that holds all of it."""
+"""The report of an evaluation, in one file."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def html(found: Evaluation) -> str:
     return page(found)
 
 
-def test_the_page_needs_nothing_else(html: str) -> None:
+def test_evaluation_page_is_self_contained(html: str) -> None:
     addresses = re.findall(r'(?:src|href)="([^"]*)"', html)
     assert addresses
     assert all(address.startswith("data:") for address in addresses)
     assert "<script" not in html
 
 
-def test_every_picture_that_was_asked_for_is_there(html: str) -> None:
+def test_evaluation_page_has_all_pictures(html: str) -> None:
     """Two days, reliability, hours, warm-up, lead times, and the losses of the model whose training is known."""
     pictures = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)" alt="([^"]+)"', html)
     assert [alt.split()[0] for _, alt in pictures] == ["A", "A", "Share", "Mean", "Mean", "Errors", "Losses"]
@@ -49,14 +49,14 @@ def test_every_picture_that_was_asked_for_is_there(html: str) -> None:
         assert ET.fromstring(b64decode(content)).tag.endswith("svg")  # noqa: S314 - made above
 
 
-def test_the_tables_on_the_page_have_the_scores(html: str, found: Evaluation) -> None:
+def test_evaluation_page_tables_have_the_scores(html: str, found: Evaluation) -> None:
     for row in found.rows:
         sheet = row.sheets[5]
         for record in (sheet.headline, sheet.stream, *sheet.by_month.values(), *sheet.after_gaps.values()):
             assert f"{record.mse_kw2:.4f}</td>" in html
 
 
-def test_a_page_of_a_brief_evaluation_of_one_simple_model_has_no_empty_part(small: Clean) -> None:
+def test_evaluation_page_brief_has_no_empty_part(small: Clean) -> None:
     model = Spread("point", lead_times_min=(5,), quantile_levels=None)
     html = page(evaluate(stand_ins(model), small, brief=True))
     for absent in ("quantiles mean", "second reading on", "By minutes ahead", "trained</h2>", "What they take"):
@@ -64,7 +64,7 @@ def test_a_page_of_a_brief_evaluation_of_one_simple_model_has_no_empty_part(smal
     assert html.count("<figure>") == 2  # the day and the hours
 
 
-def test_the_day_is_whole_and_as_hard_as_the_middle_one(found: Evaluation) -> None:
+def test_evaluation_page_day_is_of_median_difficulty(found: Evaluation) -> None:
     day = found.rows[0].day
     assert day is not None
     assert day.target_minute.size >= 0.99 * DAY_MIN or day.target_minute.size > 1_000
@@ -77,5 +77,5 @@ def test_the_day_is_whole_and_as_hard_as_the_middle_one(found: Evaluation) -> No
     assert (spread.lower_kw <= spread.upper_kw).all()
 
 
-def test_the_same_evaluation_gives_the_same_page(found: Evaluation, html: str) -> None:
+def test_evaluation_page_is_deterministic(found: Evaluation, html: str) -> None:
     assert page(found) == html

@@ -1,4 +1,4 @@
-"""Evaluation: which minutes are scored, beside whom, and that all that is shown says the same."""
+"""Evaluation: the scored minutes, the baselines, and consistent tables."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def row(evaluation: Evaluation, name: str) -> Evaluated:
     return next(row for row in evaluation.rows if row.name == name)
 
 
-def test_a_score_is_what_a_hand_would_find(windows: Examples) -> None:
+def test_score_matches_a_hand_calculation(windows: Examples) -> None:
     done: list[int] = []
     got = score(Persistence(), windows, advance=done.append)
     error = windows.inputs()[:, -1, 0].astype(float) - windows.target_kw[:, 0]
@@ -55,7 +55,7 @@ def test_a_score_is_what_a_hand_would_find(windows: Examples) -> None:
     assert score(Trend(), windows).skill(got) == pytest.approx(1 - score(Trend(), windows).mse_kw2 / got.mse_kw2)
 
 
-def test_a_score_for_a_card_has_the_median_and_the_coverage_where_there_are_quantiles(windows: Examples) -> None:
+def test_card_score_with_quantiles_has_median_and_coverage(windows: Examples) -> None:
     with_quantiles = score(Spread(lead_times_min=(5,)), windows).for_card()
     assert with_quantiles.mae_median_kw == with_quantiles.mae_kw  # it says the last reading for both
     assert 0.3 < (with_quantiles.coverage or 0) < 1
@@ -63,14 +63,14 @@ def test_a_score_for_a_card_has_the_median_and_the_coverage_where_there_are_quan
     assert (without.mae_median_kw, without.coverage) == (None, None)
 
 
-def test_a_score_is_of_the_horizon_not_of_a_shorter_lead(small: Clean, windows: Examples) -> None:
+def test_score_is_of_the_horizon(small: Clean, windows: Examples) -> None:
     """With more lead times than one, the last counts."""
     path = examples(small.series, WindowTask(WindowSpec(), (1, 5)), SPLIT, SplitPart.TEST)
     got = score(Persistence(lead_times_min=(1, 5)), path)
     assert got.mse_kw2 == pytest.approx(score(Persistence(), windows).mse_kw2, rel=0.02)
 
 
-def test_short_windows_are_scored_on_what_is_left(windows: Examples) -> None:
+def test_score_of_shortened_windows(windows: Examples) -> None:
     found = windows.whole()
     slope = found.inputs()[:, -1, 0].astype(float) - found.inputs()[:, -2, 0]
     two = score(Trend(), found, n_kept=2)
@@ -85,8 +85,8 @@ def test_short_windows_are_scored_on_what_is_left(windows: Examples) -> None:
     assert score(Persistence(), found, n_kept=2) == score(Persistence(), found)
 
 
-def test_models_stand_beside_the_baselines_on_the_same_minutes(found: Evaluation, windows: Examples) -> None:
-    """Whatever their context: the headline is over the windows that end with 30 real readings."""
+def test_evaluate_models_and_baselines_on_the_same_minutes(found: Evaluation, windows: Examples) -> None:
+    """For any context: the headline is over the windows that end with 30 real readings."""
     assert [r.name for r in found.rows] == ["persistence", "trend", "spread", "point"]
     assert {r.sheets[5].headline.n for r in found.rows} == {len(windows.whole())}
     assert {r.sheets[5].stream.n for r in found.rows} == {len(windows)}
@@ -97,7 +97,7 @@ def test_models_stand_beside_the_baselines_on_the_same_minutes(found: Evaluation
     assert (spread.coverage is None, point.coverage is None) == (False, True)
 
 
-def test_every_minute_ahead_is_scored_that_a_model_speaks_for(found: Evaluation) -> None:
+def test_evaluate_scores_every_lead_time(found: Evaluation) -> None:
     assert {r.name: tuple(r.sheets) for r in found.rows} == {
         "persistence": LEADS, "trend": LEADS, "spread": LEADS, "point": (5,),
     }  # fmt: skip
@@ -107,7 +107,7 @@ def test_every_minute_ahead_is_scored_that_a_model_speaks_for(found: Evaluation)
     assert width == sorted(width)
 
 
-def test_hours_and_months_add_up_to_the_headline(found: Evaluation) -> None:
+def test_evaluate_hours_and_months_add_up_to_the_headline(found: Evaluation) -> None:
     sheet = row(found, "point").sheets[5]
     for group in (sheet.by_hour, sheet.by_month):
         assert sum(record.n for record in group.values()) == sheet.headline.n
@@ -117,8 +117,8 @@ def test_hours_and_months_add_up_to_the_headline(found: Evaluation) -> None:
     assert set(sheet.by_month) == {"2020-01"}
 
 
-def test_the_hour_and_the_month_are_those_of_the_target() -> None:
-    """A forecast made at 23:57 on the last of a month speaks for the next one's first hour."""
+def test_evaluate_groups_by_the_targets_hour_and_month() -> None:
+    """A forecast made at 23:57 on the last day of a month counts for the first hour of the next one."""
     last = datetime(2020, 1, 31, 23, 57, tzinfo=UTC)
     series = Series(int(last.timestamp()) // 60 - 40, np.ones(60))
     minutes = minutes_at(series, np.array([int(last.timestamp()) // 60]), (1, 5))
@@ -135,7 +135,7 @@ def of_gaps(*gaps: tuple[int, int]) -> tuple[Series, Minutes]:
     return Series(0, kw), minutes_at(Series(0, kw), observed, (2, 5))
 
 
-def test_forecasts_after_a_restart_and_over_filled_minutes_are_known_as_such() -> None:
+def test_evaluate_marks_restarts_and_filled_minutes() -> None:
     _, minutes = of_gaps((80, 6), (150, 5))
     at = dict(zip(minutes.observed_minute.tolist(), range(len(minutes)), strict=True))
     two, five, ten, filled = minutes.after_gaps()
@@ -148,14 +148,14 @@ def test_forecasts_after_a_restart_and_over_filled_minutes_are_known_as_such() -
     assert minutes.age_min[at[160]] == 160 - 86 + 1
 
 
-def test_a_lead_time_whose_minute_was_not_read_is_left_out() -> None:
+def test_evaluate_skips_lead_times_without_a_reading() -> None:
     _, minutes = of_gaps((100, 1))
     assert np.isnan(minutes.actual_kw(2)).sum() == 1
     assert not np.isnan(minutes.actual_kw(5)).any()
     assert minutes.actual_kw(2)[:3].tolist() == [2.0, 3.0, 4.0]
 
 
-def test_scores_near_gaps_are_of_forecasts_that_the_headline_leaves_out(small: Clean) -> None:
+def test_evaluate_scores_near_gaps_separately(small: Clean) -> None:
     whole_file = evaluate(stand_ins(Spread()), small, brief=True)
     sheet = row(whole_file, "spread").sheets[5]
     assert list(sheet.after_gaps) == list(AFTER_GAPS)
@@ -163,7 +163,7 @@ def test_scores_near_gaps_are_of_forecasts_that_the_headline_leaves_out(small: C
     assert sum(record.n for record in sheet.after_gaps.values()) == sheet.stream.n - sheet.headline.n
 
 
-def test_every_number_of_readings_is_scored_up_to_thirty_and_then_ever_fewer(found: Evaluation) -> None:
+def test_evaluate_scores_by_number_of_readings(found: Evaluation) -> None:
     assert tuple(row(found, "spread").sheets[1].by_readings) == tuple(range(2, 31))
     assert tuple(row(found, "point").sheets[5].by_readings) == tuple(range(2, 13))
     assert counts_for(180) == (*range(2, 31), 45, 60, 90, 120, 150, 180)
@@ -172,13 +172,13 @@ def test_every_number_of_readings_is_scored_up_to_thirty_and_then_ever_fewer(fou
     assert (whole.by_readings[2].width_kw or 0) < (whole.by_readings[30].width_kw or 0)
 
 
-def test_another_houses_file_is_scored_over_its_whole_length(small: Clean) -> None:
+def test_evaluate_other_house_over_its_whole_length(small: Clean) -> None:
     found = evaluate(stand_ins(Spread()), small, brief=True)
     assert (found.span.first, found.span.until) == (START, START + timedelta(minutes=9_000))
     assert "no model was trained on it" in lines(found)[0]
 
 
-def test_a_file_that_one_model_knows_is_scored_on_what_is_new_to_all(small: Clean) -> None:
+def test_evaluate_known_file_on_minutes_new_to_all_models(small: Clean) -> None:
     later = replace(SPLIT, validate_until=SPLIT.validate_until + timedelta(minutes=300))
     models = [Spread(trained_on=small.report.sha256, split=split) for split in (SPLIT, later)]
     found = evaluate(stand_ins(*models, Spread("stranger")), small, brief=True)
@@ -186,7 +186,7 @@ def test_a_file_that_one_model_knows_is_scored_on_what_is_new_to_all(small: Clea
     assert found.span.fitted_to == ()
 
 
-def test_minutes_that_a_model_was_fitted_to_are_scored_on_request_and_said_to_be(small: Clean) -> None:
+def test_evaluate_training_minutes_on_request_with_a_remark(small: Clean) -> None:
     model = Spread(trained_on=small.report.sha256)
     until = START + timedelta(minutes=2_000)
     found = evaluate(stand_ins(model), small, first=START, until=until, brief=True)
@@ -196,26 +196,26 @@ def test_minutes_that_a_model_was_fitted_to_are_scored_on_request_and_said_to_be
     assert found.rows[0].sheets[5].stream.n < 2_000
 
 
-def test_a_span_without_minutes_is_refused(small: Clean) -> None:
+def test_evaluate_empty_span_is_rejected(small: Clean) -> None:
     with pytest.raises(RunError, match="they would begin at 2020-01-02T00:00Z and end before 2020-01-01T00:00Z"):
         evaluate(stand_ins(Spread()), small, first=START + timedelta(days=1), until=START)
     with pytest.raises(RunError, match="no 30 readings in a row with an outcome; the file has 2020-01-01T00:00:00Z to"):
         evaluate(stand_ins(Spread()), small, first=START + timedelta(days=30), until=START + timedelta(days=31))
 
 
-def test_a_model_that_needs_what_the_file_lacks_is_refused(small: Clean) -> None:
+def test_evaluate_missing_feature_is_rejected(small: Clean) -> None:
     bare = replace(small, series=Series(small.series.first_minute, small.series.gap_kw))
     with pytest.raises(RunError, match="voltage_v"):
         evaluate(stand_ins(Spread(features=("gap_kw", "voltage_v"))), bare)
 
 
-def test_models_that_see_more_than_power_are_given_it(small: Clean) -> None:
+def test_evaluate_passes_other_features(small: Clean) -> None:
     seen = Spread("more", features=("gap_kw", "voltage_v", "tod_sin"))
     found = evaluate(stand_ins(Spread(), seen), small, brief=True)
     assert row(found, "more").sheets[5] == row(found, "spread").sheets[5]
 
 
-def test_the_tables_and_the_json_say_the_same(found: Evaluation, small: Clean) -> None:
+def test_evaluate_tables_and_json_agree(found: Evaluation, small: Clean) -> None:
     text, content = "\n".join(lines(found)), json.loads(json.dumps(found.as_json(), allow_nan=False))
     assert [model["name"] for model in content["models"]] == ["persistence", "trend", "spread", "point"]
     spread, point = content["models"][2:]
@@ -232,14 +232,14 @@ def test_the_tables_and_the_json_say_the_same(found: Evaluation, small: Clean) -
     assert content["from"] == "2020-01-06T00:00:00Z"
 
 
-def test_brief_leaves_out_what_takes_time(small: Clean) -> None:
+def test_evaluate_brief_skips_slow_parts(small: Clean) -> None:
     brief = evaluate(stand_ins(Spread()), small, brief=True)
     text = "\n".join(lines(brief))
     assert "by readings seen" not in text
     assert "one thread" not in text
 
 
-def test_quantiles_that_cross_are_counted(small: Clean) -> None:
+def test_evaluate_counts_crossed_quantiles(small: Clean) -> None:
     crossed = Spread(quantile_levels=(0.05, 0.95), off_kw=0.0)
     assert row(evaluate(stand_ins(crossed), small, brief=True), "spread").crossed_ratio == 0
     upside_down = Spread(quantile_levels=(0.95, 0.05))

@@ -1,4 +1,4 @@
-"""Experiments: a TOML file says all that makes a model, and a mistake in it is one sentence."""
+"""Experiments: a TOML file defines a model, and a mistake in it is one sentence."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_file_says_all_of_it(tmp_path: Path) -> None:
+def test_experiment_file_sets_everything(tmp_path: Path) -> None:
     plan = find(str(written(tmp_path, WHOLE)))
     assert (plan.name, plan.family, plan.seed, plan.hyper) == ("mine", "lstm", 4, {"units": [4]})
     assert plan.task() == WindowTask(WindowSpec(60, "zero"), (1, 5), ("gap_kw", "tod_sin", "tod_cos"))
@@ -71,7 +71,7 @@ def test_a_file_says_all_of_it(tmp_path: Path) -> None:
     assert plan.loss.lead_weights == (1, 3)
 
 
-def test_what_a_file_leaves_out_has_its_default(tmp_path: Path) -> None:
+def test_experiment_defaults(tmp_path: Path) -> None:
     plan = find(str(written(tmp_path, 'family = "linear"')))
     assert plan == Experiment(name="mine", family="linear")
     assert plan.split() == MinuteSplit()
@@ -123,7 +123,7 @@ def test_embargo_follows_the_longest_lead_time(leads: tuple[int, ...], embargo_m
         ('family = "linear"\nseed = 4294967296', "mine.toml: seed: Input should be less than 4294967296"),
     ],
 )
-def test_a_mistake_is_one_sentence_that_names_it(text: str, said: str, tmp_path: Path) -> None:
+def test_experiment_error_names_the_key(text: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=said):
         find(str(written(tmp_path, text)))
 
@@ -145,7 +145,7 @@ def test_a_mistake_is_one_sentence_that_names_it(text: str, said: str, tmp_path:
         ('"2009-03-01T12:00-03:00"', 15),
     ],
 )
-def test_a_date_or_a_time_is_in_utc_unless_it_says_another_offset(text: str, hour: int, tmp_path: Path) -> None:
+def test_experiment_dates_are_utc_by_default(text: str, hour: int, tmp_path: Path) -> None:
     expected = datetime(2009, 3, 1, hour, tzinfo=UTC)
     plan = find(str(written(tmp_path, f'family = "linear"\n[data]\nfirst = {text}\ntrain_until = {text}')))
     assert (plan.data.first, plan.split().train_until) == (expected, expected)
@@ -153,23 +153,23 @@ def test_a_date_or_a_time_is_in_utc_unless_it_says_another_offset(text: str, hou
 
 
 @pytest.mark.parametrize(("seed", "context"), [(0, 2), (2**32 - 1, 100_000)])
-def test_the_bounds_themselves_are_allowed(seed: int, context: int, tmp_path: Path) -> None:
+def test_experiment_bounds_are_inclusive(seed: int, context: int, tmp_path: Path) -> None:
     plan = find(str(written(tmp_path, f'family = "linear"\nseed = {seed}\n[window]\ncontext = {context}')))
     assert (plan.seed, plan.task().window.context) == (seed, context)
 
 
-def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+def test_experiment_file_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert find(str(written(tmp_path, "\ufeff" + WHOLE))) == find(str(written(tmp_path, WHOLE)))
 
 
-def test_a_name_that_no_one_knows_lists_those_there_are(tmp_path: Path) -> None:
+def test_experiment_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no experiment is called gpt: there are .*lstm, lstm-16-8, lstm-5-3"):
         find("gpt")
     with pytest.raises(RunError, match=r"gone\.toml: cannot be read \(No such file"):
         find(str(tmp_path / "gone.toml"))
 
 
-def test_keys_are_changed_by_their_path() -> None:
+def test_experiment_keys_are_overridden_by_path() -> None:
     plan = find("lstm-5-3").changed({"descent.epochs": 2, "hyper.units": [7], "seed": 9})
     assert (plan.descent.epochs, plan.hyper["units"], plan.seed) == (2, [7], 9)
     with pytest.raises(RunError, match=r"experiment lstm-5-3: descent\.speed: "):
@@ -178,7 +178,7 @@ def test_keys_are_changed_by_their_path() -> None:
         plan.changed({"seed.x": 2})
 
 
-def test_shipped_experiments_are_files_that_name_their_sections_alone() -> None:
+def test_shipped_experiments_are_valid() -> None:
     assert set(shipped_names()) >= {"linear", "lstm", "lstm-16-8", "lstm-5-3"}
     for name in shipped_names():
         plan = find(name)

@@ -1,4 +1,4 @@
-"""Export: what is shipped, and that each check catches what it is there for."""
+"""Export: the exported model, and its checks."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def closed(change: Any, window: Any) -> Any:
     return keras.Model(window, {"mean": keras.layers.Add()([change, window[:, -1, :]])})
 
 
-def test_an_export_is_a_model_that_the_edge_loads(shipped: tuple[Path, Any], small: Clean) -> None:
+def test_export_gives_a_model_that_the_edge_loads(shipped: tuple[Path, Any], small: Clean) -> None:
     models, done = shipped
     assert sorted(path.name for path in models.iterdir()) == ["linear", "registry.json"]
     assert sorted(path.name for path in (models / "linear").iterdir()) == ["card.json", "model.tflite"]
@@ -75,7 +75,7 @@ def test_an_export_is_a_model_that_the_edge_loads(shipped: tuple[Path, Any], sma
     assert done.agreement_kw <= 1e-5
 
 
-def test_the_scores_on_a_card_are_those_of_the_file(shipped: tuple[Path, Any], small: Clean) -> None:
+def test_export_card_scores_are_those_of_the_file(shipped: tuple[Path, Any], small: Clean) -> None:
     predictor = load_model(shipped[0] / "linear")
     test = examples(small.series, WindowTask(), SPLIT, SplitPart.TEST).whole()
     found, stated = score(predictor, test), predictor.card.scores
@@ -87,9 +87,7 @@ def test_the_scores_on_a_card_are_those_of_the_file(shipped: tuple[Path, Any], s
     assert stated.skill == pytest.approx(1 - stated.model.mse_kw2 / stated.persistence.mse_kw2, abs=1e-4)
 
 
-def test_the_golden_example_is_of_the_training_part_and_has_a_short_window(
-    shipped: tuple[Path, Any], small: Clean
-) -> None:
+def test_export_golden_example_is_of_the_training_part(shipped: tuple[Path, Any], small: Clean) -> None:
     golden = np.asarray(shipped[1].card.golden.window, dtype=np.float32)[:, :, 0]
     assert (golden[0, :29] == golden[0, 0]).all()  # two readings, the older one padded
     assert np.ptp(golden, axis=1).min() > 0.1
@@ -100,8 +98,8 @@ def test_the_golden_example_is_of_the_training_part_and_has_a_short_window(
 
 
 @pytest.mark.parametrize("off", [2e-5, np.nan, 1e22])
-def test_parity_catches_a_file_that_is_not_its_model(off: float, windows: F32) -> None:
-    """A file converted from other weights, and one that gives no number."""
+def test_parity_check_catches_another_model(off: float, windows: F32) -> None:
+    """A file converted from other weights, and one that returns non-finite values."""
     import keras
 
     from gapcast_trainer.convert import check_parity
@@ -117,7 +115,7 @@ def test_parity_catches_a_file_that_is_not_its_model(off: float, windows: F32) -
         check_parity(predictor.predict, model, windows)
 
 
-def test_the_check_of_batches_catches_a_file_that_looks_at_its_neighbours(windows: F32) -> None:
+def test_batch_check_catches_dependent_rows(windows: F32) -> None:
     import keras
 
     from gapcast_trainer.convert import check_batches
@@ -128,7 +126,7 @@ def test_the_check_of_batches_catches_a_file_that_looks_at_its_neighbours(window
         check_batches(predictor.predict, windows)
 
 
-def test_the_check_of_batches_catches_a_file_that_keeps_state(windows: F32) -> None:
+def test_batch_check_catches_a_stateful_model(windows: F32) -> None:
     from gapcast_trainer.convert import check_batches
 
     n_calls = 0
@@ -142,8 +140,8 @@ def test_the_check_of_batches_catches_a_file_that_keeps_state(windows: F32) -> N
         check_batches(predict, windows)
 
 
-def test_an_operator_that_is_no_builtin_is_caught() -> None:
-    """By the conversion, which asks for builtins alone, and in a file that was made without asking."""
+def test_builtin_check_catches_other_operators() -> None:
+    """By the conversion, which allows builtins alone, and in a file converted without this check."""
     import keras
     import tensorflow as tf
 
@@ -167,7 +165,7 @@ def test_an_operator_that_is_no_builtin_is_caught() -> None:
 
 
 @pytest.mark.parametrize("check", ["check_parity", "check_batches", "load_model"])
-def test_a_check_that_fails_leaves_the_models_as_they_were(
+def test_export_failed_check_changes_nothing(
     check: str, shipped: tuple[Path, Any], linear_run: Path, small: Clean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gapcast_trainer.export import export
@@ -186,7 +184,7 @@ def test_a_check_that_fails_leaves_the_models_as_they_were(
     assert sorted(path.name for path in shipped[0].iterdir()) == ["linear", "registry.json"]
 
 
-def test_a_run_of_another_clean_file_is_refused(linear_run: Path, small: Clean, tmp_path: Path) -> None:
+def test_export_run_of_another_clean_file_is_rejected(linear_run: Path, small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.export import export
 
     with pytest.raises(RunError, match="made from another clean file"):
@@ -203,7 +201,7 @@ def test_a_run_of_another_clean_file_is_refused(linear_run: Path, small: Clean, 
         ({"data": {"train_until": "2020-01-04T18:00Z", **IN_A_GAP}}, "has no windows in the test part"),
     ],
 )
-def test_a_run_that_does_not_fit_is_refused(
+def test_export_run_that_does_not_match_is_rejected(
     change: dict[str, Any], said: str, linear_run: Path, small: Clean, tmp_path: Path
 ) -> None:
     from gapcast_trainer.export import export
@@ -219,7 +217,7 @@ def test_a_run_that_does_not_fit_is_refused(
     assert not (tmp_path / "models").exists()
 
 
-def test_a_model_with_quantiles_and_the_clock_is_shipped_whole(small: Clean, tmp_path: Path) -> None:
+def test_export_model_with_quantiles_and_time_of_day(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.export import export
     from gapcast_trainer.fit import fit
 
@@ -242,7 +240,7 @@ def test_a_model_with_quantiles_and_the_clock_is_shipped_whole(small: Clean, tmp
     assert card.scores.model.n == len(examples(small.series, WindowTask(), SPLIT, SplitPart.TEST).whole())
 
 
-def test_the_default_is_kept_until_another_is_named(shipped: tuple[Path, Any], tmp_path: Path) -> None:
+def test_export_keeps_the_default_until_another_is_named(shipped: tuple[Path, Any], tmp_path: Path) -> None:
     from gapcast_trainer.export import choose_default
 
     for name in ("a", "b"):

@@ -1,4 +1,4 @@
-"""What every family must do, known or yet to come: each is found by itself."""
+"""The contract of every model family; families are found by themselves."""
 
 from __future__ import annotations
 
@@ -83,22 +83,22 @@ class File:
         return self.predictor.predict(windows)
 
 
-def test_a_family_is_known_by_its_name() -> None:
+def test_family_is_found_by_its_name() -> None:
     assert {"linear", "lstm", "multiscale", "persistence", "trend"} <= FAMILIES.keys()
     assert all(family.name == name for name, family in FAMILIES.items())
 
 
-def test_an_unknown_family_lists_those_there_are() -> None:
+def test_family_unknown_lists_the_known_ones() -> None:
     with pytest.raises(RunError, match="there is no family gpt: there are linear, lstm, multiscale"):
         find_family("gpt", {})
 
 
-def test_a_hyper_parameter_that_no_one_knows_is_named() -> None:
+def test_family_unknown_hyper_parameter_is_named() -> None:
     with pytest.raises(RunError, match=r"hyper\.speed: "):
         find_family("linear", {"speed": 3})
 
 
-def test_a_file_of_every_family_is_what_the_edge_asks_for(built: tuple[Design, Any, bytes, Examples]) -> None:
+def test_family_file_has_the_edges_interface(built: tuple[Design, Any, bytes, Examples]) -> None:
     """Input ``window``, outputs ``mean`` [N, K] and ``quantiles`` [N, K, Q], builtins alone; all batches agree."""
     from gapcast_trainer.convert import check_batches, check_builtins, check_parity
 
@@ -115,7 +115,7 @@ def test_a_file_of_every_family_is_what_the_edge_asks_for(built: tuple[Design, A
     assert check_batches(predict, windows) <= 1e-5
 
 
-def test_a_family_scales_within_its_graph(built: tuple[Design, Any, bytes, Examples]) -> None:
+def test_family_scales_within_its_graph(built: tuple[Design, Any, bytes, Examples]) -> None:
     """Physical units in, kW out: forecasts lie about the last reading, not about zero."""
     design, _, content, train = built
     windows = train.inputs(0, 300)
@@ -123,7 +123,7 @@ def test_a_family_scales_within_its_graph(built: tuple[Design, Any, bytes, Examp
     assert np.abs(np.median(far)) < 1.5
 
 
-def test_any_reading_the_edge_accepts_gives_a_number_and_quantiles_that_rise(
+def test_family_any_accepted_reading_gives_finite_quantiles(
     built: tuple[Design, Any, bytes, Examples],
 ) -> None:
     design, _, content, train = built
@@ -137,8 +137,8 @@ def test_any_reading_the_edge_accepts_gives_a_number_and_quantiles_that_rise(
         assert (np.diff(found.quantiles, axis=2) >= -1e-4).all()
 
 
-def test_what_a_meter_gives_beside_power_is_seen(small: Clean) -> None:
-    """Another voltage in the window gives another forecast, where the family looks at it; another level does not."""
+def test_family_uses_other_features(small: Clean) -> None:
+    """Another voltage in the window gives another forecast if the family uses it; another level does not."""
     design = DESIGNS["measured"]
     family, hyper = find_family("lstm", SMALL["lstm"])
     model = family.build(design, hyper)
@@ -152,7 +152,7 @@ def test_what_a_meter_gives_beside_power_is_seen(small: Clean) -> None:
 
 
 @pytest.mark.parametrize(("name", "n"), [("lstm-5-3", 252), ("lstm-16-8", 1_961)])
-def test_the_studys_models_have_as_many_parameters_as_promised(name: str, n: int) -> None:
+def test_family_study_models_parameter_counts(name: str, n: int) -> None:
     plan = find(name)
     family, hyper = find_family(plan.family, plan.hyper)
     model = family.build(Design(plan.task(), plan.outputs.quantile_levels, SCALE), hyper)
@@ -160,14 +160,14 @@ def test_the_studys_models_have_as_many_parameters_as_promised(name: str, n: int
     assert mean_only == n
 
 
-def test_every_shipped_experiment_builds() -> None:
+def test_family_builds_every_shipped_experiment() -> None:
     for name in shipped_names():
         plan = find(name)
         family, hyper = find_family(plan.family, plan.hyper)
         assert family.build(Design(plan.task(), plan.outputs.quantile_levels, SCALE), hyper).count_params() > 0
 
 
-def test_a_context_that_does_not_part_into_steps_is_refused() -> None:
+def test_family_context_not_divisible_into_steps_is_rejected() -> None:
     family, hyper = find_family("multiscale", {"near_min": 30, "step_min": 7})
     with pytest.raises(RunError, match="must be whole blocks of step_min x far_fold = 7 min, not 150 min"):
         family.build(Design(WindowTask(WindowSpec(180))), hyper)
@@ -180,12 +180,12 @@ def test_a_context_that_does_not_part_into_steps_is_refused() -> None:
         ({"far_units": 8}, "far_units must be 0 or near_units[0] (32)"),
     ],
 )
-def test_scales_that_do_not_fit_each_other_are_refused(hyper: dict[str, Any], said: str) -> None:
+def test_family_inconsistent_scales_are_rejected(hyper: dict[str, Any], said: str) -> None:
     with pytest.raises(RunError, match=re.escape(said)):
         find_family("multiscale", hyper)
 
 
-def test_the_trend_is_the_edges_own(small: Clean) -> None:
+def test_family_trend_equals_the_edges(small: Clean) -> None:
     from gapcast.predictors.baselines import Trend
 
     design = Design(WindowTask(WindowSpec(12), (1, 5)), None, SCALE)
@@ -195,7 +195,7 @@ def test_the_trend_is_the_edges_own(small: Clean) -> None:
     np.testing.assert_allclose(np.asarray(family.build(design, hyper)(windows)["mean"]), expected, atol=1e-4)
 
 
-def test_a_trend_that_forgets_follows_the_newest_minutes() -> None:
+def test_family_trend_with_forgetting_follows_the_newest() -> None:
     from gapcast_trainer.families.trend import line_weights
 
     bent = np.concatenate((np.zeros(10), np.arange(5.0)))
@@ -206,10 +206,8 @@ def test_a_trend_that_forgets_follows_the_newest_minutes() -> None:
 
 @pytest.mark.parametrize("padding", ["oldest", "zero"])
 @pytest.mark.parametrize("short_share", [0.0, 0.5])
-def test_the_linear_model_is_least_squares_over_whole_and_short_windows(
-    small: Clean, padding: Padding, short_share: float
-) -> None:
-    """Solved by moments, it is what a plain solver finds on windows that were really shortened."""
+def test_family_linear_equals_least_squares(small: Clean, padding: Padding, short_share: float) -> None:
+    """The solution by moments equals a plain solver's on windows that are really shortened."""
     from gapcast_trainer.windows import shorten
 
     task = WindowTask(WindowSpec(6, padding))

@@ -1,4 +1,4 @@
-"""``fetch``: from a real HTTP server that cuts, falters, refuses, or serves something else."""
+"""``fetch`` from a real HTTP server that disconnects, fails, refuses, or serves something else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONTENT = bytes(range(256)) * 2_000
 
 
 class Server:
-    """Serves ``content``; ``plan`` tells what to do with each request, the last step of it with all further ones."""
+    """Serves ``content``; ``plan`` has a step for each request, and its last step repeats."""
 
     def __init__(self) -> None:
         self.content = CONTENT
@@ -82,46 +82,46 @@ def fetched(server: Server, path: Path) -> list[float]:
     return pauses
 
 
-def test_a_whole_file_comes_at_once(server: Server, tmp_path: Path) -> None:
+def test_download_whole_file(server: Server, tmp_path: Path) -> None:
     assert fetched(server, tmp_path / "set.zip") == []
     assert server.ranges == [None]
 
 
-def test_after_a_cut_it_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
+def test_download_resumes_after_a_disconnect(server: Server, tmp_path: Path) -> None:
     server.plan = ["cut", "cut", "serve"]
     assert fetched(server, tmp_path / "set.zip") == list(PAUSES_S[:2])
     assert server.ranges == [None, f"bytes={len(CONTENT) // 2}-", f"bytes={len(CONTENT) * 3 // 4}-"]
 
 
-def test_a_later_call_goes_on_too(server: Server, tmp_path: Path) -> None:
+def test_download_resumes_in_a_later_call(server: Server, tmp_path: Path) -> None:
     (tmp_path / "set.zip.part").write_bytes(CONTENT[:1_000])
     fetched(server, tmp_path / "set.zip")
     assert server.ranges == ["bytes=1000-"]
 
 
-def test_what_had_come_whole_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
+def test_download_complete_file_is_not_repeated(server: Server, tmp_path: Path) -> None:
     (tmp_path / "set.zip.part").write_bytes(CONTENT)
     assert fetched(server, tmp_path / "set.zip") == []
     assert server.ranges == [f"bytes={len(CONTENT)}-"]
 
 
-def test_a_part_longer_than_the_file_is_thrown_away(server: Server, tmp_path: Path) -> None:
+def test_download_discards_a_part_longer_than_the_file(server: Server, tmp_path: Path) -> None:
     (tmp_path / "set.zip.part").write_bytes(CONTENT * 2)
     fetched(server, tmp_path / "set.zip")
     assert server.ranges == [f"bytes={2 * len(CONTENT)}-", None]
 
 
-def test_a_server_that_cannot_go_on_is_taken_from_the_beginning(server: Server, tmp_path: Path) -> None:
+def test_download_restarts_without_range_support(server: Server, tmp_path: Path) -> None:
     server.plan = ["cut", "serve from the beginning"]
     fetched(server, tmp_path / "set.zip")
 
 
-def test_a_server_that_falters_is_asked_again(server: Server, tmp_path: Path) -> None:
+def test_download_retries_server_errors(server: Server, tmp_path: Path) -> None:
     server.plan = ["500", "503", "429", "serve"]
     assert fetched(server, tmp_path / "set.zip") == list(PAUSES_S[:3])
 
 
-def test_a_server_that_goes_on_faltering_is_given_up_and_what_came_is_kept(server: Server, tmp_path: Path) -> None:
+def test_download_gives_up_and_keeps_the_part(server: Server, tmp_path: Path) -> None:
     server.plan = ["cut", "500"]
     with pytest.raises(FetchError, match="the server answers 500"):
         fetched(server, tmp_path / "set.zip")
@@ -130,33 +130,33 @@ def test_a_server_that_goes_on_faltering_is_given_up_and_what_came_is_kept(serve
     assert not (tmp_path / "set.zip").exists()
 
 
-def test_a_connection_that_goes_on_breaking_is_given_up_with_the_cure(server: Server, tmp_path: Path) -> None:
+def test_download_gives_up_on_disconnects_with_a_fix(server: Server, tmp_path: Path) -> None:
     server.plan = ["cut"]
     with pytest.raises(FetchError, match=r"broke off.*run it again to resume"):
         fetched(server, tmp_path / "set.zip")
 
 
 @pytest.mark.parametrize("status", ["404", "403", "410"])
-def test_a_refusal_is_told_at_once(server: Server, tmp_path: Path, status: str) -> None:
+def test_download_client_error_is_reported_at_once(server: Server, tmp_path: Path, status: str) -> None:
     server.plan = [status]
     with pytest.raises(FetchError, match=f"the server answers {status}"):
         fetched(server, tmp_path / "set.zip")
     assert len(server.ranges) == 1
 
 
-def test_a_server_that_is_not_there_is_told(server: Server, tmp_path: Path) -> None:
+def test_download_unreachable_server_is_named(server: Server, tmp_path: Path) -> None:
     server.close()
     with pytest.raises(FetchError, match=r"127\.0\.0\.1.*broke off"):
         download(server.url, tmp_path / "set.zip", lambda _: None, pause=lambda _: None)
 
 
-def test_a_place_that_cannot_be_written_is_told(server: Server, tmp_path: Path) -> None:
+def test_download_unwritable_path_is_named(server: Server, tmp_path: Path) -> None:
     (tmp_path / "set.zip.part").mkdir()
     with pytest.raises(FetchError, match="cannot be written"):
         download(server.url, tmp_path / "set.zip", lambda _: None)
 
 
-def test_a_file_that_fails_its_check_leaves_nothing_and_the_old_one_stays(server: Server, tmp_path: Path) -> None:
+def test_download_failed_check_keeps_the_old_file(server: Server, tmp_path: Path) -> None:
     (tmp_path / "set.zip").write_bytes(b"old")
     with pytest.raises(DatasetError, match="line 1"):
         download(server.url, tmp_path / "set.zip", uci.check_whole)
@@ -165,7 +165,7 @@ def test_a_file_that_fails_its_check_leaves_nothing_and_the_old_one_stays(server
 
 
 @pytest.mark.wholeset
-def test_the_whole_set_is_fetched_over_a_cut_and_checked(server: Server, tmp_path: Path, whole_set: Path) -> None:
+def test_fetch_whole_set_resumes_and_is_checked(server: Server, tmp_path: Path, whole_set: Path) -> None:
     server.content = whole_set.read_bytes()
     server.plan = ["cut", "serve"]
     out = tmp_path / "household.zip"
@@ -176,13 +176,15 @@ def test_the_whole_set_is_fetched_over_a_cut_and_checked(server: Server, tmp_pat
 
 
 @pytest.mark.wholeset
-def test_a_set_of_another_mean_is_not_the_set(tmp_path: Path, whole_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_set_with_another_mean_is_rejected(
+    tmp_path: Path, whole_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(uci, "MEAN_KW", 1.2)
     with pytest.raises(DatasetError, match=r"mean power is 1\.0916150365 kW, not 1\.2"):
         uci.check_whole(whole_set)
 
 
-def test_a_wrong_file_is_one_sentence_and_exit_2(server: Server, tmp_path: Path) -> None:
+def test_fetch_wrong_file_is_one_sentence_and_exit_2(server: Server, tmp_path: Path) -> None:
     server.content = b"<html>moved</html>\n" * 100
     result = CliRunner().invoke(main, ["fetch", "--url", server.url, "--out", str(tmp_path / "set.zip")])
     assert result.exit_code == 2
@@ -190,9 +192,7 @@ def test_a_wrong_file_is_one_sentence_and_exit_2(server: Server, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_the_trainer_extra_one_sentence_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fetch_without_the_extra_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx", None)
     monkeypatch.delitem(sys.modules, "gapcast_trainer.download", raising=False)
     result = CliRunner().invoke(main, ["fetch", "--out", str(tmp_path / "set.zip")])

@@ -1,4 +1,4 @@
-"""Training runs: what they keep, how they end, and that they come out the same again."""
+"""Training runs: their files, their end, and reproducibility."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUICK = synthetic.plan("lstm", hyper={"units": [2]}, window=WINDOW, descent={"ep
 
 @pytest.fixture(scope="module")
 def fitted(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path, list[str]]:
-    """A quick run of a small LSTM, its folder, and what was said."""
+    """A quick run of a small LSTM, its folder, and its notes."""
     from gapcast_trainer.fit import fit
 
     folder = tmp_path_factory.mktemp("fitted")
@@ -35,7 +35,7 @@ def fitted(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run,
     return run, folder, said
 
 
-def test_a_run_says_all_that_made_it(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
+def test_run_records_its_inputs(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
     run, folder, said = fitted
     assert (run.name, run.experiment.family, run.status) == ("made-up", "lstm", "finished")
     assert run.experiment.hyper["units"] == [2]
@@ -52,13 +52,13 @@ def test_a_run_says_all_that_made_it(fitted: tuple[Run, Path, list[str]], small:
     assert load_run(folder)[0] == run
 
 
-def test_scales_are_measured_on_the_training_part_alone(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
+def test_fit_measures_scales_on_the_training_part(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
     scale, kw = fitted[0].scale, small.series.gap_kw[:5_395]
     assert scale.mean_kw == pytest.approx(np.nanmean(kw), abs=1e-4)
     assert scale.scale_kw == pytest.approx(np.nanstd(kw), abs=1e-4)
 
 
-def test_training_lowers_the_error(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
+def test_fit_lowers_the_error(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
     validate = examples(small.series, WindowTask(), SPLIT, SplitPart.VALIDATE)
     naive = np.mean((validate.inputs()[:, -1] - validate.target_kw) ** 2)
     run = fitted[0]
@@ -67,7 +67,7 @@ def test_training_lowers_the_error(fitted: tuple[Run, Path, list[str]], small: C
     assert run.best.validate_mse_kw2 < naive
 
 
-def test_the_same_seed_gives_the_same_scores(fitted: tuple[Run, Path, list[str]], small: Clean, tmp_path: Path) -> None:
+def test_fit_same_seed_gives_the_same_scores(fitted: tuple[Run, Path, list[str]], small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
     again, other = (fit(QUICK.changed({"seed": seed}), small, tmp_path) for seed in (QUICK.seed, 2))
@@ -75,8 +75,8 @@ def test_the_same_seed_gives_the_same_scores(fitted: tuple[Run, Path, list[str]]
     assert other.history[-1].validate_loss != again.history[-1].validate_loss
 
 
-def test_quantiles_and_a_running_average_are_learnt_too(small: Clean, tmp_path: Path) -> None:
-    """After a short descent more readings lie below the upper quantile than below the lower one."""
+def test_fit_learns_quantiles_and_a_running_average(small: Clean, tmp_path: Path) -> None:
+    """After a short descent more readings are below the upper quantile than below the lower one."""
     from gapcast_trainer.families import find_family
     from gapcast_trainer.fit import fit
 
@@ -93,7 +93,7 @@ def test_quantiles_and_a_running_average_are_learnt_too(small: Clean, tmp_path: 
     assert 0.6 < below[2] - below[0] < 0.98
 
 
-def test_a_file_of_a_model_without_weights_to_fit_is_a_run_as_well(small: Clean, tmp_path: Path) -> None:
+def test_fit_model_without_weights(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
     run = fit(synthetic.plan("trend"), small, tmp_path)
@@ -101,15 +101,15 @@ def test_a_file_of_a_model_without_weights_to_fit_is_a_run_as_well(small: Clean,
     assert load_run(tmp_path)[0] == run
 
 
-def test_minutes_before_the_first_are_not_learnt_from(small: Clean, tmp_path: Path) -> None:
+def test_fit_ignores_minutes_before_the_first(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
     run = fit(synthetic.plan("trend", data={"first": "2020-01-02T00:00:00Z"}), small, tmp_path)
     assert run.train_first == "2020-01-02T00:01:00Z"
 
 
-class Told:
-    """Stands in for Keras: epochs end with the errors that the test gives."""
+class FakeModel:
+    """Replaces a Keras model: epochs end with the errors that the test gives."""
 
     def __init__(self, errors: list[float], end: type[BaseException] | None = None) -> None:
         self.errors = errors
@@ -139,7 +139,7 @@ class Told:
         self.weights = weights
 
 
-def descend_as(small: Clean, model: Told, patience: int = 3) -> tuple[str, list[int]]:
+def descend_as(small: Clean, model: FakeModel, patience: int = 3) -> tuple[str, list[int]]:
     """Run a descent over ``model``; return how it ended, and the best epoch after each."""
     from gapcast_trainer.families.base import Design
     from gapcast_trainer.gradient_descent import descend
@@ -155,29 +155,29 @@ def descend_as(small: Clean, model: Told, patience: int = 3) -> tuple[str, list[
     return how, best
 
 
-def test_the_best_weights_win_and_patience_ends(small: Clean) -> None:
-    model = Told([5.0, 3.0, 4.0, 3.5, 3.0, 2.0])
+def test_descend_keeps_the_best_weights_until_patience_ends(small: Clean) -> None:
+    model = FakeModel([5.0, 3.0, 4.0, 3.5, 3.0, 2.0])
     assert descend_as(small, model) == ("stopped early", [1, 2, 2, 2, 2])
     assert model.weights == [np.array([2.0])]
 
 
-def test_an_error_that_is_no_number_is_never_the_best(small: Clean) -> None:
-    model = Told([5.0, float("nan")])
+def test_descend_nan_error_is_never_the_best(small: Clean) -> None:
+    model = FakeModel([5.0, float("nan")])
     assert descend_as(small, model) == ("finished", [1, 1])
     assert model.weights == [np.array([1.0])]
     with pytest.raises(RunError, match=r"not a number from the first epoch on: lower descent\.learning_rate"):
-        descend_as(small, Told([float("nan"), 1.0]))
+        descend_as(small, FakeModel([float("nan"), 1.0]))
 
 
-def test_ctrl_c_keeps_the_best(small: Clean) -> None:
-    model = Told([3.0, 4.0], end=KeyboardInterrupt)
+def test_descend_ctrl_c_keeps_the_best(small: Clean) -> None:
+    model = FakeModel([3.0, 4.0], end=KeyboardInterrupt)
     assert descend_as(small, model) == ("interrupted", [1, 1])
     assert model.weights == [np.array([1.0])]
     with pytest.raises(KeyboardInterrupt):
-        descend_as(small, Told([], end=KeyboardInterrupt))
+        descend_as(small, FakeModel([], end=KeyboardInterrupt))
 
 
-def test_batches_shorten_their_share_and_hold_every_example_once(small: Clean) -> None:
+def test_batches_shorten_a_share_and_have_each_example_once(small: Clean) -> None:
     from gapcast_trainer.batches import Batches
 
     found = examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN).whole()
@@ -199,7 +199,7 @@ def test_batches_shorten_their_share_and_hold_every_example_once(small: Clean) -
     np.testing.assert_array_equal(before[1]["mean"], found.target_kw[512:1024])
 
 
-def test_a_share_of_the_windows_is_scaled_with_what_came_after_and_weighs_as_before(small: Clean) -> None:
+def test_batches_scale_a_share_of_windows_and_targets(small: Clean) -> None:
     from gapcast_trainer.batches import Batches
 
     task = WindowTask(features=("gap_kw", "voltage_v", "tod_sin"))
@@ -222,7 +222,7 @@ def test_a_share_of_the_windows_is_scaled_with_what_came_after_and_weighs_as_bef
     np.testing.assert_array_equal(judged[2]["mean"], np.ones(512))
 
 
-def test_a_pass_over_every_third_window_takes_others_each_time(small: Clean) -> None:
+def test_batches_of_every_third_window_rotate(small: Clean) -> None:
     from gapcast_trainer.batches import Batches
 
     found = examples(small.series, WindowTask(), SPLIT, SplitPart.TRAIN)
@@ -236,7 +236,7 @@ def test_a_pass_over_every_third_window_takes_others_each_time(small: Clean) -> 
 
 
 @pytest.mark.parametrize("law", ["uniform", "log"])
-def test_lengths_are_drawn_by_their_law(law: str) -> None:
+def test_augment_draws_lengths_by_their_law(law: str) -> None:
     kept, share = Augment(short_share=0.4, short_law=law).lengths(180)
     assert (kept[0], kept[-1], share.sum()) == (2, 180, pytest.approx(1))
     assert share[-1] == pytest.approx(0.6, abs=0.01)
@@ -248,7 +248,7 @@ def test_lengths_are_drawn_by_their_law(law: str) -> None:
     ("schedule", "rates"),
     [("constant", (0.1, 0.1, 0.1)), ("cosine", (0.1, 0.0505, 0.001)), ("exponential", (0.1, 0.01, 0.001))],
 )
-def test_the_rate_runs_its_course(schedule: str, rates: tuple[float, ...]) -> None:
+def test_learning_rate_schedule(schedule: str, rates: tuple[float, ...]) -> None:
     from gapcast_trainer.gradient_descent import Rate
 
     plan = {"schedule": schedule, "learning_rate": 0.1, "last_learning_rate": 0.001}
@@ -260,7 +260,7 @@ def test_the_rate_runs_its_course(schedule: str, rates: tuple[float, ...]) -> No
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
-def test_each_optimiser_learns(optimiser: str, small: Clean, tmp_path: Path) -> None:
+def test_optimisers_learn(optimiser: str, small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
     descent = {"optimiser": optimiser, "epochs": 2, "batch_size": 512, "weight_decay": 1e-4, "learning_rate": 0.02}
@@ -276,18 +276,18 @@ def spoiled(linear_run: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+def test_load_run_without_a_run_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"contains no run\.json of a training run"):
         load_run(tmp_path)
 
 
-def test_a_run_without_weights_is_refused(spoiled: Path) -> None:
+def test_load_run_without_weights_is_rejected(spoiled: Path) -> None:
     (spoiled / WEIGHTS_FILE).unlink()
     with pytest.raises(RunError, match="has no weights yet"):
         load_run(spoiled)
 
 
-def test_weights_of_another_run_are_refused(spoiled: Path) -> None:
+def test_load_run_weights_of_another_run_are_rejected(spoiled: Path) -> None:
     with (spoiled / WEIGHTS_FILE).open("ab") as stream:
         stream.write(b"x")
     with pytest.raises(RunError, match=r"is not what run\.json describes"):
@@ -295,13 +295,13 @@ def test_weights_of_another_run_are_refused(spoiled: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"name": "x"}'])
-def test_a_run_file_that_is_none_is_refused(spoiled: Path, content: str) -> None:
+def test_load_run_invalid_file_is_rejected(spoiled: Path, content: str) -> None:
     (spoiled / RUN_FILE).write_text(content)
     with pytest.raises(RunError, match=r"run\.json: "):
         load_run(spoiled)
 
 
-def test_an_unknown_hyper_parameter_is_refused(small: Clean, tmp_path: Path) -> None:
+def test_fit_unknown_hyper_parameter_is_rejected(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
     with pytest.raises(RunError, match=r"hyper\.speed: "):
@@ -309,7 +309,7 @@ def test_an_unknown_hyper_parameter_is_refused(small: Clean, tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_feature_that_the_file_lacks_is_refused(small: Clean, tmp_path: Path) -> None:
+def test_fit_missing_feature_is_rejected(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
     lacking = replace(small, series=replace(small.series, extra={}))
@@ -318,7 +318,7 @@ def test_a_feature_that_the_file_lacks_is_refused(small: Clean, tmp_path: Path) 
         fit(plan, lacking, tmp_path)
 
 
-def test_a_split_without_windows_is_refused(small: Clean, tmp_path: Path) -> None:
+def test_fit_split_without_windows_is_rejected(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
     said = "no window to train on: the file has none observed from the beginning to 2009-06-30T23:55:00Z"
@@ -326,7 +326,7 @@ def test_a_split_without_windows_is_refused(small: Clean, tmp_path: Path) -> Non
         fit(Experiment(name="early", family="linear"), small, tmp_path)
 
 
-def test_the_commit_is_that_of_this_code_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_commit_of_this_code_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: dict[str, str | None] = {"ls-files": "run.py", "rev-parse": "a" * 40, "status": ""}
     monkeypatch.setattr("gapcast_trainer.run._git", lambda *command: answers[command[0]])
     assert git_commit() == "a" * 40

@@ -1,4 +1,4 @@
-"""The measures: by hand, by other formulas, and by what they are for."""
+"""The measures, checked by hand, by other formulas, and by their properties."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.trainer.forecasters import LEVELS
 KW = st.floats(-5, 10)
 
 
-def test_pinball_is_least_for_the_true_quantile() -> None:
+def test_pinball_is_minimal_at_the_true_quantile() -> None:
     target = np.random.default_rng(1).exponential(1.0, 20_000)
     tried = np.linspace(0.01, 4, 400)
     for level in LEVELS:
@@ -28,13 +28,13 @@ def test_pinball_at_the_median_is_half_the_absolute_error() -> None:
 
 
 @given(KW, KW)
-def test_crps_of_a_forecast_without_spread_is_its_absolute_error(said: float, came: float) -> None:
+def test_crps_without_spread_is_the_absolute_error(said: float, came: float) -> None:
     found = crps(np.full((1, 5), said), LEVELS, np.array([came]))
     assert found[0] == pytest.approx(abs(said - came), abs=1e-9)
 
 
 @pytest.mark.parametrize("came", [-0.5, 0.0, 0.2, 0.5, 0.93, 1.0, 2.0])
-def test_crps_with_many_levels_is_that_of_the_distribution(came: float) -> None:
+def test_crps_with_many_levels_approaches_the_integral(came: float) -> None:
     """Of the uniform one between 0 and 1 the integral of (F - 1{x >= y})² is known."""
     level = (np.arange(2_000) + 0.5) / 2_000
     inside = min(max(came, 0.0), 1.0)
@@ -42,7 +42,7 @@ def test_crps_with_many_levels_is_that_of_the_distribution(came: float) -> None:
     assert crps(level[np.newaxis], level.tolist(), np.array([came]))[0] == pytest.approx(exact, abs=1e-4)
 
 
-def test_crps_prefers_the_sharper_of_two_forecasts_that_are_right() -> None:
+def test_crps_prefers_the_sharper_calibrated_forecast() -> None:
     target = np.random.default_rng(2).standard_normal(5_000)
     normal = np.array([-1.645, -0.674, 0.0, 0.674, 1.645])
     by_width = {w: crps(np.tile(w * normal, (5_000, 1)), LEVELS, target).mean() for w in (0.3, 1.0, 3.0)}
@@ -56,7 +56,7 @@ def measured() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return mean, quantiles, np.array([1.25, 4.0, 2.0, 4.5]), np.array([1, 1, 1, 1], dtype=np.float32)
 
 
-def test_a_record_is_what_a_hand_would_find() -> None:
+def test_record_matches_a_hand_calculation() -> None:
     mean, quantiles, came, last = measured()
     got = record(measure(mean, quantiles, LEVELS, came, last))
     assert got.n == 4
@@ -75,7 +75,7 @@ def test_a_record_is_what_a_hand_would_find() -> None:
     assert got.mean_pinball_kw == pytest.approx(sum(got.pinball_kw.values()) / 5)
 
 
-def test_what_needs_quantiles_is_not_there_without_them() -> None:
+def test_record_without_quantiles_omits_their_measures() -> None:
     mean, quantiles, came, last = measured()
     got = record(measure(mean, None, (), came, last))
     assert (got.median_mae_kw, got.crps_kw, got.coverage, got.width_kw, got.mean_pinball_kw) == (None,) * 5
@@ -87,7 +87,7 @@ def test_what_needs_quantiles_is_not_there_without_them() -> None:
     assert median_alone.pinball_kw == {0.5: pytest.approx(0.8125 / 2)}
 
 
-def test_groups_are_scored_as_each_would_be_alone() -> None:
+def test_record_groups_equal_each_group_alone() -> None:
     mean, quantiles, came, last = measured()
     group = np.array([0, 2, -1, 2])
     found = records(measure(mean, quantiles, LEVELS, came, last), group, 3)
@@ -100,13 +100,13 @@ def test_groups_are_scored_as_each_would_be_alone() -> None:
         assert got.fields() == alone.fields()
 
 
-def test_a_record_of_nothing_is_refused() -> None:
+def test_record_of_nothing_is_rejected() -> None:
     mean, _, came, last = measured()
     with pytest.raises(ValueError, match="at least one forecast"):
         record(measure(mean, None, (), came, last), np.zeros(4, dtype=np.bool_))
 
 
-def test_skill_where_persistence_made_no_error_is_no_number_and_no_json() -> None:
+def test_skill_without_persistence_error_is_nan_and_omitted() -> None:
     flat = np.ones(3, dtype=np.float32)
     got = record(measure(flat, None, (), np.ones(3), flat))
     assert np.isnan(got.skill)

@@ -1,4 +1,4 @@
-"""Rows at any times become minutes: as they are, or as means over time."""
+"""Rows at any times become minutes: unchanged, or as means over time."""
 
 from __future__ import annotations
 
@@ -27,61 +27,61 @@ def means(instant_ms: I64, values: list[float], sampling: SamplingInterval | Non
 
 
 @pytest.mark.parametrize("second", [0, 17.5])
-def test_rows_that_come_once_a_minute_pass_exactly(second: float) -> None:
+def test_minutes_of_one_row_a_minute_are_unchanged(second: float) -> None:
     instant_ms = at(*(second + 60 * k for k in (0, 1, 2, 5, 6)))
     values = [0.1, 1 / 3, 0.7, NAN, 1e-9]
     np.testing.assert_array_equal(means(instant_ms, values), [0.1, 1 / 3, 0.7, NAN, NAN, NAN, 1e-9])
 
 
-def test_samples_every_10_s_are_averaged() -> None:
+def test_minutes_average_samples_every_10_s() -> None:
     instant_ms = at(*range(0, 180, 10))
     values = [float(k) for k in range(18)]
     assert means(instant_ms, values) == pytest.approx([2.5, 8.5, 14.5])
 
 
-def test_a_sample_counts_for_as_long_as_it_holds() -> None:
+def test_minutes_weigh_a_sample_by_its_duration() -> None:
     assert means(at(0, 15, 60, 75, 120), [4.0, 8.0, 0.0, 2.0, 5.0], SamplingInterval(15, 1))[:2] == pytest.approx(
         [7.0, 1.5]
     )
 
 
-def test_a_sample_every_5_minutes_holds_for_five() -> None:
+def test_minutes_sample_every_5_min_holds_for_five() -> None:
     found = means(at(0, 300, 600), [1.0, 3.0, 2.0])
     assert found == pytest.approx([1.0] * 5 + [3.0] * 5 + [2.0] * 5)
 
 
-def test_jitter_makes_no_gap() -> None:
+def test_minutes_jitter_makes_no_gap() -> None:
     random = np.random.default_rng(3)
     instant_ms = np.arange(200) * 5 * MINUTE + random.integers(-20 * SECOND, 20 * SECOND, 200) + MINUTE
     found = means(instant_ms, np.arange(200.0).tolist())
     assert not np.isnan(found[1:-1]).any()
 
 
-def test_a_silence_is_a_gap_and_stays_one() -> None:
+def test_minutes_long_silence_is_a_gap() -> None:
     sampling = sampling_of(at(0, 10, 20, 30, 40, 50, 600, 610, 620, 630, 640, 650))
     assert sampling.hold_min == 1
     found = means(at(0, 10, 20, 30, 40, 50, 600, 610, 620, 630, 640, 650), [1.0] * 6 + [2.0] * 6, sampling)
     np.testing.assert_array_equal(found, [1.0, *[NAN] * 9, 2.0])
 
 
-def test_a_longer_hold_bridges_it() -> None:
+def test_minutes_longer_hold_fills_a_gap() -> None:
     found = means(at(0, 10, 600, 610), [1.0, 3.0, 2.0, 2.0], SamplingInterval(10, 10))
     assert found[1:10] == [3.0] * 9
 
 
-def test_a_value_that_is_missing_is_known_to_be_missing() -> None:
+def test_minutes_missing_value_ends_the_hold() -> None:
     found = means(at(0, 30, 60, 120, 150), [1.0, 1.0, NAN, 2.0, 2.0], SamplingInterval(30, 5))
     np.testing.assert_array_equal(found, [1.0, NAN, 2.0])
 
 
-def test_a_minute_that_is_covered_by_less_than_half_has_no_mean() -> None:
+def test_minutes_less_than_half_covered_have_no_mean() -> None:
     found = means(at(31, 45, 60, 75, 90, 105), [9.0] * 2 + [1.0] * 4, SamplingInterval(15, 1))
     np.testing.assert_array_equal(found, [NAN, 1.0])
     found = means(at(30, 45, 60, 75, 90, 105), [9.0] * 2 + [1.0] * 4, SamplingInterval(15, 1))
     np.testing.assert_array_equal(found, [9.0, 1.0])
 
 
-def test_every_other_minute_is_samples() -> None:
+def test_minutes_every_other_minute_is_sampled() -> None:
     assert sampling_of(at(0, 120, 240)) == SamplingInterval(120.0, 4.0)
     assert sampling_of(at(0, 120, 240), hold_min=2.0) == SamplingInterval(120.0, 2.0)
     assert "every 120 s" in str(sampling_of(at(0, 120, 240)))
@@ -108,7 +108,7 @@ def by_seconds(second: list[int], values: list[float], sampling: SamplingInterva
     hold_min=st.integers(1, 6),
     block=st.sampled_from([1, 3, 1_000]),
 )
-def test_means_are_those_of_every_second(
+def test_minutes_equal_means_over_seconds(
     steps: list[int], values: list[float], usual_s: int, hold_min: int, block: int
 ) -> None:
     second = [0, *np.cumsum(steps).tolist()]

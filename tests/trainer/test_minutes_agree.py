@@ -1,4 +1,4 @@
-"""What a model learnt from is what it gets: the edge averages samples one by one as the trainer does whole arrays."""
+"""The edge averages samples one by one as the trainer averages whole arrays."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def by_minute(means: MinuteMeans, n_channels: int) -> list[dict[int, float]]:
 
 
 @given(distances, st.data(), holdings, st.integers(0, MINUTE - 1))
-def test_sample_by_sample_is_as_good_as_all_at_once(
+def test_edge_minutes_equal_the_trainers(
     steps: list[int], data: st.DataObject, sampling: SamplingInterval, second_ms: int
 ) -> None:
     instant_ms = START_MS + second_ms + np.cumsum([0, *steps]).astype(np.int64)
@@ -61,7 +61,7 @@ def test_sample_by_sample_is_as_good_as_all_at_once(
 
 
 @given(distances, st.data(), holdings, st.integers(1, 120))
-def test_samples_out_of_order_within_the_lateness_are_put_right(
+def test_edge_minutes_with_late_samples_equal_the_trainers(
     steps: list[int], data: st.DataObject, sampling: SamplingInterval, lateness_s: int
 ) -> None:
     instants = (START_MS + np.cumsum([0, *steps])).tolist()

@@ -1,4 +1,4 @@
-"""The page of the models says what their cards say."""
+"""The page of the models matches their cards."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_committed_page_is_what_the_cards_give() -> None:
-    """Where it is not: run `gapcast-trainer models-page`."""
+def test_models_page_is_current() -> None:
+    """If it is not: run `gapcast-trainer models-page`."""
     assert (MODELS / PAGE).read_text() == models_page(MODELS)
 
 
-def test_every_shipped_model_is_on_the_page_with_its_scores() -> None:
+def test_models_page_has_every_shipped_model() -> None:
     page = models_page(MODELS)
     for name in model_names(MODELS):
         card = read_card(MODELS / name / CARD_FILE)
@@ -55,7 +55,7 @@ def test_every_shipped_model_is_on_the_page_with_its_scores() -> None:
     assert "CC BY 4.0" in page
 
 
-def test_the_default_comes_first_with_all_that_its_card_says(folder: Path) -> None:
+def test_models_page_starts_with_the_default(folder: Path) -> None:
     page = models_page(folder)
     assert page.index("## b") < page.index("## a")
     assert "| `b` | 1 | 0.8000 | 1.0000 | 0.200 | 1.0000 | 0.9000 | 1.0000 | 0.9100 |" in page
@@ -65,13 +65,13 @@ def test_the_default_comes_first_with_all_that_its_card_says(folder: Path) -> No
     assert "| `a` | 1 | 1.0000 | 1.0000 | 0.000 | 1.0000 | – | 1.0000 | – |" in page
 
 
-def test_the_command_writes_it_beside_the_models(folder: Path) -> None:
+def test_models_page_command_writes_it(folder: Path) -> None:
     done = CliRunner().invoke(command, ["--models", str(folder)], catch_exceptions=False)
     assert done.output == f"wrote {folder / PAGE}\n"
     assert (folder / PAGE).read_text() == models_page(folder)
 
 
-def test_a_folder_without_models_has_no_page(folder: Path) -> None:
+def test_models_page_without_models_is_an_error(folder: Path) -> None:
     for name in ("a", "b"):
         shutil.rmtree(folder / name)
     with pytest.raises(RunError, match="holds no model: make one with"):

@@ -1,4 +1,4 @@
-"""Peers: what they are shown, that they never see what comes, and where they stand."""
+"""Peers: their inputs without future values, and their scores."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def at(*minutes: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shown", COLUMN_SETS, ids=lambda shown: shown.name)
-def test_columns_hold_nothing_of_what_comes(shown: ColumnSet) -> None:
+def test_peer_columns_have_no_future_values(shown: ColumnSet) -> None:
     kw = household(12_000)
     changed = kw.copy()
     changed[11_001:] += 5
@@ -42,7 +42,7 @@ def test_columns_hold_nothing_of_what_comes(shown: ColumnSet) -> None:
     assert not np.isnan(before).any()
 
 
-def test_columns_are_the_lags_the_clock_and_the_same_time_of_other_days() -> None:
+def test_peer_columns_are_lags_time_of_day_and_other_days() -> None:
     kw = np.arange(12_000, dtype=np.float64)
     found = PeerColumns(Series(0, kw), ALL, 5).at(at(11_000))[0]
     last, lags, older, clock, seasons = np.split(found, [1, 60, 84, 86])
@@ -55,7 +55,7 @@ def test_columns_are_the_lags_the_clock_and_the_same_time_of_other_days() -> Non
     assert plain[0].tolist() == [11_000, *range(-29, 0)]
 
 
-def test_what_was_not_read_yesterday_is_unknown_and_what_was_read_in_part_is_the_mean_of_that() -> None:
+def test_peer_columns_of_yesterday_with_gaps() -> None:
     kw = np.ones(12_000)
     target = 11_005
     kw[target - DAY - 15 : target - DAY + 16] = np.nan
@@ -74,8 +74,8 @@ def minutes_of(series: Series, *observed: int) -> Minutes:
 
 
 @pytest.mark.parametrize("name", ["auto-ets", "auto-arima"])
-def test_a_classical_method_carries_a_line_on(name: str) -> None:
-    """And sees nothing of what comes after, nor of what lies before a restart."""
+def test_classical_method_extrapolates_a_line(name: str) -> None:
+    """It uses no values after the window, nor before a restart."""
     from gapcast_trainer.peers.statistical import METHODS, forecast
 
     (method,) = (method for method in METHODS if method.name == name)
@@ -104,7 +104,7 @@ def found(small: Clean) -> tuple[Evaluation, list[str]]:
     return evaluate(stand_ins(model), small, until=until, **few), said
 
 
-def test_peers_stand_on_the_same_minutes_as_the_models(found: tuple[Evaluation, list[str]]) -> None:
+def test_peers_are_scored_on_the_models_minutes(found: tuple[Evaluation, list[str]]) -> None:
     evaluation, _ = found
     assert [row.name for row in evaluation.rows[3:]] == ["lightgbm-30", "lightgbm-60", "lightgbm-180"]
     assert len({(row.sheets[5].headline.n, row.sheets[5].stream.n) for row in evaluation.rows}) == 1
@@ -114,7 +114,7 @@ def test_peers_stand_on_the_same_minutes_as_the_models(found: tuple[Evaluation, 
         assert row.sheets[5].headline.best_mae_kw < row.sheets[5].headline.mae_kw
 
 
-def test_slow_peers_stand_beside_all_on_a_sample(found: tuple[Evaluation, list[str]]) -> None:
+def test_slow_peers_are_scored_on_a_sample(found: tuple[Evaluation, list[str]]) -> None:
     evaluation, _ = found
     naive = evaluation.rows[0].sheets[5].sample
     assert naive is not None
@@ -132,7 +132,7 @@ def test_slow_peers_stand_beside_all_on_a_sample(found: tuple[Evaluation, list[s
     ]  # fmt: skip
 
 
-def test_what_peers_took_is_said(found: tuple[Evaluation, list[str]]) -> None:
+def test_peers_report_their_durations(found: tuple[Evaluation, list[str]]) -> None:
     evaluation, said = found
     assert any(line.startswith("lightgbm-180: ") and line.endswith(" s") for line in said)
     assert any(line.startswith("auto-arima: 12 forecasts, ") for line in said)
@@ -140,7 +140,7 @@ def test_what_peers_took_is_said(found: tuple[Evaluation, list[str]]) -> None:
     assert "180 min, time of day, yesterday, last week" in about["lightgbm-180"]
 
 
-def test_peers_without_a_past_to_learn_from_are_refused_before_anything_is_scored(small: Clean) -> None:
+def test_peers_without_training_data_are_rejected_first(small: Clean) -> None:
     with pytest.raises(RunError, match=r"too few windows .* score later minutes with --from"):
         evaluate(stand_ins(Spread()), small, peers=True)
     with pytest.raises(RunError, match="too few windows"):

@@ -1,4 +1,4 @@
-"""`gapcast-trainer evaluate`, as a user meets it."""
+"""The command `gapcast-trainer evaluate`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(clean: Path, models: Path, *words: str) -> Result:
     return CliRunner().invoke(main, given, prog_name="gapcast-trainer", catch_exceptions=False)
 
 
-def test_the_test_part_is_scored_and_the_card_comes_out_again(at_home: Path, clean_path: Path, models: Path) -> None:
+def test_evaluate_command_reproduces_the_cards_scores(at_home: Path, clean_path: Path, models: Path) -> None:
     found = run(clean_path, models, "--json", "scores.json", "--report", "report.html")
     assert found.exit_code == 0
     rows = found.output.splitlines()[2:5]
@@ -51,7 +51,7 @@ def test_the_test_part_is_scored_and_the_card_comes_out_again(at_home: Path, cle
     assert sorted(path.name for path in at_home.iterdir()) == ["report.html", "scores.json"]
 
 
-def test_other_minutes_are_scored_on_request(at_home: Path, clean_path: Path, models: Path) -> None:
+def test_evaluate_command_other_minutes(at_home: Path, clean_path: Path, models: Path) -> None:
     found = run(clean_path, models, "linear", "--from", "2020-01-06", "--until", "2020-01-06T03:00:00Z", "--brief")
     assert found.exit_code == 0
     assert "from 2020-01-06 00:00 until 2020-01-06 03:00 UTC (as asked for)" in found.output
@@ -71,7 +71,7 @@ def test_other_minutes_are_scored_on_request(at_home: Path, clean_path: Path, mo
         (("gone",), "gone/card.json: cannot be read"),
     ],
 )
-def test_what_cannot_be_scored_is_one_sentence(
+def test_evaluate_command_errors_are_one_sentence(
     at_home: Path, clean_path: Path, models: Path, words: tuple[str, ...], said: str
 ) -> None:
     found = run(clean_path, models, *words, "--json", "scores.json")

@@ -1,4 +1,4 @@
-"""The models under ``models/``: each is what its card says, on any machine; and as good, where the data is at hand."""
+"""The models under ``models/`` match their cards, and reach their scores if the data is available."""
 
 from __future__ import annotations
 
@@ -67,19 +67,19 @@ def seen_by(predictor: TflitePredictor, clean_file: Clean) -> Examples:
     return windows_for(predictor, clean_file.series, MinuteSplit()).whole()
 
 
-def test_the_models_that_are_promised_are_there() -> None:
+def test_shipped_models_are_all_there() -> None:
     assert BARS.keys() <= set(NAMES)
     assert default_model(MODELS) == "lstm"
 
 
-def test_a_card_is_of_its_file(shipped: TflitePredictor) -> None:
+def test_shipped_card_matches_its_file(shipped: TflitePredictor) -> None:
     content = (MODELS / shipped.name / "model.tflite").read_bytes()
     assert hashlib.sha256(content).hexdigest() == shipped.card.sha256
     assert len(content) == shipped.card.bytes
 
 
-def test_a_card_says_all_that_made_the_model(shipped: TflitePredictor) -> None:
-    """It can be trained again: it is what the shipped experiment of its name says, and the count is right."""
+def test_shipped_card_matches_its_experiment(shipped: TflitePredictor) -> None:
+    """The shipped experiment of its name reproduces it, and the parameter count is right."""
     card, plan = shipped.card, find(shipped.name)
     assert card.experiment is not None
     family, hyper = find_family(plan.family, plan.hyper)
@@ -92,19 +92,19 @@ def test_a_card_says_all_that_made_the_model(shipped: TflitePredictor) -> None:
     assert family.build(design, hyper).count_params() == card.parameters
 
 
-def test_parameters_are_as_promised() -> None:
+def test_shipped_model_parameter_counts() -> None:
     assert load_model(MODELS / "lstm-5-3").card.parameters == 252
     assert load_model(MODELS / "lstm-16-8").card.parameters == 1_961
 
 
-def test_the_default_is_small_enough_and_says_the_whole_path() -> None:
+def test_shipped_default_is_small_and_has_a_path() -> None:
     card = load_model(MODELS / default_model(MODELS)).card
     assert card.bytes <= 400_000
     assert card.lead_times_min == [1, 2, 3, 4, 5]
     assert card.quantile_levels == [0.05, 0.25, 0.5, 0.75, 0.95]
 
 
-def test_a_card_was_trained_before_its_test(shipped: TflitePredictor) -> None:
+def test_shipped_card_test_part_follows_training(shipped: TflitePredictor) -> None:
     card = shipped.card
     assert (card.padding, card.lead_times_min[-1]) == ("oldest", 5)
     assert (card.split.validate_until, card.split.test_until) == (
@@ -122,33 +122,33 @@ def test_a_card_was_trained_before_its_test(shipped: TflitePredictor) -> None:
         assert card.scores.model.coverage == pytest.approx(0.90, abs=0.01)
 
 
-def test_a_card_has_no_field_that_its_schema_does_not_know() -> None:
+def test_shipped_card_has_only_known_fields() -> None:
     for name in NAMES:
         fields = json.loads((MODELS / name / "card.json").read_text())
         assert fields.keys() <= ModelCard.model_fields.keys()
 
 
-def test_a_file_asks_for_builtins_alone(shipped: TflitePredictor) -> None:
+def test_shipped_file_uses_builtins_alone(shipped: TflitePredictor) -> None:
     from gapcast_trainer.convert import check_builtins
 
     check_builtins((MODELS / shipped.name / "model.tflite").read_bytes())
 
 
-def test_batches_agree(shipped: TflitePredictor, week: Clean) -> None:
+def test_shipped_model_batches_agree(shipped: TflitePredictor, week: Clean) -> None:
     from gapcast_trainer.convert import check_batches
 
     inputs = windows_for(shipped, week.series, MinuteSplit()).inputs(0, 600)
     assert check_batches(shipped.predict, inputs) <= 1e-5
 
 
-def test_a_model_beats_persistence_on_the_bundled_week(shipped: TflitePredictor, week: Clean) -> None:
+def test_shipped_model_beats_persistence_on_the_bundled_week(shipped: TflitePredictor, week: Clean) -> None:
     found = windows_for(shipped, week.series, MinuteSplit())
     assert len(found) > 9_000
     assert score(shipped, found).skill(score(Persistence(shipped.spec), found)) > 0.03
 
 
 @pytest.mark.wholeset
-def test_the_whole_set_is_all_there(whole: Clean) -> None:
+def test_whole_set_is_complete(whole: Clean) -> None:
     report = whole.report
     assert (report.n_minutes, report.n_missing) == (2_075_259, 25_979)
     assert (report.first, report.last) == ("2006-12-16T17:24:00Z", "2010-11-26T21:02:00Z")
@@ -159,14 +159,14 @@ def test_the_whole_set_is_all_there(whole: Clean) -> None:
 
 
 @pytest.mark.wholeset
-def test_persistence_shows_that_the_split_is_right(test_part: Examples) -> None:
+def test_whole_set_persistence_confirms_the_split(test_part: Examples) -> None:
     found = score(Persistence(), test_part)
     assert found.n == 456_953
     assert (round(found.mse_kw2, 4), round(found.mae_kw, 4)) == (0.2334, 0.2244)
 
 
 @pytest.mark.wholeset
-def test_the_scores_on_a_card_come_out_again(shipped: TflitePredictor, whole: Clean) -> None:
+def test_whole_set_reproduces_the_cards_scores(shipped: TflitePredictor, whole: Clean) -> None:
     seen = seen_by(shipped, whole)
     stated, found = shipped.card.scores, score(shipped, seen)
     assert shipped.card.trained_on.sha256 == whole.report.sha256
@@ -180,8 +180,8 @@ def test_the_scores_on_a_card_come_out_again(shipped: TflitePredictor, whole: Cl
 
 
 @pytest.mark.wholeset
-def test_no_number_of_readings_is_worse_than_persistence(shipped: TflitePredictor, whole: Clean) -> None:
-    """By the squared error of the mean; and by the absolute error of the median, where there is one."""
+def test_whole_set_short_windows_beat_persistence(shipped: TflitePredictor, whole: Clean) -> None:
+    """By the squared error of the mean, and by the absolute error of the median if there is one."""
     seen = seen_by(shipped, whole)
     slice_of = seen.take(np.arange(0, len(seen), 9))
     naive = score(Persistence(shipped.spec), slice_of)
@@ -192,7 +192,7 @@ def test_no_number_of_readings_is_worse_than_persistence(shipped: TflitePredicto
 
 
 @pytest.mark.wholeset
-def test_the_defaults_interval_holds_at_every_hour(whole: Clean) -> None:
+def test_whole_set_interval_coverage_at_every_hour(whole: Clean) -> None:
     shipped = load_model(MODELS / default_model(MODELS))
     seen = seen_by(shipped, whole)
     hour = seen.observed_minute % 1_440 // 60

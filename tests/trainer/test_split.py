@@ -1,4 +1,4 @@
-"""The split by time: no overlap, the embargo, no peeking, the windows of the edge."""
+"""The split by time: no overlap, the embargo, no look-ahead, and the edge's windows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def parts(series: Series, task: WindowTask, split: MinuteSplit) -> list[Examples
 
 
 @given(SERIES, SPLITS, LEADS)
-def test_no_target_lies_in_the_next_part(kw: np.ndarray, split: MinuteSplit, leads: tuple[int, ...]) -> None:
+def test_split_targets_stay_in_their_part(kw: np.ndarray, split: MinuteSplit, leads: tuple[int, ...]) -> None:
     ends = [minute_at(t) for t in (split.train_until, split.validate_until)]
     begins = [-1, *ends]
     for found, begin, end in zip(
@@ -53,7 +53,7 @@ def test_no_target_lies_in_the_next_part(kw: np.ndarray, split: MinuteSplit, lea
 
 
 @given(SERIES, SPLITS)
-def test_a_minute_is_in_one_part_at_most(kw: np.ndarray, split: MinuteSplit) -> None:
+def test_split_minute_is_in_at_most_one_part(kw: np.ndarray, split: MinuteSplit) -> None:
     minutes = np.concatenate(
         [found.observed_minute for found in parts(Series(FIRST, kw), WindowTask(WindowSpec(8)), split)]
     )
@@ -61,8 +61,8 @@ def test_a_minute_is_in_one_part_at_most(kw: np.ndarray, split: MinuteSplit) -> 
 
 
 @given(SERIES, SPLITS, st.integers(0, 200))
-def test_no_window_knows_what_comes_after_it(kw: np.ndarray, split: MinuteSplit, at: int) -> None:
-    """Whatever happens after *observed at*, the window stays; the target does not come from the window."""
+def test_examples_have_no_future_values(kw: np.ndarray, split: MinuteSplit, at: int) -> None:
+    """Changes after *observed at* do not change the window, and the target is not from the window."""
     task = WindowTask(WindowSpec(8))
     changed = kw.copy()
     changed[at:] = np.where(np.isnan(changed[at:]), np.nan, 99.0)
@@ -78,8 +78,8 @@ def test_no_window_knows_what_comes_after_it(kw: np.ndarray, split: MinuteSplit,
 
 @settings(max_examples=40)
 @given(SERIES, SPLITS)
-def test_windows_are_those_of_a_stream(kw: np.ndarray, split: MinuteSplit) -> None:
-    """What the trainer cuts is what the edge would forecast from, wherever the target was read."""
+def test_examples_windows_equal_the_stream(kw: np.ndarray, split: MinuteSplit) -> None:
+    """The trainer cuts the windows that the edge would forecast from, if the target was read."""
     task = WindowTask(WindowSpec(8))
     found = {
         int(minute): window[:, 0]
@@ -112,7 +112,7 @@ def test_shorten_pads_as_the_contract_says(windows: np.ndarray, kept: list[int],
     np.testing.assert_array_equal(shorten(windows[:, :, None], np.array(kept), spec)[:, :, 0], found)
 
 
-def test_targets_are_the_readings_ahead() -> None:
+def test_examples_targets_are_the_readings_ahead() -> None:
     kw = np.arange(40.0)
     kw[30] = np.nan
     found = examples(Series(FIRST, kw), WindowTask(WindowSpec(4), (1, 5)), split_at(20, 5, 20, 5), SplitPart.TEST)
@@ -125,7 +125,7 @@ def test_targets_are_the_readings_ahead() -> None:
 
 
 @pytest.mark.parametrize("context", [4, 30, 50])
-def test_whole_windows_end_with_thirty_readings_in_a_row_whatever_the_context(context: int) -> None:
+def test_examples_whole_windows_end_with_30_readings(context: int) -> None:
     kw = np.arange(75.0)
     kw[34] = np.nan
     found = examples(Series(FIRST, kw), WindowTask(WindowSpec(context)), split_at(10, 5, 60, 5), SplitPart.TEST).whole()
@@ -140,7 +140,7 @@ def test_whole_windows_end_with_thirty_readings_in_a_row_whatever_the_context(co
 
 
 @given(st.integers(0, 160), st.sets(st.integers(0, 159), max_size=4), SPLITS, st.sampled_from([2, 8, 40]))
-def test_no_window_is_whole_before_half_an_hour_without_a_gap(
+def test_examples_whole_needs_half_an_hour_without_a_gap(
     n: int, missing: set[int], split: MinuteSplit, context: int
 ) -> None:
     kw = np.where(np.isin(np.arange(n), list(missing)), np.nan, 1.0)
@@ -153,7 +153,7 @@ def test_no_window_is_whole_before_half_an_hour_without_a_gap(
 
 @pytest.mark.parametrize("features", [("gap_kw",), ("gap_kw", "voltage_v", "tod_sin")])
 @pytest.mark.parametrize("n", [0, 1, 29])
-def test_a_part_without_a_window_is_empty_and_can_be_cut_short(n: int, features: tuple[str, ...]) -> None:
+def test_examples_of_an_empty_part(n: int, features: tuple[str, ...]) -> None:
     nothing = np.full(n, np.nan)
     series = Series(FIRST, nothing, {"voltage_v": nothing})
     for found in parts(series, WindowTask(WindowSpec(8), features=features), split_at(5, 5, 5, 5)):
@@ -162,20 +162,20 @@ def test_a_part_without_a_window_is_empty_and_can_be_cut_short(n: int, features:
         assert list(found.batches(4)) == []
 
 
-def test_batches_are_all_of_it_in_order() -> None:
+def test_examples_batches_are_complete_and_in_order() -> None:
     found = examples(Series(FIRST, np.arange(60.0)), WindowTask(WindowSpec(4)), split_at(50, 5, 5, 5), SplitPart.TRAIN)
     inputs, targets = zip(*found.batches(7), strict=True)
     np.testing.assert_array_equal(np.concatenate(inputs), found.inputs())
     np.testing.assert_array_equal(np.concatenate(targets), found.target_kw)
 
 
-def test_an_embargo_shorter_than_the_horizon_is_refused() -> None:
+def test_split_embargo_below_the_horizon_is_rejected() -> None:
     split = split_at(20, 5, 20, 4)
     with pytest.raises(ValueError, match="too short for a horizon of 5 min"):
         examples(Series(FIRST, np.ones(60)), WindowTask(), split, SplitPart.TRAIN)
 
 
 @pytest.mark.parametrize("change", [{"validate_until": START}, {"test_until": START}, {"embargo_min": -1}])
-def test_parts_out_of_order_are_refused(change: dict[str, Any]) -> None:
+def test_split_parts_out_of_order_are_rejected(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must follow each other"):
         replace(split_at(20, 5, 20, 5), **change)

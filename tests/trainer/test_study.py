@@ -1,4 +1,4 @@
-"""The study's windows, its draws, its networks, the line and the paddings, each by hand."""
+"""The study's windows, random draws, networks, line and paddings, each checked by hand."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def settings_in(folder: Path) -> StudySettings:
     return StudySettings(out=folder, models=models, split=synthetic.SPLIT, share=0.1, quick=True)
 
 
-def test_a_window_and_its_label_are_the_rows_the_study_took() -> None:
+def test_study_windows_and_labels() -> None:
     found = windows(np.arange(20.0), 6, 5)
     assert found.x.shape == (9, 6, 1)
     assert found.x.dtype == found.y.dtype == np.float32
@@ -39,14 +39,14 @@ def test_a_window_and_its_label_are_the_rows_the_study_took() -> None:
     assert (found.x[-1, -1, 0], found.y[-1, 0]) == (13, 18)
 
 
-def test_too_few_rows_are_said_with_the_cure() -> None:
+def test_study_too_few_rows_are_named_with_a_fix() -> None:
     with pytest.raises(RunError, match=r"11 rows are too few for a window of 6 and a label 5 rows later.*--share"):
         windows(np.arange(11.0), 6, 5)
     with pytest.raises(RunError, match=r"a share of 0\.01 of 9 rows leaves 0"):
         draw(np.arange(9.0), 0.01)
 
 
-def test_the_draws_lose_the_order_and_are_the_same_each_time() -> None:
+def test_study_draws_are_shuffled_and_deterministic() -> None:
     rows_kw = np.arange(2_000.0)
     train, test = draw(rows_kw, 0.1)
     assert (train.size, test.size) == (160, 40)
@@ -59,7 +59,7 @@ def test_the_draws_lose_the_order_and_are_the_same_each_time() -> None:
     assert older[-1] + 1 == newer[0]
 
 
-def test_arrays_of_another_shape_than_the_studys_are_refused() -> None:
+def test_study_arrays_of_another_shape_are_rejected() -> None:
     train, test = windows(np.zeros(N_TRAIN + 35), 30, 5), windows(np.zeros(N_TEST + 35), 30, 5)
     check_shapes(train, test, 30)
     with pytest.raises(RunError, match=r"the study's arrays are \(16359, 30, 1\) and \(4064, 30, 1\), but these are"):
@@ -67,8 +67,8 @@ def test_arrays_of_another_shape_than_the_studys_are_refused() -> None:
 
 
 @pytest.mark.wholeset
-def test_the_studys_mse_is_that_of_the_mean(whole_set: Path) -> None:
-    """Its rows come out to the last one, and its best model did no better than one constant."""
+def test_study_mse_equals_that_of_the_mean(whole_set: Path) -> None:
+    """The rows are reproduced exactly, and the best model is no better than one constant."""
     found = load(whole_set)
     assert found.is_whole_set
     train_kw, test_kw = draw(found.rows_kw, 0.01)
@@ -80,7 +80,7 @@ def test_the_studys_mse_is_that_of_the_mean(whole_set: Path) -> None:
 
 
 @pytest.mark.parametrize(("n", "forgetting"), [(2, 1.0), (5, 1.0), (30, 0.9), (17, 0.5)])
-def test_a_line_reading_by_reading_is_the_weighted_fit(n: int, forgetting: float) -> None:
+def test_line_incremental_equals_the_weighted_fit(n: int, forgetting: float) -> None:
     kw = synthetic.household(60)
     line = Line(30, forgetting)
     for minute in range(60 - n, 60):
@@ -90,7 +90,7 @@ def test_a_line_reading_by_reading_is_the_weighted_fit(n: int, forgetting: float
     assert kw[-n:] @ coefficients(n, forgetting, HORIZON_MIN) == pytest.approx(level + HORIZON_MIN * slope)
 
 
-def test_a_line_forgets_what_is_older_than_its_window_and_begins_with_two() -> None:
+def test_line_forgets_readings_outside_its_window() -> None:
     line = Line(3)
     line.add(0, 50.0)
     assert line.forecast(5) is None
@@ -104,7 +104,7 @@ def test_a_line_forgets_what_is_older_than_its_window_and_begins_with_two() -> N
             Line(*wrong)
 
 
-def test_the_networks_are_of_the_studys_sizes() -> None:
+def test_study_networks_have_the_published_sizes() -> None:
     from gapcast_trainer.tensorflow_import import import_tensorflow
 
     import_tensorflow()
@@ -118,7 +118,7 @@ def test_the_networks_are_of_the_studys_sizes() -> None:
         build(replace(MODEL_1, context=2, n_parameters=253))
 
 
-def test_a_model_of_the_study_leaves_its_predictions_and_its_course(household: Household, tmp_path: Path) -> None:
+def test_study_model_writes_predictions_and_history(household: Household, tmp_path: Path) -> None:
     from gapcast_trainer.tensorflow_import import import_tensorflow
 
     import_tensorflow()
@@ -136,7 +136,7 @@ def test_a_model_of_the_study_leaves_its_predictions_and_its_course(household: H
     assert (tmp_path / "study-9.weights.h5").is_file()
 
 
-def test_windows_are_filled_up_as_each_way_says() -> None:
+def test_padding_methods_fill_windows() -> None:
     from gapcast_trainer.tensorflow_import import import_tensorflow
 
     import_tensorflow()
@@ -151,8 +151,8 @@ def test_windows_are_filled_up_as_each_way_says() -> None:
     assert fill_up(kw, kept, "zeros behind").tolist() == [[3, 4, 0, 0], whole]
 
 
-def test_what_is_masked_is_not_seen() -> None:
-    """A masked window of 30 gives what a network of the same weights gives for its 3 readings alone."""
+def test_masked_values_are_ignored() -> None:
+    """A masked window of 30 gives the same as a network of equal weights on its 3 readings alone."""
     from gapcast_trainer.tensorflow_import import import_tensorflow
 
     import_tensorflow()

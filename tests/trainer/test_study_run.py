@@ -1,4 +1,4 @@
-"""`gapcast-trainer reproduce` as a user meets it: parts, what is there already, Ctrl-C, tables and pictures."""
+"""The command `gapcast-trainer reproduce`: parts, existing results, Ctrl-C, tables and pictures."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def reproduce_in(out: Path, raw: Path, *words: str) -> Result:
     return CliRunner().invoke(reproduce, (*common, *words), catch_exceptions=False)
 
 
-def test_parts_leave_results_tables_and_pictures(quick_run: tuple[Path, Result]) -> None:
+def test_reproduce_writes_results_tables_and_pictures(quick_run: tuple[Path, Result]) -> None:
     out, said = quick_run
     assert said.exit_code == 0
     assert {path.name for path in out.iterdir()} == {
@@ -58,7 +58,7 @@ def test_parts_leave_results_tables_and_pictures(quick_run: tuple[Path, Result])
     assert "`linear`" in page
 
 
-def test_all_are_scored_on_the_same_minutes(quick_run: tuple[Path, Result]) -> None:
+def test_reproduce_scores_all_on_the_same_minutes(quick_run: tuple[Path, Result]) -> None:
     results = load_results(quick_run[0])
     choice, line = results["choice"], results["line"]
     assert {row["n"] for row in choice["models"]} == {choice["persistence"]["n"]} == {line["persistence"]["n"]}
@@ -67,7 +67,7 @@ def test_all_are_scored_on_the_same_minutes(quick_run: tuple[Path, Result]) -> N
     assert len(set(counts)) == 1
 
 
-def test_a_stream_forecasts_from_the_second_reading_on(quick_run: tuple[Path, Result]) -> None:
+def test_reproduce_stream_forecasts_from_the_second_reading(quick_run: tuple[Path, Result]) -> None:
     results = load_results(quick_run[0])
     for row in results["streaming"]["forecasters"]:
         assert list(row["by_readings"]) == [str(n) for n in range(2, 31)]
@@ -75,14 +75,14 @@ def test_a_stream_forecasts_from_the_second_reading_on(quick_run: tuple[Path, Re
     assert line["by_readings"]["2"] > line["by_readings"]["30"]  # two readings make a wild line
 
 
-def test_a_model_is_measured_in_a_process_of_its_own(quick_run: tuple[Path, Result]) -> None:
+def test_reproduce_measures_a_model_in_its_own_process(quick_run: tuple[Path, Result]) -> None:
     for row in load_results(quick_run[0])["choice"]["models"]:
         assert 0 < row["row_at_256_us"] < row["batch_1_us"]
         assert row["load_ms"] > 0
         assert row["rss_grown_mb"] is None or 0 < row["rss_grown_mb"] < 100
 
 
-def test_the_answer_is_the_best_within_the_limits() -> None:
+def test_reproduce_chooses_the_best_within_limits() -> None:
     from gapcast_trainer.study.choice import answer
 
     def row(name: str, mse_kw2: float, **other: object) -> dict[str, object]:
@@ -100,7 +100,7 @@ def test_the_answer_is_the_best_within_the_limits() -> None:
     assert answer(rows[2:], 0.23) is None
 
 
-def test_what_is_there_is_not_done_again(quick_run: tuple[Path, Result], raw: Path) -> None:
+def test_reproduce_skips_finished_parts(quick_run: tuple[Path, Result], raw: Path) -> None:
     out, _ = quick_run
     before = (out / "line.json").stat().st_mtime_ns
     assert "line: is there already" in reproduce_in(out, raw, "--only", "line").output
@@ -109,7 +109,7 @@ def test_what_is_there_is_not_done_again(quick_run: tuple[Path, Result], raw: Pa
     assert "line: done" in reproduce_in(out, raw, "--only", "line", "--share", "0.06").output  # made otherwise
 
 
-def test_ctrl_c_leaves_what_is_done(raw: Path, tmp_path: Path) -> None:
+def test_reproduce_ctrl_c_keeps_finished_parts(raw: Path, tmp_path: Path) -> None:
     said: list[str] = []
 
     def note(line: str) -> None:
@@ -126,9 +126,7 @@ def test_ctrl_c_leaves_what_is_done(raw: Path, tmp_path: Path) -> None:
     assert said == [f"line: is there already ({tmp_path / 'line.json'})"]
 
 
-def test_pictures_and_tables_can_be_made_again_without_training(
-    quick_run: tuple[Path, Result], raw: Path, tmp_path: Path
-) -> None:
+def test_reproduce_redraws_without_training(quick_run: tuple[Path, Result], raw: Path, tmp_path: Path) -> None:
     out, _ = quick_run
     docs = tmp_path / "study.md"
     docs.write_text(
@@ -152,7 +150,7 @@ def test_pictures_and_tables_can_be_made_again_without_training(
         (("--draw",), "holds no result of the study"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(
+def test_reproduce_errors_are_one_sentence(
     raw: Path, tmp_path: Path, words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -161,7 +159,7 @@ def test_what_cannot_be_done_is_one_sentence(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_result_that_is_none_and_a_table_that_is_none_are_refused(tmp_path: Path) -> None:
+def test_reproduce_invalid_result_or_table_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "line.json").write_text("{}")
     with pytest.raises(RunError, match=r"line\.json: is no result of the study: remove it"):
         load_results(tmp_path)
@@ -169,13 +167,13 @@ def test_a_result_that_is_none_and_a_table_that_is_none_are_refused(tmp_path: Pa
         tables.refresh("<!-- table: lime -->\n<!-- end -->", {})
 
 
-def test_parts_are_done_in_their_order() -> None:
+def test_reproduce_runs_parts_in_order() -> None:
     assert find_parts("padding, study") == ("study", "padding")
     assert find_parts(None) == tuple(PARTS)
 
 
 @pytest.mark.e2e
-def test_the_whole_study_in_short(raw: Path, tmp_path: Path) -> None:
+def test_reproduce_whole_study_in_short(raw: Path, tmp_path: Path) -> None:
     """Every part, its two models and all pictures."""
     found = reproduce_in(tmp_path, raw)
     assert found.exit_code == 0

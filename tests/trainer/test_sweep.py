@@ -1,4 +1,4 @@
-"""A sweep: what it tries, that it goes on where it was left, and what it reports."""
+"""A sweep: its trials, resuming, and its report."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_search_goes_on_where_it_was_left_and_reports_all(small: Clean, tmp_path: Path) -> None:
+def test_search_resumes_and_reports_all_trials(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.sweep.report import finished, lines, write_page
     from gapcast_trainer.sweep.search import search
 
@@ -67,7 +67,7 @@ def test_a_search_goes_on_where_it_was_left_and_reports_all(small: Clean, tmp_pa
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
-def test_a_search_ends_when_its_time_is_up(small: Clean, tmp_path: Path) -> None:
+def test_search_ends_at_its_time_limit(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.sweep.search import search
 
     space = read(written(tmp_path, SPACE))
@@ -75,7 +75,7 @@ def test_a_search_ends_when_its_time_is_up(small: Clean, tmp_path: Path) -> None
     assert len(study.get_trials()) == 1  # the one that was under way
 
 
-def test_a_family_without_a_descent_cannot_be_searched(small: Clean, tmp_path: Path) -> None:
+def test_search_family_without_descent_is_rejected(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.sweep.search import search
 
     text = f'family = "trend"\n[data]{PARTS}\n[search]\n"hyper.forgetting" = {{low = 0.5, high = 1.0}}'
@@ -83,7 +83,7 @@ def test_a_family_without_a_descent_cannot_be_searched(small: Clean, tmp_path: P
         search(read(written(tmp_path, text)), small, tmp_path / "study", minutes=1, n_trials=1)
 
 
-def test_a_space_may_stand_on_a_shipped_experiment(tmp_path: Path) -> None:
+def test_space_may_extend_a_shipped_experiment(tmp_path: Path) -> None:
     text = 'base = "lstm-5-3"\n[descent]\nepochs = 3\n[search]\n"descent.average" = {choices = [0.0, 0.999]}'
     space = read(written(tmp_path, text))
     assert (space.plan.name, space.plan.family, space.plan.descent.epochs) == ("space", "lstm", 3)
@@ -100,6 +100,6 @@ def test_a_space_may_stand_on_a_shipped_experiment(tmp_path: Path) -> None:
         ('base = "gpt"\n[search]\n"seed" = {low = 1, high = 2}', "no experiment is called gpt"),
     ],
 )
-def test_a_space_that_says_nothing_is_refused(text: str, said: str, tmp_path: Path) -> None:
+def test_space_invalid_is_rejected(text: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=said):
         read(written(tmp_path, text))

@@ -1,4 +1,4 @@
-"""Training sets of many houses: streamed as drawn, learnt from as any data, refused where they are no good."""
+"""Training sets of many houses: streaming, training, and errors."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def plan(family: str = "linear", **sections: Any) -> Experiment:
     return Experiment.model_validate(fields)
 
 
-def test_one_house_is_learnt_from_as_by_the_trainers_own_path(tmp_path: Path) -> None:
-    """The very windows, and so the same scale and, in closed form, the same weights."""
+def test_training_set_of_one_house_equals_a_clean_file(tmp_path: Path) -> None:
+    """The same windows, and so the same scale and, in closed form, the same weights."""
     from gapcast_trainer.fit import fit
     from gapcast_trainer.training_data import training_data_of
 
@@ -118,9 +118,7 @@ def drawn(batches: Any) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 @pytest.mark.parametrize("buffer_bytes", [1, 200_000, 1 << 30])
-def test_each_pass_has_every_window_once_in_another_order_whatever_the_buffer(
-    found: TrainingSet, buffer_bytes: int
-) -> None:
+def test_streamed_pass_has_every_window_once_shuffled(found: TrainingSet, buffer_bytes: int) -> None:
     from gapcast_trainer.streamed import StreamedBatches
 
     streamed, augment = Streamed(found, SplitPart.TRAIN, TASK), Augment(short_share=0.3, scaled_share=0.2)
@@ -152,7 +150,7 @@ def test_each_pass_has_every_window_once_in_another_order_whatever_the_buffer(
     assert [len(targets) for _, targets in drawn(batches(every=3))] == [128] * 4 + [88]
 
 
-def test_what_is_judged_stays_in_its_order_and_length(found: TrainingSet) -> None:
+def test_streamed_validation_keeps_order_and_length(found: TrainingSet) -> None:
     from gapcast_trainer.streamed import StreamedBatches
 
     feed = StreamedBatches(Streamed(found, SplitPart.VALIDATE, TASK), 500, Augment(), 1, redraw=False)
@@ -177,7 +175,7 @@ def toml(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_model_of_many_houses_is_trained_exported_and_scored_as_any(
+def test_training_set_fit_export_and_evaluate(
     folder: Path, toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gapcast_trainer import cleanfile
@@ -216,7 +214,7 @@ def test_a_model_of_many_houses_is_trained_exported_and_scored_as_any(
     )  # fmt: skip
 
 
-def test_with_nobody_left_out_there_is_nobody_to_score_on(tmp_path: Path) -> None:
+def test_training_set_without_held_out_houses_has_no_score(tmp_path: Path) -> None:
     from gapcast_trainer.export import export
     from gapcast_trainer.fit import fit
 
@@ -238,7 +236,7 @@ def test_with_nobody_left_out_there_is_nobody_to_score_on(tmp_path: Path) -> Non
         (("data.train_until=2020-02-01",), "--set data.train_until: a training set defines its parts itself"),
     ],
 )  # fmt: skip
-def test_an_experiment_that_asks_for_other_windows_is_refused(
+def test_training_set_other_windows_are_rejected(
     changes: tuple[str, ...], said: str, folder: Path, toml: Path, tmp_path: Path
 ) -> None:
     options = [word for change in changes for word in ("--set", change)]
@@ -266,14 +264,16 @@ def alter(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
         (alter("embargo_min", lambda _: "x"), "manifest.json: embargo_min: Input should be a valid integer"),
     ],
 )
-def test_a_set_that_is_none_is_refused(damage: Callable[[Path], None], said: str, folder: Path, tmp_path: Path) -> None:
+def test_training_set_invalid_is_rejected(
+    damage: Callable[[Path], None], said: str, folder: Path, tmp_path: Path
+) -> None:
     shutil.copytree(folder, tmp_path / "set")
     damage(tmp_path / "set")
     result = run("train", "linear", "--from", tmp_path / "set")
     assert (result.exit_code, said in result.output) == (2, True), result.output
 
 
-def test_a_damaged_chunk_is_named(folder: Path, found: TrainingSet, tmp_path: Path) -> None:
+def test_training_set_damaged_chunk_is_named(folder: Path, found: TrainingSet, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "set")
     copied = open_set(tmp_path / "set")
     chunk = next(its for its in copied.manifest.chunks if its.part == TRAIN)
@@ -293,7 +293,7 @@ def test_a_damaged_chunk_is_named(folder: Path, found: TrainingSet, tmp_path: Pa
         other.read(kept)
 
 
-def test_a_chunk_that_is_damaged_while_a_model_learns_ends_it_in_a_sentence(folder: Path, tmp_path: Path) -> None:
+def test_training_set_chunk_damaged_during_fit_is_an_error(folder: Path, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
     shutil.copytree(folder, tmp_path / "set")
@@ -305,6 +305,6 @@ def test_a_chunk_that_is_damaged_while_a_model_learns_ends_it_in_a_sentence(fold
     assert len(load_run(tmp_path / "run")[0].history) == 1
 
 
-def test_a_clean_file_and_a_set_are_not_both_learnt_from(folder: Path, tmp_path: Path) -> None:
+def test_fit_rejects_clean_file_and_set_together(folder: Path, tmp_path: Path) -> None:
     result = run("train", "linear", "--from", folder, "--clean", tmp_path / "x.parquet")
     assert (result.exit_code, "give one of them" in result.output) == (2, True), result.output

@@ -1,4 +1,4 @@
-"""UCI's file as it comes, good and bad."""
+"""UCI's file, valid and invalid."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ NAN = float("nan")
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n"])
-def test_a_text_is_read_as_it_comes(tmp_path: Path, end: str) -> None:
+def test_uci_text(tmp_path: Path, end: str) -> None:
     table = uci.read(write_text(tmp_path / "raw.txt", rows([4.216, NAN, 5.36]), end=end))
     assert table.instant_ms.tolist() == [1_000 * (int(START.timestamp()) + 60 * k) for k in range(3)]
     np.testing.assert_array_equal(table.gap_kw, [4.216, np.nan, 5.36])
     assert table.line.tolist() == [2, 3, 4]
 
 
-def test_what_else_was_measured_comes_along(tmp_path: Path) -> None:
+def test_uci_other_columns(tmp_path: Path) -> None:
     lines = ["2/1/2007;03:04:00;1.5;0.2;241.5;6.4;0;1;17", "2/1/2007;03:05:00;?;?;?;?;?;?;"]
     table = uci.read(write_text(tmp_path / "raw.txt", lines))
     assert list(table.extra) == ["reactive_kvar", "voltage_v", "current_a"]
     np.testing.assert_array_equal(list(table.extra.values()), [[0.2, np.nan], [241.5, np.nan], [6.4, np.nan]])
 
 
-def test_a_gzip_is_the_text_within_it(tmp_path: Path) -> None:
+def test_uci_gzip(tmp_path: Path) -> None:
     raw = write_text(tmp_path / "raw.txt", rows([1.0, 2.0]))
     packed = tmp_path / "raw.txt.gz"
     packed.write_bytes(gzip.compress(raw.read_bytes()))
     assert uci.read(packed).sha256 == uci.read(raw).sha256
 
 
-def test_day_comes_before_month(tmp_path: Path) -> None:
+def test_uci_day_precedes_month(tmp_path: Path) -> None:
     line = "2/1/2007;03:04:00;1.000;0;240;4;0;1;17"
     table = uci.read(write_text(tmp_path / "raw.txt", [line]))
     assert np.datetime64(int(table.instant_ms[0]), "ms") == np.datetime64("2007-01-02T03:04:00")
 
 
-def test_a_zip_is_the_text_within_it(tmp_path: Path) -> None:
+def test_uci_zip(tmp_path: Path) -> None:
     lines = rows([1.0, 2.0, NAN])
     text, packed = write_text(tmp_path / "raw.txt", lines), write_zip(tmp_path / "raw.zip", lines)
     from_text, from_zip = uci.read(text), uci.read(packed)
@@ -52,13 +52,13 @@ def test_a_zip_is_the_text_within_it(tmp_path: Path) -> None:
     assert from_zip.sha256 == from_text.sha256 == hashlib.sha256(text.read_bytes()).hexdigest()
 
 
-def test_a_last_line_without_an_end_counts(tmp_path: Path) -> None:
+def test_uci_last_line_without_newline(tmp_path: Path) -> None:
     path = write_text(tmp_path / "raw.txt", rows([1.0, 2.0]))
     path.write_bytes(path.read_bytes().rstrip())
     assert uci.read(path).gap_kw.tolist() == [1.0, 2.0]
 
 
-def test_the_whole_set_is_known_by_its_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uci_whole_set_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = uci.read(write_text(tmp_path / "raw.txt", rows([1.0, 2.0, NAN])))
     monkeypatch.setattr(uci, "N_ROWS", 3)
     assert uci.completeness(table).startswith("this is not the whole set: 3 rows with 1 missing readings, of 3 with")
@@ -66,7 +66,7 @@ def test_the_whole_set_is_known_by_its_counts(tmp_path: Path, monkeypatch: pytes
     assert uci.completeness(table).startswith("this is the whole set")
 
 
-def test_lines_are_whole_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uci_lines_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "BLOCK_BYTES", 97)
     values = [0.123 + k for k in range(40)]
     table = uci.read(write_text(tmp_path / "raw.txt", rows(values)))
@@ -97,7 +97,7 @@ def bad(lines: list[str], at: int, line: str) -> list[str]:
         ("ü/1/2020;00:02:00;1.0;0;240;4;0;1;17", "Date is 'ü/1/2020'"),
     ],
 )
-def test_a_bad_line_is_named(tmp_path: Path, line: str, said: str) -> None:
+def test_uci_bad_line_is_named(tmp_path: Path, line: str, said: str) -> None:
     path = write_text(tmp_path / "raw.txt", bad(rows([1.0] * 6), 5, line))
     with pytest.raises(DatasetError, match=r"raw\.txt, line 5: ") as caught:
         uci.read(path)
@@ -117,7 +117,7 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, said: str) -> None:
         (b"\x00\x01\xff" * 500, "line 1: is not UCI's household set"),
     ],
 )
-def test_another_file_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+def test_uci_other_file_is_rejected(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "raw.txt"
     path.write_bytes(content)
     with pytest.raises(DatasetError) as caught:
@@ -126,7 +126,7 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes, said: str) -> N
     assert len(str(caught.value)) < 400
 
 
-def test_a_zip_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_uci_zip_of_another_file_is_rejected(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "raw.zip", rows([1.0]), member="readme.md")
     with pytest.raises(
         DatasetError, match=r"without one household_power_consumption\.txt in it \(it holds readme\.md\)"
@@ -134,7 +134,7 @@ def test_a_zip_of_something_else_is_refused(tmp_path: Path) -> None:
         uci.read(path)
 
 
-def test_a_damaged_zip_is_refused(tmp_path: Path) -> None:
+def test_uci_damaged_zip_is_rejected(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "raw.zip", rows([k / 7 for k in range(2_000)]))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -143,13 +143,13 @@ def test_a_damaged_zip_is_refused(tmp_path: Path) -> None:
         uci.read(path)
 
 
-def test_a_zip_cut_short_is_refused(tmp_path: Path) -> None:
+def test_uci_truncated_zip_is_rejected(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "raw.zip", rows([1.0] * 2_000))
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(DatasetError, match="cannot be read to its end"):
         uci.read(path)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_uci_missing_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cannot be read"):
         uci.read(tmp_path / "nothing.txt")

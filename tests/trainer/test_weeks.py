@@ -1,4 +1,4 @@
-"""The picture of back-tests by week."""
+"""The picture of backtests by week."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def written(path: Path, n: int = 9_000) -> Path:
 
 
 @pytest.mark.parametrize(("kind", "begins"), [("svg", b"<?xml"), ("png", b"\x89PNG")])
-def test_the_same_weeks_give_the_same_bytes(tmp_path: Path, kind: str, begins: bytes) -> None:
+def test_weeks_picture_is_deterministic(tmp_path: Path, kind: str, begins: bytes) -> None:
     houses = read([written(tmp_path / "one.json"), written(tmp_path / "two.json")])
     assert list(houses) == ["one", "two"]
     first, again = tmp_path / f"first.{kind}", tmp_path / f"again.{kind}"
@@ -32,19 +32,19 @@ def test_the_same_weeks_give_the_same_bytes(tmp_path: Path, kind: str, begins: b
     assert first.read_bytes().startswith(begins)
 
 
-def test_weeks_with_few_forecasts_are_left_out_and_a_house_without_any_is_refused(tmp_path: Path) -> None:
+def test_weeks_with_few_forecasts_are_left_out(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="few has no week of 5000 forecasts"):
         read([written(tmp_path / "few.json", n=4_999)])
 
 
 @pytest.mark.parametrize("content", ["no JSON", "[]", "{}", '{"houses": {"a": {}}}'])
-def test_another_file_is_refused(tmp_path: Path, content: str) -> None:
+def test_weeks_other_file_is_rejected(tmp_path: Path, content: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(RunError, match=r"other\.json: is not what gapcast backtest --json writes"):
         read([path])
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_weeks_missing_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="none"):
         read([tmp_path / "none.json"])
