@@ -1,4 +1,4 @@
-"""Readings of a few houses with all that happens to readings, and what a gateway's engine makes of them."""
+"""Readings of a few houses with all irregularities, and a gateway engine's forecasts of them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ FIRST = 21_476_160
 MESSAGE_S = 1_600_000_000
 
 
-class Told(NamedTuple):
-    """A forecast: kW."""
+class ForecastKw(NamedTuple):
+    """A forecast, kW."""
 
     gap_kw: float
     median_kw: float
@@ -33,7 +33,7 @@ class Told(NamedTuple):
 
 
 #: By device and minute observed.
-Forecasts = dict[tuple[str, str], Told]
+Forecasts = dict[tuple[str, str], ForecastKw]
 
 
 def settings(**sections: Any) -> Settings:
@@ -43,7 +43,7 @@ def settings(**sections: Any) -> Settings:
 
 
 def minutes_of(house: int, n: int) -> Iterator[tuple[int, float]]:
-    """A house's minutes, in the order they came: some missing, some twice, some late, one a day ahead."""
+    """A house's minutes in order of arrival: some missing, some twice, some late, one a day ahead."""
     for i in range(n):
         kw = round(0.3 + 0.2 * house + 0.3 * math.sin((i + house) / 9) + (i % 23 < 4) * 1.5, 3)
         if (i + house) % 17 == 3:  # missing
@@ -65,7 +65,7 @@ def fleet(n_houses: int = 6, n: int = 45) -> dict[str, list[tuple[int, float]]]:
 
 
 def shuffled(houses: Mapping[str, list[tuple[int, float]]], seed: int = 7) -> list[tuple[str, int, float]]:
-    """All readings, mixed between the houses by chance; each house's own in their order."""
+    """All readings, randomly interleaved between the houses; those of each house in order."""
     turns = [name for name, minutes in houses.items() for _ in minutes]
     random.Random(seed).shuffle(turns)
     left = {name: iter(minutes) for name, minutes in houses.items()}
@@ -93,7 +93,7 @@ def of_the_edge(folder: Path, houses: Mapping[str, list[tuple[int, float]]], **s
     run_backtest(settings(**sections), files, CsvColumns("time", "kw"), HouseFile(), out=out, quiet=True)
     with out.open(newline="", encoding="utf-8") as lines_of:
         return {
-            (row["device"], row["observed_at"]): Told(*(float(row[name]) for name in Told._fields))
+            (row["device"], row["observed_at"]): ForecastKw(*(float(row[name]) for name in ForecastKw._fields))
             for row in csv.DictReader(lines_of)
         }
 
@@ -106,7 +106,7 @@ def of_the_fleet(folder: Path) -> Forecasts:
             document = json.loads(line)
             key = document["device"], document["observed_at"]
             assert key not in found, f"{key} is there twice"
-            found[key] = Told(*(document[name] for name in Told._fields))
+            found[key] = ForecastKw(*(document[name] for name in ForecastKw._fields))
     return found
 
 

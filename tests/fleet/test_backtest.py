@@ -1,4 +1,4 @@
-"""The history of many houses on Spark: the scores of ``gapcast backtest``, resumed where it was ended."""
+"""The history of many houses on Spark: the scores of ``gapcast backtest``, resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ def question(tmp_path: Path) -> BacktestOptions:
     return BacktestOptions(tmp_path / "in", ParquetColumns("house", "at", "watts", "W"), PART, houses_at_once=2)
 
 
-def test_scores_are_those_of_gapcast_backtest_by_house_and_over_all(
-    spark: SparkSession, question: BacktestOptions, tmp_path: Path
-) -> None:
+def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: BacktestOptions, tmp_path: Path) -> None:
     files = []
     for name, minutes in HOUSES.items():
         files.append(tmp_path / f"{name}.csv")
@@ -85,7 +83,7 @@ def flat(value: object, name: str = "") -> dict[str, object]:
     return {name: value}
 
 
-def test_a_folder_without_what_is_asked_for_is_refused(
+def test_fleet_backtest_invalid_folder_is_rejected(
     spark: SparkSession, question: BacktestOptions, tmp_path: Path
 ) -> None:
     other = BacktestOptions(question.folder, ParquetColumns("house", "at", "kw"), PART)
@@ -97,7 +95,7 @@ def test_a_folder_without_what_is_asked_for_is_refused(
         )
 
 
-def test_a_worker_takes_a_group_through_one_engine_and_leaves_a_result(tmp_path: Path) -> None:
+def test_fleet_backtest_worker_writes_a_groups_result(tmp_path: Path) -> None:
     chosen = fleet_settings(settings())
     task = WorkerTask("backtest", chosen.model_dump_json(), identity_of(chosen, load_models(chosen)).text(), 0, 0)
     frames = [

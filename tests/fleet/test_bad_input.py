@@ -1,4 +1,4 @@
-"""What a worker makes of messages that are no readings, of too many, and of models and state that are not its own."""
+"""A worker with invalid or too many messages, and with models and state of another."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def task() -> WorkerTask:
 
 
 def messages(of: Sequence[Message], *, redelivered: bool = False) -> pd.DataFrame:
-    """Messages as a source gives them, in this order."""
+    """Messages as a source yields them, in this order."""
     return pd.DataFrame(
         {
             "device": [device for device, _ in of],
@@ -57,7 +57,7 @@ def reading(minute: int, kw: float = 1.0) -> str:
 def take(
     task: WorkerTask, engine: Engine, of: Sequence[Message], **more: Any
 ) -> tuple[list[Any], list[Any], dict[str, int]]:
-    """The forecasts, rejections and counts that messages give."""
+    """Return the forecasts, rejections and counts of messages."""
     told = pd.concat(list(forecast(task, engine, messages(of, **more), [])), ignore_index=True)
     documents = {
         kind: [json.loads(one) for one in told.loc[told["kind"] == kind, "document"]]
@@ -67,7 +67,7 @@ def take(
     return documents["forecast"], documents["rejected"], {name: int(counted[f"n_{name}"]) for name in COUNTS}
 
 
-def test_a_poisoned_message_is_told_and_the_others_are_forecast(task: WorkerTask) -> None:
+def test_worker_rejects_a_poisoned_message_and_forecasts_others(task: WorkerTask) -> None:
     poison: list[Message] = [
         (None, '{"gap_kw": 1}'), ("a", b"\xff\xfe"), ("a", None), ("a", "{"), ("a", reading(FIRST, 1e9)),
         ("a/b", reading(FIRST)), ("a", '{"gap_kw": 1}'), ("a", "[" * 100_000),
@@ -86,7 +86,7 @@ def test_a_poisoned_message_is_told_and_the_others_are_forecast(task: WorkerTask
     assert counts == {"accepted": 4, "duplicate": 0, "late": 0, "rejected": len(poison)}
 
 
-def test_a_meter_with_far_too_many_readings_is_cut_and_told_once(task: WorkerTask) -> None:
+def test_worker_limits_readings_of_a_meter_and_reports_once(task: WorkerTask) -> None:
     many: list[Message] = [("mad", reading(FIRST + i)) for i in range(50_000)]
     forecasts, rejections, counts = take(
         task, new_engine(task), [*many, ("sane", reading(FIRST)), ("sane", reading(FIRST + 1))]
@@ -98,12 +98,12 @@ def test_a_meter_with_far_too_many_readings_is_cut_and_told_once(task: WorkerTas
     assert counts["rejected"] == 49_900
 
 
-def test_many_rejections_are_counted_and_some_told(task: WorkerTask) -> None:
+def test_worker_counts_rejections_and_reports_some(task: WorkerTask) -> None:
     _, rejections, counts = take(task, new_engine(task), [(f"m{i}", "poison") for i in range(250)])
     assert (len(rejections), rejections[0]["omitted"], counts["rejected"]) == (100, 150, 250)
 
 
-def test_a_time_that_was_a_mistake_and_a_message_that_came_again(task: WorkerTask) -> None:
+def test_worker_wrong_time_and_redelivered_message(task: WorkerTask) -> None:
     engine = new_engine(task)
     _, rejections, counts = take(
         task, engine, [("a", reading(FIRST)), ("a", reading(FIRST + 99_999)), ("a", reading(FIRST + 1))]
@@ -114,27 +114,27 @@ def test_a_time_that_was_a_mistake_and_a_message_that_came_again(task: WorkerTas
     assert take(task, engine, again, redelivered=True)[2]["duplicate"] == 3  # no stream that starts again
 
 
-def test_messages_of_a_device_are_taken_in_their_order_whatever_the_rows(task: WorkerTask) -> None:
+def test_worker_takes_messages_of_a_device_in_order(task: WorkerTask) -> None:
     came = messages([("a", reading(FIRST + i)) for i in range(30)])
     told = pd.concat(list(forecast(task, new_engine(task), came.sample(frac=1, random_state=3), [])))
     assert told["n_accepted"].dropna().tolist() == [30]
 
 
-def test_more_devices_than_devices_max_are_refused(task: WorkerTask) -> None:
+def test_worker_devices_over_the_limit_are_rejected(task: WorkerTask) -> None:
     small = fleet_settings(settings(devices={"max": 2}))
     its = replace(task, settings=small.model_dump_json(), identity=identity_of(small, load_models(small)).text())
     _, rejections, _ = take(its, new_engine(its), [(name, reading(FIRST)) for name in "abc"])
     assert [(one["reason"], one["topic"]) for one in rejections] == [("too_many_devices", "c")]
 
 
-def test_a_worker_with_other_models_than_the_drivers_is_refused(task: WorkerTask) -> None:
+def test_worker_with_other_models_is_rejected(task: WorkerTask) -> None:
     there = json.loads(task.identity)
     there["models"]["linear"] = "9 another hash"
     with pytest.raises(ModelError, match=r"this worker's models differ from the driver's.*9 another hash"):
         models_of(task.settings, json.dumps(there))
 
 
-def test_state_goes_on_where_it_was_and_damaged_state_is_refused(task: WorkerTask) -> None:
+def test_worker_state_continues_and_damage_is_rejected(task: WorkerTask) -> None:
     engine = new_engine(task)
     take(task, engine, [("a", reading(FIRST + i)) for i in range(20)])
     content = encode(engine)
@@ -145,7 +145,7 @@ def test_state_goes_on_where_it_was_and_damaged_state_is_refused(task: WorkerTas
         decode(task, 3, content[:-900])
 
 
-def test_an_engine_is_kept_for_its_stamp_alone_and_the_oldest_go_first(task: WorkerTask) -> None:
+def test_engine_cache_is_by_stamp_and_drops_the_oldest(task: WorkerTask) -> None:
     cache = EngineCache()
     engines = [new_engine(task) for _ in range(3)]
     for bucket, engine in enumerate(engines):
@@ -157,7 +157,7 @@ def test_an_engine_is_kept_for_its_stamp_alone_and_the_oldest_go_first(task: Wor
     assert cache.take("query", 2, "stamp 2") is engines[2]
 
 
-def test_a_snapshot_is_handed_over_for_its_stamp_alone(tmp_path: Path) -> None:
+def test_handover_is_by_stamp(tmp_path: Path) -> None:
     handover = Handover([tmp_path / "one", tmp_path / "other"])
     for bucket, stamp, content in ((0, "stamp 1", b"old"), (0, "stamp 2", b"new"), (1, "stamp 3", b"of another")):
         handover.put(bucket, stamp, content)
@@ -172,7 +172,7 @@ def identity(task: WorkerTask) -> Identity:
     return read_identity(task.identity)
 
 
-def test_a_checkpoint_of_another_version_or_of_something_else_is_refused(task: WorkerTask, tmp_path: Path) -> None:
+def test_fleet_checkpoint_of_another_version_is_rejected(task: WorkerTask, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     assert open_checkpoint(folder, identity(task), None, 7).n_buckets == 7
     assert open_checkpoint(folder, identity(task), 7, 9).n_buckets == 7
@@ -193,7 +193,7 @@ def test_a_checkpoint_of_another_version_or_of_something_else_is_refused(task: W
         read_identity("[]")
 
 
-def test_what_a_worker_raised_is_found_in_sparks_trace() -> None:
+def test_worker_error_is_found_in_sparks_trace() -> None:
     assert isinstance(raised_in("x\ngapcast.core.errors.StateError: bucket 3: damaged\n  at"), StateError)
     assert isinstance(raised_in("gapcast.core.errors.SourceError: a file"), GapcastError)
     died = raised_in("org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)")
@@ -201,5 +201,5 @@ def test_what_a_worker_raised_is_found_in_sparks_trace() -> None:
     assert raised_in("java.lang.OutOfMemoryError") is None
 
 
-def test_a_batch_without_time_has_no_rate() -> None:
+def test_progress_batch_without_duration_has_no_rate() -> None:
     assert line(0, 1, dict.fromkeys(("forecasts", *COUNTS), 0), 0.0).endswith("0 a second")

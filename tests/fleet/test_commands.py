@@ -1,4 +1,4 @@
-"""``gapcast-fleet``, as its command line is read, in this process."""
+"""The command line of ``gapcast-fleet``, in this process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(command: str, *arguments: object, conf: tuple[str, ...] = CONF) -> Resul
     return CliRunner().invoke(main, [command, *options, *map(str, arguments)])
 
 
-def test_score_reads_a_folder_once_and_says_how_each_micro_batch_fared(tmp_path: Path) -> None:
+def test_score_reads_a_folder_once_and_logs_each_micro_batch(tmp_path: Path) -> None:
     houses = fleet(2, 12)
     write_lines(tmp_path / "in", shuffled(houses), 1)
     arguments = ("--from", tmp_path / "in", "--to", tmp_path / "out", "--checkpoint", tmp_path / "checkpoint", "--once")
@@ -41,7 +41,7 @@ def test_score_reads_a_folder_once_and_says_how_each_micro_batch_fared(tmp_path:
     assert (other.exit_code, "was created with other models or settings" in other.output) == (2, True)
 
 
-def test_of_two_that_go_on_from_one_checkpoint_the_second_is_refused(tmp_path: Path) -> None:
+def test_score_second_run_on_a_checkpoint_is_rejected(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint"
     (tmp_path / "in").mkdir()
     arguments = ("--from", tmp_path / "in", "--to", tmp_path / "out", "--checkpoint", checkpoint, "--once")
@@ -55,7 +55,7 @@ def test_of_two_that_go_on_from_one_checkpoint_the_second_is_refused(tmp_path: P
     assert (third.exit_code, "must be on a file system that supports writing and locking" in third.output) == (2, True)
 
 
-def test_backtest_prints_one_table_and_writes_the_scores(tmp_path: Path) -> None:
+def test_fleet_backtest_prints_a_table_and_writes_scores(tmp_path: Path) -> None:
     write_parquet(tmp_path / "in")
     columns = ("--device-column", "house", "--time-column", "at", "--value-column", "watts", "--unit", "W")
     result = run("backtest", tmp_path / "in", "--results", tmp_path / "results", "--limit", 40, *columns)
@@ -74,17 +74,17 @@ def test_backtest_prints_one_table_and_writes_the_scores(tmp_path: Path) -> None
         (("--from", "x", "--set", "forecast.modle=y"), "forecast.modle: there is no such key"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+def test_fleet_errors_are_one_sentence(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
     result = run("score", *arguments, "--to", tmp_path / "out", "--checkpoint", tmp_path / "checkpoint")
     assert (result.exit_code, said in result.output) == (2, True), result.output
 
 
-def test_a_setting_of_spark_must_be_one(tmp_path: Path) -> None:
+def test_fleet_spark_setting_must_be_valid(tmp_path: Path) -> None:
     result = run("backtest", tmp_path, "--results", tmp_path / "results", conf=("memory=4g",))
     assert "--conf 'memory=4g' must be KEY=VALUE with a key like spark.driver.memory" in result.output
 
 
-def test_spark_submit_has_the_last_word_on_what_it_was_told(tmp_path: Path) -> None:
+def test_fleet_session_keeps_spark_submits_settings(tmp_path: Path) -> None:
     script = tmp_path / "where.py"
     script.write_text(
         "from gapcast_fleet.spark import session\n"

@@ -1,4 +1,4 @@
-"""Killed at any moment and started again: what comes is what would have come, and once."""
+"""Killed at any moment and restarted: each forecast is written once, unchanged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Command:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
 
     def kill_when(self, happened: Callable[[], bool]) -> None:
-        """SIGKILL to the driver, Java and all that they started, as soon as it ``happened``."""
+        """SIGKILL the driver, Java and all their children, as soon as it ``happened``."""
         wait_until(lambda: happened() or self.process.poll() is not None, self._said, _LONGEST_S)
         assert self.process.poll() is None, self._said()
         os.killpg(self.process.pid, signal.SIGKILL)
@@ -52,7 +52,7 @@ def scoring(folder: Path) -> Command:
     )  # fmt: skip
 
 
-def test_killed_while_it_writes_and_between_batches(spark: SparkSession, tmp_path: Path) -> None:
+def test_score_killed_in_and_between_batches_writes_each_once(spark: SparkSession, tmp_path: Path) -> None:
     houses = fleet(4, 40)
     write_lines(tmp_path / "in", shuffled(houses), _N_FILES)
     out = tmp_path / "out"

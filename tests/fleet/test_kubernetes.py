@@ -1,4 +1,4 @@
-"""The example for Spark on Kubernetes: its arguments, its configuration and Spark's own keys are such as there are.
+"""The example for Spark on Kubernetes: its arguments, configuration and Spark keys are valid.
 
 That its fields are the operator's, and its pods Kubernetes', ``scripts/check`` sees to.
 """
@@ -26,7 +26,7 @@ def resources() -> dict[str, Any]:
     return {one["kind"]: one for one in yaml.safe_load_all(text)}
 
 
-def test_it_calls_the_command_as_it_is(resources: dict[str, Any], tmp_path: Path) -> None:
+def test_spark_example_command_is_valid(resources: dict[str, Any], tmp_path: Path) -> None:
     spec = resources["SparkApplication"]["spec"]
     command, *arguments = spec["driverArgs"]
     assert command == score.name
@@ -44,7 +44,7 @@ def test_it_calls_the_command_as_it_is(resources: dict[str, Any], tmp_path: Path
         assert load(file, variables, {}).mqtt.password is not None
 
 
-def test_spark_knows_each_of_its_keys(resources: dict[str, Any], spark: SparkSession) -> None:
+def test_spark_example_keys_are_known(resources: dict[str, Any], spark: SparkSession) -> None:
     java = spark._jvm
     assert java is not None
     loader = java.java.lang.Thread.currentThread().getContextClassLoader()
@@ -56,7 +56,7 @@ def test_spark_knows_each_of_its_keys(resources: dict[str, Any], spark: SparkSes
     assert find("spark.sql.shuffle.partition") is None
 
 
-def test_it_is_for_the_spark_that_the_image_has(resources: dict[str, Any]) -> None:
+def test_spark_example_matches_the_images_version(resources: dict[str, Any]) -> None:
     spec = resources["SparkApplication"]["spec"]
     assert spec["runtimeVersions"]["sparkVersion"] == pyspark.__version__
     dockerfile = (ROOT / "docker" / "spark.Dockerfile").read_text(encoding="utf-8")

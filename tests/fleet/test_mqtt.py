@@ -1,4 +1,4 @@
-"""Readings and forecasts over a real broker: none lost while the stream is away, none forecast otherwise."""
+"""Readings and forecasts over a real broker: none is lost or changed by a stop of the stream."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gapcast_fleet.mqtt_client import SparkMqttClient
 from gapcast_fleet.mqtt_sink import TaskPublisher, to_mqtt
 from gapcast_fleet.mqtt_source import MqttReader, from_mqtt
 from gapcast_fleet.score import Plan, start
-from tests.fleet.houses import Forecasts, Told, fleet, furthest, of_the_edge, settings, shuffled
+from tests.fleet.houses import ForecastKw, Forecasts, fleet, furthest, of_the_edge, settings, shuffled
 from tests.support.brokers import MosquittoBroker
 from tests.support.models import shipped_models
 from tests.support.ports import free_port
@@ -42,7 +42,7 @@ class Client:
         if message.topic.endswith("rejected"):
             self.rejected.append(document)
             return
-        told = Told(*(document[name] for name in Told._fields))
+        told = ForecastKw(*(document[name] for name in ForecastKw._fields))
         key = document["device"], document["observed_at"]
         assert self.found.setdefault(key, told) == told, "a forecast came again with another value"
 
@@ -67,7 +67,7 @@ def stream(spark: SparkSession, broker: MosquittoBroker, folder: Path) -> Stream
     return start(its, readings, to_mqtt(its), plan)
 
 
-def test_forecasts_over_mqtt_are_those_of_the_edge_over_a_stop_and_a_start(
+def test_fleet_mqtt_forecasts_equal_the_edges_across_a_restart(
     spark: SparkSession, mosquitto: MosquittoBroker, client: Client, tmp_path: Path
 ) -> None:
     houses = fleet(3, 24)
@@ -95,7 +95,7 @@ def test_forecasts_over_mqtt_are_those_of_the_edge_over_a_stop_and_a_start(
     assert {one["reason"] for one in client.rejected} == {"bad_device"}
 
 
-def test_what_was_not_acknowledged_comes_again_as_a_duplicate_and_segments_can_be_read_again(
+def test_mqtt_source_redelivers_and_rereads_segments(
     mosquitto: MosquittoBroker, client: Client, tmp_path: Path
 ) -> None:
     options = {
@@ -145,18 +145,18 @@ def test_what_was_not_acknowledged_comes_again_as_a_duplicate_and_segments_can_b
     last.stop()
 
 
-def test_a_broker_that_is_not_there_is_named() -> None:
+def test_mqtt_source_unreachable_broker_is_named() -> None:
     port = free_port()
     with pytest.raises(BrokerError, match=f"127.0.0.1 port {port} cannot be reached"):
         SparkMqttClient(settings(mqtt={"host": "127.0.0.1", "port": port}).mqtt, "x").open()
 
 
-def test_a_publisher_is_done_when_the_broker_has_confirmed_all(mosquitto: MosquittoBroker, client: Client) -> None:
+def test_mqtt_publisher_waits_for_all_confirmations(mosquitto: MosquittoBroker, client: Client) -> None:
     publisher = TaskPublisher(settings(mqtt={"host": mosquitto.host, "port": mosquitto.port}))
-    document = {"device": "a", "observed_at": "x"} | dict.fromkeys(Told._fields, 1.0)
+    document = {"device": "a", "observed_at": "x"} | dict.fromkeys(ForecastKw._fields, 1.0)
     for _ in range(1_500):
         publisher.publish("gap/a/forecast", json.dumps(document), 300)
     publisher.publish("gapcast/fleet/rejected", "{}", 300)
     publisher.finish()
     wait_until(lambda: bool(client.rejected), "the last one", 10)
-    assert client.found == {("a", "x"): Told(1.0, 1.0, 1.0, 1.0)}
+    assert client.found == {("a", "x"): ForecastKw(1.0, 1.0, 1.0, 1.0)}

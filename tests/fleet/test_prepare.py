@@ -1,4 +1,4 @@
-"""Windows to train on, of several houses, on Spark: those of the trainer, as many of each house, nothing peeked at."""
+"""Training windows of several houses, on Spark: equal to the trainer's, as many of each house, no look-ahead."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ BEGINS = {name: FIRST + DAY_MIN * place for place, name in enumerate(DAYS)}
 
 
 def power_of(name: str) -> np.ndarray:
-    """A house's power minute by minute, kW, with gaps that are filled, that are not, and an outage."""
+    """A house's power minute by minute, kW, with short and long gaps and an outage."""
     random = np.random.default_rng(len(name))
     kw = np.round(random.uniform(0.1, 4.0, DAYS[name] * DAY_MIN), 3)
     for start, length in ((50, 1), (300, 5), (500, 6), (900, 200), (1_500, 3)):
@@ -95,7 +95,7 @@ def rows_of(folder: Path, manifest: Manifest, part: str) -> np.ndarray:
     return np.sort(np.concatenate(found), order=("house", "observed_minute"))
 
 
-def test_each_house_gives_as_many_windows_evenly_and_nothing_is_in_two_parts(
+def test_prepare_houses_give_equal_counts_in_disjoint_parts(
     spark: SparkSession, wanted: PrepareOptions, tmp_path: Path
 ) -> None:
     manifest = prepare(spark, Limits(), wanted, tmp_path / "set", quiet=True)
@@ -133,9 +133,7 @@ def test_each_house_gives_as_many_windows_evenly_and_nothing_is_in_two_parts(
         assert of[name].mean_square_kw2 == pytest.approx(np.nanmean(learnt_kw**2))
 
 
-def test_the_windows_of_a_house_are_those_that_the_trainer_makes_of_it(
-    spark: SparkSession, wanted: PrepareOptions, tmp_path: Path
-) -> None:
+def test_prepare_windows_equal_the_trainers(spark: SparkSession, wanted: PrepareOptions, tmp_path: Path) -> None:
     everything = replace(wanted, draw=replace(wanted.draw, windows_a_house=100_000, validate_share=0.2))
     manifest = prepare(spark, Limits(), everything, tmp_path / "set", quiet=True)
     for place, house in enumerate(manifest.houses):
@@ -169,7 +167,7 @@ def test_the_windows_of_a_house_are_those_that_the_trainer_makes_of_it(
         prepare(spark, Limits(), wanted, tmp_path / "set", quiet=True)
 
 
-def test_killed_while_it_draws_windows_it_goes_on_and_comes_to_the_same(
+def test_prepare_killed_resumes_with_the_same_result(
     spark: SparkSession, readings: Path, wanted: PrepareOptions, tmp_path: Path
 ) -> None:
     out = tmp_path / "set"
@@ -202,7 +200,7 @@ def test_killed_while_it_draws_windows_it_goes_on_and_comes_to_the_same(
         ),
     ],
 )
-def test_what_cannot_be_prepared_is_refused_before_anything_is_written(
+def test_prepare_errors_write_nothing(
     change: Callable[[PrepareOptions], PrepareOptions],
     said: str,
     spark: SparkSession,
@@ -215,7 +213,9 @@ def test_what_cannot_be_prepared_is_refused_before_anything_is_written(
     assert not list(tmp_path.glob("set/*"))
 
 
-def test_a_folder_without_a_reading_is_refused(spark: SparkSession, tmp_path: Path, wanted: PrepareOptions) -> None:
+def test_prepare_folder_without_readings_is_rejected(
+    spark: SparkSession, tmp_path: Path, wanted: PrepareOptions
+) -> None:
     (tmp_path / "in").mkdir()
     empty = {"device": pa.array([], "string"), "ts": pa.array([], "int64"), "gap_kw": pa.array([], "double")}
     pq.write_table(pa.table(empty), tmp_path / "in" / "none.parquet")
@@ -223,7 +223,7 @@ def test_a_folder_without_a_reading_is_refused(spark: SparkSession, tmp_path: Pa
         prepare(spark, Limits(), replace(wanted, folder=tmp_path / "in"), tmp_path / "set", quiet=True)
 
 
-def test_the_command_says_what_it_does_and_what_came_of_it(readings: Path, tmp_path: Path) -> None:
+def test_prepare_command_prints_progress_and_result(readings: Path, tmp_path: Path) -> None:
     conf = [word for one in CONF for word in ("--conf", one)]
     words = ("prepare", readings, "--to", tmp_path / "set", "--context", 10, "--lead-times", "1,5", *conf)
     result = CliRunner().invoke(main, [str(word) for word in (*words, "--windows-a-house", 700)])
@@ -239,8 +239,8 @@ def test_the_command_says_what_it_does_and_what_came_of_it(readings: Path, tmp_p
     assert (written["contract"]["context"], written["draw"]["windows_a_house"]) == (10, 700)
 
 
-@pytest.mark.parametrize("leads", ["5,1", "5,5", "0,5", "1,x,5", ""])
-def test_lead_times_out_of_order_are_refused(leads: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("leads", ["1,2", "5,1", "0,5", "1,x,5", ""])
+def test_prepare_lead_times_must_rise_to_the_horizon(leads: str, tmp_path: Path) -> None:
     words = ["prepare", str(tmp_path), "--to", str(tmp_path / "set"), "--lead-times", leads]
     result = CliRunner().invoke(main, words)
     assert (result.exit_code, "must be minutes in ascending order from 1" in result.output) == (2, True)
@@ -250,7 +250,7 @@ COUNTS = st.integers(0, 5_000)
 
 
 @given(st.integers(0, 2**32 - 1), COUNTS, COUNTS)
-def test_windows_are_drawn_one_of_each_run(seed: int, n_found: int, n_wanted: int) -> None:
+def test_window_draw_takes_one_of_each_run(seed: int, n_found: int, n_wanted: int) -> None:
     n = min(n_found, n_wanted)
     chosen = places(seed, "house", TRAIN, n_found, n)
     assert chosen.size == n
@@ -260,7 +260,7 @@ def test_windows_are_drawn_one_of_each_run(seed: int, n_found: int, n_wanted: in
 
 
 @given(st.lists(st.tuples(st.integers(1, 900), st.integers(1, 900)), min_size=1), st.none() | st.integers(1, 999))
-def test_no_house_outweighs_another(found: list[tuple[int, int]], most: int | None) -> None:
+def test_window_draw_houses_have_equal_weight(found: list[tuple[int, int]], most: int | None) -> None:
     of = {f"house-{at}": [*its, 0] for at, its in enumerate(found)}
     taken = balance(of, dict.fromkeys(of, 1), Draw(windows_a_house=most, validate_share=0.2))
     for at in range(len(PARTS)):
@@ -271,8 +271,8 @@ def test_no_house_outweighs_another(found: list[tuple[int, int]], most: int | No
         assert all(its[at] == min(of[name][at], limit) for name, its in taken.items())
 
 
-def test_a_worker_draws_of_each_house_what_it_would_draw_of_it_alone(tmp_path: Path) -> None:
-    """In frames that end anywhere, in one group or another."""
+def test_window_draw_of_a_house_does_not_depend_on_others(tmp_path: Path) -> None:
+    """In frames that end anywhere, in any group."""
     houses = {name: (BEGINS[name], power_of(name)) for name in DAYS}
     begins = {"short": BEGINS["short"] + DAY_MIN, "usual": FIRST + 3 * DAY_MIN, "long": FIRST + 5 * DAY_MIN}
     all_begin: dict[str, int | None] = begins | {"stranger": None}
@@ -287,7 +287,7 @@ def test_a_worker_draws_of_each_house_what_it_would_draw_of_it_alone(tmp_path: P
             assert its.size == (500 if (part == TEST) == (name == "stranger") else 0)
 
 
-def test_a_house_without_a_window_is_named() -> None:
+def test_prepare_house_without_windows_is_named() -> None:
     begins: dict[str, int | None] = {"a": 1, "b": 1}
     with pytest.raises(SettingsError, match="house b has no window to validate on"):
         balance({"a": [9, 9, 0], "b": [9, 0, 0]}, begins, Draw())
@@ -299,7 +299,7 @@ def test_a_house_without_a_window_is_named() -> None:
         balance({"b": [9, 0, 0]}, {"b": 1}, Draw(windows_a_house=5))
 
 
-def test_the_house_with_the_fewest_is_told() -> None:
+def test_prepare_reports_the_house_with_fewest_windows() -> None:
     said = "\n".join(lines(manifest_of({"a": 30, "b": 20}, left_out={"c": 7})))
     assert "train: 50 windows of 2 houses, 20 (b) to 30 each" in said
     assert "test: 7 windows of 1 houses, 7 each" in said

@@ -1,4 +1,4 @@
-"""Whatever the umask, what the fleet stores between its processes is its owner's alone."""
+"""With any umask, the fleet's files between its processes are private."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stream on Spark: the forecasts of the edge, whatever the order between devices, the batches and the format."""
+"""The stream on Spark gives the edge's forecasts for any order of devices, batches and format."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ def run(spark: SparkSession, folder: Path, file_format: FileFormat = "json", **o
     start(settings(), readings, to_files(folder / "out", file_format), plan).awaitTermination()
 
 
-def test_forecasts_are_those_of_the_edge_with_gaps_duplicates_late_readings_and_restarts(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_score_equals_the_edge_with_gaps_and_restarts(spark: SparkSession, tmp_path: Path) -> None:
     houses = fleet()
     mixed = shuffled(houses)
     third = len(mixed) // 3
@@ -45,7 +43,7 @@ def test_forecasts_are_those_of_the_edge_with_gaps_duplicates_late_readings_and_
     assert furthest(found, of_the_edge(tmp_path / "edge", houses)) <= _AT_MOST_KW
 
 
-def test_parquet_in_and_out_and_what_cannot_be_used_is_told(spark: SparkSession, tmp_path: Path) -> None:
+def test_score_parquet_in_and_out_with_rejections(spark: SparkSession, tmp_path: Path) -> None:
     readings = shuffled(fleet(3, 12))
     bad = [("my meter", readings[0][1], 1.0), ("house-0", 5, 1.0), ("house-1", readings[0][1], 1e9)]
     (tmp_path / "in").mkdir()
@@ -63,7 +61,7 @@ def test_parquet_in_and_out_and_what_cannot_be_used_is_told(spark: SparkSession,
     assert sorted(one["reason"] for one in rejections) == ["bad_device", "clock_not_set", "out_of_range"]
 
 
-def test_other_models_or_buckets_than_the_checkpoints_are_refused(spark: SparkSession, tmp_path: Path) -> None:
+def test_score_other_models_or_buckets_are_rejected(spark: SparkSession, tmp_path: Path) -> None:
     write_lines(tmp_path / "in", shuffled(fleet(2, 3)), 1)
     run(spark, tmp_path)
     readings = from_files(spark, tmp_path / "in", "json", 1)
@@ -75,9 +73,7 @@ def test_other_models_or_buckets_than_the_checkpoints_are_refused(spark: SparkSe
         start(settings(), readings, sink, Plan(tmp_path / "checkpoint", once=True, n_buckets=8))
 
 
-def test_a_worker_whose_models_changed_under_it_ends_the_stream_with_the_reason(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_score_models_changed_on_a_worker_end_the_stream(spark: SparkSession, tmp_path: Path) -> None:
     copy = ModelCopy(tmp_path / "models", "linear")
     its = settings(models={"path": copy.models}, forecast={"model": "linear", "experts": []})
     (tmp_path / "in").mkdir()
@@ -89,7 +85,7 @@ def test_a_worker_whose_models_changed_under_it_ends_the_stream_with_the_reason(
         query.awaitTermination(120)
 
 
-def test_without_kafkas_jar_its_sink_says_what_is_missing(spark: SparkSession) -> None:
+def test_score_without_kafkas_jar_names_it(spark: SparkSession) -> None:
     batch = spark.createDataFrame([("forecast", "a", "{}")], "kind string, device string, document string")
     with pytest.raises(SettingsError, match="Kafka connector is not on the class path"):
         to_kafka({"kafka.bootstrap.servers": "127.0.0.1:9"}, "forecasts", "rejected")(batch, 0)

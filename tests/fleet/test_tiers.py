@@ -1,4 +1,4 @@
-"""One property of all tiers: the same readings give the same forecasts, whichever way they are taken.
+"""The same readings give the same forecasts on all tiers.
 
 ``gapcast run``, ``gapcast backtest``, three workers that share the meters by shards, and Spark: all with the models and
 the learning that are on by default, each given the readings of the houses in another order.
@@ -24,8 +24,8 @@ from gapcast_fleet.sinks import to_files
 from gapcast_fleet.sources import from_files
 from tests.e2e.conftest import Command
 from tests.fleet.houses import (
+    ForecastKw,
     Forecasts,
-    Told,
     fleet,
     furthest,
     of_the_edge,
@@ -96,7 +96,10 @@ def of_workers(broker: MosquittoBroker, folder: Path, readings: Readings, shards
         peer.publish(_LAST, "")  # behind all that the workers published
         peer.wait_for(_LAST)
         documents = [message.document for message in peer.messages if message.topic != _LAST]
-    found = {(its["device"], its["observed_at"]): Told(*(its[name] for name in Told._fields)) for its in documents}
+    found = {
+        (its["device"], its["observed_at"]): ForecastKw(*(its[name] for name in ForecastKw._fields))
+        for its in documents
+    }
     assert len(found) == len(documents), "a forecast came twice"
     return found
 

@@ -1,4 +1,4 @@
-"""What Spark's store has of a bucket: a snapshot now and then, and the journal that leads on from it, bit for bit."""
+"""A bucket's state in Spark's store: periodic snapshots, and a journal from each, bit for bit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Readings = Sequence[tuple[str, int, float]]
 
 
 def turned(task: WorkerTask, engine: Engine, readings: Readings, n_batches: int) -> list[bytes]:
-    """Let ``engine`` take ``readings`` in as many micro-batches; return the lines of their journal."""
+    """Feed ``readings`` to ``engine`` in as many micro-batches; return the lines of their journal."""
     n_each = -(-len(readings) // n_batches)
     turns: list[Turn] = []
     for first in range(0, len(readings), n_each):
@@ -35,7 +35,7 @@ def turned(task: WorkerTask, engine: Engine, readings: Readings, n_batches: int)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_from_snapshot_and_journal_an_engine_stands_where_it_stood_bit_for_bit(task: WorkerTask, seed: int) -> None:
+def test_bucket_restored_from_snapshot_and_journal_is_exact(task: WorkerTask, seed: int) -> None:
     readings = shuffled(fleet(6, 60), seed)
     cut = len(readings) * (seed + 1) // 9
     engine = new_engine(task)
@@ -47,7 +47,7 @@ def test_from_snapshot_and_journal_an_engine_stands_where_it_stood_bit_for_bit(t
     assert encode(again) == encode(engine)
 
 
-def test_from_a_journal_alone_too_and_without_what_changed_nothing(task: WorkerTask) -> None:
+def test_bucket_restored_from_a_journal_alone(task: WorkerTask) -> None:
     readings = shuffled(fleet(4, 30))
     engine, again = new_engine(task), new_engine(task)
     lines = turned(task, engine, [one for one in readings for _ in range(2)], 4)  # each of them twice
@@ -56,7 +56,7 @@ def test_from_a_journal_alone_too_and_without_what_changed_nothing(task: WorkerT
     assert sum(line.count(b'"house-0"') for line in lines) <= sum(device == "house-0" for device, _, _ in readings)
 
 
-def test_what_came_again_begins_no_stream_when_its_turn_is_taken_again(task: WorkerTask) -> None:
+def test_bucket_replayed_turn_does_not_restart_a_stream(task: WorkerTask) -> None:
     engine, again = new_engine(task), new_engine(task)
     minutes: Readings = [("house-0", FIRST + i, 1.0) for i in range(9)]
     lines = turned(task, engine, minutes, 1)
@@ -71,7 +71,7 @@ def test_what_came_again_begins_no_stream_when_its_turn_is_taken_again(task: Wor
 @pytest.mark.parametrize(
     "spoil", [lambda line: line[:-9], lambda line: line.replace(b"house", b"horse"), lambda _: b""]
 )
-def test_a_damaged_line_ends_it_with_the_buckets_name(task: WorkerTask, spoil: object) -> None:
+def test_bucket_damaged_line_is_an_error_with_its_name(task: WorkerTask, spoil: object) -> None:
     lines = turned(task, new_engine(task), shuffled(fleet(2, 9)), 3)
     assert callable(spoil)
     lines[1] = spoil(lines[1])
@@ -79,9 +79,7 @@ def test_a_damaged_line_ends_it_with_the_buckets_name(task: WorkerTask, spoil: o
         replay_turns(new_engine(task), lines, _PLACE)
 
 
-def test_a_snapshot_is_written_after_many_readings_and_what_came_since_is_in_the_journal(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_bucket_writes_a_snapshot_after_many_readings(spark: SparkSession, tmp_path: Path) -> None:
     houses = fleet(4, 60)
     mixed = shuffled(houses)
     few = len(mixed) // 10
