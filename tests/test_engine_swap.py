@@ -64,12 +64,12 @@ def test_swap_keeps_presence_also_in_reused_rows() -> None:
     push(service, link, *(Reading(device, NOON, 1.0) for device in ("a", "b", "c")))
     service.forget("b")
     service.turn(0)
-    told = list(link.announced)
+    announced = list(link.announced)
     service.swap_engine(Engine(new), {})
     push(service, link, *(Reading(device, NOON + 1, 1.0) for device in ("a", "c")))
-    assert link.announced == told, "nothing is new"
+    assert link.announced == announced, "nothing is new"
     push(service, link, Reading("d", NOON + 1, 1.0))
-    assert link.announced == [*told, ("d", True)]
+    assert link.announced == [*announced, ("d", True)]
     assert service.forget("c")
     service.turn(0)
     assert link.forgotten == ["b", "c"]

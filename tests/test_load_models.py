@@ -106,8 +106,8 @@ def test_members_incompatible_are_rejected_if_named_else_skipped(mixed: Path, ca
     assert str(refused.value) == f"forecast.experts: {name} cannot be combined with lstm-5-3: {why}"
     with capture_logs() as logs:
         assert load_models(settings(mixed)).others == ()
-    told = {entry["model"]: entry for entry in logs if entry["event"] == "model.not_heard"}
-    assert (told[name]["why"], told[name]["beside"]) == (why, "lstm-5-3")
+    skipped = {entry["model"]: entry for entry in logs if entry["event"] == "model.not_heard"}
+    assert (skipped[name]["why"], skipped[name]["beside"]) == (why, "lstm-5-3")
 
 
 def test_members_with_fewer_features_are_included(mixed: Path) -> None:

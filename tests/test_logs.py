@@ -61,10 +61,10 @@ def events_on_page() -> dict[str, tuple[str, set[str], str]]:
 
 
 def test_log_events_are_documented_with_their_fields() -> None:
-    told = {event: fields for event, (_, fields, _) in events_on_page().items() if event != "library.said"}
+    documented = {event: fields for event, (_, fields, _) in events_on_page().items() if event != "library.said"}
     logged = {event: fields | SPREAD.get(event, set()) for event, fields in events_in_code().items()}
     assert len(logged) > 25
-    assert told == logged
+    assert documented == logged
 
 
 def test_log_events_documented_have_a_meaning() -> None:
@@ -114,7 +114,7 @@ def test_log_rate_limit_is_bounded_for_many_texts() -> None:
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
+def log_lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
     """Configure logs as a service does, and read its output; undo it after."""
     before = structlog.get_config()
     root = logging.getLogger()
@@ -129,13 +129,13 @@ def said(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
     root.setLevel(level)
 
 
-def test_log_lines_are_json_and_rate_limited(said: Any) -> None:
+def test_log_lines_are_json_and_rate_limited(log_lines: Any) -> None:
     configure_logs("json", "info")
     log = structlog.get_logger("test")
     for i in range(100):
         log.warning("clock.off", device=f"meter-{i}")
     log.info("service.stopped", all_confirmed=True)
-    entries = said()
+    entries = log_lines()
     assert len(entries) == BURST + 1
     assert entries[0] == {
         "event": "clock.off", "device": "meter-0", "level": "warning", "timestamp": entries[0]["timestamp"],
@@ -143,11 +143,11 @@ def test_log_lines_are_json_and_rate_limited(said: Any) -> None:
     assert entries[-1]["event"] == "service.stopped"
 
 
-def test_log_lines_of_libraries_are_rate_limited_events(said: Any) -> None:
+def test_log_lines_of_libraries_are_rate_limited_events(log_lines: Any) -> None:
     configure_logs("json", "info")
     for _ in range(100):
         logging.getLogger("uvicorn.error").warning("Invalid %s request received.", "HTTP")
-    entries = said()
+    entries = log_lines()
     assert len(entries) == BURST
     assert {key: entries[0][key] for key in ("event", "level", "logger", "text")} == {
         "event": "library.said", "level": "warning", "logger": "uvicorn.error",
@@ -155,7 +155,7 @@ def test_log_lines_of_libraries_are_rate_limited_events(said: Any) -> None:
     }  # fmt: skip
 
 
-def test_log_console_format_writes_a_line_for_each_event(capsys: pytest.CaptureFixture[str], said: Any) -> None:
+def test_log_console_format_writes_a_line_for_each_event(capsys: pytest.CaptureFixture[str], log_lines: Any) -> None:
     configure_logs("console", "info")
     structlog.get_logger("test").info("http.listening", port=8080)
     (line,) = capsys.readouterr().err.splitlines()

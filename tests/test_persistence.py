@@ -181,7 +181,7 @@ def test_samples_are_stored_with_their_batch(service: Service, link: ConfirmingL
     send(service, link, 0)
     assert state_store.samples == plug.sent
     send(service, link, 1)
-    assert len(state_store.samples) == 1, "the forecast that came of it is not confirmed"
+    assert len(state_store.samples) == 1, "its forecast is not confirmed"
     state_store.wants = True
     link.unconfirmed = []
     send(service, link, 2)  # taken by the time that all before it is confirmed
@@ -243,7 +243,7 @@ def test_forget_keeps_its_order_among_batches(
     link.unconfirmed = []
     service.turn(0)
     assert (state_store.minutes, link.acknowledged) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
-    assert link.published[-1].n_observed == 3, "it has begun anew"
+    assert link.published[-1].n_observed == 3, "it starts as new"
 
 
 def test_close_stores_forgotten_devices_despite_unconfirmed(

@@ -95,9 +95,9 @@ def test_addon_offers_every_preset_and_log_level() -> None:
 
 @pytest.mark.parametrize("file", LANGUAGES, ids=[file.stem for file in LANGUAGES])
 def test_addon_options_are_translated(file: Path) -> None:
-    told = yaml.safe_load(file.read_text(encoding="utf-8"))["configuration"]
-    assert set(told) == set(CONFIG["schema"])
-    assert all(one["name"] for one in told.values())
+    translated = yaml.safe_load(file.read_text(encoding="utf-8"))["configuration"]
+    assert set(translated) == set(CONFIG["schema"])
+    assert all(one["name"] for one in translated.values())
 
 
 def test_addon_icon_is_128_by_128() -> None:

@@ -92,15 +92,15 @@ def test_backtest_scores_equal_the_written_outcomes(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == HEADER
     assert len(rows) == 399 + 299
-    came = [row for row in rows if row["came_kw"]]
-    assert found.scored.n == len(came) == 394 + 294
-    error = np.array([float(row["gap_kw"]) - float(row["came_kw"]) for row in came])
-    base = np.array([float(row["last_kw"]) - float(row["came_kw"]) for row in came])
-    median = np.array([float(row["median_kw"]) - float(row["came_kw"]) for row in came])
+    actual = [row for row in rows if row["came_kw"]]
+    assert found.scored.n == len(actual) == 394 + 294
+    error = np.array([float(row["gap_kw"]) - float(row["came_kw"]) for row in actual])
+    base = np.array([float(row["last_kw"]) - float(row["came_kw"]) for row in actual])
+    median = np.array([float(row["median_kw"]) - float(row["came_kw"]) for row in actual])
     assert found.scored.mse_kw2 == pytest.approx((error**2).mean(), abs=1e-6)
     assert found.scored.mae_kw == pytest.approx(np.abs(median).mean(), abs=1e-6)
     assert found.scored.persistence_mse_kw2 == pytest.approx((base**2).mean(), abs=1e-6)
-    within = [float(row["lower_kw"]) <= float(row["came_kw"]) <= float(row["upper_kw"]) for row in came]
+    within = [float(row["lower_kw"]) <= float(row["came_kw"]) <= float(row["upper_kw"]) for row in actual]
     assert found.scored.coverage == pytest.approx(np.mean(within), abs=0.005)
     assert [one.name for one in found.houses] == ["a", "b"]
     assert found.n_readings == 700
@@ -121,7 +121,7 @@ def test_backtest_missing_minute_has_no_outcome(tmp_path: Path) -> None:
         rows = {row["target_at"]: row["came_kw"] for row in csv.DictReader(file)}
     assert rows[minute_label(FIRST + 20)] == ""
     assert rows[minute_label(FIRST + 19)] == str(kw_of(19))
-    assert found.scored.n == sum(came != "" for came in rows.values())
+    assert found.scored.n == sum(actual != "" for actual in rows.values())
 
 
 @pytest.mark.parametrize(
@@ -157,9 +157,9 @@ def test_backtest_weeks_match_the_slow_reference() -> None:
     for at in range(0, 40_000, 1_000):
         minutes = FIRST + at + np.arange(50, dtype=np.int64)
         rows = draw.integers(0, 2, 50)
-        came, told = draw.gamma(1, 1, 50), np.sort(draw.gamma(1, 1, (50, 4)), axis=1)[:, [1, 2, 0, 3]]
-        weeks.add(outcomes(rows, minutes, came, told))
-        kept += list(zip(rows.tolist(), minutes.tolist(), came.tolist(), told.tolist(), strict=True))
+        actual, published = draw.gamma(1, 1, 50), np.sort(draw.gamma(1, 1, (50, 4)), axis=1)[:, [1, 2, 0, 3]]
+        weeks.add(outcomes(rows, minutes, actual, published))
+        kept += list(zip(rows.tolist(), minutes.tolist(), actual.tolist(), published.tolist(), strict=True))
     for row in (0, 1):
         found = weeks.of(row)
         assert [week.begins_at for week in found] == sorted(week.begins_at for week in found)
@@ -173,9 +173,9 @@ def test_backtest_weeks_match_the_slow_reference() -> None:
             assert week.persistence_mae_kw == pytest.approx(np.mean([abs(1.0 - c) for c, _ in its]))
 
 
-def outcomes(rows: Any, minutes: Any, came: F64, told: F64) -> Outcomes:
-    n = len(came)
-    return Outcomes(rows, minutes, came, np.ones(n), np.zeros((n, 2, 1)), told)
+def outcomes(rows: Any, minutes: Any, actual: F64, published: F64) -> Outcomes:
+    n = len(actual)
+    return Outcomes(rows, minutes, actual, np.ones(n), np.zeros((n, 2, 1)), published)
 
 
 # --- what is shown ----------------------------------------------------------------------------------

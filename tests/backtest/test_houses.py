@@ -146,9 +146,9 @@ def test_report_without_outcomes(tmp_path: Path) -> None:
     text = list(lines(found))
     assert text[:2] == ["a: 0 forecasts scored", "  nothing to score: no forecast has a reading at its target minute"]
     assert text[4].startswith("all 2 houses: 0")
-    told = document(found)
-    assert (told["n_readings"], told["scored"]["n"], told["scored"]["mse_kw2"]) == (5, 0, None)
-    assert told["houses"]["a"]["weeks"] == []
+    report = document(found)
+    assert (report["n_readings"], report["scored"]["n"], report["scored"]["mse_kw2"]) == (5, 0, None)
+    assert report["houses"]["a"]["weeks"] == []
 
 
 def test_report_has_a_line_for_each_member_and_the_interval(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_health_rejects_other_arguments(tmp_path: Path) -> None:
 
 
 def test_health_imports_only_the_standard_library(tmp_path: Path) -> None:
-    said = "import sys; there = set(sys.modules); import gapcast.health; print(*set(sys.modules) - there)"
-    loaded = {name.split(".")[0] for name in health(tmp_path, "-c", said).stdout.split()}
+    output = "import sys; there = set(sys.modules); import gapcast.health; print(*set(sys.modules) - there)"
+    loaded = {name.split(".")[0] for name in health(tmp_path, "-c", output).stdout.split()}
     assert "http" in loaded
     assert loaded - sys.stdlib_module_names == {"gapcast"}

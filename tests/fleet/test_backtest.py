@@ -102,8 +102,8 @@ def test_fleet_backtest_worker_writes_a_groups_result(tmp_path: Path) -> None:
         pd.DataFrame({"group": 3, "device": ["a", "b"], "minute": FIRST + i, "gap_kw": [1.0, 2.0 + i % 3]})
         for i in range(30)
     ]
-    told = pd.concat(list(group_runner(task, tmp_path, FIRST + 20)(iter(frames))))
-    assert told.to_dict("records") == [{"group": 3, "n": 60}]
+    rows = pd.concat(list(group_runner(task, tmp_path, FIRST + 20)(iter(frames))))
+    assert rows.to_dict("records") == [{"group": 3, "n": 60}]
     result = read_result(result_path(tmp_path, 3))
     assert (result.names, result.n_readings, result.publisher) == (["a", "b"], 60, "blend")
     assert join([result], 1.0).scored.n == 20

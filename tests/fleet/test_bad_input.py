@@ -58,12 +58,12 @@ def take(
     task: WorkerTask, engine: Engine, of: Sequence[Message], **more: Any
 ) -> tuple[list[Any], list[Any], dict[str, int]]:
     """Return the forecasts, rejections and counts of messages."""
-    told = pd.concat(list(forecast(task, engine, messages(of, **more), [])), ignore_index=True)
+    rows = pd.concat(list(forecast(task, engine, messages(of, **more), [])), ignore_index=True)
     documents = {
-        kind: [json.loads(one) for one in told.loc[told["kind"] == kind, "document"]]
+        kind: [json.loads(one) for one in rows.loc[rows["kind"] == kind, "document"]]
         for kind in ("forecast", "rejected")
     }
-    counted = told[told["kind"] == "counted"].iloc[0]
+    counted = rows[rows["kind"] == "counted"].iloc[0]
     return documents["forecast"], documents["rejected"], {name: int(counted[f"n_{name}"]) for name in COUNTS}
 
 
@@ -116,8 +116,8 @@ def test_worker_wrong_time_and_redelivered_message(task: WorkerTask) -> None:
 
 def test_worker_takes_messages_of_a_device_in_order(task: WorkerTask) -> None:
     came = messages([("a", reading(FIRST + i)) for i in range(30)])
-    told = pd.concat(list(forecast(task, new_engine(task), came.sample(frac=1, random_state=3), [])))
-    assert told["n_accepted"].dropna().tolist() == [30]
+    rows = pd.concat(list(forecast(task, new_engine(task), came.sample(frac=1, random_state=3), [])))
+    assert rows["n_accepted"].dropna().tolist() == [30]
 
 
 def test_worker_devices_over_the_limit_are_rejected(task: WorkerTask) -> None:

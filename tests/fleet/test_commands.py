@@ -65,7 +65,7 @@ def test_fleet_backtest_prints_a_table_and_writes_scores(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "error"),
     [
         (("--from", "mqtt", "--once"), "an MQTT source does not end"),
         (("--from", "no-such-folder"), "--from no-such-folder: no such folder"),
@@ -74,9 +74,9 @@ def test_fleet_backtest_prints_a_table_and_writes_scores(tmp_path: Path) -> None
         (("--from", "x", "--set", "forecast.modle=y"), "forecast.modle: there is no such key"),
     ],
 )
-def test_fleet_errors_are_one_sentence(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+def test_fleet_errors_are_one_sentence(arguments: tuple[str, ...], error: str, tmp_path: Path) -> None:
     result = run("score", *arguments, "--to", tmp_path / "out", "--checkpoint", tmp_path / "checkpoint")
-    assert (result.exit_code, said in result.output) == (2, True), result.output
+    assert (result.exit_code, error in result.output) == (2, True), result.output
 
 
 def test_fleet_spark_setting_must_be_valid(tmp_path: Path) -> None:

@@ -42,9 +42,9 @@ class Client:
         if message.topic.endswith("rejected"):
             self.rejected.append(document)
             return
-        told = ForecastKw(*(document[name] for name in ForecastKw._fields))
+        forecast = ForecastKw(*(document[name] for name in ForecastKw._fields))
         key = document["device"], document["observed_at"]
-        assert self.found.setdefault(key, told) == told, "a forecast came again with another value"
+        assert self.found.setdefault(key, forecast) == forecast, "a forecast was published again with another value"
 
     def send(self, readings: list[tuple[str, int, float]]) -> None:
         for device, minute, kw in readings:

@@ -183,7 +183,7 @@ def test_prepare_killed_resumes_with_the_same_result(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "error"),
     [
         (
             lambda its: replace(its, leave_out=("strangr",)),
@@ -202,14 +202,14 @@ def test_prepare_killed_resumes_with_the_same_result(
 )
 def test_prepare_errors_write_nothing(
     change: Callable[[PrepareOptions], PrepareOptions],
-    said: str,
+    error: str,
     spark: SparkSession,
     wanted: PrepareOptions,
     tmp_path: Path,
 ) -> None:
     with pytest.raises(SettingsError) as caught:
         prepare(spark, Limits(), change(wanted), tmp_path / "set", quiet=True)
-    assert said in str(caught.value)
+    assert error in str(caught.value)
     assert not list(tmp_path.glob("set/*"))
 
 
@@ -228,13 +228,13 @@ def test_prepare_command_prints_progress_and_result(readings: Path, tmp_path: Pa
     words = ("prepare", readings, "--to", tmp_path / "set", "--context", 10, "--lead-times", "1,5", *conf)
     result = CliRunner().invoke(main, [str(word) for word in (*words, "--windows-a-house", 700)])
     assert result.exit_code == 0, result.output
-    for said in (
+    for text in (
         "counting the windows of 4 houses",
         "train: 2,800 windows of 4 houses, 700 each",
         "no house is left out",
         f"wrote {tmp_path / 'set' / MANIFEST_FILE}",
     ):
-        assert said in result.output, result.output
+        assert text in result.output, result.output
     written = json.loads((tmp_path / "set" / MANIFEST_FILE).read_text())
     assert (written["contract"]["context"], written["draw"]["windows_a_house"]) == (10, 700)
 
@@ -300,6 +300,6 @@ def test_prepare_house_without_windows_is_named() -> None:
 
 
 def test_prepare_reports_the_house_with_fewest_windows() -> None:
-    said = "\n".join(lines(manifest_of({"a": 30, "b": 20}, left_out={"c": 7})))
-    assert "train: 50 windows of 2 houses, 20 (b) to 30 each" in said
-    assert "test: 7 windows of 1 houses, 7 each" in said
+    output = "\n".join(lines(manifest_of({"a": 30, "b": 20}, left_out={"c": 7})))
+    assert "train: 50 windows of 2 houses, 20 (b) to 30 each" in output
+    assert "test: 7 windows of 1 houses, 7 each" in output

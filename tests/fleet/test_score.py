@@ -51,13 +51,13 @@ def test_score_parquet_in_and_out_with_rejections(spark: SparkSession, tmp_path:
     ts = pa.array([minute * 60_000 for minute in minutes]).cast(pa.timestamp("ms", "UTC"))
     pq.write_table(pa.table({"device": devices, "ts": ts, "gap_kw": kw}), tmp_path / "in" / "a.parquet")
     run(spark, tmp_path, file_format="parquet")
-    told = spark.read.parquet(str(tmp_path / "out"))
-    forecasts = told.where("kind = 'forecast'").toPandas()
+    rows = spark.read.parquet(str(tmp_path / "out"))
+    forecasts = rows.where("kind = 'forecast'").toPandas()
     edge = of_the_edge(tmp_path / "edge", fleet(3, 12))
     columns = (forecasts[name] for name in ("device", "observed_at", "gap_kw"))
     found = {(device, f"{at:%Y-%m-%dT%H:%M:%SZ}"): kw for device, at, kw in zip(*columns, strict=True)}
     assert found == pytest.approx({key: its.gap_kw for key, its in edge.items()}, abs=_AT_MOST_KW)
-    rejections = [json.loads(row.rejection) for row in told.where("kind = 'rejected'").collect()]
+    rejections = [json.loads(row.rejection) for row in rows.where("kind = 'rejected'").collect()]
     assert sorted(one["reason"] for one in rejections) == ["bad_device", "clock_not_set", "out_of_range"]
 
 

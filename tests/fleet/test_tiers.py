@@ -100,7 +100,7 @@ def of_workers(broker: MosquittoBroker, folder: Path, readings: Readings, shards
         (its["device"], its["observed_at"]): ForecastKw(*(its[name] for name in ForecastKw._fields))
         for its in documents
     }
-    assert len(found) == len(documents), "a forecast came twice"
+    assert len(found) == len(documents), "a forecast was published twice"
     return found
 
 

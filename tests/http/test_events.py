@@ -182,8 +182,8 @@ def test_events_slow_client_is_disconnected(rest: Rest, monkeypatch: pytest.Monk
         wait_until(lambda: not can_enter(rest), "three readers")
         while not can_enter(rest):
             pushed = push(rest, n=250)
-            told = [reader.next("reading", "reset") for _ in pushed]
-            assert [event.data["ts"] for event in told] == [minute_label(minute) for minute in pushed]
+            received = [reader.next("reading", "reset") for _ in pushed]
+            assert [event.data["ts"] for event in received] == [minute_label(minute) for minute in pushed]
 
 
 def test_events_without_clients_has_no_listener(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -244,14 +244,14 @@ def test_late_confirmations_lose_no_forecast_of_a_flood(
 def test_stop_during_a_flood(wire_broker: WireBroker, start_gateway: StartGateway) -> None:
     gateway, wire = opened(wire_broker, start_gateway)
     block = wire.encoded([(f"gap/d{d}/reading", reading(FIRST, 1.0)) for d in range(5_000)])
-    said: list[Packet] = []
+    packets: list[Packet] = []
 
     def flood() -> None:
         with contextlib.suppress(OSError):  # until the gateway hangs up
-            while not any(packet.kind == DISCONNECT for packet in said):
+            while not any(packet.kind == DISCONNECT for packet in packets):
                 wire.send_encoded(block)
                 for packet in wire.read_all_there():
-                    said.append(packet)
+                    packets.append(packet)
                     if packet.kind == PUBLISH:
                         wire.puback(packet.packet_id)
 
@@ -261,7 +261,7 @@ def test_stop_during_a_flood(wire_broker: WireBroker, start_gateway: StartGatewa
     gateway.stop(timeout_s=8)
     flooding.join()
     wire.close()
-    assert [packet.payload for packet in said if packet.topic == STATUS] == [b"offline"]
+    assert [packet.payload for packet in packets if packet.topic == STATUS] == [b"offline"]
 
 
 # --- a real broker ------------------------------------------------------------------------------------

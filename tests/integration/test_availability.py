@@ -42,7 +42,7 @@ def test_device_without_new_readings_is_not_announced(
     gateway.wait_taken(4)
     peer.wait_for(AVAILABILITY)
     gateway.stop()
-    assert [(m.topic, m.payload) for m in peer.messages] == [(AVAILABILITY, b"online")], "told once"
+    assert [(m.topic, m.payload) for m in peer.messages] == [(AVAILABILITY, b"online")], "published once"
 
 
 def test_availability_switched_off_publishes_nothing(

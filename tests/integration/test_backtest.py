@@ -35,7 +35,7 @@ def written(path: Path, minutes: list[Minute]) -> Path:
     return path
 
 
-def told(summary: Summary) -> dict[str, Any]:
+def scores_of(summary: Summary) -> dict[str, Any]:
     return summary.document()
 
 
@@ -76,12 +76,12 @@ def test_backtest_equals_the_live_service(
     live, _ = gateway.service.queries.live_scores()
     assert live[EVER].n == n_houses * (N - 6)
     assert live[EVER].is_sufficient
-    assert_close(told(live[EVER]), told(found.scored))
+    assert_close(scores_of(live[EVER]), scores_of(found.scored))
     for house in found.houses:
-        said = last_scores(peer, house.name, N - 6)
-        assert said["model"] == found.publisher == "blend"
+        published = last_scores(peer, house.name, N - 6)
+        assert published["model"] == found.publisher == "blend"
         for period in (LAST_DAY, EVER):
-            assert_close(said[period], told(house.live[period]))
+            assert_close(published[period], scores_of(house.live[period]))
     with out.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     for device, messages in forecasts.items():
@@ -108,4 +108,4 @@ def wait_for_scores(gateway: Gateway, n: int) -> None:
     def scored() -> int:
         return gateway.service.queries.live_scores()[0][EVER].n
 
-    wait_until(lambda: scored() >= n, lambda: f"{n} outcomes, {scored()} came", 30.0)
+    wait_until(lambda: scored() >= n, lambda: f"{n} outcomes, {scored()} scored", 30.0)

@@ -178,7 +178,7 @@ def test_refused_subscription_is_not_ready(start_gateway: StartGateway) -> None:
     stopping = threading.Thread(target=gateway.stop, daemon=True)
     stopping.start()
     packet = wire.read()
-    assert (packet.topic, packet.payload) == (STATUS, b"offline"), "what was said to be online is not any more"
+    assert (packet.topic, packet.payload) == (STATUS, b"offline"), "the status is still online"
     wire.puback(packet.packet_id)
     assert wire.read().kind == DISCONNECT
     stopping.join()

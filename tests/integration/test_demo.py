@@ -94,7 +94,7 @@ def test_demo_uses_models_forecast_and_site_settings(
     state = taken[0].state.path
     assert state is not None
     assert state != Path("/nowhere")
-    assert not state.exists(), "it is gone when the demo ends"
+    assert not state.exists(), "the folder is removed when the demo ends"
     own = {"gateway": {"id": "demo"}, "mqtt": {"host": LOOPBACK, "port": mqtt_port, "protocol": "3.1.1"},
            "http": {"host": LOOPBACK, "port": http_port}, "state": {"path": state}}  # fmt: skip
     assert taken == [Settings.model_validate(counts | own)]

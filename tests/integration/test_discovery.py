@@ -27,12 +27,12 @@ def test_discovery_of_a_device_is_retained(broker: Broker, start_gateway: StartG
     peer.subscribe("homeassistant/#")
     for i in range(3):
         peer.publish("gap/home/reading", reading(FIRST + i, 1.0))
-    told = peer.wait_for(CONFIG)[0].document
-    assert told["dev"]["ids"] == ["gapcast_home"]
-    assert told["o"]["name"] == "gapcast"
-    assert told["avty"] == [{"t": STATUS}, {"t": "gap/home/availability"}]
-    assert (told["avty_mode"], told["stat_t"]) == ("all", "gap/home/forecast")
-    forecast = told["cmps"]["forecast"]
+    config = peer.wait_for(CONFIG)[0].document
+    assert config["dev"]["ids"] == ["gapcast_home"]
+    assert config["o"]["name"] == "gapcast"
+    assert config["avty"] == [{"t": STATUS}, {"t": "gap/home/availability"}]
+    assert (config["avty_mode"], config["stat_t"]) == ("all", "gap/home/forecast")
+    forecast = config["cmps"]["forecast"]
     assert {key: forecast[key] for key in ("p", "unique_id", "default_entity_id", "unit_of_meas", "exp_aft")} == {
         "p": "sensor", "unique_id": "gapcast_home_forecast", "default_entity_id": "sensor.gapcast_home_forecast",
         "unit_of_meas": "kW", "exp_aft": 360,
@@ -41,7 +41,7 @@ def test_discovery_of_a_device_is_retained(broker: Broker, start_gateway: StartG
     later = connect(broker)
     later.subscribe("homeassistant/#")
     assert later.wait_for(CONFIG)[0].retained
-    assert len(peer.on(CONFIG)) == 1, "once, whatever comes after"
+    assert len(peer.on(CONFIG)) == 1, "published once"
 
 
 def test_discovery_sensors_follow_the_models_quantiles(
@@ -80,10 +80,10 @@ def test_discovery_of_live_scores_follows_the_setting(
     silent = ON | {"discovery_prefix": "silent"}
     start_gateway(broker, homeassistant=silent, gateway={"id": "another"}, learning={"report_every_min": 0})
     peer.publish("gap/home/reading", reading(FIRST, 1.0))
-    told = peer.wait_for(CONFIG)[0].document["cmps"]
+    config = peer.wait_for(CONFIG)[0].document["cmps"]
     for name in ("skill", "coverage"):
-        assert told[name]["stat_t"] == "gap/home/scores"
-        assert (told[name]["unit_of_meas"], told[name]["ent_cat"]) == ("%", "diagnostic")
+        assert config[name]["stat_t"] == "gap/home/scores"
+        assert (config[name]["unit_of_meas"], config[name]["ent_cat"]) == ("%", "diagnostic")
     untold = peer.wait_for("silent/device/gapcast_home/config")[0].document["cmps"]
     assert [untold[name] for name in ("skill", "coverage")] == [{"p": "sensor"}] * 2
 
@@ -98,16 +98,16 @@ def test_discovery_is_repeated_at_home_assistants_start(
     for device in devices:
         peer.send(f"gap/{device}/reading", reading(FIRST, 1.0))
 
-    def told() -> dict[str, int]:
+    def counts_by_device() -> dict[str, int]:
         counts: dict[str, int] = {}
         for message in list(peer.messages):
             counts[message.document["dev"]["name"]] = counts.get(message.document["dev"]["name"], 0) + 1
         return counts
 
-    wait_until(lambda: told() == dict.fromkeys(devices, 1), "each to be introduced")
+    wait_until(lambda: counts_by_device() == dict.fromkeys(devices, 1), "each to be announced")
     peer.publish(BIRTH, "offline")
     peer.publish(BIRTH, "online")
-    wait_until(lambda: told() == dict.fromkeys(devices, 2), "each to be introduced again")
+    wait_until(lambda: counts_by_device() == dict.fromkeys(devices, 2), "each to be announced again")
 
 
 def test_discovery_is_rate_limited(broker: Broker, start_gateway: StartGateway, connect: Connect) -> None:

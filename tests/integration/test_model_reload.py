@@ -96,11 +96,11 @@ def test_reload_new_version_loses_no_forecast(
     gateway.wait_taken(n_minutes * n_devices, 60)
     n_wanted = (n_minutes - 1) * n_devices
     peer.wait_that(lambda messages: len(messages) >= n_wanted, f"{n_wanted} forecasts", 60)
-    told: dict[str, list[dict[str, Any]]] = {}
+    by_topic: dict[str, list[dict[str, Any]]] = {}
     for message in peer.messages:
-        told.setdefault(message.topic, []).append(message.document)
-    assert len(told) == n_devices
-    for documents in told.values():
+        by_topic.setdefault(message.topic, []).append(message.document)
+    assert len(by_topic) == n_devices
+    for documents in by_topic.values():
         minutes = [document["observed_at"] for document in documents]
         assert minutes == [minute_label(FIRST + minute) for minute in range(1, n_minutes)], "each once, in order"
         current = [document["model_version"] for document in documents]
@@ -322,7 +322,7 @@ def test_reload_repeats_discovery(
     registry.write_text(json.dumps({"default": without.name}), encoding="utf-8")
     wait_reloads(gateway, swapped=1)
     second = peer.wait_for(topic, 2)[1].document
-    assert [told["dev"]["mdl"].split()[0] for told in (first, second)] == [copy.name, without.name]
+    assert [by_topic["dev"]["mdl"].split()[0] for by_topic in (first, second)] == [copy.name, without.name]
     assert first["cmps"]["median"]["val_tpl"] == "{{ value_json.median_kw }}"
     assert second["cmps"]["median"] == {"p": "sensor"}, "the entity is taken away"
 

@@ -101,9 +101,9 @@ def test_predict_request_response_topic_is_restricted(
 ) -> None:
     asking.subscribe("#")
     asking.publish(PREDICT, json.dumps(TIMED), **properties)
-    told = asking.wait_for(REJECTED)[0].document
-    assert told["reason"] == "bad_request"
-    assert words in told["detail"]
+    documents = asking.wait_for(REJECTED)[0].document
+    assert documents["reason"] == "bad_request"
+    assert words in documents["detail"]
     asking.publish(PREDICT, json.dumps(TIMED), ResponseTopic=ANSWER)
     asking.wait_for(ANSWER)
     assert {m.topic for m in asking.messages} <= {
@@ -182,9 +182,9 @@ def test_forecast_path_is_published_if_enabled(
     for one in readings:
         peer.publish("gap/home/reading", json.dumps(one))
     peer.publish(PREDICT, json.dumps({"readings": readings}), ResponseTopic=ANSWER)
-    told = [peer.wait_for("gap/home/forecast")[0].document, peer.wait_for(ANSWER)[0].document]
-    told += [httpx.get(f"{gateway.url}/predict?device=home").json()]
-    told += [httpx.post(f"{gateway.url}/predict", json={"readings": readings}).json()]
-    assert [("path" in document) for document in told] == [path] * 4
+    documents = [peer.wait_for("gap/home/forecast")[0].document, peer.wait_for(ANSWER)[0].document]
+    documents += [httpx.get(f"{gateway.url}/predict?device=home").json()]
+    documents += [httpx.post(f"{gateway.url}/predict", json={"readings": readings}).json()]
+    assert [("path" in document) for document in documents] == [path] * 4
     if path:
-        assert all(document["path"][-1] == document["gap_kw"] for document in told)
+        assert all(document["path"][-1] == document["gap_kw"] for document in documents)

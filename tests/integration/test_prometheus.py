@@ -86,7 +86,9 @@ def test_metrics_scraped_match_the_gateway(watched: Watched) -> None:
     assert prometheus.value("gapcast_broker_connected") == 1
     (target,) = prometheus.ask("targets")["activeTargets"]
     assert (target["health"], target["lastError"]) == ("up", "")
-    kinds = {name: told[0]["type"] for name, told in prometheus.ask("metadata").items() if name.startswith("gapcast")}
+    kinds = {
+        name: latest[0]["type"] for name, latest in prometheus.ask("metadata").items() if name.startswith("gapcast")
+    }
     assert kinds["gapcast_forecast_latency_seconds"] == "histogram"
     assert "unknown" not in kinds.values()
     skills = prometheus.query('gapcast_skill_ratio{period="last_day"}')
@@ -99,12 +101,12 @@ def test_metrics_by_device_are_limited(watched: Watched) -> None:
     assert list(found) == list(DEVICES[:SHOWN])
     last = N_MINUTES - 1
     assert found["cellar"] == pytest.approx(power(last + 1), abs=1e-6)
-    told = watched.gateway.service.queries.latest_of("cellar")
-    assert told is not None
+    latest = watched.gateway.service.queries.latest_of("cellar")
+    assert latest is not None
     of_cellar = watched.prometheus.value('gapcast_device_forecast_kw{device="cellar"}')
-    assert of_cellar == pytest.approx(told.gap_kw, abs=1e-6)
+    assert of_cellar == pytest.approx(latest.gap_kw, abs=1e-6)
     at_s = watched.prometheus.value('gapcast_device_forecast_timestamp_seconds{device="cellar"}')
-    assert at_s == told.target_minute * 60
+    assert at_s == latest.target_minute * 60
     assert watched.prometheus.value("gapcast_devices_without_series") == len(DEVICES) - SHOWN
 
 

@@ -109,8 +109,8 @@ def test_rights_of_a_meter_are_its_own_readings(
 
 
 def test_rights_of_a_reader_exclude_writing(peers: dict[str, Peer]) -> None:
-    told = ("gap/home/forecast", "gap/home/scores", STATUS, EVENTS)
-    for topic in ("gap/home/reading", *told, f"gapcast/{GATEWAY}/predict"):
+    topics = ("gap/home/forecast", "gap/home/scores", STATUS, EVENTS)
+    for topic in ("gap/home/reading", *topics, f"gapcast/{GATEWAY}/predict"):
         assert peers["reader"].refusal(topic, "9.9"), topic
 
 
@@ -128,7 +128,7 @@ def test_rights_of_home_assistant(
     announced = [message for message in assistant.messages if message.topic.startswith("homeassistant/device/")]
     assert len(announced) == 1
     assistant.publish("homeassistant/status", "online")
-    wait_until(lambda: sum(m.topic == announced[0].topic for m in assistant.messages) == 2, "it is told once more")
+    wait_until(lambda: sum(m.topic == announced[0].topic for m in assistant.messages) == 2, "the repeated discovery")
     for topic in ("gap/home/reading", "gap/home/forecast", announced[0].topic, STATUS):
         assert assistant.refusal(topic, "9.9"), topic
 

@@ -27,8 +27,8 @@ def test_scores_are_retained_and_removed_with_their_device(
     )
     later = connect(mosquitto)
     later.subscribe("gap/+/scores")
-    (told,) = later.wait_for("gap/home/scores")
-    assert (told.retained, told.document) == (True, peer.messages[-1].document)
+    (retained,) = later.wait_for("gap/home/scores")
+    assert (retained.retained, retained.document) == (True, peer.messages[-1].document)
     assert httpx.delete(f"{gateway.url}/devices/home").status_code == 204
     wait_until(lambda: peer.messages[-1].payload == b"", "the scores to be taken back")
     after = connect(mosquitto)

@@ -62,8 +62,8 @@ def test_workers_take_their_shards(
             httpx.get(f"{worker.url}/metrics").text
         )
         assert peer.wait_for(f"gapcast/{gateway}/status")[0].payload == b"online"
-        told = peer.wait_for(f"homeassistant/device/gapcast_{device}/config")[0].document
-        assert f"gapcast/{gateway}/status" in json.dumps(told), "where this worker is gone, the device is unavailable"
+        announced = peer.wait_for(f"homeassistant/device/gapcast_{device}/config")[0].document
+        assert f"gapcast/{gateway}/status" in json.dumps(announced), "the device is unavailable without this worker"
         assert (tmp_path / f"shard-{shard}" / "stream").is_dir()
     assert peer.on("gap/cellar/forecast") == [], "another worker's"
 
@@ -110,12 +110,12 @@ def test_mosquitto_distributes_message_by_message(mosquitto: MosquittoBroker, co
         for device in range(100):
             meter.send(f"gap/meter-{device}/reading", reading(FIRST + i, 1.0))
     wait_until(lambda: sum(len(member.messages) for member in members) == 700, "all readings")
-    heard: dict[str, set[int]] = defaultdict(set)
+    received: dict[str, set[int]] = defaultdict(set)
     for n, member in enumerate(members):
         for message in member.messages:
-            heard[message.topic].add(n)
-    assert len(heard) == 100
-    assert min(len(of) for of in heard.values()) == 3
+            received[message.topic].add(n)
+    assert len(received) == 100
+    assert min(len(of) for of in received.values()) == 3
     assert max(len(member.messages) for member in members) - min(len(member.messages) for member in members) <= 1
 
 
@@ -199,14 +199,14 @@ def test_topic_affinity_is_retried_until_the_stop(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(topic_affinity, "_ANSWER_S", 0.1)
     settings = gateway_settings(free_port(), tmp_path, mqtt=IN_GROUP)
     stopping = Event()
-    with capture_logs() as said:
+    with capture_logs() as logs:
         waiting = Thread(target=wait_for_topic_affinity, args=(settings, session_options(settings, {}), stopping))
         waiting.start()
-        wait_until(lambda: any(one["event"] == "mqtt.dealing_unknown" for one in said), "a word about it")
+        wait_until(lambda: any(one["event"] == "mqtt.dealing_unknown" for one in logs), "a word about it")
         stopping.set()
         waiting.join()
-    told = next(one for one in said if one["event"] == "mqtt.dealing_unknown")
-    assert "unreachable" in told["problem"]
+    announced = next(one for one in logs if one["event"] == "mqtt.dealing_unknown")
+    assert "unreachable" in announced["problem"]
 
 
 def test_worker_joins_a_group_after_the_measurement(tmp_path: Path, stack: ExitStack) -> None:

@@ -58,10 +58,10 @@ def tls(authority: Authority, **keys: Any) -> dict[str, Any]:
 def refusal(gateway: Gateway) -> str:
     """Return readiness's error of the broker, which must not be connected."""
 
-    def said() -> bool:
+    def logs() -> bool:
         return gateway.session.problem.startswith("unreachable")
 
-    wait_until(said, lambda: f"a refusal, not {gateway.session.problem!r}")
+    wait_until(logs, lambda: f"a refusal, not {gateway.session.problem!r}")
     answer = httpx.get(f"{gateway.url}/readyz")
     assert answer.status_code == 503
     return str(answer.json()["checks"]["mqtt:connection"][0]["output"])

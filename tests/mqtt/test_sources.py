@@ -21,7 +21,7 @@ WATTS = {"topic": "meter/{device}", "value": "power", "unit": "W"}
 MINUTES = WATTS | {"kind": "minute"}
 
 
-def told(power: object, **more: object) -> str:
+def document_of(power: object, **more: object) -> str:
     return json.dumps({"power": power, **more})
 
 
@@ -34,7 +34,7 @@ def told(power: object, **more: object) -> str:
 )
 def test_source_converts_power_from_its_unit(unit: str, power: object, gap_kw: float) -> None:
     feed = SourceFeed(MINUTES | {"unit": unit})
-    feed.send("meter/home", told(power))
+    feed.send("meter/home", document_of(power))
     assert feed.readings == [Reading("home", FIRST, approx(gap_kw))]
 
 
@@ -43,7 +43,7 @@ def test_source_converts_power_from_its_unit(unit: str, power: object, gap_kw: f
 def test_source_rejects_power_in_a_wrong_unit_with_a_hint(unit: str, format_: str) -> None:
     source = {"topic": "meter/{device}", "unit": unit, "kind": "minute", "format": format_}
     feed = SourceFeed(source | ({"value": "power"} if format_ == "json" else {}))
-    feed.send("meter/home", told(1230) if format_ == "json" else "1230")
+    feed.send("meter/home", document_of(1230) if format_ == "json" else "1230")
     assert feed.readings == []
     assert feed.reasons == ["out_of_range"]
     assert 'if these are watts, set unit = "W" (1.23 kW), else unit = "kW"' in feed.details[0]
@@ -51,14 +51,14 @@ def test_source_rejects_power_in_a_wrong_unit_with_a_hint(unit: str, format_: st
 
 def test_source_power_over_the_limits_names_them() -> None:
     feed = SourceFeed(MINUTES)
-    feed.send("meter/home", told(1e9))
+    feed.send("meter/home", document_of(1e9))
     assert feed.reasons == ["out_of_range"]
     assert "1e+09 W is outside -100 to 100 kW: check the unit; the range is set by limits.min_kw" in feed.details[0]
 
 
 def test_source_sign_inverts_power() -> None:
     feed = SourceFeed(MINUTES | {"sign": -1})
-    feed.send("meter/home", told(500))
+    feed.send("meter/home", document_of(500))
     assert [reading.gap_kw for reading in feed.readings] == [-0.5]
 
 
@@ -82,10 +82,10 @@ def test_source_adds_the_newest_of_separate_terms() -> None:
 def test_source_does_not_read_unneeded_features() -> None:
     source = MINUTES | {"voltage_v": "volts", "current_ma": "amps"}
     feed = SourceFeed(source, extras=("current_a",))
-    feed.send("meter/home", told(1000, volts=[1, 2], amps=500))
-    feed.send("meter/home", told(1000, volts="high"), LONG_AGO_MS + MINUTE)
+    feed.send("meter/home", document_of(1000, volts=[1, 2], amps=500))
+    feed.send("meter/home", document_of(1000, volts="high"), LONG_AGO_MS + MINUTE)
     assert [reading.measured for reading in feed.readings] == [{"current_a": 0.5}, None]
-    feed.send("meter/home", told(1000, amps="high"), LONG_AGO_MS + 2 * MINUTE)
+    feed.send("meter/home", document_of(1000, amps="high"), LONG_AGO_MS + 2 * MINUTE)
     assert feed.reasons == ["not_a_number"]
 
 
@@ -124,12 +124,12 @@ def test_source_any_bytes_raise_no_error(payload: bytes, format_: str) -> None:
 
 def test_source_ignores_retained_messages_without_a_time() -> None:
     feed = SourceFeed(MINUTES)
-    feed.send("meter/home", told(1000), retained=True)
+    feed.send("meter/home", document_of(1000), retained=True)
     assert (feed.readings, feed.reasons, feed.statistics.n_not_readings) == ([], [], 1)
-    feed.send("meter/home", told(1000), again=True)
+    feed.send("meter/home", document_of(1000), again=True)
     assert feed.reasons == ["unknown_age"]
     timed = SourceFeed(MINUTES | {"time": "t"})
-    timed.send("meter/home", told(1000, t=1_672_531_200), retained=True, again=True)
+    timed.send("meter/home", document_of(1000, t=1_672_531_200), retained=True, again=True)
     assert timed.readings == [Reading("home", FIRST, 1.0, redelivered=True)]
 
 
@@ -138,7 +138,7 @@ def test_source_ignores_old_topics_and_rejects_bad_names() -> None:
     (arrival,) = feed.send("gap/home/reading", "1")
     assert (arrival.reading, arrival.problem, feed.statistics.n_not_readings) == (None, None, 1)
     for device in ("home", "my meter", "other", "home"):
-        feed.send(f"meter/{device}", told(1))
+        feed.send(f"meter/{device}", document_of(1))
     assert feed.reasons == ["bad_device", "too_many_devices"]
     assert (feed.reader.topic_of("home"), feed.reader.topic_of("other")) == ("meter/home", "")
 
@@ -155,7 +155,7 @@ def test_source_without_readable_values_is_logged_once() -> None:
 def test_source_read_once_is_not_logged_as_unreadable() -> None:
     feed = SourceFeed(WATTS)
     with capture_logs() as logs:
-        feed.send("meter/home", told(1))
+        feed.send("meter/home", document_of(1))
         for _ in range(120):
             feed.send("meter/home", "{}")
     assert logs == []
@@ -201,7 +201,7 @@ def test_source_counter_continues_after_null() -> None:
 )  # fmt: skip
 def test_source_reads_time_in_its_form(form: str, ts: object) -> None:
     feed = SourceFeed(MINUTES | {"time": "t", "time_form": form, "timezone": "Europe/Paris"})
-    feed.send("meter/home", told(1000, t=ts))
+    feed.send("meter/home", document_of(1000, t=ts))
     assert [reading.minute for reading in feed.readings] == [FIRST + 5]
 
 
@@ -217,13 +217,13 @@ def test_source_reads_time_in_its_form(form: str, ts: object) -> None:
 )  # fmt: skip
 def test_source_rejects_invalid_time(form: str, ts: object, reason: str) -> None:
     feed = SourceFeed(MINUTES | {"time": "t", "time_form": form})
-    feed.send("meter/home", told(1000, t=ts))
+    feed.send("meter/home", document_of(1000, t=ts))
     assert feed.reasons == [reason]
 
 
 def test_source_time_form_arrival_ignores_the_meters_time() -> None:
     feed = SourceFeed(MINUTES | {"time": "t", "time_form": "arrival"})
-    feed.send("meter/home", told(1000, t="never"))
+    feed.send("meter/home", document_of(1000, t="never"))
     assert [reading.minute for reading in feed.readings] == [FIRST]
 
 
@@ -231,14 +231,14 @@ def test_source_reports_a_clock_offset_and_uses_the_time() -> None:
     feed = SourceFeed(MINUTES | {"time": "t"})
     with capture_logs() as logs:
         for i in range(4):
-            feed.send("meter/home", told(1000, t=LONG_AGO_MS + (60 + i) * MINUTE), LONG_AGO_MS + i * MINUTE)
+            feed.send("meter/home", document_of(1000, t=LONG_AGO_MS + (60 + i) * MINUTE), LONG_AGO_MS + i * MINUTE)
     assert [reading.minute - FIRST for reading in feed.readings] == [60, 61, 62, 63]
     assert feed.statistics.n_clocks_off == 1
     (line,) = logs
     assert (line["event"], line["device"], line["ahead_min"]) == ("clock.off", "home", 60)
     assert "local time" in line["cure"]
     with capture_logs() as logs:
-        feed.send("meter/home", told(1000, t=LONG_AGO_MS + 64 * MINUTE), LONG_AGO_MS + 64 * MINUTE)
+        feed.send("meter/home", document_of(1000, t=LONG_AGO_MS + 64 * MINUTE), LONG_AGO_MS + 64 * MINUTE)
     assert [line["event"] for line in logs] == ["clock.right"]
     assert feed.statistics.n_clocks_off == 0
 
@@ -265,7 +265,7 @@ def test_source_daylight_saving_change_keeps_every_minute(began: str, years_late
 def test_source_sample_that_closes_a_minute_carries_it() -> None:
     feed = SourceFeed(WATTS | {"every_s": 10})
     for second in range(0, 130, 10):
-        feed.send("meter/home", told(100 * second), LONG_AGO_MS + second * SECOND)
+        feed.send("meter/home", document_of(100 * second), LONG_AGO_MS + second * SECOND)
     assert feed.readings == [Reading("home", FIRST, 2.5), Reading("home", FIRST + 1, 8.5)]
     bearing = [arrival for arrival in feed.arrivals if arrival.reading is not None]
     assert [json.loads(arrival.token.payload)["power"] for arrival in bearing] == [6_000, 12_000]
@@ -274,8 +274,8 @@ def test_source_sample_that_closes_a_minute_carries_it() -> None:
 
 def test_source_minutes_closed_by_the_clock_have_no_message() -> None:
     feed = SourceFeed(WATTS | {"every_s": 300})
-    feed.send("meter/home", told(500), LONG_AGO_MS)
-    feed.send("meter/home", told(700), LONG_AGO_MS + 180 * SECOND)
+    feed.send("meter/home", document_of(500), LONG_AGO_MS)
+    feed.send("meter/home", document_of(700), LONG_AGO_MS + 180 * SECOND)
     made = [arrival for arrival in feed.arrivals if arrival.reading is not None]
     assert [arrival.reading.minute - FIRST for arrival in made if arrival.reading] == [0, 1, 2]
     assert [arrival.token.packet_id for arrival in made] == [0, 0, 2]
@@ -286,7 +286,7 @@ def test_source_minutes_closed_by_the_clock_have_no_message() -> None:
 def test_source_counts_duplicate_and_late_samples() -> None:
     feed = SourceFeed(WATTS | {"every_s": 10, "time": "t"})
     for second in (0, 30, 30, 20, 60):
-        feed.send("meter/home", told(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + second * SECOND)
+        feed.send("meter/home", document_of(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + second * SECOND)
     assert feed.readings == [Reading("home", FIRST, 1.0)]
     assert feed.statistics.samples == {"taken": 3, "duplicate": 1, "late": 1}
 
@@ -294,9 +294,11 @@ def test_source_counts_duplicate_and_late_samples() -> None:
 def test_source_redelivered_samples_have_no_effect() -> None:
     feed = SourceFeed(WATTS | {"every_s": 10, "time": "t"})
     for second in range(0, 60, 10):
-        feed.send("meter/home", told(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + second * SECOND)
+        feed.send("meter/home", document_of(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + second * SECOND)
     for second in range(10, 70, 10):  # unacknowledged when it was lost, but for the last one taken already
-        feed.send("meter/home", told(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + 61 * SECOND, again=True)
+        feed.send(
+            "meter/home", document_of(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + 61 * SECOND, again=True
+        )
     assert feed.readings == [Reading("home", FIRST, approx(1.0))]
     assert feed.statistics.samples == {"taken": 7, "duplicate": 5, "late": 0}
 
@@ -306,7 +308,7 @@ def test_source_clock_closes_minutes_in_the_meters_time(ahead_min: int) -> None:
     feed = SourceFeed(WATTS | {"every_s": 10, "time": "t"})
     for second in (10, 40, 50):
         shown_ms = LONG_AGO_MS + second * SECOND + ahead_min * MINUTE
-        feed.send("meter/home", told(1000, t=shown_ms), LONG_AGO_MS + second * SECOND + 300)
+        feed.send("meter/home", document_of(1000, t=shown_ms), LONG_AGO_MS + second * SECOND + 300)
     feed.wait(for_s=11.9)
     assert (feed.readings, feed.reader.is_due()) == ([], False)
     feed.wait(for_s=0.1)
@@ -319,16 +321,16 @@ def test_source_clock_closes_minutes_in_the_meters_time(ahead_min: int) -> None:
 def test_source_late_meter_with_a_backlog_loses_no_minute(waited: dict[str, bool]) -> None:
     feed = SourceFeed(WATTS | {"every_s": 20, "time": "t"})
     arrives_ms = LONG_AGO_MS + 1_000_000 * MINUTE
-    feed.send("meter/home", told(1000, t=LONG_AGO_MS), arrives_ms, **waited)
+    feed.send("meter/home", document_of(1000, t=LONG_AGO_MS), arrives_ms, **waited)
     for i in range(1, 7):  # the clock must not close all minutes from then until today
-        feed.send("meter/home", told(1000, t=LONG_AGO_MS + i * 20 * SECOND), arrives_ms + i * SECOND)
+        feed.send("meter/home", document_of(1000, t=LONG_AGO_MS + i * 20 * SECOND), arrives_ms + i * SECOND)
     assert feed.readings == [Reading("home", minute, approx(1.0)) for minute in (FIRST, FIRST + 1)]
 
 
 def test_source_clock_closes_each_minute_once() -> None:
     feed = SourceFeed(WATTS | {"every_s": 10, "time": "t"})
     for second in (10, 20, 30, 40, 50):  # a replay, ten times as fast as life: the end comes nearer with each
-        feed.send("meter/home", told(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + second * SECOND // 10)
+        feed.send("meter/home", document_of(1000, t=LONG_AGO_MS + second * SECOND), LONG_AGO_MS + second * SECOND // 10)
     feed.wait(for_s=12)
     assert feed.readings == [Reading("home", FIRST, approx(1.0))]
     feed.wait()
@@ -339,7 +341,7 @@ def test_source_clock_closes_each_minute_once() -> None:
 def test_source_clock_closes_at_most_a_batch_of_minutes() -> None:
     feed = SourceFeed(WATTS | {"every_s": 60})
     for i in range(5):
-        feed.send(f"meter/{i}", told(1000))
+        feed.send(f"meter/{i}", document_of(1000))
     feed.now_ms += 90 * SECOND
     closed = [len(feed.reader.close_due(2)) for _ in range(4)]
     assert closed == [2, 2, 1, 0]
@@ -378,17 +380,17 @@ def test_source_slow_meter_is_logged_once() -> None:
     feed = SourceFeed(WATTS | {"every_s": 60})
     with capture_logs() as logs:
         for i in range(8):
-            feed.send("meter/home", told(1000), LONG_AGO_MS + i * 300 * SECOND)
+            feed.send("meter/home", document_of(1000), LONG_AGO_MS + i * 300 * SECOND)
     (line,) = logs
     assert (line["event"], line["device"], line["every_s"]) == ("meter.slow", "home", 300)
     with capture_logs() as logs:
         for i in range(8):
-            feed.send("meter/other", told(1000), LONG_AGO_MS + i * 300 * SECOND)
+            feed.send("meter/other", document_of(1000), LONG_AGO_MS + i * 300 * SECOND)
     assert logs == []  # of a fleet of them, one line is enough
     assert feed.statistics.n_slow_meters == 2
     assert "set every_s = 300" in line["cure"]
     for i in range(3):
-        feed.send("meter/home", told(1000), LONG_AGO_MS + 2_400 * SECOND + i * 10 * SECOND)
+        feed.send("meter/home", document_of(1000), LONG_AGO_MS + 2_400 * SECOND + i * 10 * SECOND)
     assert feed.statistics.n_slow_meters == 1
 
 
@@ -396,7 +398,7 @@ def test_source_slow_meter_with_every_s_fills_each_minute() -> None:
     feed = SourceFeed(WATTS | {"every_s": 300})
     with capture_logs() as logs:
         for i in range(5):
-            feed.send("meter/home", told(1000 * i), LONG_AGO_MS + i * 300 * SECOND)
+            feed.send("meter/home", document_of(1000 * i), LONG_AGO_MS + i * 300 * SECOND)
     assert [reading.gap_kw for reading in feed.readings[:20]] == [float(i) for i in range(4) for _ in range(5)]
     assert [line["event"] for line in logs] == ["meter.slow"]
     assert "gaps" not in logs[0]["cure"]

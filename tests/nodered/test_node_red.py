@@ -68,8 +68,8 @@ def peer(mosquitto: MosquittoBroker) -> Iterator[Peer]:
 
 
 def wait_connected(node_red: NodeRed, n_times: int) -> None:
-    said = re.compile(r"\[mqtt-broker:\w+\] Connected to broker")
-    wait_until(lambda: len(said.findall(node_red.log())) >= n_times, node_red.log, CONNECT_S)
+    debug = re.compile(r"\[mqtt-broker:\w+\] Connected to broker")
+    wait_until(lambda: len(debug.findall(node_red.log())) >= n_times, node_red.log, CONNECT_S)
 
 
 class House:

@@ -31,16 +31,16 @@ def test_house_values_follow_predict(house: House, look: Look) -> None:
     window = look(house.url + AT.format("home"))
     for _ in range(3):
         minute = house.read_next()
-        told = house.ask("predict?device=home")
-        window.wait("(kw) => Number(document.querySelector('#ahead-kw').value) === kw", told["gap_kw"])
-        assert shown(window) == {name: told[name] for name in ("gap_kw", "lower_kw", "upper_kw", "path")}
+        published = house.ask("predict?device=home")
+        window.wait("(kw) => Number(document.querySelector('#ahead-kw').value) === kw", published["gap_kw"])
+        assert shown(window) == {name: published[name] for name in ("gap_kw", "lower_kw", "upper_kw", "path")}
         assert window.data("#now-kw") == pytest.approx(minute.gap_kw, abs=1e-6)
-        assert window.text("#ahead-kw") == f"{told['gap_kw']:.2f}"
+        assert window.text("#ahead-kw") == f"{published['gap_kw']:.2f}"
         weights = window.page.locator("#experts tr").evaluate_all(
             "rows => rows.map((row) => [...row.querySelectorAll('data')].map((one) => Number(one.value)))"
         )
-        by_mean = sorted(told["experts"], key=lambda name: -told["experts"][name])
-        assert weights == [[told["experts"][name], told["median_experts"][name]] for name in by_mean]
+        by_mean = sorted(published["experts"], key=lambda name: -published["experts"][name])
+        assert weights == [[published["experts"][name], published["median_experts"][name]] for name in by_mean]
     assert window.text("#device") == "home"
 
 
@@ -49,13 +49,13 @@ def test_house_shows_outcome_and_forecast_of_a_minute(house: House, look: Look) 
     window.page.locator("#table-part summary").click()
     window.wait("() => document.querySelectorAll('#rows tr').length === 185")
     history = house.ask("devices/home/history?minutes=180")
-    told = {forecast["target_at"]: forecast for forecast in history["forecasts"]}
+    published = {forecast["target_at"]: forecast for forecast in history["forecasts"]}
     read = {reading["ts"]: reading["gap_kw"] for reading in history["readings"]}
     rows = window.page.locator("#rows tr").evaluate_all(
         "rows => rows.map((row) => [...row.children].map((c) => c.innerText))"
     )
-    for label, row in zip(sorted(set(told) | set(read), reverse=True), rows, strict=True):
-        forecast = told[label]
+    for label, row in zip(sorted(set(published) | set(read), reverse=True), rows, strict=True):
+        forecast = published[label]
         assert row[1] == (f"{read[label]:.3f}" if label in read else "pending")
         assert row[2] == f"{forecast['gap_kw']:.3f}"
         assert row[3] == f"{forecast['lower_kw']:.3f} to {forecast['upper_kw']:.3f}"
@@ -115,19 +115,19 @@ def test_house_warming_up_has_no_scores(house: House, look: Look) -> None:
 def test_score_texts(house: House, look: Look) -> None:
     window = look(house.url)
 
-    def said(**scores: Any) -> list[str]:
-        told: list[str] = window.page.evaluate(
+    def text(**scores: Any) -> list[str]:
+        sentence: list[str] = window.page.evaluate(
             "async (scores) => (await import('./page/format.js')).skillSentence(scores, 'last_day')",
             {"n": 900} | scores,
         )
-        return told
+        return sentence
 
     reference = "persistence (assuming no change) over the last day"
-    assert said(enough=True, skill=0.141) == [f"14\xa0% better than {reference}", "good"]
-    assert said(enough=True, skill=-0.082) == [f"8\xa0% worse than {reference}", "bad"]
-    assert said(enough=True, skill=-0.004)[0] == f"As good as {reference}"
-    assert said(enough=True, skill=None)[1] == "even"
-    assert said(enough=False, skill=0.9, n=3)[0].endswith(f"needs {MIN_OUTCOMES} outcomes; 3 so far")
+    assert text(enough=True, skill=0.141) == [f"14\xa0% better than {reference}", "good"]
+    assert text(enough=True, skill=-0.082) == [f"8\xa0% worse than {reference}", "bad"]
+    assert text(enough=True, skill=-0.004)[0] == f"As good as {reference}"
+    assert text(enough=True, skill=None)[1] == "even"
+    assert text(enough=False, skill=0.9, n=3)[0].endswith(f"needs {MIN_OUTCOMES} outcomes; 3 so far")
     assert window.page.evaluate("async () => (await import('./page/format.js')).MIN_OUTCOMES") == MIN_OUTCOMES
 
 
@@ -146,11 +146,11 @@ def test_house_chart_restarts_with_a_replay(house: House, look: Look) -> None:
         }"""
     )
     columns, read, n_told = rows
-    seconds, kw, lower, upper, told, path = columns
+    seconds, kw, lower, upper, published, path = columns
     assert [s - seconds[0] for s in seconds] == [0, 60, 120, 180, 240, 300]
     assert kw == [1, None, None, None, None, None]
     assert (lower[-1], upper[-1], lower[:-1]) == (1, 3, [None] * 5)  # at the minute that it speaks of
-    assert told == [None] * 6
+    assert published == [None] * 6
     assert path == [1, 1.2, 1.4, 1.6, 1.8, 2]
     assert (read, n_told) == ([7], 0)
 
@@ -170,8 +170,8 @@ def test_page_shows_devices_and_gateway(house: House, look: Look) -> None:
     window.see("#list", "cellar")
     window.see("#count", "3")
     # What it asks of the device is answered before that is forgotten.
-    told, lately = re.compile(r"/devices/cellar$"), re.compile(r"/devices/cellar/history\?")
-    with window.page.expect_response(told), window.page.expect_response(lately):
+    status, history = re.compile(r"/devices/cellar$"), re.compile(r"/devices/cellar/history\?")
+    with window.page.expect_response(status), window.page.expect_response(history):
         window.page.locator("#list").get_by_text("cellar").click()
     window.see("#device", "cellar")
     window.see("#state", "Waiting for second reading")

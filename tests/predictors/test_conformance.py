@@ -49,7 +49,7 @@ def test_predictor_has_an_identity(predictor: Predictor) -> None:
     assert isinstance(leads, tuple)
     assert list(leads) == sorted(set(leads))
     assert leads[0] >= 1
-    assert leads[-1] == 5, "5 minutes ahead is the horizon of all that gapcast says"
+    assert leads[-1] == 5, "5 minutes ahead is the horizon of all forecasts"
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 31, 32, 33, 40, 41, 256, 257, 600])

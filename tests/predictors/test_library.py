@@ -264,7 +264,7 @@ def test_install_read_only_folder_is_named_with_a_fix(newer: ModelCopy) -> None:
 
 def test_remove_uncovers_the_model_beneath(library: Library, newer: ModelCopy) -> None:
     install(newer.folder, library, ADMISSION)
-    assert remove("linear", library, "linear"), "the shipped one can speak"
+    assert remove("linear", library, "linear"), "the shipped one can be the default"
     assert library.models()["linear"] == library.folders[0] / "linear"
     assert names_in(library.own) == []
 

@@ -287,8 +287,8 @@ def test_predict_wrong_shape_is_rejected(model: TflitePredictor, change: str) ->
 
 
 def test_runtime_has_a_name() -> None:
-    _, said = load_interpreter()
-    assert re.fullmatch(r"(ai-edge-litert|tflite-runtime) \d+\.\d+.*", said)
+    _, name = load_interpreter()
+    assert re.fullmatch(r"(ai-edge-litert|tflite-runtime) \d+\.\d+.*", name)
 
 
 def test_runtime_missing_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:

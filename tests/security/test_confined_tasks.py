@@ -134,4 +134,4 @@ def test_limits_are_lowered_and_never_raised(monkeypatch: pytest.MonkeyPatch) ->
     assert lowered[resource.RLIMIT_AS][0] > 1 << 20
     monkeypatch.setattr(confinement, "_used_address_bytes", lambda: 0)
     lower_limits(ChildLimits(1 << 20))
-    assert lowered[resource.RLIMIT_AS] == (infinite, infinite), "a system that does not say what is used"
+    assert lowered[resource.RLIMIT_AS] == (infinite, infinite), "a system that does not report its usage"

@@ -152,5 +152,5 @@ def test_forecast_that_raises_is_rejected_and_others_continue(
         assert gateway.session.n_fresh_sessions == 0
         send(3, lambda _: 4.0)
         gateway.wait_taken(len(devices))
-        assert gateway.n_taken == len(devices), "nothing comes again"
+        assert gateway.n_taken == len(devices), "nothing is redelivered"
         assert gateway.service.statistics.internal_errors == {}

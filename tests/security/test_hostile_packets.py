@@ -139,12 +139,12 @@ def test_connection_any_error_ends_it_and_reconnects(broker: WireBroker) -> None
     def has_lost(n: int) -> bool:
         return len(lost) > n
 
-    told = ConnectionCallbacks(
+    callbacks = ConnectionCallbacks(
         lambda _n: None, lambda: None, lambda: lost.append(True), raise_error, lambda _acknowledged: None
     )
     connection = Connection(
         SessionOptions("gw", "s", ("gap/+/reading",), port=broker.port, host=LOOPBACK, protocol="5", announce=False),
-        told,
+        callbacks,
     )
     for n_before in range(2):
         wait_until(served(connection, lambda: connection.has_socket), "a connection")

@@ -76,12 +76,12 @@ def test_setup_creates_a_configuration(setup: Setup, script: Script, folder: Pat
         person.press_enter()
         person.wait_for('preset = "tasmota"')
         person.answer("Write this to gapcast.toml?", "y")
-        told = person.wait_for("Install ")
+        shown = person.wait_for("Install ")
         person.wait_for("sudo install -D -m 644 gapcast.toml /etc/gapcast/gapcast.toml && ")  # /tmp is hidden from it
         person.wait_for("sudo install -m 600 mqtt-password /etc/gapcast/ && gapcast systemd-unit | sudo tee /etc/")
         assert person.wait_end() == 0
-    assert "gapcast check --wait 70" in told
-    assert "gapcast run\n" in told
+    assert "gapcast check --wait 70" in shown
+    assert "gapcast run\n" in shown
     assert "sudo systemctl enable --now gapcast" in person.shown
     assert PASSWORD not in person.shown
     assert written(folder) == {
@@ -294,11 +294,11 @@ def test_setup_errors_name_a_fix(options: list[str], code: int, words: str, scri
 
 def test_setup_connects_with_tls(script: Script, folder: Path, tmp_path: Path, authority: Authority) -> None:
     with secured(tmp_path, authority, authority.issue("broker", alternative=HERE)) as (port, _):
-        said = ["setup", "--yes", "--broker", f"{LOOPBACK}:{port}", "--preset", "tasmota", "--wait", "0", "--tls"]
-        refused = script(*said)
+        arguments = ["setup", "--yes", "--broker", f"{LOOPBACK}:{port}", "--preset", "tasmota", "--wait", "0", "--tls"]
+        refused = script(*arguments)
         assert (refused.returncode, list(folder.iterdir())) == (1, [])
         assert "mqtt.tls.ca_path" in refused.stderr
-        done = script(*said, "--ca", authority.certificate)
+        done = script(*arguments, "--ca", authority.certificate)
     assert done.returncode == 0, done.stderr
     assert written(folder)["mqtt"]["tls"] == {"enabled": True, "ca_path": str(authority.certificate)}
 
@@ -325,27 +325,27 @@ def test_setup_unattended_writes_a_meter_not_sending_yet(
 def test_setup_unattended_does_not_choose_between_meters(
     script: Script, folder: Path, mosquitto: MosquittoBroker
 ) -> None:
-    said = ["setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.3"]
+    arguments = ["setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.3"]
     messages = [*tasmota(), ("shellies/shelly-plug-s1/relay/0/power", "20.58")]
     with sending(mosquitto, messages):
-        done = script(*said)
+        done = script(*arguments)
         assert done.returncode == 2
         assert "select one with --preset or --topic" in done.stderr
         assert "shelly-gen1-plug on shellies/{device}/relay/{channel}/power: shelly-plug-s1-0 0.021 kW" in done.stdout
         assert not list(folder.iterdir())
-        assert script(*said, "--preset", "shelly-gen1-plug").returncode == 0
+        assert script(*arguments, "--preset", "shelly-gen1-plug").returncode == 0
     assert written(folder)["sources"] == [{"preset": "shelly-gen1-plug"}]
 
 
 def test_setup_unattended_without_messages_writes_nothing(
     script: Script, folder: Path, mosquitto: MosquittoBroker
 ) -> None:
-    said = ["setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--preset", "dsmr-reader"]
-    done = script(*said, "--wait", "0.2")
+    arguments = ["setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--preset", "dsmr-reader"]
+    done = script(*arguments, "--wait", "0.2")
     assert done.returncode == 1
     assert "--wait 0 writes without waiting for a meter" in done.stderr
     assert not list(folder.iterdir())
-    assert script(*said, "--wait", "0").returncode == 0
+    assert script(*arguments, "--wait", "0").returncode == 0
     assert written(folder)["sources"] == [{"preset": "dsmr-reader"}]
 
 

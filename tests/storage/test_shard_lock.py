@@ -95,9 +95,9 @@ def test_other_models_are_rejected_unless_accepted(tmp_path: Path, other: dict[s
         second.acquire(other)
     second.release()
     accepting = ShardLock(tmp_path, accepts_other_models=True)
-    with capture_logs() as said:
+    with capture_logs() as logs:
         accepting.acquire(other)
-    assert [one["event"] for one in said] == ["shard.other_models"]
+    assert [one["event"] for one in logs] == ["shard.other_models"]
     accepting.release()
     second.acquire(other)
     second.release()

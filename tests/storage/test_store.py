@@ -195,11 +195,11 @@ def test_store_sets_a_damaged_checkpoint_aside(tmp_path: Path) -> None:
     content = damaged.read_bytes()[:-100]
     damaged.write_bytes(content)
     process = ProcessRun(tmp_path)
-    (told,) = process.logged("state.damaged")
-    assert told["path"] == str(damaged)
-    assert "cannot be parsed (BadZipFile" in told["problem"]
+    (logs,) = process.logged("state.damaged")
+    assert logs["path"] == str(damaged)
+    assert "cannot be parsed (BadZipFile" in logs["problem"]
     assert reports_damage(process, damaged.name)
-    assert Path(told["kept_as"]).read_bytes() == content
+    assert Path(logs["kept_as"]).read_bytes() == content
     assert not damaged.exists()
     assert_continues(process, minutes(0, 60))
     process.kill()
@@ -217,9 +217,9 @@ def test_store_damaged_line_is_a_missing_minute(tmp_path: Path) -> None:
     content = path.read_bytes().replace(b'["home",%d,' % (NOON + 18), b'["barn",%d,' % (NOON + 17))
     path.write_bytes(content)
     process = ProcessRun(tmp_path)
-    (told,) = process.logged("state.damaged")
-    assert "1 records are damaged or missing" in told["problem"]
-    assert Path(told["kept_as"]).read_bytes() == content
+    (logs,) = process.logged("state.damaged")
+    assert "1 records are damaged or missing" in logs["problem"]
+    assert Path(logs["kept_as"]).read_bytes() == content
     assert_continues(process, [reading for reading in minutes(0, 20, ["home"]) if reading.minute != NOON + 18])
     process.end()
 
@@ -272,7 +272,7 @@ def test_store_leaves_files_of_a_newer_version(tmp_path: Path, monkeypatch: pyte
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     process = ProcessRun(tmp_path)
     process.run(minutes(60, 80))
-    assert len(process.recorder.outputs) == 40, "it goes on all the same"
+    assert len(process.recorder.outputs) == 40, "it continues"
     assert "is of version 7, and this gapcast reads versions up to 2" in process.store.problem
     assert process.logged("state.not_kept")[0]["cure"].startswith("run the newer gapcast")
     process.end()
@@ -305,9 +305,9 @@ def test_store_read_only_folder_is_read() -> None:
                 path.chmod(0o444)
             before = {path.name: path.read_bytes() for path in folder.iterdir()}
             process = ProcessRun(folder)
-        (told,) = process.logged("state.not_kept")
-        assert "Permission denied" in told["problem"]
-        assert told["cure"] == "grant this account write permission, or set state.path"
+        (logs,) = process.logged("state.not_kept")
+        assert "Permission denied" in logs["problem"]
+        assert logs["cure"] == "grant this account write permission, or set state.path"
         assert process.store.problem.startswith("readings are not persisted across a restart: ")
         assert_continues(process, minutes(0, 60))
         process.end()
@@ -323,8 +323,8 @@ def test_store_sets_unreadable_files_aside() -> None:
             for path in (newest, journal_after):
                 path.chmod(0o000)
             process = ProcessRun(folder)
-            assert {Path(told["path"]) for told in process.logged("state.damaged")} == {newest, journal_after}
-            assert all("cannot be read" in told["problem"] for told in process.logged("state.damaged"))
+            assert {Path(logs["path"]) for logs in process.logged("state.damaged")} == {newest, journal_after}
+            assert all("cannot be read" in logs["problem"] for logs in process.logged("state.damaged"))
             assert process.store.problem == ""
             assert_continues(process, minutes(0, 40))
             process.end()
@@ -348,9 +348,9 @@ def test_store_leaves_a_damaged_file_it_cannot_rename() -> None:
 def test_store_skips_readings_without_needed_features(tmp_path: Path) -> None:
     two_checkpoints(tmp_path)
     store, engine = Store(tmp_path), Engine(Electric())
-    with capture_logs() as told:
+    with capture_logs() as logs:
         store.restore(engine)
-    assert "have no voltage_v" in next(entry["problem"] for entry in told if entry["event"] == "state.not_used")
+    assert "have no voltage_v" in next(entry["problem"] for entry in logs if entry["event"] == "state.not_used")
     assert list(engine.buffers) == []
     assert store.problem == ""
     store.close(None)
@@ -368,19 +368,19 @@ def test_store_without_a_folder_reports_it_and_continues() -> None:
 def test_store_resumes_after_a_full_disk(tmp_path: Path) -> None:
     process = ProcessRun(tmp_path)
     process.run(minutes(0, 10))
-    with capture_logs() as told, no_room_beyond(journal_path(tmp_path, 1).stat().st_size + 30):
+    with capture_logs() as logs, no_room_beyond(journal_path(tmp_path, 1).stat().st_size + 30):
         process.run(minutes(10, 20))
         process.run(minutes(20, 30))
-    assert [entry["event"] for entry in told] == ["state.not_kept"], "one line a trouble"
-    assert told[0]["cure"] == "free disk space"
+    assert [entry["event"] for entry in logs] == ["state.not_kept"], "one line for each problem"
+    assert logs[0]["cure"] == "free disk space"
     assert "No space left on device" in process.store.problem
     kept_before = files_of(tmp_path)
 
     process.later_s = 31.0
-    with capture_logs() as told:
+    with capture_logs() as logs:
         process.run(minutes(30, 31))
         wait_until(lambda: not (process.store.maintain() or process.store.problem), "it to be kept again")
-    assert [entry["event"] for entry in told] == ["state.kept_again"]
+    assert [entry["event"] for entry in logs] == ["state.kept_again"]
     process.run(minutes(31, 40))
     process.kill()
     assert kept_before.keys() <= files_of(tmp_path).keys()

@@ -51,7 +51,7 @@ def write() -> None:
     golden = draw.uniform(-1, 1, (3, CONTEXT, len(UNITS)))
     golden[:, :, : len(MEASURED)] = np.abs(golden[:, :, : len(MEASURED)]) * [2.0, 0.3, 240.0, 8.0]
     golden = golden.round(3).astype(np.float32)
-    told = model.predict(golden, verbose=0)
+    outputs = model.predict(golden, verbose=0)
     score = {"n": 1, "mse_kw2": 0.2, "mae_kw": 0.2, "mae_median_kw": 0.2, "coverage": 0.9}
     when = "2010-01-01T00:00:00Z"
     card = {
@@ -66,8 +66,8 @@ def write() -> None:
         "git_commit": "unknown", "created_at": when,
         "golden": {
             "window": golden.astype(float).round(3).tolist(),
-            "mean": told["mean"].astype(float).round(6).tolist(),
-            "quantiles": told["quantiles"].astype(float).round(6).tolist(),
+            "mean": outputs["mean"].astype(float).round(6).tolist(),
+            "quantiles": outputs["quantiles"].astype(float).round(6).tolist(),
         },
     }  # fmt: skip
     FOLDER.mkdir(exist_ok=True)

@@ -69,17 +69,17 @@ class Peer:
         wait_until(self.client.is_connected, "a peer's connection")
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
-        said = message.properties
+        mqtt_properties = message.properties
         self.messages.append(
             Message(
                 message.topic,
                 bytes(message.payload),
                 message.qos,
                 message.retain,
-                getattr(said, "MessageExpiryInterval", None),
-                getattr(said, "CorrelationData", None),
-                tuple(getattr(said, "UserProperty", ())),
-                getattr(said, "ContentType", None),
+                getattr(mqtt_properties, "MessageExpiryInterval", None),
+                getattr(mqtt_properties, "CorrelationData", None),
+                tuple(getattr(mqtt_properties, "UserProperty", ())),
+                getattr(mqtt_properties, "ContentType", None),
             )
         )
 
@@ -94,10 +94,10 @@ class Peer:
 
         ``properties`` are those of MQTT 5, by paho's names for them.
         """
-        said = Properties(PacketTypes.PUBLISH) if properties else None
+        mqtt_properties = Properties(PacketTypes.PUBLISH) if properties else None
         for name, value in properties.items():
-            setattr(said, name, value)
-        sent = self.client.publish(topic, payload, qos, retain, said)
+            setattr(mqtt_properties, name, value)
+        sent = self.client.publish(topic, payload, qos, retain, mqtt_properties)
         sent.wait_for_publish(20)
         assert sent.is_published()
 

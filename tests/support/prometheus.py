@@ -20,9 +20,9 @@ _SETTINGS = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}}
 def promtool(*arguments: object, given: str | None = None) -> str:
     """Run ``promtool``, with ``given`` on its standard input; return what it says, and fail where it is not content."""
     done = subprocess.run(["promtool", *map(str, arguments)], input=given, capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    return said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    return output
 
 
 class Prometheus:

@@ -46,7 +46,7 @@ class Machine:
         self._console = console
 
     @property
-    def said(self) -> str:
+    def log(self) -> str:
         """What systemd and the service said."""
         log = self.folder / "var" / "log" / "gapcast"
         return self._console.read_text("utf-8", "replace") + (log.read_text(encoding="utf-8") if log.exists() else "")
@@ -54,7 +54,7 @@ class Machine:
     @property
     def init(self) -> int:
         """The process id of its process 1."""
-        assert self._process.poll() is None, f"it ended: {self.said}"
+        assert self._process.poll() is None, f"it ended: {self.log}"
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text(encoding="ascii")
         return int(children.split()[0]) if children else 0
 
@@ -67,7 +67,7 @@ class Machine:
         """Run a command in there; return what it prints."""
         entered = ["nsenter", "--target", str(self.init), "--mount", "--pid", "--", *command]
         done = subprocess.run(entered, capture_output=True, text=True, check=False)
-        assert done.returncode == 0 or not check, f"{command}: {done.stdout}{done.stderr}; {self.said}"
+        assert done.returncode == 0 or not check, f"{command}: {done.stdout}{done.stderr}; {self.log}"
         return done.stdout
 
     def shown(self, name: str) -> str:
@@ -75,7 +75,7 @@ class Machine:
         return self.inside("systemctl", "show", "gapcast.service", "--property", name, "--value").strip()
 
     def wait_shown(self, name: str, value: str, timeout_s: float = 30.0) -> None:
-        wait_until(lambda: self.shown(name) == value, lambda: f"{name} {value}, not {self.shown(name)}; {self.said}",
+        wait_until(lambda: self.shown(name) == value, lambda: f"{name} {value}, not {self.shown(name)}; {self.log}",
                    timeout_s)  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def booted(folder: Path, unit: str, drop_in: str = "", configuration: str = "", 
     try:
         machine = Machine(folder, process, console)
         wait_until(console.exists, "the console")
-        wait_until(lambda: machine.is_up, lambda: f"its systemd; it said: {machine.said}")
+        wait_until(lambda: machine.is_up, lambda: f"its systemd; it said: {machine.log}")
         yield machine
     finally:
         process.kill()  # with it all that is in its namespaces

@@ -31,7 +31,7 @@ class Terminal:
         deadline_s = time.monotonic() + timeout_s
         while (at := self.shown.find(words, self._read_until)) < 0:
             ended = not self._read(deadline_s - time.monotonic())
-            assert not ended or words in self.shown[self._read_until :], f"{words!r} never came; shown: {self.shown}"
+            assert not ended or words in self.shown[self._read_until :], f"{words!r} not shown; shown: {self.shown}"
         seen = self.shown[self._read_until : at]
         self._read_until = at + len(words)
         return seen
@@ -61,11 +61,11 @@ class Terminal:
         if timeout_s <= 0 or not select.select([self._ours], [], [], timeout_s)[0]:
             return False
         try:
-            said = os.read(self._ours, 65_536)
+            text = os.read(self._ours, 65_536)
         except OSError:  # the program has ended
             return False
-        self.shown += _COLOURS.sub("", said.decode("utf-8", "replace")).replace("\r\n", "\n")
-        return bool(said)
+        self.shown += _COLOURS.sub("", text.decode("utf-8", "replace")).replace("\r\n", "\n")
+        return bool(text)
 
 
 @contextmanager

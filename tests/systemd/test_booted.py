@@ -89,17 +89,17 @@ def test_unit_serves_and_is_confined(guarded: MosquittoBroker, tmp_path: Path) -
             f"/proc/{pid}/root/home:", f"/proc/{pid}/root/root:",
         ]  # fmt: skip
         assert (folder / "var/lib/private/gapcast/stream").is_dir()
-        assert PASSWORD not in machine.inside("cat", f"/proc/{pid}/environ") + machine.said
+        assert PASSWORD not in machine.inside("cat", f"/proc/{pid}/environ") + machine.log
 
         # A model of one's own has its trial in a child process, which the unit's restrictions bind too.
         copy = ModelCopy(folder / "var/lib/private/gapcast/models", "linear")
         copy.alter_card(lambda card: card.update(version="tried"))
         machine.inside("systemctl", "reload", "gapcast.service")
-        wait_until(lambda: '"linear": "tried"' in machine.said, "the models to be loaded again", 30)
+        wait_until(lambda: '"linear": "tried"' in machine.log, "the models to be loaded again", 30)
         assert (folder / "var/lib/private/gapcast/proven.json").stat().st_mode & 0o777 == 0o600
         machine.inside("systemctl", "stop", "gapcast.service")
         assert machine.shown("Result") == "success"
-        assert json.loads(machine.said.splitlines()[-1])["event"] == "service.stopped"
+        assert json.loads(machine.log.splitlines()[-1])["event"] == "service.stopped"
 
 
 def test_unit_hanging_stream_is_restarted_with_a_traceback(tmp_path: Path) -> None:
@@ -114,14 +114,14 @@ def test_unit_hanging_stream_is_restarted_with_a_traceback(tmp_path: Path) -> No
         machine.wait_shown("NRestarts", "1")
         machine.wait_shown("ActiveState", "active")
         assert machine.shown("MainPID") != first
-        assert "in turn_or_hang" in machine.said.split("Fatal Python error: Aborted")[1]
+        assert "in turn_or_hang" in machine.log.split("Fatal Python error: Aborted")[1]
 
 
 def test_unit_bad_configuration_is_not_restarted(tmp_path: Path) -> None:
     with booted(tmp_path / "machine", unit(Path(COMMAND), CONFIG), configuration="[mqtt]\nprot = 1\n") as machine:
         machine.wait_shown("ActiveState", "failed")
         assert (machine.shown("ExecMainStatus"), machine.shown("NRestarts")) == ("2", "0")
-        assert "configuration key mqtt.prot: there is no such key" in machine.said
+        assert "configuration key mqtt.prot: there is no such key" in machine.log
 
 
 def test_unit_backup_restores_on_another_machine(guarded: MosquittoBroker, tmp_path: Path) -> None:

@@ -120,17 +120,17 @@ def test_notify_ignores_a_watchdog_of_another_process(supervisor: Supervisor, as
 
 
 def test_notify_without_a_socket_does_nothing() -> None:
-    told: list[str] = []
+    notified: list[str] = []
 
     def asked() -> str:
-        told.append("asked")
+        notified.append("asked")
         return ""
 
     notifier = Notifier.of({})
     notifier.ready("")
     notifier.alive(asked)
     notifier.stopping()
-    assert told == []
+    assert notified == []
 
 
 def test_notify_lost_socket_is_logged_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +144,7 @@ def test_notify_lost_socket_is_logged_once(tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.fixture
-def told(supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+def notified(supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
     """A gateway without a broker that notifies the supervisor, with a watchdog of two seconds."""
     from tests.support import gateways
 
@@ -155,18 +155,18 @@ def told(supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     gateway.stop()
 
 
-def test_notify_stops_when_the_stream_hangs(supervisor: Supervisor, told: Gateway) -> None:
+def test_notify_stops_when_the_stream_hangs(supervisor: Supervisor, notified: Gateway) -> None:
     assert supervisor.next().startswith("READY=1\nSTATUS=no broker (")
     assert "0 readings of 0 devices, forecasts of blend" in supervisor.next_that_has("WATCHDOG=1")
     hangs, freed = Event(), Event()
-    turn = told.service.turn
+    turn = notified.service.turn
 
     def hanging(timeout_s: float) -> int:
         hangs.set()
         freed.wait()
         return turn(timeout_s)
 
-    told.service.turn = hanging  # type: ignore[method-assign]  # the loop itself is to hang
+    notified.service.turn = hanging  # type: ignore[method-assign]  # the loop itself is to hang
     try:
         assert hangs.wait(10)
         supervisor.waiting()
@@ -177,9 +177,9 @@ def test_notify_stops_when_the_stream_hangs(supervisor: Supervisor, told: Gatewa
     assert "WATCHDOG=1" in supervisor.next()
 
 
-def test_notify_stops_when_rest_has_died(supervisor: Supervisor, told: Gateway) -> None:
+def test_notify_stops_when_rest_has_died(supervisor: Supervisor, notified: Gateway) -> None:
     supervisor.next_that_has("WATCHDOG=1")
-    told.application._http_server.stop()  # one that ends by itself is started again
+    notified.application._http_server.stop()  # one that ends by itself is started again
     assert not [thread for thread in threading.enumerate() if thread.name == "rest"]
     supervisor.waiting()
     Event().wait(WATCHED_S)

@@ -50,7 +50,7 @@ def test_report_without_gaps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "error"),
     [
         (row(START + timedelta(minutes=1), 1.0), "line 5: 2020-01-01T00:01:00Z is earlier than the row before it"),
         (row(START + timedelta(minutes=2), 1.0), "line 5: 2020-01-01T00:02:00Z is given twice"),
@@ -62,12 +62,12 @@ def test_report_without_gaps(tmp_path: Path) -> None:
         (row(START - timedelta(days=9_000), 1.0), "line 5: 1995-05-12T00:00:00Z is no possible time"),
     ],
 )
-def test_check_bad_row_is_named(tmp_path: Path, line: str, said: str) -> None:
+def test_check_bad_row_is_named(tmp_path: Path, line: str, error: str) -> None:
     lines = rows([1.0] * 6)
     lines[3] = line
     with pytest.raises(DatasetError, match=r"raw\.txt, line 5: ") as caught:
         checked(tmp_path, lines)
-    assert said in str(caught.value)
+    assert error in str(caught.value)
 
 
 def test_check_counts_further_bad_rows(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ NO_CLEAN_FILE = "is no clean file, or not the whole of one"
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "error"),
     [
         (lambda path: path.unlink(), "is not there"),
         (lambda path: path.write_bytes(b""), NO_CLEAN_FILE),
@@ -126,14 +126,14 @@ NO_CLEAN_FILE = "is no clean file, or not the whole of one"
     ],
 )
 def test_clean_file_altered_is_rejected(
-    tmp_path: Path, checked: tuple[Series, Report], spoil: Callable[[Path], object], said: str
+    tmp_path: Path, checked: tuple[Series, Report], spoil: Callable[[Path], object], error: str
 ) -> None:
     path = tmp_path / "clean.parquet"
     cleanfile.write(*checked, path)
     spoil(path)
     with pytest.raises(DatasetError, match=r"clean\.parquet: .*gapcast-trainer prepare") as caught:
         cleanfile.read(path)
-    assert said in str(caught.value)
+    assert error in str(caught.value)
 
 
 @contextmanager

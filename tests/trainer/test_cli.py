@@ -63,7 +63,7 @@ def test_cli_from_raw_data_to_a_scored_model(at_home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "error"),
     [
         ([], "raw.txt: holds a header and no readings"),
         (["a,b"], "raw.txt, line 2: has 1 fields separated by ';', not 9"),
@@ -72,11 +72,11 @@ def test_cli_from_raw_data_to_a_scored_model(at_home: Path) -> None:
         (rows([1.0, "many"]), "raw.txt, line 3: Global_active_power is 'many', not a number or '?'"),
     ],
 )
-def test_prepare_bad_data_is_one_sentence_and_writes_nothing(at_home: Path, lines: list[str], said: str) -> None:
+def test_prepare_bad_data_is_one_sentence_and_writes_nothing(at_home: Path, lines: list[str], error: str) -> None:
     write_text(at_home / "raw.txt", lines)
     found = run("prepare", "raw.txt")
     assert found.exit_code == 2
-    assert said in found.output
+    assert error in found.output
     assert len(found.output.splitlines()) == 1
     assert files(at_home) == {"raw.txt"}
 
@@ -118,7 +118,7 @@ def test_prepare_any_meter_csv_gives_minutes_and_a_report(at_home: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "error"),
     [
         ((), "meter.csv, line 1: is not UCI's household set"),
         (("--time-column", "When"), "name the other column too, by --value-column"),
@@ -140,11 +140,13 @@ def test_prepare_any_meter_csv_gives_minutes_and_a_report(at_home: Path) -> None
         ((*COLUMNS, "--out", "house.html"), "must be three files"),
     ],
 )
-def test_prepare_incomplete_csv_is_named_and_writes_nothing(at_home: Path, options: tuple[str, ...], said: str) -> None:
+def test_prepare_incomplete_csv_is_named_and_writes_nothing(
+    at_home: Path, options: tuple[str, ...], error: str
+) -> None:
     before = a_meter(at_home).read_bytes()
     found = run("prepare", "meter.csv", *options)
     assert found.exit_code == 2
-    assert said in " ".join(found.output.split())
+    assert error in " ".join(found.output.split())
     assert files(at_home) == {"meter.csv"}
     assert (at_home / "meter.csv").read_bytes() == before
 
@@ -164,7 +166,7 @@ def test_prepare_says_which_extra_it_needs(at_home: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "error"),
     [
         (("prepare", "nothing.zip"), "'nothing.zip' does not exist"),
         (("train", "linear"), "runs/household.parquet: is not there: create it with `gapcast-trainer prepare`"),
@@ -182,10 +184,10 @@ def test_prepare_says_which_extra_it_needs(at_home: Path, monkeypatch: pytest.Mo
         (("train", "linear", "--set", "seed=much"), "experiment linear: seed: Input should be a valid integer"),
     ],
 )
-def test_cli_errors_are_one_sentence(at_home: Path, words: tuple[str, ...], said: str) -> None:
+def test_cli_errors_are_one_sentence(at_home: Path, words: tuple[str, ...], error: str) -> None:
     found = run(*words)
     assert found.exit_code == 2
-    assert said in found.output
+    assert error in found.output
     assert not files(at_home)
 
 
@@ -239,9 +241,9 @@ def test_fit_ctrl_c_keeps_the_best_so_far(prepared: Path) -> None:
         first = process.stdout.readline()
         assert first.startswith("epoch 1: loss "), first + (process.stderr.read() if process.stderr else "")
         process.send_signal(signal.SIGINT)
-        said, complaint = process.communicate(timeout=60)
+        output, complaint = process.communicate(timeout=60)
     assert process.returncode == 0, complaint
-    assert "lstm-5-3: interrupted, best after epoch " in said
+    assert "lstm-5-3: interrupted, best after epoch " in output
     assert json.loads((prepared / "runs/lstm-5-3/run.json").read_text())["status"] == "interrupted"
     assert run("export", "runs/lstm-5-3").exit_code == 0
 

@@ -159,7 +159,7 @@ def test_csv_skipped_hour_is_an_error_with_its_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "error"),
     [
         ("2020-01-01T00:02:00Z", "has 1 fields separated by ',', but the header has 2"),
         ("2020-01-01T00:02:00Z,1,5", "(numbers with a decimal comma must be quoted)"),
@@ -177,11 +177,11 @@ def test_csv_skipped_hour_is_an_error_with_its_line(tmp_path: Path) -> None:
         ("1577836920,1", "is an epoch number, but the row before has a time with an offset"),
     ],
 )
-def test_csv_bad_row_is_named(tmp_path: Path, line: str, said: str) -> None:
+def test_csv_bad_row_is_named(tmp_path: Path, line: str, error: str) -> None:
     path = written(tmp_path, ["2020-01-01T00:00:00Z,1", "2020-01-01T00:01:00Z,1", line, "2020-01-01T00:03:00Z,1"])
     with pytest.raises(DatasetError, match=r"meter\.csv, line 4: ") as caught:
         meter.read(path, LAYOUT)
-    assert said in str(caught.value)
+    assert error in str(caught.value)
 
 
 def test_csv_mixed_local_and_offset_times_are_rejected(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_csv_offsets_may_differ(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "error"),
     [
         (["1577836800,1", "1577836800,2"], "line 3: 2020-01-01T00:00:00Z is given twice"),
         (["1577836860,1", "1577836800,2"], "line 3: 2020-01-01T00:00:00Z is earlier than the row before it"),
@@ -207,10 +207,10 @@ def test_csv_offsets_may_differ(tmp_path: Path) -> None:
         (["1577836800,", "1577836860,?"], "holds no reading: every value is missing"),
     ],
 )
-def test_csv_impossible_rows_are_rejected(tmp_path: Path, rows: list[str], said: str) -> None:
+def test_csv_impossible_rows_are_rejected(tmp_path: Path, rows: list[str], error: str) -> None:
     with pytest.raises(DatasetError) as caught:
         clean.check(meter.read(written(tmp_path, rows), LAYOUT))
-    assert said in str(caught.value)
+    assert error in str(caught.value)
 
 
 def test_csv_watts_taken_for_kilowatts_are_reported(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_csv_watts_taken_for_kilowatts_are_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "error"),
     [
         (b"", "line 1: is empty"),
         (b"\ntime,power_w\n", "line 1: is empty, or its first line is"),
@@ -237,12 +237,12 @@ def test_csv_watts_taken_for_kilowatts_are_reported(tmp_path: Path) -> None:
         (gzip.compress(b"time,power_w\n" + bytes(range(256)) * 300)[:-9], "cannot be read to its end"),
     ],
 )
-def test_csv_other_file_is_rejected(tmp_path: Path, content: bytes, said: str) -> None:
+def test_csv_other_file_is_rejected(tmp_path: Path, content: bytes, error: str) -> None:
     path = tmp_path / "meter.csv"
     path.write_bytes(content)
     with pytest.raises(DatasetError) as caught:
         meter.read(path, LAYOUT)
-    assert said in str(caught.value)
+    assert error in str(caught.value)
     assert len(str(caught.value)) < 600
 
 

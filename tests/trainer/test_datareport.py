@@ -88,8 +88,8 @@ def test_report_pictures_have_alternative_text(page: _Page) -> None:
 
 
 def test_report_describes_the_file(page: _Page, small: Clean) -> None:
-    for told in ("Data report: house.parquet", small.report.sha256, "9,000 (6 d 6 h)", "98.83 %", "Europe/Paris"):
-        assert told in page.text
+    for text in ("Data report: house.parquet", small.report.sha256, "9,000 (6 d 6 h)", "98.83 %", "Europe/Paris"):
+        assert text in page.text
     assert "2020-01-05T04:00:00Z" in page.text  # the longest gap: 90 minutes from minute 6,000 on
     assert "1 h 30 min" in page.text
     assert "voltage_v" in page.text

@@ -85,7 +85,7 @@ def test_embargo_follows_the_longest_lead_time(leads: tuple[int, ...], embargo_m
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "error"),
     [
         ("", "mine.toml: family: Field required"),
         ("family = ", "mine.toml: is not TOML: "),
@@ -123,8 +123,8 @@ def test_embargo_follows_the_longest_lead_time(leads: tuple[int, ...], embargo_m
         ('family = "linear"\nseed = 4294967296', "mine.toml: seed: Input should be less than 4294967296"),
     ],
 )
-def test_experiment_error_names_the_key(text: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=said):
+def test_experiment_error_names_the_key(text: str, error: str, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=error):
         find(str(written(tmp_path, text)))
 
 

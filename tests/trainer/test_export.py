@@ -193,7 +193,7 @@ def test_export_run_of_another_clean_file_is_rejected(linear_run: Path, small: C
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "error"),
     [
         ({"family": "gone"}, "no family gone"),
         ({"window": {"context": 12}}, "the weights do not fit"),
@@ -202,7 +202,7 @@ def test_export_run_of_another_clean_file_is_rejected(linear_run: Path, small: C
     ],
 )
 def test_export_run_that_does_not_match_is_rejected(
-    change: dict[str, Any], said: str, linear_run: Path, small: Clean, tmp_path: Path
+    change: dict[str, Any], error: str, linear_run: Path, small: Clean, tmp_path: Path
 ) -> None:
     from gapcast_trainer.export import export
 
@@ -212,7 +212,7 @@ def test_export_run_that_does_not_match_is_rejected(
     fields["experiment"] |= change
     (tmp_path / RUN_FILE).write_text(json.dumps(fields))
     load_run(tmp_path)  # well-formed all the same
-    with pytest.raises(RunError, match=said):
+    with pytest.raises(RunError, match=error):
         export(tmp_path, small, tmp_path / "models")
     assert not (tmp_path / "models").exists()
 

@@ -174,14 +174,14 @@ def test_family_context_not_divisible_into_steps_is_rejected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hyper", "said"),
+    ("hyper", "error"),
     [
         ({"near_min": 30, "near_fold": 4}, "near_min (30) must be whole folds of near_fold (4) minutes"),
         ({"far_units": 8}, "far_units must be 0 or near_units[0] (32)"),
     ],
 )
-def test_family_inconsistent_scales_are_rejected(hyper: dict[str, Any], said: str) -> None:
-    with pytest.raises(RunError, match=re.escape(said)):
+def test_family_inconsistent_scales_are_rejected(hyper: dict[str, Any], error: str) -> None:
+    with pytest.raises(RunError, match=re.escape(error)):
         find_family("multiscale", hyper)
 
 

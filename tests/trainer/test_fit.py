@@ -30,13 +30,13 @@ def fitted(small: Clean, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run,
     from gapcast_trainer.fit import fit
 
     folder = tmp_path_factory.mktemp("fitted")
-    said: list[str] = []
-    run = fit(QUICK, small, folder, note=said.append)
-    return run, folder, said
+    notes: list[str] = []
+    run = fit(QUICK, small, folder, note=notes.append)
+    return run, folder, notes
 
 
 def test_run_records_its_inputs(fitted: tuple[Run, Path, list[str]], small: Clean) -> None:
-    run, folder, said = fitted
+    run, folder, notes = fitted
     assert (run.name, run.experiment.family, run.status) == ("made-up", "lstm", "finished")
     assert run.experiment.hyper["units"] == [2]
     assert run.experiment.hyper["anchor"] == 0.7  # what the plan left out is stated too
@@ -47,7 +47,7 @@ def test_run_records_its_inputs(fitted: tuple[Run, Path, list[str]], small: Clea
     assert (run.n_train, run.n_validate) == (len(train), len(validate))
     assert (run.train_first, run.train_last) == ("2020-01-01T00:01:00Z", "2020-01-04T17:59:00Z")
     assert run.versions.keys() == {"python", "keras", "tensorflow", "numpy"}
-    assert len(run.history) == len(said) == 4
+    assert len(run.history) == len(notes) == 4
     assert sorted(path.name for path in folder.iterdir()) == [RUN_FILE, WEIGHTS_FILE]
     assert load_run(folder)[0] == run
 
@@ -321,8 +321,8 @@ def test_fit_missing_feature_is_rejected(small: Clean, tmp_path: Path) -> None:
 def test_fit_split_without_windows_is_rejected(small: Clean, tmp_path: Path) -> None:
     from gapcast_trainer.fit import fit
 
-    said = "no window to train on: the file has none observed from the beginning to 2009-06-30T23:55:00Z"
-    with pytest.raises(RunError, match=said):
+    error = "no window to train on: the file has none observed from the beginning to 2009-06-30T23:55:00Z"
+    with pytest.raises(RunError, match=error):
         fit(Experiment(name="early", family="linear"), small, tmp_path)
 
 

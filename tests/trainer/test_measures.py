@@ -28,9 +28,9 @@ def test_pinball_at_the_median_is_half_the_absolute_error() -> None:
 
 
 @given(KW, KW)
-def test_crps_without_spread_is_the_absolute_error(said: float, came: float) -> None:
-    found = crps(np.full((1, 5), said), LEVELS, np.array([came]))
-    assert found[0] == pytest.approx(abs(said - came), abs=1e-9)
+def test_crps_without_spread_is_the_absolute_error(error: float, came: float) -> None:
+    found = crps(np.full((1, 5), error), LEVELS, np.array([came]))
+    assert found[0] == pytest.approx(abs(error - came), abs=1e-9)
 
 
 @pytest.mark.parametrize("came", [-0.5, 0.0, 0.2, 0.5, 0.93, 1.0, 2.0])

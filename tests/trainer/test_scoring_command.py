@@ -61,7 +61,7 @@ def test_evaluate_command_other_minutes(at_home: Path, clean_path: Path, models:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "error"),
     [
         (("--from", "2020-01-08"), "there are no 30 readings in a row with an outcome"),
         (("--from", "2020-01-07", "--until", "2020-01-06"), "no minutes to score: they would begin at"),
@@ -72,9 +72,9 @@ def test_evaluate_command_other_minutes(at_home: Path, clean_path: Path, models:
     ],
 )
 def test_evaluate_command_errors_are_one_sentence(
-    at_home: Path, clean_path: Path, models: Path, words: tuple[str, ...], said: str
+    at_home: Path, clean_path: Path, models: Path, words: tuple[str, ...], error: str
 ) -> None:
     found = run(clean_path, models, *words, "--json", "scores.json")
     assert found.exit_code in {2, 3}
-    assert said in found.output
+    assert error in found.output
     assert not list(at_home.iterdir())

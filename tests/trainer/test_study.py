@@ -129,7 +129,7 @@ def test_study_model_writes_predictions_and_history(household: Household, tmp_pa
     found = reproduce(household, settings_in(tmp_path), small)
     lines = (tmp_path / "study-9.predictions.csv").read_text().splitlines()
     assert found["test"]["n"] == len(lines) - 1 == found["test_shape"][0]
-    squared = [(float(actual) - float(said)) ** 2 for _, actual, said in (line.split(",") for line in lines[1:])]
+    squared = [(float(actual) - float(error)) ** 2 for _, actual, error in (line.split(",") for line in lines[1:])]
     assert np.mean(squared) == pytest.approx(found["test"]["mse_kw2"], rel=1e-4)
     assert found["best_val_loss"] == found["val_loss"][found["best_epoch"] - 1] == min(found["val_loss"])
     assert found["in_order"]["model"]["n"] == found["in_order"]["persistence"]["n"] > 20

@@ -226,7 +226,7 @@ def test_training_set_without_held_out_houses_has_no_score(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "error"),
     [
         (("window.context=30",), "have the context 20, and experiment many asks for 30: prepare a set with --context"),
         (("window.padding=zero",), "have the padding oldest, and experiment many asks for zero"),
@@ -237,11 +237,11 @@ def test_training_set_without_held_out_houses_has_no_score(tmp_path: Path) -> No
     ],
 )  # fmt: skip
 def test_training_set_other_windows_are_rejected(
-    changes: tuple[str, ...], said: str, folder: Path, toml: Path, tmp_path: Path
+    changes: tuple[str, ...], error: str, folder: Path, toml: Path, tmp_path: Path
 ) -> None:
     options = [word for change in changes for word in ("--set", change)]
     result = run("train", toml, "--from", folder, "--out", tmp_path / "run", *options)
-    assert (result.exit_code, said in result.output) == (2, True), result.output
+    assert (result.exit_code, error in result.output) == (2, True), result.output
     assert not (tmp_path / "run").exists()
 
 
@@ -255,7 +255,7 @@ def alter(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "error"),
     [
         (lambda its: (its / MANIFEST_FILE).unlink(), "set: holds no manifest.json, so it is no training set"),
         (lambda its: (its / MANIFEST_FILE).write_text("[]"), "manifest.json: is no manifest of a training set"),
@@ -265,12 +265,12 @@ def alter(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
     ],
 )
 def test_training_set_invalid_is_rejected(
-    damage: Callable[[Path], None], said: str, folder: Path, tmp_path: Path
+    damage: Callable[[Path], None], error: str, folder: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(folder, tmp_path / "set")
     damage(tmp_path / "set")
     result = run("train", "linear", "--from", tmp_path / "set")
-    assert (result.exit_code, said in result.output) == (2, True), result.output
+    assert (result.exit_code, error in result.output) == (2, True), result.output
 
 
 def test_training_set_damaged_chunk_is_named(folder: Path, found: TrainingSet, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def bad(lines: list[str], at: int, line: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "error"),
     [
         (row(START, 1.0).replace(";", ","), "has 1 fields separated by ';', not 9"),
         ("1/1/2020;00:02:00;1.0", "has 3 fields"),
@@ -97,16 +97,16 @@ def bad(lines: list[str], at: int, line: str) -> list[str]:
         ("ü/1/2020;00:02:00;1.0;0;240;4;0;1;17", "Date is 'ü/1/2020'"),
     ],
 )
-def test_uci_bad_line_is_named(tmp_path: Path, line: str, said: str) -> None:
+def test_uci_bad_line_is_named(tmp_path: Path, line: str, error: str) -> None:
     path = write_text(tmp_path / "raw.txt", bad(rows([1.0] * 6), 5, line))
     with pytest.raises(DatasetError, match=r"raw\.txt, line 5: ") as caught:
         uci.read(path)
-    assert said in str(caught.value)
+    assert error in str(caught.value)
     assert caught.value.line == 5
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "error"),
     [
         (b"", "is empty"),
         (b"\n1;2;3\n", "has no header"),
@@ -117,12 +117,12 @@ def test_uci_bad_line_is_named(tmp_path: Path, line: str, said: str) -> None:
         (b"\x00\x01\xff" * 500, "line 1: is not UCI's household set"),
     ],
 )
-def test_uci_other_file_is_rejected(tmp_path: Path, content: bytes, said: str) -> None:
+def test_uci_other_file_is_rejected(tmp_path: Path, content: bytes, error: str) -> None:
     path = tmp_path / "raw.txt"
     path.write_bytes(content)
     with pytest.raises(DatasetError) as caught:
         uci.read(path)
-    assert said in str(caught.value)
+    assert error in str(caught.value)
     assert len(str(caught.value)) < 400
 
 

@@ -47,7 +47,7 @@ def write_set(
         n_found = list(counted["found"])
         n_taken = [min(n, n_each) for n in n_found]
         its = replace(job, n_found={name: n_found}, n_taken={name: n_taken})
-        assert [told["group"].tolist() for told in drawer(its, names)(iter(frames))] == [[group]]
+        assert [result["group"].tolist() for result in drawer(its, names)(iter(frames))] == [[group]]
         chunks += [Chunk(**chunk) for chunk in json.loads(note_path(folder, group).read_text())]
         begin, n_learnt = begins[name], max(counted["n_learnt"], 1)
         found.append(
