@@ -27,10 +27,12 @@ from gapcast.predictors.proven import PROVEN_FILE, ProvenModels
 from gapcast.predictors.store import build_model, default_model, load_model
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.predictors.trial import MAX_BATCH_S, check_batch, probe_windows, run_trial, try_model
-from tests.integration.conftest import StartGateway
+from tests.integration.conftest import StartGateway, stack, start_gateway
 from tests.support.brokers import MosquittoBroker
 from tests.support.models import ModelCopy, default_name, every_feature_model, shipped_models, shipped_names
 from tests.support.waiting import wait_until
+
+__all__ = ["stack", "start_gateway"]
 
 MB = 1 << 20
 #: Offset and bit of flips, found by a search, with which the runtime reads or writes where it must not: in the model of

@@ -33,11 +33,13 @@ from gapcast.core.errors import ModelError
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor
 from gapcast.systemd.notify import Notifier
-from tests.integration.conftest import StartGateway
+from tests.integration.conftest import StartGateway, stack, start_gateway
 from tests.security.test_confined_tasks import run
 from tests.support.brokers import MosquittoBroker
 from tests.support.models import ModelCopy, shipped_models
 from tests.support.waiting import wait_until
+
+__all__ = ["stack", "start_gateway"]
 
 MB, GB = 1 << 20, 1 << 30
 
