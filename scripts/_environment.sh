@@ -87,6 +87,6 @@ make_environment() { # make_environment PYTHON FOLDER REQUIREMENTS
             uv pip install --quiet --python "$2/bin/python" --require-hashes -r "$3"
     else
         "$1" -m venv "$2" &&
-            "$2/bin/python" -m pip --disable-pip-version-check install --quiet --require-hashes --prefer-binary -r "$3"
+            "$2/bin/python" -m pip --disable-pip-version-check install --quiet --no-compile --require-hashes --prefer-binary -r "$3"
     fi
 }
