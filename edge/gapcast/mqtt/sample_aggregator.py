@@ -117,7 +117,9 @@ class SampleAggregator:
 
     def _recall(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
         value = meter.learn(sample.terms)
-        if sample.at_ms is not None and None in sample.terms.values():
+        if sample.at_ms is not None and not sample.terms:
+            meter.means.close(sample.at_ms)
+        elif sample.at_ms is not None and None in sample.terms.values():
             self._end_validity(meter, sample)
         elif sample.at_ms is not None and value is not None:
             meter.last_ms = sample.at_ms
@@ -151,7 +153,9 @@ class SampleAggregator:
                 continue
             meter.awaited_ms = inf
             try:
-                meter.means.close(now_ms - meter.behind_ms)
+                closed_ms = now_ms - meter.behind_ms
+                if meter.means.close(closed_ms):
+                    self._new_samples.append(Sample(meter.topic, closed_ms, {}, {}))
                 closed += [(meter, reading) for reading in self._readings(meter)]
                 self._schedule_end(meter)
             except NOT_CONTAINED:

@@ -155,6 +155,7 @@ class Service:
         attempt("persistence", self._persist_confirmed, between_batches=not arrivals)
         if not arrivals:
             attempt("persistence", self._persist_forgotten)
+            attempt("persistence", self._persist_samples)
             self._publish_reports()
             return 0
         readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
@@ -230,6 +231,11 @@ class Service:
     def _snapshot(self) -> Snapshot:
         with self._running.lock:
             return capture_snapshot(self._running.engine, self._link.meters.capture_state())
+
+    def _persist_samples(self) -> None:
+        """Persist that the clock closed minutes, if no message came with them."""
+        if samples := self._link.meters.take_samples():
+            self._persistence.add_batch([], none_accepted([]), time.time_ns() // 1_000_000, [], samples)
 
     def _persist_forgotten(self) -> None:
         """Persist that devices were forgotten, between the batches before and after."""

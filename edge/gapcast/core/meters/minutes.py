@@ -118,9 +118,14 @@ class MinuteMeans:
             self._accumulate(values, self._through_ms, until_ms if known else self._through_ms, until_ms)
         self.newest_ms = until_ms
 
-    def close(self, now_ms: int) -> None:
-        """Close the minutes that are due at ``now_ms``, by the device's clock; the current sample keeps holding."""
+    def close(self, now_ms: int) -> bool:
+        """Close the minutes that are due at ``now_ms``, by the device's clock; the current sample keeps holding.
+
+        Return whether one of them had no mean, so that no reading tells of its end.
+        """
+        minute, n_closed = self._minute, len(self._closed)
         self._close_until((now_ms - self._wait_ms) // MINUTE_MS * MINUTE_MS)
+        return self._minute - minute > len(self._closed) - n_closed
 
     def replay_minute(self, minute: int) -> None:
         """Close ``minute``, which had been closed before its samples were replayed."""

@@ -31,7 +31,7 @@ class Sample(NamedTuple):
 
     ``at_ms`` is by the meter's clock, None if the message had terms of a sum but no complete value. ``terms`` are in
     the meter's unit, by path, None for a term that is no longer known; ``measured`` are the other features, in their
-    units.
+    units. Without terms, it records that the clock closed a minute without a mean at ``at_ms``.
     """
 
     topic: str
