@@ -106,7 +106,7 @@ def test_members_incompatible_are_rejected_if_named_else_skipped(mixed: Path, ca
     assert str(refused.value) == f"forecast.experts: {name} cannot be combined with lstm-5-3: {why}"
     with capture_logs() as logs:
         assert load_models(settings(mixed)).others == ()
-    skipped = {entry["model"]: entry for entry in logs if entry["event"] == "model.not_heard"}
+    skipped = {entry["model"]: entry for entry in logs if entry["event"] == "model.not_combined"}
     assert (skipped[name]["why"], skipped[name]["beside"]) == (why, "lstm-5-3")
 
 

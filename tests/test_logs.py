@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from gapcast.observability.log_rate_limit import BURST, PER_S, LogBudget
-from gapcast.observability.logs import configure_logs
+from gapcast.observability.logs import FORMER_NAMES, configure_logs
 from tests.support.presence import ROOT
 
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
@@ -61,7 +61,7 @@ def events_on_page() -> dict[str, tuple[str, set[str], str]]:
 
 
 def test_log_events_are_documented_with_their_fields() -> None:
-    documented = {event: fields for event, (_, fields, _) in events_on_page().items() if event != "library.said"}
+    documented = {event: fields for event, (_, fields, _) in events_on_page().items() if event != "library.message"}
     logged = {event: fields | SPREAD.get(event, set()) for event, fields in events_in_code().items()}
     assert len(logged) > 25
     assert documented == logged
@@ -143,6 +143,16 @@ def test_log_lines_are_json_and_rate_limited(log_lines: Any) -> None:
     assert entries[-1]["event"] == "service.stopped"
 
 
+def test_log_events_renamed_have_their_former_name(log_lines: Any) -> None:
+    configure_logs("json", "info")
+    for name in FORMER_NAMES:
+        structlog.get_logger().warning(name)
+    structlog.get_logger().warning("clock.off")
+    found = {entry["event"]: entry.get("formerly") for entry in log_lines()}
+    assert found == {**FORMER_NAMES, "clock.off": None}
+    assert {*FORMER_NAMES} <= {*events_on_page()}
+
+
 def test_log_lines_of_libraries_are_rate_limited_events(log_lines: Any) -> None:
     configure_logs("json", "info")
     for _ in range(100):
@@ -150,7 +160,7 @@ def test_log_lines_of_libraries_are_rate_limited_events(log_lines: Any) -> None:
     entries = log_lines()
     assert len(entries) == BURST
     assert {key: entries[0][key] for key in ("event", "level", "logger", "text")} == {
-        "event": "library.said", "level": "warning", "logger": "uvicorn.error",
+        "event": "library.message", "level": "warning", "logger": "uvicorn.error",
         "text": "Invalid HTTP request received.",
     }  # fmt: skip
 

@@ -202,10 +202,10 @@ def test_topic_affinity_is_retried_until_the_stop(tmp_path: Path, monkeypatch: p
     with capture_logs() as logs:
         waiting = Thread(target=wait_for_topic_affinity, args=(settings, session_options(settings, {}), stopping))
         waiting.start()
-        wait_until(lambda: any(one["event"] == "mqtt.dealing_unknown" for one in logs), "a word about it")
+        wait_until(lambda: any(one["event"] == "mqtt.topic_affinity_unknown" for one in logs), "a word about it")
         stopping.set()
         waiting.join()
-    announced = next(one for one in logs if one["event"] == "mqtt.dealing_unknown")
+    announced = next(one for one in logs if one["event"] == "mqtt.topic_affinity_unknown")
     assert "unreachable" in announced["problem"]
 
 

@@ -228,5 +228,5 @@ def test_checkpoint_with_bad_learnt_columns_keeps_readings(tmp_path: Path) -> No
     with capture_logs() as logs:
         Store(tmp_path).restore(engine)
     assert engine.latest() == run.engine.latest()
-    (entry,) = [entry for entry in logs if entry["event"] == "state.learnt_not_used"]
+    (entry,) = [entry for entry in logs if entry["event"] == "state.learning_not_restored"]
     assert entry["problem"] == "1 rows of learned values or scores are out of range"

@@ -274,7 +274,7 @@ def test_store_leaves_files_of_a_newer_version(tmp_path: Path, monkeypatch: pyte
     process.run(minutes(60, 80))
     assert len(process.recorder.outputs) == 40, "it continues"
     assert "is of version 7, and this gapcast reads versions up to 2" in process.store.problem
-    assert process.logged("state.not_kept")[0]["cure"].startswith("run the newer gapcast")
+    assert process.logged("state.not_persisted")[0]["cure"].startswith("run the newer gapcast")
     process.end()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -305,7 +305,7 @@ def test_store_read_only_folder_is_read() -> None:
                 path.chmod(0o444)
             before = {path.name: path.read_bytes() for path in folder.iterdir()}
             process = ProcessRun(folder)
-        (logs,) = process.logged("state.not_kept")
+        (logs,) = process.logged("state.not_persisted")
         assert "Permission denied" in logs["problem"]
         assert logs["cure"] == "grant this account write permission, or set state.path"
         assert process.store.problem.startswith("readings are not persisted across a restart: ")
@@ -358,7 +358,7 @@ def test_store_skips_readings_without_needed_features(tmp_path: Path) -> None:
 
 def test_store_without_a_folder_reports_it_and_continues() -> None:
     process = ProcessRun(Path("/proc/nowhere/stream"))
-    assert process.logged("state.not_kept")
+    assert process.logged("state.not_persisted")
     process.run(minutes(0, 20))
     assert process.store.problem
     assert_continues(process, minutes(0, 20))
@@ -371,7 +371,7 @@ def test_store_resumes_after_a_full_disk(tmp_path: Path) -> None:
     with capture_logs() as logs, no_room_beyond(journal_path(tmp_path, 1).stat().st_size + 30):
         process.run(minutes(10, 20))
         process.run(minutes(20, 30))
-    assert [entry["event"] for entry in logs] == ["state.not_kept"], "one line for each problem"
+    assert [entry["event"] for entry in logs] == ["state.not_persisted"], "one line for each problem"
     assert logs[0]["cure"] == "free disk space"
     assert "No space left on device" in process.store.problem
     kept_before = files_of(tmp_path)
@@ -380,7 +380,7 @@ def test_store_resumes_after_a_full_disk(tmp_path: Path) -> None:
     with capture_logs() as logs:
         process.run(minutes(30, 31))
         wait_until(lambda: not (process.store.maintain() or process.store.problem), "it to be kept again")
-    assert [entry["event"] for entry in logs] == ["state.kept_again"]
+    assert [entry["event"] for entry in logs] == ["state.persisted_again"]
     process.run(minutes(31, 40))
     process.kill()
     assert kept_before.keys() <= files_of(tmp_path).keys()

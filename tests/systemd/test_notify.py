@@ -137,7 +137,7 @@ def test_notify_lost_socket_is_logged_once(tmp_path: Path, capsys: pytest.Captur
     notifier = Notifier(str(tmp_path / "nothing"), WATCHED_S, iter(range(100)).__next__)
     notifier.alive(lambda: "")
     notifier.alive(lambda: "")
-    assert capsys.readouterr().out.count("systemd.not_told") == 1
+    assert capsys.readouterr().out.count("systemd.notify_failed") == 1
 
 
 # --- it is the stream that lives ----------------------------------------------------------------------

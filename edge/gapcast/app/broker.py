@@ -82,10 +82,10 @@ def wait_for_topic_affinity(
             )
             raise SettingsError(msg)
         if not found.problem:
-            log.info("mqtt.dealt_by_topic", group=group)
+            log.info("mqtt.topic_affinity_confirmed", group=group)
             return True
         log.warning(
-            "mqtt.dealing_unknown",
+            "mqtt.topic_affinity_unknown",
             problem=found.problem,
             cure="check the broker and the permissions on topics.dealing; the measurement is repeated",
         )

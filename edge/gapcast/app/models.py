@@ -211,7 +211,7 @@ def _member_names(settings: Settings, by_name: dict[str, TflitePredictor], prima
             msg = f"forecast.experts: {name} cannot be combined with {primary.name}: {problem}"
             raise ModelError(msg)
         if problem:
-            log.info("model.not_heard", model=name, beside=primary.name, why=problem)
+            log.info("model.not_combined", model=name, beside=primary.name, why=problem)
             continue
         heard.append(name)
     return heard

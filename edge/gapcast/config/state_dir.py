@@ -67,6 +67,9 @@ def _generate(path: Path) -> str:
         part.replace(path)
     except OSError as error:
         log.warning(
-            "state.not_kept", path=str(path), problem=os.strerror(error.errno or 0), cure="set state.path or gateway.id"
+            "state.not_persisted",
+            path=str(path),
+            problem=os.strerror(error.errno or 0),
+            cure="set state.path or gateway.id",
         )
     return generated

@@ -189,7 +189,7 @@ class Session:
         if len(self._queue) >= _MAX_QUEUED and not publication.packet_id:
             self.n_dropped += 1
             self._warn_once(
-                "mqtt.shedding",
+                "mqtt.messages_dropped",
                 cure="QoS 0 messages arrive faster than they are processed and some are dropped: use QoS 1",
             )
             return

@@ -67,7 +67,7 @@ class LibraryFilter(logging.Filter):
 def as_library_event(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Give a library's line a fixed event name; its text becomes ``text``."""
     record: logging.LogRecord = entry["_record"]
-    entry["logger"], entry["text"], entry["event"] = record.name, entry["event"], "library.said"
+    entry["logger"], entry["text"], entry["event"] = record.name, entry["event"], "library.message"
     if omitted := record.__dict__.get("omitted"):
         entry["omitted"] = omitted
     return entry

@@ -11,6 +11,20 @@ import structlog
 from gapcast.observability.log_rate_limit import LibraryFilter, LogBudget, as_library_event
 
 
+#: Events renamed in 0.2 -> their former names, which this version logs too, so that searches and alerts find both.
+FORMER_NAMES = {
+    "library.message": "library.said",
+    "model.not_combined": "model.not_heard",
+    "mqtt.messages_dropped": "mqtt.shedding",
+    "mqtt.topic_affinity_confirmed": "mqtt.dealt_by_topic",
+    "mqtt.topic_affinity_unknown": "mqtt.dealing_unknown",
+    "state.learning_not_restored": "state.learnt_not_used",
+    "state.not_persisted": "state.not_kept",
+    "state.persisted_again": "state.kept_again",
+    "systemd.notify_failed": "systemd.not_told",
+}
+
+
 def configure_logs(log_format: Literal["auto", "console", "json"], level: str, shard: int | None = None) -> None:
     """Configure logging to standard error, one event a line: readable text on a terminal, JSON otherwise.
 
@@ -25,6 +39,7 @@ def configure_logs(log_format: Literal["auto", "console", "json"], level: str, s
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        _add_former_name,
     ]
     if shard is not None:
         shared.append(_add_shard(shard))
@@ -40,6 +55,11 @@ def configure_logs(log_format: Literal["auto", "console", "json"], level: str, s
         structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=[as_library_event, *shared])
     )
     logging.basicConfig(handlers=[library_handler], level=logging.WARNING, force=True)
+
+
+def _add_former_name(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    former = FORMER_NAMES.get(event.get("event", ""))
+    return event if former is None else {**event, "formerly": former}
 
 
 def _add_shard(shard: int) -> structlog.typing.Processor:

@@ -167,7 +167,7 @@ def _restore_checkpoint(path: Path, engine: Engine, meters: Meters, damages: lis
         return False
     if problems.learning:
         log.warning(
-            "state.learnt_not_used",
+            "state.learning_not_restored",
             path=str(path),
             problem=problems.learning,
             cure="online learning starts again for each device",

@@ -238,7 +238,7 @@ class Store:
         self._owes_checkpoint = False
         if self.problem:
             self.problem = ""
-            log.info("state.kept_again", path=str(self._folder))
+            log.info("state.persisted_again", path=str(self._folder))
 
     def _suspend(self, error: OSError) -> None:
         """Stop the journal until a checkpoint is written: batches in between are only in that checkpoint."""
@@ -253,7 +253,7 @@ class Store:
 
     def _log_problem(self, error: BaseException) -> None:
         if not self.problem:  # once per problem, not per retry
-            log.warning("state.not_kept", path=str(self._folder), problem=str(error), cure=disk_error_fix(error))
+            log.warning("state.not_persisted", path=str(self._folder), problem=str(error), cure=disk_error_fix(error))
         self.problem = f"readings are not persisted across a restart: {error}"
 
     def _disable(self, problem: str, fix: str) -> None:
@@ -262,7 +262,7 @@ class Store:
             raise ShardError(msg)
         self._disabled = True
         self.problem = f"readings are not persisted across a restart: {problem}"
-        log.warning("state.not_kept", path=str(self._folder), problem=problem, cure=fix)
+        log.warning("state.not_persisted", path=str(self._folder), problem=problem, cure=fix)
 
 
 def _sync_and_close(file: int) -> None:

@@ -85,5 +85,5 @@ class Notifier:
             if not self._warned:
                 self._warned = True
                 log.warning(
-                    "systemd.not_told", problem=str(error), cure="check that the socket of NOTIFY_SOCKET exists"
+                    "systemd.notify_failed", problem=str(error), cure="check that the socket of NOTIFY_SOCKET exists"
                 )
