@@ -2,7 +2,7 @@
 #   docker build -f docker/spark.Dockerfile -t gapcast-fleet .
 # The Python of Spark's own images is too old for gapcast, so that only the entry points are copied from there;
 # Spark itself is PySpark's, of the version in requirements/fleet.txt.
-# The digests are checked by tests/security/test_pinned_images.py, and updated by scripts/pin-images or Dependabot.
+# The digests are checked by tests/security/test_pinned_supply_chain.py, and updated by scripts/pin-images or Dependabot.
 FROM spark:4.2.0-scala@sha256:aeaae7ab8dc28e6e7f0f16d55f885415f2443b5c63d25d6d448c6aa1866a6c0b AS spark
 
 FROM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285

@@ -99,6 +99,7 @@ def test_embargo_follows_the_longest_lead_time(leads: tuple[int, ...], embargo_m
         ('family = "linear"\n[outputs]\nlead_times_min = [5, 1]', rf"{LEAD_TIMES}\(5, 1\)$"),
         ('family = "linear"\n[outputs]\nlead_times_min = [0, 5]', rf"{LEAD_TIMES}\(0, 5\)$"),
         ('family = "linear"\n[outputs]\nlead_times_min = [5, 5]', rf"{LEAD_TIMES}\(5, 5\)$"),
+        ('family = "linear"\n[outputs]\nlead_times_min = [5, 61]', "must end with 60 or less"),
         ('family = "linear"\n[outputs]\nlead_times_min = []', r"outputs\.lead_times_min: .* at least 1 item"),
         ('family = "linear"\n[outputs]\nquantile_levels = []', r"outputs\.quantile_levels: .* at least 1 item"),
         ('family = "linear"\n[outputs]\nquantile_levels = [0.5, 1.0]', "quantile_levels must rise between 0 and 1"),

@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from gapcast.core.card import Name
+from gapcast.core.card import MAX_HORIZON_MIN, Name
 from gapcast.core.features import problem_with
 from gapcast.core.window import I64, MIN_OBSERVED, Padding, WindowSpec
 from gapcast_trainer.datasets.table import F64
@@ -176,6 +176,9 @@ class Experiment(ExperimentSection):
         leads, levels, weights = self.outputs.lead_times_min, self.outputs.quantile_levels, self.loss.lead_weights
         if list(leads) != sorted(set(leads)) or leads[0] < 1:
             msg = f"lead_times_min must be whole minutes in ascending order from 1, not {leads}"
+            raise ValueError(msg)
+        if leads[-1] > MAX_HORIZON_MIN:
+            msg = f"lead_times_min must end with {MAX_HORIZON_MIN} or less, as in a model's card, not {leads[-1]}"
             raise ValueError(msg)
         embargo_min = self.data.embargo_min
         if embargo_min is not None and leads[-1] > embargo_min:

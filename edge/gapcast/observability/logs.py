@@ -10,7 +10,6 @@ import structlog
 
 from gapcast.observability.log_rate_limit import LibraryFilter, LogBudget, as_library_event
 
-
 #: Events renamed in 0.2 -> their former names, which this version logs too, so that searches and alerts find both.
 FORMER_NAMES = {
     "library.message": "library.said",
