@@ -19,11 +19,6 @@ from gapcast_trainer.scores.table import lines
 from tests.trainer.forecasters import LEADS, Spread, stand_ins
 from tests.trainer.synthetic import SPLIT, START, household
 
-#: statsforecast's own text holds escapes that Python warns of when it compiles them for the first time.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:invalid escape sequence:SyntaxWarning"),
-]
 ALL = COLUMN_SETS[-1]
 DAY, WEEK = 1_440, 7 * 1_440
 

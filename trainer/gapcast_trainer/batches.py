@@ -26,7 +26,7 @@ class Batches(keras.utils.PyDataset):
     between epochs. ``outputs`` names the outputs that have targets.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913 - the last ones by keyword
         self,
         examples: Examples,
         size: int,

@@ -33,7 +33,7 @@ from gapcast_trainer.scores.table import SHOWN
 N_SHORTENED = 40_000
 
 
-def evaluate(  # noqa: PLR0913
+def evaluate(  # noqa: PLR0913 - the last ones by keyword
     models: Sequence[TflitePredictor],
     clean: Clean,
     *,

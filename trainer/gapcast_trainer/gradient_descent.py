@@ -34,7 +34,7 @@ class EpochProgress:
     weights: list[F32]
 
 
-def descend(  # noqa: PLR0913
+def descend(  # noqa: PLR0913 - the last ones by keyword
     model: keras.Model,
     train: Examples | Streamed,
     validate: Examples | Streamed,

@@ -31,7 +31,7 @@ class StreamedBatches(keras.utils.PyDataset):
     Sequential access is fast; random access reloads the buffer.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913 - the last ones by keyword
         self,
         found: Streamed,
         size: int,
@@ -123,7 +123,7 @@ class StreamedBatches(keras.utils.PyDataset):
         return np.random.default_rng([self._seed, self._epoch, *what])
 
 
-def batches_of(  # noqa: PLR0913
+def batches_of(  # noqa: PLR0913 - the last ones by keyword
     found: Examples | Streamed,
     size: int,
     augment: Augment,

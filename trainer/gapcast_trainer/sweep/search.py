@@ -20,7 +20,7 @@ STUDY_FILE = "study.log"
 _N_WHOLE = 3
 
 
-def search(  # noqa: PLR0913
+def search(  # noqa: PLR0913 - the last ones by keyword
     space: Space,
     clean: Clean,
     folder: Path,
