@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, tzinfo
 from typing import Any
@@ -97,9 +97,22 @@ class Run:
                 self.outcomes.append(outcomes)
         return self
 
-    def outcome(self, name: str) -> NDArray[np.float64]:
-        """Return one column of all outcomes, in order."""
-        return np.concatenate([getattr(outcomes, name) for outcomes in self.outcomes])
+    def take_houses(self, houses: Mapping[str, NDArray[np.floating]]) -> Run:
+        """Forecast and learn from several houses, by device, as if each were alone, an hour in a batch."""
+        for begin in range(0, max(map(len, houses.values())), 60):
+            hours = {device: stream(kw[begin : begin + 60], FIRST + begin, device) for device, kw in houses.items()}
+            hour = sorted((one for readings in hours.values() for one in readings), key=lambda one: one.minute)
+            self.take(hour, at_a_time=max(len(hour), 1))
+        return self
+
+    def outcome(self, name: str, device: str | None = None) -> NDArray[np.float64]:
+        """Return one column of all outcomes, or of those of ``device``, in order."""
+        column: NDArray[np.float64] = np.concatenate([getattr(outcomes, name) for outcomes in self.outcomes])
+        if device is None:
+            return column
+        rows = np.concatenate([outcomes.rows for outcomes in self.outcomes])
+        chosen: NDArray[np.float64] = column[rows == self.engine.buffers.row(device)]
+        return chosen
 
     def of(self, device: str) -> list[Forecast]:
         """Return the forecasts of one device, in order."""
