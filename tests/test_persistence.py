@@ -165,7 +165,10 @@ class Plug(NoMeters):
         self.forgotten: list[str] = []
 
     def take_samples(self) -> Sequence[Sample]:
-        self.sent.append(Sample("plug", self.link.n_taken, {"": 1.0}, {}))
+        n_taken = self.link.n_taken
+        if self.sent and self.sent[-1].at_ms == n_taken:
+            return []
+        self.sent.append(Sample("plug", n_taken, {"": 1.0}, {}))
         return self.sent[-1:]
 
     def capture_state(self) -> Sequence[MeterState]:
@@ -194,6 +197,17 @@ def test_samples_are_stored_with_their_batch(service: Service, link: ConfirmingL
     assert service.forget("home")
     service.turn(0)
     assert plug.forgotten == ["home"]
+
+
+def test_samples_without_a_message_are_stored(
+    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
+) -> None:
+    """As when the clock closes a minute without a mean, and no message comes."""
+    link.meters = plug = Plug(link)
+    service.turn(0)
+    service.turn(0)
+    assert state_store.samples == plug.sent
+    assert len(plug.sent) == 1
 
 
 def test_unconfirmed_forecasts_delay_only_the_snapshot(

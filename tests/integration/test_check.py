@@ -46,15 +46,15 @@ def check(tmp_path: Path) -> Check:
 
 
 @contextmanager
-def publishing(broker: MosquittoBroker, *messages: tuple[str, str]) -> Iterator[None]:
-    """Publish these messages again and again, as meters do."""
+def publishing(broker: MosquittoBroker, *messages: tuple[str, str | Callable[[], str]]) -> Iterator[None]:
+    """Publish these messages again and again, as meters do; a function makes a payload at its time."""
     ended = Event()
     with peer_of(broker.host, broker.port) as meter:
 
         def publish() -> None:
             while not ended.wait(0.05):
                 for topic, payload in messages:
-                    meter.send(topic, payload)
+                    meter.send(topic, payload if isinstance(payload, str) else payload())
 
         thread = Thread(target=publish, name="meters")
         thread.start()
@@ -236,7 +236,9 @@ def test_check_source_as_configured(check: Check, mosquitto: MosquittoBroker) ->
     ("ahead_min", "words"), [(60, "60 minutes ahead of"), (-120, "120 minutes behind"), (-17, "17 minutes behind")]
 )
 def test_check_clock_offset_of_a_meter(check: Check, mosquitto: MosquittoBroker, ahead_min: int, words: str) -> None:
-    payload = json.dumps({"ts": minute_label(now_minute() + ahead_min), "gap_kw": 1.0})
+    def payload() -> str:
+        return json.dumps({"ts": minute_label(now_minute() + ahead_min), "gap_kw": 1.0})
+
     with publishing(mosquitto, ("gap/home/reading", payload)):
         code, lines = check(mosquitto.port, WAIT_S)
     line, cure = found(lines, "warn clock: home: ")

@@ -120,7 +120,7 @@ def test_held_reading_disproved_is_rejected_with_its_payload(
 
 @pytest.mark.parametrize("name", ["Europe/Pars", "Europe", "", "../etc/passwd", "/etc/localtime", "\0", "CEST2"])
 def test_unknown_time_zone_is_rejected_by_key(name: str) -> None:
-    with pytest.raises(SettingsError, match=r"site\.timezone: there is no such time zone: give an IANA name"):
+    with pytest.raises(SettingsError, match=r"site\.timezone: there is no such time zone: use an IANA name"):
         configuration.load(None, {}, {"site": {"timezone": name}})
 
 

@@ -344,7 +344,7 @@ def test_error_in_a_route_is_a_500_that_is_counted(rest: Rest, monkeypatch: pyte
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(rest.service, "latest_page", fail)
+    monkeypatch.setattr(rest.service.queries, "latest_page", fail)
     before = rest.service.statistics.internal_errors.get("http", 0)
     with capture_logs() as logs:
         answer = rest.client.get("/predict")
