@@ -239,8 +239,8 @@ def test_prepare_command_prints_progress_and_result(readings: Path, tmp_path: Pa
     assert (written["contract"]["context"], written["draw"]["windows_a_house"]) == (10, 700)
 
 
-@pytest.mark.parametrize("leads", ["1,2", "5,1", "0,5", "1,x,5", ""])
-def test_prepare_lead_times_must_rise_to_the_horizon(leads: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("leads", ["5,1", "0,5", "1,x,5", ""])
+def test_prepare_lead_times_must_rise_from_one(leads: str, tmp_path: Path) -> None:
     words = ["prepare", str(tmp_path), "--to", str(tmp_path / "set"), "--lead-times", leads]
     result = CliRunner().invoke(main, words)
     assert (result.exit_code, "must be minutes in ascending order from 1" in result.output) == (2, True)

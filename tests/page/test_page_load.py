@@ -41,6 +41,7 @@ def test_page_behind_a_prefix(house: House, look: Look) -> None:
         window.wait("(kw) => Number(document.querySelector('#ahead-kw').value) === kw", forecast["gap_kw"])
         window.page.get_by_role("link", name="API reference").click()
         window.page.wait_for_url(f"**{PREFIX}docs")
+        window.page.locator(".swagger-ui .info .title").wait_for()  # it has the document
         assert all(urlsplit(url).path.startswith(PREFIX) for url in window.urls)
 
 
