@@ -57,13 +57,11 @@ def _target_labels(forecasts: Forecasts) -> list[str]:
     return [minute_label(minute + horizon_min) for minute in forecasts.observed_minutes]
 
 
-def _weights(forecasts: Forecasts, *, of_median: bool) -> list[Sequence[float]]:
+def _weights(forecasts: Forecasts, *, of_median: bool) -> list[Sequence[float]] | None:
     """Return the weights of the mean or of the median of each forecast, ``[N][E]``."""
-    if forecasts.shares is None:
-        return []
-    n = len(forecasts.shares.names)
-    part = slice(n, None) if of_median else slice(n)
-    return [weights[part] for weights in forecasts.shares.weights]
+    shares = forecasts.shares
+    part = slice(None) if shares is None else slice(len(shares.names), None) if of_median else slice(len(shares.names))
+    return None if shares is None else [weights[part] for weights in shares.weights]
 
 
 FIELDS: tuple[ForecastField, ...] = (

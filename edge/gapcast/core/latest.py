@@ -123,7 +123,7 @@ class Latest:
         ordered = [kw for kw in (lower_kw, median_kw, upper_kw) if not math.isnan(kw)]
         if ordered and not (low_kw <= ordered[0] and ordered[-1] <= high_kw and ordered == sorted(ordered)):
             return False
-        return not shares or (min(shares) >= 0 and max(shares) <= 1 + _ROUNDING)
+        return all([0 <= share <= 1 + _ROUNDING for share in shares])
 
     def read_all(self, devices: list[str], model: ModelIdentity) -> list[Forecast]:
         """Return the latest forecasts of ``devices``, by row, by ``model``."""

@@ -1,0 +1,61 @@
+"""The latest forecasts: what is stored is returned only if it can be a forecast."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gapcast.core.forecast import Forecasts, Shares
+from gapcast.core.latest import Latest
+from gapcast.core.predictor import PublishedModel
+from gapcast.core.window import WindowSpec
+
+MODEL = PublishedModel("blend", "1", WindowSpec(30, "oldest"), (1, 5), (0.05, 0.5, 0.95))
+NAMES = ("lstm", "persistence")
+MEDIAN, LOWER, UPPER, FIRST_MEAN = range(4)
+
+
+@pytest.fixture
+def columns() -> tuple[np.ndarray, ...]:
+    """The stored columns of one forecast."""
+    latest = Latest(2, NAMES)
+    shares = Shares(NAMES, [[0.75, 0.25, 0.5, 0.5]])
+    quantiles_kw = [1.5], [1.0], [2.0]
+    made = Forecasts(
+        MODEL, 1_700_000_000_000, ["a"], [28_000_000], [30], [1.6], *quantiles_kw, path_kw=[[1.2, 1.6]], shares=shares
+    )
+    latest.keep([0], made)
+    assert latest.read(0, "a", MODEL) == made[0]
+    return latest.columns([0])
+
+
+@pytest.mark.parametrize(
+    ("column", "place", "value"),
+    [
+        (0, LOWER, 1.75),  # above the median
+        (0, UPPER, 1.25),
+        (0, LOWER, -1e9),
+        (0, UPPER, 1e9),
+        (0, FIRST_MEAN, 1e9),
+        (0, FIRST_MEAN, np.nan),
+        (1, 0, -5),
+        (1, 1, -5),
+        (3, 0, 1.5),
+        (3, 0, -0.5),
+        (3, 0, np.nan),
+        (3, 1, np.nan),
+    ],
+)
+def test_latest_does_not_return_impossible_values(
+    columns: tuple[np.ndarray, ...], column: int, place: int, value: float
+) -> None:
+    columns[column][0, place] = value
+    after = Latest(2, NAMES)
+    after.restore_columns(*columns)
+    assert after.read(0, "a", MODEL) is None
+    assert after.read_all(["a"], MODEL) == []
+
+
+def test_latest_without_a_forecast_is_none() -> None:
+    assert Latest(2, NAMES).read(0, "a", MODEL) is None
+    assert Latest(2, NAMES).read(1_000, "a", MODEL) is None
