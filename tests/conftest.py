@@ -1,4 +1,4 @@
-"""Fixtures of all tests. Nothing here may need more than pytest and hypothesis until a fixture is asked for."""
+"""Fixtures of all tests. Importing this module needs only pytest and hypothesis; fixtures may need more."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[MosquittoBroker]:
-    """A started mosquitto, for what needs MQTT 5 or a broker that remembers over a restart."""
+    """A started mosquitto, for tests that need MQTT 5, or broker state that survives a restart."""
     made = MosquittoBroker(tmp_path / "mosquitto")
     made.start()
     yield made
@@ -53,7 +53,7 @@ def restricted_broker(tmp_path: Path) -> Iterator[MosquittoBroker]:
     accounts = tmp_path / "accounts.json"
     subprocess.run(["mosquitto_ctrl", "dynsec", "init", str(accounts), "gapcast", "the word"], check=True)
     document = json.loads(accounts.read_text(encoding="utf-8"))
-    document["clients"][0]["roles"] = []  # it was to administer
+    document["clients"][0]["roles"] = []  # without the administrator role
     accounts.write_text(json.dumps(document), encoding="utf-8")
     accounts.chmod(0o600)
     broker = MosquittoBroker(tmp_path / "mosquitto", (f"plugin {plugin}", f"plugin_opt_config_file {accounts}"))

@@ -66,7 +66,7 @@ def test_engine_device_without_a_forecast_has_no_latest() -> None:
     assert engine.latest() == []
 
 
-def test_engine_device_over_the_limit_has_no_latest() -> None:
+def test_engine_device_beyond_allocated_rows_has_no_latest() -> None:
     engine = Engine(Persistence())
     engine.accept([Reading(f"d{i}", NOON, 1.0) for i in range(40)])
     assert engine.latest_of("d39") is None
@@ -167,7 +167,7 @@ def test_joined_forecasts_without_repairs_have_none() -> None:
 
 @pytest.mark.parametrize("levels", [(0.05, 0.5, 0.95), (0.25, 0.5, 0.75)])
 @pytest.mark.parametrize("place", [5, 6, 7])
-def test_forecast_quantile_with_nan_becomes_persistence(levels: tuple[float, ...], place: int) -> None:
+def test_forecast_with_infinite_quantile_becomes_persistence(levels: tuple[float, ...], place: int) -> None:
     outputs = [1.0] * 8
     outputs[place] = np.inf
     engine = Engine(FixedOutput(outputs=tuple(outputs), quantile_levels=levels))

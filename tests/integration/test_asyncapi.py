@@ -14,7 +14,7 @@ import yaml
 
 from gapcast.config.mqtt import TopicSettings
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.learning.drift import MIN_OUTCOMES, QUIET_DAYS, Change
+from gapcast.core.learning.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, ErrorChange
 from gapcast.mqtt.discovery import HomeAssistantTopics
 from gapcast.mqtt.payloads import encode_rejection
 from gapcast.mqtt.topics import DeviceTopic
@@ -131,7 +131,7 @@ def test_asyncapi_rejection_matches_its_schema(n_omitted: int) -> None:
 
 @pytest.mark.parametrize(("direction", "factor"), [("grew", 2.4), ("shrank", 0.41)])
 def test_asyncapi_event_matches_its_schema(direction: Literal["grew", "shrank"], factor: float) -> None:
-    document = event_document("home", Change(0, FIRST, direction, factor, 4))
+    document = event_document("home", ErrorChange(0, FIRST, direction, factor, 4))
     assert faults(json.loads(json.dumps(document)), DOCUMENT["components"]["schemas"]["event"], DOCUMENT) == []
 
 
@@ -143,7 +143,7 @@ def test_asyncapi_drift_event_matches_its_schema(
     peer = connect(mosquitto, mqtt5=True)
     events = f"gapcast/{GATEWAY}/events"
     peer.subscribe(events)
-    n_a_day = MIN_OUTCOMES + 10
+    n_a_day = MIN_OUTCOMES_PER_DAY + 10
     for day in range(QUIET_DAYS + 8):
         size_kw = 0.1 if day <= QUIET_DAYS else 1.0
         for i in range(n_a_day):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from gapcast.core.learning.drift import Change
+from gapcast.core.learning.drift import ErrorChange
 from gapcast.service.score_reports import event_document
 from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import FIRST, reading
@@ -81,7 +81,7 @@ def test_rights_documented_are_sufficient(
         asker.publish(f"gapcast/{GATEWAY}/predict", '{"readings": [1, 2]}', ResponseTopic=answer)
         assert asker.wait_for(answer)[0].document["n_observed"] == 2
         assert reader.wait_for(REJECTED)[0].document["reason"] == "not_json"
-        event = event_document("home", Change(0, FIRST, "grew", 2.4, 4))
+        event = event_document("home", ErrorChange(0, FIRST, "grew", 2.4, 4))
         peers["gapcast"].publish(EVENTS, json.dumps(event))  # as it does weeks later
         assert reader.wait_for(EVENTS)[0].document == event
         gateway.stop()

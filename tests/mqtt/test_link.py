@@ -13,7 +13,7 @@ from gapcast.core.grid import MINUTE_MS
 from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.link import IntakeCounters, MqttLink
+from gapcast.mqtt.link import IntakeOptions, MqttLink
 from gapcast.mqtt.session import Received, Session
 from gapcast.mqtt.topics import DeviceTopic, Topics
 
@@ -45,7 +45,7 @@ def link_over(waiting: Waiting, limits: Limits | None = None) -> tuple[MqttLink,
     topics = Topics(reading, forecast, "rejected", availability, scores, "events")
     session = cast("Session", waiting)
     return MqttLink(
-        session, topics, limits or Limits(), retain_forecasts=False, intake=IntakeCounters(statistics=statistics)
+        session, topics, limits or Limits(), retain_forecasts=False, intake=IntakeOptions(statistics=statistics)
     ), statistics
 
 

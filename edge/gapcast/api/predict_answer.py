@@ -12,7 +12,7 @@ from gapcast.api.predict_request import KINDS, PredictRequest, request_of, serie
 from gapcast.core.errors import ModelError, PayloadError, RequestError, TooLargeError
 from gapcast.core.reading import Limits
 from gapcast.json_input import JsonError, decode_json
-from gapcast.service.internal_errors import NOT_CONTAINED, record_internal_error
+from gapcast.service.internal_errors import EXIT_EXCEPTIONS, record_internal_error
 from gapcast.service.queries import ServiceQueries
 
 JSON_TYPE, PROBLEM_TYPE = "application/json", "application/problem+json"
@@ -76,7 +76,7 @@ class PredictHandler:
             return _problem_answer(validation_problem(error.errors(include_url=False)[0]))
         except (RequestError, PayloadError, ModelError) as error:
             return _problem_answer(problem_of(error))
-        except NOT_CONTAINED:
+        except EXIT_EXCEPTIONS:
             raise
         except BaseException as error:
             record_internal_error(self._queries.statistics, "request", error)

@@ -29,7 +29,7 @@ from gapcast.http.connection_limits import ConnectionLimits, default_max_connect
 from gapcast.http.host_check import own_host_names
 from gapcast.http.server import HttpServerThread, build_server
 from gapcast.mqtt.discovery import Discovery, HomeAssistantTopics
-from gapcast.mqtt.link import IntakeCounters, MqttLink
+from gapcast.mqtt.link import IntakeOptions, MqttLink
 from gapcast.mqtt.request_topics import PredictRequests
 from gapcast.mqtt.session import Session
 from gapcast.mqtt.sources import SourceReader
@@ -81,7 +81,7 @@ class Application:
             limits,
             retain_forecasts=settings.mqtt.retain_forecasts,
             extras=extras,
-            intake=IntakeCounters(
+            intake=IntakeOptions(
                 SourceReader(sources, limits, extras, settings.devices.max, statistics) if sources else None,
                 statistics,
                 settings.mqtt.rejections_per_s,

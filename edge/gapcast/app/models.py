@@ -32,7 +32,7 @@ from gapcast.predictors.tflite import TflitePredictor
 log = structlog.get_logger(__name__)
 
 #: Names in forecasts and scores that are not models.
-TAKEN = (BLEND, LEARNED, PERSISTENCE)
+RESERVED_NAMES = (BLEND, LEARNED, PERSISTENCE)
 #: Folder of the state for installed models, if ``models.path`` is not set.
 _INSTALLED = "models"
 
@@ -124,10 +124,10 @@ def load_models(settings: Settings, library: Library | None = None, admission: A
         if name not in folders:
             msg = f"there is no model {name!r} in {library}; there are: {', '.join(sorted(folders)) or 'none'}"
             raise ModelError(msg)
-    taken = sorted(set(folders) & set(TAKEN))
-    if taken:
-        msg = f"{folders[taken[0]]}: the model name {taken[0]} is reserved; rename the model"
-        raise _error_of(ModelError(msg), folders[taken[0]], library)
+    reserved = sorted(set(folders) & set(RESERVED_NAMES))
+    if reserved:
+        msg = f"{folders[reserved[0]]}: the model name {reserved[0]} is reserved; rename the model"
+        raise _error_of(ModelError(msg), folders[reserved[0]], library)
     by_name: dict[str, TflitePredictor] = {}
     # The primary model comes last: it takes over the memory of those before it.
     names = sorted(folders, key=lambda name: (name == primary, name))
@@ -202,22 +202,22 @@ def _member_names(settings: Settings, by_name: dict[str, TflitePredictor], prima
     wanted = settings.forecast.experts
     if wanted is None and not settings.forecast.blend:
         return []
-    heard = []
+    members = []
     for name in sorted(by_name if wanted is None else {*wanted}):
         if by_name[name] is primary:
             continue
-        problem = _mixing_problem(by_name[name], primary)
+        problem = _incompatibility(by_name[name], primary)
         if problem and wanted is not None:
             msg = f"forecast.experts: {name} cannot be combined with {primary.name}: {problem}"
             raise ModelError(msg)
         if problem:
             log.info("model.not_combined", model=name, beside=primary.name, why=problem)
             continue
-        heard.append(name)
-    return heard
+        members.append(name)
+    return members
 
 
-def _mixing_problem(model: TflitePredictor, primary: TflitePredictor) -> str:
+def _incompatibility(model: TflitePredictor, primary: TflitePredictor) -> str:
     """Return why ``model`` cannot be a member of the ensemble of ``primary``; empty if it can."""
     horizon_min, primary_horizon_min = model.lead_times_min[-1], primary.lead_times_min[-1]
     if horizon_min != primary_horizon_min:

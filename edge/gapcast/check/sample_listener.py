@@ -17,7 +17,7 @@ from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.session import Received
 from gapcast.mqtt.sources import SourceReader
 from gapcast.mqtt.topics import DeviceTopic
-from gapcast.service.internal_errors import NOT_CONTAINED, internal_problem
+from gapcast.service.internal_errors import EXIT_EXCEPTIONS, internal_problem
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ class SampleListener:
         except PayloadError as problem:
             self._reject(publication.topic, problem)
             return
-        except NOT_CONTAINED:
+        except EXIT_EXCEPTIONS:
             raise
         except BaseException as error:  # no message on the broker may end the command
             log.debug("message.failed", topic=publication.topic, exc_info=error)
@@ -97,6 +97,6 @@ class SampleListener:
         readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
         if readings:
             return meter.name, readings[-1].gap_kw, -meter.behind_ms // MINUTE_MS
-        value = None if meter.source.is_counter else meter.learn({})
+        value = None if meter.source.is_counter else meter.update_terms({})
         power_kw = None if value is None else meter.source.power_kw(value, self._limits)
         return meter.name, power_kw, -meter.behind_ms // MINUTE_MS

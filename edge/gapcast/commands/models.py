@@ -67,12 +67,12 @@ def install(
 
     FILE is a folder, a .zip or a .tar.gz that holds model.tflite and card.json, or a .tflite with its card beside it.
     """
-    from gapcast.app.models import TAKEN, admission_of, library_of
+    from gapcast.app.models import RESERVED_NAMES, admission_of, library_of
     from gapcast.predictors.install import install as install_model
 
     settings = _settings_of_library(ctx, config, assignments, folder)
     library, admission = library_of(settings, os.environ), admission_of(settings, os.environ)
-    card = install_model(file, library, admission, default=default, taken=TAKEN)
+    card = install_model(file, library, admission, default=default, taken=RESERVED_NAMES)
     click.echo(f"{card.name} {card.version} passed its self-test and is installed in {library.own / card.name}")
 
 

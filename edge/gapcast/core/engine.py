@@ -17,7 +17,7 @@ from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_
 from gapcast.core.forecast_range import WIDEST, Flags, ForecastRange, Repairs, Replacement
 from gapcast.core.history import History
 from gapcast.core.latest import Latest
-from gapcast.core.learning.drift import Change, Drift
+from gapcast.core.learning.drift import Drift, ErrorChange
 from gapcast.core.learning.ensemble import Ensemble
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
@@ -217,8 +217,8 @@ class Engine:
         if self.ensemble is not None:
             self.ensemble.forget(row)
 
-    def learn(self) -> tuple[Outcomes | None, list[Change]]:
-        """Learn from the outcomes that the newest readings bring, after the newest forecasts were made.
+    def learn(self) -> tuple[Outcomes | None, list[ErrorChange]]:
+        """Learn from the outcomes of the newest readings; call it after :meth:`forecast`.
 
         Return the outcomes of earlier forecasts (None if there are none), and lasting changes of devices' errors.
         """

@@ -60,7 +60,7 @@ def create_app(
     handler: PredictHandler,
     options: HttpOptions,
 ) -> FastAPI:
-    """Return the application of ``service``; ``cards`` returns their cards, ``handler`` serves POST /predict."""
+    """Return the application of ``service``; ``cards`` returns the model cards, ``handler`` serves POST /predict."""
     app = DocumentedApp(
         title="gapcast",
         version=version("gapcast"),

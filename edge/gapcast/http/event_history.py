@@ -15,7 +15,7 @@ from gapcast.service.event_feed import BatchEvent, DeviceEvent
 
 #: Number of stored events: hours of a household, or a second of the largest fleet.
 N_EVENTS = 4_096
-_TAKEN = (ReadingStatus.READY, ReadingStatus.FIRST)
+_ACCEPTED = (ReadingStatus.READY, ReadingStatus.FIRST)
 
 
 class Event(NamedTuple):
@@ -59,8 +59,8 @@ class Ring:
             self.put(event.kind, event.device, _json(event.document))
             return
         accepted, forecasts = event.accepted, event.forecasts
-        for reading, verdict, place in zip(event.readings, accepted.statuses, accepted.place, strict=True):
-            if verdict not in _TAKEN:
+        for reading, status, place in zip(event.readings, accepted.statuses, accepted.place, strict=True):
+            if status not in _ACCEPTED:
                 continue
             device = reading.device
             document = {"device": device, "ts": minute_label(reading.minute), "gap_kw": reading.gap_kw}

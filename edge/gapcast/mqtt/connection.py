@@ -23,7 +23,7 @@ from gapcast.mqtt.delivery import LAST_ID
 from gapcast.mqtt.frames import Acknowledgement, Publication
 from gapcast.mqtt.straight import StraightSocket
 from gapcast.mqtt.transport import CLIENT_REJECTED, NO_RESPONSE, connection_error, is_client_certificate_error
-from gapcast.service.internal_errors import NOT_CONTAINED
+from gapcast.service.internal_errors import EXIT_EXCEPTIONS
 
 log = structlog.get_logger(__name__)
 
@@ -113,7 +113,7 @@ class Connection:
         """
         try:
             self._serve(timeout_s)
-        except (ShardError, *NOT_CONTAINED):
+        except (ShardError, *EXIT_EXCEPTIONS):
             raise
         except BaseException as error:
             self._broken(error)
@@ -265,7 +265,7 @@ class Connection:
         was_open = self.is_open
         self._lost(self.problem if refused else f"disconnected: {reason}")
         if self._is_taken_over(reason, was_open=was_open):
-            if self._options.yields:  # taken back, it would be taken over again, endlessly
+            if self._options.yields:  # reconnecting would start an endless takeover loop
                 msg = (
                     f"another worker took over the session of {self._options.gateway}: a shard has one worker. "
                     "If this is unintended, stop that worker and start this one again"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gapcast.mqtt.frames import Acknowledgement, encode_puback
 
-#: Our identifiers; paho's own (it subscribes) count up from 1 and never come this far.
+#: Packet identifiers of gapcast; paho uses low ones, counting from 1, to subscribe.
 FIRST_ID, LAST_ID = 0x8000, 0xFFFF
 
 

@@ -22,18 +22,18 @@ from gapcast.mqtt.request_topics import RequestTopic
 from gapcast.mqtt.session import Received, Session
 from gapcast.mqtt.sources import SourceReader
 from gapcast.mqtt.topics import Topics
-from gapcast.service.containment import PASSED, Containment
+from gapcast.service.containment import PROPAGATED_ERRORS, Containment
 from gapcast.service.internal_errors import internal_problem, record_internal_error
 from gapcast.service.ports import Arrival, Meters, NoMeters
 
-#: Topics whose device is remembered, so that it is checked once and not with every message.
+#: Size of the cache from topics to devices.
 _MAX_CACHED = 131_072
 #: Characters of a topic in the log.
 _SHOWN = 120
 
 
 @dataclass(frozen=True, slots=True)
-class IntakeCounters:
+class IntakeOptions:
     """How incoming messages are read and counted.
 
     ``sources``, if given, read them instead of the native topic and payload. ``statistics`` are the service's; they
@@ -56,10 +56,10 @@ class MqttLink:
         *,
         retain_forecasts: bool,
         extras: Sequence[str] = (),
-        intake: IntakeCounters | None = None,
+        intake: IntakeOptions | None = None,
     ) -> None:
         """Read the power from each message, and the measured features ``extras`` where present."""
-        intake = intake or IntakeCounters()
+        intake = intake or IntakeOptions()
         self._session = session
         self._topics = topics
         self._limits = limits
@@ -146,7 +146,7 @@ class MqttLink:
             arrivals = sources.read(received)
             if (reading := arrivals[-1].reading) is not None:
                 self._attach_properties(reading, publication)
-        except PASSED:
+        except PROPAGATED_ERRORS:
             raise
         except BaseException as error:
             return [*arrivals[:-1], self._failed(received, error)]
@@ -170,7 +170,7 @@ class MqttLink:
             self._attach_properties(reading, publication)
         except PayloadError as problem:
             return Arrival(None, problem, received_s, publication)
-        except PASSED:
+        except PROPAGATED_ERRORS:
             raise
         except BaseException as error:
             return self._failed(received, error)

@@ -42,7 +42,7 @@ class Meter:
         """Whether it has ever sent a value."""
         return bool(self.known) or self.means.newest_ms is not None
 
-    def learn(self, terms: Mapping[str, float | None]) -> float | None:
+    def update_terms(self, terms: Mapping[str, float | None]) -> float | None:
         """Update the given terms; return the value that results, None if another term is still unknown.
 
         Terms that arrive in several messages, such as phases, are summed from the newest of each.

@@ -16,7 +16,7 @@ from gapcast.core.meters.source import PER_UNIT, Source
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.meter import Meter
-from gapcast.service.internal_errors import NOT_CONTAINED, record_internal_error
+from gapcast.service.internal_errors import EXIT_EXCEPTIONS, record_internal_error
 
 log = structlog.get_logger(__name__)
 
@@ -109,14 +109,14 @@ class SampleAggregator:
         """
         try:
             self._recall(meter, sample, received_ms, now_ms)
-        except (PayloadError, *NOT_CONTAINED):
+        except (PayloadError, *EXIT_EXCEPTIONS):
             raise
         except BaseException as error:
             record_internal_error(self._statistics, "message", error, meter.topic)
             self.reset(meter)
 
     def _recall(self, meter: Meter, sample: Sample, received_ms: int, now_ms: int) -> None:
-        value = meter.learn(sample.terms)
+        value = meter.update_terms(sample.terms)
         if sample.at_ms is not None and not sample.terms:
             meter.means.close(sample.at_ms)
         elif sample.at_ms is not None and None in sample.terms.values():
@@ -158,7 +158,7 @@ class SampleAggregator:
                     self._new_samples.append(Sample(meter.topic, closed_ms, {}, {}))
                 closed += [(meter, reading) for reading in self._readings(meter)]
                 self._schedule_end(meter)
-            except NOT_CONTAINED:
+            except EXIT_EXCEPTIONS:
                 raise
             except BaseException as error:
                 record_internal_error(self._statistics, "message", error, meter.topic)

@@ -27,7 +27,7 @@ from gapcast.mqtt.frames import (
 
 log = structlog.get_logger(__name__)
 
-#: Messages that may wait to be taken; beyond it, messages at QoS 0, which are never sent again, are dropped.
+#: Maximum queue length: beyond it, QoS 0 messages are dropped; QoS 1 messages are always queued.
 _MAX_QUEUED = 20_000
 #: Unconfirmed messages at which no more readings are taken, until the broker confirms some.
 _MAX_UNCONFIRMED = 16_384

@@ -23,13 +23,13 @@ from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.routes import SourceTopic
 from gapcast.mqtt.sample_aggregator import SampleAggregator
 from gapcast.mqtt.session import Received
-from gapcast.service.internal_errors import NOT_CONTAINED
+from gapcast.service.internal_errors import EXIT_EXCEPTIONS
 from gapcast.service.ports import Arrival
 
 log = structlog.get_logger(__name__)
 
 #: After so many messages without a reading, a source is probably misconfigured.
-_SILENT_AFTER = 50
+_N_BEFORE_WARNING = 50
 
 
 class SourceReader:
@@ -81,7 +81,7 @@ class SourceReader:
                 readings = self._readings(route, received)
         except PayloadError as problem:
             return [Arrival(None, problem, received_s, publication)]
-        except NOT_CONTAINED:
+        except EXIT_EXCEPTIONS:
             raise
         except BaseException:  # the meter's state may be damaged; the caller contains the error
             self.meters.reset(publication.topic)
@@ -104,7 +104,7 @@ class SourceReader:
         if source.format == "gapcast":
             return [self._native(meter, received)]
         message = parse_message(meter, route.part, publication)
-        value = meter.learn(message.terms) if message.terms else None
+        value = meter.update_terms(message.terms) if message.terms else None
         if value is None or message.is_empty or (publication.retained and source.time is None):
             return self._without_value(route, message, received)
         route.active_source.has_readings = True
@@ -120,7 +120,7 @@ class SourceReader:
     def _without_value(self, route: Route, message: MeterMessage, received: Received) -> list[Reading]:
         """Record a message that gives no power: not all terms are known, or it is empty, or of unknown age."""
         publication, meter = received.publication, route.meter
-        self._ignore(route.active_source, message.document)
+        self._count_ignored(route.active_source, message.document)
         if not message.terms or meter.source.kind != "samples":
             return []
         if message.is_empty and not publication.retained:
@@ -133,7 +133,7 @@ class SourceReader:
         publication, _, received_ms = received
         arrival_ms = None if publication.retained or publication.redelivered else received_ms
         reading = decode(meter.name, publication.payload, publication.n_bytes, arrival_ms, self._limits, self._extras)
-        self._look_at_clock(meter, reading.minute * MINUTE_MS, received)
+        self._check_clock(meter, reading.minute * MINUTE_MS, received)
         return reading._replace(redelivered=publication.redelivered)
 
     def _time_of(self, meter: Meter, document: object, received: Received) -> int:
@@ -146,23 +146,23 @@ class SourceReader:
             return at_ms
         has_waited = publication.retained or publication.redelivered
         if not has_waited:
-            self._look_at_clock(meter, at_ms, received)
+            self._check_clock(meter, at_ms, received)
         if not has_waited or meter.last_ms is None:  # a delayed message would make the meter's clock look late
             meter.behind_ms = received_ms - at_ms
         return at_ms
 
-    def _look_at_clock(self, meter: Meter, at_ms: int, received: Received) -> None:
+    def _check_clock(self, meter: Meter, at_ms: int, received: Received) -> None:
         ahead_min = at_ms // MINUTE_MS - received.received_ms // MINUTE_MS
         if ahead_min or self._clocks:
             check_clock(self._clocks, meter.name, ahead_min, received.received_s)
             self._statistics.n_clocks_off = self._clocks.n_off
 
-    def _ignore(self, active_source: ActiveSource, document: object) -> None:
+    def _count_ignored(self, active_source: ActiveSource, document: object) -> None:
         self._statistics.n_not_readings += 1
         active_source.n_ignored += not active_source.has_readings
-        if active_source.n_ignored == _SILENT_AFTER and not active_source.has_readings:
+        if active_source.n_ignored == _N_BEFORE_WARNING and not active_source.has_readings:
             keys = ", ".join(list(document)[:8]) if isinstance(document, dict) else ""
             log.warning(
                 "source.no_readings", source=active_source.source.name, topic=active_source.topic.pattern,
-                n_messages=_SILENT_AFTER, keys=keys, cure="check that value names a field that the meter sends",
+                n_messages=_N_BEFORE_WARNING, keys=keys, cure="check that value names a field that the meter sends",
             )  # fmt: skip

@@ -24,14 +24,15 @@ from gapcast.service.internal_errors import Part
 from gapcast.service.queries import ServiceQueries
 from gapcast.service.service import Service
 
-#: Metric -> its help text, and the field of :class:`~gapcast.core.learning.summary.Summary` that it exposes.
-#: Of published forecasts alone.
+#: Metrics of published forecasts only: name -> help text, and field of
+#: :class:`~gapcast.core.learning.summary.Summary`.
 _OF_PUBLISHED = {
     "gapcast_bias_kw": ("Mean error of published forecasts (forecast - actual), kW.", "bias_kw"),
     "gapcast_interval_coverage_ratio": ("Share of actual values within the published prediction interval.", "coverage"),
     "gapcast_interval_width_kw": ("Mean width of the published prediction interval, kW.", "width_kw"),
     "gapcast_pinball_loss_kw": ("Mean pinball loss of published bounds and medians, kW.", "pinball_kw"),
 }
+#: The same for every ensemble member.
 _OF_EVERY_MODEL = {
     "gapcast_squared_error_kw2": ("Mean squared error of the mean forecast, kW^2.", "mse_kw2"),
     "gapcast_absolute_error_kw": ("Mean absolute error of the median forecast, kW.", "mae_kw"),

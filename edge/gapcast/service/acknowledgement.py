@@ -1,4 +1,4 @@
-"""Acknowledges the messages of a batch in time and rejects those that cannot be used."""
+"""Acknowledges the messages of a batch once they are persisted and rejects those that cannot be used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gapcast.core.buffer import ReadingStatus
 from gapcast.core.engine import Accepted, Engine
 from gapcast.core.errors import PayloadError
-from gapcast.service.containment import PASSED, Containment
+from gapcast.service.containment import PROPAGATED_ERRORS, Containment
 from gapcast.service.internal_errors import internal_problem
 from gapcast.service.ports import Arrival, Link
 
@@ -26,31 +26,31 @@ class BatchAcknowledgement:
     ) -> None:
         """Acknowledge each of ``arrivals`` once its forecast is confirmed and ``batch`` is persisted.
 
-        ``accepted`` holds the outcome of their readings, in their order; ``receipts`` belong to its forecasts.
+        ``accepted`` holds the status of each of their readings, in order; ``receipts`` belong to its forecasts.
         """
         attempt, link = self._attempt, self._link
-        outcomes = zip(accepted.statuses, accepted.place, strict=True)
+        results = zip(accepted.statuses, accepted.place, strict=True)
         for arrival in arrivals:
             if arrival.reading is None:
                 if arrival.problem is not None:
                     attempt("publish", link.reject, arrival, arrival.problem)
                 attempt("stream", link.acknowledge_after, arrival, 0, batch)
                 continue
-            verdict, place = next(outcomes)
+            status, place = next(results)
             if place >= 0:
                 pass
-            elif verdict is ReadingStatus.FULL:
+            elif status is ReadingStatus.FULL:
                 n_devices = engine.buffers.max_devices
                 detail = f"{n_devices} devices are known, all that devices.max allows"
                 attempt("publish", link.reject, arrival, PayloadError("too_many_devices", detail))
-            elif verdict is ReadingStatus.INCOMPLETE:
+            elif status is ReadingStatus.INCOMPLETE:
                 problem = PayloadError("missing_feature", engine.explain_incomplete(arrival.reading))
                 attempt("publish", link.reject, arrival, problem)
-            elif verdict is ReadingStatus.FAILED:
+            elif status is ReadingStatus.FAILED:
                 attempt("publish", link.reject, arrival, internal_problem())
             try:  # not through attempt(), whose extra call most messages would pay for
                 link.acknowledge_after(arrival, receipts[place] if place >= 0 else 0, batch)
-            except PASSED:
+            except PROPAGATED_ERRORS:
                 raise
             except BaseException as error:  # an error of one message must not keep the others from being acknowledged
                 self._containment.record("stream", error, "acknowledge_after")

@@ -7,17 +7,17 @@ from typing import ParamSpec, TypeVar
 
 from gapcast.core.errors import ShardError
 from gapcast.core.statistics import Statistics
-from gapcast.service.internal_errors import NOT_CONTAINED, Part, record_internal_error
+from gapcast.service.internal_errors import EXIT_EXCEPTIONS, Part, record_internal_error
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 #: Propagated: they are raised to end the process.
-PASSED = (*NOT_CONTAINED, ShardError)
+PROPAGATED_ERRORS = (*EXIT_EXCEPTIONS, ShardError)
 
 
 class Containment:
-    """Records any exception in ``statistics`` and the log; only :data:`PASSED` propagates."""
+    """Records any exception in ``statistics`` and the log; only :data:`PROPAGATED_ERRORS` propagates."""
 
     def __init__(self, statistics: Statistics) -> None:
         self._statistics = statistics
@@ -28,7 +28,7 @@ class Containment:
         """Return the result of ``step``, or None if it raised; the error is recorded for ``part``."""
         try:
             return step(*args, **kwargs)
-        except PASSED:
+        except PROPAGATED_ERRORS:
             raise
         except BaseException as error:
             self.record(part, error, getattr(step, "__qualname__", ""))

@@ -13,7 +13,7 @@ from gapcast.core.statistics import Statistics
 log = structlog.get_logger(__name__)
 
 #: Ends the process whatever raised it; everything else is contained, including a library's own BaseException.
-NOT_CONTAINED = (KeyboardInterrupt, SystemExit)
+EXIT_EXCEPTIONS = (KeyboardInterrupt, SystemExit)
 #: Where an error was contained: the label ``part`` of ``gapcast_internal_errors_total``.
 Part = Literal["message", "forecast", "learning", "persistence", "publish", "request", "http", "models", "stream"]
 

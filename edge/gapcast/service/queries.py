@@ -1,4 +1,4 @@
-"""What other threads read of the service, while its own thread serves the stream."""
+"""Thread-safe read access to the state of the running service."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ServiceQueries:
         persistence: StatePersistence,
         statistics: Statistics,
     ) -> None:
-        """Read ``running``, and what the other parts of the service know."""
+        """Read ``running`` and the state of the service's components."""
         self._running = running
         self._link = link
         self._availability = availability

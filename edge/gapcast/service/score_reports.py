@@ -11,7 +11,7 @@ import structlog
 
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
-from gapcast.core.learning.drift import Change
+from gapcast.core.learning.drift import ErrorChange
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.service.event_feed import EventFeed
 from gapcast.service.ports import Link
@@ -37,10 +37,10 @@ class ScoreReports:
         self._published_s: dict[int, float] = {}
         # Not a dict, which finds its first key by scanning all deleted ones before it.
         self._waiting: OrderedDict[int, None] = OrderedDict()
-        self._changes: deque[tuple[str, Change]] = deque()
+        self._changes: deque[tuple[str, ErrorChange]] = deque()
         self.n_changes = 0
 
-    def record_outcomes(self, outcomes: Outcomes | None, changes: Sequence[Change]) -> None:
+    def record_outcomes(self, outcomes: Outcomes | None, changes: Sequence[ErrorChange]) -> None:
         """Queue the devices with new outcomes, and the changes. The caller holds the lock."""
         if self._every_s and outcomes is not None:
             due_s = time.monotonic() - self._every_s
@@ -89,7 +89,7 @@ def scores_document(engine: Engine, device: str) -> dict[str, object]:
     }
 
 
-def event_document(device: str, change: Change) -> dict[str, object]:
+def event_document(device: str, change: ErrorChange) -> dict[str, object]:
     """Return the published document of a change in a household."""
     return {
         "v": EVENT_SCHEMA,

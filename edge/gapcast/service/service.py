@@ -26,7 +26,7 @@ from gapcast.core.statistics import Statistics
 from gapcast.service.acknowledgement import BatchAcknowledgement
 from gapcast.service.availability import AvailabilityPublisher, ReportOptions
 from gapcast.service.batch_metrics import BatchMetrics
-from gapcast.service.containment import PASSED, Containment
+from gapcast.service.containment import PROPAGATED_ERRORS, Containment
 from gapcast.service.engine_swap import EngineSwap
 from gapcast.service.event_feed import EventFeed
 from gapcast.service.forecast_repairs import record_repairs
@@ -42,8 +42,8 @@ log = structlog.get_logger(__name__)
 #: Largest batch: batches grow under load, and add no wait when idle.
 MAX_BATCH = 256
 _IDLE_S = 0.25
-#: After a failed turn, the next one waits, twice as long after each in a row.
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 5.0
+#: Pause after a failed turn: doubled for each further one in a row.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 #: Failed turns in a row after which the watchdog is no longer notified: about half a minute.
 MAX_FAILED_TURNS = 12
 #: Longest time that a stop waits for queued messages.
@@ -83,7 +83,7 @@ class Service:
         containment = Containment(self.statistics)
         self._attempt = containment.attempt
         self._acknowledgement = BatchAcknowledgement(link, containment)
-        #: What other threads may read.
+        #: Thread-safe read access, for HTTP and metrics.
         self.queries = ServiceQueries(
             running, link, self._availability, self._score_reports, self._persistence, self.statistics
         )
@@ -121,7 +121,7 @@ class Service:
                 n_failed = 0
             else:
                 n_failed += 1
-                stopping.wait(min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**n_failed))
+                stopping.wait(min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (n_failed - 1)))
             if n_failed < MAX_FAILED_TURNS:
                 on_turn()
         self._drain()
@@ -250,17 +250,17 @@ class Service:
         nothing = Forecasts(self._running.engine.publisher, now_ms, [], [], [], [])
         try:
             return accepted, self._running.engine.forecast(accepted, now_ms)
-        except ModelError as error:  # the readings are kept; the next batch may succeed
+        except ModelError as error:  # the readings stay in the windows; the next batch may succeed
             self.statistics.n_model_failures += 1
             log.exception("model.failed", problem=str(error))
             return accepted, nothing
-        except PASSED:
+        except PROPAGATED_ERRORS:
             raise
         except BaseException as error:
             first = error
         try:
             return forecast_apart(self._running.engine, accepted, now_ms)
-        except PASSED:
+        except PROPAGATED_ERRORS:
             raise
         except BaseException:
             record_internal_error(self.statistics, "forecast", first)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.learning import drift as module
-from gapcast.core.learning.drift import MIN_OUTCOMES, QUIET_DAYS, Change, Drift
+from gapcast.core.learning.drift import MIN_OUTCOMES_PER_DAY, QUIET_DAYS, Drift, ErrorChange
 from gapcast.core.learning.outcomes import Outcomes
 from tests.core.learning.outcomes import NAN, START, outcomes, streams
 
@@ -23,9 +23,9 @@ N = 3  # outcomes that make a day here
 SIGNS: tuple[tuple[Literal["grew", "shrank"], int], ...] = (("grew", 1), ("shrank", -1))
 
 
-def days(drift: Drift, errors_kw: Sequence[float], first: int = DAY_0, row: int = 0) -> list[Change]:
+def days(drift: Drift, errors_kw: Sequence[float], first: int = DAY_0, row: int = 0) -> list[ErrorChange]:
     """Give ``drift`` a day of each error, as few outcomes as make one."""
-    changes: list[Change] = []
+    changes: list[ErrorChange] = []
     for day, error_kw in enumerate(errors_kw, first):
         for i in range(N):
             changes += drift.add(outcomes([row], day * DAY_MIN + i, 2.0, (9.0, 2.0 + error_kw, NAN, NAN)))
@@ -49,8 +49,8 @@ class Slow:
         self.mean, self.variance, self.n = 0.0, module._PRIOR_DEVIATION**2, 0
         self.runs: dict[str, tuple[float, list[float]]] = {"grew": (0.0, []), "shrank": (0.0, [])}
 
-    def add(self, row: int, minute: int, error_kw: float) -> list[Change]:
-        changes: list[Change] = []
+    def add(self, row: int, minute: int, error_kw: float) -> list[ErrorChange]:
+        changes: list[ErrorChange] = []
         day = minute // DAY_MIN
         if day != self.day:
             if day > self.day and len(self.today) >= N:
@@ -59,8 +59,8 @@ class Slow:
         self.today.append(error_kw)
         return changes
 
-    def judge(self, row: int, minute: int, level: float) -> list[Change]:
-        changes: list[Change] = []
+    def judge(self, row: int, minute: int, level: float) -> list[ErrorChange]:
+        changes: list[ErrorChange] = []
         deviation, far = max(math.sqrt(self.variance), 0.15), level - self.mean
         within = min(max(far, -3 * deviation), 3 * deviation)
         if self.n >= QUIET_DAYS:
@@ -71,7 +71,7 @@ class Slow:
                 if cusum > module.H:
                     n = len(self.runs[direction][1])
                     factor = math.exp(sum(self.runs[direction][1]) / n)
-                    changes.append(Change(row, minute, direction, factor, n))
+                    changes.append(ErrorChange(row, minute, direction, factor, n))
         if changes:
             self.start()
             return changes
@@ -82,7 +82,7 @@ class Slow:
         return changes
 
 
-def order_of(change: Change) -> tuple[int, int, str]:
+def order_of(change: ErrorChange) -> tuple[int, int, str]:
     return change.minute, change.row, change.direction
 
 
@@ -99,8 +99,8 @@ def test_drift_matches_the_slow_reference(steps: list[tuple[int, int, float, boo
         day += moved
         errors = [level * (1 + 0.1 * row) for row in range(FEW)]
         n = N if whole else N - 1
-        changes: list[Change] = []
-        expected: list[Change] = []
+        changes: list[ErrorChange] = []
+        expected: list[ErrorChange] = []
         for i in range(n):
             rows = [alone] if i and not whole else list(range(FEW))
             minute = day * DAY_MIN + i
@@ -148,7 +148,7 @@ def test_drift_small_change_after_equal_days_reports_nothing() -> None:
 
 
 def test_drift_day_needs_600_outcomes() -> None:
-    for n, judged in ((MIN_OUTCOMES - 1, 0), (MIN_OUTCOMES, 1)):
+    for n, judged in ((MIN_OUTCOMES_PER_DAY - 1, 0), (MIN_OUTCOMES_PER_DAY, 1)):
         drift = Drift(1)
         for i in range(n):
             drift.add(outcomes([0], START + i, 1.0))

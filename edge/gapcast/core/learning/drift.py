@@ -23,7 +23,7 @@ K, H = 0.75, 5.0
 #: Days for the baseline of a device before any change is reported, and again after each change.
 QUIET_DAYS = 7
 #: Outcomes that a day needs: with fewer they may all be from the night.
-MIN_OUTCOMES = 600
+MIN_OUTCOMES_PER_DAY = 600
 _DAY_MIN = 1440
 _LARGEST_KW = 1e9
 #: Minimum error: with constant power the logarithm would be minus infinity.
@@ -47,8 +47,8 @@ _N_STATE = 9
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """A device's errors ``grew`` or ``shrank`` to ``factor`` times the baseline, ``n_days`` ago.
+class ErrorChange:
+    """Over the last ``n_days`` days, a device's errors ``grew`` or ``shrank`` to ``factor`` times the baseline.
 
     ``minute`` is that of the outcome that ended the day of the detection.
     """
@@ -63,7 +63,7 @@ class Change:
 class Drift:
     """Detects changes for each row below ``max_devices``. If time goes back, the day in progress is dropped."""
 
-    def __init__(self, max_devices: int, min_outcomes: int = MIN_OUTCOMES) -> None:
+    def __init__(self, max_devices: int, min_outcomes: int = MIN_OUTCOMES_PER_DAY) -> None:
         """Track ``max_devices``; a day needs ``min_outcomes``."""
         self._max_devices = max_devices
         self._min_outcomes = min_outcomes
@@ -71,7 +71,7 @@ class Drift:
         self._day: I64 = np.full(_FIRST_ROWS, _NO_DAY, dtype=np.int64)
         self._today: F64 = np.zeros((_FIRST_ROWS, 2))  # outcomes, and their absolute errors' sum
 
-    def add(self, outcomes: Outcomes) -> list[Change]:
+    def add(self, outcomes: Outcomes) -> list[ErrorChange]:
         """Add outcomes, those of one device in order; return the changes detected at the end of days."""
         if not len(outcomes):
             return []
@@ -94,7 +94,7 @@ class Drift:
             changes += self._add(rows[now], minutes[now], today[now])
         return changes
 
-    def _add(self, rows: I64, minutes: I64, today: F64) -> list[Change]:
+    def _add(self, rows: I64, minutes: I64, today: F64) -> list[ErrorChange]:
         """Add ``today``, outcomes and their absolute errors' sum, to the days of ``minutes``, each row once."""
         days = minutes // _DAY_MIN
         is_new = days != self._day[rows]
@@ -102,7 +102,7 @@ class Drift:
         self._today[rows] += today
         return changes
 
-    def _begin_day(self, rows: I64, days: I64, minutes: I64) -> list[Change]:
+    def _begin_day(self, rows: I64, days: I64, minutes: I64) -> list[ErrorChange]:
         """Begin a new day for ``rows``; update the CUSUM with the previous one."""
         n, total_kw = self._today[rows].T
         complete = (days > self._day[rows]) & (n >= self._min_outcomes)
@@ -113,7 +113,7 @@ class Drift:
         levels = np.log(np.maximum(total_kw[complete] / n[complete], _SMALLEST_KW))
         return self._update_cusum(rows[complete], minutes[complete], levels)
 
-    def _update_cusum(self, rows: I64, minutes: I64, levels: F64) -> list[Change]:
+    def _update_cusum(self, rows: I64, minutes: I64, levels: F64) -> list[ErrorChange]:
         """Update the CUSUM with ``levels``, the logarithms of a day's mean absolute errors of ``rows``."""
         state = self._state[rows]
         counts = state[:, (_VARIANCE, _N_DAYS, _UP, _UP + 1, _DOWN, _DOWN + 1)]
@@ -124,7 +124,7 @@ class Drift:
         deviation = np.maximum(np.sqrt(state[:, _VARIANCE]), _MIN_DEVIATION)
         within = np.clip(far, -_FARTHEST * deviation, _FARTHEST * deviation)
         is_active = n_days >= QUIET_DAYS
-        changes: list[Change] = []
+        changes: list[ErrorChange] = []
         changed = np.zeros(len(rows), dtype=bool)
         for first, sign in ((_UP, 1), (_DOWN, -1)):
             cusum = np.where(is_active, np.maximum(state[:, first] + sign * within / deviation - K, 0), 0)
@@ -136,7 +136,7 @@ class Drift:
                 n, total = state[i, first + 1 : first + 3].tolist()
                 direction: Literal["grew", "shrank"] = "grew" if sign > 0 else "shrank"
                 changes.append(
-                    Change(
+                    ErrorChange(
                         int(rows[i]), int(minutes[i]), direction, float(np.exp(min(total / n, _LARGEST_LOG))), int(n)
                     )
                 )

@@ -113,7 +113,7 @@ class Ensemble:
         return published
 
     def learn(self) -> list[Outcomes]:
-        """Learn from the outcomes that the newest readings bring; return all outcomes since the last call."""
+        """Learn from the outcomes of the newest readings; return all outcomes since the last call."""
         self._learn_pending()
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
