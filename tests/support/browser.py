@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,8 @@ class Window:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.errors: list[str] = []
+        #: Whether an error is part of the test.
+        self.is_expected: Callable[[str], bool] = lambda _: False
         self.urls: list[str] = []
         self.is_disturbed = False
         page.set_default_timeout(WAIT_MS)
