@@ -17,15 +17,12 @@ import pytest
 
 from gapcast.config.loader import load
 from gapcast.presets import presets
-from tests.integration.test_check import strict
 from tests.integration.test_tls import HERE, secured
 from tests.setup.conftest import METERS, sending
 from tests.support.brokers import MosquittoBroker, guarded_mosquitto
 from tests.support.certificates import Authority
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.terminal import Terminal
-
-__all__ = ["strict"]
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.e2e]
 Setup = Callable[..., AbstractContextManager[Terminal]]

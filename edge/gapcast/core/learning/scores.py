@@ -37,7 +37,7 @@ _FIRST_ROWS = 16
 #: Sums over the published mean and interval; they come before those of each source.
 _PUBLISHED_SUMS = ("bias", "bounds_n", "pinball", "hits", "width")
 _SOURCE_SUMS = ("n", "squared", "absolute")
-_PUBLISHED = "told"
+_PUBLISHED = "told"  # key in state files
 
 
 class Scores:

@@ -121,7 +121,7 @@ class MinuteMeans:
     def close(self, now_ms: int) -> bool:
         """Close the minutes that are due at ``now_ms``, by the device's clock; the current sample keeps holding.
 
-        Return whether one of them had no mean, so that no reading tells of its end.
+        Return whether one of them had no mean: no reading records its end.
         """
         minute, n_closed = self._minute, len(self._closed)
         self._close_until((now_ms - self._wait_ms) // MINUTE_MS * MINUTE_MS)
