@@ -13,9 +13,8 @@ from threading import Event, Thread
 from gapcast.app.application import Application
 from gapcast.config.settings import Settings
 from gapcast.core.grid import DAY_MIN
-from gapcast.core.reading import Limits
+from gapcast.recordings.recording import read_recording
 from gapcast.replay.publisher import MeterPublisher
-from gapcast.replay.source import CsvColumns, read_minutes
 from gapcast.sample import sample_path
 
 HOST, MQTT_PORT, HTTP_PORT = "127.0.0.1", 18_831, 18_080
@@ -55,7 +54,7 @@ def publish(
     with ExitStack() as stack:
         meters = []
         for device, day in day_of.items():
-            minutes = read_minutes(sample_path(), CsvColumns(), Limits())
+            minutes = read_recording(sample_path()).minutes()
             first = day * DAY_MIN + start
             meter = stack.enter_context(MeterPublisher(HOST, MQTT_PORT, f"gap/{device}/reading"))
             meters.append((meter, islice(minutes, first, first + n_minutes)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -16,7 +17,10 @@ from gapcast.commands.options import arguments_of, read_settings, settings_optio
 from gapcast.commands.run import serve, stop_on_signals
 from gapcast.commands.setup import setup
 from gapcast.commands.systemd_unit import systemd_unit
+from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError, ModelError, ShardError
+from gapcast.recordings.layout import FileFormat, FileOptions, file_format
+from gapcast.recordings.options import file_options
 
 EXIT_BAD_INPUT, EXIT_BAD_MODEL, EXIT_SHARD_LOCKED = 2, 3, 4
 _EXIT_CODES: dict[type[GapcastError], int] = {ModelError: EXIT_BAD_MODEL, ShardError: EXIT_SHARD_LOCKED}
@@ -42,6 +46,7 @@ class _Speed(click.ParamType[float | None]):
 
 
 SPEED = _Speed()
+FILE_OPTIONS = file_options("site.timezone")
 
 
 class _Group(click.Group):
@@ -63,26 +68,6 @@ def main() -> None:
 
 for one in (addon, models, setup, systemd_unit):
     main.add_command(one)
-
-
-def _columns_options(command: Any) -> Any:
-    for option in (
-        click.option(
-            "--unit",
-            type=click.Choice(["W", "kW"], case_sensitive=False),
-            default="kW",
-            show_default=True,
-            help="Unit of the power values.",
-        ),
-        click.option("--value-column", metavar="NAME", help="Column with the power values."),
-        click.option(
-            "--time-column",
-            metavar="NAME",
-            help="Column with the timestamps; without it, the file is read in the UCI format.",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 @main.command()
@@ -135,37 +120,55 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
     run_demo(DemoOptions(speed, duration, mqtt_port, http_port), settings, click.echo, stop_on_signals())
 
 
+def _show_file(line: str) -> None:
+    """Print what was understood of a file, apart from the result."""
+    click.echo(line, err=True)
+
+
+def _format_of(options: dict[str, Any], settings: Settings) -> tuple[FileFormat, tzinfo]:
+    """Return the format of a file, and the zone of its times; kW if nothing states the unit, as for a reading."""
+    zone = options["zone"] or settings.site.zone
+    return file_format(cast("FileOptions", {**options, "zone": zone}), default_unit="kW"), zone
+
+
 @main.command()
 @settings_options
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--device", default="replay", show_default=True, help="Device id to publish as.")
 @click.option("--speed", type=SPEED, default="60", show_default=True, help="Multiple of real time, or max.")
 @click.option(
-    "--start", metavar="ISO", help="Start with the first reading at or after this time (UTC if it has no offset)."
+    "--start",
+    metavar="ISO",
+    help="Start with the first reading from this time on (in --timezone without an offset).",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Publish at most N readings.")
-@_columns_options
+@FILE_OPTIONS
 def replay(
     file: Path | None,
     device: str,
     speed: float | None,
+    start: str | None,
+    limit: int | None,
     config: Path | None,
     assignments: tuple[str, ...],
     **of_file: Any,
 ) -> None:
-    """Publish the readings in FILE to the broker, like a live meter.
+    """Publish the readings in FILE to the broker, like a live meter: one reading per minute.
 
-    FILE is in the UCI format, or any CSV file with --value-column and --time-column. Default: the bundled week.
+    FILE is in UCI's format, any CSV file with --time-column and --value-column, or Parquet of `gapcast-trainer
+    prepare`. Samples are averaged over each minute. Default: the bundled week.
     """
     from gapcast.app.broker import transport_of
-    from gapcast.commands.replay import replay_file
+    from gapcast.backtest.houses import HouseFile
+    from gapcast.commands.replay import ReplaySource, replay_file
     from gapcast.config.shards import the_one_of
     from gapcast.sample import sample_path
 
     settings = the_one_of(read_settings(config, assignments))
     transport = transport_of(settings.mqtt)
-    file = file or sample_path()
-    n_published = replay_file(settings, file, device, speed, stop_on_signals(), transport=transport, **of_file)
+    form, zone = _format_of(of_file, settings)
+    source = ReplaySource(file or sample_path(), form, HouseFile(start, limit, zone=zone))
+    n_published = replay_file(settings, source, device, speed, stop_on_signals(), transport=transport, show=_show_file)
     click.echo(f"{n_published} readings published as {device}")
 
 
@@ -173,7 +176,9 @@ def replay(
 @settings_options
 @click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option(
-    "--start", metavar="ISO", help="Start with the first reading at or after this time (UTC if it has no offset)."
+    "--start",
+    metavar="ISO",
+    help="Start with the first reading from this time on (in --timezone without an offset).",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N readings of each file.")
 @click.option(
@@ -181,7 +186,7 @@ def replay(
     metavar="ISO",
     help="Score only forecasts from this time on; the readings before it are used to learn.",
 )
-@_columns_options
+@FILE_OPTIONS
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all scores to this file."
 )
@@ -201,21 +206,21 @@ def backtest(
 ) -> None:
     """Run the service's engine over each FILE and score its forecasts.
 
-    Each file is one house, in the UCI format, or any CSV file with --value-column and --time-column. Online learning
-    starts from scratch with each file.
+    Each file is one house: in UCI's format, any CSV file with --time-column and --value-column, or Parquet of
+    `gapcast-trainer prepare`. Samples are averaged over each minute. Learning starts from scratch with each file.
     """
     from gapcast.backtest.houses import HouseFile
     from gapcast.backtest.report import check_writable, document, lines
     from gapcast.backtest.run import run_backtest
     from gapcast.observability.logs import configure_logs
-    from gapcast.replay.source import CsvColumns
 
     configure_logs("auto", "warning")
-    columns = CsvColumns(of_file["time_column"], of_file["value_column"], of_file["unit"])
     settings = read_settings(config, assignments)
+    form, zone = _format_of(of_file, settings)
     if json_file is not None:
         check_writable("--json", json_file)
-    found = run_backtest(settings, files, columns, HouseFile(start, limit, score_from), out=out)
+    part = HouseFile(start, limit, score_from, zone)
+    found = run_backtest(settings, files, form, part, out=out, show=_show_file)
     for line in lines(found):
         click.echo(line)
     if json_file is not None:

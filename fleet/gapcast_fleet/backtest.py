@@ -24,7 +24,7 @@ from gapcast.config.settings import Settings
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import EVER
 from gapcast.core.reading import Limits
-from gapcast.replay.source import minute_at
+from gapcast.recordings.recording import minute_at
 from gapcast_fleet.distribution import begin_or_resume, distribute, group_readings, run_with_progress
 from gapcast_fleet.groups import OUTPUT, Result, group_runner, progress_path, read_result, result_path
 from gapcast_fleet.history import ParquetColumns, houses_of, in_file_order, read_history

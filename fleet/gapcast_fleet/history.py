@@ -47,7 +47,7 @@ def read_history(
     ``usable``. Rows before ``first_minute`` are skipped. Raises :class:`SettingsError` if a column is missing.
     """
     if next(folder.rglob("*.parquet"), None) is None:
-        raise SourceError(folder, None, "holds no .parquet")
+        raise SourceError(folder, "holds no .parquet")
     rows = spark.read.option("recursiveFileLookup", "true").parquet(str(folder))
     for option, name in (("device", columns.device), ("time", columns.time), ("value", columns.value)):
         if name not in rows.columns:

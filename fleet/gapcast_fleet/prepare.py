@@ -31,7 +31,7 @@ from gapcast.core.training_set import (
     row_type,
     source_sha256,
 )  # fmt: skip
-from gapcast.replay.source import minute_at
+from gapcast.recordings.recording import minute_at
 from gapcast_fleet.balance import balance
 from gapcast_fleet.distribution import begin_or_resume, distribute, group_readings, run_with_progress
 from gapcast_fleet.files import write_atomically
@@ -85,7 +85,7 @@ def prepare(
     readings = one_a_minute(history)
     houses = survey(history, readings, draw.validate_share)
     if not houses:
-        raise SourceError(wanted.folder, None, "holds no reading")
+        raise SourceError(wanted.folder, "holds no reading")
     sha256 = source_sha256([(house.name, house.n_readings, house.digest) for house in houses])
     begins = _begins(houses, wanted)
     about = {"format": FORMAT, "source_sha256": sha256, "columns": asdict(wanted.columns)}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast.backtest.houses import HouseFile, name_houses, read_house, side_by_side
+from gapcast.backtest.houses import HouseFile, minutes_of, name_houses, side_by_side
 from gapcast.backtest.outcomes_file import HEADER, OutcomesFile
 from gapcast.backtest.report import document, lines
 from gapcast.backtest.run import Backtest, run_backtest
@@ -22,13 +22,13 @@ from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.outcomes import F64, Outcomes
 from gapcast.core.learning.summary import EVER
-from gapcast.core.reading import Limits
-from gapcast.replay.source import CsvColumns, Minute
+from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.recording import Minute, read_recording
 from tests.support.models import shipped_models
 
 #: 2010-11-01T00:00Z, a Monday.
 FIRST = 21_476_160
-COLUMNS = CsvColumns("time", "kw")
+COLUMNS = FileFormat(Layout("time", "kw", unit="kW"))
 
 
 def kw_of(i: int) -> float:
@@ -48,7 +48,7 @@ def settings(**sections: Any) -> Settings:
 
 
 def run(files: list[Path], part: HouseFile | None = None, out: Path | None = None, **sections: Any) -> Backtest:
-    return run_backtest(settings(**sections), files, COLUMNS, part or HouseFile(), out=out, quiet=True)
+    return run_backtest(settings(**sections), files, COLUMNS, part or HouseFile(), out=out)
 
 
 # --- houses -----------------------------------------------------------------------------------------
@@ -73,12 +73,12 @@ def test_backtest_house_names_are_unique() -> None:
 def test_backtest_reads_the_requested_part(tmp_path: Path) -> None:
     file = house(tmp_path / "a.csv")
     part = HouseFile(start="2010-11-01T00:10", limit=5)
-    minutes = list(read_house(file, COLUMNS, Limits(), part))
+    minutes = list(minutes_of(read_recording(file, COLUMNS), part))
     assert [minute.minute - FIRST for minute in minutes] == [10, 11, 12, 13, 14]
     with pytest.raises(SourceError, match="has no reading from 2011-01-01 on"):
-        list(read_house(file, COLUMNS, Limits(), HouseFile(start="2011-01-01")))
+        minutes_of(read_recording(file, COLUMNS), HouseFile(start="2011-01-01"))
     with pytest.raises(SettingsError, match="--start 'soon' is not a time"):
-        list(read_house(file, COLUMNS, Limits(), HouseFile(start="soon")))
+        minutes_of(read_recording(file, COLUMNS), HouseFile(start="soon"))
 
 
 # --- scores -----------------------------------------------------------------------------------------

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from gapcast.backtest.houses import HouseFile
+from gapcast.app.models import engine_of, load_models
 from gapcast.backtest.outcomes_file import HEADER
-from gapcast.backtest.run import Backtest, run_backtest
+from gapcast.backtest.run import Backtest, run_houses
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import EVER
-from gapcast.replay.source import CsvColumns
+from gapcast.recordings.recording import Minute
 from tests.support.models import shipped_models
 
 #: 2010-11-01T00:00Z
@@ -24,11 +24,9 @@ ALONE = {"blend": False, "calibrate": False, "model": "linear"}
 
 def lines_of(folder: Path, minutes: list[int], **forecast: object) -> tuple[Backtest, list[dict[str, str]]]:
     """Run over a house of readings at ``minutes`` after FIRST; return what was found and written."""
-    rows = [f"{(FIRST + minute) * 60},{(7 * i) % 11 / 10}" for i, minute in enumerate(minutes)]
-    (folder / "home.csv").write_text("\n".join(["ts,kw", *rows, ""]), encoding="utf-8")
     settings = Settings.model_validate({"models": {"path": shipped_models()}, "forecast": ALONE | forecast})
-    out = folder / "out.csv"
-    found = run_backtest(settings, [folder / "home.csv"], CsvColumns("ts", "kw"), HouseFile(), out=out, quiet=True)
+    out, home = folder / "out.csv", [Minute(FIRST + minute, (7 * i) % 11 / 10) for i, minute in enumerate(minutes)]
+    found = run_houses(engine_of(settings, load_models(settings)), {"home": iter(home)}, out=out)
     with out.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         lines = list(reader)

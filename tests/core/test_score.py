@@ -63,5 +63,5 @@ def test_histogram_counts_under_the_first_matching_bound(values: list[float]) ->
 
 
 def test_source_error_names_the_line() -> None:
-    assert str(SourceError("a.csv", 7, "no number")) == "a.csv, line 7: no number"
-    assert str(SourceError("a.csv", None, "not there")) == "a.csv: not there"
+    assert str(SourceError("a.csv", "no number", 7)) == "a.csv, line 7: no number"
+    assert str(SourceError("a.csv", "not there")) == "a.csv: not there"

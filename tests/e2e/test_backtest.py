@@ -52,7 +52,7 @@ def test_backtest_several_files_scored_from_a_date(start: Start, tmp_path: Path)
     ("arguments", "problem"),
     [
         (("none.csv",), "none.csv"),
-        (("../bad.csv",), "bad.csv, line 1: the columns (time, kw) are not those of UCI's household file"),
+        (("../bad.csv",), "bad.csv, line 1: is not UCI's household set"),
         (("../good.csv", "--start", "soon"), "--start 'soon' is not a time"),
         (("../good.csv", "--score-from", "then"), "--score-from 'then' is not a time"),
         (("../good.csv", "--out", "none/out.csv"), "--out none/out.csv: cannot be written"),

@@ -215,17 +215,18 @@ def test_replay_reads_any_csv_by_its_columns(
 ) -> None:
     file = tmp_path / "meter.csv"
     file.write_text(
-        "when,W\n2024-01-01 00:00,1230\n2024-01-01T00:01:00+01:00,0.5\n1704067320,\n1704067380,40\n", "utf-8"
+        "when,W\n2024-01-01 00:00,1230\n2024-01-01T00:01,0.5\n2024-01-01 00:02:00,\n2024-01-01 00:03:00,40\n", "utf-8"
     )
     with peer_of(broker.host, broker.port) as peer:
         peer.subscribe("gap/+/reading")
         columns = ("--time-column", "when", "--value-column", "W", "--unit", "W")
-        assert start("replay", file, "--speed", "max", *columns, *settings_of(broker.port)).wait() == 0
+        zone = ("--set", "site.timezone=Europe/Berlin")
+        assert start("replay", file, "--speed", "max", *columns, *zone, *settings_of(broker.port)).wait() == 0
         documents = [message.document for message in peer.wait_for("gap/replay/reading", 3)]
     assert documents == [
-        {"ts": "2024-01-01T00:00:00Z", "gap_kw": 1.23},
+        {"ts": "2023-12-31T23:00:00Z", "gap_kw": 1.23},
         {"ts": "2023-12-31T23:01:00Z", "gap_kw": 0.0005},
-        {"ts": "2024-01-01T00:03:00Z", "gap_kw": 0.04},
+        {"ts": "2023-12-31T23:03:00Z", "gap_kw": 0.04},
     ]
 
 

@@ -15,7 +15,7 @@ from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.run import run_backtest
 from gapcast.config.settings import Settings
 from gapcast.core.grid import minute_label
-from gapcast.replay.source import CsvColumns
+from gapcast.recordings.layout import FileFormat, Layout
 from tests.support.models import shipped_models
 
 #: 2010-11-01T00:00Z.
@@ -90,7 +90,7 @@ def of_the_edge(folder: Path, houses: Mapping[str, list[tuple[int, float]]], **s
         lines = [f"{minute_label(minute)},{kw}" for minute, kw in minutes]
         (folder / f"{name}.csv").write_text("\n".join(["time,kw", *lines]) + "\n", encoding="utf-8")
     files, out = sorted(folder.glob("*.csv")), folder / "out.csv"
-    run_backtest(settings(**sections), files, CsvColumns("time", "kw"), HouseFile(), out=out, quiet=True)
+    run_backtest(settings(**sections), files, FileFormat(Layout("time", "kw", unit="kW")), HouseFile(), out=out)
     with out.open(newline="", encoding="utf-8") as lines_of:
         return {
             (row["device"], row["observed_at"]): ForecastKw(*(float(row[name]) for name in ForecastKw._fields))

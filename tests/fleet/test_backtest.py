@@ -17,7 +17,7 @@ from gapcast.backtest.report import document
 from gapcast.backtest.run import run_backtest as run_of_the_edge
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import minute_label
-from gapcast.replay.source import CsvColumns
+from gapcast.recordings.layout import FileFormat, Layout
 from gapcast_fleet.backtest import BacktestOptions, join, lines, run_backtest
 from gapcast_fleet.groups import group_runner, read_result, result_path
 from gapcast_fleet.history import ParquetColumns
@@ -55,7 +55,7 @@ def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: B
         files.append(tmp_path / f"{name}.csv")
         its = [f"{minute_label(minute)},{kw}" for minute, kw in minutes]
         files[-1].write_text("\n".join(["time,kw", *its]) + "\n", encoding="utf-8")
-    edge = document(run_of_the_edge(settings(), files, CsvColumns("time", "kw"), PART, quiet=True))
+    edge = document(run_of_the_edge(settings(), files, FileFormat(Layout("time", "kw", unit="kW")), PART))
     results = tmp_path / "results"
     found = document(run_backtest(spark, settings(), question, results, quiet=True))
     assert found["scored"]["n"] > 300

@@ -23,12 +23,12 @@ from gapcast.core.grid import DAY_MIN, minute_label
 from gapcast.core.reading import Limits
 from gapcast.core.training_set import MANIFEST_FILE, PARTS, TEST, TRAIN, VALIDATE, Contract, Draw, Manifest, row_type
 from gapcast.core.window import WindowSpec
+from gapcast.recordings.series import Series
 from gapcast_fleet.balance import balance
 from gapcast_fleet.cli import main
 from gapcast_fleet.history import ParquetColumns
 from gapcast_fleet.prepare import PrepareOptions, lines, prepare
 from gapcast_fleet.window_draw import note_path, places
-from gapcast_trainer.clean import Series
 from gapcast_trainer.split import MinuteSplit, SplitPart
 from gapcast_trainer.windows import WindowTask, examples
 from tests.fleet.conftest import CONF

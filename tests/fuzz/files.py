@@ -14,8 +14,10 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from gapcast.core.card import ModelCard
 from gapcast.core.errors import ModelError, SourceError
@@ -24,7 +26,9 @@ from gapcast.core.reading import Limits
 from gapcast.predictors.archive import read_archive
 from gapcast.predictors.files import CARD_FILE, MODEL_FILE
 from gapcast.predictors.store import default_model, read_card
-from gapcast.replay.source import CsvColumns, read_minutes
+from gapcast.recordings import uci as uci_file
+from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.recording import read_recording
 from tests.fuzz.mutations import mutate_bytes, mutate_document
 from tests.fuzz.target import FIELD, Target, scratch_folder, written
 from tests.support.models import every_feature_model, shipped_models, shipped_names
@@ -159,24 +163,26 @@ def check_readings_file(data: bytes) -> None:
     """Read ``data`` as a file of readings, its suffix and columns in the first field: minutes, or a SourceError."""
     head, _, content = data.partition(FIELD)
     suffix = {b"z": ".zip", b"g": ".gz"}.get(head[:1], ".csv")
-    columns = CsvColumns("time", "power", "W") if head[1:2] == b"c" else CsvColumns()
+    zone = ZoneInfo("Europe/Berlin") if head[2:3] == b"l" else UTC
+    form = FileFormat(Layout("time", "power", unit="W", zone=zone)) if head[1:2] == b"c" else FileFormat()
     limits = Limits()
     with written(content, f"readings{suffix}") as path, suppress(SourceError):
-        for minute, gap_kw in read_minutes(path, columns, limits):
+        for minute, gap_kw in read_recording(path, form, limits).minutes():
             assert limits.min_kw <= gap_kw <= limits.max_kw
             assert minute < minute_of(LATEST_MS)
 
 
 def readings_file_seeds() -> list[bytes]:
     """Return files in UCI's own format and with named columns, plain and packed."""
-    uci = b"Date;Time;Global_active_power;x\n16/12/2006;17:24:00;4.216;1\n16/12/2006;17:25:00;?;\n"
-    named = b"time,power\n2010-11-01T00:00:00,250\n2010-11-01T00:01:00Z,-10.5\n1288569720,\n1288569780000,1e3\n"
+    uci_rows = b"16/12/2006;17:24:00;4.216;0;240;1;0;1;17\n16/12/2006;17:25:00;?;?;?;?;?;?;\n"
+    uci = ";".join(uci_file.COLUMNS).encode() + b"\n" + uci_rows
+    named = b"time,power\n2010-11-01T00:00:00,250\n2010-11-01T00:01:00,-10.5\n2010-11-01T00:02:00,\n"
+    epochs = b"time;power\n1288569720;\n1288569780000;1e3\n1288569781000;1e3\n"
     quoted = b'\xef\xbb\xbf"time"\t"power"\n"2010-11-01 00:00"\t"250"\n'
     packed = _zipped([("a.csv", named)], zipfile.ZIP_DEFLATED)
-    return [
-        b"-u" + FIELD + uci, b"-c" + FIELD + named, b"-c" + FIELD + quoted, b"gu" + FIELD + gzip.compress(uci, mtime=0),
-        b"zc" + FIELD + packed,
-    ]  # fmt: skip
+    seeds = [(b"-u", uci), (b"-c", named), (b"-cl", named), (b"-c", epochs), (b"-c", quoted)]
+    seeds += [(b"gu", gzip.compress(uci, mtime=0)), (b"zc", packed)]
+    return [head + FIELD + content for head, content in seeds]
 
 
 def repack_readings_file(data: bytes, seed: int) -> bytes:

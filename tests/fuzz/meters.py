@@ -25,7 +25,7 @@ from gapcast.mqtt.payloads import decode, encode_rejection
 from gapcast.mqtt.session import Received
 from gapcast.mqtt.sources import SourceReader
 from gapcast.presets import presets
-from gapcast.replay.source import minute_at
+from gapcast.recordings.recording import minute_at
 from gapcast.service.ports import Arrival
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.power_guess import guess_power_sources

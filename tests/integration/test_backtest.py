@@ -14,8 +14,8 @@ from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.run import run_backtest
 from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import EVER, LAST_DAY, Summary
-from gapcast.core.reading import Limits
-from gapcast.replay.source import CsvColumns, Minute, read_minutes
+from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.recording import Minute, read_recording
 from gapcast.sample import sample_path
 from tests.integration.conftest import Connect, StartGateway
 from tests.support.brokers import Broker
@@ -55,7 +55,7 @@ def assert_close(found: Any, expected: Any) -> None:
 def test_backtest_equals_the_live_service(
     broker: Broker, start_gateway: StartGateway, connect: Connect, tmp_path: Path, n_houses: int
 ) -> None:
-    week = list(islice(read_minutes(sample_path(), CsvColumns(), Limits()), n_houses * N))
+    week = list(islice(read_recording(sample_path()).minutes(), n_houses * N))
     houses = {f"house_{i}": week[i * N : (i + 1) * N] for i in range(n_houses)}
     gateway = start_gateway(broker, learning={"report_every_min": 1e-9})
     peer = connect(broker)
@@ -71,7 +71,7 @@ def test_backtest_equals_the_live_service(
     files = [written(tmp_path / f"{device}.csv", minutes) for device, minutes in houses.items()]
     out = tmp_path / "out.csv"
     settings = gateway_settings(broker.port, tmp_path / "other")
-    found = run_backtest(settings, files, CsvColumns("time", "kw"), HouseFile(), out=out, quiet=True)
+    found = run_backtest(settings, files, FileFormat(Layout("time", "kw")), HouseFile(), out=out)
 
     live, _ = gateway.service.queries.live_scores()
     assert live[EVER].n == n_houses * (N - 6)

@@ -15,9 +15,9 @@ import pytest
 
 from gapcast.core.engine import Engine
 from gapcast.core.grid import minute_label
-from gapcast.core.reading import Limits, Reading
+from gapcast.core.reading import Reading
 from gapcast.predictors.store import load_model
-from gapcast.replay.source import CsvColumns, read_minutes
+from gapcast.recordings.recording import read_recording
 from gapcast.sample import sample_path
 from tests.integration.conftest import Connect, StartGateway
 from tests.support.brokers import BROKER_KINDS, Broker, MosquittoBroker, started_broker
@@ -242,7 +242,7 @@ def test_week_replayed_twice_gives_the_same_forecasts(
     broker: Broker, start_gateway: StartGateway, connect: Connect
 ) -> None:
     n = 150
-    source = read_minutes(sample_path(), CsvColumns(), Limits())
+    source = read_recording(sample_path()).minutes()
     minutes = [next(source) for _ in range(n)]
     gateway = start_gateway(broker, forecast=ALONE)
     peer = connect(broker)

@@ -15,8 +15,8 @@ import structlog
 from gapcast.check.run import run_checks
 from gapcast.mqtt.tls import Tls, TlsFiles
 from gapcast.mqtt.transport import Transport
+from gapcast.recordings.recording import Minute
 from gapcast.replay.publisher import MeterPublisher
-from gapcast.replay.source import Minute
 from tests.integration.conftest import Connect, StartGateway
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker

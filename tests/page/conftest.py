@@ -14,8 +14,7 @@ import httpx
 import pytest
 
 from gapcast.core.grid import DAY_MIN, minute_label
-from gapcast.core.reading import Limits
-from gapcast.replay.source import CsvColumns, Minute, read_minutes
+from gapcast.recordings.recording import Minute, read_recording
 from gapcast.sample import sample_path
 from tests.support.brokers import MosquittoBroker
 from tests.support.browser import DESKTOP, Window, chromium
@@ -97,7 +96,7 @@ def house(broker: MosquittoBroker, tmp_path_factory: pytest.TempPathFactory) -> 
         settings = gateway_settings(broker.port, tmp_path_factory.mktemp("state"), mqtt={"protocol": "5"})
         gateway = stack.enter_context(running(settings))
         peer = stack.enter_context(peer_of(broker.host, broker.port))
-        minutes = read_minutes(sample_path(), CsvColumns(), Limits())
+        minutes = read_recording(sample_path()).minutes()
         day = list(islice(minutes, N_MINUTES))
         for minute in day:
             peer.send("gap/home/reading", payload(minute))

@@ -8,8 +8,8 @@ from threading import Event, Thread
 import pytest
 
 from gapcast.core.errors import BrokerError
+from gapcast.recordings.recording import Minute
 from gapcast.replay.publisher import MeterPublisher, replay
-from gapcast.replay.source import Minute
 from tests.support.ports import LOOPBACK, free_port
 
 START = 19_438_164

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gapcast_trainer import clean, cleanfile
-from gapcast_trainer.cleanfile import Clean
-from gapcast_trainer.datasets import uci
+from gapcast.recordings import clean_file, uci
+from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.series import minute_series
+from gapcast_trainer import clean_file_writer
+from tests.support import uci_files
 from tests.trainer import synthetic
 
 # They run in an environment of their own, with TensorFlow: see scripts/test.
@@ -21,19 +23,19 @@ collect_ignore_glob = ["*.py"] if find_spec("tensorflow") is None else []
 def clean_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clean file of a synthetic household with gaps of 1, 5, 6 and 90 minutes."""
     folder = tmp_path_factory.mktemp("household")
-    kw = synthetic.household()
+    kw = uci_files.household()
     for start, length in ((1_000, 1), (2_000, 5), (3_000, 6), (6_000, 90), (8_000, 3)):
         kw[start : start + length] = np.nan
-    raw = synthetic.write_text(folder / "raw.txt", synthetic.rows(kw.tolist()))
+    raw = uci_files.write_text(folder / "raw.txt", uci_files.rows(kw.tolist()))
     path = folder / "household.parquet"
-    cleanfile.write(*clean.check(uci.read(raw)), path)
+    clean_file_writer.write(*minute_series(uci.read(raw)), path)
     return path
 
 
 @pytest.fixture(scope="session")
 def small(clean_path: Path) -> Clean:
     """The clean file, read."""
-    return cleanfile.read(clean_path)
+    return clean_file.read(clean_path)
 
 
 @pytest.fixture(scope="session")

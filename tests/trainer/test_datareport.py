@@ -14,14 +14,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from gapcast_trainer import clean
-from gapcast_trainer.clean import Report, Series
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings import uci
+from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.series import Report, Series, minute_series
 from gapcast_trainer.datareport.findings import findings as sentences
 from gapcast_trainer.datareport.measures import DataMeasures, measure
 from gapcast_trainer.datareport.page import data_report
-from gapcast_trainer.datasets import uci
-from tests.trainer.synthetic import household, rows, write_text
+from tests.support.uci_files import household, rows, write_text
 
 NAN = float("nan")
 #: 2024-01-01T00:00:00Z, a Monday.
@@ -63,7 +62,7 @@ def measured(gap_kw: list[float] | np.ndarray, first_minute: int = MONDAY, zone:
 
 
 def of(folder: Path, kw: list[float]) -> tuple[Series, Report]:
-    return clean.check(uci.read(write_text(folder / "raw.txt", rows(kw))))
+    return minute_series(uci.read(write_text(folder / "raw.txt", rows(kw))))
 
 
 @pytest.fixture(scope="module")

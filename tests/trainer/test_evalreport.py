@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.grid import DAY_MIN
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.evalreport.page import page
 from gapcast_trainer.evaluate import evaluate
 from gapcast_trainer.scores.result import Evaluation

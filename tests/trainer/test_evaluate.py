@@ -11,8 +11,8 @@ import pytest
 
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
-from gapcast_trainer.clean import Series
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.series import Series
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluate import counts_for, evaluate
 from gapcast_trainer.score import score
@@ -21,8 +21,9 @@ from gapcast_trainer.scores.result import Evaluated, Evaluation
 from gapcast_trainer.scores.table import lines
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.windows import Examples, WindowTask, examples
+from tests.support.uci_files import START
 from tests.trainer.forecasters import LEADS, Spread, stand_ins
-from tests.trainer.synthetic import SPLIT, START
+from tests.trainer.synthetic import SPLIT
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32
 from gapcast.predictors.store import load_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.run import RUN_FILE, load_run
 from gapcast_trainer.score import score

@@ -10,7 +10,7 @@ import pytest
 
 from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32, Padding, WindowSpec
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Augment, find, shipped_names
 from gapcast_trainer.families import families, find_family

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from gapcast.core.errors import SourceError
+from gapcast.recordings import uci
 from gapcast_trainer.cli import main
-from gapcast_trainer.datasets import uci
 from gapcast_trainer.download import PAUSES_S, download
-from gapcast_trainer.errors import DatasetError, FetchError
+from gapcast_trainer.errors import FetchError
 
 CONTENT = bytes(range(256)) * 2_000
 
@@ -158,7 +159,7 @@ def test_download_unwritable_path_is_named(server: Server, tmp_path: Path) -> No
 
 def test_download_failed_check_keeps_the_old_file(server: Server, tmp_path: Path) -> None:
     (tmp_path / "set.zip").write_bytes(b"old")
-    with pytest.raises(DatasetError, match="line 1"):
+    with pytest.raises(SourceError, match="line 1"):
         download(server.url, tmp_path / "set.zip", uci.check_whole)
     assert [path.name for path in tmp_path.iterdir()] == ["set.zip"]
     assert (tmp_path / "set.zip").read_bytes() == b"old"
@@ -180,7 +181,7 @@ def test_fetch_set_with_another_mean_is_rejected(
     tmp_path: Path, whole_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uci, "MEAN_KW", 1.2)
-    with pytest.raises(DatasetError, match=r"mean power is 1\.0916150365 kW, not 1\.2"):
+    with pytest.raises(SourceError, match=r"mean power is 1\.0916150365 kW, not 1\.2"):
         uci.check_whole(whole_set)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gapcast.core.window import WindowSpec
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Augment, Descent, Experiment
 from gapcast_trainer.run import RUN_FILE, WEIGHTS_FILE, Run, git_commit, load_run

@@ -9,7 +9,7 @@ import pytest
 
 from gapcast.predictors.store import load_model
 from gapcast.predictors.tflite import TflitePredictor
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.datareport.page import data_report
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evalreport.page import page

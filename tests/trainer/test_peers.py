@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gapcast_trainer.clean import Series
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.series import Series
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.evaluate import evaluate
 from gapcast_trainer.peers.columns import COLUMN_SETS, ColumnSet, PeerColumns
 from gapcast_trainer.scores.minutes import Minutes, minutes_at
 from gapcast_trainer.scores.result import Evaluation
 from gapcast_trainer.scores.table import lines
+from tests.support.uci_files import START, household
 from tests.trainer.forecasters import LEADS, Spread, stand_ins
-from tests.trainer.synthetic import SPLIT, START, household
+from tests.trainer.synthetic import SPLIT
 
 ALL = COLUMN_SETS[-1]
 DAY, WEEK = 1_440, 7 * 1_440

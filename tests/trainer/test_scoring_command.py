@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gapcast.predictors.store import load_model
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.cli import main
 
 

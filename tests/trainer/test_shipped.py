@@ -15,10 +15,11 @@ from gapcast.core.card import ModelCard
 from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.store import default_model, load_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
+from gapcast.recordings import clean_file, uci
+from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.series import minute_series
 from gapcast.sample import sample_path
-from gapcast_trainer import clean, cleanfile
-from gapcast_trainer.cleanfile import Clean
-from gapcast_trainer.datasets import uci
+from gapcast_trainer import clean_file_writer
 from gapcast_trainer.experiment import find
 from gapcast_trainer.families import find_family
 from gapcast_trainer.families.base import Design
@@ -27,7 +28,7 @@ from gapcast_trainer.scores.model_outputs import windows_for
 from gapcast_trainer.scores.table import SHOWN
 from gapcast_trainer.split import MinuteSplit, SplitPart
 from gapcast_trainer.windows import Examples, WindowTask, examples
-from tests.trainer.synthetic import write_text
+from tests.support.uci_files import write_text
 
 MODELS = models_path()
 NAMES = model_names(MODELS)
@@ -46,15 +47,15 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Clean:
     folder = tmp_path_factory.mktemp("week")
     header, *lines = gzip.decompress(sample_path().read_bytes()).decode().splitlines()
     table = uci.read(write_text(folder / "week.txt", lines, header=header))
-    cleanfile.write(*clean.check(table), folder / "week.csv")
-    return cleanfile.read(folder / "week.csv")
+    clean_file_writer.write(*minute_series(table), folder / "week.csv")
+    return clean_file.read(folder / "week.csv")
 
 
 @pytest.fixture(scope="module")
 def whole(whole_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Clean:
     path = tmp_path_factory.mktemp("whole") / "household.csv"
-    cleanfile.write(*clean.check(uci.read(whole_set)), path)
-    return cleanfile.read(path)
+    clean_file_writer.write(*minute_series(uci.read(whole_set)), path)
+    return clean_file.read(path)
 
 
 @pytest.fixture(scope="module")

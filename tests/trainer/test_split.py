@@ -16,10 +16,10 @@ from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.examples import WHOLE_MIN
 from gapcast.core.reading import Reading
 from gapcast.core.window import Padding, WindowSpec, pad
-from gapcast_trainer.clean import Series
+from gapcast.recordings.series import Series
 from gapcast_trainer.split import MinuteSplit, SplitPart, minute_at
 from gapcast_trainer.windows import Examples, WindowTask, examples, shorten
-from tests.trainer.synthetic import START
+from tests.support.uci_files import START
 
 FIRST = minute_at(START)
 VALUE = st.floats(0, 10, width=32) | st.just(float("nan"))

@@ -9,19 +9,20 @@ import pytest
 
 from gapcast.core.window import WindowSpec
 from gapcast.core.window import pad as pad_window
-from gapcast_trainer.clean import Series
+from gapcast.recordings.series import Series
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.study.household import Household, load
 from gapcast_trainer.study.line import Line, coefficients
 from gapcast_trainer.study.settings import HORIZON_MIN, StudySettings
 from gapcast_trainer.study.shuffled import N_TEST, N_TRAIN, check_shapes, cut_in_order, draw, windows
+from tests.support import uci_files
 from tests.trainer import synthetic
 
 
 @pytest.fixture(scope="module")
 def household() -> Household:
-    kw = synthetic.household()
-    first_minute = int(synthetic.START.timestamp()) // 60
+    kw = uci_files.household()
+    first_minute = int(uci_files.START.timestamp()) // 60
     return Household(kw, Series(first_minute, kw), "0" * 64)
 
 
@@ -81,7 +82,7 @@ def test_study_mse_equals_that_of_the_mean(whole_set: Path) -> None:
 
 @pytest.mark.parametrize(("n", "forgetting"), [(2, 1.0), (5, 1.0), (30, 0.9), (17, 0.5)])
 def test_line_incremental_equals_the_weighted_fit(n: int, forgetting: float) -> None:
-    kw = synthetic.household(60)
+    kw = uci_files.household(60)
     line = Line(30, forgetting)
     for minute in range(60 - n, 60):
         line.add(minute, float(kw[minute]))

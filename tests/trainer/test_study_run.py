@@ -18,7 +18,7 @@ from gapcast_trainer.study.household import load
 from gapcast_trainer.study.pictures import draw
 from gapcast_trainer.study.run import PARTS, find_parts, load_results, run
 from gapcast_trainer.study.settings import StudySettings
-from tests.trainer import synthetic
+from tests.support import uci_files
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -26,11 +26,11 @@ MODELS = Path(__file__).parents[2] / "models"
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A household with some days of each part: before July 2009, December 2009 and January 2010."""
-    kw = synthetic.household(12_000).tolist()
+    kw = uci_files.household(12_000).tolist()
     starts = (datetime(2009, 6, 25, tzinfo=UTC), datetime(2009, 12, 20, tzinfo=UTC), datetime(2010, 1, 4, tzinfo=UTC))
     blocks = zip(starts, (kw[:7_000], kw[7_000:9_000], kw[9_000:]), strict=True)
-    lines = [line for start, block in blocks for line in synthetic.rows(block, start)]
-    return synthetic.write_zip(tmp_path_factory.mktemp("raw") / "raw.zip", lines)
+    lines = [line for start, block in blocks for line in uci_files.rows(block, start)]
+    return uci_files.write_zip(tmp_path_factory.mktemp("raw") / "raw.zip", lines)
 
 
 @pytest.fixture(scope="module")

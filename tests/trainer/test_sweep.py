@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.sweep.space import read
 from tests.trainer import synthetic

@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from gapcast.core.errors import SourceError
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.training_set import MANIFEST_FILE, TRAIN, Contract
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.store import load_model
-from gapcast_trainer.clean import Series
+from gapcast.recordings.series import Series
 from gapcast_trainer.cli import main
-from gapcast_trainer.errors import DatasetError, RunError
+from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Augment, Experiment
 from gapcast_trainer.run import load_run
 from gapcast_trainer.split import MinuteSplit, SplitPart
 from gapcast_trainer.trainingset import Streamed, TrainingSet, open_set
 from gapcast_trainer.windows import WindowTask, examples
-from tests.trainer import synthetic
+from tests.support import uci_files
 from tests.trainer.training_sets import write_set
 
 #: 2020-01-01T00:00Z.
@@ -36,7 +37,7 @@ N_EACH = 900
 
 
 def power(seed: int, n_days: int = 3) -> np.ndarray:
-    kw = synthetic.household(n_days * DAY_MIN, seed)
+    kw = uci_files.household(n_days * DAY_MIN, seed)
     for start, length in ((200, 2), (700, 6), (1_200, 90)):
         kw[start : start + length] = np.nan
     return kw
@@ -104,12 +105,12 @@ def split_end(its: Experiment) -> tuple[datetime, int]:
 
 def clean_of(first: int, kw: np.ndarray) -> Any:
     """The series as a clean file is read."""
-    from gapcast_trainer.clean import check
-    from gapcast_trainer.cleanfile import Clean, content_sha256
-    from gapcast_trainer.datasets.table import Table
+    from gapcast.recordings.clean_file import Clean, content_sha256
+    from gapcast.recordings.series import minute_series
+    from gapcast.recordings.table import Table
 
     minutes = first + np.arange(kw.size)
-    series, report = check(Table(Path("a"), "attic", "2" * 64, minutes * 60_000, kw, minutes))
+    series, report = minute_series(Table(Path("a"), "attic", "2" * 64, minutes * 60_000, kw, minutes))
     return Clean(series, report, content_sha256(series))
 
 
@@ -178,7 +179,7 @@ def toml(tmp_path: Path) -> Path:
 def test_training_set_fit_export_and_evaluate(
     folder: Path, toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gapcast_trainer import cleanfile
+    from gapcast_trainer import clean_file_writer
 
     monkeypatch.chdir(tmp_path)
     for out in ("one", "two"):
@@ -204,7 +205,7 @@ def test_training_set_fit_export_and_evaluate(
     last_kw = strangers.inputs()[:, -1, 0].astype(np.float64)
     assert card.scores.persistence.mse_kw2 == pytest.approx(np.mean((strangers.target_kw[:, 1] - last_kw) ** 2))
     clean = clean_of(*HOUSES["cottage"])
-    cleanfile.write(clean.series, clean.report, tmp_path / "cottage.parquet")
+    clean_file_writer.write(clean.series, clean.report, tmp_path / "cottage.parquet")
     scored = run("evaluate", "many", "--clean", "cottage.parquet", "--brief")
     assert (scored.exit_code, "many" in scored.output) == (0, True), scored.output
 
@@ -281,15 +282,15 @@ def test_training_set_damaged_chunk_is_named(folder: Path, found: TrainingSet, t
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DatasetError, match=rf"{chunk.file}: is damaged: it is not what manifest\.json names"):
+    with pytest.raises(SourceError, match=rf"{chunk.file}: is damaged: it is not what manifest\.json names"):
         copied.read(chunk)
     path.unlink()
-    with pytest.raises(DatasetError, match=rf"{chunk.file}: cannot be read \(No such file"):
+    with pytest.raises(SourceError, match=rf"{chunk.file}: cannot be read \(No such file"):
         copied.read(chunk)
     alter("contract", lambda its: its | {"context": 21})(folder := tmp_path / "set")
     other = open_set(folder)
     kept = next(its for its in other.manifest.chunks if its.part != TRAIN)
-    with pytest.raises(DatasetError, match="holds other columns or rows than"):
+    with pytest.raises(SourceError, match="holds other columns or rows than"):
         other.read(kept)
 
 
@@ -300,7 +301,7 @@ def test_training_set_chunk_damaged_during_fit_is_an_error(folder: Path, tmp_pat
     copied = open_set(tmp_path / "set")
     chunk = next(its for its in copied.manifest.chunks if its.part == TRAIN)
     its = plan("lstm", hyper={"units": [2]}, descent={"epochs": 3, "batch_size": 256})
-    with pytest.raises(DatasetError, match=rf"{chunk.file}: is damaged"):
+    with pytest.raises(SourceError, match=rf"{chunk.file}: is damaged"):
         fit(its, copied, tmp_path / "run", note=lambda _: (tmp_path / "set" / chunk.file).write_bytes(b"x"))
     assert len(load_run(tmp_path / "run")[0].history) == 1
 

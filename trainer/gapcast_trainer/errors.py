@@ -5,29 +5,17 @@
     GapcastError
     └── TrainerError
         ├── FetchError      a download that was rejected or did not finish (URL, problem)
-        ├── DatasetError    an unusable file of readings (path, line if known, problem)
         ├── RunError        a training run that is missing, unfinished or of other data
         └── ExportError     an exported model that failed a check
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from gapcast.core.errors import GapcastError
 
 
 class TrainerError(GapcastError):
     """Base of the trainer's errors."""
-
-
-class DatasetError(TrainerError):
-    """An unusable file of readings; the message names the file, the line and the problem."""
-
-    def __init__(self, path: Path, problem: str, line: int | None = None) -> None:
-        super().__init__(f"{path}: {problem}" if line is None else f"{path}, line {line}: {problem}")
-        self.path = path
-        self.line = line
 
 
 class FetchError(TrainerError):

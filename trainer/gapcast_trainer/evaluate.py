@@ -19,7 +19,7 @@ from gapcast.core.predictor import Predictor
 from gapcast.core.window import MIN_OBSERVED, WindowSpec
 from gapcast.predictors.baselines import Persistence, Trend
 from gapcast.predictors.tflite import TflitePredictor
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.scores.cost import BATCH, cost_of
 from gapcast_trainer.scores.day import day_of
 from gapcast_trainer.scores.evaluation_data import EvaluationData

@@ -29,7 +29,7 @@ from pydantic import (
 from gapcast.core.card import MAX_HORIZON_MIN, Name
 from gapcast.core.features import problem_with
 from gapcast.core.window import I64, MIN_OBSERVED, Padding, WindowSpec
-from gapcast_trainer.datasets.table import F64
+from gapcast.recordings.table import F64
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.split import MinuteSplit
 from gapcast_trainer.windows import DEFAULT_LEAD_TIMES_MIN, WindowTask

@@ -20,7 +20,7 @@ from gapcast.predictors.baselines import Persistence
 from gapcast.predictors.files import CARD_FILE, MODEL_FILE, REGISTRY_FILE
 from gapcast.predictors.store import default_model, load_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.convert import N_PARITY, check_batches, check_parity, convert
 from gapcast_trainer.errors import ExportError, RunError
 from gapcast_trainer.experiment import Experiment

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import keras
 
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.families import find_family
 from gapcast_trainer.families.base import Design

@@ -48,7 +48,7 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
 
     ``keep`` is called after each epoch. Ctrl-C stops the training with the best weights so far; before the
     end of the first epoch there are none, and KeyboardInterrupt propagates. Raises
-    :class:`~gapcast_trainer.errors.DatasetError` if a chunk of a training set is damaged.
+    :class:`~gapcast.core.errors.SourceError` if a chunk of a training set is damaged.
     """
     descent, outputs = plan.descent, tuple(model.output_names)
     batches = batches_of(

@@ -11,10 +11,10 @@ import math
 import keras
 import numpy as np
 
+from gapcast.core.errors import SourceError
 from gapcast.core.training_set import Chunk
 from gapcast.core.window import F32, I64
 from gapcast_trainer.batches import Batches, PerOutput, draw_factors, scale_batch
-from gapcast_trainer.errors import DatasetError
 from gapcast_trainer.experiment import Augment
 from gapcast_trainer.families.graph import MEAN
 from gapcast_trainer.trainingset import Streamed
@@ -55,7 +55,7 @@ class StreamedBatches(keras.utils.PyDataset):
         self._n = math.ceil(len(found) / every)
         self._epoch = 0
         #: The error of a damaged chunk: Keras requests batches in a thread of TensorFlow, which hides exceptions.
-        self.problem: DatasetError | None = None
+        self.problem: SourceError | None = None
         self._plan()
 
     def __len__(self) -> int:
@@ -112,7 +112,7 @@ class StreamedBatches(keras.utils.PyDataset):
             self._held = None  # freed before the next one is read, so that only one is in memory
             try:
                 examples = self._found.buffer(self._buffers[at])
-            except DatasetError as error:
+            except SourceError as error:
                 self.problem = error
                 raise
             order = self._random(_ROWS, at).permutation(len(examples)) if self._redraw else np.arange(len(examples))

@@ -10,8 +10,8 @@ import numpy as np
 
 from gapcast.core.grid import minute_label
 from gapcast.core.training_set import Manifest
-from gapcast_trainer.clean import Series
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
+from gapcast.recordings.series import Series
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.families.base import Scale

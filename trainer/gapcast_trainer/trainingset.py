@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from gapcast.core.errors import SourceError
 from gapcast.core.features import measured_in
 from gapcast.core.training_set import FORMAT, MANIFEST_FILE, Chunk, Manifest, row_type
 from gapcast.core.window import F32
-from gapcast_trainer.errors import DatasetError, RunError
+from gapcast_trainer.errors import RunError
 from gapcast_trainer.experiment import Experiment
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.windows import Examples, WindowTask
@@ -45,17 +46,17 @@ class TrainingSet:
         return row_type(self.manifest.contract.context, len(self.manifest.contract.lead_times_min))
 
     def read(self, chunk: Chunk) -> Rows:
-        """Return the rows of ``chunk``; raise :class:`DatasetError` if they do not match the manifest."""
+        """Return the rows of ``chunk``; raise :class:`SourceError` if they do not match the manifest."""
         path = self.folder / chunk.file
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise DatasetError(path, f"cannot be read ({error.strerror}): {_REMEDY}") from error
+            raise SourceError(path, f"cannot be read ({error.strerror}): {_REMEDY}") from error
         if sha256(content).hexdigest() != chunk.sha256:
-            raise DatasetError(path, f"is damaged: it is not what {MANIFEST_FILE} names; {_REMEDY} in another folder")
+            raise SourceError(path, f"is damaged: it is not what {MANIFEST_FILE} names; {_REMEDY} in another folder")
         rows: Rows = np.load(BytesIO(content), allow_pickle=False)
         if rows.dtype != self.row_type or rows.shape != (chunk.n_rows,):
-            raise DatasetError(path, f"holds other columns or rows than {MANIFEST_FILE} says: {_REMEDY}")
+            raise SourceError(path, f"holds other columns or rows than {MANIFEST_FILE} says: {_REMEDY}")
         return rows
 
     def check(self, plan: Experiment) -> None:
@@ -81,23 +82,23 @@ class TrainingSet:
 
 
 def open_set(folder: Path) -> TrainingSet:
-    """Return the set in ``folder``; raise :class:`DatasetError` if there is none that this version can read."""
+    """Return the set in ``folder``; raise :class:`SourceError` if there is none that this version can read."""
     path = folder / MANIFEST_FILE
     try:
         content = path.read_bytes()
     except OSError as error:
         problem = f"holds no {MANIFEST_FILE}, so it is no training set, or not the whole of one: {_REMEDY}"
-        raise DatasetError(folder, problem + ", which goes on where it was ended") from error
+        raise SourceError(folder, problem + ", which goes on where it was ended") from error
     try:
         found = json.loads(content)["format"]
         if found == FORMAT:
             return TrainingSet(folder, _MANIFEST.validate_json(content), sha256(content).hexdigest())
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise DatasetError(path, f"{where}: {error.errors()[0]['msg']}: {_REMEDY}") from error
+        raise SourceError(path, f"{where}: {error.errors()[0]['msg']}: {_REMEDY}") from error
     except (ValueError, LookupError, TypeError) as error:
-        raise DatasetError(path, f"is no manifest of a training set ({error}): {_REMEDY}") from error
-    raise DatasetError(path, f"is of format {found}, and this version reads {FORMAT}: {_REMEDY} of this version")
+        raise SourceError(path, f"is no manifest of a training set ({error}): {_REMEDY}") from error
+    raise SourceError(path, f"is of format {found}, and this version reads {FORMAT}: {_REMEDY} of this version")
 
 
 def to_examples(rows: Rows, part: SplitPart, task: WindowTask) -> Examples:

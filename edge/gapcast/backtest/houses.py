@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import dropwhile, islice
+from datetime import UTC, tzinfo
+from itertools import chain, islice
 from pathlib import Path
 
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.core.reading import Limits, Reading
-from gapcast.replay.source import CsvColumns, Minute, minute_at, read_minutes
+from gapcast.core.reading import Reading
+from gapcast.recordings.recording import Minute, Recording, minute_at
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 64
@@ -20,12 +21,23 @@ _LONGEST_NAME = 64
 class HouseFile:
     """The part of each file to read: from ``start`` on, at most ``limit`` readings, scored from ``score_from`` on.
 
-    Times are ISO 8601, in UTC without an offset.
+    Times are ISO 8601, in ``zone`` without an offset.
     """
 
     start: str | None = None
     limit: int | None = None
     score_from: str | None = None
+    zone: tzinfo = UTC
+
+    @property
+    def first_minute(self) -> int | None:
+        """The minute of ``start``; raises :class:`SettingsError` if it is no time."""
+        return None if self.start is None else minute_at("--start", self.start, self.zone)
+
+    @property
+    def first_scored_minute(self) -> int | None:
+        """The minute of ``score_from``; raises :class:`SettingsError` if it is no time."""
+        return None if self.score_from is None else minute_at("--score-from", self.score_from, self.zone)
 
 
 def name_houses(files: Sequence[Path]) -> list[str]:
@@ -44,20 +56,16 @@ def name_houses(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def read_house(file: Path, columns: CsvColumns, limits: Limits, part: HouseFile) -> Iterator[Minute]:
-    """Yield the readings of ``part`` of ``file``; raise :class:`SourceError` if it has none or is invalid."""
-    minutes = read_minutes(file, columns, limits)
-    if part.start is not None:
-        first_minute = minute_at("--start", part.start)
-        minutes = dropwhile(lambda minute: minute.minute < first_minute, minutes)
+def minutes_of(recording: Recording, part: HouseFile) -> Iterator[Minute]:
+    """Return the minutes of ``part`` of a recording; raise :class:`SourceError` if it has none."""
+    minutes = recording.minutes(part.first_minute)
     first = next(minutes, None)
     if first is None:
-        raise SourceError(file, None, "has no reading" + ("" if part.start is None else f" from {part.start} on"))
-    yield first
-    yield from islice(minutes, None if part.limit is None else part.limit - 1)
+        raise SourceError(recording.path, f"has no reading from {part.start} on")
+    return islice(chain([first], minutes), part.limit)
 
 
-def side_by_side(houses: dict[str, Iterator[Minute]], n_at_once: int) -> Iterator[list[Reading]]:
+def side_by_side(houses: Mapping[str, Iterator[Minute]], n_at_once: int) -> Iterator[list[Reading]]:
     """Yield batches of about ``n_at_once`` readings: equally many of each unfinished house, in its order."""
     unfinished = dict(houses)
     while unfinished:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gapcast.app.models import engine_of, load_models
-from gapcast.backtest.houses import HouseFile, name_houses, read_house, side_by_side
+from gapcast.backtest.houses import HouseFile, minutes_of, name_houses, side_by_side
 from gapcast.backtest.outcomes_file import OutcomesFile
 from gapcast.backtest.weeks import Week, Weeks
 from gapcast.config.settings import Settings
@@ -21,7 +22,8 @@ from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import EVER, Period, Summary
 from gapcast.core.reading import Limits, Reading
-from gapcast.replay.source import CsvColumns, minute_at
+from gapcast.recordings.layout import FileFormat
+from gapcast.recordings.recording import Minute, read_recording
 
 #: Readings per batch, and so per call of the models.
 BATCH_READINGS = 2_048
@@ -73,28 +75,44 @@ class Tally:
 def run_backtest(
     settings: Settings,
     files: Sequence[Path],
-    columns: CsvColumns,
+    form: FileFormat,
     part: HouseFile,
     *,
     out: Path | None = None,
-    quiet: bool = False,
+    show: Callable[[str], object] | None = None,
 ) -> Backtest:
     """Run the engine configured by ``settings`` over ``files``, one house each.
 
     The engine also learns from readings before the scoring period. ``out`` is a CSV file of the forecasts with their
-    outcomes. Raises :class:`SourceError` for a bad file, :class:`SettingsError`
-    for a bad option and :class:`ModelError` for a bad model.
+    outcomes. ``show`` is called with what was understood of each file; without it there are no progress bars either.
+    Raises :class:`SourceError` for a bad file, :class:`SettingsError` for a bad option and :class:`ModelError` for a
+    bad model.
     """
-    models = load_models(settings)
-    engine = engine_of(settings, models)
+    names, scored_from = name_houses(files), part.first_scored_minute
     if len(files) > min(settings.learning.max_devices, settings.devices.max):
         msg = f"learning.max_devices, devices.max: {len(files)} houses exceed the number of tracked devices; raise them"
         raise SettingsError(msg)
-    names = name_houses(files)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
-    houses = {name: read_house(file, columns, limits, part) for name, file in zip(names, files, strict=True)}
-    scored_from = None if part.score_from is None else minute_at("--score-from", part.score_from)
-    tally, n_readings, start_s = Tally.of(engine, len(files), scored_from), 0, time.perf_counter()
+    engine, houses = engine_of(settings, load_models(settings)), {}
+    for name, file in zip(names, files, strict=True):
+        recording = read_recording(file, form, limits, progress=show is not None and sys.stderr.isatty())
+        houses[name] = minutes_of(recording, part)
+        if show is not None:
+            for line in recording.lines(part.zone):
+                show(line)
+    return run_houses(engine, houses, scored_from, out=out, quiet=show is None)
+
+
+def run_houses(
+    engine: Engine,
+    houses: Mapping[str, Iterator[Minute]],
+    scored_from: int | None = None,
+    *,
+    out: Path | None = None,
+    quiet: bool = True,
+) -> Backtest:
+    """Run ``engine`` over the minutes of ``houses``, by name; score outcomes from the minute ``scored_from`` on."""
+    tally, n_readings, start_s = Tally.of(engine, len(houses), scored_from), 0, time.perf_counter()
     with ExitStack() as stack:
         outcomes_file = None if out is None else stack.enter_context(OutcomesFile(out))
         progress = stack.enter_context(tqdm(unit=" readings", disable=quiet or None))
@@ -106,7 +124,7 @@ def run_backtest(
         engine.publisher.name,
         n_readings,
         time.perf_counter() - start_s,
-        [_house(engine, name, tally) for name in names],
+        [_house(engine, name, tally) for name in houses],
         tally.scores.overall()[EVER],
     )
 

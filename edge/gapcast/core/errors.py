@@ -6,7 +6,7 @@
     ├── PayloadError        a payload that is not a usable reading (reason, detail)
     ├── RequestError        a prediction request with unusable values
     │   └── TooLargeError   a prediction request with too many readings
-    ├── SourceError         an unusable file of readings (path, line, problem)
+    ├── SourceError         an unusable file of readings (path, problem, line)
     ├── BrokerError         a broker that cannot be reached or refuses the connection
     ├── ModelError          a model file or card that is missing, altered or incompatible
     ├── StateError          persisted state that cannot be used (what, problem)
@@ -48,8 +48,10 @@ class TooLargeError(RequestError):
 class SourceError(GapcastError):
     """An unusable file of readings; the message names the file, the line and the value."""
 
-    def __init__(self, path: object, line: int | None, problem: str) -> None:
+    def __init__(self, path: object, problem: str, line: int | None = None) -> None:
         super().__init__(f"{path}: {problem}" if line is None else f"{path}, line {line}: {problem}")
+        self.path = path
+        self.line = line
 
 
 class BrokerError(GapcastError):

@@ -19,11 +19,10 @@ from gapcast.core.errors import BrokerError, ModelError, SettingsError
 from gapcast.core.features import measured_in
 from gapcast.core.grid import minute_label
 from gapcast.core.predictor import Predictor
-from gapcast.core.reading import Limits
 from gapcast.demo.broker import EmbeddedBroker
 from gapcast.demo.watcher import Watcher
+from gapcast.recordings.recording import Minute, read_recording
 from gapcast.replay.publisher import MeterPublisher, replay
-from gapcast.replay.source import CsvColumns, Minute, read_minutes
 from gapcast.sample import sample_path
 
 HOST, DEVICE = "127.0.0.1", "home"
@@ -91,7 +90,7 @@ def _meter_and_watch(
             watcher.sent(minute_label(minute.minute), minute.gap_kw)
             meter.publish(minute)
 
-        replay(read_minutes(sample_path(), CsvColumns(), Limits()), publish, options.speed, interrupted)
+        replay(read_recording(sample_path()).minutes(), publish, options.speed, interrupted)
         watcher.wait_for(watcher.n_readings - 1, _LAST_FORECAST_S)
     clock.cancel()
     return watcher

@@ -13,7 +13,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gapcast.core.errors import BrokerError
 from gapcast.core.grid import minute_label
 from gapcast.mqtt.transport import Transport, TransportClient, connection_error
-from gapcast.replay.source import Minute
+from gapcast.recordings.recording import Minute
 
 #: Maximum number of unconfirmed readings at full speed.
 _WINDOW = 512

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapcast.core.reading import Limits, Reading
+from gapcast.core.reading import Reading
 from gapcast.predictors.store import load_model
-from gapcast.replay.source import CsvColumns, read_minutes
+from gapcast.recordings.recording import read_recording
 from gapcast.sample import sample_path
 from tests.support.houses import Run, ensemble_engine
 from tests.support.models import default_name, shipped_models, shipped_names
@@ -18,7 +18,7 @@ def week() -> Run:
     """All shipped models, the default first, over the week."""
     names = sorted(shipped_names(), key=lambda name: name != default_name())
     engine = ensemble_engine(*(load_model(shipped_models() / name) for name in names), min_kw=0.0)
-    minutes = read_minutes(sample_path(), CsvColumns(), Limits())
+    minutes = read_recording(sample_path()).minutes()
     return Run(engine).take([Reading("home", minute, kw) for minute, kw in minutes], at_a_time=256)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from gapcast_trainer import cleanfile
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings import clean_file
+from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.trainingset import TrainingSet, open_set
 
 RAW = Path("household_power_consumption.zip")
@@ -36,7 +36,7 @@ def chosen_readings(path: Path, training_set: Path | None) -> Clean | TrainingSe
     Raises :class:`click.UsageError` if both are given.
     """
     if training_set is None:
-        return cleanfile.read(path)
+        return clean_file.read(path)
     given = click.get_current_context().get_parameter_source("path")
     if given is not click.core.ParameterSource.DEFAULT:
         msg = f"--clean {path} and --from {training_set}: give one of them"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gapcast_trainer import cleanfile
+from gapcast.recordings import clean_file
 from gapcast_trainer.commands.options import FILE, FOLDER, MODELS, OUT, TIME, clean_option, progress
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import write_atomically
@@ -67,7 +67,7 @@ def evaluate(
     predictors = [load_model(models / name) for name in found]
     evaluation = score_models(
         predictors,
-        cleanfile.read(path),
+        clean_file.read(path),
         first=_utc(first),
         until=_utc(until),
         peers=peers,

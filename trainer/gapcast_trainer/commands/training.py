@@ -9,7 +9,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from gapcast_trainer import cleanfile
+from gapcast.recordings import clean_file
 from gapcast_trainer.commands.options import (
     CLEAN,
     FILE,
@@ -102,7 +102,7 @@ def sweep(space: Path, path: Path, out: Path | None, minutes: float, n_trials: i
     from gapcast_trainer.sweep.space import read
 
     tried = read(space)
-    readings = cleanfile.read(path)
+    readings = clean_file.read(path)
     import_tensorflow()
     from gapcast_trainer.sweep.report import finished, lines, write_page
     from gapcast_trainer.sweep.search import search

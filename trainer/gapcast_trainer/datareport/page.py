@@ -8,7 +8,7 @@ import numpy as np
 
 from gapcast.core.features import MEASURED
 from gapcast.core.grid import minute_label
-from gapcast_trainer.clean import Report, Series
+from gapcast.recordings.series import Report, Series
 from gapcast_trainer.datareport import pictures
 from gapcast_trainer.datareport.findings import findings, length, percent
 from gapcast_trainer.datareport.measures import SHARES, DataMeasures, measure

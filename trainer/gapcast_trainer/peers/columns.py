@@ -8,8 +8,8 @@ import numpy as np
 
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import F32, I64, WindowSpec, cut
-from gapcast_trainer.clean import Series
-from gapcast_trainer.datasets.table import F64
+from gapcast.recordings.series import Series
+from gapcast.recordings.table import F64
 
 #: Older minutes are averaged over this many.
 _COARSE_MIN = 5

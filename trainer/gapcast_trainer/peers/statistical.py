@@ -11,7 +11,7 @@ from statsforecast import StatsForecast
 from statsforecast.models import AutoARIMA, AutoETS
 
 from gapcast.core.window import WindowSpec, cut
-from gapcast_trainer.clean import Series
+from gapcast.recordings.series import Series
 from gapcast_trainer.scores.minutes import Minutes
 from gapcast_trainer.scores.model_outputs import ModelOutputs
 

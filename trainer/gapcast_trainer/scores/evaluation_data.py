@@ -12,7 +12,7 @@ from gapcast.core.examples import WHOLE_MIN
 from gapcast.core.predictor import Predictor
 from gapcast.core.window import I64, WindowSpec
 from gapcast.predictors.baselines import Persistence
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.scores.day import choose_day
 from gapcast_trainer.scores.minutes import Minutes, minutes_at

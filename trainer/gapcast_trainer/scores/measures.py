@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gapcast.core.forecast import LOWER, MEDIAN, UPPER
 from gapcast.core.window import F32
-from gapcast_trainer.datasets.table import F64
+from gapcast.recordings.table import F64
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from gapcast.core.examples import WHOLE_MIN
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import F32, I64, MAX_FILL_MIN
-from gapcast_trainer.clean import Series
-from gapcast_trainer.datasets.table import F64
+from gapcast.recordings.series import Series
+from gapcast.recordings.table import F64
 
 HOURS = tuple(range(24))
 #: Groups of forecasts around gaps: readings since the history began (again), and windows with filled minutes.

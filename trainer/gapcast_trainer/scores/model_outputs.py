@@ -9,7 +9,7 @@ import numpy as np
 
 from gapcast.core.predictor import Predictor
 from gapcast.core.window import F32, I64
-from gapcast_trainer.clean import Series
+from gapcast.recordings.series import Series
 from gapcast_trainer.split import MinuteSplit, SplitPart
 from gapcast_trainer.windows import Examples, WindowTask, examples
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gapcast.core.window import I64
-from gapcast_trainer.datasets.table import F64
+from gapcast.recordings.table import F64
 from gapcast_trainer.scores.measures import Measures
 from gapcast_trainer.scores.minutes import Flags
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from gapcast.core.card import ModelCard
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.split import MinuteSplit
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from gapcast.core.grid import minute_label
-from gapcast_trainer import clean
-from gapcast_trainer.clean import Series
-from gapcast_trainer.datasets import uci
-from gapcast_trainer.datasets.table import F64
+from gapcast.recordings import uci
+from gapcast.recordings.series import Series, minute_series
+from gapcast.recordings.table import F64
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.split import MinuteSplit, SplitPart
 from gapcast_trainer.study.settings import study_task
@@ -36,9 +35,9 @@ class Household:
 
 
 def load(raw: Path, *, progress: bool = False) -> Household:
-    """Read UCI's zip or text at ``raw``; :class:`~gapcast_trainer.errors.DatasetError` if it cannot be used."""
+    """Read UCI's zip or text at ``raw``; :class:`~gapcast.core.errors.SourceError` if it cannot be used."""
     table = uci.read(raw, progress=progress)
-    series, _ = clean.check(table)
+    series, _ = minute_series(table)
     return Household(table.gap_kw[~np.isnan(table.gap_kw)], series, table.sha256)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import optuna
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
-from gapcast_trainer.cleanfile import Clean
+from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.fit import fit
 from gapcast_trainer.run import Run

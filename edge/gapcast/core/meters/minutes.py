@@ -2,7 +2,7 @@
 
 A sample holds until the next one. If that is more than ``hold_ms`` later, or missing, the sample holds
 for ``every_ms`` only, and the rest is a gap. A minute has a mean if samples cover at least
-:data:`MIN_COVERED` of it. ``gapcast_trainer.datasets.minutes`` implements the same for whole arrays, and a property
+:data:`MIN_COVERED` of it. ``gapcast.recordings.minute_means`` implements the same for whole arrays, and a property
 test checks that both agree.
 
 A minute is closed by the first sample ``lateness_ms`` or more after its end, or by a timer

@@ -9,15 +9,19 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from gapcast.core.errors import SourceError
 from gapcast.core.features import GAP
-from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label, minute_label
+from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label, minute_label
+from gapcast.core.reading import Limits
 from gapcast.core.window import I64, MAX_FILL_MIN
-from gapcast_trainer.datasets.minutes import SamplingInterval, sampling_of, to_minutes
-from gapcast_trainer.datasets.table import F64, Table
-from gapcast_trainer.errors import DatasetError
+from gapcast.recordings.minute_means import SamplingInterval, sampling_of, to_minutes
+from gapcast.recordings.table import F64, Table
 
+#: The longest recording: each minute of it takes memory.
+_MAX_YEARS = 20
+MAX_SPAN_MS = _MAX_YEARS * 366 * DAY_MIN * MINUTE_MS
 #: The edge's default limits: power outside indicates a wrong unit.
-MIN_KW, MAX_KW = -100.0, 100.0
+LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Report:
     sampling: str
     usual_s: float
     features: tuple[str, ...] = ()
+    n_duplicates: int = 0
 
     def lines(self) -> list[str]:
         """Return the report as sentences for a terminal."""
@@ -71,42 +76,63 @@ class Report:
             f"{self.n_minutes:,} minutes from {self.first} to {self.last}",
             f"{self.n_readings:,} readings, {self.min_kw:g} to {self.max_kw:g} kW, mean {self.mean_kw:.10f} kW",
             f"{self.n_missing:,} minutes missing ({self.n_missing_rows:,} of them have no row at all) "
-            f"in {self.n_gaps:,} gaps{longest}",
+            f"in {counted(self.n_gaps, 'gap')}{longest}",
+            *self.duplicate_lines(),
         ]
 
+    def duplicate_lines(self) -> list[str]:
+        """Return a sentence on ignored rows, if there are any."""
+        if not self.n_duplicates:
+            return []
+        have = "has" if self.n_duplicates == 1 else "have"
+        return [f"{counted(self.n_duplicates, 'row')} {have} the time of the row before: ignored"]
 
-def check(table: Table, hold_min: float | None = None) -> tuple[Series, Report]:
+
+def minute_series(table: Table, hold_min: float | None = None, limits: Limits = LIMITS) -> tuple[Series, Report]:
     """Validate the rows and place them on the one-minute grid.
 
-    Rows at other intervals than a minute are samples: :mod:`gapcast_trainer.datasets.minutes` defines how they are
-    averaged, and ``hold_min``. Raises :class:`DatasetError`, with the line, if a time is off the grid
-    (of a set with one row per minute), out of order, duplicate or impossible, or if a power is out of range.
+    Rows at other intervals than a minute are samples: :mod:`gapcast.recordings.minute_means` defines how they are
+    averaged, and ``hold_min``. Of several rows with the same time the first one counts, as on the gateway. Raises
+    :class:`SourceError`, with the line, if a time is off the grid (of a set with one row per minute), out of order or
+    impossible, or if a power is outside ``limits``.
     """
-    instant_ms, gap_kw = table.instant_ms, table.gap_kw
-    present = ~np.isnan(gap_kw)
-    if table.each_minute:
-        _reject_rows(table, instant_ms % MINUTE_MS != 0, "{time} is not on the one-minute grid")
-    _reject_rows(table, (instant_ms < EARLIEST_MS) | (instant_ms >= LATEST_MS), "{time} is no possible time")
-    step_ms = np.diff(instant_ms, prepend=instant_ms[0] - 1)
-    _reject_rows(table, step_ms == 0, "{time} is given twice")
-    _reject_rows(table, step_ms < 0, "{time} is earlier than the row before it: rows must be in order of time")
-    out_of_range = present & ~((gap_kw >= MIN_KW) & (gap_kw <= MAX_KW))
-    _reject_rows(
-        table, out_of_range, f"{{gap_kw:g}} kW is outside of {MIN_KW:g} to {MAX_KW:g} kW: is it in W? (--unit)"
-    )
-    if not present.any():
-        raise DatasetError(table.path, "holds no reading: every value is missing")
-
-    sampling = SamplingInterval(60.0, None) if table.each_minute else sampling_of(instant_ms, hold_min)
-    first_minute, columns = to_minutes(instant_ms, {GAP: gap_kw, **table.extra}, sampling)
+    _reject_bad_times(table)
+    is_first = np.diff(table.instant_ms, prepend=table.instant_ms[0] - 1) > 0
+    n_duplicates = int(is_first.size - is_first.sum())
+    if n_duplicates:
+        table = table.select(is_first)
+    _reject_bad_power(table, limits)
+    sampling = SamplingInterval(60.0, None) if table.each_minute else sampling_of(table.instant_ms, hold_min)
+    first_minute, columns = to_minutes(table.instant_ms, {GAP: table.gap_kw, **table.extra}, sampling)
     read = np.flatnonzero(~np.isnan(columns[GAP]))
     if not read.size:
-        raise DatasetError(table.path, "holds too few samples for the mean of any minute")
+        raise SourceError(table.path, "holds too few samples for the mean of any minute")
     if sampling.hold_min is not None:  # the first and the last minute may have too little coverage
         columns = {name: values[read[0] : read[-1] + 1] for name, values in columns.items()}
         first_minute += int(read[0])
     series = Series(first_minute, columns.pop(GAP), MappingProxyType(columns))
-    return series, _report(table, series, sampling)
+    return series, _report(table, series, sampling, n_duplicates)
+
+
+def _reject_bad_times(table: Table) -> None:
+    instant_ms = table.instant_ms
+    if table.each_minute:
+        _reject_rows(table, instant_ms % MINUTE_MS != 0, "{time} is not on the one-minute grid")
+    _reject_rows(table, (instant_ms < EARLIEST_MS) | (instant_ms >= LATEST_MS), "{time} is no possible time")
+    is_earlier = np.diff(instant_ms, prepend=instant_ms[0]) < 0
+    _reject_rows(table, is_earlier, "{time} is earlier than the row before it: rows must be in order of time")
+    if instant_ms[-1] - instant_ms[0] > MAX_SPAN_MS:
+        first, last = instant_label(int(instant_ms[0])), instant_label(int(instant_ms[-1]))
+        raise SourceError(table.path, f"spans {first} to {last}, more than {_MAX_YEARS} years: is a time wrong?")
+
+
+def _reject_bad_power(table: Table, limits: Limits) -> None:
+    present = ~np.isnan(table.gap_kw)
+    out_of_range = present & ~((table.gap_kw >= limits.min_kw) & (table.gap_kw <= limits.max_kw))
+    problem = f"{{gap_kw:g}} kW is outside of {limits.min_kw:g} to {limits.max_kw:g} kW: is it in W? (--unit)"
+    _reject_rows(table, out_of_range, problem)
+    if not present.any():
+        raise SourceError(table.path, "holds no reading: every value is missing")
 
 
 def _reject_rows(table: Table, wrong: NDArray[np.bool_], problem: str) -> None:
@@ -116,10 +142,10 @@ def _reject_rows(table: Table, wrong: NDArray[np.bool_], problem: str) -> None:
     time = instant_label(int(table.instant_ms[row])).replace(".000Z", "Z")
     more = int(wrong.sum()) - 1
     also = f" ({more:,} more such rows)" if more else ""
-    raise DatasetError(table.path, problem.format(time=time, gap_kw=table.gap_kw[row]) + also, int(table.line[row]))
+    raise SourceError(table.path, problem.format(time=time, gap_kw=table.gap_kw[row]) + also, int(table.line[row]))
 
 
-def _report(table: Table, series: Series, sampling: SamplingInterval) -> Report:
+def _report(table: Table, series: Series, sampling: SamplingInterval, n_duplicates: int) -> Report:
     missing = np.isnan(series.gap_kw)
     starts, lengths = gaps(missing)
     longest = int(np.argmax(lengths)) if lengths.size else None
@@ -143,11 +169,21 @@ def _report(table: Table, series: Series, sampling: SamplingInterval) -> Report:
         min_kw=float(readings.min()),
         mean_kw=float(readings.mean()),
         max_kw=float(readings.max()),
-        n_rows=table.gap_kw.size,
+        n_rows=table.gap_kw.size + n_duplicates,
         sampling=str(sampling),
         usual_s=sampling.usual_s,
         features=tuple(series.extra),
+        n_duplicates=n_duplicates,
     )
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number and its noun, in the plural if need be.
+
+    >>> counted(1, "gap"), counted(2_000, "row")
+    ('1 gap', '2,000 rows')
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def gaps(missing: NDArray[np.bool_]) -> tuple[I64, I64]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.meters.minutes import HeldValue, MinuteMeans, SampleResult
-from gapcast_trainer.datasets.minutes import SamplingInterval, to_minutes
+from gapcast.recordings.minute_means import SamplingInterval, to_minutes
 
 SECOND, MINUTE = 1_000, 60_000
 START_MS = 1_672_531_200_000

@@ -18,14 +18,15 @@ from typing import Generic, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from gapcast_trainer.datasets.table import Table
-from gapcast_trainer.datasets.text import lines, open_text, quoted
-from gapcast_trainer.errors import DatasetError
+from gapcast.core.errors import SourceError
+from gapcast.recordings.table import Table
+from gapcast.recordings.text_file import lines, open_text, quoted
 
 SOURCE = (
     "UCI Individual household electric power consumption, Hebrail and Berard 2012, "
     "doi 10.24432/C58K54, CC BY 4.0 (household_power_consumption.txt)"
 )
+TIME_KIND = "a time without an offset or daylight-saving jumps, read as UTC"
 MEMBER = "household_power_consumption.txt"
 COLUMNS = (
     "Date", "Time", "Global_active_power", "Global_reactive_power", "Voltage",
@@ -48,7 +49,7 @@ _MISSING = ("?", "")
 def read(path: Path, *, progress: bool = False) -> Table:
     """Read power, reactive power, voltage and current from the zip or text at ``path``.
 
-    Raises :class:`DatasetError` at the first line in another format.
+    Raises :class:`SourceError` at the first line in another format.
     """
     digest = hashlib.sha256()
     second, columns = array("q"), tuple(array("d") for _ in _FEATURES)
@@ -58,29 +59,30 @@ def read(path: Path, *, progress: bool = False) -> Table:
         tqdm(total=n_bytes, unit="B", unit_scale=True, desc=f"reading {path.name}", disable=not progress) as bar,
     ):
         numbered = enumerate(lines(stream, digest.update, bar.update), 1)
-        _check_header(path, next(numbered, (0, b""))[1])
+        names = _header(path, next(numbered, (0, b""))[1])
+        features = _FEATURES[: len(names) - _GAP]
         for number, line in numbered:
             fields = line.split(b";")
-            if len(fields) != len(COLUMNS):
-                raise DatasetError(path, _wrong_count(line, len(fields)), number)
+            if len(fields) != len(names):
+                raise SourceError(path, _wrong_count(line, len(fields), len(names)), number)
             try:
                 second.append(day_of[fields[0]] + second_of[fields[1]])
                 numbers = [number_of[field] for field in fields[_GAP:]]  # all, so that a broken row is detected
             except ValueError as error:
-                raise DatasetError(path, _wrong_field(fields, error), number) from error
+                raise SourceError(path, _wrong_field(fields, error), number) from error
             for column, value in zip(columns, numbers, strict=False):  # without the sub-meters
                 column.append(value)
     if not second:
-        raise DatasetError(path, "holds a header and no readings")
+        raise SourceError(path, "holds a header and no readings")
     instant_ms = np.array(second) * 1_000
     gap_kw, *others = (np.array(column) for column in columns)
-    extra = dict(zip(_FEATURES[1:], others, strict=True))
-    return Table(path, SOURCE, digest.hexdigest(), instant_ms, gap_kw, np.arange(2, instant_ms.size + 2), extra)
+    extra = dict(zip(features[1:], others, strict=False))
+    row_line = np.arange(2, instant_ms.size + 2)
+    return Table(path, SOURCE, digest.hexdigest(), instant_ms, gap_kw, row_line, extra, time_kind=TIME_KIND)
 
 
-def completeness(table: Table) -> str:
-    """Return a sentence that states whether ``table`` is the complete set, by its counts."""
-    n_rows, n_missing = table.gap_kw.size, int(np.isnan(table.gap_kw).sum())
+def completeness(n_rows: int, n_missing: int) -> str:
+    """Return a sentence that states whether a table is the complete set, by its rows and those without a value."""
     if (n_rows, n_missing) == (N_ROWS, N_MISSING):
         return "this is the whole set: rows and missing readings are as many as were published"
     return (
@@ -90,14 +92,15 @@ def completeness(table: Table) -> str:
 
 
 def check_whole(path: Path, *, progress: bool = False) -> None:
-    """Raise :class:`DatasetError` unless ``path`` is the complete set, by its counts and its mean power."""
+    """Raise :class:`SourceError` unless ``path`` is the complete set, by its counts and its mean power."""
     table = read(path, progress=progress)
     mean_kw = float(np.nanmean(table.gap_kw))
-    if (table.gap_kw.size, int(np.isnan(table.gap_kw).sum())) != (N_ROWS, N_MISSING):
-        raise DatasetError(path, completeness(table))
+    n_rows, n_missing = table.gap_kw.size, int(np.isnan(table.gap_kw).sum())
+    if (n_rows, n_missing) != (N_ROWS, N_MISSING):
+        raise SourceError(path, completeness(n_rows, n_missing))
     if abs(mean_kw - MEAN_KW) > _MEAN_TOLERANCE_KW:
         problem = f"this is not the set as published: its mean power is {mean_kw:.10f} kW, not {MEAN_KW:.10f} kW"
-        raise DatasetError(path, problem)
+        raise SourceError(path, problem)
 
 
 class _CachedParser(dict[bytes, V], Generic[V]):
@@ -130,22 +133,24 @@ def _parse_number(text: str) -> float:
     return float(text)
 
 
-def _check_header(path: Path, line: bytes) -> None:
-    if line == _HEADER:
-        return
+def _header(path: Path, line: bytes) -> list[str]:
+    """Return the columns of a file: all of the set, or its first ones up to the power or further."""
+    names = line.decode("utf-8", "replace").split(";")
+    if len(names) > _GAP and names == list(COLUMNS[: len(names)]):
+        return names
     if not line:
-        raise DatasetError(path, "is empty" if path.stat().st_size == 0 else "has no header", None)
+        raise SourceError(path, "is empty" if path.stat().st_size == 0 else "has no header", None)
     hint = ""
     for separator, name in ((b",", "','"), (b"\t", "tabs")):
         if line.replace(separator, b";") == _HEADER:
             hint = f": its fields are separated by {name}, not ';'"
     expected = f"{COLUMNS[0]};{COLUMNS[1]};{COLUMNS[2]};…"
     fix = "" if hint else "; name the columns of another file by --time-column and --value-column"
-    raise DatasetError(path, f"is not UCI's household set{hint}: expected {expected}, found {quoted(line)}{fix}", 1)
+    raise SourceError(path, f"is not UCI's household set{hint}: expected {expected}, found {quoted(line)}{fix}", 1)
 
 
-def _wrong_count(line: bytes, n_fields: int) -> str:
-    return f"has {n_fields} fields separated by ';', not {len(COLUMNS)}: {quoted(line)}"
+def _wrong_count(line: bytes, n_fields: int, n_columns: int) -> str:
+    return f"has {n_fields} fields separated by ';', not {n_columns}: {quoted(line)}"
 
 
 def _wrong_field(fields: list[bytes], error: ValueError) -> str:

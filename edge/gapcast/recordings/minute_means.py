@@ -9,7 +9,7 @@ import numpy as np
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.meters.minutes import MIN_COVERED
 from gapcast.core.window import I64
-from gapcast_trainer.datasets.table import F64
+from gapcast.recordings.table import F64
 
 _SAMPLES_AT_ONCE = 50_000
 

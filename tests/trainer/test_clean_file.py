@@ -13,24 +13,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gapcast_trainer import clean, cleanfile
-from gapcast_trainer.clean import Report, Series
-from gapcast_trainer.datasets import uci
-from gapcast_trainer.errors import DatasetError
-from tests.trainer.synthetic import household, rows, write_text
+from gapcast.core.errors import SourceError
+from gapcast.recordings import clean_file, uci
+from gapcast.recordings.series import Report, Series, minute_series
+from gapcast_trainer import clean_file_writer
+from tests.support.uci_files import household, rows, write_text
 
 NAN = float("nan")
 
 
 @pytest.fixture
 def checked(tmp_path: Path) -> tuple[Series, Report]:
-    return clean.check(uci.read(write_text(tmp_path / "raw.txt", rows([1.1, NAN, 0.123, 3.0]))))
+    return minute_series(uci.read(write_text(tmp_path / "raw.txt", rows([1.1, NAN, 0.123, 3.0]))))
 
 
 def test_clean_file_reads_back_its_series(tmp_path: Path, checked: tuple[Series, Report]) -> None:
     path = tmp_path / "out" / "clean.parquet"
-    cleanfile.write(*checked, path)
-    found = cleanfile.read(path)
+    clean_file_writer.write(*checked, path)
+    found = clean_file.read(path)
     series, report = checked
     assert (found.series.first_minute, found.report) == (series.first_minute, report)
     np.testing.assert_array_equal(found.series.gap_kw, [1.1, np.nan, 0.123, 3.0])
@@ -40,7 +40,7 @@ def test_clean_file_reads_back_its_series(tmp_path: Path, checked: tuple[Series,
 
 
 def test_clean_file_is_plain_parquet(tmp_path: Path, checked: tuple[Series, Report]) -> None:
-    cleanfile.write(*checked, tmp_path / "clean.parquet")
+    clean_file_writer.write(*checked, tmp_path / "clean.parquet")
     table = pq.read_table(tmp_path / "clean.parquet")
     assert table.column_names == ["time", "gap_kw", "reactive_kvar", "voltage_v", "current_a"]
     assert [str(time) for time in table["time"].to_pylist()[:2]] == [
@@ -54,18 +54,18 @@ def test_clean_file_of_several_row_groups_is_read_as_one(tmp_path: Path, checked
     path = tmp_path / "clean.parquet"
     kw = household(1_000)
     kw[[0, 7, 8, 500, 999]] = NAN
-    cleanfile.write(Series(0, kw), checked[1], path)
+    clean_file_writer.write(Series(0, kw), checked[1], path)
     pq.write_table(pq.read_table(path), path, row_group_size=13)
-    np.testing.assert_array_equal(cleanfile.read(path).series.gap_kw, kw)
+    np.testing.assert_array_equal(clean_file.read(path).series.gap_kw, kw)
 
 
 def test_content_hash_does_not_depend_on_the_encoding(tmp_path: Path, checked: tuple[Series, Report]) -> None:
     path = tmp_path / "clean.parquet"
-    cleanfile.write(*checked, path)
-    before = cleanfile.read(path)
+    clean_file_writer.write(*checked, path)
+    before = clean_file.read(path)
     pq.write_table(pq.read_table(path), tmp_path / "other.parquet", compression="none", use_dictionary=False)
     assert (tmp_path / "other.parquet").read_bytes() != path.read_bytes()
-    assert cleanfile.read(tmp_path / "other.parquet").sha256 == before.sha256
+    assert clean_file.read(tmp_path / "other.parquet").sha256 == before.sha256
 
 
 def test_content_hash_depends_on_every_number(checked: tuple[Series, Report]) -> None:
@@ -79,10 +79,10 @@ def test_content_hash_depends_on_every_number(checked: tuple[Series, Report]) ->
         replace(series, extra={"voltage_v": voltage_v}),
         replace(series, extra={"current_a": voltage_v}),
     ]
-    hashes = {cleanfile.content_sha256(each) for each in (series, *others)}
+    hashes = {clean_file.content_sha256(each) for each in (series, *others)}
     assert len(hashes) == 1 + len(others)
     same = {name: series.extra[name].copy() for name in reversed(list(series.extra))}
-    assert cleanfile.content_sha256(replace(series, extra=same)) == cleanfile.content_sha256(series)
+    assert clean_file.content_sha256(replace(series, extra=same)) == clean_file.content_sha256(series)
 
 
 def _changed(change: Callable[[pa.Table], pa.Table]) -> Callable[[Path], object]:
@@ -129,10 +129,10 @@ def test_clean_file_altered_is_rejected(
     tmp_path: Path, checked: tuple[Series, Report], spoil: Callable[[Path], object], error: str
 ) -> None:
     path = tmp_path / "clean.parquet"
-    cleanfile.write(*checked, path)
+    clean_file_writer.write(*checked, path)
     spoil(path)
-    with pytest.raises(DatasetError, match=r"clean\.parquet: .*gapcast-trainer prepare") as caught:
-        cleanfile.read(path)
+    with pytest.raises(SourceError, match=r"clean\.parquet: .*gapcast-trainer prepare") as caught:
+        clean_file.read(path)
     assert error in str(caught.value)
 
 
@@ -149,16 +149,16 @@ def room_for(n_bytes: int) -> Iterator[None]:
 
 def test_clean_file_on_a_full_disk_keeps_the_old_one(tmp_path: Path, checked: tuple[Series, Report]) -> None:
     path = tmp_path / "runs" / "clean.parquet"
-    cleanfile.write(*checked, path)
+    clean_file_writer.write(*checked, path)
     before = path.read_bytes()
     large = Series(0, household(9_000))
-    with room_for(8_192), pytest.raises(DatasetError, match=r"clean\.parquet: cannot be written \(File too large\)"):
-        cleanfile.write(large, checked[1], path)
+    with room_for(8_192), pytest.raises(SourceError, match=r"clean\.parquet: cannot be written \(File too large\)"):
+        clean_file_writer.write(large, checked[1], path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_clean_file_unwritable_path_is_named(tmp_path: Path, checked: tuple[Series, Report]) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DatasetError, match=r"cannot be written \(Not a directory|cannot be written \(File exists"):
-        cleanfile.write(*checked, tmp_path / "file" / "clean.parquet")
+    with pytest.raises(SourceError, match=r"cannot be written \(Not a directory|cannot be written \(File exists"):
+        clean_file_writer.write(*checked, tmp_path / "file" / "clean.parquet")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ class Table:
     other measured features, by the names and units of :data:`gapcast.core.features.MEASURED`, each ``[R]``.
     ``sha256`` is of the uncompressed text. With ``each_minute``
     the set has one row per minute, so that any other time is an error; otherwise rows may be samples.
+    ``time_kind`` is the kind of the timestamps, for reports.
     """
 
     path: Path
@@ -33,3 +34,11 @@ class Table:
     line: I64
     extra: Mapping[str, F64] = field(default_factory=dict)
     each_minute: bool = True
+    time_kind: str = ""
+
+    def select(self, chosen: NDArray[np.bool_]) -> Table:
+        """Return the rows that are ``chosen`` ``[R]``."""
+        extra = {name: values[chosen] for name, values in self.extra.items()}
+        return replace(
+            self, instant_ms=self.instant_ms[chosen], gap_kw=self.gap_kw[chosen], line=self.line[chosen], extra=extra
+        )

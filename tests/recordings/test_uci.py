@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gapcast_trainer.datasets import text, uci
-from gapcast_trainer.errors import DatasetError
-from tests.trainer.synthetic import HEADER, START, row, rows, write_text, write_zip
+from gapcast.core.errors import SourceError
+from gapcast.recordings import text_file, uci
+from tests.support.uci_files import HEADER, START, row, rows, write_text, write_zip
 
 NAN = float("nan")
 
@@ -31,6 +32,15 @@ def test_uci_other_columns(tmp_path: Path) -> None:
     np.testing.assert_array_equal(list(table.extra.values()), [[0.2, np.nan], [241.5, np.nan], [6.4, np.nan]])
 
 
+def test_uci_first_columns_alone(tmp_path: Path) -> None:
+    header = ";".join(uci.COLUMNS[:4])
+    table = uci.read(
+        write_text(tmp_path / "raw.txt", ["2/1/2007;03:04:00;1.5;0.2", "2/1/2007;03:05:00;?;"], header=header)
+    )
+    np.testing.assert_array_equal(table.gap_kw, [1.5, np.nan])
+    assert list(table.extra) == ["reactive_kvar"]
+
+
 def test_uci_gzip(tmp_path: Path) -> None:
     raw = write_text(tmp_path / "raw.txt", rows([1.0, 2.0]))
     packed = tmp_path / "raw.txt.gz"
@@ -46,10 +56,10 @@ def test_uci_day_precedes_month(tmp_path: Path) -> None:
 
 def test_uci_zip(tmp_path: Path) -> None:
     lines = rows([1.0, 2.0, NAN])
-    text, packed = write_text(tmp_path / "raw.txt", lines), write_zip(tmp_path / "raw.zip", lines)
-    from_text, from_zip = uci.read(text), uci.read(packed)
+    plain, packed = write_text(tmp_path / "raw.txt", lines), write_zip(tmp_path / "raw.zip", lines)
+    from_text, from_zip = uci.read(plain), uci.read(packed)
     np.testing.assert_array_equal(from_zip.gap_kw, from_text.gap_kw)
-    assert from_zip.sha256 == from_text.sha256 == hashlib.sha256(text.read_bytes()).hexdigest()
+    assert from_zip.sha256 == from_text.sha256 == hashlib.sha256(plain.read_bytes()).hexdigest()
 
 
 def test_uci_last_line_without_newline(tmp_path: Path) -> None:
@@ -58,16 +68,15 @@ def test_uci_last_line_without_newline(tmp_path: Path) -> None:
     assert uci.read(path).gap_kw.tolist() == [1.0, 2.0]
 
 
-def test_uci_whole_set_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = uci.read(write_text(tmp_path / "raw.txt", rows([1.0, 2.0, NAN])))
+def test_uci_whole_set_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uci, "N_ROWS", 3)
-    assert uci.completeness(table).startswith("this is not the whole set: 3 rows with 1 missing readings, of 3 with")
+    assert uci.completeness(3, 1).startswith("this is not the whole set: 3 rows with 1 missing readings, of 3 with")
     monkeypatch.setattr(uci, "N_MISSING", 1)
-    assert uci.completeness(table).startswith("this is the whole set")
+    assert uci.completeness(3, 1).startswith("this is the whole set")
 
 
 def test_uci_lines_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "BLOCK_BYTES", 97)
+    monkeypatch.setattr(text_file, "BLOCK_BYTES", 97)
     values = [0.123 + k for k in range(40)]
     table = uci.read(write_text(tmp_path / "raw.txt", rows(values)))
     np.testing.assert_allclose(table.gap_kw, values, atol=5e-4)
@@ -99,7 +108,7 @@ def bad(lines: list[str], at: int, line: str) -> list[str]:
 )
 def test_uci_bad_line_is_named(tmp_path: Path, line: str, error: str) -> None:
     path = write_text(tmp_path / "raw.txt", bad(rows([1.0] * 6), 5, line))
-    with pytest.raises(DatasetError, match=r"raw\.txt, line 5: ") as caught:
+    with pytest.raises(SourceError, match=r"raw\.txt, line 5: ") as caught:
         uci.read(path)
     assert error in str(caught.value)
     assert caught.value.line == 5
@@ -120,18 +129,23 @@ def test_uci_bad_line_is_named(tmp_path: Path, line: str, error: str) -> None:
 def test_uci_other_file_is_rejected(tmp_path: Path, content: bytes, error: str) -> None:
     path = tmp_path / "raw.txt"
     path.write_bytes(content)
-    with pytest.raises(DatasetError) as caught:
+    with pytest.raises(SourceError) as caught:
         uci.read(path)
     assert error in str(caught.value)
     assert len(str(caught.value)) < 400
 
 
-def test_uci_zip_of_another_file_is_rejected(tmp_path: Path) -> None:
-    path = write_zip(tmp_path / "raw.zip", rows([1.0]), member="readme.md")
-    with pytest.raises(
-        DatasetError, match=r"without one household_power_consumption\.txt in it \(it holds readme\.md\)"
-    ):
+def test_uci_zip_of_other_files_is_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "raw.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.md", "x")
+        archive.writestr("a.csv", "x")
+    with pytest.raises(SourceError, match=r"without one household_power_consumption\.txt in it \(it holds readme\.md"):
         uci.read(path)
+
+
+def test_uci_only_file_of_a_zip_may_have_any_name(tmp_path: Path) -> None:
+    assert uci.read(write_zip(tmp_path / "raw.zip", rows([1.0]), member="week.csv")).gap_kw.tolist() == [1.0]
 
 
 def test_uci_damaged_zip_is_rejected(tmp_path: Path) -> None:
@@ -139,17 +153,17 @@ def test_uci_damaged_zip_is_rejected(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
-    with pytest.raises(DatasetError, match=r"cannot be read to its end|line"):
+    with pytest.raises(SourceError, match=r"cannot be read to its end|line"):
         uci.read(path)
 
 
 def test_uci_truncated_zip_is_rejected(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "raw.zip", rows([1.0] * 2_000))
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(DatasetError, match="cannot be read to its end"):
+    with pytest.raises(SourceError, match="cannot be read to its end"):
         uci.read(path)
 
 
 def test_uci_missing_file_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="cannot be read"):
+    with pytest.raises(SourceError, match="cannot be read"):
         uci.read(tmp_path / "nothing.txt")

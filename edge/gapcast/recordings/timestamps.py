@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from gapcast_trainer.datasets.text import quoted
+from gapcast.recordings.text_file import quoted
 
 _EPOCH_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 #: Larger epoch numbers are milliseconds, smaller ones seconds, as on the edge.
 _MILLISECONDS_FROM = 100_000_000_000
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times are counted from a local epoch
+#: A kind of timestamps.
+LOCAL = "a time without an offset"
 #: Offsets from UTC change at multiples of this.
 _BLOCK_MS = 900_000
 
@@ -21,7 +23,8 @@ class TimestampParser:
 
     A time with an offset or ``Z`` and an epoch number (s or ms) are unambiguous. A time without an
     offset is local time in ``zone``. The hour that is repeated in autumn is resolved by the order of
-    the rows: the earlier instant if it is after the previous row, otherwise the later one. A time that
+    the rows: the earlier instant if it is after the previous row, otherwise the later one. A row that repeats the
+    previous row's time there is a duplicate, unless rows are so far apart that it begins the hour again. A time that
     is skipped in spring is an error. ``form`` is for :meth:`datetime.datetime.strptime`; without it, times
     are parsed by :meth:`datetime.datetime.fromisoformat`.
     """
@@ -30,7 +33,9 @@ class TimestampParser:
         self._zone = zone
         self._form = form
         self._before_ms = -1
-        self._kind = ""
+        self._step_ms = 0
+        #: The kind of the file's timestamps, for reports; empty before the first.
+        self.kind = ""
         self._ahead_ms: dict[int, tuple[int, int]] = {}
 
     def instant_ms(self, text: str) -> int:
@@ -48,15 +53,17 @@ class TimestampParser:
         else:
             when = self._parsed(text)
             if when.tzinfo is None:
-                kind, found = "a time without an offset", self._local(when, text)
+                kind, found = LOCAL, self._local(when, text)
             else:
                 kind, found = "a time with an offset", (when - _EPOCH) // _MILLISECOND
-        if kind != self._kind:
-            if self._kind:
-                msg = f"{quoted(text)} is {kind}, but the row before has {self._kind}: they must all be of one kind"
+        if kind != self.kind:
+            if self.kind:
+                msg = f"{quoted(text)} is {kind}, but the row before has {self.kind}: they must all be of one kind"
                 raise ValueError(msg)
-            self._kind = kind
-        self._before_ms = found
+            self.kind = kind
+        if found > self._before_ms:
+            self._step_ms = found - self._before_ms
+            self._before_ms = found
         return found
 
     def _parsed(self, text: str) -> datetime:
@@ -89,7 +96,8 @@ class TimestampParser:
                 "a meter that keeps one time all year has a --timezone such as UTC or Etc/GMT-1 (an hour ahead of UTC)"
             )
             raise ValueError(msg)
-        return earlier_ms if earlier_ms > self._before_ms else later_ms
+        is_repeated = earlier_ms == self._before_ms and self._step_ms < (later_ms - earlier_ms) / 2
+        return earlier_ms if earlier_ms > self._before_ms or is_repeated else later_ms
 
 
 def _ahead_ms(when: datetime, zone: tzinfo, fold: int) -> int:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
-from gapcast_trainer.errors import DatasetError
+from gapcast.core.errors import SourceError
 
 BLOCK_BYTES = 1 << 20
 _ZIP_BEGINS, _GZIP_BEGINS = b"PK", b"\x1f\x8b"
@@ -28,8 +28,8 @@ class Readable(Protocol):
 def open_text(path: Path, member: str | None = None) -> Iterator[tuple[Readable, int | None]]:
     """Open the text at ``path``, decompressed if it is a gzip or zip file; yield it with its length in bytes, if known.
 
-    ``member`` names the file in a zip with several. The compression is detected by the first bytes.
-    Raises :class:`DatasetError` if it is missing, or cannot be read completely.
+    ``member`` names the file to read in a zip with several. The compression is detected by the first bytes.
+    Raises :class:`SourceError` if it is missing, or cannot be read completely.
     """
     try:
         with path.open("rb") as stream:
@@ -46,9 +46,9 @@ def open_text(path: Path, member: str | None = None) -> Iterator[tuple[Readable,
             else:
                 yield stream, path.stat().st_size
     except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise DatasetError(path, f"cannot be read to its end ({error}): copy or download it again") from error
+        raise SourceError(path, f"cannot be read to its end ({error}): copy or download it again") from error
     except OSError as error:
-        raise DatasetError(path, f"cannot be read ({error.strerror or error})") from error
+        raise SourceError(path, f"cannot be read ({error.strerror or error})") from error
 
 
 def lines(stream: Readable, digest: Callable[[bytes], None], advance: Callable[[int], object]) -> Iterator[bytes]:
@@ -80,11 +80,11 @@ def quoted(text: bytes | str) -> str:
 
 def _member(path: Path, archive: zipfile.ZipFile, name: str | None) -> zipfile.ZipInfo:
     files = [member for member in archive.infolist() if not member.is_dir()]
-    found = [member for member in files if name is None or Path(member.filename).name == name]
+    found = [member for member in files if len(files) == 1 or Path(member.filename).name == name]
     if len(found) != 1:
         names = ", ".join(member.filename for member in files[:3]) or "nothing"
         wanted = "exactly one file" if name is None else f"one {name}"
-        raise DatasetError(path, f"is a zip without {wanted} in it (it holds {names})")
+        raise SourceError(path, f"is a zip without {wanted} in it (it holds {names})")
     return found[0]
 
 
@@ -92,4 +92,4 @@ def _opened(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO
     try:
         return archive.open(member)
     except (NotImplementedError, RuntimeError) as error:  # unsupported compression, or encrypted
-        raise DatasetError(path, f"is a zip that cannot be opened ({error}): unpack it first") from error
+        raise SourceError(path, f"is a zip that cannot be opened ({error}): unpack it first") from error

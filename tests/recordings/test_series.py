@@ -1,4 +1,4 @@
-"""The checks on a table, the report, and atomic writes."""
+"""The checks on a table, and the report."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gapcast_trainer import clean
-from gapcast_trainer.clean import Report, Series
-from gapcast_trainer.datasets import uci
-from gapcast_trainer.errors import DatasetError
-from gapcast_trainer.files import atomic_path, write_atomically
-from tests.trainer.synthetic import START, row, rows, write_text
+from gapcast.core.errors import SourceError
+from gapcast.recordings import uci
+from gapcast.recordings.series import Report, Series, minute_series
+from tests.support.uci_files import START, row, rows, write_text
 
 NAN = float("nan")
 
 
 def checked(folder: Path, lines: list[str]) -> tuple[Series, Report]:
-    return clean.check(uci.read(write_text(folder / "raw.txt", lines)))
+    return minute_series(uci.read(write_text(folder / "raw.txt", lines)))
 
 
 def test_report_counts_missing_minutes(tmp_path: Path) -> None:
@@ -53,7 +51,6 @@ def test_report_without_gaps(tmp_path: Path) -> None:
     ("line", "error"),
     [
         (row(START + timedelta(minutes=1), 1.0), "line 5: 2020-01-01T00:01:00Z is earlier than the row before it"),
-        (row(START + timedelta(minutes=2), 1.0), "line 5: 2020-01-01T00:02:00Z is given twice"),
         (row(START + timedelta(minutes=3, seconds=30), 1.0), "line 5: 2020-01-01T00:03:30Z is not on the one-minute"),
         (
             row(START + timedelta(minutes=3), 1230.0),
@@ -65,33 +62,26 @@ def test_report_without_gaps(tmp_path: Path) -> None:
 def test_check_bad_row_is_named(tmp_path: Path, line: str, error: str) -> None:
     lines = rows([1.0] * 6)
     lines[3] = line
-    with pytest.raises(DatasetError, match=r"raw\.txt, line 5: ") as caught:
+    with pytest.raises(SourceError, match=r"raw\.txt, line 5: ") as caught:
         checked(tmp_path, lines)
     assert error in str(caught.value)
 
 
+def test_series_first_of_rows_with_one_time_counts(tmp_path: Path) -> None:
+    series, report = checked(
+        tmp_path,
+        [*rows([1.0, 2.0]), row(START + timedelta(minutes=1), 9.0), *rows([3.0], START + timedelta(minutes=2))],
+    )
+    assert series.gap_kw.tolist() == [1.0, 2.0, 3.0]
+    assert (report.n_rows, report.n_readings, report.n_duplicates) == (4, 3, 1)
+    assert report.lines()[-1] == "1 row has the time of the row before: ignored"
+
+
 def test_check_counts_further_bad_rows(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"line 2: .*\(5 more such rows\)"):
+    with pytest.raises(SourceError, match=r"line 2: .*\(5 more such rows\)"):
         checked(tmp_path, rows([4_000.0 + k for k in range(6)]))
 
 
 def test_check_only_missing_values_are_rejected(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="holds no reading"):
+    with pytest.raises(SourceError, match="holds no reading"):
         checked(tmp_path, rows([NAN, NAN]))
-
-
-@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
-def test_write_that_fails_keeps_the_old_file(tmp_path: Path, failure: type[BaseException]) -> None:
-    path = tmp_path / "x.csv"
-    write_atomically(path, "before")
-
-    def write_half() -> None:
-        with atomic_path(path) as temporary:
-            temporary.write_text("half of it")
-            assert temporary.suffix == ".csv"
-            raise failure
-
-    with pytest.raises(failure):
-        write_half()
-    assert path.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [path]

@@ -7,23 +7,17 @@ import hashlib
 import re
 from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import tzinfo
 from pathlib import Path
-from typing import Literal
+from typing import NoReturn
 
 import numpy as np
 from tqdm import tqdm
 
-from gapcast.core.features import GAP, MEASURED
-from gapcast_trainer.datasets.stamps import TimestampParser
-from gapcast_trainer.datasets.table import Table
-from gapcast_trainer.datasets.text import BLOCK_BYTES, lines, open_text, quoted
-from gapcast_trainer.errors import DatasetError
-
-Unit = Literal["W", "kW"]
-#: Names of the other measured features.
-FEATURES = tuple(name for name in MEASURED if name != GAP)
+from gapcast.core.errors import SourceError
+from gapcast.recordings.layout import Layout, Unit
+from gapcast.recordings.table import Table
+from gapcast.recordings.text_file import BLOCK_BYTES, lines, open_text, quoted
+from gapcast.recordings.timestamps import LOCAL, TimestampParser
 
 _PER_KW: Mapping[Unit, float] = {"W": 1_000.0, "kW": 1.0}
 _UNIT_AT_END = re.compile(r"(?:^|[^a-z])(k?w)[^a-z]*$", re.IGNORECASE)  # power_w, gap_kw, Power (kW)
@@ -31,26 +25,6 @@ _SEPARATORS = ",;\t|"
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)  # `float` alone would let 1_000 pass
 _COMMA_IS_POINT = str.maketrans(",.", ".,")
 _MISSING = frozenset({"", "?", "nan", "NaN", "NA", "null", "unknown", "unavailable"})
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The layout of a file.
-
-    ``unit`` None: the name of the value's column must contain it. ``separator`` None: the most frequent one of
-    ``, ; | tab`` in the header. ``zone`` and ``time_format`` are those of
-    :class:`~gapcast_trainer.datasets.stamps.TimestampParser`.
-    ``features`` are columns by the names of :data:`FEATURES`, in the units in these names.
-    """
-
-    time_column: str
-    value_column: str
-    unit: Unit | None = None
-    separator: str | None = None
-    decimal: Literal[".", ","] = "."
-    time_format: str | None = None
-    zone: tzinfo | None = None
-    features: Mapping[str, str] = field(default_factory=dict)
 
 
 def unit_in(name: str) -> Unit | None:
@@ -66,7 +40,7 @@ def unit_in(name: str) -> Unit | None:
 def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
     """Read the CSV at ``path`` (UTF-8; plain, gzipped, or the only file in a zip) in one pass.
 
-    Raises :class:`DatasetError`, with the line, at the first row that does not match ``layout``.
+    Raises :class:`SourceError`, with the line, at the first row that does not match ``layout``.
     """
     digest = hashlib.sha256()
     with (
@@ -86,20 +60,21 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
                     line.append(rows.line_num + 1)  # plus the header
                     for at, column in zip(columns.value_at, values, strict=True):
                         column.append(columns.number(row, at))
-        except (ValueError, csv.Error) as error:
-            raise DatasetError(path, str(error), rows.line_num + 1) from error
+        except (ValueError, OverflowError, csv.Error) as error:
+            raise SourceError(path, str(error), rows.line_num + 1) from error
     if not instant_ms:
-        raise DatasetError(path, "holds a header and no readings")
+        raise SourceError(path, "holds a header and no readings")
     power, *others = (np.array(column) for column in values)
     return Table(
         path=path,
-        source=f"{path.name}, column {layout.value_column} ({columns.unit})",
+        source=f"{path.name}, column {layout.value_column} ({columns.unit_label})",
         sha256=digest.hexdigest(),
         instant_ms=np.array(instant_ms),
         gap_kw=power / _PER_KW[columns.unit],
         line=np.array(line),
         extra=dict(zip(layout.features, others, strict=True)),
         each_minute=False,
+        time_kind=clock.kind + (f", in {layout.zone}" if clock.kind == LOCAL else ""),
     )
 
 
@@ -108,13 +83,15 @@ class _Columns:
 
     def __init__(self, path: Path, header: str, layout: Layout) -> None:
         if not header.strip():
-            raise DatasetError(path, "is empty, or its first line is: a header must name the columns", 1)
+            raise SourceError(path, "is empty, or its first line is: a header must name the columns", 1)
         self.separator = layout.separator or max(_SEPARATORS, key=header.count)
         self._decimal = layout.decimal
         self._names = [name.strip() for name in next(csv.reader([header], delimiter=self.separator))]
         value_columns = (layout.value_column, *layout.features.values())
         self.time_at, *self.value_at = (self._place(path, name) for name in (layout.time_column, *value_columns))
-        self.unit = layout.unit or self._stated_unit(path, layout.value_column)
+        stated = layout.unit or unit_in(layout.value_column)
+        self.unit = stated or layout.default_unit or self._unknown_unit(path, layout.value_column)
+        self.unit_label = self.unit if stated else f"{self.unit}, assumed: its name states no unit"
 
     def check(self, row: list[str]) -> None:
         """Raise :class:`ValueError` if a row has more or fewer fields than the header."""
@@ -146,23 +123,20 @@ class _Columns:
         if n_found == 1:
             return self._names.index(name)
         if n_found > 1:
-            raise DatasetError(path, f"has {n_found} columns of the name {name!r}: rename all but one", 1)
+            raise SourceError(path, f"has {n_found} columns of the name {name!r}: rename all but one", 1)
         fix = f": is {self.separator!r} the separator? (--separator)" if len(self._names) == 1 else ""
-        raise DatasetError(path, f"has no column {name!r} among {', '.join(map(quoted, self._names))}{fix}", 1)
+        raise SourceError(path, f"has no column {name!r} among {', '.join(map(quoted, self._names))}{fix}", 1)
 
     @staticmethod
-    def _stated_unit(path: Path, name: str) -> Unit:
-        unit = unit_in(name)
-        if unit is None:
-            raise DatasetError(path, f"does not state whether {name!r} is in W or kW: use --unit", 1)
-        return unit
+    def _unknown_unit(path: Path, name: str) -> NoReturn:
+        raise SourceError(path, f"does not state whether {name!r} is in W or kW: use --unit", 1)
 
 
 def _decoded(path: Path, found: Iterator[bytes]) -> Iterator[str]:
     for number, line in enumerate(found, 1):
         if len(line) > BLOCK_BYTES:
-            raise DatasetError(path, "is longer than any line of readings: is it a text?", number)
+            raise SourceError(path, "is longer than any line of readings: is it a text?", number)
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise DatasetError(path, f"is not UTF-8 text: {quoted(line)}", number) from error
+            raise SourceError(path, f"is not UTF-8 text: {quoted(line)}", number) from error

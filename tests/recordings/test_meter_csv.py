@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from gapcast_trainer import clean
-from gapcast_trainer.datasets import meter, text
-from gapcast_trainer.datasets.meter import Layout
-from gapcast_trainer.datasets.stamps import TimestampParser
-from gapcast_trainer.datasets.table import Table
-from gapcast_trainer.errors import DatasetError
+from gapcast.core.errors import SourceError
+from gapcast.recordings import meter_csv, text_file
+from gapcast.recordings.layout import Layout
+from gapcast.recordings.series import minute_series
+from gapcast.recordings.table import Table
+from gapcast.recordings.timestamps import TimestampParser
 
 NAN = float("nan")
 LAYOUT = Layout("time", "power_w")
@@ -38,7 +38,7 @@ def times(table: Table) -> list[str]:
 
 def test_csv_is_read_by_column_names(tmp_path: Path) -> None:
     path = written(tmp_path, ["7,1234,2020-01-01T00:00:00Z", "8,,2020-01-01T00:01:00Z"], "id,power_w,time")
-    table = meter.read(path, LAYOUT)
+    table = meter_csv.read(path, LAYOUT)
     assert times(table) == ["2020-01-01T00:00:00", "2020-01-01T00:01:00"]
     np.testing.assert_array_equal(table.gap_kw, [1.234, NAN])
     assert table.line.tolist() == [2, 3]
@@ -48,7 +48,7 @@ def test_csv_is_read_by_column_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["", "?", "NaN", "nan", "NA", "null", "unknown", "unavailable", " "])
 def test_csv_missing_value(tmp_path: Path, missing: str) -> None:
-    table = meter.read(written(tmp_path, [f"1577836800,{missing}", "1577836860,500"]), LAYOUT)
+    table = meter_csv.read(written(tmp_path, [f"1577836800,{missing}", "1577836860,500"]), LAYOUT)
     np.testing.assert_array_equal(table.gap_kw, [NAN, 0.5])
 
 
@@ -58,13 +58,13 @@ def test_csv_missing_value(tmp_path: Path, missing: str) -> None:
      "1577836800.0", "1577836800000"],
 )  # fmt: skip
 def test_csv_time_formats(tmp_path: Path, stamp: str) -> None:
-    assert times(meter.read(written(tmp_path, [f"{stamp},1"]), LAYOUT)) == ["2020-01-01T00:00:00"]
+    assert times(meter_csv.read(written(tmp_path, [f"{stamp},1"]), LAYOUT)) == ["2020-01-01T00:00:00"]
 
 
 def test_csv_custom_time_format(tmp_path: Path) -> None:
     path = written(tmp_path, ["01.02.2020 13:05;1,5"], "Zeit;Leistung [kW]")
     layout = Layout("Zeit", "Leistung [kW]", decimal=",", time_format="%d.%m.%Y %H:%M", zone=BERLIN)
-    table = meter.read(path, layout)
+    table = meter_csv.read(path, layout)
     assert times(table) == ["2020-02-01T12:05:00"]
     assert table.gap_kw.tolist() == [1.5]
 
@@ -72,14 +72,14 @@ def test_csv_custom_time_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|", "~"])
 def test_csv_delimiters(tmp_path: Path, separator: str) -> None:
     path = written(tmp_path, [f"1577836800{separator}1"], f"time{separator}power_w")
-    assert meter.read(path, Layout("time", "power_w", separator=separator)).gap_kw.tolist() == [0.001]
+    assert meter_csv.read(path, Layout("time", "power_w", separator=separator)).gap_kw.tolist() == [0.001]
     if separator != "~":
-        assert meter.read(path, LAYOUT).gap_kw.tolist() == [0.001]
+        assert meter_csv.read(path, LAYOUT).gap_kw.tolist() == [0.001]
 
 
 def test_csv_decimal_comma(tmp_path: Path) -> None:
     path = written(tmp_path, ['1577836800,"1234,5"'])
-    assert meter.read(path, Layout("time", "power_w", decimal=",")).gap_kw.tolist() == [1.2345]
+    assert meter_csv.read(path, Layout("time", "power_w", decimal=",")).gap_kw.tolist() == [1.2345]
 
 
 def test_csv_packed(tmp_path: Path) -> None:
@@ -88,26 +88,26 @@ def test_csv_packed(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     with zipfile.ZipFile(archive, "w") as opened:
         opened.write(plain, "meter.csv")
-    assert len({meter.read(path, LAYOUT).sha256 for path in (plain, packed, archive)}) == 1
+    assert len({meter_csv.read(path, LAYOUT).sha256 for path in (plain, packed, archive)}) == 1
 
 
 def test_csv_byte_order_mark_and_blank_lines_keep_line_numbers(tmp_path: Path) -> None:
     path = tmp_path / "meter.csv"
     path.write_bytes(b"\xef\xbb\xbftime,power_w\r\n\r\n1577836800,1\r\n\r\n1577836860,x\r\n")
-    with pytest.raises(DatasetError, match=r"meter\.csv, line 5: power_w is 'x', not a number"):
-        meter.read(path, LAYOUT)
+    with pytest.raises(SourceError, match=r"meter\.csv, line 5: power_w is 'x', not a number"):
+        meter_csv.read(path, LAYOUT)
 
 
 def test_csv_features(tmp_path: Path) -> None:
     path = written(tmp_path, ["1577836800,1,230.5,", "1577836860,1,231,4.1"], "time,power_w,U,I")
-    table = meter.read(path, Layout("time", "power_w", features={"voltage_v": "U", "current_a": "I"}))
+    table = meter_csv.read(path, Layout("time", "power_w", features={"voltage_v": "U", "current_a": "I"}))
     np.testing.assert_array_equal(list(table.extra.values()), [[230.5, 231.0], [NAN, 4.1]])
-    assert clean.check(table)[1].features == ("voltage_v", "current_a")
+    assert minute_series(table)[1].features == ("voltage_v", "current_a")
 
 
 def test_csv_samples_become_minutes(tmp_path: Path) -> None:
     path = written(tmp_path, [f"{1577836800 + 10 * k},{100 * (k % 6)}" for k in range(18)])
-    series, report = clean.check(meter.read(path, LAYOUT))
+    series, report = minute_series(meter_csv.read(path, LAYOUT))
     assert series.gap_kw.tolist() == pytest.approx([0.25, 0.25, 0.25])
     assert (report.n_rows, report.n_minutes) == (18, 3)
     assert "a sample every 10 s" in "\n".join(report.lines())
@@ -115,14 +115,14 @@ def test_csv_samples_become_minutes(tmp_path: Path) -> None:
 
 def test_csv_distinguishes_missing_row_and_missing_value(tmp_path: Path) -> None:
     rows = ["1577836800,1", "1577836860,", "1577836920,1", "1577837100,1", "1577837160,1"]
-    _, report = clean.check(meter.read(written(tmp_path, rows), LAYOUT))
+    _, report = minute_series(meter_csv.read(written(tmp_path, rows), LAYOUT))
     assert (report.n_missing, report.n_missing_rows) == (3, 2)
 
 
 def test_csv_too_few_samples_for_a_minute_are_reported(tmp_path: Path) -> None:
     path = written(tmp_path, ["1577836800,1", "1577836803,1", "1577836807,1"])
-    with pytest.raises(DatasetError, match="too few samples for the mean of any minute"):
-        clean.check(meter.read(path, LAYOUT))
+    with pytest.raises(SourceError, match="too few samples for the mean of any minute"):
+        minute_series(meter_csv.read(path, LAYOUT))
 
 
 CHANGES = [
@@ -139,7 +139,7 @@ def test_csv_local_time_across_a_clock_change(tmp_path: Path, zone: str, day: st
     first = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp())
     instants = [first + 60 * k for k in range(0, 2_880, step_min)]
     lines = [f"{datetime.fromtimestamp(instant, ZoneInfo(zone)):%Y-%m-%dT%H:%M:%S},1" for instant in instants]
-    table = meter.read(written(tmp_path, lines), Layout("time", "power_w", zone=ZoneInfo(zone)))
+    table = meter_csv.read(written(tmp_path, lines), Layout("time", "power_w", zone=ZoneInfo(zone)))
     assert table.instant_ms.tolist() == [1_000 * instant for instant in instants]
 
 
@@ -152,10 +152,19 @@ def test_csv_repeated_hour_is_resolved_by_row_order() -> None:
     assert clock.instant_ms("2020-10-25T03:00:00") == first + 121 * 60_000
 
 
+def test_csv_duplicate_in_the_repeated_hour_stays_a_duplicate() -> None:
+    clock = TimestampParser(BERLIN)
+    first = clock.instant_ms("2020-10-25T02:00:00")
+    assert clock.instant_ms("2020-10-25T02:00:10") == clock.instant_ms("2020-10-25T02:00:10") == first + 10_000
+    hourly = TimestampParser(BERLIN)
+    times = [hourly.instant_ms(f"2020-10-25T0{hour}:00:00") for hour in (1, 2, 2, 3)]
+    assert [later - times[0] for later in times] == [0, 3_600_000, 7_200_000, 10_800_000]
+
+
 def test_csv_skipped_hour_is_an_error_with_its_line(tmp_path: Path) -> None:
     path = written(tmp_path, ["2020-03-29T01:59:00,1", "2020-03-29T02:00:00,1"])
-    with pytest.raises(DatasetError, match="line 3: '2020-03-29T02:00:00' does not exist in Europe/Berlin"):
-        meter.read(path, Layout("time", "power_w", zone=BERLIN))
+    with pytest.raises(SourceError, match="line 3: '2020-03-29T02:00:00' does not exist in Europe/Berlin"):
+        meter_csv.read(path, Layout("time", "power_w", zone=BERLIN))
 
 
 @pytest.mark.parametrize(
@@ -179,46 +188,45 @@ def test_csv_skipped_hour_is_an_error_with_its_line(tmp_path: Path) -> None:
 )
 def test_csv_bad_row_is_named(tmp_path: Path, line: str, error: str) -> None:
     path = written(tmp_path, ["2020-01-01T00:00:00Z,1", "2020-01-01T00:01:00Z,1", line, "2020-01-01T00:03:00Z,1"])
-    with pytest.raises(DatasetError, match=r"meter\.csv, line 4: ") as caught:
-        meter.read(path, LAYOUT)
+    with pytest.raises(SourceError, match=r"meter\.csv, line 4: ") as caught:
+        meter_csv.read(path, LAYOUT)
     assert error in str(caught.value)
 
 
 def test_csv_mixed_local_and_offset_times_are_rejected(tmp_path: Path) -> None:
     path = written(tmp_path, ["2020-01-01T00:00:00,1", "2020-01-01T00:01:00Z,1"])
     with pytest.raises(
-        DatasetError, match=r"line 3: .* is a time with an offset, but the row before has a time without"
+        SourceError, match=r"line 3: .* is a time with an offset, but the row before has a time without"
     ):
-        meter.read(path, Layout("time", "power_w", zone=LONDON))
+        meter_csv.read(path, Layout("time", "power_w", zone=LONDON))
 
 
 def test_csv_offsets_may_differ(tmp_path: Path) -> None:
     path = written(tmp_path, ["2020-10-25T02:59:00+02:00,1", "2020-10-25T02:00:00+01:00,1"])
-    assert times(meter.read(path, LAYOUT)) == ["2020-10-25T00:59:00", "2020-10-25T01:00:00"]
+    assert times(meter_csv.read(path, LAYOUT)) == ["2020-10-25T00:59:00", "2020-10-25T01:00:00"]
 
 
 @pytest.mark.parametrize(
     ("rows", "error"),
     [
-        (["1577836800,1", "1577836800,2"], "line 3: 2020-01-01T00:00:00Z is given twice"),
         (["1577836860,1", "1577836800,2"], "line 3: 2020-01-01T00:00:00Z is earlier than the row before it"),
         (["1577836800,1", "1577836810,123456"], "line 3: 123.456 kW is outside of -100 to 100 kW"),
         (["157783680,1"], "line 2: 1975-01-01T04:48:00Z is no possible time"),
+        (["1577836800,1", "2577836800,1"], "more than 20 years: is a time wrong?"),
+        (["9" * 400 + ",1"], "line 2: "),
         (["1577836800,", "1577836860,?"], "holds no reading: every value is missing"),
     ],
 )
 def test_csv_impossible_rows_are_rejected(tmp_path: Path, rows: list[str], error: str) -> None:
-    with pytest.raises(DatasetError) as caught:
-        clean.check(meter.read(written(tmp_path, rows), LAYOUT))
+    with pytest.raises(SourceError) as caught:
+        minute_series(meter_csv.read(written(tmp_path, rows), LAYOUT))
     assert error in str(caught.value)
 
 
 def test_csv_watts_taken_for_kilowatts_are_reported(tmp_path: Path) -> None:
     path = written(tmp_path, [f"{1577836800 + 60 * k},{230 + k}" for k in range(5)])
-    with pytest.raises(
-        DatasetError, match=r"line 2: 230 kW is outside .* is it in W\? \(--unit\) \(4 more such rows\)"
-    ):
-        clean.check(meter.read(path, Layout("time", "power_w", unit="kW")))
+    with pytest.raises(SourceError, match=r"line 2: 230 kW is outside .* is it in W\? \(--unit\) \(4 more such rows\)"):
+        minute_series(meter_csv.read(path, Layout("time", "power_w", unit="kW")))
 
 
 @pytest.mark.parametrize(
@@ -240,26 +248,26 @@ def test_csv_watts_taken_for_kilowatts_are_reported(tmp_path: Path) -> None:
 def test_csv_other_file_is_rejected(tmp_path: Path, content: bytes, error: str) -> None:
     path = tmp_path / "meter.csv"
     path.write_bytes(content)
-    with pytest.raises(DatasetError) as caught:
-        meter.read(path, LAYOUT)
+    with pytest.raises(SourceError) as caught:
+        meter_csv.read(path, LAYOUT)
     assert error in str(caught.value)
     assert len(str(caught.value)) < 600
 
 
 def test_csv_endless_line_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (text, meter):
+    for module in (text_file, meter_csv):
         monkeypatch.setattr(module, "BLOCK_BYTES", 500)
     path = tmp_path / "meter.csv"
     path.write_bytes(b"time,power_w\n" + b"1" * 5_000)
-    with pytest.raises(DatasetError, match="line 2: is longer than any line of readings"):
-        meter.read(path, LAYOUT)
+    with pytest.raises(SourceError, match="line 2: is longer than any line of readings"):
+        meter_csv.read(path, LAYOUT)
 
 
 def test_csv_unit_is_never_guessed(tmp_path: Path) -> None:
     path = written(tmp_path, ["1577836800,1"], "time,power")
-    with pytest.raises(DatasetError, match="does not state whether 'power' is in W or kW: use --unit"):
-        meter.read(path, Layout("time", "power"))
-    assert meter.read(path, Layout("time", "power", unit="kW")).gap_kw.tolist() == [1.0]
+    with pytest.raises(SourceError, match="does not state whether 'power' is in W or kW: use --unit"):
+        meter_csv.read(path, Layout("time", "power"))
+    assert meter_csv.read(path, Layout("time", "power", unit="kW")).gap_kw.tolist() == [1.0]
 
 
 def test_csv_zip_of_several_files_is_rejected(tmp_path: Path) -> None:
@@ -267,17 +275,17 @@ def test_csv_zip_of_several_files_is_rejected(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.csv", "x")
         archive.writestr("b.csv", "x")
-    with pytest.raises(DatasetError, match=r"without exactly one file in it \(it holds a\.csv, b\.csv\)"):
-        meter.read(path, LAYOUT)
+    with pytest.raises(SourceError, match=r"without exactly one file in it \(it holds a\.csv, b\.csv\)"):
+        meter_csv.read(path, LAYOUT)
 
 
 def test_csv_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"cannot be read \(No such file or directory\)"):
-        meter.read(tmp_path / "meter.csv", LAYOUT)
+    with pytest.raises(SourceError, match=r"cannot be read \(No such file or directory\)"):
+        meter_csv.read(tmp_path / "meter.csv", LAYOUT)
 
 
 def test_csv_line_numbers_in_a_long_file(tmp_path: Path) -> None:
     lines = [f"{START + timedelta(minutes=k):%Y-%m-%dT%H:%M:%SZ},{k % 900}" for k in range(20_000)]
-    table = meter.read(written(tmp_path, lines), LAYOUT)
+    table = meter_csv.read(written(tmp_path, lines), LAYOUT)
     assert table.gap_kw.size == 20_000
     assert table.line[-1] == 20_001

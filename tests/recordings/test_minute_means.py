@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapcast.core.window import I64
-from gapcast_trainer.datasets import minutes
-from gapcast_trainer.datasets.minutes import SamplingInterval, sampling_of, to_minutes
-from gapcast_trainer.datasets.table import F64
+from gapcast.recordings import minute_means
+from gapcast.recordings.minute_means import SamplingInterval, sampling_of, to_minutes
+from gapcast.recordings.table import F64
 
 NAN = float("nan")
 SECOND, MINUTE = 1_000, 60_000
@@ -114,7 +114,7 @@ def test_minutes_equal_means_over_seconds(
     second = [0, *np.cumsum(steps).tolist()]
     sampling = SamplingInterval(float(usual_s), float(hold_min))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(minutes, "_SAMPLES_AT_ONCE", block)
+        patch.setattr(minute_means, "_SAMPLES_AT_ONCE", block)
         found = means(at(*second), values[: len(second)], sampling)
     expected = by_seconds(second, values[: len(second)], sampling)
     np.testing.assert_allclose(found, expected[: len(found)], atol=1e-12)

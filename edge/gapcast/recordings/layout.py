@@ -1,0 +1,92 @@
+"""How a file of readings is written: columns, unit, separators, time zone, and how long a sample holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Literal, TypedDict
+
+from gapcast.core.errors import SettingsError
+
+Unit = Literal["W", "kW"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The layout of a meter's CSV file.
+
+    ``unit`` None: the value's column must name it (``power_w``), or ``default_unit`` is used. ``separator`` None: the
+    most frequent one of ``, ; | tab`` in the header. ``zone`` and ``time_format`` are those of
+    :class:`~gapcast.recordings.timestamps.TimestampParser`.
+    ``features`` are columns by the names of :data:`gapcast.core.features.MEASURED`, in the units in these names.
+    """
+
+    time_column: str
+    value_column: str
+    unit: Unit | None = None
+    separator: str | None = None
+    decimal: Literal[".", ","] = "."
+    time_format: str | None = None
+    zone: tzinfo | None = None
+    features: Mapping[str, str] = field(default_factory=dict)
+    default_unit: Unit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileFormat:
+    """How a file is read. Without ``layout``: UCI's household set, or Parquet of ``gapcast-trainer prepare``.
+
+    ``hold_min`` is that of :func:`~gapcast.recordings.minute_means.sampling_of`.
+    """
+
+    layout: Layout | None = None
+    hold_min: float | None = None
+
+
+class FileOptions(TypedDict):
+    """The options of :mod:`gapcast.recordings.options`, as a command gets them."""
+
+    time_column: str | None
+    value_column: str | None
+    unit: Unit | None
+    separator: str | None
+    decimal: Literal[".", ","]
+    time_format: str | None
+    zone: tzinfo | None
+    hold_min: float | None
+
+
+def file_format(
+    options: FileOptions, features: Mapping[str, str] | None = None, default_unit: Unit | None = None
+) -> FileFormat:
+    """Return the format that the options of a command describe.
+
+    Raises :class:`SettingsError` if only one column is named, or options of a CSV file are given without its columns.
+    """
+    time_column, value_column = options["time_column"], options["value_column"]
+    if time_column is not None and value_column is not None:
+        layout = Layout(
+            time_column,
+            value_column,
+            options["unit"],
+            options["separator"],
+            options["decimal"],
+            options["time_format"],
+            options["zone"],
+            features or {},
+            default_unit,
+        )
+        return FileFormat(layout, options["hold_min"])
+    if time_column is not None or value_column is not None:
+        names = ("--time-column", "--value-column")
+        given, other = names if value_column is None else names[::-1]
+        msg = f"{given} without {other}: name both columns, or none for UCI's format"
+        raise SettingsError(msg)
+    if features or any(options[name] for name in ("unit", "separator", "time_format", "hold_min")):
+        msg = (
+            "UCI's format and Parquet of `gapcast-trainer prepare` need no further option; "
+            "for another file name its columns by --time-column and --value-column"
+        )
+        raise SettingsError(msg)
+    return FileFormat()

@@ -1,0 +1,80 @@
+"""The options of commands that read a file of readings; the same for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, tzinfo
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Zone(click.ParamType[tzinfo]):
+    """The name of an IANA time zone."""
+
+    name = "zone"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tzinfo:
+        """Return the zone; fail for a name that is not one."""
+        if isinstance(value, tzinfo):
+            return value
+        try:
+            return UTC if value == "UTC" else ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            self.fail(f"{value!r} is not an IANA time zone, such as Europe/London or UTC", param, ctx)
+
+
+class Separator(click.ParamType[str]):
+    """One character, or the word tab."""
+
+    name = "separator"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the character; fail for anything else."""
+        character = {"tab": "\t", "\\t": "\t"}.get(value, value)
+        if len(character) != 1 or character in '"\r\n':
+            self.fail(f"{value!r} is neither one character nor the word tab", param, ctx)
+        return str(character)
+
+
+def file_options(zone_default: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds the options of a file's format, which :func:`file_format` takes.
+
+    ``zone_default`` describes what is used without ``--timezone``.
+    """
+    options = (
+        click.option("--time-column", metavar="NAME", help="Column with the timestamps; without it, UCI's format."),
+        click.option("--value-column", metavar="NAME", help="Column with the power values."),
+        click.option(
+            "--unit",
+            type=click.Choice(["W", "kW"], case_sensitive=False),
+            help="Unit of the power, if the name of its column does not contain it.",
+        ),
+        click.option("--separator", type=Separator(), help="Field separator.  [default: that of the header]"),
+        click.option(
+            "--decimal", type=click.Choice([".", ","]), default=".", show_default=True, help="Decimal separator."
+        ),
+        click.option(
+            "--time-format", metavar="FORM", help="Such as '%d.%m.%Y %H:%M'.  [default: ISO 8601, or epoch s or ms]"
+        ),
+        click.option(
+            "--timezone", "zone", type=Zone(), help=f"Zone of timestamps without an offset.  [default: {zone_default}]"
+        ),
+        click.option(
+            "--hold",
+            "hold_min",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="MINUTES",
+            help="Longest time that a sample is valid.  [default: twice the usual interval]",
+        ),
+    )
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add

@@ -1,0 +1,106 @@
+"""One reader of users' files: any supported format to one value per minute, as the gateway would read the meter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.grid import minute_of
+from gapcast.core.reading import Limits
+from gapcast.recordings import clean_file, meter_csv, uci
+from gapcast.recordings.layout import FileFormat
+from gapcast.recordings.series import LIMITS, Report, Series, counted, minute_series
+
+_PARQUET_BEGINS = b"PAR1"
+_UCI_OR_PARQUET = FileFormat()
+
+
+class Minute(NamedTuple):
+    """A minute since the epoch, and its mean power, kW."""
+
+    minute: int
+    gap_kw: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A file of one household: its minutes, its report, and the kind of its timestamps."""
+
+    path: Path
+    series: Series
+    report: Report
+    time_kind: str
+
+    def minutes(self, first_minute: int | None = None) -> Iterator[Minute]:
+        """Yield the minutes that have a value, from ``first_minute`` on."""
+        start = 0 if first_minute is None else max(0, first_minute - self.series.first_minute)
+        gap_kw = self.series.gap_kw[start:]
+        present = np.flatnonzero(~np.isnan(gap_kw))
+        for at, kw in zip(
+            (present + (self.series.first_minute + start)).tolist(), gap_kw[present].tolist(), strict=True
+        ):
+            yield Minute(at, kw)
+
+    def lines(self, zone: tzinfo) -> list[str]:
+        """Return what was understood of the file, for a terminal; times are in ``zone``."""
+        report, series = self.report, self.series
+        first, last = (_local(minute, zone) for minute in (series.first_minute, series.last_minute))
+        return [
+            f"{self.path.name}: {report.n_rows:,} rows, {report.sampling}",
+            f"  source: {report.source}; each timestamp is {self.time_kind}",
+            f"  {report.n_minutes:,} minutes from {first} to {last} ({zone}), {report.n_missing:,} of them missing "
+            f"in {counted(report.n_gaps, 'gap')}"
+            + (f", the longest {report.longest_gap_min:,} min" if report.n_gaps else ""),
+            f"  {report.min_kw:.4g} to {report.max_kw:.4g} kW, mean {report.mean_kw:.4f} kW",
+            *(f"  {line}" for line in report.duplicate_lines()),
+        ]
+
+
+def read_recording(
+    path: Path, form: FileFormat = _UCI_OR_PARQUET, limits: Limits = LIMITS, *, progress: bool = False
+) -> Recording:
+    """Read a file: UCI's set, the CSV of any meter (plain, .gz or .zip), or Parquet of ``gapcast-trainer prepare``.
+
+    Raises :class:`SourceError`, with the line, if it cannot be used.
+    """
+    if _is_parquet(path):
+        if form.layout is not None:
+            raise SourceError(path, "is Parquet of `gapcast-trainer prepare`, which needs no --time-column")
+        clean = clean_file.read(path)
+        return Recording(path, clean.series, clean.report, "a minute in UTC")
+    if form.layout is None:
+        table = uci.read(path, progress=progress)
+    else:
+        table = meter_csv.read(path, form.layout, progress=progress)
+    return Recording(path, *minute_series(table, form.hold_min, limits), table.time_kind)
+
+
+def minute_at(option: str, timestamp: str, zone: tzinfo = UTC) -> int:
+    """Return the minute (since the epoch) of an option's ISO time, which is in ``zone`` if it has no offset.
+
+    Raises :class:`SettingsError` if it is invalid.
+    """
+    try:
+        when = datetime.fromisoformat(timestamp)
+    except ValueError as error:
+        msg = f"{option} {timestamp!r} is not a time like 2010-11-01T00:00 ({error})"
+        raise SettingsError(msg) from error
+    return minute_of(int((when if when.tzinfo else when.replace(tzinfo=zone)).timestamp() * 1_000))
+
+
+def _is_parquet(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(_PARQUET_BEGINS)) == _PARQUET_BEGINS
+    except OSError as error:
+        raise SourceError(path, f"cannot be read ({error.strerror or error})") from error
+
+
+def _local(minute: int, zone: tzinfo) -> str:
+    return f"{datetime.fromtimestamp(minute * 60, zone):%Y-%m-%d %H:%M}"

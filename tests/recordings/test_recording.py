@@ -1,0 +1,138 @@
+"""One reader for all files of readings: local time, samples, duplicates, archives, and what it reports."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.reading import Limits
+from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.recording import Minute, minute_at, read_recording
+from gapcast.sample import sample_path
+from tests.support.uci_files import HEADER, rows, write_text
+
+BERLIN = ZoneInfo("Europe/Berlin")
+LOCAL = FileFormat(Layout("time", "power_w", zone=BERLIN))
+#: 2025-10-26T00:00Z: an hour before the clock goes back in Berlin, from 03:00 to 02:00.
+AUTUMN_S = 1_761_436_800
+#: 2026-03-29T00:00Z: an hour before the clock goes forward in Berlin, from 02:00 to 03:00.
+SPRING_S = 1_774_742_400
+
+
+def local_samples(path: Path, first_s: int, n: int, every_s: int = 10) -> Path:
+    """A file of watts every ten seconds, timed by the clock on the wall: 0 W, 1 W, 2 W ..."""
+    lines = [f"{datetime.fromtimestamp(first_s + i * every_s, BERLIN):%Y-%m-%d %H:%M:%S},{i}" for i in range(n)]
+    path.write_text("\n".join(["time,power_w", *lines, ""]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("first_s", [AUTUMN_S, SPRING_S])
+def test_local_samples_across_a_clock_change_give_every_minute_once(tmp_path: Path, first_s: int) -> None:
+    recording = read_recording(local_samples(tmp_path / "plug.csv", first_s, n=3 * 360), LOCAL)
+    minutes = list(recording.minutes())
+    assert [minute.minute for minute in minutes] == [first_s // 60 + i for i in range(180)]
+    assert [minute.gap_kw for minute in minutes] == pytest.approx([(6 * i + 2.5) / 1_000 for i in range(180)])
+    assert recording.report.n_missing == 0
+
+
+def test_recording_states_what_was_understood(tmp_path: Path) -> None:
+    path = local_samples(tmp_path / "plug.csv", AUTUMN_S, n=3 * 360)
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    del lines[1 + 60 * 6 : 1 + 70 * 6]  # ten minutes
+    lines.insert(10, lines[9])
+    path.write_text("".join(lines), encoding="utf-8")
+    text = "\n".join(read_recording(path, LOCAL).lines(BERLIN))
+    for part in (
+        "plug.csv: 1,021 rows, a sample every 10 s, averaged over each minute",
+        "column power_w (W)",
+        "each timestamp is a time without an offset, in Europe/Berlin",
+        "180 minutes from 2025-10-26 02:00 to 2025-10-26 03:59 (Europe/Berlin)",
+        "10 of them missing in 1 gap, the longest 10 min",
+        "0.0025 to 1.077 kW, mean 0.5483 kW",
+        "1 row has the time of the row before: ignored",
+    ):
+        assert part in text
+
+
+def test_unit_that_nothing_states_is_named_as_assumed(tmp_path: Path) -> None:
+    path = tmp_path / "meter.csv"
+    path.write_text("t,power\n2025-01-01T00:00Z,1\n2025-01-01T00:01Z,2\n", encoding="utf-8")
+    found = read_recording(path, FileFormat(Layout("t", "power", default_unit="kW")))
+    assert "column power (kW, assumed: its name states no unit)" in found.report.source
+    with pytest.raises(SourceError, match="does not state whether 'power' is in W or kW: use --unit"):
+        read_recording(path, FileFormat(Layout("t", "power")))
+
+
+def test_recording_begins_at_the_requested_minute(tmp_path: Path) -> None:
+    recording = read_recording(write_text(tmp_path / "a.txt", rows([1.0, float("nan"), 3.0, 4.0])))
+    first = recording.series.first_minute
+    assert list(recording.minutes(first + 1)) == [Minute(first + 2, 3.0), Minute(first + 3, 4.0)]
+    assert len(list(recording.minutes(first - 9))) == 3
+    assert list(recording.minutes(first + 4)) == []
+
+
+def test_power_outside_the_limits_is_an_error_with_its_line(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "a.txt", rows([1.0, 12.0]))
+    with pytest.raises(SourceError, match=r"a\.txt, line 3: 12 kW is outside of -1 to 10 kW"):
+        read_recording(path, limits=Limits(-1, 10))
+
+
+@pytest.mark.parametrize(
+    ("text", "minute"),
+    [
+        ("2025-10-26T01:00", AUTUMN_S // 60 - 60),
+        ("2025-10-26T01:00Z", AUTUMN_S // 60 + 60),
+        ("2025-10-26", AUTUMN_S // 60 - 120),
+    ],
+)
+def test_option_without_offset_is_in_the_files_zone(text: str, minute: int) -> None:
+    assert minute_at("--start", text, BERLIN) == minute
+    assert minute_at("--start", "2025-10-26T00:00") == AUTUMN_S // 60
+    with pytest.raises(SettingsError, match="--start 'soon' is not a time like"):
+        minute_at("--start", "soon", UTC)
+
+
+def test_bundled_week_is_a_week() -> None:
+    minutes = list(read_recording(sample_path()).minutes())
+    assert len(minutes) == 10_079
+    assert minutes[-1].minute - minutes[0].minute == 7 * 1_440 - 1
+
+
+def test_endless_quoted_field_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text('time,power_w\n"' + "2006\n" * 100_000, encoding="utf-8")
+    with pytest.raises(SourceError, match=r"bad\.csv, line \d+: field larger"):
+        read_recording(path, LOCAL)
+
+
+def test_damaged_gz_is_an_error(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress((HEADER + "\n" + "\n".join(rows([1.0] * 50))).encode()))
+    packed[40:60] = b"\xff" * 20
+    (tmp_path / "a.gz").write_bytes(packed)
+    with pytest.raises(SourceError, match=r"a\.gz: cannot be read"):
+        read_recording(tmp_path / "a.gz")
+
+
+def test_encrypted_zip_is_an_error(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        made.writestr("a.txt", "x")
+    packed = bytearray((tmp_path / "a.zip").read_bytes())
+    packed[6] |= 1  # "encrypted", of the file
+    packed[packed.index(b"PK\x01\x02") + 8] |= 1  # and of its entry in the directory
+    (tmp_path / "a.zip").write_bytes(packed)
+    with pytest.raises(SourceError, match=r"a\.zip: is a zip that cannot be opened .*encrypted"):
+        read_recording(tmp_path / "a.zip")
+
+
+def test_missing_file_and_damaged_parquet_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"nowhere\.csv: cannot be read \(No such file"):
+        read_recording(tmp_path / "nowhere.csv")
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 but no more")
+    with pytest.raises(SourceError, match=r"a\.parquet: is Parquet of .*needs no --time-column"):
+        read_recording(tmp_path / "a.parquet", LOCAL)
