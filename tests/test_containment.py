@@ -18,7 +18,7 @@ from gapcast.core.statistics import Statistics
 from gapcast.service.containment import Containment
 from gapcast.service.internal_errors import record_internal_error
 from gapcast.service.persistence import NoStateStore
-from gapcast.service.ports import Arrival
+from gapcast.service.ports import IncomingMessage
 from gapcast.service.service import MAX_FAILED_TURNS, Service
 from tests.core.test_isolation import NO_NUMBER, NOON, POISON_KW, Fragile
 from tests.support.links import MemoryLink
@@ -40,7 +40,7 @@ class NotingLink(MemoryLink):
 
     def __init__(self, **raising: BaseException) -> None:
         super().__init__()
-        self.settled: list[Arrival] = []
+        self.settled: list[IncomingMessage] = []
         self.rejected: list[tuple[str, str]] = []
         self._raising = raising
 
@@ -48,7 +48,7 @@ class NotingLink(MemoryLink):
         if name in self._raising:
             raise self._raising[name]
 
-    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
+    def take(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
         self._raise("take")
         return super().take(n_at_most, timeout_s)
 
@@ -56,13 +56,13 @@ class NotingLink(MemoryLink):
         self._raise("publish")
         return super().publish(forecasts)
 
-    def reject(self, rejected: Arrival | Reading, problem: PayloadError) -> None:
+    def reject(self, rejected: IncomingMessage | Reading, problem: PayloadError) -> None:
         self._raise("reject")
         reading = rejected if isinstance(rejected, Reading) else rejected.reading
         self.rejected.append((reading.device if reading is not None else "", problem.reason))
 
-    def acknowledge_after(self, arrival: Arrival, receipt: int, batch: int) -> None:
-        self.settled.append(arrival)
+    def acknowledge_after(self, message: IncomingMessage, forecast_id: int, batch: int) -> None:
+        self.settled.append(message)
         self._raise("settle")
 
     def flush(self) -> None:

@@ -15,7 +15,7 @@ from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot, restore_snapshot
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.persistence import NoStateStore
-from gapcast.service.ports import Arrival, NoMeters
+from gapcast.service.ports import IncomingMessage, NoMeters
 from gapcast.service.service import MAX_BATCH, Service
 from tests.support.links import MemoryLink
 
@@ -32,22 +32,22 @@ class ConfirmingLink(MemoryLink):
         self.n_taken_at_most: list[int] = []
         self.kept = 0
 
-    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
+    def take(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
         self.n_taken_at_most.append(n_at_most)
         return super().take(n_at_most, timeout_s)
 
     def publish(self, forecasts: Forecasts) -> list[int]:
         super().publish(forecasts)
-        receipts = [1_000_000 + minute for minute in forecasts.observed_minutes]
-        self.unconfirmed += receipts
-        return receipts
+        forecast_ids = [1_000_000 + minute for minute in forecasts.observed_minutes]
+        self.unconfirmed += forecast_ids
+        return forecast_ids
 
-    def acknowledge_after(self, arrival: Arrival, receipt: int, batch: int) -> None:
-        assert arrival.reading is not None
-        self.settled.append((arrival.reading.minute - NOON, batch))
+    def acknowledge_after(self, message: IncomingMessage, forecast_id: int, batch: int) -> None:
+        assert message.reading is not None
+        self.settled.append((message.reading.minute - NOON, batch))
 
-    def has_confirmed(self, receipts: Sequence[int]) -> bool:
-        return not set(receipts) & set(self.unconfirmed)
+    def has_confirmed(self, forecast_ids: Sequence[int]) -> bool:
+        return not set(forecast_ids) & set(self.unconfirmed)
 
     def mark_persisted(self, batch: int) -> None:
         self.kept = batch

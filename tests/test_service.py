@@ -19,7 +19,7 @@ from gapcast.core.window import F32
 from gapcast.http.app import HttpOptions, create_app
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.availability import ReportOptions
-from gapcast.service.ports import Arrival
+from gapcast.service.ports import IncomingMessage
 from gapcast.service.service import MAX_BATCH, Service
 from tests.support.links import MemoryLink
 
@@ -58,8 +58,8 @@ def test_turn_takes_at_most_a_batch() -> None:
 class Closing(MemoryLink):
     """A link that adds a minute closed by the clock to every message."""
 
-    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
-        return [arrival for taken in super().take(n_at_most, timeout_s) for arrival in (taken, taken)]
+    def take(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
+        return [message for taken in super().take(n_at_most, timeout_s) for message in (taken, taken)]
 
 
 def test_stop_takes_all_received_messages() -> None:

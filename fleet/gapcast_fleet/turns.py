@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gapcast.core.engine import Accepted, Engine
+from gapcast.core.engine import AcceptedBatch, Engine
 from gapcast.core.errors import StateError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.reading import Reading
@@ -24,7 +24,7 @@ class Turn(NamedTuple):
         return journal.encode(self.readings, self.issued_at_ms)
 
 
-def run_turn(engine: Engine, turn: Turn) -> tuple[Accepted, Forecasts]:
+def run_turn(engine: Engine, turn: Turn) -> tuple[AcceptedBatch, Forecasts]:
     """Run a turn with ``engine``: accept its readings, forecast, and learn."""
     accepted = engine.accept(turn.readings)
     accepted.raise_failure()

@@ -59,14 +59,14 @@ class Kept(SourceFeed):
         document = terms.get(what, {"kw": kw, "kwh": 50.0, "volts": 230 + i}) | {"t": at_ms - early_s * SECOND}
         source = self.source
         if "{part}" in source["topic"]:
-            arrivals = self.send(
+            incoming = self.send(
                 f"meter/home/{what if what in 'ab' else 'a'}", "nan" if what == "no" else str(kw), at_ms
             )
         elif source.get("format") == "number":
-            arrivals = self.send("meter/home", "unavailable" if what == "no" else str(kw), at_ms)
+            incoming = self.send("meter/home", "unavailable" if what == "no" else str(kw), at_ms)
         else:
-            arrivals = self.send("meter/home", "null" if what == "no" else json.dumps(document), at_ms)
-        self.keep([arrival.reading for arrival in arrivals if arrival.reading is not None])
+            incoming = self.send("meter/home", "null" if what == "no" else json.dumps(document), at_ms)
+        self.keep([one.reading for one in incoming if one.reading is not None])
 
 
 def begun(name: str, folder: Path, at_ms: int = LONG_AGO_MS) -> Kept:
@@ -149,7 +149,7 @@ def test_open_minute_takes_the_backlog_before_the_clock() -> None:
     assert after.readings[0] == Reading("home", FIRST, approx((40 * 2 + 20 * 5) / 60))
     silent = resumed(feed, source)
     assert silent.wait(9) == []
-    assert [arrival.reading for arrival in silent.wait(600)][:1] == [Reading("home", FIRST, 2.0)]
+    assert [one.reading for one in silent.wait(600)][:1] == [Reading("home", FIRST, 2.0)]
 
 
 def test_open_minute_replayed_duplicate_has_no_effect() -> None:

@@ -42,7 +42,7 @@ class ReadingStatus(Enum):
     UNCONFIRMED = "unconfirmed"  # held: more than a day ahead
     FULL = "full"  # a new device beyond the limit
     INCOMPLETE = "lacking"  # without a value for every channel
-    FAILED = "failed"  # raised an error; see Accepted.failures
+    FAILED = "failed"  # raised an error; see AcceptedBatch.failures
 
 
 class Buffers:

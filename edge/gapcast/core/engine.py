@@ -53,7 +53,7 @@ _DAMAGED: _ErrstateOptions = {"over": "ignore", "divide": "ignore", "invalid": "
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedBatch:
     """The results of a batch of readings, and the windows to forecast.
 
     ``statuses[i]`` is the status of reading ``i``, ``place[i]`` the index of its window and forecast, or -1.
@@ -134,7 +134,7 @@ class Engine:
         self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, experts, self.within)
         self.history = history or History()
 
-    def accept(self, readings: Sequence[Reading]) -> Accepted:
+    def accept(self, readings: Sequence[Reading]) -> AcceptedBatch:
         """Accept ``readings`` in order; several readings of one device in a batch are handled as if one by one.
 
         A reading that raises an unexpected exception does not prevent the others from being accepted. Later readings
@@ -176,9 +176,11 @@ class Engine:
                 place.append(-1)
         windows = windows[: len(devices)]
         account = self._account(statuses)
-        return Accepted(statuses, place, windows, devices, rows, first_rows, minutes, n_observed, *account, failures)
+        return AcceptedBatch(
+            statuses, place, windows, devices, rows, first_rows, minutes, n_observed, *account, failures
+        )
 
-    def forecast(self, accepted: Accepted, issued_at_ms: int) -> Forecasts:
+    def forecast(self, accepted: AcceptedBatch, issued_at_ms: int) -> Forecasts:
         """Forecast the accepted windows in one call per model, and store the newest forecast of each device.
 
         All powers are finite and within the range of forecasts, and bounds enclose the median: other values are
@@ -206,7 +208,7 @@ class Engine:
         self.history.record_forecasts(accepted.rows, forecasts)
         return forecasts
 
-    def predict(self, accepted: Accepted) -> list[Prediction]:
+    def predict(self, accepted: AcceptedBatch) -> list[Prediction]:
         """Return each model's prediction for the windows of ``accepted``, at least one, without storing or learning."""
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         windows = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
@@ -268,7 +270,7 @@ class Engine:
         return row
 
     def _repair(
-        self, accepted: Accepted, measured: F32, unusable: dict[int, Unusable], replaced: list[tuple[int, float]]
+        self, accepted: AcceptedBatch, measured: F32, unusable: dict[int, Unusable], replaced: list[tuple[int, float]]
     ) -> Repairs:
         """Return the repairs of a batch, and repair the buffers of devices with a damaged window."""
         found: list[Replacement] = []
@@ -309,8 +311,10 @@ def _require_sound(device: str, readings: Sequence[Reading], failures: Sequence[
         raise StateError(msg)
 
 
-def none_accepted(readings: Sequence[Reading]) -> Accepted:
+def none_accepted(readings: Sequence[Reading]) -> AcceptedBatch:
     """Return the result for ``readings`` of which none could be accepted: all failed, and there is no window."""
     statuses, place = [ReadingStatus.FAILED] * len(readings), [-1] * len(readings)
     windows = np.empty((0, 0), dtype=np.float32)
-    return Accepted(statuses, place, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {})
+    return AcceptedBatch(
+        statuses, place, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {}
+    )

@@ -15,7 +15,7 @@ from threading import Event
 
 import structlog
 
-from gapcast.core.engine import Accepted, Engine, none_accepted
+from gapcast.core.engine import AcceptedBatch, Engine, none_accepted
 from gapcast.core.errors import ModelError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.isolation import ForecastFailed, forecast_apart
@@ -151,14 +151,14 @@ class Service:
         attempt, link = self._attempt, self._link
         if self._engine_swap.is_due:
             attempt("models", self._swap_engine)
-        arrivals = link.take(0 if self._persistence.pauses_intake else MAX_BATCH, timeout_s)
-        attempt("persistence", self._persist_confirmed, between_batches=not arrivals)
-        if not arrivals:
+        messages = link.take(0 if self._persistence.pauses_intake else MAX_BATCH, timeout_s)
+        attempt("persistence", self._persist_confirmed, between_batches=not messages)
+        if not messages:
             attempt("persistence", self._persist_forgotten)
             attempt("persistence", self._persist_samples)
             self._publish_reports()
             return 0
-        readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
+        readings = [message.reading for message in messages if message.reading is not None]
         with self._running.lock:
             attempt("persistence", self._persist_forgotten)
             accepted = self._accept(readings)
@@ -168,18 +168,20 @@ class Service:
             inference_s = time.perf_counter() - began_s
         if forecasts.repairs is not None:
             attempt("forecast", record_repairs, self.statistics, forecasts.repairs)
-        receipts = attempt("publish", link.publish, forecasts) or [0] * len(accepted.devices)
+        forecast_ids = attempt("publish", link.publish, forecasts) or [0] * len(accepted.devices)
         with self._running.lock:
             attempt("learning", self._learn)
-        batch = attempt("persistence", self._begin_persistence, readings, accepted, forecasts, receipts) or 0
-        attempt("stream", self._acknowledgement.acknowledge, self._running.engine, arrivals, accepted, receipts, batch)
+        batch = attempt("persistence", self._begin_persistence, readings, accepted, forecasts, forecast_ids) or 0
+        attempt(
+            "stream", self._acknowledgement.acknowledge, self._running.engine, messages, accepted, forecast_ids, batch
+        )
         attempt("http", self.feed.publish_batch, readings, accepted, forecasts)
         if accepted.failures:
             self._record_failures(readings, accepted)
         attempt("persistence", self._persist_confirmed)  # batches without a forecast
         self._publish_reports()
-        attempt("stream", self._batch_metrics.count, arrivals, accepted, forecasts, inference_s, link.n_dropped)
-        return len(arrivals)
+        attempt("stream", self._batch_metrics.count, messages, accepted, forecasts, inference_s, link.n_dropped)
+        return len(messages)
 
     def _publish_reports(self) -> None:
         """Publish availability and scores, and flush the link."""
@@ -187,7 +189,7 @@ class Service:
         self._attempt("publish", self._score_reports.publish_changes)
         self._attempt("publish", self._link.flush)
 
-    def _accept(self, readings: list[Reading]) -> Accepted:
+    def _accept(self, readings: list[Reading]) -> AcceptedBatch:
         accepted = self._attempt("stream", self._running.engine.accept, readings)
         return none_accepted(readings) if accepted is None else accepted
 
@@ -195,12 +197,12 @@ class Service:
         self._score_reports.record_outcomes(*self._running.engine.learn())
 
     def _begin_persistence(
-        self, readings: list[Reading], accepted: Accepted, forecasts: Forecasts, receipts: list[int]
+        self, readings: list[Reading], accepted: AcceptedBatch, forecasts: Forecasts, forecast_ids: list[int]
     ) -> int:
         samples = self._link.meters.take_samples()
-        return self._persistence.add_batch(readings, accepted, forecasts.issued_at_ms, receipts, samples)
+        return self._persistence.add_batch(readings, accepted, forecasts.issued_at_ms, forecast_ids, samples)
 
-    def _record_failures(self, readings: list[Reading], accepted: Accepted) -> None:
+    def _record_failures(self, readings: list[Reading], accepted: AcceptedBatch) -> None:
         """Record the errors of readings, and forget the devices whose state they may have damaged."""
         damaged = set()
         for i, error in accepted.failures:
@@ -244,7 +246,7 @@ class Service:
             self._link.meters.forget(device)
             self._persistence.forget(device)
 
-    def _forecast(self, accepted: Accepted) -> tuple[Accepted, Forecasts]:
+    def _forecast(self, accepted: AcceptedBatch) -> tuple[AcceptedBatch, Forecasts]:
         """Forecast the accepted readings; return them with the failures that forecasting added, and the forecasts."""
         now_ms = time.time_ns() // 1_000_000
         nothing = Forecasts(self._running.engine.publisher, now_ms, [], [], [], [])
