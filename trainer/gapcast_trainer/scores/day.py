@@ -50,8 +50,8 @@ def choose_day(minutes: Minutes) -> I64:
 
 def day_of(outputs: ModelOutputs, minutes: Minutes, places: I64) -> Day:
     """Return the forecasts at ``places``, for the longest lead time."""
-    chosen = minutes.take(places)
-    mean, quantiles = outputs.take(places).at(minutes.horizon_min)
+    chosen = minutes.select(places)
+    mean, quantiles = outputs.select(places).at(minutes.horizon_min)
 
     def quantile(level: float) -> F32 | None:
         return quantiles[:, outputs.levels.index(level)] if quantiles is not None and level in outputs.levels else None

@@ -57,7 +57,7 @@ class Minutes:
         """The longest lead time, minutes."""
         return self.lead_times_min[-1]
 
-    def take(self, chosen: I64) -> Minutes:
+    def select(self, chosen: I64) -> Minutes:
         """Return those at ``chosen`` (indices into this one, ascending)."""
         return replace(
             self,

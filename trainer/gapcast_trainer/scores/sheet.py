@@ -72,8 +72,8 @@ def record_of(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> ScoreRe
 
 def _measured(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> tuple[Minutes, Measures]:
     real: I64 = np.flatnonzero(~np.isnan(minutes.actual_kw(lead_min))).astype(np.int64)
-    scored = minutes.take(real)
-    mean, quantiles = outputs.take(real).at(lead_min)
+    scored = minutes.select(real)
+    mean, quantiles = outputs.select(real).at(lead_min)
     return scored, measure(mean, quantiles, outputs.levels, scored.actual_kw(lead_min), scored.last_kw)
 
 

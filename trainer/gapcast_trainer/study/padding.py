@@ -58,7 +58,7 @@ def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
     """Train one network per padding and seed; score each by the number of observed readings, 2 to the context."""
     every = settings.every(6, 400)
     train = whole_windows(household.series, CONTEXT, settings.split, SplitPart.TRAIN)
-    train = train.take(np.arange(0, len(train), every, dtype=np.int64))
+    train = train.select(np.arange(0, len(train), every, dtype=np.int64))
     windows, target_kw = train.inputs()[:, :, 0], train.target_kw[:, 0]
     test = scored_minutes(household.series, settings.split, every=settings.every(20, 200))
     seen, actual_kw = test.inputs()[:, :, 0], test.target_kw[:, 0]
