@@ -112,7 +112,7 @@ def write_state(folder: Path, n_records: int) -> None:
         for number in range(first, first + n_readings):
             reading = _reading(number)
             engine.forecast(engine.accept([reading]), _issued_at_ms(number))
-            store.keep([reading], _issued_at_ms(number))
+            store.append_batch([reading], _issued_at_ms(number))
         store.close(capture_snapshot(engine) if ends_well else None)
         first += n_readings
 

@@ -26,7 +26,7 @@ class Waiting:
     def __init__(self) -> None:
         self.received: list[ReceivedMessage] = []
 
-    def take(self, n_at_most: int, _timeout_s: float) -> Sequence[ReceivedMessage]:
+    def receive_messages(self, n_at_most: int, _timeout_s: float) -> Sequence[ReceivedMessage]:
         taken, self.received = self.received[:n_at_most], self.received[n_at_most:]
         return taken
 
@@ -58,7 +58,7 @@ def test_link_reports_clock_offsets_in_order_for_any_batch(n_devices: int) -> No
         for minute in itertools.takewhile(lambda _: statistics.n_clocks_off < n_devices, range(200)):
             for i in range(n_devices):
                 waiting.put(f"d{i}", this_minute + minute + 120, minute * 60.0)
-            assert len(link.take(256, 0)) == n_devices
+            assert len(link.receive_messages(256, 0)) == n_devices
     assert statistics.n_clocks_off == n_devices
     assert sorted(line["device"] for line in logs) == sorted(f"d{i}" for i in range(n_devices))
     assert {(line["event"], line["ahead_min"]) for line in logs} == {("clock.off", 120)}
@@ -73,7 +73,7 @@ def test_link_reports_corrected_clocks() -> None:
             ahead_min = 60 if minute < 3 else -1
             waiting.put("set", this_minute + minute + ahead_min, minute * 60.0)
             waiting.put("right", this_minute + minute, minute * 60.0)
-            link.take(256, 0)
+            link.receive_messages(256, 0)
     assert [(line["event"], line["device"]) for line in logs] == [("clock.off", "set"), ("clock.right", "set")]
     assert statistics.n_clocks_off == 0
 
@@ -85,7 +85,7 @@ def test_link_ignores_topics_of_an_earlier_configuration(topic: str) -> None:
     waiting = Waiting()
     link, statistics = link_over(waiting)
     waiting.received = [ReceivedMessage(Publication(topic, b"1", 1, False, False, b"", 1), 0.0, NOW_MS)]
-    (message,) = link.take(256, 0)
+    (message,) = link.receive_messages(256, 0)
     assert (message.reading, message.problem, statistics.n_not_readings) == (None, None, 1)
 
 
@@ -110,7 +110,7 @@ def test_link_rejects_messages_that_raise() -> None:
         ReceivedMessage(Publication("gap/home/reading", b"on", 3, False, False, b"", 2), 0.0, NOW_MS)
     )
     with capture_logs() as logs:
-        incoming = link.take(256, 0)
+        incoming = link.receive_messages(256, 0)
     reasons = [None if message.problem is None else message.problem.reason for message in incoming]
     assert reasons == ["internal_error", "internal_error", "not_json"]
     assert statistics.internal_errors == {"message": 2, "request": 1}

@@ -39,7 +39,7 @@ class MemoryLink:
     def n_queued(self) -> int:
         return len(self.queued)
 
-    def take(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
+    def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
         taken, self.queued = self.queued[:n_at_most], self.queued[n_at_most:]
         self.n_taken += len(taken)
         return taken

@@ -197,9 +197,9 @@ class Application:
         gc.set_threshold(_GC_THRESHOLD)
         self._notifier.ready(self.service.queries.status_line())
         try:
-            on_turn = partial(self._on_turn, stopping)
-            if wait_for_topic_affinity(self._settings, self._options, stopping, on_turn):
-                self.service.run(stopping, on_turn)
+            on_iteration = partial(self._on_iteration, stopping)
+            if wait_for_topic_affinity(self._settings, self._options, stopping, on_iteration):
+                self.service.run(stopping, on_iteration)
         finally:
             self._notifier.stopping()
             self._model_watcher.stop()
@@ -207,8 +207,8 @@ class Application:
             self._http_server.stop()
             self.close()
 
-    def _on_turn(self, stopping: Event) -> None:
-        """Notify the watchdog of a turn of the stream, unless the HTTP thread has died and a restart is needed."""
+    def _on_iteration(self, stopping: Event) -> None:
+        """Notify the watchdog that the stream runs, unless the HTTP thread has died and a restart is needed."""
         if stopping.is_set():
             self._notifier.stopping()
         elif self._http_server.is_alive:

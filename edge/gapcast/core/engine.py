@@ -204,7 +204,7 @@ class Engine:
         if unusable or replaced:
             repairs = self._repair(accepted, measured, unusable, replaced)
             forecasts = replace(forecasts, repairs=repairs)
-        self.newest.keep(accepted.rows, forecasts)
+        self.newest.store_forecasts(accepted.rows, forecasts)
         self.history.record_forecasts(accepted.rows, forecasts)
         return forecasts
 

@@ -48,7 +48,7 @@ class Latest:
         self._n_observed = np.zeros(_FIRST_ROWS, dtype=np.int32)
         self._shares = np.zeros((_FIRST_ROWS, 2 * len(experts)), dtype=np.float32)
 
-    def keep(self, rows: list[int], forecasts: Forecasts) -> None:
+    def store_forecasts(self, rows: list[int], forecasts: Forecasts) -> None:
         """Store ``forecasts``, at least one, the i-th for ``rows[i]``; the last one of a row counts."""
         self.n_steps |= 1
         self._grow(max(rows) + 1)

@@ -114,11 +114,11 @@ class MqttLink:
         """Connections without a resumed session, after which the broker may have lost its retained messages."""
         return self._session.n_fresh_sessions
 
-    def take(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
+    def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
         """Return queued messages, decoded, waiting up to ``timeout_s`` for the first."""
         session, sources = self._session, self._sources
         is_due = sources is not None and n_at_most > 0 and sources.is_due() and not session.is_backlogged
-        received = session.take(n_at_most, 0.0 if is_due or self._has_pending_requests else timeout_s)
+        received = session.receive_messages(n_at_most, 0.0 if is_due or self._has_pending_requests else timeout_s)
         self._forecast_publisher.begin_batch()
         if sources is None:
             messages = [self._incoming_message(one) for one in received]

@@ -1,7 +1,7 @@
 """One MQTT session: moves messages in the caller's thread, across reconnections.
 
-There is no network thread: :meth:`Session.take` does all network work (see :mod:`gapcast.mqtt.connection`) and returns
-the received messages. Messages in flight outlive the connection.
+There is no network thread: :meth:`Session.receive_messages` does all network work (see
+:mod:`gapcast.mqtt.connection`) and returns the received messages. Messages in flight outlive the connection.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Session:
         """The id of the newest unconfirmed message; 0 if all are confirmed."""
         return self._delivery.newest
 
-    def take(self, n_at_most: int, timeout_s: float) -> list[ReceivedMessage]:
+    def receive_messages(self, n_at_most: int, timeout_s: float) -> list[ReceivedMessage]:
         """Do all network work and return up to ``n_at_most`` messages.
 
         Waits up to ``timeout_s`` for network traffic if nothing is queued or ``n_at_most`` is 0.

@@ -39,7 +39,7 @@ class StateStore(Protocol):
         """Bytes written since start-up."""
         ...
 
-    def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
+    def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
         """Persist a batch whose forecasts were issued at ``issued_at_ms``; it then survives a killed process.
 
         ``samples`` are those of minutes that are open or that these readings closed.
@@ -74,7 +74,7 @@ class NoStateStore:
     damage = ""
     n_bytes_written = 0
 
-    def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
+    def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
         """Ignore the batch."""
 
     def forget(self, device: str) -> None:
@@ -155,7 +155,7 @@ class StatePersistence:
             if batch.forgotten is not None:
                 self.state_store.forget(batch.forgotten)
             elif batch.readings or batch.samples:
-                self.state_store.keep(batch.readings, batch.issued_at_ms, batch.samples)
+                self.state_store.append_batch(batch.readings, batch.issued_at_ms, batch.samples)
         if not self.state_store.maintain():
             self._paused_since_s = math.inf
         elif not pending and between_batches:

@@ -106,7 +106,7 @@ class Link(Protocol):
         """Why there is no connection, in a sentence; empty while there is one."""
         ...
 
-    def take(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
+    def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
         """Return queued messages, waiting up to ``timeout_s`` for the first; (re)connect as needed."""
         ...
 

@@ -1,4 +1,4 @@
-"""The service: take a batch of messages, forecast it in one call, publish, persist, and only then acknowledge.
+"""The service: receive a batch of messages, forecast it in one call, publish, persist, and only then acknowledge.
 
 It depends neither on MQTT nor on HTTP nor on files: the broker is behind :class:`Link`, the models behind
 :class:`~gapcast.core.predictor.Predictor`, the disk behind :class:`StateStore`. One thread runs :meth:`Service.run`;
@@ -42,10 +42,10 @@ log = structlog.get_logger(__name__)
 #: Largest batch: batches grow under load, and add no wait when idle.
 MAX_BATCH = 256
 _IDLE_S = 0.25
-#: Pause after a failed turn: doubled for each further one in a row.
+#: Pause after a failed iteration: doubled for each further one in a row.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
-#: Failed turns in a row after which the watchdog is no longer notified: about half a minute.
-MAX_FAILED_TURNS = 12
+#: Failed iterations in a row after which the watchdog is no longer notified: about half a minute.
+MAX_FAILED_ITERATIONS = 12
 #: Longest time that a stop waits for queued messages.
 _DRAIN_S = 5.0
 
@@ -107,23 +107,23 @@ class Service:
 
     # --- the stream -----------------------------------------------------------------------------
 
-    def run(self, stopping: Event, on_turn: Callable[[], None] = lambda: None) -> bool:
+    def run(self, stopping: Event, on_iteration: Callable[[], None] = lambda: None) -> bool:
         """Serve until ``stopping`` is set, then process what is queued. Return whether all forecasts were confirmed.
 
-        ``on_turn`` is called after each turn, at least a few times a second, as a sign of life. A failed turn is
-        recorded and the next one waits, longer each time; after :data:`MAX_FAILED_TURNS` in a row ``on_turn`` is not
-        called until a turn succeeds, so that a watchdog may restart the process.
+        ``on_iteration`` is called after each iteration, at least a few times a second, as a sign of life. A failed
+        iteration is recorded and the next one waits, longer each time; after :data:`MAX_FAILED_ITERATIONS` in a row
+        ``on_iteration`` is not called until one succeeds, so that a watchdog may restart the process.
         """
         log.info("service.started", model=self._running.engine.model.name, models=sorted(self._running.models))
         n_failed = 0
         while not stopping.is_set():
-            if self._run_turn():
+            if self._try_run_once():
                 n_failed = 0
             else:
                 n_failed += 1
                 stopping.wait(min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (n_failed - 1)))
-            if n_failed < MAX_FAILED_TURNS:
-                on_turn()
+            if n_failed < MAX_FAILED_ITERATIONS:
+                on_iteration()
         self._drain()
         self._attempt("persistence", self._persist_forgotten)
         complete = bool(self._attempt("stream", self._link.close, 5.0, self._persist_confirmed))
@@ -135,14 +135,14 @@ class Service:
         """Process the messages that are queued now, not later ones."""
         link, deadline_s = self._link, time.monotonic() + _DRAIN_S
         n_wanted = link.n_taken + link.n_queued
-        while link.n_taken < n_wanted and link.connected and time.monotonic() < deadline_s and self._run_turn():
+        while link.n_taken < n_wanted and link.connected and time.monotonic() < deadline_s and self._try_run_once():
             pass
 
-    def _run_turn(self) -> bool:
-        """Run one turn; return whether it succeeded."""
-        return self._attempt("stream", self.turn, _IDLE_S) is not None
+    def _try_run_once(self) -> bool:
+        """Run one iteration; return whether it succeeded."""
+        return self._attempt("stream", self.run_once, _IDLE_S) is not None
 
-    def turn(self, timeout_s: float) -> int:
+    def run_once(self, timeout_s: float) -> int:
         """Process one batch: decode, accept, forecast, publish, learn, persist, acknowledge. Return its size.
 
         A step that fails does not prevent the next: the error is recorded, and the message or device that caused it is
@@ -151,7 +151,7 @@ class Service:
         attempt, link = self._attempt, self._link
         if self._engine_swap.is_due:
             attempt("models", self._swap_engine)
-        messages = link.take(0 if self._persistence.pauses_intake else MAX_BATCH, timeout_s)
+        messages = link.receive_messages(0 if self._persistence.pauses_intake else MAX_BATCH, timeout_s)
         attempt("persistence", self._persist_confirmed, between_batches=not messages)
         if not messages:
             attempt("persistence", self._persist_forgotten)
