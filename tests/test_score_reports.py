@@ -149,8 +149,8 @@ def test_score_metrics_appear_with_enough_outcomes() -> None:
     ):
         for period, summary in summaries.items():
             assert value(text, name, model="blend", period=period) == pytest.approx(getattr(summary, figure))
-    for expert in ("smooth", "learned", "persistence"):
-        assert value(text, "gapcast_squared_error_kw2", model=expert, period=EVER) is not None
+    for member in ("smooth", "learned", "persistence"):
+        assert value(text, "gapcast_squared_error_kw2", model=member, period=EVER) is not None
 
 
 def test_score_metrics_labels_are_bounded() -> None:

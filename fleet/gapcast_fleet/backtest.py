@@ -100,7 +100,7 @@ def join(results: Sequence[Result], took_s: float) -> Backtest:
     """Return the results of all groups as one back-test, houses by name."""
     names = [name for result in results for name in result.names]
     scored, live = (
-        _scores(results[0].experts, len(names), [getattr(result, part) for result in results])
+        _scores(results[0].members, len(names), [getattr(result, part) for result in results])
         for part in ("scored", "live")
     )
     weeks = [weeks for result in results for weeks in result.weeks]
@@ -112,8 +112,8 @@ def join(results: Sequence[Result], took_s: float) -> Backtest:
     return Backtest(results[0].publisher, n_readings, took_s, houses, scored.overall()[EVER])
 
 
-def _scores(experts: Sequence[str], n_houses: int, parts: Sequence[dict[str, Any]]) -> Scores:
-    scores = Scores(experts, n_houses)
+def _scores(members: Sequence[str], n_houses: int, parts: Sequence[dict[str, Any]]) -> Scores:
+    scores = Scores(members, n_houses)
     scores.restore_columns({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     return scores
 

@@ -36,7 +36,7 @@ def test_house_values_follow_predict(house: House, look: Look) -> None:
         assert shown(window) == {name: published[name] for name in ("gap_kw", "lower_kw", "upper_kw", "path")}
         assert window.data("#now-kw") == pytest.approx(minute.gap_kw, abs=1e-6)
         assert window.text("#ahead-kw") == f"{published['gap_kw']:.2f}"
-        weights = window.page.locator("#experts tr").evaluate_all(
+        weights = window.page.locator("#members tr").evaluate_all(
             "rows => rows.map((row) => [...row.querySelectorAll('data')].map((one) => Number(one.value)))"
         )
         by_mean = sorted(published["experts"], key=lambda name: -published["experts"][name])

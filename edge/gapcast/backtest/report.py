@@ -56,9 +56,9 @@ def table(name: str, publisher: str, scored: Summary) -> Iterator[str]:
         return
     yield f"  {'':<22} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"
     base_mse, base_mae = scored.persistence_mse_kw2, scored.persistence_mae_kw
-    for expert, its in scored.experts.items():
-        if expert != PERSISTENCE:
-            yield _row(expert, its.mse_kw2, its.mae_kw, base_mse, base_mae)
+    for member, its in scored.members.items():
+        if member != PERSISTENCE:
+            yield _row(member, its.mse_kw2, its.mae_kw, base_mse, base_mae)
     yield _row(PERSISTENCE, base_mse, base_mae, base_mse, base_mae)
     yield _row(f"{publisher} (published)", scored.mse_kw2, scored.mae_kw, base_mse, base_mae)
     if scored.coverage is not None and scored.width_kw is not None:

@@ -59,7 +59,7 @@ class Tally:
     @classmethod
     def of(cls, engine: Engine, n_houses: int, scored_from: int | None) -> Tally:
         """Return an empty tally."""
-        return cls(Scores(engine.scores.experts, n_houses), Weeks(), scored_from)
+        return cls(Scores(engine.scores.members, n_houses), Weeks(), scored_from)
 
     def add(self, outcomes: Outcomes) -> None:
         """Add ``outcomes``."""

@@ -126,12 +126,12 @@ class Engine:
         )
         self.includes_path = includes_path
         self._has_path = includes_path and len(model.lead_times_min) > 1
-        experts = ensemble.experts if ensemble is not None and ensemble.options.combines else ()
+        members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
         n_tracked = 0 if ensemble is None else ensemble.options.max_devices
         #: Forecast accuracy and drift, by row of the buffers.
-        self.scores, self.drift = Scores(() if ensemble is None else ensemble.experts, n_tracked), Drift(n_tracked)
+        self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
         #: The newest forecasts, by row of the buffers.
-        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, experts, self.within)
+        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, members, self.within)
         self.history = history or History()
 
     def accept(self, readings: Sequence[Reading]) -> AcceptedBatch:

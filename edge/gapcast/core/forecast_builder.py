@@ -86,7 +86,7 @@ def from_ensemble(
     shares = None
     if ensemble.options.combines:
         weights = published.shares.astype(np.float32).reshape(len(published.shares), -1)
-        shares = Shares(ensemble.experts, weights.tolist())
+        shares = Shares(ensemble.members, weights.tolist())
     return Forecasts(
         publisher,
         issued_at_ms,

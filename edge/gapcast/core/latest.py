@@ -31,12 +31,12 @@ Number = TypeVar("Number", bound=np.generic)
 class Latest:
     """The latest forecast of each row of :class:`gapcast.core.buffer.Buffers`."""
 
-    def __init__(self, n_leads: int = 1, experts: tuple[str, ...] = (), within: ForecastRange = _WIDEST_RANGE) -> None:
-        """Store forecasts for ``n_leads`` lead times, and the weights of the ensemble members ``experts``.
+    def __init__(self, n_leads: int = 1, members: tuple[str, ...] = (), within: ForecastRange = _WIDEST_RANGE) -> None:
+        """Store forecasts for ``n_leads`` lead times, and the weights of the ensemble ``members``.
 
         Forecasts that are not ``within`` the range, as after damage, are not returned.
         """
-        self._experts = experts
+        self._members = members
         self._within = within
         slack_kw = _ROUNDING * (within.high_kw - within.low_kw)
         self._low_kw, self._high_kw = within.low_kw - slack_kw, within.high_kw + slack_kw
@@ -46,7 +46,7 @@ class Latest:
         self._kw = np.zeros((_FIRST_ROWS, _N_QUANTILES + n_leads), dtype=np.float32)
         self._when = np.zeros((_FIRST_ROWS, 2), dtype=np.int64)  # observed minute, issued at (ms)
         self._n_observed = np.zeros(_FIRST_ROWS, dtype=np.int32)
-        self._shares = np.zeros((_FIRST_ROWS, 2 * len(experts)), dtype=np.float32)
+        self._shares = np.zeros((_FIRST_ROWS, 2 * len(members)), dtype=np.float32)
 
     def store_forecasts(self, rows: list[int], forecasts: Forecasts) -> None:
         """Store ``forecasts``, at least one, the i-th for ``rows[i]``; the last one of a row counts."""
@@ -87,7 +87,7 @@ class Latest:
         published_kw = stored_kw.astype(np.float64).round(DECIMALS).tolist()
         median, lower, upper = (None if math.isnan(kw) else kw for kw in published_kw[:_N_QUANTILES])
         path_kw = tuple(published_kw[_N_QUANTILES:])
-        experts, median_experts = Shares(self._experts, [shares]).of(0) if self._experts else (None, None)
+        experts, median_experts = Shares(self._members, [shares]).of(0) if self._members else (None, None)
         return Forecast(
             device=device,
             observed_minute=observed_minute,
@@ -156,7 +156,7 @@ class Latest:
 
     def copy(self) -> Latest:
         """Return a copy."""
-        made = Latest(experts=self._experts, within=self._within)
+        made = Latest(members=self._members, within=self._within)
         made._kw, made._when, made._n_observed = self._kw.copy(), self._when.copy(), self._n_observed.copy()
         made._shares = self._shares.copy()
         return made

@@ -57,7 +57,7 @@ def _transfer_outcomes(before: Engine, after: Engine) -> None:
     if after.ensemble is not None and before.ensemble is not None:
         _transfer_learning(before.ensemble, after.ensemble, before.buffers.n_rows)
     after.drift, after.history = before.drift, before.history
-    if before.scores.experts == after.scores.experts:
+    if before.scores.members == after.scores.members:
         after.scores = before.scores
     else:
         after.scores.restore_columns(before.scores.columns(range(before.buffers.n_rows)))
@@ -67,7 +67,7 @@ def _transfer_learning(before: Ensemble, after: Ensemble, n_rows: int) -> None:
     """Move the learning state; if both ensembles have the same members and options, nothing is copied."""
     new, old = after.columns(()), before.columns(())
     if before.options == after.options and all(
-        np.array_equal(new[name], old[name]) for name in (learning_state.EXPERTS, learning_state.COLUMNS)
+        np.array_equal(new[name], old[name]) for name in (learning_state.MEMBERS, learning_state.COLUMNS)
     ):
         after.state = before.state
     else:

@@ -52,8 +52,8 @@ def events_run() -> Run:
     return Run(ensemble_engine(*models())).process_houses(houses)
 
 
-def assert_sound(forecasts: list[Forecast], n_experts: int) -> None:
-    """Numbers are numbers, bounds apart and in order, and no expert is out or alone for good."""
+def assert_sound(forecasts: list[Forecast], n_members: int) -> None:
+    """Numbers are numbers, bounds apart and in order, and no member is out or alone for good."""
     for forecast in forecasts:
         assert forecast.median_kw is not None
         assert forecast.lower_kw is not None
@@ -61,7 +61,7 @@ def assert_sound(forecasts: list[Forecast], n_experts: int) -> None:
         assert np.isfinite([forecast.gap_kw, forecast.lower_kw, forecast.upper_kw]).all()
         assert forecast.lower_kw <= forecast.median_kw <= forecast.upper_kw
         assert forecast.upper_kw - forecast.lower_kw > 0.0005
-    assert n_experts > 1
+    assert n_members > 1
 
 
 def second_day(run: Run, over: int, device: str = "home") -> tuple[float, float, float]:
@@ -86,7 +86,7 @@ def test_ensemble_recovers_by_the_second_day_after_an_event(event: str) -> None:
     after a day at one value: the weights of the mean take some days to come back.
     """
     run, device = events_run(), f"event-{[*EVENTS].index(event)}"
-    assert_sound(run.of(device), len(ensemble_of(run.engine).experts))
+    assert_sound(run.of(device), len(ensemble_of(run.engine).members))
     shift = len(EVENTS[event]()) - N
     mse, mae, coverage = second_day(run, OVER + shift, device)
     usual_mse, usual_mae, _ = second_day(run, OVER, "none")
@@ -115,9 +115,9 @@ def test_ensemble_after_an_early_jump_matches_the_best_member() -> None:
     assert_sound(run.forecasts, 4)
     minutes = run.outcome("minutes") - FIRST
     which = (minutes >= 105 + DAY_MIN) & (minutes < 105 + 2 * DAY_MIN)
-    actual_kw, experts_kw = run.outcome("actual_kw")[which], run.outcome("experts_kw")[which]
-    best_mse = ((experts_kw[:, 0] - actual_kw[:, np.newaxis]) ** 2).mean(0).min()
-    best_mae = np.abs(experts_kw[:, 1] - actual_kw[:, np.newaxis]).mean(0).min()
+    actual_kw, members_kw = run.outcome("actual_kw")[which], run.outcome("members_kw")[which]
+    best_mse = ((members_kw[:, 0] - actual_kw[:, np.newaxis]) ** 2).mean(0).min()
+    best_mae = np.abs(members_kw[:, 1] - actual_kw[:, np.newaxis]).mean(0).min()
     mse, mae, _ = second_day(run, 105)
     assert mse <= 1.05 * best_mse
     assert mae <= 1.05 * best_mae

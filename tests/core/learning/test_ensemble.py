@@ -129,7 +129,7 @@ def test_ensemble_published_document_equals_the_latest(model: Predictor, calibra
     for document in sent:
         assert document["model"] == "blend"
         for who in ("experts", "median_experts"):
-            assert tuple(document[who]) == ensemble_of(engine).experts
+            assert tuple(document[who]) == ensemble_of(engine).members
             assert sum(document[who].values()) == pytest.approx(1, abs=0.0005 * len(document[who]))
         if includes_path and len(model.lead_times_min) > 1:
             assert document["path"][-1] == document["gap_kw"]
@@ -153,7 +153,7 @@ def test_ensemble_path_ends_at_the_published_forecast() -> None:
 
 def test_ensemble_published_weights_reproduce_the_mean() -> None:
     run = Run(ensemble_engine()).process(stream(house_kw(400)))
-    outcomes = run.outcome("experts_kw")[100]
+    outcomes = run.outcome("members_kw")[100]
     minute = int(run.outcome("minutes")[100])
     (forecast,) = [each for each in run.forecasts if each.target_minute == minute]
     assert forecast.experts is not None
@@ -283,9 +283,9 @@ def test_ensemble_with_other_models_keeps_common_state(tmp_path: Path) -> None:
     new = ensemble_of(after.engine)
     kept_memory, memory = old.state.arrays["memory"][1:4], new.state.arrays["memory"][1:4]
     for name in ("smooth", LEARNED, PERSISTENCE):
-        was, now = old.experts.index(name), new.experts.index(name)
+        was, now = old.members.index(name), new.members.index(name)
         assert np.array_equal(memory[..., now], kept_memory[..., was])
-    same = memory[..., new.experts.index("same")]
+    same = memory[..., new.members.index("same")]
     assert np.array_equal(same[:, 0], kept_memory[:, 0].min(-1)), "a new ensemble member has the regret of the worst"
     columns, old_columns = list(new._inputs.rls_features.names), list(old._inputs.rls_features.names)
     at, was = columns.index("lag 1"), old_columns.index("lag 1")
@@ -357,7 +357,7 @@ DAMAGE: dict[str, tuple[str, Any]] = {
     "fewer rows": ("seen", lambda seen: seen[:-1]),
     "no rows": ("seen", lambda seen: seen[0, 0]),
     "another shape": ("due", lambda due: due[:, :, :-1]),
-    "fewer experts": ("memory", lambda memory: memory[..., :2]),
+    "fewer members": ("memory", lambda memory: memory[..., :2]),
     "no numbers": ("covariance", lambda covariance: covariance * np.nan),
     "fewer rows of the weights": ("memory", lambda memory: memory[:-1]),
     "words for weights": ("memory", lambda memory: np.full(memory.shape, "x")),
@@ -425,7 +425,7 @@ def test_ensemble_members_see_windows_of_their_own_context() -> None:
     for place, name in enumerate(("short", "long")):
         expected: dict[tuple[str, int], Forecast] = {(str(f.device), f.target_minute): f for f in alone[name].forecasts}
         for outcomes in run.outcomes:
-            for row, minute, kw in zip(outcomes.rows, outcomes.minutes, outcomes.experts_kw[:, 0, place], strict=True):
+            for row, minute, kw in zip(outcomes.rows, outcomes.minutes, outcomes.members_kw[:, 0, place], strict=True):
                 assert expected[DEVICES[row], int(minute)].gap_kw == pytest.approx(kw, abs=1e-6)
     assert run.forecasts[-1].context == 40
 
