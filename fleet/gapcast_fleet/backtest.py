@@ -109,7 +109,7 @@ def join(results: Sequence[Result], took_s: float) -> Backtest:
         for name, row in sorted((name, row) for row, name in enumerate(names))
     ]
     n_readings = sum(result.n_readings for result in results)
-    return Backtest(results[0].publisher, n_readings, took_s, houses, scored.overall()[EVER])
+    return Backtest(results[0].published_model, n_readings, took_s, houses, scored.overall()[EVER])
 
 
 def _scores(members: Sequence[str], n_houses: int, parts: Sequence[dict[str, Any]]) -> Scores:
@@ -120,7 +120,7 @@ def _scores(members: Sequence[str], n_houses: int, parts: Sequence[dict[str, Any
 
 def lines(found: Backtest) -> Iterator[str]:
     """Yield the lines for a terminal: all houses together, and the distribution of their skill."""
-    yield from table(f"all {len(found.houses)} houses", found.publisher, found.scored)
+    yield from table(f"all {len(found.houses)} houses", found.published_model, found.scored)
     skills = [house.scored.skill for house in found.houses if house.scored.skill is not None]
     if skills:
         at = np.quantile(np.array(skills), _SHARES).tolist()

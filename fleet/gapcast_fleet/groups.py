@@ -33,7 +33,7 @@ class Result:
 
     names: list[str]
     members: list[str]
-    publisher: str
+    published_model: str
     n_readings: int
     weeks: list[list[Week]]
     scored: dict[str, NDArray[Any]]
@@ -85,7 +85,7 @@ def write_result(path: Path, engine: Engine, tally: Tally, n_readings: int) -> N
     about = {
         "names": names,
         "experts": list(engine.scores.members),
-        "speaker": engine.publisher.name,
+        "speaker": engine.published_model.name,
         "n_readings": n_readings,
         "weeks": [tally.weeks.of(row) for row in rows],
     }
@@ -106,5 +106,5 @@ def read_result(path: Path) -> Result:
         }
     about["weeks"] = [[Week(*week) for week in weeks] for weeks in about["weeks"]]
     # Files keep these keys.
-    about["members"], about["publisher"] = about.pop("experts"), about.pop("speaker")
+    about["members"], about["published_model"] = about.pop("experts"), about.pop("speaker")
     return Result(**about, scored=parts[_SCORED], live=parts[_LIVE])

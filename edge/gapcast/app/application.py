@@ -158,7 +158,7 @@ class Application:
             DeviceTopic.parse("topics.scores", settings.topics.scores) if settings.learning.report_every_min else None,
             settings.homeassistant.max_devices,
         )
-        link.discovery = Discovery(self.session, discovery_topics, self._engine.publisher)
+        link.discovery = Discovery(self.session, discovery_topics, self._engine.published_model)
         link.listen(discovery_topics.birth_topic, link.discovery)
 
     def _prepare_models(self, models: Models) -> None:
@@ -170,7 +170,7 @@ class Application:
         """Switch the REST API and discovery to new models."""
         self.models = models
         if self._link.discovery is not None:
-            self._link.discovery.use_model(self.service.queries.publisher)
+            self._link.discovery.use_model(self.service.queries.published_model)
 
     def reload(self) -> None:
         """Reload the models beside the stream; see :meth:`gapcast.app.model_watcher.ModelWatcher.request_reload`."""

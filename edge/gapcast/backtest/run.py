@@ -39,9 +39,9 @@ class HouseResult:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """The results of all houses. ``scored`` is over all of them; ``publisher`` is the model name of the forecasts."""
+    """The results of all houses. ``scored`` is over all of them; ``published_model`` is the forecasts' model name."""
 
-    publisher: str
+    published_model: str
     n_readings: int
     took_s: float
     houses: list[HouseResult]
@@ -103,7 +103,7 @@ def run_backtest(
             n_readings += len(readings)
             progress.update(len(readings))
     return Backtest(
-        engine.publisher.name,
+        engine.published_model.name,
         n_readings,
         time.perf_counter() - start_s,
         [_house(engine, name, tally) for name in names],

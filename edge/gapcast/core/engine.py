@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.errors import StateError
 from gapcast.core.forecast import Forecast, Forecasts
-from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, publisher_of
+from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
 from gapcast.core.forecast_range import WIDEST, Flags, ForecastRange, Repairs, Replacement
 from gapcast.core.history import History
 from gapcast.core.latest import Latest
@@ -117,12 +117,12 @@ class Engine:
         self.within = ForecastRange.of(self.limits)
         self._panel = panel = Panel((model,) if ensemble is None else ensemble.models, zone, self.within)
         #: The model identity that forecasts are published under.
-        self.publisher: ModelIdentity = model if ensemble is None else publisher_of(ensemble, panel.context)
+        self.published_model: ModelIdentity = model if ensemble is None else published_model_of(ensemble, panel.context)
         self.buffers = Buffers(
             WindowSpec(panel.context, model.spec.padding),
             max_devices,
             panel.channels,
-            n_counted=self.publisher.spec.context,
+            n_counted=self.published_model.spec.context,
         )
         self.includes_path = includes_path
         self._has_path = includes_path and len(model.lead_times_min) > 1
@@ -188,7 +188,7 @@ class Engine:
         """
         keys = BatchKeys(accepted.devices, accepted.minutes, accepted.n_observed)
         if not accepted.devices:
-            return Forecasts(self.publisher, issued_at_ms, *keys, [])
+            return Forecasts(self.published_model, issued_at_ms, *keys, [])
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         measured = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
         predictions, unusable = self._panel.predict(measured, minutes)
@@ -200,7 +200,7 @@ class Engine:
             with np.errstate(**_DAMAGED):
                 published = self.ensemble.forecast(rows, minutes, measured[:, :, 0], predictions)
             path_kw, replaced = predictions[0].mean if self._has_path else None, published.replaced
-            forecasts = from_ensemble(self.ensemble, self.publisher, keys, issued_at_ms, published, path_kw)
+            forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, published, path_kw)
         if unusable or replaced:
             repairs = self._repair(accepted, measured, unusable, replaced)
             forecasts = replace(forecasts, repairs=repairs)
@@ -247,7 +247,7 @@ class Engine:
     def latest(self) -> list[Forecast]:
         """Return the newest forecast of every device that has one."""
         devices, latest = self.copy_latest()
-        return latest.read_all(devices, self.publisher)
+        return latest.read_all(devices, self.published_model)
 
     def copy_latest(self) -> tuple[list[str], Latest]:
         """Return the devices by row ("": forgotten), and a copy of their newest forecasts."""
@@ -255,7 +255,9 @@ class Engine:
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast, or None if the device is unknown or has none yet."""
-        return self.newest.read(self.buffers.row(device), device, self.publisher) if device in self.buffers else None
+        return (
+            self.newest.read(self.buffers.row(device), device, self.published_model) if device in self.buffers else None
+        )
 
     def forget(self, device: str) -> int | None:
         """Remove all state of ``device``; return the row it had, or None if it is unknown."""

@@ -30,7 +30,7 @@ def forecast_apart(engine: Engine, accepted: AcceptedBatch, issued_at_ms: int) -
     """
     failed: dict[int, Exception] = {}
     parts = list(_forecast(engine, accepted, range(len(accepted.devices)), issued_at_ms, failed))
-    forecasts = joined(parts) if parts else Forecasts(engine.publisher, issued_at_ms, [], [], [], [])
+    forecasts = joined(parts) if parts else Forecasts(engine.published_model, issued_at_ms, [], [], [], [])
     return _without(accepted, failed), forecasts
 
 

@@ -41,13 +41,13 @@ def transfer_state(before: Engine, after: Engine) -> None:
             f"{', '.join(old_channels)}: restart gapcast to change to it"
         )
         raise StateError(msg)
-    if before.publisher.lead_times_min[-1] == after.publisher.lead_times_min[-1]:
+    if before.published_model.lead_times_min[-1] == after.published_model.lead_times_min[-1]:
         _transfer_outcomes(before, after)
     if forecast_signature(before) == forecast_signature(after):
         after.newest = before.newest
     if before.buffers.spec == after.buffers.spec:
         after.buffers = before.buffers
-        after.buffers.set_counted_minutes(after.publisher.spec.context)
+        after.buffers.set_counted_minutes(after.published_model.spec.context)
     else:
         _transfer_windows(before, after)
 

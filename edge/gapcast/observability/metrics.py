@@ -69,7 +69,7 @@ class ServiceCollector(Collector):
 
 def _stream(statistics: Statistics, queries: ServiceQueries) -> Iterator[Metric]:
     yield _counter_by("result", "gapcast_readings", "Messages received, by result.", statistics.readings)
-    by_model = {queries.publisher.name: 0} | statistics.forecasts
+    by_model = {queries.published_model.name: 0} | statistics.forecasts
     yield _counter_by("model", "gapcast_forecasts", "Forecasts published, by model.", dict(sorted(by_model.items())))
     yield _histogram(
         "gapcast_forecast_latency_seconds",
@@ -196,7 +196,7 @@ def _live_scores(queries: ServiceQueries) -> Iterator[Metric]:
     for period, summary in summaries.items():
         scored.add_metric([period], summary.n)
     yield scored
-    published = queries.publisher.name
+    published = queries.published_model.name
     for name, (text, figure) in _OF_EVERY_MODEL.items():
         family = GaugeMetricFamily(name, text, labels=["model", "period"])
         for period, summary in summaries.items():

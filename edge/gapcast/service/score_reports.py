@@ -84,7 +84,7 @@ def scores_document(engine: Engine, device: str) -> dict[str, object]:
     return {
         "v": SCORES_SCHEMA,
         "device": device,
-        "model": engine.publisher.name,
+        "model": engine.published_model.name,
         **{period: summary.document() for period, summary in summaries.items()},
     }
 

@@ -249,7 +249,7 @@ class Service:
     def _forecast(self, accepted: AcceptedBatch) -> tuple[AcceptedBatch, Forecasts]:
         """Forecast the accepted readings; return them with the failures that forecasting added, and the forecasts."""
         now_ms = time.time_ns() // 1_000_000
-        nothing = Forecasts(self._running.engine.publisher, now_ms, [], [], [], [])
+        nothing = Forecasts(self._running.engine.published_model, now_ms, [], [], [], [])
         try:
             return accepted, self._running.engine.forecast(accepted, now_ms)
         except ModelError as error:  # the readings stay in the windows; the next batch may succeed
