@@ -20,8 +20,8 @@ from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings
 from tests.support.home_assistant import HomeAssistant
 from tests.support.models import every_feature_model
+from tests.support.optional_tools import home_assistant_command
 from tests.support.peers import Peer, peer_of
-from tests.support.presence import home_assistant_command
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.homeassistant, pytest.mark.mosquitto]

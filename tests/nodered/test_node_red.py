@@ -16,8 +16,8 @@ from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.node_red import Node, NodeRed, documented_flow
+from tests.support.optional_tools import node_red_command
 from tests.support.peers import Peer, peer_of
-from tests.support.presence import node_red_command
 from tests.support.waiting import wait_until
 
 CONNECT_S = 30.0
