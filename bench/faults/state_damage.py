@@ -134,8 +134,8 @@ def damage_file(
     silence_log()
     counts: Counter[str] = Counter()
     examples: list[Example] = []
-    with tempfile.TemporaryDirectory(prefix="gapcast-damage-", dir=intact.parent) as place:
-        folder = Path(place) / "state"
+    with tempfile.TemporaryDirectory(prefix="gapcast-damage-", dir=intact.parent) as parent:
+        folder = Path(parent) / "state"
         references = _references(intact, folder, n_records)
         shutil.copytree(intact, folder)
         content = (folder / name).read_bytes()

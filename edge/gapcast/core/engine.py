@@ -56,7 +56,7 @@ _DAMAGED: _ErrstateOptions = {"over": "ignore", "divide": "ignore", "invalid": "
 class AcceptedBatch:
     """The results of a batch of readings, and the windows to forecast.
 
-    ``statuses[i]`` is the status of reading ``i``, ``place[i]`` the index of its window and forecast, or -1.
+    ``statuses[i]`` is the status of reading ``i``, ``forecast_indices[i]`` the index of its window and forecast, or -1.
     ``windows`` is ``[N, context]``, kW, or ``[N, context, C]`` if the model takes C measured features;
     ``devices``, ``rows`` (in :class:`Buffers`), ``minutes`` and ``n_observed`` are those of the windows;
     ``first_rows`` are the rows of readings that were the first of a history and have no window.
@@ -65,7 +65,7 @@ class AcceptedBatch:
     """
 
     statuses: list[ReadingStatus]
-    place: list[int]
+    forecast_indices: list[int]
     windows: NDArray[np.float32]
     devices: list[str]
     rows: list[int]
@@ -114,8 +114,8 @@ class Engine:
         self.ensemble = ensemble
         #: Limits of readings, and the range of forecasts.
         self.limits = limits if ensemble is None else ensemble.limits
-        self.within = ForecastRange.of(self.limits)
-        self._panel = panel = Panel((model,) if ensemble is None else ensemble.models, zone, self.within)
+        self.forecast_range = ForecastRange.of(self.limits)
+        self._panel = panel = Panel((model,) if ensemble is None else ensemble.models, zone, self.forecast_range)
         #: The model identity that forecasts are published under.
         self.published_model: ModelIdentity = model if ensemble is None else published_model_of(ensemble, panel.context)
         self.buffers = Buffers(
@@ -131,7 +131,7 @@ class Engine:
         #: Forecast accuracy and drift, by row of the buffers.
         self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
         #: The newest forecasts, by row of the buffers.
-        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, members, self.within)
+        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, members, self.forecast_range)
         self.history = history or History()
 
     def accept(self, readings: Sequence[Reading]) -> AcceptedBatch:
@@ -142,7 +142,7 @@ class Engine:
         """
         windows = np.empty((len(readings), *self.buffers.shape), dtype=np.float32)
         statuses: list[ReadingStatus] = []
-        place: list[int] = []
+        forecast_indices: list[int] = []
         devices: list[str] = []
         minutes: list[int] = []
         n_observed: list[int] = []
@@ -162,22 +162,22 @@ class Engine:
                     if status is ReadingStatus.READY:
                         n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
                         statuses.append(status)
-                        place.append(len(devices))
+                        forecast_indices.append(len(devices))
                         devices.append(reading.device)
                         rows.append(row)
                         minutes.append(reading.minute)
                         continue
                     first_rows.append(row)
                 statuses.append(status)
-                place.append(-1)
+                forecast_indices.append(-1)
             except Exception as error:
-                failures.append((len(place), error))
+                failures.append((len(forecast_indices), error))
                 statuses.append(ReadingStatus.FAILED)
-                place.append(-1)
+                forecast_indices.append(-1)
         windows = windows[: len(devices)]
         account = self._account(statuses)
         return AcceptedBatch(
-            statuses, place, windows, devices, rows, first_rows, minutes, n_observed, *account, failures
+            statuses, forecast_indices, windows, devices, rows, first_rows, minutes, n_observed, *account, failures
         )
 
     def forecast(self, accepted: AcceptedBatch, issued_at_ms: int) -> Forecasts:
@@ -287,13 +287,13 @@ class Engine:
         found += (Replacement(accepted.devices[i], "state", value_kw) for i, value_kw in replaced)
         touched[[i for i, _ in replaced]] = True
         for i in np.flatnonzero(touched).tolist():
-            if not self.within.usable_windows(measured[i]).all():
-                self.buffers.repair_window(accepted.devices[i], self.within)
-        return Repairs(tuple(models[place].name for place in sorted(unusable)), tuple(found))
+            if not self.forecast_range.usable_windows(measured[i]).all():
+                self.buffers.repair_window(accepted.devices[i], self.forecast_range)
+        return Repairs(tuple(models[i].name for i in sorted(unusable)), tuple(found))
 
     def _account(self, statuses: list[ReadingStatus]) -> tuple[list[Reading], dict[Result, int]]:
         counts: dict[Result, int] = {}
-        for status in set(statuses) - {ReadingStatus.UNCONFIRMED}:  # counted once confirmed or disproved
+        for status in set(statuses) - {ReadingStatus.HELD}:  # counted once confirmed or disproved
             result = _RESULT[status]
             counts[result] = counts.get(result, 0) + statuses.count(status)
         buffers = self.buffers
@@ -315,8 +315,8 @@ def _require_sound(device: str, readings: Sequence[Reading], failures: Sequence[
 
 def none_accepted(readings: Sequence[Reading]) -> AcceptedBatch:
     """Return the result for ``readings`` of which none could be accepted: all failed, and there is no window."""
-    statuses, place = [ReadingStatus.FAILED] * len(readings), [-1] * len(readings)
+    statuses, forecast_indices = [ReadingStatus.FAILED] * len(readings), [-1] * len(readings)
     windows = np.empty((0, 0), dtype=np.float32)
     return AcceptedBatch(
-        statuses, place, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {}
+        statuses, forecast_indices, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {}
     )

@@ -79,8 +79,10 @@ def from_ensemble(
     if path_kw is not None:
         leads_min = np.asarray(published_model.lead_times_min)
         added_kw = (published.kw[:, 0] - path_kw[:, -1])[:, np.newaxis] * (leads_min / leads_min[-1])
-        within = ensemble.within
-        path = _rounded(np.minimum(np.maximum(path_kw + added_kw, within.low_kw), within.high_kw).astype(np.float32))
+        forecast_range = ensemble.forecast_range
+        path = _rounded(
+            np.minimum(np.maximum(path_kw + added_kw, forecast_range.low_kw), forecast_range.high_kw).astype(np.float32)
+        )
         path[:, -1] = mean_kw
         corrected_path_kw = path.tolist()
     shares = None

@@ -78,19 +78,19 @@ def _without(accepted: AcceptedBatch, failed: dict[int, Exception]) -> AcceptedB
     if not failed:
         return accepted
     sound = [i for i in range(len(accepted.devices)) if i not in failed]
-    new_place = {i: place for place, i in enumerate(sound)}
+    new_index = {old: new for new, old in enumerate(sound)}
     statuses = [
         ReadingStatus.FAILED if i in failed else status
-        for i, status in zip(accepted.place, accepted.statuses, strict=True)
+        for i, status in zip(accepted.forecast_indices, accepted.statuses, strict=True)
     ]
     counts = dict(accepted.counts)
     counts["accepted"] = counts.get("accepted", 0) - len(failed)
     counts["rejected"] = counts.get("rejected", 0) + len(failed)
-    raised = [(reading, failed[i]) for reading, i in enumerate(accepted.place) if i in failed]
+    raised = [(reading, failed[i]) for reading, i in enumerate(accepted.forecast_indices) if i in failed]
     return replace(
         accepted,
         statuses=statuses,
-        place=[new_place.get(i, -1) for i in accepted.place],
+        forecast_indices=[new_index.get(i, -1) for i in accepted.forecast_indices],
         windows=accepted.windows[np.asarray(sound, dtype=np.intp)],
         devices=[accepted.devices[i] for i in sound],
         rows=[accepted.rows[i] for i in sound],

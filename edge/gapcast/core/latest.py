@@ -31,15 +31,17 @@ Number = TypeVar("Number", bound=np.generic)
 class Latest:
     """The latest forecast of each row of :class:`gapcast.core.buffer.Buffers`."""
 
-    def __init__(self, n_leads: int = 1, members: tuple[str, ...] = (), within: ForecastRange = _WIDEST_RANGE) -> None:
+    def __init__(
+        self, n_leads: int = 1, members: tuple[str, ...] = (), forecast_range: ForecastRange = _WIDEST_RANGE
+    ) -> None:
         """Store forecasts for ``n_leads`` lead times, and the weights of the ensemble ``members``.
 
-        Forecasts that are not ``within`` the range, as after damage, are not returned.
+        Forecasts outside ``forecast_range``, as after damage, are not returned.
         """
         self._members = members
-        self._within = within
-        slack_kw = _ROUNDING * (within.high_kw - within.low_kw)
-        self._low_kw, self._high_kw = within.low_kw - slack_kw, within.high_kw + slack_kw
+        self._forecast_range = forecast_range
+        slack_kw = _ROUNDING * (forecast_range.high_kw - forecast_range.low_kw)
+        self._low_kw, self._high_kw = forecast_range.low_kw - slack_kw, forecast_range.high_kw + slack_kw
         #: Incremented before and after each change of several arrays: odd during one, or after one that failed.
         self.n_steps = 0
         # Median, lower, upper, then the means, as float32: rounded, they are the published values.
@@ -156,7 +158,7 @@ class Latest:
 
     def copy(self) -> Latest:
         """Return a copy."""
-        made = Latest(members=self._members, within=self._within)
+        made = Latest(members=self._members, forecast_range=self._forecast_range)
         made._kw, made._when, made._n_observed = self._kw.copy(), self._when.copy(), self._n_observed.copy()
         made._shares = self._shares.copy()
         return made

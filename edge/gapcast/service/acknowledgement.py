@@ -34,15 +34,15 @@ class BatchAcknowledgement:
         ``accepted`` holds the status of each of their readings, in order; ``forecast_ids`` are those of its forecasts.
         """
         attempt, link = self._attempt, self._link
-        results = zip(accepted.statuses, accepted.place, strict=True)
+        results = zip(accepted.statuses, accepted.forecast_indices, strict=True)
         for message in messages:
             if message.reading is None:
                 if message.problem is not None:
                     attempt("publish", link.reject, message, message.problem)
                 attempt("stream", link.acknowledge_after, message, 0, batch)
                 continue
-            status, place = next(results)
-            if place >= 0:
+            status, index = next(results)
+            if index >= 0:
                 pass
             elif status is ReadingStatus.FULL:
                 n_devices = engine.buffers.max_devices
@@ -54,7 +54,7 @@ class BatchAcknowledgement:
             elif status is ReadingStatus.FAILED:
                 attempt("publish", link.reject, message, internal_problem())
             try:  # not through attempt(), whose extra call most messages would pay for
-                link.acknowledge_after(message, forecast_ids[place] if place >= 0 else 0, batch)
+                link.acknowledge_after(message, forecast_ids[index] if index >= 0 else 0, batch)
             except PROPAGATED_ERRORS:
                 raise
             except BaseException as error:  # an error of one message must not keep the others from being acknowledged

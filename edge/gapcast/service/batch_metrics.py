@@ -41,7 +41,9 @@ class BatchMetrics:
         statistics.forecasts[model] = statistics.forecasts.get(model, 0) + len(forecasts)
         statistics.inference_s.observe(inference_s)
         ready = [message for message in messages if message.reading is not None]
-        received_s = (message.received_s for message, place in zip(ready, accepted.place, strict=True) if place >= 0)
+        received_s = (
+            message.received_s for message, index in zip(ready, accepted.forecast_indices, strict=True) if index >= 0
+        )
         now_s = time.perf_counter()
         for received, n in Counter(received_s).items():
             statistics.latency_s.observe(now_s - received, n)

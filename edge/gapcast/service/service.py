@@ -235,7 +235,7 @@ class Service:
             return capture_snapshot(self._running.engine, self._link.meters.capture_state())
 
     def _persist_samples(self) -> None:
-        """Persist that the clock closed minutes, if no message came with them."""
+        """Persist that the clock closed minutes, if no message arrived with them."""
         if samples := self._link.meters.take_samples():
             self._persistence.add_batch([], none_accepted([]), time.time_ns() // 1_000_000, [], samples)
 

@@ -45,8 +45,8 @@ def new_member_state(memory: F64) -> F64:
     It gains weight only by being better. With the large learning rate of an initial state it would gain weight at once.
     """
     state = memory[..., :1].copy()
-    for place, worst in ((_REGRET, np.min), (_VARIANCE, np.max), (_LARGEST, np.max), (_RATE, np.min)):
-        state[:, place] = worst(memory[:, place], axis=-1, keepdims=True)
+    for i, worst in ((_REGRET, np.min), (_VARIANCE, np.max), (_LARGEST, np.max), (_RATE, np.min)):
+        state[:, i] = worst(memory[:, i], axis=-1, keepdims=True)
     return state
 
 
@@ -81,9 +81,9 @@ def update(memory: F64, members_kw: F64, published_kw: F64, actual_kw: F64, limi
     ``limit_kw`` ``[N]``, and absurd ones ignored, so that no single reading outweighs a month.
     """
     limit = limit_kw[:, np.newaxis, np.newaxis]
-    apart = _within(published_kw[..., np.newaxis] - members_kw, limit)
+    apart = _clip(published_kw[..., np.newaxis] - members_kw, limit)
     absurd = np.abs(published_kw[:, 0] - actual_kw) > limit_kw * _ABSURD
-    error = _within((published_kw - actual_kw[:, np.newaxis])[..., np.newaxis], limit)
+    error = _clip((published_kw - actual_kw[:, np.newaxis])[..., np.newaxis], limit)
     gradient = error * 2
     gradient[:, 1] = np.sign(error[:, 1]) * 0.5
     regret = gradient * apart
@@ -98,6 +98,6 @@ def update(memory: F64, members_kw: F64, published_kw: F64, actual_kw: F64, limi
     memory[:, _REGRET] += regret - memory[:, _RATE] * squared
 
 
-def _within(values: F64, limit: F64) -> F64:
-    within: F64 = np.maximum(np.minimum(values, limit), -limit)
-    return within
+def _clip(values: F64, limit: F64) -> F64:
+    clipped: F64 = np.maximum(np.minimum(values, limit), -limit)
+    return clipped

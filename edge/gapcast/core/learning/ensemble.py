@@ -64,7 +64,7 @@ class Ensemble:
         self.options = options
         #: Limits of readings, and the range of forecasts.
         self.limits = Limits(options.min_kw, options.max_kw)
-        self.within = ForecastRange.of(self.limits)
+        self.forecast_range = ForecastRange.of(self.limits)
         self.models = tuple(models)
         self._inputs = inputs = EnsembleInputs(models, zone, learns=options.learns)
         self.members = inputs.members
@@ -203,7 +203,7 @@ class Ensemble:
             if self.options.combines:
                 np.maximum(kw[:, 2:], floor, out=kw[:, 2:])
         made = pending_forecasts.IssuedForecasts(columns, members_kw, kw, one.last_kw, scale_kw)
-        if not self.within.all_possible(kw, shares, bounded=self._is_bounded):
+        if not self.forecast_range.all_possible(kw, shares, bounded=self._is_bounded):
             shares = shares.copy()
             of_batch = np.arange(len(published.kw))[places]
             published.replaced.extend(self._replace_impossible(rows, made, shares, log_width, of_batch))
@@ -218,14 +218,14 @@ class Ensemble:
         Bounds that alone are out of range are clipped. The stored state of a replaced forecast teaches nothing: all
         members forecast persistence. Return the ``places`` of the replaced forecasts, each with its impossible value.
         """
-        within, is_bounded, kw = self.within, self._is_bounded, made.kw
-        within.cut_bounds(kw)
-        which = np.flatnonzero(within.impossible(kw, shares, bounded=is_bounded))
+        forecast_range, is_bounded, kw = self.forecast_range, self._is_bounded, made.kw
+        forecast_range.cut_bounds(kw)
+        which = np.flatnonzero(forecast_range.impossible(kw, shares, bounded=is_bounded))
         if not which.size:
             return []
-        impossible_kw = [within.outside(values[: 4 if is_bounded else 2]) for values in kw[which].tolist()]
+        impossible_kw = [forecast_range.outside(values[: 4 if is_bounded else 2]) for values in kw[which].tolist()]
         last_kw = made.last_kw[which]
-        kw[which] = within.persistence(last_kw)
+        kw[which] = forecast_range.persistence(last_kw)
         if not is_bounded:
             kw[which, 2:] = np.nan
         self.state.reset(rows[which])

@@ -59,14 +59,14 @@ class MemberPredictions:
         if n == 1 or np.unique(rows).size == n:
             yield _ALL
         elif rows.min() == rows.max():
-            for place in range(n):
-                yield slice(place, place + 1)
+            for i in range(n):
+                yield slice(i, i + 1)
         else:
             n_before: dict[int, int] = {}
             nth = np.empty(n, dtype=np.int64)
-            for place, row in enumerate(rows.tolist()):
-                nth[place] = n_before.get(row, 0)
-                n_before[row] = nth[place] + 1
+            for i, row in enumerate(rows.tolist()):
+                nth[i] = n_before.get(row, 0)
+                n_before[row] = nth[i] + 1
             for round_number in range(int(nth.max()) + 1):
                 yield np.flatnonzero(nth == round_number)
 

@@ -28,7 +28,7 @@ OF_ALL_DEVICES = frozenset({MEMBERS, COLUMNS, HORIZON})
 _HORIZON_BEFORE_MIN = 5
 #: Arrays in which every value is finite.
 _FINITE = ("memory", "coefficients", "covariance", "usual")
-#: Pending forecasts have a place for each member and feature: they are kept only if none has changed.
+#: Pending forecasts have a column for each member and feature: they are restored only if none has changed.
 _PENDING = ("due", "due_minute")
 
 
@@ -59,8 +59,8 @@ class _Common:
 
     @classmethod
     def of(cls, new: Sequence[str], old: Sequence[str]) -> _Common:
-        places = {name: place for place, name in enumerate(old)}
-        both = [(place, places[name]) for place, name in enumerate(new) if name in places]
+        indices = {name: i for i, name in enumerate(old)}
+        both = [(i, indices[name]) for i, name in enumerate(new) if name in indices]
         new_places, old_places = (np.array([pair[side] for pair in both], dtype=np.int64) for side in (0, 1))
         return cls(new_places, old_places, list(new) == list(old))
 
