@@ -48,7 +48,7 @@ def minutes_of(house: int, n: int) -> Iterator[tuple[int, float]]:
         kw = round(0.3 + 0.2 * house + 0.3 * math.sin((i + house) / 9) + (i % 23 < 4) * 1.5, 3)
         if (i + house) % 17 == 3:  # missing
             continue
-        if house == 2 and 20 <= i < 30:  # an outage: the history begins anew
+        if house == 2 and 20 <= i < 30:  # an outage: the history restarts
             continue
         yield FIRST + i, kw
         if (i + house) % 13 == 5:

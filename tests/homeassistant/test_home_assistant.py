@@ -105,7 +105,7 @@ class House:
         return {kind: round(day[key] * 100, 1) if day["enough"] else "not enough" for kind, key in SCORES.items()}
 
     def measure_until_shown(self) -> dict[str, Any]:
-        """Send readings until a forecast is shown; Home Assistant subscribes some time after it was told."""
+        """Send readings until a forecast is shown; Home Assistant subscribes some time after discovery."""
         self.send()
         for _ in range(N_TRIES):
             n_before = len(self.peer.on(f"gap/{self.name}/forecast"))

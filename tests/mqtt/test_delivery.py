@@ -31,10 +31,10 @@ class Broker(RuleBasedStateMachine):
         self.online = False
         self.max_in_flight = 0
         self.unconfirmed: dict[int, bytes] = {}  # identifier -> payload, in the order sent
-        self.heard_before: set[bytes] = set()  # payloads
+        self.received_before: set[bytes] = set()  # payloads
         # In this connection:
-        self.on_wire: dict[int, bytes] = {}  # heard and not confirmed
-        self.heard: list[int] = []  # numbers of forecasts
+        self.on_wire: dict[int, bytes] = {}  # received and not confirmed
+        self.received: list[int] = []  # numbers of forecasts
         self.settled: list[tuple[int, int]] = []  # (reading, forecast that it waits for)
         self.acknowledged: list[int] = []
         self.n_readings = self.n_forecasts = 0
@@ -48,10 +48,10 @@ class Broker(RuleBasedStateMachine):
             return
         assert isinstance(found, Publication)
         assert found.packet_id not in self.on_wire, "an identifier in use is not used again"
-        assert found.redelivered == (found.payload in self.heard_before), "DUP is set on what was sent before, alone"
+        assert found.redelivered == (found.payload in self.received_before), "DUP is set on what was sent before, alone"
         self.on_wire[found.packet_id] = found.payload
-        self.heard_before.add(found.payload)
-        self.heard.append(int(found.payload))
+        self.received_before.add(found.payload)
+        self.received.append(int(found.payload))
 
     # --- what happens -------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ class Broker(RuleBasedStateMachine):
 
     def end_connection(self) -> None:
         self.on_wire.clear()
-        self.heard.clear()
+        self.received.clear()
         self.settled.clear()
         self.acknowledged.clear()
 
@@ -125,7 +125,7 @@ class Broker(RuleBasedStateMachine):
 
     @invariant()
     def resends_unconfirmed_in_order(self) -> None:
-        assert self.heard == sorted(set(self.heard))
+        assert self.received == sorted(set(self.received))
         assert list(self.on_wire.items()) == list(self.unconfirmed.items())[: len(self.on_wire)]
 
     @invariant()

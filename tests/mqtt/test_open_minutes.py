@@ -120,7 +120,7 @@ def test_open_minute_restart_keeps_the_mean(
 
 
 def half_a_minute(source: dict[str, Any], **more: Any) -> SourceFeed:
-    """A meter that has told 2 kW for half a minute."""
+    """A meter that has reported 2 kW for half a minute."""
     feed = SourceFeed(source, **more)
     for second in range(0, 40, 10):
         feed.send("meter/home", json.dumps({"kw": 2, "kwh": 7 + second / 1_800, "t": LONG_AGO_MS + second * SECOND}))

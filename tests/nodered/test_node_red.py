@@ -73,7 +73,7 @@ def wait_connected(node_red: NodeRed, n_times: int) -> None:
 
 
 class House:
-    """One device, whose power changes a little each minute, so that its forecasts can be told apart."""
+    """One device, whose power changes a little each minute, so that its forecasts can be distinguished."""
 
     def __init__(self, peer: Peer, name: str, power_kw: float) -> None:
         self.name = name
