@@ -14,7 +14,7 @@ from bench.footprint import Footprint
 from bench.latency import Latency
 from bench.load import StalledError
 from bench.subject import ECHO, ECHO_LONG, MODELS, NotReadyError, Subject
-from bench.throughput import WINDOWS, Block, Comparison, Pace, compare, measure, take_turns
+from bench.throughput import WINDOWS, Block, Comparison, Pace, compare, measure, measure_rounds
 from bench.transports import TRANSPORTS
 from gapcast.predictors.store import default_model
 
@@ -118,7 +118,7 @@ def _throughput(subjects: list[Subject], effort: Effort, *, quick: bool) -> dict
             for window in windows_used
             for one in (*echoes, *subjects)
         ]
-        comparisons += compare(take_turns(blocks, effort.n_rounds), {one.name for one in echoes})
+        comparisons += compare(measure_rounds(blocks, effort.n_rounds), {one.name for one in echoes})
     _print_table(report.ceiling_table(ceiling))
     _print_table(report.throughput_table(comparisons))
     return {"ceiling": ceiling, "throughput": comparisons}
@@ -129,7 +129,7 @@ def _transports(subject: Subject, effort: Effort) -> list[Comparison]:
     for qos, windows in WINDOWS.items():
         subjects = [replace(subject, name=f"{subject.name} {one.name}", transport=one) for one in TRANSPORTS]
         blocks = [Block(one, qos, max(windows), effort.warm_up_s, effort.measured_s) for one in subjects]
-        comparisons += compare(take_turns(blocks, effort.n_rounds), {subjects[0].name})
+        comparisons += compare(measure_rounds(blocks, effort.n_rounds), {subjects[0].name})
     _print_table(report.throughput_table(comparisons, "transports, compared with TCP"))
     return comparisons
 

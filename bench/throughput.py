@@ -94,7 +94,7 @@ def _measure(block: Block, pid: int | None, broker_pid: int, generator: Generato
     )
 
 
-def take_turns(blocks: list[Block], n_rounds: int) -> list[list[Pace]]:
+def measure_rounds(blocks: list[Block], n_rounds: int) -> list[list[Pace]]:
     """Measure all blocks one after the other, ``n_rounds`` times."""
     return [[_measure_and_print(block) for block in blocks] for _ in range(n_rounds)]
 

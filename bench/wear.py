@@ -49,7 +49,7 @@ def measure(engine: Engine, n_devices: int, hours: float, every_s: int, folder: 
             if engine.ensemble is not None:
                 engine.forecast(accepted, round(1e12 + now_s * 1_000))
                 engine.learn()
-            store.keep(readings, round(1e12 + now_s * 1_000), [sample] if every_s < _MIN_S else [])
+            store.append_batch(readings, round(1e12 + now_s * 1_000), [sample] if every_s < _MIN_S else [])
             if store.maintain():
                 store.write_snapshot(capture_snapshot(engine))
             if not device % (n_devices // 4 or 1):

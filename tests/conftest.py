@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from tests.support.brokers import Broker, MosquittoBroker, default_broker_kind, started_broker
 from tests.support.certificates import Authority
-from tests.support.presence import (
+from tests.support.optional_tools import (
     pytest_collection_modifyitems,
     pytest_sessionfinish,
     pytest_terminal_summary,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 
-from tests.support.presence import ROOT
+from tests.support.optional_tools import ROOT
 
 PACKAGES = ("edge/gapcast", "fleet/gapcast_fleet", "trainer/gapcast_trainer")
 

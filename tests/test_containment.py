@@ -18,8 +18,8 @@ from gapcast.core.statistics import Statistics
 from gapcast.service.containment import Containment
 from gapcast.service.internal_errors import record_internal_error
 from gapcast.service.persistence import NoStateStore
-from gapcast.service.ports import Arrival
-from gapcast.service.service import MAX_FAILED_TURNS, Service
+from gapcast.service.ports import IncomingMessage
+from gapcast.service.service import MAX_FAILED_ITERATIONS, Service
 from tests.core.test_isolation import NO_NUMBER, NOON, POISON_KW, Fragile
 from tests.support.links import MemoryLink
 
@@ -36,11 +36,11 @@ class Panic(BaseException):
 
 
 class NotingLink(MemoryLink):
-    """A memory link that remembers what was acknowledged and rejected, and raises where it is told to."""
+    """A memory link that records what was acknowledged and rejected; the methods named in ``raising`` raise."""
 
     def __init__(self, **raising: BaseException) -> None:
         super().__init__()
-        self.settled: list[Arrival] = []
+        self.settled: list[IncomingMessage] = []
         self.rejected: list[tuple[str, str]] = []
         self._raising = raising
 
@@ -48,22 +48,22 @@ class NotingLink(MemoryLink):
         if name in self._raising:
             raise self._raising[name]
 
-    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
-        self._raise("take")
-        return super().take(n_at_most, timeout_s)
+    def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
+        self._raise("receive_messages")
+        return super().receive_messages(n_at_most, timeout_s)
 
     def publish(self, forecasts: Forecasts) -> list[int]:
         self._raise("publish")
         return super().publish(forecasts)
 
-    def reject(self, rejected: Arrival | Reading, problem: PayloadError) -> None:
+    def reject(self, rejected: IncomingMessage | Reading, problem: PayloadError) -> None:
         self._raise("reject")
         reading = rejected if isinstance(rejected, Reading) else rejected.reading
         self.rejected.append((reading.device if reading is not None else "", problem.reason))
 
-    def acknowledge_after(self, arrival: Arrival, receipt: int, batch: int) -> None:
-        self.settled.append(arrival)
-        self._raise("settle")
+    def acknowledge_after(self, message: IncomingMessage, forecast_id: int, batch: int) -> None:
+        self.settled.append(message)
+        self._raise("acknowledge_after")
 
     def flush(self) -> None:
         self._raise("flush")
@@ -73,13 +73,13 @@ class NotingLink(MemoryLink):
         return super().close(timeout_s, on_progress)
 
 
-class RaisingKeeper(NoStateStore):
-    """A keeper that raises whatever is asked of it, but for its end."""
+class RaisingStateStore(NoStateStore):
+    """A state store whose methods raise, except for ``close``."""
 
     def __init__(self) -> None:
         self.closed = False
 
-    def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Any] = ()) -> None:
+    def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Any] = ()) -> None:
         raise MemoryError
 
     def close(self, snapshot: Snapshot | None) -> None:
@@ -90,7 +90,7 @@ def served(link: MemoryLink, *batches: list[Reading], engine: Engine | None = No
     service = Service(link, engine or Engine(Fragile()), {}, **options)
     for batch in batches:
         link.put(*batch)
-        service.turn(0)
+        service.run_once(0)
     return service
 
 
@@ -98,7 +98,7 @@ def minute(i: int, **powers_kw: Any) -> list[Reading]:
     return [Reading(device, NOON + i, kw) for device, kw in powers_kw.items()]
 
 
-def test_turn_forecast_that_raises_is_rejected_and_the_others_published(logs: list[Any]) -> None:
+def test_run_once_forecast_that_raises_is_rejected_and_the_others_published(logs: list[Any]) -> None:
     link = NotingLink()
     service = served(link, minute(0, a=1, b=1, c=1), minute(1, a=2, b=POISON_KW, c=3), minute(2, a=4, b=5, c=6))
     assert [(one.device, one.gap_kw) for one in link.published] == [("a", 2), ("c", 3), ("a", 4), ("b", 5), ("c", 6)]
@@ -111,7 +111,7 @@ def test_turn_forecast_that_raises_is_rejected_and_the_others_published(logs: li
     assert link.published[3].n_observed == 3, "the reading that had no forecast is history all the same"
 
 
-def test_turn_reading_that_raises_is_rejected_and_its_device_forgotten() -> None:
+def test_run_once_reading_that_raises_is_rejected_and_its_device_forgotten() -> None:
     link = NotingLink()
     service = served(link, minute(0, a=1, b=1), minute(1, a=2, b=NO_NUMBER), minute(2, a=3, b=3), minute(3, b=4))
     assert [(one.device, one.n_observed) for one in link.published] == [("a", 2), ("a", 3), ("b", 2)]
@@ -121,8 +121,10 @@ def test_turn_reading_that_raises_is_rejected_and_its_device_forgotten() -> None
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), MemoryError(), OSError(24, "Too many open files"), Panic()])
-@pytest.mark.parametrize(("step", "part"), [("publish", "publish"), ("settle", "stream"), ("flush", "publish")])
-def test_turn_step_that_raises_leaves_the_other_steps_taken(error: BaseException, step: str, part: str) -> None:
+@pytest.mark.parametrize(
+    ("step", "part"), [("publish", "publish"), ("acknowledge_after", "stream"), ("flush", "publish")]
+)
+def test_run_once_step_that_raises_leaves_the_other_steps_taken(error: BaseException, step: str, part: str) -> None:
     link = NotingLink(**{step: error})
     service = served(link, minute(0, a=1, b=1), minute(1, a=2, b=2))
     assert len(link.settled) == 4
@@ -131,7 +133,7 @@ def test_turn_step_that_raises_leaves_the_other_steps_taken(error: BaseException
     assert set(service.statistics.internal_errors) == {part}
 
 
-def test_turn_rejection_that_raises_leaves_its_message_acknowledged() -> None:
+def test_run_once_rejection_that_raises_leaves_its_message_acknowledged() -> None:
     link = NotingLink(reject=OverflowError())
     link.put_problem()
     service = served(link, minute(0, a=1))
@@ -139,15 +141,15 @@ def test_turn_rejection_that_raises_leaves_its_message_acknowledged() -> None:
     assert service.statistics.internal_errors == {"publish": 1}
 
 
-def test_turn_keeper_that_raises_leaves_messages_acknowledged() -> None:
-    link, keeper = NotingLink(), RaisingKeeper()
-    service = served(link, minute(0, a=1), minute(1, a=2), state_store=keeper)
+def test_run_once_store_that_raises_leaves_messages_acknowledged() -> None:
+    link, state_store = NotingLink(), RaisingStateStore()
+    service = served(link, minute(0, a=1), minute(1, a=2), state_store=state_store)
     assert (len(link.settled), len(link.published)) == (2, 1)
     assert service.statistics.internal_errors["persistence"] >= 2
 
 
 class Raising(Engine):
-    """An engine that raises in the method that it is told."""
+    """An engine that raises in the named method."""
 
     raises: str = ""
 
@@ -172,19 +174,19 @@ class Raising(Engine):
     ("step", "part", "n_published", "n_rejected"),
     [("accept", "stream", 0, 2), ("forecast", "forecast", 0, 0), ("learn", "learning", 2, 0)],
 )
-def test_turn_engine_that_raises_as_a_whole_is_contained(
+def test_run_once_engine_that_raises_as_a_whole_is_contained(
     step: str, part: str, n_published: int, n_rejected: int
 ) -> None:
     link, engine = NotingLink(), Raising(Fragile())
     service = served(link, minute(0, a=1, b=1), engine=engine)
     engine.raises = step
     link.put(*minute(1, a=2, b=2))
-    service.turn(0)
+    service.run_once(0)
     assert (len(link.published), len(link.rejected), len(link.settled)) == (n_published, n_rejected, 4)
     assert part in service.statistics.internal_errors
     engine.raises = ""
     link.put(*minute(2, a=3, b=3))
-    service.turn(0)
+    service.run_once(0)
     assert len(link.published) == n_published + 2
 
 
@@ -203,33 +205,33 @@ class Pauses(Event):
         return self.is_set()
 
 
-def test_run_turns_that_raise_pause_longer_and_end_the_watchdog_calls() -> None:
-    link = NotingLink(take=RecursionError())
+def test_run_failing_iterations_wait_longer_and_stop_the_watchdog_calls() -> None:
+    link = NotingLink(receive_messages=RecursionError())
     service = Service(link, Engine(Fragile()), {})
-    stopping, turned = Pauses(MAX_FAILED_TURNS + 5), []
-    assert service.run(stopping, lambda: turned.append(len(stopping.lengths_s)))
-    assert service.statistics.internal_errors["stream"] == MAX_FAILED_TURNS + 5
-    assert turned == list(range(1, MAX_FAILED_TURNS))
+    stopping, calls = Pauses(MAX_FAILED_ITERATIONS + 5), []
+    assert service.run(stopping, lambda: calls.append(len(stopping.lengths_s)))
+    assert service.statistics.internal_errors["stream"] == MAX_FAILED_ITERATIONS + 5
+    assert calls == list(range(1, MAX_FAILED_ITERATIONS))
     assert stopping.lengths_s == sorted(stopping.lengths_s)
     assert (stopping.lengths_s[0], stopping.lengths_s[-1]) == (0.1, 5.0)
-    assert sum(stopping.lengths_s[:MAX_FAILED_TURNS]) < 60, "the watchdog of the unit waits a minute"
+    assert sum(stopping.lengths_s[:MAX_FAILED_ITERATIONS]) < 60, "the watchdog of the unit waits a minute"
 
 
 def test_run_end_that_raises_still_keeps_the_state() -> None:
-    link, keeper, stopping = NotingLink(close=OSError()), RaisingKeeper(), Event()
+    link, state_store, stopping = NotingLink(close=OSError()), RaisingStateStore(), Event()
     stopping.set()
-    assert not Service(link, Engine(Fragile()), {}, state_store=keeper).run(stopping)
-    assert keeper.closed
+    assert not Service(link, Engine(Fragile()), {}, state_store=state_store).run(stopping)
+    assert state_store.closed
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), ShardError("taken over")])
 def test_run_lets_what_is_to_end_the_process_pass(error: BaseException) -> None:
-    service = Service(NotingLink(take=error), Engine(Fragile()), {})
+    service = Service(NotingLink(receive_messages=error), Engine(Fragile()), {})
     with pytest.raises(type(error)):
         service.run(Event())
 
 
-def test_attempt_returns_what_the_step_returned() -> None:
+def test_attempt_returns_what_the_step_recalls() -> None:
     assert Containment(Statistics()).attempt("stream", max, 1, 2) == 2
 
 

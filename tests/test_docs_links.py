@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.support.presence import ROOT
+from tests.support.optional_tools import ROOT
 
 #: Folders that are not part of the repository (.gitignore); folders whose name begins with a dot are left out too.
 NOT_IN_REPOSITORY = {"build", "data", "dist", "node_modules", "runs", "state"}

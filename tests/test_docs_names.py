@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.presence import ROOT
+from tests.support.optional_tools import ROOT
 
 PAGES = ("docs/architecture.md", "docs/decisions/0003-import-layers.md", "docs/extending.md")
 TREE = re.compile(r"^## Layout$.*?^```$(.*?)^```$", re.MULTILINE | re.DOTALL)

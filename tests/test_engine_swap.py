@@ -17,12 +17,12 @@ from gapcast.service.engine_swap import EngineSwap
 from gapcast.service.service import Service
 from tests.core.test_snapshot import Electric
 from tests.support.links import MemoryLink
-from tests.test_persistence import NOON, ConfirmingLink, MemoryKeeper
+from tests.test_persistence import NOON, ConfirmingLink, MemoryStateStore
 
 
 def push(service: Service, link: MemoryLink, *readings: Reading) -> None:
     link.put(*readings)
-    service.turn(0)
+    service.run_once(0)
 
 
 def test_swap_takes_effect_between_two_batches() -> None:
@@ -63,7 +63,7 @@ def test_swap_keeps_presence_also_in_reused_rows() -> None:
     service = Service(link, Engine(old), {}, reports=ReportOptions(Presence(600)))
     push(service, link, *(Reading(device, NOON, 1.0) for device in ("a", "b", "c")))
     service.forget("b")
-    service.turn(0)
+    service.run_once(0)
     announced = list(link.announced)
     service.swap_engine(Engine(new), {})
     push(service, link, *(Reading(device, NOON + 1, 1.0) for device in ("a", "c")))
@@ -71,26 +71,26 @@ def test_swap_keeps_presence_also_in_reused_rows() -> None:
     push(service, link, Reading("d", NOON + 1, 1.0))
     assert link.announced == [*announced, ("d", True)]
     assert service.forget("c")
-    service.turn(0)
+    service.run_once(0)
     assert link.forgotten == ["b", "c"]
 
 
 def test_swap_requests_a_snapshot_once_all_is_confirmed() -> None:
-    class Keeper(MemoryKeeper):
+    class InvalidatableStateStore(MemoryStateStore):
         def invalidate(self) -> None:
             self.wants = True
 
-    link, keeper, old, new = ConfirmingLink(), Keeper(), Persistence(), Trend()
-    service = Service(link, Engine(old), {}, state_store=keeper)
+    link, state_store, old, new = ConfirmingLink(), InvalidatableStateStore(), Persistence(), Trend()
+    service = Service(link, Engine(old), {}, state_store=state_store)
     push(service, link, *(Reading("home", NOON + i, 1.0 + i) for i in range(3)))
     service.swap_engine(Engine(new), {})
     push(service, link, Reading("home", NOON + 3, 4.0))
-    assert keeper.wants
-    assert keeper.snapshots == []
+    assert state_store.wants
+    assert state_store.snapshots == []
     link.unconfirmed.clear()
-    service.turn(0)
-    (snapshot,) = keeper.snapshots
-    assert keeper.minutes == [0, 1, 2, 3]
+    service.run_once(0)
+    (snapshot,) = state_store.snapshots
+    assert state_store.minutes == [0, 1, 2, 3]
     restarted = Engine(new)
     restore_snapshot(restarted, snapshot)
     assert restarted.latest() == service.queries.latest_page(9)[0]

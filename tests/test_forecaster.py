@@ -15,7 +15,7 @@ from gapcast.app.models import engine_of, load_models
 from gapcast.bundled import models_path
 from gapcast.config.settings import Settings
 from gapcast.predictors.library import Library
-from tests.support.presence import ROOT
+from tests.support.optional_tools import ROOT
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

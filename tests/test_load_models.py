@@ -20,11 +20,11 @@ def settings(models: Path | None = None, **sections: Any) -> Settings:
     return Settings.model_validate({"models": {"path": models or shipped_models()}, **sections})
 
 
-def experts_of(**sections: Any) -> tuple[str, ...]:
+def members_of(**sections: Any) -> tuple[str, ...]:
     chosen = settings(**sections)
     ensemble = engine_of(chosen, load_models(chosen)).ensemble
     assert ensemble is not None
-    return ensemble.experts
+    return ensemble.members
 
 
 @pytest.fixture
@@ -40,23 +40,23 @@ def mixed(tmp_path: Path) -> Path:
 
 def test_members_are_all_compatible_models_primary_first() -> None:
     others = [name for name in shipped_names() if name != default_name()]
-    assert experts_of() == (default_name(), *others, LEARNED, PERSISTENCE)
+    assert members_of() == (default_name(), *others, LEARNED, PERSISTENCE)
 
 
 def test_members_are_the_named_ones() -> None:
-    assert experts_of(forecast={"model": "linear", "experts": ["lstm-5-3", "linear"]}) == (
+    assert members_of(forecast={"model": "linear", "experts": ["lstm-5-3", "linear"]}) == (
         "linear", "lstm-5-3", LEARNED, PERSISTENCE,
     )  # fmt: skip
-    assert experts_of(forecast={"model": "linear", "experts": "lstm-5-3 , linear"})[1] == "lstm-5-3"
-    assert experts_of(forecast={"model": "linear", "experts": []}) == ("linear", LEARNED, PERSISTENCE)
+    assert members_of(forecast={"model": "linear", "experts": "lstm-5-3 , linear"})[1] == "lstm-5-3"
+    assert members_of(forecast={"model": "linear", "experts": []}) == ("linear", LEARNED, PERSISTENCE)
 
 
 def test_members_without_blend_are_the_named_ones() -> None:
-    assert experts_of(forecast={"model": "linear", "blend": False}) == ("linear", PERSISTENCE)
-    assert experts_of(forecast={"model": "linear", "blend": False, "experts": ["lstm-5-3"]}) == (
+    assert members_of(forecast={"model": "linear", "blend": False}) == ("linear", PERSISTENCE)
+    assert members_of(forecast={"model": "linear", "blend": False, "experts": ["lstm-5-3"]}) == (
         "linear", "lstm-5-3", PERSISTENCE,
     )  # fmt: skip
-    assert experts_of(forecast={"model": "linear", "learn": False, "experts": []}) == ("linear", PERSISTENCE)
+    assert members_of(forecast={"model": "linear", "learn": False, "experts": []}) == ("linear", PERSISTENCE)
 
 
 def test_settings_reach_the_ensemble() -> None:

@@ -14,7 +14,7 @@ import structlog
 
 from gapcast.observability.log_rate_limit import BURST, PER_S, LogBudget
 from gapcast.observability.logs import FORMER_NAMES, configure_logs
-from tests.support.presence import ROOT
+from tests.support.optional_tools import ROOT
 
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 EVENT = re.compile(r"[a-z]+\.[a-z_]+")

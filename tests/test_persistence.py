@@ -15,7 +15,7 @@ from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot, restore_snapshot
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.persistence import NoStateStore
-from gapcast.service.ports import Arrival, NoMeters
+from gapcast.service.ports import IncomingMessage, NoMeters
 from gapcast.service.service import MAX_BATCH, Service
 from tests.support.links import MemoryLink
 
@@ -30,34 +30,34 @@ class ConfirmingLink(MemoryLink):
         self.unconfirmed: list[int] = []
         self.settled: list[tuple[int, int]] = []  # minute, batch
         self.n_taken_at_most: list[int] = []
-        self.kept = 0
+        self.last_persisted = 0
 
-    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
+    def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
         self.n_taken_at_most.append(n_at_most)
-        return super().take(n_at_most, timeout_s)
+        return super().receive_messages(n_at_most, timeout_s)
 
     def publish(self, forecasts: Forecasts) -> list[int]:
         super().publish(forecasts)
-        receipts = [1_000_000 + minute for minute in forecasts.observed_minutes]
-        self.unconfirmed += receipts
-        return receipts
+        forecast_ids = [1_000_000 + minute for minute in forecasts.observed_minutes]
+        self.unconfirmed += forecast_ids
+        return forecast_ids
 
-    def acknowledge_after(self, arrival: Arrival, receipt: int, batch: int) -> None:
-        assert arrival.reading is not None
-        self.settled.append((arrival.reading.minute - NOON, batch))
+    def acknowledge_after(self, message: IncomingMessage, forecast_id: int, batch: int) -> None:
+        assert message.reading is not None
+        self.settled.append((message.reading.minute - NOON, batch))
 
-    def has_confirmed(self, receipts: Sequence[int]) -> bool:
-        return not set(receipts) & set(self.unconfirmed)
+    def has_confirmed(self, forecast_ids: Sequence[int]) -> bool:
+        return not set(forecast_ids) & set(self.unconfirmed)
 
     def mark_persisted(self, batch: int) -> None:
-        self.kept = batch
+        self.last_persisted = batch
 
     @property
     def acknowledged(self) -> list[int]:
-        return [minute for minute, batch in self.settled if batch <= self.kept]
+        return [minute for minute, batch in self.settled if batch <= self.last_persisted]
 
 
-class MemoryKeeper(NoStateStore):
+class MemoryStateStore(NoStateStore):
     """Stores everything in memory; requests a snapshot on demand."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class MemoryKeeper(NoStateStore):
         self.snapshots: list[Snapshot] = []
         self.wants = False
 
-    def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
+    def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
         self.samples += samples
         self.minutes += [reading.minute - NOON for reading in readings]
 
@@ -91,22 +91,22 @@ def link() -> ConfirmingLink:
 
 
 @pytest.fixture
-def state_store() -> MemoryKeeper:
-    return MemoryKeeper()
+def state_store() -> MemoryStateStore:
+    return MemoryStateStore()
 
 
 @pytest.fixture
-def service(link: ConfirmingLink, state_store: MemoryKeeper) -> Service:
+def service(link: ConfirmingLink, state_store: MemoryStateStore) -> Service:
     return Service(link, Engine(Persistence()), {}, state_store=state_store)
 
 
 def send(service: Service, link: ConfirmingLink, *minutes: int) -> None:
     link.put(*(Reading("home", NOON + minute, 1.0) for minute in minutes))
-    service.turn(0)
+    service.run_once(0)
 
 
 def test_batch_is_stored_once_confirmed_and_in_order(
-    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
+    service: Service, link: ConfirmingLink, state_store: MemoryStateStore
 ) -> None:
     send(service, link, 0)
     assert (state_store.minutes, link.acknowledged) == ([0], [0]), "a first reading has nothing to wait for"
@@ -115,16 +115,16 @@ def test_batch_is_stored_once_confirmed_and_in_order(
     assert (state_store.minutes, link.acknowledged) == ([0], [0])
     first, second, third = link.unconfirmed
     link.unconfirmed = [second]
-    service.turn(0)
+    service.run_once(0)
     assert (state_store.minutes, link.acknowledged) == ([0], [0]), "the third is confirmed, but not those before it"
     link.unconfirmed = []
-    service.turn(0)
+    service.run_once(0)
     assert (state_store.minutes, link.acknowledged) == ([0, 1, 2, 3], [0, 1, 2, 3])
     assert first < second < third
 
 
 def test_batch_without_effect_is_acknowledged_and_not_stored(
-    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
+    service: Service, link: ConfirmingLink, state_store: MemoryStateStore
 ) -> None:
     send(service, link, 0, 0, 1, 1)
     link.unconfirmed = []
@@ -133,25 +133,27 @@ def test_batch_without_effect_is_acknowledged_and_not_stored(
     assert link.acknowledged == [0, 0, 1, 1, 1]
 
 
-def test_held_reading_is_stored(service: Service, link: ConfirmingLink, state_store: MemoryKeeper) -> None:
+def test_held_reading_is_stored(service: Service, link: ConfirmingLink, state_store: MemoryStateStore) -> None:
     send(service, link, 0, -3, 9_000)  # one late, one more than a day ahead
     assert state_store.minutes == [0, -3, 9_000]
 
 
-def test_snapshot_has_only_confirmed_batches(service: Service, link: ConfirmingLink, state_store: MemoryKeeper) -> None:
+def test_snapshot_has_only_confirmed_batches(
+    service: Service, link: ConfirmingLink, state_store: MemoryStateStore
+) -> None:
     send(service, link, 0, 1)
     state_store.wants = True
-    service.turn(0)
+    service.run_once(0)
     assert state_store.snapshots == []
     send(service, link, 2)
     assert link.n_taken_at_most[-2:] == [MAX_BATCH, 0], "nothing is taken until all is confirmed"
     link.unconfirmed = []
-    service.turn(0)
+    service.run_once(0)
     (snapshot,) = state_store.snapshots
     engine = Engine(Persistence())
     restore_snapshot(engine, snapshot)
     assert engine.latest()[0].observed_minute == NOON + 1
-    service.turn(0)
+    service.run_once(0)
     assert link.n_taken_at_most[-1] == MAX_BATCH
     assert link.published[-1].observed_minute == NOON + 2
 
@@ -179,7 +181,9 @@ class Plug(NoMeters):
         self.forgotten.append(device)
 
 
-def test_samples_are_stored_with_their_batch(service: Service, link: ConfirmingLink, state_store: MemoryKeeper) -> None:
+def test_samples_are_stored_with_their_batch(
+    service: Service, link: ConfirmingLink, state_store: MemoryStateStore
+) -> None:
     link.meters = plug = Plug(link)
     send(service, link, 0)
     assert state_store.samples == plug.sent
@@ -190,28 +194,28 @@ def test_samples_are_stored_with_their_batch(service: Service, link: ConfirmingL
     send(service, link, 2)  # taken by the time that all before it is confirmed
     assert (state_store.samples, state_store.snapshots) == (plug.sent[:2], [])
     link.unconfirmed = []
-    service.turn(0)
+    service.run_once(0)
     (snapshot,) = state_store.snapshots
     assert state_store.samples == plug.sent
     assert [meter.last_ms for meter in snapshot.meters] == [3]
     assert service.forget("home")
-    service.turn(0)
+    service.run_once(0)
     assert plug.forgotten == ["home"]
 
 
 def test_samples_without_a_message_are_stored(
-    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
+    service: Service, link: ConfirmingLink, state_store: MemoryStateStore
 ) -> None:
     """As when the clock closes a minute without a mean, and no message comes."""
     link.meters = plug = Plug(link)
-    service.turn(0)
-    service.turn(0)
+    service.run_once(0)
+    service.run_once(0)
     assert state_store.samples == plug.sent
     assert len(plug.sent) == 1
 
 
 def test_unconfirmed_forecasts_delay_only_the_snapshot(
-    service: Service, link: ConfirmingLink, state_store: MemoryKeeper, monkeypatch: pytest.MonkeyPatch
+    service: Service, link: ConfirmingLink, state_store: MemoryStateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(service, link, 0, 1)
     state_store.wants = True
@@ -220,14 +224,14 @@ def test_unconfirmed_forecasts_delay_only_the_snapshot(
     monkeypatch.setattr(time, "monotonic", lambda: now_s() + later_s)
     taken = []
     for later_s in (0.1, 1.1, 20.0, 31.0, 31.1, 32.1):  # noqa: B007 - the clock reads it
-        service.turn(0)
-        service.turn(0)
+        service.run_once(0)
+        service.run_once(0)
         taken.append(link.n_taken_at_most[-1])
     assert taken == [0, MAX_BATCH, MAX_BATCH, 0, 0, MAX_BATCH]
     assert state_store.snapshots == []
 
 
-def test_close_writes_a_snapshot_only_if_all_is_confirmed(link: ConfirmingLink, state_store: MemoryKeeper) -> None:
+def test_close_writes_a_snapshot_only_if_all_is_confirmed(link: ConfirmingLink, state_store: MemoryStateStore) -> None:
     for unconfirmed in (False, True):
         service = Service(link, Engine(Persistence()), {}, state_store=state_store)
         send(service, link, 0, 1)
@@ -242,26 +246,26 @@ def test_close_writes_a_snapshot_only_if_all_is_confirmed(link: ConfirmingLink, 
 
 
 def test_forget_keeps_its_order_among_batches(
-    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
+    service: Service, link: ConfirmingLink, state_store: MemoryStateStore
 ) -> None:
     send(service, link, 0, 1)
     assert service.forget("home")
     assert not service.forget("home")
-    service.turn(0)
+    service.run_once(0)
     assert state_store.forgotten == [], "the batch before it is not confirmed"
     send(service, link, 2, 3)
     send(service, link, 4)
     link.unconfirmed = link.unconfirmed[1:]
-    service.turn(0)
+    service.run_once(0)
     assert (state_store.minutes, state_store.forgotten) == ([0, 1], [("home", 2)])
     link.unconfirmed = []
-    service.turn(0)
+    service.run_once(0)
     assert (state_store.minutes, link.acknowledged) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
     assert link.published[-1].n_observed == 3, "it starts as new"
 
 
 def test_close_stores_forgotten_devices_despite_unconfirmed(
-    service: Service, link: ConfirmingLink, state_store: MemoryKeeper
+    service: Service, link: ConfirmingLink, state_store: MemoryStateStore
 ) -> None:
     send(service, link, 0, 1)
     service.forget("home")

@@ -31,7 +31,7 @@ def serving(engine: Engine, telling: ReportOptions = ALWAYS) -> tuple[Service, M
 def feed(service: Service, link: MemoryLink, readings: list[Reading]) -> None:
     for at in range(0, len(readings), 256):
         link.put(*readings[at : at + 256])
-        service.turn(0)
+        service.run_once(0)
 
 
 def test_score_report_has_the_current_scores() -> None:
@@ -64,7 +64,7 @@ def test_score_report_switched_off_or_disconnected() -> None:
     feed(service, link, stream(house_kw(300)))
     assert link.scores == {}
     link.connected = True
-    service.turn(0)
+    service.run_once(0)
     assert set(link.scores) == {"home"}
 
 
@@ -75,7 +75,7 @@ def test_score_report_covers_many_devices_in_parts() -> None:
         feed(service, link, [Reading(name, FIRST + minute, 1.0 + minute / 10) for name in names])
         assert len(link.scores) <= 4 * (minute + 1)
     for _ in range(len(names)):
-        service.turn(0)
+        service.run_once(0)
     assert set(link.scores) == set(names)
 
 
@@ -85,7 +85,7 @@ def test_score_report_omits_a_forgotten_device() -> None:
     feed(service, link, stream(house_kw(300)))
     service.forget("home")
     link.connected = True
-    service.turn(0)
+    service.run_once(0)
     assert link.scores == {}
     assert service.queries.live_scores()[0][EVER].n == 0
 
@@ -149,8 +149,8 @@ def test_score_metrics_appear_with_enough_outcomes() -> None:
     ):
         for period, summary in summaries.items():
             assert value(text, name, model="blend", period=period) == pytest.approx(getattr(summary, figure))
-    for expert in ("smooth", "learned", "persistence"):
-        assert value(text, "gapcast_squared_error_kw2", model=expert, period=EVER) is not None
+    for member in ("smooth", "learned", "persistence"):
+        assert value(text, "gapcast_squared_error_kw2", model=member, period=EVER) is not None
 
 
 def test_score_metrics_labels_are_bounded() -> None:

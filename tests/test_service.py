@@ -1,4 +1,4 @@
-"""One turn of the service: its counts, and models that return a non-finite value."""
+"""One iteration of the service: its counts, and models that return a non-finite value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gapcast.core.window import F32
 from gapcast.http.app import HttpOptions, create_app
 from gapcast.predictors.baselines import Persistence
 from gapcast.service.availability import ReportOptions
-from gapcast.service.ports import Arrival
+from gapcast.service.ports import IncomingMessage
 from gapcast.service.service import MAX_BATCH, Service
 from tests.support.links import MemoryLink
 
@@ -35,31 +35,31 @@ class Overflowing(Persistence):
         return Prediction(np.where(last > 50, np.inf, last))
 
 
-def test_turn_takes_a_batch_and_counts_it() -> None:
+def test_run_once_takes_a_batch_and_counts_it() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Persistence(), max_devices=1), {})
     link.put(*(Reading("home", NOON + minute, 1.0) for minute in (0, 1, 1, 2)), Reading("other", NOON, 1.0))
     link.put_problem()
-    assert service.turn(0) == 6
+    assert service.run_once(0) == 6
     assert service.statistics.readings == {"accepted": 3, "duplicate": 1, "late": 0, "rejected": 2}
     assert service.statistics.forecasts == {"persistence": 2}
     assert service.statistics.latency_s.n == 2
     assert [forecast.observed_minute for forecast in link.published] == [NOON + 1, NOON + 2]
-    assert service.turn(0) == 0
+    assert service.run_once(0) == 0
 
 
-def test_turn_takes_at_most_a_batch() -> None:
+def test_run_once_takes_at_most_a_batch() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Persistence()), {})
     link.put(*(Reading("home", NOON + minute, 1.0) for minute in range(MAX_BATCH + 10)))
-    assert [service.turn(0), service.turn(0), service.turn(0)] == [MAX_BATCH, 10, 0]
+    assert [service.run_once(0), service.run_once(0), service.run_once(0)] == [MAX_BATCH, 10, 0]
 
 
 class Closing(MemoryLink):
     """A link that adds a minute closed by the clock to every message."""
 
-    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
-        return [arrival for taken in super().take(n_at_most, timeout_s) for arrival in (taken, taken)]
+    def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
+        return [message for taken in super().receive_messages(n_at_most, timeout_s) for message in (taken, taken)]
 
 
 def test_stop_takes_all_received_messages() -> None:
@@ -76,14 +76,14 @@ def test_forget_offline_is_published_on_reconnect() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
     link.put(Reading("home", NOON, 1.0))
-    service.turn(0)
+    service.run_once(0)
     link.connected = False
     service.forget("home")
-    service.turn(0)
+    service.run_once(0)
     assert link.forgotten == []
     link.connected = True
     link.put(Reading("home", NOON + 1, 1.0))
-    service.turn(0)
+    service.run_once(0)
     assert (link.forgotten, link.announced) == (["home"], [("home", True), ("home", True)])
 
 
@@ -92,14 +92,14 @@ def test_devices_are_announced_on_connect() -> None:
     service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
     link.connected = False
     link.put(Reading("home", NOON, 1.0), Reading("other", NOON, 1.0), Reading("home", NOON + 1, 1.0))
-    service.turn(0)
+    service.run_once(0)
     assert link.announced == []
     link.connected = True
-    service.turn(0)
-    service.turn(0)
+    service.run_once(0)
+    service.run_once(0)
     assert link.announced == [("home", True), ("other", True)]
     link.n_fresh_sessions += 1
-    service.turn(0)
+    service.run_once(0)
     assert link.announced == [("home", True), ("other", True)] * 2
 
 
@@ -109,10 +109,10 @@ def test_devices_are_not_announced_while_the_broker_confirms_nothing() -> None:
     service = Service(link, Engine(Persistence()), {}, reports=ReportOptions(Presence(stale_after_s=600)))
     link.is_backlogged = True
     link.put(Reading("home", NOON, 1.0))
-    service.turn(0)
+    service.run_once(0)
     assert link.announced == []
     link.is_backlogged = False
-    service.turn(0)
+    service.run_once(0)
     assert link.announced == [("home", True)]
 
 
@@ -120,9 +120,9 @@ def test_service_with_a_model_without_a_number_publishes_persistence() -> None:
     link = MemoryLink()
     service = Service(link, Engine(Overflowing()), {})
     link.put(Reading("home", NOON, 1.0), Reading("home", NOON + 1, 60.0))
-    assert service.turn(0) == 2
+    assert service.run_once(0) == 2
     link.put(Reading("home", NOON + 2, 2.0))
-    service.turn(0)
+    service.run_once(0)
     assert [(forecast.gap_kw, forecast.n_observed) for forecast in link.published] == [(60.0, 2), (2.0, 3)]
     assert service.statistics.n_model_failures == 1
     assert service.statistics.forecasts_replaced == {"model": 1, "state": 0}

@@ -16,7 +16,7 @@ from gapcast.config.loader import load
 from gapcast.config.settings import Settings
 from gapcast.config.shards import each_of, folder_of, of_shard, the_one_of
 from gapcast.core.errors import SettingsError
-from tests.support.presence import ROOT
+from tests.support.optional_tools import ROOT
 
 SHARDED = "gap/{shard}/{device}/reading"
 

@@ -7,7 +7,7 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.presence import ROOT
+from tests.support.optional_tools import ROOT
 
 FOLDERS = (".ci", "bench", "docker", "edge", "fleet", "scripts", "tests", "trainer")
 SUPPRESSION = re.compile(r"#\s*(noqa|type:\s*ignore|ruff:\s*noqa|mypy:\s*ignore)")

@@ -87,14 +87,14 @@ def _offer(victim: Victim, report: Report, name: str, model: bytes, **fields: ob
         return "ended"
     # Written elsewhere on the same disk, then renamed, so that the gateway never sees a partial model.
     staging = victim.target.folder / "hostile"
-    place = victim.target.state / "models" / "hostile"
-    place.parent.mkdir(parents=True, exist_ok=True)
+    target = victim.target.state / "models" / "hostile"
+    target.parent.mkdir(parents=True, exist_ok=True)
     write_model(staging, model, **fields)
     before = _reloads(victim)
-    staging.rename(place)
+    staging.rename(target)
     verdict = _wait_for_verdict(victim, report, name, before)
     before = _reloads(victim)
-    shutil.rmtree(place)
+    shutil.rmtree(target)
     if verdict == "swapped":
         _wait_for_verdict(victim, report, f"the removal after {name}", before)
     return verdict

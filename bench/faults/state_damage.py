@@ -112,7 +112,7 @@ def write_state(folder: Path, n_records: int) -> None:
         for number in range(first, first + n_readings):
             reading = _reading(number)
             engine.forecast(engine.accept([reading]), _issued_at_ms(number))
-            store.keep([reading], _issued_at_ms(number))
+            store.append_batch([reading], _issued_at_ms(number))
         store.close(capture_snapshot(engine) if ends_well else None)
         first += n_readings
 
@@ -134,8 +134,8 @@ def damage_file(
     silence_log()
     counts: Counter[str] = Counter()
     examples: list[Example] = []
-    with tempfile.TemporaryDirectory(prefix="gapcast-damage-", dir=intact.parent) as place:
-        folder = Path(place) / "state"
+    with tempfile.TemporaryDirectory(prefix="gapcast-damage-", dir=intact.parent) as parent:
+        folder = Path(parent) / "state"
         references = _references(intact, folder, n_records)
         shutil.copytree(intact, folder)
         content = (folder / name).read_bytes()

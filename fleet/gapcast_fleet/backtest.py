@@ -100,7 +100,7 @@ def join(results: Sequence[Result], took_s: float) -> Backtest:
     """Return the results of all groups as one back-test, houses by name."""
     names = [name for result in results for name in result.names]
     scored, live = (
-        _scores(results[0].experts, len(names), [getattr(result, part) for result in results])
+        _scores(results[0].members, len(names), [getattr(result, part) for result in results])
         for part in ("scored", "live")
     )
     weeks = [weeks for result in results for weeks in result.weeks]
@@ -109,18 +109,18 @@ def join(results: Sequence[Result], took_s: float) -> Backtest:
         for name, row in sorted((name, row) for row, name in enumerate(names))
     ]
     n_readings = sum(result.n_readings for result in results)
-    return Backtest(results[0].publisher, n_readings, took_s, houses, scored.overall()[EVER])
+    return Backtest(results[0].published_model, n_readings, took_s, houses, scored.overall()[EVER])
 
 
-def _scores(experts: Sequence[str], n_houses: int, parts: Sequence[dict[str, Any]]) -> Scores:
-    scores = Scores(experts, n_houses)
+def _scores(members: Sequence[str], n_houses: int, parts: Sequence[dict[str, Any]]) -> Scores:
+    scores = Scores(members, n_houses)
     scores.restore_columns({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     return scores
 
 
 def lines(found: Backtest) -> Iterator[str]:
     """Yield the lines for a terminal: all houses together, and the distribution of their skill."""
-    yield from table(f"all {len(found.houses)} houses", found.publisher, found.scored)
+    yield from table(f"all {len(found.houses)} houses", found.published_model, found.scored)
     skills = [house.scored.skill for house in found.houses if house.scored.skill is not None]
     if skills:
         at = np.quantile(np.array(skills), _SHARES).tolist()

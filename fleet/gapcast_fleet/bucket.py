@@ -17,8 +17,8 @@ from gapcast.core.forecast_json import ForecastEncoder
 from gapcast.core.reading import Limits, Reading
 from gapcast.mqtt.payloads import encode_rejection
 from gapcast_fleet.bucket_state import BucketState
+from gapcast_fleet.engine_batches import EngineBatch, process_batch
 from gapcast_fleet.messages import RejectedMessage, read_messages
-from gapcast_fleet.turns import Turn, run_turn
 from gapcast_fleet.worker import WorkerTask, settings_of
 
 #: Readings that the engine processes at a time: each model predicts all of them in one call.
@@ -48,18 +48,20 @@ class Bucket(StatefulProcessor):
         """Yield the output rows for the messages of the bucket ``key``."""
         bucket = int(key[0])
         engine, n_since = self._state.restore(bucket)
-        turns: list[Turn] = []
-        yield from forecast(self._task, engine, pd.concat(rows, ignore_index=True), turns)
-        self._state.save(bucket, engine, turns, n_since)
+        batches: list[EngineBatch] = []
+        yield from forecast(self._task, engine, pd.concat(rows, ignore_index=True), batches)
+        self._state.save(bucket, engine, batches, n_since)
 
     def close(self) -> None:
         """Do nothing: there is nothing to close."""
 
 
-def forecast(task: WorkerTask, engine: Engine, messages: pd.DataFrame, turns: list[Turn]) -> Iterator[pd.DataFrame]:
+def forecast(
+    task: WorkerTask, engine: Engine, messages: pd.DataFrame, batches: list[EngineBatch]
+) -> Iterator[pd.DataFrame]:
     """Yield the forecasts for ``messages``, the rejections, and, in the last row, the counts.
 
-    Append to ``turns`` what the engine processed, without readings that had no effect.
+    Append to ``batches`` what the engine processed, without readings that had no effect.
     """
     settings = settings_of(task.settings)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
@@ -71,13 +73,13 @@ def forecast(task: WorkerTask, engine: Engine, messages: pd.DataFrame, turns: li
     for first in range(0, len(readings), _AT_ONCE):
         if rows:
             yield _frame(rows)
-        turn = Turn(readings[first : first + _AT_ONCE], time.time_ns() // 1_000_000)
-        accepted, forecasts = run_turn(engine, turn)
-        if kept := accepted.with_effect(turn.readings):
-            turns.append(turn._replace(readings=kept))
+        batch = EngineBatch(readings[first : first + _AT_ONCE], time.time_ns() // 1_000_000)
+        accepted, forecasts = process_batch(engine, batch)
+        if kept := accepted.with_effect(batch.readings):
+            batches.append(batch._replace(readings=kept))
         for name, n in accepted.counts.items():
             counts[name] += n
-        rejected += _rejections(engine, turn.readings, accepted.statuses, accepted.disproved)
+        rejected += _rejections(engine, batch.readings, accepted.statuses, accepted.disproved)
         documents = zip(forecasts.devices, encoder.encode(forecasts), strict=True)
         rows = [(FORECAST, device, document.decode()) for device, document in documents]
     n_omitted = counts["rejected"] - sum(one.n for one in rejected[:_MAX_REJECTIONS])

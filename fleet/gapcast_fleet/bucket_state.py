@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pyspark.sql.streaming.stateful_processor import StatefulProcessorHandle
 
 from gapcast.core.engine import Engine
+from gapcast_fleet.engine_batches import EngineBatch, replay_batches
 from gapcast_fleet.handover import handover_of
-from gapcast_fleet.turns import Turn, replay_turns
 from gapcast_fleet.worker import CACHE, WorkerTask, decode, encode, new_engine, state_label
 
 #: Readings per device between snapshots: a worker without a newer state replays them.
@@ -41,29 +41,29 @@ class BucketState:
             return new_engine(task), None
         stamp, n_since = written
         if task.cached_devices:
-            if (engine := CACHE.take(task.query, bucket, stamp)) is not None:
+            if (engine := CACHE.pop(task.query, bucket, stamp)) is not None:
                 return engine, n_since
             if (content := handover_of(task.query).get(bucket, stamp)) is not None:
                 return decode(task, bucket, content), n_since
         snapshot = self._snapshot.get()
         engine = new_engine(task) if snapshot is None else decode(task, bucket, bytes(snapshot[0]))
-        replay_turns(engine, (bytes(line) for (line,) in self._journal.get()), state_label(task, bucket))
+        replay_batches(engine, (bytes(line) for (line,) in self._journal.get()), state_label(task, bucket))
         return engine, n_since
 
-    def save(self, bucket: int, engine: Engine, turns: Sequence[Turn], n_since: int | None) -> None:
-        """Write the state of ``engine`` after ``turns``; ``n_since`` is from :meth:`restore`."""
+    def save(self, bucket: int, engine: Engine, batches: Sequence[EngineBatch], n_since: int | None) -> None:
+        """Write the state of ``engine`` after ``batches``; ``n_since`` is from :meth:`restore`."""
         task, stamp, n_devices = self._task, uuid.uuid4().hex, len(engine.buffers)
         if n_since is None:  # spread over buckets, so that their snapshots are not all due at once
             n_since = bucket % MOST_READINGS_EACH * n_devices
-        n_since += sum(len(turn.readings) for turn in turns)
+        n_since += sum(len(batch.readings) for batch in batches)
         is_due = n_since >= MOST_READINGS_EACH * n_devices
         content = encode(engine) if is_due or task.cached_devices else b""
         if is_due:
             self._snapshot.update((content,))
             self._journal.clear()
             n_since = 0
-        elif turns:
-            self._journal.appendList([(turn.line(),) for turn in turns])
+        elif batches:
+            self._journal.appendList([(batch.line(),) for batch in batches])
         self._stamp.update((stamp, n_since))
         if task.cached_devices:
             handover_of(task.query).put(bucket, stamp, content)

@@ -32,8 +32,8 @@ class Result:
     """The result of a group: columns of two :class:`~gapcast.core.learning.scores.Scores`, and each house by week."""
 
     names: list[str]
-    experts: list[str]
-    publisher: str
+    members: list[str]
+    published_model: str
     n_readings: int
     weeks: list[list[Week]]
     scored: dict[str, NDArray[Any]]
@@ -84,8 +84,8 @@ def write_result(path: Path, engine: Engine, tally: Tally, n_readings: int) -> N
     rows = [engine.buffers.row(name) for name in names]
     about = {
         "names": names,
-        "experts": list(engine.scores.experts),
-        "speaker": engine.publisher.name,
+        "experts": list(engine.scores.members),
+        "speaker": engine.published_model.name,
         "n_readings": n_readings,
         "weeks": [tally.weeks.of(row) for row in rows],
     }
@@ -105,5 +105,6 @@ def read_result(path: Path) -> Result:
             for prefix in (_SCORED, _LIVE)
         }
     about["weeks"] = [[Week(*week) for week in weeks] for weeks in about["weeks"]]
-    about["publisher"] = about.pop("speaker")  # the key in files stays "speaker"
+    # Files keep these keys.
+    about["members"], about["published_model"] = about.pop("experts"), about.pop("speaker")
     return Result(**about, scored=parts[_SCORED], live=parts[_LIVE])

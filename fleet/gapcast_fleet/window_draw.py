@@ -122,14 +122,14 @@ def drawer(job: DrawJob, houses: Sequence[str]) -> Callable[[Iterator[pd.DataFra
     It takes the same frames as :func:`counter`, writes the group's chunks and then their list to the folder, and yields
     a row of :data:`DRAWN`. A window's ``house`` is an index into ``houses``.
     """
-    at = {name: place for place, name in enumerate(houses)}
+    index_of = {name: i for i, name in enumerate(houses)}
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         folder, group, drawn = Path(job.folder), None, list[dict[str, Rows]]()
         for device, pieces in _houses(frames, folder):
             first = next(pieces)
             group = first.group
-            drawn.append(_draw(job, device, at[device], chain([first], pieces)))
+            drawn.append(_draw(job, device, index_of[device], chain([first], pieces)))
         if group is not None:
             parts = {part: np.concatenate([of_house[part] for of_house in drawn]) for part in PARTS}
             chunks = [

@@ -90,7 +90,7 @@ class EngineCache:
     def __init__(self) -> None:
         self._engines: OrderedDict[tuple[str, int], tuple[str, Engine]] = OrderedDict()
 
-    def take(self, query: str, bucket: int, stamp: str) -> Engine | None:
+    def pop(self, query: str, bucket: int, stamp: str) -> Engine | None:
         """Remove and return the engine of the bucket with this stamp; None if there is none."""
         its_stamp, engine = self._engines.pop((query, bucket), ("", None))
         return engine if its_stamp == stamp else None

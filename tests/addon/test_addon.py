@@ -30,9 +30,9 @@ from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
 from tests.support.disks import open_folder
 from tests.support.gateways import running
+from tests.support.optional_tools import ROOT
 from tests.support.peers import peer_of
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.presence import ROOT
 
 ADDON = ROOT / "homeassistant-addon"
 CONFIG: dict[str, Any] = yaml.safe_load((ADDON / "config.yaml").read_text(encoding="utf-8"))

@@ -125,7 +125,7 @@ def test_backtest_missing_minute_has_no_outcome(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("forecast", "publisher", "experts"),
+    ("forecast", "published_model", "members"),
     [
         ({}, "blend", ["lstm-5-3", "linear", "learned", "persistence"]),
         ({"learn": False}, "blend", ["lstm-5-3", "linear", "persistence"]),
@@ -134,13 +134,13 @@ def test_backtest_missing_minute_has_no_outcome(tmp_path: Path) -> None:
     ],
 )
 def test_backtest_options_switch_parts_off(
-    tmp_path: Path, forecast: dict[str, bool], publisher: str, experts: list[str]
+    tmp_path: Path, forecast: dict[str, bool], published_model: str, members: list[str]
 ) -> None:
     found = run([house(tmp_path / "a.csv", 200)], forecast=forecast)
-    assert found.publisher == publisher
-    assert list(found.scored.experts) == experts
-    alone = found.scored.experts["lstm-5-3"]
-    if publisher != "blend":
+    assert found.published_model == published_model
+    assert list(found.scored.members) == members
+    alone = found.scored.members["lstm-5-3"]
+    if published_model != "blend":
         assert found.scored.mse_kw2 == pytest.approx(alone.mse_kw2)
     assert (found.scored.coverage is None) == ("calibrate" in forecast)
 

@@ -157,7 +157,7 @@ def test_report_has_a_line_for_each_member_and_the_interval(tmp_path: Path) -> N
     found = run_backtest(settings(), [house(tmp_path / "home.csv", 200)], COLUMNS, HouseFile())
     text = list(lines(found))
     assert text[0] == "home: 194 forecasts scored"
-    assert [line.split()[0] for line in text[2:-3]] == list(found.scored.experts)
+    assert [line.split()[0] for line in text[2:-3]] == list(found.scored.members)
     assert text[-3].startswith("  blend (published) ")
     assert text[-2].startswith("  interval: ")
     assert text[-1].startswith("200 readings in ")

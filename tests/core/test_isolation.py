@@ -65,7 +65,7 @@ def test_accept_reading_that_raises_leaves_the_others_accepted() -> None:
     batch = readings({"a": 1.0, "b": NO_NUMBER, "c": 2.0})
     accepted = engine.accept([*batch, Reading("b", NOON + 2, 3.0), Reading("a", NOON + 2, 4.0)])
     assert [verdict.value for verdict in accepted.statuses] == ["ready", "failed", "ready", "failed", "ready"]
-    assert (accepted.place, accepted.devices) == ([0, -1, 1, -1, 2], ["a", "c", "a"])
+    assert (accepted.forecast_indices, accepted.devices) == ([0, -1, 1, -1, 2], ["a", "c", "a"])
     assert [i for i, _ in accepted.failures] == [1, 3]
     assert accepted.counts == {"accepted": 3, "rejected": 2}
     assert accepted.windows[:, -1].tolist() == [1.0, 2.0, 4.0]
@@ -103,10 +103,10 @@ def test_forecast_apart_fails_the_window_that_raises_alone(n_devices: int) -> No
         assert accepted.statuses[poisoned] is ReadingStatus.FAILED
         assert forecasts.devices == accepted.devices == [name for i, name in enumerate(names) if i != poisoned]
         assert forecasts.gap_kw == [1.0 + i for i in range(n_devices) if i != poisoned]
-        assert [accepted.place[i] for i in range(n_devices) if i != poisoned] == list(range(n_devices - 1))
+        assert [accepted.forecast_indices[i] for i in range(n_devices) if i != poisoned] == list(range(n_devices - 1))
         assert accepted.counts == {"accepted": n_devices - 1, "rejected": 1}
-        ((place, error),) = accepted.failures
-        assert (place, type(error)) == (poisoned, ForecastFailed)
+        ((i, error),) = accepted.failures
+        assert (i, type(error)) == (poisoned, ForecastFailed)
         assert isinstance(error.__cause__, ZeroDivisionError)
         assert engine.latest_of(names[poisoned]) is None
 

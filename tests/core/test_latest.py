@@ -24,7 +24,7 @@ def columns() -> tuple[np.ndarray, ...]:
     made = Forecasts(
         MODEL, 1_700_000_000_000, ["a"], [28_000_000], [30], [1.6], *quantiles_kw, path_kw=[[1.2, 1.6]], shares=shares
     )
-    latest.keep([0], made)
+    latest.store_forecasts([0], made)
     assert latest.read(0, "a", MODEL) == made[0]
     return latest.columns([0])
 

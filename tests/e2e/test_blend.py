@@ -66,7 +66,7 @@ def test_ensemble_forecast_continues_after_a_restart(
             peer.publish("gap/home/reading", reading(FIRST + i, power(i)))
         newest: dict[str, Any] = {}
         peer.wait_that(lambda messages: len({m.document["observed_at"] for m in messages}) == N - 1, "all")
-        for message in peer.on(OUT):  # what was not confirmed before the kill is told again, and is the same
+        for message in peer.on(OUT):  # what was not confirmed before the kill is published again, unchanged
             document = without_issue(message.document)
             assert newest.setdefault(document["observed_at"], document) == document
     assert_same(list(newest.values()), undisturbed())

@@ -38,14 +38,14 @@ SUMMARY = re.compile(
 
 
 def replay_settings(settings_of: SettingsOf, broker: Broker) -> tuple[str, ...]:
-    """amqtt alone does not speak MQTT 5."""
+    """amqtt alone does not support MQTT 5."""
     return settings_of(broker.port) + (("--set", "mqtt.protocol=3.1.1") if isinstance(broker, EmbeddedBroker) else ())
 
 
 # --- check --------------------------------------------------------------------------------------------
 
 
-def speaks(name: str) -> str:
+def published_line(name: str) -> str:
     """Return check's line of a shipped primary model on a site in UTC."""
     card = json.loads((shipped_models() / name / "card.json").read_text(encoding="utf-8"))
     knows_the_time = {feature["name"] for feature in card["features"]} & set(DERIVED)
@@ -57,7 +57,7 @@ def test_check_ok(start: Start, settings_of: SettingsOf, broker: Broker) -> None
     assert command.wait() == 0
     models, reached, silence, cure, clock, memory, state, port = command.out.splitlines()
     assert models.startswith(f"ok   models: {', '.join(shipped_names())} self-tested on ")
-    assert models.endswith(speaks(default_name()))
+    assert models.endswith(published_line(default_name()))
     version = "3.1.1" if isinstance(broker, EmbeddedBroker) else "5"
     assert (
         reached
@@ -96,7 +96,7 @@ def test_check_without_a_broker(start: Start, settings_of: SettingsOf) -> None:
 def test_check_lists_models_that_use_the_time_of_day(start: Start, settings_of: SettingsOf, name: str) -> None:
     command = start("check", *settings_of(free_port()), GAPCAST_FORECAST__MODEL=name)
     assert command.wait() == 1
-    assert command.out.splitlines()[0].endswith(speaks(name))
+    assert command.out.splitlines()[0].endswith(published_line(name))
 
 
 def test_check_names_the_time_zone_of_a_model(start: Start, settings_of: SettingsOf, tmp_path: Path) -> None:

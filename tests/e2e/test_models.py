@@ -71,7 +71,7 @@ def test_model_install_into_a_given_folder(start: Start, download: Path, tmp_pat
         assert listing.out.startswith(f"* {default_name()} ")
 
 
-@pytest.mark.parametrize("what", ["bad", "missing", "speaking"])
+@pytest.mark.parametrize("what", ["bad", "missing", "published"])
 def test_model_install_errors_are_one_sentence(start: Start, download: Path, tmp_path: Path, what: str) -> None:
     if what == "bad":
         download.write_bytes(download.read_bytes()[:1_000])

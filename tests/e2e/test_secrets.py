@@ -32,7 +32,7 @@ def fail(timeout_s):
     stopping.set()
     raise RuntimeError(f"{settings} {application.session._options} {vars(application.session)}")
 
-application.service.turn = fail
+application.service.run_once = fail
 application.run(stopping)  # the error is contained, and logged
 fail(0)  # this one ends the process
 """

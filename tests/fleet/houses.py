@@ -48,7 +48,7 @@ def minutes_of(house: int, n: int) -> Iterator[tuple[int, float]]:
         kw = round(0.3 + 0.2 * house + 0.3 * math.sin((i + house) / 9) + (i % 23 < 4) * 1.5, 3)
         if (i + house) % 17 == 3:  # missing
             continue
-        if house == 2 and 20 <= i < 30:  # an outage: the history begins anew
+        if house == 2 and 20 <= i < 30:  # an outage: the history restarts
             continue
         yield FIRST + i, kw
         if (i + house) % 13 == 5:
@@ -66,10 +66,10 @@ def fleet(n_houses: int = 6, n: int = 45) -> dict[str, list[tuple[int, float]]]:
 
 def shuffled(houses: Mapping[str, list[tuple[int, float]]], seed: int = 7) -> list[tuple[str, int, float]]:
     """All readings, randomly interleaved between the houses; those of each house in order."""
-    turns = [name for name, minutes in houses.items() for _ in minutes]
-    random.Random(seed).shuffle(turns)
+    order = [name for name, minutes in houses.items() for _ in minutes]
+    random.Random(seed).shuffle(order)
     left = {name: iter(minutes) for name, minutes in houses.items()}
-    return [(name, *next(left[name])) for name in turns]
+    return [(name, *next(left[name])) for name in order]
 
 
 def write_lines(folder: Path, readings: Iterable[tuple[str, int, float]], n_files: int, first: int = 0) -> None:

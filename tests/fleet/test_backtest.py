@@ -105,7 +105,7 @@ def test_fleet_backtest_worker_writes_a_groups_result(tmp_path: Path) -> None:
     rows = pd.concat(list(group_runner(task, tmp_path, FIRST + 20)(iter(frames))))
     assert rows.to_dict("records") == [{"group": 3, "n": 60}]
     result = read_result(result_path(tmp_path, 3))
-    assert (result.names, result.n_readings, result.publisher) == (["a", "b"], 60, "blend")
+    assert (result.names, result.n_readings, result.published_model) == (["a", "b"], 60, "blend")
     assert join([result], 1.0).scored.n == 20
     assert list(tmp_path.iterdir()) == [result_path(tmp_path, 3)]
     assert list(group_runner(task, tmp_path, None)(iter([]))) == []

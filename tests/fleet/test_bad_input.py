@@ -54,7 +54,7 @@ def reading(minute: int, kw: float = 1.0) -> str:
     return json.dumps({"ts": minute * 60, "gap_kw": kw})
 
 
-def take(
+def forecast_messages(
     task: WorkerTask, engine: Engine, of: Sequence[Message], **more: Any
 ) -> tuple[list[Any], list[Any], dict[str, int]]:
     """Return the forecasts, rejections and counts of messages."""
@@ -78,7 +78,7 @@ def test_worker_rejects_a_poisoned_message_and_forecasts_others(task: WorkerTask
         ("a", reading(FIRST + 1)),
         ("b", reading(FIRST + 1)),
     ]
-    forecasts, rejections, counts = take(task, new_engine(task), [*poison[:4], *good, *poison[4:]])
+    forecasts, rejections, counts = forecast_messages(task, new_engine(task), [*poison[:4], *good, *poison[4:]])
     assert sorted(one["device"] for one in forecasts) == ["a", "b"]
     assert {one["reason"] for one in rejections} == {
         "bad_device", "not_json", "empty", "out_of_range", "unknown_age", "too_large",
@@ -88,7 +88,7 @@ def test_worker_rejects_a_poisoned_message_and_forecasts_others(task: WorkerTask
 
 def test_worker_limits_readings_of_a_meter_and_reports_once(task: WorkerTask) -> None:
     many: list[Message] = [("mad", reading(FIRST + i)) for i in range(50_000)]
-    forecasts, rejections, counts = take(
+    forecasts, rejections, counts = forecast_messages(
         task, new_engine(task), [*many, ("sane", reading(FIRST)), ("sane", reading(FIRST + 1))]
     )
     assert sum(one["device"] == "mad" for one in forecasts) == 99
@@ -99,19 +99,19 @@ def test_worker_limits_readings_of_a_meter_and_reports_once(task: WorkerTask) ->
 
 
 def test_worker_counts_rejections_and_reports_some(task: WorkerTask) -> None:
-    _, rejections, counts = take(task, new_engine(task), [(f"m{i}", "poison") for i in range(250)])
+    _, rejections, counts = forecast_messages(task, new_engine(task), [(f"m{i}", "poison") for i in range(250)])
     assert (len(rejections), rejections[0]["omitted"], counts["rejected"]) == (100, 150, 250)
 
 
 def test_worker_wrong_time_and_redelivered_message(task: WorkerTask) -> None:
     engine = new_engine(task)
-    _, rejections, counts = take(
+    _, rejections, counts = forecast_messages(
         task, engine, [("a", reading(FIRST)), ("a", reading(FIRST + 99_999)), ("a", reading(FIRST + 1))]
     )
     assert [one["reason"] for one in rejections] == ["time_jump"]
     assert counts["rejected"] == 1
     again = [("a", reading(FIRST - minute)) for minute in (3, 2, 1)]
-    assert take(task, engine, again, redelivered=True)[2]["duplicate"] == 3  # no stream that starts again
+    assert forecast_messages(task, engine, again, redelivered=True)[2]["duplicate"] == 3  # no stream that starts again
 
 
 def test_worker_takes_messages_of_a_device_in_order(task: WorkerTask) -> None:
@@ -123,7 +123,7 @@ def test_worker_takes_messages_of_a_device_in_order(task: WorkerTask) -> None:
 def test_worker_devices_over_the_limit_are_rejected(task: WorkerTask) -> None:
     small = fleet_settings(settings(devices={"max": 2}))
     its = replace(task, settings=small.model_dump_json(), identity=identity_of(small, load_models(small)).text())
-    _, rejections, _ = take(its, new_engine(its), [(name, reading(FIRST)) for name in "abc"])
+    _, rejections, _ = forecast_messages(its, new_engine(its), [(name, reading(FIRST)) for name in "abc"])
     assert [(one["reason"], one["topic"]) for one in rejections] == [("too_many_devices", "c")]
 
 
@@ -136,10 +136,10 @@ def test_worker_with_other_models_is_rejected(task: WorkerTask) -> None:
 
 def test_worker_state_continues_and_damage_is_rejected(task: WorkerTask) -> None:
     engine = new_engine(task)
-    take(task, engine, [("a", reading(FIRST + i)) for i in range(20)])
+    forecast_messages(task, engine, [("a", reading(FIRST + i)) for i in range(20)])
     content = encode(engine)
     on = [("a", reading(FIRST + 20, 2.5))]
-    resumed, went_on = take(task, decode(task, 3, content), on)[0], take(task, engine, on)[0]
+    resumed, went_on = forecast_messages(task, decode(task, 3, content), on)[0], forecast_messages(task, engine, on)[0]
     assert resumed[0] | {"issued_at": ""} == went_on[0] | {"issued_at": ""}
     with pytest.raises(StateError, match="bucket 3: the state in Spark's state store is damaged"):
         decode(task, 3, content[:-900])
@@ -149,12 +149,12 @@ def test_engine_cache_is_by_stamp_and_drops_the_oldest(task: WorkerTask) -> None
     cache = EngineCache()
     engines = [new_engine(task) for _ in range(3)]
     for bucket, engine in enumerate(engines):
-        take(task, engine, [(f"{bucket}-{i}", reading(FIRST)) for i in range(2)])
+        forecast_messages(task, engine, [(f"{bucket}-{i}", reading(FIRST)) for i in range(2)])
         cache.put("query", bucket, f"stamp {bucket}", engine, 4)
-    assert cache.take("query", 0, "stamp 0") is None  # six devices are more than four
-    assert cache.take("query", 1, "another") is None
-    assert cache.take("query", 1, "stamp 1") is None  # it was outdated
-    assert cache.take("query", 2, "stamp 2") is engines[2]
+    assert cache.pop("query", 0, "stamp 0") is None  # six devices are more than four
+    assert cache.pop("query", 1, "another") is None
+    assert cache.pop("query", 1, "stamp 1") is None  # it was outdated
+    assert cache.pop("query", 2, "stamp 2") is engines[2]
 
 
 def test_handover_is_by_stamp(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from gapcast.core.errors import StateError
 from gapcast.storage import journal
 from gapcast_fleet.bucket import forecast
 from gapcast_fleet.bucket_state import MOST_READINGS_EACH
-from gapcast_fleet.turns import Turn, replay_turns
+from gapcast_fleet.engine_batches import EngineBatch, replay_batches
 from gapcast_fleet.worker import WorkerTask, decode, encode, new_engine
 from tests.fleet.houses import FIRST, fleet, furthest, of_the_edge, of_the_fleet, shuffled, write_lines
 from tests.fleet.test_bad_input import messages, reading, task
@@ -24,14 +24,14 @@ _PLACE = Path("a query/bucket 3")
 Readings = Sequence[tuple[str, int, float]]
 
 
-def turned(task: WorkerTask, engine: Engine, readings: Readings, n_batches: int) -> list[bytes]:
+def journal_lines(task: WorkerTask, engine: Engine, readings: Readings, n_batches: int) -> list[bytes]:
     """Feed ``readings`` to ``engine`` in as many micro-batches; return the lines of their journal."""
     n_each = -(-len(readings) // n_batches)
-    turns: list[Turn] = []
+    batches: list[EngineBatch] = []
     for first in range(0, len(readings), n_each):
         came = [(device, reading(minute, kw)) for device, minute, kw in readings[first : first + n_each]]
-        list(forecast(task, engine, messages(came), turns))
-    return [turn.line() for turn in turns]
+        list(forecast(task, engine, messages(came), batches))
+    return [batch.line() for batch in batches]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -39,32 +39,32 @@ def test_bucket_restored_from_snapshot_and_journal_is_exact(task: WorkerTask, se
     readings = shuffled(fleet(6, 60), seed)
     cut = len(readings) * (seed + 1) // 9
     engine = new_engine(task)
-    turned(task, engine, readings[:cut], 3)
+    journal_lines(task, engine, readings[:cut], 3)
     snapshot = encode(engine)
-    lines = turned(task, engine, readings[cut:], 5)
+    lines = journal_lines(task, engine, readings[cut:], 5)
     again = decode(task, 3, snapshot)
-    replay_turns(again, lines, _PLACE)
+    replay_batches(again, lines, _PLACE)
     assert encode(again) == encode(engine)
 
 
 def test_bucket_restored_from_a_journal_alone(task: WorkerTask) -> None:
     readings = shuffled(fleet(4, 30))
     engine, again = new_engine(task), new_engine(task)
-    lines = turned(task, engine, [one for one in readings for _ in range(2)], 4)  # each of them twice
-    replay_turns(again, lines, _PLACE)
+    lines = journal_lines(task, engine, [one for one in readings for _ in range(2)], 4)  # each of them twice
+    replay_batches(again, lines, _PLACE)
     assert encode(again) == encode(engine)
     assert sum(line.count(b'"house-0"') for line in lines) <= sum(device == "house-0" for device, _, _ in readings)
 
 
-def test_bucket_replayed_turn_does_not_restart_a_stream(task: WorkerTask) -> None:
+def test_bucket_replayed_batch_does_not_restart_a_stream(task: WorkerTask) -> None:
     engine, again = new_engine(task), new_engine(task)
     minutes: Readings = [("house-0", FIRST + i, 1.0) for i in range(9)]
-    lines = turned(task, engine, minutes, 1)
-    turns: list[Turn] = []
+    lines = journal_lines(task, engine, minutes, 1)
+    batches: list[EngineBatch] = []
     echo = messages([(device, reading(minute, kw)) for device, minute, kw in minutes[2:7]], redelivered=True)
-    list(forecast(task, engine, echo, turns))
-    assert turns == []
-    replay_turns(again, lines, _PLACE)
+    list(forecast(task, engine, echo, batches))
+    assert batches == []
+    replay_batches(again, lines, _PLACE)
     assert encode(again) == encode(engine)
 
 
@@ -72,11 +72,11 @@ def test_bucket_replayed_turn_does_not_restart_a_stream(task: WorkerTask) -> Non
     "spoil", [lambda line: line[:-9], lambda line: line.replace(b"house", b"horse"), lambda _: b""]
 )
 def test_bucket_damaged_line_is_an_error_with_its_name(task: WorkerTask, spoil: object) -> None:
-    lines = turned(task, new_engine(task), shuffled(fleet(2, 9)), 3)
+    lines = journal_lines(task, new_engine(task), shuffled(fleet(2, 9)), 3)
     assert callable(spoil)
     lines[1] = spoil(lines[1])
     with pytest.raises(StateError, match=r"a query/bucket 3: the journal in Spark's state store is damaged"):
-        replay_turns(new_engine(task), lines, _PLACE)
+        replay_batches(new_engine(task), lines, _PLACE)
 
 
 def test_bucket_writes_a_snapshot_after_many_readings(spark: SparkSession, tmp_path: Path) -> None:

@@ -22,11 +22,11 @@ from gapcast.core.reading import Limits, Reading, instant_of, is_device_id
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.payloads import decode, encode_rejection
-from gapcast.mqtt.session import Received
+from gapcast.mqtt.session import ReceivedMessage
 from gapcast.mqtt.sources import SourceReader
 from gapcast.presets import presets
 from gapcast.recordings.recording import minute_at
-from gapcast.service.ports import Arrival
+from gapcast.service.ports import IncomingMessage
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.power_guess import guess_power_sources
 from gapcast.setup.preset_recognition import recognize_presets
@@ -121,21 +121,21 @@ def check_preset(data: bytes) -> None:
     name, messages = messages_in(data)
     now_ms = _NOW_MS
     reader = SourceReader(sources_of(_settings_of(name)), _LIMITS, _EXTRAS, 3, Statistics(), lambda: now_ms)
-    arrivals: list[Arrival] = []
+    incoming: list[IncomingMessage] = []
     for place, (topic, payload, delay_s, flags) in enumerate(messages):
         now_ms += delay_s * 1_000
         publication = Publication(topic, payload, place + 1, bool(flags & 1), bool(flags & 2), b"", len(payload))
-        arrivals += reader.read(Received(publication, now_ms / 1_000, now_ms))
-        arrivals += reader.close_due(256)
+        incoming += reader.read(ReceivedMessage(publication, now_ms / 1_000, now_ms))
+        incoming += reader.close_due(256)
     now_ms += 3_600_000
-    arrivals += reader.close_due(256)
-    for arrival in arrivals:
-        assert arrival.reading is None or arrival.problem is None
-        if arrival.reading is not None:
-            _check_reading(arrival.reading)
-        if arrival.problem is not None:
-            message: Publication = arrival.token
-            _check_problem(arrival.problem, message.topic, message.payload)
+    incoming += reader.close_due(256)
+    for one in incoming:
+        assert one.reading is None or one.problem is None
+        if one.reading is not None:
+            _check_reading(one.reading)
+        if one.problem is not None:
+            message: Publication = one.token
+            _check_problem(one.problem, message.topic, message.payload)
 
 
 def preset_seeds() -> list[bytes]:
@@ -171,7 +171,7 @@ def check_setup(data: bytes) -> None:
     for place, (topic, payload, delay_s, flags) in enumerate(messages[:6]):
         at_ms += delay_s * 1_000
         publication = Publication(topic, payload, place + 1, bool(flags & 1), bool(flags & 2), b"", len(payload))
-        recording.add(Received(publication, at_ms / 1_000, at_ms))
+        recording.add(ReceivedMessage(publication, at_ms / 1_000, at_ms))
     known = recognize_presets(recording, "Europe/Paris")
     topics = {topic for candidate in known for topic in candidate.topics}
     for candidate in (*known, *guess_power_sources(recording, "Europe/Paris", topics, any_name=True)):

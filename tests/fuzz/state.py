@@ -72,10 +72,10 @@ def _lived() -> tuple[Engine, bytes]:
     store.restore(_engine())
     for device, seed in (("home", 1), ("shed", 2)):
         readings = stream(house_kw(_N_MINUTES, seed), device=device)
-        run.take(readings)
-        store.keep(readings[:2], 1_288_571_341_000)
+        run.process(readings)
+        store.append_batch(readings[:2], 1_288_571_341_000)
     samples = [Sample("a/b", 1_288_571_342_000, {"power": 12.5, "x": None}, {"voltage_v": 230.0})]
-    store.keep([Reading("home", FIRST + 9, 1.0, measured={"voltage_v": 239.1})], 1_288_571_342_000, samples)
+    store.append_batch([Reading("home", FIRST + 9, 1.0, measured={"voltage_v": 239.1})], 1_288_571_342_000, samples)
     store.forget("shed")
     store.close(None)
     (path,) = folder.glob("*.jsonl")

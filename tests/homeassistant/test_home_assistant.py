@@ -20,8 +20,8 @@ from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings
 from tests.support.home_assistant import HomeAssistant
 from tests.support.models import every_feature_model
+from tests.support.optional_tools import home_assistant_command
 from tests.support.peers import Peer, peer_of
-from tests.support.presence import home_assistant_command
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.homeassistant, pytest.mark.mosquitto]
@@ -105,7 +105,7 @@ class House:
         return {kind: round(day[key] * 100, 1) if day["enough"] else "not enough" for kind, key in SCORES.items()}
 
     def measure_until_shown(self) -> dict[str, Any]:
-        """Send readings until a forecast is shown; Home Assistant subscribes some time after it was told."""
+        """Send readings until a forecast is shown; Home Assistant subscribes some time after discovery."""
         self.send()
         for _ in range(N_TRIES):
             n_before = len(self.peer.on(f"gap/{self.name}/forecast"))

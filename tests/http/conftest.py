@@ -45,7 +45,7 @@ class Rest:
 
     def push(self, *readings: Reading) -> None:
         self.link.put(*readings)
-        self.service.turn(0)
+        self.service.run_once(0)
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ def test_device_status(with_devices: Rest) -> None:
     assert document["online"] is None
     assert document["last_reading"] == {"ts": minute_label(FIRST + 11), "gap_kw": 2.75}
     assert document["n_observed"] == 12
-    assert document["context"] == with_devices.service.queries.publisher.spec.context
+    assert document["context"] == with_devices.service.queries.published_model.spec.context
     assert document["forecast"] == with_devices.client.get("/predict", params={"device": "home"}).json()
     assert set(document["scores"]) == {"last_day", "last_week", "ever"}
     assert document["scores"]["ever"]["n"] == 0

@@ -147,7 +147,7 @@ def test_events_of_a_forgotten_device(rest: Rest) -> None:
     push(rest, "gone")
     with reading(rest) as reader:
         rest.client.delete("/devices/gone")
-        rest.service.turn(0)
+        rest.service.run_once(0)
         assert reader.next().data == {"device": "gone", "state": "forgotten"}
 
 

@@ -44,7 +44,7 @@ def test_predict_uses_the_readings_time_of_day(rest: Rest) -> None:
 
 def test_predict_one_lead_time_has_no_path(rest: Rest) -> None:
     if len(rest.service.queries.models["lstm-5-3"].lead_times_min) > 1:
-        pytest.fail("lstm-5-3 speaks for several lead times now: take another model for this test")
+        pytest.fail("lstm-5-3 forecasts several lead times now: take another model for this test")
     assert "path" not in rest.client.post("/predict", json={"readings": POWERS, "model": "lstm-5-3"}).json()
 
 

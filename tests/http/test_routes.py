@@ -156,7 +156,7 @@ def test_metrics_of_queue_and_broker(disconnected: Rest) -> None:
     disconnected.link.put(Reading("queued", FIRST, 1.0))
     assert value(disconnected, "gapcast_queue_depth") == 1
     assert value(disconnected, "gapcast_broker_connected") == 0
-    disconnected.service.turn(0)
+    disconnected.service.run_once(0)
     disconnected.link.connected = True
     assert value(disconnected, "gapcast_queue_depth") == 0
     assert value(disconnected, "gapcast_broker_connected") == 1

@@ -18,7 +18,7 @@ Connect = Callable[..., Peer]
 
 
 def protocol_for(broker: Broker) -> str:
-    """What the gateway is told to speak: amqtt knows 3.1.1 alone, and finding that out takes seconds."""
+    """The configured protocol: amqtt supports 3.1.1 only, and detecting that takes seconds."""
     return "3.1.1" if isinstance(broker, EmbeddedBroker) else "auto"
 
 

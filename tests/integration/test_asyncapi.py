@@ -24,8 +24,8 @@ from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import GATEWAY, REJECTED
 from tests.support.models import every_feature_model
+from tests.support.optional_tools import ROOT
 from tests.support.peers import Message
-from tests.support.presence import ROOT
 from tests.support.schemas import asyncapi_faults, faults, resolved, unknown_keywords
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8"))

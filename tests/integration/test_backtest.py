@@ -79,7 +79,7 @@ def test_backtest_equals_the_live_service(
     assert_close(scores_of(live[EVER]), scores_of(found.scored))
     for house in found.houses:
         published = last_scores(peer, house.name, N - 6)
-        assert published["model"] == found.publisher == "blend"
+        assert published["model"] == found.published_model == "blend"
         for period in (LAST_DAY, EVER):
             assert_close(published[period], scores_of(house.live[period]))
     with out.open(newline="", encoding="utf-8") as file:

@@ -124,7 +124,7 @@ def test_unknown_time_zone_is_rejected_by_key(name: str) -> None:
         configuration.load(None, {}, {"site": {"timezone": name}})
 
 
-# --- models that do not speak ---------------------------------------------------------------------------
+# --- models that are not published ---------------------------------------------------------------------------
 
 
 def test_ensemble_member_that_fails_is_reported_at_start(models: Path) -> None:

@@ -15,8 +15,8 @@ from gapcast.core.learning.summary import MIN_OUTCOMES
 from tests.integration.test_stream import FIRST, power, reading
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings, running
+from tests.support.optional_tools import ROOT
 from tests.support.peers import peer_of
-from tests.support.presence import ROOT
 from tests.support.prometheus import Prometheus, promtool
 from tests.support.waiting import wait_until
 

@@ -18,8 +18,8 @@ from tests.integration.conftest import StartGateway
 from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import GATEWAY, REJECTED, STATUS
+from tests.support.optional_tools import ROOT
 from tests.support.peers import Peer, peer_of
-from tests.support.presence import ROOT
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto

@@ -64,10 +64,10 @@ def test_source_any_message_raises_no_error(data: st.DataObject) -> None:
         at_ms += data.draw(st.integers(-400_000, 4_000_000))
         feed.send(topic, payload, at_ms, retained=data.draw(st.booleans()), again=data.draw(st.booleans()))
     feed.wait()
-    for arrival in feed.arrivals:
-        assert arrival.reading is None or arrival.problem is None
-        if arrival.problem is not None:
-            assert len(arrival.problem.detail) < 300
+    for message in feed.incoming:
+        assert message.reading is None or message.problem is None
+        if message.problem is not None:
+            assert len(message.problem.detail) < 300
     for reading in feed.readings:
         assert is_device_id(reading.device)
         assert -100 <= reading.gap_kw <= 100

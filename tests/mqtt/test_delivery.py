@@ -29,12 +29,12 @@ class Broker(RuleBasedStateMachine):
         super().__init__()
         self.delivery = Delivery(self.hear, encode)
         self.online = False
-        self.window = 0
+        self.max_in_flight = 0
         self.unconfirmed: dict[int, bytes] = {}  # identifier -> payload, in the order sent
-        self.heard_before: set[bytes] = set()  # payloads
+        self.received_before: set[bytes] = set()  # payloads
         # In this connection:
-        self.on_wire: dict[int, bytes] = {}  # heard and not confirmed
-        self.heard: list[int] = []  # numbers of forecasts
+        self.on_wire: dict[int, bytes] = {}  # received and not confirmed
+        self.received: list[int] = []  # numbers of forecasts
         self.settled: list[tuple[int, int]] = []  # (reading, forecast that it waits for)
         self.acknowledged: list[int] = []
         self.n_readings = self.n_forecasts = 0
@@ -48,10 +48,10 @@ class Broker(RuleBasedStateMachine):
             return
         assert isinstance(found, Publication)
         assert found.packet_id not in self.on_wire, "an identifier in use is not used again"
-        assert found.redelivered == (found.payload in self.heard_before), "DUP is set on what was sent before, alone"
+        assert found.redelivered == (found.payload in self.received_before), "DUP is set on what was sent before, alone"
         self.on_wire[found.packet_id] = found.payload
-        self.heard_before.add(found.payload)
-        self.heard.append(int(found.payload))
+        self.received_before.add(found.payload)
+        self.received.append(int(found.payload))
 
     # --- what happens -------------------------------------------------------------------------
 
@@ -96,15 +96,15 @@ class Broker(RuleBasedStateMachine):
         self.end_connection()
         self.delivery.disconnected()
 
-    @rule(window=st.integers(1, 6))
-    def connect(self, window: int) -> None:
-        self.online, self.window = True, window
+    @rule(max_in_flight=st.integers(1, 6))
+    def connect(self, max_in_flight: int) -> None:
+        self.online, self.max_in_flight = True, max_in_flight
         self.end_connection()
-        self.delivery.connected(window)
+        self.delivery.connected(max_in_flight)
 
     def end_connection(self) -> None:
         self.on_wire.clear()
-        self.heard.clear()
+        self.received.clear()
         self.settled.clear()
         self.acknowledged.clear()
 
@@ -120,12 +120,12 @@ class Broker(RuleBasedStateMachine):
         assert self.acknowledged == due
 
     @invariant()
-    def fills_the_send_window(self) -> None:
-        assert len(self.on_wire) == (min(self.window, len(self.unconfirmed)) if self.online else 0)
+    def sends_as_many_as_may_be_in_flight(self) -> None:
+        assert len(self.on_wire) == (min(self.max_in_flight, len(self.unconfirmed)) if self.online else 0)
 
     @invariant()
     def resends_unconfirmed_in_order(self) -> None:
-        assert self.heard == sorted(set(self.heard))
+        assert self.received == sorted(set(self.received))
         assert list(self.on_wire.items()) == list(self.unconfirmed.items())[: len(self.on_wire)]
 
     @invariant()
@@ -139,7 +139,7 @@ TestDelivery = Broker.TestCase
 
 def test_packet_ids_wrap_and_skip_those_in_use() -> None:
     delivery = Delivery(lambda _: None, encode)
-    delivery.connected(window=10)
+    delivery.connected(max_in_flight=10)
     kept = delivery.send(forecast())
     seen = {kept}
     for _ in range(LAST_ID - FIRST_ID):
@@ -153,7 +153,7 @@ def test_packet_ids_wrap_and_skip_those_in_use() -> None:
 def test_packet_id_reused_is_not_a_redelivery() -> None:
     written: list[bytes] = []
     delivery = Delivery(written.append, encode)
-    delivery.connected(window=1)
+    delivery.connected(max_in_flight=1)
     for _ in range(LAST_ID - FIRST_ID + 2):
         delivery.confirm(Acknowledgement(delivery.send(forecast()), 0))
     assert written[-1] == written[0] == encode(FIRST_ID, forecast(), again=False)
@@ -170,7 +170,7 @@ def test_packet_ids_exhausted_stops_sending() -> None:
 def test_reading_without_a_forecast_is_acknowledged_at_once() -> None:
     written: list[bytes] = []
     delivery = Delivery(written.append, encode)
-    delivery.connected(window=1)
+    delivery.connected(max_in_flight=1)
     delivery.acknowledge_after(7, 0)
     assert written == [encode_puback(7)]
 

@@ -14,7 +14,7 @@ from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.link import IntakeOptions, MqttLink
-from gapcast.mqtt.session import Received, Session
+from gapcast.mqtt.session import ReceivedMessage, Session
 from gapcast.mqtt.topics import DeviceTopic, Topics
 
 NOW_MS = 1_767_268_800_000
@@ -24,16 +24,16 @@ class Waiting:
     """Stands where a session does, with what has come in."""
 
     def __init__(self) -> None:
-        self.received: list[Received] = []
+        self.received: list[ReceivedMessage] = []
 
-    def take(self, n_at_most: int, _timeout_s: float) -> Sequence[Received]:
+    def receive_messages(self, n_at_most: int, _timeout_s: float) -> Sequence[ReceivedMessage]:
         taken, self.received = self.received[:n_at_most], self.received[n_at_most:]
         return taken
 
     def put(self, device: str, minute: int, at_s: float) -> None:
         payload = b'{"ts": %d, "gap_kw": 1.0}' % (minute * 60)
         publication = Publication(f"gap/{device}/reading", payload, 1, False, False, b"", len(payload))
-        self.received.append(Received(publication, at_s, NOW_MS + round(at_s * 1_000)))
+        self.received.append(ReceivedMessage(publication, at_s, NOW_MS + round(at_s * 1_000)))
 
 
 def link_over(waiting: Waiting, limits: Limits | None = None) -> tuple[MqttLink, Statistics]:
@@ -58,7 +58,7 @@ def test_link_reports_clock_offsets_in_order_for_any_batch(n_devices: int) -> No
         for minute in itertools.takewhile(lambda _: statistics.n_clocks_off < n_devices, range(200)):
             for i in range(n_devices):
                 waiting.put(f"d{i}", this_minute + minute + 120, minute * 60.0)
-            assert len(link.take(256, 0)) == n_devices
+            assert len(link.receive_messages(256, 0)) == n_devices
     assert statistics.n_clocks_off == n_devices
     assert sorted(line["device"] for line in logs) == sorted(f"d{i}" for i in range(n_devices))
     assert {(line["event"], line["ahead_min"]) for line in logs} == {("clock.off", 120)}
@@ -73,7 +73,7 @@ def test_link_reports_corrected_clocks() -> None:
             ahead_min = 60 if minute < 3 else -1
             waiting.put("set", this_minute + minute + ahead_min, minute * 60.0)
             waiting.put("right", this_minute + minute, minute * 60.0)
-            link.take(256, 0)
+            link.receive_messages(256, 0)
     assert [(line["event"], line["device"]) for line in logs] == [("clock.off", "set"), ("clock.right", "set")]
     assert statistics.n_clocks_off == 0
 
@@ -84,9 +84,9 @@ def test_link_reports_corrected_clocks() -> None:
 def test_link_ignores_topics_of_an_earlier_configuration(topic: str) -> None:
     waiting = Waiting()
     link, statistics = link_over(waiting)
-    waiting.received = [Received(Publication(topic, b"1", 1, False, False, b"", 1), 0.0, NOW_MS)]
-    (arrival,) = link.take(256, 0)
-    assert (arrival.reading, arrival.problem, statistics.n_not_readings) == (None, None, 1)
+    waiting.received = [ReceivedMessage(Publication(topic, b"1", 1, False, False, b"", 1), 0.0, NOW_MS)]
+    (message,) = link.receive_messages(256, 0)
+    assert (message.reading, message.problem, statistics.n_not_readings) == (None, None, 1)
 
 
 class RaisingRequestTopic:
@@ -105,11 +105,13 @@ def test_link_rejects_messages_that_raise() -> None:
     link, statistics = link_over(waiting, Limits(no_number, no_number))
     link.listen("request", RaisingRequestTopic())
     waiting.put("home", NOW_MS // MINUTE_MS, 0.0)
-    waiting.received.append(Received(Publication("request", b"{}", 2, False, False, b"", 2), 0.0, NOW_MS))
-    waiting.received.append(Received(Publication("gap/home/reading", b"on", 3, False, False, b"", 2), 0.0, NOW_MS))
+    waiting.received.append(ReceivedMessage(Publication("request", b"{}", 2, False, False, b"", 2), 0.0, NOW_MS))
+    waiting.received.append(
+        ReceivedMessage(Publication("gap/home/reading", b"on", 3, False, False, b"", 2), 0.0, NOW_MS)
+    )
     with capture_logs() as logs:
-        arrivals = link.take(256, 0)
-    reasons = [None if arrival.problem is None else arrival.problem.reason for arrival in arrivals]
+        incoming = link.receive_messages(256, 0)
+    reasons = [None if message.problem is None else message.problem.reason for message in incoming]
     assert reasons == ["internal_error", "internal_error", "not_json"]
     assert statistics.internal_errors == {"message": 2, "request": 1}
     assert [line["what"] for line in logs[:2]] == ["gap/home/reading", "request"]

@@ -37,8 +37,8 @@ MESSAGES = st.lists(
 )
 
 
-class Kept(SourceFeed):
-    """A reader whose samples are kept message by message, as a batch each."""
+class JournaledFeed(SourceFeed):
+    """A reader whose samples are journaled after each message, as a batch of their own."""
 
     def __init__(self, source: dict[str, Any], journal_path: Path) -> None:
         super().__init__(source, extras=EXTRAS)
@@ -46,12 +46,12 @@ class Kept(SourceFeed):
         self.path = journal_path
         self.path.write_bytes(journal.encode_header())
 
-    def keep(self, readings: Sequence[Reading]) -> None:
+    def journal_batch(self, readings: Sequence[Reading]) -> None:
         with self.path.open("ab") as file:
             file.write(journal.encode(readings, self.now_ms, self.reader.meters.take_samples()))
 
     def say(self, message: tuple[int, int, str], i: int) -> None:
-        """Send the i-th message, then let the clock close what is due; keep both."""
+        """Send the i-th message, then let the clock close what is due; journal both."""
         wait_s, early_s, what = message
         at_ms = self.now_ms + wait_s * SECOND + 1
         kw = 0.1 + i * 0.37 % 3
@@ -59,23 +59,23 @@ class Kept(SourceFeed):
         document = terms.get(what, {"kw": kw, "kwh": 50.0, "volts": 230 + i}) | {"t": at_ms - early_s * SECOND}
         source = self.source
         if "{part}" in source["topic"]:
-            arrivals = self.send(
+            incoming = self.send(
                 f"meter/home/{what if what in 'ab' else 'a'}", "nan" if what == "no" else str(kw), at_ms
             )
         elif source.get("format") == "number":
-            arrivals = self.send("meter/home", "unavailable" if what == "no" else str(kw), at_ms)
+            incoming = self.send("meter/home", "unavailable" if what == "no" else str(kw), at_ms)
         else:
-            arrivals = self.send("meter/home", "null" if what == "no" else json.dumps(document), at_ms)
-        self.keep([arrival.reading for arrival in arrivals if arrival.reading is not None])
+            incoming = self.send("meter/home", "null" if what == "no" else json.dumps(document), at_ms)
+        self.journal_batch([one.reading for one in incoming if one.reading is not None])
 
 
-def begun(name: str, folder: Path, at_ms: int = LONG_AGO_MS) -> Kept:
-    kept = Kept(METERS[name], folder / "journal")
-    kept.now_ms = at_ms
-    return kept
+def begun(name: str, folder: Path, at_ms: int = LONG_AGO_MS) -> JournaledFeed:
+    feed = JournaledFeed(METERS[name], folder / "journal")
+    feed.now_ms = at_ms
+    return feed
 
 
-def killed(life: Kept, name: str, folder: Path) -> Kept:
+def killed(life: JournaledFeed, name: str, folder: Path) -> JournaledFeed:
     """The next process after one that was killed: it has the journal."""
     entries = list(journal.read(life.path, journal.Damage()))
     after = begun(name, folder, life.now_ms)
@@ -85,7 +85,7 @@ def killed(life: Kept, name: str, folder: Path) -> Kept:
     return after
 
 
-def stopped(life: Kept, name: str, folder: Path) -> Kept:
+def stopped(life: JournaledFeed, name: str, folder: Path) -> JournaledFeed:
     """The next process after one that ended well: it has where its meters stood."""
     after = begun(name, folder, life.now_ms)
     after.reader.meters.resume(standing := life.reader.meters.capture_state())
@@ -120,7 +120,7 @@ def test_open_minute_restart_keeps_the_mean(
 
 
 def half_a_minute(source: dict[str, Any], **more: Any) -> SourceFeed:
-    """A meter that has told 2 kW for half a minute."""
+    """A meter that has reported 2 kW for half a minute."""
     feed = SourceFeed(source, **more)
     for second in range(0, 40, 10):
         feed.send("meter/home", json.dumps({"kw": 2, "kwh": 7 + second / 1_800, "t": LONG_AGO_MS + second * SECOND}))
@@ -149,7 +149,7 @@ def test_open_minute_takes_the_backlog_before_the_clock() -> None:
     assert after.readings[0] == Reading("home", FIRST, approx((40 * 2 + 20 * 5) / 60))
     silent = resumed(feed, source)
     assert silent.wait(9) == []
-    assert [arrival.reading for arrival in silent.wait(600)][:1] == [Reading("home", FIRST, 2.0)]
+    assert [one.reading for one in silent.wait(600)][:1] == [Reading("home", FIRST, 2.0)]
 
 
 def test_open_minute_replayed_duplicate_has_no_effect() -> None:

@@ -109,8 +109,8 @@ def test_source_rejects_invalid_messages_with_a_reason(payload: str | bytes, rea
 @pytest.mark.parametrize("payload", ["", "{}", "[]", "null", "5", '"x"', '{"power": null}', '{"power": "unavailable"}'])
 def test_source_counts_messages_without_power(payload: str) -> None:
     feed = SourceFeed(WATTS)
-    (arrival,) = feed.send("meter/home", payload)
-    assert (arrival.reading, arrival.problem) == (None, None)
+    (message,) = feed.send("meter/home", payload)
+    assert (message.reading, message.problem) == (None, None)
     assert feed.statistics.n_not_readings == 1
 
 
@@ -118,8 +118,8 @@ def test_source_counts_messages_without_power(payload: str) -> None:
 def test_source_any_bytes_raise_no_error(payload: bytes, format_: str) -> None:
     source = {"topic": "meter/{device}", "format": format_, "kind": "minute"}
     feed = SourceFeed(source | ({"value": "power"} if format_ == "json" else {}))
-    (arrival,) = feed.send("meter/home", payload)
-    assert arrival.reading is None or arrival.problem is None
+    (message,) = feed.send("meter/home", payload)
+    assert message.reading is None or message.problem is None
 
 
 def test_source_ignores_retained_messages_without_a_time() -> None:
@@ -135,8 +135,8 @@ def test_source_ignores_retained_messages_without_a_time() -> None:
 
 def test_source_ignores_old_topics_and_rejects_bad_names() -> None:
     feed = SourceFeed(WATTS, max_devices=1)
-    (arrival,) = feed.send("gap/home/reading", "1")
-    assert (arrival.reading, arrival.problem, feed.statistics.n_not_readings) == (None, None, 1)
+    (message,) = feed.send("gap/home/reading", "1")
+    assert (message.reading, message.problem, feed.statistics.n_not_readings) == (None, None, 1)
     for device in ("home", "my meter", "other", "home"):
         feed.send(f"meter/{device}", document_of(1))
     assert feed.reasons == ["bad_device", "too_many_devices"]
@@ -267,8 +267,8 @@ def test_source_sample_that_closes_a_minute_carries_it() -> None:
     for second in range(0, 130, 10):
         feed.send("meter/home", document_of(100 * second), LONG_AGO_MS + second * SECOND)
     assert feed.readings == [Reading("home", FIRST, 2.5), Reading("home", FIRST + 1, 8.5)]
-    bearing = [arrival for arrival in feed.arrivals if arrival.reading is not None]
-    assert [json.loads(arrival.token.payload)["power"] for arrival in bearing] == [6_000, 12_000]
+    bearing = [message for message in feed.incoming if message.reading is not None]
+    assert [json.loads(message.token.payload)["power"] for message in bearing] == [6_000, 12_000]
     assert feed.statistics.samples == {"taken": 13, "duplicate": 0, "late": 0}
 
 
@@ -276,9 +276,9 @@ def test_source_minutes_closed_by_the_clock_have_no_message() -> None:
     feed = SourceFeed(WATTS | {"every_s": 300})
     feed.send("meter/home", document_of(500), LONG_AGO_MS)
     feed.send("meter/home", document_of(700), LONG_AGO_MS + 180 * SECOND)
-    made = [arrival for arrival in feed.arrivals if arrival.reading is not None]
-    assert [arrival.reading.minute - FIRST for arrival in made if arrival.reading] == [0, 1, 2]
-    assert [arrival.token.packet_id for arrival in made] == [0, 0, 2]
+    made = [message for message in feed.incoming if message.reading is not None]
+    assert [message.reading.minute - FIRST for message in made if message.reading] == [0, 1, 2]
+    assert [message.token.packet_id for message in made] == [0, 0, 2]
     assert json.loads(made[0].token.payload) == {"ts": "2023-01-01T00:00:00Z", "gap_kw": 0.5}
     assert made[0].token.topic == "meter/home"
 

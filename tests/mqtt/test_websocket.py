@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gapcast.mqtt.fast_path import FastPathSocket
 from gapcast.mqtt.frames import Publication, encode_publish
-from gapcast.mqtt.straight import StraightSocket
 from gapcast.mqtt.websocket import Websocket, masked
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
@@ -55,7 +55,7 @@ def upgrade(peer: socket.socket) -> None:
 
 
 class Connection:
-    """Our end of a WebSocket, under the straight path, and the peer's."""
+    """Our end of a WebSocket, under the fast path, and the peer's."""
 
     def __init__(self, *, tls: bool) -> None:
         ours, self.peer = tls_pair() if tls else socket.socketpair()
@@ -66,10 +66,10 @@ class Connection:
         websocket = Websocket(ours, "broker", 443, "/mqtt", tls=tls)
         upgrading.join(5)
         self.taken: list[Publication] = []
-        self.straight = StraightSocket(
+        self.fast_path = FastPathSocket(
             websocket, mqtt5=False, on_publication=self.taken.append, on_acknowledgement=lambda _acknowledgement: None
         )
-        self.straight.setblocking(False)
+        self.fast_path.setblocking(False)
 
     def received(self) -> tuple[int, bytes]:
         """What the peer reads of one frame of ours, of less than 126 bytes: its kind, and its payload unmasked."""
@@ -84,7 +84,7 @@ class Connection:
 def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
     made = Connection(tls=request.param)
     yield made
-    made.straight.close()
+    made.fast_path.close()
     made.peer.close()
 
 
@@ -93,7 +93,7 @@ READING = encode_publish(b"gap/home/reading", b"1.5", 0, retain=False, propertie
 
 def test_websocket_reads_a_message_behind_a_ping(connection: Connection) -> None:
     connection.peer.sendall(frame(PING, b"are you there") + frame(BINARY, READING) + frame(BINARY, READING))
-    connection.straight.pump()
+    connection.fast_path.pump()
     assert [publication.payload for publication in connection.taken] == [b"1.5", b"1.5"]
     assert connection.received() == (PONG, b"are you there")
 
@@ -102,23 +102,23 @@ def test_websocket_joins_a_frame_in_pieces(connection: Connection) -> None:
     whole = frame(BINARY, READING) * 2
     for i, byte in enumerate(whole):
         connection.peer.sendall(bytes((byte,)))
-        connection.straight.pump()
+        connection.fast_path.pump()
         assert len(connection.taken) == (i + 1) * 2 // len(whole)
 
 
 def test_websocket_sends_a_masked_frame(connection: Connection) -> None:
-    connection.straight.write(READING)
-    connection.straight.flush()
+    connection.fast_path.write(READING)
+    connection.fast_path.flush()
     assert connection.received() == (BINARY, READING)
 
 
 def test_websocket_close_is_seen_after_the_last_message(connection: Connection) -> None:
     connection.peer.sendall(frame(BINARY, READING))
     connection.peer.shutdown(socket.SHUT_WR)
-    connection.straight.pump()
+    connection.fast_path.pump()
     assert len(connection.taken) == 1
-    assert connection.straight.has_paho_input
-    assert connection.straight.recv(1) == b""
+    assert connection.fast_path.has_paho_input
+    assert connection.fast_path.recv(1) == b""
 
 
 @given(payload=st.binary(max_size=70_000), key=st.binary(min_size=4, max_size=4))

@@ -16,8 +16,8 @@ from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.node_red import Node, NodeRed, documented_flow
+from tests.support.optional_tools import node_red_command
 from tests.support.peers import Peer, peer_of
-from tests.support.presence import node_red_command
 from tests.support.waiting import wait_until
 
 CONNECT_S = 30.0
@@ -73,7 +73,7 @@ def wait_connected(node_red: NodeRed, n_times: int) -> None:
 
 
 class House:
-    """One device, whose power changes a little each minute, so that its forecasts can be told apart."""
+    """One device, whose power changes a little each minute, so that its forecasts can be distinguished."""
 
     def __init__(self, peer: Peer, name: str, power_kw: float) -> None:
         self.name = name

@@ -66,7 +66,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def look(browser: Browser) -> Iterator[Look]:
-    """Open a page in a window of its own; after the test none of them may have told of an error."""
+    """Open a page in a window of its own; after the test none of them may have reported an error."""
     windows = []
     with ExitStack() as stack:
 

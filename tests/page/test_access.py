@@ -101,7 +101,7 @@ def test_page_is_usable_by_keyboard(house: House, look: Look) -> None:
     assert "home" in window.text(f"#{active}")
     keyboard.press("Enter")
     window.see("#device", "home")
-    assert window.page.evaluate("document.activeElement.id") == "now"  # where what was chosen is told
+    assert window.page.evaluate("document.activeElement.id") == "now"  # which announces what was chosen
     go_to("#filter")
     for _ in "ho":
         keyboard.press("Backspace")

@@ -36,7 +36,7 @@ def test_house_values_follow_predict(house: House, look: Look) -> None:
         assert shown(window) == {name: published[name] for name in ("gap_kw", "lower_kw", "upper_kw", "path")}
         assert window.data("#now-kw") == pytest.approx(minute.gap_kw, abs=1e-6)
         assert window.text("#ahead-kw") == f"{published['gap_kw']:.2f}"
-        weights = window.page.locator("#experts tr").evaluate_all(
+        weights = window.page.locator("#members tr").evaluate_all(
             "rows => rows.map((row) => [...row.querySelectorAll('data')].map((one) => Number(one.value)))"
         )
         by_mean = sorted(published["experts"], key=lambda name: -published["experts"][name])
@@ -149,7 +149,7 @@ def test_house_chart_restarts_with_a_replay(house: House, look: Look) -> None:
     seconds, kw, lower, upper, published, path = columns
     assert [s - seconds[0] for s in seconds] == [0, 60, 120, 180, 240, 300]
     assert kw == [1, None, None, None, None, None]
-    assert (lower[-1], upper[-1], lower[:-1]) == (1, 3, [None] * 5)  # at the minute that it speaks of
+    assert (lower[-1], upper[-1], lower[:-1]) == (1, 3, [None] * 5)  # at its target minute
     assert published == [None] * 6
     assert path == [1, 1.2, 1.4, 1.6, 1.8, 2]
     assert (read, n_told) == ([7], 0)

@@ -50,7 +50,7 @@ def test_gateway_lost_and_restored(mosquitto: MosquittoBroker, start: Callable[.
         window.see("#now-kw", "2.75")
         peer.publish("gap/home/reading", READING.format(3, 3.5))
         window.see("#now-kw", "3.50")
-    # A browser tells of each request that found no one; nothing else was told.
+    # A browser logs each request without a server; nothing else was logged.
     window.is_expected = lambda error: re.search(r"ERR_(CONNECTION|INCOMPLETE|EMPTY)", error) is not None
 
 

@@ -52,5 +52,5 @@ def test_token_login_and_logout(broker: MosquittoBroker, start: Callable[..., Ga
     third.page.locator("#token-form").wait_for()
     assert third.page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
     assert TOKEN not in "".join([*window.urls, *other.urls, *third.urls])
-    # A browser tells of each answer that is a 401; nothing else was told.
+    # A browser logs each 401; nothing else was logged.
     window.is_expected = lambda error: "401" in error

@@ -33,7 +33,7 @@ def predictor_classes() -> list[type]:
 def _makers() -> dict[str, Callable[[], Predictor]]:
     """Name -> maker: each class as it comes, and for the class of model files each file that is shipped.
 
-    A new class that needs arguments fails here until it is told how to be made.
+    A new class that needs arguments fails here until a fixture creates it.
     """
     makers: dict[str, Callable[[], Predictor]] = {
         f"model {name}": partial(load_model, shipped_models() / name) for name in shipped_names()

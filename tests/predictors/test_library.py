@@ -16,7 +16,7 @@ import pytest
 from gapcast.core.card import MAX_MODEL_BYTES
 from gapcast.core.errors import ModelError
 from gapcast.predictors.admission import Admission
-from gapcast.predictors.install import _put_in_place, install, remove
+from gapcast.predictors.install import _replace_model, install, remove
 from gapcast.predictors.library import Library
 from gapcast.predictors.proven import ProvenModels
 from gapcast.predictors.store import load_model
@@ -242,10 +242,10 @@ def test_install_failed_replace_restores_the_old_model(library: Library, newer: 
     install(newer.folder, library, ADMISSION)
     staged, place = library.own.parent / "gone", library.own / "linear"
     with pytest.raises(FileNotFoundError):
-        _put_in_place(staged, place, library.own.parent)
+        _replace_model(staged, place, library.own.parent)
     assert load_model(place).version == "2"
     with pytest.raises(FileNotFoundError):
-        _put_in_place(staged, library.own / "other", library.own.parent)
+        _replace_model(staged, library.own / "other", library.own.parent)
     assert names_in(library.own) == ["linear"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.presence import ROOT, apparmor_command
+from tests.support.optional_tools import ROOT, apparmor_command
 
 ADDON = ROOT / "homeassistant-addon"
 PROFILE = ADDON / "apparmor.txt"

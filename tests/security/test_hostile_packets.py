@@ -48,13 +48,13 @@ def session(broker: WireBroker) -> Iterator[Session]:
 def opened(session: Session, broker: WireBroker) -> Wire:
     """Let the session in, and grant its subscription."""
     n_before = session.n_connects
-    wait_until(lambda: session.take(1, 0.05) == [] and session._connection.has_socket, "a connection")
+    wait_until(lambda: session.receive_messages(1, 0.05) == [] and session._connection.has_socket, "a connection")
     wire = broker.accept()
     wire.read()
     wire.connack()
-    wait_until(lambda: session.take(1, 0.05) == [] and session.n_connects > n_before, "the broker's answer")
+    wait_until(lambda: session.receive_messages(1, 0.05) == [] and session.n_connects > n_before, "the broker's answer")
     wire.suback(wire.read().packet_id)
-    wait_until(lambda: session.take(1, 0.05) == [] and session.connected, "the subscription")
+    wait_until(lambda: session.receive_messages(1, 0.05) == [] and session.connected, "the subscription")
     return wire
 
 
@@ -63,18 +63,18 @@ def test_session_malformed_packet_ends_only_the_connection(session: Session, bro
     wire = opened(session, broker)
     wire.send_encoded(packet + b"\xff" * 64)
     wire.close()
-    wait_until(lambda: session.take(1, 0.05) == [] and not session.connected, "the end of the connection")
+    wait_until(lambda: session.receive_messages(1, 0.05) == [] and not session.connected, "the end of the connection")
     assert session.problem
 
 
 def test_session_reconnects_after_a_malformed_packet(session: Session, broker: WireBroker) -> None:
     wire = opened(session, broker)
     wire.send_encoded(bytes.fromhex("9003 0001 ff"))
-    wait_until(lambda: session.take(1, 0.05) == [] and not session.connected, "the end of the connection")
+    wait_until(lambda: session.receive_messages(1, 0.05) == [] and not session.connected, "the end of the connection")
     wire.close()
     again = opened(session, broker)
     again.publish("gap/home/reading", "1.5", 1)
-    wait_until(lambda: session.take(1, 0.05), "a message on the next connection")
+    wait_until(lambda: session.receive_messages(1, 0.05), "a message on the next connection")
     again.close()
 
 

@@ -18,7 +18,7 @@ from gapcast.core.meters.minutes import HeldValue
 from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.session import Received
+from gapcast.mqtt.session import ReceivedMessage
 from gapcast.mqtt.sources import SourceReader
 from gapcast.presets import presets
 from tests.support.sources import EXTRAS, LONG_AGO_MS, SourceFeed
@@ -174,10 +174,10 @@ def reader_of(now_ms: list[int], statistics: Statistics, **broken: Any) -> Sourc
     return SourceReader(sources, Limits(), (), 10, statistics, lambda: now_ms[0])
 
 
-def message(device: str, at: str, received_ms: int) -> Received:
+def message(device: str, at: str, received_ms: int) -> ReceivedMessage:
     payload = json.dumps({"power": 1.0, "at": at}).encode()
     publication = Publication(f"meter/{device}", payload, 1, False, False, b"", len(payload))
-    return Received(publication, 0.0, received_ms)
+    return ReceivedMessage(publication, 0.0, received_ms)
 
 
 def test_source_meter_that_raises_is_reset() -> None:
@@ -198,7 +198,7 @@ def test_source_minute_that_raises_does_not_block_others() -> None:
         reader.read(message(device, "2023-01-01T00:00:00", LONG_AGO_MS))
     now_ms[0] += 600_000
     closed = reader.close_due(10)
-    assert [arrival.reading.device for arrival in closed if arrival.reading is not None] == ["b"]
+    assert [one.reading.device for one in closed if one.reading is not None] == ["b"]
     assert statistics.internal_errors == {"message": 1}
     assert reader.close_due(10) == []
 

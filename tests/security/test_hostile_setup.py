@@ -24,7 +24,7 @@ from gapcast.cli import main
 from gapcast.core.errors import SettingsError, StatusError
 from gapcast.json_input import JsonError, decode_json
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.session import Received
+from gapcast.mqtt.session import ReceivedMessage
 from gapcast.setup.broker_access import EVERYTHING
 from gapcast.setup.message_listener import candidates
 from gapcast.setup.message_recording import MessageRecording
@@ -79,7 +79,7 @@ def recording_of(messages: list[tuple[str, str]]) -> MessageRecording:
     for i, (topic, text) in enumerate(messages):
         body = text.encode("utf-8", "replace")
         publication = Publication(topic, body, 0, False, True, b"", len(body))
-        recording.add(Received(publication, float(i), NOW_MS + 1_000 * i))
+        recording.add(ReceivedMessage(publication, float(i), NOW_MS + 1_000 * i))
     return recording
 
 

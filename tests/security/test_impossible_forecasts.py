@@ -70,7 +70,7 @@ def readings_at(minute: int) -> list[Reading]:
     return [Reading(device, FIRST + minute, 0.5 + (minute * 7 + i * 3) % 10 / 10) for i, device in enumerate(DEVICES)]
 
 
-def take(engine: Engine, minute: int) -> Forecasts:
+def forecast_minute(engine: Engine, minute: int) -> Forecasts:
     forecasts = engine.forecast(engine.accept(readings_at(minute)), 1_000)
     for forecast in forecasts:
         assert_possible(forecast)
@@ -115,7 +115,7 @@ ENGINES = {
 def test_forecasts_from_any_damaged_state_are_possible(options: dict[str, Any], data: st.DataObject) -> None:
     engine = engine_of(Scripted(), Persistence(name="other", lead_times_min=LEADS_MIN), **options)
     for minute in range(8):
-        take(engine, minute)
+        forecast_minute(engine, minute)
     for name, array in floats_of(engine):
         if array.dtype.kind != "f" or not data.draw(st.booleans(), label=name):
             continue
@@ -124,12 +124,12 @@ def test_forecasts_from_any_damaged_state_are_possible(options: dict[str, Any], 
             array[...] = np.resize(np.array(values), array.shape)
     minutes = [8, 9, 11, 12, 13, 14, 15]  # one is missing, and is filled by a line
     for minute in minutes:
-        take(engine, minute)
+        forecast_minute(engine, minute)
         for device in DEVICES:
             for summary in engine.scores_of(device).values():
                 figures = [summary.mse_kw2, summary.mae_kw, summary.bias_kw, summary.width_kw, summary.coverage]
                 assert all(figure is None or np.isfinite(figure) for figure in figures)
-    healthy = [take(engine, minute).repairs for minute in range(16, 22)]
+    healthy = [forecast_minute(engine, minute).repairs for minute in range(16, 22)]
     assert healthy[-1] is None, "the devices are healthy again"
 
 
@@ -141,9 +141,9 @@ def test_forecasts_from_any_model_output_are_possible(options: dict[str, Any], v
     engine = engine_of(Scripted(values=script), Persistence(name="other", lead_times_min=LEADS_MIN), **options)
     minute = 0
     while script or minute < 3:
-        take(engine, minute)
+        forecast_minute(engine, minute)
         minute += 1
-    assert take(engine, minute).repairs is None
+    assert forecast_minute(engine, minute).repairs is None
 
 
 @FEW
@@ -151,7 +151,7 @@ def test_forecasts_from_any_model_output_are_possible(options: dict[str, Any], v
 def test_forecasts_of_a_model_alone_are_possible(values: list[float]) -> None:
     engine = Engine(Scripted(values=list(values)), 10, limits=LIMITS)
     for minute in range(6):
-        take(engine, minute)
+        forecast_minute(engine, minute)
 
 
 @pytest.mark.parametrize("absurd", [np.nan, np.inf, 1e22])
@@ -176,7 +176,7 @@ def test_nan_for_one_window_does_not_affect_the_others(absurd: float) -> None:
 def test_flipped_bit_in_a_width_gives_persistence_and_a_reset() -> None:
     engine = engine_of(Scripted())
     for minute in range(20):
-        take(engine, minute)
+        forecast_minute(engine, minute)
     assert engine.ensemble is not None
     state, row = engine.ensemble.state, engine.buffers.row("flat") + 1
     state.arrays["seen"][row, 2] = 50.0
@@ -255,7 +255,7 @@ def test_range_check_rejects_weights_that_are_no_shares() -> None:
 def test_latest_forecast_that_is_impossible_is_not_returned(damage: float) -> None:
     engine = engine_of(Scripted())
     for minute in range(3):
-        take(engine, minute)
+        forecast_minute(engine, minute)
     engine.newest._kw[engine.buffers.row("home"), 3:] = damage
     assert engine.latest_of("home") is None
     assert [forecast.device for forecast in engine.latest()] == ["flat", "farm"]

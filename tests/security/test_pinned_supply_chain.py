@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.presence import ROOT
+from tests.support.optional_tools import ROOT
 
 DOCKERFILES = sorted(ROOT.glob("docker/*Dockerfile"))
 COMPOSE_FILES = sorted(ROOT.glob("docker-compose*.yml"))

@@ -54,7 +54,7 @@ def write_life(folder: Path, first: int, last: int, *, ends_well: bool) -> None:
     store.restore(engine)
     for number in range(first, last):
         engine.forecast(engine.accept([reading(number)]), 9)
-        store.keep([reading(number)], 9)
+        store.append_batch([reading(number)], 9)
     store.close(capture_snapshot(engine) if ends_well else None)
 
 

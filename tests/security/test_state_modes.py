@@ -35,7 +35,7 @@ def write_state(state: Path) -> None:
     for folder in (state / "stream", state / "shard-0" / "stream"):
         engine, store = Engine(Trend()), Store(folder)
         store.restore(engine)
-        store.keep([Reading("home", 21_476_160, 1.0)], 1)
+        store.append_batch([Reading("home", 21_476_160, 1.0)], 1)
         store.close(capture_snapshot(engine))
     hold.release()
 

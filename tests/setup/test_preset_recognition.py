@@ -10,7 +10,7 @@ import pytest
 
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.session import Received
+from gapcast.mqtt.session import ReceivedMessage
 from gapcast.setup.broker_access import EVERYTHING
 from gapcast.setup.config_file import toml_of, write
 from gapcast.setup.message_listener import candidates
@@ -31,7 +31,7 @@ def recording_of(*messages: tuple[str, str], every_s: float = 10.0, retained: bo
     for i, (topic, payload) in enumerate(messages):
         body = payload.encode()
         publication = Publication(topic, body, 0, False, retained, b"", len(body))
-        recording.add(Received(publication, i * every_s, NOW_MS + round(i * every_s * 1_000)))
+        recording.add(ReceivedMessage(publication, i * every_s, NOW_MS + round(i * every_s * 1_000)))
     return recording
 
 

@@ -64,7 +64,7 @@ def test_setup_creates_a_configuration(setup: Setup, script: Script, folder: Pat
         person.answer("User name at the broker [gapcast]")
         person.answer("Password", PASSWORD)
         person.wait_for("Connected")
-        for _ in range(2):  # told each second: by the second, the meter's pace can be known
+        for _ in range(2):  # shown each second: from the second on, the meter's interval is known
             person.wait_for(" messages on 2 topics; ")
         person.press_enter()
         person.wait_for("Possible meters:")
@@ -202,7 +202,7 @@ def test_setup_doubts_implausible_power_and_changes_the_unit(
         person.answer("Topic of the meter")
         person.answer("Time zone")
         person.answer("Name of this device [grid_power]", "home")
-        person.answer("Home Assistant? [Y/n]")  # it was heard there
+        person.answer("Home Assistant? [Y/n]")  # its messages were found there
         person.wait_for("0.000412 kW is very low")
         person.answer("Are these power values correct? [y/N]")
         person.answer("Which unit does the meter send?", "kw")

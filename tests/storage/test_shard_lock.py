@@ -20,7 +20,7 @@ from gapcast.storage.recovery import journal_path
 from gapcast.storage.shard_lock import ShardLock
 from gapcast.storage.store import Store
 from tests.support.disks import unprivileged
-from tests.support.presence import ROOT
+from tests.support.optional_tools import ROOT
 from tests.support.waiting import wait_until
 
 MODELS = {"lstm": "1 aaaaaaaaaaaa", "linear": "1 bbbbbbbbbbbb"}

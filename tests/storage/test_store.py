@@ -47,7 +47,7 @@ class ProcessRun:
         for at in range(0, len(readings), at_a_time):
             batch = readings[at : at + at_a_time]
             self.recorder.run(batch, issued_at_ms=9)
-            self.store.keep(batch, 9)
+            self.store.append_batch(batch, 9)
             if self.store.maintain():
                 self.store.write_snapshot(capture_snapshot(self.recorder.engine))
 

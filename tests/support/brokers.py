@@ -1,6 +1,6 @@
 """Two real brokers with one face: amqtt in a thread of this process, and mosquitto where it is installed.
 
-amqtt speaks MQTT 3.1.1 only and keeps nothing over a restart. mosquitto speaks MQTT 5 too, and keeps
+amqtt supports MQTT 3.1.1 only and stores nothing over a restart. mosquitto supports MQTT 5 too, and stores
 sessions, queued and retained messages over a restart.
 """
 

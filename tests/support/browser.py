@@ -40,7 +40,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Window:
-    """A page, and each error that its console, its scripts or its policy told of."""
+    """A page, and each error that its console, its scripts or its policy reported."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -64,7 +64,7 @@ class Window:
         self.urls.append(response.url)
 
     def open(self, url: str) -> None:
-        """Load a page, anew where the machine's network disturbed it."""
+        """Load a page, again if the machine's network disturbed it."""
         for _ in range(5):
             self.is_disturbed = False
             self.page.goto(url)

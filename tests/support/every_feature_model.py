@@ -1,6 +1,6 @@
 """How ``tests/support/every-feature`` was made: a small model that takes every feature there is, and says all it may.
 
-``python -m tests.support.every_feature_model`` writes it anew, with the trainer's extra. Tests read the files alone.
+``python -m tests.support.every_feature_model`` writes it again, with the trainer's extra. Tests read the files alone.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import wait_until
 
 GATEWAY = "gw-test"
-#: ``[forecast]`` where the model speaks alone: what is published is what it says, and nothing that was learnt.
+#: ``[forecast]`` with the model alone: its own predictions are published, without anything learned.
 ALONE = {"blend": False, "calibrate": False}
 STATUS, REJECTED = f"gapcast/{GATEWAY}/status", f"gapcast/{GATEWAY}/rejected"
 

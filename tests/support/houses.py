@@ -88,7 +88,7 @@ class Run:
     forecasts: list[Forecast] = field(default_factory=list)
     outcomes: list[Outcomes] = field(default_factory=list)
 
-    def take(self, readings: Sequence[Reading], *, at_a_time: int = 1) -> Run:
+    def process(self, readings: Sequence[Reading], *, at_a_time: int = 1) -> Run:
         """Forecast and learn from ``readings``, ``at_a_time`` in a batch."""
         for at in range(0, len(readings), at_a_time):
             self.forecasts.extend(self.engine.forecast(self.engine.accept(readings[at : at + at_a_time]), 7))
@@ -97,12 +97,12 @@ class Run:
                 self.outcomes.append(outcomes)
         return self
 
-    def take_houses(self, houses: Mapping[str, NDArray[np.floating]]) -> Run:
+    def process_houses(self, houses: Mapping[str, NDArray[np.floating]]) -> Run:
         """Forecast and learn from several houses, by device, as if each were alone, an hour in a batch."""
         for begin in range(0, max(map(len, houses.values())), 60):
             hours = {device: stream(kw[begin : begin + 60], FIRST + begin, device) for device, kw in houses.items()}
             hour = sorted((one for readings in hours.values() for one in readings), key=lambda one: one.minute)
-            self.take(hour, at_a_time=max(len(hour), 1))
+            self.process(hour, at_a_time=max(len(hour), 1))
         return self
 
     def outcome(self, name: str, device: str | None = None) -> NDArray[np.float64]:

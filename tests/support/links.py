@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gapcast.core.errors import PayloadError
 from gapcast.core.forecast import Forecast, Forecasts
 from gapcast.core.reading import Reading
-from gapcast.service.ports import Arrival, Meters, NoMeters
+from gapcast.service.ports import IncomingMessage, Meters, NoMeters
 
 
 class MemoryLink:
@@ -26,20 +26,20 @@ class MemoryLink:
         self.announced: list[tuple[str, bool]] = []
         self.scores: dict[str, dict[str, object]] = {}
         self.events: list[dict[str, object]] = []
-        self.queued: list[Arrival] = []
+        self.queued: list[IncomingMessage] = []
         self.published: list[Forecast] = []
 
     def put(self, *readings: Reading) -> None:
-        self.queued += [Arrival(reading, None, time.perf_counter(), None) for reading in readings]
+        self.queued += [IncomingMessage(reading, None, time.perf_counter(), None) for reading in readings]
 
     def put_problem(self) -> None:
-        self.queued.append(Arrival(None, PayloadError("not_json", "it is not"), time.perf_counter(), None))
+        self.queued.append(IncomingMessage(None, PayloadError("not_json", "it is not"), time.perf_counter(), None))
 
     @property
     def n_queued(self) -> int:
         return len(self.queued)
 
-    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
+    def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
         taken, self.queued = self.queued[:n_at_most], self.queued[n_at_most:]
         self.n_taken += len(taken)
         return taken
@@ -60,13 +60,13 @@ class MemoryLink:
     def forget(self, device: str) -> None:
         self.forgotten.append(device)
 
-    def reject(self, rejected: Arrival | Reading, problem: PayloadError) -> None:
+    def reject(self, rejected: IncomingMessage | Reading, problem: PayloadError) -> None:
         pass
 
-    def acknowledge_after(self, arrival: Arrival, receipt: int, batch: int) -> None:
+    def acknowledge_after(self, message: IncomingMessage, forecast_id: int, batch: int) -> None:
         pass
 
-    def has_confirmed(self, receipts: Sequence[int]) -> bool:
+    def has_confirmed(self, forecast_ids: Sequence[int]) -> bool:
         return True
 
     def mark_persisted(self, batch: int) -> None:

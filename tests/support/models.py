@@ -33,7 +33,7 @@ def shipped_names() -> list[str]:
 
 
 def default_name() -> str:
-    """The name of the model that speaks where nothing else is said."""
+    """The name of the default primary model."""
     name: str = json.loads((shipped_models() / "registry.json").read_text(encoding="utf-8"))["default"]
     return name
 
@@ -64,7 +64,7 @@ class ModelCopy:
         self.card.write_text(json.dumps(document), encoding="utf-8")
 
     def alter_file(self, content: bytes, *, card_too: bool = False) -> None:
-        """Replace the file; with ``card_too`` the card is told of it, so that the bytes themselves are judged."""
+        """Replace the file; with ``card_too`` update the card's checksum, so that the bytes themselves are judged."""
         self.file.write_bytes(content)
         if card_too:
             digest = hashlib.sha256(content).hexdigest()

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
+from tests.support.optional_tools import ROOT
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.presence import ROOT
 from tests.support.waiting import wait_until
 
 START_S, STOP_S = 60.0, 20.0

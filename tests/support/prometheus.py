@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
+from tests.support.optional_tools import prometheus_command
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.presence import prometheus_command
 from tests.support.waiting import wait_until
 
 START_S, STOP_S = 20.0, 20.0

@@ -1,4 +1,4 @@
-"""JSON Schema (draft 7, which AsyncAPI 3 speaks) as the tests ask for it: what is wrong, a line each."""
+"""JSON Schema (draft 7, which AsyncAPI 3 uses) as the tests ask for it: what is wrong, a line each."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ from gapcast.config.settings import Settings
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.frames import Publication
-from gapcast.mqtt.session import Received
+from gapcast.mqtt.session import ReceivedMessage
 from gapcast.mqtt.sources import SourceReader
-from gapcast.service.ports import Arrival
+from gapcast.service.ports import IncomingMessage
 
 EXTRAS = ("reactive_kvar", "voltage_v", "current_a")
 LONG_AGO_MS = 1_672_531_200_000  # 2023-01-01T00:00:00Z
@@ -30,36 +30,36 @@ class SourceFeed:
         self.reader = SourceReader(
             sources_of(settings), Limits(), extras, max_devices, self.statistics, lambda: self.now_ms
         )
-        self.arrivals: list[Arrival] = []
+        self.incoming: list[IncomingMessage] = []
         self._ids = itertools.count(1)
 
     def send(
         self, topic: str, payload: str | bytes, at_ms: int = LONG_AGO_MS, *, retained: bool = False, again: bool = False
-    ) -> list[Arrival]:
+    ) -> list[IncomingMessage]:
         """Send a message that arrives at ``at_ms``; return what it and the clock give by then."""
         self.now_ms = at_ms
         body = payload.encode() if isinstance(payload, str) else payload
         publication = Publication(topic, body, next(self._ids), again, retained, b"", len(body))
-        return self._kept(self.reader.read(Received(publication, at_ms / 1_000, at_ms)))
+        return self._kept(self.reader.read(ReceivedMessage(publication, at_ms / 1_000, at_ms)))
 
-    def wait(self, for_s: float = 3_600.0) -> list[Arrival]:
+    def wait(self, for_s: float = 3_600.0) -> list[IncomingMessage]:
         """Let ``for_s`` pass, so that the clock closes minutes."""
         self.now_ms += round(for_s * 1_000)
         return self._kept([])
 
-    def _kept(self, brought: list[Arrival]) -> list[Arrival]:
-        arrivals = [*brought, *self.reader.close_due(256)]
-        self.arrivals += arrivals
-        return arrivals
+    def _kept(self, brought: list[IncomingMessage]) -> list[IncomingMessage]:
+        incoming = [*brought, *self.reader.close_due(256)]
+        self.incoming += incoming
+        return incoming
 
     @property
     def readings(self) -> list[Reading]:
-        return [arrival.reading for arrival in self.arrivals if arrival.reading is not None]
+        return [message.reading for message in self.incoming if message.reading is not None]
 
     @property
     def reasons(self) -> list[str]:
-        return [arrival.problem.reason for arrival in self.arrivals if arrival.problem is not None]
+        return [message.problem.reason for message in self.incoming if message.problem is not None]
 
     @property
     def details(self) -> list[str]:
-        return [arrival.problem.detail for arrival in self.arrivals if arrival.problem is not None]
+        return [message.problem.detail for message in self.incoming if message.problem is not None]

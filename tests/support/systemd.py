@@ -138,7 +138,7 @@ def _copy(terminal: int, file: Path) -> None:
         while True:
             try:
                 said = os.read(terminal, 4_096)
-            except OSError:  # the last who could speak has ended
+            except OSError:  # the last process that could notify has ended
                 return
             copy.write(said)
 

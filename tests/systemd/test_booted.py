@@ -26,13 +26,13 @@ HANG = """
 from pathlib import Path
 from threading import Event
 from gapcast.service.service import Service
-turn = Service.turn
-def turn_or_hang(self, timeout_s):
+run_once = Service.run_once
+def run_once_or_hang(self, timeout_s):
     if Path("/var/lib/gapcast/hang").exists():
         Path("/var/lib/gapcast/hang").unlink()
         Event().wait()
-    return turn(self, timeout_s)
-Service.turn = turn_or_hang
+    return run_once(self, timeout_s)
+Service.run_once = run_once_or_hang
 """
 
 
@@ -114,7 +114,7 @@ def test_unit_hanging_stream_is_restarted_with_a_traceback(tmp_path: Path) -> No
         machine.wait_shown("NRestarts", "1")
         machine.wait_shown("ActiveState", "active")
         assert machine.shown("MainPID") != first
-        assert "in turn_or_hang" in machine.log.split("Fatal Python error: Aborted")[1]
+        assert "in run_once_or_hang" in machine.log.split("Fatal Python error: Aborted")[1]
 
 
 def test_unit_bad_configuration_is_not_restarted(tmp_path: Path) -> None:

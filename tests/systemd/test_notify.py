@@ -159,14 +159,14 @@ def test_notify_stops_when_the_stream_hangs(supervisor: Supervisor, notified: Ga
     assert supervisor.next().startswith("READY=1\nSTATUS=no broker (")
     assert "0 readings of 0 devices, forecasts of blend" in supervisor.next_that_has("WATCHDOG=1")
     hangs, freed = Event(), Event()
-    turn = notified.service.turn
+    run_once = notified.service.run_once
 
     def hanging(timeout_s: float) -> int:
         hangs.set()
         freed.wait()
-        return turn(timeout_s)
+        return run_once(timeout_s)
 
-    notified.service.turn = hanging  # type: ignore[method-assign]  # the loop itself is to hang
+    notified.service.run_once = hanging  # type: ignore[method-assign]  # the loop itself is to hang
     try:
         assert hangs.wait(10)
         supervisor.waiting()

@@ -211,7 +211,7 @@ def test_family_linear_equals_least_squares(small: Clean, padding: Padding, shor
     from gapcast_trainer.windows import shorten
 
     task = WindowTask(WindowSpec(6, padding))
-    train = examples(small.series, task, SPLIT, SplitPart.TRAIN).take(np.arange(500))
+    train = examples(small.series, task, SPLIT, SplitPart.TRAIN).select(np.arange(500))
     family, hyper = find_family("linear", {"ridge": 0.0})
     design = Design(task, None, SCALE)
     model = family.build(design, hyper)

@@ -150,7 +150,7 @@ def descend_as(small: Clean, model: FakeModel, patience: int = 3) -> tuple[str, 
     best: list[int] = []
     plan = synthetic.plan("lstm", window=WINDOW, descent={"patience": patience, "epochs": 20})
     how = descend(
-        model, train, validate, Design(WindowTask()), plan, keep=lambda p: best.append(p.best_epoch), progress=False
+        model, train, validate, Design(WindowTask()), plan, on_epoch=lambda p: best.append(p.best_epoch), progress=False
     )
     return how, best
 

@@ -184,7 +184,7 @@ def test_whole_set_reproduces_the_cards_scores(shipped: TflitePredictor, whole: 
 def test_whole_set_short_windows_beat_persistence(shipped: TflitePredictor, whole: Clean) -> None:
     """By the squared error of the mean, and by the absolute error of the median if there is one."""
     seen = seen_by(shipped, whole)
-    slice_of = seen.take(np.arange(0, len(seen), 9))
+    slice_of = seen.select(np.arange(0, len(seen), 9))
     naive = score(Persistence(shipped.spec), slice_of)
     for n_kept in (n for n in SHOWN if n <= shipped.spec.context):
         found = score(shipped, slice_of, n_kept=n_kept)
@@ -198,5 +198,5 @@ def test_whole_set_interval_coverage_at_every_hour(whole: Clean) -> None:
     seen = seen_by(shipped, whole)
     hour = seen.observed_minute % 1_440 // 60
     for each in range(24):
-        found = score(shipped, seen.take(np.flatnonzero(hour == each)))
+        found = score(shipped, seen.select(np.flatnonzero(hour == each)))
         assert found.coverage == pytest.approx(0.90, abs=0.05), each

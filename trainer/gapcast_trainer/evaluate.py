@@ -94,7 +94,7 @@ def _evaluate(
     with tqdm(total=n_windows, unit="window", unit_scale=True, desc=model.name, disable=not progress) as bar:
         outputs = predict_windows(model, windows, advance=bar.update)
         sheets = {lead: make_sheet(outputs, minutes, lead) for lead in model.lead_times_min}
-        short, scored = windows.take(few), minutes.take(few)
+        short, scored = windows.select(few), minutes.select(few)
         for n_kept in counts:
             found = predict_windows(model, short, n_kept=n_kept, advance=bar.update)
             for lead, sheet in sheets.items():

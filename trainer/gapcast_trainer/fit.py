@@ -60,10 +60,10 @@ def fit(
     )
     if family.solve is not None:
         family.solve(model, train, design, hyper, plan.augment, progress=progress)
-    keeper = _BestWeights(run, folder, note, watch)
+    best_weights = _BestWeights(run, folder, note, watch)
     if model.trainable_weights:
-        status = descend(model, train, validate, design, plan, keep=keeper.keep, progress=progress)
-        run = replace(keeper.run, status=status)
+        status = descend(model, train, validate, design, plan, on_epoch=best_weights.save_progress, progress=progress)
+        run = replace(best_weights.run, status=status)
     else:
         run = replace(run, status="finished", weights_sha256=save_weights(folder, model.get_weights()))
     save_run(folder, run)
@@ -79,7 +79,7 @@ class _BestWeights:
         self._note = note
         self._watch = watch
 
-    def keep(self, so_far: EpochProgress) -> None:
+    def save_progress(self, so_far: EpochProgress) -> None:
         """Write the run, and the weights if they are the best so far."""
         n_epochs, last = len(so_far.history), so_far.history[-1]
         better = so_far.best_epoch == n_epochs

@@ -41,12 +41,12 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
     design: Design,
     plan: experiment.Experiment,
     *,
-    keep: Callable[[EpochProgress], None],
+    on_epoch: Callable[[EpochProgress], None],
     progress: bool,
 ) -> Status:
     """Fit the trainable weights of ``model`` and set the best ones.
 
-    ``keep`` is called after each epoch. Ctrl-C stops the training with the best weights so far; before the
+    ``on_epoch`` is called after each epoch. Ctrl-C stops the training with the best weights so far; before the
     end of the first epoch there are none, and KeyboardInterrupt propagates. Raises
     :class:`~gapcast.core.errors.SourceError` if a chunk of a training set is damaged.
     """
@@ -65,7 +65,7 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
         metrics={MEAN: [keras.metrics.MeanMetricWrapper(squared_error_at_horizon, name="mse_kw2")]},
         jit_compile=False,  # compiled, the unrolled LSTMs are two to three times slower on a CPU
     )
-    watch = _EpochCallback(plan, len(batches), rate, keep, progress)
+    watch = _EpochCallback(plan, len(batches), rate, on_epoch, progress)
     averaged = [keras.callbacks.SwapEMAWeights()] if descent.average else []
     status: Status = "finished"
     try:
@@ -139,7 +139,7 @@ class _EpochCallback(keras.callbacks.Callback):
         plan: experiment.Experiment,
         n_batches: int,
         rate: Rate,
-        keep: Callable[[EpochProgress], None],
+        on_epoch: Callable[[EpochProgress], None],
         progress: bool,
     ) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class _EpochCallback(keras.callbacks.Callback):
         self._descent = plan.descent
         self._n_batches = n_batches
         self._rate = rate
-        self._keep = keep
+        self._on_epoch = on_epoch
         self._history: tuple[Epoch, ...] = ()
         self._judged: list[F32] = []
         n_steps = plan.descent.epochs * n_batches
@@ -178,7 +178,7 @@ class _EpochCallback(keras.callbacks.Callback):
         if self.best is None:
             self.model.stop_training = True
             return
-        self._keep(self.best)
+        self._on_epoch(self.best)
         if epoch + 1 - self.best.best_epoch >= self._descent.patience:
             self.ran_out = True
             self.model.stop_training = True

@@ -109,7 +109,7 @@ class Examples:
         for first in range(0, len(self), size):
             yield self.inputs(first, first + size, n_kept=n_kept), self.target_kw[first : first + size]
 
-    def take(self, chosen: I64) -> Examples:
+    def select(self, chosen: I64) -> Examples:
         """Return the examples at ``chosen`` (indices into this one, ascending)."""
         return replace(
             self,
@@ -122,7 +122,7 @@ class Examples:
 
     def whole(self) -> Examples:
         """Return the examples that end with :data:`WHOLE_MIN` consecutive real readings."""
-        return self.take(np.flatnonzero(self.n_recent == WHOLE_MIN).astype(np.int64))
+        return self.select(np.flatnonzero(self.n_recent == WHOLE_MIN).astype(np.int64))
 
 
 def examples(series: Series, task: WindowTask, split: MinuteSplit, part: SplitPart) -> Examples:

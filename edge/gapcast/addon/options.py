@@ -75,13 +75,13 @@ def _sources(meters: object) -> list[dict[str, Any]]:
     return [_source(i, meter) for i, meter in enumerate(meters)]
 
 
-def _source(place: int, meter: Mapping[str, Any]) -> dict[str, Any]:
+def _source(index: int, meter: Mapping[str, Any]) -> dict[str, Any]:
     """Return the ``[[sources]]`` entry of one meter; empty options are left to the preset."""
     values = {key: value for key, value in meter.items() if value is not None and value != ""}
     if values.get("preset") == _CUSTOM:
         del values["preset"]
         if "topic" not in values:
-            msg = f"option meters.{place}.topic: a custom meter needs its topic, such as energy/{{device}}/power"
+            msg = f"option meters.{index}.topic: a custom meter needs its topic, such as energy/{{device}}/power"
             raise SettingsError(msg)
         values.setdefault("format", "json" if "value" in values else "number")
     return values

@@ -66,7 +66,7 @@ def _document(
         "online": availability.is_online(row),
         "last_reading": {"ts": minute_label(stream.last_minute), "gap_kw": last_kw},
         "n_observed": buffers.count_observed(stream),
-        "context": engine.publisher.spec.context,
+        "context": engine.published_model.spec.context,
         "forecast": None if forecast is None else forecast.document(),
         "scores": {
             str(period): summary.document() for period, summary in scores.items() if every_period or period == LAST_DAY
@@ -79,4 +79,4 @@ def _history(
 ) -> HistoryColumns | None:
     if device not in engine.buffers:
         return None
-    return engine.history.of(engine.buffers.row(device), n_minutes, engine.publisher.lead_times_min[-1])
+    return engine.history.of(engine.buffers.row(device), n_minutes, engine.published_model.lead_times_min[-1])

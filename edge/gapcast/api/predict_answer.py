@@ -122,13 +122,13 @@ def location_path(location: tuple[str | int, ...]) -> str:
     >>> location_path(("readings", 1, "timed", "ts")), location_path(())
     ('readings[1].ts', 'the body')
     """
-    place = ""
+    path = ""
     for part in location:
         if isinstance(part, int):
-            place += f"[{part}]"
+            path += f"[{part}]"
         elif part not in KINDS:
-            place += f".{part}" if place else part
-    return place or "the body"
+            path += f".{part}" if path else part
+    return path or "the body"
 
 
 def _problem_answer(problem: Problem) -> PredictAnswer:

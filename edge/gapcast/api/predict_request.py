@@ -76,10 +76,10 @@ def request_of(document: object, max_readings: int) -> PredictRequest:
     return PredictRequest.model_validate(document)
 
 
-def _require_known(document: dict[str, Any], model: type[BaseModel], place: str) -> None:
+def _require_known(document: dict[str, Any], model: type[BaseModel], path: str) -> None:
     if len(document) > len(model.model_fields):
         unknown = next(name for name in document if name not in model.model_fields)
-        msg = f"{place}{unknown}: Extra inputs are not permitted"
+        msg = f"{path}{unknown}: Extra inputs are not permitted"
         raise RequestError(msg)
 
 

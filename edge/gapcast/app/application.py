@@ -158,7 +158,7 @@ class Application:
             DeviceTopic.parse("topics.scores", settings.topics.scores) if settings.learning.report_every_min else None,
             settings.homeassistant.max_devices,
         )
-        link.discovery = Discovery(self.session, discovery_topics, self._engine.publisher)
+        link.discovery = Discovery(self.session, discovery_topics, self._engine.published_model)
         link.listen(discovery_topics.birth_topic, link.discovery)
 
     def _prepare_models(self, models: Models) -> None:
@@ -170,7 +170,7 @@ class Application:
         """Switch the REST API and discovery to new models."""
         self.models = models
         if self._link.discovery is not None:
-            self._link.discovery.use_model(self.service.queries.publisher)
+            self._link.discovery.use_model(self.service.queries.published_model)
 
     def reload(self) -> None:
         """Reload the models beside the stream; see :meth:`gapcast.app.model_watcher.ModelWatcher.request_reload`."""
@@ -197,9 +197,9 @@ class Application:
         gc.set_threshold(_GC_THRESHOLD)
         self._notifier.ready(self.service.queries.status_line())
         try:
-            on_turn = partial(self._on_turn, stopping)
-            if wait_for_topic_affinity(self._settings, self._options, stopping, on_turn):
-                self.service.run(stopping, on_turn)
+            on_iteration = partial(self._on_iteration, stopping)
+            if wait_for_topic_affinity(self._settings, self._options, stopping, on_iteration):
+                self.service.run(stopping, on_iteration)
         finally:
             self._notifier.stopping()
             self._model_watcher.stop()
@@ -207,8 +207,8 @@ class Application:
             self._http_server.stop()
             self.close()
 
-    def _on_turn(self, stopping: Event) -> None:
-        """Notify the watchdog of a turn of the stream, unless the HTTP thread has died and a restart is needed."""
+    def _on_iteration(self, stopping: Event) -> None:
+        """Notify the watchdog that the stream runs, unless the HTTP thread has died and a restart is needed."""
         if stopping.is_set():
             self._notifier.stopping()
         elif self._http_server.is_alive:

@@ -61,12 +61,12 @@ def measure_distribution(settings: Settings, options: SessionOptions) -> GroupDi
 
 
 def wait_for_topic_affinity(
-    settings: Settings, options: SessionOptions, stopping: Event, on_turn: Callable[[], None] = lambda: None
+    settings: Settings, options: SessionOptions, stopping: Event, on_iteration: Callable[[], None] = lambda: None
 ) -> bool:
     """Wait until the broker is known to deliver each topic to one worker; return False if stopped before.
 
-    ``on_turn`` is called after each inconclusive measurement. Raises :class:`SettingsError` if the broker splits the
-    readings of a meter.
+    ``on_iteration`` is called after each inconclusive measurement. Raises :class:`SettingsError` if the broker splits
+    the readings of a meter.
     """
     group = settings.mqtt.share_group
     while not stopping.is_set():
@@ -89,7 +89,7 @@ def wait_for_topic_affinity(
             problem=found.problem,
             cure="check the broker and the permissions on topics.dealing; the measurement is repeated",
         )
-        on_turn()
+        on_iteration()
         stopping.wait(_RETRY_S)
     return False
 

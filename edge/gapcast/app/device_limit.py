@@ -23,10 +23,10 @@ _LATEST_BYTES = 36
 def device_cost(engine: Engine) -> DeviceCost:
     """Return the memory per device in ``engine`` and around it."""
     buffers, ensemble, history = engine.buffers, engine.ensemble, engine.history
-    n_leads, n_experts = len(engine.model.lead_times_min), 0 if ensemble is None else len(ensemble.experts)
+    n_leads, n_members = len(engine.model.lead_times_min), 0 if ensemble is None else len(ensemble.members)
     window_bytes = 4 * buffers.row_width * len(buffers.channels)
     return DeviceCost(
-        each_bytes=_OBJECTS_BYTES + window_bytes + _LATEST_BYTES + 4 * n_leads + 8 * n_experts,
+        each_bytes=_OBJECTS_BYTES + window_bytes + _LATEST_BYTES + 4 * n_leads + 8 * n_members,
         tracked_bytes=0 if ensemble is None else _N_COPIES * ensemble.n_bytes_per_device + _SCORES_BYTES,
         n_tracked=0 if ensemble is None else ensemble.options.max_devices,
         history_bytes=history.n_bytes_per_device,

@@ -23,9 +23,9 @@ def check_writable(option: str, path: Path) -> None:
 def lines(backtest: Backtest) -> Iterator[str]:
     """Yield the lines for a terminal: one table per house, and one over all houses if there are several."""
     for house in backtest.houses:
-        yield from table(house.name, backtest.publisher, house.scored)
+        yield from table(house.name, backtest.published_model, house.scored)
     if len(backtest.houses) > 1:
-        yield from table(f"all {len(backtest.houses)} houses", backtest.publisher, backtest.scored)
+        yield from table(f"all {len(backtest.houses)} houses", backtest.published_model, backtest.scored)
     rate = backtest.n_readings / backtest.took_s if backtest.took_s else 0.0
     yield f"{backtest.n_readings:,} readings in {backtest.took_s:.1f} s: {rate:,.0f} per second"
 
@@ -33,7 +33,7 @@ def lines(backtest: Backtest) -> Iterator[str]:
 def document(backtest: Backtest) -> dict[str, Any]:
     """Return all results as a JSON document."""
     return {
-        "speaker": backtest.publisher,
+        "speaker": backtest.published_model,
         "n_readings": backtest.n_readings,
         "took_s": round(backtest.took_s, 3),
         "scored": backtest.scored.document(),
@@ -48,19 +48,19 @@ def document(backtest: Backtest) -> dict[str, Any]:
     }
 
 
-def table(name: str, publisher: str, scored: Summary) -> Iterator[str]:
-    """Yield the table of one house, or of all houses: the ``scored`` forecasts of ``publisher``."""
+def table(name: str, published_model: str, scored: Summary) -> Iterator[str]:
+    """Yield the table of one house, or of all houses: the ``scored`` forecasts of ``published_model``."""
     yield f"{name}: {scored.n:,} forecasts scored"
     if scored.mse_kw2 is None or scored.mae_kw is None:
         yield "  nothing to score: no forecast has a reading at its target minute"
         return
     yield f"  {'':<22} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"
     base_mse, base_mae = scored.persistence_mse_kw2, scored.persistence_mae_kw
-    for expert, its in scored.experts.items():
-        if expert != PERSISTENCE:
-            yield _row(expert, its.mse_kw2, its.mae_kw, base_mse, base_mae)
+    for member, its in scored.members.items():
+        if member != PERSISTENCE:
+            yield _row(member, its.mse_kw2, its.mae_kw, base_mse, base_mae)
     yield _row(PERSISTENCE, base_mse, base_mae, base_mse, base_mae)
-    yield _row(f"{publisher} (published)", scored.mse_kw2, scored.mae_kw, base_mse, base_mae)
+    yield _row(f"{published_model} (published)", scored.mse_kw2, scored.mae_kw, base_mse, base_mae)
     if scored.coverage is not None and scored.width_kw is not None:
         interval = f"{scored.coverage:.1%} coverage, mean width {scored.width_kw:.3f} kW"
         yield f"  interval: {interval}; bias {scored.bias_kw:+.4f} kW"

@@ -41,9 +41,9 @@ class HouseResult:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """The results of all houses. ``scored`` is over all of them; ``publisher`` is the model name of the forecasts."""
+    """The results of all houses. ``scored`` is over all of them; ``published_model`` is the forecasts' model name."""
 
-    publisher: str
+    published_model: str
     n_readings: int
     took_s: float
     houses: list[HouseResult]
@@ -61,7 +61,7 @@ class Tally:
     @classmethod
     def of(cls, engine: Engine, n_houses: int, scored_from: int | None) -> Tally:
         """Return an empty tally."""
-        return cls(Scores(engine.scores.experts, n_houses), Weeks(), scored_from)
+        return cls(Scores(engine.scores.members, n_houses), Weeks(), scored_from)
 
     def add(self, outcomes: Outcomes) -> None:
         """Add ``outcomes``."""
@@ -121,7 +121,7 @@ def run_houses(
             n_readings += len(readings)
             progress.update(len(readings))
     return Backtest(
-        engine.publisher.name,
+        engine.published_model.name,
         n_readings,
         time.perf_counter() - start_s,
         [_house(engine, name, tally) for name in houses],

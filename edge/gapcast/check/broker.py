@@ -85,7 +85,7 @@ def connect(session: Session) -> str:
     """Wait until the session is connected or rejected; return the last problem, empty if there was none."""
     deadline_s, problem = time.monotonic() + _BROKER_S, ""
     while not session.connected and time.monotonic() < deadline_s:
-        session.take(1, 0.25)
+        session.receive_messages(1, 0.25)
         problem = session.problem if session.problem != "not connected yet" else problem
         if session.problem.startswith(_FINAL):
             break

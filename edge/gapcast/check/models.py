@@ -18,8 +18,8 @@ def check_models(situation: Situation) -> Iterator[Finding]:
         library, admission = library_of(settings, situation.environment), admission_of(settings, situation.environment)
         situation.models = models = load_models(settings, library, admission)
     except ModelError as error:
-        place = settings.models.path or "the bundled models: reinstall gapcast"
-        cure = f"restore the model (model.tflite and card.json belong together), or select another; see {place}"
+        folder = settings.models.path or "the bundled models: reinstall gapcast"
+        cure = f"restore the model (model.tflite and card.json belong together), or select another; see {folder}"
         yield fail("models", str(error), cure, MODEL_FAILS)
         return
     names, primary = ", ".join(sorted(models.by_name)), models.primary

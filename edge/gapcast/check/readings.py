@@ -25,7 +25,7 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
     listener, wait_s = SampleListener(situation.settings), situation.wait_s
     deadline_s = time.monotonic() + wait_s
     while (left_s := deadline_s - time.monotonic()) > 0 and listener.n_messages < _MAX_MESSAGES:
-        for received in session.take(256, min(left_s, 0.25)):
+        for received in session.receive_messages(256, min(left_s, 0.25)):
             listener.receive(received)
             session.acknowledge_after(received.publication, 0)
         session.flush()

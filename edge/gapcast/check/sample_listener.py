@@ -14,7 +14,7 @@ from gapcast.core.grid import MINUTE_MS
 from gapcast.core.reading import Limits
 from gapcast.core.statistics import Statistics
 from gapcast.mqtt.payloads import decode
-from gapcast.mqtt.session import Received
+from gapcast.mqtt.session import ReceivedMessage
 from gapcast.mqtt.sources import SourceReader
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS, internal_problem
@@ -53,7 +53,7 @@ class SampleListener:
         except PayloadError:
             return False
 
-    def receive(self, received: Received) -> None:
+    def receive(self, received: ReceivedMessage) -> None:
         """Decode one message."""
         self.n_messages += 1
         publication = received.publication
@@ -78,23 +78,23 @@ class SampleListener:
     def _reject(self, topic: str, problem: PayloadError) -> None:
         self.rejected[f"{topic[:_SHOWN]}: {problem.reason}: {problem.detail}"] += 1
 
-    def _native(self, received: Received) -> tuple[str, float | None, int]:
+    def _native(self, received: ReceivedMessage) -> tuple[str, float | None, int]:
         publication, _, received_ms = received
         device = self._topic.device_in(publication.topic)
         reading = decode(device, publication.payload, publication.n_bytes, received_ms, self._limits)
         return device, reading.gap_kw, reading.minute - received_ms // MINUTE_MS
 
-    def _of_source(self, reader: SourceReader, received: Received) -> tuple[str, float | None, int]:
+    def _of_source(self, reader: SourceReader, received: ReceivedMessage) -> tuple[str, float | None, int]:
         """Return device, power and clock offset of a source's message; the current power if its minute is open."""
-        arrivals = reader.read(received)
-        for arrival in arrivals:
-            if arrival.problem is not None:
-                raise arrival.problem
+        messages = reader.read(received)
+        for message in messages:
+            if message.problem is not None:
+                raise message.problem
         route = reader.meters.route(received.publication.topic)
         if route is None:
             raise PayloadError("bad_topic", "no source reads this topic")
         meter = route.meter
-        readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
+        readings = [message.reading for message in messages if message.reading is not None]
         if readings:
             return meter.name, readings[-1].gap_kw, -meter.behind_ms // MINUTE_MS
         value = None if meter.source.is_counter else meter.update_terms({})

@@ -23,9 +23,9 @@ def overlaps(one: str, other: str) -> bool:
     for left, right in ((first, second), (second, first)):
         if left[0] in {_ONE_LEVEL, _MANY_LEVELS} and right[0].startswith("$"):
             return False
-    for place in range(max(len(first), len(second))):
-        left_level = first[place] if place < len(first) else None
-        right_level = second[place] if place < len(second) else None
+    for depth in range(max(len(first), len(second))):
+        left_level = first[depth] if depth < len(first) else None
+        right_level = second[depth] if depth < len(second) else None
         if _MANY_LEVELS in {left_level, right_level}:
             return True
         if left_level is None or right_level is None or not _levels_overlap(left_level, right_level):

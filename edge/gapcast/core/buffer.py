@@ -39,10 +39,10 @@ class ReadingStatus(Enum):
     FIRST = "first"  # accepted; one more is needed before a forecast
     DUPLICATE = "duplicate"
     LATE = "late"
-    UNCONFIRMED = "unconfirmed"  # held: more than a day ahead
+    HELD = "unconfirmed"  # more than a day ahead: held until the next reading; the value is public
     FULL = "full"  # a new device beyond the limit
     INCOMPLETE = "lacking"  # without a value for every channel
-    FAILED = "failed"  # raised an error; see Accepted.failures
+    FAILED = "failed"  # raised an error; see AcceptedBatch.failures
 
 
 class Buffers:
@@ -132,11 +132,11 @@ class Buffers:
         """Return the number of real readings in the window of ``stream``."""
         return (stream.observed & self._counted_bits).bit_count()
 
-    def repair_window(self, device: str, within: ForecastRange) -> None:
+    def repair_window(self, device: str, forecast_range: ForecastRange) -> None:
         """Replace values that no reading can have by the device's newest reading."""
         stream = self._streams[device]
         values = stream.block[stream.at].reshape(self._width, -1)
-        np.copyto(values, values[stream.end - 1].copy(), where=~within.usable_windows(values))
+        np.copyto(values, values[stream.end - 1].copy(), where=~forecast_range.usable_windows(values))
 
     @property
     def row_width(self) -> int:
@@ -246,7 +246,7 @@ class Buffers:
             return self._restart_with(stream, [held, reading])
         self._discard_held(stream)
         stream.held = reading
-        return ReadingStatus.UNCONFIRMED
+        return ReadingStatus.HELD
 
     def _restart_with(self, stream: Stream, readings: list[Reading]) -> ReadingStatus:
         status = self._restart(stream, readings[0])

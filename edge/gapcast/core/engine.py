@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gapcast.core.buffer import Buffers, ReadingStatus
 from gapcast.core.errors import StateError
 from gapcast.core.forecast import Forecast, Forecasts
-from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, publisher_of
+from gapcast.core.forecast_builder import BatchKeys, from_ensemble, from_single_model, published_model_of
 from gapcast.core.forecast_range import WIDEST, Flags, ForecastRange, Repairs, Replacement
 from gapcast.core.history import History
 from gapcast.core.latest import Latest
@@ -53,10 +53,10 @@ _DAMAGED: _ErrstateOptions = {"over": "ignore", "divide": "ignore", "invalid": "
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedBatch:
     """The results of a batch of readings, and the windows to forecast.
 
-    ``statuses[i]`` is the status of reading ``i``, ``place[i]`` the index of its window and forecast, or -1.
+    ``statuses[i]`` is the status of reading ``i``, ``forecast_indices[i]`` the index of its window and forecast, or -1.
     ``windows`` is ``[N, context]``, kW, or ``[N, context, C]`` if the model takes C measured features;
     ``devices``, ``rows`` (in :class:`Buffers`), ``minutes`` and ``n_observed`` are those of the windows;
     ``first_rows`` are the rows of readings that were the first of a history and have no window.
@@ -65,7 +65,7 @@ class Accepted:
     """
 
     statuses: list[ReadingStatus]
-    place: list[int]
+    forecast_indices: list[int]
     windows: NDArray[np.float32]
     devices: list[str]
     rows: list[int]
@@ -114,27 +114,27 @@ class Engine:
         self.ensemble = ensemble
         #: Limits of readings, and the range of forecasts.
         self.limits = limits if ensemble is None else ensemble.limits
-        self.within = ForecastRange.of(self.limits)
-        self._panel = panel = Panel((model,) if ensemble is None else ensemble.models, zone, self.within)
+        self.forecast_range = ForecastRange.of(self.limits)
+        self._panel = panel = Panel((model,) if ensemble is None else ensemble.models, zone, self.forecast_range)
         #: The model identity that forecasts are published under.
-        self.publisher: ModelIdentity = model if ensemble is None else publisher_of(ensemble, panel.context)
+        self.published_model: ModelIdentity = model if ensemble is None else published_model_of(ensemble, panel.context)
         self.buffers = Buffers(
             WindowSpec(panel.context, model.spec.padding),
             max_devices,
             panel.channels,
-            n_counted=self.publisher.spec.context,
+            n_counted=self.published_model.spec.context,
         )
         self.includes_path = includes_path
         self._has_path = includes_path and len(model.lead_times_min) > 1
-        experts = ensemble.experts if ensemble is not None and ensemble.options.combines else ()
+        members = ensemble.members if ensemble is not None and ensemble.options.combines else ()
         n_tracked = 0 if ensemble is None else ensemble.options.max_devices
         #: Forecast accuracy and drift, by row of the buffers.
-        self.scores, self.drift = Scores(() if ensemble is None else ensemble.experts, n_tracked), Drift(n_tracked)
+        self.scores, self.drift = Scores(() if ensemble is None else ensemble.members, n_tracked), Drift(n_tracked)
         #: The newest forecasts, by row of the buffers.
-        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, experts, self.within)
+        self.newest = Latest(len(model.lead_times_min) if self._has_path else 1, members, self.forecast_range)
         self.history = history or History()
 
-    def accept(self, readings: Sequence[Reading]) -> Accepted:
+    def accept(self, readings: Sequence[Reading]) -> AcceptedBatch:
         """Accept ``readings`` in order; several readings of one device in a batch are handled as if one by one.
 
         A reading that raises an unexpected exception does not prevent the others from being accepted. Later readings
@@ -142,7 +142,7 @@ class Engine:
         """
         windows = np.empty((len(readings), *self.buffers.shape), dtype=np.float32)
         statuses: list[ReadingStatus] = []
-        place: list[int] = []
+        forecast_indices: list[int] = []
         devices: list[str] = []
         minutes: list[int] = []
         n_observed: list[int] = []
@@ -162,23 +162,25 @@ class Engine:
                     if status is ReadingStatus.READY:
                         n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
                         statuses.append(status)
-                        place.append(len(devices))
+                        forecast_indices.append(len(devices))
                         devices.append(reading.device)
                         rows.append(row)
                         minutes.append(reading.minute)
                         continue
                     first_rows.append(row)
                 statuses.append(status)
-                place.append(-1)
+                forecast_indices.append(-1)
             except Exception as error:
-                failures.append((len(place), error))
+                failures.append((len(forecast_indices), error))
                 statuses.append(ReadingStatus.FAILED)
-                place.append(-1)
+                forecast_indices.append(-1)
         windows = windows[: len(devices)]
         account = self._account(statuses)
-        return Accepted(statuses, place, windows, devices, rows, first_rows, minutes, n_observed, *account, failures)
+        return AcceptedBatch(
+            statuses, forecast_indices, windows, devices, rows, first_rows, minutes, n_observed, *account, failures
+        )
 
-    def forecast(self, accepted: Accepted, issued_at_ms: int) -> Forecasts:
+    def forecast(self, accepted: AcceptedBatch, issued_at_ms: int) -> Forecasts:
         """Forecast the accepted windows in one call per model, and store the newest forecast of each device.
 
         All powers are finite and within the range of forecasts, and bounds enclose the median: other values are
@@ -186,7 +188,7 @@ class Engine:
         """
         keys = BatchKeys(accepted.devices, accepted.minutes, accepted.n_observed)
         if not accepted.devices:
-            return Forecasts(self.publisher, issued_at_ms, *keys, [])
+            return Forecasts(self.published_model, issued_at_ms, *keys, [])
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         measured = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
         predictions, unusable = self._panel.predict(measured, minutes)
@@ -198,15 +200,15 @@ class Engine:
             with np.errstate(**_DAMAGED):
                 published = self.ensemble.forecast(rows, minutes, measured[:, :, 0], predictions)
             path_kw, replaced = predictions[0].mean if self._has_path else None, published.replaced
-            forecasts = from_ensemble(self.ensemble, self.publisher, keys, issued_at_ms, published, path_kw)
+            forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, published, path_kw)
         if unusable or replaced:
             repairs = self._repair(accepted, measured, unusable, replaced)
             forecasts = replace(forecasts, repairs=repairs)
-        self.newest.keep(accepted.rows, forecasts)
+        self.newest.store_forecasts(accepted.rows, forecasts)
         self.history.record_forecasts(accepted.rows, forecasts)
         return forecasts
 
-    def predict(self, accepted: Accepted) -> list[Prediction]:
+    def predict(self, accepted: AcceptedBatch) -> list[Prediction]:
         """Return each model's prediction for the windows of ``accepted``, at least one, without storing or learning."""
         minutes = np.asarray(accepted.minutes, dtype=np.int64)
         windows = accepted.windows.reshape(len(minutes), self.buffers.spec.context, -1)
@@ -245,7 +247,7 @@ class Engine:
     def latest(self) -> list[Forecast]:
         """Return the newest forecast of every device that has one."""
         devices, latest = self.copy_latest()
-        return latest.read_all(devices, self.publisher)
+        return latest.read_all(devices, self.published_model)
 
     def copy_latest(self) -> tuple[list[str], Latest]:
         """Return the devices by row ("": forgotten), and a copy of their newest forecasts."""
@@ -253,7 +255,9 @@ class Engine:
 
     def latest_of(self, device: str) -> Forecast | None:
         """Return the device's newest forecast, or None if the device is unknown or has none yet."""
-        return self.newest.read(self.buffers.row(device), device, self.publisher) if device in self.buffers else None
+        return (
+            self.newest.read(self.buffers.row(device), device, self.published_model) if device in self.buffers else None
+        )
 
     def forget(self, device: str) -> int | None:
         """Remove all state of ``device``; return the row it had, or None if it is unknown."""
@@ -268,7 +272,7 @@ class Engine:
         return row
 
     def _repair(
-        self, accepted: Accepted, measured: F32, unusable: dict[int, Unusable], replaced: list[tuple[int, float]]
+        self, accepted: AcceptedBatch, measured: F32, unusable: dict[int, Unusable], replaced: list[tuple[int, float]]
     ) -> Repairs:
         """Return the repairs of a batch, and repair the buffers of devices with a damaged window."""
         found: list[Replacement] = []
@@ -283,13 +287,13 @@ class Engine:
         found += (Replacement(accepted.devices[i], "state", value_kw) for i, value_kw in replaced)
         touched[[i for i, _ in replaced]] = True
         for i in np.flatnonzero(touched).tolist():
-            if not self.within.usable_windows(measured[i]).all():
-                self.buffers.repair_window(accepted.devices[i], self.within)
-        return Repairs(tuple(models[place].name for place in sorted(unusable)), tuple(found))
+            if not self.forecast_range.usable_windows(measured[i]).all():
+                self.buffers.repair_window(accepted.devices[i], self.forecast_range)
+        return Repairs(tuple(models[i].name for i in sorted(unusable)), tuple(found))
 
     def _account(self, statuses: list[ReadingStatus]) -> tuple[list[Reading], dict[Result, int]]:
         counts: dict[Result, int] = {}
-        for status in set(statuses) - {ReadingStatus.UNCONFIRMED}:  # counted once confirmed or disproved
+        for status in set(statuses) - {ReadingStatus.HELD}:  # counted once confirmed or disproved
             result = _RESULT[status]
             counts[result] = counts.get(result, 0) + statuses.count(status)
         buffers = self.buffers
@@ -309,8 +313,10 @@ def _require_sound(device: str, readings: Sequence[Reading], failures: Sequence[
         raise StateError(msg)
 
 
-def none_accepted(readings: Sequence[Reading]) -> Accepted:
+def none_accepted(readings: Sequence[Reading]) -> AcceptedBatch:
     """Return the result for ``readings`` of which none could be accepted: all failed, and there is no window."""
-    statuses, place = [ReadingStatus.FAILED] * len(readings), [-1] * len(readings)
+    statuses, forecast_indices = [ReadingStatus.FAILED] * len(readings), [-1] * len(readings)
     windows = np.empty((0, 0), dtype=np.float32)
-    return Accepted(statuses, place, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {})
+    return AcceptedBatch(
+        statuses, forecast_indices, windows, [], [], [], [], [], [], {"rejected": len(readings)} if readings else {}
+    )

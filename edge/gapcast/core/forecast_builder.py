@@ -25,7 +25,7 @@ class BatchKeys(NamedTuple):
     n_observed: list[int]
 
 
-def publisher_of(ensemble: Ensemble, context: int) -> PublishedModel:
+def published_model_of(ensemble: Ensemble, context: int) -> PublishedModel:
     """Return the model identity of ``ensemble``'s forecasts: the ensemble, or its first model with calibrated bounds.
 
     ``context`` is the longest context of its models, minutes.
@@ -62,33 +62,35 @@ def from_single_model(
 
 def from_ensemble(
     ensemble: Ensemble,
-    publisher: ModelIdentity,
+    published_model: ModelIdentity,
     keys: BatchKeys,
     issued_at_ms: int,
     published: EnsembleForecasts,
     path_kw: F32 | None,
 ) -> Forecasts:
-    """Return the forecasts ``published`` by ``ensemble`` under the identity of ``publisher``.
+    """Return the forecasts ``published`` by ``ensemble`` under the identity of ``published_model``.
 
     ``path_kw`` ``[N, K]`` is the first model's mean for each lead time (None: forecasts have no path). The ensemble's
     correction at the horizon is applied to the path in proportion to the lead time.
     """
     mean_kw, median_kw, lower_kw, upper_kw = _rounded(published.kw.T.astype(np.float32)).tolist()
-    levels = publisher.quantile_levels or ()
+    levels = published_model.quantile_levels or ()
     corrected_path_kw: list[list[float]] | None = None
     if path_kw is not None:
-        leads_min = np.asarray(publisher.lead_times_min)
+        leads_min = np.asarray(published_model.lead_times_min)
         added_kw = (published.kw[:, 0] - path_kw[:, -1])[:, np.newaxis] * (leads_min / leads_min[-1])
-        within = ensemble.within
-        path = _rounded(np.minimum(np.maximum(path_kw + added_kw, within.low_kw), within.high_kw).astype(np.float32))
+        forecast_range = ensemble.forecast_range
+        path = _rounded(
+            np.minimum(np.maximum(path_kw + added_kw, forecast_range.low_kw), forecast_range.high_kw).astype(np.float32)
+        )
         path[:, -1] = mean_kw
         corrected_path_kw = path.tolist()
     shares = None
     if ensemble.options.combines:
         weights = published.shares.astype(np.float32).reshape(len(published.shares), -1)
-        shares = Shares(ensemble.experts, weights.tolist())
+        shares = Shares(ensemble.members, weights.tolist())
     return Forecasts(
-        publisher,
+        published_model,
         issued_at_ms,
         *keys,
         gap_kw=mean_kw,

@@ -155,19 +155,19 @@ class ForecastRange:
 
 
 def replace_windows(
-    prediction: Prediction, which: Flags, last_kw: F64, levels: tuple[float, ...] | None, within: ForecastRange
+    prediction: Prediction, which: Flags, last_kw: F64, levels: tuple[float, ...] | None, forecast_range: ForecastRange
 ) -> Prediction:
     """Return ``prediction`` with persistence in the windows selected by ``which`` ``[N]``.
 
     ``last_kw`` ``[N]`` are the windows' newest readings, ``levels`` the quantile levels.
     """
     mean = prediction.mean.copy()
-    fallback_kw = within.persistence(last_kw[which])
+    fallback_kw = forecast_range.persistence(last_kw[which])
     mean[which] = fallback_kw[:, :1]
     if prediction.quantiles is None:
         return Prediction(mean)
     quantiles = prediction.quantiles.copy()
-    for place, level in enumerate(levels or ()):
+    for i, level in enumerate(levels or ()):
         column = 1 if level == 0.5 else 2 if level < 0.5 else 3  # noqa: PLR2004 - the median
-        quantiles[which, :, place] = fallback_kw[:, column, np.newaxis]
+        quantiles[which, :, i] = fallback_kw[:, column, np.newaxis]
     return Prediction(mean, quantiles)

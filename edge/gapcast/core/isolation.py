@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from gapcast.core.buffer import ReadingStatus
-from gapcast.core.engine import Accepted, Engine
+from gapcast.core.engine import AcceptedBatch, Engine
 from gapcast.core.errors import GapcastError
 from gapcast.core.forecast import Forecasts, joined
 
@@ -17,11 +17,11 @@ MAX_FAILURES = 16
 _NOT_TRIED = "not tried: too many forecasts of the same batch failed"
 
 
-class ForecastFailed(GapcastError):  # noqa: N818 - among :attr:`Accepted.failures`, where nothing else is
+class ForecastFailed(GapcastError):  # noqa: N818 - among :attr:`AcceptedBatch.failures`, where nothing else is
     """The forecast of one window raised ``__cause__``; the state of its device is sound."""
 
 
-def forecast_apart(engine: Engine, accepted: Accepted, issued_at_ms: int) -> tuple[Accepted, Forecasts]:
+def forecast_apart(engine: Engine, accepted: AcceptedBatch, issued_at_ms: int) -> tuple[AcceptedBatch, Forecasts]:
     """Forecast ``accepted``, at least one window, by bisection until the windows that raise are isolated.
 
     Return the forecasts of the others, and ``accepted`` adapted to them: readings without a forecast are
@@ -30,12 +30,12 @@ def forecast_apart(engine: Engine, accepted: Accepted, issued_at_ms: int) -> tup
     """
     failed: dict[int, Exception] = {}
     parts = list(_forecast(engine, accepted, range(len(accepted.devices)), issued_at_ms, failed))
-    forecasts = joined(parts) if parts else Forecasts(engine.publisher, issued_at_ms, [], [], [], [])
+    forecasts = joined(parts) if parts else Forecasts(engine.published_model, issued_at_ms, [], [], [], [])
     return _without(accepted, failed), forecasts
 
 
 def _forecast(
-    engine: Engine, accepted: Accepted, which: range, issued_at_ms: int, failed: dict[int, Exception]
+    engine: Engine, accepted: AcceptedBatch, which: range, issued_at_ms: int, failed: dict[int, Exception]
 ) -> Iterator[Forecasts]:
     """Yield the forecasts of the windows ``which``, in order; add windows that raise to ``failed``."""
     if len(failed) >= MAX_FAILURES:
@@ -59,38 +59,38 @@ def _forecast(
     yield forecasts
 
 
-def _forecast_without_learning(engine: Engine, part: Accepted, issued_at_ms: int) -> Forecasts:
+def _forecast_without_learning(engine: Engine, part: AcceptedBatch, issued_at_ms: int) -> Forecasts:
     """Forecast one window again after resetting the learning state of its device, if the models can be run."""
     engine.predict(part)
     engine.forget_learning(part.rows[0])
     return engine.forecast(part, issued_at_ms)
 
 
-def _part(accepted: Accepted, which: range) -> Accepted:
+def _part(accepted: AcceptedBatch, which: range) -> AcceptedBatch:
     some = slice(which.start, which.stop)
-    return Accepted(
+    return AcceptedBatch(
         [], [], accepted.windows[some], accepted.devices[some], accepted.rows[some], [], accepted.minutes[some],
         accepted.n_observed[some], [], {},
     )  # fmt: skip
 
 
-def _without(accepted: Accepted, failed: dict[int, Exception]) -> Accepted:
+def _without(accepted: AcceptedBatch, failed: dict[int, Exception]) -> AcceptedBatch:
     if not failed:
         return accepted
     sound = [i for i in range(len(accepted.devices)) if i not in failed]
-    new_place = {i: place for place, i in enumerate(sound)}
+    new_index = {old: new for new, old in enumerate(sound)}
     statuses = [
         ReadingStatus.FAILED if i in failed else status
-        for i, status in zip(accepted.place, accepted.statuses, strict=True)
+        for i, status in zip(accepted.forecast_indices, accepted.statuses, strict=True)
     ]
     counts = dict(accepted.counts)
     counts["accepted"] = counts.get("accepted", 0) - len(failed)
     counts["rejected"] = counts.get("rejected", 0) + len(failed)
-    raised = [(reading, failed[i]) for reading, i in enumerate(accepted.place) if i in failed]
+    raised = [(reading, failed[i]) for reading, i in enumerate(accepted.forecast_indices) if i in failed]
     return replace(
         accepted,
         statuses=statuses,
-        place=[new_place.get(i, -1) for i in accepted.place],
+        forecast_indices=[new_index.get(i, -1) for i in accepted.forecast_indices],
         windows=accepted.windows[np.asarray(sound, dtype=np.intp)],
         devices=[accepted.devices[i] for i in sound],
         rows=[accepted.rows[i] for i in sound],

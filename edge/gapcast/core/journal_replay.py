@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from gapcast.core.engine import Accepted, Engine
+from gapcast.core.engine import AcceptedBatch, Engine
 from gapcast.core.errors import ModelError
 from gapcast.core.reading import Reading
 from gapcast.core.window import F32
@@ -82,7 +82,7 @@ class JournalReplay:
             devices = [device for device, _ in some]
             windows, minutes, n_observed, issued_at_ms = map(list, zip(*(what for _, what in some), strict=True))
             rows = [engine.buffers.row(device) for device in devices]
-            ready = Accepted([], [], np.stack(windows), devices, rows, [], minutes, n_observed, [], {})
+            ready = AcceptedBatch([], [], np.stack(windows), devices, rows, [], minutes, n_observed, [], {})
             try:
                 engine.forecast(ready, 0)
             except ModelError:
@@ -91,9 +91,9 @@ class JournalReplay:
         self._due.clear()
 
 
-def _joined(parts: list[Accepted]) -> Accepted:
+def _joined(parts: list[AcceptedBatch]) -> AcceptedBatch:
     """Return the windows of all ``parts``, in order."""
     windows = np.concatenate([part.windows for part in parts])
     names = ("devices", "rows", "minutes", "n_observed")
     devices, rows, minutes, n_observed = ([one for part in parts for one in getattr(part, name)] for name in names)
-    return Accepted([], [], windows, devices, rows, [], minutes, n_observed, [], {})
+    return AcceptedBatch([], [], windows, devices, rows, [], minutes, n_observed, [], {})

@@ -31,24 +31,26 @@ Number = TypeVar("Number", bound=np.generic)
 class Latest:
     """The latest forecast of each row of :class:`gapcast.core.buffer.Buffers`."""
 
-    def __init__(self, n_leads: int = 1, experts: tuple[str, ...] = (), within: ForecastRange = _WIDEST_RANGE) -> None:
-        """Store forecasts for ``n_leads`` lead times, and the weights of the ensemble members ``experts``.
+    def __init__(
+        self, n_leads: int = 1, members: tuple[str, ...] = (), forecast_range: ForecastRange = _WIDEST_RANGE
+    ) -> None:
+        """Store forecasts for ``n_leads`` lead times, and the weights of the ensemble ``members``.
 
-        Forecasts that are not ``within`` the range, as after damage, are not returned.
+        Forecasts outside ``forecast_range``, as after damage, are not returned.
         """
-        self._experts = experts
-        self._within = within
-        slack_kw = _ROUNDING * (within.high_kw - within.low_kw)
-        self._low_kw, self._high_kw = within.low_kw - slack_kw, within.high_kw + slack_kw
+        self._members = members
+        self._forecast_range = forecast_range
+        slack_kw = _ROUNDING * (forecast_range.high_kw - forecast_range.low_kw)
+        self._low_kw, self._high_kw = forecast_range.low_kw - slack_kw, forecast_range.high_kw + slack_kw
         #: Incremented before and after each change of several arrays: odd during one, or after one that failed.
         self.n_steps = 0
         # Median, lower, upper, then the means, as float32: rounded, they are the published values.
         self._kw = np.zeros((_FIRST_ROWS, _N_QUANTILES + n_leads), dtype=np.float32)
         self._when = np.zeros((_FIRST_ROWS, 2), dtype=np.int64)  # observed minute, issued at (ms)
         self._n_observed = np.zeros(_FIRST_ROWS, dtype=np.int32)
-        self._shares = np.zeros((_FIRST_ROWS, 2 * len(experts)), dtype=np.float32)
+        self._shares = np.zeros((_FIRST_ROWS, 2 * len(members)), dtype=np.float32)
 
-    def keep(self, rows: list[int], forecasts: Forecasts) -> None:
+    def store_forecasts(self, rows: list[int], forecasts: Forecasts) -> None:
         """Store ``forecasts``, at least one, the i-th for ``rows[i]``; the last one of a row counts."""
         self.n_steps |= 1
         self._grow(max(rows) + 1)
@@ -87,7 +89,7 @@ class Latest:
         published_kw = stored_kw.astype(np.float64).round(DECIMALS).tolist()
         median, lower, upper = (None if math.isnan(kw) else kw for kw in published_kw[:_N_QUANTILES])
         path_kw = tuple(published_kw[_N_QUANTILES:])
-        experts, median_experts = Shares(self._experts, [shares]).of(0) if self._experts else (None, None)
+        experts, median_experts = Shares(self._members, [shares]).of(0) if self._members else (None, None)
         return Forecast(
             device=device,
             observed_minute=observed_minute,
@@ -156,7 +158,7 @@ class Latest:
 
     def copy(self) -> Latest:
         """Return a copy."""
-        made = Latest(experts=self._experts, within=self._within)
+        made = Latest(members=self._members, forecast_range=self._forecast_range)
         made._kw, made._when, made._n_observed = self._kw.copy(), self._when.copy(), self._n_observed.copy()
         made._shares = self._shares.copy()
         return made

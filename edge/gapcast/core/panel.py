@@ -31,10 +31,10 @@ class PanelPredictions(NamedTuple):
 class Panel:
     """Runs several models. The first defines the measured channels; the others take all of them or the first few."""
 
-    def __init__(self, models: Sequence[Predictor], zone: tzinfo, within: ForecastRange) -> None:
-        """Run ``models``, at least one, with the time of day in ``zone``; values must be ``within`` the range."""
+    def __init__(self, models: Sequence[Predictor], zone: tzinfo, forecast_range: ForecastRange) -> None:
+        """Run ``models``, at least one, with the time of day in ``zone``; values must be in ``forecast_range``."""
         self._zone = zone
-        self._within = within
+        self._forecast_range = forecast_range
         self.channels = measured_in(models[0].features)
         #: The longest context among them.
         self.context = max(model.spec.context for model in models)
@@ -51,12 +51,12 @@ class Panel:
         inputs = assemble(measured, minutes, self._features, self._zone)
         predictions = [model.predict(inputs[view]) for model, view in self._models]
         unusable: dict[int, Unusable] = {}
-        for place, prediction in enumerate(predictions):
-            which = self._within.unusable(prediction)
+        for i, prediction in enumerate(predictions):
+            which = self._forecast_range.unusable(prediction)
             if which is not None:
-                unusable[place] = Unusable(which, prediction.mean[:, -1])
-                last_kw, levels = measured[:, -1, 0].astype(np.float64), self._models[place][0].quantile_levels
-                predictions[place] = replace_windows(prediction, which, last_kw, levels, self._within)
+                unusable[i] = Unusable(which, prediction.mean[:, -1])
+                last_kw, levels = measured[:, -1, 0].astype(np.float64), self._models[i][0].quantile_levels
+                predictions[i] = replace_windows(prediction, which, last_kw, levels, self._forecast_range)
         return PanelPredictions(predictions, unusable)
 
     def _columns(self, model: Predictor) -> slice | list[int]:

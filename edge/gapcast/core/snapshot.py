@@ -202,10 +202,10 @@ def _n_bytes(context: int) -> int:
 
 def forecast_signature(engine: Engine) -> str:
     """Return what must be equal for stored forecasts to be valid: the model, its lead times and ensemble members."""
-    publisher = engine.publisher
-    lead_times_published = publisher.lead_times_min if engine.includes_path else publisher.lead_times_min[-1:]
-    experts = "" if engine.ensemble is None else f" of {','.join(engine.ensemble.experts)}"
-    return f"{publisher.name} {publisher.version} {','.join(map(str, lead_times_published))}{experts}"
+    model = engine.published_model
+    lead_times_published = model.lead_times_min if engine.includes_path else model.lead_times_min[-1:]
+    members = "" if engine.ensemble is None else f" of {','.join(engine.ensemble.members)}"
+    return f"{model.name} {model.version} {','.join(map(str, lead_times_published))}{members}"
 
 
 def check_shapes(snapshot: Snapshot) -> None:

@@ -100,8 +100,8 @@ def _are_within(values: NDArray[Any], low: float, high: float, *, allows_nan: bo
     """Return for each row of ``values`` ``[N, *]`` whether all of it is within the range; text never is."""
     if values.dtype.kind not in "fiu":
         return np.zeros(len(values), dtype=np.bool_)
-    within: Any = (values >= low) & (values <= high)
+    inside: Any = (values >= low) & (values <= high)
     if allows_nan:
-        within = np.asarray(within | np.isnan(values))
-    result: Mask = within.reshape(len(values), -1).all(axis=1) if values.size else np.ones(len(values), dtype=np.bool_)
+        inside = np.asarray(inside | np.isnan(values))
+    result: Mask = inside.reshape(len(values), -1).all(axis=1) if values.size else np.ones(len(values), dtype=np.bool_)
     return result

@@ -41,13 +41,13 @@ def transfer_state(before: Engine, after: Engine) -> None:
             f"{', '.join(old_channels)}: restart gapcast to change to it"
         )
         raise StateError(msg)
-    if before.publisher.lead_times_min[-1] == after.publisher.lead_times_min[-1]:
+    if before.published_model.lead_times_min[-1] == after.published_model.lead_times_min[-1]:
         _transfer_outcomes(before, after)
     if forecast_signature(before) == forecast_signature(after):
         after.newest = before.newest
     if before.buffers.spec == after.buffers.spec:
         after.buffers = before.buffers
-        after.buffers.set_counted_minutes(after.publisher.spec.context)
+        after.buffers.set_counted_minutes(after.published_model.spec.context)
     else:
         _transfer_windows(before, after)
 
@@ -57,7 +57,7 @@ def _transfer_outcomes(before: Engine, after: Engine) -> None:
     if after.ensemble is not None and before.ensemble is not None:
         _transfer_learning(before.ensemble, after.ensemble, before.buffers.n_rows)
     after.drift, after.history = before.drift, before.history
-    if before.scores.experts == after.scores.experts:
+    if before.scores.members == after.scores.members:
         after.scores = before.scores
     else:
         after.scores.restore_columns(before.scores.columns(range(before.buffers.n_rows)))
@@ -67,7 +67,7 @@ def _transfer_learning(before: Ensemble, after: Ensemble, n_rows: int) -> None:
     """Move the learning state; if both ensembles have the same members and options, nothing is copied."""
     new, old = after.columns(()), before.columns(())
     if before.options == after.options and all(
-        np.array_equal(new[name], old[name]) for name in (learning_state.EXPERTS, learning_state.COLUMNS)
+        np.array_equal(new[name], old[name]) for name in (learning_state.MEMBERS, learning_state.COLUMNS)
     ):
         after.state = before.state
     else:

@@ -23,7 +23,7 @@ class ErrorsDocument(BaseModel):
     mae_kw: float | None
 
 
-class ExpertDocument(ErrorsDocument):
+class MemberDocument(ErrorsDocument):
     """Errors of one ensemble member."""
 
     skill: float | None = Field(description="1 - MSE / MSE of persistence")
@@ -45,7 +45,7 @@ class ScoresDocument(BaseModel):
     width_kw: float | None
     pinball_kw: float | None
     persistence: ErrorsDocument
-    experts: dict[str, ExpertDocument]
+    experts: dict[str, MemberDocument]
 
 
 class DeviceScores(BaseModel):

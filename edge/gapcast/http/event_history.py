@@ -59,14 +59,14 @@ class Ring:
             self.put(event.kind, event.device, _json(event.document))
             return
         accepted, forecasts = event.accepted, event.forecasts
-        for reading, status, place in zip(event.readings, accepted.statuses, accepted.place, strict=True):
+        for reading, status, index in zip(event.readings, accepted.statuses, accepted.forecast_indices, strict=True):
             if status not in _ACCEPTED:
                 continue
             device = reading.device
             document = {"device": device, "ts": minute_label(reading.minute), "gap_kw": reading.gap_kw}
             self.put("reading", device, _json(document))
-            if 0 <= place < len(forecasts):
-                self.put("forecast", device, _json(forecasts[place].document()))
+            if 0 <= index < len(forecasts):
+                self.put("forecast", device, _json(forecasts[index].document()))
 
     def put(self, kind: str, device: str | None, data: bytes) -> None:
         """Store one event."""

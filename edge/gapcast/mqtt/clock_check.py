@@ -9,8 +9,8 @@ import structlog
 from gapcast.core.clocks import Clock, Clocks, clock_fix
 from gapcast.core.grid import MINUTE_MS
 from gapcast.core.statistics import Statistics
-from gapcast.mqtt.session import Received
-from gapcast.service.ports import Arrival
+from gapcast.mqtt.session import ReceivedMessage
+from gapcast.service.ports import IncomingMessage
 
 log = structlog.get_logger(__name__)
 
@@ -36,12 +36,12 @@ class ClockCheck:
         self._statistics = statistics
         self._n_batches = 0
 
-    def check(self, received: Sequence[Received], arrivals: Sequence[Arrival]) -> None:
-        """Check some of ``arrivals``; the i-th belongs to the i-th message."""
-        step = 1 + len(arrivals) // _CLOCKS_PER_BATCH
+    def check(self, received: Sequence[ReceivedMessage], messages: Sequence[IncomingMessage]) -> None:
+        """Check some of ``messages``; the i-th is of the i-th of ``received``."""
+        step = 1 + len(messages) // _CLOCKS_PER_BATCH
         self._n_batches += 1
-        for i in range(self._n_batches % step, len(arrivals), step):
-            reading = arrivals[i].reading
+        for i in range(self._n_batches % step, len(messages), step):
+            reading = messages[i].reading
             if reading is not None:
                 _, received_s, received_ms = received[i]
                 check_clock(self._clocks, reading.device, reading.minute - received_ms // MINUTE_MS, received_s)

@@ -1,7 +1,7 @@
 """The connection under a session: connects, detects failures and reconnects, in the caller's thread.
 
 paho implements the protocol (connect, subscribe, keep-alive, TLS, websockets); PUBLISH and PUBACK bypass it
-(see :mod:`gapcast.mqtt.straight`). There is no network thread: :meth:`Connection.serve` does all network work and
+(see :mod:`gapcast.mqtt.fast_path`). There is no network thread: :meth:`Connection.serve` does all network work and
 returns.
 """
 
@@ -20,8 +20,8 @@ from gapcast.core.errors import ShardError
 from gapcast.mqtt.backoff import Backoff
 from gapcast.mqtt.client import CONNECT_TIMEOUT_S, Client, SessionOptions, build_client
 from gapcast.mqtt.delivery import LAST_ID
+from gapcast.mqtt.fast_path import FastPathSocket
 from gapcast.mqtt.frames import Acknowledgement, Publication
-from gapcast.mqtt.straight import StraightSocket
 from gapcast.mqtt.transport import CLIENT_REJECTED, NO_RESPONSE, connection_error, is_client_certificate_error
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS
 
@@ -57,7 +57,7 @@ class Connection:
         #: Whether MQTT 5 is in use, and not 3.1.1.
         self.mqtt5 = options.protocol != "3.1.1"
         self._client = self._new_client()
-        self._socket: StraightSocket | None = None
+        self._socket: FastPathSocket | None = None
         self._backoff = Backoff()
         self._answered = False  # whether the broker has sent a CONNACK on this connection
         self._deadline_s = 0.0
@@ -155,10 +155,10 @@ class Connection:
                 log_it("mqtt.no_answer", host=self._options.host, port=self._options.port, waited_s=CONNECT_TIMEOUT_S)
                 self._fall_back()  # a broker with only 3.1.1 may wait forever for the rest of a packet it misread
 
-    def wrap_socket(self, sock: Any) -> StraightSocket:
+    def wrap_socket(self, sock: Any) -> FastPathSocket:
         """Wrap the socket that paho has just connected."""
         callbacks = self._callbacks
-        self._socket = StraightSocket(
+        self._socket = FastPathSocket(
             sock, mqtt5=self.mqtt5, on_publication=callbacks.publication, on_acknowledgement=callbacks.acknowledgement
         )
         return self._socket

@@ -36,7 +36,7 @@ class Delivery:
         self._write = write
         self._encode = encode
         #: Maximum number of messages in flight: the broker's Receive Maximum.
-        self.window = LAST_ID - FIRST_ID
+        self.max_in_flight = LAST_ID - FIRST_ID
         self._online = False
         self._last_id = FIRST_ID - 1
         self._unconfirmed: dict[int, Outgoing] = {}
@@ -55,10 +55,10 @@ class Delivery:
         return next(reversed(self._unconfirmed), 0)
 
     def send(self, message: Outgoing) -> int:
-        """Send ``message`` as soon as the window allows; return its packet identifier."""
+        """Send ``message`` as soon as :attr:`max_in_flight` allows; return its packet identifier."""
         packet_id = self._next_id()
         self._unconfirmed[packet_id] = message
-        if self._online and not self._waiting and len(self._unconfirmed) <= self.window:
+        if self._online and not self._waiting and len(self._unconfirmed) <= self.max_in_flight:
             self._put(packet_id)
         else:
             self._waiting.append(packet_id)
@@ -70,7 +70,7 @@ class Delivery:
             return
         del self._unconfirmed[acknowledgement.packet_id]
         self._sent.discard(acknowledgement.packet_id)
-        self._fill_window()
+        self._send_waiting()
         self._acknowledge_ready()
 
     def acknowledge_after(self, reading_id: int, message_id: int, batch: int = 0) -> None:
@@ -90,13 +90,13 @@ class Delivery:
         self._last_persisted = batch
         self._acknowledge_ready()
 
-    def connected(self, window: int) -> None:
-        """Begin a new connection: send all unconfirmed messages again, ``window`` at a time."""
-        self.window = window
+    def connected(self, max_in_flight: int) -> None:
+        """Begin a new connection: send all unconfirmed messages again, at most ``max_in_flight`` at a time."""
+        self.max_in_flight = max_in_flight
         self._online = True
         self._unacknowledged.clear()
         self._waiting = deque(self._unconfirmed)
-        self._fill_window()
+        self._send_waiting()
 
     def disconnected(self) -> None:
         """End the connection: keep the unconfirmed messages and clear the acknowledgements."""
@@ -112,8 +112,8 @@ class Delivery:
         msg = "32,768 messages are not confirmed"
         raise OverflowError(msg)
 
-    def _fill_window(self) -> None:
-        while self._online and self._waiting and len(self._unconfirmed) - len(self._waiting) < self.window:
+    def _send_waiting(self) -> None:
+        while self._online and self._waiting and len(self._unconfirmed) - len(self._waiting) < self.max_in_flight:
             self._put(self._waiting.popleft())
 
     def _put(self, packet_id: int) -> None:

@@ -20,8 +20,8 @@ from gapcast.mqtt.topics import DeviceTopic
 
 log = structlog.get_logger(__name__)
 
-#: Discovery messages sent per turn of the service when Home Assistant starts.
-_MAX_PER_TURN = 64
+#: Discovery messages sent per iteration of the service when Home Assistant starts.
+_MAX_PER_ITERATION = 64
 #: A forecast expires at its target time; a minute later, so that the next one arrives in time.
 _GRACE_S = 60
 #: Component -> display name, key in the forecast, and the quantile that the model must provide.
@@ -179,7 +179,7 @@ class Discovery:
         """Publish some of the queued devices again; return whether more are left."""
         if self._published_model is not self._model:
             self._published_model, self._to_republish = self._model, deque(self._published)
-        for _ in range(min(_MAX_PER_TURN, len(self._to_republish))):
+        for _ in range(min(_MAX_PER_ITERATION, len(self._to_republish))):
             device = self._to_republish.popleft()
             if device in self._published:
                 self._publish(device)

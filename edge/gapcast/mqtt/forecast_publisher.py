@@ -37,7 +37,7 @@ class ForecastPublisher:
             self._forwarded.setdefault((reading.device, reading.minute), forwarded)
 
     def publish(self, forecasts: Forecasts) -> list[int]:
-        """Send each forecast on its device's topic; return their receipts.
+        """Send each forecast on its device's topic; return the ids of the messages.
 
         With MQTT 5 it expires at its target time, and the correlation data and user properties of its reading are
         forwarded with it.
@@ -47,7 +47,7 @@ class ForecastPublisher:
         horizon_min = forecasts.model.lead_times_min[-1]
         now_min = forecasts.issued_at_ms / MINUTE_MS
         publish, before, after, retain = self._session.publish, self._before, self._after, self._retain
-        receipts, forwarded = [], self._forwarded
+        forecast_ids, forwarded = [], self._forwarded
         for device, minute, payload in zip(
             forecasts.devices, forecasts.observed_minutes, self._encoder.encode(forecasts), strict=True
         ):
@@ -55,5 +55,5 @@ class ForecastPublisher:
             left_min = minute + horizon_min - now_min
             expiry_s = int(left_min * 60) if 0 < left_min <= horizon_min + 1 else REPLAY_EXPIRY_S
             extra = forwarded.get((device, minute), b"") if forwarded else b""
-            receipts.append(publish(topic, payload, retain=retain, expiry_s=expiry_s or 1, extra=extra))
-        return receipts
+            forecast_ids.append(publish(topic, payload, retain=retain, expiry_s=expiry_s or 1, extra=extra))
+        return forecast_ids

@@ -169,13 +169,13 @@ class Splitter:
         """Return where the body of the packet at ``at`` begins and ends, or None until that is received."""
         buffer = self._buffer
         n_body = shift = 0
-        for place in range(at + 1, at + 1 + _MAX_LENGTH_BYTES):
-            if place >= len(buffer):
+        for offset in range(at + 1, at + 1 + _MAX_LENGTH_BYTES):
+            if offset >= len(buffer):
                 return None
-            byte = buffer[place]
+            byte = buffer[offset]
             n_body |= (byte & 0x7F) << shift
             if byte < 0x80:  # noqa: PLR2004 - no continuation bit
-                return place + 1, place + 1 + n_body
+                return offset + 1, offset + 1 + n_body
             shift += 7
         msg = "malformed packet: a remaining length of more than four bytes"
         raise ProtocolError(msg)

@@ -19,12 +19,12 @@ from gapcast.mqtt.forecast_publisher import ForecastPublisher
 from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.rejections import Rejections
 from gapcast.mqtt.request_topics import RequestTopic
-from gapcast.mqtt.session import Received, Session
+from gapcast.mqtt.session import ReceivedMessage, Session
 from gapcast.mqtt.sources import SourceReader
 from gapcast.mqtt.topics import Topics
 from gapcast.service.containment import PROPAGATED_ERRORS, Containment
 from gapcast.service.internal_errors import internal_problem, record_internal_error
-from gapcast.service.ports import Arrival, Meters, NoMeters
+from gapcast.service.ports import IncomingMessage, Meters, NoMeters
 
 #: Size of the cache from topics to devices.
 _MAX_CACHED = 131_072
@@ -114,45 +114,45 @@ class MqttLink:
         """Connections without a resumed session, after which the broker may have lost its retained messages."""
         return self._session.n_fresh_sessions
 
-    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
+    def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
         """Return queued messages, decoded, waiting up to ``timeout_s`` for the first."""
         session, sources = self._session, self._sources
         is_due = sources is not None and n_at_most > 0 and sources.is_due() and not session.is_backlogged
-        received = session.take(n_at_most, 0.0 if is_due or self._has_pending_requests else timeout_s)
+        received = session.receive_messages(n_at_most, 0.0 if is_due or self._has_pending_requests else timeout_s)
         self._forecast_publisher.begin_batch()
         if sources is None:
-            arrivals = [self._arrival(one) for one in received]
-            self._attempt("message", self._clocks.check, received, arrivals)
+            messages = [self._incoming_message(one) for one in received]
+            self._attempt("message", self._clocks.check, received, messages)
         else:
-            arrivals = [arrival for one in received for arrival in self._arrivals(one, sources)]
-            arrivals += self._attempt("message", sources.close_due, 0 if session.is_backlogged else n_at_most) or []
+            messages = [message for one in received for message in self._incoming_messages(one, sources)]
+            messages += self._attempt("message", sources.close_due, 0 if session.is_backlogged else n_at_most) or []
         self._has_pending_requests = any(
             [self._attempt("request", request_topic.process_pending) for request_topic in self._request_topics.values()]
         )
-        return arrivals
+        return messages
 
     def listen(self, topic: str, request_topic: RequestTopic) -> None:
         """Route messages on ``topic``, which the session is subscribed to, to ``request_topic``."""
         self._request_topics[topic] = request_topic
 
-    def _arrivals(self, received: Received, sources: SourceReader) -> list[Arrival]:
-        """Return the arrivals of a message that ``sources`` read."""
+    def _incoming_messages(self, received: ReceivedMessage, sources: SourceReader) -> list[IncomingMessage]:
+        """Return what ``sources`` read from a message."""
         publication = received.publication
-        arrivals: list[Arrival] = []
+        messages: list[IncomingMessage] = []
         try:
             request_topic = self._request_topics.get(publication.topic)
             if request_topic is not None:
                 return [_route_request(request_topic, received)]
-            arrivals = sources.read(received)
-            if (reading := arrivals[-1].reading) is not None:
+            messages = sources.read(received)
+            if (reading := messages[-1].reading) is not None:
                 self._attach_properties(reading, publication)
         except PROPAGATED_ERRORS:
             raise
         except BaseException as error:
-            return [*arrivals[:-1], self._failed(received, error)]
-        return arrivals
+            return [*messages[:-1], self._failed(received, error)]
+        return messages
 
-    def _arrival(self, received: Received) -> Arrival:
+    def _incoming_message(self, received: ReceivedMessage) -> IncomingMessage:
         publication, received_s, received_ms = received
         try:
             device = self._devices.get(publication.topic)
@@ -163,25 +163,25 @@ class MqttLink:
                 device = self._device(publication.topic)
             if not device:
                 self._statistics.n_not_readings += 1
-                return Arrival(None, None, received_s, publication)
+                return IncomingMessage(None, None, received_s, publication)
             arrival_ms = None if publication.retained or publication.redelivered else received_ms
             n_bytes = publication.n_bytes
             reading = decode(device, publication.payload, n_bytes, arrival_ms, self._limits, self._extras)
             self._attach_properties(reading, publication)
         except PayloadError as problem:
-            return Arrival(None, problem, received_s, publication)
+            return IncomingMessage(None, problem, received_s, publication)
         except PROPAGATED_ERRORS:
             raise
         except BaseException as error:
             return self._failed(received, error)
         if publication.redelivered:
             reading = reading._replace(redelivered=True)
-        return Arrival(reading, None, received_s, publication)
+        return IncomingMessage(reading, None, received_s, publication)
 
-    def _failed(self, received: Received, error: BaseException) -> Arrival:
+    def _failed(self, received: ReceivedMessage, error: BaseException) -> IncomingMessage:
         """Return a message that raised ``error``, to be acknowledged and rejected so that it is not delivered again."""
         record_internal_error(self._statistics, "message", error, received.publication.topic[:_SHOWN])
-        return Arrival(None, internal_problem(), received.received_s, received.publication)
+        return IncomingMessage(None, internal_problem(), received.received_s, received.publication)
 
     def _device(self, topic: str) -> str:
         """Return the device of a topic; empty if only an earlier configuration's subscription matches the topic."""
@@ -196,9 +196,9 @@ class MqttLink:
 
     def publish(self, forecasts: Forecasts) -> list[int]:
         """Send each forecast on its device's topic immediately, before anything else is done with the batch."""
-        receipts = self._forecast_publisher.publish(forecasts)
+        forecast_ids = self._forecast_publisher.publish(forecasts)
         self._session.flush()
-        return receipts
+        return forecast_ids
 
     def publish_availability(self, device: str, *, online: bool) -> None:
         """Publish, retained, whether a device is online, after its discovery message for Home Assistant if enabled."""
@@ -225,7 +225,7 @@ class MqttLink:
         if self.discovery is not None:
             self.discovery.forget(device)
 
-    def reject(self, rejected: Arrival | Reading, problem: PayloadError) -> None:
+    def reject(self, rejected: IncomingMessage | Reading, problem: PayloadError) -> None:
         """Publish on the rejected topic why a message, or a reading that was held back, could not be used."""
         if isinstance(rejected, Reading):
             native = self._topics.reading.of(rejected.device)
@@ -235,20 +235,20 @@ class MqttLink:
         else:
             self._rejections.publish(rejected.token.topic, rejected.token.payload, problem)
 
-    def acknowledge_after(self, arrival: Arrival, receipt: int, batch: int = 0) -> None:
-        """Acknowledge a message once the forecast with ``receipt`` is confirmed and ``batch`` persisted.
+    def acknowledge_after(self, message: IncomingMessage, forecast_id: int, batch: int = 0) -> None:
+        """Acknowledge ``message`` once ``forecast_id`` is confirmed and ``batch`` is persisted.
 
         A redelivered message without a forecast may repeat one whose forecast is not confirmed yet: it waits for all
         unconfirmed messages.
         """
-        publication = arrival.token
-        if not receipt and publication.redelivered:
-            receipt = self._session.newest_unconfirmed
-        self._session.acknowledge_after(publication, receipt, batch)
+        publication = message.token
+        if not forecast_id and publication.redelivered:
+            forecast_id = self._session.newest_unconfirmed
+        self._session.acknowledge_after(publication, forecast_id, batch)
 
-    def has_confirmed(self, receipts: Sequence[int]) -> bool:
-        """Return whether the broker has confirmed all forecasts with these ``receipts``."""
-        return self._session.has_confirmed(receipts)
+    def has_confirmed(self, forecast_ids: Sequence[int]) -> bool:
+        """Return whether the broker has confirmed all forecasts with these ``forecast_ids``."""
+        return self._session.has_confirmed(forecast_ids)
 
     def mark_persisted(self, batch: int) -> None:
         """Acknowledge the messages that waited for ``batch``, or an earlier one, to be persisted."""
@@ -263,9 +263,9 @@ class MqttLink:
         return self._session.close(timeout_s, on_progress)
 
 
-def _route_request(request_topic: RequestTopic, received: Received) -> Arrival:
+def _route_request(request_topic: RequestTopic, received: ReceivedMessage) -> IncomingMessage:
     try:
         request_topic.receive(received.publication)
     except PayloadError as problem:
-        return Arrival(None, problem, received.received_s, received.publication)
-    return Arrival(None, None, received.received_s, received.publication)
+        return IncomingMessage(None, problem, received.received_s, received.publication)
+    return IncomingMessage(None, None, received.received_s, received.publication)

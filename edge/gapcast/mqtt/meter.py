@@ -55,9 +55,9 @@ class Meter:
         sums = self.source.value
         if not sums:
             return self.known.get("")
-        for place, one in enumerate(sums[: self.best]):
+        for i, one in enumerate(sums[: self.best]):
             if any(term.path in terms for term in one):
-                self.best = place
+                self.best = i
                 break
         return sum_terms(sums[self.best], self.known)
 

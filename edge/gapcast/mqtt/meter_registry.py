@@ -68,22 +68,24 @@ class MeterRegistry:
         known = self._routes.get(topic)
         if known is not None:
             return known
-        for place, active_source in enumerate(self._active_sources):
+        for i, active_source in enumerate(self._active_sources):
             match = active_source.topic.match(topic)
             if match is None:
                 continue
-            meter = self._meters.get((place, match.device)) or self._open(place, match.device, topic)
+            meter = self._meters.get((i, match.device)) or self._open(i, match.device, topic)
             if len(self._routes) >= _MAX_ROUTES:
                 self._routes.clear()
             self._routes[topic] = route = Route(active_source, meter, match.part)
             return route
         return None
 
-    def _open(self, place: int, name: str, topic: str) -> Meter:
+    def _open(self, source_index: int, name: str, topic: str) -> Meter:
         if len(self._meters) >= self._max_devices:
             detail = f"{self._max_devices} devices are known, all that devices.max allows"
             raise PayloadError("too_many_devices", detail)
-        self._meters[place, name] = meter = self._aggregator.meter(name, topic, self._active_sources[place].source)
+        self._meters[source_index, name] = meter = self._aggregator.meter(
+            name, topic, self._active_sources[source_index].source
+        )
         self._topics.setdefault(name, topic)
         return meter
 
@@ -139,7 +141,7 @@ class MeterRegistry:
         return None
 
     def _meters_of(self, device: str) -> Iterator[Meter]:
-        for place in range(len(self._active_sources)):
-            meter = self._meters.get((place, device))
+        for i in range(len(self._active_sources)):
+            meter = self._meters.get((i, device))
             if meter is not None and meter.sends_samples:
                 yield meter

@@ -103,7 +103,7 @@ def _problem_of(error: JsonError) -> PayloadError:
 def encode_rejection(topic: str, payload: bytes, reason: str, detail: str, n_omitted: int = 0) -> bytes:
     """Return what the rejected topic says of a message; the payload cut at 1 kB, base64 where not UTF-8.
 
-    ``n_omitted`` is how many before it were not told.
+    ``n_omitted`` is how many rejections before it were omitted.
     """
     head = payload[:_REJECTED_BYTES]
     try:

@@ -20,7 +20,7 @@ class MessagePublisher(Protocol):
     """Publishes messages: the session."""
 
     def publish(self, topic: bytes, payload: bytes) -> int:
-        """Send ``payload`` on ``topic``; return its receipt."""
+        """Send ``payload`` on ``topic``; return its message id."""
         ...
 
 

@@ -34,7 +34,7 @@ class RequestTopic(Protocol):
 
 
 class PredictRequests:
-    """Answers one request per turn of the service, so that readings wait for at most one of them."""
+    """Answers one request per iteration of the service, so that readings wait for at most one of them."""
 
     def __init__(self, session: Session, answers: str, answer: Callable[[bytes, int], tuple[bytes, str]]) -> None:
         """Publish the document and media type that ``answer(body, n_bytes)`` returns on topics below ``answers``."""

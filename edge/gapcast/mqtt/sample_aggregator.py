@@ -191,8 +191,8 @@ class SampleAggregator:
         mean_kw = None if counter.mean_kw is None else source.sign * counter.mean_kw
         if mean_kw is not None and not self._limits.min_kw <= mean_kw <= self._limits.max_kw:
             meter.means.add_interval(at_ms, (None, *extras))
-            within = f"{self._limits.min_kw:g} to {self._limits.max_kw:g} kW"
-            detail = f"{mean_kw:g} kW since the counter's last count is outside {within}: check the unit, Wh or kWh"
+            limits = f"{self._limits.min_kw:g} to {self._limits.max_kw:g} kW"
+            detail = f"{mean_kw:g} kW since the counter's last count is outside {limits}: check the unit, Wh or kWh"
             raise PayloadError("out_of_range", detail)
         meter.means.add_interval(at_ms, (mean_kw, *extras))
         return taken

@@ -1,7 +1,7 @@
 """One MQTT session: moves messages in the caller's thread, across reconnections.
 
-There is no network thread: :meth:`Session.take` does all network work (see :mod:`gapcast.mqtt.connection`) and returns
-the received messages. Messages in flight outlive the connection.
+There is no network thread: :meth:`Session.receive_messages` does all network work (see
+:mod:`gapcast.mqtt.connection`) and returns the received messages. Messages in flight outlive the connection.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MAX_QUEUED = 20_000
 _MAX_UNCONFIRMED = 16_384
 
 
-class Received(NamedTuple):
+class ReceivedMessage(NamedTuple):
     """A publication, and when it was read from the network (``time.perf_counter`` and epoch ms)."""
 
     publication: Publication
@@ -48,7 +48,7 @@ class Session:
         self._options = options
         callbacks = ConnectionCallbacks(self._opened, self._subscribing, self._lost, self._enqueue, self._confirmed)
         self._connection = Connection(options, callbacks)
-        self._queue: deque[Received] = deque()
+        self._queue: deque[ReceivedMessage] = deque()
         self._delivery = Delivery(self._connection.write, self._encode)
         self._warned: set[str] = set()
         self.n_taken = 0
@@ -103,10 +103,10 @@ class Session:
 
     @property
     def newest_unconfirmed(self) -> int:
-        """The receipt of the newest unconfirmed message; 0 if all are confirmed."""
+        """The id of the newest unconfirmed message; 0 if all are confirmed."""
         return self._delivery.newest
 
-    def take(self, n_at_most: int, timeout_s: float) -> list[Received]:
+    def receive_messages(self, n_at_most: int, timeout_s: float) -> list[ReceivedMessage]:
         """Do all network work and return up to ``n_at_most`` messages.
 
         Waits up to ``timeout_s`` for network traffic if nothing is queued or ``n_at_most`` is 0.
@@ -123,7 +123,7 @@ class Session:
     def publish(
         self, topic: bytes, payload: bytes, *, retain: bool = False, expiry_s: int | None = None, extra: bytes = b""
     ) -> int:
-        """Send a message at the session's QoS; return its receipt, 0 at QoS 0 (which is dropped while offline).
+        """Send a message at the session's QoS; return its message id, 0 at QoS 0 (which is dropped while offline).
 
         ``expiry_s`` and ``extra`` (other properties, encoded) apply to MQTT 5 only.
         """
@@ -135,14 +135,14 @@ class Session:
             self._connection.write(encode_publish(topic, payload, 0, retain=retain, properties=properties))
         return 0
 
-    def acknowledge_after(self, publication: Publication, receipt: int, batch: int = 0) -> None:
-        """Acknowledge ``publication`` once ``receipt`` is confirmed and ``batch`` persisted (0: do not wait)."""
+    def acknowledge_after(self, publication: Publication, message_id: int, batch: int = 0) -> None:
+        """Acknowledge ``publication`` once ``message_id`` is confirmed and ``batch`` persisted (0: do not wait)."""
         if publication.packet_id and self._connection.has_socket:
-            self._delivery.acknowledge_after(publication.packet_id, receipt, batch)
+            self._delivery.acknowledge_after(publication.packet_id, message_id, batch)
 
-    def has_confirmed(self, receipts: Sequence[int]) -> bool:
-        """Return whether the broker has confirmed all messages with these ``receipts``."""
-        return self._delivery.has_confirmed(receipts)
+    def has_confirmed(self, message_ids: Sequence[int]) -> bool:
+        """Return whether the broker has confirmed all messages with these ``message_ids``."""
+        return self._delivery.has_confirmed(message_ids)
 
     def mark_persisted(self, batch: int) -> None:
         """Acknowledge the messages that waited for ``batch``, or an earlier one, to be persisted."""
@@ -193,7 +193,7 @@ class Session:
                 cure="QoS 0 messages arrive faster than they are processed and some are dropped: use QoS 1",
             )
             return
-        self._queue.append(Received(publication, *self._connection.now))
+        self._queue.append(ReceivedMessage(publication, *self._connection.now))
 
     def _confirmed(self, acknowledgement: Acknowledgement) -> None:
         if acknowledgement.reason >= REFUSED_FROM:

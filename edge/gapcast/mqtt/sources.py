@@ -22,9 +22,9 @@ from gapcast.mqtt.meter_registry import ActiveSource, MeterRegistry, Route
 from gapcast.mqtt.payloads import decode
 from gapcast.mqtt.routes import SourceTopic
 from gapcast.mqtt.sample_aggregator import SampleAggregator
-from gapcast.mqtt.session import Received
+from gapcast.mqtt.session import ReceivedMessage
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS
-from gapcast.service.ports import Arrival
+from gapcast.service.ports import IncomingMessage
 
 log = structlog.get_logger(__name__)
 
@@ -69,8 +69,8 @@ class SourceReader:
         """Return the topic of the device's readings; empty if it is unknown."""
         return self.meters.topic_of(device)
 
-    def read(self, received: Received) -> list[Arrival]:
-        """Return the arrivals of a message, at least one: its readings, its problem, or an arrival with neither."""
+    def read(self, received: ReceivedMessage) -> list[IncomingMessage]:
+        """Return at least one message: one for each reading, one with the problem, or one with neither."""
         publication, received_s, _ = received
         try:
             route = self.meters.route(publication.topic)
@@ -80,24 +80,28 @@ class SourceReader:
             else:
                 readings = self._readings(route, received)
         except PayloadError as problem:
-            return [Arrival(None, problem, received_s, publication)]
+            return [IncomingMessage(None, problem, received_s, publication)]
         except EXIT_EXCEPTIONS:
             raise
         except BaseException:  # the meter's state may be damaged; the caller contains the error
             self.meters.reset(publication.topic)
             raise
-        arrivals = [Arrival(one, None, received_s, as_publication(publication.topic, one)) for one in readings[:-1]]
+        messages = [
+            IncomingMessage(one, None, received_s, as_publication(publication.topic, one)) for one in readings[:-1]
+        ]
         # The last one holds the message itself, which is acknowledged once its forecast is confirmed.
-        arrivals.append(Arrival(readings[-1] if readings else None, None, received_s, publication))
-        return arrivals
+        messages.append(IncomingMessage(readings[-1] if readings else None, None, received_s, publication))
+        return messages
 
-    def close_due(self, n_at_most: int) -> list[Arrival]:
+    def close_due(self, n_at_most: int) -> list[IncomingMessage]:
         """Return the minutes of at most ``n_at_most`` meters that the clock completes."""
         closed = self._aggregator.close_due(self._now_ms(), n_at_most)
         now_s = time.perf_counter()
-        return [Arrival(reading, None, now_s, as_publication(meter.topic, reading)) for meter, reading in closed]
+        return [
+            IncomingMessage(reading, None, now_s, as_publication(meter.topic, reading)) for meter, reading in closed
+        ]
 
-    def _readings(self, route: Route, received: Received) -> list[Reading]:
+    def _readings(self, route: Route, received: ReceivedMessage) -> list[Reading]:
         """Return the readings that a message completes: parse it, then take its value, its time and its minute."""
         publication, meter = received.publication, route.meter
         source = meter.source
@@ -117,7 +121,7 @@ class SourceReader:
         power_kw = source.power_kw(value, self._limits)
         return [Reading(meter.name, minute_of(at_ms), power_kw, publication.redelivered, measured or None)]
 
-    def _without_value(self, route: Route, message: MeterMessage, received: Received) -> list[Reading]:
+    def _without_value(self, route: Route, message: MeterMessage, received: ReceivedMessage) -> list[Reading]:
         """Record a message that gives no power: not all terms are known, or it is empty, or of unknown age."""
         publication, meter = received.publication, route.meter
         self._count_ignored(route.active_source, message.document)
@@ -129,14 +133,14 @@ class SourceReader:
         self._aggregator.record(Sample(publication.topic, None, message.terms, {}))
         return []
 
-    def _native(self, meter: Meter, received: Received) -> Reading:
+    def _native(self, meter: Meter, received: ReceivedMessage) -> Reading:
         publication, _, received_ms = received
         arrival_ms = None if publication.retained or publication.redelivered else received_ms
         reading = decode(meter.name, publication.payload, publication.n_bytes, arrival_ms, self._limits, self._extras)
         self._check_clock(meter, reading.minute * MINUTE_MS, received)
         return reading._replace(redelivered=publication.redelivered)
 
-    def _time_of(self, meter: Meter, document: object, received: Received) -> int:
+    def _time_of(self, meter: Meter, document: object, received: ReceivedMessage) -> int:
         publication, _, received_ms = received
         if publication.redelivered and meter.source.time is None:
             detail = "a message without a time of its own that is sent again may be of any age"
@@ -151,7 +155,7 @@ class SourceReader:
             meter.behind_ms = received_ms - at_ms
         return at_ms
 
-    def _check_clock(self, meter: Meter, at_ms: int, received: Received) -> None:
+    def _check_clock(self, meter: Meter, at_ms: int, received: ReceivedMessage) -> None:
         ahead_min = at_ms // MINUTE_MS - received.received_ms // MINUTE_MS
         if ahead_min or self._clocks:
             check_clock(self._clocks, meter.name, ahead_min, received.received_s)

@@ -17,7 +17,7 @@ from gapcast.mqtt.session import Session
 #: Distributed at random, all go to one of two members once in 2,048 times.
 N_MESSAGES = 12
 _ANSWER_S = 5.0
-_TURN_S = 0.05
+_POLL_S = 0.05
 
 
 class GroupDistribution(NamedTuple):
@@ -64,7 +64,7 @@ def _distribution(members: list[Session], topic: bytes) -> GroupDistribution:
     deadline_s = time.monotonic() + _ANSWER_S
     while not all(member.connected for member in members):
         for member in members:
-            member.take(0, _TURN_S)
+            member.receive_messages(0, _POLL_S)
         if time.monotonic() > deadline_s:
             return GroupDistribution((0, 0), next(member.problem for member in members if not member.connected))
     for _ in range(N_MESSAGES):
@@ -72,7 +72,7 @@ def _distribution(members: list[Session], topic: bytes) -> GroupDistribution:
     n_each = [0, 0]
     while sum(n_each) < N_MESSAGES:
         for i, member in enumerate(members):
-            for received in member.take(N_MESSAGES, _TURN_S):
+            for received in member.receive_messages(N_MESSAGES, _POLL_S):
                 n_each[i] += 1
                 member.acknowledge_after(received.publication, 0)
             member.flush()

@@ -17,7 +17,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from gapcast.core.learning.outcomes import PERSISTENCE
-from gapcast.core.learning.summary import ExpertSummary
+from gapcast.core.learning.summary import MemberSummary
 from gapcast.core.statistics import Histogram, Statistics
 from gapcast.observability.device_metrics import DeviceCollector
 from gapcast.service.internal_errors import Part
@@ -69,7 +69,7 @@ class ServiceCollector(Collector):
 
 def _stream(statistics: Statistics, queries: ServiceQueries) -> Iterator[Metric]:
     yield _counter_by("result", "gapcast_readings", "Messages received, by result.", statistics.readings)
-    by_model = {queries.publisher.name: 0} | statistics.forecasts
+    by_model = {queries.published_model.name: 0} | statistics.forecasts
     yield _counter_by("model", "gapcast_forecasts", "Forecasts published, by model.", dict(sorted(by_model.items())))
     yield _histogram(
         "gapcast_forecast_latency_seconds",
@@ -196,13 +196,13 @@ def _live_scores(queries: ServiceQueries) -> Iterator[Metric]:
     for period, summary in summaries.items():
         scored.add_metric([period], summary.n)
     yield scored
-    published = queries.publisher.name
+    published = queries.published_model.name
     for name, (text, figure) in _OF_EVERY_MODEL.items():
         family = GaugeMetricFamily(name, text, labels=["model", "period"])
         for period, summary in summaries.items():
-            persistence = ExpertSummary(summary.persistence_mse_kw2, summary.persistence_mae_kw, 0.0)
+            persistence = MemberSummary(summary.persistence_mse_kw2, summary.persistence_mae_kw, 0.0)
             scored_models = (
-                {published: summary, PERSISTENCE: persistence, **summary.experts} if summary.is_sufficient else {}
+                {published: summary, PERSISTENCE: persistence, **summary.members} if summary.is_sufficient else {}
             )
             for model, scores in scored_models.items():
                 if (value := getattr(scores, figure)) is not None:

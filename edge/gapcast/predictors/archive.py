@@ -79,8 +79,8 @@ def read_archive(file: IO[bytes], name: str) -> ModelFiles | None:
     return None
 
 
-def _read_at(file: IO[bytes], place: int, n_bytes: int) -> bytes:
-    file.seek(place)
+def _read_at(file: IO[bytes], offset: int, n_bytes: int) -> bytes:
+    file.seek(offset)
     return file.read(n_bytes)
 
 

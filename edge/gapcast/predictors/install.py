@@ -39,7 +39,7 @@ def install(
         staged.mkdir(mode=FOLDER_MODE)
         _write(staged / CARD_FILE, files.card)
         _write(staged / MODEL_FILE, files.model)
-        _put_in_place(staged, own / card.name, staging)
+        _replace_model(staged, own / card.name, staging)
         chown_to_owner_of(own, own / card.name)
         if default or not any((folder / REGISTRY_FILE).exists() for folder in library.folders):
             _write(staging / REGISTRY_FILE, f"{json.dumps({'default': card.name})}\n".encode())
@@ -51,17 +51,17 @@ def install(
 
 def _check(file: Path, files: ModelFiles, admission: Admission, taken: tuple[str, ...]) -> ModelCard:
     """Check the ``files`` of ``file`` and return their card; raise :class:`ModelError` that names ``file``."""
-    place = Path()
+    folder = Path()
     try:
         card = parse_card(files.card, CARD_FILE)
         if card.name in {*taken, REGISTRY_FILE}:
             msg = f"no model may be named {card.name}, which is a reserved name: rename the model"
             raise ModelError(msg)
-        place = Path(card.name)
-        check_files(files, place)
-        admission.prove(files, place)
+        folder = Path(card.name)
+        check_files(files, folder)
+        admission.prove(files, folder)
     except ModelError as error:
-        msg = f"{file}: {str(error).removeprefix(f'{place}{os.sep}')}"
+        msg = f"{file}: {str(error).removeprefix(f'{folder}{os.sep}')}"
         raise ModelError(msg) from error
     return card
 
@@ -100,16 +100,16 @@ def _staging(own: Path) -> Iterator[Path]:
         raise ModelError(msg) from error
 
 
-def _put_in_place(staged: Path, place: Path, staging: Path) -> None:
-    """Rename ``staged`` to ``place``; restore the previous model if that fails."""
-    had_model = place.exists()
+def _replace_model(staged: Path, target: Path, staging: Path) -> None:
+    """Rename ``staged`` to ``target``; restore the previous model if that fails."""
+    had_model = target.exists()
     if had_model:
-        place.rename(staging / _OLD)
+        target.rename(staging / _OLD)
     try:
-        staged.rename(place)
+        staged.rename(target)
     except OSError:
         if had_model:
-            (staging / _OLD).rename(place)
+            (staging / _OLD).rename(target)
         raise
 
 

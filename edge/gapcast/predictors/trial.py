@@ -52,11 +52,11 @@ def try_model(
     Raises :class:`ModelError` if the model fails, or its trial exceeds ``limits`` or ends the child.
     """
     check_files(files, folder)  # obvious errors need no child
-    place = str(folder).encode()
+    name = str(folder).encode()
     try:
         with open_scratch() as given:
-            given.write(_LENGTHS.pack(len(place), len(files.card)))
-            for part in (place, files.card, files.model):
+            given.write(_LENGTHS.pack(len(name), len(files.card)))
+            for part in (name, files.card, files.model):
                 given.write(part)
             given.flush()
             limits = limits or trial_limits(files)

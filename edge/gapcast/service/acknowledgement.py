@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gapcast.core.buffer import ReadingStatus
-from gapcast.core.engine import Accepted, Engine
+from gapcast.core.engine import AcceptedBatch, Engine
 from gapcast.core.errors import PayloadError
 from gapcast.service.containment import PROPAGATED_ERRORS, Containment
 from gapcast.service.internal_errors import internal_problem
-from gapcast.service.ports import Arrival, Link
+from gapcast.service.ports import IncomingMessage, Link
 
 
 class BatchAcknowledgement:
@@ -22,34 +22,39 @@ class BatchAcknowledgement:
         self._attempt = containment.attempt
 
     def acknowledge(
-        self, engine: Engine, arrivals: Sequence[Arrival], accepted: Accepted, receipts: Sequence[int], batch: int
+        self,
+        engine: Engine,
+        messages: Sequence[IncomingMessage],
+        accepted: AcceptedBatch,
+        forecast_ids: Sequence[int],
+        batch: int,
     ) -> None:
-        """Acknowledge each of ``arrivals`` once its forecast is confirmed and ``batch`` is persisted.
+        """Acknowledge each of ``messages`` once its forecast is confirmed and ``batch`` is persisted.
 
-        ``accepted`` holds the status of each of their readings, in order; ``receipts`` belong to its forecasts.
+        ``accepted`` holds the status of each of their readings, in order; ``forecast_ids`` are those of its forecasts.
         """
         attempt, link = self._attempt, self._link
-        results = zip(accepted.statuses, accepted.place, strict=True)
-        for arrival in arrivals:
-            if arrival.reading is None:
-                if arrival.problem is not None:
-                    attempt("publish", link.reject, arrival, arrival.problem)
-                attempt("stream", link.acknowledge_after, arrival, 0, batch)
+        results = zip(accepted.statuses, accepted.forecast_indices, strict=True)
+        for message in messages:
+            if message.reading is None:
+                if message.problem is not None:
+                    attempt("publish", link.reject, message, message.problem)
+                attempt("stream", link.acknowledge_after, message, 0, batch)
                 continue
-            status, place = next(results)
-            if place >= 0:
+            status, index = next(results)
+            if index >= 0:
                 pass
             elif status is ReadingStatus.FULL:
                 n_devices = engine.buffers.max_devices
                 detail = f"{n_devices} devices are known, all that devices.max allows"
-                attempt("publish", link.reject, arrival, PayloadError("too_many_devices", detail))
+                attempt("publish", link.reject, message, PayloadError("too_many_devices", detail))
             elif status is ReadingStatus.INCOMPLETE:
-                problem = PayloadError("missing_feature", engine.explain_incomplete(arrival.reading))
-                attempt("publish", link.reject, arrival, problem)
+                problem = PayloadError("missing_feature", engine.explain_incomplete(message.reading))
+                attempt("publish", link.reject, message, problem)
             elif status is ReadingStatus.FAILED:
-                attempt("publish", link.reject, arrival, internal_problem())
+                attempt("publish", link.reject, message, internal_problem())
             try:  # not through attempt(), whose extra call most messages would pay for
-                link.acknowledge_after(arrival, receipts[place] if place >= 0 else 0, batch)
+                link.acknowledge_after(message, forecast_ids[index] if index >= 0 else 0, batch)
             except PROPAGATED_ERRORS:
                 raise
             except BaseException as error:  # an error of one message must not keep the others from being acknowledged

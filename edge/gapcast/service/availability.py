@@ -14,7 +14,7 @@ from gapcast.service.running_engine import RunningEngine
 
 #: How often devices are checked for staleness, and how many changes are published at a time.
 _CHECK_S = 5.0
-_MAX_PER_TURN = 256
+_MAX_PER_ITERATION = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class AvailabilityPublisher:
             self._presence.record_seen(rows, time.monotonic())
 
     def forget(self, device: str, row: int) -> None:
-        """Clear the retained messages of ``device``, which had ``row``, at the next turn. The caller holds the lock."""
+        """Clear the retained messages of ``device``, which had ``row``, next time. The caller holds the lock."""
         if self._presence is not None:
             self._presence.forget(row)
         self._forgotten.append(device)
@@ -84,5 +84,5 @@ class AvailabilityPublisher:
         if n_fresh_sessions != self._n_fresh_sessions:
             self._n_fresh_sessions = n_fresh_sessions
             presence.republish_all()
-        changes = ((buffers.device(row), online) for row, online in presence.take_changes(_MAX_PER_TURN))
+        changes = ((buffers.device(row), online) for row, online in presence.take_changes(_MAX_PER_ITERATION))
         return forgotten, [(device, online) for device, online in changes if device]

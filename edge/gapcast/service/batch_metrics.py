@@ -6,10 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from gapcast.core.engine import Accepted
+from gapcast.core.engine import AcceptedBatch
 from gapcast.core.forecast import Forecasts
 from gapcast.core.statistics import Statistics
-from gapcast.service.ports import Arrival
+from gapcast.service.ports import IncomingMessage
 
 
 class BatchMetrics:
@@ -20,23 +20,30 @@ class BatchMetrics:
         self._n_dropped = 0  # the link's dropped messages counted so far
 
     def count(
-        self, arrivals: Sequence[Arrival], accepted: Accepted, forecasts: Forecasts, inference_s: float, n_dropped: int
+        self,
+        messages: Sequence[IncomingMessage],
+        accepted: AcceptedBatch,
+        forecasts: Forecasts,
+        inference_s: float,
+        n_dropped: int,
     ) -> None:
         """Count a batch whose forecasts took ``inference_s``; ``n_dropped`` messages were dropped since start-up."""
         statistics = self._statistics
         for result, n in accepted.counts.items():
             statistics.readings[result] += n
-        statistics.readings["rejected"] += sum(arrival.problem is not None for arrival in arrivals)
+        statistics.readings["rejected"] += sum(message.problem is not None for message in messages)
         statistics.readings["rejected"] += n_dropped - self._n_dropped
         self._n_dropped = n_dropped
-        statistics.batch_size.observe(len(arrivals))
+        statistics.batch_size.observe(len(messages))
         if not len(forecasts):
             return
         model = forecasts.model.name
         statistics.forecasts[model] = statistics.forecasts.get(model, 0) + len(forecasts)
         statistics.inference_s.observe(inference_s)
-        ready = [arrival for arrival in arrivals if arrival.reading is not None]
-        received_s = (arrival.received_s for arrival, place in zip(ready, accepted.place, strict=True) if place >= 0)
+        ready = [message for message in messages if message.reading is not None]
+        received_s = (
+            message.received_s for message, index in zip(ready, accepted.forecast_indices, strict=True) if index >= 0
+        )
         now_s = time.perf_counter()
         for received, n in Counter(received_s).items():
             statistics.latency_s.observe(now_s - received, n)

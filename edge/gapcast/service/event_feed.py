@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import NamedTuple
 
-from gapcast.core.engine import Accepted
+from gapcast.core.engine import AcceptedBatch
 from gapcast.core.forecast import Forecasts
 from gapcast.core.reading import Reading
 
@@ -18,7 +18,7 @@ class BatchEvent(NamedTuple):
     """A batch of readings, the outcome of each, and their forecasts."""
 
     readings: Sequence[Reading]
-    accepted: Accepted
+    accepted: AcceptedBatch
     forecasts: Forecasts
 
 
@@ -66,7 +66,7 @@ class EventFeed:
         if wake is not None:
             wake()
 
-    def publish_batch(self, readings: Sequence[Reading], accepted: Accepted, forecasts: Forecasts) -> None:
+    def publish_batch(self, readings: Sequence[Reading], accepted: AcceptedBatch, forecasts: Forecasts) -> None:
         """Queue a batch."""
         if self._wake is not None:
             self._put(BatchEvent(readings, accepted, forecasts), len(readings))

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from gapcast.core.engine import Accepted
+from gapcast.core.engine import AcceptedBatch
 from gapcast.core.meters.samples import Sample
 from gapcast.core.reading import Reading
 from gapcast.core.snapshot import Snapshot
@@ -39,7 +39,7 @@ class StateStore(Protocol):
         """Bytes written since start-up."""
         ...
 
-    def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
+    def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
         """Persist a batch whose forecasts were issued at ``issued_at_ms``; it then survives a killed process.
 
         ``samples`` are those of minutes that are open or that these readings closed.
@@ -74,7 +74,7 @@ class NoStateStore:
     damage = ""
     n_bytes_written = 0
 
-    def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
+    def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
         """Ignore the batch."""
 
     def forget(self, device: str) -> None:
@@ -95,7 +95,7 @@ class NoStateStore:
 
 
 class PendingBatch(NamedTuple):
-    """A forecast batch: the readings and samples that had an effect, and the receipts of its forecasts.
+    """A forecast batch: the readings and samples that had an effect, and the ids of its forecasts.
 
     Or, at its position between two batches, a device that was forgotten.
     """
@@ -103,7 +103,7 @@ class PendingBatch(NamedTuple):
     number: int
     readings: Sequence[Reading]
     issued_at_ms: int
-    receipts: Sequence[int]
+    forecast_ids: Sequence[int]
     samples: Sequence[Sample] = ()
     forgotten: str | None = None
 
@@ -127,15 +127,15 @@ class StatePersistence:
     def add_batch(
         self,
         readings: Sequence[Reading],
-        accepted: Accepted,
+        accepted: AcceptedBatch,
         issued_at_ms: int,
-        receipts: Sequence[int],
+        forecast_ids: Sequence[int],
         samples: Sequence[Sample] = (),
     ) -> int:
-        """Track a batch whose forecasts have these ``receipts``; return its number."""
+        """Track a batch whose forecasts have these ``forecast_ids``; return its number."""
         self._n_batches += 1
         effective = accepted.with_effect(readings)
-        self._pending.append(PendingBatch(self._n_batches, effective, issued_at_ms, receipts, samples))
+        self._pending.append(PendingBatch(self._n_batches, effective, issued_at_ms, forecast_ids, samples))
         return self._n_batches
 
     def forget(self, device: str) -> None:
@@ -150,12 +150,12 @@ class StatePersistence:
         and a snapshot must wait.
         """
         pending = self._pending
-        while pending and confirmed(pending[0].receipts):
+        while pending and confirmed(pending[0].forecast_ids):
             batch = pending.popleft()
             if batch.forgotten is not None:
                 self.state_store.forget(batch.forgotten)
             elif batch.readings or batch.samples:
-                self.state_store.keep(batch.readings, batch.issued_at_ms, batch.samples)
+                self.state_store.append_batch(batch.readings, batch.issued_at_ms, batch.samples)
         if not self.state_store.maintain():
             self._paused_since_s = math.inf
         elif not pending and between_batches:

@@ -11,7 +11,7 @@ from gapcast.core.meters.samples import MeterState, Sample
 from gapcast.core.reading import Reading
 
 
-class Arrival(NamedTuple):
+class IncomingMessage(NamedTuple):
     """A received message: its reading, or the problem with it. ``token`` is the link's own.
 
     It holds neither if it was for the link itself, a sample of an open minute, or irrelevant.
@@ -106,12 +106,12 @@ class Link(Protocol):
         """Why there is no connection, in a sentence; empty while there is one."""
         ...
 
-    def take(self, n_at_most: int, timeout_s: float) -> list[Arrival]:
+    def receive_messages(self, n_at_most: int, timeout_s: float) -> list[IncomingMessage]:
         """Return queued messages, waiting up to ``timeout_s`` for the first; (re)connect as needed."""
         ...
 
     def publish(self, forecasts: Forecasts) -> list[int]:
-        """Send each forecast immediately, without :meth:`flush`; return a receipt for each, 0 if none will come."""
+        """Send each forecast immediately, without :meth:`flush`; return their ids; id 0 needs no confirmation."""
         ...
 
     @property
@@ -127,7 +127,7 @@ class Link(Protocol):
         """Clear the retained messages about a device."""
         ...
 
-    def reject(self, rejected: Arrival | Reading, problem: PayloadError) -> None:
+    def reject(self, rejected: IncomingMessage | Reading, problem: PayloadError) -> None:
         """Publish on the rejected topic why a message, or a reading that was held back, could not be used."""
         ...
 
@@ -139,12 +139,12 @@ class Link(Protocol):
         """Publish an event once, not retained."""
         ...
 
-    def acknowledge_after(self, arrival: Arrival, receipt: int, batch: int) -> None:
-        """Acknowledge a message once the forecast with ``receipt`` is confirmed (0: none) and ``batch`` persisted."""
+    def acknowledge_after(self, message: IncomingMessage, forecast_id: int, batch: int) -> None:
+        """Acknowledge ``message`` once ``forecast_id`` is confirmed (0: none) and ``batch`` is persisted."""
         ...
 
-    def has_confirmed(self, receipts: Sequence[int]) -> bool:
-        """Return whether the broker has confirmed all forecasts with these ``receipts``."""
+    def has_confirmed(self, forecast_ids: Sequence[int]) -> bool:
+        """Return whether the broker has confirmed all forecasts with these ``forecast_ids``."""
         ...
 
     def mark_persisted(self, batch: int) -> None:

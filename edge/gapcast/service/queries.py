@@ -84,14 +84,14 @@ class ServiceQueries:
         return self._running.engine.model
 
     @property
-    def publisher(self) -> ModelIdentity:
+    def published_model(self) -> ModelIdentity:
         """Identity of the published model: the primary model's, or the ensemble's."""
-        return self._running.engine.publisher
+        return self._running.engine.published_model
 
     def status_line(self) -> str:
         """Return the state of the stream in a sentence, for ``systemctl status``."""
         n = sum(self.statistics.readings.values())
-        counts = f"{n} readings of {self.n_devices} devices, forecasts of {self.publisher.name}"
+        counts = f"{n} readings of {self.n_devices} devices, forecasts of {self.published_model.name}"
         return counts if self.connected else f"no broker ({self.problem}); {counts}"
 
     def live_scores(self) -> tuple[dict[Period, Summary], int]:
@@ -110,10 +110,11 @@ class ServiceQueries:
         Starts with the first name after ``after``. The stream waits only while columns are copied.
         """
         with self._running.lock:
-            publisher, (devices, latest) = self._running.engine.publisher, self._running.engine.copy_latest()
+            engine = self._running.engine
+            model, (devices, latest) = engine.published_model, engine.copy_latest()
         rows = latest.rows(devices)
         page = heapq.nsmallest(limit + 1, (row for row in rows if devices[row] > after), key=devices.__getitem__)
-        found = (latest.read(row, devices[row], publisher) for row in page[:limit])
+        found = (latest.read(row, devices[row], model) for row in page[:limit])
         next_ = devices[page[limit - 1]] if len(page) > limit else None
         return [forecast for forecast in found if forecast is not None], len(rows), next_
 

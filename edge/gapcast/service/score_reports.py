@@ -19,8 +19,8 @@ from gapcast.service.running_engine import RunningEngine
 
 log = structlog.get_logger(__name__)
 
-#: Devices whose scores are published per turn of the service, so that the stream never waits for a thousand at once.
-_MAX_PER_TURN = 4
+#: Devices whose scores are published per iteration of the service: the stream never waits for a thousand at once.
+_MAX_PER_ITERATION = 4
 #: Version of the documents, ``v`` in them.
 SCORES_SCHEMA = EVENT_SCHEMA = 1
 
@@ -67,7 +67,7 @@ class ScoreReports:
             self._link.publish_event(event_document(device, change))
         now_s, documents = time.monotonic(), []
         with self._running.lock:
-            for _ in range(min(_MAX_PER_TURN, len(self._waiting))):
+            for _ in range(min(_MAX_PER_ITERATION, len(self._waiting))):
                 row, _ = self._waiting.popitem(last=False)
                 self._published_s[row] = now_s
                 device = self._running.engine.buffers.device(row)
@@ -84,7 +84,7 @@ def scores_document(engine: Engine, device: str) -> dict[str, object]:
     return {
         "v": SCORES_SCHEMA,
         "device": device,
-        "model": engine.publisher.name,
+        "model": engine.published_model.name,
         **{period: summary.document() for period, summary in summaries.items()},
     }
 

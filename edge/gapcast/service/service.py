@@ -1,4 +1,4 @@
-"""The service: take a batch of messages, forecast it in one call, publish, persist, and only then acknowledge.
+"""The service: receive a batch of messages, forecast it in one call, publish, persist, and only then acknowledge.
 
 It depends neither on MQTT nor on HTTP nor on files: the broker is behind :class:`Link`, the models behind
 :class:`~gapcast.core.predictor.Predictor`, the disk behind :class:`StateStore`. One thread runs :meth:`Service.run`;
@@ -15,7 +15,7 @@ from threading import Event
 
 import structlog
 
-from gapcast.core.engine import Accepted, Engine, none_accepted
+from gapcast.core.engine import AcceptedBatch, Engine, none_accepted
 from gapcast.core.errors import ModelError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.isolation import ForecastFailed, forecast_apart
@@ -42,10 +42,10 @@ log = structlog.get_logger(__name__)
 #: Largest batch: batches grow under load, and add no wait when idle.
 MAX_BATCH = 256
 _IDLE_S = 0.25
-#: Pause after a failed turn: doubled for each further one in a row.
+#: Pause after a failed iteration: doubled for each further one in a row.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
-#: Failed turns in a row after which the watchdog is no longer notified: about half a minute.
-MAX_FAILED_TURNS = 12
+#: Failed iterations in a row after which the watchdog is no longer notified: about half a minute.
+MAX_FAILED_ITERATIONS = 12
 #: Longest time that a stop waits for queued messages.
 _DRAIN_S = 5.0
 
@@ -107,23 +107,23 @@ class Service:
 
     # --- the stream -----------------------------------------------------------------------------
 
-    def run(self, stopping: Event, on_turn: Callable[[], None] = lambda: None) -> bool:
+    def run(self, stopping: Event, on_iteration: Callable[[], None] = lambda: None) -> bool:
         """Serve until ``stopping`` is set, then process what is queued. Return whether all forecasts were confirmed.
 
-        ``on_turn`` is called after each turn, at least a few times a second, as a sign of life. A failed turn is
-        recorded and the next one waits, longer each time; after :data:`MAX_FAILED_TURNS` in a row ``on_turn`` is not
-        called until a turn succeeds, so that a watchdog may restart the process.
+        ``on_iteration`` is called after each iteration, at least a few times a second, as a sign of life. A failed
+        iteration is recorded and the next one waits, longer each time; after :data:`MAX_FAILED_ITERATIONS` in a row
+        ``on_iteration`` is not called until one succeeds, so that a watchdog may restart the process.
         """
         log.info("service.started", model=self._running.engine.model.name, models=sorted(self._running.models))
         n_failed = 0
         while not stopping.is_set():
-            if self._run_turn():
+            if self._try_run_once():
                 n_failed = 0
             else:
                 n_failed += 1
                 stopping.wait(min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (n_failed - 1)))
-            if n_failed < MAX_FAILED_TURNS:
-                on_turn()
+            if n_failed < MAX_FAILED_ITERATIONS:
+                on_iteration()
         self._drain()
         self._attempt("persistence", self._persist_forgotten)
         complete = bool(self._attempt("stream", self._link.close, 5.0, self._persist_confirmed))
@@ -135,14 +135,14 @@ class Service:
         """Process the messages that are queued now, not later ones."""
         link, deadline_s = self._link, time.monotonic() + _DRAIN_S
         n_wanted = link.n_taken + link.n_queued
-        while link.n_taken < n_wanted and link.connected and time.monotonic() < deadline_s and self._run_turn():
+        while link.n_taken < n_wanted and link.connected and time.monotonic() < deadline_s and self._try_run_once():
             pass
 
-    def _run_turn(self) -> bool:
-        """Run one turn; return whether it succeeded."""
-        return self._attempt("stream", self.turn, _IDLE_S) is not None
+    def _try_run_once(self) -> bool:
+        """Run one iteration; return whether it succeeded."""
+        return self._attempt("stream", self.run_once, _IDLE_S) is not None
 
-    def turn(self, timeout_s: float) -> int:
+    def run_once(self, timeout_s: float) -> int:
         """Process one batch: decode, accept, forecast, publish, learn, persist, acknowledge. Return its size.
 
         A step that fails does not prevent the next: the error is recorded, and the message or device that caused it is
@@ -151,14 +151,14 @@ class Service:
         attempt, link = self._attempt, self._link
         if self._engine_swap.is_due:
             attempt("models", self._swap_engine)
-        arrivals = link.take(0 if self._persistence.pauses_intake else MAX_BATCH, timeout_s)
-        attempt("persistence", self._persist_confirmed, between_batches=not arrivals)
-        if not arrivals:
+        messages = link.receive_messages(0 if self._persistence.pauses_intake else MAX_BATCH, timeout_s)
+        attempt("persistence", self._persist_confirmed, between_batches=not messages)
+        if not messages:
             attempt("persistence", self._persist_forgotten)
             attempt("persistence", self._persist_samples)
             self._publish_reports()
             return 0
-        readings = [arrival.reading for arrival in arrivals if arrival.reading is not None]
+        readings = [message.reading for message in messages if message.reading is not None]
         with self._running.lock:
             attempt("persistence", self._persist_forgotten)
             accepted = self._accept(readings)
@@ -168,18 +168,20 @@ class Service:
             inference_s = time.perf_counter() - began_s
         if forecasts.repairs is not None:
             attempt("forecast", record_repairs, self.statistics, forecasts.repairs)
-        receipts = attempt("publish", link.publish, forecasts) or [0] * len(accepted.devices)
+        forecast_ids = attempt("publish", link.publish, forecasts) or [0] * len(accepted.devices)
         with self._running.lock:
             attempt("learning", self._learn)
-        batch = attempt("persistence", self._begin_persistence, readings, accepted, forecasts, receipts) or 0
-        attempt("stream", self._acknowledgement.acknowledge, self._running.engine, arrivals, accepted, receipts, batch)
+        batch = attempt("persistence", self._begin_persistence, readings, accepted, forecasts, forecast_ids) or 0
+        attempt(
+            "stream", self._acknowledgement.acknowledge, self._running.engine, messages, accepted, forecast_ids, batch
+        )
         attempt("http", self.feed.publish_batch, readings, accepted, forecasts)
         if accepted.failures:
             self._record_failures(readings, accepted)
         attempt("persistence", self._persist_confirmed)  # batches without a forecast
         self._publish_reports()
-        attempt("stream", self._batch_metrics.count, arrivals, accepted, forecasts, inference_s, link.n_dropped)
-        return len(arrivals)
+        attempt("stream", self._batch_metrics.count, messages, accepted, forecasts, inference_s, link.n_dropped)
+        return len(messages)
 
     def _publish_reports(self) -> None:
         """Publish availability and scores, and flush the link."""
@@ -187,7 +189,7 @@ class Service:
         self._attempt("publish", self._score_reports.publish_changes)
         self._attempt("publish", self._link.flush)
 
-    def _accept(self, readings: list[Reading]) -> Accepted:
+    def _accept(self, readings: list[Reading]) -> AcceptedBatch:
         accepted = self._attempt("stream", self._running.engine.accept, readings)
         return none_accepted(readings) if accepted is None else accepted
 
@@ -195,12 +197,12 @@ class Service:
         self._score_reports.record_outcomes(*self._running.engine.learn())
 
     def _begin_persistence(
-        self, readings: list[Reading], accepted: Accepted, forecasts: Forecasts, receipts: list[int]
+        self, readings: list[Reading], accepted: AcceptedBatch, forecasts: Forecasts, forecast_ids: list[int]
     ) -> int:
         samples = self._link.meters.take_samples()
-        return self._persistence.add_batch(readings, accepted, forecasts.issued_at_ms, receipts, samples)
+        return self._persistence.add_batch(readings, accepted, forecasts.issued_at_ms, forecast_ids, samples)
 
-    def _record_failures(self, readings: list[Reading], accepted: Accepted) -> None:
+    def _record_failures(self, readings: list[Reading], accepted: AcceptedBatch) -> None:
         """Record the errors of readings, and forget the devices whose state they may have damaged."""
         damaged = set()
         for i, error in accepted.failures:
@@ -233,7 +235,7 @@ class Service:
             return capture_snapshot(self._running.engine, self._link.meters.capture_state())
 
     def _persist_samples(self) -> None:
-        """Persist that the clock closed minutes, if no message came with them."""
+        """Persist that the clock closed minutes, if no message arrived with them."""
         if samples := self._link.meters.take_samples():
             self._persistence.add_batch([], none_accepted([]), time.time_ns() // 1_000_000, [], samples)
 
@@ -244,10 +246,10 @@ class Service:
             self._link.meters.forget(device)
             self._persistence.forget(device)
 
-    def _forecast(self, accepted: Accepted) -> tuple[Accepted, Forecasts]:
+    def _forecast(self, accepted: AcceptedBatch) -> tuple[AcceptedBatch, Forecasts]:
         """Forecast the accepted readings; return them with the failures that forecasting added, and the forecasts."""
         now_ms = time.time_ns() // 1_000_000
-        nothing = Forecasts(self._running.engine.publisher, now_ms, [], [], [], [])
+        nothing = Forecasts(self._running.engine.published_model, now_ms, [], [], [], [])
         try:
             return accepted, self._running.engine.forecast(accepted, now_ms)
         except ModelError as error:  # the readings stay in the windows; the next batch may succeed

@@ -28,7 +28,7 @@ def listen(
     recording = MessageRecording()
     deadline_s, shown_s = time.monotonic() + wait_s, 0.0
     while (left_s := deadline_s - time.monotonic()) > 0 and recording.n_messages < _MAX_MESSAGES:
-        taken = session.take(256, min(left_s, 0.25))
+        taken = session.receive_messages(256, min(left_s, 0.25))
         for received in taken:
             recording.add(received)
             session.acknowledge_after(received.publication, 0)

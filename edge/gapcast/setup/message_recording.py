@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import median
 
 from gapcast.mqtt.frames import MAX_PAYLOAD
-from gapcast.mqtt.session import Received
+from gapcast.mqtt.session import ReceivedMessage
 
 #: Maximum number of messages per topic, and of topics.
 _MAX_PER_TOPIC, _MAX_TOPICS = 16, 5_000
@@ -30,9 +30,9 @@ class MessageRecording:
     n_messages: int = 0
     #: Whether there was any message below ``homeassistant/``.
     home_assistant: bool = False
-    of_topic: dict[str, deque[Received]] = field(default_factory=dict)
+    of_topic: dict[str, deque[ReceivedMessage]] = field(default_factory=dict)
 
-    def add(self, received: Received) -> None:
+    def add(self, received: ReceivedMessage) -> None:
         """Record one message if a meter may have sent it."""
         publication = received.publication
         self.n_messages += 1
@@ -49,7 +49,7 @@ class MessageRecording:
         n_topics = len(self.of_topic)
         return f"{self.n_messages} message{'s' * (self.n_messages != 1)} on {n_topics} topic{'s' * (n_topics != 1)}"
 
-    def in_order(self) -> Iterator[Received]:
+    def in_order(self) -> Iterator[ReceivedMessage]:
         """Yield the recorded messages in order of arrival."""
         recorded = (received for messages in self.of_topic.values() for received in messages)
         yield from sorted(recorded, key=lambda received: received.received_s)

@@ -8,7 +8,7 @@ from typing import Any
 from gapcast.core.errors import PayloadError
 from gapcast.core.meters.values import number_of, parse_sum
 from gapcast.json_input import JsonError, decode_json
-from gapcast.mqtt.session import Received
+from gapcast.mqtt.session import ReceivedMessage
 from gapcast.presets import presets
 from gapcast.setup.field_names import device_in, looks_like_power, unit_in
 from gapcast.setup.message_recording import MessageRecording
@@ -42,7 +42,7 @@ def _read_without_unit(source: dict[str, Any], recording: MessageRecording, time
     return Candidate(source, numbers, as_watts.topics, unit_known=False)
 
 
-def _sources(topic: str, received: Received, *, any_name: bool) -> Iterator[dict[str, Any]]:
+def _sources(topic: str, received: ReceivedMessage, *, any_name: bool) -> Iterator[dict[str, Any]]:
     payload = received.publication.payload
     own = {"topic": topic, "device": device_in(topic)}
     if _number(payload) is not None:

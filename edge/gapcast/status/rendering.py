@@ -105,16 +105,16 @@ def _table(snapshot: StatusSnapshot, now: datetime, pen: Pen, room: int | None) 
 
 
 def _row(line: DeviceLine, now: datetime) -> tuple[str, ...]:
-    within = _EMPTY
+    interval = _EMPTY
     if line.lower_kw is not None and line.upper_kw is not None:
-        within = f"{line.lower_kw:.3f} to {line.upper_kw:.3f}"
+        interval = f"{line.lower_kw:.3f} to {line.upper_kw:.3f}"
     return (
         line.device,
         f"{line.reading_kw:.3f} kW",
         _moment(line.observed_at, now),
         _duration((now - line.issued_at).total_seconds()),
         f"{line.gap_kw:.3f} kW",
-        within,
+        interval,
         f"{line.target_at:%H:%M}",
         _EMPTY if line.skill is None else f"{line.skill:+.0%}",
         _EMPTY if line.coverage is None else f"{line.coverage:.0%}",

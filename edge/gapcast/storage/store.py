@@ -1,6 +1,6 @@
 """Persists readings in a folder: each batch as a line of the journal, the whole state in checkpoints.
 
-A line reaches the operating system before :meth:`Store.keep` returns, so that a killed process loses
+A line reaches the operating system before :meth:`Store.append_batch` returns, so that a killed process loses
 nothing; it is on the disk after :data:`SYNC_S` at most, so that a power failure loses no more than that. A separate
 thread waits for the disk. A disk error stops the persistence, never the service.
 """
@@ -131,7 +131,7 @@ class Store:
 
     # --- the stream -----------------------------------------------------------------------------
 
-    def keep(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
+    def append_batch(self, readings: Sequence[Reading], issued_at_ms: int, samples: Sequence[Sample] = ()) -> None:
         """Add a batch to the journal."""
         if self._journal is None:
             return

@@ -16,7 +16,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 _US_PER_S = 1_000_000
-#: Notifications per watchdog interval, so that one slow turn does not trigger the watchdog.
+#: Notifications per watchdog interval, so that one slow iteration does not trigger the watchdog.
 _PER_WATCHDOG = 4
 #: Longest interval between two status lines.
 _STATUS_EVERY_S = 10.0

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from gapcast.core.learning.outcomes import Outcomes
 
-EXPERTS = ("lstm", "linear", "persistence")
+MEMBERS = ("lstm", "linear", "persistence")
 START = 21_038_400  # the first minute of 2010
 NAN = float("nan")
 
@@ -21,7 +21,7 @@ def outcomes(
     actual_kw: ArrayLike,
     published_kw: ArrayLike = (1.0, 1.0, 0.0, 2.0),
     last_kw: float = 1.0,
-    experts_kw: ArrayLike = 1.0,
+    members_kw: ArrayLike = 1.0,
 ) -> Outcomes:
     """Return outcomes of ``rows``; what is given once is the same for all."""
     n = len(rows)
@@ -30,7 +30,7 @@ def outcomes(
         minutes=np.broadcast_to(np.asarray(minute, dtype=np.int64), n).copy(),
         actual_kw=np.broadcast_to(np.asarray(actual_kw, dtype=float), n).copy(),
         last_kw=np.full(n, last_kw),
-        experts_kw=np.broadcast_to(np.asarray(experts_kw, dtype=float), (n, 2, len(EXPERTS))).copy(),
+        members_kw=np.broadcast_to(np.asarray(members_kw, dtype=float), (n, 2, len(MEMBERS))).copy(),
         published_kw=np.broadcast_to(np.asarray(published_kw, dtype=float), (n, 4)).copy(),
     )
 
@@ -47,13 +47,13 @@ def streams(max_step_min: int = 4_000, huge: float = 1e6) -> st.SearchStrategy[l
         minute, found = START, []
         for moved, rows, values, left_out in steps:
             minute = max(minute + moved, START - 10_000)
-            published, experts = np.array(values[:4]), np.array(values[4:10]).reshape(2, 3)
+            published, members = np.array(values[:4]), np.array(values[4:10]).reshape(2, 3)
             published[2:] = np.sort(published[2:])
             published[{1: slice(1, 2), 2: slice(2, 4), 3: slice(3, 4)}.get(left_out, slice(0, 0))] = np.nan
             if left_out == 4:
-                experts[:, 0] = np.nan
+                members[:, 0] = np.nan
             last_kw, scale = values[10], np.arange(1, len(rows) + 1)
-            found.append(outcomes(sorted(rows), minute, values[11] / scale, published, last_kw, experts))
+            found.append(outcomes(sorted(rows), minute, values[11] / scale, published, last_kw, members))
         return found
 
     return st.lists(batch, max_size=25).map(made)

@@ -49,11 +49,11 @@ EVENTS: dict[str, Callable[[], F64]] = {
 def events_run() -> Run:
     """A house without an event, and one for each event, in one engine: they do not know each other."""
     houses = {"none": house_kw(N)} | {f"event-{i}": event() for i, event in enumerate(EVENTS.values())}
-    return Run(ensemble_engine(*models())).take_houses(houses)
+    return Run(ensemble_engine(*models())).process_houses(houses)
 
 
-def assert_sound(forecasts: list[Forecast], n_experts: int) -> None:
-    """Numbers are numbers, bounds apart and in order, and no expert is out or alone for good."""
+def assert_sound(forecasts: list[Forecast], n_members: int) -> None:
+    """Numbers are numbers, bounds apart and in order, and no member is out or alone for good."""
     for forecast in forecasts:
         assert forecast.median_kw is not None
         assert forecast.lower_kw is not None
@@ -61,7 +61,7 @@ def assert_sound(forecasts: list[Forecast], n_experts: int) -> None:
         assert np.isfinite([forecast.gap_kw, forecast.lower_kw, forecast.upper_kw]).all()
         assert forecast.lower_kw <= forecast.median_kw <= forecast.upper_kw
         assert forecast.upper_kw - forecast.lower_kw > 0.0005
-    assert n_experts > 1
+    assert n_members > 1
 
 
 def second_day(run: Run, over: int, device: str = "home") -> tuple[float, float, float]:
@@ -86,7 +86,7 @@ def test_ensemble_recovers_by_the_second_day_after_an_event(event: str) -> None:
     after a day at one value: the weights of the mean take some days to come back.
     """
     run, device = events_run(), f"event-{[*EVENTS].index(event)}"
-    assert_sound(run.of(device), len(ensemble_of(run.engine).experts))
+    assert_sound(run.of(device), len(ensemble_of(run.engine).members))
     shift = len(EVENTS[event]()) - N
     mse, mae, coverage = second_day(run, OVER + shift, device)
     usual_mse, usual_mae, _ = second_day(run, OVER, "none")
@@ -103,7 +103,7 @@ def test_ensemble_recovers_by_the_second_day_after_an_event(event: str) -> None:
 
 def test_interval_narrows_on_constant_power_then_widens() -> None:
     kw = EVENTS["a week in which nothing moves"]()
-    run = Run(ensemble_engine(*models(), learns=False)).take(stream(kw[: 8 * DAY_MIN]), at_a_time=60)
+    run = Run(ensemble_engine(*models(), learns=False)).process(stream(kw[: 8 * DAY_MIN]), at_a_time=60)
     widths = [(forecast.upper_kw or 0) - (forecast.lower_kw or 0) for forecast in run.forecasts]
     assert 0 < widths[7 * DAY_MIN - 10] < 0.05
     assert max(widths[-DAY_MIN:]) > 0.2
@@ -111,13 +111,13 @@ def test_interval_narrows_on_constant_power_then_widens() -> None:
 
 
 def test_ensemble_after_an_early_jump_matches_the_best_member() -> None:
-    run = Run(ensemble_engine(*models())).take(stream(with_value(100, 105, 100.0)[: 3 * DAY_MIN]), at_a_time=60)
+    run = Run(ensemble_engine(*models())).process(stream(with_value(100, 105, 100.0)[: 3 * DAY_MIN]), at_a_time=60)
     assert_sound(run.forecasts, 4)
     minutes = run.outcome("minutes") - FIRST
     which = (minutes >= 105 + DAY_MIN) & (minutes < 105 + 2 * DAY_MIN)
-    actual_kw, experts_kw = run.outcome("actual_kw")[which], run.outcome("experts_kw")[which]
-    best_mse = ((experts_kw[:, 0] - actual_kw[:, np.newaxis]) ** 2).mean(0).min()
-    best_mae = np.abs(experts_kw[:, 1] - actual_kw[:, np.newaxis]).mean(0).min()
+    actual_kw, members_kw = run.outcome("actual_kw")[which], run.outcome("members_kw")[which]
+    best_mse = ((members_kw[:, 0] - actual_kw[:, np.newaxis]) ** 2).mean(0).min()
+    best_mae = np.abs(members_kw[:, 1] - actual_kw[:, np.newaxis]).mean(0).min()
     mse, mae, _ = second_day(run, 105)
     assert mse <= 1.05 * best_mse
     assert mae <= 1.05 * best_mae
@@ -130,7 +130,7 @@ def test_ensemble_learns_through_weeks_with_gaps() -> None:
     kw = full_kw.copy()
     kw[: 21 * DAY_MIN].reshape(-1, 60)[draw.random(21 * 24) < 0.5] = np.nan
     kw[: 21 * DAY_MIN][draw.random(21 * DAY_MIN) < 0.05] = np.nan
-    run = Run(ensemble_engine(*models())).take_houses({"gaps": kw, "full": full_kw})
+    run = Run(ensemble_engine(*models())).process_houses({"gaps": kw, "full": full_kw})
     assert_sound(run.of("gaps"), 4)
     mse, mae, coverage = second_day(run, 20 * DAY_MIN + 1, "gaps")
     usual_mse, usual_mae, _ = second_day(run, 20 * DAY_MIN + 1, "full")
@@ -143,7 +143,7 @@ def test_ensemble_survives_a_clock_set_back_by_a_day() -> None:
     """A clock set back by a day: the stream starts again there, and what was learnt is not lost."""
     kw = house_kw(N)
     readings = stream(kw[:OVER]) + stream(kw[OVER - DAY_MIN :], FIRST + OVER - DAY_MIN)
-    run = Run(ensemble_engine(*models())).take(readings, at_a_time=60)
+    run = Run(ensemble_engine(*models())).process(readings, at_a_time=60)
     assert_sound(run.forecasts, 4)
     mse, mae, _ = second_day(run, OVER)
     usual_mse, usual_mae, _ = second_day(events_run(), OVER, "none")
@@ -160,7 +160,7 @@ def test_ensemble_daylight_saving_change_loses_no_reading(change: str) -> None:
     """No reading is lost, none is learnt twice, and the half hour of the day is the house's own before and after."""
     paris = ZoneInfo("Europe/Paris")
     midnight = CLOCK_CHANGES[change]
-    run = Run(ensemble_engine(*models(), zone=paris)).take(
+    run = Run(ensemble_engine(*models(), zone=paris)).process(
         stream(house_kw(4 * DAY_MIN), midnight - 2 * DAY_MIN), at_a_time=60
     )
     assert_sound(run.forecasts, 4)
@@ -184,7 +184,7 @@ def test_ensemble_forecasts_are_finite_for_any_stream(stretches: list[tuple[floa
     for kw, n, gap_min in stretches:
         readings += stream(np.full(n, kw), minute)
         minute += n + gap_min
-    run = Run(ensemble_engine(max_devices=10)).take(readings, at_a_time=13)
+    run = Run(ensemble_engine(max_devices=10)).process(readings, at_a_time=13)
     assert_sound(run.forecasts, 4)
     for forecast in run.forecasts:
         assert forecast.experts is not None

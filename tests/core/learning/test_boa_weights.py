@@ -20,10 +20,10 @@ LIMIT_KW = np.array([SCALE_KW * 50])
 class WeightedDevice:
     """The weights of one device, over members with random errors."""
 
-    def __init__(self, n_experts: int, seed: int = 0, *, heavy: bool = False) -> None:
-        self.memory = boa_weights.initial_state(n_experts)[np.newaxis].copy()
-        self.log_prior = np.log(boa_weights.prior_weights(n_experts))
-        self.loss, self.losses = np.zeros(2), np.zeros((2, n_experts))
+    def __init__(self, n_members: int, seed: int = 0, *, heavy: bool = False) -> None:
+        self.memory = boa_weights.initial_state(n_members)[np.newaxis].copy()
+        self.log_prior = np.log(boa_weights.prior_weights(n_members))
+        self.loss, self.losses = np.zeros(2), np.zeros((2, n_members))
         self.shares: list[F64] = []
         self._draw, self._heavy = np.random.default_rng(seed), heavy
 
@@ -62,14 +62,14 @@ LARGE = st.one_of(st.floats(-1, 1), st.floats(-1e6, 1e6), st.just(0.0))
 @settings(max_examples=60)
 @given(st.integers(2, 7).flatmap(lambda n: st.lists(st.tuples(st.lists(LARGE, min_size=2 * n, max_size=2 * n), LARGE))))
 def test_weights_sum_to_one_and_none_gets_stuck(outcomes: list[tuple[list[float], float]]) -> None:
-    n_experts = len(outcomes[0][0]) // 2 if outcomes else 2
-    listener = WeightedDevice(n_experts)
+    n_members = len(outcomes[0][0]) // 2 if outcomes else 2
+    listener = WeightedDevice(n_members)
     for members_kw, actual_kw in outcomes:
-        listener.learn(np.array(members_kw).reshape(2, n_experts), actual_kw)
+        listener.learn(np.array(members_kw).reshape(2, n_members), actual_kw)
         shares = listener.weights()
         assert shares.sum(-1) == pytest.approx([1, 1])
-        assert shares.min() >= 0.99 * boa_weights.SHARE / n_experts
-        assert shares.max() <= 1 - 0.99 * boa_weights.SHARE * (n_experts - 1) / n_experts
+        assert shares.min() >= 0.99 * boa_weights.SHARE / n_members
+        assert shares.max() <= 1 - 0.99 * boa_weights.SHARE * (n_members - 1) / n_members
 
 
 @pytest.mark.parametrize("heavy", [False, True])
@@ -86,9 +86,9 @@ def test_weights_favour_a_new_best_member_after_two_days(heavy: bool) -> None:
 @pytest.mark.parametrize("heavy", [False, True])
 @pytest.mark.parametrize("sizes", [(1, 1, 1, 1, 0.9, 1), (1, 2, 3, 4, 5, 6), (6, 5, 4, 3, 2, 1)])
 def test_regret_stays_within_the_theoretical_order(sizes: tuple[float, ...], heavy: bool, days: int) -> None:
-    """At most twice sqrt(T log E) gradients of a common size above the best expert, found with hindsight.
+    """At most twice sqrt(T log E) gradients of a common size above the best member, found with hindsight.
 
-    Where experts err apart from each other, as here, their mixture is better than any of them.
+    Where members err apart from each other, as here, their mixture is better than any of them.
     """
     listener = WeightedDevice(6, heavy=heavy)
     listener.learn_random(days * DAY_MIN, sizes)

@@ -106,7 +106,7 @@ MODELS = (Smooth(), Smooth(quantile_levels=(0.5,)), Trend(), Smooth(quantile_lev
 def test_interval_bounds_are_in_order_for_any_stream(
     kw: list[float], model: Smooth, combines: bool, learns: bool
 ) -> None:
-    run = Run(ensemble_engine(model, combines=combines, learns=learns)).take(stream(kw), at_a_time=9)
+    run = Run(ensemble_engine(model, combines=combines, learns=learns)).process(stream(kw), at_a_time=9)
     for forecast in run.forecasts:
         assert forecast.lower_kw is not None
         assert forecast.upper_kw is not None
@@ -120,8 +120,8 @@ def test_interval_bounds_are_in_order_for_any_stream(
 def test_forecast_range_limits_forecasts_and_bounds(calibrates: bool) -> None:
     """A house that never fed in gets no negative forecast; one that did, none beyond the limit of a reading."""
     kw = house_kw(3_000)
-    consuming = Run(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).take(stream(kw), at_a_time=50)
-    feeding = Run(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).take(stream(kw - 2.5), at_a_time=50)
+    consuming = Run(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).process(stream(kw), at_a_time=50)
+    feeding = Run(ensemble_engine(calibrates=calibrates, min_kw=-3.0)).process(stream(kw - 2.5), at_a_time=50)
     for run, floor_kw in ((consuming, 0.0), (feeding, -3.0)):
         assert min(forecast.lower_kw for forecast in run.forecasts if forecast.lower_kw is not None) >= floor_kw
         assert min(forecast.gap_kw for forecast in run.forecasts) >= floor_kw
@@ -131,18 +131,20 @@ def test_forecast_range_limits_forecasts_and_bounds(calibrates: bool) -> None:
 
 def test_forecast_range_ignores_noise_around_zero() -> None:
     kw = np.where(np.arange(500) % 50, house_kw(500), -0.02)
-    run = Run(ensemble_engine(min_kw=-3.0)).take(stream(kw), at_a_time=50)
+    run = Run(ensemble_engine(min_kw=-3.0)).process(stream(kw), at_a_time=50)
     assert min(forecast.lower_kw or 0 for forecast in run.forecasts) >= -0.02
 
 
 def test_interval_of_persistence_alone_exists() -> None:
-    run = Run(ensemble_engine(Persistence(name="same"), learns=False)).take(stream(house_kw(3_000)), at_a_time=50)
+    run = Run(ensemble_engine(Persistence(name="same"), learns=False)).process(stream(house_kw(3_000)), at_a_time=50)
     published_kw, actual_kw = run.outcome("published_kw")[300:], run.outcome("actual_kw")[300:]
     within = (published_kw[:, 2] <= actual_kw) & (actual_kw <= published_kw[:, 3])
     assert within.mean() == pytest.approx(0.9, abs=0.03)
 
 
 def test_forecast_range_allows_feed_in_from_the_first_forecast() -> None:
-    forecasts = Run(ensemble_engine(Persistence(name="same"), learns=False)).take(stream([-2.0, -2.0, -2.0])).forecasts
+    forecasts = (
+        Run(ensemble_engine(Persistence(name="same"), learns=False)).process(stream([-2.0, -2.0, -2.0])).forecasts
+    )
     assert [forecast.gap_kw for forecast in forecasts] == [-2.0, -2.0]
     assert all((forecast.lower_kw or 0) < -2.0 for forecast in forecasts)

@@ -70,9 +70,11 @@ MODELS: tuple[Predictor, ...] = (
 @pytest.mark.parametrize("includes_path", [True, False])
 def test_ensemble_switched_off_publishes_the_primary_model(model: Predictor, includes_path: bool) -> None:
     readings = readings_of(300)
-    alone = Run(Engine(model, includes_path=includes_path)).take(readings, at_a_time=7)
+    alone = Run(Engine(model, includes_path=includes_path)).process(readings, at_a_time=7)
     options: dict[str, Any] = {"combines": False, "calibrates": False, "learns": False}
-    combined = Run(ensemble_engine(model, Trend(), includes_path=includes_path, **options)).take(readings, at_a_time=7)
+    combined = Run(ensemble_engine(model, Trend(), includes_path=includes_path, **options)).process(
+        readings, at_a_time=7
+    )
     assert combined.forecasts == alone.forecasts
     assert combined.engine.latest() == alone.engine.latest()
 
@@ -80,8 +82,8 @@ def test_ensemble_switched_off_publishes_the_primary_model(model: Predictor, inc
 @pytest.mark.parametrize("model", MODELS)
 def test_ensemble_without_blend_calibrates_the_primary_model(model: Predictor) -> None:
     readings = readings_of(300)
-    alone = Run(Engine(model)).take(readings, at_a_time=7)
-    combined = Run(ensemble_engine(model, combines=False, learns=False)).take(readings, at_a_time=7)
+    alone = Run(Engine(model)).process(readings, at_a_time=7)
+    combined = Run(ensemble_engine(model, combines=False, learns=False)).process(readings, at_a_time=7)
     published = [
         (forecast.gap_kw, forecast.median_kw, forecast.path_kw, forecast.model) for forecast in combined.forecasts
     ]
@@ -91,7 +93,7 @@ def test_ensemble_without_blend_calibrates_the_primary_model(model: Predictor) -
 
 def test_ensemble_drops_a_single_bound() -> None:
     model = Smooth(quantile_levels=(0.05, 0.5))
-    run = Run(ensemble_engine(model, calibrates=False)).take(readings_of(30))
+    run = Run(ensemble_engine(model, calibrates=False)).process(readings_of(30))
     assert {(forecast.lower_kw, forecast.upper_kw, forecast.level) for forecast in run.forecasts} == {
         (None, None, None)
     }
@@ -104,7 +106,7 @@ def documents_of(engine: Engine, minute: int) -> list[bytes]:
 
 
 def test_ensemble_uncalibrated_bounds_follow_the_median() -> None:
-    run = Run(ensemble_engine(calibrates=False, min_kw=-100)).take(stream(house_kw(400) - 40), at_a_time=20)
+    run = Run(ensemble_engine(calibrates=False, min_kw=-100)).process(stream(house_kw(400) - 40), at_a_time=20)
     for forecast in run.forecasts:
         assert forecast.median_kw is not None
         assert (forecast.lower_kw, forecast.upper_kw) == pytest.approx(
@@ -118,7 +120,7 @@ def test_ensemble_uncalibrated_bounds_follow_the_median() -> None:
 def test_ensemble_published_document_equals_the_latest(model: Predictor, calibrates: bool, includes_path: bool) -> None:
     """Over MQTT, as an object, and read again from the latest: the same."""
     engine = ensemble_engine(model, Persistence(name="same"), calibrates=calibrates, includes_path=includes_path)
-    Run(engine).take(readings_of(100), at_a_time=10)
+    Run(engine).process(readings_of(100), at_a_time=10)
     batch = engine.accept(readings_of(1, 100))
     forecasts = engine.forecast(batch, 1_300_000_000_123)
     sent = [json.loads(each) for each in ForecastEncoder().encode(forecasts)]
@@ -127,7 +129,7 @@ def test_ensemble_published_document_equals_the_latest(model: Predictor, calibra
     for document in sent:
         assert document["model"] == "blend"
         for who in ("experts", "median_experts"):
-            assert tuple(document[who]) == ensemble_of(engine).experts
+            assert tuple(document[who]) == ensemble_of(engine).members
             assert sum(document[who].values()) == pytest.approx(1, abs=0.0005 * len(document[who]))
         if includes_path and len(model.lead_times_min) > 1:
             assert document["path"][-1] == document["gap_kw"]
@@ -139,8 +141,8 @@ def test_ensemble_published_document_equals_the_latest(model: Predictor, calibra
 def test_ensemble_path_ends_at_the_published_forecast() -> None:
     model = Trend(lead_times_min=LEADS_MIN)
     readings = readings_of(200)
-    own = Run(Engine(model)).take(readings, at_a_time=10).forecasts
-    published = Run(ensemble_engine(model)).take(readings, at_a_time=10).forecasts
+    own = Run(Engine(model)).process(readings, at_a_time=10).forecasts
+    published = Run(ensemble_engine(model)).process(readings, at_a_time=10).forecasts
     for one, blended in zip(own, published, strict=True):
         assert one.path_kw is not None
         assert blended.path_kw is not None
@@ -150,8 +152,8 @@ def test_ensemble_path_ends_at_the_published_forecast() -> None:
 
 
 def test_ensemble_published_weights_reproduce_the_mean() -> None:
-    run = Run(ensemble_engine()).take(stream(house_kw(400)))
-    outcomes = run.outcome("experts_kw")[100]
+    run = Run(ensemble_engine()).process(stream(house_kw(400)))
+    outcomes = run.outcome("members_kw")[100]
     minute = int(run.outcome("minutes")[100])
     (forecast,) = [each for each in run.forecasts if each.target_minute == minute]
     assert forecast.experts is not None
@@ -183,8 +185,8 @@ def test_ensemble_state_of_a_device_is_at_most_16_kb() -> None:
 
 def test_ensemble_untracked_device_gets_a_new_devices_forecast() -> None:
     engine = ensemble_engine(max_devices=1)
-    run = Run(engine).take(readings_of(600), at_a_time=9)
-    new = Run(ensemble_engine()).take(readings_of(2, 0)).forecasts[0]
+    run = Run(engine).process(readings_of(600), at_a_time=9)
+    new = Run(ensemble_engine()).process(readings_of(2, 0)).forecasts[0]
     for device in ("barn", "shed"):
         assert {json.dumps(forecast.experts) for forecast in run.of(device)} == {json.dumps(new.experts)}
     assert {int(row) for row in run.outcome("rows")} == {0}
@@ -193,19 +195,19 @@ def test_ensemble_untracked_device_gets_a_new_devices_forecast() -> None:
 
 
 def test_ensemble_forgotten_device_starts_as_new() -> None:
-    run = Run(ensemble_engine()).take(readings_of(300), at_a_time=9)
+    run = Run(ensemble_engine()).process(readings_of(300), at_a_time=9)
     run.engine.forget("barn")
     run.engine.forget("nobody")
     run.forecasts.clear()
-    again = Run(ensemble_engine()).take(readings_of(100, 300, ("barn",)))
-    run.take(readings_of(100, 300, ("barn",)))
+    again = Run(ensemble_engine()).process(readings_of(100, 300, ("barn",)))
+    run.process(readings_of(100, 300, ("barn",)))
     assert run.forecasts == again.forecasts
 
 
 def test_ensemble_columns_include_pending_outcomes() -> None:
     engine, other = ensemble_engine(), ensemble_engine()
     for each in (engine, other):
-        Run(each).take(readings_of(50))
+        Run(each).process(readings_of(50))
         each.forecast(each.accept(readings_of(1, 50)), 0)
     columns = ensemble_of(engine).columns([0, 1, 2])
     outcomes, _ = other.learn()
@@ -236,21 +238,21 @@ def test_device_rows_grow_and_forget() -> None:
 def test_ensemble_restored_from_a_checkpoint_continues_exactly(
     tmp_path_factory: pytest.TempPathFactory, n_before: int, at_a_time: int
 ) -> None:
-    undisturbed = Run(ensemble_engine(max_devices=2)).take(readings_of(n_before), at_a_time=at_a_time)
+    undisturbed = Run(ensemble_engine(max_devices=2)).process(readings_of(n_before), at_a_time=at_a_time)
     again = restored(undisturbed, tmp_path_factory.mktemp("kept"), ensemble_engine(max_devices=2))
     assert again.engine.latest() == undisturbed.engine.latest()
     assert again.state() == undisturbed.state()
     undisturbed.forecasts.clear()
     for run in (undisturbed, again):
-        run.take(readings_of(80, n_before), at_a_time=at_a_time)
+        run.process(readings_of(80, n_before), at_a_time=at_a_time)
     assert again.forecasts == undisturbed.forecasts
     assert again.state() == undisturbed.state()
 
 
 def test_ensemble_learns_again_from_the_journal(tmp_path: Path) -> None:
-    undisturbed = Run(ensemble_engine()).take(readings_of(100), at_a_time=5)
+    undisturbed = Run(ensemble_engine()).process(readings_of(100), at_a_time=5)
     again = restored(undisturbed, tmp_path, ensemble_engine())
-    undisturbed.take(readings_of(60, 100), at_a_time=5)
+    undisturbed.process(readings_of(60, 100), at_a_time=5)
     replay = JournalReplay(again.engine)
     for at in range(0, 180, 11):
         replay.replay_batch(readings_of(60, 100)[at : at + 11], 7)
@@ -275,15 +277,15 @@ def test_journal_replay_skips_a_batch_that_failed() -> None:
 
 
 def test_ensemble_with_other_models_keeps_common_state(tmp_path: Path) -> None:
-    before = Run(ensemble_engine(Smooth(), Trend())).take(readings_of(400), at_a_time=9)
+    before = Run(ensemble_engine(Smooth(), Trend())).process(readings_of(400), at_a_time=9)
     old = ensemble_of(before.engine)
     after = restored(before, tmp_path, ensemble_engine(Persistence(name="same"), Smooth()))
     new = ensemble_of(after.engine)
     kept_memory, memory = old.state.arrays["memory"][1:4], new.state.arrays["memory"][1:4]
     for name in ("smooth", LEARNED, PERSISTENCE):
-        was, now = old.experts.index(name), new.experts.index(name)
+        was, now = old.members.index(name), new.members.index(name)
         assert np.array_equal(memory[..., now], kept_memory[..., was])
-    same = memory[..., new.experts.index("same")]
+    same = memory[..., new.members.index("same")]
     assert np.array_equal(same[:, 0], kept_memory[:, 0].min(-1)), "a new ensemble member has the regret of the worst"
     columns, old_columns = list(new._inputs.rls_features.names), list(old._inputs.rls_features.names)
     at, was = columns.index("lag 1"), old_columns.index("lag 1")
@@ -295,22 +297,22 @@ def test_ensemble_with_other_models_keeps_common_state(tmp_path: Path) -> None:
         assert np.array_equal(new.state.arrays[name][1:4], old.state.arrays[name][1:4], equal_nan=True)
     assert (new.state.arrays["due_minute"][1:4] == -1).all(), "other members made them"
     assert after.engine.latest() == [], "and other models made them"
-    after.take(readings_of(60, 400), at_a_time=9)
+    after.process(readings_of(60, 400), at_a_time=9)
     assert len(after.forecasts) == 180
 
 
 @pytest.mark.parametrize("options", [{"learns": False}, {"combines": False, "learns": False}, {"calibrates": False}])
 def test_ensemble_with_other_options_keeps_learning(tmp_path: Path, options: dict[str, Any]) -> None:
-    before = Run(ensemble_engine()).take(readings_of(100), at_a_time=9)
-    other = restored(before, tmp_path, ensemble_engine(**options)).take(readings_of(20, 100), at_a_time=9)
-    back = restored(other, tmp_path, ensemble_engine()).take(readings_of(20, 120), at_a_time=9)
+    before = Run(ensemble_engine()).process(readings_of(100), at_a_time=9)
+    other = restored(before, tmp_path, ensemble_engine(**options)).process(readings_of(20, 100), at_a_time=9)
+    back = restored(other, tmp_path, ensemble_engine()).process(readings_of(20, 120), at_a_time=9)
     assert len(back.forecasts) == 60
     row = ensemble_of(back.engine).state.arrays["seen"][1]
     assert row[1] > 95, "outcomes are counted on"
 
 
 def test_ensemble_with_a_lower_limit_drops_devices(tmp_path: Path) -> None:
-    before = Run(ensemble_engine()).take(readings_of(100), at_a_time=9)
+    before = Run(ensemble_engine()).process(readings_of(100), at_a_time=9)
     engine = Engine(Smooth(), 2, ensemble=Ensemble((Smooth(), Trend()), EnsembleOptions(max_devices=1)))
     after = restored(before, tmp_path, engine)
     assert after.state()["home"] == before.state()["home"]
@@ -323,7 +325,7 @@ def without(archive: dict[str, NDArray[Any]], *names: str) -> dict[str, NDArray[
 
 def test_checkpoint_of_version_1_loads(tmp_path: Path) -> None:
     """It has no learnt columns, and no weights of the latest forecasts."""
-    before = Run(Engine(Smooth())).take(readings_of(100), at_a_time=9)
+    before = Run(Engine(Smooth())).process(readings_of(100), at_a_time=9)
     path = tmp_path / "checkpoint.npz"
     path.write_bytes(checkpoint.encode(capture_snapshot(before.engine)))
     with np.load(path) as archive:
@@ -341,7 +343,7 @@ def test_checkpoint_of_version_1_loads(tmp_path: Path) -> None:
         assert [engine.buffers.window(device).tobytes() for device in DEVICES] == [
             before.engine.buffers.window(device).tobytes() for device in DEVICES
         ]
-    Run(engine).take(readings_of(10, 100))
+    Run(engine).process(readings_of(10, 100))
 
 
 Columns = dict[str, NDArray[Any]]
@@ -355,7 +357,7 @@ DAMAGE: dict[str, tuple[str, Any]] = {
     "fewer rows": ("seen", lambda seen: seen[:-1]),
     "no rows": ("seen", lambda seen: seen[0, 0]),
     "another shape": ("due", lambda due: due[:, :, :-1]),
-    "fewer experts": ("memory", lambda memory: memory[..., :2]),
+    "fewer members": ("memory", lambda memory: memory[..., :2]),
     "no numbers": ("covariance", lambda covariance: covariance * np.nan),
     "fewer rows of the weights": ("memory", lambda memory: memory[:-1]),
     "words for weights": ("memory", lambda memory: np.full(memory.shape, "x")),
@@ -365,7 +367,7 @@ DAMAGE: dict[str, tuple[str, Any]] = {
 
 @pytest.mark.parametrize("what", DAMAGE)
 def test_restore_with_bad_learnt_columns_keeps_the_readings(what: str) -> None:
-    run = Run(ensemble_engine()).take(readings_of(100), at_a_time=9)
+    run = Run(ensemble_engine()).process(readings_of(100), at_a_time=9)
     snapshot = capture_snapshot(run.engine)
     name, alter = DAMAGE[what]
     column = snapshot.learnt.pop(name)
@@ -379,7 +381,7 @@ def test_restore_with_bad_learnt_columns_keeps_the_readings(what: str) -> None:
     fresh = Run(engine)
     blank = ensemble_of(ensemble_engine()).columns([0])
     assert fresh.state()["home"] == {n: c.tobytes() for n, c in blank.items() if n != "followed"}
-    fresh.take(readings_of(5, 100))
+    fresh.process(readings_of(5, 100))
     assert all(np.isfinite(forecast.gap_kw) for forecast in fresh.forecasts)
 
 
@@ -388,7 +390,7 @@ def test_restore_with_bad_learnt_columns_keeps_the_readings(what: str) -> None:
 
 @pytest.mark.parametrize("context", [2, 3, 6, 7, 12, 31, 200])
 def test_ensemble_inputs_accept_any_context(context: int) -> None:
-    run = Run(ensemble_engine(Trend(spec=WindowSpec(context)))).take(readings_of(60), at_a_time=10)
+    run = Run(ensemble_engine(Trend(spec=WindowSpec(context)))).process(readings_of(60), at_a_time=10)
     names = ensemble_of(run.engine)._inputs.rls_features.names
     assert names[0] == "trend mean"
     assert len([name for name in names if name.startswith("lag")]) == min(5, context - 1)
@@ -418,12 +420,12 @@ def test_ensemble_input_columns_match_their_names() -> None:
 def test_ensemble_members_see_windows_of_their_own_context() -> None:
     short, long = Trend(spec=WindowSpec(5), name="short"), Trend(spec=WindowSpec(40), name="long")
     readings = readings_of(100)
-    run = Run(ensemble_engine(short, long)).take(readings, at_a_time=10)
-    alone = {model.name: Run(Engine(model)).take(readings, at_a_time=10) for model in (short, long)}
+    run = Run(ensemble_engine(short, long)).process(readings, at_a_time=10)
+    alone = {model.name: Run(Engine(model)).process(readings, at_a_time=10) for model in (short, long)}
     for place, name in enumerate(("short", "long")):
         expected: dict[tuple[str, int], Forecast] = {(str(f.device), f.target_minute): f for f in alone[name].forecasts}
         for outcomes in run.outcomes:
-            for row, minute, kw in zip(outcomes.rows, outcomes.minutes, outcomes.experts_kw[:, 0, place], strict=True):
+            for row, minute, kw in zip(outcomes.rows, outcomes.minutes, outcomes.members_kw[:, 0, place], strict=True):
                 assert expected[DEVICES[row], int(minute)].gap_kw == pytest.approx(kw, abs=1e-6)
     assert run.forecasts[-1].context == 40
 
@@ -439,6 +441,6 @@ def test_ensemble_members_see_their_own_features() -> None:
 
     electric = Looking(name="electric", features=("gap_kw", "voltage_v"))
     readings = [Reading("home", FIRST + i, float(i), measured={"voltage_v": 230.0}) for i in range(20)]
-    run = Run(ensemble_engine(electric, Looking(name="power"))).take(readings, at_a_time=3)
+    run = Run(ensemble_engine(electric, Looking(name="power"))).process(readings, at_a_time=3)
     assert shapes == {"electric": {2}, "power": {1}}
     assert len(run.forecasts) == 19

@@ -34,7 +34,7 @@ def in_batches(run: Run, readings: list[Reading], sizes: list[int]) -> Run:
     at, i = 0, 0
     while at < len(readings):
         size = sizes[i % len(sizes)]
-        run.take(readings[at : at + size], at_a_time=size)
+        run.process(readings[at : at + size], at_a_time=size)
         at, i = at + size, i + 1
     return run
 
@@ -51,7 +51,7 @@ def test_ensemble_any_batching_gives_the_same_result(
     readings = readings_of(entries)
     one_by_one = Run(ensemble_engine(calibrates=calibrates))
     in_some = Run(ensemble_engine(calibrates=calibrates))
-    one_by_one.take(readings)
+    one_by_one.process(readings)
     in_batches(in_some, readings, sizes)
     assert in_some.forecasts == one_by_one.forecasts
     assert in_some.state() == one_by_one.state()
@@ -67,7 +67,7 @@ def test_ensemble_untracked_devices_in_a_batch_change_nothing(
     runs = []
     for one in (True, False):
         run = Run(ensemble_engine(max_devices=n_tracked))
-        runs.append(run.take(readings) if one else in_batches(run, readings, sizes))
+        runs.append(run.process(readings) if one else in_batches(run, readings, sizes))
     one_by_one, in_some = runs
     assert in_some.forecasts == one_by_one.forecasts
     assert in_some.state() == one_by_one.state()
@@ -85,8 +85,8 @@ def test_ensemble_order_of_devices_does_not_matter(entries: list[tuple[int, int,
         device = chance.choice([device for device, queue in queues.items() if queue])
         shuffled.append(queues[device].pop(0))
     one, other = (
-        Run(ensemble_engine()).take(readings, at_a_time=17),
-        Run(ensemble_engine()).take(shuffled, at_a_time=23),
+        Run(ensemble_engine()).process(readings, at_a_time=17),
+        Run(ensemble_engine()).process(shuffled, at_a_time=23),
     )
     assert forecasts_by_device(other) == forecasts_by_device(one)
     assert other.state() == one.state()
@@ -98,8 +98,8 @@ def test_ensemble_batch_of_hundreds_equals_each_device_alone() -> None:
     together, alone = Run(ensemble_engine()), Run(ensemble_engine())
     for minute in range(120):
         batch = [Reading(f"d{i}", FIRST + minute, float(kw)) for i, kw in enumerate(powers_kw[minute])]
-        together.take(batch, at_a_time=len(batch))
-        alone.take(batch[:5])
+        together.process(batch, at_a_time=len(batch))
+        alone.process(batch[:5])
     for device in (f"d{i}" for i in range(5)):
         assert together.of(device) == alone.of(device)
         assert together.state()[device] == alone.state()[device]

@@ -19,19 +19,19 @@ def week() -> Run:
     names = sorted(shipped_names(), key=lambda name: name != default_name())
     engine = ensemble_engine(*(load_model(shipped_models() / name) for name in names), min_kw=0.0)
     minutes = read_recording(sample_path()).minutes()
-    return Run(engine).take([Reading("home", minute, kw) for minute, kw in minutes], at_a_time=256)
+    return Run(engine).process([Reading("home", minute, kw) for minute, kw in minutes], at_a_time=256)
 
 
 def test_ensemble_is_no_worse_than_the_best_model(week: Run) -> None:
     """A champion that was trained on this very house, and a week to find out: at most half a percent is lost."""
-    actual_kw, published_kw, experts_kw = (week.outcome(name) for name in ("actual_kw", "published_kw", "experts_kw"))
+    actual_kw, published_kw, members_kw = (week.outcome(name) for name in ("actual_kw", "published_kw", "members_kw"))
     assert len(actual_kw) > 9_900
     mse = ((published_kw[:, 0] - actual_kw) ** 2).mean()
     mae = np.abs(published_kw[:, 1] - actual_kw).mean()
-    assert mse <= 1.005 * ((experts_kw[:, 0, 0] - actual_kw) ** 2).mean()
-    assert mae <= 1.005 * np.abs(experts_kw[:, 1, 0] - actual_kw).mean()
-    assert mse < 0.85 * ((experts_kw[:, 0, -1] - actual_kw) ** 2).mean(), "and well below persistence"
-    assert mae < np.abs(experts_kw[:, 1, -1] - actual_kw).mean()
+    assert mse <= 1.005 * ((members_kw[:, 0, 0] - actual_kw) ** 2).mean()
+    assert mae <= 1.005 * np.abs(members_kw[:, 1, 0] - actual_kw).mean()
+    assert mse < 0.85 * ((members_kw[:, 0, -1] - actual_kw) ** 2).mean(), "and well below persistence"
+    assert mae < np.abs(members_kw[:, 1, -1] - actual_kw).mean()
 
 
 def test_interval_covers_90_percent_of_outcomes(week: Run) -> None:

@@ -68,10 +68,10 @@ def test_rls_without_outcomes_equals_the_primary_model() -> None:
 
 def test_rls_in_an_ensemble_starts_as_the_primary_model() -> None:
     """Before the first outcome, to the precision of the arithmetic in units of the scale."""
-    run = Run(ensemble_engine()).take(stream(house_kw(12)))
-    experts_kw = run.outcome("experts_kw")[:5]
-    names = ensemble_of(run.engine).experts
-    assert experts_kw[:, :, names.index("learned")] == pytest.approx(experts_kw[:, :, names.index("smooth")], abs=1e-6)
+    run = Run(ensemble_engine()).process(stream(house_kw(12)))
+    members_kw = run.outcome("members_kw")[:5]
+    names = ensemble_of(run.engine).members
+    assert members_kw[:, :, names.index("learned")] == pytest.approx(members_kw[:, :, names.index("smooth")], abs=1e-6)
 
 
 @pytest.mark.parametrize("forgetting", [0.999, 0.99999, 1.0])
@@ -115,22 +115,22 @@ def test_rls_resets_only_the_device_that_overflows(broken: float, at_a_time: int
                                                          stream(kw[i : i + 1], FIRST + i, "barn")[0])]  # fmt: skip
     disturbed, undisturbed = Run(ensemble_engine()), Run(ensemble_engine())
     for run in (disturbed, undisturbed):
-        run.take(pairs[:600], at_a_time=at_a_time)
+        run.process(pairs[:600], at_a_time=at_a_time)
     state = ensemble_of(disturbed.engine).state
     row = disturbed.engine.buffers.row("barn") + 1
     state.arrays["covariance"][row] = broken
     for run in (disturbed, undisturbed):
-        run.take(pairs[600:602], at_a_time=at_a_time)
+        run.process(pairs[600:602], at_a_time=at_a_time)
     assert np.array_equal(state.arrays["covariance"][row], state.initial("covariance"))
     assert np.array_equal(state.arrays["coefficients"][row], state.initial("coefficients"))
     for run in (disturbed, undisturbed):
-        run.take(pairs[602:], at_a_time=at_a_time)
+        run.process(pairs[602:], at_a_time=at_a_time)
     assert disturbed.of("home") == undisturbed.of("home")
     assert disturbed.state()["home"] == undisturbed.state()["home"]
     assert all(np.isfinite(forecast.gap_kw) for forecast in disturbed.forecasts)
 
 
 def test_rls_without_a_median_starts_from_the_mean() -> None:
-    run = Run(ensemble_engine(Smooth(quantile_levels=None))).take(stream(house_kw(12)))
-    experts_kw = run.outcome("experts_kw")[:5]
-    assert experts_kw[:, 1, 1] == pytest.approx(experts_kw[:, 0, 0], abs=1e-6)
+    run = Run(ensemble_engine(Smooth(quantile_levels=None))).process(stream(house_kw(12)))
+    members_kw = run.outcome("members_kw")[:5]
+    assert members_kw[:, 1, 1] == pytest.approx(members_kw[:, 0, 0], abs=1e-6)

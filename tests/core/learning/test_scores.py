@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gapcast.core.learning.outcomes import Outcomes
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import EVER, LAST_DAY, LAST_WEEK, MIN_OUTCOMES, Period, Summary, summarize
-from tests.core.learning.outcomes import EXPERTS, NAN, START, outcomes, streams
+from tests.core.learning.outcomes import MEMBERS, NAN, START, outcomes, streams
 
 FEW = 5  # devices that are followed: rows 0 to 4
 
@@ -79,16 +79,16 @@ def check(found: Summary, ones: list[tuple[Outcomes, int]]) -> None:
         quantiles = ((0.05, t[2]), (0.5, t[0] if math.isnan(t[1]) else t[1]), (0.95, t[3]))
         losses.append(sum(max(level * (c - q), (level - 1) * (c - q)) for level, q in quantiles) / 3)
     close(found.pinball_kw, mean(losses))
-    for e, name in enumerate(EXPERTS[:2]):
-        pairs = [(b.experts_kw[i, :, e], b.actual_kw[i]) for b, i in ones if not math.isnan(b.experts_kw[i, 0, e])]
-        close(found.experts[name].mse_kw2, mean([(kw[0] - c) ** 2 for kw, c in pairs]))
-        close(found.experts[name].mae_kw, mean([abs(kw[1] - c) for kw, c in pairs]))
-    assert found.experts["persistence"].mse_kw2 == found.persistence_mse_kw2
+    for e, name in enumerate(MEMBERS[:2]):
+        pairs = [(b.members_kw[i, :, e], b.actual_kw[i]) for b, i in ones if not math.isnan(b.members_kw[i, 0, e])]
+        close(found.members[name].mse_kw2, mean([(kw[0] - c) ** 2 for kw, c in pairs]))
+        close(found.members[name].mae_kw, mean([abs(kw[1] - c) for kw, c in pairs]))
+    assert found.members["persistence"].mse_kw2 == found.persistence_mse_kw2
 
 
 @given(streams())
 def test_scores_match_the_slow_reference(batches: list[Outcomes]) -> None:
-    scores, slow = Scores(EXPERTS, FEW), Slow()
+    scores, slow = Scores(MEMBERS, FEW), Slow()
     for batch in batches:
         scores.add(batch)
         slow.add(batch)
@@ -101,7 +101,7 @@ def test_scores_match_the_slow_reference(batches: list[Outcomes]) -> None:
 
 @given(streams(huge=1e30))
 def test_scores_are_finite_for_any_stream(batches: list[Outcomes]) -> None:
-    scores = Scores(EXPERTS, FEW)
+    scores = Scores(MEMBERS, FEW)
     for batch in batches * 3:
         scores.add(batch)
     for found in [*(scores.of(row) for row in range(FEW)), scores.overall()]:
@@ -112,16 +112,16 @@ def test_scores_are_finite_for_any_stream(batches: list[Outcomes]) -> None:
 def test_skill_is_none_when_persistence_has_almost_no_error() -> None:
     no_bounds = dict.fromkeys(("bias", "bounds_n", "pinball", "hits", "width"), 0.0)
     found = summarize(no_bounds, (1.0, 1e60, 1e30), (1.0, 1e-320, 1e-160), {"linear": (1.0, 1e60, 1e30)})
-    assert (found.skill, found.experts["linear"].skill) == (None, None)
+    assert (found.skill, found.members["linear"].skill) == (None, None)
     json.dumps(found.document(), allow_nan=False)
 
 
 @given(streams(), st.integers(0, 25))
 def test_scores_restored_continue_exactly(batches: list[Outcomes], at: int) -> None:
-    one, before = Scores(EXPERTS, FEW), Scores(EXPERTS, FEW)
+    one, before = Scores(MEMBERS, FEW), Scores(MEMBERS, FEW)
     for batch in batches[:at]:
         before.add(batch)
-    after = Scores(EXPERTS, FEW)
+    after = Scores(MEMBERS, FEW)
     after.restore_columns(before.columns(range(FEW)))
     for batch in batches[at:]:
         after.add(batch)
@@ -134,7 +134,7 @@ def test_scores_restored_continue_exactly(batches: list[Outcomes], at: int) -> N
 
 
 def test_scores_match_a_hand_calculation() -> None:
-    scores = Scores(EXPERTS, 10)
+    scores = Scores(MEMBERS, 10)
     scores.add(outcomes([3], START, 2.0, (1.0, 1.5, 0.0, 1.8), 0.0, [[3.0, 2.5, 0.0], [2.0, NAN, 0.0]]))
     found = scores.of(3)[LAST_DAY]
     assert found.document() == {
@@ -151,7 +151,7 @@ def test_scores_match_a_hand_calculation() -> None:
 
 
 def test_scores_of_an_unknown_device_are_empty() -> None:
-    scores = Scores(EXPERTS, 10)
+    scores = Scores(MEMBERS, 10)
     for row in (0, 5, 1_000, -1):
         assert [found.n for found in scores.of(row).values()] == [0, 0, 0]
         assert set(astuple(scores.of(row)[EVER])[1:-1]) == {None}
@@ -161,20 +161,20 @@ def test_scores_of_an_unknown_device_are_empty() -> None:
 
 
 def test_skill_is_none_when_persistence_has_no_error() -> None:
-    scores = Scores(("lstm",), 10)  # persistence is scored where it is no expert, too
+    scores = Scores(("lstm",), 10)  # persistence is scored where it is no member, too
     batch = outcomes([0], START, 1.0, (2.0, 2.0, 0.0, 3.0))
     scores.add(
         Outcomes(
-            batch.rows, batch.minutes, batch.actual_kw, batch.last_kw, batch.experts_kw[:, :, :1], batch.published_kw
+            batch.rows, batch.minutes, batch.actual_kw, batch.last_kw, batch.members_kw[:, :, :1], batch.published_kw
         )
     )
     found = scores.of(0)[EVER]
-    assert (found.skill, found.mae_skill, found.experts["lstm"].skill) == (None, None, None)
-    assert (found.persistence_mse_kw2, list(found.experts)) == (0.0, ["lstm"])
+    assert (found.skill, found.mae_skill, found.members["lstm"].skill) == (None, None, None)
+    assert (found.persistence_mse_kw2, list(found.members)) == (0.0, ["lstm"])
 
 
 def test_scores_need_half_a_day_of_outcomes() -> None:
-    scores = Scores(EXPERTS, 10)
+    scores = Scores(MEMBERS, 10)
     for minute in range(MIN_OUTCOMES):
         assert not scores.of(0)[LAST_DAY].is_sufficient
         scores.add(outcomes([0], START + minute, 1.0))
@@ -182,7 +182,7 @@ def test_scores_need_half_a_day_of_outcomes() -> None:
 
 
 def test_scores_drop_later_buckets_when_time_goes_back() -> None:
-    scores = Scores(EXPERTS, 10)
+    scores = Scores(MEMBERS, 10)
     for minute in range(0, 20 * 1440, 60):
         scores.add(outcomes([0], START + minute, 1.0))
     assert [found.n for found in scores.of(0).values()] == [27, 192, 480]
@@ -191,7 +191,7 @@ def test_scores_drop_later_buckets_when_time_goes_back() -> None:
 
 
 def test_scores_forget_resets_one_device() -> None:
-    scores = Scores(EXPERTS, 10)
+    scores = Scores(MEMBERS, 10)
     scores.add(outcomes([0, 1], START, 1.5))
     scores.forget(1)
     scores.forget(1_000)
@@ -200,21 +200,21 @@ def test_scores_forget_resets_one_device() -> None:
 
 
 def test_scores_with_other_members_keep_common_columns() -> None:
-    before, after = Scores(EXPERTS, 100), Scores(("new", "lstm", "persistence"), 100)
-    batch = outcomes(range(40), START, 1.5, experts_kw=[[1.0, 2.0, 1.0]] * 2)
+    before, after = Scores(MEMBERS, 100), Scores(("new", "lstm", "persistence"), 100)
+    batch = outcomes(range(40), START, 1.5, members_kw=[[1.0, 2.0, 1.0]] * 2)
     before.add(batch)
     after.restore_columns(before.columns(range(40)))
     old, new = before.of(39)[EVER], after.of(39)[EVER]
-    assert new.experts["lstm"] == old.experts["lstm"]
-    assert new.experts["new"].mse_kw2 is None
+    assert new.members["lstm"] == old.members["lstm"]
+    assert new.members["new"].mse_kw2 is None
     assert (new.n, new.coverage, new.persistence_mse_kw2) == (old.n, old.coverage, old.persistence_mse_kw2)
-    fewer = Scores(EXPERTS, 2)
+    fewer = Scores(MEMBERS, 2)
     fewer.restore_columns(before.columns(range(40)))
     assert fewer.overall()[EVER].n == 2
 
 
 def test_scores_restore_rejects_bad_columns() -> None:
-    scores = Scores(EXPERTS, 10)
+    scores = Scores(MEMBERS, 10)
     columns = scores.columns(range(3))
     with pytest.raises(ValueError, match=r"'told ever' is of shape \(3, 1\), not \(3, 3\)"):
         scores.restore_columns({**columns, "told ever": np.zeros((3, 1))})
@@ -224,7 +224,7 @@ def test_scores_restore_rejects_bad_columns() -> None:
 
 
 def test_scores_copy_does_not_change() -> None:
-    scores = Scores(EXPERTS, 10)
+    scores = Scores(MEMBERS, 10)
     scores.add(outcomes([0], START, 1.5))
     copied, columns = scores.copy(), scores.columns(range(1))
     scores.add(outcomes([0], START + 1, 1.5))

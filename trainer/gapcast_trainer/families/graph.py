@@ -92,16 +92,16 @@ def close(
 def _quantiles(around: keras.KerasTensor, design: Design) -> keras.KerasTensor:
     """Return quantiles ``[N, K, Q]`` that cannot cross: the middle one, and positive steps away from it."""
     levels, n_leads = design.quantile_levels or (), len(design.task.lead_times_min)
-    middle = min(range(len(levels)), key=lambda place: abs(levels[place] - _MIDDLE))
+    middle = min(range(len(levels)), key=lambda i: abs(levels[i] - _MIDDLE))
     centre = keras.layers.Dense(n_leads, kernel_initializer="zeros", name="middle")(around)
     columns = {middle: keras.layers.Reshape((n_leads, 1), name="middle_column")(centre)}
-    for sign, places in ((1, range(middle + 1, len(levels))), (-1, range(middle - 1, -1, -1))):
-        for place in places:
+    for sign, indices in ((1, range(middle + 1, len(levels))), (-1, range(middle - 1, -1, -1))):
+        for i in indices:
             step = keras.layers.Dense(
                 n_leads, activation="elu", kernel_initializer="zeros",
-                bias_initializer=keras.initializers.Constant(-2.0), name=f"step_{place}",
+                bias_initializer=keras.initializers.Constant(-2.0), name=f"step_{i}",
             )(around)  # fmt: skip
-            width = keras.layers.Rescaling(sign, sign, name=f"width_{place}")(step)  # elu(x) + 1 > 0
-            column = keras.layers.Reshape((n_leads, 1), name=f"column_{place}")(width)
-            columns[place] = keras.layers.Add(name=f"quantile_{place}")([columns[place - sign], column])
-    return beside([columns[place] for place in range(len(levels))], "distances") if len(levels) > 1 else columns[0]
+            width = keras.layers.Rescaling(sign, sign, name=f"width_{i}")(step)  # elu(x) + 1 > 0
+            column = keras.layers.Reshape((n_leads, 1), name=f"column_{i}")(width)
+            columns[i] = keras.layers.Add(name=f"quantile_{i}")([columns[i - sign], column])
+    return beside([columns[i] for i in range(len(levels))], "distances") if len(levels) > 1 else columns[0]

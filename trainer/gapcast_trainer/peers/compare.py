@@ -64,7 +64,7 @@ class Peers:
         from gapcast_trainer.peers.statistical import METHODS, forecast  # noqa: PLC0415 - takes seconds to import
 
         minutes = self._data.minutes
-        some = minutes.take(np.flatnonzero(minutes.sampled).astype(np.int64))
+        some = minutes.select(np.flatnonzero(minutes.sampled).astype(np.int64))
         rows = []
         for method in METHODS:
             started = monotonic()

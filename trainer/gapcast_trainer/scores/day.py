@@ -38,9 +38,9 @@ def choose_day(minutes: Minutes) -> I64:
     If no day is complete, it is the one with the most forecasts.
     """
     day = (minutes.observed_minute + minutes.horizon_min) // DAY_MIN
-    names, place, count = np.unique(day, return_inverse=True, return_counts=True)
+    names, index, count = np.unique(day, return_inverse=True, return_counts=True)
     error = minutes.last_kw.astype(np.float64) - minutes.actual_kw(minutes.horizon_min)
-    mse = np.bincount(place, error**2) / count
+    mse = np.bincount(index, error**2) / count
     complete = np.flatnonzero(count >= _COMPLETE * DAY_MIN)
     if not complete.size:
         complete = np.array([int(np.argmax(count))])
@@ -50,8 +50,8 @@ def choose_day(minutes: Minutes) -> I64:
 
 def day_of(outputs: ModelOutputs, minutes: Minutes, places: I64) -> Day:
     """Return the forecasts at ``places``, for the longest lead time."""
-    chosen = minutes.take(places)
-    mean, quantiles = outputs.take(places).at(minutes.horizon_min)
+    chosen = minutes.select(places)
+    mean, quantiles = outputs.select(places).at(minutes.horizon_min)
 
     def quantile(level: float) -> F32 | None:
         return quantiles[:, outputs.levels.index(level)] if quantiles is not None and level in outputs.levels else None

@@ -50,4 +50,4 @@ class EvaluationData:
     def windows(self, predictor: Predictor) -> Examples:
         """Return the windows of ``predictor``, one for each of ``minutes``."""
         found = windows_for(predictor, self.clean.series, self.span.split)
-        return found.take(np.searchsorted(found.observed_minute, self.minutes.observed_minute))
+        return found.select(np.searchsorted(found.observed_minute, self.minutes.observed_minute))

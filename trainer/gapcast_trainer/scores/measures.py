@@ -91,18 +91,18 @@ def measure(
     if quantiles is None:
         return Measures((), columns)
     predicted = quantiles.astype(np.float64)
-    place = {level: k for k, level in enumerate(levels)}
+    index_of = {level: k for k, level in enumerate(levels)}
     if len(levels) > 1:
         columns["crps"] = crps(predicted, levels, actual)
     loss = pinball(predicted, levels, actual)
-    for level, k in place.items():
+    for level, k in index_of.items():
         columns[f"pinball {level}"] = loss[:, k]
         columns[f"below {level}"] = (actual <= predicted[:, k]).astype(np.float64)
-    if MEDIAN in place:
-        median_error = predicted[:, place[MEDIAN]] - actual
+    if MEDIAN in index_of:
+        median_error = predicted[:, index_of[MEDIAN]] - actual
         columns["median_squared"], columns["median_absolute"] = median_error**2, np.abs(median_error)
-    if LOWER in place and UPPER in place:
-        lower, upper = predicted[:, place[LOWER]], predicted[:, place[UPPER]]
+    if LOWER in index_of and UPPER in index_of:
+        lower, upper = predicted[:, index_of[LOWER]], predicted[:, index_of[UPPER]]
         columns["inside"] = ((lower <= actual) & (actual <= upper)).astype(np.float64)
         columns["width"] = upper - lower
     return Measures(tuple(levels), columns)

@@ -57,7 +57,7 @@ class Minutes:
         """The longest lead time, minutes."""
         return self.lead_times_min[-1]
 
-    def take(self, chosen: I64) -> Minutes:
+    def select(self, chosen: I64) -> Minutes:
         """Return those at ``chosen`` (indices into this one, ascending)."""
         return replace(
             self,
@@ -82,8 +82,8 @@ class Minutes:
     def months(self, lead_min: int) -> tuple[I64, list[str]]:
         """Return each target's month as an index into the list of months, which is returned as well (``2010-01``)."""
         month = (self.observed_minute + lead_min).astype("datetime64[m]").astype("datetime64[M]")
-        names, place = np.unique(month, return_inverse=True)
-        return place.astype(np.int64), [str(name) for name in names]
+        names, index = np.unique(month, return_inverse=True)
+        return index.astype(np.int64), [str(name) for name in names]
 
     def after_gaps(self) -> list[Flags]:
         """Return the members of each group of :data:`AFTER_GAPS`, ``[N]`` each."""

@@ -25,7 +25,7 @@ class ModelOutputs:
     mean: F32
     quantiles: F32 | None = None
 
-    def take(self, chosen: I64) -> ModelOutputs:
+    def select(self, chosen: I64) -> ModelOutputs:
         """Return those at ``chosen``."""
         quantiles = None if self.quantiles is None else self.quantiles[chosen]
         return replace(self, mean=self.mean[chosen], quantiles=quantiles)

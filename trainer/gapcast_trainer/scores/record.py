@@ -94,12 +94,12 @@ def records(measures: Measures, group: I64, n_groups: int) -> list[ScoreRecord |
     ``group`` ``[N]`` is each forecast's group, 0 to ``n_groups - 1``, or -1 for none.
     """
     chosen = np.flatnonzero(group >= 0)
-    place = group[chosen]
-    counts = np.bincount(place, minlength=n_groups)
+    index = group[chosen]
+    counts = np.bincount(index, minlength=n_groups)
     means: dict[str, F64] = {}
     with np.errstate(invalid="ignore"):  # 0 / 0 in an empty group, which is left out below
         for name, column in measures.columns.items():
-            means[name] = np.bincount(place, column[chosen], minlength=n_groups) / counts
+            means[name] = np.bincount(index, column[chosen], minlength=n_groups) / counts
     return [
         _record(int(n), {name: float(column[k]) for name, column in means.items()}, measures.levels) if n else None
         for k, n in enumerate(counts)

@@ -52,14 +52,14 @@ def make_sheet(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> Sheet:
     The headline must have at least one forecast with an observed outcome.
     """
     scored, measures = _measured(outputs, minutes, lead_min)
-    place, months = scored.months(lead_min)
+    month, months = scored.months(lead_min)
     return Sheet(
         headline=record(measures, scored.whole),
         stream=record(measures),
         by_hour=_without_empty(
             HOURS, records(measures, np.where(scored.whole, scored.hours(lead_min), -1), len(HOURS))
         ),
-        by_month=_without_empty(months, records(measures, np.where(scored.whole, place, -1), len(months))),
+        by_month=_without_empty(months, records(measures, np.where(scored.whole, month, -1), len(months))),
         after_gaps=_without_empty(AFTER_GAPS, [_record_or_none(measures, mask) for mask in scored.after_gaps()]),
         sample=_record_or_none(measures, scored.sampled),
     )
@@ -72,8 +72,8 @@ def record_of(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> ScoreRe
 
 def _measured(outputs: ModelOutputs, minutes: Minutes, lead_min: int) -> tuple[Minutes, Measures]:
     real: I64 = np.flatnonzero(~np.isnan(minutes.actual_kw(lead_min))).astype(np.int64)
-    scored = minutes.take(real)
-    mean, quantiles = outputs.take(real).at(lead_min)
+    scored = minutes.select(real)
+    mean, quantiles = outputs.select(real).at(lead_min)
     return scored, measure(mean, quantiles, outputs.levels, scored.actual_kw(lead_min), scored.last_kw)
 
 

@@ -47,7 +47,7 @@ def whole_windows(series: Series, context: int, split: MinuteSplit, part: SplitP
     Raises :class:`RunError` if there is none.
     """
     found = examples(series, study_task(context), split, part)
-    return _some(found.take(np.flatnonzero(found.n_observed == context).astype(np.int64)), split)
+    return _some(found.select(np.flatnonzero(found.n_observed == context).astype(np.int64)), split)
 
 
 def scored_minutes(series: Series, split: MinuteSplit, task: WindowTask | None = None, every: int = 1) -> Examples:
@@ -57,7 +57,7 @@ def scored_minutes(series: Series, split: MinuteSplit, task: WindowTask | None =
     2010); a longer context is padded or filled by the window contract.
     """
     found = _some(examples(series, task or study_task(), split, SplitPart.TEST).whole(), split)
-    return found.take(np.arange(0, len(found), every, dtype=np.int64))
+    return found.select(np.arange(0, len(found), every, dtype=np.int64))
 
 
 def _some(found: Examples, split: MinuteSplit) -> Examples:

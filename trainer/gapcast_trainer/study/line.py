@@ -113,7 +113,7 @@ def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
 def best_line(household: Household, settings: StudySettings) -> tuple[int, float]:
     """Return the window (minutes) and the forgetting factor with the least squared error on the validation part."""
     found = whole_windows(household.series, max(WINDOWS_MIN), settings.split, SplitPart.VALIDATE)
-    found = found.take(np.arange(0, len(found), 5, dtype=np.int64))
+    found = found.select(np.arange(0, len(found), 5, dtype=np.int64))
     grid = [(n, factor) for n in WINDOWS_MIN for factor in FORGETTING]
     return min(grid, key=lambda each: _score(found, coefficients(each[0], each[1], HORIZON_MIN))["mse_kw2"])
 

@@ -73,5 +73,5 @@ def on_all(household: Household, settings: StudySettings, recipe: Recipe) -> dic
 
 
 def _arrays(found: Examples, every: int) -> Arrays:
-    chosen = found.take(np.arange(0, len(found), every, dtype=np.int64))
+    chosen = found.select(np.arange(0, len(found), every, dtype=np.int64))
     return Arrays(chosen.inputs(), chosen.target_kw)

@@ -40,25 +40,25 @@ def fill_up(windows: F32, n_kept: I64, how: How) -> F32:
     [[3.0, 4.0, 0.0, 0.0]]
     """
     context = windows.shape[1]
-    place = np.arange(context)
+    position = np.arange(context)
     n_lost = (context - n_kept)[:, np.newaxis]
     if how == "zeros behind":
-        moved = np.take_along_axis(windows, np.minimum(place + n_lost, context - 1), axis=1)
-        return np.where(place < n_kept[:, np.newaxis], moved, np.float32(0))
+        moved = np.take_along_axis(windows, np.minimum(position + n_lost, context - 1), axis=1)
+        return np.where(position < n_kept[:, np.newaxis], moved, np.float32(0))
     oldest = np.take_along_axis(windows, n_lost, axis=1)
     pad: NDArray[np.float32] = {
         "zeros in front": np.zeros_like(oldest),
         "oldest in front": oldest,
         "mask in front": np.full_like(oldest, MASKED_KW),
     }[how]
-    return np.where(place < n_lost, pad, windows)
+    return np.where(position < n_lost, pad, windows)
 
 
 def compare(household: Household, settings: StudySettings) -> dict[str, Any]:
     """Train one network per padding and seed; score each by the number of observed readings, 2 to the context."""
     every = settings.every(6, 400)
     train = whole_windows(household.series, CONTEXT, settings.split, SplitPart.TRAIN)
-    train = train.take(np.arange(0, len(train), every, dtype=np.int64))
+    train = train.select(np.arange(0, len(train), every, dtype=np.int64))
     windows, target_kw = train.inputs()[:, :, 0], train.target_kw[:, 0]
     test = scored_minutes(household.series, settings.split, every=settings.every(20, 200))
     seen, actual_kw = test.inputs()[:, :, 0], test.target_kw[:, 0]

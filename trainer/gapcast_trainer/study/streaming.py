@@ -90,10 +90,10 @@ def stream(
             for at, n, windows in _windows(contender.spec, readings, restart_min)
         ]
         minute, seen, forecast_kw = (np.concatenate(column) for column in zip(*parts, strict=True))
-    place = minute.astype(np.int64) + HORIZON_MIN - series.first_minute
-    actual_kw = np.full(place.size, np.nan)
-    inside = place < series.gap_kw.size
-    actual_kw[inside] = series.gap_kw[place[inside]]
+    target = minute.astype(np.int64) + HORIZON_MIN - series.first_minute
+    actual_kw = np.full(target.size, np.nan)
+    inside = target < series.gap_kw.size
+    actual_kw[inside] = series.gap_kw[target[inside]]
     observed = ~np.isnan(actual_kw)
     return seen[observed].astype(np.int64), forecast_kw[observed].astype(np.float64), actual_kw[observed]
 

@@ -1,10 +1,11 @@
 """Ensemble weights by Bernstein online aggregation (BOA), separately for the mean and for the median.
 
 O. Wintenberger, *Optimal learning with Bernstein Online Aggregation*, Machine Learning 106 (2017), with one learning
-rate per expert (ensemble member) and the gradient of the loss: squared error for the mean, pinball for the median. The
-ensemble's regret against the best fixed mixture of the experts is of the order of sqrt(T log E), and smaller for curved
-losses. Past regrets decay with a half-life, and a small share of the weight is distributed evenly (Herbster and
-Warmuth's fixed share, 1998), so that no expert is excluded for good and the weights adapt when a house changes.
+rate per ensemble member (the paper's expert) and the gradient of the loss: squared error for the mean, pinball for the
+median. The ensemble's regret against the best fixed mixture of its members is of the order of sqrt(T log E), and
+smaller for curved losses. Past regrets decay with a half-life, and a small share of the weight is distributed evenly
+(Herbster and Warmuth's fixed share, 1998), so that no member is excluded for good and the weights adapt when a house
+changes.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ LIMIT = 15.0
 _ABSURD = 4.0
 _DECAY = 0.5 ** (1 / HALF_LIFE_MIN)
 _TINY = 1e-12
-#: Indices into an expert's memory.
+#: Indices into a member's memory.
 _REGRET, _VARIANCE, _LARGEST, _RATE = range(4)
 
 
-def initial_state(n_experts: int) -> F64:
+def initial_state(n_members: int) -> F64:
     """Return a device's initial state, ``[4, 2, E]``: regret, its variance, its largest magnitude, learning rate."""
-    memory = np.zeros((4, 2, n_experts))
+    memory = np.zeros((4, 2, n_members))
     memory[_RATE] = 1.0
     return memory
 
@@ -44,26 +45,26 @@ def new_member_state(memory: F64) -> F64:
     It gains weight only by being better. With the large learning rate of an initial state it would gain weight at once.
     """
     state = memory[..., :1].copy()
-    for place, worst in ((_REGRET, np.min), (_VARIANCE, np.max), (_LARGEST, np.max), (_RATE, np.min)):
-        state[:, place] = worst(memory[:, place], axis=-1, keepdims=True)
+    for i, worst in ((_REGRET, np.min), (_VARIANCE, np.max), (_LARGEST, np.max), (_RATE, np.min)):
+        state[:, i] = worst(memory[:, i], axis=-1, keepdims=True)
     return state
 
 
-def prior_weights(n_experts: int) -> F64:
-    """Return the weights before the first outcome, ``[E]``; the first expert has the largest.
+def prior_weights(n_members: int) -> F64:
+    """Return the weights before the first outcome, ``[E]``; the first member has the largest.
 
     >>> prior_weights(3).tolist()
     [0.5, 0.25, 0.25]
     """
-    if n_experts == 1:
+    if n_members == 1:
         return np.ones(1)
-    weights = np.full(n_experts, (1 - CHAMPION_SHARE) / (n_experts - 1))
+    weights = np.full(n_members, (1 - CHAMPION_SHARE) / (n_members - 1))
     weights[0] = CHAMPION_SHARE
     return weights
 
 
 def weights_of(memory: F64, log_prior: F64) -> F64:
-    """Return the weights for ``memory`` ``[N, 4, 2, E]``: ``[N, 2, E]``, summing to 1 over the experts."""
+    """Return the weights for ``memory`` ``[N, 4, 2, E]``: ``[N, 2, E]``, summing to 1 over the members."""
     rate = memory[:, _RATE]
     score = np.log(rate) + rate * memory[:, _REGRET] + log_prior
     score -= score.max(-1, keepdims=True)
@@ -73,16 +74,16 @@ def weights_of(memory: F64, log_prior: F64) -> F64:
     return weights
 
 
-def update(memory: F64, experts_kw: F64, published_kw: F64, actual_kw: F64, limit_kw: F64) -> None:
+def update(memory: F64, members_kw: F64, published_kw: F64, actual_kw: F64, limit_kw: F64) -> None:
     """Update ``memory`` in place with the outcomes ``actual_kw`` ``[N]``.
 
-    ``experts_kw`` is ``[N, 2, E]``, ``published_kw`` ``[N, 2]`` the weighted forecast. Errors are clipped to
+    ``members_kw`` is ``[N, 2, E]``, ``published_kw`` ``[N, 2]`` the weighted forecast. Errors are clipped to
     ``limit_kw`` ``[N]``, and absurd ones ignored, so that no single reading outweighs a month.
     """
     limit = limit_kw[:, np.newaxis, np.newaxis]
-    apart = _within(published_kw[..., np.newaxis] - experts_kw, limit)
+    apart = _clip(published_kw[..., np.newaxis] - members_kw, limit)
     absurd = np.abs(published_kw[:, 0] - actual_kw) > limit_kw * _ABSURD
-    error = _within((published_kw - actual_kw[:, np.newaxis])[..., np.newaxis], limit)
+    error = _clip((published_kw - actual_kw[:, np.newaxis])[..., np.newaxis], limit)
     gradient = error * 2
     gradient[:, 1] = np.sign(error[:, 1]) * 0.5
     regret = gradient * apart
@@ -97,6 +98,6 @@ def update(memory: F64, experts_kw: F64, published_kw: F64, actual_kw: F64, limi
     memory[:, _REGRET] += regret - memory[:, _RATE] * squared
 
 
-def _within(values: F64, limit: F64) -> F64:
-    within: F64 = np.maximum(np.minimum(values, limit), -limit)
-    return within
+def _clip(values: F64, limit: F64) -> F64:
+    clipped: F64 = np.maximum(np.minimum(values, limit), -limit)
+    return clipped

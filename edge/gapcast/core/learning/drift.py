@@ -122,12 +122,12 @@ class Drift:
         n_days = state[:, _N_DAYS]
         far = levels - state[:, _MEAN]
         deviation = np.maximum(np.sqrt(state[:, _VARIANCE]), _MIN_DEVIATION)
-        within = np.clip(far, -_FARTHEST * deviation, _FARTHEST * deviation)
+        clipped = np.clip(far, -_FARTHEST * deviation, _FARTHEST * deviation)
         is_active = n_days >= QUIET_DAYS
         changes: list[ErrorChange] = []
         changed = np.zeros(len(rows), dtype=bool)
         for first, sign in ((_UP, 1), (_DOWN, -1)):
-            cusum = np.where(is_active, np.maximum(state[:, first] + sign * within / deviation - K, 0), 0)
+            cusum = np.where(is_active, np.maximum(state[:, first] + sign * clipped / deviation - K, 0), 0)
             is_positive = cusum > 0
             state[:, first] = cusum
             state[:, first + 1] = np.where(is_positive, state[:, first + 1] + 1, 0)
@@ -142,9 +142,9 @@ class Drift:
                 )
             changed |= cusum > H
         # The first day is the baseline; later days move it by their share.
-        moves = np.where(n_days == 0, far, within)
+        moves = np.where(n_days == 0, far, clipped)
         state[:, _MEAN] += moves / np.minimum(n_days + 1, _MEMORY_DAYS)
-        spread = np.where(n_days == 0, 0, within**2 - state[:, _VARIANCE])
+        spread = np.where(n_days == 0, 0, clipped**2 - state[:, _VARIANCE])
         state[:, _VARIANCE] += spread / np.minimum(n_days + _PRIOR_DAYS, _MEMORY_DAYS)
         state[:, _N_DAYS] = np.minimum(n_days + 1, _MEMORY_DAYS)
         state[changed] = _new_state(1)

@@ -64,20 +64,20 @@ class Ensemble:
         self.options = options
         #: Limits of readings, and the range of forecasts.
         self.limits = Limits(options.min_kw, options.max_kw)
-        self.within = ForecastRange.of(self.limits)
+        self.forecast_range = ForecastRange.of(self.limits)
         self.models = tuple(models)
         self._inputs = inputs = EnsembleInputs(models, zone, learns=options.learns)
-        self.experts = inputs.experts
+        self.members = inputs.members
         #: Minutes ahead that all members forecast.
         self.horizon_min = inputs.horizon_min
         self._is_bounded = options.calibrates or inputs.has_bounds
-        n_columns, n_experts = len(inputs.rls_features.names), len(self.experts)
-        self._log_prior = np.log(boa_weights.prior_weights(n_experts))
-        self._pending = pending_forecasts.PendingForecasts(n_columns, n_experts, inputs.horizon_min)
+        n_columns, n_members = len(inputs.rls_features.names), len(self.members)
+        self._log_prior = np.log(boa_weights.prior_weights(n_members))
+        self._pending = pending_forecasts.PendingForecasts(n_columns, n_members, inputs.horizon_min)
         initial: dict[str, NDArray[np.generic]] = {
             "seen": np.array([error_scale.FIRST_KW, 0.0, np.nan, 0.0]),
-            "memory": boa_weights.initial_state(n_experts),
-            _SHARES: self._weights_of(boa_weights.initial_state(n_experts)[np.newaxis])[0],
+            "memory": boa_weights.initial_state(n_members),
+            _SHARES: self._weights_of(boa_weights.initial_state(n_members)[np.newaxis])[0],
             **self._pending.initial_state(),
         }
         if options.learns:
@@ -101,7 +101,7 @@ class Ensemble:
         minutes of the newest readings, and ``predictions`` those of each model for the windows.
         """
         inputs = self._inputs.collect(rows, minutes, windows, predictions)
-        published = EnsembleForecasts(np.empty((len(rows), 4)), np.empty((len(rows), 2, len(self.experts))))
+        published = EnsembleForecasts(np.empty((len(rows), 4)), np.empty((len(rows), 2, len(self.members))))
         is_tracked = rows < self.options.max_devices
         if is_tracked.all():
             self._combine_tracked(inputs, published)
@@ -130,7 +130,7 @@ class Ensemble:
         tracked = np.flatnonzero(np.asarray(rows, dtype=np.int64) < self.options.max_devices)
         return {
             learning_state.TRACKED: tracked,
-            learning_state.EXPERTS: np.array(self.experts),
+            learning_state.MEMBERS: np.array(self.members),
             learning_state.COLUMNS: np.array(self._inputs.rls_features.names),
             learning_state.HORIZON: np.array([self.horizon_min]),
             **learning_state.pack_covariance(
@@ -147,7 +147,7 @@ class Ensemble:
         if columns and (horizon_min := learning_state.horizon_of(columns)) != self.horizon_min:
             msg = f"it was learned {horizon_min} min ahead, and the models forecast {self.horizon_min} min ahead"
             raise StateError(msg)
-        known = learning_state.restore_for_members(columns, self.state, self.experts, self._inputs.rls_features.names)
+        known = learning_state.restore_for_members(columns, self.state, self.members, self._inputs.rls_features.names)
         if known:
             known[_SHARES] = self._weights_of(known["memory"])
             tracked = columns[learning_state.TRACKED]
@@ -173,7 +173,7 @@ class Ensemble:
         """
         at = self.state.index(rows)
         arrays = self.state.arrays
-        seen, experts_kw = arrays["seen"][at], one.experts_kw
+        seen, members_kw = arrays["seen"][at], one.members_kw
         scale_kw, log_width = seen[:, _SCALE], seen[:, _LOG_WIDTH]
         lowest_kw = np.minimum(seen[:, _LOWEST], one.last_kw)
         floor_kw = np.where(lowest_kw < _FEEDS_IN_KW, self.options.min_kw, np.minimum(lowest_kw, 0.0))
@@ -182,10 +182,10 @@ class Ensemble:
             typical_kw = daily_profile.typical_kw(arrays["usual"], rows, one.bins[1], one.last_kw)
             self._inputs.rls_features.scale(columns, typical_kw, one.last_kw, scale_kw, rls_model.LIMIT)
             change_kw = rls_model.predict(arrays["coefficients"][at], columns) * scale_kw[:, np.newaxis]
-            experts_kw[:, :, -2] = np.maximum(one.last_kw[:, np.newaxis] + change_kw, floor)
+            members_kw[:, :, -2] = np.maximum(one.last_kw[:, np.newaxis] + change_kw, floor)
         shares = arrays[_SHARES][at]
         kw = np.empty((len(rows), 4))
-        published_kw = np.add.reduce(shares * experts_kw, axis=-1, out=kw[:, :2])
+        published_kw = np.add.reduce(shares * members_kw, axis=-1, out=kw[:, :2])
         if self.options.combines:
             np.maximum(published_kw, floor, out=published_kw)
         if self.options.calibrates:
@@ -199,11 +199,11 @@ class Ensemble:
         elif one.bounds_kw is None:
             kw[:, 2:] = np.nan
         else:
-            kw[:, 2:] = one.bounds_kw + (kw[:, 1] - experts_kw[:, 1, 0])[:, np.newaxis]
+            kw[:, 2:] = one.bounds_kw + (kw[:, 1] - members_kw[:, 1, 0])[:, np.newaxis]
             if self.options.combines:
                 np.maximum(kw[:, 2:], floor, out=kw[:, 2:])
-        made = pending_forecasts.IssuedForecasts(columns, experts_kw, kw, one.last_kw, scale_kw)
-        if not self.within.all_possible(kw, shares, bounded=self._is_bounded):
+        made = pending_forecasts.IssuedForecasts(columns, members_kw, kw, one.last_kw, scale_kw)
+        if not self.forecast_range.all_possible(kw, shares, bounded=self._is_bounded):
             shares = shares.copy()
             of_batch = np.arange(len(published.kw))[places]
             published.replaced.extend(self._replace_impossible(rows, made, shares, log_width, of_batch))
@@ -218,19 +218,19 @@ class Ensemble:
         Bounds that alone are out of range are clipped. The stored state of a replaced forecast teaches nothing: all
         members forecast persistence. Return the ``places`` of the replaced forecasts, each with its impossible value.
         """
-        within, is_bounded, kw = self.within, self._is_bounded, made.kw
-        within.cut_bounds(kw)
-        which = np.flatnonzero(within.impossible(kw, shares, bounded=is_bounded))
+        forecast_range, is_bounded, kw = self.forecast_range, self._is_bounded, made.kw
+        forecast_range.cut_bounds(kw)
+        which = np.flatnonzero(forecast_range.impossible(kw, shares, bounded=is_bounded))
         if not which.size:
             return []
-        impossible_kw = [within.outside(values[: 4 if is_bounded else 2]) for values in kw[which].tolist()]
+        impossible_kw = [forecast_range.outside(values[: 4 if is_bounded else 2]) for values in kw[which].tolist()]
         last_kw = made.last_kw[which]
-        kw[which] = within.persistence(last_kw)
+        kw[which] = forecast_range.persistence(last_kw)
         if not is_bounded:
             kw[which, 2:] = np.nan
         self.state.reset(rows[which])
         made.scale_kw[which], log_width[which] = error_scale.FIRST_KW, np.nan
-        made.experts_kw[which] = last_kw[:, np.newaxis, np.newaxis]
+        made.members_kw[which] = last_kw[:, np.newaxis, np.newaxis]
         made.columns[which] = 0.0
         shares[which] = 0.0
         shares[which, :, -1] = 1.0
@@ -239,7 +239,7 @@ class Ensemble:
     def _weights_of(self, memory: F64) -> F64:
         if self.options.combines:
             return boa_weights.weights_of(memory, self._log_prior)
-        shares = np.zeros((len(memory), 2, len(self.experts)))
+        shares = np.zeros((len(memory), 2, len(self.members)))
         shares[:, :, 0] = 1.0
         return shares
 
@@ -268,8 +268,8 @@ class Ensemble:
     def _learn_from(self, rows: I64, minutes: I64, actual_kw: F64) -> None:
         at = self.state.index(rows + 1)
         arrays = self.state.arrays
-        columns, experts_kw, published_kw, last_kw, scale_kw = self._pending.pop(self.state, rows + 1, minutes)
-        self._outcomes.append(Outcomes(rows, minutes, actual_kw, last_kw, experts_kw, published_kw))
+        columns, members_kw, published_kw, last_kw, scale_kw = self._pending.pop(self.state, rows + 1, minutes)
+        self._outcomes.append(Outcomes(rows, minutes, actual_kw, last_kw, members_kw, published_kw))
         seen = arrays["seen"][at]
         change_kw, n_outcomes = actual_kw - last_kw, seen[:, _N_OUTCOMES].copy()
         if self.options.learns:
@@ -282,7 +282,7 @@ class Ensemble:
             self.state.write_back("covariance", at, covariance)
         if self.options.combines:
             memory = arrays["memory"][at]
-            boa_weights.update(memory, experts_kw, published_kw[:, :2], actual_kw, scale_kw * boa_weights.LIMIT)
+            boa_weights.update(memory, members_kw, published_kw[:, :2], actual_kw, scale_kw * boa_weights.LIMIT)
             self.state.write_back("memory", at, memory)
             arrays[_SHARES][at] = self._weights_of(memory)
         missed = ((actual_kw < published_kw[:, 2]) | (actual_kw > published_kw[:, 3])).astype(np.float64)

@@ -23,7 +23,7 @@ class MemberPredictions:
     """The members' predictions for N windows. Power in kW, minutes since the epoch.
 
     ``rows``, ``minutes`` and ``last_kw`` are ``[N]``; ``bins`` ``[2, N]`` the half hours of the local day, now and at
-    the target; ``columns_kw`` ``[N, D]`` the features of the RLS model; ``experts_kw`` ``[N, 2, E]`` mean and
+    the target; ``columns_kw`` ``[N, D]`` the features of the RLS model; ``members_kw`` ``[N, 2, E]`` mean and
     median of each member (those of the RLS model are filled in later); ``bounds_kw`` and ``spread_roots`` ``[N, 2]``
     the first model's own bounds and the roots of their distances from its median, None if it has none.
     """
@@ -33,7 +33,7 @@ class MemberPredictions:
     last_kw: F64
     bins: I64
     columns_kw: F64
-    experts_kw: F64
+    members_kw: F64
     bounds_kw: F64 | None
     spread_roots: F64 | None
 
@@ -47,7 +47,7 @@ class MemberPredictions:
             self.last_kw[which],
             self.bins[:, which],
             self.columns_kw[which],
-            self.experts_kw[which],
+            self.members_kw[which],
             None if self.bounds_kw is None else self.bounds_kw[which],
             None if self.spread_roots is None else self.spread_roots[which],
         )
@@ -59,14 +59,14 @@ class MemberPredictions:
         if n == 1 or np.unique(rows).size == n:
             yield _ALL
         elif rows.min() == rows.max():
-            for place in range(n):
-                yield slice(place, place + 1)
+            for i in range(n):
+                yield slice(i, i + 1)
         else:
             n_before: dict[int, int] = {}
             nth = np.empty(n, dtype=np.int64)
-            for place, row in enumerate(rows.tolist()):
-                nth[place] = n_before.get(row, 0)
-                n_before[row] = nth[place] + 1
+            for i, row in enumerate(rows.tolist()):
+                nth[i] = n_before.get(row, 0)
+                n_before[row] = nth[i] + 1
             for round_number in range(int(nth.max()) + 1):
                 yield np.flatnonzero(nth == round_number)
 
@@ -99,7 +99,7 @@ class EnsembleInputs:
         with_median = [i for i, median in enumerate(self._median) if median is not None]
         self._learns = learns
         #: The names of the members, in the order of the columns.
-        self.experts = (*(model.name for model in models), *((LEARNED,) if learns else ()), PERSISTENCE)
+        self.members = (*(model.name for model in models), *((LEARNED,) if learns else ()), PERSISTENCE)
         member_columns = [f"{model.name} mean" for model in models] + [f"{models[i].name} median" for i in with_median]
         self.rls_features = RlsFeatures(max(model.spec.context for model in models), member_columns, zone)
         #: The feature columns with the first model's mean, and with its median or, if it has none, its mean.
@@ -107,18 +107,18 @@ class EnsembleInputs:
 
     def collect(self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction]) -> MemberPredictions:
         """Collect ``predictions``, one per model, for ``windows`` ``[N, context]``, kW, that end at ``minutes``."""
-        experts_kw = np.empty((len(rows), 2, len(self.experts)))
+        members_kw = np.empty((len(rows), 2, len(self.members)))
         last_kw = windows[:, -1].astype(np.float64)
         means_kw, medians_kw = [], []
         for i, (prediction, median) in enumerate(zip(predictions, self._median, strict=True)):
             mean_kw = prediction.mean[:, -1]
-            experts_kw[:, 0, i] = experts_kw[:, 1, i] = mean_kw
+            members_kw[:, 0, i] = members_kw[:, 1, i] = mean_kw
             means_kw.append(mean_kw)
             if prediction.quantiles is not None and median is not None:
                 median_kw = prediction.quantiles[:, -1, median]
-                experts_kw[:, 1, i] = median_kw
+                members_kw[:, 1, i] = median_kw
                 medians_kw.append(median_kw)
-        experts_kw[:, 0, -1] = experts_kw[:, 1, -1] = last_kw
+        members_kw[:, 0, -1] = members_kw[:, 1, -1] = last_kw
         if self._learns:
             local = self.rls_features.local_minute(self._now_and_target + minutes)
             columns_kw = self.rls_features.columns_kw(windows, means_kw + medians_kw, local[1])
@@ -128,7 +128,7 @@ class EnsembleInputs:
                 np.zeros((len(rows), len(self.rls_features.names))),
                 np.zeros((2, len(rows)), dtype=np.int64),
             )
-        return MemberPredictions(rows, minutes, last_kw, bins, columns_kw, experts_kw, *self._bounds(predictions[0]))
+        return MemberPredictions(rows, minutes, last_kw, bins, columns_kw, members_kw, *self._bounds(predictions[0]))
 
     def _bounds(self, prediction: Prediction) -> tuple[F64, F64] | tuple[None, None]:
         quantiles, median = prediction.quantiles, self._median[0]

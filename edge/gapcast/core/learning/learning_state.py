@@ -20,15 +20,15 @@ from gapcast.core.learning.device_rows import DeviceRows
 Places = NDArray[np.int64]
 Saved = Mapping[str, NDArray[Any]]
 #: Saved beside the arrays of :class:`DeviceRows`: the places of tracked devices, the names of the ensemble members and
-#: of the online model's features, and the horizon, minutes ``[1]``.
-TRACKED, EXPERTS, COLUMNS, HORIZON = "followed", "experts", "columns", "horizon_min"
+#: of the online model's features, and the horizon, minutes ``[1]``. The strings are stored names.
+TRACKED, MEMBERS, COLUMNS, HORIZON = "followed", "experts", "columns", "horizon_min"
 #: Those of them that do not have a row for each device.
-OF_ALL_DEVICES = frozenset({EXPERTS, COLUMNS, HORIZON})
+OF_ALL_DEVICES = frozenset({MEMBERS, COLUMNS, HORIZON})
 #: State without a horizon was saved when all models had this one.
 _HORIZON_BEFORE_MIN = 5
 #: Arrays in which every value is finite.
 _FINITE = ("memory", "coefficients", "covariance", "usual")
-#: Pending forecasts have a place for each member and feature: they are kept only if none has changed.
+#: Pending forecasts have a column for each member and feature: they are restored only if none has changed.
 _PENDING = ("due", "due_minute")
 
 
@@ -59,31 +59,31 @@ class _Common:
 
     @classmethod
     def of(cls, new: Sequence[str], old: Sequence[str]) -> _Common:
-        places = {name: place for place, name in enumerate(old)}
-        both = [(place, places[name]) for place, name in enumerate(new) if name in places]
+        indices = {name: i for i, name in enumerate(old)}
+        both = [(i, indices[name]) for i, name in enumerate(new) if name in indices]
         new_places, old_places = (np.array([pair[side] for pair in both], dtype=np.int64) for side in (0, 1))
         return cls(new_places, old_places, list(new) == list(old))
 
 
 def restore_for_members(
-    saved: Saved, state: DeviceRows, experts: Sequence[str], columns: Sequence[str]
+    saved: Saved, state: DeviceRows, members: Sequence[str], columns: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
     """Return the arrays of ``state`` for the devices of ``saved``, with the saved values of common members.
 
-    ``experts`` are the names of the ensemble's members, ``columns`` those of the online model's features. Empty if
+    ``members`` are the names of the ensemble's members, ``columns`` those of the online model's features. Empty if
     nothing was saved. Raises :class:`StateError` if the saved arrays do not fit each other.
     """
     if not saved:
         return {}
     n_devices = _check_header(saved)
-    members = _Common.of(experts, saved[EXPERTS].tolist())
-    features = _Common.of(columns, saved[COLUMNS].tolist())
+    common_members = _Common.of(members, saved[MEMBERS].tolist())
+    common_features = _Common.of(columns, saved[COLUMNS].tolist())
     restored = {name: np.repeat(state.initial(name)[np.newaxis], n_devices, axis=0) for name in state.arrays}
     try:
         for name, target in restored.items():
             if name in saved:
                 _check_array(name, saved[name], n_devices)
-                _restore_array(name, target, saved, members, features)
+                _restore_array(name, target, saved, common_members, common_features)
     except (ValueError, IndexError, TypeError) as error:
         msg = f"the learned state has another shape: {error}"
         raise StateError(msg) from error
@@ -92,7 +92,7 @@ def restore_for_members(
 
 def _check_header(saved: Saved) -> int:
     """Return the number of devices of ``saved``; raise :class:`StateError` if it does not name each of them once."""
-    missing = [name for name in (TRACKED, EXPERTS, COLUMNS) if name not in saved or saved[name].ndim != 1]
+    missing = [name for name in (TRACKED, MEMBERS, COLUMNS) if name not in saved or saved[name].ndim != 1]
     if missing:
         msg = f"the learned state has no list of its {missing[0]}"
         raise StateError(msg)

@@ -46,7 +46,7 @@ class Outcomes:
 
     ``rows`` ``[N]`` are the devices' rows in :class:`gapcast.core.buffer.Buffers`, ``minutes`` ``[N]`` the target
     minutes, ``actual_kw`` ``[N]`` their readings, and ``last_kw`` ``[N]`` the last readings when the forecasts were
-    made, which persistence forecasts. ``experts_kw`` is ``[N, 2, E]``, mean and median of each member;
+    made, which persistence forecasts. ``members_kw`` is ``[N, 2, E]``, mean and median of each member;
     ``published_kw`` ``[N, 4]`` the published mean, median, lower and upper bound (NaN if there was none).
     """
 
@@ -54,7 +54,7 @@ class Outcomes:
     minutes: I64
     actual_kw: F64
     last_kw: F64
-    experts_kw: F64
+    members_kw: F64
     published_kw: F64
 
     @classmethod

@@ -22,13 +22,13 @@ _NONE = -1
 class IssuedForecasts(NamedTuple):
     """N forecasts, and the inputs they were made from.
 
-    ``columns`` ``[N, D]`` are the features of the RLS model, ``experts_kw`` ``[N, 2, E]`` mean and median of
+    ``columns`` ``[N, D]`` are the features of the RLS model, ``members_kw`` ``[N, 2, E]`` mean and median of
     each member, ``kw`` ``[N, 4]`` the published values, ``last_kw`` and ``scale_kw`` ``[N]`` the last reading and the
     device's scale.
     """
 
     columns: F64
-    experts_kw: F64
+    members_kw: F64
     kw: F64
     last_kw: F64
     scale_kw: F64
@@ -37,11 +37,11 @@ class IssuedForecasts(NamedTuple):
 class PendingForecasts:
     """Stores :class:`IssuedForecasts` in :class:`~.device_rows.DeviceRows`, one slot per minute up to the horizon."""
 
-    def __init__(self, n_columns: int, n_experts: int, horizon_min: int) -> None:
-        """Store forecasts of ``n_experts`` members; the RLS model has ``n_columns`` features."""
+    def __init__(self, n_columns: int, n_members: int, horizon_min: int) -> None:
+        """Store forecasts of ``n_members`` members; the RLS model has ``n_columns`` features."""
         self._horizon_min = horizon_min
         self._n_slots = horizon_min + 1  # the forecast that is due is read after the next one is stored
-        self._cuts = np.cumsum([n_columns, 2 * n_experts, _N_PUBLISHED]).tolist()
+        self._cuts = np.cumsum([n_columns, 2 * n_members, _N_PUBLISHED]).tolist()
         self._n_values = self._cuts[-1] + _N_MORE
 
     def initial_state(self) -> Mapping[str, NDArray[Any]]:
@@ -57,10 +57,10 @@ class PendingForecasts:
         slot = target % self._n_slots
         state.arrays[_MINUTE][rows, slot] = target
         values = np.empty((len(rows), self._n_values))
-        to_columns, to_experts, to_published = self._cuts
+        to_columns, to_members, to_published = self._cuts
         values[:, :to_columns] = published.columns
-        values[:, to_columns:to_experts] = published.experts_kw.reshape(len(rows), -1)
-        values[:, to_experts:to_published] = published.kw
+        values[:, to_columns:to_members] = published.members_kw.reshape(len(rows), -1)
+        values[:, to_members:to_published] = published.kw
         values[:, -2], values[:, -1] = published.last_kw, published.scale_kw
         state.arrays[_VALUES][rows, slot] = values
 
@@ -73,8 +73,8 @@ class PendingForecasts:
         slot = minutes % self._n_slots
         state.arrays[_MINUTE][rows, slot] = _NONE
         values = state.arrays[_VALUES][rows, slot]
-        to_columns, to_experts, to_published = self._cuts
-        experts_kw = values[:, to_columns:to_experts].reshape(len(rows), 2, -1)
+        to_columns, to_members, to_published = self._cuts
+        members_kw = values[:, to_columns:to_members].reshape(len(rows), 2, -1)
         return IssuedForecasts(
-            values[:, :to_columns], experts_kw, values[:, to_experts:to_published], values[:, -2], values[:, -1]
+            values[:, :to_columns], members_kw, values[:, to_members:to_published], values[:, -2], values[:, -1]
         )

@@ -72,5 +72,5 @@ def _product(coefficients: F64, columns: F64) -> F64:
 
 
 def _within_limit(values: F64) -> F64:
-    within: F64 = np.maximum(np.minimum(values, LIMIT), -LIMIT)
-    return within
+    clipped: F64 = np.maximum(np.minimum(values, LIMIT), -LIMIT)
+    return clipped

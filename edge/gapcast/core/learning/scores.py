@@ -37,7 +37,8 @@ _FIRST_ROWS = 16
 #: Sums over the published mean and interval; they come before those of each source.
 _PUBLISHED_SUMS = ("bias", "bounds_n", "pinball", "hits", "width")
 _SOURCE_SUMS = ("n", "squared", "absolute")
-_PUBLISHED = "told"  # key in state files
+#: Stored column names: the published forecast, and the prefix of a member.
+_PUBLISHED, _MEMBER_PREFIX = "told", "expert"
 
 
 class Scores:
@@ -49,12 +50,12 @@ class Scores:
     continue.
     """
 
-    def __init__(self, experts: Sequence[str], max_devices: int) -> None:
-        """Score ``experts``, the members in the order of the outcomes; persistence, if it is a member, is the last."""
-        self.experts = tuple(experts)
+    def __init__(self, members: Sequence[str], max_devices: int) -> None:
+        """Score ``members`` in the order of the outcomes; persistence, if it is a member, is the last."""
+        self.members = tuple(members)
         self._max_devices = max_devices
         # Persistence is scored by the last reading, whether it is a member or not.
-        self._sources = (_PUBLISHED, PERSISTENCE, *(name for name in self.experts if name != PERSISTENCE))
+        self._sources = (_PUBLISHED, PERSISTENCE, *(name for name in self.members if name != PERSISTENCE))
         n_columns = len(self._sources) + 1
         self._quantiles_at: Places = np.array([n_columns, n_columns - 1, 2 * n_columns - 1], dtype=np.intp)
         self._n_sums = n_sums = len(_PUBLISHED_SUMS) + len(_SOURCE_SUMS) * len(self._sources)
@@ -106,7 +107,7 @@ class Scores:
         errors = np.empty((n, 2, n_sources + 1))  # of mean and median by source; then of lower and upper bound
         errors[:, :, 0] = outcomes.published_kw[:, :2]
         errors[:, :, 1] = outcomes.last_kw[:, None]
-        errors[:, :, 2:-1] = outcomes.experts_kw[:, :, : n_sources - 2]
+        errors[:, :, 2:-1] = outcomes.members_kw[:, :, : n_sources - 2]
         errors[:, :, -1] = outcomes.published_kw[:, 2:]
         errors -= outcomes.actual_kw[:, None, None]
         np.minimum(errors, _LARGEST_KW, out=errors)
@@ -159,7 +160,7 @@ class Scores:
             published,
             (n[0], squared[0], absolute[0]),
             by_source[PERSISTENCE],
-            {name: by_source[name] for name in self.experts},
+            {name: by_source[name] for name in self.members},
         )
 
     def forget(self, row: int) -> None:
@@ -217,13 +218,13 @@ class Scores:
     def _sum_places(self) -> dict[str, list[int]]:
         """Return the indices of the sums of the interval and of each source, by column name."""
         first, n_sources = len(_PUBLISHED_SUMS), len(self._sources)
-        names = (_PUBLISHED, *(f"expert {name}" for name in self._sources[1:]))
+        names = (_PUBLISHED, *(f"{_MEMBER_PREFIX} {name}" for name in self._sources[1:]))
         each = {name: [first + i + j * n_sources for j in range(len(_SOURCE_SUMS))] for i, name in enumerate(names)}
         return {"interval": list(range(first)), **each}
 
     def copy(self) -> Scores:
         """Return a copy that later outcomes do not change."""
-        copied = Scores(self.experts, self._max_devices)
+        copied = Scores(self.members, self._max_devices)
         copied._buckets, copied._ids = self._buckets.copy(), self._ids.copy()
         copied._all_time, copied._newest_minute = self._all_time.copy(), self._newest_minute.copy()
         return copied

@@ -25,7 +25,7 @@ LAST_DAY, LAST_WEEK, EVER = Period
 
 
 @dataclass(frozen=True, slots=True)
-class ExpertSummary:
+class MemberSummary:
     """The errors of one ensemble member, and its skill against persistence; None without predictions."""
 
     mse_kw2: float | None
@@ -62,7 +62,7 @@ class Summary:
     width_kw: float | None
     persistence_mse_kw2: float | None
     persistence_mae_kw: float | None
-    experts: dict[str, ExpertSummary]
+    members: dict[str, MemberSummary]
 
     @property
     def is_sufficient(self) -> bool:
@@ -80,12 +80,12 @@ class Summary:
                 "mse_kw2": _rounded_figure(self.persistence_mse_kw2),
                 "mae_kw": _rounded_figure(self.persistence_mae_kw),
             },
-            "experts": {name: expert.document() for name, expert in self.experts.items()},
+            "experts": {name: member.document() for name, member in self.members.items()},
         }
 
 
 def summarize(
-    interval: Mapping[str, float], published: Sums, persistence: Sums, experts: Mapping[str, Sums]
+    interval: Mapping[str, float], published: Sums, persistence: Sums, members: Mapping[str, Sums]
 ) -> Summary:
     """Return the summary of sums; those of ``interval`` are bias, bounds_n, pinball, hits and width."""
     n, squared, absolute = published
@@ -107,13 +107,13 @@ def summarize(
         width_kw=_over(interval["width"], n_bounds),
         persistence_mse_kw2=persistence_mse_kw2,
         persistence_mae_kw=persistence_mae_kw,
-        experts={name: _expert(sums, persistence_mse_kw2) for name, sums in experts.items()},
+        members={name: _member_summary(sums, persistence_mse_kw2) for name, sums in members.items()},
     )
 
 
-def _expert(sums: Sums, persistence_mse_kw2: float | None) -> ExpertSummary:
+def _member_summary(sums: Sums, persistence_mse_kw2: float | None) -> MemberSummary:
     mse_kw2 = _over(sums[1], sums[0])
-    return ExpertSummary(mse_kw2, _over(sums[2], sums[0]), _skill(mse_kw2, persistence_mse_kw2))
+    return MemberSummary(mse_kw2, _over(sums[2], sums[0]), _skill(mse_kw2, persistence_mse_kw2))
 
 
 def _over(total: float, n: float) -> float | None:

@@ -118,14 +118,14 @@ def terms_of(source: Source, document: object, best: int) -> tuple[int, dict[str
 
     Return ``best`` and no terms if it has none. Raises :class:`PayloadError` for a value that is not a number.
     """
-    for place, terms in enumerate(source.value[: best + 1]):
+    for i, terms in enumerate(source.value[: best + 1]):
         found = {}
         for term in terms:
             value = number_of(look_up(document, term.keys), term.path)
             if value is not None:
                 found[term.path] = value
         if found:
-            return place, found
+            return i, found
     return best, {}
 
 

@@ -52,13 +52,13 @@ function showEnsemble(forecast) {
   const weights = Object.entries(forecast?.experts ?? {}).sort((a, b) => b[1] - a[1]);
   const isSingle = forecast && !weights.length;
   write(
-    byId("experts-note"),
+    byId("members-note"),
     isSingle
       ? `No ensemble: one model, ${forecast.model} ${forecast.model_version}.`
       : weights.length ? "Learned for each device. The 90 % interval uses the weights of the median." : "No forecast yet.",
   );
-  byId("experts").parentElement.hidden = !weights.length;
-  byId("experts").replaceChildren(...weights.map(([name, weight]) => bar(name, weight, forecast.median_experts?.[name] ?? 0)));
+  byId("members").parentElement.hidden = !weights.length;
+  byId("members").replaceChildren(...weights.map(([name, weight]) => bar(name, weight, forecast.median_experts?.[name] ?? 0)));
 }
 
 function bar(name, weight, medianWeight) {

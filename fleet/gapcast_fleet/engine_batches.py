@@ -1,4 +1,4 @@
-"""Turns of a bucket's engine, and their replay from a journal after restoring a snapshot."""
+"""Batches of a bucket's engine, and their replay from a journal after restoring a snapshot."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gapcast.core.engine import Accepted, Engine
+from gapcast.core.engine import AcceptedBatch, Engine
 from gapcast.core.errors import StateError
 from gapcast.core.forecast import Forecasts
 from gapcast.core.reading import Reading
 from gapcast.storage import journal
 
 
-class Turn(NamedTuple):
+class EngineBatch(NamedTuple):
     """Readings that the engine processed in one call, and when their forecasts were issued."""
 
     readings: Sequence[Reading]
     issued_at_ms: int
 
     def line(self) -> bytes:
-        """Return the turn as a line of a gateway's journal."""
+        """Return the batch as a line of a gateway's journal."""
         return journal.encode(self.readings, self.issued_at_ms)
 
 
-def run_turn(engine: Engine, turn: Turn) -> tuple[Accepted, Forecasts]:
-    """Run a turn with ``engine``: accept its readings, forecast, and learn."""
-    accepted = engine.accept(turn.readings)
+def process_batch(engine: Engine, batch: EngineBatch) -> tuple[AcceptedBatch, Forecasts]:
+    """Run a batch with ``engine``: accept its readings, forecast, and learn."""
+    accepted = engine.accept(batch.readings)
     accepted.raise_failure()
-    forecasts = engine.forecast(accepted, turn.issued_at_ms)
+    forecasts = engine.forecast(accepted, batch.issued_at_ms)
     engine.learn()
     return accepted, forecasts
 
 
-def replay_turns(engine: Engine, lines: Iterable[bytes], what: Path) -> None:
-    """Replay the turns of a journal, in the same calls, so that the engine's state is restored bit for bit.
+def replay_batches(engine: Engine, lines: Iterable[bytes], what: Path) -> None:
+    """Replay the batches of a journal, in the same calls, so that the engine's state is restored bit for bit.
 
     Raises :class:`StateError`, which names ``what``, if a line is damaged.
     """
@@ -43,4 +43,4 @@ def replay_turns(engine: Engine, lines: Iterable[bytes], what: Path) -> None:
         if not isinstance(entry, journal.Entry):
             msg = f"{what}: the journal in Spark's state store is damaged: use a new checkpoint"
             raise StateError(msg)
-        run_turn(engine, Turn(entry.readings, entry.issued_at_ms))
+        process_batch(engine, EngineBatch(entry.readings, entry.issued_at_ms))

@@ -1,9 +1,9 @@
-"""What a test may need that is not everywhere, and what happens where it is missing.
+"""Deselects the tests whose tools are not installed.
 
-A test says it by a marker: ``mosquitto``, ``prometheus``, ``systemd``, ``root``, ``openssl``, ``chromium`` (some given
-by its fixtures), ``apparmor``, ``wholeset``, ``homeassistant`` or ``nodered``. Where the thing is missing the test is
-deselected, with a line that says so; where ``GAPCAST_REQUIRE`` names it, that is an error. ``GAPCAST_NO_SKIPS=1`` fails
-a session in which any test was skipped.
+A test names the tool that it needs by a marker: ``mosquitto``, ``prometheus``, ``systemd``, ``root``, ``openssl``,
+``chromium`` (some set by its fixtures), ``apparmor``, ``wholeset``, ``homeassistant`` or ``nodered``. Without the tool
+the test is deselected, with a line in the summary; if ``GAPCAST_REQUIRE`` names the tool, that is an error.
+``GAPCAST_NO_SKIPS=1`` fails a session in which any test was skipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.systemd import systemd_missing
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE_SET = "household_power_consumption.zip"
-#: Fast ones first: these folders come last, in this order, and within each those that need more.
+#: Fast tests run first: these folders come last, in this order, and within each the markers below.
 LAST_FOLDERS = ("integration", "systemd", "page", "trainer", "e2e", "homeassistant", "nodered")
 LAST_MARKERS = ("mosquitto", "prometheus", "systemd", "wholeset", "e2e")
 
@@ -30,14 +30,14 @@ _REMARKS = pytest.StashKey[list[str]]()
 
 
 def whole_set_path() -> Path | None:
-    """Where the whole UCI set lies, if it does: ``GAPCAST_WHOLESET``, or ``shared/data`` beside the checkout."""
+    """Return the path of the whole UCI set: ``GAPCAST_WHOLESET``, or in ``shared/data`` beside the checkout."""
     named = os.environ.get("GAPCAST_WHOLESET")
     path = Path(named) if named else ROOT.parent / "shared" / "data" / WHOLE_SET
     return path if path.is_file() else None
 
 
 def prometheus_command() -> str | None:
-    """Where Prometheus's server is, if it and its tool are."""
+    """Return the path of Prometheus's server, if it and promtool are installed."""
     return shutil.which("prometheus") if shutil.which("promtool") else None
 
 
@@ -48,17 +48,17 @@ def apparmor_command() -> str | None:
 
 
 def home_assistant_command() -> str | None:
-    """Where Home Assistant is, if the variable that scripts/try-home-assistant sets says so."""
+    """Return the path of Home Assistant from the variable that scripts/try-home-assistant sets, if any."""
     return os.environ.get("GAPCAST_HOME_ASSISTANT")
 
 
 def node_red_command() -> str | None:
-    """Where Node-RED is, if the variable that scripts/try-node-red sets says so."""
+    """Return the path of Node-RED from the variable that scripts/try-node-red sets, if any."""
     return os.environ.get("GAPCAST_NODE_RED")
 
 
 def _missing() -> dict[str, str]:
-    """Marker -> why its tests cannot run here."""
+    """Return, by marker, why its tests cannot run here."""
     missing = {}
     if mosquitto_command() is None:
         missing["mosquitto"] = "mosquitto is not installed"
@@ -67,7 +67,7 @@ def _missing() -> dict[str, str]:
     if why := systemd_missing():
         missing["systemd"] = why
     if os.geteuid() != 0:
-        missing["root"] = "only root can give root up"
+        missing["root"] = "not run as root"
     if chromium_command() is None or find_spec("playwright") is None:
         missing["chromium"] = "chromium is not installed, or Playwright is not (requirements/test.txt)"
     if openssl_command() is None:
@@ -79,13 +79,13 @@ def _missing() -> dict[str, str]:
     if node_red_command() is None:
         missing["nodered"] = "they need a Node-RED (scripts/try-node-red)"
     if whole_set_path() is None:
-        missing["wholeset"] = f"{WHOLE_SET} is not at hand (GAPCAST_WHOLESET names it)"
+        missing["wholeset"] = f"{WHOLE_SET} is not available (GAPCAST_WHOLESET names it)"
     return missing
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what uses mosquitto, leave out what cannot run, put slow tests last."""
+    """Add markers by fixture and folder, deselect tests that cannot run, and put slow tests last."""
     for item in items:
         if "mosquitto" in getattr(item, "fixturenames", ()):
             item.add_marker("mosquitto")
@@ -101,14 +101,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     remarks = config.stash.setdefault(_REMARKS, [])
     required = {name for name in os.environ.get("GAPCAST_REQUIRE", "").split(",") if name}
     for marker, why in _missing().items():
-        left_out = [item for item in items if item.get_closest_marker(marker)]
-        if left_out and marker in required:
+        deselected = [item for item in items if item.get_closest_marker(marker)]
+        if deselected and marker in required:
             msg = f"GAPCAST_REQUIRE asks for {marker}, but {why}"
             raise pytest.UsageError(msg)
-        if left_out:
-            remarks.append(f"{len(left_out)} tests left out: {why}")
-            config.hook.pytest_deselected(items=left_out)
-            items[:] = [item for item in items if item not in left_out]
+        if deselected:
+            remarks.append(f"{len(deselected)} tests left out: {why}")
+            config.hook.pytest_deselected(items=deselected)
+            items[:] = [item for item in items if item not in deselected]
     items.sort(key=_slowness)
 
 
@@ -119,20 +119,20 @@ def _slowness(item: pytest.Item) -> tuple[int, int]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what was left out, and what must not have been skipped."""
+    """Print which tests were deselected, and whether any were skipped that must not be."""
     for remark in config.stash.get(_REMARKS, []):
         terminalreporter.write_line(remark)
-    if _skipped_in_vain(terminalreporter):
+    if _has_forbidden_skips(terminalreporter):
         terminalreporter.write_line("GAPCAST_NO_SKIPS is set, and tests were skipped", red=True)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Fail a session with skips where none may be."""
+    """Fail a session with skipped tests if GAPCAST_NO_SKIPS is set."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if exitstatus == pytest.ExitCode.OK and reporter is not None and _skipped_in_vain(reporter):
+    if exitstatus == pytest.ExitCode.OK and reporter is not None and _has_forbidden_skips(reporter):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _skipped_in_vain(reporter: pytest.TerminalReporter) -> bool:
+def _has_forbidden_skips(reporter: pytest.TerminalReporter) -> bool:
     return os.environ.get("GAPCAST_NO_SKIPS", "") not in {"", "0"} and bool(reporter.stats.get("skipped"))

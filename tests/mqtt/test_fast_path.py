@@ -9,8 +9,8 @@ from threading import Thread
 
 import pytest
 
+from gapcast.mqtt.fast_path import FastPathSocket
 from gapcast.mqtt.frames import Acknowledgement, Publication, encode_puback, encode_publish
-from gapcast.mqtt.straight import StraightSocket
 
 SUBACK, PINGRESP, DISCONNECT = b"\x90\x03\x00\x01\x01", b"\xd0\x00", b"\xe0\x00"
 
@@ -24,7 +24,7 @@ class Ends:
         peer.settimeout(5)
         self.publications: list[Publication] = []
         self.acknowledgements: list[Acknowledgement] = []
-        self.straight = StraightSocket(
+        self.fast_path = FastPathSocket(
             ours,
             mqtt5=False,
             on_publication=self.publications.append,
@@ -36,19 +36,19 @@ class Ends:
         return [publication.packet_id for publication in self.publications]
 
     def pump_all(self) -> None:
-        while self.straight.has_more:
-            self.straight.pump()
+        while self.fast_path.has_more:
+            self.fast_path.pump()
 
     def read_all(self, n_bytes: int) -> bytes:
         """Read at the peer's end, while ours sends what it can."""
         received = b""
         while len(received) < n_bytes:
-            self.straight.flush()
+            self.fast_path.flush()
             received += self.peer.recv(65_536)
         return received
 
     def close(self) -> None:
-        self.straight.close()
+        self.fast_path.close()
         self.peer.close()
 
 
@@ -84,9 +84,9 @@ def reading(packet_id: int, payload: bytes = b"1.5") -> bytes:
 def fill(ends: Ends) -> int:
     """Write until the network takes no more; return how many bytes were written."""
     n_written = 0
-    while not ends.straight.n_unsent:
-        ends.straight.write(b"x" * 50_000)
-        ends.straight.flush()
+    while not ends.fast_path.n_unsent:
+        ends.fast_path.write(b"x" * 50_000)
+        ends.fast_path.flush()
         n_written += 50_000
     return n_written
 
@@ -94,48 +94,48 @@ def fill(ends: Ends) -> int:
 # --- what comes -------------------------------------------------------------------------------------
 
 
-def test_straight_splits_packets_between_us_and_paho(ends: Ends) -> None:
+def test_fast_path_splits_packets_between_us_and_paho(ends: Ends) -> None:
     ends.peer.sendall(reading(1) + SUBACK + encode_puback(40_000) + reading(2) + PINGRESP)
-    ends.straight.pump()
+    ends.fast_path.pump()
     assert ends.packet_ids == [1, 2]
     assert ends.acknowledgements == [Acknowledgement(40_000, 0)]
-    assert ends.straight.has_paho_input
-    assert ends.straight.pending() == 7
-    assert ends.straight.recv(5) + ends.straight.recv(100) == SUBACK + PINGRESP
-    assert not ends.straight.has_paho_input
+    assert ends.fast_path.has_paho_input
+    assert ends.fast_path.pending() == 7
+    assert ends.fast_path.recv(5) + ends.fast_path.recv(100) == SUBACK + PINGRESP
+    assert not ends.fast_path.has_paho_input
 
 
-def test_straight_without_data_would_block(ends: Ends) -> None:
-    ends.straight.pump()
-    assert not ends.straight.has_paho_input
-    assert ends.straight.pending() == 0
+def test_fast_path_without_data_would_block(ends: Ends) -> None:
+    ends.fast_path.pump()
+    assert not ends.fast_path.has_paho_input
+    assert ends.fast_path.pending() == 0
     with pytest.raises(BlockingIOError):
-        ends.straight.recv(1)
+        ends.fast_path.recv(1)
 
 
-def test_straight_delivers_a_packet_once_complete(ends: Ends) -> None:
+def test_fast_path_delivers_a_packet_once_complete(ends: Ends) -> None:
     packet = reading(1)
     ends.peer.sendall(packet[:7])
-    ends.straight.pump()
+    ends.fast_path.pump()
     assert ends.packet_ids == []
     ends.peer.sendall(packet[7:] + SUBACK[:2])
-    ends.straight.pump()
+    ends.fast_path.pump()
     assert ends.packet_ids == [1]
-    assert not ends.straight.has_paho_input
+    assert not ends.fast_path.has_paho_input
 
 
 @pytest.mark.parametrize("kind", ["ends", "tls_ends"])
-def test_straight_reads_much_data_in_parts(
+def test_fast_path_reads_much_data_in_parts(
     kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gapcast.mqtt.straight._READ_BYTES", 100)
+    monkeypatch.setattr("gapcast.mqtt.fast_path._READ_BYTES", 100)
     ends: Ends = request.getfixturevalue(kind)
     sent = [reading(packet_id) for packet_id in range(1, 41)]
     ends.peer.sendall(b"".join(sent))
-    ends.straight.pump()
+    ends.fast_path.pump()
     n_first = len(ends.packet_ids)
     assert 0 < n_first < 40
-    assert ends.straight.has_more, "no poll will tell of what TLS has decrypted already"
+    assert ends.fast_path.has_more, "no poll will tell of what TLS has decrypted already"
     ends.pump_all()
     assert ends.packet_ids == list(range(1, 41))
 
@@ -143,88 +143,88 @@ def test_straight_reads_much_data_in_parts(
 # --- what leaves ------------------------------------------------------------------------------------
 
 
-def test_straight_writes_leave_together_in_order(ends: Ends) -> None:
-    ends.straight.write(reading(1))
-    assert ends.straight.send(PINGRESP) == len(PINGRESP)
-    ends.straight.write(reading(2))
-    assert ends.straight.n_unsent == len(reading(1)) * 2 + 2
-    ends.straight.flush()
-    assert ends.straight.n_unsent == 0
+def test_fast_path_writes_leave_together_in_order(ends: Ends) -> None:
+    ends.fast_path.write(reading(1))
+    assert ends.fast_path.send(PINGRESP) == len(PINGRESP)
+    ends.fast_path.write(reading(2))
+    assert ends.fast_path.n_unsent == len(reading(1)) * 2 + 2
+    ends.fast_path.flush()
+    assert ends.fast_path.n_unsent == 0
     assert ends.peer.recv(1_000) == reading(1) + PINGRESP + reading(2)
 
 
 @pytest.mark.parametrize("kind", ["ends", "tls_ends"])
-def test_straight_buffers_what_the_network_does_not_take(kind: str, request: pytest.FixtureRequest) -> None:
+def test_fast_path_buffers_what_the_network_does_not_take(kind: str, request: pytest.FixtureRequest) -> None:
     ends: Ends = request.getfixturevalue(kind)
     n_written = fill(ends)
-    ends.straight.write(reading(1))  # what waits grows meanwhile
+    ends.fast_path.write(reading(1))  # what waits grows meanwhile
     received = ends.read_all(n_written + len(reading(1)))
     assert received == b"x" * n_written + reading(1)
-    assert ends.straight.n_unsent == 0
+    assert ends.fast_path.n_unsent == 0
 
 
 # --- how it ends ------------------------------------------------------------------------------------
 
 
-def test_straight_peer_close_reaches_paho_after_its_packets(ends: Ends) -> None:
+def test_fast_path_peer_close_reaches_paho_after_its_packets(ends: Ends) -> None:
     ends.peer.sendall(reading(1) + SUBACK)
     ends.peer.close()
-    ends.straight.pump()
-    ends.straight.pump()
+    ends.fast_path.pump()
+    ends.fast_path.pump()
     assert ends.packet_ids == [1]
-    assert ends.straight.recv(100) == SUBACK
-    assert ends.straight.has_paho_input
-    assert ends.straight.recv(100) == b""
+    assert ends.fast_path.recv(100) == SUBACK
+    assert ends.fast_path.has_paho_input
+    assert ends.fast_path.recv(100) == b""
 
 
-def test_straight_reset_is_an_error_for_paho(ends: Ends) -> None:
-    ends.straight.write(b"unread")
-    ends.straight.flush()
+def test_fast_path_reset_is_an_error_for_paho(ends: Ends) -> None:
+    ends.fast_path.write(b"unread")
+    ends.fast_path.flush()
     ends.peer.close()
-    ends.straight.pump()
-    assert ends.straight.has_paho_input
+    ends.fast_path.pump()
+    assert ends.fast_path.has_paho_input
     with pytest.raises(ConnectionResetError):
-        ends.straight.recv(1)
+        ends.fast_path.recv(1)
 
 
-def test_straight_invalid_bytes_lose_the_connection(ends: Ends) -> None:
+def test_fast_path_invalid_bytes_lose_the_connection(ends: Ends) -> None:
     ends.peer.sendall(reading(1) + b"\x30\xff\xff\xff\xff\xff" + reading(2))
-    ends.straight.pump()
+    ends.fast_path.pump()
     assert ends.packet_ids == [1]
     with pytest.raises(OSError, match="malformed"):
-        ends.straight.recv(1)
+        ends.fast_path.recv(1)
     ends.peer.sendall(reading(3))
-    ends.straight.pump()
+    ends.fast_path.pump()
     assert ends.packet_ids == [1], "nothing more is read"
 
 
-def test_straight_write_to_a_closed_peer_loses_the_connection(ends: Ends) -> None:
+def test_fast_path_write_to_a_closed_peer_loses_the_connection(ends: Ends) -> None:
     ends.peer.close()
-    ends.straight.write(b"x")
-    ends.straight.flush()
-    assert ends.straight.has_paho_input
+    ends.fast_path.write(b"x")
+    ends.fast_path.flush()
+    assert ends.fast_path.has_paho_input
     with pytest.raises(BrokenPipeError):
-        ends.straight.recv(1)
+        ends.fast_path.recv(1)
 
 
-def test_straight_close_sends_the_rest(ends: Ends) -> None:
-    ends.straight.send(DISCONNECT)
-    ends.straight.close()
+def test_fast_path_close_sends_the_rest(ends: Ends) -> None:
+    ends.fast_path.send(DISCONNECT)
+    ends.fast_path.close()
     assert ends.peer.recv(10) == DISCONNECT
     assert ends.peer.recv(10) == b""
-    ends.straight.close()  # paho and the session may both close it
+    ends.fast_path.close()  # paho and the session may both close it
 
 
-def test_straight_disconnect_reaches_a_sending_peer() -> None:
+def test_fast_path_disconnect_reaches_a_sending_peer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ours = socket.create_connection(listener.getsockname())
         peer, _ = listener.accept()
     ends = Ends(ours, peer)
     # Never read here.
     peer.sendall(encode_publish(b"gap/home/reading", b"1.5", 0, retain=False, properties=None) * 1_000)
-    ends.straight.send(DISCONNECT)
-    ends.straight.sends_disconnect = True
-    closing = Thread(target=ends.straight.close)
+    ends.fast_path.send(DISCONNECT)
+    ends.fast_path.sends_disconnect = True
+    closing = Thread(target=ends.fast_path.close)
     closing.start()
     assert peer.recv(16) == DISCONNECT
     peer.sendall(b"\x00" * 65_536)  # a reset would end this, and the broker would publish the last will
@@ -235,29 +235,29 @@ def test_straight_disconnect_reaches_a_sending_peer() -> None:
     peer.close()
 
 
-def test_straight_disconnect_times_out_if_the_peer_stays(ends: Ends) -> None:
-    ends.straight.send(DISCONNECT)
-    ends.straight.sends_disconnect = True
-    ends.straight.close()
+def test_fast_path_disconnect_times_out_if_the_peer_stays(ends: Ends) -> None:
+    ends.fast_path.send(DISCONNECT)
+    ends.fast_path.sends_disconnect = True
+    ends.fast_path.close()
     assert ends.peer.recv(16) == DISCONNECT
     assert ends.peer.recv(16) == b""
 
 
-def test_straight_close_times_out_if_the_peer_does_not_read(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gapcast.mqtt.straight._CLOSE_TIMEOUT_S", 0.01)
+def test_fast_path_close_times_out_if_the_peer_does_not_read(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gapcast.mqtt.fast_path._CLOSE_TIMEOUT_S", 0.01)
     fill(ends)
-    ends.straight.close()
-    assert ends.straight.fileno() == -1
+    ends.fast_path.close()
+    assert ends.fast_path.fileno() == -1
 
 
-def test_straight_close_after_the_peer_sends_nothing(ends: Ends) -> None:
+def test_fast_path_close_after_the_peer_sends_nothing(ends: Ends) -> None:
     fill(ends)
     ends.peer.close()
-    ends.straight.close()
-    assert ends.straight.fileno() == -1
+    ends.fast_path.close()
+    assert ends.fast_path.fileno() == -1
 
 
-def test_straight_lets_paho_set_blocking_mode(ends: Ends) -> None:
-    ends.straight.setblocking(True)
+def test_fast_path_lets_paho_set_blocking_mode(ends: Ends) -> None:
+    ends.fast_path.setblocking(True)
     assert ends.ours.getblocking()
-    assert ends.straight.fileno() == ends.ours.fileno()
+    assert ends.fast_path.fileno() == ends.ours.fileno()

@@ -23,7 +23,7 @@ _DISCONNECT_TIMEOUT_S = 2.0
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class StraightSocket:
+class FastPathSocket:
     """Owns the connection's bytes. Used only by the thread that runs the session."""
 
     def __init__(
