@@ -6,7 +6,9 @@ import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +39,19 @@ def test_clean_file_reads_back_its_series(tmp_path: Path, checked: tuple[Series,
     assert list(found.series.extra) == ["reactive_kvar", "voltage_v", "current_a"]
     for name, values in series.extra.items():
         np.testing.assert_array_equal(found.series.extra[name], values)
+
+
+def test_clean_file_keeps_the_time_zone(tmp_path: Path, checked: tuple[Series, Report]) -> None:
+    """Inputs from the time of day depend on it, so that the hash does too; that of UTC is as it always was."""
+    series, report = checked
+    hashes = set()
+    for zone in (UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")):
+        clean_file_writer.write(replace(series, zone=zone), report, tmp_path / "clean.parquet")
+        found = clean_file.read(tmp_path / "clean.parquet")
+        assert (found.series.zone, found.path) == (zone, tmp_path / "clean.parquet")
+        hashes.add(found.sha256)
+    assert len(hashes) == 3
+    assert clean_file.content_sha256(series) in hashes
 
 
 def test_clean_file_is_plain_parquet(tmp_path: Path, checked: tuple[Series, Report]) -> None:

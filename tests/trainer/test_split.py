@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -122,6 +123,17 @@ def test_examples_targets_are_the_readings_ahead() -> None:
     assert found.n_observed.tolist() == [4, 4, 4, 3, 3, 3, 4]
     assert found.n_recent.tolist() == [27, 28, 29, 29, 29, 29, 29]
     assert len(found.whole()) == 0
+
+
+def test_examples_time_of_day_is_the_clock_of_the_file() -> None:
+    """As on a gateway with this site.timezone: 12:00 in Berlin is 10:00 UTC in summer, 11:00 in winter."""
+    task = WindowTask(WindowSpec(2), features=("gap_kw", "tod_cos"))
+    for noon in (datetime(2020, 7, 1, 10, tzinfo=UTC), datetime(2020, 12, 1, 11, tzinfo=UTC)):
+        series = Series(minute_at(noon) - 5, np.ones(20), zone=ZoneInfo("Europe/Berlin"))
+        split = MinuteSplit(noon - timedelta(days=2), noon - timedelta(days=1), noon + timedelta(days=1))
+        found = examples(series, task, split, SplitPart.TEST)
+        (at,) = np.flatnonzero(found.observed_minute == minute_at(noon))
+        assert found.inputs()[at, -1, 1] == -1.0
 
 
 @pytest.mark.parametrize("context", [4, 30, 50])

@@ -26,7 +26,12 @@ def write(series: Series, report: Report, path: Path) -> None:
     minute_ms = (series.first_minute + np.arange(series.gap_kw.size)) * MINUTE_MS
     columns = {TIME: pa.array(minute_ms, pa.timestamp("ms", "UTC"))}
     columns |= {name: pa.array(values, from_pandas=True) for name, values in measured_columns(series).items()}
-    about = {"version": SCHEMA_VERSION, "content_sha256": content_sha256(series), "report": asdict(report)}
+    about = {
+        "version": SCHEMA_VERSION,
+        "content_sha256": content_sha256(series),
+        "time_zone": str(series.zone),
+        "report": asdict(report),
+    }
     table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(about)})
     with writing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")

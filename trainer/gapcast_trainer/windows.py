@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 from typing import Protocol
 
 import numpy as np
@@ -68,7 +69,7 @@ class Examples:
     ``rows`` ``[N]`` are indices into ``windows``, which are cut on demand, or an array ``[M, context]``;
     ``observed_minute`` ``[N]`` is since the epoch; ``n_observed`` ``[N]`` counts real readings in the window,
     ``n_recent`` ``[N]`` those of its newest :data:`WHOLE_MIN` minutes; ``target_kw`` ``[N, K]`` holds a real reading
-    for each lead time.
+    for each lead time. ``zone`` is that of the time of day and the week, as on the gateway.
     """
 
     part: SplitPart
@@ -79,6 +80,7 @@ class Examples:
     n_observed: I64
     n_recent: I64
     target_kw: F32
+    zone: tzinfo = UTC
 
     def __len__(self) -> int:
         """Return how many examples there are."""
@@ -102,7 +104,7 @@ class Examples:
         measured = measured.reshape(len(measured), self.task.window.context, self.n_measured)
         if n_kept is not None:
             measured = shorten(measured, n_kept, self.task.window)
-        return assemble(measured, self.observed_minute[places], self.task.features)
+        return assemble(measured, self.observed_minute[places], self.task.features, self.zone)
 
     def batches(self, size: int, *, n_kept: int | None = None) -> Iterator[tuple[F32, F32]]:
         """Yield ``inputs`` and ``target_kw`` in order of time, ``size`` at once."""
@@ -142,6 +144,7 @@ def examples(series: Series, task: WindowTask, split: MinuteSplit, part: SplitPa
         n_observed=windows.n_observed[rows],
         n_recent=count_recent(series.gap_kw)[windows.origin[rows]],
         target_kw=target_kw,
+        zone=series.zone,
     )
 
 

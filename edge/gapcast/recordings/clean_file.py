@@ -1,9 +1,10 @@
 """The clean file, which ``prepare`` writes and all later commands read.
 
 Parquet, one row for each minute from the first reading to the last: ``time`` (UTC; in ms, since Parquet has no
-seconds), ``gap_kw`` (null if missing) and the other measured features. The file's metadata holds the report and
-a hash of the content; a file with a different hash is rejected, so that every model records exactly the numbers that it
-was fitted to. The hash covers only the numbers: it does not depend on the library that wrote them.
+seconds), ``gap_kw`` (null if missing) and the other measured features. The file's metadata holds the report, the time
+zone and a hash of the content; a file with a different hash is rejected, so that every model records exactly the
+numbers that it was fitted to. The hash covers the numbers and a zone other than UTC: it does not depend on the library
+that wrote them.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,16 +32,18 @@ TIME = "time"
 N = TypeVar("N", np.int64, np.float64)
 METADATA = b"gapcast"
 SCHEMA_VERSION = 1
+UTC_NAME = str(UTC)
 _REMEDY = "create it with `gapcast-trainer prepare`"
 
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """The content of a clean file: its series, its report, and the hash of the numbers."""
+    """The content of a clean file: its series, its report, the hash of the numbers, and where it was read from."""
 
     series: Series
     report: Report
     sha256: str
+    path: Path | None = None
 
 
 def read(path: Path) -> Clean:
@@ -56,17 +61,19 @@ def read(path: Path) -> Clean:
             table = file.read(use_threads=False)
         about = json.loads(table.schema.metadata[METADATA])
         digest, report = _report(about)
-        series = _series(table)
+        series = _series(table, about.get("time_zone", UTC_NAME))
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise SourceError(path, f"is no clean file, or not the whole of one: {_REMEDY}") from error
     if content_sha256(series) != digest:
         raise SourceError(path, f"does not hold what was written to it: {_REMEDY}")
-    return Clean(series, report, digest)
+    return Clean(series, report, digest, path.absolute())
 
 
 def content_sha256(series: Series) -> str:
-    """Return the SHA-256, in hexadecimal, of a series' numbers: its first minute, and each column by its name."""
+    """Return the SHA-256, in hexadecimal, of a series' numbers: its first minute, its zone, each column by its name."""
     digest = hashlib.sha256(f"first_minute {series.first_minute}\n".encode())
+    if (zone := str(series.zone)) != UTC_NAME:
+        digest.update(f"time_zone {zone}\n".encode())
     for name, values in measured_columns(series).items():
         digest.update(f"{name} {values.size}\n".encode())
         digest.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
@@ -84,7 +91,7 @@ def _report(about: dict[str, Any]) -> tuple[str, Report]:
     return about["content_sha256"], Report(**fields | {"features": tuple(fields["features"])})
 
 
-def _series(table: Any) -> Series:
+def _series(table: Any, zone: str) -> Series:
     minute_ms = _numbers(table, TIME, "timestamp[ms, tz=UTC]", np.int64)
     if (np.diff(minute_ms) != MINUTE_MS).any():
         msg = "a minute has no row"
@@ -94,7 +101,8 @@ def _series(table: Any) -> Series:
         msg = f"there is no measured feature {', '.join(unknown)}"
         raise ValueError(msg)
     gap_kw = columns.pop(GAP)
-    return Series(int(minute_ms[0]) // MINUTE_MS, gap_kw, MappingProxyType(columns))
+    first_minute = int(minute_ms[0]) // MINUTE_MS
+    return Series(first_minute, gap_kw, MappingProxyType(columns), UTC if zone == UTC_NAME else ZoneInfo(zone))
 
 
 def _numbers(table: Any, name: str, kind: str, dtype: type[N]) -> NDArray[N]:

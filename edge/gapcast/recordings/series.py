@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from types import MappingProxyType
 
 import numpy as np
@@ -29,12 +30,13 @@ class Series:
     """One household, minute by minute: ``gap_kw`` ``[T]`` from ``first_minute`` on, NaN where missing.
 
     ``extra`` holds the other measured features, by the names and units of :data:`gapcast.core.features.MEASURED`,
-    each ``[T]``, NaN where missing.
+    each ``[T]``, NaN where missing. ``zone`` is the household's, for features of the time of day and the week.
     """
 
     first_minute: int
     gap_kw: F64
     extra: Mapping[str, F64] = field(default_factory=lambda: MappingProxyType({}))
+    zone: tzinfo = UTC
 
     @property
     def last_minute(self) -> int:

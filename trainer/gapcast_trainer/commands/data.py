@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any, cast
@@ -51,7 +52,7 @@ def fetch(out: Path, url: str) -> None:
     help="Minutes ahead at which the data report scores persistence.",
 )
 @click.option("--feature", "features", multiple=True, metavar="NAME=COLUMN", help=f"One of {', '.join(FEATURES)}.")
-@file_options("none: such timestamps are an error; UTC for the report")
+@file_options("none: such timestamps are an error; UTC for the time of day")
 def prepare(
     raw: Path,
     out: Path,
@@ -73,8 +74,9 @@ def prepare(
         raise click.UsageError(msg)
     form = file_format(cast("FileOptions", of_file), _features(features))
     recording = read_recording(raw, form, progress=progress())
-    series, report = recording.series, recording.report
-    content, findings = data_report(series, report, horizon_min, of_file["zone"] or UTC, out.name)
+    zone = of_file["zone"] or UTC
+    series, report = replace(recording.series, zone=zone), recording.report
+    content, findings = data_report(series, report, horizon_min, zone, out.name)
     n_without_value = report.n_missing - report.n_missing_rows
     remarks = [uci.completeness(report.n_rows, n_without_value)] if recording.time_kind == uci.TIME_KIND else []
     for line in (*report.lines(), *remarks, *findings):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapcast.core.examples import WHOLE_MIN
+from gapcast.core.features import offset_min
 from gapcast.core.grid import DAY_MIN
 from gapcast.core.window import F32, I64, MAX_FILL_MIN
 from gapcast.recordings.series import Series
@@ -35,7 +37,8 @@ class Minutes:
     ``[N, L]`` the outcomes at ``lead_times_min``: NaN if not observed, which is never the case at the last
     lead time. ``age_min`` ``[N]`` counts minutes since the history began, ``n_seen`` ``[N]`` the readings
     in them, ``n_filled`` ``[N]`` the filled ones among the last 30. ``whole`` ``[N]`` marks the
-    headline: 30 consecutive real readings. ``sampled`` ``[N]`` marks the sample for slow peers.
+    headline: 30 consecutive real readings. ``sampled`` ``[N]`` marks the sample for slow peers. ``zone`` is that of
+    hours and months.
     """
 
     lead_times_min: tuple[int, ...]
@@ -47,6 +50,7 @@ class Minutes:
     n_filled: I64
     whole: Flags
     sampled: Flags
+    zone: tzinfo = UTC
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -76,14 +80,18 @@ class Minutes:
         return self.target_kw[:, self.lead_times_min.index(lead_min)]
 
     def hours(self, lead_min: int) -> I64:
-        """Return the hour of day, 0 to 23, that each target lies in, ``[N]``, by the file's timestamps."""
-        return (self.observed_minute + lead_min) % DAY_MIN // 60
+        """Return the hour of day, 0 to 23, that each target lies in, ``[N]``, by the clock of the file's zone."""
+        return self._local_minute(lead_min) % DAY_MIN // 60
 
     def months(self, lead_min: int) -> tuple[I64, list[str]]:
         """Return each target's month as an index into the list of months, which is returned as well (``2010-01``)."""
-        month = (self.observed_minute + lead_min).astype("datetime64[m]").astype("datetime64[M]")
+        month = self._local_minute(lead_min).astype("datetime64[m]").astype("datetime64[M]")
         names, index = np.unique(month, return_inverse=True)
         return index.astype(np.int64), [str(name) for name in names]
+
+    def _local_minute(self, lead_min: int) -> I64:
+        target = self.observed_minute + lead_min
+        return target + offset_min(target, self.zone)
 
     def after_gaps(self) -> list[Flags]:
         """Return the members of each group of :data:`AFTER_GAPS`, ``[N]`` each."""
@@ -117,6 +125,7 @@ def minutes_at(series: Series, observed_minute: I64, lead_times_min: tuple[int, 
         n_filled=n_filled[at],
         whole=whole,
         sampled=sampled,
+        zone=series.zone,
     )
 
 
