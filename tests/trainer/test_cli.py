@@ -52,7 +52,7 @@ def test_cli_from_raw_data_to_a_scored_model(at_home: Path) -> None:
     assert "the default model is linear" in exported.output
     scored = run("evaluate", "--brief", "--json", "scores.json")
     assert scored.exit_code == 0
-    assert [line.split()[0] for line in scored.output.splitlines()[2:5]] == ["persistence", "trend", "linear"]
+    assert [line.split()[0] for line in scored.stdout.splitlines()[2:5]] == ["persistence", "trend", "linear"]
     content = json.loads((at_home / "scores.json").read_text())
     card = json.loads((at_home / "models/linear/card.json").read_text())
     assert content["models"][2]["headline"]["mse_kw2"] == pytest.approx(card["scores"]["model"]["mse_kw2"], abs=1e-6)
@@ -120,8 +120,8 @@ def test_prepare_any_meter_csv_gives_minutes_and_a_report(at_home: Path) -> None
     ("options", "error"),
     [
         ((), "meter.csv, line 1: is not UCI's household set"),
-        (("--time-column", "When"), "name the other column too, by --value-column"),
-        (("--value-column", "Power"), "name the other column too, by --time-column"),
+        (("--time-column", "When"), "--time-column without --value-column: name both columns"),
+        (("--value-column", "Power"), "--value-column without --time-column: name both columns"),
         (("--unit", "W"), "for another file name its columns by --time-column and --value-column"),
         (COLUMNS, "meter.csv, line 1: does not state whether 'Power' is in W or kW: use --unit"),
         ((*COLUMNS, "--unit", "MW"), "'MW' is not one of"),
@@ -169,9 +169,13 @@ def test_prepare_says_which_extra_it_needs(at_home: Path, monkeypatch: pytest.Mo
     [
         (("prepare", "nothing.zip"), "'nothing.zip' does not exist"),
         (("train", "linear"), "runs/household.parquet: is not there: create it with `gapcast-trainer prepare`"),
-        (("export", "runs/linear"), "runs/household.parquet: is not there"),
-        (("evaluate",), "models: holds no model: make one with `gapcast-trainer export`"),
-        (("train", "linear", "--set", "data.train_until=2012-01-01"), "parts must follow each other in time"),
+        (("export", "runs/linear"), "runs/linear: contains no run.json of a training run"),
+        (("evaluate",), "runs/household.parquet: is not there"),
+        (("evaluate", "gpt"), "no model is called gpt, in models or shipped with gapcast: there are linear, lstm, "),
+        (
+            ("train", "linear", "--set", "data.train_until=2012-01-01", "--set", "data.test_until=2011-01-01"),
+            "experiment linear: data.test_until (2011-01-01, --set) is before data.train_until (2012-01-01, --set)",
+        ),
         (
             ("train", "linear", "--set", "data.train_until=soon"),
             "data.train_until: must be a date or a time, as 2009-07-01",
@@ -202,6 +206,9 @@ def test_fit_invalid_name_or_split_is_one_sentence(prepared: Path) -> None:
     assert (found.exit_code, "no experiment is called gpt: there are linear, lstm, " in found.output) == (2, True)
     found = run("train", "linear")
     assert (found.exit_code, "no window to train on" in found.output) == (2, True)
+    found = run("train", "linear", "--set", "data.train_until=2012-01-01")
+    dates = "data.validate_until (2010-01-01, the shipped experiment) is before data.train_until (2012-01-01, --set)"
+    assert (found.exit_code, f"experiment linear: {dates}" in found.output) == (2, True)
     found = run("train", "linear", "--set", "hyper.speed=3", *PARTS)
     assert (found.exit_code, "hyper.speed: " in found.output) == (2, True)
     found = run("export", "runs/linear")

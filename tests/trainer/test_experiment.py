@@ -74,14 +74,16 @@ def test_experiment_file_sets_everything(tmp_path: Path) -> None:
 def test_experiment_defaults(tmp_path: Path) -> None:
     plan = find(str(written(tmp_path, 'family = "linear"')))
     assert plan == Experiment(name="mine", family="linear")
-    assert plan.split() == MinuteSplit()
+    assert (plan.data.train_until, plan.data.validate_until, plan.data.test_until) == (None, None, None)
+    with pytest.raises(ValueError, match="does not state all of train_until, validate_until, test_until"):
+        plan.split()
     assert plan.task() == WindowTask()
 
 
 @pytest.mark.parametrize(("leads", "embargo_min"), [((1, 4), 4), ((15,), 15), ((5, 15, 60), 60)])
 def test_embargo_follows_the_longest_lead_time(leads: tuple[int, ...], embargo_min: int) -> None:
     plan = Experiment(name="mine", family="linear").changed({"outputs.lead_times_min": leads})
-    assert (plan.task().horizon_min, plan.split().embargo_min) == (leads[-1], embargo_min)
+    assert (plan.task().horizon_min, plan.embargo_min) == (leads[-1], embargo_min)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,14 @@ def test_embargo_follows_the_longest_lead_time(leads: tuple[int, ...], embargo_m
         ('family = "linear"\n[outputs]\nquantile_levels = [0.5, 1.0]', "quantile_levels must rise between 0 and 1"),
         ('family = "linear"\n[outputs]\nquantile_levels = [0.5, 0.5]', "quantile_levels must rise between 0 and 1"),
         ('family = "linear"\n[loss]\nlead_weights = [1, 2]', "one for each of the 1 lead times"),
-        ('family = "linear"\n[data]\ntrain_until = 2010-06-01', "parts must follow each other in time"),
+        (
+            'family = "linear"\n[data]\ntrain_until = 2010-06-01\nvalidate_until = 2010-01-01',
+            r"data\.validate_until \(2010-01-01, .*mine\.toml\) is before data\.train_until \(2010-06-01, ",
+        ),
+        (
+            'family = "linear"\n[data]\ntrain_until = 2010-06-01\ntest_until = 2010-06-01T02:00:00+02:00',
+            r"data\.test_until \(2010-06-01, .*mine\.toml\) equals data\.train_until \(2010-06-01, .*mine\.toml\)$",
+        ),
         (
             'family = "linear"\n[data]\nembargo_min = 4',
             r"embargo_min must be at least the longest lead time \(5 min\), not 4$",
@@ -149,8 +158,8 @@ def test_experiment_error_names_the_key(text: str, error: str, tmp_path: Path) -
 def test_experiment_dates_are_utc_by_default(text: str, hour: int, tmp_path: Path) -> None:
     expected = datetime(2009, 3, 1, hour, tzinfo=UTC)
     plan = find(str(written(tmp_path, f'family = "linear"\n[data]\nfirst = {text}\ntrain_until = {text}')))
-    assert (plan.data.first, plan.split().train_until) == (expected, expected)
-    assert plan.changed({"data.train_until": text.strip('"')}).split().train_until == expected
+    assert (plan.data.first, plan.data.train_until) == (expected, expected)
+    assert plan.changed({"data.train_until": text.strip('"')}).data.train_until == expected
 
 
 @pytest.mark.parametrize(("seed", "context"), [(0, 2), (2**32 - 1, 100_000)])
@@ -184,6 +193,7 @@ def test_shipped_experiments_are_valid() -> None:
     for name in shipped_names():
         plan = find(name)
         assert plan.name == name
-        assert plan.data.validate_until == MinuteSplit().validate_until  # 2010 is the test part of every one
+        test_part = (plan.data.validate_until, plan.data.test_until)  # 2010, of every one
+        assert test_part == (MinuteSplit().validate_until, MinuteSplit().test_until)
         path = Path(find.__code__.co_filename).parent / "experiments" / f"{name}.toml"
         assert "name" not in tomllib.loads(path.read_text())

@@ -12,7 +12,8 @@ from gapcast.core.predictor import Prediction
 from gapcast.core.window import F32, Padding, WindowSpec
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiment import Augment, find, shipped_names
+from gapcast_trainer.experiment import find, shipped_names
+from gapcast_trainer.experiment_sections import Augment
 from gapcast_trainer.families import families, find_family
 from gapcast_trainer.families.base import Design, Scale
 from gapcast_trainer.split import SplitPart

@@ -12,7 +12,8 @@ import pytest
 from gapcast.core.window import WindowSpec
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiment import Augment, Descent, Experiment
+from gapcast_trainer.experiment import Experiment
+from gapcast_trainer.experiment_sections import Augment, Descent
 from gapcast_trainer.run import RUN_FILE, WEIGHTS_FILE, Run, git_commit, load_run
 from gapcast_trainer.split import SplitPart
 from gapcast_trainer.windows import WindowTask, examples
@@ -322,8 +323,9 @@ def test_fit_split_without_windows_is_rejected(small: Clean, tmp_path: Path) -> 
     from gapcast_trainer.fit import fit
 
     error = "no window to train on: the file has none observed from the beginning to 2009-06-30T23:55:00Z"
+    plan = Experiment(name="early", family="linear").changed({"data.train_until": "2009-07-01"})
     with pytest.raises(RunError, match=error):
-        fit(Experiment(name="early", family="linear"), small, tmp_path)
+        fit(plan, small, tmp_path)
 
 
 def test_git_commit_of_this_code_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def run(clean: Path, models: Path, *words: str) -> Result:
 def test_evaluate_command_reproduces_the_cards_scores(at_home: Path, clean_path: Path, models: Path) -> None:
     found = run(clean_path, models, "--json", "scores.json", "--report", "report.html")
     assert found.exit_code == 0
-    rows = found.output.splitlines()[2:5]
+    rows = found.stdout.splitlines()[2:5]
     assert [line.split()[0] for line in rows] == ["persistence", "trend", "linear"]
     stated = load_model(models / "linear").card.scores
     linear = json.loads(Path("scores.json").read_text())["models"][2]
@@ -68,7 +68,7 @@ def test_evaluate_command_other_minutes(at_home: Path, clean_path: Path, models:
         (("--from", "soon"), "'soon' does not match the formats"),
         (("--from", "2020-01-01", "--peers"), "too few windows (0 to fit to"),
         (("--peers-rows", "3"), "3 is not in the range x>=100"),
-        (("gone",), "gone/card.json: cannot be read"),
+        (("gone",), "no model is called gone, in "),
     ],
 )
 def test_evaluate_command_errors_are_one_sentence(

@@ -21,7 +21,8 @@ from gapcast.predictors.store import load_model
 from gapcast.recordings.series import Series
 from gapcast_trainer.cli import main
 from gapcast_trainer.errors import RunError
-from gapcast_trainer.experiment import Augment, Experiment
+from gapcast_trainer.experiment import Experiment
+from gapcast_trainer.experiment_sections import Augment
 from gapcast_trainer.run import load_run
 from gapcast_trainer.split import MinuteSplit, SplitPart
 from gapcast_trainer.trainingset import Streamed, TrainingSet, open_set
@@ -100,6 +101,7 @@ def test_training_set_of_one_house_equals_a_clean_file(tmp_path: Path) -> None:
 
 
 def split_end(its: Experiment) -> tuple[datetime, int]:
+    assert its.data.test_until is not None
     return its.data.test_until, CONTRACT.embargo_min
 
 

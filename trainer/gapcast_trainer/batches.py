@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from gapcast.core.window import F32, I64
-from gapcast_trainer.experiment import Augment
+from gapcast_trainer.experiment_sections import Augment
 from gapcast_trainer.families.graph import MEAN, QUANTILES
 from gapcast_trainer.windows import Examples
 

@@ -203,6 +203,7 @@ def _training_record(run: Run) -> dict[str, Any]:
     return {
         **run.experiment.model_dump(mode="json", exclude={"name", "family", "version"}),
         "scale": asdict(run.scale),
+        "time_zone": run.time_zone,
         "versions": run.versions,
         "n_train": run.n_train,
         "n_validate": run.n_validate,

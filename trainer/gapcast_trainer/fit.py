@@ -57,6 +57,8 @@ def fit(
         started_at=utc_now(),
         houses=material.houses,
         left_out=material.left_out,
+        readings=material.readings,
+        time_zone=material.zone,
     )
     if family.solve is not None:
         family.solve(model, train, design, hyper, plan.augment, progress=progress)

@@ -12,8 +12,9 @@ from keras import ops
 from tqdm import tqdm
 
 from gapcast.core.window import F32
-from gapcast_trainer import experiment
 from gapcast_trainer.errors import RunError
+from gapcast_trainer.experiment import Experiment
+from gapcast_trainer.experiment_sections import Descent
 from gapcast_trainer.families.base import Design
 from gapcast_trainer.families.graph import MEAN, QUANTILES
 from gapcast_trainer.losses import Pinball, SquaredError, squared_error_at_horizon
@@ -39,7 +40,7 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
     train: Examples | Streamed,
     validate: Examples | Streamed,
     design: Design,
-    plan: experiment.Experiment,
+    plan: Experiment,
     *,
     on_epoch: Callable[[EpochProgress], None],
     progress: bool,
@@ -94,7 +95,7 @@ def descend(  # noqa: PLR0913 - the last ones by keyword
 class Rate(keras.optimizers.schedules.LearningRateSchedule):
     """The learning rate schedule over ``n_steps``."""
 
-    def __init__(self, descent: experiment.Descent, n_steps: int) -> None:
+    def __init__(self, descent: Descent, n_steps: int) -> None:
         """Use the schedule of ``descent``."""
         super().__init__()
         self._descent = descent
@@ -116,7 +117,7 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
         return rate
 
 
-def _optimiser(descent: experiment.Descent, rate: Rate) -> keras.optimizers.Optimizer:
+def _optimiser(descent: Descent, rate: Rate) -> keras.optimizers.Optimizer:
     common: dict[str, Any] = {
         "clipnorm": descent.clip_norm,
         "use_ema": bool(descent.average),
@@ -136,7 +137,7 @@ class _EpochCallback(keras.callbacks.Callback):
 
     def __init__(
         self,
-        plan: experiment.Experiment,
+        plan: Experiment,
         n_batches: int,
         rate: Rate,
         on_epoch: Callable[[EpochProgress], None],

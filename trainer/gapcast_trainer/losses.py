@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from gapcast_trainer.experiment import Loss
+from gapcast_trainer.experiment_sections import Loss
 from gapcast_trainer.families.base import Design
 
 

@@ -48,7 +48,8 @@ class Run:
     """Everything that made a set of weights.
 
     ``clean_sha256`` is of the clean file, or of the manifest of a training set, which was trained on ``houses`` without
-    those ``left_out``.
+    those ``left_out``; ``readings`` is its path (empty if it is not known). ``time_zone`` is that of features of the
+    time of day and the week.
     """
 
     experiment: Experiment
@@ -69,6 +70,8 @@ class Run:
     history: tuple[Epoch, ...] = field(default=())
     houses: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    readings: str = ""
+    time_zone: str = "UTC"
 
     @property
     def name(self) -> str:
@@ -102,13 +105,10 @@ def save_run(folder: Path, run: Run) -> None:
     write_atomically(folder / RUN_FILE, json.dumps(_RUN.dump_python(run, mode="json"), indent=2) + "\n")
 
 
-def load_run(folder: Path) -> tuple[Run, list[F32]]:
-    """Read a run and its best weights.
-
-    Raises :class:`RunError` if there is none, it has no weights yet, or the two do not match.
-    """
+def read_run(folder: Path) -> Run:
+    """Read ``run.json`` in ``folder``; raise :class:`RunError` if there is none."""
     try:
-        run = _RUN.validate_json((folder / RUN_FILE).read_bytes())
+        return _RUN.validate_json((folder / RUN_FILE).read_bytes())
     except OSError as error:
         msg = f"{folder}: contains no {RUN_FILE} of a training run: create it with `gapcast-trainer train`"
         raise RunError(msg) from error
@@ -116,6 +116,14 @@ def load_run(folder: Path) -> tuple[Run, list[F32]]:
         where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the file"
         msg = f"{folder / RUN_FILE}: {where}: {error.errors()[0]['msg']}"
         raise RunError(msg) from error
+
+
+def load_run(folder: Path) -> tuple[Run, list[F32]]:
+    """Read a run and its best weights.
+
+    Raises :class:`RunError` if there is none, it has no weights yet, or the two do not match.
+    """
+    run = read_run(folder)
     try:
         packed = (folder / WEIGHTS_FILE).read_bytes()
     except OSError as error:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gapcast.core import card
 from gapcast.core.window import I64
+from gapcast_trainer.split_dates import label
 
 
 class SplitPart(Enum):
@@ -43,8 +44,13 @@ class MinuteSplit:
     def __post_init__(self) -> None:
         """Reject parts out of order and a negative embargo."""
         if not self.train_until < self.validate_until < self.test_until or self.embargo_min < 0:
-            msg = f"parts must follow each other in time with an embargo of 0 minutes or more, not {self}"
+            msg = f"parts must follow each other in time with an embargo of 0 minutes or more, not {self!r}"
             raise ValueError(msg)
+
+    def __str__(self) -> str:
+        """Return the ends of the parts."""
+        train, validate, test = map(label, (self.train_until, self.validate_until, self.test_until))
+        return f"trains until {train}, validates until {validate} and tests until {test} (UTC)"
 
     def bounds(self, part: SplitPart) -> tuple[int | None, int]:
         """Return the first observed-at minute of a part (None: the data's first) and the one after its last."""

@@ -15,7 +15,7 @@ from gapcast.core.errors import SourceError
 from gapcast.core.training_set import Chunk
 from gapcast.core.window import F32, I64
 from gapcast_trainer.batches import Batches, PerOutput, draw_factors, scale_batch
-from gapcast_trainer.experiment import Augment
+from gapcast_trainer.experiment_sections import Augment
 from gapcast_trainer.families.graph import MEAN
 from gapcast_trainer.trainingset import Streamed
 from gapcast_trainer.windows import Examples

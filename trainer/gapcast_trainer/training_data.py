@@ -26,8 +26,9 @@ _MINUTE = timedelta(minutes=1)
 class TrainingData:
     """The windows to train and to validate on, the scale of the training part, and its source.
 
-    ``plan`` is the experiment with the actual split. ``sha256`` is of the clean file or the set, ``first`` and
-    ``last`` are the first and last minute of training, RFC 3339. ``houses`` and those ``left_out`` are a set's.
+    ``plan`` is the experiment with the actual split. ``sha256`` is of the clean file or the set, ``readings`` its path
+    (empty if it is not a file) and ``zone`` the time zone of derived features; ``first`` and ``last`` are the first and
+    last minute of training, RFC 3339. ``houses`` and those ``left_out`` are a set's.
     """
 
     plan: Experiment
@@ -39,6 +40,8 @@ class TrainingData:
     sha256: str
     first: str
     last: str
+    readings: str
+    zone: str = "UTC"
     houses: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
@@ -49,6 +52,7 @@ def training_data_of(readings: Clean | TrainingSet, plan: Experiment) -> Trainin
 
 
 def _of_clean(clean: Clean, plan: Experiment) -> TrainingData:
+    plan = plan.with_dates(clean)
     series, split = _starting_at(clean.series, plan), plan.split()
     train, validate = (_part(series, plan, part) for part in (SplitPart.TRAIN, SplitPart.VALIDATE))
     return TrainingData(
@@ -61,6 +65,8 @@ def _of_clean(clean: Clean, plan: Experiment) -> TrainingData:
         sha256=clean.sha256,
         first=minute_label(int(train.observed_minute[0])),
         last=minute_label(int(train.observed_minute[-1]) + plan.task().horizon_min),
+        readings="" if clean.path is None else str(clean.path),
+        zone=str(series.zone),
     )
 
 
@@ -74,7 +80,7 @@ def _of_set(found: TrainingSet, plan: Experiment) -> TrainingData:
         "embargo_min": manifest.embargo_min,
     }  # fmt: skip
     return TrainingData(
-        plan=plan.model_copy(update={"data": plan.data.model_copy(update=parts)}),
+        plan=plan.with_data(plan.data.model_copy(update=parts)),
         train=Streamed(found, SplitPart.TRAIN, task),
         validate=Streamed(found, SplitPart.VALIDATE, task),
         scale=_balanced_scale(manifest),
@@ -83,6 +89,7 @@ def _of_set(found: TrainingSet, plan: Experiment) -> TrainingData:
         sha256=found.sha256,
         first=min(house.first for house in manifest.houses if not house.left_out),
         last=minute_label(minute_at(train_until) - manifest.embargo_min - 1 + task.horizon_min),
+        readings=str(found.folder.absolute()),
         houses=houses,
         left_out=manifest.names(left_out=True),
     )
@@ -135,7 +142,8 @@ def _part(series: Series, plan: Experiment, part: SplitPart) -> Examples:
         since = "the beginning" if first is None else minute_label(first)
         msg = (
             f"no window to {part.value} on: the file has none observed from {since} to {minute_label(until)} "
-            "with its target read; set data.train_until and data.validate_until to times inside of it"
+            "with its target read; set data.train_until and data.validate_until to times inside of it, or to null for "
+            "shares of the file"
         )
         raise RunError(msg)
     return found

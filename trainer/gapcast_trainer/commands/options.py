@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gapcast.bundled import models_path
 from gapcast.recordings import clean_file
 from gapcast.recordings.clean_file import Clean
 from gapcast_trainer.trainingset import TrainingSet, open_set
@@ -22,6 +23,14 @@ TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"])
 clean_option = click.option(
     "--clean", "path", type=OUT, default=CLEAN, show_default=True, help="File that `prepare` wrote."
 )
+run_clean_option = click.option(
+    "--clean", "path", type=OUT, help="File that `prepare` wrote.  [default: the file of the training run]"
+)
+models_option = click.option(
+    "--models",
+    type=FOLDER,
+    help=f"Folder of your models.  [default: {MODELS}, or {CLEAN.parent / MODELS} in gapcast's own folders]",
+)
 set_option = click.option(
     "--from",
     "training_set",
@@ -30,18 +39,26 @@ set_option = click.option(
 )
 
 
-def chosen_readings(path: Path, training_set: Path | None) -> Clean | TrainingSet:
-    """Return the clean file or the training set that :data:`clean_option` and :data:`set_option` name.
+def chosen_readings(path: Path | None, training_set: Path | None) -> Clean | TrainingSet | None:
+    """Return the clean file or the training set that ``--clean`` and :data:`set_option` name, None if neither is given.
 
     Raises :class:`click.UsageError` if both are given.
     """
     if training_set is None:
-        return clean_file.read(path)
+        return None if path is None else clean_file.read(path)
     given = click.get_current_context().get_parameter_source("path")
     if given is not click.core.ParameterSource.DEFAULT:
         msg = f"--clean {path} and --from {training_set}: give one of them"
         raise click.UsageError(msg)
     return open_set(training_set)
+
+
+def own_models(models: Path | None) -> Path:
+    """Return the folder that :data:`models_option` names, by default one outside of gapcast's checkout and packages."""
+    if models is not None:
+        return models
+    is_in_gapcast = Path.cwd().resolve().is_relative_to(models_path().resolve().parent)
+    return CLEAN.parent / MODELS if is_in_gapcast else MODELS
 
 
 def progress() -> bool:

@@ -9,15 +9,26 @@ from pathlib import Path
 import click
 
 from gapcast.recordings import clean_file
-from gapcast_trainer.commands.options import FILE, FOLDER, MODELS, OUT, TIME, clean_option, progress
+from gapcast_trainer.commands.options import (
+    CLEAN,
+    FILE,
+    FOLDER,
+    MODELS,
+    OUT,
+    TIME,
+    models_option,
+    own_models,
+    progress,
+    run_clean_option,
+)
 from gapcast_trainer.errors import RunError
 from gapcast_trainer.files import write_atomically
 
 
 @click.command()
 @click.argument("names", nargs=-1)
-@clean_option
-@click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Folder of the shipped models.")
+@run_clean_option
+@models_option
 @click.option(
     "--from", "first", type=TIME, help="First minute to score, UTC.  [default: the test part, or the whole file]"
 )
@@ -41,8 +52,8 @@ from gapcast_trainer.files import write_atomically
 @click.option("--brief", is_flag=True, help="Omit the numbers of observed readings and the timings.")
 def evaluate(
     names: tuple[str, ...],
-    path: Path,
-    models: Path,
+    path: Path | None,
+    models: Path | None,
     first: datetime | None,
     until: datetime | None,
     json_path: Path | None,
@@ -52,21 +63,19 @@ def evaluate(
     n_sampled: int,
     brief: bool,
 ) -> None:
-    """Score models (NAMES, default: all) and the persistence and trend baselines.
+    """Score models (NAMES, default: yours and the shipped ones) and the persistence and trend baselines.
 
     On their training data only the test part of their cards is scored, on other data everything.
     """
-    from gapcast.predictors.store import load_model, model_names
     from gapcast_trainer.evaluate import evaluate as score_models
+    from gapcast_trainer.run_readings import clean_path_of
+    from gapcast_trainer.scored_models import load_scored
     from gapcast_trainer.scores.table import lines
 
-    found = names or model_names(models)
-    if not found:
-        msg = f"{models}: holds no model: make one with `gapcast-trainer export`"
-        raise RunError(msg)
-    predictors = [load_model(models / name) for name in found]
+    own, shipped = load_scored(names, own_models(models), lambda message: click.echo(message, err=True))
+    path = path or clean_path_of([model.card for model in own], CLEAN.parent) or CLEAN
     evaluation = score_models(
-        predictors,
+        [*own, *shipped],
         clean_file.read(path),
         first=_utc(first),
         until=_utc(until),
@@ -78,6 +87,7 @@ def evaluate(
         note=lambda message: click.echo(message, err=True),
     )
     click.echo("\n".join(lines(evaluation)))
+    click.echo(f"\nscored on {path}")
     if json_path is not None:
         write_atomically(json_path, json.dumps(evaluation.as_json(), indent=2) + "\n")
         click.echo(f"\nwrote {json_path}")

@@ -14,10 +14,12 @@ from gapcast_trainer.commands.options import (
     CLEAN,
     FILE,
     FOLDER,
-    MODELS,
     chosen_readings,
     clean_option,
+    models_option,
+    own_models,
     progress,
+    run_clean_option,
     set_option,
 )  # fmt: skip
 from gapcast_trainer.experiment import find
@@ -45,9 +47,14 @@ def train(experiment: str, path: Path, training_set: Path | None, out: Path | No
         msg = f"--set {parts[0]}: a training set defines its parts itself: prepare another one, or omit this"
         raise click.UsageError(msg)
     plan = find(experiment).changed(changed)
-    readings = chosen_readings(path, training_set)
+    readings = chosen_readings(path, training_set) or clean_file.read(path)
     if isinstance(readings, TrainingSet):
         readings.check(plan)  # before the slow import of TensorFlow
+    else:
+        plan = plan.with_dates(readings)
+        click.echo(
+            f"{plan.name}: {plan.split()}, of {path}; time of day by the clock of {readings.series.zone}", err=True
+        )
     import_tensorflow()
     from gapcast_trainer.fit import fit
 
@@ -61,21 +68,27 @@ def train(experiment: str, path: Path, training_set: Path | None, out: Path | No
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=FOLDER)
-@clean_option
+@run_clean_option
 @set_option
-@click.option("--models", type=FOLDER, default=MODELS, show_default=True, help="Folder of the shipped models.")
+@models_option
 @click.option("--default", metavar="NAME", help="Default model in registry.json.  [default: unchanged, or the first]")
-def export(runs: tuple[Path, ...], path: Path, training_set: Path | None, models: Path, default: str | None) -> None:
+def export(
+    runs: tuple[Path, ...], path: Path | None, training_set: Path | None, models: Path | None, default: str | None
+) -> None:
     """Export each of RUNS as model.tflite and card.json, self-tested and scored.
 
-    A run from a training set (--from) is scored on the houses that the set leaves out.
+    It is scored on the test part of the file that it was trained on, or on the houses that its training set leaves out.
     """
-    readings = chosen_readings(path, training_set)
+    from gapcast_trainer.run_readings import readings_of
+
+    given = chosen_readings(path, training_set)
+    found = [(run, given or readings_of(run)) for run in runs]
+    models = own_models(models)
     import_tensorflow()
     from gapcast_trainer.export import choose_default
     from gapcast_trainer.export import export as export_run
 
-    for run in runs:
+    for run, readings in found:
         done = export_run(run, readings, models, note=click.echo)
         measured, naive = done.card.scores.model, done.card.scores.persistence
         click.echo(
@@ -83,7 +96,7 @@ def export(runs: tuple[Path, ...], path: Path, training_set: Path | None, models
             f"Keras differs by {done.parity_kw:.1e} kW at most, batches by {done.agreement_kw:.1e} kW\n"
             f"{done.card.name}: MSE {measured.mse_kw2:.4f} kW², MAE {measured.mae_kw:.4f} kW, "
             f"skill {done.card.scores.skill:.3f} (persistence {naive.mse_kw2:.4f}, {naive.mae_kw:.4f})\n"
-            f"wrote {done.folder}"
+            f"wrote {done.folder}: gapcast models install {done.folder}"
         )
     click.echo(f"the default model is {choose_default(models, default)}")
 

@@ -13,7 +13,7 @@ from gapcast_trainer.windows import Learnable, WindowTask
 if TYPE_CHECKING:
     import keras
 
-    from gapcast_trainer.experiment import Augment
+    from gapcast_trainer.experiment_sections import Augment
 
 
 class Hyper(BaseModel):

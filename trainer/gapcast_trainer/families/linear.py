@@ -8,7 +8,7 @@ from pydantic import NonNegativeFloat
 from tqdm import tqdm
 
 from gapcast.recordings.table import F64
-from gapcast_trainer.experiment import Augment
+from gapcast_trainer.experiment_sections import Augment
 from gapcast_trainer.families.base import Design, Family, Hyper
 from gapcast_trainer.families.graph import beside, clock, close, power, scaled, window_input
 from gapcast_trainer.windows import Learnable, shorten

@@ -54,9 +54,13 @@ def common_horizon_min(cards: Sequence[ModelCard]) -> int:
 
 
 def is_of(card: ModelCard, clean: Clean) -> bool:
-    """Return whether the model was trained on this data: the same text, or another edition of the same set."""
+    """Return whether the model was trained on this data: the same text, or another edition of the same set.
+
+    An edition that begins after the model's test part has only minutes that the model has not seen.
+    """
     report = clean.report
-    return card.trained_on.sha256 == report.sha256 or card.trained_on.source == report.source
+    is_edition = card.trained_on.source == report.source and card.split.test_until > _time(clean.series.first_minute)
+    return card.trained_on.sha256 == report.sha256 or is_edition
 
 
 def choose_span(

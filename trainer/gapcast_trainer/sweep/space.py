@@ -95,7 +95,7 @@ def read(path: Path) -> Space:
         msg = f"{path}: has no [{_SEARCH}] table with the keys to search"
         raise RunError(msg)
     fields.setdefault("name", path.name.removesuffix(".toml"))
-    plan = parse(fields, str(path)) if base is None else find(str(base)).changed(_dotted(fields))
+    plan = parse(fields, str(path)) if base is None else find(str(base)).changed(_dotted(fields), str(path))
     try:
         ranges = _SPACE.validate_python(search)
     except ValidationError as error:
