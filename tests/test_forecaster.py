@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
 import re
+import stat
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +17,12 @@ from gapcast import Engine, Forecast, Forecaster, Reading
 from gapcast.app.models import engine_of, load_models
 from gapcast.bundled import models_path
 from gapcast.config.settings import Settings
+from gapcast.core.errors import StateError
+from gapcast.core.snapshot import capture_snapshot
 from gapcast.predictors.library import Library
+from gapcast.single_forecast import forecast
+from gapcast.storage import checkpoint
+from gapcast.storage.journal import VERSION
 from tests.support.optional_tools import ROOT
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,6 +44,16 @@ def test_example_of_the_page_runs_as_it_is() -> None:
     assert re.fullmatch(
         r"in 5 min: \d\.\d kW, 90 %: \d\.\d to \d\.\d kW\n6 outcomes, mean absolute error \d\.\d\d kW\n", found.stdout
     )
+
+
+def test_examples_of_the_page_give_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+    examples = "\n".join(re.findall(r"```pycon\n(.*?)```", page, re.DOTALL))
+    shown: list[str] = []
+    test = doctest.DocTestParser().get_doctest(examples, {}, "library.md", "docs/library.md", 0)
+    found = doctest.DocTestRunner().run(test, out=shown.append)
+    assert (found.failed, found.attempted > 10) == (0, True), "".join(shown)
 
 
 def test_forecaster_forecasts_and_learns_like_the_engine() -> None:
@@ -82,7 +100,7 @@ def test_reading_of_a_later_day_waits_for_the_next_one() -> None:
 
 
 def test_package_exports_the_library() -> None:
-    assert [getattr(gapcast, name) for name in gapcast.__all__] == [Engine, Forecast, Forecaster, Reading]
+    assert [getattr(gapcast, name) for name in gapcast.__all__] == [Engine, Forecast, Forecaster, Reading, forecast]
     with pytest.raises(AttributeError, match="has no attribute 'Told'"):
         _ = gapcast.Told
 
@@ -93,8 +111,86 @@ def test_import_of_the_package_loads_nothing_else() -> None:
     assert found.stdout == "[]\n"
 
 
-def test_library_loads_neither_mqtt_nor_http() -> None:
-    code = "import sys; from gapcast import Forecaster; Forecaster(); "
-    code += "print(sorted({*sys.modules} & {'paho', 'fastapi', 'uvicorn'}))"
+def test_library_loads_neither_mqtt_nor_http_nor_storage() -> None:
+    code = "import sys, gapcast; gapcast.Forecaster(); gapcast.forecast([0.3, 0.3]); unwanted = "
+    code += "{'gapcast.http', 'gapcast.mqtt', 'gapcast.service', 'gapcast.storage', 'gapcast_trainer', 'pandas', "
+    code += "'pyarrow', 'paho', 'fastapi', 'prometheus_client', 'starlette', 'tensorflow', 'uvicorn'}; "
+    code += "print(sorted({*sys.modules} & unwanted))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+def documents(house: Forecaster, readings: list[tuple[float, datetime]]) -> list[dict[str, object] | None]:
+    """What the house forecasts from ``readings``, without the time of issue."""
+    made = [house.add(power_kw, at) for power_kw, at in readings]
+    return [None if one is None else {**one.document(), "issued_at": None} for one in made]
+
+
+def readings_from(first_min: int, n: int) -> list[tuple[float, datetime]]:
+    return [(0.3 + (m * m) % 11 / 4, START + timedelta(minutes=m)) for m in range(first_min, first_min + n)]
+
+
+@pytest.mark.parametrize(
+    "readings",
+    [
+        [],
+        readings_from(0, 1),
+        [*readings_from(0, 150), *readings_from(154, 60), *readings_from(230, 3)],  # 4 minutes, and 16, are missing
+        [*readings_from(0, 20), *readings_from(3_000, 1)],  # waits for the next one
+    ],
+    ids=["none", "first", "gaps", "held"],
+)
+def test_forecaster_saved_and_loaded_forecasts_the_same(readings: list[tuple[float, datetime]], tmp_path: Path) -> None:
+    house = Forecaster(time_zone="Europe/Berlin")
+    documents(house, readings)
+    house.save(tmp_path / "house.gapcast")
+    again = Forecaster.load(str(tmp_path / "house.gapcast"))
+    assert again.scores == house.scores
+    later = readings_from(3_001, 30)
+    assert documents(again, later) == documents(house, later)
+    assert again.scores == house.scores
+    assert again.scores["ever"].n >= 24
+
+
+def test_save_replaces_an_older_file_as_a_whole(house: Forecaster, tmp_path: Path) -> None:
+    path = tmp_path / "house.gapcast"
+    house.save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    house.save(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["house.gapcast"]
+    before = path.read_bytes()
+    (tmp_path / "house.gapcast.part").mkdir()
+    with pytest.raises(OSError, match="part"):
+        house.save(path)
+    assert path.read_bytes() == before
+
+
+def test_load_names_the_file_and_the_problem(house: Forecaster, tmp_path: Path) -> None:
+    path = tmp_path / "house.gapcast"
+    with pytest.raises(FileNotFoundError):
+        Forecaster.load(path)
+    house.save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-3])
+    with pytest.raises(StateError, match=r"house\.gapcast: its digest is missing"):
+        Forecaster.load(path)
+    path.write_bytes(whole.replace(b"house", b"mouse", 1))
+    with pytest.raises(StateError, match=r"house\.gapcast: its digest is wrong"):
+        Forecaster.load(path)
+
+
+def test_load_of_a_file_that_is_no_house_is_rejected(tmp_path: Path) -> None:
+    engine = engine_of(Settings(), load_models(Settings(), Library((models_path(),))))
+    engine.accept([Reading("plug", 0, 1.0), Reading("oven", 0, 1.0)])
+    (tmp_path / "checkpoint.npz").write_bytes(checkpoint.encode(capture_snapshot(engine)))
+    with pytest.raises(StateError, match=r"checkpoint\.npz: it is not a file of Forecaster\.save"):
+        Forecaster.load(tmp_path / "checkpoint.npz")
+
+
+def test_load_of_a_newer_version_is_rejected(
+    house: Forecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gapcast.storage.checkpoint.VERSION", VERSION + 1)
+    house.save(tmp_path / "house.gapcast")
+    with pytest.raises(StateError, match="newer"):
+        Forecaster.load(tmp_path / "house.gapcast")

@@ -1,4 +1,7 @@
-"""gapcast forecasts the power of a household: ``gapcast.Forecaster`` is the library, ``gapcast run`` the service."""
+"""gapcast forecasts the power of a household.
+
+``gapcast.forecast`` and ``gapcast.Forecaster`` are the library, ``gapcast run`` is the service.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ if TYPE_CHECKING:
     from gapcast.core.forecast import Forecast as Forecast
     from gapcast.core.reading import Reading as Reading
     from gapcast.forecaster import Forecaster as Forecaster
+    from gapcast.single_forecast import forecast as forecast
 
 #: Names of the library, and the modules that they are imported from at first use: a command loads only what it needs.
 _NAMES = {
@@ -17,8 +21,9 @@ _NAMES = {
     "Forecast": "gapcast.core.forecast",
     "Forecaster": "gapcast.forecaster",
     "Reading": "gapcast.core.reading",
+    "forecast": "gapcast.single_forecast",
 }
-__all__ = ["Engine", "Forecast", "Forecaster", "Reading"]
+__all__ = ["Engine", "Forecast", "Forecaster", "Reading", "forecast"]
 
 
 def __getattr__(name: str) -> Any:

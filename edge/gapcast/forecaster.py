@@ -1,4 +1,4 @@
-"""gapcast as a library: one house, forecast reading by reading, without MQTT or HTTP, and without state on the disk."""
+"""gapcast as a library: one house, forecast reading by reading, without MQTT or HTTP."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from gapcast.app.models import engine_of, load_models
 from gapcast.bundled import models_path
 from gapcast.config.settings import ModelSettings, Settings, SiteSettings
 from gapcast.core.buffer import ReadingStatus
+from gapcast.core.errors import StateError
 from gapcast.core.forecast import Forecast
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.learning.summary import Period, Summary
+from gapcast.core.learning.summary import Summary
 from gapcast.core.reading import Reading
+from gapcast.core.snapshot import capture_snapshot, restore_snapshot
 from gapcast.predictors.library import Library
 
 _HOUSE = "house"
@@ -70,7 +72,44 @@ class Forecaster:
         self._engine.learn()
         return forecasts[0] if len(forecasts) else None
 
+    def save(self, path: Path | str) -> None:
+        """Write readings, learned state and scores to the file ``path``: completely, or not at all.
+
+        Only its owner may read the file. Raises :class:`OSError` if it cannot be written; an earlier file is then
+        unchanged.
+        """
+        from gapcast.storage.checkpoint import replace_file  # noqa: PLC0415 - a program that saves nothing needs none
+
+        path = Path(path).absolute()
+        replace_file(path, path.with_name(f"{path.name}.part"), capture_snapshot(self._engine))
+
+    @classmethod
+    def load(cls, path: Path | str, *, models: Path | None = None) -> Forecaster:
+        """Return the forecaster that was saved at ``path``, with its time zone; its next forecasts are the same.
+
+        With other ``models`` than before, the weights of those that are new start again. Raises
+        :class:`~gapcast.core.errors.StateError` if the file is damaged, of a newer version or of a gateway, or the
+        models have another horizon; :class:`OSError` if it cannot be read.
+        """
+        from gapcast.storage.checkpoint import read  # noqa: PLC0415 - see save
+
+        try:
+            snapshot = read(Path(path))
+            if not {*snapshot.devices} <= {_HOUSE} or not snapshot.time_zone:
+                msg = "it is not a file of Forecaster.save"
+                raise StateError(msg)
+            house = cls(time_zone=snapshot.time_zone, models=models)
+            left_out = restore_snapshot(house._engine, snapshot)
+        except StateError as error:
+            msg = f"{path}: {error}"
+            raise StateError(msg) from error
+        if problem := left_out.learning or ("its values are out of range" if left_out.devices else ""):
+            msg = f"{path}: {problem}"
+            raise StateError(msg)
+        return house
+
     @property
-    def scores(self) -> Mapping[Period, Summary]:
+    def scores(self) -> Mapping[str, Summary]:
         """Scores of the forecasts so far by period (``last_day``, ``last_week``, ``ever``), against persistence."""
-        return self._engine.scores_of(_HOUSE) if _HOUSE in self._engine.buffers else {}
+        scores = self._engine.scores_of(_HOUSE) if _HOUSE in self._engine.buffers else {}
+        return {str(period): summary for period, summary in scores.items()}

@@ -37,7 +37,8 @@ class Snapshot:
     the ``latest_`` ones are :meth:`gapcast.core.latest.Latest.columns` of ``model``. ``held`` and ``late_runs`` are
     readings that are not accepted yet; ``learnt``, ``scores`` and ``drift`` are the ``columns`` of
     :class:`~gapcast.core.learning.ensemble.Ensemble`, :class:`~gapcast.core.learning.scores.Scores` and
-    :class:`~gapcast.core.learning.drift.Drift`. ``meters`` are the meters with an open minute.
+    :class:`~gapcast.core.learning.drift.Drift`. ``meters`` are the meters with an open minute; ``time_zone`` is
+    that of the engine (empty: not known).
     """
 
     spec: WindowSpec
@@ -58,6 +59,7 @@ class Snapshot:
     scores: dict[str, NDArray[Any]]
     drift: dict[str, NDArray[Any]]
     meters: list[MeterState] = field(default_factory=list)
+    time_zone: str = ""
 
 
 def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
@@ -91,6 +93,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         scores=engine.scores.columns(rows),
         drift=engine.drift.columns(rows),
         meters=list(meters),
+        time_zone=str(engine.zone),
     )
 
 

@@ -8,6 +8,7 @@ has no digest: the CRC-32 of every member is checked instead.
 from __future__ import annotations
 
 import hashlib
+import os
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +23,7 @@ from gapcast.core.snapshot import Snapshot, check_shapes
 from gapcast.core.state_limits import is_plausible_meter
 from gapcast.core.window import Padding, WindowSpec
 from gapcast.json_input import decode_json
+from gapcast.private_files import create_private
 from gapcast.storage.archive import read_arrays
 from gapcast.storage.journal import VERSION, check_version
 
@@ -61,6 +63,7 @@ class CheckpointHeader(BaseModel):
     held: list[Reading]
     late_runs: list[list[Reading]]
     meters: list[MeterState] = []
+    time_zone: str = ""
     more: list[str] = []
 
 
@@ -86,6 +89,7 @@ def write(file: BinaryIO, snapshot: Snapshot) -> int:
         held=snapshot.held,
         late_runs=snapshot.late_runs,
         meters=snapshot.meters,
+        time_zone=snapshot.time_zone,
         more=list(more),
     )
     header = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
@@ -95,6 +99,24 @@ def write(file: BinaryIO, snapshot: Snapshot) -> int:
     file.seek(0, 2)
     file.write(b"%b%b\n" % (_LABEL, digest.hexdigest().encode()))
     return file.tell()
+
+
+def replace_file(path: Path, part: Path, snapshot: Snapshot) -> int:
+    """Write ``snapshot`` to ``part``, and then rename it to ``path``, atomically; return its size in bytes.
+
+    Both are in one folder. Raises OSError if that fails; then ``path`` is unchanged.
+    """
+    with create_private(part) as file:
+        n_bytes = write(file, snapshot)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return n_bytes
 
 
 def read(path: Path) -> Snapshot:
@@ -152,6 +174,7 @@ def _parse(path: Path, content: bytes, *, has_digest: bool) -> Snapshot:
         late_runs=about.late_runs,
         latest_shares=more.get(_SHARES, np.zeros((len(about.devices), 0), dtype=np.float32)),
         meters=[meter for meter in about.meters if is_plausible_meter(meter)],
+        time_zone=about.time_zone,
         **columns,
     )
     try:

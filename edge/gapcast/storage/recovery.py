@@ -6,7 +6,6 @@ begins. A damaged file is used as far as it can be read, and renamed, never remo
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,6 @@ from gapcast.core.engine import Engine
 from gapcast.core.errors import StateError
 from gapcast.core.journal_replay import JournalReplay
 from gapcast.core.snapshot import Snapshot, restore_snapshot
-from gapcast.private_files import create_private
 from gapcast.service.ports import Meters
 from gapcast.storage import checkpoint, journal
 from gapcast.storage.record_lines import salt_of
@@ -125,17 +123,8 @@ def write_checkpoint(folder: Path, generation: int, snapshot: Snapshot, clean_fr
 
     ``clean_from`` as for :func:`remove_old`.
     """
-    part = folder / "checkpoint.part"
-    with create_private(part) as file:
-        n_bytes = checkpoint.write(file, snapshot)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(checkpoint_path(folder, generation))
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    path = checkpoint_path(folder, generation)
+    n_bytes = checkpoint.replace_file(path, folder / "checkpoint.part", snapshot)
     remove_old(folder, clean_from)
     return n_bytes
 

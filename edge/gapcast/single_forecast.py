@@ -1,0 +1,157 @@
+"""gapcast as a library: one forecast from a list, an array or a pandas Series, as ``POST /predict`` makes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import datetime, tzinfo
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gapcast.app.models import Models, load_models
+from gapcast.bundled import models_path
+from gapcast.config.settings import ForecastSettings, ModelSettings, Settings
+from gapcast.core.errors import RequestError
+from gapcast.core.forecast import Forecast
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.reading import Limits, Reading
+from gapcast.core.series import forecast_series
+from gapcast.core.window import I64, MAX_FILL_MIN, MIN_OBSERVED
+from gapcast.predictors.library import Library, Stamp
+from gapcast.predictors.tflite import TflitePredictor
+from gapcast.recordings.minute_means import sampling_of
+from gapcast.recordings.table import F64
+
+_LIMITS = Limits()
+
+
+def forecast(
+    readings_kw: Iterable[float | None], minutes: int = 5, *, at: datetime | None = None, models: Path | None = None
+) -> Forecast:
+    """Return the forecast ``minutes`` after the newest of ``readings_kw``, mean powers of minutes (kW), oldest first.
+
+    They are a list, a numpy array or a pandas Series; None and NaN are missing minutes, of which up to five in a row
+    are filled. ``at`` is any instant in the newest minute, with the time zone of the house (default: now, by the
+    machine's clock); a Series with a DatetimeIndex has its own times and time zone. ``models`` is a folder of models
+    instead of the bundled ones. Nothing is stored or learned.
+
+    Raises :class:`ValueError`, with the value, for readings that cannot be used, and for ``minutes`` that no model
+    forecasts; :class:`~gapcast.core.errors.ModelError` if the models cannot be loaded.
+
+    >>> made = forecast([0.3] * 55 + [2.4] * 5)
+    >>> made.horizon_min, made.lower_kw <= made.median_kw <= made.upper_kw
+    (5, True)
+    """
+    minute, power_kw, zone = _minutes_of(readings_kw, at)
+    _check_range(power_kw)
+    loaded = _load(library := Library((models or models_path(),)), library.stamp())
+    model = _model_for(minutes, loaded)
+    minute, power_kw = _newest(minute, power_kw, model.spec.context)
+    readings = [Reading("series", *one) for one in zip(minute.tolist(), power_kw.tolist(), strict=True)]
+    try:
+        return forecast_series(model, readings, time.time_ns() // 1_000_000, zone, limits=_LIMITS)
+    except RequestError as error:
+        msg = f"readings_kw: {error}"
+        raise ValueError(msg) from error
+
+
+def _minutes_of(readings_kw: Any, at: datetime | None) -> tuple[I64, F64, tzinfo]:
+    """Return the minute (since the epoch) and the value of each reading, ``[N]``, NaN if missing, and the time zone."""
+    index = None
+    if type(readings_kw).__module__.partition(".")[0] == "pandas":  # without importing it
+        if hasattr(readings_kw, "columns"):
+            msg = "readings_kw: a DataFrame has several columns; select the one with the power, in kW"
+            raise ValueError(msg)
+        index = readings_kw.index
+        readings_kw = readings_kw.to_numpy(dtype=np.float64, na_value=np.nan)
+    elif not isinstance(readings_kw, np.ndarray):
+        readings_kw = list(readings_kw)
+    try:
+        power_kw: F64 = np.asarray(readings_kw, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        msg = f"readings_kw: must be numbers, kW ({error})"
+        raise ValueError(msg) from error
+    if power_kw.ndim != 1:
+        msg = f"readings_kw: must have one dimension, not the shape {power_kw.shape}"
+        raise ValueError(msg)
+    if index is not None and hasattr(index, "tz"):
+        if at is not None:
+            msg = f"at={at.isoformat()}: the index of the Series has the times already; omit one of them"
+            raise ValueError(msg)
+        return _minutes_of_index(index), power_kw, index.tz
+    at = datetime.now().astimezone() if at is None else at
+    if at.tzinfo is None:
+        msg = f"at={at.isoformat()}: the time has no time zone; use datetime(..., tzinfo=ZoneInfo('Europe/Berlin'))"
+        raise ValueError(msg)
+    newest = int(at.timestamp() * 1_000) // MINUTE_MS
+    return newest - np.arange(power_kw.size - 1, -1, -1, dtype=np.int64), power_kw, at.tzinfo
+
+
+def _minutes_of_index(index: Any) -> I64:
+    """Return the minutes of a DatetimeIndex with a time zone and one value a minute."""
+    if index.tz is None:
+        msg = "readings_kw: its times have no time zone; use readings_kw.tz_localize('Europe/Berlin'), for instance"
+        raise ValueError(msg)
+    instant_ms = np.asarray(index.tz_convert("UTC").tz_localize(None), dtype="datetime64[ms]").astype(np.int64)
+    back = np.flatnonzero(np.diff(instant_ms) <= 0)
+    if back.size:
+        msg = f"readings_kw: {index[int(back[0]) + 1]} is not after {index[int(back[0])]}; sort the times, each once"
+        raise ValueError(msg)
+    if instant_ms.size and (sampling := sampling_of(instant_ms)).hold_min is not None:
+        msg = (
+            f"readings_kw: one value a minute is needed, and these are {sampling.usual_s:g} s apart; "
+            "average them first, such as by readings_kw.resample('1min').mean()"
+        )
+        raise ValueError(msg)
+    return instant_ms // MINUTE_MS
+
+
+def _check_range(power_kw: F64) -> None:
+    low_kw, high_kw = _LIMITS.min_kw, _LIMITS.max_kw
+    outside = np.flatnonzero((power_kw < low_kw) | (power_kw > high_kw))
+    if outside.size:
+        at = int(outside[0])
+        value = f"{power_kw[at]:g} kW is outside {low_kw:g} to {high_kw:g} kW; convert watts to kW"
+        msg = f"readings_kw[{at}]: {value}"
+        raise ValueError(msg)
+
+
+def _newest(minute: I64, power_kw: F64, context: int) -> tuple[I64, F64]:
+    """Return the readings that a window of ``context`` minutes takes: since the last gap that is not filled."""
+    present = ~np.isnan(power_kw)
+    minute, power_kw = minute[present], power_kw[present]
+    if minute.size < MIN_OBSERVED:
+        msg = f"readings_kw: at least {MIN_OBSERVED} are needed, not {minute.size}"
+        raise ValueError(msg)
+    gaps = np.flatnonzero(np.diff(minute) > MAX_FILL_MIN + 1)
+    first = int(gaps[-1]) + 1 if gaps.size else 0
+    if minute.size - first < MIN_OBSERVED:
+        msg = f"readings_kw: more than {MAX_FILL_MIN} minutes are missing before the newest; {MIN_OBSERVED} are needed"
+        raise ValueError(msg)
+    first = max(first, int(np.searchsorted(minute, minute[-1] - context - MAX_FILL_MIN)))
+    return minute[first:], power_kw[first:]
+
+
+@lru_cache(maxsize=4)
+def _load(library: Library, _stamp: Stamp) -> Models:
+    """Return the models of ``library``, loaded once while its files do not change."""
+    alone = ForecastSettings(blend=False)
+    return load_models(Settings(forecast=alone, models=ModelSettings(path=library.own)), library)
+
+
+def _model_for(minutes: int, loaded: Models) -> TflitePredictor:
+    """Return the default model if it forecasts ``minutes`` ahead, otherwise the first by name that does."""
+    by_horizon: dict[int, list[TflitePredictor]] = {}
+    for model in (loaded.primary, *(model for _, model in sorted(loaded.by_name.items()))):
+        by_horizon.setdefault(model.lead_times_min[-1], []).append(model)
+    if minutes not in by_horizon:
+        possible = "; ".join(
+            f"{horizon_min} ({', '.join(sorted({model.name for model in found}))})"
+            for horizon_min, found in sorted(by_horizon.items())
+        )
+        msg = f"minutes={minutes}: no model forecasts that far ahead; possible are {possible}"
+        raise ValueError(msg)
+    return by_horizon[minutes][0]

@@ -1,0 +1,118 @@
+"""``gapcast.forecast``: one forecast from a list or an array, as ``POST /predict`` makes it."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gapcast
+from gapcast.bundled import models_path
+from gapcast.core.forecast import Forecast
+from gapcast.core.reading import Reading
+from gapcast.core.series import forecast_series
+from gapcast.predictors.store import load_model
+from gapcast.predictors.tflite import TflitePredictor
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOON = datetime(2026, 1, 15, 12, 0, 30, tzinfo=BERLIN)
+MINUTE = int(NOON.timestamp()) // 60
+READINGS = [0.3 + minute % 7 / 2 for minute in range(200)]
+
+
+@pytest.fixture(scope="module")
+def lstm() -> TflitePredictor:
+    return load_model(models_path() / "lstm")
+
+
+def figures(made: Forecast) -> dict[str, object]:
+    return {**made.document(), "issued_at": None}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.none() | st.floats(-1, 12, width=32), max_size=60), st.lists(st.floats(0, 9, width=32), min_size=2))
+def test_forecast_equals_a_prediction_of_the_service(
+    lstm: TflitePredictor, earlier: list[float | None], newest: list[float]
+) -> None:
+    readings = [*earlier, *newest]
+    first = MINUTE - len(readings) + 1
+    stream = [Reading("any", first + i, kw) for i, kw in enumerate(readings) if kw is not None]
+    expected = forecast_series(lstm, stream, 0, BERLIN)
+    made = gapcast.forecast(readings, at=NOON)
+    assert figures(made) == figures(expected)
+    assert (made.observed_minute, made.target_minute, made.model) == (MINUTE, MINUTE + 5, "lstm")
+
+
+def test_forecast_takes_any_sequence_of_numbers() -> None:
+    expected = figures(gapcast.forecast(READINGS, 5, at=NOON))
+    with_nan = [math.nan, *READINGS]
+    for readings in (tuple(READINGS), np.array(READINGS), (kw for kw in READINGS), with_nan, [None, *READINGS]):
+        assert figures(gapcast.forecast(readings, at=NOON)) == expected
+
+
+def test_forecast_uses_the_time_zone_of_at() -> None:
+    """The same instant by another clock is another time of day."""
+    assert figures(gapcast.forecast(READINGS, at=NOON)) != figures(gapcast.forecast(READINGS, at=NOON.astimezone(UTC)))
+
+
+def test_forecast_without_a_time_is_of_now() -> None:
+    before = datetime.now(UTC)
+    made = gapcast.forecast(READINGS)
+    after = datetime.now(UTC)
+    assert int(before.timestamp()) // 60 <= made.observed_minute <= int(after.timestamp()) // 60
+
+
+def test_forecast_starts_after_a_gap_that_is_not_filled() -> None:
+    missing: list[float | None] = [None] * 6
+    made = gapcast.forecast([*READINGS, *missing, 0.4, 0.5], at=NOON)
+    assert made.n_observed == 2
+    assert figures(made) == figures(gapcast.forecast([0.4, 0.5], at=NOON))
+
+
+def test_forecast_without_the_newest_minutes_is_from_the_last_reading() -> None:
+    made = gapcast.forecast([*READINGS, None, None], at=NOON)
+    assert figures(made) == figures(gapcast.forecast(READINGS, at=NOON - timedelta(minutes=2)))
+
+
+def test_forecast_from_a_folder_of_models(tmp_path: Path) -> None:
+    shutil.copytree(models_path() / "linear", tmp_path / "linear")
+    (tmp_path / "registry.json").write_text('{"default": "linear"}')
+    assert gapcast.forecast(READINGS, at=NOON, models=tmp_path).model == "linear"
+
+
+@pytest.mark.parametrize(
+    ("readings", "problem"),
+    [
+        ([], "readings_kw: at least 2 are needed, not 0"),
+        ([0.3], "readings_kw: at least 2 are needed, not 1"),
+        ([0.3, None, math.nan], "readings_kw: at least 2 are needed, not 1"),
+        ([0.3, 0.3, *[None] * 6, 0.3], "readings_kw: more than 5 minutes are missing before the newest; 2 are needed"),
+        ([0.3, 230.0, 240.0], "readings_kw[1]: 230 kW is outside -100 to 100 kW; convert watts to kW"),
+        ([0.3, -math.inf], "readings_kw[1]: -inf kW is outside"),
+        ([0.3, "much"], "readings_kw: must be numbers, kW"),
+        ([[0.3, 0.4], [0.3, 0.4]], "readings_kw: must have one dimension, not the shape (2, 2)"),
+    ],
+)
+def test_forecast_of_unusable_readings_is_a_value_error(readings: list[float | None], problem: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        gapcast.forecast(readings, at=NOON)
+
+
+@pytest.mark.parametrize("minutes", [0, 4, 15])
+def test_forecast_of_another_horizon_lists_what_is_possible(minutes: int) -> None:
+    possible = r"possible are 5 \(linear, lstm, lstm-16-8, lstm-5-3\)"
+    with pytest.raises(ValueError, match=rf"minutes={minutes}: no model forecasts that far ahead; {possible}"):
+        gapcast.forecast(READINGS, minutes, at=NOON)
+
+
+def test_forecast_time_without_a_zone_is_rejected() -> None:
+    with pytest.raises(ValueError, match="at=2026-01-15T12:00:30: the time has no time zone"):
+        gapcast.forecast(READINGS, at=NOON.replace(tzinfo=None))
