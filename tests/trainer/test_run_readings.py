@@ -36,7 +36,7 @@ def test_run_remembers_its_clean_file_for_export_and_evaluate(home: Path) -> Non
     assert read_run(home / "runs/mine").readings == str(home / "house.parquet")
     scored = run("evaluate", "--brief", "--json", "scores.json")
     assert scored.exit_code == 0, scored.output
-    assert scored.stdout.splitlines()[-3:] == [f"scored on {home / 'house.parquet'}", "", "wrote scores.json"]
+    assert scored.stdout.splitlines()[-3:] == ["scored on house.parquet", "", "wrote scores.json"]
     rows = {row["name"]: row for row in json.loads((home / "scores.json").read_text())["models"]}
     assert list(rows) == ["persistence", "trend", "mine", "linear", "lstm", "lstm-16-8", "lstm-5-3"]
     stated = load_model(home / "models/mine").card.scores.model

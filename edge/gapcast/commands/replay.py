@@ -57,9 +57,12 @@ def replay_file(
     password = mqtt.password.get_secret_value() if mqtt.password else None
     account = None if mqtt.username is None else (mqtt.username, password)
     topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
+    answers = DeviceTopic.parse("topics.forecast", settings.topics.forecast).of(device)
     with MeterPublisher(mqtt.host, mqtt.port, topic, account, stopping, transport) as meter:
         for line in recording.lines(part.zone):
             show(line)
+        if speed is None:
+            meter.follow(answers)
         # disable=None: show the bar on a terminal only; in a log it would be one line per reading.
         shown = tqdm(minutes, total=part.limit, unit=" readings", desc=device, disable=None)
         return publish_paced(shown, meter.publish, speed, stopping)

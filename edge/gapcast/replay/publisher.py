@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from threading import Event, Semaphore
 
+from paho.mqtt.client import MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -14,6 +15,7 @@ from gapcast.core.errors import BrokerError
 from gapcast.core.grid import minute_label
 from gapcast.mqtt.transport import Transport, TransportClient, connection_error
 from gapcast.recordings.recording import Minute
+from gapcast.replay.forecast_pace import ForecastPace
 
 #: Maximum number of unconfirmed readings at full speed.
 _WINDOW = 512
@@ -43,6 +45,7 @@ class MeterPublisher:
         self._connected = Event()
         self._refused = ""
         self._free = Semaphore(_WINDOW)
+        self._pace: ForecastPace | None = None
         self._transport = transport or Transport()
         self._client = TransportClient(self._transport, CallbackAPIVersion.VERSION2)
         self._client.max_inflight_messages_set(_WINDOW)
@@ -77,8 +80,21 @@ class MeterPublisher:
         self._client.loop_stop()
         del self._client  # the last reference: paho then closes the sockets that wake its loop
 
+    def follow(self, topic: str) -> None:
+        """Publish no faster than the gateway that publishes forecasts of this device on ``topic``, if there is one."""
+        pace = self._pace = ForecastPace(self._stopping)
+
+        def note(_client: object, _data: object, message: MQTTMessage) -> None:
+            if not message.retain:
+                pace.note_forecast(message.payload)
+
+        self._client.on_message = note
+        self._client.subscribe(topic)
+
     def publish(self, minute: Minute) -> None:
-        """Publish one reading; waits while too many are unconfirmed."""
+        """Publish one reading; waits while too many are unconfirmed, or not forecast yet."""
+        if self._pace is not None:
+            self._pace.wait(minute.minute)
         while not self._free.acquire(timeout=_POLL_S):
             if self._stopping.is_set():
                 return

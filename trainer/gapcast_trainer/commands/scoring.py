@@ -87,7 +87,8 @@ def evaluate(
         note=lambda message: click.echo(message, err=True),
     )
     click.echo("\n".join(lines(evaluation)))
-    click.echo(f"\nscored on {path}")
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    click.echo(f"\nscored on {shown}")
     if json_path is not None:
         write_atomically(json_path, json.dumps(evaluation.as_json(), indent=2) + "\n")
         click.echo(f"\nwrote {json_path}")
