@@ -184,7 +184,7 @@ def replay(
 @click.option(
     "--score-from",
     metavar="ISO",
-    help="Score only forecasts from this time on; the readings before it are used to learn.",
+    help="Score only forecasts made from this time on; the readings before it are used to learn.",
 )
 @FILE_OPTIONS
 @click.option(

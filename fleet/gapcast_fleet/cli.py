@@ -136,7 +136,7 @@ def _pairs(option: str, assignments: tuple[str, ...]) -> Iterator[tuple[str, str
 @click.option("--start", metavar="ISO", help="Start with the readings at or after this time (UTC if it has no offset).")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N readings of each house.")
 @click.option(
-    "--score-from", metavar="ISO", help="Score only forecasts from this time on; learn from the readings before it."
+    "--score-from", metavar="ISO", help="Score only forecasts made from this time on; learn from the readings before."
 )
 @click.option("--houses-at-once", type=click.IntRange(min=1), default=100, show_default=True, help="Houses per engine.")
 def backtest(

@@ -131,13 +131,13 @@ def test_houses_together_equal_each_alone(tmp_path: Path) -> None:
         assert found.scored.width_kw == pytest.approx(alone.scored.width_kw, abs=1e-5)
 
 
-def test_scored_from_excludes_earlier_outcomes(tmp_path: Path) -> None:
+def test_scored_from_excludes_earlier_forecasts(tmp_path: Path) -> None:
     file = house(tmp_path / "home.csv", 200)
     whole = run_backtest(settings(), [file], COLUMNS, HouseFile()).houses[0]
     late = run_backtest(settings(), [file], COLUMNS, HouseFile(score_from="2010-11-01T03:00"))
-    assert (whole.scored.n, late.scored.n, late.houses[0].scored.n) == (194, 20, 20)
+    assert (whole.scored.n, late.scored.n, late.houses[0].scored.n) == (194, 15, 15)
     assert late.houses[0].live == whole.live
-    assert sum(week.n for week in late.houses[0].weeks) == 20
+    assert sum(week.n for week in late.houses[0].weeks) == 15
     with pytest.raises(SettingsError, match="--score-from 'late'"):
         run_backtest(settings(), [file], COLUMNS, HouseFile(score_from="late"))
 

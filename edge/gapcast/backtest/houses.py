@@ -19,7 +19,9 @@ _LONGEST_NAME = 64
 
 @dataclass(frozen=True, slots=True)
 class HouseFile:
-    """The part of each file to read: from ``start`` on, at most ``limit`` readings, scored from ``score_from`` on.
+    """The part of each file to read: from ``start`` on, at most ``limit`` readings.
+
+    The forecasts made from ``score_from`` on are scored.
 
     Times are ISO 8601, in ``zone`` without an offset.
     """

@@ -52,21 +52,23 @@ class Backtest:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Scores of the outcomes from the minute ``scored_from`` on (None: of all), by the engine's rows."""
+    """Scores of the forecasts made from the minute ``scored_from`` on (None: of all), by the engine's rows."""
 
     scores: Scores
     weeks: Weeks
     scored_from: int | None
+    horizon_min: int
 
     @classmethod
     def of(cls, engine: Engine, n_houses: int, scored_from: int | None) -> Tally:
         """Return an empty tally."""
-        return cls(Scores(engine.scores.members, n_houses), Weeks(), scored_from)
+        horizon_min = engine.published_model.lead_times_min[-1]
+        return cls(Scores(engine.scores.members, n_houses), Weeks(), scored_from, horizon_min)
 
     def add(self, outcomes: Outcomes) -> None:
         """Add ``outcomes``."""
         if self.scored_from is not None:
-            outcomes = outcomes.select(outcomes.minutes >= self.scored_from)
+            outcomes = outcomes.select(outcomes.minutes - self.horizon_min >= self.scored_from)
         if len(outcomes):
             self.scores.add(outcomes)
             self.weeks.add(outcomes)
@@ -111,7 +113,7 @@ def run_houses(
     out: Path | None = None,
     quiet: bool = True,
 ) -> Backtest:
-    """Run ``engine`` over the minutes of ``houses``, by name; score outcomes from the minute ``scored_from`` on."""
+    """Run ``engine`` over the minutes of ``houses``, by name; score those made from ``scored_from`` on."""
     tally, n_readings, start_s = Tally.of(engine, len(houses), scored_from), 0, time.perf_counter()
     with ExitStack() as stack:
         outcomes_file = None if out is None else stack.enter_context(OutcomesFile(out))
