@@ -44,11 +44,14 @@ class Clean:
 def read(path: Path) -> Clean:
     """Read a clean file.
 
-    Raises :class:`SourceError` if it is missing, not a clean file, or altered.
+    Raises :class:`SourceError` if it is missing, not a clean file, or altered, and if pyarrow is not installed.
     """
-    import pyarrow as pa  # noqa: PLC0415 - not needed for `--help`
-    import pyarrow.parquet as pq  # noqa: PLC0415 - the same
-
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - optional on a gateway
+        import pyarrow.parquet as pq  # noqa: PLC0415 - the same
+    except ImportError as error:
+        fix = "pip install 'gapcast[parquet]', or use the CSV file that it was made from"
+        raise SourceError(path, f"is Parquet, which needs pyarrow: {fix}") from error
     if not path.is_file():
         raise SourceError(path, f"is not there: {_REMEDY}")
     try:

@@ -81,7 +81,7 @@ def file_format(
     if time_column is not None or value_column is not None:
         names = ("--time-column", "--value-column")
         given, other = names if value_column is None else names[::-1]
-        msg = f"{given} without {other}: name both columns, or none for UCI's format"
+        msg = f"{given} alone: name the other column too, by {other}, or neither for UCI's format"
         raise SettingsError(msg)
     if features or any(options[name] for name in ("unit", "separator", "time_format", "hold_min")):
         msg = (
