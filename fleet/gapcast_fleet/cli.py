@@ -31,7 +31,7 @@ class _Group(click.Group):
         except ModuleNotFoundError as error:
             if (error.name or "").split(".")[0] not in _NEEDED:
                 raise
-            fix = "pip install '.[fleet]' in the checkout, or pip install 'gapcast[fleet]'"
+            fix = "pip install '.[fleet]' in the checkout"
             click.echo(f"gapcast-fleet: {error.name} is not installed: {fix}", err=True)
             sys.exit(EXIT_BAD_INPUT)
 

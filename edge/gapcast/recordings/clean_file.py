@@ -50,7 +50,7 @@ def read(path: Path) -> Clean:
         import pyarrow as pa  # noqa: PLC0415 - optional on a gateway
         import pyarrow.parquet as pq  # noqa: PLC0415 - the same
     except ImportError as error:
-        fix = "pip install 'gapcast[parquet]', or use the CSV file that it was made from"
+        fix = "pip install '.[parquet]' in the checkout, or use the CSV file that it was made from"
         raise SourceError(path, f"is Parquet, which needs pyarrow: {fix}") from error
     if not path.is_file():
         raise SourceError(path, f"is not there: {_REMEDY}")
