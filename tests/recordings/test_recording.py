@@ -134,9 +134,7 @@ def test_encrypted_zip_is_an_error(tmp_path: Path) -> None:
 def test_parquet_without_pyarrow_is_an_error_with_the_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
-    with pytest.raises(
-        SourceError, match=r"a\.parquet: is Parquet, which needs pyarrow: pip install"
-    ):
+    with pytest.raises(SourceError, match=r"a\.parquet: is Parquet, which needs pyarrow: pip install"):
         read_recording(tmp_path / "a.parquet")
 
 
