@@ -46,20 +46,23 @@ def file_options(zone_default: str) -> Callable[[Command], Command]:
     ``zone_default`` describes what is used without ``--timezone``.
     """
     options = (
-        click.option("--time-column", metavar="NAME", help="Column with the timestamps; without it, UCI's format."),
+        click.option(
+            "--entity",
+            metavar="NAME",
+            help="Series of an export: Home Assistant's entity, or words of InfluxDB's measurement, field and tags.",
+        ),
+        click.option("--time-column", metavar="NAME", help="Column with the timestamps; an export needs none."),
         click.option("--value-column", metavar="NAME", help="Column with the power values."),
         click.option(
             "--unit",
             type=click.Choice(["W", "kW"], case_sensitive=False),
-            help="Unit of the power, if the name of its column does not contain it.",
+            help="Unit of the power, if its name does not contain it.",
         ),
         click.option("--separator", type=Separator(), help="Field separator.  [default: that of the header]"),
         click.option(
             "--decimal", type=click.Choice([".", ","]), default=".", show_default=True, help="Decimal separator."
         ),
-        click.option(
-            "--time-format", metavar="FORM", help="Such as '%d.%m.%Y %H:%M'.  [default: ISO 8601, or epoch s or ms]"
-        ),
+        click.option("--time-format", metavar="FORM", help="Such as '%d.%m.%Y %H:%M'.  [default: ISO 8601, or epoch]"),
         click.option(
             "--timezone", "zone", type=Zone(), help=f"Zone of timestamps without an offset.  [default: {zone_default}]"
         ),

@@ -102,7 +102,7 @@ def minute_series(table: Table, hold_min: float | None = None, limits: Limits = 
     if n_duplicates:
         table = table.select(is_first)
     _reject_bad_power(table, limits)
-    sampling = SamplingInterval(60.0, None) if table.each_minute else sampling_of(table.instant_ms, hold_min)
+    sampling = _sampling_of(table, hold_min)
     first_minute, columns = to_minutes(table.instant_ms, {GAP: table.gap_kw, **table.extra}, sampling)
     read = np.flatnonzero(~np.isnan(columns[GAP]))
     if not read.size:
@@ -112,6 +112,15 @@ def minute_series(table: Table, hold_min: float | None = None, limits: Limits = 
         first_minute += int(read[0])
     series = Series(first_minute, columns.pop(GAP), MappingProxyType(columns))
     return series, _report(table, series, sampling, n_duplicates)
+
+
+def _sampling_of(table: Table, hold_min: float | None) -> SamplingInterval:
+    if table.each_minute:
+        return SamplingInterval(60.0, None)
+    sampling = sampling_of(table.instant_ms, hold_min)
+    if table.hold_min is None:
+        return sampling
+    return SamplingInterval(sampling.usual_s, table.hold_min if hold_min is None else hold_min)
 
 
 def _reject_bad_times(table: Table) -> None:

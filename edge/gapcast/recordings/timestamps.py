@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from gapcast.recordings.text_file import quoted
 
 _EPOCH_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
-#: Larger epoch numbers are milliseconds, smaller ones seconds, as on the edge.
-_MILLISECONDS_FROM = 100_000_000_000
+#: Epoch numbers from these on are nanoseconds, microseconds and milliseconds, with the length of one, ms; smaller ones
+#: are seconds.
+_UNITS_FROM = ((1e17, 1e-6), (1e14, 1e-3), (1e11, 1.0))
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times are counted from a local epoch
 #: A kind of timestamps.
@@ -21,7 +22,7 @@ _BLOCK_MS = 900_000
 class TimestampParser:
     """Parses the timestamps of one file, row by row in the file's order.
 
-    A time with an offset or ``Z`` and an epoch number (s or ms) are unambiguous. A time without an
+    A time with an offset or ``Z`` and an epoch number (s, ms, µs or ns) are unambiguous. A time without an
     offset is local time in ``zone``. The hour that is repeated in autumn is resolved by the order of
     the rows: the earlier instant if it is after the previous row, otherwise the later one. A row that repeats the
     previous row's time there is a duplicate, unless rows are so far apart that it begins the hour again. A time that
@@ -49,7 +50,8 @@ class TimestampParser:
         """
         if self._form is None and _EPOCH_NUMBER.fullmatch(text):
             number = float(text)
-            kind, found = "an epoch number", round(number if number >= _MILLISECONDS_FROM else number * 1_000)
+            unit_ms = next((unit_ms for least, unit_ms in _UNITS_FROM if number >= least), 1_000.0)
+            kind, found = "an epoch number", round(number * unit_ms)
         else:
             when = self._parsed(text)
             if when.tzinfo is None:
