@@ -195,6 +195,7 @@ class Setup:
         login = f" -u {shlex.quote(access.username)} -P …" if access.username else ""
         self._show(f"\nWritten to {config}{secret}.\n")
         self._show(f"Test it    gapcast check{named} --wait 70")
+        self._show(f"Import     gapcast import FILE --device NAME{named}   (optional: learn from past weeks first)")
         self._show(f"Run it     gapcast run{named}")
         self._show("See it     gapcast status")
         self._show(f"           mosquitto_sub -h {access.host} -p {access.port}{login} -v -t 'gap/+/forecast'")
