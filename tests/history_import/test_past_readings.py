@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import MINUTE_MS
@@ -39,6 +43,19 @@ def test_files_are_joined_in_order_of_time(tmp_path: Path) -> None:
     assert "  3 minutes of it are in a file before: ignored" in shown
     assert [len(batch) for batch in past.batches("home", 10)] == [10, 5]
     assert next(past.batches("home", 10))[0] == Reading("home", FIRST, 1.0)
+
+
+@given(cuts=st.sets(st.integers(2, 58), max_size=4), overlap=st.integers(0, 5))
+def test_files_cut_anywhere_give_the_whole(cuts: set[int], overlap: int) -> None:
+    """A long export in parts, which may overlap, gives the readings of the export in one file."""
+    with TemporaryDirectory() as folder:
+        edges = [0, *sorted(cuts), 60]
+        parts = [
+            written(Path(folder) / f"{start}.csv", FIRST + start, min(end + overlap, 60) - start)
+            for start, end in pairwise(edges)
+        ]
+        past = read(*reversed(parts))
+    assert past.minutes.tolist() == [FIRST + k for k in range(60)]
 
 
 def test_start_leaves_out_earlier_minutes(tmp_path: Path) -> None:
