@@ -6,13 +6,12 @@ import csv
 import hashlib
 from array import array
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from tqdm import tqdm
 
 from gapcast.core.errors import SourceError
-from gapcast.recordings.fields import PER_KW, number_in, separator_of, unit_in
+from gapcast.recordings.fields import PER_KW, number_in, power_unit, separator_of
 from gapcast.recordings.layout import Layout
 from gapcast.recordings.table import Table
 from gapcast.recordings.text_file import decoded, lines, open_text, quoted
@@ -71,9 +70,11 @@ class _Columns:
         self._names = [name.strip() for name in next(csv.reader([header], delimiter=self.separator))]
         value_columns = (layout.value_column, *layout.features.values())
         self.time_at, *self.value_at = (self._place(path, name) for name in (layout.time_column, *value_columns))
-        stated = layout.unit or unit_in(layout.value_column)
-        self.unit = stated or layout.default_unit or self._unknown_unit(path, layout.value_column)
-        self.unit_label = self.unit if stated else f"{self.unit}, assumed: its name states no unit"
+        found = power_unit(layout.value_column, layout.unit, layout.default_unit)
+        if found is None:
+            msg = f"does not state whether {layout.value_column!r} is in W or kW: use --unit"
+            raise SourceError(path, msg, 1)
+        self.unit, self.unit_label = found
 
     def check(self, row: list[str]) -> None:
         """Raise :class:`ValueError` if a row has more or fewer fields than the header."""
@@ -100,6 +101,3 @@ class _Columns:
         fix = f": is {self.separator!r} the separator? (--separator)" if len(self._names) == 1 else ""
         raise SourceError(path, f"has no column {name!r} among {', '.join(map(quoted, self._names))}{fix}", 1)
 
-    @staticmethod
-    def _unknown_unit(path: Path, name: str) -> NoReturn:
-        raise SourceError(path, f"does not state whether {name!r} is in W or kW: use --unit", 1)
