@@ -22,9 +22,9 @@ from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.features import GAP, MEASURED
 from gapcast.core.reading import Limits
 from gapcast.recordings.clean_file import TIME
+from gapcast.recordings.fields import MISSING, power_unit
 from gapcast.recordings.layout import Unit
-from gapcast.recordings.meter_csv import MISSING, power_unit
-from gapcast.recordings.timestamps import EPOCH_NUMBER, MILLISECONDS_FROM
+from gapcast.recordings.timestamps import EPOCH_NUMBER, EPOCH_UNITS_FROM
 from gapcast_fleet.failures import worker_error
 from gapcast_fleet.house_reader import MINUTES, HouseRules, house_reader
 from gapcast_fleet.survey import HouseSurvey, lines
@@ -170,7 +170,10 @@ def _time(rows: DataFrame, name: str) -> tuple[Column, str]:
     time, kind = sf.col(name), rows.schema[name].dataType
     if isinstance(kind, st.NumericType):
         number = time.cast("double")
-        return sf.when(number >= MILLISECONDS_FROM, number).otherwise(number * 1_000), EPOCH_NUMBER
+        instant_ms = number * 1_000
+        for least, unit_ms in reversed(EPOCH_UNITS_FROM):
+            instant_ms = sf.when(number >= least, number * unit_ms).otherwise(instant_ms)
+        return instant_ms, EPOCH_NUMBER
     if isinstance(kind, st.TimestampType):
         return sf.unix_millis(time).cast("double"), "a time in UTC"
     if isinstance(kind, (st.TimestampNTZType, st.DateType, st.StringType)):

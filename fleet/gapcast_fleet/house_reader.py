@@ -16,8 +16,8 @@ from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, instant_label
 from gapcast.core.reading import Limits
 from gapcast.core.window import I64
 from gapcast.recordings.clean_file import content_sha256
+from gapcast.recordings.fields import PER_KW
 from gapcast.recordings.layout import Unit
-from gapcast.recordings.meter_csv import PER_KW
 from gapcast.recordings.series import MAX_SPAN_MS, Series, minute_series
 from gapcast.recordings.table import F64, Table
 from gapcast_fleet.row_times import NO_TIME, RowTimes, row_times

@@ -100,4 +100,3 @@ class _Columns:
             raise SourceError(path, f"has {n_found} columns of the name {name!r}: rename all but one", 1)
         fix = f": is {self.separator!r} the separator? (--separator)" if len(self._names) == 1 else ""
         raise SourceError(path, f"has no column {name!r} among {', '.join(map(quoted, self._names))}{fix}", 1)
-
