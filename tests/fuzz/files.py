@@ -169,7 +169,7 @@ def check_readings_file(data: bytes) -> None:
         form = FileFormat(unit="W", zone=zone)
     limits = Limits()
     with written(content, f"readings{suffix}") as path, suppress(SourceError):
-        for minute, gap_kw in read_recording(path, form, limits).minutes():
+        for minute, gap_kw, _ in read_recording(path, form, limits).minutes():
             assert limits.min_kw <= gap_kw <= limits.max_kw
             assert minute < minute_of(LATEST_MS)
 

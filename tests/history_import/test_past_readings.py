@@ -45,6 +45,14 @@ def test_files_are_joined_in_order_of_time(tmp_path: Path) -> None:
     assert next(past.batches("home", 10))[0] == Reading("home", FIRST, 1.0)
 
 
+def test_filled_minute_of_a_file_stays_one(tmp_path: Path) -> None:
+    path = tmp_path / "plug.csv"
+    rows = [f"{60 * FIRST + second},1.0" for second in range(0, 600, 10) if not 300 < second < 350]
+    path.write_text("\n".join(["time,kw", *rows, ""]), encoding="utf-8")
+    readings = next(read(path).batches("home", 10))
+    assert [reading.minute - FIRST for reading in readings if reading.is_filled] == [5]
+
+
 @given(cuts=st.sets(st.integers(2, 58), max_size=4), overlap=st.integers(0, 5))
 def test_files_cut_anywhere_give_the_whole(cuts: set[int], overlap: int) -> None:
     """A long export in parts, which may overlap, gives the readings of the export in one file."""

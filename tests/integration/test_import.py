@@ -58,7 +58,7 @@ def test_imported_week_equals_a_week_seen_live(
 ) -> None:
     minutes = list(read_recording(sample_path()).minutes())
     week, later = minutes[:-N_LATER], minutes[-N_LATER:]
-    text = ["entity_id,state,last_changed", *(f"sensor.p_kw,{kw},{minute_label(at)}" for at, kw in week)]
+    text = ["entity_id,state,last_changed", *(f"sensor.p_kw,{kw},{minute_label(at)}" for at, kw, _ in week)]
     export = tmp_path / "history.csv"
     export.write_text("\n".join([*text, f"sensor.p_kw,unavailable,{minute_label(later[0].minute)}", ""]))
     peer = connect(mosquitto)

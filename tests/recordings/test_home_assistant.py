@@ -36,7 +36,7 @@ def state(seconds: float, watts: object, entity: str = "sensor.house_power") -> 
 def powers(path: Path, form: FileFormat = WATTS) -> dict[int, float]:
     """Power, W, by minutes after the start, rounded."""
     first = int(START.timestamp()) // 60
-    return {minute - first: round(1_000 * kw, 3) for minute, kw in read_recording(path, form).minutes()}
+    return {minute - first: round(1_000 * kw, 3) for minute, kw, _ in read_recording(path, form).minutes()}
 
 
 def test_history_state_holds_until_the_next_row(tmp_path: Path) -> None:

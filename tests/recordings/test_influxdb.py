@@ -43,7 +43,7 @@ def powers(folder: Path, text: str, form: FileFormat | None = None) -> list[floa
     path.write_bytes(text.encode())
     found = list(read_recording(path, form or FileFormat()).minutes())
     assert found[0].minute == START_S // 60
-    return [round(kw, 6) for _, kw in found]
+    return [round(one.gap_kw, 6) for one in found]
 
 
 def test_annotated_csv_of_one_series(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from datetime import tzinfo
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gapcast.core.errors import SourceError
 from gapcast.core.grid import minute_label, minute_of
@@ -26,10 +27,11 @@ _AHEAD_MIN = 10
 
 @dataclass(frozen=True, slots=True)
 class PastReadings:
-    """Minutes ``[T]`` since the epoch, ascending, and their mean powers ``[T]``, kW."""
+    """Minutes ``[T]`` since the epoch, ascending; their mean powers, kW, and whether they are filled, ``[T]`` each."""
 
     minutes: I64
     gap_kw: F64
+    is_filled: NDArray[np.bool_]
 
     def __len__(self) -> int:
         """Return the number of readings."""
@@ -50,8 +52,10 @@ class PastReadings:
         for start in range(0, len(self), n_at_once):
             some = slice(start, start + n_at_once)
             yield [
-                Reading(device, minute, gap_kw)
-                for minute, gap_kw in zip(self.minutes[some].tolist(), self.gap_kw[some].tolist(), strict=True)
+                Reading(device, minute, gap_kw, is_filled=is_filled)
+                for minute, gap_kw, is_filled in zip(
+                    self.minutes[some].tolist(), self.gap_kw[some].tolist(), self.is_filled[some].tolist(), strict=True
+                )
             ]
 
 
@@ -78,12 +82,13 @@ def read_past(
     recordings.sort(key=lambda recording: recording.series.first_minute)
     minutes: list[I64] = []
     powers: list[F64] = []
+    filled: list[NDArray[np.bool_]] = []
     next_minute, now_minute = files.first_minute or 0, minute_of(now_ms)
     for recording in recordings:
         for line in recording.lines(files.zone):
             show(line)
         _check(recording, now_minute)
-        minute, gap_kw = _values(recording)
+        minute, gap_kw, is_filled = _values(recording)
         is_new = minute >= next_minute
         if minutes and not is_new.all():
             show(f"  {counted(int((~is_new).sum()), 'minute')} of it are in a file before: ignored")
@@ -91,17 +96,18 @@ def read_past(
         if is_new.any():
             minutes.append(minute[is_new])
             powers.append(gap_kw[is_new])
+            filled.append(is_filled[is_new])
             next_minute = int(minutes[-1][-1]) + 1
     if not minutes:
         since = f" from {minute_label(files.first_minute)} on" if files.first_minute is not None else ""
         raise SourceError(recordings[-1].path, f"has no reading{since} that is over by now")
-    return PastReadings(np.concatenate(minutes), np.concatenate(powers))
+    return PastReadings(np.concatenate(minutes), np.concatenate(powers), np.concatenate(filled))
 
 
-def _values(recording: Recording) -> tuple[I64, F64]:
-    gap_kw = recording.series.gap_kw
-    present = np.flatnonzero(~np.isnan(gap_kw))
-    return present + recording.series.first_minute, gap_kw[present]
+def _values(recording: Recording) -> tuple[I64, F64, NDArray[np.bool_]]:
+    series = recording.series
+    present = np.flatnonzero(~np.isnan(series.gap_kw))
+    return present + series.first_minute, series.gap_kw[present], np.isnan(series.outcome_kw[present])
 
 
 def _check(recording: Recording, now_minute: int) -> None:

@@ -22,10 +22,11 @@ _UCI_OR_PARQUET = FileFormat()
 
 
 class Minute(NamedTuple):
-    """A minute since the epoch, and its mean power, kW."""
+    """A minute since the epoch, its mean power, kW, and whether nothing was measured for most of it."""
 
     minute: int
     gap_kw: float
+    is_filled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,9 @@ class Recording:
         start = 0 if first_minute is None else max(0, first_minute - self.series.first_minute)
         gap_kw = self.series.gap_kw[start:]
         present = np.flatnonzero(~np.isnan(gap_kw))
-        for at, kw in zip(
-            (present + (self.series.first_minute + start)).tolist(), gap_kw[present].tolist(), strict=True
-        ):
-            yield Minute(at, kw)
+        is_filled = np.isnan(self.series.outcome_kw[start:][present])
+        minutes = present + (self.series.first_minute + start)
+        yield from map(Minute, minutes.tolist(), gap_kw[present].tolist(), is_filled.tolist())
 
     def lines(self, zone: tzinfo) -> list[str]:
         """Return what was understood of the file, for a terminal; times are in ``zone``."""
