@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-LONGEST_S = 20.0
+LONGEST_S = 60.0
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 #: The end of a prompt: with a default, for a password; or `gapcast setup` that has shown what it receives.
 _PROMPT = re.compile(r"[^\n]*(?:\[[^\]\n]*\]|assword[^\n]*): $|press Enter(?:.*?messages){2}", re.DOTALL)
