@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 import os
 import sys
-from datetime import tzinfo
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
 from gapcast.commands.addon import addon
+from gapcast.commands.import_history import import_history
 from gapcast.commands.models import models
-from gapcast.commands.options import arguments_of, read_settings, settings_options
+from gapcast.commands.options import (
+    FILE_OPTIONS,
+    arguments_of,
+    read_format,
+    read_settings,
+    settings_options,
+    show_file,
+)
 from gapcast.commands.run import serve, stop_on_signals
 from gapcast.commands.setup import setup
 from gapcast.commands.systemd_unit import systemd_unit
-from gapcast.config.settings import Settings
 from gapcast.core.errors import GapcastError, ModelError, ShardError
-from gapcast.recordings.layout import FileFormat, FileOptions, file_format
-from gapcast.recordings.options import file_options
 
 EXIT_BAD_INPUT, EXIT_BAD_MODEL, EXIT_SHARD_LOCKED = 2, 3, 4
 _EXIT_CODES: dict[type[GapcastError], int] = {ModelError: EXIT_BAD_MODEL, ShardError: EXIT_SHARD_LOCKED}
@@ -46,7 +50,6 @@ class _Speed(click.ParamType[float | None]):
 
 
 SPEED = _Speed()
-FILE_OPTIONS = file_options("site.timezone")
 
 
 class _Group(click.Group):
@@ -66,7 +69,7 @@ def main() -> None:
     """Forecast the power of a household five minutes ahead, on an IoT gateway."""
 
 
-for one in (addon, models, setup, systemd_unit):
+for one in (addon, import_history, models, setup, systemd_unit):
     main.add_command(one)
 
 
@@ -120,17 +123,6 @@ def demo(speed: float | None, duration: float | None, mqtt_port: int, http_port:
     run_demo(DemoOptions(speed, duration, mqtt_port, http_port), settings, click.echo, stop_on_signals())
 
 
-def _show_file(line: str) -> None:
-    """Print what was understood of a file, apart from the result."""
-    click.echo(line, err=True)
-
-
-def _format_of(options: dict[str, Any], settings: Settings) -> tuple[FileFormat, tzinfo]:
-    """Return the format of a file, and the zone of its times; kW if nothing states the unit, as for a reading."""
-    zone = options["zone"] or settings.site.zone
-    return file_format(cast("FileOptions", {**options, "zone": zone}), default_unit="kW"), zone
-
-
 @main.command()
 @settings_options
 @click.argument("file", type=click.Path(path_type=Path), required=False)
@@ -155,8 +147,8 @@ def replay(
 ) -> None:
     """Publish the readings in FILE to the broker, like a live meter: one reading per minute.
 
-    FILE is in UCI's format, any CSV file with --time-column and --value-column, or Parquet of `gapcast-trainer
-    prepare`. Samples are averaged over each minute. Default: the bundled week.
+    FILE is in UCI's format, any CSV file with --time-column and --value-column, an export of Home Assistant or
+    InfluxDB, or Parquet of `gapcast-trainer prepare`. Samples are averaged over each minute. Default: the bundled week.
     """
     from gapcast.app.broker import transport_of
     from gapcast.backtest.houses import HouseFile
@@ -166,9 +158,9 @@ def replay(
 
     settings = the_one_of(read_settings(config, assignments))
     transport = transport_of(settings.mqtt)
-    form, zone = _format_of(of_file, settings)
+    form, zone = read_format(of_file, settings)
     source = ReplaySource(file or sample_path(), form, HouseFile(start, limit, zone=zone))
-    n_published = replay_file(settings, source, device, speed, stop_on_signals(), transport=transport, show=_show_file)
+    n_published = replay_file(settings, source, device, speed, stop_on_signals(), transport=transport, show=show_file)
     click.echo(f"{n_published} readings published as {device}")
 
 
@@ -206,8 +198,9 @@ def backtest(
 ) -> None:
     """Run the service's engine over each FILE and score its forecasts.
 
-    Each file is one house: in UCI's format, any CSV file with --time-column and --value-column, or Parquet of
-    `gapcast-trainer prepare`. Samples are averaged over each minute. Learning starts from scratch with each file.
+    Each file is one house: in UCI's format, any CSV file with --time-column and --value-column, an export of Home
+    Assistant or InfluxDB, or Parquet of `gapcast-trainer prepare`. Samples are averaged over each minute. Learning
+    starts from scratch with each file.
     """
     from gapcast.backtest.houses import HouseFile
     from gapcast.backtest.report import check_writable, document, lines
@@ -216,11 +209,11 @@ def backtest(
 
     configure_logs("auto", "warning")
     settings = read_settings(config, assignments)
-    form, zone = _format_of(of_file, settings)
+    form, zone = read_format(of_file, settings)
     if json_file is not None:
         check_writable("--json", json_file)
     part = HouseFile(start, limit, score_from, zone)
-    found = run_backtest(settings, files, form, part, out=out, show=_show_file)
+    found = run_backtest(settings, files, form, part, out=out, show=show_file)
     for line in lines(found):
         click.echo(line)
     if json_file is not None:

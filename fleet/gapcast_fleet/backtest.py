@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from pyspark.sql import SparkSession
 
 from gapcast.app.models import load_models
@@ -21,15 +22,16 @@ from gapcast.backtest.report import document, table
 from gapcast.backtest.run import Backtest
 from gapcast.backtest.run import HouseResult as ScoredHouse
 from gapcast.config.settings import Settings
+from gapcast.core.errors import SourceError
 from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import EVER
 from gapcast.core.reading import Limits
-from gapcast.recordings.recording import minute_at
 from gapcast_fleet.distribution import begin_or_resume, distribute, group_readings, run_with_progress
 from gapcast_fleet.groups import OUTPUT, Result, group_runner, progress_path, read_result, result_path
-from gapcast_fleet.history import ParquetColumns, houses_of, in_file_order, read_history
-from gapcast_fleet.identity import identity_of
+from gapcast_fleet.history import History, ParquetFormat, read_history
+from gapcast_fleet.identity import Identity, identity_of
 from gapcast_fleet.score import fleet_settings
+from gapcast_fleet.survey import HouseSurvey
 from gapcast_fleet.worker import WorkerTask
 
 _ABOUT, SCORES = "backtest.json", "scores.json"
@@ -41,51 +43,74 @@ class BacktestOptions:
     """The input of a back-test: a folder of Parquet, the part of it, and the number of houses per engine."""
 
     folder: Path
-    columns: ParquetColumns
+    form: ParquetFormat
     part: HouseFile
     houses_at_once: int = 100
 
 
 def run_backtest(
-    spark: SparkSession, settings: Settings, options: BacktestOptions, results: Path, *, quiet: bool = False
+    spark: SparkSession,
+    settings: Settings,
+    options: BacktestOptions,
+    results: Path,
+    *,
+    quiet: bool = False,
+    say: Callable[[str], object] = lambda _: None,
 ) -> Backtest:
     """Run the groups that are missing in ``results``, and return the whole back-test.
 
-    Raises :class:`~gapcast.core.errors.SettingsError` if ``results`` has other options, models or history.
+    ``say`` is called with what was understood of the history. Raises :class:`~gapcast.core.errors.SettingsError` if
+    ``results`` has other options, models or history.
     """
-    settings = fleet_settings(settings)
+    settings, scored_from = fleet_settings(settings), options.part.first_scored_minute
     identity = identity_of(settings, load_models(settings))
-    part = options.part
-    first_minute = None if part.start is None else minute_at("--start", part.start)
-    scored_from = None if part.score_from is None else minute_at("--score-from", part.score_from)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
-    history = read_history(spark, options.folder, options.columns, limits, first_minute)
-    groups = distribute(houses_of(history), options.houses_at_once, spark.sparkContext.defaultParallelism)
-    about = {
-        "identity": json.loads(identity.text()),
-        "columns": asdict(options.columns),
-        "part": asdict(options.part),
-        "groups": [[asdict(house) for house in group] for group in groups],
-    }
-    begin_or_resume(results / _ABOUT, about, "--results", "back-test")
-    to_do = [i for i in range(len(groups)) if not result_path(results, i).exists()]
-    task = WorkerTask(str(results.resolve()), settings.model_dump_json(), identity.text(), 0, 0)
-    began_s = time.perf_counter()
-    if to_do:
-        rows = group_readings(spark, in_file_order(history, part.limit), groups, to_do).sortWithinPartitions(
-            "nth", "device"
-        )
-        rows = rows.select("group", "device", "minute", "gap_kw")
-        job = rows.mapInPandas(group_runner(task, results.resolve(), scored_from), OUTPUT)
-        n_due = sum(min(house.n_readings, part.limit or house.n_readings) for i in to_do for house in groups[i])
-        run_with_progress(job, lambda: sum(_n_readings_done(results, i) for i in to_do), n_due, quiet=quiet)
-    took_s = time.perf_counter() - began_s
-    found = join([read_result(result_path(results, i)) for i in range(len(groups))], took_s)
-    written = document(found) | {
-        "refused": {its.name: its.n_refused for group in groups for its in group if its.n_refused}
-    }
+    say(f"reading {options.folder}")
+    with read_history(spark, options.folder, options.form, limits, options.part) as history:
+        for line in history.lines():
+            say(line)
+        if not history.houses:
+            raise SourceError(options.folder, "holds no reading")
+        groups = distribute(history.houses, options.houses_at_once, spark.sparkContext.defaultParallelism)
+        _begin(results, options.part, history, groups, identity)
+        task = WorkerTask(str(results.resolve()), settings.model_dump_json(), identity.text(), 0, 0)
+        began_s = time.perf_counter()
+        _run_groups(spark, history, groups, group_runner(task, results.resolve(), scored_from), results, quiet=quiet)
+    found = join([read_result(result_path(results, i)) for i in range(len(groups))], time.perf_counter() - began_s)
+    written = document(found) | {"refused": {its.name: its.n_refused for its in history.surveys if its.n_refused}}
     (results / SCORES).write_text(json.dumps(written, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return found
+
+
+def _begin(
+    results: Path, part: HouseFile, history: History, groups: Sequence[Sequence[HouseSurvey]], identity: Identity
+) -> None:
+    """Record what the results are of, or compare it with the record."""
+    about = {
+        "identity": json.loads(identity.text()),
+        "columns": history.form.document(),
+        "part": {"start": part.start, "limit": part.limit, "score_from": part.score_from},
+        "groups": [[(its.name, its.n_readings, its.n_refused, its.digest) for its in group] for group in groups],
+    }
+    begin_or_resume(results / _ABOUT, about, "--results", "back-test")
+
+
+def _run_groups(
+    spark: SparkSession,
+    history: History,
+    groups: Sequence[Sequence[HouseSurvey]],
+    run: Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]],
+    results: Path,
+    *,
+    quiet: bool,
+) -> None:
+    """Run the groups that have no result yet."""
+    to_do = [i for i in range(len(groups)) if not result_path(results, i).exists()]
+    if to_do:
+        rows = group_readings(spark, history.minutes, groups, to_do).sortWithinPartitions("nth", "device")
+        job = rows.select("group", "device", "minute", "gap_kw").mapInPandas(run, OUTPUT)
+        n_due = sum(house.n_readings for i in to_do for house in groups[i])
+        run_with_progress(job, lambda: sum(_n_readings_done(results, i) for i in to_do), n_due, quiet=quiet)
 
 
 def _n_readings_done(results: Path, group: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 from gapcast.commands.options import read_settings, settings_options
 from gapcast.core.errors import GapcastError, ModelError
 from gapcast.observability.logs import configure_logs
-from gapcast_fleet.options import columns_of, history_options, spark_options
+from gapcast_fleet.options import format_of, history_options, spark_options
 from gapcast_fleet.prepare_command import prepare
 
 EXIT_BAD_INPUT, EXIT_BAD_MODEL = 2, 3
@@ -31,7 +32,7 @@ class _Group(click.Group):
         except ModuleNotFoundError as error:
             if (error.name or "").split(".")[0] not in _NEEDED:
                 raise
-            fix = "pip install '.[fleet]' in the checkout, or pip install 'gapcast[fleet]'"
+            fix = "pip install '.[fleet]' in the checkout"
             click.echo(f"gapcast-fleet: {error.name} is not installed: {fix}", err=True)
             sys.exit(EXIT_BAD_INPUT)
 
@@ -133,7 +134,9 @@ def _pairs(option: str, assignments: tuple[str, ...]) -> Iterator[tuple[str, str
 @spark_options
 @history_options
 @click.option("--results", type=click.Path(path_type=Path), required=True, help="Folder of the results.")
-@click.option("--start", metavar="ISO", help="Start with the readings at or after this time (UTC if it has no offset).")
+@click.option(
+    "--start", metavar="ISO", help="Start with the readings from this time on (in --timezone without an offset)."
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N readings of each house.")
 @click.option(
     "--score-from", metavar="ISO", help="Score only forecasts made from this time on; learn from the readings before."
@@ -153,17 +156,19 @@ def backtest(
 ) -> None:
     """Run the engine over the history of many houses on all cores and score its forecasts; resume from RESULTS.
 
-    FOLDER_OF_PARQUET holds rows with a house, a time and a power, in any number of files.
+    FOLDER_OF_PARQUET holds rows with a house, a time and a power, in any number of files, or files of
+    `gapcast-trainer prepare`. Samples are averaged over each minute.
     """
     from gapcast.backtest.houses import HouseFile
     from gapcast_fleet.backtest import BacktestOptions, lines, run_backtest
     from gapcast_fleet.spark import session
 
-    options = BacktestOptions(folder, columns_of(of_files), HouseFile(start, limit, score_from), houses_at_once)
     settings = read_settings(config, assignments)
+    form = format_of(of_files, settings.site.zone)
+    options = BacktestOptions(folder, form, HouseFile(start, limit, score_from, form.zone), houses_at_once)
     spark = session("gapcast-fleet backtest", conf)
     try:
-        for line in lines(run_backtest(spark, settings, options, results)):
+        for line in lines(run_backtest(spark, settings, options, results, say=partial(click.echo, err=True))):
             click.echo(line)
     finally:
         spark.stop()

@@ -43,8 +43,8 @@ def distribute(houses: Sequence[House], houses_at_once: int, n_least: int) -> li
 
     There are at least ``n_least`` groups, if there are enough houses.
 
-    >>> from gapcast_fleet.history import FleetHouse
-    >>> [[house.name for house in group] for group in distribute([FleetHouse(n, 9, 0) for n in "abcde"], 2, 2)]
+    >>> from gapcast_fleet.survey import HouseSurvey
+    >>> [[house.name for house in group] for group in distribute([HouseSurvey(n, 9, 0) for n in "abcde"], 2, 2)]
     [['a', 'd'], ['b', 'e'], ['c']]
     """
     n_groups = min(len(houses), max(math.ceil(len(houses) / houses_at_once), n_least))

@@ -1,100 +1,195 @@
-"""Historical readings in Parquet: the houses, and the readings of each in order."""
+"""Historical readings in Parquet, read by the rules of :mod:`gapcast.recordings`: the minutes of each house."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
+from urllib.parse import unquote
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark import StorageLevel
+from pyspark.errors import AnalysisException
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 from pyspark.sql import types as st
 
+from gapcast.backtest.houses import HouseFile, name_houses
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.core.grid import EARLIEST_MS, LATEST_MS, MINUTE_MS
+from gapcast.core.features import GAP, MEASURED
 from gapcast.core.reading import Limits
+from gapcast.recordings.clean_file import TIME
+from gapcast.recordings.fields import MISSING, power_unit
+from gapcast.recordings.layout import Unit
+from gapcast.recordings.timestamps import EPOCH_NUMBER, EPOCH_UNITS_FROM
+from gapcast_fleet.failures import worker_error
+from gapcast_fleet.house_reader import MINUTES, HouseRules, house_reader
+from gapcast_fleet.survey import HouseSurvey, lines
 
-#: Larger numbers are epoch milliseconds, smaller ones epoch seconds.
-_MILLISECONDS_FROM = 100_000_000_000
-_KW_PER = {"kW": 1.0, "W": 0.001}
-
-
-@dataclass(frozen=True, slots=True)
-class ParquetColumns:
-    """The columns with the house, the time and the power, and the unit of the power."""
-
-    device: str = "device"
-    time: str = "ts"
-    value: str = "gap_kw"
-    unit: Literal["W", "kW"] = "kW"
+_DEVICE, _TIMES = "device", ("ts", TIME)
+#: Spark writes the address of a local file with one slash or with three.
+_FILE_SCHEME = "^file:/+"
 
 
 @dataclass(frozen=True, slots=True)
-class FleetHouse:
-    """A house of the history: its number of readings, and of unusable rows."""
+class ParquetFormat:
+    """How rows are read: the columns of house, time and power, and what a CSV file's layout has besides.
 
-    name: str
-    n_readings: int
-    n_refused: int
-
-
-def read_history(
-    spark: SparkSession, folder: Path, columns: ParquetColumns, limits: Limits, first_minute: int | None
-) -> DataFrame:
-    """Return the rows of all Parquet files under ``folder``: device, minute, gap_kw, usable, file and row.
-
-    Rows without power are omitted. Rows without a house or a time, or with power outside ``limits``, are not
-    ``usable``. Rows before ``first_minute`` are skipped. Raises :class:`SettingsError` if a column is missing.
+    ``device`` None: the column ``device``, or a file of `gapcast-trainer prepare` is a house and names it. ``time``
+    None: ``ts`` or ``time``. ``unit`` None: the one that the column's name ends with, or kW.
     """
+
+    device: str | None = None
+    time: str | None = None
+    value: str = GAP
+    unit: Unit | None = None
+    time_format: str | None = None
+    zone: tzinfo = UTC
+    hold_min: float | None = None
+
+    def document(self) -> dict[str, str]:
+        """Return what is set, as texts."""
+        return {name: str(value) for name, value in asdict(self).items() if value is not None}
+
+
+class History(NamedTuple):
+    """The ``minutes`` of all houses, with the columns device, nth, minute and gap_kw, and what was understood of them.
+
+    ``form`` has the columns and the unit that were found; ``surveys`` are by name, also of houses without readings.
+    """
+
+    minutes: DataFrame
+    form: ParquetFormat
+    surveys: list[HouseSurvey]
+    source: str
+
+    @property
+    def houses(self) -> list[HouseSurvey]:
+        """The houses with readings."""
+        return [its for its in self.surveys if its.n_readings]
+
+    def lines(self) -> Iterator[str]:
+        """Yield what was understood, for a terminal."""
+        return lines(self.source, self.surveys, self.form.zone)
+
+
+@contextmanager
+def read_history(
+    spark: SparkSession,
+    folder: Path,
+    form: ParquetFormat,
+    limits: Limits,
+    part: HouseFile | None = None,
+    validate_share: float = 0.1,
+) -> Iterator[History]:
+    """Read ``part`` of each house (default: all) of all Parquet files under ``folder``.
+
+    The minutes are on the workers' disks while the context is open. ``validate_share`` is for the surveys. Raises
+    :class:`SettingsError` if a column is missing, and :class:`SourceError` if the files cannot be read.
+    """
+    rows = _parquet(spark, folder)
+    form = _with_columns(rows, form)
+    unit, unit_label = power_unit(form.value, form.unit, "kW") or ("kW", "kW")
+    form = replace(form, unit=unit)
+    time, time_kind = _time(rows, str(form.time))
+    kind = rows.schema[str(form.time)].dataType
+    rules = HouseRules(
+        unit,
+        limits,
+        form.zone,
+        time_kind,
+        form.time_format if isinstance(kind, st.StringType) else None,
+        form.hold_min,
+        None if part is None else part.first_minute,
+        None if part is None else part.limit,
+        validate_share,
+    )
+    device = sf.lit(None) if form.device is None else sf.col(form.device)
+    path = sf.regexp_replace("_metadata.file_path", _FILE_SCHEME, "file:/")
+    placed = rows.select(
+        device.cast("string").alias("device"),
+        time.alias("time"),
+        _power(rows, form.value).alias("power"),
+        path.alias("path"),
+        sf.col("_metadata.row_index").alias("row"),
+    ).join(sf.broadcast(_files(spark, rows, is_house=form.device is None)), "path", "left")
+    named = placed.select(sf.coalesce("device", "house", sf.lit("")).alias("device"), "file", "row", "time", "power")
+    minutes = named.groupBy("device").applyInArrow(house_reader(rules), MINUTES).persist(StorageLevel.DISK_ONLY)
+    try:
+        with worker_error():
+            found = minutes.where(sf.col("survey").isNotNull()).select("survey").collect()
+        surveys = sorted((HouseSurvey(**json.loads(row.survey)) for row in found), key=lambda its: its.name)
+        houses = "each file is a house" if form.device is None else f"houses by column {form.device}"
+        source = f"{folder}, {houses}, column {form.value} ({unit_label})"
+        readings = minutes.where(sf.col("minute").isNotNull()).select("device", "nth", "minute", "gap_kw")
+        yield History(readings, form, surveys, source)
+    finally:
+        minutes.unpersist()
+
+
+def _parquet(spark: SparkSession, folder: Path) -> DataFrame:
     if next(folder.rglob("*.parquet"), None) is None:
         raise SourceError(folder, "holds no .parquet")
-    rows = spark.read.option("recursiveFileLookup", "true").parquet(str(folder))
-    for option, name in (("device", columns.device), ("time", columns.time), ("value", columns.value)):
-        if name not in rows.columns:
-            msg = f"--{option}-column: there is no column {name!r} among {', '.join(rows.columns)}"
+    try:
+        return spark.read.option("recursiveFileLookup", "true").parquet(str(folder))
+    except AnalysisException as error:
+        if "TIMESTAMP(NANOS" not in str(error):
+            raise
+        fix = 'write them in µs, in pandas by to_parquet(…, coerce_timestamps="us")'
+        raise SourceError(folder, f"holds times in nanoseconds, which Spark does not read: {fix}") from error
+
+
+def _with_columns(rows: DataFrame, form: ParquetFormat) -> ParquetFormat:
+    """Return ``form`` with the columns that ``rows`` have; no ``device`` if each file is a house."""
+    names = rows.columns
+    time = form.time or next((name for name in _TIMES if name in names), _TIMES[0])
+    device: str | None = form.device or _DEVICE
+    if form.device is None and _DEVICE not in names and {TIME, GAP} <= set(names) <= {TIME, *MEASURED}:
+        device = None
+    for option, name in (("device", device), ("time", time), ("value", form.value)):
+        if name is not None and name not in names:
+            msg = f"--{option}-column: there is no column {name!r} among {', '.join(names)}"
             raise SettingsError(msg)
-    instant_ms = _instant_ms(columns.time, rows.schema[columns.time].dataType)
-    kw = sf.col(columns.value).cast("double") * sf.lit(_KW_PER[columns.unit])
-    found = rows.select(
-        sf.col(columns.device).cast("string").alias("device"),
-        sf.floor(instant_ms / sf.lit(MINUTE_MS)).cast("int").alias("minute"),
-        kw.alias("gap_kw"),
-        sf.coalesce(
-            sf.col(columns.device).isNotNull()
-            & instant_ms.between(EARLIEST_MS, LATEST_MS - 1)
-            & kw.between(limits.min_kw, limits.max_kw),
-            sf.lit(False),
-        ).alias("usable"),
-        sf.col("_metadata.file_path").alias("file"),
-        sf.col("_metadata.row_index").alias("row"),
-    ).where(kw.isNotNull() & ~sf.isnan(kw))
-    return found if first_minute is None else found.where(~sf.col("usable") | (sf.col("minute") >= first_minute))
+    return replace(form, device=device, time=time)
 
 
-def houses_of(history: DataFrame) -> list[FleetHouse]:
-    """Return the houses of ``history`` with readings, by name."""
-    counts = history.groupBy("device").agg(
-        sf.count(sf.when(sf.col("usable"), True)).alias("n"), sf.count(sf.when(~sf.col("usable"), True)).alias("bad")
-    )
-    return sorted(
-        (FleetHouse(row.device, row.n, row.bad) for row in counts.collect() if row.n), key=lambda its: its.name
-    )
+def _files(spark: SparkSession, rows: DataFrame, *, is_house: bool) -> DataFrame:
+    """Return the path of each file, its number in the order of the paths, and the name of its house if it is one."""
+    paths = sorted(rows.inputFiles())
+    houses = name_houses([Path(unquote(path)) for path in paths]) if is_house else [None] * len(paths)
+    numbered = [(path, number, house) for number, (path, house) in enumerate(zip(paths, houses, strict=True))]
+    files = spark.createDataFrame(numbered, "path string, file int, house string")
+    return files.withColumn("path", sf.regexp_replace("path", _FILE_SCHEME, "file:/"))
 
 
-def in_file_order(history: DataFrame, limit: int | None) -> DataFrame:
-    """Return the usable readings, at most ``limit`` of each house, with their index in the house as column ``nth``.
-
-    The order is by file name, then by row.
-    """
-    by_house = Window.partitionBy("device").orderBy("file", "row")
-    placed = history.where("usable").withColumn("nth", sf.row_number().over(by_house))
-    return placed if limit is None else placed.where(sf.col("nth") <= limit)
-
-
-def _instant_ms(name: str, kind: st.DataType) -> Column:
-    time = sf.col(name)
+def _time(rows: DataFrame, name: str) -> tuple[Column, str]:
+    """Return the times as epoch ms with their kind, or as texts with the kind ""."""
+    time, kind = sf.col(name), rows.schema[name].dataType
     if isinstance(kind, st.NumericType):
-        return sf.when(sf.abs(time) >= _MILLISECONDS_FROM, time).otherwise(time * 1_000).cast("long")
+        number = time.cast("double")
+        instant_ms = number * 1_000
+        for least, unit_ms in reversed(EPOCH_UNITS_FROM):
+            instant_ms = sf.when(number >= least, number * unit_ms).otherwise(instant_ms)
+        return instant_ms, EPOCH_NUMBER
+    if isinstance(kind, st.TimestampType):
+        return sf.unix_millis(time).cast("double"), "a time in UTC"
+    if isinstance(kind, (st.TimestampNTZType, st.DateType, st.StringType)):
+        return time.cast("string"), ""
+    msg = f"--time-column: column {name!r} is a {kind.simpleString()}, not a timestamp, a number or a text"
+    raise SettingsError(msg)
+
+
+def _power(rows: DataFrame, name: str) -> Column:
+    """Return the power, null where it is missing, and infinite, which is out of range, where a text is no number."""
+    power, kind = sf.col(name), rows.schema[name].dataType
+    if isinstance(kind, st.NumericType):
+        return power.cast("double")
     if isinstance(kind, st.StringType):
-        return sf.unix_millis(sf.try_to_timestamp(time))
-    return sf.unix_millis(time.cast("timestamp"))
+        text = sf.trim(power)
+        number = sf.coalesce(text.try_cast("double"), sf.lit(float("inf")))
+        return sf.when(power.isNull() | text.isin(*MISSING), None).otherwise(number)
+    msg = f"--value-column: column {name!r} is a {kind.simpleString()}, not a number"
+    raise SettingsError(msg)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from gapcast.core.features import GAP
+from gapcast.recordings.options import sample_options
+
 if TYPE_CHECKING:
-    from gapcast_fleet.history import ParquetColumns
+    from gapcast_fleet.history import ParquetFormat
 
 
 def spark_options(command: Any) -> Any:
@@ -20,20 +24,35 @@ def spark_options(command: Any) -> Any:
 
 
 def history_options(command: Any) -> Any:
-    """Add the argument ``folder`` and the options of :func:`columns_of` to ``command``."""
+    """Add the argument ``folder`` and the options of :func:`format_of` to ``command``."""
     for option in (
-        click.option("--unit", type=click.Choice(["W", "kW"], case_sensitive=False), default="kW", show_default=True),
-        click.option("--value-column", default="gap_kw", show_default=True, metavar="NAME"),
-        click.option("--time-column", default="ts", show_default=True, metavar="NAME"),
-        click.option("--device-column", default="device", show_default=True, metavar="NAME"),
+        sample_options("site.timezone"),
+        click.option(
+            "--value-column", default=GAP, show_default=True, metavar="NAME", help="Column with the power values."
+        ),
+        click.option("--time-column", metavar="NAME", help="Column with the timestamps.  [default: ts or time]"),
+        click.option(
+            "--device-column",
+            metavar="NAME",
+            help="Column with the houses.  [default: device; in Parquet of `gapcast-trainer prepare` a "
+            "file is a house]",
+        ),
         click.argument("folder", metavar="FOLDER_OF_PARQUET", type=click.Path(path_type=Path)),
     ):
         command = option(command)
     return command
 
 
-def columns_of(options: Mapping[str, Any]) -> ParquetColumns:
-    """Return the columns given by :func:`history_options`."""
-    from gapcast_fleet.history import ParquetColumns  # noqa: PLC0415 - imports Spark
+def format_of(options: Mapping[str, Any], site_zone: tzinfo) -> ParquetFormat:
+    """Return the format given by :func:`history_options`."""
+    from gapcast_fleet.history import ParquetFormat  # noqa: PLC0415 - imports Spark
 
-    return ParquetColumns(*(options[name] for name in ("device_column", "time_column", "value_column", "unit")))
+    return ParquetFormat(
+        options["device_column"],
+        options["time_column"],
+        options["value_column"],
+        options["unit"],
+        options["time_format"],
+        options["zone"] or site_zone,
+        options["hold_min"],
+    )

@@ -35,8 +35,8 @@ from gapcast.recordings.recording import minute_at
 from gapcast_fleet.balance import balance
 from gapcast_fleet.distribution import begin_or_resume, distribute, group_readings, run_with_progress
 from gapcast_fleet.files import write_atomically
-from gapcast_fleet.history import ParquetColumns, read_history
-from gapcast_fleet.survey import HouseSurvey, one_a_minute, survey
+from gapcast_fleet.history import History, ParquetFormat, read_history
+from gapcast_fleet.survey import HouseSurvey
 from gapcast_fleet.window_draw import COUNTED, DRAWN, DrawJob, counter, drawer, note_path, progress_path
 
 _ABOUT, _COUNTED = "prepare.json", "counted.json"
@@ -49,7 +49,7 @@ class PrepareOptions:
     """The input of a preparation: a folder of Parquet, the window contract, the draw, and houses left out."""
 
     folder: Path
-    columns: ParquetColumns
+    form: ParquetFormat
     contract: Contract
     draw: Draw
     leave_out: tuple[str, ...] = ()
@@ -79,19 +79,34 @@ def prepare(
     ``say`` is called with progress messages. Raises :class:`SettingsError` if ``out`` belongs to another preparation or
     other readings, or if houses cannot be left out or balanced.
     """
-    say("surveying the readings")
-    draw = wanted.draw
-    history = read_history(spark, wanted.folder, wanted.columns, limits, None)
-    readings = one_a_minute(history)
-    houses = survey(history, readings, draw.validate_share)
-    if not houses:
-        raise SourceError(wanted.folder, "holds no reading")
+    say(f"reading {wanted.folder}")
+    share = wanted.draw.validate_share
+    with read_history(spark, wanted.folder, wanted.form, limits, validate_share=share) as history:
+        for line in history.lines():
+            say(line)
+        if not history.houses:
+            raise SourceError(wanted.folder, "holds no reading")
+        manifest = _draw(spark, wanted, history, out, quiet=quiet, say=say)
+    write_atomically(out / MANIFEST_FILE, manifest.text().encode())
+    return manifest
+
+
+def _draw(
+    spark: SparkSession,
+    wanted: PrepareOptions,
+    history: History,
+    out: Path,
+    *,
+    quiet: bool,
+    say: Callable[[str], object],
+) -> Manifest:
+    draw, houses, columns = wanted.draw, history.houses, history.form.document()
     sha256 = source_sha256([(house.name, house.n_readings, house.digest) for house in houses])
     begins = _begins(houses, wanted)
-    about = {"format": FORMAT, "source_sha256": sha256, "columns": asdict(wanted.columns)}
+    about = {"format": FORMAT, "source_sha256": sha256, "columns": columns}
     about |= {"contract": asdict(wanted.contract), "draw": asdict(draw), "leave_out": sorted(wanted.leave_out)}
     begin_or_resume(out / _ABOUT, about, "--to", "preparation")
-    fleet = _Fleet(spark, readings, houses, out.resolve(), quiet, say)
+    fleet = _Fleet(spark, history.minutes, houses, out.resolve(), quiet, say)
     job = DrawJob(str(fleet.folder), wanted.contract, draw.seed, begins)
     counted = fleet.count(job)
     found = {name: its.found for name, its in counted.items()}
@@ -102,19 +117,17 @@ def prepare(
             (out / note).unlink()
         raise
     chunks = fleet.draw(replace(job, n_found=found, n_taken=taken))
-    manifest = Manifest(
+    return Manifest(
         FORMAT,
         str(wanted.folder),
         sha256,
-        asdict(wanted.columns),
+        columns,
         wanted.contract,
         wanted.contract.embargo_min,
         draw,
         tuple(_in_set(house, begins[house.name], counted[house.name], taken[house.name]) for house in houses),
         tuple(chunks),
     )
-    write_atomically(out / MANIFEST_FILE, manifest.text().encode())
-    return manifest
 
 
 def lines(manifest: Manifest) -> Iterator[str]:
@@ -143,7 +156,7 @@ def _begins(houses: Sequence[HouseSurvey], wanted: PrepareOptions) -> dict[str, 
         msg = f"--leave-out: all {len(names)} houses are left out, none remains to train on"
         raise SettingsError(msg)
     from_on = wanted.draw.validate_from
-    given = None if from_on is None else minute_at("--validate-from", from_on)
+    given = None if from_on is None else minute_at("--validate-from", from_on, wanted.form.zone)
     return {
         house.name: None if house.name in wanted.leave_out else house.validate_minute if given is None else given
         for house in houses

@@ -11,7 +11,7 @@ from gapcast.commands.options import read_settings, settings_options
 from gapcast.core.reading import Limits
 from gapcast.core.training_set import MANIFEST_FILE, Contract, Draw
 from gapcast.core.window import MIN_OBSERVED
-from gapcast_fleet.options import columns_of, history_options, spark_options
+from gapcast_fleet.options import format_of, history_options, spark_options
 
 
 class _LeadTimes(click.ParamType[tuple[int, ...]]):
@@ -44,7 +44,7 @@ class _LeadTimes(click.ParamType[tuple[int, ...]]):
 @click.option("--validate-share", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1,
               show_default=True, help="Share of each house's last readings for validation.")  # fmt: skip
 @click.option(
-    "--validate-from", metavar="ISO", help="Validate on readings from this time on (UTC if it has no offset)."
+    "--validate-from", metavar="ISO", help="Validate on readings from this time on (in --timezone without an offset)."
 )
 @click.option("--leave-out", multiple=True, metavar="NAME", help="Exclude this house (may be repeated).")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
@@ -66,8 +66,9 @@ def prepare(
 
     contract = Contract(options["context"], options["padding"], options["lead_times"])
     draw = Draw(*(options[name] for name in ("seed", "windows_a_house", "validate_share", "validate_from")))
-    wanted = PrepareOptions(folder, columns_of(options), contract, draw, options["leave_out"])
-    limits = read_settings(config, assignments).limits
+    settings = read_settings(config, assignments)
+    limits, form = settings.limits, format_of(options, settings.site.zone)
+    wanted = PrepareOptions(folder, form, contract, draw, options["leave_out"])
     spark = session("gapcast-fleet prepare", conf)
     try:
         manifest = prepare_set(spark, Limits(limits.min_kw, limits.max_kw), wanted, out, say=click.echo)

@@ -1,81 +1,76 @@
-"""Statistics of a fleet's readings by house, before windows are cut."""
+"""What was understood of a fleet's history, house by house, and its summary for a terminal."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as sf
+from gapcast.recordings.series import counted
 
-from gapcast.core.grid import DAY_MIN
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class HouseSurvey:
-    """A house: its readings, one per minute, duplicates of a minute, and unusable rows.
+    """A house: its rows, how they were read, and its readings, one per minute.
 
-    ``digest`` is a hash of its readings that does not depend on their order. Its last days, from ``validate_minute``
-    on, hold the requested share of its readings.
+    ``n_rows`` includes ``n_refused``, rows that cannot be used (``problem`` describes the first), and ``n_duplicates``,
+    rows with the time of an earlier row. ``n_minutes`` are those from ``first_minute`` to ``last_minute``, of which
+    ``n_missing`` have no value. ``n_readings`` is the number of requested minutes with a value. ``digest`` is a
+    SHA-256 of all minutes. The last days, from ``validate_minute`` on, hold the requested share of the readings.
     """
 
     name: str
-    n_readings: int
-    n_duplicates: int
+    n_rows: int
     n_refused: int
-    first_minute: int
-    last_minute: int
-    validate_minute: int
-    digest: int
+    problem: str = ""
+    n_duplicates: int = 0
+    n_readings: int = 0
+    n_minutes: int = 0
+    n_missing: int = 0
+    first_minute: int = 0
+    last_minute: int = 0
+    min_kw: float = 0.0
+    mean_kw: float = 0.0
+    max_kw: float = 0.0
+    sampling: str = ""
+    time_kind: str = ""
+    digest: str = ""
+    validate_minute: int = 0
 
 
-def one_a_minute(history: DataFrame) -> DataFrame:
-    """Return the usable readings of ``history``; of several in one minute (``n_rows``) the first by file and row."""
-    first = sf.min_by("gap_kw", sf.struct("file", "row"))
-    return (
-        history.where("usable")
-        .groupBy("device", "minute")
-        .agg(first.alias("gap_kw"), sf.count(sf.lit(1)).alias("n_rows"))
-    )
+def lines(source: str, surveys: Sequence[HouseSurvey], zone: tzinfo) -> Iterator[str]:
+    """Yield the lines about all houses: rows, times, sampling, minutes, power, and what was ignored or refused."""
+    read = [its for its in surveys if its.n_minutes]
+    n_rows = sum(its.n_rows for its in surveys)
+    yield f"{source}: {counted(n_rows, 'row')}, {counted(len(read), 'house')}"
+    if read:
+        kinds = Counter(its.time_kind for its in read)
+        yield f"  each timestamp is {' or '.join(kinds)}"
+        samplings = Counter(its.sampling for its in read).most_common()
+        for sampling, n_houses in samplings[:_SHOWN]:
+            yield f"  {counted(n_houses, 'house')}: {sampling}"
+        if others := samplings[_SHOWN:]:
+            yield f"  {counted(sum(n for _, n in others), 'house')}: samples at {len(others):,} other intervals"
+        first, last = min(its.first_minute for its in read), max(its.last_minute for its in read)
+        n_minutes, n_missing = sum(its.n_minutes for its in read), sum(its.n_missing for its in read)
+        mean_kw = sum(its.mean_kw * (its.n_minutes - its.n_missing) for its in read) / (n_minutes - n_missing)
+        span = f"from {_local(first, zone)} to {_local(last, zone)} ({zone})"
+        yield f"  {n_minutes:,} minutes {span}, {n_missing:,} of them missing"
+        low_kw, high_kw = min(its.min_kw for its in read), max(its.max_kw for its in read)
+        yield f"  {low_kw:.4g} to {high_kw:.4g} kW, mean {mean_kw:.4f} kW"
+    if n_duplicates := sum(its.n_duplicates for its in read):
+        have = "has" if n_duplicates == 1 else "have"
+        yield f"  {counted(n_duplicates, 'row')} {have} the time of another row of the house: ignored"
+    if refused := [its for its in surveys if its.n_refused]:
+        of = f"{counted(sum(its.n_refused for its in refused), 'row')} of {counted(len(refused), 'house')}"
+        yield f"  {of} refused; the first, of {refused[0].name or 'no house'}: {refused[0].problem}"
+    if n_without := sum(not its.n_readings for its in read):
+        have = "has" if n_without == 1 else "have"
+        yield f"  {counted(n_without, 'house')} {have} no reading in the requested period"
 
 
-def survey(history: DataFrame, readings: DataFrame, validate_share: float) -> list[HouseSurvey]:
-    """Return the houses of ``history`` with readings, by name; ``readings`` are its :func:`one_a_minute`.
-
-    Days are in UTC.
-    """
-    days = readings.groupBy("device", sf.floor(sf.col("minute") / DAY_MIN).cast("int").alias("day")).agg(
-        sf.count(sf.lit(1)).alias("n"),
-        sf.sum("n_rows").alias("n_rows"),
-        sf.bit_xor(sf.xxhash64("minute", "gap_kw")).alias("digest"),
-        sf.min("minute").alias("first"),
-        sf.max("minute").alias("last"),
-    )
-    of_house = Window.partitionBy("device")
-    from_its_end = of_house.orderBy(sf.desc("day")).rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    enough = sf.sum("n").over(from_its_end) >= sf.lit(validate_share) * sf.sum("n").over(of_house)
-    found = (
-        days.withColumn("enough", enough)
-        .groupBy("device")
-        .agg(
-            sf.sum("n").alias("n"),
-            sf.sum("n_rows").alias("n_rows"),
-            sf.bit_xor("digest").alias("digest"),
-            sf.min("first").alias("first"),
-            sf.max("last").alias("last"),
-            sf.max(sf.when(sf.col("enough"), sf.col("day"))).alias("day"),
-        )
-    )
-    refused = dict(history.where("NOT usable").groupBy("device").count().collect())
-    return [
-        HouseSurvey(
-            row.device,
-            row.n,
-            row.n_rows - row.n,
-            refused.get(row.device, 0),
-            row.first,
-            row.last,
-            row.day * DAY_MIN,
-            row.digest,
-        )
-        for row in sorted(found.collect(), key=lambda row: row.device)
-    ]
+def _local(minute: int, zone: tzinfo) -> str:
+    return f"{datetime.fromtimestamp(minute * 60, zone):%Y-%m-%d %H:%M}"

@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,22 @@ def test_backtest_missing_minute_has_no_outcome(tmp_path: Path) -> None:
     assert rows[minute_label(FIRST + 20)] == ""
     assert rows[minute_label(FIRST + 19)] == str(kw_of(19))
     assert found.scored.n == sum(actual != "" for actual in rows.values())
+
+
+def test_backtest_filled_minute_has_no_outcome(tmp_path: Path) -> None:
+    """Of a file of samples every 10 s with a silence of 50 s."""
+    path, out = tmp_path / "plug.csv", tmp_path / "out.csv"
+    seconds = [second for second in range(0, 1_800, 10) if not 900 < second < 950]
+    rows = (f"{FIRST * 60 + second},{1 + second % 7 / 10}" for second in seconds)
+    path.write_text("\n".join(["time,kw", *rows]) + "\n", encoding="utf-8")
+    assert [one.minute - FIRST for one in read_recording(path, COLUMNS).minutes() if one.is_filled] == [15]
+    known_for_a_minute = replace(COLUMNS, hold_min=1.0)
+    assert not any(one.is_filled for one in read_recording(path, known_for_a_minute).minutes())
+    found = run([path], out=out)
+    with out.open(newline="", encoding="utf-8") as file:
+        outcomes = {row["target_at"]: row["came_kw"] for row in csv.DictReader(file)}
+    assert outcomes[minute_label(FIRST + 15)] == ""
+    assert found.scored.n == sum(actual != "" for actual in outcomes.values()) == 30 - 6 - 1
 
 
 @pytest.mark.parametrize(

@@ -40,11 +40,13 @@ class FragileBlend(Ensemble):
 
     damaged: frozenset[int] = frozenset()
 
-    def forecast(self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction]) -> EnsembleForecasts:
+    def forecast(
+        self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction], filled: Sequence[int] = ()
+    ) -> EnsembleForecasts:
         if self.damaged & set(rows.tolist()):
             msg = "damaged"
             raise IndexError(msg)
-        return super().forecast(rows, minutes, windows, predictions)
+        return super().forecast(rows, minutes, windows, predictions, filled)
 
     def forget(self, row: int) -> None:
         super().forget(row)
@@ -109,6 +111,14 @@ def test_forecast_apart_fails_the_window_that_raises_alone(n_devices: int) -> No
         assert (i, type(error)) == (poisoned, ForecastFailed)
         assert isinstance(error.__cause__, ZeroDivisionError)
         assert engine.latest_of(names[poisoned]) is None
+
+
+def test_forecast_apart_keeps_filled_minutes_of_the_others() -> None:
+    engine = Engine(Fragile())
+    warm(engine, ["a", "b", "c"])
+    batch = [one._replace(is_filled=True) for one in readings({"a": POISON_KW, "b": 1.0, "c": 2.0})]
+    accepted, _ = forecast_apart(engine, engine.accept(batch), 0)
+    assert (accepted.devices, accepted.filled) == (["b", "c"], [0, 1])
 
 
 def test_forecast_apart_gives_up_where_every_window_raises() -> None:

@@ -22,7 +22,7 @@ def means_of(holding: HeldValue, *samples: tuple[float, float | None]) -> Minute
 
 
 def closed(means: MinuteMeans) -> list[tuple[int, float]]:
-    return [(minute - NOON, power_kw) for minute, power_kw, _ in means.take_closed()]
+    return [(minute - NOON, power_kw) for minute, power_kw, *_ in means.take_closed()]
 
 
 def test_minute_is_closed_by_the_first_sample_after_it() -> None:
@@ -205,6 +205,53 @@ def test_clock_waits_for_the_longest_interval() -> None:
     assert closed(means) == []
     means.close(START + 2 * MINUTE + GRACE_MS)
     assert closed(means) == [(0, 1.0)]
+
+
+# --- filled minutes -------------------------------------------------------------------------------------
+
+
+def filled(means: MinuteMeans) -> list[tuple[int, bool]]:
+    return [(minute - NOON, is_filled) for minute, _, _, is_filled in means.take_closed()]
+
+
+def test_minute_mostly_held_beyond_the_interval_is_filled() -> None:
+    means = means_of(HeldValue(every_ms=10_000, hold_ms=180_000), (0, 1.0), (50, 2.0), (170, 5.0), (180, 5.0))
+    assert filled(means) == [(0, True), (1, True), (2, True)]
+    means.add(START + 240 * SECOND, (5.0,))
+    assert filled(means) == [(3, True)]
+
+
+@pytest.mark.parametrize(("silent_from_s", "is_filled"), [(20, False), (19.999, True)])
+def test_minute_half_measured_is_not_filled(silent_from_s: float, is_filled: bool) -> None:
+    means = means_of(TEN_SECONDS, *((second, 1.0) for second in (0, 10, silent_from_s)), (60, 1.0))
+    assert filled(means) == [(0, is_filled)]
+
+
+def test_minute_partly_covered_is_filled_by_its_covered_time() -> None:
+    means = means_of(TEN_SECONDS, (25, 1.0), (60, 1.0))
+    assert filled(means) == [(0, True)], "25 of 35 covered seconds"
+    means = means_of(TEN_SECONDS, (25, None), (30, 1.0), (40, 1.0), (50, 1.0), (60, 1.0))
+    assert filled(means) == [(0, False)], "an unknown value covers nothing"
+
+
+def test_minute_closed_by_the_clock_is_filled() -> None:
+    means = means_of(HeldValue(every_ms=10_000, hold_ms=300_000), *((second, 1.0) for second in range(0, 60, 10)))
+    means.close(START + 4 * MINUTE + GRACE_MS)
+    assert filled(means) == [(0, False), (1, True), (2, True), (3, True)]
+
+
+def test_minute_of_a_meter_that_sends_on_change_is_measured() -> None:
+    holding = HeldValue(every_ms=10_000, hold_ms=300_000, on_change=True)
+    means = means_of(holding, (0, 1.0), (200, 2.0))
+    means.close(START + 7 * MINUTE + GRACE_MS)
+    assert filled(means) == [(minute, False) for minute in range(7)]
+
+
+def test_minute_of_a_counter_is_measured() -> None:
+    means = MinuteMeans(HeldValue(every_ms=10_000, hold_ms=300_000), n_channels=1)
+    means.add_interval(START, (None,))
+    means.add_interval(START + 4 * MINUTE, (1.0,))
+    assert filled(means) == [(minute, False) for minute in range(4)]
 
 
 # --- over a restart -------------------------------------------------------------------------------------

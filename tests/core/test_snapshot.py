@@ -33,7 +33,7 @@ def readings_of(steps: Sequence[tuple[int, int]]) -> list[Reading]:
     for i, (who, step) in enumerate(steps):
         device = DEVICES[who]
         minutes[device] += step
-        readings.append(Reading(device, minutes[device], round(0.1 + i * 0.7 % 3, 3)))
+        readings.append(Reading(device, minutes[device], round(0.1 + i * 0.7 % 3, 3), is_filled=i % 5 > 2))
     return readings
 
 

@@ -344,7 +344,9 @@ def test_edge_imports_nothing_of_the_trainer(environment: dict[str, str]) -> Non
     assert not {"tensorflow", "keras", "pandas", "sklearn", "matplotlib", "gapcast_trainer"} & set(loaded)
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "replay", "check", "status", "models", "setup", "systemd-unit"])
+@pytest.mark.parametrize(
+    "command", ["run", "demo", "replay", "import", "check", "status", "models", "setup", "systemd-unit"]
+)
 def test_commands_have_help(start: Start, command: str) -> None:
     shown = start(command, "--help")
     assert shown.wait() == 0

@@ -11,15 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gapcast.backtest.houses import HouseFile
-from gapcast.backtest.run import run_backtest
+from gapcast.app.models import engine_of, load_models
+from gapcast.backtest.run import run_houses
 from gapcast.config.settings import Settings
-from gapcast.core.grid import minute_label
-from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.recording import Minute
 from tests.support.models import shipped_models
 
 #: 2010-11-01T00:00Z.
 FIRST = 21_476_160
+#: 2025-10-26T00:00Z and 2026-03-29T00:00Z: an hour before the clocks change in Berlin.
+AUTUMN_S, SPRING_S = 1_761_436_800, 1_774_742_400
 MESSAGE_S = 1_600_000_000
 
 
@@ -59,6 +60,16 @@ def minutes_of(house: int, n: int) -> Iterator[tuple[int, float]]:
             yield FIRST + 100_000, kw  # a clock's mistake
 
 
+def samples(first_s: int, n_hours: int = 3) -> Iterator[tuple[int, float]]:
+    """Samples every ten seconds (epoch s, W), some times twice, and twelve minutes without any."""
+    for i in range(n_hours * 360):
+        watts = round(400 + 300 * math.sin(i / 50) + (i % 130 < 20) * 1_500, 1)
+        if not 250 <= i < 322:
+            yield first_s + i * 10, watts
+        if i % 97 == 5:
+            yield first_s + i * 10, watts + 999  # again
+
+
 def fleet(n_houses: int = 6, n: int = 45) -> dict[str, list[tuple[int, float]]]:
     """Several such houses."""
     return {f"house-{house}": list(minutes_of(house, n)) for house in range(n_houses)}
@@ -84,13 +95,11 @@ def write_lines(folder: Path, readings: Iterable[tuple[str, int, float]], n_file
 
 
 def of_the_edge(folder: Path, houses: Mapping[str, list[tuple[int, float]]], **sections: Any) -> Forecasts:
-    """What ``gapcast backtest`` writes of these houses."""
+    """The forecasts of a gateway's engine of these houses, as ``gapcast backtest`` writes them."""
     folder.mkdir()
-    for name, minutes in houses.items():
-        lines = [f"{minute_label(minute)},{kw}" for minute, kw in minutes]
-        (folder / f"{name}.csv").write_text("\n".join(["time,kw", *lines]) + "\n", encoding="utf-8")
-    files, out = sorted(folder.glob("*.csv")), folder / "out.csv"
-    run_backtest(settings(**sections), files, FileFormat(Layout("time", "kw", unit="kW")), HouseFile(), out=out)
+    out, chosen = folder / "out.csv", settings(**sections)
+    readings = {name: (Minute(*one) for one in minutes) for name, minutes in sorted(houses.items())}
+    run_houses(engine_of(chosen, load_models(chosen)), readings, out=out)
     with out.open(newline="", encoding="utf-8") as lines_of:
         return {
             (row["device"], row["observed_at"]): ForecastKw(*(float(row[name]) for name in ForecastKw._fields))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pyarrow as pa
@@ -16,50 +20,79 @@ from gapcast.backtest.houses import HouseFile
 from gapcast.backtest.report import document
 from gapcast.backtest.run import run_backtest as run_of_the_edge
 from gapcast.core.errors import SettingsError, SourceError
-from gapcast.core.grid import minute_label
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast_fleet.backtest import BacktestOptions, join, lines, run_backtest
 from gapcast_fleet.groups import group_runner, read_result, result_path
-from gapcast_fleet.history import ParquetColumns
+from gapcast_fleet.history import ParquetFormat
 from gapcast_fleet.identity import identity_of
 from gapcast_fleet.score import fleet_settings
 from gapcast_fleet.worker import WorkerTask
-from tests.fleet.houses import FIRST, fleet, settings
+from tests.fleet.houses import AUTUMN_S, FIRST, SPRING_S, fleet, samples, settings
 
-HOUSES = fleet(5, 200)
-PART = HouseFile(minute_label(FIRST + 10), 150, minute_label(FIRST + 60))
+BERLIN = ZoneInfo("Europe/Berlin")
+FORM = ParquetFormat("house", "at", "watts", "W", zone=BERLIN)
+PART = HouseFile("2010-11-01T01:10", 150, "2010-11-01T02:00", BERLIN)
+#: Rows by house, in order of arrival: epoch s, and W.
+HOUSES = {name: [(minute * 60, 1_000 * kw) for minute, kw in minutes] for name, minutes in fleet(5, 200).items()} | {
+    "autumn": list(samples(AUTUMN_S)),
+    "spring": list(samples(SPRING_S)),
+}
+
+
+def local(second: int) -> datetime:
+    """What the clock on the wall shows."""
+    return datetime.fromtimestamp(second, BERLIN).replace(tzinfo=None)
 
 
 def write_parquet(folder: Path) -> None:
-    """The houses by the hour, as a data platform keeps them: all houses in each file, in turn."""
+    """The houses part by part, as a data platform keeps them: all houses in each file, in turn, in local time."""
     folder.mkdir()
-    n_each = 40
-    for at in range(0, 400, n_each):
-        rows = [(name, *one) for name, minutes in HOUSES.items() for one in minutes[at : at + n_each]]
-        if rows:
-            device, minute, kw = zip(*rows, strict=True)
-            times = pa.array([one * 60_000_000 for one in minute]).cast(pa.timestamp("us"))
-            table = {"house": device, "at": times, "watts": [1_000 * one for one in kw]}
-            pq.write_table(pa.table(table), folder / f"part-{at:04d}.parquet")
+    n_each = 120
+    for at in range(0, max(map(len, HOUSES.values())), n_each):
+        rows = [(name, *one) for name, its in HOUSES.items() for one in its[at : at + n_each]]
+        device, second, watts = zip(*rows, strict=True)
+        times = pa.array([local(one) for one in second], pa.timestamp("us"))
+        table = {"house": device, "at": times, "watts": watts}
+        pq.write_table(pa.table(table), folder / f"part-{at:04d}.parquet")
+
+
+def write_csv(folder: Path) -> list[Path]:
+    """A file for each house, in order of time, as `gapcast backtest` reads it."""
+    files = []
+    for name, rows in HOUSES.items():
+        files.append(folder / f"{name}.csv")
+        lines_of = [f"{local(second)},{watts}" for second, watts in sorted(rows, key=itemgetter(0))]
+        files[-1].write_text("\n".join(["at,watts", *lines_of, ""]), encoding="utf-8")
+    return files
 
 
 @pytest.fixture
 def question(tmp_path: Path) -> BacktestOptions:
     write_parquet(tmp_path / "in")
-    return BacktestOptions(tmp_path / "in", ParquetColumns("house", "at", "watts", "W"), PART, houses_at_once=2)
+    return BacktestOptions(tmp_path / "in", FORM, PART, houses_at_once=3)
 
 
 def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: BacktestOptions, tmp_path: Path) -> None:
-    files = []
-    for name, minutes in HOUSES.items():
-        files.append(tmp_path / f"{name}.csv")
-        its = [f"{minute_label(minute)},{kw}" for minute, kw in minutes]
-        files[-1].write_text("\n".join(["time,kw", *its]) + "\n", encoding="utf-8")
-    edge = document(run_of_the_edge(settings(), files, FileFormat(Layout("time", "kw", unit="kW")), PART))
+    """Minutes out of order, and samples across both clock changes, all in local time, with gaps and duplicates."""
+    form, understood = FileFormat(Layout("at", "watts", unit="W", zone=BERLIN)), list[str]()
+    edge = document(run_of_the_edge(settings(), write_csv(tmp_path), form, PART))
     results = tmp_path / "results"
-    found = document(run_backtest(spark, settings(), question, results, quiet=True))
-    assert found["scored"]["n"] > 300
+    found = document(run_backtest(spark, settings(), question, results, quiet=True, say=understood.append))
+    assert found["scored"]["n"] > 500
+    assert {name: house["scored"]["n"] > 50 for name, house in found["houses"].items()} == dict.fromkeys(HOUSES, True)
     assert flat(found | {"took_s": 0}) == pytest.approx(flat(edge | {"took_s": 0}), abs=1e-5, nan_ok=True)
+
+    text = "\n".join(understood)
+    for part in (
+        "7 houses",
+        "column watts (W)",
+        "each timestamp is a time without an offset, in Europe/Berlin",
+        "2 houses: a sample every 10 s, averaged over each minute",
+        "5 houses: one row a minute",
+        "from 2010-11-01 01:00 to 2026-03-29 04:59 (Europe/Berlin)",
+        "have the time of another row of the house: ignored",
+    ):
+        assert part in text, text
 
     # One group is lost: it is run again, the others are not.
     lost, kept = result_path(results, 0), result_path(results, 2)
@@ -70,8 +103,9 @@ def test_fleet_backtest_equals_gapcast_backtest(spark: SparkSession, question: B
     assert kept.stat().st_mtime_ns == written_ns
     assert json.loads((results / "scores.json").read_text())["scored"] == document(again)["scored"]
     assert any("skill by house" in line for line in lines(again))
-    with pytest.raises(SettingsError, match="belongs to another back-test"):
-        run_backtest(spark, settings(forecast={"learn": False}), question, results, quiet=True)
+    other = replace(question, form=replace(FORM, zone=UTC))
+    with pytest.raises(SettingsError, match=r"belongs to another back-test \(identity, columns, groups differ\)"):
+        run_backtest(spark, settings(forecast={"learn": False}), other, results, quiet=True)
 
 
 def flat(value: object, name: str = "") -> dict[str, object]:
@@ -86,13 +120,19 @@ def flat(value: object, name: str = "") -> dict[str, object]:
 def test_fleet_backtest_invalid_folder_is_rejected(
     spark: SparkSession, question: BacktestOptions, tmp_path: Path
 ) -> None:
-    other = BacktestOptions(question.folder, ParquetColumns("house", "at", "kw"), PART)
+    other = replace(question, form=ParquetFormat("house", "at", "kw"))
     with pytest.raises(SettingsError, match=r"--value-column: there is no column 'kw' among house, at, watts"):
         run_backtest(spark, settings(), other, tmp_path / "results")
+    with pytest.raises(SettingsError, match=r"--device-column: there is no column 'device' among house, at, watts"):
+        run_backtest(spark, settings(), replace(question, form=ParquetFormat()), tmp_path / "results")
+    with pytest.raises(SettingsError, match=r"--value-column: column 'at' is a timestamp_ntz, not a number"):
+        run_backtest(spark, settings(), replace(question, form=replace(FORM, value="at")), tmp_path / "results")
+    (tmp_path / "ns").mkdir()
+    pq.write_table(pa.table({"ts": pa.array([0], pa.timestamp("ns"))}), tmp_path / "ns" / "a.parquet")
+    with pytest.raises(SourceError, match=r"holds times in nanoseconds, .* coerce_timestamps=\"us\""):
+        run_backtest(spark, settings(), replace(question, folder=tmp_path / "ns"), tmp_path / "results")
     with pytest.raises(SourceError, match=r"holds no \.parquet"):
-        run_backtest(
-            spark, settings(), BacktestOptions(tmp_path / "none", ParquetColumns(), PART), tmp_path / "results"
-        )
+        run_backtest(spark, settings(), replace(question, folder=tmp_path / "none"), tmp_path / "results")
 
 
 def test_fleet_backtest_worker_writes_a_groups_result(tmp_path: Path) -> None:

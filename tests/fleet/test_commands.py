@@ -58,10 +58,12 @@ def test_score_second_run_on_a_checkpoint_is_rejected(tmp_path: Path) -> None:
 def test_fleet_backtest_prints_a_table_and_writes_scores(tmp_path: Path) -> None:
     write_parquet(tmp_path / "in")
     columns = ("--device-column", "house", "--time-column", "at", "--value-column", "watts", "--unit", "W")
-    result = run("backtest", tmp_path / "in", "--results", tmp_path / "results", "--limit", 40, *columns)
+    arguments = ("--limit", 40, "--timezone", "Europe/Berlin", *columns)
+    result = run("backtest", tmp_path / "in", "--results", tmp_path / "results", *arguments)
     assert result.exit_code == 0, result.output
-    assert "all 5 houses: " in result.output
-    assert len(json.loads((tmp_path / "results" / "scores.json").read_text())["houses"]) == 5
+    assert "all 7 houses: " in result.output
+    assert "(Europe/Berlin)" in result.output
+    assert len(json.loads((tmp_path / "results" / "scores.json").read_text())["houses"]) == 7
 
 
 @pytest.mark.parametrize(

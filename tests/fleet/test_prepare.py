@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -23,15 +24,19 @@ from gapcast.core.grid import DAY_MIN, minute_label
 from gapcast.core.reading import Limits
 from gapcast.core.training_set import MANIFEST_FILE, PARTS, TEST, TRAIN, VALIDATE, Contract, Draw, Manifest, row_type
 from gapcast.core.window import WindowSpec
+from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.recording import read_recording
 from gapcast.recordings.series import Series
 from gapcast_fleet.balance import balance
 from gapcast_fleet.cli import main
-from gapcast_fleet.history import ParquetColumns
+from gapcast_fleet.history import ParquetFormat
 from gapcast_fleet.prepare import PrepareOptions, lines, prepare
 from gapcast_fleet.window_draw import note_path, places
+from gapcast_trainer import clean_file_writer
 from gapcast_trainer.split import MinuteSplit, SplitPart
 from gapcast_trainer.windows import WindowTask, examples
 from tests.fleet.conftest import CONF
+from tests.fleet.houses import AUTUMN_S, SPRING_S, samples
 from tests.fleet.test_kills import Command
 from tests.trainer.training_sets import manifest_of, write_set
 
@@ -79,7 +84,7 @@ def readings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def wanted(readings: Path) -> PrepareOptions:
-    return PrepareOptions(readings, ParquetColumns(), CONTRACT, Draw(validate_share=0.2), ("stranger",))
+    return PrepareOptions(readings, ParquetFormat(), CONTRACT, Draw(validate_share=0.2), ("stranger",))
 
 
 def rows_of(folder: Path, manifest: Manifest, part: str) -> np.ndarray:
@@ -133,25 +138,69 @@ def test_prepare_houses_give_equal_counts_in_disjoint_parts(
         assert of[name].mean_square_kw2 == pytest.approx(np.nanmean(learnt_kw**2))
 
 
-def test_prepare_windows_equal_the_trainers(spark: SparkSession, wanted: PrepareOptions, tmp_path: Path) -> None:
-    everything = replace(wanted, draw=replace(wanted.draw, windows_a_house=100_000, validate_share=0.2))
-    manifest = prepare(spark, Limits(), everything, tmp_path / "set", quiet=True)
+def windows_equal_the_trainers(folder: Path, manifest: Manifest, houses: Mapping[str, Series]) -> None:
+    """Fails where a window of the set is not one that the trainer cuts from the house, or is missing."""
+    task = WindowTask(WindowSpec(manifest.contract.context), manifest.contract.lead_times_min)
+    late = datetime(2030, 1, 1, tzinfo=UTC)
     for place, house in enumerate(manifest.houses):
-        series = Series(BEGINS[house.name], power_of(house.name))
-        task = WindowTask(WindowSpec(CONTRACT.context), CONTRACT.lead_times_min)
         begins = datetime.fromisoformat(house.validate_from or "2010-01-02T00:00Z")
-        late = datetime(2030, 1, 1, tzinfo=UTC)
         ends = late if house.validate_from else late.replace(year=2010, month=1, day=3)
         split = MinuteSplit(begins, ends, late.replace(year=2031), manifest.embargo_min)
         for part, its in ((TRAIN, SplitPart.TRAIN), (VALIDATE, SplitPart.VALIDATE), (TEST, SplitPart.TEST)):
-            rows = rows_of(tmp_path / "set", manifest, part)
+            rows = rows_of(folder, manifest, part)
             rows = rows[rows["house"] == place]
-            expected = examples(series, task, split, its)
+            expected = examples(houses[house.name], task, split, its)
             np.testing.assert_array_equal(rows["observed_minute"], expected.observed_minute)
             np.testing.assert_array_equal(rows["window_kw"], expected.inputs()[:, :, 0])
             np.testing.assert_array_equal(rows["target_kw"], expected.target_kw)
             np.testing.assert_array_equal(rows["n_observed"], expected.n_observed)
             np.testing.assert_array_equal(rows["n_recent"], expected.n_recent)
+
+
+def test_prepare_of_local_samples_equals_the_trainers(spark: SparkSession, tmp_path: Path) -> None:
+    """Samples across both clock changes, from rows of all houses, and from a clean file for each house."""
+    zone, time_format = ZoneInfo("Europe/Berlin"), "%d.%m.%Y %H:%M:%S"
+    layout, series, rows = Layout("at", "power_w", time_format=time_format, zone=zone), dict[str, Series](), []
+    for name, first_s in (("autumn", AUTUMN_S), ("spring", SPRING_S)):
+        its = [(f"{datetime.fromtimestamp(s, zone):{time_format}}", watts) for s, watts in samples(first_s)]
+        text = "\n".join(["at,power_w", *(f"{at},{watts}" for at, watts in its), ""])
+        (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
+        recording = read_recording(tmp_path / f"{name}.csv", FileFormat(layout))
+        series[name] = recording.series
+        (tmp_path / "clean").mkdir(exist_ok=True)
+        clean_file_writer.write(recording.series, recording.report, tmp_path / "clean" / f"{name}.parquet")
+        rows += [(name, at, watts) for at, watts in its]
+    (tmp_path / "raw").mkdir()
+    pq.write_table(
+        pa.table(dict(zip(("home", "at", "power_w"), zip(*rows, strict=True), strict=True))),
+        tmp_path / "raw" / "all.parquet",
+    )
+    draw = Draw(windows_a_house=1_000, validate_from="2025-10-26T03:30")  # 02:30Z
+    raw = PrepareOptions(
+        tmp_path / "raw", ParquetFormat("home", "at", "power_w", time_format=time_format, zone=zone),
+        Contract(context=10, lead_times_min=(1, 5)), draw, ("spring",),
+    )  # fmt: skip
+    clean = replace(raw, folder=tmp_path / "clean", form=ParquetFormat(zone=zone))
+    of_raw, of_clean = (
+        prepare(spark, Limits(), its, tmp_path / f"set-{its.folder.name}", quiet=True) for its in (raw, clean)
+    )
+    assert [its.n_duplicates for its in of_raw.houses] == [11, 11]
+    assert [its.validate_from for its in of_raw.houses] == ["2025-10-26T02:30:00Z", None]
+    assert of_raw.columns == {
+        "device": "home", "time": "at", "value": "power_w", "unit": "W", "time_format": time_format,
+        "zone": "Europe/Berlin",
+    }  # fmt: skip
+    assert (of_clean.source_sha256, of_clean.chunks) == (of_raw.source_sha256, of_raw.chunks)
+    assert [of_raw.n_rows(part) > 10 for part in PARTS] == [True] * 3
+    windows_equal_the_trainers(tmp_path / "set-raw", of_raw, series)
+
+
+def test_prepare_windows_equal_the_trainers(spark: SparkSession, wanted: PrepareOptions, tmp_path: Path) -> None:
+    everything = replace(wanted, draw=replace(wanted.draw, windows_a_house=100_000, validate_share=0.2))
+    manifest = prepare(spark, Limits(), everything, tmp_path / "set", quiet=True)
+    windows_equal_the_trainers(
+        tmp_path / "set", manifest, {name: Series(BEGINS[name], power_of(name)) for name in DAYS}
+    )
 
     # It was ended before a group was done, and before the manifest: it goes on, and comes to the same.
     before = {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()}

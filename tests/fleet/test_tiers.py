@@ -1,7 +1,7 @@
 """The same readings give the same forecasts on all tiers.
 
-``gapcast run``, ``gapcast backtest``, three workers that share the meters by shards, and Spark: all with the models and
-the learning that are on by default, each given the readings of the houses in another order.
+``gapcast run``, the loop of ``gapcast backtest``, three workers that share the meters by shards, and Spark: all with
+the models and the learning that are on by default, each given the readings of the houses in another order.
 """
 
 from __future__ import annotations

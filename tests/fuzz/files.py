@@ -164,16 +164,18 @@ def check_readings_file(data: bytes) -> None:
     head, _, content = data.partition(FIELD)
     suffix = {b"z": ".zip", b"g": ".gz"}.get(head[:1], ".csv")
     zone = ZoneInfo("Europe/Berlin") if head[2:3] == b"l" else UTC
-    form = FileFormat(Layout("time", "power", unit="W", zone=zone)) if head[1:2] == b"c" else FileFormat()
+    form = FileFormat(Layout("time", "power", unit="W", zone=zone)) if head[1:2] == b"c" else FileFormat(zone=zone)
+    if head[1:2] == b"e":
+        form = FileFormat(unit="W", zone=zone)
     limits = Limits()
     with written(content, f"readings{suffix}") as path, suppress(SourceError):
-        for minute, gap_kw in read_recording(path, form, limits).minutes():
+        for minute, gap_kw, _ in read_recording(path, form, limits).minutes():
             assert limits.min_kw <= gap_kw <= limits.max_kw
             assert minute < minute_of(LATEST_MS)
 
 
 def readings_file_seeds() -> list[bytes]:
-    """Return files in UCI's own format and with named columns, plain and packed."""
+    """Return files in UCI's own format, with named columns, and exports of databases, plain and packed."""
     uci_rows = b"16/12/2006;17:24:00;4.216;0;240;1;0;1;17\n16/12/2006;17:25:00;?;?;?;?;?;?;\n"
     uci = ";".join(uci_file.COLUMNS).encode() + b"\n" + uci_rows
     named = b"time,power\n2010-11-01T00:00:00,250\n2010-11-01T00:01:00,-10.5\n2010-11-01T00:02:00,\n"
@@ -181,8 +183,20 @@ def readings_file_seeds() -> list[bytes]:
     quoted = b'\xef\xbb\xbf"time"\t"power"\n"2010-11-01 00:00"\t"250"\n'
     packed = _zipped([("a.csv", named)], zipfile.ZIP_DEFLATED)
     seeds = [(b"-u", uci), (b"-c", named), (b"-cl", named), (b"-c", epochs), (b"-c", quoted)]
+    seeds += [(b"-e", content) for content in _exports()]
     seeds += [(b"gu", gzip.compress(uci, mtime=0)), (b"zc", packed)]
     return [head + FIELD + content for head, content in seeds]
+
+
+def _exports() -> list[bytes]:
+    """Return an export of each kind."""
+    return [
+        b"entity_id,state,last_changed\nsensor.p,250,2026-04-01T12:00:00.123Z\nsensor.p,unknown,2026-04-01T12:01:00.5Z\n",
+        b"statistic_id\tunit\tstart\tmean\nsensor.p\tW\t01.04.2026 12:00\t250\nsensor.p\tW\t01.04.2026 12:05\t260\n",
+        b"#datatype,string,long,dateTime:RFC3339,double,string\n,result,table,_time,_value,_measurement\n"
+        b",,0,2026-04-01T12:00:00Z,250,W\n\n,result,table,_time,_value,_measurement\n,,0,2026-04-01T12:01:00Z,260,W\n",
+        b'name,tags,time,value\nW,"host=a,entity_id=p",1775044800000000000,250\nW,"host=a",1775044860000000000,260\n',
+    ]
 
 
 def repack_readings_file(data: bytes, seed: int) -> bytes:
@@ -206,7 +220,8 @@ TARGETS = (
     Target("archive", check_archive, archive_seeds, (MODEL_FILE, CARD_FILE, "ustar", "PK"), 16_384, repack_archive),
     Target(
         "readings-file", check_readings_file, readings_file_seeds,
-        ("time", "power", "Date;Time;Global_active_power", "nan", "1e999", "2010-11-01T00:00", '"', "\n"),
+        ("time", "power", "Date;Time;Global_active_power", "_time", "entity_id", "#datatype", "nan", "1e999",
+         "2010-11-01T00:00", '"', "\n"),
         repack=repack_readings_file,
     ),
 )  # fmt: skip

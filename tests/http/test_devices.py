@@ -27,6 +27,7 @@ def test_device_status(with_devices: Rest) -> None:
     assert document["device"] == "home"
     assert document["online"] is None
     assert document["last_reading"] == {"ts": minute_label(FIRST + 11), "gap_kw": 2.75}
+    assert document["last_reading_filled"] is False
     assert document["n_observed"] == 12
     assert document["context"] == with_devices.service.queries.published_model.spec.context
     assert document["forecast"] == with_devices.client.get("/predict", params={"device": "home"}).json()
@@ -38,6 +39,16 @@ def test_device_before_its_first_forecast(with_devices: Rest) -> None:
     document = with_devices.client.get("/devices/young").json()
     assert document["forecast"] is None
     assert document["n_observed"] == 1
+
+
+def test_device_whose_newest_minute_is_filled_says_so(rest: Rest) -> None:
+    rest.push(*(Reading("silent", FIRST + minute, 1.5, is_filled=minute == 2) for minute in range(3)))
+    document = rest.client.get("/devices/silent").json()
+    assert (document["last_reading_filled"], document["n_observed"]) == (True, 2)
+    assert document["forecast"]["observed_at"] == minute_label(FIRST + 2)
+    rest.push(Reading("silent", FIRST + 3, 1.5))
+    assert rest.client.get("/devices/silent").json()["last_reading_filled"] is False
+    rest.client.delete("/devices/silent")
 
 
 def test_devices_are_paged_by_name(with_devices: Rest) -> None:

@@ -90,6 +90,12 @@ def test_events_of_a_reading_and_its_forecast(rest: Rest) -> None:
         assert second.id == first.id + 1
 
 
+def test_events_mark_the_reading_of_a_filled_minute(rest: Rest) -> None:
+    with reading(rest) as reader:
+        rest.push(Reading("home", next(minutes), 1.5, is_filled=True))
+        assert reader.next("reading").data["filled"] is True
+
+
 def test_events_omit_rejected_readings(rest: Rest) -> None:
     with reading(rest) as reader:
         (minute,) = push(rest)

@@ -16,11 +16,13 @@ from gapcast.core.grid import minute_label
 from gapcast.core.learning.summary import EVER, LAST_DAY, Summary
 from gapcast.recordings.layout import FileFormat, Layout
 from gapcast.recordings.recording import Minute, read_recording
+from gapcast.replay.publisher import MeterPublisher
 from gapcast.sample import sample_path
 from tests.integration.conftest import Connect, StartGateway
 from tests.support.brokers import Broker
 from tests.support.gateways import Gateway, gateway_settings
 from tests.support.peers import Peer
+from tests.support.ports import LOOPBACK
 from tests.support.waiting import wait_until
 
 #: Half a day: enough for a verdict, and the weights and the interval have moved.
@@ -109,3 +111,13 @@ def wait_for_scores(gateway: Gateway, n: int) -> None:
         return gateway.service.queries.live_scores()[0][EVER].n
 
     wait_until(lambda: scored() >= n, lambda: f"{n} outcomes, {scored()} scored", 30.0)
+
+
+def test_replay_marks_filled_minutes(broker: Broker, connect: Connect) -> None:
+    peer, topic = connect(broker), "gap/home/reading"
+    peer.subscribe(topic)
+    with MeterPublisher(LOOPBACK, broker.port, topic) as meter:
+        meter.publish(Minute(21_476_160, 1.0))
+        meter.publish(Minute(21_476_161, 1.5, is_filled=True))
+    first, second = (message.document for message in peer.wait_for(topic, 2))
+    assert (first, second["filled"]) == ({"ts": "2010-11-01T00:00:00Z", "gap_kw": 1.0}, True)

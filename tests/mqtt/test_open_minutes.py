@@ -25,7 +25,15 @@ METERS: dict[str, dict[str, Any]] = {
     "late": TIMED | {"every_s": 10, "lateness_s": 15},
     "parts": {"topic": "meter/{device}/{part}", "format": "number", "value": "a - b", "unit": "kW", "every_s": 10},
     "counter": TIMED | {"value": "kwh", "unit": "kWh", "every_s": 10, "hold_s": 120},
-    "on change": {"topic": "meter/{device}", "format": "number", "unit": "kW", "every_s": 10, "hold_s": 600},
+    "held": {"topic": "meter/{device}", "format": "number", "unit": "kW", "every_s": 10, "hold_s": 600},
+    "on change": {
+        "topic": "meter/{device}",
+        "format": "number",
+        "unit": "kW",
+        "every_s": 10,
+        "hold_s": 600,
+        "on_change": True,
+    },
 }
 #: Seconds to the next message, how much earlier its own time is, and what it says.
 MESSAGES = st.lists(
@@ -150,6 +158,20 @@ def test_open_minute_takes_the_backlog_before_the_clock() -> None:
     silent = resumed(feed, source)
     assert silent.wait(9) == []
     assert [one.reading for one in silent.wait(600)][:1] == [Reading("home", FIRST, 2.0)]
+
+
+@pytest.mark.parametrize("end", [killed, stopped])
+def test_open_minute_held_before_the_restart_is_filled(tmp_path: Path, end: Any) -> None:
+    life = begun("held", tmp_path)
+    for second in (0, 5, 60):
+        life.send("meter/home", "2", LONG_AGO_MS + second * SECOND)
+    life.wait(59)  # the minute is open, and nothing came for most of it
+    life.journal_batch(life.readings)
+    (tmp_path / "after").mkdir()
+    after = end(life, "held", tmp_path / "after")
+    after.wait(60)
+    assert life.readings == [Reading("home", FIRST, 2.0, is_filled=True)]
+    assert after.readings == [Reading("home", FIRST + 1, 2.0, is_filled=True)]
 
 
 def test_open_minute_replayed_duplicate_has_no_effect() -> None:

@@ -52,6 +52,14 @@ def test_decode_reading_time_in_any_form_gives_its_minute(ts: str) -> None:
     assert read(f'{{"ts": {ts}, "gap_kw": 1.234}}'.encode()) == Reading("home", OBSERVED_MINUTE, 1.234)
 
 
+@pytest.mark.parametrize(
+    ("value", "is_filled"), [(b"true", True), (b"false", False), (b"null", False), (b"1", False), (b'"true"', False)]
+)
+def test_decode_reading_states_a_filled_minute(value: bytes, is_filled: bool) -> None:
+    payload = b'{"ts": 1288571340, "gap_kw": 1.234, "filled": %b}' % value
+    assert read(payload) == Reading("home", OBSERVED_MINUTE, 1.234, is_filled=is_filled)
+
+
 @pytest.mark.parametrize("payload", [b"0", b"-0", b"7", b"-3.5", b"100", b"-100", b"1e-9", b"1.5E1"])
 def test_decode_reading_any_number_within_limits_is_a_power(payload: bytes) -> None:
     assert read(payload).gap_kw == float(payload)

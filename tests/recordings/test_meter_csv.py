@@ -55,7 +55,7 @@ def test_csv_missing_value(tmp_path: Path, missing: str) -> None:
 @pytest.mark.parametrize(
     "stamp",
     ["2020-01-01T00:00:00Z", "2020-01-01 01:00:00+01:00", "2019-12-31T19:00-05:00", "20200101T000000Z", "1577836800",
-     "1577836800.0", "1577836800000"],
+     "1577836800.0", "1577836800000", "1577836800000000", "1577836800000000000"],
 )  # fmt: skip
 def test_csv_time_formats(tmp_path: Path, stamp: str) -> None:
     assert times(meter_csv.read(written(tmp_path, [f"{stamp},1"]), LAYOUT)) == ["2020-01-01T00:00:00"]
@@ -255,8 +255,7 @@ def test_csv_other_file_is_rejected(tmp_path: Path, content: bytes, error: str) 
 
 
 def test_csv_endless_line_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (text_file, meter_csv):
-        monkeypatch.setattr(module, "BLOCK_BYTES", 500)
+    monkeypatch.setattr(text_file, "BLOCK_BYTES", 500)
     path = tmp_path / "meter.csv"
     path.write_bytes(b"time,power_w\n" + b"1" * 5_000)
     with pytest.raises(SourceError, match="line 2: is longer than any line of readings"):

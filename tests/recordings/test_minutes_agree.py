@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.meters.minutes import HeldValue, MinuteMeans, SampleResult
-from gapcast.recordings.minute_means import SamplingInterval, to_minutes
+from gapcast.core.meters.minutes import HeldValue, MinuteMean, MinuteMeans, SampleResult
+from gapcast.recordings.minute_means import SamplingInterval, filled_minutes, to_minutes
 
 SECOND, MINUTE = 1_000, 60_000
 START_MS = 1_672_531_200_000
@@ -23,8 +24,8 @@ holdings = st.tuples(st.integers(1, 20), st.integers(1, 30)).map(
 )
 
 
-def by_minute(means: MinuteMeans, n_channels: int) -> list[dict[int, float]]:
-    closed = [(minute, (power_kw, *others)) for minute, power_kw, others in means.take_closed()]
+def by_minute(minutes: Sequence[MinuteMean], n_channels: int) -> list[dict[int, float]]:
+    closed = [(minute, (power_kw, *others)) for minute, power_kw, others, _ in minutes]
     return [
         {minute: value for minute, values in closed if (value := values[channel]) is not None}
         for channel in range(n_channels)
@@ -48,7 +49,12 @@ def test_edge_minutes_equal_the_trainers(
         assert means.add(at_ms, (kw, v)) is SampleResult.TAKEN
     means.close(int(instant_ms[-1]) + round(hold_min * MINUTE) + 10 * MINUTE)
 
-    streamed_kw, streamed_v = by_minute(means, 2)
+    closed = means.take_closed()
+    filled = filled_minutes(instant_ms, columns["gap_kw"], sampling)
+    assert filled is not None
+    assert [one.minute for one in closed if one.is_filled] == (first + np.flatnonzero(filled)).tolist()
+
+    streamed_kw, streamed_v = by_minute(closed, 2)
     expected_kw = {first + i: kw for i, kw in enumerate(whole["gap_kw"].tolist()) if not math.isnan(kw)}
     assert streamed_kw == pytest.approx(expected_kw, abs=1e-9)
     # A minute without a mean power is missing as a whole, whatever else is known of it.
@@ -72,11 +78,14 @@ def test_edge_minutes_with_late_samples_equal_the_trainers(
     order = [0, *order[:first], *order[first + 1 :]]  # what comes before the first of all is before it began
     hold_ms = round((sampling.hold_min or 0) * MINUTE)
 
-    found = []
+    found, filled = [], []
     for arrivals in (range(len(instants)), order):
         means = MinuteMeans(HeldValue(round(sampling.usual_s * SECOND), hold_ms, lateness_s * SECOND), n_channels=1)
         for i in arrivals:
             assert means.add(instants[i], (float(i),)) is SampleResult.TAKEN
         means.close(instants[-1] + hold_ms + 10 * MINUTE)
-        found.append(by_minute(means, 1)[0])
+        closed = means.take_closed()
+        found.append(by_minute(closed, 1)[0])
+        filled.append([one.minute for one in closed if one.is_filled])
     assert found[1] == pytest.approx(found[0], abs=1e-9)
+    assert filled[1] == filled[0]

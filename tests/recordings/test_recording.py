@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -128,6 +129,13 @@ def test_encrypted_zip_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(packed)
     with pytest.raises(SourceError, match=r"a\.zip: is a zip that cannot be opened .*encrypted"):
         read_recording(tmp_path / "a.zip")
+
+
+def test_parquet_without_pyarrow_is_an_error_with_the_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    with pytest.raises(SourceError, match=r"a\.parquet: is Parquet, which needs pyarrow: pip install"):
+        read_recording(tmp_path / "a.parquet")
 
 
 def test_missing_file_and_damaged_parquet_are_errors(tmp_path: Path) -> None:

@@ -25,9 +25,11 @@ from gapcast.core.errors import SettingsError, StatusError
 from gapcast.json_input import JsonError, decode_json
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import ReceivedMessage
-from gapcast.setup.broker_access import EVERYTHING
-from gapcast.setup.message_listener import candidates
 from gapcast.setup.message_recording import MessageRecording
+from gapcast.setup.meter_candidates import candidates
+from gapcast.setup.meter_sum import SumTerm, sum_of
+from gapcast.setup.preset_answers import MeterAnswer
+from gapcast.setup.preset_recognition import single_meters
 from gapcast.status.rest_client import RestClient
 from gapcast.status.status_snapshot import fetch_snapshot
 from gapcast.terminal_text import printable
@@ -86,10 +88,14 @@ def recording_of(messages: list[tuple[str, str]]) -> MessageRecording:
 @given(st.lists(st.tuples(st.sampled_from(TOPICS), st.sampled_from(PAYLOADS) | json_text), min_size=1, max_size=3))
 def test_setup_any_hostile_message_makes_no_error(messages: list[tuple[str, str]]) -> None:
     recording = recording_of(messages)
-    for topic in (EVERYTHING, messages[0][0]):
-        for candidate in candidates(recording, "Europe/Paris", topic, None):
+    for topic in (None, messages[0][0]):
+        found = candidates(recording, "Europe/Paris", MeterAnswer(topic))
+        for candidate in found:
             assert candidate.devices
             assert printable(candidate.title).isprintable() or "\n" in candidate.title
+            assert all(len(one.devices) == 1 for one in single_meters(candidate, recording, "Europe/Paris"))
+        total = sum_of([SumTerm(1, candidate) for candidate in found], recording, "Europe/Paris")
+        assert total is None or list(total.devices) == ["home"]
 
 
 @pytest.mark.mosquitto

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.brokers import MosquittoBroker
+from gapcast.config.loader import load
+from tests.support.brokers import MosquittoBroker, guarded_mosquitto
 from tests.support.peers import peer_of
 from tests.support.terminal import Terminal, in_terminal
 
@@ -22,7 +24,10 @@ METERS: list[dict[str, Any]] = tomllib.loads(
     (Path(__file__).parents[1] / "fixtures" / "meters.toml").read_text(encoding="utf-8")
 )["meter"]
 Messages = Sequence[tuple[str, str]]
-Sending = Callable[..., AbstractContextManager[None]]
+Setup = Callable[..., AbstractContextManager[Terminal]]
+Script = Callable[..., subprocess.CompletedProcess[str]]
+PASSWORD = "broker-word-4711"
+TEMPERATURE = ("zigbee2mqtt/attic", '{"temperature": 21.5, "linkquality": 80, "battery": 97}')
 
 
 @pytest.fixture
@@ -40,7 +45,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def setup(folder: Path, environment: dict[str, str]) -> Callable[..., AbstractContextManager[Terminal]]:
+def guarded(tmp_path: Path) -> Iterator[MosquittoBroker]:
+    """A mosquitto that asks for a password."""
+    with guarded_mosquitto(tmp_path, ("gapcast", "meter"), PASSWORD) as broker:
+        yield broker
+
+
+@pytest.fixture
+def setup(folder: Path, environment: dict[str, str]) -> Setup:
     """Start ``gapcast setup`` in a terminal."""
 
     def start(*arguments: object) -> AbstractContextManager[Terminal]:
@@ -50,7 +62,7 @@ def setup(folder: Path, environment: dict[str, str]) -> Callable[..., AbstractCo
 
 
 @pytest.fixture
-def script(folder: Path, environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+def script(folder: Path, environment: dict[str, str]) -> Script:
     """Run ``gapcast`` as a script does, with no terminal."""
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -60,6 +72,22 @@ def script(folder: Path, environment: dict[str, str]) -> Callable[..., subproces
         )
 
     return run
+
+
+def written(folder: Path) -> dict[str, Any]:
+    """The configuration in ``folder``, which ``gapcast run`` would accept."""
+    load(folder / "gapcast.toml", {}, {})
+    return tomllib.loads((folder / "gapcast.toml").read_text(encoding="utf-8"))
+
+
+def stop_when_heard(person: Terminal, n_topics: int) -> None:
+    """Press Enter once setup shows so many topics, and messages enough to know how often each meter sends."""
+    while True:
+        shown = person.wait_for(f" on {n_topics} topic{'s' * (n_topics != 1)}; ")
+        counted = re.search(r"(\d+) messages?$", shown)
+        if counted is not None and int(counted[1]) >= 8 * n_topics:
+            person.press_enter()
+            return
 
 
 @contextmanager

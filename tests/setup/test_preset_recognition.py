@@ -11,14 +11,13 @@ import pytest
 from gapcast.core.errors import SettingsError
 from gapcast.mqtt.frames import Publication
 from gapcast.mqtt.session import ReceivedMessage
-from gapcast.setup.broker_access import EVERYTHING
 from gapcast.setup.config_file import toml_of, write
-from gapcast.setup.message_listener import candidates
 from gapcast.setup.message_recording import MessageRecording
+from gapcast.setup.meter_candidates import candidates
+from gapcast.setup.preset_answers import MeterAnswer
 from gapcast.setup.preset_recognition import Candidate
 from gapcast.setup.prompts import UnattendedPrompts
-from gapcast.setup.source_selection import with_interval
-from gapcast.setup.time_zone import system_time_zone
+from gapcast.setup.sending_interval import with_interval
 from tests.setup.conftest import METERS
 from tests.support.approximate import approx
 
@@ -35,8 +34,8 @@ def recording_of(*messages: tuple[str, str], every_s: float = 10.0, retained: bo
     return recording
 
 
-def found(recording: MessageRecording, topic: str = EVERYTHING, preset: str | None = None) -> list[Candidate]:
-    return candidates(recording, "Europe/Paris", topic, preset)
+def found(recording: MessageRecording, topic: str | None = None, preset: str | None = None) -> list[Candidate]:
+    return candidates(recording, "Europe/Paris", MeterAnswer(topic, preset))
 
 
 PLAIN = [meter for meter in METERS if "power_kw" in meter and "value" not in meter.get("set", {})]
@@ -144,7 +143,8 @@ def test_recording_ignores_messages_over_the_limit() -> None:
     [
         ("tasmota", "tele/plug/SENSOR", '{"Time":"2026-01-01T13:00:00","ENERGY":{"Power":230}}', 10, 10),
         ("tasmota", "tele/plug/SENSOR", '{"Time":"2026-01-01T13:00:00","ENERGY":{"Power":230}}', 300, None),
-        ("esphome", "garage/sensor/power/state", "412", 5, None),
+        ("esphome", "garage/sensor/power/state", "412", 5, 5),
+        ("esphome", "garage/sensor/power/state", "412", 58, None),
         ("esphome", "garage/sensor/power/state", "412", 110, 120),
         ("home-assistant", "homeassistant/sensor/grid_power/state", "412", 200, None),
         ("gapcast", "gap/home/reading", "0.4", 300, None),
@@ -155,7 +155,7 @@ def test_with_interval_adds_an_unusual_interval(
 ) -> None:
     recording = recording_of(*[(topic, payload)] * 4, every_s=every_s)
     candidate = next(one for one in found(recording) if one.source["preset"] == preset)
-    assert with_interval(dict(candidate.source), candidate, recording).get("every_s") == set_to
+    assert with_interval(dict(candidate.source), candidate)[0].get("every_s") == set_to
 
 
 # --- the files ----------------------------------------------------------------------------------------
@@ -178,15 +178,6 @@ def test_write_is_atomic_and_never_overwrites(tmp_path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["secret"]
     with pytest.raises(SettingsError, match="cannot write"):
         write(path / "below a file", "four", 0o600, replacing=False)
-
-
-def test_system_time_zone_is_found(tmp_path: Path) -> None:
-    (tmp_path / "etc").mkdir()
-    assert system_time_zone({}, tmp_path) == "UTC"
-    (tmp_path / "etc/timezone").write_text("Europe/Lisbon\n", encoding="utf-8")
-    assert system_time_zone({"TZ": "nonsense"}, tmp_path) == "Europe/Lisbon"
-    (tmp_path / "etc/localtime").symlink_to("/usr/share/zoneinfo/Europe/Vienna")
-    assert system_time_zone({}, tmp_path) == "Europe/Vienna"
 
 
 def test_unattended_prompts_use_defaults_or_options() -> None:

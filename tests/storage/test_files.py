@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from gapcast.core.state_limits import FIRST_MINUTE, LAST_MINUTE
 from gapcast.core.window import WindowSpec
 from gapcast.predictors.baselines import Persistence
 from gapcast.storage import checkpoint, journal
+from gapcast.storage.archive import read_arrays
 from gapcast.storage.journal import Damage, Entry, encode, encode_header
 from gapcast.storage.record_lines import encode_line, encode_line_v1
 from gapcast.storage.store import Store
@@ -82,6 +84,23 @@ def test_journal_reads_back_samples(
     path = tmp_path_factory.mktemp("journal") / "readings"
     path.write_bytes(encode_header() + encode(readings, 9, samples))
     assert list(journal.read(path, Damage())) == [journal.Entry(9, readings, samples)]
+
+
+@given(readings=READINGS, samples=SAMPLES, filled=st.sets(st.integers(0, 9)))
+def test_journal_reads_back_filled_minutes(
+    tmp_path_factory: pytest.TempPathFactory, readings: list[Reading], samples: list[Sample], filled: set[int]
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "readings"
+    readings = [reading._replace(is_filled=i in filled) for i, reading in enumerate(readings)]
+    path.write_bytes(encode_header() + encode(readings, 9, samples))
+    assert list(journal.read(path, Damage())) == [journal.Entry(9, readings, samples)]
+
+
+def test_journal_lists_filled_minutes_beside_the_readings() -> None:
+    """An older gapcast ignores the list, and reads the rest."""
+    readings = [Reading("home", NOON, 1.0), Reading("barn", NOON, 2.5, is_filled=True)]
+    _, _, document = encode(readings, 9, n=1).split(b" ", 2)
+    assert document == b'[9,[["home",%d,1.0],["barn",%d,2.5]],[],[1]]\n' % (NOON, NOON)
 
 
 def test_journal_does_not_store_redelivery(tmp_path: Path) -> None:
@@ -192,6 +211,43 @@ def test_checkpoint_reads_back_exactly(tmp_path: Path, n_devices: int, context: 
     path = tmp_path / "c"
     path.write_bytes(checkpoint.encode(snapshot))
     assert_same(checkpoint.read(path), snapshot)
+
+
+def snapshot_with_filled_minutes() -> Snapshot:
+    """A snapshot in which a reading is filled, and one that is held, and part of an open minute."""
+    engine = Engine(Persistence(WindowSpec(4)))
+    for i in range(4):
+        engine.forecast(engine.accept([Reading(d, NOON + i, 1.0, is_filled=i == 2) for d in ("d0", "d1")]), 7)
+    engine.accept([Reading("d0", NOON + 9_999, 1.0, is_filled=True), Reading("d1", NOON, 1.0)])
+    now_ms = NOON * 60_000 + 30_000
+    open_minute = OpenMinute(NOON, now_ms, (60_000.0,), (30_000,), None, (), (), now_ms, 20_000)
+    return capture_snapshot(engine, [MeterState("plug", {"": 1.0}, 0, None, 0, open_minute, None)])
+
+
+def test_checkpoint_reads_back_filled_minutes(tmp_path: Path) -> None:
+    snapshot, path = snapshot_with_filled_minutes(), tmp_path / "c"
+    assert snapshot.filled is not None
+    path.write_bytes(checkpoint.encode(snapshot))
+    assert_same(checkpoint.read(path), snapshot)
+    path.write_bytes(checkpoint.encode(replace(snapshot, filled=snapshot.filled[:1])))
+    assert "filled is of shape" in damage_of(path)
+
+
+def test_checkpoint_meters_have_the_members_of_earlier_versions(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    path.write_bytes(checkpoint.encode(snapshot_with_filled_minutes()))
+    header = json.loads(read_arrays(path.read_bytes())["about"].tobytes())
+    (meter,), (held,), ((late,),) = header["meters"], header["held"], header["late_runs"]
+    assert (len(meter[5]), len(late), len(held)) == (8, 5, 6)
+    assert header["filled_ms"] == {"plug": 20_000}
+
+
+def test_checkpoint_with_an_impossible_filled_time_drops_the_meter(tmp_path: Path) -> None:
+    snapshot, path = snapshot_with_filled_minutes(), tmp_path / "c"
+    meter = snapshot.meters[0]
+    damaged = meter._replace(open_minute=meter.open_minute._replace(filled_ms=60_001))
+    path.write_bytes(checkpoint.encode(replace(snapshot, meters=[damaged])))
+    assert checkpoint.read(path).meters == []
 
 
 def damage_of(path: Path) -> str:

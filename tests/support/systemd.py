@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pty
 import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -17,11 +18,12 @@ from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEMD = Path("/lib/systemd/systemd")
+UNITS = Path("/lib/systemd/system")
 #: Where the booted machine has a Python, what is installed for it, and the checkout: as an installation for all would.
 PYTHON, SITE, SOURCE = "/opt/python", "/opt/site", "/opt/source"
 COMMAND = "/opt/gapcast/bin/gapcast"
 _EMPTY_UNITS = ("sysinit.target", "basic.target", "shutdown.target", "network-online.target")
-_BOOT = "[Unit]\nDefaultDependencies=no\nWants=gapcast.service\n"
+_CLONE_NEWNET = 0x40000000
 
 
 def systemd_missing() -> str | None:
@@ -38,7 +40,7 @@ def systemd_missing() -> str | None:
 
 
 class Machine:
-    """A booted systemd, process 1 of its namespaces; the network is this machine's."""
+    """A booted systemd, process 1 of its namespaces; the network is this machine's, or its own."""
 
     def __init__(self, folder: Path, process: subprocess.Popen[bytes], console: Path) -> None:
         self.folder = folder
@@ -63,10 +65,32 @@ class Machine:
         """Whether its systemd answers."""
         return self.init != 0 and Path(f"/proc/{self.init}/root/run/systemd/private").exists()
 
+    def entering(self) -> list[str]:
+        """Return what runs the command that follows it in there."""
+        return ["nsenter", "--target", str(self.init), "--mount", "--pid", "--net", "--"]
+
+    @contextmanager
+    def network(self) -> Iterator[None]:
+        """Use the machine's network in this thread, and in the threads that it starts meanwhile."""
+        libc = ctypes.CDLL(None, use_errno=True)  # os.setns is there from Python 3.12 on
+
+        def enter(network: int) -> None:
+            if libc.setns(network, _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+
+        with (
+            Path(f"/proc/{self.init}/ns/net").open("rb") as theirs,
+            Path("/proc/thread-self/ns/net").open("rb") as ours,
+        ):
+            enter(theirs.fileno())
+            try:
+                yield
+            finally:
+                enter(ours.fileno())
+
     def inside(self, *command: str, check: bool = True) -> str:
         """Run a command in there; return what it prints."""
-        entered = ["nsenter", "--target", str(self.init), "--mount", "--pid", "--", *command]
-        done = subprocess.run(entered, capture_output=True, text=True, check=False)
+        done = subprocess.run([*self.entering(), *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0 or not check, f"{command}: {done.stdout}{done.stderr}; {self.log}"
         return done.stdout
 
@@ -90,9 +114,26 @@ def booted(folder: Path, unit: str, drop_in: str = "", configuration: str = "", 
 
     ``before`` is Python that the command runs first.
     """
-    for name in ("cgroup", "etc/gapcast", "var/lib", "var/log", "opt/gapcast/bin", "units/gapcast.service.d"):
+    for name in ("etc/gapcast", "units"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "etc/gapcast/gapcast.toml").write_text(configuration, encoding="utf-8")
+    (folder / "units/gapcast.service").write_text(unit, encoding="utf-8")
+    with booted_empty(
+        folder, f"StandardError=append:/var/log/gapcast\n{drop_in}", before, ["gapcast.service"]
+    ) as machine:
+        yield machine
+
+
+@contextmanager
+def booted_empty(
+    folder: Path, drop_in: str = "", before: str = "", services: Sequence[str] = (), *, own_network: bool = False
+) -> Iterator[Machine]:
+    """Boot a systemd with the command and nothing else of gapcast; it starts ``services``.
+
+    These are units in the folder ``units``, or this machine's.
+    """
+    for name in ("cgroup", "etc", "var/lib", "var/log", "opt/gapcast/bin", "units/gapcast.service.d"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     command = folder / f".{COMMAND}"
     command.write_text(
         f"#!{PYTHON}/bin/python3.{sys.version_info.minor}\nimport sys\nsys.path[:0] = ['{SOURCE}/edge', '{SITE}']\n"
@@ -103,20 +144,22 @@ def booted(folder: Path, unit: str, drop_in: str = "", configuration: str = "", 
     units = folder / "units"
     for name in _EMPTY_UNITS:
         (units / name).write_text("[Unit]\nDefaultDependencies=no\n", encoding="utf-8")
-    (units / "boot.target").write_text(_BOOT, encoding="utf-8")
-    (units / "gapcast.service").write_text(unit, encoding="utf-8")
+    boot_target = f"[Unit]\nDefaultDependencies=no\nWants={' '.join(services)}\n"
+    (units / "boot.target").write_text(boot_target, encoding="utf-8")
+    for name in services:
+        if not (units / name).exists():
+            shutil.copy(UNITS / name, units)
     # What the test needs beside the unit as it is: the library of a Python that is shown elsewhere, and the log.
     library = " ".join(f"{name}={value}" for name, value in python_runs_there().items())
-    (units / "gapcast.service.d/test.conf").write_text(
-        f"[Service]\nEnvironment={library}\nStandardError=append:/var/log/gapcast\n{drop_in}", encoding="utf-8"
-    )
+    (units / "gapcast.service.d/test.conf").write_text(f"[Service]\nEnvironment={library}\n{drop_in}", encoding="utf-8")
     shown = (
         f"{sys.base_prefix}={PYTHON}", f"{sysconfig.get_path('purelib')}={SITE}", f"{ROOT}={SOURCE}",
     )  # fmt: skip
     cgroup, console = f"gapcast-test-{os.getpid()}", folder / "console"
     ours, theirs = pty.openpty()
     boot = ["unshare", "--mount", str(ROOT / "tests/support/boot-systemd"), str(folder), cgroup, os.ttyname(theirs)]
-    process = subprocess.Popen([*boot, *shown], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+    environment = os.environ | ({"OWN_NETWORK": "1"} if own_network else {})
+    process = subprocess.Popen([*boot, *shown], env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
     os.close(theirs)
     reader = Thread(target=_copy, args=(ours, console), name="console")
     reader.start()

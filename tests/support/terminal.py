@@ -8,12 +8,14 @@ import re
 import select
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-LONGEST_S = 20.0
+LONGEST_S = 60.0
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+#: The end of a prompt: with a default, for a password; or `gapcast setup` that has shown what it receives.
+_PROMPT = re.compile(r"[^\n]*(?:\[[^\]\n]*\]|assword[^\n]*): $|press Enter(?:.*?messages){2}", re.DOTALL)
 
 
 class Terminal:
@@ -45,6 +47,20 @@ class Terminal:
         """Type a line, where a question ends."""
         self.wait_for(": ")
         os.write(self._ours, f"{line}\n".encode())
+
+    def answer_prompts(self, answers: Mapping[str, str], timeout_s: float = LONGEST_S) -> int:
+        """Answer prompts until the end, by the words in them, and others with Enter; return the exit code."""
+        deadline_s = time.monotonic() + timeout_s
+        while self._read(deadline_s - time.monotonic()):
+            if prompt := _PROMPT.search(self.shown, self._read_until):
+                self._read_until = len(self.shown)
+                line = next((answers[words] for words in answers if words in prompt[0]), "")
+                os.write(self._ours, f"{line}\n".encode())
+        return self.process.wait(max(0.1, deadline_s - time.monotonic()))
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        os.write(self._ours, b"\x03")
 
     def press_enter(self) -> None:
         os.write(self._ours, b"\n")

@@ -125,7 +125,7 @@ def test_unit_bad_configuration_is_not_restarted(tmp_path: Path) -> None:
 
 
 def test_unit_backup_restores_on_another_machine(guarded: MosquittoBroker, tmp_path: Path) -> None:
-    """The commands of docs/raspberry-pi.md, "Backing up" and "rolling back"."""
+    """The commands of docs/raspberry-pi.md for a backup, for another machine, and for a rollback."""
     one, other, port = tmp_path / "one", tmp_path / "other", free_port()
     text = configuration(guarded.port, port, 'username = "gapcast"')
     secret = one / "etc/gapcast/mqtt-password"

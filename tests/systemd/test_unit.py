@@ -67,7 +67,8 @@ def test_unit_rejects_a_command_in_a_home_folder_with_a_fix(tmp_path: Path) -> N
     shown = CliRunner().invoke(main, ["systemd-unit", "--command", "/home/pi/.local/bin/gapcast"])
     assert isinstance(shown.exception, SystemExit)
     assert shown.exit_code == 2
-    assert "PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install gapcast" in shown.stderr
+    assert "from the path of its checkout or wheel: " in shown.stderr
+    assert "sudo PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install ./gapcast" in shown.stderr
     link = tmp_path / "gapcast"
     link.symlink_to("/root/.local/bin/gapcast")
     with pytest.raises(SettingsError, match=r"/root/.local/bin/gapcast is in a home folder"):

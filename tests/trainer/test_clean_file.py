@@ -65,6 +65,15 @@ def test_clean_file_is_plain_parquet(tmp_path: Path, checked: tuple[Series, Repo
     assert table["gap_kw"].to_pylist() == [1.1, None, 0.123, 3.0]
 
 
+def test_clean_file_reads_back_filled_minutes(tmp_path: Path, checked: tuple[Series, Report]) -> None:
+    path, filled = tmp_path / "clean.parquet", np.array([False, False, True, False])
+    clean_file_writer.write(replace(checked[0], filled=filled), checked[1], path)
+    found = clean_file.read(path)
+    np.testing.assert_array_equal(found.series.filled, filled)
+    np.testing.assert_array_equal(found.series.outcome_kw, [1.1, NAN, NAN, 3.0])
+    assert found.sha256 != clean_file.content_sha256(checked[0])
+
+
 def test_clean_file_of_several_row_groups_is_read_as_one(tmp_path: Path, checked: tuple[Series, Report]) -> None:
     path = tmp_path / "clean.parquet"
     kw = household(1_000)

@@ -120,8 +120,8 @@ def test_prepare_any_meter_csv_gives_minutes_and_a_report(at_home: Path) -> None
     ("options", "error"),
     [
         ((), "meter.csv, line 1: is not UCI's household set"),
-        (("--time-column", "When"), "--time-column without --value-column: name both columns"),
-        (("--value-column", "Power"), "--value-column without --time-column: name both columns"),
+        (("--time-column", "When"), "name the other column too, by --value-column"),
+        (("--value-column", "Power"), "name the other column too, by --time-column"),
         (("--unit", "W"), "for another file name its columns by --time-column and --value-column"),
         (COLUMNS, "meter.csv, line 1: does not state whether 'Power' is in W or kW: use --unit"),
         ((*COLUMNS, "--unit", "MW"), "'MW' is not one of"),

@@ -156,6 +156,15 @@ def test_evaluate_skips_lead_times_without_a_reading() -> None:
     assert minutes.actual_kw(2)[:3].tolist() == [2.0, 3.0, 4.0]
 
 
+def test_evaluate_filled_minute_is_no_target() -> None:
+    series, minutes = of_gaps()
+    filled = np.arange(series.gap_kw.size) == 100
+    found = minutes_at(replace(series, filled=filled), minutes.observed_minute, (2, 5))
+    missing = [found.observed_minute[np.isnan(found.actual_kw(lead))].tolist() for lead in (2, 5)]
+    assert missing == [[98], [95]]
+    assert len(found) == len(minutes)
+
+
 def test_evaluate_scores_near_gaps_separately(small: Clean) -> None:
     whole_file = evaluate(stand_ins(Spread()), small, brief=True)
     sheet = row(whole_file, "spread").sheets[5]

@@ -40,6 +40,14 @@ def parts(series: Series, task: WindowTask, split: MinuteSplit) -> list[Examples
     return [examples(series, task, split, part) for part in SplitPart]
 
 
+def test_examples_of_a_filled_target_are_left_out() -> None:
+    kw = np.arange(60.0)
+    series = Series(FIRST, kw, filled=kw == 30)
+    found = examples(series, WindowTask(WindowSpec(4), (1, 5)), split_at(50, 5, 5, 5), SplitPart.TRAIN)
+    assert {25, 29}.isdisjoint(found.observed_minute - FIRST)
+    assert {24, 26, 28, 30} <= {*(found.observed_minute - FIRST).tolist()}, "in a window it is used"
+
+
 @given(SERIES, SPLITS, LEADS)
 def test_split_targets_stay_in_their_part(kw: np.ndarray, split: MinuteSplit, leads: tuple[int, ...]) -> None:
     ends = [minute_at(t) for t in (split.train_until, split.validate_until)]

@@ -35,7 +35,7 @@ class _Commands(click.Group):
             extra = _EXTRA_OF.get(error.name or "")
             if extra is None:
                 raise
-            fix = f"pip install '.[{extra}]' in the checkout, or pip install 'gapcast[{extra}]'"
+            fix = f"pip install '.[{extra}]' in the checkout"
             click.echo(
                 f"gapcast-trainer: {error.name} is not installed; this command needs the {extra} extra: {fix}",
                 err=True,

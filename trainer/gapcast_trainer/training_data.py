@@ -126,6 +126,7 @@ def _starting_at(series: Series, plan: Experiment) -> Series:
         first_minute=series.first_minute + n_before,
         gap_kw=series.gap_kw[n_before:],
         extra={name: values[n_before:] for name, values in series.extra.items()},
+        filled=None if series.filled is None else series.filled[n_before:],
     )
 
 

@@ -134,7 +134,7 @@ def examples(series: Series, task: WindowTask, split: MinuteSplit, part: SplitPa
         raise ValueError(msg)
     windows = cut(_columns(series, task.features), task.window)
     rows = np.flatnonzero(split.holds(part, series.first_minute + windows.origin)).astype(np.int64)
-    rows, target_kw = with_targets(windows, rows, series.gap_kw, task.lead_times_min)
+    rows, target_kw = with_targets(windows, rows, series.outcome_kw, task.lead_times_min)
     return Examples(
         part=part,
         task=task,

@@ -65,6 +65,7 @@ def _document(
         "device": device,
         "online": availability.is_online(row),
         "last_reading": {"ts": minute_label(stream.last_minute), "gap_kw": last_kw},
+        "last_reading_filled": bool(stream.filled & 1),
         "n_observed": buffers.count_observed(stream),
         "context": engine.published_model.spec.context,
         "forecast": None if forecast is None else forecast.document(),

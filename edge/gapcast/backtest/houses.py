@@ -74,7 +74,10 @@ def side_by_side(houses: Mapping[str, Iterator[Minute]], n_at_once: int) -> Iter
         n_each = max(1, n_at_once // len(unfinished))
         batch: list[Reading] = []
         for name, minutes in list(unfinished.items()):
-            readings = [Reading(name, minute.minute, minute.gap_kw) for minute in islice(minutes, n_each)]
+            readings = [
+                Reading(name, minute.minute, minute.gap_kw, is_filled=minute.is_filled)
+                for minute in islice(minutes, n_each)
+            ]
             batch += readings
             if len(readings) < n_each:
                 del unfinished[name]

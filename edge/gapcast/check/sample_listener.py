@@ -40,11 +40,19 @@ class SampleListener:
         self._limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
         sources = sources_of(settings)
         self._topic = DeviceTopic.parse("topics.reading", settings.topics.reading)
-        self._reader = SourceReader(sources, self._limits, (), settings.devices.max, Statistics()) if sources else None
+        self._statistics = Statistics()
+        self._reader = (
+            SourceReader(sources, self._limits, (), settings.devices.max, self._statistics) if sources else None
+        )
         self.devices: dict[str, ReceivedSamples] = {}
         #: Problem as a sentence -> count.
         self.rejected: Counter[str] = Counter()
         self.n_messages = 0
+
+    @property
+    def n_without_power(self) -> int:
+        """Messages of sources that contained no power, or were rejected."""
+        return self._statistics.n_not_readings + self.rejected.total()
 
     def reads(self, topic: str) -> bool:
         """Return whether a topic belongs to a source and has a valid device name."""

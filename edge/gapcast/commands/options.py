@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from datetime import tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from gapcast.config.loader import load, nested
 from gapcast.config.settings import Settings
+from gapcast.recordings.layout import FileFormat, FileOptions, file_format
+from gapcast.recordings.options import file_options
+
+#: The options of a file of readings, for :func:`read_format`.
+FILE_OPTIONS = file_options("site.timezone")
 
 
 def settings_options(command: Any) -> Any:
@@ -52,3 +58,17 @@ def arguments_of(config: Path | None, assignments: tuple[str, ...]) -> list[str]
     """
     arguments = [] if config is None else ["--config", str(config)]
     return arguments + [word for assignment in assignments for word in ("--set", assignment)]
+
+
+def read_format(options: dict[str, Any], settings: Settings) -> tuple[FileFormat, tzinfo]:
+    """Return the format of a file by its options, and the zone of its times.
+
+    The unit is kW if nothing states another one, as for a reading.
+    """
+    zone = options["zone"] or settings.site.zone
+    return file_format(cast("FileOptions", {**options, "zone": zone}), default_unit="kW"), zone
+
+
+def show_file(line: str) -> None:
+    """Print what was understood of a file, apart from the result."""
+    click.echo(line, err=True)

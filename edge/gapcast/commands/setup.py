@@ -26,7 +26,7 @@ _CLEAR = "\r\x1b[K"
     show_default=True,
     help="File to write; the password is written to mqtt-password in the same folder.",
 )
-@click.option("--broker", metavar="HOST[:PORT]", help="Address of the MQTT broker.")
+@click.option("--broker", metavar="HOST[:PORT]", help="Address of the MQTT broker, e.g. 192.168.1.5:1883.")
 @click.option("--username", metavar="NAME", help="User name at the broker.")
 @click.option(
     "--password-file", type=click.Path(path_type=Path), metavar="FILE", help="File with the password for the broker."
@@ -34,12 +34,40 @@ _CLEAR = "\r\x1b[K"
 @click.option("--tls/--no-tls", default=None, help="Whether to connect with TLS (default: only on port 8883).")
 @click.option("--ca", "ca_path", type=click.Path(path_type=Path), metavar="FILE", help="CA certificate of the broker.")
 @click.option(
-    "--topic", metavar="TOPIC", help="Topic of the meter: a topic, a filter, or a pattern like tele/{device}/SENSOR."
+    "--topic",
+    "topics",
+    multiple=True,
+    metavar="TOPIC",
+    help="Topic of the meter: a topic, a filter, or a pattern like tele/{device}/SENSOR. Repeat it for several meters.",
 )
-@click.option("--preset", metavar="NAME", help="Preset for the meter (docs/meters.md).")
-@click.option("--value", metavar="PATH", help="Path of the power value in the JSON payload, e.g. ENERGY.Power.")
-@click.option("--unit", type=click.Choice(["W", "kW"], case_sensitive=False), help="Unit that the meter sends.")
-@click.option("--device", metavar="NAME", help="Device id, if the topic does not contain it.")
+@click.option(
+    "--preset",
+    "preset_names",
+    multiple=True,
+    metavar="NAME",
+    help="Preset for the meter (docs/meters.md). Repeat it for several meters; once applies to each --topic.",
+)
+@click.option(
+    "--value",
+    "values",
+    multiple=True,
+    metavar="PATH",
+    help="Path of the power value in the JSON payload, e.g. ENERGY.Power; once, or once for each meter.",
+)
+@click.option(
+    "--unit",
+    "units",
+    multiple=True,
+    type=click.Choice(["W", "kW"], case_sensitive=False),
+    help="Unit that the meter sends; once, or once for each meter.",
+)
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    metavar="NAME",
+    help="Name of the meter's device; for several meters once for each, in the same order.",
+)
 @click.option("--timezone", metavar="ZONE", help="IANA time zone, e.g. Europe/Paris (default: this machine's).")
 @click.option("--home-assistant/--no-home-assistant", default=None, help="Enable Home Assistant discovery.")
 @click.option(
@@ -55,18 +83,20 @@ _CLEAR = "\r\x1b[K"
 @click.option("--yes", is_flag=True, help="Do not ask questions (for scripts).")
 def setup(
     broker: str | None,
-    username: str | None,
     password_file: Path | None,
     tls: bool | None,
     ca_path: Path | None,
+    topics: tuple[str, ...],
+    preset_names: tuple[str, ...],
+    values: tuple[str, ...],
+    units: tuple[str, ...],
     yes: bool,
     **options: Any,
 ) -> None:
     """Create a configuration interactively: connect to the broker, detect the meter, and show its readings."""
     from gapcast.observability.logs import configure_logs
-    from gapcast.presets import presets
     from gapcast.setup.broker_access import BrokerAccess
-    from gapcast.setup.preset_answers import PresetAnswers
+    from gapcast.setup.preset_answers import PresetAnswers, meter_answers
     from gapcast.setup.prompts import InteractivePrompts, UnattendedPrompts
     from gapcast.setup.run import Setup
 
@@ -74,18 +104,19 @@ def setup(
     if not yes and not sys.stdin.isatty():
         msg = "gapcast setup asks questions: run it in a terminal, or answer them with options and pass --yes"
         raise SettingsError(msg)
-    if (preset := options["preset"]) is not None and preset not in presets():
-        msg = f"--preset: unknown preset {preset!r}; available: {', '.join(sorted(presets()))}"
-        raise SettingsError(msg)
-    access = None
-    if broker is not None or yes or username is not None:
-        access = BrokerAccess.parse(broker or "localhost", tls=tls)
-        access.username, access.ca_path = username, ca_path.absolute() if ca_path else None
-        access.password = _password_in(password_file) if password_file else None
+    meters = meter_answers(topics, preset_names, values, units)
+    answers = PresetAnswers(
+        broker=BrokerAccess.parse(broker or "localhost", tls=tls) if broker is not None or yes else None,
+        password=_password_in(password_file) if password_file else None,
+        ca_path=ca_path.absolute() if ca_path else None,
+        tls=tls,
+        meters=meters,
+        **options,
+    )
     prompts = UnattendedPrompts() if yes else InteractivePrompts()
     output = _Output()
     try:
-        Setup(PresetAnswers(access=access, **options), prompts, output.show, output.progress, os.environ).run()
+        Setup(answers, prompts, output.show, output.progress, os.environ).run()
     except BrokerError as error:
         click.echo(f"gapcast: {printable(str(error))}", err=True)
         sys.exit(EXIT_NO_METER)

@@ -41,6 +41,8 @@ class SourceSettings(BaseModel):
     every_s: float = Field(default=60.0, ge=0.1, le=900)
     #: Longest validity of a sample; None: twice ``every_s``, in whole minutes.
     hold_s: float | None = Field(default=None, ge=0.1, le=1_800)
+    #: Whether the meter sends only when its value changes: the time until the next sample then counts as measured.
+    on_change: bool = False
     lateness_s: float = Field(default=0.0, ge=0, le=600)
     voltage_v: str | None = None
     current_a: str | None = None
@@ -161,6 +163,6 @@ class SourceSettings(BaseModel):
             time_form=self.time_form,
             zone=zone,
             kind="minute" if self.format == "gapcast" else self.kind,
-            holding=HeldValue(every_ms, hold_ms, round(self.lateness_s * _MS_PER_S)),
+            holding=HeldValue(every_ms, hold_ms, round(self.lateness_s * _MS_PER_S), self.on_change),
             features=tuple(features),
         )

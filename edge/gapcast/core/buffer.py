@@ -7,6 +7,7 @@ Only the readings' own timestamps count, not the wall clock, so that a replay of
 * Same minute again: a duplicate, no effect.
 * Older than the newest: late, no effect. Three late readings in a row, one minute apart, restart the history
   there (a replay, a clock set back).
+* Filled (``Reading.is_filled``): accepted, but not counted as a real reading.
 * More than a day ahead: held until the device's next reading confirms it or shows that it was a clock error.
 
 If the model takes more than power, a reading without a value for every channel is rejected.
@@ -126,11 +127,13 @@ class Buffers:
         """Copy the device's window into ``out``, which has its shape; return the number of real readings in it."""
         stream = self._streams[device]
         out[:] = stream.block[stream.at, stream.end - self.spec.context : stream.end]
+        if stream.filled:
+            return self.count_observed(stream)
         return (stream.observed & self._counted_bits).bit_count()
 
     def count_observed(self, stream: Stream) -> int:
         """Return the number of real readings in the window of ``stream``."""
-        return (stream.observed & self._counted_bits).bit_count()
+        return (stream.observed & ~stream.filled & self._counted_bits).bit_count()
 
     def repair_window(self, device: str, forecast_range: ForecastRange) -> None:
         """Replace values that no reading can have by the device's newest reading."""
@@ -186,6 +189,7 @@ class Buffers:
         stream.end = context
         stream.last_minute = reading.minute
         stream.n_seen = stream.observed = 1
+        stream.filled = int(reading.is_filled)
         return ReadingStatus.FIRST
 
     def _append(self, stream: Stream, reading: Reading, ahead_min: int) -> ReadingStatus:
@@ -207,6 +211,8 @@ class Buffers:
         stream.last_minute = reading.minute
         stream.n_seen += 1
         stream.observed = (stream.observed << ahead_min | 1) & self._window_bits
+        if reading.is_filled or stream.filled:
+            stream.filled = (stream.filled << ahead_min | reading.is_filled) & self._window_bits
         return ReadingStatus.READY if stream.n_seen >= MIN_OBSERVED else ReadingStatus.FIRST
 
     def _values_of(self, reading: Reading) -> float | tuple[float, ...]:

@@ -14,7 +14,7 @@ _BLOCK_BYTES = 1 << 17
 class Stream:
     """The state of one device's stream. Its values are row ``at`` of ``block``, a block of :class:`DeviceStreams`."""
 
-    __slots__ = ("at", "block", "end", "held", "last_minute", "late_run", "n_seen", "observed", "row")
+    __slots__ = ("at", "block", "end", "filled", "held", "last_minute", "late_run", "n_seen", "observed", "row")
 
     def __init__(self, row: int, block: F32, at: int) -> None:
         self.row = row
@@ -24,6 +24,7 @@ class Stream:
         self.last_minute = 0
         self.n_seen = 0  # readings since the history began
         self.observed = 0  # bit k: whether the value k minutes back was a reading, not a filled minute
+        self.filled = 0  # bit k: whether that reading was of a filled minute, in which nothing was measured
         self.late_run: list[Reading] | None = None
         self.held: Reading | None = None
 

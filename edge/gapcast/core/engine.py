@@ -62,6 +62,7 @@ class AcceptedBatch:
     ``first_rows`` are the rows of readings that were the first of a history and have no window.
     ``disproved`` are held readings that turned out to be clock errors. ``failures`` has the index of each
     reading that raised an unexpected exception, and the exception: the state of its device may be damaged.
+    ``filled`` are the indices of the windows whose newest reading is of a filled minute: it is no outcome.
     """
 
     statuses: list[ReadingStatus]
@@ -75,6 +76,7 @@ class AcceptedBatch:
     disproved: list[Reading]
     counts: dict[Result, int]
     failures: list[tuple[int, Exception]] = field(default_factory=list)
+    filled: list[int] = field(default_factory=list)
 
     def raise_failure(self) -> None:
         """Raise the first of ``failures``, if any: for callers that need the whole batch."""
@@ -149,6 +151,7 @@ class Engine:
         rows: list[int] = []
         first_rows: list[int] = []
         failures: list[tuple[int, Exception]] = []
+        filled: list[int] = []
         buffers, history = self.buffers, self.history
         for reading in readings:
             try:
@@ -160,6 +163,8 @@ class Engine:
                     if row < history.max_devices:
                         history.record_reading(buffers.stream(reading.device))
                     if status is ReadingStatus.READY:
+                        if reading.is_filled:
+                            filled.append(len(devices))
                         n_observed.append(buffers.copy_window(reading.device, windows[len(devices)]))
                         statuses.append(status)
                         forecast_indices.append(len(devices))
@@ -177,8 +182,9 @@ class Engine:
         windows = windows[: len(devices)]
         account = self._account(statuses)
         return AcceptedBatch(
-            statuses, forecast_indices, windows, devices, rows, first_rows, minutes, n_observed, *account, failures
-        )
+            statuses, forecast_indices, windows, devices, rows, first_rows, minutes, n_observed, *account, failures,
+            filled,
+        )  # fmt: skip
 
     def forecast(self, accepted: AcceptedBatch, issued_at_ms: int) -> Forecasts:
         """Forecast the accepted windows in one call per model, and store the newest forecast of each device.
@@ -198,7 +204,7 @@ class Engine:
         else:
             rows = np.asarray(accepted.rows, dtype=np.int64)
             with np.errstate(**_DAMAGED):
-                published = self.ensemble.forecast(rows, minutes, measured[:, :, 0], predictions)
+                published = self.ensemble.forecast(rows, minutes, measured[:, :, 0], predictions, accepted.filled)
             path_kw, replaced = predictions[0].mean if self._has_path else None, published.replaced
             forecasts = from_ensemble(self.ensemble, self.published_model, keys, issued_at_ms, published, path_kw)
         if unusable or replaced:

@@ -80,7 +80,10 @@ class History:
         return self._width * 4 * (3 + len(_PUBLISHED)) if self.max_devices else 0
 
     def record_reading(self, stream: Stream) -> None:
-        """Store the newest reading of ``stream``, and the readings in its window that are not stored yet."""
+        """Store the newest reading of ``stream``, and the readings in its window that are not stored yet.
+
+        A filled minute is not stored: nothing was measured, and it is no outcome.
+        """
         row, minute = stream.row, stream.last_minute
         if row >= len(self._newest):
             self._grow(row + 1)
@@ -91,7 +94,7 @@ class History:
         values = stream.block[stream.at]
         minutes, kw = self._read_minutes[row], self._read_kw[row]
         known = max(known, minute - self.n_minutes)
-        back, bits = 0, stream.observed
+        back, bits = 0, stream.observed & ~stream.filled
         while bits and minute - back > known:
             if bits & 1:
                 at = (minute - back) % self._width

@@ -70,7 +70,7 @@ def _part(accepted: AcceptedBatch, which: range) -> AcceptedBatch:
     some = slice(which.start, which.stop)
     return AcceptedBatch(
         [], [], accepted.windows[some], accepted.devices[some], accepted.rows[some], [], accepted.minutes[some],
-        accepted.n_observed[some], [], {},
+        accepted.n_observed[some], [], {}, filled=[i - which.start for i in accepted.filled if i in which],
     )  # fmt: skip
 
 
@@ -96,6 +96,7 @@ def _without(accepted: AcceptedBatch, failed: dict[int, Exception]) -> AcceptedB
         rows=[accepted.rows[i] for i in sound],
         minutes=[accepted.minutes[i] for i in sound],
         n_observed=[accepted.n_observed[i] for i in sound],
+        filled=[new_index[i] for i in accepted.filled if i in new_index],
         counts=counts,
         failures=[*accepted.failures, *raised],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import accumulate
 
 import numpy as np
 
@@ -96,4 +97,6 @@ def _joined(parts: list[AcceptedBatch]) -> AcceptedBatch:
     windows = np.concatenate([part.windows for part in parts])
     names = ("devices", "rows", "minutes", "n_observed")
     devices, rows, minutes, n_observed = ([one for part in parts for one in getattr(part, name)] for name in names)
-    return AcceptedBatch([], [], windows, devices, rows, [], minutes, n_observed, [], {})
+    firsts = accumulate((len(part.devices) for part in parts), initial=0)
+    filled = [first + i for first, part in zip(firsts, parts, strict=False) for i in part.filled]
+    return AcceptedBatch([], [], windows, devices, rows, [], minutes, n_observed, [], {}, filled=filled)

@@ -43,7 +43,8 @@ class Reading(NamedTuple):
     power in kW. ``redelivered`` means that the broker sent this message before without a confirmation: an old minute
     then is a duplicate and never restarts the history.
     ``measured`` holds the other measured features of that minute, by their names in
-    :data:`gapcast.core.features.MEASURED`; None if there are none.
+    :data:`gapcast.core.features.MEASURED`; None if there are none. ``is_filled`` means that a held value covers most of
+    the minute, in which nothing was measured: it is part of windows, but never the outcome of a forecast.
     """
 
     device: str
@@ -51,6 +52,7 @@ class Reading(NamedTuple):
     gap_kw: float
     redelivered: bool = False
     measured: Mapping[str, float] | None = None
+    is_filled: bool = False
 
     def missing_features(self, features: Sequence[str]) -> list[str]:
         """Return those of ``features``, all measured ones, that the reading does not have.

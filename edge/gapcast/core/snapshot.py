@@ -33,7 +33,8 @@ class Snapshot:
     """The streams of N devices, in the order of their first readings, and their newest forecasts.
 
     ``values`` is ``[N, context, C]`` (oldest first, the units of ``channels``), ``observed`` ``[N, ceil(context / 8)]``
-    the bits of :class:`~gapcast.core.device_streams.Stream`, lowest first, ``last_minute`` and ``n_seen`` are ``[N]``;
+    the bits of :class:`~gapcast.core.device_streams.Stream`, lowest first, as is ``filled`` (None: no minute was);
+    ``last_minute`` and ``n_seen`` are ``[N]``;
     the ``latest_`` ones are :meth:`gapcast.core.latest.Latest.columns` of ``model``. ``held`` and ``late_runs`` are
     readings that are not accepted yet; ``learnt``, ``scores`` and ``drift`` are the ``columns`` of
     :class:`~gapcast.core.learning.ensemble.Ensemble`, :class:`~gapcast.core.learning.scores.Scores` and
@@ -60,6 +61,7 @@ class Snapshot:
     drift: dict[str, NDArray[Any]]
     meters: list[MeterState] = field(default_factory=list)
     time_zone: str = ""
+    filled: NDArray[np.uint8] | None = None
 
 
 def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snapshot:
@@ -71,7 +73,6 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
     windows = np.empty((len(devices), *buffers.shape), dtype=np.float32)
     for device, window in zip(devices, windows, strict=True):
         buffers.copy_window(device, window)
-    bits = b"".join(stream.observed.to_bytes(_n_bytes(context), "little") for stream in streams)
     rows = [stream.row for stream in streams]
     latest_kw, latest_when, latest_n_observed, latest_shares = engine.newest.columns(rows)
     return Snapshot(
@@ -80,7 +81,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         model=forecast_signature(engine),
         devices=devices,
         values=windows.reshape(len(devices), context, len(buffers.channels)),
-        observed=np.frombuffer(bits, dtype=np.uint8).reshape(len(devices), _n_bytes(context)),
+        observed=_packed([stream.observed for stream in streams], context),
         last_minute=np.array([stream.last_minute for stream in streams], dtype=np.int64),
         n_seen=np.array([min(stream.n_seen, MIN_OBSERVED) for stream in streams], dtype=np.int32),
         held=[stream.held for stream in streams if stream.held is not None],
@@ -94,6 +95,7 @@ def capture_snapshot(engine: Engine, meters: Sequence[MeterState] = ()) -> Snaps
         drift=engine.drift.columns(rows),
         meters=list(meters),
         time_zone=str(engine.zone),
+        filled=_packed([stream.filled for stream in streams], context) if any(s.filled for s in streams) else None,
     )
 
 
@@ -132,6 +134,8 @@ def restore_snapshot(engine: Engine, snapshot: Snapshot) -> RestoreProblems:
             continue
         stream.last_minute, stream.n_seen = int(snapshot.last_minute[i]), int(snapshot.n_seen[i])
         observed = int.from_bytes(snapshot.observed[i].tobytes(), "little")
+        if snapshot.filled is not None:
+            stream.filled = observed & int.from_bytes(snapshot.filled[i].tobytes(), "little")
         fill_window(stream, values[i], observed, buffers.spec, same_spec=buffers.spec == snapshot.spec)
     _restore_waiting(buffers, snapshot)
     if snapshot.model == forecast_signature(engine):
@@ -196,11 +200,18 @@ def fill_window(stream: Stream, values: F32, observed: int, spec: WindowSpec, *,
     row[: context - n] = spec.pad_kw(values[len(values) - n])
     row[context - n : context] = values[len(values) - n :]
     stream.end = context
-    stream.observed = observed & ((1 << context) - 1)
+    window_bits = (1 << context) - 1
+    stream.observed, stream.filled = observed & window_bits, stream.filled & window_bits
 
 
 def _n_bytes(context: int) -> int:
     return -(-context // 8)
+
+
+def _packed(bits: Sequence[int], context: int) -> NDArray[np.uint8]:
+    """Return one row ``[ceil(context / 8)]`` for each of ``bits``, the lowest first."""
+    rows = b"".join(one.to_bytes(_n_bytes(context), "little") for one in bits)
+    return np.frombuffer(rows, dtype=np.uint8).reshape(len(bits), _n_bytes(context))
 
 
 def forecast_signature(engine: Engine) -> str:
@@ -220,6 +231,10 @@ def check_shapes(snapshot: Snapshot) -> None:
     found = {
         "values": (snapshot.values.shape, (n, context, len(snapshot.channels))),
         "observed": (snapshot.observed.shape, (n, _n_bytes(context))),
+        "filled": (
+            snapshot.observed.shape if snapshot.filled is None else snapshot.filled.shape,
+            (n, _n_bytes(context)),
+        ),
         "last_minute": (snapshot.last_minute.shape, (n,)),
         "n_seen": (snapshot.n_seen.shape, (n,)),
         "latest_kw": (snapshot.latest_kw.shape[:1], (n,)),

@@ -85,7 +85,7 @@ def _is_plausible_minute(minute: OpenMinute) -> bool:
         is_plausible_instant(minute.through_ms)
         and minute.minute == minute.through_ms // MINUTE_MS
         and all(_is_within(total, MOST * MINUTE_MS) for total in minute.sums)
-        and all(0 <= covered_ms <= MINUTE_MS for covered_ms in minute.covered_ms)
+        and all(0 <= covered_ms <= MINUTE_MS for covered_ms in (*minute.covered_ms, minute.filled_ms))
         and all(_is_plausible_value(sample, n_channels) for sample in samples)
         and (current is None or current.at_ms <= minute.through_ms)
         and (minute.newest_ms is None or _is_near(minute.newest_ms, minute))

@@ -87,7 +87,7 @@ def _transfer_windows(before: Engine, after: Engine) -> None:
             continue
         old_stream = old.stream(device)
         stream.last_minute, stream.n_seen = old_stream.last_minute, old_stream.n_seen
-        stream.held, stream.late_run = old_stream.held, old_stream.late_run
+        stream.held, stream.late_run, stream.filled = old_stream.held, old_stream.late_run, old_stream.filled
         fill_window(stream, old.window(device), old_stream.observed, new.spec, same_spec=False)
     for placeholder in placeholders:
         new.forget(placeholder)

@@ -57,6 +57,8 @@ class Statistics:
     #: Messages of sources without power, such as partial updates.
     n_not_readings: int = 0
     n_counter_resets: int = 0
+    #: Minutes of meters for most of which a held sample stands: nothing was measured.
+    n_filled_minutes: int = 0
     n_slow_meters: int = 0
     n_clocks_off: int = 0
     #: Batches in which a model could not be run, or returned a value that is not finite or out of range.

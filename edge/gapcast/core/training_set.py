@@ -133,10 +133,10 @@ class Manifest:
         return tuple(house.name for house in self.houses if house.left_out is left_out)
 
 
-def source_sha256(houses: Sequence[tuple[str, int, int]]) -> str:
+def source_sha256(houses: Sequence[tuple[str, int, str]]) -> str:
     """Return the SHA-256 of a source; each house is given by its name, number of readings and hash of the readings.
 
-    >>> source_sha256([("a", 1, -7)])[:8]
+    >>> source_sha256([("a", 1, "-7")])[:8]
     '781ea7ef'
     """
     text = "".join(f"{json.dumps(name)} {n_readings} {digest}\n" for name, n_readings, digest in sorted(houses))

@@ -36,7 +36,7 @@ class EmbeddedBroker:
         try:
             asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(_START_S)
         except ModuleNotFoundError as error:
-            msg = "the embedded broker is not installed: pip install 'gapcast[demo]'"
+            msg = "the embedded broker is not installed: pip install '.[demo]' in the checkout"
             raise BrokerError(msg) from error
         except Exception as error:
             msg = f"the embedded broker cannot listen on {self.host} port {self.port} ({error})"

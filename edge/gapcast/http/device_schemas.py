@@ -62,6 +62,9 @@ class DeviceDocument(BaseModel):
     device: str
     online: bool | None = Field(description="Whether readings arrive; null if `devices.stale_after_min` is 0")
     last_reading: ReadingDocument
+    last_reading_filled: bool = Field(
+        description="Whether the meter sent nothing for most of that minute, and its last value was held"
+    )
     n_observed: int = Field(
         description="Number of real readings in the window; below `context`, the model is warming up"
     )

@@ -63,7 +63,13 @@ class Ring:
             if status not in _ACCEPTED:
                 continue
             device = reading.device
-            document = {"device": device, "ts": minute_label(reading.minute), "gap_kw": reading.gap_kw}
+            document: dict[str, object] = {
+                "device": device,
+                "ts": minute_label(reading.minute),
+                "gap_kw": reading.gap_kw,
+            }
+            if reading.is_filled:
+                document["filled"] = True
             self.put("reading", device, _json(document))
             if 0 <= index < len(forecasts):
                 self.put("forecast", device, _json(forecasts[index].document()))

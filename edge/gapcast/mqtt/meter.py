@@ -29,6 +29,9 @@ class Meter:
     #: By how much its clock is behind the gateway's.
     behind_ms: int = 0
     n_slow: int = 0
+    #: Filled minutes since the stream began to be filled, 0 if it is not, and measured ones in a row since the last.
+    n_filled: int = 0
+    n_measured: int = 0
     #: When its minute is due to be closed, by the gateway's clock; infinity if no minute is open.
     awaited_ms: float = inf
 

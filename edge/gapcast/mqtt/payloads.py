@@ -13,6 +13,8 @@ from gapcast.json_input import JsonError, NonFiniteLiteralError, decode_json
 from gapcast.mqtt.frames import MAX_PAYLOAD
 
 _REJECTED_BYTES = 1_024
+#: Most readings have no keys but ts and gap_kw.
+_N_PLAIN_KEYS = 2
 #: Reason of a rejection: the message is one of gapcast's own.
 OWN_ECHO = "own_echo"
 _REJECTION = frozenset({"topic", "reason", "detail", "payload"})
@@ -29,7 +31,7 @@ def decode(
     """Return the reading in ``payload``: ``{"ts": …, "gap_kw": …}`` or a bare number (kW).
 
     Of the measured features that an object may hold beside its power, ``extras`` are read where they are
-    there; whatever else it holds is ignored.
+    there. ``"filled": true`` says that nothing was measured for most of the minute; whatever else it holds is ignored.
 
     ``n_bytes`` is the payload's length as it was sent; without ``ts`` the reading is of the minute it
     arrived in (``received_ms``; None where that says nothing, as of a message that was retained or is sent again).
@@ -44,10 +46,12 @@ def decode(
         value = decode_json(payload)
     except JsonError as error:
         raise _problem_of(error) from error
-    instant_ms, measured = received_ms, None
+    instant_ms, measured, is_filled = received_ms, None, False
     if isinstance(value, dict):
-        if "horizon_min" in value:
-            check_own_echo(value)
+        if len(value) > _N_PLAIN_KEYS:
+            if "horizon_min" in value:
+                check_own_echo(value)
+            is_filled = value.get("filled") is True
         if "ts" in value:
             instant_ms = instant_of(value["ts"])
         if "gap_kw" not in value:
@@ -59,7 +63,7 @@ def decode(
     if instant_ms is None:
         detail = "a message without ts that was retained, or is sent again, may be of any age: publish readings with ts"
         raise PayloadError("unknown_age", detail)
-    return Reading(device, minute_of(instant_ms), power_of(value, limits), False, measured)
+    return Reading(device, minute_of(instant_ms), power_of(value, limits), False, measured, is_filled)
 
 
 def check_own_echo(document: Mapping[str, object]) -> None:

@@ -15,6 +15,7 @@ from gapcast.core.meters.samples import MeterState, Sample
 from gapcast.core.meters.source import PER_UNIT, Source
 from gapcast.core.reading import Limits, Reading
 from gapcast.core.statistics import Statistics
+from gapcast.mqtt.filled_minutes import log_filling
 from gapcast.mqtt.meter import Meter
 from gapcast.service.internal_errors import EXIT_EXCEPTIONS, record_internal_error
 
@@ -199,9 +200,11 @@ class SampleAggregator:
 
     def _readings(self, meter: Meter) -> list[Reading]:
         readings = []
-        for minute, power_kw, others in meter.means.take_closed():
+        for minute, power_kw, others, is_filled in meter.means.take_closed():
             measured = {name: value for name, value in zip(self._extras, others, strict=True) if value is not None}
-            readings.append(Reading(meter.name, minute, power_kw, False, measured or None))
+            readings.append(Reading(meter.name, minute, power_kw, False, measured or None, is_filled))
+            self._statistics.n_filled_minutes += is_filled
+            log_filling(meter, minute, is_filled=is_filled)
         return readings
 
     def _schedule_end(self, meter: Meter, not_before_ms: float = 0.0) -> None:

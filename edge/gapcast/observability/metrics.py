@@ -92,6 +92,11 @@ def _meters(statistics: Statistics) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "gapcast_meter_resets", "Resets of energy counters (the counter decreased).", statistics.n_counter_resets
     )
+    yield CounterMetricFamily(
+        "gapcast_filled_readings",
+        "Readings of minutes for most of which a meter sent nothing and its last value was held; they are no outcomes.",
+        statistics.n_filled_minutes,
+    )
     yield GaugeMetricFamily(
         "gapcast_slow_meters", "Devices that send less often than once a minute.", statistics.n_slow_meters
     )

@@ -1,10 +1,10 @@
 """The clean file, which ``prepare`` writes and all later commands read.
 
 Parquet, one row for each minute from the first reading to the last: ``time`` (UTC; in ms, since Parquet has no
-seconds), ``gap_kw`` (null if missing) and the other measured features. The file's metadata holds the report, the time
-zone and a hash of the content; a file with a different hash is rejected, so that every model records exactly the
-numbers that it was fitted to. The hash covers the numbers and a zone other than UTC: it does not depend on the library
-that wrote them.
+seconds), ``gap_kw`` (null if missing) and the other measured features; ``filled`` (1 or 0) if any minute is. The file's
+metadata holds the report, the time zone and a hash of the content; a file with a different hash is rejected, so that
+every model records exactly the numbers that it was fitted to. The hash covers the numbers and a zone other than UTC:
+it does not depend on the library that wrote them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gapcast.core.grid import MINUTE_MS
 from gapcast.recordings.series import Report, Series
 from gapcast.recordings.table import F64
 
-TIME = "time"
+TIME, FILLED = "time", "filled"
 N = TypeVar("N", np.int64, np.float64)
 METADATA = b"gapcast"
 SCHEMA_VERSION = 1
@@ -49,11 +49,14 @@ class Clean:
 def read(path: Path) -> Clean:
     """Read a clean file.
 
-    Raises :class:`SourceError` if it is missing, not a clean file, or altered.
+    Raises :class:`SourceError` if it is missing, not a clean file, or altered, and if pyarrow is not installed.
     """
-    import pyarrow as pa  # noqa: PLC0415 - not needed for `--help`
-    import pyarrow.parquet as pq  # noqa: PLC0415 - the same
-
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - optional on a gateway
+        import pyarrow.parquet as pq  # noqa: PLC0415 - the same
+    except ImportError as error:
+        fix = "pip install '.[parquet]' in the checkout, or use the CSV file that it was made from"
+        raise SourceError(path, f"is Parquet, which needs pyarrow: {fix}") from error
     if not path.is_file():
         raise SourceError(path, f"is not there: {_REMEDY}")
     try:
@@ -81,9 +84,10 @@ def content_sha256(series: Series) -> str:
 
 
 def measured_columns(series: Series) -> dict[str, F64]:
-    """Return all columns of a series by name, in the order of :data:`gapcast.core.features.MEASURED`."""
+    """Return all columns of a series by name: those of :data:`gapcast.core.features.MEASURED`, then ``filled``."""
     columns: Mapping[str, F64] = {GAP: series.gap_kw, **series.extra}
-    return {name: columns[name] for name in MEASURED if name in columns}
+    found = {name: columns[name] for name in MEASURED if name in columns}
+    return found if series.filled is None else {**found, FILLED: series.filled.astype(np.float64)}
 
 
 def _report(about: dict[str, Any]) -> tuple[str, Report]:
@@ -97,12 +101,18 @@ def _series(table: Any, zone: str) -> Series:
         msg = "a minute has no row"
         raise ValueError(msg)
     columns = {name: _numbers(table, name, "double", np.float64) for name in table.column_names if name != TIME}
+    filled = columns.pop(FILLED, None)
     if unknown := columns.keys() - MEASURED.keys():
         msg = f"there is no measured feature {', '.join(unknown)}"
         raise ValueError(msg)
     gap_kw = columns.pop(GAP)
-    first_minute = int(minute_ms[0]) // MINUTE_MS
-    return Series(first_minute, gap_kw, MappingProxyType(columns), UTC if zone == UTC_NAME else ZoneInfo(zone))
+    return Series(
+        int(minute_ms[0]) // MINUTE_MS,
+        gap_kw,
+        MappingProxyType(columns),
+        None if filled is None else filled == 1,
+        UTC if zone == UTC_NAME else ZoneInfo(zone),
+    )
 
 
 def _numbers(table: Any, name: str, kind: str, dtype: type[N]) -> NDArray[N]:

@@ -10,6 +10,10 @@ from typing import Literal, TypedDict
 from gapcast.core.errors import SettingsError
 
 Unit = Literal["W", "kW"]
+NO_OPTIONS = (
+    "UCI's format and Parquet of `gapcast-trainer prepare` need no further option; "
+    "for another file name its columns by --time-column and --value-column"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,17 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class FileFormat:
-    """How a file is read. Without ``layout``: UCI's household set, or Parquet of ``gapcast-trainer prepare``.
+    """How a file is read. Without ``layout``: an export, UCI's set, or Parquet of ``gapcast-trainer prepare``.
 
-    ``hold_min`` is that of :func:`~gapcast.recordings.minute_means.sampling_of`.
+    ``hold_min`` is that of :func:`~gapcast.recordings.minute_means.sampling_of`. ``unit``, ``zone`` and ``entity``, the
+    words that select a series, are for exports of Home Assistant and InfluxDB, whose columns are known.
     """
 
     layout: Layout | None = None
     hold_min: float | None = None
+    unit: Unit | None = None
+    zone: tzinfo | None = None
+    entity: str | None = None
 
 
 class FileOptions(TypedDict):
@@ -55,6 +63,7 @@ class FileOptions(TypedDict):
     time_format: str | None
     zone: tzinfo | None
     hold_min: float | None
+    entity: str | None
 
 
 def file_format(
@@ -66,6 +75,9 @@ def file_format(
     """
     time_column, value_column = options["time_column"], options["value_column"]
     if time_column is not None and value_column is not None:
+        if options["entity"] is not None:
+            msg = f"--entity {options['entity']}: is for exports, which need no --time-column and --value-column"
+            raise SettingsError(msg)
         layout = Layout(
             time_column,
             value_column,
@@ -81,12 +93,8 @@ def file_format(
     if time_column is not None or value_column is not None:
         names = ("--time-column", "--value-column")
         given, other = names if value_column is None else names[::-1]
-        msg = f"{given} without {other}: name both columns, or none for UCI's format"
+        msg = f"{given} alone: name the other column too, by {other}, or neither for UCI's format"
         raise SettingsError(msg)
-    if features or any(options[name] for name in ("unit", "separator", "time_format", "hold_min")):
-        msg = (
-            "UCI's format and Parquet of `gapcast-trainer prepare` need no further option; "
-            "for another file name its columns by --time-column and --value-column"
-        )
-        raise SettingsError(msg)
-    return FileFormat()
+    if features or options["separator"] or options["time_format"]:
+        raise SettingsError(NO_OPTIONS)
+    return FileFormat(None, options["hold_min"], options["unit"], options["zone"], options["entity"])

@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import re
 from array import array
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from tqdm import tqdm
 
 from gapcast.core.errors import SourceError
-from gapcast.recordings.layout import Layout, Unit
+from gapcast.recordings.fields import PER_KW, number_in, power_unit, separator_of
+from gapcast.recordings.layout import Layout
 from gapcast.recordings.table import Table
-from gapcast.recordings.text_file import BLOCK_BYTES, lines, open_text, quoted
+from gapcast.recordings.text_file import decoded, lines, open_text, quoted
 from gapcast.recordings.timestamps import LOCAL, TimestampParser
-
-_PER_KW: Mapping[Unit, float] = {"W": 1_000.0, "kW": 1.0}
-_UNIT_AT_END = re.compile(r"(?:^|[^a-z])(k?w)[^a-z]*$", re.IGNORECASE)  # power_w, gap_kw, Power (kW)
-_SEPARATORS = ",;\t|"
-_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)  # `float` alone would let 1_000 pass
-_COMMA_IS_POINT = str.maketrans(",.", ".,")
-_MISSING = frozenset({"", "?", "nan", "NaN", "NA", "null", "unknown", "unavailable"})
-
-
-def unit_in(name: str) -> Unit | None:
-    """Return the unit that a column's name ends with, or None.
-
-    >>> unit_in("aggregate_w"), unit_in("Power (kW)"), unit_in("power"), unit_in("energy_kwh"), unit_in("low")
-    ('W', 'kW', None, None, None)
-    """
-    found = _UNIT_AT_END.search(name)
-    return None if found is None else "kW" if len(found[1]) > 1 else "W"
 
 
 def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
@@ -47,7 +28,7 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
         open_text(path) as (stream, n_bytes),
         tqdm(total=n_bytes, unit="B", unit_scale=True, desc=f"reading {path.name}", disable=not progress) as bar,
     ):
-        texts = _decoded(path, lines(stream, digest.update, bar.update))
+        texts = decoded(path, lines(stream, digest.update, bar.update))
         columns = _Columns(path, next(texts, ""), layout)
         clock = TimestampParser(layout.zone, layout.time_format)
         instant_ms, line, values = array("q"), array("q"), tuple(array("d") for _ in columns.value_at)
@@ -70,7 +51,7 @@ def read(path: Path, layout: Layout, *, progress: bool = False) -> Table:
         source=f"{path.name}, column {layout.value_column} ({columns.unit_label})",
         sha256=digest.hexdigest(),
         instant_ms=np.array(instant_ms),
-        gap_kw=power / _PER_KW[columns.unit],
+        gap_kw=power / PER_KW[columns.unit],
         line=np.array(line),
         extra=dict(zip(layout.features, others, strict=True)),
         each_minute=False,
@@ -84,14 +65,16 @@ class _Columns:
     def __init__(self, path: Path, header: str, layout: Layout) -> None:
         if not header.strip():
             raise SourceError(path, "is empty, or its first line is: a header must name the columns", 1)
-        self.separator = layout.separator or max(_SEPARATORS, key=header.count)
+        self.separator = layout.separator or separator_of(header)
         self._decimal = layout.decimal
         self._names = [name.strip() for name in next(csv.reader([header], delimiter=self.separator))]
         value_columns = (layout.value_column, *layout.features.values())
         self.time_at, *self.value_at = (self._place(path, name) for name in (layout.time_column, *value_columns))
-        stated = layout.unit or unit_in(layout.value_column)
-        self.unit = stated or layout.default_unit or self._unknown_unit(path, layout.value_column)
-        self.unit_label = self.unit if stated else f"{self.unit}, assumed: its name states no unit"
+        found = power_unit(layout.value_column, layout.unit, layout.default_unit)
+        if found is None:
+            msg = f"does not state whether {layout.value_column!r} is in W or kW: use --unit"
+            raise SourceError(path, msg, 1)
+        self.unit, self.unit_label = found
 
     def check(self, row: list[str]) -> None:
         """Raise :class:`ValueError` if a row has more or fewer fields than the header."""
@@ -107,16 +90,7 @@ class _Columns:
 
     def number(self, row: list[str], at: int) -> float:
         """Return a field's number, NaN if it is missing; raise :class:`ValueError` if it is not a number."""
-        text = row[at].strip()
-        if text in _MISSING:
-            return np.nan
-        plain = text if self._decimal == "." else text.translate(_COMMA_IS_POINT)
-        if not _NUMBER.fullmatch(plain):
-            other = "," if self._decimal == "." else "."
-            fix = f" with the decimal sign {self._decimal!r} (--decimal names another)" if other in text else ""
-            msg = f"{self._names[at]} is {quoted(text)}, not a number{fix}"
-            raise ValueError(msg)
-        return float(plain)
+        return number_in(row[at], self._names[at], self._decimal)
 
     def _place(self, path: Path, name: str) -> int:
         n_found = self._names.count(name)
@@ -126,17 +100,3 @@ class _Columns:
             raise SourceError(path, f"has {n_found} columns of the name {name!r}: rename all but one", 1)
         fix = f": is {self.separator!r} the separator? (--separator)" if len(self._names) == 1 else ""
         raise SourceError(path, f"has no column {name!r} among {', '.join(map(quoted, self._names))}{fix}", 1)
-
-    @staticmethod
-    def _unknown_unit(path: Path, name: str) -> NoReturn:
-        raise SourceError(path, f"does not state whether {name!r} is in W or kW: use --unit", 1)
-
-
-def _decoded(path: Path, found: Iterator[bytes]) -> Iterator[str]:
-    for number, line in enumerate(found, 1):
-        if len(line) > BLOCK_BYTES:
-            raise SourceError(path, "is longer than any line of readings: is it a text?", number)
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise SourceError(path, f"is not UTF-8 text: {quoted(line)}", number) from error

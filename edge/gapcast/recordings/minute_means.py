@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gapcast.core.grid import MINUTE_MS
-from gapcast.core.meters.minutes import MIN_COVERED
+from gapcast.core.meters.minutes import MIN_COVERED, MOST_FILLED
 from gapcast.core.window import I64
 from gapcast.recordings.table import F64
 
@@ -71,6 +72,22 @@ def to_minutes(instant_ms: I64, columns: dict[str, F64], sampling: SamplingInter
     return first, {name: _means(instant_ms, until_ms, values, first, last) for name, values in columns.items()}
 
 
+def filled_minutes(instant_ms: I64, gap_kw: F64, sampling: SamplingInterval) -> NDArray[np.bool_] | None:
+    """Return which of the minutes of :func:`to_minutes` are filled, ``[T]``; None with one row per minute.
+
+    As in :mod:`gapcast.core.meters.minutes`, for more than :data:`MOST_FILLED` of the covered time a sample was held
+    beyond the usual interval, and nothing was measured.
+    """
+    if sampling.hold_min is None:
+        return None
+    until_ms = instant_ms + _held_ms(instant_ms, sampling)
+    measured_ms = np.minimum(instant_ms + round(sampling.usual_s * 1_000), until_ms)
+    first, last = int(instant_ms[0]) // MINUTE_MS, int(until_ms[-1] - 1) // MINUTE_MS
+    _, covered_ms = _sums(instant_ms, until_ms, gap_kw, first, last)
+    _, filled_ms = _sums(measured_ms, until_ms, gap_kw, first, last)
+    return np.asarray((covered_ms >= MIN_COVERED * MINUTE_MS) & (filled_ms > MOST_FILLED * covered_ms))
+
+
 def _held_ms(instant_ms: I64, sampling: SamplingInterval) -> I64:
     """Return for how long each sample holds, ms."""
     hold_ms = round((sampling.hold_min or 0) * MINUTE_MS)
@@ -86,11 +103,20 @@ def _placed(at: I64, values: F64) -> F64:
 
 def _means(from_ms: I64, until_ms: I64, values: F64, first: int, last: int) -> F64:
     """Return the mean of a step function over each of the minutes ``first`` to ``last``."""
+    sum_, covered_ms = _sums(from_ms, until_ms, values, first, last)
+    enough = covered_ms >= MIN_COVERED * MINUTE_MS
+    mean = np.full(last - first + 1, np.nan)
+    mean[enough] = sum_[enough] / covered_ms[enough]
+    return mean
+
+
+def _sums(from_ms: I64, until_ms: I64, values: F64, first: int, last: int) -> tuple[F64, F64]:
+    """Return the integral of a step function, value times ms, and the covered time, ms, of each minute."""
     n_minutes = last - first + 1
     sum_, covered_ms = np.zeros(n_minutes), np.zeros(n_minutes)
     for start in range(0, values.size, _SAMPLES_AT_ONCE):
         block = slice(start, start + _SAMPLES_AT_ONCE)
-        known = ~np.isnan(values[block])
+        known = ~np.isnan(values[block]) & (from_ms[block] < until_ms[block])
         begin, end, value = from_ms[block][known], until_ms[block][known], values[block][known]
         n_pieces = (end - 1) // MINUTE_MS - begin // MINUTE_MS + 1  # each sample is split at minute boundaries
         before = np.cumsum(n_pieces) - n_pieces
@@ -101,7 +127,4 @@ def _means(from_ms: I64, until_ms: I64, values: F64, first: int, last: int) -> F
             touched = slice(minute[0] - first, minute[-1] - first + 1)
             sum_[touched] += np.bincount(minute - minute[0], piece_ms * value[sample])
             covered_ms[touched] += np.bincount(minute - minute[0], piece_ms)
-    enough = covered_ms >= MIN_COVERED * MINUTE_MS
-    mean = np.full(n_minutes, np.nan)
-    mean[enough] = sum_[enough] / covered_ms[enough]
-    return mean
+    return sum_, covered_ms

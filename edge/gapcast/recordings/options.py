@@ -40,26 +40,17 @@ class Separator(click.ParamType[str]):
         return str(character)
 
 
-def file_options(zone_default: str) -> Callable[[Command], Command]:
-    """Return a decorator that adds the options of a file's format, which :func:`file_format` takes.
+def _unit() -> Any:
+    return click.option(
+        "--unit",
+        type=click.Choice(["W", "kW"], case_sensitive=False),
+        help="Unit of the power, if its name does not contain it.",
+    )
 
-    ``zone_default`` describes what is used without ``--timezone``.
-    """
-    options = (
-        click.option("--time-column", metavar="NAME", help="Column with the timestamps; without it, UCI's format."),
-        click.option("--value-column", metavar="NAME", help="Column with the power values."),
-        click.option(
-            "--unit",
-            type=click.Choice(["W", "kW"], case_sensitive=False),
-            help="Unit of the power, if the name of its column does not contain it.",
-        ),
-        click.option("--separator", type=Separator(), help="Field separator.  [default: that of the header]"),
-        click.option(
-            "--decimal", type=click.Choice([".", ","]), default=".", show_default=True, help="Decimal separator."
-        ),
-        click.option(
-            "--time-format", metavar="FORM", help="Such as '%d.%m.%Y %H:%M'.  [default: ISO 8601, or epoch s or ms]"
-        ),
+
+def _times(zone_default: str) -> tuple[Any, ...]:
+    return (
+        click.option("--time-format", metavar="FORM", help="Such as '%d.%m.%Y %H:%M'.  [default: ISO 8601, or epoch]"),
         click.option(
             "--timezone", "zone", type=Zone(), help=f"Zone of timestamps without an offset.  [default: {zone_default}]"
         ),
@@ -72,9 +63,41 @@ def file_options(zone_default: str) -> Callable[[Command], Command]:
         ),
     )
 
+
+def _adding(*options: Any) -> Callable[[Command], Command]:
     def add(command: Command) -> Command:
         for option in reversed(options):
             command = option(command)
         return command
 
     return add
+
+
+def sample_options(zone_default: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds ``unit``, ``time_format``, ``zone`` and ``hold_min``, which any format has.
+
+    ``zone_default`` describes what is used without ``--timezone``.
+    """
+    return _adding(_unit(), *_times(zone_default))
+
+
+def file_options(zone_default: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds the options of a file's format, which :func:`file_format` takes.
+
+    ``zone_default`` describes what is used without ``--timezone``.
+    """
+    return _adding(
+        click.option(
+            "--entity",
+            metavar="NAME",
+            help="Series of an export: Home Assistant's entity, or words of InfluxDB's measurement, field and tags.",
+        ),
+        click.option("--time-column", metavar="NAME", help="Column with the timestamps; an export needs none."),
+        click.option("--value-column", metavar="NAME", help="Column with the power values."),
+        _unit(),
+        click.option("--separator", type=Separator(), help="Field separator.  [default: that of the header]"),
+        click.option(
+            "--decimal", type=click.Choice([".", ","]), default=".", show_default=True, help="Decimal separator."
+        ),
+        *_times(zone_default),
+    )

@@ -13,8 +13,8 @@ import numpy as np
 from gapcast.core.errors import SettingsError, SourceError
 from gapcast.core.grid import minute_of
 from gapcast.core.reading import Limits
-from gapcast.recordings import clean_file, meter_csv, uci
-from gapcast.recordings.layout import FileFormat
+from gapcast.recordings import clean_file, exports, meter_csv, uci
+from gapcast.recordings.layout import NO_OPTIONS, FileFormat
 from gapcast.recordings.series import LIMITS, Report, Series, counted, minute_series
 
 _PARQUET_BEGINS = b"PAR1"
@@ -22,30 +22,36 @@ _UCI_OR_PARQUET = FileFormat()
 
 
 class Minute(NamedTuple):
-    """A minute since the epoch, and its mean power, kW."""
+    """A minute since the epoch, its mean power, kW, and whether nothing was measured for most of it."""
 
     minute: int
     gap_kw: float
+    is_filled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A file of one household: its minutes, its report, and the kind of its timestamps."""
+    """A file of one household: its minutes, its report, and the kind of its timestamps.
+
+    ``remarks`` are sentences on how it was read. ``holds_changes``: each value holds until the next one, by the format
+    or by the user's word.
+    """
 
     path: Path
     series: Series
     report: Report
     time_kind: str
+    remarks: tuple[str, ...] = ()
+    holds_changes: bool = False
 
     def minutes(self, first_minute: int | None = None) -> Iterator[Minute]:
         """Yield the minutes that have a value, from ``first_minute`` on."""
         start = 0 if first_minute is None else max(0, first_minute - self.series.first_minute)
         gap_kw = self.series.gap_kw[start:]
         present = np.flatnonzero(~np.isnan(gap_kw))
-        for at, kw in zip(
-            (present + (self.series.first_minute + start)).tolist(), gap_kw[present].tolist(), strict=True
-        ):
-            yield Minute(at, kw)
+        is_filled = np.isnan(self.series.outcome_kw[start:][present])
+        minutes = present + (self.series.first_minute + start)
+        yield from map(Minute, minutes.tolist(), gap_kw[present].tolist(), is_filled.tolist())
 
     def lines(self, zone: tzinfo) -> list[str]:
         """Return what was understood of the file, for a terminal; times are in ``zone``."""
@@ -58,27 +64,36 @@ class Recording:
             f"in {counted(report.n_gaps, 'gap')}"
             + (f", the longest {report.longest_gap_min:,} min" if report.n_gaps else ""),
             f"  {report.min_kw:.4g} to {report.max_kw:.4g} kW, mean {report.mean_kw:.4f} kW",
-            *(f"  {line}" for line in report.duplicate_lines()),
+            *(f"  {line}" for line in (*report.duplicate_lines(), *self.remarks)),
         ]
 
 
 def read_recording(
     path: Path, form: FileFormat = _UCI_OR_PARQUET, limits: Limits = LIMITS, *, progress: bool = False
 ) -> Recording:
-    """Read a file: UCI's set, the CSV of any meter (plain, .gz or .zip), or Parquet of ``gapcast-trainer prepare``.
+    """Read a file of any supported format, text plain, gzipped or zipped; exports are recognized by their header.
 
     Raises :class:`SourceError`, with the line, if it cannot be used.
     """
+    has_options = form.unit is not None or form.hold_min is not None or form.entity is not None
     if _is_parquet(path):
         if form.layout is not None:
             raise SourceError(path, "is Parquet of `gapcast-trainer prepare`, which needs no --time-column")
+        if has_options:
+            raise SourceError(path, f"is no export: {NO_OPTIONS}")
         clean = clean_file.read(path)
         return Recording(path, clean.series, clean.report, "a minute in UTC")
-    if form.layout is None:
-        table = uci.read(path, progress=progress)
-    else:
+    if form.layout is not None:
         table = meter_csv.read(path, form.layout, progress=progress)
-    return Recording(path, *minute_series(table, form.hold_min, limits), table.time_kind)
+    elif (detected := exports.detect(path)) is not None:
+        table = exports.read(path, detected, form, progress=progress)
+    elif has_options:
+        raise SourceError(path, f"is no export: {NO_OPTIONS}")
+    else:
+        table = uci.read(path, progress=progress)
+    series, report = minute_series(table, form.hold_min, limits)
+    holds_changes = table.hold_min is not None or form.hold_min is not None
+    return Recording(path, series, report, table.time_kind, table.remarks, holds_changes)
 
 
 def minute_at(option: str, timestamp: str, zone: tzinfo = UTC) -> int:

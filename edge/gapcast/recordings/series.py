@@ -15,7 +15,7 @@ from gapcast.core.features import GAP
 from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, MINUTE_MS, instant_label, minute_label
 from gapcast.core.reading import Limits
 from gapcast.core.window import I64, MAX_FILL_MIN
-from gapcast.recordings.minute_means import SamplingInterval, sampling_of, to_minutes
+from gapcast.recordings.minute_means import SamplingInterval, filled_minutes, sampling_of, to_minutes
 from gapcast.recordings.table import F64, Table
 
 #: The longest recording: each minute of it takes memory.
@@ -30,18 +30,26 @@ class Series:
     """One household, minute by minute: ``gap_kw`` ``[T]`` from ``first_minute`` on, NaN where missing.
 
     ``extra`` holds the other measured features, by the names and units of :data:`gapcast.core.features.MEASURED`,
-    each ``[T]``, NaN where missing. ``zone`` is the household's, for features of the time of day and the week.
+    each ``[T]``, NaN where missing. ``filled`` ``[T]`` marks minutes in which nothing was measured for most of the
+    time: they are in windows, but no outcomes; None: there are none. ``zone`` is the household's,
+    for features of the time of day and the week.
     """
 
     first_minute: int
     gap_kw: F64
     extra: Mapping[str, F64] = field(default_factory=lambda: MappingProxyType({}))
+    filled: NDArray[np.bool_] | None = None
     zone: tzinfo = UTC
 
     @property
     def last_minute(self) -> int:
         """The minute (since the epoch) of the last value."""
         return self.first_minute + self.gap_kw.size - 1
+
+    @property
+    def outcome_kw(self) -> F64:
+        """The power of minutes that can be outcomes, ``[T]``: that of measured ones, else NaN."""
+        return self.gap_kw if self.filled is None else np.where(self.filled, np.nan, self.gap_kw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +102,10 @@ def minute_series(table: Table, hold_min: float | None = None, limits: Limits = 
     """Validate the rows and place them on the one-minute grid.
 
     Rows at other intervals than a minute are samples: :mod:`gapcast.recordings.minute_means` defines how they are
-    averaged, and ``hold_min``. Of several rows with the same time the first one counts, as on the gateway. Raises
-    :class:`SourceError`, with the line, if a time is off the grid (of a set with one row per minute), out of order or
-    impossible, or if a power is outside ``limits``.
+    averaged, and ``hold_min``; if that is given, or the format says so, values are known for so long, and no minute is
+    filled. Of several rows with the same time the first one counts, as on the gateway. Raises :class:`SourceError`,
+    with the line, if a time is off the grid (of a set with one row per minute), out of order or impossible, or if a
+    power is outside ``limits``.
     """
     _reject_bad_times(table)
     is_first = np.diff(table.instant_ms, prepend=table.instant_ms[0] - 1) > 0
@@ -104,16 +113,28 @@ def minute_series(table: Table, hold_min: float | None = None, limits: Limits = 
     if n_duplicates:
         table = table.select(is_first)
     _reject_bad_power(table, limits)
-    sampling = SamplingInterval(60.0, None) if table.each_minute else sampling_of(table.instant_ms, hold_min)
+    sampling = _sampling_of(table, hold_min)
     first_minute, columns = to_minutes(table.instant_ms, {GAP: table.gap_kw, **table.extra}, sampling)
+    holds_changes = hold_min is not None or table.hold_min is not None
+    filled = None if holds_changes else filled_minutes(table.instant_ms, table.gap_kw, sampling)
     read = np.flatnonzero(~np.isnan(columns[GAP]))
     if not read.size:
         raise SourceError(table.path, "holds too few samples for the mean of any minute")
     if sampling.hold_min is not None:  # the first and the last minute may have too little coverage
         columns = {name: values[read[0] : read[-1] + 1] for name, values in columns.items()}
         first_minute += int(read[0])
-    series = Series(first_minute, columns.pop(GAP), MappingProxyType(columns))
+        filled = None if filled is None or not filled.any() else filled[read[0] : read[-1] + 1]
+    series = Series(first_minute, columns.pop(GAP), MappingProxyType(columns), filled)
     return series, _report(table, series, sampling, n_duplicates)
+
+
+def _sampling_of(table: Table, hold_min: float | None) -> SamplingInterval:
+    if table.each_minute:
+        return SamplingInterval(60.0, None)
+    sampling = sampling_of(table.instant_ms, hold_min)
+    if table.hold_min is None:
+        return sampling
+    return SamplingInterval(sampling.usual_s, table.hold_min if hold_min is None else hold_min)
 
 
 def _reject_bad_times(table: Table) -> None:

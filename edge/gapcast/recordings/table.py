@@ -23,7 +23,8 @@ class Table:
     other measured features, by the names and units of :data:`gapcast.core.features.MEASURED`, each ``[R]``.
     ``sha256`` is of the uncompressed text. With ``each_minute``
     the set has one row per minute, so that any other time is an error; otherwise rows may be samples.
-    ``time_kind`` is the kind of the timestamps, for reports.
+    ``time_kind`` is the kind of the timestamps, for reports. ``hold_min`` is for how long a sample holds until the next
+    one, if the format says so; rows are then samples. ``remarks`` are sentences on how the file was read.
     """
 
     path: Path
@@ -35,6 +36,8 @@ class Table:
     extra: Mapping[str, F64] = field(default_factory=dict)
     each_minute: bool = True
     time_kind: str = ""
+    hold_min: float | None = None
+    remarks: tuple[str, ...] = ()
 
     def select(self, chosen: NDArray[np.bool_]) -> Table:
         """Return the rows that are ``chosen`` ``[R]``."""

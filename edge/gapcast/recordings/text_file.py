@@ -67,6 +67,20 @@ def lines(stream: Readable, digest: Callable[[bytes], None], advance: Callable[[
         yield rest.rstrip(b"\r")
 
 
+def decoded(path: Path, found: Iterator[bytes]) -> Iterator[str]:
+    """Yield the lines ``found`` in the file at ``path`` as text, without a byte order mark.
+
+    Raises :class:`SourceError`, with the line, if one is too long or not UTF-8.
+    """
+    for number, line in enumerate(found, 1):
+        if len(line) > BLOCK_BYTES:
+            raise SourceError(path, "is longer than any line of readings: is it a text?", number)
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise SourceError(path, f"is not UTF-8 text: {quoted(line)}", number) from error
+
+
 def quoted(text: bytes | str) -> str:
     """Return the start of a text in quotes, for error messages.
 

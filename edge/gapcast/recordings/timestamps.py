@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from gapcast.recordings.text_file import quoted
 
 _EPOCH_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
-#: Larger epoch numbers are milliseconds, smaller ones seconds, as on the edge.
-_MILLISECONDS_FROM = 100_000_000_000
+#: Epoch numbers from these on are nanoseconds, microseconds and milliseconds, with the length of one, ms; smaller ones
+#: are seconds.
+EPOCH_UNITS_FROM = ((1e17, 1e-6), (1e14, 1e-3), (1e11, 1.0))
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times are counted from a local epoch
-#: A kind of timestamps.
-LOCAL = "a time without an offset"
+#: Kinds of timestamps.
+LOCAL, EPOCH_NUMBER = "a time without an offset", "an epoch number"
 #: Offsets from UTC change at multiples of this.
 _BLOCK_MS = 900_000
 
@@ -21,7 +22,7 @@ _BLOCK_MS = 900_000
 class TimestampParser:
     """Parses the timestamps of one file, row by row in the file's order.
 
-    A time with an offset or ``Z`` and an epoch number (s or ms) are unambiguous. A time without an
+    A time with an offset or ``Z`` and an epoch number (s, ms, µs or ns) are unambiguous. A time without an
     offset is local time in ``zone``. The hour that is repeated in autumn is resolved by the order of
     the rows: the earlier instant if it is after the previous row, otherwise the later one. A row that repeats the
     previous row's time there is a duplicate, unless rows are so far apart that it begins the hour again. A time that
@@ -47,20 +48,36 @@ class TimestampParser:
         >>> TimestampParser().instant_ms(offset) == TimestampParser().instant_ms(epoch)
         True
         """
+        return self.resolve(*self.candidates_ms(text))
+
+    def candidates_ms(self, text: str) -> tuple[int, int]:
+        """Return the earlier and the later instant (epoch ms, UTC) that ``text`` can mean.
+
+        They differ only in the hour that is repeated in autumn. Raises as :meth:`instant_ms`.
+        """
         if self._form is None and _EPOCH_NUMBER.fullmatch(text):
             number = float(text)
-            kind, found = "an epoch number", round(number if number >= _MILLISECONDS_FROM else number * 1_000)
+            unit_ms = next((unit_ms for least, unit_ms in EPOCH_UNITS_FROM if number >= least), 1_000.0)
+            kind, found = EPOCH_NUMBER, round(number * unit_ms)
+            earlier_ms, later_ms = found, found
         else:
             when = self._parsed(text)
             if when.tzinfo is None:
-                kind, found = LOCAL, self._local(when, text)
+                kind, (earlier_ms, later_ms) = LOCAL, self._local(when, text)
             else:
                 kind, found = "a time with an offset", (when - _EPOCH) // _MILLISECOND
+                earlier_ms, later_ms = found, found
         if kind != self.kind:
             if self.kind:
                 msg = f"{quoted(text)} is {kind}, but the row before has {self.kind}: they must all be of one kind"
                 raise ValueError(msg)
             self.kind = kind
+        return earlier_ms, later_ms
+
+    def resolve(self, earlier_ms: int, later_ms: int) -> int:
+        """Return which of its :meth:`candidates_ms` the next row means, by the rows before it."""
+        is_repeated = earlier_ms == self._before_ms and self._step_ms < (later_ms - earlier_ms) / 2
+        found = earlier_ms if earlier_ms > self._before_ms or is_repeated else later_ms
         if found > self._before_ms:
             self._step_ms = found - self._before_ms
             self._before_ms = found
@@ -81,7 +98,7 @@ class TimestampParser:
                 )
             raise ValueError(msg) from error
 
-    def _local(self, when: datetime, text: str) -> int:
+    def _local(self, when: datetime, text: str) -> tuple[int, int]:
         if self._zone is None:
             msg = f"{quoted(text)} has no offset: say whose clock it is by --timezone, such as Europe/London or UTC"
             raise ValueError(msg)
@@ -96,8 +113,7 @@ class TimestampParser:
                 "a meter that keeps one time all year has a --timezone such as UTC or Etc/GMT-1 (an hour ahead of UTC)"
             )
             raise ValueError(msg)
-        is_repeated = earlier_ms == self._before_ms and self._step_ms < (later_ms - earlier_ms) / 2
-        return earlier_ms if earlier_ms > self._before_ms or is_repeated else later_ms
+        return earlier_ms, later_ms
 
 
 def _ahead_ms(when: datetime, zone: tzinfo, fold: int) -> int:

@@ -1,23 +1,18 @@
-"""Connects to the broker, prompting until it accepts the connection."""
+"""The address of the broker and the account at it, and whether the address can be resolved and reached."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gapcast.app.broker import session_options
-from gapcast.check.broker import connect, cure_of
-from gapcast.config.settings import Settings
-from gapcast.core.errors import BrokerError, SettingsError
-from gapcast.mqtt.routes import CHANNEL, DEVICE, PART
-from gapcast.mqtt.session import Session
-from gapcast.setup.prompts import Prompts
+from gapcast.core.errors import SettingsError
 
-EVERYTHING = "#"
-_TLS_PORT, _PLAIN_PORT = 8_883, 1_883
+_TLS_PORT, _PLAIN_PORT, _MAX_PORT = 8_883, 1_883, 65_535
+_SCHEMES = {"mqtt://": None, "mqtts://": True}
+_REACH_S = 5.0
+_PORTS = f"usually {_PLAIN_PORT}, or {_TLS_PORT} with TLS"
 
 
 @dataclass(slots=True)
@@ -35,16 +30,26 @@ class BrokerAccess:
     def parse(cls, text: str, *, tls: bool | None = None) -> BrokerAccess:
         """Parse ``host``, ``host:port`` or ``[v6]:port``; port 8883 implies TLS unless ``tls`` is given.
 
-        >>> access = BrokerAccess.parse("broker:8883")
+        >>> access = BrokerAccess.parse("192.168.1.5:8883")
         >>> access.host, access.port, access.tls
-        ('broker', 8883, True)
+        ('192.168.1.5', 8883, True)
         """
-        host, colon, port = text.rpartition(":") if text.count(":") == 1 or "]:" in text else (text, "", "")
-        if colon and not port.isdecimal():
-            msg = f"{text!r} is not a broker address: use HOST or HOST:PORT, e.g. broker:1883"
+        address = text.strip()
+        for scheme, implied in _SCHEMES.items():
+            if address.lower().startswith(scheme):
+                address, tls = address[len(scheme) :].rstrip("/"), implied if tls is None else tls
+        host, colon, port = address.rpartition(":") if address.count(":") == 1 or "]:" in address else (address, "", "")
+        is_port = port.isdecimal() and port.isascii() and 0 < int(port[:6]) <= _MAX_PORT
+        if (colon and not is_port) or not host.strip("[]") or any(one in host for one in " /?#@"):
+            msg = f"{text!r} is not a broker address: use HOST or HOST:PORT, e.g. 192.168.1.5:1883"
             raise SettingsError(msg)
         number = int(port) if port else _TLS_PORT if tls else _PLAIN_PORT
         return cls(host.strip("[]"), number, tls=number == _TLS_PORT if tls is None else tls)
+
+    @property
+    def address(self) -> str:
+        """The address as :meth:`parse` reads it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def section(self) -> dict[str, Any]:
         """Return ``[mqtt]``, without the password."""
@@ -55,69 +60,32 @@ class BrokerAccess:
             section["tls"] = {"enabled": True} | ({"ca_path": str(self.ca_path)} if self.ca_path else {})
         return section
 
-
-def connect_interactively(
-    access: BrokerAccess, topic: str, prompts: Prompts, show: Callable[[str], None]
-) -> tuple[Session, str]:
-    """Return a connection subscribed to ``topic``, or to another that the user enters if that is not permitted.
-
-    Prompts until a connection succeeds. Raises :class:`BrokerError` if prompts are not interactive.
-    """
-    while True:
-        session, problem = _try(access, filter_of(topic))
-        if session is not None:
-            return session, topic
-        address = f"{access.host} port {access.port}"
-        cure = cure_of(problem)
-        if not prompts.is_interactive:
-            msg = f"{address}: {problem or 'no answer'}{f': {cure}' if cure else ''}"
-            raise BrokerError(msg)
-        show(f"{address}: {problem or 'no answer'}")
-        if "the subscription to" in problem:
-            show(f"     cure: {cure}")
-            topic = prompts.text("Topic that this account has permission to read", topic, "--topic")
-        elif "refused: " in problem:
-            access.username = prompts.text("User name at the broker", access.username or "gapcast", "--username")
-            access.password = prompts.secret("Password")
-        else:
-            show(f"     cure: {cure}")
-            entered = BrokerAccess.parse(prompts.text("Broker", f"{access.host}:{access.port}", "--broker"))
-            access.host, access.port = entered.host, entered.port
-            access.tls = prompts.confirm("Use TLS?", default=entered.tls)
+    def network_problem(self) -> tuple[str, str] | None:
+        """Return why the address cannot be resolved or reached, and the remedy; None if something listens there."""
+        try:
+            socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+                cure = "check the spelling, the network and the DNS server, or use the IP address"
+            else:
+                cure = "check the spelling, or use the IP address"
+            return f'cannot resolve "{self.host}"', cure
+        try:
+            with socket.create_connection((self.host, self.port), _REACH_S):
+                return None
+        except ConnectionRefusedError:
+            cure = f"nothing listens at this address: start the broker, or correct address or port ({_PORTS})"
+            return "connection refused", cure
+        except TimeoutError:
+            return "no response", "check the address, that the machine is on, and firewalls"
+        except OSError as error:
+            return (error.strerror or str(error)).lower(), "check the address and the network of this machine"
 
 
-def filter_of(topic: str) -> str:
-    """Return the subscription that matches a topic, or a source's pattern.
-
-    >>> filter_of("tele/{device}/SENSOR"), filter_of("")
-    ('tele/+/SENSOR', '#')
-    """
-    for name in (DEVICE, CHANNEL, PART):
-        topic = topic.replace(name, "+")
-    return topic or EVERYTHING
-
-
-def _try(access: BrokerAccess, topic: str) -> tuple[Session | None, str]:
-    """Return a connection with a random client id that leaves no session behind, or None and the problem."""
-    mqtt = access.section() | ({"password": access.password} if access.password else {})
-    name = f"setup-{secrets.token_hex(4)}"
-    sections: Mapping[str, Any] = {"mqtt": mqtt, "gateway": {"id": name}, "state": {"path": "unused"}}
-    try:
-        options = session_options(Settings.model_validate(sections), {})
-    except SettingsError as error:
-        return None, str(error)
-    session = Session(
-        replace(
-            options,
-            subscriptions=(topic,),
-            request_topics=(),
-            request_topics_mqtt5=(),
-            session_expiry_s=0,
-            announce=False,
-        )
-    )
-    problem = connect(session)
-    if session.connected:
-        return session, ""
-    session.close(1.0)
-    return None, problem
+def protocol_cure(problem: str) -> str:
+    """Return the remedy if something listens at the address, and a connection fails before the login."""
+    if "mqtt.tls.ca_path" in problem:
+        return "pass the certificate of the broker's authority with --ca"
+    if "mqtt." in problem:  # TLS problems include their remedy
+        return ""
+    return f"another kind of server may listen there, or it needs TLS: check the port ({_PORTS}), or see its log"

@@ -78,6 +78,15 @@ def write(path: Path, text: str, mode: int, *, replacing: bool) -> None:
         raise SettingsError(msg) from error
 
 
+def check_writable(path: Path) -> None:
+    """Raise :class:`SettingsError` if a file cannot be written there, before any question is asked."""
+    folder = next(one for one in path.absolute().parents if one.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        reason = "permission denied" if folder.is_dir() else f"{folder} is not a folder"
+        msg = f"cannot write {path} ({reason}): choose another location with --config, or use sudo"
+        raise SettingsError(msg)
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
-from statistics import median
 
 from gapcast.mqtt.frames import MAX_PAYLOAD
 from gapcast.mqtt.session import ReceivedMessage
@@ -54,8 +52,7 @@ class MessageRecording:
         recorded = (received for messages in self.of_topic.values() for received in messages)
         yield from sorted(recorded, key=lambda received: received.received_s)
 
-    def every_s(self, topic: str) -> float | None:
-        """Return the median interval between messages of ``topic``, s; None if there are too few."""
-        times_s = [one.received_s for one in self.of_topic.get(topic, ()) if not one.publication.retained]
-        intervals_s = [later - earlier for earlier, later in pairwise(times_s)]
-        return median(intervals_s) if len(intervals_s) > 1 else None
+    def on(self, is_included: Callable[[str], bool]) -> MessageRecording:
+        """Return the recorded messages of the topics for which ``is_included`` is true."""
+        of_topic = {topic: messages for topic, messages in self.of_topic.items() if is_included(topic)}
+        return MessageRecording(sum(map(len, of_topic.values())), self.home_assistant, of_topic)

@@ -1,20 +1,33 @@
-"""Listens for meters and lets the user choose among them."""
+"""Connects, listens for meters, and lets the user choose among them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from gapcast.core.errors import BrokerError
 from gapcast.mqtt.session import Session
-from gapcast.setup.broker_access import EVERYTHING, BrokerAccess, connect_interactively, filter_of
-from gapcast.setup.message_listener import candidates, listen
+from gapcast.setup.broker_access import BrokerAccess
+from gapcast.setup.broker_connection import BrokerConnection
+from gapcast.setup.message_listener import listen
 from gapcast.setup.message_recording import MessageRecording
-from gapcast.setup.preset_answers import PresetAnswers
+from gapcast.setup.meter_candidates import candidates
+from gapcast.setup.meter_choice import MeterChoice
+from gapcast.setup.preset_answers import MeterAnswer, PresetAnswers
 from gapcast.setup.preset_recognition import Candidate
-from gapcast.setup.prompts import Prompts
-from gapcast.setup.source_selection import choose
+from gapcast.setup.prompts import Prompts, ask_valid
+from gapcast.setup.sending_interval import is_interval_known
+from gapcast.setup.topics import EVERYTHING, filter_of, topic_problem
 
 _SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenMeter:
+    """The answers for a meter, and the candidate that reads it; None if it was not heard."""
+
+    answer: MeterAnswer
+    candidate: Candidate | None
 
 
 class MeterSearch:
@@ -32,61 +45,77 @@ class MeterSearch:
         self._prompts = prompts
         self._show = show
         self._progress = progress
+        #: The zone of local times, as far as it is known: the machine's until the user was asked.
         self._zone = zone
 
-    def search(self, access: BrokerAccess, topic: str) -> tuple[MessageRecording, list[Candidate], str]:
-        """Return the recorded messages, the chosen candidates, and the topic; the user may listen again.
+    def search(self, access: BrokerAccess) -> tuple[MessageRecording, list[ChosenMeter]]:
+        """Return the recorded messages and the chosen meters; the user may listen again.
 
-        Raises :class:`BrokerError` if no meter was found and prompts are not interactive.
+        Raises :class:`BrokerError` if a meter was not found and prompts are not interactive.
         """
+        meters, topics = self._answers.meters, self._answers.topics
+        connection = BrokerConnection(self._prompts, self._show, tls=self._answers.tls)
         while True:
-            session, topic = connect_interactively(access, topic, self._prompts, self._show)
-            self._show(f"Connected to {access.host} port {access.port}.")
+            session, granted = connection.connect(access, topics)
+            if granted != topics:
+                meters, topics = tuple(replace(one, topic=granted[0]) for one in meters[:1]), granted
             try:
                 if not self._answers.wait_s:
-                    return MessageRecording(), [], topic
-                recording = self._listen(session, topic)
+                    return MessageRecording(), [ChosenMeter(one, None) for one in meters]
+                recording = self._listen(session, topics, meters)
             finally:
                 session.close(1.0)
-            found = self._candidates(recording, topic)
             self._show(f"Received {recording.summary}.")
+            chosen = self._choose(recording, meters)
+            is_complete = all(one.candidate is not None for one in chosen)
+            if is_complete or not self._prompts.confirm("Listen again?", default=True):
+                return recording, chosen
+            if len(meters) == 1:
+                question = "Topic of the meter (# subscribes to all topics)"
+                topic = ask_valid(self._prompts, self._show, question, topics[0], "--topic", topic_problem)
+                meters = (replace(meters[0], topic=None if topic == EVERYTHING else topic),)
+                topics = (topic,)
+
+    def _choose(self, recording: MessageRecording, meters: tuple[MeterAnswer, ...]) -> list[ChosenMeter]:
+        """Return the chosen meters, without a candidate for those that were not heard or chosen."""
+        choice = MeterChoice(self._prompts, self._show, recording, self._zone)
+        chosen = []
+        for meter in meters:
+            found = candidates(recording, self._zone, meter)
             if found:
-                self._show("Possible meters:")
-                return recording, choose(found, self._prompts, self._show), topic
-            self._explain_no_candidates(recording)
-            if not self._prompts.is_interactive:
-                msg = "no meter was detected, nothing was written (--wait 0 writes without waiting for a meter)"
-                raise BrokerError(msg)
-            if not self._prompts.confirm("Listen again?", default=True):
-                return recording, [], topic
-            topic = self._prompts.text("Topic of the meter (# subscribes to all topics)", topic, "--topic")
+                self._show(f"Possible meters{f' for {meter.title}' if meter.is_given else ''}:")
+            else:
+                self._explain_no_candidates(recording, meter)
+            some = choice.choose(found, meter.title) if found else []
+            chosen += [ChosenMeter(meter, one) for one in some] or [ChosenMeter(meter, None)]
+        return chosen
 
-    def _listen(self, session: Session, topic: str) -> MessageRecording:
-        subscription, wait_s = filter_of(topic), self._answers.wait_s
+    def _listen(self, session: Session, topics: tuple[str, ...], meters: tuple[MeterAnswer, ...]) -> MessageRecording:
+        wait_s = self._answers.wait_s
         hint = "; press Enter to stop earlier" if self._prompts.is_interactive else ""
-        self._show(f"Listening to {subscription} for {wait_s:g} s (most meters send within a minute{hint}) ...")
-        is_specific = self._answers.preset is not None or subscription != EVERYTHING
-        return listen(
-            session,
-            wait_s,
-            self._prompts,
-            self._progress,
-            lambda so_far: is_specific and bool(self._candidates(so_far, topic)),
-        )
+        shown = ", ".join(dict.fromkeys(filter_of(topic) for topic in topics))
+        self._show(f"Listening to {shown} for {wait_s:g} s (most meters send within a minute{hint}) ...")
 
-    def _candidates(self, recording: MessageRecording, topic: str) -> list[Candidate]:
-        found = candidates(recording, self._zone, topic, self._answers.preset)
-        value = self._answers.value
-        return found if value is None else [one for one in found if one.source.get("value") == value]
+        def is_sufficient(so_far: MessageRecording) -> bool:
+            found = (candidates(so_far, self._zone, meter) if meter.is_given else [] for meter in meters)
+            return all(some and is_interval_known(some[0]) for some in found)
 
-    def _explain_no_candidates(self, recording: MessageRecording) -> None:
+        return listen(session, wait_s, self._prompts, self._progress, is_sufficient)
+
+    def _explain_no_candidates(self, recording: MessageRecording, meter: MeterAnswer) -> None:
+        """Show what was received instead; raise :class:`BrokerError` if prompts are not interactive."""
         if not recording.n_messages:
             self._show(
                 "Does the meter send to this broker, and does this account have permission to read its topic? A "
                 "broker may silently withhold topics that an account has no permission to read."
             )
-            return
-        self._show("None of these looks like a power reading:")
-        for name in sorted(recording.of_topic)[:_SHOWN]:
-            payload = recording.of_topic[name][-1].publication.payload[:60].decode("utf-8", "replace")
-            self._show(f"  {name}  {payload}")
+        elif recording.of_topic:
+            what = f" as {meter.title} reads it" if meter.is_given else ""
+            self._show(f"None of these looks like a power reading{what}:")
+            for name in sorted(recording.of_topic)[:_SHOWN]:
+                payload = recording.of_topic[name][-1].publication.payload[:60].decode("utf-8", "replace")
+                self._show(f"  {name}  {payload}")
+        if not self._prompts.is_interactive:
+            what = f" for {meter.title}" if meter.is_given else ""
+            msg = f"no meter was detected{what}, nothing was written (--wait 0 writes without waiting for a meter)"
+            raise BrokerError(msg)

@@ -12,7 +12,7 @@ from gapcast.mqtt.session import ReceivedMessage
 from gapcast.presets import presets
 from gapcast.setup.field_names import device_in, looks_like_power, unit_in
 from gapcast.setup.message_recording import MessageRecording
-from gapcast.setup.preset_recognition import Candidate, read_by
+from gapcast.setup.preset_recognition import Candidate, read_by, read_numbers
 
 _MAX_DEPTH, _MAX_PER_TOPIC = 5, 4
 
@@ -27,19 +27,10 @@ def guess_power_sources(
             if unit := unit_in(str(source.get("value", topic)).replace("/", ".").split(".")[-1]):
                 source["unit"] = unit
             known_unit = unit or "preset" in source
-            candidate = (read_by if known_unit else _read_without_unit)(source, recording, timezone)
+            candidate = (read_by if known_unit else read_numbers)(source, recording, timezone)
             if candidate is not None:
                 found.append(candidate)
     return found
-
-
-def _read_without_unit(source: dict[str, Any], recording: MessageRecording, timezone: str) -> Candidate | None:
-    """Return the candidate of ``source`` with the raw numbers of its messages."""
-    as_watts = read_by(source | {"unit": "W"}, recording, timezone)
-    if as_watts is None:
-        return None
-    numbers = {name: 1_000 * power_kw for name, power_kw in as_watts.devices.items()}
-    return Candidate(source, numbers, as_watts.topics, unit_known=False)
 
 
 def _sources(topic: str, received: ReceivedMessage, *, any_name: bool) -> Iterator[dict[str, Any]]:

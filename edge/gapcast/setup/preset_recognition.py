@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
 from gapcast.core.meters.values import parse_sum
-from gapcast.mqtt.routes import CHANNEL, DEVICE, PART
+from gapcast.mqtt.routes import CHANNEL, DEVICE, PART, SourceTopic
 from gapcast.presets import presets
 from gapcast.setup.field_names import looks_like_power
 from gapcast.setup.message_recording import MessageRecording
@@ -29,22 +29,35 @@ class Candidate:
     #: Whether its unit is known; else ``devices`` holds raw numbers.
     unit_known: bool = True
     #: Number of terms in the sum of its value: more for a complete meter than for one phase.
-    n_terms: int = field(default=1)
+    n_terms: int = 1
+    #: When the messages with a power arrived, by topic, s; without retained messages, which may be old.
+    arrivals_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """The text shown for selection."""
-        topic = self.source.get("topic") or presets()[self.source["preset"]]["topic"]
         name = self.source.get("preset") or self.source.get("value") or "a number"
-        return f"{name} on {topic}"
+        return f"{name} on {self.pattern}"
+
+    @property
+    def pattern(self) -> str:
+        """The topic pattern that it reads."""
+        topic: str = self.source.get("topic") or presets()[self.source["preset"]]["topic"]
+        return topic
 
 
-def recognize_presets(recording: MessageRecording, timezone: str) -> list[Candidate]:
-    """Return the presets that read ``recording``, complete meters before their phases."""
+def recognize_presets(
+    recording: MessageRecording, timezone: str, only: str | None = None, own_keys: Mapping[str, Any] | None = None
+) -> list[Candidate]:
+    """Return the presets that read ``recording``, complete meters before their phases.
+
+    With ``only``, that preset alone; ``own_keys`` take precedence over those of the preset.
+    """
     found = []
-    for name, preset in presets().items():
-        for topic in sorted({one for recorded in recording.of_topic for one in _pattern(name, preset, recorded)}):
-            source = {"preset": name} | ({} if topic == preset["topic"] else {"topic": topic})
+    for name, preset in presets().items() if only is None else [(only, presets()[only])]:
+        keys = preset | dict(own_keys or {})
+        for topic in sorted({one for recorded in recording.of_topic for one in _pattern(name, keys, recorded)}):
+            source = {"preset": name} | ({} if topic == preset["topic"] else {"topic": topic}) | dict(own_keys or {})
             if name == _PER_TOPIC:
                 source["device"] = topic.split("/")[-2]
             candidate = read_by(source, recording, timezone)
@@ -65,16 +78,58 @@ def read_by(source: dict[str, Any], recording: MessageRecording, timezone: str) 
         listener = SampleListener(settings)
     except SettingsError:
         return None
+    arrivals_s: dict[str, list[float]] = {}
     topics = set()
     for received in recording.in_order():
-        if listener.reads(received.publication.topic):
+        publication = received.publication
+        if listener.reads(publication.topic):
+            n_without_power = listener.n_without_power
             listener.receive(received)
-            topics.add(received.publication.topic)
-    devices = {name: samples.powers_kw[-1] for name, samples in listener.devices.items() if samples.powers_kw}
+            topics.add(publication.topic)
+            if not publication.retained and listener.n_without_power == n_without_power:
+                arrivals_s.setdefault(publication.topic, []).append(received.received_s)
+    devices = {name: samples.powers_kw[-1] for name, samples in sorted(listener.devices.items()) if samples.powers_kw}
     if not devices:
         return None
     n_terms = max((len(one) for one in settings.sources[0].sums), default=1)
-    return Candidate(source, devices, frozenset(topics), n_terms=n_terms)
+    return Candidate(source, devices, frozenset(topics), n_terms=n_terms, arrivals_s=arrivals_s)
+
+
+def read_numbers(source: dict[str, Any], recording: MessageRecording, timezone: str) -> Candidate | None:
+    """Return the candidate of a source without a unit, with the raw numbers of its messages."""
+    as_watts = read_by(source | {"unit": "W"}, recording, timezone)
+    if as_watts is None:
+        return None
+    numbers = {name: 1_000 * power_kw for name, power_kw in as_watts.devices.items()}
+    return replace(as_watts, source=source, devices=numbers, unit_known=False)
+
+
+def single_meters(candidate: Candidate, recording: MessageRecording, timezone: str) -> list[Candidate]:
+    """Return one candidate for each meter that a candidate's topic pattern matches, with a fixed topic and name.
+
+    Empty if the pattern has no ``{device}`` or ``{channel}``.
+    """
+    levels = candidate.pattern.split("/")
+    if not {DEVICE, CHANNEL} & set(levels):
+        return []
+    device = candidate.source.get("device") or presets().get(candidate.source.get("preset", ""), {}).get("device", "")
+    by_topic: dict[str, str] = {}
+    for topic in sorted(candidate.topics):
+        fixed = [of if one in {DEVICE, CHANNEL} else one for one, of in zip(levels, topic.split("/"), strict=True)]
+        match = SourceTopic.parse("", candidate.pattern, device, _parts_in(candidate)).match(topic)
+        if match is not None:
+            by_topic.setdefault("/".join(fixed), match.device)
+    recorded, read = recording.on(candidate.topics.__contains__), read_by if candidate.unit_known else read_numbers
+    found = (
+        read(candidate.source | {"topic": topic, "device": name}, recorded, timezone)
+        for topic, name in by_topic.items()
+    )
+    return [one for one in found if one is not None]
+
+
+def _parts_in(candidate: Candidate) -> list[str]:
+    value = candidate.source.get("value") or presets().get(candidate.source.get("preset", ""), {}).get("value")
+    return [term.path for term in parse_sum(value)] if isinstance(value, str) else []
 
 
 def _pattern(name: str, preset: dict[str, Any], topic: str) -> Iterator[str]:

@@ -35,6 +35,23 @@ class Prompts(Protocol):
         ...
 
 
+def ask_valid(
+    prompts: Prompts,
+    show: Callable[[str], None],
+    question: str,
+    default: str | None,
+    option: str,
+    problem_of: Callable[[str], str | None],
+) -> str:
+    """Return an answer without a problem: ask again at a terminal; else raise :class:`SettingsError`."""
+    while (problem := problem_of(answer := prompts.text(question, default, option))) is not None:
+        if not prompts.is_interactive:
+            msg = f"{option}: {problem}"
+            raise SettingsError(msg)
+        show(f"  {problem}")
+    return answer
+
+
 class InteractivePrompts:
     """Prompts at the terminal."""
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from gapcast.config.loader import DEFAULT_FILE, load
+from gapcast.config.loader import load
 from gapcast.core.errors import SettingsError
 from gapcast.presets import presets
-from gapcast.setup.broker_access import EVERYTHING, BrokerAccess
-from gapcast.setup.config_file import PASSWORD_FILE, toml_of, write
+from gapcast.setup.broker_access import BrokerAccess
+from gapcast.setup.broker_connection import BrokerConnection
+from gapcast.setup.config_file import PASSWORD_FILE, check_writable, toml_of, write
 from gapcast.setup.message_recording import MessageRecording
 from gapcast.setup.meter_search import MeterSearch
+from gapcast.setup.next_steps import next_steps
 from gapcast.setup.preset_answers import PresetAnswers
-from gapcast.setup.preset_recognition import Candidate
 from gapcast.setup.prompts import Prompts
-from gapcast.setup.source_selection import UNITS, preview, with_interval, with_unit
-from gapcast.setup.time_zone import system_time_zone
-from gapcast.systemd.unit import DEFAULT_CONFIG, is_hidden
+from gapcast.setup.source_preview import preview
+from gapcast.setup.source_questions import UNITS, SourceQuestions
+from gapcast.setup.time_zone import similar_time_zones, system_time_zone, time_zone_problem
 
 _WORLD, _OWNER = 0o644, 0o600
 
@@ -51,15 +51,14 @@ class Setup:
         """
         answers, prompts = self._answers, self._prompts
         self._confirm_replacement()
-        access = answers.access or BrokerAccess.parse(
-            prompts.text("Broker (host name or address, optionally :port)", "localhost", "--broker")
-        )
-        topic = self._topic()
-        zone = answers.timezone or prompts.text(
-            "Time zone of the house", system_time_zone(self._environment), "--timezone"
-        )
-        recording, chosen, topic = MeterSearch(answers, prompts, self._show, self._progress, zone).search(access, topic)
-        sources = [self._source(one, recording, topic) for one in chosen] or [self._source_without_messages(topic)]
+        check_writable(answers.config)
+        own_zone = system_time_zone(self._environment)
+        connection = BrokerConnection(prompts, self._show, tls=answers.tls)
+        access = answers.with_account(answers.broker or connection.ask_address("localhost"))
+        search = MeterSearch(answers, prompts, self._show, self._progress, answers.timezone or own_zone)
+        recording, chosen = search.search(access)
+        zone = answers.timezone or self._ask_time_zone(own_zone)
+        sources = SourceQuestions(prompts, self._show, answers.devices).sources(chosen, recording, zone)
         sections = self._sections(access, zone, sources, recording)
         self._review(sections, recording)
         text = toml_of(sections)
@@ -68,7 +67,8 @@ class Setup:
             self._show("Nothing was written.")
             return
         self._write(text, access.password)
-        self._show_next_steps(access)
+        for line in next_steps(answers.config, access):
+            self._show(line)
 
     def _confirm_replacement(self) -> None:
         """Ask first whether an existing configuration may be replaced."""
@@ -83,40 +83,20 @@ class Setup:
             msg = f"{config} was not changed; choose another file with --config"
             raise SettingsError(msg)
 
-    def _topic(self) -> str:
-        answers = self._answers
-        if answers.topic is not None:
-            return answers.topic
-        if answers.preset is not None or not self._prompts.is_interactive:
-            return EVERYTHING
-        return self._prompts.text("Topic of the meter (# subscribes to all topics)", EVERYTHING, "--topic")
+    def _ask_time_zone(self, default: str) -> str:
+        """Ask for the time zone until it is one; the default for a misspelt one is the most similar."""
+        prompts = self._prompts
+        if not prompts.is_interactive:
+            self._show(f"Time zone: {default} (this machine's; another by --timezone).")
+            return default
+        while True:
+            zone = prompts.text("Time zone of the house", default, "--timezone")
+            if (problem := time_zone_problem(zone)) is None:
+                return zone
+            self._show(f"  {problem}")
+            default = next(iter(similar_time_zones(zone)), default)
 
     # --- the sections of the configuration ----------------------------------------------------
-
-    def _source(self, candidate: Candidate, recording: MessageRecording, topic: str) -> dict[str, Any]:
-        source = with_interval(with_unit(candidate, self._answers.unit, self._prompts), candidate, recording)
-        if "{device}" in topic and "preset" not in source:
-            source = {"topic": topic, **{key: source[key] for key in source if key not in {"topic", "device"}}}
-        elif "device" in source or self._answers.device:
-            likely = self._answers.device or self._prompts.text("Name of this device", source["device"], "--device")
-            source["device"] = likely
-        return source
-
-    def _source_without_messages(self, topic: str) -> dict[str, Any]:
-        """Return a source from the answers alone."""
-        answers, prompts = self._answers, self._prompts
-        name = answers.preset or (None if answers.topic and not prompts.is_interactive else self._prompt_preset())
-        if name is not None:
-            own = {} if topic == EVERYTHING else {"topic": topic}
-            return {"preset": name} | own | ({"device": answers.device} if answers.device else {})
-        source: dict[str, Any] = {"topic": topic}
-        if answers.device or "{device}" not in topic:
-            source["device"] = answers.device or "home"
-        source |= {"value": answers.value} if answers.value else {"format": "number"}
-        return source | {"unit": answers.unit or prompts.text("W or kW?", None, "--unit", UNITS)}
-
-    def _prompt_preset(self) -> str:
-        return self._prompts.text("Which meter is it (docs/meters.md)", None, "--preset", sorted(presets()))
 
     def _sections(
         self, access: BrokerAccess, zone: str, sources: list[dict[str, Any]], recording: MessageRecording
@@ -152,9 +132,9 @@ class Setup:
             elif prompts.confirm("Are these power values correct?", default=not units):
                 return
             else:
-                unit = prompts.text("Which unit does the meter send?", None, "--unit", UNITS)
                 for source in sources:
-                    source["unit"] = unit
+                    which = "the meter" if len(sources) == 1 else source.get("device") or source.get("preset")
+                    source["unit"] = prompts.text(f"Which unit does {which} send?", source.get("unit"), "--unit", UNITS)
 
     def _preview(self, sections: dict[str, Any], recording: MessageRecording) -> tuple[list[str], list[str]]:
         without_password = sections | {"mqtt": {k: v for k, v in sections["mqtt"].items() if k != "password_file"}}
@@ -175,30 +155,6 @@ class Setup:
             write(config.parent / PASSWORD_FILE, password + "\n", _OWNER, replacing=self._replacing)
         write(config, text, _WORLD, replacing=self._replacing)
         load(config, {}, {})  # as gapcast run will do
-
-    def _show_next_steps(self, access: BrokerAccess) -> None:
-        config = self._answers.config
-        named = "" if config == DEFAULT_FILE else f" --config {shlex.quote(str(config))}"
-        secret = (
-            f", and the password to {config.parent / PASSWORD_FILE} (readable by you only)" if access.password else ""
-        )
-        moved = ""
-        if is_hidden(config):
-            moved = f"sudo install -D -m 644 {shlex.quote(str(config))} {DEFAULT_CONFIG} && "
-            if access.password:
-                password = config.parent / PASSWORD_FILE
-                moved += f"sudo install -m 600 {shlex.quote(str(password))} {DEFAULT_CONFIG.parent}/ && "
-        option = (
-            "" if moved or config.absolute() == DEFAULT_CONFIG else f" --config {shlex.quote(str(config.absolute()))}"
-        )
-        unit = f"{moved}gapcast systemd-unit{option} | sudo tee /etc/systemd/system/gapcast.service"
-        login = f" -u {shlex.quote(access.username)} -P …" if access.username else ""
-        self._show(f"\nWritten to {config}{secret}.\n")
-        self._show(f"Test it    gapcast check{named} --wait 70")
-        self._show(f"Run it     gapcast run{named}")
-        self._show("See it     gapcast status")
-        self._show(f"           mosquitto_sub -h {access.host} -p {access.port}{login} -v -t 'gap/+/forecast'")
-        self._show(f"Install    {unit} && sudo systemctl enable --now gapcast")
 
 
 def _has_time(source: Mapping[str, Any]) -> bool:

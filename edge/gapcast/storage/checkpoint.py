@@ -11,10 +11,10 @@ import hashlib
 import os
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, PlainSerializer
 
 from gapcast.core.errors import StateError
 from gapcast.core.meters.samples import MeterState
@@ -42,8 +42,9 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "latest_when": np.int64,
     "latest_n_observed": np.int32,
 }
-#: Columns that earlier versions did not have; ``more`` lists them: weights, and learning state with these prefixes.
-_SHARES = "latest_shares"
+#: Columns that earlier versions did not have; ``more`` lists them: weights, filled minutes, and learning state with
+#: these prefixes.
+_SHARES, _FILLED = "latest_shares", "filled"
 _LEARNT = ("learnt", "scores", "drift")
 
 
@@ -51,8 +52,21 @@ class DamagedError(StateError):
     """A damaged checkpoint; the message says how."""
 
 
+def _reading_members(reading: Reading) -> tuple[object, ...]:
+    return reading if reading.is_filled else reading[:-1]
+
+
+def _meter_members(meter: MeterState) -> tuple[object, ...]:
+    return meter._replace(open_minute=meter.open_minute[:-1])  # type: ignore[arg-type]  # to be written only
+
+
+#: As versions that know no filled minute can read them: the members that they have, with the rest in other keys.
+StoredReading = Annotated[Reading, PlainSerializer(_reading_members)]
+StoredMeter = Annotated[MeterState, PlainSerializer(_meter_members)]
+
+
 class CheckpointHeader(BaseModel):
-    """The JSON part of a checkpoint."""
+    """The JSON part of a checkpoint; ``filled_ms`` is that of the open minute of meters, by topic, if it is not 0."""
 
     version: int
     context: int
@@ -60,11 +74,17 @@ class CheckpointHeader(BaseModel):
     channels: tuple[str, ...]
     model: str
     devices: list[str]
-    held: list[Reading]
-    late_runs: list[list[Reading]]
-    meters: list[MeterState] = []
+    held: list[StoredReading]
+    late_runs: list[list[StoredReading]]
+    meters: list[StoredMeter] = []
+    filled_ms: dict[str, int] = {}
     time_zone: str = ""
     more: list[str] = []
+
+    def with_filled(self, meter: MeterState) -> MeterState:
+        """Return ``meter`` with the filled time of its open minute."""
+        filled_ms = self.filled_ms.get(meter.topic, 0)
+        return meter._replace(open_minute=meter.open_minute._replace(filled_ms=filled_ms))
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -77,6 +97,8 @@ def encode(snapshot: Snapshot) -> bytes:
 def write(file: BinaryIO, snapshot: Snapshot) -> int:
     """Write ``snapshot`` to ``file``, which is empty, readable and at its beginning; return its size in bytes."""
     more: dict[str, Any] = {_SHARES: snapshot.latest_shares}
+    if snapshot.filled is not None:
+        more[_FILLED] = snapshot.filled
     for part in _LEARNT:
         more |= {f"{part}/{name}": column for name, column in getattr(snapshot, part).items()}
     about = CheckpointHeader(
@@ -90,6 +112,7 @@ def write(file: BinaryIO, snapshot: Snapshot) -> int:
         late_runs=snapshot.late_runs,
         meters=snapshot.meters,
         time_zone=snapshot.time_zone,
+        filled_ms={one.topic: one.open_minute.filled_ms for one in snapshot.meters if one.open_minute.filled_ms},
         more=list(more),
     )
     header = np.frombuffer(about.model_dump_json().encode(), dtype=np.uint8)
@@ -173,7 +196,8 @@ def _parse(path: Path, content: bytes, *, has_digest: bool) -> Snapshot:
         held=about.held,
         late_runs=about.late_runs,
         latest_shares=more.get(_SHARES, np.zeros((len(about.devices), 0), dtype=np.float32)),
-        meters=[meter for meter in about.meters if is_plausible_meter(meter)],
+        meters=[meter for meter in map(about.with_filled, about.meters) if is_plausible_meter(meter)],
+        filled=more[_FILLED].astype(np.uint8, casting="equiv") if _FILLED in more else None,
         time_zone=about.time_zone,
         **columns,
     )

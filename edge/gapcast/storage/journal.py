@@ -4,7 +4,8 @@ The first line is ``{"gapcast": "readings", "version": 2}`` after its CRC-32, as
 recognises a newer file. Each other line is a record (:mod:`.record_lines`), numbered from 1, with a JSON document:
 ``[issued_at_ms, [[device, minute, gap_kw], ...]]``, with other measured features, if any, as a fourth member.
 Samples of open minutes follow as ``[[topic, at_ms, terms], ...]``, with other measured features
-likewise. Between two batches there may be ``{"forget": device}``.
+likewise; then the indices of the readings that are of filled minutes, if any. Between two batches there may be
+``{"forget": device}``.
 
 A record is used as a whole or not at all. A repeated record, or one older than its predecessor, is skipped. Journals
 of version 1, whose lines have a CRC-32 and no number, can be read too.
@@ -98,10 +99,11 @@ def encode(
     b'tnkrLnPW 7 [1288571341000,[["home",21476161,1.234]]]\n'
     """
     entries = [r[:3] if r.measured is None else (*r[:3], dict(r.measured)) for r in readings]
-    if not samples:
+    filled = [i for i, reading in enumerate(readings) if reading.is_filled]
+    if not samples and not filled:
         return encode_line(to_json((issued_at_ms, entries)), n, salt)
     terms = [sample if sample.measured else sample[:3] for sample in samples]
-    return encode_line(to_json((issued_at_ms, entries, terms)), n, salt)
+    return encode_line(to_json((issued_at_ms, entries, terms, *([filled] if filled else ()))), n, salt)
 
 
 def encode_forgotten(device: str, *, n: int = 0, salt: bytes = NO_SALT) -> bytes:
@@ -187,6 +189,9 @@ def _entry(text: bytes) -> Entry | Forgotten | None:
         issued_at_ms, readings, *more = document
         found = [_reading(*one) for one in readings]
         samples = [_sample(*one) for one in more[0]] if more else []
+        if more[1:]:
+            filled = frozenset(more[1])
+            found = [one._replace(is_filled=i in filled) for i, one in enumerate(found)]
     except (LookupError, TypeError, ValueError):
         return None
     is_plausible = is_plausible_instant(issued_at_ms) and all(map(is_plausible_reading, found))

@@ -8,7 +8,6 @@ thread waits for the disk. A disk error stops the persistence, never the service
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from gapcast.private_files import make_private_folder, open_private, tighten_mod
 from gapcast.service.ports import Meters, NoMeters
 from gapcast.storage import journal
 from gapcast.storage.disk_errors import disk_error_fix
+from gapcast.storage.folder_lock import lock_folder
 from gapcast.storage.record_lines import salt_of
 from gapcast.storage.recovery import files_of, journal_path, recover, write_checkpoint
 
@@ -83,7 +83,7 @@ class Store:
             make_private_folder(self._folder)
             tighten_modes(self._folder)
             if not self._of_shard:
-                self._lock_folder()
+                self._folder_lock = lock_folder(self._folder)
             found = recover(self._folder, engine, meters)
         except StateError as error:
             self._disable(str(error), "run the newer gapcast, or set another state.path; the file is not changed")
@@ -110,11 +110,6 @@ class Store:
                 self._checkpointed(write_checkpoint(self._folder, generation, snapshot, self._clean_from))
         except OSError as error:
             self._suspend(error)
-
-    def _lock_folder(self) -> None:
-        """Lock the folder for this process; the kernel releases it however the process ends."""
-        self._folder_lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(self._folder_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def close(self, snapshot: Snapshot | None) -> None:
         """Write ``snapshot``, if given and newer than the persisted state, and close the files."""

@@ -13,7 +13,8 @@ DEFAULT_CONFIG = Path("/etc/gapcast/gapcast.toml")
 #: Paths that the unit hides from the service: by ProtectHome, and by PrivateTmp.
 _HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 _TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - where no configuration should be
-_SYSTEM_INSTALL = "sudo PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install gapcast"
+#: In the folder that contains the checkout; a wheel's path can take the place of ./gapcast.
+_SYSTEM_INSTALL = "sudo PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install ./gapcast"
 #: Characters with a special meaning in a unit file.
 _SPECIAL_CHARACTERS = frozenset(" \t\n\"'\\%$;@:")
 
@@ -55,7 +56,7 @@ def require_visible(command: Path, others: Iterable[Path] = ()) -> None:
         if any(path.is_relative_to(home) for home in _HOMES):
             msg = (
                 f"{path} is in a home folder, which the service cannot access: "
-                f"install gapcast system-wide: {_SYSTEM_INSTALL}"
+                f"install gapcast system-wide, from the path of its checkout or wheel: {_SYSTEM_INSTALL}"
             )
             raise SettingsError(msg)
 

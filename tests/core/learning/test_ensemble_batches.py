@@ -15,6 +15,8 @@ from tests.support.houses import FIRST, Run, ensemble_engine
 DEVICES = ("home", "barn", "shed", "loft")
 #: A device's next minute comes after so many; now and then it is late, the same again, or after a gap.
 STEPS = st.sampled_from((1, 1, 1, 1, 1, 1, 1, 2, 4, 7, 0, -1))
+#: A reading of this power is of a filled minute.
+FILLED_KW = 0.35
 POWERS_KW = st.sampled_from((0.0, 0.1, 0.35, 2.4, -0.5, 100.0)) | st.floats(-3, 12).map(lambda kw: round(kw, 3))
 ENTRIES = st.lists(st.tuples(st.integers(0, 3), STEPS, POWERS_KW), min_size=30, max_size=120)
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=8)
@@ -26,7 +28,7 @@ def readings_of(entries: list[tuple[int, int, float]]) -> list[Reading]:
     for who, step, kw in entries:
         device = DEVICES[who]
         minutes[device] += step
-        made.append(Reading(device, minutes[device], kw))
+        made.append(Reading(device, minutes[device], kw, is_filled=kw == FILLED_KW))
     return made
 
 

@@ -19,7 +19,7 @@ def week() -> Run:
     names = sorted(shipped_names(), key=lambda name: name != default_name())
     engine = ensemble_engine(*(load_model(shipped_models() / name) for name in names), min_kw=0.0)
     minutes = read_recording(sample_path()).minutes()
-    return Run(engine).process([Reading("home", minute, kw) for minute, kw in minutes], at_a_time=256)
+    return Run(engine).process([Reading("home", minute, kw) for minute, kw, _ in minutes], at_a_time=256)
 
 
 def test_ensemble_is_no_worse_than_the_best_model(week: Run) -> None:

@@ -79,7 +79,7 @@ def prepare(
     content, findings = data_report(series, report, horizon_min, zone, out.name)
     n_without_value = report.n_missing - report.n_missing_rows
     remarks = [uci.completeness(report.n_rows, n_without_value)] if recording.time_kind == uci.TIME_KIND else []
-    for line in (*report.lines(), *remarks, *findings):
+    for line in (*report.lines(), *recording.remarks, *remarks, *findings):
         click.echo(line)
     clean_file_writer.write(series, report, out)
     with clean_file_writer.writing(page) as temporary:

@@ -109,7 +109,7 @@ def minutes_at(series: Series, observed_minute: I64, lead_times_min: tuple[int, 
     age_min, n_seen, n_filled = _history(present)
     ahead = at[:, np.newaxis] + np.asarray(lead_times_min)
     beyond = ahead >= series.gap_kw.size
-    target: F64 = np.where(beyond, np.nan, series.gap_kw[np.where(beyond, 0, ahead)])
+    target: F64 = np.where(beyond, np.nan, series.outcome_kw[np.where(beyond, 0, ahead)])
     whole = (n_seen[at] >= WHOLE_MIN) & (n_filled[at] == 0)
     places = np.flatnonzero(whole)
     drawn = np.random.default_rng(1).choice(places, min(n_sampled, places.size), replace=False)

@@ -94,13 +94,18 @@ class Ensemble:
 
     # --- forecasts --------------------------------------------------------------------------------
 
-    def forecast(self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction]) -> EnsembleForecasts:
+    def forecast(
+        self, rows: I64, minutes: I64, windows: F32, predictions: Sequence[Prediction], filled: Sequence[int] = ()
+    ) -> EnsembleForecasts:
         """Forecast each of ``windows`` ``[N, context]``, kW, N >= 1, in order.
 
         ``rows`` ``[N]`` are the devices' rows in :class:`~gapcast.core.buffer.Buffers`, ``minutes`` ``[N]`` the
-        minutes of the newest readings, and ``predictions`` those of each model for the windows.
+        minutes of the newest readings, and ``predictions`` those of each model for the windows. Nothing is learned
+        from the newest readings of the windows ``filled``.
         """
         inputs = self._inputs.collect(rows, minutes, windows, predictions)
+        if filled:
+            inputs = inputs.without_outcomes(filled)
         published = EnsembleForecasts(np.empty((len(rows), 4)), np.empty((len(rows), 2, len(self.members))))
         is_tracked = rows < self.options.max_devices
         if is_tracked.all():
@@ -257,6 +262,9 @@ class Ensemble:
         rows, arrays = one.rows + 1, self.state.arrays
         arrays["seen"][rows, _LOG_WIDTH] = log_width
         self._pending.store(self.state, rows, one, published)
+        if one.is_measured is not None:
+            one = one.select(np.flatnonzero(one.is_measured))
+            rows = one.rows + 1
         lowest = arrays["seen"][rows, _LOWEST]
         arrays["seen"][rows, _LOWEST] = np.minimum(lowest, one.last_kw)
         if self.options.learns:

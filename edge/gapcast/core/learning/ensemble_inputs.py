@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gapcast.core.forecast import LOWER, MEDIAN, UPPER
 from gapcast.core.learning import conformal_interval
@@ -26,6 +27,7 @@ class MemberPredictions:
     the target; ``columns_kw`` ``[N, D]`` the features of the RLS model; ``members_kw`` ``[N, 2, E]`` mean and
     median of each member (those of the RLS model are filled in later); ``bounds_kw`` and ``spread_roots`` ``[N, 2]``
     the first model's own bounds and the roots of their distances from its median, None if it has none.
+    ``is_measured`` ``[N]`` is unset for windows whose newest minute was filled, which is no outcome; None: all are set.
     """
 
     rows: I64
@@ -36,6 +38,7 @@ class MemberPredictions:
     members_kw: F64
     bounds_kw: F64 | None
     spread_roots: F64 | None
+    is_measured: NDArray[np.bool_] | None = None
 
     def select(self, which: I64 | slice) -> MemberPredictions:
         """Return the predictions of the windows ``which``."""
@@ -50,7 +53,14 @@ class MemberPredictions:
             self.members_kw[which],
             None if self.bounds_kw is None else self.bounds_kw[which],
             None if self.spread_roots is None else self.spread_roots[which],
+            None if self.is_measured is None else self.is_measured[which],
         )
+
+    def without_outcomes(self, filled: Sequence[int]) -> MemberPredictions:
+        """Return the same predictions, with the newest minutes of the windows ``filled`` marked as not measured."""
+        is_measured = np.ones(len(self.rows), dtype=bool)
+        is_measured[np.asarray(filled)] = False
+        return replace(self, is_measured=is_measured)
 
     def rounds(self) -> Iterator[slice | I64]:
         """Yield indices of the N windows in rounds: no device twice in a round, and its windows in order."""

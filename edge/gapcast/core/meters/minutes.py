@@ -2,8 +2,12 @@
 
 A sample holds until the next one. If that is more than ``hold_ms`` later, or missing, the sample holds
 for ``every_ms`` only, and the rest is a gap. A minute has a mean if samples cover at least
-:data:`MIN_COVERED` of it. ``gapcast.recordings.minute_means`` implements the same for whole arrays, and a property
-test checks that both agree.
+:data:`MIN_COVERED` of it.
+
+Nothing was measured more than ``every_ms`` after a sample, unless the meter sends on every change. A minute
+is filled if more than :data:`MOST_FILLED` of its covered time is of this kind: windows need its mean, but it is no
+outcome. ``gapcast.recordings.minute_means`` implements the same for whole arrays, and a property test checks that both
+agree.
 
 A minute is closed by the first sample ``lateness_ms`` or more after its end, or by a timer
 (:meth:`MinuteMeans.close`). Samples that are out of order by up to ``lateness_ms`` are sorted in.
@@ -23,6 +27,8 @@ from gapcast.core.meters.samples import OpenMinute, SampleValues
 
 #: A minute has a mean if samples cover at least this share of it.
 MIN_COVERED = 0.5
+#: A minute is filled if samples are held, with nothing measured, for more than this share of its covered time.
+MOST_FILLED = 0.5
 #: How long after a minute's end the timer waits for delayed samples.
 GRACE_MS = 2_000
 _NEVER = float("inf")
@@ -30,11 +36,20 @@ _NEVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class HeldValue:
-    """How samples are held: their usual interval, how long one may hold, and how much lateness is tolerated."""
+    """How samples are held: their usual interval, how long one may hold, and how much lateness is tolerated.
+
+    ``on_change``: the meter sends whenever its value changes, so that a held value is known as if it were measured.
+    """
 
     every_ms: int = 60_000
     hold_ms: int = 120_000
     lateness_ms: int = 0
+    on_change: bool = False
+
+    @property
+    def measured_ms(self) -> int:
+        """For how long a held sample counts as measured."""
+        return self.hold_ms if self.on_change else self.every_ms
 
 
 class SampleResult(Enum):
@@ -46,11 +61,15 @@ class SampleResult(Enum):
 
 
 class MinuteMean(NamedTuple):
-    """A minute (since the epoch), its mean power, and the means of the other channels, None if not covered enough."""
+    """A minute (since the epoch), its mean power, and the means of the other channels, None if not covered enough.
+
+    ``is_filled``: for most of it, the power is that of a held sample.
+    """
 
     minute: int
     power_kw: float
     others: tuple[float | None, ...]
+    is_filled: bool = False
 
 
 class MinuteMeans:
@@ -60,15 +79,17 @@ class MinuteMeans:
     >>> [means.add(at_ms, (kw,)).value for at_ms, kw in ((0, 1.0), (30_000, 2.0), (60_000, 5.0))]
     ['taken', 'taken', 'taken']
     >>> means.take_closed()
-    [MinuteMean(minute=0, power_kw=1.5, others=())]
+    [MinuteMean(minute=0, power_kw=1.5, others=(), is_filled=False)]
     """
 
     __slots__ = (
         "_closed",
         "_covered_ms",
         "_current",
+        "_filled_ms",
         "_holding",
         "_late_run",
+        "_measured_ms",
         "_minute",
         "_pending",
         "_sums",
@@ -78,8 +99,10 @@ class MinuteMeans:
 
     def __init__(self, holding: HeldValue, n_channels: int) -> None:
         self._holding = holding
+        self._measured_ms = holding.measured_ms
         self._sums = [0.0] * n_channels  # of the open minute: value times ms
         self._covered_ms = [0] * n_channels
+        self._filled_ms = 0  # of the time that power covers
         self._minute = 0  # the open one
         self._through_ms = 0  # the sums include all time before this
         self._current: SampleValues | None = None  # the sample that holds now
@@ -115,7 +138,7 @@ class MinuteMeans:
             self._restart(until_ms)
         else:
             known = values[0] is not None
-            self._accumulate(values, self._through_ms, until_ms if known else self._through_ms, until_ms)
+            self._accumulate(values, self._through_ms, until_ms if known else self._through_ms, until_ms, until_ms)
         self.newest_ms = until_ms
 
     def close(self, now_ms: int) -> bool:
@@ -137,7 +160,7 @@ class MinuteMeans:
         if self._current is not None:
             self._advance(self._current, until_ms)
         elif until_ms > self._through_ms:
-            self._accumulate((), self._through_ms, self._through_ms, until_ms)
+            self._accumulate((), self._through_ms, self._through_ms, until_ms, until_ms)
 
     @property
     def due_ms(self) -> float:
@@ -161,7 +184,7 @@ class MinuteMeans:
         """Return the state of the open minute, for :meth:`restore_state`; call :meth:`take_closed` first."""
         return OpenMinute(
             self._minute, self._through_ms, tuple(self._sums), tuple(self._covered_ms), self._current,
-            tuple(self._pending), tuple(self._late_run), self.newest_ms,
+            tuple(self._pending), tuple(self._late_run), self.newest_ms, self._filled_ms,
         )  # fmt: skip
 
     def restore_state(self, state: OpenMinute) -> None:
@@ -170,7 +193,7 @@ class MinuteMeans:
             self._minute, self._through_ms, self._current = state.minute, state.through_ms, state.current
             self._sums, self._covered_ms = list(state.sums), list(state.covered_ms)
             self._pending, self._late_run = list(state.pending), list(state.late_run)
-            self.newest_ms = state.newest_ms
+            self.newest_ms, self._filled_ms = state.newest_ms, state.filled_ms
 
     def _start_with(self, sample: SampleValues) -> None:
         self._restart(sample.at_ms)
@@ -187,6 +210,7 @@ class MinuteMeans:
         self._minute = minute
         self._sums = [0.0] * len(self._sums)
         self._covered_ms = [0] * len(self._sums)
+        self._filled_ms = 0
 
     def _handle_late(self, sample: SampleValues) -> SampleResult:
         """Restart after three late samples in a row, each after the one before: a replay, a clock set back."""
@@ -222,10 +246,16 @@ class MinuteMeans:
             return
         holds = next_ms - current.at_ms <= self._holding.hold_ms
         held_ms = next_ms if holds else current.at_ms + min(self._holding.every_ms, self._holding.hold_ms)
-        self._accumulate(current.values, self._through_ms, min(held_ms, until_ms), until_ms)
+        measured_ms = current.at_ms + self._measured_ms
+        self._accumulate(current.values, self._through_ms, min(held_ms, until_ms), until_ms, measured_ms)
 
-    def _accumulate(self, values: Sequence[float | None], from_ms: int, held_ms: int, until_ms: int) -> None:
-        """Add ``values`` from ``from_ms`` to ``held_ms``, a gap until ``until_ms``; close the minutes that end."""
+    def _accumulate(
+        self, values: Sequence[float | None], from_ms: int, held_ms: int, until_ms: int, measured_ms: int
+    ) -> None:
+        """Add ``values`` from ``from_ms`` to ``held_ms``, a gap until ``until_ms``; close the minutes that end.
+
+        The time after ``measured_ms`` is filled.
+        """
         at_ms = from_ms
         while at_ms < until_ms:
             end_ms = (self._minute + 1) * MINUTE_MS
@@ -236,6 +266,8 @@ class MinuteMeans:
                     if value is not None:
                         self._sums[channel] += value * covered_ms
                         self._covered_ms[channel] += covered_ms
+                if values[0] is not None:
+                    self._filled_ms += max(0, min(stop_ms, held_ms) - max(at_ms, measured_ms))
             at_ms = stop_ms
             if at_ms == end_ms:
                 self._close()
@@ -251,5 +283,6 @@ class MinuteMeans:
         )
         power_kw, *others = means
         if power_kw is not None:
-            self._closed.append(MinuteMean(self._minute, power_kw, tuple(others)))
+            is_filled = self._filled_ms > MOST_FILLED * self._covered_ms[0]
+            self._closed.append(MinuteMean(self._minute, power_kw, tuple(others), is_filled))
         self._open(self._minute + 1)

@@ -24,6 +24,7 @@ class OpenMinute(NamedTuple):
     pending: tuple[SampleValues, ...]
     late_run: tuple[SampleValues, ...]
     newest_ms: int | None
+    filled_ms: int = 0
 
 
 class Sample(NamedTuple):

@@ -1,0 +1,52 @@
+"""``gapcast import``: past readings into a stopped gateway."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gapcast.commands.options import FILE_OPTIONS, read_format, read_settings, settings_options, show_file
+
+
+@click.command(name="import")
+@settings_options
+@click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--device", required=True, help="Device id, as in the topics of its forecasts.")
+@click.option(
+    "--start",
+    metavar="ISO",
+    help="Use readings from this time on (in --timezone without an offset).",
+)
+@click.option("--replace", "replaces", is_flag=True, help="Forget what the gateway knows of the device first.")
+@FILE_OPTIONS
+def import_history(
+    files: tuple[Path, ...],
+    device: str,
+    start: str | None,
+    replaces: bool,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    **of_file: Any,
+) -> None:
+    """Let the stopped gateway learn from the past readings of a device, as if it had received them live.
+
+    Each FILE is an export of Home Assistant or InfluxDB, any CSV file with --time-column and --value-column, in UCI's
+    format, or Parquet of `gapcast-trainer prepare`; several are joined in order of time. The service must not run.
+    """
+    from gapcast.config.shards import the_one_of
+    from gapcast.history_import.past_readings import PastFiles
+    from gapcast.history_import.report import lines
+    from gapcast.history_import.run import Target, import_past
+    from gapcast.observability.logs import configure_logs
+    from gapcast.recordings.recording import minute_at
+
+    settings = the_one_of(read_settings(config, assignments))
+    configure_logs("auto", "warning")
+    form, zone = read_format(of_file, settings)
+    past = PastFiles(files, form, zone, None if start is None else minute_at("--start", start, zone))
+    result = import_past(settings, os.environ, past, Target(device, replaces), show_file)
+    for line in lines(result, zone):
+        click.echo(line)

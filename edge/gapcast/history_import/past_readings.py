@@ -1,0 +1,121 @@
+"""The past readings of one device, from one or several files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapcast.core.errors import SourceError
+from gapcast.core.grid import minute_label, minute_of
+from gapcast.core.reading import Limits, Reading
+from gapcast.core.window import I64
+from gapcast.recordings.layout import FileFormat
+from gapcast.recordings.recording import Recording, read_recording
+from gapcast.recordings.series import counted
+from gapcast.recordings.table import F64
+
+#: Readings at longer intervals do not show what happens in the next five minutes.
+_LONGEST_INTERVAL_S = 300.0
+#: How far a file may reach into the future: its last sample holds for a while. A wrong time zone is more than this.
+_AHEAD_MIN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PastReadings:
+    """Minutes ``[T]`` since the epoch, ascending; their mean powers, kW, and whether they are filled, ``[T]`` each."""
+
+    minutes: I64
+    gap_kw: F64
+    is_filled: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        """Return the number of readings."""
+        return self.minutes.size
+
+    @property
+    def first_minute(self) -> int:
+        """The minute of the first reading."""
+        return int(self.minutes[0])
+
+    @property
+    def last_minute(self) -> int:
+        """The minute of the last reading."""
+        return int(self.minutes[-1])
+
+    def batches(self, device: str, n_at_once: int) -> Iterator[list[Reading]]:
+        """Yield the readings of ``device``, in order."""
+        for start in range(0, len(self), n_at_once):
+            some = slice(start, start + n_at_once)
+            yield [
+                Reading(device, minute, gap_kw, is_filled=is_filled)
+                for minute, gap_kw, is_filled in zip(
+                    self.minutes[some].tolist(), self.gap_kw[some].tolist(), self.is_filled[some].tolist(), strict=True
+                )
+            ]
+
+
+@dataclass(frozen=True, slots=True)
+class PastFiles:
+    """Files of one device, their format, and the first minute to use (None: all)."""
+
+    paths: Sequence[Path]
+    form: FileFormat
+    zone: tzinfo
+    first_minute: int | None = None
+
+
+def read_past(
+    files: PastFiles, limits: Limits, now_ms: int, show: Callable[[str], object], *, progress: bool = False
+) -> PastReadings:
+    """Read ``files`` in order of time; ``show`` is called with what was understood of each.
+
+    Of a minute that several files have, the value of the file that begins first counts. Minutes that are not over at
+    ``now_ms`` are left out. Raises :class:`SourceError` for a file that cannot be read, whose readings are too far
+    apart, or that reaches into the future.
+    """
+    recordings = [read_recording(path, files.form, limits, progress=progress) for path in files.paths]
+    recordings.sort(key=lambda recording: recording.series.first_minute)
+    minutes: list[I64] = []
+    powers: list[F64] = []
+    filled: list[NDArray[np.bool_]] = []
+    next_minute, now_minute = files.first_minute or 0, minute_of(now_ms)
+    for recording in recordings:
+        for line in recording.lines(files.zone):
+            show(line)
+        _check(recording, now_minute)
+        minute, gap_kw, is_filled = _values(recording)
+        is_new = minute >= next_minute
+        if minutes and not is_new.all():
+            show(f"  {counted(int((~is_new).sum()), 'minute')} of it are in a file before: ignored")
+        is_new &= minute < now_minute
+        if is_new.any():
+            minutes.append(minute[is_new])
+            powers.append(gap_kw[is_new])
+            filled.append(is_filled[is_new])
+            next_minute = int(minutes[-1][-1]) + 1
+    if not minutes:
+        since = f" from {minute_label(files.first_minute)} on" if files.first_minute is not None else ""
+        raise SourceError(recordings[-1].path, f"has no reading{since} that is over by now")
+    return PastReadings(np.concatenate(minutes), np.concatenate(powers), np.concatenate(filled))
+
+
+def _values(recording: Recording) -> tuple[I64, F64, NDArray[np.bool_]]:
+    series = recording.series
+    present = np.flatnonzero(~np.isnan(series.gap_kw))
+    return present + series.first_minute, series.gap_kw[present], np.isnan(series.outcome_kw[present])
+
+
+def _check(recording: Recording, now_minute: int) -> None:
+    usual_s, last_minute = recording.report.usual_s, recording.series.last_minute
+    if usual_s > _LONGEST_INTERVAL_S and not recording.holds_changes:
+        problem = f"has a value every {usual_s / 60:g} min, too few to learn the next five minutes"
+        fix = "if its meter sends only changes, state with --hold for how many minutes a value holds"
+        raise SourceError(recording.path, f"{problem}; {fix}")
+    if last_minute > now_minute + _AHEAD_MIN:
+        problem = f"reaches {minute_label(last_minute)}, after now ({minute_label(now_minute)})"
+        raise SourceError(recording.path, f"{problem}: is it another --timezone, or is this machine's clock wrong?")

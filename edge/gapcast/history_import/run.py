@@ -1,0 +1,131 @@
+"""Feeds past readings to the engine of a stopped gateway: it accepts, forecasts and learns as in the service."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from gapcast.backtest.run import BATCH_READINGS
+from gapcast.config.settings import Settings
+from gapcast.core.errors import SettingsError, SourceError
+from gapcast.core.grid import minute_label
+from gapcast.core.learning.summary import EVER, Summary
+from gapcast.core.reading import Limits, is_device_id
+from gapcast.history_import.past_readings import PastFiles, PastReadings, read_past
+from gapcast.history_import.stopped_gateway import StoppedGateway, open_stopped
+
+_MAX_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The device that gets the readings, and whether what is known of it is forgotten first."""
+
+    device: str
+    replaces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """The result of an import: the minutes used, the scores of the device, and where the state was written."""
+
+    device: str
+    n_readings: int
+    first_minute: int
+    last_minute: int
+    published_model: str
+    scores: Summary
+    folder: Path
+
+
+def import_past(
+    settings: Settings,
+    environment: Mapping[str, str],
+    files: PastFiles,
+    target: Target,
+    show: Callable[[str], object],
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+) -> ImportResult:
+    """Let the gateway with ``settings``, which is stopped, learn from ``files`` as if they had been live readings.
+
+    The state is replaced at the end, in one step. ``show`` is called with what was understood. Raises
+    :class:`SourceError` for a bad file, :class:`SettingsError` for a device that cannot take the readings, and the
+    errors of :func:`open_stopped`; the state is then as it was.
+    """
+    if not is_device_id(target.device):
+        msg = f"--device {target.device!r} cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."
+        raise SettingsError(msg)
+    limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
+    past = read_past(files, limits, now_ms(), show, progress=sys.stderr.isatty())
+    with open_stopped(settings, environment) as gateway:
+        if gateway.damage:
+            show(f"the state was damaged: {gateway.damage}")
+        _prepare(gateway, target, files, past, show)
+        _run(gateway, target.device, past, now_ms())
+        gateway.write()
+        engine = gateway.engine
+        return ImportResult(
+            target.device,
+            len(past),
+            past.first_minute,
+            past.last_minute,
+            engine.published_model.name,
+            engine.scores_of(target.device)[EVER],
+            gateway.folder,
+        )
+
+
+def _prepare(
+    gateway: StoppedGateway, target: Target, files: PastFiles, past: PastReadings, show: Callable[[str], object]
+) -> None:
+    """Check that the device can take the readings, and forget it if it is replaced."""
+    buffers, device = gateway.engine.buffers, target.device
+    if needed := buffers.channels[1:]:
+        problem = f"model {gateway.engine.model.name} needs {', '.join(needed)} with each reading"
+        msg = f"forecast.model: {problem}, and an import has the power alone: choose another model"
+        raise SettingsError(msg)
+    if device in buffers and target.replaces:
+        gateway.forget(device)
+        show(f"{device}: forgotten, to learn from the file alone")
+    elif device in buffers:
+        newest = buffers.newest(device)[0]
+        if past.first_minute <= newest:
+            fix = "--replace forgets them and learns from the file alone"
+            if past.last_minute > newest:
+                fix += f"; --start {minute_label(newest + 1)} imports only what is newer"
+            problem = f"the gateway already has readings of {device} until {minute_label(newest)}"
+            raise SourceError(files.paths[0], f"begins at {minute_label(past.first_minute)}, but {problem}: {fix}")
+    elif len(buffers):
+        known = list(buffers)
+        more = "" if len(known) <= _MAX_NAMED else f" and {len(known) - _MAX_NAMED:,} more"
+        show(f"{device} is a new device; the gateway knows {', '.join(known[:_MAX_NAMED])}{more}")
+
+
+def _run(gateway: StoppedGateway, device: str, past: PastReadings, issued_at_ms: int) -> None:
+    engine = gateway.engine
+    # disable=None: show the bar on a terminal only
+    with tqdm(total=len(past), unit=" readings", desc=device, disable=None) as progress:
+        for readings in past.batches(device, BATCH_READINGS):
+            accepted = engine.accept(readings)
+            accepted.raise_failure()
+            _check_tracked(gateway, device)
+            engine.forecast(accepted, issued_at_ms)
+            engine.learn()
+            progress.update(len(readings))
+
+
+def _check_tracked(gateway: StoppedGateway, device: str) -> None:
+    """Raise :class:`SettingsError` if the gateway did not accept the device, or does not learn from it."""
+    buffers, n_tracked = gateway.engine.buffers, gateway.settings.learning.max_devices
+    if device not in buffers:
+        msg = f"devices.max: the gateway knows {len(buffers):,} devices, all that it allows; raise it"
+        raise SettingsError(msg)
+    if buffers.row(device) >= n_tracked:
+        problem = f"the gateway learns from its first {n_tracked:,} devices only, not from {device}"
+        msg = f"learning.max_devices: {problem}; raise it"
+        raise SettingsError(msg)

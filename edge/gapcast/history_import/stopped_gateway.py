@@ -1,0 +1,136 @@
+"""The engine and the state folder of a gateway whose service is stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gapcast.app.broker import sources_of
+from gapcast.app.device_limit import limit_devices_here
+from gapcast.app.models import Models, admission_of, engine_of, library_of, load_usable_models
+from gapcast.config.settings import Settings
+from gapcast.config.shards import folder_of
+from gapcast.config.state_dir import state_path
+from gapcast.core.engine import Engine
+from gapcast.core.errors import SettingsError, StateError
+from gapcast.core.features import measured_in
+from gapcast.core.snapshot import capture_snapshot
+from gapcast.core.statistics import Statistics
+from gapcast.mqtt.sources import SourceReader
+from gapcast.private_files import give_to_owner_of, make_private_folder
+from gapcast.service.ports import Meters, NoMeters
+from gapcast.storage.disk_errors import disk_error_fix
+from gapcast.storage.folder_lock import lock_folder
+from gapcast.storage.recovery import Recovered, recover, write_checkpoint
+from gapcast.storage.shard_lock import ShardLock
+
+_STOP = "`sudo systemctl stop gapcast`, `docker compose stop edge`, or Ctrl-C where it runs"
+
+
+@dataclass(slots=True)
+class StoppedGateway:
+    """A gateway whose state this process holds: its ``engine``, restored, and the ``folder`` with its readings.
+
+    ``state`` is the whole state folder.
+    """
+
+    engine: Engine
+    folder: Path
+    state: Path
+    settings: Settings
+    _meters: Meters
+    _recovered: Recovered
+    _forgets: bool = False
+
+    @property
+    def damage(self) -> str:
+        """What was damaged in the state, and what was used instead; empty if nothing was."""
+        return self._recovered.damage
+
+    def forget(self, device: str) -> None:
+        """Discard the state of ``device``; :meth:`write` then removes the files that contain it."""
+        self.engine.forget(device)
+        self._meters.forget(device)
+        self._forgets = True
+
+    def write(self) -> None:
+        """Write the state as a new checkpoint, atomically; raise :class:`StateError` if it cannot be written."""
+        generation = self._recovered.generation + 1
+        clean_from = generation if self._forgets or self._recovered.forgets else 0
+        snapshot = capture_snapshot(self.engine, self._meters.capture_state())
+        try:
+            write_checkpoint(self.folder, generation, snapshot, clean_from)
+            give_to_owner_of(self.state)
+        except OSError as error:
+            msg = f"{self.folder} cannot be written ({error}): {disk_error_fix(error)}. The state is as it was"
+            raise StateError(msg) from error
+
+
+@contextmanager
+def open_stopped(settings: Settings, environment: Mapping[str, str]) -> Iterator[StoppedGateway]:
+    """Restore the engine of a stopped gateway, as its service would; no service can start until the end.
+
+    Raises :class:`StateError` if the service runs or its state cannot be used, :class:`ShardError` for a shard that
+    another worker has, :class:`SettingsError` if nothing is persisted, and :class:`ModelError` for a bad model.
+    """
+    if not settings.state.keep:
+        msg = "state.keep = false: nothing that is learned from a file would be kept; set it to true"
+        raise SettingsError(msg)
+    state = state_path(settings.state.path, environment)
+    folder = folder_of(settings, state)
+    lock = _lock(folder)
+    try:
+        models = load_usable_models(settings, library_of(settings, environment), admission_of(settings, environment))
+        try:
+            with _shard_lock(settings, folder, models):
+                yield _restored(limit_devices_here(settings, models), folder, state, models)
+        finally:
+            for model in models.by_name.values():
+                model.release_interpreters()
+    finally:
+        os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    try:
+        make_private_folder(folder)
+        return lock_folder(folder)
+    except BlockingIOError as error:
+        msg = f"the service is running: it holds {folder}. Stop it ({_STOP}), import, and start it again"
+        raise StateError(msg) from error
+    except OSError as error:
+        msg = f"{folder} cannot be used ({error}): {disk_error_fix(error)}, or run this as the account of the service"
+        raise StateError(msg) from error
+
+
+@contextmanager
+def _shard_lock(settings: Settings, folder: Path, models: Models) -> Iterator[None]:
+    if settings.shards is None:
+        yield
+        return
+    lock = ShardLock(folder.parent, accepts_other_models=settings.state.accept_other_models)
+    try:
+        lock.acquire(models.stamps)
+        yield
+    finally:
+        lock.release()
+
+
+def _restored(settings: Settings, folder: Path, state: Path, models: Models) -> StoppedGateway:
+    engine = engine_of(settings, models)
+    extras, sources = measured_in(models.primary.features)[1:], sources_of(settings)
+    meters: Meters = NoMeters()
+    if sources:
+        meters = SourceReader(sources, engine.limits, extras, settings.devices.max, Statistics()).meters
+    try:
+        recovered = recover(folder, engine, meters)
+    except StateError as error:
+        msg = f"{error}: run the newer gapcast, or set another state.path; the file is not changed"
+        raise StateError(msg) from error
+    except OSError as error:
+        msg = f"{folder} cannot be read ({error}): run this as root, or as the account of the service"
+        raise StateError(msg) from error
+    return StoppedGateway(engine, folder, state, settings, meters, recovered)

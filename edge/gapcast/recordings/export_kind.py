@@ -1,0 +1,80 @@
+"""A kind of export of another program's database: how it is recognized, and how its rows are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gapcast.core.window import I64
+
+
+class SeriesName(NamedTuple):
+    """A series of an export.
+
+    ``label`` is what users are shown, ``names`` the words that select it, ``unit`` that of its values, empty if the
+    export does not state it.
+    """
+
+    label: str
+    names: frozenset[str]
+    unit: str = ""
+
+    def is_selected_by(self, words: str) -> bool:
+        """Return whether ``words``, separated by spaces, select this series.
+
+        >>> power = SeriesName("W value entity_id=home", frozenset({"W", "value", "home"}))
+        >>> power.is_selected_by("home"), power.is_selected_by("value home"), power.is_selected_by("hom")
+        (True, True, False)
+        """
+        return words == self.label or {*words.split()} <= self.names
+
+
+class ExportRow(NamedTuple):
+    """A value of a series, and its time, as they are written."""
+
+    series: SeriesName
+    time: str
+    value: str
+
+
+class LeftOut(NamedTuple):
+    """The number of rows at the beginning of a series that are not used, and a sentence on how the series was read."""
+
+    n_rows: int = 0
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportKind:
+    """A kind of export.
+
+    ``matches`` is whether a header, in lower case, is one of it. ``rows`` converts the fields of each line, the header
+    first. ``check`` gets the times of the selected series ``[R]``, epoch ms, and says which rows are left out. Both
+    raise :class:`ValueError`, with a message for users. ``hold_min`` is for how long a value holds until the next one;
+    None: that follows from the usual interval.
+    """
+
+    name: str
+    matches: Callable[[Sequence[str]], bool]
+    rows: Callable[[Iterator[list[str]]], Iterator[ExportRow]]
+    check: Callable[[I64], LeftOut] = lambda _: LeftOut()
+    hold_min: float | None = None
+
+
+def column_of(header: Sequence[str], *names: str) -> int | None:
+    """Return the position of the first of ``names`` that ``header`` has, or None.
+
+    >>> column_of(["start", "mean"], "value", "mean")
+    1
+    """
+    return next((header.index(name) for name in names if name in header), None)
+
+
+def field_at(fields: Sequence[str], at: int | None) -> str:
+    """Return a field, stripped; empty if the row has none.
+
+    >>> field_at(["a "], 0), field_at([], 0), field_at(["a"], None)
+    ('a', '', '')
+    """
+    return fields[at].strip() if at is not None and at < len(fields) else ""

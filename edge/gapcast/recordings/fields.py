@@ -1,0 +1,76 @@
+"""Fields of text files: numbers, missing values, and units in names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+
+from gapcast.recordings.layout import Unit
+from gapcast.recordings.text_file import quoted
+
+SEPARATORS = ",;\t|"
+PER_KW: Mapping[Unit, float] = {"W": 1_000.0, "kW": 1.0}
+_UNIT_AT_END = re.compile(r"(?:^|[^a-z])(k?w)[^a-z]*$", re.IGNORECASE)  # power_w, gap_kw, Power (kW)
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)  # `float` alone would let 1_000 pass
+_COMMA_IS_POINT = str.maketrans(",.", ".,")
+#: Texts of a missing value.
+MISSING = frozenset({"", "?", "nan", "NaN", "NA", "null", "unknown", "unavailable"})
+
+
+def unit_in(name: str) -> Unit | None:
+    """Return the unit that a column's name ends with, or None.
+
+    >>> unit_in("aggregate_w"), unit_in("Power (kW)"), unit_in("power"), unit_in("energy_kwh"), unit_in("low")
+    ('W', 'kW', None, None, None)
+    """
+    found = _UNIT_AT_END.search(name)
+    return None if found is None else "kW" if len(found[1]) > 1 else "W"
+
+
+def power_unit(value_column: str, unit: Unit | None, default_unit: Unit | None) -> tuple[Unit, str] | None:
+    """Return the unit of a column and its description: ``unit``, else that in its name, else ``default_unit``.
+
+    >>> power_unit("power_w", None, "kW"), power_unit("power", None, "kW")
+    (('W', 'W'), ('kW', 'kW, assumed: its name states no unit'))
+    """
+    if stated := unit or unit_in(value_column):
+        return stated, stated
+    return None if default_unit is None else (default_unit, f"{default_unit}, assumed: its name states no unit")
+
+
+def is_number(text: str) -> bool:
+    """Return whether a field is a number, or missing.
+
+    >>> is_number("-1.5e3"), is_number("unavailable"), is_number("1_000"), is_number("on")
+    (True, True, False, False)
+    """
+    return text in MISSING or _NUMBER.fullmatch(text) is not None
+
+
+def number_in(field: str, name: str, decimal: Literal[".", ","] = ".") -> float:
+    """Return a field's number, NaN if it is missing.
+
+    Raises :class:`ValueError`, with a message for users that calls the field ``name``, if it is not a number.
+    """
+    text = field.strip()
+    if text in MISSING:
+        return np.nan
+    plain = text if decimal == "." else text.translate(_COMMA_IS_POINT)
+    if not _NUMBER.fullmatch(plain):
+        other = "," if decimal == "." else "."
+        fix = f" with the decimal sign {decimal!r} (--decimal names another)" if other in text else ""
+        msg = f"{name} is {quoted(text)}, not a number{fix}"
+        raise ValueError(msg)
+    return float(plain)
+
+
+def separator_of(header: str) -> str:
+    """Return the separator that a header line has most often.
+
+    >>> separator_of("time;power, total;unit")
+    ';'
+    """
+    return max(SEPARATORS, key=header.count)

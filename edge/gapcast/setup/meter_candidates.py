@@ -1,0 +1,86 @@
+"""Finds the sources that may be meant by the answers for a meter, in the recorded messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from gapcast.mqtt.routes import DEVICE, PART
+from gapcast.setup.field_names import device_in, unit_in
+from gapcast.setup.message_recording import MessageRecording
+from gapcast.setup.power_guess import guess_power_sources
+from gapcast.setup.preset_answers import MeterAnswer
+from gapcast.setup.preset_recognition import Candidate, read_by, read_numbers, recognize_presets, single_meters
+from gapcast.setup.topics import EVERYTHING, filter_of, has_wildcard, is_single_topic, is_within
+
+
+def candidates(recording: MessageRecording, timezone: str, meter: MeterAnswer) -> list[Candidate]:
+    """Return the candidates that match the answers for a meter, likeliest first."""
+    topic = meter.topic or EVERYTHING
+    is_any = filter_of(topic) == EVERYTHING
+    recorded = recording if is_any else recording.on(lambda one: is_within(one, topic))
+    if meter.preset is not None:
+        own = {key: value for key, value in (("value", meter.value), ("unit", meter.unit)) if value is not None}
+        return _narrowed(recognize_presets(recorded, timezone, meter.preset, own), topic, recorded, timezone)
+    if meter.value is not None:
+        return [found for one in _sources_with_value(meter, recorded) if (found := _read(one, recorded, timezone))]
+    known = recognize_presets(recorded, timezone)
+    recognized = {one for candidate in known for one in candidate.topics}
+    guessed = guess_power_sources(recorded, timezone, recognized, any_name=not is_any)
+    if meter.unit is not None:
+        guessed = [one if one.unit_known else _with_unit(one, meter.unit, recorded, timezone) for one in guessed]
+    return _narrowed(known, topic, recorded, timezone) + _with_pattern(guessed, topic, recorded, timezone)
+
+
+def source_of_value(topic: str, value: str, unit: str | None) -> dict[str, Any]:
+    """Return the source for the given value on a topic or pattern.
+
+    >>> source_of_value("lab/{part}/power", "a + b", "W")["device"]
+    'home'
+    """
+    levels = topic.split("/")
+    source: dict[str, Any] = {"topic": topic}
+    if DEVICE not in levels:
+        source["device"] = "home" if PART in levels else device_in(topic)
+    if PART in levels:
+        source["format"] = "number"
+    known_unit = unit or unit_in(value.rpartition(".")[2])
+    return source | {"value": value} | ({"unit": known_unit} if known_unit else {})
+
+
+def _sources_with_value(meter: MeterAnswer, recording: MessageRecording) -> Iterator[dict[str, Any]]:
+    is_fixed = meter.topic is not None and not has_wildcard(meter.topic)
+    topics = [meter.topic] if is_fixed else sorted(recording.of_topic)
+    yield from (source_of_value(topic, meter.value, meter.unit) for topic in topics if topic and meter.value)
+
+
+def _read(source: dict[str, Any], recording: MessageRecording, timezone: str) -> Candidate | None:
+    return (read_by if "unit" in source or "preset" in source else read_numbers)(source, recording, timezone)
+
+
+def _with_unit(candidate: Candidate, unit: str, recording: MessageRecording, timezone: str) -> Candidate:
+    return read_by(candidate.source | {"unit": unit}, recording, timezone) or candidate
+
+
+def _narrowed(found: list[Candidate], topic: str, recording: MessageRecording, timezone: str) -> list[Candidate]:
+    """Return the candidates, with that topic alone if the user entered a single one."""
+    if not is_single_topic(topic):
+        return found
+    return [one for candidate in found for one in single_meters(candidate, recording, timezone) or [candidate]]
+
+
+def _with_pattern(found: list[Candidate], topic: str, recording: MessageRecording, timezone: str) -> list[Candidate]:
+    """Return the candidates of single topics, joined to those of the pattern that the user entered."""
+    if DEVICE not in topic.split("/") or has_wildcard(topic):
+        return found
+    joined: dict[str, Candidate] = {}
+    for candidate in found:
+        source = {
+            "topic": topic,
+            **{key: candidate.source[key] for key in candidate.source if key not in {"topic", "device"}},
+        }
+        whole = _read(source, recording, timezone)
+        if whole is not None:
+            joined.setdefault(repr(source), replace(whole, unit_known=candidate.unit_known))
+    return list(joined.values())

@@ -1,0 +1,124 @@
+"""Shows the detected meters, and lets the user choose: one, several, all, or a sum of some."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from gapcast.core.errors import SettingsError
+from gapcast.mqtt.routes import DEVICE
+from gapcast.setup.message_recording import MessageRecording
+from gapcast.setup.meter_sum import NOT_SUPPORTED, SumTerm, sum_of
+from gapcast.setup.preset_recognition import Candidate, single_meters
+from gapcast.setup.prompts import Prompts
+
+_SHOWN, _SHOWN_SINGLE = 30, 10
+_LABEL = r"\d+(?:\.\d+)?"
+_ITEM = re.compile(rf"{_LABEL}(?:[+-]{_LABEL})*", re.ASCII)
+_SIGNED = re.compile(rf"([+-]?)({_LABEL})", re.ASCII)
+_QUESTION = "Which of them? (1, 2: both; 1 + 2: their sum as one device; all; none)"
+_NONE = frozenset({"none", "0"})
+
+
+class MeterChoice:
+    """Lets the user choose among candidates."""
+
+    def __init__(
+        self, prompts: Prompts, show: Callable[[str], None], recording: MessageRecording, timezone: str
+    ) -> None:
+        self._prompts = prompts
+        self._show = show
+        self._recording = recording
+        self._timezone = timezone
+
+    def choose(self, found: Sequence[Candidate], meter: str = "") -> list[Candidate]:
+        """Return the chosen candidates of ``found``, none if it is none of them.
+
+        ``meter`` are the options that select it. Raises :class:`SettingsError` if there are several and prompts are
+        not interactive.
+        """
+        listed = self._list(found)
+        if not self._prompts.is_interactive:
+            first = set(found[0].topics)
+            if any(not candidate.topics & first for candidate in found[1:]):
+                what = f"several meters match {meter}" if meter else "several meters were found"
+                msg = f"{what}: select one with --preset or --topic, or several by repeating them"
+                raise SettingsError(msg)
+            return [found[0]]
+        if len(listed) == 1 or (len(found) == 1 and DEVICE in meter):
+            return [found[0]]
+        while True:
+            answer = self._prompts.text(_QUESTION, "1", "--preset or --topic").lower()
+            if answer in _NONE:
+                return []
+            chosen = self._all(found) if answer == "all" else self._chosen(answer, listed)
+            if isinstance(chosen, str):
+                self._show(f"  {chosen}")
+            elif _overlap(chosen):
+                self._show("  these read the same messages: choose only one of them")
+            else:
+                return chosen
+
+    def _list(self, found: Sequence[Candidate]) -> dict[str, Candidate]:
+        """Show the candidates, and below each its single meters; return them by label."""
+        listed = {}
+        for number, candidate in enumerate(found[:_SHOWN], 1):
+            self._show(f"  {number:>2}  {candidate.title}: {_powers(candidate)}")
+            listed[str(number)] = candidate
+            if not self._prompts.is_interactive or len(candidate.devices) == 1:
+                continue
+            singles = single_meters(candidate, self._recording, self._timezone)
+            for part, single in enumerate(singles[:_SHOWN_SINGLE], 1):
+                self._show(f"      {number}.{part}  only {_powers(single)}")
+                listed[f"{number}.{part}"] = single
+        if len(found) > _SHOWN:
+            self._show(f"      and {len(found) - _SHOWN} more: narrow the list with --topic")
+        return listed
+
+    def _chosen(self, answer: str, listed: dict[str, Candidate]) -> list[Candidate] | str:
+        """Return the candidates of an answer such as ``1, 2.1 + 2.2``, or what is wrong with it."""
+        items = re.sub(r"\s*([+-])\s*", r"\1", answer).replace(",", " ").split()
+        if not items or not all(_ITEM.fullmatch(item) for item in items):
+            return f"enter a number from 1 to {self._n_of(listed)}"
+        chosen = []
+        for item in dict.fromkeys(items):
+            labels = _SIGNED.findall(item)
+            if unknown := [label for _, label in labels if label not in listed]:
+                return f"there is no {unknown[0]}: enter a number from 1 to {self._n_of(listed)}"
+            if len(labels) == 1:
+                chosen.append(listed[item])
+                continue
+            if several := [label for _, label in labels if len(listed[label].devices) > 1]:
+                return f"{several[0]} reads several meters: add up {several[0]}.1 + {several[0]}.2"
+            terms = [SumTerm(-1 if sign == "-" else 1, listed[label]) for sign, label in labels]
+            total = None if _overlap([term.candidate for term in terms]) else self._sum_of(terms)
+            if total is None:
+                return NOT_SUPPORTED
+            chosen.append(total)
+        return chosen
+
+    def _sum_of(self, terms: Sequence[SumTerm]) -> Candidate | None:
+        return sum_of(terms, self._recording, self._timezone)
+
+    @staticmethod
+    def _n_of(listed: dict[str, Candidate]) -> int:
+        return sum("." not in label for label in listed)
+
+    @staticmethod
+    def _all(found: Sequence[Candidate]) -> list[Candidate]:
+        """Return every meter once: of candidates that read the same messages, the first."""
+        chosen: list[Candidate] = []
+        for candidate in found[:_SHOWN]:
+            if not _overlap([*chosen, candidate]):
+                chosen.append(candidate)
+        return chosen
+
+
+def _overlap(chosen: Sequence[Candidate]) -> bool:
+    return sum(len(candidate.topics) for candidate in chosen) > len({t for one in chosen for t in one.topics})
+
+
+def _powers(candidate: Candidate) -> str:
+    unit = " kW" if candidate.unit_known else ""
+    shown = [f"{name} {power:.3f}{unit}" if unit else f"{name} {power:g}" for name, power in candidate.devices.items()]
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")  # noqa: PLR2004 - fits one line

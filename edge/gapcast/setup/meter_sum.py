@@ -1,0 +1,64 @@
+"""Several meters as one device: the sum of bare numbers whose topics differ in one level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from gapcast.core.meters.values import parse_sum
+from gapcast.mqtt.routes import PART
+from gapcast.presets import presets
+from gapcast.setup.message_recording import MessageRecording
+from gapcast.setup.preset_recognition import Candidate, read_by, read_numbers
+
+#: Why other meters cannot be added up.
+NOT_SUPPORTED = (
+    "these cannot be added up: gapcast adds values of one message, or bare numbers in one unit whose topics differ in "
+    'one level; for others, see "Several meters as one device" in docs/meters.md'
+)
+_SHARED_KEYS = ("unit", "every_s", "hold_s")
+
+
+class SumTerm(NamedTuple):
+    """One meter of a sum, and its sign (1 or -1)."""
+
+    sign: int
+    candidate: Candidate
+
+
+def sum_of(terms: Sequence[SumTerm], recording: MessageRecording, timezone: str) -> Candidate | None:
+    """Return the candidate that reads the sum of these meters, None if a source cannot."""
+    source = _source_of(terms)
+    if source is None:
+        return None
+    topics = frozenset(topic for term in terms for topic in term.candidate.topics)
+    return (read_by if "unit" in source else read_numbers)(source, recording.on(topics.__contains__), timezone)
+
+
+def _source_of(terms: Sequence[SumTerm]) -> dict[str, Any] | None:
+    """Return the source with the differing level as ``{part}``, and its values as the terms of the sum."""
+    keys = [presets().get(term.candidate.source.get("preset", ""), {}) | term.candidate.source for term in terms]
+    topics = [topic.split("/") for term in terms for topic in term.candidate.topics]
+    if len(topics) != len(terms) or any(one.get("format") != "number" or one.get("kind") == "minute" for one in keys):
+        return None
+    if len({one.get("unit") for one in keys}) > 1 or len({len(levels) for levels in topics}) > 1:
+        return None
+    differing = [depth for depth, levels in enumerate(zip(*topics, strict=True)) if len(set(levels)) > 1]
+    if len(differing) != 1:
+        return None
+    (depth,) = differing
+    value = "".join(
+        f" {'+' if term.sign > 0 else '-'} {levels[depth]}" for term, levels in zip(terms, topics, strict=True)
+    )
+    value = value.removeprefix(" + ").lstrip()
+    try:
+        is_unchanged = [term.path for term in parse_sum(value)] == [levels[depth] for levels in topics]
+    except ValueError:
+        return None
+    if not is_unchanged:
+        return None
+    topic = "/".join([*topics[0][:depth], PART, *topics[0][depth + 1 :]])
+    shared = {
+        name: keys[0][name] for name in _SHARED_KEYS if all(one.get(name, "") == keys[0].get(name) for one in keys)
+    }
+    return {"topic": topic, "device": "home", "format": "number", "value": value, **shared}

@@ -1,0 +1,35 @@
+"""The commands that follow after the configuration is written."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from gapcast.config.loader import DEFAULT_FILE
+from gapcast.setup.broker_access import BrokerAccess
+from gapcast.setup.config_file import PASSWORD_FILE
+from gapcast.systemd.unit import DEFAULT_CONFIG, is_hidden
+
+
+def next_steps(config: Path, access: BrokerAccess) -> Iterator[str]:
+    """Yield lines: what was written, and how to test, run and install the service."""
+    named = "" if config == DEFAULT_FILE else f" --config {shlex.quote(str(config))}"
+    password = config.parent / PASSWORD_FILE
+    secret = f", and the password to {password} (readable by you only)" if access.password else ""
+    moved = ""
+    if is_hidden(config):
+        moved = f"sudo install -D -m 644 {shlex.quote(str(config))} {DEFAULT_CONFIG} && "
+        if access.password:
+            moved += f"sudo install -m 600 {shlex.quote(str(password))} {DEFAULT_CONFIG.parent}/ && "
+    is_default = moved or config.absolute() == DEFAULT_CONFIG
+    option = "" if is_default else f" --config {shlex.quote(str(config.absolute()))}"
+    unit = f"{moved}gapcast systemd-unit{option} | sudo tee /etc/systemd/system/gapcast.service"
+    login = f" -u {shlex.quote(access.username)} -P …" if access.username else ""
+    yield f"\nWritten to {config}{secret}.\n"
+    yield f"Test it    gapcast check{named} --wait 70"
+    yield f"Import     gapcast import FILE --device NAME{named}   (optional: learn from past weeks first)"
+    yield f"Run it     gapcast run{named}"
+    yield "See it     gapcast status"
+    yield f"           mosquitto_sub -h {access.host} -p {access.port}{login} -v -t 'gap/+/forecast'"
+    yield f"Install    {unit} && sudo systemctl enable --now gapcast"

@@ -1,0 +1,100 @@
+"""How often a meter sends: the interval between its messages with a power, for ``every_s``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from gapcast.presets import presets
+from gapcast.setup.preset_recognition import Candidate
+
+#: Values to which an interval is rounded up, s.
+_STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900)
+#: An interval may be longer than its step by this share: messages do not arrive exactly on time.
+_TOLERANCE = 0.05
+#: Messages of a topic from which on its interval is known: one interval alone may be an exception.
+MIN_MESSAGES = 3
+_DEFAULT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class SendingInterval:
+    """The median and the longest interval of a meter's messages, s."""
+
+    median_s: float
+    longest_s: float
+
+    @classmethod
+    def of(cls, arrivals_s: Sequence[float]) -> SendingInterval | None:
+        """Return the interval between arrivals, None if there are too few.
+
+        >>> SendingInterval.of([0.0, 10.0, 20.1, 40.0, 50.0])
+        SendingInterval(median_s=10.0..., longest_s=19.9)
+        """
+        if len(arrivals_s) < MIN_MESSAGES:
+            return None
+        intervals_s = [later - earlier for earlier, later in pairwise(arrivals_s)]
+        return cls(median(intervals_s), max(intervals_s))
+
+    @property
+    def every_s(self) -> int:
+        """The median, rounded up to a usual interval."""
+        return next((step_s for step_s in _STEPS_S if step_s * (1 + _TOLERANCE) >= self.median_s), _STEPS_S[-1])
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether no pause was longer than a sample would be valid by default, with this interval."""
+        return self.longest_s <= math.ceil(2 * self.every_s / 60) * 60
+
+
+def is_measurable(source: dict[str, Any]) -> bool:
+    """Return whether ``every_s`` matters: not for minutes, and not for meters that send when their power changes."""
+    keys = presets().get(source.get("preset", ""), {}) | source
+    return keys.get("kind") != "minute" and keys.get("format") != "gapcast" and "hold_s" not in keys
+
+
+def is_interval_known(candidate: Candidate) -> bool:
+    """Return whether enough messages were heard to measure the interval of each of its meters."""
+    if not is_measurable(candidate.source):
+        return True
+    return bool(candidate.arrivals_s) and all(len(one) >= MIN_MESSAGES for one in candidate.arrivals_s.values())
+
+
+def with_interval(source: dict[str, Any], candidate: Candidate) -> tuple[dict[str, Any], str]:
+    """Return the source with the measured interval of its meters if that differs, and a sentence that says so."""
+    preset = source.get("preset", "")
+    keys = presets().get(preset, {}) | source
+    names = _shown_names(source, candidate)
+    if not is_measurable(source):
+        if "hold_s" not in keys:
+            return source, ""
+        return source, f"{names}: sends when its power changes; a power is valid for {keys['hold_s']:g} s (hold_s)"
+    assumed_s = keys.get("every_s", _DEFAULT_S)
+    assumed = f"the preset {preset}" if "every_s" in presets().get(preset, {}) else "the default"
+    if not is_interval_known(candidate):
+        n_heard = min((len(one) for one in candidate.arrivals_s.values()), default=0)
+        return source, (
+            f"{names}: {n_heard} message{'s' * (n_heard != 1)} with a power heard, too few to measure the interval: "
+            f"every_s stays {assumed_s:g} ({assumed}); if it sends more often, set every_s or listen longer (--wait)"
+        )
+    measured = [found for one in candidate.arrivals_s.values() if (found := SendingInterval.of(one)) is not None]
+    slowest = max(measured, key=lambda one: one.median_s)
+    longest_s = max(one.longest_s for one in measured)
+    every_s = slowest.every_s
+    if not SendingInterval(slowest.median_s, longest_s).is_regular:
+        pauses = f"{names}: sends irregularly, with pauses of up to {longest_s:.0f} s"
+        return source, f"{pauses}: every_s stays {assumed_s:g} ({assumed})"
+    about = f"{names}: sends about every {max(slowest.median_s, 0.1):.3g} s"
+    if every_s == assumed_s:
+        return source, f"{about}, as {assumed} assumes"
+    several = ", the slowest of them" if len(measured) > 1 and min(one.every_s for one in measured) < every_s else ""
+    return source | {"every_s": every_s}, f"{about}{several}: every_s = {every_s} ({assumed} assumes {assumed_s:g})"
+
+
+def _shown_names(source: dict[str, Any], candidate: Candidate) -> str:
+    names = [source["device"]] if "device" in source else sorted(candidate.devices)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004 - a line

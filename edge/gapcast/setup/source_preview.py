@@ -1,0 +1,42 @@
+"""Shows what a configuration reads from the recorded messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median_low
+from typing import Any
+
+from gapcast.check.sample_listener import SampleListener
+from gapcast.config.settings import Settings
+from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, clock_fix
+from gapcast.core.meters.plausibility import plausibility_warning
+from gapcast.setup.message_recording import MessageRecording
+
+
+def preview(
+    sections: dict[str, Any], recording: MessageRecording, show: Callable[[str], None]
+) -> tuple[list[str], list[str]]:
+    """Show what the configuration reads from the recording; return warnings about units and about clocks.
+
+    Raises pydantic's ``ValidationError`` or :class:`SettingsError` if the configuration is invalid.
+    """
+    listener = SampleListener(Settings.model_validate(sections))
+    for received in recording.in_order():
+        if listener.reads(received.publication.topic):
+            listener.receive(received)
+    units, clocks = [], []
+    for name, samples in sorted(listener.devices.items()):
+        if not samples.powers_kw:
+            continue
+        show(f"  {name}: {samples.powers_kw[-1]:.3f} kW ({len(samples.powers_kw)} messages)")
+        if warning := plausibility_warning(samples.powers_kw):
+            units.append(f"{name}: {warning}")
+        ahead_min = median_low(samples.ahead_min) if samples.ahead_min else 0
+        if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
+            side = "ahead of" if ahead_min > 0 else "behind"
+            clocks.append(
+                f"{name}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock: {clock_fix(ahead_min)}"
+            )
+    for sentence, n in listener.rejected.most_common(3):
+        units.append(f"{sentence} ({n} times)")
+    return units, clocks

@@ -1,0 +1,157 @@
+"""Asks for what the messages of a meter do not say: its unit, its device's name, and what it measures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gapcast.core.errors import SettingsError
+from gapcast.mqtt.routes import DEVICE, PART
+from gapcast.presets import presets
+from gapcast.setup.field_names import likely_unit
+from gapcast.setup.message_recording import MessageRecording
+from gapcast.setup.meter_candidates import source_of_value
+from gapcast.setup.meter_search import ChosenMeter
+from gapcast.setup.preset_answers import MeterAnswer, device_problem
+from gapcast.setup.preset_recognition import Candidate, single_meters
+from gapcast.setup.prompts import Prompts, ask_valid
+from gapcast.setup.sending_interval import with_interval
+from gapcast.setup.topics import has_wildcard
+
+UNITS = ("W", "kW")
+_MEASURED = ("house", "plug")
+_PLUG = re.compile(r"plug|steckdose|socket|prise", re.IGNORECASE)
+_ABOUT_PLUGS = (
+    "  The models are trained on whole houses. For a single plug, the online model adapts to its readings; the page "
+    "compares the forecasts with persistence (no change)."
+)
+
+
+class SourceQuestions:
+    """Completes the sources of the chosen meters, in their order."""
+
+    def __init__(self, prompts: Prompts, show: Callable[[str], None], devices: Sequence[str]) -> None:
+        self._prompts = prompts
+        self._show = show
+        self._given = list(devices)
+        self._taken: list[str] = []
+
+    def sources(
+        self, chosen: Sequence[ChosenMeter], recording: MessageRecording, timezone: str
+    ) -> list[dict[str, Any]]:
+        """Return the sources of ``chosen``, each with its device's name, unit and interval.
+
+        Raises :class:`SettingsError` if a name cannot be given, or an answer is missing.
+        """
+        if self._given and len(self._given) != len(chosen):
+            msg = f"--device: {len(self._given)} names for {len(chosen)} meters: give one name for each"
+            raise SettingsError(msg)
+        sources = []
+        for one in chosen:
+            given = self._given.pop(0) if self._given else None
+            if one.candidate is None:
+                sources.append(self._without_messages(one.answer, given))
+                continue
+            source = self._with_name(
+                self._with_unit(one.candidate, one.answer.unit), one.candidate, recording, timezone, given
+            )
+            source, sentence = with_interval(source, one.candidate)
+            if sentence:
+                self._show(f"  {sentence}")
+            sources.append(source)
+        self._ask_what_is_measured(chosen)
+        return sources
+
+    def _with_unit(self, candidate: Candidate, unit: str | None) -> dict[str, Any]:
+        """Return the source with its unit: the given one, the preset's, or from a prompt."""
+        source = dict(candidate.source)
+        if unit is not None:
+            source["unit"] = unit
+        elif not candidate.unit_known:
+            name, number = next(iter(candidate.devices.items()))
+            likely = likely_unit([*candidate.devices.values()]) if self._prompts.is_interactive else None
+            question = f"{name} sends {number:g}: is that in W or kW?"
+            source["unit"] = self._prompts.text(question, likely, "--unit", UNITS)
+        return source
+
+    def _with_name(
+        self,
+        source: dict[str, Any],
+        candidate: Candidate,
+        recording: MessageRecording,
+        timezone: str,
+        given: str | None,
+    ) -> dict[str, Any]:
+        """Return the source with its device's name; with a new name it reads that device alone."""
+        names = list(candidate.devices)
+        if len(names) > 1:
+            if given is not None:
+                msg = (
+                    f"--device {given}: {candidate.title} reads {len(names)} meters ({', '.join(names[:5])}): "
+                    "give each its own --topic, and a --device for each"
+                )
+                raise SettingsError(msg)
+            for name in names:
+                self._take(name)
+            return source
+        (heard,) = names
+        name = given or self._ask_name(heard)
+        self._take(name)
+        if name == heard:
+            return source
+        alone = next(iter(single_meters(candidate, recording, timezone)), None)
+        return source | ({"topic": alone.source["topic"]} if alone is not None else {}) | {"device": name}
+
+    def _ask_name(self, default: str) -> str:
+        if not self._prompts.is_interactive:
+            return default
+        return ask_valid(
+            self._prompts, self._show, "Name of this device", default, "--device",
+            lambda name: device_problem(name, self._taken),
+        )  # fmt: skip
+
+    def _take(self, name: str) -> None:
+        """Note a name; two meters with one name would be read as one."""
+        if (problem := device_problem(name, self._taken)) is not None:
+            msg = f"--device: {problem}"
+            raise SettingsError(msg)
+        self._taken.append(name)
+
+    def _without_messages(self, meter: MeterAnswer, given: str | None) -> dict[str, Any]:
+        """Return a source from the answers alone."""
+        topic = meter.topic
+        if topic is not None and has_wildcard(topic):
+            msg = f"--topic {topic}: write {DEVICE} for the level that names the device; no message on it was heard"
+            raise SettingsError(msg)
+        preset = meter.preset
+        if preset is None and (topic is None or (meter.value is None and self._prompts.is_interactive)):
+            preset = self._prompts.text("Which meter is it (docs/meters.md)", None, "--preset", sorted(presets()))
+        if given is not None:
+            self._take(given)
+        if preset is not None:
+            own = {"topic": topic, "device": given, "value": meter.value, "unit": meter.unit}
+            return {"preset": preset} | {key: value for key, value in own.items() if value is not None}
+        topic = topic or ""  # without a topic there is a preset
+        levels = topic.split("/")
+        if meter.value is not None:
+            source = source_of_value(topic, meter.value, meter.unit)
+        elif DEVICE in levels and PART not in levels:
+            source = {"topic": topic, "format": "number"}
+        else:
+            source = {"topic": topic, "device": "home", "format": "number"}
+        if given is not None or "device" in source:
+            source["device"] = given or "home"
+        return source | {"unit": meter.unit or self._prompts.text("W or kW?", None, "--unit", UNITS)}
+
+    def _ask_what_is_measured(self, chosen: Sequence[ChosenMeter]) -> None:
+        """Ask whether the meters measure whole houses, and say what that means for the forecasts."""
+        if not self._prompts.is_interactive:
+            return
+        question = "Does it measure the whole house or a single plug?"
+        if len(self._taken) > 1:
+            question = "Do they measure whole houses or single plugs?"
+        titles = [one.candidate.title if one.candidate is not None else one.answer.title for one in chosen]
+        likely = _MEASURED[any(_PLUG.search(text) for text in (*titles, *self._taken))]
+        if self._prompts.text(question, likely, "", _MEASURED) == "plug":
+            self._show(_ABOUT_PLUGS)

@@ -1,0 +1,67 @@
+"""Topics as the user enters them: a topic, an MQTT filter, or a pattern such as ``tele/{device}/SENSOR``."""
+
+from __future__ import annotations
+
+import re
+
+from gapcast.config.topic_overlap import overlaps
+from gapcast.core.errors import SettingsError
+from gapcast.mqtt.routes import CHANNEL, DEVICE, PART, SourceTopic
+
+EVERYTHING = "#"
+_ONE_LEVEL = "+"
+
+
+def filter_of(topic: str) -> str:
+    """Return the subscription that matches a topic, or a source's pattern.
+
+    >>> filter_of("tele/{device}/SENSOR"), filter_of("")
+    ('tele/+/SENSOR', '#')
+    """
+    for name in (DEVICE, CHANNEL, PART):
+        topic = topic.replace(name, _ONE_LEVEL)
+    return topic or EVERYTHING
+
+
+def has_wildcard(topic: str) -> bool:
+    """Return whether a topic is a filter, which a configuration cannot contain.
+
+    >>> has_wildcard("tele/+/SENSOR"), has_wildcard("tele/{device}/SENSOR")
+    (True, False)
+    """
+    return bool({_ONE_LEVEL, EVERYTHING} & set(topic.split("/")))
+
+
+def is_single_topic(topic: str) -> bool:
+    """Return whether a topic names exactly one topic.
+
+    >>> is_single_topic("tele/plug/SENSOR"), is_single_topic("tele/{device}/SENSOR")
+    (True, False)
+    """
+    return not has_wildcard(topic) and "{" not in topic
+
+
+def is_within(topic: str, entered: str) -> bool:
+    """Return whether messages on ``topic`` belong to the entered topic, filter or pattern.
+
+    >>> is_within("tele/plug/SENSOR", "tele/#"), is_within("tele/plug/SENSOR", "tele/{device}/STATE")
+    (True, False)
+    """
+    return overlaps(filter_of(entered), topic)
+
+
+def topic_problem(topic: str) -> str | None:
+    """Return what is wrong with an entered topic, None if nothing is.
+
+    >>> topic_problem("tele/{device}/SENSOR"), topic_problem("tele/#/SENSOR")
+    (None, "'tele/#/SENSOR' is not a topic: # is the last level only, + and {device} are whole levels")
+    """
+    levels = topic.split("/")
+    plain = re.sub(r"\{(device|channel|part)\}", "x", "/".join("x" if one in {"+", "#"} else one for one in levels))
+    if EVERYTHING in levels[:-1] or any(one in plain for one in "+#"):
+        return f"{topic!r} is not a topic: # is the last level only, + and {DEVICE} are whole levels"
+    try:
+        SourceTopic.parse("", "/".join("x" if one in {"+", "#"} else one for one in levels), "home")
+    except SettingsError as error:
+        return str(error).partition(": ")[2]
+    return None

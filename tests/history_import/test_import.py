@@ -1,0 +1,242 @@
+"""An import into the state of a stopped gateway: what it refuses, and that it is all or nothing."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gapcast.config.settings import Settings
+from gapcast.config.shards import of_shard
+from gapcast.core.engine import Engine
+from gapcast.core.errors import GapcastError, SettingsError, ShardError, SourceError, StateError
+from gapcast.core.learning.summary import EVER
+from gapcast.core.meters.samples import Sample
+from gapcast.history_import import report
+from gapcast.history_import.past_readings import PastFiles
+from gapcast.history_import.run import ImportResult, Target, import_past
+from gapcast.history_import.stopped_gateway import open_stopped
+from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.storage import checkpoint
+from gapcast.storage.recovery import files_of
+from gapcast.storage.shard_lock import ShardLock
+from gapcast.storage.store import Store
+from tests.support.models import ModelCopy, every_feature_model, shipped_models
+from tests.support.uci_files import household
+
+#: 2026-04-01T12:00Z
+FIRST = 29_584_080
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_with(tmp_path)
+
+
+def settings_with(folder: Path, **sections: Any) -> Settings:
+    models = {"path": shipped_models()}
+    return Settings.model_validate({"state": {"path": folder / "state"}, "models": models} | sections)
+
+
+def written(path: Path, first: int = FIRST, n: int = 120) -> Path:
+    lines = [f"{60 * (first + k)},{kw}" for k, kw in enumerate(household(n).tolist())]
+    path.write_text("\n".join(["time,kw", *lines, ""]), encoding="utf-8")
+    return path
+
+
+def run(
+    settings: Settings, *paths: Path, device: str = "home", start: int | None = None, **options: bool
+) -> ImportResult:
+    files = PastFiles(paths, FileFormat(Layout("time", "kw")), UTC, start)
+    return import_past(settings, {}, files, Target(device, **options), lambda _: None, lambda: (FIRST + 9_999) * 60_000)
+
+
+def stored(settings: Settings) -> dict[str, bytes]:
+    """The content of the state's files."""
+    assert settings.state.path is not None
+    return {path.name: path.read_bytes() for path in files_of(settings.state.path / "stream")}
+
+
+def newest_of(settings: Settings) -> dict[str, tuple[int, int]]:
+    """The newest minute of each device that a start finds, and the number of its scored forecasts."""
+    with open_stopped(settings, {}) as gateway:
+        engine = gateway.engine
+        return {
+            name: (engine.buffers.newest(name)[0] - FIRST, engine.scores_of(name)[EVER].n) for name in engine.buffers
+        }
+
+
+def test_import_continues_an_import(settings: Settings, tmp_path: Path) -> None:
+    """One file after the other gives the state that both at once give."""
+    first, second = written(tmp_path / "a.csv"), written(tmp_path / "b.csv", FIRST + 120)
+    assert run(settings, first).scores.n == 114
+    result = run(settings, second)
+    assert (result.n_readings, result.scores.n) == (120, 234)
+    both = run(settings_with(tmp_path / "both"), first, second)
+    for name in ("n", "mse_kw2", "mae_kw", "bias_kw", "coverage", "width_kw"):
+        assert getattr(both.scores, name) == pytest.approx(getattr(result.scores, name), abs=1e-6)
+    assert newest_of(settings) == {"home": (239, 234)}
+
+
+def test_import_into_known_readings_is_refused(settings: Settings, tmp_path: Path) -> None:
+    run(settings, written(tmp_path / "a.csv"))
+    before, later = stored(settings), written(tmp_path / "b.csv", FIRST + 60)
+    message = (
+        "begins at 2026-04-01T13:00:00Z, but the gateway already has readings of home until 2026-04-01T13:59:00Z: "
+    )
+    with pytest.raises(
+        SourceError, match=f"{message}--replace .*; --start 2026-04-01T14:00:00Z imports only what is n"
+    ):
+        run(settings, later)
+    assert stored(settings) == before
+    assert run(settings, later, start=FIRST + 120).n_readings == 60
+    with pytest.raises(SourceError, match=r"--replace forgets them and learns from the file alone$"):
+        run(settings, later)
+
+
+def test_replace_forgets_the_device_and_no_other(settings: Settings, tmp_path: Path) -> None:
+    run(settings, written(tmp_path / "a.csv", FIRST + 500))
+    run(settings, written(tmp_path / "a.csv", FIRST + 500), device="barn")
+    run(settings, written(tmp_path / "b.csv"), replaces=True)
+    assert newest_of(settings) == {"home": (119, 114), "barn": (619, 114)}
+    assert len(stored(settings)) == 1, "no older file mentions what was forgotten"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_interrupted_import_leaves_the_state_as_it_was(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    run(settings, written(tmp_path / "a.csv"))
+    before = stored(settings)
+
+    def fail(_: Engine) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Engine, "learn", fail)
+        with pytest.raises(error):
+            run(settings, written(tmp_path / "b.csv", FIRST + 120))
+    assert stored(settings) == before
+    assert run(settings, written(tmp_path / "b.csv", FIRST + 120)).scores.n == 234
+
+
+def test_import_while_the_service_runs_is_refused(settings: Settings, tmp_path: Path) -> None:
+    run(settings, written(tmp_path / "a.csv"))
+    with open_stopped(settings, {}) as gateway:
+        store = Store(gateway.folder)
+        store.restore(gateway.engine)
+        assert "another gapcast process uses" in store.problem, "no service starts during an import"
+        store.close(None)
+        with pytest.raises(StateError, match=r"the service is running: it holds .*stream\. Stop it \(`sudo systemctl"):
+            run(settings, written(tmp_path / "b.csv", FIRST + 120))
+    run(settings, written(tmp_path / "b.csv", FIRST + 120))
+
+
+def test_import_into_a_shard_holds_its_lock(tmp_path: Path) -> None:
+    settings = of_shard(settings_with(tmp_path, shards=(0, 1)), 1)
+    assert run(settings, written(tmp_path / "a.csv")).folder == tmp_path / "state" / "shard-1" / "stream"
+    lock = ShardLock(tmp_path / "state" / "shard-1", accepts_other_models=True)
+    lock.acquire({})
+    try:
+        with pytest.raises(ShardError, match="another worker has this shard"):
+            run(settings, written(tmp_path / "b.csv", FIRST + 120))
+    finally:
+        lock.release()
+
+
+def test_import_keeps_the_open_minutes_of_meters(tmp_path: Path) -> None:
+    """Samples of another meter that came before the service was stopped are still there when it starts."""
+    source = {"topic": "meters/{device}", "format": "number", "unit": "W", "every_s": 10}
+    settings = settings_with(tmp_path, sources=[source])
+    with open_stopped(settings, {}) as gateway:
+        store = Store(gateway.folder, of_shard=True)  # the lock is held already
+        store.restore(gateway.engine)
+        store.append_batch([], 0, [Sample("meters/barn", FIRST * 60_000 + 5_000, {"": 250.0}, {})])
+        store.close(None)
+    run(settings, written(tmp_path / "a.csv"))
+    newest = max(path for path in files_of(tmp_path / "state" / "stream") if path.suffix == ".npz")
+    assert [meter.topic for meter in checkpoint.read(newest).meters] == ["meters/barn"]
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"state": {"keep": False}}, "state.keep = false: nothing that is learned from a file would be kept"),
+        ({"learning": {"max_devices": 0}}, "learning.max_devices: the gateway learns from its first 0 devices only"),
+    ],
+)
+def test_gateway_that_cannot_learn_refuses_an_import(tmp_path: Path, sections: dict[str, Any], message: str) -> None:
+    with pytest.raises(GapcastError, match=message):
+        run(settings_with(tmp_path, **sections), written(tmp_path / "a.csv"))
+    assert list((tmp_path / "state").rglob("*.npz")) == []
+
+
+def test_model_that_needs_more_than_the_power_refuses_an_import(tmp_path: Path) -> None:
+    settings = settings_with(tmp_path, models={"path": ModelCopy(tmp_path, source=every_feature_model()).models})
+    with pytest.raises(SettingsError, match=r"needs reactive_kvar, .* with each reading, and an import has the power"):
+        run(settings, written(tmp_path / "a.csv"))
+
+
+def test_import_beyond_the_devices_limit_is_refused(tmp_path: Path) -> None:
+    settings = settings_with(tmp_path, devices={"max": 1})
+    run(settings, written(tmp_path / "a.csv"))
+    with pytest.raises(SettingsError, match=r"devices\.max: the gateway knows 1 devices, all that it allows; raise it"):
+        run(settings, written(tmp_path / "a.csv"), device="barn")
+
+
+def test_import_of_an_impossible_device_is_refused(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--device 'my home' cannot name a device"):
+        run(settings, written(tmp_path / "a.csv"), device="my home")
+
+
+def test_import_into_state_of_a_newer_version_changes_nothing(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as newer:
+        newer.setattr(checkpoint, "VERSION", 7)
+        run(settings, written(tmp_path / "a.csv"))
+    before = stored(settings)
+    with pytest.raises(StateError, match=r"run the newer gapcast, or set another state\.path; the file is not changed"):
+        run(settings, written(tmp_path / "b.csv", FIRST + 120))
+    assert stored(settings) == before
+
+
+def test_import_where_the_state_cannot_be_written_names_the_fix(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where the folder should be")
+    with pytest.raises(
+        StateError, match=r"cannot be used .*: check the disk, or set state.path, or run this as the acc"
+    ):
+        run(settings, written(tmp_path / "a.csv"))
+
+
+@pytest.mark.root
+def test_import_by_root_leaves_files_to_the_services_account(settings: Settings, tmp_path: Path) -> None:
+    run(settings, written(tmp_path / "a.csv"))
+    os.chown(tmp_path / "state", 12_345, 12_345)
+    run(settings, written(tmp_path / "b.csv", FIRST + 120))
+    found = {path.name: path.stat().st_uid for path in (tmp_path / "state").rglob("*")}
+    assert set(found) > {"stream"}
+    assert set(found.values()) == {12_345}
+
+
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [
+        (120, "Learning has begun; a first assessment takes 720 scored forecasts (half a day)."),
+        (800, "Learning, scores and the interval are warm up to 2026-04-02 01:19."),
+    ],
+)
+def test_report_states_scores_and_until_when_learning_is_warm(
+    settings: Settings, tmp_path: Path, n: int, words: str
+) -> None:
+    result = run(settings, written(tmp_path / "a.csv", n=n))
+    lines = list(report.lines(result, UTC))
+    last = "2026-04-02 01:19" if n == 800 else "2026-04-01 13:59"
+    assert lines[0] == f"home: learned from {n} readings, 2026-04-01 12:00 to {last} (UTC)"
+    assert lines[1] == f"home: {n - 6} forecasts scored"
+    assert words in lines
+    assert any(line.startswith("  blend (published)") for line in lines)
+    assert lines[-1] == f"Written to {tmp_path / 'state' / 'stream'}. Start the service: it continues from here."

@@ -1,0 +1,94 @@
+"""Which readings of one or several files are imported."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gapcast.core.errors import SourceError
+from gapcast.core.grid import MINUTE_MS
+from gapcast.core.reading import Limits, Reading
+from gapcast.history_import.past_readings import PastFiles, PastReadings, read_past
+from gapcast.recordings.layout import FileFormat, Layout
+
+#: 2026-04-01T12:00Z
+FIRST = 29_584_080
+COLUMNS = FileFormat(Layout("time", "kw"))
+
+
+def written(path: Path, first: int, n: int, every_min: int = 1, kw: float = 1.0) -> Path:
+    lines = [f"{60 * (first + k * every_min)},{kw}" for k in range(n)]
+    path.write_text("\n".join(["time,kw", *lines, ""]), encoding="utf-8")
+    return path
+
+
+def read(*paths: Path, form: FileFormat = COLUMNS, start: int | None = None, now: int = FIRST + 10_000) -> PastReadings:
+    return read_past(PastFiles(paths, form, UTC, start), Limits(), now * MINUTE_MS, lambda _: None)
+
+
+def test_files_are_joined_in_order_of_time(tmp_path: Path) -> None:
+    """Where two have a minute, the file that begins first counts."""
+    later = written(tmp_path / "a.csv", FIRST + 5, 10, kw=2.0)
+    shown: list[str] = []
+    files = PastFiles((later, written(tmp_path / "b.csv", FIRST, 8)), COLUMNS, UTC)
+    past = read_past(files, Limits(), (FIRST + 10_000) * MINUTE_MS, shown.append)
+    assert past.minutes.tolist() == [FIRST + k for k in range(15)]
+    assert past.gap_kw.tolist() == [1.0] * 8 + [2.0] * 7
+    assert "  3 minutes of it are in a file before: ignored" in shown
+    assert [len(batch) for batch in past.batches("home", 10)] == [10, 5]
+    assert next(past.batches("home", 10))[0] == Reading("home", FIRST, 1.0)
+
+
+def test_filled_minute_of_a_file_stays_one(tmp_path: Path) -> None:
+    path = tmp_path / "plug.csv"
+    rows = [f"{60 * FIRST + second},1.0" for second in range(0, 600, 10) if not 300 < second < 350]
+    path.write_text("\n".join(["time,kw", *rows, ""]), encoding="utf-8")
+    readings = next(read(path).batches("home", 10))
+    assert [reading.minute - FIRST for reading in readings if reading.is_filled] == [5]
+
+
+@given(cuts=st.sets(st.integers(2, 58), max_size=4), overlap=st.integers(0, 5))
+def test_files_cut_anywhere_give_the_whole(cuts: set[int], overlap: int) -> None:
+    """A long export in parts, which may overlap, gives the readings of the export in one file."""
+    with TemporaryDirectory() as folder:
+        edges = [0, *sorted(cuts), 60]
+        parts = [
+            written(Path(folder) / f"{start}.csv", FIRST + start, min(end + overlap, 60) - start)
+            for start, end in pairwise(edges)
+        ]
+        past = read(*reversed(parts))
+    assert past.minutes.tolist() == [FIRST + k for k in range(60)]
+
+
+def test_start_leaves_out_earlier_minutes(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", FIRST, 8)
+    assert read(path, start=FIRST + 5).minutes.tolist() == [FIRST + 5, FIRST + 6, FIRST + 7]
+    with pytest.raises(SourceError, match="has no reading from 2026-04-01T12:08:00Z on that is over by now"):
+        read(path, start=FIRST + 8)
+
+
+def test_minute_that_is_not_over_is_left_out(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", FIRST, 8)
+    assert read(path, now=FIRST + 5).last_minute == FIRST + 4
+
+
+def test_file_that_reaches_into_the_future_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", FIRST, 60)
+    message = r"a\.csv: reaches 2026-04-01T12:59:00Z, after now \(2026-04-01T12:00:00Z\): is it another --timezone, or"
+    with pytest.raises(SourceError, match=message):
+        read(path, now=FIRST)
+
+
+def test_readings_too_far_apart_are_refused(tmp_path: Path) -> None:
+    """A quarter of an hour hides what happens in five minutes, unless the meter sends changes only."""
+    path = written(tmp_path / "a.csv", FIRST, 8, every_min=15)
+    with pytest.raises(SourceError, match=r"has a value every 15 min, too few to learn .* state with --hold"):
+        read(path)
+    assert len(read(path, form=FileFormat(Layout("time", "kw"), hold_min=60))) == 7 * 15 + 15
+    assert len(read(written(tmp_path / "b.csv", FIRST, 8, every_min=5))) == 40

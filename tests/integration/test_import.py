@@ -1,0 +1,89 @@
+"""After an import the service continues as if it had seen the file live."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gapcast.core.grid import minute_label
+from gapcast.core.learning.summary import EVER, Summary
+from gapcast.history_import.past_readings import PastFiles
+from gapcast.history_import.run import Target, import_past
+from gapcast.recordings.layout import FileFormat
+from gapcast.recordings.recording import Minute, read_recording
+from gapcast.sample import sample_path
+from tests.integration.conftest import Connect, StartGateway
+from tests.support.brokers import MosquittoBroker
+from tests.support.gateways import Gateway, gateway_settings
+from tests.support.peers import Peer
+from tests.support.waiting import wait_until
+
+POWERS = ("gap_kw", "median_kw", "lower_kw", "upper_kw")
+#: Published powers have six decimals.
+SAME_KW = 1.01e-6
+#: Readings after the import.
+N_LATER = 10
+#: Readings of the week that are not the outcome of a forecast: the first six, and one after a missing minute.
+N_UNSCORED = 7
+
+
+def scores_after(gateway: Gateway, n: int) -> Summary:
+    """The scores over all time, once there are those of ``n`` outcomes."""
+
+    def scores() -> Summary:
+        return gateway.service.queries.live_scores()[0][EVER]
+
+    wait_until(lambda: scores().n >= n, lambda: f"{n} outcomes, {scores().n} are scored", 60)
+    return scores()
+
+
+def publish(peer: Peer, device: str, minute: Minute) -> None:
+    payload = {"ts": minute_label(minute.minute), "gap_kw": minute.gap_kw}
+    peer.publish(f"gap/{device}/reading", json.dumps(payload), 1)
+
+
+def publish_one_by_one(peer: Peer, device: str, minutes: list[Minute], n_before: int) -> list[dict[str, Any]]:
+    for i, minute in enumerate(minutes, 1):
+        publish(peer, device, minute)
+        peer.wait_for(f"gap/{device}/forecast", n_before + i, 60)
+    return [message.document for message in peer.on(f"gap/{device}/forecast")[n_before:]]
+
+
+def test_imported_week_equals_a_week_seen_live(
+    mosquitto: MosquittoBroker, start_gateway: StartGateway, connect: Connect, tmp_path: Path
+) -> None:
+    minutes = list(read_recording(sample_path()).minutes())
+    week, later = minutes[:-N_LATER], minutes[-N_LATER:]
+    text = ["entity_id,state,last_changed", *(f"sensor.p_kw,{kw},{minute_label(at)}" for at, kw, _ in week)]
+    export = tmp_path / "history.csv"
+    export.write_text("\n".join([*text, f"sensor.p_kw,unavailable,{minute_label(later[0].minute)}", ""]))
+    peer = connect(mosquitto)
+    peer.subscribe("gap/+/forecast")
+    live = start_gateway(mosquitto)
+    for minute in week:
+        publish(peer, "live", minute)
+    peer.wait_for("gap/live/forecast", len(week) - 1, 300)
+    expected = publish_one_by_one(peer, "live", later, len(week) - 1)
+    live_scores = scores_after(live, len(minutes) - N_UNSCORED)
+    live.stop()
+
+    settings = gateway_settings(mosquitto.port, tmp_path / "imported")
+    result = import_past(
+        settings, {}, PastFiles((export,), FileFormat(hold_min=1), UTC), Target("imported"), lambda _: None
+    )
+    assert result.n_readings == len(week)
+    imported = start_gateway(mosquitto, state={"path": tmp_path / "imported"})
+    assert imported.service.queries.live_scores()[0][EVER].n == len(week) - N_UNSCORED, (
+        "scores are warm before any reading"
+    )
+    found = publish_one_by_one(peer, "imported", later, 0)
+    for one, other in zip(found, expected, strict=True):
+        assert (one["observed_at"], one["n_observed"]) == (other["observed_at"], other["n_observed"])
+        assert [one[name] for name in POWERS] == pytest.approx([other[name] for name in POWERS], abs=SAME_KW)
+    scores = scores_after(imported, len(minutes) - N_UNSCORED)
+    for name in ("mse_kw2", "mae_kw", "bias_kw", "coverage", "width_kw"):
+        assert getattr(scores, name) == pytest.approx(getattr(live_scores, name), abs=SAME_KW)

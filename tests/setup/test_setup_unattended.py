@@ -1,0 +1,130 @@
+"""``gapcast setup --yes``: every answer is an option, validated before anything else happens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gapcast.presets import presets
+from tests.integration.test_tls import HERE, secured
+from tests.setup.conftest import METERS, PASSWORD, TEMPERATURE, Script, sending, written
+from tests.support.brokers import MosquittoBroker
+from tests.support.certificates import Authority
+from tests.support.ports import LOOPBACK, free_port
+
+pytestmark = [pytest.mark.mosquitto, pytest.mark.e2e]
+
+
+def test_setup_finds_every_documented_meter(script: Script, folder: Path, mosquitto: MosquittoBroker) -> None:
+    messages = [(topic, payload) for meter in METERS for topic, payload in meter["sends"]]
+    with sending(mosquitto, [*messages, TEMPERATURE]):
+        done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0.6")
+    assert done.returncode == 2
+    assert "several meters were found: select one with --preset or --topic" in done.stderr
+    for preset in set(presets()) - {"shelly-gen2-phases"}:  # of three phases; the one that was found has two
+        assert re.search(rf"^ +\d+  {preset} on .*: .* kW", done.stdout, re.MULTILINE), f"{preset}: {done.stdout}"
+    assert "zigbee2mqtt" not in done.stdout
+    assert not list(folder.iterdir())
+
+
+def test_setup_unattended_takes_all_answers_as_options(script: Script, folder: Path, guarded: MosquittoBroker) -> None:
+    secret = folder.parent / "secret"
+    secret.write_text(PASSWORD, encoding="utf-8")
+    options = [
+        "setup", "--yes", "--broker", f"{LOOPBACK}:{guarded.port}", "--username", "gapcast", "--password-file", secret,
+        "--topic", "lab/{device}/data", "--value", "ac.p", "--unit", "W", "--timezone", "Europe/Lisbon",
+        "--home-assistant", "--config", "made/gapcast.toml",
+    ]  # fmt: skip
+    with sending(guarded, [("lab/oven/data", '{"ac": {"p": 1250, "q": 3}}')], username="meter", password=PASSWORD):
+        done = script(*options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = written(folder / "made")
+    assert document["sources"] == [{"topic": "lab/{device}/data", "value": "ac.p", "unit": "W", "every_s": 1}]
+    assert document["site"] == {"timezone": "Europe/Lisbon"}
+    assert (folder / "made" / "mqtt-password").read_text(encoding="utf-8").strip() == PASSWORD
+    again = script(*options)
+    assert again.returncode == 2
+    assert "pass --overwrite" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ([], 1, "nothing listens at this address: start the broker"),
+        (["--preset", "tasmot"], 2, "unknown preset 'tasmot'; available: dsmr-reader, "),
+        (["--password-file", "/nowhere"], 2, "--password-file: cannot read /nowhere"),
+        (["--broker", "house:port"], 2, "'house:port' is not a broker address"),
+        (["--broker", "house:70000"], 2, "'house:70000' is not a broker address"),
+        (["--broker", "no-such-host.invalid"], 1, 'cannot resolve "no-such-host.invalid"'),
+        (["--timezone", "Berlin"], 2, '--timezone: there is no time zone "Berlin": did you mean Europe/Berlin?'),
+        (["--device", "my meter"], 2, "--device: 'my meter' cannot name a device: use 1 to 64 of A-Z a-z 0-9 _ - ."),
+        (["--topic", "tele/#/SENSOR"], 2, "--topic: 'tele/#/SENSOR' is not a topic: # is the last level only"),
+        (["--topic", "lab/x", "--value", "a + a"], 2, "--value: 'a + a' names a path twice"),
+        (["--config", "/dev/null/gapcast.toml"], 2, "cannot write /dev/null/gapcast.toml (/dev/null is not a folder)"),
+    ],
+)
+def test_setup_errors_name_a_fix(options: list[str], code: int, words: str, script: Script, folder: Path) -> None:
+    broker = [] if "--broker" in options else ["--broker", f"{LOOPBACK}:{free_port()}"]
+    done = script("setup", "--yes", *broker, *options)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "power" not in done.stdout + done.stderr, "a wrong answer is not blamed on the messages"
+    assert not list(folder.iterdir())
+
+
+def test_setup_unattended_rejects_a_wrong_password(script: Script, folder: Path, guarded: MosquittoBroker) -> None:
+    (folder.parent / "secret").write_text("wrong", encoding="utf-8")
+    account = ["--username", "gapcast", "--password-file", folder.parent / "secret"]
+    done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{guarded.port}", *account)
+    assert done.returncode == 1
+    assert 'the broker does not accept "gapcast" with this password (--username, --password-file)' in done.stderr
+
+
+def test_setup_connects_with_tls(script: Script, folder: Path, tmp_path: Path, authority: Authority) -> None:
+    with secured(tmp_path, authority, authority.issue("broker", alternative=HERE)) as (port, _):
+        arguments = ["setup", "--yes", "--broker", f"{LOOPBACK}:{port}", "--preset", "tasmota", "--wait", "0", "--tls"]
+        refused = script(*arguments)
+        assert (refused.returncode, list(folder.iterdir())) == (1, [])
+        assert "mqtt.tls.ca_path" in refused.stderr
+        done = script(*arguments, "--ca", authority.certificate)
+    assert done.returncode == 0, done.stderr
+    assert written(folder)["mqtt"]["tls"] == {"enabled": True, "ca_path": str(authority.certificate)}
+
+
+@pytest.mark.parametrize(
+    ("options", "source"),
+    [
+        (["--topic", "lab/{device}/w", "--unit", "W"], {"topic": "lab/{device}/w", "format": "number", "unit": "W"}),
+        (
+            ["--topic", "lab/x", "--value", "ac.p", "--unit", "kW", "--device", "pump"],
+            {"topic": "lab/x", "device": "pump", "value": "ac.p", "unit": "kW"},
+        ),
+        (["--preset", "p1-esp", "--device", "house"], {"preset": "p1-esp", "device": "house"}),
+    ],
+)
+def test_setup_unattended_writes_a_meter_not_sending_yet(
+    options: list[str], source: dict[str, str], script: Script, folder: Path, mosquitto: MosquittoBroker
+) -> None:
+    done = script("setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--wait", "0", *options)
+    assert done.returncode == 0, done.stderr
+    assert written(folder)["sources"] == [source]
+
+
+def test_setup_unattended_without_messages_writes_nothing(
+    script: Script, folder: Path, mosquitto: MosquittoBroker
+) -> None:
+    arguments = ["setup", "--yes", "--broker", f"{LOOPBACK}:{mosquitto.port}", "--preset", "dsmr-reader"]
+    done = script(*arguments, "--wait", "0.2")
+    assert done.returncode == 1
+    assert "--wait 0 writes without waiting for a meter" in done.stderr
+    assert not list(folder.iterdir())
+    assert script(*arguments, "--wait", "0").returncode == 0
+    assert written(folder)["sources"] == [{"preset": "dsmr-reader"}]
+
+
+def test_setup_without_a_terminal_asks_for_options(script: Script) -> None:
+    done = script("setup")
+    assert done.returncode == 2
+    assert "answer them with options and pass --yes" in done.stderr

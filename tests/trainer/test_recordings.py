@@ -1,0 +1,55 @@
+"""A clean file of ``prepare`` gives a back-test the same minutes as the file that it was made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gapcast.app.models import engine_of, load_models
+from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.run import run_backtest
+from gapcast.config.settings import Settings
+from gapcast.core.errors import SourceError
+from gapcast.recordings.layout import FileFormat, Layout
+from gapcast.recordings.recording import read_recording
+from gapcast_trainer.cli import main
+from tests.support.models import shipped_models
+from tests.support.recorded_meters import BERLIN, write_local_samples
+
+#: 2025-10-26T00:00Z: an hour before the clock goes back in Berlin.
+AUTUMN_S = 1_761_436_800
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> tuple[Path, Path]:
+    """A plug's CSV and the clean file of it."""
+    raw, clean = tmp_path / "plug.csv", tmp_path / "clean" / "plug.parquet"
+    write_local_samples(raw, AUTUMN_S - 3_600, n_minutes=360)
+    arguments = ["prepare", raw, "--time-column", "time", "--value-column", "power_w", "--timezone", "Europe/Berlin"]
+    found = CliRunner().invoke(main, [*map(str, arguments), "--out", str(clean)])
+    assert found.exit_code == 0, found.output
+    return raw, clean
+
+
+def test_clean_file_has_the_minutes_of_its_csv(prepared: tuple[Path, Path]) -> None:
+    raw, clean = prepared
+    form = FileFormat(Layout("time", "power_w", zone=BERLIN))
+    from_csv, from_parquet = read_recording(raw, form), read_recording(clean)
+    assert list(from_parquet.minutes()) == list(from_csv.minutes())
+    assert from_parquet.report == from_csv.report
+    assert from_parquet.report.n_missing == 7
+    with pytest.raises(SourceError, match=r"plug\.parquet: is Parquet of .*needs no --time-column"):
+        read_recording(clean, form)
+
+
+def test_backtest_of_a_clean_file_equals_that_of_its_csv(prepared: tuple[Path, Path]) -> None:
+    raw, clean = prepared
+    settings = Settings.model_validate({"models": {"path": shipped_models()}, "site": {"timezone": "Europe/Berlin"}})
+    assert engine_of(settings, load_models(settings)).zone == BERLIN
+    part = HouseFile(zone=BERLIN)
+    from_csv = run_backtest(settings, [raw], FileFormat(Layout("time", "power_w", zone=BERLIN)), part)
+    from_parquet = run_backtest(settings, [clean], FileFormat(), part)
+    assert from_csv.scored == from_parquet.scored
+    assert from_csv.scored.n > 300
