@@ -89,7 +89,7 @@ def of_workers(broker: MosquittoBroker, folder: Path, readings: Readings, shards
         for device, minute, kw in readings:
             level = f"{shards[device]}/" if shards else ""
             peer.send(f"gap/{level}{device}/reading", json.dumps({"ts": minute * 60, "gap_kw": kw}))
-        wait_until(lambda: sum(map(n_taken, ports)) == len(readings), "all readings to be taken", 30)
+        wait_until(lambda: sum(map(n_taken, ports)) == len(readings), "all readings to be taken")
         for worker in workers:
             worker.signal(signal.SIGTERM)
             assert worker.wait() == 0, worker.err

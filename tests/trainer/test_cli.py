@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from gapcast.recordings import clean_file
 from gapcast_trainer.cli import main
 from tests.support.uci_files import household, rows, write_text, write_zip
+from tests.support.waiting import GUARD_S
 
 PARTS = (
     "--set", "data.train_until=2020-01-04T18:00:00Z", "--set", "data.validate_until=2020-01-06",
@@ -240,7 +241,7 @@ def test_fit_ctrl_c_keeps_the_best_so_far(prepared: Path) -> None:
         first = process.stdout.readline()
         assert first.startswith("epoch 1: loss "), first + (process.stderr.read() if process.stderr else "")
         process.send_signal(signal.SIGINT)
-        output, complaint = process.communicate(timeout=60)
+        output, complaint = process.communicate(timeout=GUARD_S)
     assert process.returncode == 0, complaint
     assert "lstm-5-3: interrupted, best after epoch " in output
     assert json.loads((prepared / "runs/lstm-5-3/run.json").read_text())["status"] == "interrupted"
