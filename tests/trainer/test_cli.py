@@ -227,7 +227,13 @@ def test_fit_ctrl_c_keeps_the_best_so_far(prepared: Path) -> None:
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # whoever started the tests
     running = "from gapcast_trainer.cli import main; main(prog_name='gapcast-trainer')"
     command = [sys.executable, "-c", f"{heeding}; {running}"]
-    keys = ("descent.epochs=5000", "descent.patience=5000", "descent.batch_size=512", "hyper.units=[2]")
+    keys = (
+        "descent.epochs=5000",
+        "descent.patience=5000",
+        "descent.batch_size=512",
+        "hyper.units=[2]",
+        "window.context=8",
+    )
     changes = [word for key in keys for word in ("--set", key)]
     with subprocess.Popen(
         [*command, "train", "lstm-5-3", *PARTS, *changes],
