@@ -19,6 +19,7 @@ from gapcast.status.rendering import Pen, draw
 from gapcast.status.rest_client import RestClient, read_token
 from gapcast.status.status_snapshot import StatusSnapshot, read_series, snapshot_of
 from tests.support.ports import LOOPBACK
+from tests.support.waiting import GUARD_S
 
 NOW = datetime(2026, 1, 1, 12, 1, 5, tzinfo=UTC)
 PLAIN, COLOURED = Pen(colours=False), Pen(colours=True)
@@ -180,7 +181,7 @@ def address() -> Iterator[str]:
     yield f"http://{LOOPBACK}:{server.server_port}/"
     server.shutdown()
     server.server_close()
-    thread.join(10)
+    thread.join(GUARD_S)
 
 
 def test_rest_client_sends_the_token_and_accepts_503(address: str, tmp_path: Path) -> None:

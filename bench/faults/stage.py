@@ -20,7 +20,7 @@ from bench.process import memory
 from bench.subject import MODELS, ROOT
 
 WAIT_S = 60.0
-_POLL_S = 0.01
+_POLL_S = 0.05
 _CONFIGURATION = """\
 listener {port} {host}
 allow_anonymous true

@@ -28,7 +28,7 @@ from gapcast.core.learning.summary import EVER
 from gapcast.core.reading import Limits
 from gapcast_fleet.distribution import begin_or_resume, distribute, group_readings, run_with_progress
 from gapcast_fleet.groups import OUTPUT, Result, group_runner, progress_path, read_result, result_path
-from gapcast_fleet.history import History, ParquetFormat, read_history
+from gapcast_fleet.history import FleetHistory, ParquetFormat, read_history
 from gapcast_fleet.identity import Identity, identity_of
 from gapcast_fleet.score import fleet_settings
 from gapcast_fleet.survey import HouseSurvey
@@ -83,7 +83,7 @@ def run_backtest(
 
 
 def _begin(
-    results: Path, part: HouseFile, history: History, groups: Sequence[Sequence[HouseSurvey]], identity: Identity
+    results: Path, part: HouseFile, history: FleetHistory, groups: Sequence[Sequence[HouseSurvey]], identity: Identity
 ) -> None:
     """Record what the results are of, or compare it with the record."""
     about = {
@@ -97,7 +97,7 @@ def _begin(
 
 def _run_groups(
     spark: SparkSession,
-    history: History,
+    history: FleetHistory,
     groups: Sequence[Sequence[HouseSurvey]],
     run: Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]],
     results: Path,
@@ -108,7 +108,7 @@ def _run_groups(
     to_do = [i for i in range(len(groups)) if not result_path(results, i).exists()]
     if to_do:
         rows = group_readings(spark, history.minutes, groups, to_do).sortWithinPartitions("nth", "device")
-        job = rows.select("group", "device", "minute", "gap_kw").mapInPandas(run, OUTPUT)
+        job = rows.select("group", "device", "minute", "gap_kw", "is_filled").mapInPandas(run, OUTPUT)
         n_due = sum(house.n_readings for i in to_do for house in groups[i])
         run_with_progress(job, lambda: sum(_n_readings_done(results, i) for i in to_do), n_due, quiet=quiet)
 

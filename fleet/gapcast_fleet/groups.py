@@ -53,7 +53,7 @@ def progress_path(folder: Path, group: int) -> Path:
 def group_runner(task: WorkerTask, folder: Path, scored_from: int | None) -> Callable[..., Iterator[pd.DataFrame]]:
     """Return the function that Spark runs on a partition, which holds the readings of one group, houses interleaved.
 
-    It takes frames with the columns ``group``, ``device``, ``minute`` and ``gap_kw``.
+    It takes frames with the columns ``group``, ``device``, ``minute``, ``gap_kw`` and ``is_filled``.
     """
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -61,7 +61,7 @@ def group_runner(task: WorkerTask, folder: Path, scored_from: int | None) -> Cal
         tally = Tally.of(engine, engine.buffers.max_devices, scored_from)
         n_readings, group, written_s = 0, None, 0.0
         for frame in frames:
-            columns = (frame[name].tolist() for name in ("device", "minute", "gap_kw"))
+            columns = (frame[name].tolist() for name in ("device", "minute", "gap_kw", "is_filled"))
             readings = [Reading(*row) for row in zip(*columns, strict=True)]
             group = int(frame["group"].iloc[0])
             for first in range(0, len(readings), BATCH_READINGS):

@@ -55,8 +55,8 @@ class ParquetFormat:
         return {name: str(value) for name, value in asdict(self).items() if value is not None}
 
 
-class History(NamedTuple):
-    """The ``minutes`` of all houses, with the columns device, nth, minute and gap_kw, and what was understood of them.
+class FleetHistory(NamedTuple):
+    """The ``minutes`` of all houses (columns device, nth, minute, gap_kw, is_filled), and what was understood of them.
 
     ``form`` has the columns and the unit that were found; ``surveys`` are by name, also of houses without readings.
     """
@@ -84,7 +84,7 @@ def read_history(
     limits: Limits,
     part: HouseFile | None = None,
     validate_share: float = 0.1,
-) -> Iterator[History]:
+) -> Iterator[FleetHistory]:
     """Read ``part`` of each house (default: all) of all Parquet files under ``folder``.
 
     The minutes are on the workers' disks while the context is open. ``validate_share`` is for the surveys. Raises
@@ -124,8 +124,8 @@ def read_history(
         surveys = sorted((HouseSurvey(**json.loads(row.survey)) for row in found), key=lambda its: its.name)
         houses = "each file is a house" if form.device is None else f"houses by column {form.device}"
         source = f"{folder}, {houses}, column {form.value} ({unit_label})"
-        readings = minutes.where(sf.col("minute").isNotNull()).select("device", "nth", "minute", "gap_kw")
-        yield History(readings, form, surveys, source)
+        readings = minutes.where(sf.col("minute").isNotNull()).select("device", "nth", "minute", "gap_kw", "is_filled")
+        yield FleetHistory(readings, form, surveys, source)
     finally:
         minutes.unpersist()
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from gapcast.core.errors import SourceError
+from gapcast.core.examples import HouseMinutes
 from gapcast.core.grid import DAY_MIN, EARLIEST_MS, LATEST_MS, instant_label
 from gapcast.core.reading import Limits
 from gapcast.core.window import I64
@@ -24,7 +25,7 @@ from gapcast_fleet.row_times import NO_TIME, RowTimes, row_times
 from gapcast_fleet.survey import HouseSurvey
 
 #: Columns of a house's minutes. ``nth`` counts its readings; ``survey`` is in the first row, which has no minute.
-MINUTES = "device string, nth int, minute int, gap_kw double, survey string"
+MINUTES = "device string, nth int, minute int, gap_kw double, is_filled boolean, survey string"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,14 @@ def house_reader(rules: HouseRules) -> Callable[[pa.Table], pa.Table]:
 
     def read(table: pa.Table) -> pa.Table:
         name = table["device"][0].as_py()
-        survey, minute, gap_kw = read_house(name, HouseRows.of(table), rules)
+        survey, (minute, gap_kw, is_filled) = read_house(name, HouseRows.of(table), rules)
         nothing = pa.nulls(minute.size, pa.string())
         columns = {
             "device": pa.repeat(name, minute.size + 1),
             "nth": pa.array(np.arange(minute.size + 1), pa.int32()),
             "minute": pa.chunked_array([pa.nulls(1, pa.int32()), pa.array(minute, pa.int32())]),
             "gap_kw": pa.chunked_array([pa.nulls(1, pa.float64()), pa.array(gap_kw, pa.float64())]),
+            "is_filled": pa.chunked_array([pa.nulls(1, pa.bool_()), pa.array(is_filled, pa.bool_())]),
             "survey": pa.chunked_array([pa.array([json.dumps(asdict(survey))]), nothing]),
         }
         return pa.table(columns).combine_chunks()
@@ -86,8 +88,8 @@ def house_reader(rules: HouseRules) -> Callable[[pa.Table], pa.Table]:
     return read
 
 
-def read_house(name: str, rows: HouseRows, rules: HouseRules) -> tuple[HouseSurvey, I64, F64]:
-    """Return the survey of a house, the requested minutes ``[T]`` that have a value, and these ``[T]``, kW.
+def read_house(name: str, rows: HouseRows, rules: HouseRules) -> tuple[HouseSurvey, HouseMinutes]:
+    """Return the survey of a house, and the requested minutes that have a value.
 
     Rows are read in order of time, and of file and row where times are equal. Rows that cannot be used are refused; a
     house whose other rows give no minute is refused as a whole.
@@ -102,14 +104,14 @@ def read_house(name: str, rows: HouseRows, rules: HouseRules) -> tuple[HouseSurv
         series, report = minute_series(table, rules.hold_min, rules.limits)
     except SourceError as error:
         return _refused(name, kw.size, str(error).removeprefix(f"{table.path}: "))
-    minute, gap_kw = _requested(series, rules)
+    minutes = _requested(series, rules)
     survey = HouseSurvey(
         name,
         kw.size,
         kw.size - usable.size,
         problem,
         report.n_duplicates,
-        minute.size,
+        minutes.minute.size,
         report.n_minutes,
         report.n_missing,
         series.first_minute,
@@ -120,9 +122,9 @@ def read_house(name: str, rows: HouseRows, rules: HouseRules) -> tuple[HouseSurv
         report.sampling,
         times.kind,
         content_sha256(series),
-        _validate_minute(minute, rules.validate_share),
+        _validate_minute(minutes.minute, rules.validate_share),
     )
-    return survey, minute, gap_kw
+    return survey, minutes
 
 
 def _times(rows: HouseRows, rules: HouseRules) -> RowTimes:
@@ -152,14 +154,15 @@ def _usable(times: RowTimes, kw: F64, rules: HouseRules) -> tuple[I64, str]:
     return usable, problem
 
 
-def _refused(name: str, n_rows: int, problem: str) -> tuple[HouseSurvey, I64, F64]:
-    return HouseSurvey(name, n_rows, n_rows, problem), np.empty(0, np.int64), np.empty(0)
+def _refused(name: str, n_rows: int, problem: str) -> tuple[HouseSurvey, HouseMinutes]:
+    nothing = HouseMinutes(np.empty(0, np.int64), np.empty(0), np.empty(0, np.bool_))
+    return HouseSurvey(name, n_rows, n_rows, problem), nothing
 
 
-def _requested(series: Series, rules: HouseRules) -> tuple[I64, F64]:
+def _requested(series: Series, rules: HouseRules) -> HouseMinutes:
     start = 0 if rules.first_minute is None else max(0, rules.first_minute - series.first_minute)
     at = (start + np.flatnonzero(~np.isnan(series.gap_kw[start:])))[: rules.limit]
-    return series.first_minute + at, series.gap_kw[at]
+    return HouseMinutes(series.first_minute + at, series.gap_kw[at], np.isnan(series.outcome_kw[at]))
 
 
 def _validate_minute(minute: I64, share: float) -> int:

@@ -35,7 +35,7 @@ from gapcast.recordings.recording import minute_at
 from gapcast_fleet.balance import balance
 from gapcast_fleet.distribution import begin_or_resume, distribute, group_readings, run_with_progress
 from gapcast_fleet.files import write_atomically
-from gapcast_fleet.history import History, ParquetFormat, read_history
+from gapcast_fleet.history import FleetHistory, ParquetFormat, read_history
 from gapcast_fleet.survey import HouseSurvey
 from gapcast_fleet.window_draw import COUNTED, DRAWN, DrawJob, counter, drawer, note_path, progress_path
 
@@ -94,7 +94,7 @@ def prepare(
 def _draw(
     spark: SparkSession,
     wanted: PrepareOptions,
-    history: History,
+    history: FleetHistory,
     out: Path,
     *,
     quiet: bool,
@@ -204,7 +204,7 @@ class _Fleet:
     ) -> list[Any]:
         """Run ``work`` over the groups ``to_do``, each house's readings in order of time; return its rows."""
         rows = group_readings(self.spark, self.readings, groups, to_do).sortWithinPartitions("device", "minute")
-        job = rows.select("group", "device", "minute", "gap_kw").mapInPandas(work, columns)
+        job = rows.select("group", "device", "minute", "gap_kw", "is_filled").mapInPandas(work, columns)
         n_readings = {group: sum(house.n_readings for house in groups[group]) for group in to_do}
 
         def n_done() -> int:

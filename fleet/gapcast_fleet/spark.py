@@ -31,6 +31,8 @@ _SETTINGS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": str(os.cpu_count()),
+    # Python and Java connect to each other for each task; Spark's default of 15 s ends a stream on a busy machine.
+    "spark.python.authenticate.socketTimeout": "120s",
     # Long pauses are acceptable, and G1 handles snapshots of megabytes badly.
     "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
     "spark.executor.extraJavaOptions": "-XX:+UseParallelGC",

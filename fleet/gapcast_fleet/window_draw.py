@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gapcast.core.examples import F64, HouseExamples, examples_in
+from gapcast.core.examples import F64, HouseExamples, HouseMinutes, examples_in
 from gapcast.core.training_set import PARTS, TEST, TRAIN, Chunk, Contract, row_type
 from gapcast.core.window import I64, WindowSpec
 from gapcast_fleet.files import write_atomically
@@ -50,7 +50,7 @@ class DrawJob:
     def examples(self, pieces: Iterable[_WindowChunk]) -> Iterator[HouseExamples]:
         """Yield the examples of one house."""
         spec = WindowSpec(self.contract.context, self.contract.padding)
-        return examples_in(((its.minute, its.gap_kw) for its in pieces), spec, self.contract.lead_times_min)
+        return examples_in((its.minutes for its in pieces), spec, self.contract.lead_times_min)
 
     def in_part(self, device: str, part: str, minute: I64) -> Any:
         """Return which of the observed minutes ``minute`` ``[n]`` belong to ``part`` of the house; ``[n]`` of bool."""
@@ -75,8 +75,7 @@ class _WindowChunk(NamedTuple):
 
     group: int
     device: str
-    minute: I64
-    gap_kw: F64
+    minutes: HouseMinutes
 
 
 def _houses(frames: Iterator[pd.DataFrame], folder: Path) -> Iterator[tuple[str, Iterator[_WindowChunk]]]:
@@ -90,9 +89,11 @@ def _pieces(frames: Iterator[pd.DataFrame], folder: Path) -> Iterator[_WindowChu
     for frame in frames:
         group, device = int(frame["group"].iloc[0]), frame["device"].to_numpy()
         minute, gap_kw = frame["minute"].to_numpy(np.int64), frame["gap_kw"].to_numpy(np.float64)
+        is_filled = frame["is_filled"].to_numpy(np.bool_)
         begins = np.flatnonzero(device[1:] != device[:-1]) + 1
         for first, until in pairwise((0, *begins.tolist(), len(device))):
-            yield _WindowChunk(group, device[first], minute[first:until], gap_kw[first:until])
+            here = slice(first, until)
+            yield _WindowChunk(group, device[first], HouseMinutes(minute[here], gap_kw[here], is_filled[here]))
         n_taken += len(device)
         if time.monotonic() - written_s > _PROGRESS_S:
             progress_path(folder, group).write_text(str(n_taken), encoding="utf-8")
@@ -102,7 +103,7 @@ def _pieces(frames: Iterator[pd.DataFrame], folder: Path) -> Iterator[_WindowChu
 def counter(job: DrawJob) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
     """Return the function with which Spark counts the windows of each house, a row of :data:`COUNTED` each.
 
-    It takes frames with the columns ``group``, ``device``, ``minute`` and ``gap_kw``, by device and minute.
+    It takes frames with the columns group, device, minute, gap_kw and is_filled, by device and minute.
     """
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -145,7 +146,7 @@ def drawer(job: DrawJob, houses: Sequence[str]) -> Callable[[Iterator[pd.DataFra
 def _summed(pieces: Iterable[_WindowChunk], job: DrawJob, learnt: F64) -> Iterator[_WindowChunk]:
     """Yield ``pieces``; add number, sum and sum of squares of the training power to ``learnt``."""
     for piece in pieces:
-        kw = piece.gap_kw[job.in_part(piece.device, TRAIN, piece.minute)]
+        kw = piece.minutes.gap_kw[job.in_part(piece.device, TRAIN, piece.minutes.minute)]
         learnt += (kw.size, kw.sum(), kw @ kw)
         yield piece
 

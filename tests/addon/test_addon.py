@@ -33,6 +33,7 @@ from tests.support.gateways import running
 from tests.support.optional_tools import ROOT
 from tests.support.peers import peer_of
 from tests.support.ports import LOOPBACK, free_port
+from tests.support.waiting import GUARD_S
 
 ADDON = ROOT / "homeassistant-addon"
 CONFIG: dict[str, Any] = yaml.safe_load((ADDON / "config.yaml").read_text(encoding="utf-8"))
@@ -191,7 +192,7 @@ def supervisor() -> Iterator[dict[str, str]]:
     thread.start()
     yield {"SUPERVISOR_URL": f"http://{LOOPBACK}:{server.server_port}", "SUPERVISOR_TOKEN": "the-token"}
     server.shutdown()
-    thread.join(10)
+    thread.join(GUARD_S)
     server.server_close()
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapcast.core.examples import HouseExamples, count_recent, examples_in, with_targets
+from gapcast.core.examples import HouseExamples, HouseMinutes, count_recent, examples_in, with_targets
 from gapcast.core.training_set import TEST, TRAIN, VALIDATE, Chunk, Contract, Draw, Manifest, SetHouse, row_type
 from gapcast.core.window import MAX_FILL_MIN, WindowSpec, cut
 
@@ -31,10 +31,10 @@ def laid_out(runs: list[tuple[int, int]], seed: int) -> np.ndarray:
     return kw[: np.flatnonzero(~np.isnan(kw))[-1] + 1]
 
 
-def whole(kw: np.ndarray, spec: WindowSpec, leads: tuple[int, ...]) -> dict[str, np.ndarray]:
+def whole(kw: np.ndarray, outcome_kw: np.ndarray, spec: WindowSpec, leads: tuple[int, ...]) -> dict[str, np.ndarray]:
     """The examples of a whole series."""
     windows = cut(kw, spec)
-    rows, target_kw = with_targets(windows, np.arange(len(windows)), kw, leads)
+    rows, target_kw = with_targets(windows, np.arange(len(windows)), outcome_kw, leads)
     return {
         "observed_minute": windows.origin[rows],
         "n_observed": windows.n_observed[rows],
@@ -52,21 +52,25 @@ def joined(found: list[HouseExamples], first: int) -> dict[str, np.ndarray]:
     return columns
 
 
-@given(RUNS, SPECS, LEADS, st.integers(1, 90), st.integers(0, 2**32 - 1))
+@given(RUNS, SPECS, LEADS, st.integers(1, 90), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.1]))
 def test_examples_in_pieces_equal_those_of_the_whole_series(
-    runs: list[tuple[int, int]], spec: WindowSpec, leads: tuple[int, ...], n_a_piece: int, seed: int
+    runs: list[tuple[int, int]], spec: WindowSpec, leads: tuple[int, ...], n_a_piece: int, seed: int, filled: float
 ) -> None:
+    """A share of the minutes is ``filled``."""
     kw, first = laid_out(runs, seed), 20_000_000
+    is_filled = np.random.default_rng(seed).random(kw.size) < filled
     at = np.flatnonzero(~np.isnan(kw))
-    pieces = [(first + at[k : k + n_a_piece], kw[at[k : k + n_a_piece]]) for k in range(0, at.size, n_a_piece)]
-    found, expected = joined(list(examples_in(pieces, spec, leads)), first), whole(kw, spec, leads)
+    cuts = [at[k : k + n_a_piece] for k in range(0, at.size, n_a_piece)]
+    pieces = [HouseMinutes(first + some, kw[some], is_filled[some]) for some in cuts]
+    outcome_kw = np.where(is_filled, np.nan, kw)
+    found, expected = joined(list(examples_in(pieces, spec, leads)), first), whole(kw, outcome_kw, spec, leads)
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
 def test_examples_long_gap_takes_no_memory() -> None:
     minute = np.array([0, 1, 2, 3, 4, 5, 6, 7, 26_000_000, 26_000_001, 26_000_002])
-    (found,) = examples_in([(minute, np.arange(11.0))], WindowSpec(4), (1,))
+    (found,) = examples_in([HouseMinutes(minute, np.arange(11.0), minute < 0)], WindowSpec(4), (1,))
     assert found.observed_minute.tolist() == [1, 2, 3, 4, 5, 6, 26_000_001]
     assert found.n_recent.tolist()[-1] == 2
     assert found.windows_at(np.array([6])).tolist() == [[8, 8, 8, 9]]
@@ -97,6 +101,6 @@ def test_training_set_manifest_lists_parts_and_houses() -> None:
 def test_example_has_all_of_its_targets(leads: tuple[int, ...]) -> None:
     kw = np.arange(12.0)
     kw[8] = np.nan
-    found = whole(kw, WindowSpec(2), leads)
+    found = whole(kw, kw, WindowSpec(2), leads)
     for minute, target_kw in zip(found["observed_minute"], found["target_kw"], strict=True):
         assert target_kw.tolist() == [minute + lead for lead in leads]

@@ -13,11 +13,10 @@ import httpx
 import pytest
 
 from tests.support.models import shipped_models
-from tests.support.ports import LOOPBACK, free_port
-from tests.support.waiting import wait_until
+from tests.support.ports import LOOPBACK, free_port, is_open
+from tests.support.waiting import GUARD_S, wait_until
 
 E2E = Path(__file__).parent
-_LONGEST_S = 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,7 +52,7 @@ class Command:
     def err(self) -> str:
         return self._err.read_text(encoding="utf-8")
 
-    def wait(self, timeout_s: float = _LONGEST_S) -> int:
+    def wait(self, timeout_s: float = GUARD_S) -> int:
         """Return the exit code."""
         try:
             return self.process.wait(timeout_s)
@@ -68,17 +67,19 @@ class Command:
 
         def ready() -> bool:
             assert self.process.poll() is None, f"it ended: {self.err}"
+            if not is_open(port):  # much cheaper to ask than a request
+                return False
             try:
                 return httpx.get(f"http://{LOOPBACK}:{port}{route}").status_code == 200
             except httpx.TransportError:
                 return False
 
-        wait_until(ready, lambda: f"{route} on port {port}; it said: {self.err}", 20)
+        wait_until(ready, lambda: f"{route} on port {port}; it said: {self.err}")
 
-    def wait_said(self, words: str, timeout_s: float = 20) -> None:
+    def wait_said(self, words: str, timeout_s: float = GUARD_S) -> None:
         self.wait_said_times(words, 1, timeout_s)
 
-    def wait_said_times(self, words: str, n: int, timeout_s: float = 20) -> None:
+    def wait_said_times(self, words: str, n: int, timeout_s: float = GUARD_S) -> None:
         wait_until(
             lambda: (self.out + self.err).count(words) >= n, lambda: f"{n} {words!r} in {self.out}{self.err}", timeout_s
         )

@@ -20,7 +20,7 @@ def test_backtest_scores_a_day_of_the_bundled_week(start: Start, tmp_path: Path)
     command = start(
         "backtest", str(sample_path()), *QUICK, "--limit", "1440", "--json", str(found), "--out", str(out)
     )  # fmt: skip
-    assert command.wait(60) == 0
+    assert command.wait() == 0
     shown = command.out
     assert "forecasts scored" in shown
     assert "blend (published)" in shown
@@ -42,7 +42,7 @@ def test_backtest_several_files_scored_from_a_date(start: Start, tmp_path: Path)
         (tmp_path / f"{name}.csv").write_text("\n".join(["at,watts", *rows]), encoding="utf-8")
     of_file = ("--time-column", "at", "--value-column", "watts", "--unit", "W", "--score-from", "2024-01-01T02:00")
     command = start("backtest", "../a.csv", "../b.csv", *of_file, *LEFT_OUT)
-    assert command.wait(60) == 0
+    assert command.wait() == 0
     assert "a: 55 forecasts scored" in command.out
     assert "all 2 houses: 110 forecasts scored" in command.out
     assert "lstm-5-3 (published)" in command.out
@@ -67,6 +67,6 @@ def test_backtest_errors_are_one_sentence(
     good = "Date;Time;Global_active_power\n1/1/2010;00:00:00;1.0\n1/1/2010;00:01:00;1.1\n"
     (tmp_path / "good.csv").write_text(good, encoding="utf-8")
     command = start("backtest", *arguments, *QUICK)
-    assert command.wait(60) == 2
+    assert command.wait() == 2
     assert problem in command.err
     assert "Traceback" not in command.err

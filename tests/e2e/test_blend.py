@@ -57,7 +57,7 @@ def test_ensemble_forecast_continues_after_a_restart(
         assert sum(last["median_experts"].values()) == pytest.approx(1, abs=0.003)
         assert httpx.get(url).json() == last, "the same object"
         service.signal(number)
-        service.wait(10)
+        service.wait()
 
         start("run", *chosen).wait_ready(http_port)
         if number is signal.SIGTERM:  # killed, it may have to take the last reading again

@@ -261,7 +261,7 @@ def test_replay_without_a_broker(start: Start, settings_of: SettingsOf) -> None:
 
 def test_demo_shows_forecasts_outcomes_and_a_summary(start: Start) -> None:
     command = start("demo", "--speed", 600, "--duration", 5, "--mqtt-port", free_port(), "--http-port", free_port())
-    assert command.wait(40) == 0
+    assert command.wait() == 0
     summary = SUMMARY.search(command.out)
     assert summary, command.out
     n_readings, n_forecasts, n_scored = (int(summary[name]) for name in ("readings", "forecasts", "scored"))
@@ -284,14 +284,14 @@ def test_demo_uses_free_ports_and_ends_with_ctrl_c(start: Start, broker: Broker)
     assert is_open(int(address[1]))
     command.wait_ready(int(address[1]))
     command.signal(signal.SIGINT)
-    assert command.wait(10) == 0
+    assert command.wait() == 0
     assert SUMMARY.search(command.out), command.out
     assert "Traceback" not in command.err
 
 
 def test_demo_reports_insufficient_data(start: Start) -> None:
     command = start("demo", "--speed", 1, "--duration", 0.5, "--mqtt-port", free_port(), "--http-port", free_port())
-    assert command.wait(40) == 0
+    assert command.wait() == 0
     assert command.out.endswith("1 readings, 0 forecasts: not enough data to score\n")
 
 
@@ -305,7 +305,7 @@ def test_demo_uses_the_configured_model_and_its_own_broker(start: Start) -> None
     assert address
     assert httpx.get(f"{address[1]}predict", params={"device": "home"}).json()["model"] == name
     command.signal(signal.SIGINT)
-    assert command.wait(10) == 0
+    assert command.wait() == 0
 
 
 def test_demo_rejects_a_model_with_other_features(start: Start, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tests.e2e.conftest import Start
 from tests.e2e.test_commands import replay_settings
 from tests.support.brokers import Broker
 from tests.support.ports import free_port
+from tests.support.waiting import GUARD_S
 
 SettingsOf = Callable[[int], tuple[str, ...]]
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,7 @@ def health(folder: Path, *arguments: str, **environment: object) -> subprocess.C
         env={"PYTHONPATH": str(ROOT)} | {key: str(value) for key, value in environment.items()},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=GUARD_S,
         check=False,
     )
 

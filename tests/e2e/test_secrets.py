@@ -13,6 +13,7 @@ import httpx
 from tests.e2e.conftest import Start
 from tests.support.certificates import Authority
 from tests.support.ports import LOOPBACK, free_port
+from tests.support.waiting import GUARD_S
 
 PASSWORD, KEY_PASSWORD = "broker-word-4711", "key-word-4712"
 CRASHING = """
@@ -73,7 +74,7 @@ def test_error_contained_or_not_shows_no_secret(
     }  # fmt: skip
     crashed = subprocess.run(
         [sys.executable, "-c", CRASHING], env=variables, cwd=tmp_path, capture_output=True, text=True, check=False,
-        timeout=60,
+        timeout=GUARD_S,
     )  # fmt: skip
     assert crashed.returncode != 0
     logged, _, last_words = crashed.stderr.rpartition("service.stopped")

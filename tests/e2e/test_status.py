@@ -20,7 +20,7 @@ from tests.integration.test_stream import FIRST, reading
 from tests.support.brokers import Broker, MosquittoBroker
 from tests.support.peers import peer_of
 from tests.support.ports import free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 SettingsOf = Callable[[int], tuple[str, ...]]
 URL = "http://127.0.0.1:{}"
@@ -79,7 +79,7 @@ class Terminal(NamedTuple):
 
     def shows(self, words: str) -> None:
         """Wait until the newest screen has these words."""
-        wait_until(lambda: words in self.screen(), lambda: f"{words!r} in {self.screen()!r}", 20)
+        wait_until(lambda: words in self.screen(), lambda: f"{words!r} in {self.screen()!r}")
 
     def screen(self) -> str:
         whole = bytes(self.written).decode("utf-8", errors="replace").split("\033[H")
@@ -108,8 +108,8 @@ def on_a_terminal(*arguments: str, environment: dict[str, str]) -> Iterator[Term
         yield Terminal(process, written)
     finally:
         process.kill()
-        process.wait(10)
-        reader.join(10)
+        process.wait(GUARD_S)
+        reader.join(GUARD_S)
         os.close(ours)
 
 
@@ -131,5 +131,5 @@ def test_status_on_a_terminal_is_live(
         mosquitto.start()
         terminal.shows("\033[32mready")
         terminal.process.send_signal(signal.SIGINT)
-        assert terminal.process.wait(10) == 0
+        assert terminal.process.wait(GUARD_S) == 0
         wait_until(lambda: bytes(terminal.written).endswith(b"\033[?25h\033[?1049l"), "the screen as it was before")

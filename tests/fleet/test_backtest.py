@@ -139,7 +139,9 @@ def test_fleet_backtest_worker_writes_a_groups_result(tmp_path: Path) -> None:
     chosen = fleet_settings(settings())
     task = WorkerTask("backtest", chosen.model_dump_json(), identity_of(chosen, load_models(chosen)).text(), 0, 0)
     frames = [
-        pd.DataFrame({"group": 3, "device": ["a", "b"], "minute": FIRST + i, "gap_kw": [1.0, 2.0 + i % 3]})
+        pd.DataFrame(
+            {"group": 3, "device": ["a", "b"], "minute": FIRST + i, "gap_kw": [1.0, 2.0 + i % 3], "is_filled": False}
+        )
         for i in range(30)
     ]
     rows = pd.concat(list(group_runner(task, tmp_path, FIRST + 20)(iter(frames))))

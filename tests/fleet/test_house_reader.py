@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gapcast.core.reading import Limits
 from gapcast.recordings.layout import FileFormat, Layout
-from gapcast.recordings.recording import read_recording
+from gapcast.recordings.recording import Minute, read_recording
 from gapcast_fleet.house_reader import HouseRows, HouseRules, read_house
 from gapcast_fleet.survey import HouseSurvey, lines
 from tests.fleet.houses import AUTUMN_S, SPRING_S
@@ -51,8 +51,9 @@ def test_house_reader_equals_a_files_reader(tmp_path: Path, first_s: int, steps:
     csv.write_text("\n".join(["t,power_w", *(f"{text},{i}" for i, text in enumerate(texts)), ""]), encoding="utf-8")
     recording = read_recording(csv, FileFormat(Layout("t", "power_w", zone=BERLIN)))
     files = np.searchsorted(np.sort(cuts), np.arange(len(texts)), side="right")
-    survey, minute, gap_kw = read_house("house", rows_of(texts, files.tolist()), RULES)
-    assert list(zip(minute.tolist(), gap_kw.tolist(), strict=True)) == list(recording.minutes())
+    survey, minutes = read_house("house", rows_of(texts, files.tolist()), RULES)
+    found = map(Minute, minutes.minute.tolist(), minutes.gap_kw.tolist(), minutes.is_filled.tolist())
+    assert list(found) == list(recording.minutes())
     assert (survey.n_refused, survey.n_duplicates) == (0, recording.report.n_duplicates)
     assert survey.sampling == recording.report.sampling
 
@@ -60,7 +61,7 @@ def test_house_reader_equals_a_files_reader(tmp_path: Path, first_s: int, steps:
 def test_house_reader_sorts_rows_by_time_then_file_and_row() -> None:
     seconds = [120, 0, 60, 60, 180]
     rows = epoch_rows([SPRING_S + its for its in seconds], [3, 1, 2, 9, 4])
-    survey, minute, gap_kw = read_house("house", rows, EPOCH)
+    survey, (minute, gap_kw, _) = read_house("house", rows, EPOCH)
     assert minute.tolist() == [SPRING_S // 60 + i for i in range(4)]
     assert gap_kw.tolist() == [0.001, 0.002, 0.003, 0.004]
     assert (survey.n_rows, survey.n_duplicates, survey.n_refused) == (5, 1, 0)
@@ -70,7 +71,7 @@ def test_house_reader_repeated_hour_out_of_order_is_refused() -> None:
     seconds = list(range(AUTUMN_S - 7_200, AUTUMN_S + 10_800, 60))
     in_hours = [AUTUMN_S <= its < AUTUMN_S + 7_200 for its in seconds]
     np.random.default_rng(1).shuffle(seconds)
-    survey, minute, _ = read_house("house", rows_of([local(its) for its in seconds]), RULES)
+    survey, (minute, _, _) = read_house("house", rows_of([local(its) for its in seconds]), RULES)
     assert survey.n_refused == sum(in_hours) == 120
     assert "occurs twice in Europe/Berlin, and its rows are in no order that tells which one is meant" in survey.problem
     assert sorted(minute.tolist()) == [its // 60 for its in sorted(seconds) if not 0 <= its - AUTUMN_S < 7_200]
@@ -89,14 +90,14 @@ def test_house_reader_repeated_hour_out_of_order_is_refused() -> None:
     ],
 )
 def test_house_reader_unusable_time_is_counted(text: str | None, problem: str) -> None:
-    survey, minute, _ = read_house("house", rows_of(["2026-03-29 01:58", "2026-03-29 01:59", text]), RULES)
+    survey, (minute, _, _) = read_house("house", rows_of(["2026-03-29 01:58", "2026-03-29 01:59", text]), RULES)
     assert (survey.n_rows, survey.n_refused, minute.size) == (3, 1, 2)
     assert problem in survey.problem
 
 
 def test_house_reader_power_out_of_range_is_counted() -> None:
     seconds = [SPRING_S + its for its in (0, 60, 120, float("nan"), 180)]
-    survey, minute, _ = read_house("house", epoch_rows(seconds, [1, 2e9, np.inf, 1, np.nan]), EPOCH)
+    survey, (minute, _, _) = read_house("house", epoch_rows(seconds, [1, 2e9, np.inf, 1, np.nan]), EPOCH)
     assert (survey.n_refused, minute.size) == (3, 3)  # one sample, which holds until it becomes unknown
     in_range = epoch_rows(seconds[:2], [1, 2e9])
     assert "2e+06 kW is outside of " in read_house("house", in_range, EPOCH)[0].problem
@@ -104,7 +105,7 @@ def test_house_reader_power_out_of_range_is_counted() -> None:
 
 def test_house_reader_row_of_a_wrong_clock_is_refused() -> None:
     seconds = [SPRING_S + 60 * i for i in range(9)]
-    survey, minute, _ = read_house("house", epoch_rows([*seconds, 946_684_900], range(10)), EPOCH)
+    survey, (minute, _, _) = read_house("house", epoch_rows([*seconds, 946_684_900], range(10)), EPOCH)
     assert minute.tolist() == [its // 60 for its in seconds]
     assert survey.n_refused == 1
     assert survey.problem == "2000-01-01T00:01:40.000Z is years from the other rows: was the clock wrong?"
@@ -118,7 +119,7 @@ def test_house_reader_row_of_a_wrong_clock_is_refused() -> None:
     ],
 )
 def test_house_without_a_usable_minute_is_refused(name: str, rows: HouseRows, problem: str) -> None:
-    survey, minute, _ = read_house(name, rows, EPOCH)
+    survey, (minute, _, _) = read_house(name, rows, EPOCH)
     assert (survey.n_refused, survey.n_readings, minute.size) == (rows.power.size, 0, 0)
     assert problem in survey.problem
     assert not survey.problem.startswith("a:")
@@ -127,9 +128,9 @@ def test_house_without_a_usable_minute_is_refused(name: str, rows: HouseRows, pr
 def test_house_reader_returns_the_requested_minutes() -> None:
     first = SPRING_S // 60
     rows = epoch_rows([SPRING_S + 60 * i for i in range(9)], range(9))
-    survey, minute, _ = read_house("house", rows, replace(EPOCH, first_minute=first + 2, limit=3))
+    survey, (minute, _, _) = read_house("house", rows, replace(EPOCH, first_minute=first + 2, limit=3))
     assert (minute.tolist(), survey.n_readings, survey.n_minutes) == ([first + 2, first + 3, first + 4], 3, 9)
-    none, minute, _ = read_house("house", rows, replace(EPOCH, first_minute=first + 90))
+    none, (minute, _, _) = read_house("house", rows, replace(EPOCH, first_minute=first + 90))
     assert (minute.size, none.n_readings, none.digest) == (0, 0, survey.digest)
 
 

@@ -45,7 +45,7 @@ class Command:
 
 
 def scoring(folder: Path) -> Command:
-    options = ("--buckets", 4, "--files-at-once", 1, "--every", 0, "--set", f"models.path={shipped_models()}")
+    options = ("--buckets", 2, "--files-at-once", 1, "--every", 0, "--set", f"models.path={shipped_models()}")
     return Command(
         folder, "score", "--from", folder / "in", "--to", folder / "out", "--checkpoint", folder / "checkpoint",
         "--set", "forecast.model=lstm-5-3", "--set", "forecast.experts=linear", *options,
@@ -64,7 +64,8 @@ def test_score_killed_in_and_between_batches_writes_each_once(spark: SparkSessio
     scoring(tmp_path).kill_when(lambda: is_writing(1))
     scoring(tmp_path).kill_when((out / "batch=000000002" / "_SUCCESS").exists)
     readings = from_files(spark, tmp_path / "in", "json", 1)  # and now here, where Java runs already
-    start(settings(), readings, to_files(out, "json"), Plan(tmp_path / "checkpoint", once=True)).awaitTermination()
+    plan = Plan(tmp_path / "checkpoint", once=True, n_buckets=2)
+    start(settings(), readings, to_files(out, "json"), plan).awaitTermination()
     found = of_the_fleet(out)
     assert {path.name for path in out.iterdir()} == {f"batch={number:09d}" for number in range(_N_FILES)}
     assert furthest(found, of_the_edge(tmp_path / "edge", houses)) <= 1e-5

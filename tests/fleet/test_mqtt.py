@@ -20,9 +20,8 @@ from tests.fleet.houses import ForecastKw, Forecasts, fleet, furthest, of_the_ed
 from tests.support.brokers import MosquittoBroker
 from tests.support.models import shipped_models
 from tests.support.ports import free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
-_LONGEST_S = 120.0
 _HORIZON_MIN = 5
 
 
@@ -49,7 +48,7 @@ class Client:
     def send(self, readings: list[tuple[str, int, float]]) -> None:
         for device, minute, kw in readings:
             payload = json.dumps({"ts": minute * 60, "gap_kw": kw})
-            self.connection.client.publish(f"gap/{device}/reading", payload, qos=1).wait_for_publish(10)
+            self.connection.client.publish(f"gap/{device}/reading", payload, qos=1).wait_for_publish(GUARD_S)
 
 
 @pytest.fixture
@@ -77,19 +76,17 @@ def test_fleet_mqtt_forecasts_equal_the_edges_across_a_restart(
 
     query = stream(spark, mosquitto, tmp_path)
     spool = tmp_path / "checkpoint" / "spool"
-    wait_until(spool.is_dir, "the source", _LONGEST_S)
+    wait_until(spool.is_dir, "the source")
     client.send([("no meter", 0, 0.0), *mixed[: half // 2]])
-    wait_until(lambda: bool(client.found), "the first forecast", _LONGEST_S)
+    wait_until(lambda: bool(client.found), "the first forecast")
     client.send(mixed[half // 2 : half])
     first = spool / "segment-000000000.arrow"
-    wait_until(lambda: not first.exists(), "the first segment acknowledged, and gone", _LONGEST_S)
+    wait_until(lambda: not first.exists(), "the first segment acknowledged, and gone")
     query.stop()
 
     client.send(mixed[half:])  # while no one listens
     query = stream(spark, mosquitto, tmp_path)
-    wait_until(
-        lambda: len(client.found) == len(expected), lambda: f"{len(client.found)} of {len(expected)}", _LONGEST_S
-    )
+    wait_until(lambda: len(client.found) == len(expected), lambda: f"{len(client.found)} of {len(expected)}")
     query.stop()
     assert furthest(client.found, expected) <= 1e-5
     assert {one["reason"] for one in client.rejected} == {"bad_device"}
@@ -116,7 +113,7 @@ def test_mqtt_source_redelivers_and_rereads_segments(
             end.update(reader.latestOffset(start, None))
             return len(read(reader, start, end)) >= n
 
-        wait_until(there, f"{n} messages", 20)
+        wait_until(there, f"{n} messages")
         return end
 
     def read(reader: MqttReader, start: dict[str, int], end: dict[str, int]) -> list[dict[str, Any]]:
@@ -158,5 +155,5 @@ def test_mqtt_publisher_waits_for_all_confirmations(mosquitto: MosquittoBroker, 
         publisher.publish("gap/a/forecast", json.dumps(document), 300)
     publisher.publish("gapcast/fleet/rejected", "{}", 300)
     publisher.finish()
-    wait_until(lambda: bool(client.rejected), "the last one", 10)
+    wait_until(lambda: bool(client.rejected), "the last one")
     assert client.found == {("a", "x"): ForecastKw(1.0, 1.0, 1.0, 1.0)}

@@ -24,7 +24,7 @@ _AT_MOST_KW = 1e-5
 
 def run(spark: SparkSession, folder: Path, file_format: FileFormat = "json", **options: Any) -> None:
     readings = from_files(spark, folder / "in", file_format, 2)
-    plan = Plan(folder / "checkpoint", once=True, n_buckets=4, **options)
+    plan = Plan(folder / "checkpoint", once=True, n_buckets=2, **options)
     start(settings(), readings, to_files(folder / "out", file_format), plan).awaitTermination()
 
 
@@ -69,7 +69,7 @@ def test_score_other_models_or_buckets_are_rejected(spark: SparkSession, tmp_pat
     other = settings(forecast={"experts": []})
     with pytest.raises(SettingsError, match=r"was created with other models or settings.*linear"):
         start(other, readings, sink, Plan(tmp_path / "checkpoint", once=True))
-    with pytest.raises(SettingsError, match=r"--buckets 8: .* was created with 4"):
+    with pytest.raises(SettingsError, match=r"--buckets 8: .* was created with 2"):
         start(settings(), readings, sink, Plan(tmp_path / "checkpoint", once=True, n_buckets=8))
 
 

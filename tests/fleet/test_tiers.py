@@ -89,7 +89,7 @@ def of_workers(broker: MosquittoBroker, folder: Path, readings: Readings, shards
         for device, minute, kw in readings:
             level = f"{shards[device]}/" if shards else ""
             peer.send(f"gap/{level}{device}/reading", json.dumps({"ts": minute * 60, "gap_kw": kw}))
-        wait_until(lambda: sum(map(n_taken, ports)) == len(readings), "all readings to be taken", 30)
+        wait_until(lambda: sum(map(n_taken, ports)) == len(readings), "all readings to be taken")
         for worker in workers:
             worker.signal(signal.SIGTERM)
             assert worker.wait() == 0, worker.err
@@ -136,6 +136,6 @@ def of_spark(spark: SparkSession, folder: Path, readings: Readings) -> Forecasts
     for first, part, cached_devices in ((0, readings[:half], 100_000), (2, readings[half:], 0)):
         write_lines(folder / "in", part, 2, first)
         source = from_files(spark, folder / "in", "json", 1)
-        plan = Plan(folder / "checkpoint", once=True, n_buckets=4, cached_devices=cached_devices)
+        plan = Plan(folder / "checkpoint", once=True, n_buckets=2, cached_devices=cached_devices)
         start(settings(**_ALL_MODELS), source, to_files(folder / "out", "json"), plan).awaitTermination()
     return of_the_fleet(folder / "out")

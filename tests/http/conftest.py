@@ -25,7 +25,7 @@ from gapcast.service.service import Service
 from tests.support.links import MemoryLink
 from tests.support.models import default_name, every_feature_model, shipped_models, shipped_names
 from tests.support.ports import LOOPBACK
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 EVERY = every_feature_model().name
 MODELS = sorted([*shipped_names(), EVERY])
@@ -86,7 +86,7 @@ def serving(
     server = HttpServerThread(lambda: build_server(app, limits, implementation), listening, service.statistics)
     server.start()
     wait_until(lambda: server.is_serving, "uvicorn")
-    with httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=20) as client:
+    with httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=GUARD_S) as client:
         yield Rest(client, link, service, port)
     service.feed.close()
     server.stop()

@@ -16,6 +16,7 @@ from gapcast.core.reading import Reading
 from tests.http.conftest import MAX_BODY_BYTES, MAX_READINGS, Rest
 from tests.support.models import default_name, shipped_names
 from tests.support.ports import LOOPBACK
+from tests.support.waiting import GUARD_S
 
 FIRST = 21_476_160  # 2010-11-01T00:00Z
 JSON = {"content-type": "application/json"}
@@ -264,14 +265,14 @@ def test_post_predict_chunks_within_the_limit_are_accepted(rest: Rest) -> None:
 
 
 def test_post_predict_too_large_is_rejected_before_the_body(rest: Rest) -> None:
-    with socket.create_connection((LOOPBACK, rest.port), timeout=10) as sock:
+    with socket.create_connection((LOOPBACK, rest.port), timeout=GUARD_S) as sock:
         sock.sendall(HEAD + b"content-length: 1000000000\r\n\r\n")
         assert sock.recv(65_536).startswith(b"HTTP/1.1 413 ")
 
 
 def test_post_predict_client_disconnect_is_harmless(rest: Rest) -> None:
     for _ in range(5):
-        with socket.create_connection((LOOPBACK, rest.port), timeout=10) as sock:
+        with socket.create_connection((LOOPBACK, rest.port), timeout=GUARD_S) as sock:
             sock.sendall(HEAD + b'content-length: 1000\r\n\r\n{"readings"')
     assert rest.client.post("/predict", json={"readings": POWERS}).status_code == 200
 

@@ -295,7 +295,7 @@ def test_broker_restart_loses_no_forecast(
     mosquitto.start()
     gateway.wait_connected()
     publish(45, n_minutes)
-    wait_until(lambda: found() >= expected, lambda: f"forecasts of {sorted(expected - found())}", 20)
+    wait_until(lambda: found() >= expected, lambda: f"forecasts of {sorted(expected - found())}")
     assert found() == expected
     assert gateway.session.n_connects == 2
 

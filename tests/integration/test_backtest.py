@@ -102,7 +102,7 @@ def last_scores(peer: Peer, device: str, n: int) -> Any:
         documents = [message.document for message in peer.messages if message.topic == f"gap/{device}/scores"]
         return [document for document in documents if document[EVER]["n"] == n]
 
-    wait_until(lambda: bool(of_all()), f"the scores of {n} outcomes of {device}", 30.0)
+    wait_until(lambda: bool(of_all()), f"the scores of {n} outcomes of {device}")
     return of_all()[-1]
 
 
@@ -110,7 +110,7 @@ def wait_for_scores(gateway: Gateway, n: int) -> None:
     def scored() -> int:
         return gateway.service.queries.live_scores()[0][EVER].n
 
-    wait_until(lambda: scored() >= n, lambda: f"{n} outcomes, {scored()} scored", 30.0)
+    wait_until(lambda: scored() >= n, lambda: f"{n} outcomes, {scored()} scored")
 
 
 def test_replay_marks_filled_minutes(broker: Broker, connect: Connect) -> None:

@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.support.brokers import BROKER_KINDS, Broker, MosquittoBroker, started_broker
 from tests.support.ports import is_open
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 TOPIC = "gap/home/reading"
 
@@ -45,7 +45,7 @@ def subscribe(client: paho.Client, qos: int) -> Queue[tuple[str, bytes, bool]]:
     client.on_message = lambda _client, _userdata, m: received.put((m.topic, bytes(m.payload), m.retain))
     client.on_subscribe = lambda _client, _userdata, mid, _codes, _properties: subscribed.put(mid)
     client.subscribe(TOPIC, qos)
-    subscribed.get(timeout=5)
+    subscribed.get(timeout=GUARD_S)
     return received
 
 
@@ -54,13 +54,13 @@ def test_broker_delivers_messages(broker: Broker) -> None:
         received = subscribe(listener, qos=1)
         for number in range(20):
             meter.publish(TOPIC, str(number), qos=1).wait_for_publish(5)
-        assert [received.get(timeout=5) for _ in range(20)] == [(TOPIC, b"%d" % n, False) for n in range(20)]
+        assert [received.get(timeout=GUARD_S) for _ in range(20)] == [(TOPIC, b"%d" % n, False) for n in range(20)]
 
 
 def test_broker_delivers_retained_messages(broker: Broker) -> None:
     with client_of(broker) as meter, client_of(broker) as listener:
         meter.publish(TOPIC, "1.5", qos=1, retain=True).wait_for_publish(5)
-        assert subscribe(listener, qos=1).get(timeout=5) == (TOPIC, b"1.5", True)
+        assert subscribe(listener, qos=1).get(timeout=GUARD_S) == (TOPIC, b"1.5", True)
 
 
 def test_broker_restarts_on_its_port(broker: Broker) -> None:
@@ -91,7 +91,7 @@ def test_mosquitto_keeps_a_session_across_a_restart(mosquitto: MosquittoBroker) 
     listener.connect(mosquitto.host, mosquitto.port)
     listener.loop_start()
     try:
-        assert received.get(timeout=5) == b"1.5"
+        assert received.get(timeout=GUARD_S) == b"1.5"
     finally:
         listener.disconnect()
         listener.loop_stop()
@@ -101,4 +101,4 @@ def test_mosquitto_speaks_mqtt_5(mosquitto: MosquittoBroker) -> None:
     with client_of(mosquitto, protocol=paho.MQTTv5) as listener:
         received = subscribe(listener, qos=1)
         listener.publish(TOPIC, "2.5", qos=1)
-        assert received.get(timeout=5) == (TOPIC, b"2.5", False)
+        assert received.get(timeout=GUARD_S) == (TOPIC, b"2.5", False)

@@ -26,6 +26,7 @@ from tests.support.gateways import gateway_settings
 from tests.support.models import ModelCopy
 from tests.support.peers import peer_of
 from tests.support.ports import LOOPBACK, free_port
+from tests.support.waiting import GUARD_S
 
 pytestmark = pytest.mark.mosquitto
 #: Longer than any test here needs; it ends as soon as messages enough came.
@@ -62,7 +63,7 @@ def publishing(broker: MosquittoBroker, *messages: tuple[str, str | Callable[[],
             yield
         finally:
             ended.set()
-            thread.join(10)
+            thread.join(GUARD_S)
 
 
 def found(lines: list[str], beginning: str) -> tuple[str, str]:

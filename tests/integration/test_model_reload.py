@@ -49,7 +49,7 @@ def reloads(gateway: Gateway) -> dict[str, int]:
 
 def wait_reloads(gateway: Gateway, **wanted: int) -> None:
     expected = {"swapped": 0, "refused": 0} | wanted
-    wait_until(lambda: reloads(gateway) == expected, lambda: f"{expected}, not {reloads(gateway)}", 30)
+    wait_until(lambda: reloads(gateway) == expected, lambda: f"{expected}, not {reloads(gateway)}")
 
 
 def versions(gateway: Gateway) -> dict[str, str]:

@@ -182,7 +182,7 @@ def test_dashboard_queries_have_results(watched: Watched) -> None:
                 del waiting[expression]
         return not waiting
 
-    wait_until(all_answered, lambda: f"answers to {waiting}", 30)
+    wait_until(all_answered, lambda: f"answers to {waiting}")
 
 
 def test_dashboard_variables_have_values(watched: Watched) -> None:

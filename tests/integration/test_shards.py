@@ -28,7 +28,7 @@ from tests.support.brokers import MosquittoBroker
 from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.models import ModelCopy
 from tests.support.ports import free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 from tests.support.wire import CONNECT, DISCONNECT, PUBLISH, SUBSCRIBE, UNSUBSCRIBE, WireBroker
 
 pytestmark = pytest.mark.mosquitto
@@ -168,7 +168,7 @@ class HashingBroker:
             wire.close()
 
     def wait(self) -> None:
-        self._thread.join(10)
+        self._thread.join(GUARD_S)
 
     def close(self) -> None:
         self.wait()

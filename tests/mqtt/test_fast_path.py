@@ -11,6 +11,7 @@ import pytest
 
 from gapcast.mqtt.fast_path import FastPathSocket
 from gapcast.mqtt.frames import Acknowledgement, Publication, encode_puback, encode_publish
+from tests.support.waiting import GUARD_S
 
 SUBACK, PINGRESP, DISCONNECT = b"\x90\x03\x00\x01\x01", b"\xd0\x00", b"\xe0\x00"
 
@@ -21,7 +22,7 @@ class Ends:
     def __init__(self, ours: socket.socket, peer: socket.socket) -> None:
         self.ours, self.peer = ours, peer
         ours.setblocking(False)
-        peer.settimeout(5)
+        peer.settimeout(GUARD_S)
         self.publications: list[Publication] = []
         self.acknowledgements: list[Acknowledgement] = []
         self.fast_path = FastPathSocket(
@@ -72,7 +73,7 @@ def tls_ends() -> Iterator[Ends]:
     handshake = Thread(target=encrypted_peer.do_handshake)
     handshake.start()
     made = Ends(client.wrap_socket(ours), encrypted_peer)
-    handshake.join(5)
+    handshake.join(GUARD_S)
     yield made
     made.close()
 
@@ -230,7 +231,7 @@ def test_fast_path_disconnect_reaches_a_sending_peer() -> None:
     peer.sendall(b"\x00" * 65_536)  # a reset would end this, and the broker would publish the last will
     peer.shutdown(socket.SHUT_WR)
     assert peer.recv(16) == b""
-    closing.join(5)
+    closing.join(GUARD_S)
     assert not closing.is_alive()
     peer.close()
 

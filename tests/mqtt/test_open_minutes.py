@@ -41,7 +41,7 @@ MESSAGES = st.lists(
         st.integers(0, 55), st.sampled_from([0, 0, 0, 3, 12, 40]), st.sampled_from(["a", "b", "ab", "kw", "kwh", "no"])
     ),
     min_size=2,
-    max_size=60,
+    max_size=30,
 )
 
 
@@ -103,7 +103,7 @@ def stopped(life: JournaledFeed, name: str, folder: Path) -> JournaledFeed:
 
 @pytest.mark.parametrize("end", [killed, stopped])
 @pytest.mark.parametrize("name", METERS)
-@given(messages=MESSAGES, cut=st.integers(1, 60))
+@given(messages=MESSAGES, cut=st.integers(1, 30))
 @example([(0, 0, "a"), (51, 0, "b"), (16, 0, "kw"), (55, 0, "kw"), (0, 12, "a"), (0, 0, "a")], 4)
 @example([(0, 0, "kw"), (35, 0, "a"), (55, 0, "kw"), (37, 0, "kwh"), (55, 0, "a")], 3)
 def test_open_minute_restart_keeps_the_mean(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from gapcast.mqtt.fast_path import FastPathSocket
 from gapcast.mqtt.frames import Publication, encode_publish
 from gapcast.mqtt.websocket import Websocket, masked
+from tests.support.waiting import GUARD_S
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 BINARY, PING, PONG = 0x82, 0x89, 0x8A
@@ -37,7 +38,7 @@ def tls_pair() -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
     handshake = Thread(target=encrypted.do_handshake)
     handshake.start()
     wrapped = client.wrap_socket(ours)
-    handshake.join(5)
+    handshake.join(GUARD_S)
     return wrapped, encrypted
 
 
@@ -59,12 +60,12 @@ class Connection:
 
     def __init__(self, *, tls: bool) -> None:
         ours, self.peer = tls_pair() if tls else socket.socketpair()
-        self.peer.settimeout(5)
+        self.peer.settimeout(GUARD_S)
         upgrading = Thread(target=upgrade, args=(self.peer,))
         upgrading.start()
-        ours.settimeout(5)
+        ours.settimeout(GUARD_S)
         websocket = Websocket(ours, "broker", 443, "/mqtt", tls=tls)
-        upgrading.join(5)
+        upgrading.join(GUARD_S)
         self.taken: list[Publication] = []
         self.fast_path = FastPathSocket(
             websocket, mqtt5=False, on_publication=self.taken.append, on_acknowledgement=lambda _acknowledgement: None

@@ -20,7 +20,6 @@ from tests.support.optional_tools import node_red_command
 from tests.support.peers import Peer, peer_of
 from tests.support.waiting import wait_until
 
-CONNECT_S = 30.0
 N_TRIES, TRY_S = 10, 2.0
 #: What the flow takes for much.
 LIMIT_KW = 3
@@ -69,7 +68,7 @@ def peer(mosquitto: MosquittoBroker) -> Iterator[Peer]:
 
 def wait_connected(node_red: NodeRed, n_times: int) -> None:
     debug = re.compile(r"\[mqtt-broker:\w+\] Connected to broker")
-    wait_until(lambda: len(debug.findall(node_red.log())) >= n_times, node_red.log, CONNECT_S)
+    wait_until(lambda: len(debug.findall(node_red.log())) >= n_times, node_red.log)
 
 
 class House:

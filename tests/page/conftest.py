@@ -20,6 +20,7 @@ from tests.support.brokers import MosquittoBroker
 from tests.support.browser import DESKTOP, Window, chromium
 from tests.support.gateways import Gateway, gateway_settings, running
 from tests.support.peers import Peer, peer_of
+from tests.support.waiting import GUARD_S
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -44,7 +45,7 @@ class House:
         return f"{self.gateway.url}/"
 
     def ask(self, route: str) -> Any:
-        return httpx.get(self.url + route, timeout=20).json()
+        return httpx.get(self.url + route, timeout=GUARD_S).json()
 
     def read_next(self, device: str = "home") -> Minute:
         """Publish the next minute of the house, and wait until it is forecast."""

@@ -19,6 +19,7 @@ from gapcast.predictors.runtime import load_interpreter
 from gapcast.predictors.store import default_model, load_model, model_names
 from gapcast.predictors.tflite import TflitePredictor
 from tests.support.models import ModelCopy, every_feature_model, shipped_models, shipped_names
+from tests.support.waiting import GUARD_S
 
 Card = dict[str, Any]
 
@@ -336,5 +337,5 @@ if sys.argv[1] != "closed":
 )
 def test_runtime_drops_only_the_delegate_notice(how: str, expected: bytes) -> None:
     """What else is written to standard error meanwhile is passed on, and a closed one does no harm."""
-    done = subprocess.run([sys.executable, "-c", _LOADING, how], capture_output=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", _LOADING, how], capture_output=True, timeout=GUARD_S, check=True)
     assert done.stderr == expected

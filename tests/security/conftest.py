@@ -18,7 +18,7 @@ from gapcast.http.server import Implementation
 from tests.http.conftest import models, rest
 from tests.support.models import shipped_models
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 __all__ = ["models", "rest"]
 
@@ -60,13 +60,13 @@ class GatewayProcess:
                 stderr=errors,
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES)),  # noqa: PLW1509 - takes no lock
             )
-        wait_until(self.is_live, lambda: f"the gateway: {self.errors.read_text()}", 40)
+        wait_until(self.is_live, lambda: f"the gateway: {self.errors.read_text()}")
 
     def is_live(self) -> bool:
         """Whether ``/livez`` answers 200 on a new connection."""
         assert self.process.poll() is None, self.errors.read_text()
         try:
-            return httpx.get(f"http://{LOOPBACK}:{self.port}/livez", timeout=10).status_code == 200
+            return httpx.get(f"http://{LOOPBACK}:{self.port}/livez", timeout=GUARD_S).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -89,7 +89,7 @@ class GatewayProcess:
     def stop(self) -> int:
         """End it as a supervisor does, and return its exit code."""
         self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(GUARD_S)
 
 
 @pytest.fixture(scope="module")

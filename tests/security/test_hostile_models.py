@@ -225,7 +225,7 @@ def test_service_keeps_running_with_a_hostile_model_in_its_folder(
         put(models)
         (models / "registry.json").write_text('{"default": "linear"}', encoding="utf-8")
         statistics = gateway.service.statistics
-        wait_until(lambda: statistics.model_reloads["refused"] == 1, "the model to be refused", 30)
+        wait_until(lambda: statistics.model_reloads["refused"] == 1, "the model to be refused")
     assert [line for line in lines if line["event"] == "models.refused" and re.search(problem, line["problem"])]
     assert httpx.get(f"{gateway.url}/livez").status_code == 200
     assert [card["name"] for card in httpx.get(f"{gateway.url}/models").json()["models"]] == ["linear"]

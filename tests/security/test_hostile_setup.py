@@ -37,6 +37,7 @@ from tests.integration.conftest import Connect, connect, stack
 from tests.security.test_hostile_presets import HOSTILE, json_text
 from tests.support.brokers import MosquittoBroker
 from tests.support.ports import LOOPBACK
+from tests.support.waiting import GUARD_S
 
 __all__ = ["connect", "stack"]
 NOW_MS = 1_767_268_800_000
@@ -154,7 +155,7 @@ def answering(answers: dict[str, bytes], status: int = 200, raw: bytes | None = 
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(GUARD_S)
 
 
 SCORES = {"last_day": {"skill": 0.1, "coverage": 0.9, "enough": True}}

@@ -29,7 +29,7 @@ from tests.security.conftest import GatewayProcess
 from tests.support.models import default_name
 from tests.support.ports import LOOPBACK
 from tests.support.raw_http import GET_LIVE, connections, exchange, read_to_end, status_of, wait_closed, wait_reset
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 MIB = 1_048_576
 MOST_GROWTH_BYTES = 80 * MIB
@@ -421,7 +421,7 @@ def _send_half_bodies(gateway: GatewayProcess) -> None:
 def _send_lists(port: int) -> None:
     body = b'{"inputs":[%s]}' % b",".join([b"{}"] * 340_000)
     for _ in range(3):
-        answer = httpx.post(f"http://{LOOPBACK}:{port}{INFER}", content=body, headers=JSON, timeout=20)
+        answer = httpx.post(f"http://{LOOPBACK}:{port}{INFER}", content=body, headers=JSON, timeout=GUARD_S)
         assert answer.status_code in {400, 413}
 
 

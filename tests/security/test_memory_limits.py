@@ -295,7 +295,7 @@ def test_model_watcher_continues_after_no_free_files(
     gateway = start_gateway(mosquitto, models={"path": copy.models})
     statistics = gateway.service.statistics
     with no_more_files():
-        wait_until(lambda: statistics.internal_errors.get("models", 0) > 0, "a look that fails", 20)
+        wait_until(lambda: statistics.internal_errors.get("models", 0) > 0, "a look that fails")
     copy.alter_card(lambda card: card.update(version="new"))
-    wait_until(lambda: statistics.model_reloads["swapped"] == 1, "the new model", 30)
+    wait_until(lambda: statistics.model_reloads["swapped"] == 1, "the new model")
     assert httpx.get(f"{gateway.url}/livez").status_code == 200

@@ -19,6 +19,7 @@ from gapcast.config.loader import load
 from tests.support.brokers import MosquittoBroker, guarded_mosquitto
 from tests.support.peers import peer_of
 from tests.support.terminal import Terminal, in_terminal
+from tests.support.waiting import GUARD_S
 
 METERS: list[dict[str, Any]] = tomllib.loads(
     (Path(__file__).parents[1] / "fixtures" / "meters.toml").read_text(encoding="utf-8")
@@ -107,4 +108,4 @@ def sending(broker: MosquittoBroker, messages: Messages | Callable[[], Messages]
             yield
         finally:
             ended.set()
-            thread.join(10)
+            thread.join(GUARD_S)

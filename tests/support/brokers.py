@@ -20,7 +20,7 @@ from gapcast.demo import broker as embedded
 from tests.support.ports import LOOPBACK, free_port, is_open
 from tests.support.waiting import wait_until
 
-START_S, STOP_S = 10.0, 10.0
+STOP_S = 10.0
 
 
 class Broker(Protocol):
@@ -78,7 +78,7 @@ class MosquittoBroker:
             self._process = subprocess.Popen(
                 [command, "-c", str(settings)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_until(self._listens_or_died, f"mosquitto on ports {self._ports}", START_S)
+        wait_until(self._listens_or_died, f"mosquitto on ports {self._ports}")
 
     def stop(self) -> None:
         if self._process is None:

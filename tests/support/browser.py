@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tests.support.waiting import GUARD_S
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Response
 
 #: Longest that is waited for something on the page, milliseconds.
-WAIT_MS = 10_000
+WAIT_MS = GUARD_S * 1_000
 #: Chromium gives up all that is under way when an interface of the machine comes or goes, be it a container's.
 _OF_THE_MACHINE = "ERR_NETWORK_CHANGED"
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}

@@ -12,7 +12,7 @@ from gapcast.app.application import Application
 from gapcast.config.settings import Settings
 from tests.support.models import shipped_models
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 GATEWAY = "gw-test"
 #: ``[forecast]`` with the model alone: its own predictions are published, without anything learned.
@@ -51,17 +51,17 @@ class Gateway:
         """Readings taken and answered so far, whatever became of them; what they caused has left by then."""
         return sum(self.service.statistics.readings.values())
 
-    def wait_connected(self, timeout_s: float = 15.0) -> None:
+    def wait_connected(self, timeout_s: float = GUARD_S) -> None:
         wait_until(
             lambda: self.service.queries.connected,
             lambda: f"the gateway's connection ({self.session.problem})",
             timeout_s,
         )
 
-    def wait_taken(self, n: int, timeout_s: float = 20.0) -> None:
+    def wait_taken(self, n: int, timeout_s: float = GUARD_S) -> None:
         wait_until(lambda: self.n_taken >= n, lambda: f"{n} readings to be taken, {self.n_taken} were", timeout_s)
 
-    def stop(self, timeout_s: float = 15.0) -> None:
+    def stop(self, timeout_s: float = GUARD_S) -> None:
         self._stopping.set()
         self._thread.join(timeout_s)
         assert not self._thread.is_alive(), "the gateway does not stop"

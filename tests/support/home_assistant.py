@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 START_S = 300.0
 USER, TOKEN, ENTRY, KEY = "1" * 32, "2" * 32, "5" * 32, "3" * 64
@@ -88,7 +88,7 @@ class HomeAssistant:
             return str(found["state"])
 
     def _get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://{LOOPBACK}:{self.port}{path}", headers=self._headers, timeout=10)
+        return httpx.get(f"http://{LOOPBACK}:{self.port}{path}", headers=self._headers, timeout=GUARD_S)
 
 
 def _store(folder: Path, key: str, version: int, minor_version: int, data: object) -> None:

@@ -12,9 +12,9 @@ import httpx
 
 from tests.support.optional_tools import ROOT
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
-START_S, STOP_S = 60.0, 20.0
+STOP_S = 20.0
 _PAGE = ROOT / "docs" / "mqtt-and-http.md"
 _SETTINGS = """\
 module.exports = {
@@ -50,7 +50,7 @@ class NodeRed:
             self._process = subprocess.Popen(
                 [self._command, "--userDir", str(self._folder)], stdin=subprocess.DEVNULL, stdout=out, stderr=out
             )
-        wait_until(self._runs, lambda: f"Node-RED to start: {self.log()[-2_000:]}", START_S)
+        wait_until(self._runs, lambda: f"Node-RED to start: {self.log()[-2_000:]}")
 
     def stop(self) -> None:
         if self._process is not None:
@@ -62,7 +62,7 @@ class NodeRed:
         """Do what the editor's *Import* and *Deploy* do: put the nodes on a tab; what has no place on it configures."""
         tab = {"id": "tab", "type": "tab", "label": "gapcast"}
         placed = [node | {"z": "tab"} if "x" in node else node for node in nodes]
-        answer = httpx.post(self._url("/flows"), json=[tab, *placed], timeout=10)
+        answer = httpx.post(self._url("/flows"), json=[tab, *placed], timeout=GUARD_S)
         assert answer.status_code == 204, answer.text
 
     def log(self) -> str:

@@ -15,7 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Peer:
 
     def subscribe(self, topic: str, qos: int = 1) -> None:
         self.client.subscribe(topic, qos)
-        self._subscribed.get(timeout=10)
+        self._subscribed.get(timeout=GUARD_S)
 
     def publish(
         self, topic: str, payload: str | bytes | None, qos: int = 1, *, retain: bool = False, **properties: Any
@@ -98,14 +98,14 @@ class Peer:
         for name, value in properties.items():
             setattr(mqtt_properties, name, value)
         sent = self.client.publish(topic, payload, qos, retain, mqtt_properties)
-        sent.wait_for_publish(20)
+        sent.wait_for_publish(GUARD_S)
         assert sent.is_published()
 
     def refusal(self, topic: str, payload: str) -> int:
         """Publish at QoS 1; return the reason that the broker gives for refusing it (MQTT 5), or 0."""
         mid = self.client.publish(topic, payload, 1).mid
         while True:
-            answered, reason = self._answers.get(timeout=10)
+            answered, reason = self._answers.get(timeout=GUARD_S)
             if answered == mid:
                 return reason if reason >= 0x80 else 0
 
@@ -119,14 +119,14 @@ class Peer:
     def on(self, topic: str) -> list[Message]:
         return [message for message in self.messages if message.topic == topic]
 
-    def wait_for(self, topic: str, n: int = 1, timeout_s: float = 20.0) -> list[Message]:
+    def wait_for(self, topic: str, n: int = 1, timeout_s: float = GUARD_S) -> list[Message]:
         """Return the messages on ``topic`` once there are at least ``n``."""
         wait_until(
             lambda: len(self.on(topic)) >= n, lambda: f"{n} messages on {topic}, {len(self.on(topic))} came", timeout_s
         )
         return self.on(topic)
 
-    def wait_that(self, found: Callable[[list[Message]], object], what: str, timeout_s: float = 20.0) -> None:
+    def wait_that(self, found: Callable[[list[Message]], object], what: str, timeout_s: float = GUARD_S) -> None:
         wait_until(lambda: found(list(self.messages)), what, timeout_s)
 
     def close(self) -> None:

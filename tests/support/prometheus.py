@@ -11,9 +11,9 @@ import httpx
 
 from tests.support.optional_tools import prometheus_command
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
-START_S, STOP_S = 20.0, 20.0
+STOP_S = 20.0
 _SETTINGS = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}}
 
 
@@ -50,7 +50,7 @@ class Prometheus:
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
-        wait_until(self._ready_or_died, lambda: f"Prometheus on port {self.port}", START_S)
+        wait_until(self._ready_or_died, lambda: f"Prometheus on port {self.port}")
 
     def stop(self) -> None:
         if self._process is not None:
@@ -60,7 +60,7 @@ class Prometheus:
 
     def ask(self, route: str, **parameters: str) -> Any:
         """Return the data of an answer of its HTTP API."""
-        answer = httpx.get(f"http://{LOOPBACK}:{self.port}/api/v1/{route}", params=parameters, timeout=20).json()
+        answer = httpx.get(f"http://{LOOPBACK}:{self.port}/api/v1/{route}", params=parameters, timeout=GUARD_S).json()
         assert answer["status"] == "success", answer
         return answer["data"]
 

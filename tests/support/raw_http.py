@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from tests.support.ports import LOOPBACK
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 GET_LIVE = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
@@ -21,7 +21,7 @@ def connections(port: int, n: int = 1, *, receive_buffer: int | None = None) -> 
         opened = []
         for _ in range(n):
             sock = stack.enter_context(socket.socket())
-            sock.settimeout(20)
+            sock.settimeout(GUARD_S)
             if receive_buffer is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             sock.connect((LOOPBACK, port))
@@ -53,7 +53,7 @@ def status_of(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1])
 
 
-def wait_closed(sock: socket.socket, timeout_s: float = 20) -> None:
+def wait_closed(sock: socket.socket, timeout_s: float = GUARD_S) -> None:
     """Wait until the other side has closed the connection, whatever is still to be read."""
     poll = select.poll()
     poll.register(sock, _GONE)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEMD = Path("/lib/systemd/systemd")
@@ -98,7 +98,7 @@ class Machine:
         """Return a property of the service, as ``systemctl show`` tells it."""
         return self.inside("systemctl", "show", "gapcast.service", "--property", name, "--value").strip()
 
-    def wait_shown(self, name: str, value: str, timeout_s: float = 30.0) -> None:
+    def wait_shown(self, name: str, value: str, timeout_s: float = GUARD_S) -> None:
         wait_until(lambda: self.shown(name) == value, lambda: f"{name} {value}, not {self.shown(name)}; {self.log}",
                    timeout_s)  # fmt: skip
 
@@ -170,8 +170,8 @@ def booted_empty(
         yield machine
     finally:
         process.kill()  # with it all that is in its namespaces
-        process.wait(10)
-        reader.join(10)
+        process.wait(GUARD_S)
+        reader.join(GUARD_S)
         os.close(ours)
         _remove_cgroup(folder, cgroup)
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-LONGEST_S = 60.0
+from tests.support.waiting import GUARD_S
+
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 #: The end of a prompt: with a default, for a password; or `gapcast setup` that has shown what it receives.
 _PROMPT = re.compile(r"[^\n]*(?:\[[^\]\n]*\]|assword[^\n]*): $|press Enter(?:.*?messages){2}", re.DOTALL)
@@ -28,7 +29,7 @@ class Terminal:
         self.shown = ""
         self._read_until = 0
 
-    def wait_for(self, words: str, timeout_s: float = LONGEST_S) -> str:
+    def wait_for(self, words: str, timeout_s: float = GUARD_S) -> str:
         """Read until ``words`` are shown after what was waited for before; return what came up to them."""
         deadline_s = time.monotonic() + timeout_s
         while (at := self.shown.find(words, self._read_until)) < 0:
@@ -48,7 +49,7 @@ class Terminal:
         self.wait_for(": ")
         os.write(self._ours, f"{line}\n".encode())
 
-    def answer_prompts(self, answers: Mapping[str, str], timeout_s: float = LONGEST_S) -> int:
+    def answer_prompts(self, answers: Mapping[str, str], timeout_s: float = GUARD_S) -> int:
         """Answer prompts until the end, by the words in them, and others with Enter; return the exit code."""
         deadline_s = time.monotonic() + timeout_s
         while self._read(deadline_s - time.monotonic()):
@@ -65,7 +66,7 @@ class Terminal:
     def press_enter(self) -> None:
         os.write(self._ours, b"\n")
 
-    def wait_end(self, timeout_s: float = LONGEST_S) -> int:
+    def wait_end(self, timeout_s: float = GUARD_S) -> int:
         """Read to the end; return the exit code."""
         deadline_s = time.monotonic() + timeout_s
         while self._read(deadline_s - time.monotonic()):
@@ -97,5 +98,5 @@ def in_terminal(command: Sequence[str], folder: Path, environment: dict[str, str
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(10)
+        process.wait(GUARD_S)
         os.close(ours)

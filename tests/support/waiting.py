@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-PAUSE_S = 0.005
+#: Longest wait for what must happen, s: it ends a test that hangs, and is no promise of how long anything takes.
+GUARD_S = 120.0
+#: The pause between two looks grows to a tenth of a second, so that looking takes no time from what is waited for.
+PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.1
 
 
-def wait_until(condition: Callable[[], object], what: str | Callable[[], str], timeout_s: float = 10.0) -> None:
+def wait_until(condition: Callable[[], object], what: str | Callable[[], str], timeout_s: float = GUARD_S) -> None:
     """Return as soon as ``condition()`` is true; fail with ``what`` where it is not within ``timeout_s``."""
-    deadline = time.monotonic() + timeout_s
+    began_s = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited_s = time.monotonic() - began_s
+        if waited_s > timeout_s:
             msg = f"waited {timeout_s:g} s in vain for {what if isinstance(what, str) else what()}"
             raise TimeoutError(msg)
-        time.sleep(PAUSE_S)
+        time.sleep(min(max(PAUSE_S, waited_s / 20), LONGEST_PAUSE_S))

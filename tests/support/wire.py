@@ -7,11 +7,11 @@ import struct
 from dataclasses import dataclass
 
 from tests.support.ports import LOOPBACK
+from tests.support.waiting import GUARD_S
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
 UNSUBSCRIBE = 10
 _RECEIVE_MAXIMUM = 0x21
-_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class WireBroker:
 
     def __init__(self, port: int = 0) -> None:
         self._listening = socket.create_server((LOOPBACK, port))
-        self._listening.settimeout(_TIMEOUT_S)
+        self._listening.settimeout(GUARD_S)
         self.port: int = self._listening.getsockname()[1]
 
     def accept(self) -> Wire:
@@ -57,7 +57,7 @@ class Wire:
 
     def read(self) -> Packet:
         """Return the next packet; pings are answered on the way."""
-        self._sock.settimeout(_TIMEOUT_S)
+        self._sock.settimeout(GUARD_S)
         while True:
             found = self._cut()
             if found is not None:
@@ -123,7 +123,7 @@ class Wire:
         return b"".join(_packet(PUBLISH, body) for body in bodies)
 
     def send_encoded(self, block: bytes) -> None:
-        self._sock.settimeout(_TIMEOUT_S)
+        self._sock.settimeout(GUARD_S)
         self._sock.sendall(block)
 
     def puback(self, packet_id: int, *, reason: int = 0) -> None:

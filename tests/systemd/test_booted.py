@@ -95,7 +95,7 @@ def test_unit_serves_and_is_confined(guarded: MosquittoBroker, tmp_path: Path) -
         copy = ModelCopy(folder / "var/lib/private/gapcast/models", "linear")
         copy.alter_card(lambda card: card.update(version="tried"))
         machine.inside("systemctl", "reload", "gapcast.service")
-        wait_until(lambda: '"linear": "tried"' in machine.log, "the models to be loaded again", 30)
+        wait_until(lambda: '"linear": "tried"' in machine.log, "the models to be loaded again")
         assert (folder / "var/lib/private/gapcast/proven.json").stat().st_mode & 0o777 == 0o600
         machine.inside("systemctl", "stop", "gapcast.service")
         assert machine.shown("Result") == "success"

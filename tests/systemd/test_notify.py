@@ -17,7 +17,7 @@ from gapcast.systemd.notify import Notifier
 from tests.e2e.conftest import Command, environment, http_port, settings_of
 from tests.support.gateways import Gateway, gateway_settings
 from tests.support.ports import free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import GUARD_S, wait_until
 
 __all__ = ["environment", "http_port", "settings_of"]
 
@@ -31,7 +31,7 @@ class Supervisor:
         self.address = address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(address.replace("@", "\0", 1))
-        self._socket.settimeout(10)
+        self._socket.settimeout(GUARD_S)
 
     def next(self) -> str:
         """Return the next message."""
@@ -50,7 +50,7 @@ class Supervisor:
             while True:
                 found.append(self._socket.recv(4_096).decode())
         except BlockingIOError:
-            self._socket.settimeout(10)
+            self._socket.settimeout(GUARD_S)
             return found
 
     def close(self) -> None:
@@ -168,7 +168,7 @@ def test_notify_stops_when_the_stream_hangs(supervisor: Supervisor, notified: Ga
 
     notified.service.run_once = hanging  # type: ignore[method-assign]  # the loop itself is to hang
     try:
-        assert hangs.wait(10)
+        assert hangs.wait(GUARD_S)
         supervisor.waiting()
         Event().wait(WATCHED_S)  # the watchdog's time, in which four messages would have come
         assert supervisor.waiting() == []

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from gapcast.recordings import clean_file
 from gapcast_trainer.cli import main
 from tests.support.uci_files import household, rows, write_text, write_zip
+from tests.support.waiting import GUARD_S
 
 PARTS = (
     "--set", "data.train_until=2020-01-04T18:00:00Z", "--set", "data.validate_until=2020-01-06",
@@ -233,7 +234,13 @@ def test_fit_ctrl_c_keeps_the_best_so_far(prepared: Path) -> None:
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # whoever started the tests
     running = "from gapcast_trainer.cli import main; main(prog_name='gapcast-trainer')"
     command = [sys.executable, "-c", f"{heeding}; {running}"]
-    keys = ("descent.epochs=5000", "descent.patience=5000", "descent.batch_size=512", "hyper.units=[2]")
+    keys = (
+        "descent.epochs=5000",
+        "descent.patience=5000",
+        "descent.batch_size=512",
+        "hyper.units=[2]",
+        "window.context=8",
+    )
     changes = [word for key in keys for word in ("--set", key)]
     with subprocess.Popen(
         [*command, "train", "lstm-5-3", *PARTS, *changes],
@@ -247,7 +254,7 @@ def test_fit_ctrl_c_keeps_the_best_so_far(prepared: Path) -> None:
         first = process.stdout.readline()
         assert first.startswith("epoch 1: loss "), first + (process.stderr.read() if process.stderr else "")
         process.send_signal(signal.SIGINT)
-        output, complaint = process.communicate(timeout=60)
+        output, complaint = process.communicate(timeout=GUARD_S)
     assert process.returncode == 0, complaint
     assert "lstm-5-3: interrupted, best after epoch " in output
     assert json.loads((prepared / "runs/lstm-5-3/run.json").read_text())["status"] == "interrupted"

@@ -223,9 +223,18 @@ def test_export_model_with_quantiles_and_time_of_day(small: Clean, tmp_path: Pat
 
     plan = synthetic.plan(
         "multiscale",
-        window={"context": 48, "features": ["gap_kw", "tod_sin", "tod_cos"]},
+        window={"context": 18, "features": ["gap_kw", "tod_sin", "tod_cos"]},
         outputs={"lead_times_min": [1, 5], "quantile_levels": [0.05, 0.5, 0.95]},
-        hyper={"near_min": 6, "step_min": 14, "near_units": [2], "far_units": 2, "lags": 3, "dense": 4, "head": 4},
+        hyper={
+            "near_min": 6,
+            "near_fold": 2,
+            "step_min": 6,
+            "near_units": [2],
+            "far_units": 2,
+            "lags": 3,
+            "dense": 4,
+            "head": 4,
+        },
         descent={"epochs": 1, "batch_size": 512, "average": 0.9},
     )
     fit(plan, small, tmp_path / "run")

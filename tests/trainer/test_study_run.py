@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,12 +26,18 @@ MODELS = Path(__file__).parents[2] / "models"
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A household with some days of each part: before July 2009, December 2009 and January 2010."""
+    """A household with some days of each part: before July 2009, December 2009 and January 2010.
+
+    Beside it are two models, one of the mean alone, and one with quantiles and the time of day.
+    """
     kw = uci_files.household(12_000).tolist()
     starts = (datetime(2009, 6, 25, tzinfo=UTC), datetime(2009, 12, 20, tzinfo=UTC), datetime(2010, 1, 4, tzinfo=UTC))
     blocks = zip(starts, (kw[:7_000], kw[7_000:9_000], kw[9_000:]), strict=True)
     lines = [line for start, block in blocks for line in uci_files.rows(block, start)]
-    return uci_files.write_zip(tmp_path_factory.mktemp("raw") / "raw.zip", lines)
+    folder = tmp_path_factory.mktemp("raw")
+    for name in ("linear", "lstm-5-3"):
+        shutil.copytree(MODELS / name, folder / "models" / name)
+    return uci_files.write_zip(folder / "raw.zip", lines)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +48,8 @@ def quick_run(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 
 def reproduce_in(out: Path, raw: Path, *words: str) -> Result:
-    common = ("--raw", str(raw), "--out", str(out), "--models", str(MODELS), "--quick", "--share", "0.05")
+    models = raw.parent / "models"
+    common = ("--raw", str(raw), "--out", str(out), "--models", str(models), "--quick", "--share", "0.05")
     return CliRunner().invoke(reproduce, (*common, *words), catch_exceptions=False)
 
 
@@ -173,8 +181,9 @@ def test_reproduce_runs_parts_in_order() -> None:
 
 
 @pytest.mark.e2e
-def test_reproduce_whole_study_in_short(raw: Path, tmp_path: Path) -> None:
-    """Every part, its two models and all pictures."""
+def test_reproduce_whole_study_in_short(quick_run: tuple[Path, Result], raw: Path, tmp_path: Path) -> None:
+    """Every part, its two models and all pictures; the choice, which measures models, is there already."""
+    shutil.copy(quick_run[0] / "choice.json", tmp_path)
     found = reproduce_in(tmp_path, raw)
     assert found.exit_code == 0
     assert set(load_results(tmp_path)) == {step for part in PARTS.values() for step in part}

@@ -32,8 +32,8 @@ from tests.trainer.training_sets import write_set
 
 #: 2020-01-01T00:00Z.
 FIRST = 26_297_280
-CONTRACT = Contract(context=20, lead_times_min=(1, 5))
-TASK = WindowTask(WindowSpec(20), (1, 5), ("gap_kw", "tod_sin"))
+CONTRACT = Contract(context=8, lead_times_min=(1, 5))
+TASK = WindowTask(WindowSpec(8), (1, 5), ("gap_kw", "tod_sin"))
 N_EACH = 900
 
 
@@ -61,7 +61,7 @@ def found(folder: Path) -> TrainingSet:
 
 
 def plan(family: str = "linear", **sections: Any) -> Experiment:
-    window = {"context": 20, "features": ["gap_kw", "tod_sin"]} | sections.pop("window", {})
+    window = {"context": 8, "features": ["gap_kw", "tod_sin"]} | sections.pop("window", {})
     outputs = {"lead_times_min": [1, 5]} | sections.pop("outputs", {})
     fields = {"name": "many", "family": family, "window": window, "outputs": outputs, **sections}
     return Experiment.model_validate(fields)
@@ -172,7 +172,7 @@ def run(*words: object) -> Result:
 def toml(tmp_path: Path) -> Path:
     path = tmp_path / "many.toml"
     path.write_text(
-        'family = "lstm"\n[window]\ncontext = 20\nfeatures = ["gap_kw", "tod_sin"]\n'
+        'family = "lstm"\n[window]\ncontext = 8\nfeatures = ["gap_kw", "tod_sin"]\n'
         "[outputs]\nlead_times_min = [1, 5]\n[hyper]\nunits = [2]\n[descent]\nepochs = 2\nbatch_size = 256\n"
     )
     return path
@@ -192,7 +192,7 @@ def test_training_set_fit_export_and_evaluate(
     assert (made["houses"], made["left_out"]) == (["attic", "barn"], ["cottage"])
     assert (made["source"], made["source_sha256"]) == ("2 houses of houses", "1" * 64)
     assert made["experiment"]["data"]["train_until"] == "2020-01-04T00:00:00Z"
-    assert made["experiment"]["data"]["embargo_min"] == 24
+    assert made["experiment"]["data"]["embargo_min"] == 12
     (one, _), (two, _) = (load_run(tmp_path / out) for out in ("one", "two"))
     assert [epoch.train_loss for epoch in one.history] == pytest.approx(
         [epoch.train_loss for epoch in two.history], rel=5e-3
@@ -231,7 +231,7 @@ def test_training_set_without_held_out_houses_has_no_score(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        (("window.context=30",), "have the context 20, and experiment many asks for 30: prepare a set with --context"),
+        (("window.context=30",), "have the context 8, and experiment many asks for 30: prepare a set with --context"),
         (("window.padding=zero",), "have the padding oldest, and experiment many asks for zero"),
         (("outputs.lead_times_min=[5]",), "the lead times (1, 5), and experiment many asks for (5,): prepare a set "
          "with --lead-times 5"),

@@ -41,7 +41,9 @@ def write_set(
     for group, name in enumerate(names):
         first, kw = houses[name]
         at = np.flatnonzero(~np.isnan(kw))
-        frame = pd.DataFrame({"group": group, "device": name, "minute": first + at, "gap_kw": kw[at]})
+        frame = pd.DataFrame(
+            {"group": group, "device": name, "minute": first + at, "gap_kw": kw[at], "is_filled": False}
+        )
         frames = [frame.iloc[k : k + 1_000] for k in range(0, len(frame), 1_000)]
         (counted,) = (its.iloc[0] for its in counter(job)(iter(frames)))
         n_found = list(counted["found"])

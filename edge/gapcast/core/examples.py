@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,40 +63,52 @@ class HouseExamples:
         return self._windows[self._rows[places]]
 
 
+class HouseMinutes(NamedTuple):
+    """Minutes ``[T]`` (since the epoch), their power ``[T]``, kW, and which of them are filled and thus no targets."""
+
+    minute: I64
+    gap_kw: F64
+    is_filled: NDArray[np.bool_]
+
+
 def examples_in(
-    pieces: Iterable[tuple[I64, F64]], spec: WindowSpec, lead_times_min: Sequence[int]
+    pieces: Iterable[HouseMinutes], spec: WindowSpec, lead_times_min: Sequence[int]
 ) -> Iterator[HouseExamples]:
-    """Yield the examples of one house; each of ``pieces`` is minutes ``[n]`` (since the epoch) and power ``[n]``, kW.
+    """Yield the examples of one house.
 
     Minutes rise strictly, also from piece to piece. Only the minutes that windows look back on are carried over to the
     next piece, so that memory does not grow with the length of the series or of its gaps.
     """
     horizon_min = lead_times_min[-1]
     look_back_min = max(spec.context, WHOLE_MIN) + MAX_FILL_MIN + 1
-    minute, gap_kw = np.empty(0, dtype=np.int64), np.empty(0)
+    minute, gap_kw, is_filled = np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.bool_)
     done = None
-    for more_minute, more_kw in pieces:
+    for more_minute, more_kw, more_filled in pieces:
         minute, gap_kw = np.concatenate((minute, more_minute)), np.concatenate((gap_kw, more_kw))
+        is_filled = np.concatenate((is_filled, more_filled))
         known = int(minute[-1]) - horizon_min  # targets of later windows may be in the next piece
         after = minute[0] - 1 if done is None else done
-        yield _found(minute, gap_kw, spec, lead_times_min, (after, known))
+        yield _found(minute, (gap_kw, np.where(is_filled, np.nan, gap_kw)), spec, lead_times_min, (after, known))
         done = known
         needed = minute > done - look_back_min
-        minute, gap_kw = minute[needed], gap_kw[needed]
+        minute, gap_kw, is_filled = minute[needed], gap_kw[needed], is_filled[needed]
 
 
 def _found(
-    minute: I64, gap_kw: F64, spec: WindowSpec, lead_times_min: Sequence[int], between: tuple[int, int]
+    minute: I64, columns: tuple[F64, F64], spec: WindowSpec, lead_times_min: Sequence[int], between: tuple[int, int]
 ) -> HouseExamples:
-    """Return the examples observed after the first of ``between`` and not after the second."""
+    """Return the examples observed after the first of ``between`` and not after the second.
+
+    ``columns`` are the power and the outcomes of ``minute`` ``[n]``, kW.
+    """
     # A gap of this many minutes ends histories, targets and counts just as any longer gap does.
     longest_gap_min = max(MAX_FILL_MIN + 2, WHOLE_MIN, lead_times_min[-1] + 1)
     at = np.cumsum(np.minimum(np.diff(minute, prepend=minute[:1]), longest_gap_min))
-    grid = np.full(int(at[-1]) + 1, np.nan)
-    grid[at] = gap_kw
+    grid, outcomes = np.full((2, int(at[-1]) + 1), np.nan)
+    grid[at], outcomes[at] = columns
     windows = cut(grid, spec)
     observed = minute[np.searchsorted(at, windows.origin)]
     rows = np.flatnonzero((observed > between[0]) & (observed <= between[1])).astype(np.int64)
-    rows, target_kw = with_targets(windows, rows, grid, lead_times_min)
+    rows, target_kw = with_targets(windows, rows, outcomes, lead_times_min)
     n_recent = count_recent(grid)[windows.origin[rows]]
     return HouseExamples(observed[rows], windows.n_observed[rows], n_recent, target_kw, windows, rows)

@@ -18,7 +18,7 @@ STEPS = st.sampled_from((1, 1, 1, 1, 1, 1, 1, 2, 4, 7, 0, -1))
 #: A reading of this power is of a filled minute.
 FILLED_KW = 0.35
 POWERS_KW = st.sampled_from((0.0, 0.1, 0.35, 2.4, -0.5, 100.0)) | st.floats(-3, 12).map(lambda kw: round(kw, 3))
-ENTRIES = st.lists(st.tuples(st.integers(0, 3), STEPS, POWERS_KW), min_size=30, max_size=120)
+ENTRIES = st.lists(st.tuples(st.integers(0, 3), STEPS, POWERS_KW), min_size=30, max_size=70)
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=8)
 
 
