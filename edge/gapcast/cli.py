@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from gapcast.commands.addon import addon
+from gapcast.commands.backtest import backtest
 from gapcast.commands.import_history import import_history
 from gapcast.commands.models import models
 from gapcast.commands.options import (
@@ -69,7 +69,7 @@ def main() -> None:
     """Forecast the power of a household five minutes ahead, on an IoT gateway."""
 
 
-for one in (addon, import_history, models, setup, systemd_unit):
+for one in (addon, backtest, import_history, models, setup, systemd_unit):
     main.add_command(one)
 
 
@@ -162,62 +162,6 @@ def replay(
     source = ReplaySource(file or sample_path(), form, HouseFile(start, limit, zone=zone))
     n_published = replay_file(settings, source, device, speed, stop_on_signals(), transport=transport, show=show_file)
     click.echo(f"{n_published} readings published as {device}")
-
-
-@main.command()
-@settings_options
-@click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option(
-    "--start",
-    metavar="ISO",
-    help="Start with the first reading from this time on (in --timezone without an offset).",
-)
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N readings of each file.")
-@click.option(
-    "--score-from",
-    metavar="ISO",
-    help="Score only forecasts made from this time on; the readings before it are used to learn.",
-)
-@FILE_OPTIONS
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all scores to this file."
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="CSV", help="Write each forecast and its outcome to this file."
-)
-def backtest(
-    files: tuple[Path, ...],
-    config: Path | None,
-    assignments: tuple[str, ...],
-    start: str | None,
-    limit: int | None,
-    score_from: str | None,
-    json_file: Path | None,
-    out: Path | None,
-    **of_file: Any,
-) -> None:
-    """Run the service's engine over each FILE and score its forecasts.
-
-    Each file is one house: in UCI's format, any CSV file with --time-column and --value-column, an export of Home
-    Assistant or InfluxDB, or Parquet of `gapcast-trainer prepare`. Samples are averaged over each minute. Learning
-    starts from scratch with each file.
-    """
-    from gapcast.backtest.houses import HouseFile
-    from gapcast.backtest.report import check_writable, document, lines
-    from gapcast.backtest.run import run_backtest
-    from gapcast.observability.logs import configure_logs
-
-    configure_logs("auto", "warning")
-    settings = read_settings(config, assignments)
-    form, zone = read_format(of_file, settings)
-    if json_file is not None:
-        check_writable("--json", json_file)
-    part = HouseFile(start, limit, score_from, zone)
-    found = run_backtest(settings, files, form, part, out=out, show=show_file)
-    for line in lines(found):
-        click.echo(line)
-    if json_file is not None:
-        json_file.write_text(json.dumps(document(found), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 @main.command()

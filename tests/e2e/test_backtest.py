@@ -10,6 +10,7 @@ import pytest
 
 from gapcast.sample import sample_path
 from tests.e2e.conftest import Start
+from tests.support.models import shipped_names
 
 QUICK = ("--set", "forecast.model=lstm-5-3", "--set", "forecast.experts=linear")
 LEFT_OUT = ("--set", "forecast.model=lstm-5-3", "--set", "forecast.blend=false")
@@ -48,9 +49,20 @@ def test_backtest_several_files_scored_from_a_date(start: Start, tmp_path: Path)
     assert "lstm-5-3 (published)" in command.out
 
 
+def test_backtest_all_models_prints_one_table(start: Start, tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    command = start("backtest", "--all-models", str(sample_path()), "--limit", "200", "--json", str(found))
+    assert command.wait(120) == 0, command.err
+    head, _, *rows = command.out.splitlines()
+    assert head.endswith("194 forecasts scored of each model alone, 5 minutes ahead")
+    assert sorted(row.split()[0] for row in rows) == sorted([*shipped_names(), "persistence"])
+    assert set(json.loads(found.read_text(encoding="utf-8"))["models"]) == set(shipped_names())
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
+        (("../good.csv", "--all-models", "--out", "out.csv"), "leave out --all-models"),
         (("none.csv",), "none.csv"),
         (("../bad.csv",), "bad.csv, line 1: is not UCI's household set"),
         (("../good.csv", "--start", "soon"), "--start 'soon' is not a time"),

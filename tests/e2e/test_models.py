@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.conftest import Start
 from tests.e2e.test_commands import replay_settings
 from tests.support.brokers import Broker, MosquittoBroker
-from tests.support.models import ModelCopy, default_name, shipped_names
+from tests.support.models import ModelCopy, default_name, shipped_models, shipped_names
 from tests.support.peers import peer_of
 from tests.support.ports import LOOPBACK
 
@@ -49,7 +49,10 @@ def test_model_install_list_and_remove(start: Start, download: Path, tmp_path: P
     assert sorted(path.name for path in place.iterdir()) == ["card.json", "model.tflite"]
     listing = start("models")
     assert listing.wait() == 0
-    assert [line.split()[0] for line in listing.out.replace("*", " ").splitlines()] == shipped_names()
+    (data, *listed) = listing.out.replace("*", " ").splitlines()
+    assert [line.split()[0] for line in listed] == shipped_names()
+    assert data.startswith("scored on UCI Individual household electric power consumption")
+    assert data.endswith(", 2010-01-01 to 2011-01-01, 5 minutes ahead:")
     assert start("check", "--set", "mqtt.port=1").wait() == 1, "the models are sound, and there is no broker"
     removing = start("models", "remove", default_name())
     assert removing.wait() == 0
@@ -68,7 +71,20 @@ def test_model_install_into_a_given_folder(start: Start, download: Path, tmp_pat
         assert json.loads((folder / "registry.json").read_text(encoding="utf-8")) == {"default": default_name()}
         listing = start("models", "--set", f"models.path={folder}")
         assert listing.wait() == 0
-        assert listing.out.startswith(f"* {default_name()} ")
+        assert listing.out.splitlines()[1].startswith(f"* {default_name()} ")
+
+
+def test_models_scored_on_different_data_are_listed_apart(start: Start, tmp_path: Path) -> None:
+    own = ModelCopy(tmp_path / "state" / "gapcast" / "models", name="own", source=shipped_models() / "linear")
+    own.alter_card(lambda card: card["trained_on"].update(source="my-meter.csv", sha256="0" * 64))
+    (own.models / "registry.json").unlink()
+    listing = start("models")
+    assert listing.wait() == 0, listing.err
+    lines = listing.out.replace("*", " ").splitlines()
+    (at,) = (i for i, line in enumerate(lines) if line.startswith("scored on my-meter.csv [00000000], 2010-01-01 to "))
+    assert lines[at + 1].split()[0] == "own"
+    assert sum(line.startswith("scored on ") for line in lines) == 2
+    assert lines[-1].startswith("Scores on different data are not comparable: gapcast backtest --all-models FILE")
 
 
 @pytest.mark.parametrize("what", ["bad", "missing", "published"])

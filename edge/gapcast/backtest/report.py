@@ -12,6 +12,9 @@ from gapcast.core.errors import SettingsError
 from gapcast.core.learning.outcomes import PERSISTENCE
 from gapcast.core.learning.summary import Summary
 
+#: Above the lines of :func:`row`.
+HEAD = f"  {'':<22} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"
+
 
 def check_writable(option: str, path: Path) -> None:
     """Raise :class:`SettingsError` if ``path`` cannot be written: checked before the work, not after."""
@@ -54,19 +57,20 @@ def table(name: str, published_model: str, scored: Summary) -> Iterator[str]:
     if scored.mse_kw2 is None or scored.mae_kw is None:
         yield "  nothing to score: no forecast has a reading at its target minute"
         return
-    yield f"  {'':<22} {'MSE kW2':>9} {'skill':>8} {'MAE kW':>9} {'skill':>8}"
+    yield HEAD
     base_mse, base_mae = scored.persistence_mse_kw2, scored.persistence_mae_kw
     for member, its in scored.members.items():
         if member != PERSISTENCE:
-            yield _row(member, its.mse_kw2, its.mae_kw, base_mse, base_mae)
-    yield _row(PERSISTENCE, base_mse, base_mae, base_mse, base_mae)
-    yield _row(f"{published_model} (published)", scored.mse_kw2, scored.mae_kw, base_mse, base_mae)
+            yield row(member, its.mse_kw2, its.mae_kw, base_mse, base_mae)
+    yield row(PERSISTENCE, base_mse, base_mae, base_mse, base_mae)
+    yield row(f"{published_model} (published)", scored.mse_kw2, scored.mae_kw, base_mse, base_mae)
     if scored.coverage is not None and scored.width_kw is not None:
         interval = f"{scored.coverage:.1%} coverage, mean width {scored.width_kw:.3f} kW"
         yield f"  interval: {interval}; bias {scored.bias_kw:+.4f} kW"
 
 
-def _row(name: str, mse: float | None, mae: float | None, base_mse: float | None, base_mae: float | None) -> str:
+def row(name: str, mse: float | None, mae: float | None, base_mse: float | None, base_mae: float | None) -> str:
+    """Return a line below :data:`HEAD`: MSE and MAE, each with its reduction against persistence's (``base``)."""
     return f"  {name:<22} {_number(mse)} {_relative(mse, base_mse)} {_number(mae)} {_relative(mae, base_mae)}"
 
 

@@ -23,7 +23,7 @@ from gapcast.core.learning.scores import Scores
 from gapcast.core.learning.summary import EVER, Period, Summary
 from gapcast.core.reading import Limits, Reading
 from gapcast.recordings.layout import FileFormat
-from gapcast.recordings.recording import Minute, read_recording
+from gapcast.recordings.recording import Minute, Recording, read_recording
 
 #: Readings per batch, and so per call of the models.
 BATCH_READINGS = 2_048
@@ -90,19 +90,36 @@ def run_backtest(
     Raises :class:`SourceError` for a bad file, :class:`SettingsError` for a bad option and :class:`ModelError` for a
     bad model.
     """
-    names, scored_from = name_houses(files), part.first_scored_minute
+    scored_from = part.first_scored_minute
+    recordings = read_houses(settings, files, form, part, show)
+    engine = engine_of(settings, load_models(settings))
+    houses = {name: minutes_of(recording, part) for name, recording in recordings.items()}
+    return run_houses(engine, houses, scored_from, out=out, quiet=show is None)
+
+
+def read_houses(
+    settings: Settings,
+    files: Sequence[Path],
+    form: FileFormat,
+    part: HouseFile,
+    show: Callable[[str], object] | None = None,
+) -> dict[str, Recording]:
+    """Return the recording of each of ``files`` by the name of its house; ``show`` what was understood of each.
+
+    Raises :class:`SourceError` for a bad file, and :class:`SettingsError` for too many files or two of one name.
+    """
+    names = name_houses(files)
     if len(files) > min(settings.learning.max_devices, settings.devices.max):
         msg = f"learning.max_devices, devices.max: {len(files)} houses exceed the number of tracked devices; raise them"
         raise SettingsError(msg)
     limits = Limits(settings.limits.min_kw, settings.limits.max_kw)
-    engine, houses = engine_of(settings, load_models(settings)), {}
+    recordings = {}
     for name, file in zip(names, files, strict=True):
-        recording = read_recording(file, form, limits, progress=show is not None and sys.stderr.isatty())
-        houses[name] = minutes_of(recording, part)
+        recordings[name] = read_recording(file, form, limits, progress=show is not None and sys.stderr.isatty())
         if show is not None:
-            for line in recording.lines(part.zone):
+            for line in recordings[name].lines(part.zone):
                 show(line)
-    return run_houses(engine, houses, scored_from, out=out, quiet=show is None)
+    return recordings
 
 
 def run_houses(

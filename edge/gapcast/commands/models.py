@@ -10,28 +10,51 @@ import click
 
 from gapcast.commands.options import read_settings, settings_options
 from gapcast.config.settings import Settings
+from gapcast.core.card import ModelCard
+from gapcast.terminal_text import printable
 
 
 @click.group(invoke_without_command=True)
 @settings_options
 @click.pass_context
 def models(ctx: click.Context, config: Path | None, assignments: tuple[str, ...]) -> None:
-    """List the available models with their scores, or install and remove models. * marks the published model."""
+    """List the available models with their scores, or install and remove models. * marks the published model.
+
+    Scores are those of each model's card, by the data that they are from; only scores on the same data are comparable.
+    """
     if ctx.invoked_subcommand is not None:
         ctx.obj = (config, assignments)
         return
     from gapcast.app.models import load_models
 
     loaded = load_models(read_settings(config, assignments))
+    by_data: dict[str, list[ModelCard]] = {}
     for card in loaded.cards:
-        mark = "*" if card.name == loaded.primary.name else " "
-        own, of_persistence = card.scores.model, card.scores.persistence
-        mae_kw, of_median = (own.mae_kw, "") if own.mae_median_kw is None else (own.mae_median_kw, ", of the median")
-        click.echo(
-            f"{mark} {card.name:<12} {card.family:<10} {card.parameters:>6} parameters  {card.bytes / 1_000:>6.1f} kB  "
-            f"MSE {own.mse_kw2:.4f} (persistence {of_persistence.mse_kw2:.4f})  "
-            f"MAE {mae_kw:.4f} ({of_persistence.mae_kw:.4f}){of_median}"
-        )
+        by_data.setdefault(_test_data(card), []).append(card)
+    for data, cards in by_data.items():
+        click.echo(f"scored on {data}:")
+        for card in cards:
+            click.echo(_line(card, is_published=card.name == loaded.primary.name))
+    if len(by_data) > 1:
+        click.echo("Scores on different data are not comparable: gapcast backtest --all-models FILE scores all on one.")
+
+
+def _test_data(card: ModelCard) -> str:
+    """Return the data of a card's scores: source, hash, test period and horizon."""
+    data, split = card.trained_on, card.split
+    period = f"{split.validate_until:%Y-%m-%d} to {split.test_until:%Y-%m-%d}"
+    return f"{printable(data.source)} [{data.sha256[:8]}], {period}, {card.horizon_min} minutes ahead"
+
+
+def _line(card: ModelCard, *, is_published: bool) -> str:
+    own, of_persistence = card.scores.model, card.scores.persistence
+    mae_kw, of_median = (own.mae_kw, "") if own.mae_median_kw is None else (own.mae_median_kw, ", of the median")
+    coverage = "" if own.coverage is None else f"  {own.coverage:.1%} coverage"
+    return (
+        f"{'*' if is_published else ' '} {card.name:<12} {card.family:<10} {card.parameters:>6} parameters  "
+        f"{card.bytes / 1_000:>6.1f} kB  MSE {own.mse_kw2:.4f} (persistence {of_persistence.mse_kw2:.4f})  "
+        f"MAE {mae_kw:.4f} ({of_persistence.mae_kw:.4f}){of_median}{coverage}"
+    )
 
 
 def _library_options(command: Any) -> Any:

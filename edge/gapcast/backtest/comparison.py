@@ -1,0 +1,103 @@
+"""Compares models: each alone, on the same readings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gapcast.app.models import Models, engine_of, load_models
+from gapcast.backtest.houses import HouseFile, minutes_of
+from gapcast.backtest.report import HEAD, row
+from gapcast.backtest.run import read_houses, run_houses
+from gapcast.config.settings import Settings
+from gapcast.core.features import measured_in
+from gapcast.core.learning.outcomes import PERSISTENCE
+from gapcast.core.learning.summary import Summary
+from gapcast.recordings.layout import FileFormat
+
+
+@dataclass(frozen=True, slots=True)
+class ModelResult:
+    """The scores of a model's forecasts, over all houses, and how far ahead it forecasts."""
+
+    name: str
+    horizon_min: int
+    scored: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The results of all models on the same houses; ``skipped`` has a sentence for each model without a result."""
+
+    houses: tuple[str, ...]
+    results: tuple[ModelResult, ...]
+    skipped: tuple[str, ...]
+
+
+def run_comparison(
+    settings: Settings,
+    files: Sequence[Path],
+    form: FileFormat,
+    part: HouseFile,
+    *,
+    show: Callable[[str], object] | None = None,
+) -> Comparison:
+    """Run each available model alone over ``files``, as the service would with ``forecast.blend = false``.
+
+    ``show`` is called with what was understood of each file. Raises the errors of
+    :func:`~gapcast.backtest.run.run_backtest`.
+    """
+    scored_from = part.first_scored_minute
+    recordings = read_houses(settings, files, form, part, show)
+    forecast = settings.forecast.model_copy(update={"blend": False, "experts": None})
+    alone, loaded = settings.model_copy(update={"forecast": forecast}), load_models(settings)
+    results, skipped = [], []
+    for name, model in sorted(loaded.by_name.items()):
+        further = measured_in(model.features)[1:]
+        if further:
+            skipped.append(f"{name}: not scored, it also needs {', '.join(further)}, which the files do not have")
+            continue
+        engine = engine_of(alone, Models(loaded.by_name, model))
+        houses = {house: minutes_of(recording, part) for house, recording in recordings.items()}
+        found = run_houses(engine, houses, scored_from, quiet=show is None)
+        results.append(ModelResult(name, model.lead_times_min[-1], found.scored))
+        model.release_interpreters()
+    return Comparison(tuple(recordings), tuple(results), tuple(skipped))
+
+
+def comparison_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield one table for each horizon: the models in order of their MSE, and persistence."""
+    houses = ", ".join(comparison.houses)
+    for horizon_min in sorted({result.horizon_min for result in comparison.results}):
+        results = [result for result in comparison.results if result.horizon_min == horizon_min]
+        first = results[0].scored
+        yield f"{houses}: {first.n:,} forecasts scored of each model alone, {horizon_min} minutes ahead"
+        if not first.n:
+            yield "  nothing to score: no forecast has a reading at its target minute"
+            continue
+        base_mse, base_mae = first.persistence_mse_kw2, first.persistence_mae_kw
+        yield f"{HEAD} {'coverage':>9}"
+        for result in sorted(results, key=_mse_kw2):
+            scored = result.scored
+            coverage = "-" if scored.coverage is None else f"{scored.coverage:.1%}"
+            yield f"{row(result.name, scored.mse_kw2, scored.mae_kw, base_mse, base_mae)} {coverage:>9}"
+        yield f"{row(PERSISTENCE, base_mse, base_mae, base_mse, base_mae)} {'-':>9}"
+    yield from comparison.skipped
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """Return all results as a JSON document."""
+    return {
+        "houses": list(comparison.houses),
+        "models": {
+            result.name: {"horizon_min": result.horizon_min, "scored": result.scored.document()}
+            for result in comparison.results
+        },
+        "skipped": list(comparison.skipped),
+    }
+
+
+def _mse_kw2(result: ModelResult) -> float:
+    return float("inf") if result.scored.mse_kw2 is None else result.scored.mse_kw2

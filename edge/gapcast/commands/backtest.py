@@ -1,0 +1,83 @@
+"""``gapcast backtest``: scores the service's forecasts, or each model alone, on files of readings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gapcast.commands.options import FILE_OPTIONS, read_format, read_settings, settings_options, show_file
+
+
+@click.command()
+@settings_options
+@click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "--start",
+    metavar="ISO",
+    help="Start with the first reading from this time on (in --timezone without an offset).",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N readings of each file.")
+@click.option(
+    "--score-from",
+    metavar="ISO",
+    help="Score only forecasts made from this time on; the readings before it are used to learn.",
+)
+@FILE_OPTIONS
+@click.option(
+    "--all-models",
+    is_flag=True,
+    help="Score each available model alone on the same readings, instead of what the service would publish.",
+)
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all scores to this file."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="CSV", help="Write each forecast and its outcome to this file."
+)
+def backtest(
+    files: tuple[Path, ...],
+    config: Path | None,
+    assignments: tuple[str, ...],
+    start: str | None,
+    limit: int | None,
+    score_from: str | None,
+    all_models: bool,
+    json_file: Path | None,
+    out: Path | None,
+    **of_file: Any,
+) -> None:
+    """Run the service's engine over each FILE and score its forecasts.
+
+    Each file is one house: in UCI's format, any CSV file with --time-column and --value-column, an export of Home
+    Assistant or InfluxDB, or Parquet of `gapcast-trainer prepare`. Samples are averaged over each minute. Learning
+    starts from scratch with each file.
+    """
+    from gapcast.backtest.comparison import comparison_document, comparison_lines, run_comparison
+    from gapcast.backtest.houses import HouseFile
+    from gapcast.backtest.report import check_writable, document, lines
+    from gapcast.backtest.run import run_backtest
+    from gapcast.observability.logs import configure_logs
+
+    if all_models and out is not None:
+        msg = "--out writes the forecasts of one run: leave out --all-models"
+        raise click.UsageError(msg)
+    configure_logs("auto", "warning")
+    settings = read_settings(config, assignments)
+    form, zone = read_format(of_file, settings)
+    if json_file is not None:
+        check_writable("--json", json_file)
+    part = HouseFile(start, limit, score_from, zone)
+    found: dict[str, Any]
+    if all_models:
+        compared = run_comparison(settings, files, form, part, show=show_file)
+        shown, found = comparison_lines(compared), comparison_document(compared)
+    else:
+        result = run_backtest(settings, files, form, part, out=out, show=show_file)
+        shown, found = lines(result), document(result)
+    for line in shown:
+        click.echo(line)
+    if json_file is not None:
+        json_file.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,69 @@
+"""``gapcast backtest --all-models``: each model alone on the same readings, in one table."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gapcast.backtest.comparison import comparison_document, comparison_lines, run_comparison
+from gapcast.backtest.houses import HouseFile
+from gapcast.backtest.run import run_backtest
+from gapcast.config.settings import Settings
+from tests.backtest.test_backtest import COLUMNS, FIRST, house
+from tests.support.models import every_feature_model, shipped_models, shipped_names
+
+
+def settings(models: Path, **forecast: object) -> Settings:
+    return Settings.model_validate({"models": {"path": models}, "forecast": forecast})
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """The shipped models, and one that needs more than power."""
+    folder = tmp_path / "models"
+    shutil.copytree(shipped_models(), folder)
+    shutil.copytree(every_feature_model(), folder / every_feature_model().name)
+    return folder
+
+
+def test_comparison_scores_are_those_of_each_model_alone(tmp_path: Path, models: Path) -> None:
+    files = [house(tmp_path / "a.csv", 300), house(tmp_path / "b.csv", 200, FIRST + 5_000)]
+    part = HouseFile(score_from="2010-11-01T02:00")
+    found = run_comparison(settings(models), files, COLUMNS, part)
+    assert [result.name for result in found.results] == shipped_names()
+    for result in found.results:
+        alone = run_backtest(settings(models, model=result.name, blend=False), files, COLUMNS, part)
+        for figure in ("n", "mse_kw2", "mae_kw", "skill", "coverage", "persistence_mse_kw2", "persistence_mae_kw"):
+            assert getattr(result.scored, figure) == pytest.approx(getattr(alone.scored, figure)), figure
+    assert len({result.scored.n for result in found.results}) == 1
+    (skipped,) = found.skipped
+    assert skipped.startswith(f"{every_feature_model().name}: not scored, it also needs ")
+    assert "voltage_v" in skipped
+
+
+def test_comparison_table_is_sorted_with_persistence_last(tmp_path: Path) -> None:
+    found = run_comparison(settings(shipped_models()), [house(tmp_path / "a.csv", 200)], COLUMNS, HouseFile())
+    head, columns, *rows = comparison_lines(found)
+    assert head == "a: 194 forecasts scored of each model alone, 5 minutes ahead"
+    assert columns.split() == ["MSE", "kW2", "skill", "MAE", "kW", "skill", "coverage"]
+    assert rows[-1].split()[0] == "persistence"
+    errors = [float(row.split()[1]) for row in rows[:-1]]
+    assert errors == sorted(errors)
+    assert {row.split()[0] for row in rows[:-1]} == set(shipped_names())
+    assert all(re.search(r" \d+\.\d%$", row) for row in rows[:-1])
+    document = json.loads(json.dumps(comparison_document(found), allow_nan=False))
+    assert document["houses"] == ["a"]
+    assert set(document["models"]) == set(shipped_names())
+    for result in found.results:
+        scored = document["models"][result.name]["scored"]
+        assert math.isclose(scored["mse_kw2"], result.scored.mse_kw2 or math.nan, abs_tol=1e-6)
+
+
+def test_comparison_without_outcomes_says_so(tmp_path: Path) -> None:
+    found = run_comparison(settings(shipped_models()), [house(tmp_path / "a.csv", 3)], COLUMNS, HouseFile())
+    assert list(comparison_lines(found))[1:] == ["  nothing to score: no forecast has a reading at its target minute"]
