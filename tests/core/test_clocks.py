@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from gapcast.core.clocks import MAX_AHEAD_MIN, MAX_BEHIND_MIN, Clock, Clocks, clock_fix
@@ -48,6 +50,13 @@ def test_clock_tracks_at_most_the_device_limit() -> None:
         clocks.check(device, 60, 0.0)
     assert len(clocks) == 2
     assert [clocks.check(device, 60, 60.0) for device in ("a", "b", "c")] == [Clock.OFF, Clock.OFF, None]
+
+
+@pytest.mark.parametrize(("ahead_min", "is_a_zone"), [(60, True), (-118, True), (330, True), (17, False), (2, False)])
+def test_clock_offset_of_local_times_names_the_zone(ahead_min: int, is_a_zone: bool) -> None:
+    fix = clock_fix(ahead_min, ZoneInfo("Europe/Berlin"))
+    assert fix.startswith("the meter's local times are read as Europe/Berlin: set site.timezone") is is_a_zone
+    assert 'time_form = "local"' not in fix
 
 
 @pytest.mark.parametrize(

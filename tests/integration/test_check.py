@@ -187,6 +187,8 @@ def test_check_valid_readings(check: Check, mosquitto: MosquittoBroker) -> None:
         code, lines = check(mosquitto.port, WAIT_S)
     assert code == 0
     assert found(lines, "ok   readings: ")[0].endswith(", of attic, home")
+    assert found(lines, "ok   meter: home: ")[0].startswith("ok   meter: home: 1.200 kW (")
+    assert found(lines, "ok   meter: attic: ")[0].startswith("ok   meter: attic: 0.400 kW (")
     assert not [line for line in lines if line.startswith(("warn", "FAIL"))]
 
 
@@ -213,6 +215,7 @@ def test_check_source_as_configured(check: Check, mosquitto: MosquittoBroker) ->
     with publishing(mosquitto, ("tele/plug/SENSOR", tasmota), ("plain/oven", "230"), ("plain/desk", "0.23")):
         _, lines = check(mosquitto.port, WAIT_S, sources=sources)
     assert found(lines, "ok   readings: ")[0].endswith(", of desk, plug")
+    assert "0.230 kW" in found(lines, "ok   meter: plug: ")[0]  # 230 W
     line, _ = found(lines, "warn readings: not usable: plain/oven: out_of_range: ")
     assert 'if these are watts, set unit = "W"' in line
 
@@ -230,6 +233,27 @@ def test_check_clock_offset_of_a_meter(check: Check, mosquitto: MosquittoBroker,
     assert code == 0
     assert words in line
     assert ("local" in cure) == (ahead_min % 60 == 0)
+
+
+def test_check_local_times_in_another_zone(check: Check, mosquitto: MosquittoBroker) -> None:
+    def payload() -> str:
+        return json.dumps(
+            {"Time": f"{datetime.now(UTC) + timedelta(hours=2):%Y-%m-%dT%H:%M:%S}", "ENERGY": {"Power": 1}}
+        )
+
+    with publishing(mosquitto, ("tele/plug/SENSOR", payload)):
+        _, lines = check(mosquitto.port, WAIT_S, sources=[{"preset": "tasmota"}])
+    line, cure = found(lines, "warn clock: plug: ")
+    assert "minutes ahead of" in line
+    assert "the meter's local times are read as UTC: set site.timezone to its zone" in cure
+    assert "time_form" not in cure, "the preset has it already"
+
+
+def test_check_counter_has_no_power_before_its_second_count(check: Check, mosquitto: MosquittoBroker) -> None:
+    sources = [{"topic": "count/{device}", "format": "number", "unit": "kWh"}]
+    with publishing(mosquitto, ("count/home", "17.5")):
+        _, lines = check(mosquitto.port, WAIT_S, sources=sources)
+    assert "home: no power yet" in found(lines, "ok   meter: ")[0]
 
 
 # --- the machine --------------------------------------------------------------------------------------

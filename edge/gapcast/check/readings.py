@@ -13,8 +13,10 @@ from gapcast.core.meters.plausibility import plausibility_warning
 
 #: Maximum number of messages to read.
 _MAX_MESSAGES = 2_000
-#: Maximum number of devices or problems shown.
+#: Maximum number of devices in a sentence, or of problems shown.
 _SHOWN = 5
+#: Maximum number of meters with a line of their own.
+_MAX_METERS = 50
 
 
 def check_readings(situation: Situation) -> Iterator[Finding]:
@@ -30,6 +32,7 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
             session.acknowledge_after(received.publication, 0)
         session.flush()
     yield from _check_arrivals(situation, listener)
+    yield from _last_powers(listener)
     for sentence, n in listener.rejected.most_common(_SHOWN):
         times = f" ({n} times)" if n > 1 else ""
         yield warn("readings", f"not usable: {sentence}{times}", "compare with the payloads in docs/meters.md")
@@ -41,7 +44,9 @@ def check_readings(situation: Situation) -> Iterator[Finding]:
         if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
             side = "ahead of" if ahead_min > 0 else "behind"
             text = f"{device}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock"
-            yield warn("clock", text, f"{clock_fix(ahead_min)}; ignore this for a replay of old readings")
+            yield warn(
+                "clock", text, f"{clock_fix(ahead_min, samples.local_zone)}; ignore this for a replay of old readings"
+            )
 
 
 def _check_arrivals(situation: Situation, listener: SampleListener) -> Iterator[Finding]:
@@ -60,3 +65,16 @@ def _check_arrivals(situation: Situation, listener: SampleListener) -> Iterator[
         shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
         n = listener.n_messages
         yield ok("readings", f"{n} message{'s' if n > 1 else ''} within {situation.wait_s:g} s, of {shown}")
+
+
+def _last_powers(listener: SampleListener) -> Iterator[Finding]:
+    """Yield the last power of each meter, in kW."""
+    devices = sorted(listener.devices.items())
+    for device, samples in devices[:_MAX_METERS]:
+        n = f"{samples.n_messages} message{'s' if samples.n_messages > 1 else ''}"
+        if samples.powers_kw:
+            yield ok("meter", f"{device}: {samples.powers_kw[-1]:.3f} kW ({n})")
+        else:
+            yield ok("meter", f"{device}: no power yet ({n}): a counter needs two counts, a sum all of its parts")
+    if len(devices) > _MAX_METERS:
+        yield ok("meter", f"and {len(devices) - _MAX_METERS} more meters")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import tzinfo
 
 import structlog
 
@@ -27,10 +28,15 @@ _SHOWN = 120
 
 @dataclass(slots=True)
 class ReceivedSamples:
-    """The samples of one device: powers (kW), and by how many minutes its clock is ahead of this machine's."""
+    """The samples of one device: powers (kW), and by how many minutes its clock is ahead of this machine's.
+
+    ``local_zone`` is the zone in which its local times are read, if it sends such.
+    """
 
     powers_kw: list[float] = field(default_factory=list)
     ahead_min: list[int] = field(default_factory=list)
+    n_messages: int = 0
+    local_zone: tzinfo | None = None
 
 
 class SampleListener:
@@ -77,11 +83,16 @@ class SampleListener:
             self._reject(publication.topic, internal_problem())
             return
         device, power_kw, ahead_min = read
-        samples = self.devices.setdefault(device, ReceivedSamples())
+        samples = self.devices.setdefault(device, ReceivedSamples(local_zone=self._local_zone(publication.topic)))
+        samples.n_messages += 1
         if power_kw is not None:
             samples.powers_kw.append(power_kw)
         if not (publication.retained or publication.redelivered):
             samples.ahead_min.append(ahead_min)
+
+    def _local_zone(self, topic: str) -> tzinfo | None:
+        route = None if self._reader is None else self._reader.meters.route(topic)
+        return None if route is None else route.meter.source.local_zone
 
     def _reject(self, topic: str, problem: PayloadError) -> None:
         self.rejected[f"{topic[:_SHOWN]}: {problem.reason}: {problem.detail}"] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from enum import Enum
 from typing import NamedTuple
 
@@ -10,7 +11,9 @@ MAX_BEHIND_MIN, MAX_AHEAD_MIN = 6, 1
 #: Readings with the same offset, this far apart, mean a wrong clock; messages queued by a broker arrive all at once.
 _STEADY_S = 45.0
 _SAME_MIN = 1
-_HOUR_MIN, _NEAR_MIN = 60, 3
+_HOUR_MIN, _HALF_HOUR_MIN, _NEAR_MIN = 60, 30, 3
+#: The largest offset between a local time and UTC, 14 hours.
+_LARGEST_OFFSET_MIN = 14 * 60
 
 
 class Clock(Enum):
@@ -70,13 +73,24 @@ class Clocks:
         return Clock.OFF
 
 
-def clock_fix(ahead_min: int) -> str:
+def clock_fix(ahead_min: int, local_zone: tzinfo | None = None) -> str:
     """Return the likely cause and fix for a clock that is ``ahead_min`` minutes ahead.
+
+    ``local_zone`` is the zone in which the meter's local times are read; None: its times have an offset.
 
     >>> clock_fix(120)[:35], clock_fix(-17)[:25]
     ('the offset is whole hours: if the m', "correct the meter's clock")
+    >>> from datetime import UTC
+    >>> clock_fix(120, UTC)[:61]
+    "the meter's local times are read as UTC: set site.timezone to"
     """
-    hours, rest_min = divmod(ahead_min + _NEAR_MIN, _HOUR_MIN)
-    if hours and rest_min <= 2 * _NEAR_MIN and abs(hours) <= 14:  # noqa: PLR2004 - the largest UTC offset
+    step_min = _HOUR_MIN if local_zone is None else _HALF_HOUR_MIN
+    steps, rest_min = divmod(ahead_min + _NEAR_MIN, step_min)
+    if steps and rest_min <= 2 * _NEAR_MIN and abs(steps * step_min) <= _LARGEST_OFFSET_MIN:
+        if local_zone is not None:
+            return (
+                f"the meter's local times are read as {local_zone}: set site.timezone to its zone, such as "
+                "Europe/Berlin, or timezone of its source if that differs from the site's"
+            )
         return 'the offset is whole hours: if the meter sends local time, set time_form = "local" and its timezone'
     return "correct the meter's clock or the gateway's, or set time_form = \"arrival\" to ignore the meter's"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import tzinfo
 
 import structlog
 
@@ -18,11 +19,14 @@ log = structlog.get_logger(__name__)
 _CLOCKS_PER_BATCH = 16
 
 
-def check_clock(clocks: Clocks, device: str, ahead_min: int, now_s: float) -> None:
-    """Check a reading that is ``ahead_min`` minutes ahead of the gateway, and log a change of its clock's state."""
+def check_clock(clocks: Clocks, device: str, ahead_min: int, now_s: float, local_zone: tzinfo | None = None) -> None:
+    """Check a reading that is ``ahead_min`` minutes ahead of the gateway, and log a change of its clock's state.
+
+    ``local_zone`` is the zone in which the meter's local times are read, if it sends such.
+    """
     change = clocks.check(device, ahead_min, now_s)
     if change is Clock.OFF:
-        log.warning("clock.off", device=device, ahead_min=ahead_min, cure=clock_fix(ahead_min))
+        log.warning("clock.off", device=device, ahead_min=ahead_min, cure=clock_fix(ahead_min, local_zone))
     elif change is Clock.RIGHT:
         log.info("clock.right", device=device)
 

@@ -34,9 +34,8 @@ def preview(
         ahead_min = median_low(samples.ahead_min) if samples.ahead_min else 0
         if not -MAX_BEHIND_MIN <= ahead_min <= MAX_AHEAD_MIN:
             side = "ahead of" if ahead_min > 0 else "behind"
-            clocks.append(
-                f"{name}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock: {clock_fix(ahead_min)}"
-            )
+            fix = clock_fix(ahead_min, samples.local_zone)
+            clocks.append(f"{name}: timestamps are {abs(ahead_min)} minutes {side} this machine's clock: {fix}")
     for sentence, n in listener.rejected.most_common(3):
         units.append(f"{sentence} ({n} times)")
     return units, clocks

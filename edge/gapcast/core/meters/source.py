@@ -62,6 +62,11 @@ class Source:
         """Whether the value is an energy counter, whose differences give the power."""
         return self.unit in COUNTERS
 
+    @property
+    def local_zone(self) -> tzinfo | None:
+        """The zone in which its times are read; None if they have an offset, or are those of the arrival."""
+        return self.zone if self.time is not None and self.time_form == "local" else None
+
     def instant_ms(self, document: object, arrived_ms: int, before_ms: int | None) -> int:
         """Return a message's time, epoch ms; ``before_ms`` is that of the device's previous message.
 
