@@ -175,6 +175,17 @@ def test_replay_publishes_a_file(start: Start, settings_of: SettingsOf, broker: 
     assert documents[0]["ts"].startswith("2010-")
 
 
+def test_replay_that_no_source_reads_warns(
+    start: Start, settings_of: SettingsOf, broker: Broker, tmp_path: Path
+) -> None:
+    config = tmp_path / "gapcast.toml"
+    config.write_text('[[sources]]\npreset = "tasmota"\n', encoding="utf-8")
+    command = start("replay", "--speed", "max", "--limit", 1, "--config", config, *settings_of(broker.port))
+    assert command.wait() == 0, command.err
+    assert "warning: a gateway with this configuration does not read gap/replay/reading" in command.err
+    assert command.out == "1 readings published as replay\n"
+
+
 def test_replay_without_a_file_uses_the_bundled_week(start: Start, settings_of: SettingsOf, broker: Broker) -> None:
     with peer_of(broker.host, broker.port) as peer:
         peer.subscribe("gap/+/reading")

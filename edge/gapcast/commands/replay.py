@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,20 @@ from threading import Event
 
 from tqdm import tqdm
 
+from gapcast.app.broker import sources_of
 from gapcast.backtest.houses import HouseFile, minutes_of
+from gapcast.check.sample_listener import SampleListener
 from gapcast.config.settings import Settings
 from gapcast.core.errors import SettingsError
+from gapcast.core.grid import MINUTE_MS
 from gapcast.core.reading import Limits, is_device_id
+from gapcast.mqtt.frames import Publication
+from gapcast.mqtt.session import ReceivedMessage
 from gapcast.mqtt.topics import DeviceTopic
 from gapcast.mqtt.transport import Transport
 from gapcast.recordings.layout import FileFormat
-from gapcast.recordings.recording import read_recording
-from gapcast.replay.publisher import MeterPublisher
+from gapcast.recordings.recording import Minute, read_recording
+from gapcast.replay.publisher import MeterPublisher, payload_of
 from gapcast.replay.publisher import replay as publish_paced
 
 
@@ -43,7 +49,8 @@ def replay_file(
 ) -> int:
     """Publish the minutes of ``source`` to the configured broker, as ``device``; return the number of readings.
 
-    ``show`` is called with what was understood of the file. Raises
+    ``show`` is called with what was understood of the file, and with a warning if a gateway with these settings does
+    not read what is published. Raises
     :class:`~gapcast.core.errors.SourceError` for an invalid file, :class:`~gapcast.core.errors.BrokerError` for a
     broker that cannot be used and :class:`SettingsError` for an invalid name or start.
     """
@@ -58,6 +65,8 @@ def replay_file(
     account = None if mqtt.username is None else (mqtt.username, password)
     topic = DeviceTopic.parse("topics.reading", settings.topics.reading).of(device)
     answers = DeviceTopic.parse("topics.forecast", settings.topics.forecast).of(device)
+    if warning := unread_warning(settings, topic):
+        show(f"warning: {warning}")
     with MeterPublisher(mqtt.host, mqtt.port, topic, account, stopping, transport) as meter:
         for line in recording.lines(part.zone):
             show(line)
@@ -66,3 +75,28 @@ def replay_file(
         # disable=None: show the bar on a terminal only; in a log it would be one line per reading.
         shown = tqdm(minutes, total=part.limit, unit=" readings", desc=device, disable=None)
         return publish_paced(shown, meter.publish, speed, stopping)
+
+
+def unread_warning(settings: Settings, topic: str) -> str:
+    """Return why a gateway with ``settings`` does not read what is published on ``topic``, and the fix; else empty.
+
+    Without ``[[sources]]`` it reads all native readings.
+    """
+    if not settings.sources:
+        return ""
+    now_ms = time.time_ns() // 1_000_000
+    sent = Minute(now_ms // MINUTE_MS - 1, 1.0)
+    payload = payload_of(sent)
+    listener = SampleListener(settings)
+    fix = f'add [[sources]] with preset = "gapcast" and topic = "{settings.topics.reading}" to the configuration'
+    if not listener.reads(topic):
+        read = ", ".join(source.pattern for source, _ in sources_of(settings))
+        return f"a gateway with this configuration does not read {topic}: its sources read {read}; {fix}"
+    publication = Publication(topic, payload, 0, False, False, b"", len(payload))
+    listener.receive(ReceivedMessage(publication, time.perf_counter(), now_ms))
+    powers_kw = [kw for samples in listener.devices.values() for kw in samples.powers_kw]
+    if powers_kw == [sent.gap_kw]:
+        return ""
+    found = f"{powers_kw[0]:g} kW in a reading of 1 kW" if powers_kw else "no power in a reading"
+    problem = next(iter(listener.rejected), "")
+    return f"the source that reads {topic} finds {found}{f' ({problem})' if problem else ''}; {fix} before it"

@@ -98,14 +98,19 @@ class MeterPublisher:
         while not self._free.acquire(timeout=_POLL_S):
             if self._stopping.is_set():
                 return
-        reading: dict[str, object] = {"ts": minute_label(minute.minute), "gap_kw": minute.gap_kw}
-        if minute.is_filled:
-            reading["filled"] = True
-        self._client.publish(self._topic, json.dumps(reading), qos=1)
+        self._client.publish(self._topic, payload_of(minute), qos=1)
 
     def _on_connect(self, _client: object, _data: object, _flags: object, reason: ReasonCode, _props: object) -> None:
         self._refused = str(reason) if reason.is_failure else ""
         self._connected.set()
+
+
+def payload_of(minute: Minute) -> bytes:
+    """Return the native reading of ``minute``."""
+    reading: dict[str, object] = {"ts": minute_label(minute.minute), "gap_kw": minute.gap_kw}
+    if minute.is_filled:
+        reading["filled"] = True
+    return json.dumps(reading).encode()
 
 
 def replay(
