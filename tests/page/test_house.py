@@ -108,7 +108,11 @@ def test_house_warming_up_has_no_scores(house: House, look: Look) -> None:
     window = look(house.url + AT.format("attic"))
     window.see("#state", "Warm-up: 10 of 180 minutes")
     window.see("#warm", "10 of 180 minutes")
-    window.see("#skill", f"persistence (assuming no change) needs {MIN_OUTCOMES} outcomes; {n} so far.")
+    assert n < MIN_OUTCOMES / 2
+    window.see("#skill", "First comparison with persistence (assuming no change) in about 12\xa0h.")
+    window.see("#warm", "First assessment")
+    window.see("#warm", "in about 12\xa0h")
+    window.see("#figures", f"Outcomes\t{n}")
     assert "better" not in window.text("#figures")
 
 
@@ -127,7 +131,10 @@ def test_score_texts(house: House, look: Look) -> None:
     assert text(enough=True, skill=-0.082) == [f"8\xa0% worse than {reference}", "bad"]
     assert text(enough=True, skill=-0.004)[0] == f"As good as {reference}"
     assert text(enough=True, skill=None)[1] == "even"
-    assert text(enough=False, skill=0.9, n=3)[0].endswith(f"needs {MIN_OUTCOMES} outcomes; 3 so far")
+    for n, duration in ((3, "12\xa0h"), (360, "6\xa0h"), (640, "80\xa0min"), (MIN_OUTCOMES - 1, "1\xa0min")):
+        assert text(enough=False, skill=0.9, n=n)[0].endswith(
+            f"First comparison with persistence (assuming no change) in about {duration}"
+        )
     assert window.page.evaluate("async () => (await import('./page/format.js')).MIN_OUTCOMES") == MIN_OUTCOMES
 
 
@@ -153,6 +160,24 @@ def test_house_chart_restarts_with_a_replay(house: House, look: Look) -> None:
     assert published == [None] * 6
     assert path == [1, 1.2, 1.4, 1.6, 1.8, 2]
     assert (read, n_told) == ([7], 0)
+
+
+def test_house_chart_begins_with_its_first_value(house: House, look: Look) -> None:
+    window = look(house.url + AT.format("attic"))
+    window.see("#chart-note", "Last 3 hours (10 minutes so far), until")
+    shown = window.page.evaluate(
+        """async () => {
+          const { Series } = await import('./page/series.js');
+          const at = (minute) => new Date(60_000 * (24_000_000 + minute)).toISOString();
+          const shown = (nReadings, nMinutes) => {
+            const series = new Series();
+            for (let i = 0; i < nReadings; i++) series.addReading(at(i), 1);
+            return series.columns(nMinutes)[0].length;
+          };
+          return [shown(2, 180), shown(25, 180), shown(180, 180), shown(300, 180), shown(300, 60)];
+        }"""
+    )
+    assert shown == [10, 25, 180, 180, 60]
 
 
 def test_page_shows_devices_and_gateway(house: House, look: Look) -> None:

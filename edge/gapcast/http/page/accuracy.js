@@ -1,7 +1,7 @@
 // Shows the forecast accuracy, the ensemble weights, and the progress of the warm-up.
 
 import { byId, make, write } from "./dom.js";
-import { MIN_OUTCOMES, NOTHING, PERIODS, count, kw3, percent, skill } from "./format.js";
+import { MIN_OUTCOMES, NOTHING, PERIODS, assessmentIn, count, kw3, percent, skill } from "./format.js";
 
 const MEMBER_NAMES = { learned: "online model (RLS)" };
 
@@ -28,7 +28,7 @@ function showScores(scores) {
     line("90 % interval coverage", ({ enough, coverage }) => cell(enough && coverage !== null ? percent(coverage) : NOTHING)),
     line("Mean absolute error, kW", ({ enough, mae_kw }) => cell(enough ? kw3(mae_kw) : NOTHING)),
     line("Persistence MAE, kW", ({ enough, persistence }) => cell(enough ? kw3(persistence.mae_kw) : NOTHING)),
-    line("Outcomes", ({ enough, n }) => cell(enough ? count(n) : `${count(n)} of ${MIN_OUTCOMES}`)),
+    line("Outcomes", ({ n }) => cell(count(n))),
   );
 }
 
@@ -82,7 +82,8 @@ function showWarmUp(device, scores) {
     steps.push(step("Model input", n, context, `${Math.min(n, context)} of ${context} minutes`));
   }
   const n = scores?.ever?.n ?? 0;
-  steps.push(step("Accuracy", n, MIN_OUTCOMES, n >= MIN_OUTCOMES ? "sufficient data" : `${count(n)} of ${MIN_OUTCOMES} outcomes`));
+  const enough = n >= MIN_OUTCOMES;
+  steps.push(step(enough ? "Accuracy" : "First assessment", n, MIN_OUTCOMES, enough ? "sufficient data" : `in ${assessmentIn(n)}`));
   byId("warm").replaceChildren(...steps);
 }
 

@@ -139,9 +139,11 @@ export class Chart {
     const values = measured.filter((value) => value !== null);
     const pairs = measured.map((value, i) => [value, lower[i], upper[i]]).filter((p) => p[0] !== null && p[1] !== null);
     const nInside = pairs.filter(([value, low, high]) => low <= value && value <= high).length;
+    const span = this.series.newest === null ? this.minutes : this.series.span(this.minutes);
+    const soFar = span < this.minutes ? ` (${span} minutes so far)` : "";
     const hours = this.minutes >= 120 ? `${this.minutes / 60} hours` : "hour";
     const text = values.length
-      ? `Last ${hours}, until ${time(1000 * this._nowS)}: measured ${kw(Math.min(...values))} to ${kw(Math.max(...values))} kW` +
+      ? `Last ${hours}${soFar}, until ${time(1000 * this._nowS)}: measured ${kw(Math.min(...values))} to ${kw(Math.max(...values))} kW` +
         (pairs.length ? `; ${nInside} of ${pairs.length} values inside the 90 % interval.` : ".") +
         ((path.at(-1) ?? null) === null ? "" : ` Forecast for ${time(1000 * seconds.at(-1))}: ${kw(path.at(-1))} kW.`)
       : "No readings yet.";

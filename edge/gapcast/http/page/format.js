@@ -26,12 +26,15 @@ export function skill(value) {
   return whole > 0 ? [`${whole}${PERCENT} better`, "good"] : [`${-whole}${PERCENT} worse`, "bad"];
 }
 
+/** How long until `n` outcomes, one a minute, are enough for an assessment: "about 12 h". */
+export function assessmentIn(n) {
+  const minutes = Math.max(1, MIN_OUTCOMES - n);
+  return minutes >= 90 ? `about ${Math.round(minutes / 60)}\u00a0h` : `about ${minutes}\u00a0min`;
+}
+
 /** The skill of one period as a sentence, and its rating. */
 export function skillSentence(scores, period) {
-  if (!scores || !scores.enough) {
-    const n = scores ? scores.n : 0;
-    return [`Comparison with ${PERSISTENCE} needs ${MIN_OUTCOMES} outcomes; ${count(n)} so far`, "wait"];
-  }
+  if (!scores || !scores.enough) return [`First comparison with ${PERSISTENCE} in ${assessmentIn(scores?.n ?? 0)}`, "wait"];
   if (scores.skill === null) return [`The power was constant: no comparison with ${PERSISTENCE}`, "even"];
   const [phrase, rating] = skill(scores.skill);
   const comparison = rating === "even" ? "As good as" : `${phrase} than`;

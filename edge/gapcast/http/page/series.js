@@ -3,6 +3,8 @@
 const MINUTE_MS = 60_000;
 // More than the longest range of the chart.
 const MAX_MINUTES = 1_600;
+// The chart shows at least this many minutes.
+const MIN_SPAN_MINUTES = 10;
 
 export const minuteOf = (label) => Math.round(Date.parse(label) / MINUTE_MS);
 
@@ -59,14 +61,21 @@ export class Series {
     return [...this.forecasts].filter(([minute]) => minute > this.newest).sort((a, b) => a[0] - b[0]);
   }
 
+  /** The minutes of the last `nMinutes` since the first value, at least a few, so that a short history fills the chart. */
+  span(nMinutes) {
+    const begin = Math.min(...this.measured.keys(), ...this.forecasts.keys());
+    return Math.min(nMinutes, Math.max(MIN_SPAN_MINUTES, this.newest - begin + 1));
+  }
+
   /**
-   * Columns for the chart, one row a minute from `nMinutes` ago to the last forecast: seconds, then kW (or null) of the
+   * Columns for the chart, one row a minute from `nMinutes` ago, or from the first value if that is later, to the last
+   * forecast: seconds, then kW (or null) of the
    * measured value, the interval's lower and upper bound, the forecast for minutes that are measured, and the path of
    * the newest forecast for minutes that are not.
    */
   columns(nMinutes) {
     if (this.newest === null) return [[], [], [], [], [], []];
-    const [first, last] = [this.newest - nMinutes + 1, this.end];
+    const [first, last] = [this.newest - this.span(nMinutes) + 1, this.end];
     const columns = Array.from({ length: 6 }, () => []);
     for (let minute = first; minute <= last; minute++) {
       const forecast = this.forecasts.get(minute);
